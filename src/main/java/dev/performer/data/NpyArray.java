@@ -1,0 +1,164 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import java.util.Objects;
+
+/**
+ * One NumPy array: element type, shape, and the elements in C order, little endian.
+ *
+ * @param type element type
+ * @param shape dimensions; empty for a scalar
+ * @param bytes the elements, {@code product(shape) * type.size()} bytes
+ */
+public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
+
+  /** Checks that the number of bytes fits the shape. */
+  public NpyArray {
+    Objects.requireNonNull(type);
+    long expected = elements(shape) * type.size();
+    if (expected != bytes.length) {
+      throw new IllegalArgumentException(
+          "shape "
+              + Arrays.toString(shape)
+              + " of "
+              + type.label()
+              + " needs "
+              + expected
+              + " bytes, not "
+              + bytes.length);
+    }
+  }
+
+  /** A float32 array; {@code values} are copied. */
+  public static NpyArray of(float[] values, long... shape) {
+    ByteBuffer buffer =
+        ByteBuffer.allocate(Math.multiplyExact(values.length, 4)).order(ByteOrder.LITTLE_ENDIAN);
+    buffer.asFloatBuffer().put(values);
+    return new NpyArray(NpyType.FLOAT32, shape.clone(), buffer.array());
+  }
+
+  /** A float64 array; {@code values} are copied. */
+  public static NpyArray of(double[] values, long... shape) {
+    ByteBuffer buffer =
+        ByteBuffer.allocate(Math.multiplyExact(values.length, 8)).order(ByteOrder.LITTLE_ENDIAN);
+    buffer.asDoubleBuffer().put(values);
+    return new NpyArray(NpyType.FLOAT64, shape.clone(), buffer.array());
+  }
+
+  /** An int32 array; {@code values} are copied. */
+  public static NpyArray of(int[] values, long... shape) {
+    ByteBuffer buffer =
+        ByteBuffer.allocate(Math.multiplyExact(values.length, 4)).order(ByteOrder.LITTLE_ENDIAN);
+    buffer.asIntBuffer().put(values);
+    return new NpyArray(NpyType.INT32, shape.clone(), buffer.array());
+  }
+
+  /** Number of elements. */
+  public int size() {
+    return (int) elements(shape);
+  }
+
+  /** The elements, little endian; a view of {@link #bytes()}. */
+  public ByteBuffer buffer() {
+    return ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+  }
+
+  /** The elements as floats. @throws PerformerException if this holds text */
+  public float[] floats() {
+    double[] wide = doubles();
+    float[] result = new float[wide.length];
+    for (int i = 0; i < wide.length; i++) {
+      result[i] = (float) wide[i];
+    }
+    return result;
+  }
+
+  /** The elements as doubles. @throws PerformerException if this holds text */
+  public double[] doubles() {
+    ByteBuffer b = buffer();
+    double[] result = new double[size()];
+    for (int i = 0; i < result.length; i++) {
+      result[i] =
+          switch (type) {
+            case FLOAT32 -> b.getFloat();
+            case FLOAT64 -> b.getDouble();
+            case INT32 -> b.getInt();
+            case INT64 -> b.getLong();
+            case INT16 -> b.getShort();
+            case INT8 -> b.get();
+            case UINT8, BOOL -> b.get() & 0xff;
+            case UINT16 -> b.getShort() & 0xffff;
+            case UINT32 -> b.getInt() & 0xffffffffL;
+          };
+    }
+    return result;
+  }
+
+  /** The elements as ints. @throws PerformerException if an element is no int */
+  public int[] ints() {
+    long[] wide = longs();
+    int[] result = new int[wide.length];
+    for (int i = 0; i < wide.length; i++) {
+      result[i] = (int) wide[i];
+      if (result[i] != wide[i] && type != NpyType.UINT32) {
+        throw new PerformerException(
+            "the value " + wide[i] + " at flat index " + i + " does not fit int32");
+      }
+    }
+    return result;
+  }
+
+  /** The elements as longs. @throws PerformerException if this is a floating point array */
+  public long[] longs() {
+    ByteBuffer b = buffer();
+    long[] result = new long[size()];
+    for (int i = 0; i < result.length; i++) {
+      result[i] =
+          switch (type) {
+            case INT32 -> b.getInt();
+            case INT64 -> b.getLong();
+            case INT16 -> b.getShort();
+            case INT8 -> b.get();
+            case UINT8, BOOL -> b.get() & 0xff;
+            case UINT16 -> b.getShort() & 0xffff;
+            case UINT32 -> b.getInt() & 0xffffffffL;
+            case FLOAT32, FLOAT64 ->
+                throw new PerformerException("expected whole numbers, found " + type.label());
+          };
+    }
+    return result;
+  }
+
+  /** Number of elements of a shape. @throws ArithmeticException if it does not fit a long */
+  static long elements(long[] shape) {
+    long n = 1;
+    for (long d : shape) {
+      if (d < 0) {
+        throw new IllegalArgumentException("negative dimension in " + Arrays.toString(shape));
+      }
+      n = Math.multiplyExact(n, d);
+    }
+    return n;
+  }
+
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof NpyArray that
+        && type == that.type
+        && Arrays.equals(shape, that.shape)
+        && Arrays.equals(bytes, that.bytes);
+  }
+
+  @Override
+  public int hashCode() {
+    return Objects.hash(type, Arrays.hashCode(shape), Arrays.hashCode(bytes));
+  }
+
+  @Override
+  public String toString() {
+    return type.label() + Arrays.toString(shape);
+  }
+}

@@ -1,0 +1,34 @@
+package dev.performer.graph;
+
+import org.tensorflow.Output;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.ReadVariableOp;
+import org.tensorflow.types.family.TType;
+
+/**
+ * A resource variable of a graph. It holds no native memory of its own: the session that runs the
+ * graph owns the value.
+ *
+ * @param name the variable's name, unique in its graph, with {@code /} between scopes and without
+ *     {@code :0}
+ * @param handle the DT_RESOURCE output of its {@code VarHandleOp}
+ * @param type element type
+ * @param shape static shape
+ * @param trainable whether an optimizer may change it (a projection matrix is not)
+ * @param checkpointKey the key under which it is stored in a TF2 object checkpoint
+ */
+public record Variable(
+    String name,
+    Output<?> handle,
+    Class<? extends TType> type,
+    Shape shape,
+    boolean trainable,
+    String checkpointKey) {
+
+  /** Adds an op that reads the value; its gradient with respect to {@link #handle()} is dense. */
+  @SuppressWarnings({"unchecked", "rawtypes"})
+  public <T extends TType> ReadVariableOp<T> read(Ops tf) {
+    return tf.readVariableOp((Output) handle, (Class) type);
+  }
+}

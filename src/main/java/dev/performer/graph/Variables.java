@@ -1,0 +1,121 @@
+package dev.performer.graph;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Output;
+import org.tensorflow.Session;
+import org.tensorflow.internal.types.registry.TensorTypeRegistry;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Op;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.family.TType;
+
+/**
+ * The resource variables of one graph, in the order of their creation. Passed to whatever builds a
+ * part of a graph; holds no native memory.
+ */
+public final class Variables {
+  private static final String KEY_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE";
+
+  private final Ops tf;
+  private final Map<String, Variable> variables = new LinkedHashMap<>();
+  private final List<Op> initializers = new ArrayList<>();
+
+  /**
+   * @param tf where the variables' ops are added
+   */
+  public Variables(Ops tf) {
+    this.tf = tf;
+  }
+
+  /**
+   * Creates a variable.
+   *
+   * @param name unique name with {@code /} between scopes
+   * @param shape static shape
+   * @param trainable whether an optimizer may change it
+   * @param initialValue evaluated when {@link #initialize} runs
+   * @throws IllegalArgumentException if the name is taken
+   */
+  public <T extends TType> Variable create(
+      String name, Shape shape, boolean trainable, Operand<T> initialValue) {
+    Variable variable = declare(name, initialValue.type(), shape, trainable);
+    initializers.add(assign(variable, initialValue));
+    return variable;
+  }
+
+  /**
+   * Creates a variable without an initial value, for one that will be restored.
+   *
+   * @throws IllegalArgumentException if the name is taken
+   */
+  public Variable declare(
+      String name, Class<? extends TType> type, Shape shape, boolean trainable) {
+    if (variables.containsKey(name)) {
+      throw new IllegalArgumentException("a variable named " + name + " exists");
+    }
+    // Without a shared name all unnamed variables would be one and the same; Ops.withName refuses
+    // "/".
+    Output<?> handle =
+        ((Graph) tf.scope().env())
+            .opBuilder("VarHandleOp", tf.scope().makeOpName(name.replace('/', '_')), tf.scope())
+            .setAttr("dtype", TensorTypeRegistry.find(type).dataType())
+            .setAttr("shape", shape)
+            .setAttr("shared_name", name)
+            .build()
+            .output(0);
+    Variable variable = new Variable(name, handle, type, shape, trainable, name + KEY_SUFFIX);
+    variables.put(name, variable);
+    return variable;
+  }
+
+  /** Adds an op that sets a variable. */
+  public Op assign(Variable variable, Operand<?> value) {
+    return assign(tf, variable, value);
+  }
+
+  /** Adds an op that sets a variable. */
+  @SuppressWarnings({"unchecked", "rawtypes"})
+  public static Op assign(Ops tf, Variable variable, Operand<?> value) {
+    return tf.assignVariableOp((Operand) variable.handle(), (Operand) value);
+  }
+
+  /** All variables in the order of their creation. */
+  public List<Variable> all() {
+    return List.copyOf(variables.values());
+  }
+
+  /** Those an optimizer may change. */
+  public List<Variable> trainable() {
+    return variables.values().stream().filter(Variable::trainable).toList();
+  }
+
+  /** The variable of that name. @throws IllegalArgumentException if there is none */
+  public Variable get(String name) {
+    Variable variable = variables.get(name);
+    if (variable == null) {
+      throw new IllegalArgumentException(
+          "no variable " + name + "; there are " + variables.keySet());
+    }
+    return variable;
+  }
+
+  /** The ops that give every variable its initial value. */
+  public List<Op> initializers() {
+    return Collections.unmodifiableList(initializers);
+  }
+
+  /** Gives every variable its initial value. */
+  public void initialize(Session session) {
+    if (!initializers.isEmpty()) {
+      Session.Runner runner = session.runner();
+      initializers.forEach(runner::addTarget);
+      runner.run().close();
+    }
+  }
+}
