@@ -1,0 +1,124 @@
+package dev.performer.cli;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.performer.PerformerException;
+import dev.performer.cli.AttentionBenchmark.Case;
+import dev.performer.cli.AttentionBenchmark.Measurement;
+import dev.performer.cli.AttentionBenchmark.Row;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code bench}: time and memory of FAVOR+ against exact softmax attention (the paper's figure 3). */
+@Command(
+    name = "bench",
+    description = "Measure time and peak memory of attention against exact softmax attention.")
+final class BenchCommand implements Callable<Integer> {
+  @Mixin private OutputOptions output;
+
+  @Option(names = "--lengths", split = ",", defaultValue = "512,1024,2048,4096,8192,16384", description = "Sequence lengths (default: ${DEFAULT-VALUE}).")
+  private List<Integer> lengths;
+
+  @Option(names = "--batch", defaultValue = "1", description = "Batch size B (default: ${DEFAULT-VALUE}).")
+  private int batch;
+
+  @Option(names = "--heads", defaultValue = "8", description = "Heads H (default: ${DEFAULT-VALUE}).")
+  private int heads;
+
+  @Option(names = "--head-size", defaultValue = "64", description = "Head size D (default: ${DEFAULT-VALUE}).")
+  private int headSize;
+
+  @Option(names = "--features", defaultValue = "256", description = "Random features M of the softmax kernel (default: ${DEFAULT-VALUE}).")
+  private int features;
+
+  @Option(names = "--attention", split = ",", description = "Only these: ${COMPLETION-CANDIDATES} (default: all).")
+  private List<BenchmarkedAttention> attentions = List.of(BenchmarkedAttention.values());
+
+  @Option(names = "--output", defaultValue = "build/bench", description = "Folder for bench.json, bench.md and bench.png (default: ${DEFAULT-VALUE}).")
+  private Path folder;
+
+  @Override
+  public Integer call() throws IOException {
+    check();
+    List<Row> rows = measure();
+    String table = BenchmarkReport.table(rows, lengths);
+    output.text().println(table);
+    Map<String, Object> json = json(rows);
+    Files.createDirectories(folder);
+    Files.writeString(folder.resolve("bench.md"), table);
+    Files.writeString(folder.resolve("bench.json"), new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n");
+    BenchmarkReport.plot(rows, folder.resolve("bench.png"));
+    output.text().println("Written: " + folder.resolve("bench.json") + ", bench.md, bench.png");
+    output.printJson(json);
+    return 0;
+  }
+
+  private void check() {
+    for (int value : List.of(batch, heads, headSize, features)) {
+      if (value < 1) {
+        throw new PerformerException("--batch, --heads, --head-size and --features must be at least 1, not " + value);
+      }
+    }
+    if (lengths.isEmpty() || lengths.stream().anyMatch(l -> l < 1)) {
+      throw new PerformerException("--lengths must be a list of positive numbers, not " + lengths);
+    }
+  }
+
+  private List<Row> measure() {
+    List<Row> rows = new ArrayList<>();
+    for (int length : lengths) {
+      for (boolean causal : new boolean[] {false, true}) {
+        for (BenchmarkedAttention attention : attentions) {
+          Case c = new Case(attention, causal, batch, length, heads, headSize, features);
+          Measurement m = null;
+          if (attention == BenchmarkedAttention.EXACT && AttentionBenchmark.exactBytes(c) > availableBytes()) {
+            System.err.printf("%-28s L=%-6d skipped: needs more memory than there is%n", c.label(), length);
+          } else {
+            m = AttentionBenchmark.fork(c);
+            System.err.printf(
+                "%-28s L=%-6d forward %8.1f ms, forward+backward %8.1f ms, peak %6.0f MB%n", c.label(), length, m.forwardMs(), m.trainMs(), m.trainMb());
+          }
+          rows.add(new Row(c, m));
+        }
+      }
+    }
+    return rows;
+  }
+
+  private static long availableBytes() {
+    var os = (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    return os.getTotalMemorySize() * 3 / 4;
+  }
+
+  private Map<String, Object> json(List<Row> rows) {
+    List<Map<String, Object>> list = new ArrayList<>();
+    for (Row row : rows) {
+      Map<String, Object> entry = new LinkedHashMap<>();
+      entry.put("attention", row.measured().attention().label());
+      entry.put("causal", row.measured().causal());
+      entry.put("length", row.measured().length());
+      entry.put("measurement", row.measurement());
+      list.add(entry);
+    }
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("date", Instant.now().toString());
+    json.put("batch", batch);
+    json.put("heads", heads);
+    json.put("headSize", headSize);
+    json.put("features", features);
+    json.put("cores", Runtime.getRuntime().availableProcessors());
+    json.put("rows", list);
+    json.put("ratios", BenchmarkReport.ratios(rows));
+    return json;
+  }
+}

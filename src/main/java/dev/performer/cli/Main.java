@@ -1,0 +1,90 @@
+package dev.performer.cli;
+
+import dev.performer.graph.CudaLibraries;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.util.List;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.IVersionProvider;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Spec;
+
+/** The command line: {@code ./performer COMMAND}. Exit codes: 0 done, 1 failed, 2 wrong usage. */
+@Command(
+    name = "performer",
+    description = "Google's Performer (FAVOR+ linear attention) in TensorFlow Java.",
+    mixinStandardHelpOptions = true,
+    versionProvider = Main.Version.class,
+    synopsisSubcommandLabel = "COMMAND",
+    subcommands = {
+      QuickstartCommand.class,
+      InspectCommand.class,
+      AttendCommand.class,
+      FineTuneCommand.class,
+      EvaluateCommand.class,
+      PredictCommand.class,
+      ExportCommand.class,
+      ApproximateCommand.class,
+      BenchCommand.class,
+    },
+    footer = {"", "Exit codes: 0 done, 1 failed (one line says why), 2 wrong usage."})
+public final class Main implements Runnable {
+  @Spec private CommandSpec spec;
+
+  @Override
+  public void run() {
+    throw new CommandLine.ParameterException(
+        spec.commandLine(), "a command is missing; see ./performer --help");
+  }
+
+  /** Runs the command line and ends the JVM with its exit code. */
+  public static void main(String[] args) {
+    useLauncherStderr();
+    CudaLibraries.preload();
+    System.exit(execute(args));
+  }
+
+  /** The launcher filters TensorFlow's start-up notes out of file descriptor 2 and passes the real stderr as another. */
+  private static void useLauncherStderr() {
+    String path = System.getenv("PERFORMER_STDERR");
+    if (path != null) {
+      try {
+        System.setErr(new PrintStream(new FileOutputStream(path), true));
+      } catch (IOException e) {
+        // A socket cannot be opened by path: descriptor 2 stays in use, filtered.
+      }
+    }
+  }
+
+  /**
+   * Runs the command line in this JVM.
+   *
+   * @return the exit code: 0, 1 or 2
+   */
+  public static int execute(String... args) {
+    CommandLine commandLine = new CommandLine(new Main());
+    commandLine.setCaseInsensitiveEnumValuesAllowed(true);
+    commandLine.setParameterExceptionHandler(Failures::wrongUsage);
+    commandLine.setExecutionExceptionHandler(
+        (failure, command, parsed) -> Failures.report(failure, command, List.of(args).contains("--verbose")));
+    try {
+      return commandLine.execute(args);
+    } catch (OutOfMemoryError | StackOverflowError e) {
+      return Failures.report(e, commandLine, List.of(args).contains("--verbose"));
+    }
+  }
+
+  /** Name and version from the jar's manifest. */
+  static final class Version implements IVersionProvider {
+    @Override
+    public String[] getVersion() {
+      String version = Main.class.getPackage().getImplementationVersion();
+      return new String[] {
+        "Performer for Java " + (version == null ? "(development build)" : version),
+        "JDK " + System.getProperty("java.version")
+      };
+    }
+  }
+}

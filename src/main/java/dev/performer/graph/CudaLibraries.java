@@ -1,0 +1,61 @@
+package dev.performer.graph;
+
+import java.io.IOException;
+import java.net.URL;
+import java.util.List;
+import org.bytedeco.javacpp.Loader;
+
+/**
+ * CUDA and cuDNN from Maven artifacts (profile {@code gpu-redist}). TensorFlow opens these libraries by their SONAME, which does not
+ * look into jars; loading them first makes the names resolve.
+ */
+public final class CudaLibraries {
+  private static final String FOLDER = "/org/bytedeco/cuda/linux-x86_64/";
+
+  // In the order of their dependencies.
+  private static final List<String> LIBRARIES =
+      List.of(
+          "libcudart.so.12",
+          "libnvJitLink.so.12",
+          "libcublasLt.so.12",
+          "libcublas.so.12",
+          "libcufft.so.11",
+          "libcusparse.so.12",
+          "libcusolver.so.11",
+          "libcurand.so.10",
+          "libnvrtc-builtins.so.12.6",
+          "libnvrtc.so.12",
+          "libcudnn_graph.so.9",
+          "libcudnn_ops.so.9",
+          "libcudnn_cnn.so.9",
+          "libcudnn_adv.so.9",
+          "libcudnn_heuristic.so.9",
+          "libcudnn_engines_precompiled.so.9",
+          "libcudnn_engines_runtime_compiled.so.9",
+          "libcudnn.so.9",
+          "libcupti.so.12");
+
+  private CudaLibraries() {}
+
+  /**
+   * Loads the libraries that the class path holds. Call it before the first TensorFlow class is used.
+   *
+   * @return how many were loaded; 0 without the profile
+   */
+  public static int preload() {
+    int loaded = 0;
+    for (String library : LIBRARIES) {
+      URL resource = CudaLibraries.class.getResource(FOLDER + library);
+      if (resource != null) {
+        try {
+          System.load(Loader.cacheResource(resource).getAbsolutePath());
+          loaded++;
+        } catch (IOException | UnsatisfiedLinkError e) {
+          // TensorFlow then reports which library it misses and runs on the CPU.
+          System.err.println("performer: " + library + " could not be loaded: " + e.getMessage());
+        }
+      }
+    }
+    return loaded;
+  }
+}

@@ -1,0 +1,68 @@
+package dev.performer;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+
+import com.tngtech.archunit.core.importer.ImportOption.DoNotIncludeTests;
+import com.tngtech.archunit.junit.AnalyzeClasses;
+import com.tngtech.archunit.junit.ArchTest;
+import com.tngtech.archunit.lang.ArchRule;
+import com.tngtech.archunit.library.Architectures.LayeredArchitecture;
+import java.util.List;
+
+/** The rooms of the project and the arrows between them. */
+@AnalyzeClasses(packages = "dev.performer", importOptions = DoNotIncludeTests.class)
+class ArchitectureTest {
+  // From the top: a room may know only those after it.
+  private static final List<String> ROOMS =
+      List.of(
+          "cli", "serving", "training", "savedmodel", "checkpoint", "model", "nn", "attention", "data", "graph");
+
+  @ArchTest static final ArchRule arrowsPointDown = rooms();
+
+  @ArchTest
+  static final ArchRule noCycles = slices().matching("dev.performer.(*)..").should().beFreeOfCycles();
+
+  @ArchTest
+  static final ArchRule dataKnowsNoTensorFlow =
+      noClasses().that().resideInAPackage("..data..").should().dependOnClassesThat().resideInAPackage("org.tensorflow..");
+
+  @ArchTest
+  static final ArchRule graphKnowsTensorFlowOnly =
+      classes()
+          .that()
+          .resideInAPackage("dev.performer.graph..")
+          .should()
+          .onlyDependOnClassesThat()
+          .resideInAnyPackage(
+              "dev.performer", "dev.performer.graph..", "org.tensorflow..", "org.bytedeco.javacpp..", "com.google.protobuf..", "java..");
+
+  @ArchTest
+  static final ArchRule onlyTheCommandLineKnowsPicocli =
+      noClasses().that().resideOutsideOfPackage("..cli..").should().dependOnClassesThat().resideInAPackage("picocli..");
+
+  @ArchTest
+  static final ArchRule onlyTheCommandLinePrintsAndExits =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("..cli..")
+          .should()
+          .callMethod(System.class, "exit", int.class);
+
+  private static ArchRule rooms() {
+    LayeredArchitecture rooms = layeredArchitecture().consideringOnlyDependenciesInLayers();
+    for (String room : ROOMS) {
+      rooms = rooms.optionalLayer(room).definedBy("dev.performer." + room + "..");
+    }
+    for (int i = 0; i < ROOMS.size(); i++) {
+      List<String> above = ROOMS.subList(0, i);
+      rooms =
+          above.isEmpty()
+              ? rooms.whereLayer(ROOMS.get(i)).mayNotBeAccessedByAnyLayer()
+              : rooms.whereLayer(ROOMS.get(i)).mayOnlyBeAccessedByLayers(above.toArray(String[]::new));
+    }
+    return rooms;
+  }
+}
