@@ -1,0 +1,87 @@
+package dev.performer.cli;
+
+import dev.performer.PerformerException;
+import dev.performer.attention.Convention;
+import dev.performer.attention.FavorConfig;
+import dev.performer.attention.JaxProjections;
+import dev.performer.attention.Kernel;
+import dev.performer.attention.ModelGardenProjections;
+import dev.performer.attention.Projection;
+import dev.performer.attention.Projection.Directions;
+import dev.performer.attention.Projection.Lengths;
+import dev.performer.attention.ProjectionMatrix;
+import dev.performer.attention.RowLengths;
+import dev.performer.attention.TensorFlowProjections;
+import dev.performer.attention.Threefry;
+import dev.performer.data.NpyArray;
+import java.util.OptionalLong;
+import picocli.CommandLine.Option;
+
+/** How a projection matrix is drawn where none is given. Google's conventions draw with Google's generators. */
+final class ProjectionOptions {
+  @Option(names = "--features", description = "M, the length of the feature vectors, where no P is given (default: 256 for softmax kernels, 0 = no projection for the others).")
+  private Integer features;
+
+  @Option(names = "--seed", defaultValue = "0", description = "Seed of the projection (default: ${DEFAULT-VALUE}).")
+  private int seed;
+
+  @Option(names = "--projection", defaultValue = "orthogonal", description = "orthogonal or iid (default: ${DEFAULT-VALUE}).")
+  private String directions;
+
+  @Option(names = "--lengths", defaultValue = "chi", description = "Row lengths: chi (unbiased) or sqrt-d (regularised) (default: ${DEFAULT-VALUE}).")
+  private String lengths;
+
+  @Option(names = "--threefry", defaultValue = "partitionable", description = "JAX's random stream, convention google-jax: legacy or partitionable (default: ${DEFAULT-VALUE}).")
+  private String threefry;
+
+  /**
+   * Draws P.
+   *
+   * @return {@code [R, D]}, or null for no projection
+   */
+  NpyArray draw(Kernel kernel, Convention convention, int headSize) {
+    FavorConfig defaults = FavorConfig.of(kernel).withConvention(convention);
+    int m = features == null ? defaults.features() : features;
+    FavorConfig config =
+        defaults.withFeatures(m).withDirections(Directions.of(directions)).withLengths(Lengths.of(lengths));
+    if (!config.hasProjection()) {
+      return null;
+    }
+    Projection projection = config.projection(headSize);
+    int rows = projection.rows();
+    boolean iid = projection.directions() == Directions.IID;
+    RowLengths rowLengths = projection.lengths() == Lengths.CHI ? RowLengths.CHI : RowLengths.SQRT_DIMENSION;
+    ProjectionMatrix matrix =
+        switch (convention.label()) {
+          case "google-tf" -> {
+            refuse(iid, convention, "iid projections");
+            yield new TensorFlowProjections(
+                    rows, headSize, seed, rowLengths, TensorFlowProjections.Blocks.ORTHOGONAL, OptionalLong.empty())
+                .first();
+          }
+          case "model-garden" -> {
+            refuse(iid, convention, "iid projections");
+            refuse(rowLengths != RowLengths.CHI, convention, "row lengths other than chi");
+            yield ModelGardenProjections.ofLayer(rows, headSize, seed);
+          }
+          case "google-jax" -> new JaxProjections(rows, headSize, iid ? JaxProjections.Directions.IID : JaxProjections.Directions.ORTHOGONAL, rowLengths, stream()).draw(seed);
+          default -> new ProjectionMatrix(projection.draw(seed), rows, headSize);
+        };
+    return NpyArray.of(matrix.values(), matrix.shape());
+  }
+
+  private Threefry.Stream stream() {
+    for (Threefry.Stream stream : Threefry.Stream.values()) {
+      if (stream.name().equalsIgnoreCase(threefry)) {
+        return stream;
+      }
+    }
+    throw new PerformerException("--threefry must be legacy or partitionable, not '" + threefry + "'");
+  }
+
+  private static void refuse(boolean wrong, Convention convention, String what) {
+    if (wrong) {
+      throw new PerformerException("convention " + convention.label() + " has no " + what + "; use --convention performer or give P");
+    }
+  }
+}
