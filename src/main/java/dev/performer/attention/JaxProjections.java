@@ -4,6 +4,7 @@ import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
 
 /**
  * The projections of Google's JAX code, number by number: {@code draw_weights(PRNGKey(seed))} of
@@ -81,10 +82,11 @@ public record JaxProjections(
     Operand<TFloat32> stacked =
         tf.reshape(
             tf.constant(gaussian), tf.constant(new int[] {blocks, columns, columns})); // [N, D, D]
-    Operand<TFloat32> flat =
-        tf.reshape(
-            ProjectionGraph.orthonormalRows(tf, stacked),
-            tf.constant(new int[] {-1, columns})); // [N*D, D]
+    // JAX uses LAPACK's QR, TensorFlow has Eigen's: in float64 only LAPACK's rounding is left.
+    Operand<TFloat64> wide = tf.dtypes.cast(stacked, TFloat64.class);
+    Operand<TFloat32> unit =
+        tf.dtypes.cast(ProjectionGraph.orthonormalRows(tf, wide), TFloat32.class);
+    Operand<TFloat32> flat = tf.reshape(unit, tf.constant(new int[] {-1, columns})); // [N*D, D]
     return ProjectionGraph.stack(tf, List.of(flat), rows);
   }
 

@@ -14,6 +14,7 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.ReduceSum;
 import org.tensorflow.op.linalg.Qr;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.family.TFloating;
 
 /** Draws projections with TensorFlow's own kernels in a graph of their own. */
 final class ProjectionGraph {
@@ -49,8 +50,8 @@ final class ProjectionGraph {
    * @param gaussian {@code [D, D]} or {@code [N, D, D]}
    * @return as {@code gaussian}
    */
-  static Operand<TFloat32> orthonormalRows(Ops tf, Operand<TFloat32> gaussian) {
-    Operand<TFloat32> q = tf.linalg.qr(gaussian, Qr.fullMatrices(false)).q();
+  static <T extends TFloating> Operand<T> orthonormalRows(Ops tf, Operand<T> gaussian) {
+    Operand<T> q = tf.linalg.qr(gaussian, Qr.fullMatrices(false)).q();
     int[] order = gaussian.shape().numDimensions() == 2 ? new int[] {1, 0} : new int[] {0, 2, 1};
     return tf.linalg.transpose(q, tf.constant(order));
   }

@@ -33,7 +33,6 @@ class ModelGardenProjectionsTest {
     long seed1 = p.get("seed").get(1).asLong();
     float[] expected = matrices.get(name).floats();
     float[] actual = ModelGardenProjections.of(m, d, seed0, seed1).values();
-    System.out.println("DEV " + name + " " + Golden.deviation(actual, expected));
     assertThat(Golden.deviation(actual, expected)).isLessThanOrEqualTo(TOLERANCE);
     if (seed1 == seed0 + 1) {
       assertThat(ModelGardenProjections.ofLayer(m, d, seed0).values()).isEqualTo(actual);

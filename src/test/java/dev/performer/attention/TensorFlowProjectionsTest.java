@@ -50,7 +50,6 @@ class TensorFlowProjectionsTest {
     assertThat(calls.get(0).shape()).isEqualTo(first.shape());
     double a = Golden.deviation(calls.get(0).values(), first.floats());
     double b = Golden.deviation(calls.get(1).values(), matrices.get(spec + "/second").floats());
-    System.out.println("DEV " + spec + " " + a + " " + b);
     assertThat(Math.max(a, b)).isLessThanOrEqualTo(TOLERANCE);
     assertThat(Golden.deviation(projections.first().values(), calls.get(0).values())).isZero();
   }
