@@ -102,10 +102,16 @@ record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
   Operand<TInt32> withLast(Operand<T> x, int last) {
     int rank = x.shape().numDimensions();
     return tf.concat(
-        List.of(
-            tf.slice(tf.shape(x), tf.constant(new int[] {0}), tf.constant(new int[] {rank - 1})),
-            tf.constant(new int[] {last})),
-        tf.constant(0));
+        List.of(sizes(tf, x, 0, rank - 1), tf.constant(new int[] {last})), tf.constant(0));
+  }
+
+  /** Sizes of axes {@code from} to {@code to}, excluded. Shape inference sees through this op. */
+  static Operand<TInt32> sizes(Ops tf, Operand<?> x, int from, int to) {
+    return tf.stridedSlice(
+        tf.shape(x),
+        tf.constant(new int[] {from}),
+        tf.constant(new int[] {to}),
+        tf.constant(new int[] {1}));
   }
 
   /** Rows of any rank times one matrix, as one product: {@code [..., K] × [K, M]}. */

@@ -81,16 +81,16 @@ public final class LinearAttention {
       int chunk) {
     Algebra<T> a = Algebra.of(tf, queries);
     Chunks chunks = Chunks.of(tf, queries, chunk);
-    Operand<T> q = chunks.split(tf, queries); // [B, H, N, C, M]
-    Operand<T> k = chunks.split(tf, keys); // [B, H, N, C, M]
-    Operand<T> v = chunks.split(tf, withOnes(tf, values, keyMask)); // [B, H, N, C, V+1]
+    Operand<T> q = chunks.split(queries); // [B, H, N, C, M]
+    Operand<T> k = chunks.split(keys); // [B, H, N, C, M]
+    Operand<T> v = chunks.split(withOnes(tf, values, keyMask)); // [B, H, N, C, V+1]
     Operand<T> before =
         tf.math.cumsum(
             a.transposedMatMul(k, v), tf.constant(2), Cumsum.exclusive(true)); // [B, H, N, M, V+1]
     Operand<T> scores = a.matMulTransposed(q, k); // [B, H, N, C, C]
     Operand<T> triangle = tf.linalg.bandPart(scores, tf.constant(-1L), tf.constant(0L));
     Operand<T> sums = tf.math.add(a.matMul(triangle, v), a.matMul(q, before)); // [B, H, N, C, V+1]
-    return divided(tf, chunks.join(tf, sums), denominator);
+    return divided(tf, chunks.join(sums), denominator);
   }
 
   /** The rule for the chunk length: near √(M·V), a power of two from 64 to 256. */
@@ -115,7 +115,7 @@ public final class LinearAttention {
 
   /** The number of positions of {@code [B, H, L, X]}, as {@code [1]}. */
   static Operand<TInt32> length(Ops tf, Operand<?> x) {
-    return tf.slice(tf.shape(x), tf.constant(new int[] {2}), tf.constant(new int[] {1}));
+    return Algebra.sizes(tf, x, 2, 3);
   }
 
   /** Splits {@code [numerator | denominator]} and divides. */
@@ -130,83 +130,5 @@ public final class LinearAttention {
   private static <T extends TFloating> List<? extends Operand<T>> split(
       Ops tf, Operand<T> x, long first, int axis) {
     return tf.splitV(x, tf.constant(new long[] {first, 1}), tf.constant(axis), 2L).output();
-  }
-
-  /** How a length is cut into chunks; all in the graph where the length is not known. */
-  private record Chunks(
-      Operand<TInt32> length, Operand<TInt32> chunk, Operand<TInt32> count, long knownLength) {
-
-    static <T extends TFloating> Chunks of(Ops tf, Operand<T> queries, int longest) {
-      long known = queries.shape().get(2);
-      Operand<TInt32> length =
-          known >= 0
-              ? tf.constant((int) known)
-              : tf.reshape(
-                  tf.slice(
-                      tf.shape(queries), tf.constant(new int[] {2}), tf.constant(new int[] {1})),
-                  tf.constant(new int[0]));
-      if (known >= 0) {
-        int c = (int) Math.max(1, Math.min(longest, known));
-        return new Chunks(length, tf.constant(c), tf.constant((int) ((known + c - 1) / c)), known);
-      }
-      Operand<TInt32> chunk =
-          tf.math.maximum(tf.constant(1), tf.math.minimum(tf.constant(longest), length));
-      Operand<TInt32> count =
-          tf.math.floorDiv(tf.math.sub(tf.math.add(length, chunk), tf.constant(1)), chunk);
-      return new Chunks(length, chunk, count, known);
-    }
-
-    /** Cuts or pads the sequence to N·C, then {@code [B, H, N, C, X]}. */
-    <T extends TFloating> Operand<T> split(Ops tf, Operand<T> x) {
-      Operand<TInt32> shape = tf.shape(x);
-      int last = (int) Algebra.size(x, 3, "the last size");
-      Operand<TInt32> own =
-          tf.slice(shape, tf.constant(new int[] {2}), tf.constant(new int[] {1})); // [1]
-      Operand<TInt32> kept = tf.math.minimum(own, length); // [1]
-      Operand<T> cut = x;
-      if (x.shape().get(2) < 0 || x.shape().get(2) != knownLength) {
-        cut =
-            tf.slice(
-                x,
-                tf.constant(new int[] {0, 0, 0, 0}),
-                tf.concat(
-                    List.of(tf.constant(new int[] {-1, -1}), kept, tf.constant(new int[] {-1})),
-                    tf.constant(0)));
-      }
-      Operand<TInt32> missing = tf.math.sub(tf.math.mul(chunk, count), kept); // [1]
-      Operand<TInt32> zero = tf.constant(new int[] {0, 0, 0, 0, 0});
-      Operand<TInt32> paddings =
-          tf.reshape(
-              tf.concat(List.of(zero, missing, tf.constant(new int[] {0, 0})), tf.constant(0)),
-              tf.constant(new int[] {4, 2}));
-      Operand<T> padded = tf.pad(cut, paddings, Algebra.of(tf, x).constant(0));
-      Operand<TInt32> target =
-          tf.concat(
-              List.of(
-                  tf.slice(shape, tf.constant(new int[] {0}), tf.constant(new int[] {2})),
-                  tf.stack(List.of(count, chunk)),
-                  tf.constant(new int[] {last})),
-              tf.constant(0));
-      return tf.reshape(padded, target); // [B, H, N, C, X]
-    }
-
-    /** Undoes {@link #split}: {@code [B, H, L, X]}. */
-    <T extends TFloating> Operand<T> join(Ops tf, Operand<T> x) {
-      int last = (int) Algebra.size(x, 4, "the last size");
-      Operand<TInt32> outer =
-          tf.slice(tf.shape(x), tf.constant(new int[] {0}), tf.constant(new int[] {2}));
-      Operand<T> whole =
-          tf.reshape(
-              x, tf.concat(List.of(outer, tf.constant(new int[] {-1, last})), tf.constant(0)));
-      return tf.slice(
-          whole,
-          tf.constant(new int[] {0, 0, 0, 0}),
-          tf.concat(
-              List.of(
-                  tf.constant(new int[] {-1, -1}),
-                  tf.reshape(length, tf.constant(new int[] {1})),
-                  tf.constant(new int[] {-1})),
-              tf.constant(0)));
-    }
   }
 }
