@@ -60,6 +60,11 @@ public record Batching(
     return new Batching(length, size, length, prependBos, appendEos, shuffle, window);
   }
 
+  /** The same with another number of sequences per batch. */
+  public Batching withSize(BatchSize size) {
+    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, window);
+  }
+
   /** The length to which a sequence is padded. */
   public int paddedLength(int tokens) {
     return Math.min(length, (tokens + bucket - 1) / bucket * bucket);
