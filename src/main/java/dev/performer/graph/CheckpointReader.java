@@ -21,7 +21,6 @@ import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.TensorFlow;
-import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.internal.c_api.TF_CheckpointReader;
 import org.tensorflow.internal.c_api.TF_Status;
 import org.tensorflow.internal.types.registry.TensorTypeRegistry;
@@ -74,7 +73,9 @@ public final class CheckpointReader implements AutoCloseable {
       } finally {
         TF_DeleteCheckpointReader(reader);
       }
-    } catch (TensorFlowException | IllegalArgumentException | IllegalStateException e) {
+    } catch (PerformerException e) {
+      throw e;
+    } catch (RuntimeException e) { // TensorFlow's exceptions have no common type
       throw new PerformerException(
           "checkpoint " + prefix + " cannot be read: " + NativeErrors.firstLine(e), e);
     }
@@ -125,7 +126,7 @@ public final class CheckpointReader implements AutoCloseable {
       try (Result result = session.runner().fetch(restored.tensors().get(0)).run()) {
         return copy(result.get(0));
       }
-    } catch (TensorFlowException e) {
+    } catch (RuntimeException e) {
       throw new PerformerException(
           "checkpoint " + prefix + ", key " + key + ": " + NativeErrors.firstLine(e), e);
     }

@@ -11,13 +11,13 @@ import java.util.Set;
 import org.tensorflow.Operand;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
-import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.proto.DataType;
+import org.tensorflow.proto.SaverDef;
 import org.tensorflow.types.TString;
 import org.tensorflow.types.family.TType;
 
@@ -31,31 +31,43 @@ import org.tensorflow.types.family.TType;
  */
 public final class SaveRestore {
   private final Map<String, Variable> variables = new LinkedHashMap<>();
+  private final Map<String, Operand<?>> constants = new LinkedHashMap<>();
   private final Map<String, Placeholder<?>> extras = new LinkedHashMap<>();
   private final Placeholder<TString> prefix;
   private final Op save;
+  private final Operand<TString> saved;
   private final Op restore;
 
   private SaveRestore(
-      Ops scope, List<Variable> saved, Map<String, Class<? extends TType>> extraTypes) {
+      Ops scope,
+      List<Variable> saved,
+      Map<String, Class<? extends TType>> extraTypes,
+      Map<String, Operand<?>> constants) {
     Ops tf = scope.withSubScope("save");
     prefix = tf.withName("filename").placeholder(TString.class, Placeholder.shape(Shape.scalar()));
     for (Variable variable : saved) {
       requireNew(variable.checkpointKey());
       variables.put(variable.checkpointKey(), variable);
     }
+    constants.forEach(
+        (key, value) -> {
+          requireNew(key);
+          this.constants.put(key, value);
+        });
     extraTypes.forEach(
         (key, type) -> {
           requireNew(key);
           extras.put(key, tf.placeholder(type));
         });
     save = saveOp(tf);
+    this.saved =
+        tf.withControlDependencies(List.of(save)).withName("control_dependency").identity(prefix);
     restore = restoreOp(tf);
   }
 
   /** Adds the ops for some variables. */
   public static SaveRestore of(Ops tf, List<Variable> variables) {
-    return new SaveRestore(tf, variables, Map.of());
+    return new SaveRestore(tf, variables, Map.of(), Map.of());
   }
 
   /**
@@ -68,25 +80,38 @@ public final class SaveRestore {
    */
   public static SaveRestore of(
       Ops tf, List<Variable> variables, Map<String, Class<? extends TType>> extras) {
-    return new SaveRestore(tf, variables, extras);
+    return new SaveRestore(tf, variables, extras, Map.of());
+  }
+
+  /**
+   * Adds the ops for some variables, and for values that the graph computes.
+   *
+   * @param values what else is stored, by checkpoint key
+   * @throws IllegalArgumentException if two of them have the same key
+   */
+  public static SaveRestore withValues(
+      Ops tf, List<Variable> variables, Map<String, Operand<?>> values) {
+    return new SaveRestore(tf, variables, Map.of(), values);
   }
 
   private void requireNew(String key) {
-    if (variables.containsKey(key) || extras.containsKey(key)) {
+    if (variables.containsKey(key) || constants.containsKey(key) || extras.containsKey(key)) {
       throw new IllegalArgumentException("two values have the checkpoint key " + key);
     }
   }
 
   private Op saveOp(Ops tf) {
-    List<String> keys = new ArrayList<>(variables.keySet());
-    keys.addAll(extras.keySet());
+    List<String> keys = new ArrayList<>();
     List<Operand<?>> values = new ArrayList<>();
-    variables.values().forEach(variable -> values.add(variable.read(tf)));
+    variables.forEach(
+        (key, variable) -> {
+          keys.add(key);
+          values.add(variable.read(tf));
+        });
+    keys.addAll(constants.keySet());
+    values.addAll(constants.values());
+    keys.addAll(extras.keySet());
     values.addAll(extras.values());
-    return save(tf, prefix, keys, values);
-  }
-
-  static Op save(Ops tf, Operand<TString> prefix, List<String> keys, List<Operand<?>> values) {
     if (keys.isEmpty()) {
       throw new IllegalArgumentException("there is nothing to save");
     }
@@ -116,6 +141,16 @@ public final class SaveRestore {
       assigned.add(Variables.assign(tf, variable, values.get(i++)));
     }
     return tf.withControlDependencies(assigned).withName("restore_all").noOp();
+  }
+
+  /** Names these ops to whoever loads the graph from a SavedModel. */
+  public SaverDef saverDef() {
+    return SaverDef.newBuilder()
+        .setFilenameTensorName(prefix.op().name() + ":0")
+        .setSaveTensorName(saved.op().name() + ":0")
+        .setRestoreOpName(restore.op().name())
+        .setVersion(SaverDef.CheckpointFormatVersion.V2)
+        .build();
   }
 
   /** The checkpoint keys of the variables, in the order given. */
@@ -153,7 +188,7 @@ public final class SaveRestore {
       Session.Runner runner = session.runner().feed(prefix, file).addTarget(save);
       extras.forEach((key, placeholder) -> runner.feed(placeholder, extraValues.get(key)));
       runner.run().close();
-    } catch (TensorFlowException e) {
+    } catch (RuntimeException e) {
       throw new PerformerException(
           "checkpoint " + target + " cannot be written: " + NativeErrors.firstLine(e), e);
     }
@@ -176,7 +211,7 @@ public final class SaveRestore {
     }
     try (TString file = TString.scalarOf(source.toString())) {
       session.runner().feed(prefix, file).addTarget(restore).run().close();
-    } catch (TensorFlowException e) {
+    } catch (RuntimeException e) {
       throw new PerformerException(
           "checkpoint " + source + " cannot be read: " + NativeErrors.firstLine(e), e);
     }
@@ -201,6 +236,7 @@ public final class SaveRestore {
     if (problems.stream().anyMatch(problem -> problem.endsWith("is missing"))) {
       unused.remove(CheckpointReader.OBJECT_GRAPH_KEY);
       unused.removeAll(extras.keySet());
+      unused.removeAll(constants.keySet());
       if (!unused.isEmpty()) {
         problems.add(
             "the file has these other keys: " + unused.stream().sorted().limit(10).toList());

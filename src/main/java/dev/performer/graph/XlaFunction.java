@@ -16,7 +16,6 @@ import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Operation;
 import org.tensorflow.Output;
-import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.op.Ops;
 
 /**
@@ -168,7 +167,7 @@ public final class XlaFunction {
    *
    * @return the exception to throw: {@code e} itself where XLA is not its cause
    */
-  public static RuntimeException explain(TensorFlowException e) {
+  public static RuntimeException explain(RuntimeException e) {
     Matcher matcher = UNSUPPORTED.matcher(String.valueOf(e.getMessage()));
     Set<String> ops = new TreeSet<>();
     String device = "";
