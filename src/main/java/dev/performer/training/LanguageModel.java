@@ -1,5 +1,9 @@
 package dev.performer.training;
 
+import dev.performer.PerformerException;
+import dev.performer.data.BatchSize;
+import dev.performer.data.Batching;
+import dev.performer.data.Vocabulary;
 import dev.performer.graph.Variable;
 import java.util.List;
 import java.util.Optional;
@@ -7,6 +11,7 @@ import java.util.function.Consumer;
 import org.tensorflow.Graph;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.types.TFloat32;
 
 /**
@@ -29,4 +34,46 @@ public record LanguageModel(
     List<Output<?>> constantInputs,
     Output<TFloat32> logits,
     List<Variable> variables,
-    Consumer<Session> initializer) {}
+    Consumer<Session> initializer) {
+
+  /**
+   * The batching this model takes: where its graph fixes length or number of sequences, that is
+   * used.
+   */
+  public Batching fit(Batching batching) {
+    Batching result = batching;
+    if (fixed(1) > 0) {
+      result = result.withFixedLength((int) fixed(1));
+    }
+    if (fixed(0) > 0) {
+      result = result.withSize(new BatchSize.Sequences((int) fixed(0)));
+    }
+    return result;
+  }
+
+  /** The number of sequences that every batch must have, or 0 if any will do. */
+  int fixedRows() {
+    return (int) fixed(0);
+  }
+
+  /**
+   * @throws PerformerException if the vocabulary has tokens that the model does not know
+   */
+  void check(Vocabulary vocabulary) {
+    Shape shape = logits.shape();
+    long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
+    if (size > 0 && size < vocabulary.size()) {
+      throw new PerformerException(
+          "the vocabulary has "
+              + vocabulary.size()
+              + " tokens, but the model's logits only "
+              + size
+              + "; give the vocabulary the model was trained with");
+    }
+  }
+
+  private long fixed(int dimension) {
+    Shape shape = tokens.shape();
+    return shape.isUnknown() ? 0 : Math.max(0, shape.get(dimension));
+  }
+}

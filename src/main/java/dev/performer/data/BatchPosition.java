@@ -1,0 +1,17 @@
+package dev.performer.data;
+
+/**
+ * A place in the endless row of training batches.
+ *
+ * @param epoch passes over the data that are complete
+ * @param index batches of this epoch that lie before
+ */
+public record BatchPosition(long epoch, long index) {
+  /** The first batch of all. */
+  public static final BatchPosition START = new BatchPosition(0, 0);
+
+  /** The place after this batch. */
+  public BatchPosition next() {
+    return new BatchPosition(epoch, index + 1);
+  }
+}

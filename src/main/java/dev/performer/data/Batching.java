@@ -1,0 +1,72 @@
+package dev.performer.data;
+
+/**
+ * How sequences become batches.
+ *
+ * @param length tokens of a sequence at most, begin and end included; longer ones are cropped
+ * @param size sequences per batch
+ * @param bucket padded lengths are multiples of this (or {@code length}); sequences of one multiple
+ *     share batches. At {@code length}, every batch has the same shape
+ * @param prependBos whether the begin token comes first
+ * @param appendEos whether the end token comes last
+ * @param shuffle whether order and crops are random (training) or from the start (evaluation)
+ * @param window sequences held in memory, within which shuffling and bucketing happen
+ */
+public record Batching(
+    int length,
+    BatchSize size,
+    int bucket,
+    boolean prependBos,
+    boolean appendEos,
+    boolean shuffle,
+    int window) {
+  /** Google's protein_lm trains on crops of 512. */
+  public static final int DEFAULT_LENGTH = 512;
+
+  /** 32 sequences at full length. */
+  public static final int DEFAULT_TOKENS = 16384;
+
+  /** At most 8 shapes at full length, and less than a tenth of padding on proteins. */
+  public static final int DEFAULT_BUCKET = 64;
+
+  /** The shuffle buffer of Google's protein_lm; 16 MiB at full length. */
+  public static final int DEFAULT_WINDOW = 8192;
+
+  public Batching {
+    if (length < 1 || bucket < 1 || window < 1) {
+      throw new IllegalArgumentException(
+          "length, bucket and window must be positive: " + length + ", " + bucket + ", " + window);
+    }
+  }
+
+  /** For training: shuffled, cropped at random, as many sequences as fit into the tokens. */
+  public static Batching training(int length, int tokens) {
+    return new Batching(
+        length, new BatchSize.Tokens(tokens), DEFAULT_BUCKET, false, false, true, DEFAULT_WINDOW);
+  }
+
+  /** The same for evaluation: in the file's order, cropped from the start. */
+  public Batching forEvaluation() {
+    return new Batching(length, size, bucket, prependBos, appendEos, false, window);
+  }
+
+  /** The same with begin and end tokens or without. */
+  public Batching withEnds(boolean prependBos, boolean appendEos) {
+    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, window);
+  }
+
+  /** The same with all batches padded to {@code length}, for models of a fixed length. */
+  public Batching withFixedLength(int length) {
+    return new Batching(length, size, length, prependBos, appendEos, shuffle, window);
+  }
+
+  /** The same with another number of sequences per batch. */
+  public Batching withSize(BatchSize size) {
+    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, window);
+  }
+
+  /** The length to which a sequence is padded. */
+  public int paddedLength(int tokens) {
+    return Math.min(length, (tokens + bucket - 1) / bucket * bucket);
+  }
+}

@@ -1,0 +1,46 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+
+/** Epoch after epoch from a position on. */
+final class EndlessBatches implements BatchStream {
+  private final SequenceBatches batches;
+  private BatchStream current;
+  private long epoch;
+  private boolean epochHadBatches;
+
+  EndlessBatches(SequenceBatches batches, BatchPosition start) {
+    this.batches = batches;
+    this.epoch = start.epoch();
+    this.current = batches.epoch(epoch);
+    for (long i = 0; i < start.index() && current.hasNext(); i++) {
+      current.next();
+      epochHadBatches = true;
+    }
+  }
+
+  @Override
+  public boolean hasNext() {
+    return true;
+  }
+
+  @Override
+  public TokenBatch next() {
+    while (!current.hasNext()) {
+      if (!epochHadBatches) {
+        throw new PerformerException(
+            batches.name() + " holds no sequence with letters; nothing to train on");
+      }
+      current.close();
+      current = batches.epoch(++epoch);
+      epochHadBatches = false;
+    }
+    epochHadBatches = true;
+    return current.next();
+  }
+
+  @Override
+  public void close() {
+    current.close();
+  }
+}

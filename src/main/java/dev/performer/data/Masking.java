@@ -1,0 +1,104 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+
+/**
+ * Which tokens a masked language model has to guess, and what it sees in their place.
+ *
+ * @param rate the share of real tokens that are to be guessed
+ * @param mask of these, the share replaced by the mask token
+ * @param random of these, the share replaced by any ordinary token; the rest stays as it is
+ */
+public record Masking(double rate, double mask, double random) {
+  /** Google's protein_lm: 15 %, of which 10 % mask, 80 % random, 10 % kept. */
+  public static final Masking PROTEIN_LM = new Masking(0.15, 0.1, 0.8);
+
+  /** BERT: 15 %, of which 80 % mask, 10 % random, 10 % kept. */
+  public static final Masking BERT = new Masking(0.15, 0.8, 0.1);
+
+  public Masking {
+    if (!(rate > 0 && rate <= 1 && mask >= 0 && random >= 0 && mask + random <= 1 + 1e-9)) {
+      throw new IllegalArgumentException(
+          "rate must be in (0, 1], mask and random at least 0 and at most 1 together: "
+              + rate
+              + ", "
+              + mask
+              + ", "
+              + random);
+    }
+  }
+
+  /**
+   * A batch as the model sees it.
+   *
+   * @param inputs ids with the guessed ones replaced, {@code [B * L]}
+   * @param chosen where a guess is wanted, {@code [B * L]}
+   */
+  public record Masked(int[] inputs, boolean[] chosen) {}
+
+  /**
+   * Chooses and replaces tokens; padding, begin, end and mask tokens are never chosen, and at least
+   * one token of a batch is, if it has an ordinary one. What happens to a sequence depends on the
+   * seed, the step and its key alone, so it is the same in batches of any size.
+   *
+   * @throws PerformerException if mask tokens are wanted and the vocabulary has none
+   */
+  public Masked apply(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
+    if (mask > 0 && vocabulary.mask().isEmpty()) {
+      throw new PerformerException(
+          "the vocabulary has no mask token; use a masking with a mask share of 0");
+    }
+    int[] inputs = batch.tokens().clone();
+    boolean[] chosen = new boolean[inputs.length];
+    int[] ordinary = vocabulary.ordinaryIds();
+    boolean any = false;
+    for (int row = 0; row < batch.rows(); row++) {
+      SplittableRandom draws = Seeds.random(seed, step, batch.keys()[row]);
+      int start = row * batch.length();
+      for (int i = start; i < start + batch.lengths()[row]; i++) {
+        // Three draws for every token, so that one token's fate does not move the others'.
+        double choice = draws.nextDouble();
+        double fate = draws.nextDouble();
+        int replacement = ordinary[draws.nextInt(ordinary.length)];
+        if (choice < rate && !vocabulary.isSpecial(inputs[i])) {
+          replace(inputs, i, fate, replacement, vocabulary);
+          chosen[i] = true;
+          any = true;
+        }
+      }
+    }
+    if (!any) {
+      chooseOne(batch, vocabulary, Seeds.random(seed, step, batch.keys()[0], 1), inputs, chosen);
+    }
+    return new Masked(inputs, chosen);
+  }
+
+  private void replace(int[] inputs, int i, double fate, int replacement, Vocabulary vocabulary) {
+    if (fate < mask) {
+      inputs[i] = vocabulary.mask().getAsInt();
+    } else if (fate < mask + random) {
+      inputs[i] = replacement;
+    }
+  }
+
+  private void chooseOne(
+      TokenBatch batch,
+      Vocabulary vocabulary,
+      SplittableRandom draws,
+      int[] inputs,
+      boolean[] chosen) {
+    int[] real = batch.mask();
+    int[] candidates =
+        IntStream.range(0, inputs.length)
+            .filter(i -> real[i] == 1 && !vocabulary.isSpecial(inputs[i]))
+            .toArray();
+    if (candidates.length > 0) {
+      int[] ordinary = vocabulary.ordinaryIds();
+      int i = candidates[draws.nextInt(candidates.length)];
+      replace(inputs, i, draws.nextDouble(), ordinary[draws.nextInt(ordinary.length)], vocabulary);
+      chosen[i] = true;
+    }
+  }
+}

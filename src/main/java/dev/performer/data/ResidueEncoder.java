@@ -1,0 +1,83 @@
+package dev.performer.data;
+
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+
+/**
+ * Turns residue letters into token ids, and never fails: lower case counts as upper case where the
+ * vocabulary lacks it, gaps and stops ({@code - . * ~}) are left out, any other letter that the
+ * vocabulary lacks becomes its unknown token (or is left out if it has none). What was not taken as
+ * it stood is counted. A letter never becomes a special token. Not for use by several threads.
+ */
+public final class ResidueEncoder {
+  private static final String GAPS = "-.*~";
+  private static final int DROP = -1;
+
+  private final int[] ids = new int[128];
+  private final boolean[] known = new boolean[128];
+  private final Map<Character, Long> unknown = new TreeMap<>();
+  private final Map<Character, Long> dropped = new TreeMap<>();
+  private final int unknownId;
+
+  public ResidueEncoder(Vocabulary vocabulary) {
+    Map<String, Integer> tokens = vocabulary.ordinaryTokens();
+    unknownId = vocabulary.unknown().orElse(DROP);
+    for (int c = 0; c < ids.length; c++) {
+      String letter = Character.toString(c);
+      Integer id = tokens.get(letter);
+      if (id == null) {
+        id = tokens.get(letter.toUpperCase(Locale.ROOT));
+      }
+      known[c] = id != null;
+      ids[c] = id != null ? id : GAPS.indexOf(c) >= 0 ? DROP : unknownId;
+    }
+  }
+
+  /** The ids of a sequence's letters; shorter than the text where gaps or stops were left out. */
+  public int[] encode(String residues) {
+    int[] result = new int[residues.length()];
+    int length = 0;
+    for (int i = 0; i < residues.length(); i++) {
+      char c = residues.charAt(i);
+      int id = c < ids.length ? ids[c] : unknownId;
+      if (c >= ids.length || !known[c]) {
+        (id == DROP ? dropped : unknown).merge(c, 1L, Long::sum);
+      }
+      if (id != DROP) {
+        result[length++] = id;
+      }
+    }
+    return length == result.length ? result : Arrays.copyOf(result, length);
+  }
+
+  /** Letters that became the unknown token, and how often. */
+  public Map<Character, Long> unknown() {
+    return Map.copyOf(unknown);
+  }
+
+  /** Letters that were left out, and how often. */
+  public Map<Character, Long> dropped() {
+    return Map.copyOf(dropped);
+  }
+
+  /** One line for the user on what was not taken as it stood; empty if there was nothing. */
+  public Optional<String> report() {
+    String text =
+        (unknown.isEmpty() ? "" : "letters outside the vocabulary, read as unknown: ")
+            + list(unknown)
+            + (unknown.isEmpty() || dropped.isEmpty() ? "" : "; ")
+            + (dropped.isEmpty() ? "" : "gaps, stops and letters left out: ")
+            + list(dropped);
+    return text.isEmpty() ? Optional.empty() : Optional.of(text);
+  }
+
+  private static String list(Map<Character, Long> counts) {
+    return counts.entrySet().stream()
+        .map(e -> "'" + e.getKey() + "' × " + e.getValue())
+        .collect(Collectors.joining(", "));
+  }
+}

@@ -1,0 +1,27 @@
+package dev.performer.data;
+
+import java.util.SplittableRandom;
+
+/** Independent random streams from a seed and the numbers that say what the stream is for. */
+final class Seeds {
+  private Seeds() {}
+
+  static SplittableRandom random(long seed, long... purpose) {
+    return new SplittableRandom(mix(seed, purpose));
+  }
+
+  static long mix(long seed, long... purpose) {
+    long state = scramble(seed);
+    for (long number : purpose) {
+      state = scramble(state + 0x9E3779B97F4A7C15L * (number + 1));
+    }
+    return state;
+  }
+
+  /** The finalizer of SplitMix64. */
+  private static long scramble(long z) {
+    z = (z ^ (z >>> 30)) * 0xBF58476D1CE4E5B9L;
+    z = (z ^ (z >>> 27)) * 0x94D049BB133111EBL;
+    return z ^ (z >>> 31);
+  }
+}

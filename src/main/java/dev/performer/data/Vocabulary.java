@@ -1,0 +1,99 @@
+package dev.performer.data;
+
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.stream.IntStream;
+
+/**
+ * The tokens a model knows; a token's id is its place in the list.
+ *
+ * @param tokens all tokens, each once
+ * @param pad fills up short sequences
+ * @param mask stands where a masked language model has to guess
+ * @param bos begins a sequence
+ * @param eos ends a sequence
+ * @param unknown stands for letters that the vocabulary lacks; an ordinary token
+ */
+public record Vocabulary(
+    List<String> tokens,
+    OptionalInt pad,
+    OptionalInt mask,
+    OptionalInt bos,
+    OptionalInt eos,
+    OptionalInt unknown) {
+
+  /**
+   * @throws IllegalArgumentException if a token occurs twice or an id is out of range
+   */
+  public Vocabulary {
+    tokens = List.copyOf(tokens);
+    if (tokens.isEmpty() || new HashSet<>(tokens).size() != tokens.size()) {
+      throw new IllegalArgumentException("a vocabulary needs tokens that differ: " + tokens);
+    }
+    for (OptionalInt id : List.of(pad, mask, bos, eos, unknown)) {
+      if (id.isPresent() && (id.getAsInt() < 0 || id.getAsInt() >= tokens.size())) {
+        throw new IllegalArgumentException(
+            "special token id " + id.getAsInt() + " is outside 0.." + (tokens.size() - 1));
+      }
+    }
+  }
+
+  /**
+   * A vocabulary whose special tokens are given by their text; null or absent means there is none.
+   */
+  public static Vocabulary of(
+      List<String> tokens, String pad, String mask, String bos, String eos, String unknown) {
+    return new Vocabulary(
+        tokens,
+        find(tokens, pad),
+        find(tokens, mask),
+        find(tokens, bos),
+        find(tokens, eos),
+        find(tokens, unknown));
+  }
+
+  /** Number of tokens. */
+  public int size() {
+    return tokens.size();
+  }
+
+  /** Whether the id is padding, mask, begin or end: never written by a text, never guessed. */
+  public boolean isSpecial(int id) {
+    return is(pad, id) || is(mask, id) || is(bos, id) || is(eos, id);
+  }
+
+  /** The ids that are not {@linkplain #isSpecial special}, in ascending order. */
+  public int[] ordinaryIds() {
+    return IntStream.range(0, size()).filter(id -> !isSpecial(id)).toArray();
+  }
+
+  /** From the text of every ordinary token to its id. */
+  public Map<String, Integer> ordinaryTokens() {
+    Map<String, Integer> result = new HashMap<>();
+    for (int id : ordinaryIds()) {
+      result.put(tokens.get(id), id);
+    }
+    return result;
+  }
+
+  /** The text of a sequence of ids. @throws IndexOutOfBoundsException for an id out of range */
+  public String decode(int[] ids) {
+    StringBuilder text = new StringBuilder(ids.length);
+    for (int id : ids) {
+      text.append(tokens.get(id));
+    }
+    return text.toString();
+  }
+
+  private static boolean is(OptionalInt special, int id) {
+    return special.isPresent() && special.getAsInt() == id;
+  }
+
+  private static OptionalInt find(List<String> tokens, String token) {
+    int id = token == null ? -1 : tokens.indexOf(token);
+    return id < 0 ? OptionalInt.empty() : OptionalInt.of(id);
+  }
+}

@@ -1,0 +1,181 @@
+package dev.performer.graph;
+
+import dev.performer.PerformerException;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.tensorflow.internal.types.registry.TensorTypeRegistry;
+import org.tensorflow.proto.DataType;
+
+/** The files of one checkpoint: whether they are all there, and how they come into being whole. */
+final class CheckpointFiles {
+  private static final int FOOTER_BYTES = 48;
+  private static final long TABLE_MAGIC = 0xdb4775248b80fb57L; // leveldb's table format
+
+  private CheckpointFiles() {}
+
+  static Path index(Path prefix) {
+    return prefix.resolveSibling(prefix.getFileName() + ".index");
+  }
+
+  /** The data files, all present. @throws PerformerException naming the file that is not whole */
+  static List<Path> checkComplete(Path prefix) {
+    Path index = index(prefix);
+    if (!Files.isRegularFile(index)) {
+      throw new PerformerException("no checkpoint at " + prefix + ": " + index + " is missing");
+    }
+    if (!endsLikeATable(index)) {
+      throw new PerformerException(
+          index + " is not a checkpoint index, or it is truncated; copy it again from its origin");
+    }
+    List<Path> shards = shards(prefix);
+    if (shards.isEmpty()) {
+      throw new PerformerException(
+          "checkpoint "
+              + prefix
+              + " has an index but no data: "
+              + prefix.getFileName()
+              + ".data-?????-of-????? is missing");
+    }
+    return shards;
+  }
+
+  private static boolean endsLikeATable(Path index) {
+    try (RandomAccessFile file = new RandomAccessFile(index.toFile(), "r")) {
+      if (file.length() < FOOTER_BYTES) {
+        return false;
+      }
+      byte[] end = new byte[Long.BYTES];
+      file.seek(file.length() - end.length);
+      file.readFully(end);
+      return ByteBuffer.wrap(end).order(ByteOrder.LITTLE_ENDIAN).getLong() == TABLE_MAGIC;
+    } catch (IOException e) {
+      throw new PerformerException(index + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  private static List<Path> shards(Path prefix) {
+    Pattern name =
+        Pattern.compile(
+            Pattern.quote(prefix.getFileName().toString()) + "\\.data-(\\d{5})-of-(\\d{5})");
+    List<Path> shards = new ArrayList<>();
+    int expected = 0;
+    for (Path file : siblings(prefix)) {
+      Matcher matcher = name.matcher(file.getFileName().toString());
+      if (matcher.matches()) {
+        shards.add(file);
+        expected = Math.max(expected, Integer.parseInt(matcher.group(2)));
+      }
+    }
+    if (shards.size() < expected) {
+      throw new PerformerException(
+          "checkpoint " + prefix + " has " + shards.size() + " of its " + expected + " data files");
+    }
+    return shards;
+  }
+
+  private static List<Path> siblings(Path prefix) {
+    List<Path> files = new ArrayList<>();
+    try (DirectoryStream<Path> all =
+        Files.newDirectoryStream(prefix.toAbsolutePath().getParent())) {
+      all.forEach(files::add);
+    } catch (IOException e) {
+      throw new PerformerException(
+          prefix.toAbsolutePath().getParent() + " cannot be read: " + e.getMessage(), e);
+    }
+    return files;
+  }
+
+  /** Refuses data files too short for what the index lists. */
+  static void checkSize(
+      Path prefix, List<Path> shards, Collection<CheckpointReader.Entry> entries) {
+    long needed = entries.stream().mapToLong(CheckpointFiles::leastBytes).sum();
+    long present = 0;
+    for (Path shard : shards) {
+      try {
+        present += Files.size(shard);
+      } catch (IOException e) {
+        throw new PerformerException(shard + " cannot be read: " + e.getMessage(), e);
+      }
+    }
+    if (present < needed) {
+      throw new PerformerException(
+          "checkpoint "
+              + prefix
+              + " is truncated: its data has "
+              + present
+              + " bytes, its index lists at least "
+              + needed
+              + "; copy it again from its origin");
+    }
+  }
+
+  private static long leastBytes(CheckpointReader.Entry entry) {
+    if (entry.type() == DataType.DT_STRING) {
+      return entry.shape().size() + 4; // a length each, and their checksum
+    }
+    return entry.shape().size() * Math.max(1, TensorTypeRegistry.find(entry.type()).byteSize());
+  }
+
+  /**
+   * Lets {@code write} make a checkpoint in a directory beside its place, then moves it there: data
+   * first, index last, so that an index never stands without its data.
+   *
+   * @param prefix where it will be
+   * @param write writes a checkpoint under the prefix it is given
+   * @throws PerformerException if a directory or file cannot be made or moved; nothing is left then
+   */
+  static void writeBeside(Path prefix, Consumer<Path> write) {
+    Path directory = prefix.toAbsolutePath().getParent();
+    Path staging = null;
+    try {
+      Files.createDirectories(directory);
+      staging = Files.createTempDirectory(directory, "." + prefix.getFileName() + ".part-");
+      Path staged = staging.resolve(prefix.getFileName());
+      write.accept(staged);
+      for (Path shard : shards(staged)) {
+        move(shard, directory);
+      }
+      move(index(staged), directory);
+    } catch (IOException e) {
+      throw new PerformerException(
+          "checkpoint " + prefix + " cannot be written: " + NativeErrors.describe(e), e);
+    } finally {
+      if (staging != null) {
+        deleteTree(staging);
+      }
+    }
+  }
+
+  private static void move(Path file, Path directory) throws IOException {
+    Files.move(
+        file,
+        directory.resolve(file.getFileName()),
+        StandardCopyOption.REPLACE_EXISTING,
+        StandardCopyOption.ATOMIC_MOVE);
+  }
+
+  private static void deleteTree(Path root) {
+    try (Stream<Path> files = Files.walk(root)) {
+      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+        Files.deleteIfExists(file);
+      }
+    } catch (IOException e) {
+      // What is left is a hidden directory named .part-: harmless, and the first error matters
+      // more.
+    }
+  }
+}

@@ -1,0 +1,197 @@
+package dev.performer.graph;
+
+import static org.tensorflow.internal.c_api.global.tensorflow.TF_CheckpointReaderGetVariable;
+import static org.tensorflow.internal.c_api.global.tensorflow.TF_CheckpointReaderGetVariableDataType;
+import static org.tensorflow.internal.c_api.global.tensorflow.TF_CheckpointReaderGetVariableNumDims;
+import static org.tensorflow.internal.c_api.global.tensorflow.TF_CheckpointReaderGetVariableShape;
+import static org.tensorflow.internal.c_api.global.tensorflow.TF_CheckpointReaderSize;
+import static org.tensorflow.internal.c_api.global.tensorflow.TF_DeleteCheckpointReader;
+import static org.tensorflow.internal.c_api.global.tensorflow.TF_NewCheckpointReader;
+
+import dev.performer.PerformerException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.tensorflow.Graph;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.Tensor;
+import org.tensorflow.TensorFlow;
+import org.tensorflow.internal.c_api.TF_CheckpointReader;
+import org.tensorflow.internal.c_api.TF_Status;
+import org.tensorflow.internal.types.registry.TensorTypeRegistry;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
+import org.tensorflow.proto.DataType;
+import org.tensorflow.types.TString;
+import org.tensorflow.types.family.TType;
+
+/**
+ * Reads a TensorFlow checkpoint in the V2 format: {@code PREFIX.index} and {@code
+ * PREFIX.data-?????-of-?????}. Missing and truncated files are found before native code sees them.
+ */
+public final class CheckpointReader implements AutoCloseable {
+  /** The key of the string that holds a TF2 checkpoint's object graph. */
+  public static final String OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH";
+
+  /**
+   * What a checkpoint holds under one key.
+   *
+   * @param type element type
+   * @param shape full shape, also where the tensor is stored in slices
+   */
+  public record Entry(DataType type, Shape shape) {}
+
+  private final Path prefix;
+  private final Map<String, Entry> entries;
+
+  private CheckpointReader(Path prefix, Map<String, Entry> entries) {
+    this.prefix = prefix;
+    this.entries = entries;
+  }
+
+  /**
+   * Opens a checkpoint and reads its table of contents.
+   *
+   * @param prefix the path without {@code .index}
+   * @throws PerformerException if a file is missing, truncated or not a checkpoint
+   */
+  public static CheckpointReader open(Path prefix) {
+    List<Path> shards = CheckpointFiles.checkComplete(prefix);
+    TensorFlow.version(); // loads the native library
+    try (TF_Status status = TF_Status.newStatus()) {
+      TF_CheckpointReader reader = TF_NewCheckpointReader(prefix.toString(), status);
+      status.throwExceptionIfNotOK();
+      try {
+        Map<String, Entry> entries = list(reader, status);
+        CheckpointFiles.checkSize(prefix, shards, entries.values());
+        return new CheckpointReader(prefix, entries);
+      } finally {
+        TF_DeleteCheckpointReader(reader);
+      }
+    } catch (PerformerException e) {
+      throw e;
+    } catch (RuntimeException e) { // TensorFlow's exceptions have no common type
+      throw new PerformerException(
+          "checkpoint " + prefix + " cannot be read: " + NativeErrors.firstLine(e), e);
+    }
+  }
+
+  private static Map<String, Entry> list(TF_CheckpointReader reader, TF_Status status) {
+    Map<String, Entry> entries = new TreeMap<>();
+    int size = TF_CheckpointReaderSize(reader);
+    for (int i = 0; i < size; i++) {
+      String key = TF_CheckpointReaderGetVariable(reader, i).getString();
+      long[] dims = new long[Math.max(0, TF_CheckpointReaderGetVariableNumDims(reader, key))];
+      if (dims.length > 0) {
+        TF_CheckpointReaderGetVariableShape(reader, key, dims, dims.length, status);
+        status.throwExceptionIfNotOK();
+      }
+      int type = TF_CheckpointReaderGetVariableDataType(reader, key);
+      entries.put(key, new Entry(DataType.forNumber(type), Shape.of(dims)));
+    }
+    return entries;
+  }
+
+  /** Whether there is an index file of that prefix. */
+  public static boolean exists(Path prefix) {
+    return Files.isRegularFile(CheckpointFiles.index(prefix));
+  }
+
+  /** Everything the checkpoint holds, by key in alphabetical order. */
+  public Map<String, Entry> entries() {
+    return Collections.unmodifiableMap(entries);
+  }
+
+  /**
+   * Reads one tensor. The caller closes it.
+   *
+   * @throws PerformerException if there is no such key or its bytes are damaged
+   */
+  public Tensor tensor(String key) {
+    Class<? extends TType> type = TensorTypeRegistry.find(entry(key).type()).type();
+    try (Graph graph = new Graph();
+        Session session = new Session(graph)) {
+      Ops tf = Ops.create(graph);
+      var restored =
+          tf.train.restore(
+              tf.constant(prefix.toString()),
+              tf.array(key),
+              tf.array(""),
+              List.<Class<? extends TType>>of(type));
+      try (Result result = session.runner().fetch(restored.tensors().get(0)).run()) {
+        return copy(result.get(0));
+      }
+    } catch (RuntimeException e) {
+      throw new PerformerException(
+          "checkpoint " + prefix + ", key " + key + ": " + NativeErrors.firstLine(e), e);
+    }
+  }
+
+  private static Tensor copy(Tensor tensor) {
+    if (tensor instanceof TString strings) {
+      return TString.tensorOfBytes(strings.asBytes());
+    }
+    return Tensors.ofBytes(
+        tensor.dataType(), tensor.shape(), ByteBuffer.wrap(Tensors.bytes(tensor)));
+  }
+
+  /**
+   * The bytes of a scalar string.
+   *
+   * @throws PerformerException if there is no such key or it is no scalar string
+   */
+  public byte[] string(String key) {
+    requireScalar(key, DataType.DT_STRING);
+    try (Tensor tensor = tensor(key)) {
+      return ((TString) tensor).asBytes().getObject();
+    }
+  }
+
+  /**
+   * The value of a scalar int64.
+   *
+   * @throws PerformerException if there is no such key or it is no scalar int64
+   */
+  public long int64(String key) {
+    requireScalar(key, DataType.DT_INT64);
+    try (Tensor tensor = tensor(key)) {
+      return Tensors.longs(tensor)[0];
+    }
+  }
+
+  private void requireScalar(String key, DataType type) {
+    Entry entry = entry(key);
+    if (entry.type() != type || entry.shape().numDimensions() != 0) {
+      throw new PerformerException(
+          "checkpoint "
+              + prefix
+              + ", key "
+              + key
+              + ": expected a scalar "
+              + type
+              + ", found "
+              + entry.type()
+              + " "
+              + entry.shape());
+    }
+  }
+
+  /** The entry of a key. @throws PerformerException if there is none */
+  public Entry entry(String key) {
+    Entry entry = entries.get(key);
+    if (entry == null) {
+      throw new PerformerException(
+          "checkpoint " + prefix + " has no key " + key + " (it has " + entries.size() + " keys)");
+    }
+    return entry;
+  }
+
+  /** Nothing native stays open between calls; kept so that callers need not know that. */
+  @Override
+  public void close() {}
+}

@@ -1,0 +1,165 @@
+package dev.performer.graph;
+
+import static org.tensorflow.internal.c_api.global.tensorflow.TF_DeleteBuffer;
+import static org.tensorflow.internal.c_api.global.tensorflow.TF_GetAllRegisteredKernels;
+
+import com.google.protobuf.InvalidProtocolBufferException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Pointer;
+import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
+import org.tensorflow.Operand;
+import org.tensorflow.Operation;
+import org.tensorflow.Session;
+import org.tensorflow.TensorFlow;
+import org.tensorflow.internal.c_api.TF_Buffer;
+import org.tensorflow.internal.c_api.TF_Status;
+import org.tensorflow.op.Ops;
+import org.tensorflow.proto.AttrValue;
+import org.tensorflow.proto.DataType;
+import org.tensorflow.proto.KernelDef;
+import org.tensorflow.proto.KernelList;
+
+/**
+ * Which device has a kernel for an op, as the loaded TensorFlow library says. The library for GPUs
+ * lists its GPU kernels on machines without a GPU too.
+ */
+public final class RegisteredKernels {
+  /** The device type of kernels for a processor. */
+  public static final String CPU = "CPU";
+
+  /** The device type of kernels for an NVIDIA GPU. */
+  public static final String GPU = "GPU";
+
+  /** The device type of kernels that XLA compiles for a processor. */
+  public static final String XLA_CPU = "XLA_CPU_JIT";
+
+  /** The device type of kernels that XLA compiles for a GPU. */
+  public static final String XLA_GPU = "XLA_GPU_JIT";
+
+  private static final String ANY_DEVICE = "DEFAULT";
+
+  // The compiler replaces calls by the functions' bodies and placeholders by arguments.
+  private static final Set<String> NEEDS_NO_XLA_KERNEL =
+      Set.of("Placeholder", "PartitionedCall", "StatefulPartitionedCall", "_Arg", "_Retval");
+
+  /** Loaded once: compiling a function makes XLA register its kernels. */
+  private static final class Xla {
+    static final RegisteredKernels KERNELS = compileOnceThenLoad();
+  }
+
+  private final Map<String, List<KernelDef>> byOp = new HashMap<>();
+
+  private RegisteredKernels(KernelList kernels) {
+    for (KernelDef kernel : kernels.getKernelList()) {
+      byOp.computeIfAbsent(kernel.getOp(), op -> new ArrayList<>()).add(kernel);
+    }
+  }
+
+  /** What is registered now; XLA's kernels only if something was compiled before. */
+  public static RegisteredKernels load() {
+    TensorFlow.version(); // loads the native library
+    try (TF_Status status = TF_Status.newStatus()) {
+      TF_Buffer buffer = TF_GetAllRegisteredKernels(status);
+      status.throwExceptionIfNotOK();
+      try {
+        byte[] bytes = new byte[Math.toIntExact(buffer.length())];
+        Pointer data = buffer.data();
+        new BytePointer(data).get(bytes);
+        return new RegisteredKernels(KernelList.parseFrom(bytes));
+      } finally {
+        TF_DeleteBuffer(buffer);
+      }
+    } catch (InvalidProtocolBufferException e) {
+      throw new IllegalStateException("TensorFlow's list of kernels cannot be read", e);
+    }
+  }
+
+  /** What is registered, XLA's kernels included. The first call compiles a small function. */
+  public static RegisteredKernels withXla() {
+    return Xla.KERNELS;
+  }
+
+  private static RegisteredKernels compileOnceThenLoad() {
+    try (Graph graph = new Graph();
+        Session session = new Session(graph);
+        TracedFunction one =
+            TracedFunction.trace(
+                "xla_start", tracing -> Map.<String, Operand<?>>of("y", one(tracing.tf())))) {
+      Operation call = one.call(Ops.create(graph), "start", List.of(), List.of(), true);
+      session.runner().fetch(call.output(0)).run().close();
+    }
+    return load();
+  }
+
+  private static Operand<?> one(Ops tf) {
+    return tf.math.add(tf.constant(0.5f), tf.constant(0.5f));
+  }
+
+  /** The device types that have a kernel of an op for some type; DEFAULT means any device. */
+  public Set<String> devices(String op) {
+    Set<String> devices = new TreeSet<>();
+    byOp.getOrDefault(op, List.of()).forEach(kernel -> devices.add(kernel.getDeviceType()));
+    return devices;
+  }
+
+  /**
+   * Whether a device can run an op.
+   *
+   * @param device such as {@link #GPU}
+   * @param op the op's type
+   * @param types its type attributes, such as T = DT_FLOAT; those left out are not checked
+   */
+  public boolean supports(String device, String op, Map<String, DataType> types) {
+    return byOp.getOrDefault(op, List.of()).stream()
+        .filter(kernel -> runsOn(kernel, device))
+        .anyMatch(
+            kernel ->
+                kernel.getConstraintList().stream()
+                    .allMatch(
+                        constraint -> {
+                          DataType type = types.get(constraint.getName());
+                          return type == null || allows(constraint, List.of(type));
+                        }));
+  }
+
+  /** Whether a device can run this very operation, its types considered. */
+  public boolean supports(String device, GraphOperation operation) {
+    return byOp.getOrDefault(operation.type(), List.of()).stream()
+        .filter(kernel -> runsOn(kernel, device))
+        .anyMatch(
+            kernel ->
+                kernel.getConstraintList().stream()
+                    .allMatch(constraint -> allows(constraint, types(operation, constraint))));
+  }
+
+  /** Whether XLA can compile this operation for a processor, calls of functions taken on trust. */
+  public boolean canCompile(GraphOperation operation) {
+    return NEEDS_NO_XLA_KERNEL.contains(operation.type()) || supports(XLA_CPU, operation);
+  }
+
+  private static boolean runsOn(KernelDef kernel, String device) {
+    boolean xla = device.startsWith("XLA_");
+    return kernel.getDeviceType().equals(device)
+        || (!xla && kernel.getDeviceType().equals(ANY_DEVICE));
+  }
+
+  private static List<DataType> types(
+      GraphOperation operation, KernelDef.AttrConstraint constraint) {
+    AttrValue value = operation.attributes().getAttrValueProto(constraint.getName());
+    return value.getValueCase() == AttrValue.ValueCase.LIST
+        ? value.getList().getTypeList()
+        : List.of(value.getType());
+  }
+
+  private static boolean allows(KernelDef.AttrConstraint constraint, List<DataType> types) {
+    List<DataType> allowed = constraint.getAllowedValues().getList().getTypeList();
+    return allowed.isEmpty() || allowed.containsAll(types);
+  }
+}

@@ -1,0 +1,247 @@
+package dev.performer.graph;
+
+import dev.performer.PerformerException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.tensorflow.Operand;
+import org.tensorflow.Session;
+import org.tensorflow.Tensor;
+import org.tensorflow.internal.types.registry.TensorTypeRegistry;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Op;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.proto.DataType;
+import org.tensorflow.proto.SaverDef;
+import org.tensorflow.types.TString;
+import org.tensorflow.types.family.TType;
+
+/**
+ * Ops of a graph that save its variables to a TensorFlow checkpoint and restore them, under the
+ * keys that Python's object-based checkpoints use. TensorFlow Java's own saver knows nothing of
+ * resource variables.
+ *
+ * <p>A checkpoint is written beside its place and moved there when whole. The two files are moved
+ * one after the other, so give each checkpoint a new prefix where a kill between the moves matters.
+ */
+public final class SaveRestore {
+  private final Map<String, Variable> variables = new LinkedHashMap<>();
+  private final Map<String, Operand<?>> constants = new LinkedHashMap<>();
+  private final Map<String, Placeholder<?>> extras = new LinkedHashMap<>();
+  private final Placeholder<TString> prefix;
+  private final Op save;
+  private final Operand<TString> saved;
+  private final Op restore;
+
+  private SaveRestore(
+      Ops scope,
+      List<Variable> saved,
+      Map<String, Class<? extends TType>> extraTypes,
+      Map<String, Operand<?>> constants) {
+    Ops tf = scope.withSubScope("save");
+    prefix = tf.withName("filename").placeholder(TString.class, Placeholder.shape(Shape.scalar()));
+    for (Variable variable : saved) {
+      requireNew(variable.checkpointKey());
+      variables.put(variable.checkpointKey(), variable);
+    }
+    constants.forEach(
+        (key, value) -> {
+          requireNew(key);
+          this.constants.put(key, value);
+        });
+    extraTypes.forEach(
+        (key, type) -> {
+          requireNew(key);
+          extras.put(key, tf.placeholder(type));
+        });
+    save = saveOp(tf);
+    this.saved =
+        tf.withControlDependencies(List.of(save)).withName("control_dependency").identity(prefix);
+    restore = restoreOp(tf);
+  }
+
+  /** Adds the ops for some variables. */
+  public static SaveRestore of(Ops tf, List<Variable> variables) {
+    return new SaveRestore(tf, variables, Map.of(), Map.of());
+  }
+
+  /**
+   * Adds the ops for some variables, and for values that the graph does not hold, such as a step
+   * number or a data position; they are given to {@link #save(Session, Path, Map)} and read back
+   * with a {@link CheckpointReader}.
+   *
+   * @param extras the type of each value, by checkpoint key
+   * @throws IllegalArgumentException if two of them have the same key
+   */
+  public static SaveRestore of(
+      Ops tf, List<Variable> variables, Map<String, Class<? extends TType>> extras) {
+    return new SaveRestore(tf, variables, extras, Map.of());
+  }
+
+  /**
+   * Adds the ops for some variables, and for values that the graph computes.
+   *
+   * @param values what else is stored, by checkpoint key
+   * @throws IllegalArgumentException if two of them have the same key
+   */
+  public static SaveRestore withValues(
+      Ops tf, List<Variable> variables, Map<String, Operand<?>> values) {
+    return new SaveRestore(tf, variables, Map.of(), values);
+  }
+
+  private void requireNew(String key) {
+    if (variables.containsKey(key) || constants.containsKey(key) || extras.containsKey(key)) {
+      throw new IllegalArgumentException("two values have the checkpoint key " + key);
+    }
+  }
+
+  private Op saveOp(Ops tf) {
+    List<String> keys = new ArrayList<>();
+    List<Operand<?>> values = new ArrayList<>();
+    variables.forEach(
+        (key, variable) -> {
+          keys.add(key);
+          values.add(variable.read(tf));
+        });
+    keys.addAll(constants.keySet());
+    values.addAll(constants.values());
+    keys.addAll(extras.keySet());
+    values.addAll(extras.values());
+    if (keys.isEmpty()) {
+      throw new IllegalArgumentException("there is nothing to save");
+    }
+    return tf.train.save(prefix, strings(tf, keys), wholeTensors(tf, keys), values);
+  }
+
+  private static Operand<TString> strings(Ops tf, List<String> keys) {
+    return tf.array(keys.toArray(String[]::new));
+  }
+
+  private static Operand<TString> wholeTensors(Ops tf, List<String> keys) {
+    return tf.array(keys.stream().map(key -> "").toArray(String[]::new));
+  }
+
+  private Op restoreOp(Ops tf) {
+    if (variables.isEmpty()) {
+      return tf.noOp();
+    }
+    List<String> keys = List.copyOf(variables.keySet());
+    List<Class<? extends TType>> types = new ArrayList<>();
+    variables.values().forEach(variable -> types.add(variable.type()));
+    var values =
+        tf.train.restore(prefix, strings(tf, keys), wholeTensors(tf, keys), types).tensors();
+    List<Op> assigned = new ArrayList<>();
+    int i = 0;
+    for (Variable variable : variables.values()) {
+      assigned.add(Variables.assign(tf, variable, values.get(i++)));
+    }
+    return tf.withControlDependencies(assigned).withName("restore_all").noOp();
+  }
+
+  /** Names these ops to whoever loads the graph from a SavedModel. */
+  public SaverDef saverDef() {
+    return SaverDef.newBuilder()
+        .setFilenameTensorName(prefix.op().name() + ":0")
+        .setSaveTensorName(saved.op().name() + ":0")
+        .setRestoreOpName(restore.op().name())
+        .setVersion(SaverDef.CheckpointFormatVersion.V2)
+        .build();
+  }
+
+  /** The checkpoint keys of the variables, in the order given. */
+  public List<String> keys() {
+    return List.copyOf(variables.keySet());
+  }
+
+  /**
+   * Saves the session's values.
+   *
+   * @param target path without {@code .index}; its directory is made if need be
+   * @throws PerformerException if it cannot be written; the session stays usable
+   */
+  public void save(Session session, Path target) {
+    save(session, target, Map.of());
+  }
+
+  /**
+   * Saves the session's values and others.
+   *
+   * @param extraValues one tensor for each extra that was declared; the caller closes them
+   * @throws PerformerException if it cannot be written; the session stays usable
+   */
+  public void save(Session session, Path target, Map<String, ? extends Tensor> extraValues) {
+    if (!extraValues.keySet().equals(extras.keySet())) {
+      throw new IllegalArgumentException(
+          "declared were " + extras.keySet() + ", given are " + extraValues.keySet());
+    }
+    CheckpointFiles.writeBeside(target, staged -> write(session, target, staged, extraValues));
+  }
+
+  private void write(
+      Session session, Path target, Path staged, Map<String, ? extends Tensor> extraValues) {
+    try (TString file = TString.scalarOf(staged.toString())) {
+      Session.Runner runner = session.runner().feed(prefix, file).addTarget(save);
+      extras.forEach((key, placeholder) -> runner.feed(placeholder, extraValues.get(key)));
+      runner.run().close();
+    } catch (RuntimeException e) {
+      throw new PerformerException(
+          "checkpoint " + target + " cannot be written: " + NativeErrors.firstLine(e), e);
+    }
+  }
+
+  /**
+   * Gives the session's variables the values of a checkpoint, which may hold more than these.
+   *
+   * @param source path without {@code .index}
+   * @throws PerformerException if it is missing or damaged, or if keys, types or shapes disagree:
+   *     all disagreements are listed, and no variable is changed
+   */
+  public void restore(Session session, Path source) {
+    try (CheckpointReader reader = CheckpointReader.open(source)) {
+      List<String> problems = disagreements(reader.entries());
+      if (!problems.isEmpty()) {
+        throw new PerformerException(
+            "checkpoint " + source + " does not fit this graph: " + String.join("; ", problems));
+      }
+    }
+    try (TString file = TString.scalarOf(source.toString())) {
+      session.runner().feed(prefix, file).addTarget(restore).run().close();
+    } catch (RuntimeException e) {
+      throw new PerformerException(
+          "checkpoint " + source + " cannot be read: " + NativeErrors.firstLine(e), e);
+    }
+  }
+
+  private List<String> disagreements(Map<String, CheckpointReader.Entry> entries) {
+    List<String> problems = new ArrayList<>();
+    Set<String> unused = new HashSet<>(entries.keySet());
+    variables.forEach(
+        (key, variable) -> {
+          CheckpointReader.Entry entry = entries.get(key);
+          DataType type = TensorTypeRegistry.find(variable.type()).dataType();
+          unused.remove(key);
+          if (entry == null) {
+            problems.add(key + " is missing");
+          } else if (entry.type() != type) {
+            problems.add(key + " is " + entry.type() + ", expected " + type);
+          } else if (!variable.shape().isCompatibleWith(entry.shape())) {
+            problems.add(key + " has shape " + entry.shape() + ", expected " + variable.shape());
+          }
+        });
+    if (problems.stream().anyMatch(problem -> problem.endsWith("is missing"))) {
+      unused.remove(CheckpointReader.OBJECT_GRAPH_KEY);
+      unused.removeAll(extras.keySet());
+      unused.removeAll(constants.keySet());
+      if (!unused.isEmpty()) {
+        problems.add(
+            "the file has these other keys: " + unused.stream().sorted().limit(10).toList());
+      }
+    }
+    return problems;
+  }
+}

@@ -1,0 +1,25 @@
+package dev.performer.graph;
+
+import org.tensorflow.internal.types.registry.TensorTypeRegistry;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.proto.DataType;
+import org.tensorflow.types.family.TType;
+
+/**
+ * A named tensor that goes into or comes out of a function.
+ *
+ * @param name its name
+ * @param type element type
+ * @param shape shape; −1 for a size that is known only at run time
+ */
+public record TensorSpec(String name, Class<? extends TType> type, Shape shape) {
+  /** As {@code TensorSpec(name, type, Shape.of(shape))}. */
+  public static TensorSpec of(String name, Class<? extends TType> type, long... shape) {
+    return new TensorSpec(name, type, Shape.of(shape));
+  }
+
+  /** The element type as TensorFlow's protocol buffers name it. */
+  public DataType dataType() {
+    return TensorTypeRegistry.find(type).dataType();
+  }
+}

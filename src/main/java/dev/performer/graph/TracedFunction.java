@@ -1,0 +1,226 @@
+package dev.performer.graph;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.tensorflow.ConcreteFunction;
+import org.tensorflow.Graph;
+import org.tensorflow.GraphOperationBuilder;
+import org.tensorflow.Operand;
+import org.tensorflow.Operation;
+import org.tensorflow.Output;
+import org.tensorflow.ResourceHandles;
+import org.tensorflow.Signature;
+import org.tensorflow.internal.types.registry.TensorTypeRegistry;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.proto.DataType;
+
+/**
+ * A TensorFlow function made by running Java code that adds ops. Variables of the calling graph
+ * reach it as resource arguments behind its ordinary inputs, so it can read and update them, and
+ * gradients can be taken inside it.
+ *
+ * <p>Owns the native function; close it once it has been attached to every graph that calls it.
+ */
+public final class TracedFunction implements AutoCloseable {
+
+  /** Adds the ops of a function. */
+  @FunctionalInterface
+  public interface Body {
+    /** Returns the function's outputs by name, in order. */
+    Map<String, Operand<?>> build(Tracing tracing);
+  }
+
+  /** The function while its ops are being added. */
+  public static final class Tracing {
+    private final Ops tf;
+    private final Signature.Builder signature;
+    private final List<TensorSpec> inputs = new ArrayList<>();
+    private final Map<Variable, Variable> captured = new LinkedHashMap<>();
+
+    private Tracing(Ops tf, Signature.Builder signature) {
+      this.tf = tf;
+      this.signature = signature;
+    }
+
+    /** Adds ops to the function. */
+    public Ops tf() {
+      return tf;
+    }
+
+    /** The function's own graph. */
+    public Graph graph() {
+      return (Graph) tf.scope().env();
+    }
+
+    /** Adds an input. Inputs come in the order in which they are added. */
+    public Operand<?> input(TensorSpec spec) {
+      return adoptInput(
+          spec, tf.placeholder(spec.type(), Placeholder.shape(spec.shape())).asOutput());
+    }
+
+    /** Makes a placeholder that is already in the function's graph an input. */
+    public Operand<?> adoptInput(TensorSpec spec, Output<?> placeholder) {
+      if (!captured.isEmpty()) {
+        throw new IllegalStateException("inputs come before variables");
+      }
+      inputs.add(spec);
+      signature.input(spec.name(), placeholder);
+      return placeholder;
+    }
+
+    /** A variable of the calling graph, as it is seen inside the function. */
+    public Variable capture(Variable outer) {
+      Variable inner = captured.get(outer);
+      if (inner != null) {
+        return inner;
+      }
+      Output<?> handle =
+          ((GraphOperationBuilder)
+                  graph().opBuilder("Placeholder", "variable_" + captured.size(), tf.scope()))
+              .setAttr("dtype", DataType.DT_RESOURCE)
+              .setAttr("shape", Shape.scalar())
+              .build()
+              .output(0);
+      ResourceHandles.describe(
+          handle, TensorTypeRegistry.find(outer.type()).dataType(), outer.shape());
+      return adoptCapture(outer, handle);
+    }
+
+    /**
+     * Makes a resource placeholder that is already in the function's graph stand for a variable.
+     */
+    public Variable adoptCapture(Variable outer, Output<?> placeholder) {
+      Variable inner =
+          new Variable(
+              outer.name(),
+              placeholder,
+              outer.type(),
+              outer.shape(),
+              outer.trainable(),
+              outer.checkpointKey());
+      // The key cannot clash with an input's: those are identifiers.
+      signature.input("variable/" + captured.size(), placeholder);
+      captured.put(outer, inner);
+      return inner;
+    }
+  }
+
+  private final ConcreteFunction function;
+  private final List<TensorSpec> inputs;
+  private final List<TensorSpec> outputs;
+  private final List<Variable> captured;
+
+  private TracedFunction(
+      ConcreteFunction function,
+      List<TensorSpec> inputs,
+      List<TensorSpec> outputs,
+      List<Variable> captured) {
+    this.function = function;
+    this.inputs = inputs;
+    this.outputs = outputs;
+    this.captured = captured;
+  }
+
+  /**
+   * Runs {@code body} in a graph of its own and makes a function of it.
+   *
+   * @param name the function's name, unique in the graphs that call it
+   */
+  public static TracedFunction trace(String name, Body body) {
+    List<TensorSpec> inputs = new ArrayList<>();
+    List<TensorSpec> outputs = new ArrayList<>();
+    List<Variable> captured = new ArrayList<>();
+    ConcreteFunction function =
+        ConcreteFunction.create(
+            tf -> {
+              Signature.Builder signature = Signature.builder(name);
+              Tracing tracing = new Tracing(tf, signature);
+              body.build(tracing)
+                  .forEach(
+                      (key, value) -> {
+                        // An input or a value named twice cannot be an output itself.
+                        Output<?> output = tf.identity(value).asOutput();
+                        outputs.add(new TensorSpec(key, output.type(), output.shape()));
+                        signature.output(key, output);
+                      });
+              inputs.addAll(tracing.inputs);
+              captured.addAll(tracing.captured.keySet());
+              return signature.build();
+            });
+    return new TracedFunction(function, inputs, outputs, captured);
+  }
+
+  /** The function's name in a graph's library. */
+  public String name() {
+    return function.getDefinedName();
+  }
+
+  /** The function itself; this object keeps owning it. */
+  public ConcreteFunction function() {
+    return function;
+  }
+
+  /** Its ordinary inputs, in order. */
+  public List<TensorSpec> inputs() {
+    return inputs;
+  }
+
+  /** Its outputs, in order. */
+  public List<TensorSpec> outputs() {
+    return outputs;
+  }
+
+  /** The calling graph's variables, in the order in which their handles follow the inputs. */
+  public List<Variable> captured() {
+    return captured;
+  }
+
+  /**
+   * Adds a call of the function.
+   *
+   * @param name the operation's name
+   * @param values one per input
+   * @param handles one variable handle per captured variable
+   * @param mustCompile whether XLA must compile the call; it fails when run if it cannot
+   * @return the call; its outputs are those of the function, in order
+   */
+  public Operation call(
+      Ops tf,
+      String name,
+      List<? extends Operand<?>> values,
+      List<? extends Output<?>> handles,
+      boolean mustCompile) {
+    Graph graph = (Graph) tf.scope().env();
+    graph.attachFunction(function);
+    List<Output<?>> all = new ArrayList<>();
+    values.forEach(value -> all.add(value.asOutput()));
+    all.addAll(handles);
+    List<DataType> inputTypes = new ArrayList<>();
+    inputs.forEach(spec -> inputTypes.add(spec.dataType()));
+    captured.forEach(variable -> inputTypes.add(DataType.DT_RESOURCE));
+    if (all.size() != inputTypes.size()) {
+      throw new IllegalArgumentException(
+          name() + " takes " + inputTypes.size() + " inputs, not " + all.size());
+    }
+    GraphOperationBuilder builder =
+        graph
+            .opBuilder("StatefulPartitionedCall", name, tf.scope())
+            .addInputList(all.toArray(Output<?>[]::new))
+            .setAttr("Tin", inputTypes.toArray(DataType[]::new))
+            .setAttr("Tout", outputs.stream().map(TensorSpec::dataType).toArray(DataType[]::new));
+    if (mustCompile) {
+      builder.setAttr("_XlaMustCompile", true);
+    }
+    builder.setAttr("f", function);
+    return builder.build();
+  }
+
+  @Override
+  public void close() {
+    function.close();
+  }
+}

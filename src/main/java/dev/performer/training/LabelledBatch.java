@@ -1,0 +1,29 @@
+package dev.performer.training;
+
+import java.util.Arrays;
+
+/**
+ * What a model sees and what it should say.
+ *
+ * @param rows B
+ * @param length L
+ * @param inputs token ids, {@code [B * L]}
+ * @param mask 1 for real tokens, 0 for padding, {@code [B * L]}
+ * @param targets the right token ids, {@code [B * L]}
+ * @param weights how much each position counts; 0 where nothing is to be guessed, {@code [B * L]}
+ */
+public record LabelledBatch(
+    int rows, int length, int[] inputs, int[] mask, int[] targets, float[] weights) {
+
+  /** The same with rows of zeros and weight 0 added, for a model that takes this many rows only. */
+  LabelledBatch withRows(int rows) {
+    int size = rows * length;
+    return new LabelledBatch(
+        rows,
+        length,
+        Arrays.copyOf(inputs, size),
+        Arrays.copyOf(mask, size),
+        Arrays.copyOf(targets, size),
+        Arrays.copyOf(weights, size));
+  }
+}

@@ -1,0 +1,66 @@
+package dev.performer.training;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.performer.PerformerException;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.knowm.xchart.BitmapEncoder;
+import org.knowm.xchart.XYChart;
+import org.knowm.xchart.XYChartBuilder;
+import org.knowm.xchart.XYSeries;
+import org.knowm.xchart.style.Styler;
+import org.knowm.xchart.style.markers.SeriesMarkers;
+
+/** Training loss and validation perplexity by step, as a PNG. */
+final class LossPlot {
+  private LossPlot() {}
+
+  /** Draws what {@link MetricsLog#entries} has; nothing if it has no finite number. */
+  static void write(Path file, List<JsonNode> entries) {
+    XYChart chart =
+        new XYChartBuilder()
+            .width(900)
+            .height(500)
+            .title("Training")
+            .xAxisTitle("step")
+            .yAxisTitle("training loss (nats per token)")
+            .build();
+    chart.setYAxisGroupTitle(1, "validation perplexity");
+    chart.getStyler().setYAxisGroupPosition(1, Styler.YAxisPosition.Right);
+    chart.getStyler().setLegendPosition(Styler.LegendPosition.InsideNE);
+    boolean any = add(chart, entries, "training", "loss", "training loss", 0);
+    any |= add(chart, entries, "validation", "perplexity", "validation perplexity", 1);
+    if (!any) {
+      return;
+    }
+    try (ByteArrayOutputStream png = new ByteArrayOutputStream()) {
+      BitmapEncoder.saveBitmap(chart, png, BitmapEncoder.BitmapFormat.PNG);
+      RunDirectory.replace(file, png.toByteArray());
+    } catch (IOException e) {
+      throw new PerformerException(
+          "cannot write " + file + ": " + RunDirectory.describe(e) + "; make room and resume", e);
+    }
+  }
+
+  private static boolean add(
+      XYChart chart, List<JsonNode> entries, String kind, String field, String name, int axis) {
+    List<Double> steps = new ArrayList<>();
+    List<Double> values = new ArrayList<>();
+    for (JsonNode entry : entries) {
+      double value = entry.path(field).asDouble(Double.NaN);
+      if (entry.path("kind").asText().equals(kind) && Double.isFinite(value)) {
+        steps.add(entry.path("step").asDouble());
+        values.add(value);
+      }
+    }
+    if (!steps.isEmpty()) {
+      XYSeries series = chart.addSeries(name, steps, values);
+      series.setYAxisGroup(axis);
+      series.setMarker(axis == 0 ? SeriesMarkers.NONE : SeriesMarkers.CIRCLE);
+    }
+    return !steps.isEmpty();
+  }
+}

@@ -1,0 +1,104 @@
+package dev.performer.training;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.PerformerException;
+import dev.performer.data.Vocabulary;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.OptionalInt;
+
+/** {@code config.json}: everything that was set, defaults included. */
+final class ResolvedConfig {
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  /** Without these being the same, the rest of a run would not belong to its beginning. */
+  private static final List<String> FIXED = List.of("objective", "batching", "seed", "vocabulary");
+
+  private ResolvedConfig() {}
+
+  static ObjectNode of(TrainingConfig config, TrainingData data) {
+    ObjectNode json = JSON.createObjectNode();
+    json.put("format", 1);
+    json.set("objective", kind((Record) config.objective()));
+    ObjectNode batching = JSON.valueToTree(config.batching());
+    batching.set("size", kind((Record) config.batching().size()));
+    json.set("batching", batching);
+    json.set("optimizer", JSON.valueToTree(config.optimizer()));
+    json.set("schedule", kind((Record) config.schedule()));
+    json.put("steps", config.steps());
+    json.put("evaluateEvery", config.evaluateEvery());
+    json.put("evaluationBatches", config.evaluationBatches());
+    json.put("checkpointEvery", config.checkpointEvery());
+    json.put("keepCheckpoints", config.keepCheckpoints());
+    json.put("logEvery", config.logEvery());
+    json.put("seed", config.seed());
+    json.putObject("data")
+        .put("train", data.train().name())
+        .put("validation", data.validation().name());
+    json.set("vocabulary", vocabulary(data.vocabulary()));
+    return json;
+  }
+
+  /**
+   * Compares the settings of a run with those it shall go on with.
+   *
+   * @return names of settings that differ and may
+   * @throws PerformerException if one differs that must not
+   */
+  static List<String> changes(JsonNode was, JsonNode now, Path run) {
+    List<String> changed = new ArrayList<>();
+    for (var fields = now.fields(); fields.hasNext(); ) {
+      var field = fields.next();
+      JsonNode before = was.path(field.getKey());
+      if (!before.toString().equals(field.getValue().toString())) {
+        if (FIXED.contains(field.getKey())) {
+          throw new PerformerException(
+              "cannot resume "
+                  + run
+                  + ": "
+                  + field.getKey()
+                  + " was "
+                  + shorten(before)
+                  + " and is now "
+                  + shorten(field.getValue())
+                  + "; resume with the same, or start in another directory");
+        }
+        changed.add(field.getKey());
+      }
+    }
+    return changed;
+  }
+
+  private static ObjectNode kind(Record choice) {
+    String name = choice.getClass().getSimpleName();
+    ObjectNode json = JSON.createObjectNode();
+    json.put("kind", name.replaceAll("(?<=.)([A-Z])", "-$1").toLowerCase(Locale.ROOT));
+    return json.setAll((ObjectNode) JSON.<JsonNode>valueToTree(choice));
+  }
+
+  private static ObjectNode vocabulary(Vocabulary vocabulary) {
+    ObjectNode json = JSON.createObjectNode();
+    json.set("tokens", JSON.valueToTree(vocabulary.tokens()));
+    put(json, "pad", vocabulary.pad());
+    put(json, "mask", vocabulary.mask());
+    put(json, "bos", vocabulary.bos());
+    put(json, "eos", vocabulary.eos());
+    put(json, "unknown", vocabulary.unknown());
+    return json;
+  }
+
+  private static void put(ObjectNode json, String name, OptionalInt id) {
+    if (id.isPresent()) {
+      json.put(name, id.getAsInt());
+    }
+  }
+
+  private static String shorten(JsonNode value) {
+    String text = value.toString();
+    return text.length() <= 120 ? text : text.substring(0, 120) + "…";
+  }
+}

@@ -1,0 +1,286 @@
+package dev.performer.training;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import dev.performer.PerformerException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+
+/**
+ * The directory of one training run, locked while this is open.
+ *
+ * <pre>
+ * config.json           everything that was set, defaults included
+ * metrics.jsonl         one object per line
+ * loss.png              training loss and validation perplexity
+ * checkpoints/step-N/   variables, optimizer slots and state
+ * last, best            names of checkpoints; changed after these are whole
+ * run.lock              held by the process that trains
+ * </pre>
+ *
+ * <p>A checkpoint is written as {@code .step-N} and renamed when it is whole, so that killing the
+ * process at any time leaves a directory to resume from.
+ */
+final class RunDirectory implements AutoCloseable {
+  private static final String STEP = "step-";
+  private static final ObjectMapper JSON =
+      new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+
+  private final Path root;
+  private final FileChannel lockChannel;
+
+  private RunDirectory(Path root, FileChannel lockChannel) {
+    this.root = root;
+    this.lockChannel = lockChannel;
+  }
+
+  /**
+   * Creates the directory, or opens the one of an earlier run.
+   *
+   * @param resume whether an earlier run shall go on
+   * @throws PerformerException if there is an earlier run that shall not go on or none that shall,
+   *     if another process trains there, or it cannot be written
+   */
+  static RunDirectory open(Path root, boolean resume) {
+    boolean holdsRun = Files.exists(root.resolve("config.json"));
+    if (resume && !holdsRun) {
+      throw new PerformerException(root + " holds no run to resume (no config.json)");
+    }
+    if (!resume && holdsRun) {
+      throw new PerformerException(
+          root + " holds a run already; resume it or choose another directory");
+    }
+    try {
+      if (!resume && Files.isDirectory(root) && !holdsOnlyLock(root)) {
+        throw new PerformerException(
+            root + " exists and holds other files; choose an empty or new directory");
+      }
+      Files.createDirectories(root.resolve("checkpoints"));
+      FileChannel channel =
+          FileChannel.open(
+              root.resolve("run.lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+      if (!lock(channel)) {
+        channel.close();
+        throw new PerformerException(
+            root + " is in use: another process trains there (it holds run.lock)");
+      }
+      RunDirectory run = new RunDirectory(root, channel);
+      run.removeUnfinished();
+      return run;
+    } catch (IOException e) {
+      throw new PerformerException("cannot write to " + root + ": " + describe(e), e);
+    }
+  }
+
+  Path metrics() {
+    return root.resolve("metrics.jsonl");
+  }
+
+  Path lossPlot() {
+    return root.resolve("loss.png");
+  }
+
+  /** Everything that was set, or empty before it was written. */
+  Optional<JsonNode> config() {
+    Path file = root.resolve("config.json");
+    try {
+      return Files.exists(file) ? Optional.of(JSON.readTree(file.toFile())) : Optional.empty();
+    } catch (IOException e) {
+      throw new PerformerException("cannot read " + file + ": " + describe(e), e);
+    }
+  }
+
+  void writeConfig(JsonNode config) {
+    try {
+      replace(root.resolve("config.json"), JSON.writeValueAsBytes(config));
+    } catch (IOException e) {
+      throw new PerformerException("cannot write to " + root + ": " + describe(e), e);
+    }
+  }
+
+  /**
+   * Writes a checkpoint beside its place, moves it there and points {@code last}, and {@code best}
+   * if it is, to it. Then removes all but the newest and the best.
+   *
+   * @param writer saves the variables under the prefix it is given
+   * @throws PerformerException if that fails; earlier checkpoints are as they were
+   */
+  Checkpoint save(TrainingState state, int keep, Consumer<Path> writer) {
+    Path checkpoints = root.resolve("checkpoints");
+    String name = STEP + state.step();
+    Path unfinished = checkpoints.resolve("." + name);
+    Path place = checkpoints.resolve(name);
+    try {
+      delete(unfinished);
+      Files.createDirectory(unfinished);
+      writer.accept(Checkpoint.prefix(unfinished));
+      Checkpoint.seal(unfinished, state);
+      delete(place);
+      Files.move(unfinished, place, StandardCopyOption.ATOMIC_MOVE);
+      replace(root.resolve("last"), (name + "\n").getBytes(StandardCharsets.UTF_8));
+      if (state.standsAtBest()) {
+        replace(root.resolve("best"), (name + "\n").getBytes(StandardCharsets.UTF_8));
+      }
+      prune(keep, state.bestStep());
+      return new Checkpoint(place, state);
+    } catch (IOException | RuntimeException e) {
+      try {
+        delete(unfinished);
+      } catch (IOException suppressed) {
+        e.addSuppressed(suppressed);
+      }
+      throw new PerformerException(
+          "cannot save checkpoint "
+              + place
+              + " ("
+              + describe(e)
+              + "); earlier checkpoints are intact: make room and resume",
+          e);
+    }
+  }
+
+  /**
+   * The newest checkpoint that is whole.
+   *
+   * @param warn told of each newer one that is not
+   */
+  Optional<Checkpoint> newest(Consumer<String> warn) {
+    for (long step : steps().stream().sorted(Comparator.reverseOrder()).toList()) {
+      Path directory = directory(step);
+      try {
+        return Optional.of(Checkpoint.open(directory));
+      } catch (IOException e) {
+        warn.accept(directory + " is not whole (" + describe(e) + "); taking an older one");
+      }
+    }
+    return Optional.empty();
+  }
+
+  /**
+   * The checkpoint of a step.
+   *
+   * @throws PerformerException if it is not there or not whole
+   */
+  Checkpoint at(long step) {
+    try {
+      return Checkpoint.open(directory(step));
+    } catch (IOException e) {
+      throw new PerformerException(directory(step) + " is not whole: " + describe(e), e);
+    }
+  }
+
+  @Override
+  public void close() {
+    try {
+      lockChannel.close();
+    } catch (IOException e) {
+      throw new PerformerException("cannot release run.lock in " + root + ": " + describe(e), e);
+    }
+  }
+
+  /** Replaces a small file in one step. */
+  static void replace(Path file, byte[] content) throws IOException {
+    Path beside = file.resolveSibling("." + file.getFileName() + ".new");
+    try (FileChannel channel =
+        FileChannel.open(
+            beside,
+            StandardOpenOption.CREATE,
+            StandardOpenOption.WRITE,
+            StandardOpenOption.TRUNCATE_EXISTING)) {
+      var bytes = ByteBuffer.wrap(content);
+      while (bytes.hasRemaining()) {
+        channel.write(bytes);
+      }
+      channel.force(true);
+    }
+    Files.move(beside, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+  }
+
+  static String describe(Throwable e) {
+    String kind = e instanceof PerformerException ? "" : e.getClass().getSimpleName() + ": ";
+    return kind + Failures.firstLine(e);
+  }
+
+  private Path directory(long step) {
+    return root.resolve("checkpoints").resolve(STEP + step);
+  }
+
+  private void prune(int keep, long best) throws IOException {
+    List<Long> steps = steps().stream().sorted(Comparator.reverseOrder()).toList();
+    for (long step : steps.subList(Math.min(keep, steps.size()), steps.size())) {
+      if (step != best) {
+        delete(directory(step));
+      }
+    }
+  }
+
+  private List<Long> steps() {
+    List<Long> steps = new ArrayList<>();
+    try (DirectoryStream<Path> list =
+        Files.newDirectoryStream(root.resolve("checkpoints"), STEP + "*")) {
+      for (Path path : list) {
+        String number = path.getFileName().toString().substring(STEP.length());
+        if (number.matches("\\d{1,18}")) {
+          steps.add(Long.parseLong(number));
+        }
+      }
+      return steps;
+    } catch (IOException e) {
+      throw new PerformerException("cannot read " + root + ": " + describe(e), e);
+    }
+  }
+
+  private void removeUnfinished() throws IOException {
+    try (DirectoryStream<Path> list =
+        Files.newDirectoryStream(root.resolve("checkpoints"), "." + STEP + "*")) {
+      for (Path path : list) {
+        delete(path);
+      }
+    }
+  }
+
+  private static boolean holdsOnlyLock(Path root) throws IOException {
+    // What a run leaves that was stopped before its first file.
+    List<String> early = List.of("run.lock", "checkpoints", ".config.json.new");
+    try (Stream<Path> list = Files.list(root)) {
+      return list.allMatch(path -> early.contains(path.getFileName().toString()));
+    }
+  }
+
+  private static boolean lock(FileChannel channel) throws IOException {
+    try {
+      FileLock lock = channel.tryLock();
+      return lock != null;
+    } catch (OverlappingFileLockException e) {
+      return false;
+    }
+  }
+
+  private static void delete(Path directory) throws IOException {
+    if (Files.exists(directory)) {
+      List<Path> paths;
+      try (Stream<Path> walk = Files.walk(directory)) {
+        paths = walk.sorted(Comparator.reverseOrder()).toList();
+      }
+      for (Path path : paths) {
+        Files.delete(path);
+      }
+    }
+  }
+}

@@ -1,0 +1,52 @@
+package dev.performer.training;
+
+import dev.performer.data.BatchPosition;
+
+/**
+ * Where a run stands, besides the values of its variables.
+ *
+ * @param step optimizer steps done
+ * @param position the next training batch
+ * @param before the evaluation before the first step
+ * @param latest the latest evaluation
+ * @param best the best evaluation so far
+ * @param bestStep its step
+ * @param tokens real tokens seen in training
+ * @param seconds time spent in training steps
+ */
+record TrainingState(
+    long step,
+    BatchPosition position,
+    Evaluation before,
+    Evaluation latest,
+    Evaluation best,
+    long bestStep,
+    long tokens,
+    double seconds) {
+
+  static TrainingState start(Evaluation before) {
+    return new TrainingState(0, BatchPosition.START, before, before, before, 0, 0, 0);
+  }
+
+  TrainingState afterStep(BatchPosition next, long moreTokens, double moreSeconds) {
+    return new TrainingState(
+        step + 1, next, before, latest, best, bestStep, tokens + moreTokens, seconds + moreSeconds);
+  }
+
+  TrainingState withEvaluation(Evaluation evaluation) {
+    boolean better = evaluation.loss() < best.loss() || Double.isNaN(best.loss());
+    return new TrainingState(
+        step,
+        position,
+        before,
+        evaluation,
+        better ? evaluation : best,
+        better ? step : bestStep,
+        tokens,
+        seconds);
+  }
+
+  boolean standsAtBest() {
+    return bestStep == step;
+  }
+}
