@@ -1,0 +1,143 @@
+package dev.performer.cli;
+
+import dev.performer.PerformerException;
+import dev.performer.data.Masking;
+import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.Vocabulary;
+import dev.performer.savedmodel.ImportedModel;
+import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.ModelCard.Objective;
+import dev.performer.savedmodel.SavedModelDirectory;
+import dev.performer.savedmodel.SignatureSpec;
+import dev.performer.training.ImportedLanguageModel;
+import dev.performer.training.Vocabularies;
+import java.nio.file.Path;
+import java.util.Optional;
+import org.tensorflow.ndarray.Shape;
+import picocli.CommandLine.Option;
+
+/** How a SavedModel is used as a language model; what is not said comes from its performer.json, else is assumed and told. */
+final class LanguageModelOptions {
+  @Option(names = "--signature", paramLabel = "S", description = "Signature (default: what performer.json says, else serving_default).")
+  String signature;
+
+  @Option(names = "--tokens", paramLabel = "INPUT", description = "The input that takes token ids (default: found by type and name).")
+  String tokens;
+
+  @Option(names = "--mask", paramLabel = "INPUT", description = "The input that is 1 where a token is real (default: found by name).")
+  String mask;
+
+  @Option(names = "--logits", paramLabel = "OUTPUT", description = "The output with logits [B, L, vocabulary] (default: found by shape and name).")
+  String logits;
+
+  @Option(names = "--vocabulary", paramLabel = "V", description = "google-protein, pad-first-protein or letters:ABC… (default: from performer.json, else by the number of logits).")
+  String vocabulary;
+
+  @Option(names = "--objective", paramLabel = "O", description = "masked-lm or causal-lm (default: from performer.json, else masked-lm).")
+  String objective;
+
+  @Option(names = "--masking", defaultValue = "bert", paramLabel = "M", description = "Of 15 %% of the tokens: bert = 80 %% mask, 10 %% random; protein-lm = 10 %% mask, 80 %% random (default: ${DEFAULT-VALUE}).")
+  String masking;
+
+  @Option(names = "--model-shifts", description = "A causal model that shifts its inputs itself, as Google's FlaxLM: logits at t are for token t.")
+  boolean modelShifts;
+
+  /**
+   * What was found out about a model.
+   *
+   * @param directory the SavedModel
+   * @param card its performer.json, if it has one
+   * @param tensors signature, inputs, output and objective
+   * @param vocabulary its tokens
+   */
+  record Resolved(
+      SavedModelDirectory directory, Optional<ModelCard> card, ModelCard.LanguageModel tensors, Vocabulary vocabulary) {
+
+    /** Imports the model's signature into a graph; the caller closes it. */
+    ImportedModel load() {
+      return ImportedModel.load(directory, java.util.List.of(tensors.signature()));
+    }
+  }
+
+  /** Finds out how the model is to be used. */
+  Resolved resolve(Path path) {
+    SavedModelDirectory directory = SavedModelDirectory.open(path);
+    Optional<ModelCard> card = ModelCard.read(path);
+    ModelCard.LanguageModel said = card.map(ModelCard::languageModel).orElse(null);
+    SignatureSpec spec = directory.signature(signature(said));
+    Vocabulary known = knownVocabulary(path, card);
+    boolean sameSignature = said != null && spec.name().equals(said.signature());
+    ModelCard.LanguageModel wanted =
+        new ModelCard.LanguageModel(
+            spec.name(),
+            tokens != null || !sameSignature ? tokens : said.tokens(),
+            mask != null || !sameSignature ? mask : said.mask(),
+            logits != null || !sameSignature ? logits : said.logits(),
+            objective(said));
+    ModelCard.LanguageModel tensors =
+        ImportedLanguageModel.resolve(path, spec, wanted, known == null ? 0 : known.size());
+    return new Resolved(directory, card, tensors, known != null ? known : assumedVocabulary(path, spec, tensors));
+  }
+
+  /** What the model is asked to guess. */
+  dev.performer.training.Objective objective(ModelCard.LanguageModel tensors, Vocabulary known) {
+    if (tensors.objective() == Objective.CAUSAL_LM) {
+      return new dev.performer.training.Objective.CausalLanguageModel(modelShifts);
+    }
+    Masking proportions =
+        switch (masking) {
+          case "bert" -> Masking.BERT;
+          case "protein-lm" -> Masking.PROTEIN_LM;
+          default -> throw new PerformerException("--masking must be bert or protein-lm, not '" + masking + "'");
+        };
+    if (known.mask().isEmpty()) {
+      throw new PerformerException(
+          "the vocabulary has no mask token, which masked-lm needs; give --objective causal-lm or another --vocabulary");
+    }
+    return new dev.performer.training.Objective.MaskedLanguageModel(proportions);
+  }
+
+  private String signature(ModelCard.LanguageModel said) {
+    if (signature != null) {
+      return signature;
+    }
+    return said != null && said.signature() != null ? said.signature() : ImportedModel.DEFAULT_SIGNATURE;
+  }
+
+  private Objective objective(ModelCard.LanguageModel said) {
+    if (objective == null) {
+      if (said != null && said.objective() != null) {
+        return said.objective();
+      }
+      System.err.println("The model does not say what it was trained for: masked-lm is assumed (--objective).");
+      return Objective.MASKED_LM;
+    }
+    return switch (objective) {
+      case "masked-lm" -> Objective.MASKED_LM;
+      case "causal-lm" -> Objective.CAUSAL_LM;
+      default -> throw new PerformerException("--objective must be masked-lm or causal-lm, not '" + objective + "'");
+    };
+  }
+
+  private Vocabulary knownVocabulary(Path path, Optional<ModelCard> card) {
+    if (vocabulary != null) {
+      return Vocabularies.named(vocabulary);
+    }
+    return card.map(ModelCard::vocabulary).map(v -> Vocabularies.of(v, path)).orElse(null);
+  }
+
+  private static Vocabulary assumedVocabulary(Path path, SignatureSpec spec, ModelCard.LanguageModel tensors) {
+    Shape shape = spec.output(tensors.logits()).shape();
+    long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
+    for (String name : new String[] {Vocabularies.GOOGLE_PROTEIN, Vocabularies.PAD_FIRST_PROTEIN}) {
+      Vocabulary candidate = Vocabularies.named(name);
+      if (candidate.size() == size) {
+        System.err.println(
+            "The model does not say what its token ids mean: " + name + " is assumed, as it has " + size + " tokens too (--vocabulary).");
+        return candidate;
+      }
+    }
+    throw new PerformerException(
+        path + ": the meaning of its " + (size < 0 ? "" : size + " ") + "token ids is not known; say it with --vocabulary (google-protein has " + ProteinVocabulary.google().size() + ")");
+  }
+}
