@@ -12,6 +12,7 @@ import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.Vocabularies;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import org.tensorflow.ndarray.Shape;
 import picocli.CommandLine.Option;
@@ -42,6 +43,13 @@ final class LanguageModelOptions {
   @Option(names = "--model-shifts", description = "A causal model that shifts its inputs itself, as Google's FlaxLM: logits at t are for token t.")
   boolean modelShifts;
 
+  /** Nothing said: all from performer.json, or assumed. */
+  static LanguageModelOptions defaults() {
+    LanguageModelOptions options = new LanguageModelOptions();
+    options.masking = "bert";
+    return options;
+  }
+
   /**
    * What was found out about a model.
    *
@@ -55,8 +63,33 @@ final class LanguageModelOptions {
 
     /** Imports the model's signature into a graph; the caller closes it. */
     ImportedModel load() {
-      return ImportedModel.load(directory, java.util.List.of(tensors.signature()));
+      return ImportedModel.load(directory, List.of(tensors.signature()));
     }
+  }
+
+  /**
+   * What it takes to feed sequences to a signature; it need not have logits.
+   *
+   * @param mask the mask input, or null
+   * @param zeros inputs that are fed zeros
+   */
+  record Tokenized(String signature, String tokens, String mask, List<String> zeros, Vocabulary vocabulary) {}
+
+  /** Finds out how a signature takes sequences. */
+  Tokenized tokenizer(Path path) {
+    SavedModelDirectory directory = SavedModelDirectory.open(path);
+    Optional<ModelCard> card = ModelCard.read(path);
+    ModelCard.LanguageModel said = card.map(ModelCard::languageModel).orElse(null);
+    SignatureSpec spec = directory.signature(signature(said));
+    Vocabulary known = knownVocabulary(path, card);
+    if (known == null) {
+      known = resolve(path).vocabulary();
+    }
+    String input = tokens != null ? tokens : ImportedLanguageModel.tokens(path, spec);
+    String maskInput = mask != null ? mask : ImportedLanguageModel.mask(spec, input);
+    List<String> zeros =
+        spec.inputs().keySet().stream().filter(n -> !n.equals(input) && !n.equals(maskInput)).toList();
+    return new Tokenized(spec.name(), input, maskInput, zeros, known);
   }
 
   /** Finds out how the model is to be used. */

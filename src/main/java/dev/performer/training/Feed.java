@@ -44,6 +44,24 @@ final class Feed implements AutoCloseable {
     }
   }
 
+  /** The model's inputs alone. */
+  static Feed of(LanguageModel model, int[] tokens, int[] mask, long... shape) {
+    Feed feed = new Feed();
+    try {
+      feed.put(model.tokens(), tokens, shape);
+      if (model.mask().isPresent()) {
+        feed.put(model.mask().get(), mask, shape);
+      }
+      for (Output<?> input : model.constantInputs()) {
+        feed.put(input, new int[tokens.length], shape);
+      }
+      return feed;
+    } catch (RuntimeException e) {
+      feed.close();
+      throw e;
+    }
+  }
+
   /** Feeds a float64 scalar. */
   void scalar(Operand<TFloat64> placeholder, double value) {
     tensors.put(placeholder, TFloat64.scalarOf(value));

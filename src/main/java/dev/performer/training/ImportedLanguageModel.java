@@ -8,6 +8,7 @@ import dev.performer.savedmodel.TensorSpec;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.function.Predicate;
 import org.tensorflow.Output;
@@ -40,12 +41,7 @@ public final class ImportedLanguageModel {
     }
     signature.input(tokens);
     if (mask == null) {
-      String found = tokens;
-      mask =
-          signature.inputs().keySet().stream()
-              .filter(name -> !name.equals(found) && name.toLowerCase().contains("mask"))
-              .findFirst()
-              .orElse(null);
+      mask = mask(signature, tokens);
     } else {
       signature.input(mask);
     }
@@ -86,7 +82,20 @@ public final class ImportedLanguageModel {
         model::restore);
   }
 
-  private static String tokens(Path model, SignatureSpec signature) {
+  /** The input that is 1 where a token is real, by its name; null if there is none. */
+  public static String mask(SignatureSpec signature, String tokens) {
+    return signature.inputs().keySet().stream()
+        .filter(name -> !name.equals(tokens) && name.toLowerCase(Locale.ROOT).contains("mask"))
+        .findFirst()
+        .orElse(null);
+  }
+
+  /**
+   * The input that takes token ids, by its type, rank and name.
+   *
+   * @throws PerformerException if none fits, or several do: lists them
+   */
+  public static String tokens(Path model, SignatureSpec signature) {
     List<TensorSpec> integers =
         signature.inputs().values().stream().filter(s -> isInteger(s) && rank(s, 2)).toList();
     for (Predicate<String> wanted :

@@ -4,7 +4,10 @@ import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Batching;
 import dev.performer.data.Vocabulary;
+import dev.performer.data.TokenBatch;
+import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
+import org.tensorflow.Result;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
@@ -49,6 +52,21 @@ public record LanguageModel(
       result = result.withSize(new BatchSize.Sequences((int) fixed(0)));
     }
     return result;
+  }
+
+  /**
+   * Runs the model on a batch as it stands.
+   *
+   * @return logits {@code [B, L, vocabulary]} in C order
+   */
+  public float[] logits(Session session, TokenBatch batch) {
+    try (Feed feed = Feed.of(this, batch.tokens(), batch.mask(), batch.rows(), batch.length())) {
+      Session.Runner runner = session.runner();
+      feed.into(runner);
+      try (Result result = runner.fetch(logits).run()) {
+        return Tensors.floats(result.get(0));
+      }
+    }
   }
 
   /** The number of sequences that every batch must have, or 0 if any will do. */

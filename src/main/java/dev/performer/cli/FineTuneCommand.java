@@ -1,0 +1,158 @@
+package dev.performer.cli;
+
+import dev.performer.PerformerException;
+import dev.performer.data.HeldOutSplit;
+import dev.performer.data.SequenceSource;
+import dev.performer.training.AdamW;
+import dev.performer.training.LearningRateSchedule;
+import dev.performer.training.Progress;
+import dev.performer.training.TrainingConfig;
+import dev.performer.training.TrainingData;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code fine-tune}: continue training a SavedModel, Python's included. */
+@Command(
+    name = "fine-tune",
+    description = {
+      "Continue training a SavedModel on FASTA sequences.",
+      "",
+      "The run directory gets config.json, metrics.jsonl, loss.png, checkpoints/ and, at the end, model/: the same model with",
+      "the weights of the best evaluation. Ctrl-C saves a checkpoint; --resume goes on from it."
+    })
+final class FineTuneCommand implements Callable<Integer> {
+  @Mixin private OutputOptions output;
+  @Mixin private LanguageModelOptions options;
+  @Mixin private BatchingOptions batching;
+
+  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel directory.")
+  private Path model;
+
+  @Option(names = "--data", required = true, paramLabel = "FILE", description = "Training sequences: FASTA, may be gzipped.")
+  private Path data;
+
+  @Option(names = "--validation", paramLabel = "FILE", description = "Validation sequences (default: every 20th of --data is held out).")
+  private Path validation;
+
+  @Option(names = "--output", required = true, paramLabel = "RUN", description = "The run directory.")
+  private Path run;
+
+  @Option(names = "--resume", description = "Go on from the newest checkpoint of the run directory.")
+  private boolean resume;
+
+  @Option(names = "--steps", defaultValue = "" + TrainingConfig.DEFAULT_STEPS, description = "Optimizer steps of the whole run (default: ${DEFAULT-VALUE}).")
+  private long steps;
+
+  @Option(names = "--learning-rate", defaultValue = "" + LearningRateSchedule.DEFAULT_PEAK, description = "Peak learning rate (default: ${DEFAULT-VALUE}).")
+  private double learningRate;
+
+  @Option(names = "--warmup", defaultValue = "" + TrainingConfig.DEFAULT_WARMUP, description = "Steps until the peak (default: ${DEFAULT-VALUE}).")
+  private long warmup;
+
+  @Option(names = "--schedule", defaultValue = "linear", description = "After the peak: linear, cosine, constant or inverse-sqrt (default: ${DEFAULT-VALUE}).")
+  private String schedule;
+
+  @Option(names = "--weight-decay", description = "Decoupled weight decay of matrices (default: 0.01).")
+  private Double weightDecay;
+
+  @Option(names = "--clip", description = "Largest global norm of the gradient (default: 1).")
+  private Double clip;
+
+  @Option(names = "--evaluate-every", defaultValue = "" + TrainingConfig.DEFAULT_EVALUATE_EVERY, description = "Steps between evaluations; 0 = before and after only (default: ${DEFAULT-VALUE}).")
+  private long evaluateEvery;
+
+  @Option(names = "--evaluation-batches", defaultValue = "0", description = "Validation batches at most; 0 = all (default: ${DEFAULT-VALUE}).")
+  private int evaluationBatches;
+
+  @Option(names = "--checkpoint-every", defaultValue = "" + TrainingConfig.DEFAULT_CHECKPOINT_EVERY, description = "Steps between checkpoints; 0 = at the end only (default: ${DEFAULT-VALUE}).")
+  private long checkpointEvery;
+
+  @Option(names = "--keep", defaultValue = "" + TrainingConfig.DEFAULT_KEEP, description = "Newest checkpoints that stay, besides the best (default: ${DEFAULT-VALUE}).")
+  private int keep;
+
+  @Option(names = "--log-every", defaultValue = "" + TrainingConfig.DEFAULT_LOG_EVERY, description = "Steps between lines of metrics (default: ${DEFAULT-VALUE}).")
+  private long logEvery;
+
+  @Option(names = "--seed", defaultValue = "1", description = "Of order, crops and masks (default: ${DEFAULT-VALUE}).")
+  private long seed;
+
+  @Override
+  public Integer call() {
+    LanguageModelOptions.Resolved resolved = options.resolve(model);
+    if (Files.exists(run.resolve(FineTuning.MODEL)) && !resume) {
+      throw new PerformerException(run + ": holds a finished run; choose another --output, or --resume it with more --steps");
+    }
+    FineTuning tuning = new FineTuning(resolved, data(resolved), config(resolved), run, resume);
+    FineTuning.Outcome outcome = tuning.run(Progress.on(System.err));
+    output
+        .text()
+        .printf(
+            Locale.ROOT,
+            "validation perplexity %.3f -> %.3f (accuracy %.1f %% -> %.1f %%) in %d steps, %.0f s, %.0f tokens/s%n",
+            outcome.result().before().perplexity(),
+            outcome.result().best().perplexity(),
+            100 * outcome.result().before().accuracy(),
+            100 * outcome.result().best().accuracy(),
+            outcome.result().steps(),
+            outcome.result().seconds(),
+            outcome.result().tokensPerSecond());
+    output.text().println("Written: " + run + (outcome.model().isPresent() ? ", the model is " + outcome.model().get() : ""));
+    output.printJson(outcome.json());
+    return outcome.result().finished() ? 0 : Failures.FAILED;
+  }
+
+  private TrainingData data(LanguageModelOptions.Resolved resolved) {
+    SequenceSource all = SequenceSource.fasta(data);
+    if (validation != null) {
+      return new TrainingData(resolved.vocabulary(), all, SequenceSource.fasta(validation));
+    }
+    HeldOutSplit split = HeldOutSplit.of(all, HeldOutSplit.DEFAULT_EVERY);
+    return new TrainingData(resolved.vocabulary(), split.train(), split.validation());
+  }
+
+  private TrainingConfig config(LanguageModelOptions.Resolved resolved) {
+    AdamW.Config defaults = AdamW.Config.DEFAULT;
+    try {
+      return TrainingConfig.builder()
+          .objective(options.objective(resolved.tensors(), resolved.vocabulary()))
+          .batching(batching.batching(resolved.vocabulary()))
+          .optimizer(
+              new AdamW.Config(
+                  defaults.beta1(),
+                  defaults.beta2(),
+                  defaults.epsilon(),
+                  weightDecay == null ? defaults.weightDecay() : weightDecay,
+                  clip == null ? defaults.clipNorm() : clip))
+          .schedule(schedule())
+          .steps(steps)
+          .evaluateEvery(evaluateEvery)
+          .evaluationBatches(evaluationBatches)
+          .checkpointEvery(checkpointEvery)
+          .keepCheckpoints(keep)
+          .logEvery(logEvery)
+          .seed(seed)
+          .build();
+    } catch (IllegalArgumentException e) {
+      throw new PerformerException(e.getMessage(), e);
+    }
+  }
+
+  private LearningRateSchedule schedule() {
+    if (!(learningRate > 0) || Double.isInfinite(learningRate) || warmup < 0) {
+      throw new PerformerException("--learning-rate must be above 0 and --warmup at least 0, not " + learningRate + " and " + warmup);
+    }
+    return switch (schedule) {
+      case "linear" -> new LearningRateSchedule.Linear(learningRate, warmup, 0);
+      case "cosine" -> new LearningRateSchedule.Cosine(learningRate, warmup, 0);
+      case "constant" -> new LearningRateSchedule.Constant(learningRate, warmup);
+      case "inverse-sqrt" -> new LearningRateSchedule.InverseSquareRoot(learningRate, warmup);
+      default -> throw new PerformerException("--schedule must be linear, cosine, constant or inverse-sqrt, not '" + schedule + "'");
+    };
+  }
+}

@@ -1,0 +1,196 @@
+package dev.performer.cli;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
+import dev.performer.data.SequenceBatches;
+import dev.performer.data.TokenBatch;
+import dev.performer.savedmodel.ImportedModel;
+import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.training.Evaluation;
+import dev.performer.training.FineTuner;
+import dev.performer.training.ImportedLanguageModel;
+import dev.performer.training.LanguageModel;
+import dev.performer.training.Progress;
+import dev.performer.training.TrainingConfig;
+import dev.performer.training.TrainingData;
+import dev.performer.training.TrainingResult;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import org.tensorflow.TensorFlow;
+
+/** Import, train, export the best weights, and compare the export with what was trained. */
+final class FineTuning {
+  /** The exported model inside a run directory. */
+  static final String MODEL = "model";
+
+  /** Which model a run directory belongs to. */
+  static final String SOURCE = "source.json";
+
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  private final LanguageModelOptions.Resolved resolved;
+  private final TrainingData data;
+  private final TrainingConfig config;
+  private final Path run;
+  private final boolean resume;
+
+  FineTuning(
+      LanguageModelOptions.Resolved resolved, TrainingData data, TrainingConfig config, Path run, boolean resume) {
+    this.resolved = resolved;
+    this.data = data;
+    this.config = config;
+    this.run = run;
+    this.resume = resume;
+  }
+
+  /**
+   * What came of it.
+   *
+   * @param result of the training
+   * @param model the export; empty if the run was stopped before its end
+   * @param maxOutputDifference largest absolute difference of the reloaded export's logits from the trained graph's
+   */
+  record Outcome(TrainingResult result, Optional<Path> model, double maxOutputDifference) {
+    Map<String, Object> json() {
+      Map<String, Object> json = new LinkedHashMap<>();
+      json.put("perplexityBefore", result.before().perplexity());
+      json.put("perplexityAfter", result.best().perplexity());
+      json.put("accuracyBefore", result.before().accuracy());
+      json.put("accuracyAfter", result.best().accuracy());
+      json.put("lossBefore", result.before().loss());
+      json.put("lossAfter", result.best().loss());
+      json.put("bestStep", result.bestStep());
+      json.put("steps", result.steps());
+      json.put("finished", result.finished());
+      json.put("tokens", result.tokens());
+      json.put("seconds", result.seconds());
+      json.put("tokensPerSecond", result.tokensPerSecond());
+      json.put("maxOutputDifference", model.isPresent() ? maxOutputDifference : null);
+      json.put("model", model.map(Path::toString).orElse(null));
+      return json;
+    }
+  }
+
+  Outcome run(Progress progress) {
+    try (ImportedModel model = resolved.load()) {
+      LanguageModel languageModel = ImportedLanguageModel.of(model, resolved.tensors());
+      requireTrainable(model);
+      try (FineTuner tuner = resume ? FineTuner.resume(languageModel, data, config, run, progress) : FineTuner.start(languageModel, data, config, run, progress)) {
+        writeSource();
+        TrainingResult result = tuner.run();
+        if (!result.finished()) {
+          return new Outcome(result, Optional.empty(), Double.NaN);
+        }
+        tuner.restoreBest();
+        Path target = run.resolve(MODEL);
+        TunedModel.write(model, tuner.session(), target, card(result), true);
+        return new Outcome(result, Optional.of(target), difference(languageModel, tuner, target));
+      }
+    }
+  }
+
+  private void requireTrainable(ImportedModel model) {
+    var trainability = model.trainability(resolved.tensors().signature(), resolved.tensors().logits());
+    if (trainability.trainable().isEmpty()) {
+      throw new PerformerException(resolved.directory().path() + " " + trainability.summary());
+    }
+    if (!trainability.isTrainable()) {
+      System.err.println("Warning: " + resolved.directory().path() + " " + trainability.summary());
+    }
+  }
+
+  private void writeSource() {
+    Map<String, Object> source = new LinkedHashMap<>();
+    source.put("model", resolved.directory().path().toAbsolutePath().normalize().toString());
+    source.put("signature", resolved.tensors().signature());
+    try {
+      Files.writeString(run.resolve(SOURCE), JSON.writerWithDefaultPrettyPrinter().writeValueAsString(source) + "\n");
+    } catch (IOException e) {
+      throw new PerformerException(run.resolve(SOURCE) + ": cannot be written: " + e.getMessage(), e);
+    }
+  }
+
+  /** The model that a run directory trains. @throws PerformerException if it is no run directory */
+  static Path source(Path run) {
+    Path file = run.resolve(SOURCE);
+    try {
+      JsonNode model = JSON.readTree(file.toFile()).path("model");
+      if (model.isTextual()) {
+        return Path.of(model.asText());
+      }
+    } catch (IOException e) {
+      throw new PerformerException(file + ": cannot be read: " + Failures.oneLine(e.getMessage()), e);
+    }
+    throw new PerformerException(file + ": key 'model' is missing; expected the path of the model that was trained");
+  }
+
+  private ModelCard card(TrainingResult result) {
+    ModelCard.Attention attention = resolved.card().map(ModelCard::attention).orElse(null);
+    Map<String, String> versions = new LinkedHashMap<>();
+    versions.put("tensorflow", TensorFlow.version());
+    versions.put("java", System.getProperty("java.version"));
+    return ModelCard.of(
+        attention,
+        dev.performer.training.Vocabularies.card(vocabularyName(), resolved.vocabulary()),
+        resolved.tensors(),
+        new ModelCard.Provenance(
+            resolved.directory().path().toString(),
+            data.train().name(),
+            config.seed(),
+            result.bestStep(),
+            versions,
+            metrics(result.before()),
+            metrics(result.best()),
+            Instant.now().truncatedTo(ChronoUnit.SECONDS).toString()));
+  }
+
+  private String vocabularyName() {
+    return resolved.card().map(ModelCard::vocabulary).map(ModelCard.Vocabulary::name).orElse(null);
+  }
+
+  private static Map<String, Double> metrics(Evaluation evaluation) {
+    Map<String, Double> metrics = new LinkedHashMap<>();
+    metrics.put("loss", evaluation.loss());
+    metrics.put("accuracy", evaluation.accuracy());
+    metrics.put("perplexity", evaluation.perplexity());
+    return metrics;
+  }
+
+  /** Runs one validation batch through the trained graph and through the reloaded export. */
+  private double difference(LanguageModel model, FineTuner tuner, Path exported) {
+    var batching = model.fit(config.batching()).forEvaluation();
+    var batches = new SequenceBatches(data.validation(), data.vocabulary(), batching, 0);
+    TokenBatch batch;
+    try (var stream = batches.epoch(0)) {
+      batch = stream.next();
+    }
+    float[] trained = model.logits(tuner.session(), batch);
+    try (SavedModelPredictor predictor = SavedModelPredictor.load(exported)) {
+      ModelCard.LanguageModel tensors = resolved.tensors();
+      Map<String, NpyArray> feeds = new LinkedHashMap<>();
+      for (String input : predictor.directory().signature(tensors.signature()).inputs().keySet()) {
+        int[] values =
+            input.equals(tensors.tokens())
+                ? batch.tokens()
+                : input.equals(tensors.mask()) ? batch.mask() : new int[batch.tokens().length];
+        feeds.put(input, NpyArray.of(values, batch.rows(), batch.length()));
+      }
+      float[] reloaded = predictor.predict(tensors.signature(), feeds).get(tensors.logits()).floats();
+      double largest = 0;
+      for (int i = 0; i < trained.length; i++) {
+        double distance = Math.abs((double) trained[i] - reloaded[i]);
+        largest = Math.max(largest, Double.isNaN(distance) ? Double.POSITIVE_INFINITY : distance);
+      }
+      return largest;
+    }
+  }
+}

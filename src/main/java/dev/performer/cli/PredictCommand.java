@@ -1,0 +1,89 @@
+package dev.performer.cli;
+
+import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
+import dev.performer.data.Npz;
+import dev.performer.savedmodel.ImportedModel;
+import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.TensorSpec;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code predict}: run a signature of a SavedModel. */
+@Command(
+    name = "predict",
+    description = {
+      "Run a signature of a SavedModel.",
+      "",
+      "Arrays of an .npz are named like the signature's inputs. Sequences of a FASTA (.fasta, .fa, .faa, .gz) or of a .txt",
+      "(one a line) become token ids; the output then also has 'tokens' and 'lengths'."
+    })
+final class PredictCommand implements Callable<Integer> {
+  @Mixin private OutputOptions output;
+  @Mixin private LanguageModelOptions options;
+
+  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel directory.")
+  private Path model;
+
+  @Option(names = "--inputs", required = true, paramLabel = "X", description = "X.npz, X.fasta(.gz) or X.txt.")
+  private Path inputs;
+
+  @Option(names = "--output", required = true, paramLabel = "Y.npz", description = "Where the outputs go.")
+  private Path target;
+
+  @Option(names = "--length", defaultValue = "1024", description = "Tokens of a sequence at most, for FASTA and text (default: ${DEFAULT-VALUE}).")
+  private int length;
+
+  @Option(names = "--batch", defaultValue = "8", description = "Sequences that run at a time, for FASTA and text (default: ${DEFAULT-VALUE}).")
+  private int batch;
+
+  @Override
+  public Integer call() {
+    long start = System.nanoTime();
+    String name = inputs.getFileName().toString().toLowerCase(Locale.ROOT);
+    Map<String, NpyArray> outputs = name.endsWith(".npz") ? arrays() : sequences(name.endsWith(".txt"));
+    Npz.write(target, outputs);
+    outputs.forEach((key, array) -> output.text().println(key + " " + array));
+    output.text().println("Written: " + target);
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("output", target.toString());
+    json.put("seconds", (System.nanoTime() - start) / 1e9);
+    Map<String, long[]> shapes = new LinkedHashMap<>();
+    outputs.forEach((key, array) -> shapes.put(key, array.shape()));
+    json.put("shapes", shapes);
+    output.printJson(json);
+    return 0;
+  }
+
+  private Map<String, NpyArray> arrays() {
+    Map<String, NpyArray> feeds = Npz.read(inputs);
+    try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
+      String signature = options.signature == null ? ImportedModel.DEFAULT_SIGNATURE : options.signature;
+      return predictor.predict(signature, feeds);
+    } catch (PerformerException e) {
+      throw e.getMessage().contains(inputs.toString()) || e.getMessage().contains(model.toString())
+          ? e
+          : new PerformerException(inputs + ": " + e.getMessage(), e);
+    }
+  }
+
+  private Map<String, NpyArray> sequences(boolean text) {
+    if (length < 1 || batch < 1) {
+      throw new PerformerException("--length and --batch must be at least 1, not " + length + " and " + batch);
+    }
+    LanguageModelOptions.Tokenized how = options.tokenizer(model);
+    TokenizedSequences sequences = TokenizedSequences.read(inputs, text, how.vocabulary(), length);
+    sequences.report().ifPresent(System.err::println);
+    try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
+      TensorSpec tokens = predictor.directory().signature(how.signature()).input(how.tokens());
+      return sequences.predict(predictor, how, tokens, batch);
+    }
+  }
+}
