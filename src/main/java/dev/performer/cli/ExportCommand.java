@@ -5,14 +5,16 @@ import dev.performer.graph.SaveRestore;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelDirectory;
+import dev.performer.savedmodel.WeightReplacement;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
+import org.tensorflow.Graph;
 import org.tensorflow.Session;
 import org.tensorflow.op.Ops;
 import picocli.CommandLine.Command;
@@ -47,34 +49,46 @@ final class ExportCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     boolean isRun = Files.exists(source.resolve(FineTuning.SOURCE));
-    Path from = isRun ? FineTuning.source(source) : source;
-    String weights = isRun ? prefix() : null;
-    SavedModelDirectory directory = SavedModelDirectory.open(from);
-    List<String> signatures = new ArrayList<>(directory.signatures().keySet());
-    try (ImportedModel model = ImportedModel.load(directory, signatures);
-        Session session = new Session(model.graph(), false)) {
-      model.restore(session);
-      if (weights != null) {
-        SaveRestore.of(Ops.create(model.graph()), model.variables()).restore(session, Path.of(weights));
-      }
-      TunedModel.write(model, session, target, card(isRun, from), replace);
-    }
-    output.text().println("Written: " + target + (weights == null ? "" : " with the weights of " + weights));
+    String weights = isRun ? exportRun() : exportModel();
+    output.text().println("Written: " + target + (isRun ? " with the weights of " + weights : ""));
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("model", target.toString());
-    json.put("signatures", signatures);
     json.put("weights", weights);
     output.printJson(json);
     return 0;
   }
 
-  /** The run's own card, which knows what was trained, before that of the model it started from. */
-  private ModelCard card(boolean isRun, Path from) {
-    Path finished = source.resolve(FineTuning.MODEL);
-    if (isRun && Files.exists(finished.resolve(ModelCard.FILE))) {
-      return ModelCard.read(finished).orElse(null);
+  private String exportModel() {
+    SavedModelDirectory directory = SavedModelDirectory.open(source);
+    try (Graph empty = new Graph();
+        Session session = new Session(empty)) {
+      replacement(directory.path(), ModelCard.read(source)).export(session, List.of(), target);
     }
-    return ModelCard.read(from).orElse(null);
+    return directory.variablesPrefix().toString();
+  }
+
+  private String exportRun() {
+    FineTuning.Source from = FineTuning.source(source);
+    String weights = prefix();
+    try (ImportedModel model = ImportedModel.load(from.model(), from.signature());
+        Session session = new Session(model.graph(), false)) {
+      model.restore(session);
+      SaveRestore.of(Ops.create(model.graph()), model.variables()).restore(session, Path.of(weights));
+      replacement(from.model(), card(from.model())).export(session, model.variables(), target);
+    }
+    return weights;
+  }
+
+  private WeightReplacement replacement(Path original, Optional<ModelCard> card) {
+    WeightReplacement replacement = WeightReplacement.of(original);
+    card.ifPresent(replacement::card);
+    return replace ? replacement.replaceExisting() : replacement;
+  }
+
+  /** The run's own card, which knows what was trained, before that of the model it started from. */
+  private Optional<ModelCard> card(Path from) {
+    Path finished = source.resolve(FineTuning.MODEL);
+    return ModelCard.read(Files.exists(finished.resolve(ModelCard.FILE)) ? finished : from);
   }
 
   private String prefix() {

@@ -9,6 +9,7 @@ import dev.performer.data.TokenBatch;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.WeightReplacement;
 import dev.performer.training.Evaluation;
 import dev.performer.training.FineTuner;
 import dev.performer.training.ImportedLanguageModel;
@@ -92,7 +93,10 @@ final class FineTuning {
         }
         tuner.restoreBest();
         Path target = run.resolve(MODEL);
-        TunedModel.write(model, tuner.session(), target, card(result), true);
+        WeightReplacement.of(resolved.directory().path())
+            .card(card(result))
+            .replaceExisting()
+            .export(tuner.session(), model.variables(), target);
         return new Outcome(result, Optional.of(target), difference(languageModel, tuner, target));
       }
     }
@@ -119,18 +123,26 @@ final class FineTuning {
     }
   }
 
+  /**
+   * What a run directory trains.
+   *
+   * @param model the SavedModel it started from
+   * @param signature the signature that is trained
+   */
+  record Source(Path model, String signature) {}
+
   /** The model that a run directory trains. @throws PerformerException if it is no run directory */
-  static Path source(Path run) {
+  static Source source(Path run) {
     Path file = run.resolve(SOURCE);
     try {
-      JsonNode model = JSON.readTree(file.toFile()).path("model");
-      if (model.isTextual()) {
-        return Path.of(model.asText());
+      JsonNode json = JSON.readTree(file.toFile());
+      if (json.path("model").isTextual() && json.path("signature").isTextual()) {
+        return new Source(Path.of(json.path("model").asText()), json.path("signature").asText());
       }
     } catch (IOException e) {
       throw new PerformerException(file + ": cannot be read: " + Failures.oneLine(e.getMessage()), e);
     }
-    throw new PerformerException(file + ": key 'model' is missing; expected the path of the model that was trained");
+    throw new PerformerException(file + ": keys 'model' and 'signature' are expected: which model the run trains");
   }
 
   private ModelCard card(TrainingResult result) {
