@@ -1,6 +1,7 @@
 package dev.performer.training;
 
 import dev.performer.PerformerException;
+import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SignatureSpec;
@@ -50,6 +51,17 @@ public final class ImportedLanguageModel {
     }
     signature.output(logits);
     return new ModelCard.LanguageModel(signature.name(), tokens, mask, logits, objective);
+  }
+
+  /**
+   * The trainable view of an imported model with one signature, whose tensors are found by type, shape and name.
+   *
+   * @throws PerformerException if no tensor fits, or several do: lists them
+   */
+  public static LanguageModel of(ImportedModel model, Vocabulary vocabulary) {
+    Path path = model.directory().path();
+    SignatureSpec signature = model.signatures().values().iterator().next();
+    return of(model, resolve(path, signature, null, vocabulary.size()));
   }
 
   /**
