@@ -132,6 +132,31 @@ final class ElementwiseGradients {
     return List.of(ops.op("RealDiv", summed, x), ops.zerosLike(axis));
   }
 
+  /**
+   * y_j = log Σ_{i≤j} exp x_i: the gradient of x_i is Σ_{j≥i} g_j·exp(x_i − y_j), summed in the log
+   * domain for positive and negative g apart.
+   */
+  static List<Output<?>> cumulativeLogSumExp(
+      RawOps ops, GraphOperation node, List<Output<?>> gradients) {
+    Output<?> dy = gradients.get(0);
+    Output<?> positive = logWeighted(ops, node, ops.op("Relu", dy));
+    Output<?> negative = logWeighted(ops, node, ops.op("Relu", ops.op("Neg", dy)));
+    return List.of(ops.op("Sub", positive, negative), ops.zerosLike(node.input(1)));
+  }
+
+  private static Output<?> logWeighted(RawOps ops, GraphOperation node, Output<?> weights) {
+    Output<?> terms = ops.op("Sub", ops.op("Log", weights), node.output(0));
+    Output<?> summed =
+        ops.builder("CumulativeLogsumexp")
+            .addInput(terms)
+            .addInput(node.input(1))
+            .setAttr("exclusive", node.attributes().getAttrBool("exclusive"))
+            .setAttr("reverse", !node.attributes().getAttrBool("reverse"))
+            .build()
+            .output(0);
+    return ops.op("Exp", ops.op("AddV2", summed, node.input(0)));
+  }
+
   /** √Σx²: x/norm, where the axes that were summed are put back. */
   static List<Output<?>> euclideanNorm(RawOps ops, GraphOperation node, List<Output<?>> gradients) {
     Output<?> x = node.input(0);

@@ -7,11 +7,14 @@ import static dev.performer.graph.NodeBuilders.type;
 
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.tensorflow.Graph;
+import org.tensorflow.op.RawCustomGradient;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.GraphDef;
@@ -27,6 +30,8 @@ public final class GradientRewrites {
   private final Map<String, NodeDef> nodes = new HashMap<>();
   private final List<NodeDef> rewritten = new ArrayList<>();
   private final Set<String> scopes = new HashSet<>();
+  private final Map<String, RawCustomGradient> identityGradients = new HashMap<>();
+  private GraphDef result;
 
   private GradientRewrites(GraphDef graph) {
     for (NodeDef node : graph.getNodeList()) {
@@ -36,11 +41,22 @@ public final class GradientRewrites {
     }
   }
 
-  /** The graph with every known trouble replaced. */
-  public static GraphDef apply(GraphDef graph) {
+  /** Replaces every known trouble of a graph. */
+  public static GradientRewrites of(GraphDef graph) {
     GradientRewrites rewrites = new GradientRewrites(graph);
     graph.getNodeList().forEach(rewrites::rewrite);
-    return graph.toBuilder().clearNode().addAllNode(rewrites.rewritten).build();
+    rewrites.result = graph.toBuilder().clearNode().addAllNode(rewrites.rewritten).build();
+    return rewrites;
+  }
+
+  /** The graph to import. */
+  public GraphDef graph() {
+    return result;
+  }
+
+  /** Completes the work on the imported graph, before any gradient is asked for. */
+  public void attach(Graph graph) {
+    identityGradients.forEach((node, own) -> IdentityGradients.attach(graph, node, own));
   }
 
   private void rewrite(NodeDef node) {
@@ -51,7 +67,7 @@ public final class GradientRewrites {
       case "Concat" -> concatV1(node);
       case "Atan2" -> atan2(node);
       case "FusedBatchNorm", "FusedBatchNormV2" -> fusedBatchNorm(node);
-      case "Conv2D", "DepthwiseConv2dNative" -> explicitPadding(node);
+      case "Conv2D", "DepthwiseConv2dNative" -> convolution(node);
       default -> rewritten.add(node);
     }
   }
@@ -194,32 +210,24 @@ public final class GradientRewrites {
     add(third);
   }
 
-  /** The gradient forgets explicit paddings: pad first, then convolve without padding. */
-  private void explicitPadding(NodeDef original) {
-    boolean explicit =
-        original.containsAttr("padding")
-            && original.getAttrOrThrow("padding").getS().toStringUtf8().equals("EXPLICIT");
-    if (!explicit) {
+  /** The gradient forgets dilations and explicit paddings: give the node one that does not. */
+  private void convolution(NodeDef original) {
+    if (!ConvolutionGradient.isNeeded(original)) {
       rewritten.add(original);
       return;
     }
-    List<Long> paddings = original.getAttrOrThrow("explicit_paddings").getList().getIList();
-    int[] values = paddings.stream().mapToInt(Math::toIntExact).toArray();
-    String name = scope(original);
-    rewritten.add(ints(name + "/paddings", values, values.length / 2, 2));
+    String scope = scope(original);
+    AttrValue t = original.getAttrOrThrow("T");
+    add(original.toBuilder().setName(scope + "/forward"));
+    add(node(scope + "/output", "StopGradient", scope + "/forward").putAttr("T", t));
+    AttrValue.ListValue types =
+        AttrValue.ListValue.newBuilder().addAllType(Collections.nCopies(3, t.getType())).build();
     add(
-        node(name + "/padded", "Pad", original.getInput(0), name + "/paddings")
-            .putAttr("T", original.getAttrOrThrow("T"))
-            .putAttr("Tpaddings", type(DataType.DT_INT32)));
-    add(
-        original.toBuilder()
-            .setInput(0, name + "/padded")
-            .removeAttr("explicit_paddings")
-            .putAttr(
-                "padding",
-                AttrValue.newBuilder()
-                    .setS(com.google.protobuf.ByteString.copyFromUtf8("VALID"))
-                    .build()));
+        node(original.getName(), "IdentityN", scope + "/output")
+            .addInput(original.getInput(0))
+            .addInput(original.getInput(1))
+            .putAttr("T", AttrValue.newBuilder().setList(types).build()));
+    identityGradients.put(original.getName(), new ConvolutionGradient(original));
   }
 
   /** Where the new nodes of a rewritten one can go without meeting others. */

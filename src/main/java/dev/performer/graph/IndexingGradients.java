@@ -124,4 +124,29 @@ final class IndexingGradients {
         ops.zerosLike(indices),
         ops.op("GatherNd", dy, indices));
   }
+
+  /** Gradient of {@code TopKV2}: each value's gradient goes where the value was. */
+  static List<Output<?>> topK(RawOps ops, GraphOperation node, List<Output<?>> gradients) {
+    Output<?> x = node.input(0); // [..., C]
+    Output<?> shape = ops.op("Shape", x);
+    Output<?> k = ops.op("Reshape", node.input(1), ops.ints(1));
+    Output<?> indices =
+        ops.op("Reshape", node.output(1), ops.concat(List.of(ops.ints(-1), k))); // [R, k]
+    Output<?> rows = ops.op("Size", ops.op("Slice", indices, ops.ints(0, 0), ops.ints(-1, 1)));
+    Output<?> classes =
+        ops.op(
+            "Prod",
+            ops.op("Slice", ops.op("ReverseV2", shape, ops.ints(0)), ops.ints(0), ops.ints(1)),
+            ops.ints(0));
+    Output<?> starts =
+        ops.op("Mul", ops.op("Range", ops.integer(0), rows, ops.integer(1)), classes);
+    Output<?> flat =
+        ops.op(
+            "Reshape",
+            ops.op("AddV2", indices, ops.op("ExpandDims", starts, ops.integer(1))),
+            ops.ints(-1));
+    Output<?> updates = ops.op("Reshape", gradients.get(0), ops.ints(-1));
+    Output<?> summed = ops.op("UnsortedSegmentSum", updates, flat, ops.op("Size", x));
+    return List.of(ops.op("Reshape", summed, shape), ops.zerosLike(node.input(1)));
+  }
 }

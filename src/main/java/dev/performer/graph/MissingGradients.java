@@ -63,6 +63,8 @@ public final class MissingGradients {
     rule("Mod", ElementwiseGradients::truncatedMod);
     rule("Cumprod", ElementwiseGradients::cumprod);
     rule("Digamma", ElementwiseGradients::digamma);
+    rule("TopKV2", IndexingGradients::topK);
+    rule("CumulativeLogsumexp", ElementwiseGradients::cumulativeLogSumExp);
     rule("EuclideanNorm", ElementwiseGradients::euclideanNorm);
     for (String step : List.of("Round", "Rint", "Ceil", "FloorDiv")) {
       rule(step, ElementwiseGradients::step);

@@ -46,8 +46,11 @@ public final class ImportedModel implements AutoCloseable {
     names.forEach(name -> signatures.put(name, directory.signature(name)));
     customGradients = new CustomGradients(directory.metaGraph(), directory.objects());
     MissingGradients.register();
-    flat = flatten();
+    FlatGraph inlined = flatten();
+    GradientRewrites rewrites = GradientRewrites.of(ResourceConversion.apply(inlined.graph()));
+    flat = inlined.withGraph(rewrites.graph());
     importGraph();
+    rewrites.attach(graph);
     customGradients.attach(graph, flat);
     List<VariableSpec> specs = importedVariables();
     specs.forEach(spec -> variables.add(variable(spec)));
@@ -88,11 +91,8 @@ public final class ImportedModel implements AutoCloseable {
       signature.inputs().values().forEach(spec -> roots.add(root(signature, spec)));
       signature.outputs().values().forEach(spec -> roots.add(root(signature, spec)));
     }
-    FlatGraph inlined =
-        FunctionInliner.inline(
-            directory.metaGraph().getGraphDef(), roots, customGradients::alsoNeeded);
-    GraphDef resources = ResourceConversion.apply(inlined.graph());
-    return inlined.withGraph(GradientRewrites.apply(resources));
+    return FunctionInliner.inline(
+        directory.metaGraph().getGraphDef(), roots, customGradients::alsoNeeded);
   }
 
   private static String root(SignatureSpec signature, TensorSpec spec) {

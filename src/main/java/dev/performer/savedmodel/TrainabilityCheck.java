@@ -21,7 +21,6 @@ final class TrainabilityCheck {
       Set.of("While", "StatelessWhile", "Enter", "Exit", "NextIteration", "LoopCond");
   private static final Set<String> BRANCHES =
       Set.of("If", "StatelessIf", "Case", "StatelessCase", "Switch", "Merge");
-  private static final Set<String> CONVOLUTIONS = Set.of("Conv2D", "DepthwiseConv2dNative");
 
   private final FlatGraph flat;
   private final CustomGradients customGradients;
@@ -87,9 +86,6 @@ final class TrainabilityCheck {
     if (op.startsWith("TensorList") || op.startsWith("TensorArray")) {
       return Optional.of("tensor lists have no gradient here");
     }
-    if (CONVOLUTIONS.contains(op) && list(node, "dilations").stream().anyMatch(d -> d != 1)) {
-      return Optional.of("TensorFlow's gradient of a dilated convolution is wrong");
-    }
     if (op.equals("GatherV2") && integer(node, "batch_dims") < 0) {
       return Optional.of("a gather with negative batch_dims has no gradient here");
     }
@@ -100,10 +96,6 @@ final class TrainabilityCheck {
     return MissingGradients.isDifferentiable(op)
         ? Optional.empty()
         : Optional.of("the op has no gradient here");
-  }
-
-  private static List<Long> list(NodeDef node, String attribute) {
-    return node.getAttrOrDefault(attribute, AttrValue.getDefaultInstance()).getList().getIList();
   }
 
   private static long integer(NodeDef node, String attribute) {
