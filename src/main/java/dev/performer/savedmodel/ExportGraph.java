@@ -66,7 +66,7 @@ final class ExportGraph implements AutoCloseable {
     // Python hands dictionaries to functions in the order of their sorted keys.
     List<String> sorted = signature.inputs().stream().sorted().toList();
     String name = "__inference_signature_" + identifier(signature.name()) + "_" + signatures.size();
-    try (TracedFunction function = trace(signature, sorted)) {
+    try (TracedFunction function = trace(name, signature, sorted)) {
       functionNames.put(function.name(), name);
       addCall(signature.name(), function);
       objects.addSignature(
@@ -74,7 +74,7 @@ final class ExportGraph implements AutoCloseable {
     }
     if (callable) {
       String callName = "__inference_call_" + signatures.size();
-      try (TracedFunction function = trace(signature, signature.inputs())) {
+      try (TracedFunction function = trace(callName, signature, signature.inputs())) {
         functionNames.put(function.name(), callName);
         graph.attachFunction(function.function());
         objects.addCall(callName, function.inputs(), function.outputs(), function.captured());
@@ -82,9 +82,10 @@ final class ExportGraph implements AutoCloseable {
     }
   }
 
-  private static TracedFunction trace(ExportedSignature signature, List<String> order) {
+  private static TracedFunction trace(
+      String name, ExportedSignature signature, List<String> order) {
     TracedFunction.Body body = signature.body().apply(order);
-    return TracedFunction.trace("f", tracing -> new TreeMap<>(body.build(tracing)));
+    return TracedFunction.trace(name, tracing -> new TreeMap<>(body.build(tracing)));
   }
 
   private void addCall(String signature, TracedFunction function) {
@@ -140,7 +141,7 @@ final class ExportGraph implements AutoCloseable {
     return SavedModel.newBuilder().setSavedModelSchemaVersion(1).addMetaGraphs(meta).build();
   }
 
-  /** TensorFlow Java adds random letters to names of functions: the same graph, the same bytes. */
+  /** TensorFlow Java adds letters to the names of functions; Python expects a number at the end. */
   private GraphDef renamed(GraphDef definition) {
     GraphDef.Builder result = definition.toBuilder();
     for (NodeDef.Builder node : result.getNodeBuilderList()) {
