@@ -1,6 +1,7 @@
 package dev.performer.graph;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -40,6 +41,7 @@ public final class TracedFunction implements AutoCloseable {
     private final Signature.Builder signature;
     private final List<TensorSpec> inputs = new ArrayList<>();
     private final Map<Variable, Variable> captured = new LinkedHashMap<>();
+    private final Map<String, Shape> outputShapes = new HashMap<>();
 
     private Tracing(Ops tf, Signature.Builder signature) {
       this.tf = tf;
@@ -70,6 +72,11 @@ public final class TracedFunction implements AutoCloseable {
       inputs.add(spec);
       signature.input(spec.name(), placeholder);
       return placeholder;
+    }
+
+    /** Says the shape of an output where the function's own graph knows less. */
+    public void outputShape(String name, Shape shape) {
+      outputShapes.put(name, shape);
     }
 
     /** A variable of the calling graph, as it is seen inside the function. */
@@ -144,7 +151,8 @@ public final class TracedFunction implements AutoCloseable {
                       (key, value) -> {
                         // An input or a value named twice cannot be an output itself.
                         Output<?> output = tf.identity(value).asOutput();
-                        outputs.add(new TensorSpec(key, output.type(), output.shape()));
+                        Shape shape = tracing.outputShapes.getOrDefault(key, output.shape());
+                        outputs.add(new TensorSpec(key, output.type(), shape));
                         signature.output(key, output);
                       });
               inputs.addAll(tracing.inputs);
