@@ -40,8 +40,8 @@ public record Masking(double rate, double mask, double random) {
 
   /**
    * Chooses and replaces tokens; padding, begin, end and mask tokens are never chosen, and at least
-   * one token of a batch is, if it has an ordinary one. What happens to a sequence depends on the
-   * seed, the step and its key alone, so it is the same in batches of any size.
+   * one token of each sequence is, if it has an ordinary one. What happens to a sequence depends on
+   * the seed, the step and its key alone, so it is the same in batches of any size.
    *
    * @throws PerformerException if mask tokens are wanted and the vocabulary has none
    */
@@ -53,11 +53,12 @@ public record Masking(double rate, double mask, double random) {
     int[] inputs = batch.tokens().clone();
     boolean[] chosen = new boolean[inputs.length];
     int[] ordinary = vocabulary.ordinaryIds();
-    boolean any = false;
     for (int row = 0; row < batch.rows(); row++) {
       SplittableRandom draws = Seeds.random(seed, step, batch.keys()[row]);
       int start = row * batch.length();
-      for (int i = start; i < start + batch.lengths()[row]; i++) {
+      int end = start + batch.lengths()[row];
+      boolean any = false;
+      for (int i = start; i < end; i++) {
         // Three draws for every token, so that one token's fate does not move the others'.
         double choice = draws.nextDouble();
         double fate = draws.nextDouble();
@@ -68,9 +69,9 @@ public record Masking(double rate, double mask, double random) {
           any = true;
         }
       }
-    }
-    if (!any) {
-      chooseOne(batch, vocabulary, Seeds.random(seed, step, batch.keys()[0], 1), inputs, chosen);
+      if (!any) {
+        chooseOne(start, end, vocabulary, draws, inputs, chosen);
+      }
     }
     return new Masked(inputs, chosen);
   }
@@ -84,20 +85,19 @@ public record Masking(double rate, double mask, double random) {
   }
 
   private void chooseOne(
-      TokenBatch batch,
+      int start,
+      int end,
       Vocabulary vocabulary,
       SplittableRandom draws,
       int[] inputs,
       boolean[] chosen) {
-    int[] real = batch.mask();
     int[] candidates =
-        IntStream.range(0, inputs.length)
-            .filter(i -> real[i] == 1 && !vocabulary.isSpecial(inputs[i]))
-            .toArray();
+        IntStream.range(start, end).filter(i -> !vocabulary.isSpecial(inputs[i])).toArray();
     if (candidates.length > 0) {
       int[] ordinary = vocabulary.ordinaryIds();
       int i = candidates[draws.nextInt(candidates.length)];
-      replace(inputs, i, draws.nextDouble(), ordinary[draws.nextInt(ordinary.length)], vocabulary);
+      int replacement = ordinary[draws.nextInt(ordinary.length)];
+      replace(inputs, i, draws.nextDouble(), replacement, vocabulary);
       chosen[i] = true;
     }
   }

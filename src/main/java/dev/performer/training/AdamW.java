@@ -48,7 +48,7 @@ public record AdamW(
   public static final String SCOPE = "performer_adamw";
 
   private static final Pattern NOT_DECAYED =
-      Pattern.compile("(?i)(^|[/_.])(bias|beta|gamma|scale|[a-z]*norm[a-z]*)([/_.:]|$)");
+      Pattern.compile("(?i)(^|[/_.])(bias|beta|gamma|scale|[a-z]*norm(alization)?)([/_.:]|$)");
 
   /**
    * Constants of the optimizer; the defaults are those of Google's protein_lm.
@@ -108,12 +108,12 @@ public record AdamW(
     var learningRate = tf.placeholder(TFloat64.class, Placeholder.shape(Shape.scalar()));
 
     var norm = globalNorm(tf, gradients.values());
-    // Every gradient depends on every weight that was read; so the norm comes after all reads.
-    Ops after = tf.withControlDependencies(List.of(norm));
     var clip = tf.constant(config.clipNorm());
     var scale =
         config.clipNorm() > 0 ? tf.math.div(clip, tf.math.maximum(norm, clip)) : tf.constant(1.0);
-    Op counted = after.assignAddVariableOp(step.handle(), tf.constant(1L));
+    Op counted =
+        tf.withControlDependencies(List.of(norm))
+            .assignAddVariableOp(step.handle(), tf.constant(1L));
     var t =
         tf.dtypes.cast(
             tf.withControlDependencies(List.of(counted))
@@ -125,7 +125,8 @@ public record AdamW(
       Variable variable = gradients.variables().get(i);
       updates.add(
           update(
-              after,
+              tf,
+              norm,
               slots,
               config,
               variable,
@@ -180,6 +181,7 @@ public record AdamW(
   @SuppressWarnings("unchecked")
   private static <T extends TType> Op update(
       Ops tf,
+      Op norm,
       Variables slots,
       Config config,
       Variable variable,
@@ -192,12 +194,15 @@ public record AdamW(
     Variable m = slots.create(SCOPE + "/m/" + variable.name(), variable.shape(), false, zeros);
     Variable v = slots.create(SCOPE + "/v/" + variable.name(), variable.shape(), false, zeros);
     var clipped = tf.math.mul((Output<T>) gradient, tf.dtypes.cast(scale, type));
-    Op before = clipped;
+    Op before = norm;
     if (config.weightDecay() > 0 && decays(variable)) {
       var share = tf.math.mul(rate, tf.constant(config.weightDecay()));
+      // Every gradient depends on every weight that was read; so the norm comes after all reads.
+      Ops after = tf.withControlDependencies(List.of(norm));
       before =
-          tf.assignSubVariableOp(
-              variable.handle(), tf.math.mul(variable.<T>read(tf), tf.dtypes.cast(share, type)));
+          after.assignSubVariableOp(
+              variable.handle(),
+              after.math.mul(variable.<T>read(after), tf.dtypes.cast(share, type)));
     }
     var none = tf.dtypes.cast(tf.constant(0.0), type);
     return tf.withControlDependencies(List.of(before))

@@ -7,6 +7,7 @@ import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.SequenceStream;
 import dev.performer.data.TokenBatch;
+import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,6 +15,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import org.tensorflow.Session;
+import org.tensorflow.op.Ops;
 
 /**
  * Trains a language model: evaluates, takes optimizer steps, writes metrics, evaluates and saves
@@ -32,7 +34,7 @@ public final class FineTuner implements AutoCloseable {
   private final SequenceBatches validation;
   private final Evaluator evaluator;
   private final TrainingStep step;
-  private final VariableStore store;
+  private final SaveRestore store;
   private final Session session;
 
   private TrainingState state;
@@ -104,7 +106,8 @@ public final class FineTuner implements AutoCloseable {
     validation =
         new SequenceBatches(
             data.validation(), data.vocabulary(), batching.forEvaluation(), Evaluator.DEFAULT_SEED);
-    writeConfig(ResolvedConfig.of(config, data));
+    ObjectNode resolved = ResolvedConfig.of(config, data);
+    compareConfig(resolved);
 
     LossGraph loss = LossGraph.build(model);
     AdamW optimizer =
@@ -113,10 +116,11 @@ public final class FineTuner implements AutoCloseable {
     step = new TrainingStep(model, loss, optimizer);
     List<Variable> saved = new ArrayList<>(model.variables());
     saved.addAll(optimizer.slots());
-    store = new VariableStore(model.graph(), saved);
+    store = SaveRestore.of(Ops.create(model.graph()).withSubScope("training"), saved);
     session = new Session(model.graph(), false);
     try {
       restoreOrInitialize(optimizer);
+      run.writeConfig(resolved);
     } catch (RuntimeException e) {
       session.close();
       throw e;
@@ -278,7 +282,7 @@ public final class FineTuner implements AutoCloseable {
             });
   }
 
-  private void writeConfig(ObjectNode now) {
+  private void compareConfig(ObjectNode now) {
     run.config()
         .ifPresent(
             was -> {
@@ -287,7 +291,6 @@ public final class FineTuner implements AutoCloseable {
                 progress.message("resumed with other settings: " + String.join(", ", changed));
               }
             });
-    run.writeConfig(now);
   }
 
   private void warnOfUnused() {

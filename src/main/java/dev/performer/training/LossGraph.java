@@ -32,7 +32,7 @@ record LossGraph(
     var weights = tf.placeholder(TFloat32.class, anyBatch); // [B, L]
     var row = tf.constant(new int[] {-1});
     // Two dimensions: TensorFlow's gradients of log-softmax are wrong in more.
-    var vocabulary = tf.shape.size(model.logits(), tf.constant(-1)); // V
+    var vocabulary = tf.gather(tf.shape(model.logits()), tf.constant(2), tf.constant(0)); // V
     var logits =
         tf.reshape(model.logits(), tf.stack(List.of(tf.constant(-1), vocabulary))); // [B*L, V]
     var flatTargets = tf.reshape(targets, row); // [B*L]

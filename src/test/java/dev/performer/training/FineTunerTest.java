@@ -1,0 +1,429 @@
+package dev.performer.training;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.performer.PerformerException;
+import dev.performer.data.Batching;
+import dev.performer.data.Masking;
+import dev.performer.data.ProteinSequence;
+import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.SequenceBatches;
+import dev.performer.data.SequenceSource;
+import dev.performer.data.Vocabulary;
+import dev.performer.graph.CheckpointReader;
+import dev.performer.graph.Tensors;
+import dev.performer.graph.Variable;
+import dev.performer.graph.Variables;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import javax.imageio.ImageIO;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.tensorflow.Graph;
+import org.tensorflow.Tensor;
+import org.tensorflow.op.Op;
+import org.tensorflow.op.Ops;
+
+class FineTunerTest {
+  /** Of 20 letters that are equally frequent. */
+  private static final double UNIGRAM_PERPLEXITY = 20;
+
+  private static final Objective CAUSAL = new Objective.CausalLanguageModel(false);
+
+  @TempDir Path temporary;
+
+  @Test
+  void aCausalModelLearnsTheLanguage() throws IOException {
+    Path run = temporary.resolve("run");
+    TrainingResult result = train(run, config(120).evaluateEvery(40).checkpointEvery(50).build());
+    assertThat(result.finished()).isTrue();
+    assertThat(result.before().perplexity()).isBetween(20.0, 40.0);
+    // The language itself has a perplexity of about exp(0.42 + 0.1 · ln 20) ≈ 1.9.
+    assertThat(result.after().perplexity()).isLessThan(0.35 * UNIGRAM_PERPLEXITY);
+    assertThat(result.after().accuracy()).isGreaterThan(0.75);
+    assertThat(result.best().loss()).isLessThanOrEqualTo(result.after().loss());
+    assertThat(result.unusedVariables()).containsExactly("forgotten/kernel");
+    assertThat(result.tokensPerSecond()).isPositive();
+
+    List<JsonNode> metrics = metrics(run);
+    assertThat(metrics.stream().filter(m -> m.path("kind").asText().equals("validation")))
+        .extracting(m -> m.path("step").asInt())
+        .containsExactly(0, 40, 80, 120);
+    assertThat(metrics.stream().filter(m -> m.path("kind").asText().equals("training")))
+        .hasSize(12)
+        .allMatch(m -> m.path("loss").asDouble() > 0 && m.path("gradientNorm").asDouble() > 0);
+    assertThat(ImageIO.read(run.resolve("loss.png").toFile()).getWidth()).isEqualTo(900);
+    assertThat(Files.readString(run.resolve("last"))).isEqualTo("step-120\n");
+    assertThat(result.checkpoint()).isDirectory();
+    JsonNode config = new ObjectMapper().readTree(run.resolve("config.json").toFile());
+    assertThat(config.at("/objective/kind").asText()).isEqualTo("causal-language-model");
+    assertThat(config.at("/schedule/kind").asText()).isEqualTo("constant");
+    assertThat(config.at("/vocabulary/tokens").size()).isEqualTo(29);
+  }
+
+  @Test
+  void aMaskedModelLearnsTheLanguage() {
+    TrainingConfig config =
+        config(150).objective(new Objective.MaskedLanguageModel(Masking.BERT)).build();
+    try (Graph graph = new Graph();
+        FineTuner tuner =
+            FineTuner.start(
+                TinyModel.masked(graph),
+                TinyModel.data(),
+                config,
+                temporary.resolve("run"),
+                Progress.silent())) {
+      TrainingResult result = tuner.run();
+      assertThat(result.after().perplexity()).isLessThan(0.7 * UNIGRAM_PERPLEXITY);
+      assertThat(result.after().perplexity()).isLessThan(0.6 * result.before().perplexity());
+    }
+  }
+
+  @Test
+  void halfAndResumeAndHalfIsTheWholeToTheBit() throws IOException {
+    train(temporary.resolve("whole"), config(30).logEvery(5).build());
+    Path halves = temporary.resolve("halves");
+    // The schedule of a constant rate does not know the length of the run.
+    train(halves, config(15).logEvery(5).build());
+    try (Graph graph = new Graph();
+        FineTuner tuner =
+            FineTuner.resume(
+                TinyModel.causal(graph),
+                TinyModel.data(),
+                config(30).logEvery(5).build(),
+                halves,
+                Progress.silent())) {
+      assertThat(tuner.run().steps()).isEqualTo(30);
+    }
+    Map<String, byte[]> whole = variables(temporary.resolve("whole/checkpoints/step-30"));
+    Map<String, byte[]> resumed = variables(halves.resolve("checkpoints/step-30"));
+    assertThat(whole.keySet()).isEqualTo(resumed.keySet()).hasSizeGreaterThan(10);
+    whole.forEach((key, bytes) -> assertThat(resumed.get(key)).as(key).isEqualTo(bytes));
+    assertThat(losses(halves)).isEqualTo(losses(temporary.resolve("whole")));
+  }
+
+  @Test
+  void aDamagedCheckpointIsPassedOver() throws IOException {
+    Path run = temporary.resolve("run");
+    train(run, config(20).checkpointEvery(10).build());
+    for (String damage : List.of("cut", "missing", "flipped", "stateless")) {
+      Path copy = temporary.resolve(damage);
+      copy(run, copy);
+      Path newest = copy.resolve("checkpoints/step-20");
+      Path data = newest.resolve("variables.data-00000-of-00001");
+      byte[] bytes = Files.readAllBytes(data);
+      switch (damage) {
+        case "cut" -> Files.write(data, Arrays.copyOf(bytes, bytes.length - 1));
+        case "missing" -> Files.delete(newest.resolve("variables.index"));
+        case "flipped" -> {
+          bytes[bytes.length / 2] ^= 1;
+          Files.write(data, bytes);
+        }
+        default -> Files.writeString(newest.resolve("state.json"), "{\"sta");
+      }
+      // What a kill leaves: an unfinished checkpoint and half a line of metrics.
+      Files.createDirectories(copy.resolve("checkpoints/.step-25/x"));
+      Files.writeString(
+          copy.resolve("metrics.jsonl"), "{\"kind\":\"tra", StandardOpenOption.APPEND);
+      ByteArrayOutputStream said = new ByteArrayOutputStream();
+      try (Graph graph = new Graph();
+          FineTuner tuner =
+              FineTuner.resume(
+                  TinyModel.causal(graph),
+                  TinyModel.data(),
+                  config(20).checkpointEvery(10).build(),
+                  copy,
+                  Progress.lines(new PrintStream(said)))) {
+        assertThat(said.toString(StandardCharsets.UTF_8))
+            .contains("step-20 is not whole")
+            .contains("resumed at step 10");
+        assertThat(tuner.run().steps()).isEqualTo(20);
+      }
+      assertThat(copy.resolve("checkpoints/.step-25")).doesNotExist();
+      assertThat(metrics(copy))
+          .extracting(m -> m.path("step").asInt())
+          .containsExactly(0, 10, 20, 20);
+      assertThat(variables(newest).keySet())
+          .isEqualTo(variables(run.resolve("checkpoints/step-20")).keySet());
+    }
+  }
+
+  @Test
+  void aLossThatIsNotFiniteStopsTheRunAndKeepsTheLastCheckpoint() throws IOException {
+    Path run = temporary.resolve("run");
+    try (Graph graph = new Graph()) {
+      LanguageModel model = TinyModel.causal(graph);
+      TrainingConfig config =
+          config(50)
+              .checkpointEvery(5)
+              .schedule(new LearningRateSchedule.Linear(1e-3, 0, 0))
+              .build();
+      Poison poison = new Poison(model, 12);
+      try (FineTuner tuner = FineTuner.start(model, TinyModel.data(), config, run, poison)) {
+        poison.tuner = tuner;
+        assertThatThrownBy(tuner::run)
+            .isInstanceOf(PerformerException.class)
+            .hasMessageContaining("diverged at step 13")
+            .hasMessageContaining("loss NaN")
+            .hasMessageContaining("step-10")
+            .hasMessageNotContaining("\n");
+      }
+    }
+    assertThat(Files.readString(run.resolve("last"))).isEqualTo("step-10\n");
+    try (Graph graph = new Graph();
+        FineTuner tuner =
+            FineTuner.resume(
+                TinyModel.causal(graph),
+                TinyModel.data(),
+                config(15).build(),
+                run,
+                Progress.silent())) {
+      assertThat(tuner.run().after().loss()).isFinite();
+    }
+  }
+
+  @Test
+  void onlyTheNewestAndTheBestCheckpointsStay() throws IOException {
+    Path run = temporary.resolve("run");
+    TrainingResult result = train(run, config(20).checkpointEvery(2).keepCheckpoints(3).build());
+    try (Stream<Path> list = Files.list(run.resolve("checkpoints"))) {
+      assertThat(list.map(p -> p.getFileName().toString()))
+          .containsExactlyInAnyOrder("step-16", "step-18", "step-20");
+    }
+    assertThat(Files.readString(run.resolve("best"))).isEqualTo("step-" + result.bestStep() + "\n");
+  }
+
+  @Test
+  void restoresTheBestWeights() {
+    // Far too high a rate: training makes the model worse, so the best is before training.
+    TrainingConfig config =
+        config(12).schedule(new LearningRateSchedule.Constant(3, 0)).checkpointEvery(3).build();
+    try (Graph graph = new Graph()) {
+      LanguageModel model = TinyModel.causal(graph);
+      try (FineTuner tuner =
+          FineTuner.start(
+              model, TinyModel.data(), config, temporary.resolve("run"), Progress.silent())) {
+        TrainingResult result = tuner.run();
+        assertThat(result.bestStep()).isZero();
+        tuner.restoreBest();
+        Evaluation again =
+            new Evaluator(model, CAUSAL, Evaluator.DEFAULT_SEED)
+                .evaluate(
+                    tuner.session(),
+                    new SequenceBatches(
+                        TinyModel.data().validation(),
+                        TinyModel.VOCABULARY,
+                        config.batching().forEvaluation(),
+                        0));
+        assertThat(again.loss()).isEqualTo(result.before().loss());
+      }
+    }
+  }
+
+  @Test
+  void twoTrainersDoNotShareADirectory() {
+    Path run = temporary.resolve("run");
+    try (Graph graph = new Graph();
+        FineTuner first = start(graph, run)) {
+      assertThat(first.session()).isNotNull();
+      try (Graph other = new Graph()) {
+        assertThatThrownBy(
+                () ->
+                    FineTuner.resume(
+                        TinyModel.causal(other),
+                        TinyModel.data(),
+                        config(5).build(),
+                        run,
+                        Progress.silent()))
+            .isInstanceOf(PerformerException.class)
+            .hasMessageContaining("in use");
+      }
+    }
+  }
+
+  @Test
+  void refusesDirectoriesThatWillNotDo() throws IOException {
+    Path run = temporary.resolve("run");
+    train(run, config(2).build());
+    try (Graph graph = new Graph()) {
+      assertRefused(() -> start(graph, run), "holds a run already");
+      Path full = Files.createDirectories(temporary.resolve("full"));
+      Files.writeString(full.resolve("letter.txt"), "dear");
+      assertRefused(() -> start(graph, full), "holds other files");
+      assertThat(full.toFile().list()).containsExactly("letter.txt");
+      assertRefused(() -> start(graph, full.resolve("letter.txt")), "cannot write");
+      LanguageModel model = TinyModel.causal(graph);
+      assertRefused(
+          () ->
+              FineTuner.resume(
+                  model,
+                  TinyModel.data(),
+                  config(5).build(),
+                  temporary.resolve("no"),
+                  Progress.silent()),
+          "holds no run to resume");
+      assertRefused(
+          () ->
+              FineTuner.resume(
+                  model, TinyModel.data(), config(5).seed(9).build(), run, Progress.silent()),
+          "seed was 1 and is now 9");
+    }
+  }
+
+  @Test
+  void refusesDataAndVocabulariesThatWillNotDo() throws IOException {
+    Path fasta = Files.writeString(temporary.resolve("empty.fasta"), "");
+    try (Graph graph = new Graph()) {
+      LanguageModel model = TinyModel.causal(graph);
+      TrainingData empty =
+          new TrainingData(
+              TinyModel.VOCABULARY, SequenceSource.fasta(fasta), TinyModel.data().validation());
+      Path run = temporary.resolve("run");
+      assertRefused(
+          () -> FineTuner.start(model, empty, config(5).build(), run, Progress.silent()),
+          "empty.fasta holds no sequence");
+      assertThat(run).doesNotExist();
+      var wide =
+          Vocabulary.of(
+              ProteinVocabulary.letters("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"),
+              null,
+              null,
+              null,
+              null,
+              null);
+      TrainingData tooWide =
+          new TrainingData(wide, TinyModel.data().train(), TinyModel.data().validation());
+      assertRefused(
+          () -> FineTuner.start(model, tooWide, config(5).build(), run, Progress.silent()),
+          "36 tokens");
+      TrainingData single =
+          new TrainingData(
+              TinyModel.VOCABULARY,
+              TinyModel.data().train(),
+              SequenceSource.of(List.of(new ProteinSequence("a", "", "M"))));
+      try (FineTuner tuner =
+          FineTuner.start(model, single, config(5).build(), run, Progress.silent())) {
+        assertRefused(tuner::run, "nothing to guess");
+      }
+    }
+  }
+
+  private static void assertRefused(ThrowingCallable call, String message) {
+    assertThatThrownBy(call)
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining(message)
+        .hasMessageNotContaining("\n");
+  }
+
+  private static FineTuner start(Graph graph, Path run) {
+    return FineTuner.start(
+        TinyModel.causal(graph), TinyModel.data(), config(5).build(), run, Progress.silent());
+  }
+
+  static TrainingConfig.Builder config(long steps) {
+    return TrainingConfig.builder()
+        .objective(CAUSAL)
+        .batching(Batching.training(64, 1024))
+        .schedule(new LearningRateSchedule.Constant(0.01, 5))
+        .steps(steps)
+        .evaluateEvery(0)
+        .checkpointEvery(0);
+  }
+
+  private static TrainingResult train(Path run, TrainingConfig config) {
+    try (Graph graph = new Graph();
+        FineTuner tuner =
+            FineTuner.start(
+                TinyModel.causal(graph), TinyModel.data(), config, run, Progress.silent())) {
+      return tuner.run();
+    }
+  }
+
+  private static Map<String, byte[]> variables(Path checkpoint) {
+    Map<String, byte[]> result = new TreeMap<>();
+    try (CheckpointReader reader = CheckpointReader.open(checkpoint.resolve("variables"))) {
+      for (String key : reader.entries().keySet()) {
+        try (Tensor tensor = reader.tensor(key)) {
+          result.put(key, Tensors.bytes(tensor));
+        }
+      }
+    }
+    return result;
+  }
+
+  /** Sets a bias to NaN after a step, as an overflow would. */
+  private static final class Poison implements Progress {
+    private final long step;
+    private FineTuner tuner;
+    private Op poison;
+
+    Poison(LanguageModel model, long step) {
+      this.step = step;
+      Ops tf = Ops.create(model.graph());
+      Variable bias =
+          model.variables().stream()
+              .filter(v -> v.name().equals("hidden/bias"))
+              .findFirst()
+              .orElseThrow();
+      poison =
+          Variables.assign(tf, bias, tf.fill(tf.constant(bias.shape()), tf.constant(Float.NaN)));
+    }
+
+    @Override
+    public void step(long done, double loss, double tokensPerSecond) {
+      if (done == step) {
+        tuner.session().runner().addTarget(poison).run().close();
+      }
+    }
+
+    @Override
+    public void start(long done, long total) {}
+
+    @Override
+    public void interval(long done, double loss, double tokensPerSecond, double secondsLeft) {}
+
+    @Override
+    public void message(String line) {}
+
+    @Override
+    public void close() {}
+  }
+
+  private static List<Double> losses(Path run) throws IOException {
+    return metrics(run).stream()
+        .filter(m -> m.path("kind").asText().equals("training"))
+        .map(m -> m.path("loss").asDouble())
+        .toList();
+  }
+
+  private static List<JsonNode> metrics(Path run) throws IOException {
+    List<JsonNode> result = new ArrayList<>();
+    for (String line : Files.readAllLines(run.resolve("metrics.jsonl"))) {
+      result.add(new ObjectMapper().readTree(line));
+    }
+    return result;
+  }
+
+  private static void copy(Path from, Path to) throws IOException {
+    try (Stream<Path> walk = Files.walk(from)) {
+      for (Path path : walk.toList()) {
+        Files.copy(path, to.resolve(from.relativize(path).toString()));
+      }
+    }
+  }
+}

@@ -1,0 +1,160 @@
+package dev.performer.training;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import dev.performer.PerformerException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.tensorflow.Graph;
+
+/** Runs in processes of their own, which are stopped from outside. */
+class InterruptionTest {
+  @TempDir Path temporary;
+
+  /** Trains, or goes on if there is a run: arguments are directory, steps, checkpoint interval. */
+  static final class Main {
+    private Main() {}
+
+    public static void main(String[] args) {
+      Path run = Path.of(args[0]);
+      TrainingConfig config = config(Long.parseLong(args[1]), Long.parseLong(args[2]));
+      Progress progress = Progress.lines(System.err);
+      try (Graph graph = new Graph();
+          FineTuner tuner =
+              Files.exists(run.resolve("config.json"))
+                  ? FineTuner.resume(
+                      TinyModel.causal(graph), TinyModel.data(), config, run, progress)
+                  : FineTuner.start(
+                      TinyModel.causal(graph), TinyModel.data(), config, run, progress)) {
+        tuner.run();
+      } catch (PerformerException e) {
+        System.err.println("ERROR " + e.getMessage());
+        System.exit(1);
+      }
+    }
+  }
+
+  @Test
+  void sigtermSavesAndEnds() throws Exception {
+    Path run = temporary.resolve("run");
+    Path log = temporary.resolve("log");
+    Process process = start(log, List.of(), run, 1_000_000, 0);
+    try {
+      await(run.resolve("metrics.jsonl"), 400);
+      process.destroy();
+      assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+    } finally {
+      process.destroyForcibly();
+    }
+    assertThat(process.exitValue()).isEqualTo(128 + 15);
+    String last = Files.readString(run.resolve("last")).strip();
+    long step = Long.parseLong(last.substring("step-".length()));
+    assertThat(step).isPositive();
+    assertThat(Files.readString(log)).contains("stopped after step " + step);
+    assertThat(finish(run, step + 20).steps()).isEqualTo(step + 20);
+  }
+
+  @Test
+  @Tag("slow")
+  void killingAtAnyTimeLeavesARunThatGoesOn() throws Exception {
+    Path run = temporary.resolve("run");
+    Random random = new Random(5);
+    long step = 0;
+    for (int kill = 0; kill < 12; kill++) {
+      Process process = start(temporary.resolve("log" + kill), List.of(), run, 1_000_000, 1);
+      process.waitFor(500 + random.nextInt(3500), TimeUnit.MILLISECONDS);
+      assertThat(process.isAlive()).isTrue();
+      process.destroyForcibly().waitFor();
+      if (Files.exists(run.resolve("last"))) {
+        String last = Files.readString(run.resolve("last")).strip();
+        long reached = Long.parseLong(last.substring("step-".length()));
+        assertThat(reached).isGreaterThanOrEqualTo(step);
+        assertThat(Checkpoint.open(run.resolve("checkpoints").resolve(last)).state().step())
+            .isEqualTo(reached);
+        step = reached;
+      }
+    }
+    assertThat(step).isPositive();
+    assertThat(finish(run, step + 5).steps()).isEqualTo(step + 5);
+  }
+
+  /** A limit on the size of files acts like a disk that fills up while a checkpoint is written. */
+  @Test
+  void aDiskThatFillsUpIsOneLineAndLeavesTheOlderCheckpoint() throws Exception {
+    assumeTrue(Files.isExecutable(Path.of("/bin/bash")));
+    Path run = temporary.resolve("run");
+    Path log = temporary.resolve("log");
+    assertThat(start(log, List.of(), run, 10, 5).waitFor(60, TimeUnit.SECONDS)).isTrue();
+    assertThat(run.resolve("checkpoints/step-10")).isDirectory();
+
+    List<String> limited = List.of("/bin/bash", "-c", "ulimit -f 30; exec \"$0\" \"$@\"");
+    Process process = start(log, limited, run, 20, 5);
+    assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+    assertThat(process.exitValue()).isEqualTo(1);
+    assertThat(Files.readString(log))
+        .containsPattern("ERROR cannot save checkpoint .*step-15 .*earlier checkpoints are intact");
+    assertThat(Files.readString(run.resolve("last"))).isEqualTo("step-10\n");
+    assertThat(run.resolve("checkpoints").toFile().list())
+        .contains("step-10")
+        .doesNotContain("step-15", ".step-15");
+    assertThat(finish(run, 20).steps()).isEqualTo(20);
+  }
+
+  private static TrainingConfig config(long steps, long checkpointEvery) {
+    return FineTunerTest.config(steps).checkpointEvery(checkpointEvery).build();
+  }
+
+  private static TrainingResult finish(Path run, long steps) {
+    try (Graph graph = new Graph();
+        FineTuner tuner =
+            FineTuner.resume(
+                TinyModel.causal(graph),
+                TinyModel.data(),
+                config(steps, 0),
+                run,
+                Progress.silent())) {
+      return tuner.run();
+    }
+  }
+
+  private static Process start(
+      Path log, List<String> prefix, Path run, long steps, long checkpointEvery)
+      throws IOException {
+    List<String> command = new ArrayList<>(prefix);
+    command.addAll(
+        List.of(
+            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+            "-Xmx512m",
+            "-Djava.awt.headless=true",
+            "-XX:-UsePerfData",
+            "-cp",
+            System.getProperty("java.class.path"),
+            Main.class.getName(),
+            run.toString(),
+            Long.toString(steps),
+            Long.toString(checkpointEvery)));
+    return new ProcessBuilder(command)
+        .redirectErrorStream(true)
+        .redirectOutput(log.toFile())
+        .start();
+  }
+
+  private static void await(Path file, long bytes) throws Exception {
+    for (int i = 0; i < 600; i++) {
+      if (Files.exists(file) && Files.size(file) >= bytes) {
+        return;
+      }
+      Thread.sleep(100);
+    }
+    throw new AssertionError(file + " does not grow");
+  }
+}
