@@ -38,9 +38,10 @@ final class QuickstartCommand implements Callable<Integer> {
   /** Reaches a perplexity that more steps hardly improve, in about a minute on two cores. */
   private static final int STEPS = 120;
 
-  private static final double LEARNING_RATE = 3e-3;
-  private static final int LENGTH = 128;
-  private static final int BATCH_TOKENS = 4096;
+  private static final double LEARNING_RATE = 2e-3;
+  private static final int WARMUP = 20;
+  private static final int LENGTH = 256;
+  private static final int BATCH_TOKENS = 8192;
 
   @Mixin private OutputOptions output;
 
@@ -72,7 +73,7 @@ final class QuickstartCommand implements Callable<Integer> {
         TrainingConfig.builder()
             .objective(objective)
             .batching(Batching.training(LENGTH, BATCH_TOKENS).withEnds(false, true))
-            .schedule(new LearningRateSchedule.Linear(LEARNING_RATE, 10, 0))
+            .schedule(new LearningRateSchedule.Linear(LEARNING_RATE, WARMUP, 0))
             .steps(steps)
             .evaluateEvery(Math.max(1, (steps + 3) / 4))
             .checkpointEvery(0)
