@@ -3,8 +3,6 @@ package dev.performer.attention;
 import dev.performer.PerformerException;
 import dev.performer.attention.KernelAttentionConfig.CausalWindowed;
 import dev.performer.attention.KernelAttentionConfig.Padding;
-import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -39,7 +37,7 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
     Operand<T> sums = a.matMul(chunks(tf, queries), state); // [B, H, G, C, V+1]
     Operand<T> out = LinearAttention.divided(tf, sums, denominator); // [B, H, G, C, V]
     Operand<T> joined = tf.reshape(out, shape(tf, values, -1)); // [B, H, G*C, V]
-    return first(tf, joined, length(tf, values)); // [B, H, T, V]
+    return first(tf, joined, LinearAttention.length(tf, values)); // [B, H, T, V]
   }
 
   /** {@code [B, H, T, X]} to {@code [B, H, G, C, X]}. */
@@ -64,12 +62,13 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
       }
       return x;
     }
+    Operand<TInt32> zero = tf.constant(new int[1]);
     Operand<TInt32> fill =
         known >= 0
-            ? tf.constant(missing)
-            : tf.math.floorMod(tf.math.neg(length(tf, x)), tf.constant(setting.chunk()));
-    boolean left = setting.padding() == Padding.LEFT;
-    return pad(tf, x, left ? fill : tf.constant(0), left ? tf.constant(0) : fill);
+            ? tf.constant(new int[] {missing})
+            : tf.math.floorMod(
+                tf.math.neg(LinearAttention.length(tf, x)), tf.constant(setting.chunk()));
+    return setting.padding() == Padding.LEFT ? pad(tf, x, fill, zero) : pad(tf, x, zero, fill);
   }
 
   /** Sums over the last W chunks, each chunk back weighted by another factor of the decay. */
@@ -99,7 +98,10 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
       return sum;
     }
     Operand<T> shifted =
-        first(tf, pad(tf, term, tf.constant(back), tf.constant(0)), length(tf, term));
+        first(
+            tf,
+            pad(tf, term, tf.constant(new int[] {back}), tf.constant(new int[1])),
+            LinearAttention.length(tf, term));
     return tf.math.add(sum, a.times(shifted, Math.pow(decay, back)));
   }
 
@@ -107,44 +109,29 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
   private static <T extends TFloating> Operand<T> pad(
       Ops tf, Operand<T> x, Operand<TInt32> before, Operand<TInt32> behind) {
     int rank = x.shape().numDimensions();
-    Operand<TInt32> none = tf.constant(new int[2]);
-    List<Operand<TInt32>> rows = new ArrayList<>(Collections.nCopies(rank, none));
-    rows.set(2, tf.stack(List.of(before, behind)));
-    return tf.pad(x, tf.stack(rows), Algebra.of(tf, x).constant(0));
+    Operand<TInt32> after = tf.constant(new int[2 * (rank - 3)]);
+    Operand<TInt32> flat = join(tf, tf.constant(new int[4]), before, behind, after);
+    Operand<TInt32> paddings = tf.reshape(flat, tf.constant(new int[] {rank, 2}));
+    return tf.pad(x, paddings, Algebra.of(tf, x).constant(0));
   }
 
   /** The first {@code count} entries of axis 2. */
   private static <T extends TFloating> Operand<T> first(
       Ops tf, Operand<T> x, Operand<TInt32> count) {
     int rank = x.shape().numDimensions();
-    List<Operand<TInt32>> sizes = new ArrayList<>(Collections.nCopies(rank, tf.constant(-1)));
-    sizes.set(2, count);
-    return tf.slice(x, tf.constant(new int[rank]), tf.stack(sizes));
+    Operand<TInt32> sizes =
+        join(tf, Algebra.sizes(tf, x, 0, 2), count, Algebra.sizes(tf, x, 3, rank));
+    return tf.slice(x, tf.constant(new int[rank]), sizes);
   }
 
-  private static Operand<TInt32> length(Ops tf, Operand<?> x) {
-    long known = x.shape().get(2);
-    return known >= 0
-        ? tf.constant((int) known)
-        : tf.gather(tf.shape(x), tf.constant(2), tf.constant(0));
-  }
-
-  /** The shape of {@code like} with other sizes in place of axis 2. */
+  /** The shape of {@code like}, {@code [B, H, T, X]}, with other sizes in place of T. */
   private static Operand<TInt32> shape(Ops tf, Operand<?> like, int... middle) {
-    List<Operand<TInt32>> sizes = new ArrayList<>();
-    for (int axis = 0; axis < 4; axis++) {
-      if (axis == 2) {
-        for (int size : middle) {
-          sizes.add(tf.constant(size));
-        }
-      } else {
-        long known = like.shape().get(axis);
-        sizes.add(
-            known >= 0
-                ? tf.constant((int) known)
-                : tf.gather(tf.shape(like), tf.constant(axis), tf.constant(0)));
-      }
-    }
-    return tf.stack(sizes);
+    return join(
+        tf, Algebra.sizes(tf, like, 0, 2), tf.constant(middle), Algebra.sizes(tf, like, 3, 4));
+  }
+
+  @SafeVarargs
+  private static Operand<TInt32> join(Ops tf, Operand<TInt32>... parts) {
+    return tf.concat(List.of(parts), tf.constant(0));
   }
 }

@@ -74,19 +74,19 @@ public record KernelAttention(KernelAttentionConfig config) {
     KernelInputs<T> all =
         new KernelInputs<>(
             Algebra.of(tf, queries),
-            headsFirst(tf, queries),
-            headsFirst(tf, keys),
-            headsFirst(tf, values),
+            Attention.swapPositionsAndHeads(tf, queries),
+            Attention.swapPositionsAndHeads(tf, keys),
+            Attention.swapPositionsAndHeads(tf, values),
             keyMask,
             projection);
     int begin = config.beginKernel();
     if (begin == 0) {
       Operand<T> heads = mix(all, config.kernel(), config.mixing());
-      return new Heads<>(Optional.empty(), headsFirst(tf, heads)); // [B, T, H, V]
+      return new Heads<>(Optional.empty(), Attention.swapPositionsAndHeads(tf, heads)); // [B, T, H, V]
     }
     Operand<T> first = mix(all.firstQueries(begin), Kernel.IDENTITY, new Short());
     Operand<T> rest = mix(all.queriesFrom(begin), config.kernel(), config.mixing());
-    return new Heads<>(Optional.of(headsFirst(tf, first)), headsFirst(tf, rest));
+    return new Heads<>(Optional.of(Attention.swapPositionsAndHeads(tf, first)), Attention.swapPositionsAndHeads(tf, rest));
   }
 
   /**
@@ -114,9 +114,9 @@ public record KernelAttention(KernelAttentionConfig config) {
     KernelInputs<T> in =
         new KernelInputs<>(
             Algebra.of(tf, queries),
-            headsFirst(tf, queries),
-            headsFirst(tf, keys),
-            headsFirst(tf, values),
+            Attention.swapPositionsAndHeads(tf, queries),
+            Attention.swapPositionsAndHeads(tf, keys),
+            Attention.swapPositionsAndHeads(tf, values),
             keyMask,
             projection);
     Algebra<T> a = in.algebra();
@@ -130,7 +130,7 @@ public record KernelAttention(KernelAttentionConfig config) {
     Operand<T> numerator = a.matMulTransposed(f.queries(), kv); // [B, H, C, V]
     Operand<T> keySums = a.matMul(f.queries(), tf.expandDims(kSum, tf.constant(3))); // [B, H, C, 1]
     Operand<T> heads = denominator().divide(tf, numerator, keySums); // [B, H, C, V]
-    return new Step<>(headsFirst(tf, heads), new Cache<>(kv, kSum));
+    return new Step<>(Attention.swapPositionsAndHeads(tf, heads), new Cache<>(kv, kSum));
   }
 
   private double streamingDecay() {
@@ -234,10 +234,5 @@ public record KernelAttention(KernelAttentionConfig config) {
 
   private Denominator denominator() {
     return CONVENTION.denominator(config.kernel());
-  }
-
-  /** {@code [B, T, H, D]} to {@code [B, H, T, D]}, and back. */
-  private static <T extends TFloating> Operand<T> headsFirst(Ops tf, Operand<T> x) {
-    return tf.linalg.transpose(x, tf.constant(new int[] {0, 2, 1, 3}));
   }
 }

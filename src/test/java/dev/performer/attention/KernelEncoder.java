@@ -79,8 +79,9 @@ record KernelEncoder(
     KernelLayer attention = new KernelLayer(config, weights);
     Operand<TFloat32> p = projections.isEmpty() ? null : projections.get(index);
     if (normFirst) {
+      // Model Garden normalizes the queries only: keys and values come as they are.
       Operand<TFloat32> y = norm(tf, x, attentionNorm.iterator());
-      Operand<TFloat32> h = tf.math.add(x, attention.call(tf, y, y, y, mask, p));
+      Operand<TFloat32> h = tf.math.add(x, attention.call(tf, y, x, x, mask, p));
       return tf.math.add(h, mlp(tf, norm(tf, h, outputNorm.iterator()), mlp));
     }
     Operand<TFloat32> h =
@@ -110,9 +111,10 @@ record KernelEncoder(
 
   private static Operand<TFloat32> norm(
       Ops tf, Operand<TFloat32> x, Iterator<Operand<TFloat32>> gammaThenBeta) {
-    Operand<TFloat32> centred = tf.math.sub(x, tf.mean(x, tf.constant(2), Mean.keepDims(true)));
+    Operand<TFloat32> centred =
+        tf.math.sub(x, tf.math.mean(x, tf.constant(2), Mean.keepDims(true)));
     Operand<TFloat32> variance =
-        tf.mean(tf.math.square(centred), tf.constant(2), Mean.keepDims(true));
+        tf.math.mean(tf.math.square(centred), tf.constant(2), Mean.keepDims(true));
     Operand<TFloat32> scaled =
         tf.math.mul(
             centred, tf.math.rsqrt(tf.math.add(variance, tf.constant(EPSILON)))); // [B, T, E]

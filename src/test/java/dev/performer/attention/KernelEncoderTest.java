@@ -14,6 +14,7 @@ import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
+import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 
 /** Every case that Model Garden's own code computed for its kernel encoder. */
@@ -61,17 +62,27 @@ class KernelEncoderTest {
       }
       fetches.put("pooled_output", outputs.pooled());
       if (arrays.containsKey("g_sequence")) {
+        Operand<TFloat32> loss =
+            graph.tf.math.add(
+                weightedSum(graph, outputs.sequence(), arrays.get("g_sequence")),
+                weightedSum(graph, outputs.pooled(), arrays.get("g_pooled")));
+        fetches.put("loss", loss);
         List<Output<?>> gradients =
-            graph.gradients(
-                List.of(outputs.sequence(), outputs.pooled()),
-                List.of(graph.feed(arrays.get("g_sequence")), graph.feed(arrays.get("g_pooled"))),
-                variables);
+            graph.gradients(List.of(loss), List.of(graph.tf.constant(1f)), variables);
         for (int i = 0; i < variables.size(); i++) {
           fetches.put("grad_%02d".formatted(i), gradients.get(i));
         }
       }
       compare(arrays, fetches.keySet(), graph.run(new ArrayList<>(fetches.values())));
     }
+  }
+
+  private static Operand<TFloat32> weightedSum(
+      FedGraph graph, Operand<TFloat32> x, NpyArray weights) {
+    Ops tf = graph.tf;
+    Operand<TFloat32> flat =
+        tf.reshape(tf.math.mul(x, graph.feed(weights)), tf.constant(new int[] {-1}));
+    return tf.reduceSum(flat, tf.constant(0));
   }
 
   private static void compare(
