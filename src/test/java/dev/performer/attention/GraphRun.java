@@ -16,7 +16,6 @@ import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
-import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.family.TFloating;
 
@@ -63,11 +62,11 @@ final class GraphRun<T extends TFloating> implements AutoCloseable {
     session = new Session(graph);
   }
 
-  /** All but the head size (last axis of rank 4) and matrices unknown. */
+  /** Only matrices and the last axis are known. */
   static Shape dynamic(long[] shape) {
     long[] s = shape.clone();
     for (int i = 0; i < s.length; i++) {
-      boolean known = s.length == 2 || (s.length == 4 && (i == 3));
+      boolean known = s.length == 2 || i == s.length - 1;
       s[i] = known ? s[i] : -1;
     }
     return Shape.of(s);
@@ -145,9 +144,5 @@ final class GraphRun<T extends TFloating> implements AutoCloseable {
       max = Double.isNaN(d) ? Double.POSITIVE_INFINITY : Math.max(max, d);
     }
     return max;
-  }
-
-  static Class<TFloat32> float32() {
-    return TFloat32.class;
   }
 }
