@@ -31,16 +31,25 @@ record KerasArguments(Map<String, ?> values) {
     throw wrong(key, value, "true or false");
   }
 
-  /** A whole number within int32's range; {@code absent} if there is none. */
-  int whole(String key, int absent) {
+  /** A whole number; {@code absent} if there is none. */
+  long whole(String key, long absent) {
     Object value = values.get(key);
     if (value == null) {
       return absent;
     }
-    if (value instanceof Number number && number.doubleValue() == number.intValue()) {
-      return number.intValue();
+    if (value instanceof Number number && number.doubleValue() == number.longValue()) {
+      return number.longValue();
     }
     throw wrong(key, value, "a whole number");
+  }
+
+  /** A whole number in int32's range; {@code absent} if there is none. */
+  int count(String key, int absent) {
+    long value = whole(key, absent);
+    if (value != (int) value) {
+      throw wrong(key, value, "a number below " + Integer.MAX_VALUE);
+    }
+    return (int) value;
   }
 
   /** A finite number, or none. */

@@ -8,6 +8,7 @@ import dev.performer.attention.KernelAttentionConfig.Short;
 import java.util.Optional;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.family.TFloating;
 import org.tensorflow.types.family.TNumber;
 
@@ -71,6 +72,9 @@ public record KernelAttention(KernelAttentionConfig config) {
       Operand<T> keyMask,
       Operand<T> projection) {
     check(queries, keyMask, projection);
+    if (FavorAttention.isNarrow(queries.type())) {
+      return attendWidened(tf, queries, keys, values, keyMask, projection);
+    }
     KernelInputs<T> all =
         new KernelInputs<>(
             Algebra.of(tf, queries),
@@ -82,18 +86,57 @@ public record KernelAttention(KernelAttentionConfig config) {
     int begin = config.beginKernel();
     if (begin == 0) {
       Operand<T> heads = mix(all, config.kernel(), config.mixing());
-      return new Heads<>(Optional.empty(), Attention.swapPositionsAndHeads(tf, heads)); // [B, T, H, V]
+      return new Heads<>(
+          Optional.empty(), Attention.swapPositionsAndHeads(tf, heads)); // [B, T, H, V]
     }
     Operand<T> first = mix(all.firstQueries(begin), Kernel.IDENTITY, new Short());
     Operand<T> rest = mix(all.queriesFrom(begin), config.kernel(), config.mixing());
-    return new Heads<>(Optional.of(Attention.swapPositionsAndHeads(tf, first)), Attention.swapPositionsAndHeads(tf, rest));
+    return new Heads<>(
+        Optional.of(Attention.swapPositionsAndHeads(tf, first)),
+        Attention.swapPositionsAndHeads(tf, rest));
+  }
+
+  /** Features, sums and the division are at least float32. */
+  private <T extends TFloating> Heads<T> attendWidened(
+      Ops tf,
+      Operand<T> queries,
+      Operand<T> keys,
+      Operand<T> values,
+      Operand<T> keyMask,
+      Operand<T> projection) {
+    Heads<TFloat32> wide =
+        attend(
+            tf,
+            FavorAttention.wide(tf, queries),
+            FavorAttention.wide(tf, keys),
+            FavorAttention.wide(tf, values),
+            FavorAttention.wide(tf, keyMask),
+            FavorAttention.wide(tf, projection));
+    Class<T> narrow = queries.type();
+    return new Heads<>(
+        wide.begin().map(begin -> tf.dtypes.cast(begin, narrow)),
+        tf.dtypes.cast(wide.rest(), narrow));
+  }
+
+  /**
+   * The projection to attend with in training: the layer's own, or another one at every run if the
+   * layer redraws.
+   *
+   * @param held the layer's own, {@code [M, D]}, or null if it has none
+   */
+  public Operand<TFloat32> trainingProjection(Ops tf, Operand<TFloat32> held) {
+    if (!config.redrawsInTraining()) {
+      return held;
+    }
+    int columns = (int) Algebra.size(held, 1, "the head size of the projection");
+    return ModelGardenProjections.redraw(tf, config.numRandomFeatures(), columns);
   }
 
   /**
    * Attends from one chunk to itself and to what the cache holds of all chunks before it. Never
    * during training.
    *
-   * @param queries {@code [B, C, H, D]}, unscaled
+   * @param queries {@code [B, C, H, D]}, unscaled, float32 or float64
    * @param keys {@code [B, C, H, D]}
    * @param values {@code [B, C, H, V]}
    * @param keyMask {@code [B, C]}, 1 = keep; null keeps all

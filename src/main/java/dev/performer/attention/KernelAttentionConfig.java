@@ -150,19 +150,19 @@ public record KernelAttentionConfig(
     Mixing mixing = isShort ? new Short() : isWindowed ? windowed(keras) : new Linear();
     return new KernelAttentionConfig(
         kernel,
-        Math.max(0, keras.whole("num_random_features", 256)),
+        Math.max(0, keras.count("num_random_features", 256)),
         keras.whole("seed", 0),
         keras.flag("redraw"),
         mixing,
-        keras.whole("begin_kernel", 0),
+        keras.count("begin_kernel", 0),
         keras.real("scale"),
         keras.flag("scale_by_length"));
   }
 
   private static CausalWindowed windowed(KerasArguments keras) {
     return new CausalWindowed(
-        keras.whole("causal_chunk_length", 1),
-        keras.whole("causal_window_length", 3),
+        keras.count("causal_chunk_length", 1),
+        keras.count("causal_window_length", 3),
         keras.real("causal_window_decay"),
         switch (keras.text("causal_padding", "")) {
           case "" -> Padding.NONE;

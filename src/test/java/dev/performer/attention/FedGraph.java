@@ -63,6 +63,27 @@ final class FedGraph implements AutoCloseable {
     return placeholder;
   }
 
+  /** Evaluates one float operand twice in one session. */
+  List<float[]> runTwice(Operand<?> fetch) {
+    List<float[]> values = new ArrayList<>();
+    try (Session session = new Session(graph, PLAIN)) {
+      for (int i = 0; i < 2; i++) {
+        try (Result result = session.runner().fetch(fetch).run()) {
+          values.add(Tensors.floats(result.get(0)));
+        }
+      }
+    }
+    return values;
+  }
+
+  /** Evaluates one float64 operand that depends on no feed. */
+  double[] runDoubles(Operand<?> fetch) {
+    try (Session session = new Session(graph, PLAIN);
+        Result result = session.runner().fetch(fetch).run()) {
+      return Tensors.doubles(result.get(0));
+    }
+  }
+
   /** Gradients of {@code sum(y * upstream)} over all pairs. */
   List<Output<?>> gradients(
       List<? extends Operand<?>> ys,
