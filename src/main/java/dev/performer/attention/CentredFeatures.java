@@ -57,7 +57,9 @@ record CentredFeatures(
     }
     Operand<T> norms = a.times(a.squaredNorm(keys), -scale * scale / 2); // [B, H, S, 1]
     Operand<T> rows = a.concat(-1, keys, norms, ones); // [B, H, S, D+2]
-    Operand<T> matrix = a.concat(0, scaled, tf.onesLike(lengths), tf.math.neg(lengths)); // [D+2, M]
+    Operand<T> matrix =
+        a.concat(
+            0, scaled, tf.fill(tf.shape(lengths), a.constant(1)), tf.math.neg(lengths)); // [D+2, M]
     return a.plus(tf.math.exp(a.rowsTimes(rows, matrix)), rule.epsilon());
   }
 

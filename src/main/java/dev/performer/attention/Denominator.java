@@ -45,9 +45,8 @@ public sealed interface Denominator {
       return tf.math.mul(numerator, reciprocal(a, tf.math.add(denominator, bump)));
     } else if (this instanceof ZeroBelow zero) {
       var empty = a.atMost(denominator, zero.threshold());
-      Operand<T> safe = tf.select(empty, tf.onesLike(denominator), denominator);
-      Operand<T> inverse =
-          tf.select(empty, tf.zerosLike(denominator), reciprocal(a, safe)); // [..., 1]
+      Operand<T> safe = tf.select(empty, a.constant(1), denominator);
+      Operand<T> inverse = tf.select(empty, a.constant(0), reciprocal(a, safe)); // [..., 1]
       return tf.math.mul(numerator, inverse);
     }
     return tf.math.mul(numerator, reciprocal(a, denominator));

@@ -113,7 +113,7 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
         scale(direction, 1 / norm(direction));
       } else {
         if (r % columns == 0) {
-          block = haarBlock(random);
+          block = haarRows(random, Math.min(columns, rows - r));
         }
         direction = block[r % columns];
       }
@@ -173,9 +173,9 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
    * Gram-Schmidt on Gaussian rows, twice for orthogonality to the last bit: its R has a positive
    * diagonal, so the rows are Haar-distributed without a correction.
    */
-  private double[][] haarBlock(Random random) {
-    double[][] block = new double[columns][];
-    for (int r = 0; r < columns; r++) {
+  private double[][] haarRows(Random random, int count) {
+    double[][] block = new double[count][];
+    for (int r = 0; r < count; r++) {
       double[] row = gaussian(random);
       for (int pass = 0; pass < 2; pass++) {
         for (int before = 0; before < r; before++) {
