@@ -163,7 +163,7 @@ public record KernelAttention(KernelAttentionConfig config) {
             keyMask,
             projection);
     Algebra<T> a = in.algebra();
-    Features<T> f = features(in, config.kernel(), false);
+    Features<T> f = in.masked(features(in, config.kernel(), false));
     Operand<T> kv =
         tf.math.add(
             a.times(cache.kv(), decay), a.transposedMatMul(in.values(), f.keys())); // [B, H, V, M]
@@ -229,16 +229,18 @@ public record KernelAttention(KernelAttentionConfig config) {
   /** {@code [B, H, T, V]}. */
   private <T extends TFloating> Operand<T> mix(KernelInputs<T> in, Kernel kernel, Mixing mixing) {
     Ops tf = in.algebra().tf();
-    Features<T> f = features(in, kernel, mixing instanceof Short);
+    Features<T> all = features(in, kernel, mixing instanceof Short);
     if (mixing instanceof Short) {
+      Features<T> f = in.masked(all);
       Operand<T> scores = in.algebra().matMulTransposed(f.queries(), f.keys()); // [B, H, T, S]
       return in.algebra().matMul(tf.nn.softmax(scores), in.values());
     } else if (mixing instanceof CausalWindowed windowed) {
+      Features<T> f = in.masked(all);
       return new CausalWindow(windowed, denominator())
           .attend(tf, f.queries(), f.keys(), in.values());
     }
     return LinearAttention.bidirectional(
-        tf, f.queries(), f.keys(), in.values(), null, denominator());
+        tf, all.queries(), all.keys(), in.values(), in.keyMask(), denominator());
   }
 
   private <T extends TFloating> Features<T> features(
@@ -250,8 +252,7 @@ public record KernelAttention(KernelAttentionConfig config) {
     Operand<T> half = isShort ? scale : tf.math.sqrt(scale);
     Operand<T> q = tf.math.mul(in.queries(), half); // [B, H, T, D]
     Operand<T> k = isShort ? in.keys() : tf.math.mul(in.keys(), half); // [B, H, S, D]
-    Features<T> features = featureMap(kernel, in.projection()).map(tf, q, k, null);
-    return in.keyMask() == null ? features : features.masked(tf, in.keyMask());
+    return featureMap(kernel, in.projection()).map(tf, q, k, null);
   }
 
   /** The layer's features; what it gives them is scaled already. */

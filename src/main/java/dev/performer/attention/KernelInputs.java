@@ -24,6 +24,11 @@ record KernelInputs<T extends TFloating>(
     Operand<T> keyMask,
     Operand<T> projection) {
 
+  /** Features with those of masked keys zeroed. */
+  FeatureMap.Features<T> masked(FeatureMap.Features<T> features) {
+    return keyMask == null ? features : features.masked(algebra.tf(), keyMask);
+  }
+
   /** With the first {@code count} queries, or all if there are fewer. */
   KernelInputs<T> firstQueries(int count) {
     return withQueries(0, count, 0b1011);

@@ -12,6 +12,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
+import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat32;
 
 /** Model Garden's attention on a tiny example, worked out from the formulas alone in float64. */
@@ -64,6 +65,35 @@ class KernelAttentionNumbersTest {
               .rest();
       float[] actual = graph.run(List.of(heads)).get(0);
       assertThat(Golden.deviation(actual, published)).isLessThan(2e-6);
+    }
+  }
+
+  @Test
+  void narrowTypesAreWidenedInside() {
+    KernelAttentionConfig config =
+        KernelAttentionConfig.ofKeras(Map.of("num_random_features", 3, "begin_kernel", 1));
+    try (FedGraph graph = new FedGraph()) {
+      Ops tf = graph.tf;
+      Operand<TFloat32> x = wave(graph, n -> Math.sin(0.7 * n + 0.1));
+      Operand<TFloat32> p =
+          new ProjectionMatrix(new float[] {.5f, -1, 1.25f, .25f, -.75f, .875f}, 3, 2).constant(tf);
+      Operand<TBfloat16> narrow = tf.dtypes.cast(x, TBfloat16.class);
+      KernelAttention.Heads<TBfloat16> heads =
+          new KernelAttention(config)
+              .attend(tf, narrow, narrow, narrow, null, tf.dtypes.cast(p, TBfloat16.class));
+      assertThat(heads.rest().type()).isEqualTo(TBfloat16.class);
+      Operand<TFloat32> rounded = tf.dtypes.cast(narrow, TFloat32.class);
+      KernelAttention.Heads<TFloat32> wide =
+          new KernelAttention(config).attend(tf, rounded, rounded, rounded, null, p);
+      List<float[]> values =
+          graph.run(
+              List.of(
+                  tf.dtypes.cast(heads.rest(), TFloat32.class),
+                  wide.rest(),
+                  tf.dtypes.cast(heads.begin().orElseThrow(), TFloat32.class),
+                  wide.begin().orElseThrow()));
+      assertThat(Golden.relativeDeviation(values.get(0), values.get(1))).isLessThan(0.004);
+      assertThat(Golden.relativeDeviation(values.get(2), values.get(3))).isLessThan(0.004);
     }
   }
 
