@@ -110,7 +110,8 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
       Ops tf, Operand<T> x, Operand<TInt32> before, Operand<TInt32> behind) {
     int rank = x.shape().numDimensions();
     Operand<TInt32> after = tf.constant(new int[2 * (rank - 3)]);
-    Operand<TInt32> flat = join(tf, tf.constant(new int[4]), before, behind, after);
+    Operand<TInt32> flat =
+        tf.concat(List.of(tf.constant(new int[4]), before, behind, after), tf.constant(0));
     Operand<TInt32> paddings = tf.reshape(flat, tf.constant(new int[] {rank, 2}));
     return tf.pad(x, paddings, Algebra.of(tf, x).constant(0));
   }
@@ -120,18 +121,16 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
       Ops tf, Operand<T> x, Operand<TInt32> count) {
     int rank = x.shape().numDimensions();
     Operand<TInt32> sizes =
-        join(tf, Algebra.sizes(tf, x, 0, 2), count, Algebra.sizes(tf, x, 3, rank));
+        tf.concat(
+            List.of(Algebra.sizes(tf, x, 0, 2), count, Algebra.sizes(tf, x, 3, rank)),
+            tf.constant(0));
     return tf.slice(x, tf.constant(new int[rank]), sizes);
   }
 
   /** The shape of {@code like}, {@code [B, H, T, X]}, with other sizes in place of T. */
   private static Operand<TInt32> shape(Ops tf, Operand<?> like, int... middle) {
-    return join(
-        tf, Algebra.sizes(tf, like, 0, 2), tf.constant(middle), Algebra.sizes(tf, like, 3, 4));
-  }
-
-  @SafeVarargs
-  private static Operand<TInt32> join(Ops tf, Operand<TInt32>... parts) {
-    return tf.concat(List.of(parts), tf.constant(0));
+    return tf.concat(
+        List.of(Algebra.sizes(tf, like, 0, 2), tf.constant(middle), Algebra.sizes(tf, like, 3, 4)),
+        tf.constant(0));
   }
 }
