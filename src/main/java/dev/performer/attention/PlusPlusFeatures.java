@@ -38,7 +38,7 @@ record PlusPlusFeatures(Convention.Exponential rule, Operand<? extends TNumber> 
           stabilized(a, k, matrix, squares, ofKeys, headSize, maxima.key()));
     }
     Operand<T> amount = amount(a, meanOfKeys(a, k, keyMask), headSize);
-    return centred(a, q, k, matrix, squares, slope(a, amount), headSize);
+    return centred(a, q, k, keyMask, matrix, squares, slope(a, amount), headSize);
   }
 
   private <T extends TFloating> Operand<T> stabilized(
@@ -65,6 +65,7 @@ record PlusPlusFeatures(Convention.Exponential rule, Operand<? extends TNumber> 
       Algebra<T> a,
       Operand<T> q,
       Operand<T> k,
+      Operand<T> keyMask,
       Operand<T> matrix,
       Operand<T> squares,
       Operand<T> slope,
@@ -81,7 +82,23 @@ record PlusPlusFeatures(Convention.Exponential rule, Operand<? extends TNumber> 
     Operand<T> exponent = tf.math.sub(tf.math.mul(slope, a.rowsTimes(k, matrix)), shift);
     return new Features<>(
         a.plus(tf.math.exp(tf.math.sub(u, max)), rule.epsilon()),
-        a.plus(tf.math.exp(exponent), rule.epsilon()));
+        a.plus(tf.math.exp(belowLargest(a, exponent, keyMask)), rule.epsilon()));
+  }
+
+  /**
+   * Exponents less their maximum over kept keys, which cancels: slopes grow with the data, so keys
+   * are not bounded by themselves. Padded keys are held at 0, so that they stay finite.
+   */
+  private static <T extends TFloating> Operand<T> belowLargest(
+      Algebra<T> a, Operand<T> exponent, Operand<T> keyMask) {
+    Ops tf = a.tf();
+    Operand<T> candidates = exponent;
+    if (keyMask != null) {
+      Operand<T> padding = a.plus(LinearAttention.maskColumn(tf, keyMask), -1); // -1 or 0
+      candidates = tf.math.add(exponent, a.times(padding, 1e30));
+    }
+    Operand<T> max = tf.stopGradient(a.max(candidates, Maximum.LENGTH_AND_FEATURES.axes()));
+    return tf.math.minimum(tf.math.sub(exponent, max), a.constant(0));
   }
 
   /**

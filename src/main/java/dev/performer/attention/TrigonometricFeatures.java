@@ -20,10 +20,10 @@ record TrigonometricFeatures(Convention.Exponential rule, Operand<? extends TNum
   public <T extends TFloating> Features<T> map(
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
     Algebra<T> a = Algebra.of(tf, queries);
-    return new Features<>(side(a, queries), side(a, keys));
+    return new Features<>(side(a, queries, true), side(a, keys, false));
   }
 
-  private <T extends TFloating> Operand<T> side(Algebra<T> a, Operand<T> x) {
+  private <T extends TFloating> Operand<T> side(Algebra<T> a, Operand<T> x, boolean isQuery) {
     Ops tf = a.tf();
     Operand<T> scaled = a.times(x, rule.scale().of(Algebra.size(x, -1, "the head size")));
     Operand<T> matrix =
@@ -31,11 +31,15 @@ record TrigonometricFeatures(Convention.Exponential rule, Operand<? extends TNum
     Operand<T> u = a.rowsTimes(scaled, matrix); // [B, H, L, R]
     Operand<T> waves = a.concat(-1, tf.math.cos(u), tf.math.sin(u)); // [B, H, L, 2R]
     Operand<T> exponents = a.times(a.squaredNorm(scaled), 0.5); // [B, H, L, 1]
+    boolean centred = rule.stabilizer() instanceof Convention.Stabilizer.Centred;
     Operand<T> bounded =
-        rule.stabilizer() instanceof Convention.Stabilizer.Centred
+        centred
             ? tf.math.minimum(exponents, a.constant(LARGEST_EXPONENT))
             : tf.math.sub(exponents, a.max(exponents, Maximum.LENGTH_AND_FEATURES.axes()));
     double ratio = 1 / Math.sqrt(Algebra.size(matrix, 1, "the number of projection rows"));
+    if (isQuery && centred && !(rule.denominator() instanceof Denominator.Absent)) {
+      return a.times(waves, ratio); // the factor of a query cancels in the division
+    }
     return tf.math.mul(waves, a.times(tf.math.exp(bounded), ratio));
   }
 }
