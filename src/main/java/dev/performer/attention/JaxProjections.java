@@ -1,5 +1,7 @@
 package dev.performer.attention;
 
+import dev.performer.attention.Projection.Directions;
+import dev.performer.attention.Projection.Lengths;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -12,22 +14,15 @@ import org.tensorflow.types.TFloat64;
  *
  * @param rows number of random features
  * @param columns head dimension
- * @param directions orthogonal blocks or independent rows
+ * @param directions orthogonal blocks ({@code GaussianOrthogonalRandomMatrix}) or independent
+ *     Gaussian rows ({@code GaussianUnstructuredRandomMatrix})
  * @param lengths row lengths of orthogonal directions; independent rows are left as drawn
  * @param stream which of JAX's random streams
  * @see <a
  *     href="https://github.com/google-research/google-research/blob/master/performer/fast_attention/jax/fast_attention.py">fast_attention.py</a>
  */
 public record JaxProjections(
-    int rows, int columns, Directions directions, RowLengths lengths, Threefry.Stream stream) {
-
-  /** Where the directions of the rows come from. */
-  public enum Directions {
-    /** {@code GaussianOrthogonalRandomMatrix}. */
-    ORTHOGONAL,
-    /** {@code GaussianUnstructuredRandomMatrix}. */
-    IID
-  }
+    int rows, int columns, Directions directions, Lengths lengths, Threefry.Stream stream) {
 
   private static final float REDRAW_FACTOR = 1e7f;
 
@@ -103,7 +98,7 @@ public record JaxProjections(
   }
 
   private float length(float[] gaussian, int row) {
-    if (lengths == RowLengths.SQRT_DIMENSION) {
+    if (lengths == Lengths.SQRT_D) {
       return (float) Math.sqrt(columns);
     }
     double sum = 0;

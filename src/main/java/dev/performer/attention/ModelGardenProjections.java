@@ -61,6 +61,30 @@ public final class ModelGardenProjections {
         });
   }
 
+  /**
+   * A redraw in the graph: other directions at every run, always the same row lengths. No gradient
+   * flows into it.
+   *
+   * @return {@code [rows, columns]}
+   */
+  public static Operand<TFloat32> redraw(Ops tf, int rows, int columns) {
+    ProjectionMatrix.elements(rows, columns);
+    ProjectionMatrix.elements(columns, columns);
+    int blocks = (rows + columns - 1) / columns;
+    Operand<TFloat32> gaussian =
+        tf.random.randomStandardNormal(
+            tf.constant(new int[] {blocks, columns, columns}), TFloat32.class); // [N, D, D]
+    Operand<TFloat32> all =
+        tf.reshape(
+            ProjectionGraph.orthonormalRows(tf, gaussian),
+            tf.constant(new int[] {-1, columns})); // [N*D, D]
+    Operand<TFloat32> unit = ProjectionGraph.stack(tf, List.of(all), rows); // [M, D]
+    Operand<TFloat32> lengths =
+        lengths(tf, rows, columns, tf.constant(new long[] {0, 1})); // [M, 1]
+    return tf.stopGradient(
+        tf.reshape(tf.math.mul(lengths, unit), tf.constant(new int[] {rows, columns})));
+  }
+
   private static ProjectionMatrix draw(
       int rows, int columns, Function<Ops, Operand<TFloat32>> expression) {
     ProjectionMatrix.elements(rows, columns);

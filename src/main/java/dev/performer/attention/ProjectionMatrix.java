@@ -1,6 +1,11 @@
 package dev.performer.attention;
 
 import dev.performer.PerformerException;
+import org.tensorflow.Operand;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.ndarray.buffer.DataBuffers;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
 
 /**
  * A random projection P on the Java side; it holds no native memory.
@@ -27,6 +32,11 @@ public record ProjectionMatrix(float[] values, int rows, int columns) {
   /** The shape, {@code {M, D}}. */
   public long[] shape() {
     return new long[] {rows, columns};
+  }
+
+  /** Adds it to a graph as a constant {@code [M, D]}, as Model Garden's SavedModels hold it. */
+  public Operand<TFloat32> constant(Ops tf) {
+    return tf.constant(Shape.of(rows, columns), DataBuffers.of(values, true, false));
   }
 
   /**

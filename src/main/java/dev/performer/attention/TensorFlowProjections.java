@@ -1,6 +1,7 @@
 package dev.performer.attention;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.Projection.Lengths;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
@@ -26,7 +27,7 @@ import org.tensorflow.types.TFloat32;
  *     href="https://github.com/google-research/google-research/blob/master/performer/fast_attention/tensorflow/fast_attention.py">fast_attention.py</a>
  */
 public record TensorFlowProjections(
-    int rows, int columns, long seed, RowLengths lengths, Blocks blocks, OptionalLong globalSeed) {
+    int rows, int columns, long seed, Lengths lengths, Blocks blocks, OptionalLong globalSeed) {
 
   /** Where the directions of the rows come from. */
   public enum Blocks {
@@ -49,7 +50,25 @@ public record TensorFlowProjections(
   /** The matrix of {@code create_projection_matrix(m, d, seed)} with its defaults. */
   public static TensorFlowProjections of(int rows, int columns, long seed) {
     return new TensorFlowProjections(
-        rows, columns, seed, RowLengths.CHI, Blocks.ORTHOGONAL, OptionalLong.empty());
+        rows, columns, seed, Lengths.CHI, Blocks.ORTHOGONAL, OptionalLong.empty());
+  }
+
+  /**
+   * The meaning of Google's {@code scaling} argument, in TensorFlow and in JAX.
+   *
+   * @throws PerformerException unless it is 0 or 1
+   */
+  public static Lengths lengths(double scaling) {
+    if (scaling == 0) {
+      return Lengths.CHI;
+    }
+    if (scaling == 1) {
+      return Lengths.SQRT_D;
+    }
+    throw new PerformerException(
+        "scaling "
+            + scaling
+            + " is neither 0 (row lengths of Gaussian rows) nor 1 (row length sqrt(D))");
   }
 
   /**
@@ -95,7 +114,7 @@ public record TensorFlowProjections(
         switch (lengths) {
           // The seed moves past a rest block even when there is none.
           case CHI -> ProjectionGraph.rowNorms(tf, normal(tf, seed + full + 1, rows)); // [M, 1]
-          case SQRT_DIMENSION -> tf.constant((float) Math.sqrt(columns));
+          case SQRT_D -> tf.constant((float) Math.sqrt(columns));
         };
     return tf.math.mul(scale, directions);
   }

@@ -5,7 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.PerformerException;
-import dev.performer.attention.JaxProjections.Directions;
+import dev.performer.attention.Projection.Directions;
+import dev.performer.attention.Projection.Lengths;
 import dev.performer.attention.Threefry.Stream;
 import dev.performer.data.NpyArray;
 import java.util.ArrayList;
@@ -56,7 +57,7 @@ class JaxProjectionsTest {
             Integer.parseInt(name.group(3)),
             Integer.parseInt(name.group(4)),
             name.group(2).equals("iid") ? Directions.IID : Directions.ORTHOGONAL,
-            name.group(2).equals("ortho1") ? RowLengths.SQRT_DIMENSION : RowLengths.CHI,
+            name.group(2).equals("ortho1") ? Lengths.SQRT_D : Lengths.CHI,
             stream(name.group(1)));
     ProjectionMatrix p = projections.draw(Integer.parseInt(name.group(5)));
     assertThat(p.shape()).isEqualTo(expected.shape());
@@ -123,7 +124,7 @@ class JaxProjectionsTest {
               (int) expected.shape()[0],
               (int) expected.shape()[1],
               iid ? Directions.IID : Directions.ORTHOGONAL,
-              RowLengths.ofScaling(args.path("ortho_scaling").asDouble(0)),
+              TensorFlowProjections.lengths(args.path("ortho_scaling").asDouble(0)),
               stream);
       assertThat(Golden.deviation(projections.draw(seed).values(), expected.floats()))
           .isLessThanOrEqualTo(TOLERANCE);
@@ -153,8 +154,7 @@ class JaxProjectionsTest {
 
   @Test
   void impossibleArgumentsAreRefused() {
-    assertThatThrownBy(
-            () -> new JaxProjections(0, 4, Directions.IID, RowLengths.CHI, Stream.LEGACY))
+    assertThatThrownBy(() -> new JaxProjections(0, 4, Directions.IID, Lengths.CHI, Stream.LEGACY))
         .isInstanceOf(PerformerException.class);
     assertThatThrownBy(() -> Threefry.ofSeed(Stream.LEGACY, 0).randint(3, 3, 1))
         .isInstanceOf(PerformerException.class)

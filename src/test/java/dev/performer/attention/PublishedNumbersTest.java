@@ -2,7 +2,8 @@ package dev.performer.attention;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.performer.attention.JaxProjections.Directions;
+import dev.performer.attention.Projection.Directions;
+import dev.performer.attention.Projection.Lengths;
 import dev.performer.attention.Threefry.Stream;
 import org.junit.jupiter.api.Test;
 
@@ -60,7 +61,7 @@ class PublishedNumbersTest {
   }
 
   private static ProjectionMatrix jax(Stream stream) {
-    return new JaxProjections(5, 4, Directions.ORTHOGONAL, RowLengths.CHI, stream).atConstruction();
+    return new JaxProjections(5, 4, Directions.ORTHOGONAL, Lengths.CHI, stream).atConstruction();
   }
 
   private static void assertClose(ProjectionMatrix actual, float[] expected) {

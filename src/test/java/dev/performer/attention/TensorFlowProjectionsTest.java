@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.PerformerException;
+import dev.performer.attention.Projection.Lengths;
 import dev.performer.attention.TensorFlowProjections.Blocks;
 import dev.performer.data.NpyArray;
 import java.util.HashSet;
@@ -42,7 +43,7 @@ class TensorFlowProjectionsTest {
             p.get("m").asInt(),
             p.get("d").asInt(),
             p.get("seed").asLong(),
-            RowLengths.ofScaling(p.get("scaling").asDouble()),
+            TensorFlowProjections.lengths(p.get("scaling").asDouble()),
             p.get("struct_mode").asBoolean() ? Blocks.GIVENS : Blocks.ORTHOGONAL,
             global.isNumber() ? OptionalLong.of(global.asLong()) : OptionalLong.empty());
     List<ProjectionMatrix> calls = projections.calls(2);
@@ -99,7 +100,7 @@ class TensorFlowProjectionsTest {
   @Test
   void aGlobalAndALocalSeedOfZeroAreNotUnseeded() {
     TensorFlowProjections zeros =
-        new TensorFlowProjections(3, 4, 0, RowLengths.CHI, Blocks.ORTHOGONAL, OptionalLong.of(0));
+        new TensorFlowProjections(3, 4, 0, Lengths.CHI, Blocks.ORTHOGONAL, OptionalLong.of(0));
     assertThat(zeros.first().values()).isEqualTo(zeros.first().values());
   }
 
@@ -111,13 +112,13 @@ class TensorFlowProjectionsTest {
     assertThatThrownBy(() -> TensorFlowProjections.of(1 << 20, 1 << 20, 0))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("too large");
-    assertThatThrownBy(() -> RowLengths.ofScaling(2))
+    assertThatThrownBy(() -> TensorFlowProjections.lengths(2))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("scaling 2");
     assertThatThrownBy(
             () ->
                 new TensorFlowProjections(
-                        4, 4, -1, RowLengths.CHI, Blocks.GIVENS, OptionalLong.empty())
+                        4, 4, -1, Lengths.CHI, Blocks.GIVENS, OptionalLong.empty())
                     .first())
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("between 0 and 4294967295");
