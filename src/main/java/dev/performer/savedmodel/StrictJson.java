@@ -9,7 +9,9 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.cfg.CoercionAction;
 import com.fasterxml.jackson.databind.cfg.CoercionInputShape;
+import com.fasterxml.jackson.databind.exc.MismatchedInputException;
 import com.fasterxml.jackson.databind.exc.UnrecognizedPropertyException;
+import com.fasterxml.jackson.databind.exc.ValueInstantiationException;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.type.LogicalType;
 import dev.performer.PerformerException;
@@ -50,6 +52,10 @@ final class StrictJson {
       throw new PerformerException(
           file + ": unknown key " + path(e) + nearest(e.getPropertyName(), e.getKnownPropertyIds()),
           e);
+    } catch (ValueInstantiationException e) {
+      throw new PerformerException(file + ": " + e.getCause().getMessage(), e);
+    } catch (MismatchedInputException e) {
+      throw new PerformerException(file + ": key " + path(e) + ": " + expected(e), e);
     } catch (JsonMappingException e) {
       throw new PerformerException(file + ": key " + path(e) + ": " + reason(e), e);
     } catch (JsonProcessingException e) {
@@ -78,6 +84,29 @@ final class StrictJson {
 
   private static String reason(JsonProcessingException e) {
     return e.getOriginalMessage().lines().findFirst().orElse("").strip();
+  }
+
+  private static String expected(MismatchedInputException e) {
+    Class<?> type = e.getTargetType();
+    if (type == null) {
+      return reason(e);
+    }
+    if (type.isEnum()) {
+      return reason(e).replaceFirst(".*Enum class: ", "expected one of ");
+    }
+    if (type == Integer.class || type == int.class || type == Long.class) {
+      return "expected a whole number";
+    }
+    if (type == Double.class) {
+      return "expected a number";
+    }
+    if (type == Boolean.class) {
+      return "expected true or false";
+    }
+    if (type == String.class) {
+      return "expected a string in quotes";
+    }
+    return Collection.class.isAssignableFrom(type) ? "expected a list" : "expected an object";
   }
 
   private static String nearest(String key, Collection<Object> known) {

@@ -31,7 +31,7 @@ public final class InteropExport {
   private InteropExport() {}
 
   /**
-   * @param arguments the directory to write into
+   * @param arguments the directory to write into, and the directory of models that Python made
    */
   public static void main(String[] arguments) throws IOException {
     Path directory = Files.createDirectories(Path.of(arguments[0]));
@@ -56,6 +56,20 @@ public final class InteropExport {
           .export(model.session, cut);
       writeOutputs(cut);
     }
+    Path python = Path.of(arguments[1]);
+    replaceWeights(python.resolve("protein_exp_keras"), directory, "layer_with_weights-");
+    replaceWeights(python.resolve("keras3_exported"), directory, "_all_variables/");
+  }
+
+  /** Adds 1/16 to every variable whose key begins so; {@code check_replacement.py} knows. */
+  private static void replaceWeights(Path original, Path directory, String keys) {
+    Path target = directory.resolve(original.getFileName());
+    try (WeightReplacementTest.Weights weights =
+        new WeightReplacementTest.Weights(original, key -> key.startsWith(keys))) {
+      weights.shift(0.0625f);
+      WeightReplacement.of(original).export(weights.session, weights.variables.all(), target);
+    }
+    writeOutputs(target);
   }
 
   private static void trainOneStep(SmallModel model) {
@@ -81,6 +95,9 @@ public final class InteropExport {
         TFloat32 mask = Tensors.of(MASK, 2, 6)) {
       for (Signature signature : bundle.signatures()) {
         Map<String, Tensor> inputs = new LinkedHashMap<>();
+        if (signature.inputNames().isEmpty()) { // Keras's __saved_model_init_op
+          continue;
+        }
         for (String name : signature.inputNames()) {
           inputs.put(name, name.equals("mask") ? mask : tokens);
           arrays.put("in/" + signature.key() + "/" + name, array(inputs.get(name)));
