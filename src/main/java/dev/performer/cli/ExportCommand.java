@@ -14,7 +14,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import org.tensorflow.Graph;
 import org.tensorflow.Session;
 import org.tensorflow.op.Ops;
 import picocli.CommandLine.Command;
@@ -60,9 +59,14 @@ final class ExportCommand implements Callable<Integer> {
 
   private String exportModel() {
     SavedModelDirectory directory = SavedModelDirectory.open(source);
-    try (Graph empty = new Graph();
-        Session session = new Session(empty)) {
-      replacement(directory.path(), ModelCard.read(source)).export(session, List.of(), target);
+    // Any signature will do: what it does not use is kept bit for bit.
+    List<String> names = List.copyOf(directory.signatures().keySet());
+    String signature =
+        names.contains(ImportedModel.DEFAULT_SIGNATURE) || names.isEmpty() ? ImportedModel.DEFAULT_SIGNATURE : names.get(0);
+    try (ImportedModel model = ImportedModel.load(directory, List.of(signature));
+        Session session = new Session(model.graph(), false)) {
+      model.restore(session);
+      replacement(source, ModelCard.read(source)).export(session, model.variables(), target);
     }
     return directory.variablesPrefix().toString();
   }

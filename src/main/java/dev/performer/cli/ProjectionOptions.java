@@ -10,7 +10,6 @@ import dev.performer.attention.Projection;
 import dev.performer.attention.Projection.Directions;
 import dev.performer.attention.Projection.Lengths;
 import dev.performer.attention.ProjectionMatrix;
-import dev.performer.attention.RowLengths;
 import dev.performer.attention.TensorFlowProjections;
 import dev.performer.attention.Threefry;
 import dev.performer.data.NpyArray;
@@ -50,7 +49,7 @@ final class ProjectionOptions {
     Projection projection = config.projection(headSize);
     int rows = projection.rows();
     boolean iid = projection.directions() == Directions.IID;
-    RowLengths rowLengths = projection.lengths() == Lengths.CHI ? RowLengths.CHI : RowLengths.SQRT_DIMENSION;
+    Lengths rowLengths = projection.lengths();
     ProjectionMatrix matrix =
         switch (convention.label()) {
           case "google-tf" -> {
@@ -61,10 +60,10 @@ final class ProjectionOptions {
           }
           case "model-garden" -> {
             refuse(iid, convention, "iid projections");
-            refuse(rowLengths != RowLengths.CHI, convention, "row lengths other than chi");
+            refuse(rowLengths != Lengths.CHI, convention, "row lengths other than chi");
             yield ModelGardenProjections.ofLayer(rows, headSize, seed);
           }
-          case "google-jax" -> new JaxProjections(rows, headSize, iid ? JaxProjections.Directions.IID : JaxProjections.Directions.ORTHOGONAL, rowLengths, stream()).draw(seed);
+          case "google-jax" -> new JaxProjections(rows, headSize, projection.directions(), rowLengths, stream()).draw(seed);
           default -> new ProjectionMatrix(projection.draw(seed), rows, headSize);
         };
     return NpyArray.of(matrix.values(), matrix.shape());

@@ -51,7 +51,10 @@ record CommandLineRun(int exitCode, String out, String err) {
     assertThat(exitCode).as(out + err).isEqualTo(code);
     String[] lines = err.strip().split("\n");
     String last = lines[lines.length - 1];
-    assertThat(last).startsWith("performer: ").contains(parts);
+    assertThat(last).startsWith("performer: ");
+    for (String part : parts) {
+      assertThat(last).contains(part);
+    }
     assertThat(err).doesNotContain("\tat ");
     return this;
   }
