@@ -63,6 +63,7 @@ public final class Main implements Runnable {
   public static int execute(String... args) {
     CommandLine commandLine = new CommandLine(new Main());
     commandLine.setCaseInsensitiveEnumValuesAllowed(true);
+    commandLine.setOverwrittenOptionsAllowed(true); // the last one counts, so scripts can append
     commandLine.setParameterExceptionHandler(Failures::wrongUsage);
     commandLine.setExecutionExceptionHandler(
         (failure, command, parsed) -> Failures.report(failure, command, List.of(args).contains("--verbose")));

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Runs every ./performer command that README.md and docs/ show, in the order of the files, in a scratch folder. Options that only make a
+# run smaller are appended to the commands that would take minutes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+home="$PWD"
+work="$home/build/docs"
+rm -rf "$work"
+mkdir -p "$work/docs"
+
+# The shipped models and data under the names that the docs use, and stand-ins for the reader's own files.
+ln -s "$home/savedmodels" "$home/training" "$work/"
+cp "$home/training/data/family_test.fasta.gz" "$work/X.fasta.gz"
+cp -r "$home/savedmodels/protein-mlm/saved_model" "$work/MODEL"
+python3 - "$work" <<'PY'
+import pathlib, random, struct, sys, zipfile
+
+def npy(kind, shape, data):
+    head = str({"descr": kind, "fortran_order": False, "shape": shape}).encode()
+    head += b" " * (63 - (10 + len(head)) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + data
+
+def npz(path, **arrays):
+    with zipfile.ZipFile(path, "w") as out:
+        for name, (kind, shape, values) in arrays.items():
+            out.writestr(name + ".npy", npy("<" + kind, shape, struct.pack(f"<{len(values)}{kind[0]}", *values)))
+
+random.seed(1)
+work = pathlib.Path(sys.argv[1])
+normal = lambda n: [random.gauss(0, 1) for _ in range(n)]
+qkv = {name: ("f4", (1, 50, 2, 16), normal(1600)) for name in "qkvg"}
+npz(work / "qkv.npz", **qkv)
+npz(work / "tokens.npz", tokens=("i4", (1, 8), [1, 2, 3, 28, 5, 6, 7, 26]))
+PY
+
+smaller() {
+  case "$1" in
+    *" quickstart"*) echo "--steps 4 --output build/quickstart" ;;
+    *" fine-tune"*) echo "--steps 4 --length 64 --batch-tokens 2048 --evaluate-every 2 --checkpoint-every 2" ;;
+    *" bench"*) echo "--lengths 128,256" ;;
+    *" approximate"*) echo "--length 128 --draws 2 --features 16,32" ;;
+  esac
+}
+
+count=0
+cd "$work"
+# Lines of fenced blocks that start with ./performer; a backslash joins the next line; a comment or a prompt is cut off.
+while IFS= read -r line; do
+  case "$line" in
+    *attend*) line="${line//X.npz/qkv.npz}" ;;
+    *) line="${line//X.npz/tokens.npz}" ;;
+  esac
+  line="${line//.\/performer/$home/performer}"
+  extra="$(smaller "$line")"
+  echo "--- $line $extra"
+  eval "$line $extra" </dev/null
+  count=$((count + 1))
+done < <(cat "$home/README.md" "$home"/docs/*.md | sed -e ':a' -e '/\\$/{N;s/\\\n */ /;ba}' |
+  sed -n '/^```/,/^```/p' | sed -n 's/^\(\$ \)\{0,1\}\(PERFORMER_[A-Z]*=[^ ]* \)\{0,1\}\(\.\/performer .*\)$/\3/p' | sed 's/  *#.*//' | awk '!seen[$0]++')
+[ "$count" -gt 5 ] || { echo "docs: only $count commands found" >&2; exit 1; }
+echo "docs: $count commands ran"
