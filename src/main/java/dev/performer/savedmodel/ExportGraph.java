@@ -1,8 +1,8 @@
 package dev.performer.savedmodel;
 
+import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.SaveRestore;
-import dev.performer.graph.TensorSpec;
 import dev.performer.graph.TracedFunction;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
@@ -44,12 +44,12 @@ final class ExportGraph implements AutoCloseable {
 
   private final Graph graph = new Graph();
   private final Ops tf = Ops.create(graph);
-  private final ObjectGraph objects;
+  private final PythonObjects objects;
   private final Map<Variable, Variable> copies = new LinkedHashMap<>();
   private final Map<String, SignatureDef> signatures = new TreeMap<>();
   private final Map<String, String> functionNames = new HashMap<>();
 
-  ExportGraph(List<Variable> variables, ObjectGraph objects) {
+  ExportGraph(List<Variable> variables, PythonObjects objects) {
     this.objects = objects;
     Variables declared = new Variables(tf);
     for (Variable variable : variables) {
@@ -92,7 +92,7 @@ final class ExportGraph implements AutoCloseable {
     String prefix = identifier(signature);
     SignatureDef.Builder definition = SignatureDef.newBuilder().setMethodName(METHOD);
     List<Operand<?>> inputs = new ArrayList<>();
-    for (TensorSpec spec : function.inputs()) {
+    for (ArgumentSpec spec : function.inputs()) {
       Operand<?> input =
           tf.withName(prefix + "_" + spec.name())
               .placeholder(spec.type(), Placeholder.shape(spec.shape()));
@@ -103,13 +103,13 @@ final class ExportGraph implements AutoCloseable {
     function.captured().forEach(variable -> bound.add(copies.get(variable).handle()));
     Operation call = function.call(tf, "call_" + prefix, inputs, bound, false);
     for (int i = 0; i < function.outputs().size(); i++) {
-      TensorSpec spec = function.outputs().get(i);
+      ArgumentSpec spec = function.outputs().get(i);
       definition.putOutputs(spec.name(), info(call.output(i), spec));
     }
     signatures.put(signature, definition.build());
   }
 
-  private static TensorInfo info(Output<?> output, TensorSpec spec) {
+  private static TensorInfo info(Output<?> output, ArgumentSpec spec) {
     return TensorInfo.newBuilder()
         .setName(output.op().name() + ":" + output.index())
         .setDtype(spec.dataType())
@@ -164,7 +164,7 @@ final class ExportGraph implements AutoCloseable {
     return result.build();
   }
 
-  static Operand<TString> objectGraphConstant(Ops tf, ObjectGraph objects) {
+  static Operand<TString> objectGraphConstant(Ops tf, PythonObjects objects) {
     try (TString bytes =
         TString.tensorOfBytes(NdArrays.scalarOfObject(objects.trackable().toByteArray()))) {
       return tf.constantOf(bytes);
