@@ -1,0 +1,127 @@
+package dev.performer.graph;
+
+import dev.performer.PerformerException;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+import org.tensorflow.proto.AttrValue;
+import org.tensorflow.proto.FunctionDef;
+import org.tensorflow.proto.FunctionDefLibrary;
+import org.tensorflow.proto.NameAttrList;
+import org.tensorflow.proto.NodeDef;
+
+/** The functions of a GraphDef by name, and who refers to whom. */
+public final class FunctionLibrary {
+  private final Map<String, FunctionDef> functions = new LinkedHashMap<>();
+
+  /** Indexes a library. */
+  public FunctionLibrary(FunctionDefLibrary library) {
+    library.getFunctionList().forEach(f -> functions.put(f.getSignature().getName(), f));
+  }
+
+  /** The function of that name. */
+  public Optional<FunctionDef> find(String name) {
+    return Optional.ofNullable(functions.get(name));
+  }
+
+  /** All functions, in the order of the library. */
+  public Collection<FunctionDef> all() {
+    return functions.values();
+  }
+
+  /** The functions a node names in its attributes (called, or branches and bodies). */
+  public static List<String> attributeFunctions(NodeDef node) {
+    List<String> names = new ArrayList<>();
+    for (AttrValue value : node.getAttrMap().values()) {
+      if (value.hasFunc()) {
+        names.add(value.getFunc().getName());
+      }
+      for (NameAttrList function : value.getList().getFuncList()) {
+        names.add(function.getName());
+      }
+    }
+    return names;
+  }
+
+  /** The functions of this library that these nodes reach, directly or through others. */
+  public Set<String> reachedFrom(Collection<NodeDef> nodes) {
+    Set<String> reached = new LinkedHashSet<>();
+    Deque<String> todo = new ArrayDeque<>();
+    nodes.forEach(node -> todo.addAll(referencesOf(node)));
+    while (!todo.isEmpty()) {
+      String name = todo.pop();
+      if (reached.add(name)) {
+        functions.get(name).getNodeDefList().forEach(node -> todo.addAll(referencesOf(node)));
+      }
+    }
+    return reached;
+  }
+
+  /** The part of this library that these nodes reach. */
+  FunctionDefLibrary usedBy(Collection<NodeDef> nodes) {
+    FunctionDefLibrary.Builder used = FunctionDefLibrary.newBuilder();
+    reachedFrom(nodes).forEach(name -> used.addFunction(functions.get(name)));
+    return used.build();
+  }
+
+  /**
+   * Refuses a library in which a function reaches itself: TensorFlow overflows the stack on it and
+   * takes the JVM along.
+   *
+   * @throws PerformerException that names the functions on the cycles
+   */
+  public void checkNotRecursive() {
+    Map<String, Set<String>> callees = new HashMap<>();
+    Map<String, Set<String>> callers = new HashMap<>();
+    for (FunctionDef function : functions.values()) {
+      String name = function.getSignature().getName();
+      Set<String> called = callees.computeIfAbsent(name, key -> new LinkedHashSet<>());
+      for (NodeDef node : function.getNodeDefList()) {
+        for (String callee : referencesOf(node)) {
+          called.add(callee);
+          callers.computeIfAbsent(callee, key -> new LinkedHashSet<>()).add(name);
+        }
+      }
+    }
+    // Peel off functions that call nothing any more; what stays is on, or calls into, a cycle.
+    Deque<String> leaves = new ArrayDeque<>();
+    callees.forEach((name, called) -> addIf(called.isEmpty(), leaves, name));
+    while (!leaves.isEmpty()) {
+      String leaf = leaves.pop();
+      callees.remove(leaf);
+      for (String caller : callers.getOrDefault(leaf, Set.of())) {
+        Set<String> called = callees.get(caller);
+        if (called != null && called.remove(leaf)) {
+          addIf(called.isEmpty(), leaves, caller);
+        }
+      }
+    }
+    if (!callees.isEmpty()) {
+      throw new PerformerException(
+          "the graph has recursive functions, which TensorFlow cannot run: "
+              + String.join(", ", new TreeSet<>(callees.keySet())));
+    }
+  }
+
+  private static void addIf(boolean condition, Deque<String> names, String name) {
+    if (condition) {
+      names.add(name);
+    }
+  }
+
+  private List<String> referencesOf(NodeDef node) {
+    List<String> names = attributeFunctions(node);
+    names.add(node.getOp()); // a function may be called by its name, like an op
+    names.removeIf(name -> !functions.containsKey(name));
+    return names;
+  }
+}

@@ -1,0 +1,93 @@
+package dev.performer.graph;
+
+import java.util.List;
+import org.tensorflow.Operation;
+import org.tensorflow.OperationBuilder;
+import org.tensorflow.Output;
+import org.tensorflow.op.Ops;
+import org.tensorflow.proto.DataType;
+import org.tensorflow.types.TFloat64;
+
+/**
+ * Ops by their type name, for code that handles tensors of any type. TensorFlow infers type
+ * attributes from the inputs.
+ */
+final class RawOps {
+  private final Ops tf;
+
+  RawOps(Ops tf) {
+    this.tf = tf;
+  }
+
+  /** Whether a gradient came: TensorFlow says "none" by an output that has no operation. */
+  static boolean isPresent(Output<?> gradient) {
+    try {
+      return gradient != null && gradient.op().type() != null;
+    } catch (RuntimeException noOperation) {
+      return false;
+    }
+  }
+
+  Output<?> op(String type, Output<?>... inputs) {
+    return build(type, inputs).output(0);
+  }
+
+  Operation build(String type, Output<?>... inputs) {
+    OperationBuilder builder = tf.scope().opBuilder(type, type);
+    for (Output<?> input : inputs) {
+      builder.addInput(input);
+    }
+    return builder.build();
+  }
+
+  OperationBuilder builder(String type) {
+    return tf.scope().opBuilder(type, type);
+  }
+
+  /** A scalar of the type of {@code like}. */
+  Output<?> scalar(double value, Output<?> like) {
+    Output<TFloat64> wide = tf.constant(value).asOutput();
+    return like.dataType() == DataType.DT_DOUBLE ? wide : cast(wide, like);
+  }
+
+  Output<?> cast(Output<?> value, Output<?> like) {
+    return builder("Cast").addInput(value).setAttr("DstT", like.dataType()).build().output(0);
+  }
+
+  Output<?> ints(int... values) {
+    return tf.constant(values).asOutput();
+  }
+
+  Output<?> integer(int value) {
+    return tf.constant(value).asOutput();
+  }
+
+  Output<?> concat(List<Output<?>> parts) {
+    return builder("ConcatV2")
+        .addInputList(parts.toArray(new Output<?>[0]))
+        .addInput(integer(0))
+        .build()
+        .output(0);
+  }
+
+  /** Dimensions {@code [from, to)} of a shape vector; negative ones count from its end. */
+  Output<?> slice(Output<?> vector, int from, int to) {
+    return op("Slice", vector, ints(from), ints(to - from));
+  }
+
+  /** Dimensions from the given one to the end. */
+  Output<?> sliceFrom(Output<?> vector, int from) {
+    return op("Slice", vector, ints(from), ints(-1));
+  }
+
+  Output<?> zerosLike(Output<?> value) {
+    return op("ZerosLike", value);
+  }
+
+  /** Sums a gradient over what broadcasting added to {@code x}, as it met {@code other}. */
+  Output<?> unbroadcast(Output<?> gradient, Output<?> x, Output<?> other) {
+    Output<?> shape = op("Shape", x);
+    Output<?> axes = op("BroadcastGradientArgs", shape, op("Shape", other));
+    return op("Reshape", op("Sum", gradient, axes), shape);
+  }
+}

@@ -1,0 +1,250 @@
+package dev.performer.savedmodel;
+
+import dev.performer.PerformerException;
+import dev.performer.graph.FlatGraph;
+import dev.performer.graph.FunctionInliner;
+import dev.performer.graph.GradientRewrites;
+import dev.performer.graph.IdentityGradients;
+import dev.performer.graph.MissingGradients;
+import dev.performer.graph.ResourceConversion;
+import dev.performer.graph.TensorNames;
+import dev.performer.graph.Variable;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
+import org.tensorflow.Output;
+import org.tensorflow.Session;
+import org.tensorflow.internal.types.registry.TensorTypeRegistry;
+import org.tensorflow.proto.GraphDef;
+import org.tensorflow.proto.NodeDef;
+
+/**
+ * A SavedModel as an ordinary differentiable graph: the functions of one or several signatures are
+ * inlined, the variables shared between them. Owns the graph; sessions on it must be closed first.
+ */
+public final class ImportedModel implements AutoCloseable {
+  /** The signature that models have by convention. */
+  public static final String DEFAULT_SIGNATURE = "serving_default";
+
+  private final SavedModelDirectory directory;
+  private final Map<String, SignatureSpec> signatures = new LinkedHashMap<>();
+  private final CustomGradients customGradients;
+  private final FlatGraph flat;
+  private final Graph graph = new Graph();
+  private final List<Variable> variables = new ArrayList<>();
+  private final VariableRestore restore;
+  private final TableInitialization tables;
+
+  private ImportedModel(SavedModelDirectory directory, List<String> names) {
+    this.directory = directory;
+    names.forEach(name -> signatures.put(name, directory.signature(name)));
+    customGradients = new CustomGradients(directory.metaGraph(), directory.objects());
+    MissingGradients.register();
+    Set<String> roots = roots();
+    FlatGraph inlined = flatten(roots);
+    Optional<String> initializer =
+        TableInitialization.isNeeded(inlined.graph()) ? directory.initializer() : Optional.empty();
+    if (initializer.isPresent()) {
+      roots.add("^" + TensorNames.node(initializer.get()));
+      inlined = flatten(roots);
+    }
+    GradientRewrites rewrites = GradientRewrites.of(ResourceConversion.apply(inlined.graph()));
+    flat = inlined.withGraph(rewrites.graph());
+    importGraph();
+    rewrites.attach(graph);
+    customGradients.attach(graph, flat);
+    List<VariableSpec> specs = importedVariables();
+    specs.stream()
+        .filter(spec -> ArrayConversion.isKnown(spec.type()))
+        .forEach(spec -> variables.add(variable(spec)));
+    restore = new VariableRestore(graph, specs);
+    tables =
+        initializer
+            .map(node -> TableInitialization.of(graph, flat, directory, node))
+            .orElseGet(TableInitialization::none);
+  }
+
+  /** Imports the signature {@link #DEFAULT_SIGNATURE}. */
+  public static ImportedModel load(Path directory) {
+    return load(SavedModelDirectory.open(directory), List.of(DEFAULT_SIGNATURE));
+  }
+
+  /**
+   * Imports some signatures into one graph.
+   *
+   * @throws PerformerException if the model is damaged, lacks a signature, or cannot be inlined
+   */
+  public static ImportedModel load(Path directory, String... signatures) {
+    return load(SavedModelDirectory.open(directory), List.of(signatures));
+  }
+
+  /** As {@link #load(Path, String...)}, for a directory that was opened already. */
+  public static ImportedModel load(SavedModelDirectory directory, List<String> signatures) {
+    try {
+      return new ImportedModel(directory, signatures);
+    } catch (PerformerException e) {
+      throw e.getMessage().startsWith(directory.path().toString())
+          ? e
+          : new PerformerException(directory.path() + ": " + e.getMessage(), e);
+    } catch (RuntimeException e) {
+      throw new PerformerException(
+          directory.path() + " cannot be imported: " + NativeErrors.firstLine(e), e);
+    }
+  }
+
+  private Set<String> roots() {
+    Set<String> roots = new LinkedHashSet<>();
+    for (SignatureSpec signature : signatures.values()) {
+      signature.inputs().values().forEach(spec -> roots.add(root(signature, spec)));
+      signature.outputs().values().forEach(spec -> roots.add(root(signature, spec)));
+    }
+    return roots;
+  }
+
+  private FlatGraph flatten(Set<String> roots) {
+    return FunctionInliner.inline(
+        directory.metaGraph().getGraphDef(), roots, customGradients::alsoNeeded);
+  }
+
+  private static String root(SignatureSpec signature, TensorSpec spec) {
+    if (spec.tensor().isEmpty()) {
+      throw new PerformerException(
+          "the tensor "
+              + spec.name()
+              + " of the signature "
+              + signature.name()
+              + " is sparse or composite, which is not supported");
+    }
+    return spec.tensor();
+  }
+
+  private void importGraph() {
+    try {
+      graph.importGraphDef(flat.graph());
+    } catch (RuntimeException e) {
+      graph.close();
+      throw e;
+    }
+  }
+
+  private List<VariableSpec> importedVariables() {
+    Set<String> handles = new LinkedHashSet<>();
+    for (NodeDef node : flat.graph().getNodeList()) {
+      if (node.getOp().equals("VarHandleOp")) {
+        handles.add(node.getName());
+      }
+    }
+    return directory.variables().stream().filter(spec -> handles.contains(spec.node())).toList();
+  }
+
+  private Variable variable(VariableSpec spec) {
+    return new Variable(
+        spec.name(),
+        graph.operationOrThrow(spec.node()).output(0),
+        TensorTypeRegistry.find(spec.type()).type(),
+        spec.shape(),
+        spec.trainable(),
+        spec.checkpointKey());
+  }
+
+  /** The flat graph; closed with this model. */
+  public Graph graph() {
+    return graph;
+  }
+
+  /** What was imported. */
+  public SavedModelDirectory directory() {
+    return directory;
+  }
+
+  /** The imported signatures by name. */
+  public Map<String, SignatureSpec> signatures() {
+    return java.util.Collections.unmodifiableMap(signatures);
+  }
+
+  /** The placeholder of a signature's input. @throws PerformerException if there is none */
+  public Output<?> input(String signature, String name) {
+    return tensor(imported(signature).input(name).tensor());
+  }
+
+  /** The tensor of a signature's output. @throws PerformerException if there is none */
+  public Output<?> output(String signature, String name) {
+    return tensor(imported(signature).output(name).tensor());
+  }
+
+  /** The variables that the imported signatures use, in the order of the SavedModel's graph. */
+  public List<Variable> variables() {
+    return List.copyOf(variables);
+  }
+
+  /** Those an optimizer may change. */
+  public List<Variable> trainableVariables() {
+    return variables.stream().filter(Variable::trainable).toList();
+  }
+
+  /**
+   * Gives the variables of a session on this graph the values the SavedModel stores, and fills its
+   * lookup tables.
+   *
+   * @throws PerformerException if the files are damaged
+   */
+  public void restore(Session session) {
+    restore.run(session, directory);
+    tables.run(session);
+  }
+
+  /** Which trainable variables get a gradient from the floating point outputs of all signatures. */
+  public Trainability trainability() {
+    List<String> outputs = new ArrayList<>();
+    signatures.values().forEach(s -> s.outputs().values().forEach(o -> outputs.add(o.tensor())));
+    return trainability(outputs);
+  }
+
+  /** Which trainable variables get a gradient from one output. */
+  public Trainability trainability(String signature, String output) {
+    return trainability(List.of(imported(signature).output(output).tensor()));
+  }
+
+  private Trainability trainability(List<String> outputs) {
+    return new TrainabilityCheck(flat, customGradients)
+        .check(outputs.stream().map(flat::resolve).toList(), variables);
+  }
+
+  /** The flat graph as it was imported. */
+  GraphDef flatGraph() {
+    return flat.graph();
+  }
+
+  private SignatureSpec imported(String name) {
+    return Optional.ofNullable(signatures.get(name))
+        .orElseThrow(
+            () ->
+                new PerformerException(
+                    "the signature "
+                        + name
+                        + " of "
+                        + directory.path()
+                        + " was not imported; imported are "
+                        + signatures.keySet()));
+  }
+
+  private Output<?> tensor(String reference) {
+    String tensor = flat.resolve(reference);
+    GraphOperation operation = graph.operationOrThrow(TensorNames.node(tensor));
+    return operation.output(TensorNames.index(tensor));
+  }
+
+  /** Closes the graph; it blocks while a session on it is open. */
+  @Override
+  public void close() {
+    IdentityGradients.detach(graph);
+    graph.close();
+  }
+}

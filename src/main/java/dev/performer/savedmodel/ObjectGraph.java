@@ -1,0 +1,93 @@
+package dev.performer.savedmodel;
+
+import dev.performer.graph.FunctionLibrary;
+import dev.performer.graph.TensorNames;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.tensorflow.proto.MetaGraphDef;
+import org.tensorflow.proto.NodeDef;
+import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
+import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObject;
+import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObjectGraph;
+import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedVariable;
+
+/**
+ * Python's objects in a TF2 SavedModel and where the graph has them: what a function captured comes
+ * after its arguments wherever the main graph calls it.
+ */
+final class ObjectGraph {
+  private final SavedObjectGraph graph;
+  private final Map<Integer, String> tensorOfObject = new HashMap<>();
+  private final Map<String, Integer> objectOfTensor = new HashMap<>();
+  private final Map<String, SavedVariable> variableByName = new HashMap<>();
+
+  ObjectGraph(MetaGraphDef metaGraph) {
+    graph = metaGraph.getObjectGraphDef();
+    for (NodeDef node : metaGraph.getGraphDef().getNodeList()) {
+      FunctionLibrary.attributeFunctions(node).forEach(function -> bind(node, function));
+    }
+    tensorOfObject.forEach((object, tensor) -> objectOfTensor.put(tensor, object));
+    for (SavedObject object : graph.getNodesList()) {
+      if (object.hasVariable()) {
+        String name = object.getVariable().getName();
+        // Two variables may share a name: then a name says nothing.
+        variableByName.merge(
+            name, object.getVariable(), (a, b) -> SavedVariable.getDefaultInstance());
+      }
+    }
+  }
+
+  private void bind(NodeDef call, String function) {
+    SavedConcreteFunction concrete = graph.getConcreteFunctionsMap().get(function);
+    if (concrete == null) {
+      return;
+    }
+    List<Integer> captured = concrete.getBoundInputsList();
+    List<String> inputs =
+        call.getInputList().stream().filter(input -> !TensorNames.isControl(input)).toList();
+    int first = inputs.size() - captured.size();
+    for (int i = 0; i < captured.size() && first >= 0; i++) {
+      tensorOfObject.put(captured.get(i), inputs.get(first + i));
+    }
+  }
+
+  /** The main graph's tensor that stands for an object. */
+  Optional<String> tensor(int object) {
+    return Optional.ofNullable(tensorOfObject.get(object));
+  }
+
+  /** The object with that number, if there is one. */
+  Optional<SavedObject> object(int number) {
+    return number >= 0 && number < graph.getNodesCount()
+        ? Optional.of(graph.getNodes(number))
+        : Optional.empty();
+  }
+
+  /** What Python knows of the variable whose handle a node makes. */
+  Optional<SavedVariable> variable(String node, String sharedName) {
+    return Optional.ofNullable(objectOfTensor.get(node))
+        .flatMap(this::object)
+        .filter(SavedObject::hasVariable)
+        .map(SavedObject::getVariable)
+        .or(
+            () ->
+                Optional.ofNullable(variableByName.get(sharedName))
+                    .filter(variable -> !variable.getName().isEmpty()));
+  }
+
+  /** What Python knows of a library function that it could call. */
+  Optional<SavedConcreteFunction> concreteFunction(String name) {
+    return Optional.ofNullable(graph.getConcreteFunctionsMap().get(name));
+  }
+
+  /** Names of the classes of Python's objects, such as {@code _tf_keras_model}. */
+  List<String> userObjects() {
+    return graph.getNodesList().stream()
+        .filter(SavedObject::hasUserObject)
+        .map(object -> object.getUserObject().getIdentifier())
+        .distinct()
+        .toList();
+  }
+}

@@ -1,0 +1,260 @@
+package dev.performer.savedmodel;
+
+import dev.performer.PerformerException;
+import dev.performer.graph.FunctionLibrary;
+import dev.performer.graph.OpDefinitions;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.proto.FunctionDef;
+import org.tensorflow.proto.MetaGraphDef;
+import org.tensorflow.proto.NodeDef;
+import org.tensorflow.proto.SavedModel;
+
+/**
+ * A SavedModel on disk, read and checked before TensorFlow touches it: some damages would take the
+ * JVM along, others would show only when the model runs.
+ */
+public final class SavedModelDirectory {
+  /** The tag of graphs that are made for inference. */
+  public static final String SERVE = "serve";
+
+  private static final String INIT_SIGNATURE = "__saved_model_init_op";
+
+  private final Path path;
+  private final MetaGraphDef metaGraph;
+  private final ObjectGraph objects;
+  private final Map<String, SignatureSpec> signatures = new TreeMap<>();
+  private final List<VariableSpec> variables;
+  private final Map<String, Shape> stored;
+
+  private SavedModelDirectory(Path path, MetaGraphDef metaGraph) {
+    this.path = path;
+    this.metaGraph = metaGraph;
+    checkGraph();
+    objects = new ObjectGraph(metaGraph);
+    metaGraph
+        .getSignatureDefMap()
+        .forEach((name, definition) -> signatures.put(name, SignatureSpec.of(name, definition)));
+    signatures.remove(INIT_SIGNATURE);
+    variables = VariableCatalog.of(metaGraph, objects);
+    stored = variables.isEmpty() ? Map.of() : CheckpointFiles.read(path);
+    variables.forEach(this::checkStored);
+  }
+
+  /**
+   * Reads and checks a directory.
+   *
+   * @throws PerformerException if it is not a SavedModel, damaged, or of a kind TensorFlow cannot
+   *     run; the message says which file or node is to blame
+   */
+  public static SavedModelDirectory open(Path path) {
+    MetaGraphDef metaGraph = serving(path, parse(path));
+    try {
+      return new SavedModelDirectory(path, metaGraph);
+    } catch (PerformerException e) {
+      throw e.getMessage().startsWith(path.toString())
+          ? e
+          : new PerformerException(path + ": " + e.getMessage(), e);
+    } catch (RuntimeException e) { // attributes or references that make no sense
+      throw new PerformerException(
+          path.resolve("saved_model.pb") + " is damaged: " + NativeErrors.firstLine(e), e);
+    }
+  }
+
+  private static SavedModel parse(Path path) {
+    Path file = path.resolve("saved_model.pb");
+    if (!Files.exists(path)) {
+      throw new PerformerException(path + " does not exist");
+    }
+    if (!Files.isDirectory(path)) {
+      throw new PerformerException(path + " is a file; a SavedModel is a directory");
+    }
+    if (!Files.isRegularFile(file)) {
+      throw new PerformerException(
+          path + " is not a SavedModel: it has no file saved_model.pb" + hint(path));
+    }
+    try {
+      SavedModel model = SavedModel.parseFrom(Files.readAllBytes(file));
+      if (model.getMetaGraphsCount() == 0) {
+        throw new PerformerException(file + " holds no graph: it is empty, truncated or garbage");
+      }
+      return model;
+    } catch (com.google.protobuf.InvalidProtocolBufferException e) {
+      throw new PerformerException(
+          file + " is truncated or not a SavedModel: " + NativeErrors.firstLine(e), e);
+    } catch (IOException e) {
+      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  private static String hint(Path path) {
+    if (Files.exists(path.resolve("saved_model.pbtxt"))) {
+      return " (the text form saved_model.pbtxt is not supported)";
+    }
+    if (Files.exists(path.resolve("checkpoint"))) {
+      return " (it looks like a checkpoint)";
+    }
+    return "";
+  }
+
+  private static MetaGraphDef serving(Path path, SavedModel model) {
+    List<String> tags = new ArrayList<>();
+    for (MetaGraphDef graph : model.getMetaGraphsList()) {
+      if (graph.getMetaInfoDef().getTagsList().contains(SERVE)) {
+        return graph;
+      }
+      tags.add(graph.getMetaInfoDef().getTagsList().toString());
+    }
+    throw new PerformerException(
+        path + ": no graph of the model has the tag " + SERVE + "; the tags are " + tags);
+  }
+
+  private void checkGraph() {
+    FunctionLibrary library = new FunctionLibrary(metaGraph.getGraphDef().getLibrary());
+    library.checkNotRecursive();
+    List<NodeDef> nodes = metaGraph.getGraphDef().getNodeList();
+    checkNodes(nodes, "the main graph", library);
+    for (String name : library.reachedFrom(nodes)) {
+      FunctionDef function = library.find(name).orElseThrow();
+      checkNodes(function.getNodeDefList(), "the function " + name, library);
+    }
+  }
+
+  private static void checkNodes(List<NodeDef> nodes, String place, FunctionLibrary library) {
+    for (NodeDef node : nodes) {
+      boolean known =
+          OpDefinitions.find(node.getOp()).isPresent() || library.find(node.getOp()).isPresent();
+      if (!known) {
+        throw new PerformerException(
+            "the op "
+                + node.getOp()
+                + " (node "
+                + node.getName()
+                + " of "
+                + place
+                + ") is unknown to this TensorFlow");
+      }
+      for (String function : FunctionLibrary.attributeFunctions(node)) {
+        if (!function.isEmpty() && library.find(function).isEmpty()) {
+          throw new PerformerException(
+              "the function "
+                  + function
+                  + ", which the node "
+                  + node.getName()
+                  + " of "
+                  + place
+                  + " needs, is not in the model");
+        }
+      }
+    }
+  }
+
+  private void checkStored(VariableSpec variable) {
+    if (variable.checkpointKey().isEmpty()) {
+      return;
+    }
+    Shape shape = stored.get(variable.checkpointKey());
+    if (shape == null) {
+      throw new PerformerException(
+          "variables/ has no tensor "
+              + variable.checkpointKey()
+              + " for the variable "
+              + variable.name());
+    }
+    boolean comparable = variable.slice().isEmpty() && !variable.shape().hasUnknownDimension();
+    if (comparable && !shape.equals(variable.shape())) {
+      throw new PerformerException(
+          "the variable "
+              + variable.name()
+              + " has shape "
+              + variable.shape()
+              + ", but variables/ stores "
+              + shape
+              + " as "
+              + variable.checkpointKey());
+    }
+  }
+
+  /** Where the model is. */
+  public Path path() {
+    return path;
+  }
+
+  /** The graph for inference, as it was read. */
+  public MetaGraphDef metaGraph() {
+    return metaGraph;
+  }
+
+  /** The signatures by name, sorted, without TensorFlow's own initializer. */
+  public Map<String, SignatureSpec> signatures() {
+    return Collections.unmodifiableMap(signatures);
+  }
+
+  /** The signature of that name. @throws PerformerException that lists those there are */
+  public SignatureSpec signature(String name) {
+    SignatureSpec signature = signatures.get(name);
+    if (signature == null) {
+      throw new PerformerException(
+          path + " has no signature " + name + "; it has " + signatures.keySet());
+    }
+    return signature;
+  }
+
+  /** All variables, optimizer slots and metrics included. */
+  public List<VariableSpec> variables() {
+    return variables;
+  }
+
+  /** Shapes of the tensors in {@code variables/} by checkpoint key. */
+  public Map<String, Shape> storedTensors() {
+    return Collections.unmodifiableMap(stored);
+  }
+
+  /** The version of TensorFlow that wrote it; empty if it does not say. */
+  public String tensorflowVersion() {
+    return metaGraph.getMetaInfoDef().getTensorflowVersion();
+  }
+
+  /** Where TensorFlow's checkpoint ops find the variables. */
+  public Path variablesPrefix() {
+    return path.resolve("variables").resolve("variables");
+  }
+
+  /** Asset files the graph reads: the file by the tensor that names it. */
+  public Map<String, Path> assets() {
+    Map<String, Path> assets = new TreeMap<>();
+    metaGraph
+        .getAssetFileDefList()
+        .forEach(
+            asset ->
+                assets.put(
+                    asset.getTensorInfo().getName(),
+                    path.resolve("assets").resolve(asset.getFilename())));
+    return assets;
+  }
+
+  /** The node that fills lookup tables and the like, if the model has one. */
+  Optional<String> initializer() {
+    for (String key : List.of("saved_model_main_op", "legacy_init_op")) {
+      var collection = metaGraph.getCollectionDefMap().get(key);
+      if (collection != null && collection.getNodeList().getValueCount() == 1) {
+        return Optional.of(collection.getNodeList().getValue(0));
+      }
+    }
+    return Optional.ofNullable(metaGraph.getSignatureDefMap().get(INIT_SIGNATURE))
+        .map(signature -> signature.getOutputsMap().get(INIT_SIGNATURE))
+        .map(info -> info.getName());
+  }
+
+  ObjectGraph objects() {
+    return objects;
+  }
+}

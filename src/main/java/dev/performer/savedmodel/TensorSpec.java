@@ -1,0 +1,63 @@
+package dev.performer.savedmodel;
+
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.proto.DataType;
+import org.tensorflow.proto.TensorInfo;
+import org.tensorflow.proto.TensorShapeProto;
+
+/**
+ * One input or output of a signature.
+ *
+ * @param name the name callers use
+ * @param tensor the graph's tensor, as in {@code serving_default_tokens:0}
+ * @param type element type
+ * @param shape may have unknown dimensions or an unknown rank
+ */
+public record TensorSpec(String name, String tensor, DataType type, Shape shape) {
+
+  static TensorSpec of(String name, TensorInfo info) {
+    return new TensorSpec(name, info.getName(), info.getDtype(), shape(info.getTensorShape()));
+  }
+
+  static Shape shape(TensorShapeProto proto) {
+    if (proto.getUnknownRank()) {
+      return Shape.unknown();
+    }
+    return Shape.of(proto.getDimList().stream().mapToLong(TensorShapeProto.Dim::getSize).toArray());
+  }
+
+  /** The type as Python writes it: {@code float32}. */
+  public String typeName() {
+    return typeName(type);
+  }
+
+  static String typeName(DataType type) {
+    return switch (type) {
+      case DT_FLOAT -> "float32";
+      case DT_DOUBLE -> "float64";
+      case DT_HALF -> "float16";
+      default -> type.name().substring("DT_".length()).toLowerCase(java.util.Locale.ROOT);
+    };
+  }
+
+  /** The shape as Python writes it, {@code ?} for what is unknown: {@code [?, 32]}. */
+  public String shapeText() {
+    return shapeText(shape);
+  }
+
+  static String shapeText(Shape shape) {
+    if (shape.isUnknown()) {
+      return "of any rank";
+    }
+    StringBuilder text = new StringBuilder("[");
+    for (int i = 0; i < shape.numDimensions(); i++) {
+      text.append(i == 0 ? "" : ", ").append(shape.get(i) < 0 ? "?" : "" + shape.get(i));
+    }
+    return text.append(']').toString();
+  }
+
+  @Override
+  public String toString() {
+    return name + " " + typeName() + " " + shapeText();
+  }
+}

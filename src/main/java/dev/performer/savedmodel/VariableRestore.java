@@ -1,0 +1,69 @@
+package dev.performer.savedmodel;
+
+import dev.performer.PerformerException;
+import java.util.ArrayList;
+import java.util.List;
+import org.tensorflow.Graph;
+import org.tensorflow.Operation;
+import org.tensorflow.Output;
+import org.tensorflow.Session;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.proto.DataType;
+import org.tensorflow.types.TString;
+
+/** The ops that read a model's variables from its own checkpoint files. */
+final class VariableRestore {
+  private final List<Operation> assignments = new ArrayList<>();
+  private Output<TString> prefix;
+
+  /** Adds the ops, so that restoring never has to extend a graph that sessions already use. */
+  VariableRestore(Graph graph, List<VariableSpec> all) {
+    List<VariableSpec> stored = all.stream().filter(v -> !v.checkpointKey().isEmpty()).toList();
+    if (stored.isEmpty()) {
+      return;
+    }
+    Ops tf = Ops.create(graph).withSubScope("import_restore");
+    prefix = tf.placeholder(TString.class, Placeholder.shape(Shape.scalar())).asOutput();
+    Operation restored =
+        tf.scope()
+            .opBuilder("RestoreV2", "RestoreV2")
+            .addInput(prefix)
+            .addInput(strings(tf, stored.stream().map(VariableSpec::checkpointKey).toList()))
+            .addInput(strings(tf, stored.stream().map(VariableSpec::slice).toList()))
+            .setAttr("dtypes", stored.stream().map(VariableSpec::type).toArray(DataType[]::new))
+            .build();
+    for (int i = 0; i < stored.size(); i++) {
+      VariableSpec variable = stored.get(i);
+      assignments.add(
+          tf.scope()
+              .opBuilder("AssignVariableOp", "Assign")
+              .addInput(graph.operationOrThrow(variable.node()).output(0))
+              .addInput(restored.output(i))
+              .setAttr("dtype", variable.type())
+              .build());
+    }
+  }
+
+  private static Output<?> strings(Ops tf, List<String> values) {
+    try (TString tensor = TString.vectorOf(values.toArray(new String[0]))) {
+      return tf.constantOf(tensor).asOutput();
+    }
+  }
+
+  /** Reads the variables. @throws PerformerException if the files are damaged */
+  void run(Session session, SavedModelDirectory directory) {
+    if (assignments.isEmpty()) {
+      return;
+    }
+    Session.Runner runner = session.runner();
+    assignments.forEach(runner::addTarget);
+    try (TString path = TString.scalarOf(directory.variablesPrefix().toString())) {
+      runner.feed(prefix, path).run().close();
+    } catch (RuntimeException e) {
+      throw new PerformerException(
+          directory.path() + ": variables/ cannot be read: " + NativeErrors.firstLine(e), e);
+    }
+  }
+}

@@ -1,0 +1,110 @@
+package dev.performer.savedmodel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.performer.data.NpyArray;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * The models of make_models.py: one signature for each op with a gradient or rewrite of our own.
+ */
+class MadeModelsTest {
+  private static final Path OPS = ReferenceModels.directory("made/ops").resolve("saved_model");
+
+  static List<String> opSignatures() {
+    return List.copyOf(SavedModelDirectory.open(OPS).signatures().keySet());
+  }
+
+  @ParameterizedTest
+  @MethodSource("opSignatures")
+  void differentiatesOpLikePython(String signature) {
+    Map<String, NpyArray> expected =
+        ReferenceModels.under(ReferenceModels.arrays("made/ops", "expected.npz"), signature);
+    try (ImportedModel model = ImportedModel.load(OPS, signature)) {
+      compareOutputs(model, signature, expected);
+      assertThat(model.trainability().isTrainable()).as(model.trainability().summary()).isTrue();
+      Map<String, double[]> gradients =
+          ModelComparison.gradients(model, signature, ReferenceModels.under(expected, "in0"));
+      Map<Integer, String> captured = ModelComparison.captured(model.directory(), signature);
+      Map<String, NpyArray> python = ReferenceModels.under(expected, "grad");
+      assertThat(python.isEmpty()).isEqualTo(signature.equals("resource_gather_batch"));
+      python.forEach(
+          (position, array) -> {
+            String node = captured.get(Integer.parseInt(position));
+            // Python gives zeros for the statistics of a batch normalization.
+            double[] none = new double[array.size()];
+            assertThat(ModelComparison.difference(gradients.getOrDefault(node, none), array))
+                .as("gradient of %s", node)
+                .isLessThan(1e-5);
+          });
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"tf1_reference", "tf1_resource", "tf1_partitioned"})
+  void trainsModelsOfTensorFlow1(String name) {
+    Path directory = ReferenceModels.directory("made/" + name).resolve("saved_model");
+    Map<String, NpyArray> expected =
+        ReferenceModels.under(
+            ReferenceModels.arrays("made/" + name, "expected.npz"), "serving_default");
+    try (ImportedModel model = ImportedModel.load(directory)) {
+      compareOutputs(model, "serving_default", expected);
+      Map<String, double[]> gradients =
+          ModelComparison.gradients(
+              model, "serving_default", ReferenceModels.under(expected, "in0"));
+      Map<String, NpyArray> python = ReferenceModels.under(expected, "grad");
+      assertThat(gradients).containsOnlyKeys(python.keySet());
+      python.forEach(
+          (variable, array) ->
+              assertThat(ModelComparison.difference(gradients.get(variable), array))
+                  .as(variable)
+                  .isLessThan(1e-5));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"level", "counted", "lookup"})
+  void importsStructure(String signature) {
+    Path directory = ReferenceModels.directory("made/structure").resolve("saved_model");
+    Map<String, NpyArray> expected =
+        ReferenceModels.under(ReferenceModels.arrays("made/structure", "expected.npz"), signature);
+    try (ImportedModel model = ImportedModel.load(directory, signature)) {
+      compareOutputs(model, signature, expected);
+      Map<String, double[]> gradients =
+          ModelComparison.gradients(model, signature, ReferenceModels.under(expected, "in0"));
+      Map<Integer, String> captured = ModelComparison.captured(model.directory(), signature);
+      ReferenceModels.under(expected, "grad")
+          .forEach(
+              (position, array) ->
+                  assertThat(
+                          ModelComparison.difference(
+                              gradients.get(captured.get(Integer.parseInt(position))), array))
+                      .isLessThan(1e-5));
+    }
+  }
+
+  private static void compareOutputs(
+      ImportedModel model, String signature, Map<String, NpyArray> expected) {
+    Map<String, double[]> outputs =
+        ModelComparison.predict(model, signature, ReferenceModels.under(expected, "in0"));
+    ReferenceModels.under(expected, "out")
+        .forEach(
+            (name, array) ->
+                assertThat(ModelComparison.difference(outputs.get(name), array))
+                    .as(name)
+                    .isLessThan(1e-5));
+  }
+
+  @Test
+  void signaturesOfOneModelShareOneGraph() {
+    try (ImportedModel model = ImportedModel.load(SavedModelDirectory.open(OPS), opSignatures())) {
+      assertThat(model.variables()).hasSize(6);
+    }
+  }
+}
