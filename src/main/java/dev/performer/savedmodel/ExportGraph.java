@@ -3,6 +3,7 @@ package dev.performer.savedmodel;
 import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.SaveRestore;
+import dev.performer.graph.StringTensors;
 import dev.performer.graph.TracedFunction;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
@@ -22,6 +23,7 @@ import org.tensorflow.ndarray.NdArrays;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.proto.AttrValue;
+import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.FunctionDefLibrary;
 import org.tensorflow.proto.GraphDef;
@@ -31,6 +33,7 @@ import org.tensorflow.proto.SavedModel;
 import org.tensorflow.proto.SaverDef;
 import org.tensorflow.proto.SignatureDef;
 import org.tensorflow.proto.TensorInfo;
+import org.tensorflow.proto.TensorProto;
 import org.tensorflow.types.TString;
 
 /**
@@ -150,6 +153,12 @@ final class ExportGraph implements AutoCloseable {
         AttrValue.Builder renamed = function.toBuilder();
         renamed.getFuncBuilder().setName(functionNames.get(function.getFunc().getName()));
         node.putAttr("f", renamed.build());
+      }
+      if (node.getOp().equals("Const")
+          && node.getAttrOrThrow("dtype").getType() == DataType.DT_STRING) {
+        // As Python writes strings, for readers that know no other way.
+        TensorProto strings = StringTensors.unpacked(node.getAttrOrThrow("value").getTensor());
+        node.putAttr("value", AttrValue.newBuilder().setTensor(strings).build());
       }
     }
     FunctionDefLibrary.Builder library = result.getLibraryBuilder();
