@@ -144,7 +144,8 @@ public final class GraphCut implements TracedFunction.Body {
     inputs.forEach(
         (name, in) ->
             tracing.adoptInput(
-                new TensorSpec(name, in.type(), in.shape()), inner.outputOrThrow(in.op().name())));
+                new ArgumentSpec(name, in.type(), in.shape()),
+                inner.outputOrThrow(in.op().name())));
     for (String name : needed) {
       if (variablesByNode.containsKey(name)) {
         tracing.adoptCapture(variablesByNode.get(name), inner.outputOrThrow(name));

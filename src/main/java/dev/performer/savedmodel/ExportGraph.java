@@ -1,8 +1,9 @@
 package dev.performer.savedmodel;
 
+import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.SaveRestore;
-import dev.performer.graph.TensorSpec;
+import dev.performer.graph.StringTensors;
 import dev.performer.graph.TracedFunction;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
@@ -22,6 +23,7 @@ import org.tensorflow.ndarray.NdArrays;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.proto.AttrValue;
+import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.FunctionDefLibrary;
 import org.tensorflow.proto.GraphDef;
@@ -31,6 +33,7 @@ import org.tensorflow.proto.SavedModel;
 import org.tensorflow.proto.SaverDef;
 import org.tensorflow.proto.SignatureDef;
 import org.tensorflow.proto.TensorInfo;
+import org.tensorflow.proto.TensorProto;
 import org.tensorflow.types.TString;
 
 /**
@@ -44,12 +47,12 @@ final class ExportGraph implements AutoCloseable {
 
   private final Graph graph = new Graph();
   private final Ops tf = Ops.create(graph);
-  private final ObjectGraphWriter objects;
+  private final PythonObjects objects;
   private final Map<Variable, Variable> copies = new LinkedHashMap<>();
   private final Map<String, SignatureDef> signatures = new TreeMap<>();
   private final Map<String, String> functionNames = new HashMap<>();
 
-  ExportGraph(List<Variable> variables, ObjectGraphWriter objects) {
+  ExportGraph(List<Variable> variables, PythonObjects objects) {
     this.objects = objects;
     Variables declared = new Variables(tf);
     for (Variable variable : variables) {
@@ -92,7 +95,7 @@ final class ExportGraph implements AutoCloseable {
     String prefix = identifier(signature);
     SignatureDef.Builder definition = SignatureDef.newBuilder().setMethodName(METHOD);
     List<Operand<?>> inputs = new ArrayList<>();
-    for (TensorSpec spec : function.inputs()) {
+    for (ArgumentSpec spec : function.inputs()) {
       Operand<?> input =
           tf.withName(prefix + "_" + spec.name())
               .placeholder(spec.type(), Placeholder.shape(spec.shape()));
@@ -103,13 +106,13 @@ final class ExportGraph implements AutoCloseable {
     function.captured().forEach(variable -> bound.add(copies.get(variable).handle()));
     Operation call = function.call(tf, "call_" + prefix, inputs, bound, false);
     for (int i = 0; i < function.outputs().size(); i++) {
-      TensorSpec spec = function.outputs().get(i);
+      ArgumentSpec spec = function.outputs().get(i);
       definition.putOutputs(spec.name(), info(call.output(i), spec));
     }
     signatures.put(signature, definition.build());
   }
 
-  private static TensorInfo info(Output<?> output, TensorSpec spec) {
+  private static TensorInfo info(Output<?> output, ArgumentSpec spec) {
     return TensorInfo.newBuilder()
         .setName(output.op().name() + ":" + output.index())
         .setDtype(spec.dataType())
@@ -151,6 +154,12 @@ final class ExportGraph implements AutoCloseable {
         renamed.getFuncBuilder().setName(functionNames.get(function.getFunc().getName()));
         node.putAttr("f", renamed.build());
       }
+      if (node.getOp().equals("Const")
+          && node.getAttrOrThrow("dtype").getType() == DataType.DT_STRING) {
+        // As Python writes strings, for readers that know no other way.
+        TensorProto strings = StringTensors.unpacked(node.getAttrOrThrow("value").getTensor());
+        node.putAttr("value", AttrValue.newBuilder().setTensor(strings).build());
+      }
     }
     FunctionDefLibrary.Builder library = result.getLibraryBuilder();
     Map<String, FunctionDef> byName = new TreeMap<>();
@@ -164,7 +173,7 @@ final class ExportGraph implements AutoCloseable {
     return result.build();
   }
 
-  static Operand<TString> objectGraphConstant(Ops tf, ObjectGraphWriter objects) {
+  static Operand<TString> objectGraphConstant(Ops tf, PythonObjects objects) {
     try (TString bytes =
         TString.tensorOfBytes(NdArrays.scalarOfObject(objects.trackable().toByteArray()))) {
       return tf.constantOf(bytes);

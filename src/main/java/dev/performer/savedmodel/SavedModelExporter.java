@@ -2,10 +2,10 @@ package dev.performer.savedmodel;
 
 import com.google.protobuf.CodedOutputStream;
 import dev.performer.PerformerException;
+import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.GraphCut;
 import dev.performer.graph.SaveRestore;
-import dev.performer.graph.TensorSpec;
 import dev.performer.graph.TracedFunction;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
@@ -94,7 +94,7 @@ public final class SavedModelExporter {
             "variable " + variable.name() + " is not of the session's graph");
       }
     }
-    ObjectGraphWriter objects = new ObjectGraphWriter(variables);
+    PythonObjects objects = new PythonObjects(variables);
     SavedModel model;
     try (ExportGraph graph = new ExportGraph(variables, objects)) {
       for (ExportedSignature signature : signatures) {
@@ -105,7 +105,7 @@ public final class SavedModelExporter {
     OutputDirectory.write(directory, existing, staging -> write(session, objects, model, staging));
   }
 
-  private void write(Session session, ObjectGraphWriter objects, SavedModel model, Path directory)
+  private void write(Session session, PythonObjects objects, SavedModel model, Path directory)
       throws IOException {
     Files.write(directory.resolve("saved_model.pb"), bytes(model));
     Ops tf = Ops.create(session.graph()).withSubScope("export");
@@ -158,8 +158,8 @@ public final class SavedModelExporter {
      *     model(...)}
      * @param body adds its ops; the variables must have been given before
      */
-    public Builder signature(String name, List<TensorSpec> inputs, SignatureBody body) {
-      Map<String, TensorSpec> specs = new LinkedHashMap<>();
+    public Builder signature(String name, List<ArgumentSpec> inputs, SignatureBody body) {
+      Map<String, ArgumentSpec> specs = new LinkedHashMap<>();
       inputs.forEach(spec -> specs.put(spec.name(), spec));
       return add(
           new ExportedSignature(
@@ -170,7 +170,7 @@ public final class SavedModelExporter {
     }
 
     private Map<String, Operand<?>> trace(
-        TracedFunction.Tracing tracing, List<TensorSpec> inputs, SignatureBody body) {
+        TracedFunction.Tracing tracing, List<ArgumentSpec> inputs, SignatureBody body) {
       Map<String, Operand<?>> values = new LinkedHashMap<>();
       inputs.forEach(spec -> values.put(spec.name(), tracing.input(spec)));
       Map<String, Operand<?>> read = new LinkedHashMap<>();

@@ -1,6 +1,6 @@
 package dev.performer.savedmodel;
 
-import dev.performer.graph.TensorSpec;
+import dev.performer.graph.ArgumentSpec;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
@@ -44,7 +44,7 @@ final class StructuredValues {
         .build();
   }
 
-  static StructuredValue spec(TensorSpec spec) {
+  static StructuredValue spec(ArgumentSpec spec) {
     return StructuredValue.newBuilder()
         .setTensorSpecValue(
             TensorSpecProto.newBuilder()

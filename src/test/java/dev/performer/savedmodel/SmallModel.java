@@ -1,6 +1,6 @@
 package dev.performer.savedmodel;
 
-import dev.performer.graph.TensorSpec;
+import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variables;
 import java.util.LinkedHashMap;
@@ -27,8 +27,8 @@ final class SmallModel implements AutoCloseable {
   private static final int E = 8;
   private static final int M = 6;
 
-  static final TensorSpec TOKENS = TensorSpec.of("tokens", TInt32.class, -1, -1);
-  static final TensorSpec MASK = TensorSpec.of("mask", TFloat32.class, -1, -1);
+  static final ArgumentSpec TOKENS = ArgumentSpec.of("tokens", TInt32.class, -1, -1);
+  static final ArgumentSpec MASK = ArgumentSpec.of("mask", TFloat32.class, -1, -1);
 
   final Graph graph = new Graph();
   final Session session = new Session(graph);

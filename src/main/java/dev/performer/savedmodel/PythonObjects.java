@@ -1,6 +1,6 @@
 package dev.performer.savedmodel;
 
-import dev.performer.graph.TensorSpec;
+import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.Variable;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -31,7 +31,7 @@ import org.tensorflow.proto.VersionDef;
  * and {@code non_trainable_variables}, the map {@code signatures} and the function {@code __call__}
  * stand at the root.
  */
-final class ObjectGraphWriter {
+final class PythonObjects {
   private static final String USER_OBJECT = "_generic_user_object";
   private static final String LIST = "trackable_list_wrapper";
   private static final Set<String> RESERVED =
@@ -62,7 +62,7 @@ final class ObjectGraphWriter {
   private final Map<String, SavedConcreteFunction> functions = new TreeMap<>();
   private final int signatures;
 
-  ObjectGraphWriter(List<Variable> variables) {
+  PythonObjects(List<Variable> variables) {
     int root = userObject(USER_OBJECT);
     variables.forEach(this::place);
     link(root, "variables", variableList(variables));
@@ -179,8 +179,8 @@ final class ObjectGraphWriter {
   void addSignature(
       String key,
       String function,
-      List<TensorSpec> inputs,
-      List<TensorSpec> outputs,
+      List<ArgumentSpec> inputs,
+      List<ArgumentSpec> outputs,
       List<Variable> captured) {
     Map<String, StructuredValue> keywords = specs(inputs);
     addFunction(
@@ -201,7 +201,10 @@ final class ObjectGraphWriter {
 
   /** Adds {@code __call__}; it takes the inputs as positional arguments in their order. */
   void addCall(
-      String function, List<TensorSpec> inputs, List<TensorSpec> outputs, List<Variable> captured) {
+      String function,
+      List<ArgumentSpec> inputs,
+      List<ArgumentSpec> outputs,
+      List<Variable> captured) {
     StructuredValue arguments =
         StructuredValues.tuple(inputs.stream().map(StructuredValues::spec).toList());
     addFunction(
@@ -217,7 +220,7 @@ final class ObjectGraphWriter {
                 FunctionSpec.newBuilder()
                     .setFullargspec(
                         StructuredValues.fullArgSpec(
-                            inputs.stream().map(TensorSpec::name).toList()))
+                            inputs.stream().map(ArgumentSpec::name).toList()))
                     .setIsMethod(false)
                     .setInputSignature(arguments)));
     nodes.add(node);
@@ -225,7 +228,7 @@ final class ObjectGraphWriter {
   }
 
   private void addFunction(
-      String name, StructuredValue inputs, List<TensorSpec> outputs, List<Variable> captured) {
+      String name, StructuredValue inputs, List<ArgumentSpec> outputs, List<Variable> captured) {
     functions.put(
         name,
         SavedConcreteFunction.newBuilder()
@@ -235,7 +238,7 @@ final class ObjectGraphWriter {
             .build());
   }
 
-  private static Map<String, StructuredValue> specs(List<TensorSpec> tensors) {
+  private static Map<String, StructuredValue> specs(List<ArgumentSpec> tensors) {
     Map<String, StructuredValue> specs = new LinkedHashMap<>();
     tensors.forEach(tensor -> specs.put(tensor.name(), StructuredValues.spec(tensor)));
     return specs;
