@@ -19,11 +19,14 @@ import picocli.CommandLine.Spec;
     versionProvider = Main.Version.class,
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {
+      QuickstartCommand.class,
+      InspectCommand.class,
       AttendCommand.class,
       FineTuneCommand.class,
       EvaluateCommand.class,
       PredictCommand.class,
       ExportCommand.class,
+      ApproximateCommand.class,
       BenchCommand.class,
     },
     footer = {"", "Exit codes: 0 done, 1 failed (one line says why), 2 wrong usage."})
