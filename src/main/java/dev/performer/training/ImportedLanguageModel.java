@@ -1,0 +1,135 @@
+package dev.performer.training;
+
+import dev.performer.PerformerException;
+import dev.performer.savedmodel.ImportedModel;
+import dev.performer.savedmodel.SignatureSpec;
+import dev.performer.savedmodel.TensorSpec;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
+import org.tensorflow.Output;
+import org.tensorflow.proto.DataType;
+import org.tensorflow.types.TFloat32;
+
+/**
+ * Finds the language model in a signature of an imported SavedModel. Tokens are the input with one
+ * of the usual names, or the only integer input {@code [B, L]}; a mask is an input with "mask" in
+ * its name; other inputs {@code [B, L]} get zeros. Logits are the float32 output {@code [B, L, V]}
+ * with one of the usual names, or the only one.
+ */
+public final class ImportedLanguageModel {
+  private static final List<String> TOKENS =
+      List.of("tokens", "input_word_ids", "input_ids", "word_ids", "ids", "inputs");
+  private static final List<String> LOGITS =
+      List.of("logits", "lm_head", "lm_logits", "mlm_logits");
+
+  private ImportedLanguageModel() {}
+
+  /**
+   * @param model stays the caller's, to be closed after the session
+   * @param signature one that was imported
+   * @throws PerformerException if tokens or logits are not to be found; it lists what there is
+   */
+  public static LanguageModel of(ImportedModel model, String signature) {
+    SignatureSpec spec = model.signatures().get(signature);
+    if (spec == null) {
+      throw new PerformerException(
+          "the signature "
+              + signature
+              + " was not imported; imported are "
+              + model.signatures().keySet());
+    }
+    TensorSpec tokens =
+        choose(
+            spec,
+            "input for tokens: int32 or int64 [B, L]",
+            TOKENS,
+            spec.inputs().values(),
+            ImportedLanguageModel::isTokens);
+    TensorSpec logits =
+        choose(
+            spec,
+            "output for logits: float32 [B, L, V]",
+            LOGITS,
+            spec.outputs().values(),
+            ImportedLanguageModel::isLogits);
+    Optional<Output<?>> mask = Optional.empty();
+    List<Output<?>> constant = new ArrayList<>();
+    for (TensorSpec input : spec.inputs().values()) {
+      if (!input.name().equals(tokens.name())) {
+        if (!hasRank(input, 2)) {
+          throw new PerformerException(
+              "the input "
+                  + input
+                  + " of signature "
+                  + signature
+                  + " is not [B, L]; a language"
+                  + " model is trained on tokens and masks only");
+        }
+        Output<?> placeholder = model.input(signature, input.name());
+        if (isMask(input) && mask.isEmpty()) {
+          mask = Optional.of(placeholder);
+        } else {
+          constant.add(placeholder);
+        }
+      }
+    }
+    return new LanguageModel(
+        model.graph(),
+        model.input(signature, tokens.name()),
+        mask,
+        constant,
+        model.output(signature, logits.name()).expect(TFloat32.class),
+        model.variables(),
+        model::restore);
+  }
+
+  private static TensorSpec choose(
+      SignatureSpec signature,
+      String what,
+      List<String> names,
+      Collection<TensorSpec> specs,
+      Predicate<TensorSpec> fits) {
+    List<TensorSpec> candidates = specs.stream().filter(fits).toList();
+    for (String name : names) {
+      for (TensorSpec candidate : candidates) {
+        if (candidate.name().equals(name)) {
+          return candidate;
+        }
+      }
+    }
+    if (candidates.size() != 1) {
+      throw new PerformerException(
+          "the signature "
+              + signature.name()
+              + " has "
+              + (candidates.isEmpty() ? "no" : "more than one")
+              + " "
+              + what
+              + "; it has "
+              + specs.stream().map(TensorSpec::toString).collect(Collectors.joining(", ")));
+    }
+    return candidates.get(0);
+  }
+
+  private static boolean isTokens(TensorSpec spec) {
+    return (spec.type() == DataType.DT_INT32 || spec.type() == DataType.DT_INT64)
+        && hasRank(spec, 2)
+        && !isMask(spec);
+  }
+
+  private static boolean isLogits(TensorSpec spec) {
+    return spec.type() == DataType.DT_FLOAT && hasRank(spec, 3);
+  }
+
+  private static boolean isMask(TensorSpec spec) {
+    return spec.name().contains("mask");
+  }
+
+  private static boolean hasRank(TensorSpec spec, int rank) {
+    return spec.shape().isUnknown() || spec.shape().numDimensions() == rank;
+  }
+}
