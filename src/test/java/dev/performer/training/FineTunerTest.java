@@ -236,6 +236,69 @@ class FineTunerTest {
   }
 
   @Test
+  void twoRunsOnOneGraphDoNotDisturbEachOther() throws IOException {
+    train(temporary.resolve("alone"), config(10).build());
+    try (Graph graph = new Graph()) {
+      LanguageModel model = TinyModel.causal(graph);
+      try (FineTuner first =
+              FineTuner.start(
+                  model,
+                  TinyModel.data(),
+                  config(10).build(),
+                  temporary.resolve("a"),
+                  Progress.silent());
+          FineTuner second =
+              FineTuner.start(
+                  model,
+                  TinyModel.data(),
+                  config(10).build(),
+                  temporary.resolve("b"),
+                  Progress.silent())) {
+        first.run();
+        second.run();
+      }
+    }
+    for (String run : List.of("a", "b")) {
+      assertThat(losses(temporary.resolve(run))).isEqualTo(losses(temporary.resolve("alone")));
+    }
+  }
+
+  @Test
+  void saysWhatItDoesInLines() {
+    ByteArrayOutputStream said = new ByteArrayOutputStream();
+    try (Graph graph = new Graph();
+        FineTuner tuner =
+            FineTuner.start(
+                TinyModel.causal(graph),
+                TinyModel.data(),
+                config(20).build(),
+                temporary.resolve("run"),
+                Progress.lines(new PrintStream(said)))) {
+      tuner.run();
+    }
+    assertThat(said.toString(StandardCharsets.UTF_8).lines())
+        .anyMatch(line -> line.matches("step 0  validation perplexity [0-9.]+  accuracy [0-9.]+ %"))
+        .anyMatch(line -> line.matches("step 10/20  loss [0-9.]+  [0-9]+ tokens/s  [0-9]+ s left"))
+        .anyMatch(line -> line.contains("forgotten/kernel"));
+  }
+
+  @Test
+  void drawsABarOnATerminal() {
+    ByteArrayOutputStream drawn = new ByteArrayOutputStream();
+    try (Graph graph = new Graph();
+        FineTuner tuner =
+            FineTuner.start(
+                TinyModel.causal(graph),
+                TinyModel.data(),
+                config(20).build(),
+                temporary.resolve("run"),
+                Progress.bar(new PrintStream(drawn)))) {
+      tuner.run();
+    }
+    assertThat(drawn.toString(StandardCharsets.UTF_8)).contains("20/20").contains("tokens/s");
+  }
+
+  @Test
   void twoTrainersDoNotShareADirectory() {
     Path run = temporary.resolve("run");
     try (Graph graph = new Graph();

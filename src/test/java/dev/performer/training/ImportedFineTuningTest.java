@@ -24,10 +24,7 @@ class ImportedFineTuningTest {
   @TempDir Path temporary;
 
   @ParameterizedTest
-  @CsvSource({
-    "protein_exp, saved_model, false",
-    "protein_relu_causal, saved_model, true"
-  })
+  @CsvSource({"protein_exp, saved_model, false", "protein_relu_causal, saved_model, true"})
   void aPythonModelLearnsProteins(String name, String form, boolean causal) {
     Path directory = ReferenceModels.directory("models/" + name).resolve(form);
     TrainingData data =
