@@ -386,6 +386,31 @@ class FineTunerTest {
     }
   }
 
+  @Test
+  void refusesModelsThatCannotBeTrainedAndLeavesTheDirectoryFree() {
+    Path run = temporary.resolve("run");
+    try (Graph graph = new Graph()) {
+      LanguageModel model = TinyModel.causal(graph);
+      LanguageModel frozen =
+          new LanguageModel(
+              graph,
+              model.tokens(),
+              model.mask(),
+              model.constantInputs(),
+              Ops.create(graph).stopGradient(model.logits()).asOutput(),
+              model.variables(),
+              model.initializer());
+      assertRefused(
+          () ->
+              FineTuner.start(frozen, TinyModel.data(), config(5).build(), run, Progress.silent()),
+          "the model cannot be trained");
+      try (FineTuner tuner =
+          FineTuner.start(model, TinyModel.data(), config(5).build(), run, Progress.silent())) {
+        assertThat(tuner.run().finished()).isTrue();
+      }
+    }
+  }
+
   private static void assertRefused(ThrowingCallable call, String message) {
     assertThatThrownBy(call)
         .isInstanceOf(PerformerException.class)
