@@ -154,7 +154,11 @@ class Structure(tf.Module):
 
     @tf.function(input_signature=[spec([None, 2], tf.float16, "h"), spec([], tf.bool, "flag"), spec([None], tf.uint8, "u")])
     def types(self, h, flag, u):
-        return {"h": h * 2.0, "b": tf.cast(h, tf.bfloat16), "flag": tf.logical_not(flag), "u": u + 1, "i": tf.cast(u, tf.int16)}
+        return {"h": h * 2.0, "b": tf.cast(h, tf.bfloat16), "flag": tf.logical_not(flag), "u": u + 1}
+
+    @tf.function(input_signature=[spec([None], tf.uint8, "u")])
+    def int16(self, u):
+        return {"i": tf.cast(u, tf.int16)}
 
 
 def structure():
@@ -163,7 +167,7 @@ def structure():
         f.write("30\n10\n20\n")
     m = Structure(vocabulary)
     x = rng.normal(size=(4, 3)).astype("float32")
-    save("structure", m, {k: getattr(m, k) for k in ["level", "counted", "lookup", "text", "types"]},
+    save("structure", m, {k: getattr(m, k) for k in ["level", "counted", "lookup", "text", "types", "int16"]},
          {"level": {"x": x}, "counted": {"x": x}, "lookup": {"keys": np.array([10, 30, 10], "int64")}},
          options=tf.saved_model.SaveOptions(experimental_custom_gradients=True))
     os.remove(vocabulary)

@@ -13,10 +13,13 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Output;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
@@ -26,6 +29,7 @@ import org.tensorflow.internal.c_api.TF_Status;
 import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.types.TString;
 import org.tensorflow.types.family.TType;
@@ -48,6 +52,7 @@ public final class CheckpointReader implements AutoCloseable {
 
   private final Path prefix;
   private final Map<String, Entry> entries;
+  private Source source;
 
   private CheckpointReader(Path prefix, Map<String, Entry> entries) {
     this.prefix = prefix;
@@ -113,22 +118,52 @@ public final class CheckpointReader implements AutoCloseable {
    * @throws PerformerException if there is no such key or its bytes are damaged
    */
   public Tensor tensor(String key) {
-    Class<? extends TType> type = TensorTypeRegistry.find(entry(key).type()).type();
-    try (Graph graph = new Graph();
-        Session session = new Session(graph)) {
-      Ops tf = Ops.create(graph);
-      var restored =
-          tf.train.restore(
-              tf.constant(prefix.toString()),
-              tf.array(key),
-              tf.array(""),
-              List.<Class<? extends TType>>of(type));
-      try (Result result = session.runner().fetch(restored.tensors().get(0)).run()) {
-        return copy(result.get(0));
-      }
-    } catch (RuntimeException e) {
+    DataType type = entry(key).type();
+    if (source == null) {
+      source = new Source(prefix);
+    }
+    try {
+      return source.read(key, type);
+    } catch (RuntimeException e) { // TensorFlow's exceptions have no common type
       throw new PerformerException(
           "checkpoint " + prefix + ", key " + key + ": " + NativeErrors.firstLine(e), e);
+    }
+  }
+
+  /** A graph with one restoring op per element type, made when the first tensor is read. */
+  private static final class Source implements AutoCloseable {
+    private final Graph graph = new Graph();
+    private final Session session = new Session(graph);
+    private final Ops tf = Ops.create(graph);
+    private final Operand<TString> prefix;
+    private final Placeholder<TString> key =
+        tf.placeholder(TString.class, Placeholder.shape(Shape.of(1)));
+    private final Map<DataType, Output<?>> values = new EnumMap<>(DataType.class);
+
+    Source(Path prefix) {
+      this.prefix = tf.constant(prefix.toString());
+    }
+
+    Tensor read(String name, DataType type) {
+      Output<?> value = values.computeIfAbsent(type, this::restore);
+      try (TString fed = TString.vectorOf(name);
+          Result result = session.runner().feed(key, fed).fetch(value).run()) {
+        return copy(result.get(0));
+      }
+    }
+
+    private Output<?> restore(DataType type) {
+      Class<? extends TType> javaType = TensorTypeRegistry.find(type).type();
+      return tf.train
+          .restore(prefix, key, tf.array(""), List.<Class<? extends TType>>of(javaType))
+          .tensors()
+          .get(0);
+    }
+
+    @Override
+    public void close() {
+      session.close();
+      graph.close();
     }
   }
 
@@ -191,7 +226,11 @@ public final class CheckpointReader implements AutoCloseable {
     return entry;
   }
 
-  /** Nothing native stays open between calls; kept so that callers need not know that. */
   @Override
-  public void close() {}
+  public void close() {
+    if (source != null) {
+      source.close();
+      source = null;
+    }
+  }
 }

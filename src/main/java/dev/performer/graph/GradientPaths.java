@@ -113,7 +113,7 @@ public final class GradientPaths {
         reached.add(name);
       } else if (!STOPS.contains(node.getOp())) {
         obstruction.reason(node).ifPresent(reason -> stuck.put(name, reason));
-        node.getInputList().forEach(input -> enter(input, todo)); // there may be more behind it
+        inputs(node).forEach(input -> enter(input, todo)); // there may be more behind it
       }
     }
     Map<String, String> obstacles = new LinkedHashMap<>();
@@ -128,6 +128,13 @@ public final class GradientPaths {
         });
     reached.removeAll(blocked);
     return new Report(obstacles, reached, blocked);
+  }
+
+  /** The inputs that get a gradient: the moving statistics of a batch normalization do not. */
+  private static List<String> inputs(NodeDef node) {
+    return node.getOp().startsWith("FusedBatchNorm")
+        ? node.getInputList().subList(0, 3)
+        : node.getInputList();
   }
 
   private void enter(String reference, Deque<String> todo) {
@@ -148,7 +155,7 @@ public final class GradientPaths {
     Set<String> found = new LinkedHashSet<>();
     Set<String> seen = new HashSet<>();
     Deque<String> todo = new ArrayDeque<>();
-    nodes.get(start).getInputList().forEach(input -> enter(input, todo));
+    inputs(nodes.get(start)).forEach(input -> enter(input, todo));
     while (!todo.isEmpty()) {
       String name = todo.pop();
       if (!seen.add(name)) {
@@ -157,7 +164,7 @@ public final class GradientPaths {
       if (variables.contains(name)) {
         found.add(name);
       } else if (!STOPS.contains(nodes.get(name).getOp())) {
-        nodes.get(name).getInputList().forEach(input -> enter(input, todo));
+        inputs(nodes.get(name)).forEach(input -> enter(input, todo));
       }
     }
     return found;

@@ -1,6 +1,7 @@
 package dev.performer.graph;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -38,8 +39,9 @@ public final class TracedFunction implements AutoCloseable {
   public static final class Tracing {
     private final Ops tf;
     private final Signature.Builder signature;
-    private final List<TensorSpec> inputs = new ArrayList<>();
+    private final List<ArgumentSpec> inputs = new ArrayList<>();
     private final Map<Variable, Variable> captured = new LinkedHashMap<>();
+    private final Map<String, Shape> outputShapes = new HashMap<>();
 
     private Tracing(Ops tf, Signature.Builder signature) {
       this.tf = tf;
@@ -57,19 +59,24 @@ public final class TracedFunction implements AutoCloseable {
     }
 
     /** Adds an input. Inputs come in the order in which they are added. */
-    public Operand<?> input(TensorSpec spec) {
+    public Operand<?> input(ArgumentSpec spec) {
       return adoptInput(
           spec, tf.placeholder(spec.type(), Placeholder.shape(spec.shape())).asOutput());
     }
 
     /** Makes a placeholder that is already in the function's graph an input. */
-    public Operand<?> adoptInput(TensorSpec spec, Output<?> placeholder) {
+    public Operand<?> adoptInput(ArgumentSpec spec, Output<?> placeholder) {
       if (!captured.isEmpty()) {
         throw new IllegalStateException("inputs come before variables");
       }
       inputs.add(spec);
       signature.input(spec.name(), placeholder);
       return placeholder;
+    }
+
+    /** Says the shape of an output where the function's own graph knows less. */
+    public void outputShape(String name, Shape shape) {
+      outputShapes.put(name, shape);
     }
 
     /** A variable of the calling graph, as it is seen inside the function. */
@@ -110,14 +117,14 @@ public final class TracedFunction implements AutoCloseable {
   }
 
   private final ConcreteFunction function;
-  private final List<TensorSpec> inputs;
-  private final List<TensorSpec> outputs;
+  private final List<ArgumentSpec> inputs;
+  private final List<ArgumentSpec> outputs;
   private final List<Variable> captured;
 
   private TracedFunction(
       ConcreteFunction function,
-      List<TensorSpec> inputs,
-      List<TensorSpec> outputs,
+      List<ArgumentSpec> inputs,
+      List<ArgumentSpec> outputs,
       List<Variable> captured) {
     this.function = function;
     this.inputs = inputs;
@@ -131,8 +138,8 @@ public final class TracedFunction implements AutoCloseable {
    * @param name the function's name, unique in the graphs that call it
    */
   public static TracedFunction trace(String name, Body body) {
-    List<TensorSpec> inputs = new ArrayList<>();
-    List<TensorSpec> outputs = new ArrayList<>();
+    List<ArgumentSpec> inputs = new ArrayList<>();
+    List<ArgumentSpec> outputs = new ArrayList<>();
     List<Variable> captured = new ArrayList<>();
     ConcreteFunction function =
         ConcreteFunction.create(
@@ -144,7 +151,8 @@ public final class TracedFunction implements AutoCloseable {
                       (key, value) -> {
                         // An input or a value named twice cannot be an output itself.
                         Output<?> output = tf.identity(value).asOutput();
-                        outputs.add(new TensorSpec(key, output.type(), output.shape()));
+                        Shape shape = tracing.outputShapes.getOrDefault(key, output.shape());
+                        outputs.add(new ArgumentSpec(key, output.type(), shape));
                         signature.output(key, output);
                       });
               inputs.addAll(tracing.inputs);
@@ -165,12 +173,12 @@ public final class TracedFunction implements AutoCloseable {
   }
 
   /** Its ordinary inputs, in order. */
-  public List<TensorSpec> inputs() {
+  public List<ArgumentSpec> inputs() {
     return inputs;
   }
 
   /** Its outputs, in order. */
-  public List<TensorSpec> outputs() {
+  public List<ArgumentSpec> outputs() {
     return outputs;
   }
 
@@ -211,7 +219,7 @@ public final class TracedFunction implements AutoCloseable {
             .opBuilder("StatefulPartitionedCall", name, tf.scope())
             .addInputList(all.toArray(Output<?>[]::new))
             .setAttr("Tin", inputTypes.toArray(DataType[]::new))
-            .setAttr("Tout", outputs.stream().map(TensorSpec::dataType).toArray(DataType[]::new));
+            .setAttr("Tout", outputs.stream().map(ArgumentSpec::dataType).toArray(DataType[]::new));
     if (mustCompile) {
       builder.setAttr("_XlaMustCompile", true);
     }

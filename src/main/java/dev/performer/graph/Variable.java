@@ -26,6 +26,11 @@ public record Variable(
     boolean trainable,
     String checkpointKey) {
 
+  /** The same variable, stored under another key. */
+  public Variable withCheckpointKey(String key) {
+    return new Variable(name, handle, type, shape, trainable, key);
+  }
+
   /** Adds an op that reads the value; its gradient with respect to {@link #handle()} is dense. */
   @SuppressWarnings({"unchecked", "rawtypes"})
   public <T extends TType> ReadVariableOp<T> read(Ops tf) {

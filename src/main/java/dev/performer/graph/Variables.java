@@ -59,11 +59,10 @@ public final class Variables {
     if (variables.containsKey(name)) {
       throw new IllegalArgumentException("a variable named " + name + " exists");
     }
-    // Without a shared name all unnamed variables would be one and the same; Ops.withName refuses
-    // "/".
+    // Without a shared name all unnamed variables would be one and the same.
     Output<?> handle =
         ((Graph) tf.scope().env())
-            .opBuilder("VarHandleOp", tf.scope().makeOpName(name.replace('/', '_')), tf.scope())
+            .opBuilder("VarHandleOp", tf.scope().makeOpName(operationName(name)), tf.scope())
             .setAttr("dtype", TensorTypeRegistry.find(type).dataType())
             .setAttr("shape", shape)
             .setAttr("shared_name", name)
@@ -72,6 +71,12 @@ public final class Variables {
     Variable variable = new Variable(name, handle, type, shape, trainable, name + KEY_SUFFIX);
     variables.put(name, variable);
     return variable;
+  }
+
+  /** TensorFlow Java takes no name with "/", nor one that begins with "_" as Keras 3's do. */
+  private static String operationName(String name) {
+    String legal = name.replaceAll("[^A-Za-z0-9_.-]", "_");
+    return legal.matches("[A-Za-z0-9.].*") ? legal : "v" + legal;
   }
 
   /** Adds an op that sets a variable. */

@@ -95,7 +95,7 @@ public final class XlaFunction {
       Output<?> output = input.asOutput();
       inside.add(
           tracing
-              .input(new TensorSpec("input_" + inside.size(), output.type(), output.shape()))
+              .input(new ArgumentSpec("input_" + inside.size(), output.type(), output.shape()))
               .asOutput());
     }
     List<Variable> variablesInside = variables.stream().map(tracing::capture).toList();

@@ -17,32 +17,34 @@ import org.tensorflow.types.TFloat16;
 
 /** NumPy arrays to the tensors a signature takes, and back. */
 final class ArrayConversion {
+  // TensorFlow Java has no tensors of the other integer types.
   private static final Map<DataType, NpyType> TYPES = new EnumMap<>(DataType.class);
 
   static {
     TYPES.put(DataType.DT_FLOAT, NpyType.FLOAT32);
     TYPES.put(DataType.DT_DOUBLE, NpyType.FLOAT64);
-    TYPES.put(DataType.DT_INT8, NpyType.INT8);
-    TYPES.put(DataType.DT_INT16, NpyType.INT16);
     TYPES.put(DataType.DT_INT32, NpyType.INT32);
     TYPES.put(DataType.DT_INT64, NpyType.INT64);
     TYPES.put(DataType.DT_UINT8, NpyType.UINT8);
-    TYPES.put(DataType.DT_UINT16, NpyType.UINT16);
-    TYPES.put(DataType.DT_UINT32, NpyType.UINT32);
     TYPES.put(DataType.DT_BOOL, NpyType.BOOL);
   }
 
   private ArrayConversion() {}
 
+  /** Whether there are tensors of that type in Java, and arrays for them. */
+  static boolean isKnown(DataType type) {
+    return TYPES.containsKey(type) || isHalf(type);
+  }
+
   /** Refuses an output that no array can hold. */
   static void checkOutput(TensorSpec output) {
-    if (!TYPES.containsKey(output.type()) && !isHalf(output.type())) {
+    if (!isKnown(output.type())) {
       throw new PerformerException(
           "the output "
               + output.name()
               + " is of type "
               + output.typeName()
-              + ", which npz files cannot hold");
+              + ", which has no array here");
     }
   }
 
@@ -61,7 +63,7 @@ final class ArrayConversion {
               + input.name()
               + " is of type "
               + input.typeName()
-              + ", which arrays cannot give");
+              + ", which has no array here");
     }
     NpyArray converted = array.type() == wanted ? array : convert(input, array, wanted);
     return Tensors.ofBytes(input.type(), Shape.of(array.shape()), converted.buffer());

@@ -40,21 +40,35 @@ public final class ImportedModel implements AutoCloseable {
   private final Graph graph = new Graph();
   private final List<Variable> variables = new ArrayList<>();
   private final VariableRestore restore;
+  private final TableInitialization tables;
 
   private ImportedModel(SavedModelDirectory directory, List<String> names) {
     this.directory = directory;
     names.forEach(name -> signatures.put(name, directory.signature(name)));
     customGradients = new CustomGradients(directory.metaGraph(), directory.objects());
     MissingGradients.register();
-    FlatGraph inlined = flatten();
+    Set<String> roots = roots();
+    FlatGraph inlined = flatten(roots);
+    Optional<String> initializer =
+        TableInitialization.isNeeded(inlined.graph()) ? directory.initializer() : Optional.empty();
+    if (initializer.isPresent()) {
+      roots.add("^" + TensorNames.node(initializer.get()));
+      inlined = flatten(roots);
+    }
     GradientRewrites rewrites = GradientRewrites.of(ResourceConversion.apply(inlined.graph()));
     flat = inlined.withGraph(rewrites.graph());
     importGraph();
     rewrites.attach(graph);
     customGradients.attach(graph, flat);
     List<VariableSpec> specs = importedVariables();
-    specs.forEach(spec -> variables.add(variable(spec)));
+    specs.stream()
+        .filter(spec -> ArrayConversion.isKnown(spec.type()))
+        .forEach(spec -> variables.add(variable(spec)));
     restore = new VariableRestore(graph, specs);
+    tables =
+        initializer
+            .map(node -> TableInitialization.of(graph, flat, directory, node))
+            .orElseGet(TableInitialization::none);
   }
 
   /** Imports the signature {@link #DEFAULT_SIGNATURE}. */
@@ -85,12 +99,16 @@ public final class ImportedModel implements AutoCloseable {
     }
   }
 
-  private FlatGraph flatten() {
+  private Set<String> roots() {
     Set<String> roots = new LinkedHashSet<>();
     for (SignatureSpec signature : signatures.values()) {
       signature.inputs().values().forEach(spec -> roots.add(root(signature, spec)));
       signature.outputs().values().forEach(spec -> roots.add(root(signature, spec)));
     }
+    return roots;
+  }
+
+  private FlatGraph flatten(Set<String> roots) {
     return FunctionInliner.inline(
         directory.metaGraph().getGraphDef(), roots, customGradients::alsoNeeded);
   }
@@ -172,12 +190,14 @@ public final class ImportedModel implements AutoCloseable {
   }
 
   /**
-   * Gives the variables of a session on this graph the values the SavedModel stores.
+   * Gives the variables of a session on this graph the values the SavedModel stores, and fills its
+   * lookup tables.
    *
    * @throws PerformerException if the files are damaged
    */
   public void restore(Session session) {
     restore.run(session, directory);
+    tables.run(session);
   }
 
   /** Which trainable variables get a gradient from the floating point outputs of all signatures. */

@@ -170,7 +170,7 @@ class XlaFunctionTest {
   @Test
   void anOpThatFailsAtRunTimeIsNamed() {
     // Traced by hand, so that only the compiler itself can object.
-    TensorSpec x = TensorSpec.of("x", TFloat32.class, 2);
+    ArgumentSpec x = ArgumentSpec.of("x", TFloat32.class, 2);
     try (Graph graph = new Graph();
         Session session = new Session(graph);
         TracedFunction function =
@@ -190,7 +190,7 @@ class XlaFunctionTest {
     }
   }
 
-  private static Operand<?> lengthInWriting(TracedFunction.Tracing tracing, TensorSpec x) {
+  private static Operand<?> lengthInWriting(TracedFunction.Tracing tracing, ArgumentSpec x) {
     Operand<TFloat32> value = tracing.input(x).asOutput().expect(TFloat32.class);
     return tracing.tf().strings.stringLength(tracing.tf().dtypes.asString(value));
   }

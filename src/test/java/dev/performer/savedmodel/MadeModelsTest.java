@@ -35,12 +35,14 @@ class MadeModelsTest {
       Map<String, NpyArray> python = ReferenceModels.under(expected, "grad");
       assertThat(python.isEmpty()).isEqualTo(signature.equals("resource_gather_batch"));
       python.forEach(
-          (position, array) ->
-              assertThat(
-                      ModelComparison.difference(
-                          gradients.get(captured.get(Integer.parseInt(position))), array))
-                  .as("gradient %s", position)
-                  .isLessThan(1e-5));
+          (position, array) -> {
+            String node = captured.get(Integer.parseInt(position));
+            // Python gives zeros for the statistics of a batch normalization.
+            double[] none = new double[array.size()];
+            assertThat(ModelComparison.difference(gradients.getOrDefault(node, none), array))
+                .as("gradient of %s", node)
+                .isLessThan(1e-5);
+          });
     }
   }
 

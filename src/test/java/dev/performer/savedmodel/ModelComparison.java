@@ -2,8 +2,10 @@ package dev.performer.savedmodel;
 
 import dev.performer.data.NpyArray;
 import dev.performer.graph.FunctionLibrary;
+import dev.performer.graph.LossGradients;
 import dev.performer.graph.TensorNames;
 import dev.performer.graph.Tensors;
+import dev.performer.graph.Variable;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -52,7 +54,7 @@ final class ModelComparison {
       }
     }
     Output<?> loss = tf.math.addN(terms).asOutput();
-    List<dev.performer.graph.Variable> variables = model.trainability().trainable();
+    List<Variable> variables = model.trainability().trainable();
     return gradients(model, signature, inputs, loss, variables);
   }
 
@@ -62,14 +64,12 @@ final class ModelComparison {
       String signature,
       Map<String, NpyArray> inputs,
       Output<?> loss,
-      List<dev.performer.graph.Variable> variables) {
+      List<Variable> variables) {
     Ops tf = Ops.create(model.graph());
-    Output<?>[] handles =
-        variables.stream().map(v -> (Output<?>) v.handle()).toArray(Output<?>[]::new);
-    Output<?>[] gradients = model.graph().addGradients(loss, handles);
+    List<Output<?>> gradients = LossGradients.of(tf, loss, variables);
     Map<String, Output<?>> fetches = new LinkedHashMap<>();
-    for (int i = 0; i < handles.length; i++) {
-      fetches.put(handles[i].op().name(), wide(tf, gradients[i]));
+    for (int i = 0; i < gradients.size(); i++) {
+      fetches.put(variables.get(i).handle().op().name(), wide(tf, gradients.get(i)));
     }
     return run(model, signature, inputs, fetches);
   }

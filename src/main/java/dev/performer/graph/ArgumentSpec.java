@@ -12,10 +12,10 @@ import org.tensorflow.types.family.TType;
  * @param type element type
  * @param shape shape; −1 for a size that is known only at run time
  */
-public record TensorSpec(String name, Class<? extends TType> type, Shape shape) {
-  /** As {@code TensorSpec(name, type, Shape.of(shape))}. */
-  public static TensorSpec of(String name, Class<? extends TType> type, long... shape) {
-    return new TensorSpec(name, type, Shape.of(shape));
+public record ArgumentSpec(String name, Class<? extends TType> type, Shape shape) {
+  /** As {@code ArgumentSpec(name, type, Shape.of(shape))}. */
+  public static ArgumentSpec of(String name, Class<? extends TType> type, long... shape) {
+    return new ArgumentSpec(name, type, Shape.of(shape));
   }
 
   /** The element type as TensorFlow's protocol buffers name it. */

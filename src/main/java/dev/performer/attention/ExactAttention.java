@@ -1,0 +1,70 @@
+package dev.performer.attention;
+
+import java.util.List;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+import org.tensorflow.types.family.TFloating;
+
+/**
+ * Softmax attention {@code softmax(q·k/√D) v}, quadratic in the length: what FAVOR+ estimates. A
+ * query that sees no key gets 0.
+ *
+ * @param causal whether position l sees keys 0 … l only
+ */
+public record ExactAttention(boolean causal) implements Attention {
+  private static final double FORBIDDEN = -1e9;
+
+  @Override
+  public <T extends TFloating> Operand<T> attend(
+      Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> values, Operand<T> keyMask) {
+    if (FavorAttention.isNarrow(queries.type())) {
+      Operand<TFloat32> wide =
+          attend(
+              tf,
+              FavorAttention.wide(tf, queries),
+              FavorAttention.wide(tf, keys),
+              FavorAttention.wide(tf, values),
+              FavorAttention.wide(tf, keyMask));
+      return tf.dtypes.cast(wide, queries.type());
+    }
+    Algebra<T> a = Algebra.of(tf, queries);
+    double scale = 1 / Math.sqrt(Algebra.size(queries, -1, "the head size"));
+    Operand<T> scores = a.matMulTransposed(a.times(queries, scale), keys); // [B, H, L, S]
+    Operand<T> allowed = allowed(a, queries, keys, keyMask); // [B|1, 1, L|1, S]
+    if (allowed == null) {
+      return a.matMul(tf.nn.softmax(scores), values);
+    }
+    Operand<T> bias = a.times(tf.math.sub(a.constant(1), allowed), FORBIDDEN);
+    Operand<T> out = a.matMul(tf.nn.softmax(tf.math.add(scores, bias)), values); // [B, H, L, V]
+    if (keyMask == null) {
+      return out;
+    }
+    Operand<T> any = a.max(allowed, 3); // [B, 1, L|1, 1]
+    return tf.math.mul(out, any);
+  }
+
+  /** 1 where a query may see a key, 0 elsewhere; null where all may. */
+  private <T extends TFloating> Operand<T> allowed(
+      Algebra<T> a, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
+    Ops tf = a.tf();
+    Operand<T> kept = keyMask == null ? null : tf.expandDims(row(tf, keyMask), tf.constant(1));
+    if (!causal) {
+      return kept;
+    }
+    Operand<TInt32> size =
+        tf.concat(
+            List.of(LinearAttention.length(tf, queries), LinearAttention.length(tf, keys)),
+            tf.constant(0)); // [L, S]
+    Operand<T> triangle =
+        tf.linalg.bandPart(tf.fill(size, a.constant(1)), tf.constant(-1L), tf.constant(0L));
+    Operand<T> below =
+        tf.expandDims(tf.expandDims(triangle, tf.constant(0)), tf.constant(0)); // [1, 1, L, S]
+    return kept == null ? below : tf.math.mul(below, kept);
+  }
+
+  private static <T extends TFloating> Operand<T> row(Ops tf, Operand<T> keyMask) {
+    return tf.expandDims(keyMask, tf.constant(1)); // [B, 1, S]
+  }
+}

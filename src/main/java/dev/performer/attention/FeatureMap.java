@@ -1,0 +1,90 @@
+package dev.performer.attention;
+
+import dev.performer.PerformerException;
+import java.util.function.UnaryOperator;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.family.TFloating;
+import org.tensorflow.types.family.TNumber;
+
+/**
+ * φ: features whose dot product φ(q)·φ(k) estimates the kernel of a query and a key.
+ *
+ * <p>Positive factors that all features of one query share, or all keys of a head, may be left out:
+ * they cancel in the division.
+ */
+@FunctionalInterface
+public interface FeatureMap {
+
+  /**
+   * φ of queries and of keys.
+   *
+   * @param queries φ(q), {@code [B, H, L, M]}
+   * @param keys φ(k), {@code [B, H, S, M]}
+   */
+  record Features<T extends TFloating>(Operand<T> queries, Operand<T> keys) {
+    /**
+     * With φ(k) multiplied by a key mask.
+     *
+     * @param keyMask {@code [B, S]}, 1 = keep
+     */
+    public Features<T> masked(Ops tf, Operand<T> keyMask) {
+      Operand<T> column = LinearAttention.maskColumn(tf, keyMask); // [B, 1, S, 1]
+      return new Features<>(queries, tf.math.mul(keys, column));
+    }
+  }
+
+  /**
+   * Maps both sides; φ(k) of padded keys is not zeroed, {@link Features#masked} does that and
+   * {@link LinearAttention} does it at less cost.
+   *
+   * @param queries {@code [B, H, L, D]}, float32 or float64
+   * @param keys {@code [B, H, S, D]}
+   * @param keyMask {@code [B, S]}, 1 = keep, or null; only maps that take statistics of the keys
+   *     look at it
+   */
+  <T extends TFloating> Features<T> map(
+      Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask);
+
+  /**
+   * The map of a configuration.
+   *
+   * @param projection {@code [R, D]}, or null where the configuration has none
+   * @throws PerformerException if a softmax kernel has no projection
+   */
+  static FeatureMap of(FavorConfig config, Operand<? extends TNumber> projection) {
+    Convention convention = config.convention();
+    Kernel kernel = convention.resolve(config.kernel());
+    if (kernel.isSoftmax() && projection == null && !convention.allowsBareSoftmax()) {
+      throw new PerformerException(
+          "kernel %s needs a projection with convention %s; give one or set features"
+              .formatted(config.kernel(), convention.label()));
+    }
+    return switch (kernel.family()) {
+      case EXPONENTIAL ->
+          convention.softmax().stabilizer() instanceof Convention.Stabilizer.Centred
+              ? new CentredFeatures(kernel, convention.softmax(), projection)
+              : new StabilizedFeatures(kernel, convention.softmax(), projection);
+      case TRIGONOMETRIC -> new TrigonometricFeatures(convention.softmax(), projection);
+      case PLUS_PLUS ->
+          projection == null
+              ? new GeneralizedFeatures(Kernel.IDENTITY, convention.generalized(), null)
+              : new PlusPlusFeatures(convention.plusPlus(), projection);
+      case GENERALIZED -> new GeneralizedFeatures(kernel, convention.generalized(), projection);
+    };
+  }
+
+  /**
+   * A map from any element-wise function {@code f}: {@code f(P s x) }, or {@code f(s x)} without a
+   * projection, with the convention's scale s, 1/√M and no ε.
+   *
+   * @param function applied to projected queries and keys, in the type it is called with
+   * @param projection {@code [M, D]} or null
+   */
+  static <U extends TFloating> FeatureMap custom(
+      UnaryOperator<Operand<U>> function,
+      Convention convention,
+      Operand<? extends TNumber> projection) {
+    return new GeneralizedFeatures(function, convention.generalized(), projection);
+  }
+}

@@ -1,0 +1,137 @@
+package dev.performer.attention;
+
+import java.util.List;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.math.Cumsum;
+import org.tensorflow.types.TInt32;
+import org.tensorflow.types.family.TFloating;
+
+/**
+ * The sums of linear attention over features: {@code out_i = Σ_j φ(q_i)·φ(k_j) v_j / Σ_j
+ * φ(q_i)·φ(k_j)}. Values get a column of ones, so one product gives numerator and denominator, and
+ * the key mask multiplies that narrow side of it.
+ */
+public final class LinearAttention {
+  private LinearAttention() {}
+
+  /**
+   * Every query sees every kept key.
+   *
+   * @param queries φ(q), {@code [B, H, L, M]}
+   * @param keys φ(k), {@code [B, H, S, M]}
+   * @param values {@code [B, H, S, V]}
+   * @param keyMask {@code [B, S]}, 1 = keep, or null
+   * @param denominator how to divide
+   * @return {@code [B, H, L, V]}
+   */
+  public static <T extends TFloating> Operand<T> bidirectional(
+      Ops tf,
+      Operand<T> queries,
+      Operand<T> keys,
+      Operand<T> values,
+      Operand<T> keyMask,
+      Denominator denominator) {
+    Operand<T> state = state(tf, keys, values, keyMask); // [B, H, M, V+1]
+    return read(tf, queries, state, denominator);
+  }
+
+  /**
+   * {@code Σ_j φ(k_j) [v_j | 1]}: all that queries need of the keys and values.
+   *
+   * @return {@code [B, H, M, V+1]}
+   */
+  public static <T extends TFloating> Operand<T> state(
+      Ops tf, Operand<T> keys, Operand<T> values, Operand<T> keyMask) {
+    return Algebra.of(tf, keys).transposedMatMul(keys, withOnes(tf, values, keyMask));
+  }
+
+  /**
+   * Outputs of queries that see one state.
+   *
+   * @param queries φ(q), {@code [B, H, L, M]}
+   * @param state {@code [B, H, M, V+1]}
+   * @return {@code [B, H, L, V]}
+   */
+  public static <T extends TFloating> Operand<T> read(
+      Ops tf, Operand<T> queries, Operand<T> state, Denominator denominator) {
+    return divided(tf, Algebra.of(tf, queries).matMul(queries, state), denominator);
+  }
+
+  /**
+   * Query l sees keys 0 … l: the exact triangle inside a chunk, an exclusive prefix sum of states
+   * across chunks. Keys beyond the last query are never seen; missing keys count for nothing.
+   *
+   * @param queries φ(q), {@code [B, H, L, M]}
+   * @param keys φ(k), {@code [B, H, S, M]}
+   * @param values {@code [B, H, S, V]}
+   * @param keyMask {@code [B, S]}, 1 = keep, or null
+   * @param denominator how to divide
+   * @param chunk C
+   * @return {@code [B, H, L, V]}
+   * @see <a href="https://arxiv.org/abs/2009.14794">Performers, section 2.5.1 and algorithm 1</a>
+   */
+  public static <T extends TFloating> Operand<T> causal(
+      Ops tf,
+      Operand<T> queries,
+      Operand<T> keys,
+      Operand<T> values,
+      Operand<T> keyMask,
+      Denominator denominator,
+      int chunk) {
+    Algebra<T> a = Algebra.of(tf, queries);
+    Chunks chunks = Chunks.of(tf, queries, chunk);
+    Operand<T> q = chunks.split(queries); // [B, H, N, C, M]
+    Operand<T> k = chunks.split(keys); // [B, H, N, C, M]
+    Operand<T> v = chunks.split(withOnes(tf, values, keyMask)); // [B, H, N, C, V+1]
+    Operand<T> before =
+        tf.math.cumsum(
+            a.transposedMatMul(k, v), tf.constant(2), Cumsum.exclusive(true)); // [B, H, N, M, V+1]
+    Operand<T> scores = a.matMulTransposed(q, k); // [B, H, N, C, C]
+    Operand<T> triangle = tf.linalg.bandPart(scores, tf.constant(-1L), tf.constant(0L));
+    Operand<T> sums = tf.math.add(a.matMul(triangle, v), a.matMul(q, before)); // [B, H, N, C, V+1]
+    return divided(tf, chunks.join(sums), denominator);
+  }
+
+  /**
+   * The chunk length where none is given: above the optimum √(M·V) of memory traffic alone, as
+   * measured, since a prefix sum costs more than its traffic; a power of two from 64 to 256.
+   */
+  static int defaultChunk(long m, long v) {
+    double best = 1.5 * Math.sqrt((double) m * v);
+    long power = 1L << Math.max(0, Math.round(Math.log(best) / Math.log(2)));
+    return (int) Math.min(256, Math.max(64, power));
+  }
+
+  /** {@code [v | 1]}, both multiplied by the mask. */
+  private static <T extends TFloating> Operand<T> withOnes(
+      Ops tf, Operand<T> values, Operand<T> keyMask) {
+    Algebra<T> a = Algebra.of(tf, values);
+    Operand<T> all = a.concat(-1, values, a.onesColumn(values)); // [B, H, S, V+1]
+    return keyMask == null ? all : tf.math.mul(all, maskColumn(tf, keyMask));
+  }
+
+  /** {@code [B, S]} as {@code [B, 1, S, 1]}. */
+  static <T extends TFloating> Operand<T> maskColumn(Ops tf, Operand<T> keyMask) {
+    return tf.expandDims(tf.expandDims(keyMask, tf.constant(1)), tf.constant(3));
+  }
+
+  /** The number of positions of {@code [B, H, L, X]}, as {@code [1]}. */
+  static Operand<TInt32> length(Ops tf, Operand<?> x) {
+    return Algebra.sizes(tf, x, 2, 3);
+  }
+
+  /** Splits {@code [numerator | denominator]} and divides. */
+  static <T extends TFloating> Operand<T> divided(
+      Ops tf, Operand<T> sums, Denominator denominator) {
+    long size = Algebra.size(sums, -1, "the value size");
+    int axis = sums.shape().numDimensions() - 1;
+    List<Operand<T>> parts = List.copyOf(split(tf, sums, size - 1, axis));
+    return denominator.divide(tf, parts.get(0), parts.get(1));
+  }
+
+  private static <T extends TFloating> List<? extends Operand<T>> split(
+      Ops tf, Operand<T> x, long first, int axis) {
+    return tf.splitV(x, tf.constant(new long[] {first, 1}), tf.constant(axis), 2L).output();
+  }
+}

@@ -1,0 +1,48 @@
+package dev.performer.attention;
+
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.family.TFloating;
+import org.tensorflow.types.family.TNumber;
+
+/**
+ * Google's positive features, {@code (exp(ω·x' − |x'|²/2 − max) + ε)/√M}; expmod has the constant
+ * {@code √D/2} in place of the norm term. Without a projection ω·x' is x' itself.
+ */
+record StabilizedFeatures(
+    Kernel kernel, Convention.Exponential rule, Operand<? extends TNumber> projection)
+    implements FeatureMap {
+
+  @Override
+  public <T extends TFloating> Features<T> map(
+      Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
+    var maxima = (Convention.Stabilizer.Maxima) rule.stabilizer();
+    Algebra<T> a = Algebra.of(tf, queries);
+    return new Features<>(side(a, queries, maxima.query()), side(a, keys, maxima.key()));
+  }
+
+  private <T extends TFloating> Operand<T> side(Algebra<T> a, Operand<T> x, Maximum maximum) {
+    Ops tf = a.tf();
+    long headSize = Algebra.size(x, -1, "the head size");
+    Operand<T> scaled = a.times(x, rule.scale().of(headSize));
+    Operand<T> u = scaled;
+    double ratio = 1;
+    if (projection != null) {
+      Operand<T> p = a.cast(projection);
+      Operand<T> directions =
+          kernel == Kernel.HYPERBOLIC ? a.concat(0, p, tf.math.neg(p)) : p; // [M, D]
+      Operand<T> matrix = tf.linalg.transpose(directions, tf.constant(new int[] {1, 0}));
+      u = a.rowsTimes(scaled, matrix); // [B, H, L, M]
+      ratio = 1 / Math.sqrt(Algebra.size(matrix, 1, "the number of features"));
+    }
+    Operand<T> max = a.max(u, maximum.axes());
+    Operand<T> features;
+    if (kernel == Kernel.EXPMOD) {
+      features = a.times(tf.math.exp(tf.math.sub(u, max)), Math.exp(-Math.sqrt(headSize) / 2));
+    } else {
+      Operand<T> norms = a.times(a.squaredNorm(scaled), 0.5); // [B, H, L, 1]
+      features = tf.math.exp(tf.math.sub(u, tf.math.add(norms, max)));
+    }
+    return a.times(a.plus(features, rule.epsilon()), ratio);
+  }
+}

@@ -1,0 +1,189 @@
+package dev.performer.graph;
+
+import dev.performer.PerformerException;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Output;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.proto.AttrValue;
+import org.tensorflow.proto.DataType;
+import org.tensorflow.proto.FunctionDef;
+import org.tensorflow.proto.FunctionDefLibrary;
+import org.tensorflow.proto.GraphDef;
+import org.tensorflow.proto.NodeDef;
+
+/**
+ * Cuts the part of a graph that computes some outputs from some inputs, so that it can become a
+ * function: gradients, optimizer and whatever else the graph holds stay behind.
+ */
+public final class GraphCut implements TracedFunction.Body {
+  private final Map<String, Output<?>> inputs;
+  private final Map<String, Output<?>> outputs;
+  private final Map<String, Variable> variablesByNode = new HashMap<>();
+  private final GraphDef whole;
+  private final Map<String, NodeDef> nodes = new HashMap<>();
+
+  /**
+   * @param graph the graph to cut
+   * @param inputs where the cut begins, by the name they shall have; in order
+   * @param outputs what is computed, by the name they shall have; in order
+   * @param variables the graph's variables; those that are needed become resource arguments
+   */
+  public GraphCut(
+      Graph graph,
+      Map<String, Output<?>> inputs,
+      Map<String, Output<?>> outputs,
+      List<Variable> variables) {
+    this.inputs = new LinkedHashMap<>(inputs);
+    this.outputs = new LinkedHashMap<>(outputs);
+    variables.forEach(v -> variablesByNode.put(v.handle().op().name(), v));
+    whole = graph.toGraphDef();
+    whole.getNodeList().forEach(node -> nodes.put(node.getName(), node));
+  }
+
+  /** The functions that the cut part calls, directly or not. */
+  public FunctionDefLibrary library() {
+    Set<String> needed = neededNodes();
+    Map<String, FunctionDef> functions = new HashMap<>();
+    whole.getLibrary().getFunctionList().forEach(f -> functions.put(f.getSignature().getName(), f));
+    Set<String> called = new LinkedHashSet<>();
+    Deque<String> open = new ArrayDeque<>();
+    needed.forEach(name -> open.addAll(calls(nodes.get(name))));
+    while (!open.isEmpty()) {
+      String name = open.pop();
+      FunctionDef function = functions.get(name);
+      if (function != null && called.add(name)) {
+        function.getNodeDefList().forEach(node -> open.addAll(calls(node)));
+      }
+    }
+    FunctionDefLibrary.Builder library = FunctionDefLibrary.newBuilder();
+    called.forEach(name -> library.addFunction(functions.get(name)));
+    whole.getLibrary().getGradientList().stream()
+        .filter(gradient -> called.contains(gradient.getFunctionName()))
+        .forEach(library::addGradient);
+    return library.build();
+  }
+
+  private static List<String> calls(NodeDef node) {
+    List<String> names = new ArrayList<>();
+    for (AttrValue value : node.getAttrMap().values()) {
+      if (value.hasFunc()) {
+        names.add(value.getFunc().getName());
+      }
+      value.getList().getFuncList().forEach(function -> names.add(function.getName()));
+    }
+    return names;
+  }
+
+  private Set<String> neededNodes() {
+    Set<String> ends = new HashSet<>();
+    inputs.values().forEach(input -> ends.add(input.op().name()));
+    Set<String> needed = new LinkedHashSet<>();
+    Deque<String> open = new ArrayDeque<>();
+    outputs.values().forEach(output -> open.add(output.op().name()));
+    while (!open.isEmpty()) {
+      String name = open.pop();
+      if (!needed.add(name) || ends.contains(name) || variablesByNode.containsKey(name)) {
+        continue;
+      }
+      NodeDef node = nodes.get(name);
+      refuseUnboundSource(node);
+      node.getInputList().forEach(input -> open.add(nodeName(input)));
+    }
+    return needed;
+  }
+
+  private static void refuseUnboundSource(NodeDef node) {
+    switch (node.getOp()) {
+      case "Placeholder" ->
+          throw new PerformerException(
+              "the outputs depend on placeholder " + node.getName() + ", which is not an input");
+      case "VarHandleOp", "VariableV2", "Variable" ->
+          throw new PerformerException(
+              "the outputs depend on variable " + node.getName() + ", which is not in the list");
+      default -> {}
+    }
+  }
+
+  private static String nodeName(String input) {
+    String name = input.startsWith("^") ? input.substring(1) : input;
+    int colon = name.indexOf(':');
+    return colon < 0 ? name : name.substring(0, colon);
+  }
+
+  @Override
+  public Map<String, Operand<?>> build(TracedFunction.Tracing tracing) {
+    Set<String> needed = neededNodes();
+    GraphDef.Builder cut = GraphDef.newBuilder().setVersions(whole.getVersions());
+    cut.setLibrary(library());
+    Map<String, String> placeholders = new HashMap<>();
+    inputs.values().forEach(in -> cut.addNode(placeholder(in, in.dataType(), in.shape())));
+    inputs
+        .values()
+        .forEach(in -> placeholders.put(in.op().name() + ":" + in.index(), in.op().name()));
+    for (String name : needed) {
+      Variable variable = variablesByNode.get(name);
+      if (variable != null) {
+        cut.addNode(placeholder(variable.handle(), DataType.DT_RESOURCE, Shape.scalar()));
+      } else if (inputs.values().stream().noneMatch(in -> in.op().name().equals(name))) {
+        cut.addNode(portable(nodes.get(name)));
+      }
+    }
+    Graph inner = tracing.graph();
+    inner.importGraphDef(cut.build(), "");
+    inputs.forEach(
+        (name, in) ->
+            tracing.adoptInput(
+                new ArgumentSpec(name, in.type(), in.shape()),
+                inner.outputOrThrow(in.op().name())));
+    for (String name : needed) {
+      if (variablesByNode.containsKey(name)) {
+        tracing.adoptCapture(variablesByNode.get(name), inner.outputOrThrow(name));
+      }
+    }
+    Map<String, Operand<?>> built = new LinkedHashMap<>();
+    outputs.forEach(
+        (name, out) -> {
+          built.put(name, inner.outputOrThrow(out.op().name() + ":" + out.index()));
+          // Inside, a read variable has no shape, for its handle was imported without one.
+          tracing.outputShape(name, out.shape());
+        });
+    return built;
+  }
+
+  private static NodeDef placeholder(Output<?> source, DataType type, Shape shape) {
+    if (source.index() != 0) {
+      throw new IllegalArgumentException(source + " is not the first output of its operation");
+    }
+    AttrValue.Builder shapeValue = AttrValue.newBuilder();
+    if (shape.isUnknown()) {
+      shapeValue.getShapeBuilder().setUnknownRank(true);
+    } else {
+      shapeValue.getShapeBuilder();
+      for (long size : shape.asArray()) {
+        shapeValue.getShapeBuilder().addDimBuilder().setSize(size);
+      }
+    }
+    return NodeDef.newBuilder()
+        .setName(source.op().name())
+        .setOp("Placeholder")
+        .putAttr("dtype", AttrValue.newBuilder().setType(type).build())
+        .putAttr("shape", shapeValue.build())
+        .build();
+  }
+
+  /** Without the machine's devices, and without colocation with nodes that stay behind. */
+  private static NodeDef portable(NodeDef node) {
+    return node.toBuilder().clearDevice().removeAttr("_class").build();
+  }
+}

@@ -1,0 +1,178 @@
+package dev.performer.savedmodel;
+
+import dev.performer.graph.ArgumentSpec;
+import dev.performer.graph.CheckpointReader;
+import dev.performer.graph.SaveRestore;
+import dev.performer.graph.TracedFunction;
+import dev.performer.graph.Variable;
+import dev.performer.graph.Variables;
+import dev.performer.savedmodel.SavedModelExporter.ExportedSignature;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Operation;
+import org.tensorflow.Output;
+import org.tensorflow.TensorFlow;
+import org.tensorflow.ndarray.NdArrays;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.proto.AttrValue;
+import org.tensorflow.proto.FunctionDef;
+import org.tensorflow.proto.FunctionDefLibrary;
+import org.tensorflow.proto.GraphDef;
+import org.tensorflow.proto.MetaGraphDef;
+import org.tensorflow.proto.NodeDef;
+import org.tensorflow.proto.SavedModel;
+import org.tensorflow.proto.SaverDef;
+import org.tensorflow.proto.SignatureDef;
+import org.tensorflow.proto.TensorInfo;
+import org.tensorflow.types.TString;
+
+/**
+ * The main graph of a SavedModel under construction: variable handles, one call per signature, and
+ * the ops that save and restore. It is written down and never run.
+ */
+final class ExportGraph implements AutoCloseable {
+  private static final String METHOD =
+      "tensorflow/serving/predict"; // TensorFlow Serving takes no other
+  private static final String TAG = "serve";
+
+  private final Graph graph = new Graph();
+  private final Ops tf = Ops.create(graph);
+  private final PythonObjects objects;
+  private final Map<Variable, Variable> copies = new LinkedHashMap<>();
+  private final Map<String, SignatureDef> signatures = new TreeMap<>();
+  private final Map<String, String> functionNames = new HashMap<>();
+
+  ExportGraph(List<Variable> variables, PythonObjects objects) {
+    this.objects = objects;
+    Variables declared = new Variables(tf);
+    for (Variable variable : variables) {
+      Variable copy =
+          declared.declare(
+              variable.name(), variable.type(), variable.shape(), variable.trainable());
+      copies.put(variable, copy);
+    }
+  }
+
+  /** Adds the functions of a signature and a call of it. */
+  void add(ExportedSignature signature, boolean callable) {
+    graph.importGraphDef(GraphDef.newBuilder().setLibrary(signature.library()).build());
+    // Python hands dictionaries to functions in the order of their sorted keys.
+    List<String> sorted = signature.inputs().stream().sorted().toList();
+    String name = "__inference_signature_" + identifier(signature.name()) + "_" + signatures.size();
+    try (TracedFunction function = trace(name, signature, sorted)) {
+      functionNames.put(function.name(), name);
+      addCall(signature.name(), function);
+      objects.addSignature(
+          signature.name(), name, function.inputs(), function.outputs(), function.captured());
+    }
+    if (callable) {
+      String callName = "__inference_call_" + signatures.size();
+      try (TracedFunction function = trace(callName, signature, signature.inputs())) {
+        functionNames.put(function.name(), callName);
+        graph.attachFunction(function.function());
+        objects.addCall(callName, function.inputs(), function.outputs(), function.captured());
+      }
+    }
+  }
+
+  private static TracedFunction trace(
+      String name, ExportedSignature signature, List<String> order) {
+    TracedFunction.Body body = signature.body().apply(order);
+    return TracedFunction.trace(name, tracing -> new TreeMap<>(body.build(tracing)));
+  }
+
+  private void addCall(String signature, TracedFunction function) {
+    String prefix = identifier(signature);
+    SignatureDef.Builder definition = SignatureDef.newBuilder().setMethodName(METHOD);
+    List<Operand<?>> inputs = new ArrayList<>();
+    for (ArgumentSpec spec : function.inputs()) {
+      Operand<?> input =
+          tf.withName(prefix + "_" + spec.name())
+              .placeholder(spec.type(), Placeholder.shape(spec.shape()));
+      inputs.add(input);
+      definition.putInputs(spec.name(), info(input.asOutput(), spec));
+    }
+    List<Output<?>> bound = new ArrayList<>();
+    function.captured().forEach(variable -> bound.add(copies.get(variable).handle()));
+    Operation call = function.call(tf, "call_" + prefix, inputs, bound, false);
+    for (int i = 0; i < function.outputs().size(); i++) {
+      ArgumentSpec spec = function.outputs().get(i);
+      definition.putOutputs(spec.name(), info(call.output(i), spec));
+    }
+    signatures.put(signature, definition.build());
+  }
+
+  private static TensorInfo info(Output<?> output, ArgumentSpec spec) {
+    return TensorInfo.newBuilder()
+        .setName(output.op().name() + ":" + output.index())
+        .setDtype(spec.dataType())
+        .setTensorShape(StructuredValues.shape(spec.shape()))
+        .build();
+  }
+
+  private static String identifier(String name) {
+    return name.replaceAll("[^A-Za-z0-9_]", "_");
+  }
+
+  /** Adds the saver and writes everything down. */
+  SavedModel finish() {
+    List<Variable> saved = new ArrayList<>();
+    copies.forEach((variable, copy) -> saved.add(copy.withCheckpointKey(objects.key(variable))));
+    SaverDef saver =
+        SaveRestore.withValues(
+                tf,
+                saved,
+                Map.of(CheckpointReader.OBJECT_GRAPH_KEY, objectGraphConstant(tf, objects)))
+            .saverDef();
+    MetaGraphDef.Builder meta =
+        MetaGraphDef.newBuilder()
+            .setGraphDef(renamed(graph.toGraphDef()))
+            .setSaverDef(saver)
+            .putAllSignatureDef(signatures)
+            .setObjectGraphDef(objects.saved());
+    meta.getMetaInfoDefBuilder().addTags(TAG).setTensorflowVersion(TensorFlow.version());
+    return SavedModel.newBuilder().setSavedModelSchemaVersion(1).addMetaGraphs(meta).build();
+  }
+
+  /** TensorFlow Java adds letters to the names of functions; Python expects a number at the end. */
+  private GraphDef renamed(GraphDef definition) {
+    GraphDef.Builder result = definition.toBuilder();
+    for (NodeDef.Builder node : result.getNodeBuilderList()) {
+      AttrValue function = node.getAttrMap().get("f");
+      if (function != null && functionNames.containsKey(function.getFunc().getName())) {
+        AttrValue.Builder renamed = function.toBuilder();
+        renamed.getFuncBuilder().setName(functionNames.get(function.getFunc().getName()));
+        node.putAttr("f", renamed.build());
+      }
+    }
+    FunctionDefLibrary.Builder library = result.getLibraryBuilder();
+    Map<String, FunctionDef> byName = new TreeMap<>();
+    for (FunctionDef function : library.getFunctionList()) {
+      FunctionDef.Builder renamed = function.toBuilder();
+      String name = function.getSignature().getName();
+      renamed.getSignatureBuilder().setName(functionNames.getOrDefault(name, name));
+      byName.put(renamed.getSignature().getName(), renamed.build());
+    }
+    library.clearFunction().addAllFunction(byName.values());
+    return result.build();
+  }
+
+  static Operand<TString> objectGraphConstant(Ops tf, PythonObjects objects) {
+    try (TString bytes =
+        TString.tensorOfBytes(NdArrays.scalarOfObject(objects.trackable().toByteArray()))) {
+      return tf.constantOf(bytes);
+    }
+  }
+
+  @Override
+  public void close() {
+    graph.close();
+  }
+}

@@ -1,0 +1,156 @@
+package dev.performer.savedmodel;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import dev.performer.PerformerException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * What a model's graph cannot say about itself; {@code assets.extra/performer.json} of a
+ * SavedModel. Each part may be absent (null).
+ *
+ * @param formatVersion version of this file's format, 1
+ * @param attention how its attention works
+ * @param vocabulary what its token ids mean
+ * @param languageModel which tensors make it a language model
+ * @param provenance where it comes from
+ */
+@JsonInclude(JsonInclude.Include.NON_NULL)
+public record ModelCard(
+    int formatVersion,
+    Attention attention,
+    Vocabulary vocabulary,
+    LanguageModel languageModel,
+    Provenance provenance) {
+  /** Where the file is inside a SavedModel directory. */
+  public static final Path FILE = Path.of("assets.extra", "performer.json");
+
+  /** The format that this version writes. */
+  public static final int FORMAT_VERSION = 1;
+
+  public ModelCard {
+    if (formatVersion != FORMAT_VERSION) {
+      throw new IllegalArgumentException(
+          "formatVersion is " + formatVersion + ", this program reads " + FORMAT_VERSION);
+    }
+  }
+
+  /** A card of the current format; any part may be null. */
+  public static ModelCard of(
+      Attention attention,
+      Vocabulary vocabulary,
+      LanguageModel languageModel,
+      Provenance provenance) {
+    return new ModelCard(FORMAT_VERSION, attention, vocabulary, languageModel, provenance);
+  }
+
+  /**
+   * How attention works.
+   *
+   * @param kernel such as {@code softmax} or {@code relu}
+   * @param convention such as {@code performer} or {@code model-garden}
+   * @param features random features M, null where there is no projection
+   * @param projection such as {@code orthogonal}
+   * @param rowLengths such as {@code chi} or {@code sqrt-d}
+   * @param causal whether position i sees only positions up to i
+   * @param exact whether it is exact softmax attention and no approximation
+   */
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  public record Attention(
+      String kernel,
+      String convention,
+      Integer features,
+      String projection,
+      String rowLengths,
+      Boolean causal,
+      Boolean exact) {}
+
+  /**
+   * What token ids mean.
+   *
+   * @param name such as {@code protein}
+   * @param tokens the token of each id, from 0; null where the vocabulary is known by its name
+   * @param padId id of padding, null if there is none
+   * @param maskId id of the mask token, null if there is none
+   * @param bosId id that begins a sequence, null if there is none
+   * @param eosId id that ends a sequence, null if there is none
+   */
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  public record Vocabulary(
+      String name,
+      List<String> tokens,
+      Integer padId,
+      Integer maskId,
+      Integer bosId,
+      Integer eosId) {}
+
+  /** What a language model was trained to do. */
+  public enum Objective {
+    @JsonProperty("masked-lm")
+    MASKED_LM,
+    @JsonProperty("causal-lm")
+    CAUSAL_LM
+  }
+
+  /**
+   * Which tensors make it a language model.
+   *
+   * @param signature such as {@code serving_default}
+   * @param tokens the input with token ids, {@code [B, L]}
+   * @param mask the input that is 1 where a token is real, {@code [B, L]}; null if there is none
+   * @param logits the output, {@code [B, L, vocabulary]}
+   * @param objective what it was trained to do
+   */
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  public record LanguageModel(
+      String signature, String tokens, String mask, String logits, Objective objective) {}
+
+  /**
+   * Where a model comes from.
+   *
+   * @param importedFrom the model it was made from
+   * @param trainedOn the data it was trained on here
+   * @param seed seed of that training
+   * @param steps number of steps
+   * @param versions versions of the programs, such as {@code tensorflow → 2.18.0}
+   * @param metricsBefore metrics on the validation data before training
+   * @param metricsAfter the same after it
+   * @param date ISO 8601, such as {@code 2026-11-24T07:00:00Z}
+   */
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  public record Provenance(
+      String importedFrom,
+      String trainedOn,
+      Long seed,
+      Long steps,
+      Map<String, String> versions,
+      Map<String, Double> metricsBefore,
+      Map<String, Double> metricsAfter,
+      String date) {}
+
+  /**
+   * Reads the card of a SavedModel.
+   *
+   * @return empty if it has none, as models from Python do
+   * @throws PerformerException if the file is broken: names the file and the key
+   */
+  public static Optional<ModelCard> read(Path savedModel) {
+    Path file = savedModel.resolve(FILE);
+    if (!Files.exists(file)) {
+      return Optional.empty();
+    }
+    return Optional.of(StrictJson.read(file, ModelCard.class));
+  }
+
+  /** Writes the card into a SavedModel directory that is being made. */
+  void write(Path savedModel) throws IOException {
+    Path file = savedModel.resolve(FILE);
+    Files.createDirectories(file.getParent());
+    StrictJson.write(file, this);
+  }
+}

@@ -1,0 +1,147 @@
+package dev.performer.savedmodel;
+
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonMappingException;
+import com.fasterxml.jackson.databind.MapperFeature;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.cfg.CoercionAction;
+import com.fasterxml.jackson.databind.cfg.CoercionInputShape;
+import com.fasterxml.jackson.databind.exc.MismatchedInputException;
+import com.fasterxml.jackson.databind.exc.UnrecognizedPropertyException;
+import com.fasterxml.jackson.databind.exc.ValueInstantiationException;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.type.LogicalType;
+import dev.performer.PerformerException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.stream.Collectors;
+
+/** JSON bound to records; what a record does not know is an error that names the nearest key. */
+final class StrictJson {
+  private static final ObjectMapper MAPPER =
+      JsonMapper.builder()
+          .enable(SerializationFeature.INDENT_OUTPUT)
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
+          .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
+          .withCoercionConfig(
+              LogicalType.Textual,
+              config -> {
+                config.setCoercion(CoercionInputShape.Integer, CoercionAction.Fail);
+                config.setCoercion(CoercionInputShape.Float, CoercionAction.Fail);
+                config.setCoercion(CoercionInputShape.Boolean, CoercionAction.Fail);
+              })
+          .build();
+
+  private StrictJson() {}
+
+  static <T> T read(Path file, Class<T> type) {
+    try {
+      T value = MAPPER.readValue(Files.readAllBytes(file), type);
+      if (value == null) {
+        throw new PerformerException(file + " holds null; expected an object");
+      }
+      return value;
+    } catch (UnrecognizedPropertyException e) {
+      throw new PerformerException(
+          file + ": unknown key " + path(e) + nearest(e.getPropertyName(), e.getKnownPropertyIds()),
+          e);
+    } catch (ValueInstantiationException e) {
+      throw new PerformerException(file + ": " + e.getCause().getMessage(), e);
+    } catch (MismatchedInputException e) {
+      throw new PerformerException(file + ": key " + path(e) + ": " + expected(e), e);
+    } catch (JsonMappingException e) {
+      throw new PerformerException(file + ": key " + path(e) + ": " + reason(e), e);
+    } catch (JsonProcessingException e) {
+      throw new PerformerException(
+          file + " is not JSON: line " + e.getLocation().getLineNr() + ": " + reason(e), e);
+    } catch (IOException e) {
+      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  static void write(Path file, Object value) throws IOException {
+    Files.writeString(file, MAPPER.writeValueAsString(value) + "\n");
+  }
+
+  private static String path(JsonMappingException e) {
+    String path =
+        e.getPath().stream()
+            .map(
+                reference ->
+                    reference.getFieldName() != null
+                        ? "." + reference.getFieldName()
+                        : "[" + reference.getIndex() + "]")
+            .collect(Collectors.joining());
+    return path.isEmpty() ? "(the whole file)" : path.startsWith(".") ? path.substring(1) : path;
+  }
+
+  private static String reason(JsonProcessingException e) {
+    return e.getOriginalMessage().lines().findFirst().orElse("").strip();
+  }
+
+  private static String expected(MismatchedInputException e) {
+    Class<?> type = e.getTargetType();
+    if (type == null) {
+      return reason(e);
+    }
+    if (type.isEnum()) {
+      return reason(e).replaceFirst(".*Enum class: ", "expected one of ");
+    }
+    if (type == Integer.class || type == int.class || type == Long.class) {
+      return "expected a whole number";
+    }
+    if (type == Double.class) {
+      return "expected a number";
+    }
+    if (type == Boolean.class) {
+      return "expected true or false";
+    }
+    if (type == String.class) {
+      return "expected a string in quotes";
+    }
+    return Collection.class.isAssignableFrom(type) ? "expected a list" : "expected an object";
+  }
+
+  private static String nearest(String key, Collection<Object> known) {
+    if (known == null || known.isEmpty()) {
+      return "";
+    }
+    return known.stream()
+        .map(String::valueOf)
+        .min(
+            Comparator.comparingInt((String other) -> distance(key, other))
+                .thenComparing(other -> other))
+        .map(other -> "; did you mean " + other + "?")
+        .orElse("");
+  }
+
+  /** The number of letters to insert, delete or replace. */
+  private static int distance(String a, String b) {
+    int[] row = new int[b.length() + 1];
+    for (int j = 0; j <= b.length(); j++) {
+      row[j] = j;
+    }
+    for (int i = 1; i <= a.length(); i++) {
+      int diagonal = row[0];
+      row[0] = i;
+      for (int j = 1; j <= b.length(); j++) {
+        int above = row[j];
+        int replaced =
+            diagonal
+                + (Character.toLowerCase(a.charAt(i - 1)) == Character.toLowerCase(b.charAt(j - 1))
+                    ? 0
+                    : 1);
+        row[j] = Math.min(replaced, Math.min(above, row[j - 1]) + 1);
+        diagonal = above;
+      }
+    }
+    return row[b.length()];
+  }
+}

@@ -1,0 +1,249 @@
+package dev.performer.savedmodel;
+
+import com.google.protobuf.InvalidProtocolBufferException;
+import dev.performer.PerformerException;
+import dev.performer.graph.CheckpointReader;
+import dev.performer.graph.SaveRestore;
+import dev.performer.graph.Tensors;
+import dev.performer.graph.Variable;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Operation;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.internal.types.registry.TensorTypeRegistry;
+import org.tensorflow.ndarray.NdArrays;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.proto.DataType;
+import org.tensorflow.proto.FingerprintDef;
+import org.tensorflow.types.TString;
+
+/**
+ * Writes an imported SavedModel with new weights: every file of the original except {@code
+ * variables/}, whose checkpoint gets the values of a session under the keys that were trained and
+ * keeps all others bit for bit. So all signatures, Keras layers and training functions survive.
+ *
+ * <p>Where Python stored a variable twice (Keras 3 exports do), both get the new value. The
+ * checkpoint's hash in {@code fingerprint.pb} is computed anew; the other hashes are of files that
+ * do not change.
+ */
+public final class WeightReplacement {
+  private static final String GRAPH_FILE = "saved_model.pb";
+  private static final String FINGERPRINT_FILE = "fingerprint.pb";
+  private static final Path CHECKPOINT = Path.of("variables", "variables");
+
+  /**
+   * What was written.
+   *
+   * @param replaced checkpoint keys with the session's values
+   * @param copies checkpoint keys of second copies of those variables, with the same values
+   * @param kept checkpoint keys with the original's values
+   */
+  public record Report(List<String> replaced, List<String> copies, List<String> kept) {}
+
+  private final Path original;
+  private Optional<ModelCard> card = Optional.empty();
+  private OutputDirectory.Existing existing = OutputDirectory.Existing.REFUSE;
+
+  private WeightReplacement(Path original) {
+    this.original = original;
+  }
+
+  /**
+   * Starts from a SavedModel.
+   *
+   * @throws PerformerException if it is none, or one without variables
+   */
+  public static WeightReplacement of(Path original) {
+    if (!Files.isRegularFile(original.resolve(GRAPH_FILE))) {
+      throw new PerformerException(original + " is not a SavedModel: it has no " + GRAPH_FILE);
+    }
+    if (!CheckpointReader.exists(original.resolve(CHECKPOINT))) {
+      throw new PerformerException(
+          original + " has no variables to replace: " + CHECKPOINT + ".index is missing");
+    }
+    return new WeightReplacement(original);
+  }
+
+  /** Adds a description, in place of the one that the original has. */
+  public WeightReplacement card(ModelCard description) {
+    card = Optional.of(description);
+    return this;
+  }
+
+  /** Replaces a SavedModel that is already at the target, once the new one is whole. */
+  public WeightReplacement replaceExisting() {
+    existing = OutputDirectory.Existing.REPLACE;
+    return this;
+  }
+
+  /**
+   * Writes the model.
+   *
+   * @param session holds the new values; ops that save them are added to its graph
+   * @param variables the variables with new values, by their checkpoint keys in the original
+   * @param target where to write
+   * @throws PerformerException if the variables do not fit the original (all disagreements are
+   *     listed), or the target is taken or cannot be written; nothing has changed then
+   */
+  public Report export(Session session, List<Variable> variables, Path target) {
+    requireApart(target);
+    try (CheckpointReader reader = CheckpointReader.open(original.resolve(CHECKPOINT))) {
+      requireFit(reader, variables);
+      Map<String, Variable> values = new LinkedHashMap<>();
+      variables.forEach(variable -> values.put(variable.checkpointKey(), variable));
+      Map<String, String> copies =
+          VariableCopies.find(original.resolve(GRAPH_FILE), reader, values.keySet());
+      copies.forEach((copy, key) -> values.put(copy, values.get(key).withCheckpointKey(copy)));
+      Set<String> kept = new LinkedHashSet<>(reader.entries().keySet());
+      kept.removeAll(values.keySet());
+      OutputDirectory.write(
+          target,
+          existing,
+          staging -> {
+            copyFiles(staging);
+            saveCheckpoint(session, values, kept, reader, staging.resolve(CHECKPOINT));
+            updateFingerprint(staging);
+            if (card.isPresent()) {
+              card.get().write(staging);
+            }
+          });
+      return new Report(
+          variables.stream().map(Variable::checkpointKey).toList(),
+          List.copyOf(copies.keySet()),
+          List.copyOf(kept));
+    }
+  }
+
+  private void requireApart(Path target) {
+    Path from = original.toAbsolutePath().normalize();
+    Path to = target.toAbsolutePath().normalize();
+    if (!from.equals(to) && (from.startsWith(to) || to.startsWith(from))) {
+      throw new PerformerException(target + " and " + original + " lie inside one another");
+    }
+  }
+
+  private void requireFit(CheckpointReader reader, List<Variable> variables) {
+    if (variables.isEmpty()) {
+      throw new IllegalArgumentException("no variable has a new value");
+    }
+    List<String> problems = new ArrayList<>();
+    for (Variable variable : variables) {
+      CheckpointReader.Entry entry = reader.entries().get(variable.checkpointKey());
+      DataType type = TensorTypeRegistry.find(variable.type()).dataType();
+      if (entry == null) {
+        problems.add(variable.checkpointKey() + " is not in its checkpoint");
+      } else if (entry.type() != type || !variable.shape().isCompatibleWith(entry.shape())) {
+        problems.add(
+            variable.checkpointKey()
+                + " is "
+                + entry.type()
+                + " "
+                + entry.shape()
+                + ", the new value is "
+                + type
+                + " "
+                + variable.shape());
+      }
+    }
+    if (!problems.isEmpty()) {
+      throw new PerformerException(
+          "these weights are not of " + original + ": " + String.join("; ", problems));
+    }
+  }
+
+  private void copyFiles(Path target) throws IOException {
+    Path checkpointFiles = original.resolve(CHECKPOINT.getParent());
+    try (Stream<Path> files = Files.walk(original)) {
+      for (Path file : files.toList()) {
+        if (file.startsWith(checkpointFiles)
+            && file.getFileName().toString().startsWith(CHECKPOINT.getFileName() + ".")) {
+          continue;
+        }
+        Path copy = target.resolve(original.relativize(file).toString());
+        if (Files.isDirectory(file)) {
+          Files.createDirectories(copy);
+        } else {
+          Files.copy(file, copy);
+        }
+      }
+    }
+  }
+
+  private void saveCheckpoint(
+      Session session,
+      Map<String, Variable> values,
+      Set<String> kept,
+      CheckpointReader reader,
+      Path prefix) {
+    Ops tf = Ops.create(session.graph()).withSubScope("replace");
+    Map<String, Operand<?>> originals = new LinkedHashMap<>();
+    if (!kept.isEmpty()) {
+      Operation restore = restore(tf, List.copyOf(kept), reader);
+      int i = 0;
+      for (String key : kept) {
+        originals.put(key, restore.output(i++));
+      }
+    }
+    SaveRestore.withValues(tf, List.copyOf(values.values()), originals).save(session, prefix);
+  }
+
+  /** By hand, for TensorFlow Java's class knows only types that have a Java class. */
+  private Operation restore(Ops tf, List<String> keys, CheckpointReader reader) {
+    return ((Graph) tf.scope().env())
+        .opBuilder("RestoreV2", tf.scope().makeOpName("RestoreV2"), tf.scope())
+        .addInput(tf.constant(original.resolve(CHECKPOINT).toString()).asOutput())
+        .addInput(tf.array(keys.toArray(String[]::new)).asOutput())
+        .addInput(tf.array(keys.stream().map(key -> "").toArray(String[]::new)).asOutput())
+        .setAttr(
+            "dtypes", keys.stream().map(key -> reader.entry(key).type()).toArray(DataType[]::new))
+        .build();
+  }
+
+  private static void updateFingerprint(Path model) throws IOException {
+    Path file = model.resolve(FINGERPRINT_FILE);
+    if (!Files.exists(file)) {
+      return;
+    }
+    FingerprintDef.Builder fingerprint = FingerprintDef.newBuilder();
+    try {
+      fingerprint.mergeFrom(Files.readAllBytes(file));
+    } catch (InvalidProtocolBufferException e) {
+      Files.delete(file); // It says nothing, and loaders do without.
+      return;
+    }
+    byte[] index = Files.readAllBytes(model.resolve(CHECKPOINT + ".index"));
+    Files.write(file, fingerprint.setCheckpointHash(farmHash(index)).build().toByteArray());
+  }
+
+  /** FarmHash's Fingerprint64, with which TensorFlow hashes a checkpoint's index. */
+  static long farmHash(byte[] bytes) {
+    try (Graph graph = new Graph();
+        Session session = new Session(graph);
+        TString data = TString.tensorOfBytes(NdArrays.vectorOfObjects(bytes))) {
+      Ops tf = Ops.create(graph);
+      var input = tf.placeholder(TString.class, Placeholder.shape(Shape.of(1)));
+      var hash = tf.fingerprint(input, tf.constant("farmhash64"));
+      try (Result result = session.runner().feed(input, data).fetch(hash).run()) {
+        return ByteBuffer.wrap(Tensors.bytes(result.get(0)))
+            .order(ByteOrder.LITTLE_ENDIAN)
+            .getLong();
+      }
+    }
+  }
+}

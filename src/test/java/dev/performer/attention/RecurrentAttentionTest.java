@@ -1,0 +1,163 @@
+package dev.performer.attention;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
+import dev.performer.graph.Tensors;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.Tensor;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.types.TFloat32;
+
+/** One position at a time gives what all positions at once give. */
+class RecurrentAttentionTest {
+  private static final int H = 2;
+  private static final int D = 16;
+  private static final int V = 8;
+
+  @ParameterizedTest
+  @EnumSource(names = {"SOFTMAX", "HYPERBOLIC", "RELU", "ELU"})
+  void equalsTheParallelFormAfter4096Positions(Kernel kernel) {
+    int length = 4096;
+    FavorConfig config = FavorConfig.of(kernel).withCausal(true);
+    config = kernel.isSoftmax() ? config.withFeatures(32) : config;
+    Map<String, NpyArray> arrays =
+        new LinkedHashMap<>(Inputs.random(5, 1, H, length, length, D, V, 1));
+    if (config.hasProjection()) {
+      arrays.put("P", Inputs.projection(config, D, 1));
+    }
+    double[] parallel;
+    try (var run = Inputs.run(TFloat32.class, null, config, arrays)) {
+      parallel = run.value(arrays);
+    }
+    int m = config.hasProjection() ? 32 : D;
+    try (Graph graph = new Graph()) {
+      Ops tf = Ops.create(graph);
+      var q = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, H, D)));
+      var k = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, H, D)));
+      var v = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, H, V)));
+      var state = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, H, m, V + 1)));
+      var recurrent = new RecurrentAttention(attention(tf, config, arrays.get("P")));
+      var step = recurrent.step(tf, state, q, k, v);
+      Operand<TFloat32> empty = recurrent.emptyState(tf, tf.constant(1), H, m, V, TFloat32.class);
+      try (Session session = new Session(graph)) {
+        Result last = session.runner().fetch(empty).run();
+        Tensor lastState = last.get(0);
+        double worst = 0;
+        for (int t = 0; t < length; t++) {
+          try (Tensor qt = position(arrays.get("q"), t);
+              Tensor kt = position(arrays.get("k"), t);
+              Tensor vt = position(arrays.get("v"), t)) {
+            Result next =
+                session
+                    .runner()
+                    .feed(q, qt)
+                    .feed(k, kt)
+                    .feed(v, vt)
+                    .feed(state, lastState)
+                    .fetch(step.state())
+                    .fetch(step.output())
+                    .run();
+            last.close();
+            last = next;
+            lastState = next.get(0);
+          }
+          float[] out = Tensors.floats(last.get(1));
+          for (int h = 0; h < H; h++) {
+            for (int c = 0; c < V; c++) {
+              worst =
+                  Math.max(worst, Math.abs(out[h * V + c] - parallel[(h * length + t) * V + c]));
+            }
+          }
+        }
+        last.close();
+        assertThat(worst / GraphRun.maxAbs(parallel)).isLessThanOrEqualTo(1e-5);
+      }
+    }
+  }
+
+  @Test
+  void aPromptCanBeTakenInAtOnce() {
+    FavorConfig config = FavorConfig.of(Kernel.SOFTMAX).withCausal(true).withFeatures(32);
+    Map<String, NpyArray> arrays = new LinkedHashMap<>(Inputs.random(5, 1, H, 10, 10, D, V, 1));
+    arrays.put("P", Inputs.projection(config, D, 1));
+    double[] parallel;
+    try (var run = Inputs.run(TFloat32.class, null, config, arrays)) {
+      parallel = run.value(arrays);
+    }
+    try (Graph graph = new Graph()) {
+      Ops tf = Ops.create(graph);
+      var recurrent = new RecurrentAttention(attention(tf, config, arrays.get("P")));
+      Operand<TFloat32> k = constant(tf, arrays.get("k"));
+      Operand<TFloat32> v = constant(tf, arrays.get("v"));
+      Operand<TFloat32> mask =
+          tf.constant(new float[][] {{1, 1, 1, 1, 1, 1, 1, 1, 1, 0}}); // all but the last
+      Operand<TFloat32> state = recurrent.stateAfter(tf, k, v, mask);
+      var step =
+          recurrent.step(
+              tf, state, last(tf, constant(tf, arrays.get("q"))), last(tf, k), last(tf, v));
+      try (Session session = new Session(graph);
+          Result r = session.runner().fetch(step.output()).run()) {
+        float[] out = Tensors.floats(r.get(0));
+        for (int h = 0; h < H; h++) {
+          for (int c = 0; c < V; c++) {
+            assertThat(out[h * V + c])
+                .isCloseTo(
+                    (float) parallel[(h * 10 + 9) * V + c],
+                    org.assertj.core.api.Assertions.within(1e-5f));
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void googlesKeyMaximumHasNoRecurrentForm() {
+    FavorConfig config =
+        FavorConfig.of(Kernel.SOFTMAX).withConvention(Convention.GOOGLE_TF).withCausal(true);
+    try (Graph graph = new Graph()) {
+      Ops tf = Ops.create(graph);
+      FavorAttention attention = FavorAttention.of(config, tf.constant(new float[4][4]));
+      assertThatThrownBy(() -> new RecurrentAttention(attention))
+          .isInstanceOf(PerformerException.class)
+          .hasMessageContaining("google-tf")
+          .hasMessageContaining("use convention performer");
+    }
+  }
+
+  private static FavorAttention attention(Ops tf, FavorConfig config, NpyArray p) {
+    return p == null ? FavorAttention.of(config) : FavorAttention.of(config, constant(tf, p));
+  }
+
+  private static Operand<TFloat32> constant(Ops tf, NpyArray x) {
+    return tf.reshape(tf.constant(x.floats()), tf.constant(x.shape()));
+  }
+
+  private static Operand<TFloat32> last(Ops tf, Operand<TFloat32> x) {
+    return tf.squeeze(
+        tf.slice(x, tf.constant(new int[] {0, 0, 9, 0}), tf.constant(new int[] {-1, -1, 1, -1})),
+        org.tensorflow.op.core.Squeeze.axis(java.util.List.of(2L)));
+  }
+
+  private static Tensor position(NpyArray x, int t) {
+    long[] s = x.shape();
+    double[] all = x.doubles();
+    float[] result = new float[(int) (s[1] * s[3])];
+    for (int i = 0; i < result.length; i++) {
+      result[i] = (float) all[(int) ((i / s[3] * s[2] + t) * s[3] + i % s[3])];
+    }
+    return Tensors.of(result, 1, s[1], s[3]);
+  }
+}

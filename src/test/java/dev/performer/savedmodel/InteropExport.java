@@ -1,0 +1,125 @@
+package dev.performer.savedmodel;
+
+import dev.performer.data.NpyArray;
+import dev.performer.data.NpyType;
+import dev.performer.data.Npz;
+import dev.performer.graph.Tensors;
+import dev.performer.graph.Variable;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.tensorflow.Output;
+import org.tensorflow.Result;
+import org.tensorflow.SavedModelBundle;
+import org.tensorflow.Signature;
+import org.tensorflow.Tensor;
+import org.tensorflow.op.Op;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+/**
+ * Writes SavedModels for {@code ci/interop}, and what Java computes with them: {@code NAME/} and
+ * {@code NAME.npz} with arrays {@code in/SIGNATURE/INPUT}, {@code out/SIGNATURE/OUTPUT}.
+ */
+public final class InteropExport {
+  private static final int[] IDS = {1, 4, 2, 8, 5, 7, 0, 3, 9, 10, 6, 6};
+  private static final float[] MASK = {1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 1, 1};
+
+  private InteropExport() {}
+
+  /**
+   * @param arguments the directory to write into, and the directory of models that Python made
+   */
+  public static void main(String[] arguments) throws IOException {
+    Path directory = Files.createDirectories(Path.of(arguments[0]));
+    try (SmallModel model = new SmallModel(20)) {
+      ModelCard card =
+          ModelCard.of(
+              new ModelCard.Attention("exp", "performer", 6, "iid", "chi", true, false),
+              new ModelCard.Vocabulary("digits", List.of("a", "b"), 0, null, null, null),
+              new ModelCard.LanguageModel(
+                  "serving_default", "tokens", null, "logits", ModelCard.Objective.CAUSAL_LM),
+              null);
+      Path traced = directory.resolve("traced");
+      model.exporter().card(card).export(model.session, traced);
+      writeOutputs(traced);
+
+      trainOneStep(model);
+      Path cut = directory.resolve("cut");
+      SavedModelExporter.builder()
+          .variables(model.variables)
+          .signature(
+              "serving_default", Map.of("tokens", model.tokens), Map.of("logits", model.logits))
+          .export(model.session, cut);
+      writeOutputs(cut);
+    }
+    Path python = Path.of(arguments[1]);
+    replaceWeights(python.resolve("protein_exp_keras"), directory, "layer_with_weights-");
+    replaceWeights(python.resolve("keras3_exported"), directory, "_all_variables/");
+  }
+
+  /** Adds 1/16 to every variable whose key begins so; {@code check_replacement.py} knows. */
+  private static void replaceWeights(Path original, Path directory, String keys) {
+    Path target = directory.resolve(original.getFileName());
+    try (WeightReplacementTest.Weights weights =
+        new WeightReplacementTest.Weights(original, key -> key.startsWith(keys))) {
+      weights.shift(0.0625f);
+      WeightReplacement.of(original).export(weights.session, weights.variables.all(), target);
+    }
+    writeOutputs(target);
+  }
+
+  private static void trainOneStep(SmallModel model) {
+    Variable table = model.variables.get("embeddings/table");
+    var loss =
+        model.tf.math.mean(
+            model.tf.math.square(model.logits), model.tf.constant(new int[] {0, 1, 2}));
+    Output<?>[] gradient =
+        model.graph.addGradients(loss.asOutput(), new Output<?>[] {table.handle()});
+    Op step =
+        model.tf.train.resourceApplyGradientDescent(
+            table.handle(), model.tf.constant(0.5f), gradient[0].expect(TFloat32.class));
+    try (TInt32 fed = Tensors.of(IDS, 2, 6)) {
+      model.session.runner().feed(model.tokens, fed).addTarget(step).run().close();
+    }
+  }
+
+  /** Runs every signature of a SavedModel on inputs of two shapes. */
+  static void writeOutputs(Path savedModel) {
+    Map<String, NpyArray> arrays = new LinkedHashMap<>();
+    try (SavedModelBundle bundle = SavedModelBundle.load(savedModel.toString(), "serve");
+        TInt32 tokens = Tensors.of(IDS, 2, 6);
+        TFloat32 mask = Tensors.of(MASK, 2, 6)) {
+      for (Signature signature : bundle.signatures()) {
+        Map<String, Tensor> inputs = new LinkedHashMap<>();
+        if (signature.inputNames().isEmpty()) { // Keras's __saved_model_init_op
+          continue;
+        }
+        for (String name : signature.inputNames()) {
+          inputs.put(name, name.equals("mask") ? mask : tokens);
+          arrays.put("in/" + signature.key() + "/" + name, array(inputs.get(name)));
+        }
+        try (Result result = bundle.function(signature.key()).call(inputs)) {
+          result.forEach(
+              entry ->
+                  arrays.put(
+                      "out/" + signature.key() + "/" + entry.getKey(), array(entry.getValue())));
+        }
+      }
+    }
+    Npz.write(savedModel.resolveSibling(savedModel.getFileName() + ".npz"), arrays);
+  }
+
+  static NpyArray array(Tensor tensor) {
+    NpyType type =
+        switch (tensor.dataType()) {
+          case DT_FLOAT -> NpyType.FLOAT32;
+          case DT_INT32 -> NpyType.INT32;
+          default -> throw new IllegalArgumentException("unexpected " + tensor.dataType());
+        };
+    return new NpyArray(type, tensor.shape().asArray(), Tensors.bytes(tensor));
+  }
+}

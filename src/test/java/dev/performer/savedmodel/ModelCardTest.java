@@ -1,0 +1,90 @@
+package dev.performer.savedmodel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.performer.PerformerException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class ModelCardTest {
+  @TempDir Path model;
+
+  private void write(String json) throws IOException {
+    Files.createDirectories(model.resolve(ModelCard.FILE).getParent());
+    Files.writeString(model.resolve(ModelCard.FILE), json);
+  }
+
+  @Test
+  void aCardComesBackAsItWas() throws IOException {
+    ModelCard card =
+        ModelCard.of(
+            new ModelCard.Attention("softmax", "performer", 256, "orthogonal", "chi", true, false),
+            new ModelCard.Vocabulary("protein", List.of("<pad>", "A", "é\n"), 0, 4, null, 1),
+            new ModelCard.LanguageModel(
+                "serving_default", "tokens", "mask", "logits", ModelCard.Objective.MASKED_LM),
+            new ModelCard.Provenance(
+                "original",
+                "data",
+                -1L,
+                1L << 40,
+                Map.of("tensorflow", "2.18.0"),
+                Map.of("perplexity", 17.25),
+                Map.of("perplexity", 15.5),
+                "2026-11-24T07:00:00Z"));
+    card.write(model);
+    assertThat(ModelCard.read(model)).contains(card);
+    assertThat(model.resolve(ModelCard.FILE)).content().contains("\"masked-lm\"");
+  }
+
+  @Test
+  void absentPartsAreNotWritten() throws IOException {
+    ModelCard card = ModelCard.of(null, null, null, null);
+    card.write(model);
+    assertThat(model.resolve(ModelCard.FILE)).content().doesNotContain("null");
+    assertThat(ModelCard.read(model)).contains(card);
+  }
+
+  @Test
+  void aModelWithoutCardIsFine() {
+    assertThat(ModelCard.read(model)).isEmpty();
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '`',
+      value = {
+        "{\"formatVersion\":1,\"vocabulry\":{}} | vocabulry | did you mean vocabulary?",
+        "{\"formatVersion\":1,\"vocabulary\":{\"padID\":3}} | vocabulary.padID | did you mean padId?",
+        "{\"formatVersion\":1,\"vocabulary\":{\"padId\":\"three\"}} | vocabulary.padId | whole number",
+        "{\"formatVersion\":1,\"vocabulary\":{\"padId\":\"3\"}} | vocabulary.padId | whole number",
+        "{\"formatVersion\":1,\"vocabulary\":{\"tokens\":[1]}} | vocabulary.tokens[0] | string in quotes",
+        "{\"formatVersion\":1,\"languageModel\":{\"objective\":\"mask\"}} | languageModel.objective | expected one of",
+        "{\"formatVersion\":1,\"formatVersion\":1} | formatVersion | uplicate",
+        "{\"formatVersion\":9} | formatVersion is 9 | reads 1",
+        "{} | formatVersion is 0 | reads 1",
+        "{\"formatVersion\":1 | not JSON | line 1",
+        "{\"formatVersion\":1,\"vocabulary\":{\"tokens\":\"A\"}} | vocabulary.tokens | list",
+        "{\"formatVersion\":1,\"vocabulary\":[]} | vocabulary | object",
+        "[] | whole file | object",
+        "null | null | object",
+        "{\"formatVersion\":1} x | not JSON | x",
+      })
+  void aBrokenCardNamesFileAndKey(String json, String first, String second) throws IOException {
+    write(json);
+    assertThatThrownBy(() -> ModelCard.read(model))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("performer.json")
+        .hasMessageContaining(first)
+        .hasMessageContaining(second)
+        .hasMessageNotContaining("\n");
+  }
+}
