@@ -2,6 +2,7 @@ package dev.performer.training;
 
 import dev.performer.PerformerException;
 import dev.performer.savedmodel.ImportedModel;
+import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
 import java.util.ArrayList;
@@ -34,14 +35,7 @@ public final class ImportedLanguageModel {
    * @throws PerformerException if tokens or logits are not to be found; it lists what there is
    */
   public static LanguageModel of(ImportedModel model, String signature) {
-    SignatureSpec spec = model.signatures().get(signature);
-    if (spec == null) {
-      throw new PerformerException(
-          "the signature "
-              + signature
-              + " was not imported; imported are "
-              + model.signatures().keySet());
-    }
+    SignatureSpec spec = signature(model, signature);
     TensorSpec tokens =
         choose(
             spec,
@@ -56,35 +50,74 @@ public final class ImportedLanguageModel {
             LOGITS,
             spec.outputs().values(),
             ImportedLanguageModel::isLogits);
-    Optional<Output<?>> mask = Optional.empty();
+    Optional<String> mask =
+        spec.inputs().values().stream()
+            .filter(input -> isMask(input) && !input.name().equals(tokens.name()))
+            .map(TensorSpec::name)
+            .findFirst();
+    return of(model, spec, tokens.name(), mask, logits.name());
+  }
+
+  /**
+   * The language model that a model's card describes.
+   *
+   * @param card names signature, tokens, mask and logits
+   * @throws PerformerException if the model has no such signature, input or output
+   */
+  public static LanguageModel of(ImportedModel model, ModelCard.LanguageModel card) {
+    SignatureSpec spec = signature(model, card.signature());
+    spec.input(card.tokens());
+    spec.output(card.logits());
+    Optional<String> mask = Optional.ofNullable(card.mask());
+    mask.ifPresent(spec::input);
+    return of(model, spec, card.tokens(), mask, card.logits());
+  }
+
+  private static LanguageModel of(
+      ImportedModel model,
+      SignatureSpec spec,
+      String tokens,
+      Optional<String> mask,
+      String logits) {
     List<Output<?>> constant = new ArrayList<>();
     for (TensorSpec input : spec.inputs().values()) {
-      if (!input.name().equals(tokens.name())) {
+      if (!input.name().equals(tokens) && !mask.equals(Optional.of(input.name()))) {
         if (!hasRank(input, 2)) {
           throw new PerformerException(
               "the input "
                   + input
                   + " of signature "
-                  + signature
-                  + " is not [B, L]; a language"
-                  + " model is trained on tokens and masks only");
+                  + spec.name()
+                  + " is not [B, L]; a language model is trained on tokens and masks only");
         }
-        Output<?> placeholder = model.input(signature, input.name());
-        if (isMask(input) && mask.isEmpty()) {
-          mask = Optional.of(placeholder);
-        } else {
-          constant.add(placeholder);
-        }
+        constant.add(model.input(spec.name(), input.name()));
       }
+    }
+    Output<?> output = model.output(spec.name(), logits);
+    if (output.type() != TFloat32.class) {
+      throw new PerformerException(
+          "the output " + spec.output(logits) + " is no float32; logits must be");
     }
     return new LanguageModel(
         model.graph(),
-        model.input(signature, tokens.name()),
-        mask,
+        model.input(spec.name(), tokens),
+        mask.map(name -> model.input(spec.name(), name)),
         constant,
-        model.output(signature, logits.name()).expect(TFloat32.class),
+        output.expect(TFloat32.class),
         model.variables(),
         model::restore);
+  }
+
+  private static SignatureSpec signature(ImportedModel model, String name) {
+    SignatureSpec spec = model.signatures().get(name);
+    if (spec == null) {
+      throw new PerformerException(
+          "the signature "
+              + name
+              + " was not imported; imported are "
+              + model.signatures().keySet());
+    }
+    return spec;
   }
 
   private static TensorSpec choose(
