@@ -89,7 +89,7 @@ class ReadmeExamplesTest {
             SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz")));
     var config = TrainingConfig.builder().steps(3).build();
     try (ImportedModel model = ImportedModel.load(python)) {
-      LanguageModel language = ImportedLanguageModel.of(model, vocabulary);
+      LanguageModel language = ImportedLanguageModel.of(model, "serving_default");
       try (FineTuner tuner = FineTuner.start(language, data, config, run, Progress.on(System.err))) {
         TrainingResult result = tuner.run();
         tuner.restoreBest();

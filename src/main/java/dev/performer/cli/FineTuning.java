@@ -10,10 +10,10 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.WeightReplacement;
-import dev.performer.training.Evaluation;
 import dev.performer.training.FineTuner;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.LanguageModel;
+import dev.performer.training.ModelCards;
 import dev.performer.training.Progress;
 import dev.performer.training.TrainingConfig;
 import dev.performer.training.TrainingData;
@@ -21,12 +21,9 @@ import dev.performer.training.TrainingResult;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Instant;
-import java.time.temporal.ChronoUnit;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
-import org.tensorflow.TensorFlow;
 
 /** Import, train, export the best weights, and compare the export with what was trained. */
 final class FineTuning {
@@ -147,34 +144,12 @@ final class FineTuning {
 
   private ModelCard card(TrainingResult result) {
     ModelCard.Attention attention = resolved.card().map(ModelCard::attention).orElse(null);
-    Map<String, String> versions = new LinkedHashMap<>();
-    versions.put("tensorflow", TensorFlow.version());
-    versions.put("java", System.getProperty("java.version"));
+    String name = resolved.card().map(ModelCard::vocabulary).map(ModelCard.Vocabulary::name).orElse(null);
     return ModelCard.of(
         attention,
-        dev.performer.training.Vocabularies.card(vocabularyName(), resolved.vocabulary()),
+        ModelCards.vocabulary(name, resolved.vocabulary()),
         resolved.tensors(),
-        new ModelCard.Provenance(
-            resolved.directory().path().toString(),
-            data.train().name(),
-            config.seed(),
-            result.bestStep(),
-            versions,
-            metrics(result.before()),
-            metrics(result.best()),
-            Instant.now().truncatedTo(ChronoUnit.SECONDS).toString()));
-  }
-
-  private String vocabularyName() {
-    return resolved.card().map(ModelCard::vocabulary).map(ModelCard.Vocabulary::name).orElse(null);
-  }
-
-  private static Map<String, Double> metrics(Evaluation evaluation) {
-    Map<String, Double> metrics = new LinkedHashMap<>();
-    metrics.put("loss", evaluation.loss());
-    metrics.put("accuracy", evaluation.accuracy());
-    metrics.put("perplexity", evaluation.perplexity());
-    return metrics;
+        ModelCards.provenance(resolved.directory().path().toString(), data, config, result));
   }
 
   /** Runs one validation batch through the trained graph and through the reloaded export. */

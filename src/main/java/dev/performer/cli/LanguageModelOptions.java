@@ -10,7 +10,7 @@ import dev.performer.savedmodel.ModelCard.Objective;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.training.ImportedLanguageModel;
-import dev.performer.training.Vocabularies;
+import dev.performer.training.ModelCards;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -85,7 +85,7 @@ final class LanguageModelOptions {
     if (known == null) {
       known = resolve(path).vocabulary();
     }
-    String input = tokens != null ? tokens : ImportedLanguageModel.tokens(path, spec);
+    String input = tokens != null ? tokens : ImportedLanguageModel.tokens(spec);
     String maskInput = mask != null ? mask : ImportedLanguageModel.mask(spec, input);
     List<String> zeros =
         spec.inputs().keySet().stream().filter(n -> !n.equals(input) && !n.equals(maskInput)).toList();
@@ -108,7 +108,7 @@ final class LanguageModelOptions {
             logits != null || !sameSignature ? logits : said.logits(),
             objective(said));
     ModelCard.LanguageModel tensors =
-        ImportedLanguageModel.resolve(path, spec, wanted, known == null ? 0 : known.size());
+        ImportedLanguageModel.resolve(spec, wanted, known == null ? 0 : known.size());
     return new Resolved(directory, card, tensors, known != null ? known : assumedVocabulary(path, spec, tensors));
   }
 
@@ -154,16 +154,16 @@ final class LanguageModelOptions {
 
   private Vocabulary knownVocabulary(Path path, Optional<ModelCard> card) {
     if (vocabulary != null) {
-      return Vocabularies.named(vocabulary);
+      return ProteinVocabulary.named(vocabulary);
     }
-    return card.map(ModelCard::vocabulary).map(v -> Vocabularies.of(v, path)).orElse(null);
+    return card.map(ModelCard::vocabulary).map(ModelCards::vocabulary).orElse(null);
   }
 
   private static Vocabulary assumedVocabulary(Path path, SignatureSpec spec, ModelCard.LanguageModel tensors) {
     Shape shape = spec.output(tensors.logits()).shape();
     long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
-    for (String name : new String[] {Vocabularies.GOOGLE_PROTEIN, Vocabularies.PAD_FIRST_PROTEIN}) {
-      Vocabulary candidate = Vocabularies.named(name);
+    for (String name : new String[] {ProteinVocabulary.GOOGLE_NAME, ProteinVocabulary.PAD_FIRST_NAME}) {
+      Vocabulary candidate = ProteinVocabulary.named(name);
       if (candidate.size() == size) {
         System.err.println(
             "The model does not say what its token ids mean: " + name + " is assumed, as it has " + size + " tokens too (--vocabulary).");

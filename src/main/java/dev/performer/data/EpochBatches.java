@@ -45,7 +45,8 @@ final class EpochBatches implements BatchStream {
     this.vocabulary = vocabulary;
     this.batching = batching;
     this.encoder = encoder;
-    this.seed = seed;
+    // Without shuffling nothing is random, so that evaluation masks depend on their own seed alone.
+    this.seed = batching.shuffle() ? seed : 0;
     this.epoch = epoch;
     this.sequences = source.open();
   }

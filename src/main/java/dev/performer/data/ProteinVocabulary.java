@@ -1,9 +1,17 @@
 package dev.performer.data;
 
+import dev.performer.PerformerException;
 import java.util.List;
 
 /** Vocabularies of protein models. Their tokens are single letters. */
 public final class ProteinVocabulary {
+  /** The name of {@link #google}. */
+  public static final String GOOGLE_NAME = "google-protein";
+
+  /** The name of {@link #padFirst}. */
+  public static final String PAD_FIRST_NAME = "pad-first-protein";
+
+  private static final String LETTERS = "letters:";
   private static final String GOOGLE = "ACDEFGHIKLMNPQRSTVWYBOUXZ<>_*";
   private static final String PAD_FIRST = "_*ACDEFGHIKLMNPQRSTVWYBUXZ";
 
@@ -28,6 +36,30 @@ public final class ProteinVocabulary {
    */
   public static Vocabulary padFirst() {
     return Vocabulary.of(letters(PAD_FIRST), "_", "*", null, null, "X");
+  }
+
+  /**
+   * The vocabulary of a name: {@code google-protein}, {@code pad-first-protein}, or {@code letters:ABC…} with one letter
+   * per token, where {@code _} is padding, {@code *} the mask, {@code <} and {@code >} begin and end.
+   *
+   * @throws PerformerException if there is none
+   */
+  public static Vocabulary named(String name) {
+    if (name.equals(GOOGLE_NAME)) {
+      return google();
+    }
+    if (name.equals(PAD_FIRST_NAME)) {
+      return padFirst();
+    }
+    if (name.startsWith(LETTERS) && name.length() > LETTERS.length()) {
+      try {
+        return Vocabulary.of(letters(name.substring(LETTERS.length())), "_", "*", "<", ">", "X");
+      } catch (IllegalArgumentException e) {
+        throw new PerformerException("vocabulary '" + name + "': " + e.getMessage(), e);
+      }
+    }
+    throw new PerformerException(
+        "no vocabulary '" + name + "'; known are " + GOOGLE_NAME + ", " + PAD_FIRST_NAME + " and " + LETTERS + "ABC… (one letter per token)");
   }
 
   /** One token per character. */

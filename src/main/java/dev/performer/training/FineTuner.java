@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import org.tensorflow.Session;
+import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.op.Ops;
 
 /**
@@ -110,8 +111,7 @@ public final class FineTuner implements AutoCloseable {
     compareConfig(resolved);
 
     LossGraph loss = LossGraph.build(model);
-    AdamW optimizer =
-        AdamW.build(model.graph(), loss.loss(), model.variables(), config.optimizer());
+    AdamW optimizer = optimizer(model, loss, config);
     evaluator = new Evaluator(model, config.objective(), loss, Evaluator.DEFAULT_SEED);
     step = new TrainingStep(model, loss, optimizer);
     List<Variable> saved = new ArrayList<>(model.variables());
@@ -266,6 +266,14 @@ public final class FineTuner implements AutoCloseable {
               measured.gradientNorm(),
               directory.resolve("checkpoints").resolve("step-" + savedStep),
               rate));
+    }
+  }
+
+  private static AdamW optimizer(LanguageModel model, LossGraph loss, TrainingConfig config) {
+    try {
+      return AdamW.build(model.graph(), loss.loss(), model.variables(), config.optimizer());
+    } catch (TensorFlowException | IllegalArgumentException e) {
+      throw new PerformerException("the model cannot be trained: " + Failures.firstLine(e), e);
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.performer.training;
 
+import java.io.Console;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.time.Duration;
@@ -31,7 +32,20 @@ public interface Progress extends AutoCloseable {
 
   /** A progress bar with time left on a terminal, else a line per interval. */
   static Progress on(PrintStream out) {
-    return System.console() == null ? lines(out) : bar(out);
+    return isTerminal() ? bar(out) : lines(out);
+  }
+
+  /** From JDK 22 on there is a console without a terminal, too, and a method that tells. */
+  private static boolean isTerminal() {
+    Console console = System.console();
+    if (console == null) {
+      return false;
+    }
+    try {
+      return (boolean) Console.class.getMethod("isTerminal").invoke(console);
+    } catch (ReflectiveOperationException e) {
+      return true;
+    }
   }
 
   /** A line per interval. */

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Random;
 import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -109,6 +110,42 @@ class FastaReaderTest {
     assertThatThrownBy(() -> all(bytes(damaged)))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("gzip");
+  }
+
+  /** Files made of what FASTA files are made of, and of what they are not. */
+  @Test
+  void anyFileIsReadOrRefusedInOneLine() throws IOException {
+    Random random = new Random(11);
+    byte[][] pieces = {
+      {'>'},
+      {'\n'},
+      {'\r', '\n'},
+      {';'},
+      {'A', 'c', '-', '*'},
+      {' ', '\t'},
+      {0},
+      {(byte) 0xEF},
+      {(byte) 0xEF, (byte) 0xBB, (byte) 0xBF},
+      {0x1f, (byte) 0x8b},
+      {0x7f},
+      {'>', 'i', 'd', ' ', '1'}
+    };
+    int read = 0;
+    for (int i = 0; i < 900; i++) {
+      ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+      // Binary pieces in one of three files only, so that many are read to their end.
+      int kinds = i % 3 == 0 ? pieces.length : 6;
+      for (int n = random.nextInt(12); n > 0; n--) {
+        bytes.writeBytes(pieces[random.nextInt(kinds)]);
+      }
+      try {
+        assertThat(all(bytes(bytes.toByteArray()))).isNotEmpty();
+        read++;
+      } catch (PerformerException e) {
+        assertThat(e.getMessage()).contains("test.fasta").doesNotContain("\n");
+      }
+    }
+    assertThat(read).isBetween(90, 810);
   }
 
   @Test

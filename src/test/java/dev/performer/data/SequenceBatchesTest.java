@@ -110,6 +110,18 @@ class SequenceBatchesTest {
   }
 
   @Test
+  void cropsASequenceOfOneHundredThousandLetters() {
+    SequenceSource source = source(List.of("ACDEFGHIKLMNPQRSTVWY".repeat(5000), "MK"));
+    Batching training = Batching.training(512, 1024).withEnds(true, true);
+    TokenBatch crop = list(new SequenceBatches(source, VOCABULARY, training, 3).epoch(0)).get(0);
+    assertThat(crop.length()).isEqualTo(512);
+    List<TokenBatch> whole =
+        list(new SequenceBatches(source, VOCABULARY, training.forEvaluation(), 3).epoch(0));
+    assertThat(whole.get(0).tokens()).startsWith(25, 0, 1, 2);
+    assertThat(whole.get(0).lengths()).contains(512, 4);
+  }
+
+  @Test
   void skipsEmptySequencesAndRefusesToTrainOnNothingElse() {
     SequenceSource mixed = source(List.of("", "--", "MK", ""));
     assertThat(list(new SequenceBatches(mixed, VOCABULARY, Batching.training(8, 8), 1).epoch(0)))

@@ -8,11 +8,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.Masking;
-import dev.performer.data.ProteinSequence;
-import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.SequenceBatches;
-import dev.performer.data.SequenceSource;
-import dev.performer.data.Vocabulary;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
@@ -31,7 +27,6 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
-import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.tensorflow.Graph;
@@ -236,103 +231,66 @@ class FineTunerTest {
   }
 
   @Test
-  void twoTrainersDoNotShareADirectory() {
-    Path run = temporary.resolve("run");
-    try (Graph graph = new Graph();
-        FineTuner first = start(graph, run)) {
-      assertThat(first.session()).isNotNull();
-      try (Graph other = new Graph()) {
-        assertThatThrownBy(
-                () ->
-                    FineTuner.resume(
-                        TinyModel.causal(other),
-                        TinyModel.data(),
-                        config(5).build(),
-                        run,
-                        Progress.silent()))
-            .isInstanceOf(PerformerException.class)
-            .hasMessageContaining("in use");
-      }
-    }
-  }
-
-  @Test
-  void refusesDirectoriesThatWillNotDo() throws IOException {
-    Path run = temporary.resolve("run");
-    train(run, config(2).build());
+  void twoRunsOnOneGraphDoNotDisturbEachOther() throws IOException {
+    train(temporary.resolve("alone"), config(10).build());
     try (Graph graph = new Graph()) {
-      assertRefused(() -> start(graph, run), "holds a run already");
-      Path full = Files.createDirectories(temporary.resolve("full"));
-      Files.writeString(full.resolve("letter.txt"), "dear");
-      assertRefused(() -> start(graph, full), "holds other files");
-      assertThat(full.toFile().list()).containsExactly("letter.txt");
-      assertRefused(() -> start(graph, full.resolve("letter.txt")), "cannot write");
       LanguageModel model = TinyModel.causal(graph);
-      assertRefused(
-          () ->
-              FineTuner.resume(
+      try (FineTuner first =
+              FineTuner.start(
                   model,
                   TinyModel.data(),
-                  config(5).build(),
-                  temporary.resolve("no"),
-                  Progress.silent()),
-          "holds no run to resume");
-      assertRefused(
-          () ->
-              FineTuner.resume(
-                  model, TinyModel.data(), config(5).seed(9).build(), run, Progress.silent()),
-          "seed was 1 and is now 9");
+                  config(10).build(),
+                  temporary.resolve("a"),
+                  Progress.silent());
+          FineTuner second =
+              FineTuner.start(
+                  model,
+                  TinyModel.data(),
+                  config(10).build(),
+                  temporary.resolve("b"),
+                  Progress.silent())) {
+        first.run();
+        second.run();
+      }
+    }
+    for (String run : List.of("a", "b")) {
+      assertThat(losses(temporary.resolve(run))).isEqualTo(losses(temporary.resolve("alone")));
     }
   }
 
   @Test
-  void refusesDataAndVocabulariesThatWillNotDo() throws IOException {
-    Path fasta = Files.writeString(temporary.resolve("empty.fasta"), "");
-    try (Graph graph = new Graph()) {
-      LanguageModel model = TinyModel.causal(graph);
-      TrainingData empty =
-          new TrainingData(
-              TinyModel.VOCABULARY, SequenceSource.fasta(fasta), TinyModel.data().validation());
-      Path run = temporary.resolve("run");
-      assertRefused(
-          () -> FineTuner.start(model, empty, config(5).build(), run, Progress.silent()),
-          "empty.fasta holds no sequence");
-      assertThat(run).doesNotExist();
-      var wide =
-          Vocabulary.of(
-              ProteinVocabulary.letters("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"),
-              null,
-              null,
-              null,
-              null,
-              null);
-      TrainingData tooWide =
-          new TrainingData(wide, TinyModel.data().train(), TinyModel.data().validation());
-      assertRefused(
-          () -> FineTuner.start(model, tooWide, config(5).build(), run, Progress.silent()),
-          "36 tokens");
-      TrainingData single =
-          new TrainingData(
-              TinyModel.VOCABULARY,
-              TinyModel.data().train(),
-              SequenceSource.of(List.of(new ProteinSequence("a", "", "M"))));
-      try (FineTuner tuner =
-          FineTuner.start(model, single, config(5).build(), run, Progress.silent())) {
-        assertRefused(tuner::run, "nothing to guess");
-      }
+  void saysWhatItDoesInLines() {
+    ByteArrayOutputStream said = new ByteArrayOutputStream();
+    try (Graph graph = new Graph();
+        FineTuner tuner =
+            FineTuner.start(
+                TinyModel.causal(graph),
+                TinyModel.data(),
+                config(20).build(),
+                temporary.resolve("run"),
+                Progress.lines(new PrintStream(said)))) {
+      tuner.run();
     }
+    assertThat(said.toString(StandardCharsets.UTF_8).lines())
+        .anyMatch(line -> line.matches("step 0  validation perplexity [0-9.]+  accuracy [0-9.]+ %"))
+        .anyMatch(line -> line.matches("step 10/20  loss [0-9.]+  [0-9]+ tokens/s  [0-9]+ s left"))
+        .anyMatch(line -> line.contains("forgotten/kernel"));
   }
 
-  private static void assertRefused(ThrowingCallable call, String message) {
-    assertThatThrownBy(call)
-        .isInstanceOf(PerformerException.class)
-        .hasMessageContaining(message)
-        .hasMessageNotContaining("\n");
-  }
-
-  private static FineTuner start(Graph graph, Path run) {
-    return FineTuner.start(
-        TinyModel.causal(graph), TinyModel.data(), config(5).build(), run, Progress.silent());
+  @Test
+  void drawsABarOnATerminal() {
+    ByteArrayOutputStream drawn = new ByteArrayOutputStream();
+    try (Graph graph = new Graph();
+        FineTuner tuner =
+            FineTuner.start(
+                TinyModel.causal(graph),
+                TinyModel.data(),
+                config(20).build(),
+                temporary.resolve("run"),
+                Progress.bar(new PrintStream(drawn)))) {
+      tuner.run();
+    }
+    assertThat(drawn.toString(StandardCharsets.UTF_8)).contains("20/20").contains("tokens/s");
   }
 
   static TrainingConfig.Builder config(long steps) {

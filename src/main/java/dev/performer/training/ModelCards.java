@@ -1,0 +1,115 @@
+package dev.performer.training;
+
+import dev.performer.PerformerException;
+import dev.performer.data.Masking;
+import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.Vocabulary;
+import dev.performer.savedmodel.ModelCard;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.TreeMap;
+import org.tensorflow.TensorFlow;
+
+/** Between what a model's card says and what training works with. */
+public final class ModelCards {
+  /** The name under which a card may leave out the tokens of Google's protein vocabulary. */
+  public static final String PROTEIN = "protein";
+
+  private ModelCards() {}
+
+  /**
+   * The vocabulary of a card. Its unknown token is X, if it has one.
+   *
+   * @throws PerformerException if it has neither tokens nor a known name, or ids out of range
+   */
+  public static Vocabulary vocabulary(ModelCard.Vocabulary card) {
+    if (card.tokens() == null) {
+      if (PROTEIN.equals(card.name())) {
+        return ProteinVocabulary.google();
+      }
+      throw new PerformerException(
+          "the model's card has a vocabulary "
+              + card.name()
+              + " without tokens; only "
+              + PROTEIN
+              + " is known by its name");
+    }
+    try {
+      int unknown = card.tokens().indexOf("X");
+      return new Vocabulary(
+          card.tokens(),
+          id(card.padId()),
+          id(card.maskId()),
+          id(card.bosId()),
+          id(card.eosId()),
+          unknown < 0 ? OptionalInt.empty() : OptionalInt.of(unknown));
+    } catch (IllegalArgumentException e) {
+      throw new PerformerException("the model's card has a bad vocabulary: " + e.getMessage(), e);
+    }
+  }
+
+  /** The same as a part of a card. */
+  public static ModelCard.Vocabulary vocabulary(String name, Vocabulary vocabulary) {
+    return new ModelCard.Vocabulary(
+        name,
+        vocabulary.tokens(),
+        orNull(vocabulary.pad()),
+        orNull(vocabulary.mask()),
+        orNull(vocabulary.bos()),
+        orNull(vocabulary.eos()));
+  }
+
+  /**
+   * The objective of a card; a causal model is taken not to shift its inputs.
+   *
+   * @param masking for masked language models
+   */
+  public static Objective objective(ModelCard.LanguageModel card, Masking masking) {
+    return card.objective() == ModelCard.Objective.CAUSAL_LM
+        ? new Objective.CausalLanguageModel(false)
+        : new Objective.MaskedLanguageModel(masking);
+  }
+
+  /** The other way round. */
+  public static ModelCard.Objective objective(Objective objective) {
+    return objective instanceof Objective.CausalLanguageModel
+        ? ModelCard.Objective.CAUSAL_LM
+        : ModelCard.Objective.MASKED_LM;
+  }
+
+  /**
+   * Where a model with the best weights of a run comes from.
+   *
+   * @param importedFrom the model it was made from
+   */
+  public static ModelCard.Provenance provenance(
+      String importedFrom, TrainingData data, TrainingConfig config, TrainingResult result) {
+    return new ModelCard.Provenance(
+        importedFrom,
+        data.train().name(),
+        config.seed(),
+        result.bestStep(),
+        Map.of("tensorflow", TensorFlow.version()),
+        metrics(result.before()),
+        metrics(result.best()),
+        Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
+  }
+
+  private static Map<String, Double> metrics(Evaluation evaluation) {
+    Map<String, Double> metrics = new TreeMap<>();
+    metrics.put("loss", evaluation.loss());
+    metrics.put("accuracy", evaluation.accuracy());
+    metrics.put("perplexity", evaluation.perplexity());
+    return metrics;
+  }
+
+  private static OptionalInt id(Integer id) {
+    return id == null ? OptionalInt.empty() : OptionalInt.of(id);
+  }
+
+  private static Integer orNull(OptionalInt id) {
+    return id.isPresent() ? id.getAsInt() : null;
+  }
+}

@@ -1,0 +1,170 @@
+package dev.performer.training;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.performer.PerformerException;
+import dev.performer.data.ProteinSequence;
+import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.SequenceSource;
+import dev.performer.data.Vocabulary;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.tensorflow.Graph;
+import org.tensorflow.op.Ops;
+
+/** What must not be started, and says so in one line. */
+class FineTunerRefusalTest {
+  @TempDir Path temporary;
+
+  @Test
+  void twoTrainersDoNotShareADirectory() {
+    Path run = temporary.resolve("run");
+    try (Graph graph = new Graph();
+        FineTuner first = start(graph, run)) {
+      assertThat(first.session()).isNotNull();
+      try (Graph other = new Graph()) {
+        assertThatThrownBy(
+                () ->
+                    FineTuner.resume(
+                        TinyModel.causal(other),
+                        TinyModel.data(),
+                        FineTunerTest.config(5).build(),
+                        run,
+                        Progress.silent()))
+            .isInstanceOf(PerformerException.class)
+            .hasMessageContaining("in use");
+      }
+    }
+  }
+
+  @Test
+  void refusesDirectoriesThatWillNotDo() throws IOException {
+    Path run = temporary.resolve("run");
+    try (Graph graph = new Graph();
+        FineTuner tuner = start(graph, run)) {
+      tuner.run();
+    }
+    try (Graph graph = new Graph()) {
+      assertRefused(() -> start(graph, run), "holds a run already");
+      Path full = Files.createDirectories(temporary.resolve("full"));
+      Files.writeString(full.resolve("letter.txt"), "dear");
+      assertRefused(() -> start(graph, full), "holds other files");
+      assertThat(full.toFile().list()).containsExactly("letter.txt");
+      assertRefused(() -> start(graph, full.resolve("letter.txt")), "cannot write");
+      LanguageModel model = TinyModel.causal(graph);
+      assertRefused(
+          () ->
+              FineTuner.resume(
+                  model,
+                  TinyModel.data(),
+                  FineTunerTest.config(5).build(),
+                  temporary.resolve("no"),
+                  Progress.silent()),
+          "holds no run to resume");
+      assertRefused(
+          () ->
+              FineTuner.resume(
+                  model,
+                  TinyModel.data(),
+                  FineTunerTest.config(5).seed(9).build(),
+                  run,
+                  Progress.silent()),
+          "seed was 1 and is now 9");
+    }
+  }
+
+  @Test
+  void refusesDataAndVocabulariesThatWillNotDo() throws IOException {
+    Path fasta = Files.writeString(temporary.resolve("empty.fasta"), "");
+    try (Graph graph = new Graph()) {
+      LanguageModel model = TinyModel.causal(graph);
+      TrainingData empty =
+          new TrainingData(
+              TinyModel.VOCABULARY, SequenceSource.fasta(fasta), TinyModel.data().validation());
+      Path run = temporary.resolve("run");
+      assertRefused(
+          () ->
+              FineTuner.start(
+                  model, empty, FineTunerTest.config(5).build(), run, Progress.silent()),
+          "empty.fasta holds no sequence");
+      assertThat(run).doesNotExist();
+      var wide =
+          Vocabulary.of(
+              ProteinVocabulary.letters("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"),
+              null,
+              null,
+              null,
+              null,
+              null);
+      TrainingData tooWide =
+          new TrainingData(wide, TinyModel.data().train(), TinyModel.data().validation());
+      assertRefused(
+          () ->
+              FineTuner.start(
+                  model, tooWide, FineTunerTest.config(5).build(), run, Progress.silent()),
+          "36 tokens");
+      TrainingData single =
+          new TrainingData(
+              TinyModel.VOCABULARY,
+              TinyModel.data().train(),
+              SequenceSource.of(List.of(new ProteinSequence("a", "", "M"))));
+      try (FineTuner tuner =
+          FineTuner.start(model, single, FineTunerTest.config(5).build(), run, Progress.silent())) {
+        assertRefused(tuner::run, "nothing to guess");
+      }
+    }
+  }
+
+  @Test
+  void refusesModelsThatCannotBeTrainedAndLeavesTheDirectoryFree() {
+    Path run = temporary.resolve("run");
+    try (Graph graph = new Graph()) {
+      LanguageModel model = TinyModel.causal(graph);
+      LanguageModel frozen =
+          new LanguageModel(
+              graph,
+              model.tokens(),
+              model.mask(),
+              model.constantInputs(),
+              Ops.create(graph).stopGradient(model.logits()).asOutput(),
+              model.variables(),
+              model.initializer());
+      assertRefused(
+          () ->
+              FineTuner.start(
+                  frozen,
+                  TinyModel.data(),
+                  FineTunerTest.config(5).build(),
+                  run,
+                  Progress.silent()),
+          "the model cannot be trained");
+      try (FineTuner tuner =
+          FineTuner.start(
+              model, TinyModel.data(), FineTunerTest.config(5).build(), run, Progress.silent())) {
+        assertThat(tuner.run().finished()).isTrue();
+      }
+    }
+  }
+
+  private static void assertRefused(ThrowingCallable call, String message) {
+    assertThatThrownBy(call)
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining(message)
+        .hasMessageNotContaining("\n");
+  }
+
+  private static FineTuner start(Graph graph, Path run) {
+    return FineTuner.start(
+        TinyModel.causal(graph),
+        TinyModel.data(),
+        FineTunerTest.config(5).build(),
+        run,
+        Progress.silent());
+  }
+}

@@ -1,0 +1,151 @@
+package dev.performer.training;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.performer.PerformerException;
+import dev.performer.data.Batching;
+import dev.performer.data.Masking;
+import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.SequenceBatches;
+import dev.performer.data.SequenceSource;
+import dev.performer.savedmodel.ImportedModel;
+import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.ReferenceModels;
+import dev.performer.savedmodel.WeightReplacement;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** SavedModels that Python made, trained on real proteins. */
+class ImportedFineTuningTest {
+  /** Of a model that knows no more than how frequent each amino acid is. */
+  private static final double UNIGRAM_PERPLEXITY = 18.38;
+
+  @TempDir Path temporary;
+
+  @ParameterizedTest
+  @CsvSource({"protein_exp, saved_model, false", "protein_relu_causal, saved_model, true"})
+  void aPythonModelLearnsProteins(String name, String form, boolean causal) {
+    Path directory = ReferenceModels.directory("models/" + name).resolve(form);
+    TrainingData data =
+        new TrainingData(
+            ProteinVocabulary.padFirst(),
+            SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
+            SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz")));
+    TrainingConfig config =
+        TrainingConfig.builder()
+            .objective(
+                causal
+                    ? new Objective.CausalLanguageModel(false)
+                    : new Objective.MaskedLanguageModel(Masking.BERT))
+            // The models' position tables have 128 rows.
+            .batching(Batching.training(128, 2048))
+            .schedule(new LearningRateSchedule.Linear(3e-3, 5, 0))
+            .steps(50)
+            .evaluateEvery(0)
+            .checkpointEvery(0)
+            .build();
+    try (ImportedModel imported = ImportedModel.load(directory, "serving_default");
+        FineTuner tuner =
+            FineTuner.start(
+                ImportedLanguageModel.of(imported, "serving_default"),
+                data,
+                config,
+                temporary.resolve("run"),
+                Progress.silent())) {
+      TrainingResult result = tuner.run();
+      // Python trained it on nothing: before, it is no better than chance among 26 tokens.
+      assertThat(result.before().perplexity()).isGreaterThan(22);
+      assertThat(result.after().perplexity()).isLessThan(UNIGRAM_PERPLEXITY * 1.03);
+      assertThat(result.after().perplexity()).isLessThan(0.8 * result.before().perplexity());
+      assertThat(result.unusedVariables()).allMatch(v -> v.contains("class_head"));
+    }
+  }
+
+  @Test
+  void theExportedModelIsTheTrainedOne() {
+    Path original = ReferenceModels.directory("models/protein_exp").resolve("saved_model");
+    Path exported = temporary.resolve("exported");
+    Objective objective = new Objective.MaskedLanguageModel(Masking.BERT);
+    Batching batching = Batching.training(96, 2048);
+    TrainingConfig config =
+        TrainingConfig.builder().objective(objective).batching(batching).steps(8).build();
+    TrainingData data =
+        new TrainingData(
+            ProteinVocabulary.padFirst(),
+            SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
+            SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz")));
+    ModelCard.LanguageModel names =
+        new ModelCard.LanguageModel(
+            "serving_default", "tokens", null, "lm_logits", ModelCards.objective(objective));
+    TrainingResult result;
+    try (ImportedModel imported = ImportedModel.load(original, "serving_default")) {
+      LanguageModel model = ImportedLanguageModel.of(imported, names);
+      try (FineTuner tuner =
+          FineTuner.start(model, data, config, temporary.resolve("run"), Progress.silent())) {
+        result = tuner.run();
+        WeightReplacement.of(original)
+            .card(
+                ModelCard.of(
+                    null,
+                    ModelCards.vocabulary("padded", data.vocabulary()),
+                    names,
+                    ModelCards.provenance("protein_exp", data, config, result)))
+            .export(tuner.session(), model.variables(), exported);
+      }
+    }
+    ModelCard card = ModelCard.read(exported).orElseThrow();
+    assertThat(card.provenance().steps()).isEqualTo(8);
+    assertThat(card.provenance().metricsAfter().get("loss")).isEqualTo(result.after().loss());
+    assertThat(ModelCards.vocabulary(card.vocabulary())).isEqualTo(data.vocabulary());
+    try (ImportedModel imported = ImportedModel.load(exported, "serving_default")) {
+      Evaluation again =
+          Evaluator.evaluate(
+              ImportedLanguageModel.of(imported, card.languageModel()),
+              ModelCards.objective(card.languageModel(), Masking.BERT),
+              new SequenceBatches(
+                  data.validation(), data.vocabulary(), batching.forEvaluation(), 0),
+              Evaluator.DEFAULT_SEED);
+      assertThat(again.guesses()).isEqualTo(result.after().guesses());
+      assertThat(again.loss()).isCloseTo(result.after().loss(), within(1e-6));
+      assertThat(again.loss()).isLessThan(result.before().loss() - 0.1);
+    }
+  }
+
+  @Test
+  void aLengthBeyondTheModelIsOneLine() {
+    Path directory = ReferenceModels.directory("models/protein_exp").resolve("saved_model");
+    try (ImportedModel imported = ImportedModel.load(directory, "serving_default");
+        FineTuner tuner =
+            FineTuner.start(
+                ImportedLanguageModel.of(imported, "serving_default"),
+                new TrainingData(
+                    ProteinVocabulary.padFirst(),
+                    SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
+                    SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz"))),
+                TrainingConfig.builder().batching(Batching.training(512, 2048)).build(),
+                temporary.resolve("run"),
+                Progress.silent())) {
+      assertThatThrownBy(tuner::run)
+          .isInstanceOf(PerformerException.class)
+          .hasMessageContaining("a smaller length")
+          .hasMessageNotContaining("\n");
+    }
+  }
+
+  @Test
+  void aModelWithoutLogitsIsRefusedWithWhatItHas() {
+    Path directory = ReferenceModels.directory("models/gr_relu_bidir").resolve("saved_model");
+    try (ImportedModel imported = ImportedModel.load(directory)) {
+      String signature = imported.signatures().keySet().iterator().next();
+      assertThatThrownBy(() -> ImportedLanguageModel.of(imported, signature))
+          .isInstanceOf(PerformerException.class)
+          .hasMessageContaining("input for tokens")
+          .hasMessageContaining("it has");
+    }
+  }
+}
