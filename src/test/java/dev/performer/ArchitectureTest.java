@@ -18,16 +18,31 @@ class ArchitectureTest {
   // From the top: a room may know only those after it.
   private static final List<String> ROOMS =
       List.of(
-          "cli", "serving", "training", "savedmodel", "checkpoint", "model", "nn", "attention", "data", "graph");
+          "cli",
+          "serving",
+          "training",
+          "savedmodel",
+          "checkpoint",
+          "model",
+          "nn",
+          "attention",
+          "data",
+          "graph");
 
   @ArchTest static final ArchRule arrowsPointDown = rooms();
 
   @ArchTest
-  static final ArchRule noCycles = slices().matching("dev.performer.(*)..").should().beFreeOfCycles();
+  static final ArchRule noCycles =
+      slices().matching("dev.performer.(*)..").should().beFreeOfCycles();
 
   @ArchTest
   static final ArchRule dataKnowsNoTensorFlow =
-      noClasses().that().resideInAPackage("..data..").should().dependOnClassesThat().resideInAPackage("org.tensorflow..");
+      noClasses()
+          .that()
+          .resideInAPackage("..data..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAPackage("org.tensorflow..");
 
   @ArchTest
   static final ArchRule graphKnowsTensorFlowOnly =
@@ -37,11 +52,21 @@ class ArchitectureTest {
           .should()
           .onlyDependOnClassesThat()
           .resideInAnyPackage(
-              "dev.performer", "dev.performer.graph..", "org.tensorflow..", "org.bytedeco.javacpp..", "com.google.protobuf..", "java..");
+              "dev.performer",
+              "dev.performer.graph..",
+              "org.tensorflow..",
+              "org.bytedeco.javacpp..",
+              "com.google.protobuf..",
+              "java..");
 
   @ArchTest
   static final ArchRule onlyTheCommandLineKnowsPicocli =
-      noClasses().that().resideOutsideOfPackage("..cli..").should().dependOnClassesThat().resideInAPackage("picocli..");
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("..cli..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAPackage("picocli..");
 
   @ArchTest
   static final ArchRule onlyTheCommandLinePrintsAndExits =
@@ -61,7 +86,9 @@ class ArchitectureTest {
       rooms =
           above.isEmpty()
               ? rooms.whereLayer(ROOMS.get(i)).mayNotBeAccessedByAnyLayer()
-              : rooms.whereLayer(ROOMS.get(i)).mayOnlyBeAccessedByLayers(above.toArray(String[]::new));
+              : rooms
+                  .whereLayer(ROOMS.get(i))
+                  .mayOnlyBeAccessedByLayers(above.toArray(String[]::new));
     }
     return rooms;
   }

@@ -90,7 +90,8 @@ class ReadmeExamplesTest {
     var config = TrainingConfig.builder().steps(3).build();
     try (ImportedModel model = ImportedModel.load(python)) {
       LanguageModel language = ImportedLanguageModel.of(model, "serving_default");
-      try (FineTuner tuner = FineTuner.start(language, data, config, run, Progress.on(System.err))) {
+      try (FineTuner tuner =
+          FineTuner.start(language, data, config, run, Progress.on(System.err))) {
         TrainingResult result = tuner.run();
         tuner.restoreBest();
         WeightReplacement.of(python).export(tuner.session(), model.variables(), tuned);
@@ -105,13 +106,16 @@ class ReadmeExamplesTest {
   @Test
   void theReadmeShowsThisCode() throws IOException {
     List<String> shown = new ArrayList<>();
-    Matcher blocks = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL).matcher(Files.readString(Path.of("README.md")));
+    Matcher blocks =
+        Pattern.compile("```java\n(.*?)```", Pattern.DOTALL)
+            .matcher(Files.readString(Path.of("README.md")));
     while (blocks.find()) {
       shown.add(normalised(blocks.group(1)));
     }
     Path self = Path.of("src/test/java/dev/performer/ReadmeExamplesTest.java");
     Matcher marked =
-        Pattern.compile("// README: (?!end)[a-z-]+\n(.*?)// README: end", Pattern.DOTALL).matcher(Files.readString(self));
+        Pattern.compile("// README: (?!end)[a-z-]+\n(.*?)// README: end", Pattern.DOTALL)
+            .matcher(Files.readString(self));
     List<String> run = new ArrayList<>();
     while (marked.find()) {
       run.add(normalised(marked.group(1)));

@@ -7,7 +7,6 @@ import dev.performer.attention.ExactAttention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
-import dev.performer.attention.Projection;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.data.Npz;
@@ -52,14 +51,25 @@ final class AttendCommand implements Callable<Integer> {
   @Parameters(index = "0", paramLabel = "X.npz", description = "The arrays.")
   private Path inputs;
 
-  @Option(names = "--output", required = true, paramLabel = "Y.npz", description = "Where the results go.")
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "Y.npz",
+      description = "Where the results go.")
   private Path target;
 
-  @Option(names = "--kernel", defaultValue = "softmax", description = "softmax, hyperbolic, trigonometric, favor++, expmod, relu, elu, square, exp, identity, gelu, tanh, sigmoid, cos, sin, abs, requ, shifted-elu (default: ${DEFAULT-VALUE}).")
-  private String kernel;
+  @Option(
+      names = "--kernel",
+      defaultValue = "softmax",
+      description =
+          "softmax, hyperbolic, trigonometric, favor++, expmod, relu, elu, square, exp, identity, gelu, tanh, sigmoid, cos, sin, abs, requ, shifted-elu (default: ${DEFAULT-VALUE}).")
+  private Kernel kernel;
 
-  @Option(names = "--convention", defaultValue = "performer", description = "performer, google-tf, google-jax or model-garden (default: ${DEFAULT-VALUE}).")
-  private String convention;
+  @Option(
+      names = "--convention",
+      defaultValue = "performer",
+      description = "performer, google-tf, google-jax or model-garden (default: ${DEFAULT-VALUE}).")
+  private Convention convention;
 
   @Option(names = "--causal", description = "Position l attends to positions 0 ... l.")
   private boolean causal;
@@ -67,7 +77,10 @@ final class AttendCommand implements Callable<Integer> {
   @Option(names = "--exact", description = "Exact softmax attention instead of FAVOR+.")
   private boolean exact;
 
-  @Option(names = "--chunk", defaultValue = "0", description = "Chunk length of causal attention (default: chosen by M and V).")
+  @Option(
+      names = "--chunk",
+      defaultValue = "0",
+      description = "Chunk length of causal attention (default: chosen by M and V).")
   private int chunk;
 
   @Override
@@ -99,7 +112,8 @@ final class AttendCommand implements Callable<Integer> {
   private void check(Map<String, NpyArray> arrays) {
     for (String name : arrays.keySet()) {
       if (!KNOWN.contains(name)) {
-        throw new PerformerException(inputs + ": unknown array '" + name + "'; known are q, k, v, P, mask, g");
+        throw new PerformerException(
+            inputs + ": unknown array '" + name + "'; known are q, k, v, P, mask, g");
       }
     }
     long[] q = shape(arrays, "q", 4, null);
@@ -115,10 +129,17 @@ final class AttendCommand implements Callable<Integer> {
       shape(arrays, "g", 4, new long[] {q[0], q[1], q[2], v[3]});
     }
     if (Arrays.stream(q).anyMatch(d -> d == 0) || Arrays.stream(v).anyMatch(d -> d == 0)) {
-      throw new PerformerException(inputs + ": q " + Arrays.toString(q) + " and v " + Arrays.toString(v) + " must not be empty");
+      throw new PerformerException(
+          inputs
+              + ": q "
+              + Arrays.toString(q)
+              + " and v "
+              + Arrays.toString(v)
+              + " must not be empty");
     }
     if (exact && arrays.containsKey("P")) {
-      throw new PerformerException(inputs + ": --exact takes no projection P; remove it or leave out --exact");
+      throw new PerformerException(
+          inputs + ": --exact takes no projection P; remove it or leave out --exact");
     }
   }
 
@@ -126,11 +147,13 @@ final class AttendCommand implements Callable<Integer> {
   private long[] shape(Map<String, NpyArray> arrays, String name, int rank, long[] expected) {
     NpyArray array = arrays.get(name);
     if (array == null) {
-      throw new PerformerException(inputs + ": no array '" + name + "'; q, k and v are needed, found " + arrays.keySet());
+      throw new PerformerException(
+          inputs + ": no array '" + name + "'; q, k and v are needed, found " + arrays.keySet());
     }
     boolean mask = name.equals("mask");
     if (!mask && array.type() != NpyType.FLOAT32 && array.type() != NpyType.FLOAT64) {
-      throw new PerformerException(inputs + ": array '" + name + "' is " + array.type().label() + "; expected float32");
+      throw new PerformerException(
+          inputs + ": array '" + name + "' is " + array.type().label() + "; expected float32");
     }
     long[] shape = array.shape();
     boolean fits = shape.length == rank;
@@ -138,8 +161,16 @@ final class AttendCommand implements Callable<Integer> {
       fits = expected[i] < 0 || expected[i] == shape[i];
     }
     if (!fits) {
-      String want = expected == null ? "[B, L, H, D]" : Arrays.toString(expected).replace("-1", "any");
-      throw new PerformerException(inputs + ": array '" + name + "' has shape " + Arrays.toString(shape) + "; expected " + want);
+      String want =
+          expected == null ? "[B, L, H, D]" : Arrays.toString(expected).replace("-1", "any");
+      throw new PerformerException(
+          inputs
+              + ": array '"
+              + name
+              + "' has shape "
+              + Arrays.toString(shape)
+              + "; expected "
+              + want);
     }
     return shape;
   }
@@ -150,10 +181,11 @@ final class AttendCommand implements Callable<Integer> {
       return NpyArray.of(given.floats(), given.shape());
     }
     int headSize = Math.toIntExact(arrays.get("q").shape()[3]);
-    return projectionOptions.draw(Kernel.of(kernel), Convention.of(convention), headSize);
+    return projectionOptions.draw(kernel, convention, headSize);
   }
 
-  private void attend(Map<String, NpyArray> arrays, NpyArray projection, Map<String, NpyArray> results) {
+  private void attend(
+      Map<String, NpyArray> arrays, NpyArray projection, Map<String, NpyArray> results) {
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);
@@ -162,15 +194,26 @@ final class AttendCommand implements Callable<Integer> {
       if (projection != null) {
         feeds.put("P", projection);
       }
-      feeds.forEach((name, array) -> in.put(name, tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(array.shape())))));
+      feeds.forEach(
+          (name, array) ->
+              in.put(
+                  name,
+                  tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(array.shape())))));
       Operand<TFloat32> out =
-          attention(in.get("P")).attendPositionsFirst(tf, in.get("q"), in.get("k"), in.get("v"), in.get("mask"));
+          attention(in.get("P"))
+              .attendPositionsFirst(tf, in.get("q"), in.get("k"), in.get("v"), in.get("mask"));
       Map<String, Output<?>> fetches = new LinkedHashMap<>();
       fetches.put("out", out.asOutput());
       if (in.containsKey("g")) {
-        List<String> names = arrays.containsKey("P") ? List.of("q", "k", "v", "P") : List.of("q", "k", "v");
+        List<String> names =
+            arrays.containsKey("P") ? List.of("q", "k", "v", "P") : List.of("q", "k", "v");
         Output<?>[] x = names.stream().map(n -> in.get(n).asOutput()).toArray(Output<?>[]::new);
-        Output<?>[] dx = graph.addGradients("gradients", new Output<?>[] {out.asOutput()}, x, new Output<?>[] {in.get("g").asOutput()});
+        Output<?>[] dx =
+            graph.addGradients(
+                "gradients",
+                new Output<?>[] {out.asOutput()},
+                x,
+                new Output<?>[] {in.get("g").asOutput()});
         for (int i = 0; i < dx.length; i++) {
           fetches.put("d" + names.get(i), dx[i]);
         }
@@ -184,8 +227,10 @@ final class AttendCommand implements Callable<Integer> {
       return new ExactAttention(causal);
     }
     FavorConfig config =
-        FavorConfig.of(Kernel.of(kernel)).withConvention(Convention.of(convention)).withCausal(causal).withChunk(chunk);
-    return projection == null ? FavorAttention.of(config.withFeatures(0)) : FavorAttention.of(config, projection);
+        FavorConfig.of(kernel).withConvention(convention).withCausal(causal).withChunk(chunk);
+    return projection == null
+        ? FavorAttention.of(config.withFeatures(0))
+        : FavorAttention.of(config, projection);
   }
 
   private static void run(

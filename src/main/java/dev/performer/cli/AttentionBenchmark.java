@@ -12,8 +12,8 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Time and peak memory of attention, each measured in a process of its own so that one measurement's memory is not another's.
- * Compare figures of one run only.
+ * Time and peak memory of attention, each measured in a process of its own so that one
+ * measurement's memory is not another's. Compare figures of one run only.
  */
 final class AttentionBenchmark {
   private static final ObjectMapper JSON = new ObjectMapper();
@@ -25,7 +25,14 @@ final class AttentionBenchmark {
    * @param attention a name of {@link BenchmarkedAttention}
    * @param causal whether the future is hidden
    */
-  record Case(BenchmarkedAttention attention, boolean causal, int batch, int length, int heads, int headSize, int features) {
+  record Case(
+      BenchmarkedAttention attention,
+      boolean causal,
+      int batch,
+      int length,
+      int heads,
+      int headSize,
+      int features) {
     String label() {
       return attention.label() + (causal ? ", causal" : "");
     }
@@ -54,7 +61,8 @@ final class AttentionBenchmark {
   static Measurement fork(Case c) {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    command.addAll(List.of("-Xmx1g", "-XX:+UseSerialGC", "-cp", System.getProperty("java.class.path")));
+    command.addAll(
+        List.of("-Xmx1g", "-XX:+UseSerialGC", "-cp", System.getProperty("java.class.path")));
     command.add(BenchmarkFork.class.getName());
     command.addAll(
         List.of(
@@ -66,31 +74,43 @@ final class AttentionBenchmark {
             "" + c.headSize,
             "" + c.features));
     try {
-      Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+      Process process =
+          new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
       String last = null;
-      try (BufferedReader out = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
+      try (BufferedReader out =
+          new BufferedReader(
+              new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
         for (String line = out.readLine(); line != null; line = out.readLine()) {
           last = line;
         }
       }
       if (!process.waitFor(TIMEOUT_MINUTES, TimeUnit.MINUTES)) {
         process.destroyForcibly();
-        throw new PerformerException(c.label() + " at L=" + c.length + ": no result after " + TIMEOUT_MINUTES + " minutes");
+        throw new PerformerException(
+            c.label() + " at L=" + c.length + ": no result after " + TIMEOUT_MINUTES + " minutes");
       }
       if (process.exitValue() != 0 || last == null) {
         throw new PerformerException(
-            c.label() + " at L=" + c.length + ": the measuring process ended with exit code " + process.exitValue());
+            c.label()
+                + " at L="
+                + c.length
+                + ": the measuring process ended with exit code "
+                + process.exitValue());
       }
       return JSON.readValue(last, Measurement.class);
     } catch (IOException e) {
-      throw new PerformerException(c.label() + " at L=" + c.length + ": cannot be measured: " + e.getMessage(), e);
+      throw new PerformerException(
+          c.label() + " at L=" + c.length + ": cannot be measured: " + e.getMessage(), e);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new PerformerException("interrupted", e);
     }
   }
 
-  /** Bytes that exact attention needs at the least for its {@code [B, H, L, L]} matrices: the logits and their softmax, twice with gradients. */
+  /**
+   * Bytes that exact attention needs at the least for its {@code [B, H, L, L]} matrices: the logits
+   * and their softmax, twice with gradients.
+   */
   static long exactBytes(Case c) {
     return 4L * 4 * c.batch * c.heads * c.length * c.length;
   }

@@ -1,7 +1,6 @@
 package dev.performer.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.performer.PerformerException;
 import dev.performer.cli.AttentionBenchmark.Case;
 import dev.performer.cli.AttentionBenchmark.Measurement;
 import dev.performer.cli.AttentionBenchmark.Row;
@@ -19,32 +18,56 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** {@code bench}: time and memory of FAVOR+ against exact softmax attention (the paper's figure 3). */
+/**
+ * {@code bench}: time and memory of FAVOR+ against exact softmax attention (the paper's figure 3).
+ */
 @Command(
     name = "bench",
     description = "Measure time and peak memory of attention against exact softmax attention.")
 final class BenchCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
 
-  @Option(names = "--lengths", split = ",", defaultValue = "512,1024,2048,4096,8192,16384", description = "Sequence lengths (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--lengths",
+      split = ",",
+      defaultValue = "512,1024,2048,4096,8192,16384",
+      description = "Sequence lengths (default: ${DEFAULT-VALUE}).")
   private List<Integer> lengths;
 
-  @Option(names = "--batch", defaultValue = "1", description = "Batch size B (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--batch",
+      defaultValue = "1",
+      description = "Batch size B (default: ${DEFAULT-VALUE}).")
   private int batch;
 
-  @Option(names = "--heads", defaultValue = "8", description = "Heads H (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--heads",
+      defaultValue = "8",
+      description = "Heads H (default: ${DEFAULT-VALUE}).")
   private int heads;
 
-  @Option(names = "--head-size", defaultValue = "64", description = "Head size D (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--head-size",
+      defaultValue = "64",
+      description = "Head size D (default: ${DEFAULT-VALUE}).")
   private int headSize;
 
-  @Option(names = "--features", defaultValue = "256", description = "Random features M of the softmax kernel (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--features",
+      defaultValue = "256",
+      description = "Random features M of the softmax kernel (default: ${DEFAULT-VALUE}).")
   private int features;
 
-  @Option(names = "--attention", split = ",", description = "Only these: ${COMPLETION-CANDIDATES} (default: all).")
+  @Option(
+      names = "--attention",
+      split = ",",
+      description = "Only these: ${COMPLETION-CANDIDATES} (default: all).")
   private List<BenchmarkedAttention> attentions = List.of(BenchmarkedAttention.values());
 
-  @Option(names = "--output", defaultValue = "build/bench", description = "Folder for bench.json, bench.md and bench.png (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--output",
+      defaultValue = "build/bench",
+      description = "Folder for bench.json, bench.md and bench.png (default: ${DEFAULT-VALUE}).")
   private Path folder;
 
   @Override
@@ -56,7 +79,9 @@ final class BenchCommand implements Callable<Integer> {
     Map<String, Object> json = json(rows);
     Files.createDirectories(folder);
     Files.writeString(folder.resolve("bench.md"), table);
-    Files.writeString(folder.resolve("bench.json"), new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n");
+    Files.writeString(
+        folder.resolve("bench.json"),
+        new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n");
     BenchmarkReport.plot(rows, folder.resolve("bench.png"));
     output.text().println("Written: " + folder.resolve("bench.json") + ", bench.md, bench.png");
     output.printJson(json);
@@ -66,11 +91,12 @@ final class BenchCommand implements Callable<Integer> {
   private void check() {
     for (int value : List.of(batch, heads, headSize, features)) {
       if (value < 1) {
-        throw new PerformerException("--batch, --heads, --head-size and --features must be at least 1, not " + value);
+        throw new UsageException(
+            "--batch, --heads, --head-size and --features must be at least 1, not " + value);
       }
     }
     if (lengths.isEmpty() || lengths.stream().anyMatch(l -> l < 1)) {
-      throw new PerformerException("--lengths must be a list of positive numbers, not " + lengths);
+      throw new UsageException("--lengths must be a list of positive numbers, not " + lengths);
     }
   }
 
@@ -81,12 +107,15 @@ final class BenchCommand implements Callable<Integer> {
         for (BenchmarkedAttention attention : attentions) {
           Case c = new Case(attention, causal, batch, length, heads, headSize, features);
           Measurement m = null;
-          if (attention == BenchmarkedAttention.EXACT && AttentionBenchmark.exactBytes(c) > availableBytes()) {
-            System.err.printf("%-28s L=%-6d skipped: needs more memory than there is%n", c.label(), length);
+          if (attention == BenchmarkedAttention.EXACT
+              && AttentionBenchmark.exactBytes(c) > availableBytes()) {
+            System.err.printf(
+                "%-28s L=%-6d skipped: needs more memory than there is%n", c.label(), length);
           } else {
             m = AttentionBenchmark.fork(c);
             System.err.printf(
-                "%-28s L=%-6d forward %8.1f ms, forward+backward %8.1f ms, peak %6.0f MB%n", c.label(), length, m.forwardMs(), m.trainMs(), m.trainMb());
+                "%-28s L=%-6d forward %8.1f ms, forward+backward %8.1f ms, peak %6.0f MB%n",
+                c.label(), length, m.forwardMs(), m.trainMs(), m.trainMb());
           }
           rows.add(new Row(c, m));
         }
@@ -96,7 +125,8 @@ final class BenchCommand implements Callable<Integer> {
   }
 
   private static long availableBytes() {
-    var os = (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    var os =
+        (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     return os.getTotalMemorySize() * 3 / 4;
   }
 

@@ -31,9 +31,15 @@ final class BenchmarkFork {
   public static void main(String[] args) throws IOException {
     BenchmarkedAttention attention = BenchmarkedAttention.valueOf(args[0]);
     boolean causal = Boolean.parseBoolean(args[1]);
-    Shape shape = Shape.of(Long.parseLong(args[2]), Long.parseLong(args[4]), Long.parseLong(args[3]), Long.parseLong(args[5]));
+    Shape shape =
+        Shape.of(
+            Long.parseLong(args[2]),
+            Long.parseLong(args[4]),
+            Long.parseLong(args[3]),
+            Long.parseLong(args[5]));
     int headSize = Integer.parseInt(args[5]);
-    try (Graph graph = new Graph(); Session session = new Session(graph)) {
+    try (Graph graph = new Graph();
+        Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);
       Variables variables = new Variables(tf);
       Operand<TFloat32> q = normal(tf, variables, "q", shape, 1);
@@ -44,29 +50,39 @@ final class BenchmarkFork {
       Operand<TFloat32> out = built.attend(tf, q, k, v, null); // [B, H, L, D]
       Output<?>[] gradients =
           graph.addGradients(
-              "gradients", new Output<?>[] {out.asOutput()}, new Output<?>[] {q.asOutput(), k.asOutput(), v.asOutput()}, new Output<?>[] {upstream.asOutput()});
+              "gradients",
+              new Output<?>[] {out.asOutput()},
+              new Output<?>[] {q.asOutput(), k.asOutput(), v.asOutput()},
+              new Output<?>[] {upstream.asOutput()});
       // Sums keep results in TensorFlow: what is measured is not a copy to Java.
       List<Op> forward = List.of(sum(tf, out));
-      List<Op> train = List.of(sum(tf, out), sum(tf, gradients[0]), sum(tf, gradients[1]), sum(tf, gradients[2]));
+      List<Op> train =
+          List.of(
+              sum(tf, out), sum(tf, gradients[0]), sum(tf, gradients[1]), sum(tf, gradients[2]));
       variables.initialize(session);
       double idle = residentMb("VmRSS");
       double forwardMs = fastest(session, forward);
       double forwardMb = residentMb("VmHWM") - idle;
       double trainMs = fastest(session, train);
       double trainMb = residentMb("VmHWM") - idle;
-      System.out.println(new ObjectMapper().writeValueAsString(new Measurement(forwardMs, trainMs, forwardMb, trainMb)));
+      System.out.println(
+          new ObjectMapper()
+              .writeValueAsString(new Measurement(forwardMs, trainMs, forwardMb, trainMb)));
     }
   }
 
-  private static Operand<TFloat32> normal(Ops tf, Variables variables, String name, Shape shape, int seed) {
-    var value = tf.random.statelessRandomNormal(tf.constant(shape), tf.constant(new int[] {seed, 0}));
+  private static Operand<TFloat32> normal(
+      Ops tf, Variables variables, String name, Shape shape, int seed) {
+    var value =
+        tf.random.statelessRandomNormal(tf.constant(shape), tf.constant(new int[] {seed, 0}));
     Variable variable = variables.create(name, shape, true, value);
     return variable.read(tf);
   }
 
   @SuppressWarnings("unchecked")
   private static Op sum(Ops tf, Operand<?> x) {
-    return tf.reduceSum((Operand<TFloat32>) x, tf.constant(new int[] {0, 1, 2, 3}), ReduceSum.keepDims(false));
+    return tf.reduceSum(
+        (Operand<TFloat32>) x, tf.constant(new int[] {0, 1, 2, 3}), ReduceSum.keepDims(false));
   }
 
   private static double fastest(Session session, List<Op> targets) {

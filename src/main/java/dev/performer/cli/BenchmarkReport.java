@@ -35,11 +35,17 @@ final class BenchmarkReport {
         text.append(
             m == null
                 ? " – |"
-                : String.format(Locale.ROOT, " %.1f / %.1f ms, %.0f MB |", m.forwardMs(), m.trainMs(), m.trainMb()));
+                : String.format(
+                    Locale.ROOT,
+                    " %.1f / %.1f ms, %.0f MB |",
+                    m.forwardMs(),
+                    m.trainMs(),
+                    m.trainMb()));
       }
       text.append('\n');
     }
-    text.append("\nForward / forward+backward in milliseconds (fastest of several runs), peak memory of forward+backward.\n");
+    text.append(
+        "\nForward / forward+backward in milliseconds (fastest of several runs), peak memory of forward+backward.\n");
     Map<String, Map<String, Double>> ratios = ratios(rows);
     if (!ratios.isEmpty()) {
       text.append("\n| forward+backward, times faster than exact softmax |");
@@ -58,7 +64,10 @@ final class BenchmarkReport {
     return text.toString();
   }
 
-  /** How many times faster than exact attention of the same kind forward+backward is: label, then length. */
+  /**
+   * How many times faster than exact attention of the same kind forward+backward is: label, then
+   * length.
+   */
   static Map<String, Map<String, Double>> ratios(List<Row> rows) {
     Map<String, Map<String, Double>> result = new LinkedHashMap<>();
     for (Row row : rows) {
@@ -73,7 +82,9 @@ final class BenchmarkReport {
             && exact.measurement() != null) {
           result
               .computeIfAbsent(row.measured().label(), k -> new LinkedHashMap<>())
-              .put("" + row.measured().length(), exact.measurement().trainMs() / row.measurement().trainMs());
+              .put(
+                  "" + row.measured().length(),
+                  exact.measurement().trainMs() / row.measurement().trainMs());
         }
       }
     }
@@ -92,8 +103,16 @@ final class BenchmarkReport {
     }
   }
 
-  private static XYChart chart(List<Row> rows, String title, String unit, ToDoubleFunction<Measurement> value) {
-    XYChart chart = new XYChartBuilder().width(760).height(520).title(title).xAxisTitle("sequence length L").yAxisTitle(unit).build();
+  private static XYChart chart(
+      List<Row> rows, String title, String unit, ToDoubleFunction<Measurement> value) {
+    XYChart chart =
+        new XYChartBuilder()
+            .width(760)
+            .height(520)
+            .title(title)
+            .xAxisTitle("sequence length L")
+            .yAxisTitle(unit)
+            .build();
     chart.getStyler().setXAxisLogarithmic(true).setYAxisLogarithmic(true);
     chart.getStyler().setLegendPosition(LegendPosition.InsideNW);
     chart.getStyler().setYAxisGroupPosition(0, YAxisPosition.Left);
@@ -101,7 +120,9 @@ final class BenchmarkReport {
       List<Integer> x = new ArrayList<>();
       List<Double> y = new ArrayList<>();
       for (Row row : rows) {
-        if (row.measured().label().equals(label) && row.measurement() != null && value.applyAsDouble(row.measurement()) > 0) {
+        if (row.measured().label().equals(label)
+            && row.measurement() != null
+            && value.applyAsDouble(row.measurement()) > 0) {
           x.add(row.measured().length());
           y.add(value.applyAsDouble(row.measurement()));
         }

@@ -46,11 +46,14 @@ enum BenchmarkedAttention {
 
   abstract Attention build(Ops tf, boolean causal, int headSize, int features);
 
-  private static Attention favor(Ops tf, Kernel kernel, boolean causal, int headSize, int features) {
+  private static Attention favor(
+      Ops tf, Kernel kernel, boolean causal, int headSize, int features) {
     FavorConfig config = FavorConfig.of(kernel).withCausal(causal).withFeatures(features);
     var projection = config.projection(headSize);
     var matrix =
-        tf.reshape(tf.constant(projection.draw(1)), tf.constant(new int[] {projection.rows(), projection.columns()}));
+        tf.reshape(
+            tf.constant(projection.draw(1)),
+            tf.constant(new int[] {projection.rows(), projection.columns()}));
     return FavorAttention.of(config, matrix);
   }
 }

@@ -19,7 +19,9 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** {@code evaluate}: loss, accuracy and perplexity of a language model. */
-@Command(name = "evaluate", description = "Loss, accuracy and perplexity of a model over FASTA sequences.")
+@Command(
+    name = "evaluate",
+    description = "Loss, accuracy and perplexity of a model over FASTA sequences.")
 final class EvaluateCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
   @Mixin private LanguageModelOptions options;
@@ -28,10 +30,18 @@ final class EvaluateCommand implements Callable<Integer> {
   @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel directory.")
   private Path model;
 
-  @Option(names = "--data", required = true, paramLabel = "FILE", description = "FASTA, may be gzipped.")
+  @Option(
+      names = "--data",
+      required = true,
+      paramLabel = "FILE",
+      description = "FASTA, may be gzipped.")
   private Path data;
 
-  @Option(names = "--seed", defaultValue = "" + Evaluator.DEFAULT_SEED, description = "Of the masks; the same seed makes evaluations comparable (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--seed",
+      defaultValue = "" + Evaluator.DEFAULT_SEED,
+      description =
+          "Of the masks; the same seed makes evaluations comparable (default: ${DEFAULT-VALUE}).")
   private long seed;
 
   @Override
@@ -42,7 +52,8 @@ final class EvaluateCommand implements Callable<Integer> {
     try (ImportedModel imported = resolved.load()) {
       LanguageModel languageModel = ImportedLanguageModel.of(imported, resolved.tensors());
       Batching how = languageModel.fit(batching.batching(resolved.vocabulary())).forEvaluation();
-      SequenceBatches batches = new SequenceBatches(SequenceSource.fasta(data), resolved.vocabulary(), how, seed);
+      SequenceBatches batches =
+          new SequenceBatches(SequenceSource.fasta(data), resolved.vocabulary(), how, seed);
       evaluation = Evaluator.evaluate(languageModel, objective, batches, seed);
       batches.reportOnce().ifPresent(System.err::println);
     }

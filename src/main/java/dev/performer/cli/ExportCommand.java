@@ -33,13 +33,24 @@ import picocli.CommandLine.Parameters;
 final class ExportCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
 
-  @Parameters(index = "0", paramLabel = "MODEL|RUN", description = "A SavedModel or a run directory.")
+  @Parameters(
+      index = "0",
+      paramLabel = "MODEL|RUN",
+      description = "A SavedModel or a run directory.")
   private Path source;
 
-  @Option(names = "--output", required = true, paramLabel = "DIR", description = "Where the SavedModel goes.")
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "DIR",
+      description = "Where the SavedModel goes.")
   private Path target;
 
-  @Option(names = "--checkpoint", defaultValue = "best", paramLabel = "C", description = "Of a run: best, last or step-N (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--checkpoint",
+      defaultValue = "best",
+      paramLabel = "C",
+      description = "Of a run: best, last or step-N (default: ${DEFAULT-VALUE}).")
   private String checkpoint;
 
   @Option(names = "--replace", description = "Replace a SavedModel that is at DIR.")
@@ -62,7 +73,9 @@ final class ExportCommand implements Callable<Integer> {
     // Any signature will do: what it does not use is kept bit for bit.
     List<String> names = List.copyOf(directory.signatures().keySet());
     String signature =
-        names.contains(ImportedModel.DEFAULT_SIGNATURE) || names.isEmpty() ? ImportedModel.DEFAULT_SIGNATURE : names.get(0);
+        names.contains(ImportedModel.DEFAULT_SIGNATURE) || names.isEmpty()
+            ? ImportedModel.DEFAULT_SIGNATURE
+            : names.get(0);
     try (ImportedModel model = ImportedModel.load(directory, List.of(signature));
         Session session = new Session(model.graph(), false)) {
       model.restore(session);
@@ -77,7 +90,8 @@ final class ExportCommand implements Callable<Integer> {
     try (ImportedModel model = ImportedModel.load(from.model(), from.signature());
         Session session = new Session(model.graph(), false)) {
       model.restore(session);
-      SaveRestore.of(Ops.create(model.graph()), model.variables()).restore(session, Path.of(weights));
+      SaveRestore.of(Ops.create(model.graph()), model.variables())
+          .restore(session, Path.of(weights));
       replacement(from.model(), card(from.model())).export(session, model.variables(), target);
     }
     return weights;
@@ -102,12 +116,14 @@ final class ExportCommand implements Callable<Integer> {
       try {
         name = Files.readString(pointer).strip();
       } catch (IOException e) {
-        throw new PerformerException(pointer + ": cannot be read; the run has no checkpoint yet", e);
+        throw new PerformerException(
+            pointer + ": cannot be read; the run has no checkpoint yet", e);
       }
     }
     Path folder = source.resolve("checkpoints").resolve(name);
     if (!Files.isDirectory(folder)) {
-      throw new PerformerException(folder + ": no such checkpoint; give --checkpoint best, last or step-N");
+      throw new PerformerException(
+          folder + ": no such checkpoint; give --checkpoint best, last or step-N");
     }
     return folder.resolve("variables").toString();
   }

@@ -17,11 +17,20 @@ final class Failures {
   static int wrongUsage(ParameterException e, String[] args) {
     CommandLine command = e.getCommandLine();
     PrintWriter err = command.getErr();
-    err.println("performer: " + oneLine(e.getMessage()) + hint(e) + "; see ./" + command.getCommandSpec().qualifiedName() + " --help");
+    err.println(
+        "performer: "
+            + oneLine(e.getMessage())
+            + hint(e)
+            + "; see ./"
+            + command.getCommandSpec().qualifiedName()
+            + " --help");
     return WRONG_USAGE;
   }
 
-  /** What went wrong while a command ran: exit code 1, or 2 where the command found its arguments to contradict each other. */
+  /**
+   * What went wrong while a command ran: exit code 1, or 2 where the command found its arguments to
+   * contradict each other.
+   */
   static int report(Throwable failure, CommandLine command, boolean verbose) {
     if (failure instanceof ParameterException usage) {
       return wrongUsage(usage, new String[0]);
@@ -32,7 +41,7 @@ final class Failures {
       failure.printStackTrace(err);
     }
     err.flush();
-    return FAILED;
+    return failure instanceof UsageException ? WRONG_USAGE : FAILED;
   }
 
   private static String describe(Throwable failure) {
@@ -44,13 +53,16 @@ final class Failures {
     }
     String name = failure.getClass().getSimpleName();
     if (name.equals("TFResourceExhaustedException")) {
-      return "TensorFlow ran out of memory or disk: " + oneLine(failure.getMessage()) + "; use a smaller batch or length";
+      return "TensorFlow ran out of memory or disk: "
+          + oneLine(failure.getMessage())
+          + "; use a smaller batch or length";
     }
     return "unexpected " + name + ": " + oneLine(failure.getMessage()) + " (--verbose shows where)";
   }
 
   private static String hint(ParameterException e) {
-    if (e instanceof UnmatchedArgumentException unmatched && !unmatched.getSuggestions().isEmpty()) {
+    if (e instanceof UnmatchedArgumentException unmatched
+        && !unmatched.getSuggestions().isEmpty()) {
       return "; did you mean " + String.join(" or ", unmatched.getSuggestions()) + "?";
     }
     return "";

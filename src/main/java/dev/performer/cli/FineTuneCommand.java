@@ -34,59 +34,108 @@ final class FineTuneCommand implements Callable<Integer> {
   @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel directory.")
   private Path model;
 
-  @Option(names = "--data", required = true, paramLabel = "FILE", description = "Training sequences: FASTA, may be gzipped.")
+  @Option(
+      names = "--data",
+      required = true,
+      paramLabel = "FILE",
+      description = "Training sequences: FASTA, may be gzipped.")
   private Path data;
 
-  @Option(names = "--validation", paramLabel = "FILE", description = "Validation sequences (default: every 20th of --data is held out).")
+  @Option(
+      names = "--validation",
+      paramLabel = "FILE",
+      description = "Validation sequences (default: every 20th of --data is held out).")
   private Path validation;
 
-  @Option(names = "--output", required = true, paramLabel = "RUN", description = "The run directory.")
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "RUN",
+      description = "The run directory.")
   private Path run;
 
-  @Option(names = "--resume", description = "Go on from the newest checkpoint of the run directory.")
+  @Option(
+      names = "--resume",
+      description = "Go on from the newest checkpoint of the run directory.")
   private boolean resume;
 
-  @Option(names = "--steps", defaultValue = "" + TrainingConfig.DEFAULT_STEPS, description = "Optimizer steps of the whole run (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--steps",
+      defaultValue = "" + TrainingConfig.DEFAULT_STEPS,
+      description = "Optimizer steps of the whole run (default: ${DEFAULT-VALUE}).")
   private long steps;
 
-  @Option(names = "--learning-rate", defaultValue = "" + LearningRateSchedule.DEFAULT_PEAK, description = "Peak learning rate (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--learning-rate",
+      defaultValue = "" + LearningRateSchedule.DEFAULT_PEAK,
+      description = "Peak learning rate (default: ${DEFAULT-VALUE}).")
   private double learningRate;
 
-  @Option(names = "--warmup", defaultValue = "" + TrainingConfig.DEFAULT_WARMUP, description = "Steps until the peak (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--warmup",
+      defaultValue = "" + TrainingConfig.DEFAULT_WARMUP,
+      description = "Steps until the peak (default: ${DEFAULT-VALUE}).")
   private long warmup;
 
-  @Option(names = "--schedule", defaultValue = "linear", description = "After the peak: linear, cosine, constant or inverse-sqrt (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--schedule",
+      defaultValue = "linear",
+      description =
+          "After the peak: linear, cosine, constant or inverse-sqrt (default: ${DEFAULT-VALUE}).")
   private String schedule;
 
-  @Option(names = "--weight-decay", description = "Decoupled weight decay of matrices (default: 0.01).")
+  @Option(
+      names = "--weight-decay",
+      description = "Decoupled weight decay of matrices (default: 0.01).")
   private Double weightDecay;
 
   @Option(names = "--clip", description = "Largest global norm of the gradient (default: 1).")
   private Double clip;
 
-  @Option(names = "--evaluate-every", defaultValue = "" + TrainingConfig.DEFAULT_EVALUATE_EVERY, description = "Steps between evaluations; 0 = before and after only (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--evaluate-every",
+      defaultValue = "" + TrainingConfig.DEFAULT_EVALUATE_EVERY,
+      description =
+          "Steps between evaluations; 0 = before and after only (default: ${DEFAULT-VALUE}).")
   private long evaluateEvery;
 
-  @Option(names = "--evaluation-batches", defaultValue = "0", description = "Validation batches at most; 0 = all (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--evaluation-batches",
+      defaultValue = "0",
+      description = "Validation batches at most; 0 = all (default: ${DEFAULT-VALUE}).")
   private int evaluationBatches;
 
-  @Option(names = "--checkpoint-every", defaultValue = "" + TrainingConfig.DEFAULT_CHECKPOINT_EVERY, description = "Steps between checkpoints; 0 = at the end only (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--checkpoint-every",
+      defaultValue = "" + TrainingConfig.DEFAULT_CHECKPOINT_EVERY,
+      description = "Steps between checkpoints; 0 = at the end only (default: ${DEFAULT-VALUE}).")
   private long checkpointEvery;
 
-  @Option(names = "--keep", defaultValue = "" + TrainingConfig.DEFAULT_KEEP, description = "Newest checkpoints that stay, besides the best (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--keep",
+      defaultValue = "" + TrainingConfig.DEFAULT_KEEP,
+      description = "Newest checkpoints that stay, besides the best (default: ${DEFAULT-VALUE}).")
   private int keep;
 
-  @Option(names = "--log-every", defaultValue = "" + TrainingConfig.DEFAULT_LOG_EVERY, description = "Steps between lines of metrics (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--log-every",
+      defaultValue = "" + TrainingConfig.DEFAULT_LOG_EVERY,
+      description = "Steps between lines of metrics (default: ${DEFAULT-VALUE}).")
   private long logEvery;
 
-  @Option(names = "--seed", defaultValue = "1", description = "Of order, crops and masks (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--seed",
+      defaultValue = "1",
+      description = "Of order, crops and masks (default: ${DEFAULT-VALUE}).")
   private long seed;
 
   @Override
   public Integer call() {
     LanguageModelOptions.Resolved resolved = options.resolve(model);
     if (Files.exists(run.resolve(FineTuning.MODEL)) && !resume) {
-      throw new PerformerException(run + ": holds a finished run; choose another --output, or --resume it with more --steps");
+      throw new PerformerException(
+          run
+              + ": holds a finished run; choose another --output, or --resume it with more --steps");
     }
     FineTuning tuning = new FineTuning(resolved, data(resolved), config(resolved), run, resume);
     FineTuning.Outcome outcome = tuning.run(Progress.on(System.err));
@@ -102,7 +151,12 @@ final class FineTuneCommand implements Callable<Integer> {
             outcome.result().steps(),
             outcome.result().seconds(),
             outcome.result().tokensPerSecond());
-    output.text().println("Written: " + run + (outcome.model().isPresent() ? ", the model is " + outcome.model().get() : ""));
+    output
+        .text()
+        .println(
+            "Written: "
+                + run
+                + (outcome.model().isPresent() ? ", the model is " + outcome.model().get() : ""));
     output.printJson(outcome.json());
     return outcome.result().finished() ? 0 : Failures.FAILED;
   }
@@ -139,20 +193,28 @@ final class FineTuneCommand implements Callable<Integer> {
           .seed(seed)
           .build();
     } catch (IllegalArgumentException e) {
-      throw new PerformerException(e.getMessage(), e);
+      throw new UsageException(e.getMessage());
     }
   }
 
   private LearningRateSchedule schedule() {
     if (!(learningRate > 0) || Double.isInfinite(learningRate) || warmup < 0) {
-      throw new PerformerException("--learning-rate must be above 0 and --warmup at least 0, not " + learningRate + " and " + warmup);
+      throw new UsageException(
+          "--learning-rate must be above 0 and --warmup at least 0, not "
+              + learningRate
+              + " and "
+              + warmup);
     }
     return switch (schedule) {
       case "linear" -> new LearningRateSchedule.Linear(learningRate, warmup, 0);
       case "cosine" -> new LearningRateSchedule.Cosine(learningRate, warmup, 0);
       case "constant" -> new LearningRateSchedule.Constant(learningRate, warmup);
       case "inverse-sqrt" -> new LearningRateSchedule.InverseSquareRoot(learningRate, warmup);
-      default -> throw new PerformerException("--schedule must be linear, cosine, constant or inverse-sqrt, not '" + schedule + "'");
+      default ->
+          throw new UsageException(
+              "--schedule must be linear, cosine, constant or inverse-sqrt, not '"
+                  + schedule
+                  + "'");
     };
   }
 }

@@ -42,7 +42,11 @@ final class FineTuning {
   private final boolean resume;
 
   FineTuning(
-      LanguageModelOptions.Resolved resolved, TrainingData data, TrainingConfig config, Path run, boolean resume) {
+      LanguageModelOptions.Resolved resolved,
+      TrainingData data,
+      TrainingConfig config,
+      Path run,
+      boolean resume) {
     this.resolved = resolved;
     this.data = data;
     this.config = config;
@@ -55,7 +59,8 @@ final class FineTuning {
    *
    * @param result of the training
    * @param model the export; empty if the run was stopped before its end
-   * @param maxOutputDifference largest absolute difference of the reloaded export's logits from the trained graph's
+   * @param maxOutputDifference largest absolute difference of the reloaded export's logits from the
+   *     trained graph's
    */
   record Outcome(TrainingResult result, Optional<Path> model, double maxOutputDifference) {
     Map<String, Object> json() {
@@ -82,7 +87,10 @@ final class FineTuning {
     try (ImportedModel model = resolved.load()) {
       LanguageModel languageModel = ImportedLanguageModel.of(model, resolved.tensors());
       requireTrainable(model);
-      try (FineTuner tuner = resume ? FineTuner.resume(languageModel, data, config, run, progress) : FineTuner.start(languageModel, data, config, run, progress)) {
+      try (FineTuner tuner =
+          resume
+              ? FineTuner.resume(languageModel, data, config, run, progress)
+              : FineTuner.start(languageModel, data, config, run, progress)) {
         writeSource();
         TrainingResult result = tuner.run();
         if (!result.finished()) {
@@ -100,7 +108,8 @@ final class FineTuning {
   }
 
   private void requireTrainable(ImportedModel model) {
-    var trainability = model.trainability(resolved.tensors().signature(), resolved.tensors().logits());
+    var trainability =
+        model.trainability(resolved.tensors().signature(), resolved.tensors().logits());
     if (trainability.trainable().isEmpty()) {
       throw new PerformerException(resolved.directory().path() + " " + trainability.summary());
     }
@@ -114,9 +123,12 @@ final class FineTuning {
     source.put("model", resolved.directory().path().toAbsolutePath().normalize().toString());
     source.put("signature", resolved.tensors().signature());
     try {
-      Files.writeString(run.resolve(SOURCE), JSON.writerWithDefaultPrettyPrinter().writeValueAsString(source) + "\n");
+      Files.writeString(
+          run.resolve(SOURCE),
+          JSON.writerWithDefaultPrettyPrinter().writeValueAsString(source) + "\n");
     } catch (IOException e) {
-      throw new PerformerException(run.resolve(SOURCE) + ": cannot be written: " + e.getMessage(), e);
+      throw new PerformerException(
+          run.resolve(SOURCE) + ": cannot be written: " + e.getMessage(), e);
     }
   }
 
@@ -137,14 +149,17 @@ final class FineTuning {
         return new Source(Path.of(json.path("model").asText()), json.path("signature").asText());
       }
     } catch (IOException e) {
-      throw new PerformerException(file + ": cannot be read: " + Failures.oneLine(e.getMessage()), e);
+      throw new PerformerException(
+          file + ": cannot be read: " + Failures.oneLine(e.getMessage()), e);
     }
-    throw new PerformerException(file + ": keys 'model' and 'signature' are expected: which model the run trains");
+    throw new PerformerException(
+        file + ": keys 'model' and 'signature' are expected: which model the run trains");
   }
 
   private ModelCard card(TrainingResult result) {
     ModelCard.Attention attention = resolved.card().map(ModelCard::attention).orElse(null);
-    String name = resolved.card().map(ModelCard::vocabulary).map(ModelCard.Vocabulary::name).orElse(null);
+    String name =
+        resolved.card().map(ModelCard::vocabulary).map(ModelCard.Vocabulary::name).orElse(null);
     return ModelCard.of(
         attention,
         ModelCards.vocabulary(name, resolved.vocabulary()),
@@ -171,7 +186,8 @@ final class FineTuning {
                 : input.equals(tensors.mask()) ? batch.mask() : new int[batch.tokens().length];
         feeds.put(input, NpyArray.of(values, batch.rows(), batch.length()));
       }
-      float[] reloaded = predictor.predict(tensors.signature(), feeds).get(tensors.logits()).floats();
+      float[] reloaded =
+          predictor.predict(tensors.signature(), feeds).get(tensors.logits()).floats();
       double largest = 0;
       for (int i = 0; i < trained.length; i++) {
         double distance = Math.abs((double) trained[i] - reloaded[i]);

@@ -20,7 +20,8 @@ import picocli.CommandLine.Parameters;
 /** {@code inspect}: what is in a SavedModel, and whether it can be trained here. */
 @Command(
     name = "inspect",
-    description = "What is in a SavedModel: signatures, variables, ops; whether it can be trained here, and if not which op stops it.")
+    description =
+        "What is in a SavedModel: signatures, variables, ops; whether it can be trained here, and if not which op stops it.")
 final class InspectCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
 
@@ -30,7 +31,9 @@ final class InspectCommand implements Callable<Integer> {
   @Option(names = "--variables", description = "List all variables, optimizer slots included.")
   private boolean listVariables;
 
-  @Option(names = "--ops", description = "List how often each op occurs once functions are inlined.")
+  @Option(
+      names = "--ops",
+      description = "List how often each op occurs once functions are inlined.")
   private boolean listOps;
 
   @Override
@@ -42,11 +45,21 @@ final class InspectCommand implements Callable<Integer> {
       for (VariableReport v : inspection.variables()) {
         text.append(
             String.format(
-                "     %-60s %-9s %-18s %s%s%n", v.name(), v.type(), dimensions(v.shape()), v.trainable() ? "trainable" : "fixed", v.used() ? "" : ", unused"));
+                "     %-60s %-9s %-18s %s%s%n",
+                v.name(),
+                v.type(),
+                dimensions(v.shape()),
+                v.trainable() ? "trainable" : "fixed",
+                v.used() ? "" : ", unused"));
       }
     }
     if (listOps) {
-      text.append("   ops after inlining: ").append(inspection.ops().entrySet().stream().map(e -> e.getKey() + " × " + e.getValue()).collect(Collectors.joining(", "))).append('\n');
+      text.append("   ops after inlining: ")
+          .append(
+              inspection.ops().entrySet().stream()
+                  .map(e -> e.getKey() + " × " + e.getValue())
+                  .collect(Collectors.joining(", ")))
+          .append('\n');
     }
     output.text().print(text);
     output.printJson(json(inspection));
@@ -66,14 +79,30 @@ final class InspectCommand implements Callable<Integer> {
     }
     text.append('\n');
     for (SignatureReport s : model.signatures()) {
-      text.append("   signature    ").append(s.name()).append(": ").append(tensors(s.inputs())).append(" -> ").append(tensors(s.outputs())).append('\n');
+      text.append("   signature    ")
+          .append(s.name())
+          .append(": ")
+          .append(tensors(s.inputs()))
+          .append(" -> ")
+          .append(tensors(s.outputs()))
+          .append('\n');
       text.append("                ").append(s.summary()).append('\n');
     }
     text.append(
         String.format(
-            Locale.ROOT, "   variables    %d, of them used by signatures %,d parameters, %,d trainable%n", model.variables().size(), model.parameters(), model.trainableParameters()));
+            Locale.ROOT,
+            "   variables    %d, of them used by signatures %,d parameters, %,d trainable%n",
+            model.variables().size(),
+            model.parameters(),
+            model.trainableParameters()));
     for (Inspection.Projection p : model.projections()) {
-      text.append("   projection   [").append(p.features()).append(", ").append(p.size()).append("] ").append(p.name()).append('\n');
+      text.append("   projection   [")
+          .append(p.features())
+          .append(", ")
+          .append(p.size())
+          .append("] ")
+          .append(p.name())
+          .append('\n');
     }
     if (!model.assets().isEmpty()) {
       text.append("   assets       ").append(String.join(", ", model.assets())).append('\n');
@@ -84,7 +113,10 @@ final class InspectCommand implements Callable<Integer> {
             Locale.ROOT,
             "   ops          %,d after inlining: %s ...%n",
             ops,
-            model.ops().entrySet().stream().limit(6).map(e -> e.getKey() + " × " + e.getValue()).collect(Collectors.joining(", "))));
+            model.ops().entrySet().stream()
+                .limit(6)
+                .map(e -> e.getKey() + " × " + e.getValue())
+                .collect(Collectors.joining(", "))));
     return text.toString();
   }
 
@@ -96,13 +128,17 @@ final class InspectCommand implements Callable<Integer> {
   }
 
   private static String tensors(List<TensorReport> tensors) {
-    return tensors.stream().map(t -> t.name() + " " + t.type() + " " + dimensions(t.shape())).collect(Collectors.joining(", "));
+    return tensors.stream()
+        .map(t -> t.name() + " " + t.type() + " " + dimensions(t.shape()))
+        .collect(Collectors.joining(", "));
   }
 
   private static String dimensions(List<Long> shape) {
     if (shape == null) {
       return "of any rank";
     }
-    return shape.stream().map(d -> d < 0 ? "?" : "" + d).collect(Collectors.joining(", ", "[", "]"));
+    return shape.stream()
+        .map(d -> d < 0 ? "?" : "" + d)
+        .collect(Collectors.joining(", ", "[", "]"));
   }
 }

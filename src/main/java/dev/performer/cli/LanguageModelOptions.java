@@ -17,30 +17,60 @@ import java.util.Optional;
 import org.tensorflow.ndarray.Shape;
 import picocli.CommandLine.Option;
 
-/** How a SavedModel is used as a language model; what is not said comes from its performer.json, else is assumed and told. */
+/**
+ * How a SavedModel is used as a language model; what is not said comes from its performer.json,
+ * else is assumed and told.
+ */
 final class LanguageModelOptions {
-  @Option(names = "--signature", paramLabel = "S", description = "Signature (default: what performer.json says, else serving_default).")
+  @Option(
+      names = "--signature",
+      paramLabel = "S",
+      description = "Signature (default: what performer.json says, else serving_default).")
   String signature;
 
-  @Option(names = "--tokens", paramLabel = "INPUT", description = "The input that takes token ids (default: found by type and name).")
+  @Option(
+      names = "--tokens",
+      paramLabel = "INPUT",
+      description = "The input that takes token ids (default: found by type and name).")
   String tokens;
 
-  @Option(names = "--mask", paramLabel = "INPUT", description = "The input that is 1 where a token is real (default: found by name).")
+  @Option(
+      names = "--mask",
+      paramLabel = "INPUT",
+      description = "The input that is 1 where a token is real (default: found by name).")
   String mask;
 
-  @Option(names = "--logits", paramLabel = "OUTPUT", description = "The output with logits [B, L, vocabulary] (default: found by shape and name).")
+  @Option(
+      names = "--logits",
+      paramLabel = "OUTPUT",
+      description = "The output with logits [B, L, vocabulary] (default: found by shape and name).")
   String logits;
 
-  @Option(names = "--vocabulary", paramLabel = "V", description = "google-protein, pad-first-protein or letters:ABC… (default: from performer.json, else by the number of logits).")
+  @Option(
+      names = "--vocabulary",
+      paramLabel = "V",
+      description =
+          "google-protein, pad-first-protein or letters:ABC… (default: from performer.json, else by the number of logits).")
   String vocabulary;
 
-  @Option(names = "--objective", paramLabel = "O", description = "masked-lm or causal-lm (default: from performer.json, else masked-lm).")
+  @Option(
+      names = "--objective",
+      paramLabel = "O",
+      description = "masked-lm or causal-lm (default: from performer.json, else masked-lm).")
   String objective;
 
-  @Option(names = "--masking", defaultValue = "bert", paramLabel = "M", description = "Of 15 %% of the tokens: bert = 80 %% mask, 10 %% random; protein-lm = 10 %% mask, 80 %% random (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--masking",
+      defaultValue = "bert",
+      paramLabel = "M",
+      description =
+          "Of 15 %% of the tokens: bert = 80 %% mask, 10 %% random; protein-lm = 10 %% mask, 80 %% random (default: ${DEFAULT-VALUE}).")
   String masking;
 
-  @Option(names = "--model-shifts", description = "A causal model that shifts its inputs itself, as Google's FlaxLM: logits at t are for token t.")
+  @Option(
+      names = "--model-shifts",
+      description =
+          "A causal model that shifts its inputs itself, as Google's FlaxLM: logits at t are for token t.")
   boolean modelShifts;
 
   /** Nothing said: all from performer.json, or assumed. */
@@ -59,7 +89,10 @@ final class LanguageModelOptions {
    * @param vocabulary its tokens
    */
   record Resolved(
-      SavedModelDirectory directory, Optional<ModelCard> card, ModelCard.LanguageModel tensors, Vocabulary vocabulary) {
+      SavedModelDirectory directory,
+      Optional<ModelCard> card,
+      ModelCard.LanguageModel tensors,
+      Vocabulary vocabulary) {
 
     /** Imports the model's signature into a graph; the caller closes it. */
     ImportedModel load() {
@@ -73,7 +106,8 @@ final class LanguageModelOptions {
    * @param mask the mask input, or null
    * @param zeros inputs that are fed zeros
    */
-  record Tokenized(String signature, String tokens, String mask, List<String> zeros, Vocabulary vocabulary) {}
+  record Tokenized(
+      String signature, String tokens, String mask, List<String> zeros, Vocabulary vocabulary) {}
 
   /** Finds out how a signature takes sequences. */
   Tokenized tokenizer(Path path) {
@@ -88,7 +122,9 @@ final class LanguageModelOptions {
     String input = tokens != null ? tokens : ImportedLanguageModel.tokens(spec);
     String maskInput = mask != null ? mask : ImportedLanguageModel.mask(spec, input);
     List<String> zeros =
-        spec.inputs().keySet().stream().filter(n -> !n.equals(input) && !n.equals(maskInput)).toList();
+        spec.inputs().keySet().stream()
+            .filter(n -> !n.equals(input) && !n.equals(maskInput))
+            .toList();
     return new Tokenized(spec.name(), input, maskInput, zeros, known);
   }
 
@@ -109,7 +145,8 @@ final class LanguageModelOptions {
             objective(said));
     ModelCard.LanguageModel tensors =
         ImportedLanguageModel.resolve(spec, wanted, known == null ? 0 : known.size());
-    return new Resolved(directory, card, tensors, known != null ? known : assumedVocabulary(path, spec, tensors));
+    return new Resolved(
+        directory, card, tensors, known != null ? known : assumedVocabulary(path, spec, tensors));
   }
 
   /** What the model is asked to guess. */
@@ -121,7 +158,9 @@ final class LanguageModelOptions {
         switch (masking) {
           case "bert" -> Masking.BERT;
           case "protein-lm" -> Masking.PROTEIN_LM;
-          default -> throw new PerformerException("--masking must be bert or protein-lm, not '" + masking + "'");
+          default ->
+              throw new UsageException(
+                  "--masking must be bert or protein-lm, not '" + masking + "'");
         };
     if (known.mask().isEmpty()) {
       throw new PerformerException(
@@ -134,7 +173,9 @@ final class LanguageModelOptions {
     if (signature != null) {
       return signature;
     }
-    return said != null && said.signature() != null ? said.signature() : ImportedModel.DEFAULT_SIGNATURE;
+    return said != null && said.signature() != null
+        ? said.signature()
+        : ImportedModel.DEFAULT_SIGNATURE;
   }
 
   private Objective objective(ModelCard.LanguageModel said) {
@@ -142,13 +183,16 @@ final class LanguageModelOptions {
       if (said != null && said.objective() != null) {
         return said.objective();
       }
-      System.err.println("The model does not say what it was trained for: masked-lm is assumed (--objective).");
+      System.err.println(
+          "The model does not say what it was trained for: masked-lm is assumed (--objective).");
       return Objective.MASKED_LM;
     }
     return switch (objective) {
       case "masked-lm" -> Objective.MASKED_LM;
       case "causal-lm" -> Objective.CAUSAL_LM;
-      default -> throw new PerformerException("--objective must be masked-lm or causal-lm, not '" + objective + "'");
+      default ->
+          throw new UsageException(
+              "--objective must be masked-lm or causal-lm, not '" + objective + "'");
     };
   }
 
@@ -159,18 +203,29 @@ final class LanguageModelOptions {
     return card.map(ModelCard::vocabulary).map(ModelCards::vocabulary).orElse(null);
   }
 
-  private static Vocabulary assumedVocabulary(Path path, SignatureSpec spec, ModelCard.LanguageModel tensors) {
+  private static Vocabulary assumedVocabulary(
+      Path path, SignatureSpec spec, ModelCard.LanguageModel tensors) {
     Shape shape = spec.output(tensors.logits()).shape();
     long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
-    for (String name : new String[] {ProteinVocabulary.GOOGLE_NAME, ProteinVocabulary.PAD_FIRST_NAME}) {
+    for (String name :
+        new String[] {ProteinVocabulary.GOOGLE_NAME, ProteinVocabulary.PAD_FIRST_NAME}) {
       Vocabulary candidate = ProteinVocabulary.named(name);
       if (candidate.size() == size) {
         System.err.println(
-            "The model does not say what its token ids mean: " + name + " is assumed, as it has " + size + " tokens too (--vocabulary).");
+            "The model does not say what its token ids mean: "
+                + name
+                + " is assumed, as it has "
+                + size
+                + " tokens too (--vocabulary).");
         return candidate;
       }
     }
     throw new PerformerException(
-        path + ": the meaning of its " + (size < 0 ? "" : size + " ") + "token ids is not known; say it with --vocabulary (google-protein has " + ProteinVocabulary.google().size() + ")");
+        path
+            + ": the meaning of its "
+            + (size < 0 ? "" : size + " ")
+            + "token ids is not known; say it with --vocabulary (google-protein has "
+            + ProteinVocabulary.google().size()
+            + ")");
   }
 }

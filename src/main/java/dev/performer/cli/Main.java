@@ -1,15 +1,21 @@
 package dev.performer.cli;
 
+import dev.performer.PerformerException;
+import dev.performer.attention.Convention;
+import dev.performer.attention.Kernel;
+import dev.performer.attention.Projection;
 import dev.performer.graph.CudaLibraries;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.util.List;
+import java.util.function.Function;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine.TypeConversionException;
 
 /** The command line: {@code ./performer COMMAND}. Exit codes: 0 done, 1 failed, 2 wrong usage. */
 @Command(
@@ -46,7 +52,10 @@ public final class Main implements Runnable {
     System.exit(execute(args));
   }
 
-  /** The launcher filters TensorFlow's start-up notes out of file descriptor 2 and passes the real stderr as another. */
+  /**
+   * The launcher filters TensorFlow's start-up notes out of file descriptor 2 and passes the real
+   * stderr as another.
+   */
   private static void useLauncherStderr() {
     String path = System.getenv("PERFORMER_STDERR");
     if (path != null) {
@@ -66,15 +75,33 @@ public final class Main implements Runnable {
   public static int execute(String... args) {
     CommandLine commandLine = new CommandLine(new Main());
     commandLine.setCaseInsensitiveEnumValuesAllowed(true);
+    label(commandLine, Kernel.class, Kernel::of);
+    label(commandLine, Convention.class, Convention::of);
+    label(commandLine, Projection.Directions.class, Projection.Directions::of);
+    label(commandLine, Projection.Lengths.class, Projection.Lengths::of);
     commandLine.setOverwrittenOptionsAllowed(true); // the last one counts, so scripts can append
     commandLine.setParameterExceptionHandler(Failures::wrongUsage);
     commandLine.setExecutionExceptionHandler(
-        (failure, command, parsed) -> Failures.report(failure, command, List.of(args).contains("--verbose")));
+        (failure, command, parsed) ->
+            Failures.report(failure, command, List.of(args).contains("--verbose")));
     try {
       return commandLine.execute(args);
     } catch (OutOfMemoryError | StackOverflowError e) {
       return Failures.report(e, commandLine, List.of(args).contains("--verbose"));
     }
+  }
+
+  /** Options of a type are given by its labels; a wrong one is wrong usage. */
+  private static <T> void label(CommandLine commandLine, Class<T> type, Function<String, T> of) {
+    commandLine.registerConverter(
+        type,
+        label -> {
+          try {
+            return of.apply(label);
+          } catch (PerformerException e) {
+            throw new TypeConversionException(e.getMessage());
+          }
+        });
   }
 
   /** Name and version from the jar's manifest. */

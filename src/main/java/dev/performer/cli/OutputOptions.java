@@ -10,13 +10,18 @@ import picocli.CommandLine.Option;
 final class OutputOptions {
   private static final ObjectMapper JSON = new ObjectMapper();
 
-  @Option(names = "--json", description = "End with one JSON object on stdout; everything else goes to stderr.")
+  @Option(
+      names = "--json",
+      description = "End with one JSON object on stdout; everything else goes to stderr.")
   boolean json;
 
   @Option(names = "--verbose", description = "Show a stack trace when something fails.")
   boolean verbose;
 
-  @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help and exit.")
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help and exit.")
   private boolean help;
 
   /** Where a person's text goes: stdout, or stderr where stdout is for JSON. */

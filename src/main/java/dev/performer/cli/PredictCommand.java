@@ -32,23 +32,38 @@ final class PredictCommand implements Callable<Integer> {
   @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel directory.")
   private Path model;
 
-  @Option(names = "--inputs", required = true, paramLabel = "X", description = "X.npz, X.fasta(.gz) or X.txt.")
+  @Option(
+      names = "--inputs",
+      required = true,
+      paramLabel = "X",
+      description = "X.npz, X.fasta(.gz) or X.txt.")
   private Path inputs;
 
-  @Option(names = "--output", required = true, paramLabel = "Y.npz", description = "Where the outputs go.")
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "Y.npz",
+      description = "Where the outputs go.")
   private Path target;
 
-  @Option(names = "--length", defaultValue = "1024", description = "Tokens of a sequence at most, for FASTA and text (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--length",
+      defaultValue = "1024",
+      description = "Tokens of a sequence at most, for FASTA and text (default: ${DEFAULT-VALUE}).")
   private int length;
 
-  @Option(names = "--batch", defaultValue = "8", description = "Sequences that run at a time, for FASTA and text (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--batch",
+      defaultValue = "8",
+      description = "Sequences that run at a time, for FASTA and text (default: ${DEFAULT-VALUE}).")
   private int batch;
 
   @Override
   public Integer call() {
     long start = System.nanoTime();
     String name = inputs.getFileName().toString().toLowerCase(Locale.ROOT);
-    Map<String, NpyArray> outputs = name.endsWith(".npz") ? arrays() : sequences(name.endsWith(".txt"));
+    Map<String, NpyArray> outputs =
+        name.endsWith(".npz") ? arrays() : sequences(name.endsWith(".txt"));
     Npz.write(target, outputs);
     outputs.forEach((key, array) -> output.text().println(key + " " + array));
     output.text().println("Written: " + target);
@@ -65,7 +80,8 @@ final class PredictCommand implements Callable<Integer> {
   private Map<String, NpyArray> arrays() {
     Map<String, NpyArray> feeds = Npz.read(inputs);
     try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
-      String signature = options.signature == null ? ImportedModel.DEFAULT_SIGNATURE : options.signature;
+      String signature =
+          options.signature == null ? ImportedModel.DEFAULT_SIGNATURE : options.signature;
       return predictor.predict(signature, feeds);
     } catch (PerformerException e) {
       throw e.getMessage().contains(inputs.toString()) || e.getMessage().contains(model.toString())
@@ -76,7 +92,8 @@ final class PredictCommand implements Callable<Integer> {
 
   private Map<String, NpyArray> sequences(boolean text) {
     if (length < 1 || batch < 1) {
-      throw new PerformerException("--length and --batch must be at least 1, not " + length + " and " + batch);
+      throw new UsageException(
+          "--length and --batch must be at least 1, not " + length + " and " + batch);
     }
     LanguageModelOptions.Tokenized how = options.tokenizer(model);
     TokenizedSequences sequences = TokenizedSequences.read(inputs, text, how.vocabulary(), length);

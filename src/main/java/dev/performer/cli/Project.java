@@ -18,7 +18,10 @@ final class Project {
     Path path = home().resolve(relative);
     if (!Files.exists(path)) {
       throw new PerformerException(
-          path + ": missing; it is part of the repository, restore it with 'git checkout -- " + relative + "'");
+          path
+              + ": missing; it is part of the repository, restore it with 'git checkout -- "
+              + relative
+              + "'");
     }
     return path;
   }

@@ -33,7 +33,8 @@ import picocli.CommandLine.Option;
 /** {@code quickstart}: the whole story on shipped data. */
 @Command(
     name = "quickstart",
-    description = "Inspect a Performer that Python made, evaluate it, fine-tune it on real proteins, export, reload and ask it.")
+    description =
+        "Inspect a Performer that Python made, evaluate it, fine-tune it on real proteins, export, reload and ask it.")
 final class QuickstartCommand implements Callable<Integer> {
   /** Reaches a perplexity that more steps hardly improve, in about a minute on two cores. */
   private static final int STEPS = 120;
@@ -45,10 +46,17 @@ final class QuickstartCommand implements Callable<Integer> {
 
   @Mixin private OutputOptions output;
 
-  @Option(names = "--output", paramLabel = "DIR", description = "Where everything goes; replaced if it is there (default: build/quickstart in the project).")
+  @Option(
+      names = "--output",
+      paramLabel = "DIR",
+      description =
+          "Where everything goes; replaced if it is there (default: build/quickstart in the project).")
   private Path folder;
 
-  @Option(names = "--steps", defaultValue = "" + STEPS, description = "Optimizer steps (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--steps",
+      defaultValue = "" + STEPS,
+      description = "Optimizer steps (default: ${DEFAULT-VALUE}).")
   private int steps;
 
   @Override
@@ -68,7 +76,8 @@ final class QuickstartCommand implements Callable<Integer> {
     LanguageModelOptions.Resolved resolved = options.resolve(model);
     Objective objective = options.objective(resolved.tensors(), resolved.vocabulary());
     TrainingData data =
-        new TrainingData(resolved.vocabulary(), SequenceSource.fasta(train), SequenceSource.fasta(valid));
+        new TrainingData(
+            resolved.vocabulary(), SequenceSource.fasta(train), SequenceSource.fasta(valid));
     TrainingConfig config =
         TrainingConfig.builder()
             .objective(objective)
@@ -78,13 +87,16 @@ final class QuickstartCommand implements Callable<Integer> {
             .evaluateEvery(Math.max(1, (steps + 3) / 4))
             .checkpointEvery(0)
             .build();
-    out.printf("%n2. Evaluated and fine-tuned in Java on %s, %d steps%n", Project.home().relativize(train), steps);
+    out.printf(
+        "%n2. Evaluated and fine-tuned in Java on %s, %d steps%n",
+        Project.home().relativize(train), steps);
     FineTuning.Outcome outcome =
         new FineTuning(resolved, data, config, run, false).run(Progress.on(System.err));
 
     Path exported = outcome.model().orElseThrow();
     double seconds = (System.nanoTime() - start) / 1e9;
-    out.printf("%n3. Exported, and asked through the exported SavedModel: what is the hidden residue?%n");
+    out.printf(
+        "%n3. Exported, and asked through the exported SavedModel: what is the hidden residue?%n");
     out.println(ask(exported, resolved.tensors(), resolved.vocabulary(), valid));
 
     out.println(table(outcome, seconds));
@@ -115,18 +127,23 @@ final class QuickstartCommand implements Callable<Integer> {
   }
 
   /** Hides a residue of a validation protein and lists what the exported model thinks it was. */
-  private static String ask(Path model, ModelCard.LanguageModel tensors, Vocabulary vocabulary, Path fasta) {
+  private static String ask(
+      Path model, ModelCard.LanguageModel tensors, Vocabulary vocabulary, Path fasta) {
     ProteinSequence protein;
     try (SequenceStream stream = SequenceSource.fasta(fasta).open()) {
       protein = stream.next();
     }
     String residues = protein.residues().substring(0, Math.min(60, protein.residues().length()));
     int hidden = residues.length() / 2;
-    int[] ids = IntStream.range(0, residues.length()).map(i -> vocabulary.tokens().indexOf(residues.substring(i, i + 1))).toArray();
+    int[] ids =
+        IntStream.range(0, residues.length())
+            .map(i -> vocabulary.tokens().indexOf(residues.substring(i, i + 1)))
+            .toArray();
     ids[hidden] = vocabulary.mask().orElseThrow();
     try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
       Map<String, NpyArray> answer =
-          predictor.predict(tensors.signature(), Map.of(tensors.tokens(), NpyArray.of(ids, 1, ids.length)));
+          predictor.predict(
+              tensors.signature(), Map.of(tensors.tokens(), NpyArray.of(ids, 1, ids.length)));
       NpyArray logits = answer.get(tensors.logits());
       int size = (int) logits.shape()[2];
       float[] all = logits.floats();
@@ -134,10 +151,15 @@ final class QuickstartCommand implements Callable<Integer> {
       List<Integer> order = new ArrayList<>(IntStream.range(0, size).boxed().toList());
       order.sort(Comparator.comparingDouble(i -> -p[i]));
       StringBuilder text = new StringBuilder();
-      text.append("   ").append(residues, 0, hidden).append('?').append(residues.substring(hidden + 1)).append("\n   ");
+      text.append("   ")
+          .append(residues, 0, hidden)
+          .append('?')
+          .append(residues.substring(hidden + 1))
+          .append("\n   ");
       for (int rank = 0; rank < 5; rank++) {
         int id = order.get(rank);
-        text.append(String.format(Locale.ROOT, "%s %.1f %%   ", vocabulary.tokens().get(id), 100 * p[id]));
+        text.append(
+            String.format(Locale.ROOT, "%s %.1f %%   ", vocabulary.tokens().get(id), 100 * p[id]));
       }
       return text.append("(it was ").append(residues.charAt(hidden)).append(')').toString();
     }
@@ -167,7 +189,8 @@ final class QuickstartCommand implements Callable<Integer> {
     }
     boolean ours = Files.exists(run.resolve(FineTuning.SOURCE)) || isEmpty(run);
     if (!ours) {
-      throw new dev.performer.PerformerException(run + ": exists and was not made by quickstart; choose another --output");
+      throw new dev.performer.PerformerException(
+          run + ": exists and was not made by quickstart; choose another --output");
     }
     try (Stream<Path> files = Files.walk(run)) {
       for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {

@@ -60,7 +60,10 @@ record TokenizedSequences(Path source, List<int[]> ids, int pad, Optional<String
 
   private static List<String> lines(Path file) {
     try {
-      return Files.readAllLines(file).stream().map(String::strip).filter(line -> !line.isEmpty()).toList();
+      return Files.readAllLines(file).stream()
+          .map(String::strip)
+          .filter(line -> !line.isEmpty())
+          .toList();
     } catch (IOException | UncheckedIOException e) {
       throw new PerformerException(file + ": cannot be read as text: " + e, e);
     }
@@ -73,20 +76,32 @@ record TokenizedSequences(Path source, List<int[]> ids, int pad, Optional<String
    * @return the outputs, joined over the sequences; 'tokens' [N, L] and 'lengths' [N]
    */
   Map<String, NpyArray> predict(
-      SavedModelPredictor predictor, LanguageModelOptions.Tokenized how, TensorSpec tokens, int batch) {
+      SavedModelPredictor predictor,
+      LanguageModelOptions.Tokenized how,
+      TensorSpec tokens,
+      int batch) {
     int longest = ids.stream().mapToInt(a -> a.length).max().orElseThrow();
     int length = fixed(tokens, 1) > 0 ? fixed(tokens, 1) : longest;
     if (longest > length) {
       throw new PerformerException(
-          source + ": a sequence has " + longest + " tokens, but the model takes " + length + "; crop with --length " + length);
+          source
+              + ": a sequence has "
+              + longest
+              + " tokens, but the model takes "
+              + length
+              + "; crop with --length "
+              + length);
     }
     int rows = fixed(tokens, 0) > 0 ? fixed(tokens, 0) : Math.min(batch, ids.size());
     Map<String, List<NpyArray>> parts = new LinkedHashMap<>();
     for (int first = 0; first < ids.size(); first += rows) {
       int real = Math.min(rows, ids.size() - first);
       int size = fixed(tokens, 0) > 0 ? rows : real;
-      for (Map.Entry<String, NpyArray> e : predictor.predict(how.signature(), feeds(how, first, size, length)).entrySet()) {
-        parts.computeIfAbsent(e.getKey(), k -> new ArrayList<>()).add(head(e.getKey(), e.getValue(), real, size));
+      for (Map.Entry<String, NpyArray> e :
+          predictor.predict(how.signature(), feeds(how, first, size, length)).entrySet()) {
+        parts
+            .computeIfAbsent(e.getKey(), k -> new ArrayList<>())
+            .add(head(e.getKey(), e.getValue(), real, size));
       }
     }
     Map<String, NpyArray> outputs = new LinkedHashMap<>();
@@ -96,7 +111,8 @@ record TokenizedSequences(Path source, List<int[]> ids, int pad, Optional<String
     return outputs;
   }
 
-  private Map<String, NpyArray> feeds(LanguageModelOptions.Tokenized how, int first, int size, int length) {
+  private Map<String, NpyArray> feeds(
+      LanguageModelOptions.Tokenized how, int first, int size, int length) {
     Map<String, NpyArray> feeds = new LinkedHashMap<>();
     feeds.put(how.tokens(), NpyArray.of(padded(first, size, length), size, length));
     if (how.mask() != null) {
@@ -126,20 +142,27 @@ record TokenizedSequences(Path source, List<int[]> ids, int pad, Optional<String
   private static NpyArray head(String name, NpyArray array, int real, int size) {
     long[] shape = array.shape().clone();
     if (shape.length == 0 || shape[0] != size) {
-      throw new PerformerException("output " + name + " " + array + " has no row per sequence; run this signature with an .npz");
+      throw new PerformerException(
+          "output "
+              + name
+              + " "
+              + array
+              + " has no row per sequence; run this signature with an .npz");
     }
     if (real == size) {
       return array;
     }
     shape[0] = real;
-    return new NpyArray(array.type(), shape, Arrays.copyOf(array.bytes(), array.bytes().length / size * real));
+    return new NpyArray(
+        array.type(), shape, Arrays.copyOf(array.bytes(), array.bytes().length / size * real));
   }
 
   private static NpyArray join(List<NpyArray> parts) {
     long[] shape = parts.get(0).shape().clone();
     shape[0] = parts.stream().mapToLong(p -> p.shape()[0]).sum();
     NpyType type = parts.get(0).type();
-    byte[] bytes = new byte[parts.stream().mapToInt(p -> p.bytes().length).reduce(0, Math::addExact)];
+    byte[] bytes =
+        new byte[parts.stream().mapToInt(p -> p.bytes().length).reduce(0, Math::addExact)];
     int at = 0;
     for (NpyArray part : parts) {
       System.arraycopy(part.bytes(), 0, bytes, at, part.bytes().length);

@@ -39,8 +39,9 @@ public final class ProteinVocabulary {
   }
 
   /**
-   * The vocabulary of a name: {@code google-protein}, {@code pad-first-protein}, or {@code letters:ABC…} with one letter
-   * per token, where {@code _} is padding, {@code *} the mask, {@code <} and {@code >} begin and end.
+   * The vocabulary of a name: {@code google-protein}, {@code pad-first-protein}, or {@code
+   * letters:ABC…} with one letter per token, where {@code _} is padding, {@code *} the mask, {@code
+   * <} and {@code >} begin and end.
    *
    * @throws PerformerException if there is none
    */
@@ -59,7 +60,15 @@ public final class ProteinVocabulary {
       }
     }
     throw new PerformerException(
-        "no vocabulary '" + name + "'; known are " + GOOGLE_NAME + ", " + PAD_FIRST_NAME + " and " + LETTERS + "ABC… (one letter per token)");
+        "no vocabulary '"
+            + name
+            + "'; known are "
+            + GOOGLE_NAME
+            + ", "
+            + PAD_FIRST_NAME
+            + " and "
+            + LETTERS
+            + "ABC… (one letter per token)");
   }
 
   /** One token per character. */

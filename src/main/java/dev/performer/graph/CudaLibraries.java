@@ -6,8 +6,9 @@ import java.util.List;
 import org.bytedeco.javacpp.Loader;
 
 /**
- * CUDA and cuDNN from Maven artifacts (profile {@code gpu-redist}). TensorFlow opens these libraries by their SONAME, which does not
- * look into jars; loading them first makes the names resolve.
+ * CUDA and cuDNN from Maven artifacts (profile {@code gpu-redist}). TensorFlow opens these
+ * libraries by their SONAME, which does not look into jars; loading them first makes the names
+ * resolve.
  */
 public final class CudaLibraries {
   private static final String FOLDER = "/org/bytedeco/cuda/linux-x86_64/";
@@ -38,7 +39,8 @@ public final class CudaLibraries {
   private CudaLibraries() {}
 
   /**
-   * Loads the libraries that the class path holds. Call it before the first TensorFlow class is used.
+   * Loads the libraries that the class path holds. Call it before the first TensorFlow class is
+   * used.
    *
    * @return how many were loaded; 0 without the profile
    */

@@ -33,7 +33,10 @@ record CommandLineRun(int exitCode, String out, String err) {
       int exitCode = Main.execute(args);
       System.out.flush();
       System.err.flush();
-      return new CommandLineRun(exitCode, newOut.toString(StandardCharsets.UTF_8), newErr.toString(StandardCharsets.UTF_8));
+      return new CommandLineRun(
+          exitCode,
+          newOut.toString(StandardCharsets.UTF_8),
+          newErr.toString(StandardCharsets.UTF_8));
     } finally {
       System.setOut(out);
       System.setErr(err);

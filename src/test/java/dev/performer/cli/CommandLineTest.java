@@ -12,20 +12,42 @@ class CommandLineTest {
   void helpListsTheCommands() {
     CommandLineRun run = CommandLineRun.of("--help").done();
     assertThat(run.out())
-        .contains("quickstart", "inspect", "attend", "fine-tune", "evaluate", "predict", "export", "approximate", "bench");
+        .contains(
+            "quickstart",
+            "inspect",
+            "attend",
+            "fine-tune",
+            "evaluate",
+            "predict",
+            "export",
+            "approximate",
+            "bench");
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"quickstart", "inspect", "attend", "fine-tune", "evaluate", "predict", "export", "approximate", "bench"})
+  @ValueSource(
+      strings = {
+        "quickstart",
+        "inspect",
+        "attend",
+        "fine-tune",
+        "evaluate",
+        "predict",
+        "export",
+        "approximate",
+        "bench"
+      })
   void everyCommandHasHelp(String command) {
-    assertThat(CommandLineRun.of(command, "--help").done().out()).contains("Usage: performer " + command, "--json");
+    assertThat(CommandLineRun.of(command, "--help").done().out())
+        .contains("Usage: performer " + command, "--json");
   }
 
   @Test
   void wrongUsageIsExitCode2() {
     CommandLineRun.of().failed(2, "a command is missing");
     CommandLineRun.of("trian").failed(2, "trian");
-    CommandLineRun.of("attend", "--casual", "x.npz", "--output", "y.npz").failed(2, "--casual", "--causal");
+    CommandLineRun.of("attend", "--casual", "x.npz", "--output", "y.npz")
+        .failed(2, "--casual", "--causal");
     CommandLineRun.of("predict", "model").failed(2, "--inputs");
     CommandLineRun.of("bench", "--lengths", "many").failed(2, "many");
   }
@@ -34,8 +56,10 @@ class CommandLineTest {
   void aMissingModelIsOneLine() {
     CommandLineRun.of("inspect", "no/such/model").failed(1, "no/such/model");
     CommandLineRun.of("evaluate", "no/such/model", "--data", "x.fasta").failed(1, "no/such/model");
-    CommandLineRun.of("predict", "no/such/model", "--inputs", "x.npz", "--output", "y.npz").failed(1, "x.npz");
+    CommandLineRun.of("predict", "no/such/model", "--inputs", "x.npz", "--output", "y.npz")
+        .failed(1, "x.npz");
     CommandLineRun.of("export", "no/such/model", "--output", "y").failed(1, "no/such/model");
-    CommandLineRun.of("fine-tune", "no/such/model", "--data", "x.fasta", "--output", "y").failed(1, "no/such/model");
+    CommandLineRun.of("fine-tune", "no/such/model", "--data", "x.fasta", "--output", "y")
+        .failed(1, "no/such/model");
   }
 }

@@ -36,7 +36,27 @@ class ModelCommandsTest {
     run = shared.resolve("run");
     tuned =
         CommandLineRun.of(
-                "fine-tune", MODEL, "--data", fasta, "--output", run, "--steps", 6, "--length", 64, "--batch-tokens", 1024, "--learning-rate", 0.003, "--warmup", 1, "--evaluate-every", 3, "--checkpoint-every", 2, "--json")
+                "fine-tune",
+                MODEL,
+                "--data",
+                fasta,
+                "--output",
+                run,
+                "--steps",
+                6,
+                "--length",
+                64,
+                "--batch-tokens",
+                1024,
+                "--learning-rate",
+                0.003,
+                "--warmup",
+                1,
+                "--evaluate-every",
+                3,
+                "--checkpoint-every",
+                2,
+                "--json")
             .done()
             .json();
   }
@@ -57,10 +77,14 @@ class ModelCommandsTest {
 
   @Test
   void fineTuningMakesTheModelBetter() {
-    assertThat(tuned.get("perplexityAfter").asDouble()).isLessThan(0.7 * tuned.get("perplexityBefore").asDouble());
+    assertThat(tuned.get("perplexityAfter").asDouble())
+        .isLessThan(0.7 * tuned.get("perplexityBefore").asDouble());
     assertThat(tuned.get("maxOutputDifference").asDouble()).isLessThan(1e-5);
     assertThat(tuned.get("finished").asBoolean()).isTrue();
-    assertThat(run).isDirectoryContaining("glob:**/metrics.jsonl").isDirectoryContaining("glob:**/loss.png").isDirectoryContaining("glob:**/config.json");
+    assertThat(run)
+        .isDirectoryContaining("glob:**/metrics.jsonl")
+        .isDirectoryContaining("glob:**/loss.png")
+        .isDirectoryContaining("glob:**/config.json");
   }
 
   @Test
@@ -73,8 +97,20 @@ class ModelCommandsTest {
     }
     write(held, text.toString());
     JsonNode again =
-        CommandLineRun.of("evaluate", run.resolve("model"), "--data", held, "--length", 64, "--batch-tokens", 1024, "--json").done().json();
-    assertThat(again.get("perplexity").asDouble()).isCloseTo(tuned.get("perplexityAfter").asDouble(), within(1e-4));
+        CommandLineRun.of(
+                "evaluate",
+                run.resolve("model"),
+                "--data",
+                held,
+                "--length",
+                64,
+                "--batch-tokens",
+                1024,
+                "--json")
+            .done()
+            .json();
+    assertThat(again.get("perplexity").asDouble())
+        .isCloseTo(tuned.get("perplexityAfter").asDouble(), within(1e-4));
   }
 
   @Test
@@ -86,7 +122,8 @@ class ModelCommandsTest {
       Npz.write(in, Map.of("tokens", expected.get("in" + i + "/tokens")));
       CommandLineRun.of("predict", MODEL, "--inputs", in, "--output", out).done();
       close(Npz.read(out).get("logits"), expected.get("out" + i + "/logits"), 1e-5);
-      CommandLineRun.of("predict", MODEL, "--inputs", in, "--output", out, "--signature", "embed").done();
+      CommandLineRun.of("predict", MODEL, "--inputs", in, "--output", out, "--signature", "embed")
+          .done();
       close(Npz.read(out).get("embedding"), expected.get("out" + i + "/embedding"), 1e-5);
     }
   }
@@ -97,14 +134,26 @@ class ModelCommandsTest {
     write(text, "MKTAYIAKQR\n\nACDEFGHIKLMNPQ\r\nmkt\n");
     Path asFasta = folder.resolve("s.fa");
     write(asFasta, ">1\nMKTAYIAKQR\n>2\nACDEFGH\nIKLMNPQ\n>3\nMKT\n");
-    CommandLineRun.of("predict", MODEL, "--inputs", text, "--output", folder.resolve("a.npz"), "--batch", 2).done();
-    CommandLineRun.of("predict", MODEL, "--inputs", asFasta, "--output", folder.resolve("b.npz"), "--batch", 3).done();
+    CommandLineRun.of(
+            "predict", MODEL, "--inputs", text, "--output", folder.resolve("a.npz"), "--batch", 2)
+        .done();
+    CommandLineRun.of(
+            "predict",
+            MODEL,
+            "--inputs",
+            asFasta,
+            "--output",
+            folder.resolve("b.npz"),
+            "--batch",
+            3)
+        .done();
     Map<String, NpyArray> a = Npz.read(folder.resolve("a.npz"));
     Map<String, NpyArray> b = Npz.read(folder.resolve("b.npz"));
     assertThat(a.get("lengths").ints()).containsExactly(11, 15, 4);
     assertThat(a.get("tokens")).isEqualTo(b.get("tokens"));
     assertThat(a.get("logits").shape()).containsExactly(3, 15, 29);
-    // Model Garden's exp features take a maximum over the batch: the batch may show in the last digits.
+    // Model Garden's exp features take a maximum over the batch: the batch may show in the last
+    // digits.
     close(a.get("logits"), b.get("logits"), 1e-4);
   }
 
@@ -113,10 +162,12 @@ class ModelCommandsTest {
     Path exported = folder.resolve("exported");
     CommandLineRun.of("export", run, "--output", exported).done();
     assertThat(outputs(exported)).isEqualTo(outputs(run.resolve("model")));
-    CommandLineRun.of("export", run, "--output", folder.resolve("start"), "--checkpoint", "step-6").done();
+    CommandLineRun.of("export", run, "--output", folder.resolve("start"), "--checkpoint", "step-6")
+        .done();
     CommandLineRun.of("export", run, "--output", exported).failed(1, exported.toString(), "exists");
     CommandLineRun.of("export", run, "--output", exported, "--replace").done();
-    CommandLineRun.of("export", run, "--output", folder.resolve("x"), "--checkpoint", "step-7").failed(1, "step-7", "no such checkpoint");
+    CommandLineRun.of("export", run, "--output", folder.resolve("x"), "--checkpoint", "step-7")
+        .failed(1, "step-7", "no such checkpoint");
     assertThat(folder.resolve("x")).doesNotExist();
   }
 
@@ -125,24 +176,63 @@ class ModelCommandsTest {
     Path copy = folder.resolve("copy");
     CommandLineRun.of("export", MODEL, "--output", copy).done();
     assertThat(outputs(copy)).isEqualTo(outputs(MODEL));
-    assertThat(Files.readAllBytes(copy.resolve("saved_model.pb"))).isEqualTo(Files.readAllBytes(MODEL.resolve("saved_model.pb")));
+    assertThat(Files.readAllBytes(copy.resolve("saved_model.pb")))
+        .isEqualTo(Files.readAllBytes(MODEL.resolve("saved_model.pb")));
     assertThat(copy.resolve("assets.extra/performer.json")).exists();
   }
 
   @Test
   void aRunCanBeContinued() {
     Path other = folder.resolve("run");
-    Object[] common = {"--data", fasta, "--output", other, "--length", 64, "--batch-tokens", 1024, "--warmup", 1, "--evaluate-every", 0, "--json"};
+    Object[] common = {
+      "--data",
+      fasta,
+      "--output",
+      other,
+      "--length",
+      64,
+      "--batch-tokens",
+      1024,
+      "--warmup",
+      1,
+      "--evaluate-every",
+      0,
+      "--json"
+    };
     CommandLineRun.of(concat(new Object[] {"fine-tune", MODEL, "--steps", 2}, common)).done();
-    CommandLineRun.of(concat(new Object[] {"fine-tune", MODEL, "--steps", 4}, common)).failed(1, other.toString(), "--resume");
-    JsonNode more = CommandLineRun.of(concat(new Object[] {"fine-tune", MODEL, "--steps", 4, "--resume"}, common)).done().json();
+    CommandLineRun.of(concat(new Object[] {"fine-tune", MODEL, "--steps", 4}, common))
+        .failed(1, other.toString(), "--resume");
+    JsonNode more =
+        CommandLineRun.of(
+                concat(new Object[] {"fine-tune", MODEL, "--steps", 4, "--resume"}, common))
+            .done()
+            .json();
     assertThat(more.get("steps").asInt()).isEqualTo(4);
-    CommandLineRun.of(concat(new Object[] {"fine-tune", MODEL, "--steps", 4, "--resume", "--seed", 9}, common)).failed(1, "seed");
+    CommandLineRun.of(
+            concat(
+                new Object[] {"fine-tune", MODEL, "--steps", 4, "--resume", "--seed", 9}, common))
+        .failed(1, "seed");
   }
 
   @Test
   void divergenceStopsWithTheStep() {
-    CommandLineRun.of("fine-tune", MODEL, "--data", fasta, "--output", folder.resolve("nan"), "--steps", 30, "--length", 64, "--batch-tokens", 512, "--learning-rate", "1e30", "--warmup", 0)
+    CommandLineRun.of(
+            "fine-tune",
+            MODEL,
+            "--data",
+            fasta,
+            "--output",
+            folder.resolve("nan"),
+            "--steps",
+            30,
+            "--length",
+            64,
+            "--batch-tokens",
+            512,
+            "--learning-rate",
+            "1e30",
+            "--warmup",
+            0)
         .failed(1, "diverged at step", "checkpoint", "learning rate");
     assertThat(folder.resolve("nan/checkpoints/step-0")).isDirectory();
   }
@@ -150,30 +240,45 @@ class ModelCommandsTest {
   @Test
   void badOptionsAndDataAreOneLine() throws IOException {
     Path out = folder.resolve("out");
-    CommandLineRun.of("fine-tune", MODEL, "--data", folder.resolve("none.fasta"), "--output", out).failed(1, "none.fasta");
+    CommandLineRun.of("fine-tune", MODEL, "--data", folder.resolve("none.fasta"), "--output", out)
+        .failed(1, "none.fasta");
     Path empty = Files.createFile(folder.resolve("empty.fasta"));
-    CommandLineRun.of("fine-tune", MODEL, "--data", empty, "--output", out).failed(1, "empty.fasta");
+    CommandLineRun.of("fine-tune", MODEL, "--data", empty, "--output", out)
+        .failed(1, "empty.fasta");
     CommandLineRun.of("evaluate", MODEL, "--data", empty).failed(1, "empty.fasta");
-    Path binary = Files.write(folder.resolve("binary.fasta"), new byte[] {0, 1, 2, 3, 0, (byte) 200});
+    Path binary =
+        Files.write(folder.resolve("binary.fasta"), new byte[] {0, 1, 2, 3, 0, (byte) 200});
     CommandLineRun.of("evaluate", MODEL, "--data", binary).failed(1, "binary.fasta");
-    CommandLineRun.of("evaluate", MODEL, "--data", VALID, "--signature", "embd").failed(1, "embd", "embed", "serving_default");
-    CommandLineRun.of("evaluate", MODEL, "--data", VALID, "--logits", "nope").failed(1, "nope", "logits");
-    CommandLineRun.of("evaluate", MODEL, "--data", VALID, "--vocabulary", "klingon").failed(1, "klingon", "google-protein");
-    CommandLineRun.of("evaluate", MODEL, "--data", VALID, "--objective", "guess").failed(1, "guess", "masked-lm");
-    CommandLineRun.of("fine-tune", MODEL, "--data", fasta, "--output", out, "--steps", 0).failed(1);
-    CommandLineRun.of("fine-tune", MODEL, "--data", fasta, "--output", out, "--learning-rate", -1).failed(1, "--learning-rate");
-    CommandLineRun.of("fine-tune", MODEL, "--data", fasta, "--output", out, "--schedule", "cubic").failed(1, "cubic");
+    CommandLineRun.of("evaluate", MODEL, "--data", VALID, "--signature", "embd")
+        .failed(1, "embd", "embed", "serving_default");
+    CommandLineRun.of("evaluate", MODEL, "--data", VALID, "--logits", "nope")
+        .failed(1, "nope", "logits");
+    CommandLineRun.of("evaluate", MODEL, "--data", VALID, "--vocabulary", "klingon")
+        .failed(1, "klingon", "google-protein");
+    CommandLineRun.of("evaluate", MODEL, "--data", VALID, "--objective", "guess")
+        .failed(2, "guess", "masked-lm");
+    CommandLineRun.of("fine-tune", MODEL, "--data", fasta, "--output", out, "--steps", 0)
+        .failed(2, "steps");
+    CommandLineRun.of("fine-tune", MODEL, "--data", fasta, "--output", out, "--learning-rate", -1)
+        .failed(2, "--learning-rate");
+    CommandLineRun.of("fine-tune", MODEL, "--data", fasta, "--output", out, "--schedule", "cubic")
+        .failed(2, "cubic");
     Path file = Files.writeString(folder.resolve("file"), "x");
-    CommandLineRun.of("fine-tune", MODEL, "--data", fasta, "--output", file.resolve("run")).failed(1, "file");
+    CommandLineRun.of("fine-tune", MODEL, "--data", fasta, "--output", file.resolve("run"))
+        .failed(1, "file");
     Path in = folder.resolve("in.npz");
     Npz.write(in, Map.of("token", NpyArray.of(new int[] {1}, 1, 1)));
-    CommandLineRun.of("predict", MODEL, "--inputs", in, "--output", out).failed(1, "in.npz", "tokens", "token");
+    CommandLineRun.of("predict", MODEL, "--inputs", in, "--output", out)
+        .failed(1, "in.npz", "tokens", "token");
     Npz.write(in, Map.of("tokens", NpyArray.of(new float[] {1.5f}, 1, 1)));
-    CommandLineRun.of("predict", MODEL, "--inputs", in, "--output", out).failed(1, "tokens", "int32");
+    CommandLineRun.of("predict", MODEL, "--inputs", in, "--output", out)
+        .failed(1, "tokens", "int32");
     Npz.write(in, Map.of("tokens", NpyArray.of(new int[] {1}, 1)));
-    CommandLineRun.of("predict", MODEL, "--inputs", in, "--output", out).failed(1, "tokens", "shape");
+    CommandLineRun.of("predict", MODEL, "--inputs", in, "--output", out)
+        .failed(1, "tokens", "shape");
     Npz.write(in, Map.of("tokens", NpyArray.of(new int[] {1, 2}, 1, 2)));
-    CommandLineRun.of("predict", MODEL, "--inputs", in, "--output", out, "--signature", "nope").failed(1, "nope", "serving_default");
+    CommandLineRun.of("predict", MODEL, "--inputs", in, "--output", out, "--signature", "nope")
+        .failed(1, "nope", "serving_default");
     assertThat(out).doesNotExist();
   }
 

@@ -37,9 +37,14 @@ class NpzTest {
 
   @ParameterizedTest
   @CsvSource({
-    "<f4, False, '(2,)', 8", "<i8, False, '()', 8", "|b1, False, '(3,)', 3", "<f8, False, '(1, 2)', 16", "|u1, False, '(0,)', 0"
+    "<f4, False, '(2,)', 8",
+    "<i8, False, '()', 8",
+    "|b1, False, '(3,)', 3",
+    "<f8, False, '(1, 2)', 16",
+    "|u1, False, '(0,)', 0"
   })
-  void readsHeadersAsNumpyWritesThem(String descr, String fortran, String shape, int bytes) throws IOException {
+  void readsHeadersAsNumpyWritesThem(String descr, String fortran, String shape, int bytes)
+      throws IOException {
     Path file = npy(header(descr, fortran, shape), new byte[bytes]);
     assertThat(Npz.read(file).get("x").bytes()).hasSize(bytes);
   }
@@ -71,7 +76,8 @@ class NpzTest {
         "<c8; (1,); 8; not supported",
         "<f4; (400000000,); 8; truncated"
       })
-  void brokenArraysEndInOneLine(String descr, String shape, int bytes, String expected) throws IOException {
+  void brokenArraysEndInOneLine(String descr, String shape, int bytes, String expected)
+      throws IOException {
     Path file = npy(header(descr, "False", shape), new byte[bytes]);
     assertThatThrownBy(() -> Npz.read(file))
         .isInstanceOf(PerformerException.class)
@@ -81,9 +87,13 @@ class NpzTest {
 
   @Test
   void missingFileAndNoZip() throws IOException {
-    assertThatThrownBy(() -> Npz.read(folder.resolve("none.npz"))).isInstanceOf(PerformerException.class).hasMessageContaining("no such file");
+    assertThatThrownBy(() -> Npz.read(folder.resolve("none.npz")))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("no such file");
     Path text = Files.writeString(folder.resolve("t.npz"), "not a zip");
-    assertThatThrownBy(() -> Npz.read(text)).isInstanceOf(PerformerException.class).hasMessageContaining("not an .npz");
+    assertThatThrownBy(() -> Npz.read(text))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("not an .npz");
   }
 
   @Test
@@ -123,7 +133,19 @@ class NpzTest {
         ZipOutputStream zip = new ZipOutputStream(out)) {
       zip.putNextEntry(new ZipEntry("x.npy"));
       byte[] text = (header + "\n").getBytes(StandardCharsets.US_ASCII);
-      zip.write(new byte[] {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (byte) text.length, (byte) (text.length >> 8)});
+      zip.write(
+          new byte[] {
+            (byte) 0x93,
+            'N',
+            'U',
+            'M',
+            'P',
+            'Y',
+            1,
+            0,
+            (byte) text.length,
+            (byte) (text.length >> 8)
+          });
       zip.write(text);
       zip.write(data);
       zip.closeEntry();

@@ -1,0 +1,12 @@
+package dev.performer.cli;
+
+import dev.performer.PerformerException;
+
+/** An option's value is wrong, whatever the files hold: exit code 2. */
+final class UsageException extends PerformerException {
+  private static final long serialVersionUID = 1;
+
+  UsageException(String message) {
+    super(message);
+  }
+}
