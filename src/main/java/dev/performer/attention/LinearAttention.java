@@ -32,8 +32,10 @@ public final class LinearAttention {
       Operand<T> values,
       Operand<T> keyMask,
       Denominator denominator) {
-    Operand<T> state = state(tf, keys, values, keyMask); // [B, H, M, V+1]
-    return read(tf, queries, state, denominator);
+    Algebra<T> a = Algebra.of(tf, keys);
+    // Transposing the narrow side is twice as fast as transposing features, backward too.
+    Operand<T> state = a.transposedMatMul(withOnes(tf, values, keyMask), keys); // [B, H, V+1, M]
+    return divided(tf, a.matMulTransposed(queries, state), denominator);
   }
 
   /**
@@ -86,10 +88,11 @@ public final class LinearAttention {
     Operand<T> v = chunks.split(withOnes(tf, values, keyMask)); // [B, H, N, C, V+1]
     Operand<T> before =
         tf.math.cumsum(
-            a.transposedMatMul(k, v), tf.constant(2), Cumsum.exclusive(true)); // [B, H, N, M, V+1]
+            a.transposedMatMul(v, k), tf.constant(2), Cumsum.exclusive(true)); // [B, H, N, V+1, M]
     Operand<T> scores = a.matMulTransposed(q, k); // [B, H, N, C, C]
     Operand<T> triangle = tf.linalg.bandPart(scores, tf.constant(-1L), tf.constant(0L));
-    Operand<T> sums = tf.math.add(a.matMul(triangle, v), a.matMul(q, before)); // [B, H, N, C, V+1]
+    Operand<T> sums =
+        tf.math.add(a.matMul(triangle, v), a.matMulTransposed(q, before)); // [B, H, N, C, V+1]
     return divided(tf, chunks.join(sums), denominator);
   }
 
