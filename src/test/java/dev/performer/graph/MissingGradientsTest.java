@@ -162,6 +162,7 @@ class MissingGradientsTest {
       Output<?> gradient = graph.addGradients(loss, new Output<?>[] {source})[0];
       try (Session session = new Session(graph)) {
         double[] at = new Random(3).doubles(ROWS * COLUMNS, 0.3, 2.3).toArray();
+        evaluate(session, x, at, loss); // gives the variable its value
         double[] found = evaluate(session, x, at, gradient);
         for (int i = 0; i < at.length; i++) {
           double[] up = at.clone();
