@@ -30,9 +30,7 @@ import org.tensorflow.proto.OpDef.ArgDef;
  * the flat graph, which are written like the main graph's with names {@code call/inner/node}.
  */
 public final class FunctionInliner {
-  private static final long MAX_NODES = 2_000_000;
-  private static final int MAX_DEPTH = 300;
-  private static final Set<String> CALLS = Set.of("PartitionedCall", "StatefulPartitionedCall");
+  static final Set<String> CALLS = Set.of("PartitionedCall", "StatefulPartitionedCall");
 
   private final FunctionLibrary library;
   private final Retention retention;
@@ -87,7 +85,7 @@ public final class FunctionInliner {
     // First prune, so that the model's save and restore functions are never expanded.
     GraphDef current = GraphPruning.prune(graph, roots, Map.of());
     while (true) {
-      checkSize(current);
+      ExpandedSize.check(current, library);
       flat = new ArrayList<>();
       for (NodeDef node : current.getNodeList()) {
         emit(
@@ -107,51 +105,6 @@ public final class FunctionInliner {
         return new FlatGraph(used, Map.copyOf(callOfNode), this::resolve);
       }
     }
-  }
-
-  /** A few small functions that call each other twice can stand for more nodes than fit memory. */
-  private void checkSize(GraphDef graph) {
-    Map<String, Long> sizes = new HashMap<>();
-    long total = 0;
-    for (NodeDef node : graph.getNodeList()) {
-      total += expandedSize(node, sizes, 0);
-      if (total > MAX_NODES) {
-        throw new PerformerException(
-            "the graph has more than " + MAX_NODES + " nodes once its functions are expanded");
-      }
-    }
-  }
-
-  private long expandedSize(NodeDef node, Map<String, Long> sizes, int depth) {
-    Optional<FunctionDef> function = callee(node).flatMap(library::find);
-    if (function.isEmpty()) {
-      return 1;
-    }
-    if (depth > MAX_DEPTH) {
-      throw new PerformerException(
-          "the functions of the graph call each other more than " + MAX_DEPTH + " levels deep");
-    }
-    String name = function.get().getSignature().getName();
-    Long known = sizes.get(name);
-    if (known == null) {
-      long size = 1;
-      for (NodeDef inner : function.get().getNodeDefList()) {
-        size = Math.min(MAX_NODES + 1, size + expandedSize(inner, sizes, depth + 1));
-      }
-      known = size;
-      sizes.put(name, known);
-    }
-    return known;
-  }
-
-  /** The function that a node calls, if it is a call. */
-  private Optional<String> callee(NodeDef node) {
-    if (library.find(node.getOp()).isPresent()) {
-      return Optional.of(node.getOp());
-    }
-    return CALLS.contains(node.getOp())
-        ? Optional.of(node.getAttrOrThrow("f").getFunc().getName())
-        : Optional.empty();
   }
 
   private GraphDef resolveAll(GraphDef original) {

@@ -29,6 +29,7 @@ final class CustomGradients {
   private final ObjectGraph objects;
   private final FunctionLibrary library;
   private final Map<String, String> functionOfType = new HashMap<>();
+  private final Map<String, FlatGraph> flattened = new HashMap<>();
 
   /** What the gradient function of a node needs, or why it cannot be had. */
   private record Captures(List<String> references, Optional<String> trouble) {
@@ -77,8 +78,7 @@ final class CustomGradients {
       IdentityGradients.attach(
           graph,
           node.getName(),
-          GradientReplay.of(
-              metaGraph, library.find(function).orElseThrow(), concrete(function), captured));
+          new GradientReplay(flatten(function), concrete(function), captured));
     }
   }
 
@@ -88,6 +88,12 @@ final class CustomGradients {
 
   private static String type(NodeDef node) {
     return node.getAttrOrThrow(TYPE).getS().toStringUtf8();
+  }
+
+  /** A gradient function without calls, as ops are added to a graph. */
+  private FlatGraph flatten(String function) {
+    return flattened.computeIfAbsent(
+        function, name -> GradientReplay.flatten(metaGraph, library.find(name).orElseThrow()));
   }
 
   private SavedConcreteFunction concrete(String function) {
@@ -107,6 +113,9 @@ final class CustomGradients {
       return Captures.none(
           "it has a custom gradient that was not saved; save the model with"
               + " SaveOptions(experimental_custom_gradients=True)");
+    }
+    if (flatten(function).graph().getLibrary().getFunctionCount() > 0) {
+      return Captures.none("its custom gradient has loops or branches on a tensor");
     }
     List<String> references = new ArrayList<>();
     for (int number : concrete(function).getBoundInputsList()) {

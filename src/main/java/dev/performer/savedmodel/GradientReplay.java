@@ -38,24 +38,23 @@ final class GradientReplay implements RawCustomGradient {
   private final List<Boolean> hasGradient;
   private final List<Output<?>> captured;
 
-  private GradientReplay(
-      FlatGraph flat, int resultCount, List<Boolean> hasGradient, List<Output<?>> captured) {
+  /**
+   * @param flat what {@link #flatten} made of the gradient function
+   * @param concrete what Python knows of it
+   * @param captured tensors of the forward pass in the order in which the function takes them
+   */
+  GradientReplay(FlatGraph flat, SavedConcreteFunction concrete, List<Output<?>> captured) {
     flat.graph().getNodeList().forEach(node -> nodes.put(node.getName(), node));
-    for (int i = 0; i < resultCount; i++) {
+    hasGradient = hasGradient(concrete);
+    long count = hasGradient.stream().filter(given -> given).count();
+    for (int i = 0; i < count; i++) {
       results.add(flat.resolve("gradient:" + i));
     }
-    this.hasGradient = hasGradient;
     this.captured = captured;
   }
 
-  /**
-   * @param captured tensors of the forward pass in the order in which the function takes them
-   */
-  static GradientReplay of(
-      MetaGraphDef metaGraph,
-      FunctionDef function,
-      SavedConcreteFunction concrete,
-      List<Output<?>> captured) {
+  /** Expands the calls of a gradient function, its arguments as placeholders. */
+  static FlatGraph flatten(MetaGraphDef metaGraph, FunctionDef function) {
     OpDef signature = function.getSignature();
     GraphDef source = metaGraph.getGraphDef();
     GraphDef.Builder graph =
@@ -75,13 +74,11 @@ final class GradientReplay implements RawCustomGradient {
           NodeDef.newBuilder().setName(argument(i)).setOp("Placeholder").putAttr("dtype", type));
       call.addInput(argument(i));
     }
-    int resultCount = signature.getOutputArgCount();
     List<String> roots = new ArrayList<>();
-    for (int i = 0; i < resultCount; i++) {
+    for (int i = 0; i < signature.getOutputArgCount(); i++) {
       roots.add("gradient:" + i);
     }
-    FlatGraph flat = FunctionInliner.inline(graph.addNode(call).build(), roots);
-    return new GradientReplay(flat, resultCount, hasGradient(concrete), captured);
+    return FunctionInliner.inline(graph.addNode(call).build(), roots);
   }
 
   private static String argument(int i) {

@@ -2,8 +2,6 @@ package dev.performer.savedmodel;
 
 import dev.performer.PerformerException;
 import dev.performer.graph.TensorNames;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -120,7 +118,7 @@ public record Inspection(
         OpHistogram.of(nodes.values()),
         ProjectionSearch.find(nodes, usedVariables),
         directory.assets().values().stream().map(file -> file.getFileName().toString()).toList(),
-        performerJson(directory.path()));
+        directory.performerJson().orElse(""));
   }
 
   /** Signatures are imported one by one, so that one that cannot be imported spoils no other. */
@@ -170,18 +168,6 @@ public record Inspection(
                     v.checkpointKey()))
         .sorted(java.util.Comparator.comparing(VariableReport::name))
         .toList();
-  }
-
-  private static String performerJson(Path model) {
-    Path file = model.resolve("assets.extra").resolve("performer.json");
-    if (!Files.exists(file)) {
-      return "";
-    }
-    try {
-      return Files.readString(file);
-    } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
-    }
   }
 
   /** Whether at least one signature can be trained. */

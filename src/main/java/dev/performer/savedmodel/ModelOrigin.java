@@ -40,7 +40,7 @@ final class ModelOrigin {
   }
 
   private static String writer(SavedModelDirectory directory, SavedObjectGraph objects) {
-    if (Files.exists(directory.path().resolve("assets.extra").resolve("performer.json"))) {
+    if (directory.performerJson().isPresent()) {
       return "Performer for Java";
     }
     if (objects.getNodesCount() == 0) {

@@ -241,6 +241,24 @@ public final class SavedModelDirectory {
     return assets;
   }
 
+  /** The model's functions. */
+  public FunctionLibrary functions() {
+    return new FunctionLibrary(metaGraph.getGraphDef().getLibrary());
+  }
+
+  /** The text of {@code assets.extra/performer.json}, if the model has one. */
+  public Optional<String> performerJson() {
+    Path file = path.resolve("assets.extra").resolve("performer.json");
+    if (!Files.exists(file)) {
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(Files.readString(file));
+    } catch (IOException e) {
+      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+
   /** The node that fills lookup tables and the like, if the model has one. */
   Optional<String> initializer() {
     for (String key : List.of("saved_model_main_op", "legacy_init_op")) {

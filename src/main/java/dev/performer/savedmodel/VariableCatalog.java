@@ -1,7 +1,9 @@
 package dev.performer.savedmodel;
 
 import dev.performer.graph.TensorNames;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -43,27 +45,75 @@ final class VariableCatalog {
 
   private List<VariableSpec> all() {
     Map<String, CheckpointKeys.Stored> keys = CheckpointKeys.of(metaGraph);
-    Set<String> taken = new HashSet<>();
+    Map<String, String> names = names();
     List<VariableSpec> specs = new ArrayList<>();
     for (NodeDef node : metaGraph.getGraphDef().getNodeList()) {
       if (VARIABLES.contains(node.getOp())) {
-        specs.add(spec(node, keys.get(node.getName()), taken));
+        specs.add(spec(node, keys.get(node.getName()), names.get(node.getName())));
       }
     }
     return List.copyOf(specs);
   }
 
-  private VariableSpec spec(NodeDef node, CheckpointKeys.Stored stored, Set<String> taken) {
-    String sharedName =
-        node.getAttrOrDefault("shared_name", AttrValue.getDefaultInstance()).getS().toStringUtf8();
-    DataType type = node.getAttrOrThrow("dtype").getType();
-    Optional<SavedVariable> known = objects.variable(node.getName(), sharedName);
-    String name =
-        known.map(SavedVariable::getName).filter(n -> !n.isEmpty()).orElse(node.getName());
-    if (!taken.add(name)) {
-      name = node.getName();
-      taken.add(name);
+  /**
+   * Names by node. Keras 3 stores each variable twice under one name: those that signatures use
+   * have the first choice.
+   */
+  private Map<String, String> names() {
+    Set<String> used = usedBySignatures();
+    Map<String, String> names = new HashMap<>();
+    Set<String> taken = new HashSet<>();
+    for (boolean first : new boolean[] {true, false}) {
+      for (NodeDef node : metaGraph.getGraphDef().getNodeList()) {
+        if (VARIABLES.contains(node.getOp()) && used.contains(node.getName()) == first) {
+          names.put(node.getName(), freeName(node, taken));
+        }
+      }
     }
+    return names;
+  }
+
+  private String freeName(NodeDef node, Set<String> taken) {
+    String wanted =
+        objects
+            .variable(node.getName(), sharedName(node))
+            .map(SavedVariable::getName)
+            .filter(name -> !name.isEmpty())
+            .orElse(node.getName());
+    String name = wanted;
+    for (int i = 1; !taken.add(name); i++) {
+      name = wanted + "_" + i;
+    }
+    return name;
+  }
+
+  private Set<String> usedBySignatures() {
+    Map<String, NodeDef> nodes = new HashMap<>();
+    metaGraph.getGraphDef().getNodeList().forEach(node -> nodes.put(node.getName(), node));
+    Set<String> reached = new HashSet<>();
+    Deque<String> todo = new ArrayDeque<>();
+    metaGraph
+        .getSignatureDefMap()
+        .values()
+        .forEach(s -> s.getOutputsMap().values().forEach(o -> todo.add(o.getName())));
+    while (!todo.isEmpty()) {
+      String name = TensorNames.node(todo.pop());
+      if (nodes.containsKey(name) && reached.add(name)) {
+        todo.addAll(nodes.get(name).getInputList());
+      }
+    }
+    return reached;
+  }
+
+  private static String sharedName(NodeDef node) {
+    return node.getAttrOrDefault("shared_name", AttrValue.getDefaultInstance())
+        .getS()
+        .toStringUtf8();
+  }
+
+  private VariableSpec spec(NodeDef node, CheckpointKeys.Stored stored, String name) {
+    DataType type = node.getAttrOrThrow("dtype").getType();
+    Optional<SavedVariable> known = objects.variable(node.getName(), sharedName(node));
     boolean trainable =
         FLOATING.contains(type)
             && known

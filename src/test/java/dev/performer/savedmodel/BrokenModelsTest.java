@@ -1,5 +1,6 @@
 package dev.performer.savedmodel;
 
+import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
@@ -53,6 +54,29 @@ class BrokenModelsTest {
     refused(model, "saved_model.pb");
     Files.write(file, new byte[1000]);
     refused(model, "saved_model.pb");
+  }
+
+  /** Whatever single bytes are wrong: either nothing is noticed, or one line says so. */
+  @Test
+  void randomDamage() throws IOException {
+    Path file = model.resolve("saved_model.pb");
+    byte[] whole = Files.readAllBytes(file);
+    java.util.Random random = new java.util.Random(11);
+    int refused = 0;
+    for (int i = 0; i < 300; i++) {
+      byte[] damaged = whole.clone();
+      for (int k = 0; k <= i % 3; k++) {
+        damaged[random.nextInt(damaged.length)] = (byte) random.nextInt(256);
+      }
+      Files.write(file, damaged);
+      try {
+        ImportedModel.load(model).close();
+      } catch (PerformerException e) {
+        refused++;
+        assertThat(e.getMessage().lines()).hasSize(1);
+      }
+    }
+    assertThat(refused).isBetween(30, 290);
   }
 
   @Test

@@ -144,6 +144,22 @@ class ImportedModelTest {
     }
   }
 
+  /** Keras 3 stores each variable twice; the used one keeps its name. */
+  @Test
+  void namesVariablesOnce() {
+    Path directory =
+        ReferenceModels.directory("models/keras3_transformer").resolve("exported_saved_model");
+    try (ImportedModel model = ImportedModel.load(directory)) {
+      assertThat(names(model))
+          .hasSize(36)
+          .doesNotHaveDuplicates()
+          .contains("head/kernel", "embed/embeddings", "embed/embeddings_1", "mha_0/query/kernel");
+      assertThat(model.directory().variables())
+          .extracting(VariableSpec::name)
+          .doesNotHaveDuplicates();
+    }
+  }
+
   private static List<String> names(ImportedModel model) {
     return model.variables().stream().map(Variable::name).collect(Collectors.toList());
   }
