@@ -92,13 +92,13 @@ public final class InteropCheck {
         Map<String, Tensor> inputs = new LinkedHashMap<>();
         arrays.forEach(
             (key, array) -> {
-              if (key.startsWith("in/" + signature + "/")) {
-                inputs.put(key.substring(key.lastIndexOf('/') + 1), tensor(array));
+              if (key.startsWith("in|" + signature + "|")) {
+                inputs.put(key.substring(key.lastIndexOf('|') + 1), tensor(array));
               }
             });
         try (Result result = bundle.function(signature).call(inputs)) {
           for (Map.Entry<String, Tensor> entry : result) {
-            float[] expected = arrays.get("out/" + signature + "/" + entry.getKey()).floats();
+            float[] expected = arrays.get("out|" + signature + "|" + entry.getKey()).floats();
             float[] actual = Tensors.floats(entry.getValue());
             require(actual.length == expected.length, signature + "/" + entry.getKey());
             for (int i = 0; i < actual.length; i++) {
@@ -123,14 +123,14 @@ public final class InteropCheck {
     try (ImportedModel model = ImportedModel.load(savedModel);
         Session session = new Session(model.graph())) {
       model.restore(session);
-      try (Tensor tokens = tensor(arrays.get("in/serving_default/tokens"));
+      try (Tensor tokens = tensor(arrays.get("in|serving_default|tokens"));
           Result result =
               session
                   .runner()
                   .feed(model.input("serving_default", "tokens"), tokens)
                   .fetch(model.output("serving_default", "logits"))
                   .run()) {
-        float[] expected = arrays.get("out/serving_default/logits").floats();
+        float[] expected = arrays.get("out|serving_default|logits").floats();
         float[] actual = Tensors.floats(result.get(0));
         for (int i = 0; i < expected.length; i++) {
           worst = Math.max(worst, Math.abs(actual[i] - expected[i]));
@@ -142,7 +142,7 @@ public final class InteropCheck {
 
   private static TreeSet<String> signatures(Map<String, NpyArray> arrays) {
     TreeSet<String> names = new TreeSet<>();
-    arrays.keySet().forEach(key -> names.add(key.split("/")[1]));
+    arrays.keySet().forEach(key -> names.add(key.split("\\|")[1]));
     return names;
   }
 
