@@ -30,8 +30,7 @@ import org.tensorflow.proto.OpDef.ArgDef;
  * the flat graph, which are written like the main graph's with names {@code call/inner/node}.
  */
 public final class FunctionInliner {
-  private static final int MAX_NODES = 4_000_000;
-  private static final Set<String> CALLS = Set.of("PartitionedCall", "StatefulPartitionedCall");
+  static final Set<String> CALLS = Set.of("PartitionedCall", "StatefulPartitionedCall");
 
   private final FunctionLibrary library;
   private final Retention retention;
@@ -86,6 +85,7 @@ public final class FunctionInliner {
     // First prune, so that the model's save and restore functions are never expanded.
     GraphDef current = GraphPruning.prune(graph, roots, Map.of());
     while (true) {
+      ExpandedSize.check(current, library);
       flat = new ArrayList<>();
       for (NodeDef node : current.getNodeList()) {
         emit(
@@ -163,10 +163,6 @@ public final class FunctionInliner {
   }
 
   private void add(NodeDef node, Optional<FunctionCall> caller) {
-    if (flat.size() >= MAX_NODES) {
-      throw new PerformerException(
-          "the graph has more than " + MAX_NODES + " nodes once its functions are expanded");
-    }
     flat.add(node);
     caller.ifPresent(call -> callOfNode.put(node.getName(), call));
   }

@@ -19,16 +19,21 @@ public final class LossGradients {
    *     through ops that stop gradients on purpose
    */
   public static List<Output<?>> of(Ops tf, Output<?> loss, List<Variable> variables) {
+    if (variables.isEmpty()) {
+      return List.of();
+    }
     MissingGradients.register();
+    RawOps ops = new RawOps(tf);
     Output<?>[] handles =
         variables.stream().map(v -> (Output<?>) v.handle()).toArray(Output<?>[]::new);
     Output<?>[] found = ((Graph) tf.scope().env()).addGradients(loss, handles);
     List<Output<?>> gradients = new ArrayList<>();
     for (int i = 0; i < found.length; i++) {
+      // Two variables may share one gradient tensor, which cannot be fetched twice.
       gradients.add(
           RawOps.isPresent(found[i])
-              ? found[i]
-              : new RawOps(tf).zerosLike(variables.get(i).read(tf).asOutput()));
+              ? ops.op("Identity", found[i])
+              : ops.zerosLike(variables.get(i).read(tf).asOutput()));
     }
     return gradients;
   }

@@ -26,6 +26,7 @@ final class ArrayConversion {
     TYPES.put(DataType.DT_INT32, NpyType.INT32);
     TYPES.put(DataType.DT_INT64, NpyType.INT64);
     TYPES.put(DataType.DT_UINT8, NpyType.UINT8);
+    TYPES.put(DataType.DT_UINT16, NpyType.UINT16);
     TYPES.put(DataType.DT_BOOL, NpyType.BOOL);
   }
 

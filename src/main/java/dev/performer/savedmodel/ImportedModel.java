@@ -37,12 +37,13 @@ public final class ImportedModel implements AutoCloseable {
   private final Map<String, SignatureSpec> signatures = new LinkedHashMap<>();
   private final CustomGradients customGradients;
   private final FlatGraph flat;
-  private final Graph graph = new Graph();
+  private final Graph graph;
   private final List<Variable> variables = new ArrayList<>();
   private final VariableRestore restore;
   private final TableInitialization tables;
 
-  private ImportedModel(SavedModelDirectory directory, List<String> names) {
+  private ImportedModel(Graph graph, SavedModelDirectory directory, List<String> names) {
+    this.graph = graph;
     this.directory = directory;
     names.forEach(name -> signatures.put(name, directory.signature(name)));
     customGradients = new CustomGradients(directory.metaGraph(), directory.objects());
@@ -57,7 +58,7 @@ public final class ImportedModel implements AutoCloseable {
     }
     GradientRewrites rewrites = GradientRewrites.of(ResourceConversion.apply(inlined.graph()));
     flat = inlined.withGraph(rewrites.graph());
-    importGraph();
+    graph.importGraphDef(flat.graph());
     rewrites.attach(graph);
     customGradients.attach(graph, flat);
     List<VariableSpec> specs = importedVariables();
@@ -87,13 +88,16 @@ public final class ImportedModel implements AutoCloseable {
 
   /** As {@link #load(Path, String...)}, for a directory that was opened already. */
   public static ImportedModel load(SavedModelDirectory directory, List<String> signatures) {
+    Graph graph = new Graph();
     try {
-      return new ImportedModel(directory, signatures);
+      return new ImportedModel(graph, directory, signatures);
     } catch (PerformerException e) {
+      graph.close();
       throw e.getMessage().startsWith(directory.path().toString())
           ? e
           : new PerformerException(directory.path() + ": " + e.getMessage(), e);
     } catch (RuntimeException e) {
+      graph.close();
       throw new PerformerException(
           directory.path() + " cannot be imported: " + NativeErrors.firstLine(e), e);
     }
@@ -123,15 +127,6 @@ public final class ImportedModel implements AutoCloseable {
               + " is sparse or composite, which is not supported");
     }
     return spec.tensor();
-  }
-
-  private void importGraph() {
-    try {
-      graph.importGraphDef(flat.graph());
-    } catch (RuntimeException e) {
-      graph.close();
-      throw e;
-    }
   }
 
   private List<VariableSpec> importedVariables() {
@@ -205,6 +200,12 @@ public final class ImportedModel implements AutoCloseable {
     List<String> outputs = new ArrayList<>();
     signatures.values().forEach(s -> s.outputs().values().forEach(o -> outputs.add(o.tensor())));
     return trainability(outputs);
+  }
+
+  /** Which trainable variables get a gradient from the floating point outputs of one signature. */
+  public Trainability trainability(String signature) {
+    return trainability(
+        imported(signature).outputs().values().stream().map(TensorSpec::tensor).toList());
   }
 
   /** Which trainable variables get a gradient from one output. */

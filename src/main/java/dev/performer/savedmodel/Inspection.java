@@ -1,0 +1,191 @@
+package dev.performer.savedmodel;
+
+import dev.performer.PerformerException;
+import dev.performer.graph.TensorNames;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+import org.tensorflow.proto.NodeDef;
+
+/**
+ * What is in a SavedModel and whether it can be trained here, in plain values for text and JSON.
+ *
+ * @param path the directory
+ * @param origin what wrote it
+ * @param tensorflowVersion the version of TensorFlow that wrote it; empty if it does not say
+ * @param signatures sorted by name
+ * @param variables all variables, optimizer slots included, sorted by name
+ * @param parameters number of values in all variables that the signatures use
+ * @param trainableParameters the trainable part of them
+ * @param ops how often each op occurs once functions are inlined, most frequent first
+ * @param projections random projections of linear attention, as constants or variables
+ * @param assets names of files the model reads
+ * @param performerJson the text of {@code assets.extra/performer.json}; empty if there is none
+ */
+public record Inspection(
+    String path,
+    String origin,
+    String tensorflowVersion,
+    List<SignatureReport> signatures,
+    List<VariableReport> variables,
+    long parameters,
+    long trainableParameters,
+    Map<String, Integer> ops,
+    List<Projection> projections,
+    List<String> assets,
+    String performerJson) {
+
+  /**
+   * An input or output.
+   *
+   * @param shape dimensions, −1 where unknown; null if the rank is unknown
+   */
+  public record TensorReport(String name, String type, List<Long> shape) {
+    static TensorReport of(TensorSpec spec) {
+      return new TensorReport(spec.name(), spec.typeName(), dimensions(spec.shape()));
+    }
+
+    private static List<Long> dimensions(org.tensorflow.ndarray.Shape shape) {
+      return shape.isUnknown() ? null : shape.toListOrNull();
+    }
+  }
+
+  /**
+   * A signature and what training it meets.
+   *
+   * @param trainable whether every trainable variable it depends on gets a gradient
+   * @param trainableVariables how many get one
+   * @param obstacles ops that stop gradients, one line each
+   * @param summary one line about training
+   */
+  public record SignatureReport(
+      String name,
+      String method,
+      List<TensorReport> inputs,
+      List<TensorReport> outputs,
+      boolean trainable,
+      int trainableVariables,
+      List<String> obstacles,
+      String summary) {}
+
+  /**
+   * A variable.
+   *
+   * @param used whether a signature depends on it
+   */
+  public record VariableReport(
+      String name,
+      String type,
+      List<Long> shape,
+      boolean trainable,
+      boolean used,
+      String checkpointKey) {}
+
+  /** A projection matrix {@code [features, size]}: M random directions of size D, one per row. */
+  public record Projection(String name, long features, long size) {}
+
+  /** Reads, checks and describes a SavedModel. @throws PerformerException if it is damaged */
+  public static Inspection of(Path path) {
+    return of(SavedModelDirectory.open(path));
+  }
+
+  /** Describes a SavedModel that was opened already. */
+  public static Inspection of(SavedModelDirectory directory) {
+    List<SignatureReport> signatures = new ArrayList<>();
+    Map<String, NodeDef> nodes = new TreeMap<>();
+    for (SignatureSpec signature : directory.signatures().values()) {
+      signatures.add(inspect(directory, signature, nodes));
+    }
+    Set<String> used =
+        nodes.values().stream()
+            .filter(node -> node.getOp().equals("VarHandleOp"))
+            .map(NodeDef::getName)
+            .collect(Collectors.toSet());
+    List<VariableSpec> usedVariables =
+        directory.variables().stream().filter(v -> used.contains(v.node())).toList();
+    return new Inspection(
+        directory.path().toString(),
+        ModelOrigin.of(directory),
+        directory.tensorflowVersion(),
+        List.copyOf(signatures),
+        variables(directory, used),
+        usedVariables.stream().mapToLong(VariableSpec::size).sum(),
+        usedVariables.stream().filter(VariableSpec::trainable).mapToLong(VariableSpec::size).sum(),
+        OpHistogram.of(nodes.values()),
+        ProjectionSearch.find(nodes, usedVariables),
+        directory.assets().values().stream().map(file -> file.getFileName().toString()).toList(),
+        performerJson(directory.path()));
+  }
+
+  /** Signatures are imported one by one, so that one that cannot be imported spoils no other. */
+  private static SignatureReport inspect(
+      SavedModelDirectory directory, SignatureSpec signature, Map<String, NodeDef> nodes) {
+    try (ImportedModel model = ImportedModel.load(directory, List.of(signature.name()))) {
+      model.flatGraph().getNodeList().forEach(node -> nodes.put(node.getName(), node));
+      Trainability trainability = model.trainability();
+      return report(
+          signature,
+          trainability.isTrainable(),
+          trainability.trainable().size(),
+          trainability.obstacles().stream().map(Trainability.Obstacle::toString).toList(),
+          trainability.summary());
+    } catch (PerformerException e) {
+      return report(signature, false, 0, List.of(), "cannot be imported: " + e.getMessage());
+    }
+  }
+
+  private static SignatureReport report(
+      SignatureSpec signature,
+      boolean trainable,
+      int trainableVariables,
+      List<String> obstacles,
+      String summary) {
+    return new SignatureReport(
+        signature.name(),
+        signature.method(),
+        signature.inputs().values().stream().map(TensorReport::of).toList(),
+        signature.outputs().values().stream().map(TensorReport::of).toList(),
+        trainable,
+        trainableVariables,
+        obstacles,
+        summary);
+  }
+
+  private static List<VariableReport> variables(SavedModelDirectory directory, Set<String> used) {
+    return directory.variables().stream()
+        .map(
+            v ->
+                new VariableReport(
+                    v.name(),
+                    TensorSpec.typeName(v.type()),
+                    TensorReport.dimensions(v.shape()),
+                    v.trainable(),
+                    used.contains(TensorNames.node(v.node())),
+                    v.checkpointKey()))
+        .sorted(java.util.Comparator.comparing(VariableReport::name))
+        .toList();
+  }
+
+  private static String performerJson(Path model) {
+    Path file = model.resolve("assets.extra").resolve("performer.json");
+    if (!Files.exists(file)) {
+      return "";
+    }
+    try {
+      return Files.readString(file);
+    } catch (IOException e) {
+      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  /** Whether at least one signature can be trained. */
+  public boolean trainable() {
+    return signatures.stream().anyMatch(SignatureReport::trainable);
+  }
+}

@@ -1,0 +1,60 @@
+package dev.performer.savedmodel;
+
+import java.nio.file.Files;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import org.tensorflow.proto.FunctionDef;
+import org.tensorflow.proto.MetaGraphDef;
+import org.tensorflow.proto.NodeDef;
+import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObjectGraph;
+
+/** Guesses which software made a SavedModel from the traces it leaves. */
+final class ModelOrigin {
+  /** Layer names in the scopes of nodes, and whose they are. */
+  private static final Map<String, String> LAYERS =
+      Map.of(
+          "kernel_attention", "Model Garden KernelAttention",
+          "transformer_scaffold", "Model Garden TransformerScaffold",
+          "favor", "FAVOR+ attention");
+
+  private ModelOrigin() {}
+
+  /** One line, such as {@code Keras 2; Model Garden KernelAttention}. */
+  static String of(SavedModelDirectory directory) {
+    MetaGraphDef metaGraph = directory.metaGraph();
+    Set<String> traces = new TreeSet<>();
+    for (FunctionDef function : metaGraph.getGraphDef().getLibrary().getFunctionList()) {
+      for (NodeDef node : function.getNodeDefList()) {
+        LAYERS.forEach(
+            (layer, origin) -> {
+              if (node.getName().contains(layer)) {
+                traces.add(origin);
+              }
+            });
+      }
+    }
+    String writer = writer(directory, metaGraph.getObjectGraphDef());
+    return traces.isEmpty() ? writer : writer + "; " + String.join(", ", traces);
+  }
+
+  private static String writer(SavedModelDirectory directory, SavedObjectGraph objects) {
+    if (Files.exists(directory.path().resolve("assets.extra").resolve("performer.json"))) {
+      return "Performer for Java";
+    }
+    if (objects.getNodesCount() == 0) {
+      return "TensorFlow 1 or a session (no object graph)";
+    }
+    List<String> classes = directory.objects().userObjects();
+    if (classes.stream().anyMatch(name -> name.startsWith("_tf_keras_"))) {
+      return Files.exists(directory.path().resolve("keras_metadata.pb"))
+          ? "Keras 2"
+          : "TensorFlow 2 module with Keras 2 layers";
+    }
+    boolean keras3 =
+        objects.getNodes(0).getChildrenList().stream()
+            .anyMatch(child -> child.getLocalName().equals("_all_variables"));
+    return keras3 ? "Keras 3" : "TensorFlow 2 module";
+  }
+}
