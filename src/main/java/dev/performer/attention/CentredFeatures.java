@@ -31,19 +31,27 @@ record CentredFeatures(
     Operand<T> lengths = lengths(a, directions, headSize); // [1, M]
     Operand<T> scaled = a.times(transpose(a, directions), scale); // [D, M]
     return new Features<>(
-        queries(a, queries, scaled, lengths), keys(a, keys, scaled, lengths, scale));
+        queries(a, queries, scaled, lengths, headSize), keys(a, keys, scaled, lengths, scale));
   }
 
   private <T extends TFloating> Operand<T> queries(
-      Algebra<T> a, Operand<T> queries, Operand<T> scaled, Operand<T> lengths) {
+      Algebra<T> a, Operand<T> queries, Operand<T> scaled, Operand<T> lengths, long headSize) {
     Ops tf = a.tf();
     Operand<T> rows = a.concat(-1, queries, a.onesColumn(queries)); // [B, H, L, D+1]
     Operand<T> u = a.rowsTimes(rows, a.concat(0, scaled, lengths)); // [B, H, L, M]
     Operand<T> max = a.max(u, Maximum.FEATURES.axes()); // [B, H, L, 1]
     if (!(rule.denominator() instanceof Denominator.Absent)) {
-      max = tf.stopGradient(max); // cancels in the division
+      max = a.plus(tf.stopGradient(max), -headroom(headSize)); // both cancel in the division
     }
     return a.plus(tf.math.exp(tf.math.sub(u, max)), rule.epsilon());
+  }
+
+  /**
+   * Up to exp(40) instead of 1 for features of queries, so that products with features of far keys,
+   * near exp(−80), stay above the smallest float32; those of the nearest keys, exp(D/2), keep room.
+   */
+  private double headroom(long headSize) {
+    return kernel == Kernel.EXPMOD ? 0 : Math.max(0, Math.min(40, 72 - headSize / 2.0));
   }
 
   private <T extends TFloating> Operand<T> keys(

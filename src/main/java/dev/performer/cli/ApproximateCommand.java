@@ -1,0 +1,244 @@
+package dev.performer.cli;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.PerformerException;
+import dev.performer.attention.ApproximationStudy;
+import dev.performer.attention.Convention;
+import dev.performer.attention.Kernel;
+import dev.performer.attention.Projection;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.knowm.xchart.BitmapEncoder;
+import org.knowm.xchart.XYChart;
+import org.knowm.xchart.XYChartBuilder;
+import org.knowm.xchart.style.markers.SeriesMarkers;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Measures how close FAVOR+ comes to softmax attention (the paper's figure 4). */
+@Command(
+    name = "approximate",
+    description = {
+      "How close FAVOR+ is to softmax attention: mean squared error over the variance of the exact"
+          + " output, for kernels, projections and numbers of features.",
+      "The defaults are the protocol of the paper's figure 4."
+    },
+    mixinStandardHelpOptions = true,
+    sortOptions = false)
+public final class ApproximateCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--kernels",
+      split = ",",
+      defaultValue = "trigonometric,softmax,hyperbolic,favor++",
+      description = "Kernels that estimate softmax. Default: ${DEFAULT-VALUE}.")
+  private List<String> kernels;
+
+  @Option(
+      names = "--features",
+      split = ",",
+      defaultValue = "16,32,64,128,256,512",
+      description =
+          "M, the length of a feature vector: equal M is equal cost, whatever the kernel. Default:"
+              + " ${DEFAULT-VALUE}.")
+  private List<Integer> features;
+
+  @Option(
+      names = "--projections",
+      split = ",",
+      defaultValue = "iid,orthogonal",
+      description = "How directions are drawn: iid, orthogonal. Default: ${DEFAULT-VALUE}.")
+  private List<String> projections;
+
+  @Option(
+      names = "--row-lengths",
+      split = ",",
+      defaultValue = "chi,sqrt-d",
+      description =
+          "How long directions are: chi (unbiased), sqrt-d (regularised). Default:"
+              + " ${DEFAULT-VALUE}.")
+  private List<String> rowLengths;
+
+  @Option(
+      names = "--convention",
+      defaultValue = "performer",
+      description = "Whose constants and guards. Default: ${DEFAULT-VALUE}.")
+  private String convention;
+
+  @Option(
+      names = "--length",
+      defaultValue = "4096",
+      description = "L, positions. Default: ${DEFAULT-VALUE}.")
+  private int length;
+
+  @Option(names = "--head-size", defaultValue = "16", description = "D. Default: ${DEFAULT-VALUE}.")
+  private int headSize;
+
+  @Option(
+      names = "--amplitude",
+      defaultValue = "0.5",
+      description = "Standard deviation of queries and keys. Default: ${DEFAULT-VALUE}.")
+  private double amplitude;
+
+  @Option(
+      names = "--draws",
+      defaultValue = "15",
+      description = "Draws of data and projection to average. Default: ${DEFAULT-VALUE}.")
+  private int draws;
+
+  @Option(
+      names = "--seed",
+      defaultValue = "1",
+      description = "Seed of all draws. Default: ${DEFAULT-VALUE}.")
+  private long seed;
+
+  @Option(names = "--causal", description = "Both attentions causal.")
+  private boolean causal;
+
+  @Option(names = "--json", description = "One JSON object on stdout instead of the table.")
+  private boolean json;
+
+  @Option(names = "--plot", paramLabel = "FILE.png", description = "Also draw the table.")
+  private Path plot;
+
+  @Override
+  public Integer call() {
+    ApproximationStudy study =
+        new ApproximationStudy(
+            length, headSize, amplitude, draws, seed, Convention.of(convention), causal);
+    PrintWriter log = spec.commandLine().getErr();
+    List<ApproximationStudy.Row> rows =
+        study.run(
+            variants(),
+            features,
+            row ->
+                log.printf(
+                    Locale.ROOT,
+                    "%s, M=%d: %s%n",
+                    row.variant(),
+                    row.features(),
+                    number(row.error())));
+    log.flush();
+    if (plot != null) {
+      draw(rows);
+    }
+    PrintWriter out = spec.commandLine().getOut();
+    out.print(json ? json(rows) + System.lineSeparator() : table(rows));
+    out.flush();
+    return 0;
+  }
+
+  private List<ApproximationStudy.Variant> variants() {
+    List<ApproximationStudy.Variant> variants = new ArrayList<>();
+    for (String kernelLabel : kernels) {
+      for (String projection : projections) {
+        for (String rowLength : rowLengths) {
+          variants.add(
+              new ApproximationStudy.Variant(
+                  Kernel.of(kernelLabel),
+                  Projection.Directions.of(projection),
+                  Projection.Lengths.of(rowLength)));
+        }
+      }
+    }
+    return variants;
+  }
+
+  private String table(List<ApproximationStudy.Row> rows) {
+    StringBuilder text = new StringBuilder("| kernel | projection | row lengths |");
+    features.forEach(m -> text.append(" M=").append(m).append(" |"));
+    text.append("\n|---|---|---|").append("---|".repeat(features.size())).append('\n');
+    byVariant(rows)
+        .forEach(
+            (v, list) -> {
+              text.append("| %s | %s | %s |".formatted(v.kernel(), v.directions(), v.lengths()));
+              list.forEach(r -> text.append(' ').append(number(r.error())).append(" |"));
+              text.append('\n');
+            });
+    return text.toString();
+  }
+
+  private static Map<ApproximationStudy.Variant, List<ApproximationStudy.Row>> byVariant(
+      List<ApproximationStudy.Row> rows) {
+    Map<ApproximationStudy.Variant, List<ApproximationStudy.Row>> result = new LinkedHashMap<>();
+    rows.forEach(r -> result.computeIfAbsent(r.variant(), v -> new ArrayList<>()).add(r));
+    return result;
+  }
+
+  private static String number(double x) {
+    return String.format(Locale.ROOT, x >= 100 ? "%.0f" : x >= 0.1 ? "%.2f" : "%.4f", x);
+  }
+
+  private String json(List<ApproximationStudy.Row> rows) {
+    ObjectNode root = new ObjectMapper().createObjectNode();
+    root.put("length", length)
+        .put("headSize", headSize)
+        .put("amplitude", amplitude)
+        .put("draws", draws)
+        .put("seed", seed)
+        .put("convention", convention)
+        .put("causal", causal);
+    ArrayNode list = root.putArray("rows");
+    for (ApproximationStudy.Row r : rows) {
+      list.addObject()
+          .put("kernel", r.variant().kernel().label())
+          .put("projection", r.variant().directions().toString())
+          .put("rowLengths", r.variant().lengths().toString())
+          .put("features", r.features())
+          .put("error", r.error())
+          .put("standardError", r.standardError());
+    }
+    return root.toPrettyString();
+  }
+
+  /** Drawn beside its place and moved there when whole. */
+  private void draw(List<ApproximationStudy.Row> rows) {
+    XYChart chart =
+        new XYChartBuilder()
+            .width(1000)
+            .height(650)
+            .title("FAVOR+ against softmax: L=" + length + ", D=" + headSize)
+            .xAxisTitle("features M")
+            .yAxisTitle("mean squared error / variance")
+            .build();
+    chart.getStyler().setXAxisLogarithmic(true).setYAxisLogarithmic(true);
+    byVariant(rows)
+        .forEach(
+            (v, list) ->
+                chart
+                    .addSeries(
+                        v.toString(),
+                        list.stream().mapToDouble(ApproximationStudy.Row::features).toArray(),
+                        list.stream().mapToDouble(ApproximationStudy.Row::error).toArray())
+                    .setMarker(SeriesMarkers.CIRCLE));
+    Path directory = plot.toAbsolutePath().getParent();
+    Path part = null;
+    try {
+      Files.createDirectories(directory);
+      part = Files.createTempFile(directory, ".plot", ".png");
+      BitmapEncoder.saveBitmap(chart, part.toString(), BitmapEncoder.BitmapFormat.PNG);
+      Files.move(part, plot, StandardCopyOption.REPLACE_EXISTING);
+      part = null;
+    } catch (IOException e) {
+      throw new PerformerException(plot + ": the plot cannot be written: " + e.getMessage(), e);
+    } finally {
+      if (part != null) {
+        part.toFile().delete();
+      }
+    }
+  }
+}
