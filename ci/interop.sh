@@ -69,7 +69,7 @@ java_main() {
 }
 
 java_main InteropExport "$work/java" "$models"
-for name in traced cut; do
+for name in traced cut corners; do
   run "$python" ci/interop/check_export.py "$work/java/$name" "$work/python"
 done
 run "$python" ci/interop/check_replacement.py "$models/protein_exp_keras" "$work/java/protein_exp_keras" layer_with_weights-

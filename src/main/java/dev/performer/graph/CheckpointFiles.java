@@ -17,8 +17,6 @@ import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import org.tensorflow.internal.types.registry.TensorTypeRegistry;
-import org.tensorflow.proto.DataType;
 
 /** The files of one checkpoint: whether they are all there, and how they come into being whole. */
 final class CheckpointFiles {
@@ -124,10 +122,16 @@ final class CheckpointFiles {
   }
 
   private static long leastBytes(CheckpointReader.Entry entry) {
-    if (entry.type() == DataType.DT_STRING) {
-      return entry.shape().size() + 4; // a length each, and their checksum
-    }
-    return entry.shape().size() * Math.max(1, TensorTypeRegistry.find(entry.type()).byteSize());
+    long elements = entry.shape().size();
+    return switch (entry.type()) {
+      case DT_STRING -> elements + 4; // a length each, and their checksum
+      case DT_COMPLEX128 -> 16 * elements;
+      case DT_DOUBLE, DT_INT64, DT_UINT64, DT_COMPLEX64 -> 8 * elements;
+      case DT_FLOAT, DT_INT32, DT_UINT32, DT_QINT32 -> 4 * elements;
+      case DT_HALF, DT_BFLOAT16, DT_INT16, DT_UINT16, DT_QINT16, DT_QUINT16 -> 2 * elements;
+      case DT_BOOL, DT_INT8, DT_UINT8, DT_QINT8, DT_QUINT8 -> elements;
+      default -> 0; // variants, and types that pack several elements into a byte
+    };
   }
 
   /**

@@ -11,6 +11,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -27,6 +28,12 @@ import org.tensorflow.proto.NodeDef;
  * function: gradients, optimizer and whatever else the graph holds stay behind.
  */
 public final class GraphCut implements TracedFunction.Body {
+  // Names made in the function's own graph know nothing of imported ones and could meet them.
+  private static final String SCOPE = "cut";
+
+  private static final Pattern TABLE =
+      Pattern.compile("\\w*(HashTable|HashTableV2|HashTableOfTensorsV2|DenseHashTableV2)");
+
   private final Map<String, Output<?>> inputs;
   private final Map<String, Output<?>> outputs;
   private final Map<String, Variable> variablesByNode = new HashMap<>();
@@ -111,7 +118,17 @@ public final class GraphCut implements TracedFunction.Body {
       case "VarHandleOp", "VariableV2", "Variable" ->
           throw new PerformerException(
               "the outputs depend on variable " + node.getName() + ", which is not in the list");
-      default -> {}
+      default -> {
+        if (TABLE.matcher(node.getOp()).matches()) {
+          throw new PerformerException(
+              "the outputs depend on "
+                  + node.getOp()
+                  + " "
+                  + node.getName()
+                  + ", and what a lookup table holds cannot be cut out; keep the original model and"
+                  + " replace its weights");
+        }
+      }
     }
   }
 
@@ -126,11 +143,7 @@ public final class GraphCut implements TracedFunction.Body {
     Set<String> needed = neededNodes();
     GraphDef.Builder cut = GraphDef.newBuilder().setVersions(whole.getVersions());
     cut.setLibrary(library());
-    Map<String, String> placeholders = new HashMap<>();
     inputs.values().forEach(in -> cut.addNode(placeholder(in, in.dataType(), in.shape())));
-    inputs
-        .values()
-        .forEach(in -> placeholders.put(in.op().name() + ":" + in.index(), in.op().name()));
     for (String name : needed) {
       Variable variable = variablesByNode.get(name);
       if (variable != null) {
@@ -140,21 +153,21 @@ public final class GraphCut implements TracedFunction.Body {
       }
     }
     Graph inner = tracing.graph();
-    inner.importGraphDef(cut.build(), "");
+    inner.importGraphDef(cut.build(), SCOPE);
     inputs.forEach(
         (name, in) ->
             tracing.adoptInput(
                 new ArgumentSpec(name, in.type(), in.shape()),
-                inner.outputOrThrow(in.op().name())));
+                inner.outputOrThrow(SCOPE + "/" + in.op().name())));
     for (String name : needed) {
       if (variablesByNode.containsKey(name)) {
-        tracing.adoptCapture(variablesByNode.get(name), inner.outputOrThrow(name));
+        tracing.adoptCapture(variablesByNode.get(name), inner.outputOrThrow(SCOPE + "/" + name));
       }
     }
     Map<String, Operand<?>> built = new LinkedHashMap<>();
     outputs.forEach(
         (name, out) -> {
-          built.put(name, inner.outputOrThrow(out.op().name() + ":" + out.index()));
+          built.put(name, inner.outputOrThrow(SCOPE + "/" + out.op().name() + ":" + out.index()));
           // Inside, a read variable has no shape, for its handle was imported without one.
           tracing.outputShape(name, out.shape());
         });

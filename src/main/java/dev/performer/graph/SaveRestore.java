@@ -4,10 +4,13 @@ import dev.performer.PerformerException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
@@ -30,6 +33,8 @@ import org.tensorflow.types.family.TType;
  * one after the other, so give each checkpoint a new prefix where a kill between the moves matters.
  */
 public final class SaveRestore {
+  private static final String PROBE = "probe";
+
   private final Map<String, Variable> variables = new LinkedHashMap<>();
   private final Map<String, Operand<?>> constants = new LinkedHashMap<>();
   private final Map<String, Placeholder<?>> extras = new LinkedHashMap<>();
@@ -43,7 +48,7 @@ public final class SaveRestore {
       List<Variable> saved,
       Map<String, Class<? extends TType>> extraTypes,
       Map<String, Operand<?>> constants) {
-    Ops tf = scope.withSubScope("save");
+    Ops tf = freeScope(scope);
     prefix = tf.withName("filename").placeholder(TString.class, Placeholder.shape(Shape.scalar()));
     for (Variable variable : saved) {
       requireNew(variable.checkpointKey());
@@ -63,6 +68,25 @@ public final class SaveRestore {
     this.saved =
         tf.withControlDependencies(List.of(save)).withName("control_dependency").identity(prefix);
     restore = restoreOp(tf);
+  }
+
+  /** A scope whose names are free also in a graph that was imported, which scopes do not see. */
+  private static Ops freeScope(Ops scope) {
+    Ops tf = scope.withSubScope("save");
+    while (isUsed((Graph) scope.scope().env(), tf.scope().makeOpName(PROBE))) {
+      tf = scope.withSubScope("save");
+    }
+    return tf;
+  }
+
+  private static boolean isUsed(Graph graph, String probe) {
+    String scope = probe.substring(0, probe.length() - PROBE.length());
+    for (Iterator<GraphOperation> operations = graph.operations(); operations.hasNext(); ) {
+      if (operations.next().name().startsWith(scope)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** Adds the ops for some variables. */

@@ -87,7 +87,7 @@ public final class TracedFunction implements AutoCloseable {
       }
       Output<?> handle =
           ((GraphOperationBuilder)
-                  graph().opBuilder("Placeholder", "variable_" + captured.size(), tf.scope()))
+                  graph().opBuilder("Placeholder", tf.scope().makeOpName("variable"), tf.scope()))
               .setAttr("dtype", DataType.DT_RESOURCE)
               .setAttr("shape", Shape.scalar())
               .build()
@@ -216,7 +216,7 @@ public final class TracedFunction implements AutoCloseable {
     }
     GraphOperationBuilder builder =
         graph
-            .opBuilder("StatefulPartitionedCall", name, tf.scope())
+            .opBuilder("StatefulPartitionedCall", tf.scope().makeOpName(name), tf.scope())
             .addInputList(all.toArray(Output<?>[]::new))
             .setAttr("Tin", inputTypes.toArray(DataType[]::new))
             .setAttr("Tout", outputs.stream().map(ArgumentSpec::dataType).toArray(DataType[]::new));

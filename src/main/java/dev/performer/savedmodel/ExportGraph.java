@@ -9,6 +9,7 @@ import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.savedmodel.SavedModelExporter.ExportedSignature;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -167,6 +168,9 @@ final class ExportGraph implements AutoCloseable {
       FunctionDef.Builder renamed = function.toBuilder();
       String name = function.getSignature().getName();
       renamed.getSignatureBuilder().setName(functionNames.getOrDefault(name, name));
+      List<NodeDef> nodes = new ArrayList<>(function.getNodeDefList());
+      nodes.sort(Comparator.comparing(NodeDef::getName)); // TensorFlow Java's order varies
+      renamed.clearNodeDef().addAllNodeDef(nodes);
       byName.put(renamed.getSignature().getName(), renamed.build());
     }
     library.clearFunction().addAllFunction(byName.values());

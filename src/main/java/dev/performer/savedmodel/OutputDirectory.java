@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
@@ -49,6 +50,8 @@ final class OutputDirectory {
       staging = Files.createDirectory(beside(place, "part"));
       writer.write(staging);
       moveInto(place, staging);
+    } catch (PerformerException e) {
+      throw staging == null ? e : inTermsOf(target, staging, e);
     } catch (IOException e) {
       throw new PerformerException(target + " cannot be written: " + describe(e), e);
     } finally {
@@ -56,6 +59,12 @@ final class OutputDirectory {
         deleteTree(staging);
       }
     }
+  }
+
+  /** Users know the target, not the directory beside it that is gone by the time they read this. */
+  private static PerformerException inTermsOf(Path target, Path staging, PerformerException e) {
+    String message = e.getMessage().replace(staging.toString(), target.toString());
+    return message.equals(e.getMessage()) ? e : new PerformerException(message, e);
   }
 
   private static void refuseTaken(Path target, Path place, Existing existing) {
@@ -125,6 +134,8 @@ final class OutputDirectory {
     if (e instanceof FileAlreadyExistsException || e instanceof NotDirectoryException) {
       return e.getMessage() + " is not a directory";
     }
-    return e.getMessage();
+    return e instanceof FileSystemException f && f.getReason() != null
+        ? f.getReason()
+        : String.valueOf(e.getMessage());
   }
 }

@@ -114,7 +114,7 @@ final class PythonObjects {
     link(parent, path.get(path.size() - 1), nodes.size() - 1);
     node.saved.setVariable(
         SavedVariable.newBuilder()
-            .setName(variable.name())
+            .setName(scopeName(variable.name()))
             .setDtype(TensorTypeRegistry.find(variable.type()).dataType())
             .setShape(StructuredValues.shape(variable.shape()))
             .setTrainable(variable.trainable()));
@@ -122,10 +122,18 @@ final class PythonObjects {
     node.tracked
         .addAttributesBuilder()
         .setName("VARIABLE_VALUE")
-        .setFullName(variable.name())
+        .setFullName(scopeName(variable.name()))
         .setCheckpointKey(key);
     variableNodes.put(variable, nodes.size() - 1);
     keys.put(variable, key);
+  }
+
+  /**
+   * Python saves a variable again only if its name is a legal scope, so none may begin with "_".
+   */
+  private static String scopeName(String name) {
+    String legal = name.replaceAll("[^A-Za-z0-9_./>-]", "_");
+    return legal.matches("[A-Za-z0-9.].*") ? legal : "v" + legal;
   }
 
   /** The attributes that lead to a variable, or a single one where its path is taken. */

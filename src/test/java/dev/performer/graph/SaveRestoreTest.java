@@ -25,6 +25,7 @@ import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
+import org.tensorflow.proto.DataType;
 import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TBool;
 import org.tensorflow.types.TFloat16;
@@ -110,6 +111,42 @@ class SaveRestoreTest {
     }
     assertThat(files(prefix.getParent()))
         .containsExactlyInAnyOrder("step-1.index", "step-1.data-00000-of-00001");
+  }
+
+  @Test
+  void anImportedGraphWithASaverOfItsOwnIsNoObstacle() {
+    weights("w", 2);
+    SaveRestore.of(tf, variables.all());
+    try (Graph imported = new Graph();
+        Session other = new Session(imported)) {
+      imported.importGraphDef(graph.toGraphDef());
+      Ops ops = Ops.create(imported);
+      Variables more = new Variables(ops.withSubScope("more"));
+      more.create("more", Shape.of(1), true, ops.withSubScope("more").constant(new float[] {3}));
+      more.initialize(other);
+      SaveRestore.of(ops, more.all()).save(other, directory.resolve("c"));
+      assertThat(CheckpointReader.exists(directory.resolve("c"))).isTrue();
+    }
+  }
+
+  @Test
+  void typesWithoutAJavaClassAreListed() {
+    Operand<TFloat32> source = tf.constant(new float[] {1, 2, 3});
+    Operand<?> small =
+        graph
+            .opBuilder("Cast", "small", tf.scope())
+            .addInput(source.asOutput())
+            .setAttr("DstT", DataType.DT_INT8)
+            .build()
+            .output(0);
+    Path prefix = directory.resolve("c");
+    SaveRestore.withValues(tf, List.of(), Map.of("small", small)).save(session, prefix);
+    try (CheckpointReader reader = CheckpointReader.open(prefix)) {
+      assertThat(reader.entry("small").type()).isEqualTo(DataType.DT_INT8);
+      assertThatThrownBy(() -> reader.tensor("small"))
+          .isInstanceOf(PerformerException.class)
+          .hasMessageContaining("small");
+    }
   }
 
   @Test

@@ -27,6 +27,7 @@ import org.tensorflow.proto.SavedModel;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObject;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
+import org.tensorflow.types.TInt64;
 
 class SavedModelExporterTest {
   private static final int[] IDS = {1, 4, 2, 8, 5, 7, 0, 3, 9, 10};
@@ -138,6 +139,24 @@ class SavedModelExporterTest {
                       .signature("s", Map.of("tokens", model.tokens), Map.of("y", output)))
           .isInstanceOf(PerformerException.class)
           .hasMessageContaining("forgotten");
+    }
+  }
+
+  @Test
+  void aLookupTableIsRefused() {
+    try (SmallModel model = new SmallModel(3)) {
+      var table = model.tf.hashTable(TInt64.class, TInt64.class);
+      var found =
+          model.tf.lookupTableFind(
+              table, model.tf.dtypes.cast(model.tokens, TInt64.class), model.tf.constant(0L));
+      assertThatThrownBy(
+              () ->
+                  SavedModelExporter.builder()
+                      .variables(model.variables)
+                      .signature("s", Map.of("tokens", model.tokens), Map.of("y", found)))
+          .isInstanceOf(PerformerException.class)
+          .hasMessageContaining("lookup table")
+          .hasMessageNotContaining("\n");
     }
   }
 
