@@ -41,7 +41,6 @@ public final class ResourceHandles {
       TF_SetHandleShapeAndType(
           graph.nativeHandle(), output, new BytePointer(data), data.length, status);
       status.throwExceptionIfNotOK();
-      scope.deallocate();
     }
   }
 

@@ -21,6 +21,11 @@ final class NativeErrors {
     return firstLine(e);
   }
 
+  /** The first line of a failed write, without the temporary file that it names. */
+  static String ofFile(RuntimeException e) {
+    return firstLine(e).replaceFirst("^\\S*\\.tempstate\\d+; ", "");
+  }
+
   /** The first line of an exception's message, without what follows TensorFlow's node dump. */
   static String firstLine(Throwable e) {
     String message = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();

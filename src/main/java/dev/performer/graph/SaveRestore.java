@@ -214,7 +214,7 @@ public final class SaveRestore {
       runner.run().close();
     } catch (RuntimeException e) {
       throw new PerformerException(
-          "checkpoint " + target + " cannot be written: " + NativeErrors.firstLine(e), e);
+          "checkpoint " + target + " cannot be written: " + NativeErrors.ofFile(e), e);
     }
   }
 

@@ -301,7 +301,7 @@ class SaveRestoreTest {
     assertThat(output.lines().toList())
         .hasSize(2)
         .first(org.assertj.core.api.InstanceOfAssertFactories.STRING)
-        .contains("big", "cannot be written");
+        .contains("big cannot be written: File too large");
     assertThat(output.lines().toList()).last().isEqualTo("saved");
     assertThat(files(directory))
         .containsExactlyInAnyOrder("small.index", "small.data-00000-of-00001");
