@@ -40,9 +40,6 @@ final class ModelOrigin {
   }
 
   private static String writer(SavedModelDirectory directory, SavedObjectGraph objects) {
-    if (directory.performerJson().isPresent()) {
-      return "Performer for Java";
-    }
     if (objects.getNodesCount() == 0) {
       return "TensorFlow 1 or a session (no object graph)";
     }
@@ -51,6 +48,9 @@ final class ModelOrigin {
       return Files.exists(directory.path().resolve("keras_metadata.pb"))
           ? "Keras 2"
           : "TensorFlow 2 module with Keras 2 layers";
+    }
+    if (PythonObjects.madeBy(objects)) {
+      return "Performer for Java";
     }
     boolean keras3 =
         objects.getNodes(0).getChildrenList().stream()
