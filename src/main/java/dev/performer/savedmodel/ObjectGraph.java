@@ -32,9 +32,12 @@ final class ObjectGraph {
     for (SavedObject object : graph.getNodesList()) {
       if (object.hasVariable()) {
         String name = object.getVariable().getName();
-        // Two variables may share a name: then a name says nothing.
+        // Two variables may share a name: then it says only what is true of both.
         variableByName.merge(
-            name, object.getVariable(), (a, b) -> SavedVariable.getDefaultInstance());
+            name,
+            object.getVariable(),
+            (a, b) ->
+                a.getTrainable() == b.getTrainable() ? a : SavedVariable.getDefaultInstance());
       }
     }
   }
@@ -71,10 +74,13 @@ final class ObjectGraph {
         .flatMap(this::object)
         .filter(SavedObject::hasVariable)
         .map(SavedObject::getVariable)
-        .or(
-            () ->
-                Optional.ofNullable(variableByName.get(sharedName))
-                    .filter(variable -> !variable.getName().isEmpty()));
+        .or(() -> byName(sharedName))
+        .or(() -> byName(sharedName.replaceFirst("_\\d+$", ""))); // Python numbers equal names
+  }
+
+  private Optional<SavedVariable> byName(String name) {
+    return Optional.ofNullable(variableByName.get(name))
+        .filter(variable -> !variable.getName().isEmpty());
   }
 
   /** What Python knows of a library function that it could call. */

@@ -8,9 +8,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.FunctionDef;
@@ -211,6 +213,37 @@ public final class SavedModelDirectory {
   /** All variables, optimizer slots and metrics included. */
   public List<VariableSpec> variables() {
     return variables;
+  }
+
+  /**
+   * Other keys under which {@code variables/} holds variables: Keras 3 stores each one twice, and
+   * its signatures use one of the two. Whoever writes new weights should write the twins too.
+   *
+   * @return by the key of a variable that signatures use; those without twins, or with a name and
+   *     shape that several used variables share, are left out
+   */
+  public Map<String, List<String>> twinKeys() {
+    if (!stored.containsKey(CheckpointNames.OBJECT_GRAPH)) {
+      return Map.of();
+    }
+    Map<String, String> names = CheckpointNames.read(variablesPrefix());
+    Set<String> used = new HashSet<>();
+    variables.stream()
+        .filter(v -> v.used() && stored.containsKey(v.checkpointKey()))
+        .forEach(v -> used.add(v.checkpointKey()));
+    Map<String, List<String>> twins = new TreeMap<>();
+    for (String key : used) {
+      List<String> alike =
+          names.keySet().stream()
+              .filter(other -> !other.equals(key) && !names.get(other).isEmpty())
+              .filter(other -> names.get(other).equals(names.get(key)))
+              .filter(other -> stored.get(key).equals(stored.get(other)))
+              .toList();
+      if (!alike.isEmpty() && alike.stream().noneMatch(used::contains)) {
+        twins.put(key, alike);
+      }
+    }
+    return twins;
   }
 
   /** Shapes of the tensors in {@code variables/} by checkpoint key. */

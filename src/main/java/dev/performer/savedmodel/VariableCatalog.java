@@ -30,10 +30,12 @@ final class VariableCatalog {
   private final MetaGraphDef metaGraph;
   private final ObjectGraph objects;
   private final Map<String, Boolean> collected = new HashMap<>();
+  private final Set<String> used;
 
   private VariableCatalog(MetaGraphDef metaGraph, ObjectGraph objects) {
     this.metaGraph = metaGraph;
     this.objects = objects;
+    used = usedBySignatures();
     collect("variables", false);
     collect("trainable_variables", true);
   }
@@ -60,7 +62,6 @@ final class VariableCatalog {
    * have the first choice.
    */
   private Map<String, String> names() {
-    Set<String> used = usedBySignatures();
     Map<String, String> names = new HashMap<>();
     Set<String> taken = new HashSet<>();
     for (boolean first : new boolean[] {true, false}) {
@@ -122,6 +123,8 @@ final class VariableCatalog {
                 .orElse(true);
     return new VariableSpec(
         name,
+        known.map(SavedVariable::getName).orElse(""),
+        used.contains(node.getName()),
         node.getName(),
         type,
         TensorSpec.shape(node.getAttrOrThrow("shape").getShape()),

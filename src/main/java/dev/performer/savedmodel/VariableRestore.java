@@ -46,7 +46,7 @@ final class VariableRestore {
     }
   }
 
-  private static Output<?> strings(Ops tf, List<String> values) {
+  static Output<?> strings(Ops tf, List<String> values) {
     try (TString tensor = TString.vectorOf(values.toArray(new String[0]))) {
       return tf.constantOf(tensor).asOutput();
     }

@@ -154,6 +154,14 @@ class ImportedModelTest {
           .hasSize(36)
           .doesNotHaveDuplicates()
           .contains("head/kernel", "embed/embeddings", "embed/embeddings_1", "mha_0/query/kernel");
+      Map<String, List<String>> twins = model.directory().twinKeys();
+      assertThat(model.variables())
+          .allSatisfy(
+              v ->
+                  assertThat(twins.get(v.checkpointKey()))
+                      .singleElement()
+                      .asString()
+                      .startsWith("variables/"));
       assertThat(model.directory().variables())
           .extracting(VariableSpec::name)
           .doesNotHaveDuplicates();
