@@ -15,6 +15,9 @@ import org.tensorflow.proto.TensorProto;
 public final class StringTensors {
   private StringTensors() {}
 
+  /** More strings than any checkpoint has keys are a damaged shape. */
+  private static final int MOST_REPEATED = 1 << 20;
+
   /**
    * All strings of a tensor in C order.
    *
@@ -31,6 +34,10 @@ public final class StringTensors {
     List<ByteString> strings = new ArrayList<>(tensor.getStringValList());
     if (strings.isEmpty() && !tensor.getTensorContent().isEmpty()) {
       return unpack(tensor.getTensorContent(), count);
+    }
+    if (count > MOST_REPEATED && count > strings.size()) {
+      throw new IllegalArgumentException(
+          "a constant claims " + count + " strings and holds " + strings.size());
     }
     while (strings.size() < count) { // repeated last values may be left out
       strings.add(strings.isEmpty() ? ByteString.EMPTY : strings.get(strings.size() - 1));

@@ -1,8 +1,10 @@
 package dev.performer.savedmodel;
 
+import com.google.protobuf.ByteString;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.ResourceConversion;
+import dev.performer.graph.StringTensors;
 import dev.performer.graph.TensorNames;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -66,12 +68,9 @@ final class CheckpointKeys {
     if (constant == null || !constant.getOp().equals("Const")) {
       return Optional.empty();
     }
-    var tensor = constant.getAttrOrThrow("value").getTensor();
-    if (tensor.getStringValCount() == 0) {
-      return Optional.empty();
-    }
-    // Repeated last values may be left out.
-    return Optional.of(
-        tensor.getStringVal(Math.min(index, tensor.getStringValCount() - 1)).toStringUtf8());
+    List<ByteString> strings = StringTensors.strings(constant.getAttrOrThrow("value").getTensor());
+    return index < strings.size()
+        ? Optional.of(strings.get(index).toStringUtf8())
+        : Optional.empty();
   }
 }

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Collectors;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.MetaGraphDef;
 import org.tensorflow.proto.NodeDef;
@@ -49,12 +50,15 @@ final class ModelOrigin {
           ? "Keras 2"
           : "TensorFlow 2 module with Keras 2 layers";
     }
-    if (PythonObjects.madeBy(objects)) {
+    Set<String> children =
+        objects.getNodes(0).getChildrenList().stream()
+            .map(child -> child.getLocalName())
+            .collect(Collectors.toSet());
+    // The lists that SavedModelExporter puts at the root; no Python class has all of them.
+    if (children.containsAll(
+        Set.of("variables", "trainable_variables", "non_trainable_variables"))) {
       return "Performer for Java";
     }
-    boolean keras3 =
-        objects.getNodes(0).getChildrenList().stream()
-            .anyMatch(child -> child.getLocalName().equals("_all_variables"));
-    return keras3 ? "Keras 3" : "TensorFlow 2 module";
+    return children.contains("_all_variables") ? "Keras 3" : "TensorFlow 2 module";
   }
 }
