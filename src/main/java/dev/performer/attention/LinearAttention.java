@@ -3,7 +3,6 @@ package dev.performer.attention;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.math.Cumsum;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TFloating;
 
@@ -86,22 +85,21 @@ public final class LinearAttention {
     Operand<T> q = chunks.split(queries); // [B, H, N, C, M]
     Operand<T> k = chunks.split(keys); // [B, H, N, C, M]
     Operand<T> v = chunks.split(withOnes(tf, values, keyMask)); // [B, H, N, C, V+1]
-    Operand<T> before =
-        tf.math.cumsum(
-            a.transposedMatMul(v, k), tf.constant(2), Cumsum.exclusive(true)); // [B, H, N, V+1, M]
+    var states = chunks.contain(a.transposedMatMul(v, k)); // [B, H, N, V+1, M]
+    Operand<T> before = chunks.exclusivePrefixSum(states.clean()); // [B, H, N, V+1, M]
     Operand<T> scores = a.matMulTransposed(q, k); // [B, H, N, C, C]
     Operand<T> triangle = tf.linalg.bandPart(scores, tf.constant(-1L), tf.constant(0L));
-    Operand<T> sums =
-        tf.math.add(a.matMul(triangle, v), a.matMulTransposed(q, before)); // [B, H, N, C, V+1]
+    Operand<T> earlier = tf.math.add(a.matMulTransposed(q, before), states.poison());
+    Operand<T> sums = tf.math.add(a.matMul(triangle, v), earlier); // [B, H, N, C, V+1]
     return divided(tf, chunks.join(sums), denominator);
   }
 
   /**
-   * The chunk length where none is given: above the optimum √(M·V) of memory traffic alone, as
-   * measured, since a prefix sum costs more than its traffic; a power of two from 64 to 256.
+   * The chunk length where none is given: near the optimum of memory traffic against work in the
+   * triangle, a power of two from 64 to 256.
    */
   static int defaultChunk(long m, long v) {
-    double best = 1.5 * Math.sqrt((double) m * v);
+    double best = 0.6 * Math.sqrt((double) m * v);
     long power = 1L << Math.max(0, Math.round(Math.log(best) / Math.log(2)));
     return (int) Math.min(256, Math.max(64, power));
   }

@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -15,6 +16,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.tensorflow.Operand;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.family.TFloating;
@@ -218,6 +221,75 @@ class InvarianceTest {
   }
 
   @Test
+  void manyChunksOfAKnownLengthAreTheSameSum() {
+    FavorConfig config = config(Kernel.SOFTMAX, true).withChunk(2);
+    Map<String, NpyArray> arrays = inputs(config, 1, 301, 1); // 151 chunks in 3 groups
+    double[] expected;
+    try (var run = Inputs.run(TFloat64.class, null, config, arrays)) {
+      expected = run.value(arrays);
+    }
+    Map<String, Shape> known = new LinkedHashMap<>();
+    arrays.forEach((n, a) -> known.put(n, Shape.of(a.shape())));
+    known.remove("g");
+    try (var run =
+        new GraphRun<>(
+            TFloat64.class,
+            known,
+            List.of(),
+            (tf, in) ->
+                FavorAttention.of(config, in.get("P"))
+                    .attend(tf, in.get("q"), in.get("k"), in.get("v"), null))) {
+      assertThat(GraphRun.maxDifference(run.value(arrays), expected)).isLessThan(1e-12);
+    }
+  }
+
+  @Test
+  void anOverflowStaysInTheFuture() {
+    FavorConfig config = config(Kernel.RELU, true).withChunk(4);
+    Map<String, NpyArray> arrays = inputs(config, 1, 20, 1);
+    try (var run = Inputs.run(TFloat32.class, null, config, arrays)) {
+      double[] before = run.value(arrays);
+      Map<String, NpyArray> changed = new LinkedHashMap<>(arrays);
+      changed.put("v", scaledAt(arrays.get("v"), 9, 5e37));
+      changed.put("k", scaledAt(arrays.get("k"), 9, 1e30));
+      double[] after = run.value(changed);
+      assertThat(largestEarlierChange(before, after, 20, 6, 9)).isZero();
+      assertThat(largestEarlierChange(before, after, 20, 6, 20)).isInfinite(); // and is not hidden
+    }
+  }
+
+  @Test
+  void anyElementwiseFunctionMakesAMap() {
+    FavorConfig config = config(Kernel.RELU, true);
+    Map<String, NpyArray> arrays = inputs(config, 1, 9, 1);
+    double[] expected;
+    try (var run =
+        Inputs.run(
+            TFloat32.class,
+            null,
+            config.withConvention(Convention.PERFORMER.withGeneralizedEpsilon(0.5)),
+            arrays)) {
+      expected = run.value(arrays);
+    }
+    Map<String, Shape> shapes = new LinkedHashMap<>();
+    List.of("q", "k", "v").forEach(n -> shapes.put(n, GraphRun.dynamic(arrays.get(n).shape())));
+    try (var run =
+        new GraphRun<>(
+            TFloat32.class,
+            shapes,
+            List.of(),
+            (tf, in) -> {
+              UnaryOperator<Operand<TFloat32>> map =
+                  x -> tf.math.add(tf.nn.relu(x), tf.constant(0.5f));
+              FeatureMap custom = FeatureMap.custom(map, Convention.PERFORMER, null);
+              return FavorAttention.of(config, custom)
+                  .attend(tf, in.get("q"), in.get("k"), in.get("v"), null);
+            })) {
+      assertThat(GraphRun.maxDifference(run.value(arrays), expected)).isLessThan(1e-6);
+    }
+  }
+
+  @Test
   void narrowTypesAreWidenedInside() {
     FavorConfig config = config(Kernel.SOFTMAX, true);
     Map<String, NpyArray> arrays = inputs(config, 1, 300, 2);
@@ -236,7 +308,7 @@ class InvarianceTest {
       Map<String, NpyArray> arrays,
       double[] expected,
       double tolerance) {
-    Map<String, org.tensorflow.ndarray.Shape> shapes = new LinkedHashMap<>();
+    Map<String, Shape> shapes = new LinkedHashMap<>();
     arrays.forEach((n, a) -> shapes.put(n, GraphRun.dynamic(a.shape())));
     shapes.remove("g");
     try (var run =

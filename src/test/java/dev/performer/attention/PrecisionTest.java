@@ -28,7 +28,6 @@ class PrecisionTest {
   void centredFeaturesKeepFloat32(
       Kernel kernel, double amplitude, boolean causal, double tolerance) {
     double error = relativeError(FavorConfig.of(kernel).withCausal(causal), amplitude);
-    System.out.printf("%s x%s causal=%s: relative error %.2e%n", kernel, amplitude, causal, error);
     assertThat(error).isLessThan(tolerance);
   }
 
