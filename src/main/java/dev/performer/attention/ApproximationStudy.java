@@ -81,9 +81,10 @@ public record ApproximationStudy(
    * One measurement.
    *
    * @param variant what was tried
-   * @param features M, all features of one query, on which cost depends
-   * @param error mean over draws of (mean squared error / variance of the exact output)
-   * @param standardError of that mean
+   * @param features M, rows of the projection; feature vectors of hyperbolic and trigonometric
+   *     kernels are twice as long
+   * @param error mean squared error over the variance of the exact output, both means over draws
+   * @param standardError of that ratio, from the scatter of the draws' errors
    */
   public record Row(Variant variant, int features, double error, double standardError) {}
 
@@ -136,29 +137,37 @@ public record ApproximationStudy(
               TFloat32.class, Placeholder.shape(Shape.of(projection.rows(), projection.columns())));
       Attended attended = attended(tf, FavorAttention.of(config, p));
       double[] errors = new double[draws];
+      double[] variances = new double[draws];
       try (Session session = new Session(graph)) {
         for (int i = 0; i < draws; i++) {
           float[] drawn = projection.draw(seed + 1_000_003L * (i + 1));
           try (Tensor matrix = Tensors.of(drawn, projection.rows(), projection.columns())) {
             float[] out = attended.run(session.runner().feed(p, matrix), data.get(i), this);
-            errors[i] = relativeError(out, exact.get(i));
+            errors[i] = meanSquaredError(out, exact.get(i));
+            variances[i] = variance(exact.get(i));
           }
         }
       }
-      return row(variant, m, errors);
+      return row(variant, m, errors, variances);
     }
   }
 
-  private static Row row(Variant variant, int m, double[] errors) {
-    double mean = 0;
+  private static Row row(Variant variant, int m, double[] errors, double[] variances) {
+    double error = mean(errors);
+    double scale = mean(variances);
+    double scatter = 0;
     for (double e : errors) {
-      mean += e / errors.length;
+      scatter += (e - error) * (e - error) / Math.max(1, errors.length - 1);
     }
-    double variance = 0;
-    for (double e : errors) {
-      variance += (e - mean) * (e - mean) / Math.max(1, errors.length - 1);
+    return new Row(variant, m, error / scale, Math.sqrt(scatter / errors.length) / scale);
+  }
+
+  private static double mean(double[] x) {
+    double sum = 0;
+    for (double e : x) {
+      sum += e;
     }
-    return new Row(variant, m, mean, Math.sqrt(variance / errors.length));
+    return sum / x.length;
   }
 
   private List<float[]> outputs(Attention attention, List<float[][]> data) {
@@ -210,20 +219,25 @@ public record ApproximationStudy(
     return x;
   }
 
-  /** Mean squared error over the variance of what is estimated. */
-  private static double relativeError(float[] out, float[] exact) {
-    double mean = 0;
-    for (float e : exact) {
-      mean += e;
-    }
-    mean /= exact.length;
-    double error = 0;
-    double variance = 0;
+  private static double meanSquaredError(float[] out, float[] exact) {
+    double sum = 0;
     for (int i = 0; i < exact.length; i++) {
       double d = (double) out[i] - exact[i];
-      error += d * d;
-      variance += (exact[i] - mean) * (exact[i] - mean);
+      sum += d * d;
     }
-    return error / variance;
+    return sum / exact.length;
+  }
+
+  private static double variance(float[] x) {
+    double mean = 0;
+    for (float e : x) {
+      mean += e;
+    }
+    mean /= x.length;
+    double sum = 0;
+    for (float e : x) {
+      sum += (e - mean) * (e - mean);
+    }
+    return sum / x.length;
   }
 }

@@ -8,8 +8,9 @@ import dev.performer.PerformerException;
  * @param kernel what is estimated
  * @param convention whose constants and guards
  * @param causal whether position l sees keys 0 … l only
- * @param features M, the length of a feature vector, of which the cost depends: hyperbolic and
- *     trigonometric make it of M/2 directions. 0 is no projection (generalized kernels only)
+ * @param features M, random directions, which are the rows of P, as in Google's nb_features;
+ *     hyperbolic and trigonometric kernels make two features of each. 0 is no projection
+ *     (generalized kernels only)
  * @param chunk C, the chunk length of causal attention; 0 lets {@link #chunkFor} choose
  * @param directions how directions of the projection are drawn
  * @param lengths how long they are
@@ -38,11 +39,6 @@ public record FavorConfig(
       throw new PerformerException(
           "kernel favor++ takes statistics of the whole sequence and cannot be causal; use softmax"
               + " or hyperbolic");
-    }
-    if (features % kernel.featuresPerRow() != 0) {
-      throw new PerformerException(
-          "kernel %s makes features in pairs, so their number must be even, not %d"
-              .formatted(kernel, features));
     }
   }
 
@@ -96,7 +92,7 @@ public record FavorConfig(
     if (!hasProjection()) {
       throw new PerformerException("features=0 means no projection; set features to draw one");
     }
-    return new Projection(features / kernel.featuresPerRow(), headSize, directions, lengths);
+    return new Projection(features, headSize, directions, lengths);
   }
 
   /**

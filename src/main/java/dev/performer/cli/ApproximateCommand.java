@@ -1,8 +1,5 @@
 package dev.performer.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ArrayNode;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.attention.ApproximationStudy;
 import dev.performer.attention.Convention;
@@ -24,6 +21,7 @@ import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -36,7 +34,6 @@ import picocli.CommandLine.Spec;
           + " output, for kernels, projections and numbers of features.",
       "The defaults are the protocol of the paper's figure 4."
     },
-    mixinStandardHelpOptions = true,
     sortOptions = false)
 public final class ApproximateCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
@@ -46,14 +43,14 @@ public final class ApproximateCommand implements Callable<Integer> {
       split = ",",
       defaultValue = "trigonometric,softmax,hyperbolic,favor++",
       description = "Kernels that estimate softmax. Default: ${DEFAULT-VALUE}.")
-  private List<String> kernels;
+  private List<Kernel> kernels;
 
   @Option(
       names = "--features",
       split = ",",
       defaultValue = "16,32,64,128,256,512",
       description =
-          "M, the length of a feature vector: equal M is equal cost, whatever the kernel. Default:"
+          "M, rows of the projection; hyperbolic and trigonometric features are twice as many. Default:"
               + " ${DEFAULT-VALUE}.")
   private List<Integer> features;
 
@@ -62,7 +59,7 @@ public final class ApproximateCommand implements Callable<Integer> {
       split = ",",
       defaultValue = "iid,orthogonal",
       description = "How directions are drawn: iid, orthogonal. Default: ${DEFAULT-VALUE}.")
-  private List<String> projections;
+  private List<Projection.Directions> projections;
 
   @Option(
       names = "--row-lengths",
@@ -71,7 +68,7 @@ public final class ApproximateCommand implements Callable<Integer> {
       description =
           "How long directions are: chi (unbiased), sqrt-d (regularised). Default:"
               + " ${DEFAULT-VALUE}.")
-  private List<String> rowLengths;
+  private List<Projection.Lengths> rowLengths;
 
   @Option(
       names = "--convention",
@@ -109,8 +106,7 @@ public final class ApproximateCommand implements Callable<Integer> {
   @Option(names = "--causal", description = "Both attentions causal.")
   private boolean causal;
 
-  @Option(names = "--json", description = "One JSON object on stdout instead of the table.")
-  private boolean json;
+  @Mixin private OutputOptions output;
 
   @Option(names = "--plot", paramLabel = "FILE.png", description = "Also draw the table.")
   private Path plot;
@@ -136,22 +132,17 @@ public final class ApproximateCommand implements Callable<Integer> {
     if (plot != null) {
       draw(rows);
     }
-    PrintWriter out = spec.commandLine().getOut();
-    out.print(json ? json(rows) + System.lineSeparator() : table(rows));
-    out.flush();
+    output.text().print(table(rows));
+    output.printJson(json(rows));
     return 0;
   }
 
   private List<ApproximationStudy.Variant> variants() {
     List<ApproximationStudy.Variant> variants = new ArrayList<>();
-    for (String kernelLabel : kernels) {
-      for (String projection : projections) {
-        for (String rowLength : rowLengths) {
-          variants.add(
-              new ApproximationStudy.Variant(
-                  Kernel.of(kernelLabel),
-                  Projection.Directions.of(projection),
-                  Projection.Lengths.of(rowLength)));
+    for (Kernel kernel : kernels) {
+      for (Projection.Directions direction : projections) {
+        for (Projection.Lengths rowLength : rowLengths) {
+          variants.add(new ApproximationStudy.Variant(kernel, direction, rowLength));
         }
       }
     }
@@ -183,26 +174,28 @@ public final class ApproximateCommand implements Callable<Integer> {
     return String.format(Locale.ROOT, x >= 100 ? "%.0f" : x >= 0.1 ? "%.2f" : "%.4f", x);
   }
 
-  private String json(List<ApproximationStudy.Row> rows) {
-    ObjectNode root = new ObjectMapper().createObjectNode();
-    root.put("length", length)
-        .put("headSize", headSize)
-        .put("amplitude", amplitude)
-        .put("draws", draws)
-        .put("seed", seed)
-        .put("convention", convention)
-        .put("causal", causal);
-    ArrayNode list = root.putArray("rows");
+  private Map<String, Object> json(List<ApproximationStudy.Row> rows) {
+    Map<String, Object> root = new LinkedHashMap<>();
+    root.put("length", length);
+    root.put("headSize", headSize);
+    root.put("amplitude", amplitude);
+    root.put("draws", draws);
+    root.put("seed", seed);
+    root.put("convention", convention);
+    root.put("causal", causal);
+    List<Map<String, Object>> list = new ArrayList<>();
     for (ApproximationStudy.Row r : rows) {
-      list.addObject()
-          .put("kernel", r.variant().kernel().label())
-          .put("projection", r.variant().directions().toString())
-          .put("rowLengths", r.variant().lengths().toString())
-          .put("features", r.features())
-          .put("error", r.error())
-          .put("standardError", r.standardError());
+      Map<String, Object> row = new LinkedHashMap<>();
+      row.put("kernel", r.variant().kernel().label());
+      row.put("projection", r.variant().directions().toString());
+      row.put("rowLengths", r.variant().lengths().toString());
+      row.put("features", r.features());
+      row.put("error", r.error());
+      row.put("standardError", r.standardError());
+      list.add(row);
     }
-    return root.toPrettyString();
+    root.put("rows", list);
+    return root;
   }
 
   /** Drawn beside its place and moved there when whole. */

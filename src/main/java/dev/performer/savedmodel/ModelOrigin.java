@@ -54,11 +54,12 @@ final class ModelOrigin {
         objects.getNodes(0).getChildrenList().stream()
             .map(child -> child.getLocalName())
             .collect(Collectors.toSet());
-    // The lists that SavedModelExporter puts at the root; no Python class has all of them.
-    if (children.containsAll(
-        Set.of("variables", "trainable_variables", "non_trainable_variables"))) {
-      return "Performer for Java";
+    if (children.contains("_all_variables")) {
+      return "Keras 3";
     }
-    return children.contains("_all_variables") ? "Keras 3" : "TensorFlow 2 module";
+    // The lists that SavedModelExporter puts at the root.
+    boolean ours =
+        children.containsAll(Set.of("variables", "trainable_variables", "non_trainable_variables"));
+    return ours ? "Performer for Java" : "TensorFlow 2 module";
   }
 }

@@ -41,9 +41,9 @@ class ConfigTest {
     assertThatThrownBy(() -> FavorConfig.of(Kernel.FAVOR_PLUS_PLUS).withCausal(true))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("cannot be causal");
-    assertThatThrownBy(() -> FavorConfig.of(Kernel.HYPERBOLIC).withFeatures(7))
+    assertThatThrownBy(() -> FavorConfig.of(Kernel.HYPERBOLIC).withFeatures(-1))
         .isInstanceOf(PerformerException.class)
-        .hasMessageContaining("even");
+        .hasMessageContaining("negative");
     assertThatThrownBy(() -> FavorAttention.of(FavorConfig.of(Kernel.SOFTMAX)))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("needs a projection");

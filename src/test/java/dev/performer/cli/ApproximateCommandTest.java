@@ -4,24 +4,22 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Path;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import picocli.CommandLine;
 
 /** A small study through the command line: table, JSON, plot, and a typo. */
 class ApproximateCommandTest {
-  private final StringWriter out = new StringWriter();
-  private final StringWriter err = new StringWriter();
+  private String out = "";
 
   private int run(String... arguments) {
-    return new CommandLine(new ApproximateCommand())
-        .setOut(new PrintWriter(out))
-        .setErr(new PrintWriter(err))
-        .execute(arguments);
+    Object[] all = new Object[arguments.length + 1];
+    all[0] = "approximate";
+    System.arraycopy(arguments, 0, all, 1, arguments.length);
+    CommandLineRun run = CommandLineRun.of(all);
+    out = run.out();
+    return run.exitCode();
   }
 
   @Test
@@ -37,7 +35,7 @@ class ApproximateCommandTest {
                 "--row-lengths=chi",
                 "--plot=" + plot))
         .isZero();
-    assertThat(out.toString().lines()).hasSize(4).allMatch(line -> line.startsWith("|"));
+    assertThat(out.lines()).hasSize(4).allMatch(line -> line.startsWith("|"));
     assertThat(ImageIO.read(plot.toFile()).getWidth()).isEqualTo(1000);
   }
 
@@ -53,14 +51,14 @@ class ApproximateCommandTest {
                 "--row-lengths=chi",
                 "--json"))
         .isZero();
-    JsonNode root = new ObjectMapper().readTree(out.toString());
+    JsonNode root = new ObjectMapper().readTree(out);
     assertThat(root.get("rows")).hasSize(1);
     assertThat(root.get("rows").get(0).get("error").asDouble()).isPositive().isLessThan(2);
   }
 
   @Test
   void aTypoIsAFailureThatNamesTheNearest() {
-    assertThat(run("--kernels=hyperbollic")).isNotZero();
-    assertThat(err.toString()).contains("did you mean 'hyperbolic'");
+    CommandLineRun.of("approximate", "--kernels=hyperbollic")
+        .failed(2, "did you mean 'hyperbolic'");
   }
 }
