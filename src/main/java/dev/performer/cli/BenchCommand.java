@@ -1,6 +1,7 @@
 package dev.performer.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.sun.management.OperatingSystemMXBean;
 import dev.performer.cli.AttentionBenchmark.Case;
 import dev.performer.cli.AttentionBenchmark.Measurement;
 import dev.performer.cli.AttentionBenchmark.Row;
@@ -126,8 +127,7 @@ final class BenchCommand implements Callable<Integer> {
   }
 
   private static long availableBytes() {
-    var os =
-        (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    var os = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     return os.getTotalMemorySize() * 3 / 4;
   }
 

@@ -1,5 +1,6 @@
 package dev.performer.savedmodel;
 
+import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.PerformerException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -36,15 +37,14 @@ final class CheckpointNames {
           Result result = session.runner().fetch(stored.output(0)).run()) {
         return names(((TString) result.get(0)).asBytes().getObject());
       }
-    } catch (com.google.protobuf.InvalidProtocolBufferException | RuntimeException e) {
+    } catch (InvalidProtocolBufferException | RuntimeException e) {
       throw new PerformerException(
           prefix + ": the checkpoint's object graph cannot be read: " + NativeErrors.firstLine(e),
           e);
     }
   }
 
-  private static Map<String, String> names(byte[] bytes)
-      throws com.google.protobuf.InvalidProtocolBufferException {
+  private static Map<String, String> names(byte[] bytes) throws InvalidProtocolBufferException {
     Map<String, String> names = new LinkedHashMap<>();
     for (var node : TrackableObjectGraph.parseFrom(bytes).getNodesList()) {
       for (var attribute : node.getAttributesList()) {

@@ -1,5 +1,6 @@
 package dev.performer.savedmodel;
 
+import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.PerformerException;
 import dev.performer.graph.FunctionLibrary;
 import dev.performer.graph.OpDefinitions;
@@ -89,7 +90,7 @@ public final class SavedModelDirectory {
         throw new PerformerException(file + " holds no graph: it is empty, truncated or garbage");
       }
       return model;
-    } catch (com.google.protobuf.InvalidProtocolBufferException e) {
+    } catch (InvalidProtocolBufferException e) {
       throw new PerformerException(
           file + " is truncated or not a SavedModel: " + NativeErrors.firstLine(e), e);
     } catch (IOException e) {

@@ -8,6 +8,8 @@ import dev.performer.graph.Variables;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
+import org.assertj.core.api.Assertions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.tensorflow.Operand;
@@ -126,13 +128,13 @@ class ExportImportTest {
       float[] actual = call(target, "serving_default", input).get(name);
       assertThat(actual).isNotEqualTo(before.get(name));
       for (int i = 0; i < actual.length; i++) {
-        assertThat(actual[i]).isCloseTo(expected[i], org.assertj.core.api.Assertions.within(2e-5f));
+        assertThat(actual[i]).isCloseTo(expected[i], Assertions.within(2e-5f));
       }
     }
   }
 
   private static Map<String, float[]> call(Path model, String signature, String input) {
-    Map<String, float[]> outputs = new java.util.TreeMap<>();
+    Map<String, float[]> outputs = new TreeMap<>();
     try (SavedModelBundle bundle = SavedModelBundle.load(model.toString(), "serve");
         TInt32 tokens = Tensors.of(IDS, 2, 5);
         Result result = bundle.function(signature).call(Map.of(input, tokens))) {

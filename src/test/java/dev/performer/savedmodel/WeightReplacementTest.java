@@ -13,10 +13,12 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -112,7 +114,7 @@ class WeightReplacementTest {
         CheckpointReader after = CheckpointReader.open(target.resolve("variables/variables"))) {
       assertThat(after.entries()).isEqualTo(before.entries());
       for (String key : before.entries().keySet()) {
-        if (!java.util.Arrays.equals(bytes(before, key), bytes(after, key))) {
+        if (!Arrays.equals(bytes(before, key), bytes(after, key))) {
           changed.add(key);
         }
       }
@@ -149,7 +151,7 @@ class WeightReplacementTest {
       }
       try (TInt32 tokens = Tensors.of(ids, 1, 16);
           Result result = function.call(Map.of(input, tokens))) {
-        return new java.util.TreeSet<>(function.signature().outputNames())
+        return new TreeSet<>(function.signature().outputNames())
             .stream().map(name -> Tensors.floats(result.get(name).orElseThrow())).toList();
       }
     }
