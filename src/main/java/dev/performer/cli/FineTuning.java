@@ -2,6 +2,7 @@ package dev.performer.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.SequenceBatches;
@@ -19,7 +20,7 @@ import dev.performer.training.TrainingConfig;
 import dev.performer.training.TrainingData;
 import dev.performer.training.TrainingResult;
 import java.io.IOException;
-import java.nio.file.Files;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -123,12 +124,11 @@ final class FineTuning {
     source.put("model", resolved.directory().path().toAbsolutePath().normalize().toString());
     source.put("signature", resolved.tensors().signature());
     try {
-      Files.writeString(
-          run.resolve(SOURCE),
-          JSON.writerWithDefaultPrettyPrinter().writeValueAsString(source) + "\n");
+      String text = JSON.writerWithDefaultPrettyPrinter().writeValueAsString(source) + "\n";
+      AtomicFiles.write(run.resolve(SOURCE), text.getBytes(StandardCharsets.UTF_8));
     } catch (IOException e) {
       throw new PerformerException(
-          run.resolve(SOURCE) + ": cannot be written: " + e.getMessage(), e);
+          run.resolve(SOURCE) + ": cannot be written: " + AtomicFiles.describe(e), e);
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.performer.cli;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.NpyArray;
@@ -193,11 +194,7 @@ final class QuickstartCommand implements Callable<Integer> {
       throw new PerformerException(
           run + ": exists and was not made by quickstart; choose another --output");
     }
-    try (Stream<Path> files = Files.walk(run)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
-      }
-    }
+    AtomicFiles.delete(run);
   }
 
   private static boolean isEmpty(Path folder) throws IOException {

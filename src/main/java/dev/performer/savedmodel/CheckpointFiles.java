@@ -10,6 +10,7 @@ import static org.tensorflow.internal.c_api.global.tensorflow.TF_DeleteCheckpoin
 import static org.tensorflow.internal.c_api.global.tensorflow.TF_NewCheckpointReader;
 
 import dev.performer.PerformerException;
+import dev.performer.graph.NativeErrors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

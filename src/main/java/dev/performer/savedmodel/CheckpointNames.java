@@ -2,6 +2,7 @@ package dev.performer.savedmodel;
 
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.PerformerException;
+import dev.performer.graph.NativeErrors;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;

@@ -6,6 +6,7 @@ import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GradientRewrites;
 import dev.performer.graph.IdentityGradients;
 import dev.performer.graph.MissingGradients;
+import dev.performer.graph.NativeErrors;
 import dev.performer.graph.ResourceConversion;
 import dev.performer.graph.TensorNames;
 import dev.performer.graph.Variable;

@@ -3,6 +3,7 @@ package dev.performer.savedmodel;
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.PerformerException;
 import dev.performer.graph.FunctionLibrary;
+import dev.performer.graph.NativeErrors;
 import dev.performer.graph.OpDefinitions;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -1,6 +1,7 @@
 package dev.performer.savedmodel;
 
 import dev.performer.PerformerException;
+import dev.performer.graph.NativeErrors;
 import java.util.ArrayList;
 import java.util.List;
 import org.tensorflow.Graph;

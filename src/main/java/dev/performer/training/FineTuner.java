@@ -7,6 +7,7 @@ import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.SequenceStream;
 import dev.performer.data.TokenBatch;
+import dev.performer.graph.NativeErrors;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
 import java.nio.file.Path;
@@ -273,7 +274,7 @@ public final class FineTuner implements AutoCloseable {
     try {
       return AdamW.build(model.graph(), loss.loss(), model.variables(), config.optimizer());
     } catch (TensorFlowException | IllegalArgumentException e) {
-      throw new PerformerException("the model cannot be trained: " + Failures.firstLine(e), e);
+      throw new PerformerException("the model cannot be trained: " + NativeErrors.firstLine(e), e);
     }
   }
 
@@ -322,7 +323,7 @@ public final class FineTuner implements AutoCloseable {
     try {
       LossPlot.write(run.lossPlot(), metrics.entries());
     } catch (RuntimeException | LinkageError | InternalError e) {
-      progress.message("no loss.png: " + Failures.firstLine(e));
+      progress.message("no loss.png: " + NativeErrors.firstLine(e));
     }
   }
 
