@@ -45,7 +45,9 @@ final class CheckpointFiles {
               + prefix
               + " has an index but no data: "
               + prefix.getFileName()
-              + ".data-?????-of-????? is missing");
+              + ".data-00000-of-00001 is missing (or, if it was written in parts, each file "
+              + prefix.getFileName()
+              + ".data-?????-of-????? is missing)");
     }
     return shards;
   }
