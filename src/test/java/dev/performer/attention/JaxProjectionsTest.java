@@ -28,7 +28,7 @@ class JaxProjectionsTest {
       Pattern.compile("(legacy|partitionable)_rng_seed(-?\\d+)_([a-z]+)(.*)");
 
   private final Golden golden = Golden.folder("jax_random");
-  private final Map<String, NpyArray> arrays = golden.arrays("p_goldens.npz");
+  private final Map<String, NpyArray> arrays = Golden.folder("gr_jax").arrays("p_goldens.npz");
 
   @TestFactory
   List<DynamicTest> everyMatrixAndEveryDrawIsReproduced() {

@@ -27,7 +27,8 @@ import org.tensorflow.types.TInt32;
  */
 class ExportImportTest {
   private static final int[] IDS = {1, 4, 2, 8, 5, 7, 0, 3, 9, 10};
-  private static final Path PROTEIN = Path.of("src/test/resources/interop/protein_exp_keras");
+  private static final Path PROTEIN =
+      ReferenceModels.directory("models/protein_exp").resolve("keras_saved_model");
 
   @TempDir Path directory;
 

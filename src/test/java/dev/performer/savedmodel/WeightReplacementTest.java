@@ -38,8 +38,10 @@ import org.tensorflow.types.TInt32;
 
 class WeightReplacementTest {
   private static final String SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE";
-  private static final Path PROTEIN = Path.of("src/test/resources/interop/protein_exp_keras");
-  private static final Path KERAS_3 = Path.of("src/test/resources/interop/keras3_exported");
+  private static final Path PROTEIN =
+      ReferenceModels.directory("models/protein_exp").resolve("keras_saved_model");
+  private static final Path KERAS_3 =
+      ReferenceModels.directory("models/keras3_transformer").resolve("exported_saved_model");
 
   @TempDir Path directory;
 
