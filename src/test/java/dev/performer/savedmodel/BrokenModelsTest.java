@@ -3,6 +3,7 @@ package dev.performer.savedmodel;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -84,7 +85,7 @@ class BrokenModelsTest {
 
   @Test
   void missingVariables() throws IOException {
-    delete(model.resolve("variables"));
+    AtomicFiles.delete(model.resolve("variables"));
     refused(model, "variables/ is missing");
   }
 
@@ -254,14 +255,5 @@ class BrokenModelsTest {
         .hasMessageContainingAll(parts)
         .extracting(e -> e.getMessage().lines().count())
         .isEqualTo(1L);
-  }
-
-  private static void delete(Path directory) throws IOException {
-    try (var files = Files.list(directory)) {
-      for (Path file : files.toList()) {
-        Files.delete(file);
-      }
-    }
-    Files.delete(directory);
   }
 }
