@@ -3,6 +3,7 @@ package dev.performer.attention;
 import dev.performer.PerformerException;
 import java.util.Arrays;
 import java.util.Random;
+import java.util.SplittableRandom;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.ReduceSum;
@@ -103,7 +104,8 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
    * @return {@code [rows, columns]} in C order
    */
   public float[] draw(long seed) {
-    Random random = new Random(seed);
+    // Neighbouring seeds of java.util.Random begin alike: mix them first.
+    Random random = new Random(new SplittableRandom(seed).nextLong());
     float[] matrix = new float[rows * columns];
     double[][] block = null;
     for (int r = 0; r < rows; r++) {

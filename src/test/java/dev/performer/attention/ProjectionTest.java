@@ -93,7 +93,7 @@ class ProjectionTest {
 
   @Tag("slow")
   @ParameterizedTest
-  @CsvSource({"64,64,ORTHOGONAL,40000", "64,1,IID,2500000"})
+  @CsvSource({"64,64,ORTHOGONAL,80000", "64,64,IID,120000"})
   void theEstimateIsUnbiasedForLargeHeads(
       int d, int rows, Projection.Directions directions, int draws) {
     theEstimateIsUnbiased(d, rows, directions, draws);
@@ -109,7 +109,7 @@ class ProjectionTest {
   @Tag("slow")
   @Test
   void theRedrawnEstimateIsUnbiasedForLargeHeads() {
-    redrawnIsUnbiased(64, Projection.Directions.ORTHOGONAL, 5_000, 8);
+    redrawnIsUnbiased(64, Projection.Directions.ORTHOGONAL, 5_000, 16);
   }
 
   private static void redrawnIsUnbiased(
