@@ -53,7 +53,7 @@ rm -rf "$work"
 mkdir -p "$work"
 mvn -q -B test-compile dependency:build-classpath -Dmdep.includeScope=test "-Dmdep.outputFile=$PWD/$work/classpath.txt"
 classpath=target/classes:target/test-classes:$(cat "$work/classpath.txt")
-models=src/test/resources/interop
+models=src/test/resources/savedmodels/models
 log=$work/log.txt
 
 run() { # messages of the libraries go to the log, which is shown when a step fails
@@ -68,12 +68,17 @@ java_main() {
   run java -cp "$classpath" "dev.performer.savedmodel.$1" "${@:2}"
 }
 
-java_main InteropExport "$work/java" "$models"
+for name in protein_exp keras3_transformer; do
+  "$python" -m zipfile -e "$models/$name.zip" "$work/$name"
+done
+keras2=$work/protein_exp/keras_saved_model
+keras3=$work/keras3_transformer/exported_saved_model
+java_main InteropExport "$work/java" "$keras2" "$keras3"
 for name in traced cut corners; do
   run "$python" ci/interop/check_export.py "$work/java/$name" "$work/python"
 done
-run "$python" ci/interop/check_replacement.py "$models/protein_exp_keras" "$work/java/protein_exp_keras" layer_with_weights-
-run "$python" ci/interop/check_replacement.py "$models/keras3_exported" "$work/java/keras3_exported" _all_variables/
+run "$python" ci/interop/check_replacement.py "$keras2" "$work/java/keras2" layer_with_weights-
+run "$python" ci/interop/check_replacement.py "$keras3" "$work/java/keras3" _all_variables/
 java_main InteropCheck "$work/java" "$work/python" traced cut
 
 # What ./performer fine-tune exports: Python loads, compares, trains a step, saves; ./performer predict says the same of what comes back.

@@ -30,6 +30,7 @@ public final class ResourceHandles {
    *
    * @param handle a DT_RESOURCE output of a graph's operation
    */
+  @SuppressWarnings("try") // the scope owns every native object that is made while it is open
   public static void describe(Output<?> handle, DataType type, Shape shape) {
     GraphOperation operation = (GraphOperation) handle.op();
     byte[] data = handleData(type, shape).toByteArray();

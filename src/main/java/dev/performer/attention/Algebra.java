@@ -80,9 +80,8 @@ record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
     return sum(tf.math.square(x), -1);
   }
 
-  @SafeVarargs
-  final Operand<T> concat(int axis, Operand<T>... parts) {
-    return tf.concat(List.of(parts), tf.constant(axis));
+  Operand<T> concat(int axis, List<Operand<T>> parts) {
+    return tf.concat(parts, tf.constant(axis));
   }
 
   Operand<TBool> atMost(Operand<T> x, double magnitude) {

@@ -30,7 +30,7 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
   <T extends TFloating> Operand<T> attend(
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> values) {
     Algebra<T> a = Algebra.of(tf, queries);
-    Operand<T> withOnes = a.concat(3, values, a.onesColumn(values)); // [B, H, T, V+1]
+    Operand<T> withOnes = a.concat(3, List.of(values, a.onesColumn(values))); // [B, H, T, V+1]
     Operand<T> ks = chunks(tf, keys); // [B, H, G, C, M]
     Operand<T> vs = chunks(tf, withOnes); // [B, H, G, C, V+1]
     Operand<T> state = windowSum(a, a.transposedMatMul(ks, vs)); // [B, H, G, M, V+1]

@@ -1,5 +1,6 @@
 package dev.performer.attention;
 
+import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.family.TFloating;
@@ -37,8 +38,8 @@ record CentredFeatures(
   private <T extends TFloating> Operand<T> queries(
       Algebra<T> a, Operand<T> queries, Operand<T> scaled, Operand<T> lengths, long headSize) {
     Ops tf = a.tf();
-    Operand<T> rows = a.concat(-1, queries, a.onesColumn(queries)); // [B, H, L, D+1]
-    Operand<T> u = a.rowsTimes(rows, a.concat(0, scaled, lengths)); // [B, H, L, M]
+    Operand<T> rows = a.concat(-1, List.of(queries, a.onesColumn(queries))); // [B, H, L, D+1]
+    Operand<T> u = a.rowsTimes(rows, a.concat(0, List.of(scaled, lengths))); // [B, H, L, M]
     Operand<T> max = a.max(u, Maximum.FEATURES.axes()); // [B, H, L, 1]
     if (!(rule.denominator() instanceof Denominator.Absent)) {
       max = a.plus(tf.stopGradient(max), -headroom(headSize)); // both cancel in the division
@@ -60,21 +61,27 @@ record CentredFeatures(
     Operand<T> ones = a.onesColumn(keys);
     if (kernel == Kernel.EXPMOD) { // no norm term, so not bounded by itself
       Operand<T> u =
-          a.rowsTimes(a.concat(-1, keys, ones), a.concat(0, scaled, tf.math.neg(lengths)));
+          a.rowsTimes(
+              a.concat(-1, List.of(keys, ones)),
+              a.concat(0, List.of(scaled, tf.math.neg(lengths))));
       return a.plus(tf.math.exp(tf.math.minimum(u, a.constant(LARGEST_EXPONENT))), rule.epsilon());
     }
     Operand<T> norms = a.times(a.squaredNorm(keys), -scale * scale / 2); // [B, H, S, 1]
-    Operand<T> rows = a.concat(-1, keys, norms, ones); // [B, H, S, D+2]
+    Operand<T> rows = a.concat(-1, List.of(keys, norms, ones)); // [B, H, S, D+2]
     Operand<T> matrix =
         a.concat(
-            0, scaled, tf.fill(tf.shape(lengths), a.constant(1)), tf.math.neg(lengths)); // [D+2, M]
+            0,
+            List.of(
+                scaled,
+                tf.fill(tf.shape(lengths), a.constant(1)),
+                tf.math.neg(lengths))); // [D+2, M]
     return a.plus(tf.math.exp(a.rowsTimes(rows, matrix)), rule.epsilon());
   }
 
   /** P, and −P under it for hyperbolic features. */
   private <T extends TFloating> Operand<T> directions(Algebra<T> a) {
     Operand<T> p = a.cast(projection);
-    return kernel == Kernel.HYPERBOLIC ? a.concat(0, p, a.tf().math.neg(p)) : p;
+    return kernel == Kernel.HYPERBOLIC ? a.concat(0, List.of(p, a.tf().math.neg(p))) : p;
   }
 
   /** {@code (|ω|² − D)/2}: near 0, so that float32 keeps it exactly enough. */

@@ -72,8 +72,9 @@ record Chunks(
     int y = (int) Algebra.size(states, 4, "the number of features");
     Operand<TInt32> outer = Algebra.sizes(tf, states, 0, 2);
     Operand<T> grouped =
-        tf.reshape(states, join(outer, groups, perGroup, vector(tf, x * y))); // [B, H, K, G, XY]
-    Operand<T> ones = tf.fill(join(perGroup, perGroup), a.constant(1));
+        tf.reshape(
+            states, join(List.of(outer, groups, perGroup, vector(tf, x * y)))); // [B, H, K, G, XY]
+    Operand<T> ones = tf.fill(join(List.of(perGroup, perGroup)), a.constant(1));
     Operand<T> before =
         tf.math.sub(band(ones, -1), band(ones, 0)); // [G, G], 1 strictly below the diagonal
     Operand<T> inGroup = a.matMul(before, grouped); // [B, H, K, G, XY]
@@ -82,7 +83,7 @@ record Chunks(
           tf.math.cumsum(a.sum(grouped, 3), tf.constant(2), Cumsum.exclusive(true));
       inGroup = tf.math.add(inGroup, carried); // [B, H, K, 1, XY] to every chunk of a group
     }
-    return tf.reshape(inGroup, join(outer, count(), tf.constant(new int[] {x, y})));
+    return tf.reshape(inGroup, join(List.of(outer, count(), tf.constant(new int[] {x, y}))));
   }
 
   /**
@@ -117,29 +118,30 @@ record Chunks(
     Operand<TInt32> missing = tf.math.sub(tf.math.mul(chunk, count()), kept);
     Operand<TInt32> paddings =
         tf.reshape(
-            join(tf.constant(new int[5]), missing, tf.constant(new int[2])),
+            join(List.of(tf.constant(new int[5]), missing, tf.constant(new int[2]))),
             tf.constant(new int[] {4, 2}));
     Operand<T> padded = tf.pad(cut, paddings, Algebra.of(tf, x).constant(0));
-    return tf.reshape(padded, join(outer, count(), chunk, vector(tf, last)));
+    return tf.reshape(padded, join(List.of(outer, count(), chunk, vector(tf, last))));
   }
 
   /** Undoes {@link #split}: {@code [B, H, N, C, X]} to {@code [B, H, L, X]}. */
   <T extends TFloating> Operand<T> join(Operand<T> x) {
     int last = (int) Algebra.size(x, 4, "the last size");
     Operand<TInt32> outer = Algebra.sizes(tf, x, 0, 2);
-    Operand<T> all = tf.reshape(x, join(outer, tf.constant(new int[] {-1, last})));
+    Operand<T> all = tf.reshape(x, join(List.of(outer, tf.constant(new int[] {-1, last}))));
     return firstPositions(all, length, last);
   }
 
   private <T extends TFloating> Operand<T> firstPositions(
       Operand<T> x, Operand<TInt32> positions, int last) {
     return tf.slice(
-        x, tf.constant(new int[4]), join(Algebra.sizes(tf, x, 0, 2), positions, vector(tf, last)));
+        x,
+        tf.constant(new int[4]),
+        join(List.of(Algebra.sizes(tf, x, 0, 2), positions, vector(tf, last))));
   }
 
-  @SafeVarargs
-  private Operand<TInt32> join(Operand<TInt32>... parts) {
-    return tf.concat(List.of(parts), tf.constant(0));
+  private Operand<TInt32> join(List<Operand<TInt32>> parts) {
+    return tf.concat(parts, tf.constant(0));
   }
 
   private static Operand<TInt32> vector(Ops tf, int value) {

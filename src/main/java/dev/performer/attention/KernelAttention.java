@@ -75,14 +75,7 @@ public record KernelAttention(KernelAttentionConfig config) {
     if (FavorAttention.isNarrow(queries.type())) {
       return attendWidened(tf, queries, keys, values, keyMask, projection);
     }
-    KernelInputs<T> all =
-        new KernelInputs<>(
-            Algebra.of(tf, queries),
-            Attention.swapPositionsAndHeads(tf, queries),
-            Attention.swapPositionsAndHeads(tf, keys),
-            Attention.swapPositionsAndHeads(tf, values),
-            keyMask,
-            projection);
+    KernelInputs<T> all = KernelInputs.of(tf, queries, keys, values, keyMask, projection);
     int begin = config.beginKernel();
     if (begin == 0) {
       Operand<T> heads = mix(all, config.kernel(), config.mixing());
@@ -154,14 +147,7 @@ public record KernelAttention(KernelAttentionConfig config) {
       Cache<T> cache) {
     double decay = streamingDecay();
     check(queries, keyMask, projection);
-    KernelInputs<T> in =
-        new KernelInputs<>(
-            Algebra.of(tf, queries),
-            Attention.swapPositionsAndHeads(tf, queries),
-            Attention.swapPositionsAndHeads(tf, keys),
-            Attention.swapPositionsAndHeads(tf, values),
-            keyMask,
-            projection);
+    KernelInputs<T> in = KernelInputs.of(tf, queries, keys, values, keyMask, projection);
     Algebra<T> a = in.algebra();
     Features<T> f = in.masked(features(in, config.kernel(), false));
     Operand<T> kv =

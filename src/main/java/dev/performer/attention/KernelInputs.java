@@ -24,6 +24,23 @@ record KernelInputs<T extends TFloating>(
     Operand<T> keyMask,
     Operand<T> projection) {
 
+  /** From queries, keys and values as callers have them: {@code [B, T, H, ·]}. */
+  static <T extends TFloating> KernelInputs<T> of(
+      Ops tf,
+      Operand<T> queries,
+      Operand<T> keys,
+      Operand<T> values,
+      Operand<T> keyMask,
+      Operand<T> projection) {
+    return new KernelInputs<>(
+        Algebra.of(tf, queries),
+        Attention.swapPositionsAndHeads(tf, queries),
+        Attention.swapPositionsAndHeads(tf, keys),
+        Attention.swapPositionsAndHeads(tf, values),
+        keyMask,
+        projection);
+  }
+
   /** Features with those of masked keys zeroed. */
   FeatureMap.Features<T> masked(FeatureMap.Features<T> features) {
     return keyMask == null ? features : features.masked(algebra.tf(), keyMask);

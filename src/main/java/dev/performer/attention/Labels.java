@@ -3,6 +3,7 @@ package dev.performer.attention;
 import dev.performer.PerformerException;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 
 /** Finds the name that a person meant. */
 final class Labels {
@@ -19,8 +20,8 @@ final class Labels {
 
   /** Levenshtein distance, ignoring case. */
   private static int distance(String a, String b) {
-    String x = a.toLowerCase(java.util.Locale.ROOT);
-    String y = b.toLowerCase(java.util.Locale.ROOT);
+    String x = a.toLowerCase(Locale.ROOT);
+    String y = b.toLowerCase(Locale.ROOT);
     int[] row = new int[y.length() + 1];
     for (int j = 0; j <= y.length(); j++) {
       row[j] = j;

@@ -4,6 +4,7 @@ import dev.performer.PerformerException;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Squeeze;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TFloating;
 
@@ -56,7 +57,7 @@ public final class RecurrentAttention {
     Operand<T> after = tf.math.add(state, added); // [B, H, M, V+1]
     Operand<T> out =
         LinearAttention.read(tf, features.queries(), after, attention.denominator()); // [B,H,1,V]
-    return new Step<>(after, tf.squeeze(out, org.tensorflow.op.core.Squeeze.axis(List.of(2L))));
+    return new Step<>(after, tf.squeeze(out, Squeeze.axis(List.of(2L))));
   }
 
   /**

@@ -1,5 +1,6 @@
 package dev.performer.attention;
 
+import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.family.TFloating;
@@ -30,7 +31,7 @@ record StabilizedFeatures(
     if (projection != null) {
       Operand<T> p = a.cast(projection);
       Operand<T> directions =
-          kernel == Kernel.HYPERBOLIC ? a.concat(0, p, tf.math.neg(p)) : p; // [M, D]
+          kernel == Kernel.HYPERBOLIC ? a.concat(0, List.of(p, tf.math.neg(p))) : p; // [M, D]
       Operand<T> matrix = tf.linalg.transpose(directions, tf.constant(new int[] {1, 0}));
       u = a.rowsTimes(scaled, matrix); // [B, H, L, M]
       ratio = 1 / Math.sqrt(Algebra.size(matrix, 1, "the number of features"));

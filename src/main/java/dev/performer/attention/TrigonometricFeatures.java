@@ -1,5 +1,6 @@
 package dev.performer.attention;
 
+import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.family.TFloating;
@@ -29,7 +30,7 @@ record TrigonometricFeatures(Convention.Exponential rule, Operand<? extends TNum
     Operand<T> matrix =
         tf.linalg.transpose(a.cast(projection), tf.constant(new int[] {1, 0})); // [D, R]
     Operand<T> u = a.rowsTimes(scaled, matrix); // [B, H, L, R]
-    Operand<T> waves = a.concat(-1, tf.math.cos(u), tf.math.sin(u)); // [B, H, L, 2R]
+    Operand<T> waves = a.concat(-1, List.of(tf.math.cos(u), tf.math.sin(u))); // [B, H, L, 2R]
     Operand<T> exponents = a.times(a.squaredNorm(scaled), 0.5); // [B, H, L, 1]
     boolean centred = rule.stabilizer() instanceof Convention.Stabilizer.Centred;
     Operand<T> bounded =

@@ -1,5 +1,6 @@
 package dev.performer.cli;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.attention.ApproximationStudy;
 import dev.performer.attention.Convention;
@@ -9,7 +10,6 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -198,7 +198,6 @@ public final class ApproximateCommand implements Callable<Integer> {
     return root;
   }
 
-  /** Drawn beside its place and moved there when whole. */
   private void draw(List<ApproximationStudy.Row> rows) {
     XYChart chart =
         new XYChartBuilder()
@@ -218,20 +217,13 @@ public final class ApproximateCommand implements Callable<Integer> {
                         list.stream().mapToDouble(ApproximationStudy.Row::features).toArray(),
                         list.stream().mapToDouble(ApproximationStudy.Row::error).toArray())
                     .setMarker(SeriesMarkers.CIRCLE));
-    Path directory = plot.toAbsolutePath().getParent();
-    Path part = null;
     try {
-      Files.createDirectories(directory);
-      part = Files.createTempFile(directory, ".plot", ".png");
-      BitmapEncoder.saveBitmap(chart, part.toString(), BitmapEncoder.BitmapFormat.PNG);
-      Files.move(part, plot, StandardCopyOption.REPLACE_EXISTING);
-      part = null;
+      Files.createDirectories(plot.toAbsolutePath().getParent());
+      AtomicFiles.write(
+          plot, out -> BitmapEncoder.saveBitmap(chart, out, BitmapEncoder.BitmapFormat.PNG));
     } catch (IOException e) {
-      throw new PerformerException(plot + ": the plot cannot be written: " + e.getMessage(), e);
-    } finally {
-      if (part != null) {
-        part.toFile().delete();
-      }
+      throw new PerformerException(
+          plot + ": the plot cannot be written: " + AtomicFiles.describe(e), e);
     }
   }
 }

@@ -62,7 +62,12 @@ final class AttentionBenchmark {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(
-        List.of("-Xmx1g", "-XX:+UseSerialGC", "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0", "-cp", System.getProperty("java.class.path")));
+        List.of(
+            "-Xmx1g",
+            "-XX:+UseSerialGC",
+            "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
+            "-cp",
+            System.getProperty("java.class.path")));
     command.add(BenchmarkFork.class.getName());
     command.addAll(
         List.of(

@@ -1,11 +1,15 @@
 package dev.performer.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.sun.management.OperatingSystemMXBean;
+import dev.performer.AtomicFiles;
+import dev.performer.PerformerException;
 import dev.performer.cli.AttentionBenchmark.Case;
 import dev.performer.cli.AttentionBenchmark.Measurement;
 import dev.performer.cli.AttentionBenchmark.Row;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -72,21 +76,30 @@ final class BenchCommand implements Callable<Integer> {
   private Path folder;
 
   @Override
-  public Integer call() throws IOException {
+  public Integer call() {
     check();
     List<Row> rows = measure();
     String table = BenchmarkReport.table(rows, lengths);
     output.text().println(table);
     Map<String, Object> json = json(rows);
-    Files.createDirectories(folder);
-    Files.writeString(folder.resolve("bench.md"), table);
-    Files.writeString(
-        folder.resolve("bench.json"),
-        new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n");
-    BenchmarkReport.plot(rows, folder.resolve("bench.png"));
+    write(rows, table, json);
     output.text().println("Written: " + folder.resolve("bench.json") + ", bench.md, bench.png");
     output.printJson(json);
     return 0;
+  }
+
+  private void write(List<Row> rows, String table, Map<String, Object> json) {
+    try {
+      Files.createDirectories(folder);
+      AtomicFiles.write(folder.resolve("bench.md"), table.getBytes(StandardCharsets.UTF_8));
+      String text = new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json);
+      AtomicFiles.write(
+          folder.resolve("bench.json"), (text + "\n").getBytes(StandardCharsets.UTF_8));
+      AtomicFiles.write(folder.resolve("bench.png"), out -> BenchmarkReport.plot(rows, out));
+    } catch (IOException e) {
+      throw new PerformerException(
+          folder + ": the results cannot be written: " + AtomicFiles.describe(e), e);
+    }
   }
 
   private void check() {
@@ -126,8 +139,7 @@ final class BenchCommand implements Callable<Integer> {
   }
 
   private static long availableBytes() {
-    var os =
-        (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    var os = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     return os.getTotalMemorySize() * 3 / 4;
   }
 

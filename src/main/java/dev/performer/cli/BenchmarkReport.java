@@ -1,10 +1,9 @@
 package dev.performer.cli;
 
-import dev.performer.PerformerException;
 import dev.performer.cli.AttentionBenchmark.Measurement;
 import dev.performer.cli.AttentionBenchmark.Row;
 import java.io.IOException;
-import java.nio.file.Path;
+import java.io.OutputStream;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -92,15 +91,11 @@ final class BenchmarkReport {
   }
 
   /** Time on the left, memory on the right, both over the length and logarithmic. */
-  static void plot(List<Row> rows, Path file) {
+  static void plot(List<Row> rows, OutputStream out) throws IOException {
     List<XYChart> charts = new ArrayList<>();
     charts.add(chart(rows, "Forward + backward", "milliseconds", Measurement::trainMs));
     charts.add(chart(rows, "Peak memory, forward + backward", "MB", Measurement::trainMb));
-    try {
-      BitmapEncoder.saveBitmap(charts, 1, 2, file.toString(), BitmapEncoder.BitmapFormat.PNG);
-    } catch (IOException e) {
-      throw new PerformerException(file + ": cannot be written: " + e.getMessage(), e);
-    }
+    BitmapEncoder.saveBitmap(charts, 1, 2, out, BitmapEncoder.BitmapFormat.PNG);
   }
 
   private static XYChart chart(

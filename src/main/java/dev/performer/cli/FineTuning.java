@@ -2,6 +2,7 @@ package dev.performer.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.SequenceBatches;
@@ -19,8 +20,11 @@ import dev.performer.training.TrainingConfig;
 import dev.performer.training.TrainingData;
 import dev.performer.training.TrainingResult;
 import java.io.IOException;
-import java.nio.file.Files;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -84,6 +88,9 @@ final class FineTuning {
   }
 
   Outcome run(Progress progress) {
+    if (resume) {
+      requireSameModel();
+    }
     try (ImportedModel model = resolved.load()) {
       LanguageModel languageModel = ImportedLanguageModel.of(model, resolved.tensors());
       requireTrainable(model);
@@ -118,17 +125,43 @@ final class FineTuning {
     }
   }
 
+  /** A checkpoint belongs to one graph; another may have variables of the same names. */
+  private void requireSameModel() {
+    if (!Files.exists(run.resolve(SOURCE))) {
+      return; // the tuner says what is missing
+    }
+    Source started = source(run);
+    if (started.graph() != null && !started.graph().equals(graphDigest())) {
+      throw new PerformerException(
+          run
+              + " trains another model, "
+              + started.model()
+              + "; resume with that one, or choose another --output for "
+              + resolved.directory().path());
+    }
+  }
+
+  private String graphDigest() {
+    Path file = resolved.directory().path().resolve("saved_model.pb");
+    try {
+      MessageDigest sha = MessageDigest.getInstance("SHA-256");
+      return HexFormat.of().formatHex(sha.digest(Files.readAllBytes(file)));
+    } catch (IOException | NoSuchAlgorithmException e) {
+      throw new PerformerException(file + ": cannot be read: " + e.getMessage(), e);
+    }
+  }
+
   private void writeSource() {
     Map<String, Object> source = new LinkedHashMap<>();
     source.put("model", resolved.directory().path().toAbsolutePath().normalize().toString());
     source.put("signature", resolved.tensors().signature());
+    source.put("graph", graphDigest());
     try {
-      Files.writeString(
-          run.resolve(SOURCE),
-          JSON.writerWithDefaultPrettyPrinter().writeValueAsString(source) + "\n");
+      String text = JSON.writerWithDefaultPrettyPrinter().writeValueAsString(source) + "\n";
+      AtomicFiles.write(run.resolve(SOURCE), text.getBytes(StandardCharsets.UTF_8));
     } catch (IOException e) {
       throw new PerformerException(
-          run.resolve(SOURCE) + ": cannot be written: " + e.getMessage(), e);
+          run.resolve(SOURCE) + ": cannot be written: " + AtomicFiles.describe(e), e);
     }
   }
 
@@ -137,8 +170,9 @@ final class FineTuning {
    *
    * @param model the SavedModel it started from
    * @param signature the signature that is trained
+   * @param graph SHA-256 of its saved_model.pb; null where an older version wrote this
    */
-  record Source(Path model, String signature) {}
+  record Source(Path model, String signature, String graph) {}
 
   /** The model that a run directory trains. @throws PerformerException if it is no run directory */
   static Source source(Path run) {
@@ -146,7 +180,10 @@ final class FineTuning {
     try {
       JsonNode json = JSON.readTree(file.toFile());
       if (json.path("model").isTextual() && json.path("signature").isTextual()) {
-        return new Source(Path.of(json.path("model").asText()), json.path("signature").asText());
+        return new Source(
+            Path.of(json.path("model").asText()),
+            json.path("signature").asText(),
+            json.path("graph").asText(null));
       }
     } catch (IOException e) {
       throw new PerformerException(

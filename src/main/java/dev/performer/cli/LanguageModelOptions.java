@@ -6,11 +6,11 @@ import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
-import dev.performer.savedmodel.ModelCard.Objective;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.ModelCards;
+import dev.performer.training.Objective;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -150,9 +150,9 @@ final class LanguageModelOptions {
   }
 
   /** What the model is asked to guess. */
-  dev.performer.training.Objective objective(ModelCard.LanguageModel tensors, Vocabulary known) {
-    if (tensors.objective() == Objective.CAUSAL_LM) {
-      return new dev.performer.training.Objective.CausalLanguageModel(modelShifts);
+  Objective objective(ModelCard.LanguageModel tensors, Vocabulary known) {
+    if (tensors.objective() == ModelCard.Objective.CAUSAL_LM) {
+      return new Objective.CausalLanguageModel(modelShifts);
     }
     Masking proportions =
         switch (masking) {
@@ -166,7 +166,7 @@ final class LanguageModelOptions {
       throw new PerformerException(
           "the vocabulary has no mask token, which masked-lm needs; give --objective causal-lm or another --vocabulary");
     }
-    return new dev.performer.training.Objective.MaskedLanguageModel(proportions);
+    return new Objective.MaskedLanguageModel(proportions);
   }
 
   private String signature(ModelCard.LanguageModel said) {
@@ -178,18 +178,18 @@ final class LanguageModelOptions {
         : ImportedModel.DEFAULT_SIGNATURE;
   }
 
-  private Objective objective(ModelCard.LanguageModel said) {
+  private ModelCard.Objective objective(ModelCard.LanguageModel said) {
     if (objective == null) {
       if (said != null && said.objective() != null) {
         return said.objective();
       }
       System.err.println(
           "The model does not say what it was trained for: masked-lm is assumed (--objective).");
-      return Objective.MASKED_LM;
+      return ModelCard.Objective.MASKED_LM;
     }
     return switch (objective) {
-      case "masked-lm" -> Objective.MASKED_LM;
-      case "causal-lm" -> Objective.CAUSAL_LM;
+      case "masked-lm" -> ModelCard.Objective.MASKED_LM;
+      case "causal-lm" -> ModelCard.Objective.CAUSAL_LM;
       default ->
           throw new UsageException(
               "--objective must be masked-lm or causal-lm, not '" + objective + "'");

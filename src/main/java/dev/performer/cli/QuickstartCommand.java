@@ -1,5 +1,7 @@
 package dev.performer.cli;
 
+import dev.performer.AtomicFiles;
+import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.NpyArray;
 import dev.performer.data.ProteinSequence;
@@ -189,14 +191,10 @@ final class QuickstartCommand implements Callable<Integer> {
     }
     boolean ours = Files.exists(run.resolve(FineTuning.SOURCE)) || isEmpty(run);
     if (!ours) {
-      throw new dev.performer.PerformerException(
+      throw new PerformerException(
           run + ": exists and was not made by quickstart; choose another --output");
     }
-    try (Stream<Path> files = Files.walk(run)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
-      }
-    }
+    AtomicFiles.delete(run);
   }
 
   private static boolean isEmpty(Path folder) throws IOException {

@@ -10,7 +10,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.util.NoSuchElementException;
 import java.util.Spliterator;
 import java.util.Spliterators;
 import java.util.stream.Stream;
@@ -27,7 +26,7 @@ import java.util.zip.ZipException;
  * are no text, or cut off inside its gzip stream ends in a {@link PerformerException} that names
  * file and line.
  */
-public final class FastaReader implements SequenceStream {
+public final class FastaReader extends LookAheadStream {
   /** Longer than any protein by far: what exceeds it is not a protein file. */
   static final int MAX_RESIDUES = 100_000_000;
 
@@ -42,7 +41,6 @@ public final class FastaReader implements SequenceStream {
   private long line = 1;
   private boolean afterCarriageReturn;
   private boolean first = true;
-  private ProteinSequence next;
 
   private FastaReader(Path file, InputStream in) {
     this.file = file;
@@ -89,24 +87,6 @@ public final class FastaReader implements SequenceStream {
   }
 
   @Override
-  public boolean hasNext() {
-    if (next == null) {
-      next = readRecord();
-    }
-    return next != null;
-  }
-
-  @Override
-  public ProteinSequence next() {
-    if (!hasNext()) {
-      throw new NoSuchElementException();
-    }
-    ProteinSequence result = next;
-    next = null;
-    return result;
-  }
-
-  @Override
   public void close() {
     try {
       in.close();
@@ -116,7 +96,8 @@ public final class FastaReader implements SequenceStream {
   }
 
   /** Null at the end of the file. Every call after the first starts behind a {@code >}. */
-  private ProteinSequence readRecord() {
+  @Override
+  protected ProteinSequence readRecord() {
     if (first) {
       first = false;
       if (!skipToFirstHeader()) {

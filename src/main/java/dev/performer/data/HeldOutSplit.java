@@ -1,6 +1,5 @@
 package dev.performer.data;
 
-import java.util.NoSuchElementException;
 import java.util.function.LongPredicate;
 
 /**
@@ -40,11 +39,10 @@ public record HeldOutSplit(SequenceSource train, SequenceSource validation) {
     };
   }
 
-  private static final class Part implements SequenceStream {
+  private static final class Part extends LookAheadStream {
     private final SequenceStream all;
     private final LongPredicate wanted;
     private long index;
-    private ProteinSequence next;
 
     Part(SequenceStream all, LongPredicate wanted) {
       this.all = all;
@@ -52,24 +50,14 @@ public record HeldOutSplit(SequenceSource train, SequenceSource validation) {
     }
 
     @Override
-    public boolean hasNext() {
-      while (next == null && all.hasNext()) {
+    protected ProteinSequence readRecord() {
+      while (all.hasNext()) {
         ProteinSequence candidate = all.next();
         if (wanted.test(index++)) {
-          next = candidate;
+          return candidate;
         }
       }
-      return next != null;
-    }
-
-    @Override
-    public ProteinSequence next() {
-      if (!hasNext()) {
-        throw new NoSuchElementException();
-      }
-      ProteinSequence result = next;
-      next = null;
-      return result;
+      return null;
     }
 
     @Override

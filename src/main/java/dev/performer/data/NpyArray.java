@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Objects;
+import java.util.stream.LongStream;
 
 /**
  * One NumPy array: element type, shape, and the elements in C order, little endian.
@@ -78,21 +79,13 @@ public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
 
   /** The elements as doubles. @throws PerformerException if this holds text */
   public double[] doubles() {
+    if (type != NpyType.FLOAT32 && type != NpyType.FLOAT64) {
+      return LongStream.of(longs()).asDoubleStream().toArray();
+    }
     ByteBuffer b = buffer();
     double[] result = new double[size()];
     for (int i = 0; i < result.length; i++) {
-      result[i] =
-          switch (type) {
-            case FLOAT32 -> b.getFloat();
-            case FLOAT64 -> b.getDouble();
-            case INT32 -> b.getInt();
-            case INT64 -> b.getLong();
-            case INT16 -> b.getShort();
-            case INT8 -> b.get();
-            case UINT8, BOOL -> b.get() & 0xff;
-            case UINT16 -> b.getShort() & 0xffff;
-            case UINT32 -> b.getInt() & 0xffffffffL;
-          };
+      result[i] = type == NpyType.FLOAT32 ? b.getFloat() : b.getDouble();
     }
     return result;
   }

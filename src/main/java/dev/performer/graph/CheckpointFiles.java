@@ -1,5 +1,6 @@
 package dev.performer.graph;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -8,15 +9,12 @@ import java.nio.ByteOrder;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Comparator;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 
 /** The files of one checkpoint: whether they are all there, and how they come into being whole. */
 final class CheckpointFiles {
@@ -37,7 +35,8 @@ final class CheckpointFiles {
     }
     if (!endsLikeATable(index)) {
       throw new PerformerException(
-          index + " is not a checkpoint index, or it is truncated; copy it again from its origin");
+          index
+              + " is not a checkpoint index: it is damaged or truncated; copy it again from its origin");
     }
     List<Path> shards = shards(prefix);
     if (shards.isEmpty()) {
@@ -46,7 +45,9 @@ final class CheckpointFiles {
               + prefix
               + " has an index but no data: "
               + prefix.getFileName()
-              + ".data-?????-of-????? is missing");
+              + ".data-00000-of-00001 is missing (or, if it was written in parts, each file "
+              + prefix.getFileName()
+              + ".data-?????-of-????? is missing)");
     }
     return shards;
   }
@@ -147,39 +148,20 @@ final class CheckpointFiles {
     Path staging = null;
     try {
       Files.createDirectories(directory);
-      staging = Files.createTempDirectory(directory, "." + prefix.getFileName() + ".part-");
+      staging = AtomicFiles.createDirectoryBeside(prefix.toAbsolutePath());
       Path staged = staging.resolve(prefix.getFileName());
       write.accept(staged);
       for (Path shard : shards(staged)) {
-        move(shard, directory);
+        AtomicFiles.move(shard, directory.resolve(shard.getFileName()));
       }
-      move(index(staged), directory);
+      AtomicFiles.move(index(staged), index(prefix));
     } catch (IOException e) {
       throw new PerformerException(
-          "checkpoint " + prefix + " cannot be written: " + NativeErrors.describe(e), e);
+          "checkpoint " + prefix + " cannot be written: " + AtomicFiles.describe(e), e);
     } finally {
       if (staging != null) {
-        deleteTree(staging);
+        AtomicFiles.discard(staging);
       }
-    }
-  }
-
-  private static void move(Path file, Path directory) throws IOException {
-    Files.move(
-        file,
-        directory.resolve(file.getFileName()),
-        StandardCopyOption.REPLACE_EXISTING,
-        StandardCopyOption.ATOMIC_MOVE);
-  }
-
-  private static void deleteTree(Path root) {
-    try (Stream<Path> files = Files.walk(root)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.deleteIfExists(file);
-      }
-    } catch (IOException e) {
-      // What is left is a hidden directory named .part-: harmless, and the first error matters
-      // more.
     }
   }
 }

@@ -1,5 +1,6 @@
 package dev.performer.graph;
 
+import java.nio.ByteOrder;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -84,7 +85,7 @@ final class ConstantBranches {
               tensor
                   .getTensorContent()
                   .asReadOnlyByteBuffer()
-                  .order(java.nio.ByteOrder.LITTLE_ENDIAN)
+                  .order(ByteOrder.LITTLE_ENDIAN)
                   .getInt());
     }
     return Optional.empty();

@@ -1,6 +1,7 @@
 package dev.performer.graph;
 
 import java.util.List;
+import java.util.stream.IntStream;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Output;
 
@@ -175,7 +176,7 @@ final class ElementwiseGradients {
 
   /** Steps are flat: their gradient is zero. */
   static List<Output<?>> step(RawOps ops, GraphOperation node, List<Output<?>> gradients) {
-    return java.util.stream.IntStream.range(0, node.numInputs())
+    return IntStream.range(0, node.numInputs())
         .<Output<?>>mapToObj(i -> ops.zerosLike(node.input(i)))
         .toList();
   }

@@ -2,6 +2,7 @@ package dev.performer.graph;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.tensorflow.Graph;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
@@ -19,21 +20,37 @@ public final class LossGradients {
    *     through ops that stop gradients on purpose
    */
   public static List<Output<?>> of(Ops tf, Output<?> loss, List<Variable> variables) {
+    RawOps ops = new RawOps(tf);
+    List<Optional<Output<?>>> found = find((Graph) tf.scope().env(), loss, variables);
+    List<Output<?>> gradients = new ArrayList<>();
+    for (int i = 0; i < found.size(); i++) {
+      // Two variables may share one gradient tensor, which cannot be fetched twice.
+      gradients.add(
+          found.get(i).isPresent()
+              ? ops.op("Identity", found.get(i).get())
+              : ops.zerosLike(variables.get(i).read(tf).asOutput()));
+    }
+    return gradients;
+  }
+
+  /**
+   * Adds the gradients to the graph, as TensorFlow makes them.
+   *
+   * @param loss a floating point tensor; if it is no scalar, its sum is differentiated
+   * @param variables each must be one that the loss depends on
+   * @return a gradient per variable, in order; empty where the loss depends on it only through ops
+   *     that stop gradients
+   */
+  public static List<Optional<Output<?>>> find(
+      Graph graph, Output<?> loss, List<Variable> variables) {
     if (variables.isEmpty()) {
       return List.of();
     }
     MissingGradients.register();
-    RawOps ops = new RawOps(tf);
-    Output<?>[] handles =
-        variables.stream().map(v -> (Output<?>) v.handle()).toArray(Output<?>[]::new);
-    Output<?>[] found = ((Graph) tf.scope().env()).addGradients(loss, handles);
-    List<Output<?>> gradients = new ArrayList<>();
-    for (int i = 0; i < found.length; i++) {
-      // Two variables may share one gradient tensor, which cannot be fetched twice.
-      gradients.add(
-          RawOps.isPresent(found[i])
-              ? ops.op("Identity", found[i])
-              : ops.zerosLike(variables.get(i).read(tf).asOutput()));
+    Output<?>[] handles = variables.stream().map(Variable::handle).toArray(Output<?>[]::new);
+    List<Optional<Output<?>>> gradients = new ArrayList<>();
+    for (Output<?> gradient : graph.addGradients(loss, handles)) {
+      gradients.add(RawOps.isPresent(gradient) ? Optional.of(gradient) : Optional.empty());
     }
     return gradients;
   }

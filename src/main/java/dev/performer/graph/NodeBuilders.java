@@ -3,6 +3,7 @@ package dev.performer.graph;
 import com.google.protobuf.ByteString;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.List;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.NodeDef;
@@ -14,7 +15,7 @@ final class NodeBuilders {
   private NodeBuilders() {}
 
   static NodeDef.Builder node(String name, String op, String... inputs) {
-    return NodeDef.newBuilder().setName(name).setOp(op).addAllInput(java.util.List.of(inputs));
+    return NodeDef.newBuilder().setName(name).setOp(op).addAllInput(List.of(inputs));
   }
 
   static AttrValue type(DataType type) {

@@ -2,6 +2,7 @@ package dev.performer.graph;
 
 import dev.performer.PerformerException;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -88,7 +89,7 @@ public final class OpDefinitions {
         arg.getTypeAttr().isEmpty()
             ? arg.getType()
             : required(attributes, arg.getTypeAttr(), arg).getType();
-    return java.util.Collections.nCopies(length(arg, attributes), type);
+    return Collections.nCopies(length(arg, attributes), type);
   }
 
   private static AttrValue required(Map<String, AttrValue> attributes, String name, ArgDef arg) {

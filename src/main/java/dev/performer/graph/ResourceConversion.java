@@ -2,6 +2,7 @@ package dev.performer.graph;
 
 import static dev.performer.graph.NodeBuilders.node;
 
+import com.google.protobuf.ByteString;
 import dev.performer.PerformerException;
 import java.util.HashMap;
 import java.util.List;
@@ -95,7 +96,7 @@ public final class ResourceConversion {
                 "shared_name",
                 AttrValue.newBuilder()
                     .setS(
-                        com.google.protobuf.ByteString.copyFromUtf8(
+                        ByteString.copyFromUtf8(
                             sharedName.isEmpty() ? variable.getName() : sharedName))
                     .build()));
     converted.addNode(

@@ -86,8 +86,8 @@ public final class TracedFunction implements AutoCloseable {
         return inner;
       }
       Output<?> handle =
-          ((GraphOperationBuilder)
-                  graph().opBuilder("Placeholder", tf.scope().makeOpName("variable"), tf.scope()))
+          graph()
+              .opBuilder("Placeholder", tf.scope().makeOpName("variable"), tf.scope())
               .setAttr("dtype", DataType.DT_RESOURCE)
               .setAttr("shape", Shape.scalar())
               .build()

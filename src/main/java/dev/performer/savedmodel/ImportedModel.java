@@ -6,11 +6,13 @@ import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GradientRewrites;
 import dev.performer.graph.IdentityGradients;
 import dev.performer.graph.MissingGradients;
+import dev.performer.graph.NativeErrors;
 import dev.performer.graph.ResourceConversion;
 import dev.performer.graph.TensorNames;
 import dev.performer.graph.Variable;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -161,7 +163,7 @@ public final class ImportedModel implements AutoCloseable {
 
   /** The imported signatures by name. */
   public Map<String, SignatureSpec> signatures() {
-    return java.util.Collections.unmodifiableMap(signatures);
+    return Collections.unmodifiableMap(signatures);
   }
 
   /** The placeholder of a signature's input. @throws PerformerException if there is none */

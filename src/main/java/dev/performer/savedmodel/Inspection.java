@@ -4,11 +4,13 @@ import dev.performer.PerformerException;
 import dev.performer.graph.TensorNames;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.NodeDef;
 
 /**
@@ -49,7 +51,7 @@ public record Inspection(
       return new TensorReport(spec.name(), spec.typeName(), dimensions(spec.shape()));
     }
 
-    private static List<Long> dimensions(org.tensorflow.ndarray.Shape shape) {
+    private static List<Long> dimensions(Shape shape) {
       return shape.isUnknown() ? null : shape.toListOrNull();
     }
   }
@@ -166,7 +168,7 @@ public record Inspection(
                     v.trainable(),
                     used.contains(TensorNames.node(v.node())),
                     v.checkpointKey()))
-        .sorted(java.util.Comparator.comparing(VariableReport::name))
+        .sorted(Comparator.comparing(VariableReport::name))
         .toList();
   }
 

@@ -1,17 +1,11 @@
 package dev.performer.savedmodel;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import java.io.IOException;
-import java.nio.file.AccessDeniedException;
 import java.nio.file.DirectoryStream;
-import java.nio.file.FileAlreadyExistsException;
-import java.nio.file.FileSystemException;
 import java.nio.file.Files;
-import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
-import java.util.Comparator;
-import java.util.concurrent.ThreadLocalRandom;
-import java.util.stream.Stream;
 
 /** A SavedModel directory that is written beside its place and moved there when whole. */
 final class OutputDirectory {
@@ -47,16 +41,16 @@ final class OutputDirectory {
         throw new PerformerException(target + " cannot be replaced");
       }
       Files.createDirectories(parent);
-      staging = Files.createDirectory(beside(place, "part"));
+      staging = AtomicFiles.createDirectoryBeside(place);
       writer.write(staging);
       moveInto(place, staging);
     } catch (PerformerException e) {
       throw staging == null ? e : inTermsOf(target, staging, e);
     } catch (IOException e) {
-      throw new PerformerException(target + " cannot be written: " + describe(e), e);
+      throw new PerformerException(target + " cannot be written: " + AtomicFiles.describe(e), e);
     } finally {
       if (staging != null) {
-        deleteTree(staging);
+        AtomicFiles.discard(staging);
       }
     }
   }
@@ -79,7 +73,7 @@ final class OutputDirectory {
         return;
       }
     } catch (IOException e) {
-      throw new PerformerException(target + " cannot be read: " + describe(e), e);
+      throw new PerformerException(target + " cannot be read: " + AtomicFiles.describe(e), e);
     }
     if (existing == Existing.REFUSE) {
       throw new PerformerException(
@@ -92,17 +86,12 @@ final class OutputDirectory {
     }
   }
 
-  private static Path beside(Path place, String what) {
-    String random = Long.toHexString(ThreadLocalRandom.current().nextLong());
-    return place.resolveSibling("." + place.getFileName() + "." + what + "-" + random);
-  }
-
   private static void moveInto(Path place, Path staging) throws IOException {
     if (!Files.exists(place)) {
       Files.move(staging, place);
       return;
     }
-    Path old = beside(place, "old");
+    Path old = AtomicFiles.beside(place, "old");
     Files.move(place, old);
     try {
       Files.move(staging, place);
@@ -110,32 +99,6 @@ final class OutputDirectory {
       Files.move(old, place);
       throw e;
     }
-    deleteTree(old);
-  }
-
-  private static void deleteTree(Path root) {
-    if (!Files.exists(root)) {
-      return;
-    }
-    try (Stream<Path> files = Files.walk(root)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.deleteIfExists(file);
-      }
-    } catch (IOException e) {
-      // The output itself is whole or the first error is on its way; what is left is a hidden
-      // directory.
-    }
-  }
-
-  private static String describe(IOException e) {
-    if (e instanceof AccessDeniedException) {
-      return "no permission for " + e.getMessage();
-    }
-    if (e instanceof FileAlreadyExistsException || e instanceof NotDirectoryException) {
-      return e.getMessage() + " is not a directory";
-    }
-    return e instanceof FileSystemException f && f.getReason() != null
-        ? f.getReason()
-        : String.valueOf(e.getMessage());
+    AtomicFiles.discard(old);
   }
 }

@@ -1,7 +1,10 @@
 package dev.performer.savedmodel;
 
+import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.PerformerException;
+import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.FunctionLibrary;
+import dev.performer.graph.NativeErrors;
 import dev.performer.graph.OpDefinitions;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -35,7 +38,7 @@ public final class SavedModelDirectory {
   private final ObjectGraph objects;
   private final Map<String, SignatureSpec> signatures = new TreeMap<>();
   private final List<VariableSpec> variables;
-  private final Map<String, Shape> stored;
+  private final Map<String, CheckpointReader.Entry> stored;
 
   private SavedModelDirectory(Path path, MetaGraphDef metaGraph) {
     this.path = path;
@@ -47,7 +50,7 @@ public final class SavedModelDirectory {
         .forEach((name, definition) -> signatures.put(name, SignatureSpec.of(name, definition)));
     signatures.remove(INIT_SIGNATURE);
     variables = VariableCatalog.of(metaGraph, objects);
-    stored = variables.isEmpty() ? Map.of() : CheckpointFiles.read(path);
+    stored = variables.isEmpty() ? Map.of() : stored(path);
     variables.forEach(this::checkStored);
   }
 
@@ -71,6 +74,16 @@ public final class SavedModelDirectory {
     }
   }
 
+  private static Map<String, CheckpointReader.Entry> stored(Path path) {
+    if (!Files.isDirectory(path.resolve("variables"))) {
+      throw new PerformerException(
+          path + ": the folder variables/ is missing, so the model has no weights; copy it again");
+    }
+    try (CheckpointReader reader = CheckpointReader.open(variablesPrefix(path))) {
+      return reader.entries();
+    }
+  }
+
   private static SavedModel parse(Path path) {
     Path file = path.resolve("saved_model.pb");
     if (!Files.exists(path)) {
@@ -89,7 +102,7 @@ public final class SavedModelDirectory {
         throw new PerformerException(file + " holds no graph: it is empty, truncated or garbage");
       }
       return model;
-    } catch (com.google.protobuf.InvalidProtocolBufferException e) {
+    } catch (InvalidProtocolBufferException e) {
       throw new PerformerException(
           file + " is truncated or not a SavedModel: " + NativeErrors.firstLine(e), e);
     } catch (IOException e) {
@@ -163,14 +176,15 @@ public final class SavedModelDirectory {
     if (variable.checkpointKey().isEmpty()) {
       return;
     }
-    Shape shape = stored.get(variable.checkpointKey());
-    if (shape == null) {
+    CheckpointReader.Entry entry = stored.get(variable.checkpointKey());
+    if (entry == null) {
       throw new PerformerException(
           "variables/ has no tensor "
               + variable.checkpointKey()
               + " for the variable "
               + variable.name());
     }
+    Shape shape = entry.shape();
     boolean comparable = variable.slice().isEmpty() && !variable.shape().hasUnknownDimension();
     if (comparable && !shape.equals(variable.shape())) {
       throw new PerformerException(
@@ -223,7 +237,7 @@ public final class SavedModelDirectory {
    *     shape that several used variables share, are left out
    */
   public Map<String, List<String>> twinKeys() {
-    if (!stored.containsKey(CheckpointNames.OBJECT_GRAPH)) {
+    if (!stored.containsKey(CheckpointReader.OBJECT_GRAPH_KEY)) {
       return Map.of();
     }
     Map<String, String> names = CheckpointNames.read(variablesPrefix());
@@ -237,7 +251,8 @@ public final class SavedModelDirectory {
           names.keySet().stream()
               .filter(other -> !other.equals(key) && !names.get(other).isEmpty())
               .filter(other -> names.get(other).equals(names.get(key)))
-              .filter(other -> stored.get(key).equals(stored.get(other)))
+              .filter(stored::containsKey)
+              .filter(other -> stored.get(key).shape().equals(stored.get(other).shape()))
               .toList();
       if (!alike.isEmpty() && alike.stream().noneMatch(used::contains)) {
         twins.put(key, alike);
@@ -248,7 +263,9 @@ public final class SavedModelDirectory {
 
   /** Shapes of the tensors in {@code variables/} by checkpoint key. */
   public Map<String, Shape> storedTensors() {
-    return Collections.unmodifiableMap(stored);
+    Map<String, Shape> shapes = new TreeMap<>();
+    stored.forEach((key, entry) -> shapes.put(key, entry.shape()));
+    return shapes;
   }
 
   /** The version of TensorFlow that wrote it; empty if it does not say. */
@@ -258,7 +275,11 @@ public final class SavedModelDirectory {
 
   /** Where TensorFlow's checkpoint ops find the variables. */
   public Path variablesPrefix() {
-    return path.resolve("variables").resolve("variables");
+    return variablesPrefix(path);
+  }
+
+  private static Path variablesPrefix(Path model) {
+    return model.resolve("variables").resolve("variables");
   }
 
   /** Asset files the graph reads: the file by the tensor that names it. */

@@ -2,6 +2,7 @@ package dev.performer.savedmodel;
 
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
+import dev.performer.graph.NativeErrors;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;

@@ -1,6 +1,7 @@
 package dev.performer.savedmodel;
 
 import dev.performer.PerformerException;
+import java.util.Collections;
 import java.util.Map;
 import java.util.TreeMap;
 import org.tensorflow.proto.SignatureDef;
@@ -28,7 +29,7 @@ public record SignatureSpec(
   private static Map<String, TensorSpec> specs(Map<String, TensorInfo> infos) {
     Map<String, TensorSpec> specs = new TreeMap<>();
     infos.forEach((key, info) -> specs.put(key, TensorSpec.of(key, info)));
-    return java.util.Collections.unmodifiableMap(specs);
+    return Collections.unmodifiableMap(specs);
   }
 
   /** The input of that name. @throws PerformerException that lists those there are */

@@ -1,5 +1,6 @@
 package dev.performer.savedmodel;
 
+import java.util.Locale;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.TensorInfo;
@@ -36,7 +37,7 @@ public record TensorSpec(String name, String tensor, DataType type, Shape shape)
       case DT_FLOAT -> "float32";
       case DT_DOUBLE -> "float64";
       case DT_HALF -> "float16";
-      default -> type.name().substring("DT_".length()).toLowerCase(java.util.Locale.ROOT);
+      default -> type.name().substring("DT_".length()).toLowerCase(Locale.ROOT);
     };
   }
 

@@ -1,5 +1,6 @@
 package dev.performer.savedmodel;
 
+import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.graph.TensorNames;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -143,7 +144,7 @@ final class VariableCatalog {
       try {
         String tensor = VariableDef.parseFrom(bytes).getVariableName();
         collected.put(TensorNames.node(tensor), trainable);
-      } catch (com.google.protobuf.InvalidProtocolBufferException notVariables) {
+      } catch (InvalidProtocolBufferException notVariables) {
         return;
       }
     }

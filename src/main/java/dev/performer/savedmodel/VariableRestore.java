@@ -1,6 +1,7 @@
 package dev.performer.savedmodel;
 
 import dev.performer.PerformerException;
+import dev.performer.graph.NativeErrors;
 import java.util.ArrayList;
 import java.util.List;
 import org.tensorflow.Graph;
@@ -27,13 +28,12 @@ final class VariableRestore {
     Ops tf = Ops.create(graph).withSubScope("import_restore");
     prefix = tf.placeholder(TString.class, Placeholder.shape(Shape.scalar())).asOutput();
     Operation restored =
-        tf.scope()
-            .opBuilder("RestoreV2", "RestoreV2")
-            .addInput(prefix)
-            .addInput(strings(tf, stored.stream().map(VariableSpec::checkpointKey).toList()))
-            .addInput(strings(tf, stored.stream().map(VariableSpec::slice).toList()))
-            .setAttr("dtypes", stored.stream().map(VariableSpec::type).toArray(DataType[]::new))
-            .build();
+        restore(
+            tf,
+            prefix,
+            stored.stream().map(VariableSpec::checkpointKey).toList(),
+            stored.stream().map(VariableSpec::slice).toList(),
+            stored.stream().map(VariableSpec::type).toList());
     for (int i = 0; i < stored.size(); i++) {
       VariableSpec variable = stored.get(i);
       assignments.add(
@@ -46,10 +46,20 @@ final class VariableRestore {
     }
   }
 
-  static Output<?> strings(Ops tf, List<String> values) {
-    try (TString tensor = TString.vectorOf(values.toArray(new String[0]))) {
-      return tf.constantOf(tensor).asOutput();
-    }
+  /** By hand, for TensorFlow Java's class knows only types that have a Java class. */
+  static Operation restore(
+      Ops tf,
+      Output<TString> prefix,
+      List<String> keys,
+      List<String> slices,
+      List<DataType> types) {
+    return tf.scope()
+        .opBuilder("RestoreV2", "RestoreV2")
+        .addInput(prefix)
+        .addInput(tf.array(keys.toArray(String[]::new)).asOutput())
+        .addInput(tf.array(slices.toArray(String[]::new)).asOutput())
+        .setAttr("dtypes", types.toArray(DataType[]::new))
+        .build();
   }
 
   /** Reads the variables. @throws PerformerException if the files are damaged */

@@ -12,6 +12,7 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -203,16 +204,13 @@ public final class WeightReplacement {
     SaveRestore.withValues(tf, List.copyOf(values.values()), originals).save(session, prefix);
   }
 
-  /** By hand, for TensorFlow Java's class knows only types that have a Java class. */
   private Operation restore(Ops tf, List<String> keys, CheckpointReader reader) {
-    return ((Graph) tf.scope().env())
-        .opBuilder("RestoreV2", tf.scope().makeOpName("RestoreV2"), tf.scope())
-        .addInput(tf.constant(original.resolve(CHECKPOINT).toString()).asOutput())
-        .addInput(tf.array(keys.toArray(String[]::new)).asOutput())
-        .addInput(tf.array(keys.stream().map(key -> "").toArray(String[]::new)).asOutput())
-        .setAttr(
-            "dtypes", keys.stream().map(key -> reader.entry(key).type()).toArray(DataType[]::new))
-        .build();
+    return VariableRestore.restore(
+        tf,
+        tf.constant(original.resolve(CHECKPOINT).toString()).asOutput(),
+        keys,
+        Collections.nCopies(keys.size(), ""),
+        keys.stream().map(key -> reader.entry(key).type()).toList());
   }
 
   private static void updateFingerprint(Path model) throws IOException {

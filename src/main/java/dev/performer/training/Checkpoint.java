@@ -4,13 +4,12 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.AtomicFiles;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.stream.Stream;
 import java.util.zip.CRC32;
@@ -44,14 +43,14 @@ record Checkpoint(Path directory, TrainingState state) {
     json.set("state", JSON.valueToTree(state));
     ObjectNode files = json.putObject("files");
     for (Path file : files(directory)) {
-      force(file);
+      AtomicFiles.force(file);
       ObjectNode entry = files.putObject(file.getFileName().toString());
       entry.put("bytes", Files.size(file));
       entry.put("crc32", crc32(file));
     }
     Path stateFile = directory.resolve(STATE);
     JSON.writeValue(stateFile.toFile(), json);
-    force(stateFile);
+    AtomicFiles.force(stateFile);
   }
 
   /**
@@ -93,12 +92,6 @@ record Checkpoint(Path directory, TrainingState state) {
     try (InputStream in = new CheckedInputStream(Files.newInputStream(file), new CRC32())) {
       in.transferTo(OutputStream.nullOutputStream());
       return ((CheckedInputStream) in).getChecksum().getValue();
-    }
-  }
-
-  private static void force(Path file) throws IOException {
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
-      channel.force(true);
     }
   }
 }

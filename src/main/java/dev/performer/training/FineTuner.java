@@ -7,6 +7,7 @@ import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.SequenceStream;
 import dev.performer.data.TokenBatch;
+import dev.performer.graph.NativeErrors;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
 import java.nio.file.Path;
@@ -145,6 +146,7 @@ public final class FineTuner implements AutoCloseable {
         throw new PerformerException("stopped before the first step; nothing was trained");
       }
       warnOfUnused();
+      plot(metrics); // loads what draws, which a JVM that is shutting down no longer can
       progress.start(state.step(), config.steps());
       train(metrics, stop);
       if (savedStep != state.step()) {
@@ -273,7 +275,7 @@ public final class FineTuner implements AutoCloseable {
     try {
       return AdamW.build(model.graph(), loss.loss(), model.variables(), config.optimizer());
     } catch (TensorFlowException | IllegalArgumentException e) {
-      throw new PerformerException("the model cannot be trained: " + Failures.firstLine(e), e);
+      throw new PerformerException("the model cannot be trained: " + NativeErrors.firstLine(e), e);
     }
   }
 
@@ -322,7 +324,7 @@ public final class FineTuner implements AutoCloseable {
     try {
       LossPlot.write(run.lossPlot(), metrics.entries());
     } catch (RuntimeException | LinkageError | InternalError e) {
-      progress.message("no loss.png: " + Failures.firstLine(e));
+      progress.message("no loss.png: " + NativeErrors.firstLine(e));
     }
   }
 

@@ -1,11 +1,13 @@
 package dev.performer.training;
 
+import dev.performer.graph.LossGradients;
 import dev.performer.graph.Variable;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
@@ -40,30 +42,17 @@ record Gradients(List<Variable> variables, List<Output<?>> values, List<Variable
     if (candidates.isEmpty()) {
       throw new IllegalArgumentException("the loss depends on no trainable variable");
     }
-    Output<?>[] handles = candidates.stream().map(Variable::handle).toArray(Output<?>[]::new);
-    Output<?>[] gradients = graph.addGradients(loss, handles);
+    List<Optional<Output<?>>> found = LossGradients.find(graph, loss, candidates);
     List<Variable> variables = new ArrayList<>();
     List<Output<?>> values = new ArrayList<>();
-    for (int i = 0; i < handles.length; i++) {
-      boolean exists = exists(gradients[i]);
-      (exists ? variables : unused).add(candidates.get(i));
-      if (exists) {
-        values.add(gradients[i]);
-      }
+    for (int i = 0; i < found.size(); i++) {
+      (found.get(i).isPresent() ? variables : unused).add(candidates.get(i));
+      found.get(i).ifPresent(values::add);
     }
     if (variables.isEmpty()) {
       throw new IllegalArgumentException("no gradient of the loss reaches a trainable variable");
     }
     return new Gradients(List.copyOf(variables), List.copyOf(values), List.copyOf(unused));
-  }
-
-  /** Where only ops without a gradient lie between, TensorFlow gives an output without an op. */
-  private static boolean exists(Output<?> gradient) {
-    try {
-      return gradient != null && gradient.op().numOutputs() > 0;
-    } catch (IllegalStateException | NullPointerException e) {
-      return false;
-    }
   }
 
   private static Set<String> operationsBehind(Output<?> loss) {

@@ -1,8 +1,8 @@
 package dev.performer.training;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -36,9 +36,9 @@ final class LossPlot {
     if (!any) {
       return;
     }
-    try (ByteArrayOutputStream png = new ByteArrayOutputStream()) {
-      BitmapEncoder.saveBitmap(chart, png, BitmapEncoder.BitmapFormat.PNG);
-      RunDirectory.replace(file, png.toByteArray());
+    try {
+      AtomicFiles.write(
+          file, out -> BitmapEncoder.saveBitmap(chart, out, BitmapEncoder.BitmapFormat.PNG));
     } catch (IOException e) {
       throw new PerformerException(
           "cannot write " + file + ": " + RunDirectory.describe(e) + "; make room and resume", e);

@@ -3,6 +3,7 @@ package dev.performer.training;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import java.io.BufferedWriter;
 import java.io.IOException;
@@ -43,7 +44,7 @@ final class MetricsLog implements AutoCloseable {
             kept.append(line).append('\n');
           }
         }
-        RunDirectory.replace(file, kept.toString().getBytes(StandardCharsets.UTF_8));
+        AtomicFiles.write(file, kept.toString().getBytes(StandardCharsets.UTF_8));
       }
       BufferedWriter out =
           Files.newBufferedWriter(

@@ -3,9 +3,10 @@ package dev.performer.training;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.graph.NativeErrors;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
@@ -13,7 +14,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -44,10 +44,12 @@ final class RunDirectory implements AutoCloseable {
 
   private final Path root;
   private final FileChannel lockChannel;
+  private final boolean isNew;
 
-  private RunDirectory(Path root, FileChannel lockChannel) {
+  private RunDirectory(Path root, FileChannel lockChannel, boolean isNew) {
     this.root = root;
     this.lockChannel = lockChannel;
+    this.isNew = isNew;
   }
 
   /**
@@ -66,6 +68,7 @@ final class RunDirectory implements AutoCloseable {
       throw new PerformerException(
           root + " holds a run already; resume it or choose another directory");
     }
+    boolean isNew = !Files.exists(root);
     try {
       if (!resume && Files.isDirectory(root) && !holdsOnlyLock(root)) {
         throw new PerformerException(
@@ -80,7 +83,7 @@ final class RunDirectory implements AutoCloseable {
         throw new PerformerException(
             root + " is in use: another process trains there (it holds run.lock)");
       }
-      RunDirectory run = new RunDirectory(root, channel);
+      RunDirectory run = new RunDirectory(root, channel, isNew);
       run.removeUnfinished();
       return run;
     } catch (IOException e) {
@@ -108,7 +111,7 @@ final class RunDirectory implements AutoCloseable {
 
   void writeConfig(JsonNode config) {
     try {
-      replace(root.resolve("config.json"), JSON.writeValueAsBytes(config));
+      AtomicFiles.write(root.resolve("config.json"), JSON.writeValueAsBytes(config));
     } catch (IOException e) {
       throw new PerformerException("cannot write to " + root + ": " + describe(e), e);
     }
@@ -127,21 +130,21 @@ final class RunDirectory implements AutoCloseable {
     Path unfinished = checkpoints.resolve("." + name);
     Path place = checkpoints.resolve(name);
     try {
-      delete(unfinished);
+      AtomicFiles.delete(unfinished);
       Files.createDirectory(unfinished);
       writer.accept(Checkpoint.prefix(unfinished));
       Checkpoint.seal(unfinished, state);
-      delete(place);
-      Files.move(unfinished, place, StandardCopyOption.ATOMIC_MOVE);
-      replace(root.resolve("last"), (name + "\n").getBytes(StandardCharsets.UTF_8));
+      AtomicFiles.delete(place);
+      AtomicFiles.move(unfinished, place);
+      AtomicFiles.write(root.resolve("last"), (name + "\n").getBytes(StandardCharsets.UTF_8));
       if (state.standsAtBest()) {
-        replace(root.resolve("best"), (name + "\n").getBytes(StandardCharsets.UTF_8));
+        AtomicFiles.write(root.resolve("best"), (name + "\n").getBytes(StandardCharsets.UTF_8));
       }
       prune(keep, state.bestStep());
       return new Checkpoint(place, state);
     } catch (IOException | RuntimeException e) {
       try {
-        delete(unfinished);
+        AtomicFiles.delete(unfinished);
       } catch (IOException suppressed) {
         e.addSuppressed(suppressed);
       }
@@ -185,36 +188,22 @@ final class RunDirectory implements AutoCloseable {
     }
   }
 
+  /** Releases the lock; where no run has begun, removes what {@link #open} made. */
   @Override
   public void close() {
     try {
+      if (!Files.exists(root.resolve("config.json"))) {
+        removeTraces();
+      }
       lockChannel.close();
     } catch (IOException e) {
       throw new PerformerException("cannot release run.lock in " + root + ": " + describe(e), e);
     }
   }
 
-  /** Replaces a small file in one step. */
-  static void replace(Path file, byte[] content) throws IOException {
-    Path beside = file.resolveSibling("." + file.getFileName() + ".new");
-    try (FileChannel channel =
-        FileChannel.open(
-            beside,
-            StandardOpenOption.CREATE,
-            StandardOpenOption.WRITE,
-            StandardOpenOption.TRUNCATE_EXISTING)) {
-      var bytes = ByteBuffer.wrap(content);
-      while (bytes.hasRemaining()) {
-        channel.write(bytes);
-      }
-      channel.force(true);
-    }
-    Files.move(beside, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-  }
-
   static String describe(Throwable e) {
     String kind = e instanceof PerformerException ? "" : e.getClass().getSimpleName() + ": ";
-    return kind + Failures.firstLine(e);
+    return kind + NativeErrors.firstLine(e);
   }
 
   private Path directory(long step) {
@@ -225,7 +214,7 @@ final class RunDirectory implements AutoCloseable {
     List<Long> steps = steps().stream().sorted(Comparator.reverseOrder()).toList();
     for (long step : steps.subList(Math.min(keep, steps.size()), steps.size())) {
       if (step != best) {
-        delete(directory(step));
+        AtomicFiles.delete(directory(step));
       }
     }
   }
@@ -250,16 +239,35 @@ final class RunDirectory implements AutoCloseable {
     try (DirectoryStream<Path> list =
         Files.newDirectoryStream(root.resolve("checkpoints"), "." + STEP + "*")) {
       for (Path path : list) {
-        delete(path);
+        AtomicFiles.delete(path);
       }
+    }
+    try (DirectoryStream<Path> list =
+        Files.newDirectoryStream(root, ".{config.json,metrics.jsonl,loss.png,last,best}.part-*")) {
+      for (Path path : list) {
+        AtomicFiles.delete(path);
+      }
+    }
+  }
+
+  private void removeTraces() throws IOException {
+    Files.deleteIfExists(root.resolve(".config.json.new"));
+    Files.deleteIfExists(root.resolve("run.lock"));
+    delete(root.resolve("checkpoints"));
+    if (isNew) {
+      Files.delete(root);
     }
   }
 
   private static boolean holdsOnlyLock(Path root) throws IOException {
     // What a run leaves that was stopped before its first file.
-    List<String> early = List.of("run.lock", "checkpoints", ".config.json.new");
     try (Stream<Path> list = Files.list(root)) {
-      return list.allMatch(path -> early.contains(path.getFileName().toString()));
+      return list.map(path -> path.getFileName().toString())
+          .allMatch(
+              name ->
+                  name.equals("run.lock")
+                      || name.equals("checkpoints")
+                      || name.startsWith(".config.json.part-"));
     }
   }
 
@@ -269,18 +277,6 @@ final class RunDirectory implements AutoCloseable {
       return lock != null;
     } catch (OverlappingFileLockException e) {
       return false;
-    }
-  }
-
-  private static void delete(Path directory) throws IOException {
-    if (Files.exists(directory)) {
-      List<Path> paths;
-      try (Stream<Path> walk = Files.walk(directory)) {
-        paths = walk.sorted(Comparator.reverseOrder()).toList();
-      }
-      for (Path path : paths) {
-        Files.delete(path);
-      }
     }
   }
 }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.performer.PerformerException;
 import org.junit.jupiter.api.Test;
 import org.tensorflow.Graph;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.types.TFloat32;
@@ -57,9 +58,7 @@ class ConfigTest {
   void anUnknownHeadSizeIsNamed() {
     try (Graph graph = new Graph()) {
       Ops tf = Ops.create(graph);
-      var x =
-          tf.placeholder(
-              TFloat32.class, Placeholder.shape(org.tensorflow.ndarray.Shape.of(1, 2, -1, -1)));
+      var x = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(1, 2, -1, -1)));
       assertThatThrownBy(
               () -> FavorAttention.of(FavorConfig.of(Kernel.RELU)).attend(tf, x, x, x, null))
           .isInstanceOf(PerformerException.class)

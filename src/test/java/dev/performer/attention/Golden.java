@@ -6,10 +6,9 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
+import dev.performer.testing.ReferenceCase;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.URISyntaxException;
-import java.net.URL;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -57,13 +56,7 @@ final class Golden {
   }
 
   private Path path(String file) {
-    URL url = Golden.class.getResource(folder + file);
-    assertThat(url).as(folder + file).isNotNull();
-    try {
-      return Path.of(url.toURI());
-    } catch (URISyntaxException e) {
-      throw new IllegalStateException(e);
-    }
+    return ReferenceCase.directory(folder).resolve(file);
   }
 
   /** The largest absolute difference; NaN counts as infinite. */

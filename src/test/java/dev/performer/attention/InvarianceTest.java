@@ -18,6 +18,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
+import org.tensorflow.types.TBfloat16;
+import org.tensorflow.types.TFloat16;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.family.TFloating;
@@ -297,8 +299,8 @@ class InvarianceTest {
     try (var run = Inputs.run(TFloat32.class, null, config, arrays)) {
       expected = run.value(arrays);
     }
-    assertNarrow(org.tensorflow.types.TBfloat16.class, config, arrays, expected, 0.03);
-    assertNarrow(org.tensorflow.types.TFloat16.class, config, arrays, expected, 0.004);
+    assertNarrow(TBfloat16.class, config, arrays, expected, 0.03);
+    assertNarrow(TFloat16.class, config, arrays, expected, 0.004);
   }
 
   /** Rounded inputs move the output by their rounding; sums of 300 keys in bfloat16 would more. */

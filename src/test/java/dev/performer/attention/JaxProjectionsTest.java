@@ -15,6 +15,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.assertj.core.api.Assertions;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
@@ -27,7 +28,7 @@ class JaxProjectionsTest {
       Pattern.compile("(legacy|partitionable)_rng_seed(-?\\d+)_([a-z]+)(.*)");
 
   private final Golden golden = Golden.folder("jax_random");
-  private final Map<String, NpyArray> arrays = golden.arrays("p_goldens.npz");
+  private final Map<String, NpyArray> arrays = Golden.folder("gr_jax").arrays("p_goldens.npz");
 
   @TestFactory
   List<DynamicTest> everyMatrixAndEveryDrawIsReproduced() {
@@ -149,7 +150,7 @@ class JaxProjectionsTest {
     assertThat(Golden.deviation(legacy.split(2)[1].normal(1), new float[] {-1.2515389f}))
         .isLessThan(1e-6);
     assertThat(Threefry.ofSeed(Stream.PARTITIONABLE, 0).uniform(1)[0])
-        .isCloseTo(0.947667f, org.assertj.core.api.Assertions.within(1e-6f));
+        .isCloseTo(0.947667f, Assertions.within(1e-6f));
   }
 
   @Test

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.performer.data.NpyArray;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.DoubleUnaryOperator;
@@ -107,8 +108,7 @@ class KernelAttentionNumbersTest {
 
   @Test
   void trainingRedrawsAtEveryRunAndOnlyIfToldSo() {
-    Map<String, Object> keras =
-        new java.util.HashMap<>(Map.of("num_random_features", 6, "redraw", true));
+    Map<String, Object> keras = new HashMap<>(Map.of("num_random_features", 6, "redraw", true));
     try (FedGraph graph = new FedGraph()) {
       Ops tf = graph.tf;
       Operand<TFloat32> held = tf.zeros(tf.constant(new int[] {6, 4}), TFloat32.class);

@@ -3,6 +3,7 @@ package dev.performer.attention;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.performer.data.NpyArray;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -48,7 +49,7 @@ class PrecisionTest {
       double[][] both = new double[2 * p.length][];
       for (int r = 0; r < p.length; r++) {
         both[r] = p[r];
-        both[p.length + r] = java.util.Arrays.stream(p[r]).map(x -> -x).toArray();
+        both[p.length + r] = Arrays.stream(p[r]).map(x -> -x).toArray();
       }
       p = both;
     }

@@ -7,7 +7,9 @@ import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.Tensors;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import org.assertj.core.api.Assertions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -19,6 +21,7 @@ import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.op.core.Squeeze;
 import org.tensorflow.types.TFloat32;
 
 /** One position at a time gives what all positions at once give. */
@@ -114,9 +117,7 @@ class RecurrentAttentionTest {
         for (int h = 0; h < H; h++) {
           for (int c = 0; c < V; c++) {
             assertThat(out[h * V + c])
-                .isCloseTo(
-                    (float) parallel[(h * 10 + 9) * V + c],
-                    org.assertj.core.api.Assertions.within(1e-5f));
+                .isCloseTo((float) parallel[(h * 10 + 9) * V + c], Assertions.within(1e-5f));
           }
         }
       }
@@ -148,7 +149,7 @@ class RecurrentAttentionTest {
   private static Operand<TFloat32> last(Ops tf, Operand<TFloat32> x) {
     return tf.squeeze(
         tf.slice(x, tf.constant(new int[] {0, 0, 9, 0}), tf.constant(new int[] {-1, -1, 1, -1})),
-        org.tensorflow.op.core.Squeeze.axis(java.util.List.of(2L)));
+        Squeeze.axis(List.of(2L)));
   }
 
   private static Tensor position(NpyArray x, int t) {

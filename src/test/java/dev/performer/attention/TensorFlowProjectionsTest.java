@@ -22,7 +22,7 @@ class TensorFlowProjectionsTest {
   /** Two units in the last place of a row of length ten. */
   private static final double TOLERANCE = 2e-6;
 
-  private final Golden golden = Golden.folder("tf_projections");
+  private final Golden golden = Golden.folder("gr_tf");
   private final JsonNode params =
       golden.cases("projection_matrices").findFirst().orElseThrow().get("params").get("matrices");
   private final Map<String, NpyArray> matrices = golden.arrays("projection_matrices.npz");

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Random;
@@ -155,7 +156,7 @@ class AttendCommandTest {
     "q, '2,7,12', '[B, L, H, D]'"
   })
   void wrongShapesNameTheArrayAndWhatWasExpected(String name, String shape, String expected) {
-    long[] dims = java.util.Arrays.stream(shape.split(",")).mapToLong(Long::parseLong).toArray();
+    long[] dims = Arrays.stream(shape.split(",")).mapToLong(Long::parseLong).toArray();
     arrays.put(name, normal(9, dims));
     Npz.write(inputs, arrays);
     CommandLineRun.of("attend", inputs, "--output", outputs)
@@ -180,7 +181,7 @@ class AttendCommandTest {
   }
 
   private static NpyArray normal(int seed, long... shape) {
-    int n = (int) java.util.Arrays.stream(shape).reduce(1, (a, b) -> a * b);
+    int n = (int) Arrays.stream(shape).reduce(1, (a, b) -> a * b);
     Random random = new Random(seed);
     float[] values = new float[n];
     for (int i = 0; i < n; i++) {

@@ -7,8 +7,10 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
@@ -212,6 +214,17 @@ class ModelCommandsTest {
             concat(
                 new Object[] {"fine-tune", MODEL, "--steps", 4, "--resume", "--seed", 9}, common))
         .failed(1, "seed");
+    Object[] another = {
+      "fine-tune",
+      "savedmodels/reference/protein_exp/saved_model",
+      "--objective",
+      "masked-lm",
+      "--vocabulary",
+      "pad-first-protein",
+      "--resume"
+    };
+    CommandLineRun.of(concat(another, common))
+        .failed(1, "trains another model", MODEL.toAbsolutePath().toString());
   }
 
   @Test
@@ -296,7 +309,7 @@ class ModelCommandsTest {
   }
 
   private static Object[] concat(Object[] a, Object[] b) {
-    Object[] all = java.util.Arrays.copyOf(a, a.length + b.length);
+    Object[] all = Arrays.copyOf(a, a.length + b.length);
     System.arraycopy(b, 0, all, a.length, b.length);
     return all;
   }
@@ -305,7 +318,7 @@ class ModelCommandsTest {
     try {
       Files.writeString(file, text);
     } catch (IOException e) {
-      throw new java.io.UncheckedIOException(e);
+      throw new UncheckedIOException(e);
     }
   }
 }

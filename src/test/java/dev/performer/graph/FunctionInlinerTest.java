@@ -3,7 +3,9 @@ package dev.performer.graph;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.google.protobuf.ByteString;
 import dev.performer.PerformerException;
+import java.util.Collections;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.tensorflow.Graph;
@@ -16,6 +18,8 @@ import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NameAttrList;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.OpDef;
+import org.tensorflow.proto.TensorProto;
+import org.tensorflow.proto.TensorShapeProto;
 import org.tensorflow.types.TFloat32;
 
 /** Graphs that Python seldom writes but the format allows. */
@@ -37,9 +41,9 @@ class FunctionInlinerTest {
             "value",
             AttrValue.newBuilder()
                 .setTensor(
-                    org.tensorflow.proto.TensorProto.newBuilder()
+                    TensorProto.newBuilder()
                         .setDtype(DataType.DT_FLOAT)
-                        .setTensorShape(org.tensorflow.proto.TensorShapeProto.newBuilder())
+                        .setTensorShape(TensorShapeProto.newBuilder())
                         .addFloatVal(value))
                 .build())
         .build();
@@ -63,7 +67,7 @@ class FunctionInlinerTest {
         AttrValue.newBuilder()
             .setList(
                 AttrValue.ListValue.newBuilder()
-                    .addAllType(java.util.Collections.nCopies(inputs.length, DataType.DT_FLOAT)))
+                    .addAllType(Collections.nCopies(inputs.length, DataType.DT_FLOAT)))
             .build();
     AttrValue one =
         AttrValue.newBuilder()
@@ -139,17 +143,13 @@ class FunctionInlinerTest {
             .build();
     GraphDef.Builder graph = GraphDef.newBuilder();
     graph.getLibraryBuilder().addFunction(failing);
-    AttrValue scalar =
-        AttrValue.newBuilder().setShape(org.tensorflow.proto.TensorShapeProto.newBuilder()).build();
+    AttrValue scalar = AttrValue.newBuilder().setShape(TensorShapeProto.newBuilder()).build();
     graph.addNode(
         node("v", "VarHandleOp")
             .putAttr("dtype", FLOAT)
             .putAttr("shape", scalar)
             .putAttr(
-                "shared_name",
-                AttrValue.newBuilder()
-                    .setS(com.google.protobuf.ByteString.copyFromUtf8("v"))
-                    .build()));
+                "shared_name", AttrValue.newBuilder().setS(ByteString.copyFromUtf8("v")).build()));
     graph.addNode(constant("start", 5));
     graph.addNode(node("assign", "AssignVariableOp", "v", "start").putAttr("dtype", FLOAT));
     graph.addNode(node("call", "count", "v", "^assign"));
@@ -170,7 +170,7 @@ class FunctionInlinerTest {
             AttrValue.newBuilder()
                 .setList(
                     AttrValue.ListValue.newBuilder()
-                        .addS(com.google.protobuf.ByteString.copyFromUtf8("loc:@elsewhere")))
+                        .addS(ByteString.copyFromUtf8("loc:@elsewhere")))
                 .build());
     graph.getLibraryBuilder().addFunction(square);
     graph.addNode(constant("x", 3)).addNode(call("nine", "square", "x"));

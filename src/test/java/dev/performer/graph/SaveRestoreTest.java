@@ -7,13 +7,16 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import dev.performer.PerformerException;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.stream.Stream;
+import org.assertj.core.api.InstanceOfAssertFactories;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -230,7 +233,7 @@ class SaveRestoreTest {
     saver.save(session, prefix);
     Path data = directory.resolve("c.data-00000-of-00001");
     byte[] whole = Files.readAllBytes(data);
-    Files.write(data, java.util.Arrays.copyOf(whole, whole.length - 1));
+    Files.write(data, Arrays.copyOf(whole, whole.length - 1));
     assertThatThrownBy(() -> saver.restore(session, prefix))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("truncated");
@@ -300,7 +303,7 @@ class SaveRestoreTest {
     assertThat(process.waitFor()).as(output).isZero();
     assertThat(output.lines().toList())
         .hasSize(2)
-        .first(org.assertj.core.api.InstanceOfAssertFactories.STRING)
+        .first(InstanceOfAssertFactories.STRING)
         .contains("big cannot be written: File too large");
     assertThat(output.lines().toList()).last().isEqualTo("saved");
     assertThat(files(directory))
@@ -334,7 +337,7 @@ class SaveRestoreTest {
     try (Stream<Path> files = Files.list(directory)) {
       return files.map(file -> file.getFileName().toString()).toList();
     } catch (IOException e) {
-      throw new java.io.UncheckedIOException(e);
+      throw new UncheckedIOException(e);
     }
   }
 }

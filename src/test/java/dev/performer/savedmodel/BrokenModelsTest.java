@@ -3,15 +3,19 @@ package dev.performer.savedmodel;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Random;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.tensorflow.Session;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NodeDef;
@@ -61,7 +65,7 @@ class BrokenModelsTest {
   void randomDamage() throws IOException {
     Path file = model.resolve("saved_model.pb");
     byte[] whole = Files.readAllBytes(file);
-    java.util.Random random = new java.util.Random(11);
+    Random random = new Random(11);
     int refused = 0;
     for (int i = 0; i < 300; i++) {
       byte[] damaged = whole.clone();
@@ -81,7 +85,7 @@ class BrokenModelsTest {
 
   @Test
   void missingVariables() throws IOException {
-    delete(model.resolve("variables"));
+    AtomicFiles.delete(model.resolve("variables"));
     refused(model, "variables/ is missing");
   }
 
@@ -116,7 +120,7 @@ class BrokenModelsTest {
     refused(
         () -> {
           try (ImportedModel imported = ImportedModel.load(model);
-              var session = new org.tensorflow.Session(imported.graph())) {
+              var session = new Session(imported.graph())) {
             imported.restore(session);
           }
         },
@@ -231,7 +235,7 @@ class BrokenModelsTest {
       change.accept(builder);
       Files.write(file, builder.build().toByteArray());
     } catch (IOException e) {
-      throw new java.io.UncheckedIOException(e);
+      throw new UncheckedIOException(e);
     }
   }
 
@@ -251,14 +255,5 @@ class BrokenModelsTest {
         .hasMessageContainingAll(parts)
         .extracting(e -> e.getMessage().lines().count())
         .isEqualTo(1L);
-  }
-
-  private static void delete(Path directory) throws IOException {
-    try (var files = Files.list(directory)) {
-      for (Path file : files.toList()) {
-        Files.delete(file);
-      }
-    }
-    Files.delete(directory);
   }
 }

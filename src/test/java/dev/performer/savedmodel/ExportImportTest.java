@@ -8,6 +8,8 @@ import dev.performer.graph.Variables;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
+import org.assertj.core.api.Assertions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.tensorflow.Operand;
@@ -25,7 +27,8 @@ import org.tensorflow.types.TInt32;
  */
 class ExportImportTest {
   private static final int[] IDS = {1, 4, 2, 8, 5, 7, 0, 3, 9, 10};
-  private static final Path PROTEIN = Path.of("src/test/resources/interop/protein_exp_keras");
+  private static final Path PROTEIN =
+      ReferenceModels.directory("models/protein_exp").resolve("keras_saved_model");
 
   @TempDir Path directory;
 
@@ -126,13 +129,13 @@ class ExportImportTest {
       float[] actual = call(target, "serving_default", input).get(name);
       assertThat(actual).isNotEqualTo(before.get(name));
       for (int i = 0; i < actual.length; i++) {
-        assertThat(actual[i]).isCloseTo(expected[i], org.assertj.core.api.Assertions.within(2e-5f));
+        assertThat(actual[i]).isCloseTo(expected[i], Assertions.within(2e-5f));
       }
     }
   }
 
   private static Map<String, float[]> call(Path model, String signature, String input) {
-    Map<String, float[]> outputs = new java.util.TreeMap<>();
+    Map<String, float[]> outputs = new TreeMap<>();
     try (SavedModelBundle bundle = SavedModelBundle.load(model.toString(), "serve");
         TInt32 tokens = Tensors.of(IDS, 2, 5);
         Result result = bundle.function(signature).call(Map.of(input, tokens))) {

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import org.assertj.core.groups.Tuple;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -24,9 +25,7 @@ class InspectionTest {
     assertThat(signature.trainableVariables()).isEqualTo(38);
     assertThat(inspection.projections())
         .extracting(Inspection.Projection::features, Inspection.Projection::size)
-        .containsExactly(
-            org.assertj.core.groups.Tuple.tuple(16L, 8L),
-            org.assertj.core.groups.Tuple.tuple(16L, 8L));
+        .containsExactly(Tuple.tuple(16L, 8L), Tuple.tuple(16L, 8L));
     assertThat(inspection.ops())
         .containsKeys("Einsum", "ResourceGather")
         .doesNotContainKey("StatefulPartitionedCall");
@@ -68,9 +67,7 @@ class InspectionTest {
     assertThat(inspection.assets()).containsExactly("vocabulary.txt");
     assertThat(inspection.signatures())
         .extracting(Inspection.SignatureReport::name, Inspection.SignatureReport::trainable)
-        .contains(
-            org.assertj.core.groups.Tuple.tuple("level", true),
-            org.assertj.core.groups.Tuple.tuple("text", false));
+        .contains(Tuple.tuple("level", true), Tuple.tuple("text", false));
   }
 
   @Test

@@ -41,7 +41,8 @@ public final class InteropExport {
   private InteropExport() {}
 
   /**
-   * @param arguments the directory to write into, and the directory of models that Python made
+   * @param arguments the directory to write into, and two models that Python made: one that Keras 2
+   *     saved and one that Keras 3 exported
    */
   public static void main(String[] arguments) throws IOException {
     Path directory = Files.createDirectories(Path.of(arguments[0]));
@@ -67,9 +68,8 @@ public final class InteropExport {
       writeOutputs(cut);
     }
     writeCorners(directory.resolve("corners"));
-    Path python = Path.of(arguments[1]);
-    replaceWeights(python.resolve("protein_exp_keras"), directory, "layer_with_weights-");
-    replaceWeights(python.resolve("keras3_exported"), directory, "_all_variables/");
+    replaceWeights(Path.of(arguments[1]), directory.resolve("keras2"), "layer_with_weights-");
+    replaceWeights(Path.of(arguments[2]), directory.resolve("keras3"), "_all_variables/");
   }
 
   /**
@@ -128,8 +128,7 @@ public final class InteropExport {
   }
 
   /** Adds 1/16 to every variable whose key begins so; {@code check_replacement.py} knows. */
-  private static void replaceWeights(Path original, Path directory, String keys) {
-    Path target = directory.resolve(original.getFileName());
+  private static void replaceWeights(Path original, Path target, String keys) {
     try (WeightReplacementTest.Weights weights =
         new WeightReplacementTest.Weights(original, key -> key.startsWith(keys))) {
       weights.shift(0.0625f);

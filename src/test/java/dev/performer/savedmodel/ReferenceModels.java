@@ -1,15 +1,13 @@
 package dev.performer.savedmodel;
 
+import dev.performer.AtomicFiles;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Comparator;
-import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
@@ -73,7 +71,7 @@ public final class ReferenceModels {
         throw new IllegalArgumentException("no resource savedmodels/" + name + ".zip");
       }
       Path root = Files.createTempDirectory("savedmodels");
-      Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(root)));
+      Runtime.getRuntime().addShutdownHook(new Thread(() -> AtomicFiles.discard(root)));
       ZipInputStream zip = new ZipInputStream(resource);
       for (ZipEntry entry = zip.getNextEntry(); entry != null; entry = zip.getNextEntry()) {
         Path file = root.resolve(entry.getName());
@@ -85,17 +83,6 @@ public final class ReferenceModels {
       return root;
     } catch (IOException e) {
       throw new UncheckedIOException(e);
-    }
-  }
-
-  private static void delete(Path root) {
-    try (Stream<Path> files = Files.walk(root, new FileVisitOption[0])) {
-      List<Path> deepestFirst = files.sorted(Comparator.reverseOrder()).toList();
-      for (Path file : deepestFirst) {
-        Files.deleteIfExists(file);
-      }
-    } catch (IOException e) {
-      // temporary files: nothing depends on it
     }
   }
 }

@@ -17,6 +17,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.tensorflow.Operand;
+import org.tensorflow.Output;
 import org.tensorflow.Result;
 import org.tensorflow.SavedModelBundle;
 import org.tensorflow.Signature;
@@ -91,9 +92,7 @@ class SavedModelExporterTest {
           model.tf.math.mean(
               model.tf.math.square(model.logits), model.tf.constant(new int[] {0, 1, 2}));
       Variable table = model.variables.get("embeddings/table");
-      var gradient =
-          model.graph.addGradients(
-              loss.asOutput(), new org.tensorflow.Output<?>[] {table.handle()});
+      var gradient = model.graph.addGradients(loss.asOutput(), new Output<?>[] {table.handle()});
       var step =
           model.tf.train.resourceApplyGradientDescent(
               table.handle(), model.tf.constant(0.1f), gradient[0].expect(TFloat32.class));

@@ -6,9 +6,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
+import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -70,8 +73,8 @@ class SavedModelPredictorTest {
     }
   }
 
-  private static org.assertj.core.data.Offset<Double> within(double tolerance) {
-    return org.assertj.core.data.Offset.offset(tolerance);
+  private static Offset<Double> within(double tolerance) {
+    return Offset.offset(tolerance);
   }
 
   @Test
@@ -169,8 +172,7 @@ class SavedModelPredictorTest {
   }
 
   private static NpyArray longs(long[] values, long... shape) {
-    java.nio.ByteBuffer bytes =
-        java.nio.ByteBuffer.allocate(8 * values.length).order(java.nio.ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer bytes = ByteBuffer.allocate(8 * values.length).order(ByteOrder.LITTLE_ENDIAN);
     bytes.asLongBuffer().put(values);
     return new NpyArray(NpyType.INT64, shape, bytes.array());
   }

@@ -15,6 +15,7 @@ import org.tensorflow.Session;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.op.core.ReduceSum;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
@@ -115,8 +116,7 @@ final class SmallModel implements AutoCloseable {
     Operand<TFloat32> x = hidden(tf, inputs.get("tokens"), read);
     Operand<TFloat32> mask = as(inputs.get("mask"));
     Operand<TFloat32> sum = einsum(tf, "ble,bl->be", x, mask);
-    Operand<TFloat32> count =
-        tf.reduceSum(mask, tf.constant(1), org.tensorflow.op.core.ReduceSum.keepDims(true));
+    Operand<TFloat32> count = tf.reduceSum(mask, tf.constant(1), ReduceSum.keepDims(true));
     Map<String, Operand<?>> outputs = new LinkedHashMap<>();
     outputs.put("per_token", x);
     outputs.put("mean", tf.math.div(sum, count));

@@ -13,10 +13,12 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -36,8 +38,10 @@ import org.tensorflow.types.TInt32;
 
 class WeightReplacementTest {
   private static final String SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE";
-  private static final Path PROTEIN = Path.of("src/test/resources/interop/protein_exp_keras");
-  private static final Path KERAS_3 = Path.of("src/test/resources/interop/keras3_exported");
+  private static final Path PROTEIN =
+      ReferenceModels.directory("models/protein_exp").resolve("keras_saved_model");
+  private static final Path KERAS_3 =
+      ReferenceModels.directory("models/keras3_transformer").resolve("exported_saved_model");
 
   @TempDir Path directory;
 
@@ -112,7 +116,7 @@ class WeightReplacementTest {
         CheckpointReader after = CheckpointReader.open(target.resolve("variables/variables"))) {
       assertThat(after.entries()).isEqualTo(before.entries());
       for (String key : before.entries().keySet()) {
-        if (!java.util.Arrays.equals(bytes(before, key), bytes(after, key))) {
+        if (!Arrays.equals(bytes(before, key), bytes(after, key))) {
           changed.add(key);
         }
       }
@@ -149,7 +153,7 @@ class WeightReplacementTest {
       }
       try (TInt32 tokens = Tensors.of(ids, 1, 16);
           Result result = function.call(Map.of(input, tokens))) {
-        return new java.util.TreeSet<>(function.signature().outputNames())
+        return new TreeSet<>(function.signature().outputNames())
             .stream().map(name -> Tensors.floats(result.get(name).orElseThrow())).toList();
       }
     }
@@ -237,7 +241,7 @@ class WeightReplacementTest {
   @Test
   void theOriginalCanBeReplacedInPlaceButNotNested() throws IOException {
     Path model = directory.resolve("model");
-    copy(PROTEIN, model);
+    ReferenceModels.copy(PROTEIN, model);
     try (Weights weights = new Weights(model, key -> key.startsWith("layer_with_weights-"))) {
       weights.shift(1f);
       List<Variable> all = weights.variables.all();
@@ -268,14 +272,6 @@ class WeightReplacementTest {
       assertThat(ModelCard.read(model)).contains(card);
       try (Stream<Path> files = Files.list(directory)) {
         assertThat(files).containsExactly(model);
-      }
-    }
-  }
-
-  private static void copy(Path from, Path to) throws IOException {
-    try (Stream<Path> files = Files.walk(from)) {
-      for (Path file : files.toList()) {
-        Files.copy(file, to.resolve(from.relativize(file).toString()));
       }
     }
   }

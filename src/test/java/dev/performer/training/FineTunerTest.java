@@ -13,6 +13,7 @@ import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
+import dev.performer.savedmodel.ReferenceModels;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -118,7 +119,7 @@ class FineTunerTest {
     train(run, config(20).checkpointEvery(10).build());
     for (String damage : List.of("cut", "missing", "flipped", "stateless")) {
       Path copy = temporary.resolve(damage);
-      copy(run, copy);
+      ReferenceModels.copy(run, copy);
       Path newest = copy.resolve("checkpoints/step-20");
       Path data = newest.resolve("variables.data-00000-of-00001");
       byte[] bytes = Files.readAllBytes(data);
@@ -261,16 +262,7 @@ class FineTunerTest {
   @Test
   void saysWhatItDoesInLines() {
     ByteArrayOutputStream said = new ByteArrayOutputStream();
-    try (Graph graph = new Graph();
-        FineTuner tuner =
-            FineTuner.start(
-                TinyModel.causal(graph),
-                TinyModel.data(),
-                config(20).build(),
-                temporary.resolve("run"),
-                Progress.lines(new PrintStream(said)))) {
-      tuner.run();
-    }
+    runTwentySteps(Progress.lines(new PrintStream(said)));
     assertThat(said.toString(StandardCharsets.UTF_8).lines())
         .anyMatch(line -> line.matches("step 0  validation perplexity [0-9.]+  accuracy [0-9.]+ %"))
         .anyMatch(line -> line.matches("step 10/20  loss [0-9.]+  [0-9]+ tokens/s  [0-9]+ s left"))
@@ -280,6 +272,11 @@ class FineTunerTest {
   @Test
   void drawsABarOnATerminal() {
     ByteArrayOutputStream drawn = new ByteArrayOutputStream();
+    runTwentySteps(Progress.bar(new PrintStream(drawn)));
+    assertThat(drawn.toString(StandardCharsets.UTF_8)).contains("20/20").contains("tokens/s");
+  }
+
+  private void runTwentySteps(Progress progress) {
     try (Graph graph = new Graph();
         FineTuner tuner =
             FineTuner.start(
@@ -287,10 +284,9 @@ class FineTunerTest {
                 TinyModel.data(),
                 config(20).build(),
                 temporary.resolve("run"),
-                Progress.bar(new PrintStream(drawn)))) {
+                progress)) {
       tuner.run();
     }
-    assertThat(drawn.toString(StandardCharsets.UTF_8)).contains("20/20").contains("tokens/s");
   }
 
   static TrainingConfig.Builder config(long steps) {
@@ -375,13 +371,5 @@ class FineTunerTest {
       result.add(new ObjectMapper().readTree(line));
     }
     return result;
-  }
-
-  private static void copy(Path from, Path to) throws IOException {
-    try (Stream<Path> walk = Files.walk(from)) {
-      for (Path path : walk.toList()) {
-        Files.copy(path, to.resolve(from.relativize(path).toString()));
-      }
-    }
   }
 }

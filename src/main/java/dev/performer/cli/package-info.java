@@ -1,0 +1,6 @@
+/**
+ * The command line {@code performer}: one class per command, options that commands share, and what
+ * they print. Results go to standard output, progress to standard error; failures end in one line
+ * and an exit code, 1 for what went wrong and 2 for wrong usage. Only this room prints and exits.
+ */
+package dev.performer.cli;
