@@ -251,9 +251,8 @@ final class RunDirectory implements AutoCloseable {
   }
 
   private void removeTraces() throws IOException {
-    Files.deleteIfExists(root.resolve(".config.json.new"));
     Files.deleteIfExists(root.resolve("run.lock"));
-    delete(root.resolve("checkpoints"));
+    AtomicFiles.delete(root.resolve("checkpoints"));
     if (isNew) {
       Files.delete(root);
     }
