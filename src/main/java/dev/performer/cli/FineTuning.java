@@ -21,7 +21,11 @@ import dev.performer.training.TrainingData;
 import dev.performer.training.TrainingResult;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -85,6 +89,9 @@ final class FineTuning {
   }
 
   Outcome run(Progress progress) {
+    if (resume) {
+      requireSameModel();
+    }
     try (ImportedModel model = resolved.load()) {
       LanguageModel languageModel = ImportedLanguageModel.of(model, resolved.tensors());
       requireTrainable(model);
@@ -119,10 +126,37 @@ final class FineTuning {
     }
   }
 
+  /** A checkpoint belongs to one graph; another may have variables of the same names. */
+  private void requireSameModel() {
+    if (!Files.exists(run.resolve(SOURCE))) {
+      return; // the tuner says what is missing
+    }
+    Source started = source(run);
+    if (started.graph() != null && !started.graph().equals(graphDigest())) {
+      throw new PerformerException(
+          run
+              + " trains another model, "
+              + started.model()
+              + "; resume with that one, or choose another --output for "
+              + resolved.directory().path());
+    }
+  }
+
+  private String graphDigest() {
+    Path file = resolved.directory().path().resolve("saved_model.pb");
+    try {
+      MessageDigest sha = MessageDigest.getInstance("SHA-256");
+      return HexFormat.of().formatHex(sha.digest(Files.readAllBytes(file)));
+    } catch (IOException | NoSuchAlgorithmException e) {
+      throw new PerformerException(file + ": cannot be read: " + e.getMessage(), e);
+    }
+  }
+
   private void writeSource() {
     Map<String, Object> source = new LinkedHashMap<>();
     source.put("model", resolved.directory().path().toAbsolutePath().normalize().toString());
     source.put("signature", resolved.tensors().signature());
+    source.put("graph", graphDigest());
     try {
       String text = JSON.writerWithDefaultPrettyPrinter().writeValueAsString(source) + "\n";
       AtomicFiles.write(run.resolve(SOURCE), text.getBytes(StandardCharsets.UTF_8));
@@ -137,8 +171,9 @@ final class FineTuning {
    *
    * @param model the SavedModel it started from
    * @param signature the signature that is trained
+   * @param graph SHA-256 of its saved_model.pb; null where an older version wrote this
    */
-  record Source(Path model, String signature) {}
+  record Source(Path model, String signature, String graph) {}
 
   /** The model that a run directory trains. @throws PerformerException if it is no run directory */
   static Source source(Path run) {
@@ -146,7 +181,10 @@ final class FineTuning {
     try {
       JsonNode json = JSON.readTree(file.toFile());
       if (json.path("model").isTextual() && json.path("signature").isTextual()) {
-        return new Source(Path.of(json.path("model").asText()), json.path("signature").asText());
+        return new Source(
+            Path.of(json.path("model").asText()),
+            json.path("signature").asText(),
+            json.path("graph").asText(null));
       }
     } catch (IOException e) {
       throw new PerformerException(

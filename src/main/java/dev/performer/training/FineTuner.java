@@ -146,6 +146,7 @@ public final class FineTuner implements AutoCloseable {
         throw new PerformerException("stopped before the first step; nothing was trained");
       }
       warnOfUnused();
+      plot(metrics); // loads what draws, which a JVM that is shutting down no longer can
       progress.start(state.step(), config.steps());
       train(metrics, stop);
       if (savedStep != state.step()) {

@@ -44,10 +44,12 @@ final class RunDirectory implements AutoCloseable {
 
   private final Path root;
   private final FileChannel lockChannel;
+  private final boolean isNew;
 
-  private RunDirectory(Path root, FileChannel lockChannel) {
+  private RunDirectory(Path root, FileChannel lockChannel, boolean isNew) {
     this.root = root;
     this.lockChannel = lockChannel;
+    this.isNew = isNew;
   }
 
   /**
@@ -66,6 +68,7 @@ final class RunDirectory implements AutoCloseable {
       throw new PerformerException(
           root + " holds a run already; resume it or choose another directory");
     }
+    boolean isNew = !Files.exists(root);
     try {
       if (!resume && Files.isDirectory(root) && !holdsOnlyLock(root)) {
         throw new PerformerException(
@@ -80,7 +83,7 @@ final class RunDirectory implements AutoCloseable {
         throw new PerformerException(
             root + " is in use: another process trains there (it holds run.lock)");
       }
-      RunDirectory run = new RunDirectory(root, channel);
+      RunDirectory run = new RunDirectory(root, channel, isNew);
       run.removeUnfinished();
       return run;
     } catch (IOException e) {
@@ -185,9 +188,13 @@ final class RunDirectory implements AutoCloseable {
     }
   }
 
+  /** Releases the lock; where no run has begun, removes what {@link #open} made. */
   @Override
   public void close() {
     try {
+      if (!Files.exists(root.resolve("config.json"))) {
+        removeTraces();
+      }
       lockChannel.close();
     } catch (IOException e) {
       throw new PerformerException("cannot release run.lock in " + root + ": " + describe(e), e);
@@ -235,11 +242,25 @@ final class RunDirectory implements AutoCloseable {
         AtomicFiles.delete(path);
       }
     }
+    removeParts();
+  }
+
+  /** What a killed process left of files that it was writing. */
+  private void removeParts() throws IOException {
     try (DirectoryStream<Path> list =
         Files.newDirectoryStream(root, ".{config.json,metrics.jsonl,loss.png,last,best}.part-*")) {
       for (Path path : list) {
         AtomicFiles.delete(path);
       }
+    }
+  }
+
+  private void removeTraces() throws IOException {
+    removeParts();
+    Files.deleteIfExists(root.resolve("run.lock"));
+    AtomicFiles.delete(root.resolve("checkpoints"));
+    if (isNew) {
+      Files.delete(root);
     }
   }
 

@@ -214,6 +214,17 @@ class ModelCommandsTest {
             concat(
                 new Object[] {"fine-tune", MODEL, "--steps", 4, "--resume", "--seed", 9}, common))
         .failed(1, "seed");
+    Object[] another = {
+      "fine-tune",
+      "savedmodels/reference/protein_exp/saved_model",
+      "--objective",
+      "masked-lm",
+      "--vocabulary",
+      "pad-first-protein",
+      "--resume"
+    };
+    CommandLineRun.of(concat(another, common))
+        .failed(1, "trains another model", MODEL.toAbsolutePath().toString());
   }
 
   @Test

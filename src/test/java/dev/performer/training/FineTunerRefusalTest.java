@@ -122,7 +122,7 @@ class FineTunerRefusalTest {
   }
 
   @Test
-  void refusesModelsThatCannotBeTrainedAndLeavesTheDirectoryFree() {
+  void refusesModelsThatCannotBeTrainedAndLeavesTheDirectoryFree() throws IOException {
     Path run = temporary.resolve("run");
     try (Graph graph = new Graph()) {
       LanguageModel model = TinyModel.causal(graph);
@@ -144,6 +144,32 @@ class FineTunerRefusalTest {
                   run,
                   Progress.silent()),
           "the model cannot be trained");
+      assertThat(run).doesNotExist();
+      LanguageModel broken =
+          new LanguageModel(
+              graph,
+              model.tokens(),
+              model.mask(),
+              model.constantInputs(),
+              model.logits(),
+              model.variables(),
+              session -> {
+                throw new PerformerException("weights cannot be read");
+              });
+      Path empty = Files.createDirectories(temporary.resolve("empty"));
+      for (Path place : List.of(run, empty)) {
+        assertRefused(
+            () ->
+                FineTuner.start(
+                    broken,
+                    TinyModel.data(),
+                    FineTunerTest.config(5).build(),
+                    place,
+                    Progress.silent()),
+            "weights cannot be read");
+      }
+      assertThat(run).doesNotExist();
+      assertThat(empty).isEmptyDirectory();
       try (FineTuner tuner =
           FineTuner.start(
               model, TinyModel.data(), FineTunerTest.config(5).build(), run, Progress.silent())) {

@@ -59,7 +59,10 @@ class InterruptionTest {
     String last = Files.readString(run.resolve("last")).strip();
     long step = Long.parseLong(last.substring("step-".length()));
     assertThat(step).isPositive();
-    assertThat(Files.readString(log)).contains("stopped after step " + step);
+    assertThat(Files.readString(log))
+        .contains("stopped after step " + step)
+        .doesNotContain("no loss.png");
+    assertThat(run.resolve("loss.png")).exists();
     assertThat(finish(run, step + 20).steps()).isEqualTo(step + 20);
   }
 
