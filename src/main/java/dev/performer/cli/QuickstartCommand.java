@@ -102,13 +102,19 @@ final class QuickstartCommand implements Callable<Integer> {
     out.println(ask(exported, resolved.tensors(), resolved.vocabulary(), valid));
 
     out.println(table(outcome, seconds));
-    out.println("The curve: " + run.resolve("loss.png"));
-    out.println("The model: " + exported + "  (Python: tf.saved_model.load)");
+    out.println("The curve: " + shown(run.resolve("loss.png")));
+    out.println("The model: " + shown(exported) + "  (Python: tf.saved_model.load)");
     Map<String, Object> json = new LinkedHashMap<>(outcome.json());
     json.put("seconds", seconds);
     json.put("plot", run.resolve("loss.png").toString());
     output.printJson(json);
     return 0;
+  }
+
+  /** Relative to the project where it is inside. */
+  private static Path shown(Path path) {
+    Path absolute = path.toAbsolutePath().normalize();
+    return absolute.startsWith(Project.home()) ? Project.home().relativize(absolute) : path;
   }
 
   private static String table(FineTuning.Outcome outcome, double seconds) {

@@ -242,6 +242,11 @@ final class RunDirectory implements AutoCloseable {
         AtomicFiles.delete(path);
       }
     }
+    removeParts();
+  }
+
+  /** What a killed process left of files that it was writing. */
+  private void removeParts() throws IOException {
     try (DirectoryStream<Path> list =
         Files.newDirectoryStream(root, ".{config.json,metrics.jsonl,loss.png,last,best}.part-*")) {
       for (Path path : list) {
@@ -251,6 +256,10 @@ final class RunDirectory implements AutoCloseable {
   }
 
   private void removeTraces() throws IOException {
+<<<<<<< HEAD
+=======
+    removeParts();
+>>>>>>> tidy
     Files.deleteIfExists(root.resolve("run.lock"));
     AtomicFiles.delete(root.resolve("checkpoints"));
     if (isNew) {
