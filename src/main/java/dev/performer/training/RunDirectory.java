@@ -256,10 +256,7 @@ final class RunDirectory implements AutoCloseable {
   }
 
   private void removeTraces() throws IOException {
-<<<<<<< HEAD
-=======
     removeParts();
->>>>>>> tidy
     Files.deleteIfExists(root.resolve("run.lock"));
     AtomicFiles.delete(root.resolve("checkpoints"));
     if (isNew) {
