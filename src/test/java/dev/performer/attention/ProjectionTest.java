@@ -32,7 +32,7 @@ class ProjectionTest {
     assertThat(p.draw(0)[0]).isCloseTo(FIRST_OF_SEED_0, within(1e-6f));
   }
 
-  private static final float FIRST_OF_SEED_0 = 1.2603858f;
+  private static final float FIRST_OF_SEED_0 = -0.49736857f;
 
   @ParameterizedTest
   @CsvSource({"20,8,CHI", "20,8,SQRT_D", "5,16,CHI", "1,1,SQRT_D", "64,64,SQRT_D"})
@@ -74,7 +74,7 @@ class ProjectionTest {
 
   /** E[estimate of exp(x·y)] at x = y = ±𝟙/√D, where a QR without signs gives 0.63 at D = 8. */
   @ParameterizedTest
-  @CsvSource({"8,8,ORTHOGONAL,300000", "16,16,ORTHOGONAL,150000", "8,1,IID,2500000"})
+  @CsvSource({"8,8,ORTHOGONAL,1200000", "16,16,ORTHOGONAL,300000", "8,8,IID,1200000"})
   void theEstimateIsUnbiased(int d, int rows, Projection.Directions directions, int draws) {
     Projection p = new Projection(rows, d, directions, Projection.Lengths.CHI);
     double[] plus = new double[draws];
