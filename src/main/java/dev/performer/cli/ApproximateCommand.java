@@ -1,15 +1,12 @@
 package dev.performer.cli;
 
-import dev.performer.PerformerException;
 import dev.performer.attention.ApproximationStudy;
 import dev.performer.attention.Convention;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Projection;
-import java.io.IOException;
+import dev.performer.data.OutputFile;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -218,20 +215,7 @@ public final class ApproximateCommand implements Callable<Integer> {
                         list.stream().mapToDouble(ApproximationStudy.Row::features).toArray(),
                         list.stream().mapToDouble(ApproximationStudy.Row::error).toArray())
                     .setMarker(SeriesMarkers.CIRCLE));
-    Path directory = plot.toAbsolutePath().getParent();
-    Path part = null;
-    try {
-      Files.createDirectories(directory);
-      part = Files.createTempFile(directory, ".plot", ".png");
-      BitmapEncoder.saveBitmap(chart, part.toString(), BitmapEncoder.BitmapFormat.PNG);
-      Files.move(part, plot, StandardCopyOption.REPLACE_EXISTING);
-      part = null;
-    } catch (IOException e) {
-      throw new PerformerException(plot + ": the plot cannot be written: " + e.getMessage(), e);
-    } finally {
-      if (part != null) {
-        part.toFile().delete();
-      }
-    }
+    OutputFile.write(
+        plot, out -> BitmapEncoder.saveBitmap(chart, out, BitmapEncoder.BitmapFormat.PNG));
   }
 }

@@ -1,11 +1,14 @@
 package dev.performer.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.performer.PerformerException;
 import dev.performer.cli.AttentionBenchmark.Case;
 import dev.performer.cli.AttentionBenchmark.Measurement;
 import dev.performer.cli.AttentionBenchmark.Row;
+import dev.performer.data.OutputFile;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -74,19 +77,38 @@ final class BenchCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     check();
+    prepare();
     List<Row> rows = measure();
     String table = BenchmarkReport.table(rows, lengths);
     output.text().println(table);
     Map<String, Object> json = json(rows);
-    Files.createDirectories(folder);
-    Files.writeString(folder.resolve("bench.md"), table);
-    Files.writeString(
-        folder.resolve("bench.json"),
-        new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n");
+    byte[] text =
+        (new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n")
+            .getBytes(StandardCharsets.UTF_8);
+    OutputFile.write(
+        folder.resolve("bench.md"), out -> out.write(table.getBytes(StandardCharsets.UTF_8)));
+    OutputFile.write(folder.resolve("bench.json"), out -> out.write(text));
     BenchmarkReport.plot(rows, folder.resolve("bench.png"));
     output.text().println("Written: " + folder.resolve("bench.json") + ", bench.md, bench.png");
     output.printJson(json);
     return 0;
+  }
+
+  /** Before minutes of measuring, not after. */
+  private void prepare() {
+    try {
+      Files.createDirectories(folder);
+    } catch (IOException e) {
+      throw new PerformerException(
+          folder
+              + ": no folder can be made there ("
+              + e.getMessage()
+              + "); choose another --output",
+          e);
+    }
+    if (!Files.isWritable(folder)) {
+      throw new PerformerException(folder + ": cannot be written to; choose another --output");
+    }
   }
 
   private void check() {

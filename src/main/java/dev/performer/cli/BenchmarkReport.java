@@ -1,9 +1,8 @@
 package dev.performer.cli;
 
-import dev.performer.PerformerException;
 import dev.performer.cli.AttentionBenchmark.Measurement;
 import dev.performer.cli.AttentionBenchmark.Row;
-import java.io.IOException;
+import dev.performer.data.OutputFile;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -96,11 +95,8 @@ final class BenchmarkReport {
     List<XYChart> charts = new ArrayList<>();
     charts.add(chart(rows, "Forward + backward", "milliseconds", Measurement::trainMs));
     charts.add(chart(rows, "Peak memory, forward + backward", "MB", Measurement::trainMb));
-    try {
-      BitmapEncoder.saveBitmap(charts, 1, 2, file.toString(), BitmapEncoder.BitmapFormat.PNG);
-    } catch (IOException e) {
-      throw new PerformerException(file + ": cannot be written: " + e.getMessage(), e);
-    }
+    OutputFile.write(
+        file, out -> BitmapEncoder.saveBitmap(charts, 1, 2, out, BitmapEncoder.BitmapFormat.PNG));
   }
 
   private static XYChart chart(

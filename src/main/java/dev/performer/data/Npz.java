@@ -10,7 +10,6 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Enumeration;
@@ -83,26 +82,17 @@ public final class Npz {
    * @throws PerformerException if the file cannot be written
    */
   public static void write(Path file, Map<String, NpyArray> arrays) {
-    Path directory = file.toAbsolutePath().getParent();
-    Path part = null;
-    try {
-      part = Files.createTempFile(directory, "." + file.getFileName() + ".", ".part");
-      try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(part))) {
-        for (Map.Entry<String, NpyArray> e : arrays.entrySet()) {
-          zip.putNextEntry(new ZipEntry(e.getKey() + ".npy"));
-          writeNpy(zip, e.getValue());
-          zip.closeEntry();
-        }
-      }
-      Files.move(part, file, StandardCopyOption.REPLACE_EXISTING);
-      part = null;
-    } catch (IOException e) {
-      throw new PerformerException(file + ": cannot be written: " + e, e);
-    } finally {
-      if (part != null) {
-        part.toFile().delete();
-      }
-    }
+    OutputFile.write(
+        file,
+        out -> {
+          try (ZipOutputStream zip = new ZipOutputStream(out)) {
+            for (Map.Entry<String, NpyArray> e : arrays.entrySet()) {
+              zip.putNextEntry(new ZipEntry(e.getKey() + ".npy"));
+              writeNpy(zip, e.getValue());
+              zip.closeEntry();
+            }
+          }
+        });
   }
 
   /** Returns null for text and object arrays. */
