@@ -63,7 +63,7 @@ public final class OutputFile {
 
   private static String reason(IOException e, Path place) {
     Path folder = place.getParent();
-    if (e instanceof NoSuchFileException) {
+    if (e instanceof NoSuchFileException && !Files.isDirectory(folder)) {
       return "the folder " + folder + " does not exist; make it first";
     }
     if (e instanceof AccessDeniedException) {
