@@ -1,14 +1,16 @@
 package dev.performer.cli;
 
+<<<<<<< HEAD
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+=======
+>>>>>>> review
 import dev.performer.attention.ApproximationStudy;
 import dev.performer.attention.Convention;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Projection;
-import java.io.IOException;
+import dev.performer.data.OutputFile;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -217,6 +219,7 @@ public final class ApproximateCommand implements Callable<Integer> {
                         list.stream().mapToDouble(ApproximationStudy.Row::features).toArray(),
                         list.stream().mapToDouble(ApproximationStudy.Row::error).toArray())
                     .setMarker(SeriesMarkers.CIRCLE));
+<<<<<<< HEAD
     try {
       Files.createDirectories(plot.toAbsolutePath().getParent());
       AtomicFiles.write(
@@ -225,5 +228,9 @@ public final class ApproximateCommand implements Callable<Integer> {
       throw new PerformerException(
           plot + ": the plot cannot be written: " + AtomicFiles.describe(e), e);
     }
+=======
+    OutputFile.write(
+        plot, out -> BitmapEncoder.saveBitmap(chart, out, BitmapEncoder.BitmapFormat.PNG));
+>>>>>>> review
   }
 }

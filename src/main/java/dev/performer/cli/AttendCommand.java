@@ -96,6 +96,7 @@ final class AttendCommand implements Callable<Integer> {
       results.put("P", projection);
     }
     Npz.write(target, results);
+    warnOfInfinities(arrays, results);
     for (Map.Entry<String, NpyArray> e : results.entrySet()) {
       output.text().println(e.getKey() + " " + e.getValue());
     }
@@ -106,6 +107,27 @@ final class AttendCommand implements Callable<Integer> {
     results.forEach((name, array) -> json.put(name, array.shape()));
     output.printJson(json);
     return 0;
+  }
+
+  private void warnOfInfinities(Map<String, NpyArray> arrays, Map<String, NpyArray> results) {
+    List<String> wrong = notFinite(results);
+    if (!wrong.isEmpty()) {
+      List<String> given = notFinite(arrays);
+      System.err.println(
+          "Warning: NaN or infinite numbers in "
+              + String.join(", ", wrong)
+              + (given.isEmpty()
+                  ? "; the inputs are finite: they are too large, or a denominator is 0"
+                  : ", as in the inputs " + String.join(", ", given) + " of " + inputs));
+    }
+  }
+
+  private static List<String> notFinite(Map<String, NpyArray> arrays) {
+    return arrays.entrySet().stream()
+        .filter(e -> Arrays.stream(e.getValue().doubles()).anyMatch(x -> !Double.isFinite(x)))
+        .map(Map.Entry::getKey)
+        .sorted()
+        .toList();
   }
 
   /** Names, ranks and sizes, so that what TensorFlow gets fits together. */

@@ -1,12 +1,16 @@
 package dev.performer.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+<<<<<<< HEAD
 import com.sun.management.OperatingSystemMXBean;
 import dev.performer.AtomicFiles;
+=======
+>>>>>>> review
 import dev.performer.PerformerException;
 import dev.performer.cli.AttentionBenchmark.Case;
 import dev.performer.cli.AttentionBenchmark.Measurement;
 import dev.performer.cli.AttentionBenchmark.Row;
+import dev.performer.data.OutputFile;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
@@ -78,16 +82,28 @@ final class BenchCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     check();
+    prepare();
     List<Row> rows = measure();
     String table = BenchmarkReport.table(rows, lengths);
     output.text().println(table);
     Map<String, Object> json = json(rows);
+<<<<<<< HEAD
     write(rows, table, json);
+=======
+    byte[] text =
+        (new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n")
+            .getBytes(StandardCharsets.UTF_8);
+    OutputFile.write(
+        folder.resolve("bench.md"), out -> out.write(table.getBytes(StandardCharsets.UTF_8)));
+    OutputFile.write(folder.resolve("bench.json"), out -> out.write(text));
+    BenchmarkReport.plot(rows, folder.resolve("bench.png"));
+>>>>>>> review
     output.text().println("Written: " + folder.resolve("bench.json") + ", bench.md, bench.png");
     output.printJson(json);
     return 0;
   }
 
+<<<<<<< HEAD
   private void write(List<Row> rows, String table, Map<String, Object> json) {
     try {
       Files.createDirectories(folder);
@@ -99,6 +115,22 @@ final class BenchCommand implements Callable<Integer> {
     } catch (IOException e) {
       throw new PerformerException(
           folder + ": the results cannot be written: " + AtomicFiles.describe(e), e);
+=======
+  /** Before minutes of measuring, not after. */
+  private void prepare() {
+    try {
+      Files.createDirectories(folder);
+    } catch (IOException e) {
+      throw new PerformerException(
+          folder
+              + ": no folder can be made there ("
+              + e.getMessage()
+              + "); choose another --output",
+          e);
+    }
+    if (!Files.isWritable(folder)) {
+      throw new PerformerException(folder + ": cannot be written to; choose another --output");
+>>>>>>> review
     }
   }
 

@@ -2,8 +2,13 @@ package dev.performer.cli;
 
 import dev.performer.cli.AttentionBenchmark.Measurement;
 import dev.performer.cli.AttentionBenchmark.Row;
+<<<<<<< HEAD
 import java.io.IOException;
 import java.io.OutputStream;
+=======
+import dev.performer.data.OutputFile;
+import java.nio.file.Path;
+>>>>>>> review
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -95,7 +100,12 @@ final class BenchmarkReport {
     List<XYChart> charts = new ArrayList<>();
     charts.add(chart(rows, "Forward + backward", "milliseconds", Measurement::trainMs));
     charts.add(chart(rows, "Peak memory, forward + backward", "MB", Measurement::trainMb));
+<<<<<<< HEAD
     BitmapEncoder.saveBitmap(charts, 1, 2, out, BitmapEncoder.BitmapFormat.PNG);
+=======
+    OutputFile.write(
+        file, out -> BitmapEncoder.saveBitmap(charts, 1, 2, out, BitmapEncoder.BitmapFormat.PNG));
+>>>>>>> review
   }
 
   private static XYChart chart(

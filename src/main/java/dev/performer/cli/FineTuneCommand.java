@@ -3,6 +3,7 @@ package dev.performer.cli;
 import dev.performer.PerformerException;
 import dev.performer.data.HeldOutSplit;
 import dev.performer.data.SequenceSource;
+import dev.performer.data.SequenceStream;
 import dev.performer.training.AdamW;
 import dev.performer.training.LearningRateSchedule;
 import dev.performer.training.Progress;
@@ -167,6 +168,12 @@ final class FineTuneCommand implements Callable<Integer> {
       return new TrainingData(resolved.vocabulary(), all, SequenceSource.fasta(validation));
     }
     HeldOutSplit split = HeldOutSplit.of(all, HeldOutSplit.DEFAULT_EVERY);
+    try (SequenceStream training = split.train().open()) {
+      if (!training.hasNext()) {
+        throw new PerformerException(
+            data + ": one sequence cannot be split; give other ones to --validation");
+      }
+    }
     return new TrainingData(resolved.vocabulary(), split.train(), split.validation());
   }
 

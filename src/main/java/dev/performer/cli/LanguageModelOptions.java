@@ -12,6 +12,7 @@ import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.ModelCards;
 import dev.performer.training.Objective;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.tensorflow.ndarray.Shape;
@@ -22,6 +23,8 @@ import picocli.CommandLine.Option;
  * else is assumed and told.
  */
 final class LanguageModelOptions {
+  private final List<String> notes = new ArrayList<>();
+
   @Option(
       names = "--signature",
       paramLabel = "S",
@@ -145,8 +148,10 @@ final class LanguageModelOptions {
             objective(said));
     ModelCard.LanguageModel tensors =
         ImportedLanguageModel.resolve(spec, wanted, known == null ? 0 : known.size());
-    return new Resolved(
-        directory, card, tensors, known != null ? known : assumedVocabulary(path, spec, tensors));
+    Vocabulary meaning = known != null ? known : assumedVocabulary(path, spec, tensors);
+    notes.forEach(System.err::println); // not before a failure, which is one line
+    notes.clear();
+    return new Resolved(directory, card, tensors, meaning);
   }
 
   /** What the model is asked to guess. */
@@ -183,7 +188,7 @@ final class LanguageModelOptions {
       if (said != null && said.objective() != null) {
         return said.objective();
       }
-      System.err.println(
+      notes.add(
           "The model does not say what it was trained for: masked-lm is assumed (--objective).");
       return ModelCard.Objective.MASKED_LM;
     }
@@ -203,7 +208,7 @@ final class LanguageModelOptions {
     return card.map(ModelCard::vocabulary).map(ModelCards::vocabulary).orElse(null);
   }
 
-  private static Vocabulary assumedVocabulary(
+  private Vocabulary assumedVocabulary(
       Path path, SignatureSpec spec, ModelCard.LanguageModel tensors) {
     Shape shape = spec.output(tensors.logits()).shape();
     long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
@@ -211,7 +216,7 @@ final class LanguageModelOptions {
         new String[] {ProteinVocabulary.GOOGLE_NAME, ProteinVocabulary.PAD_FIRST_NAME}) {
       Vocabulary candidate = ProteinVocabulary.named(name);
       if (candidate.size() == size) {
-        System.err.println(
+        notes.add(
             "The model does not say what its token ids mean: "
                 + name
                 + " is assumed, as it has "
@@ -222,10 +227,12 @@ final class LanguageModelOptions {
     }
     throw new PerformerException(
         path
-            + ": the meaning of its "
-            + (size < 0 ? "" : size + " ")
-            + "token ids is not known; say it with --vocabulary (google-protein has "
+            + ": the output "
+            + tensors.logits()
+            + " has "
+            + (size < 0 ? "an unknown number of" : size)
+            + " numbers a token, which fits no known vocabulary (google-protein has "
             + ProteinVocabulary.google().size()
-            + ")");
+            + "); if these are logits, say of which --vocabulary, else name the logits with --logits");
   }
 }

@@ -8,6 +8,7 @@ import dev.performer.graph.CudaLibraries;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Function;
 import picocli.CommandLine;
@@ -41,8 +42,7 @@ public final class Main implements Runnable {
 
   @Override
   public void run() {
-    throw new CommandLine.ParameterException(
-        spec.commandLine(), "a command is missing; see ./performer --help");
+    throw new CommandLine.ParameterException(spec.commandLine(), "a command is missing");
   }
 
   /** Runs the command line and ends the JVM with its exit code. */
@@ -79,6 +79,7 @@ public final class Main implements Runnable {
     label(commandLine, Convention.class, Convention::of);
     label(commandLine, Projection.Directions.class, Projection.Directions::of);
     label(commandLine, Projection.Lengths.class, Projection.Lengths::of);
+    commandLine.registerConverter(Path.class, Main::path);
     commandLine.setOverwrittenOptionsAllowed(true); // the last one counts, so scripts can append
     commandLine.setParameterExceptionHandler(Failures::wrongUsage);
     commandLine.setExecutionExceptionHandler(
@@ -89,6 +90,13 @@ public final class Main implements Runnable {
     } catch (OutOfMemoryError | StackOverflowError e) {
       return Failures.report(e, commandLine, List.of(args).contains("--verbose"));
     }
+  }
+
+  private static Path path(String text) {
+    if (text.isBlank()) {
+      throw new TypeConversionException("the path is empty");
+    }
+    return Path.of(text);
   }
 
   /** Options of a type are given by its labels; a wrong one is wrong usage. */

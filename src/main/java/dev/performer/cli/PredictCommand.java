@@ -62,6 +62,11 @@ final class PredictCommand implements Callable<Integer> {
   public Integer call() {
     long start = System.nanoTime();
     String name = inputs.getFileName().toString().toLowerCase(Locale.ROOT);
+    if (name.endsWith(".npy")) {
+      throw new PerformerException(
+          inputs
+              + ": a .npy has no name; put the array in an .npz, numpy.savez('X.npz', name=array)");
+    }
     Map<String, NpyArray> outputs =
         name.endsWith(".npz") ? arrays() : sequences(name.endsWith(".txt"));
     Npz.write(target, outputs);

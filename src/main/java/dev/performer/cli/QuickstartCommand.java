@@ -1,6 +1,9 @@
 package dev.performer.cli;
 
+<<<<<<< HEAD
 import dev.performer.AtomicFiles;
+=======
+>>>>>>> review
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.NpyArray;
@@ -63,6 +66,9 @@ final class QuickstartCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
+    if (steps < 1) {
+      throw new UsageException("--steps must be at least 1, not " + steps);
+    }
     long start = System.nanoTime();
     PrintStream out = output.text();
     Path model = Project.shipped("savedmodels/protein-mlm/saved_model");
@@ -95,7 +101,13 @@ final class QuickstartCommand implements Callable<Integer> {
     FineTuning.Outcome outcome =
         new FineTuning(resolved, data, config, run, false).run(Progress.on(System.err));
 
-    Path exported = outcome.model().orElseThrow();
+    Path exported =
+        outcome
+            .model()
+            .orElseThrow(
+                () ->
+                    new PerformerException(
+                        "quickstart was stopped; run it again, which starts anew"));
     double seconds = (System.nanoTime() - start) / 1e9;
     out.printf(
         "%n3. Exported, and asked through the exported SavedModel: what is the hidden residue?%n");
@@ -194,6 +206,9 @@ final class QuickstartCommand implements Callable<Integer> {
   private static void clear(Path run) throws IOException {
     if (!Files.exists(run)) {
       return;
+    }
+    if (!Files.isDirectory(run)) {
+      throw new PerformerException(run + ": is a file; choose another --output");
     }
     boolean ours = Files.exists(run.resolve(FineTuning.SOURCE)) || isEmpty(run);
     if (!ours) {

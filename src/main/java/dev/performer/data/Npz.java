@@ -83,6 +83,7 @@ public final class Npz {
    * @throws PerformerException if the file cannot be written
    */
   public static void write(Path file, Map<String, NpyArray> arrays) {
+<<<<<<< HEAD
     try {
       AtomicFiles.write(
           file,
@@ -98,6 +99,19 @@ public final class Npz {
     } catch (IOException e) {
       throw new PerformerException(file + ": cannot be written: " + AtomicFiles.describe(e), e);
     }
+=======
+    OutputFile.write(
+        file,
+        out -> {
+          try (ZipOutputStream zip = new ZipOutputStream(out)) {
+            for (Map.Entry<String, NpyArray> e : arrays.entrySet()) {
+              zip.putNextEntry(new ZipEntry(e.getKey() + ".npy"));
+              writeNpy(zip, e.getValue());
+              zip.closeEntry();
+            }
+          }
+        });
+>>>>>>> review
   }
 
   /** Returns null for text and object arrays. */

@@ -39,6 +39,19 @@ import java.util.stream.Stream;
  */
 final class RunDirectory implements AutoCloseable {
   private static final String STEP = "step-";
+
+  /** What may be there before the first checkpoint. */
+  private static final List<String> FIRST_FILES =
+      List.of(
+          "run.lock",
+          "config.json",
+          ".config.json.new",
+          "metrics.jsonl",
+          "source.json",
+          "loss.png",
+          ".loss.png.new",
+          ".last.new");
+
   private static final ObjectMapper JSON =
       new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
 
@@ -69,6 +82,9 @@ final class RunDirectory implements AutoCloseable {
           root + " holds a run already; resume it or choose another directory");
     }
     boolean isNew = !Files.exists(root);
+    if (!isNew && !Files.isDirectory(root)) {
+      throw new PerformerException(root + " is a file; choose another directory for the run");
+    }
     try {
       if (!resume && Files.isDirectory(root) && !holdsOnlyLock(root)) {
         throw new PerformerException(
@@ -153,7 +169,9 @@ final class RunDirectory implements AutoCloseable {
               + place
               + " ("
               + describe(e)
-              + "); earlier checkpoints are intact: make room and resume",
+              + (Files.exists(root.resolve("last"))
+                  ? "); earlier checkpoints are intact: make room and resume"
+                  : "); make room and start again"),
           e);
     }
   }
@@ -188,11 +206,11 @@ final class RunDirectory implements AutoCloseable {
     }
   }
 
-  /** Releases the lock; where no run has begun, removes what {@link #open} made. */
+  /** Releases the lock; without a single whole checkpoint nothing is worth keeping. */
   @Override
   public void close() {
     try {
-      if (!Files.exists(root.resolve("config.json"))) {
+      if (!Files.exists(root.resolve("last"))) {
         removeTraces();
       }
       lockChannel.close();
@@ -256,11 +274,25 @@ final class RunDirectory implements AutoCloseable {
   }
 
   private void removeTraces() throws IOException {
+<<<<<<< HEAD
     removeParts();
     Files.deleteIfExists(root.resolve("run.lock"));
     AtomicFiles.delete(root.resolve("checkpoints"));
     if (isNew) {
+=======
+    for (String file : FIRST_FILES) {
+      Files.deleteIfExists(root.resolve(file));
+    }
+    delete(root.resolve("checkpoints"));
+    if (isNew && isEmpty(root)) {
+>>>>>>> review
       Files.delete(root);
+    }
+  }
+
+  private static boolean isEmpty(Path folder) throws IOException {
+    try (Stream<Path> list = Files.list(folder)) {
+      return list.findAny().isEmpty();
     }
   }
 

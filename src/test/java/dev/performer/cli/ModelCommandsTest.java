@@ -228,6 +228,25 @@ class ModelCommandsTest {
   }
 
   @Test
+  void dataThatWillNotDoLeavesNoRunBehind() throws IOException {
+    Path one = Files.writeString(folder.resolve("one.fasta"), ">a\nMKVLAAG\n");
+    Path empty = Files.writeString(folder.resolve("headers.fasta"), ">a\n>b\n>c\n");
+    Path place = folder.resolve("none");
+    CommandLineRun.of("fine-tune", MODEL, "--data", one, "--output", place)
+        .failed(1, one.toString(), "--validation");
+    CommandLineRun.of("fine-tune", MODEL, "--data", empty, "--output", place)
+        .failed(1, empty.toString(), "nothing to guess");
+    assertThat(place).doesNotExist();
+    Path file = Files.writeString(folder.resolve("file"), "");
+    CommandLineRun.of("fine-tune", MODEL, "--data", fasta, "--output", file)
+        .failed(1, file.toString(), "is a file");
+    CommandLineRun.of("evaluate", "savedmodels/reference/bert_softmax/saved_model", "--data", fasta)
+        .failed(1, "sequence_output", "--vocabulary", "--logits");
+    CommandLineRun.of("quickstart", "--steps", 0).failed(2, "--steps");
+    CommandLineRun.of("export", MODEL, "--output", "").failed(2, "--output", "empty");
+  }
+
+  @Test
   void divergenceStopsWithTheStep() {
     CommandLineRun.of(
             "fine-tune",

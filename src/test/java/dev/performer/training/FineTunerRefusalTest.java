@@ -56,7 +56,7 @@ class FineTunerRefusalTest {
       Files.writeString(full.resolve("letter.txt"), "dear");
       assertRefused(() -> start(graph, full), "holds other files");
       assertThat(full.toFile().list()).containsExactly("letter.txt");
-      assertRefused(() -> start(graph, full.resolve("letter.txt")), "cannot write");
+      assertRefused(() -> start(graph, full.resolve("letter.txt")), "is a file");
       LanguageModel model = TinyModel.causal(graph);
       assertRefused(
           () ->
@@ -118,6 +118,7 @@ class FineTunerRefusalTest {
           FineTuner.start(model, single, FineTunerTest.config(5).build(), run, Progress.silent())) {
         assertRefused(tuner::run, "nothing to guess");
       }
+      assertThat(run).doesNotExist();
     }
   }
 

@@ -1,0 +1,77 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.io.BufferedOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.UUID;
+
+/** Writes files that are whole or not there: beside their place, then moved. */
+public final class OutputFile {
+  private OutputFile() {}
+
+  /** What is written. */
+  @FunctionalInterface
+  public interface Content {
+    void writeTo(OutputStream out) throws IOException;
+  }
+
+  /**
+   * Writes a file, or replaces it when the new one is whole. Devices and pipes are written to
+   * directly.
+   *
+   * @throws PerformerException if it cannot be written; an earlier file is as it was
+   */
+  public static void write(Path file, Content content) {
+    if (Files.isDirectory(file)) {
+      throw new PerformerException(file + ": is a directory; give the name of a file");
+    }
+    Path place = target(file).toAbsolutePath();
+    boolean special = Files.exists(place) && !Files.isRegularFile(place);
+    Path part =
+        special ? place : place.resolveSibling("." + place.getFileName() + "." + UUID.randomUUID());
+    try {
+      try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(part))) {
+        content.writeTo(out);
+      }
+      if (!special) {
+        Files.move(part, place, StandardCopyOption.REPLACE_EXISTING);
+      }
+    } catch (IOException e) {
+      throw new PerformerException(file + ": cannot be written: " + reason(e, place), e);
+    } finally {
+      if (!special) {
+        part.toFile().delete();
+      }
+    }
+  }
+
+  /** Where a link leads, so that the link stays. */
+  private static Path target(Path file) {
+    try {
+      return Files.exists(file) ? file.toRealPath() : file;
+    } catch (IOException e) {
+      return file;
+    }
+  }
+
+  private static String reason(IOException e, Path place) {
+    Path folder = place.getParent();
+    if (e instanceof NoSuchFileException && !Files.isDirectory(folder)) {
+      return "the folder " + folder + " does not exist; make it first";
+    }
+    if (e instanceof AccessDeniedException) {
+      return "no permission in " + folder;
+    }
+    if (e instanceof FileSystemException system && system.getReason() != null) {
+      return system.getReason();
+    }
+    return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+  }
+}
