@@ -1,10 +1,5 @@
 package dev.performer.cli;
 
-<<<<<<< HEAD
-import dev.performer.AtomicFiles;
-import dev.performer.PerformerException;
-=======
->>>>>>> review
 import dev.performer.attention.ApproximationStudy;
 import dev.performer.attention.Convention;
 import dev.performer.attention.Kernel;
@@ -219,18 +214,7 @@ public final class ApproximateCommand implements Callable<Integer> {
                         list.stream().mapToDouble(ApproximationStudy.Row::features).toArray(),
                         list.stream().mapToDouble(ApproximationStudy.Row::error).toArray())
                     .setMarker(SeriesMarkers.CIRCLE));
-<<<<<<< HEAD
-    try {
-      Files.createDirectories(plot.toAbsolutePath().getParent());
-      AtomicFiles.write(
-          plot, out -> BitmapEncoder.saveBitmap(chart, out, BitmapEncoder.BitmapFormat.PNG));
-    } catch (IOException e) {
-      throw new PerformerException(
-          plot + ": the plot cannot be written: " + AtomicFiles.describe(e), e);
-    }
-=======
     OutputFile.write(
         plot, out -> BitmapEncoder.saveBitmap(chart, out, BitmapEncoder.BitmapFormat.PNG));
->>>>>>> review
   }
 }

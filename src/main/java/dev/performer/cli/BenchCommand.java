@@ -1,11 +1,8 @@
 package dev.performer.cli;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
-<<<<<<< HEAD
 import com.sun.management.OperatingSystemMXBean;
-import dev.performer.AtomicFiles;
-=======
->>>>>>> review
 import dev.performer.PerformerException;
 import dev.performer.cli.AttentionBenchmark.Case;
 import dev.performer.cli.AttentionBenchmark.Measurement;
@@ -80,16 +77,13 @@ final class BenchCommand implements Callable<Integer> {
   private Path folder;
 
   @Override
-  public Integer call() {
+  public Integer call() throws JsonProcessingException {
     check();
     prepare();
     List<Row> rows = measure();
     String table = BenchmarkReport.table(rows, lengths);
     output.text().println(table);
     Map<String, Object> json = json(rows);
-<<<<<<< HEAD
-    write(rows, table, json);
-=======
     byte[] text =
         (new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n")
             .getBytes(StandardCharsets.UTF_8);
@@ -97,25 +91,11 @@ final class BenchCommand implements Callable<Integer> {
         folder.resolve("bench.md"), out -> out.write(table.getBytes(StandardCharsets.UTF_8)));
     OutputFile.write(folder.resolve("bench.json"), out -> out.write(text));
     BenchmarkReport.plot(rows, folder.resolve("bench.png"));
->>>>>>> review
     output.text().println("Written: " + folder.resolve("bench.json") + ", bench.md, bench.png");
     output.printJson(json);
     return 0;
   }
 
-<<<<<<< HEAD
-  private void write(List<Row> rows, String table, Map<String, Object> json) {
-    try {
-      Files.createDirectories(folder);
-      AtomicFiles.write(folder.resolve("bench.md"), table.getBytes(StandardCharsets.UTF_8));
-      String text = new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json);
-      AtomicFiles.write(
-          folder.resolve("bench.json"), (text + "\n").getBytes(StandardCharsets.UTF_8));
-      AtomicFiles.write(folder.resolve("bench.png"), out -> BenchmarkReport.plot(rows, out));
-    } catch (IOException e) {
-      throw new PerformerException(
-          folder + ": the results cannot be written: " + AtomicFiles.describe(e), e);
-=======
   /** Before minutes of measuring, not after. */
   private void prepare() {
     try {
@@ -130,7 +110,6 @@ final class BenchCommand implements Callable<Integer> {
     }
     if (!Files.isWritable(folder)) {
       throw new PerformerException(folder + ": cannot be written to; choose another --output");
->>>>>>> review
     }
   }
 

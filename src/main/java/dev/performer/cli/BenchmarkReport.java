@@ -2,13 +2,8 @@ package dev.performer.cli;
 
 import dev.performer.cli.AttentionBenchmark.Measurement;
 import dev.performer.cli.AttentionBenchmark.Row;
-<<<<<<< HEAD
-import java.io.IOException;
-import java.io.OutputStream;
-=======
 import dev.performer.data.OutputFile;
 import java.nio.file.Path;
->>>>>>> review
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -96,16 +91,12 @@ final class BenchmarkReport {
   }
 
   /** Time on the left, memory on the right, both over the length and logarithmic. */
-  static void plot(List<Row> rows, OutputStream out) throws IOException {
+  static void plot(List<Row> rows, Path file) {
     List<XYChart> charts = new ArrayList<>();
     charts.add(chart(rows, "Forward + backward", "milliseconds", Measurement::trainMs));
     charts.add(chart(rows, "Peak memory, forward + backward", "MB", Measurement::trainMb));
-<<<<<<< HEAD
-    BitmapEncoder.saveBitmap(charts, 1, 2, out, BitmapEncoder.BitmapFormat.PNG);
-=======
     OutputFile.write(
         file, out -> BitmapEncoder.saveBitmap(charts, 1, 2, out, BitmapEncoder.BitmapFormat.PNG));
->>>>>>> review
   }
 
   private static XYChart chart(

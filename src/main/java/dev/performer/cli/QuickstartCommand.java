@@ -1,9 +1,6 @@
 package dev.performer.cli;
 
-<<<<<<< HEAD
 import dev.performer.AtomicFiles;
-=======
->>>>>>> review
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.NpyArray;

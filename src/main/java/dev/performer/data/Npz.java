@@ -1,6 +1,5 @@
 package dev.performer.data;
 
-import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -83,23 +82,6 @@ public final class Npz {
    * @throws PerformerException if the file cannot be written
    */
   public static void write(Path file, Map<String, NpyArray> arrays) {
-<<<<<<< HEAD
-    try {
-      AtomicFiles.write(
-          file,
-          out -> {
-            try (ZipOutputStream zip = new ZipOutputStream(out)) {
-              for (Map.Entry<String, NpyArray> e : arrays.entrySet()) {
-                zip.putNextEntry(new ZipEntry(e.getKey() + ".npy"));
-                writeNpy(zip, e.getValue());
-                zip.closeEntry();
-              }
-            }
-          });
-    } catch (IOException e) {
-      throw new PerformerException(file + ": cannot be written: " + AtomicFiles.describe(e), e);
-    }
-=======
     OutputFile.write(
         file,
         out -> {
@@ -111,7 +93,6 @@ public final class Npz {
             }
           }
         });
->>>>>>> review
   }
 
   /** Returns null for text and object arrays. */

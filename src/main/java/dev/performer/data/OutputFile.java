@@ -1,16 +1,13 @@
 package dev.performer.data;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
-import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.AccessDeniedException;
-import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.util.UUID;
 
 /** Writes files that are whole or not there: beside their place, then moved. */
 public final class OutputFile {
@@ -34,21 +31,16 @@ public final class OutputFile {
     }
     Path place = target(file).toAbsolutePath();
     boolean special = Files.exists(place) && !Files.isRegularFile(place);
-    Path part =
-        special ? place : place.resolveSibling("." + place.getFileName() + "." + UUID.randomUUID());
     try {
-      try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(part))) {
-        content.writeTo(out);
-      }
-      if (!special) {
-        Files.move(part, place, StandardCopyOption.REPLACE_EXISTING);
+      if (special) {
+        try (OutputStream out = Files.newOutputStream(place)) {
+          content.writeTo(out);
+        }
+      } else {
+        AtomicFiles.write(place, content::writeTo);
       }
     } catch (IOException e) {
       throw new PerformerException(file + ": cannot be written: " + reason(e, place), e);
-    } finally {
-      if (!special) {
-        part.toFile().delete();
-      }
     }
   }
 
@@ -69,9 +61,6 @@ public final class OutputFile {
     if (e instanceof AccessDeniedException) {
       return "no permission in " + folder;
     }
-    if (e instanceof FileSystemException system && system.getReason() != null) {
-      return system.getReason();
-    }
-    return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+    return AtomicFiles.describe(e);
   }
 }

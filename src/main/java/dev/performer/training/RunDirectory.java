@@ -274,18 +274,12 @@ final class RunDirectory implements AutoCloseable {
   }
 
   private void removeTraces() throws IOException {
-<<<<<<< HEAD
     removeParts();
-    Files.deleteIfExists(root.resolve("run.lock"));
-    AtomicFiles.delete(root.resolve("checkpoints"));
-    if (isNew) {
-=======
     for (String file : FIRST_FILES) {
       Files.deleteIfExists(root.resolve(file));
     }
-    delete(root.resolve("checkpoints"));
+    AtomicFiles.delete(root.resolve("checkpoints"));
     if (isNew && isEmpty(root)) {
->>>>>>> review
       Files.delete(root);
     }
   }
