@@ -23,8 +23,8 @@ public final class OutputFile {
   }
 
   /**
-   * Writes a file, or replaces it when the new one is whole. Devices and pipes are written to
-   * directly.
+   * Writes a file, its folders too, or replaces it when the new one is whole. Devices and pipes are
+   * written to directly.
    *
    * @throws PerformerException if it cannot be written; an earlier file is as it was
    */
@@ -37,6 +37,9 @@ public final class OutputFile {
     Path part =
         special ? place : place.resolveSibling("." + place.getFileName() + "." + UUID.randomUUID());
     try {
+      if (!Files.exists(place.getParent())) {
+        Files.createDirectories(place.getParent());
+      }
       try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(part))) {
         content.writeTo(out);
       }
