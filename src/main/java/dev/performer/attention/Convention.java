@@ -82,6 +82,12 @@ public record Convention(
   private static final double SMALLEST = 1e-35;
 
   /**
+   * Queries of centred softmax features go up to exp(40): over a smaller denominator than this, the
+   * gradient of far keys would be infinity times 0.
+   */
+  private static final double SMALLEST_CENTRED = 1e-18;
+
+  /**
    * Ours: centred features, no ε but where a kernel can be 0 everywhere, no maximum over positions,
    * and 0 where there is no key.
    */
@@ -89,7 +95,10 @@ public record Convention(
       new Convention(
           "performer",
           new Exponential(
-              Scale.SOFTMAX, new Stabilizer.Centred(), 0, new Denominator.ZeroBelow(SMALLEST)),
+              Scale.SOFTMAX,
+              new Stabilizer.Centred(),
+              0,
+              new Denominator.ZeroBelow(SMALLEST_CENTRED)),
           new Exponential(
               Scale.SOFTMAX, new Stabilizer.Centred(), 0, new Denominator.ZeroBelow(SMALLEST)),
           new Generalized(

@@ -20,8 +20,8 @@ public final class OutputFile {
   }
 
   /**
-   * Writes a file, or replaces it when the new one is whole. Devices and pipes are written to
-   * directly.
+   * Writes a file, its folders too, or replaces it when the new one is whole. Devices and pipes are
+   * written to directly.
    *
    * @throws PerformerException if it cannot be written; an earlier file is as it was
    */
@@ -32,6 +32,9 @@ public final class OutputFile {
     Path place = target(file).toAbsolutePath();
     boolean special = Files.exists(place) && !Files.isRegularFile(place);
     try {
+      if (!Files.exists(place.getParent())) {
+        Files.createDirectories(place.getParent());
+      }
       if (special) {
         try (OutputStream out = Files.newOutputStream(place)) {
           content.writeTo(out);

@@ -43,11 +43,17 @@ class OutputFileTest {
   }
 
   @Test
+  void makesTheFolders() {
+    Path file = folder.resolve("new/deep/a.txt");
+    OutputFile.write(file, out -> out.write('a'));
+    assertThat(file).hasContent("a");
+  }
+
+  @Test
   void namesWhatIsInTheWay() throws IOException {
     Path file = Files.writeString(folder.resolve("file"), "");
     assertRefused(folder, "is a directory");
     assertRefused(Path.of("/"), "is a directory");
-    assertRefused(folder.resolve("no/deep/a.npz"), "does not exist");
     assertRefused(file.resolve("a.npz"), "cannot be written");
   }
 
