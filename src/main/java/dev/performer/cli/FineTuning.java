@@ -216,14 +216,15 @@ final class FineTuning {
     float[] trained = model.logits(tuner.session(), batch);
     try (SavedModelPredictor predictor = SavedModelPredictor.load(exported)) {
       ModelCard.LanguageModel tensors = resolved.tensors();
-      Map<String, NpyArray> feeds = new LinkedHashMap<>();
-      for (String input : predictor.directory().signature(tensors.signature()).inputs().keySet()) {
-        int[] values =
-            input.equals(tensors.tokens())
-                ? batch.tokens()
-                : input.equals(tensors.mask()) ? batch.mask() : new int[batch.tokens().length];
-        feeds.put(input, NpyArray.of(values, batch.rows(), batch.length()));
-      }
+      Map<String, NpyArray> feeds =
+          SequenceFeeds.of(
+              predictor.directory().signature(tensors.signature()),
+              tensors.tokens(),
+              tensors.mask(),
+              batch.tokens(),
+              batch.mask(),
+              batch.rows(),
+              batch.length());
       float[] reloaded =
           predictor.predict(tensors.signature(), feeds).get(tensors.logits()).floats();
       double largest = 0;

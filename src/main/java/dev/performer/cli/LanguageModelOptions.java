@@ -107,10 +107,8 @@ final class LanguageModelOptions {
    * What it takes to feed sequences to a signature; it need not have logits.
    *
    * @param mask the mask input, or null
-   * @param zeros inputs that are fed zeros
    */
-  record Tokenized(
-      String signature, String tokens, String mask, List<String> zeros, Vocabulary vocabulary) {}
+  record Tokenized(String signature, String tokens, String mask, Vocabulary vocabulary) {}
 
   /** Finds out how a signature takes sequences. */
   Tokenized tokenizer(Path path) {
@@ -124,11 +122,7 @@ final class LanguageModelOptions {
     }
     String input = tokens != null ? tokens : ImportedLanguageModel.tokens(spec);
     String maskInput = mask != null ? mask : ImportedLanguageModel.mask(spec, input);
-    List<String> zeros =
-        spec.inputs().keySet().stream()
-            .filter(n -> !n.equals(input) && !n.equals(maskInput))
-            .toList();
-    return new Tokenized(spec.name(), input, maskInput, zeros, known);
+    return new Tokenized(spec.name(), input, maskInput, known);
   }
 
   /** Finds out how the model is to be used. */

@@ -5,7 +5,6 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.SavedModelPredictor;
-import dev.performer.savedmodel.TensorSpec;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Locale;
@@ -104,8 +103,7 @@ final class PredictCommand implements Callable<Integer> {
     TokenizedSequences sequences = TokenizedSequences.read(inputs, text, how.vocabulary(), length);
     sequences.report().ifPresent(System.err::println);
     try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
-      TensorSpec tokens = predictor.directory().signature(how.signature()).input(how.tokens());
-      return sequences.predict(predictor, how, tokens, batch);
+      return sequences.predict(predictor, how, batch);
     }
   }
 }

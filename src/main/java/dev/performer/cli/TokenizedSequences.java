@@ -8,6 +8,7 @@ import dev.performer.data.ResidueEncoder;
 import dev.performer.data.SequenceStream;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -72,14 +73,13 @@ record TokenizedSequences(Path source, List<int[]> ids, int pad, Optional<String
   /**
    * Runs a signature over all sequences, some at a time.
    *
-   * @param tokens the input that takes the ids; a fixed length or number of sequences is kept to
+   * @param batch sequences at a time; a fixed length or number of sequences of the model is kept to
    * @return the outputs, joined over the sequences; 'tokens' [N, L] and 'lengths' [N]
    */
   Map<String, NpyArray> predict(
-      SavedModelPredictor predictor,
-      LanguageModelOptions.Tokenized how,
-      TensorSpec tokens,
-      int batch) {
+      SavedModelPredictor predictor, LanguageModelOptions.Tokenized how, int batch) {
+    SignatureSpec signature = predictor.directory().signature(how.signature());
+    TensorSpec tokens = signature.input(how.tokens());
     int longest = ids.stream().mapToInt(a -> a.length).max().orElseThrow();
     int length = fixed(tokens, 1) > 0 ? fixed(tokens, 1) : longest;
     if (longest > length) {
@@ -98,7 +98,9 @@ record TokenizedSequences(Path source, List<int[]> ids, int pad, Optional<String
       int real = Math.min(rows, ids.size() - first);
       int size = fixed(tokens, 0) > 0 ? rows : real;
       for (Map.Entry<String, NpyArray> e :
-          predictor.predict(how.signature(), feeds(how, first, size, length)).entrySet()) {
+          predictor
+              .predict(how.signature(), feeds(signature, how, first, size, length))
+              .entrySet()) {
         parts
             .computeIfAbsent(e.getKey(), k -> new ArrayList<>())
             .add(head(e.getKey(), e.getValue(), real, size));
@@ -112,20 +114,17 @@ record TokenizedSequences(Path source, List<int[]> ids, int pad, Optional<String
   }
 
   private Map<String, NpyArray> feeds(
-      LanguageModelOptions.Tokenized how, int first, int size, int length) {
-    Map<String, NpyArray> feeds = new LinkedHashMap<>();
-    feeds.put(how.tokens(), NpyArray.of(padded(first, size, length), size, length));
-    if (how.mask() != null) {
-      int[] mask = new int[size * length];
-      for (int r = 0; r < size && first + r < ids.size(); r++) {
-        Arrays.fill(mask, r * length, r * length + ids.get(first + r).length, 1);
-      }
-      feeds.put(how.mask(), NpyArray.of(mask, size, length));
+      SignatureSpec signature,
+      LanguageModelOptions.Tokenized how,
+      int first,
+      int size,
+      int length) {
+    int[] real = new int[size * length];
+    for (int r = 0; r < size && first + r < ids.size(); r++) {
+      Arrays.fill(real, r * length, r * length + ids.get(first + r).length, 1);
     }
-    for (String other : how.zeros()) {
-      feeds.put(other, NpyArray.of(new int[size * length], size, length));
-    }
-    return feeds;
+    int[] tokens = padded(first, size, length);
+    return SequenceFeeds.of(signature, how.tokens(), how.mask(), tokens, real, size, length);
   }
 
   /** {@code [size, length]}; rows beyond the last sequence are all padding. */

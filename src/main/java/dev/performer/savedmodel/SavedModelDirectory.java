@@ -233,30 +233,21 @@ public final class SavedModelDirectory {
    * Other keys under which {@code variables/} holds variables: Keras 3 stores each one twice, and
    * its signatures use one of the two. Whoever writes new weights should write the twins too.
    *
-   * @return by the key of a variable that signatures use; those without twins, or with a name and
-   *     shape that several used variables share, are left out
+   * @return by the key of a variable that signatures use, the keys of its copies; those without are
+   *     left out
    */
   public Map<String, List<String>> twinKeys() {
-    if (!stored.containsKey(CheckpointReader.OBJECT_GRAPH_KEY)) {
-      return Map.of();
-    }
-    Map<String, String> names = CheckpointNames.read(variablesPrefix());
     Set<String> used = new HashSet<>();
     variables.stream()
         .filter(v -> v.used() && stored.containsKey(v.checkpointKey()))
         .forEach(v -> used.add(v.checkpointKey()));
+    if (used.isEmpty()) {
+      return Map.of(); // there may be no checkpoint either
+    }
     Map<String, List<String>> twins = new TreeMap<>();
-    for (String key : used) {
-      List<String> alike =
-          names.keySet().stream()
-              .filter(other -> !other.equals(key) && !names.get(other).isEmpty())
-              .filter(other -> names.get(other).equals(names.get(key)))
-              .filter(stored::containsKey)
-              .filter(other -> stored.get(key).shape().equals(stored.get(other).shape()))
-              .toList();
-      if (!alike.isEmpty() && alike.stream().noneMatch(used::contains)) {
-        twins.put(key, alike);
-      }
+    try (CheckpointReader checkpoint = CheckpointReader.open(variablesPrefix())) {
+      VariableCopies.find(path.resolve("saved_model.pb"), checkpoint, used)
+          .forEach((copy, key) -> twins.computeIfAbsent(key, k -> new ArrayList<>()).add(copy));
     }
     return twins;
   }

@@ -45,7 +45,7 @@ class RecurrentAttentionTest {
     try (var run = Inputs.run(TFloat32.class, null, config, arrays)) {
       parallel = run.value(arrays);
     }
-    int m = config.hasProjection() ? (kernel == Kernel.HYPERBOLIC ? 2 : 1) * 32 : D;
+    int m = config.hasProjection() ? kernel.featuresPerRow() * 32 : D;
     try (Graph graph = new Graph()) {
       Ops tf = Ops.create(graph);
       var q = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, H, D)));
