@@ -3,6 +3,7 @@ package dev.performer.savedmodel;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.performer.PerformerException;
+import dev.performer.data.StrictJson;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,4 +1,4 @@
-package dev.performer.savedmodel;
+package dev.performer.data;
 
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
@@ -23,7 +23,7 @@ import java.util.Comparator;
 import java.util.stream.Collectors;
 
 /** JSON bound to records; what a record does not know is an error that names the nearest key. */
-final class StrictJson {
+public final class StrictJson {
   private static final ObjectMapper MAPPER =
       JsonMapper.builder()
           .enable(SerializationFeature.INDENT_OUTPUT)
@@ -41,7 +41,8 @@ final class StrictJson {
 
   private StrictJson() {}
 
-  static <T> T read(Path file, Class<T> type) {
+  /** Reads a JSON file. @throws PerformerException that names file and key */
+  public static <T> T read(Path file, Class<T> type) {
     try {
       T value = MAPPER.readValue(Files.readAllBytes(file), type);
       if (value == null) {
@@ -66,7 +67,8 @@ final class StrictJson {
     }
   }
 
-  static void write(Path file, Object value) throws IOException {
+  /** Writes an indented JSON file. */
+  public static void write(Path file, Object value) throws IOException {
     Files.writeString(file, MAPPER.writeValueAsString(value) + "\n");
   }
 

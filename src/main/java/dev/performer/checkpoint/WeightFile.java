@@ -1,0 +1,60 @@
+package dev.performer.checkpoint;
+
+import dev.performer.data.NpyArray;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.SortedMap;
+
+/**
+ * The tensors in a file or directory of a foreign format, under the names that the format gives them,
+ * with {@code /} between levels. Values are read on demand; whoever opened it closes it.
+ */
+public interface WeightFile extends AutoCloseable {
+
+  /** What was opened. */
+  Path path();
+
+  /** The format's name for people, such as {@code Flax msgpack}. */
+  String format();
+
+  /** What is there, without values. */
+  SortedMap<String, Info> tensors();
+
+  /**
+   * Reads a tensor; bfloat16 and float16 are widened to float32.
+   *
+   * @throws dev.performer.PerformerException if there is no such tensor or its bytes are broken:
+   *     names file and tensor
+   */
+  NpyArray read(String name);
+
+  @Override
+  void close();
+
+  /**
+   * One tensor.
+   *
+   * @param type element type as the file has it, such as {@code bfloat16}
+   * @param shape dimensions, empty for a scalar
+   * @param bytes size of its elements in the file
+   */
+  record Info(String type, long[] shape, long bytes) {
+    @Override
+    public String toString() {
+      return type + Arrays.toString(shape);
+    }
+
+    @Override
+    public boolean equals(Object other) {
+      return other instanceof Info that
+          && type.equals(that.type)
+          && Arrays.equals(shape, that.shape)
+          && bytes == that.bytes;
+    }
+
+    @Override
+    public int hashCode() {
+      return type.hashCode() * 31 + Arrays.hashCode(shape);
+    }
+  }
+}
