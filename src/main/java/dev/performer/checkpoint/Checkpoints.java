@@ -3,6 +3,7 @@ package dev.performer.checkpoint;
 import dev.performer.PerformerException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /** Opens foreign checkpoints of any format. */
 public final class Checkpoints {
@@ -14,6 +15,10 @@ public final class Checkpoints {
    * @throws PerformerException if there is nothing, or nothing that is known
    */
   public static WeightFile open(Path path) {
+    Optional<WeightFile> tensors = TensorFormats.open(path);
+    if (tensors.isPresent()) {
+      return tensors.get();
+    }
     if (!Files.exists(path)) {
       throw new PerformerException(path + ": there is no such file or directory");
     }
@@ -34,6 +39,9 @@ public final class Checkpoints {
    */
   public static ModelWeights load(Path path, ImportOptions options) {
     try (WeightFile file = open(path)) {
+      if (options.mapping() != null) {
+        return new MappedNaming().map(file, options);
+      }
       return NamingSchemes.of(file)
           .orElseThrow(
               () ->

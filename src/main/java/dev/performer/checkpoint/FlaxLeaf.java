@@ -1,7 +1,8 @@
 package dev.performer.checkpoint;
 
 /**
- * One array in a msgpack file of Flax: where its elements are, or a number that stands in the tree itself.
+ * One array in a msgpack file of Flax: where its elements are, or a number that stands in the tree
+ * itself.
  *
  * @param type NumPy's name of the element type, such as {@code bfloat16}
  * @param shape dimensions
@@ -11,8 +12,7 @@ package dev.performer.checkpoint;
  */
 record FlaxLeaf(String type, long[] shape, long offset, long length, Object number) {
   static FlaxLeaf of(Object number) {
-    String type =
-        number instanceof Long ? "int64" : number instanceof Double ? "float64" : "bool";
+    String type = number instanceof Long ? "int64" : number instanceof Double ? "float64" : "bool";
     return new FlaxLeaf(type, new long[0], -1, type.equals("bool") ? 1 : 8, number);
   }
 }

@@ -45,7 +45,9 @@ final class FlaxTypes {
     };
   }
 
-  /** @throws PerformerException unless an array of this type and shape has so many bytes */
+  /**
+   * @throws PerformerException unless an array of this type and shape has so many bytes
+   */
   static void check(String path, String type, long[] shape, long bytes) {
     Integer size = SIZES.get(type);
     if (size == null) {

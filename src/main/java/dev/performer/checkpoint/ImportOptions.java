@@ -37,8 +37,7 @@ public record ImportOptions(
 
   /** Nothing is said. */
   public static final ImportOptions NONE =
-      new ImportOptions(
-          null, null, null, null, null, null, null, null, null, null, false, null);
+      new ImportOptions(null, null, null, null, null, null, null, null, null, null, false, null);
 
   /** Whether something is said about attention. */
   public boolean saysAttention() {

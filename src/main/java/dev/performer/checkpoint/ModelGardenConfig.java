@@ -62,8 +62,11 @@ final class ModelGardenConfig {
         .anyMatch(n -> n.matches("(.*/)?(self_attention|transformer_encoder_block(_\\d+)?)/.*"))) {
       return false;
     }
-    if (options.preset() != null || options.kernel() != null) {
-      return options.kernel() != null || options.preset().equals("kernel-encoder");
+    if ("exact".equals(options.attention()) || "bert".equals(options.preset())) {
+      return false;
+    }
+    if (options.kernel() != null || "kernel-encoder".equals(options.preset())) {
+      return true;
     }
     String type = ModelGardenNaming.text(near, "type");
     if (type == null) {
@@ -117,7 +120,7 @@ final class ModelGardenConfig {
       entry.set("featureTransform", near.path("transform"));
     }
     if (options.kernel() != null) {
-      entry.put("featureTransform", transform(options.kernel()));
+      entry.put("featureTransform", transform(options.kernel().label()));
     }
     if (options.features() != null) {
       entry.put("numRandomFeatures", options.features());

@@ -6,7 +6,14 @@ import java.util.Optional;
 /** The naming schemes that are known; the first one that recognises a file has it. */
 public final class NamingSchemes {
   private static final List<NamingScheme> ALL =
-      List.of(new ProteinLmNaming(), new LraNaming());
+      List.of(
+          new ProteinLmNaming(),
+          new LraNaming(),
+          new ModelGardenNaming(),
+          new KerasPerformerNaming(),
+          new HuggingFaceBertNaming(),
+          new PerformerPytorchNaming(),
+          new AttentionLayerNaming());
 
   private NamingSchemes() {}
 
