@@ -6,8 +6,8 @@ import java.util.Arrays;
 import java.util.SortedMap;
 
 /**
- * The tensors in a file or directory of a foreign format, under the names that the format gives them,
- * with {@code /} between levels. Values are read on demand; whoever opened it closes it.
+ * The tensors in a file or directory of a foreign format, under the names that the format gives
+ * them, with {@code /} between levels. Values are read on demand; whoever opened it closes it.
  */
 public interface WeightFile extends AutoCloseable {
 

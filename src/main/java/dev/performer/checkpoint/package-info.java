@@ -1,6 +1,7 @@
 /**
- * Checkpoints in foreign formats. A {@link dev.performer.checkpoint.WeightFile} reads one format and
- * knows no model; a {@link dev.performer.checkpoint.NamingScheme} knows one producer's names and maps
- * them to the variables of a {@code Performer}. Nothing outside this package knows foreign names.
+ * Checkpoints in foreign formats. A {@link dev.performer.checkpoint.WeightFile} reads one format
+ * and knows no model; a {@link dev.performer.checkpoint.NamingScheme} knows one producer's names
+ * and maps them to the variables of a {@code Performer}. Nothing outside this package knows foreign
+ * names.
  */
 package dev.performer.checkpoint;
