@@ -28,8 +28,15 @@ public sealed interface AttentionConfig {
    * Softmax attention.
    *
    * @param causal whether position l sees keys 0 … l only
+   * @param maskQueries whether queries that are padding see all positions alike, as in Flax; it
+   *     changes nothing at real tokens
    */
-  record Exact(boolean causal) implements AttentionConfig {
+  record Exact(boolean causal, boolean maskQueries) implements AttentionConfig {
+    /** As Keras and PyTorch have it. */
+    public Exact(boolean causal) {
+      this(causal, false);
+    }
+
     @Override
     public boolean isCausal() {
       return causal;
@@ -189,8 +196,8 @@ public sealed interface AttentionConfig {
 
   /** The same attention, causal or not. @throws PerformerException where it cannot be */
   default AttentionConfig withCausality(boolean causal) {
-    if (this instanceof Exact) {
-      return new Exact(causal);
+    if (this instanceof Exact exact) {
+      return new Exact(causal, exact.maskQueries());
     } else if (this instanceof Favor favor) {
       return favor.withCausal(causal);
     }

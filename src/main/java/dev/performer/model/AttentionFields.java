@@ -13,6 +13,7 @@ import java.util.stream.Stream;
 @JsonInclude(JsonInclude.Include.NON_NULL)
 record AttentionFields(
     Boolean exact,
+    Boolean maskQueries,
     String kernel,
     String convention,
     Boolean causal,
@@ -33,18 +34,20 @@ record AttentionFields(
   static final AttentionFields NONE =
       new AttentionFields(
           null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
-          null, null);
+          null, null, null);
 
   AttentionFields withKernel(String label) {
     return new AttentionFields(
-        null, label, null, null, null, null, null, null, null, null, null, null, null, null, null,
-        null, null);
+        null, null, label, null, null, null, null, null, null, null, null, null, null, null, null,
+        null, null, null);
   }
 
   static AttentionFields of(AttentionConfig attention) {
     if (attention instanceof AttentionConfig.Exact exact) {
+      Boolean maskQueries = exact.maskQueries() ? true : null;
       return new AttentionFields(
           true,
+          maskQueries,
           null,
           null,
           exact.causal(),
@@ -79,10 +82,12 @@ record AttentionFields(
           null,
           null,
           null,
+          null,
           ModelGardenFields.of(garden.config()));
     }
     AttentionConfig.Favor favor = (AttentionConfig.Favor) attention;
     return new AttentionFields(
+        null,
         null,
         favor.kernel().label(),
         favor.convention().label(),
@@ -122,7 +127,10 @@ record AttentionFields(
     }
     boolean isCausal = or(causal, defaultCausal);
     if (isExact) {
-      return new AttentionConfig.Exact(isCausal);
+      return new AttentionConfig.Exact(isCausal, or(maskQueries, false));
+    }
+    if (maskQueries != null) {
+      throw new PerformerException("attention.maskQueries needs exact: true");
     }
     if (kernel == null) {
       throw new PerformerException(

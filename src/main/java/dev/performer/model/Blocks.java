@@ -103,7 +103,8 @@ final class Blocks {
     } else if (attention instanceof AttentionConfig.ModelGarden garden) {
       return new KernelHeads(garden.config(), projection, config.heads(), dropout);
     }
-    return new ExactHeads(new ExactAttention(attention.isCausal()), dropout);
+    AttentionConfig.Exact exact = (AttentionConfig.Exact) attention;
+    return new ExactHeads(new ExactAttention(exact.causal()), exact.maskQueries(), dropout);
   }
 
   private Variable projection(Parameters parameters, AttentionConfig attention) {

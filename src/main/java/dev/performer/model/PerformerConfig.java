@@ -132,6 +132,9 @@ public record PerformerConfig(
       throw new PerformerException(
           "decoderAttention and crossAttention need task sequence-to-sequence");
     }
+    if (classToken && task.hasTokenLogits()) {
+      throw new PerformerException("classToken needs a task without logits of tokens");
+    }
     if (positions == Positions.ROTARY && headSize % 2 != 0) {
       throw new PerformerException("rotary positions need an even headSize, not " + headSize);
     }
@@ -213,7 +216,10 @@ public record PerformerConfig(
   public AttentionConfig crossAttentionOf(int layer) {
     AttentionConfig base =
         crossAttention != null ? crossAttention : attention.get(0).withCausality(false);
-    return base.ofLayer(layers + decoderLayers + layer);
+    // Queries and keys have masks of their own here.
+    return base instanceof AttentionConfig.Exact exact
+        ? new AttentionConfig.Exact(exact.causal())
+        : base.ofLayer(layers + decoderLayers + layer);
   }
 
   /** Whether a classifier is built. */
