@@ -182,7 +182,7 @@ final class FineTuneCommand implements Callable<Integer> {
     try {
       return TrainingConfig.builder()
           .objective(options.objective(resolved.tensors(), resolved.vocabulary()))
-          .batching(batching.batching(resolved.vocabulary()))
+          .batching(batching.batching(resolved))
           .optimizer(
               new AdamW.Config(
                   defaults.beta1(),

@@ -199,10 +199,11 @@ final class FineTuning {
     String name =
         resolved.card().map(ModelCard::vocabulary).map(ModelCard.Vocabulary::name).orElse(null);
     return ModelCard.of(
-        attention,
-        ModelCards.vocabulary(name, resolved.vocabulary()),
-        resolved.tensors(),
-        ModelCards.provenance(resolved.directory().path().toString(), data, config, result));
+            attention,
+            ModelCards.vocabulary(name, resolved.vocabulary()),
+            resolved.tensors(),
+            ModelCards.provenance(resolved.directory().path().toString(), data, config, result))
+        .withConfig(resolved.card().map(ModelCard::config).orElse(null));
   }
 
   /** Runs one validation batch through the trained graph and through the reloaded export. */

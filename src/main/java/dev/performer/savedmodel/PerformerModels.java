@@ -7,12 +7,15 @@ import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
+import dev.performer.model.AttentionConfig;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.model.Task;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import org.tensorflow.Graph;
@@ -155,6 +158,80 @@ public final class PerformerModels {
       }
     }
     return values;
+  }
+
+  /**
+   * How a model is used as a language model; null if it is none. A model that sees padding, because
+   * nothing masks it, is fed sequences of the length that it was trained with.
+   *
+   * @param masking what a masked model was trained to guess, if that is known
+   */
+  public static ModelCard.LanguageModel languageModel(
+      PerformerConfig config, ModelCard.Masking masking) {
+    boolean isCausal = config.task() == Task.CAUSAL_LM;
+    if (!isCausal && config.task() != Task.MASKED_LM) {
+      return null;
+    }
+    boolean isLimited = config.positions().isTable();
+    return new ModelCard.LanguageModel(
+        SavedModelExporter.DEFAULT_SIGNATURE,
+        PerformerSignatures.TOKENS,
+        null,
+        PerformerSignatures.LOGITS,
+        isCausal ? ModelCard.Objective.CAUSAL_LM : ModelCard.Objective.MASKED_LM,
+        isCausal ? config.shiftBos() != null : null,
+        isCausal ? null : masking,
+        isLimited ? config.maxLength() : null,
+        seesPadding(config) ? config.maxLength() : null);
+  }
+
+  /** Whether outputs of real tokens depend on padding behind them. */
+  private static boolean seesPadding(PerformerConfig config) {
+    for (int i = 0; i < config.layers(); i++) {
+      AttentionConfig attention = config.attentionOf(i);
+      boolean looksAhead =
+          attention instanceof AttentionConfig.Favor favor
+              // A maximum over all keys leaks even where attention is causal.
+              && (!favor.causal() || favor.kernel().isSoftmax() && !isOurs(favor))
+              && (config.padId() == null || !favor.maskKeys());
+      if (looksAhead || config.padId() == null && !attention.isCausal()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private static boolean isOurs(AttentionConfig.Favor favor) {
+    return favor.convention().label().equals("performer");
+  }
+
+  private static String label(Enum<?> value) {
+    return value.name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+
+  /** How the first layer attends, as a card says it. */
+  public static ModelCard.Attention attention(PerformerConfig config) {
+    AttentionConfig attention = config.attentionOf(0);
+    if (attention instanceof AttentionConfig.Favor favor) {
+      return new ModelCard.Attention(
+          favor.kernel().label(),
+          favor.convention().label(),
+          favor.features() == 0 ? null : favor.features(),
+          favor.features() == 0 ? null : label(favor.directions()),
+          favor.features() == 0 ? null : label(favor.lengths()),
+          favor.causal(),
+          false);
+    }
+    boolean isExact = attention instanceof AttentionConfig.Exact;
+    int rows = attention.projectionRows();
+    return new ModelCard.Attention(
+        isExact ? "softmax" : null,
+        isExact ? null : "model-garden",
+        rows == 0 ? null : rows,
+        null,
+        null,
+        attention.isCausal(),
+        isExact);
   }
 
   /** Whether a SavedModel says from what configuration it was built. */
