@@ -17,6 +17,13 @@ final class BatchingOptions {
   Integer length;
 
   @Option(
+      names = "--crop",
+      paramLabel = "C",
+      description =
+          "Which part of a long sequence trains: start or random (default: start where the model takes no more than a length, else random).")
+  String crop;
+
+  @Option(
       names = "--batch-tokens",
       defaultValue = "" + Batching.DEFAULT_TOKENS,
       description = "Tokens of a batch at most, padding included (default: ${DEFAULT-VALUE}).")
@@ -45,7 +52,21 @@ final class BatchingOptions {
     Vocabulary vocabulary = model.vocabulary();
     Batching batching =
         Batching.training(tokens, batchTokens).withEnds(false, eos && vocabulary.eos().isPresent());
+    if (!isRandomCrop(tensors)) {
+      batching = batching.withCropsFromStart();
+    }
     return tensors.paddedLength() == null ? batching : batching.withFixedLength(tokens);
+  }
+
+  private boolean isRandomCrop(ModelCard.LanguageModel tensors) {
+    if (crop == null) {
+      return tensors.maxLength() == null;
+    }
+    return switch (crop) {
+      case "start" -> false;
+      case "random" -> true;
+      default -> throw new UsageException("--crop must be start or random, not '" + crop + "'");
+    };
   }
 
   private int length(LanguageModelOptions.Resolved model) {
