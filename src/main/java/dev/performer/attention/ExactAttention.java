@@ -45,6 +45,27 @@ public record ExactAttention(boolean causal) implements Attention {
     return tf.math.mul(out, any);
   }
 
+  /**
+   * The matrix that mixes values, for short sequences.
+   *
+   * @param queries {@code [B, H, L, D]}, float32 or float64
+   * @param keys {@code [B, H, S, D]}
+   * @param keyMask {@code [B, S]}, 1 = keep, or null
+   * @return {@code [B, H, L, S]}; a row of zeros for a query that sees no key
+   */
+  public <T extends TFloating> Operand<T> weights(
+      Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
+    Algebra<T> a = Algebra.of(tf, queries);
+    double scale = 1 / Math.sqrt(Algebra.size(queries, -1, "the head size"));
+    Operand<T> scores = a.matMulTransposed(a.times(queries, scale), keys); // [B, H, L, S]
+    Operand<T> allowed = allowed(a, queries, keys, keyMask); // [B|1, 1, L|1, S]
+    if (allowed == null) {
+      return tf.nn.softmax(scores);
+    }
+    Operand<T> bias = a.times(tf.math.sub(a.constant(1), allowed), FORBIDDEN);
+    return tf.math.mul(tf.nn.softmax(tf.math.add(scores, bias)), allowed);
+  }
+
   /** 1 where a query may see a key, 0 elsewhere; null where all may. */
   private <T extends TFloating> Operand<T> allowed(
       Algebra<T> a, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {

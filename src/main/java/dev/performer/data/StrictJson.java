@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonMappingException;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.MapperFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
@@ -14,8 +15,10 @@ import com.fasterxml.jackson.databind.exc.UnrecognizedPropertyException;
 import com.fasterxml.jackson.databind.exc.ValueInstantiationException;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.type.LogicalType;
+import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import dev.performer.PerformerException;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collection;
@@ -38,15 +41,66 @@ public final class StrictJson {
                 config.setCoercion(CoercionInputShape.Boolean, CoercionAction.Fail);
               })
           .build();
+  private static final ObjectMapper YAML =
+      YAMLMapper.builder().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION).build();
 
   private StrictJson() {}
 
   /** Reads a JSON file. @throws PerformerException that names file and key */
   public static <T> T read(Path file, Class<T> type) {
+    return parsed(file.toString(), () -> MAPPER.readValue(Files.readAllBytes(file), type));
+  }
+
+  /**
+   * Reads a JSON file, or a YAML file if its name ends with {@code .yaml} or {@code .yml}, as a
+   * tree that {@link #bind} takes.
+   *
+   * @throws PerformerException that names the file
+   */
+  public static JsonNode readTree(Path file) {
+    boolean yaml = file.toString().matches("(?i).*\\.ya?ml");
+    return parsed(file.toString(), () -> (yaml ? YAML : MAPPER).readTree(Files.readAllBytes(file)));
+  }
+
+  /** Reads YAML as a tree. @param source how errors name where it came from */
+  public static JsonNode readYaml(InputStream in, String source) {
+    return parsed(source, () -> YAML.readTree(in));
+  }
+
+  /**
+   * Binds a tree to a record.
+   *
+   * @param source how errors name where the tree came from
+   * @throws PerformerException that names source and key
+   */
+  public static <T> T bind(JsonNode tree, Class<T> type, String source) {
+    return parsed(source, () -> MAPPER.treeToValue(tree, type));
+  }
+
+  /** The tree that {@link #bind} turns into an equal record. */
+  public static JsonNode tree(Object value) {
+    return MAPPER.valueToTree(value);
+  }
+
+  /** The name of {@code known} nearest to {@code name}, or "" if there is none. */
+  public static String nearestOf(String name, Collection<String> known) {
+    return known.stream()
+        .min(
+            Comparator.comparingInt((String other) -> distance(name, other))
+                .thenComparing(other -> other))
+        .orElse("");
+  }
+
+  private interface Parse<T> {
+    T run() throws IOException;
+  }
+
+  private static <T> T parsed(String file, Parse<T> parse) {
     try {
-      T value = MAPPER.readValue(Files.readAllBytes(file), type);
-      if (value == null) {
-        throw new PerformerException(file + " holds null; expected an object");
+      T value = parse.run();
+      if (value == null || value instanceof JsonNode node && !node.isContainerNode()) {
+        throw new PerformerException(
+            file + " holds " + (value == null ? "null" : value) + "; expected an object");
       }
       return value;
     } catch (UnrecognizedPropertyException e) {
@@ -60,8 +114,8 @@ public final class StrictJson {
     } catch (JsonMappingException e) {
       throw new PerformerException(file + ": key " + path(e) + ": " + reason(e), e);
     } catch (JsonProcessingException e) {
-      throw new PerformerException(
-          file + " is not JSON: line " + e.getLocation().getLineNr() + ": " + reason(e), e);
+      String line = e.getLocation() == null ? "" : "line " + e.getLocation().getLineNr() + ": ";
+      throw new PerformerException(file + " cannot be parsed: " + line + reason(e), e);
     } catch (IOException e) {
       throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
     }
@@ -115,13 +169,7 @@ public final class StrictJson {
     if (known == null || known.isEmpty()) {
       return "";
     }
-    return known.stream()
-        .map(String::valueOf)
-        .min(
-            Comparator.comparingInt((String other) -> distance(key, other))
-                .thenComparing(other -> other))
-        .map(other -> "; did you mean " + other + "?")
-        .orElse("");
+    return "; did you mean " + nearestOf(key, known.stream().map(String::valueOf).toList()) + "?";
   }
 
   /** The number of letters to insert, delete or replace. */

@@ -1,0 +1,41 @@
+package dev.performer.model;
+
+import dev.performer.PerformerException;
+
+/** What single values of a configuration must be. */
+final class ConfigChecks {
+  private ConfigChecks() {}
+
+  static void present(String key, Object value) {
+    if (value == null) {
+      throw new PerformerException("key " + key + " is missing");
+    }
+  }
+
+  static void positive(String key, int value) {
+    if (value < 1) {
+      throw new PerformerException("key " + key + " must be 1 or more, not " + value);
+    }
+  }
+
+  static void notNegative(String key, int value) {
+    if (value < 0) {
+      throw new PerformerException("key " + key + " must be 0 or more, not " + value);
+    }
+  }
+
+  static void token(String key, Integer value, int vocabularySize) {
+    if (value != null && (value < 0 || value >= vocabularySize)) {
+      throw new PerformerException(
+          "key %s is %d, but tokens go from 0 to %d".formatted(key, value, vocabularySize - 1));
+    }
+  }
+
+  static int divided(int hiddenSize, int heads) {
+    if (hiddenSize % heads != 0) {
+      throw new PerformerException(
+          "hiddenSize %d is no multiple of heads %d; set headSize".formatted(hiddenSize, heads));
+    }
+    return hiddenSize / heads;
+  }
+}

@@ -1,0 +1,119 @@
+package dev.performer.model;
+
+import dev.performer.graph.Variable;
+import dev.performer.nn.Dropout;
+import dev.performer.nn.Embedding;
+import dev.performer.nn.Initializer;
+import dev.performer.nn.LayerNorm;
+import dev.performer.nn.Parameters;
+import dev.performer.nn.Sinusoids;
+import java.util.List;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+/**
+ * Tokens, their types and positions, as the vectors that enter the first block.
+ *
+ * @param config of the model
+ * @param tokens {@code [V, E]}
+ * @param positions {@code [maxLength, E]}, or null; one row more with a class token
+ * @param types {@code [tokenTypes, E]}, or null
+ * @param classToken {@code [E]}, or null
+ * @param norm of the sum, or null
+ */
+record Embeddings(
+    PerformerConfig config,
+    Embedding tokens,
+    Embedding positions,
+    Embedding types,
+    Variable classToken,
+    LayerNorm norm) {
+  private static final float DEVIATION = 0.02f;
+
+  /** Tables of the encoder or of the only stack. */
+  static Embeddings create(Parameters all, PerformerConfig config, Blocks blocks) {
+    Parameters in = all.in("embeddings");
+    int size = config.hiddenSize();
+    // Sinusoids have components of size 1: smaller tokens would drown in them.
+    float deviation =
+        config.positions() == Positions.SINUSOIDAL
+                || config.positions() == Positions.LEARNED_FROM_SINUSOIDS
+            ? 1
+            : DEVIATION;
+    Embedding tokens =
+        Embedding.create(
+            in, "token", config.vocabularySize(), size, new Initializer.Normal(deviation));
+    Embedding positions = positions(in, config);
+    Embedding types =
+        config.tokenTypes() == 0
+            ? null
+            : Embedding.create(
+                in, "type", config.tokenTypes(), size, new Initializer.Normal(DEVIATION));
+    Variable classToken =
+        config.classToken() ? in.trainable("class_token", new Initializer.Constant(0), size) : null;
+    return new Embeddings(config, tokens, positions, types, classToken, norm(in, config, blocks));
+  }
+
+  /** Tables of a decoder, which shares the encoder's tokens. */
+  static Embeddings decoder(
+      Parameters decoder, PerformerConfig config, Blocks blocks, Embedding tokens) {
+    Parameters in = decoder.in("embeddings");
+    return new Embeddings(
+        config, tokens, positions(in, config), null, null, norm(in, config, blocks));
+  }
+
+  private static LayerNorm norm(Parameters in, PerformerConfig config, Blocks blocks) {
+    return config.normalization().embeddings() ? blocks.norm(in.in("norm")) : null;
+  }
+
+  private static Embedding positions(Parameters in, PerformerConfig config) {
+    if (!config.positions().isTable()) {
+      return null;
+    }
+    int rows = config.maxLength() + (config.classToken() ? 1 : 0);
+    int size = config.hiddenSize();
+    Initializer initializer =
+        config.positions() == Positions.LEARNED
+            ? new Initializer.Normal(DEVIATION)
+            : new Initializer.Given(Sinusoids.table(rows, size));
+    return Embedding.create(in, "position", rows, size, initializer);
+  }
+
+  /**
+   * @param ids {@code [B, L]}
+   * @param typeIds {@code [B, L]}, or null for zeros
+   * @param at positions {@code [L]} or {@code [B, L]}, of the class token too if there is one
+   * @return {@code [B, L, E]}, or with a class token {@code [B, L+1, E]}
+   */
+  Operand<TFloat32> apply(
+      Ops tf, Operand<TInt32> ids, Operand<TInt32> typeIds, Operand<TInt32> at, Dropout drop) {
+    Operand<TFloat32> x = tokens.apply(tf, ids); // [B, L, E]
+    if (types != null) {
+      Operand<TInt32> known = typeIds == null ? tf.zerosLike(ids) : typeIds;
+      x = tf.math.add(x, types.apply(tf, known));
+    }
+    if (classToken != null) {
+      x = tf.concat(List.of(classRows(tf, ids), x), tf.constant(1)); // [B, L+1, E]
+    }
+    if (positions != null) {
+      x = tf.math.add(x, positions.apply(tf, at));
+    } else if (config.positions() == Positions.SINUSOIDAL) {
+      x = tf.math.add(x, Sinusoids.interleaved(tf, at, config.hiddenSize()));
+    }
+    if (norm != null) {
+      x = norm.apply(tf, x);
+    }
+    return drop.apply(tf, x, config.dropout().embeddings());
+  }
+
+  /** The class token for every row of a batch, {@code [B, 1, E]}. */
+  private Operand<TFloat32> classRows(Ops tf, Operand<TInt32> ids) {
+    Operand<TInt32> shape =
+        tf.concat(
+            List.of(Sequences.size(tf, ids, 0), tf.constant(new int[] {1, config.hiddenSize()})),
+            tf.constant(0));
+    return tf.broadcastTo(classToken.<TFloat32>read(tf), shape);
+  }
+}

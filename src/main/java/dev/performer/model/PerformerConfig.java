@@ -1,0 +1,236 @@
+package dev.performer.model;
+
+import com.fasterxml.jackson.annotation.JsonFormat;
+import com.fasterxml.jackson.annotation.JsonIgnore;
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.performer.PerformerException;
+import dev.performer.data.StrictJson;
+import dev.performer.nn.Activation;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.OptionalInt;
+
+/**
+ * A Transformer, all of it but its weights. Written as JSON or YAML with these keys; what is absent
+ * has the value of the preset named by the key {@code preset}, or of {@code performer}.
+ *
+ * @param task what it is for, which decides its heads
+ * @param vocabularySize V
+ * @param tokenTypes rows of the table of token types (segments); 0 for none
+ * @param maxLength rows of the table of positions, the class token not counted; the longest
+ *     sequence
+ * @param hiddenSize E
+ * @param layers blocks of the encoder (or of the only stack)
+ * @param decoderLayers blocks of the decoder; only for {@link Task#SEQUENCE_TO_SEQUENCE}
+ * @param heads H
+ * @param headSize D; 0 for hiddenSize / heads
+ * @param mlpSize F; 0 for 4 × hiddenSize
+ * @param activation in the MLP and in {@code headTransform}
+ * @param normalization where layer norms stand
+ * @param attentionBias whether the dense layers around attention have biases
+ * @param positions how positions are told
+ * @param shiftBos token that the model itself puts in front while it drops the last one, so that
+ *     logits at l come from tokens before l, as Google's FlaxLM does; null for no shift. In
+ *     sequence to sequence it is the decoder's tokens that are shifted
+ * @param padId token that is padding where no mask is given; null for none
+ * @param classToken whether a trained vector is put in front of the embeddings
+ * @param maskSequence whether the {@code sequence} output is 0 at padding
+ * @param tiedOutput whether logits use the transposed token table
+ * @param headTransform whether a dense layer, the activation and a norm stand before the logits
+ *     (BERT)
+ * @param pooler whether a dense layer with tanh follows the pooling, as BERT's on the first token
+ * @param pooling how a sequence becomes a vector for the pooler and the classifier
+ * @param maskPooling whether pooling leaves padding out
+ * @param classifierSizes widths of hidden ReLU layers of the classifier
+ * @param classes outputs of the classifier; 0 for no classifier
+ * @param dropout what training drops
+ * @param attention one entry for all layers, or one per layer
+ * @param decoderAttention self attention of the decoder; null for the encoder's, made causal
+ * @param crossAttention of the decoder to the encoder; null for the encoder's, not causal
+ */
+public record PerformerConfig(
+    Task task,
+    int vocabularySize,
+    int tokenTypes,
+    int maxLength,
+    int hiddenSize,
+    int layers,
+    int decoderLayers,
+    int heads,
+    int headSize,
+    int mlpSize,
+    Activation activation,
+    Normalization normalization,
+    boolean attentionBias,
+    Positions positions,
+    Integer shiftBos,
+    Integer padId,
+    boolean classToken,
+    boolean maskSequence,
+    boolean tiedOutput,
+    boolean headTransform,
+    boolean pooler,
+    Pooling pooling,
+    boolean maskPooling,
+    List<Integer> classifierSizes,
+    int classes,
+    DropoutRates dropout,
+    @JsonFormat(
+            with = {
+              JsonFormat.Feature.ACCEPT_SINGLE_VALUE_AS_ARRAY,
+              JsonFormat.Feature.WRITE_SINGLE_ELEM_ARRAYS_UNWRAPPED
+            })
+        List<AttentionConfig> attention,
+    AttentionConfig decoderAttention,
+    AttentionConfig crossAttention) {
+
+  /** Fills in what follows from other keys, and checks that the parts go together. */
+  public PerformerConfig {
+    classifierSizes = classifierSizes == null ? List.of() : List.copyOf(classifierSizes);
+    attention = attention == null ? List.of() : List.copyOf(attention);
+    dropout = dropout == null ? DropoutRates.NONE : dropout;
+    ConfigChecks.present("task", task);
+    ConfigChecks.present("activation", activation);
+    ConfigChecks.present("normalization", normalization);
+    ConfigChecks.present("positions", positions);
+    ConfigChecks.present("pooling", pooling);
+    ConfigChecks.positive("vocabularySize", vocabularySize);
+    ConfigChecks.positive("maxLength", maxLength);
+    ConfigChecks.positive("hiddenSize", hiddenSize);
+    ConfigChecks.positive("heads", heads);
+    ConfigChecks.positive("layers", layers);
+    headSize = headSize == 0 ? ConfigChecks.divided(hiddenSize, heads) : headSize;
+    mlpSize = mlpSize == 0 ? 4 * hiddenSize : mlpSize;
+    ConfigChecks.positive("headSize", headSize);
+    ConfigChecks.positive("mlpSize", mlpSize);
+    ConfigChecks.notNegative("tokenTypes", tokenTypes);
+    ConfigChecks.notNegative("classes", classes);
+    classifierSizes.forEach(size -> ConfigChecks.positive("classifierSizes", size));
+    ConfigChecks.token("padId", padId, vocabularySize);
+    ConfigChecks.token("shiftBos", shiftBos, vocabularySize);
+    if (task == Task.REGRESSION && classes == 0) {
+      classes = 1;
+    }
+    if (task == Task.CLASSIFICATION && classes == 0) {
+      throw new PerformerException("task classification needs classes, the number of classes");
+    }
+    if (task != Task.CLASSIFICATION
+        && task != Task.REGRESSION
+        && classes == 0
+        && !classifierSizes.isEmpty()) {
+      throw new PerformerException("classifierSizes needs classes above 0");
+    }
+    boolean isPair = task == Task.SEQUENCE_TO_SEQUENCE;
+    if (isPair != decoderLayers > 0) {
+      throw new PerformerException(
+          isPair
+              ? "task sequence-to-sequence needs decoderLayers above 0"
+              : "decoderLayers needs task sequence-to-sequence; set it to 0");
+    }
+    if (!isPair && (decoderAttention != null || crossAttention != null)) {
+      throw new PerformerException(
+          "decoderAttention and crossAttention need task sequence-to-sequence");
+    }
+    if (classToken && task.hasTokenLogits()) {
+      throw new PerformerException("classToken needs a task without logits of tokens");
+    }
+    if (positions == Positions.ROTARY && headSize % 2 != 0) {
+      throw new PerformerException("rotary positions need an even headSize, not " + headSize);
+    }
+    if (attention.size() != 1 && attention.size() != layers) {
+      throw new PerformerException(
+          "attention has "
+              + attention.size()
+              + " entries for "
+              + layers
+              + " layers; give one, or one per layer");
+    }
+    for (AttentionConfig entry : attention) {
+      if (entry instanceof AttentionConfig.Favor favor && favor.exactHeads() > heads) {
+        throw new PerformerException(
+            "attention.exactHeads is "
+                + favor.exactHeads()
+                + ", but there are "
+                + heads
+                + " heads");
+      }
+    }
+  }
+
+  /**
+   * A preset: {@code protein-lm} (Google's Flax protein_lm), {@code kernel-encoder} (Model Garden's
+   * encoder of type kernel), {@code lra-encoder} (Long Range Arena's Performer, as for text),
+   * {@code bert}, or {@code performer}, our own defaults.
+   *
+   * @throws PerformerException if there is none of that name; it names the nearest
+   */
+  public static PerformerConfig preset(String name) {
+    return of(Presets.tree(name), "preset " + name);
+  }
+
+  /** The names that {@link #preset} takes. */
+  public static List<String> presets() {
+    return Presets.NAMES;
+  }
+
+  /**
+   * From JSON or YAML, read as a tree. Its keys replace those of the preset that its key {@code
+   * preset} names, {@code performer} if there is none.
+   *
+   * @param source how errors name where the tree came from
+   * @throws PerformerException that names source and key
+   */
+  public static PerformerConfig of(JsonNode tree, String source) {
+    return StrictJson.bind(Presets.merged(tree, source), PerformerConfig.class, source);
+  }
+
+  /** From a JSON file, or a YAML file by its name. @throws PerformerException as {@link #of} */
+  public static PerformerConfig read(Path file) {
+    return of(StrictJson.readTree(file), file.toString());
+  }
+
+  /** This configuration with some keys replaced, as {@link #of} replaces a preset's. */
+  public PerformerConfig with(JsonNode keys, String source) {
+    return StrictJson.bind(Presets.merged(toJson(), keys, source), PerformerConfig.class, source);
+  }
+
+  /** All keys; {@link #of} gives this configuration back. */
+  public JsonNode toJson() {
+    return StrictJson.tree(this);
+  }
+
+  /** How layer {@code i} attends, with its own seed. */
+  public AttentionConfig attentionOf(int layer) {
+    return attention.size() == 1 ? attention.get(0).ofLayer(layer) : attention.get(layer);
+  }
+
+  /** How self attention of decoder layer {@code i} works; its seeds follow the encoder's. */
+  public AttentionConfig decoderAttentionOf(int layer) {
+    AttentionConfig base =
+        decoderAttention != null ? decoderAttention : attention.get(0).withCausality(true);
+    return base.ofLayer(layers + layer);
+  }
+
+  /** How decoder layer {@code i} attends to the encoder; its seeds follow the self attentions'. */
+  public AttentionConfig crossAttentionOf(int layer) {
+    AttentionConfig base =
+        crossAttention != null ? crossAttention : attention.get(0).withCausality(false);
+    // Queries and keys have masks of their own here.
+    return base instanceof AttentionConfig.Exact exact
+        ? new AttentionConfig.Exact(exact.causal())
+        : base.ofLayer(layers + decoderLayers + layer);
+  }
+
+  /** The length beyond which the model has no positions; empty if there is none. */
+  public OptionalInt longestSequence() {
+    return positions.isTable() || pooling == Pooling.FLATTEN
+        ? OptionalInt.of(maxLength)
+        : OptionalInt.empty();
+  }
+
+  /** Whether a classifier is built. */
+  @JsonIgnore
+  public boolean hasClassifier() {
+    return classes > 0;
+  }
+}

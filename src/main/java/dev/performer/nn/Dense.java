@@ -1,0 +1,58 @@
+package dev.performer.nn;
+
+import dev.performer.graph.Variable;
+import java.util.Arrays;
+import java.util.stream.LongStream;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+
+/**
+ * {@code x W + b}. W may have more axes than two, as those around attention have: {@code [E, H, D]}
+ * is used as {@code [E, H·D]}.
+ *
+ * @param kernel {@code [in..., out...]}
+ * @param bias {@code [out...]}, or null
+ * @param in number of inputs
+ * @param out number of outputs
+ */
+public record Dense(Variable kernel, Variable bias, int in, int out) {
+
+  /** {@code [in, out]} with a bias. */
+  public static Dense create(Parameters parameters, int in, int out) {
+    return create(parameters, new long[] {in}, new long[] {out}, true);
+  }
+
+  /** Of sizes in and out with any number of axes; its name is that of {@code parameters}. */
+  public static Dense create(Parameters parameters, long[] in, long[] out, boolean hasBias) {
+    long inputs = product(in);
+    long outputs = product(out);
+    Variable kernel =
+        parameters.trainable(
+            "kernel",
+            new Initializer.Glorot(inputs, outputs),
+            LongStream.concat(Arrays.stream(in), Arrays.stream(out)).toArray());
+    Variable bias = hasBias ? parameters.trainable("bias", new Initializer.Constant(0), out) : null;
+    return new Dense(kernel, bias, Math.toIntExact(inputs), Math.toIntExact(outputs));
+  }
+
+  private static long product(long[] sizes) {
+    return Arrays.stream(sizes).reduce(1, Math::multiplyExact);
+  }
+
+  /**
+   * The outputs.
+   *
+   * @param x {@code [..., in]}
+   * @return {@code [..., out]}
+   */
+  public Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x) {
+    Operand<TFloat32> matrix =
+        tf.reshape(kernel.<TFloat32>read(tf), tf.constant(new int[] {in, out}));
+    Operand<TFloat32> product = Rows.times(tf, x, matrix, in, out); // [..., out]
+    if (bias == null) {
+      return product;
+    }
+    return tf.math.add(product, tf.reshape(bias.<TFloat32>read(tf), tf.constant(new int[] {out})));
+  }
+}

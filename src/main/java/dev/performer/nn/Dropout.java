@@ -1,0 +1,54 @@
+package dev.performer.nn;
+
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt64;
+
+/**
+ * Sets elements to 0 at random and scales the others up, at each place of one pass through a model
+ * with other numbers.
+ */
+public final class Dropout {
+  // Odd, and far from small steps of a seed, so that places of one run do not meet those of others.
+  private static final long STRIDE = 0x9E3779B97F4A7C15L;
+
+  private final Operand<TInt64> seed;
+  private long place;
+
+  private Dropout(Operand<TInt64> seed) {
+    this.seed = seed;
+  }
+
+  /** Drops nothing. */
+  public static Dropout none() {
+    return new Dropout(null);
+  }
+
+  /**
+   * Drops by stateless random numbers.
+   *
+   * @param seed {@code [2]}
+   */
+  public static Dropout of(Operand<TInt64> seed) {
+    return new Dropout(seed);
+  }
+
+  /** Whether this may drop anything. */
+  public boolean isActive() {
+    return seed != null;
+  }
+
+  /** {@code x} with a share {@code rate} of its elements dropped. */
+  public Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x, double rate) {
+    if (seed == null || rate == 0) {
+      return x;
+    }
+    place++;
+    Operand<TInt64> own = tf.math.add(seed, tf.constant(new long[] {0, place * STRIDE}));
+    Operand<TFloat32> uniform = tf.random.statelessRandomUniform(tf.shape(x), own);
+    Operand<TFloat32> kept =
+        tf.dtypes.cast(tf.math.greaterEqual(uniform, tf.constant((float) rate)), TFloat32.class);
+    return tf.math.mul(x, tf.math.mul(kept, tf.constant((float) (1 / (1 - rate)))));
+  }
+}

@@ -1,0 +1,48 @@
+package dev.performer.nn;
+
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+
+/** How heads mix values; between the dense layers of {@link MultiHeadAttention}. */
+public interface HeadMixer {
+
+  /**
+   * Outputs of all heads.
+   *
+   * @param begin of the first queries, which have an output layer of their own, {@code [B, H, b,
+   *     D]}; null if none have
+   * @param rest of all other queries, {@code [B, H, L-b, D]}
+   */
+  record Heads(Operand<TFloat32> begin, Operand<TFloat32> rest) {}
+
+  /**
+   * Attends.
+   *
+   * @param queries {@code [B, H, L, D]}, positions before heads swapped already
+   * @param keys {@code [B, H, S, D]}
+   * @param values {@code [B, H, S, D]}
+   * @param keyMask {@code [B, S]}, 1 = keep, or null
+   * @param drop what training drops
+   */
+  Heads mix(
+      Ops tf,
+      Operand<TFloat32> queries,
+      Operand<TFloat32> keys,
+      Operand<TFloat32> values,
+      Operand<TFloat32> keyMask,
+      Dropout drop);
+
+  /**
+   * The weights of the values, {@code [B, H, L, S]}.
+   *
+   * @throws dev.performer.PerformerException if there is no such matrix
+   */
+  Operand<TFloat32> map(
+      Ops tf, Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> keyMask);
+
+  /** Whether the first queries have an output layer of their own. */
+  default boolean hasBegin() {
+    return false;
+  }
+}

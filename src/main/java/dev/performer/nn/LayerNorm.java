@@ -1,0 +1,47 @@
+package dev.performer.nn;
+
+import dev.performer.graph.Variable;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.math.Mean;
+import org.tensorflow.types.TFloat32;
+
+/**
+ * {@code (x − mean)/√(variance + ε) · scale + bias} over the last axis.
+ *
+ * @param scale {@code [E]}
+ * @param bias {@code [E]}
+ * @param epsilon ε
+ * @param formula of the variance
+ */
+public record LayerNorm(Variable scale, Variable bias, double epsilon, VarianceFormula formula) {
+
+  /** Creates its variables. */
+  public static LayerNorm create(
+      Parameters parameters, int size, double epsilon, VarianceFormula formula) {
+    return new LayerNorm(
+        parameters.trainable("scale", new Initializer.Constant(1), size),
+        parameters.trainable("bias", new Initializer.Constant(0), size),
+        epsilon,
+        formula);
+  }
+
+  /** The outputs, in the shape of {@code x}, {@code [..., E]}. */
+  public Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x) {
+    Operand<TFloat32> mean = mean(tf, x); // [..., 1]
+    Operand<TFloat32> centred = tf.math.sub(x, mean);
+    Operand<TFloat32> variance =
+        switch (formula) {
+          case TWO_PASS -> mean(tf, tf.math.square(centred));
+          case MEAN_OF_SQUARES -> tf.math.sub(mean(tf, tf.math.square(x)), tf.math.square(mean));
+        }; // [..., 1]
+    Operand<TFloat32> inverse =
+        tf.math.rsqrt(tf.math.add(variance, tf.constant((float) epsilon))); // [..., 1]
+    Operand<TFloat32> factor = tf.math.mul(inverse, scale.<TFloat32>read(tf)); // [..., E]
+    return tf.math.add(tf.math.mul(centred, factor), bias.<TFloat32>read(tf));
+  }
+
+  private static Operand<TFloat32> mean(Ops tf, Operand<TFloat32> x) {
+    return tf.math.mean(x, tf.constant(-1), Mean.keepDims(true));
+  }
+}

@@ -1,0 +1,105 @@
+package dev.performer.nn;
+
+import dev.performer.attention.Attention;
+import java.util.List;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+
+/**
+ * Dense layers to queries, keys and values, heads that mix them, and a dense layer back.
+ *
+ * @param query {@code [E, H, D]}
+ * @param key {@code [E, H, D]}
+ * @param value {@code [E, H, D]}
+ * @param output {@code [H, D, E]}
+ * @param outputExact of the first queries where {@code mixer} sets them apart, {@code [H, D, E]};
+ *     else null
+ * @param mixer between them
+ * @param heads H
+ * @param headSize D
+ */
+public record MultiHeadAttention(
+    Dense query,
+    Dense key,
+    Dense value,
+    Dense output,
+    Dense outputExact,
+    HeadMixer mixer,
+    int heads,
+    int headSize) {
+
+  /** Queries, keys and values, heads before positions: {@code [B, H, L, D]}. */
+  public record Projected(
+      Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> values) {}
+
+  /** Creates the dense layers' variables. */
+  public static MultiHeadAttention create(
+      Parameters parameters, int size, int heads, int headSize, boolean bias, HeadMixer mixer) {
+    long[] width = {size};
+    long[] split = {heads, headSize};
+    return new MultiHeadAttention(
+        Dense.create(parameters.in("query"), width, split, bias),
+        Dense.create(parameters.in("key"), width, split, bias),
+        Dense.create(parameters.in("value"), width, split, bias),
+        Dense.create(parameters.in("output"), split, width, bias),
+        mixer.hasBegin() ? Dense.create(parameters.in("output_exact"), split, width, bias) : null,
+        mixer,
+        heads,
+        headSize);
+  }
+
+  /**
+   * The first half.
+   *
+   * @param x what asks, {@code [B, L, E]}
+   * @param source what is asked, {@code [B, S, E]}
+   * @param rotation of queries and keys, or null
+   */
+  public Projected project(
+      Ops tf, Operand<TFloat32> x, Operand<TFloat32> source, Rotation rotation) {
+    Operand<TFloat32> q = split(tf, query.apply(tf, x)); // [B, H, L, D]
+    Operand<TFloat32> k = split(tf, key.apply(tf, source)); // [B, H, S, D]
+    Operand<TFloat32> v = split(tf, value.apply(tf, source)); // [B, H, S, D]
+    return rotation == null
+        ? new Projected(q, k, v)
+        : new Projected(rotation.apply(tf, q), rotation.apply(tf, k), v);
+  }
+
+  /** Mixes values with this layer's own mixer, and goes on to the output. */
+  public Operand<TFloat32> attend(
+      Ops tf, Projected projected, Operand<TFloat32> keyMask, Dropout drop) {
+    HeadMixer.Heads out =
+        mixer.mix(tf, projected.queries(), projected.keys(), projected.values(), keyMask, drop);
+    Operand<TFloat32> rest = output(tf, out.rest());
+    if (out.begin() == null) {
+      return rest;
+    }
+    Operand<TFloat32> begin = outputExact.apply(tf, join(tf, out.begin())); // [B, b, E]
+    return tf.concat(List.of(begin, rest), tf.constant(1));
+  }
+
+  /**
+   * The output layer.
+   *
+   * @param mixed {@code [B, H, L, D]}
+   * @return {@code [B, L, E]}
+   */
+  public Operand<TFloat32> output(Ops tf, Operand<TFloat32> mixed) {
+    return output.apply(tf, join(tf, mixed));
+  }
+
+  private Operand<TFloat32> split(Ops tf, Operand<TFloat32> x) {
+    return Attention.swapPositionsAndHeads(
+        tf, Rows.withLast(tf, x, x, heads, headSize)); // [B, H, L, D]
+  }
+
+  private Operand<TFloat32> join(Ops tf, Operand<TFloat32> x) {
+    Operand<TFloat32> swapped = Attention.swapPositionsAndHeads(tf, x); // [B, L, H, D]
+    return tf.reshape(
+        swapped,
+        tf.concat(
+            List.of(Rows.sizes(tf, swapped, 0, 2), tf.constant(new int[] {heads * headSize})),
+            tf.constant(0))); // [B, L, H·D]
+  }
+}
