@@ -1,16 +1,23 @@
 package dev.performer.checkpoint;
 
 import dev.performer.PerformerException;
+import java.io.IOException;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 
-/** Opens foreign checkpoints of any format. */
+/** Opens checkpoints of any known format. */
 public final class Checkpoints {
+  private static final int HEAD = 4096;
+
+  private static final List<WeightFormat> FORMATS = List.of(new FlaxFormat());
+
   private Checkpoints() {}
 
   /**
-   * Opens a checkpoint; its format is found by its first bytes. The caller closes it.
+   * Finds out the format of a file or directory and opens it; the caller closes it.
    *
    * @throws PerformerException if there is nothing, or nothing that is known
    */
@@ -19,17 +26,17 @@ public final class Checkpoints {
     if (tensors.isPresent()) {
       return tensors.get();
     }
-    if (!Files.exists(path)) {
-      throw new PerformerException(path + ": there is no such file or directory");
+    byte[] head = head(path);
+    for (WeightFormat format : FORMATS) {
+      if (format.recognizes(path, head)) {
+        return format.open(path);
+      }
     }
-    return FlaxCheckpoint.find(path)
-        .<WeightFile>map(FlaxCheckpoint::open)
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                    path
-                        + ": is no checkpoint that is known here; expected Flax msgpack (checkpoint_N),"
-                        + " a TF2 checkpoint, Keras .h5 or .keras, .safetensors or .npz"));
+    throw new PerformerException(
+        path
+            + (Files.isDirectory(path) ? " holds" : " is")
+            + " no checkpoint that is known here; expected Flax msgpack (checkpoint_<step>), a"
+            + " TensorFlow checkpoint, Keras .h5 or .keras, .safetensors or .npz");
   }
 
   /**
@@ -39,20 +46,22 @@ public final class Checkpoints {
    */
   public static ModelWeights load(Path path, ImportOptions options) {
     try (WeightFile file = open(path)) {
-      if (options.mapping() != null) {
-        return new MappedNaming().map(file, options);
-      }
-      return NamingSchemes.of(file)
-          .orElseThrow(
-              () ->
-                  new PerformerException(
-                      path
-                          + ": the names of its tensors fit no known scheme "
-                          + NamingSchemes.labels()
-                          + "; they begin with "
-                          + file.tensors().keySet().stream().limit(3).toList()
-                          + "; give a --mapping file"))
-          .map(file, options);
+      return NamingSchemes.of(file, options).map(file, options);
+    }
+  }
+
+  private static byte[] head(Path path) {
+    if (Files.isDirectory(path)) {
+      return new byte[0];
+    }
+    if (!Files.exists(path)) {
+      // A TensorFlow checkpoint is named by a prefix: there is no such file itself.
+      return new byte[0];
+    }
+    try (InputStream in = Files.newInputStream(path)) {
+      return in.readNBytes(HEAD);
+    } catch (IOException e) {
+      throw new PerformerException(path + " cannot be read: " + e.getMessage(), e);
     }
   }
 }

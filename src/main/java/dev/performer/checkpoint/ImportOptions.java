@@ -1,46 +1,220 @@
 package dev.performer.checkpoint;
 
+import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.Kernel;
+import dev.performer.attention.Projection;
 import dev.performer.attention.Threefry;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /**
- * What is said about a checkpoint beside what it holds itself; null where nothing is said.
+ * What a person says about a checkpoint that the checkpoint does not; all of it may be absent.
  *
- * @param preset the configuration that it is expected to fit, such as {@code protein-lm}
- * @param config file with its configuration: config.gin, JSON or YAML; null looks beside it
- * @param attention {@code exact} or {@code favor}
+ * @param scheme label of the naming scheme; absent = the first that recognizes the tensors
+ * @param preset name of a {@code PerformerConfig} preset to begin with
+ * @param config a configuration file: a {@code config.gin}, or our own JSON or YAML
+ * @param task what the model does, such as {@code causal-lm} or {@code masked-lm}
+ * @param attention whether attention is exact or FAVOR+; a kernel means FAVOR+
  * @param kernel of FAVOR+
- * @param features rows of the projection; 0 for none
+ * @param features M; 0 for no projection
  * @param convention whose constants and guards
- * @param seed of the projection (of the first layer)
- * @param causal whether it is a causal model
- * @param heads number of attention heads, where no shape tells
- * @param mapping file that maps our variable names to the file's
- * @param allowMissing whether missing, superfluous and mis-shaped tensors are no error
- * @param threefry the stream of JAX's random numbers; null for the legacy one
+ * @param directions of the projection
+ * @param lengths of the projection's rows
+ * @param seed of the projection
+ * @param causal whether attention is causal
+ * @param heads number of attention heads, where shapes do not tell
+ * @param pooling of a classifier: cls, mean, max, sum or flatten
+ * @param maxLength longest sequence, where no table of positions tells
+ * @param mapping a file from foreign names to ours
+ * @param allowMissing whether to go on with missing, surplus or mis-shaped tensors
+ * @param threefry which of JAX's random streams drew the projection
  */
 public record ImportOptions(
-    String preset,
-    Path config,
-    String attention,
-    Kernel kernel,
-    Integer features,
-    Convention convention,
-    Long seed,
-    Boolean causal,
-    Integer heads,
-    Path mapping,
+    Optional<String> scheme,
+    Optional<String> preset,
+    Optional<Path> config,
+    Optional<String> task,
+    Optional<AttentionKind> attention,
+    Optional<Kernel> kernel,
+    Optional<Integer> features,
+    Optional<Convention> convention,
+    Optional<Projection.Directions> directions,
+    Optional<Projection.Lengths> lengths,
+    Optional<Long> seed,
+    Optional<Boolean> causal,
+    Optional<Integer> heads,
+    Optional<String> pooling,
+    Optional<Integer> maxLength,
+    Optional<Path> mapping,
     boolean allowMissing,
-    Threefry.Stream threefry) {
+    Optional<Threefry.Stream> threefry) {
 
-  /** Nothing is said. */
-  public static final ImportOptions NONE =
-      new ImportOptions(null, null, null, null, null, null, null, null, null, null, false, null);
+  /** Exact softmax attention or random features. */
+  public enum AttentionKind {
+    EXACT,
+    FAVOR
+  }
 
-  /** Whether something is said about attention. */
-  public boolean saysAttention() {
-    return attention != null || kernel != null || features != null || convention != null;
+  /** Nothing said. */
+  public static final ImportOptions NONE = builder().build();
+
+  /**
+   * @throws PerformerException if what is said contradicts itself
+   */
+  public ImportOptions {
+    if (attention.equals(Optional.of(AttentionKind.EXACT)) && kernel.isPresent()) {
+      throw new PerformerException(
+          "exact attention has no kernel; leave out --kernel " + kernel.get());
+    }
+    if (features.isPresent() && features.get() < 0) {
+      throw new PerformerException("features cannot be negative: " + features.get());
+    }
+    if (heads.isPresent() && heads.get() < 1) {
+      throw new PerformerException("heads must be at least 1: " + heads.get());
+    }
+    if (maxLength.isPresent() && maxLength.get() < 1) {
+      throw new PerformerException("the longest sequence needs a token: " + maxLength.get());
+    }
+  }
+
+  public static Builder builder() {
+    return new Builder();
+  }
+
+  /** Collects what is said; a null argument is the same as not calling the method. */
+  public static final class Builder {
+    private String scheme;
+    private String preset;
+    private Path config;
+    private String task;
+    private AttentionKind attention;
+    private Kernel kernel;
+    private Integer features;
+    private Convention convention;
+    private Projection.Directions directions;
+    private Projection.Lengths lengths;
+    private Long seed;
+    private Boolean causal;
+    private Integer heads;
+    private String pooling;
+    private Integer maxLength;
+    private Path mapping;
+    private boolean allowMissing;
+    private Threefry.Stream threefry;
+
+    private Builder() {}
+
+    public Builder scheme(String value) {
+      scheme = value;
+      return this;
+    }
+
+    public Builder preset(String value) {
+      preset = value;
+      return this;
+    }
+
+    public Builder config(Path value) {
+      config = value;
+      return this;
+    }
+
+    public Builder task(String value) {
+      task = value;
+      return this;
+    }
+
+    public Builder attention(AttentionKind value) {
+      attention = value;
+      return this;
+    }
+
+    public Builder kernel(Kernel value) {
+      kernel = value;
+      return this;
+    }
+
+    public Builder features(Integer value) {
+      features = value;
+      return this;
+    }
+
+    public Builder convention(Convention value) {
+      convention = value;
+      return this;
+    }
+
+    public Builder directions(Projection.Directions value) {
+      directions = value;
+      return this;
+    }
+
+    public Builder lengths(Projection.Lengths value) {
+      lengths = value;
+      return this;
+    }
+
+    public Builder seed(Long value) {
+      seed = value;
+      return this;
+    }
+
+    public Builder causal(Boolean value) {
+      causal = value;
+      return this;
+    }
+
+    public Builder heads(Integer value) {
+      heads = value;
+      return this;
+    }
+
+    public Builder pooling(String value) {
+      pooling = value;
+      return this;
+    }
+
+    public Builder maxLength(Integer value) {
+      maxLength = value;
+      return this;
+    }
+
+    public Builder mapping(Path value) {
+      mapping = value;
+      return this;
+    }
+
+    public Builder allowMissing(boolean value) {
+      allowMissing = value;
+      return this;
+    }
+
+    public Builder threefry(Threefry.Stream value) {
+      threefry = value;
+      return this;
+    }
+
+    public ImportOptions build() {
+      return new ImportOptions(
+          Optional.ofNullable(scheme),
+          Optional.ofNullable(preset),
+          Optional.ofNullable(config),
+          Optional.ofNullable(task),
+          Optional.ofNullable(attention),
+          Optional.ofNullable(kernel),
+          Optional.ofNullable(features),
+          Optional.ofNullable(convention),
+          Optional.ofNullable(directions),
+          Optional.ofNullable(lengths),
+          Optional.ofNullable(seed),
+          Optional.ofNullable(causal),
+          Optional.ofNullable(heads),
+          Optional.ofNullable(pooling),
+          Optional.ofNullable(maxLength),
+          Optional.ofNullable(mapping),
+          allowMissing,
+          Optional.ofNullable(threefry));
+    }
   }
 }

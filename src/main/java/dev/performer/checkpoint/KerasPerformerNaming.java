@@ -72,7 +72,7 @@ final class KerasPerformerNaming implements NamingScheme {
     boolean hasClasses = map.has("classifier/logits/kernel");
     JsonNode near = NeighbourConfig.near(file.path());
     boolean isCausal =
-        options.causal() != null ? options.causal() : near.path("causal").asBoolean(false);
+        options.causal().orElseGet(() -> near.path("causal").asBoolean(false));
     Sketch sketch =
         new Sketch(file, isKernel ? "kernel-encoder" : "bert")
             .putSizes(map)

@@ -35,7 +35,7 @@ final class MappedNaming implements NamingScheme {
 
   @Override
   public ModelWeights map(WeightFile file, ImportOptions options) {
-    Path mapping = options.mapping();
+    Path mapping = options.mapping().orElseThrow();
     JsonNode tree = StrictJson.readTree(mapping);
     if (tree == null || !tree.isObject()) {
       throw new PerformerException(
@@ -59,26 +59,24 @@ final class MappedNaming implements NamingScheme {
 
   private static PerformerConfig config(JsonNode tree, Path mapping, ImportOptions options) {
     ObjectNode keys = JsonNodeFactory.instance.objectNode();
-    if (options.preset() != null) {
-      keys.put("preset", options.preset());
-    }
+    options.preset().ifPresent(preset -> keys.put("preset", preset));
     if (tree.path(CONFIG) instanceof ObjectNode own) {
       keys.setAll(own);
     }
-    if (keys.isEmpty() && options.config() == null) {
+    if (keys.isEmpty() && options.config().isEmpty()) {
       throw new PerformerException(
           mapping
               + ": names alone tell no model; give --config or --preset, or put the keys of the"
               + " configuration under "
               + CONFIG);
     }
-    if (options.config() == null) {
+    if (options.config().isEmpty()) {
       return PerformerConfig.of(keys, mapping.toString());
     }
     return keys.isEmpty()
-        ? PerformerConfig.read(options.config())
+        ? PerformerConfig.read(options.config().get())
         : PerformerConfig.of(keys, mapping.toString())
-            .with(StrictJson.readTree(options.config()), options.config().toString());
+            .with(StrictJson.readTree(options.config().get()), options.config().get().toString());
   }
 
   private static void place(

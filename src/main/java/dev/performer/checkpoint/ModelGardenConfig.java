@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * What KernelAttention computes in a checkpoint, gathered from Keras' configuration, a {@code
@@ -62,10 +63,11 @@ final class ModelGardenConfig {
         .anyMatch(n -> n.matches("(.*/)?(self_attention|transformer_encoder_block(_\\d+)?)/.*"))) {
       return false;
     }
-    if ("exact".equals(options.attention()) || "bert".equals(options.preset())) {
+    if (options.attention().equals(Optional.of(ImportOptions.AttentionKind.EXACT))
+        || options.preset().equals(Optional.of("bert"))) {
       return false;
     }
-    if (options.kernel() != null || "kernel-encoder".equals(options.preset())) {
+    if (options.kernel().isPresent() || options.preset().equals(Optional.of("kernel-encoder"))) {
       return true;
     }
     String type = ModelGardenNaming.text(near, "type");
@@ -119,12 +121,8 @@ final class ModelGardenConfig {
     if (near.has("transform") && !entry.has("featureTransform")) {
       entry.set("featureTransform", near.path("transform"));
     }
-    if (options.kernel() != null) {
-      entry.put("featureTransform", transform(options.kernel().label()));
-    }
-    if (options.features() != null) {
-      entry.put("numRandomFeatures", options.features());
-    }
+    options.kernel().ifPresent(k -> entry.put("featureTransform", transform(k.label())));
+    options.features().ifPresent(features -> entry.put("numRandomFeatures", features));
     putWindow(entry);
     if (!entry.has("numRandomFeatures")) {
       throw new PerformerException(
@@ -139,8 +137,8 @@ final class ModelGardenConfig {
         cfg.has("seed")
             && keras.has("layer_idx_as_attention_seed")
             && !keras.path("layer_idx_as_attention_seed").asBoolean();
-    long first = options.seed() != null ? options.seed() : isShared ? cfg.path("seed").asLong() : 0;
-    if (options.seed() == null && !isShared) {
+    long first = options.seed().orElse(isShared ? cfg.path("seed").asLong() : 0);
+    if (options.seed().isEmpty() && !isShared) {
       map.note("projections: seed of layer i is i, as Model Garden's encoder gives it");
     }
     List<JsonNode> all = new ArrayList<>();
@@ -153,8 +151,8 @@ final class ModelGardenConfig {
 
   private void putWindow(ObjectNode entry) {
     boolean isCausal =
-        options.causal() != null ? options.causal() : near.path("causal").asBoolean(false);
-    if (options.causal() != null && !isCausal) {
+        options.causal().orElseGet(() -> near.path("causal").asBoolean(false));
+    if (options.causal().isPresent() && !isCausal) {
       entry.remove("useCausalWindowed");
     }
     if (!isCausal || entry.path("useCausalWindowed").asBoolean(false)) {

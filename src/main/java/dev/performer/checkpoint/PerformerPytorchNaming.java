@@ -2,6 +2,7 @@ package dev.performer.checkpoint;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
+import dev.performer.attention.Kernel;
 import dev.performer.checkpoint.WeightMap.Layout;
 import dev.performer.data.NpyArray;
 import java.util.List;
@@ -69,9 +70,9 @@ final class PerformerPytorchNaming implements NamingScheme {
       throw new PerformerException(
           file.path() + ": the MLP has a gate (ff_glu=True), which cannot be expressed");
     }
-    boolean isCausal = Boolean.TRUE.equals(options.causal());
-    String kernel = options.kernel() == null ? "softmax" : options.kernel().label();
-    if (options.causal() == null || options.kernel() == null) {
+    boolean isCausal = options.causal().orElse(false);
+    String kernel = options.kernel().map(Kernel::label).orElse("softmax");
+    if (options.causal().isEmpty() || options.kernel().isEmpty()) {
       map.note(
           "kernel and causality are not in the file: assumed kernel "
               + kernel

@@ -67,8 +67,9 @@ final class Sketch {
           ? e
           : new PerformerException(file.path() + ": " + e.getMessage(), e);
     }
-    return options.config() == null
+    return options.config().isEmpty()
         ? config
-        : config.with(StrictJson.readTree(options.config()), options.config().toString());
+        : config.with(
+            StrictJson.readTree(options.config().get()), options.config().get().toString());
   }
 }

@@ -8,9 +8,9 @@ import dev.performer.attention.Denominator;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.KernelAttentionConfig;
+import dev.performer.attention.Projection;
 import dev.performer.attention.Projection.Directions;
 import dev.performer.attention.Projection.Lengths;
-import java.util.OptionalDouble;
 
 /**
  * How one layer attends. In JSON and YAML: {@code {exact: true}}, {@code {kernel: relu, features:
@@ -140,6 +140,11 @@ public sealed interface AttentionConfig {
       return features;
     }
 
+    /** The shape and the kind of the projection. */
+    public Projection projection(int headSize) {
+      return new Projection(features, headSize, directions, lengths);
+    }
+
     /** What the attention room computes. */
     public FavorConfig favorConfig() {
       return favorConfig(kernel, effective(), causal, features, chunk, directions, lengths);
@@ -255,10 +260,5 @@ public sealed interface AttentionConfig {
   @JsonValue
   default AttentionFields fields() {
     return AttentionFields.of(this);
-  }
-
-  /** An {@code OptionalDouble} of a number or null. */
-  static OptionalDouble optional(Double value) {
-    return value == null ? OptionalDouble.empty() : OptionalDouble.of(value);
   }
 }

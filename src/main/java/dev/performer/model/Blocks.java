@@ -122,8 +122,7 @@ final class Blocks {
       return garden.config().projection(headSize).orElseThrow();
     }
     AttentionConfig.Favor favor = (AttentionConfig.Favor) attention;
-    Projection projection =
-        new Projection(favor.features(), headSize, favor.directions(), favor.lengths());
+    Projection projection = favor.projection(headSize);
     return drawn.computeIfAbsent(
         new Drawn(favor.draw(), projection, favor.seed()),
         key -> key.draw().draw(key.projection(), key.seed()));

@@ -6,8 +6,8 @@ import dev.performer.PerformerException;
  * The share of elements that training sets to 0. At inference nothing is dropped.
  *
  * @param embeddings of the embeddings
- * @param attention of exact attention's weights; of the heads' outputs in Model Garden's and FAVOR+
- *     attention, which have no weights
+ * @param attention of exact attention's weights, and of the outputs of heads in Model Garden's;
+ *     FAVOR+ has no weights and drops nothing, as in Google's code
  * @param mlp between the two dense layers of an MLP
  * @param residual of what a block adds to its input
  * @param classifier of the vector that the classifier takes

@@ -1,7 +1,6 @@
 package dev.performer.model;
 
 import dev.performer.PerformerException;
-import dev.performer.attention.Projection;
 import dev.performer.attention.ProjectionMatrix;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
@@ -250,23 +249,32 @@ public final class Performer {
 
   /**
    * Ops that draw new projections, for layers whose attention has {@code redrawEvery} above 0; the
-   * caller runs them every so many steps.
+   * caller runs them every so many steps. Directions are as the configuration says, whatever code
+   * drew the first ones.
    *
    * @param variables this model's, by name
    * @param seed {@code [2]}
    */
   public List<Op> redraw(Ops tf, Function<String, Variable> variables, Operand<TInt32> seed) {
-    List<Op> ops = new ArrayList<>();
-    for (int i = 0; i < blocks.size(); i++) {
-      if (config.attentionOf(i) instanceof AttentionConfig.Favor favor && favor.redrawEvery() > 0) {
-        Projection projection =
-            new Projection(
-                favor.features(), config.headSize(), favor.directions(), favor.lengths());
-        Operand<TInt32> own = tf.math.add(seed, tf.constant(new int[] {2 * i, 0}));
-        Variable variable = variables.apply("layer_" + i + "/attention/" + Blocks.PROJECTION);
-        ops.add(Variables.assign(tf, variable, projection.redraw(tf, own)));
-      }
+    Map<String, AttentionConfig> attentions = new LinkedHashMap<>();
+    for (int i = 0; i < config.layers(); i++) {
+      attentions.put("layer_" + i + "/attention/", config.attentionOf(i));
     }
+    for (int i = 0; i < config.decoderLayers(); i++) {
+      String in = "decoder/layer_" + i;
+      attentions.put(in + "/self_attention/", config.decoderAttentionOf(i));
+      attentions.put(in + "/cross_attention/", config.crossAttentionOf(i));
+    }
+    List<Op> ops = new ArrayList<>();
+    attentions.forEach(
+        (name, attention) -> {
+          if (attention instanceof AttentionConfig.Favor favor && favor.redrawEvery() > 0) {
+            // A projection draws from two neighbouring seeds: stay two apart.
+            Operand<TInt32> own = tf.math.add(seed, tf.constant(new int[] {0, 2 * ops.size()}));
+            Operand<TFloat32> drawn = favor.projection(config.headSize()).redraw(tf, own);
+            ops.add(Variables.assign(tf, variables.apply(name + Blocks.PROJECTION), drawn));
+          }
+        });
     return ops;
   }
 }

@@ -2,13 +2,13 @@ package dev.performer.model;
 
 import com.fasterxml.jackson.annotation.JsonFormat;
 import com.fasterxml.jackson.annotation.JsonIgnore;
-import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
 import dev.performer.nn.Activation;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.OptionalInt;
 
 /**
  * A Transformer, all of it but its weights. Written as JSON or YAML with these keys; what is absent
@@ -48,7 +48,6 @@ import java.util.List;
  * @param decoderAttention self attention of the decoder; null for the encoder's, made causal
  * @param crossAttention of the decoder to the encoder; null for the encoder's, not causal
  */
-@JsonInclude(JsonInclude.Include.NON_NULL)
 public record PerformerConfig(
     Task task,
     int vocabularySize,
@@ -220,6 +219,13 @@ public record PerformerConfig(
     return base instanceof AttentionConfig.Exact exact
         ? new AttentionConfig.Exact(exact.causal())
         : base.ofLayer(layers + decoderLayers + layer);
+  }
+
+  /** The length beyond which the model has no positions; empty if there is none. */
+  public OptionalInt longestSequence() {
+    return positions.isTable() || pooling == Pooling.FLATTEN
+        ? OptionalInt.of(maxLength)
+        : OptionalInt.empty();
   }
 
   /** Whether a classifier is built. */

@@ -56,8 +56,7 @@ class TorchNamingTest {
   }
 
   private static ImportOptions causal(boolean causal) {
-    return new ImportOptions(
-        null, null, null, null, null, null, null, causal, null, null, false, null);
+    return ImportOptions.builder().causal(causal).build();
   }
 
   @Test
@@ -68,7 +67,7 @@ class TorchNamingTest {
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("--heads");
     ImportOptions three =
-        new ImportOptions(null, null, null, null, null, null, null, null, 3, null, false, null);
+        ImportOptions.builder().heads(3).build();
     assertThat(Checkpoints.load(alone, three).config().heads()).isEqualTo(3);
   }
 
@@ -90,7 +89,7 @@ class TorchNamingTest {
         .hasMessageContaining("encoder.layer.0.output.dense.bias has shape [3]")
         .hasMessageContaining("left over: surprise");
     ImportOptions go =
-        new ImportOptions(null, null, null, null, null, null, null, null, null, null, true, null);
+        ImportOptions.builder().allowMissing(true).build();
     ModelWeights imported = Checkpoints.load(file, go);
     assertThat(imported.weights().get("layer_1/mlp/out/bias").floats()).containsOnly(0);
     assertThat(imported.notes()).anyMatch(note -> note.contains("surprise"));
@@ -108,8 +107,7 @@ class TorchNamingTest {
     Path config = folder.resolve("config.json");
     Files.writeString(config, direct.config().toJson().toString());
     ImportOptions options =
-        new ImportOptions(
-            null, config, null, null, null, null, null, null, null, mapping, true, null);
+        ImportOptions.builder().config(config).mapping(mapping).allowMissing(true).build();
     ModelWeights mapped = Checkpoints.load(ALL.resolve("bert_plain/model.safetensors"), options);
     for (String name : new String[] {"embeddings/token", "layer_1/attention/query/kernel"}) {
       assertThat(mapped.weights().get(name)).isEqualTo(direct.weights().get(name));

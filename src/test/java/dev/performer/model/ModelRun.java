@@ -20,8 +20,12 @@ import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.proto.ConfigProto;
+import org.tensorflow.proto.GraphOptions;
+import org.tensorflow.proto.RewriterConfig;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
@@ -29,12 +33,22 @@ import org.tensorflow.types.family.TType;
 
 /** A model in a session, its inputs placeholders of unknown batch and length. */
 final class ModelRun implements AutoCloseable {
+  // Optimizing a graph takes longer than running it once.
+  private static final ConfigProto PLAIN =
+      ConfigProto.newBuilder()
+          .setGraphOptions(
+              GraphOptions.newBuilder()
+                  .setRewriteOptions(RewriterConfig.newBuilder().setDisableMetaOptimizer(true)))
+          .build();
+
   final Graph graph = new Graph();
   final Ops tf = Ops.create(graph);
   final Variables variables = new Variables(tf);
   final PerformerConfig config;
   final Performer performer;
   private final Session session;
+  private final Map<String, Setter> setters = new LinkedHashMap<>();
+  private final Map<String, Operand<TFloat32>> reads = new LinkedHashMap<>();
 
   ModelRun(PerformerConfig config) {
     this(config, 7);
@@ -43,7 +57,7 @@ final class ModelRun implements AutoCloseable {
   ModelRun(PerformerConfig config, long seed) {
     this.config = config;
     performer = Performer.build(tf, variables, config, seed);
-    session = new Session(graph);
+    session = new Session(graph, PLAIN);
     variables.initialize(session);
   }
 
@@ -71,25 +85,63 @@ final class ModelRun implements AutoCloseable {
     List<String> missing = new ArrayList<>(expected.keySet());
     missing.removeAll(weights.keySet());
     assertThat(missing).allMatch(name -> name.endsWith("projection"));
+    Map<String, float[]> values = new LinkedHashMap<>();
     weights.forEach(
         (name, array) -> {
           assertThat(Shape.of(array.shape())).as(name).isEqualTo(expected.get(name));
-          set(name, array.floats());
+          values.put(name, array.floats());
         });
+    set(values);
   }
 
-  /** Sets one variable. */
-  void set(String name, float[] values) {
-    Variable variable = variables.get(name);
-    Operand<TFloat32> fed = tf.placeholder(TFloat32.class, Placeholder.shape(variable.shape()));
-    var assign = variables.assign(variable, fed);
-    try (Tensor tensor = Tensors.of(values, variable.shape().asArray())) {
-      session.runner().feed(fed, tensor).addTarget(assign).run().close();
+  /** Sets variables. */
+  void set(Map<String, float[]> values) {
+    if (setters.isEmpty()) {
+      for (Variable variable : variables.all()) {
+        Operand<TFloat32> fed = tf.placeholder(TFloat32.class, Placeholder.shape(variable.shape()));
+        setters.put(variable.name(), new Setter(fed, variables.assign(variable, fed)));
+      }
+    }
+    List<Tensor> owned = new ArrayList<>();
+    try {
+      Session.Runner runner = session.runner();
+      values.forEach(
+          (name, value) -> {
+            Tensor tensor = Tensors.of(value, variables.get(name).shape().asArray());
+            owned.add(tensor);
+            runner.feed(setters.get(name).fed(), tensor).addTarget(setters.get(name).assign());
+          });
+      runner.run().close();
+    } finally {
+      owned.forEach(Tensor::close);
     }
   }
 
+  private record Setter(Operand<TFloat32> fed, Op assign) {}
+
+  /** Runs ops. */
+  void target(List<? extends Op> ops) {
+    Session.Runner runner = session.runner();
+    ops.forEach(runner::addTarget);
+    runner.run().close();
+  }
+
+  /** The value of one variable. */
   float[] value(String name) {
-    return run(Map.of(), List.of(variables.get(name).<TFloat32>read(tf))).get(0);
+    return values().get(name);
+  }
+
+  /** The values of all variables. */
+  Map<String, float[]> values() {
+    if (reads.isEmpty()) {
+      variables.all().forEach(variable -> reads.put(variable.name(), variable.read(tf)));
+    }
+    List<float[]> read = run(Map.of(), List.copyOf(reads.values()));
+    Map<String, float[]> values = new LinkedHashMap<>();
+    for (String name : reads.keySet()) {
+      values.put(name, read.get(values.size()));
+    }
+    return values;
   }
 
   /** Gradients of a scalar, by the names of trainable variables; all must exist. */

@@ -85,10 +85,12 @@ class ProteinLmTest {
               fetches);
       assertThat(ModelRun.error(actual.get(names.size()), golden.get("grad_loss").floats()))
           .isLessThan(1e-5);
+      // Google's causal gradient recovers prefix sums by subtraction, and is off by so much itself.
+      double tolerance = name.equals("lm_relu") ? 3e-4 : 1e-4;
       for (int i = 0; i < names.size(); i++) {
         assertThat(ModelRun.error(actual.get(i), expected.get(names.get(i)).floats()))
             .as("gradient of " + names.get(i))
-            .isLessThan(1e-4);
+            .isLessThan(tolerance);
       }
     }
   }
