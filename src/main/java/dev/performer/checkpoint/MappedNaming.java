@@ -70,13 +70,17 @@ final class MappedNaming implements NamingScheme {
               + " configuration under "
               + CONFIG);
     }
-    if (options.config().isEmpty()) {
-      return PerformerConfig.of(keys, mapping.toString());
-    }
-    return keys.isEmpty()
-        ? PerformerConfig.read(options.config().get())
-        : PerformerConfig.of(keys, mapping.toString())
-            .with(StrictJson.readTree(options.config().get()), options.config().get().toString());
+    options
+        .config()
+        .ifPresent(
+            file -> {
+              if (StrictJson.readTree(file) instanceof ObjectNode said) {
+                keys.setAll(said); // what is said replaces what the mapping file has
+              } else {
+                throw new PerformerException(file + ": expected an object with the keys of a model");
+              }
+            });
+    return PerformerConfig.of(keys, mapping.toString());
   }
 
   private static void place(

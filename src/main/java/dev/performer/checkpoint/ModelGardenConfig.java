@@ -150,8 +150,7 @@ final class ModelGardenConfig {
   }
 
   private void putWindow(ObjectNode entry) {
-    boolean isCausal =
-        options.causal().orElseGet(() -> near.path("causal").asBoolean(false));
+    boolean isCausal = options.causal().orElseGet(() -> near.path("causal").asBoolean(false));
     if (options.causal().isPresent() && !isCausal) {
       entry.remove("useCausalWindowed");
     }

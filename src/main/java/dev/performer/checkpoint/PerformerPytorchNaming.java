@@ -72,6 +72,12 @@ final class PerformerPytorchNaming implements NamingScheme {
     }
     boolean isCausal = options.causal().orElse(false);
     String kernel = options.kernel().map(Kernel::label).orElse("softmax");
+    if (!kernel.equals("softmax")) {
+      throw new PerformerException(
+          file.path()
+              + ": generalized attention of performer-pytorch scales its data as no convention"
+              + " here does; only the softmax kernel can be expressed");
+    }
     if (options.causal().isEmpty() || options.kernel().isEmpty()) {
       map.note(
           "kernel and causality are not in the file: assumed kernel "
@@ -115,6 +121,7 @@ final class PerformerPytorchNaming implements NamingScheme {
                     .put("convention", "google-jax")
                     .put("causal", isCausal)
                     .put("features", features)
+                    .put("epsilon", 1e-4)
                     .put("maskKeys", false));
     giveZeros(map, file, isTied);
     return map.finish(label(), sketch.config(options), options.allowMissing());

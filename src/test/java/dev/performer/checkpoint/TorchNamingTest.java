@@ -66,8 +66,7 @@ class TorchNamingTest {
     assertThatThrownBy(() -> Checkpoints.load(alone, ImportOptions.NONE))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("--heads");
-    ImportOptions three =
-        ImportOptions.builder().heads(3).build();
+    ImportOptions three = ImportOptions.builder().heads(3).build();
     assertThat(Checkpoints.load(alone, three).config().heads()).isEqualTo(3);
   }
 
@@ -88,8 +87,7 @@ class TorchNamingTest {
         .hasMessageContaining("missing: layer_1/mlp/out/bias [24]")
         .hasMessageContaining("encoder.layer.0.output.dense.bias has shape [3]")
         .hasMessageContaining("left over: surprise");
-    ImportOptions go =
-        ImportOptions.builder().allowMissing(true).build();
+    ImportOptions go = ImportOptions.builder().allowMissing(true).build();
     ModelWeights imported = Checkpoints.load(file, go);
     assertThat(imported.weights().get("layer_1/mlp/out/bias").floats()).containsOnly(0);
     assertThat(imported.notes()).anyMatch(note -> note.contains("surprise"));
