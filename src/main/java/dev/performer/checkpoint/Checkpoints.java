@@ -5,44 +5,47 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Optional;
 
-/** Opens checkpoints of any known format. */
+/** Opens checkpoints of any format. */
 public final class Checkpoints {
-  private static final int HEAD = 4096;
-
-  private static final List<WeightFormat> FORMATS = List.of(new FlaxFormat());
-
   private Checkpoints() {}
 
   /**
-   * Finds out the format of a file or directory and opens it; the caller closes it.
+   * Opens a file, a directory or the prefix of a TensorFlow checkpoint; its content says what it
+   * is, not its name alone. The caller closes it.
    *
-   * @throws PerformerException if there is nothing, or nothing that is known
+   * @throws PerformerException if there is nothing, it is of no known format, or damaged
    */
   public static WeightFile open(Path path) {
     Optional<WeightFile> tensors = TensorFormats.open(path);
     if (tensors.isPresent()) {
       return tensors.get();
     }
-    byte[] head = head(path);
-    for (WeightFormat format : FORMATS) {
-      if (format.recognizes(path, head)) {
-        return format.open(path);
-      }
+    if (Files.isRegularFile(path) && FlaxCheckpoint.recognizes(head(path))) {
+      return FlaxCheckpoint.open(path);
+    }
+    if (Files.isDirectory(path) && FlaxCheckpoint.locate(path).isPresent()) {
+      return FlaxCheckpoint.open(path);
+    }
+    if (!Files.exists(path)) {
+      throw new PerformerException(path + ": no such file or directory");
+    }
+    if (FlaxCheckpoint.isNamed(path)) {
+      return FlaxCheckpoint.open(path);
     }
     throw new PerformerException(
         path
             + (Files.isDirectory(path) ? " holds" : " is")
-            + " no checkpoint that is known here; expected Flax msgpack (checkpoint_<step>), a"
-            + " TensorFlow checkpoint, Keras .h5 or .keras, .safetensors or .npz");
+            + " no checkpoint that is known here: Flax msgpack (checkpoint_<step>), TensorFlow"
+            + " checkpoint, .h5, .keras, .safetensors, .npz");
   }
 
   /**
-   * Reads a checkpoint as one of our models.
+   * Reads a model.
    *
-   * @throws PerformerException as {@link #open} and {@link NamingScheme#map}
+   * @throws PerformerException as {@link #open} and {@link NamingScheme#map}, or if no scheme knows
+   *     the names
    */
   public static ModelWeights load(Path path, ImportOptions options) {
     try (WeightFile file = open(path)) {
@@ -50,18 +53,11 @@ public final class Checkpoints {
     }
   }
 
-  private static byte[] head(Path path) {
-    if (Files.isDirectory(path)) {
-      return new byte[0];
-    }
-    if (!Files.exists(path)) {
-      // A TensorFlow checkpoint is named by a prefix: there is no such file itself.
-      return new byte[0];
-    }
-    try (InputStream in = Files.newInputStream(path)) {
-      return in.readNBytes(HEAD);
+  private static byte[] head(Path file) {
+    try (InputStream in = Files.newInputStream(file)) {
+      return in.readNBytes(16);
     } catch (IOException e) {
-      throw new PerformerException(path + " cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
     }
   }
 }

@@ -91,6 +91,23 @@ public final class FlaxCheckpoint implements WeightFile {
     return named ? Optional.of(inside(path)) : Optional.empty();
   }
 
+  /** Whether a file begins as a msgpack map or as one array; a pickle is neither. */
+  static boolean recognizes(byte[] head) {
+    if (head.length == 0) {
+      return false;
+    }
+    int first = head[0] & 0xff;
+    boolean isMap = (first > 0x80 && first <= 0x8f) || first == 0xde || first == 0xdf;
+    boolean isArray = first >= 0xc7 && first <= 0xc9 && head.length > 6;
+    return isMap || isArray;
+  }
+
+  /** Whether a file's name is one that Flax gives. */
+  static boolean isNamed(Path path) {
+    String name = String.valueOf(path.getFileName());
+    return STEP.matcher(name).matches() || name.endsWith(".msgpack");
+  }
+
   private static Path inside(Path directory) {
     Path file = directory.resolve("checkpoint");
     if (!Files.isRegularFile(file)) {

@@ -172,8 +172,8 @@ final class HuggingFaceBertNaming implements NamingScheme {
   }
 
   private static int heads(WeightFile file, JsonNode config, ImportOptions options) {
-    if (options.heads().isPresent()) {
-      return options.heads().get();
+    if (options.heads() != null) {
+      return options.heads();
     }
     JsonNode heads = config.path("num_attention_heads");
     if (!heads.canConvertToInt() || !heads.isIntegralNumber()) {

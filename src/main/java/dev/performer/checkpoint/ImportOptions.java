@@ -6,12 +6,11 @@ import dev.performer.attention.Kernel;
 import dev.performer.attention.Projection;
 import dev.performer.attention.Threefry;
 import java.nio.file.Path;
-import java.util.Optional;
 
 /**
- * What a person says about a checkpoint that the checkpoint does not; all of it may be absent.
+ * What a person says about a checkpoint that the checkpoint does not; null where nothing is said.
  *
- * @param scheme label of the naming scheme; absent = the first that recognizes the tensors
+ * @param scheme label of the naming scheme; null for the first that recognizes the tensors
  * @param preset name of a {@code PerformerConfig} preset to begin with
  * @param config a configuration file: a {@code config.gin}, or our own JSON or YAML
  * @param task what the model does, such as {@code causal-lm} or {@code masked-lm}
@@ -31,24 +30,24 @@ import java.util.Optional;
  * @param threefry which of JAX's random streams drew the projection
  */
 public record ImportOptions(
-    Optional<String> scheme,
-    Optional<String> preset,
-    Optional<Path> config,
-    Optional<String> task,
-    Optional<AttentionKind> attention,
-    Optional<Kernel> kernel,
-    Optional<Integer> features,
-    Optional<Convention> convention,
-    Optional<Projection.Directions> directions,
-    Optional<Projection.Lengths> lengths,
-    Optional<Long> seed,
-    Optional<Boolean> causal,
-    Optional<Integer> heads,
-    Optional<String> pooling,
-    Optional<Integer> maxLength,
-    Optional<Path> mapping,
+    String scheme,
+    String preset,
+    Path config,
+    String task,
+    AttentionKind attention,
+    Kernel kernel,
+    Integer features,
+    Convention convention,
+    Projection.Directions directions,
+    Projection.Lengths lengths,
+    Long seed,
+    Boolean causal,
+    Integer heads,
+    String pooling,
+    Integer maxLength,
+    Path mapping,
     boolean allowMissing,
-    Optional<Threefry.Stream> threefry) {
+    Threefry.Stream threefry) {
 
   /** Exact softmax attention or random features. */
   public enum AttentionKind {
@@ -63,19 +62,46 @@ public record ImportOptions(
    * @throws PerformerException if what is said contradicts itself
    */
   public ImportOptions {
-    if (attention.equals(Optional.of(AttentionKind.EXACT)) && kernel.isPresent()) {
-      throw new PerformerException(
-          "exact attention has no kernel; leave out --kernel " + kernel.get());
+    if (attention == AttentionKind.EXACT && kernel != null) {
+      throw new PerformerException("exact attention has no kernel; leave out --kernel " + kernel);
     }
-    if (features.isPresent() && features.get() < 0) {
-      throw new PerformerException("features cannot be negative: " + features.get());
+    if (features != null && features < 0) {
+      throw new PerformerException("features cannot be negative: " + features);
     }
-    if (heads.isPresent() && heads.get() < 1) {
-      throw new PerformerException("heads must be at least 1: " + heads.get());
+    if (heads != null && heads < 1) {
+      throw new PerformerException("heads must be at least 1: " + heads);
     }
-    if (maxLength.isPresent() && maxLength.get() < 1) {
-      throw new PerformerException("the longest sequence needs a token: " + maxLength.get());
+    if (maxLength != null && maxLength < 1) {
+      throw new PerformerException("the longest sequence needs a token: " + maxLength);
     }
+  }
+
+  /** Nothing said. */
+  public static ImportOptions none() {
+    return NONE;
+  }
+
+  /** The same without a configuration file, when that was read already. */
+  ImportOptions withoutConfig() {
+    return new ImportOptions(
+        scheme,
+        preset,
+        null,
+        task,
+        attention,
+        kernel,
+        features,
+        convention,
+        directions,
+        lengths,
+        seed,
+        causal,
+        heads,
+        pooling,
+        maxLength,
+        mapping,
+        allowMissing,
+        threefry);
   }
 
   public static Builder builder() {
@@ -197,24 +223,24 @@ public record ImportOptions(
 
     public ImportOptions build() {
       return new ImportOptions(
-          Optional.ofNullable(scheme),
-          Optional.ofNullable(preset),
-          Optional.ofNullable(config),
-          Optional.ofNullable(task),
-          Optional.ofNullable(attention),
-          Optional.ofNullable(kernel),
-          Optional.ofNullable(features),
-          Optional.ofNullable(convention),
-          Optional.ofNullable(directions),
-          Optional.ofNullable(lengths),
-          Optional.ofNullable(seed),
-          Optional.ofNullable(causal),
-          Optional.ofNullable(heads),
-          Optional.ofNullable(pooling),
-          Optional.ofNullable(maxLength),
-          Optional.ofNullable(mapping),
+          scheme,
+          preset,
+          config,
+          task,
+          attention,
+          kernel,
+          features,
+          convention,
+          directions,
+          lengths,
+          seed,
+          causal,
+          heads,
+          pooling,
+          maxLength,
+          mapping,
           allowMissing,
-          Optional.ofNullable(threefry));
+          threefry);
     }
   }
 }

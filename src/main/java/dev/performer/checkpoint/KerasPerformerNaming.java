@@ -71,7 +71,8 @@ final class KerasPerformerNaming implements NamingScheme {
     boolean hasTokens = map.has("head/logits/kernel");
     boolean hasClasses = map.has("classifier/logits/kernel");
     JsonNode near = NeighbourConfig.near(file.path());
-    boolean isCausal = options.causal().orElseGet(() -> near.path("causal").asBoolean(false));
+    boolean isCausal =
+        options.causal() != null ? options.causal() : near.path("causal").asBoolean(false);
     Sketch sketch =
         new Sketch(file, isKernel ? "kernel-encoder" : "bert")
             .putSizes(map)

@@ -35,7 +35,7 @@ final class MappedNaming implements NamingScheme {
 
   @Override
   public ModelWeights map(WeightFile file, ImportOptions options) {
-    Path mapping = options.mapping().orElseThrow();
+    Path mapping = options.mapping();
     JsonNode tree = StrictJson.readTree(mapping);
     if (tree == null || !tree.isObject()) {
       throw new PerformerException(
@@ -59,27 +59,26 @@ final class MappedNaming implements NamingScheme {
 
   private static PerformerConfig config(JsonNode tree, Path mapping, ImportOptions options) {
     ObjectNode keys = JsonNodeFactory.instance.objectNode();
-    options.preset().ifPresent(preset -> keys.put("preset", preset));
+    if (options.preset() != null) {
+      keys.put("preset", options.preset());
+    }
     if (tree.path(CONFIG) instanceof ObjectNode own) {
       keys.setAll(own);
     }
-    if (keys.isEmpty() && options.config().isEmpty()) {
+    if (keys.isEmpty() && options.config() == null) {
       throw new PerformerException(
           mapping
               + ": names alone tell no model; give --config or --preset, or put the keys of the"
               + " configuration under "
               + CONFIG);
     }
-    options
-        .config()
-        .ifPresent(
-            file -> {
-              if (StrictJson.readTree(file) instanceof ObjectNode said) {
-                keys.setAll(said); // what is said replaces what the mapping file has
-              } else {
-                throw new PerformerException(file + ": expected an object with the keys of a model");
-              }
-            });
+    if (options.config() != null) {
+      if (!(StrictJson.readTree(options.config()) instanceof ObjectNode said)) {
+        throw new PerformerException(
+            options.config() + ": expected an object with the keys of a model");
+      }
+      keys.setAll(said); // what is said replaces what the mapping file has
+    }
     return PerformerConfig.of(keys, mapping.toString());
   }
 

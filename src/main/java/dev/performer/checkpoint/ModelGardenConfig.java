@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 
 /**
  * What KernelAttention computes in a checkpoint, gathered from Keras' configuration, a {@code
@@ -63,11 +62,11 @@ final class ModelGardenConfig {
         .anyMatch(n -> n.matches("(.*/)?(self_attention|transformer_encoder_block(_\\d+)?)/.*"))) {
       return false;
     }
-    if (options.attention().equals(Optional.of(ImportOptions.AttentionKind.EXACT))
-        || options.preset().equals(Optional.of("bert"))) {
+    if (options.attention() == ImportOptions.AttentionKind.EXACT
+        || "bert".equals(options.preset())) {
       return false;
     }
-    if (options.kernel().isPresent() || options.preset().equals(Optional.of("kernel-encoder"))) {
+    if (options.kernel() != null || "kernel-encoder".equals(options.preset())) {
       return true;
     }
     String type = ModelGardenNaming.text(near, "type");
@@ -121,8 +120,12 @@ final class ModelGardenConfig {
     if (near.has("transform") && !entry.has("featureTransform")) {
       entry.set("featureTransform", near.path("transform"));
     }
-    options.kernel().ifPresent(k -> entry.put("featureTransform", transform(k.label())));
-    options.features().ifPresent(features -> entry.put("numRandomFeatures", features));
+    if (options.kernel() != null) {
+      entry.put("featureTransform", transform(options.kernel().label()));
+    }
+    if (options.features() != null) {
+      entry.put("numRandomFeatures", options.features());
+    }
     putWindow(entry);
     if (!entry.has("numRandomFeatures")) {
       throw new PerformerException(
@@ -137,8 +140,9 @@ final class ModelGardenConfig {
         cfg.has("seed")
             && keras.has("layer_idx_as_attention_seed")
             && !keras.path("layer_idx_as_attention_seed").asBoolean();
-    long first = options.seed().orElse(isShared ? cfg.path("seed").asLong() : 0);
-    if (options.seed().isEmpty() && !isShared) {
+    long first =
+        options.seed() != null ? options.seed() : (isShared ? cfg.path("seed").asLong() : 0);
+    if (options.seed() == null && !isShared) {
       map.note("projections: seed of layer i is i, as Model Garden's encoder gives it");
     }
     List<JsonNode> all = new ArrayList<>();
@@ -150,8 +154,9 @@ final class ModelGardenConfig {
   }
 
   private void putWindow(ObjectNode entry) {
-    boolean isCausal = options.causal().orElseGet(() -> near.path("causal").asBoolean(false));
-    if (options.causal().isPresent() && !isCausal) {
+    boolean isCausal =
+        options.causal() != null ? options.causal() : near.path("causal").asBoolean(false);
+    if (options.causal() != null && !isCausal) {
       entry.remove("useCausalWindowed");
     }
     if (!isCausal || entry.path("useCausalWindowed").asBoolean(false)) {

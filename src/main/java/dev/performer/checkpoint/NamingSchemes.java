@@ -1,13 +1,15 @@
 package dev.performer.checkpoint;
 
 import dev.performer.PerformerException;
-import dev.performer.data.StrictJson;
 import java.util.List;
+import java.util.Optional;
 
-/** The naming schemes that are known; the first one that recognizes a file has it. */
+/** All naming schemes, the most particular first. */
 public final class NamingSchemes {
   private static final List<NamingScheme> ALL =
       List.of(
+          new ProteinLmNaming(),
+          new LraNaming(),
           new ModelGardenNaming(),
           new KerasPerformerNaming(),
           new HuggingFaceBertNaming(),
@@ -16,48 +18,43 @@ public final class NamingSchemes {
 
   private NamingSchemes() {}
 
+  /** The first scheme whose names a file has. */
+  public static Optional<NamingScheme> of(WeightFile file) {
+    return ALL.stream().filter(scheme -> scheme.recognizes(file)).findFirst();
+  }
+
   /**
-   * The scheme of a file: the mapping file's where there is one, the one that is named, or the
-   * first that recognizes the tensors.
+   * The mapping file that is given, the scheme that a person names, or the first that recognizes a
+   * file.
    *
    * @throws PerformerException if there is none
    */
   public static NamingScheme of(WeightFile file, ImportOptions options) {
-    if (options.mapping().isPresent()) {
+    if (options.mapping() != null) {
       return new MappedNaming();
     }
-    if (options.scheme().isPresent()) {
-      return named(options.scheme().get());
+    if (options.scheme() != null) {
+      return ALL.stream()
+          .filter(scheme -> scheme.label().equals(options.scheme()))
+          .findFirst()
+          .orElseThrow(
+              () ->
+                  new PerformerException(
+                      "no naming scheme '" + options.scheme() + "'; known are " + labels()));
     }
-    return ALL.stream()
-        .filter(scheme -> scheme.recognizes(file))
-        .findFirst()
+    return of(file)
         .orElseThrow(
             () ->
                 new PerformerException(
                     file.path()
-                        + ": the names of its tensors fit no known scheme "
+                        + ": its names are of no model that is known here "
                         + labels()
-                        + "; the first are "
+                        + "; they begin with "
                         + file.tensors().keySet().stream().limit(3).toList()
                         + "; name every variable in a --mapping file"));
   }
 
-  private static NamingScheme named(String label) {
-    return ALL.stream()
-        .filter(scheme -> scheme.label().equals(label))
-        .findFirst()
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                    "unknown naming scheme '"
-                        + label
-                        + "'; did you mean '"
-                        + StrictJson.nearestOf(label, labels())
-                        + "'?"));
-  }
-
-  /** Labels of all schemes. */
+  /** What the schemes are called. */
   public static List<String> labels() {
     return ALL.stream().map(NamingScheme::label).toList();
   }

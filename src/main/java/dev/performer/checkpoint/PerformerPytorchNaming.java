@@ -2,7 +2,6 @@ package dev.performer.checkpoint;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
-import dev.performer.attention.Kernel;
 import dev.performer.checkpoint.WeightMap.Layout;
 import dev.performer.data.NpyArray;
 import java.util.List;
@@ -70,15 +69,15 @@ final class PerformerPytorchNaming implements NamingScheme {
       throw new PerformerException(
           file.path() + ": the MLP has a gate (ff_glu=True), which cannot be expressed");
     }
-    boolean isCausal = options.causal().orElse(false);
-    String kernel = options.kernel().map(Kernel::label).orElse("softmax");
+    boolean isCausal = Boolean.TRUE.equals(options.causal());
+    String kernel = options.kernel() == null ? "softmax" : options.kernel().label();
     if (!kernel.equals("softmax")) {
       throw new PerformerException(
           file.path()
               + ": generalized attention of performer-pytorch scales its data as no convention"
               + " here does; only the softmax kernel can be expressed");
     }
-    if (options.causal().isEmpty() || options.kernel().isEmpty()) {
+    if (options.causal() == null || options.kernel() == null) {
       map.note(
           "kernel and causality are not in the file: assumed kernel "
               + kernel

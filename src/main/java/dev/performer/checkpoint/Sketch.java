@@ -67,9 +67,8 @@ final class Sketch {
           ? e
           : new PerformerException(file.path() + ": " + e.getMessage(), e);
     }
-    return options.config().isEmpty()
+    return options.config() == null
         ? config
-        : config.with(
-            StrictJson.readTree(options.config().get()), options.config().get().toString());
+        : config.with(StrictJson.readTree(options.config()), options.config().toString());
   }
 }

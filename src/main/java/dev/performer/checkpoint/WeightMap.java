@@ -23,6 +23,8 @@ final class WeightMap {
   enum Layout {
     /** As ours. */
     SAME,
+    /** As ours, with a dimension of 1 in front. */
+    LEADING_ONE,
     /** PyTorch's: dense kernels {@code [out, in]}, and heads not split. */
     LINEAR
   }
@@ -72,6 +74,11 @@ final class WeightMap {
     notes.add(line);
   }
 
+  /** The lines so far. */
+  List<String> notes() {
+    return List.copyOf(notes);
+  }
+
   boolean has(String variable) {
     return sources.containsKey(variable);
   }
@@ -83,6 +90,9 @@ final class WeightMap {
       return Optional.empty();
     }
     long[] shape = file.tensors().get(source.tensor()).shape();
+    if (source.layout() == Layout.LEADING_ONE) {
+      return Optional.of(withoutLeadingOne(shape));
+    }
     return Optional.of(
         source.layout() == Layout.LINEAR && shape.length == 2 ? reversed(shape) : shape);
   }
@@ -227,6 +237,9 @@ final class WeightMap {
 
   private boolean fits(Source source, long[] shape) {
     long[] found = info(source.tensor()).shape();
+    if (source.layout() == Layout.LEADING_ONE) {
+      return Arrays.equals(withoutLeadingOne(found), shape);
+    }
     if (source.layout() == Layout.SAME || Arrays.equals(found, shape) && found.length == 1) {
       return Arrays.equals(found, shape);
     }
@@ -245,6 +258,11 @@ final class WeightMap {
 
   private static long product(long[] shape, int from, int to) {
     return Arrays.stream(shape, from, to).reduce(1, (a, b) -> a * b);
+  }
+
+  private static long[] withoutLeadingOne(long[] shape) {
+    boolean leads = shape.length > 1 && shape[0] == 1;
+    return leads ? Arrays.copyOfRange(shape, 1, shape.length) : shape;
   }
 
   private static long[] reversed(long[] shape) {
