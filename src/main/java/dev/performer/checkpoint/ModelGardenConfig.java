@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
+import dev.performer.data.StrictJson;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
@@ -83,9 +84,21 @@ final class ModelGardenConfig {
     return isKernel;
   }
 
-  boolean isNormFirst() {
-    return keras.path("norm_first").asBoolean(false)
-        || keras.path("hidden_cfg").path("norm_first").asBoolean(false);
+  /** Whether the user's file has attention entries, so that nothing else needs to be known. */
+  boolean isAttentionSaid() {
+    return options.config() != null
+        && StrictJson.readTree(options.config()).path("attention").isContainerNode();
+  }
+
+  /** Scaffolds that normalize first take keys and values from what is not normalized. */
+  String normPosition() {
+    boolean isFirst =
+        keras.path("norm_first").asBoolean(false)
+            || keras.path("hidden_cfg").path("norm_first").asBoolean(false);
+    if (keras.isMissingNode()) {
+      map.note("assumed norms after each part (norm_first=False), as weights do not tell");
+    }
+    return !isFirst ? "post" : isKernel ? "pre-query" : "pre";
   }
 
   /** The MLP's activation in our words. Model Garden's gelu is the one with tanh. */
@@ -132,6 +145,13 @@ final class ModelGardenConfig {
           file.path()
               + ": the number of random features is not in the file; say --features (Model Garden's"
               + " default is 256)");
+    }
+    if (map.has("layer_0/attention/output_exact/kernel")
+        && entry.path("beginKernel").asInt(0) == 0) {
+      throw new PerformerException(
+          file.path()
+              + ": the first positions have an output layer of their own, but how many they are is"
+              + " not in the file; give begin_kernel in a config.json beside it");
     }
     if (!entry.has("featureTransform")) {
       map.note("the kernel is not in the file: assumed Model Garden's default, exp (softmax)");

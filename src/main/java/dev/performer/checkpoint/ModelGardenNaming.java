@@ -124,8 +124,8 @@ final class ModelGardenNaming implements NamingScheme {
             .put("tiedOutput", false)
             .put("headTransform", false)
             .put("pooler", map.has("pooler/kernel"))
-            .put("normalization", Map.of("position", config.isNormFirst() ? "pre-query" : "post"));
-    if (config.isKernel()) {
+            .put("normalization", Map.of("position", config.normPosition()));
+    if (config.isKernel() && !config.isAttentionSaid()) {
       sketch.putAttention(config.attention(map.layers()));
     }
     return map.finish(label(), sketch.config(options), options.allowMissing());

@@ -61,6 +61,50 @@ class TensorFlowNamingTest {
     }
   }
 
+  /** Other sizes, scaffold numbers that do not begin at 0, other kinds. */
+  @ParameterizedTest
+  @CsvSource({
+    "k_relu, m.keras",
+    "k_begin, m.keras",
+    "k_first, m.h5",
+    "b_first, m.keras",
+    "bert, m.h5"
+  })
+  void modelGardenOfOtherKinds(String model, String file) {
+    Path folder = ReferenceModels.directory("checkpoints/model_garden").resolve(model);
+    ModelWeights imported = Checkpoints.load(folder.resolve(file), ImportOptions.NONE);
+    checkOtherKind(imported, folder);
+  }
+
+  @Test
+  void kernelAndFeaturesAreSaid() {
+    Path folder = ReferenceModels.directory("checkpoints/model_garden").resolve("k_relu");
+    ImportOptions said =
+        ImportOptions.builder().kernel(dev.performer.attention.Kernel.RELU).features(10).build();
+    checkOtherKind(Checkpoints.load(folder, said), folder);
+  }
+
+  @Test
+  void beginKernelMustBeSaid() {
+    Path folder = ReferenceModels.directory("checkpoints/model_garden").resolve("k_begin");
+    ImportOptions said = ImportOptions.builder().features(7).build();
+    assertThatThrownBy(() -> Checkpoints.load(folder, said))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("begin_kernel");
+  }
+
+  private static void checkOtherKind(ModelWeights imported, Path folder) {
+    Map<String, NpyArray> e = dev.performer.data.Npz.read(folder.resolve("expected.npz"));
+    ImportedOutputs.assertClose(
+        ImportedOutputs.run(
+            imported, e.get("tokens"), e.get("mask"), e.get("types"), Outputs::sequence),
+        e.get("sequence"));
+    ImportedOutputs.assertClose(
+        ImportedOutputs.run(
+            imported, e.get("tokens"), e.get("mask"), e.get("types"), Outputs::pooled),
+        e.get("pooled"));
+  }
+
   @ParameterizedTest
   @CsvSource({
     "protein_exp, checkpoint/ckpt, lm_logits",
