@@ -115,7 +115,12 @@ public final class StrictJson {
       throw new PerformerException(file + ": key " + path(e) + ": " + reason(e), e);
     } catch (JsonProcessingException e) {
       String line = e.getLocation() == null ? "" : "line " + e.getLocation().getLineNr() + ": ";
-      throw new PerformerException(file + " cannot be parsed: " + line + reason(e), e);
+      throw new PerformerException(
+          file
+              + (file.matches("(?i).*\\.ya?ml") ? " is not YAML: " : " is not JSON: ")
+              + line
+              + reason(e),
+          e);
     } catch (IOException e) {
       throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
     }

@@ -297,7 +297,7 @@ class PerformerTest {
     double few = ModelRun.error(logits(Json.config(keys + "{features: 2, lengths: chi}}")), exact);
     double many =
         ModelRun.error(logits(Json.config(keys + "{features: 4096, lengths: chi}}")), exact);
-    assertThat(many).isLessThan(few / 3).isLessThan(0.1);
+    assertThat(many).isLessThan(few / 2).isLessThan(0.2);
   }
 
   private static float[] logits(PerformerConfig config) {
