@@ -461,4 +461,95 @@ class PerformerTest {
           .hasMessageContaining("decoder tokens");
     }
   }
+
+  @Test
+  void rotaryPositionsTellDistancesOnly() {
+    PerformerConfig config = config("{task: causal-lm, %s, padId: null, attention: {exact: true}}");
+    try (ModelRun run = new ModelRun(config)) {
+      Operand<TInt32> tokens = run.ints();
+      List<Operand<TFloat32>> logits = new ArrayList<>();
+      for (int first : new int[] {0, 100}) {
+        for (int stride : new int[] {1, 3}) {
+          Operand<TInt32> at =
+              run.tf.range(
+                  run.tf.constant(first),
+                  run.tf.constant(first + 8 * stride),
+                  run.tf.constant(stride));
+          Outputs out =
+              run.performer.applyPiece(
+                  run.tf,
+                  tokens,
+                  at,
+                  (layer, q, k, v) ->
+                      run.performer
+                          .attention(layer)
+                          .mixer()
+                          .mix(run.tf, q, k, v, null, Dropout.none())
+                          .rest());
+          logits.add(out.logits());
+        }
+      }
+      List<float[]> values = run.run(Map.of(tokens, tokens(2, 8, 5)), logits);
+      assertThat(ModelRun.error(values.get(2), values.get(0))).isLessThan(1e-5);
+      assertThat(ModelRun.error(values.get(1), values.get(0))).isGreaterThan(1e-4);
+    }
+  }
+
+  /** BERT's head, written out: dense, gelu with erf, layer norm, the token table, a bias. */
+  @Test
+  void tiedHeadIsItsFormula() {
+    try (ModelRun run = new ModelRun(config("{preset: bert, %s}"))) {
+      Random random = new Random(1);
+      Map<String, float[]> all = run.values();
+      all.forEach(
+          (name, values) -> {
+            for (int i = 0; name.startsWith("head/") && i < values.length; i++) {
+              values[i] += (float) random.nextGaussian();
+            }
+          });
+      run.set(all);
+      Built built = build(run, Mode.inference(), 1, 3);
+      List<float[]> out =
+          run.run(built.feeds(), List.of(built.out().sequence(), built.out().logits()));
+      float[] expected = new float[3 * 29];
+      for (int l = 0; l < 3; l++) {
+        double[] x = new double[16];
+        double mean = 0;
+        for (int j = 0; j < 16; j++) {
+          double sum = all.get("head/transform/bias")[j];
+          for (int i = 0; i < 16; i++) {
+            sum += out.get(0)[l * 16 + i] * all.get("head/transform/kernel")[i * 16 + j];
+          }
+          x[j] = sum * normalCdf(sum);
+          mean += x[j] / 16;
+        }
+        double variance = 0;
+        for (double v : x) {
+          variance += (v - mean) * (v - mean) / 16;
+        }
+        for (int t = 0; t < 29; t++) {
+          double sum = all.get("head/logits/bias")[t];
+          for (int j = 0; j < 16; j++) {
+            double normed =
+                (x[j] - mean) / Math.sqrt(variance + 1e-12) * all.get("head/norm/scale")[j]
+                    + all.get("head/norm/bias")[j];
+            sum += normed * all.get("embeddings/token")[t * 16 + j];
+          }
+          expected[l * 29 + t] = (float) sum;
+        }
+      }
+      assertThat(ModelRun.error(out.get(1), expected)).isLessThan(1e-5);
+    }
+  }
+
+  /** Φ(x), by the trapezoidal rule. */
+  private static double normalCdf(double x) {
+    int steps = 4000;
+    double sum = 0;
+    for (int i = 0; i <= steps; i++) {
+      double t = x * i / steps;
+      sum += (i == 0 || i == steps ? 0.5 : 1) * Math.exp(-t * t / 2);
+    }
+    return 0.5 + sum * x / steps / Math.sqrt(2 * Math.PI);
+  }
 }

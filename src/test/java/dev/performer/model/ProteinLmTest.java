@@ -20,14 +20,19 @@ import org.tensorflow.types.TInt32;
 
 /** Models that Google's protein_lm trained: every head, and the gradients of its loss. */
 class ProteinLmTest {
-  private static final String MODELS =
+  static final String CAUSAL_MODELS =
       """
-      bert_exact, masked-lm, '{"exact": true, "maskQueries": true}'
-      bert_softmax_favor, masked-lm, '{"kernel": "softmax", "features": 20, "convention": "google-jax"}'
       lm_exact, causal-lm, '{"exact": true, "maskQueries": true}'
       lm_relu, causal-lm, '{"kernel": "relu", "convention": "google-jax", "denominatorEpsilon": 0}'
       lm_softmax_favor, causal-lm, '{"kernel": "softmax", "features": 24, "convention": "google-jax"}'
       """;
+
+  static final String MODELS =
+      """
+      bert_exact, masked-lm, '{"exact": true, "maskQueries": true}'
+      bert_softmax_favor, masked-lm, '{"kernel": "softmax", "features": 20, "convention": "google-jax"}'
+      """
+          + CAUSAL_MODELS;
 
   private final Map<String, NpyArray> golden = new LinkedHashMap<>();
 
@@ -137,7 +142,8 @@ class ProteinLmTest {
     }
   }
 
-  private void read(String name) {
+  /** The reference data of a model, blocks numbered from 0. */
+  Map<String, NpyArray> read(String name) {
     Npz.read(ReferenceCase.directory("/reference/protein_lm_models").resolve(name + ".npz"))
         .forEach(
             (key, array) -> {
@@ -148,9 +154,10 @@ class ProteinLmTest {
               }
               golden.put(numbered, array);
             });
+    return golden;
   }
 
-  private ModelRun loaded(String task, String attention, boolean shifts) {
+  ModelRun loaded(String task, String attention, boolean shifts) {
     ObjectNode keys = JsonNodeFactory.instance.objectNode();
     keys.put("preset", "protein-lm").put("task", task).put("maxLength", 64).put("hiddenSize", 32);
     keys.put("layers", 2).put("heads", 4).put("mlpSize", 64);
