@@ -51,7 +51,7 @@ final class EvaluateCommand implements Callable<Integer> {
     Evaluation evaluation;
     try (ImportedModel imported = resolved.load()) {
       LanguageModel languageModel = ImportedLanguageModel.of(imported, resolved.tensors());
-      Batching how = languageModel.fit(batching.batching(resolved.vocabulary())).forEvaluation();
+      Batching how = languageModel.fit(batching.batching(resolved)).forEvaluation();
       SequenceBatches batches =
           new SequenceBatches(SequenceSource.fasta(data), resolved.vocabulary(), how, seed);
       evaluation = Evaluator.evaluate(languageModel, objective, batches, seed);

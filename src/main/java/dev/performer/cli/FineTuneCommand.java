@@ -4,6 +4,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.HeldOutSplit;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.SequenceStream;
+import dev.performer.savedmodel.OptimizerFiles;
 import dev.performer.training.AdamW;
 import dev.performer.training.LearningRateSchedule;
 import dev.performer.training.Progress;
@@ -12,6 +13,7 @@ import dev.performer.training.TrainingData;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -59,6 +61,12 @@ final class FineTuneCommand implements Callable<Integer> {
       names = "--resume",
       description = "Go on from the newest checkpoint of the run directory.")
   private boolean resume;
+
+  @Option(
+      names = "--continue-optimizer",
+      description =
+          "Start from the moments of the optimizer that were imported with the model, not from zero.")
+  private boolean continueOptimizer;
 
   @Option(
       names = "--steps",
@@ -138,7 +146,8 @@ final class FineTuneCommand implements Callable<Integer> {
           run
               + ": holds a finished run; choose another --output, or --resume it with more --steps");
     }
-    FineTuning tuning = new FineTuning(resolved, data(resolved), config(resolved), run, resume);
+    FineTuning tuning =
+        new FineTuning(resolved, data(resolved), config(resolved), run, resume, optimizerState());
     FineTuning.Outcome outcome = tuning.run(Progress.on(System.err));
     output
         .text()
@@ -162,6 +171,21 @@ final class FineTuneCommand implements Callable<Integer> {
     return outcome.result().finished() ? 0 : Failures.FAILED;
   }
 
+  private Optional<Path> optimizerState() {
+    if (!continueOptimizer) {
+      return Optional.empty();
+    }
+    Optional<Path> state = OptimizerFiles.prefix(model);
+    if (state.isEmpty()) {
+      throw new PerformerException(
+          model
+              + ": has no state of an optimizer ("
+              + OptimizerFiles.FOLDER
+              + "), which --continue-optimizer needs; import a checkpoint that holds one");
+    }
+    return state;
+  }
+
   private TrainingData data(LanguageModelOptions.Resolved resolved) {
     SequenceSource all = SequenceSource.fasta(data);
     if (validation != null) {
@@ -182,7 +206,7 @@ final class FineTuneCommand implements Callable<Integer> {
     try {
       return TrainingConfig.builder()
           .objective(options.objective(resolved.tensors(), resolved.vocabulary()))
-          .batching(batching.batching(resolved.vocabulary()))
+          .batching(batching.batching(resolved))
           .optimizer(
               new AdamW.Config(
                   defaults.beta1(),

@@ -45,18 +45,21 @@ final class FineTuning {
   private final TrainingConfig config;
   private final Path run;
   private final boolean resume;
+  private final Optional<Path> optimizer;
 
   FineTuning(
       LanguageModelOptions.Resolved resolved,
       TrainingData data,
       TrainingConfig config,
       Path run,
-      boolean resume) {
+      boolean resume,
+      Optional<Path> optimizer) {
     this.resolved = resolved;
     this.data = data;
     this.config = config;
     this.run = run;
     this.resume = resume;
+    this.optimizer = optimizer;
   }
 
   /**
@@ -98,7 +101,7 @@ final class FineTuning {
       try (FineTuner tuner =
           resume
               ? FineTuner.resume(languageModel, data, config, run, progress)
-              : FineTuner.start(languageModel, data, config, run, progress)) {
+              : FineTuner.start(languageModel, data, config, run, optimizer, progress)) {
         writeSource();
         TrainingResult result = tuner.run();
         if (!result.finished()) {
@@ -199,10 +202,11 @@ final class FineTuning {
     String name =
         resolved.card().map(ModelCard::vocabulary).map(ModelCard.Vocabulary::name).orElse(null);
     return ModelCard.of(
-        attention,
-        ModelCards.vocabulary(name, resolved.vocabulary()),
-        resolved.tensors(),
-        ModelCards.provenance(resolved.directory().path().toString(), data, config, result));
+            attention,
+            ModelCards.vocabulary(name, resolved.vocabulary()),
+            resolved.tensors(),
+            ModelCards.provenance(resolved.directory().path().toString(), data, config, result))
+        .withConfig(resolved.card().map(ModelCard::config).orElse(null));
   }
 
   /** Runs one validation batch through the trained graph and through the reloaded export. */

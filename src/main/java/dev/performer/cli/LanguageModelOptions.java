@@ -64,23 +64,20 @@ final class LanguageModelOptions {
 
   @Option(
       names = "--masking",
-      defaultValue = "bert",
       paramLabel = "M",
       description =
-          "Of 15 %% of the tokens: bert = 80 %% mask, 10 %% random; protein-lm = 10 %% mask, 80 %% random (default: ${DEFAULT-VALUE}).")
+          "Of 15 %% of the tokens: bert = 80 %% mask, 10 %% random; protein-lm = 10 %% mask, 80 %% random (default: from performer.json, else bert).")
   String masking;
 
   @Option(
       names = "--model-shifts",
       description =
-          "A causal model that shifts its inputs itself, as Google's FlaxLM: logits at t are for token t.")
+          "A causal model that shifts its inputs itself, as Google's FlaxLM: logits at t are for token t (default: from performer.json).")
   boolean modelShifts;
 
   /** Nothing said: all from performer.json, or assumed. */
   static LanguageModelOptions defaults() {
-    LanguageModelOptions options = new LanguageModelOptions();
-    options.masking = "bert";
-    return options;
+    return new LanguageModelOptions();
   }
 
   /**
@@ -107,8 +104,16 @@ final class LanguageModelOptions {
    * What it takes to feed sequences to a signature; it need not have logits.
    *
    * @param mask the mask input, or null
+   * @param maxLength tokens of a sequence at most; 0 for no limit
+   * @param paddedLength tokens that sequences are padded to at least; 0 for no such length
    */
-  record Tokenized(String signature, String tokens, String mask, Vocabulary vocabulary) {}
+  record Tokenized(
+      String signature,
+      String tokens,
+      String mask,
+      Vocabulary vocabulary,
+      int maxLength,
+      int paddedLength) {}
 
   /** Finds out how a signature takes sequences. */
   Tokenized tokenizer(Path path) {
@@ -122,7 +127,13 @@ final class LanguageModelOptions {
     }
     String input = tokens != null ? tokens : ImportedLanguageModel.tokens(spec);
     String maskInput = mask != null ? mask : ImportedLanguageModel.mask(spec, input);
-    return new Tokenized(spec.name(), input, maskInput, known);
+    return new Tokenized(
+        spec.name(),
+        input,
+        maskInput,
+        known,
+        said == null ? 0 : orZero(said.maxLength()),
+        said == null ? 0 : orZero(said.paddedLength()));
   }
 
   /** Finds out how the model is to be used. */
@@ -133,8 +144,10 @@ final class LanguageModelOptions {
     SignatureSpec spec = directory.signature(signature(said));
     Vocabulary known = knownVocabulary(path, card);
     boolean sameSignature = said != null && spec.name().equals(said.signature());
+    ModelCard.LanguageModel base =
+        said != null ? said : new ModelCard.LanguageModel(null, null, null, null, null);
     ModelCard.LanguageModel wanted =
-        new ModelCard.LanguageModel(
+        base.withTensors(
             spec.name(),
             tokens != null || !sameSignature ? tokens : said.tokens(),
             mask != null || !sameSignature ? mask : said.mask(),
@@ -148,24 +161,33 @@ final class LanguageModelOptions {
     return new Resolved(directory, card, tensors, meaning);
   }
 
-  /** What the model is asked to guess. */
+  /** What the model is asked to guess in training. */
   Objective objective(ModelCard.LanguageModel tensors, Vocabulary known) {
     if (tensors.objective() == ModelCard.Objective.CAUSAL_LM) {
-      return new Objective.CausalLanguageModel(modelShifts);
+      return new Objective.CausalLanguageModel(
+          modelShifts || Boolean.TRUE.equals(tensors.shiftsInputs()));
     }
-    Masking proportions =
-        switch (masking) {
-          case "bert" -> Masking.BERT;
-          case "protein-lm" -> Masking.PROTEIN_LM;
-          default ->
-              throw new UsageException(
-                  "--masking must be bert or protein-lm, not '" + masking + "'");
-        };
     if (known.mask().isEmpty()) {
       throw new PerformerException(
           "the vocabulary has no mask token, which masked-lm needs; give --objective causal-lm or another --vocabulary");
     }
-    return new Objective.MaskedLanguageModel(proportions);
+    return new Objective.MaskedLanguageModel(proportions(tensors.masking()));
+  }
+
+  private Masking proportions(ModelCard.Masking said) {
+    if (masking == null) {
+      return said == null ? Masking.BERT : new Masking(said.rate(), said.mask(), said.random());
+    }
+    return switch (masking) {
+      case "bert" -> Masking.BERT;
+      case "protein-lm" -> Masking.PROTEIN_LM;
+      default ->
+          throw new UsageException("--masking must be bert or protein-lm, not '" + masking + "'");
+    };
+  }
+
+  private static int orZero(Integer value) {
+    return value == null ? 0 : value;
   }
 
   private String signature(ModelCard.LanguageModel said) {

@@ -4,6 +4,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.savedmodel.ImportedModel;
+import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelPredictor;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -83,6 +84,7 @@ final class PredictCommand implements Callable<Integer> {
 
   private Map<String, NpyArray> arrays() {
     Map<String, NpyArray> feeds = Npz.read(inputs);
+    requireShort(feeds);
     try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
       String signature =
           options.signature == null ? ImportedModel.DEFAULT_SIGNATURE : options.signature;
@@ -91,6 +93,28 @@ final class PredictCommand implements Callable<Integer> {
       throw e.getMessage().contains(inputs.toString()) || e.getMessage().contains(model.toString())
           ? e
           : new PerformerException(inputs + ": " + e.getMessage(), e);
+    }
+  }
+
+  /** TensorFlow would say that some index of a table of positions does not exist. */
+  private void requireShort(Map<String, NpyArray> feeds) {
+    ModelCard.LanguageModel card = ModelCard.read(model).map(ModelCard::languageModel).orElse(null);
+    if (card == null || card.maxLength() == null || card.tokens() == null) {
+      return;
+    }
+    NpyArray tokens = feeds.get(card.tokens());
+    if (tokens != null && tokens.shape().length == 2 && tokens.shape()[1] > card.maxLength()) {
+      throw new PerformerException(
+          inputs
+              + ": "
+              + card.tokens()
+              + " has "
+              + tokens.shape()[1]
+              + " tokens a row, but "
+              + model
+              + " takes "
+              + card.maxLength()
+              + " at most; cut the rows to that");
     }
   }
 

@@ -25,6 +25,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -96,7 +97,8 @@ final class QuickstartCommand implements Callable<Integer> {
         "%n2. Evaluated and fine-tuned in Java on %s, %d steps%n",
         Project.home().relativize(train), steps);
     FineTuning.Outcome outcome =
-        new FineTuning(resolved, data, config, run, false).run(Progress.on(System.err));
+        new FineTuning(resolved, data, config, run, false, Optional.empty())
+            .run(Progress.on(System.err));
 
     Path exported =
         outcome

@@ -81,16 +81,18 @@ record TokenizedSequences(Path source, List<int[]> ids, int pad, Optional<String
     SignatureSpec signature = predictor.directory().signature(how.signature());
     TensorSpec tokens = signature.input(how.tokens());
     int longest = ids.stream().mapToInt(a -> a.length).max().orElseThrow();
-    int length = fixed(tokens, 1) > 0 ? fixed(tokens, 1) : longest;
-    if (longest > length) {
+    int length = fixed(tokens, 1) > 0 ? fixed(tokens, 1) : Math.max(longest, how.paddedLength());
+    int limit =
+        fixed(tokens, 1) > 0 ? length : how.maxLength() > 0 ? how.maxLength() : Integer.MAX_VALUE;
+    if (longest > limit) {
       throw new PerformerException(
           source
               + ": a sequence has "
               + longest
               + " tokens, but the model takes "
-              + length
+              + limit
               + "; crop with --length "
-              + length);
+              + limit);
     }
     int rows = fixed(tokens, 0) > 0 ? fixed(tokens, 0) : Math.min(batch, ids.size());
     Map<String, List<NpyArray>> parts = new LinkedHashMap<>();

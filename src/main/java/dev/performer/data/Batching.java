@@ -9,7 +9,8 @@ package dev.performer.data;
  *     share batches. At {@code length}, every batch has the same shape
  * @param prependBos whether the begin token comes first
  * @param appendEos whether the end token comes last
- * @param shuffle whether order and crops are random (training) or from the start (evaluation)
+ * @param shuffle whether the order is random (training) or that of the file (evaluation)
+ * @param randomCrop whether a long sequence is cropped anywhere, or from its start
  * @param window sequences held in memory, within which shuffling and bucketing happen
  */
 public record Batching(
@@ -19,6 +20,7 @@ public record Batching(
     boolean prependBos,
     boolean appendEos,
     boolean shuffle,
+    boolean randomCrop,
     int window) {
   /** Google's protein_lm trains on crops of 512. */
   public static final int DEFAULT_LENGTH = 512;
@@ -42,27 +44,42 @@ public record Batching(
   /** For training: shuffled, cropped at random, as many sequences as fit into the tokens. */
   public static Batching training(int length, int tokens) {
     return new Batching(
-        length, new BatchSize.Tokens(tokens), DEFAULT_BUCKET, false, false, true, DEFAULT_WINDOW);
+        length,
+        new BatchSize.Tokens(tokens),
+        DEFAULT_BUCKET,
+        false,
+        false,
+        true,
+        true,
+        DEFAULT_WINDOW);
   }
 
   /** The same for evaluation: in the file's order, cropped from the start. */
   public Batching forEvaluation() {
-    return new Batching(length, size, bucket, prependBos, appendEos, false, window);
+    return new Batching(length, size, bucket, prependBos, appendEos, false, false, window);
   }
 
   /** The same with begin and end tokens or without. */
   public Batching withEnds(boolean prependBos, boolean appendEos) {
-    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, window);
+    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, randomCrop, window);
+  }
+
+  /**
+   * The same with crops from the start of a sequence: a model that learned where a sequence begins
+   * sees nothing else.
+   */
+  public Batching withCropsFromStart() {
+    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, false, window);
   }
 
   /** The same with all batches padded to {@code length}, for models of a fixed length. */
   public Batching withFixedLength(int length) {
-    return new Batching(length, size, length, prependBos, appendEos, shuffle, window);
+    return new Batching(length, size, length, prependBos, appendEos, shuffle, randomCrop, window);
   }
 
   /** The same with another number of sequences per batch. */
   public Batching withSize(BatchSize size) {
-    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, window);
+    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, randomCrop, window);
   }
 
   /** The length to which a sequence is padded. */

@@ -116,7 +116,7 @@ final class EpochBatches implements BatchStream {
     int total = begin + ids.length + (batching.appendEos() ? 1 : 0);
     int length = Math.min(total, batching.length());
     int start = 0;
-    if (batching.shuffle() && total > length) {
+    if (batching.randomCrop() && total > length) {
       start = Seeds.random(key, CROP).nextInt(total - length + 1);
     }
     int[] result = new int[length];

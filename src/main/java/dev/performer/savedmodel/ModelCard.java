@@ -2,6 +2,7 @@ package dev.performer.savedmodel;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
 import java.io.IOException;
@@ -20,6 +21,8 @@ import java.util.Optional;
  * @param vocabulary what its token ids mean
  * @param languageModel which tensors make it a language model
  * @param provenance where it comes from
+ * @param config the {@code PerformerConfig} that the graph was built from, as JSON; only models
+ *     that Java built have one
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record ModelCard(
@@ -27,7 +30,8 @@ public record ModelCard(
     Attention attention,
     Vocabulary vocabulary,
     LanguageModel languageModel,
-    Provenance provenance) {
+    Provenance provenance,
+    JsonNode config) {
   /** Where the file is inside a SavedModel directory. */
   public static final Path FILE = Path.of("assets.extra", "performer.json");
 
@@ -47,7 +51,12 @@ public record ModelCard(
       Vocabulary vocabulary,
       LanguageModel languageModel,
       Provenance provenance) {
-    return new ModelCard(FORMAT_VERSION, attention, vocabulary, languageModel, provenance);
+    return new ModelCard(FORMAT_VERSION, attention, vocabulary, languageModel, provenance, null);
+  }
+
+  /** The same with the config of the graph. */
+  public ModelCard withConfig(JsonNode tree) {
+    return new ModelCard(formatVersion, attention, vocabulary, languageModel, provenance, tree);
   }
 
   /**
@@ -99,22 +108,98 @@ public record ModelCard(
   }
 
   /**
-   * Which tensors make it a language model.
+   * Which tokens a masked language model was trained to guess.
+   *
+   * @param rate the share of tokens that are guessed
+   * @param mask of these, the share that the mask token replaces
+   * @param random of these, the share that another token replaces
+   * @param evaluation {@code protein-lm} where the model is evaluated as Google's protein_lm does,
+   *     which draws the masks from the tokens of a batch; null for masks by seed
+   */
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  public record Masking(double rate, double mask, double random, String evaluation) {
+    /** The {@link #evaluation} of Google's protein_lm. */
+    public static final String PROTEIN_LM = "protein-lm";
+
+    public Masking {
+      if (evaluation != null && !evaluation.equals(PROTEIN_LM)) {
+        throw new IllegalArgumentException(
+            "masking.evaluation is " + evaluation + ", expected " + PROTEIN_LM + " or nothing");
+      }
+    }
+  }
+
+  /**
+   * Which tensors make it a language model, and how it is fed.
    *
    * @param signature such as {@code serving_default}
    * @param tokens the input with token ids, {@code [B, L]}
    * @param mask the input that is 1 where a token is real, {@code [B, L]}; null if there is none
    * @param logits the output, {@code [B, L, vocabulary]}
    * @param objective what it was trained to do
+   * @param shiftsInputs whether a causal model shifts its inputs itself, so that logits at t are
+   *     for token t; null means no
+   * @param masking what a masked model was trained to guess; null if that is not known
+   * @param maxLength tokens of a sequence at most; null if there is no limit
+   * @param paddedLength tokens that every sequence is padded to, where a model was trained so and
+   *     does not mask padding; null for any length
    */
   @JsonInclude(JsonInclude.Include.NON_NULL)
   public record LanguageModel(
-      String signature, String tokens, String mask, String logits, Objective objective) {}
+      String signature,
+      String tokens,
+      String mask,
+      String logits,
+      Objective objective,
+      Boolean shiftsInputs,
+      Masking masking,
+      Integer maxLength,
+      Integer paddedLength) {
+
+    public LanguageModel {
+      requirePositive("maxLength", maxLength);
+      requirePositive("paddedLength", paddedLength);
+    }
+
+    /** One that shifts nothing, of which nothing more is known. */
+    public LanguageModel(
+        String signature, String tokens, String mask, String logits, Objective objective) {
+      this(signature, tokens, mask, logits, objective, null, null, null, null);
+    }
+
+    private static void requirePositive(String key, Integer value) {
+      if (value != null && value < 1) {
+        throw new IllegalArgumentException("languageModel." + key + " is " + value);
+      }
+    }
+
+    /** The same with other tensors and objective. */
+    public LanguageModel withTensors(
+        String otherSignature,
+        String otherTokens,
+        String otherMask,
+        String otherLogits,
+        Objective otherObjective) {
+      return new LanguageModel(
+          otherSignature,
+          otherTokens,
+          otherMask,
+          otherLogits,
+          otherObjective,
+          shiftsInputs,
+          masking,
+          maxLength,
+          paddedLength);
+    }
+  }
 
   /**
    * Where a model comes from.
    *
-   * @param importedFrom the model it was made from
+   * @param importedFrom the model or checkpoint it was made from
+   * @param scheme the naming scheme of that checkpoint
+   * @param assumptions what the checkpoint did not say and was assumed, one line each
+   * @param importedStep the training step that the checkpoint was saved at
    * @param trainedOn the data it was trained on here
    * @param seed seed of that training
    * @param steps number of steps
@@ -126,13 +211,41 @@ public record ModelCard(
   @JsonInclude(JsonInclude.Include.NON_NULL)
   public record Provenance(
       String importedFrom,
+      String scheme,
+      List<String> assumptions,
+      Long importedStep,
       String trainedOn,
       Long seed,
       Long steps,
       Map<String, String> versions,
       Map<String, Double> metricsBefore,
       Map<String, Double> metricsAfter,
-      String date) {}
+      String date) {
+
+    /** One of a model that was trained here. */
+    public Provenance(
+        String importedFrom,
+        String trainedOn,
+        Long seed,
+        Long steps,
+        Map<String, String> versions,
+        Map<String, Double> metricsBefore,
+        Map<String, Double> metricsAfter,
+        String date) {
+      this(
+          importedFrom,
+          null,
+          null,
+          null,
+          trainedOn,
+          seed,
+          steps,
+          versions,
+          metricsBefore,
+          metricsAfter,
+          date);
+    }
+  }
 
   /**
    * Reads the card of a SavedModel.

@@ -52,12 +52,14 @@ public final class SavedModelExporter {
   private final List<ExportedSignature> signatures;
   private final String callable;
   private final Optional<ModelCard> card;
+  private final List<OutputDirectory.Writer> extras;
   private final OutputDirectory.Existing existing;
 
   private SavedModelExporter(Builder builder) {
     variables = List.copyOf(builder.variables);
     signatures = List.copyOf(builder.signatures.values());
     card = Optional.ofNullable(builder.card);
+    extras = List.copyOf(builder.extras);
     existing = builder.existing;
     if (signatures.isEmpty()) {
       throw new IllegalStateException("a SavedModel needs at least one signature");
@@ -117,6 +119,9 @@ public final class SavedModelExporter {
     if (card.isPresent()) {
       card.get().write(directory);
     }
+    for (OutputDirectory.Writer extra : extras) {
+      extra.write(directory);
+    }
   }
 
   /** The same bytes for the same model: attributes are maps, which have no order by themselves. */
@@ -135,6 +140,7 @@ public final class SavedModelExporter {
     private final Map<String, ExportedSignature> signatures = new LinkedHashMap<>();
     private String callable;
     private ModelCard card;
+    private final List<OutputDirectory.Writer> extras = new ArrayList<>();
     private OutputDirectory.Existing existing = OutputDirectory.Existing.REFUSE;
 
     private Builder() {}
@@ -251,6 +257,14 @@ public final class SavedModelExporter {
     /** Adds a description that is written beside the model. */
     public Builder card(ModelCard description) {
       card = description;
+      return this;
+    }
+
+    /**
+     * Adds files beside the model, written into its directory before that is moved to its place.
+     */
+    Builder extra(OutputDirectory.Writer writer) {
+      extras.add(writer);
       return this;
     }
 

@@ -176,6 +176,9 @@ public final class WeightReplacement {
             && file.getFileName().toString().startsWith(CHECKPOINT.getFileName() + ".")) {
           continue;
         }
+        if (file.startsWith(original.resolve(OptimizerFiles.FOLDER))) {
+          continue; // It belongs to the weights that are replaced.
+        }
         Path copy = target.resolve(original.relativize(file).toString());
         if (Files.isDirectory(file)) {
           Files.createDirectories(copy);

@@ -54,7 +54,25 @@ public final class FineTuner implements AutoCloseable {
       TrainingConfig config,
       Path directory,
       Progress progress) {
-    return open(model, data, config, directory, false, progress);
+    return start(model, data, config, directory, Optional.empty(), progress);
+  }
+
+  /**
+   * Opens a new run that goes on with the moments of an optimizer.
+   *
+   * @param optimizer prefix of a TensorFlow checkpoint with {@link AdamW#slots}; empty to begin
+   *     anew
+   * @throws PerformerException as {@link #start(LanguageModel, TrainingData, TrainingConfig, Path,
+   *     Progress)}, or if the checkpoint does not fit the model
+   */
+  public static FineTuner start(
+      LanguageModel model,
+      TrainingData data,
+      TrainingConfig config,
+      Path directory,
+      Optional<Path> optimizer,
+      Progress progress) {
+    return open(model, data, config, directory, false, optimizer, progress);
   }
 
   /**
@@ -69,7 +87,7 @@ public final class FineTuner implements AutoCloseable {
       TrainingConfig config,
       Path directory,
       Progress progress) {
-    return open(model, data, config, directory, true, progress);
+    return open(model, data, config, directory, true, Optional.empty(), progress);
   }
 
   private static FineTuner open(
@@ -78,13 +96,14 @@ public final class FineTuner implements AutoCloseable {
       TrainingConfig config,
       Path directory,
       boolean resume,
+      Optional<Path> moments,
       Progress progress) {
     model.check(data.vocabulary());
     requireSequences(data.train());
     requireSequences(data.validation());
     RunDirectory run = RunDirectory.open(directory, resume);
     try {
-      return new FineTuner(model, data, config, directory, run, progress);
+      return new FineTuner(model, data, config, directory, run, moments, progress);
     } catch (RuntimeException e) {
       run.close();
       throw e;
@@ -97,6 +116,7 @@ public final class FineTuner implements AutoCloseable {
       TrainingConfig config,
       Path directory,
       RunDirectory run,
+      Optional<Path> moments,
       Progress progress) {
     this.model = model;
     this.config = config;
@@ -120,7 +140,7 @@ public final class FineTuner implements AutoCloseable {
     store = SaveRestore.of(Ops.create(model.graph()).withSubScope("training"), saved);
     session = new Session(model.graph(), false);
     try {
-      restoreOrInitialize(optimizer);
+      restoreOrInitialize(optimizer, moments);
       run.writeConfig(resolved);
     } catch (RuntimeException e) {
       session.close();
@@ -279,9 +299,13 @@ public final class FineTuner implements AutoCloseable {
     }
   }
 
-  private void restoreOrInitialize(AdamW optimizer) {
+  private void restoreOrInitialize(AdamW optimizer, Optional<Path> moments) {
     model.initializer().accept(session);
     optimizer.initializer().accept(session);
+    moments.ifPresent(
+        prefix ->
+            SaveRestore.of(Ops.create(model.graph()).withSubScope("moments"), optimizer.slots())
+                .restore(session, prefix));
     run.newest(progress::message)
         .ifPresent(
             checkpoint -> {

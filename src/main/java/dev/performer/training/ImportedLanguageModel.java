@@ -58,8 +58,9 @@ public final class ImportedLanguageModel {
     if (mask != null) {
       spec.input(mask);
     }
-    return new ModelCard.LanguageModel(
-        spec.name(), tokens, mask, logits, said == null ? null : said.objective());
+    return said == null
+        ? new ModelCard.LanguageModel(spec.name(), tokens, mask, logits, null)
+        : said.withTensors(spec.name(), tokens, mask, logits, said.objective());
   }
 
   /** The input for tokens. @throws PerformerException if it is not to be found */

@@ -27,7 +27,8 @@ class SequenceBatchesTest {
       @ForAll long seed) {
     int budget = 200;
     Batching batching =
-        new Batching(length, new BatchSize.Tokens(budget), bucket, false, true, shuffle, window);
+        new Batching(
+            length, new BatchSize.Tokens(budget), bucket, false, true, shuffle, shuffle, window);
     List<String> sequences = randomSequences(count, 90, seed);
     SequenceBatches batches = new SequenceBatches(source(sequences), VOCABULARY, batching, seed);
 
@@ -67,7 +68,7 @@ class SequenceBatchesTest {
   @Property(tries = 30)
   void resumingAnywhereGivesTheSameBatches(
       @ForAll @IntRange(min = 0, max = 40) int skipped, @ForAll long seed) {
-    Batching batching = new Batching(48, new BatchSize.Tokens(200), 16, true, true, true, 7);
+    Batching batching = new Batching(48, new BatchSize.Tokens(200), 16, true, true, true, true, 7);
     SequenceSource source = source(randomSequences(40, 90, 5));
     try (BatchStream whole =
         new SequenceBatches(source, VOCABULARY, batching, seed).from(BatchPosition.START)) {

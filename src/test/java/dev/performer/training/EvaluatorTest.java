@@ -127,7 +127,7 @@ class EvaluatorTest {
   }
 
   private static SequenceBatches batches(BatchSize size, int bucket) {
-    Batching batching = new Batching(64, size, bucket, false, false, false, 1000);
+    Batching batching = new Batching(64, size, bucket, false, false, false, false, 1000);
     return new SequenceBatches(TinyModel.data().validation(), TinyModel.VOCABULARY, batching, 0);
   }
 }

@@ -1,0 +1,217 @@
+package dev.performer.checkpoint;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
+import io.jhdf.HdfFile;
+import io.jhdf.api.Group;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+
+/**
+ * What Keras saves: {@code .h5} weights and whole models of Keras 2, {@code .weights.h5} and {@code
+ * .keras} of Keras 3 (and of Keras 2's last versions).
+ *
+ * <p>Keras 2's {@code .h5} names every weight ({@code favor_0/query/kernel}), and tensors have
+ * these names. The other forms have paths of groups such as {@code
+ * layers/multi_head_attention_1/query_dense/vars/0}; there {@link #variableName} says what the
+ * layers were called, if the file does.
+ */
+public final class KerasFile implements DescribedWeights {
+  private static final byte[] HDF5 = {(byte) 0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+  private static final String WEIGHTS = "model.weights.h5";
+  private static final String CONFIG = "config.json";
+  private static final int LONGEST_CONFIG = 1 << 26;
+
+  private final Path path;
+  private final String format;
+  private final HdfFile hdf;
+  private final Hdf5Tensors contents;
+  private final JsonNode config;
+  private final Map<String, String> places = new HashMap<>();
+  private final Map<String, String> variableNames = new HashMap<>();
+  private final SortedMap<String, Info> tensors = new TreeMap<>();
+  private final SortedMap<String, Info> trainingState = new TreeMap<>();
+
+  private KerasFile(Path path, String format, HdfFile hdf, Hdf5Tensors contents, JsonNode config) {
+    this.path = path;
+    this.format = format;
+    this.hdf = hdf;
+    this.contents = contents;
+    this.config = config;
+    Map<String, String> named = KerasNames.ofWeightNames(contents);
+    contents
+        .infos()
+        .forEach(
+            (place, info) -> {
+              String name = named.getOrDefault(place, place);
+              places.put(name, place);
+              (KerasNames.isTrainingState(place) ? trainingState : tensors).put(name, info);
+            });
+    variableNames.putAll(KerasNames.ofLayerNames(contents, tensors));
+  }
+
+  /** Whether a file is HDF5, or a zip that holds Keras' weights. */
+  public static boolean recognizes(Path file) {
+    if (!Files.isRegularFile(file)) {
+      return false;
+    }
+    try (InputStream in = Files.newInputStream(file)) {
+      byte[] start = in.readNBytes(HDF5.length);
+      return java.util.Arrays.equals(start, HDF5) || isZip(start) && hasWeights(file);
+    } catch (IOException e) {
+      return false;
+    }
+  }
+
+  private static boolean isZip(byte[] start) {
+    return start.length > 3 && start[0] == 'P' && start[1] == 'K' && start[2] == 3;
+  }
+
+  private static boolean hasWeights(Path file) throws IOException {
+    try (ZipFile zip = new ZipFile(file.toFile())) {
+      return zip.getEntry(WEIGHTS) != null;
+    } catch (IllegalArgumentException e) { // names that are no UTF-8
+      return false;
+    }
+  }
+
+  /**
+   * Opens a file of any of the forms.
+   *
+   * @throws PerformerException if it is none of them, or damaged
+   */
+  public static KerasFile open(Path file) {
+    try (InputStream in = Files.newInputStream(file)) {
+      return isZip(in.readNBytes(HDF5.length)) ? openZip(file) : openHdf5(file);
+    } catch (IOException e) {
+      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  private static KerasFile openHdf5(Path file) throws IOException {
+    long size = Files.size(file);
+    HdfFile hdf = Hdf5Tensors.guarded(file.toString(), () -> new HdfFile(file));
+    try {
+      Hdf5Tensors contents = new Hdf5Tensors(hdf, size, file.toString());
+      String[] config = contents.texts(hdf, "model_config");
+      JsonNode tree =
+          config.length == 0 ? null : json(config[0], file + ", attribute model_config");
+      String format = config.length == 0 ? "Keras HDF5 weights" : "Keras HDF5 model";
+      return new KerasFile(file, format, hdf, contents, tree);
+    } catch (RuntimeException e) {
+      hdf.close();
+      throw e;
+    }
+  }
+
+  private static KerasFile openZip(Path file) throws IOException {
+    byte[] weights;
+    JsonNode tree;
+    try (ZipFile zip = new ZipFile(file.toFile())) {
+      weights = bytes(zip, WEIGHTS, Integer.MAX_VALUE - 16, file);
+      byte[] config = bytes(zip, CONFIG, LONGEST_CONFIG, file);
+      tree = json(new String(config, StandardCharsets.UTF_8), file + ", " + CONFIG);
+    } catch (IllegalArgumentException e) {
+      throw new PerformerException(file + " is no .keras: " + e.getMessage(), e);
+    }
+    String where = file + ", " + WEIGHTS;
+    HdfFile hdf = Hdf5Tensors.guarded(where, () -> HdfFile.fromBytes(weights));
+    try {
+      return new KerasFile(
+          file, "Keras model", hdf, new Hdf5Tensors(hdf, weights.length, where), tree);
+    } catch (RuntimeException e) {
+      hdf.close();
+      throw e;
+    }
+  }
+
+  /** Keras stores entries without compression: what claims more than the zip holds is none. */
+  private static byte[] bytes(ZipFile zip, String name, int most, Path file) throws IOException {
+    ZipEntry entry = zip.getEntry(name);
+    if (entry == null) {
+      throw new PerformerException(file + " is no .keras: it has no " + name);
+    }
+    long size = entry.getSize();
+    boolean fits = size >= 0 && size <= most && size <= 64 * Files.size(file);
+    if (!fits) {
+      throw new PerformerException(
+          file + ", " + name + " claims " + size + " bytes in a file of " + Files.size(file));
+    }
+    try (InputStream in = zip.getInputStream(entry)) {
+      byte[] bytes = in.readNBytes((int) size);
+      if (bytes.length < size || in.read() >= 0) {
+        throw new PerformerException(file + ", " + name + " is not as long as it claims");
+      }
+      return bytes;
+    }
+  }
+
+  private static JsonNode json(String text, String where) {
+    try {
+      return new ObjectMapper().readTree(text);
+    } catch (JsonProcessingException e) {
+      throw new PerformerException(where + " is not JSON: " + e.getOriginalMessage(), e);
+    }
+  }
+
+  @Override
+  public Path path() {
+    return path;
+  }
+
+  @Override
+  public String format() {
+    return format;
+  }
+
+  @Override
+  public SortedMap<String, Info> tensors() {
+    return Collections.unmodifiableSortedMap(tensors);
+  }
+
+  @Override
+  public SortedMap<String, Info> trainingState() {
+    return Collections.unmodifiableSortedMap(trainingState);
+  }
+
+  @Override
+  public Optional<String> variableName(String tensor) {
+    return Optional.ofNullable(variableNames.get(tensor));
+  }
+
+  @Override
+  public Optional<JsonNode> modelConfig() {
+    return Optional.ofNullable(config);
+  }
+
+  /** Texts of an attribute of a group, such as {@code keras_version} of the root. */
+  public Optional<String> attribute(String group, String name) {
+    Optional<Group> found = contents.group(group);
+    String[] texts = found.map(g -> contents.texts(g, name)).orElse(new String[0]);
+    return texts.length == 0 ? Optional.empty() : Optional.of(texts[0]);
+  }
+
+  @Override
+  public NpyArray read(String name) {
+    return contents.read(places.getOrDefault(name, name));
+  }
+
+  @Override
+  public void close() {
+    hdf.close();
+  }
+}

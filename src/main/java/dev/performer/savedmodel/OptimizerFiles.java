@@ -1,0 +1,65 @@
+package dev.performer.savedmodel;
+
+import dev.performer.data.NpyArray;
+import dev.performer.data.NpyType;
+import dev.performer.graph.CheckpointReader;
+import dev.performer.graph.SaveRestore;
+import dev.performer.graph.Tensors;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.tensorflow.Graph;
+import org.tensorflow.Session;
+import org.tensorflow.Tensor;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
+import org.tensorflow.proto.DataType;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt64;
+import org.tensorflow.types.family.TType;
+
+/**
+ * The state of an optimizer beside the model that it trained: a TensorFlow checkpoint in {@code
+ * assets.extra/optimizer/}, whose keys are those of a training run's checkpoints.
+ */
+public final class OptimizerFiles {
+  /** The folder inside a SavedModel. */
+  public static final Path FOLDER = Path.of("assets.extra", "optimizer");
+
+  private OptimizerFiles() {}
+
+  /** The checkpoint's prefix, if a SavedModel has one. */
+  public static Optional<Path> prefix(Path model) {
+    Path prefix = model.resolve(FOLDER).resolve("variables");
+    return CheckpointReader.exists(prefix) ? Optional.of(prefix) : Optional.empty();
+  }
+
+  /** Writes float32 and int64 arrays by checkpoint key. */
+  static void write(Path model, Map<String, NpyArray> values) {
+    try (Graph graph = new Graph();
+        Session session = new Session(graph)) {
+      Map<String, Class<? extends TType>> types = new LinkedHashMap<>();
+      values.forEach(
+          (key, value) ->
+              types.put(key, value.type() == NpyType.INT64 ? TInt64.class : TFloat32.class));
+      SaveRestore saver = SaveRestore.of(Ops.create(graph), List.of(), types);
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
+      try {
+        values.forEach((key, value) -> tensors.put(key, tensor(value)));
+        saver.save(session, model.resolve(FOLDER).resolve("variables"), tensors);
+      } finally {
+        tensors.values().forEach(Tensor::close);
+      }
+    }
+  }
+
+  private static Tensor tensor(NpyArray value) {
+    return switch (value.type()) {
+      case FLOAT32 -> Tensors.ofBytes(DataType.DT_FLOAT, Shape.of(value.shape()), value.buffer());
+      case INT64 -> Tensors.ofBytes(DataType.DT_INT64, Shape.of(value.shape()), value.buffer());
+      default -> throw new IllegalArgumentException("an optimizer has no " + value);
+    };
+  }
+}

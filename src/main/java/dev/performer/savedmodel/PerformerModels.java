@@ -1,0 +1,285 @@
+package dev.performer.savedmodel;
+
+import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
+import dev.performer.data.NpyType;
+import dev.performer.graph.CheckpointReader;
+import dev.performer.graph.Tensors;
+import dev.performer.graph.Variable;
+import dev.performer.graph.Variables;
+import dev.performer.model.AttentionConfig;
+import dev.performer.model.Performer;
+import dev.performer.model.PerformerConfig;
+import dev.performer.model.Task;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.Tensor;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Op;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.proto.DataType;
+import org.tensorflow.types.TFloat32;
+
+/**
+ * SavedModels of a {@link Performer}: graph, weights, and in {@link ModelCard#config} the
+ * configuration, so that the model can be built again.
+ */
+public final class PerformerModels {
+  private PerformerModels() {}
+
+  /**
+   * A model that was read.
+   *
+   * @param config of the Transformer
+   * @param weights all its variables, projections included, by name
+   * @param card everything else that is known
+   */
+  public record Saved(PerformerConfig config, Map<String, NpyArray> weights, ModelCard card) {}
+
+  /**
+   * Writes a SavedModel.
+   *
+   * @param weights all variables of {@link Performer#shapes}, float32
+   * @param card what the model says of itself; its config is filled in
+   * @param target where it goes
+   * @param replace whether a SavedModel that is there may be replaced
+   * @throws PerformerException if a weight is missing, superfluous or of another shape (all are
+   *     listed), or the target is taken or cannot be written; nothing is written then
+   */
+  public static void write(
+      PerformerConfig config,
+      Map<String, NpyArray> weights,
+      ModelCard card,
+      Path target,
+      boolean replace) {
+    write(config, weights, card, Map.of(), target, replace);
+  }
+
+  /**
+   * Writes a SavedModel and, beside it, the state of an optimizer.
+   *
+   * @param optimizer by checkpoint key; empty for none
+   */
+  public static void write(
+      PerformerConfig config,
+      Map<String, NpyArray> weights,
+      ModelCard card,
+      Map<String, NpyArray> optimizer,
+      Path target,
+      boolean replace) {
+    requireFit(config, weights);
+    try (Graph graph = new Graph();
+        Session session = new Session(graph)) {
+      Ops tf = Ops.create(graph);
+      Variables variables = new Variables(tf);
+      Performer.shapes(config).forEach((name, shape) -> declare(variables, name, shape));
+      assign(tf, session, variables, weights);
+      Performer model = Performer.over(config, variables::get);
+      var performer = new PerformerGraph(tf, model, variables, card.vocabulary());
+      var exporter =
+          SavedModelExporter.builder().variables(variables).card(card.withConfig(config.toJson()));
+      for (PerformerGraph.Signature signature : PerformerSignatures.of(performer)) {
+        exporter.signature(signature.name(), signature.inputs(), signature.outputs());
+      }
+      if (!optimizer.isEmpty()) {
+        exporter.extra(staging -> OptimizerFiles.write(staging, optimizer));
+      }
+      if (replace) {
+        exporter.replaceExisting();
+      }
+      exporter.export(session, target);
+    }
+  }
+
+  private static void declare(Variables variables, String name, Shape shape) {
+    variables.declare(name, TFloat32.class, shape, !isProjection(name));
+  }
+
+  /** Whether a variable is a random projection, which no optimizer may change. */
+  static boolean isProjection(String name) {
+    return name.endsWith("/projection");
+  }
+
+  private static void requireFit(PerformerConfig config, Map<String, NpyArray> weights) {
+    Map<String, Shape> shapes = Performer.shapes(config);
+    List<String> problems = new ArrayList<>();
+    shapes.forEach(
+        (name, shape) -> {
+          NpyArray value = weights.get(name);
+          if (value == null) {
+            problems.add(name + " is missing");
+          } else if (!Shape.of(value.shape()).equals(shape)) {
+            problems.add(name + " is " + value + ", expected " + TensorSpec.shapeText(shape));
+          } else if (value.type() != NpyType.FLOAT32) {
+            problems.add(name + " is " + value.type().label() + ", expected float32");
+          }
+        });
+    for (String name : weights.keySet()) {
+      if (!shapes.containsKey(name)) {
+        problems.add(name + " is not a weight of this model");
+      }
+    }
+    if (!problems.isEmpty()) {
+      throw new PerformerException(
+          "the weights do not fit the configuration: " + String.join("; ", problems));
+    }
+  }
+
+  /** One at a time, so that no constant of the graph holds weights. */
+  private static void assign(
+      Ops tf, Session session, Variables variables, Map<String, NpyArray> weights) {
+    for (Variable variable : variables.all()) {
+      Operand<TFloat32> value = tf.placeholder(TFloat32.class, Placeholder.shape(variable.shape()));
+      Op assign = variables.assign(variable, value);
+      NpyArray array = weights.get(variable.name());
+      try (Tensor tensor = Tensors.ofBytes(DataType.DT_FLOAT, variable.shape(), array.buffer())) {
+        session.runner().feed(value, tensor).addTarget(assign).run().close();
+      }
+    }
+  }
+
+  /** The values that variables have in a session, by name. */
+  public static Map<String, NpyArray> values(Session session, List<Variable> variables) {
+    Ops tf = Ops.create(session.graph()).withSubScope("values");
+    Map<String, NpyArray> values = new LinkedHashMap<>();
+    for (Variable variable : variables) {
+      try (Result result = session.runner().fetch(variable.<TFloat32>read(tf)).run()) {
+        values.put(variable.name(), ArrayConversion.toArray(variable.name(), result.get(0)));
+      }
+    }
+    return values;
+  }
+
+  /**
+   * How a model is used as a language model; null if it is none. A model that sees padding, because
+   * nothing masks it, is fed sequences of the length that it was trained with.
+   *
+   * @param masking what a masked model was trained to guess, if that is known
+   */
+  public static ModelCard.LanguageModel languageModel(
+      PerformerConfig config, ModelCard.Masking masking) {
+    boolean isCausal = config.task() == Task.CAUSAL_LM;
+    if (!isCausal && config.task() != Task.MASKED_LM) {
+      return null;
+    }
+    boolean isLimited = config.positions().isTable();
+    return new ModelCard.LanguageModel(
+        SavedModelExporter.DEFAULT_SIGNATURE,
+        PerformerSignatures.TOKENS,
+        null,
+        PerformerSignatures.LOGITS,
+        isCausal ? ModelCard.Objective.CAUSAL_LM : ModelCard.Objective.MASKED_LM,
+        isCausal ? config.shiftBos() != null : null,
+        isCausal ? null : masking,
+        isLimited ? config.maxLength() : null,
+        seesPadding(config) ? config.maxLength() : null);
+  }
+
+  /** Whether outputs of real tokens depend on padding behind them. */
+  private static boolean seesPadding(PerformerConfig config) {
+    for (int i = 0; i < config.layers(); i++) {
+      AttentionConfig attention = config.attentionOf(i);
+      boolean looksAhead =
+          attention instanceof AttentionConfig.Favor favor
+              // A maximum over all keys leaks even where attention is causal.
+              && (!favor.causal() || favor.kernel().isSoftmax() && !isOurs(favor))
+              && (config.padId() == null || !favor.maskKeys());
+      if (looksAhead || config.padId() == null && !attention.isCausal()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private static boolean isOurs(AttentionConfig.Favor favor) {
+    return favor.convention().label().equals("performer");
+  }
+
+  private static String label(Enum<?> value) {
+    return value.name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+
+  /** How the first layer attends, as a card says it. */
+  public static ModelCard.Attention attention(PerformerConfig config) {
+    AttentionConfig attention = config.attentionOf(0);
+    if (attention instanceof AttentionConfig.Favor favor) {
+      return new ModelCard.Attention(
+          favor.kernel().label(),
+          favor.convention().label(),
+          favor.features() == 0 ? null : favor.features(),
+          favor.features() == 0 ? null : label(favor.directions()),
+          favor.features() == 0 ? null : label(favor.lengths()),
+          favor.causal(),
+          false);
+    }
+    boolean isExact = attention instanceof AttentionConfig.Exact;
+    int rows = attention.projectionRows();
+    return new ModelCard.Attention(
+        isExact ? "softmax" : null,
+        isExact ? null : "model-garden",
+        rows == 0 ? null : rows,
+        null,
+        null,
+        attention.isCausal(),
+        isExact);
+  }
+
+  /** Whether a SavedModel says from what configuration it was built. */
+  public static Optional<PerformerConfig> config(Path model) {
+    return ModelCard.read(model).flatMap(card -> Optional.ofNullable(config(card, model)));
+  }
+
+  private static PerformerConfig config(ModelCard card, Path model) {
+    return card.config() == null
+        ? null
+        : PerformerConfig.of(card.config(), model.resolve(ModelCard.FILE) + ": config");
+  }
+
+  /**
+   * Reads a model that {@link #write} wrote, or that was fine-tuned from one.
+   *
+   * @throws PerformerException if it is no SavedModel, or has no configuration, as those that
+   *     Python wrote
+   */
+  public static Saved load(Path model) {
+    SavedModelDirectory directory = SavedModelDirectory.open(model);
+    ModelCard card = ModelCard.read(model).orElse(null);
+    if (card == null || card.config() == null) {
+      throw new PerformerException(
+          model
+              + ": does not say how it is built (no config in "
+              + ModelCard.FILE
+              + "), as only models of './performer import' and 'train' do; import the checkpoint that"
+              + " it was made from");
+    }
+    PerformerConfig config = config(card, model);
+    Map<String, NpyArray> weights = new LinkedHashMap<>();
+    try (CheckpointReader reader = CheckpointReader.open(directory.variablesPrefix())) {
+      Map<String, String> keys = new LinkedHashMap<>();
+      directory.variables().forEach(v -> keys.put(v.name(), v.checkpointKey()));
+      for (String name : Performer.shapes(config).keySet()) {
+        if (keys.containsKey(name)) {
+          try (Tensor tensor = reader.tensor(keys.get(name))) {
+            weights.put(name, ArrayConversion.toArray(name, tensor));
+          }
+        }
+      }
+    }
+    try {
+      requireFit(config, weights);
+    } catch (PerformerException e) {
+      throw new PerformerException(model + ": " + e.getMessage(), e);
+    }
+    return new Saved(config, Map.copyOf(weights), card);
+  }
+}

@@ -1,0 +1,113 @@
+package dev.performer.savedmodel;
+
+import dev.performer.model.Task;
+import dev.performer.savedmodel.PerformerGraph.Signature;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.ReduceMax;
+import org.tensorflow.op.core.ReduceSum;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+/**
+ * {@code score}: tokens {@code [B, L]} to {@code log_probabilities} {@code [B, L]}, in nats, and
+ * their sum {@code log_probability} {@code [B]}. Padding counts nothing.
+ *
+ * <p>Causal models: of each token given those before it. Where the model does not shift its inputs,
+ * nothing stands before the first token, which then counts nothing. Masked models: of each token
+ * given all others (pseudo-likelihood); this runs the model once per token, L × the memory of a
+ * prediction.
+ */
+final class ScoreSignature {
+  private ScoreSignature() {}
+
+  /** Null for models that are no language models, and masked ones without a known mask token. */
+  static Signature build(PerformerGraph graph) {
+    Task task = graph.config().task();
+    boolean isMasked = task == Task.MASKED_LM;
+    if (task != Task.CAUSAL_LM && !(isMasked && maskId(graph) != null)) {
+      return null;
+    }
+    Ops tf = graph.tf();
+    Operand<TInt32> tokens = graph.ids();
+    Operand<TFloat32> scores = isMasked ? masked(graph, tokens) : causal(graph, tokens);
+    Operand<TFloat32> real = graph.realTokens(tokens);
+    if (real != null) {
+      scores = tf.math.mul(scores, real);
+    }
+    Map<String, Operand<?>> outputs = new LinkedHashMap<>();
+    outputs.put("log_probabilities", scores);
+    outputs.put("log_probability", tf.reduceSum(scores, tf.constant(1)));
+    return new Signature("score", Map.of(PerformerSignatures.TOKENS, tokens), outputs);
+  }
+
+  private static Integer maskId(PerformerGraph graph) {
+    return graph.vocabulary() == null ? null : graph.vocabulary().maskId();
+  }
+
+  private static Operand<TFloat32> causal(PerformerGraph graph, Operand<TInt32> tokens) {
+    Ops tf = graph.tf();
+    Operand<TFloat32> logits = graph.apply(tokens).logits(); // [B, L, V]
+    if (graph.config().shiftBos() != null) {
+      return logProbabilities(graph, logits, tokens);
+    }
+    var none = tf.constant(new int[] {0, 0});
+    var shorter = tf.math.sub(tf.shape(tokens), tf.constant(new int[] {0, 1})); // [B, L-1]
+    var after = tf.slice(tokens, tf.constant(new int[] {0, 1}), shorter);
+    var vocabulary = tf.constant(new int[] {graph.config().vocabularySize()});
+    var before =
+        tf.slice(
+            logits,
+            tf.constant(new int[] {0, 0, 0}),
+            tf.concat(List.of(shorter, vocabulary), tf.constant(0)));
+    Operand<TFloat32> scores = logProbabilities(graph, before, after); // [B, L-1]
+    var first = tf.math.sub(tf.shape(tokens), shorter); // [0, 1]
+    return tf.pad(
+        scores,
+        tf.stack(List.of(none, first)), // nothing in front of rows, one in front of columns
+        tf.constant(0f));
+  }
+
+  /** Row b·L+l of the batch that is run has the mask at l. */
+  private static Operand<TFloat32> masked(PerformerGraph graph, Operand<TInt32> tokens) {
+    Ops tf = graph.tf();
+    var length = tf.gather(tf.shape(tokens), tf.constant(1), tf.constant(0)); // scalar
+    var diagonal =
+        tf.oneHot(
+            tf.range(tf.constant(0), length, tf.constant(1)),
+            length,
+            tf.constant(1),
+            tf.constant(0)); // [L, L]
+    var keep = tf.math.sub(tf.constant(1), diagonal);
+    var hidden =
+        tf.math.add(
+            tf.math.mul(tf.expandDims(tokens, tf.constant(1)), keep), // [B, L, L]
+            tf.math.mul(tf.constant(maskId(graph).intValue()), diagonal));
+    var rows = tf.reshape(hidden, tf.stack(List.of(tf.constant(-1), length))); // [B*L, L]
+    Operand<TFloat32> logits = graph.apply(rows).logits(); // [B*L, L, V]
+    var vocabulary = tf.constant(graph.config().vocabularySize());
+    var square = tf.reshape(logits, tf.stack(List.of(tf.constant(-1), length, length, vocabulary)));
+    var chosen =
+        tf.math.mul(
+            square,
+            tf.expandDims(tf.dtypes.cast(diagonal, TFloat32.class), tf.constant(2))); // [B,L,L,V]
+    return logProbabilities(graph, tf.reduceSum(chosen, tf.constant(2)), tokens);
+  }
+
+  /** Not TensorFlow's log-softmax, whose gradient is wrong in three dimensions. */
+  private static Operand<TFloat32> logProbabilities(
+      PerformerGraph graph, Operand<TFloat32> logits, Operand<TInt32> tokens) {
+    Ops tf = graph.tf();
+    var last = tf.constant(2);
+    var largest = tf.stopGradient(tf.reduceMax(logits, last, ReduceMax.keepDims(true)));
+    var centred = tf.math.sub(logits, largest); // [B, L, V]
+    var total = tf.math.log(tf.reduceSum(tf.math.exp(centred), last, ReduceSum.keepDims(false)));
+    var oneHot =
+        tf.oneHot(
+            tokens, tf.constant(graph.config().vocabularySize()), tf.constant(1f), tf.constant(0f));
+    return tf.math.sub(tf.reduceSum(tf.math.mul(centred, oneHot), last), total); // [B, L]
+  }
+}
