@@ -173,8 +173,7 @@ final class Hdf5Tensors {
     if (info.bytes() > Integer.MAX_VALUE - 16) {
       throw new PerformerException(where + ": above the 2 GiB that one tensor may have");
     }
-    return guarded(
-        where, () -> array(dataset.getDataFlat(), info.shape(), info.type(), where));
+    return guarded(where, () -> array(dataset.getDataFlat(), info.shape(), info.type(), where));
   }
 
   private static NpyArray array(Object flat, long[] shape, String type, String where) {

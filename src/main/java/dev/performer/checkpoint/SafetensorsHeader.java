@@ -52,7 +52,9 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
     SortedMap<String, Entry> tensors = new TreeMap<>();
     SortedMap<String, String> metadata = new TreeMap<>();
     try (JsonParser parser =
-        new JsonFactory().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION).createParser(json)) {
+        new JsonFactory()
+            .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
+            .createParser(json)) {
       expect(parser.nextToken(), JsonToken.START_OBJECT, file + ": the header");
       while (parser.nextToken() == JsonToken.FIELD_NAME) {
         String name = parser.currentName();

@@ -67,6 +67,7 @@ public final class CheckpointReader implements AutoCloseable {
    */
   public static CheckpointReader open(Path prefix) {
     List<Path> shards = CheckpointFiles.checkComplete(prefix);
+    CheckpointTable.check(prefix);
     TensorFlow.version(); // loads the native library
     try (TF_Status status = TF_Status.newStatus()) {
       TF_CheckpointReader reader = TF_NewCheckpointReader(prefix.toString(), status);

@@ -1,8 +1,12 @@
 package dev.performer.training;
 
+import dev.performer.PerformerException;
+import dev.performer.checkpoint.OptimizerState;
+import dev.performer.data.NpyArray;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
@@ -60,11 +64,25 @@ public record AdamW(
    * @param weightDecay share of a weight that is taken away per step and unit of learning rate;
    *     biases, normalisations and all variables of less than two dimensions are spared
    * @param clipNorm greatest global norm of a gradient; longer ones are scaled down; 0 for no limit
+   * @param decaysAll whether weight decay spares nothing, as in Flax
    */
   public record Config(
-      double beta1, double beta2, double epsilon, double weightDecay, double clipNorm) {
+      double beta1,
+      double beta2,
+      double epsilon,
+      double weightDecay,
+      double clipNorm,
+      boolean decaysAll) {
     /** Adam as protein_lm sets it, BERT's weight decay and clipping. */
     public static final Config DEFAULT = new Config(0.9, 0.98, 1e-9, 0.01, 1.0);
+
+    /** Google's protein_lm in full: its weight decay, on every variable, and no clipping. */
+    public static final Config PROTEIN_LM = new Config(0.9, 0.98, 1e-9, 0.1, 0, true);
+
+    /** Without weight decay of biases, normalisations and vectors. */
+    public Config(double beta1, double beta2, double epsilon, double weightDecay, double clipNorm) {
+      this(beta1, beta2, epsilon, weightDecay, clipNorm, false);
+    }
 
     public Config {
       if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1)) {
@@ -83,12 +101,12 @@ public record AdamW(
 
     /** The same with another weight decay. */
     public Config withWeightDecay(double value) {
-      return new Config(beta1, beta2, epsilon, value, clipNorm);
+      return new Config(beta1, beta2, epsilon, value, clipNorm, decaysAll);
     }
 
     /** The same with another clip norm. */
     public Config withClipNorm(double value) {
-      return new Config(beta1, beta2, epsilon, weightDecay, value);
+      return new Config(beta1, beta2, epsilon, weightDecay, value, decaysAll);
     }
   }
 
@@ -195,7 +213,7 @@ public record AdamW(
     Variable v = slots.create(SCOPE + "/v/" + variable.name(), variable.shape(), false, zeros);
     var clipped = tf.math.mul((Output<T>) gradient, tf.dtypes.cast(scale, type));
     Op before = norm;
-    if (config.weightDecay() > 0 && decays(variable)) {
+    if (config.weightDecay() > 0 && (config.decaysAll() || decays(variable))) {
       var share = tf.math.mul(rate, tf.constant(config.weightDecay()));
       // Every gradient depends on every weight that was read; so the norm comes after all reads.
       Ops after = tf.withControlDependencies(List.of(norm));
@@ -218,6 +236,42 @@ public record AdamW(
             tf.dtypes.cast(tf.constant(single(config.beta2())), type),
             tf.dtypes.cast(corrected.epsilon(), type),
             clipped);
+  }
+
+  /**
+   * Sets the slots to what an optimizer had gathered before, instead of the initializer's zeros.
+   *
+   * @throws PerformerException if the state lacks a variable that is updated, or has it in another
+   *     shape
+   */
+  public void load(Graph graph, Session session, OptimizerState state) {
+    Ops tf = Ops.create(graph).withSubScope("adamw_load");
+    Session.Runner runner = session.runner();
+    for (Variable slot : slots) {
+      Operand<?> value = tf.constant(state.step());
+      if (!slot.name().equals(SCOPE + "/step")) {
+        value = moment(tf, slot, state);
+      }
+      runner.addTarget(Variables.assign(tf, slot, value));
+    }
+    runner.run().close();
+  }
+
+  private static Operand<?> moment(Ops tf, Variable slot, OptimizerState state) {
+    boolean isFirst = slot.name().startsWith(SCOPE + "/m/");
+    String name = slot.name().substring((SCOPE + "/m/").length());
+    NpyArray saved = (isFirst ? state.firstMoments() : state.secondMoments()).get(name);
+    if (saved == null || !Arrays.equals(saved.shape(), slot.shape().asArray())) {
+      throw new PerformerException(
+          "the saved optimizer has "
+              + (saved == null ? "no moments" : "moments " + saved)
+              + " for "
+              + name
+              + " "
+              + slot.shape()
+              + "; begin with a new optimizer");
+    }
+    return tf.reshape(tf.constant(saved.floats()), tf.constant(saved.shape()));
   }
 
   /** The number that a float32 kernel sees. */

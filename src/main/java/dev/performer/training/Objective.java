@@ -1,5 +1,7 @@
 package dev.performer.training;
 
+import dev.performer.PerformerException;
+import dev.performer.attention.Threefry;
 import dev.performer.data.Masking;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.Vocabulary;
@@ -50,6 +52,49 @@ public sealed interface Objective {
         }
       }
       return new LabelledBatch(batch.rows(), batch.length(), tokens, mask, targets, weights);
+    }
+  }
+
+  /**
+   * Guess the tokens that Google's FlaxBERT would replace in an evaluation: which ones is drawn by
+   * JAX's legacy threefry from the sum of all ids of the batch, padding included. So it depends on
+   * how sequences are batched and padded; seed and step change nothing.
+   *
+   * @see <a
+   *     href="https://github.com/google-research/google-research/blob/master/protein_lm/models.py">preprocess_masked</a>
+   */
+  record GoogleMaskedLanguageModel(Masking masking) implements Objective {
+    @Override
+    public LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
+      if (vocabulary.mask().isEmpty() || vocabulary.pad().isEmpty()) {
+        throw new PerformerException(
+            "the masks of Google's protein_lm need a vocabulary with a mask token and padding");
+      }
+      int[] tokens = batch.tokens();
+      int sum = 0; // of int32, as in JAX
+      for (int token : tokens) {
+        sum += token;
+      }
+      int[] ordinary = vocabulary.ordinaryIds();
+      Threefry[] first = Threefry.ofSeed(Threefry.Stream.LEGACY, sum).split(2);
+      boolean[] chosen = first[1].bernoulli((float) masking.rate(), tokens.length);
+      Threefry[] second = first[0].split(2);
+      int[] replacements = second[1].randint(0, ordinary.length, tokens.length);
+      float[] fates = second[0].uniform(tokens.length);
+      int[] inputs = tokens.clone();
+      float[] weights = new float[tokens.length];
+      for (int i = 0; i < tokens.length; i++) {
+        if (!chosen[i] || tokens[i] == vocabulary.pad().getAsInt()) {
+          continue;
+        }
+        weights[i] = 1;
+        if (fates[i] < (float) masking.mask()) {
+          inputs[i] = vocabulary.mask().getAsInt();
+        } else if (fates[i] < (float) (masking.mask() + masking.random())) {
+          inputs[i] = ordinary[replacements[i]];
+        }
+      }
+      return new LabelledBatch(batch.rows(), batch.length(), inputs, batch.mask(), tokens, weights);
     }
   }
 }

@@ -1,0 +1,75 @@
+package dev.performer.checkpoint;
+
+import dev.performer.PerformerException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** Opens checkpoints of any format. */
+public final class Checkpoints {
+  private Checkpoints() {}
+
+  /**
+   * Opens a file, a directory or the prefix of a TensorFlow checkpoint; its content says what it
+   * is, not its name alone. The caller closes it.
+   *
+   * @throws PerformerException if there is nothing, it is of no known format, or damaged
+   */
+  public static WeightFile open(Path path) {
+    if (Files.isRegularFile(path) && FlaxCheckpoint.recognizes(head(path))) {
+      return FlaxCheckpoint.open(path);
+    }
+    if (Files.isDirectory(path) && FlaxCheckpoint.locate(path).isPresent()) {
+      return FlaxCheckpoint.open(path);
+    }
+    if (path.toString().endsWith(ShardedSafetensors.INDEX_SUFFIX)) {
+      return ShardedSafetensors.open(path);
+    }
+    if (TensorFlowCheckpoint.recognizes(path)) {
+      return TensorFlowCheckpoint.open(path);
+    }
+    if (Files.isRegularFile(path)) {
+      if (SafetensorsFile.recognizes(path)) {
+        return SafetensorsFile.open(path);
+      }
+      if (KerasFile.recognizes(path)) {
+        return KerasFile.open(path);
+      }
+      if (PytorchPickle.recognizes(path)) {
+        throw PytorchPickle.refusal(path);
+      }
+    }
+    if (!Files.exists(path)) {
+      throw new PerformerException(path + ": no such file or directory");
+    }
+    if (FlaxCheckpoint.isNamed(path)) {
+      return FlaxCheckpoint.open(path);
+    }
+    throw new PerformerException(
+        path
+            + (Files.isDirectory(path) ? " holds" : " is")
+            + " no checkpoint that is known here: Flax msgpack (checkpoint_<step>), TensorFlow"
+            + " checkpoint, .h5, .keras, .safetensors");
+  }
+
+  /**
+   * Reads a model.
+   *
+   * @throws PerformerException as {@link #open} and {@link NamingScheme#map}, or if no scheme knows
+   *     the names
+   */
+  public static ModelWeights load(Path path, ImportOptions options) {
+    try (WeightFile file = open(path)) {
+      return NamingSchemes.of(file, options).map(file, options);
+    }
+  }
+
+  private static byte[] head(Path file) {
+    try (InputStream in = Files.newInputStream(file)) {
+      return in.readNBytes(16);
+    } catch (IOException e) {
+      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+}

@@ -1,0 +1,294 @@
+package dev.performer.checkpoint;
+
+import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
+import dev.performer.data.NpyType;
+import java.io.IOException;
+import java.math.BigDecimal;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+
+/**
+ * A Flax checkpoint. Opening reads the structure only; values are read from the file when asked
+ * for. Complex numbers come as real and imaginary parts in a last dimension of 2.
+ *
+ * @see <a
+ *     href="https://github.com/google/flax/blob/main/flax/serialization.py">serialization.py</a>
+ */
+public final class FlaxCheckpoint implements WeightFile {
+  private static final Pattern STEP =
+      Pattern.compile("checkpoint_(-?[0-9]{1,18}(?:\\.[0-9]{1,18})?)");
+
+  private final Path path;
+  private final FileChannel channel;
+  private final SortedMap<String, MsgpackTensor> places;
+  private final SortedMap<String, Info> infos;
+
+  private FlaxCheckpoint(Path path, FileChannel channel, SortedMap<String, MsgpackTensor> places) {
+    this.path = path;
+    this.channel = channel;
+    this.places = places;
+    SortedMap<String, Info> all = new TreeMap<>();
+    places.forEach((name, place) -> all.put(name, place.info()));
+    this.infos = Collections.unmodifiableSortedMap(all);
+  }
+
+  /**
+   * Opens a file, or the newest checkpoint of a directory.
+   *
+   * @throws PerformerException if it is no whole Flax checkpoint
+   */
+  public static FlaxCheckpoint open(Path path) {
+    Path file =
+        locate(path)
+            .orElseThrow(
+                () ->
+                    new PerformerException(
+                        path + " holds no checkpoint_<step>; give the file itself"));
+    FileChannel channel = null;
+    try {
+      channel = FileChannel.open(file, StandardOpenOption.READ);
+      SortedMap<String, MsgpackTensor> places = new MsgpackStructure(file, channel).tensors();
+      FlaxCheckpoint opened = new FlaxCheckpoint(file, channel, places);
+      channel = null;
+      return opened;
+    } catch (IOException e) {
+      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+    } finally {
+      closeQuietly(channel);
+    }
+  }
+
+  /**
+   * The file that a path means: itself, the newest {@code checkpoint_<step>} of a directory, or the
+   * {@code checkpoint} inside the directory that Orbax makes of one.
+   *
+   * @throws PerformerException if the newest checkpoint is one of sharded arrays
+   */
+  static Optional<Path> locate(Path path) {
+    if (!Files.isDirectory(path)) {
+      return Optional.of(path);
+    }
+    Optional<Path> newest = newest(path);
+    if (newest.isPresent()) {
+      Path found = newest.get();
+      return Files.isDirectory(found) ? Optional.of(inside(found)) : newest;
+    }
+    boolean named = STEP.matcher(String.valueOf(path.toAbsolutePath().getFileName())).matches();
+    return named ? Optional.of(inside(path)) : Optional.empty();
+  }
+
+  /** Whether a file begins as a msgpack map or as one array; a pickle is neither. */
+  static boolean recognizes(byte[] head) {
+    if (head.length == 0) {
+      return false;
+    }
+    int first = head[0] & 0xff;
+    boolean isMap = (first > 0x80 && first <= 0x8f) || first == 0xde || first == 0xdf;
+    boolean isArray = first >= 0xc7 && first <= 0xc9 && head.length > 6;
+    return isMap || isArray;
+  }
+
+  /** Whether a file's name is one that Flax gives. */
+  static boolean isNamed(Path path) {
+    String name = String.valueOf(path.getFileName());
+    return STEP.matcher(name).matches() || name.endsWith(".msgpack");
+  }
+
+  private static Path inside(Path directory) {
+    Path file = directory.resolve("checkpoint");
+    if (!Files.isRegularFile(file)) {
+      throw new PerformerException(
+          directory
+              + " is a checkpoint directory without a file 'checkpoint': its arrays are sharded,"
+              + " which is not read here; save it with flax.training.checkpoints instead");
+    }
+    return file;
+  }
+
+  private static Optional<Path> newest(Path directory) {
+    try (Stream<Path> children = Files.list(directory)) {
+      return children
+          .filter(child -> STEP.matcher(child.getFileName().toString()).matches())
+          .max(Comparator.comparing(FlaxCheckpoint::step));
+    } catch (IOException e) {
+      throw new PerformerException(directory + " cannot be listed: " + e.getMessage(), e);
+    }
+  }
+
+  private static BigDecimal step(Path path) {
+    Matcher matcher = STEP.matcher(path.getFileName().toString());
+    return matcher.matches() ? new BigDecimal(matcher.group(1)) : BigDecimal.ZERO;
+  }
+
+  /** Where {@code config.gin} would lie: beside the checkpoint, whatever form that has. */
+  Path directory() {
+    Path parent = path.toAbsolutePath().getParent();
+    boolean orbax =
+        path.getFileName().toString().equals("checkpoint")
+            && STEP.matcher(String.valueOf(parent.getFileName())).matches();
+    return orbax && parent.getParent() != null ? parent.getParent() : parent;
+  }
+
+  @Override
+  public Path path() {
+    return path;
+  }
+
+  @Override
+  public String format() {
+    return "Flax msgpack";
+  }
+
+  @Override
+  public SortedMap<String, Info> tensors() {
+    return infos;
+  }
+
+  @Override
+  public NpyArray read(String name) {
+    MsgpackTensor place = places.get(name);
+    if (place == null) {
+      throw new PerformerException(path + " has no tensor " + name);
+    }
+    if (place.info().bytes() > Integer.MAX_VALUE / 4) {
+      throw new PerformerException(
+          path + ": tensor " + name + " of " + place.info().bytes() + " bytes is too large");
+    }
+    byte[] bytes = new byte[(int) place.info().bytes()];
+    try {
+      int at = 0;
+      for (MsgpackTensor.Piece piece : place.pieces()) {
+        ByteBuffer into = ByteBuffer.wrap(bytes, at, (int) piece.bytes());
+        long from = piece.offset();
+        while (into.hasRemaining()) {
+          int n = channel.read(into, from);
+          if (n <= 0) {
+            throw new PerformerException(path + ": tensor " + name + " ends too early");
+          }
+          from += n;
+        }
+        at += (int) piece.bytes();
+      }
+    } catch (IOException e) {
+      throw new PerformerException(
+          path + ": tensor " + name + " cannot be read: " + e.getMessage(), e);
+    }
+    return place.type().decode(bytes, place.bigEndian(), place.info().shape());
+  }
+
+  @Override
+  public void close() {
+    closeQuietly(channel);
+  }
+
+  private static void closeQuietly(FileChannel channel) {
+    if (channel != null) {
+      try {
+        channel.close();
+      } catch (IOException e) {
+        // Nothing was written: what was read is right all the same.
+      }
+    }
+  }
+
+  /** A float32 array of decoded 16-bit floats. */
+  static NpyArray widened(byte[] bytes, long[] shape, boolean brain) {
+    var from = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).asShortBuffer();
+    float[] values = new float[from.limit()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = brain ? Float.intBitsToFloat(from.get(i) << 16) : half(from.get(i));
+    }
+    return NpyArray.of(values, shape);
+  }
+
+  private static float half(short bits) {
+    int sign = (bits & 0x8000) << 16;
+    int exponent = (bits >> 10) & 0x1f;
+    int fraction = bits & 0x3ff;
+    if (exponent == 0) {
+      float small = fraction * 0x1p-24f;
+      return sign == 0 ? small : -small;
+    }
+    int wide = exponent == 31 ? 0xff : exponent + 112;
+    return Float.intBitsToFloat(sign | wide << 23 | fraction << 13);
+  }
+
+  /** NumPy's element types that Flax stores. */
+  enum Type {
+    FLOAT32("float32", 4, NpyType.FLOAT32),
+    FLOAT64("float64", 8, NpyType.FLOAT64),
+    FLOAT16("float16", 2, null),
+    BFLOAT16("bfloat16", 2, null),
+    INT8("int8", 1, NpyType.INT8),
+    INT16("int16", 2, NpyType.INT16),
+    INT32("int32", 4, NpyType.INT32),
+    INT64("int64", 8, NpyType.INT64),
+    UINT8("uint8", 1, NpyType.UINT8),
+    UINT16("uint16", 2, NpyType.UINT16),
+    UINT32("uint32", 4, NpyType.UINT32),
+    UINT64("uint64", 8, NpyType.INT64),
+    BOOL("bool", 1, NpyType.BOOL),
+    COMPLEX64("complex64", 8, NpyType.FLOAT32),
+    COMPLEX128("complex128", 16, NpyType.FLOAT64);
+
+    private static final List<Type> ALL = List.of(values());
+
+    final String label;
+    final int size;
+    private final NpyType npy;
+
+    Type(String label, int size, NpyType npy) {
+      this.label = label;
+      this.size = size;
+      this.npy = npy;
+    }
+
+    /** The type of NumPy's name for it. */
+    static Optional<Type> of(String name) {
+      return ALL.stream().filter(t -> t.label.equals(name)).findFirst();
+    }
+
+    private boolean complex() {
+      return this == COMPLEX64 || this == COMPLEX128;
+    }
+
+    private NpyArray decode(byte[] bytes, boolean bigEndian, long[] shape) {
+      if (bigEndian) {
+        reverse(bytes, complex() ? size / 2 : size);
+      }
+      if (npy == null) {
+        return widened(bytes, shape, this == BFLOAT16);
+      }
+      if (complex()) {
+        long[] parts = java.util.Arrays.copyOf(shape, shape.length + 1);
+        parts[shape.length] = 2;
+        return new NpyArray(npy, parts, bytes);
+      }
+      return new NpyArray(npy, shape.clone(), bytes);
+    }
+
+    private static void reverse(byte[] bytes, int size) {
+      for (int start = 0; start < bytes.length; start += size) {
+        for (int i = start, j = start + size - 1; i < j; i++, j--) {
+          byte swapped = bytes[i];
+          bytes[i] = bytes[j];
+          bytes[j] = swapped;
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,32 @@
+package dev.performer.checkpoint;
+
+import dev.performer.data.NpyArray;
+import dev.performer.data.Vocabulary;
+import dev.performer.model.PerformerConfig;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * A foreign checkpoint as one of our models.
+ *
+ * @param scheme label of the naming scheme that knew its names
+ * @param config the Transformer
+ * @param weights all variables by our names, projections included
+ * @param optimizer state of its optimizer, if the file holds it
+ * @param vocabulary what its token ids mean, if the scheme knows
+ * @param notes what was assumed or left out, one line each
+ */
+public record ModelWeights(
+    String scheme,
+    PerformerConfig config,
+    Map<String, NpyArray> weights,
+    Optional<OptimizerState> optimizer,
+    Optional<Vocabulary> vocabulary,
+    List<String> notes) {
+  public ModelWeights {
+    weights = new LinkedHashMap<>(weights);
+    notes = List.copyOf(notes);
+  }
+}

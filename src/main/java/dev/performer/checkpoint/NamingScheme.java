@@ -1,0 +1,18 @@
+package dev.performer.checkpoint;
+
+/** One producer's names for the weights of a Transformer. */
+public interface NamingScheme {
+  /** Its name in messages and files, such as {@code protein-lm}. */
+  String label();
+
+  /** Whether the names in a file are this scheme's. */
+  boolean recognizes(WeightFile file);
+
+  /**
+   * The file as one of our models.
+   *
+   * @throws dev.performer.PerformerException if tensors are missing, superfluous or of a wrong
+   *     shape (all are listed), or something that the file does not say was not said
+   */
+  ModelWeights map(WeightFile file, ImportOptions options);
+}

@@ -1,0 +1,54 @@
+package dev.performer.checkpoint;
+
+import dev.performer.PerformerException;
+import java.util.List;
+import java.util.Optional;
+
+/** All naming schemes, the most particular first. */
+public final class NamingSchemes {
+  private static final List<NamingScheme> ALL =
+      List.of(
+          new ProteinLmNaming(),
+          new LraNaming(),
+          new ModelGardenNaming(),
+          new HuggingFaceBertNaming(),
+          new KerasPerformerNaming());
+
+  private NamingSchemes() {}
+
+  /** The first scheme whose names a file has. */
+  public static Optional<NamingScheme> of(WeightFile file) {
+    return ALL.stream().filter(scheme -> scheme.recognizes(file)).findFirst();
+  }
+
+  /**
+   * The scheme that a person names, or the first that recognizes a file.
+   *
+   * @throws PerformerException if there is none
+   */
+  public static NamingScheme of(WeightFile file, ImportOptions options) {
+    if (options.scheme() != null) {
+      return ALL.stream()
+          .filter(scheme -> scheme.label().equals(options.scheme()))
+          .findFirst()
+          .orElseThrow(
+              () ->
+                  new PerformerException(
+                      "no naming scheme '" + options.scheme() + "'; known are " + labels()));
+    }
+    return of(file)
+        .orElseThrow(
+            () ->
+                new PerformerException(
+                    file.path()
+                        + ": its names are of no model that is known here "
+                        + labels()
+                        + "; they begin with "
+                        + file.tensors().keySet().stream().limit(3).toList()));
+  }
+
+  /** What the schemes are called. */
+  public static List<String> labels() {
+    return ALL.stream().map(NamingScheme::label).toList();
+  }
+}

@@ -1,0 +1,131 @@
+package dev.performer.checkpoint;
+
+import dev.performer.PerformerException;
+import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.Vocabulary;
+import dev.performer.model.Task;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What a gin configuration says of a protein_lm model: parameters of {@code FlaxLM} or {@code
+ * FlaxBERT}, or of {@code FlaxModel}, from which both inherit.
+ */
+final class ProteinLmGin {
+  private final GinConfig gin;
+  private final Task task;
+  private final String model;
+  private final List<String> conflicts = new ArrayList<>();
+
+  /**
+   * @param said the task, as a person says it; null if none does
+   */
+  ProteinLmGin(GinConfig gin, Task said) {
+    this.gin = gin;
+    this.task = said != null ? said : task(gin);
+    this.model = task == Task.CAUSAL_LM ? "FlaxLM" : "FlaxBERT";
+  }
+
+  private static Task task(GinConfig gin) {
+    boolean lm = names(gin, "FlaxLM");
+    boolean bert = names(gin, "FlaxBERT");
+    if (lm == bert) {
+      lm = gin.referenced().contains("FlaxLM");
+      bert = gin.referenced().contains("FlaxBERT");
+    }
+    if (lm == bert) {
+      throw new PerformerException(
+          gin.file()
+              + " does not say whether the model is a FlaxLM or a FlaxBERT; say --task causal-lm or"
+              + " --task masked-lm");
+    }
+    return lm ? Task.CAUSAL_LM : Task.MASKED_LM;
+  }
+
+  private static boolean names(GinConfig gin, String model) {
+    return gin.configurables().contains(model) || gin.referenced().contains(model);
+  }
+
+  Task task() {
+    return task;
+  }
+
+  /** The value of a parameter of the model; empty where Google's default holds. */
+  Optional<Object> value(String parameter) {
+    return gin.value("", model, parameter).or(() -> gin.value("", "FlaxModel", parameter));
+  }
+
+  /** Compares a parameter with what the weights' shapes say. */
+  void check(String parameter, long found, String tensor) {
+    value(parameter)
+        .filter(value -> value != GinConfig.NONE && !value.equals(found))
+        .ifPresent(
+            value ->
+                conflicts.add(
+                    "%s.%s is %s, but %s says %d"
+                        .formatted(model, parameter, value, tensor, found)));
+  }
+
+  /** Compares the longest sequence with the table of positions. */
+  void checkLength(long found, String tensor) {
+    gin.value("", "make_protein_domain", "length")
+        .filter(value -> !value.equals(found))
+        .ifPresent(
+            value ->
+                conflicts.add(
+                    "make_protein_domain.length is %s, but %s says %d"
+                        .formatted(value, tensor, found)));
+  }
+
+  /** Fails with all that was found to disagree. */
+  void settle() {
+    if (!conflicts.isEmpty()) {
+      throw new PerformerException(
+          gin.file()
+              + " disagrees with the weights: "
+              + String.join("; ", conflicts)
+              + "; is it the configuration of this checkpoint?");
+    }
+  }
+
+  /** The longest sequence, where no table tells. */
+  Optional<Long> length() {
+    return gin.value("", "make_protein_domain", "length")
+        .filter(Long.class::isInstance)
+        .map(Long.class::cast);
+  }
+
+  /** The tokens of the domain, with those that the model adds. */
+  Vocabulary vocabulary() {
+    StringBuilder letters = new StringBuilder("ACDEFGHIKLMNPQRSTVWY");
+    letters.append(included("anomalous_amino_acids") ? "BOUXZ" : "");
+    letters.append(included("bos") ? "<" : "");
+    letters.append(included("eos") ? ">" : "");
+    letters.append(included("pad") ? "_" : "");
+    letters.append(included("mask") ? "*" : "");
+    boolean lm = task == Task.CAUSAL_LM;
+    if (letters.indexOf("<") < 0 && (lm || value("with_bos").equals(Optional.of(true)))) {
+      letters.append('<');
+    }
+    if (letters.indexOf("*") < 0 && (!lm || value("with_mask").equals(Optional.of(true)))) {
+      letters.append('*');
+    }
+    return Vocabulary.of(ProteinVocabulary.letters(letters.toString()), "_", "*", "<", ">", "X");
+  }
+
+  private boolean included(String what) {
+    return !gin.value("", "make_protein_domain", "include_" + what).equals(Optional.of(false));
+  }
+
+  /** A line on how it was trained. */
+  Optional<String> training() {
+    List<String> said = new ArrayList<>();
+    for (String key : List.of("learning_rate", "weight_decay", "grad_clip")) {
+      value(key).ifPresent(value -> said.add(key + " " + value));
+    }
+    return said.isEmpty()
+        ? Optional.empty()
+        : Optional.of("trained with " + String.join(", ", said));
+  }
+}

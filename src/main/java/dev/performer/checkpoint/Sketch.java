@@ -1,0 +1,74 @@
+package dev.performer.checkpoint;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.PerformerException;
+import dev.performer.data.StrictJson;
+import dev.performer.model.PerformerConfig;
+
+/** A configuration in the making: a preset, what a file tells, and what a person says. */
+final class Sketch {
+  private final ObjectNode tree = JsonNodeFactory.instance.objectNode();
+  private final WeightFile file;
+
+  Sketch(WeightFile file, String preset) {
+    this.file = file;
+    tree.put("preset", preset);
+  }
+
+  Sketch put(String key, Object value) {
+    tree.set(key, StrictJson.tree(value));
+    return this;
+  }
+
+  /** Vocabulary, lengths, widths and layers, from the shapes of the weights. */
+  Sketch putSizes(WeightMap map) {
+    put("vocabularySize", map.size("embeddings/token", 2, 0));
+    put("hiddenSize", map.size("embeddings/token", 2, 1));
+    if (map.has("embeddings/position")) {
+      put("maxLength", map.size("embeddings/position", 2, 0));
+    }
+    put("tokenTypes", map.has("embeddings/type") ? map.size("embeddings/type", 2, 0) : 0);
+    if (map.layers() == 0) {
+      throw new PerformerException(file.path() + " has no layers");
+    }
+    put("layers", map.layers());
+    return put("mlpSize", map.size("layer_0/mlp/in/kernel", 2, 1));
+  }
+
+  /** Heads and their size, from a kernel {@code [E, H, D]}. */
+  Sketch putHeads(WeightMap map) {
+    put("heads", map.size("layer_0/attention/query/kernel", 3, 1));
+    return put("headSize", map.size("layer_0/attention/query/kernel", 3, 2));
+  }
+
+  /** One attention entry per layer. */
+  Sketch putAttention(Iterable<? extends JsonNode> entries) {
+    ArrayNode all = tree.putArray("attention");
+    entries.forEach(all::add);
+    return this;
+  }
+
+  /** The same attention in all layers. */
+  Sketch putAttention(JsonNode entry) {
+    tree.set("attention", entry);
+    return this;
+  }
+
+  /** The configuration, with the keys of the user's file over it. */
+  PerformerConfig config(ImportOptions options) {
+    PerformerConfig config;
+    try {
+      config = PerformerConfig.of(tree, file.path().toString());
+    } catch (PerformerException e) {
+      throw e.getMessage().startsWith(file.path().toString())
+          ? e
+          : new PerformerException(file.path() + ": " + e.getMessage(), e);
+    }
+    return options.config() == null
+        ? config
+        : config.with(StrictJson.readTree(options.config()), options.config().toString());
+  }
+}

@@ -1,0 +1,75 @@
+package dev.performer.checkpoint;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.performer.data.NpyArray;
+import dev.performer.graph.Tensors;
+import dev.performer.graph.Variable;
+import dev.performer.graph.Variables;
+import dev.performer.model.Inputs;
+import dev.performer.model.Mode;
+import dev.performer.model.Outputs;
+import dev.performer.model.Performer;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+/** Runs an imported model on tokens. */
+final class ImportedOutputs {
+  private ImportedOutputs() {}
+
+  /** What of the outputs is asked for. */
+  interface Part {
+    Operand<TFloat32> of(Outputs outputs);
+  }
+
+  static float[] run(
+      ModelWeights model, NpyArray tokens, NpyArray mask, NpyArray types, Part part) {
+    try (Graph graph = new Graph();
+        Session session = new Session(graph)) {
+      Ops tf = Ops.create(graph);
+      Variables variables = new Variables(tf);
+      Performer performer = Performer.build(tf, variables, model.config(), 1);
+      assertThat(model.weights().keySet()).isEqualTo(Performer.shapes(model.config()).keySet());
+      variables.initialize(session);
+      for (Variable variable : variables.all()) {
+        NpyArray value = model.weights().get(variable.name());
+        session.run(
+            Variables.assign(
+                tf, variable, tf.reshape(tf.constant(value.floats()), tf.constant(value.shape()))));
+      }
+      Operand<TInt32> ids = ints(tf, tokens);
+      Operand<TFloat32> keep = mask == null ? null : tf.dtypes.cast(ints(tf, mask), TFloat32.class);
+      Inputs inputs = Inputs.of(ids, keep);
+      if (types != null) {
+        inputs = inputs.withTokenTypes(ints(tf, types));
+      }
+      Operand<TFloat32> out = part.of(performer.apply(tf, inputs, Mode.inference()));
+      try (Result result = session.runner().fetch(out).run()) {
+        return Tensors.floats((TFloat32) result.get(0));
+      }
+    }
+  }
+
+  private static Operand<TInt32> ints(Ops tf, NpyArray array) {
+    return tf.reshape(tf.constant(array.ints()), tf.constant(array.shape()));
+  }
+
+  static void assertClose(float[] found, NpyArray expected) {
+    float[] right = expected.floats();
+    assertThat(found).hasSameSizeAs(right);
+    double scale = 1;
+    for (float x : right) {
+      scale = Math.max(scale, Math.abs(x));
+    }
+    double worst = 0;
+    for (int i = 0; i < right.length; i++) {
+      worst = Math.max(worst, Math.abs(found[i] - right[i]) / scale);
+    }
+    assertThat(worst).isLessThan(1e-4);
+  }
+}
