@@ -90,7 +90,7 @@ class TensorFlowNamingTest {
   }
 
   static ImportOptions seed(long seed) {
-    return new ImportOptions(null, null, null, null, null, seed, null, null, null, false, null);
+    return ImportOptions.builder().seed(seed).build();
   }
 
   @ParameterizedTest
