@@ -269,6 +269,9 @@ public final class FlaxCheckpoint implements WeightFile {
     private NpyArray decode(byte[] bytes, boolean bigEndian, long[] shape) {
       if (bigEndian) {
         reverse(bytes, complex() ? size / 2 : size);
+        if (this == BOOL) {
+          bytes[0] &= 1; // msgpack's own false and true are the bytes c2 and c3
+        }
       }
       if (npy == null) {
         return widened(bytes, shape, this == BFLOAT16);

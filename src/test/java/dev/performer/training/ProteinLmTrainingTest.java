@@ -149,7 +149,16 @@ class ProteinLmTrainingTest {
         scale = Math.max(scale, Math.abs(right[i]));
         worst = Math.max(worst, Math.abs(right[i] - found[i]));
       }
-      assertThat(worst / scale).as(variable.name()).isLessThan(1e-4);
+      int off = 0;
+      for (int i = 0; i < right.length; i++) {
+        off += Math.abs(right[i] - found[i]) > 1e-4 * scale ? 1 : 0;
+      }
+      // Google's causal gradient is off by up to 1e-3 in lm_relu, and a fresh Adam makes a full
+      // step of either sign from a gradient that is nearly 0: one element in a thousand may differ.
+      boolean isNoisy = prefix.startsWith("finetune") && right.length >= 1000;
+      assertThat(off)
+          .as(variable.name() + ", worst " + worst / scale)
+          .isLessThanOrEqualTo(isNoisy ? right.length / 1000 : 0);
     }
   }
 
