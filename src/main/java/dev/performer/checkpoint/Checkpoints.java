@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /** Opens checkpoints of any format. */
 public final class Checkpoints {
@@ -17,28 +18,15 @@ public final class Checkpoints {
    * @throws PerformerException if there is nothing, it is of no known format, or damaged
    */
   public static WeightFile open(Path path) {
+    Optional<WeightFile> tensors = TensorFormats.open(path);
+    if (tensors.isPresent()) {
+      return tensors.get();
+    }
     if (Files.isRegularFile(path) && FlaxCheckpoint.recognizes(head(path))) {
       return FlaxCheckpoint.open(path);
     }
     if (Files.isDirectory(path) && FlaxCheckpoint.locate(path).isPresent()) {
       return FlaxCheckpoint.open(path);
-    }
-    if (path.toString().endsWith(ShardedSafetensors.INDEX_SUFFIX)) {
-      return ShardedSafetensors.open(path);
-    }
-    if (TensorFlowCheckpoint.recognizes(path)) {
-      return TensorFlowCheckpoint.open(path);
-    }
-    if (Files.isRegularFile(path)) {
-      if (SafetensorsFile.recognizes(path)) {
-        return SafetensorsFile.open(path);
-      }
-      if (KerasFile.recognizes(path)) {
-        return KerasFile.open(path);
-      }
-      if (PytorchPickle.recognizes(path)) {
-        throw PytorchPickle.refusal(path);
-      }
     }
     if (!Files.exists(path)) {
       throw new PerformerException(path + ": no such file or directory");
@@ -50,7 +38,7 @@ public final class Checkpoints {
         path
             + (Files.isDirectory(path) ? " holds" : " is")
             + " no checkpoint that is known here: Flax msgpack (checkpoint_<step>), TensorFlow"
-            + " checkpoint, .h5, .keras, .safetensors");
+            + " checkpoint, .h5, .keras, .safetensors, .npz");
   }
 
   /**

@@ -62,8 +62,12 @@ final class ModelGardenConfig {
         .anyMatch(n -> n.matches("(.*/)?(self_attention|transformer_encoder_block(_\\d+)?)/.*"))) {
       return false;
     }
-    if (options.preset() != null || options.kernel() != null) {
-      return options.kernel() != null || options.preset().equals("kernel-encoder");
+    if (options.attention() == ImportOptions.AttentionKind.EXACT
+        || "bert".equals(options.preset())) {
+      return false;
+    }
+    if (options.kernel() != null || "kernel-encoder".equals(options.preset())) {
+      return true;
     }
     String type = ModelGardenNaming.text(near, "type");
     if (type == null) {
@@ -136,7 +140,8 @@ final class ModelGardenConfig {
         cfg.has("seed")
             && keras.has("layer_idx_as_attention_seed")
             && !keras.path("layer_idx_as_attention_seed").asBoolean();
-    long first = options.seed() != null ? options.seed() : isShared ? cfg.path("seed").asLong() : 0;
+    long first =
+        options.seed() != null ? options.seed() : (isShared ? cfg.path("seed").asLong() : 0);
     if (options.seed() == null && !isShared) {
       map.note("projections: seed of layer i is i, as Model Garden's encoder gives it");
     }

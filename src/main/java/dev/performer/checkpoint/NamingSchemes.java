@@ -11,8 +11,10 @@ public final class NamingSchemes {
           new ProteinLmNaming(),
           new LraNaming(),
           new ModelGardenNaming(),
+          new KerasPerformerNaming(),
           new HuggingFaceBertNaming(),
-          new KerasPerformerNaming());
+          new PerformerPytorchNaming(),
+          new AttentionLayerNaming());
 
   private NamingSchemes() {}
 
@@ -22,11 +24,15 @@ public final class NamingSchemes {
   }
 
   /**
-   * The scheme that a person names, or the first that recognizes a file.
+   * The mapping file that is given, the scheme that a person names, or the first that recognizes a
+   * file.
    *
    * @throws PerformerException if there is none
    */
   public static NamingScheme of(WeightFile file, ImportOptions options) {
+    if (options.mapping() != null) {
+      return new MappedNaming();
+    }
     if (options.scheme() != null) {
       return ALL.stream()
           .filter(scheme -> scheme.label().equals(options.scheme()))
@@ -44,7 +50,8 @@ public final class NamingSchemes {
                         + ": its names are of no model that is known here "
                         + labels()
                         + "; they begin with "
-                        + file.tensors().keySet().stream().limit(3).toList()));
+                        + file.tensors().keySet().stream().limit(3).toList()
+                        + "; name every variable in a --mapping file"));
   }
 
   /** What the schemes are called. */

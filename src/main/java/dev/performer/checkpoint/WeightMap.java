@@ -57,7 +57,14 @@ final class WeightMap {
     left.remove(tensor);
   }
 
-  /** A value that the file does not have. */
+  /** Tensors that nothing was said of, which are not needed. */
+  List<String> ignoreRest() {
+    List<String> rest = List.copyOf(left);
+    left.clear();
+    return rest;
+  }
+
+  /** A value that the file does not have, or not as ours. */
   void give(String variable, NpyArray value) {
     given.put(variable, value);
   }
@@ -134,24 +141,37 @@ final class WeightMap {
   ModelWeights finish(String label, PerformerConfig config, boolean allowMissing) {
     Map<String, Shape> shapes = Performer.shapes(config);
     Map<String, NpyArray> weights = new LinkedHashMap<>();
-    List<String> absent = new ArrayList<>();
     for (Map.Entry<String, Shape> e : shapes.entrySet()) {
       String variable = e.getKey();
       long[] shape = e.getValue().asArray();
       if (sources.containsKey(variable)) {
         checkShape(variable, sources.get(variable), shape);
-      } else if (!given.containsKey(variable) && !isProjection(variable)) {
+      } else if (given.containsKey(variable)) {
+        long[] found = given.get(variable).shape();
+        if (!Arrays.equals(found, shape)) {
+          problems.add(
+              variable
+                  + " became "
+                  + Arrays.toString(found)
+                  + ", expected "
+                  + Arrays.toString(shape));
+          given.remove(variable);
+        }
+      } else if (!isProjection(variable)) {
         problems.add("missing: " + variable + " " + Arrays.toString(shape));
-        absent.add(variable);
       }
     }
+    given.keySet().stream()
+        .filter(variable -> !shapes.containsKey(variable))
+        .forEach(v -> problems.add("this model has no variable " + v));
     sources.keySet().stream()
         .filter(variable -> !shapes.containsKey(variable))
         .forEach(v -> problems.add("this model has no " + v + ": " + sources.get(v).tensor()));
     left.forEach(tensor -> problems.add("left over: " + tensor + " " + info(tensor)));
     settleProblems(label, allowMissing);
     Map<String, NpyArray> projections = new TreeMap<>();
-    if (shapes.keySet().stream().anyMatch(v -> isProjection(v) && !sources.containsKey(v))) {
+    if (shapes.keySet().stream()
+        .anyMatch(v -> isProjection(v) && !sources.containsKey(v) && !given.containsKey(v))) {
       Performer.projections(config)
           .forEach(
               (name, p) -> projections.put(name, NpyArray.of(p.values(), p.rows(), p.columns())));

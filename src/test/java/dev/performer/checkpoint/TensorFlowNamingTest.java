@@ -22,7 +22,7 @@ class TensorFlowNamingTest {
   private static ModelWeights load(Path path, NamingScheme scheme) {
     try (DescribedWeights weights = ReaderTest.open(path)) {
       assertThat(scheme.recognizes(weights)).isTrue();
-      return scheme.map(weights, ImportOptions.none());
+      return scheme.map(weights, ImportOptions.NONE);
     }
   }
 
@@ -115,7 +115,7 @@ class TensorFlowNamingTest {
     Files.copy(
         ReferenceModels.directory("checkpoints/kernel_encoder").resolve("weights.h5"), alone);
     try (KerasFile file = KerasFile.open(alone)) {
-      assertThatThrownBy(() -> new ModelGardenNaming().map(file, ImportOptions.none()))
+      assertThatThrownBy(() -> new ModelGardenNaming().map(file, ImportOptions.NONE))
           .isInstanceOf(PerformerException.class)
           .hasMessageContaining("--features");
     }
