@@ -190,6 +190,37 @@ class FlaxNamingTest {
         .hasMessageContaining("mlp/in/kernel");
   }
 
+  @Test
+  void notANumberIsWarnedOfByName(@TempDir Path folder) throws IOException {
+    byte[] bytes = Files.readAllBytes(proteinLm("lm_exact").resolve("checkpoint_300"));
+    byte[] first;
+    try (WeightFile file = Checkpoints.open(proteinLm("lm_exact"))) {
+      first = file.read("target/params/Dense_4/kernel").bytes();
+    }
+    String text = new String(bytes, StandardCharsets.ISO_8859_1);
+    int at = text.indexOf(new String(first, StandardCharsets.ISO_8859_1));
+    bytes[at + 2] = (byte) 0xc0;
+    bytes[at + 3] = 0x7f;
+    Files.write(folder.resolve("checkpoint_1"), bytes);
+    Files.copy(proteinLm("lm_exact").resolve("config.gin"), folder.resolve("config.gin"));
+    assertThat(Checkpoints.load(folder, ImportOptions.none()).notes())
+        .anyMatch(note -> note.contains("NaN") && note.contains("head/logits/kernel"));
+  }
+
+  @Test
+  void projectionsAreThoseOfTheStreamThatIsSaid() {
+    ImportOptions partitionable =
+        ImportOptions.builder()
+            .threefry(dev.performer.attention.Threefry.Stream.PARTITIONABLE)
+            .build();
+    String name = "layer_1/attention/projection";
+    NpyArray legacy =
+        Checkpoints.load(proteinLm("lm_softmax_favor"), ImportOptions.none()).weights().get(name);
+    assertThat(legacy.shape()).containsExactly(24, 8);
+    assertThat(Checkpoints.load(proteinLm("lm_softmax_favor"), partitionable).weights().get(name))
+        .isNotEqualTo(legacy);
+  }
+
   /** Another name in a msgpack string, with its length before it. */
   private static byte[] renamed(byte[] bytes, String from, String to) {
     String text = new String(bytes, StandardCharsets.ISO_8859_1);

@@ -67,6 +67,14 @@ class GinConfigTest {
     assertThat(gin.skipped()).containsExactly("import protein_lm.models", "include 'base.gin'");
   }
 
+  @Test
+  void linesMayEndAsInWindowsAndBlocksAsInNewerGin() {
+    GinConfig gin = parse("a.b = (\r\n  1,\r\n  2)\r\nc:\r\n  d = 1\r\na.e = 3");
+    assertThat(gin.value("", "a", "b")).contains(List.of(1L, 2L));
+    assertThat(gin.value("", "c", "d")).contains(1L);
+    assertThat(gin.value("", "a", "e")).contains(3L);
+  }
+
   @ParameterizedTest
   @ValueSource(
       strings = {
