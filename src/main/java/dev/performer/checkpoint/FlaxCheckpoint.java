@@ -164,7 +164,8 @@ public final class FlaxCheckpoint implements WeightFile {
     if (place == null) {
       throw new PerformerException(path + " has no tensor " + name);
     }
-    if (place.info().bytes() > Integer.MAX_VALUE / 4) {
+    int size = place.type().size;
+    if (place.info().bytes() / size * Math.max(4, size) > Integer.MAX_VALUE - 16) {
       throw new PerformerException(
           path + ": tensor " + name + " of " + place.info().bytes() + " bytes is too large");
     }
