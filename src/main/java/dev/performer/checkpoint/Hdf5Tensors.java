@@ -79,7 +79,7 @@ final class Hdf5Tensors {
       return reading.get();
     } catch (PerformerException e) {
       throw e;
-    } catch (RuntimeException | StackOverflowError | OutOfMemoryError | AssertionError e) {
+    } catch (RuntimeException | StackOverflowError | OutOfMemoryError | InternalError e) {
       String reason = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
       throw new PerformerException(
           where

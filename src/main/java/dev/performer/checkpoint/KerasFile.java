@@ -9,9 +9,12 @@ import io.jhdf.HdfFile;
 import io.jhdf.api.Group;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
@@ -104,7 +107,7 @@ public final class KerasFile implements DescribedWeights {
 
   private static KerasFile openHdf5(Path file) throws IOException {
     long size = Files.size(file);
-    HdfFile hdf = Hdf5Tensors.guarded(file.toString(), () -> new HdfFile(file));
+    HdfFile hdf = openMapped(file, size);
     try {
       Hdf5Tensors contents = new Hdf5Tensors(hdf, size, file.toString());
       String[] config = contents.texts(hdf, "model_config");
@@ -115,6 +118,17 @@ public final class KerasFile implements DescribedWeights {
     } catch (RuntimeException e) {
       hdf.close();
       throw e;
+    }
+  }
+
+  /** Out of a buffer jhdf cannot read more than there is; from a channel it allocates any claim. */
+  private static HdfFile openMapped(Path file, long size) throws IOException {
+    if (size > Integer.MAX_VALUE) {
+      return Hdf5Tensors.guarded(file.toString(), () -> new HdfFile(file));
+    }
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+      ByteBuffer bytes = channel.map(FileChannel.MapMode.READ_ONLY, 0, size);
+      return Hdf5Tensors.guarded(file.toString(), () -> HdfFile.fromByteBuffer(bytes));
     }
   }
 
