@@ -164,7 +164,8 @@ public final class FlaxCheckpoint implements WeightFile {
     if (place == null) {
       throw new PerformerException(path + " has no tensor " + name);
     }
-    if (place.info().bytes() > Integer.MAX_VALUE / 4) {
+    int size = place.type().size;
+    if (place.info().bytes() / size * Math.max(4, size) > Integer.MAX_VALUE - 16) {
       throw new PerformerException(
           path + ": tensor " + name + " of " + place.info().bytes() + " bytes is too large");
     }
@@ -269,6 +270,9 @@ public final class FlaxCheckpoint implements WeightFile {
     private NpyArray decode(byte[] bytes, boolean bigEndian, long[] shape) {
       if (bigEndian) {
         reverse(bytes, complex() ? size / 2 : size);
+        if (this == BOOL) {
+          bytes[0] &= 1; // msgpack's own false and true are the bytes c2 and c3
+        }
       }
       if (npy == null) {
         return widened(bytes, shape, this == BFLOAT16);

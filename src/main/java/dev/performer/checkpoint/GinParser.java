@@ -323,7 +323,7 @@ final class GinParser {
   }
 
   private PerformerException fail(String what) {
-    long line = text.substring(0, Math.min(at, text.length())).lines().count();
-    return new PerformerException(file + " line " + Math.max(1, line) + ": " + what);
+    long ends = text.chars().limit(at).filter(c -> c == '\n').count();
+    return new PerformerException(file + " line " + (ends + 1) + ": " + what);
   }
 }

@@ -72,7 +72,7 @@ final class LraNaming implements NamingScheme {
           map.put(
               ours,
               parameters.prefix() + theirs,
-              leads ? WeightMap.Layout.LEADING_ONE : WeightMap.Layout.SAME);
+              leads ? WeightMap.Layout.LEADING_ONES : WeightMap.Layout.SAME);
         });
     parameters.ignoreState(map);
     PerformerConfig config = config(file, map, options, own);

@@ -343,7 +343,6 @@ final class MsgpackStructure {
     add(name, atEnd(type));
   }
 
-  /** msgpack's true is the byte c3 and false c2: the lowest bit is the truth. */
   private void bool(String name) throws IOException {
     unpacker.unpackBoolean();
     add(name, atEnd(FlaxCheckpoint.Type.BOOL));

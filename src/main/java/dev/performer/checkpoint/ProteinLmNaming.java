@@ -80,7 +80,7 @@ final class ProteinLmNaming implements NamingScheme {
           map.put(
               ours,
               parameters.prefix() + own,
-              table ? WeightMap.Layout.LEADING_ONE : WeightMap.Layout.SAME);
+              table ? WeightMap.Layout.LEADING_ONES : WeightMap.Layout.SAME);
         });
     parameters.ignoreState(map);
     Sketch sketch = new Sketch(file, "protein-lm").putSizes(map).putHeads(map);

@@ -23,8 +23,8 @@ final class WeightMap {
   enum Layout {
     /** As ours. */
     SAME,
-    /** As ours, with a dimension of 1 in front. */
-    LEADING_ONE,
+    /** As ours, with dimensions of 1 in front. */
+    LEADING_ONES,
     /** PyTorch's: dense kernels {@code [out, in]}, and heads not split. */
     LINEAR
   }
@@ -90,8 +90,8 @@ final class WeightMap {
       return Optional.empty();
     }
     long[] shape = file.tensors().get(source.tensor()).shape();
-    if (source.layout() == Layout.LEADING_ONE) {
-      return Optional.of(withoutLeadingOne(shape));
+    if (source.layout() == Layout.LEADING_ONES) {
+      return Optional.of(withoutLeadingOnes(shape, variable.endsWith("/class_token") ? 1 : 2));
     }
     return Optional.of(
         source.layout() == Layout.LINEAR && shape.length == 2 ? reversed(shape) : shape);
@@ -237,8 +237,8 @@ final class WeightMap {
 
   private boolean fits(Source source, long[] shape) {
     long[] found = info(source.tensor()).shape();
-    if (source.layout() == Layout.LEADING_ONE) {
-      return Arrays.equals(withoutLeadingOne(found), shape);
+    if (source.layout() == Layout.LEADING_ONES) {
+      return Arrays.equals(withoutLeadingOnes(found, shape.length), shape);
     }
     if (source.layout() == Layout.SAME || Arrays.equals(found, shape) && found.length == 1) {
       return Arrays.equals(found, shape);
@@ -260,9 +260,12 @@ final class WeightMap {
     return Arrays.stream(shape, from, to).reduce(1, (a, b) -> a * b);
   }
 
-  private static long[] withoutLeadingOne(long[] shape) {
-    boolean leads = shape.length > 1 && shape[0] == 1;
-    return leads ? Arrays.copyOfRange(shape, 1, shape.length) : shape;
+  private static long[] withoutLeadingOnes(long[] shape, int rank) {
+    long[] rest = shape;
+    while (rest.length > rank && rest[0] == 1) {
+      rest = Arrays.copyOfRange(rest, 1, rest.length);
+    }
+    return rest;
   }
 
   private static long[] reversed(long[] shape) {

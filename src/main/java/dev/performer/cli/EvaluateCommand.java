@@ -1,5 +1,6 @@
 package dev.performer.cli;
 
+import dev.performer.data.BatchSize;
 import dev.performer.data.Batching;
 import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
@@ -23,6 +24,8 @@ import picocli.CommandLine.Parameters;
     name = "evaluate",
     description = "Loss, accuracy and perplexity of a model over FASTA sequences.")
 final class EvaluateCommand implements Callable<Integer> {
+  private static final int GOOGLE_ROWS = 50;
+
   @Mixin private OutputOptions output;
   @Mixin private LanguageModelOptions options;
   @Mixin private BatchingOptions batching;
@@ -44,14 +47,23 @@ final class EvaluateCommand implements Callable<Integer> {
           "Of the masks; the same seed makes evaluations comparable (default: ${DEFAULT-VALUE}).")
   private long seed;
 
+  @Option(
+      names = "--batch-sequences",
+      paramLabel = "N",
+      description =
+          "Sequences of a batch, instead of --batch-tokens (default with --masking google-eval: "
+              + GOOGLE_ROWS
+              + ").")
+  private Integer batchSequences;
+
   @Override
   public Integer call() {
     LanguageModelOptions.Resolved resolved = options.resolve(model);
-    var objective = options.objective(resolved.tensors(), resolved.vocabulary());
+    var objective = options.evaluationObjective(resolved.tensors(), resolved.vocabulary());
     Evaluation evaluation;
     try (ImportedModel imported = resolved.load()) {
       LanguageModel languageModel = ImportedLanguageModel.of(imported, resolved.tensors());
-      Batching how = languageModel.fit(batching.batching(resolved)).forEvaluation();
+      Batching how = languageModel.fit(batching(resolved)).forEvaluation();
       SequenceBatches batches =
           new SequenceBatches(SequenceSource.fasta(data), resolved.vocabulary(), how, seed);
       evaluation = Evaluator.evaluate(languageModel, objective, batches, seed);
@@ -72,6 +84,21 @@ final class EvaluateCommand implements Callable<Integer> {
             evaluation.seconds());
     output.printJson(json(evaluation));
     return 0;
+  }
+
+  /** Masks that are drawn from a batch need its size and length, as Python had them. */
+  private Batching batching(LanguageModelOptions.Resolved resolved) {
+    Batching how = batching.batching(resolved);
+    boolean isGoogle = options.isGoogleEvaluation(resolved.tensors());
+    if (batchSequences == null && !isGoogle) {
+      return how;
+    }
+    int rows = batchSequences == null ? GOOGLE_ROWS : batchSequences;
+    if (rows < 1) {
+      throw new UsageException("--batch-sequences must be at least 1, not " + rows);
+    }
+    how = how.withSize(new BatchSize.Sequences(rows));
+    return isGoogle ? how.withFixedLength(how.length()) : how;
   }
 
   static Map<String, Object> json(Evaluation evaluation) {

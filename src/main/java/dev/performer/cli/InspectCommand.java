@@ -6,6 +6,8 @@ import dev.performer.savedmodel.Inspection;
 import dev.performer.savedmodel.Inspection.SignatureReport;
 import dev.performer.savedmodel.Inspection.TensorReport;
 import dev.performer.savedmodel.Inspection.VariableReport;
+import dev.performer.savedmodel.PerformerModels;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
@@ -17,15 +19,19 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** {@code inspect}: what is in a SavedModel, and whether it can be trained here. */
+/** {@code inspect}: what is in a SavedModel or a checkpoint, and what can be done with it. */
 @Command(
     name = "inspect",
-    description =
-        "What is in a SavedModel: signatures, variables, ops; whether it can be trained here, and if not which op stops it.")
+    description = {
+      "What is in a model.",
+      "",
+      "A SavedModel: signatures, variables, ops; whether it can be trained here, and if not which op stops it. A checkpoint (Flax",
+      "msgpack, TensorFlow, .h5, .keras, .safetensors, .npz): tensors with shapes, types and sizes, and whose names they have."
+    })
 final class InspectCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
 
-  @Parameters(index = "0", paramLabel = "PATH", description = "A SavedModel directory.")
+  @Parameters(index = "0", paramLabel = "PATH", description = "A SavedModel or a checkpoint.")
   private Path path;
 
   @Option(names = "--variables", description = "List all variables, optimizer slots included.")
@@ -38,6 +44,12 @@ final class InspectCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    if (!looksLikeSavedModel()) {
+      CheckpointReport report = CheckpointReport.of(path);
+      output.text().print(report.text());
+      output.printJson(report.json());
+      return 0;
+    }
     Inspection inspection = Inspection.of(path);
     StringBuilder text = new StringBuilder(summary(inspection));
     if (listVariables) {
@@ -66,6 +78,13 @@ final class InspectCommand implements Callable<Integer> {
     return 0;
   }
 
+  /** A directory without a checkpoint is taken for a broken SavedModel, whose errors say more. */
+  private boolean looksLikeSavedModel() {
+    return Files.exists(path.resolve("saved_model.pb"))
+        || Files.exists(path.resolve("saved_model.pbtxt"))
+        || Files.isDirectory(path.resolve("variables"));
+  }
+
   /** A screenful on a model. */
   static String summary(Path path) {
     return summary(Inspection.of(path));
@@ -78,6 +97,10 @@ final class InspectCommand implements Callable<Integer> {
       text.append(", TensorFlow ").append(model.tensorflowVersion());
     }
     text.append('\n');
+    PerformerModels.config(Path.of(model.path()))
+        .ifPresent(
+            config ->
+                text.append("   model        ").append(ConfigSummary.of(config)).append('\n'));
     for (SignatureReport s : model.signatures()) {
       text.append("   signature    ")
           .append(s.name())
@@ -124,6 +147,8 @@ final class InspectCommand implements Callable<Integer> {
     ObjectMapper mapper = new ObjectMapper();
     Map<String, Object> json = mapper.convertValue(inspection, new TypeReference<>() {});
     json.put("trainable", inspection.trainable());
+    PerformerModels.config(Path.of(inspection.path()))
+        .ifPresent(config -> json.put("config", config.toJson()));
     return json;
   }
 

@@ -66,7 +66,7 @@ final class LanguageModelOptions {
       names = "--masking",
       paramLabel = "M",
       description =
-          "Of 15 %% of the tokens: bert = 80 %% mask, 10 %% random; protein-lm = 10 %% mask, 80 %% random (default: from performer.json, else bert).")
+          "Of 15 %% of the tokens: bert = 80 %% mask, 10 %% random; protein-lm = 10 %% mask, 80 %% random; google-eval = the same, at the places that protein_lm draws from the tokens of a batch in evaluation (default: from performer.json, else bert).")
   String masking;
 
   @Option(
@@ -174,15 +174,35 @@ final class LanguageModelOptions {
     return new Objective.MaskedLanguageModel(proportions(tensors.masking()));
   }
 
+  /**
+   * What the model is asked to guess in evaluation: Google's protein_lm draws its masks in a way of
+   * its own, from the tokens of a whole batch.
+   */
+  Objective evaluationObjective(ModelCard.LanguageModel tensors, Vocabulary known) {
+    return isGoogleEvaluation(tensors)
+        ? new Objective.GoogleMaskedLanguageModel(proportions(tensors.masking()))
+        : objective(tensors, known);
+  }
+
+  /** Whether masks are drawn as protein_lm draws them in evaluation. */
+  boolean isGoogleEvaluation(ModelCard.LanguageModel tensors) {
+    boolean said =
+        tensors.masking() != null
+            && ModelCard.Masking.PROTEIN_LM.equals(tensors.masking().evaluation());
+    return tensors.objective() != ModelCard.Objective.CAUSAL_LM
+        && (masking == null ? said : masking.equals("google-eval"));
+  }
+
   private Masking proportions(ModelCard.Masking said) {
     if (masking == null) {
       return said == null ? Masking.BERT : new Masking(said.rate(), said.mask(), said.random());
     }
     return switch (masking) {
       case "bert" -> Masking.BERT;
-      case "protein-lm" -> Masking.PROTEIN_LM;
+      case "protein-lm", "google-eval" -> Masking.PROTEIN_LM;
       default ->
-          throw new UsageException("--masking must be bert or protein-lm, not '" + masking + "'");
+          throw new UsageException(
+              "--masking must be bert, protein-lm or google-eval, not '" + masking + "'");
     };
   }
 

@@ -28,6 +28,7 @@ import picocli.CommandLine.TypeConversionException;
     subcommands = {
       QuickstartCommand.class,
       InspectCommand.class,
+      ImportCommand.class,
       AttendCommand.class,
       FineTuneCommand.class,
       EvaluateCommand.class,

@@ -21,6 +21,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.stream.Collectors;
@@ -31,6 +32,8 @@ public final class StrictJson {
       JsonMapper.builder()
           .enable(SerializationFeature.INDENT_OUTPUT)
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .enable(DeserializationFeature.FAIL_ON_NUMBERS_FOR_ENUMS)
+          .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
           .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
           .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
           .withCoercionConfig(
@@ -115,7 +118,12 @@ public final class StrictJson {
       throw new PerformerException(file + ": key " + path(e) + ": " + reason(e), e);
     } catch (JsonProcessingException e) {
       String line = e.getLocation() == null ? "" : "line " + e.getLocation().getLineNr() + ": ";
-      throw new PerformerException(file + " cannot be parsed: " + line + reason(e), e);
+      throw new PerformerException(
+          file
+              + (file.matches("(?i).*\\.ya?ml") ? " is not YAML: " : " is not JSON: ")
+              + line
+              + reason(e),
+          e);
     } catch (IOException e) {
       throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
     }
@@ -148,7 +156,9 @@ public final class StrictJson {
       return reason(e);
     }
     if (type.isEnum()) {
-      return reason(e).replaceFirst(".*Enum class: ", "expected one of ");
+      return Arrays.stream(type.getEnumConstants())
+          .map(constant -> MAPPER.valueToTree(constant).asText())
+          .collect(Collectors.joining(", ", "expected one of ", ""));
     }
     if (type == Integer.class || type == int.class || type == Long.class) {
       return "expected a whole number";

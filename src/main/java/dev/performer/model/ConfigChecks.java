@@ -18,6 +18,21 @@ final class ConfigChecks {
     }
   }
 
+  static void atMost(String key, int value, int most) {
+    if (value > most) {
+      throw new PerformerException("key %s must be at most %d, not %d".formatted(key, most, value));
+    }
+  }
+
+  /** A matrix must fit into one array. */
+  static void matrix(String rowsKey, long rows, String columnsKey, long columns) {
+    if (rows * columns > Integer.MAX_VALUE - 16) {
+      throw new PerformerException(
+          "%s %d times %s %d is more than a matrix can hold; use smaller ones"
+              .formatted(rowsKey, rows, columnsKey, columns));
+    }
+  }
+
   static void notNegative(String key, int value) {
     if (value < 0) {
       throw new PerformerException("key " + key + " must be 0 or more, not " + value);

@@ -83,6 +83,8 @@ public record PerformerConfig(
         List<AttentionConfig> attention,
     AttentionConfig decoderAttention,
     AttentionConfig crossAttention) {
+  private static final int MOST_LAYERS = 1000;
+  private static final int MOST_WIDTH = 1 << 20;
 
   /** Fills in what follows from other keys, and checks that the parts go together. */
   public PerformerConfig {
@@ -99,10 +101,21 @@ public record PerformerConfig(
     ConfigChecks.positive("hiddenSize", hiddenSize);
     ConfigChecks.positive("heads", heads);
     ConfigChecks.positive("layers", layers);
+    ConfigChecks.atMost("layers", layers, MOST_LAYERS);
+    ConfigChecks.atMost("decoderLayers", decoderLayers, MOST_LAYERS);
+    ConfigChecks.atMost("hiddenSize", hiddenSize, MOST_WIDTH);
     headSize = headSize == 0 ? ConfigChecks.divided(hiddenSize, heads) : headSize;
     mlpSize = mlpSize == 0 ? 4 * hiddenSize : mlpSize;
     ConfigChecks.positive("headSize", headSize);
     ConfigChecks.positive("mlpSize", mlpSize);
+    ConfigChecks.matrix("vocabularySize", vocabularySize, "hiddenSize", hiddenSize);
+    ConfigChecks.matrix("hiddenSize", hiddenSize, "mlpSize", mlpSize);
+    ConfigChecks.matrix("heads × headSize", (long) heads * headSize, "hiddenSize", hiddenSize);
+    if (positions.isTable() || pooling == Pooling.FLATTEN) {
+      ConfigChecks.matrix("maxLength", maxLength + 1L, "hiddenSize", hiddenSize);
+    }
+    ConfigChecks.matrix("tokenTypes", tokenTypes, "hiddenSize", hiddenSize);
+    ConfigChecks.matrix("classes", classes, "hiddenSize", hiddenSize);
     ConfigChecks.notNegative("tokenTypes", tokenTypes);
     ConfigChecks.notNegative("classes", classes);
     classifierSizes.forEach(size -> ConfigChecks.positive("classifierSizes", size));
@@ -146,6 +159,7 @@ public record PerformerConfig(
               + " layers; give one, or one per layer");
     }
     for (AttentionConfig entry : attention) {
+      ConfigChecks.matrix("features", entry.projectionRows(), "headSize", headSize);
       if (entry instanceof AttentionConfig.Favor favor && favor.exactHeads() > heads) {
         throw new PerformerException(
             "attention.exactHeads is "

@@ -12,6 +12,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -27,6 +28,7 @@ import org.tensorflow.proto.ConfigProto;
 import org.tensorflow.proto.GraphOptions;
 import org.tensorflow.proto.RewriterConfig;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
 import org.tensorflow.types.family.TType;
@@ -168,17 +170,29 @@ final class ModelRun implements AutoCloseable {
 
   /** Evaluates float operands. */
   List<float[]> run(Map<? extends Operand<?>, NpyArray> feeds, List<? extends Operand<?>> fetches) {
-    return run(feeds, fetches, Tensors::floats);
+    return run(feeds, fetches, List.of(), Tensors::floats);
+  }
+
+  /** Evaluates float operands as an op runs. */
+  List<float[]> run(
+      Map<? extends Operand<?>, NpyArray> feeds, List<? extends Operand<?>> fetches, Op target) {
+    return run(feeds, fetches, List.of(target), Tensors::floats);
+  }
+
+  /** Does something with the session. */
+  void with(Consumer<Session> action) {
+    action.accept(session);
   }
 
   /** The shape of one operand's value. */
   Shape shape(Map<? extends Operand<?>, NpyArray> feeds, Operand<?> fetch) {
-    return run(feeds, List.of(fetch), Tensor::shape).get(0);
+    return run(feeds, List.of(fetch), List.of(), Tensor::shape).get(0);
   }
 
   private <R> List<R> run(
       Map<? extends Operand<?>, NpyArray> feeds,
       List<? extends Operand<?>> fetches,
+      List<? extends Op> targets,
       Function<Tensor, R> read) {
     List<Tensor> owned = new ArrayList<>();
     try {
@@ -190,6 +204,7 @@ final class ModelRun implements AutoCloseable {
             runner.feed(placeholder, tensor);
           });
       fetches.forEach(runner::fetch);
+      targets.forEach(runner::addTarget);
       try (Result result = runner.run()) {
         List<R> values = new ArrayList<>();
         for (int i = 0; i < fetches.size(); i++) {
@@ -206,6 +221,9 @@ final class ModelRun implements AutoCloseable {
     Class<? extends TType> type = placeholder.asOutput().type();
     if (type == TInt64.class) {
       return Tensors.of(array.longs(), array.shape());
+    }
+    if (type == TFloat64.class) {
+      return Tensors.of(array.doubles(), array.shape());
     }
     if (array.type() == NpyType.INT32 && type == TFloat32.class) {
       int[] ints = array.ints();

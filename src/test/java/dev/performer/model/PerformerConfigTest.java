@@ -122,6 +122,13 @@ class PerformerConfigTest {
           {preset: 3}                                   | preset | string
           {task: causal}                                | task | causal-lm
           {layers: many}                                | layers | whole number
+          {layers: 2.5}                                 | layers | whole number
+          {layers: 1000000000}                          | layers | at most 1000
+          {hiddenSize: 2000000000, heads: 1}            | hiddenSize | at most
+          {vocabularySize: 2000000000}                  | vocabularySize | matrix
+          {attention: {features: 2000000000}}           | features | matrix
+          {layers: 99999999999999}                      | layers | out of range
+          {task: 1}                                     | task | causal-lm
           {layers: 0}                                   | layers | 1 or more
           {hiddenSize: 30}                              | hiddenSize 30 | heads 4
           {task: classification}                        | classes | number of classes

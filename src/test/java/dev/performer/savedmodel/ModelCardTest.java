@@ -71,12 +71,12 @@ class ModelCardTest {
         "{\"formatVersion\":1,\"formatVersion\":1} | formatVersion | uplicate",
         "{\"formatVersion\":9} | formatVersion is 9 | reads 1",
         "{} | formatVersion is 0 | reads 1",
-        "{\"formatVersion\":1 | cannot be parsed | line 1",
+        "{\"formatVersion\":1 | not JSON | line 1",
         "{\"formatVersion\":1,\"vocabulary\":{\"tokens\":\"A\"}} | vocabulary.tokens | list",
         "{\"formatVersion\":1,\"vocabulary\":[]} | vocabulary | object",
         "[] | whole file | object",
         "null | null | object",
-        "{\"formatVersion\":1} x | cannot be parsed | x",
+        "{\"formatVersion\":1} x | not JSON | x",
       })
   void aBrokenCardNamesFileAndKey(String json, String first, String second) throws IOException {
     write(json);

@@ -1,0 +1,224 @@
+package dev.performer.cli;
+
+import dev.performer.PerformerException;
+import dev.performer.attention.Convention;
+import dev.performer.attention.Kernel;
+import dev.performer.attention.Projection;
+import dev.performer.attention.Threefry;
+import dev.performer.checkpoint.Checkpoints;
+import dev.performer.checkpoint.ImportOptions;
+import dev.performer.checkpoint.ModelWeights;
+import dev.performer.data.NpyArray;
+import dev.performer.savedmodel.PerformerModels;
+import dev.performer.savedmodel.SavedModelDirectory;
+import dev.performer.training.ImportedWeights;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code import}: a checkpoint of another program, as a model of ours. */
+@Command(
+    name = "import",
+    description = {
+      "Turn a checkpoint of Python code into a SavedModel that every other command takes.",
+      "",
+      "Reads Flax msgpack (a file, or a directory with checkpoint_N and config.gin), TensorFlow checkpoints, Keras .h5 and .keras,",
+      ".safetensors and .npz. What a checkpoint does not say, such as the kernel of its attention, is taken from the options; what",
+      "was assumed is told."
+    })
+final class ImportCommand implements Callable<Integer> {
+  @Mixin private OutputOptions output;
+
+  @Parameters(index = "0", paramLabel = "PATH", description = "A checkpoint: file or directory.")
+  private Path path;
+
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "MODEL",
+      description = "Where the SavedModel goes.")
+  private Path target;
+
+  @Option(names = "--replace", description = "Replace a SavedModel that is at MODEL.")
+  private boolean replace;
+
+  @Option(
+      names = "--scheme",
+      paramLabel = "S",
+      description = "Whose names the tensors have (default: found out).")
+  private String scheme;
+
+  @Option(
+      names = "--preset",
+      paramLabel = "P",
+      description =
+          "The kind of model: protein-lm, kernel-encoder, lra-encoder, bert or performer (default: by its names).")
+  private String preset;
+
+  @Option(
+      names = "--config",
+      paramLabel = "FILE",
+      description =
+          "How the model is built: config.gin, or our keys in .yaml or .json (default: the config beside the checkpoint).")
+  private Path config;
+
+  @Option(
+      names = "--task",
+      paramLabel = "T",
+      description = "encoder, causal-lm, masked-lm, classification or regression.")
+  private String task;
+
+  @Option(
+      names = "--attention",
+      paramLabel = "A",
+      description =
+          "exact, or favor, which also turns weights of exact softmax attention into FAVOR+.")
+  private ImportOptions.AttentionKind attention;
+
+  @Option(names = "--kernel", paramLabel = "K", description = "Of FAVOR+, such as softmax or relu.")
+  private Kernel kernel;
+
+  @Option(
+      names = "--features",
+      paramLabel = "M",
+      description = "Rows of the projection; 0 for none.")
+  private Integer features;
+
+  @Option(
+      names = "--convention",
+      paramLabel = "C",
+      description = "performer, google-tf, google-jax or model-garden.")
+  private Convention convention;
+
+  @Option(
+      names = "--directions",
+      paramLabel = "D",
+      description = "Of a projection that is drawn, such as orthogonal.")
+  private Projection.Directions directions;
+
+  @Option(
+      names = "--lengths",
+      paramLabel = "L",
+      description = "Of a drawn projection's rows, such as chi.")
+  private Projection.Lengths lengths;
+
+  @Option(names = "--seed", paramLabel = "N", description = "Of a projection that is drawn.")
+  private Long seed;
+
+  @Option(
+      names = "--causal",
+      negatable = true,
+      description = "Whether attention sees no later tokens.")
+  private Boolean causal;
+
+  @Option(names = "--heads", paramLabel = "H", description = "Where the shapes do not say it.")
+  private Integer heads;
+
+  @Option(
+      names = "--pooling",
+      paramLabel = "P",
+      description = "Of a classifier: cls, mean, max, sum or flatten.")
+  private String pooling;
+
+  @Option(
+      names = "--max-length",
+      paramLabel = "L",
+      description = "Tokens of a sequence at most, where no table of positions says it.")
+  private Integer maxLength;
+
+  @Option(
+      names = "--mapping",
+      paramLabel = "FILE",
+      description = "JSON or YAML: our name of each tensor in the file.")
+  private Path mapping;
+
+  @Option(
+      names = "--threefry",
+      paramLabel = "T",
+      description = "JAX's random numbers: legacy, or partitionable (the default since jax 0.5).")
+  private Threefry.Stream threefry;
+
+  @Option(
+      names = "--allow-missing",
+      description = "Go on where tensors are missing, superfluous or of another shape.")
+  private boolean allowMissing;
+
+  @Override
+  public Integer call() {
+    if (Files.isRegularFile(path.resolve("saved_model.pb"))
+        && PerformerModels.config(path).isPresent()) {
+      throw new PerformerException(
+          path
+              + ": is a model of ours already; use it as it is, or './performer export' copies it");
+    }
+    ModelWeights loaded = Checkpoints.load(path, options());
+    ImportedWeights weights = ImportedWeights.of(loaded, path, allowMissing);
+    weights.write(target, replace);
+    // Read back as every other command will.
+    SavedModelDirectory.open(target);
+    report(weights);
+    return 0;
+  }
+
+  private ImportOptions options() {
+    return ImportOptions.builder()
+        .scheme(scheme)
+        .preset(preset)
+        .config(config)
+        .task(task)
+        .attention(attention)
+        .kernel(kernel)
+        .features(features)
+        .convention(convention)
+        .directions(directions)
+        .lengths(lengths)
+        .seed(seed)
+        .causal(causal)
+        .heads(heads)
+        .pooling(pooling)
+        .maxLength(maxLength)
+        .mapping(mapping)
+        .allowMissing(allowMissing)
+        .threefry(threefry)
+        .build();
+  }
+
+  private void report(ImportedWeights weights) {
+    long parameters = weights.weights().values().stream().mapToLong(NpyArray::size).sum();
+    List<String> notFinite = weights.notFinite();
+    output.text().println(path + ": " + weights.source().scheme());
+    output.text().println("   " + ConfigSummary.of(weights.source().config()));
+    weights.notes().forEach(note -> output.text().println("   assumed: " + note));
+    if (!notFinite.isEmpty()) {
+      System.err.println(
+          "Warning: these weights hold NaN or infinity: " + String.join(", ", notFinite));
+    }
+    output
+        .text()
+        .printf(
+            Locale.ROOT,
+            "Written: %s, %d variables, %,d parameters%s%n",
+            target,
+            weights.weights().size(),
+            parameters,
+            weights.source().optimizer().isPresent() ? ", and its optimizer's moments" : "");
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("model", target.toString());
+    json.put("scheme", weights.source().scheme());
+    json.put("config", weights.source().config().toJson());
+    json.put("variables", weights.weights().size());
+    json.put("parameters", parameters);
+    json.put("assumptions", weights.notes());
+    json.put("notFinite", notFinite);
+    json.put("optimizerStep", weights.source().optimizer().map(o -> o.step()).orElse(null));
+    output.printJson(json);
+  }
+}

@@ -1,0 +1,162 @@
+package dev.performer.training;
+
+import dev.performer.PerformerException;
+import dev.performer.checkpoint.ModelWeights;
+import dev.performer.checkpoint.OptimizerState;
+import dev.performer.data.Masking;
+import dev.performer.data.NpyArray;
+import dev.performer.data.NpyType;
+import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.Vocabulary;
+import dev.performer.graph.Variables;
+import dev.performer.model.Performer;
+import dev.performer.model.PerformerConfig;
+import dev.performer.model.Task;
+import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.PerformerModels;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.tensorflow.Graph;
+import org.tensorflow.Session;
+import org.tensorflow.TensorFlow;
+import org.tensorflow.op.Ops;
+
+/**
+ * A checkpoint's model, made whole and ready to be written.
+ *
+ * @param source what the checkpoint held
+ * @param weights all variables of the model, projections included
+ * @param notes what was assumed, one line each
+ * @param path the checkpoint
+ */
+public record ImportedWeights(
+    ModelWeights source, Map<String, NpyArray> weights, List<String> notes, Path path) {
+  private static final String KEY_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE";
+  private static final long SEED = 0;
+
+  /**
+   * Adds what the checkpoint lacks: projections are drawn as the configuration says; other weights
+   * are drawn anew if that is allowed.
+   *
+   * @throws PerformerException if weights are missing and that is not allowed: names all
+   */
+  public static ImportedWeights of(ModelWeights source, Path path, boolean allowMissing) {
+    PerformerConfig config = source.config();
+    Map<String, NpyArray> weights = new LinkedHashMap<>(source.weights());
+    Performer.projections(config)
+        .forEach(
+            (name, matrix) ->
+                weights.putIfAbsent(
+                    name, NpyArray.of(matrix.values(), matrix.rows(), matrix.columns())));
+    List<String> notes = new ArrayList<>(source.notes());
+    List<String> missing =
+        Performer.shapes(config).keySet().stream().filter(n -> !weights.containsKey(n)).toList();
+    if (!missing.isEmpty()) {
+      if (!allowMissing) {
+        throw new PerformerException(
+            path + ": has no " + String.join(", ", missing) + "; --allow-missing draws them anew");
+      }
+      Map<String, NpyArray> drawn = drawn(config);
+      missing.forEach(name -> weights.put(name, drawn.get(name)));
+      notes.add("drawn anew, as the checkpoint has none: " + String.join(", ", missing));
+    }
+    return new ImportedWeights(source, Map.copyOf(weights), List.copyOf(notes), path);
+  }
+
+  private static Map<String, NpyArray> drawn(PerformerConfig config) {
+    try (Graph graph = new Graph();
+        Session session = new Session(graph)) {
+      Variables variables = new Variables(Ops.create(graph));
+      Performer.build(Ops.create(graph), variables, config, SEED);
+      variables.initialize(session);
+      return PerformerModels.values(session, variables.all());
+    }
+  }
+
+  /** The names of weights that hold NaN or infinity, sorted. */
+  public List<String> notFinite() {
+    return weights.entrySet().stream()
+        .filter(entry -> !isFinite(entry.getValue()))
+        .map(Map.Entry::getKey)
+        .sorted()
+        .toList();
+  }
+
+  private static boolean isFinite(NpyArray array) {
+    for (double value : array.doubles()) {
+      if (!Double.isFinite(value)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Writes the SavedModel. @throws PerformerException as {@link PerformerModels#write} */
+  public void write(Path target, boolean replace) {
+    PerformerModels.write(source.config(), weights, card(), optimizer(), target, replace);
+  }
+
+  private ModelCard card() {
+    PerformerConfig config = source.config();
+    return ModelCard.of(
+        PerformerModels.attention(config),
+        source.vocabulary().map(v -> ModelCards.vocabulary(name(v), v)).orElse(null),
+        PerformerModels.languageModel(config, masking(config)),
+        new ModelCard.Provenance(
+            path.toString(),
+            source.scheme(),
+            notes.isEmpty() ? null : notes,
+            source.optimizer().map(OptimizerState::step).orElse(null),
+            null,
+            null,
+            null,
+            Map.of("tensorflow", TensorFlow.version()),
+            null,
+            null,
+            Instant.now().truncatedTo(ChronoUnit.SECONDS).toString()));
+  }
+
+  private static String name(Vocabulary vocabulary) {
+    return vocabulary.equals(ProteinVocabulary.google()) ? ModelCards.PROTEIN : "imported";
+  }
+
+  /** Only protein_lm's masked models are evaluated with masks drawn from their tokens. */
+  private ModelCard.Masking masking(PerformerConfig config) {
+    if (config.task() != Task.MASKED_LM || !source.scheme().contains("protein_lm")) {
+      return null;
+    }
+    var google = Masking.PROTEIN_LM;
+    return new ModelCard.Masking(
+        google.rate(), google.mask(), google.random(), ModelCard.Masking.PROTEIN_LM);
+  }
+
+  private Map<String, NpyArray> optimizer() {
+    Map<String, NpyArray> values = new LinkedHashMap<>();
+    source
+        .optimizer()
+        .ifPresent(
+            state -> {
+              values.put(AdamW.SCOPE + "/step" + KEY_SUFFIX, scalar(state.step()));
+              state
+                  .firstMoments()
+                  .forEach((name, m) -> values.put(AdamW.SCOPE + "/m/" + name + KEY_SUFFIX, m));
+              state
+                  .secondMoments()
+                  .forEach((name, v) -> values.put(AdamW.SCOPE + "/v/" + name + KEY_SUFFIX, v));
+            });
+    return values;
+  }
+
+  private static NpyArray scalar(long value) {
+    byte[] bytes = new byte[Long.BYTES];
+    ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(value);
+    return new NpyArray(NpyType.INT64, new long[0], bytes);
+  }
+}
