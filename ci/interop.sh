@@ -110,4 +110,19 @@ PY
 fine_tuned protein-mlm savedmodels/protein-mlm/saved_model --keras
 fine_tuned protein-exp savedmodels/reference/protein_exp/saved_model ""
 fine_tuned protein-causal savedmodels/reference/protein_relu_causal/train_saved_model "" --objective causal-lm
+
+# Checkpoints of Google's Python code: imported, then loaded by Python, which computes what it computed with the checkpoint.
+imported() { # name, checkpoint, options
+  local name=$1 checkpoint=$2
+  shift 2
+  run ./performer import "savedmodels/checkpoints/$checkpoint" --output "$work/imported-$name" "$@" >>"$log"
+  run "$python" ci/interop/check_imported.py "$work/imported-$name" "savedmodels/checkpoints/${checkpoint%%/*}/expected.npz"
+}
+imported lm-relu lm_relu
+imported bert-exact bert_exact
+imported bert-favor bert_softmax_favor
+imported lra lra --kernel softmax --features 6
+imported kernel-h5 kernel_encoder/weights.h5 --features 16
+imported kernel-keras kernel_encoder/model.keras
+imported kernel-tf kernel_encoder/checkpoint --features 16
 echo "interop: passed"

@@ -1,0 +1,184 @@
+package dev.performer.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.performer.data.Npz;
+import dev.performer.data.NpyArray;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Checkpoints of Google's code through the command line: the numbers are those of Python. */
+class ImportCommandTest {
+  private static final Path CHECKPOINTS = Path.of("savedmodels", "checkpoints");
+  private static final Path DATA = Path.of("training", "data");
+
+  @TempDir Path folder;
+
+  private Path imported(Object... arguments) {
+    Path model = folder.resolve("model");
+    Object[] all = new Object[arguments.length + 3];
+    all[0] = "import";
+    System.arraycopy(arguments, 0, all, 1, arguments.length);
+    all[arguments.length + 1] = "--output";
+    all[arguments.length + 2] = model;
+    CommandLineRun.of(all).done();
+    return model;
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"lm_relu", "bert_exact", "bert_softmax_favor"})
+  void logitsAndLossAreThoseOfPython(String name) throws IOException {
+    Path source = CHECKPOINTS.resolve(name);
+    Path model = imported(source);
+    Path out = folder.resolve("out.npz");
+    CommandLineRun.of("predict", model, "--inputs", inputs(source, "tokens"), "--output", out)
+        .done();
+    assertClose(Npz.read(out).get("logits"), expected(source).get("logits"));
+
+    JsonNode python = new ObjectMapper().readTree(source.resolve("info.json").toFile());
+    JsonNode java =
+        json(
+            CommandLineRun.of(
+                    "evaluate", model, "--data", DATA.resolve("valid.fasta.gz"), "--json")
+                .done());
+    for (String metric : new String[] {"loss", "accuracy", "perplexity"}) {
+      double value = python.path("valid_eval").path(metric).asDouble();
+      assertThat(java.path(metric).asDouble())
+          .as(metric)
+          .isCloseTo(value, Offset.offset(5e-5 * value));
+    }
+  }
+
+  @Test
+  void modelGardensEncoderNeedsNoProjection() throws IOException {
+    Path source = CHECKPOINTS.resolve("kernel_encoder");
+    for (String file : new String[] {"weights.h5", "model.keras", "checkpoint"}) {
+      Path model = folder.resolve(file + ".model");
+      CommandLineRun.of("import", source.resolve(file), "--features", 16, "--output", model).done();
+      Path out = folder.resolve(file + ".npz");
+      Path in = inputs(source, "input_word_ids", "input_mask", "input_type_ids");
+      CommandLineRun.of("predict", model, "--inputs", in, "--output", out).done();
+      for (String tensor : new String[] {"sequence_output", "pooled_output"}) {
+        assertClose(Npz.read(out).get(tensor), expected(source).get(tensor));
+      }
+    }
+  }
+
+  @Test
+  void longRangeArenaIsToldItsAttention() throws IOException {
+    Path source = CHECKPOINTS.resolve("lra");
+    CommandLineRun.of("import", source, "--output", folder.resolve("none"))
+        .failed(1, "checkpoint_3", "--kernel", "--features");
+    assertThat(folder.resolve("none")).doesNotExist();
+    Path model = imported(source, "--kernel", "softmax", "--features", 6);
+    Path out = folder.resolve("out.npz");
+    CommandLineRun.of("predict", model, "--inputs", inputs(source, "tokens"), "--output", out)
+        .done();
+    assertClose(Npz.read(out).values().iterator().next(), expected(source).get("out"));
+  }
+
+  @Test
+  void fineTuningAnImportedModelLowersItsPerplexity() throws IOException {
+    Path model = imported(CHECKPOINTS.resolve("lm_relu"));
+    JsonNode result =
+        json(
+            CommandLineRun.of(
+                    "fine-tune",
+                    model,
+                    "--data",
+                    DATA.resolve("family_train.fasta.gz"),
+                    "--validation",
+                    DATA.resolve("family_test.fasta.gz"),
+                    "--output",
+                    folder.resolve("run"),
+                    "--steps",
+                    16,
+                    "--evaluate-every",
+                    0,
+                    "--json")
+                .done());
+    assertThat(result.path("perplexityAfter").asDouble())
+        .isLessThan(0.995 * result.path("perplexityBefore").asDouble());
+    assertThat(result.path("maxOutputDifference").asDouble()).isLessThan(1e-4);
+  }
+
+  @Test
+  void inspectShowsWhatIsInACheckpoint() throws IOException {
+    JsonNode flax =
+        json(CommandLineRun.of("inspect", CHECKPOINTS.resolve("lm_relu"), "--json").done());
+    assertThat(flax.toString()).contains("protein_lm").contains("embed/embedding");
+    CommandLineRun keras =
+        CommandLineRun.of("inspect", CHECKPOINTS.resolve("kernel_encoder").resolve("weights.h5"))
+            .done();
+    assertThat(keras.out()).contains("Model Garden");
+  }
+
+  @Test
+  void badInputsEndInOneLine() throws IOException {
+    Path target = folder.resolve("model");
+    CommandLineRun.of("import", folder.resolve("nothing"), "--output", target)
+        .failed(1, "nothing");
+    Path text = Files.writeString(folder.resolve("notes.txt"), "no model\n");
+    CommandLineRun.of("import", text, "--output", target).failed(1, "notes.txt");
+
+    Path whole = CHECKPOINTS.resolve("lm_relu").resolve("checkpoint_300");
+    byte[] bytes = Files.readAllBytes(whole);
+    Path cut = folder.resolve("cut").resolve("checkpoint_300");
+    Files.createDirectories(cut.getParent());
+    Files.copy(
+        CHECKPOINTS.resolve("lm_relu").resolve("config.gin"), cut.resolveSibling("config.gin"));
+    Files.write(cut, java.util.Arrays.copyOf(bytes, bytes.length / 2));
+    CommandLineRun.of("import", cut.getParent(), "--output", target).failed(1, "checkpoint_300");
+
+    Path bare = folder.resolve("bare").resolve("checkpoint_300");
+    Files.createDirectories(bare.getParent());
+    Files.write(bare, bytes);
+    CommandLineRun.of("import", bare.getParent(), "--output", target).failed(1, "config.gin");
+    CommandLineRun.of(
+            "import", CHECKPOINTS.resolve("lm_relu"), "--preset", "no-such", "--output", target)
+        .failed(1, "no-such");
+    assertThat(target).doesNotExist();
+  }
+
+  /** The inputs among the expected arrays. */
+  private Path inputs(Path source, String... names) throws IOException {
+    Map<String, NpyArray> expected = expected(source);
+    Map<String, NpyArray> inputs = new java.util.LinkedHashMap<>();
+    for (String name : names) {
+      inputs.put(name, expected.get(name));
+    }
+    Path file = folder.resolve("in.npz");
+    Npz.write(file, inputs);
+    return file;
+  }
+
+  private static Map<String, NpyArray> expected(Path source) throws IOException {
+    return Npz.read(source.resolve("expected.npz"));
+  }
+
+  private static void assertClose(NpyArray actual, NpyArray expected) {
+    float[] a = actual.floats();
+    float[] b = expected.floats();
+    assertThat(a).hasSameSizeAs(b);
+    double scale = 0;
+    double difference = 0;
+    for (int i = 0; i < a.length; i++) {
+      scale = Math.max(scale, Math.abs(b[i]));
+      difference = Math.max(difference, Math.abs(a[i] - b[i]));
+    }
+    assertThat(difference).isLessThan(1e-4 * scale);
+  }
+
+  private static JsonNode json(CommandLineRun run) throws IOException {
+    return new ObjectMapper().readTree(run.out());
+  }
+}
