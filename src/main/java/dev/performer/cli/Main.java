@@ -33,6 +33,7 @@ import picocli.CommandLine.TypeConversionException;
       FineTuneCommand.class,
       EvaluateCommand.class,
       PredictCommand.class,
+      GenerateCommand.class,
       ExportCommand.class,
       ApproximateCommand.class,
       BenchCommand.class,
