@@ -34,6 +34,7 @@ import picocli.CommandLine.TypeConversionException;
       EvaluateCommand.class,
       PredictCommand.class,
       GenerateCommand.class,
+      EmbedCommand.class,
       ExportCommand.class,
       ApproximateCommand.class,
       BenchCommand.class,
