@@ -23,6 +23,23 @@ record StabilizedFeatures(
   }
 
   private <T extends TFloating> Operand<T> side(Algebra<T> a, Operand<T> x, Maximum maximum) {
+    Exponents<T> e = exponents(a, x);
+    Operand<T> max = a.max(e.projected(), maximum.axes());
+    return a.times(a.plus(exp(a, e, max), rule.epsilon()), e.ratio());
+  }
+
+  /**
+   * What stands in the exponential.
+   *
+   * @param projected ω·x', {@code [B, H, L, M]}
+   * @param norms |x'|²/2, {@code [B, H, L, 1]}; null for expmod
+   * @param constant factor of the exponential
+   * @param ratio 1/√M
+   */
+  record Exponents<T extends TFloating>(
+      Operand<T> projected, Operand<T> norms, double constant, double ratio) {}
+
+  <T extends TFloating> Exponents<T> exponents(Algebra<T> a, Operand<T> x) {
     Ops tf = a.tf();
     long headSize = Algebra.size(x, -1, "the head size");
     Operand<T> scaled = a.times(x, rule.scale().of(headSize));
@@ -36,14 +53,16 @@ record StabilizedFeatures(
       u = a.rowsTimes(scaled, matrix); // [B, H, L, M]
       ratio = 1 / Math.sqrt(Algebra.size(matrix, 1, "the number of features"));
     }
-    Operand<T> max = a.max(u, maximum.axes());
-    Operand<T> features;
     if (kernel == Kernel.EXPMOD) {
-      features = a.times(tf.math.exp(tf.math.sub(u, max)), Math.exp(-Math.sqrt(headSize) / 2));
-    } else {
-      Operand<T> norms = a.times(a.squaredNorm(scaled), 0.5); // [B, H, L, 1]
-      features = tf.math.exp(tf.math.sub(u, tf.math.add(norms, max)));
+      return new Exponents<>(u, null, Math.exp(-Math.sqrt(headSize) / 2), ratio);
     }
-    return a.times(a.plus(features, rule.epsilon()), ratio);
+    return new Exponents<>(u, a.times(a.squaredNorm(scaled), 0.5), 1, ratio);
+  }
+
+  /** The exponential under a maximum that is given. */
+  <T extends TFloating> Operand<T> exp(Algebra<T> a, Exponents<T> e, Operand<T> max) {
+    Ops tf = a.tf();
+    Operand<T> shift = e.norms() == null ? max : tf.math.add(e.norms(), max);
+    return a.times(tf.math.exp(tf.math.sub(e.projected(), shift)), e.constant());
   }
 }

@@ -33,6 +33,8 @@ import picocli.CommandLine.TypeConversionException;
       FineTuneCommand.class,
       EvaluateCommand.class,
       PredictCommand.class,
+      GenerateCommand.class,
+      EmbedCommand.class,
       ExportCommand.class,
       ApproximateCommand.class,
       BenchCommand.class,

@@ -32,7 +32,12 @@ public final class PerformerSignatures {
 
   /** Each asks the graph whether it applies; new kinds of signatures are added here. */
   private static final List<SignatureBuilder> BUILDERS =
-      List.of(PerformerSignatures::serving, PerformerSignatures::embed, ScoreSignature::build);
+      List.of(
+          PerformerSignatures::serving,
+          PerformerSignatures::embed,
+          ScoreSignature::build,
+          DecodingSignatures::prefill,
+          DecodingSignatures::step);
 
   private PerformerSignatures() {}
 

@@ -1,0 +1,267 @@
+package dev.performer.cli;
+
+import dev.performer.PerformerException;
+import dev.performer.data.OutputFile;
+import dev.performer.data.ResidueEncoder;
+import dev.performer.data.Vocabulary;
+import dev.performer.savedmodel.ModelCard;
+import dev.performer.serving.GenerationSession;
+import dev.performer.serving.Sampling;
+import dev.performer.training.ModelCards;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code generate}: continue prompts with a causal language model. */
+@Command(
+    name = "generate",
+    description = {
+      "Continue prompts with a causal language model, one token at a time at constant cost.",
+      "",
+      "The same seed gives the same text, whatever the batch."
+    })
+final class GenerateCommand implements Callable<Integer> {
+  @Mixin private OutputOptions output;
+
+  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel directory of ours.")
+  private Path model;
+
+  @Option(
+      names = "--prompt",
+      arity = "1..*",
+      paramLabel = "TEXT",
+      description = "What to continue; '' begins anew where the model has a begin token.")
+  private List<String> prompts = List.of();
+
+  @Option(names = "--prompts", paramLabel = "FILE", description = "Prompts, one a line.")
+  private Path file;
+
+  @Option(
+      names = "--tokens",
+      paramLabel = "N",
+      defaultValue = "128",
+      description = "At most so many new tokens (default: ${DEFAULT-VALUE}).")
+  private int tokens;
+
+  @Option(names = "--greedy", description = "The most likely token each time.")
+  private boolean greedy;
+
+  @Option(
+      names = "--temperature",
+      paramLabel = "T",
+      defaultValue = "1",
+      description = "Below 1 is safer, above is wilder (default: ${DEFAULT-VALUE}).")
+  private double temperature;
+
+  @Option(
+      names = "--top-k",
+      paramLabel = "K",
+      defaultValue = "0",
+      description = "Only the K most likely tokens; 0 for all (default: ${DEFAULT-VALUE}).")
+  private int topK;
+
+  @Option(
+      names = "--top-p",
+      paramLabel = "P",
+      defaultValue = "1",
+      description =
+          "Only the likeliest tokens that sum to probability P (default: ${DEFAULT-VALUE}).")
+  private double topP;
+
+  @Option(
+      names = "--repetition-penalty",
+      paramLabel = "R",
+      defaultValue = "1",
+      description = "Above 1 makes repeated tokens less likely (default: ${DEFAULT-VALUE}).")
+  private double penalty;
+
+  @Option(
+      names = "--repetition-window",
+      paramLabel = "N",
+      defaultValue = "0",
+      description = "Last tokens the penalty looks at; 0 for all (default: ${DEFAULT-VALUE}).")
+  private int window;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      defaultValue = "0",
+      description = "Of the random numbers (default: ${DEFAULT-VALUE}).")
+  private long seed;
+
+  @Option(
+      names = "--batch",
+      paramLabel = "N",
+      defaultValue = "8",
+      description = "Prompts that run at a time (default: ${DEFAULT-VALUE}).")
+  private int batch;
+
+  @Option(names = "--no-stream", description = "Print a text when it is whole.")
+  private boolean noStream;
+
+  @Option(names = "--output", paramLabel = "FILE", description = "Write the texts, one a line.")
+  private Path target;
+
+  @Override
+  public Integer call() {
+    Sampling sampling = sampling();
+    List<String> texts = texts();
+    try (GenerationSession session = GenerationSession.open(model)) {
+      Vocabulary vocabulary = vocabulary();
+      List<int[]> ids = texts.stream().map(text -> encode(vocabulary, text)).toList();
+      long start = System.nanoTime();
+      List<GenerationSession.Continuation> all =
+          generate(session, vocabulary, texts, ids, sampling);
+      report(vocabulary, texts, all, (System.nanoTime() - start) / 1e9);
+    }
+    return 0;
+  }
+
+  private Sampling sampling() {
+    if (tokens < 1 || batch < 1) {
+      throw new UsageException(
+          "--tokens and --batch must be at least 1, not " + tokens + " and " + batch);
+    }
+    try {
+      return new Sampling(greedy, temperature, topK, topP, penalty, window, seed);
+    } catch (PerformerException e) {
+      throw new UsageException("--" + e.getMessage());
+    }
+  }
+
+  private List<String> texts() {
+    if (prompts.isEmpty() == (file == null)) {
+      throw new UsageException("give either --prompt TEXT… or --prompts FILE");
+    }
+    if (file == null) {
+      return prompts;
+    }
+    try (Stream<String> lines = Files.lines(file)) {
+      List<String> read = lines.map(String::strip).filter(line -> !line.isEmpty()).toList();
+      if (read.isEmpty()) {
+        throw new PerformerException(file + ": holds no prompt; expected one a line");
+      }
+      return read;
+    } catch (IOException | UncheckedIOException e) {
+      throw new PerformerException(file + ": cannot be read as text: " + e, e);
+    }
+  }
+
+  private Vocabulary vocabulary() {
+    return ModelCard.read(model)
+        .map(ModelCard::vocabulary)
+        .map(ModelCards::vocabulary)
+        .orElseThrow(
+            () ->
+                new PerformerException(
+                    model + ": does not say what its token ids mean (no vocabulary in its card)"));
+  }
+
+  private static int[] encode(Vocabulary vocabulary, String text) {
+    ResidueEncoder encoder = new ResidueEncoder(vocabulary);
+    int[] ids = encoder.encode(text);
+    if (!encoder.unknown().isEmpty() || !encoder.dropped().isEmpty()) {
+      Set<Character> letters = new LinkedHashSet<>(encoder.unknown().keySet());
+      letters.addAll(encoder.dropped().keySet());
+      throw new PerformerException(
+          "the prompt '%s' has letters that the model's vocabulary lacks: %s; it has %s"
+              .formatted(
+                  text, letters, String.join("", vocabulary.decode(vocabulary.ordinaryIds()))));
+    }
+    return ids;
+  }
+
+  private List<GenerationSession.Continuation> generate(
+      GenerationSession session,
+      Vocabulary vocabulary,
+      List<String> texts,
+      List<int[]> ids,
+      Sampling sampling) {
+    Set<Integer> forbidden = new LinkedHashSet<>();
+    for (int id = 0; id < session.config().vocabularySize(); id++) {
+      boolean isEnd = vocabulary.eos().isPresent() && vocabulary.eos().getAsInt() == id;
+      if (id >= vocabulary.size() || vocabulary.isSpecial(id) && !isEnd) {
+        forbidden.add(id);
+      }
+    }
+    // Several rows cannot share a terminal's line.
+    boolean streams = !noStream && !output.json && texts.size() == 1;
+    if (streams) {
+      System.out.print(texts.get(0));
+    }
+    List<GenerationSession.Continuation> all = new ArrayList<>();
+    for (int first = 0; first < ids.size(); first += batch) {
+      List<int[]> part = ids.subList(first, Math.min(ids.size(), first + batch));
+      List<GenerationSession.Continuation> done =
+          session.generate(
+              part,
+              first,
+              tokens,
+              sampling,
+              vocabulary.eos(),
+              forbidden,
+              (row, token) -> {
+                if (streams) {
+                  System.out.print(vocabulary.tokens().get(token));
+                  System.out.flush();
+                }
+              });
+      all.addAll(done);
+      for (int r = 0; r < part.size() && !streams; r++) {
+        output.text().println(texts.get(first + r) + text(vocabulary, done.get(r)));
+      }
+    }
+    if (streams) {
+      System.out.println();
+    }
+    return all;
+  }
+
+  private static String text(Vocabulary vocabulary, GenerationSession.Continuation continuation) {
+    return vocabulary.decode(continuation.tokens().stream().mapToInt(i -> i).toArray());
+  }
+
+  private void report(
+      Vocabulary vocabulary,
+      List<String> texts,
+      List<GenerationSession.Continuation> all,
+      double seconds) {
+    List<Map<String, Object>> results = new ArrayList<>();
+    StringBuilder lines = new StringBuilder();
+    long count = 0;
+    for (int i = 0; i < all.size(); i++) {
+      String continuation = text(vocabulary, all.get(i));
+      Map<String, Object> one = new LinkedHashMap<>();
+      one.put("prompt", texts.get(i));
+      one.put("continuation", continuation);
+      one.put("tokens", all.get(i).tokens());
+      one.put("ended", all.get(i).ended());
+      results.add(one);
+      lines.append(texts.get(i)).append(continuation).append('\n');
+      count += all.get(i).tokens().size();
+    }
+    if (target != null) {
+      byte[] bytes = lines.toString().getBytes(StandardCharsets.UTF_8);
+      OutputFile.write(target, out -> out.write(bytes));
+    }
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("results", results);
+    json.put("seconds", seconds);
+    json.put("tokensPerSecond", count / seconds);
+    output.printJson(json);
+  }
+}

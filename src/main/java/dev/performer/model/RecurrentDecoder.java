@@ -1,0 +1,141 @@
+package dev.performer.model;
+
+import dev.performer.PerformerException;
+import dev.performer.attention.RecurrentForm;
+import dev.performer.nn.RecurrentHeads;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.tensorflow.Operand;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+/**
+ * A causal language model one token at a time: prompts once, then a step per token whose time does
+ * not grow with the sequence (exact heads excepted).
+ */
+public final class RecurrentDecoder {
+  private final Performer model;
+  private final PerformerConfig config;
+  private final List<RecurrentHeads> layers;
+
+  /**
+   * Logits of the next token, and the states after what was read.
+   *
+   * @param logits {@code [B, V]}
+   * @param states by the names of {@link RecurrentDecoder#states}
+   */
+  public record Advance(Operand<TFloat32> logits, Map<String, Operand<TFloat32>> states) {}
+
+  /**
+   * Over a model.
+   *
+   * @throws PerformerException if it is no causal language model, or a layer has no recurrent form
+   */
+  public RecurrentDecoder(Ops tf, Performer model) {
+    this.model = model;
+    config = model.config();
+    if (config.task() != Task.CAUSAL_LM) {
+      throw new PerformerException("only a causal language model (task causal-lm) can generate");
+    }
+    layers =
+        IntStream.range(0, config.layers())
+            .mapToObj(i -> RecurrentHeads.of(tf, model.attention(i)))
+            .toList();
+  }
+
+  /** Names and shapes of the states, {@code [B, …]}; −1 is unknown. */
+  public Map<String, Shape> states() {
+    Map<String, Shape> shapes = new LinkedHashMap<>();
+    for (int i = 0; i < layers.size(); i++) {
+      for (RecurrentForm.State state : layers.get(i).states()) {
+        shapes.put(name(i, state), Shape.of(-1).append(Shape.of(state.sizes())));
+      }
+    }
+    return shapes;
+  }
+
+  private static String name(int layer, RecurrentForm.State state) {
+    return "layer_" + layer + "_" + state.name();
+  }
+
+  /**
+   * Reads prompts. A model that puts a begin token in front itself does so here too, so its prompts
+   * may be empty.
+   *
+   * @param tokens {@code [B, T]}, rows filled up at their end
+   * @param lengths of the prompts, {@code [B]}
+   */
+  public Advance prefill(Ops tf, Operand<TInt32> tokens, Operand<TInt32> lengths) {
+    Operand<TInt32> read = tokens;
+    Operand<TInt32> counts = lengths;
+    if (config.shiftBos() != null) {
+      read = Sequences.inFront(tf, tokens, tf.constant((int) config.shiftBos()));
+      counts = tf.math.add(lengths, tf.constant(1));
+    }
+    Operand<TInt32> positions = Sequences.positions(tf, read, 0); // [T]
+    Operand<TFloat32> mask =
+        tf.dtypes.cast(
+            tf.math.less(positions, tf.expandDims(counts, tf.constant(1))),
+            TFloat32.class); // [B, T]
+    Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
+    Outputs outputs =
+        model.applyPiece(
+            tf,
+            read,
+            positions,
+            (layer, q, k, v) -> keep(layer, states, layers.get(layer).prefill(tf, q, k, v, mask)));
+    Operand<TInt32> last =
+        tf.expandDims(tf.math.sub(counts, tf.constant(1)), tf.constant(1)); // [B, 1]
+    Operand<TFloat32> logits =
+        tf.gather(
+            outputs.logits(), last, tf.constant(1), org.tensorflow.op.core.Gather.batchDims(1L));
+    return new Advance(flat(tf, logits), states);
+  }
+
+  /**
+   * Reads one token a row.
+   *
+   * @param token {@code [B]}
+   * @param position where it stands: 0 is the first token that the model reads, which is its begin
+   *     token where it has one; {@code [B]}
+   * @param before states by name
+   */
+  public Advance step(
+      Ops tf,
+      Operand<TInt32> token,
+      Operand<TInt32> position,
+      Map<String, ? extends Operand<TFloat32>> before) {
+    Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
+    Outputs outputs =
+        model.applyPiece(
+            tf,
+            tf.expandDims(token, tf.constant(1)),
+            tf.expandDims(position, tf.constant(1)),
+            (layer, q, k, v) -> {
+              List<Operand<TFloat32>> own = new ArrayList<>();
+              for (RecurrentForm.State state : layers.get(layer).states()) {
+                own.add(before.get(name(layer, state)));
+              }
+              return keep(layer, states, layers.get(layer).step(tf, own, q, k, v));
+            });
+    return new Advance(flat(tf, outputs.logits()), states);
+  }
+
+  private Operand<TFloat32> keep(
+      int layer, Map<String, Operand<TFloat32>> states, RecurrentForm.Advance advance) {
+    List<RecurrentForm.State> specs = layers.get(layer).states();
+    for (int i = 0; i < specs.size(); i++) {
+      states.put(name(layer, specs.get(i)), advance.states().get(i));
+    }
+    return advance.output();
+  }
+
+  private Operand<TFloat32> flat(Ops tf, Operand<TFloat32> logits) {
+    return tf.reshape(logits, tf.constant(new int[] {-1, config.vocabularySize()}));
+  }
+}

@@ -1,0 +1,2 @@
+/** Models at work: sessions that generate text. */
+package dev.performer.serving;
