@@ -81,7 +81,8 @@ final class CheckpointTable {
             entries(
                 block(ByteBuffer.wrap(handle)),
                 (name, value) -> {
-                  String text = new String(name, StandardCharsets.UTF_8);
+                  // Keys of slices are no text: one letter per byte keeps them apart.
+                  String text = new String(name, StandardCharsets.ISO_8859_1);
                   if (values.put(text, value) != null) {
                     throw damaged("the key " + text + " is there twice");
                   }

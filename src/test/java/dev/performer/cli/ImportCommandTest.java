@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.performer.data.Npz;
 import dev.performer.data.NpyArray;
+import dev.performer.data.Npz;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -47,8 +47,7 @@ class ImportCommandTest {
     JsonNode python = new ObjectMapper().readTree(source.resolve("info.json").toFile());
     JsonNode java =
         json(
-            CommandLineRun.of(
-                    "evaluate", model, "--data", DATA.resolve("valid.fasta.gz"), "--json")
+            CommandLineRun.of("evaluate", model, "--data", DATA.resolve("valid.fasta.gz"), "--json")
                 .done());
     for (String metric : new String[] {"loss", "accuracy", "perplexity"}) {
       double value = python.path("valid_eval").path(metric).asDouble();
@@ -125,8 +124,7 @@ class ImportCommandTest {
   @Test
   void badInputsEndInOneLine() throws IOException {
     Path target = folder.resolve("model");
-    CommandLineRun.of("import", folder.resolve("nothing"), "--output", target)
-        .failed(1, "nothing");
+    CommandLineRun.of("import", folder.resolve("nothing"), "--output", target).failed(1, "nothing");
     Path text = Files.writeString(folder.resolve("notes.txt"), "no model\n");
     CommandLineRun.of("import", text, "--output", target).failed(1, "notes.txt");
 
