@@ -33,6 +33,7 @@ import picocli.CommandLine.TypeConversionException;
       EvaluateCommand.class,
       PredictCommand.class,
       ExportCommand.class,
+      ConvertCommand.class,
       ApproximateCommand.class,
       BenchCommand.class,
     },
