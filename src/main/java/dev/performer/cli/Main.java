@@ -36,6 +36,7 @@ import picocli.CommandLine.TypeConversionException;
       GenerateCommand.class,
       EmbedCommand.class,
       ExportCommand.class,
+      ConvertCommand.class,
       ApproximateCommand.class,
       BenchCommand.class,
     },
