@@ -2,6 +2,7 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
+import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Projection;
 import dev.performer.attention.Threefry;
@@ -11,13 +12,17 @@ import dev.performer.checkpoint.ModelWeights;
 import dev.performer.data.NpyArray;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.SavedModelDirectory;
+import dev.performer.training.FavorConversion;
 import dev.performer.training.ImportedWeights;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -80,7 +85,7 @@ final class ImportCommand implements Callable<Integer> {
       names = "--attention",
       paramLabel = "A",
       description =
-          "exact, or favor, which also turns weights of exact softmax attention into FAVOR+.")
+          "exact or favor: what the checkpoint has; favor also turns weights of exact softmax attention into FAVOR+, as convert does.")
   private ImportOptions.AttentionKind attention;
 
   @Option(names = "--kernel", paramLabel = "K", description = "Of FAVOR+, such as softmax or relu.")
@@ -159,7 +164,10 @@ final class ImportCommand implements Callable<Integer> {
           path
               + ": is a model of ours already; use it as it is, or './performer export' copies it");
     }
-    ModelWeights loaded = Checkpoints.load(path, options());
+    ModelWeights loaded =
+        attention == ImportOptions.AttentionKind.FAVOR
+            ? converted()
+            : Checkpoints.load(path, options(attention, true));
     ImportedWeights weights = ImportedWeights.of(loaded, path, allowMissing);
     weights.write(target, replace);
     // Read back as every other command will.
@@ -168,19 +176,64 @@ final class ImportCommand implements Callable<Integer> {
     return 0;
   }
 
-  private ImportOptions options() {
+  /** What was exact becomes FAVOR+ as the options say. */
+  private ModelWeights converted() {
+    ModelWeights exact;
+    try {
+      exact = Checkpoints.load(path, options(null, false));
+    } catch (PerformerException e) {
+      // Where the file does not say how it attends, it is the weights' own attention that is exact.
+      exact = Checkpoints.load(path, options(ImportOptions.AttentionKind.EXACT, false));
+    }
+    if (convention != null || directions != null) {
+      throw new UsageException(
+          "--convention and --directions say what a checkpoint has; with --attention favor it gets ours");
+    }
+    Kernel of = kernel == null ? Kernel.HYPERBOLIC : kernel;
+    int rows = features != null ? features : of.isSoftmax() ? FavorConfig.DEFAULT_FEATURES : 0;
+    FavorConversion conversion =
+        new FavorConversion(
+            of,
+            rows,
+            lengths == null ? Projection.Lengths.SQRT_D : lengths,
+            seed == null ? 0 : seed,
+            0,
+            Set.of());
+    FavorConversion.Converted converted;
+    try {
+      converted = conversion.apply(exact.config(), exact.weights());
+    } catch (PerformerException e) {
+      throw new PerformerException(path + ": " + e.getMessage() + "; leave out --attention", e);
+    }
+    List<String> notes = new ArrayList<>(exact.notes());
+    notes.add(
+        "exact attention was replaced by FAVOR+ ("
+            + of
+            + ", "
+            + rows
+            + " features), which approximates it; fine-tune brings back what that cost");
+    return new ModelWeights(
+        exact.scheme(),
+        converted.config(),
+        converted.weights(),
+        Optional.empty(),
+        exact.vocabulary(),
+        notes);
+  }
+
+  private ImportOptions options(ImportOptions.AttentionKind kind, boolean saysFavor) {
     return ImportOptions.builder()
         .scheme(scheme)
         .preset(preset)
         .config(config)
         .task(task)
-        .attention(attention)
-        .kernel(kernel)
-        .features(features)
-        .convention(convention)
-        .directions(directions)
-        .lengths(lengths)
-        .seed(seed)
+        .attention(kind)
+        .kernel(saysFavor ? kernel : null)
+        .features(saysFavor ? features : null)
+        .convention(saysFavor ? convention : null)
+        .directions(saysFavor ? directions : null)
+        .lengths(saysFavor ? lengths : null)
+        .seed(saysFavor ? seed : null)
         .causal(causal)
         .heads(heads)
         .pooling(pooling)

@@ -111,6 +111,46 @@ class ImportCommandTest {
   }
 
   @Test
+  void softmaxWeightsBecomeAPerformersOnRequest() throws IOException {
+    Path exact = imported(CHECKPOINTS.resolve("bert_exact"));
+    Path favor = folder.resolve("favor");
+    CommandLineRun run =
+        CommandLineRun.of(
+                "import",
+                CHECKPOINTS.resolve("bert_exact"),
+                "--attention",
+                "favor",
+                "--features",
+                128,
+                "--output",
+                favor)
+            .done();
+    assertThat(run.out()).contains("replaced by FAVOR+");
+    double original = accuracy(exact);
+    assertThat(accuracy(favor)).isBetween(0.8 * original, 1.2 * original);
+    assertThat(Files.readString(favor.resolve("assets.extra").resolve("performer.json")))
+        .contains("hyperbolic");
+
+    CommandLineRun.of(
+            "import",
+            CHECKPOINTS.resolve("lm_relu"),
+            "--attention",
+            "favor",
+            "--output",
+            folder.resolve("none"))
+        .failed(1, "lm_relu", "leave out --attention");
+  }
+
+  private static double accuracy(Path model) throws IOException {
+    return json(
+            CommandLineRun.of(
+                    "evaluate", model, "--data", DATA.resolve("family_test.fasta.gz"), "--json")
+                .done())
+        .path("accuracy")
+        .asDouble();
+  }
+
+  @Test
   void inspectShowsWhatIsInACheckpoint() throws IOException {
     JsonNode flax =
         json(CommandLineRun.of("inspect", CHECKPOINTS.resolve("lm_relu"), "--json").done());
