@@ -2,10 +2,10 @@ package dev.performer.training;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
+import dev.performer.attention.Convention;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Projection.Directions;
 import dev.performer.attention.Projection.Lengths;
-import dev.performer.attention.Convention;
 import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import dev.performer.model.AttentionConfig;
@@ -92,8 +92,7 @@ public record FavorConversion(
     for (int i : chosen) {
       if (i < 0 || i >= config.layers()) {
         throw new PerformerException(
-            "there is no layer %d; the model has layers 0 to %d"
-                .formatted(i, config.layers() - 1));
+            "there is no layer %d; the model has layers 0 to %d".formatted(i, config.layers() - 1));
       }
       if (!(config.attentionOf(i) instanceof AttentionConfig.Exact)) {
         throw new PerformerException(

@@ -50,7 +50,8 @@ class FavorConversionTest {
             (name, shape) -> {
               float[] values = new float[(int) shape.size()];
               for (int i = 0; i < values.length; i++) {
-                values[i] = (float) (0.3 * random.nextGaussian()) + (name.endsWith("scale") ? 1 : 0);
+                values[i] =
+                    (float) (0.3 * random.nextGaussian()) + (name.endsWith("scale") ? 1 : 0);
               }
               weights.put(name, NpyArray.of(values, shape.asArray()));
             });
@@ -74,9 +75,7 @@ class FavorConversionTest {
         session
             .runner()
             .addTarget(
-                variables.assign(
-                    v,
-                    tf.reshape(tf.constant(w.toFloats()), tf.constant(v.shape()))))
+                variables.assign(v, tf.reshape(tf.constant(w.floats()), tf.constant(v.shape()))))
             .run()
             .close();
       }
@@ -125,8 +124,8 @@ class FavorConversionTest {
     assertThat(converted.weights().keySet())
         .contains("layer_0/attention/projection", "layer_2/attention/projection")
         .doesNotContain("layer_1/attention/projection");
-    assertThat(converted.weights().get("layer_0/attention/projection").toFloats())
-        .isNotEqualTo(converted.weights().get("layer_2/attention/projection").toFloats());
+    assertThat(converted.weights().get("layer_0/attention/projection").floats())
+        .isNotEqualTo(converted.weights().get("layer_2/attention/projection").floats());
   }
 
   @Test
@@ -149,14 +148,23 @@ class FavorConversionTest {
     Path to = folder.resolve("favor");
     PerformerModels.write(CONFIG, WEIGHTS, ModelCard.of(null, null, null, null), from, false);
     String[] command = {
-      "convert", from.toString(), "--attention", "favor", "--features", "16", "--layers", "0-1",
-      "--seed", "9", "--output", to.toString()
+      "convert",
+      from.toString(),
+      "--attention",
+      "favor",
+      "--features",
+      "16",
+      "--layers",
+      "0-1",
+      "--seed",
+      "9",
+      "--output",
+      to.toString()
     };
     assertThat(Main.execute(command)).isZero();
     var saved = PerformerModels.load(to);
     var expected =
-        new FavorConversion(
-                Kernel.of("hyperbolic"), 16, Lengths.of("sqrt-d"), 9, 0, Set.of(0, 1))
+        new FavorConversion(Kernel.of("hyperbolic"), 16, Lengths.of("sqrt-d"), 9, 0, Set.of(0, 1))
             .apply(CONFIG, WEIGHTS);
     assertThat(saved.config()).isEqualTo(expected.config());
     assertThat(logits(saved.config(), saved.weights()))
