@@ -75,7 +75,11 @@ class FavorConversionTest {
         session
             .runner()
             .addTarget(
+<<<<<<< HEAD
                 variables.assign(v, tf.reshape(tf.constant(w.toFloats()), tf.constant(v.shape()))))
+=======
+                variables.assign(v, tf.reshape(tf.constant(w.floats()), tf.constant(v.shape()))))
+>>>>>>> convert2
             .run()
             .close();
       }
@@ -124,8 +128,8 @@ class FavorConversionTest {
     assertThat(converted.weights().keySet())
         .contains("layer_0/attention/projection", "layer_2/attention/projection")
         .doesNotContain("layer_1/attention/projection");
-    assertThat(converted.weights().get("layer_0/attention/projection").toFloats())
-        .isNotEqualTo(converted.weights().get("layer_2/attention/projection").toFloats());
+    assertThat(converted.weights().get("layer_0/attention/projection").floats())
+        .isNotEqualTo(converted.weights().get("layer_2/attention/projection").floats());
   }
 
   @Test
