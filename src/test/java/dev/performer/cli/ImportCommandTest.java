@@ -142,10 +142,9 @@ class ImportCommandTest {
   }
 
   private static double accuracy(Path model) throws IOException {
-    return json(
-            CommandLineRun.of(
-                    "evaluate", model, "--data", DATA.resolve("family_test.fasta.gz"), "--json")
-                .done())
+    return json(CommandLineRun.of(
+                "evaluate", model, "--data", DATA.resolve("family_test.fasta.gz"), "--json")
+            .done())
         .path("accuracy")
         .asDouble();
   }
