@@ -45,8 +45,8 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
    * @param keyNorm of their keys
    * @param largestLogit largest |q·k|/√D between real tokens
    * @param expected error relative to exact attention's output, root mean square over fresh draws
-   * @param measured the same with the layer's own projection; with heads kept exact left out of
-   *     account in both
+   * @param measured the same with the layer's own projection; FAVOR+ for all heads, those that a
+   *     model keeps exact too
    */
   public record Row(
       int layer,
