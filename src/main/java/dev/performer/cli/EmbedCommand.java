@@ -72,6 +72,10 @@ final class EmbedCommand implements Callable<Integer> {
     if (length < 1 || batch < 1) {
       throw new UsageException("--length and --batch must be at least 1");
     }
+    if (!target.toString().endsWith(".npz")) {
+      throw new UsageException(
+          "--output is written as .npz; give a name that ends so, not " + target);
+    }
     LanguageModelOptions options = LanguageModelOptions.defaults();
     options.signature = "embed";
     LanguageModelOptions.Tokenized how = options.tokenizer(model);

@@ -35,6 +35,8 @@ import picocli.CommandLine.Parameters;
       "The same seed gives the same text, whatever the batch."
     })
 final class GenerateCommand implements Callable<Integer> {
+  private static final int DEFAULT_TOKENS = 128;
+
   @Mixin private OutputOptions output;
 
   @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel directory of ours.")
@@ -53,9 +55,11 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(
       names = "--tokens",
       paramLabel = "N",
-      defaultValue = "128",
-      description = "At most so many new tokens (default: ${DEFAULT-VALUE}).")
-  private int tokens;
+      description =
+          "At most so many new tokens (default: "
+              + DEFAULT_TOKENS
+              + ", or what the model's positions leave).")
+  private Integer tokens;
 
   @Option(names = "--greedy", description = "The most likely token each time.")
   private boolean greedy;
@@ -132,7 +136,7 @@ final class GenerateCommand implements Callable<Integer> {
   }
 
   private Sampling sampling() {
-    if (tokens < 1 || batch < 1) {
+    if (tokens != null && tokens < 1 || batch < 1) {
       throw new UsageException(
           "--tokens and --batch must be at least 1, not " + tokens + " and " + batch);
     }
@@ -185,6 +189,15 @@ final class GenerateCommand implements Callable<Integer> {
     return ids;
   }
 
+  private int newTokens(GenerationSession session, List<int[]> ids) {
+    if (tokens != null) {
+      return tokens;
+    }
+    int longest = ids.stream().mapToInt(prompt -> prompt.length).max().orElse(0);
+    int left = session.config().longestSequence().orElse(Integer.MAX_VALUE) - longest;
+    return Math.max(1, Math.min(DEFAULT_TOKENS, left));
+  }
+
   private List<GenerationSession.Continuation> generate(
       GenerationSession session,
       Vocabulary vocabulary,
@@ -198,6 +211,8 @@ final class GenerateCommand implements Callable<Integer> {
         forbidden.add(id);
       }
     }
+    int count = newTokens(session, ids);
+    session.check(ids, count); // before anything is printed
     // Several rows cannot share a terminal's line.
     boolean streams = !noStream && !output.json && texts.size() == 1;
     if (streams) {
@@ -210,7 +225,7 @@ final class GenerateCommand implements Callable<Integer> {
           session.generate(
               part,
               first,
-              tokens,
+              count,
               sampling,
               vocabulary.eos(),
               forbidden,

@@ -103,7 +103,7 @@ public final class GenerationSession implements AutoCloseable {
       OptionalInt end,
       Set<Integer> forbidden,
       Listener listener) {
-    checkLengths(prompts, newTokens);
+    check(prompts, newTokens);
     int rows = prompts.size();
     int shift = config.shiftBos() == null ? 0 : 1;
     List<List<Integer>> texts = new ArrayList<>();
@@ -112,8 +112,10 @@ public final class GenerationSession implements AutoCloseable {
     for (int r = 0; r < rows; r++) {
       texts.add(new ArrayList<>(Arrays.stream(prompts.get(r)).boxed().toList()));
       random[r] =
+          // Two rounds: rows of neighbouring seeds must not meet.
           new SplittableRandom(
-              new SplittableRandom(sampling.seed() + 0x9E37L * (firstRow + r)).nextLong());
+              new SplittableRandom(sampling.seed()).nextLong()
+                  ^ new SplittableRandom(~(long) (firstRow + r)).nextLong());
       positions[r] = prompts.get(r).length + shift;
     }
     boolean[] done = new boolean[rows];
@@ -168,7 +170,13 @@ public final class GenerationSession implements AutoCloseable {
     return results;
   }
 
-  private void checkLengths(List<int[]> prompts, int newTokens) {
+  /**
+   * Checks prompts before anything is generated.
+   *
+   * @throws PerformerException if one is empty where it cannot be, or longer than the model's
+   *     positions allow
+   */
+  public void check(List<int[]> prompts, int newTokens) {
     for (int[] prompt : prompts) {
       if (prompt.length == 0 && config.shiftBos() == null) {
         throw new PerformerException(
