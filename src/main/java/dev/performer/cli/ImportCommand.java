@@ -164,16 +164,31 @@ final class ImportCommand implements Callable<Integer> {
           path
               + ": is a model of ours already; use it as it is, or './performer export' copies it");
     }
-    ModelWeights loaded =
-        attention == ImportOptions.AttentionKind.FAVOR
-            ? converted()
-            : Checkpoints.load(path, options(attention, true));
+    ModelWeights loaded = load();
     ImportedWeights weights = ImportedWeights.of(loaded, path, allowMissing);
     weights.write(target, replace);
     // Read back as every other command will.
     SavedModelDirectory.open(target);
     report(weights);
     return 0;
+  }
+
+  private ModelWeights load() {
+    try {
+      return attention == ImportOptions.AttentionKind.FAVOR
+          ? converted()
+          : Checkpoints.load(path, options(attention, true));
+    } catch (PerformerException e) {
+      if (!Files.isRegularFile(path.resolve("saved_model.pb"))) {
+        throw e;
+      }
+      throw new PerformerException(
+          path
+              + ": is a SavedModel, which every command takes as it is; its weights alone make no"
+              + " model of ours: "
+              + e.getMessage(),
+          e);
+    }
   }
 
   /** What was exact becomes FAVOR+ as the options say. */
