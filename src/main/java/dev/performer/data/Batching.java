@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import dev.performer.PerformerException;
+
 /**
  * How sequences become batches.
  *
@@ -80,6 +82,28 @@ public record Batching(
   /** The same with another number of sequences per batch. */
   public Batching withSize(BatchSize size) {
     return new Batching(length, size, bucket, prependBos, appendEos, shuffle, randomCrop, window);
+  }
+
+  /** The same in another order: random or the source's, cropped anywhere or from the start. */
+  public Batching withOrder(boolean shuffle, boolean randomCrop) {
+    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, randomCrop, window);
+  }
+
+  /** The same with another window. */
+  public Batching withWindow(int window) {
+    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, randomCrop, window);
+  }
+
+  /**
+   * @throws PerformerException if begin or end tokens are asked for and the vocabulary has none
+   */
+  void check(Vocabulary vocabulary) {
+    if (prependBos && vocabulary.bos().isEmpty()) {
+      throw new PerformerException("the vocabulary has no begin token to prepend");
+    }
+    if (appendEos && vocabulary.eos().isEmpty()) {
+      throw new PerformerException("the vocabulary has no end token to append");
+    }
   }
 
   /** The length to which a sequence is padded. */

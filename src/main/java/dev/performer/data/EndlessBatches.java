@@ -4,19 +4,16 @@ import dev.performer.PerformerException;
 
 /** Epoch after epoch from a position on. */
 final class EndlessBatches implements BatchStream {
-  private final SequenceBatches batches;
+  private final Batches batches;
   private BatchStream current;
   private long epoch;
   private boolean epochHadBatches;
 
-  EndlessBatches(SequenceBatches batches, BatchPosition start) {
+  EndlessBatches(Batches batches, BatchPosition start) {
     this.batches = batches;
     this.epoch = start.epoch();
-    this.current = batches.epoch(epoch);
-    for (long i = 0; i < start.index() && current.hasNext(); i++) {
-      current.next();
-      epochHadBatches = true;
-    }
+    this.current = batches.epoch(epoch, start.index());
+    this.epochHadBatches = start.index() > 0;
   }
 
   @Override
@@ -29,7 +26,7 @@ final class EndlessBatches implements BatchStream {
     while (!current.hasNext()) {
       if (!epochHadBatches) {
         throw new PerformerException(
-            batches.name() + " holds no sequence with letters; nothing to train on");
+            batches.name() + " holds no sequence with tokens; nothing to train on");
       }
       current.close();
       current = batches.epoch(++epoch);

@@ -2,7 +2,6 @@ package dev.performer.data;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.NoSuchElementException;
@@ -11,44 +10,34 @@ import java.util.SplittableRandom;
 import java.util.TreeMap;
 
 /**
- * One pass over a source: window by window, sequences are shuffled, cropped and put into the bucket
+ * One pass over a source: window by window, examples are shuffled, cropped and put into the bucket
  * of their padded length; a full bucket is a batch. What is left in the buckets at the end is put
  * together, longest first.
  */
 final class EpochBatches implements BatchStream {
   private static final int ORDER = 1;
-  private static final int CROP = 2;
   private static final int BATCH_ORDER = 3;
 
-  private record Item(int[] tokens, long key) {}
-
-  private final SequenceStream sequences;
-  private final Vocabulary vocabulary;
+  private final ExampleStream examples;
   private final Batching batching;
-  private final ResidueEncoder encoder;
+  private final Rows rows;
   private final long seed;
   private final long epoch;
-  private final TreeMap<Integer, List<Item>> buckets = new TreeMap<>();
-  private final Queue<List<Item>> ready = new ArrayDeque<>();
+  private final TreeMap<Integer, List<Rows.Row>> buckets = new TreeMap<>();
+  private final Queue<List<Rows.Row>> ready = new ArrayDeque<>();
   private long ordinal;
   private long windows;
   private long emitted;
   private boolean exhausted;
 
   EpochBatches(
-      SequenceSource source,
-      Vocabulary vocabulary,
-      Batching batching,
-      ResidueEncoder encoder,
-      long seed,
-      long epoch) {
-    this.vocabulary = vocabulary;
+      ExampleStream examples, Vocabulary vocabulary, Batching batching, long seed, long epoch) {
+    this.examples = examples;
     this.batching = batching;
-    this.encoder = encoder;
+    this.rows = new Rows(vocabulary, batching);
     // Without shuffling nothing is random, so that evaluation masks depend on their own seed alone.
     this.seed = batching.shuffle() ? seed : 0;
     this.epoch = epoch;
-    this.sequences = source.open();
   }
 
   @Override
@@ -64,24 +53,24 @@ final class EpochBatches implements BatchStream {
     if (!hasNext()) {
       throw new NoSuchElementException();
     }
-    return pack(ready.remove(), new BatchPosition(epoch, emitted++));
+    return rows.batch(ready.remove(), new BatchPosition(epoch, emitted++));
   }
 
   @Override
   public void close() {
-    sequences.close();
+    examples.close();
   }
 
   private void fill() {
-    List<Item> window = readWindow();
-    exhausted = window.size() < batching.window() && !sequences.hasNext();
+    List<Rows.Row> window = readWindow();
+    exhausted = window.size() < batching.window() && !examples.hasNext();
     if (batching.shuffle()) {
       shuffle(window, Seeds.random(seed, epoch, ORDER, windows));
     }
-    List<List<Item>> full = new ArrayList<>();
-    for (Item item : window) {
-      int padded = batching.paddedLength(item.tokens.length);
-      List<Item> bucket = buckets.computeIfAbsent(padded, length -> new ArrayList<>());
+    List<List<Rows.Row>> full = new ArrayList<>();
+    for (Rows.Row item : window) {
+      int padded = batching.paddedLength(item.tokens().length);
+      List<Rows.Row> bucket = buckets.computeIfAbsent(padded, length -> new ArrayList<>());
       bucket.add(item);
       if (bucket.size() == batching.size().rows(padded)) {
         full.add(bucket);
@@ -98,67 +87,31 @@ final class EpochBatches implements BatchStream {
     windows++;
   }
 
-  private List<Item> readWindow() {
-    List<Item> window = new ArrayList<>();
-    while (window.size() < batching.window() && sequences.hasNext()) {
-      int[] ids = encoder.encode(sequences.next().residues());
+  private List<Rows.Row> readWindow() {
+    List<Rows.Row> window = new ArrayList<>();
+    while (window.size() < batching.window() && examples.hasNext()) {
+      Example example = examples.next();
       long key = Seeds.mix(seed, epoch, ordinal++);
-      if (ids.length > 0) {
-        window.add(new Item(crop(ids, key), key));
+      if (example.tokens().length > 0) {
+        window.add(rows.crop(example, key));
       }
     }
     return window;
   }
 
-  /** The sequence with its ends, cut to the length: from the start, or anywhere in training. */
-  private int[] crop(int[] ids, long key) {
-    int begin = batching.prependBos() ? 1 : 0;
-    int total = begin + ids.length + (batching.appendEos() ? 1 : 0);
-    int length = Math.min(total, batching.length());
-    int start = 0;
-    if (batching.randomCrop() && total > length) {
-      start = Seeds.random(key, CROP).nextInt(total - length + 1);
-    }
-    int[] result = new int[length];
-    for (int i = 0; i < length; i++) {
-      int at = start + i - begin;
-      result[i] =
-          at < 0
-              ? vocabulary.bos().getAsInt()
-              : at < ids.length ? ids[at] : vocabulary.eos().getAsInt();
-    }
-    return result;
-  }
-
-  private List<List<Item>> leftovers() {
-    List<Item> rest = new ArrayList<>();
+  private List<List<Rows.Row>> leftovers() {
+    List<Rows.Row> rest = new ArrayList<>();
     buckets.values().forEach(rest::addAll);
     buckets.clear();
-    rest.sort(Comparator.comparingInt((Item item) -> item.tokens.length).reversed());
-    List<List<Item>> batches = new ArrayList<>();
+    rest.sort(Comparator.comparingInt((Rows.Row item) -> item.tokens().length).reversed());
+    List<List<Rows.Row>> batches = new ArrayList<>();
     for (int from = 0; from < rest.size(); ) {
-      int padded = batching.paddedLength(rest.get(from).tokens.length);
+      int padded = batching.paddedLength(rest.get(from).tokens().length);
       int to = Math.min(rest.size(), from + batching.size().rows(padded));
       batches.add(rest.subList(from, to));
       from = to;
     }
     return batches;
-  }
-
-  private TokenBatch pack(List<Item> items, BatchPosition position) {
-    int longest = items.stream().mapToInt(item -> item.tokens.length).max().orElseThrow();
-    int length = batching.paddedLength(longest);
-    int[] tokens = new int[items.size() * length];
-    Arrays.fill(tokens, vocabulary.pad().orElse(0));
-    int[] lengths = new int[items.size()];
-    long[] keys = new long[items.size()];
-    for (int row = 0; row < items.size(); row++) {
-      Item item = items.get(row);
-      System.arraycopy(item.tokens, 0, tokens, row * length, item.tokens.length);
-      lengths[row] = item.tokens.length;
-      keys[row] = item.key;
-    }
-    return new TokenBatch(length, tokens, lengths, keys, position);
   }
 
   private static <T> void shuffle(List<T> list, SplittableRandom random) {

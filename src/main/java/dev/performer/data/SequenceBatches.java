@@ -8,7 +8,7 @@ import java.util.Optional;
  * Batching}, whatever the size of the file. The order depends on the source, the seed and the epoch
  * alone, so a position is enough to go on after an interruption.
  */
-public final class SequenceBatches {
+public final class SequenceBatches implements Batches {
   private final SequenceSource source;
   private final Vocabulary vocabulary;
   private final Batching batching;
@@ -22,12 +22,7 @@ public final class SequenceBatches {
    */
   public SequenceBatches(
       SequenceSource source, Vocabulary vocabulary, Batching batching, long seed) {
-    if (batching.prependBos() && vocabulary.bos().isEmpty()) {
-      throw new PerformerException("the vocabulary has no begin token to prepend");
-    }
-    if (batching.appendEos() && vocabulary.eos().isEmpty()) {
-      throw new PerformerException("the vocabulary has no end token to append");
-    }
+    batching.check(vocabulary);
     this.source = source;
     this.vocabulary = vocabulary;
     this.batching = batching;
@@ -35,17 +30,18 @@ public final class SequenceBatches {
     this.encoder = new ResidueEncoder(vocabulary);
   }
 
-  /** One pass over the data from its first batch; every sequence that is not empty is in it. */
-  public BatchStream epoch(long epoch) {
-    return new EpochBatches(source, vocabulary, batching, encoder, seed, epoch);
+  @Override
+  public BatchStream epoch(long epoch, long index) {
+    BatchStream batches =
+        new EpochBatches(
+            ExampleSource.of(source, encoder).open(), vocabulary, batching, seed, epoch);
+    for (long i = 0; i < index && batches.hasNext(); i++) {
+      batches.next();
+    }
+    return batches;
   }
 
-  /** Batches without end, epoch after epoch, from a position on. */
-  public BatchStream from(BatchPosition position) {
-    return new EndlessBatches(this, position);
-  }
-
-  /** Said once, after the first epoch: what was read otherwise than it stood in the file. */
+  @Override
   public Optional<String> reportOnce() {
     Optional<String> report =
         reportable ? encoder.report().map(r -> source.name() + ": " + r) : Optional.empty();
@@ -53,17 +49,17 @@ public final class SequenceBatches {
     return report;
   }
 
-  /** The tokens these batches are made of. */
+  @Override
   public Vocabulary vocabulary() {
     return vocabulary;
   }
 
-  /** How the batches are made. */
+  @Override
   public Batching batching() {
     return batching;
   }
 
-  /** What a message calls the data. */
+  @Override
   public String name() {
     return source.name();
   }

@@ -1,0 +1,33 @@
+package dev.performer.data;
+
+import java.util.Optional;
+
+/** The batches of a data set, epoch after epoch; a position is enough to go on from anywhere. */
+public interface Batches {
+  /** What a message calls the data. */
+  String name();
+
+  /** The tokens these batches are made of. */
+  Vocabulary vocabulary();
+
+  /** How the batches are made. */
+  Batching batching();
+
+  /** One pass over the data from its first batch; every example that is not empty is in it. */
+  default BatchStream epoch(long epoch) {
+    return epoch(epoch, 0);
+  }
+
+  /** The rest of a pass, from the batch of this index on. */
+  BatchStream epoch(long epoch, long index);
+
+  /** Batches without end, epoch after epoch, from a position on. */
+  default BatchStream from(BatchPosition position) {
+    return new EndlessBatches(this, position);
+  }
+
+  /** Said once, after the first epoch: what was read otherwise than it stood in the file. */
+  default Optional<String> reportOnce() {
+    return Optional.empty();
+  }
+}

@@ -1,0 +1,24 @@
+package dev.performer.data;
+
+/**
+ * One thing to learn from.
+ *
+ * @param tokens ids, of any length; an example without tokens is passed over
+ * @param label what else is known of it
+ */
+public record Example(int[] tokens, Label label) {
+  /**
+   * @throws IllegalArgumentException if there are weights for another number of tokens
+   */
+  public Example {
+    if (label instanceof Label.Weights weighted && weighted.weights().length != tokens.length) {
+      throw new IllegalArgumentException(
+          weighted.weights().length + " weights for " + tokens.length + " tokens");
+    }
+  }
+
+  /** Tokens alone. */
+  public static Example of(int... tokens) {
+    return new Example(tokens, Label.NONE);
+  }
+}

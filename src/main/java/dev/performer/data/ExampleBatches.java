@@ -1,0 +1,96 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.util.Optional;
+import java.util.function.LongUnaryOperator;
+
+/**
+ * The batches of any source of examples. Where examples can be had by number, their order is a
+ * random one of all of them; otherwise it is random within {@link Batching#window}. Order and crops
+ * depend on the source, the seed and the epoch alone.
+ */
+public final class ExampleBatches implements Batches {
+  private static final int PERMUTATION = 4;
+  private static final int SHUFFLE = 5;
+
+  private final ExampleSource source;
+  private final Vocabulary vocabulary;
+  private final Batching batching;
+  private final Optional<Packing> packing;
+  private final long seed;
+
+  /**
+   * @param packing how examples share rows, where they do
+   * @param seed of the order and the crops; without meaning where the batching does not shuffle
+   * @throws PerformerException if begin or end tokens are asked for and the vocabulary has none
+   */
+  public ExampleBatches(
+      ExampleSource source,
+      Vocabulary vocabulary,
+      Batching batching,
+      Optional<Packing> packing,
+      long seed) {
+    batching.check(vocabulary);
+    this.source = source;
+    this.vocabulary = vocabulary;
+    this.batching = batching;
+    this.packing = packing;
+    this.seed = seed;
+  }
+
+  /** Without packing. */
+  public ExampleBatches(ExampleSource source, Vocabulary vocabulary, Batching batching, long seed) {
+    this(source, vocabulary, batching, Optional.empty(), seed);
+  }
+
+  @Override
+  public BatchStream epoch(long epoch, long index) {
+    boolean oneShape = batching.bucket() >= batching.length();
+    if (source instanceof IndexedExamples indexed && packing.isEmpty() && oneShape) {
+      return new IndexedEpoch(
+          indexed, order(indexed, epoch), new Rows(vocabulary, batching), seed, epoch, index);
+    }
+    BatchStream batches = replayed(epoch);
+    for (long i = 0; i < index && batches.hasNext(); i++) {
+      batches.next();
+    }
+    return batches;
+  }
+
+  private BatchStream replayed(long epoch) {
+    ExampleStream examples;
+    if (source instanceof IndexedExamples indexed) {
+      examples = indexed.open(order(indexed, epoch));
+    } else if (packing.isPresent() && batching.shuffle()) {
+      examples =
+          new ShuffleBuffer(source.open(), batching.window(), Seeds.random(seed, epoch, SHUFFLE));
+    } else {
+      examples = source.open();
+    }
+    if (packing.isPresent()) {
+      examples = packing.get().apply(examples, source.name());
+    }
+    return new EpochBatches(examples, vocabulary, batching, seed, epoch);
+  }
+
+  private LongUnaryOperator order(IndexedExamples indexed, long epoch) {
+    return batching.shuffle()
+        ? new Permutation(indexed.size(), Seeds.mix(seed, epoch, PERMUTATION))
+        : index -> index;
+  }
+
+  @Override
+  public String name() {
+    return source.name();
+  }
+
+  @Override
+  public Vocabulary vocabulary() {
+    return vocabulary;
+  }
+
+  @Override
+  public Batching batching() {
+    return batching;
+  }
+}

@@ -1,0 +1,72 @@
+package dev.performer.data;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.NoSuchElementException;
+import java.util.function.LongUnaryOperator;
+
+/** A pass over numbered examples in batches of one shape: any batch is had at once. */
+final class IndexedEpoch implements BatchStream {
+  private final IndexedExamples source;
+  private final LongUnaryOperator order;
+  private final Rows rows;
+  private final long seed;
+  private final long epoch;
+  private final int count;
+  private long index;
+  private List<Rows.Row> next;
+
+  IndexedEpoch(
+      IndexedExamples source,
+      LongUnaryOperator order,
+      Rows rows,
+      long seed,
+      long epoch,
+      long index) {
+    this.source = source;
+    this.order = order;
+    this.rows = rows;
+    this.seed = rows.batching().shuffle() ? seed : 0;
+    this.epoch = epoch;
+    this.count = rows.batching().size().rows(rows.batching().length());
+    this.index = index;
+  }
+
+  @Override
+  public boolean hasNext() {
+    // A batch whose examples are all empty is no batch.
+    while (next == null && index <= (source.size() - 1) / count && source.size() > 0) {
+      next = read();
+      if (next.isEmpty()) {
+        next = null;
+        index++;
+      }
+    }
+    return next != null;
+  }
+
+  @Override
+  public TokenBatch next() {
+    if (!hasNext()) {
+      throw new NoSuchElementException();
+    }
+    TokenBatch batch = rows.batch(next, new BatchPosition(epoch, index++));
+    next = null;
+    return batch;
+  }
+
+  @Override
+  public void close() {}
+
+  private List<Rows.Row> read() {
+    List<Rows.Row> result = new ArrayList<>(count);
+    long end = Math.min(source.size(), (index + 1) * count);
+    for (long i = index * count; i < end; i++) {
+      Example example = source.get(order.applyAsLong(i));
+      if (example.tokens().length > 0) {
+        result.add(rows.crop(example, Seeds.mix(seed, epoch, i)));
+      }
+    }
+    return result;
+  }
+}

@@ -1,0 +1,30 @@
+package dev.performer.data;
+
+/** What is to be learnt of an example, beside its tokens. */
+public sealed interface Label {
+  /** Nothing but the tokens themselves: language modelling. */
+  Label NONE = new None();
+
+  /** The tokens are all there is. */
+  record None() implements Label {}
+
+  /**
+   * A class.
+   *
+   * @param id from 0
+   */
+  record Category(int id) implements Label {}
+
+  /** A number to regress to. */
+  record Value(float value) implements Label {}
+
+  /** The sequence that a decoder has to write. */
+  record Target(int[] tokens) implements Label {}
+
+  /**
+   * How much the guess of each token counts; 0 where it is given.
+   *
+   * @param weights as many as there are tokens
+   */
+  record Weights(float[] weights) implements Label {}
+}
