@@ -1,21 +1,15 @@
 package dev.performer.data;
 
 import dev.performer.PerformerException;
-import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
-import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Spliterator;
 import java.util.Spliterators;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
-import java.util.zip.GZIPInputStream;
-import java.util.zip.ZipException;
 
 /**
  * Reads a FASTA file, plain or gzipped, one record at a time.
@@ -53,29 +47,7 @@ public final class FastaReader extends LookAheadStream {
    * @throws PerformerException if it cannot be read
    */
   public static FastaReader open(Path file) {
-    if (Files.isDirectory(file)) {
-      throw new PerformerException(file + " is a directory; expected a FASTA file");
-    }
-    InputStream raw = null;
-    try {
-      raw = new BufferedInputStream(Files.newInputStream(file), 1 << 16);
-      raw.mark(2);
-      boolean gzipped = raw.read() == 0x1f && raw.read() == 0x8b;
-      raw.reset();
-      return new FastaReader(file, gzipped ? new GZIPInputStream(raw, 1 << 16) : raw);
-    } catch (NoSuchFileException e) {
-      throw new PerformerException(file + " does not exist; expected a FASTA file", e);
-    } catch (IOException e) {
-      PerformerException failure = unreadable(file, e);
-      try {
-        if (raw != null) {
-          raw.close();
-        }
-      } catch (IOException suppressed) {
-        failure.addSuppressed(suppressed);
-      }
-      throw failure;
-    }
+    return new FastaReader(file, DataFile.open(file, "a FASTA file"));
   }
 
   /** The records as a stream; closing it closes the file. */
@@ -88,11 +60,7 @@ public final class FastaReader extends LookAheadStream {
 
   @Override
   public void close() {
-    try {
-      in.close();
-    } catch (IOException e) {
-      throw new PerformerException("cannot close " + file + ": " + e.getMessage(), e);
-    }
+    DataFile.close(file, in);
   }
 
   /** Null at the end of the file. Every call after the first starts behind a {@code >}. */
@@ -213,7 +181,7 @@ public final class FastaReader extends LookAheadStream {
         limit = Math.max(0, in.read(buffer));
         position = 0;
       } catch (IOException e) {
-        throw unreadable(file, e);
+        throw DataFile.unreadable(file, e);
       }
       if (limit == 0) {
         return END;
@@ -243,16 +211,5 @@ public final class FastaReader extends LookAheadStream {
         String.format(
             "%s, line %d: byte 0x%02X does not belong in FASTA; expected a text file of proteins",
             file, line, b));
-  }
-
-  private static PerformerException unreadable(Path file, IOException e) {
-    if (e instanceof EOFException) {
-      return new PerformerException(
-          file + " ends inside its gzip stream: it is cut off; copy or download it again", e);
-    }
-    if (e instanceof ZipException) {
-      return new PerformerException(file + " is a damaged gzip file: " + e.getMessage(), e);
-    }
-    return new PerformerException("cannot read " + file + ": " + e.getMessage(), e);
   }
 }

@@ -1,0 +1,208 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.io.EOFException;
+import java.io.FilterReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.Reader;
+import java.io.UncheckedIOException;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.CodingErrorAction;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Locale;
+import java.util.zip.ZipException;
+import org.apache.commons.csv.CSVFormat;
+import org.apache.commons.csv.CSVParser;
+import org.apache.commons.csv.CSVRecord;
+
+/**
+ * A table as text in UTF-8: fields between delimiters, quoted where they hold one ({@code RFC
+ * 4180}). In tab-separated files quotes mean nothing.
+ *
+ * @param file gzipped or not
+ * @param delimiter between fields
+ * @param header whether the first row names the columns
+ */
+public record TableFile(Path file, char delimiter, boolean header) {
+  /** Longer than any text by far: a quote that is never closed. */
+  private static final int MAX_ROW = 1 << 27;
+
+  /** A table with a header: {@code .tsv} and {@code .tsv.gz} by tabs, all others by commas. */
+  public static TableFile of(Path file) {
+    String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
+    return new TableFile(
+        file, name.endsWith(".tsv") || name.endsWith(".tsv.gz") ? '\t' : ',', true);
+  }
+
+  /**
+   * Starts at the first row after the header; the caller closes it.
+   *
+   * @throws PerformerException if the file cannot be read or holds nothing
+   */
+  Rows open() {
+    Reader text =
+        new InputStreamReader(
+            DataFile.open(file, "a table of text"),
+            StandardCharsets.UTF_8
+                .newDecoder()
+                .onMalformedInput(CodingErrorAction.REPORT)
+                .onUnmappableCharacter(CodingErrorAction.REPORT));
+    try {
+      return new Rows(text);
+    } catch (RuntimeException e) {
+      DataFile.close(file, text);
+      throw e;
+    }
+  }
+
+  /** The rows of the file, all as wide as the first. */
+  final class Rows implements AutoCloseable {
+    private final Bounded reader;
+    private final CSVParser parser;
+    private final Iterator<CSVRecord> records;
+    private final List<String> first;
+    private boolean firstIsRow;
+    private boolean any;
+    private long row;
+
+    private Rows(Reader text) {
+      reader = new Bounded(text);
+      CSVFormat format =
+          CSVFormat.DEFAULT
+              .builder()
+              .setDelimiter(delimiter)
+              .setQuote(delimiter == '\t' ? null : '"')
+              .setIgnoreEmptyLines(true)
+              .get();
+      try {
+        parser = CSVParser.builder().setReader(reader).setFormat(format).get();
+      } catch (IOException e) {
+        throw unreadable(e);
+      }
+      records = parser.iterator();
+      first = record();
+      if (first == null) {
+        throw new PerformerException(file + " is empty; expected a table of text");
+      }
+      firstIsRow = !header;
+    }
+
+    /** The place of a column. @throws PerformerException that names the columns there are */
+    int column(String name) {
+      if (header) {
+        int place = first.indexOf(name);
+        if (place < 0) {
+          throw new PerformerException(
+              file + " has no column '" + name + "'; its first row names " + some(first));
+        }
+        return place;
+      }
+      if (name.matches("[1-9]\\d{0,6}") && Integer.parseInt(name) <= first.size()) {
+        return Integer.parseInt(name) - 1;
+      }
+      throw new PerformerException(
+          file
+              + " has "
+              + first.size()
+              + " columns and no header; give a column's number, not '"
+              + name
+              + "'");
+    }
+
+    /** The next row, or null at the end. */
+    List<String> next() {
+      List<String> fields;
+      if (firstIsRow) {
+        firstIsRow = false;
+        fields = first;
+      } else {
+        fields = record();
+      }
+      if (fields == null) {
+        if (!any) {
+          throw new PerformerException(file + " has a header and no row; nothing can be used");
+        }
+        return null;
+      }
+      any = true;
+      if (fields.size() != first.size()) {
+        throw new PerformerException(
+            where() + fields.size() + " fields; expected " + first.size() + " as in the first row");
+      }
+      return fields;
+    }
+
+    /** Where the last row stands, to begin a message with. */
+    String where() {
+      return file + ", row " + row + " (line " + parser.getCurrentLineNumber() + "): ";
+    }
+
+    @Override
+    public void close() {
+      DataFile.close(file, parser);
+    }
+
+    private List<String> record() {
+      try {
+        reader.allowance = MAX_ROW;
+        row++;
+        if (!records.hasNext()) {
+          return null;
+        }
+        List<String> fields = records.next().toList();
+        if (row == 1 && fields.get(0).startsWith("\uFEFF")) { // a byte order mark
+          fields = new ArrayList<>(fields);
+          fields.set(0, fields.get(0).substring(1));
+        }
+        return fields;
+      } catch (UncheckedIOException e) {
+        throw unreadable(e.getCause());
+      } catch (IllegalStateException e) {
+        throw unreadable(e.getCause() instanceof IOException io ? io : new IOException(e));
+      }
+    }
+
+    private PerformerException unreadable(IOException e) {
+      Throwable cause = e;
+      while (cause.getCause() instanceof IOException deeper && deeper != cause) {
+        cause = deeper;
+      }
+      if (cause instanceof CharacterCodingException
+          || cause instanceof ZipException
+          || cause instanceof EOFException) {
+        return DataFile.unreadable(file, (IOException) cause);
+      }
+      return new PerformerException(
+          file + ", row " + row + ": cannot be read as a table: " + cause.getMessage(), e);
+    }
+  }
+
+  private static String some(List<String> names) {
+    String text = String.join(", ", names.subList(0, Math.min(20, names.size())));
+    return text.length() > 300 ? text.substring(0, 300) + "…" : text;
+  }
+
+  /** Refuses a row that never ends before it fills the memory. */
+  private static final class Bounded extends FilterReader {
+    private int allowance = MAX_ROW;
+
+    Bounded(Reader in) {
+      super(in);
+    }
+
+    @Override
+    public int read(char[] chars, int from, int length) throws IOException {
+      int n = super.read(chars, from, length);
+      allowance -= Math.max(0, n);
+      if (allowance < 0) {
+        throw new IOException("a row of over " + MAX_ROW + " characters; is a quote not closed?");
+      }
+      return n;
+    }
+  }
+}

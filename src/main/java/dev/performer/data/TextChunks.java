@@ -1,0 +1,77 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.nio.file.Path;
+import java.util.Arrays;
+
+/**
+ * The bytes of a text file, gzipped or not, in pieces of one length; the last may be shorter. For
+ * files that fit into memory; {@link TextDocuments} streams.
+ */
+public final class TextChunks implements IndexedExamples {
+  private static final int LIMIT = 1 << 30;
+
+  private final Path file;
+  private final byte[] bytes;
+  private final int length;
+  private final int stride;
+
+  private TextChunks(Path file, byte[] bytes, int length, int stride) {
+    this.file = file;
+    this.bytes = bytes;
+    this.length = length;
+    this.stride = stride;
+  }
+
+  /**
+   * Reads a file.
+   *
+   * @param length bytes of a piece
+   * @throws PerformerException if the file cannot be read, is empty, or unpacks to over 1 GiB
+   */
+  public static TextChunks read(Path file, int length) {
+    return read(file, length, length);
+  }
+
+  /**
+   * Pieces that begin every {@code stride} bytes, overlapping where that is less than their length.
+   */
+  public static TextChunks read(Path file, int length, int stride) {
+    if (length < 1 || stride < 1) {
+      throw new IllegalArgumentException(
+          "length and stride must be positive: " + length + ", " + stride);
+    }
+    byte[] bytes = DataFile.readAll(file, "a text file", LIMIT);
+    if (bytes.length == 0) {
+      throw new PerformerException(file + " is empty; expected a text file");
+    }
+    return new TextChunks(file, bytes, length, stride);
+  }
+
+  /** The first or the last part of the text, by a share of its bytes, as pieces of its own. */
+  public TextChunks part(double from, double to) {
+    if (!(from >= 0 && from < to && to <= 1)) {
+      throw new IllegalArgumentException("expected 0 <= from < to <= 1: " + from + ", " + to);
+    }
+    byte[] part = Arrays.copyOfRange(bytes, (int) (from * bytes.length), (int) (to * bytes.length));
+    return new TextChunks(file, part, length, stride);
+  }
+
+  @Override
+  public String name() {
+    return file.toString();
+  }
+
+  @Override
+  public long size() {
+    // What a longer piece already holds is not repeated at the end.
+    return bytes.length == 0 ? 0 : 1 + Math.max(0, bytes.length - length + stride - 1L) / stride;
+  }
+
+  @Override
+  public Example get(long index) {
+    int start = Math.toIntExact(index * stride);
+    int end = (int) Math.min(bytes.length, (long) start + length);
+    return Example.of(ByteVocabulary.ids(Arrays.copyOfRange(bytes, start, end)));
+  }
+}

@@ -1,0 +1,166 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeSet;
+import java.util.function.Function;
+
+/**
+ * TFRecord files of {@code tf.train.Example}s, one after the other: a feature of integers is the
+ * tokens themselves (as protein_lm's {@code sequence} is), one of bytes is text for the encoder.
+ *
+ * @param files read in this order
+ * @param feature name of the tokens' or text's feature
+ * @param label feature of the label, an integer or a number; empty for none
+ * @param vocabularySize ids must be below
+ * @param encoder turns text into ids
+ */
+public record TfRecordExamples(
+    List<Path> files,
+    String feature,
+    Optional<LabelFeature> label,
+    int vocabularySize,
+    Function<String, int[]> encoder)
+    implements ExampleSource {
+
+  /** The feature that protein_lm's files have. */
+  public static final String SEQUENCE = "sequence";
+
+  /**
+   * Where an example's label is.
+   *
+   * @param name of the feature; its first value counts
+   * @param category whether it is a class, or a number to regress to
+   */
+  public record LabelFeature(String name, boolean category) {}
+
+  public TfRecordExamples {
+    files = List.copyOf(files);
+    if (files.isEmpty()) {
+      throw new IllegalArgumentException("no files");
+    }
+  }
+
+  @Override
+  public String name() {
+    return files.size() == 1 ? files.get(0).toString() : files.get(0) + " and others";
+  }
+
+  @Override
+  public ExampleStream open() {
+    return new Stream();
+  }
+
+  private final class Stream extends LookAheadExamples {
+    private int file;
+    private TfRecordReader reader = TfRecordReader.open(files.get(0));
+    private boolean any;
+
+    @Override
+    protected Example read() {
+      while (true) {
+        byte[] data = reader.next();
+        if (data != null) {
+          any = true;
+          return example(data);
+        }
+        if (file + 1 == files.size()) {
+          if (!any) {
+            throw new PerformerException(
+                TfRecordExamples.this.name() + " holds no record; expected TFRecord");
+          }
+          return null;
+        }
+        reader.close();
+        reader = TfRecordReader.open(files.get(++file));
+      }
+    }
+
+    @Override
+    public void close() {
+      reader.close();
+    }
+
+    private Example example(byte[] data) {
+      Map<String, TfExample.Feature> features;
+      try {
+        features = TfExample.parse(data);
+      } catch (IOException e) {
+        throw new PerformerException(where() + "no tf.train.Example: " + e.getMessage(), e);
+      }
+      return new Example(
+          tokens(feature(features, feature)),
+          label.map(wanted -> label(wanted, feature(features, wanted.name()))).orElse(Label.NONE));
+    }
+
+    private TfExample.Feature feature(Map<String, TfExample.Feature> features, String wanted) {
+      TfExample.Feature found = features.get(wanted);
+      if (found == null) {
+        throw new PerformerException(
+            where() + "no feature '" + wanted + "'; it has " + new TreeSet<>(features.keySet()));
+      }
+      return found;
+    }
+
+    private int[] tokens(TfExample.Feature found) {
+      if (found.floats().length > 0 || found.bytes().size() > 1) {
+        throw new PerformerException(
+            where()
+                + "feature '"
+                + feature
+                + "' holds "
+                + found.bytes().size()
+                + " texts and "
+                + found.floats().length
+                + " floats; expected one text or integers");
+      }
+      if (!found.bytes().isEmpty()) {
+        if (!found.bytes().get(0).isValidUtf8()) {
+          throw new PerformerException(where() + "feature '" + feature + "' is no UTF-8 text");
+        }
+        return encoder.apply(found.bytes().get(0).toStringUtf8());
+      }
+      for (long id : found.integers()) {
+        if (id < 0 || id >= vocabularySize) {
+          throw new PerformerException(
+              where() + "token " + id + " is outside 0.." + (vocabularySize - 1));
+        }
+      }
+      return Arrays.stream(found.integers()).mapToInt(id -> (int) id).toArray();
+    }
+
+    private Label label(LabelFeature wanted, TfExample.Feature found) {
+      if (found.integers().length > 0) {
+        long value = found.integers()[0];
+        if (!wanted.category()) {
+          return new Label.Value(value);
+        }
+        if (value >= 0 && value <= Integer.MAX_VALUE) {
+          return new Label.Category((int) value);
+        }
+        throw new PerformerException(
+            where() + "class " + value + " of '" + wanted.name() + "' is not from 0 up");
+      }
+      if (!wanted.category() && found.floats().length > 0) {
+        return new Label.Value((float) found.floats()[0]);
+      }
+      throw new PerformerException(
+          where()
+              + "label '"
+              + wanted.name()
+              + "' holds "
+              + found.kind()
+              + "; expected "
+              + (wanted.category() ? "an integer" : "a number"));
+    }
+
+    private String where() {
+      return files.get(file) + ", record " + reader.record() + ": ";
+    }
+  }
+}

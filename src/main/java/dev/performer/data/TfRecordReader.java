@@ -1,0 +1,148 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.zip.CRC32C;
+
+/**
+ * Reads the records of a TFRecord file, gzipped or not: each has a length of 8 bytes, its masked
+ * CRC-32C, the data, and theirs. Every checksum is checked.
+ *
+ * @see <a href="https://www.tensorflow.org/tutorials/load_data/tfrecord">the TFRecord format</a>
+ */
+final class TfRecordReader implements AutoCloseable {
+  private static final int HEADER = 12;
+  private static final int FOOTER = 4;
+  private static final int MAX_RECORD = 1 << 30;
+  private static final int BLOCK = 1 << 16;
+
+  private final Path file;
+  private final InputStream in;
+  private final boolean plain;
+  private long left;
+  private long record;
+
+  private TfRecordReader(Path file, InputStream in, boolean plain, long left) {
+    this.file = file;
+    this.in = in;
+    this.plain = plain;
+    this.left = left;
+  }
+
+  /**
+   * @throws PerformerException if the file cannot be opened
+   */
+  static TfRecordReader open(Path file) {
+    String expected = "a TFRecord file";
+    try (InputStream start = DataFile.openPlain(file, expected)) {
+      byte[] header = start.readNBytes(HEADER);
+      // A length may begin with gzip's two bytes: then its checksum is right.
+      boolean gzipped =
+          header.length > 1
+              && header[0] == 0x1f
+              && header[1] == (byte) 0x8b
+              && !(header.length == HEADER && isChecked(header, 8));
+      InputStream in = gzipped ? DataFile.open(file, expected) : DataFile.openPlain(file, expected);
+      return new TfRecordReader(file, in, !gzipped, Files.size(file));
+    } catch (IOException e) {
+      throw DataFile.unreadable(file, e);
+    }
+  }
+
+  /** The next record's data, or null at the end. */
+  byte[] next() {
+    try {
+      byte[] header = in.readNBytes(HEADER);
+      if (header.length == 0) {
+        return null;
+      }
+      record++;
+      if (header.length < HEADER) {
+        throw broken("the file ends inside its header; it is cut off");
+      }
+      if (!isChecked(header, 8)) {
+        throw broken("the checksum of its length is wrong; expected TFRecord");
+      }
+      left -= HEADER;
+      long length = ByteBuffer.wrap(header).order(ByteOrder.LITTLE_ENDIAN).getLong();
+      if (length < 0 || length > MAX_RECORD) {
+        throw broken(
+            "it claims "
+                + Long.toUnsignedString(length)
+                + " bytes; at most "
+                + MAX_RECORD
+                + " are read");
+      }
+      if (plain && length + FOOTER > left) {
+        throw broken(
+            "it claims "
+                + length
+                + " bytes where "
+                + Math.max(0, left - FOOTER)
+                + " are left; it is cut off");
+      }
+      byte[] data = read((int) length + FOOTER);
+      left -= data.length;
+      if (!isChecked(data, (int) length)) {
+        throw broken("the checksum of its data is wrong; the file is damaged");
+      }
+      return Arrays.copyOf(data, (int) length);
+    } catch (EOFException e) {
+      throw DataFile.unreadable(file, e);
+    } catch (IOException e) {
+      throw DataFile.unreadable(file, e);
+    }
+  }
+
+  /** The number of the record that was read last, from 1. */
+  long record() {
+    return record;
+  }
+
+  @Override
+  public void close() {
+    DataFile.close(file, in);
+  }
+
+  /** Grows with what is there, so that a claim allocates nothing. */
+  private byte[] read(int length) throws IOException {
+    byte[] data = new byte[Math.min(length, BLOCK)];
+    int filled = 0;
+    while (filled < length) {
+      if (filled == data.length) {
+        data = Arrays.copyOf(data, (int) Math.min(length, 2L * data.length));
+      }
+      int n = in.read(data, filled, data.length - filled);
+      if (n < 0) {
+        throw broken(
+            "the file ends after "
+                + filled
+                + " of its "
+                + (length - FOOTER)
+                + " bytes; it is cut off");
+      }
+      filled += n;
+    }
+    return data;
+  }
+
+  /** Whether 4 bytes at {@code length} are the masked checksum of those before. */
+  private static boolean isChecked(byte[] bytes, int length) {
+    CRC32C crc = new CRC32C();
+    crc.update(bytes, 0, length);
+    int value = (int) crc.getValue();
+    int masked = ((value >>> 15) | (value << 17)) + 0xa282ead8;
+    return masked == ByteBuffer.wrap(bytes, length, FOOTER).order(ByteOrder.LITTLE_ENDIAN).getInt();
+  }
+
+  private PerformerException broken(String what) {
+    return new PerformerException(file + ", record " + record + ": " + what);
+  }
+}
