@@ -1,0 +1,60 @@
+package dev.performer.data;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+
+/**
+ * Random symbols, a separator, and the same symbols again; only the second time counts. No window
+ * shorter than half the length can solve it. Each example comes from the seed and its number alone.
+ *
+ * @param length tokens of an example at most: two halves and the separator, so an odd number
+ * @param symbols different symbols
+ * @param size examples
+ * @param seed another seed, other examples: the same numbers of two seeds have nothing in common
+ */
+public record CopyTask(int length, int symbols, long size, long seed) implements IndexedExamples {
+  private static final int PURPOSE = 101;
+
+  public CopyTask {
+    if (length < 3 || symbols < 2 || size < 1) {
+      throw new IllegalArgumentException(
+          "expected length >= 3, symbols >= 2, size >= 1: "
+              + length
+              + ", "
+              + symbols
+              + ", "
+              + size);
+    }
+  }
+
+  /** The symbols, the separator, padding. */
+  public Vocabulary vocabulary() {
+    List<String> tokens = new ArrayList<>();
+    for (int symbol = 0; symbol < symbols; symbol++) {
+      tokens.add("s" + symbol + " ");
+    }
+    tokens.addAll(List.of("<copy>", "<pad>"));
+    return Vocabulary.of(tokens, "<pad>", null, null, null, null);
+  }
+
+  @Override
+  public String name() {
+    return "copy task";
+  }
+
+  @Override
+  public Example get(long index) {
+    int half = (length - 1) / 2;
+    SplittableRandom random = Seeds.random(seed, PURPOSE, index);
+    int[] tokens = new int[2 * half + 1];
+    float[] weights = new float[tokens.length];
+    tokens[half] = symbols;
+    for (int i = 0; i < half; i++) {
+      tokens[i] = random.nextInt(symbols);
+      tokens[half + 1 + i] = tokens[i];
+      weights[half + 1 + i] = 1;
+    }
+    return new Example(tokens, new Label.Weights(weights));
+  }
+}

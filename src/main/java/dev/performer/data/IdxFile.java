@@ -1,0 +1,95 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.Arrays;
+
+/**
+ * An array of unsigned bytes in the IDX format, MNIST's.
+ *
+ * @param shape all dimensions
+ * @param bytes in C order
+ */
+record IdxFile(int[] shape, byte[] bytes) {
+  private static final int UNSIGNED_BYTE = 8;
+  private static final int MAX_BYTES = 1 << 30;
+  private static final int BLOCK = 1 << 16;
+
+  /**
+   * @param dimensions how many there must be
+   * @throws PerformerException if the file is no such array
+   */
+  static IdxFile read(Path file, int dimensions) {
+    try (InputStream in = DataFile.open(file, "an IDX file")) {
+      byte[] magic = in.readNBytes(4);
+      if (magic.length < 4 || magic[0] != 0 || magic[1] != 0) {
+        throw new PerformerException(file + " is no IDX file; its first two bytes must be 0");
+      }
+      if (magic[2] != UNSIGNED_BYTE || magic[3] != dimensions) {
+        throw new PerformerException(
+            String.format(
+                "%s holds %d dimensions of type 0x%02X; expected %d of unsigned bytes (0x08)",
+                file, magic[3] & 0xff, magic[2], dimensions));
+      }
+      byte[] sizes = in.readNBytes(4 * dimensions);
+      if (sizes.length < 4 * dimensions) {
+        throw new PerformerException(file + " ends inside its header; it is cut off");
+      }
+      int[] shape = new int[dimensions];
+      ByteBuffer.wrap(sizes).asIntBuffer().get(shape);
+      long expected = 1;
+      for (int size : shape) {
+        expected = size < 1 || expected > MAX_BYTES ? -1 : expected * size;
+      }
+      if (expected < 1 || expected > MAX_BYTES) {
+        throw new PerformerException(
+            file
+                + " claims the shape "
+                + Arrays.toString(shape)
+                + "; expected 1 to "
+                + MAX_BYTES
+                + " values");
+      }
+      return new IdxFile(shape, read(in, (int) expected, shape, file));
+    } catch (IOException e) {
+      throw DataFile.unreadable(file, e);
+    }
+  }
+
+  private static byte[] read(InputStream in, int expected, int[] shape, Path file)
+      throws IOException {
+    byte[] bytes = new byte[Math.min(expected, BLOCK)];
+    int filled = 0;
+    while (filled < expected) {
+      if (filled == bytes.length) {
+        bytes = Arrays.copyOf(bytes, (int) Math.min(expected, 2L * bytes.length));
+      }
+      int n = in.read(bytes, filled, bytes.length - filled);
+      if (n < 0) {
+        int record = filled / Math.max(1, expected / shape[0]);
+        throw new PerformerException(
+            file
+                + ", record "
+                + record
+                + ": the file ends after "
+                + filled
+                + " of "
+                + expected
+                + " values; it is cut off");
+      }
+      filled += n;
+    }
+    if (in.read() >= 0) {
+      throw new PerformerException(
+          file
+              + " goes on after the "
+              + expected
+              + " values of its shape "
+              + Arrays.toString(shape));
+    }
+    return bytes;
+  }
+}

@@ -1,0 +1,181 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.awt.image.BufferedImage;
+import java.awt.image.IndexColorModel;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Stream;
+import javax.imageio.ImageIO;
+import javax.imageio.ImageReader;
+import javax.imageio.stream.ImageInputStream;
+import javax.imageio.stream.MemoryCacheImageInputStream;
+
+/**
+ * PNG images of a folder as sequences of levels: row by row, from the left, all channels of a pixel
+ * together. Where the folder has folders, their names, sorted, are the classes. Read when asked
+ * for.
+ */
+public final class ImageFolder implements IndexedExamples {
+  private static final int MOST_PIXELS = 1 << 24;
+
+  private final Path folder;
+  private final List<Path> files;
+  private final List<String> classes;
+  private final int channels;
+  private final int levels;
+
+  private ImageFolder(
+      Path folder, List<Path> files, List<String> classes, int channels, int levels) {
+    this.folder = folder;
+    this.files = files;
+    this.classes = classes;
+    this.channels = channels;
+    this.levels = levels;
+  }
+
+  /**
+   * Lists a folder.
+   *
+   * @param channels 1 for brightness, 3 for red, green and blue; transparency is left out
+   * @param levels to which values are rounded down
+   * @throws PerformerException if there is no PNG in it, or both images and folders of images
+   */
+  public static ImageFolder open(Path folder, int channels, int levels) {
+    PixelVocabulary.requireLevels(levels);
+    if (channels != 1 && channels != 3) {
+      throw new IllegalArgumentException("channels must be 1 or 3, not " + channels);
+    }
+    if (!Files.isDirectory(folder)) {
+      throw new PerformerException(folder + " is no folder; expected one with PNG images");
+    }
+    List<Path> files;
+    try (Stream<Path> all = Files.walk(folder, 2)) {
+      files = all.filter(ImageFolder::isPng).sorted().toList();
+    } catch (IOException | UncheckedIOException e) {
+      throw new PerformerException("cannot read " + folder + ": " + e.getMessage(), e);
+    }
+    long direct = files.stream().filter(file -> folder.equals(file.getParent())).count();
+    if (files.isEmpty()) {
+      throw new PerformerException(folder + " holds no file ending in .png");
+    }
+    if (direct > 0 && direct < files.size()) {
+      throw new PerformerException(
+          folder + " holds images and folders of images; expected one or the other");
+    }
+    List<String> classes =
+        direct > 0
+            ? List.of()
+            : files.stream().map(ImageFolder::folderName).distinct().sorted().toList();
+    return new ImageFolder(folder, files, classes, channels, levels);
+  }
+
+  @Override
+  public String name() {
+    return folder.toString();
+  }
+
+  @Override
+  public long size() {
+    return files.size();
+  }
+
+  /** The names of the classes; a name's place is its id. Empty where there are none. */
+  public List<String> classes() {
+    return classes;
+  }
+
+  @Override
+  public Example get(long index) {
+    Path file = files.get(Math.toIntExact(index));
+    BufferedImage image = read(file);
+    int width = image.getWidth();
+    int[] tokens = new int[width * image.getHeight() * channels];
+    int[] row = new int[width];
+    int at = 0;
+    for (int y = 0; y < image.getHeight(); y++) {
+      image.getRGB(0, y, width, 1, row, 0, width);
+      for (int rgb : row) {
+        int red = rgb >> 16 & 0xff;
+        int green = rgb >> 8 & 0xff;
+        int blue = rgb & 0xff;
+        if (channels == 3) {
+          tokens[at++] = red * levels >> 8;
+          tokens[at++] = green * levels >> 8;
+          tokens[at++] = blue * levels >> 8;
+        } else {
+          tokens[at++] = brightness(red, green, blue) * levels >> 8;
+        }
+      }
+    }
+    return new Example(
+        tokens,
+        classes.isEmpty() ? Label.NONE : new Label.Category(classes.indexOf(folderName(file))));
+  }
+
+  /** Rec. 601 luma, which leaves grey as it is. */
+  private static int brightness(int red, int green, int blue) {
+    return (299 * red + 587 * green + 114 * blue + 500) / 1000;
+  }
+
+  private static BufferedImage read(Path file) {
+    ImageReader reader = null;
+    try (InputStream in = DataFile.openPlain(file, "a PNG image");
+        ImageInputStream data = new MemoryCacheImageInputStream(in)) {
+      Iterator<ImageReader> readers = ImageIO.getImageReaders(data);
+      if (!readers.hasNext()) {
+        throw new PerformerException(file + " is no image; expected PNG");
+      }
+      reader = readers.next();
+      reader.setInput(data, true, true);
+      long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
+      if (pixels > MOST_PIXELS) {
+        throw new PerformerException(
+            file + " claims " + pixels + " pixels; at most " + MOST_PIXELS + " are read");
+      }
+      BufferedImage image = reader.read(0);
+      return grey(image);
+    } catch (IOException | IllegalArgumentException | IndexOutOfBoundsException e) {
+      throw new PerformerException(
+          file + " is a damaged image (" + e.getMessage() + "); expected PNG", e);
+    } finally {
+      if (reader != null) {
+        reader.dispose();
+      }
+    }
+  }
+
+  /** Java converts linear grey to sRGB when asked for colours: levels are to stay as stored. */
+  private static BufferedImage grey(BufferedImage image) {
+    if (image.getColorModel().getNumComponents() != 1
+        || image.getColorModel() instanceof IndexColorModel) {
+      return image;
+    }
+    int bits = image.getColorModel().getComponentSize(0);
+    BufferedImage copy =
+        new BufferedImage(image.getWidth(), image.getHeight(), BufferedImage.TYPE_INT_RGB);
+    for (int y = 0; y < image.getHeight(); y++) {
+      for (int x = 0; x < image.getWidth(); x++) {
+        int sample = image.getRaster().getSample(x, y, 0);
+        int level = bits >= 8 ? sample >> bits - 8 : sample * 255 / ((1 << bits) - 1);
+        copy.setRGB(x, y, level << 16 | level << 8 | level);
+      }
+    }
+    return copy;
+  }
+
+  private static boolean isPng(Path file) {
+    return Files.isRegularFile(file)
+        && file.getFileName().toString().toLowerCase(Locale.ROOT).endsWith(".png");
+  }
+
+  private static String folderName(Path file) {
+    return file.getParent().getFileName().toString();
+  }
+}

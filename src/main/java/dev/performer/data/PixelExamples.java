@@ -1,0 +1,221 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Images held in memory, each a sequence of levels: row by row, from the left, all channels of a
+ * pixel together.
+ */
+public final class PixelExamples implements IndexedExamples {
+  private final String name;
+  private final int height;
+  private final int width;
+  private final int channels;
+  private final int levels;
+  private final byte[] pixels;
+  private final int[] labels;
+
+  private PixelExamples(
+      String name, int height, int width, int channels, int levels, byte[] pixels, int[] labels) {
+    this.name = name;
+    this.height = height;
+    this.width = width;
+    this.channels = channels;
+    this.levels = levels;
+    this.pixels = pixels;
+    this.labels = labels;
+  }
+
+  /**
+   * An {@code .npz} with {@code images}, {@code [N, H, W]} or {@code [N, H, W, C]}, whole numbers
+   * from 0 to 255 or floats from 0 to 1, and perhaps {@code labels}, {@code [N]}, whole numbers
+   * from 0. Where it has a scalar {@code levels}, images are whole numbers below that, as they are.
+   *
+   * @param levels to which brightness is rounded down; ignored where the file says how many
+   * @throws PerformerException if the arrays are missing or of other shapes, types or values
+   */
+  public static PixelExamples npz(Path file, int levels) {
+    PixelVocabulary.requireLevels(levels);
+    Map<String, NpyArray> arrays = Npz.read(file);
+    NpyArray images = arrays.get("images");
+    if (images == null) {
+      throw new PerformerException(file + " has no array 'images'; it has " + arrays.keySet());
+    }
+    long[] shape = images.shape();
+    if (shape.length != 3 && shape.length != 4 || images.size() == 0) {
+      throw new PerformerException(
+          file
+              + ": images has shape "
+              + Arrays.toString(shape)
+              + "; expected [N, H, W] or [N, H, W, C]");
+    }
+    NpyArray ownLevels = arrays.get("levels");
+    int maximum = ownLevels == null ? 255 : levels(ownLevels, file) - 1;
+    int target = ownLevels == null ? levels : maximum + 1;
+    byte[] pixels =
+        images.type() == NpyType.FLOAT32 || images.type() == NpyType.FLOAT64
+            ? fractions(images, ownLevels == null, target, file)
+            : integers(images, maximum, target, file);
+    return new PixelExamples(
+        file.toString(),
+        (int) shape[1],
+        (int) shape[2],
+        shape.length == 4 ? (int) shape[3] : 1,
+        target,
+        pixels,
+        labels(arrays.get("labels"), (int) shape[0], file));
+  }
+
+  /**
+   * Files in the format of MNIST, gzipped or not: images of unsigned bytes, {@code [N, H, W]}, and
+   * perhaps their labels, {@code [N]}.
+   *
+   * @param levels to which brightness is rounded down
+   * @throws PerformerException if a file is no such file, is cut off, or the two do not go together
+   */
+  public static PixelExamples idx(Path images, Optional<Path> labels, int levels) {
+    PixelVocabulary.requireLevels(levels);
+    IdxFile file = IdxFile.read(images, 3);
+    byte[] pixels = file.bytes();
+    for (int i = 0; i < pixels.length; i++) {
+      pixels[i] = (byte) ((pixels[i] & 0xff) * levels >> 8);
+    }
+    int[] shape = file.shape();
+    int[] classes = null;
+    if (labels.isPresent()) {
+      IdxFile labelFile = IdxFile.read(labels.get(), 1);
+      if (labelFile.shape()[0] != shape[0]) {
+        throw new PerformerException(
+            labels.get()
+                + " has "
+                + labelFile.shape()[0]
+                + " labels for "
+                + shape[0]
+                + " images of "
+                + images);
+      }
+      classes = ByteVocabulary.ids(labelFile.bytes());
+    }
+    return new PixelExamples(images.toString(), shape[1], shape[2], 1, levels, pixels, classes);
+  }
+
+  @Override
+  public String name() {
+    return name;
+  }
+
+  @Override
+  public long size() {
+    return pixels.length / imageSize();
+  }
+
+  @Override
+  public Example get(long index) {
+    int start = Math.toIntExact(index * imageSize());
+    int[] tokens = ByteVocabulary.ids(Arrays.copyOfRange(pixels, start, start + imageSize()));
+    return new Example(
+        tokens, labels == null ? Label.NONE : new Label.Category(labels[(int) index]));
+  }
+
+  /** Tokens of an image: height × width × channels. */
+  public int imageSize() {
+    return height * width * channels;
+  }
+
+  /** Levels of a token; ids are below. */
+  public int levels() {
+    return levels;
+  }
+
+  /** Rows of an image. */
+  public int height() {
+    return height;
+  }
+
+  /** Columns of an image. */
+  public int width() {
+    return width;
+  }
+
+  /** Values of a pixel. */
+  public int channels() {
+    return channels;
+  }
+
+  /** The number of classes: one more than the largest label; 0 where there are no labels. */
+  public int classes() {
+    return labels == null ? 0 : Arrays.stream(labels).max().orElse(-1) + 1;
+  }
+
+  private static int levels(NpyArray array, Path file) {
+    int value = array.size() == 1 ? array.ints()[0] : 0;
+    if (value < 2 || value > 256) {
+      throw new PerformerException(file + ": levels must be one number from 2 to 256");
+    }
+    return value;
+  }
+
+  private static byte[] integers(NpyArray images, int maximum, int levels, Path file) {
+    long[] values = images.longs();
+    byte[] pixels = new byte[values.length];
+    for (int i = 0; i < values.length; i++) {
+      if (values[i] < 0 || values[i] > maximum) {
+        throw outside(file, images, i, values[i], "0.." + maximum);
+      }
+      pixels[i] = (byte) (values[i] * levels / (maximum + 1));
+    }
+    return pixels;
+  }
+
+  private static byte[] fractions(NpyArray images, boolean allowed, int levels, Path file) {
+    if (!allowed) {
+      throw new PerformerException(
+          file
+              + ": images are "
+              + images.type().label()
+              + "; with an array 'levels' expected whole numbers");
+    }
+    double[] values = images.doubles();
+    byte[] pixels = new byte[values.length];
+    for (int i = 0; i < values.length; i++) {
+      if (!(values[i] >= 0 && values[i] <= 1)) {
+        throw outside(file, images, i, values[i], "0..1 (or use uint8 from 0 to 255)");
+      }
+      pixels[i] = (byte) (Math.round(values[i] * 255) * levels >> 8);
+    }
+    return pixels;
+  }
+
+  private static PerformerException outside(
+      Path file, NpyArray images, int i, Object value, String range) {
+    long image = i / (images.size() / images.shape()[0]);
+    return new PerformerException(
+        file + ": image " + image + " has the value " + value + "; expected " + range);
+  }
+
+  private static int[] labels(NpyArray array, int images, Path file) {
+    if (array == null) {
+      return null;
+    }
+    int[] labels = array.ints();
+    if (array.shape().length != 1 || labels.length != images) {
+      throw new PerformerException(
+          file
+              + ": labels has shape "
+              + Arrays.toString(array.shape())
+              + "; expected ["
+              + images
+              + "]");
+    }
+    for (int label : labels) {
+      if (label < 0) {
+        throw new PerformerException(file + ": label " + label + "; expected whole numbers from 0");
+      }
+    }
+    return labels;
+  }
+}

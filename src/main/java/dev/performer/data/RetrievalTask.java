@@ -1,0 +1,126 @@
+package dev.performer.data;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
+
+/**
+ * Associative recall: among filler stand pairs of a key and a value; at the end some of the keys
+ * are asked for, in any order, and only the values that follow them count. Pairs are in the first
+ * half, questions at the end, so no window shorter than about half the length can solve it. Each
+ * example comes from the seed and its number alone.
+ *
+ * @param length tokens of every example
+ * @param pairs pairs among the filler, of different keys
+ * @param questions keys asked for; at most {@code pairs}
+ * @param keys different keys; at least {@code pairs}
+ * @param values different values
+ * @param fillers different filler tokens
+ * @param size examples
+ * @param seed another seed, other examples
+ */
+public record RetrievalTask(
+    int length, int pairs, int questions, int keys, int values, int fillers, long size, long seed)
+    implements IndexedExamples {
+  private static final int PURPOSE = 102;
+
+  public RetrievalTask {
+    if (pairs < 1
+        || questions < 1
+        || questions > pairs
+        || keys < pairs
+        || values < 2
+        || fillers < 1
+        || size < 1) {
+      throw new IllegalArgumentException(
+          "expected 1 <= questions <= pairs <= keys, values >= 2, fillers >= 1, size >= 1: "
+              + List.of(questions, pairs, keys, values, fillers, size));
+    }
+    if (length / 2 < 2 * pairs || length - length / 2 < 2 * questions + 1) {
+      throw new IllegalArgumentException(
+          "length "
+              + length
+              + " is too short for "
+              + pairs
+              + " pairs and "
+              + questions
+              + " questions");
+    }
+  }
+
+  /** Keys, values, filler, the sign that questions follow, padding: in this order. */
+  public Vocabulary vocabulary() {
+    List<String> tokens = new ArrayList<>();
+    for (int i = 0; i < keys; i++) {
+      tokens.add("k" + i + " ");
+    }
+    for (int i = 0; i < values; i++) {
+      tokens.add("v" + i + " ");
+    }
+    for (int i = 0; i < fillers; i++) {
+      tokens.add("f" + i + " ");
+    }
+    tokens.addAll(List.of("<ask>", "<pad>"));
+    return Vocabulary.of(tokens, "<pad>", null, null, null, null);
+  }
+
+  @Override
+  public String name() {
+    return "retrieval task";
+  }
+
+  @Override
+  public Example get(long index) {
+    SplittableRandom random = Seeds.random(seed, PURPOSE, index);
+    int[] tokens = new int[length];
+    float[] weights = new float[length];
+    for (int i = 0; i < length; i++) {
+      tokens[i] = keys + values + random.nextInt(fillers);
+    }
+    int[] asked = shuffled(keys, pairs, random);
+    int[] answers = new int[pairs];
+    int[] places = places(random);
+    for (int i = 0; i < pairs; i++) {
+      answers[i] = keys + random.nextInt(values);
+      tokens[places[i]] = asked[i];
+      tokens[places[i] + 1] = answers[i];
+    }
+    int[] order = shuffled(pairs, questions, random);
+    int at = length - 2 * questions - 1;
+    tokens[at++] = keys + values + fillers;
+    for (int i : order) {
+      tokens[at++] = asked[i];
+      tokens[at] = answers[i];
+      weights[at++] = 1;
+    }
+    return new Example(tokens, new Label.Weights(weights));
+  }
+
+  /** Where pairs begin: in the first half, never overlapping, all arrangements equally likely. */
+  private int[] places(SplittableRandom random) {
+    // Pairs shrunk to one token each: choose which of the slots they are, then stretch.
+    int slots = length / 2 - pairs;
+    int[] chosen = shuffled(slots, pairs, random);
+    Arrays.sort(chosen);
+    for (int i = 0; i < pairs; i++) {
+      chosen[i] += i;
+    }
+    return chosen;
+  }
+
+  /** The first {@code count} of a random order of {@code 0 … n-1}. */
+  private static int[] shuffled(int n, int count, SplittableRandom random) {
+    int[] all = new int[n];
+    for (int i = 0; i < n; i++) {
+      all[i] = i;
+    }
+    for (int i = 0; i < count; i++) {
+      int j = i + random.nextInt(n - i);
+      int swapped = all[i];
+      all[i] = all[j];
+      all[j] = swapped;
+    }
+    return Arrays.copyOf(all, count);
+  }
+}

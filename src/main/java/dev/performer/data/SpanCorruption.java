@@ -1,0 +1,204 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
+
+/**
+ * T5's objective for an encoder and a decoder: random spans of a sequence are replaced by one
+ * sentinel each, and the target is the sentinels, each followed by what it stands for, and a last
+ * sentinel.
+ *
+ * @param rate share of the tokens that are in spans
+ * @param meanSpan mean tokens of a span
+ * @param firstSentinel id of the first sentinel; the next ones follow
+ * @param sentinels how many there are; one more than spans is needed
+ * @see <a href="https://arxiv.org/abs/1910.10683">Exploring the limits of transfer learning,
+ *     section 3.1.4; random_spans_noise_mask</a>
+ */
+public record SpanCorruption(double rate, double meanSpan, int firstSentinel, int sentinels) {
+  /** T5's share. */
+  public static final double DEFAULT_RATE = 0.15;
+
+  /** T5's mean length of a span. */
+  public static final double DEFAULT_MEAN_SPAN = 3;
+
+  private static final int PURPOSE = 6;
+
+  public SpanCorruption {
+    if (!(rate > 0 && rate < 1 && meanSpan >= 1) || firstSentinel < 0 || sentinels < 2) {
+      throw new IllegalArgumentException(
+          "expected 0 < rate < 1, meanSpan >= 1, at least 2 sentinels: "
+              + rate
+              + ", "
+              + meanSpan
+              + ", "
+              + sentinels);
+    }
+  }
+
+  /** What encoder and decoder see. */
+  public record Corrupted(int[] inputs, int[] targets) {}
+
+  /** With T5's rate and spans, and the sentinels that {@link #withSentinels} added. */
+  public static SpanCorruption of(Vocabulary extended) {
+    int first = extended.tokens().indexOf(sentinel(0));
+    int count = 0;
+    while (first >= 0
+        && first + count < extended.size()
+        && extended.tokens().get(first + count).equals(sentinel(count))) {
+      count++;
+    }
+    if (count < 2) {
+      throw new PerformerException(
+          "the vocabulary has no sentinels <extra_id_0>, <extra_id_1>, … in a row");
+    }
+    return new SpanCorruption(DEFAULT_RATE, DEFAULT_MEAN_SPAN, first, count);
+  }
+
+  /** A vocabulary with sentinels {@code <extra_id_0>}, … at its end. */
+  public static Vocabulary withSentinels(Vocabulary vocabulary, int count) {
+    List<String> tokens = new ArrayList<>(vocabulary.tokens());
+    for (int i = 0; i < count; i++) {
+      tokens.add(sentinel(i));
+    }
+    return new Vocabulary(
+        tokens,
+        vocabulary.pad(),
+        vocabulary.mask(),
+        vocabulary.bos(),
+        vocabulary.eos(),
+        vocabulary.unknown());
+  }
+
+  /**
+   * Corrupts each row of a batch; labels of the result are the targets. What happens to a row
+   * depends on the seed, the step and its key alone. A row of one token stays as it is, and its
+   * target is a sentinel.
+   *
+   * @param pad id of padding
+   */
+  public TokenBatch apply(TokenBatch batch, int pad, long seed, long step) {
+    List<int[]> inputs = new ArrayList<>();
+    List<Label> targets = new ArrayList<>();
+    int length = 1;
+    for (int row = 0; row < batch.rows(); row++) {
+      int start = row * batch.length();
+      int[] tokens = Arrays.copyOfRange(batch.tokens(), start, start + batch.lengths()[row]);
+      SplittableRandom random = Seeds.random(seed, step, batch.keys()[row], PURPOSE);
+      Corrupted corrupted = corrupt(tokens, random);
+      inputs.add(corrupted.inputs());
+      targets.add(new Label.Target(corrupted.targets()));
+      length = Math.max(length, corrupted.inputs().length);
+    }
+    int[] ids = new int[batch.rows() * length];
+    Arrays.fill(ids, pad);
+    int[] lengths = new int[batch.rows()];
+    for (int row = 0; row < lengths.length; row++) {
+      lengths[row] = inputs.get(row).length;
+      System.arraycopy(inputs.get(row), 0, ids, row * length, lengths[row]);
+    }
+    return new TokenBatch(length, ids, lengths, batch.keys(), batch.position(), targets);
+  }
+
+  /** Corrupts a sequence; the first token is never in a span, the last always is. */
+  public Corrupted corrupt(int[] tokens, SplittableRandom random) {
+    int[] starts = new int[0];
+    int[] ends = starts;
+    if (tokens.length > 1) {
+      int noise = (int) Math.min(Math.max(Math.round(tokens.length * rate), 1), tokens.length - 1);
+      int kept = tokens.length - noise;
+      int most = Math.min(Math.min(noise, kept), sentinels - 1);
+      int spans = (int) Math.min(Math.max(Math.round(noise / meanSpan), 1), most);
+      int[] noiseLengths = segments(noise, spans, random);
+      int[] keptLengths = segments(kept, spans, random);
+      starts = new int[spans];
+      ends = new int[spans];
+      int at = 0;
+      for (int i = 0; i < spans; i++) {
+        starts[i] = at + keptLengths[i];
+        ends[i] = at = starts[i] + noiseLengths[i];
+      }
+    }
+    return corrupt(tokens, starts, ends);
+  }
+
+  private Corrupted corrupt(int[] tokens, int[] starts, int[] ends) {
+    int noise = 0;
+    for (int i = 0; i < starts.length; i++) {
+      noise += ends[i] - starts[i];
+    }
+    int[] inputs = new int[tokens.length - noise + starts.length];
+    int[] targets = new int[noise + starts.length + 1];
+    int in = 0;
+    int out = 0;
+    int from = 0;
+    for (int i = 0; i < starts.length; i++) {
+      System.arraycopy(tokens, from, inputs, in, starts[i] - from);
+      in += starts[i] - from;
+      inputs[in++] = firstSentinel + i;
+      targets[out++] = firstSentinel + i;
+      System.arraycopy(tokens, starts[i], targets, out, ends[i] - starts[i]);
+      out += ends[i] - starts[i];
+      from = ends[i];
+    }
+    System.arraycopy(tokens, from, inputs, in, tokens.length - from);
+    targets[out] = firstSentinel + starts.length;
+    return new Corrupted(inputs, targets);
+  }
+
+  /**
+   * The sequence that was corrupted.
+   *
+   * @throws PerformerException if a sentinel of the inputs is not in the targets
+   */
+  public int[] restore(Corrupted corrupted) {
+    List<Integer> tokens = new ArrayList<>();
+    for (int token : corrupted.inputs()) {
+      if (!isSentinel(token)) {
+        tokens.add(token);
+        continue;
+      }
+      int[] targets = corrupted.targets();
+      int at = 0;
+      while (at < targets.length && targets[at] != token) {
+        at++;
+      }
+      if (at == targets.length) {
+        throw new PerformerException(
+            "the targets have no sentinel " + (token - firstSentinel) + ", which the inputs have");
+      }
+      for (at++; at < targets.length && !isSentinel(targets[at]); at++) {
+        tokens.add(targets[at]);
+      }
+    }
+    return tokens.stream().mapToInt(Integer::intValue).toArray();
+  }
+
+  /** Cuts into parts of at least 1, all ways equally likely. */
+  private static int[] segments(int total, int parts, SplittableRandom random) {
+    // A random subset of the total-1 places where a cut may be (selection sampling).
+    int[] lengths = new int[parts];
+    int part = 0;
+    int cuts = parts - 1;
+    lengths[0] = 1;
+    for (int place = 1; place < total; place++) {
+      if (random.nextInt(total - place) < cuts) {
+        part++;
+        cuts--;
+      }
+      lengths[part]++;
+    }
+    return lengths;
+  }
+
+  private boolean isSentinel(int token) {
+    return token >= firstSentinel && token < firstSentinel + sentinels;
+  }
+
+  private static String sentinel(int i) {
+    return "<extra_id_" + i + ">";
+  }
+}
