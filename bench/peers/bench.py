@@ -14,6 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 HOME = HERE.parent.parent
 OURS = "Performer for Java"
 BATCH = {1024: 2, 4096: 1}
+SLOW_MS = 30_000  # a peer this slow takes one step
 
 
 def model(length):
@@ -34,6 +35,7 @@ def commands(python, length, batch):
         "JAX, scan (as Google's)": [python["jax"], HERE / "jax_peer.py", *shape, "--form", "scan"],
         "TensorFlow, chunked": [python["tensorflow"], HERE / "tensorflow_peer.py", *shape],
         "TensorFlow, chunked, XLA": [python["tensorflow"], HERE / "tensorflow_peer.py", *shape, "--form", "xla"],
+        "PyTorch, chunked": [python["torch"], HERE / "torch_peer.py", *shape, "--form", "chunked"],
         "performer-pytorch": [python["torch"], HERE / "torch_peer.py", *shape],
     }
     return {name: [str(part) for part in command] for name, command in peers.items()}
@@ -41,7 +43,7 @@ def commands(python, length, batch):
 
 class Peer:
     def __init__(self, name, command, log):
-        self.name, self.times, self.error, self.loss = name, [], None, None
+        self.name, self.times, self.error, self.loss, self.slow = name, [], None, None, False
         self.log = open(log, "w")
         environment = dict(os.environ, CUDA_VISIBLE_DEVICES="", JAX_PLATFORMS="cpu", TF_CPP_MIN_LOG_LEVEL="2")
         # What ./performer sets for itself; for the others too, since it helps them as much.
@@ -58,11 +60,21 @@ class Peer:
                     return line.split()
         finally:
             timer.cancel()
-        self.error = f"ended with {self.process.wait()}; see {pathlib.Path(self.log.name).name}"
+        code = self.process.wait()
+        self.error = f"no answer in {seconds:.0f} s" if code == -9 else f"ended with {code}; see {pathlib.Path(self.log.name).name}"
         return None
 
-    def steps(self, count, seconds, keep=True):
-        if self.error:
+    def warm_up(self, seconds):
+        """Two steps, for compiling and planning; the only ones of a peer that is very slow."""
+        self.steps(1, seconds)
+        self.slow = bool(self.times) and self.times[0] > SLOW_MS
+        if not self.slow:
+            self.times = []
+            self.steps(1, seconds)
+            self.times = []
+
+    def steps(self, count, seconds):
+        if self.error or self.slow:
             return
         self.process.stdin.write(f"{count}\n")
         self.process.stdin.flush()
@@ -70,7 +82,7 @@ class Peer:
         if answer:
             at = answer.index("loss")
             self.loss = float(answer[at + 1])
-            self.times += [float(x) for x in answer[:at]] if keep else []
+            self.times += [float(x) for x in answer[:at]]
 
     def peak_mb(self):
         try:
@@ -87,7 +99,7 @@ class Peer:
 
 def measure(arguments, python, length):
     batch = arguments.batch or BATCH.get(length, 1)
-    wanted = {n: c for n, c in commands(python, length, batch).items() if c[0] and (n == OURS or not arguments.only or arguments.only in n)}
+    wanted = {n: c for n, c in commands(python, length, batch).items() if c[0] and (n == OURS or not any(w in n for w in arguments.without))}
     rows, peers = [], []
     try:
         for name, command in wanted.items():
@@ -95,8 +107,8 @@ def measure(arguments, python, length):
             peer = Peer(name, command, log)
             peers.append(peer)
             peer.line(arguments.timeout)
-            peer.steps(2, arguments.timeout, keep=False)  # compile and warm up
-            print(f"L={length} {name}: {peer.error or 'ready'}", file=sys.stderr)
+            peer.warm_up(arguments.timeout)
+            print(f"L={length} {name}: {peer.error or 'ready'}", file=sys.stderr, flush=True)
         for _ in range(arguments.rounds):
             for peer in peers:
                 peer.steps(arguments.steps, arguments.timeout)
@@ -138,7 +150,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3, help="in each round")
     parser.add_argument("--timeout", type=float, default=300, help="seconds that a peer may take to answer")
-    parser.add_argument("--only", help="of the peers, only those whose name holds this")
+    parser.add_argument("--without", action="append", default=[], help="leave out peers whose name holds this")
     for name in ("jax", "tensorflow", "torch"):
         parser.add_argument(f"--{name}", help="its Python; left out if absent")
     arguments = parser.parse_args()

@@ -2,6 +2,7 @@ package dev.performer.training;
 
 import dev.performer.PerformerException;
 import dev.performer.data.BatchPosition;
+import dev.performer.data.StrictJson;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.Vocabulary;
 import dev.performer.graph.NativeErrors;
@@ -50,8 +51,15 @@ public final class StepBenchmark implements AutoCloseable {
    *
    * @param rows B
    * @param length L
+   * @throws PerformerException if the model is no language model, or cannot be built
    */
   public static StepBenchmark open(PerformerConfig config, int rows, int length) {
+    if (!config.task().hasTokenLogits()) {
+      throw new PerformerException(
+          "task "
+              + StrictJson.tree(config.task()).asText()
+              + " has no logits of tokens; measure a language model");
+    }
     Graph graph = new Graph();
     Session session = null;
     try {
