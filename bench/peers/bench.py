@@ -38,12 +38,12 @@ def commands(python, length, batch):
         "PyTorch, chunked": [python["torch"], HERE / "torch_peer.py", *shape, "--form", "chunked"],
         "performer-pytorch": [python["torch"], HERE / "torch_peer.py", *shape],
     }
-    return {name: [str(part) for part in command] for name, command in peers.items()}
+    return {name: [str(part) for part in command] for name, command in peers.items() if command[0]}
 
 
 class Peer:
     def __init__(self, name, command, log):
-        self.name, self.times, self.error, self.loss, self.slow = name, [], None, None, False
+        self.name, self.times, self.cpu, self.error, self.loss, self.slow = name, [], [], None, None, False
         self.log = open(log, "w")
         environment = dict(os.environ, CUDA_VISIBLE_DEVICES="", JAX_PLATFORMS="cpu", TF_CPP_MIN_LOG_LEVEL="2")
         # What ./performer sets for itself; for the others too, since it helps them as much.
@@ -71,11 +71,12 @@ class Peer:
         if not self.slow:
             self.times = []
             self.steps(1, seconds)
-            self.times = []
+            self.times, self.cpu = [], []
 
     def steps(self, count, seconds):
         if self.error or self.slow:
             return
+        before = self.cpu_ms()
         self.process.stdin.write(f"{count}\n")
         self.process.stdin.flush()
         answer = self.line(seconds)
@@ -83,6 +84,15 @@ class Peer:
             at = answer.index("loss")
             self.loss = float(answer[at + 1])
             self.times += [float(x) for x in answer[:at]]
+            self.cpu += [(self.cpu_ms() - before) / count]
+
+    def cpu_ms(self):
+        """Of all its threads, user and system."""
+        try:
+            fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            return (int(fields[11]) + int(fields[12])) * 1e3 / os.sysconf("SC_CLK_TCK")
+        except OSError:
+            return float("nan")
 
     def peak_mb(self):
         try:
@@ -99,7 +109,7 @@ class Peer:
 
 def measure(arguments, python, length):
     batch = arguments.batch or BATCH.get(length, 1)
-    wanted = {n: c for n, c in commands(python, length, batch).items() if c[0] and (n == OURS or not any(w in n for w in arguments.without))}
+    wanted = {n: c for n, c in commands(python, length, batch).items() if (n == OURS or not any(w in n for w in arguments.without))}
     rows, peers = [], []
     try:
         for name, command in wanted.items():
@@ -116,7 +126,7 @@ def measure(arguments, python, length):
             row = {"peer": peer.name, "length": length, "batch": batch}
             if peer.times:
                 best, median = min(peer.times), statistics.median(peer.times)
-                row |= {"best_ms": best, "median_ms": median, "tokens_per_second": 1e3 * batch * length / median,
+                row |= {"best_ms": best, "median_ms": median, "cpu_ms": statistics.median(peer.cpu), "tokens_per_second": 1e3 * batch * length / median,
                         "peak_mb": peer.peak_mb(), "loss": peer.loss, "steps": len(peer.times)}
             else:
                 row["error"] = peer.error
@@ -132,12 +142,12 @@ def measure(arguments, python, length):
 
 
 def table(rows):
-    lines = ["| L | B | | median ms | best ms | tokens/s | peak MB | ours faster by |", "|---|---|---|---|---|---|---|---|"]
+    lines = ["| L | B | | median ms | best ms | CPU ms | tokens/s | peak MB | ours faster by |", "|---|---|---|---|---|---|---|---|---|"]
     for r in rows:
         if "error" in r:
-            lines.append(f"| {r['length']} | {r['batch']} | {r['peer']} | {r['error']} | | | | |")
+            lines.append(f"| {r['length']} | {r['batch']} | {r['peer']} | {r['error']} | | | | | |")
         else:
-            lines.append(f"| {r['length']} | {r['batch']} | {r['peer']} | {r['median_ms']:.0f} | {r['best_ms']:.0f} | {r['tokens_per_second']:.0f} | "
+            lines.append(f"| {r['length']} | {r['batch']} | {r['peer']} | {r['median_ms']:.0f} | {r['best_ms']:.0f} | {r['cpu_ms']:.0f} | {r['tokens_per_second']:.0f} | "
                          f"{r['peak_mb'] or 0:.0f} | {r.get('ours_is_faster_by', 0):.2f} × |")
     return "\n".join(lines) + "\n"
 
