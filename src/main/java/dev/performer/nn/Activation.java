@@ -32,15 +32,18 @@ public enum Activation {
   public Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x) {
     return switch (this) {
       case GELU_TANH -> {
-        Operand<TFloat32> cubed = tf.math.mul(x, tf.math.square(x));
-        Operand<TFloat32> inner =
-            tf.math.mul(
-                tf.math.add(x, tf.math.mul(cubed, tf.constant(0.044715f))),
-                tf.constant((float) Math.sqrt(2 / Math.PI)));
-        yield half(tf, x, tf.math.tanh(inner));
+        // (1 + tanh u)/2 = sigmoid(2u): a third fewer passes over the widest tensors, both ways.
+        double twice = 2 * Math.sqrt(2 / Math.PI);
+        Operand<TFloat32> factor =
+            tf.math.add(
+                tf.math.mul(tf.math.square(x), tf.constant((float) (0.044715 * twice))),
+                tf.constant((float) twice));
+        yield tf.math.mul(x, tf.math.sigmoid(tf.math.mul(x, factor)));
       }
-      case GELU_ERF ->
-          half(tf, x, tf.math.erf(tf.math.mul(x, tf.constant((float) Math.sqrt(0.5)))));
+      case GELU_ERF -> {
+        Operand<TFloat32> erf = tf.math.erf(tf.math.mul(x, tf.constant((float) Math.sqrt(0.5))));
+        yield tf.math.mul(tf.math.mul(x, tf.constant(0.5f)), tf.math.add(erf, tf.constant(1f)));
+      }
       case RELU -> tf.nn.relu(x);
       case SILU -> tf.math.mul(x, tf.math.sigmoid(x));
       case TANH -> tf.math.tanh(x);
@@ -48,10 +51,5 @@ public enum Activation {
       case SIGMOID -> tf.math.sigmoid(x);
       case LINEAR -> x;
     };
-  }
-
-  /** {@code x/2 (1 + y)}. */
-  private static Operand<TFloat32> half(Ops tf, Operand<TFloat32> x, Operand<TFloat32> y) {
-    return tf.math.mul(tf.math.mul(x, tf.constant(0.5f)), tf.math.add(y, tf.constant(1f)));
   }
 }
