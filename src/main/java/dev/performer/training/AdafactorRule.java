@@ -83,8 +83,7 @@ record AdafactorRule(Optimizer.Adafactor config) implements UpdateRule {
     Operand<TFloat32> total = tf.reduceSum(rows, tf.constant(new int[] {0, 1}));
     // Root by root: the product of two sums of tiny squares would vanish.
     Operand<TFloat32> inverse =
-        tf.math.mul(
-            tf.math.rsqrt(tf.math.div(rows, total)), tf.math.rsqrt(columns)); // [n, m]
+        tf.math.mul(tf.math.rsqrt(tf.math.div(rows, total)), tf.math.rsqrt(columns)); // [n, m]
     return tf.reshape(inverse, tf.constant(variable.shape()));
   }
 
@@ -100,8 +99,7 @@ record AdafactorRule(Optimizer.Adafactor config) implements UpdateRule {
     Ops tf = shared.tf();
     Variable slot = shared.slot(kind, variable, shape);
     Operand<TFloat32> old = slot.read(tf);
-    Operand<TFloat32> result =
-        tf.math.add(old, tf.math.mul(fresh, tf.math.sub(added, old)));
+    Operand<TFloat32> result = tf.math.add(old, tf.math.mul(fresh, tf.math.sub(added, old)));
     kept.add(Variables.assign(tf, slot, result));
     return result;
   }

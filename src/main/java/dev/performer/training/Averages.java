@@ -61,16 +61,14 @@ record Averages(double decay, Map<String, Variable> averages, List<Variable> wei
             after.math.add(step, after.constant(1.0)), after.math.add(step, after.constant(10.0)));
     var share =
         after.dtypes.cast(
-            after.math.sub(
-                after.constant(1.0), after.math.minimum(after.constant(decay), early)),
+            after.math.sub(after.constant(1.0), after.math.minimum(after.constant(decay), early)),
             TFloat32.class);
     List<Op> moved = new ArrayList<>();
     for (Variable weight : weights) {
       Variable average = of(weight);
       Operand<TFloat32> old = average.read(after);
       Operand<TFloat32> towards = after.math.sub(weight.<TFloat32>read(after), old);
-      moved.add(
-          after.assignAddVariableOp(average.handle(), after.math.mul(share, towards)));
+      moved.add(after.assignAddVariableOp(average.handle(), after.math.mul(share, towards)));
     }
     return after.withControlDependencies(moved).noOp();
   }

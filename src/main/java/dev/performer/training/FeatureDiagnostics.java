@@ -1,9 +1,9 @@
 package dev.performer.training;
 
+import dev.performer.attention.FeatureMap;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
 import dev.performer.nn.FavorHeads;
-import dev.performer.attention.FeatureMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.tensorflow.Operand;

@@ -62,8 +62,7 @@ record LossGraph(
     var row = tf.constant(new int[] {-1});
     // Two dimensions: TensorFlow's gradients of log-softmax are wrong in more.
     var vocabulary = tf.gather(tf.shape(predicted), tf.constant(2), tf.constant(0)); // V
-    var logits =
-        tf.reshape(predicted, tf.stack(List.of(tf.constant(-1), vocabulary))); // [B*L, V]
+    var logits = tf.reshape(predicted, tf.stack(List.of(tf.constant(-1), vocabulary))); // [B*L, V]
     var flatTargets = tf.reshape(targets, row); // [B*L]
     var flatWeights = tf.reshape(weights, row); // [B*L]
     var labels = tf.oneHot(flatTargets, vocabulary, tf.constant(1f), tf.constant(0f)); // [B*L, V]
@@ -101,15 +100,15 @@ record LossGraph(
     }
     if (options.zLoss() > 0) {
       var largest =
-          tf.stopGradient(tf.reduceMax(logits, tf.constant(1), ReduceMax.keepDims(true))); // [B*L, 1]
+          tf.stopGradient(
+              tf.reduceMax(logits, tf.constant(1), ReduceMax.keepDims(true))); // [B*L, 1]
       var exponentials = tf.math.exp(tf.math.sub(logits, largest));
       var z =
           tf.math.add(
               tf.math.log(tf.reduceSum(exponentials, tf.constant(1))),
               tf.squeeze(largest, Squeeze.axis(List.of(1L)))); // [B*L]
       result =
-          tf.math.add(
-              result, tf.math.mul(tf.math.square(z), tf.constant((float) options.zLoss())));
+          tf.math.add(result, tf.math.mul(tf.math.square(z), tf.constant((float) options.zLoss())));
     }
     return result;
   }

@@ -99,8 +99,7 @@ record OptimizerOps(
       Variable variable = own.variables().get(i);
       boolean decays = optimizer.decaysAll() || AdamW.decays(variable);
       var clipped = after.math.mul(gradients.get(i), tf.dtypes.cast(scale, TFloat32.class));
-      updates.add(
-          rule.update(shared, variable, clipped, decays ? optimizer.weightDecay() : 0));
+      updates.add(rule.update(shared, variable, clipped, decays ? optimizer.weightDecay() : 0));
     }
     if (accumulation != null) {
       updates.add(accumulation.clear(tf.withControlDependencies(List.copyOf(updates))));

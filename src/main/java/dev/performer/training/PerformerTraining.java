@@ -60,8 +60,7 @@ final class PerformerTraining {
     Operand<TInt32> redraw = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(2)));
     Inputs inputs = Inputs.of(tokens, mask);
     boolean drops = !config.dropout().equals(dev.performer.model.DropoutRates.NONE);
-    Outputs outputs =
-        model.apply(tf, inputs, drops ? Mode.training(dropout) : Mode.inference());
+    Outputs outputs = model.apply(tf, inputs, drops ? Mode.training(dropout) : Mode.inference());
     LossGraph training = LossGraph.build(tf, outputs.logits(), targets, weights, options);
     Output<TFloat64> evaluation = training.sums();
     Outputs inference = outputs;

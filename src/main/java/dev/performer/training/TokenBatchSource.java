@@ -75,10 +75,7 @@ public final class TokenBatchSource implements BatchSource {
 
   private BatchStream stream() {
     if (stream == null) {
-      stream =
-          endless
-              ? batches.from(position)
-              : batches.epoch(position.epoch(), position.index());
+      stream = endless ? batches.from(position) : batches.epoch(position.epoch(), position.index());
     }
     return stream;
   }

@@ -22,13 +22,13 @@ interface UpdateRule {
    * @param step t, from 1
    * @param rate learning rate
    */
-  record Shared(
-      Ops tf, Ops free, Variables slots, Operand<TFloat64> step, Operand<TFloat64> rate) {
+  record Shared(Ops tf, Ops free, Variables slots, Operand<TFloat64> step, Operand<TFloat64> rate) {
 
     /** A slot of zeros. */
     Variable slot(String kind, Variable variable, Shape shape) {
       var zeros = free.fill(free.constant(shape), free.constant(0f));
-      return slots.create(OptimizerOps.SCOPE + "/" + kind + "/" + variable.name(), shape, false, zeros);
+      return slots.create(
+          OptimizerOps.SCOPE + "/" + kind + "/" + variable.name(), shape, false, zeros);
     }
 
     Operand<TFloat32> single(Operand<TFloat64> x) {
@@ -75,8 +75,7 @@ interface UpdateRule {
     Ops tf = shared.tf();
     Operand<TFloat32> change = tf.math.mul(rate, direction);
     if (decay > 0) {
-      Operand<TFloat32> share =
-          shared.scaled(shared.single(shared.rate()), decay);
+      Operand<TFloat32> share = shared.scaled(shared.single(shared.rate()), decay);
       change = tf.math.add(change, tf.math.mul(share, variable.<TFloat32>read(tf)));
     }
     return tf.assignSubVariableOp(variable.handle(), change);
@@ -91,8 +90,12 @@ interface UpdateRule {
       Variable v = shared.slot("v", variable, variable.shape());
       var one = tf.constant(1.0);
       // The kernel sees the betas as float32; the powers must be of the same numbers.
-      var first = tf.math.sub(one, tf.math.pow(tf.constant((double) (float) config.beta1()), shared.step()));
-      var second = tf.math.sub(one, tf.math.pow(tf.constant((double) (float) config.beta2()), shared.step()));
+      var first =
+          tf.math.sub(
+              one, tf.math.pow(tf.constant((double) (float) config.beta1()), shared.step()));
+      var second =
+          tf.math.sub(
+              one, tf.math.pow(tf.constant((double) (float) config.beta2()), shared.step()));
       var root = tf.math.sqrt(second);
       // With the corrections folded in, the kernel gives the textbook's step.
       var rate = tf.math.div(tf.math.mul(shared.rate(), root), first);
@@ -152,8 +155,7 @@ interface UpdateRule {
       Operand<TFloat32> old = m.read(tf);
       Operand<TFloat32> direction = tf.math.sign(shared.mean(config.beta1(), old, gradient));
       Op kept = Variables.assign(tf, m, shared.mean(config.beta2(), old, gradient));
-      Op moved =
-          descend(shared, variable, shared.single(shared.rate()), direction, decay);
+      Op moved = descend(shared, variable, shared.single(shared.rate()), direction, decay);
       return tf.withControlDependencies(List.of(kept, moved)).noOp();
     }
   }
