@@ -25,6 +25,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.List;
 import java.util.stream.Collectors;
 
 /** JSON bound to records; what a record does not know is an error that names the nearest key. */
@@ -179,13 +180,13 @@ public final class StrictJson {
           .map(constant -> MAPPER.valueToTree(constant).asText())
           .collect(Collectors.joining(", ", "expected one of ", ""));
     }
-    if (type == Integer.class || type == int.class || type == Long.class) {
+    if (List.of(Integer.class, int.class, Long.class, long.class).contains(type)) {
       return "expected a whole number";
     }
-    if (type == Double.class) {
+    if (List.of(Double.class, double.class, Float.class, float.class).contains(type)) {
       return "expected a number";
     }
-    if (type == Boolean.class) {
+    if (type == Boolean.class || type == boolean.class) {
       return "expected true or false";
     }
     if (type == String.class) {

@@ -62,7 +62,7 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
    *     another, or a file that is not there
    */
   public static Recipe of(JsonNode tree, String source, List<Path> folders) {
-    if (!(tree instanceof ObjectNode sections)) {
+    if (!(withNumbers(tree) instanceof ObjectNode sections)) {
       throw new PerformerException(source + ": expected an object with the keys " + SECTIONS);
     }
     sections
@@ -93,6 +93,18 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
       String message = e.getMessage();
       throw message.startsWith(source) ? e : new PerformerException(source + ": " + message, e);
     }
+  }
+
+  /** YAML 1.1 takes 1e-3 for text, which nobody means. */
+  private static JsonNode withNumbers(JsonNode node) {
+    if (node instanceof ObjectNode object) {
+      ObjectNode result = JsonNodeFactory.instance.objectNode();
+      object.fields().forEachRemaining(f -> result.set(f.getKey(), withNumbers(f.getValue())));
+      return result;
+    }
+    return node.isTextual() && node.textValue().matches("[-+]?\\d+[eE][-+]?\\d{1,4}")
+        ? JsonNodeFactory.instance.numberNode(Double.parseDouble(node.textValue()))
+        : node;
   }
 
   private static Task task(JsonNode node, String source) {
