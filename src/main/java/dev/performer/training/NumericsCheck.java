@@ -130,7 +130,7 @@ record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, 
     List<String> names = List.copyOf(candidates.keySet());
     for (int from = 0; from < names.size(); from += OPS_PER_RUN) {
       List<String> some = names.subList(from, Math.min(names.size(), from + OPS_PER_RUN));
-      List<Output<TBool>> flags = new ArrayList<>();
+      List<Output<TFloat32>> flags = new ArrayList<>();
       some.forEach(name -> flags.add(isFinite(tf, candidates.get(name))));
       try (Feed feed = step.feed(batch, number, part)) {
         Session.Runner runner = session.runner();
@@ -138,7 +138,7 @@ record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, 
         flags.forEach(runner::fetch);
         try (Result result = runner.run()) {
           for (int i = 0; i < some.size(); i++) {
-            if (!((TBool) result.get(i)).getBoolean()) {
+            if (Tensors.floats(result.get(i))[0] == 0) {
               return Optional.of(some.get(i));
             }
           }
@@ -148,10 +148,14 @@ record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, 
     return Optional.empty();
   }
 
+  /** 1 where all numbers are finite. As a float: TensorFlow's oneDNN complains of booleans. */
   @SuppressWarnings({"unchecked", "rawtypes"})
-  private static Output<TBool> isFinite(Ops tf, Output<?> x) {
+  private static Output<TFloat32> isFinite(Ops tf, Output<?> x) {
     Operand<TBool> each = tf.math.isFinite((Operand) x);
-    return tf.reduceAll(tf.reshape(each, tf.constant(new int[] {-1})), tf.constant(0)).asOutput();
+    Operand<TFloat32> flat =
+        tf.reshape(tf.dtypes.cast(each, TFloat32.class), tf.constant(new int[] {-1}));
+    return tf.reduceMin(tf.concat(List.of(flat, tf.constant(new float[] {1})), tf.constant(0)), tf.constant(0))
+        .asOutput();
   }
 
   private String largest(LabelledBatch batch, long number) {

@@ -34,7 +34,7 @@ class RecipeTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "optimiser: {} | unknown key optimiser; did you mean task?",
+        "modle: {} | unknown key modle; did you mean model?",
         "task: classify | key task: expected one of",
         "task: encoder | task is \"encoder\"; expected causal-lm or masked-lm",
         "data: {train: gone.fasta} | the data file gone.fasta does not exist; looked in",
