@@ -59,6 +59,31 @@ final class AttentionBenchmark {
    * @throws PerformerException if the fork fails
    */
   static Measurement fork(Case c) {
+    List<String> arguments =
+        List.of(
+            c.attention.name(),
+            "" + c.causal,
+            "" + c.batch,
+            "" + c.length,
+            "" + c.heads,
+            "" + c.headSize,
+            "" + c.features);
+    String what = c.label() + " at L=" + c.length;
+    try {
+      return JSON.readValue(lastLine(BenchmarkFork.class, arguments, what), Measurement.class);
+    } catch (IOException e) {
+      throw new PerformerException(what + ": cannot be measured: " + e.getMessage(), e);
+    }
+  }
+
+  /**
+   * Runs a class in a fork of this JVM.
+   *
+   * @param what is measured, for errors
+   * @return the last line that it prints
+   * @throws PerformerException if it fails or takes too long
+   */
+  static String lastLine(Class<?> main, List<String> arguments, String what) {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(
@@ -68,19 +93,12 @@ final class AttentionBenchmark {
             "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
             "-cp",
             System.getProperty("java.class.path")));
-    command.add(BenchmarkFork.class.getName());
-    command.addAll(
-        List.of(
-            c.attention.name(),
-            "" + c.causal,
-            "" + c.batch,
-            "" + c.length,
-            "" + c.heads,
-            "" + c.headSize,
-            "" + c.features));
+    command.add(main.getName());
+    command.addAll(arguments);
     try {
       Process process =
           new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+      process.getOutputStream().close();
       String last = null;
       try (BufferedReader out =
           new BufferedReader(
@@ -91,21 +109,15 @@ final class AttentionBenchmark {
       }
       if (!process.waitFor(TIMEOUT_MINUTES, TimeUnit.MINUTES)) {
         process.destroyForcibly();
-        throw new PerformerException(
-            c.label() + " at L=" + c.length + ": no result after " + TIMEOUT_MINUTES + " minutes");
+        throw new PerformerException(what + ": no result after " + TIMEOUT_MINUTES + " minutes");
       }
       if (process.exitValue() != 0 || last == null) {
         throw new PerformerException(
-            c.label()
-                + " at L="
-                + c.length
-                + ": the measuring process ended with exit code "
-                + process.exitValue());
+            what + ": the measuring process ended with exit code " + process.exitValue());
       }
-      return JSON.readValue(last, Measurement.class);
+      return last;
     } catch (IOException e) {
-      throw new PerformerException(
-          c.label() + " at L=" + c.length + ": cannot be measured: " + e.getMessage(), e);
+      throw new PerformerException(what + ": cannot be measured: " + e.getMessage(), e);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new PerformerException("interrupted", e);

@@ -33,10 +33,17 @@ final class BenchCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
 
   @Option(
+      names = "--train",
+      description =
+          "Measure whole training steps of a causal language model of 4 layers by heads × head size,"
+              + " 4 × 64 by default, in place of attention alone.")
+  private boolean train;
+
+  @Option(
       names = "--lengths",
       split = ",",
-      defaultValue = "512,1024,2048,4096,8192,16384",
-      description = "Sequence lengths (default: ${DEFAULT-VALUE}).")
+      description =
+          "Sequence lengths (default: 512,1024,2048,4096,8192,16384; with --train 1024,4096).")
   private List<Integer> lengths;
 
   @Option(
@@ -45,11 +52,8 @@ final class BenchCommand implements Callable<Integer> {
       description = "Batch size B (default: ${DEFAULT-VALUE}).")
   private int batch;
 
-  @Option(
-      names = "--heads",
-      defaultValue = "8",
-      description = "Heads H (default: ${DEFAULT-VALUE}).")
-  private int heads;
+  @Option(names = "--heads", description = "Heads H (default: 8; with --train 4).")
+  private Integer heads;
 
   @Option(
       names = "--head-size",
@@ -59,9 +63,8 @@ final class BenchCommand implements Callable<Integer> {
 
   @Option(
       names = "--features",
-      defaultValue = "256",
-      description = "Random features M of the softmax kernel (default: ${DEFAULT-VALUE}).")
-  private int features;
+      description = "Random features M of the softmax kernel (default: 256; with --train 128).")
+  private Integer features;
 
   @Option(
       names = "--attention",
@@ -78,20 +81,51 @@ final class BenchCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws JsonProcessingException {
+    fillIn();
     check();
     prepare();
+    if (train) {
+      return train();
+    }
     List<Row> rows = measure();
     String table = BenchmarkReport.table(rows, lengths);
     output.text().println(table);
     Map<String, Object> json = json(rows);
-    byte[] text =
-        (new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n")
-            .getBytes(StandardCharsets.UTF_8);
-    OutputFile.write(
-        folder.resolve("bench.md"), out -> out.write(table.getBytes(StandardCharsets.UTF_8)));
-    OutputFile.write(folder.resolve("bench.json"), out -> out.write(text));
+    write("bench", table, json);
     BenchmarkReport.plot(rows, folder.resolve("bench.png"));
     output.text().println("Written: " + folder.resolve("bench.json") + ", bench.md, bench.png");
+    output.printJson(json);
+    return 0;
+  }
+
+  private void fillIn() {
+    if (lengths == null) {
+      lengths = train ? List.of(1024, 4096) : List.of(512, 1024, 2048, 4096, 8192, 16384);
+    }
+    heads = heads != null ? heads : train ? 4 : 8;
+    features = features != null ? features : train ? 128 : 256;
+  }
+
+  private int train() throws JsonProcessingException {
+    List<TrainingBenchmark.Row> rows = new ArrayList<>();
+    for (int length : lengths) {
+      for (BenchmarkedAttention attention : attentions) {
+        if (attention == BenchmarkedAttention.EXACT
+            && TrainingBenchmark.exactBytes(batch, heads, length) > availableBytes()) {
+          System.err.printf(
+              "%s L=%d skipped: needs more memory than there is%n", attention.label(), length);
+          continue;
+        }
+        var model = TrainingBenchmark.model(attention, length, heads, headSize, features);
+        rows.add(TrainingBenchmark.measure(attention, length, batch, model));
+      }
+    }
+    String table = TrainingBenchmark.table(rows, batch);
+    output.text().println(table);
+    Map<String, Object> json = head();
+    json.put("trainingSteps", TrainingBenchmark.json(rows, batch));
+    write("train-bench", table, json);
+    output.text().println("Written: " + folder.resolve("train-bench.json") + ", train-bench.md");
     output.printJson(json);
     return 0;
   }
@@ -164,6 +198,13 @@ final class BenchCommand implements Callable<Integer> {
       entry.put("measurement", row.measurement());
       list.add(entry);
     }
+    Map<String, Object> json = head();
+    json.put("rows", list);
+    json.put("ratios", BenchmarkReport.ratios(rows));
+    return json;
+  }
+
+  private Map<String, Object> head() {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("date", Instant.now().toString());
     json.put("batch", batch);
@@ -171,8 +212,16 @@ final class BenchCommand implements Callable<Integer> {
     json.put("headSize", headSize);
     json.put("features", features);
     json.put("cores", Runtime.getRuntime().availableProcessors());
-    json.put("rows", list);
-    json.put("ratios", BenchmarkReport.ratios(rows));
     return json;
+  }
+
+  private void write(String name, String table, Map<String, Object> json)
+      throws JsonProcessingException {
+    byte[] text =
+        (new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n")
+            .getBytes(StandardCharsets.UTF_8);
+    OutputFile.write(
+        folder.resolve(name + ".md"), out -> out.write(table.getBytes(StandardCharsets.UTF_8)));
+    OutputFile.write(folder.resolve(name + ".json"), out -> out.write(text));
   }
 }

@@ -103,7 +103,7 @@ final class BenchmarkFork {
   }
 
   /** A memory line of this process in MB; 0 where the system has no such file. */
-  private static double residentMb(String field) throws IOException {
+  static double residentMb(String field) throws IOException {
     Path status = Path.of("/proc/self/status");
     if (!Files.isReadable(status)) {
       return 0;

@@ -98,7 +98,7 @@ public final class PixelExamples implements IndexedExamples {
                 + " images of "
                 + images);
       }
-      classes = ByteVocabulary.ids(labelFile.bytes());
+      classes = TextChunks.ids(0, labelFile.bytes());
     }
     return new PixelExamples(images.toString(), shape[1], shape[2], 1, levels, pixels, classes);
   }
@@ -116,7 +116,7 @@ public final class PixelExamples implements IndexedExamples {
   @Override
   public Example get(long index) {
     int start = Math.toIntExact(index * imageSize());
-    int[] tokens = ByteVocabulary.ids(Arrays.copyOfRange(pixels, start, start + imageSize()));
+    int[] tokens = TextChunks.ids(0, Arrays.copyOfRange(pixels, start, start + imageSize()));
     return new Example(
         tokens, labels == null ? Label.NONE : new Label.Category(labels[(int) index]));
   }

@@ -12,12 +12,14 @@ public final class TextChunks implements IndexedExamples {
   private static final int LIMIT = 1 << 30;
 
   private final Path file;
+  private final ByteTokenizer tokenizer;
   private final byte[] bytes;
   private final int length;
   private final int stride;
 
-  private TextChunks(Path file, byte[] bytes, int length, int stride) {
+  private TextChunks(Path file, ByteTokenizer tokenizer, byte[] bytes, int length, int stride) {
     this.file = file;
+    this.tokenizer = tokenizer;
     this.bytes = bytes;
     this.length = length;
     this.stride = stride;
@@ -26,17 +28,18 @@ public final class TextChunks implements IndexedExamples {
   /**
    * Reads a file.
    *
+   * @param tokenizer which ids the bytes have
    * @param length bytes of a piece
    * @throws PerformerException if the file cannot be read, is empty, or unpacks to over 1 GiB
    */
-  public static TextChunks read(Path file, int length) {
-    return read(file, length, length);
+  public static TextChunks read(Path file, ByteTokenizer tokenizer, int length) {
+    return read(file, tokenizer, length, length);
   }
 
   /**
    * Pieces that begin every {@code stride} bytes, overlapping where that is less than their length.
    */
-  public static TextChunks read(Path file, int length, int stride) {
+  public static TextChunks read(Path file, ByteTokenizer tokenizer, int length, int stride) {
     if (length < 1 || stride < 1) {
       throw new IllegalArgumentException(
           "length and stride must be positive: " + length + ", " + stride);
@@ -45,7 +48,7 @@ public final class TextChunks implements IndexedExamples {
     if (bytes.length == 0) {
       throw new PerformerException(file + " is empty; expected a text file");
     }
-    return new TextChunks(file, bytes, length, stride);
+    return new TextChunks(file, tokenizer, bytes, length, stride);
   }
 
   /** The first or the last part of the text, by a share of its bytes, as pieces of its own. */
@@ -54,7 +57,7 @@ public final class TextChunks implements IndexedExamples {
       throw new IllegalArgumentException("expected 0 <= from < to <= 1: " + from + ", " + to);
     }
     byte[] part = Arrays.copyOfRange(bytes, (int) (from * bytes.length), (int) (to * bytes.length));
-    return new TextChunks(file, part, length, stride);
+    return new TextChunks(file, tokenizer, part, length, stride);
   }
 
   @Override
@@ -72,6 +75,15 @@ public final class TextChunks implements IndexedExamples {
   public Example get(long index) {
     int start = Math.toIntExact(index * stride);
     int end = (int) Math.min(bytes.length, (long) start + length);
-    return Example.of(ByteVocabulary.ids(Arrays.copyOfRange(bytes, start, end)));
+    return Example.of(ids(tokenizer.offset(), Arrays.copyOfRange(bytes, start, end)));
+  }
+
+  /** Unsigned bytes as ids. */
+  static int[] ids(int offset, byte[] bytes) {
+    int[] ids = new int[bytes.length];
+    for (int i = 0; i < ids.length; i++) {
+      ids[i] = (bytes[i] & 0xff) + offset;
+    }
+    return ids;
   }
 }

@@ -30,7 +30,7 @@ public sealed interface Objective {
   }
 
   /**
-   * Guess each token from those before it.
+   * Guess each token from those before it; where examples have weights, each counts as they say.
    *
    * @param modelShifts whether the model itself moves its inputs one place to the right, as
    *     Google's FlaxLM does: then logits at t are for token t. Otherwise they are for token t + 1,
@@ -42,13 +42,14 @@ public sealed interface Objective {
       int[] mask = batch.mask();
       int[] tokens = batch.tokens();
       int[] targets = tokens.clone();
+      float[] given = batch.weights();
       float[] weights = new float[tokens.length];
       int ahead = modelShifts ? 0 : 1;
       for (int row = 0; row < batch.rows(); row++) {
         int start = row * batch.length();
         for (int i = 0; i + ahead < batch.lengths()[row]; i++) {
           targets[start + i] = tokens[start + i + ahead];
-          weights[start + i] = 1;
+          weights[start + i] = given[start + i + ahead];
         }
       }
       return new LabelledBatch(batch.rows(), batch.length(), tokens, mask, targets, weights);

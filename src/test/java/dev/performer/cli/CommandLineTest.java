@@ -2,7 +2,10 @@ package dev.performer.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.nio.file.Path;
+import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -50,6 +53,32 @@ class CommandLineTest {
         .failed(2, "--casual", "--causal");
     CommandLineRun.of("predict", "model").failed(2, "--inputs");
     CommandLineRun.of("bench", "--lengths", "many").failed(2, "many");
+  }
+
+  @Test
+  void benchMeasuresTrainingSteps(@TempDir Path folder) {
+    var json =
+        CommandLineRun.of(
+                "bench",
+                "--train",
+                "--lengths",
+                "40",
+                "--attention",
+                "RELU",
+                "--heads",
+                "2",
+                "--head-size",
+                "8",
+                "--json",
+                "--output",
+                folder)
+            .done()
+            .json();
+    var row = json.get("trainingSteps").get(0);
+    assertThat(row.get("stepMs").asDouble()).isPositive();
+    assertThat(row.get("tokensPerSecond").asDouble())
+        .isCloseTo(40e3 / row.get("stepMs").asDouble(), Offset.offset(1e-6));
+    assertThat(folder.resolve("train-bench.md")).content().contains("| FAVOR+ relu | 40 |");
   }
 
   @Test

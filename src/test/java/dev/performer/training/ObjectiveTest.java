@@ -3,6 +3,10 @@ package dev.performer.training;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.performer.data.BatchPosition;
+import dev.performer.data.BatchSize;
+import dev.performer.data.Batching;
+import dev.performer.data.CopyTask;
+import dev.performer.data.ExampleBatches;
 import dev.performer.data.Masking;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.TokenBatch;
@@ -25,6 +29,22 @@ class ObjectiveTest {
     assertThat(batch.weights()).containsExactly(1, 1, 0, 0, 0, 0, 0, 0);
     assertThat(batch.targets()).startsWith(2, 3);
     assertThat(batch.mask()).containsExactly(1, 1, 1, 0, 1, 0, 0, 0);
+  }
+
+  /** Of a copy task, only the second half is asked for. */
+  @Test
+  void weightsOfExamplesSayWhichTokensCount() {
+    CopyTask task = new CopyTask(5, 9, 1, 3);
+    Batching batching =
+        new Batching(8, new BatchSize.Sequences(1), 8, false, false, false, false, 1);
+    TokenBatch tokens = new ExampleBatches(task, task.vocabulary(), batching, 1).epoch(0).next();
+    for (boolean shifts : new boolean[] {false, true}) {
+      LabelledBatch batch =
+          new Objective.CausalLanguageModel(shifts).label(tokens, task.vocabulary(), 1, 0);
+      float[] expected = shifts ? new float[] {0, 0, 0, 1, 1, 0} : new float[] {0, 0, 1, 1, 0, 0};
+      assertThat(batch.weights()).startsWith(expected);
+      assertThat(batch.targets()[3]).isEqualTo(task.get(0).tokens()[shifts ? 3 : 4]);
+    }
   }
 
   @Test

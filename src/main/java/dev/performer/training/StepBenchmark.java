@@ -1,0 +1,134 @@
+package dev.performer.training;
+
+import dev.performer.PerformerException;
+import dev.performer.data.BatchPosition;
+import dev.performer.data.StrictJson;
+import dev.performer.data.TokenBatch;
+import dev.performer.data.Vocabulary;
+import dev.performer.graph.NativeErrors;
+import dev.performer.graph.Variables;
+import dev.performer.model.Inputs;
+import dev.performer.model.Mode;
+import dev.performer.model.Performer;
+import dev.performer.model.PerformerConfig;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+import org.tensorflow.Graph;
+import org.tensorflow.Output;
+import org.tensorflow.Session;
+import org.tensorflow.exceptions.TensorFlowException;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+/**
+ * Training steps of a language model on random tokens, for measuring: forward, backward, Adam, and
+ * the feeding and metrics of a real step. Owns its graph and session.
+ */
+public final class StepBenchmark implements AutoCloseable {
+  private static final double LEARNING_RATE = 1e-4;
+  private static final AdamW.Config ADAM = new AdamW.Config(0.9, 0.999, 1e-8, 0, 0);
+
+  private final Graph graph;
+  private final Session session;
+  private final TrainingStep step;
+  private final LabelledBatch batch;
+
+  private StepBenchmark(Graph graph, Session session, TrainingStep step, LabelledBatch batch) {
+    this.graph = graph;
+    this.session = session;
+    this.step = step;
+    this.batch = batch;
+  }
+
+  /**
+   * Builds a model and its step, and initializes it.
+   *
+   * @param rows B
+   * @param length L
+   * @throws PerformerException if the model is no language model, or cannot be built
+   */
+  public static StepBenchmark open(PerformerConfig config, int rows, int length) {
+    if (!config.task().hasTokenLogits()) {
+      throw new PerformerException(
+          "task "
+              + StrictJson.tree(config.task()).asText()
+              + " has no logits of tokens; measure a language model");
+    }
+    Graph graph = new Graph();
+    Session session = null;
+    try {
+      Ops tf = Ops.create(graph);
+      Variables variables = new Variables(tf);
+      Performer performer = Performer.build(tf, variables, config, 1);
+      var tokens = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(rows, length)));
+      Output<TFloat32> logits =
+          performer.apply(tf, Inputs.of(tokens), Mode.inference()).logits().asOutput(); // [B, L, V]
+      LanguageModel model =
+          new LanguageModel(
+              graph,
+              tokens.asOutput(),
+              Optional.empty(),
+              List.of(),
+              logits,
+              variables.all(),
+              variables::initialize);
+      LossGraph loss = LossGraph.build(model);
+      AdamW adam = AdamW.build(graph, loss.loss(), model.variables(), ADAM);
+      session = new Session(graph, false);
+      model.initializer().accept(session);
+      adam.initializer().accept(session);
+      TrainingStep step = new TrainingStep(model, loss, adam);
+      return new StepBenchmark(graph, session, step, batch(config.vocabularySize(), rows, length));
+    } catch (RuntimeException e) {
+      if (session != null) {
+        session.close();
+      }
+      graph.close();
+      throw e instanceof TensorFlowException
+          ? new PerformerException("the model cannot be built: " + NativeErrors.firstLine(e), e)
+          : e;
+    }
+  }
+
+  private static LabelledBatch batch(int tokens, int rows, int length) {
+    int[] ids = new SplittableRandom(1).ints((long) rows * length, 0, tokens).toArray();
+    int[] lengths = IntStream.range(0, rows).map(row -> length).toArray();
+    Vocabulary vocabulary =
+        new Vocabulary(
+            IntStream.range(0, tokens).mapToObj(i -> "t" + i).toList(),
+            OptionalInt.empty(),
+            OptionalInt.empty(),
+            OptionalInt.empty(),
+            OptionalInt.empty(),
+            OptionalInt.empty());
+    TokenBatch random = new TokenBatch(length, ids, lengths, new long[rows], BatchPosition.START);
+    return new Objective.CausalLanguageModel(false).label(random, vocabulary, 0, 0);
+  }
+
+  /**
+   * What a step took.
+   *
+   * @param milliseconds from Java's arrays to the updated weights
+   * @param loss before the update
+   */
+  public record Step(double milliseconds, double loss) {}
+
+  /** Takes one step on the same batch. */
+  public Step step() {
+    long start = System.nanoTime();
+    double loss = step.run(session, batch, LEARNING_RATE).loss();
+    return new Step((System.nanoTime() - start) / 1e6, loss);
+  }
+
+  @Override
+  public void close() {
+    session.close();
+    graph.close();
+  }
+}

@@ -1,0 +1,125 @@
+package dev.performer.data;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.IntRange;
+import org.junit.jupiter.api.Test;
+
+class TasksTest {
+  @Property(tries = 60)
+  void copiesAreCopies(
+      @ForAll @IntRange(min = 3, max = 200) int length,
+      @ForAll @IntRange(min = 2, max = 30) int symbols,
+      @ForAll long seed) {
+    CopyTask task = new CopyTask(length, symbols, 10, seed);
+    Example example = task.get(7);
+    int[] tokens = example.tokens();
+    int half = (length - 1) / 2;
+    assertThat(tokens).hasSize(2 * half + 1);
+    assertThat(Arrays.copyOfRange(tokens, 0, half))
+        .isEqualTo(Arrays.copyOfRange(tokens, half + 1, 2 * half + 1));
+    assertThat(Arrays.stream(tokens, 0, half)).allMatch(token -> token >= 0 && token < symbols);
+    assertThat(task.vocabulary().tokens().get(tokens[half])).isEqualTo("<copy>");
+    float[] weights = ((Label.Weights) example.label()).weights();
+    for (int i = 0; i < weights.length; i++) {
+      assertThat(weights[i]).isEqualTo(i > half ? 1f : 0f);
+    }
+    assertThat(new CopyTask(length, symbols, 10, seed).get(7).tokens()).isEqualTo(tokens);
+  }
+
+  @Property(tries = 100)
+  void everyQuestionHasItsAnswerInTheFirstHalf(
+      @ForAll @IntRange(min = 40, max = 300) int length,
+      @ForAll @IntRange(min = 1, max = 9) int pairs,
+      @ForAll @IntRange(min = 1, max = 9) int questions,
+      @ForAll long seed) {
+    int asked = Math.min(pairs, questions);
+    RetrievalTask task = new RetrievalTask(length, pairs, asked, 12, 5, 3, 100, seed);
+    Vocabulary vocabulary = task.vocabulary();
+    Example example = task.get(3);
+    int[] tokens = example.tokens();
+    float[] weights = ((Label.Weights) example.label()).weights();
+    assertThat(Arrays.stream(tokens))
+        .hasSize(length)
+        .allMatch(token -> token >= 0 && token < vocabulary.size());
+
+    Map<Integer, Integer> answers = new HashMap<>();
+    for (int i = 0; i < length / 2; i++) {
+      if (tokens[i] < 12) {
+        assertThat(i + 1).isLessThan(length / 2);
+        assertThat(answers.put(tokens[i], tokens[i + 1])).as("keys differ").isNull();
+      }
+    }
+    assertThat(answers).hasSize(pairs);
+    int start = length - 2 * asked;
+    assertThat(vocabulary.tokens().get(tokens[start - 1])).isEqualTo("<ask>");
+    Set<Integer> keys = new HashSet<>();
+    for (int i = start; i < length; i += 2) {
+      assertThat(tokens[i + 1]).isEqualTo(answers.get(tokens[i])).isBetween(12, 16);
+      assertThat(weights[i]).isZero();
+      assertThat(weights[i + 1]).isOne();
+      assertThat(keys.add(tokens[i])).isTrue();
+    }
+    float sum = 0;
+    for (float weight : weights) {
+      sum += weight;
+    }
+    assertThat(sum).isEqualTo(asked);
+  }
+
+  @Test
+  void questionsAndPlacesHaveNoFavourites() {
+    RetrievalTask task = new RetrievalTask(40, 4, 1, 4, 2, 1, 100_000, 5);
+    int[] first = new int[20];
+    int[] rank = new int[4];
+    int examples = 4000;
+    for (int index = 0; index < examples; index++) {
+      int[] tokens = task.get(index).tokens();
+      int asked = tokens[38];
+      int order = 0;
+      for (int i = 0; i < 20; i++) {
+        if (tokens[i] < 4) {
+          first[i]++;
+          if (tokens[i] == asked) {
+            rank[order]++;
+          }
+          order++;
+        }
+      }
+    }
+    assertThat(Arrays.stream(rank)).allMatch(count -> count > 850 && count < 1150);
+    // 4 of 16 slots: the first place holds a key in a quarter of the examples, as the last one
+    // does.
+    assertThat(first[0]).isBetween(850, 1150);
+    assertThat(first[18]).isBetween(850, 1150);
+  }
+
+  @Test
+  void examplesOfOneSeedDifferAndThoseOfTwoSeedsToo() {
+    Set<String> seen = new HashSet<>();
+    for (long seed = 0; seed < 3; seed++) {
+      CopyTask task = new CopyTask(65, 16, 1000, seed);
+      for (int i = 0; i < 1000; i++) {
+        assertThat(seen.add(Arrays.toString(task.get(i).tokens()))).isTrue();
+      }
+    }
+  }
+
+  @Test
+  void impossibleTasksAreRefused() {
+    assertThatThrownBy(() -> new CopyTask(2, 4, 10, 1))
+        .isInstanceOf(IllegalArgumentException.class);
+    assertThatThrownBy(() -> new RetrievalTask(20, 6, 1, 8, 4, 1, 10, 1))
+        .hasMessageContaining("too short for 6 pairs");
+    assertThatThrownBy(() -> new RetrievalTask(200, 6, 7, 8, 4, 1, 10, 1))
+        .hasMessageContaining("questions <= pairs");
+  }
+}
