@@ -1,0 +1,80 @@
+package dev.performer.cli;
+
+import dev.performer.PerformerException;
+import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.SequenceSource;
+import dev.performer.data.TokenRows;
+import dev.performer.data.Vocabulary;
+import dev.performer.savedmodel.ModelCard;
+import dev.performer.training.DistillModels;
+import dev.performer.training.ModelCards;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalInt;
+
+/** Sequences for student and teacher: token ids in an .npz, or FASTA where letters are tokens. */
+final class DistillSequences {
+  private final DistillModels models;
+  private final Optional<Vocabulary> vocabulary;
+
+  /**
+   * @param known the vocabulary of a language model
+   */
+  DistillSequences(DistillModels models, LanguageModelOptions options, Optional<Vocabulary> known) {
+    this.models = models;
+    ModelCard.Vocabulary card = models.student().card().vocabulary();
+    vocabulary =
+        known.isPresent() || options.vocabulary == null && card == null
+            ? known
+            : Optional.of(
+                options.vocabulary != null
+                    ? ProteinVocabulary.named(options.vocabulary)
+                    : ModelCards.vocabulary(card));
+  }
+
+  /**
+   * Reads a file.
+   *
+   * @param length tokens of a sequence at most; longer ones are cropped, which is noted
+   * @throws PerformerException if there is no sequence, or an id that the model does not know
+   */
+  TokenRows read(Path file, int length) {
+    TokenRows rows = rows(file, length).cropped(length);
+    rows.requireIdsBelow(models.config().vocabularySize());
+    return rows;
+  }
+
+  /** What fills up short sequences. */
+  int pad() {
+    return padId().orElse(0);
+  }
+
+  /** The length to which all sequences are padded, as this model needs; 0 for none. */
+  int paddedLength() {
+    ModelCard.LanguageModel tensors = models.student().card().languageModel();
+    return tensors == null || tensors.paddedLength() == null ? 0 : tensors.paddedLength();
+  }
+
+  private TokenRows rows(Path file, int length) {
+    if (file.toString().toLowerCase(Locale.ROOT).endsWith(".npz")) {
+      return TokenRows.npz(file, padId());
+    }
+    if (vocabulary.isEmpty()) {
+      throw new PerformerException(
+          file
+              + ": "
+              + models.studentPath()
+              + " does not say what its token ids mean, so it can only read token ids: give an"
+              + " .npz with 'tokens' [N, L] and 'mask' [N, L], or say --vocabulary");
+    }
+    return TokenRows.sequences(SequenceSource.fasta(file), vocabulary.get(), length);
+  }
+
+  private OptionalInt padId() {
+    if (models.config().padId() != null) {
+      return OptionalInt.of(models.config().padId());
+    }
+    return vocabulary.map(Vocabulary::pad).orElse(OptionalInt.empty());
+  }
+}
