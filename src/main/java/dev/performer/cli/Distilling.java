@@ -4,9 +4,11 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Overrides;
+import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.TokenRowBatches;
 import dev.performer.data.TokenRows;
+import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelPredictor;
@@ -131,8 +133,11 @@ final class Distilling {
               .formatted(student, longest.getAsInt(), length));
       length = longest.getAsInt();
     }
-    var reader =
-        new DistillSequences(models, options, guesses.map(DistillData.Guesses::vocabulary));
+    Optional<Vocabulary> said =
+        options.vocabulary == null
+            ? guesses.map(DistillData.Guesses::vocabulary)
+            : Optional.of(ProteinVocabulary.named(options.vocabulary));
+    var reader = new ModelSequences(student, models.student(), said);
     TokenRows all = reader.read(file, length);
     TokenRows train = all;
     TokenRows held;

@@ -1,36 +1,33 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
-import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TokenRows;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ModelCard;
-import dev.performer.training.DistillModels;
+import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.ModelCards;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
 
-/** Sequences for student and teacher: token ids in an .npz, or FASTA where letters are tokens. */
-final class DistillSequences {
-  private final DistillModels models;
+/** Sequences for a model of ours: token ids in an .npz, or FASTA where letters are tokens. */
+final class ModelSequences {
+  private final Path path;
+  private final PerformerModels.Saved model;
   private final Optional<Vocabulary> vocabulary;
 
   /**
-   * @param known the vocabulary of a language model
+   * @param path where the model was read, for messages
+   * @param known its vocabulary; where that is empty, its card's
    */
-  DistillSequences(DistillModels models, LanguageModelOptions options, Optional<Vocabulary> known) {
-    this.models = models;
-    ModelCard.Vocabulary card = models.student().card().vocabulary();
+  ModelSequences(Path path, PerformerModels.Saved model, Optional<Vocabulary> known) {
+    this.path = path;
+    this.model = model;
+    ModelCard.Vocabulary card = model.card().vocabulary();
     vocabulary =
-        known.isPresent() || options.vocabulary == null && card == null
-            ? known
-            : Optional.of(
-                options.vocabulary != null
-                    ? ProteinVocabulary.named(options.vocabulary)
-                    : ModelCards.vocabulary(card));
+        known.isPresent() || card == null ? known : Optional.of(ModelCards.vocabulary(card));
   }
 
   /**
@@ -41,7 +38,7 @@ final class DistillSequences {
    */
   TokenRows read(Path file, int length) {
     TokenRows rows = rows(file, length).cropped(length);
-    rows.requireIdsBelow(models.config().vocabularySize());
+    rows.requireIdsBelow(model.config().vocabularySize());
     return rows;
   }
 
@@ -52,7 +49,7 @@ final class DistillSequences {
 
   /** The length to which all sequences are padded, as this model needs; 0 for none. */
   int paddedLength() {
-    ModelCard.LanguageModel tensors = models.student().card().languageModel();
+    ModelCard.LanguageModel tensors = model.card().languageModel();
     return tensors == null || tensors.paddedLength() == null ? 0 : tensors.paddedLength();
   }
 
@@ -64,16 +61,16 @@ final class DistillSequences {
       throw new PerformerException(
           file
               + ": "
-              + models.studentPath()
+              + path
               + " does not say what its token ids mean, so it can only read token ids: give an"
-              + " .npz with 'tokens' [N, L] and 'mask' [N, L], or say --vocabulary");
+              + " .npz with 'tokens' [N, L] and 'mask' [N, L]");
     }
     return TokenRows.sequences(SequenceSource.fasta(file), vocabulary.get(), length);
   }
 
   private OptionalInt padId() {
-    if (models.config().padId() != null) {
-      return OptionalInt.of(models.config().padId());
+    if (model.config().padId() != null) {
+      return OptionalInt.of(model.config().padId());
     }
     return vocabulary.map(Vocabulary::pad).orElse(OptionalInt.empty());
   }
