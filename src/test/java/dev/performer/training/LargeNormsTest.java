@@ -169,7 +169,7 @@ class LargeNormsTest {
     assertThat(error).isBetween(0.02, 0.6);
   }
 
-  /** It is unbiased all the same: the mean of many draws' sums goes where exact attention is. */
+  /** Draws scatter around exact attention: what many have in common is nearer to it than each is. */
   @Test
   void errorFallsWithDraws() {
     double[] exact = exact();
