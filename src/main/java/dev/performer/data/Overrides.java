@@ -105,7 +105,12 @@ public record Overrides(List<String> settings) {
     }
     String document = "value: " + text; // a scalar alone is no document for StrictJson
     var in = new ByteArrayInputStream(document.getBytes(StandardCharsets.UTF_8));
-    JsonNode tree = StrictJson.readYaml(in, "--set " + setting);
+    JsonNode tree;
+    try {
+      tree = StrictJson.readYaml(in, "--set " + setting);
+    } catch (PerformerException e) {
+      throw wrong(setting, "the value is not YAML; put text with special characters in quotes");
+    }
     Set<String> keys = new TreeSet<>();
     tree.fieldNames().forEachRemaining(keys::add);
     if (!keys.equals(Set.of("value"))) {
