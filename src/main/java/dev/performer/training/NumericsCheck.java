@@ -154,7 +154,8 @@ record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, 
     Operand<TBool> each = tf.math.isFinite((Operand) x);
     Operand<TFloat32> flat =
         tf.reshape(tf.dtypes.cast(each, TFloat32.class), tf.constant(new int[] {-1}));
-    return tf.reduceMin(tf.concat(List.of(flat, tf.constant(new float[] {1})), tf.constant(0)), tf.constant(0))
+    return tf.reduceMin(
+            tf.concat(List.of(flat, tf.constant(new float[] {1})), tf.constant(0)), tf.constant(0))
         .asOutput();
   }
 

@@ -194,7 +194,7 @@ public record RecipeData(
   }
 
   private TextChunks chunks(Path file, int size) {
-    return TextChunks.read(file, size, length);
+    return TextChunks.read(file, tokenizer(), size, length);
   }
 
   private ByteTokenizer tokenizer() {
