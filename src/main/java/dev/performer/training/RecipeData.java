@@ -16,6 +16,7 @@ import dev.performer.data.TextChunks;
 import dev.performer.data.Vocabulary;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.function.UnaryOperator;
 
 /**
  * The section {@code data} of a recipe; what is null there follows from other keys.
@@ -29,7 +30,8 @@ import java.util.Locale;
  * @param bucket padded lengths are multiples of this; null for 64, of a text the length
  * @param crop where a longer sequence is cut: anywhere, or from its start
  * @param begin whether the begin token comes first
- * @param end whether the end token comes last
+ * @param end whether the end token comes last; null for whether letters have one, as {@code
+ *     evaluate} does
  * @param window sequences within which order is random
  * @param masking what a masked language model guesses: {@code bert} or {@code protein-lm}
  */
@@ -42,7 +44,7 @@ public record RecipeData(
     Integer bucket,
     Crop crop,
     boolean begin,
-    boolean end,
+    Boolean end,
     int window,
     Masks masking) {
 
@@ -83,8 +85,7 @@ public record RecipeData(
 
   /** Before the keys of a recipe. */
   static final RecipeData DEFAULT =
-      new RecipeData(
-          null, null, null, null, 512, null, Crop.RANDOM, false, false, 8192, Masks.BERT);
+      new RecipeData(null, null, null, null, 512, null, Crop.RANDOM, false, null, 8192, Masks.BERT);
 
   private static final int TEXT_PARTS = 20;
 
@@ -107,7 +108,7 @@ public record RecipeData(
    * @param file finds a file that a recipe names
    * @throws PerformerException if there is no such file, or keys contradict each other
    */
-  RecipeData resolved(java.util.function.UnaryOperator<String> file) {
+  RecipeData resolved(UnaryOperator<String> file) {
     if (train == null) {
       throw new PerformerException("data.train is missing: the file to learn from");
     }
@@ -125,7 +126,7 @@ public record RecipeData(
               + tokens
               + " do not go together; a text is bytes, FASTA is letters");
     }
-    if (isText && (begin || end)) {
+    if (isText && (begin || Boolean.TRUE.equals(end))) {
       throw new PerformerException("data.begin and data.end make no sense in pieces of a text");
     }
     return new RecipeData(
@@ -137,7 +138,7 @@ public record RecipeData(
         bucket != null ? bucket : isText ? length : Math.min(length, Batching.DEFAULT_BUCKET),
         crop,
         begin,
-        end,
+        end != null ? end : !isText && ProteinVocabulary.named(tokens).eos().isPresent(),
         window,
         masking);
   }

@@ -1,6 +1,8 @@
 package dev.performer.training;
 
 import dev.performer.PerformerException;
+import dev.performer.data.BatchStream;
+import dev.performer.data.Batches;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.Variable;
 import dev.performer.model.Task;
@@ -68,6 +70,8 @@ public record RecipeTraining(
       MemoryEstimate.of(recipe.model(), recipe.training(), recipe.data().length())
           .check(recipe.training());
     }
+    requireExamples(batches.train());
+    requireExamples(batches.validation());
     Objective objective = recipe.objective();
     try (RunDirectory run = RunDirectory.open(directory, resume, RECIPE);
         BatchSource train =
@@ -78,12 +82,16 @@ public record RecipeTraining(
     }
   }
 
+  private static void requireExamples(Batches batches) {
+    try (BatchStream stream = batches.epoch(0)) {
+      if (!stream.hasNext()) {
+        throw new PerformerException(batches.name() + " holds no sequence with tokens");
+      }
+    }
+  }
+
   private Outcome train(
       RunDirectory run, BatchSource train, BatchSource validation, Progress progress) {
-    if (!train.hasNext() || !validation.hasNext()) {
-      throw new PerformerException(
-          (train.hasNext() ? validation : train).name() + " holds no sequence with tokens");
-    }
     try (Graph graph = new Graph()) {
       TrainingOptions options = recipe.training();
       Trainable model =

@@ -87,9 +87,11 @@ final class RunDirectory implements AutoCloseable {
    * @param configFile its name; it marks the directory as a run
    */
   static RunDirectory open(Path root, boolean resume, String configFile) {
-    boolean holdsRun = Files.exists(root.resolve(configFile));
-    // A run killed before it wrote its settings has the lock alone, and begins anew.
+    // A run killed before it wrote its settings has the lock alone, and begins anew; settings alone
+    // may be a person's own file.
     boolean isBegun = Files.exists(root.resolve("run.lock"));
+    boolean isOther = !isBegun && !Files.isDirectory(root.resolve("checkpoints"));
+    boolean holdsRun = Files.exists(root.resolve(configFile)) && !isOther;
     if (resume && !holdsRun && !isBegun) {
       throw new PerformerException(root + " holds no run to resume (no " + configFile + ")");
     }
