@@ -169,7 +169,9 @@ class LargeNormsTest {
     assertThat(error).isBetween(0.02, 0.6);
   }
 
-  /** Draws scatter around exact attention: what many have in common is nearer to it than each is. */
+  /**
+   * Draws scatter around exact attention: what many have in common is nearer to it than each is.
+   */
   @Test
   void errorFallsWithDraws() {
     double[] exact = exact();
