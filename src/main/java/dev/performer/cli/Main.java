@@ -30,6 +30,7 @@ import picocli.CommandLine.TypeConversionException;
       InspectCommand.class,
       ImportCommand.class,
       AttendCommand.class,
+      TrainCommand.class,
       FineTuneCommand.class,
       EvaluateCommand.class,
       PredictCommand.class,

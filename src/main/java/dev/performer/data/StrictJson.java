@@ -15,6 +15,7 @@ import com.fasterxml.jackson.databind.exc.UnrecognizedPropertyException;
 import com.fasterxml.jackson.databind.exc.ValueInstantiationException;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.type.LogicalType;
+import com.fasterxml.jackson.dataformat.yaml.YAMLGenerator;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import dev.performer.PerformerException;
 import java.io.IOException;
@@ -24,6 +25,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.List;
 import java.util.stream.Collectors;
 
 /** JSON bound to records; what a record does not know is an error that names the nearest key. */
@@ -45,7 +47,11 @@ public final class StrictJson {
               })
           .build();
   private static final ObjectMapper YAML =
-      YAMLMapper.builder().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION).build();
+      YAMLMapper.builder()
+          .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
+          .enable(YAMLGenerator.Feature.MINIMIZE_QUOTES)
+          .disable(YAMLGenerator.Feature.WRITE_DOC_START_MARKER)
+          .build();
 
   private StrictJson() {}
 
@@ -88,6 +94,15 @@ public final class StrictJson {
   /** The tree that {@link #bind} turns into an equal record. */
   public static JsonNode tree(Object value) {
     return MAPPER.valueToTree(value);
+  }
+
+  /** A tree as YAML. */
+  public static String yaml(JsonNode tree) {
+    try {
+      return YAML.writeValueAsString(tree);
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException(e);
+    }
   }
 
   /** The name of {@code known} nearest to {@code name}, or "" if there is none. */
@@ -165,13 +180,13 @@ public final class StrictJson {
           .map(constant -> MAPPER.valueToTree(constant).asText())
           .collect(Collectors.joining(", ", "expected one of ", ""));
     }
-    if (type == Integer.class || type == int.class || type == Long.class) {
+    if (List.of(Integer.class, int.class, Long.class, long.class).contains(type)) {
       return "expected a whole number";
     }
-    if (type == Double.class) {
+    if (List.of(Double.class, double.class, Float.class, float.class).contains(type)) {
       return "expected a number";
     }
-    if (type == Boolean.class) {
+    if (type == Boolean.class || type == boolean.class) {
       return "expected true or false";
     }
     if (type == String.class) {

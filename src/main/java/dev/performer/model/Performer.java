@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.tensorflow.Operand;
@@ -256,6 +257,12 @@ public final class Performer {
    * @param seed {@code [2]}
    */
   public List<Op> redraw(Ops tf, Function<String, Variable> variables, Operand<TInt32> seed) {
+    return redraws(tf, variables, seed).values().stream().flatMap(List::stream).toList();
+  }
+
+  /** The ops of {@link #redraw} by the number of steps between draws. */
+  public Map<Integer, List<Op>> redraws(
+      Ops tf, Function<String, Variable> variables, Operand<TInt32> seed) {
     Map<String, AttentionConfig> attentions = new LinkedHashMap<>();
     for (int i = 0; i < config.layers(); i++) {
       attentions.put("layer_" + i + "/attention/", config.attentionOf(i));
@@ -265,14 +272,16 @@ public final class Performer {
       attentions.put(in + "/self_attention/", config.decoderAttentionOf(i));
       attentions.put(in + "/cross_attention/", config.crossAttentionOf(i));
     }
-    List<Op> ops = new ArrayList<>();
+    Map<Integer, List<Op>> ops = new TreeMap<>();
+    int[] drawn = {0};
     attentions.forEach(
         (name, attention) -> {
           if (attention instanceof AttentionConfig.Favor favor && favor.redrawEvery() > 0) {
             // A projection draws from two neighbouring seeds: stay two apart.
-            Operand<TInt32> own = tf.math.add(seed, tf.constant(new int[] {0, 2 * ops.size()}));
-            Operand<TFloat32> drawn = favor.projection(config.headSize()).redraw(tf, own);
-            ops.add(Variables.assign(tf, variables.apply(name + Blocks.PROJECTION), drawn));
+            Operand<TInt32> own = tf.math.add(seed, tf.constant(new int[] {0, 2 * drawn[0]++}));
+            Operand<TFloat32> fresh = favor.projection(config.headSize()).redraw(tf, own);
+            ops.computeIfAbsent(favor.redrawEvery(), period -> new ArrayList<>())
+                .add(Variables.assign(tf, variables.apply(name + Blocks.PROJECTION), fresh));
           }
         });
     return ops;

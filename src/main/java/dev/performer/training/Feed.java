@@ -67,6 +67,11 @@ final class Feed implements AutoCloseable {
     tensors.put(placeholder, TFloat64.scalarOf(value));
   }
 
+  /** Feeds a tensor, which is closed with the others. */
+  void put(Operand<?> placeholder, Tensor tensor) {
+    tensors.put(placeholder, tensor);
+  }
+
   void into(Session.Runner runner) {
     tensors.forEach(runner::feed);
   }

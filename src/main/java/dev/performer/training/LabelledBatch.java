@@ -15,6 +15,15 @@ import java.util.Arrays;
 public record LabelledBatch(
     int rows, int length, int[] inputs, int[] mask, int[] targets, float[] weights) {
 
+  /** Tokens that are not padding. */
+  long realTokens() {
+    long sum = 0;
+    for (int real : mask) {
+      sum += real;
+    }
+    return sum;
+  }
+
   /** The same with rows of zeros and weight 0 added, for a model that takes this many rows only. */
   LabelledBatch withRows(int rows) {
     int size = rows * length;

@@ -6,6 +6,8 @@ import org.tensorflow.Output;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.op.core.ReduceMax;
+import org.tensorflow.op.core.Squeeze;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
@@ -13,9 +15,13 @@ import org.tensorflow.types.TInt32;
 /**
  * Cross-entropy and accuracy of logits, added to a model's graph.
  *
+ * <p>What is differentiated may have label smoothing (targets are {@code 1 − s} of the right id and
+ * {@code s} of all alike) and a z-loss ({@code z·log²Σexp(logits)}, which keeps logits from
+ * drifting); the sums never have.
+ *
  * @param targets placeholder for the right ids, {@code [B, L]}
  * @param weights placeholder for how much each position counts, {@code [B, L]}
- * @param loss weighted mean cross-entropy in nats, scalar; what is differentiated
+ * @param loss weighted mean in nats, scalar; what is differentiated
  * @param sums weighted sums of cross-entropy and of right guesses, and the sum of weights, {@code
  *     [3]}; float64, so that sums over many batches are exact
  */
@@ -25,31 +31,86 @@ record LossGraph(
     Output<TFloat32> loss,
     Output<TFloat64> sums) {
 
+  /**
+   * What is added to cross-entropy.
+   *
+   * @param labelSmoothing s, in [0, 1)
+   * @param zLoss z, at least 0
+   */
+  record Options(double labelSmoothing, double zLoss) {
+    static final Options NONE = new Options(0, 0);
+  }
+
   static LossGraph build(LanguageModel model) {
     Ops tf = Ops.create(model.graph()).withSubScope("loss");
     var anyBatch = Placeholder.shape(Shape.of(-1, -1));
     var targets = tf.placeholder(TInt32.class, anyBatch); // [B, L]
     var weights = tf.placeholder(TFloat32.class, anyBatch); // [B, L]
+    return build(tf, model.logits(), targets.asOutput(), weights.asOutput(), Options.NONE);
+  }
+
+  /**
+   * Adds the loss of logits {@code [B, L, V]}; several may share targets and weights {@code [B,
+   * L]}.
+   */
+  static LossGraph build(
+      Ops tf,
+      Operand<TFloat32> predicted,
+      Output<TInt32> targets,
+      Output<TFloat32> weights,
+      Options options) {
     var row = tf.constant(new int[] {-1});
     // Two dimensions: TensorFlow's gradients of log-softmax are wrong in more.
-    var vocabulary = tf.gather(tf.shape(model.logits()), tf.constant(2), tf.constant(0)); // V
-    var logits =
-        tf.reshape(model.logits(), tf.stack(List.of(tf.constant(-1), vocabulary))); // [B*L, V]
+    var vocabulary = tf.gather(tf.shape(predicted), tf.constant(2), tf.constant(0)); // V
+    var logits = tf.reshape(predicted, tf.stack(List.of(tf.constant(-1), vocabulary))); // [B*L, V]
     var flatTargets = tf.reshape(targets, row); // [B*L]
     var flatWeights = tf.reshape(weights, row); // [B*L]
     var labels = tf.oneHot(flatTargets, vocabulary, tf.constant(1f), tf.constant(0f)); // [B*L, V]
     var entropy = tf.nn.softmaxCrossEntropyWithLogits(logits, labels).loss(); // [B*L]
     var weighted = tf.math.mul(entropy, flatWeights);
     var total = tf.reduceSum(flatWeights, tf.constant(0));
+    var minimized =
+        options.equals(Options.NONE)
+            ? weighted
+            : tf.math.mul(minimized(tf, logits, labels, entropy, vocabulary, options), flatWeights);
     var loss =
         tf.math.div(
-            tf.reduceSum(weighted, tf.constant(0)), tf.math.maximum(total, tf.constant(1e-9f)));
+            tf.reduceSum(minimized, tf.constant(0)), tf.math.maximum(total, tf.constant(1e-9f)));
     var guesses = tf.math.argMax(logits, tf.constant(1), TInt32.class); // [B*L]
     var right =
         tf.math.mul(
             tf.dtypes.cast(tf.math.equal(guesses, flatTargets), TFloat32.class), flatWeights);
     var sums = tf.stack(List.of(sum(tf, weighted), sum(tf, right), sum(tf, flatWeights))); // [3]
-    return new LossGraph(targets.asOutput(), weights.asOutput(), loss.asOutput(), sums.asOutput());
+    return new LossGraph(targets, weights, loss.asOutput(), sums.asOutput());
+  }
+
+  private static Operand<TFloat32> minimized(
+      Ops tf,
+      Operand<TFloat32> logits,
+      Operand<TFloat32> labels,
+      Operand<TFloat32> entropy,
+      Operand<TInt32> vocabulary,
+      Options options) {
+    Operand<TFloat32> result = entropy; // [B*L]
+    if (options.labelSmoothing() > 0) {
+      float s = (float) options.labelSmoothing();
+      var share = tf.math.div(tf.constant(s), tf.dtypes.cast(vocabulary, TFloat32.class));
+      var smooth = tf.math.add(tf.math.mul(labels, tf.constant(1 - s)), share); // [B*L, V]
+      result = tf.nn.softmaxCrossEntropyWithLogits(logits, smooth).loss();
+    }
+    if (options.zLoss() > 0) {
+      var largest =
+          tf.stopGradient(
+              tf.reduceMax(logits, tf.constant(1), ReduceMax.keepDims(true))); // [B*L, 1]
+      var exponentials = tf.math.exp(tf.math.sub(logits, largest));
+      var z =
+          tf.math.add(
+              tf.math.log(tf.reduceSum(exponentials, tf.constant(1))),
+              tf.squeeze(largest, Squeeze.axis(List.of(1L)))); // [B*L]
+      result =
+          tf.math.add(result, tf.math.mul(tf.math.square(z), tf.constant((float) options.zLoss())));
+    }
+    return result;
   }
 
   private static Operand<TFloat64> sum(Ops tf, Operand<TFloat32> values) {

@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /** {@code metrics.jsonl}: one object per line, each on the disk as soon as it is known. */
 final class MetricsLog implements AutoCloseable {
@@ -62,9 +63,15 @@ final class MetricsLog implements AutoCloseable {
     append(entry.put("tokensPerSecond", tokensPerSecond));
   }
 
-  void validation(long step, Evaluation evaluation) {
+  void validation(long step, Record evaluation) {
     ObjectNode entry = JSON.createObjectNode().put("kind", "validation").put("step", step);
     append(entry.setAll((ObjectNode) JSON.<JsonNode>valueToTree(evaluation)));
+  }
+
+  /** A line of any kind. */
+  void add(String kind, long step, Map<String, ?> values) {
+    ObjectNode entry = JSON.createObjectNode().put("kind", kind).put("step", step);
+    append(entry.setAll((ObjectNode) JSON.<JsonNode>valueToTree(values)));
   }
 
   /** All lines, those of earlier parts of the run included. */

@@ -86,10 +86,22 @@ public final class ModelCards {
    */
   public static ModelCard.Provenance provenance(
       String importedFrom, TrainingData data, TrainingConfig config, TrainingResult result) {
+    return provenance(importedFrom, data.train().name(), config.seed(), result);
+  }
+
+  /**
+   * The same of any training.
+   *
+   * @param importedFrom the model it was made from; null for none
+   * @param trainedOn the data
+   * @param seed of the training
+   */
+  static ModelCard.Provenance provenance(
+      String importedFrom, String trainedOn, long seed, TrainingResult result) {
     return new ModelCard.Provenance(
         importedFrom,
-        data.train().name(),
-        config.seed(),
+        trainedOn,
+        seed,
         result.bestStep(),
         Map.of("tensorflow", TensorFlow.version()),
         metrics(result.before()),

@@ -1,10 +1,12 @@
 package dev.performer.training;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.data.StrictJson;
 import dev.performer.graph.NativeErrors;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
@@ -26,7 +28,7 @@ import java.util.stream.Stream;
  * The directory of one training run, locked while this is open.
  *
  * <pre>
- * config.json           everything that was set, defaults included
+ * config.json           everything that was set, defaults included; recipe.yaml of a recipe
  * metrics.jsonl         one object per line
  * loss.png              training loss and validation perplexity
  * checkpoints/step-N/   variables, optimizer slots and state
@@ -45,6 +47,7 @@ final class RunDirectory implements AutoCloseable {
       List.of(
           "run.lock",
           "config.json",
+          "recipe.yaml",
           ".config.json.new",
           "metrics.jsonl",
           "source.json",
@@ -56,11 +59,13 @@ final class RunDirectory implements AutoCloseable {
       new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
 
   private final Path root;
+  private final String configFile;
   private final FileChannel lockChannel;
   private final boolean isNew;
 
-  private RunDirectory(Path root, FileChannel lockChannel, boolean isNew) {
+  private RunDirectory(Path root, String configFile, FileChannel lockChannel, boolean isNew) {
     this.root = root;
+    this.configFile = configFile;
     this.lockChannel = lockChannel;
     this.isNew = isNew;
   }
@@ -73,9 +78,22 @@ final class RunDirectory implements AutoCloseable {
    *     if another process trains there, or it cannot be written
    */
   static RunDirectory open(Path root, boolean resume) {
-    boolean holdsRun = Files.exists(root.resolve("config.json"));
-    if (resume && !holdsRun) {
-      throw new PerformerException(root + " holds no run to resume (no config.json)");
+    return open(root, resume, "config.json");
+  }
+
+  /**
+   * The same for runs with another file of settings.
+   *
+   * @param configFile its name; it marks the directory as a run
+   */
+  static RunDirectory open(Path root, boolean resume, String configFile) {
+    // A run killed before it wrote its settings has the lock alone, and begins anew; settings alone
+    // may be a person's own file.
+    boolean isBegun = Files.exists(root.resolve("run.lock"));
+    boolean isOther = !isBegun && !Files.isDirectory(root.resolve("checkpoints"));
+    boolean holdsRun = Files.exists(root.resolve(configFile)) && !isOther;
+    if (resume && !holdsRun && !isBegun) {
+      throw new PerformerException(root + " holds no run to resume (no " + configFile + ")");
     }
     if (!resume && holdsRun) {
       throw new PerformerException(
@@ -86,7 +104,7 @@ final class RunDirectory implements AutoCloseable {
       throw new PerformerException(root + " is a file; choose another directory for the run");
     }
     try {
-      if (!resume && Files.isDirectory(root) && !holdsOnlyLock(root)) {
+      if (!holdsRun && Files.isDirectory(root) && !holdsOnlyLock(root)) {
         throw new PerformerException(
             root + " exists and holds other files; choose an empty or new directory");
       }
@@ -99,7 +117,7 @@ final class RunDirectory implements AutoCloseable {
         throw new PerformerException(
             root + " is in use: another process trains there (it holds run.lock)");
       }
-      RunDirectory run = new RunDirectory(root, channel, isNew);
+      RunDirectory run = new RunDirectory(root, configFile, channel, isNew);
       run.removeUnfinished();
       return run;
     } catch (IOException e) {
@@ -117,20 +135,33 @@ final class RunDirectory implements AutoCloseable {
 
   /** Everything that was set, or empty before it was written. */
   Optional<JsonNode> config() {
-    Path file = root.resolve("config.json");
-    try {
-      return Files.exists(file) ? Optional.of(JSON.readTree(file.toFile())) : Optional.empty();
-    } catch (IOException e) {
-      throw new PerformerException("cannot read " + file + ": " + describe(e), e);
-    }
+    Path file = root.resolve(configFile);
+    return Files.exists(file) ? Optional.of(StrictJson.readTree(file)) : Optional.empty();
   }
 
   void writeConfig(JsonNode config) {
     try {
-      AtomicFiles.write(root.resolve("config.json"), JSON.writeValueAsBytes(config));
+      writeConfig(JSON.writeValueAsBytes(config));
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  void writeConfig(byte[] config) {
+    try {
+      AtomicFiles.write(root.resolve(configFile), config);
     } catch (IOException e) {
       throw new PerformerException("cannot write to " + root + ": " + describe(e), e);
     }
+  }
+
+  /** Whether a checkpoint was ever whole. */
+  boolean hasSaved() {
+    return Files.exists(root.resolve("last"));
+  }
+
+  Path root() {
+    return root;
   }
 
   /**
@@ -266,7 +297,9 @@ final class RunDirectory implements AutoCloseable {
   /** What a killed process left of files that it was writing. */
   private void removeParts() throws IOException {
     try (DirectoryStream<Path> list =
-        Files.newDirectoryStream(root, ".{config.json,metrics.jsonl,loss.png,last,best}.part-*")) {
+        Files.newDirectoryStream(
+            root,
+            ".{config.json,recipe.yaml,metrics.jsonl,loss.png,gradient.png,report.md,last,best}.part-*")) {
       for (Path path : list) {
         AtomicFiles.delete(path);
       }
@@ -277,6 +310,11 @@ final class RunDirectory implements AutoCloseable {
     removeParts();
     for (String file : FIRST_FILES) {
       Files.deleteIfExists(root.resolve(file));
+    }
+    try (DirectoryStream<Path> list = Files.newDirectoryStream(root, EventFile.PREFIX + "*")) {
+      for (Path path : list) {
+        AtomicFiles.delete(path);
+      }
     }
     AtomicFiles.delete(root.resolve("checkpoints"));
     if (isNew && isEmpty(root)) {
@@ -298,7 +336,8 @@ final class RunDirectory implements AutoCloseable {
               name ->
                   name.equals("run.lock")
                       || name.equals("checkpoints")
-                      || name.startsWith(".config.json.part-"));
+                      || name.startsWith(".config.json.part-")
+                      || name.startsWith(".recipe.yaml.part-"));
     }
   }
 

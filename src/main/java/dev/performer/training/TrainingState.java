@@ -13,6 +13,7 @@ import dev.performer.data.BatchPosition;
  * @param bestStep its step
  * @param tokens real tokens seen in training
  * @param seconds time spent in training steps
+ * @param interval what steps measured since the last line of metrics
  */
 record TrainingState(
     long step,
@@ -22,15 +23,33 @@ record TrainingState(
     Evaluation best,
     long bestStep,
     long tokens,
-    double seconds) {
+    double seconds,
+    Interval interval) {
+
+  TrainingState {
+    interval = interval == null ? Interval.EMPTY : interval;
+  }
 
   static TrainingState start(Evaluation before) {
-    return new TrainingState(0, BatchPosition.START, before, before, before, 0, 0, 0);
+    return new TrainingState(0, BatchPosition.START, before, before, before, 0, 0, 0, null);
   }
 
   TrainingState afterStep(BatchPosition next, long moreTokens, double moreSeconds) {
     return new TrainingState(
-        step + 1, next, before, latest, best, bestStep, tokens + moreTokens, seconds + moreSeconds);
+        step + 1,
+        next,
+        before,
+        latest,
+        best,
+        bestStep,
+        tokens + moreTokens,
+        seconds + moreSeconds,
+        interval);
+  }
+
+  TrainingState withInterval(Interval other) {
+    return new TrainingState(
+        step, position, before, latest, best, bestStep, tokens, seconds, other);
   }
 
   TrainingState withEvaluation(Evaluation evaluation) {
@@ -43,7 +62,8 @@ record TrainingState(
         better ? evaluation : best,
         better ? step : bestStep,
         tokens,
-        seconds);
+        seconds,
+        interval);
   }
 
   boolean standsAtBest() {

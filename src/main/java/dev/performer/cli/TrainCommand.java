@@ -1,0 +1,137 @@
+package dev.performer.cli;
+
+import dev.performer.PerformerException;
+import dev.performer.data.Overrides;
+import dev.performer.training.Progress;
+import dev.performer.training.Recipe;
+import dev.performer.training.RecipeTraining;
+import dev.performer.training.TrainingResult;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code train}: a model from scratch. */
+@Command(
+    name = "train",
+    description = {
+      "Train a model from scratch, as a recipe says.",
+      "",
+      "The run directory gets recipe.yaml with every default written out, metrics.jsonl, events for TensorBoard, checkpoints/,",
+      "report.md and, at the end, model/: a SavedModel with the weights of the best evaluation. Ctrl-C saves a checkpoint;",
+      "--resume goes on from the newest one, bit for bit."
+    })
+final class TrainCommand implements Callable<Integer> {
+  @Mixin private OutputOptions output;
+
+  @Parameters(
+      index = "0",
+      arity = "0..1",
+      paramLabel = "RECIPE",
+      description = "A recipe, YAML; with --resume the run's own may be left out.")
+  private Path recipe;
+
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "RUN",
+      description = "The run directory.")
+  private Path run;
+
+  @Option(
+      names = "--set",
+      paramLabel = "KEY=VALUE",
+      description = "Another value for a key of the recipe, such as model.layers=2.")
+  private List<String> settings = new ArrayList<>();
+
+  @Option(
+      names = "--resume",
+      description = "Go on from the newest checkpoint of the run directory.")
+  private boolean resume;
+
+  @Option(
+      names = "--pause-at",
+      defaultValue = "0",
+      paramLabel = "STEP",
+      description = "Stop after this step as Ctrl-C would; --resume goes on.")
+  private long pauseAt;
+
+  @Option(
+      names = "--debug-numerics",
+      description = "If a number is no longer finite, find the op that it came from.")
+  private boolean debugNumerics;
+
+  @Override
+  public Integer call() {
+    RecipeTraining training = new RecipeTraining(read(), run, resume, pauseAt, debugNumerics);
+    RecipeTraining.Outcome outcome = training.run(Progress.on(System.err));
+    TrainingResult result = outcome.result();
+    output
+        .text()
+        .printf(
+            Locale.ROOT,
+            "validation perplexity %.3f -> %.3f (accuracy %.1f %% -> %.1f %%) in %d steps, %.0f s, %.0f tokens/s%n",
+            result.before().perplexity(),
+            result.best().perplexity(),
+            100 * result.before().accuracy(),
+            100 * result.best().accuracy(),
+            result.steps(),
+            result.seconds(),
+            result.tokensPerSecond());
+    output
+        .text()
+        .println(
+            "Written: " + run + outcome.model().map(model -> ", the model is " + model).orElse(""));
+    output.printJson(json(outcome));
+    return result.finished() || pauseAt > 0 && result.steps() >= pauseAt ? 0 : Failures.FAILED;
+  }
+
+  private Recipe read() {
+    Path file = recipe;
+    if (file == null) {
+      if (!resume) {
+        throw new UsageException("a recipe is missing; only --resume goes without");
+      }
+      file = run.resolve(RecipeTraining.RECIPE);
+      if (!Files.exists(file)) {
+        throw new PerformerException(
+            run + " holds no run to resume (no " + RecipeTraining.RECIPE + ")");
+      }
+    }
+    if (!Files.isRegularFile(file)) {
+      throw new PerformerException(file + " is no file; expected a recipe in YAML");
+    }
+    Overrides overrides = new Overrides(settings);
+    List<Path> folders = new ArrayList<>(List.of(Project.home()));
+    Path own = file.toAbsolutePath().getParent();
+    folders.add(own);
+    return Recipe.of(overrides.read(file), overrides.source(file.toString()), folders);
+  }
+
+  private Map<String, Object> json(RecipeTraining.Outcome outcome) {
+    TrainingResult result = outcome.result();
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("loss", result.best().loss());
+    json.put("perplexity", result.best().perplexity());
+    json.put("accuracy", result.best().accuracy());
+    json.put("perplexityBefore", result.before().perplexity());
+    json.put("perplexityAfter", result.after().perplexity());
+    json.put("bestStep", result.bestStep());
+    json.put("steps", result.steps());
+    json.put("finished", result.finished());
+    json.put("tokens", result.tokens());
+    json.put("seconds", result.seconds());
+    json.put("tokensPerSecond", result.tokensPerSecond());
+    json.put("run", run.toString());
+    json.put("model", outcome.model().map(Path::toString).orElse(null));
+    return json;
+  }
+}

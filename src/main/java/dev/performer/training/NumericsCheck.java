@@ -1,0 +1,183 @@
+package dev.performer.training;
+
+import dev.performer.graph.NativeErrors;
+import dev.performer.graph.Tensors;
+import dev.performer.graph.Variable;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.tensorflow.GraphOperation;
+import org.tensorflow.Operand;
+import org.tensorflow.Output;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.op.Ops;
+import org.tensorflow.proto.DataType;
+import org.tensorflow.types.TBool;
+import org.tensorflow.types.TFloat32;
+
+/**
+ * Finds out where a step went wrong, with the weights as they were before it: the first weight,
+ * layer or gradient that is not finite, or else the variable with the largest gradient. Adds ops to
+ * the graph.
+ */
+record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, Session session) {
+  private static final int OPS_PER_RUN = 500;
+
+  /**
+   * In words, such as {@code first not finite: the output of layer_1}.
+   *
+   * @param number of the step
+   * @param byOp whether to look for the op, too
+   */
+  String describe(List<LabelledBatch> batches, long number, boolean byOp) {
+    try {
+      for (int part = 0; part < batches.size(); part++) {
+        Optional<String> found = first(named(), batches.get(part), number, part);
+        if (found.isPresent()) {
+          String op =
+              byOp
+                  ? first(ops(), batches.get(part), number, part).map(o -> ", " + o).orElse("")
+                  : "";
+          return "first not finite: "
+              + found.get()
+              + (byOp ? op : " (--debug-numerics finds the op)");
+        }
+      }
+      return "the largest gradient is that of " + largest(batches.get(0), number);
+    } catch (RuntimeException e) {
+      return "where it began could not be found (" + NativeErrors.firstLine(e) + ")";
+    }
+  }
+
+  private Map<String, Output<?>> named() {
+    Ops tf = Ops.create(model.graph()).withSubScope("numerics");
+    Map<String, Output<?>> named = new LinkedHashMap<>();
+    for (Variable variable : model.variables()) {
+      named.put("the variable " + variable.name(), variable.read(tf).asOutput());
+    }
+    model.activations().forEach((name, output) -> named.put("the output of " + name, output));
+    named.put("the loss", model.loss());
+    for (int i = 0; i < optimizer.trained().size(); i++) {
+      named.put(
+          "the gradient of " + optimizer.trained().get(i).name(), optimizer.gradients().get(i));
+    }
+    return named;
+  }
+
+  /** Every op that a loss or gradient depends on, in the order of their making. */
+  private Map<String, Output<?>> ops() {
+    Set<String> behind = new HashSet<>();
+    Deque<GraphOperation> open = new ArrayDeque<>();
+    open.add((GraphOperation) model.loss().op());
+    optimizer.gradients().forEach(gradient -> open.add((GraphOperation) gradient.op()));
+    while (!open.isEmpty()) {
+      GraphOperation operation = open.remove();
+      if (behind.add(operation.name())) {
+        for (Operand<?> input : operation.inputs()) {
+          open.add((GraphOperation) input.asOutput().op());
+        }
+      }
+    }
+    List<GraphOperation> ordered = new ArrayList<>();
+    for (Iterator<GraphOperation> all = model.graph().operations(); all.hasNext(); ) {
+      GraphOperation operation = all.next();
+      if (behind.contains(operation.name())) {
+        ordered.add(operation);
+      }
+    }
+    return outputs(ordered);
+  }
+
+  /** Floating point outputs, named by their op and the last variable that went into it. */
+  private static Map<String, Output<?>> outputs(List<GraphOperation> operations) {
+    Map<String, Output<?>> outputs = new LinkedHashMap<>();
+    Map<String, Integer> latest = new HashMap<>();
+    List<String> variables = new ArrayList<>();
+    for (GraphOperation operation : operations) {
+      int own = -1;
+      for (Operand<?> input : operation.inputs()) {
+        own = Math.max(own, latest.get(input.asOutput().op().name()));
+      }
+      if (operation.type().equals("VarHandleOp")) {
+        own = variables.size();
+        variables.add(operation.name());
+      }
+      latest.put(operation.name(), own);
+      for (int i = 0; i < operation.numOutputs(); i++) {
+        DataType type = operation.output(i).dataType();
+        if (type == DataType.DT_FLOAT || type == DataType.DT_DOUBLE) {
+          String near = own < 0 ? "" : ", after " + variables.get(own);
+          String name = "op " + operation.name() + ":" + i + " (" + operation.type() + near + ")";
+          outputs.put(name, operation.output(i));
+        }
+      }
+    }
+    return outputs;
+  }
+
+  private Optional<String> first(
+      Map<String, Output<?>> candidates, LabelledBatch batch, long number, int part) {
+    Ops tf = Ops.create(model.graph()).withSubScope("finite");
+    List<String> names = List.copyOf(candidates.keySet());
+    for (int from = 0; from < names.size(); from += OPS_PER_RUN) {
+      List<String> some = names.subList(from, Math.min(names.size(), from + OPS_PER_RUN));
+      List<Output<TFloat32>> flags = new ArrayList<>();
+      some.forEach(name -> flags.add(isFinite(tf, candidates.get(name))));
+      try (Feed feed = step.feed(batch, number, part)) {
+        Session.Runner runner = session.runner();
+        feed.into(runner);
+        flags.forEach(runner::fetch);
+        try (Result result = runner.run()) {
+          for (int i = 0; i < some.size(); i++) {
+            if (Tensors.floats(result.get(i))[0] == 0) {
+              return Optional.of(some.get(i));
+            }
+          }
+        }
+      }
+    }
+    return Optional.empty();
+  }
+
+  /** 1 where all numbers are finite. As a float: TensorFlow's oneDNN complains of booleans. */
+  @SuppressWarnings({"unchecked", "rawtypes"})
+  private static Output<TFloat32> isFinite(Ops tf, Output<?> x) {
+    Operand<TBool> each = tf.math.isFinite((Operand) x);
+    Operand<TFloat32> flat =
+        tf.reshape(tf.dtypes.cast(each, TFloat32.class), tf.constant(new int[] {-1}));
+    return tf.reduceMin(
+            tf.concat(List.of(flat, tf.constant(new float[] {1})), tf.constant(0)), tf.constant(0))
+        .asOutput();
+  }
+
+  private String largest(LabelledBatch batch, long number) {
+    Ops tf = Ops.create(model.graph()).withSubScope("largest");
+    List<Output<TFloat32>> halves = new ArrayList<>();
+    for (Output<?> gradient : optimizer.gradients()) {
+      halves.add(tf.nn.l2Loss(gradient.expect(TFloat32.class)).asOutput());
+    }
+    try (Feed feed = step.feed(batch, number, 0)) {
+      Session.Runner runner = session.runner();
+      feed.into(runner);
+      halves.forEach(runner::fetch);
+      try (Result result = runner.run()) {
+        int best = 0;
+        for (int i = 1; i < halves.size(); i++) {
+          if (Tensors.floats(result.get(i))[0] > Tensors.floats(result.get(best))[0]) {
+            best = i;
+          }
+        }
+        return optimizer.trained().get(best).name();
+      }
+    }
+  }
+}

@@ -1,0 +1,116 @@
+package dev.performer.training;
+
+import dev.performer.graph.Variable;
+import dev.performer.graph.Variables;
+import dev.performer.model.Inputs;
+import dev.performer.model.Mode;
+import dev.performer.model.Outputs;
+import dev.performer.model.Performer;
+import dev.performer.model.PerformerConfig;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Output;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Op;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
+import org.tensorflow.types.TInt32;
+import org.tensorflow.types.TInt64;
+
+/** A new {@link Performer} with the loss of a language model. */
+final class PerformerTraining {
+  private PerformerTraining() {}
+
+  /**
+   * Builds the graph.
+   *
+   * @param graph empty
+   * @param config of a task with logits of tokens
+   * @param averageDecay of the weights' averages; 0 for none
+   * @param seed of the weights
+   */
+  static Trainable build(
+      Graph graph,
+      PerformerConfig config,
+      LossGraph.Options options,
+      double averageDecay,
+      long seed) {
+    Ops tf = Ops.create(graph);
+    Variables variables = new Variables(tf);
+    Performer model = Performer.build(tf, variables, config, seed);
+    List<Variable> own = variables.all();
+    Optional<Averages> averages =
+        averageDecay == 0
+            ? Optional.empty()
+            : Optional.of(Averages.create(variables, variables.trainable(), averageDecay));
+    Optional<Op> averageInitializer = averages.map(a -> a.initializer(tf));
+    var anyBatch = Placeholder.shape(Shape.of(-1, -1));
+    Operand<TInt32> tokens = tf.placeholder(TInt32.class, anyBatch); // [B, L]
+    Operand<TFloat32> mask = tf.placeholder(TFloat32.class, anyBatch); // [B, L]
+    Output<TInt32> targets = tf.placeholder(TInt32.class, anyBatch).asOutput(); // [B, L]
+    Output<TFloat32> weights = tf.placeholder(TFloat32.class, anyBatch).asOutput(); // [B, L]
+    Operand<TInt64> dropout = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(2)));
+    Operand<TInt32> redraw = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(2)));
+    Inputs inputs = Inputs.of(tokens, mask);
+    boolean drops = !config.dropout().equals(dev.performer.model.DropoutRates.NONE);
+    Outputs outputs = model.apply(tf, inputs, drops ? Mode.training(dropout) : Mode.inference());
+    LossGraph training = LossGraph.build(tf, outputs.logits(), targets, weights, options);
+    Output<TFloat64> evaluation = training.sums();
+    Outputs inference = outputs;
+    if (drops || averages.isPresent()) {
+      Performer evaluated =
+          averages.isEmpty()
+              ? model
+              : Performer.over(config, name -> averages.get().of(variables.get(name)));
+      inference = evaluated.apply(tf, inputs, Mode.inference());
+      evaluation =
+          LossGraph.build(tf, inference.logits(), targets, weights, LossGraph.Options.NONE).sums();
+    }
+    Map<Integer, List<Op>> redraws = model.redraws(tf, variables::get, redraw);
+    LanguageModel language =
+        new LanguageModel(
+            graph,
+            tokens.asOutput(),
+            Optional.of(mask.asOutput()),
+            List.of(),
+            outputs.logits().asOutput(),
+            own,
+            variables::initialize);
+    return new Trainable(
+        graph,
+        own,
+        session -> {
+          variables.initialize(session);
+          averageInitializer.ifPresent(op -> session.runner().addTarget(op).run().close());
+        },
+        training.loss(),
+        training.sums(),
+        evaluation,
+        batch -> Feed.of(language, training, batch),
+        averages,
+        drops ? Optional.of(dropout) : Optional.empty(),
+        redraws.isEmpty() ? Optional.empty() : Optional.of(redraw),
+        redraws,
+        activations(outputs),
+        FeatureDiagnostics.of(tf, model, inference));
+  }
+
+  private static Map<String, Output<?>> activations(Outputs outputs) {
+    Map<String, Output<?>> result = new LinkedHashMap<>();
+    result.put("embeddings", outputs.embeddings().asOutput());
+    List<Outputs.Layer> layers = new ArrayList<>(outputs.layers());
+    for (int i = 0; i < layers.size(); i++) {
+      result.put("layer_" + i + "/attention", layers.get(i).attentionOutput().asOutput());
+      result.put("layer_" + i, layers.get(i).hidden().asOutput());
+    }
+    result.put("logits", outputs.logits().asOutput());
+    return result;
+  }
+}

@@ -1,0 +1,295 @@
+package dev.performer.training;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.PerformerException;
+import dev.performer.data.BatchSize;
+import dev.performer.data.StrictJson;
+import dev.performer.data.Vocabulary;
+import dev.performer.model.PerformerConfig;
+import dev.performer.model.Task;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * A training from scratch: YAML with the keys {@code task}, {@code data}, {@code model} and {@code
+ * training}. {@link #toJson} writes every default out, and {@link #of} gives an equal recipe back.
+ *
+ * @param task {@code causal-lm} or {@code masked-lm}
+ * @param data what is learnt
+ * @param model a preset and keys over it, as {@link PerformerConfig#of} takes them; task,
+ *     vocabulary and padding follow from the recipe
+ * @param training how
+ */
+public record Recipe(Task task, RecipeData data, PerformerConfig model, TrainingOptions training) {
+  private static final List<String> SECTIONS = List.of("task", "data", "model", "training");
+
+  /** Keys that a run may go on with though they changed. */
+  private static final Set<String> FREE =
+      Set.of(
+          "data.train",
+          "data.validation",
+          "training.steps",
+          "training.learningRate",
+          "training.schedule",
+          "training.warmupSteps",
+          "training.finalShare",
+          "training.clipNorm",
+          "training.labelSmoothing",
+          "training.zLoss",
+          "training.optimizer.weightDecay",
+          "training.evaluateEvery",
+          "training.evaluationBatches",
+          "training.patience",
+          "training.checkpointEvery",
+          "training.keepCheckpoints",
+          "training.logEvery",
+          "training.diagnosticsEvery",
+          "training.divergence",
+          "training.memoryCheck");
+
+  /**
+   * Reads a tree.
+   *
+   * @param source how errors name it
+   * @param folders where files are looked for that it names, besides the current folder
+   * @throws PerformerException that names source and key: unknown, out of range, contradicting
+   *     another, or a file that is not there
+   */
+  public static Recipe of(JsonNode tree, String source, List<Path> folders) {
+    if (!(withNumbers(tree) instanceof ObjectNode sections)) {
+      throw new PerformerException(source + ": expected an object with the keys " + SECTIONS);
+    }
+    sections
+        .fieldNames()
+        .forEachRemaining(
+            key -> {
+              if (!SECTIONS.contains(key)) {
+                throw new PerformerException(
+                    "%s: unknown key %s; did you mean %s?"
+                        .formatted(source, key, StrictJson.nearestOf(key, SECTIONS)));
+              }
+            });
+    try {
+      Task task = task(sections.path("task"), source);
+      RecipeData data =
+          StrictJson.bind(
+                  ((ObjectNode) StrictJson.tree(RecipeData.DEFAULT))
+                      .setAll(section(sections, "data", source)),
+                  RecipeData.class,
+                  source + ": data")
+              .resolved(name -> find(name, folders));
+      TrainingOptions training =
+          TrainingOptions.of(section(sections, "training", source), source + ": training");
+      PerformerConfig model = model(section(sections, "model", source), task, data, source);
+      check(task, data, model);
+      return new Recipe(task, data, model, training);
+    } catch (PerformerException e) {
+      String message = e.getMessage();
+      throw message.startsWith(source) ? e : new PerformerException(source + ": " + message, e);
+    }
+  }
+
+  /** YAML 1.1 takes 1e-3 for text, which nobody means. */
+  private static JsonNode withNumbers(JsonNode node) {
+    if (node instanceof ObjectNode object) {
+      ObjectNode result = JsonNodeFactory.instance.objectNode();
+      object.fields().forEachRemaining(f -> result.set(f.getKey(), withNumbers(f.getValue())));
+      return result;
+    }
+    return node.isTextual() && node.textValue().matches("[-+]?\\d+[eE][-+]?\\d{1,4}")
+        ? JsonNodeFactory.instance.numberNode(Double.parseDouble(node.textValue()))
+        : node;
+  }
+
+  private static Task task(JsonNode node, String source) {
+    Task task =
+        node.isTextual()
+            ? StrictJson.bind(
+                    JsonNodeFactory.instance.objectNode().set("task", node), TaskOnly.class, source)
+                .task()
+            : null;
+    if (task != Task.CAUSAL_LM && task != Task.MASKED_LM) {
+      throw new PerformerException(
+          "task is "
+              + (node.isMissingNode() ? "missing" : node.toString())
+              + "; expected causal-lm or masked-lm");
+    }
+    return task;
+  }
+
+  private record TaskOnly(Task task) {}
+
+  private static ObjectNode section(ObjectNode sections, String key, String source) {
+    JsonNode node = sections.get(key);
+    if (node == null || node.isNull()) {
+      return JsonNodeFactory.instance.objectNode();
+    }
+    if (node instanceof ObjectNode object) {
+      return object;
+    }
+    throw new PerformerException(source + ": key " + key + ": expected an object");
+  }
+
+  private static PerformerConfig model(ObjectNode keys, Task task, RecipeData data, String source) {
+    ObjectNode all = keys.deepCopy();
+    Vocabulary vocabulary = data.tokens();
+    JsonNode name = StrictJson.tree(new TaskOnly(task)).path("task");
+    if (all.has("task") && !all.get("task").equals(name)) {
+      throw new PerformerException(
+          "model.task is " + all.get("task") + ", but task is " + name + "; leave model.task out");
+    }
+    all.set("task", name);
+    if (!all.has("vocabularySize")) {
+      all.put("vocabularySize", vocabulary.size());
+    }
+    if (!all.has("maxLength")) {
+      all.put("maxLength", data.length());
+    }
+    if (!all.has("padId")) {
+      all.set(
+          "padId",
+          vocabulary.pad().isPresent()
+              ? JsonNodeFactory.instance.numberNode(vocabulary.pad().getAsInt())
+              : JsonNodeFactory.instance.nullNode());
+    }
+    return PerformerConfig.of(all, source + ": model");
+  }
+
+  private static void check(Task task, RecipeData data, PerformerConfig model) {
+    Vocabulary vocabulary = data.tokens();
+    if (model.vocabularySize() < vocabulary.size()) {
+      throw new PerformerException(
+          "model.vocabularySize is "
+              + model.vocabularySize()
+              + ", but the vocabulary "
+              + data.vocabulary()
+              + " has "
+              + vocabulary.size()
+              + " tokens");
+    }
+    if (model.maxLength() < data.length()) {
+      throw new PerformerException(
+          "model.maxLength is " + model.maxLength() + ", but data.length is " + data.length());
+    }
+    if (task == Task.MASKED_LM
+        && data.masking().proportions().mask() > 0
+        && vocabulary.mask().isEmpty()) {
+      throw new PerformerException(
+          "task masked-lm needs a mask token, which the vocabulary "
+              + data.vocabulary()
+              + " lacks"
+              + (data.vocabulary().equals("bytes") ? "; bytes:5 has one" : ""));
+    }
+    if (task == Task.CAUSAL_LM) {
+      for (int i = 0; i < model.layers(); i++) {
+        if (!model.attentionOf(i).isCausal()) {
+          throw new PerformerException(
+              "task causal-lm needs causal attention, but that of layer " + i + " is not");
+        }
+      }
+    } else if (model.shiftBos() != null) {
+      throw new PerformerException("model.shiftBos makes no sense with task masked-lm");
+    }
+  }
+
+  private static String find(String name, List<Path> folders) {
+    List<Path> candidates = new ArrayList<>(List.of(Path.of(name)));
+    folders.forEach(folder -> candidates.add(folder.resolve(name)));
+    for (Path candidate : candidates) {
+      if (Files.exists(candidate)) {
+        return candidate.toAbsolutePath().normalize().toString();
+      }
+    }
+    throw new PerformerException(
+        "the data file "
+            + name
+            + " does not exist; looked in the current folder"
+            + (folders.isEmpty() ? "" : " and " + folders));
+  }
+
+  /** Sequences per batch. */
+  BatchSize batchSize() {
+    return training.batchSequences() != null
+        ? new BatchSize.Sequences(training.batchSequences())
+        : new BatchSize.Tokens(training.batchTokens());
+  }
+
+  /** What the model is trained to say. */
+  public Objective objective() {
+    return task == Task.CAUSAL_LM
+        ? new Objective.CausalLanguageModel(model.shiftBos() != null)
+        : new Objective.MaskedLanguageModel(data.masking().proportions());
+  }
+
+  /** All keys, with every default. */
+  public ObjectNode toJson() {
+    ObjectNode tree = JsonNodeFactory.instance.objectNode();
+    tree.setAll((ObjectNode) StrictJson.tree(new TaskOnly(task)));
+    tree.set("data", StrictJson.tree(data));
+    tree.set("model", model.toJson());
+    tree.set("training", StrictJson.tree(training));
+    return tree;
+  }
+
+  /** The same as a file. */
+  public String toYaml() {
+    return StrictJson.yaml(toJson());
+  }
+
+  /**
+   * Compares with the recipe that a run began with.
+   *
+   * @param was what its directory holds
+   * @return keys that changed and may
+   * @throws PerformerException that names a key that must not change
+   */
+  List<String> changesFrom(JsonNode was, Path run) {
+    List<String> changed = new ArrayList<>();
+    compare("", was, toJson(), changed);
+    for (String change : changed) {
+      String key = change.substring(0, change.indexOf(' '));
+      if (!FREE.contains(key)) {
+        throw new PerformerException(
+            "cannot resume "
+                + run
+                + ": "
+                + change
+                + "; resume with the same, or start in another directory");
+      }
+    }
+    return changed;
+  }
+
+  private static void compare(String path, JsonNode was, JsonNode now, List<String> changed) {
+    if (was instanceof ObjectNode && now instanceof ObjectNode) {
+      Set<String> keys = new TreeSet<>();
+      was.fieldNames().forEachRemaining(keys::add);
+      now.fieldNames().forEachRemaining(keys::add);
+      for (String key : keys) {
+        String inner = path.isEmpty() ? key : path + "." + key;
+        compare(inner, was.path(key), now.path(key), changed);
+      }
+    } else if (!same(was, now)) {
+      changed.add(path + " was " + text(was) + " and is now " + text(now));
+    }
+  }
+
+  /** 1 and 1.0 are the same number. */
+  private static boolean same(JsonNode was, JsonNode now) {
+    return was.isNumber() && now.isNumber()
+        ? was.doubleValue() == now.doubleValue()
+        : was.equals(now);
+  }
+
+  private static String text(JsonNode value) {
+    return value.isMissingNode()
+        ? "absent"
+        : value.isTextual() ? value.textValue() : value.toString();
+  }
+}

@@ -1,0 +1,158 @@
+package dev.performer.training;
+
+import dev.performer.PerformerException;
+import dev.performer.data.BatchStream;
+import dev.performer.data.Batches;
+import dev.performer.data.NpyArray;
+import dev.performer.graph.Variable;
+import dev.performer.model.Task;
+import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.PerformerModels;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.tensorflow.Graph;
+
+/**
+ * Trains what a {@link Recipe} says and exports the best weights as a SavedModel.
+ *
+ * @param recipe what to train
+ * @param directory of the run: new or empty, or that of an earlier part
+ * @param resume whether an earlier run goes on
+ * @param pauseAt step after which to stop as Ctrl-C would; 0 for none
+ * @param debugsNumerics whether to look for the op that brought forth a NaN
+ */
+public record RecipeTraining(
+    Recipe recipe, Path directory, boolean resume, long pauseAt, boolean debugsNumerics) {
+  /** The settings of a run, every default written out. */
+  public static final String RECIPE = "recipe.yaml";
+
+  /** The export inside a run directory. */
+  public static final String MODEL = "model";
+
+  /** Without interruption. */
+  public static RecipeTraining of(Recipe recipe, Path directory) {
+    return new RecipeTraining(recipe, directory, false, 0, false);
+  }
+
+  /** The same, going on. */
+  public RecipeTraining resuming() {
+    return new RecipeTraining(recipe, directory, true, pauseAt, debugsNumerics);
+  }
+
+  /** The same, up to a step of this part of the run. */
+  public RecipeTraining pausingAt(long step) {
+    return new RecipeTraining(recipe, directory, resume, step, debugsNumerics);
+  }
+
+  /**
+   * What came of it.
+   *
+   * @param result of the training
+   * @param model the SavedModel; empty if the run was stopped before its end
+   */
+  public record Outcome(TrainingResult result, Optional<Path> model) {}
+
+  /**
+   * Trains.
+   *
+   * @throws PerformerException if the directory is another's or cannot be written, the data has
+   *     nothing usable, memory is short, or training diverges
+   */
+  public Outcome run(Progress progress) {
+    RecipeData.Split batches = recipe.data().batches(recipe.batchSize(), recipe.training().seed());
+    if (recipe.training().memoryCheck()) {
+      MemoryEstimate.of(recipe.model(), recipe.training(), recipe.data().length())
+          .check(recipe.training());
+    }
+    requireExamples(batches.train());
+    requireExamples(batches.validation());
+    Objective objective = recipe.objective();
+    try (RunDirectory run = RunDirectory.open(directory, resume, RECIPE);
+        BatchSource train =
+            TokenBatchSource.training(batches.train(), objective, recipe.training().seed());
+        BatchSource validation = TokenBatchSource.evaluation(batches.validation(), objective)) {
+      compare(run, progress);
+      return train(run, train, validation, progress);
+    }
+  }
+
+  private static void requireExamples(Batches batches) {
+    try (BatchStream stream = batches.epoch(0)) {
+      if (!stream.hasNext()) {
+        throw new PerformerException(batches.name() + " holds no sequence with tokens");
+      }
+    }
+  }
+
+  private Outcome train(
+      RunDirectory run, BatchSource train, BatchSource validation, Progress progress) {
+    try (Graph graph = new Graph()) {
+      TrainingOptions options = recipe.training();
+      Trainable model =
+          PerformerTraining.build(
+              graph,
+              recipe.model(),
+              new LossGraph.Options(options.labelSmoothing(), options.zLoss()),
+              options.averageDecay(),
+              options.seed());
+      try (Trainer trainer =
+          new Trainer(model, train, validation, options, run, debugsNumerics, progress)) {
+        run.writeConfig(recipe.toYaml().getBytes(StandardCharsets.UTF_8));
+        TrainingResult result = trainer.run(pauseAt);
+        if (!result.finished()) {
+          return new Outcome(result, Optional.empty());
+        }
+        trainer.restoreBest();
+        Path target = directory.resolve(MODEL);
+        PerformerModels.write(
+            recipe.model(), weights(model, trainer), card(result), target, Files.exists(target));
+        return new Outcome(result, Optional.of(target));
+      }
+    }
+  }
+
+  /** The averages, where there are any, under the names of the weights. */
+  private static Map<String, NpyArray> weights(Trainable model, Trainer trainer) {
+    List<Variable> exported = new ArrayList<>();
+    for (Variable variable : model.variables()) {
+      exported.add(model.averages().map(averages -> averages.of(variable)).orElse(variable));
+    }
+    Map<String, NpyArray> values = PerformerModels.values(trainer.session(), exported);
+    Map<String, NpyArray> named = new LinkedHashMap<>();
+    for (int i = 0; i < exported.size(); i++) {
+      named.put(model.variables().get(i).name(), values.get(exported.get(i).name()));
+    }
+    return named;
+  }
+
+  private ModelCard card(TrainingResult result) {
+    ModelCard.Masking masking = null;
+    if (recipe.task() == Task.MASKED_LM) {
+      var proportions = recipe.data().masking().proportions();
+      masking =
+          new ModelCard.Masking(proportions.rate(), proportions.mask(), proportions.random(), null);
+    }
+    return ModelCard.of(
+        PerformerModels.attention(recipe.model()),
+        ModelCards.vocabulary(recipe.data().vocabulary(), recipe.data().tokens()),
+        PerformerModels.languageModel(recipe.model(), masking),
+        ModelCards.provenance(null, recipe.data().train(), recipe.training().seed(), result));
+  }
+
+  private void compare(RunDirectory run, Progress progress) {
+    run.config()
+        .ifPresent(
+            was -> {
+              List<String> changed = recipe.changesFrom(was, directory);
+              if (!changed.isEmpty()) {
+                progress.message("resumed with other settings: " + String.join(", ", changed));
+              }
+            });
+  }
+}

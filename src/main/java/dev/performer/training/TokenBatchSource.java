@@ -1,0 +1,82 @@
+package dev.performer.training;
+
+import dev.performer.data.BatchPosition;
+import dev.performer.data.BatchStream;
+import dev.performer.data.Batches;
+import dev.performer.data.TokenBatch;
+import java.util.Optional;
+
+/** Batches of tokens, labelled by an objective. */
+public final class TokenBatchSource implements BatchSource {
+  private final Batches batches;
+  private final Objective objective;
+  private final long seed;
+  private final boolean endless;
+  private BatchStream stream;
+  private BatchPosition position = BatchPosition.START;
+
+  private TokenBatchSource(Batches batches, Objective objective, long seed, boolean endless) {
+    this.batches = batches;
+    this.objective = objective;
+    this.seed = seed;
+    this.endless = endless;
+  }
+
+  /** Epoch after epoch; what is masked differs from epoch to epoch. */
+  public static TokenBatchSource training(Batches batches, Objective objective, long seed) {
+    return new TokenBatchSource(batches, objective, seed, true);
+  }
+
+  /** One pass; what is masked is the same each time. */
+  public static TokenBatchSource evaluation(Batches batches, Objective objective) {
+    return new TokenBatchSource(batches, objective, Evaluator.DEFAULT_SEED, false);
+  }
+
+  @Override
+  public boolean hasNext() {
+    return stream().hasNext();
+  }
+
+  @Override
+  public LabelledBatch next() {
+    TokenBatch batch = stream().next();
+    position = batch.position().next();
+    return objective.label(batch, batches.vocabulary(), seed, batch.position().epoch());
+  }
+
+  @Override
+  public BatchPosition position() {
+    return position;
+  }
+
+  @Override
+  public void restore(BatchPosition where) {
+    close();
+    position = where;
+  }
+
+  @Override
+  public String name() {
+    return batches.name();
+  }
+
+  @Override
+  public Optional<String> reportOnce() {
+    return position.epoch() > 0 || !endless ? batches.reportOnce() : Optional.empty();
+  }
+
+  @Override
+  public void close() {
+    if (stream != null) {
+      stream.close();
+      stream = null;
+    }
+  }
+
+  private BatchStream stream() {
+    if (stream == null) {
+      stream = endless ? batches.from(position) : batches.epoch(position.epoch(), position.index());
+    }
+    return stream;
+  }
+}

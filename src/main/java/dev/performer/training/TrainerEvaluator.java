@@ -1,0 +1,83 @@
+package dev.performer.training;
+
+import dev.performer.PerformerException;
+import dev.performer.data.BatchPosition;
+import dev.performer.graph.Tensors;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.BooleanSupplier;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.exceptions.TensorFlowException;
+
+/**
+ * Evaluates on one pass over a source, with averaged weights where there are any.
+ *
+ * @param limit batches at most; 0 for all
+ */
+record TrainerEvaluator(Trainable model, BatchSource validation, int limit) {
+
+  /**
+   * Loss, accuracy and perplexity; sums run in float64, so the batches do not matter.
+   *
+   * @param stop asked before each batch
+   * @return empty if it was stopped
+   * @throws PerformerException if there is nothing to guess, or the model cannot run the batches
+   */
+  Optional<Evaluation> evaluate(Session session, BooleanSupplier stop) {
+    long start = System.nanoTime();
+    double[] sums = new double[3];
+    long sequences = 0;
+    validation.restore(BatchPosition.START);
+    for (int n = 0; (limit == 0 || n < limit) && validation.hasNext(); n++) {
+      if (stop.getAsBoolean()) {
+        return Optional.empty();
+      }
+      LabelledBatch batch = validation.next();
+      double[] own = run(session, batch);
+      for (int i = 0; i < sums.length; i++) {
+        sums[i] += own[i];
+      }
+      sequences += batch.rows();
+    }
+    if (sums[2] == 0) {
+      throw new PerformerException(validation.name() + " holds nothing to guess");
+    }
+    double mean = sums[0] / sums[2];
+    double seconds = (System.nanoTime() - start) / 1e9;
+    return Optional.of(
+        new Evaluation(
+            mean, sums[1] / sums[2], Math.exp(mean), Math.round(sums[2]), sequences, seconds));
+  }
+
+  /** The model's diagnostics on the first validation batch. */
+  Map<String, Double> diagnostics(Session session) {
+    validation.restore(BatchPosition.START);
+    Map<String, Double> values = new LinkedHashMap<>();
+    try (Feed feed = model.feed().of(validation.next())) {
+      Session.Runner runner = session.runner();
+      feed.into(runner);
+      model.diagnostics().values().forEach(runner::fetch);
+      try (Result result = runner.run()) {
+        int i = 0;
+        for (String name : model.diagnostics().keySet()) {
+          values.put(name, Tensors.doubles(result.get(i++))[0]);
+        }
+      }
+    }
+    return values;
+  }
+
+  private double[] run(Session session, LabelledBatch batch) {
+    try (Feed feed = model.feed().of(batch)) {
+      Session.Runner runner = session.runner();
+      feed.into(runner);
+      try (Result result = runner.fetch(model.evaluation()).run()) {
+        return Tensors.doubles(result.get(0));
+      } catch (TensorFlowException | IllegalArgumentException e) {
+        throw Failures.ofRun("evaluation", batch, e);
+      }
+    }
+  }
+}
