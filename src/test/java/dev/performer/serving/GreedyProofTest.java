@@ -25,8 +25,9 @@ import org.junit.jupiter.params.provider.ValueSource;
  */
 class GreedyProofTest {
   private static final int TOKENS = 256;
+  private static final int[] PROMPT = {7, 11, 2};
   private static final String SMALL =
-      "preset: performer, task: causal-lm, vocabularySize: 40, hiddenSize: 32, heads: 4,"
+      "preset: performer, task: causal-lm, vocabularySize: 29, hiddenSize: 32, heads: 4,"
           + " mlpSize: 64, maxLength: 512";
 
   @TempDir Path folder;
@@ -67,15 +68,13 @@ class GreedyProofTest {
       assertArgmaxOfEveryPrefix(predictor, greedy);
       // Greedy texts repeat themselves; drawn ones go everywhere.
       Text drawn = generate(session, new Sampling(false, 1, 0, 1, 1, 0, 1), tokens);
-      assertThat(drawn.differentTokens()).isGreaterThan(15);
-      float[] whole = parallel(predictor, drawn.read(drawn.ids.length));
+      assertThat(drawn.differentTokens()).isGreaterThan(12);
+      float[] whole = parallel(predictor, drawn.read(drawn.ids.length - 1));
       for (int n = PROMPT.length; n < drawn.ids.length; n++) {
         assertClose(drawn.step(n), drawn.row(whole, n), n);
       }
     }
   }
-
-  private static final int[] PROMPT = {7, 11, 2};
 
   /**
    * A generated text.
