@@ -58,13 +58,10 @@ class TensorFlowNamingTest {
               expected.get("in" + i + "/input_mask"),
               expected.get("in" + i + "/input_type_ids")));
     }
-    List<float[]> found =
-        ImportedOutputs.run(imported, fed, Outputs::sequence, Outputs::pooled);
+    List<float[]> found = ImportedOutputs.run(imported, fed, Outputs::sequence, Outputs::pooled);
     for (int i = 0; i < 3; i++) {
-      ImportedOutputs.assertClose(
-          found.get(2 * i), expected.get("out" + i + "/sequence_output"));
-      ImportedOutputs.assertClose(
-          found.get(2 * i + 1), expected.get("out" + i + "/pooled_output"));
+      ImportedOutputs.assertClose(found.get(2 * i), expected.get("out" + i + "/sequence_output"));
+      ImportedOutputs.assertClose(found.get(2 * i + 1), expected.get("out" + i + "/pooled_output"));
     }
   }
 
