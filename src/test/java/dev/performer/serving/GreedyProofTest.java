@@ -57,7 +57,7 @@ class GreedyProofTest {
     String yaml =
         "{preset: performer, task: causal-lm, layers: 3, attention: {kernel: hyperbolic, causal:"
             + " true, exactHeads: 2}}";
-    prove(CausalModels.write(folder.resolve("model"), yaml), TOKENS, 4);
+    prove(CausalModels.write(folder.resolve("model"), yaml), TOKENS, 1);
   }
 
   private static void prove(Path model, int tokens, int leastDifferent) {
@@ -71,7 +71,11 @@ class GreedyProofTest {
       assertThat(drawn.differentTokens()).isGreaterThan(12);
       float[] whole = parallel(predictor, drawn.read(drawn.ids.length - 1));
       for (int n = PROMPT.length; n < drawn.ids.length; n++) {
-        assertClose(drawn.step(n), drawn.row(whole, n), n);
+        float[] parallel = drawn.row(whole, n);
+        assertClose(drawn.step(n), parallel, n);
+        assertThat(parallel[argmax(parallel)] - parallel[argmax(drawn.step(n))])
+            .as("the greedy choice of token " + n)
+            .isLessThan(2 * tolerance(parallel));
       }
     }
   }
