@@ -29,7 +29,10 @@ import picocli.CommandLine.Spec;
     description = {
       "How close FAVOR+ is to softmax attention: mean squared error over the variance of the exact"
           + " output, for kernels, projections and numbers of features.",
-      "The defaults are the protocol of the paper's figure 4."
+      "The defaults are the protocol of the paper's figure 4.",
+      "",
+      "With --model and --data: how close FAVOR+ is on a model's own queries, keys and values, layer by layer; for a model with",
+      "exact attention, as 'convert' would make it."
     },
     sortOptions = false)
 public final class ApproximateCommand implements Callable<Integer> {
@@ -103,6 +106,26 @@ public final class ApproximateCommand implements Callable<Integer> {
   @Option(names = "--causal", description = "Both attentions causal.")
   private boolean causal;
 
+  @Option(
+      names = "--model",
+      paramLabel = "MODEL",
+      description = "Measure on this model; one kernel, features and so on may be said to try.")
+  private Path model;
+
+  @Option(
+      names = "--data",
+      paramLabel = "FILE",
+      description = "With --model: sequences, FASTA or an .npz with 'tokens' and 'mask' [N, L].")
+  private Path data;
+
+  @Option(
+      names = "--sequences",
+      defaultValue = "16",
+      description =
+          "With --model: how many, evenly spread over the data, cropped to 256 tokens where --length"
+              + " does not say otherwise. Default: ${DEFAULT-VALUE}.")
+  private int sequences;
+
   @Mixin private OutputOptions output;
 
   @Option(names = "--plot", paramLabel = "FILE.png", description = "Also draw the table.")
@@ -110,6 +133,9 @@ public final class ApproximateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    if (model != null || data != null) {
+      return ofModel();
+    }
     ApproximationStudy study =
         new ApproximationStudy(
             length, headSize, amplitude, draws, seed, Convention.of(convention), causal);
@@ -132,6 +158,45 @@ public final class ApproximateCommand implements Callable<Integer> {
     output.text().print(table(rows));
     output.printJson(json(rows));
     return 0;
+  }
+
+  private int ofModel() {
+    if (model == null || data == null || sequences < 1) {
+      throw new UsageException("--model and --data go together; --sequences is at least 1");
+    }
+    int longest = isSaid("--length") ? length : ModelApproximation.DEFAULT_LENGTH;
+    ModelApproximation study =
+        new ModelApproximation(
+            model,
+            new ModelApproximation.Said(
+                only("--kernels", kernels),
+                only("--features", features),
+                only("--projections", projections),
+                only("--row-lengths", rowLengths),
+                isSaid("--seed") ? seed : null));
+    ModelApproximation.Measured measured = study.measure(data, sequences, longest);
+    measured.notes().forEach(System.err::println);
+    if (plot != null) {
+      measured.draw(plot);
+    }
+    output.text().print(measured.table());
+    output.printJson(measured.json());
+    return 0;
+  }
+
+  /** The one value that was said; null for none. */
+  private <T> T only(String name, List<T> values) {
+    if (!isSaid(name)) {
+      return null;
+    }
+    if (values.size() != 1) {
+      throw new UsageException(name + " takes one value with --model");
+    }
+    return values.get(0);
+  }
+
+  private boolean isSaid(String name) {
+    return spec.commandLine().getParseResult().hasMatchedOption(name);
   }
 
   private List<ApproximationStudy.Variant> variants() {

@@ -1,8 +1,6 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
-import dev.performer.attention.Kernel;
-import dev.performer.attention.Projection;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.FavorConversion;
@@ -11,8 +9,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -25,7 +21,8 @@ import picocli.CommandLine.Parameters;
     description = {
       "Replace a model's exact softmax attention by FAVOR+ and keep all weights.",
       "",
-      "The result is an approximation: train it further before use. 'approximate' measures kernels."
+      "The result is an approximation: 'approximate --model' measures it, layer by layer, and 'fine-tune --teacher' brings back what",
+      "is lost."
     },
     sortOptions = false)
 final class ConvertCommand implements Callable<Integer> {
@@ -40,42 +37,7 @@ final class ConvertCommand implements Callable<Integer> {
   @Option(names = "--attention", required = true, description = "To what: favor.")
   private Target attention;
 
-  @Option(
-      names = "--kernel",
-      defaultValue = "hyperbolic",
-      description = "What is estimated. Default: ${DEFAULT-VALUE}.")
-  private Kernel kernel;
-
-  @Option(
-      names = "--features",
-      defaultValue = "256",
-      description = "M, rows of each projection. Default: ${DEFAULT-VALUE}.")
-  private int features;
-
-  @Option(
-      names = "--lengths",
-      defaultValue = "sqrt-d",
-      description = "How long rows are: chi (unbiased), sqrt-d. Default: ${DEFAULT-VALUE}.")
-  private Projection.Lengths lengths;
-
-  @Option(
-      names = "--seed",
-      defaultValue = "0",
-      description = "Of the projections; layer i adds i. Default: ${DEFAULT-VALUE}.")
-  private long seed;
-
-  @Option(
-      names = "--layers",
-      paramLabel = "LIST",
-      description = "Such as 0,2-5. Default: all that attend exactly.")
-  private String layers;
-
-  @Option(
-      names = "--exact-heads",
-      defaultValue = "0",
-      paramLabel = "K",
-      description = "The first K heads go on attending exactly. Default: ${DEFAULT-VALUE}.")
-  private int exactHeads;
+  @Mixin private FavorOptions favor;
 
   @Option(
       names = "--output",
@@ -91,8 +53,7 @@ final class ConvertCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    var conversion =
-        new FavorConversion(kernel, features, lengths, seed, exactHeads, layers(layers));
+    FavorConversion conversion = favor.conversion();
     PerformerModels.Saved model = PerformerModels.load(source);
     FavorConversion.Converted converted;
     try {
@@ -100,62 +61,30 @@ final class ConvertCommand implements Callable<Integer> {
     } catch (PerformerException e) {
       throw new PerformerException(source + ": " + e.getMessage(), e);
     }
+    String note = FavorOptions.note(conversion, converted);
     PerformerModels.write(
-        converted.config(), converted.weights(), card(model, converted), target, replace);
-    output.text().println("Written: " + target + "; " + note(converted));
+        converted.config(), converted.weights(), card(model, converted, note), target, replace);
+    output.text().println("Written: " + target + "; " + note);
+    FavorOptions.next(source, target).forEach(output.text()::println);
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("model", target.toString());
     json.put("layers", converted.layers());
-    json.put("kernel", kernel.label());
-    json.put("features", features);
-    json.put("seed", seed);
+    json.put("kernel", conversion.kernel().label());
+    json.put("features", conversion.features());
+    json.put("seed", conversion.seed());
     output.printJson(json);
     return 0;
   }
 
-  /** Layers of a list of numbers and ranges; empty for no list. */
-  static Set<Integer> layers(String list) {
-    Set<Integer> layers = new TreeSet<>();
-    if (list == null) {
-      return layers;
-    }
-    for (String part : list.split(",", -1)) {
-      if (!part.strip().matches("\\d{1,4}(-\\d{1,4})?")) {
-        throw new PerformerException(
-            "--layers: '" + part + "' is no layer; give numbers and ranges, such as 0,2-5");
-      }
-      String[] ends = part.strip().split("-");
-      int first = Integer.parseInt(ends[0]);
-      int last = Integer.parseInt(ends[ends.length - 1]);
-      if (last < first) {
-        throw new PerformerException("--layers: '" + part + "' ends before it begins");
-      }
-      for (int i = first; i <= last; i++) {
-        layers.add(i);
-      }
-    }
-    return layers;
-  }
-
-  private String note(FavorConversion.Converted converted) {
-    return "exact attention of layers %s replaced by FAVOR+ (%s, %d features, %s, seed %d%s)"
-        .formatted(
-            converted.layers(),
-            kernel,
-            features,
-            lengths,
-            seed,
-            exactHeads == 0 ? "" : ", exact heads " + exactHeads);
-  }
-
-  private ModelCard card(PerformerModels.Saved model, FavorConversion.Converted converted) {
+  private ModelCard card(
+      PerformerModels.Saved model, FavorConversion.Converted converted, String note) {
     ModelCard old = model.card();
     ModelCard.LanguageModel lm = old.languageModel();
     return ModelCard.of(
         PerformerModels.attention(converted.config()),
         old.vocabulary(),
         lm == null ? null : PerformerModels.languageModel(converted.config(), lm.masking()),
-        provenance(old.provenance(), note(converted)));
+        provenance(old.provenance(), note));
   }
 
   private ModelCard.Provenance provenance(ModelCard.Provenance p, String note) {

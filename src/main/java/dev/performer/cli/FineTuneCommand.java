@@ -6,30 +6,55 @@ import dev.performer.data.SequenceSource;
 import dev.performer.data.SequenceStream;
 import dev.performer.savedmodel.OptimizerFiles;
 import dev.performer.training.AdamW;
+import dev.performer.training.DistillResult;
 import dev.performer.training.LearningRateSchedule;
 import dev.performer.training.Progress;
 import dev.performer.training.TrainingConfig;
 import dev.performer.training.TrainingData;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /** {@code fine-tune}: continue training a SavedModel, Python's included. */
 @Command(
     name = "fine-tune",
     description = {
-      "Continue training a SavedModel on FASTA sequences.",
+      "Continue training a SavedModel on FASTA sequences; or, with --teacher, make a model that attends by FAVOR+ compute what the",
+      "same model computes with exact attention.",
       "",
       "The run directory gets config.json, metrics.jsonl, loss.png, checkpoints/ and, at the end, model/: the same model with",
       "the weights of the best evaluation. Ctrl-C saves a checkpoint; --resume goes on from it."
     })
 final class FineTuneCommand implements Callable<Integer> {
+  private static final List<String> SAID_BY_RECIPE =
+      List.of(
+          "--steps",
+          "--learning-rate",
+          "--warmup",
+          "--schedule",
+          "--weight-decay",
+          "--clip",
+          "--evaluate-every",
+          "--evaluation-batches",
+          "--checkpoint-every",
+          "--keep",
+          "--log-every",
+          "--seed",
+          "--length",
+          "--crop",
+          "--batch-tokens",
+          "--continue-optimizer");
+
   @Mixin private OutputOptions output;
   @Mixin private LanguageModelOptions options;
   @Mixin private BatchingOptions batching;
@@ -41,8 +66,28 @@ final class FineTuneCommand implements Callable<Integer> {
       names = "--data",
       required = true,
       paramLabel = "FILE",
-      description = "Training sequences: FASTA, may be gzipped.")
+      description =
+          "Training sequences: FASTA, may be gzipped; with --teacher also an .npz of 'tokens' and 'mask' [N, L].")
   private Path data;
+
+  @Option(
+      names = "--teacher",
+      paramLabel = "MODEL",
+      description =
+          "The same model with exact attention, whose layers MODEL shall match (knowledge distillation).")
+  private Path teacher;
+
+  @Option(
+      names = "--recipe",
+      paramLabel = "FILE",
+      description = "With --teacher: how, such as training/softmax-to-favor.yaml (the default).")
+  private Path recipe;
+
+  @Option(
+      names = "--set",
+      paramLabel = "KEY=VALUE",
+      description = "With --teacher: a key of the recipe, such as training.steps=100.")
+  private List<String> settings = new ArrayList<>();
 
   @Option(
       names = "--validation",
@@ -138,14 +183,22 @@ final class FineTuneCommand implements Callable<Integer> {
       description = "Of order, crops and masks (default: ${DEFAULT-VALUE}).")
   private long seed;
 
+  @Spec private CommandSpec spec;
+
   @Override
   public Integer call() {
-    LanguageModelOptions.Resolved resolved = options.resolve(model);
     if (Files.exists(run.resolve(FineTuning.MODEL)) && !resume) {
       throw new PerformerException(
           run
               + ": holds a finished run; choose another --output, or --resume it with more --steps");
     }
+    if (teacher != null) {
+      return distill();
+    }
+    if (recipe != null || !settings.isEmpty()) {
+      throw new UsageException("--recipe and --set need --teacher");
+    }
+    LanguageModelOptions.Resolved resolved = options.resolve(model);
     FineTuning tuning =
         new FineTuning(resolved, data(resolved), config(resolved), run, resume, optimizerState());
     FineTuning.Outcome outcome = tuning.run(Progress.on(System.err));
@@ -169,6 +222,44 @@ final class FineTuneCommand implements Callable<Integer> {
                 + (outcome.model().isPresent() ? ", the model is " + outcome.model().get() : ""));
     output.printJson(outcome.json());
     return outcome.result().finished() ? 0 : Failures.FAILED;
+  }
+
+  private int distill() {
+    for (String name : SAID_BY_RECIPE) {
+      if (spec.commandLine().getParseResult().hasMatchedOption(name)) {
+        throw new UsageException(
+            name + " does not go with --teacher, where the recipe says it (--set KEY=VALUE)");
+      }
+    }
+    Distilling.Outcome outcome =
+        new Distilling(model, teacher, run, recipe, settings, options)
+            .run(data, validation, resume, Progress.on(System.err));
+    DistillResult result = outcome.result();
+    output
+        .text()
+        .printf(
+            Locale.ROOT,
+            "cosine to the teacher %.4f -> %.4f%s in %d steps, %.0f s%n",
+            result.before().cosine(),
+            result.best().cosine(),
+            result.best().accuracy() == null
+                ? ""
+                : String.format(
+                    Locale.ROOT,
+                    ", accuracy %.2f %% -> %.2f %% (teacher %.2f %%)",
+                    100 * result.before().accuracy(),
+                    100 * result.best().accuracy(),
+                    100 * result.best().teacherAccuracy()),
+            result.steps(),
+            result.seconds());
+    output
+        .text()
+        .println(
+            "Written: "
+                + run
+                + (outcome.model().isPresent() ? ", the model is " + outcome.model().get() : ""));
+    output.printJson(outcome.json());
+    return result.finished() ? 0 : Failures.FAILED;
   }
 
   private Optional<Path> optimizerState() {

@@ -102,7 +102,7 @@ final class FineTuning {
           resume
               ? FineTuner.resume(languageModel, data, config, run, progress)
               : FineTuner.start(languageModel, data, config, run, optimizer, progress)) {
-        writeSource();
+        writeSource(run, resolved.directory().path(), resolved.tensors().signature());
         TrainingResult result = tuner.run();
         if (!result.finished()) {
           return new Outcome(result, Optional.empty(), Double.NaN);
@@ -135,7 +135,8 @@ final class FineTuning {
       return; // the tuner says what is missing
     }
     Source started = source(run);
-    if (started.graph() != null && !started.graph().equals(graphDigest())) {
+    if (started.graph() != null
+        && !started.graph().equals(graphDigest(resolved.directory().path()))) {
       throw new PerformerException(
           run
               + " trains another model, "
@@ -145,8 +146,8 @@ final class FineTuning {
     }
   }
 
-  private String graphDigest() {
-    Path file = resolved.directory().path().resolve("saved_model.pb");
+  private static String graphDigest(Path model) {
+    Path file = model.resolve("saved_model.pb");
     try {
       MessageDigest sha = MessageDigest.getInstance("SHA-256");
       return HexFormat.of().formatHex(sha.digest(Files.readAllBytes(file)));
@@ -155,11 +156,12 @@ final class FineTuning {
     }
   }
 
-  private void writeSource() {
+  /** Says in a run directory which model it trains. */
+  static void writeSource(Path run, Path model, String signature) {
     Map<String, Object> source = new LinkedHashMap<>();
-    source.put("model", resolved.directory().path().toAbsolutePath().normalize().toString());
-    source.put("signature", resolved.tensors().signature());
-    source.put("graph", graphDigest());
+    source.put("model", model.toAbsolutePath().normalize().toString());
+    source.put("signature", signature);
+    source.put("graph", graphDigest(model));
     try {
       String text = JSON.writerWithDefaultPrettyPrinter().writeValueAsString(source) + "\n";
       AtomicFiles.write(run.resolve(SOURCE), text.getBytes(StandardCharsets.UTF_8));

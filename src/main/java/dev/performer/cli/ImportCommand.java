@@ -2,8 +2,6 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
-import dev.performer.attention.FavorConfig;
-import dev.performer.attention.Kernel;
 import dev.performer.attention.Projection;
 import dev.performer.attention.Threefry;
 import dev.performer.checkpoint.Checkpoints;
@@ -22,7 +20,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -41,6 +38,7 @@ import picocli.CommandLine.Parameters;
     })
 final class ImportCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
+  @Mixin private FavorOptions favor;
 
   @Parameters(index = "0", paramLabel = "PATH", description = "A checkpoint: file or directory.")
   private Path path;
@@ -88,15 +86,6 @@ final class ImportCommand implements Callable<Integer> {
           "exact or favor: what the checkpoint has; favor also turns weights of exact softmax attention into FAVOR+, as convert does.")
   private ImportOptions.AttentionKind attention;
 
-  @Option(names = "--kernel", paramLabel = "K", description = "Of FAVOR+, such as softmax or relu.")
-  private Kernel kernel;
-
-  @Option(
-      names = "--features",
-      paramLabel = "M",
-      description = "Rows of the projection; 0 for none.")
-  private Integer features;
-
   @Option(
       names = "--convention",
       paramLabel = "C",
@@ -108,15 +97,6 @@ final class ImportCommand implements Callable<Integer> {
       paramLabel = "D",
       description = "Of a projection that is drawn, such as orthogonal.")
   private Projection.Directions directions;
-
-  @Option(
-      names = "--lengths",
-      paramLabel = "L",
-      description = "Of a drawn projection's rows, such as chi.")
-  private Projection.Lengths lengths;
-
-  @Option(names = "--seed", paramLabel = "N", description = "Of a projection that is drawn.")
-  private Long seed;
 
   @Option(
       names = "--causal",
@@ -164,6 +144,10 @@ final class ImportCommand implements Callable<Integer> {
           path
               + ": is a model of ours already; use it as it is, or './performer export' copies it");
     }
+    if (attention != ImportOptions.AttentionKind.FAVOR
+        && (favor.layers != null || favor.exactHeads != null)) {
+      throw new UsageException("--layers and --exact-heads need --attention favor");
+    }
     ModelWeights loaded = load();
     ImportedWeights weights = ImportedWeights.of(loaded, path, allowMissing);
     weights.write(target, replace);
@@ -204,16 +188,7 @@ final class ImportCommand implements Callable<Integer> {
       throw new UsageException(
           "--convention and --directions say what a checkpoint has; with --attention favor it gets ours");
     }
-    Kernel of = kernel == null ? Kernel.HYPERBOLIC : kernel;
-    int rows = features != null ? features : of.isSoftmax() ? FavorConfig.DEFAULT_FEATURES : 0;
-    FavorConversion conversion =
-        new FavorConversion(
-            of,
-            rows,
-            lengths == null ? Projection.Lengths.SQRT_D : lengths,
-            seed == null ? 0 : seed,
-            0,
-            Set.of());
+    FavorConversion conversion = favor.conversion();
     FavorConversion.Converted converted;
     try {
       converted = conversion.apply(exact.config(), exact.weights());
@@ -222,11 +197,9 @@ final class ImportCommand implements Callable<Integer> {
     }
     List<String> notes = new ArrayList<>(exact.notes());
     notes.add(
-        "exact attention was replaced by FAVOR+ ("
-            + of
-            + ", "
-            + rows
-            + " features), which approximates it; fine-tune brings back what that cost");
+        FavorOptions.note(conversion, converted)
+            + ", which approximates it: 'approximate --model' measures that, 'fine-tune --teacher'"
+            + " brings back what is lost");
     return new ModelWeights(
         exact.scheme(),
         converted.config(),
@@ -243,12 +216,12 @@ final class ImportCommand implements Callable<Integer> {
         .config(config)
         .task(task)
         .attention(kind)
-        .kernel(saysFavor ? kernel : null)
-        .features(saysFavor ? features : null)
+        .kernel(saysFavor ? favor.kernel : null)
+        .features(saysFavor ? favor.features : null)
         .convention(saysFavor ? convention : null)
         .directions(saysFavor ? directions : null)
-        .lengths(saysFavor ? lengths : null)
-        .seed(saysFavor ? seed : null)
+        .lengths(saysFavor ? favor.lengths : null)
+        .seed(saysFavor ? favor.seed : null)
         .causal(causal)
         .heads(heads)
         .pooling(pooling)

@@ -83,7 +83,7 @@ public final class PerformerModels {
       Ops tf = Ops.create(graph);
       Variables variables = new Variables(tf);
       Performer.shapes(config).forEach((name, shape) -> declare(variables, name, shape));
-      assign(tf, session, variables, weights);
+      assign(tf, session, variables.all(), weights);
       Performer model = Performer.over(config, variables::get);
       var performer = new PerformerGraph(tf, model, variables, card.vocabulary());
       var exporter =
@@ -106,7 +106,7 @@ public final class PerformerModels {
   }
 
   /** Whether a variable is a random projection, which no optimizer may change. */
-  static boolean isProjection(String name) {
+  public static boolean isProjection(String name) {
     return name.endsWith("/projection");
   }
 
@@ -135,15 +135,27 @@ public final class PerformerModels {
     }
   }
 
-  /** One at a time, so that no constant of the graph holds weights. */
-  private static void assign(
-      Ops tf, Session session, Variables variables, Map<String, NpyArray> weights) {
-    for (Variable variable : variables.all()) {
+  /**
+   * Gives float32 variables their values, one at a time, so that no constant of the graph holds
+   * weights.
+   *
+   * @param weights by the variables' names
+   */
+  public static void assign(
+      Ops tf, Session session, List<Variable> variables, Map<String, NpyArray> weights) {
+    List<Operand<TFloat32>> values = new ArrayList<>();
+    List<Op> assigns =
+        new ArrayList<>(); // all before the first run: adding ops between runs is slow
+    for (Variable variable : variables) {
       Operand<TFloat32> value = tf.placeholder(TFloat32.class, Placeholder.shape(variable.shape()));
-      Op assign = variables.assign(variable, value);
+      values.add(value);
+      assigns.add(Variables.assign(tf, variable, value));
+    }
+    for (int i = 0; i < variables.size(); i++) {
+      Variable variable = variables.get(i);
       NpyArray array = weights.get(variable.name());
       try (Tensor tensor = Tensors.ofBytes(DataType.DT_FLOAT, variable.shape(), array.buffer())) {
-        session.runner().feed(value, tensor).addTarget(assign).run().close();
+        session.runner().feed(values.get(i), tensor).addTarget(assigns.get(i)).run().close();
       }
     }
   }

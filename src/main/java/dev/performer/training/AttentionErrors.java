@@ -1,10 +1,10 @@
 package dev.performer.training;
 
+import dev.performer.PerformerException;
 import dev.performer.attention.ExactAttention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.Tensors;
-import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.Inputs;
@@ -12,204 +12,280 @@ import dev.performer.model.Mode;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.savedmodel.PerformerModels;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
+import org.tensorflow.Output;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
-import org.tensorflow.proto.DataType;
+import org.tensorflow.op.train.BatchMatMul;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
 
 /**
  * How far FAVOR+ is from exact attention on the queries, keys and values that a model has on given
- * sequences, layer by layer.
+ * sequences, layer by layer and head by head.
  *
  * @param model as it computes them
  * @param weights all its variables, by name
- * @param draws fresh projections behind the expected error
  */
-public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weights, int draws) {
+public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weights) {
+
+  /**
+   * What is tried in a layer.
+   *
+   * @param favor how
+   * @param projection {@code [M, D]}, or null without one
+   */
+  public record Trial(AttentionConfig.Favor favor, float[] projection) {}
+
+  /**
+   * Of one head, or of all heads of a layer together.
+   *
+   * @param queryNorm mean length of real tokens' queries
+   * @param largestQueryNorm of all
+   * @param keyNorm of their keys
+   * @param largestKeyNorm of all
+   * @param largestLogit largest |q·k|/√D between tokens that see one another
+   * @param measured error relative to exact attention's output, root mean square, with the layer's
+   *     own projection
+   * @param expected the same in closed form ({@link ExpectedError}), infinite where double
+   *     precision ends; NaN for kernels without one
+   */
+  public record Errors(
+      double queryNorm,
+      double largestQueryNorm,
+      double keyNorm,
+      double largestKeyNorm,
+      double largestLogit,
+      double measured,
+      double expected) {}
 
   /**
    * One layer.
    *
    * @param layer its number
-   * @param queryNorm mean length of real tokens' queries
-   * @param keyNorm of their keys
-   * @param largestLogit largest |q·k|/√D between real tokens
-   * @param expected error relative to exact attention's output, root mean square over fresh draws
-   * @param measured the same with the layer's own projection; FAVOR+ for all heads, those that a
-   *     model keeps exact too
+   * @param all heads together
+   * @param heads each, those that a model keeps exact too
    */
-  public record Row(
-      int layer,
-      double queryNorm,
-      double keyNorm,
-      double largestLogit,
-      double expected,
-      double measured) {}
+  public record Row(int layer, Errors all, List<Errors> heads) {}
 
   /**
-   * Measures.
+   * Measures, one sequence at a time.
    *
-   * @param favor the attention of each layer that is tried
-   * @param projections {@code [M, D]} of each layer
-   * @param tokens {@code [B, L]}
-   * @param real 1 where a token is real, {@code [B, L]}
+   * @param trials one per layer
+   * @param sequences token ids, without padding
+   * @param pad what fills up short sequences
+   * @param paddedLength to which all are padded; 0 for not at all
    */
-  public List<Row> measure(
-      List<AttentionConfig.Favor> favor,
-      List<float[]> projections,
-      int[][] tokens,
-      float[][] real) {
-    try (Graph graph = new Graph();
-        Session session = new Session(graph)) {
+  public List<Row> measure(List<Trial> trials, List<int[]> sequences, int pad, int paddedLength) {
+    try (Graph graph = new Graph()) {
       Ops tf = Ops.create(graph);
       Variables variables = new Variables(tf);
       Performer.shapes(model)
           .forEach((name, shape) -> variables.declare(name, TFloat32.class, shape, false));
-      for (Variable variable : variables.all()) {
-        assign(tf, session, variables, variable);
-      }
-      Operand<TInt32> ids = tf.constant(tokens);
-      Operand<TFloat32> mask = tf.constant(real);
+      Operand<TInt32> ids = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(1, -1)));
+      Operand<TFloat32> mask = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(1, -1)));
       Outputs outputs =
           Performer.over(model, variables::get).apply(tf, Inputs.of(ids, mask), Mode.inference());
-      List<Row> rows = new ArrayList<>();
+      List<Output<TFloat64>> measures = new ArrayList<>();
       for (int i = 0; i < model.layers(); i++) {
-        rows.add(
-            row(tf, session, i, outputs.layers().get(i), mask, favor.get(i), projections.get(i)));
+        measures.add(measures(tf, outputs.layers().get(i), outputs.mask(), trials.get(i)));
+      }
+      List<Sums> sums = new ArrayList<>();
+      trials.forEach(trial -> sums.add(new Sums(model.heads())));
+      try (Session session = new Session(graph, false)) {
+        PerformerModels.assign(tf, session, variables.all(), weights);
+        for (int[] sequence : sequences) {
+          int length = Math.max(sequence.length, paddedLength);
+          int[] tokens = new int[length];
+          float[] real = new float[length];
+          for (int i = 0; i < length; i++) {
+            tokens[i] = i < sequence.length ? sequence[i] : pad;
+            real[i] = i < sequence.length ? 1 : 0;
+          }
+          add(session, ids, mask, tokens, real, measures, sums);
+        }
+      }
+      List<Row> rows = new ArrayList<>();
+      for (int i = 0; i < sums.size(); i++) {
+        rows.add(sums.get(i).row(i, trials.get(i).favor()));
       }
       return rows;
     }
   }
 
-  private void assign(Ops tf, Session session, Variables variables, Variable variable) {
-    Operand<TFloat32> value = tf.placeholder(TFloat32.class, Placeholder.shape(variable.shape()));
-    NpyArray array = weights.get(variable.name());
-    try (Tensor tensor = Tensors.ofBytes(DataType.DT_FLOAT, variable.shape(), array.buffer())) {
-      session
-          .runner()
-          .feed(value, tensor)
-          .addTarget(variables.assign(variable, value))
-          .run()
-          .close();
-    }
-  }
-
-  private Row row(
-      Ops tf,
+  private static void add(
       Session session,
-      int layer,
-      Outputs.Layer in,
+      Operand<TInt32> ids,
       Operand<TFloat32> mask,
-      AttentionConfig.Favor favor,
-      float[] own) {
-    int size = model.headSize();
-    Operand<TFloat32> p =
-        tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(favor.features(), size)));
-    Operand<TFloat32> exact =
-        new ExactAttention(favor.causal())
-            .attend(tf, in.queries(), in.keys(), in.values(), mask); // [B, H, L, D]
-    Operand<TFloat32> estimate =
-        FavorAttention.of(favor.favorConfig(), p)
-            .attend(tf, in.queries(), in.keys(), in.values(), mask); // [B, H, L, D]
-    Operand<TFloat32> rows =
-        tf.expandDims(tf.expandDims(mask, tf.constant(1)), tf.constant(3)); // [B, 1, L, 1]
-    var all = tf.constant(new int[] {0, 1, 2, 3});
-    Operand<TFloat32> difference = tf.math.mul(tf.math.sub(estimate, exact), rows);
-    Operand<TFloat32> error =
-        tf.math.div(
-            tf.reduceSum(tf.math.square(difference), all),
-            tf.reduceSum(tf.math.square(tf.math.mul(exact, rows)), all));
-    float[] q;
-    float[] k;
-    float[] m;
-    Shape shape;
-    try (Result r = session.runner().fetch(in.queries()).fetch(in.keys()).fetch(mask).run()) {
-      q = Tensors.floats(r.get(0));
-      k = Tensors.floats(r.get(1));
-      m = Tensors.floats(r.get(2));
-      shape = r.get(0).shape();
-    }
-    double sum = 0;
-    for (int i = 0; i < draws; i++) {
-      sum +=
-          error(
-              session,
-              error,
-              p,
-              favor.projection(size).draw(favor.seed() + 1_000_003L * (i + 1)),
-              favor);
-    }
-    double measured = Math.sqrt(error(session, error, p, own, favor));
-    return new Row(
-        layer,
-        norm(q, m, shape),
-        norm(k, m, shape),
-        largest(q, k, m, shape, favor.causal()),
-        Math.sqrt(sum / draws),
-        measured);
-  }
-
-  private double error(
-      Session session,
-      Operand<TFloat32> error,
-      Operand<TFloat32> p,
-      float[] projection,
-      AttentionConfig.Favor favor) {
-    try (Tensor matrix = Tensors.of(projection, favor.features(), model.headSize());
-        Result r = session.runner().feed(p, matrix).fetch(error).run()) {
-      return Tensors.floats(r.get(0))[0];
-    }
-  }
-
-  private static double norm(float[] x, float[] mask, Shape shape) {
-    int heads = (int) shape.get(1);
-    int length = (int) shape.get(2);
-    int size = (int) shape.get(3);
-    double sum = 0;
-    int count = 0;
-    for (int row = 0; row < x.length / size; row++) {
-      int batch = row / (heads * length);
-      if (mask[batch * length + row % length] != 0) {
-        sum += Math.sqrt(dot(x, row, x, row, size));
-        count++;
-      }
-    }
-    return sum / count;
-  }
-
-  private static double largest(float[] q, float[] k, float[] mask, Shape shape, boolean causal) {
-    int heads = (int) shape.get(1);
-    int length = (int) shape.get(2);
-    int size = (int) shape.get(3);
-    double largest = 0;
-    for (int row = 0; row < q.length / size; row++) {
-      int at = row % length;
-      int first = row - at;
-      int tokens = row / (heads * length) * length;
-      for (int j = 0; mask[tokens + at] != 0 && j < (causal ? at + 1 : length); j++) {
-        if (mask[tokens + j] != 0) {
-          largest = Math.max(largest, Math.abs(dot(q, row, k, first + j, size)));
+      int[] tokens,
+      float[] real,
+      List<Output<TFloat64>> measures,
+      List<Sums> sums) {
+    try (Tensor tokenTensor = Tensors.of(tokens, 1, tokens.length);
+        Tensor maskTensor = Tensors.of(real, 1, real.length)) {
+      Session.Runner runner = session.runner().feed(ids, tokenTensor).feed(mask, maskTensor);
+      measures.forEach(runner::fetch);
+      try (Result result = runner.run()) {
+        for (int i = 0; i < sums.size(); i++) {
+          sums.get(i).add(Tensors.doubles(result.get(i)));
         }
       }
     }
-    return largest / Math.sqrt(size);
   }
 
-  private static double dot(float[] a, int rowA, float[] b, int rowB, int size) {
-    double sum = 0;
-    for (int i = 0; i < size; i++) {
-      sum += a[rowA * size + i] * b[rowB * size + i];
+  /**
+   * Of one sequence and each head, {@code [9, H]}: squared error, squared error expected at M = 1,
+   * squared output, sum and maximum of query norms, sum and maximum of key norms, largest logit,
+   * and number of tokens.
+   */
+  private Output<TFloat64> measures(
+      Ops tf, Outputs.Layer layer, Operand<TFloat32> mask, Trial trial) {
+    AttentionConfig.Favor favor = trial.favor();
+    if (trial.projection() == null) {
+      throw new PerformerException(
+          "a kernel without a projection estimates nothing; give features above 0");
     }
-    return sum;
+    Operand<TFloat32> p =
+        tf.reshape(
+            tf.constant(trial.projection()),
+            tf.constant(new int[] {favor.features(), model.headSize()}));
+    Operand<TFloat64> exact =
+        wide(
+            tf,
+            new ExactAttention(favor.causal())
+                .attend(tf, layer.queries(), layer.keys(), layer.values(), mask)); // [1, H, L, D]
+    Operand<TFloat64> estimate =
+        wide(
+            tf,
+            FavorAttention.of(favor.favorConfig(), p)
+                .attend(tf, layer.queries(), layer.keys(), layer.values(), mask)); // [1, H, L, D]
+    var last = tf.constant(-1);
+    Operand<TFloat64> real = tf.expandDims(wide(tf, mask), tf.constant(1)); // [1, 1, L]
+    Operand<TFloat64> seen =
+        tf.math.mul(
+            tf.expandDims(real, tf.constant(2)),
+            tf.expandDims(real, tf.constant(3))); // [1, 1, L, L]
+    if (favor.causal()) {
+      seen = tf.linalg.bandPart(seen, tf.constant(-1L), tf.constant(0L));
+    }
+    var scale = tf.constant(Math.pow(model.headSize(), -0.25));
+    Operand<TFloat64> x = tf.math.mul(wide(tf, layer.queries()), scale);
+    Operand<TFloat64> y = tf.math.mul(wide(tf, layer.keys()), scale);
+    Operand<TFloat64> queryNorms = norms(tf, wide(tf, layer.queries()), real); // [1, H, L]
+    Operand<TFloat64> keyNorms = norms(tf, wide(tf, layer.keys()), real); // [1, H, L]
+    Operand<TFloat64> logits =
+        tf.math.mul(
+            tf.math.abs(tf.train.batchMatMul(x, y, TFloat64.class, BatchMatMul.adjY(true))),
+            seen); // [1, H, L, L]
+    Operand<TFloat64> expected =
+        ExpectedError.isKnown(favor.kernel())
+            ? masked(
+                tf,
+                new ExpectedError(tf, x, y, wide(tf, layer.values()), seen).of(favor.kernel()),
+                real)
+            : tf.zerosLike(queryNorms);
+    var positions = tf.constant(new int[] {0, 2});
+    return tf.stack(
+            List.of(
+                tf.reduceSum(squares(tf, tf.math.sub(estimate, exact), real), positions),
+                tf.reduceSum(expected, positions),
+                tf.reduceSum(squares(tf, exact, real), positions),
+                tf.reduceSum(queryNorms, positions),
+                tf.reduceMax(queryNorms, positions),
+                tf.reduceSum(keyNorms, positions),
+                tf.reduceMax(keyNorms, positions),
+                tf.reduceMax(logits, tf.constant(new int[] {0, 2, 3})),
+                tf.reduceSum(tf.math.mul(tf.onesLike(queryNorms), real), positions))) // [9, H]
+        .asOutput();
+  }
+
+  private static Operand<TFloat64> squares(Ops tf, Operand<TFloat64> x, Operand<TFloat64> real) {
+    return masked(tf, tf.reduceSum(tf.math.square(x), tf.constant(-1)), real); // [1, H, L]
+  }
+
+  private static Operand<TFloat64> norms(Ops tf, Operand<TFloat64> x, Operand<TFloat64> real) {
+    return tf.math.sqrt(squares(tf, x, real));
+  }
+
+  /** Zero at padding, where there may be NaN. */
+  private static Operand<TFloat64> masked(Ops tf, Operand<TFloat64> x, Operand<TFloat64> real) {
+    return tf.math.mulNoNan(x, tf.math.mul(tf.onesLike(x), real));
+  }
+
+  private static Operand<TFloat64> wide(Ops tf, Operand<TFloat32> x) {
+    return tf.dtypes.cast(x, TFloat64.class);
+  }
+
+  /** Of all sequences, by head. */
+  private static final class Sums {
+    private static final int[] LARGEST = {4, 6, 7};
+    private final int heads;
+    private final double[][] values;
+
+    Sums(int heads) {
+      this.heads = heads;
+      values = new double[9][heads];
+    }
+
+    void add(double[] measures) {
+      for (int i = 0; i < values.length; i++) {
+        boolean isLargest = Arrays.binarySearch(LARGEST, i) >= 0;
+        for (int h = 0; h < heads; h++) {
+          double value = measures[i * heads + h];
+          values[i][h] = isLargest ? Math.max(values[i][h], value) : values[i][h] + value;
+        }
+      }
+    }
+
+    Row row(int layer, AttentionConfig.Favor favor) {
+      List<Errors> each = new ArrayList<>();
+      for (int h = 0; h < heads; h++) {
+        each.add(errors(h, h + 1, favor));
+      }
+      return new Row(layer, errors(0, heads, favor), each);
+    }
+
+    private Errors errors(int from, int to, AttentionConfig.Favor favor) {
+      double tokens = sum(8, from, to);
+      double size = Math.max(sum(2, from, to), 1e-300);
+      double expected = sum(1, from, to) / favor.features() / size;
+      return new Errors(
+          sum(3, from, to) / tokens,
+          largest(4, from, to),
+          sum(5, from, to) / tokens,
+          largest(6, from, to),
+          largest(7, from, to),
+          Math.sqrt(sum(0, from, to) / size),
+          !ExpectedError.isKnown(favor.kernel())
+              ? Double.NaN
+              : Double.isNaN(expected) ? Double.POSITIVE_INFINITY : Math.sqrt(expected));
+    }
+
+    private double sum(int row, int from, int to) {
+      double sum = 0;
+      for (int h = from; h < to; h++) {
+        sum += values[row][h];
+      }
+      return sum;
+    }
+
+    private double largest(int row, int from, int to) {
+      double largest = 0;
+      for (int h = from; h < to; h++) {
+        largest = Math.max(largest, values[row][h]);
+      }
+      return largest;
+    }
   }
 }

@@ -55,7 +55,7 @@ public record FavorConversion(
             .mapToObj(
                 i ->
                     chosen.contains(i)
-                        ? favor(config.attentionOf(i).isCausal(), seed + i)
+                        ? favor(config.attentionOf(i).isCausal(), seed + i, Directions.ORTHOGONAL)
                         : config.attentionOf(i))
             .toList();
     var keys = JsonNodeFactory.instance.objectNode();
@@ -102,13 +102,19 @@ public record FavorConversion(
     return chosen;
   }
 
-  private AttentionConfig.Favor favor(boolean causal, long layerSeed) {
+  /**
+   * What takes the place of a layer's exact attention.
+   *
+   * @param layerSeed of its projection
+   * @param directions of its projection
+   */
+  public AttentionConfig.Favor favor(boolean causal, long layerSeed, Directions directions) {
     return new AttentionConfig.Favor(
         kernel,
         Convention.PERFORMER,
         causal,
         features,
-        Directions.ORTHOGONAL,
+        directions,
         lengths,
         ProjectionDraw.PERFORMER,
         layerSeed,

@@ -20,19 +20,30 @@ final class LossPlot {
 
   /** Draws what {@link MetricsLog#entries} has; nothing if it has no finite number. */
   static void write(Path file, List<JsonNode> entries) {
+    write(file, entries, "training loss (nats per token)", "perplexity", "validation perplexity");
+  }
+
+  /**
+   * Draws other numbers.
+   *
+   * @param loss what the training loss is
+   * @param field of the lines of evaluations
+   * @param name what that is
+   */
+  static void write(Path file, List<JsonNode> entries, String loss, String field, String name) {
     XYChart chart =
         new XYChartBuilder()
             .width(900)
             .height(500)
             .title("Training")
             .xAxisTitle("step")
-            .yAxisTitle("training loss (nats per token)")
+            .yAxisTitle(loss)
             .build();
-    chart.setYAxisGroupTitle(1, "validation perplexity");
+    chart.setYAxisGroupTitle(1, name);
     chart.getStyler().setYAxisGroupPosition(1, Styler.YAxisPosition.Right);
-    chart.getStyler().setLegendPosition(Styler.LegendPosition.InsideNE);
+    chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideS);
     boolean any = add(chart, entries, "training", "loss", "training loss", 0);
-    any |= add(chart, entries, "validation", "perplexity", "validation perplexity", 1);
+    any |= add(chart, entries, "validation", field, name, 1);
     if (!any) {
       return;
     }

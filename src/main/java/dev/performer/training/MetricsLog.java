@@ -62,7 +62,7 @@ final class MetricsLog implements AutoCloseable {
     append(entry.put("tokensPerSecond", tokensPerSecond));
   }
 
-  void validation(long step, Evaluation evaluation) {
+  void validation(long step, Record evaluation) {
     ObjectNode entry = JSON.createObjectNode().put("kind", "validation").put("step", step);
     append(entry.setAll((ObjectNode) JSON.<JsonNode>valueToTree(evaluation)));
   }

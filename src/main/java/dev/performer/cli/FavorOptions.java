@@ -1,0 +1,116 @@
+package dev.performer.cli;
+
+import dev.performer.PerformerException;
+import dev.performer.attention.FavorConfig;
+import dev.performer.attention.Kernel;
+import dev.performer.attention.Projection;
+import dev.performer.training.FavorConversion;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import picocli.CommandLine.Option;
+
+/** How attention is estimated; null where it is not said. */
+final class FavorOptions {
+  @Option(
+      names = "--kernel",
+      paramLabel = "K",
+      description =
+          "Of FAVOR+, such as softmax or relu (default in place of exact attention: hyperbolic).")
+  Kernel kernel;
+
+  @Option(
+      names = "--features",
+      paramLabel = "M",
+      description =
+          "Rows of each projection; 0 for none (default in place of exact attention: 256).")
+  Integer features;
+
+  @Option(
+      names = "--lengths",
+      paramLabel = "L",
+      description =
+          "How long rows of a drawn projection are: chi (unbiased) or sqrt-d (default in place of exact attention: sqrt-d).")
+  Projection.Lengths lengths;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      description =
+          "Of a projection that is drawn (default in place of exact attention: 0; layer i adds i).")
+  Long seed;
+
+  @Option(
+      names = "--layers",
+      paramLabel = "LIST",
+      description =
+          "In which layers FAVOR+ takes the place of exact attention, such as 0,2-5 (default: in all that attend exactly).")
+  String layers;
+
+  @Option(
+      names = "--exact-heads",
+      paramLabel = "K",
+      description =
+          "The first K heads go on attending exactly where FAVOR+ takes the place of exact attention (default: 0).")
+  Integer exactHeads;
+
+  /** What takes the place of exact attention. */
+  FavorConversion conversion() {
+    return new FavorConversion(
+        kernel == null ? Kernel.HYPERBOLIC : kernel,
+        features == null ? FavorConfig.DEFAULT_FEATURES : features,
+        lengths == null ? Projection.Lengths.SQRT_D : lengths,
+        seed == null ? 0 : seed,
+        exactHeads == null ? 0 : exactHeads,
+        layers(layers));
+  }
+
+  /** One line on what was done. */
+  static String note(FavorConversion how, FavorConversion.Converted converted) {
+    return "exact attention of layers %s replaced by FAVOR+ (%s, %d features, %s, seed %d%s)"
+        .formatted(
+            converted.layers(),
+            how.kernel(),
+            how.features(),
+            how.lengths(),
+            how.seed(),
+            how.exactHeads() == 0 ? "" : ", exact heads " + how.exactHeads());
+  }
+
+  /** What to do with a model that was converted. */
+  static List<String> next(Object exact, Object converted) {
+    return List.of(
+        "It approximates the original. How well:  ./performer approximate --model "
+            + converted
+            + " --data FILE",
+        "To bring back what is lost:  ./performer fine-tune "
+            + converted
+            + " --teacher "
+            + exact
+            + " --data FILE --output RUN");
+  }
+
+  /** Layers of a list of numbers and ranges; empty for no list. */
+  static Set<Integer> layers(String list) {
+    Set<Integer> layers = new TreeSet<>();
+    if (list == null) {
+      return layers;
+    }
+    for (String part : list.split(",", -1)) {
+      if (!part.strip().matches("\\d{1,4}(-\\d{1,4})?")) {
+        throw new PerformerException(
+            "--layers: '" + part + "' is no layer; give numbers and ranges, such as 0,2-5");
+      }
+      String[] ends = part.strip().split("-");
+      int first = Integer.parseInt(ends[0]);
+      int last = Integer.parseInt(ends[ends.length - 1]);
+      if (last < first) {
+        throw new PerformerException("--layers: '" + part + "' ends before it begins");
+      }
+      for (int i = first; i <= last; i++) {
+        layers.add(i);
+      }
+    }
+    return layers;
+  }
+}

@@ -1,0 +1,128 @@
+package dev.performer.data;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.SplittableRandom;
+
+/**
+ * Batches of {@link TokenRows}: sequences of like length together, as many as fit into a number of
+ * tokens, padding included. The order depends on seed and epoch alone.
+ */
+public final class TokenRowBatches {
+  private static final int ORDER = 11;
+  private static final int BATCH_ORDER = 12;
+
+  /** Within so many batches' worth of sequences, those of like length are put together. */
+  private static final int WINDOW = 64;
+
+  private final TokenRows data;
+  private final int pad;
+  private final int tokens;
+  private final int fixedLength;
+  private final long seed;
+  private long epoch = -1;
+  private List<int[]> batches; // of that epoch, numbers of rows
+
+  /**
+   * @param pad fills up short sequences
+   * @param tokens of a batch at most, unless one sequence has more
+   * @param fixedLength all batches are padded to at least this
+   */
+  public TokenRowBatches(TokenRows data, int pad, int tokens, int fixedLength, long seed) {
+    this.data = data;
+    this.pad = pad;
+    this.tokens = tokens;
+    this.fixedLength = fixedLength;
+    this.seed = seed;
+  }
+
+  /** The batch at a place; places go on into the next epoch at the end of one. */
+  public TokenBatch at(BatchPosition position) {
+    BatchPosition place = position;
+    while (place.index() >= epoch(place.epoch()).size()) {
+      place = new BatchPosition(place.epoch() + 1, 0);
+    }
+    return pack(epoch(place.epoch()).get((int) place.index()), place);
+  }
+
+  /** Every sequence once, the longest first; for evaluation. */
+  public List<TokenBatch> inOrder() {
+    List<TokenBatch> all = new ArrayList<>();
+    for (int[] rows : filled(byLength(numbers()))) {
+      all.add(pack(rows, BatchPosition.START));
+    }
+    return all;
+  }
+
+  private List<int[]> epoch(long wanted) {
+    if (wanted != epoch) {
+      List<Integer> order = new ArrayList<>(numbers());
+      shuffle(order, Seeds.random(seed, wanted, ORDER));
+      double mean = data.rows().stream().mapToInt(r -> r.length).average().orElseThrow();
+      int window = (int) Math.max(1, Math.min(order.size(), WINDOW * (tokens / mean)));
+      batches = new ArrayList<>();
+      for (int from = 0; from < order.size(); from += window) {
+        int to = Math.min(order.size(), from + window);
+        batches.addAll(filled(byLength(order.subList(from, to))));
+      }
+      shuffle(batches, Seeds.random(seed, wanted, BATCH_ORDER));
+      epoch = wanted;
+    }
+    return batches;
+  }
+
+  private List<Integer> numbers() {
+    List<Integer> numbers = new ArrayList<>();
+    for (int i = 0; i < data.rows().size(); i++) {
+      numbers.add(i);
+    }
+    return numbers;
+  }
+
+  private List<Integer> byLength(List<Integer> numbers) {
+    return numbers.stream()
+        .sorted(Comparator.comparingInt((Integer i) -> data.rows().get(i).length).reversed())
+        .toList();
+  }
+
+  private List<int[]> filled(List<Integer> longestFirst) {
+    List<int[]> filled = new ArrayList<>();
+    for (int from = 0; from < longestFirst.size(); ) {
+      int length = padded(longestFirst.get(from));
+      int to = Math.min(longestFirst.size(), from + Math.max(1, tokens / length));
+      filled.add(longestFirst.subList(from, to).stream().mapToInt(Integer::intValue).toArray());
+      from = to;
+    }
+    return filled;
+  }
+
+  private int padded(int row) {
+    return Math.max(fixedLength, data.rows().get(row).length);
+  }
+
+  private TokenBatch pack(int[] numbers, BatchPosition position) {
+    int length = Arrays.stream(numbers).map(this::padded).max().orElseThrow();
+    int[] ids = new int[numbers.length * length];
+    Arrays.fill(ids, pad);
+    int[] lengths = new int[numbers.length];
+    long[] keys = new long[numbers.length];
+    for (int row = 0; row < numbers.length; row++) {
+      int[] tokensOfRow = data.rows().get(numbers[row]);
+      System.arraycopy(tokensOfRow, 0, ids, row * length, tokensOfRow.length);
+      lengths[row] = tokensOfRow.length;
+      keys[row] = Seeds.mix(seed, position.epoch(), numbers[row]);
+    }
+    return new TokenBatch(length, ids, lengths, keys, position);
+  }
+
+  private static <T> void shuffle(List<T> list, SplittableRandom random) {
+    for (int i = list.size() - 1; i > 0; i--) {
+      int j = random.nextInt(i + 1);
+      T swapped = list.get(i);
+      list.set(i, list.get(j));
+      list.set(j, swapped);
+    }
+  }
+}

@@ -1,0 +1,216 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+
+/**
+ * Token sequences in memory, without padding.
+ *
+ * @param name where they come from, for messages
+ * @param rows ids of each sequence; none is empty
+ * @param notes what was not taken as it stood, one line each
+ */
+public record TokenRows(String name, List<int[]> rows, List<String> notes) {
+  /** The array of ids, {@code [N, L]} of whole numbers. */
+  public static final String TOKENS = "tokens";
+
+  /** The array that is 1 where an id is real, {@code [N, L]}. */
+  public static final String MASK = "mask";
+
+  /** Copies the lists. */
+  public TokenRows {
+    rows = List.copyOf(rows);
+    notes = List.copyOf(notes);
+  }
+
+  /**
+   * Reads {@code tokens} and, if it is there, {@code mask} of an {@code .npz}. Without a mask, ids
+   * of padding at the end of a row are padding.
+   *
+   * @param pad the id of padding, if there is one
+   * @throws PerformerException if an array is missing, of another shape or type, or padding stands
+   *     before a token, or nothing is left
+   */
+  public static TokenRows npz(Path file, OptionalInt pad) {
+    Map<String, NpyArray> arrays = Npz.read(file);
+    int[] tokens = whole(file, TOKENS, arrays);
+    long[] shape = arrays.get(TOKENS).shape();
+    int count = (int) shape[0];
+    int length = (int) shape[1];
+    int[] mask = arrays.containsKey(MASK) ? whole(file, MASK, arrays) : null;
+    if (mask != null && !Arrays.equals(shape, arrays.get(MASK).shape())) {
+      throw new PerformerException(
+          file + ": mask is " + arrays.get(MASK) + ", tokens " + arrays.get(TOKENS));
+    }
+    List<int[]> rows = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      int from = i * length;
+      int to = from + length;
+      int[] row = Arrays.copyOfRange(tokens, from, to);
+      int end =
+          mask == null
+              ? withoutPadding(row, pad)
+              : masked(file, i, Arrays.copyOfRange(mask, from, to));
+      if (end > 0) {
+        rows.add(Arrays.copyOf(row, end));
+      }
+    }
+    if (rows.isEmpty()) {
+      throw new PerformerException(file + ": holds no sequence");
+    }
+    int empty = count - rows.size();
+    return new TokenRows(
+        file.toString(),
+        rows,
+        empty == 0
+            ? List.of()
+            : List.of(file + ": " + empty + " rows without a token are left out"));
+  }
+
+  /**
+   * Reads sequences of letters.
+   *
+   * @param vocabulary turns letters into ids; its end token is appended if it has one
+   * @param length tokens of a sequence at most, the end token included; longer ones are cropped
+   * @throws PerformerException if there is none
+   */
+  public static TokenRows sequences(SequenceSource source, Vocabulary vocabulary, int length) {
+    ResidueEncoder encoder = new ResidueEncoder(vocabulary);
+    List<int[]> rows = new ArrayList<>();
+    try (SequenceStream stream = source.open()) {
+      while (stream.hasNext()) {
+        int[] ids = encoder.encode(stream.next().residues());
+        if (ids.length > 0 && vocabulary.eos().isPresent()) {
+          ids = Arrays.copyOf(ids, ids.length + 1);
+          ids[ids.length - 1] = vocabulary.eos().getAsInt();
+        }
+        if (ids.length > 0) {
+          rows.add(ids);
+        }
+      }
+    }
+    if (rows.isEmpty()) {
+      throw new PerformerException(source.name() + " holds no sequence");
+    }
+    Optional<String> report = encoder.report();
+    return new TokenRows(
+            source.name(),
+            rows,
+            report.map(r -> List.of(source.name() + ": " + r)).orElse(List.of()))
+        .cropped(length);
+  }
+
+  /** The same with longer sequences cut at their ends, and a note of how many these are. */
+  public TokenRows cropped(int length) {
+    long longer = rows.stream().filter(row -> row.length > length).count();
+    if (longer == 0) {
+      return this;
+    }
+    List<String> all = new ArrayList<>(notes);
+    all.add(
+        "%s: %d of %d sequences are longer than %d tokens and are cropped"
+            .formatted(name, longer, rows.size(), length));
+    return new TokenRows(
+        name,
+        rows.stream().map(r -> r.length > length ? Arrays.copyOf(r, length) : r).toList(),
+        all);
+  }
+
+  /**
+   * Every n-th sequence apart from the others.
+   *
+   * @param every the first of every so many is held out; at least 2
+   * @return held out, and the others
+   * @throws PerformerException if one part is empty
+   */
+  public List<TokenRows> split(int every) {
+    List<int[]> held = new ArrayList<>();
+    List<int[]> rest = new ArrayList<>();
+    for (int i = 0; i < rows.size(); i++) {
+      (i % every == 0 ? held : rest).add(rows.get(i));
+    }
+    if (rest.isEmpty()) {
+      throw new PerformerException(
+          name + ": one sequence cannot be split; give other ones to --validation");
+    }
+    return List.of(
+        new TokenRows(name + ", held out", held, List.of()), new TokenRows(name, rest, notes));
+  }
+
+  /** At most so many of the sequences, evenly spread. */
+  public TokenRows atMost(int count) {
+    if (rows.size() <= count) {
+      return this;
+    }
+    List<int[]> some = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      some.add(rows.get((int) ((long) i * rows.size() / count)));
+    }
+    return new TokenRows(name, some, notes);
+  }
+
+  /**
+   * @throws PerformerException if an id is none of a vocabulary of that size
+   */
+  public void requireIdsBelow(int vocabularySize) {
+    for (int i = 0; i < rows.size(); i++) {
+      for (int id : rows.get(i)) {
+        if (id < 0 || id >= vocabularySize) {
+          throw new PerformerException(
+              "%s: sequence %d has the token id %d; the model knows 0 to %d"
+                  .formatted(name, i, id, vocabularySize - 1));
+        }
+      }
+    }
+  }
+
+  private static int[] whole(Path file, String name, Map<String, NpyArray> arrays) {
+    NpyArray array = arrays.get(name);
+    if (array == null) {
+      throw new PerformerException(
+          file + ": has no array '" + name + "' [N, L]; it has " + arrays.keySet());
+    }
+    if (array.shape().length != 2) {
+      throw new PerformerException(file + ": " + name + " is " + array + ", expected [N, L]");
+    }
+    double[] values = array.doubles();
+    int[] whole = new int[values.length];
+    for (int i = 0; i < values.length; i++) {
+      whole[i] = (int) values[i];
+      if (whole[i] != values[i]) { // NaN too
+        throw new PerformerException(
+            file + ": " + name + " holds " + values[i] + ", expected whole numbers");
+      }
+    }
+    return whole;
+  }
+
+  private static int withoutPadding(int[] row, OptionalInt pad) {
+    int end = row.length;
+    while (pad.isPresent() && end > 0 && row[end - 1] == pad.getAsInt()) {
+      end--;
+    }
+    return end;
+  }
+
+  private static int masked(Path file, int row, int[] mask) {
+    int end = 0;
+    while (end < mask.length && mask[end] == 1) {
+      end++;
+    }
+    for (int i = end; i < mask.length; i++) {
+      if (mask[i] != 0) {
+        throw new PerformerException(
+            "%s: row %d of mask holds %d at %d; expected ones and then zeros: padding stands at the end"
+                .formatted(file, row, mask[i], i));
+      }
+    }
+    return end;
+  }
+}

@@ -1,0 +1,24 @@
+package dev.performer.training;
+
+import dev.performer.data.TokenRows;
+import dev.performer.data.Vocabulary;
+import java.util.Optional;
+
+/**
+ * What a student learns from.
+ *
+ * @param train sequences to learn from
+ * @param validation sequences never learned from
+ * @param pad the id that fills up short sequences
+ * @param paddedLength all batches are padded to at least this; 0 for no such length
+ * @param guesses for language models: what they guess, and of which tokens; else empty
+ */
+public record DistillData(
+    TokenRows train, TokenRows validation, int pad, int paddedLength, Optional<Guesses> guesses) {
+
+  /**
+   * @param objective what the inputs are made to be, and what counts as right
+   * @param vocabulary its tokens
+   */
+  public record Guesses(Objective objective, Vocabulary vocabulary) {}
+}
