@@ -5,7 +5,6 @@ import dev.performer.data.Npz;
 import dev.performer.savedmodel.SavedModelPredictor;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -79,8 +78,7 @@ final class EmbedCommand implements Callable<Integer> {
     LanguageModelOptions options = LanguageModelOptions.defaults();
     options.signature = "embed";
     LanguageModelOptions.Tokenized how = options.tokenizer(model);
-    boolean isText = data.getFileName().toString().toLowerCase(Locale.ROOT).endsWith(".txt");
-    TokenizedSequences sequences = TokenizedSequences.read(data, isText, how.vocabulary(), length);
+    TokenizedSequences sequences = TokenizedSequences.read(data, how.tokenizer(), length);
     sequences.report().ifPresent(System.err::println);
     Map<String, NpyArray> outputs;
     try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {

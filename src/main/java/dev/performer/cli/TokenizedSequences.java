@@ -1,18 +1,16 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
-import dev.performer.data.FastaReader;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
-import dev.performer.data.ResidueEncoder;
+import dev.performer.data.ProteinSequence;
+import dev.performer.data.SequenceSource;
 import dev.performer.data.SequenceStream;
-import dev.performer.data.Vocabulary;
+import dev.performer.data.TextEncoder;
+import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -22,52 +20,62 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Sequences of a file as token ids, padded to the longest.
+ * Sequences or texts of a file as token ids, padded to the longest.
  *
  * @param source where they come from, for messages
- * @param ids one array per sequence, without padding
+ * @param names the id of each: of FASTA, else the number of its line
+ * @param encodings of each, without padding
  * @param pad the id of padding
- * @param report one line on letters outside the vocabulary, if there were any
+ * @param report one line on what was not taken as it stood, if anything
  */
-record TokenizedSequences(Path source, List<int[]> ids, int pad, Optional<String> report) {
+record TokenizedSequences(
+    Path source,
+    List<String> names,
+    List<Tokenizer.Encoding> encodings,
+    int pad,
+    Optional<String> report) {
 
-  /** Reads FASTA, or text with one sequence a line. */
-  static TokenizedSequences read(Path file, boolean text, Vocabulary vocabulary, int length) {
-    ResidueEncoder encoder = new ResidueEncoder(vocabulary);
-    List<int[]> ids = new ArrayList<>();
-    for (String residues : text ? lines(file) : fasta(file)) {
-      int[] tokens = encoder.encode(residues);
-      if (vocabulary.eos().isPresent()) {
-        tokens = Arrays.copyOf(tokens, tokens.length + 1);
-        tokens[tokens.length - 1] = vocabulary.eos().getAsInt();
+  /**
+   * Reads FASTA, or text with one sequence a line.
+   *
+   * @param length tokens at most, with those around a text; longer ones are cropped
+   */
+  static TokenizedSequences read(Path file, Tokenizer tokenizer, int length) {
+    TextEncoder encoder = tokenizer.encoder();
+    List<String> names = new ArrayList<>();
+    List<Tokenizer.Encoding> encodings = new ArrayList<>();
+    try (SequenceStream stream = SequenceSource.file(file).open()) {
+      while (stream.hasNext()) {
+        ProteinSequence sequence = stream.next();
+        names.add(sequence.id());
+        encodings.add(tokenizer.framed(encoder.encode(sequence.residues()), length));
       }
-      ids.add(tokens.length > length ? Arrays.copyOf(tokens, length) : tokens);
     }
-    if (ids.isEmpty()) {
+    if (encodings.isEmpty()) {
       throw new PerformerException(file + ": holds no sequence");
     }
-    return new TokenizedSequences(file, ids, vocabulary.pad().orElse(0), encoder.report());
+    return new TokenizedSequences(
+        file,
+        names,
+        encodings,
+        tokenizer.vocabulary().pad().orElse(0),
+        report(encoder, encodings, length));
   }
 
-  private static List<String> fasta(Path file) {
-    List<String> residues = new ArrayList<>();
-    try (SequenceStream stream = FastaReader.open(file)) {
-      while (stream.hasNext()) {
-        residues.add(stream.next().residues());
-      }
+  private static Optional<String> report(
+      TextEncoder encoder, List<Tokenizer.Encoding> encodings, int length) {
+    long cropped = encodings.stream().filter(e -> e.cropped() > 0).count();
+    List<String> parts = new ArrayList<>(encoder.report().stream().toList());
+    if (cropped > 0) {
+      parts.add(
+          cropped + " of " + encodings.size() + " sequences were cropped to " + length + " tokens");
     }
-    return residues;
+    return parts.isEmpty() ? Optional.empty() : Optional.of(String.join("; ", parts));
   }
 
-  private static List<String> lines(Path file) {
-    try {
-      return Files.readAllLines(file).stream()
-          .map(String::strip)
-          .filter(line -> !line.isEmpty())
-          .toList();
-    } catch (IOException | UncheckedIOException e) {
-      throw new PerformerException(file + ": cannot be read as text: " + e, e);
-    }
+  /** The ids of each, without padding. */
+  List<int[]> ids() {
+    return encodings.stream().map(Tokenizer.Encoding::ids).toList();
   }
 
   /**
@@ -80,6 +88,7 @@ record TokenizedSequences(Path source, List<int[]> ids, int pad, Optional<String
       SavedModelPredictor predictor, LanguageModelOptions.Tokenized how, int batch) {
     SignatureSpec signature = predictor.directory().signature(how.signature());
     TensorSpec tokens = signature.input(how.tokens());
+    List<int[]> ids = ids();
     int longest = ids.stream().mapToInt(a -> a.length).max().orElseThrow();
     int length = fixed(tokens, 1) > 0 ? fixed(tokens, 1) : Math.max(longest, how.paddedLength());
     int limit =
@@ -121,6 +130,7 @@ record TokenizedSequences(Path source, List<int[]> ids, int pad, Optional<String
       int first,
       int size,
       int length) {
+    List<int[]> ids = ids();
     int[] real = new int[size * length];
     for (int r = 0; r < size && first + r < ids.size(); r++) {
       Arrays.fill(real, r * length, r * length + ids.get(first + r).length, 1);
@@ -131,6 +141,7 @@ record TokenizedSequences(Path source, List<int[]> ids, int pad, Optional<String
 
   /** {@code [size, length]}; rows beyond the last sequence are all padding. */
   private int[] padded(int first, int size, int length) {
+    List<int[]> ids = ids();
     int[] flat = new int[Math.multiplyExact(size, length)];
     Arrays.fill(flat, pad);
     for (int r = 0; r < size && first + r < ids.size(); r++) {

@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.stream.Stream;
 
 /**
  * What a {@code tokenizer.json} of Hugging Face says: WordPiece, BPE or WordLevel, with its own
@@ -92,6 +93,21 @@ public final class JsonTokenizer implements Tokenizer {
     } catch (IOException e) {
       throw new PerformerException(path + ": cannot be read: " + e.getMessage(), e);
     }
+  }
+
+  /**
+   * The tokenizer.json, else the vocab.txt, in the directory of a checkpoint or of its file.
+   *
+   * @throws PerformerException if there is one that is broken
+   */
+  public static Optional<JsonTokenizer> beside(Path checkpoint) {
+    Path folder =
+        Files.isDirectory(checkpoint) ? checkpoint : checkpoint.toAbsolutePath().getParent();
+    return Stream.of(FILE, "vocab.txt")
+        .map(folder::resolve)
+        .filter(Files::isRegularFile)
+        .findFirst()
+        .map(JsonTokenizer::read);
   }
 
   private static List<String> lines(Path path) throws IOException {
