@@ -8,8 +8,10 @@ import dev.performer.data.Masking;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
+import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.training.ImportedLanguageModel;
@@ -19,6 +21,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Function;
 import org.tensorflow.ndarray.Shape;
 import picocli.CommandLine.Option;
 
@@ -149,8 +152,20 @@ final class LanguageModelOptions {
         input,
         maskInput,
         known,
-        said == null ? 0 : orZero(said.maxLength()),
-        said == null ? 0 : orZero(said.paddedLength()));
+        orZero(said != null ? said.maxLength() : of(path, PerformerModels::longest)),
+        orZero(said != null ? said.paddedLength() : of(path, PerformerModels::paddedLength)));
+  }
+
+  /** How a language model takes sequences. */
+  Tokenized tokenized(Resolved model) {
+    ModelCard.LanguageModel tensors = model.tensors();
+    return new Tokenized(
+        tensors.signature(),
+        tensors.tokens(),
+        tensors.mask(),
+        model.tokenizer(),
+        orZero(tensors.maxLength()),
+        orZero(tensors.paddedLength()));
   }
 
   /** Finds out how the model is to be used. */
@@ -221,6 +236,10 @@ final class LanguageModelOptions {
           throw new UsageException(
               "--masking must be bert, protein-lm or google-eval, not '" + masking + "'");
     };
+  }
+
+  private static Integer of(Path model, Function<PerformerConfig, Integer> length) {
+    return PerformerModels.config(model).map(length).orElse(null);
   }
 
   private static int orZero(Integer value) {
