@@ -1,11 +1,14 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.Threefry;
 import dev.performer.data.OutputFile;
 import dev.performer.data.ResidueEncoder;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.serving.GenerationSession;
+import dev.performer.serving.ProteinLmSampling;
+import dev.performer.serving.Sampler;
 import dev.performer.serving.Sampling;
 import dev.performer.training.ModelCards;
 import java.io.IOException;
@@ -68,7 +71,7 @@ final class GenerateCommand implements Callable<Integer> {
       names = "--temperature",
       paramLabel = "T",
       defaultValue = "1",
-      description = "Below 1 is safer, above is wilder (default: ${DEFAULT-VALUE}).")
+      description = "Below 1 is safer, 0 greedy, above is wilder (default: ${DEFAULT-VALUE}).")
   private double temperature;
 
   @Option(
@@ -108,6 +111,16 @@ final class GenerateCommand implements Callable<Integer> {
   private long seed;
 
   @Option(
+      names = "--sampler",
+      paramLabel = "NAME",
+      defaultValue = "performer",
+      description = {
+        "Random numbers: performer, or protein-lm, which repeats the samples that Google's code draws",
+        "for these prompts from PRNGKey(seed) (default: ${DEFAULT-VALUE})."
+      })
+  private String sampler;
+
+  @Option(
       names = "--batch",
       paramLabel = "N",
       defaultValue = "8",
@@ -122,7 +135,7 @@ final class GenerateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    Sampling sampling = sampling();
+    Sampler sampling = sampling();
     List<String> texts = texts();
     try (GenerationSession session = GenerationSession.open(model)) {
       Vocabulary vocabulary = vocabulary();
@@ -135,16 +148,38 @@ final class GenerateCommand implements Callable<Integer> {
     return 0;
   }
 
-  private Sampling sampling() {
+  private Sampler sampling() {
     if (tokens != null && tokens < 1 || batch < 1) {
       throw new UsageException(
           "--tokens and --batch must be at least 1, not " + tokens + " and " + batch);
     }
     try {
-      return new Sampling(greedy, temperature, topK, topP, penalty, window, seed);
+      return switch (sampler) {
+        case "performer" -> new Sampling(greedy, temperature, topK, topP, penalty, window, seed);
+        case "protein-lm" -> proteinLm();
+        default ->
+            throw new UsageException(
+                "--sampler must be performer or protein-lm, not '" + sampler + "'");
+      };
     } catch (PerformerException e) {
-      throw new UsageException("--" + e.getMessage());
+      throw e instanceof UsageException ? e : new UsageException("--" + e.getMessage());
     }
+  }
+
+  private Sampler proteinLm() {
+    if (greedy || topP != 1 || seed != (int) seed) {
+      throw new UsageException(
+          "--sampler protein-lm has neither --greedy nor --top-p, and takes seeds of 32 bits");
+    }
+    batch = Integer.MAX_VALUE; // a row's numbers depend on how many rows there are
+    return new ProteinLmSampling(
+        temperature,
+        topK,
+        penalty,
+        window == 0 ? ProteinLmSampling.DEFAULT_WINDOW : window,
+        false,
+        Threefry.Stream.LEGACY,
+        (int) seed);
   }
 
   private List<String> texts() {
@@ -194,8 +229,7 @@ final class GenerateCommand implements Callable<Integer> {
       return tokens;
     }
     int longest = ids.stream().mapToInt(prompt -> prompt.length).max().orElse(0);
-    int left = session.config().longestSequence().orElse(Integer.MAX_VALUE) - longest;
-    return Math.max(1, Math.min(DEFAULT_TOKENS, left));
+    return Math.max(1, Math.min(DEFAULT_TOKENS, session.room(longest)));
   }
 
   private List<GenerationSession.Continuation> generate(
@@ -203,7 +237,7 @@ final class GenerateCommand implements Callable<Integer> {
       Vocabulary vocabulary,
       List<String> texts,
       List<int[]> ids,
-      Sampling sampling) {
+      Sampler sampling) {
     Set<Integer> forbidden = new LinkedHashSet<>();
     for (int id = 0; id < session.config().vocabularySize(); id++) {
       boolean isEnd = vocabulary.eos().isPresent() && vocabulary.eos().getAsInt() == id;
@@ -219,8 +253,9 @@ final class GenerateCommand implements Callable<Integer> {
       System.out.print(texts.get(0));
     }
     List<GenerationSession.Continuation> all = new ArrayList<>();
-    for (int first = 0; first < ids.size(); first += batch) {
-      List<int[]> part = ids.subList(first, Math.min(ids.size(), first + batch));
+    int size = Math.min(batch, ids.size());
+    for (int first = 0; first < ids.size(); first += size) {
+      List<int[]> part = ids.subList(first, Math.min(ids.size(), first + size));
       List<GenerationSession.Continuation> done =
           session.generate(
               part,
