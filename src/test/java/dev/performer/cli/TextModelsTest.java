@@ -42,6 +42,9 @@ class TextModelsTest {
   private static final List<String> TEXTS =
       List.of("The attention is linear.", "Café", "a Performer estimates the softmax kernel");
 
+  @TempDir static Path shared;
+  private static Path bert;
+
   @TempDir Path folder;
   private Path texts;
 
@@ -57,6 +60,10 @@ class TextModelsTest {
 
   /** A model with random weights, large enough that outputs differ. */
   private Path model(String keys, Tokenizer tokenizer) {
+    return model(folder, keys, tokenizer);
+  }
+
+  private static Path model(Path folder, String keys, Tokenizer tokenizer) {
     String json = "{" + keys + SIZES;
     PerformerConfig config =
         PerformerConfig.of(
@@ -89,8 +96,11 @@ class TextModelsTest {
   }
 
   private Path bert() {
-    return model(
-        "preset: bert, task: masked-lm, vocabularySize: 300, padId: 0", tokenizer("wordpiece"));
+    if (bert == null) {
+      String keys = "preset: bert, task: masked-lm, vocabularySize: 300, padId: 0";
+      bert = model(shared, keys, tokenizer("wordpiece"));
+    }
+    return bert;
   }
 
   @Test
