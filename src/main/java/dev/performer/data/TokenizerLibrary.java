@@ -96,6 +96,7 @@ final class TokenizerLibrary {
       String folder = folder().toString();
       set("DJL_CACHE_DIR", folder);
       set("ENGINE_CACHE_DIR", folder);
+      set("jna.tmpdir", folder);
     }
     try {
       LibUtils.checkStatus();
