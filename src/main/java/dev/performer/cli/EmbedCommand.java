@@ -55,13 +55,21 @@ final class EmbedCommand implements Callable<Integer> {
           "mean, max or sum over a sequence's tokens, cls (the class token, else the first token) or none (default: ${DEFAULT-VALUE}).")
   private SequencePooling pool;
 
+  @Option(
+      names = "--vocabulary",
+      paramLabel = "V",
+      description =
+          "What token ids mean, where the model does not say: a name, bytes, or a tokenizer.json.")
+  private String vocabulary;
+
   @Override
   public Integer call() {
     data.requireSound(target);
     LanguageModelOptions options = LanguageModelOptions.defaults();
+    options.vocabulary = vocabulary;
     boolean hasEmbed = SavedModelDirectory.open(model).signatures().containsKey("embed");
     options.signature = hasEmbed ? "embed" : ImportedModel.DEFAULT_SIGNATURE;
-    LanguageModelOptions.Tokenized how = options.tokenizer(model);
+    LanguageModelOptions.Tokenized how = options.tokenizer(model, data.isIds());
     TokenizedSequences sequences = data.read(model, how);
     Map<String, NpyArray> kept = new LinkedHashMap<>();
     try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {

@@ -137,12 +137,29 @@ final class LanguageModelOptions {
 
   /** Finds out how a signature takes sequences. */
   Tokenized tokenizer(Path path) {
+    return tokenizer(path, false);
+  }
+
+  /**
+   * Finds out how a signature takes sequences.
+   *
+   * @param idsOnly whether what comes is ids already, so that it need not be known what they mean
+   */
+  Tokenized tokenizer(Path path, boolean idsOnly) {
     SavedModelDirectory directory = SavedModelDirectory.open(path);
     Optional<ModelCard> card = ModelCard.read(path);
     ModelCard.LanguageModel said = card.map(ModelCard::languageModel).orElse(null);
     SignatureSpec spec = directory.signature(signature(said));
     Tokenizer known = knownTokenizer(card);
-    if (known == null) {
+    PerformerConfig config = PerformerModels.config(path).orElse(null);
+    if (known == null && idsOnly && config != null) {
+      known = new LetterTokenizer("ids", Vocabulary.ofIds(config.vocabularySize(), config.padId()));
+    } else if (known == null && said == null && config != null) {
+      throw new PerformerException(
+          path
+              + ": does not say what its token ids mean; give --vocabulary, or import it with"
+              + " --tokenizer");
+    } else if (known == null) {
       known = resolve(path).tokenizer();
     }
     String input = tokens != null ? tokens : ImportedLanguageModel.tokens(spec);

@@ -66,6 +66,11 @@ final class SequenceInputs {
     }
   }
 
+  /** Whether token ids come, not texts. */
+  boolean isIds() {
+    return inputs.toString().toLowerCase(Locale.ROOT).endsWith(".npz");
+  }
+
   static boolean isCsv(Path target) {
     return target.toString().toLowerCase(Locale.ROOT).endsWith(".csv");
   }

@@ -40,22 +40,23 @@ final class TokenizerStages {
     }
   }
 
+  /** By its fields, as the library guesses the type of a stage that says none. */
   private static void requireSafe(JsonNode stage, String key, String source) {
-    switch (stage.path("type").asText("")) {
-      case "FixedLength" -> {
-        if (stage.path("length").asLong(0) < 1) {
-          throw broken(source, key, "FixedLength needs a length of at least 1");
-        }
-      }
-      case "Strip" -> {
-        if (stage.path("stop").asLong(0) != 0) {
-          throw broken(source, key, "Strip can cut at the start of a token only (stop 0)");
-        }
-      }
-      case "Replace" -> requireWidth(stage.path("pattern"), key, source);
-      case "Precompiled" ->
-          throw broken(source, key, "Precompiled, as SentencePiece has it, cannot be read");
-      default -> {}
+    String type = stage.path("type").asText("");
+    if (type.equals("Precompiled") || stage.has("precompiled_charsmap")) {
+      throw broken(source, key, "Precompiled, as SentencePiece has it, cannot be read");
+    }
+    if (type.equals("FixedLength") && stage.path("length").asLong(1) < 1) {
+      throw broken(source, key, "FixedLength needs a length of at least 1");
+    }
+    if (stage.path("stop").asLong(0) != 0) {
+      throw broken(source, key, "Strip can cut at the start of a token only (stop 0)");
+    }
+    if (stage.has("prepend") && stage.path("prepend").asText("").isEmpty()) {
+      throw broken(source, key, "Prepend needs a text to put in front");
+    }
+    if (stage.has("pattern") && stage.has("content")) {
+      requireWidth(stage.path("pattern"), key, source);
     }
   }
 

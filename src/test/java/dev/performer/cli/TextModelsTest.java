@@ -345,6 +345,31 @@ class TextModelsTest {
   }
 
   @Test
+  void idsNeedNoTokenizer() throws IOException {
+    Path weights = folder.resolve("model.safetensors");
+    writeBert(weights);
+    Path target = folder.resolve("imported");
+    CommandLineRun.of("import", weights, "--output", target, "--heads", 2).done();
+    Path in = folder.resolve("x.npz");
+    Npz.write(in, Map.of("tokens", NpyArray.of(new int[] {5, 6, 7, 8, 9, 0}, 2, 3)));
+    Path out = folder.resolve("e.csv");
+    CommandLineRun.of("embed", target, "--inputs", in, "--output", out, "--pool", "none").done();
+    assertThat(CsvTable.read(out).column("token")).containsExactly("5", "6", "7", "8", "9");
+    CommandLineRun.of("embed", target, "--inputs", texts, "--output", out)
+        .failed(1, "does not say what its token ids mean", "--vocabulary");
+    CommandLineRun.of(
+            "embed",
+            target,
+            "--inputs",
+            texts,
+            "--output",
+            out,
+            "--vocabulary",
+            TOKENIZERS.resolve("wordpiece/tokenizer.json"))
+        .done();
+  }
+
+  @Test
   void importFindsTheTokenizerBesideTheWeights() throws IOException {
     Path weights = folder.resolve("model.safetensors");
     writeBert(weights);
