@@ -4,6 +4,9 @@ import dev.performer.PerformerException;
 import dev.performer.attention.Threefry;
 import dev.performer.data.OutputFile;
 import dev.performer.data.ResidueEncoder;
+import dev.performer.data.TextEncoder;
+import dev.performer.data.TextStream;
+import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.serving.GenerationSession;
@@ -17,12 +20,14 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -138,12 +143,11 @@ final class GenerateCommand implements Callable<Integer> {
     Sampler sampling = sampling();
     List<String> texts = texts();
     try (GenerationSession session = GenerationSession.open(model)) {
-      Vocabulary vocabulary = vocabulary();
-      List<int[]> ids = texts.stream().map(text -> encode(vocabulary, text)).toList();
+      Tokenizer tokenizer = tokenizer();
+      List<int[]> ids = texts.stream().map(text -> encode(tokenizer, text)).toList();
       long start = System.nanoTime();
-      List<GenerationSession.Continuation> all =
-          generate(session, vocabulary, texts, ids, sampling);
-      report(vocabulary, texts, all, (System.nanoTime() - start) / 1e9);
+      List<GenerationSession.Continuation> all = generate(session, tokenizer, texts, ids, sampling);
+      report(texts, ids, tokenizer, all, (System.nanoTime() - start) / 1e9);
     }
     return 0;
   }
@@ -200,19 +204,24 @@ final class GenerateCommand implements Callable<Integer> {
     }
   }
 
-  private Vocabulary vocabulary() {
+  private Tokenizer tokenizer() {
     return ModelCard.read(model)
         .map(ModelCard::vocabulary)
-        .map(ModelCards::vocabulary)
+        .map(ModelCards::tokenizer)
         .orElseThrow(
             () ->
                 new PerformerException(
                     model + ": does not say what its token ids mean (no vocabulary in its card)"));
   }
 
-  private static int[] encode(Vocabulary vocabulary, String text) {
-    ResidueEncoder encoder = new ResidueEncoder(vocabulary);
-    int[] ids = encoder.encode(text);
+  /** The begin token of the tokenizer stands before a prompt; its end token never behind it. */
+  private static int[] encode(Tokenizer tokenizer, String text) {
+    TextEncoder any = tokenizer.encoder();
+    int[] ids = any.encode(text);
+    if (!(any instanceof ResidueEncoder encoder)) {
+      return IntStream.concat(Arrays.stream(tokenizer.prefix()), Arrays.stream(ids)).toArray();
+    }
+    Vocabulary vocabulary = tokenizer.vocabulary();
     if (!encoder.unknown().isEmpty() || !encoder.dropped().isEmpty()) {
       Set<Character> letters = new LinkedHashSet<>(encoder.unknown().keySet());
       letters.addAll(encoder.dropped().keySet());
@@ -234,10 +243,11 @@ final class GenerateCommand implements Callable<Integer> {
 
   private List<GenerationSession.Continuation> generate(
       GenerationSession session,
-      Vocabulary vocabulary,
+      Tokenizer tokenizer,
       List<String> texts,
       List<int[]> ids,
       Sampler sampling) {
+    Vocabulary vocabulary = tokenizer.vocabulary();
     Set<Integer> forbidden = new LinkedHashSet<>();
     for (int id = 0; id < session.config().vocabularySize(); id++) {
       boolean isEnd = vocabulary.eos().isPresent() && vocabulary.eos().getAsInt() == id;
@@ -252,6 +262,7 @@ final class GenerateCommand implements Callable<Integer> {
     if (streams) {
       System.out.print(texts.get(0));
     }
+    TextStream stream = new TextStream(tokenizer, ids.get(0));
     List<GenerationSession.Continuation> all = new ArrayList<>();
     int size = Math.min(batch, ids.size());
     for (int first = 0; first < ids.size(); first += size) {
@@ -266,35 +277,40 @@ final class GenerateCommand implements Callable<Integer> {
               forbidden,
               (row, token) -> {
                 if (streams) {
-                  System.out.print(vocabulary.tokens().get(token));
+                  System.out.print(stream.add(token));
                   System.out.flush();
                 }
               });
       all.addAll(done);
       for (int r = 0; r < part.size() && !streams; r++) {
-        output.text().println(texts.get(first + r) + text(vocabulary, done.get(r)));
+        output.text().println(texts.get(first + r) + text(tokenizer, part.get(r), done.get(r)));
       }
     }
     if (streams) {
-      System.out.println();
+      System.out.println(stream.rest());
     }
     return all;
   }
 
-  private static String text(Vocabulary vocabulary, GenerationSession.Continuation continuation) {
-    return vocabulary.decode(continuation.tokens().stream().mapToInt(i -> i).toArray());
+  private static String text(
+      Tokenizer tokenizer, int[] prompt, GenerationSession.Continuation continuation) {
+    TextStream stream = new TextStream(tokenizer, prompt);
+    StringBuilder text = new StringBuilder();
+    continuation.tokens().forEach(token -> text.append(stream.add(token)));
+    return text.append(stream.rest()).toString();
   }
 
   private void report(
-      Vocabulary vocabulary,
       List<String> texts,
+      List<int[]> ids,
+      Tokenizer tokenizer,
       List<GenerationSession.Continuation> all,
       double seconds) {
     List<Map<String, Object>> results = new ArrayList<>();
     StringBuilder lines = new StringBuilder();
     long count = 0;
     for (int i = 0; i < all.size(); i++) {
-      String continuation = text(vocabulary, all.get(i));
+      String continuation = text(tokenizer, ids.get(i), all.get(i));
       Map<String, Object> one = new LinkedHashMap<>();
       one.put("prompt", texts.get(i));
       one.put("continuation", continuation);

@@ -7,7 +7,9 @@ import dev.performer.attention.Threefry;
 import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.ImportOptions;
 import dev.performer.checkpoint.ModelWeights;
+import dev.performer.data.JsonTokenizer;
 import dev.performer.data.NpyArray;
+import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.training.FavorConversion;
@@ -136,6 +138,13 @@ final class ImportCommand implements Callable<Integer> {
       description = "Go on where tensors are missing, superfluous or of another shape.")
   private boolean allowMissing;
 
+  @Option(
+      names = "--tokenizer",
+      paramLabel = "T",
+      description =
+          "tokenizer.json, BERT's vocab.txt, bytes, bytes:N, google-protein, pad-first-protein or letters:ABC… (default: what the checkpoint says, else the tokenizer.json or vocab.txt beside it).")
+  private String tokenizer;
+
   @Override
   public Integer call() {
     if (Files.isRegularFile(path.resolve("saved_model.pb"))
@@ -149,12 +158,22 @@ final class ImportCommand implements Callable<Integer> {
       throw new UsageException("--layers and --exact-heads need --attention favor");
     }
     ModelWeights loaded = load();
-    ImportedWeights weights = ImportedWeights.of(loaded, path, allowMissing);
+    ImportedWeights weights = withTokenizer(ImportedWeights.of(loaded, path, allowMissing));
     weights.write(target, replace);
     // Read back as every other command will.
     SavedModelDirectory.open(target);
     report(weights);
     return 0;
+  }
+
+  private ImportedWeights withTokenizer(ImportedWeights weights) {
+    if (tokenizer != null) {
+      return weights.withTokenizer(LanguageModelOptions.tokenizerNamed(tokenizer));
+    }
+    if (weights.tokenizer().isPresent()) {
+      return weights;
+    }
+    return JsonTokenizer.beside(path).map(weights::withTokenizer).orElse(weights);
   }
 
   private ModelWeights load() {
@@ -237,6 +256,10 @@ final class ImportCommand implements Callable<Integer> {
     List<String> notFinite = weights.notFinite();
     output.text().println(path + ": " + weights.source().scheme());
     output.text().println("   " + ConfigSummary.of(weights.source().config()));
+    weights
+        .tokenizer()
+        .ifPresent(
+            t -> output.text().println("   tokenizer: " + t.label() + ", " + t.size() + " tokens"));
     weights.notes().forEach(note -> output.text().println("   assumed: " + note));
     if (!notFinite.isEmpty()) {
       System.err.println(
@@ -257,6 +280,7 @@ final class ImportCommand implements Callable<Integer> {
     json.put("config", weights.source().config().toJson());
     json.put("variables", weights.weights().size());
     json.put("parameters", parameters);
+    json.put("tokenizer", weights.tokenizer().map(Tokenizer::label).orElse(null));
     json.put("assumptions", weights.notes());
     json.put("notFinite", notFinite);
     json.put("optimizerStep", weights.source().optimizer().map(o -> o.step()).orElse(null));

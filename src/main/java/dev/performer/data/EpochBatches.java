@@ -25,7 +25,7 @@ final class EpochBatches implements BatchStream {
   private final SequenceStream sequences;
   private final Vocabulary vocabulary;
   private final Batching batching;
-  private final ResidueEncoder encoder;
+  private final TextEncoder encoder;
   private final long seed;
   private final long epoch;
   private final TreeMap<Integer, List<Item>> buckets = new TreeMap<>();
@@ -39,7 +39,7 @@ final class EpochBatches implements BatchStream {
       SequenceSource source,
       Vocabulary vocabulary,
       Batching batching,
-      ResidueEncoder encoder,
+      TextEncoder encoder,
       long seed,
       long epoch) {
     this.vocabulary = vocabulary;

@@ -13,7 +13,7 @@ import java.util.stream.Collectors;
  * vocabulary lacks becomes its unknown token (or is left out if it has none). What was not taken as
  * it stood is counted. A letter never becomes a special token. Not for use by several threads.
  */
-public final class ResidueEncoder {
+public final class ResidueEncoder implements TextEncoder {
   private static final String GAPS = "-.*~";
   private static final int DROP = -1;
 
@@ -38,6 +38,7 @@ public final class ResidueEncoder {
   }
 
   /** The ids of a sequence's letters; shorter than the text where gaps or stops were left out. */
+  @Override
   public int[] encode(String residues) {
     int[] result = new int[residues.length()];
     int length = 0;
@@ -64,7 +65,7 @@ public final class ResidueEncoder {
     return Map.copyOf(dropped);
   }
 
-  /** One line for the user on what was not taken as it stood; empty if there was nothing. */
+  @Override
   public Optional<String> report() {
     String text =
         (unknown.isEmpty() ? "" : "letters outside the vocabulary, read as unknown: ")

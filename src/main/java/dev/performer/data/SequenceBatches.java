@@ -10,18 +10,26 @@ import java.util.Optional;
  */
 public final class SequenceBatches {
   private final SequenceSource source;
+  private final Tokenizer tokenizer;
   private final Vocabulary vocabulary;
   private final Batching batching;
   private final long seed;
-  private final ResidueEncoder encoder;
+  private final TextEncoder encoder;
   private boolean reportable = true;
+
+  /** Batches of single letters. */
+  public SequenceBatches(
+      SequenceSource source, Vocabulary vocabulary, Batching batching, long seed) {
+    this(source, new LetterTokenizer(vocabulary), batching, seed);
+  }
 
   /**
    * @param seed of the order and the crops; without meaning where the batching does not shuffle
    * @throws PerformerException if begin or end tokens are asked for and the vocabulary has none
    */
-  public SequenceBatches(
-      SequenceSource source, Vocabulary vocabulary, Batching batching, long seed) {
+  public SequenceBatches(SequenceSource source, Tokenizer tokenizer, Batching batching, long seed) {
+    this.tokenizer = tokenizer;
+    vocabulary = tokenizer.vocabulary();
     if (batching.prependBos() && vocabulary.bos().isEmpty()) {
       throw new PerformerException("the vocabulary has no begin token to prepend");
     }
@@ -29,10 +37,9 @@ public final class SequenceBatches {
       throw new PerformerException("the vocabulary has no end token to append");
     }
     this.source = source;
-    this.vocabulary = vocabulary;
     this.batching = batching;
     this.seed = seed;
-    this.encoder = new ResidueEncoder(vocabulary);
+    this.encoder = tokenizer.encoder();
   }
 
   /** One pass over the data from its first batch; every sequence that is not empty is in it. */
@@ -51,6 +58,11 @@ public final class SequenceBatches {
         reportable ? encoder.report().map(r -> source.name() + ": " + r) : Optional.empty();
     reportable &= report.isEmpty();
     return report;
+  }
+
+  /** What turns texts into tokens. */
+  public Tokenizer tokenizer() {
+    return tokenizer;
   }
 
   /** The tokens these batches are made of. */

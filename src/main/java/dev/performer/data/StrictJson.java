@@ -65,6 +65,11 @@ public final class StrictJson {
     return parsed(file.toString(), () -> (yaml ? YAML : MAPPER).readTree(Files.readAllBytes(file)));
   }
 
+  /** Reads the bytes of a JSON file as a tree. @param source how errors name where it came from */
+  public static JsonNode readTree(byte[] json, String source) {
+    return parsed(source, () -> MAPPER.readTree(json));
+  }
+
   /** Reads YAML as a tree. @param source how errors name where it came from */
   public static JsonNode readYaml(InputStream in, String source) {
     return parsed(source, () -> YAML.readTree(in));

@@ -184,7 +184,6 @@ public final class PerformerModels {
     if (!isCausal && config.task() != Task.MASKED_LM) {
       return null;
     }
-    boolean isLimited = config.positions().isTable();
     return new ModelCard.LanguageModel(
         SavedModelExporter.DEFAULT_SIGNATURE,
         PerformerSignatures.TOKENS,
@@ -193,8 +192,18 @@ public final class PerformerModels {
         isCausal ? ModelCard.Objective.CAUSAL_LM : ModelCard.Objective.MASKED_LM,
         isCausal ? config.shiftBos() != null : null,
         isCausal ? null : masking,
-        isLimited ? config.maxLength() : null,
-        seesPadding(config) ? config.maxLength() : null);
+        longest(config),
+        paddedLength(config));
+  }
+
+  /** Tokens of a sequence at most; null for no limit. */
+  public static Integer longest(PerformerConfig config) {
+    return config.positions().isTable() ? config.maxLength() : null;
+  }
+
+  /** What sequences are padded to where padding is seen; null where it is not. */
+  public static Integer paddedLength(PerformerConfig config) {
+    return seesPadding(config) ? config.maxLength() : null;
   }
 
   /** Whether outputs of real tokens depend on padding behind them. */

@@ -1,0 +1,119 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
+
+/**
+ * The bytes of a text in UTF-8: a byte's id is its value plus an offset. The ids below the offset
+ * are special, in this order, as far as there are: padding 0, end 1, unknown 2, begin 3, mask 4.
+ * Offset 3 is the layout of ByT5, without its spare ids. An end token stands behind whole texts.
+ *
+ * @param offset special ids before the bytes, 0–256
+ * @see <a
+ *     href="https://github.com/google-research/t5x/blob/main/docs/models.md#byt5-checkpoints">ByT5</a>
+ */
+public record ByteTokenizer(int offset) implements Tokenizer {
+  /** How options and cards call it; {@code bytes:N} has the offset N. */
+  public static final String NAME = "bytes";
+
+  /** The offset of ByT5. */
+  public static final int DEFAULT_OFFSET = 3;
+
+  private static final List<String> SPECIALS = List.of("<pad>", "</s>", "<unk>", "<s>", "<mask>");
+
+  public ByteTokenizer {
+    if (offset < 0 || offset > 256) {
+      throw new PerformerException(
+          NAME + ":" + offset + ": the offset of bytes must be from 0 to 256");
+    }
+  }
+
+  /** Whether a name is {@code bytes} or {@code bytes:N}. */
+  public static boolean isNamed(String name) {
+    return name.equals(NAME) || name.startsWith(NAME + ":");
+  }
+
+  /** The tokenizer of {@code bytes} or {@code bytes:N}. @throws PerformerException for others */
+  public static ByteTokenizer named(String name) {
+    if (name.equals(NAME)) {
+      return new ByteTokenizer(DEFAULT_OFFSET);
+    }
+    if (!name.matches(NAME + ":\\d{1,3}")) {
+      throw new PerformerException(
+          "tokenizer '" + name + "': expected bytes, or bytes:N with N special ids before them");
+    }
+    return new ByteTokenizer(Integer.parseInt(name.substring(NAME.length() + 1)));
+  }
+
+  @Override
+  public String label() {
+    return NAME + ":" + offset;
+  }
+
+  @Override
+  public Vocabulary vocabulary() {
+    List<String> tokens = new ArrayList<>(offset + 256);
+    for (int id = 0; id < offset; id++) {
+      tokens.add(id < SPECIALS.size() ? SPECIALS.get(id) : "<special_" + id + ">");
+    }
+    for (int b = 0; b < 256; b++) {
+      tokens.add(b > 32 && b < 127 ? Character.toString(b) : "<0x%02X>".formatted(b));
+    }
+    return new Vocabulary(tokens, special(0), special(4), special(3), special(1), special(2));
+  }
+
+  private OptionalInt special(int id) {
+    return id < offset ? OptionalInt.of(id) : OptionalInt.empty();
+  }
+
+  @Override
+  public TextEncoder encoder() {
+    return new TextEncoder() {
+      @Override
+      public int[] encode(String text) {
+        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+        int[] ids = new int[bytes.length];
+        for (int i = 0; i < ids.length; i++) {
+          ids[i] = (bytes[i] & 0xff) + offset;
+        }
+        return ids;
+      }
+
+      @Override
+      public Optional<String> report() {
+        return Optional.empty();
+      }
+    };
+  }
+
+  @Override
+  public String decode(int[] ids) {
+    byte[] bytes = new byte[ids.length];
+    int length = 0;
+    for (int id : ids) {
+      if (id >= offset && id < offset + 256) {
+        bytes[length++] = (byte) (id - offset);
+      }
+    }
+    return new String(bytes, 0, length, StandardCharsets.UTF_8);
+  }
+
+  @Override
+  public int[] prefix() {
+    return new int[0];
+  }
+
+  @Override
+  public int[] suffix() {
+    return special(1).stream().toArray();
+  }
+
+  @Override
+  public boolean endsCropped() {
+    return false;
+  }
+}

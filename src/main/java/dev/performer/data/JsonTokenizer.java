@@ -1,0 +1,188 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.io.IOException;
+import java.nio.charset.MalformedInputException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.stream.Stream;
+
+/**
+ * What a {@code tokenizer.json} of Hugging Face says: WordPiece, BPE or WordLevel, with its own
+ * normalization and special tokens. Cropping and padding in the file are left aside. Holds native
+ * memory, which is freed when nothing refers to it any more.
+ *
+ * @see <a href="https://huggingface.co/docs/tokenizers">Hugging Face Tokenizers</a>
+ */
+public final class JsonTokenizer implements Tokenizer {
+  /** How the file is called beside weights and inside SavedModels. */
+  public static final String FILE = "tokenizer.json";
+
+  private final byte[] file;
+  private final TokenizerJson json;
+  private final TokenizerLibrary.Handle tokenizer;
+  private final Vocabulary vocabulary;
+
+  private JsonTokenizer(byte[] file, TokenizerJson json, SpecialIds said) {
+    this.file = file;
+    this.json = json;
+    tokenizer = TokenizerLibrary.load(json.text(), json.source());
+    int[] prefix = json.frame().prefix();
+    int[] suffix = json.frame().suffix();
+    try {
+      vocabulary =
+          new Vocabulary(
+              json.tokens(),
+              or(said.pad(), json.first("[PAD]", "<pad>", "<|padding|>", "<|pad|>")),
+              or(said.mask(), json.first("[MASK]", "<mask>", "<|mask|>")),
+              prefix.length > 0
+                  ? OptionalInt.of(prefix[0])
+                  : or(said.bos(), json.first("<s>", "<bos>", "[CLS]", "[BOS]")),
+              suffix.length > 0
+                  ? OptionalInt.of(suffix[suffix.length - 1])
+                  : or(said.eos(), json.first("</s>", "<eos>", "[SEP]", "[EOS]", "<|endoftext|>")),
+              json.first(json.unknown(), "[UNK]", "<unk>"));
+    } catch (IllegalArgumentException e) {
+      throw new PerformerException(json.source() + ": " + e.getMessage(), e);
+    }
+  }
+
+  private static OptionalInt or(OptionalInt one, OptionalInt other) {
+    return one.isPresent() ? one : other;
+  }
+
+  /** Special tokens that are known otherwise; what is absent is found by its usual names. */
+  public record SpecialIds(OptionalInt pad, OptionalInt mask, OptionalInt bos, OptionalInt eos) {
+    /** Nothing is known. */
+    public static final SpecialIds NONE =
+        new SpecialIds(
+            OptionalInt.empty(), OptionalInt.empty(), OptionalInt.empty(), OptionalInt.empty());
+  }
+
+  /**
+   * A tokenizer from the bytes of a tokenizer.json.
+   *
+   * @param source how messages call it
+   * @throws PerformerException if it is broken: one line that names source and key
+   */
+  public static JsonTokenizer of(byte[] file, String source, SpecialIds said) {
+    return new JsonTokenizer(file.clone(), TokenizerJson.of(file, source), said);
+  }
+
+  /**
+   * Reads a tokenizer.json, or a vocab.txt of BERT. Special tokens and lower case are as the
+   * tokenizer_config.json beside it says.
+   *
+   * @throws PerformerException if it is broken: one line that names file and key
+   */
+  public static JsonTokenizer read(Path path) {
+    TokenizerConfigFile config = TokenizerConfigFile.beside(path);
+    try {
+      byte[] bytes =
+          path.getFileName().toString().endsWith(".txt")
+              ? TokenizerJson.ofBert(lines(path), config.lowerCase(), path.toString())
+              : Files.readAllBytes(path);
+      TokenizerJson json = TokenizerJson.of(bytes, path.toString());
+      return new JsonTokenizer(bytes, json, config.specialIds(json));
+    } catch (MalformedInputException e) {
+      throw new PerformerException(path + ": is no text in UTF-8", e);
+    } catch (IOException e) {
+      throw new PerformerException(path + ": cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  /**
+   * The tokenizer.json, else the vocab.txt, in the directory of a checkpoint or of its file.
+   *
+   * @throws PerformerException if there is one that is broken
+   */
+  public static Optional<JsonTokenizer> beside(Path checkpoint) {
+    Path folder =
+        Files.isDirectory(checkpoint) ? checkpoint : checkpoint.toAbsolutePath().getParent();
+    return Stream.of(FILE, "vocab.txt")
+        .map(folder::resolve)
+        .filter(Files::isRegularFile)
+        .findFirst()
+        .map(JsonTokenizer::read);
+  }
+
+  private static List<String> lines(Path path) throws IOException {
+    return Files.readAllLines(path).stream().map(String::strip).toList();
+  }
+
+  /** The bytes of its tokenizer.json. */
+  public byte[] file() {
+    return file.clone();
+  }
+
+  @Override
+  public String label() {
+    return json.type();
+  }
+
+  @Override
+  public Vocabulary vocabulary() {
+    return vocabulary;
+  }
+
+  @Override
+  public TextEncoder encoder() {
+    return new Encoder();
+  }
+
+  private final class Encoder implements TextEncoder {
+    private long unknown;
+    private long all;
+
+    @Override
+    public int[] encode(String text) {
+      int[] ids = tokenizer.encode(sound(text));
+      all += ids.length;
+      vocabulary
+          .unknown()
+          .ifPresent(id -> unknown += Arrays.stream(ids).filter(i -> i == id).count());
+      return ids;
+    }
+
+    @Override
+    public Optional<String> report() {
+      return unknown == 0
+          ? Optional.empty()
+          : Optional.of(unknown + " of " + all + " tokens are unknown to the vocabulary");
+    }
+  }
+
+  /** A lone half of a surrogate pair is no character, and native code would not take it. */
+  private static String sound(String text) {
+    return text.codePoints()
+        .map(c -> c < 0xD800 || c > 0xDFFF ? c : 0xFFFD)
+        .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append)
+        .toString();
+  }
+
+  @Override
+  public String decode(int[] ids) {
+    long[] known =
+        Arrays.stream(ids).filter(id -> id < json.tokens().size()).asLongStream().toArray();
+    return tokenizer.decode(known);
+  }
+
+  @Override
+  public int[] prefix() {
+    return json.frame().prefix().clone();
+  }
+
+  @Override
+  public int[] suffix() {
+    return json.frame().suffix().clone();
+  }
+
+  @Override
+  public boolean endsCropped() {
+    return true;
+  }
+}

@@ -1,0 +1,92 @@
+package dev.performer.data;
+
+import java.util.Arrays;
+import java.util.OptionalInt;
+
+/**
+ * Between texts and the token ids of a model: {@linkplain LetterTokenizer single letters},
+ * {@linkplain ByteTokenizer bytes}, or {@linkplain JsonTokenizer what a tokenizer.json says}. Safe
+ * for use by several threads; encoders are not.
+ */
+public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTokenizer {
+  /** What a message calls it, such as {@code WordPiece}. */
+  String label();
+
+  /**
+   * All tokens and which of them are special; {@code bos} is also known as {@code [CLS]}, and
+   * {@code eos} as {@code [SEP]}.
+   */
+  Vocabulary vocabulary();
+
+  /** A new encoder of texts. */
+  TextEncoder encoder();
+
+  /** The text of ids; special tokens write nothing, bytes that are no UTF-8 are U+FFFD. */
+  String decode(int[] ids);
+
+  /** The tokens that a model sees before each text, such as {@code [CLS]}. */
+  int[] prefix();
+
+  /** The tokens that a model sees after each text, such as {@code [SEP]}. */
+  int[] suffix();
+
+  /** Whether the {@link #suffix} also ends a text that was cropped. */
+  boolean endsCropped();
+
+  /** Number of tokens. */
+  default int size() {
+    return vocabulary().size();
+  }
+
+  /** The id of {@code [CLS]}: what begins a sequence, where the tokenizer puts it there. */
+  default OptionalInt cls() {
+    return prefix().length == 0 ? OptionalInt.empty() : OptionalInt.of(prefix()[0]);
+  }
+
+  /** The id of {@code [SEP]}: what ends a sequence, where the tokenizer puts it there. */
+  default OptionalInt sep() {
+    int[] suffix = suffix();
+    return suffix.length == 0 ? OptionalInt.empty() : OptionalInt.of(suffix[suffix.length - 1]);
+  }
+
+  /** The token that may end a text in training, so that a model learns to stop. */
+  default OptionalInt ends() {
+    return sep().isPresent() ? sep() : vocabulary().eos();
+  }
+
+  /**
+   * A text as a model sees it.
+   *
+   * @param ids prefix, text, suffix
+   * @param start where the text begins, behind the prefix
+   * @param end where it ends, before the suffix
+   * @param cropped how many ids of the text were left out at its end
+   */
+  record Encoding(int[] ids, int start, int end, int cropped) {}
+
+  /**
+   * Puts {@link #prefix} and {@link #suffix} around a text and crops it at its end.
+   *
+   * @param content ids of the text alone
+   * @param limit ids at most, those around the text included
+   */
+  default Encoding framed(int[] content, int limit) {
+    int[] before = prefix();
+    int[] after = suffix();
+    boolean fits = before.length + content.length + after.length <= limit;
+    int ends = fits || endsCropped() ? after.length : 0;
+    int start = Math.min(before.length, limit);
+    int kept = fits ? content.length : Math.min(content.length, limit - start - ends);
+    if (kept < 0) { // no room for the text: what is around it is cropped too
+      int[] all = Arrays.copyOf(before, before.length + after.length);
+      System.arraycopy(after, 0, all, before.length, after.length);
+      return new Encoding(Arrays.copyOf(all, limit), start, start, content.length);
+    }
+    // Where the end is not kept, a text that fits exactly is whole but for its end.
+    int room = fits || ends > 0 ? ends : Math.min(after.length, limit - start - kept);
+    int[] ids = Arrays.copyOf(before, start + kept + room);
+    System.arraycopy(content, 0, ids, start, kept);
+    System.arraycopy(after, 0, ids, start + kept, room);
+    return new Encoding(ids, start, start + kept, content.length - kept);
+  }
+}

@@ -1,0 +1,268 @@
+package dev.performer.data;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.PerformerException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.Set;
+import java.util.TreeMap;
+
+/**
+ * The text of a tokenizer.json, checked before native code sees it.
+ *
+ * @param source how messages call it
+ * @param type WordPiece, BPE or WordLevel
+ * @param text without cropping, padding and the tokens around it, which are put there here
+ * @param tokens the token of each id; ids that no token has are filled up
+ * @param frame the special tokens around a text
+ * @param unknown the token that stands for what the vocabulary lacks, or null
+ */
+record TokenizerJson(
+    String source,
+    String type,
+    String text,
+    List<String> tokens,
+    TokenizerFrame frame,
+    String unknown) {
+  private static final int MOST_BYTES = 256 << 20;
+  private static final int LARGEST_ID = 4_000_000;
+  private static final Set<String> TYPES = Set.of("WordPiece", "BPE", "WordLevel");
+
+  /**
+   * @throws PerformerException naming source and key, if it is broken
+   */
+  static TokenizerJson of(byte[] bytes, String source) {
+    if (bytes.length > MOST_BYTES) {
+      throw new PerformerException(source + ": has more than " + MOST_BYTES + " bytes");
+    }
+    JsonNode tree = StrictJson.readTree(bytes, source);
+    if (!(tree instanceof ObjectNode json) || !json.path("model").isObject()) {
+      throw new PerformerException(
+          source
+              + ": key model: expected an object, as Hugging Face's tokenizers write it; is this a"
+              + " tokenizer.json?");
+    }
+    JsonNode model = json.get("model");
+    String type = type(model, source);
+    TreeMap<Integer, String> byId = new TreeMap<>();
+    putVocabulary(model.path("vocab"), byId, source);
+    Set<String> known = new HashSet<>(byId.values());
+    if (type.equals("BPE")) {
+      requireMerges(model, known, source);
+    }
+    putAdded(json.path("added_tokens"), byId, known, source);
+    if (byId.isEmpty()) {
+      throw new PerformerException(source + ": key model.vocab: has no token");
+    }
+    TokenizerStages.require(json, source);
+    json.putNull("truncation");
+    json.putNull("padding");
+    List<String> tokens = filled(byId);
+    TokenizerFrame frame = TokenizerFrame.of(json.path("post_processor"), tokens.size(), source);
+    json.putNull("post_processor");
+    JsonNode unknown = model.path("unk_token");
+    String unknownToken = unknown.isTextual() ? unknown.asText() : null;
+    return new TokenizerJson(source, type, json.toString(), tokens, frame, unknownToken);
+  }
+
+  private static String type(JsonNode model, String source) {
+    JsonNode said = model.path("type");
+    // Old files do not say; merges are a mark of BPE, a prefix for the inside of words of
+    // WordPiece.
+    String type =
+        said.isTextual()
+            ? said.asText()
+            : model.has("merges")
+                ? "BPE"
+                : model.has("continuing_subword_prefix") ? "WordPiece" : "";
+    if (!TYPES.contains(type)) {
+      throw new PerformerException(
+          source
+              + ": key model.type is "
+              + (said.isMissingNode() ? "missing" : said)
+              + "; expected one of "
+              + TYPES.stream().sorted().toList());
+    }
+    return type;
+  }
+
+  private static void putVocabulary(
+      JsonNode vocabulary, TreeMap<Integer, String> byId, String source) {
+    if (!vocabulary.isObject()) {
+      throw new PerformerException(
+          source + ": key model.vocab: expected an object that gives each token's id");
+    }
+    vocabulary
+        .properties()
+        .forEach(e -> put(byId, id(e.getValue(), source, "model.vocab"), e.getKey(), source));
+  }
+
+  private static void put(TreeMap<Integer, String> byId, int id, String token, String source) {
+    String other = byId.putIfAbsent(id, token);
+    if (other != null) {
+      throw new PerformerException(
+          source + ": key model.vocab: '" + other + "' and '" + token + "' both have id " + id);
+    }
+  }
+
+  private static int id(JsonNode value, String source, String key) {
+    if (!value.isInt() || value.intValue() < 0 || value.intValue() > LARGEST_ID) {
+      throw new PerformerException(
+          source
+              + ": key "
+              + key
+              + ": an id must be a whole number from 0 to "
+              + LARGEST_ID
+              + ", not "
+              + value);
+    }
+    return value.intValue();
+  }
+
+  private static void requireMerges(JsonNode model, Set<String> known, String source) {
+    if (!model.path("merges").isArray()) {
+      throw new PerformerException(source + ": key model.merges: expected a list");
+    }
+    JsonNode said = model.path("continuing_subword_prefix");
+    String inside = said.isTextual() ? said.asText() : "";
+    for (JsonNode merge : model.get("merges")) {
+      String[] pair =
+          merge.isTextual()
+              ? merge.asText().split(" ", -1)
+              : merge.size() == 2
+                  ? new String[] {merge.get(0).asText(), merge.get(1).asText()}
+                  : new String[0];
+      boolean isPair = pair.length == 2 && known.containsAll(List.of(pair));
+      if (!isPair
+          || !pair[1].startsWith(inside)
+          || !known.contains(pair[0] + pair[1].substring(inside.length()))) {
+        throw new PerformerException(
+            source
+                + ": key model.merges: "
+                + merge
+                + " are no two tokens of model.vocab that make a third of it");
+      }
+    }
+  }
+
+  private static void putAdded(
+      JsonNode added, TreeMap<Integer, String> byId, Set<String> known, String source) {
+    for (JsonNode token : added) {
+      JsonNode content = token.path("content");
+      if (!content.isTextual() || content.asText().isEmpty()) {
+        throw new PerformerException(
+            source + ": key added_tokens: expected objects with an id and a content");
+      }
+      int id = id(token.path("id"), source, "added_tokens");
+      String old = byId.putIfAbsent(id, content.asText());
+      if (old != null && !old.equals(content.asText())
+          || old == null && !known.add(content.asText())) {
+        throw new PerformerException(
+            source
+                + ": key added_tokens: '"
+                + content.asText()
+                + "' has id "
+                + id
+                + ", but model.vocab says otherwise");
+      }
+    }
+  }
+
+  private static List<String> filled(TreeMap<Integer, String> byId) {
+    String[] tokens = new String[byId.lastKey() + 1];
+    byId.forEach((id, token) -> tokens[id] = token);
+    Set<String> known = new HashSet<>(byId.values());
+    for (int id = 0; id < tokens.length; id++) {
+      for (String name = "<unused_" + id + ">"; tokens[id] == null; name = "_" + name) {
+        tokens[id] = known.add(name) ? name : null;
+      }
+    }
+    return Arrays.asList(tokens);
+  }
+
+  /** The id of the first of some tokens that there is. */
+  OptionalInt first(String... names) {
+    for (String name : names) {
+      int id = name == null ? -1 : tokens.indexOf(name);
+      if (id >= 0) {
+        return OptionalInt.of(id);
+      }
+    }
+    return OptionalInt.empty();
+  }
+
+  /**
+   * The tokenizer.json of BERT's vocab.txt.
+   *
+   * @param lines one token each, the id is its line from 0
+   * @param lowerCase whether texts become lower case and lose their accents
+   */
+  static byte[] ofBert(List<String> lines, boolean lowerCase, String source) {
+    List<String> missing = new ArrayList<>(List.of("[UNK]", "[CLS]", "[SEP]"));
+    missing.removeAll(lines);
+    if (!missing.isEmpty()) {
+      throw new PerformerException(
+          source + ": is no vocabulary of BERT, it lacks " + String.join(", ", missing));
+    }
+    TreeMap<String, Integer> vocabulary = new TreeMap<>();
+    for (int id = 0; id < lines.size(); id++) {
+      if (vocabulary.put(lines.get(id), id) != null) {
+        throw new PerformerException(
+            source + ": line " + (id + 1) + ": '" + lines.get(id) + "' stands there twice");
+      }
+    }
+    List<Map<String, Object>> added = new ArrayList<>();
+    for (String special : List.of("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")) {
+      if (vocabulary.containsKey(special)) {
+        added.add(
+            Map.of(
+                "id", vocabulary.get(special),
+                "content", special,
+                "single_word", false,
+                "lstrip", false,
+                "rstrip", false,
+                "normalized", false,
+                "special", true));
+      }
+    }
+    return StrictJson.tree(
+            Map.of(
+                "version", "1.0",
+                "added_tokens", added,
+                "normalizer",
+                    Map.of(
+                        "type",
+                        "BertNormalizer",
+                        "clean_text",
+                        true,
+                        "handle_chinese_chars",
+                        true,
+                        "lowercase",
+                        lowerCase),
+                "pre_tokenizer", Map.of("type", "BertPreTokenizer"),
+                "post_processor", bertPostProcessor(vocabulary),
+                "decoder", Map.of("type", "WordPiece", "prefix", "##", "cleanup", true),
+                "model",
+                    Map.of(
+                        "type", "WordPiece",
+                        "unk_token", "[UNK]",
+                        "continuing_subword_prefix", "##",
+                        "max_input_chars_per_word", 100,
+                        "vocab", vocabulary)))
+        .toString()
+        .getBytes(StandardCharsets.UTF_8);
+  }
+
+  private static Map<String, Object> bertPostProcessor(Map<String, Integer> vocabulary) {
+    return Map.of(
+        "type", "BertProcessing",
+        "sep", List.of("[SEP]", vocabulary.get("[SEP]")),
+        "cls", List.of("[CLS]", vocabulary.get("[CLS]")));
+  }
+}

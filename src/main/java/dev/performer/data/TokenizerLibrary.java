@@ -1,0 +1,154 @@
+package dev.performer.data;
+
+import ai.djl.huggingface.tokenizers.jni.LibUtils;
+import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
+import dev.performer.PerformerException;
+import java.io.IOException;
+import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Arrays;
+
+/**
+ * Native tokenizers. The library comes with the program, is unpacked into a folder of the user's
+ * own below the temporary folder, and asks nothing of the network.
+ */
+final class TokenizerLibrary {
+  private static final Cleaner CLEANER = Cleaner.create();
+  private static boolean isLoaded;
+
+  private TokenizerLibrary() {}
+
+  /** A tokenizer outside Java's heap; freed when nothing refers to it any more. */
+  static final class Handle {
+    private final String source;
+    private final long address;
+
+    private Handle(String source, long address) {
+      this.source = source;
+      this.address = address;
+      CLEANER.register(this, () -> TokenizersLibrary.LIB.deleteTokenizer(address));
+    }
+
+    /** Ids of a text; special tokens around it are none of its affair. */
+    int[] encode(String text) {
+      long encoding = 0;
+      try {
+        encoding = TokenizersLibrary.LIB.encode(address, text, false);
+        return Arrays.stream(TokenizersLibrary.LIB.getTokenIds(encoding))
+            .mapToInt(Math::toIntExact)
+            .toArray();
+      } catch (RuntimeException e) {
+        throw failure("cannot tokenize a text", e);
+      } finally {
+        if (encoding != 0) {
+          TokenizersLibrary.LIB.deleteEncoding(encoding);
+        }
+        Reference.reachabilityFence(this);
+      }
+    }
+
+    /** The text of ids, special tokens left out. */
+    String decode(long[] ids) {
+      try {
+        return TokenizersLibrary.LIB.decode(address, ids, true);
+      } catch (RuntimeException e) {
+        throw failure("cannot turn ids into text", e);
+      } finally {
+        Reference.reachabilityFence(this);
+      }
+    }
+
+    private PerformerException failure(String what, RuntimeException e) {
+      return new PerformerException(source + ": " + what + ": " + firstLine(e.getMessage()), e);
+    }
+  }
+
+  /**
+   * @throws PerformerException if the library does not take the text
+   */
+  static Handle load(String json, String source) {
+    requireLoaded();
+    try {
+      return new Handle(source, TokenizersLibrary.LIB.createTokenizerFromString(json));
+    } catch (RuntimeException e) {
+      throw new PerformerException(
+          source + ": is no tokenizer that can be used: " + firstLine(e.getMessage()), e);
+    }
+  }
+
+  private static String firstLine(String message) {
+    return message == null ? "no reason given" : message.lines().findFirst().orElse("").strip();
+  }
+
+  private static synchronized void requireLoaded() {
+    if (isLoaded) {
+      return;
+    }
+    set("ai.djl.offline", "true");
+    set("OPT_OUT_TRACKING", "true");
+    set("RUST_FLAVOR", "cpu");
+    if (System.getenv("DJL_CACHE_DIR") == null && System.getenv("ENGINE_CACHE_DIR") == null) {
+      String folder = folder().toString();
+      set("DJL_CACHE_DIR", folder);
+      set("ENGINE_CACHE_DIR", folder);
+      set("jna.tmpdir", folder);
+    }
+    try {
+      LibUtils.checkStatus();
+    } catch (RuntimeException | LinkageError e) {
+      throw new PerformerException(
+          "a tokenizer.json needs a native library that cannot be loaded here ("
+              + firstLine(e.getMessage())
+              + "); models of single letters or bytes need none",
+          e);
+    }
+    isLoaded = true;
+  }
+
+  private static void set(String property, String value) {
+    if (System.getProperty(property) == null) {
+      System.setProperty(property, value);
+    }
+  }
+
+  /** One per user, so that it is unpacked once; nobody else may have put a library there. */
+  private static Path folder() {
+    Path parent = Path.of(System.getProperty("java.io.tmpdir"));
+    String user = System.getProperty("user.name", "user").replaceAll("\\W", "_");
+    try {
+      boolean isPosix = parent.getFileSystem().supportedFileAttributeViews().contains("posix");
+      if (!isPosix) {
+        return Files.createTempDirectory(parent, "performer-");
+      }
+      var mine = PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
+      Path folder = parent.resolve("performer-" + user);
+      try {
+        return Files.createDirectory(folder, mine);
+      } catch (FileAlreadyExistsException e) {
+        return isMine(folder) ? folder : Files.createTempDirectory(parent, "performer-", mine);
+      }
+    } catch (IOException e) {
+      throw new PerformerException(
+          parent + ": cannot be written, and a tokenizer.json needs it: " + e.getMessage(), e);
+    }
+  }
+
+  private static boolean isMine(Path folder) throws IOException {
+    if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS) || !Files.isWritable(folder)) {
+      return false;
+    }
+    boolean isPrivate =
+        Files.getPosixFilePermissions(folder).equals(PosixFilePermissions.fromString("rwx------"));
+    Path probe = Files.createTempFile(folder, "owner", "");
+    try {
+      return isPrivate && Files.getOwner(folder).equals(Files.getOwner(probe));
+    } finally {
+      Files.delete(probe);
+    }
+  }
+}
