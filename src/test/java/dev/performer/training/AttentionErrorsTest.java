@@ -41,6 +41,7 @@ class AttentionErrorsTest {
     assertThat(few.all().expected() / many.all().expected()).isCloseTo(8, within(1e-6));
     assertThat(few.all().measured() / many.all().measured()).isBetween(3.0, 20.0);
     assertThat(many.all().measured() / many.all().expected()).isBetween(0.5, 2.0);
+    assertThat(many.all().medianMeasured() / many.all().medianExpected()).isBetween(0.3, 2.0);
   }
 
   @Test
