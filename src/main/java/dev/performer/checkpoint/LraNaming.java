@@ -81,7 +81,8 @@ final class LraNaming implements NamingScheme {
     Optional<OptimizerState> optimizer = parameters.optimizer(names, weights.weights(), late);
     List<String> notes = new ArrayList<>(weights.notes());
     notes.addAll(late.notes());
-    return new ModelWeights(label(), config, weights.weights(), optimizer, Optional.empty(), notes);
+    return new ModelWeights(
+        label(), config, weights.weights(), optimizer, Optional.empty(), Optional.empty(), notes);
   }
 
   private static Map<String, String> names(FlaxParameters parameters) {

@@ -19,7 +19,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -200,13 +199,7 @@ final class ImportCommand implements Callable<Integer> {
         FavorOptions.note(conversion, converted)
             + ", which approximates it: 'approximate --model' measures that, 'fine-tune --teacher'"
             + " brings back what is lost");
-    return new ModelWeights(
-        exact.scheme(),
-        converted.config(),
-        converted.weights(),
-        Optional.empty(),
-        exact.vocabulary(),
-        notes);
+    return exact.converted(converted.config(), converted.weights(), notes);
   }
 
   private ImportOptions options(ImportOptions.AttentionKind kind, boolean saysFavor) {
