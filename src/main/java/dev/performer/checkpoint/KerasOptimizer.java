@@ -32,7 +32,7 @@ record KerasOptimizer(DescribedWeights file, Consumer<String> note) {
       Pattern.compile(
           "(?:.*/)?(?:_?optimizer|optimizer_weights)/(?:.*/)?(?:_?iter(?:ation)?s?|vars/0)(?::0)?");
   private static final Pattern STEP_NAME =
-      Pattern.compile("(?:.*/)?Adam(?:W|WeightDecay|_\\d+)*/iter(?:ation)?s?(?::0)?");
+      Pattern.compile("(?:(?:.*/)?Adam(?:W|WeightDecay|_\\d+)*/)?iter(?:ation)?s?(?::0)?");
 
   /**
    * The state by our names.

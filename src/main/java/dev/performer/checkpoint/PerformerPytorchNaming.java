@@ -71,11 +71,11 @@ final class PerformerPytorchNaming implements NamingScheme {
     }
     boolean isCausal = Boolean.TRUE.equals(options.causal());
     String kernel = options.kernel() == null ? "softmax" : options.kernel().label();
-    if (!kernel.equals("softmax")) {
+    if (!kernel.equals("softmax") && !kernel.equals("relu")) {
       throw new PerformerException(
           file.path()
-              + ": generalized attention of performer-pytorch scales its data as no convention"
-              + " here does; only the softmax kernel can be expressed");
+              + ": the kernel is softmax or, with generalized_attention=True, relu; not "
+              + kernel);
     }
     if (options.causal() == null || options.kernel() == null) {
       map.note(
@@ -120,10 +120,18 @@ final class PerformerPytorchNaming implements NamingScheme {
                     .put("convention", "google-jax")
                     .put("causal", isCausal)
                     .put("features", features)
-                    .put("epsilon", 1e-4)
+                    .put("epsilon", epsilon(kernel, headSize))
                     .put("maskKeys", false));
     giveZeros(map, file, isTied);
     return map.finish(label(), sketch.config(options), options.allowMissing());
+  }
+
+  /**
+   * Its generalized features are {@code relu(x D^(-1/4) Pᵀ) + 0.001}. Attention does not change
+   * when they are multiplied by {@code D^(1/4)}, which relu lets through and the constant takes up.
+   */
+  private static double epsilon(String kernel, int headSize) {
+    return kernel.equals("relu") ? 1e-3 * Math.pow(headSize, 0.25) : 1e-4;
   }
 
   /** What a dense layer without bias adds is 0. */

@@ -245,15 +245,20 @@ final class ProteinLmNaming implements NamingScheme {
     if (said == null && (own == null || !own.has("task"))) {
       unsaid.add("--task causal-lm (FlaxLM) or --task masked-lm (FlaxBERT)");
     }
-    if (!SaidAttention.isComplete(options) && (own == null || !own.has("attention"))) {
+    boolean lacksAttention =
+        !SaidAttention.isComplete(options) && (own == null || !own.has("attention"));
+    if (lacksAttention) {
       unsaid.add("--attention exact, or --kernel KERNEL and --features M");
     }
     if (!unsaid.isEmpty()) {
-      throw new PerformerException(
+      String message =
           file.path()
               + ": there is no config.gin beside it, and weights do not tell what it would; say "
               + String.join(", and ", unsaid)
-              + ", or name the file with --config");
+              + ", or name the file with --config";
+      throw lacksAttention
+          ? new AttentionNotSaidException(message)
+          : new PerformerException(message);
     }
   }
 

@@ -4,6 +4,7 @@ import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.Projection;
 import dev.performer.attention.Threefry;
+import dev.performer.checkpoint.AttentionNotSaidException;
 import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.ImportOptions;
 import dev.performer.checkpoint.ModelWeights;
@@ -107,6 +108,18 @@ final class ImportCommand implements Callable<Integer> {
   private Integer heads;
 
   @Option(
+      names = "--window",
+      paramLabel = "W",
+      description = "Of Model Garden's causal attention: the chunks that a token sees.")
+  private Integer window;
+
+  @Option(
+      names = "--norm-first",
+      negatable = true,
+      description = "Whether norms stand before attention and MLP, where weights do not say it.")
+  private Boolean normFirst;
+
+  @Option(
       names = "--pooling",
       paramLabel = "P",
       description = "Of a classifier: cls, mean, max, sum or flatten.")
@@ -179,7 +192,7 @@ final class ImportCommand implements Callable<Integer> {
     ModelWeights exact;
     try {
       exact = Checkpoints.load(path, options(null, false));
-    } catch (PerformerException e) {
+    } catch (AttentionNotSaidException e) {
       // Where the file does not say how it attends, it is the weights' own attention that is exact.
       exact = Checkpoints.load(path, options(ImportOptions.AttentionKind.EXACT, false));
     }
@@ -217,6 +230,8 @@ final class ImportCommand implements Callable<Integer> {
         .seed(saysFavor ? favor.seed : null)
         .causal(causal)
         .heads(heads)
+        .window(window)
+        .normFirst(normFirst)
         .pooling(pooling)
         .maxLength(maxLength)
         .mapping(mapping)
