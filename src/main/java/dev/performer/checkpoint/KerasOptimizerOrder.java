@@ -48,7 +48,7 @@ final class KerasOptimizerOrder {
     Map<String, String[]> pairs = new HashMap<>();
     int next = 0;
     for (JsonNode layer : config.path("config").path("layers")) {
-      List<String> left = layers.remove(layer.path("config").path("name").asText());
+      List<String> left = layers.remove(layerName(layer));
       for (int n = left == null ? 0 : left.size(); n > 0; n--) {
         String first = moments.get(next++);
         String second = moments.get(next++);
@@ -60,6 +60,12 @@ final class KerasOptimizerOrder {
       }
     }
     return layers.isEmpty() ? pairs : Map.of();
+  }
+
+  private static String layerName(JsonNode layer) {
+    return layer.has("name")
+        ? layer.path("name").asText()
+        : layer.path("config").path("name").asText();
   }
 
   private static List<String> moments(DescribedWeights file) {

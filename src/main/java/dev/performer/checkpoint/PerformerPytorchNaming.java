@@ -17,6 +17,7 @@ final class PerformerPytorchNaming implements NamingScheme {
   private static final Pattern LAYER =
       Pattern.compile("(?:.*\\.)?net\\.(?:layers\\.)+(\\d{1,6})\\.([01])\\.(.+)\\.(\\w+)");
   private static final String PROJECTION = "fast_attention.projection_matrix";
+  private static final String SCALE = ".g";
   private static final Map<String, String> ATTENTION =
       Map.of(
           "norm", "attention_norm",
@@ -192,15 +193,21 @@ final class PerformerPytorchNaming implements NamingScheme {
   private static void refuseVariants(WeightFile file) {
     Map<String, String> variants =
         Map.of(
-            "layer_pos_emb", "rotary positions beside absolute ones (rotary_position_emb=True)",
-            "net.blocks.", "reversible layers (reversible=True)",
-            "local_attn", "local attention heads (local_attn_heads above 0)",
-            "axial", "axial positions",
-            ".fn.g", "ScaleNorm or ReZero (use_scalenorm, use_rezero)");
+            "layer_pos_emb",
+            "rotary positions beside absolute ones (rotary_position_emb=True)",
+            "net.blocks.",
+            "reversible layers (reversible=True)",
+            "local_attn",
+            "local attention heads (local_attn_heads above 0)",
+            "axial",
+            "axial positions",
+            SCALE,
+            "ScaleNorm or ReZero (use_scalenorm, use_rezero)");
     for (String tensor : file.tensors().keySet()) {
       variants.forEach(
           (part, what) -> {
-            if (tensor.contains(part) && !tensor.contains("proj_updater.")) {
+            boolean has = part.equals(SCALE) ? tensor.endsWith(SCALE) : tensor.contains(part);
+            if (has && !tensor.contains("proj_updater.")) {
               throw new PerformerException(
                   file.path() + " has " + what + ", which cannot be expressed: " + tensor);
             }

@@ -300,23 +300,23 @@ class ImportCommandTest {
     assertThat(masking.path("evaluation").asText()).isEqualTo("protein-lm");
     Path usual = folder.resolve("usual");
     CommandLineRun.of("import", CHECKPOINTS.resolve("bert_exact"), "--output", usual).done();
-    double guessed = tokens(model);
-    assertThat(guessed / tokens(usual)).isBetween(2.3, 3.0); // 0.4 against 0.15
+    double guessed = guesses(model);
+    assertThat(guessed / guesses(usual)).isBetween(2.3, 3.0); // 0.4 against 0.15
     Path favor = folder.resolve("favor");
     CommandLineRun.of("import", copy, "--attention", "favor", "--output", favor).done();
-    assertThat(tokens(favor)).isEqualTo(guessed);
+    assertThat(guesses(favor)).isEqualTo(guessed);
   }
 
   /** Tokens that a masked model has to guess in evaluation. */
-  private static double tokens(Path model) throws IOException {
+  private static double guesses(Path model) throws IOException {
     JsonNode result =
         json(
             CommandLineRun.of(
                     "evaluate", model, "--data", DATA.resolve("family_test.fasta.gz"), "--json")
                 .done());
-    JsonNode tokens = result.path("tokens");
-    assertThat(tokens.isNumber()).as(result.toString()).isTrue();
-    return tokens.asDouble();
+    JsonNode guesses = result.path("guesses");
+    assertThat(guesses.isNumber()).as(result.toString()).isTrue();
+    return guesses.asDouble();
   }
 
   /** A file that is broken is not taken for one that merely does not say its attention. */
