@@ -120,7 +120,7 @@ final class GinAttention {
 
   /** What the function does not take would change nothing here, and is a mistake. */
   private void checkParameters(GinConfig.Reference f, Set<String> known) {
-    for (String parameter : gin.parameters(f.name())) {
+    for (String parameter : gin.parameters(f.scope(), f.name())) {
       if (!known.contains(parameter)) {
         throw new PerformerException(
             "%s: %s has no parameter %s; it has %s"

@@ -118,13 +118,20 @@ public record GinConfig(Path file, Map<String, Object> bindings, List<String> sk
     return selector.equals(wanted) || selector.endsWith("." + wanted);
   }
 
-  /** The parameters that a configurable has bindings for, of no scope; in order. */
-  public Set<String> parameters(String name) {
+  /**
+   * The parameters that a configurable has bindings for, in order.
+   *
+   * @param scope as in {@link #value}
+   */
+  public Set<String> parameters(String scope, String name) {
     Set<String> found = new TreeSet<>();
     for (String key : bindings.keySet()) {
-      int dot = key.lastIndexOf('.');
-      if (key.indexOf('/') < 0 && dot > 0 && matches(key, name, key.substring(dot + 1))) {
-        found.add(key.substring(dot + 1));
+      int slash = key.lastIndexOf('/');
+      String selector = key.substring(slash + 1);
+      String parameter = selector.substring(selector.lastIndexOf('.') + 1);
+      boolean isInScope = slash < 0 || key.substring(0, slash).equals(scope);
+      if (isInScope && matches(selector, name, parameter)) {
+        found.add(parameter);
       }
     }
     return found;

@@ -117,7 +117,7 @@ final class ProteinLmParameters {
                               .formatted(gin.file(), key, value, expected));
                     }));
     for (String part : NETWORK) {
-      for (String parameter : gin.parameters(part)) {
+      for (String parameter : gin.parameters("", part)) {
         throw new PerformerException(
             "%s: %s.%s changes the network; only what %s takes can be imported: %s"
                 .formatted(gin.file(), part, parameter, model, own));
@@ -126,7 +126,7 @@ final class ProteinLmParameters {
   }
 
   private static void known(GinConfig gin, String configurable, Set<String> known) {
-    for (String parameter : gin.parameters(configurable)) {
+    for (String parameter : gin.parameters("", configurable)) {
       if (!known.contains(parameter)) {
         throw new PerformerException(
             "%s: %s has no parameter %s that is known here; known are %s"

@@ -82,7 +82,8 @@ class ProteinLmGinTest {
   @ValueSource(
       strings = {
         "make_fast_softmax_attention.nb_feature = 8",
-        "make_fast_softmax_attention.kernel_fn = @jexp"
+        "make_fast_softmax_attention.kernel_fn = @jexp",
+        "FlaxModel.attention_fn = @s/make_fast_softmax_attention()\ns/make_fast_softmax_attention.x = 1"
       })
   void attentionTakesOnlyWhatItHas(String line) {
     assertThatThrownBy(() -> load("bert_softmax_favor", line))

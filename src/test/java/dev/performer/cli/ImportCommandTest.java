@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
+import dev.performer.savedmodel.ReferenceModels;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -343,5 +344,31 @@ class ImportCommandTest {
     Path index = Files.copy(source.resolve("ckpt.index"), folder.resolve("ckpt.index"));
     CommandLineRun.of("import", index, "--output", folder.resolve("model"))
         .failed(1, "ckpt.data-00000-of-00001 is missing");
+  }
+
+  /** What Keras' Adam had gathered is where the training of an imported model begins. */
+  @Test
+  void theOptimizerOfKerasGoesOn() throws IOException {
+    Path source = ReferenceModels.directory("checkpoints/protein_relu_causal");
+    Path model =
+        imported(source.resolve("checkpoint"), "--seed", 3, "--window", 64, "--features", 16);
+    double fresh = trained(model, "fresh");
+    double continued = trained(model, "continued", "--continue-optimizer");
+    assertThat(Math.abs(continued - fresh)).isGreaterThan(1e-3);
+    Path without = folder.resolve("without");
+    CommandLineRun run =
+        CommandLineRun.of("import", CHECKPOINTS.resolve("lm_relu"), "--output", without, "--json")
+            .done();
+    assertThat(run.json().path("optimizerStep").asInt()).isEqualTo(300);
+  }
+
+  private double trained(Path model, String name, Object... more) throws IOException {
+    List<Object> arguments =
+        new java.util.ArrayList<>(
+            List.of("fine-tune", model, "--data", DATA.resolve("family_test.fasta.gz")));
+    arguments.addAll(List.of("--vocabulary", "pad-first-protein", "--steps", 2));
+    arguments.addAll(List.of("--evaluate-every", 0, "--output", folder.resolve(name), "--json"));
+    arguments.addAll(List.of(more));
+    return json(CommandLineRun.of(arguments.toArray()).done()).path("perplexityAfter").asDouble();
   }
 }
