@@ -36,6 +36,8 @@ PY
 smaller() {
   case "$1" in
     *" quickstart"*) echo "--steps 4 --output build/quickstart" ;;
+    *" --teacher"*) echo "--set training.steps=2 --set data.length=48 --set evaluation.sequences=16" ;;
+    *" approximate --model"*) echo "--sequences 4 --length 48" ;;
     *" fine-tune"*) echo "--steps 4 --length 64 --batch-tokens 2048 --evaluate-every 2 --checkpoint-every 2" ;;
     *" bench"*) echo "--lengths 128,256" ;;
     *" approximate"*) echo "--length 128 --draws 2 --features 16,32" ;;

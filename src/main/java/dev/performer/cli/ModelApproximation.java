@@ -131,7 +131,8 @@ final class ModelApproximation {
       StringBuilder text =
           new StringBuilder(
               "| layer | kernel | M | norm of q, mean (max) | norm of k, mean (max) | largest logit |"
-                  + " relative error | expected | heads |\n|---|---|---|---|---|---|---|---|---|\n");
+                  + " relative error | expected | of the median query | expected | heads |\n"
+                  + "|---|---|---|---|---|---|---|---|---|---|---|\n");
       for (AttentionErrors.Row row : rows) {
         AttentionErrors.Errors all = row.all();
         AttentionConfig.Favor favor = trials.get(row.layer()).favor();
@@ -140,7 +141,7 @@ final class ModelApproximation {
         text.append(
             String.format(
                 Locale.ROOT,
-                "| %d | %s | %d | %.1f (%.1f) | %.1f (%.1f) | %.1f | %s | %s | %s to %s |%n",
+                "| %d | %s | %d | %.1f (%.1f) | %.1f (%.1f) | %.1f | %s | %s | %s | %s | %s to %s |%n",
                 row.layer(),
                 favor.kernel(),
                 favor.features(),
@@ -151,6 +152,8 @@ final class ModelApproximation {
                 all.largestLogit(),
                 number(all.measured()),
                 number(all.expected()),
+                number(all.medianMeasured()),
+                number(all.medianExpected()),
                 number(Arrays.stream(heads).min().orElseThrow()),
                 number(Arrays.stream(heads).max().orElseThrow())));
       }
@@ -196,6 +199,8 @@ final class ModelApproximation {
       into.put("largestLogit", errors.largestLogit());
       into.put("measured", finite(errors.measured()));
       into.put("expected", finite(errors.expected()));
+      into.put("medianMeasured", finite(errors.medianMeasured()));
+      into.put("medianExpected", finite(errors.medianExpected()));
     }
 
     private static Double finite(double x) {

@@ -14,7 +14,6 @@ import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.PerformerModels;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.tensorflow.Graph;
@@ -68,7 +67,9 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
       double largestKeyNorm,
       double largestLogit,
       double measured,
-      double expected) {}
+      double expected,
+      double medianMeasured,
+      double medianExpected) {}
 
   /**
    * One layer.
@@ -101,8 +102,8 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
       for (int i = 0; i < model.layers(); i++) {
         measures.add(measures(tf, outputs.layers().get(i), outputs.mask(), trials.get(i)));
       }
-      List<Sums> sums = new ArrayList<>();
-      trials.forEach(trial -> sums.add(new Sums(model.heads())));
+      List<TokenErrors> sums = new ArrayList<>();
+      trials.forEach(trial -> sums.add(new TokenErrors(model.heads())));
       try (Session session = new Session(graph, false)) {
         PerformerModels.assign(tf, session, variables.all(), weights);
         for (int[] sequence : sequences) {
@@ -131,7 +132,7 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
       int[] tokens,
       float[] real,
       List<Output<TFloat64>> measures,
-      List<Sums> sums) {
+      List<TokenErrors> sums) {
     try (Tensor tokenTensor = Tensors.of(tokens, 1, tokens.length);
         Tensor maskTensor = Tensors.of(real, 1, real.length)) {
       Session.Runner runner = session.runner().feed(ids, tokenTensor).feed(mask, maskTensor);
@@ -144,11 +145,7 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
     }
   }
 
-  /**
-   * Of one sequence and each head, {@code [9, H]}: squared error, squared error expected at M = 1,
-   * squared output, sum and maximum of query norms, sum and maximum of key norms, largest logit,
-   * and number of tokens.
-   */
+  /** What {@link TokenErrors} takes, of one sequence: {@code [7, 1, H, L]}. */
   private Output<TFloat64> measures(
       Ops tf, Outputs.Layer layer, Operand<TFloat32> mask, Trial trial) {
     AttentionConfig.Favor favor = trial.favor();
@@ -195,18 +192,15 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
                 new ExpectedError(tf, x, y, wide(tf, layer.values()), seen).of(favor.kernel()),
                 real)
             : tf.zerosLike(queryNorms);
-    var positions = tf.constant(new int[] {0, 2});
     return tf.stack(
             List.of(
-                tf.reduceSum(squares(tf, tf.math.sub(estimate, exact), real), positions),
-                tf.reduceSum(expected, positions),
-                tf.reduceSum(squares(tf, exact, real), positions),
-                tf.reduceSum(queryNorms, positions),
-                tf.reduceMax(queryNorms, positions),
-                tf.reduceSum(keyNorms, positions),
-                tf.reduceMax(keyNorms, positions),
-                tf.reduceMax(logits, tf.constant(new int[] {0, 2, 3})),
-                tf.reduceSum(tf.math.mul(tf.onesLike(queryNorms), real), positions))) // [9, H]
+                squares(tf, tf.math.sub(estimate, exact), real),
+                expected,
+                squares(tf, exact, real),
+                queryNorms,
+                keyNorms,
+                tf.reduceMax(logits, tf.constant(-1)),
+                tf.math.mul(tf.onesLike(queryNorms), real))) // [7, 1, H, L]
         .asOutput();
   }
 
@@ -225,67 +219,5 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
 
   private static Operand<TFloat64> wide(Ops tf, Operand<TFloat32> x) {
     return tf.dtypes.cast(x, TFloat64.class);
-  }
-
-  /** Of all sequences, by head. */
-  private static final class Sums {
-    private static final int[] LARGEST = {4, 6, 7};
-    private final int heads;
-    private final double[][] values;
-
-    Sums(int heads) {
-      this.heads = heads;
-      values = new double[9][heads];
-    }
-
-    void add(double[] measures) {
-      for (int i = 0; i < values.length; i++) {
-        boolean isLargest = Arrays.binarySearch(LARGEST, i) >= 0;
-        for (int h = 0; h < heads; h++) {
-          double value = measures[i * heads + h];
-          values[i][h] = isLargest ? Math.max(values[i][h], value) : values[i][h] + value;
-        }
-      }
-    }
-
-    Row row(int layer, AttentionConfig.Favor favor) {
-      List<Errors> each = new ArrayList<>();
-      for (int h = 0; h < heads; h++) {
-        each.add(errors(h, h + 1, favor));
-      }
-      return new Row(layer, errors(0, heads, favor), each);
-    }
-
-    private Errors errors(int from, int to, AttentionConfig.Favor favor) {
-      double tokens = sum(8, from, to);
-      double size = Math.max(sum(2, from, to), 1e-300);
-      double expected = sum(1, from, to) / favor.features() / size;
-      return new Errors(
-          sum(3, from, to) / tokens,
-          largest(4, from, to),
-          sum(5, from, to) / tokens,
-          largest(6, from, to),
-          largest(7, from, to),
-          Math.sqrt(sum(0, from, to) / size),
-          !ExpectedError.isKnown(favor.kernel())
-              ? Double.NaN
-              : Double.isNaN(expected) ? Double.POSITIVE_INFINITY : Math.sqrt(expected));
-    }
-
-    private double sum(int row, int from, int to) {
-      double sum = 0;
-      for (int h = from; h < to; h++) {
-        sum += values[row][h];
-      }
-      return sum;
-    }
-
-    private double largest(int row, int from, int to) {
-      double largest = 0;
-      for (int h = from; h < to; h++) {
-        largest = Math.max(largest, values[row][h]);
-      }
-      return largest;
-    }
   }
 }

@@ -41,7 +41,7 @@ final class LossPlot {
             .build();
     chart.setYAxisGroupTitle(1, name);
     chart.getStyler().setYAxisGroupPosition(1, Styler.YAxisPosition.Right);
-    chart.getStyler().setLegendPosition(Styler.LegendPosition.InsideNE);
+    chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideS);
     boolean any = add(chart, entries, "training", "loss", "training loss", 0);
     any |= add(chart, entries, "validation", field, name, 1);
     if (!any) {

@@ -15,9 +15,9 @@ import dev.performer.data.TokenBatch;
 import dev.performer.data.TokenRows;
 import dev.performer.graph.LossGradients;
 import dev.performer.graph.Tensors;
+import dev.performer.graph.Variable;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.PerformerModels;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -86,7 +86,7 @@ class DistillerTest {
     List<String> all =
         new ArrayList<>(
             List.of(
-                "training.steps=30",
+                "training.steps=20",
                 "training.batchTokens=96",
                 "training.learningRate=3e-3",
                 "training.warmupSteps=3",
@@ -113,13 +113,13 @@ class DistillerTest {
       learned = PerformerModels.values(distiller.session(), distiller.student());
     }
     assertThat(result.finished()).isTrue();
-    assertThat(result.steps()).isEqualTo(30);
-    assertThat(result.best().loss()).isLessThan(0.7 * result.before().loss());
-    assertThat(1 - result.best().cosine()).isLessThan(0.7 * (1 - result.before().cosine()));
+    assertThat(result.steps()).isEqualTo(20);
+    assertThat(result.best().loss()).isLessThan(0.85 * result.before().loss());
+    assertThat(1 - result.best().cosine()).isLessThan(0.85 * (1 - result.before().cosine()));
     assertThat(result.best().hidden()).isLessThan(result.before().hidden());
     assertThat(result.best().attention()).isLessThan(result.before().attention());
     if (isLanguageModel) {
-      assertThat(result.best().divergence()).isLessThan(0.7 * result.before().divergence());
+      assertThat(result.best().divergence()).isLessThan(0.85 * result.before().divergence());
       assertThat(result.best().teacherAccuracy()).isEqualTo(result.before().teacherAccuracy());
     } else {
       assertThat(result.best().divergence()).isNull();
@@ -144,8 +144,12 @@ class DistillerTest {
       var loss = graph.loss().loss();
       assertThat(graph.teacher()).noneMatch(v -> v.trainable());
       assertThat(graph.teacher()).allMatch(v -> v.name().startsWith("teacher/"));
-      assertThat(LossGradients.find(graph.graph(), loss, graph.teacher()))
-          .allMatch(Optional::isEmpty);
+      List<Variable> used =
+          graph.teacher().stream().filter(v -> !v.name().contains("/pooler/")).toList();
+      assertThat(LossGradients.find(graph.graph(), loss, used)).allMatch(Optional::isEmpty);
+      List<Variable> layers =
+          graph.student().stream().filter(v -> v.name().startsWith("layer_")).toList();
+      assertThat(LossGradients.find(graph.graph(), loss, layers)).allMatch(Optional::isPresent);
       AdamW adam =
           AdamW.build(graph.graph(), loss, graph.student(), recipe().training().optimizer());
       try (Session session = new Session(graph.graph(), false);
@@ -226,7 +230,6 @@ class DistillerTest {
     assertSame(measures(models, batch(2, 8, 0), true), measures(models, batch(2, 12, 0), true));
   }
 
-  /** The formulas, in Java, from the two models' own outputs. */
   @Test
   void divergenceIsZeroForTheTeacherItself() {
     models("masked-lm");
@@ -248,48 +251,32 @@ class DistillerTest {
     }
   }
 
+  /** The rate follows the length of the run, so it is constant here. */
   @Test
   void resumedRunIsTheSameAsOneWithoutABreak() {
     DistillModels models = models("encoder");
-    Map<String, NpyArray> whole;
+    String[] six = {"training.finalRate=1", "training.warmupSteps=0", "training.steps=6"};
+    String[] three = {"training.finalRate=1", "training.warmupSteps=0", "training.steps=3"};
     DistillResult first;
-    try (Distiller distiller =
-        Distiller.open(
-            models, data(false), recipe(), folder.resolve("whole"), false, Progress.silent())) {
-      first = distiller.run();
-      whole = PerformerModels.values(distiller.session(), distiller.student());
-    }
-    DistillResult result;
-    // The rate follows the length of the run, so the break is between two runs of constant rate.
-    String[] constant = {"training.finalRate=1", "training.warmupSteps=0"};
     Map<String, NpyArray> unbroken;
     try (Distiller distiller =
         Distiller.open(
-            models,
-            data(false),
-            recipe(constant),
-            folder.resolve("constant"),
-            false,
-            Progress.silent())) {
-      distiller.run();
+            models, data(false), recipe(six), folder.resolve("whole"), false, Progress.silent())) {
+      first = distiller.run();
       unbroken = PerformerModels.values(distiller.session(), distiller.student());
     }
-    try (Distiller distiller =
-        open(
-            models,
-            data(false),
-            recipe("training.finalRate=1", "training.warmupSteps=0", "training.steps=12"),
-            false)) {
-      assertThat(distiller.run().steps()).isEqualTo(12);
-    }
-    try (Distiller distiller = open(models, data(false), recipe(constant), true)) {
-      result = distiller.run();
+    try (Distiller distiller = open(models, data(false), recipe(three), false)) {
+      assertThat(distiller.run().steps()).isEqualTo(3);
       assertThat(PerformerModels.values(distiller.session(), distiller.student()))
-          .isEqualTo(unbroken)
-          .isNotEqualTo(whole);
+          .isNotEqualTo(unbroken);
     }
-    assertThat(result.steps()).isEqualTo(30);
-    assertThat(result.before().cosine()).isEqualTo(first.before().cosine());
+    try (Distiller distiller = open(models, data(false), recipe(six), true)) {
+      DistillResult result = distiller.run();
+      assertThat(PerformerModels.values(distiller.session(), distiller.student()))
+          .isEqualTo(unbroken);
+      assertThat(result.steps()).isEqualTo(6);
+      assertThat(result.before().cosine()).isEqualTo(first.before().cosine());
+    }
     assertThatThrownBy(() -> open(models, data(false), recipe("loss.hidden=2"), true))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("cannot resume")
@@ -303,7 +290,7 @@ class DistillerTest {
         open(
             models,
             data(false),
-            recipe("training.projections=true", "training.embeddings=true"),
+            recipe("training.projections=true", "training.embeddings=true", "training.steps=2"),
             false)) {
       distiller.run();
       var learned = PerformerModels.values(distiller.session(), distiller.student());
@@ -355,7 +342,7 @@ class DistillerTest {
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("layer_1/mlp_norm/bias holds NaN");
     assertThat(DistillModels.load(student, student).notes())
-        .anyMatch(note -> note.contains("attends by FAVOR+ itself, in layers [0, 1, 2]"));
+        .anyMatch(note -> note.contains("attends by FAVOR+ itself, in layers [0, 1]"));
   }
 
   @Test
@@ -391,13 +378,5 @@ class DistillerTest {
         .hasMessageContaining("training.learningRate");
     assertThatThrownBy(() -> recipe("loss={hidden: 0, attention: 0, embedding: 0, logits: 0}"))
         .hasMessageContaining("nothing would be learned");
-  }
-
-  @Test
-  void stoppedBeforeTheFirstCheckpointLeavesNothing() {
-    assertThatThrownBy(
-            () -> open(models("encoder"), new DistillData(null, null, 0, 0, null), recipe(), false))
-        .isInstanceOf(NullPointerException.class);
-    assertThat(Files.exists(folder.resolve("run"))).isFalse();
   }
 }
