@@ -4,6 +4,7 @@ import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.Projection;
 import dev.performer.attention.Threefry;
+import dev.performer.checkpoint.AttentionNotSaidException;
 import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.ImportOptions;
 import dev.performer.checkpoint.ModelWeights;
@@ -21,7 +22,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -108,6 +108,18 @@ final class ImportCommand implements Callable<Integer> {
 
   @Option(names = "--heads", paramLabel = "H", description = "Where the shapes do not say it.")
   private Integer heads;
+
+  @Option(
+      names = "--window",
+      paramLabel = "W",
+      description = "Of Model Garden's causal attention: the chunks that a token sees.")
+  private Integer window;
+
+  @Option(
+      names = "--norm-first",
+      negatable = true,
+      description = "Whether norms stand before attention and MLP, where weights do not say it.")
+  private Boolean normFirst;
 
   @Option(
       names = "--pooling",
@@ -199,7 +211,7 @@ final class ImportCommand implements Callable<Integer> {
     ModelWeights exact;
     try {
       exact = Checkpoints.load(path, options(null, false));
-    } catch (PerformerException e) {
+    } catch (AttentionNotSaidException e) {
       // Where the file does not say how it attends, it is the weights' own attention that is exact.
       exact = Checkpoints.load(path, options(ImportOptions.AttentionKind.EXACT, false));
     }
@@ -219,13 +231,7 @@ final class ImportCommand implements Callable<Integer> {
         FavorOptions.note(conversion, converted)
             + ", which approximates it: 'approximate --model' measures that, 'fine-tune --teacher'"
             + " brings back what is lost");
-    return new ModelWeights(
-        exact.scheme(),
-        converted.config(),
-        converted.weights(),
-        Optional.empty(),
-        exact.vocabulary(),
-        notes);
+    return exact.converted(converted.config(), converted.weights(), notes);
   }
 
   private ImportOptions options(ImportOptions.AttentionKind kind, boolean saysFavor) {
@@ -243,6 +249,8 @@ final class ImportCommand implements Callable<Integer> {
         .seed(saysFavor ? favor.seed : null)
         .causal(causal)
         .heads(heads)
+        .window(window)
+        .normFirst(normFirst)
         .pooling(pooling)
         .maxLength(maxLength)
         .mapping(mapping)

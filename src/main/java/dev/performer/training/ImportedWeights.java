@@ -4,7 +4,6 @@ import dev.performer.PerformerException;
 import dev.performer.checkpoint.ModelWeights;
 import dev.performer.checkpoint.OptimizerState;
 import dev.performer.data.LetterTokenizer;
-import dev.performer.data.Masking;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.data.ProteinVocabulary;
@@ -159,12 +158,15 @@ public record ImportedWeights(
 
   /** Only protein_lm's masked models are evaluated with masks drawn from their tokens. */
   private ModelCard.Masking masking(PerformerConfig config) {
-    if (config.task() != Task.MASKED_LM || !source.scheme().contains("protein_lm")) {
+    if (config.task() != Task.MASKED_LM) {
       return null;
     }
-    var google = Masking.PROTEIN_LM;
-    return new ModelCard.Masking(
-        google.rate(), google.mask(), google.random(), ModelCard.Masking.PROTEIN_LM);
+    String evaluation =
+        source.scheme().contains("protein_lm") ? ModelCard.Masking.PROTEIN_LM : null;
+    return source
+        .masking()
+        .map(m -> new ModelCard.Masking(m.rate(), m.mask(), m.random(), evaluation))
+        .orElse(null);
   }
 
   private Map<String, NpyArray> optimizer() {

@@ -139,6 +139,43 @@ class TensorFlowNamingTest {
     }
   }
 
+  /** What no weights tell is said, without the configuration that lies beside them. */
+  @Test
+  void theWindowIsSaid(@TempDir Path folder) throws IOException {
+    Path source = ReferenceModels.directory("checkpoints/protein_relu_causal");
+    Path alone = Files.copy(source.resolve("weights.h5"), folder.resolve("weights.h5"));
+    ImportOptions.Builder said =
+        ImportOptions.builder()
+            .seed(3L)
+            .kernel(dev.performer.attention.Kernel.RELU)
+            .features(16)
+            .causal(true);
+    assertThatThrownBy(() -> Checkpoints.load(alone, said.build()))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("--window");
+    ModelWeights imported = Checkpoints.load(alone, said.causal(null).window(64).build());
+    Map<String, NpyArray> expected = expected("protein_relu_causal");
+    ImportedOutputs.assertClose(
+        ImportedOutputs.run(imported, expected.get("in0/tokens"), null, null, Outputs::logits),
+        expected.get("out0/logits"));
+  }
+
+  /** Norms before each part, in weights that lie alone. */
+  @Test
+  void normFirstIsSaid(@TempDir Path folder) throws IOException {
+    Path source = ReferenceModels.directory("checkpoints/model_garden").resolve("b_first");
+    Path alone = folder.resolve("weights.npz");
+    Map<String, NpyArray> arrays = new java.util.LinkedHashMap<>();
+    try (DescribedWeights file = ReaderTest.open(source.resolve("m.keras"))) {
+      file.tensors().keySet().forEach(tensor -> arrays.put(tensor, file.read(tensor)));
+    }
+    dev.performer.data.Npz.write(alone, arrays);
+    ImportOptions.Builder said = ImportOptions.builder().preset("bert");
+    ModelWeights assumed = Checkpoints.load(alone, said.build());
+    assertThat(assumed.notes()).anyMatch(note -> note.contains("--norm-first"));
+    checkOtherKind(Checkpoints.load(alone, said.normFirst(true).build()), source);
+  }
+
   static ImportOptions seed(long seed) {
     return ImportOptions.builder().seed(seed).build();
   }

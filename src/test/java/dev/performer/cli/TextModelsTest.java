@@ -71,7 +71,14 @@ class TextModelsTest {
                 new ByteArrayInputStream(json.getBytes(StandardCharsets.UTF_8)), "config"),
             "config");
     ModelWeights none =
-        new ModelWeights("none", config, Map.of(), Optional.empty(), Optional.empty(), List.of());
+        new ModelWeights(
+            "none",
+            config,
+            Map.of(),
+            Optional.empty(),
+            Optional.empty(),
+            Optional.empty(),
+            List.of());
     ImportedWeights drawn = ImportedWeights.of(none, folder, true);
     SplittableRandom random = new SplittableRandom(7);
     Map<String, NpyArray> weights = new LinkedHashMap<>(drawn.weights());
