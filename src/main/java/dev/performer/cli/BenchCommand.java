@@ -15,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -35,9 +36,19 @@ final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--lengths",
       split = ",",
-      defaultValue = "512,1024,2048,4096,8192,16384",
-      description = "Sequence lengths (default: ${DEFAULT-VALUE}).")
+      description = {
+        "Sequence lengths (default: 512,1024,2048,4096,8192,16384; with --generate",
+        "128,256,512,1024, of which the largest is generated)."
+      })
   private List<Integer> lengths;
+
+  @Option(
+      names = "--generate",
+      description = {
+        "Measure generation in place of attention: a token by the recurrent form against computing",
+        "the whole prefix again (a causal model of 4 layers as wide as heads × head size)."
+      })
+  private boolean generate;
 
   @Option(
       names = "--batch",
@@ -78,22 +89,48 @@ final class BenchCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws JsonProcessingException {
+    if (lengths == null) {
+      lengths =
+          generate ? List.of(128, 256, 512, 1024) : List.of(512, 1024, 2048, 4096, 8192, 16384);
+    }
     check();
     prepare();
+    return generate ? generation() : attention();
+  }
+
+  private int attention() throws JsonProcessingException {
     List<Row> rows = measure();
-    String table = BenchmarkReport.table(rows, lengths);
+    BenchmarkReport.plot(rows, folder.resolve("bench.png"));
+    write("bench", BenchmarkReport.table(rows, lengths), json(rows));
+    return 0;
+  }
+
+  private int generation() throws JsonProcessingException {
+    List<GenerationBenchmark.Measurement> rows = new ArrayList<>();
+    for (BenchmarkedAttention attention : attentions) {
+      System.err.println("measuring " + attention.label());
+      rows.add(GenerationBenchmark.measure(attention, batch, heads, headSize, features, lengths));
+    }
+    GenerationReport.plot(rows, folder.resolve("generate.png"));
+    Map<String, Object> json = settings();
+    json.put("rows", rows);
+    write("generate", GenerationReport.table(rows, lengths), json);
+    return 0;
+  }
+
+  private void write(String name, String table, Map<String, Object> json)
+      throws JsonProcessingException {
     output.text().println(table);
-    Map<String, Object> json = json(rows);
     byte[] text =
         (new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n")
             .getBytes(StandardCharsets.UTF_8);
     OutputFile.write(
-        folder.resolve("bench.md"), out -> out.write(table.getBytes(StandardCharsets.UTF_8)));
-    OutputFile.write(folder.resolve("bench.json"), out -> out.write(text));
-    BenchmarkReport.plot(rows, folder.resolve("bench.png"));
-    output.text().println("Written: " + folder.resolve("bench.json") + ", bench.md, bench.png");
+        folder.resolve(name + ".md"), out -> out.write(table.getBytes(StandardCharsets.UTF_8)));
+    OutputFile.write(folder.resolve(name + ".json"), out -> out.write(text));
+    output
+        .text()
+        .printf("Written: %s, %s.md, %s.png%n", folder.resolve(name + ".json"), name, name);
     output.printJson(json);
-    return 0;
   }
 
   /** Before minutes of measuring, not after. */
@@ -122,6 +159,10 @@ final class BenchCommand implements Callable<Integer> {
     }
     if (lengths.isEmpty() || lengths.stream().anyMatch(l -> l < 1)) {
       throw new UsageException("--lengths must be a list of positive numbers, not " + lengths);
+    }
+    if (generate && Collections.max(lengths) < GenerationBenchmark.LEAST_TOKENS) {
+      throw new UsageException(
+          "--generate needs a length of at least " + GenerationBenchmark.LEAST_TOKENS);
     }
   }
 
@@ -164,6 +205,13 @@ final class BenchCommand implements Callable<Integer> {
       entry.put("measurement", row.measurement());
       list.add(entry);
     }
+    Map<String, Object> json = settings();
+    json.put("rows", list);
+    json.put("ratios", BenchmarkReport.ratios(rows));
+    return json;
+  }
+
+  private Map<String, Object> settings() {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("date", Instant.now().toString());
     json.put("batch", batch);
@@ -171,8 +219,6 @@ final class BenchCommand implements Callable<Integer> {
     json.put("headSize", headSize);
     json.put("features", features);
     json.put("cores", Runtime.getRuntime().availableProcessors());
-    json.put("rows", list);
-    json.put("ratios", BenchmarkReport.ratios(rows));
     return json;
   }
 }

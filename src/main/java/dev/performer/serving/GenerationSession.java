@@ -12,6 +12,7 @@ import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -91,7 +92,8 @@ public final class GenerationSession implements AutoCloseable {
    * @param newTokens at most so many tokens each
    * @param sampler how tokens are chosen
    * @param end token that ends a sequence
-   * @param forbidden tokens that are never generated
+   * @param forbidden tokens that are never generated; padding, which the model would not read,
+   *     never is
    * @throws PerformerException if {@link #check} fails, or the model gives NaN as a logit
    */
   public List<Continuation> generate(
@@ -106,12 +108,16 @@ public final class GenerationSession implements AutoCloseable {
     if (prompts.isEmpty() || newTokens == 0) {
       return prompts.stream().map(prompt -> new Continuation(List.of(), false)).toList();
     }
+    Set<Integer> never = new HashSet<>(forbidden);
+    if (config.padId() != null) {
+      never.add(config.padId());
+    }
     GeneratedRows rows = new GeneratedRows(prompts, firstRow, config.shiftBos() == null ? 0 : 1);
     Sampler.Choice choice = sampler.begin(firstRow, prompts.size());
     Result states = start(prompts);
     try {
       for (int n = 1; ; n++) {
-        rows.choose(choice, logits(states), end, forbidden, listener);
+        rows.choose(choice, logits(states), end, never, listener);
         if (rows.allDone() || n == newTokens) {
           return rows.continuations();
         }
@@ -142,6 +148,10 @@ public final class GenerationSession implements AutoCloseable {
                 + " token");
       }
       for (int id : prompt) {
+        if (config.padId() != null && id == config.padId()) {
+          throw new PerformerException(
+              "a prompt has the token " + id + ", which is padding to the model");
+        }
         if (id < 0 || id >= config.vocabularySize()) {
           throw new PerformerException(
               "a prompt has the token %d; the model knows the tokens 0 to %d"

@@ -12,6 +12,7 @@ import dev.performer.training.ImportedWeights;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -151,6 +152,9 @@ class GenerationSessionTest {
             .hasMessageContaining("token " + id)
             .hasMessageContaining("0 to 28");
       }
+      assertThatThrownBy(() -> run(session, List.of(new int[] {27}), 2, Sampling.mostLikely(), 0))
+          .isInstanceOf(PerformerException.class)
+          .hasMessageContaining("padding");
       assertThatThrownBy(() -> run(session, List.of(new int[0]), 2, Sampling.mostLikely(), 0))
           .hasMessageContaining("empty");
       assertThat(run(session, List.of(), 2, Sampling.mostLikely(), 0)).isEmpty();
@@ -238,5 +242,27 @@ class GenerationSessionTest {
     long before = threads.getCurrentThreadAllocatedBytes();
     GenerationSession.open(model).close();
     return threads.getCurrentThreadAllocatedBytes() - before;
+  }
+
+  /** Attention would hide it from the model that chose it. */
+  @Test
+  void paddingNeverComes() {
+    Path own = CausalModels.write(folder.resolve("own"), "{%s}".formatted(SMALL));
+    Sampling flat = new Sampling(false, 1e9, 0, 1, 1, 0, 0);
+    try (GenerationSession session = GenerationSession.open(own)) {
+      var texts =
+          session.generate(
+              Collections.nCopies(100, new int[] {1}),
+              0,
+              10,
+              flat,
+              OptionalInt.empty(),
+              Set.of(),
+              (row, token) -> {});
+      var counts = new int[29];
+      texts.forEach(text -> text.tokens().forEach(token -> counts[token]++));
+      assertThat(counts[27]).isZero();
+      assertThat(counts[26]).isPositive();
+    }
   }
 }

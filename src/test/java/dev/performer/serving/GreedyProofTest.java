@@ -25,8 +25,9 @@ import org.junit.jupiter.params.provider.ValueSource;
  */
 class GreedyProofTest {
   private static final int TOKENS = 256;
+  private static final int[] PROMPT = {7, 11, 2};
   private static final String SMALL =
-      "preset: performer, task: causal-lm, vocabularySize: 40, hiddenSize: 32, heads: 4,"
+      "preset: performer, task: causal-lm, vocabularySize: 29, hiddenSize: 32, heads: 4,"
           + " mlpSize: 64, maxLength: 512";
 
   @TempDir Path folder;
@@ -56,7 +57,7 @@ class GreedyProofTest {
     String yaml =
         "{preset: performer, task: causal-lm, layers: 3, attention: {kernel: hyperbolic, causal:"
             + " true, exactHeads: 2}}";
-    prove(CausalModels.write(folder.resolve("model"), yaml), TOKENS, 4);
+    prove(CausalModels.write(folder.resolve("model"), yaml), TOKENS, 1);
   }
 
   private static void prove(Path model, int tokens, int leastDifferent) {
@@ -67,15 +68,17 @@ class GreedyProofTest {
       assertArgmaxOfEveryPrefix(predictor, greedy);
       // Greedy texts repeat themselves; drawn ones go everywhere.
       Text drawn = generate(session, new Sampling(false, 1, 0, 1, 1, 0, 1), tokens);
-      assertThat(drawn.differentTokens()).isGreaterThan(15);
-      float[] whole = parallel(predictor, drawn.read(drawn.ids.length));
+      assertThat(drawn.differentTokens()).isGreaterThan(12);
+      float[] whole = parallel(predictor, drawn.read(drawn.ids.length - 1));
       for (int n = PROMPT.length; n < drawn.ids.length; n++) {
-        assertClose(drawn.step(n), drawn.row(whole, n), n);
+        float[] parallel = drawn.row(whole, n);
+        assertClose(drawn.step(n), parallel, n);
+        assertThat(parallel[argmax(parallel)] - parallel[argmax(drawn.step(n))])
+            .as("the greedy choice of token " + n)
+            .isLessThan(2 * tolerance(parallel));
       }
     }
   }
-
-  private static final int[] PROMPT = {7, 11, 2};
 
   /**
    * A generated text.
@@ -169,7 +172,10 @@ class GreedyProofTest {
     assertThat(worst).as("logits of token " + n).isLessThan(tolerance(parallel));
   }
 
+  /** Of the tokens that may come: padding may not. */
   private static int argmax(float[] x) {
-    return IntStream.range(1, x.length).reduce(0, (a, b) -> x[b] > x[a] ? b : a);
+    return IntStream.range(1, x.length)
+        .filter(id -> id != 27)
+        .reduce(0, (a, b) -> x[b] > x[a] ? b : a);
   }
 }
