@@ -51,7 +51,7 @@ def npz(a):
     return f.getvalue()
 
 
-def bert(prefix, old_norms):
+def bert(prefix, old_norms, pooler=True, tied=True):
     E, H, F, V, L, N = 24, 3, 40, 31, 20, 2
     a, b = (".gamma", ".beta") if old_norms else (".weight", ".bias")
     s = {"embeddings.word_embeddings.weight": (V, E), "embeddings.position_embeddings.weight": (L, E),
@@ -64,12 +64,15 @@ def bert(prefix, old_norms):
         s[p + "output.dense.weight"], s[p + "output.dense.bias"] = (E, F), (E,)
         for q in ("attention.output.LayerNorm", "output.LayerNorm"):
             s[p + q + a], s[p + q + b] = (E,), (E,)
-    s["pooler.dense.weight"], s["pooler.dense.bias"] = (E, E), (E,)
+    if pooler:
+        s["pooler.dense.weight"], s["pooler.dense.bias"] = (E, E), (E,)
     s = {prefix + k: v for k, v in s.items()}
     if prefix:
         c = "cls.predictions."
         s.update({c + "bias": (V,), c + "transform.dense.weight": (E, E), c + "transform.dense.bias": (E,),
                   c + "transform.LayerNorm" + a: (E,), c + "transform.LayerNorm" + b: (E,)})
+    if not tied:
+        s["cls.predictions.decoder.weight"] = (V, E)
     w = make(s)
     t = r.integers(1, V, (2, 9)).astype(np.int32)
     mask = np.ones((2, 9), np.int32)
@@ -86,15 +89,17 @@ def bert(prefix, old_norms):
         o = linear(join(z / z.sum(-1, keepdims=True) @ v), g, p + "attention.output.dense")
         x = norm(x + o, g, p + "attention.output.LayerNorm", 1e-12, a, b)
         x = norm(x + linear(gelu(linear(x, g, p + "intermediate.dense")), g, p + "output.dense"), g, p + "output.LayerNorm", 1e-12, a, b)
-    out = {"tokens": t, "mask": mask, "types": types, "sequence": x, "pooled": np.tanh(linear(x[:, 0], g, "pooler.dense"))}
+    out = {"tokens": t, "mask": mask, "types": types, "sequence": x}
+    if pooler:
+        out["pooled"] = np.tanh(linear(x[:, 0], g, "pooler.dense"))
     if prefix:
         c = "cls.predictions."
         h = norm(gelu(linear(x, g, c + "transform.dense")), g, c + "transform.LayerNorm", 1e-12, a, b)
-        out["logits"] = h @ g["embeddings.word_embeddings.weight"].T + g[c + "bias"]
+        out["logits"] = h @ g[("embeddings.word_embeddings" if tied else c + "decoder") + ".weight"].T + g[c + "bias"]
     return w, {k: v if v.dtype == np.int32 else v.astype(np.float32) for k, v in out.items()}
 
 
-def performer(causal):
+def performer(causal, relu=False):
     E, H, D, M, V, L, N = 16, 2, 8, 12, 19, 24, 2
     s = {"token_emb.weight": (V, E), "pos_emb.emb.weight": (L, E)}
     for i in range(N):
@@ -115,6 +120,8 @@ def performer(causal):
 
     def features(u, P, is_query):
         d = u * D ** -0.25 @ P.T
+        if relu:
+            return np.maximum(d, 0) + 1e-3
         half = (u ** 2).sum(-1, keepdims=True) / 2 * D ** -0.5
         top = d.max(-1, keepdims=True) if is_query else d.max((-1, -2), keepdims=True)
         return M ** -0.5 * (np.exp(d - half - top) + 1e-4)
@@ -135,7 +142,17 @@ def performer(causal):
 
 config = {"model_type": "bert", "num_attention_heads": 3, "hidden_act": "gelu", "layer_norm_eps": 1e-12, "pad_token_id": 0}
 with zipfile.ZipFile("torch_named.zip", "w", zipfile.ZIP_DEFLATED) as z:
-    for name, (w, out) in {"bert_mlm": bert("bert.", False), "bert_plain": bert("", True), "performer": performer(False), "performer_causal": performer(True)}.items():
+    for name, (w, out) in {"bert_mlm": bert("bert.", False), "bert_plain": bert("", True), "performer": performer(False), "performer_causal": performer(True), "bert_sharded": bert("bert.", False, False, False), "performer_relu": performer(False, True), "performer_relu_causal": performer(True, True)}.items():
+        if name == "bert_sharded":
+            keys = sorted(w)
+            shards = {f"model-0000{i + 1}-of-00002.safetensors": keys[i::2] for i in range(2)}
+            for file, part in shards.items():
+                z.writestr(name + "/" + file, safetensors({k: w[k] for k in part}))
+            index = {"metadata": {"total_size": sum(a.nbytes for a in w.values())}, "weight_map": {k: f for f, part in shards.items() for k in part}}
+            z.writestr(name + "/model.safetensors.index.json", json.dumps(index))
+            z.writestr(name + "/expected.npz", npz(out))
+            z.writestr(name + "/config.json", json.dumps(config))
+            continue
         z.writestr(name + "/model.safetensors", safetensors(w))
         z.writestr(name + "/expected.npz", npz(out))
         if name.startswith("bert"):

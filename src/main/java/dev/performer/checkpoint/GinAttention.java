@@ -6,6 +6,7 @@ import dev.performer.PerformerException;
 import dev.performer.attention.Kernel;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** Attention functions of Google's JAX code as a gin configuration names them. */
 final class GinAttention {
@@ -22,6 +23,32 @@ final class GinAttention {
           Map.entry("jexp", Kernel.EXP),
           Map.entry("jidentity", Kernel.IDENTITY),
           Map.entry("jshiftedelu", Kernel.SHIFTED_ELU));
+
+  private static final Set<String> SOFTMAX_PARAMETERS =
+      Set.of(
+          "qkv_dim",
+          "renormalize_attention",
+          "numerical_stabilizer",
+          "nb_features",
+          "ortho_features",
+          "ortho_scaling",
+          "redraw_features",
+          "unidirectional",
+          "nonnegative_features",
+          "lax_scan_unroll");
+
+  private static final Set<String> GENERALIZED_PARAMETERS =
+      Set.of(
+          "qkv_dim",
+          "renormalize_attention",
+          "numerical_stabilizer",
+          "nb_features",
+          "features_type",
+          "kernel_fn",
+          "kernel_epsilon",
+          "redraw_features",
+          "unidirectional",
+          "lax_scan_unroll");
 
   private final GinConfig gin;
   private final int headSize;
@@ -74,6 +101,7 @@ final class GinAttention {
   }
 
   private ObjectNode softmax(GinConfig.Reference f) {
+    checkParameters(f, SOFTMAX_PARAMETERS);
     boolean positive = bool(f, "nonnegative_features", true);
     ObjectNode entry = common(f, positive ? Kernel.SOFTMAX : Kernel.TRIGONOMETRIC, true);
     double stabilizer = number(f, "numerical_stabilizer", 1e-6);
@@ -90,7 +118,19 @@ final class GinAttention {
     return entry.put("lengths", scaling == 0 ? "chi" : "sqrt-d");
   }
 
+  /** What the function does not take would change nothing here, and is a mistake. */
+  private void checkParameters(GinConfig.Reference f, Set<String> known) {
+    for (String parameter : gin.parameters(f.scope(), f.name())) {
+      if (!known.contains(parameter)) {
+        throw new PerformerException(
+            "%s: %s has no parameter %s; it has %s"
+                .formatted(gin.file(), f.name(), parameter, known.stream().sorted().toList()));
+      }
+    }
+  }
+
   private ObjectNode generalized(GinConfig.Reference f) {
+    checkParameters(f, GENERALIZED_PARAMETERS);
     ObjectNode entry = common(f, kernel(f), false);
     entry.put("epsilon", number(f, "kernel_epsilon", 1e-3));
     entry.put("denominatorEpsilon", number(f, "numerical_stabilizer", 0));

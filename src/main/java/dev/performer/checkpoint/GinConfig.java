@@ -15,12 +15,12 @@ import java.util.TreeSet;
 
 /**
  * The bindings of a gin configuration: {@code scope/module.Name.parameter = value}. A later binding
- * of the same parameter wins, as in gin.
+ * of the same parameter wins, as in gin. Files that it includes are read in their place.
  *
  * @param file where it was read, for messages
  * @param bindings values by full key: {@link Long}, {@link Double}, {@link Boolean}, {@link
  *     String}, {@link List}, {@link Map}, {@link Reference}, {@link Macro} or {@link #NONE}
- * @param skipped imports and includes, which were not followed
+ * @param skipped imports, which name Python's modules and are not followed
  * @see <a href="https://github.com/google/gin-config">gin-config</a>
  */
 public record GinConfig(Path file, Map<String, Object> bindings, List<String> skipped) {
@@ -59,16 +59,18 @@ public record GinConfig(Path file, Map<String, Object> bindings, List<String> sk
 
   /** Reads a file. @throws PerformerException that names file and line */
   public static GinConfig read(Path file) {
+    return parse(file, text(file));
+  }
+
+  static String text(Path file) {
     try {
       if (Files.size(file) > MAX_BYTES) {
         throw new PerformerException(file + " is too large for a gin configuration");
       }
-      String text =
-          StandardCharsets.UTF_8
-              .newDecoder()
-              .decode(java.nio.ByteBuffer.wrap(Files.readAllBytes(file)))
-              .toString();
-      return parse(file, text);
+      return StandardCharsets.UTF_8
+          .newDecoder()
+          .decode(java.nio.ByteBuffer.wrap(Files.readAllBytes(file)))
+          .toString();
     } catch (CharacterCodingException e) {
       throw new PerformerException(file + " is no text in UTF-8", e);
     } catch (IOException e) {
@@ -114,6 +116,25 @@ public record GinConfig(Path file, Map<String, Object> bindings, List<String> sk
   private static boolean matches(String selector, String name, String parameter) {
     String wanted = name + "." + parameter;
     return selector.equals(wanted) || selector.endsWith("." + wanted);
+  }
+
+  /**
+   * The parameters that a configurable has bindings for, in order.
+   *
+   * @param scope as in {@link #value}
+   */
+  public Set<String> parameters(String scope, String name) {
+    Set<String> found = new TreeSet<>();
+    for (String key : bindings.keySet()) {
+      int slash = key.lastIndexOf('/');
+      String selector = key.substring(slash + 1);
+      String parameter = selector.substring(selector.lastIndexOf('.') + 1);
+      boolean isInScope = slash < 0 || key.substring(0, slash).equals(scope);
+      if (isInScope && matches(selector, name, parameter)) {
+        found.add(parameter);
+      }
+    }
+    return found;
   }
 
   /** Names of configurables that have bindings, without modules. */

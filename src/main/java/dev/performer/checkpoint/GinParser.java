@@ -21,13 +21,26 @@ final class GinParser {
 
   private final Path file;
   private final String text;
-  private final Map<String, Object> bindings = new LinkedHashMap<>();
-  private final List<String> skipped = new ArrayList<>();
+  private final GinIncludes includes;
+  private final Map<String, Object> bindings;
+  private final List<String> skipped;
   private int at;
 
   GinParser(Path file, String text) {
+    this(file, text, new GinIncludes(file), new LinkedHashMap<>(), new ArrayList<>());
+  }
+
+  private GinParser(
+      Path file,
+      String text,
+      GinIncludes includes,
+      Map<String, Object> bindings,
+      List<String> skipped) {
     this.file = file;
     this.text = text.startsWith("\uFEFF") ? text.substring(1) : text;
+    this.includes = includes;
+    this.bindings = bindings;
+    this.skipped = skipped;
   }
 
   GinConfig parse() {
@@ -65,7 +78,7 @@ final class GinParser {
 
   /** One statement; the selector of the block that it begins or is in, or null. */
   private String statement(String block) {
-    if (skipImport()) {
+    if (skipImport() || include()) {
       return null;
     }
     String selector = match(SELECTOR, "a parameter name");
@@ -88,7 +101,7 @@ final class GinParser {
   }
 
   private boolean skipImport() {
-    Matcher matcher = Pattern.compile("(?:import|from|include)[ \\t][^\\n]*").matcher(text);
+    Matcher matcher = Pattern.compile("(?:import|from)[ \\t][^\\n]*").matcher(text);
     if (matcher.region(at, text.length()).lookingAt()
         && !matcher.group().matches("\\w+\\s*=.*|\\w+\\s+=.*")) {
       skipped.add(matcher.group().replaceFirst("#.*", "").strip());
@@ -96,6 +109,28 @@ final class GinParser {
       return true;
     }
     return false;
+  }
+
+  /** What another file binds, as if it stood here. */
+  private boolean include() {
+    Matcher matcher = Pattern.compile("include[ \\t]+(?=['\"])").matcher(text);
+    if (!matcher.region(at, text.length()).lookingAt()) {
+      return false;
+    }
+    int start = at;
+    at = matcher.end();
+    String name = strings(false);
+    endOfStatement();
+    Path included;
+    try {
+      included = includes.enter(file, name);
+    } catch (PerformerException e) {
+      at = start;
+      throw fail("include '" + name + "': " + e.getMessage());
+    }
+    new GinParser(included, GinConfig.text(included), includes, bindings, skipped).parse();
+    includes.leave();
+    return true;
   }
 
   private void endOfStatement() {

@@ -23,6 +23,8 @@ import java.nio.file.Path;
  * @param seed of the projection
  * @param causal whether attention is causal
  * @param heads number of attention heads, where shapes do not tell
+ * @param window of Model Garden's causal attention, in chunks
+ * @param normFirst whether norms stand before each part, as Model Garden's norm_first says
  * @param pooling of a classifier: cls, mean, max, sum or flatten
  * @param maxLength longest sequence, where no table of positions tells
  * @param mapping a file from foreign names to ours
@@ -43,6 +45,8 @@ public record ImportOptions(
     Long seed,
     Boolean causal,
     Integer heads,
+    Integer window,
+    Boolean normFirst,
     String pooling,
     Integer maxLength,
     Path mapping,
@@ -71,6 +75,12 @@ public record ImportOptions(
     if (heads != null && heads < 1) {
       throw new PerformerException("heads must be at least 1: " + heads);
     }
+    if (window != null && window < 1) {
+      throw new PerformerException("a window holds at least 1 chunk: " + window);
+    }
+    if (window != null && Boolean.FALSE.equals(causal)) {
+      throw new PerformerException("a window is of causal attention; leave out --no-causal");
+    }
     if (maxLength != null && maxLength < 1) {
       throw new PerformerException("the longest sequence needs a token: " + maxLength);
     }
@@ -97,6 +107,8 @@ public record ImportOptions(
         seed,
         causal,
         heads,
+        window,
+        normFirst,
         pooling,
         maxLength,
         mapping,
@@ -123,6 +135,8 @@ public record ImportOptions(
     private Long seed;
     private Boolean causal;
     private Integer heads;
+    private Integer window;
+    private Boolean normFirst;
     private String pooling;
     private Integer maxLength;
     private Path mapping;
@@ -196,6 +210,16 @@ public record ImportOptions(
       return this;
     }
 
+    public Builder window(Integer value) {
+      window = value;
+      return this;
+    }
+
+    public Builder normFirst(Boolean value) {
+      normFirst = value;
+      return this;
+    }
+
     public Builder pooling(String value) {
       pooling = value;
       return this;
@@ -236,6 +260,8 @@ public record ImportOptions(
           seed,
           causal,
           heads,
+          window,
+          normFirst,
           pooling,
           maxLength,
           mapping,

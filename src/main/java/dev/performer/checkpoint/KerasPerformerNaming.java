@@ -72,7 +72,9 @@ final class KerasPerformerNaming implements NamingScheme {
     boolean hasClasses = map.has("classifier/logits/kernel");
     JsonNode near = NeighbourConfig.near(file.path());
     boolean isCausal =
-        options.causal() != null ? options.causal() : near.path("causal").asBoolean(false);
+        options.causal() != null
+            ? options.causal()
+            : options.window() != null || near.path("causal").asBoolean(false);
     Sketch sketch =
         new Sketch(file, isKernel ? "kernel-encoder" : "bert")
             .putSizes(map)
@@ -83,7 +85,17 @@ final class KerasPerformerNaming implements NamingScheme {
                     ? isCausal ? "causal-lm" : "masked-lm"
                     : hasClasses ? "classification" : "encoder")
             .put("activation", "gelu-erf")
-            .put("normalization", Map.of("epsilon", 1e-6, "embeddings", false, "last", false))
+            .put(
+                "normalization",
+                Map.of(
+                    "position",
+                    Boolean.TRUE.equals(options.normFirst()) ? "pre" : "post",
+                    "epsilon",
+                    1e-6,
+                    "embeddings",
+                    false,
+                    "last",
+                    false))
             .put("attentionBias", map.has("layer_0/attention/query/bias"))
             .put("padId", isKernel ? 0 : null)
             .put("tiedOutput", false)
@@ -98,7 +110,9 @@ final class KerasPerformerNaming implements NamingScheme {
       sketch.putAttention(config.attention(map.layers()));
     }
     map.note(
-        "Keras keeps no graph in weights: assumed norms after each part, epsilon 1e-6, gelu (erf)"
+        "Keras keeps no graph in weights: assumed norms "
+            + (Boolean.TRUE.equals(options.normFirst()) ? "before" : "after")
+            + " each part, epsilon 1e-6, gelu (erf)"
             + (isKernel ? ", padding token 0" : ", no padding"));
     return map.finish(label(), sketch.config(options), options.allowMissing());
   }

@@ -44,8 +44,9 @@ final class LraNaming implements NamingScheme {
     if (parameters.prefix().endsWith("encoder/")) {
       throw new PerformerException(
           file.path()
-              + " is a dual encoder, for matching two documents; that is not supported: only"
-              + " encoders of one sequence are");
+              + " is a dual encoder, for matching two documents: two passes of one encoder, whose"
+              + " pooled outputs meet in the layers mlp, mlp2 and logits. No model here takes two"
+              + " sequences");
     }
     if (options.preset() != null && !options.preset().equals("lra-encoder")) {
       throw new PerformerException(
@@ -57,7 +58,7 @@ final class LraNaming implements NamingScheme {
     }
     JsonNode own = options.config() == null ? null : StrictJson.readTree(options.config());
     if (!SaidAttention.isComplete(options) && (own == null || !own.has("attention"))) {
-      throw new PerformerException(
+      throw new AttentionNotSaidException(
           file.path()
               + ": Long Range Arena does not store which attention a model has; say --kernel relu"
               + " (its 'generalized'), --kernel softmax and --features M, or --attention exact"
@@ -81,7 +82,8 @@ final class LraNaming implements NamingScheme {
     Optional<OptimizerState> optimizer = parameters.optimizer(names, weights.weights(), late);
     List<String> notes = new ArrayList<>(weights.notes());
     notes.addAll(late.notes());
-    return new ModelWeights(label(), config, weights.weights(), optimizer, Optional.empty(), notes);
+    return new ModelWeights(
+        label(), config, weights.weights(), optimizer, Optional.empty(), Optional.empty(), notes);
   }
 
   private static Map<String, String> names(FlaxParameters parameters) {

@@ -72,7 +72,7 @@ final class ModelGardenConfig {
     }
     String type = ModelGardenNaming.text(near, "type");
     if (type == null) {
-      throw new PerformerException(
+      throw new AttentionNotSaidException(
           file.path()
               + ": names do not tell whether attention is KernelAttention or softmax; say --preset"
               + " kernel-encoder or --preset bert");
@@ -95,8 +95,15 @@ final class ModelGardenConfig {
     boolean isFirst =
         keras.path("norm_first").asBoolean(false)
             || keras.path("hidden_cfg").path("norm_first").asBoolean(false);
-    if (keras.isMissingNode()) {
-      map.note("assumed norms after each part (norm_first=False), as weights do not tell");
+    if (options.normFirst() != null) {
+      isFirst = options.normFirst();
+    } else if (keras.isMissingNode()) {
+      isFirst = near.path("norm_first").asBoolean(false);
+      if (!near.has("norm_first")) {
+        map.note(
+            "assumed norms after each part (norm_first=False), as weights do not tell;"
+                + " --norm-first says otherwise");
+      }
     }
     return !isFirst ? "post" : isKernel ? "pre-query" : "pre";
   }
@@ -174,10 +181,14 @@ final class ModelGardenConfig {
   }
 
   private void putWindow(ObjectNode entry) {
+    boolean isSaid = options.causal() != null || options.window() != null;
     boolean isCausal =
-        options.causal() != null ? options.causal() : near.path("causal").asBoolean(false);
-    if (options.causal() != null && !isCausal) {
+        isSaid ? !Boolean.FALSE.equals(options.causal()) : near.path("causal").asBoolean(false);
+    if (isSaid && !isCausal) {
       entry.remove("useCausalWindowed");
+    }
+    if (options.window() != null) {
+      entry.put("causalWindowLength", options.window());
     }
     if (!isCausal || entry.path("useCausalWindowed").asBoolean(false)) {
       return;
@@ -188,8 +199,8 @@ final class ModelGardenConfig {
     if (!entry.has("causalWindowLength")) {
       throw new PerformerException(
           file.path()
-              + ": causal KernelAttention needs the lengths of chunk and window, which the file"
-              + " does not have; give them as causal_chunk_length and causal_window_length in a"
+              + ": causal KernelAttention needs the length of its window, which the file does not"
+              + " have; say --window W, or give causal_window_length and causal_chunk_length in a"
               + " config.json beside it");
     }
     entry.put("useCausalWindowed", true);

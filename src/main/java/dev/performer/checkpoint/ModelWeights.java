@@ -1,5 +1,6 @@
 package dev.performer.checkpoint;
 
+import dev.performer.data.Masking;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.PerformerConfig;
@@ -16,6 +17,7 @@ import java.util.Optional;
  * @param weights all variables by our names, projections included
  * @param optimizer state of its optimizer, if the file holds it
  * @param vocabulary what its token ids mean, if the scheme knows
+ * @param masking which tokens a masked model was trained to guess, if the configuration says so
  * @param notes what was assumed or left out, one line each
  */
 public record ModelWeights(
@@ -24,9 +26,17 @@ public record ModelWeights(
     Map<String, NpyArray> weights,
     Optional<OptimizerState> optimizer,
     Optional<Vocabulary> vocabulary,
+    Optional<Masking> masking,
     List<String> notes) {
   public ModelWeights {
     weights = new LinkedHashMap<>(weights);
     notes = List.copyOf(notes);
+  }
+
+  /** The same data's model with other attention; its optimizer knew other weights. */
+  public ModelWeights converted(
+      PerformerConfig other, Map<String, NpyArray> otherWeights, List<String> otherNotes) {
+    return new ModelWeights(
+        scheme, other, otherWeights, Optional.empty(), vocabulary, masking, otherNotes);
   }
 }

@@ -3,10 +3,7 @@ package dev.performer.checkpoint;
 import dev.performer.PerformerException;
 import dev.performer.checkpoint.MsgpackTensor.Piece;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -15,10 +12,8 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import org.msgpack.core.ExtensionTypeHeader;
 import org.msgpack.core.MessageFormat;
-import org.msgpack.core.MessagePack;
 import org.msgpack.core.MessagePackException;
 import org.msgpack.core.MessageUnpacker;
-import org.msgpack.core.buffer.ChannelBufferInput;
 
 /**
  * Walks through a msgpack file and notes where its tensors lie. What a file claims about sizes is
@@ -30,51 +25,49 @@ final class MsgpackStructure {
   private static final int COMPLEX = 2;
   private static final int SCALAR = 3;
   private static final int MAX_DEPTH = 512;
-  private static final int MAX_KEY = 4096;
   private static final int MAX_RANK = 32;
   private static final int MAX_TENSORS = 200_000;
   private static final long MAX_NAMES = 32_000_000;
   private static final String CHUNKED = "__msgpack_chunked_array__";
 
   private final Path file;
-  private final FileChannel channel;
-  private final long size;
+  private final MsgpackCursor in;
   private final MessageUnpacker unpacker;
   private final SortedMap<String, MsgpackTensor> found = new TreeMap<>();
-  private long base;
   private int values;
   private long nameCharacters;
 
   MsgpackStructure(Path file, FileChannel channel) throws IOException {
     this.file = file;
-    this.channel = channel;
-    this.size = channel.size();
-    this.unpacker = MessagePack.newDefaultUnpacker(new ChannelBufferInput(channel));
-    moveTo(0);
+    in = new MsgpackCursor(file, channel);
+    unpacker = in.unpacker();
   }
 
   /** All tensors, by path. @throws PerformerException if the file is broken */
   SortedMap<String, MsgpackTensor> tensors() throws IOException {
-    if (size == 0) {
+    if (in.size() == 0) {
       throw new PerformerException(file + " is empty; expected a Flax checkpoint");
     }
     String at = "";
     try {
       MessageFormat root = unpacker.getNextFormat();
       if (!isMap(root) && root.getValueType() != org.msgpack.value.ValueType.EXTENSION) {
-        throw broken("", "holds no map of tensors at its top but " + root.getValueType());
+        throw in.broken("", "holds no map of tensors at its top but " + root.getValueType());
       }
       walk("", 0);
-      if (position() != size) {
-        throw broken(
-            "", "has " + (size - position()) + " bytes after its end; is it a Flax checkpoint?");
+      if (in.position() != in.size()) {
+        throw in.broken(
+            "",
+            "has "
+                + (in.size() - in.position())
+                + " bytes after its end; is it a Flax checkpoint?");
       }
       return found;
     } catch (MessagePackException e) {
       throw new PerformerException(
           file
               + ": broken msgpack at byte "
-              + position()
+              + in.position()
               + at
               + ": "
               + (e instanceof org.msgpack.core.MessageInsufficientBufferException
@@ -112,20 +105,20 @@ final class MsgpackStructure {
       }
       case BOOLEAN -> bool(name);
       case NIL -> unpacker.unpackNil();
-      case STRING -> skip(name, unpacker.unpackRawStringHeader());
-      case BINARY -> skip(name, unpacker.unpackBinaryHeader());
-      default -> throw broken(name, "is of an unknown kind");
+      case STRING -> in.skip(name, unpacker.unpackRawStringHeader());
+      case BINARY -> in.skip(name, unpacker.unpackBinaryHeader());
+      default -> throw in.broken(name, "is of an unknown kind");
     }
   }
 
   private void map(String name, int depth) throws IOException {
     int entries = unpacker.unpackMapHeader();
-    require(name, entries, 2L * Integer.toUnsignedLong(entries), "entries");
+    in.require(name, entries, 2L * Integer.toUnsignedLong(entries), "entries");
     TreeSet<String> keys = new TreeSet<>();
     for (int i = 0; i < entries; i++) {
-      String key = key(name);
+      String key = in.key(name);
       if (!keys.add(key)) {
-        throw broken(join(name, key), "occurs twice");
+        throw in.broken(join(name, key), "occurs twice");
       }
       if (i == 0 && entries <= 3 && key.equals(CHUNKED)) {
         add(name, chunked(name, entries, depth));
@@ -137,37 +130,9 @@ final class MsgpackStructure {
 
   private void list(String name, int depth) throws IOException {
     int entries = unpacker.unpackArrayHeader();
-    require(name, entries, Integer.toUnsignedLong(entries), "elements");
+    in.require(name, entries, Integer.toUnsignedLong(entries), "elements");
     for (int i = 0; i < entries; i++) {
       walk(join(name, Integer.toString(i)), depth + 1);
-    }
-  }
-
-  /** Maps of strings are what Flax writes; older packers wrote bytes, and lists may be numbered. */
-  private String key(String parent) throws IOException {
-    MessageFormat format = unpacker.getNextFormat();
-    return switch (format.getValueType()) {
-      case STRING -> text(parent, unpacker.unpackRawStringHeader());
-      case BINARY -> text(parent, unpacker.unpackBinaryHeader());
-      case INTEGER -> unpacker.unpackBigInteger().toString();
-      default -> throw broken(parent, "has a key that is " + format.getValueType());
-    };
-  }
-
-  private String text(String name, int length) throws IOException {
-    require(name, length, Integer.toUnsignedLong(length), "bytes");
-    if (length > MAX_KEY) {
-      throw broken(name, "has a key or type name of " + length + " bytes");
-    }
-    byte[] bytes = unpacker.readPayload(length);
-    try {
-      String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
-      if (text.chars().anyMatch(Character::isISOControl)) {
-        throw broken(name, "has a key or type name with control characters");
-      }
-      return text;
-    } catch (CharacterCodingException e) {
-      throw broken(name, "has a key or type name that is not UTF-8");
     }
   }
 
@@ -175,47 +140,48 @@ final class MsgpackStructure {
   private MsgpackTensor extension(String name) throws IOException {
     ExtensionTypeHeader header = unpacker.unpackExtensionTypeHeader();
     int length = header.getLength();
-    require(name, length, Integer.toUnsignedLong(length), "bytes");
-    long end = position() + length;
+    in.require(name, length, Integer.toUnsignedLong(length), "bytes");
+    long end = in.position() + length;
     MsgpackTensor tensor =
         switch (header.getType()) {
           case NDARRAY, SCALAR -> ndarray(name, end);
           case COMPLEX -> complex(name, end);
           default ->
-              throw broken(
+              throw in.broken(
                   name,
                   "is msgpack extension " + header.getType() + "; Flax writes 1, 2 and 3 only");
         };
-    if (position() != end) {
-      throw broken(name, "does not fill its " + length + " bytes");
+    if (in.position() != end) {
+      throw in.broken(name, "does not fill its " + length + " bytes");
     }
     return tensor;
   }
 
   private MsgpackTensor ndarray(String name, long end) throws IOException {
-    expect(name, unpacker.unpackArrayHeader() == 3, "is no triple of shape, type and elements");
+    in.expect(name, unpacker.unpackArrayHeader() == 3, "is no triple of shape, type and elements");
     int rank = unpacker.unpackArrayHeader();
-    expect(name, rank >= 0 && rank <= MAX_RANK, "has " + rank + " dimensions");
+    in.expect(name, rank >= 0 && rank <= MAX_RANK, "has " + rank + " dimensions");
     long[] shape = new long[rank];
     for (int i = 0; i < rank; i++) {
       shape[i] = unpacker.unpackLong();
-      expect(name, shape[i] >= 0, "has a negative dimension " + shape[i]);
+      in.expect(name, shape[i] >= 0, "has a negative dimension " + shape[i]);
     }
-    String typeName = text(name, rawHeader(name));
+    String typeName = in.text(name, in.rawHeader(name));
     FlaxCheckpoint.Type type =
         FlaxCheckpoint.Type.of(typeName)
-            .orElseThrow(() -> broken(name, "has elements of unknown type '" + typeName + "'"));
-    int bytes = rawHeader(name);
-    expect(name, Integer.toUnsignedLong(bytes) <= end - position(), "claims bytes it has not");
+            .orElseThrow(() -> in.broken(name, "has elements of unknown type '" + typeName + "'"));
+    int bytes = in.rawHeader(name);
+    in.expect(
+        name, Integer.toUnsignedLong(bytes) <= end - in.position(), "claims bytes it has not");
     long needed = bytes(name, shape, type);
     if (needed != bytes) {
-      throw broken(
+      throw in.broken(
           name,
           "has %d bytes, but %s%s needs %d"
               .formatted(bytes, typeName, java.util.Arrays.toString(shape), needed));
     }
-    long offset = position();
-    moveTo(offset + bytes);
+    long offset = in.position();
+    in.moveTo(offset + bytes);
     return MsgpackTensor.of(type, false, shape, List.of(new Piece(offset, bytes)));
   }
 
@@ -227,61 +193,54 @@ final class MsgpackStructure {
       try {
         nonZero = Math.multiplyExact(nonZero, Math.max(1, d));
       } catch (ArithmeticException e) {
-        throw broken(name, "has a shape of too many elements");
+        throw in.broken(name, "has a shape of too many elements");
       }
     }
     return empty ? 0 : nonZero;
   }
 
-  private int rawHeader(String name) throws IOException {
-    return switch (unpacker.getNextFormat().getValueType()) {
-      case STRING -> unpacker.unpackRawStringHeader();
-      case BINARY -> unpacker.unpackBinaryHeader();
-      default -> throw broken(name, "is no triple of shape, type and elements");
-    };
-  }
-
   private MsgpackTensor complex(String name, long end) throws IOException {
-    expect(name, unpacker.unpackArrayHeader() == 2, "is no pair of real and imaginary part");
+    in.expect(name, unpacker.unpackArrayHeader() == 2, "is no pair of real and imaginary part");
     List<Piece> parts = new ArrayList<>();
     for (int i = 0; i < 2; i++) {
-      expect(name, position() + 9 <= end, "is no pair of real and imaginary part");
-      expect(
+      in.expect(name, in.position() + 9 <= end, "is no pair of real and imaginary part");
+      in.expect(
           name,
           unpacker.getNextFormat() == MessageFormat.FLOAT64,
           "is no pair of real and imaginary part");
       unpacker.unpackDouble();
-      parts.add(new Piece(position() - 8, 8));
+      parts.add(new Piece(in.position() - 8, 8));
     }
     return MsgpackTensor.of(FlaxCheckpoint.Type.COMPLEX128, true, new long[0], parts);
   }
 
   /** An array that was too large for one piece. */
   private MsgpackTensor chunked(String name, int entries, int depth) throws IOException {
-    expect(name, entries == 3, "is a chunked array without shape or chunks");
-    expect(
+    in.expect(name, entries == 3, "is a chunked array without shape or chunks");
+    in.expect(
         name,
         unpacker.getNextFormat() == MessageFormat.BOOLEAN && unpacker.unpackBoolean(),
         "is a chunked array that says it is none");
     long[] shape = null;
     SortedMap<Integer, MsgpackTensor> chunks = new TreeMap<>();
     for (int i = 0; i < 2; i++) {
-      switch (key(name)) {
+      switch (in.key(name)) {
         case "shape" -> shape = shape(name);
         case "chunks" -> chunks(name, chunks);
-        default -> throw broken(name, "is a chunked array with another key");
+        default -> throw in.broken(name, "is a chunked array with another key");
       }
     }
-    expect(name, shape != null && !chunks.isEmpty(), "is a chunked array without shape or chunks");
-    expect(name, chunks.lastKey() == chunks.size() - 1, "lacks one of its chunks");
+    in.expect(
+        name, shape != null && !chunks.isEmpty(), "is a chunked array without shape or chunks");
+    in.expect(name, chunks.lastKey() == chunks.size() - 1, "lacks one of its chunks");
     FlaxCheckpoint.Type type = chunks.get(0).type();
-    expect(
+    in.expect(
         name,
         chunks.values().stream().allMatch(c -> c.type() == type),
         "has chunks of different types");
     List<Piece> pieces = chunks.values().stream().flatMap(c -> c.pieces().stream()).toList();
     MsgpackTensor whole = MsgpackTensor.of(type, false, shape, pieces);
-    expect(
+    in.expect(
         name,
         whole.info().bytes() == bytes(name, shape, type),
         "has chunks that do not add up to its shape");
@@ -291,14 +250,14 @@ final class MsgpackStructure {
   private long[] shape(String name) throws IOException {
     boolean map = isMap(unpacker.getNextFormat());
     int rank = map ? unpacker.unpackMapHeader() : unpacker.unpackArrayHeader();
-    expect(name, rank >= 0 && rank <= MAX_RANK, "has " + rank + " dimensions");
+    in.expect(name, rank >= 0 && rank <= MAX_RANK, "has " + rank + " dimensions");
     long[] shape = new long[rank];
     for (int i = 0; i < rank; i++) {
       if (map) {
-        expect(name, key(name).equals(Integer.toString(i)), "has dimensions out of order");
+        in.expect(name, in.key(name).equals(Integer.toString(i)), "has dimensions out of order");
       }
       shape[i] = unpacker.unpackLong();
-      expect(name, shape[i] >= 0, "has a negative dimension " + shape[i]);
+      in.expect(name, shape[i] >= 0, "has a negative dimension " + shape[i]);
     }
     return shape;
   }
@@ -306,16 +265,16 @@ final class MsgpackStructure {
   private void chunks(String name, SortedMap<Integer, MsgpackTensor> chunks) throws IOException {
     boolean map = isMap(unpacker.getNextFormat());
     int count = map ? unpacker.unpackMapHeader() : unpacker.unpackArrayHeader();
-    require(name, count, 2L * Integer.toUnsignedLong(count), "chunks");
+    in.require(name, count, 2L * Integer.toUnsignedLong(count), "chunks");
     for (int i = 0; i < count; i++) {
-      String key = map ? key(name) : Integer.toString(i);
-      expect(name, key.matches("0|[1-9][0-9]{0,6}"), "has a chunk '" + key + "'");
-      expect(
+      String key = map ? in.key(name) : Integer.toString(i);
+      in.expect(name, key.matches("0|[1-9][0-9]{0,6}"), "has a chunk '" + key + "'");
+      in.expect(
           name,
           unpacker.getNextFormat().getValueType() == org.msgpack.value.ValueType.EXTENSION,
           "has a chunk that is no array");
       values++;
-      expect(
+      in.expect(
           name,
           chunks.put(Integer.valueOf(key), extension(name)) == null,
           "has the chunk " + key + " twice");
@@ -351,12 +310,7 @@ final class MsgpackStructure {
   /** A number that msgpack itself holds: its bytes are the last ones read, big endian. */
   private MsgpackTensor atEnd(FlaxCheckpoint.Type type) {
     return MsgpackTensor.of(
-        type, true, new long[0], List.of(new Piece(position() - type.size, type.size)));
-  }
-
-  private void skip(String name, int length) throws IOException {
-    require(name, length, Integer.toUnsignedLong(length), "bytes");
-    moveTo(position() + length);
+        type, true, new long[0], List.of(new Piece(in.position() - type.size, type.size)));
   }
 
   private void add(String name, MsgpackTensor tensor) {
@@ -365,43 +319,11 @@ final class MsgpackStructure {
       throw new PerformerException(file + " holds too many tensors: more than " + found.size());
     }
     if (found.put(name, tensor) != null) {
-      throw broken(name, "occurs twice");
+      throw in.broken(name, "occurs twice");
     }
   }
 
   private static String join(String parent, String key) {
     return parent.isEmpty() ? key : parent + "/" + key;
-  }
-
-  private void require(String name, int claimed, long bytes, String what) {
-    if (claimed < 0 || bytes > size - position()) {
-      throw broken(
-          name,
-          "claims %d %s where %d bytes are left; the file is cut off or broken"
-              .formatted(Integer.toUnsignedLong(claimed), what, size - position()));
-    }
-  }
-
-  private void expect(String name, boolean right, String otherwise) {
-    if (!right) {
-      throw broken(name, otherwise);
-    }
-  }
-
-  private PerformerException broken(String name, String what) {
-    String shown = name.length() > 200 ? name.substring(0, 200) + "…" : name;
-    return new PerformerException(
-        shown.isEmpty() ? file + " " + what : file + ": tensor " + shown + " " + what);
-  }
-
-  private long position() {
-    return base + unpacker.getTotalReadBytes();
-  }
-
-  /** Goes on reading elsewhere, without reading what lies between. */
-  private void moveTo(long offset) throws IOException {
-    channel.position(offset);
-    unpacker.reset(new ChannelBufferInput(channel, 1024));
-    base = offset;
   }
 }

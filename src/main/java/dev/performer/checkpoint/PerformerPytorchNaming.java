@@ -17,6 +17,7 @@ final class PerformerPytorchNaming implements NamingScheme {
   private static final Pattern LAYER =
       Pattern.compile("(?:.*\\.)?net\\.(?:layers\\.)+(\\d{1,6})\\.([01])\\.(.+)\\.(\\w+)");
   private static final String PROJECTION = "fast_attention.projection_matrix";
+  private static final String SCALE = ".g";
   private static final Map<String, String> ATTENTION =
       Map.of(
           "norm", "attention_norm",
@@ -71,11 +72,11 @@ final class PerformerPytorchNaming implements NamingScheme {
     }
     boolean isCausal = Boolean.TRUE.equals(options.causal());
     String kernel = options.kernel() == null ? "softmax" : options.kernel().label();
-    if (!kernel.equals("softmax")) {
+    if (!kernel.equals("softmax") && !kernel.equals("relu")) {
       throw new PerformerException(
           file.path()
-              + ": generalized attention of performer-pytorch scales its data as no convention"
-              + " here does; only the softmax kernel can be expressed");
+              + ": the kernel is softmax or, with generalized_attention=True, relu; not "
+              + kernel);
     }
     if (options.causal() == null || options.kernel() == null) {
       map.note(
@@ -120,10 +121,18 @@ final class PerformerPytorchNaming implements NamingScheme {
                     .put("convention", "google-jax")
                     .put("causal", isCausal)
                     .put("features", features)
-                    .put("epsilon", 1e-4)
+                    .put("epsilon", epsilon(kernel, headSize))
                     .put("maskKeys", false));
     giveZeros(map, file, isTied);
     return map.finish(label(), sketch.config(options), options.allowMissing());
+  }
+
+  /**
+   * Its generalized features are {@code relu(x D^(-1/4) Pᵀ) + 0.001}. Attention does not change
+   * when they are multiplied by {@code D^(1/4)}, which relu lets through and the constant takes up.
+   */
+  private static double epsilon(String kernel, int headSize) {
+    return kernel.equals("relu") ? 1e-3 * Math.pow(headSize, 0.25) : 1e-4;
   }
 
   /** What a dense layer without bias adds is 0. */
@@ -184,15 +193,21 @@ final class PerformerPytorchNaming implements NamingScheme {
   private static void refuseVariants(WeightFile file) {
     Map<String, String> variants =
         Map.of(
-            "layer_pos_emb", "rotary positions beside absolute ones (rotary_position_emb=True)",
-            "net.blocks.", "reversible layers (reversible=True)",
-            "local_attn", "local attention heads (local_attn_heads above 0)",
-            "axial", "axial positions",
-            ".fn.g", "ScaleNorm or ReZero (use_scalenorm, use_rezero)");
+            "layer_pos_emb",
+            "rotary positions beside absolute ones (rotary_position_emb=True)",
+            "net.blocks.",
+            "reversible layers (reversible=True)",
+            "local_attn",
+            "local attention heads (local_attn_heads above 0)",
+            "axial",
+            "axial positions",
+            SCALE,
+            "ScaleNorm or ReZero (use_scalenorm, use_rezero)");
     for (String tensor : file.tensors().keySet()) {
       variants.forEach(
           (part, what) -> {
-            if (tensor.contains(part) && !tensor.contains("proj_updater.")) {
+            boolean has = part.equals(SCALE) ? tensor.endsWith(SCALE) : tensor.contains(part);
+            if (has && !tensor.contains("proj_updater.")) {
               throw new PerformerException(
                   file.path() + " has " + what + ", which cannot be expressed: " + tensor);
             }

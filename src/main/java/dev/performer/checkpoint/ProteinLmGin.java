@@ -1,6 +1,7 @@
 package dev.performer.checkpoint;
 
 import dev.performer.PerformerException;
+import dev.performer.data.Masking;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.Task;
@@ -25,6 +26,7 @@ final class ProteinLmGin {
     this.gin = gin;
     this.task = said != null ? said : task(gin);
     this.model = task == Task.CAUSAL_LM ? "FlaxLM" : "FlaxBERT";
+    ProteinLmParameters.check(gin, model);
   }
 
   private static Task task(GinConfig gin) {
@@ -76,6 +78,97 @@ final class ProteinLmGin {
                 conflicts.add(
                     "make_protein_domain.length is %s, but %s says %d"
                         .formatted(value, tensor, found)));
+  }
+
+  /**
+   * Compares the kind of positions with whether there is a table of them.
+   *
+   * @throws PerformerException if it is a kind that this model does not have
+   */
+  void checkPositions(boolean hasTable) {
+    String key = "positional_encoding_module";
+    value(key)
+        .ifPresent(
+            value -> {
+              String name = value instanceof GinConfig.Reference module ? module.name() : "";
+              boolean learned = name.equals("AddLearnedPositionalEncodings");
+              if (!learned && !name.equals("AddSinusoidalPositionalEncodings")) {
+                throw wrong(
+                    key,
+                    value,
+                    "@AddLearnedPositionalEncodings or @AddSinusoidalPositionalEncodings");
+              }
+              if (learned != hasTable) {
+                conflicts.add(
+                    "%s.%s is %s, but there is %s pos_embedding"
+                        .formatted(model, key, value, hasTable ? "a" : "no"));
+              }
+            });
+  }
+
+  /**
+   * What the model puts out.
+   *
+   * @return outputs that are not part of our model, beside the logits
+   * @throws PerformerException if there are no logits among them
+   */
+  List<?> otherOutputs() {
+    Object heads = value("output_head").orElse("logits");
+    List<?> all = heads instanceof List<?> list ? list : List.of(heads);
+    if (!all.contains("logits")) {
+      throw wrong("output_head", heads, "'logits', or a list with 'logits' in it");
+    }
+    return all.stream().filter(head -> !head.equals("logits")).toList();
+  }
+
+  /** Whether exact attention sees no later tokens. */
+  boolean causal() {
+    Object value = value("causal").orElse(task == Task.CAUSAL_LM);
+    if (value instanceof Boolean causal) {
+      return causal;
+    }
+    throw wrong("causal", value, "True or False");
+  }
+
+  /** A rate of dropout; Google's default is 0.1. */
+  double rate(String key) {
+    Object value = value(key).orElse(0.1);
+    if (value instanceof Number n && n.doubleValue() >= 0 && n.doubleValue() < 1) {
+      return n.doubleValue();
+    }
+    throw wrong(key, value, "a rate from 0 to below 1");
+  }
+
+  /** Which tokens a FlaxBERT was trained to guess; empty for a FlaxLM. */
+  Optional<Masking> masking() {
+    if (task == Task.CAUSAL_LM) {
+      return Optional.empty();
+    }
+    double rate = share("mask_rate", Masking.PROTEIN_LM.rate());
+    double mask = share("mask_token_proportion", Masking.PROTEIN_LM.mask());
+    double random = share("random_token_proportion", Masking.PROTEIN_LM.random());
+    if (rate == 0) {
+      throw wrong("mask_rate", rate, "a share above 0: without masks there is nothing to guess");
+    }
+    if (mask + random > 1 + 1e-9) {
+      throw new PerformerException(
+          "%s: FlaxBERT.mask_token_proportion and random_token_proportion are %s and %s; together they are at most 1"
+              .formatted(gin.file(), mask, random));
+    }
+    return Optional.of(new Masking(rate, mask, random));
+  }
+
+  private double share(String key, double absent) {
+    Object value = gin.value("", "FlaxBERT", key).orElse(absent);
+    if (value instanceof Number n && n.doubleValue() >= 0 && n.doubleValue() <= 1) {
+      return n.doubleValue();
+    }
+    throw wrong(key, value, "a share from 0 to 1");
+  }
+
+  private PerformerException wrong(String key, Object value, String expected) {
+    return new PerformerException(
+        "%s: %s.%s is %s; expected %s".formatted(gin.file(), model, key, value, expected));
   }
 
   /** Fails with all that was found to disagree. */

@@ -3,6 +3,7 @@ package dev.performer.checkpoint;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
+import dev.performer.data.Masking;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.StrictJson;
 import dev.performer.data.Vocabulary;
@@ -73,7 +74,7 @@ final class ProteinLmNaming implements NamingScheme {
             .orElseThrow(() -> new PerformerException(file.path() + " has no " + EMBEDDING));
     WeightMap map = new WeightMap(file);
     List<String> notes = new ArrayList<>();
-    Map<String, String> names = names(parameters, map, notes);
+    Map<String, String> names = names(parameters, map, options, notes);
     names.forEach(
         (ours, own) -> {
           boolean table = ours.equals("embeddings/position");
@@ -94,7 +95,22 @@ final class ProteinLmNaming implements NamingScheme {
     Optional<OptimizerState> optimizer = parameters.optimizer(names, weights.weights(), late);
     all.addAll(late.notes());
     return new ModelWeights(
-        weights.scheme(), weights.config(), weights.weights(), optimizer, vocabulary, all);
+        weights.scheme(),
+        weights.config(),
+        weights.weights(),
+        optimizer,
+        vocabulary,
+        masking(file, options, weights.config()),
+        all);
+  }
+
+  private static Optional<Masking> masking(
+      WeightFile file, ImportOptions options, PerformerConfig config) {
+    return config.task() != Task.MASKED_LM
+        ? Optional.empty()
+        : gin(file, options)
+            .flatMap(gin -> new ProteinLmGin(gin, Task.MASKED_LM).masking())
+            .or(() -> Optional.of(Masking.PROTEIN_LM));
   }
 
   private void checkPreset(WeightFile file, ImportOptions options) {
@@ -108,7 +124,7 @@ final class ProteinLmNaming implements NamingScheme {
   }
 
   private static Map<String, String> names(
-      FlaxParameters parameters, WeightMap map, List<String> notes) {
+      FlaxParameters parameters, WeightMap map, ImportOptions options, List<String> notes) {
     Map<String, String> canonical = canonical(parameters);
     SortedSet<Integer> blocks = blocks(canonical);
     int first = blocks.first();
@@ -135,6 +151,14 @@ final class ProteinLmNaming implements NamingScheme {
     canonical.forEach(
         (number, own) -> {
           if (number.startsWith(regression)) {
+            if (!options.allowMissing()) {
+              throw new PerformerException(
+                  parameters.file().path()
+                      + " has a regression head, "
+                      + own
+                      + ", one number for each token; no model here has one: --allow-missing leaves"
+                      + " it out");
+            }
             map.ignore(parameters.prefix() + own);
             notes.add("the regression head " + own + " was left out: it is not part of this model");
           }
@@ -197,7 +221,11 @@ final class ProteinLmNaming implements NamingScheme {
     if (model != null) {
       Object function = model.value("attention_fn").orElse(GinConfig.NONE);
       int headSize = map.size("layer_0/attention/query/kernel", 3, 2);
-      attention = new GinAttention(gin.get(), headSize, notes).entry(function, causal);
+      attention = new GinAttention(gin.get(), headSize, notes).entry(function, model.causal());
+      List<?> others = model.otherOutputs();
+      if (!others.isEmpty()) {
+        notes.add("output_head: besides logits, " + others + " are no output of this model");
+      }
       model.training().ifPresent(notes::add);
       gin.get().skipped().forEach(line -> notes.add("config.gin: '" + line + "' was not followed"));
       dropout(sketch, model);
@@ -217,15 +245,20 @@ final class ProteinLmNaming implements NamingScheme {
     if (said == null && (own == null || !own.has("task"))) {
       unsaid.add("--task causal-lm (FlaxLM) or --task masked-lm (FlaxBERT)");
     }
-    if (!SaidAttention.isComplete(options) && (own == null || !own.has("attention"))) {
+    boolean lacksAttention =
+        !SaidAttention.isComplete(options) && (own == null || !own.has("attention"));
+    if (lacksAttention) {
       unsaid.add("--attention exact, or --kernel KERNEL and --features M");
     }
     if (!unsaid.isEmpty()) {
-      throw new PerformerException(
+      String message =
           file.path()
               + ": there is no config.gin beside it, and weights do not tell what it would; say "
               + String.join(", and ", unsaid)
-              + ", or name the file with --config");
+              + ", or name the file with --config";
+      throw lacksAttention
+          ? new AttentionNotSaidException(message)
+          : new PerformerException(message);
     }
   }
 
@@ -241,6 +274,9 @@ final class ProteinLmNaming implements NamingScheme {
 
   private static void positions(
       WeightMap map, Sketch sketch, ProteinLmGin model, ImportOptions options, List<String> notes) {
+    if (model != null) {
+      model.checkPositions(map.has("embeddings/position"));
+    }
     if (map.has("embeddings/position")) {
       sketch.put("positions", "learned-from-sinusoids");
       return;
@@ -262,30 +298,26 @@ final class ProteinLmNaming implements NamingScheme {
     model.check("mlp_dim", map.size("layer_0/mlp/in/kernel", 2, 1), "MlpBlock_3/Dense_0/kernel");
     if (map.has("embeddings/position")) {
       model.checkLength(map.size("embeddings/position", 2, 0), "pos_embedding");
+      model.check("max_len", map.size("embeddings/position", 2, 0), "pos_embedding");
     }
     model.settle();
   }
 
   private static void dropout(Sketch sketch, ProteinLmGin model) {
-    double rate = rate(model, "dropout_rate");
+    double rate = model.rate("dropout_rate");
     sketch.put(
         "dropout",
         Map.of(
             "embeddings",
             rate,
             "attention",
-            rate(model, "attention_dropout_rate"),
+            model.rate("attention_dropout_rate"),
             "mlp",
             rate,
             "residual",
             rate,
             "classifier",
             0.0));
-  }
-
-  private static double rate(ProteinLmGin model, String key) {
-    Object value = model.value(key).orElse(0.1);
-    return value instanceof Number number ? number.doubleValue() : 0.1;
   }
 
   private static Optional<Vocabulary> vocabulary(

@@ -191,8 +191,26 @@ final class WeightMap {
     }
     noteProjections(projections, config);
     noteNotFinite(weights);
+    Optional<OptimizerState> optimizer = optimizer(weights);
     return new ModelWeights(
-        label, config, weights, Optional.empty(), Optional.empty(), List.copyOf(notes));
+        label, config, weights, optimizer, Optional.empty(), Optional.empty(), List.copyOf(notes));
+  }
+
+  /** Of formats that tell training state and weights apart. */
+  private Optional<OptimizerState> optimizer(Map<String, NpyArray> weights) {
+    if (!(file instanceof DescribedWeights described)) {
+      return Optional.empty();
+    }
+    Map<String, String> trained = new LinkedHashMap<>();
+    for (String variable : weights.keySet()) {
+      Source source = sources.get(variable);
+      if (source != null && source.layout() == Layout.SAME) {
+        trained.put(variable, source.tensor());
+      } else if (!isProjection(variable)) {
+        return Optional.empty(); // weights that the optimizer has not seen
+      }
+    }
+    return new KerasOptimizer(described, notes::add).state(trained, weights);
   }
 
   private void settleProblems(String label, boolean allowMissing) {

@@ -2,7 +2,7 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
-import dev.performer.data.Vocabulary;
+import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.ModelCard;
 import picocli.CommandLine.Option;
 
@@ -49,9 +49,10 @@ final class BatchingOptions {
               + " and "
               + batchTokens);
     }
-    Vocabulary vocabulary = model.vocabulary();
+    Tokenizer tokenizer = model.tokenizer();
     Batching batching =
-        Batching.training(tokens, batchTokens).withEnds(false, eos && vocabulary.eos().isPresent());
+        Batching.training(tokens, batchTokens)
+            .withEnds(tokenizer.cls().isPresent(), eos && tokenizer.ends().isPresent());
     if (!isRandomCrop(tensors)) {
       batching = batching.withCropsFromStart();
     }

@@ -15,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -42,9 +43,19 @@ final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--lengths",
       split = ",",
-      description =
-          "Sequence lengths (default: 512,1024,2048,4096,8192,16384; with --train 1024,4096).")
+      description = {
+        "Sequence lengths (default: 512,1024,2048,4096,8192,16384; with --train 1024,4096; with",
+        "--generate 128,256,512,1024, of which the largest is generated)."
+      })
   private List<Integer> lengths;
+
+  @Option(
+      names = "--generate",
+      description = {
+        "Measure generation in place of attention: a token by the recurrent form against computing",
+        "the whole prefix again (a causal model of 4 layers as wide as heads × head size)."
+      })
+  private boolean generate;
 
   @Option(
       names = "--batch",
@@ -84,29 +95,61 @@ final class BenchCommand implements Callable<Integer> {
     fillIn();
     check();
     prepare();
-    if (train) {
-      return train();
-    }
+    return train ? training() : generate ? generation() : attention();
+  }
+
+  private int attention() throws JsonProcessingException {
     List<Row> rows = measure();
-    String table = BenchmarkReport.table(rows, lengths);
-    output.text().println(table);
-    Map<String, Object> json = json(rows);
-    write("bench", table, json);
     BenchmarkReport.plot(rows, folder.resolve("bench.png"));
-    output.text().println("Written: " + folder.resolve("bench.json") + ", bench.md, bench.png");
-    output.printJson(json);
+    write("bench", BenchmarkReport.table(rows, lengths), json(rows));
     return 0;
+  }
+
+  private int generation() throws JsonProcessingException {
+    List<GenerationBenchmark.Measurement> rows = new ArrayList<>();
+    for (BenchmarkedAttention attention : attentions) {
+      System.err.println("measuring " + attention.label());
+      rows.add(GenerationBenchmark.measure(attention, batch, heads, headSize, features, lengths));
+    }
+    GenerationReport.plot(rows, folder.resolve("generate.png"));
+    Map<String, Object> json = settings();
+    json.put("rows", rows);
+    write("generate", GenerationReport.table(rows, lengths), json);
+    return 0;
+  }
+
+  private void write(String name, String table, Map<String, Object> json)
+      throws JsonProcessingException {
+    output.text().println(table);
+    byte[] text =
+        (new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n")
+            .getBytes(StandardCharsets.UTF_8);
+    OutputFile.write(
+        folder.resolve(name + ".md"), out -> out.write(table.getBytes(StandardCharsets.UTF_8)));
+    OutputFile.write(folder.resolve(name + ".json"), out -> out.write(text));
+    boolean plotted = Files.exists(folder.resolve(name + ".png"));
+    output
+        .text()
+        .printf(
+            "Written: %s, %s.md%s%n",
+            folder.resolve(name + ".json"), name, plotted ? ", " + name + ".png" : "");
+    output.printJson(json);
   }
 
   private void fillIn() {
     if (lengths == null) {
-      lengths = train ? List.of(1024, 4096) : List.of(512, 1024, 2048, 4096, 8192, 16384);
+      lengths =
+          train
+              ? List.of(1024, 4096)
+              : generate
+                  ? List.of(128, 256, 512, 1024)
+                  : List.of(512, 1024, 2048, 4096, 8192, 16384);
     }
     heads = heads != null ? heads : train ? 4 : 8;
     features = features != null ? features : train ? 128 : 256;
   }
 
-  private int train() throws JsonProcessingException {
+  private int training() throws JsonProcessingException {
     List<TrainingBenchmark.Row> rows = new ArrayList<>();
     for (int length : lengths) {
       for (BenchmarkedAttention attention : attentions) {
@@ -121,12 +164,9 @@ final class BenchCommand implements Callable<Integer> {
       }
     }
     String table = TrainingBenchmark.table(rows, batch);
-    output.text().println(table);
-    Map<String, Object> json = head();
+    Map<String, Object> json = settings();
     json.put("trainingSteps", TrainingBenchmark.json(rows, batch));
     write("train-bench", table, json);
-    output.text().println("Written: " + folder.resolve("train-bench.json") + ", train-bench.md");
-    output.printJson(json);
     return 0;
   }
 
@@ -148,6 +188,9 @@ final class BenchCommand implements Callable<Integer> {
   }
 
   private void check() {
+    if (train && generate) {
+      throw new UsageException("--train and --generate exclude each other");
+    }
     for (int value : List.of(batch, heads, headSize, features)) {
       if (value < 1) {
         throw new UsageException(
@@ -156,6 +199,10 @@ final class BenchCommand implements Callable<Integer> {
     }
     if (lengths.isEmpty() || lengths.stream().anyMatch(l -> l < 1)) {
       throw new UsageException("--lengths must be a list of positive numbers, not " + lengths);
+    }
+    if (generate && Collections.max(lengths) < GenerationBenchmark.LEAST_TOKENS) {
+      throw new UsageException(
+          "--generate needs a length of at least " + GenerationBenchmark.LEAST_TOKENS);
     }
   }
 
@@ -198,13 +245,13 @@ final class BenchCommand implements Callable<Integer> {
       entry.put("measurement", row.measurement());
       list.add(entry);
     }
-    Map<String, Object> json = head();
+    Map<String, Object> json = settings();
     json.put("rows", list);
     json.put("ratios", BenchmarkReport.ratios(rows));
     return json;
   }
 
-  private Map<String, Object> head() {
+  private Map<String, Object> settings() {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("date", Instant.now().toString());
     json.put("batch", batch);
@@ -213,15 +260,5 @@ final class BenchCommand implements Callable<Integer> {
     json.put("features", features);
     json.put("cores", Runtime.getRuntime().availableProcessors());
     return json;
-  }
-
-  private void write(String name, String table, Map<String, Object> json)
-      throws JsonProcessingException {
-    byte[] text =
-        (new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n")
-            .getBytes(StandardCharsets.UTF_8);
-    OutputFile.write(
-        folder.resolve(name + ".md"), out -> out.write(table.getBytes(StandardCharsets.UTF_8)));
-    OutputFile.write(folder.resolve(name + ".json"), out -> out.write(text));
   }
 }

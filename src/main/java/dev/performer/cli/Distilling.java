@@ -4,11 +4,10 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Overrides;
-import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.TokenRowBatches;
 import dev.performer.data.TokenRows;
-import dev.performer.data.Vocabulary;
+import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelPredictor;
@@ -133,11 +132,7 @@ final class Distilling {
               .formatted(student, longest.getAsInt(), length));
       length = longest.getAsInt();
     }
-    Optional<Vocabulary> said =
-        options.vocabulary == null
-            ? guesses.map(DistillData.Guesses::vocabulary)
-            : Optional.of(ProteinVocabulary.named(options.vocabulary));
-    var reader = new ModelSequences(student, models.student(), said);
+    var reader = new ModelSequences(student, models.student(), tokenizer(models));
     TokenRows all = reader.read(file, length);
     TokenRows train = all;
     TokenRows held;
@@ -155,6 +150,15 @@ final class Distilling {
         reader.pad(),
         reader.paddedLength(),
         guesses);
+  }
+
+  private Optional<Tokenizer> tokenizer(DistillModels models) {
+    if (options.vocabulary != null) {
+      return Optional.of(LanguageModelOptions.tokenizerNamed(options.vocabulary));
+    }
+    return models.config().task().hasTokenLogits()
+        ? Optional.of(options.resolve(student).tokenizer())
+        : Optional.empty();
   }
 
   private Optional<DistillData.Guesses> guesses(DistillModels models) {

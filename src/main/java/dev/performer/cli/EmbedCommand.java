@@ -1,11 +1,21 @@
 package dev.performer.cli;
 
+import dev.performer.PerformerException;
+import dev.performer.data.CsvTable;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
+import dev.performer.data.OutputFile;
+import dev.performer.savedmodel.ImportedModel;
+import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SavedModelPredictor;
+import java.io.IOException;
+import java.io.OutputStreamWriter;
+import java.io.Writer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
-import java.util.Locale;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -17,110 +27,144 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "embed",
     description = {
-      "Turn sequences into vectors with the model's signature embed.",
+      "Turn sequences or texts into vectors, with the model's signature embed or, of encoders, its states.",
       "",
-      "Y.npz has 'embedding' [N, E] ('embeddings' [N, L, E] with --pool none), 'tokens' and 'lengths'."
+      "Y.npz has 'embedding' [N, E] ('embeddings' [N, L, E] with --pool none, zero where there is padding), 'tokens' and 'lengths'.",
+      "Y.csv has a line per sequence: id, then E numbers; with --pool none a line per token: id, position, token, E numbers."
     })
 final class EmbedCommand implements Callable<Integer> {
-  /** How the states of a sequence's tokens become one vector. */
-  enum Pool {
-    MEAN,
-    MAX,
-    CLS,
-    NONE
-  }
+  private static final List<String> STATES = List.of("embeddings", "sequence_output");
 
   @Mixin private OutputOptions output;
+  @Mixin private SequenceInputs data;
 
   @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel directory of ours.")
   private Path model;
 
   @Option(
-      names = "--data",
-      required = true,
-      paramLabel = "X",
-      description = "X.fasta(.gz), or X.txt with one sequence a line.")
-  private Path data;
-
-  @Option(
       names = "--output",
       required = true,
-      paramLabel = "Y.npz",
-      description = "Where vectors go.")
+      paramLabel = "Y",
+      description = "Where vectors go: Y.npz or Y.csv.")
   private Path target;
 
   @Option(
       names = "--pool",
       defaultValue = "mean",
-      description = "mean, max, cls (the first token) or none (default: ${DEFAULT-VALUE}).")
-  private Pool pool;
+      description =
+          "mean, max or sum over a sequence's tokens, cls (the class token, else the first token) or none (default: ${DEFAULT-VALUE}).")
+  private SequencePooling pool;
 
   @Option(
-      names = "--length",
-      defaultValue = "1024",
-      description = "Tokens of a sequence at most (default: ${DEFAULT-VALUE}).")
-  private int length;
-
-  @Option(
-      names = "--batch",
-      defaultValue = "8",
-      description = "Sequences at a time (default: ${DEFAULT-VALUE}).")
-  private int batch;
+      names = "--vocabulary",
+      paramLabel = "V",
+      description =
+          "What token ids mean, where the model does not say: a name, bytes, or a tokenizer.json.")
+  private String vocabulary;
 
   @Override
   public Integer call() {
-    if (length < 1 || batch < 1) {
-      throw new UsageException("--length and --batch must be at least 1");
-    }
-    if (!target.toString().endsWith(".npz")) {
-      throw new UsageException(
-          "--output is written as .npz; give a name that ends so, not " + target);
-    }
+    data.requireSound(target);
     LanguageModelOptions options = LanguageModelOptions.defaults();
-    options.signature = "embed";
-    LanguageModelOptions.Tokenized how = options.tokenizer(model);
-    boolean isText = data.getFileName().toString().toLowerCase(Locale.ROOT).endsWith(".txt");
-    TokenizedSequences sequences = TokenizedSequences.read(data, isText, how.vocabulary(), length);
-    sequences.report().ifPresent(System.err::println);
-    Map<String, NpyArray> outputs;
-    try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
-      outputs = sequences.predict(predictor, how, batch);
-    }
+    options.vocabulary = vocabulary;
+    boolean hasEmbed = SavedModelDirectory.open(model).signatures().containsKey("embed");
+    options.signature = hasEmbed ? "embed" : ImportedModel.DEFAULT_SIGNATURE;
+    LanguageModelOptions.Tokenized how = options.tokenizer(model, data.isIds());
+    TokenizedSequences sequences = data.read(model, how);
     Map<String, NpyArray> kept = new LinkedHashMap<>();
-    NpyArray states = outputs.get("embeddings");
-    if (pool == Pool.NONE) {
-      kept.put("embeddings", states);
-    } else {
-      kept.put("embedding", pooled(states, sequences));
+    try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
+      SequenceRunner runner = new SequenceRunner(predictor, how);
+      int length = runner.length(sequences.longest());
+      kept.put(
+          pool == SequencePooling.NONE ? "embeddings" : "embedding",
+          vectors(sequences, runner, length));
+      kept.putAll(sequences.arrays(runner, length));
     }
-    kept.put("tokens", outputs.get("tokens"));
-    kept.put("lengths", outputs.get("lengths"));
-    Npz.write(target, kept);
+    if (SequenceInputs.isCsv(target)) {
+      OutputFile.write(
+          target,
+          out -> {
+            Writer writer = new OutputStreamWriter(out, StandardCharsets.UTF_8);
+            writeCsv(writer, sequences, how, kept);
+            writer.flush();
+          });
+    } else {
+      Npz.write(target, kept);
+    }
     kept.forEach((name, array) -> output.text().println(name + " " + array));
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("output", target.toString());
     json.put("sequences", sequences.ids().size());
+    json.put("size", size(kept.values().iterator().next()));
     output.printJson(json);
     return 0;
   }
 
-  private NpyArray pooled(NpyArray states, TokenizedSequences sequences) {
-    int rows = (int) states.shape()[0];
-    int positions = (int) states.shape()[1];
-    int size = (int) states.shape()[2];
-    float[] all = states.floats();
-    float[] result = new float[rows * size];
-    for (int r = 0; r < rows; r++) {
-      int count = pool == Pool.CLS ? 1 : Math.max(1, sequences.ids().get(r).length);
-      for (int c = 0; c < size; c++) {
-        double value = pool == Pool.MAX ? Double.NEGATIVE_INFINITY : 0;
-        for (int p = 0; p < count; p++) {
-          double x = all[(r * positions + p) * size + c];
-          value = pool == Pool.MAX ? Math.max(value, x) : value + x / count;
+  private static int size(NpyArray vectors) {
+    return (int) vectors.shape()[vectors.shape().length - 1];
+  }
+
+  /** {@code [N, E]}, or {@code [N, length, E]} without pooling. */
+  private NpyArray vectors(TokenizedSequences sequences, SequenceRunner runner, int length) {
+    List<int[]> ids = sequences.ids();
+    int rows = runner.rows(Math.min(data.batch, ids.size()));
+    List<NpyArray> parts = new ArrayList<>();
+    for (int first = 0; first < ids.size(); first += rows) {
+      List<int[]> part = ids.subList(first, Math.min(ids.size(), first + rows));
+      int longest = part.stream().mapToInt(row -> row.length).max().orElseThrow();
+      int padded = pool == SequencePooling.NONE ? length : runner.length(longest);
+      NpyArray states = states(runner.run(part, padded));
+      parts.add(pool.apply(states, part, padded, runner));
+    }
+    return TokenizedSequences.join(parts);
+  }
+
+  private NpyArray states(Map<String, NpyArray> outputs) {
+    return STATES.stream()
+        .filter(outputs::containsKey)
+        .map(outputs::get)
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new PerformerException(
+                    model
+                        + ": has no vectors of tokens: expected a signature embed, or an output "
+                        + String.join(" or ", STATES)
+                        + "; there are "
+                        + outputs.keySet()));
+  }
+
+  private void writeCsv(
+      Writer out,
+      TokenizedSequences sequences,
+      LanguageModelOptions.Tokenized how,
+      Map<String, NpyArray> arrays)
+      throws IOException {
+    NpyArray vectors = arrays.values().iterator().next();
+    float[] values = vectors.floats();
+    int size = size(vectors);
+    boolean isPerToken = pool == SequencePooling.NONE;
+    StringBuilder head = new StringBuilder(isPerToken ? "id,position,token" : "id");
+    for (int c = 0; c < size; c++) {
+      head.append(",e").append(c);
+    }
+    out.append(head).append('\n');
+    int length = isPerToken ? (int) vectors.shape()[1] : 1;
+    List<String> tokens = how.tokenizer().vocabulary().tokens();
+    for (int r = 0; r < sequences.names().size(); r++) {
+      String id = CsvTable.cell(sequences.names().get(r));
+      int[] ids = sequences.ids().get(r);
+      for (int i = 0; i < (isPerToken ? ids.length : 1); i++) {
+        out.append(id);
+        if (isPerToken) {
+          String token = ids[i] < tokens.size() ? tokens.get(ids[i]) : "";
+          out.append("," + i + ',').append(CsvTable.cell(token));
         }
-        result[r * size + c] = (float) value;
+        for (int c = 0; c < size; c++) {
+          out.append(',').append(Float.toString(values[(r * length + i) * size + c]));
+        }
+        out.append('\n');
       }
     }
-    return NpyArray.of(result, rows, size);
   }
 }

@@ -22,7 +22,7 @@ import picocli.CommandLine.Parameters;
 /** {@code evaluate}: loss, accuracy and perplexity of a language model. */
 @Command(
     name = "evaluate",
-    description = "Loss, accuracy and perplexity of a model over FASTA sequences.")
+    description = "Loss, accuracy and perplexity of a model over sequences or texts.")
 final class EvaluateCommand implements Callable<Integer> {
   private static final int GOOGLE_ROWS = 50;
 
@@ -37,7 +37,7 @@ final class EvaluateCommand implements Callable<Integer> {
       names = "--data",
       required = true,
       paramLabel = "FILE",
-      description = "FASTA, may be gzipped.")
+      description = "X.fasta(.gz), or X.txt with one sequence or text a line.")
   private Path data;
 
   @Option(
@@ -65,7 +65,7 @@ final class EvaluateCommand implements Callable<Integer> {
       LanguageModel languageModel = ImportedLanguageModel.of(imported, resolved.tensors());
       Batching how = languageModel.fit(batching(resolved)).forEvaluation();
       SequenceBatches batches =
-          new SequenceBatches(SequenceSource.fasta(data), resolved.vocabulary(), how, seed);
+          new SequenceBatches(SequenceSource.file(data), resolved.tokenizer(), how, seed);
       evaluation = Evaluator.evaluate(languageModel, objective, batches, seed);
       batches.reportOnce().ifPresent(System.err::println);
     }

@@ -278,9 +278,9 @@ final class FineTuneCommand implements Callable<Integer> {
   }
 
   private TrainingData data(LanguageModelOptions.Resolved resolved) {
-    SequenceSource all = SequenceSource.fasta(data);
+    SequenceSource all = SequenceSource.file(data);
     if (validation != null) {
-      return new TrainingData(resolved.vocabulary(), all, SequenceSource.fasta(validation));
+      return new TrainingData(resolved.tokenizer(), all, SequenceSource.file(validation));
     }
     HeldOutSplit split = HeldOutSplit.of(all, HeldOutSplit.DEFAULT_EVERY);
     try (SequenceStream training = split.train().open()) {
@@ -289,7 +289,7 @@ final class FineTuneCommand implements Callable<Integer> {
             data + ": one sequence cannot be split; give other ones to --validation");
       }
     }
-    return new TrainingData(resolved.vocabulary(), split.train(), split.validation());
+    return new TrainingData(resolved.tokenizer(), split.train(), split.validation());
   }
 
   private TrainingConfig config(LanguageModelOptions.Resolved resolved) {

@@ -201,11 +201,9 @@ final class FineTuning {
 
   private ModelCard card(TrainingResult result) {
     ModelCard.Attention attention = resolved.card().map(ModelCard::attention).orElse(null);
-    String name =
-        resolved.card().map(ModelCard::vocabulary).map(ModelCard.Vocabulary::name).orElse(null);
     return ModelCard.of(
             attention,
-            ModelCards.vocabulary(name, resolved.vocabulary()),
+            resolved.cardVocabulary(),
             resolved.tensors(),
             ModelCards.provenance(resolved.directory().path().toString(), data, config, result))
         .withConfig(resolved.card().map(ModelCard::config).orElse(null));
@@ -214,7 +212,7 @@ final class FineTuning {
   /** Runs one validation batch through the trained graph and through the reloaded export. */
   private double difference(LanguageModel model, FineTuner tuner, Path exported) {
     var batching = model.fit(config.batching()).forEvaluation();
-    var batches = new SequenceBatches(data.validation(), data.vocabulary(), batching, 0);
+    var batches = new SequenceBatches(data.validation(), data.tokenizer(), batching, 0);
     TokenBatch batch;
     try (var stream = batches.epoch(0)) {
       batch = stream.next();

@@ -1,11 +1,17 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.Threefry;
 import dev.performer.data.OutputFile;
 import dev.performer.data.ResidueEncoder;
+import dev.performer.data.TextEncoder;
+import dev.performer.data.TextStream;
+import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.serving.GenerationSession;
+import dev.performer.serving.ProteinLmSampling;
+import dev.performer.serving.Sampler;
 import dev.performer.serving.Sampling;
 import dev.performer.training.ModelCards;
 import java.io.IOException;
@@ -14,12 +20,14 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -68,7 +76,7 @@ final class GenerateCommand implements Callable<Integer> {
       names = "--temperature",
       paramLabel = "T",
       defaultValue = "1",
-      description = "Below 1 is safer, above is wilder (default: ${DEFAULT-VALUE}).")
+      description = "Below 1 is safer, 0 greedy, above is wilder (default: ${DEFAULT-VALUE}).")
   private double temperature;
 
   @Option(
@@ -108,6 +116,16 @@ final class GenerateCommand implements Callable<Integer> {
   private long seed;
 
   @Option(
+      names = "--sampler",
+      paramLabel = "NAME",
+      defaultValue = "performer",
+      description = {
+        "Random numbers: performer, or protein-lm, which repeats the samples that Google's code draws",
+        "for these prompts from PRNGKey(seed) (default: ${DEFAULT-VALUE})."
+      })
+  private String sampler;
+
+  @Option(
       names = "--batch",
       paramLabel = "N",
       defaultValue = "8",
@@ -122,29 +140,50 @@ final class GenerateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    Sampling sampling = sampling();
+    Sampler sampling = sampling();
     List<String> texts = texts();
     try (GenerationSession session = GenerationSession.open(model)) {
-      Vocabulary vocabulary = vocabulary();
-      List<int[]> ids = texts.stream().map(text -> encode(vocabulary, text)).toList();
+      Tokenizer tokenizer = tokenizer();
+      List<int[]> ids = texts.stream().map(text -> encode(tokenizer, text)).toList();
       long start = System.nanoTime();
-      List<GenerationSession.Continuation> all =
-          generate(session, vocabulary, texts, ids, sampling);
-      report(vocabulary, texts, all, (System.nanoTime() - start) / 1e9);
+      List<GenerationSession.Continuation> all = generate(session, tokenizer, texts, ids, sampling);
+      report(texts, ids, tokenizer, all, (System.nanoTime() - start) / 1e9);
     }
     return 0;
   }
 
-  private Sampling sampling() {
+  private Sampler sampling() {
     if (tokens != null && tokens < 1 || batch < 1) {
       throw new UsageException(
           "--tokens and --batch must be at least 1, not " + tokens + " and " + batch);
     }
     try {
-      return new Sampling(greedy, temperature, topK, topP, penalty, window, seed);
+      return switch (sampler) {
+        case "performer" -> new Sampling(greedy, temperature, topK, topP, penalty, window, seed);
+        case "protein-lm" -> proteinLm();
+        default ->
+            throw new UsageException(
+                "--sampler must be performer or protein-lm, not '" + sampler + "'");
+      };
     } catch (PerformerException e) {
-      throw new UsageException("--" + e.getMessage());
+      throw e instanceof UsageException ? e : new UsageException("--" + e.getMessage());
     }
+  }
+
+  private Sampler proteinLm() {
+    if (greedy || topP != 1 || seed != (int) seed) {
+      throw new UsageException(
+          "--sampler protein-lm has neither --greedy nor --top-p, and takes seeds of 32 bits");
+    }
+    batch = Integer.MAX_VALUE; // a row's numbers depend on how many rows there are
+    return new ProteinLmSampling(
+        temperature,
+        topK,
+        penalty,
+        window == 0 ? ProteinLmSampling.DEFAULT_WINDOW : window,
+        false,
+        Threefry.Stream.LEGACY,
+        (int) seed);
   }
 
   private List<String> texts() {
@@ -165,19 +204,24 @@ final class GenerateCommand implements Callable<Integer> {
     }
   }
 
-  private Vocabulary vocabulary() {
+  private Tokenizer tokenizer() {
     return ModelCard.read(model)
         .map(ModelCard::vocabulary)
-        .map(ModelCards::vocabulary)
+        .map(ModelCards::tokenizer)
         .orElseThrow(
             () ->
                 new PerformerException(
                     model + ": does not say what its token ids mean (no vocabulary in its card)"));
   }
 
-  private static int[] encode(Vocabulary vocabulary, String text) {
-    ResidueEncoder encoder = new ResidueEncoder(vocabulary);
-    int[] ids = encoder.encode(text);
+  /** The begin token of the tokenizer stands before a prompt; its end token never behind it. */
+  private static int[] encode(Tokenizer tokenizer, String text) {
+    TextEncoder any = tokenizer.encoder();
+    int[] ids = any.encode(text);
+    if (!(any instanceof ResidueEncoder encoder)) {
+      return IntStream.concat(Arrays.stream(tokenizer.prefix()), Arrays.stream(ids)).toArray();
+    }
+    Vocabulary vocabulary = tokenizer.vocabulary();
     if (!encoder.unknown().isEmpty() || !encoder.dropped().isEmpty()) {
       Set<Character> letters = new LinkedHashSet<>(encoder.unknown().keySet());
       letters.addAll(encoder.dropped().keySet());
@@ -194,16 +238,16 @@ final class GenerateCommand implements Callable<Integer> {
       return tokens;
     }
     int longest = ids.stream().mapToInt(prompt -> prompt.length).max().orElse(0);
-    int left = session.config().longestSequence().orElse(Integer.MAX_VALUE) - longest;
-    return Math.max(1, Math.min(DEFAULT_TOKENS, left));
+    return Math.max(1, Math.min(DEFAULT_TOKENS, session.room(longest)));
   }
 
   private List<GenerationSession.Continuation> generate(
       GenerationSession session,
-      Vocabulary vocabulary,
+      Tokenizer tokenizer,
       List<String> texts,
       List<int[]> ids,
-      Sampling sampling) {
+      Sampler sampling) {
+    Vocabulary vocabulary = tokenizer.vocabulary();
     Set<Integer> forbidden = new LinkedHashSet<>();
     for (int id = 0; id < session.config().vocabularySize(); id++) {
       boolean isEnd = vocabulary.eos().isPresent() && vocabulary.eos().getAsInt() == id;
@@ -218,9 +262,11 @@ final class GenerateCommand implements Callable<Integer> {
     if (streams) {
       System.out.print(texts.get(0));
     }
+    TextStream stream = new TextStream(tokenizer, ids.get(0));
     List<GenerationSession.Continuation> all = new ArrayList<>();
-    for (int first = 0; first < ids.size(); first += batch) {
-      List<int[]> part = ids.subList(first, Math.min(ids.size(), first + batch));
+    int size = Math.min(batch, ids.size());
+    for (int first = 0; first < ids.size(); first += size) {
+      List<int[]> part = ids.subList(first, Math.min(ids.size(), first + size));
       List<GenerationSession.Continuation> done =
           session.generate(
               part,
@@ -231,35 +277,40 @@ final class GenerateCommand implements Callable<Integer> {
               forbidden,
               (row, token) -> {
                 if (streams) {
-                  System.out.print(vocabulary.tokens().get(token));
+                  System.out.print(stream.add(token));
                   System.out.flush();
                 }
               });
       all.addAll(done);
       for (int r = 0; r < part.size() && !streams; r++) {
-        output.text().println(texts.get(first + r) + text(vocabulary, done.get(r)));
+        output.text().println(texts.get(first + r) + text(tokenizer, part.get(r), done.get(r)));
       }
     }
     if (streams) {
-      System.out.println();
+      System.out.println(stream.rest());
     }
     return all;
   }
 
-  private static String text(Vocabulary vocabulary, GenerationSession.Continuation continuation) {
-    return vocabulary.decode(continuation.tokens().stream().mapToInt(i -> i).toArray());
+  private static String text(
+      Tokenizer tokenizer, int[] prompt, GenerationSession.Continuation continuation) {
+    TextStream stream = new TextStream(tokenizer, prompt);
+    StringBuilder text = new StringBuilder();
+    continuation.tokens().forEach(token -> text.append(stream.add(token)));
+    return text.append(stream.rest()).toString();
   }
 
   private void report(
-      Vocabulary vocabulary,
       List<String> texts,
+      List<int[]> ids,
+      Tokenizer tokenizer,
       List<GenerationSession.Continuation> all,
       double seconds) {
     List<Map<String, Object>> results = new ArrayList<>();
     StringBuilder lines = new StringBuilder();
     long count = 0;
     for (int i = 0; i < all.size(); i++) {
-      String continuation = text(vocabulary, all.get(i));
+      String continuation = text(tokenizer, ids.get(i), all.get(i));
       Map<String, Object> one = new LinkedHashMap<>();
       one.put("prompt", texts.get(i));
       one.put("continuation", continuation);

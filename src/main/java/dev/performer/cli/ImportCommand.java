@@ -4,10 +4,13 @@ import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.Projection;
 import dev.performer.attention.Threefry;
+import dev.performer.checkpoint.AttentionNotSaidException;
 import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.ImportOptions;
 import dev.performer.checkpoint.ModelWeights;
+import dev.performer.data.JsonTokenizer;
 import dev.performer.data.NpyArray;
+import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.training.FavorConversion;
@@ -19,7 +22,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -108,6 +110,18 @@ final class ImportCommand implements Callable<Integer> {
   private Integer heads;
 
   @Option(
+      names = "--window",
+      paramLabel = "W",
+      description = "Of Model Garden's causal attention: the chunks that a token sees.")
+  private Integer window;
+
+  @Option(
+      names = "--norm-first",
+      negatable = true,
+      description = "Whether norms stand before attention and MLP, where weights do not say it.")
+  private Boolean normFirst;
+
+  @Option(
       names = "--pooling",
       paramLabel = "P",
       description = "Of a classifier: cls, mean, max, sum or flatten.")
@@ -136,6 +150,13 @@ final class ImportCommand implements Callable<Integer> {
       description = "Go on where tensors are missing, superfluous or of another shape.")
   private boolean allowMissing;
 
+  @Option(
+      names = "--tokenizer",
+      paramLabel = "T",
+      description =
+          "tokenizer.json, BERT's vocab.txt, bytes, bytes:N, google-protein, pad-first-protein or letters:ABC… (default: what the checkpoint says, else the tokenizer.json or vocab.txt beside it).")
+  private String tokenizer;
+
   @Override
   public Integer call() {
     if (Files.isRegularFile(path.resolve("saved_model.pb"))
@@ -149,12 +170,22 @@ final class ImportCommand implements Callable<Integer> {
       throw new UsageException("--layers and --exact-heads need --attention favor");
     }
     ModelWeights loaded = load();
-    ImportedWeights weights = ImportedWeights.of(loaded, path, allowMissing);
+    ImportedWeights weights = withTokenizer(ImportedWeights.of(loaded, path, allowMissing));
     weights.write(target, replace);
     // Read back as every other command will.
     SavedModelDirectory.open(target);
     report(weights);
     return 0;
+  }
+
+  private ImportedWeights withTokenizer(ImportedWeights weights) {
+    if (tokenizer != null) {
+      return weights.withTokenizer(LanguageModelOptions.tokenizerNamed(tokenizer));
+    }
+    if (weights.tokenizer().isPresent()) {
+      return weights;
+    }
+    return JsonTokenizer.beside(path).map(weights::withTokenizer).orElse(weights);
   }
 
   private ModelWeights load() {
@@ -180,7 +211,7 @@ final class ImportCommand implements Callable<Integer> {
     ModelWeights exact;
     try {
       exact = Checkpoints.load(path, options(null, false));
-    } catch (PerformerException e) {
+    } catch (AttentionNotSaidException e) {
       // Where the file does not say how it attends, it is the weights' own attention that is exact.
       exact = Checkpoints.load(path, options(ImportOptions.AttentionKind.EXACT, false));
     }
@@ -200,13 +231,7 @@ final class ImportCommand implements Callable<Integer> {
         FavorOptions.note(conversion, converted)
             + ", which approximates it: 'approximate --model' measures that, 'fine-tune --teacher'"
             + " brings back what is lost");
-    return new ModelWeights(
-        exact.scheme(),
-        converted.config(),
-        converted.weights(),
-        Optional.empty(),
-        exact.vocabulary(),
-        notes);
+    return exact.converted(converted.config(), converted.weights(), notes);
   }
 
   private ImportOptions options(ImportOptions.AttentionKind kind, boolean saysFavor) {
@@ -224,6 +249,8 @@ final class ImportCommand implements Callable<Integer> {
         .seed(saysFavor ? favor.seed : null)
         .causal(causal)
         .heads(heads)
+        .window(window)
+        .normFirst(normFirst)
         .pooling(pooling)
         .maxLength(maxLength)
         .mapping(mapping)
@@ -237,6 +264,10 @@ final class ImportCommand implements Callable<Integer> {
     List<String> notFinite = weights.notFinite();
     output.text().println(path + ": " + weights.source().scheme());
     output.text().println("   " + ConfigSummary.of(weights.source().config()));
+    weights
+        .tokenizer()
+        .ifPresent(
+            t -> output.text().println("   tokenizer: " + t.label() + ", " + t.size() + " tokens"));
     weights.notes().forEach(note -> output.text().println("   assumed: " + note));
     if (!notFinite.isEmpty()) {
       System.err.println(
@@ -257,6 +288,7 @@ final class ImportCommand implements Callable<Integer> {
     json.put("config", weights.source().config().toJson());
     json.put("variables", weights.weights().size());
     json.put("parameters", parameters);
+    json.put("tokenizer", weights.tokenizer().map(Tokenizer::label).orElse(null));
     json.put("assumptions", weights.notes());
     json.put("notFinite", notFinite);
     json.put("optimizerStep", weights.source().optimizer().map(o -> o.step()).orElse(null));

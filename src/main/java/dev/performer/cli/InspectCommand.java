@@ -2,16 +2,20 @@ package dev.performer.cli;
 
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.Inspection;
 import dev.performer.savedmodel.Inspection.SignatureReport;
 import dev.performer.savedmodel.Inspection.TensorReport;
 import dev.performer.savedmodel.Inspection.VariableReport;
+import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.training.ModelCards;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
@@ -101,6 +105,12 @@ final class InspectCommand implements Callable<Integer> {
         .ifPresent(
             config ->
                 text.append("   model        ").append(ConfigSummary.of(config)).append('\n'));
+    tokenizer(Path.of(model.path()))
+        .ifPresent(
+            t ->
+                text.append("   tokenizer    ")
+                    .append(t.label() + ", " + t.size() + " tokens")
+                    .append('\n'));
     for (SignatureReport s : model.signatures()) {
       text.append("   signature    ")
           .append(s.name())
@@ -143,12 +153,18 @@ final class InspectCommand implements Callable<Integer> {
     return text.toString();
   }
 
+  private static Optional<Tokenizer> tokenizer(Path model) {
+    return ModelCard.read(model).map(ModelCard::vocabulary).map(ModelCards::tokenizer);
+  }
+
   private static Map<String, ?> json(Inspection inspection) {
     ObjectMapper mapper = new ObjectMapper();
     Map<String, Object> json = mapper.convertValue(inspection, new TypeReference<>() {});
     json.put("trainable", inspection.trainable());
     PerformerModels.config(Path.of(inspection.path()))
         .ifPresent(config -> json.put("config", config.toJson()));
+    tokenizer(Path.of(inspection.path()))
+        .ifPresent(t -> json.put("tokenizer", Map.of("label", t.label(), "tokens", t.size())));
     return json;
   }
 

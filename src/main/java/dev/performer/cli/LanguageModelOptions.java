@@ -1,11 +1,17 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
+import dev.performer.data.ByteTokenizer;
+import dev.performer.data.JsonTokenizer;
+import dev.performer.data.LetterTokenizer;
 import dev.performer.data.Masking;
 import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
+import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.training.ImportedLanguageModel;
@@ -15,6 +21,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Function;
 import org.tensorflow.ndarray.Shape;
 import picocli.CommandLine.Option;
 
@@ -53,7 +60,7 @@ final class LanguageModelOptions {
       names = "--vocabulary",
       paramLabel = "V",
       description =
-          "google-protein, pad-first-protein or letters:ABC… (default: from performer.json, else by the number of logits).")
+          "google-protein, pad-first-protein, letters:ABC…, bytes, bytes:N (N special ids before the bytes) or a tokenizer.json (default: from performer.json, else by the number of logits).")
   String vocabulary;
 
   @Option(
@@ -86,13 +93,26 @@ final class LanguageModelOptions {
    * @param directory the SavedModel
    * @param card its performer.json, if it has one
    * @param tensors signature, inputs, output and objective
-   * @param vocabulary its tokens
+   * @param tokenizer between texts and its tokens
    */
   record Resolved(
       SavedModelDirectory directory,
       Optional<ModelCard> card,
       ModelCard.LanguageModel tensors,
-      Vocabulary vocabulary) {
+      Tokenizer tokenizer) {
+
+    /** Its tokens. */
+    Vocabulary vocabulary() {
+      return tokenizer.vocabulary();
+    }
+
+    /** What a model that is made from this one says of its tokens. */
+    ModelCard.Vocabulary cardVocabulary() {
+      ModelCard.Vocabulary said = card.map(ModelCard::vocabulary).orElse(null);
+      return tokenizer instanceof LetterTokenizer
+          ? ModelCards.vocabulary(said == null ? null : said.name(), vocabulary())
+          : ModelCards.vocabulary(tokenizer);
+    }
 
     /** Imports the model's signature into a graph; the caller closes it. */
     ImportedModel load() {
@@ -111,19 +131,36 @@ final class LanguageModelOptions {
       String signature,
       String tokens,
       String mask,
-      Vocabulary vocabulary,
+      Tokenizer tokenizer,
       int maxLength,
       int paddedLength) {}
 
   /** Finds out how a signature takes sequences. */
   Tokenized tokenizer(Path path) {
+    return tokenizer(path, false);
+  }
+
+  /**
+   * Finds out how a signature takes sequences.
+   *
+   * @param idsOnly whether what comes is ids already, so that it need not be known what they mean
+   */
+  Tokenized tokenizer(Path path, boolean idsOnly) {
     SavedModelDirectory directory = SavedModelDirectory.open(path);
     Optional<ModelCard> card = ModelCard.read(path);
     ModelCard.LanguageModel said = card.map(ModelCard::languageModel).orElse(null);
     SignatureSpec spec = directory.signature(signature(said));
-    Vocabulary known = knownVocabulary(path, card);
-    if (known == null) {
-      known = resolve(path).vocabulary();
+    Tokenizer known = knownTokenizer(card);
+    PerformerConfig config = PerformerModels.config(path).orElse(null);
+    if (known == null && idsOnly && config != null) {
+      known = new LetterTokenizer("ids", Vocabulary.ofIds(config.vocabularySize(), config.padId()));
+    } else if (known == null && said == null && config != null) {
+      throw new PerformerException(
+          path
+              + ": does not say what its token ids mean; give --vocabulary, or import it with"
+              + " --tokenizer");
+    } else if (known == null) {
+      known = resolve(path).tokenizer();
     }
     String input = tokens != null ? tokens : ImportedLanguageModel.tokens(spec);
     String maskInput = mask != null ? mask : ImportedLanguageModel.mask(spec, input);
@@ -132,8 +169,20 @@ final class LanguageModelOptions {
         input,
         maskInput,
         known,
-        said == null ? 0 : orZero(said.maxLength()),
-        said == null ? 0 : orZero(said.paddedLength()));
+        orZero(said != null ? said.maxLength() : of(path, PerformerModels::longest)),
+        orZero(said != null ? said.paddedLength() : of(path, PerformerModels::paddedLength)));
+  }
+
+  /** How a language model takes sequences. */
+  Tokenized tokenized(Resolved model) {
+    ModelCard.LanguageModel tensors = model.tensors();
+    return new Tokenized(
+        tensors.signature(),
+        tensors.tokens(),
+        tensors.mask(),
+        model.tokenizer(),
+        orZero(tensors.maxLength()),
+        orZero(tensors.paddedLength()));
   }
 
   /** Finds out how the model is to be used. */
@@ -142,7 +191,7 @@ final class LanguageModelOptions {
     Optional<ModelCard> card = ModelCard.read(path);
     ModelCard.LanguageModel said = card.map(ModelCard::languageModel).orElse(null);
     SignatureSpec spec = directory.signature(signature(said));
-    Vocabulary known = knownVocabulary(path, card);
+    Tokenizer known = knownTokenizer(card);
     boolean sameSignature = said != null && spec.name().equals(said.signature());
     ModelCard.LanguageModel base =
         said != null ? said : new ModelCard.LanguageModel(null, null, null, null, null);
@@ -155,7 +204,7 @@ final class LanguageModelOptions {
             objective(said));
     ModelCard.LanguageModel tensors =
         ImportedLanguageModel.resolve(spec, wanted, known == null ? 0 : known.size());
-    Vocabulary meaning = known != null ? known : assumedVocabulary(path, spec, tensors);
+    Tokenizer meaning = known != null ? known : assumedTokenizer(path, spec, tensors);
     notes.forEach(System.err::println); // not before a failure, which is one line
     notes.clear();
     return new Resolved(directory, card, tensors, meaning);
@@ -206,6 +255,10 @@ final class LanguageModelOptions {
     };
   }
 
+  private static Integer of(Path model, Function<PerformerConfig, Integer> length) {
+    return PerformerModels.config(model).map(length).orElse(null);
+  }
+
   private static int orZero(Integer value) {
     return value == null ? 0 : value;
   }
@@ -237,14 +290,25 @@ final class LanguageModelOptions {
     };
   }
 
-  private Vocabulary knownVocabulary(Path path, Optional<ModelCard> card) {
+  private Tokenizer knownTokenizer(Optional<ModelCard> card) {
     if (vocabulary != null) {
-      return ProteinVocabulary.named(vocabulary);
+      return tokenizerNamed(vocabulary);
     }
-    return card.map(ModelCard::vocabulary).map(ModelCards::vocabulary).orElse(null);
+    return card.map(ModelCard::vocabulary).map(ModelCards::tokenizer).orElse(null);
   }
 
-  private Vocabulary assumedVocabulary(
+  /** The tokenizer of a name, or of a file. */
+  static Tokenizer tokenizerNamed(String name) {
+    if (ByteTokenizer.isNamed(name)) {
+      return ByteTokenizer.named(name);
+    }
+    boolean isFile = name.endsWith(".json") || name.endsWith(".txt");
+    return isFile
+        ? JsonTokenizer.read(Path.of(name))
+        : new LetterTokenizer(name, ProteinVocabulary.named(name));
+  }
+
+  private Tokenizer assumedTokenizer(
       Path path, SignatureSpec spec, ModelCard.LanguageModel tensors) {
     Shape shape = spec.output(tensors.logits()).shape();
     long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
@@ -258,7 +322,7 @@ final class LanguageModelOptions {
                 + " is assumed, as it has "
                 + size
                 + " tokens too (--vocabulary).");
-        return candidate;
+        return new LetterTokenizer(name, candidate);
       }
     }
     throw new PerformerException(

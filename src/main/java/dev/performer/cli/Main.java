@@ -36,6 +36,7 @@ import picocli.CommandLine.TypeConversionException;
       PredictCommand.class,
       GenerateCommand.class,
       EmbedCommand.class,
+      ScoreCommand.class,
       ExportCommand.class,
       ConvertCommand.class,
       ApproximateCommand.class,

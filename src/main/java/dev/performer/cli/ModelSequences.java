@@ -1,33 +1,37 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
+import dev.performer.data.LetterTokenizer;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TokenRows;
-import dev.performer.data.Vocabulary;
+import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.ModelCards;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
 
-/** Sequences for a model of ours: token ids in an .npz, or FASTA where letters are tokens. */
+/**
+ * Sequences for a model of ours: token ids in an .npz; FASTA, lines of text or a column of a .csv
+ * where it is known what its tokens mean.
+ */
 final class ModelSequences {
   private final Path path;
   private final PerformerModels.Saved model;
-  private final Optional<Vocabulary> vocabulary;
+  private final Optional<Tokenizer> tokenizer;
 
   /**
    * @param path where the model was read, for messages
-   * @param known its vocabulary; where that is empty, its card's
+   * @param known its tokenizer; where that is empty, its card's
    */
-  ModelSequences(Path path, PerformerModels.Saved model, Optional<Vocabulary> known) {
+  ModelSequences(Path path, PerformerModels.Saved model, Optional<Tokenizer> known) {
     this.path = path;
     this.model = model;
     ModelCard.Vocabulary card = model.card().vocabulary();
-    vocabulary =
-        known.isPresent() || card == null ? known : Optional.of(ModelCards.vocabulary(card));
+    tokenizer = known.isPresent() || card == null ? known : Optional.of(ModelCards.tokenizer(card));
   }
 
   /**
@@ -57,21 +61,32 @@ final class ModelSequences {
     if (file.toString().toLowerCase(Locale.ROOT).endsWith(".npz")) {
       return TokenRows.npz(file, padId());
     }
-    if (vocabulary.isEmpty()) {
+    if (tokenizer.isEmpty()) {
       throw new PerformerException(
           file
               + ": "
               + path
               + " does not say what its token ids mean, so it can only read token ids: give an"
-              + " .npz with 'tokens' [N, L] and 'mask' [N, L]");
+              + " .npz with 'tokens' [N, L] and 'mask' [N, L], or import it with --tokenizer");
     }
-    return TokenRows.sequences(SequenceSource.fasta(file), vocabulary.get(), length);
+    if (tokenizer.get() instanceof LetterTokenizer letters && !isTable(file)) {
+      return TokenRows.sequences(SequenceSource.file(file), letters.vocabulary(), length);
+    }
+    TokenizedSequences texts = TokenizedSequences.read(file, tokenizer.get(), length);
+    return new TokenRows(
+        file.toString(),
+        texts.ids().stream().filter(ids -> ids.length > 0).toList(),
+        texts.report().map(line -> List.of(file + ": " + line)).orElse(List.of()));
+  }
+
+  private static boolean isTable(Path file) {
+    return file.toString().toLowerCase(Locale.ROOT).endsWith(".csv");
   }
 
   private OptionalInt padId() {
     if (model.config().padId() != null) {
       return OptionalInt.of(model.config().padId());
     }
-    return vocabulary.map(Vocabulary::pad).orElse(OptionalInt.empty());
+    return tokenizer.map(known -> known.vocabulary().pad()).orElse(OptionalInt.empty());
   }
 }

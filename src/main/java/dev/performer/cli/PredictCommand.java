@@ -67,8 +67,7 @@ final class PredictCommand implements Callable<Integer> {
           inputs
               + ": a .npy has no name; put the array in an .npz, numpy.savez('X.npz', name=array)");
     }
-    Map<String, NpyArray> outputs =
-        name.endsWith(".npz") ? arrays() : sequences(name.endsWith(".txt"));
+    Map<String, NpyArray> outputs = name.endsWith(".npz") ? arrays() : sequences();
     Npz.write(target, outputs);
     outputs.forEach((key, array) -> output.text().println(key + " " + array));
     output.text().println("Written: " + target);
@@ -118,13 +117,13 @@ final class PredictCommand implements Callable<Integer> {
     }
   }
 
-  private Map<String, NpyArray> sequences(boolean text) {
+  private Map<String, NpyArray> sequences() {
     if (length < 1 || batch < 1) {
       throw new UsageException(
           "--length and --batch must be at least 1, not " + length + " and " + batch);
     }
     LanguageModelOptions.Tokenized how = options.tokenizer(model);
-    TokenizedSequences sequences = TokenizedSequences.read(inputs, text, how.vocabulary(), length);
+    TokenizedSequences sequences = TokenizedSequences.read(inputs, how.tokenizer(), length);
     sequences.report().ifPresent(System.err::println);
     try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
       return sequences.predict(predictor, how, batch);

@@ -83,7 +83,7 @@ final class QuickstartCommand implements Callable<Integer> {
     Objective objective = options.objective(resolved.tensors(), resolved.vocabulary());
     TrainingData data =
         new TrainingData(
-            resolved.vocabulary(), SequenceSource.fasta(train), SequenceSource.fasta(valid));
+            resolved.tokenizer(), SequenceSource.fasta(train), SequenceSource.fasta(valid));
     TrainingConfig config =
         TrainingConfig.builder()
             .objective(objective)

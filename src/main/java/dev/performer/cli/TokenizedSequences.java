@@ -1,73 +1,141 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
-import dev.performer.data.FastaReader;
+import dev.performer.data.CsvTable;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
-import dev.performer.data.ResidueEncoder;
+import dev.performer.data.Npz;
+import dev.performer.data.ProteinSequence;
+import dev.performer.data.SequenceSource;
 import dev.performer.data.SequenceStream;
-import dev.performer.data.Vocabulary;
+import dev.performer.data.TextEncoder;
+import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.SavedModelPredictor;
-import dev.performer.savedmodel.SignatureSpec;
-import dev.performer.savedmodel.TensorSpec;
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /**
- * Sequences of a file as token ids, padded to the longest.
+ * Sequences or texts of a file as token ids.
  *
  * @param source where they come from, for messages
- * @param ids one array per sequence, without padding
- * @param pad the id of padding
- * @param report one line on letters outside the vocabulary, if there were any
+ * @param names the id of each: of FASTA or a column id, else a number from 1
+ * @param encodings of each, without padding
+ * @param report one line on what was not taken as it stood, if anything
  */
-record TokenizedSequences(Path source, List<int[]> ids, int pad, Optional<String> report) {
+record TokenizedSequences(
+    Path source, List<String> names, List<Tokenizer.Encoding> encodings, Optional<String> report) {
 
-  /** Reads FASTA, or text with one sequence a line. */
-  static TokenizedSequences read(Path file, boolean text, Vocabulary vocabulary, int length) {
-    ResidueEncoder encoder = new ResidueEncoder(vocabulary);
-    List<int[]> ids = new ArrayList<>();
-    for (String residues : text ? lines(file) : fasta(file)) {
-      int[] tokens = encoder.encode(residues);
-      if (vocabulary.eos().isPresent()) {
-        tokens = Arrays.copyOf(tokens, tokens.length + 1);
-        tokens[tokens.length - 1] = vocabulary.eos().getAsInt();
+  /**
+   * Reads FASTA, lines of a .txt, the column sequence or text of a .csv, or token ids of an .npz.
+   *
+   * @param length tokens at most, with those around a text; longer ones are cropped
+   * @throws PerformerException if there is no sequence, or the file is broken
+   */
+  static TokenizedSequences read(Path file, Tokenizer tokenizer, int length) {
+    String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
+    TextEncoder encoder = tokenizer.encoder();
+    List<String> names = new ArrayList<>();
+    List<Tokenizer.Encoding> encodings = new ArrayList<>();
+    if (name.endsWith(".npz")) {
+      for (int[] ids : rows(file, tokenizer)) {
+        names.add(Integer.toString(names.size() + 1));
+        int kept = Math.min(ids.length, length);
+        encodings.add(new Tokenizer.Encoding(Arrays.copyOf(ids, kept), 0, kept, ids.length - kept));
       }
-      ids.add(tokens.length > length ? Arrays.copyOf(tokens, length) : tokens);
+    } else {
+      try (SequenceStream stream = name.endsWith(".csv") ? csv(file) : open(file)) {
+        while (stream.hasNext()) {
+          ProteinSequence sequence = stream.next();
+          names.add(sequence.id());
+          encodings.add(tokenizer.framed(encoder.encode(sequence.residues()), length));
+        }
+      }
     }
-    if (ids.isEmpty()) {
+    if (encodings.isEmpty()) {
       throw new PerformerException(file + ": holds no sequence");
     }
-    return new TokenizedSequences(file, ids, vocabulary.pad().orElse(0), encoder.report());
+    return new TokenizedSequences(file, names, encodings, report(encoder, encodings, length));
   }
 
-  private static List<String> fasta(Path file) {
-    List<String> residues = new ArrayList<>();
-    try (SequenceStream stream = FastaReader.open(file)) {
-      while (stream.hasNext()) {
-        residues.add(stream.next().residues());
+  private static SequenceStream open(Path file) {
+    return SequenceSource.file(file).open();
+  }
+
+  private static SequenceStream csv(Path file) {
+    CsvTable table = CsvTable.read(file);
+    List<String> texts = table.column("sequence", "text");
+    if (texts == null) {
+      throw new PerformerException(
+          file + ": has columns " + table.columns() + "; expected one named sequence or text");
+    }
+    List<String> ids = table.column("id");
+    List<ProteinSequence> sequences = new ArrayList<>();
+    for (int i = 0; i < texts.size(); i++) {
+      String id = ids == null ? Integer.toString(i + 1) : ids.get(i);
+      sequences.add(new ProteinSequence(id, "", texts.get(i)));
+    }
+    return SequenceSource.of(sequences).open();
+  }
+
+  /** Rows without the padding behind them. */
+  private static List<int[]> rows(Path file, Tokenizer tokenizer) {
+    Map<String, NpyArray> arrays = Npz.read(file);
+    NpyArray tokens =
+        arrays.containsKey("tokens") || arrays.size() != 1
+            ? arrays.get("tokens")
+            : arrays.values().iterator().next();
+    boolean isWhole =
+        tokens != null && (tokens.type() == NpyType.INT32 || tokens.type() == NpyType.INT64);
+    if (!isWhole || tokens.shape().length != 2) {
+      throw new PerformerException(
+          file + ": expected token ids in an array tokens [N, L] of int32 or int64; has " + arrays);
+    }
+    OptionalInt pad = tokenizer.vocabulary().pad();
+    double[] values = tokens.doubles();
+    int width = (int) tokens.shape()[1];
+    List<int[]> rows = new ArrayList<>();
+    for (int r = 0; r < tokens.shape()[0]; r++) {
+      int[] ids = new int[width];
+      int real = 0;
+      for (int i = 0; i < width; i++) {
+        ids[i] = (int) values[r * width + i];
+        if (values[r * width + i] < 0 || values[r * width + i] >= Integer.MAX_VALUE) {
+          throw new PerformerException(
+              file + ": tokens[" + r + ", " + i + "] is no token id: " + values[r * width + i]);
+        }
+        real = pad.isPresent() && pad.getAsInt() == ids[i] ? real : i + 1;
       }
+      rows.add(Arrays.copyOf(ids, real));
     }
-    return residues;
+    return rows;
   }
 
-  private static List<String> lines(Path file) {
-    try {
-      return Files.readAllLines(file).stream()
-          .map(String::strip)
-          .filter(line -> !line.isEmpty())
-          .toList();
-    } catch (IOException | UncheckedIOException e) {
-      throw new PerformerException(file + ": cannot be read as text: " + e, e);
+  private static Optional<String> report(
+      TextEncoder encoder, List<Tokenizer.Encoding> encodings, int length) {
+    long cropped = encodings.stream().filter(e -> e.cropped() > 0).count();
+    List<String> parts = new ArrayList<>(encoder.report().stream().toList());
+    if (cropped > 0) {
+      parts.add(
+          cropped + " of " + encodings.size() + " sequences were cropped to " + length + " tokens");
     }
+    return parts.isEmpty() ? Optional.empty() : Optional.of(String.join("; ", parts));
+  }
+
+  /** The ids of each, without padding. */
+  List<int[]> ids() {
+    return encodings.stream().map(Tokenizer.Encoding::ids).toList();
+  }
+
+  /** Tokens of the longest. */
+  int longest() {
+    return encodings.stream().mapToInt(e -> e.ids().length).max().orElseThrow();
   }
 
   /**
@@ -78,87 +146,46 @@ record TokenizedSequences(Path source, List<int[]> ids, int pad, Optional<String
    */
   Map<String, NpyArray> predict(
       SavedModelPredictor predictor, LanguageModelOptions.Tokenized how, int batch) {
-    SignatureSpec signature = predictor.directory().signature(how.signature());
-    TensorSpec tokens = signature.input(how.tokens());
-    int longest = ids.stream().mapToInt(a -> a.length).max().orElseThrow();
-    int length = fixed(tokens, 1) > 0 ? fixed(tokens, 1) : Math.max(longest, how.paddedLength());
-    int limit =
-        fixed(tokens, 1) > 0 ? length : how.maxLength() > 0 ? how.maxLength() : Integer.MAX_VALUE;
-    if (longest > limit) {
+    SequenceRunner runner = new SequenceRunner(predictor, how);
+    requireFit(runner.limit());
+    List<int[]> ids = ids();
+    int length = runner.length(longest());
+    int rows = runner.rows(Math.min(batch, ids.size()));
+    Map<String, List<NpyArray>> parts = new LinkedHashMap<>();
+    for (int first = 0; first < ids.size(); first += rows) {
+      runner
+          .run(ids.subList(first, Math.min(ids.size(), first + rows)), length)
+          .forEach((name, y) -> parts.computeIfAbsent(name, k -> new ArrayList<>()).add(y));
+    }
+    Map<String, NpyArray> outputs = new LinkedHashMap<>();
+    parts.forEach((name, list) -> outputs.put(name, join(list)));
+    outputs.putAll(arrays(runner, length));
+    return outputs;
+  }
+
+  /** 'tokens' [N, L] and 'lengths' [N]. */
+  Map<String, NpyArray> arrays(SequenceRunner runner, int length) {
+    List<int[]> ids = ids();
+    Map<String, NpyArray> arrays = new LinkedHashMap<>();
+    arrays.put("tokens", NpyArray.of(runner.padded(ids, ids.size(), length), ids.size(), length));
+    arrays.put("lengths", NpyArray.of(ids.stream().mapToInt(a -> a.length).toArray(), ids.size()));
+    return arrays;
+  }
+
+  private void requireFit(int limit) {
+    if (longest() > limit) {
       throw new PerformerException(
           source
               + ": a sequence has "
-              + longest
+              + longest()
               + " tokens, but the model takes "
               + limit
               + "; crop with --length "
               + limit);
     }
-    int rows = fixed(tokens, 0) > 0 ? fixed(tokens, 0) : Math.min(batch, ids.size());
-    Map<String, List<NpyArray>> parts = new LinkedHashMap<>();
-    for (int first = 0; first < ids.size(); first += rows) {
-      int real = Math.min(rows, ids.size() - first);
-      int size = fixed(tokens, 0) > 0 ? rows : real;
-      for (Map.Entry<String, NpyArray> e :
-          predictor
-              .predict(how.signature(), feeds(signature, how, first, size, length))
-              .entrySet()) {
-        parts
-            .computeIfAbsent(e.getKey(), k -> new ArrayList<>())
-            .add(head(e.getKey(), e.getValue(), real, size));
-      }
-    }
-    Map<String, NpyArray> outputs = new LinkedHashMap<>();
-    parts.forEach((name, list) -> outputs.put(name, join(list)));
-    outputs.put("tokens", NpyArray.of(padded(0, ids.size(), length), ids.size(), length));
-    outputs.put("lengths", NpyArray.of(ids.stream().mapToInt(a -> a.length).toArray(), ids.size()));
-    return outputs;
   }
 
-  private Map<String, NpyArray> feeds(
-      SignatureSpec signature,
-      LanguageModelOptions.Tokenized how,
-      int first,
-      int size,
-      int length) {
-    int[] real = new int[size * length];
-    for (int r = 0; r < size && first + r < ids.size(); r++) {
-      Arrays.fill(real, r * length, r * length + ids.get(first + r).length, 1);
-    }
-    int[] tokens = padded(first, size, length);
-    return SequenceFeeds.of(signature, how.tokens(), how.mask(), tokens, real, size, length);
-  }
-
-  /** {@code [size, length]}; rows beyond the last sequence are all padding. */
-  private int[] padded(int first, int size, int length) {
-    int[] flat = new int[Math.multiplyExact(size, length)];
-    Arrays.fill(flat, pad);
-    for (int r = 0; r < size && first + r < ids.size(); r++) {
-      int[] row = ids.get(first + r);
-      System.arraycopy(row, 0, flat, r * length, row.length);
-    }
-    return flat;
-  }
-
-  private static NpyArray head(String name, NpyArray array, int real, int size) {
-    long[] shape = array.shape().clone();
-    if (shape.length == 0 || shape[0] != size) {
-      throw new PerformerException(
-          "output "
-              + name
-              + " "
-              + array
-              + " has no row per sequence; run this signature with an .npz");
-    }
-    if (real == size) {
-      return array;
-    }
-    shape[0] = real;
-    return new NpyArray(
-        array.type(), shape, Arrays.copyOf(array.bytes(), array.bytes().length / size * real));
-  }
-
-  private static NpyArray join(List<NpyArray> parts) {
+  static NpyArray join(List<NpyArray> parts) {
     long[] shape = parts.get(0).shape().clone();
     shape[0] = parts.stream().mapToLong(p -> p.shape()[0]).sum();
     NpyType type = parts.get(0).type();
@@ -170,9 +197,5 @@ record TokenizedSequences(Path source, List<int[]> ids, int pad, Optional<String
       at += part.bytes().length;
     }
     return new NpyArray(type, shape, bytes);
-  }
-
-  private static int fixed(TensorSpec spec, int dimension) {
-    return spec.shape().isUnknown() ? 0 : (int) Math.max(0, spec.shape().get(dimension));
   }
 }

@@ -31,8 +31,8 @@ public interface ExampleSource {
     };
   }
 
-  /** The letters of sequences, such as a FASTA file's, as the encoder reads them. */
-  static ExampleSource of(SequenceSource sequences, ResidueEncoder encoder) {
+  /** The texts of sequences, such as the letters of a FASTA file, as the encoder reads them. */
+  static ExampleSource of(SequenceSource sequences, TextEncoder encoder) {
     return new ExampleSource() {
       @Override
       public String name() {

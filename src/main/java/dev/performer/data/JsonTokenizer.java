@@ -1,6 +1,5 @@
 package dev.performer.data;
 
-import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import dev.performer.PerformerException;
 import java.io.IOException;
 import java.nio.charset.MalformedInputException;
@@ -10,11 +9,12 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.stream.Stream;
 
 /**
- * What a {@code tokenizer.json} of Hugging Face says: WordPiece, BPE, WordLevel or Unigram, with
- * its own normalization and special tokens. Cropping and padding in the file are left aside. Holds
- * native memory, which is freed when nothing refers to it any more.
+ * What a {@code tokenizer.json} of Hugging Face says: WordPiece, BPE or WordLevel, with its own
+ * normalization and special tokens. Cropping and padding in the file are left aside. Holds native
+ * memory, which is freed when nothing refers to it any more.
  *
  * @see <a href="https://huggingface.co/docs/tokenizers">Hugging Face Tokenizers</a>
  */
@@ -24,43 +24,43 @@ public final class JsonTokenizer implements Tokenizer {
 
   private final byte[] file;
   private final TokenizerJson json;
-  private final HuggingFaceTokenizer tokenizer;
-  private final int[] prefix;
-  private final int[] suffix;
+  private final TokenizerLibrary.Handle tokenizer;
   private final Vocabulary vocabulary;
 
-  private JsonTokenizer(byte[] file, String source, SpecialTokens said) {
+  private JsonTokenizer(byte[] file, TokenizerJson json, SpecialIds said) {
     this.file = file;
-    json = TokenizerJson.of(file, source);
-    tokenizer = TokenizerLibrary.load(json.text(), source);
-    int[] plain = encode("a", false);
-    int[] whole = encode("a", true);
-    int start = whole.length < plain.length ? -1 : indexOf(whole, plain);
-    prefix = start < 0 ? new int[0] : Arrays.copyOf(whole, start);
-    suffix = start < 0 ? new int[0] : Arrays.copyOfRange(whole, start + plain.length, whole.length);
-    vocabulary =
-        new Vocabulary(
-            json.tokens(),
-            json.first(said.pad(), "[PAD]", "<pad>", "<|padding|>", "<|pad|>", "PAD"),
-            json.first(said.mask(), "[MASK]", "<mask>", "<|mask|>"),
-            prefix.length > 0
-                ? OptionalInt.of(prefix[0])
-                : json.first(said.bos(), "<s>", "<bos>", "[CLS]", "[BOS]", "<|startoftext|>"),
-            suffix.length > 0
-                ? OptionalInt.of(suffix[suffix.length - 1])
-                : json.first(
-                    said.eos(), "</s>", "<eos>", "[SEP]", "[EOS]", "<|endoftext|>", "<|im_end|>"),
-            json.first(said.unknown(), json.unknown(), "[UNK]", "<unk>"));
+    this.json = json;
+    tokenizer = TokenizerLibrary.load(json.text(), json.source());
+    int[] prefix = json.frame().prefix();
+    int[] suffix = json.frame().suffix();
+    try {
+      vocabulary =
+          new Vocabulary(
+              json.tokens(),
+              or(said.pad(), json.first("[PAD]", "<pad>", "<|padding|>", "<|pad|>")),
+              or(said.mask(), json.first("[MASK]", "<mask>", "<|mask|>")),
+              prefix.length > 0
+                  ? OptionalInt.of(prefix[0])
+                  : or(said.bos(), json.first("<s>", "<bos>", "[CLS]", "[BOS]")),
+              suffix.length > 0
+                  ? OptionalInt.of(suffix[suffix.length - 1])
+                  : or(said.eos(), json.first("</s>", "<eos>", "[SEP]", "[EOS]", "<|endoftext|>")),
+              json.first(json.unknown(), "[UNK]", "<unk>"));
+    } catch (IllegalArgumentException e) {
+      throw new PerformerException(json.source() + ": " + e.getMessage(), e);
+    }
   }
 
-  /**
-   * The special tokens as tokenizer_config.json names them; null for what it does not say.
-   *
-   * @param bos begins a sequence
-   */
-  public record SpecialTokens(String pad, String mask, String bos, String eos, String unknown) {
-    /** Nothing is said. */
-    public static final SpecialTokens NONE = new SpecialTokens(null, null, null, null, null);
+  private static OptionalInt or(OptionalInt one, OptionalInt other) {
+    return one.isPresent() ? one : other;
+  }
+
+  /** Special tokens that are known otherwise; what is absent is found by its usual names. */
+  public record SpecialIds(OptionalInt pad, OptionalInt mask, OptionalInt bos, OptionalInt eos) {
+    /** Nothing is known. */
+    public static final SpecialIds NONE =
+        new SpecialIds(
+            OptionalInt.empty(), OptionalInt.empty(), OptionalInt.empty(), OptionalInt.empty());
   }
 
   /**
@@ -69,8 +69,8 @@ public final class JsonTokenizer implements Tokenizer {
    * @param source how messages call it
    * @throws PerformerException if it is broken: one line that names source and key
    */
-  public static JsonTokenizer of(byte[] file, String source, SpecialTokens said) {
-    return new JsonTokenizer(file.clone(), source, said);
+  public static JsonTokenizer of(byte[] file, String source, SpecialIds said) {
+    return new JsonTokenizer(file.clone(), TokenizerJson.of(file, source), said);
   }
 
   /**
@@ -86,12 +86,28 @@ public final class JsonTokenizer implements Tokenizer {
           path.getFileName().toString().endsWith(".txt")
               ? TokenizerJson.ofBert(lines(path), config.lowerCase(), path.toString())
               : Files.readAllBytes(path);
-      return of(bytes, path.toString(), config.specialTokens());
+      TokenizerJson json = TokenizerJson.of(bytes, path.toString());
+      return new JsonTokenizer(bytes, json, config.specialIds(json));
     } catch (MalformedInputException e) {
       throw new PerformerException(path + ": is no text in UTF-8", e);
     } catch (IOException e) {
       throw new PerformerException(path + ": cannot be read: " + e.getMessage(), e);
     }
+  }
+
+  /**
+   * The tokenizer.json, else the vocab.txt, in the directory of a checkpoint or of its file.
+   *
+   * @throws PerformerException if there is one that is broken
+   */
+  public static Optional<JsonTokenizer> beside(Path checkpoint) {
+    Path folder =
+        Files.isDirectory(checkpoint) ? checkpoint : checkpoint.toAbsolutePath().getParent();
+    return Stream.of(FILE, "vocab.txt")
+        .map(folder::resolve)
+        .filter(Files::isRegularFile)
+        .findFirst()
+        .map(JsonTokenizer::read);
   }
 
   private static List<String> lines(Path path) throws IOException {
@@ -124,7 +140,7 @@ public final class JsonTokenizer implements Tokenizer {
 
     @Override
     public int[] encode(String text) {
-      int[] ids = JsonTokenizer.this.encode(text, false);
+      int[] ids = tokenizer.encode(sound(text));
       all += ids.length;
       vocabulary
           .unknown()
@@ -140,19 +156,7 @@ public final class JsonTokenizer implements Tokenizer {
     }
   }
 
-  private int[] encode(String text, boolean withSpecials) {
-    // A lone half of a surrogate pair is no character, and native code would not take it.
-    String whole = text.codePoints().allMatch(c -> c < 0xD800 || c > 0xDFFF) ? text : sound(text);
-    try {
-      long[] ids = tokenizer.encode(whole, withSpecials, false).getIds();
-      return Arrays.stream(ids).mapToInt(Math::toIntExact).toArray();
-    } catch (RuntimeException e) {
-      throw new PerformerException(
-          json.source() + ": cannot tokenize a text: " + TokenizerLibrary.firstLine(e.getMessage()),
-          e);
-    }
-  }
-
+  /** A lone half of a surrogate pair is no character, and native code would not take it. */
   private static String sound(String text) {
     return text.codePoints()
         .map(c -> c < 0xD800 || c > 0xDFFF ? c : 0xFFFD)
@@ -164,31 +168,21 @@ public final class JsonTokenizer implements Tokenizer {
   public String decode(int[] ids) {
     long[] known =
         Arrays.stream(ids).filter(id -> id < json.tokens().size()).asLongStream().toArray();
-    return tokenizer.decode(known, true);
+    return tokenizer.decode(known);
   }
 
   @Override
   public int[] prefix() {
-    return prefix.clone();
+    return json.frame().prefix().clone();
   }
 
   @Override
   public int[] suffix() {
-    return suffix.clone();
+    return json.frame().suffix().clone();
   }
 
   @Override
   public boolean endsCropped() {
     return true;
-  }
-
-  /** Where the text stands between its special tokens. */
-  private static int indexOf(int[] whole, int[] part) {
-    for (int i = 0; i + part.length <= whole.length; i++) {
-      if (Arrays.equals(whole, i, i + part.length, part, 0, part.length)) {
-        return i;
-      }
-    }
-    return -1;
   }
 }

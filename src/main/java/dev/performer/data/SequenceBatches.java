@@ -10,31 +10,36 @@ import java.util.Optional;
  */
 public final class SequenceBatches implements Batches {
   private final SequenceSource source;
-  private final Vocabulary vocabulary;
+  private final Tokenizer tokenizer;
   private final Batching batching;
   private final long seed;
-  private final ResidueEncoder encoder;
+  private final TextEncoder encoder;
   private boolean reportable = true;
+
+  /** Batches of single letters. */
+  public SequenceBatches(
+      SequenceSource source, Vocabulary vocabulary, Batching batching, long seed) {
+    this(source, new LetterTokenizer(vocabulary), batching, seed);
+  }
 
   /**
    * @param seed of the order and the crops; without meaning where the batching does not shuffle
    * @throws PerformerException if begin or end tokens are asked for and the vocabulary has none
    */
-  public SequenceBatches(
-      SequenceSource source, Vocabulary vocabulary, Batching batching, long seed) {
-    batching.check(vocabulary);
+  public SequenceBatches(SequenceSource source, Tokenizer tokenizer, Batching batching, long seed) {
+    batching.check(tokenizer.vocabulary());
     this.source = source;
-    this.vocabulary = vocabulary;
+    this.tokenizer = tokenizer;
     this.batching = batching;
     this.seed = seed;
-    this.encoder = new ResidueEncoder(vocabulary);
+    this.encoder = tokenizer.encoder();
   }
 
   @Override
   public BatchStream epoch(long epoch, long index) {
     BatchStream batches =
         new EpochBatches(
-            ExampleSource.of(source, encoder).open(), vocabulary, batching, seed, epoch);
+            ExampleSource.of(source, encoder).open(), vocabulary(), batching, seed, epoch);
     for (long i = 0; i < index && batches.hasNext(); i++) {
       batches.next();
     }
@@ -49,9 +54,14 @@ public final class SequenceBatches implements Batches {
     return report;
   }
 
+  /** What turns texts into tokens. */
+  public Tokenizer tokenizer() {
+    return tokenizer;
+  }
+
   @Override
   public Vocabulary vocabulary() {
-    return vocabulary;
+    return tokenizer.vocabulary();
   }
 
   @Override

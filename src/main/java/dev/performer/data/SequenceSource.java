@@ -3,6 +3,7 @@ package dev.performer.data;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Locale;
 
 /** Sequences that can be read again and again, in the same order each time. */
 public interface SequenceSource {
@@ -25,6 +26,31 @@ public interface SequenceSource {
         return file.toString();
       }
     };
+  }
+
+  /** The lines of a text file that are not blank, as the tokenizer's texts. */
+  static SequenceSource lines(Path file) {
+    return new SequenceSource() {
+      @Override
+      public SequenceStream open() {
+        return new LineStream(file);
+      }
+
+      @Override
+      public String name() {
+        return file.toString();
+      }
+    };
+  }
+
+  /** FASTA, or lines where the name ends with {@code .txt}. */
+  static SequenceSource file(Path file) {
+    return isLines(file) ? lines(file) : fasta(file);
+  }
+
+  /** Whether a file holds one sequence or text a line. */
+  static boolean isLines(Path file) {
+    return file.getFileName().toString().toLowerCase(Locale.ROOT).endsWith(".txt");
   }
 
   /** Sequences held in memory. */

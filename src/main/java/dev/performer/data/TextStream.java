@@ -35,7 +35,8 @@ public final class TextStream {
     append(id);
     String old = text(context, written);
     String all = text(context, length);
-    if (all.isEmpty() || all.charAt(all.length() - 1) == UNFINISHED || !all.startsWith(old)) {
+    boolean isLonger = all.length() > old.length() && all.startsWith(old);
+    if (!isLonger || all.charAt(all.length() - 1) == UNFINISHED) {
       return "";
     }
     context = written;

@@ -33,11 +33,6 @@ public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTo
   /** Whether the {@link #suffix} also ends a text that was cropped. */
   boolean endsCropped();
 
-  /** Whether a text is words, so that FASTA records are read with their spaces. */
-  default boolean isText() {
-    return !(this instanceof LetterTokenizer);
-  }
-
   /** Number of tokens. */
   default int size() {
     return vocabulary().size();
@@ -52,6 +47,11 @@ public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTo
   default OptionalInt sep() {
     int[] suffix = suffix();
     return suffix.length == 0 ? OptionalInt.empty() : OptionalInt.of(suffix[suffix.length - 1]);
+  }
+
+  /** The token that may end a text in training, so that a model learns to stop. */
+  default OptionalInt ends() {
+    return sep().isPresent() ? sep() : vocabulary().eos();
   }
 
   /**

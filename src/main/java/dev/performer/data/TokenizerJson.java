@@ -17,15 +17,22 @@ import java.util.TreeMap;
  * The text of a tokenizer.json, checked before native code sees it.
  *
  * @param source how messages call it
- * @param type WordPiece, BPE, WordLevel or Unigram
- * @param text without cropping and padding, which are the commands' own
+ * @param type WordPiece, BPE or WordLevel
+ * @param text without cropping, padding and the tokens around it, which are put there here
  * @param tokens the token of each id; ids that no token has are filled up
+ * @param frame the special tokens around a text
  * @param unknown the token that stands for what the vocabulary lacks, or null
  */
-record TokenizerJson(String source, String type, String text, List<String> tokens, String unknown) {
+record TokenizerJson(
+    String source,
+    String type,
+    String text,
+    List<String> tokens,
+    TokenizerFrame frame,
+    String unknown) {
   private static final int MOST_BYTES = 256 << 20;
   private static final int LARGEST_ID = 4_000_000;
-  private static final Set<String> TYPES = Set.of("WordPiece", "BPE", "WordLevel", "Unigram");
+  private static final Set<String> TYPES = Set.of("WordPiece", "BPE", "WordLevel");
 
   /**
    * @throws PerformerException naming source and key, if it is broken
@@ -44,28 +51,24 @@ record TokenizerJson(String source, String type, String text, List<String> token
     JsonNode model = json.get("model");
     String type = type(model, source);
     TreeMap<Integer, String> byId = new TreeMap<>();
-    if (type.equals("Unigram")) {
-      putPieces(model.path("vocab"), byId, source);
-    } else {
-      putVocabulary(model.path("vocab"), byId, source);
-    }
+    putVocabulary(model.path("vocab"), byId, source);
     Set<String> known = new HashSet<>(byId.values());
     if (type.equals("BPE")) {
-      requireMerges(model.path("merges"), known, source);
+      requireMerges(model, known, source);
     }
     putAdded(json.path("added_tokens"), byId, known, source);
     if (byId.isEmpty()) {
       throw new PerformerException(source + ": key model.vocab: has no token");
     }
+    TokenizerStages.require(json, source);
     json.putNull("truncation");
     json.putNull("padding");
+    List<String> tokens = filled(byId);
+    TokenizerFrame frame = TokenizerFrame.of(json.path("post_processor"), tokens.size(), source);
+    json.putNull("post_processor");
     JsonNode unknown = model.path("unk_token");
     String unknownToken = unknown.isTextual() ? unknown.asText() : null;
-    if (type.equals("Unigram")) {
-      JsonNode id = model.path("unk_id");
-      unknownToken = id.isInt() ? byId.get(id.intValue()) : null;
-    }
-    return new TokenizerJson(source, type, json.toString(), filled(byId), unknownToken);
+    return new TokenizerJson(source, type, json.toString(), tokens, frame, unknownToken);
   }
 
   private static String type(JsonNode model, String source) {
@@ -100,16 +103,6 @@ record TokenizerJson(String source, String type, String text, List<String> token
         .forEach(e -> put(byId, id(e.getValue(), source, "model.vocab"), e.getKey(), source));
   }
 
-  private static void putPieces(JsonNode pieces, TreeMap<Integer, String> byId, String source) {
-    for (JsonNode piece : pieces) {
-      if (piece.size() != 2 || !piece.path(0).isTextual() || !piece.path(1).isNumber()) {
-        throw new PerformerException(
-            source + ": key model.vocab: expected pairs of a token and a number");
-      }
-      put(byId, byId.size(), piece.get(0).asText(), source);
-    }
-  }
-
   private static void put(TreeMap<Integer, String> byId, int id, String token, String source) {
     String other = byId.putIfAbsent(id, token);
     if (other != null) {
@@ -132,20 +125,28 @@ record TokenizerJson(String source, String type, String text, List<String> token
     return value.intValue();
   }
 
-  private static void requireMerges(JsonNode merges, Set<String> known, String source) {
-    if (!merges.isArray()) {
+  private static void requireMerges(JsonNode model, Set<String> known, String source) {
+    if (!model.path("merges").isArray()) {
       throw new PerformerException(source + ": key model.merges: expected a list");
     }
-    for (JsonNode merge : merges) {
+    JsonNode said = model.path("continuing_subword_prefix");
+    String inside = said.isTextual() ? said.asText() : "";
+    for (JsonNode merge : model.get("merges")) {
       String[] pair =
           merge.isTextual()
               ? merge.asText().split(" ", -1)
               : merge.size() == 2
                   ? new String[] {merge.get(0).asText(), merge.get(1).asText()}
                   : new String[0];
-      if (pair.length != 2 || !known.contains(pair[0]) || !known.contains(pair[1])) {
+      boolean isPair = pair.length == 2 && known.containsAll(List.of(pair));
+      if (!isPair
+          || !pair[1].startsWith(inside)
+          || !known.contains(pair[0] + pair[1].substring(inside.length()))) {
         throw new PerformerException(
-            source + ": key model.merges: " + merge + " is no pair of tokens that model.vocab has");
+            source
+                + ": key model.merges: "
+                + merge
+                + " are no two tokens of model.vocab that make a third of it");
       }
     }
   }

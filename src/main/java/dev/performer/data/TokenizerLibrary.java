@@ -1,52 +1,92 @@
 package dev.performer.data;
 
-import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import ai.djl.huggingface.tokenizers.jni.LibUtils;
+import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import dev.performer.PerformerException;
-import java.io.ByteArrayInputStream;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
+import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.util.Map;
+import java.util.Arrays;
 
 /**
- * The native library of tokenizers: it comes with the program, is unpacked into a folder of the
- * user's own below the temporary folder, and asks nothing of the network.
+ * Native tokenizers. The library comes with the program, is unpacked into a folder of the user's
+ * own below the temporary folder, and asks nothing of the network.
  */
 final class TokenizerLibrary {
-  private static boolean isPrepared;
+  private static final Cleaner CLEANER = Cleaner.create();
+  private static boolean isLoaded;
 
   private TokenizerLibrary() {}
 
-  /** A tokenizer that neither pads nor crops. Memory outside Java's heap is freed with it. */
-  static HuggingFaceTokenizer load(String json, String source) {
-    prepare();
-    Map<String, String> options =
-        Map.of("addSpecialTokens", "false", "truncation", "false", "padding", "false");
-    try {
-      return HuggingFaceTokenizer.newInstance(
-          new ByteArrayInputStream(json.getBytes(StandardCharsets.UTF_8)), options);
-    } catch (IOException | RuntimeException e) {
-      throw new PerformerException(
-          source + ": is no tokenizer that can be used: " + firstLine(e.getMessage()), e);
-    } catch (LinkageError e) {
-      throw new PerformerException(
-          "tokenizer.json needs a native library that cannot be loaded here ("
-              + firstLine(e.getMessage())
-              + "); on this platform use single letters or bytes",
-          e);
+  /** A tokenizer outside Java's heap; freed when nothing refers to it any more. */
+  static final class Handle {
+    private final String source;
+    private final long address;
+
+    private Handle(String source, long address) {
+      this.source = source;
+      this.address = address;
+      CLEANER.register(this, () -> TokenizersLibrary.LIB.deleteTokenizer(address));
+    }
+
+    /** Ids of a text; special tokens around it are none of its affair. */
+    int[] encode(String text) {
+      long encoding = 0;
+      try {
+        encoding = TokenizersLibrary.LIB.encode(address, text, false);
+        return Arrays.stream(TokenizersLibrary.LIB.getTokenIds(encoding))
+            .mapToInt(Math::toIntExact)
+            .toArray();
+      } catch (RuntimeException e) {
+        throw failure("cannot tokenize a text", e);
+      } finally {
+        if (encoding != 0) {
+          TokenizersLibrary.LIB.deleteEncoding(encoding);
+        }
+        Reference.reachabilityFence(this);
+      }
+    }
+
+    /** The text of ids, special tokens left out. */
+    String decode(long[] ids) {
+      try {
+        return TokenizersLibrary.LIB.decode(address, ids, true);
+      } catch (RuntimeException e) {
+        throw failure("cannot turn ids into text", e);
+      } finally {
+        Reference.reachabilityFence(this);
+      }
+    }
+
+    private PerformerException failure(String what, RuntimeException e) {
+      return new PerformerException(source + ": " + what + ": " + firstLine(e.getMessage()), e);
     }
   }
 
-  static String firstLine(String message) {
+  /**
+   * @throws PerformerException if the library does not take the text
+   */
+  static Handle load(String json, String source) {
+    requireLoaded();
+    try {
+      return new Handle(source, TokenizersLibrary.LIB.createTokenizerFromString(json));
+    } catch (RuntimeException e) {
+      throw new PerformerException(
+          source + ": is no tokenizer that can be used: " + firstLine(e.getMessage()), e);
+    }
+  }
+
+  private static String firstLine(String message) {
     return message == null ? "no reason given" : message.lines().findFirst().orElse("").strip();
   }
 
-  private static synchronized void prepare() {
-    if (isPrepared) {
+  private static synchronized void requireLoaded() {
+    if (isLoaded) {
       return;
     }
     set("ai.djl.offline", "true");
@@ -56,8 +96,18 @@ final class TokenizerLibrary {
       String folder = folder().toString();
       set("DJL_CACHE_DIR", folder);
       set("ENGINE_CACHE_DIR", folder);
+      set("jna.tmpdir", folder);
     }
-    isPrepared = true;
+    try {
+      LibUtils.checkStatus();
+    } catch (RuntimeException | LinkageError e) {
+      throw new PerformerException(
+          "a tokenizer.json needs a native library that cannot be loaded here ("
+              + firstLine(e.getMessage())
+              + "); models of single letters or bytes need none",
+          e);
+    }
+    isLoaded = true;
   }
 
   private static void set(String property, String value) {
@@ -84,7 +134,7 @@ final class TokenizerLibrary {
       }
     } catch (IOException e) {
       throw new PerformerException(
-          parent + ": cannot be written, and tokenizers need it: " + e.getMessage(), e);
+          parent + ": cannot be written, and a tokenizer.json needs it: " + e.getMessage(), e);
     }
   }
 

@@ -55,6 +55,22 @@ public record Vocabulary(
         find(tokens, unknown));
   }
 
+  /**
+   * A vocabulary of which nothing is known but its size: tokens are called as their ids.
+   *
+   * @param pad the id of padding, or null
+   */
+  public static Vocabulary ofIds(int size, Integer pad) {
+    OptionalInt none = OptionalInt.empty();
+    return new Vocabulary(
+        IntStream.range(0, size).mapToObj(Integer::toString).toList(),
+        pad == null ? none : OptionalInt.of(pad),
+        none,
+        none,
+        none,
+        none);
+  }
+
   /** Number of tokens. */
   public int size() {
     return tokens.size();

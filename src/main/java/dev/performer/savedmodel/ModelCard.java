@@ -1,9 +1,11 @@
 package dev.performer.savedmodel;
 
+import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.PerformerException;
+import dev.performer.data.JsonTokenizer;
 import dev.performer.data.StrictJson;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -34,6 +36,9 @@ public record ModelCard(
     JsonNode config) {
   /** Where the file is inside a SavedModel directory. */
   public static final Path FILE = Path.of("assets.extra", "performer.json");
+
+  /** Where its tokenizer is, if it has one of that kind. */
+  public static final Path TOKENIZER_FILE = Path.of("assets.extra", JsonTokenizer.FILE);
 
   /** The format that this version writes. */
   public static final int FORMAT_VERSION = 1;
@@ -89,6 +94,9 @@ public record ModelCard(
    * @param maskId id of the mask token, null if there is none
    * @param bosId id that begins a sequence, null if there is none
    * @param eosId id that ends a sequence, null if there is none
+   * @param tokenizer {@code tokenizer.json}, where that file lies beside the card, or {@code
+   *     bytes:N}; null where each token is a letter
+   * @param tokenizerJson what that file holds; not a part of the card's text
    */
   @JsonInclude(JsonInclude.Include.NON_NULL)
   public record Vocabulary(
@@ -97,7 +105,25 @@ public record ModelCard(
       Integer padId,
       Integer maskId,
       Integer bosId,
-      Integer eosId) {}
+      Integer eosId,
+      String tokenizer,
+      @JsonIgnore String tokenizerJson) {
+
+    /** One whose tokens are letters. */
+    public Vocabulary(
+        String name,
+        List<String> tokens,
+        Integer padId,
+        Integer maskId,
+        Integer bosId,
+        Integer eosId) {
+      this(name, tokens, padId, maskId, bosId, eosId, null, null);
+    }
+
+    private Vocabulary withTokenizerJson(String json) {
+      return new Vocabulary(name, tokens, padId, maskId, bosId, eosId, tokenizer, json);
+    }
+  }
 
   /** What a language model was trained to do. */
   public enum Objective {
@@ -258,7 +284,26 @@ public record ModelCard(
     if (!Files.exists(file)) {
       return Optional.empty();
     }
-    return Optional.of(StrictJson.read(file, ModelCard.class));
+    ModelCard card = StrictJson.read(file, ModelCard.class);
+    boolean hasFile =
+        card.vocabulary != null && JsonTokenizer.FILE.equals(card.vocabulary.tokenizer);
+    return Optional.of(hasFile ? card.withTokenizerJson(savedModel) : card);
+  }
+
+  private ModelCard withTokenizerJson(Path savedModel) {
+    Path file = savedModel.resolve(TOKENIZER_FILE);
+    try {
+      return new ModelCard(
+          formatVersion,
+          attention,
+          vocabulary.withTokenizerJson(Files.readString(file)),
+          languageModel,
+          provenance,
+          config);
+    } catch (IOException e) {
+      throw new PerformerException(
+          file + ": cannot be read, but " + FILE + " says that it is there: " + e.getMessage(), e);
+    }
   }
 
   /** Writes the card into a SavedModel directory that is being made. */
@@ -266,5 +311,8 @@ public record ModelCard(
     Path file = savedModel.resolve(FILE);
     Files.createDirectories(file.getParent());
     StrictJson.write(file, this);
+    if (vocabulary != null && vocabulary.tokenizerJson != null) {
+      Files.writeString(savedModel.resolve(TOKENIZER_FILE), vocabulary.tokenizerJson);
+    }
   }
 }

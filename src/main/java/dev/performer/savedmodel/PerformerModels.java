@@ -184,7 +184,6 @@ public final class PerformerModels {
     if (!isCausal && config.task() != Task.MASKED_LM) {
       return null;
     }
-    boolean isLimited = config.positions().isTable();
     return new ModelCard.LanguageModel(
         SavedModelExporter.DEFAULT_SIGNATURE,
         PerformerSignatures.TOKENS,
@@ -193,8 +192,18 @@ public final class PerformerModels {
         isCausal ? ModelCard.Objective.CAUSAL_LM : ModelCard.Objective.MASKED_LM,
         isCausal ? config.shiftBos() != null : null,
         isCausal ? null : masking,
-        isLimited ? config.maxLength() : null,
-        seesPadding(config) ? config.maxLength() : null);
+        longest(config),
+        paddedLength(config));
+  }
+
+  /** Tokens of a sequence at most; null for no limit. */
+  public static Integer longest(PerformerConfig config) {
+    return config.positions().isTable() ? config.maxLength() : null;
+  }
+
+  /** What sequences are padded to where padding is seen; null where it is not. */
+  public static Integer paddedLength(PerformerConfig config) {
+    return seesPadding(config) ? config.maxLength() : null;
   }
 
   /** Whether outputs of real tokens depend on padding behind them. */
@@ -234,21 +243,39 @@ public final class PerformerModels {
           favor.causal(),
           false);
     }
-    boolean isExact = attention instanceof AttentionConfig.Exact;
     int rows = attention.projectionRows();
     return new ModelCard.Attention(
-        isExact ? "softmax" : null,
-        isExact ? null : "model-garden",
+        attention instanceof AttentionConfig.ModelGarden garden
+            ? garden.config().kernel().label()
+            : "softmax",
+        attention instanceof AttentionConfig.ModelGarden ? "model-garden" : null,
         rows == 0 ? null : rows,
         null,
         null,
         attention.isCausal(),
-        isExact);
+        attention instanceof AttentionConfig.Exact);
   }
 
   /** Whether a SavedModel says from what configuration it was built. */
   public static Optional<PerformerConfig> config(Path model) {
     return ModelCard.read(model).flatMap(card -> Optional.ofNullable(config(card, model)));
+  }
+
+  /**
+   * From what configuration a SavedModel was built.
+   *
+   * @throws PerformerException if it does not say
+   */
+  public static PerformerConfig requireConfig(Path model) {
+    return config(model)
+        .orElseThrow(
+            () ->
+                new PerformerException(
+                    model
+                        + ": does not say how it is built (no config in "
+                        + ModelCard.FILE
+                        + "), as only models of './performer import' and 'train' do; import the"
+                        + " checkpoint that it was made from"));
   }
 
   private static PerformerConfig config(ModelCard card, Path model) {
@@ -265,16 +292,8 @@ public final class PerformerModels {
    */
   public static Saved load(Path model) {
     SavedModelDirectory directory = SavedModelDirectory.open(model);
-    ModelCard card = ModelCard.read(model).orElse(null);
-    if (card == null || card.config() == null) {
-      throw new PerformerException(
-          model
-              + ": does not say how it is built (no config in "
-              + ModelCard.FILE
-              + "), as only models of './performer import' and 'train' do; import the checkpoint that"
-              + " it was made from");
-    }
-    PerformerConfig config = config(card, model);
+    PerformerConfig config = requireConfig(model);
+    ModelCard card = ModelCard.read(model).orElseThrow();
     Map<String, NpyArray> weights = new LinkedHashMap<>();
     try (CheckpointReader reader = CheckpointReader.open(directory.variablesPrefix())) {
       Map<String, String> keys = new LinkedHashMap<>();

@@ -7,18 +7,17 @@ import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.DecodingSignatures;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.PerformerSignatures;
+import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
-import java.util.SplittableRandom;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
@@ -61,7 +60,8 @@ public final class GenerationSession implements AutoCloseable {
    * @throws PerformerException if it has no configuration, or cannot generate
    */
   public static GenerationSession open(Path model) {
-    PerformerConfig config = PerformerModels.load(model).config();
+    SavedModelDirectory.open(model); // a folder that is no model is told so
+    PerformerConfig config = PerformerModels.requireConfig(model);
     SavedModelPredictor predictor = SavedModelPredictor.load(model);
     if (!predictor.directory().signatures().containsKey(DecodingSignatures.STEP)) {
       var signatures = predictor.directory().signatures().keySet();
@@ -90,113 +90,101 @@ public final class GenerationSession implements AutoCloseable {
    * @param firstRow number of the first prompt, from which and the seed its random numbers come, so
    *     that batches do not change what a prompt becomes
    * @param newTokens at most so many tokens each
+   * @param sampler how tokens are chosen
    * @param end token that ends a sequence
-   * @param forbidden tokens that are never generated
-   * @throws PerformerException if a prompt is empty where the model needs one, or prompt and new
-   *     tokens are longer than the model's positions
+   * @param forbidden tokens that are never generated; padding, which the model would not read,
+   *     never is
+   * @throws PerformerException if {@link #check} fails, or the model gives NaN as a logit
    */
   public List<Continuation> generate(
       List<int[]> prompts,
       int firstRow,
       int newTokens,
-      Sampling sampling,
+      Sampler sampler,
       OptionalInt end,
       Set<Integer> forbidden,
       Listener listener) {
     check(prompts, newTokens);
-    int rows = prompts.size();
-    int shift = config.shiftBos() == null ? 0 : 1;
-    List<List<Integer>> texts = new ArrayList<>();
-    SplittableRandom[] random = new SplittableRandom[rows];
-    int[] positions = new int[rows];
-    for (int r = 0; r < rows; r++) {
-      texts.add(new ArrayList<>(Arrays.stream(prompts.get(r)).boxed().toList()));
-      random[r] =
-          // Two rounds: rows of neighbouring seeds must not meet.
-          new SplittableRandom(
-              new SplittableRandom(sampling.seed()).nextLong()
-                  ^ new SplittableRandom(~(long) (firstRow + r)).nextLong());
-      positions[r] = prompts.get(r).length + shift;
+    if (prompts.isEmpty() || newTokens == 0) {
+      return prompts.stream().map(prompt -> new Continuation(List.of(), false)).toList();
     }
-    boolean[] done = new boolean[rows];
-    boolean[] ended = new boolean[rows];
-    Result states = null;
+    Set<Integer> never = new HashSet<>(forbidden);
+    if (config.padId() != null) {
+      never.add(config.padId());
+    }
+    GeneratedRows rows = new GeneratedRows(prompts, firstRow, config.shiftBos() == null ? 0 : 1);
+    Sampler.Choice choice = sampler.begin(firstRow, prompts.size());
+    Result states = start(prompts);
     try {
-      states = start(prompts);
-      for (int n = 0; n < newTokens; n++) {
-        float[] logits = logits(states);
-        int[] chosen = new int[rows];
-        boolean all = true;
-        for (int r = 0; r < rows; r++) {
-          if (done[r]) {
-            continue;
-          }
-          float[] own =
-              Arrays.copyOfRange(
-                  logits, r * config.vocabularySize(), (r + 1) * config.vocabularySize());
-          int token = sampling.next(own, texts.get(r), forbidden, random[r]);
-          if (end.isPresent() && token == end.getAsInt()) {
-            done[r] = true;
-            ended[r] = true;
-            continue;
-          }
-          chosen[r] = token;
-          texts.get(r).add(token);
-          listener.token(r, token);
-          all = false;
+      for (int n = 1; ; n++) {
+        rows.choose(choice, logits(states), end, never, listener);
+        if (rows.allDone() || n == newTokens) {
+          return rows.continuations();
         }
-        if (all || n == newTokens - 1) {
-          break;
-        }
-        Result next = advance(states, chosen, positions);
+        Result next = advance(states, rows.chosen(), rows.positions());
         states.close();
         states = next;
-        for (int r = 0; r < rows; r++) {
-          positions[r] += done[r] ? 0 : 1; // a row that is done stays within the positions
-        }
+        rows.moveOn();
       }
     } finally {
-      if (states != null) {
-        states.close();
-      }
+      states.close();
     }
-    List<Continuation> results = new ArrayList<>();
-    for (int r = 0; r < rows; r++) {
-      List<Integer> text = texts.get(r);
-      results.add(
-          new Continuation(
-              List.copyOf(text.subList(prompts.get(r).length, text.size())), ended[r]));
-    }
-    return results;
   }
 
   /**
    * Checks prompts before anything is generated.
    *
-   * @throws PerformerException if one is empty where it cannot be, or longer than the model's
-   *     positions allow
+   * @throws PerformerException if one is empty where it cannot be, has ids that the model does not
+   *     know, or is longer than the model's positions allow
    */
   public void check(List<int[]> prompts, int newTokens) {
+    if (newTokens < 0) {
+      throw new PerformerException("the number of new tokens must be 0 or more, not " + newTokens);
+    }
     for (int[] prompt : prompts) {
       if (prompt.length == 0 && config.shiftBos() == null) {
         throw new PerformerException(
             "a prompt is empty; this model has no begin token of its own, so give at least one"
                 + " token");
       }
-      long total = (long) prompt.length + newTokens;
-      if (config.longestSequence().isPresent() && total > config.longestSequence().getAsInt()) {
-        int longest = config.longestSequence().getAsInt();
+      for (int id : prompt) {
+        if (config.padId() != null && id == config.padId()) {
+          throw new PerformerException(
+              "a prompt has the token " + id + ", which is padding to the model");
+        }
+        if (id < 0 || id >= config.vocabularySize()) {
+          throw new PerformerException(
+              "a prompt has the token %d; the model knows the tokens 0 to %d"
+                  .formatted(id, config.vocabularySize() - 1));
+        }
+      }
+      if (newTokens > room(prompt.length)) {
         throw new PerformerException(
             "a prompt of %d tokens and %d more exceed the %d positions of the model; %s"
                 .formatted(
                     prompt.length,
                     newTokens,
-                    longest,
-                    prompt.length < longest
-                        ? "ask for at most " + (longest - prompt.length) + " tokens"
+                    config.longestSequence().orElseThrow(),
+                    room(prompt.length) > 0
+                        ? "ask for at most " + room(prompt.length) + " tokens"
                         : "shorten the prompt"));
       }
     }
+  }
+
+  /**
+   * How many tokens can follow a prompt. The last one needs no position: the model does not read
+   * it.
+   *
+   * @param promptLength its number of tokens
+   * @return 0 or less where the prompt is too long
+   */
+  public int room(int promptLength) {
+    if (config.longestSequence().isEmpty()) {
+      return Integer.MAX_VALUE;
+    }
+    int read = promptLength + (config.shiftBos() == null ? 0 : 1);
+    return config.longestSequence().getAsInt() - read + 1;
   }
 
   private Result start(List<int[]> prompts) {

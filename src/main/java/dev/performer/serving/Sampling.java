@@ -1,19 +1,22 @@
 package dev.performer.serving;
 
 import dev.performer.PerformerException;
-import java.util.Arrays;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
+import java.util.stream.IntStream;
 
 /**
- * How the next token is chosen from logits.
+ * How the next token is chosen from logits. Infinite logits count as they read: +∞ beats every
+ * number (several share the probability), −∞ never comes. NaN is an error.
  *
  * @param greedy the most likely token, whatever the rest says but the penalty
- * @param temperature divides the logits; above 0
- * @param topK only the k most likely tokens; 0 for all
- * @param topP only the most likely tokens whose probabilities sum to p; 1 for all
+ * @param temperature divides the logits; 0 is greedy
+ * @param topK only the k most likely tokens; 0, or as many as there are and more, for all
+ * @param topP only the most likely tokens whose probabilities sum to p, at least one; 1 for all
  * @param repetitionPenalty for tokens within the window: positive logits are divided by it,
  *     negative ones multiplied (arXiv 1909.05858); 1 for none
  * @param repetitionWindow how many of the last tokens count; 0 for all
@@ -26,15 +29,19 @@ public record Sampling(
     double topP,
     double repetitionPenalty,
     int repetitionWindow,
-    long seed) {
+    long seed)
+    implements Sampler {
 
   /**
    * @throws PerformerException if a number is out of range
    */
   public Sampling {
-    require(temperature > 0 && temperature < Double.POSITIVE_INFINITY, "temperature", "above 0");
+    require(
+        temperature >= 0 && temperature < Double.POSITIVE_INFINITY,
+        "temperature",
+        "0 (greedy) or above");
     require(topK >= 0, "top-k", "0 (all) or more");
-    require(topP > 0 && topP <= 1, "top-p", "above 0 and at most 1");
+    require(topP >= 0 && topP <= 1, "top-p", "from 0 to 1");
     require(
         repetitionPenalty > 0 && repetitionPenalty < Double.POSITIVE_INFINITY,
         "repetition-penalty",
@@ -42,7 +49,7 @@ public record Sampling(
     require(repetitionWindow >= 0, "repetition-window", "0 (all) or more");
   }
 
-  private static void require(boolean holds, String name, String range) {
+  static void require(boolean holds, String name, String range) {
     if (!holds) {
       throw new PerformerException(name + " must be " + range);
     }
@@ -53,41 +60,110 @@ public record Sampling(
     return new Sampling(true, 1, 0, 1, 1, 0, 0);
   }
 
+  /** Every prompt has random numbers of its own, whatever the batch that it is in. */
+  @Override
+  public Choice begin(int firstRow, int rows) {
+    RandomGenerator[] random =
+        IntStream.range(firstRow, firstRow + rows)
+            .mapToObj(this::random)
+            .toArray(RandomGenerator[]::new);
+    return (row, logits, before, forbidden) -> next(logits, before, forbidden, random[row]);
+  }
+
+  /** Two rounds: rows of neighbouring seeds must not meet. */
+  private RandomGenerator random(int row) {
+    return new SplittableRandom(
+        new SplittableRandom(seed).nextLong() ^ new SplittableRandom(~(long) row).nextLong());
+  }
+
   /**
    * Chooses.
    *
    * @param logits {@code [V]}
-   * @param before the tokens so far
+   * @param before the tokens so far; those that are no index of a logit change nothing
    * @param forbidden tokens that are never chosen
-   * @throws PerformerException if no logit is a number
+   * @throws PerformerException if a logit is NaN, or no token may come
    */
   public int next(
       float[] logits, List<Integer> before, Set<Integer> forbidden, RandomGenerator random) {
-    double[] scores = scores(logits, before, forbidden);
-    int[] order = order(scores);
-    if (order.length == 0) {
+    int[] candidates = candidates(logits, forbidden);
+    double[] scores = scores(logits, before);
+    if (greedy || temperature == 0) {
+      return mostLikely(candidates, scores);
+    }
+    return draw(kept(candidates, scores), scores, random);
+  }
+
+  /** Tokens that may come. */
+  static int[] candidates(float[] logits, Set<Integer> forbidden) {
+    for (int id = 0; id < logits.length; id++) {
+      if (Float.isNaN(logits[id])) {
+        throw new PerformerException(
+            "the logit of token " + id + " is not a number (NaN); the model's weights are damaged");
+      }
+    }
+    int[] candidates =
+        IntStream.range(0, logits.length)
+            .filter(id -> logits[id] != Float.NEGATIVE_INFINITY && !forbidden.contains(id))
+            .toArray();
+    if (candidates.length == 0) {
       throw new PerformerException(
-          "the model gives no number as a logit (NaN); its weights are damaged");
+          "no token may come: each is forbidden or has the logit -Infinity");
     }
-    if (greedy) {
-      return order[0];
+    return candidates;
+  }
+
+  private double[] scores(float[] logits, List<Integer> before) {
+    double[] scores = new double[logits.length];
+    for (int i = 0; i < logits.length; i++) {
+      scores[i] = logits[i];
     }
-    int count = topK == 0 ? order.length : Math.min(topK, order.length);
-    double[] weights = new double[count];
+    if (repetitionPenalty != 1) {
+      for (int id : window(before, repetitionWindow)) {
+        if (id >= 0 && id < scores.length) {
+          scores[id] *= scores[id] > 0 ? 1 / repetitionPenalty : repetitionPenalty;
+        }
+      }
+    }
+    return scores;
+  }
+
+  /** The different ones among the last tokens. */
+  private static Set<Integer> window(List<Integer> before, int length) {
+    int from = length == 0 ? 0 : Math.max(0, before.size() - length);
+    return new HashSet<>(before.subList(from, before.size()));
+  }
+
+  private static int mostLikely(int[] candidates, double[] scores) {
+    int best = candidates[0];
+    for (int id : candidates) {
+      best = scores[id] > scores[best] ? id : best;
+    }
+    return best;
+  }
+
+  /** Top k, most likely first, lower ids first among equals. */
+  private int[] kept(int[] candidates, double[] scores) {
+    return IntStream.of(candidates)
+        .boxed()
+        .sorted(Comparator.comparingDouble(id -> -scores[id]))
+        .limit(topK == 0 ? candidates.length : topK)
+        .mapToInt(id -> id)
+        .toArray();
+  }
+
+  private int draw(int[] order, double[] scores, RandomGenerator random) {
+    double[] weights = new double[order.length];
     double sum = 0;
-    for (int i = 0; i < count; i++) {
-      weights[i] = Math.exp((scores[order[i]] - scores[order[0]]) / temperature);
+    for (int i = 0; i < order.length; i++) {
+      weights[i] = weight(scores[order[i]], scores[order[0]]);
       sum += weights[i];
     }
     double kept = 0;
-    int last = 0;
-    for (int i = 0; i < count; i++) {
-      kept += weights[i];
-      last = i;
-      if (kept >= topP * sum) {
-        break;
-      }
-    }
+    int last = -1;
+    do { // top p
+      kept += weights[++last];
+    } while (last < order.length - 1 && kept < topP * sum);
     double point = random.nextDouble() * kept;
     for (int i = 0; i <= last; i++) {
       point -= weights[i];
@@ -95,34 +171,11 @@ public record Sampling(
         return order[i];
       }
     }
-    return order[last];
+    return order[0]; // rounding only: the first has the largest weight
   }
 
-  private double[] scores(float[] logits, List<Integer> before, Set<Integer> forbidden) {
-    double[] scores = new double[logits.length];
-    for (int i = 0; i < logits.length; i++) {
-      scores[i] = forbidden.contains(i) ? Double.NaN : logits[i];
-    }
-    int from = repetitionWindow == 0 ? 0 : Math.max(0, before.size() - repetitionWindow);
-    before.subList(from, before.size()).stream()
-        .distinct()
-        .forEach(
-            id ->
-                scores[id] =
-                    scores[id] > 0
-                        ? scores[id] / repetitionPenalty
-                        : scores[id] * repetitionPenalty);
-    return scores;
-  }
-
-  /** Tokens that may come, most likely first, lower ids first among equals. */
-  private static int[] order(double[] scores) {
-    Integer[] ids = new Integer[scores.length];
-    Arrays.setAll(ids, i -> i);
-    return Arrays.stream(ids)
-        .filter(i -> !Double.isNaN(scores[i]))
-        .sorted(Comparator.comparingDouble(i -> -scores[i]))
-        .mapToInt(i -> i)
-        .toArray();
+  /** Relative to the largest score; equal ones are no difference of infinities. */
+  private double weight(double score, double largest) {
+    return score == largest ? 1 : Math.exp((score - largest) / temperature);
   }
 }

@@ -124,10 +124,10 @@ public final class FineTuner implements AutoCloseable {
     this.directory = directory;
     this.run = run;
     var batching = model.fit(config.batching());
-    train = new SequenceBatches(data.train(), data.vocabulary(), batching, config.seed());
+    train = new SequenceBatches(data.train(), data.tokenizer(), batching, config.seed());
     validation =
         new SequenceBatches(
-            data.validation(), data.vocabulary(), batching.forEvaluation(), Evaluator.DEFAULT_SEED);
+            data.validation(), data.tokenizer(), batching.forEvaluation(), Evaluator.DEFAULT_SEED);
     ObjectNode resolved = ResolvedConfig.of(config, data);
     compareConfig(resolved);
 

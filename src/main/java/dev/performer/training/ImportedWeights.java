@@ -3,10 +3,11 @@ package dev.performer.training;
 import dev.performer.PerformerException;
 import dev.performer.checkpoint.ModelWeights;
 import dev.performer.checkpoint.OptimizerState;
-import dev.performer.data.Masking;
+import dev.performer.data.LetterTokenizer;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.graph.Variables;
 import dev.performer.model.Performer;
@@ -23,6 +24,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.tensorflow.Graph;
 import org.tensorflow.Session;
 import org.tensorflow.TensorFlow;
@@ -35,9 +37,14 @@ import org.tensorflow.op.Ops;
  * @param weights all variables of the model, projections included
  * @param notes what was assumed, one line each
  * @param path the checkpoint
+ * @param tokenizer what its token ids mean, if that is known
  */
 public record ImportedWeights(
-    ModelWeights source, Map<String, NpyArray> weights, List<String> notes, Path path) {
+    ModelWeights source,
+    Map<String, NpyArray> weights,
+    List<String> notes,
+    Path path,
+    Optional<Tokenizer> tokenizer) {
   private static final String KEY_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE";
   private static final long SEED = 0;
 
@@ -67,7 +74,8 @@ public record ImportedWeights(
       missing.forEach(name -> weights.put(name, drawn.get(name)));
       notes.add("drawn anew, as the checkpoint has none: " + String.join(", ", missing));
     }
-    return new ImportedWeights(source, Map.copyOf(weights), List.copyOf(notes), path);
+    Optional<Tokenizer> known = source.vocabulary().map(v -> new LetterTokenizer(name(v), v));
+    return new ImportedWeights(source, Map.copyOf(weights), List.copyOf(notes), path, known);
   }
 
   private static Map<String, NpyArray> drawn(PerformerConfig config) {
@@ -78,6 +86,27 @@ public record ImportedWeights(
       variables.initialize(session);
       return PerformerModels.values(session, variables.all());
     }
+  }
+
+  /**
+   * The same with a tokenizer.
+   *
+   * @throws PerformerException if it has more tokens than the model
+   */
+  public ImportedWeights withTokenizer(Tokenizer other) {
+    int size = source.config().vocabularySize();
+    if (size > 0 && other.size() > size) {
+      throw new PerformerException(
+          path
+              + ": the model has "
+              + size
+              + " tokens, but its tokenizer "
+              + other.label()
+              + " has "
+              + other.size()
+              + "; give the one that it was trained with to --tokenizer");
+    }
+    return new ImportedWeights(source, weights, notes, path, Optional.of(other));
   }
 
   /** The names of weights that hold NaN or infinity, sorted. */
@@ -107,7 +136,7 @@ public record ImportedWeights(
     PerformerConfig config = source.config();
     return ModelCard.of(
         PerformerModels.attention(config),
-        source.vocabulary().map(v -> ModelCards.vocabulary(name(v), v)).orElse(null),
+        tokenizer.map(ModelCards::vocabulary).orElse(null),
         PerformerModels.languageModel(config, masking(config)),
         new ModelCard.Provenance(
             path.toString(),
@@ -129,12 +158,15 @@ public record ImportedWeights(
 
   /** Only protein_lm's masked models are evaluated with masks drawn from their tokens. */
   private ModelCard.Masking masking(PerformerConfig config) {
-    if (config.task() != Task.MASKED_LM || !source.scheme().contains("protein_lm")) {
+    if (config.task() != Task.MASKED_LM) {
       return null;
     }
-    var google = Masking.PROTEIN_LM;
-    return new ModelCard.Masking(
-        google.rate(), google.mask(), google.random(), ModelCard.Masking.PROTEIN_LM);
+    String evaluation =
+        source.scheme().contains("protein_lm") ? ModelCard.Masking.PROTEIN_LM : null;
+    return source
+        .masking()
+        .map(m -> new ModelCard.Masking(m.rate(), m.mask(), m.random(), evaluation))
+        .orElse(null);
   }
 
   private Map<String, NpyArray> optimizer() {

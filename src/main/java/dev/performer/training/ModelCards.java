@@ -1,10 +1,15 @@
 package dev.performer.training;
 
 import dev.performer.PerformerException;
+import dev.performer.data.ByteTokenizer;
+import dev.performer.data.JsonTokenizer;
+import dev.performer.data.LetterTokenizer;
 import dev.performer.data.Masking;
 import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ModelCard;
+import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.Map;
@@ -25,6 +30,60 @@ public final class ModelCards {
    * @throws PerformerException if it has neither tokens nor a known name, or ids out of range
    */
   public static Vocabulary vocabulary(ModelCard.Vocabulary card) {
+    return tokenizer(card).vocabulary();
+  }
+
+  /**
+   * The tokenizer of a card.
+   *
+   * @throws PerformerException if it has neither a tokenizer nor tokens nor a known name, or ids
+   *     out of range
+   */
+  public static Tokenizer tokenizer(ModelCard.Vocabulary card) {
+    String name = card.tokenizer();
+    if (name == null) {
+      return new LetterTokenizer(card.name() == null ? "letters" : card.name(), letters(card));
+    }
+    if (ByteTokenizer.isNamed(name)) {
+      return ByteTokenizer.named(name);
+    }
+    if (card.tokenizerJson() == null) {
+      throw new PerformerException(
+          "the model's card has a tokenizer "
+              + name
+              + "; known are "
+              + JsonTokenizer.FILE
+              + " and "
+              + ByteTokenizer.NAME
+              + ":N");
+    }
+    return JsonTokenizer.of(
+        card.tokenizerJson().getBytes(StandardCharsets.UTF_8),
+        "the model's " + ModelCard.TOKENIZER_FILE,
+        new JsonTokenizer.SpecialIds(
+            id(card.padId()), id(card.maskId()), id(card.bosId()), id(card.eosId())));
+  }
+
+  /** A tokenizer as a part of a card. */
+  public static ModelCard.Vocabulary vocabulary(Tokenizer tokenizer) {
+    Vocabulary known = tokenizer.vocabulary();
+    if (tokenizer instanceof LetterTokenizer letters) {
+      return vocabulary(letters.label(), known);
+    }
+    return new ModelCard.Vocabulary(
+        tokenizer.label(),
+        null,
+        orNull(known.pad()),
+        orNull(known.mask()),
+        orNull(known.bos()),
+        orNull(known.eos()),
+        tokenizer instanceof JsonTokenizer ? JsonTokenizer.FILE : tokenizer.label(),
+        tokenizer instanceof JsonTokenizer json
+            ? new String(json.file(), StandardCharsets.UTF_8)
+            : null);
+  }
+
+  private static Vocabulary letters(ModelCard.Vocabulary card) {
     if (card.tokens() == null) {
       if (PROTEIN.equals(card.name())) {
         return ProteinVocabulary.google();

@@ -4,10 +4,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -24,7 +27,6 @@ class GinConfigTest {
             """
             # Parameters
             import protein_lm.models
-            include 'base.gin'
             FlaxLM.emb_dim=32            # no spaces
             models.FlaxLM.heads = 4
             FlaxModel.rate = 1e-3
@@ -64,7 +66,52 @@ class GinConfigTest {
     assertThat(gin.value("", "FlaxLM", "twice")).contains(2L);
     assertThat(gin.value("", "FlaxBERT", "mask_rate")).contains(0.15);
     assertThat(gin.value("", "FlaxLM", "absent")).isEmpty();
-    assertThat(gin.skipped()).containsExactly("import protein_lm.models", "include 'base.gin'");
+    assertThat(gin.skipped()).containsExactly("import protein_lm.models");
+  }
+
+  @Test
+  void includedFilesAreReadInTheirPlace(@TempDir Path folder) throws IOException {
+    Files.createDirectories(folder.resolve("parts"));
+    Files.writeString(
+        folder.resolve("parts/base.gin"), "include '../width.gin'  # shared\na.b = 1\na.c = %w\n");
+    Files.writeString(folder.resolve("width.gin"), "w = 48\n");
+    Path main =
+        Files.writeString(
+            folder.resolve("config.gin"),
+            "a.b = 0\na.d = 5\ninclude \"parts/base.gin\"\na.c = 2\n");
+    GinConfig gin = GinConfig.read(main);
+    assertThat(gin.value("", "a", "b")).contains(1L);
+    assertThat(gin.value("", "a", "c")).contains(2L);
+    assertThat(gin.value("", "a", "d")).contains(5L);
+    Files.writeString(main, "include '" + folder.resolve("width.gin").toAbsolutePath() + "'\n");
+    assertThat(GinConfig.read(main).bindings()).containsEntry("w", 48L);
+  }
+
+  @Test
+  void includesThatCannotBeFollowedAreNamed(@TempDir Path folder) throws IOException {
+    Path main = Files.writeString(folder.resolve("config.gin"), "\ninclude 'gone.gin'\n");
+    assertThatThrownBy(() -> GinConfig.read(main))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("config.gin line 2: include 'gone.gin'");
+    Files.writeString(main, "include '/no/such/place.gin'\n");
+    assertThatThrownBy(() -> GinConfig.read(main)).hasMessageContaining("/no/such/place.gin");
+    Files.writeString(main, "include 'other.gin'\n");
+    Files.writeString(folder.resolve("other.gin"), "include './config.gin'\n");
+    assertThatThrownBy(() -> GinConfig.read(main))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("other.gin line 1")
+        .hasMessageContaining("includes itself");
+    for (int i = 0; i < 30; i++) {
+      Files.writeString(folder.resolve(i + ".gin"), "include '" + (i + 1) + ".gin'\n");
+    }
+    Files.writeString(folder.resolve("30.gin"), "");
+    assertThatThrownBy(() -> GinConfig.read(folder.resolve("0.gin")))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("inside each other");
+    Files.writeString(folder.resolve("other.gin"), "a.b = \n");
+    assertThatThrownBy(() -> GinConfig.read(main)).hasMessageContaining("other.gin line 1");
+    Files.writeString(main, "include 'other.gin' 7\n");
+    assertThatThrownBy(() -> GinConfig.read(main)).hasMessageContaining("the end of the line");
   }
 
   @Test

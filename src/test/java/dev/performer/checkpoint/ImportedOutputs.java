@@ -10,6 +10,9 @@ import dev.performer.model.Inputs;
 import dev.performer.model.Mode;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Result;
@@ -29,6 +32,14 @@ final class ImportedOutputs {
 
   static float[] run(
       ModelWeights model, NpyArray tokens, NpyArray mask, NpyArray types, Part part) {
+    return run(model, List.of(new Fed(tokens, mask, types)), part).get(0);
+  }
+
+  /** Inputs of a model; null for what it does not take. */
+  record Fed(NpyArray tokens, NpyArray mask, NpyArray types) {}
+
+  /** All parts of the outputs for the first inputs, then for the next ones. */
+  static List<float[]> run(ModelWeights model, List<Fed> inputs, Part... parts) {
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);
@@ -36,23 +47,36 @@ final class ImportedOutputs {
       Performer performer = Performer.build(tf, variables, model.config(), 1);
       assertThat(model.weights().keySet()).isEqualTo(Performer.shapes(model.config()).keySet());
       variables.initialize(session);
+      Session.Runner assignments = session.runner();
       for (Variable variable : variables.all()) {
         NpyArray value = model.weights().get(variable.name());
-        session.run(
+        assignments.addTarget(
             Variables.assign(
                 tf, variable, tf.reshape(tf.constant(value.floats()), tf.constant(value.shape()))));
       }
-      Operand<TInt32> ids = ints(tf, tokens);
-      Operand<TFloat32> keep = mask == null ? null : tf.dtypes.cast(ints(tf, mask), TFloat32.class);
-      Inputs inputs = Inputs.of(ids, keep);
-      if (types != null) {
-        inputs = inputs.withTokenTypes(ints(tf, types));
+      assignments.run().close();
+      List<Operand<TFloat32>> fetches = new ArrayList<>();
+      for (Fed fed : inputs) {
+        Outputs outputs = performer.apply(tf, inputs(tf, fed), Mode.inference());
+        for (Part part : parts) {
+          fetches.add(part.of(outputs));
+        }
       }
-      Operand<TFloat32> out = part.of(performer.apply(tf, inputs, Mode.inference()));
-      try (Result result = session.runner().fetch(out).run()) {
-        return Tensors.floats((TFloat32) result.get(0));
+      Session.Runner runner = session.runner();
+      fetches.forEach(runner::fetch);
+      try (Result result = runner.run()) {
+        return IntStream.range(0, fetches.size())
+            .mapToObj(i -> Tensors.floats((TFloat32) result.get(i)))
+            .toList();
       }
     }
+  }
+
+  private static Inputs inputs(Ops tf, Fed fed) {
+    Operand<TFloat32> keep =
+        fed.mask == null ? null : tf.dtypes.cast(ints(tf, fed.mask), TFloat32.class);
+    Inputs inputs = Inputs.of(ints(tf, fed.tokens), keep);
+    return fed.types == null ? inputs : inputs.withTokenTypes(ints(tf, fed.types));
   }
 
   private static Operand<TInt32> ints(Ops tf, NpyArray array) {

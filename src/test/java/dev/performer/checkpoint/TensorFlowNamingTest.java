@@ -10,6 +10,8 @@ import dev.performer.savedmodel.ReferenceModels;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -48,16 +50,18 @@ class TensorFlowNamingTest {
             new ModelGardenNaming());
     Map<String, NpyArray> expected = expected(model);
     checkProjections(imported, expected, "P/");
+    List<ImportedOutputs.Fed> fed = new ArrayList<>();
     for (int i = 0; i < 3; i++) {
-      NpyArray tokens = expected.get("in" + i + "/input_word_ids");
-      NpyArray mask = expected.get("in" + i + "/input_mask");
-      NpyArray types = expected.get("in" + i + "/input_type_ids");
-      ImportedOutputs.assertClose(
-          ImportedOutputs.run(imported, tokens, mask, types, Outputs::sequence),
-          expected.get("out" + i + "/sequence_output"));
-      ImportedOutputs.assertClose(
-          ImportedOutputs.run(imported, tokens, mask, types, Outputs::pooled),
-          expected.get("out" + i + "/pooled_output"));
+      fed.add(
+          new ImportedOutputs.Fed(
+              expected.get("in" + i + "/input_word_ids"),
+              expected.get("in" + i + "/input_mask"),
+              expected.get("in" + i + "/input_type_ids")));
+    }
+    List<float[]> found = ImportedOutputs.run(imported, fed, Outputs::sequence, Outputs::pooled);
+    for (int i = 0; i < 3; i++) {
+      ImportedOutputs.assertClose(found.get(2 * i), expected.get("out" + i + "/sequence_output"));
+      ImportedOutputs.assertClose(found.get(2 * i + 1), expected.get("out" + i + "/pooled_output"));
     }
   }
 
@@ -95,14 +99,11 @@ class TensorFlowNamingTest {
 
   private static void checkOtherKind(ModelWeights imported, Path folder) {
     Map<String, NpyArray> e = dev.performer.data.Npz.read(folder.resolve("expected.npz"));
-    ImportedOutputs.assertClose(
-        ImportedOutputs.run(
-            imported, e.get("tokens"), e.get("mask"), e.get("types"), Outputs::sequence),
-        e.get("sequence"));
-    ImportedOutputs.assertClose(
-        ImportedOutputs.run(
-            imported, e.get("tokens"), e.get("mask"), e.get("types"), Outputs::pooled),
-        e.get("pooled"));
+    var fed = new ImportedOutputs.Fed(e.get("tokens"), e.get("mask"), e.get("types"));
+    List<float[]> found =
+        ImportedOutputs.run(imported, List.of(fed), Outputs::sequence, Outputs::pooled);
+    ImportedOutputs.assertClose(found.get(0), e.get("sequence"));
+    ImportedOutputs.assertClose(found.get(1), e.get("pooled"));
   }
 
   @ParameterizedTest
@@ -120,17 +121,59 @@ class TensorFlowNamingTest {
     }
     Map<String, NpyArray> expected = expected(model);
     checkProjections(imported, expected, "P/favor_");
+    List<ImportedOutputs.Fed> fed = new ArrayList<>();
     for (int i = 0; i < 4; i++) {
-      NpyArray tokens = expected.get("in" + i + "/tokens");
-      ImportedOutputs.assertClose(
-          ImportedOutputs.run(imported, tokens, null, null, Outputs::logits),
-          expected.get("out" + i + "/" + output));
-      NpyArray classes = expected.get("out" + i + "/class_logits");
-      if (classes != null) {
-        ImportedOutputs.assertClose(
-            ImportedOutputs.run(imported, tokens, null, null, Outputs::classLogits), classes);
+      fed.add(new ImportedOutputs.Fed(expected.get("in" + i + "/tokens"), null, null));
+    }
+    List<float[]> logits = ImportedOutputs.run(imported, fed, Outputs::logits);
+    List<float[]> classes =
+        expected.containsKey("out0/class_logits")
+            ? ImportedOutputs.run(imported, fed, Outputs::classLogits)
+            : List.of();
+    for (int i = 0; i < 4; i++) {
+      ImportedOutputs.assertClose(logits.get(i), expected.get("out" + i + "/" + output));
+      NpyArray expectedClasses = expected.get("out" + i + "/class_logits");
+      if (expectedClasses != null) {
+        ImportedOutputs.assertClose(classes.get(i), expectedClasses);
       }
     }
+  }
+
+  /** What no weights tell is said, without the configuration that lies beside them. */
+  @Test
+  void theWindowIsSaid(@TempDir Path folder) throws IOException {
+    Path source = ReferenceModels.directory("checkpoints/protein_relu_causal");
+    Path alone = Files.copy(source.resolve("weights.h5"), folder.resolve("weights.h5"));
+    ImportOptions.Builder said =
+        ImportOptions.builder()
+            .seed(3L)
+            .kernel(dev.performer.attention.Kernel.RELU)
+            .features(16)
+            .causal(true);
+    assertThatThrownBy(() -> Checkpoints.load(alone, said.build()))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("--window");
+    ModelWeights imported = Checkpoints.load(alone, said.causal(null).window(64).build());
+    Map<String, NpyArray> expected = expected("protein_relu_causal");
+    ImportedOutputs.assertClose(
+        ImportedOutputs.run(imported, expected.get("in0/tokens"), null, null, Outputs::logits),
+        expected.get("out0/logits"));
+  }
+
+  /** Norms before each part, in weights that lie alone. */
+  @Test
+  void normFirstIsSaid(@TempDir Path folder) throws IOException {
+    Path source = ReferenceModels.directory("checkpoints/model_garden").resolve("b_first");
+    Path alone = folder.resolve("weights.npz");
+    Map<String, NpyArray> arrays = new java.util.LinkedHashMap<>();
+    try (DescribedWeights file = ReaderTest.open(source.resolve("m.keras"))) {
+      file.tensors().keySet().forEach(tensor -> arrays.put(tensor, file.read(tensor)));
+    }
+    dev.performer.data.Npz.write(alone, arrays);
+    ImportOptions.Builder said = ImportOptions.builder().preset("bert");
+    ModelWeights assumed = Checkpoints.load(alone, said.build());
+    assertThat(assumed.notes()).anyMatch(note -> note.contains("--norm-first"));
+    checkOtherKind(Checkpoints.load(alone, said.normFirst(true).build()), source);
   }
 
   static ImportOptions seed(long seed) {

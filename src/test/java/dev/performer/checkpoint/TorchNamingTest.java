@@ -16,6 +16,7 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Weights under PyTorch's names compute what NumPy computes from them. */
@@ -23,7 +24,7 @@ class TorchNamingTest {
   private static final Path ALL = ReferenceModels.directory("checkpoints/torch_named");
 
   @ParameterizedTest
-  @ValueSource(strings = {"bert_mlm", "bert_plain"})
+  @ValueSource(strings = {"bert_mlm", "bert_plain", "bert_sharded"})
   void bert(String name) {
     ModelWeights imported = Checkpoints.load(ALL.resolve(name), ImportOptions.NONE);
     Map<String, NpyArray> expected = Npz.read(ALL.resolve(name).resolve("expected.npz"));
@@ -57,6 +58,54 @@ class TorchNamingTest {
 
   private static ImportOptions causal(boolean causal) {
     return ImportOptions.builder().causal(causal).build();
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void performerPytorchWithGeneralizedAttention(boolean causal) {
+    Path folder = ALL.resolve(causal ? "performer_relu_causal" : "performer_relu");
+    ImportOptions said =
+        ImportOptions.builder().causal(causal).kernel(dev.performer.attention.Kernel.RELU).build();
+    ModelWeights imported = Checkpoints.load(folder.resolve("model.safetensors"), said);
+    Map<String, NpyArray> expected = Npz.read(folder.resolve("expected.npz"));
+    ImportedOutputs.assertClose(
+        ImportedOutputs.run(imported, expected.get("tokens"), null, null, Outputs::logits),
+        expected.get("logits"));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "layer_pos_emb.emb.weight, rotary",
+    "performer.net.blocks.0.f.net.norm.weight, reversible",
+    "performer.net.layers.0.0.fn.local_attn.rel_pos.inv_freq, local attention",
+    "pos_emb.weights_0.axial, axial",
+    "performer.net.layers.0.0.g, ScaleNorm or ReZero",
+    "performer.net.layers.0.0.fn.g, ScaleNorm or ReZero"
+  })
+  void variantsOfPerformerPytorchAreRefusedByName(String tensor, String name, @TempDir Path folder)
+      throws IOException {
+    Map<String, NpyArray> arrays = new LinkedHashMap<>();
+    try (WeightFile file =
+        Checkpoints.open(ALL.resolve("performer").resolve("model.safetensors"))) {
+      file.tensors().keySet().forEach(own -> arrays.put(own, file.read(own)));
+    }
+    arrays.put(tensor, NpyArray.of(new float[1], 1));
+    Path file = folder.resolve("weights.npz");
+    Npz.write(file, arrays);
+    assertThatThrownBy(() -> Checkpoints.load(file, ImportOptions.NONE))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining(name)
+        .hasMessageContaining(tensor);
+  }
+
+  @Test
+  void aShardThatIsMissingIsNamed(@TempDir Path folder) throws IOException {
+    for (String name : new String[] {"model.safetensors.index.json", "config.json"}) {
+      Files.copy(ALL.resolve("bert_sharded").resolve(name), folder.resolve(name));
+    }
+    assertThatThrownBy(() -> Checkpoints.load(folder, ImportOptions.NONE))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("model-0000");
   }
 
   @Test

@@ -6,9 +6,14 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
+import dev.performer.savedmodel.ReferenceModels;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
@@ -217,5 +222,153 @@ class ImportCommandTest {
 
   private static JsonNode json(CommandLineRun run) throws IOException {
     return new ObjectMapper().readTree(run.out());
+  }
+
+  @Test
+  void whatDoesNotGoTogetherIsNamed() throws IOException {
+    Path source = CHECKPOINTS.resolve("lm_relu");
+    Path target = folder.resolve("model");
+    CommandLineRun.of("import", source, "--preset", "kernel-encoder", "--output", target)
+        .failed(1, "preset kernel-encoder does not fit", "protein-lm");
+    for (String[] change :
+        List.of(
+            new String[] {"FlaxLM.num_layers = 2", "FlaxLM.num_layers = 3"},
+            new String[] {"FlaxLM.mlp_dim = 64", "FlaxLM.mlp_dim = 128"})) {
+      Path copy = copyOf(source);
+      String gin = Files.readString(source.resolve("config.gin"));
+      assertThat(gin).contains(change[0]);
+      Files.writeString(copy.resolve("config.gin"), gin.replace(change[0], change[1]));
+      String key = change[0].substring(0, change[0].indexOf(' '));
+      CommandLineRun.of("import", copy, "--output", target)
+          .failed(1, "config.gin disagrees with the weights", key);
+    }
+    CommandLineRun.of("import", Path.of("docs"), "--output", target)
+        .failed(1, "docs holds no checkpoint");
+    CommandLineRun.of(
+            "import", source, "--attention", "exact", "--kernel", "relu", "--output", target)
+        .failed(1, "exact attention has no kernel");
+    CommandLineRun.of("import", Path.of("savedmodels/protein-mlm/saved_model"), "--output", target)
+        .failed(1, "is a SavedModel, which every command takes as it is");
+    assertThat(target).doesNotExist();
+    Path taken = Files.createDirectories(folder.resolve("taken"));
+    Path kept = Files.writeString(taken.resolve("mine.txt"), "mine");
+    CommandLineRun.of("import", source, "--output", taken).failed(1, "exists and is not empty");
+    CommandLineRun.of("import", source, "--output", taken, "--replace")
+        .failed(1, "something other than a SavedModel");
+    assertThat(kept).hasContent("mine");
+  }
+
+  @Test
+  void weightsThatAreNoNumbersAreNamed() throws IOException {
+    Path copy = copyOf(CHECKPOINTS.resolve("lm_relu"));
+    Path file = copy.resolve("checkpoint_300");
+    byte[] bytes = Files.readAllBytes(file);
+    String latin = new String(bytes, StandardCharsets.ISO_8859_1);
+    int values =
+        latin.indexOf("float32")
+            + "float32".length()
+            + 3; // past the header of a bin of 16-bit length
+    ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putFloat(values + 8, Float.NaN);
+    Files.write(file, bytes);
+    CommandLineRun run =
+        CommandLineRun.of("import", copy, "--output", folder.resolve("nan"), "--json").done();
+    assertThat(run.json().get("notFinite")).hasSize(1);
+    assertThat(run.err()).contains("NaN").contains(run.json().get("notFinite").get(0).asText());
+  }
+
+  private Path copyOf(Path source) throws IOException {
+    Path copy = Files.createTempDirectory(folder, "copy");
+    for (String name : List.of("checkpoint_300", "config.gin")) {
+      Files.copy(source.resolve(name), copy.resolve(name));
+    }
+    return copy;
+  }
+
+  @Test
+  void masksOfTheConfigurationAreEvaluatedAndTrained() throws IOException {
+    Path copy = copyOf(CHECKPOINTS.resolve("bert_exact"));
+    String gin = Files.readString(copy.resolve("config.gin"));
+    Files.writeString(copy.resolve("masks.gin"), "FlaxBERT.mask_rate = 0.4\n");
+    Files.writeString(copy.resolve("config.gin"), gin + "\ninclude 'masks.gin'\n");
+    Path model = imported(copy);
+    JsonNode card =
+        new ObjectMapper()
+            .readTree(model.resolve("assets.extra").resolve("performer.json").toFile());
+    JsonNode masking = card.path("languageModel").path("masking");
+    assertThat(masking.path("rate").asDouble()).isEqualTo(0.4);
+    assertThat(masking.path("mask").asDouble()).isEqualTo(0.1);
+    assertThat(masking.path("random").asDouble()).isEqualTo(0.8);
+    assertThat(masking.path("evaluation").asText()).isEqualTo("protein-lm");
+    Path usual = folder.resolve("usual");
+    CommandLineRun.of("import", CHECKPOINTS.resolve("bert_exact"), "--output", usual).done();
+    double guessed = guesses(model);
+    assertThat(guessed / guesses(usual)).isBetween(2.3, 3.0); // 0.4 against 0.15
+    Path favor = folder.resolve("favor");
+    CommandLineRun.of("import", copy, "--attention", "favor", "--output", favor).done();
+    assertThat(guesses(favor)).isEqualTo(guessed);
+  }
+
+  /** Tokens that a masked model has to guess in evaluation. */
+  private static double guesses(Path model) throws IOException {
+    JsonNode result =
+        json(
+            CommandLineRun.of(
+                    "evaluate", model, "--data", DATA.resolve("family_test.fasta.gz"), "--json")
+                .done());
+    JsonNode guesses = result.path("guesses");
+    assertThat(guesses.isNumber()).as(result.toString()).isTrue();
+    return guesses.asDouble();
+  }
+
+  /** A file that is broken is not taken for one that merely does not say its attention. */
+  @Test
+  void favorDoesNotHideWhatIsWrong() throws IOException {
+    Path target = folder.resolve("model");
+    Path copy = copyOf(CHECKPOINTS.resolve("bert_exact"));
+    String gin = Files.readString(copy.resolve("config.gin"));
+    Files.writeString(copy.resolve("config.gin"), gin + "\nFlaxBERT.emb_dim = 48\n");
+    CommandLineRun.of("import", copy, "--attention", "favor", "--output", target)
+        .failed(1, "FlaxBERT.emb_dim is 48");
+    Files.delete(copy.resolve("config.gin"));
+    CommandLineRun.of("import", copy, "--attention", "favor", "--output", target)
+        .failed(1, "--task");
+    assertThat(target).doesNotExist();
+    CommandLineRun.of(
+            "import", copy, "--attention", "favor", "--task", "masked-lm", "--output", target)
+        .done();
+  }
+
+  @Test
+  void aPrefixWithoutItsDataIsNamed() throws IOException {
+    Path source = CHECKPOINTS.resolve("kernel_encoder").resolve("checkpoint");
+    Path index = Files.copy(source.resolve("ckpt.index"), folder.resolve("ckpt.index"));
+    CommandLineRun.of("import", index, "--output", folder.resolve("model"))
+        .failed(1, "ckpt.data-00000-of-00001 is missing");
+  }
+
+  /** What Keras' Adam had gathered is where the training of an imported model begins. */
+  @Test
+  void theOptimizerOfKerasGoesOn() throws IOException {
+    Path source = ReferenceModels.directory("checkpoints/protein_relu_causal");
+    Path model =
+        imported(source.resolve("checkpoint"), "--seed", 3, "--window", 64, "--features", 16);
+    double fresh = trained(model, "fresh");
+    double continued = trained(model, "continued", "--continue-optimizer");
+    assertThat(Math.abs(continued - fresh)).isGreaterThan(1e-3);
+    Path without = folder.resolve("without");
+    CommandLineRun run =
+        CommandLineRun.of("import", CHECKPOINTS.resolve("lm_relu"), "--output", without, "--json")
+            .done();
+    assertThat(run.json().path("optimizerStep").asInt()).isEqualTo(300);
+  }
+
+  private double trained(Path model, String name, Object... more) throws IOException {
+    List<Object> arguments =
+        new java.util.ArrayList<>(
+            List.of("fine-tune", model, "--data", DATA.resolve("family_test.fasta.gz")));
+    arguments.addAll(List.of("--vocabulary", "pad-first-protein", "--steps", 2));
+    arguments.addAll(List.of("--evaluate-every", 0, "--output", folder.resolve(name), "--json"));
+    arguments.addAll(List.of(more));
+    return json(CommandLineRun.of(arguments.toArray()).done()).path("perplexityAfter").asDouble();
   }
 }

@@ -89,6 +89,46 @@ class PerformerCommandsTest {
     assertThat(outputs.get("embeddings").shape()).containsExactly(8, 64, 32);
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "lm_relu, mean",
+    "lm_relu, sum",
+    "lm_relu, max",
+    "bert_exact, mean",
+    "bert_exact, sum",
+    "bert_exact, max",
+    "lm_softmax_favor, max"
+  })
+  void embedPoolsAsPythonDid(String name, String pool) {
+    Map<String, NpyArray> golden = embedded(name);
+    Path inputs = folder.resolve("in.npz");
+    Npz.write(inputs, Map.of("tokens", golden.get("embed_tokens")));
+    Path out = folder.resolve("out.npz");
+    CommandLineRun.of("embed", written(name), "--inputs", inputs, "--output", out, "--pool", pool)
+        .done();
+    float[] expected = golden.get("embed_" + pool).floats();
+    double scale = 0;
+    for (float x : expected) {
+      scale = Math.max(scale, Math.abs(x));
+    }
+    assertThat(Npz.read(out).get("embedding").floats())
+        .usingComparatorWithPrecision((float) (1e-4 * Math.max(1, scale)))
+        .containsExactly(expected);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"lm_relu", "lm_softmax_favor"})
+  void theCommandScoresAsPythonDid(String name) {
+    Map<String, NpyArray> golden = embedded(name);
+    Path inputs = folder.resolve("in.npz");
+    Npz.write(inputs, Map.of("tokens", golden.get("tokens")));
+    Path out = folder.resolve("out.npz");
+    CommandLineRun.of("score", written(name), "--inputs", inputs, "--output", out).done();
+    assertThat(Npz.read(out).get("log_probability").floats())
+        .usingComparatorWithPrecision(1e-3f)
+        .containsExactly(golden.get("logprob").floats());
+  }
+
   @Test
   void scoresAsPythonDid() {
     Map<String, NpyArray> golden = embedded("lm_relu");

@@ -3,7 +3,9 @@ package dev.performer.savedmodel;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.performer.PerformerException;
+import dev.performer.model.PerformerConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -42,6 +44,33 @@ class ModelCardTest {
     card.write(model);
     assertThat(ModelCard.read(model)).contains(card);
     assertThat(model.resolve(ModelCard.FILE)).content().contains("\"masked-lm\"");
+  }
+
+  @Test
+  void modelGardensKernelIsNamed() {
+    PerformerConfig config =
+        PerformerConfig.preset("kernel-encoder")
+            .with(
+                new ObjectMapper()
+                    .createObjectNode()
+                    .set(
+                        "attention",
+                        new ObjectMapper()
+                            .createObjectNode()
+                            .set(
+                                "modelGarden",
+                                new ObjectMapper()
+                                    .createObjectNode()
+                                    .put("featureTransform", "expmod")
+                                    .put("numRandomFeatures", 8))),
+                "test");
+    ModelCard.Attention attention = PerformerModels.attention(config);
+    assertThat(attention.kernel()).isEqualTo("expmod");
+    assertThat(attention.convention()).isEqualTo("model-garden");
+    assertThat(attention.features()).isEqualTo(8);
+    assertThat(attention.exact()).isFalse();
+    assertThat(PerformerModels.attention(PerformerConfig.preset("bert")).kernel())
+        .isEqualTo("softmax");
   }
 
   @Test

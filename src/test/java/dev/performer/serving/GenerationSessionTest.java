@@ -9,8 +9,10 @@ import dev.performer.checkpoint.ImportOptions;
 import dev.performer.data.NpyArray;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.training.ImportedWeights;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -25,6 +27,10 @@ class GenerationSessionTest {
   @TempDir Path folder;
 
   private Path imported(String name) {
+    return imported(folder, name);
+  }
+
+  static Path imported(Path folder, String name) {
     Path source = Path.of("src/test/resources/reference/jax/protein_lm", name);
     Path model = folder.resolve(name);
     ImportedWeights.of(Checkpoints.load(source, ImportOptions.builder().build()), source, false)
@@ -105,5 +111,158 @@ class GenerationSessionTest {
     assertThatThrownBy(() -> GenerationSession.open(masked))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("causal");
+  }
+
+  private static final String SMALL =
+      "preset: performer, task: causal-lm, vocabularySize: 29, hiddenSize: 16, heads: 2, layers: 1,"
+          + " mlpSize: 16, maxLength: 12, positions: learned, attention: {kernel: relu, causal: true}";
+
+  @Test
+  void theLastTokenNeedsNoPosition() {
+    Path own = CausalModels.write(folder.resolve("own"), "{%s}".formatted(SMALL));
+    Path shifts =
+        CausalModels.write(folder.resolve("shifts"), "{%s, shiftBos: 25}".formatted(SMALL));
+    try (GenerationSession session = GenerationSession.open(own)) {
+      assertThat(session.room(3)).isEqualTo(10);
+      assertThat(run(session, List.of(new int[3]), 10, Sampling.mostLikely(), 0).get(0).tokens())
+          .hasSize(10);
+      assertThat(run(session, List.of(new int[12]), 1, Sampling.mostLikely(), 0).get(0).tokens())
+          .hasSize(1);
+      assertThatThrownBy(() -> run(session, List.of(new int[3]), 11, Sampling.mostLikely(), 0))
+          .hasMessageContaining("at most 10 tokens");
+      assertThatThrownBy(() -> run(session, List.of(new int[13]), 1, Sampling.mostLikely(), 0))
+          .hasMessageContaining("shorten the prompt");
+    }
+    try (GenerationSession session = GenerationSession.open(shifts)) {
+      assertThat(run(session, List.of(new int[3]), 9, Sampling.mostLikely(), 0).get(0).tokens())
+          .hasSize(9);
+      assertThatThrownBy(() -> run(session, List.of(new int[3]), 10, Sampling.mostLikely(), 0))
+          .hasMessageContaining("at most 9 tokens");
+    }
+  }
+
+  @Test
+  void promptsThatCannotBe() {
+    Path own = CausalModels.write(folder.resolve("own"), "{%s}".formatted(SMALL));
+    try (GenerationSession session = GenerationSession.open(own)) {
+      for (int id : new int[] {29, -1, Integer.MAX_VALUE}) {
+        assertThatThrownBy(
+                () -> run(session, List.of(new int[] {1, id}), 2, Sampling.mostLikely(), 0))
+            .isInstanceOf(PerformerException.class)
+            .hasMessageContaining("token " + id)
+            .hasMessageContaining("0 to 28");
+      }
+      assertThatThrownBy(() -> run(session, List.of(new int[] {27}), 2, Sampling.mostLikely(), 0))
+          .isInstanceOf(PerformerException.class)
+          .hasMessageContaining("padding");
+      assertThatThrownBy(() -> run(session, List.of(new int[0]), 2, Sampling.mostLikely(), 0))
+          .hasMessageContaining("empty");
+      assertThat(run(session, List.of(), 2, Sampling.mostLikely(), 0)).isEmpty();
+      assertThat(run(session, List.of(new int[] {1}), 0, Sampling.mostLikely(), 0).get(0).tokens())
+          .isEmpty();
+    }
+  }
+
+  @Test
+  void damagedWeightsAreToldWithTheStep() {
+    // Reading token 7 at position 3 gives NaN: only then.
+    Path own =
+        CausalModels.write(
+            folder.resolve("own"),
+            "{%s}".formatted(SMALL),
+            weights -> {
+              String name =
+                  weights.keySet().stream().filter(n -> n.contains("position")).findFirst().get();
+              NpyArray table = weights.get(name);
+              float[] values = table.floats().clone();
+              values[3 * 16] = Float.NaN;
+              weights.put(name, NpyArray.of(values, table.shape()));
+            });
+    try (GenerationSession session = GenerationSession.open(own)) {
+      assertThat(run(session, List.of(new int[] {1}), 3, Sampling.mostLikely(), 0).get(0).tokens())
+          .hasSize(3);
+      assertThatThrownBy(() -> run(session, List.of(new int[] {1}), 4, Sampling.mostLikely(), 4))
+          .isInstanceOf(PerformerException.class)
+          .hasMessageContaining("new token 4 of prompt 5")
+          .hasMessageContaining("NaN");
+    }
+  }
+
+  @Test
+  void everyRowEndsForItself() {
+    Sampling sampling = new Sampling(false, 2, 0, 1, 1, 0, 3);
+    List<int[]> prompts =
+        List.of(new int[] {1, 2}, new int[] {}, new int[] {5, 6, 7, 8, 9}, new int[] {4});
+    try (GenerationSession session = GenerationSession.open(imported("lm_relu"))) {
+      var free = run(session, prompts, 40, sampling, 0);
+      int end = free.get(0).tokens().get(5);
+      var ended =
+          session.generate(
+              prompts, 0, 40, sampling, OptionalInt.of(end), FORBIDDEN, (row, token) -> {});
+      for (int r = 0; r < prompts.size(); r++) {
+        int at = free.get(r).tokens().indexOf(end);
+        assertThat(ended.get(r).ended()).isEqualTo(at >= 0);
+        assertThat(ended.get(r).tokens())
+            .isEqualTo(at < 0 ? free.get(r).tokens() : free.get(r).tokens().subList(0, at));
+        // alone it is the same
+        assertThat(
+                session
+                    .generate(
+                        prompts.subList(r, r + 1),
+                        r,
+                        40,
+                        sampling,
+                        OptionalInt.of(end),
+                        FORBIDDEN,
+                        (row, token) -> {})
+                    .get(0))
+            .isEqualTo(ended.get(r));
+      }
+      assertThat(ended.stream().map(c -> c.tokens().size()).distinct().count()).isGreaterThan(1);
+    }
+  }
+
+  /**
+   * Java reads no weights, TensorFlow does: opening costs the heap the same, whatever their size.
+   */
+  @Test
+  void openingReadsTheWeightsOnce() {
+    Path small = CausalModels.write(folder.resolve("small"), "{%s}".formatted(SMALL));
+    Path large =
+        CausalModels.write(
+            folder.resolve("large"), "{%s}".formatted(SMALL.replace("29,", "300000,")));
+    allocatedByOpening(small); // classes are loaded
+    assertThat(allocatedByOpening(large) - allocatedByOpening(small))
+        .as("bytes on the heap, where the weights are 19 MB")
+        .isLessThan(4_000_000);
+  }
+
+  private static long allocatedByOpening(Path model) {
+    var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
+    long before = threads.getCurrentThreadAllocatedBytes();
+    GenerationSession.open(model).close();
+    return threads.getCurrentThreadAllocatedBytes() - before;
+  }
+
+  /** Attention would hide it from the model that chose it. */
+  @Test
+  void paddingNeverComes() {
+    Path own = CausalModels.write(folder.resolve("own"), "{%s}".formatted(SMALL));
+    Sampling flat = new Sampling(false, 1e9, 0, 1, 1, 0, 0);
+    try (GenerationSession session = GenerationSession.open(own)) {
+      var texts =
+          session.generate(
+              Collections.nCopies(100, new int[] {1}),
+              0,
+              10,
+              flat,
+              OptionalInt.empty(),
+              Set.of(),
+              (row, token) -> {});
+      var counts = new int[29];
+      texts.forEach(text -> text.tokens().forEach(token -> counts[token]++));
+      assertThat(counts[27]).isZero();
+      assertThat(counts[26]).isPositive();
+    }
   }
 }

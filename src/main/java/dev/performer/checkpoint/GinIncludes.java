@@ -1,0 +1,69 @@
+package dev.performer.checkpoint;
+
+import dev.performer.PerformerException;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Deque;
+
+/** The files that gin configurations include, one inside the other. */
+final class GinIncludes {
+  private static final int MAX_DEPTH = 20;
+  private static final int MAX_FILES = 200;
+
+  private final Deque<Path> open = new ArrayDeque<>();
+  private int files;
+
+  GinIncludes(Path first) {
+    open.push(real(first));
+  }
+
+  /**
+   * The file that another one includes, by its place relative to that.
+   *
+   * @throws PerformerException if there is none, it includes itself, or there are too many: says
+   *     which, without the line
+   */
+  Path enter(Path from, String name) {
+    Path place;
+    try {
+      place = from.resolveSibling(name).normalize();
+    } catch (InvalidPathException e) {
+      throw new PerformerException("this is no path", e);
+    }
+    if (name.isBlank() || !Files.isRegularFile(place)) {
+      throw new PerformerException(
+          "there is no file "
+              + place
+              + "; put it there, or write its bindings into the file that includes it");
+    }
+    Path real = real(place);
+    if (open.contains(real)) {
+      throw new PerformerException("this file is being read already: it includes itself");
+    }
+    if (open.size() > MAX_DEPTH || ++files > MAX_FILES) {
+      throw new PerformerException(
+          "more than "
+              + MAX_DEPTH
+              + " files inside each other, or "
+              + MAX_FILES
+              + " in all, are not read");
+    }
+    open.push(real);
+    return place;
+  }
+
+  /** The file that was entered last has been read. */
+  void leave() {
+    open.pop();
+  }
+
+  private static Path real(Path file) {
+    try {
+      return file.toRealPath();
+    } catch (java.io.IOException e) {
+      return file.toAbsolutePath().normalize(); // a text that is no file
+    }
+  }
+}

@@ -1,0 +1,77 @@
+package dev.performer.cli;
+
+import dev.performer.PerformerException;
+import dev.performer.savedmodel.SavedModelDirectory;
+import java.nio.file.Path;
+import java.util.Locale;
+import picocli.CommandLine.Option;
+
+/** The file whose sequences a command works on, and where the result goes. */
+final class SequenceInputs {
+  private static final int DEFAULT_LENGTH = 1024;
+
+  @Option(
+      names = {"--inputs", "--data"},
+      required = true,
+      paramLabel = "X",
+      description =
+          "X.fasta(.gz), X.txt with one sequence or text a line, X.csv with a column sequence or text, or X.npz with token ids 'tokens' [N, L].")
+  Path inputs;
+
+  @Option(
+      names = "--length",
+      paramLabel = "L",
+      description =
+          "Tokens of a sequence at most; longer ones are cropped (default: "
+              + DEFAULT_LENGTH
+              + ", or what the model takes if that is less).")
+  Integer length;
+
+  @Option(
+      names = "--batch",
+      paramLabel = "N",
+      defaultValue = "8",
+      description = "Sequences at a time (default: ${DEFAULT-VALUE}).")
+  int batch;
+
+  /** Reads the file; says on stderr what was not taken as it stood. */
+  TokenizedSequences read(Path model, LanguageModelOptions.Tokenized how) {
+    var signature = SavedModelDirectory.open(model).signature(how.signature());
+    int limit = SequenceRunner.limit(signature, how);
+    if (length != null && length > limit) {
+      throw new PerformerException(
+          model
+              + ": takes sequences of at most "
+              + limit
+              + " tokens, not "
+              + length
+              + "; give --length "
+              + limit
+              + " or less");
+    }
+    int most = length == null ? Math.min(DEFAULT_LENGTH, limit) : length;
+    TokenizedSequences sequences = TokenizedSequences.read(inputs, how.tokenizer(), most);
+    sequences.report().ifPresent(line -> System.err.println(inputs + ": " + line));
+    return sequences;
+  }
+
+  /** Checks what a user may have mistyped, before anything runs. */
+  void requireSound(Path target) {
+    if (length != null && length < 1 || batch < 1) {
+      throw new UsageException("--length and --batch must be at least 1");
+    }
+    if (target != null && !isCsv(target) && !target.toString().endsWith(".npz")) {
+      throw new UsageException(
+          "--output is written as .npz or .csv; give a name that ends so, not " + target);
+    }
+  }
+
+  /** Whether token ids come, not texts. */
+  boolean isIds() {
+    return inputs.toString().toLowerCase(Locale.ROOT).endsWith(".npz");
+  }
+
+  static boolean isCsv(Path target) {
+    return target.toString().toLowerCase(Locale.ROOT).endsWith(".csv");
+  }
+}
