@@ -101,8 +101,18 @@ public record RecipeTraining(
               new LossGraph.Options(options.labelSmoothing(), options.zLoss()),
               options.averageDecay(),
               options.seed());
+      OptimizerOps optimizer = OptimizerOps.build(model, options);
       try (Trainer trainer =
-          new Trainer(model, train, validation, options, run, debugsNumerics, progress)) {
+          new Trainer(
+              model,
+              optimizer,
+              train,
+              validation,
+              options,
+              options.rates(),
+              run,
+              debugsNumerics,
+              progress)) {
         run.writeConfig(recipe.toYaml().getBytes(StandardCharsets.UTF_8));
         TrainingResult result = trainer.run(pauseAt);
         if (!result.finished()) {
