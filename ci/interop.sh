@@ -152,4 +152,12 @@ print(f"MiniLM as FAVOR+: cosine {before:.3f} -> {after:.3f} in 30 steps", file=
 if not (0.6 < before < 0.9 and after > before + 0.06 and result["maxOutputDifference"] < 1e-4):
     sys.exit(f"cosine {before} -> {after}, export differs by {result['maxOutputDifference']}")
 PY
+
+# The real TensorBoard reads the curves of a run that was stopped and resumed.
+train=(./performer train training/protein-causal.yaml --output "$work/run-train" --set training.steps=12 --set training.batchTokens=1024
+  --set data.length=64 --set training.logEvery=2 --set training.evaluateEvery=4 --set training.evaluationBatches=1
+  --set training.diagnosticsEvery=4 --set training.checkpointEvery=5)
+run "${train[@]}" --pause-at 7 >>"$log"
+run "${train[@]}" --resume >>"$log"
+run "$python" ci/interop/check_tensorboard.py "$work/run-train"
 echo "interop: passed"

@@ -6,6 +6,7 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.WeightReplacement;
+import dev.performer.training.RecipeTraining;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,7 +28,7 @@ import picocli.CommandLine.Parameters;
     description = {
       "Write a SavedModel for serving.",
       "",
-      "From a run directory of fine-tune: the model it trains with the weights of a checkpoint, also where the run was stopped.",
+      "From a run directory of train or fine-tune: the model it trains with the weights of a checkpoint, also where the run was stopped.",
       "From a SavedModel: a checked copy. All signatures and Python's objects stay as they were."
     })
 final class ExportCommand implements Callable<Integer> {
@@ -58,8 +59,16 @@ final class ExportCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    boolean isRun = Files.exists(source.resolve(FineTuning.SOURCE));
-    String weights = isRun ? exportRun() : exportModel();
+    boolean isTrained = RecipeTraining.isRun(source);
+    boolean isRun = isTrained || Files.exists(source.resolve(FineTuning.SOURCE));
+    String weights;
+    if (isTrained) {
+      Path folder = checkpoint();
+      RecipeTraining.export(source, folder, target, replace);
+      weights = folder.toString();
+    } else {
+      weights = isRun ? exportRun() : exportModel();
+    }
     output.text().println("Written: " + target + (isRun ? " with the weights of " + weights : ""));
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("model", target.toString());
@@ -86,7 +95,7 @@ final class ExportCommand implements Callable<Integer> {
 
   private String exportRun() {
     FineTuning.Source from = FineTuning.source(source);
-    String weights = prefix();
+    String weights = checkpoint().resolve("variables").toString();
     try (ImportedModel model = ImportedModel.load(from.model(), from.signature());
         Session session = new Session(model.graph(), false)) {
       model.restore(session);
@@ -109,7 +118,7 @@ final class ExportCommand implements Callable<Integer> {
     return ModelCard.read(Files.exists(finished.resolve(ModelCard.FILE)) ? finished : from);
   }
 
-  private String prefix() {
+  private Path checkpoint() {
     String name = checkpoint;
     if (name.equals("best") || name.equals("last")) {
       Path pointer = source.resolve(name);
@@ -125,6 +134,6 @@ final class ExportCommand implements Callable<Integer> {
       throw new PerformerException(
           folder + ": no such checkpoint; give --checkpoint best, last or step-N");
     }
-    return folder.resolve("variables").toString();
+    return folder;
   }
 }

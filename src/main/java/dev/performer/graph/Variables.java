@@ -68,9 +68,14 @@ public final class Variables {
             .setAttr("shared_name", name)
             .build()
             .output(0);
-    Variable variable = new Variable(name, handle, type, shape, trainable, name + KEY_SUFFIX);
+    Variable variable = new Variable(name, handle, type, shape, trainable, checkpointKey(name));
     variables.put(name, variable);
     return variable;
+  }
+
+  /** The key under which a variable of that name is stored, unless it was given another. */
+  public static String checkpointKey(String name) {
+    return name + KEY_SUFFIX;
   }
 
   /** TensorFlow Java takes no name with "/", nor one that begins with "_" as Keras 3's do. */

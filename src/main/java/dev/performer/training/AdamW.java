@@ -119,6 +119,16 @@ public record AdamW(
    */
   public static AdamW build(
       Graph graph, Output<TFloat32> loss, List<Variable> variables, Config config) {
+    return build(graph, loss, variables, config, false);
+  }
+
+  /**
+   * The same.
+   *
+   * @param stops whether a run fails, before anything has changed, where the gradient is not finite
+   */
+  static AdamW build(
+      Graph graph, Output<TFloat32> loss, List<Variable> variables, Config config, boolean stops) {
     Ops tf = Ops.create(graph).withSubScope("adamw");
     Gradients gradients = Gradients.of(graph, loss, variables);
     Variables slots = new Variables(tf);
@@ -126,6 +136,9 @@ public record AdamW(
     var learningRate = tf.placeholder(TFloat64.class, Placeholder.shape(Shape.scalar()));
 
     var norm = globalNorm(tf, gradients.values());
+    if (stops) {
+      norm = tf.debugging.checkNumerics(norm, OptimizerOps.NOT_FINITE);
+    }
     var clip = tf.constant(config.clipNorm());
     var scale =
         config.clipNorm() > 0 ? tf.math.div(clip, tf.math.maximum(norm, clip)) : tf.constant(1.0);

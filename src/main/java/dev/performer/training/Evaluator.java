@@ -1,16 +1,10 @@
 package dev.performer.training;
 
 import dev.performer.PerformerException;
-import dev.performer.data.BatchStream;
 import dev.performer.data.SequenceBatches;
-import dev.performer.data.TokenBatch;
-import dev.performer.data.Vocabulary;
-import dev.performer.graph.Tensors;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
-import org.tensorflow.Result;
 import org.tensorflow.Session;
-import org.tensorflow.exceptions.TensorFlowException;
 
 /**
  * Loss, accuracy and perplexity of a language model over a data set. Sums run over all guesses of
@@ -21,20 +15,14 @@ public final class Evaluator {
   /** Of the masks; any number will do, as long as it stays. */
   public static final long DEFAULT_SEED = 20_200_930;
 
-  private final LanguageModel model;
+  private final Trainable trainable;
   private final Objective objective;
-  private final LossGraph loss;
   private final long seed;
 
   /** Adds the loss to the model's graph. */
   public Evaluator(LanguageModel model, Objective objective, long seed) {
-    this(model, objective, LossGraph.build(model), seed);
-  }
-
-  Evaluator(LanguageModel model, Objective objective, LossGraph loss, long seed) {
-    this.model = model;
+    this.trainable = Trainable.of(model);
     this.objective = objective;
-    this.loss = loss;
     this.seed = seed;
   }
 
@@ -67,44 +55,8 @@ public final class Evaluator {
    */
   public Optional<Evaluation> evaluate(
       Session session, SequenceBatches batches, int limit, BooleanSupplier stop) {
-    long start = System.nanoTime();
-    double[] sums = new double[3];
-    long sequences = 0;
-    try (BatchStream stream = batches.epoch(0)) {
-      for (int n = 0; stream.hasNext() && (limit == 0 || n < limit); n++) {
-        if (stop.getAsBoolean()) {
-          return Optional.empty();
-        }
-        TokenBatch batch = stream.next();
-        double[] batchSums = run(session, batch, batches.vocabulary());
-        for (int i = 0; i < sums.length; i++) {
-          sums[i] += batchSums[i];
-        }
-        sequences += batch.rows();
-      }
-    }
-    if (sums[2] == 0) {
-      throw new PerformerException(
-          batches.name() + " holds nothing to guess: no sequence, or none of two letters or more");
-    }
-    double mean = sums[0] / sums[2];
-    double seconds = (System.nanoTime() - start) / 1e9;
-    return Optional.of(
-        new Evaluation(
-            mean, sums[1] / sums[2], Math.exp(mean), Math.round(sums[2]), sequences, seconds));
-  }
-
-  /** Cross-entropy, right guesses and guesses, summed over a batch. */
-  private double[] run(Session session, TokenBatch batch, Vocabulary vocabulary) {
-    LabelledBatch labelled = objective.label(batch, vocabulary, seed, 0);
-    try (Feed feed = Feed.of(model, loss, labelled)) {
-      Session.Runner runner = session.runner();
-      feed.into(runner);
-      try (Result result = runner.fetch(loss.sums()).run()) {
-        return Tensors.doubles(result.get(0));
-      } catch (TensorFlowException | IllegalArgumentException e) {
-        throw Failures.ofRun("evaluation", labelled, e);
-      }
+    try (BatchSource source = TokenBatchSource.evaluation(batches, objective, seed)) {
+      return new TrainerEvaluator(trainable, source, limit).evaluate(session, stop);
     }
   }
 }

@@ -145,7 +145,13 @@ public final class ModelCards {
    */
   public static ModelCard.Provenance provenance(
       String importedFrom, TrainingData data, TrainingConfig config, TrainingResult result) {
-    return provenance(importedFrom, data.train().name(), config.seed(), result);
+    return provenance(
+        importedFrom,
+        data.train().name(),
+        config.seed(),
+        result.bestStep(),
+        result.before(),
+        result.best());
   }
 
   /**
@@ -154,17 +160,23 @@ public final class ModelCards {
    * @param importedFrom the model it was made from; null for none
    * @param trainedOn the data
    * @param seed of the training
+   * @param step of the weights
    */
   static ModelCard.Provenance provenance(
-      String importedFrom, String trainedOn, long seed, TrainingResult result) {
+      String importedFrom,
+      String trainedOn,
+      long seed,
+      long step,
+      Evaluation before,
+      Evaluation after) {
     return new ModelCard.Provenance(
         importedFrom,
         trainedOn,
         seed,
-        result.bestStep(),
+        step,
         Map.of("tensorflow", TensorFlow.version()),
-        metrics(result.before()),
-        metrics(result.best()),
+        metrics(before),
+        metrics(after),
         Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
   }
 

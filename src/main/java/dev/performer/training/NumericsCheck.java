@@ -21,8 +21,8 @@ import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.op.Ops;
 import org.tensorflow.proto.DataType;
-import org.tensorflow.types.TBool;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
 
 /**
  * Finds out where a step went wrong, with the weights as they were before it: the first weight,
@@ -49,8 +49,11 @@ record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, 
                   : "";
           return "first not finite: "
               + found.get()
-              + (byOp ? op : " (--debug-numerics finds the op)");
+              + (byOp || optimizer.gradients().isEmpty() ? op : " (--debug-numerics finds the op)");
         }
+      }
+      if (optimizer.gradients().isEmpty()) {
+        return "weights and layers are finite";
       }
       return "the largest gradient is that of " + largest(batches.get(0), number);
     } catch (RuntimeException e) {
@@ -66,7 +69,7 @@ record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, 
     }
     model.activations().forEach((name, output) -> named.put("the output of " + name, output));
     named.put("the loss", model.loss());
-    for (int i = 0; i < optimizer.trained().size(); i++) {
+    for (int i = 0; i < optimizer.gradients().size(); i++) {
       named.put(
           "the gradient of " + optimizer.trained().get(i).name(), optimizer.gradients().get(i));
     }
@@ -130,15 +133,15 @@ record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, 
     List<String> names = List.copyOf(candidates.keySet());
     for (int from = 0; from < names.size(); from += OPS_PER_RUN) {
       List<String> some = names.subList(from, Math.min(names.size(), from + OPS_PER_RUN));
-      List<Output<TFloat32>> flags = new ArrayList<>();
-      some.forEach(name -> flags.add(isFinite(tf, candidates.get(name))));
+      List<Output<TFloat64>> probes = new ArrayList<>();
+      some.forEach(name -> probes.add(probe(tf, candidates.get(name))));
       try (Feed feed = step.feed(batch, number, part)) {
         Session.Runner runner = session.runner();
         feed.into(runner);
-        flags.forEach(runner::fetch);
+        probes.forEach(runner::fetch);
         try (Result result = runner.run()) {
           for (int i = 0; i < some.size(); i++) {
-            if (Tensors.floats(result.get(i))[0] == 0) {
+            if (!Double.isFinite(Tensors.doubles(result.get(i))[0])) {
               return Optional.of(some.get(i));
             }
           }
@@ -148,15 +151,11 @@ record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, 
     return Optional.empty();
   }
 
-  /** 1 where all numbers are finite. As a float: TensorFlow's oneDNN complains of booleans. */
+  /** A number that is finite where all are: a sine is bounded, and NaN for what is not finite. */
   @SuppressWarnings({"unchecked", "rawtypes"})
-  private static Output<TFloat32> isFinite(Ops tf, Output<?> x) {
-    Operand<TBool> each = tf.math.isFinite((Operand) x);
-    Operand<TFloat32> flat =
-        tf.reshape(tf.dtypes.cast(each, TFloat32.class), tf.constant(new int[] {-1}));
-    return tf.reduceMin(
-            tf.concat(List.of(flat, tf.constant(new float[] {1})), tf.constant(0)), tf.constant(0))
-        .asOutput();
+  private static Output<TFloat64> probe(Ops tf, Output<?> x) {
+    Operand<TFloat64> sines = tf.math.sin(tf.dtypes.cast((Operand) x, TFloat64.class));
+    return tf.reduceSum(tf.reshape(sines, tf.constant(new int[] {-1})), tf.constant(0)).asOutput();
   }
 
   private String largest(LabelledBatch batch, long number) {

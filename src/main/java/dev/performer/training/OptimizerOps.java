@@ -1,14 +1,18 @@
 package dev.performer.training;
 
+import dev.performer.PerformerException;
+import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
+import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
@@ -30,7 +34,7 @@ import org.tensorflow.types.TInt64;
  * @param learningRate placeholder, scalar
  * @param gradientNorm global norm before clipping, scalar
  * @param trained variables that are updated
- * @param gradients of {@link #trained}, in the same order, of one batch
+ * @param gradients of {@link #trained}, in the same order, of one batch; empty if not known
  * @param unused trainable variables that the loss does not depend on, or not differentiably
  * @param slots the optimizer's own variables, to be saved between steps
  * @param initializer gives slots and sums their first values
@@ -46,11 +50,54 @@ record OptimizerOps(
     List<Variable> slots,
     Consumer<Session> initializer) {
 
-  /** Names that begin thus belong to the optimizer. */
-  static final String SCOPE = "performer_optimizer";
+  /** Names of an optimizer's variables begin thus, with its name behind. */
+  static final String SCOPE = "performer_";
 
   /** What a step's error says that failed for its gradient. */
   static final String NOT_FINITE = "the gradient's norm is not finite";
+
+  /** The ops of a model as a recipe says. @throws PerformerException if it cannot be trained */
+  static OptimizerOps build(Trainable model, TrainingOptions options) {
+    Ops tf = Ops.create(model.graph()).withSubScope("batch");
+    var guesses =
+        tf.dtypes.cast(tf.gather(model.sums(), tf.constant(2), tf.constant(0)), TFloat32.class);
+    return orRefuse(
+        () ->
+            build(
+                model.graph(),
+                model.loss(),
+                options.accumulate() == 1 ? null : guesses,
+                model.variables(),
+                model.averages().orElse(null),
+                options.optimizer(),
+                options.clipNorm()));
+  }
+
+  /** AdamW on weights of any type, without accumulation. */
+  static OptimizerOps build(Trainable model, AdamW.Config config) {
+    return orRefuse(
+        () -> {
+          AdamW adam = AdamW.build(model.graph(), model.loss(), model.variables(), config, true);
+          return new OptimizerOps(
+              adam.update(),
+              null,
+              adam.learningRate(),
+              adam.gradientNorm(),
+              adam.trained(),
+              List.of(),
+              adam.unused(),
+              adam.slots(),
+              adam.initializer());
+        });
+  }
+
+  private static OptimizerOps orRefuse(Supplier<OptimizerOps> build) {
+    try {
+      return build.get();
+    } catch (TensorFlowException | IllegalArgumentException e) {
+      throw new PerformerException("the model cannot be trained: " + NativeErrors.firstLine(e), e);
+    }
+  }
 
   /**
    * Adds gradients and update to the graph.
@@ -74,9 +121,11 @@ record OptimizerOps(
     Gradients own = Gradients.of(graph, loss, variables);
     Variables slots = new Variables(tf);
     Variables sums = new Variables(tf);
-    Variable count = slots.create(SCOPE + "/step", Shape.scalar(), false, tf.constant(0L));
+    String scope = SCOPE + optimizer.label();
+    Variable count = slots.create(scope + "/step", Shape.scalar(), false, tf.constant(0L));
     var rate = tf.placeholder(TFloat64.class, Placeholder.shape(Shape.scalar()));
-    Accumulation accumulation = weight == null ? null : Accumulation.of(tf, sums, own, weight);
+    Accumulation accumulation =
+        weight == null ? null : Accumulation.of(tf, sums, own, weight, scope);
     List<Operand<TFloat32>> gradients = new ArrayList<>();
     for (int i = 0; i < own.values().size(); i++) {
       gradients.add(
@@ -93,7 +142,7 @@ record OptimizerOps(
     var clip = tf.constant(clipNorm);
     var scale = clipNorm > 0 ? tf.math.div(clip, tf.math.maximum(norm, clip)) : tf.constant(1.0);
     UpdateRule rule = UpdateRule.of(optimizer);
-    UpdateRule.Shared shared = new UpdateRule.Shared(after, tf, slots, t, rate);
+    UpdateRule.Shared shared = new UpdateRule.Shared(after, tf, slots, scope, t, rate);
     List<Op> updates = new ArrayList<>();
     for (int i = 0; i < gradients.size(); i++) {
       Variable variable = own.variables().get(i);
@@ -142,9 +191,9 @@ record OptimizerOps(
   private record Accumulation(Op add, List<Operand<TFloat32>> means, List<Variable> sums) {
 
     static Accumulation of(
-        Ops tf, Variables variables, Gradients gradients, Operand<TFloat32> weight) {
+        Ops tf, Variables variables, Gradients gradients, Operand<TFloat32> weight, String scope) {
       Variable total =
-          variables.create(SCOPE + "/sum/weight", Shape.scalar(), false, tf.constant(0f));
+          variables.create(scope + "/sum/weight", Shape.scalar(), false, tf.constant(0f));
       List<Op> added = new ArrayList<>();
       List<Operand<TFloat32>> means = new ArrayList<>();
       added.add(tf.assignAddVariableOp(total.handle(), weight));
@@ -152,7 +201,7 @@ record OptimizerOps(
         Variable variable = gradients.variables().get(i);
         Variable sum =
             variables.create(
-                SCOPE + "/sum/" + variable.name(),
+                scope + "/sum/" + variable.name(),
                 variable.shape(),
                 false,
                 tf.fill(tf.constant(variable.shape()), tf.constant(0f)));

@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.UnaryOperator;
 
 /**
  * A training from scratch: YAML with the keys {@code task}, {@code data}, {@code model} and {@code
@@ -62,6 +63,16 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
    *     another, or a file that is not there
    */
   public static Recipe of(JsonNode tree, String source, List<Path> folders) {
+    return of(tree, source, (String name) -> find(name, folders));
+  }
+
+  /** The recipe of a run, whose data need not be there any more. */
+  static Recipe ofRun(Path run) {
+    Path file = run.resolve(RecipeTraining.RECIPE);
+    return of(StrictJson.readTree(file), file.toString(), UnaryOperator.identity());
+  }
+
+  private static Recipe of(JsonNode tree, String source, UnaryOperator<String> files) {
     if (!(withNumbers(tree) instanceof ObjectNode sections)) {
       throw new PerformerException(source + ": expected an object with the keys " + SECTIONS);
     }
@@ -83,7 +94,7 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
                       .setAll(section(sections, "data", source)),
                   RecipeData.class,
                   source + ": data")
-              .resolved(name -> find(name, folders));
+              .resolved(files);
       TrainingOptions training =
           TrainingOptions.of(section(sections, "training", source), source + ": training");
       PerformerConfig model = model(section(sections, "model", source), task, data, source);

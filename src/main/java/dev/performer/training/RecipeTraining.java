@@ -4,10 +4,15 @@ import dev.performer.PerformerException;
 import dev.performer.data.BatchStream;
 import dev.performer.data.Batches;
 import dev.performer.data.NpyArray;
+import dev.performer.graph.CheckpointReader;
+import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
+import dev.performer.graph.Variables;
+import dev.performer.model.Performer;
 import dev.performer.model.Task;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.tensorflow.Graph;
+import org.tensorflow.Tensor;
 
 /**
  * Trains what a {@link Recipe} says and exports the best weights as a SavedModel.
@@ -101,8 +107,18 @@ public record RecipeTraining(
               new LossGraph.Options(options.labelSmoothing(), options.zLoss()),
               options.averageDecay(),
               options.seed());
+      OptimizerOps optimizer = OptimizerOps.build(model, options);
       try (Trainer trainer =
-          new Trainer(model, train, validation, options, run, debugsNumerics, progress)) {
+          new Trainer(
+              model,
+              optimizer,
+              train,
+              validation,
+              options,
+              options.rates(),
+              run,
+              debugsNumerics,
+              progress)) {
         run.writeConfig(recipe.toYaml().getBytes(StandardCharsets.UTF_8));
         TrainingResult result = trainer.run(pauseAt);
         if (!result.finished()) {
@@ -111,10 +127,56 @@ public record RecipeTraining(
         trainer.restoreBest();
         Path target = directory.resolve(MODEL);
         PerformerModels.write(
-            recipe.model(), weights(model, trainer), card(result), target, Files.exists(target));
+            recipe.model(),
+            weights(model, trainer),
+            card(recipe, result.before(), result.best(), result.bestStep()),
+            target,
+            Files.exists(target));
         return new Outcome(result, Optional.of(target));
       }
     }
+  }
+
+  /** Whether a directory is that of a run. */
+  public static boolean isRun(Path directory) {
+    return Files.exists(directory.resolve(RECIPE))
+        && Files.isDirectory(directory.resolve("checkpoints"));
+  }
+
+  /**
+   * Writes a SavedModel with the weights of any checkpoint of a run, also of one that goes on.
+   *
+   * @param checkpoint a folder {@code step-N} of the run
+   * @param target where it goes
+   * @param replace whether a SavedModel that is there may be replaced
+   * @throws PerformerException if the checkpoint is not whole, or the target cannot be written
+   */
+  public static void export(Path run, Path checkpoint, Path target, boolean replace) {
+    Recipe recipe = Recipe.ofRun(run);
+    Checkpoint saved;
+    try {
+      saved = Checkpoint.open(checkpoint);
+    } catch (IOException e) {
+      throw new PerformerException(
+          checkpoint + " is not whole: " + RunDirectory.describe(e) + "; take another", e);
+    }
+    String prefix = recipe.training().averageDecay() > 0 ? Averages.SCOPE + "/" : "";
+    Map<String, NpyArray> weights = new LinkedHashMap<>();
+    try (CheckpointReader reader = CheckpointReader.open(saved.prefix())) {
+      Performer.shapes(recipe.model())
+          .forEach(
+              (name, shape) -> {
+                String own = Variables.checkpointKey(name);
+                String average = Variables.checkpointKey(prefix + name);
+                String key = reader.entries().containsKey(average) ? average : own;
+                try (Tensor tensor = reader.tensor(key)) {
+                  weights.put(name, NpyArray.of(Tensors.floats(tensor), shape.asArray()));
+                }
+              });
+    }
+    TrainingState state = saved.state();
+    ModelCard card = card(recipe, state.before(), state.latest(), state.step());
+    PerformerModels.write(recipe.model(), weights, card, target, replace);
   }
 
   /** The averages, where there are any, under the names of the weights. */
@@ -131,7 +193,7 @@ public record RecipeTraining(
     return named;
   }
 
-  private ModelCard card(TrainingResult result) {
+  private static ModelCard card(Recipe recipe, Evaluation before, Evaluation after, long step) {
     ModelCard.Masking masking = null;
     if (recipe.task() == Task.MASKED_LM) {
       var proportions = recipe.data().masking().proportions();
@@ -142,7 +204,8 @@ public record RecipeTraining(
         PerformerModels.attention(recipe.model()),
         ModelCards.vocabulary(recipe.data().vocabulary(), recipe.data().tokens()),
         PerformerModels.languageModel(recipe.model(), masking),
-        ModelCards.provenance(null, recipe.data().train(), recipe.training().seed(), result));
+        ModelCards.provenance(
+            null, recipe.data().train(), recipe.training().seed(), step, before, after));
   }
 
   private void compare(RunDirectory run, Progress progress) {

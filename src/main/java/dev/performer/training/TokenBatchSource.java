@@ -5,6 +5,7 @@ import dev.performer.data.BatchStream;
 import dev.performer.data.Batches;
 import dev.performer.data.TokenBatch;
 import java.util.Optional;
+import java.util.function.LongSupplier;
 
 /** Batches of tokens, labelled by an objective. */
 public final class TokenBatchSource implements BatchSource {
@@ -12,24 +13,38 @@ public final class TokenBatchSource implements BatchSource {
   private final Objective objective;
   private final long seed;
   private final boolean endless;
+  private final LongSupplier moment;
   private BatchStream stream;
   private BatchPosition position = BatchPosition.START;
 
-  private TokenBatchSource(Batches batches, Objective objective, long seed, boolean endless) {
+  private TokenBatchSource(
+      Batches batches, Objective objective, long seed, boolean endless, LongSupplier moment) {
     this.batches = batches;
     this.objective = objective;
     this.seed = seed;
     this.endless = endless;
+    this.moment = moment;
   }
 
   /** Epoch after epoch; what is masked differs from epoch to epoch. */
   public static TokenBatchSource training(Batches batches, Objective objective, long seed) {
-    return new TokenBatchSource(batches, objective, seed, true);
+    return new TokenBatchSource(batches, objective, seed, true, null);
+  }
+
+  /** The same with masks that depend on a number, such as the step, instead of the epoch. */
+  static TokenBatchSource training(
+      Batches batches, Objective objective, long seed, LongSupplier moment) {
+    return new TokenBatchSource(batches, objective, seed, true, moment);
   }
 
   /** One pass; what is masked is the same each time. */
   public static TokenBatchSource evaluation(Batches batches, Objective objective) {
-    return new TokenBatchSource(batches, objective, Evaluator.DEFAULT_SEED, false);
+    return evaluation(batches, objective, Evaluator.DEFAULT_SEED);
+  }
+
+  /** The same with another seed of the masks. */
+  static TokenBatchSource evaluation(Batches batches, Objective objective, long seed) {
+    return new TokenBatchSource(batches, objective, seed, false, () -> 0);
   }
 
   @Override
@@ -41,7 +56,8 @@ public final class TokenBatchSource implements BatchSource {
   public LabelledBatch next() {
     TokenBatch batch = stream().next();
     position = batch.position().next();
-    return objective.label(batch, batches.vocabulary(), seed, batch.position().epoch());
+    long drawn = moment == null ? batch.position().epoch() : moment.getAsLong();
+    return objective.label(batch, batches.vocabulary(), seed, drawn);
   }
 
   @Override

@@ -1,7 +1,6 @@
 package dev.performer.training;
 
 import dev.performer.PerformerException;
-import dev.performer.graph.NativeErrors;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
 import java.util.ArrayList;
@@ -10,7 +9,6 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import org.tensorflow.Session;
-import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.op.Ops;
 
 /**
@@ -23,6 +21,7 @@ import org.tensorflow.op.Ops;
 final class Trainer implements AutoCloseable {
   private final Trainable model;
   private final TrainingOptions options;
+  private final LearningRateSchedule rates;
   private final RunDirectory run;
   private final BatchSource train;
   private final BatchSource validation;
@@ -40,28 +39,34 @@ final class Trainer implements AutoCloseable {
   /**
    * Takes the newest whole checkpoint of the run directory, or first values.
    *
+   * @param optimizer of the model
    * @param train without end
    * @param validation one pass
+   * @param options its optimizer, rates and batches are not looked at
+   * @param rates learning rate by step
    * @param debugsNumerics whether to look for the op that brought forth a NaN
    * @throws PerformerException if the model cannot be trained, or the run has steps but no whole
    *     checkpoint
    */
   Trainer(
       Trainable model,
+      OptimizerOps optimizer,
       BatchSource train,
       BatchSource validation,
       TrainingOptions options,
+      LearningRateSchedule rates,
       RunDirectory run,
       boolean debugsNumerics,
       Progress progress) {
     this.model = model;
+    this.optimizer = optimizer;
     this.options = options;
+    this.rates = rates;
     this.run = run;
     this.train = train;
     this.validation = validation;
     this.progress = progress;
     this.debugsNumerics = debugsNumerics;
-    optimizer = optimizer();
     step = new TrainerStep(model, optimizer, options.seed());
     evaluator = new TrainerEvaluator(model, validation, options.evaluationBatches());
     List<Variable> saved = new ArrayList<>(model.variables());
@@ -75,6 +80,11 @@ final class Trainer implements AutoCloseable {
       session.close();
       throw e;
     }
+  }
+
+  /** Steps done. */
+  long step() {
+    return state == null ? 0 : state.step();
   }
 
   /** The weights as they are; valid until {@link #close}. */
@@ -95,6 +105,7 @@ final class Trainer implements AutoCloseable {
       if (state == null && !begin(log, stop::requested)) {
         throw new PerformerException("stopped before the first step; nothing was trained");
       }
+      warnOfUnused();
       log.plot(); // loads what draws, which a JVM that is shutting down no longer can
       progress.start(state.step(), options.steps());
       train.restore(state.position());
@@ -128,7 +139,7 @@ final class Trainer implements AutoCloseable {
 
   private void trainOneStep(TrainerLog log, BooleanSupplier stop) {
     long start = System.nanoTime();
-    double rate = options.rates().at(state.step(), options.steps());
+    double rate = rates.at(state.step(), options.steps());
     List<LabelledBatch> batches = new ArrayList<>();
     for (int i = 0; i < options.accumulate(); i++) {
       batches.add(train.next());
@@ -220,8 +231,8 @@ final class Trainer implements AutoCloseable {
     return new PerformerException(
         String.format(
             Locale.ROOT,
-            "training diverged at step %d: %s; %s; the last good checkpoint is %s; lower"
-                + " training.learningRate (now %.3g) and resume",
+            "training diverged at step %d: %s; %s; the last good checkpoint is %s; lower the"
+                + " learning rate (now %.3g) and resume",
             state.step() + (cause == null ? 0 : 1),
             what,
             where,
@@ -230,24 +241,20 @@ final class Trainer implements AutoCloseable {
         cause);
   }
 
-  private OptimizerOps optimizer() {
-    Ops tf = Ops.create(model.graph()).withSubScope("batch");
-    var guesses =
-        tf.dtypes.cast(
-            tf.gather(model.sums(), tf.constant(2), tf.constant(0)),
-            org.tensorflow.types.TFloat32.class);
-    try {
-      return OptimizerOps.build(
-          model.graph(),
-          model.loss(),
-          options.accumulate() == 1 ? null : guesses,
-          model.variables(),
-          model.averages().orElse(null),
-          options.optimizer(),
-          options.clipNorm());
-    } catch (TensorFlowException | IllegalArgumentException e) {
-      throw new PerformerException("the model cannot be trained: " + NativeErrors.firstLine(e), e);
+  private void warnOfUnused() {
+    List<String> names = unusedNames();
+    if (!names.isEmpty()) {
+      String some = String.join(", ", names.subList(0, Math.min(3, names.size())));
+      progress.message(
+          names.size()
+              + " trainable variables do not act on the loss and stay as they are: "
+              + some
+              + (names.size() > 3 ? ", …" : ""));
     }
+  }
+
+  private List<String> unusedNames() {
+    return optimizer.unused().stream().map(Variable::name).toList();
   }
 
   private void restoreOrInitialize() {
@@ -279,6 +286,6 @@ final class Trainer implements AutoCloseable {
         state.seconds(),
         state.seconds() == 0 ? 0 : state.tokens() / state.seconds(),
         run.root().resolve("checkpoints").resolve("step-" + state.step()),
-        optimizer.unused().stream().map(Variable::name).toList());
+        unusedNames());
   }
 }

@@ -42,7 +42,9 @@ record TrainerEvaluator(Trainable model, BatchSource validation, int limit) {
       sequences += batch.rows();
     }
     if (sums[2] == 0) {
-      throw new PerformerException(validation.name() + " holds nothing to guess");
+      throw new PerformerException(
+          validation.name()
+              + " holds nothing to guess: no sequence, or none of two letters or more");
     }
     double mean = sums[0] / sums[2];
     double seconds = (System.nanoTime() - start) / 1e9;

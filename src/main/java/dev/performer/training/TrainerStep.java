@@ -56,7 +56,7 @@ record TrainerStep(Trainable model, OptimizerOps optimizer, long seed) {
       tokens += batches.get(i).realTokens();
     }
     double norm = optimizer.accumulate() == null ? sums[3] : update(session, rate, batches.get(0));
-    if (!Double.isFinite(sums[0])) {
+    if (!Double.isFinite(sums[0]) || !Double.isFinite(norm)) {
       throw new NotFinite(null);
     }
     return new Measured(sums[0], sums[1], sums[2], norm, tokens);

@@ -73,6 +73,35 @@ public record TrainingConfig(
     }
   }
 
+  /** What the training loop wants to know besides optimizer and schedule. */
+  TrainingOptions options() {
+    TrainingOptions base = TrainingOptions.DEFAULT;
+    return new TrainingOptions(
+        steps,
+        base.batchTokens(),
+        null,
+        1,
+        base.optimizer(),
+        base.learningRate(),
+        base.schedule(),
+        base.warmupSteps(),
+        base.finalShare(),
+        optimizer.clipNorm(),
+        0,
+        0,
+        0,
+        evaluateEvery,
+        evaluationBatches,
+        0,
+        checkpointEvery,
+        keepCheckpoints,
+        logEvery,
+        0,
+        0,
+        false,
+        seed);
+  }
+
   /** All defaults: masked language model as protein_lm masks, for 200 steps. */
   public static Builder builder() {
     return new Builder();

@@ -19,16 +19,22 @@ interface UpdateRule {
    * @param tf adds ops that run after every weight was read
    * @param free adds ops that need not
    * @param slots where the optimizer's own variables are created
+   * @param scope how names of slots begin
    * @param step t, from 1
    * @param rate learning rate
    */
-  record Shared(Ops tf, Ops free, Variables slots, Operand<TFloat64> step, Operand<TFloat64> rate) {
+  record Shared(
+      Ops tf,
+      Ops free,
+      Variables slots,
+      String scope,
+      Operand<TFloat64> step,
+      Operand<TFloat64> rate) {
 
     /** A slot of zeros. */
     Variable slot(String kind, Variable variable, Shape shape) {
       var zeros = free.fill(free.constant(shape), free.constant(0f));
-      return slots.create(
-          OptimizerOps.SCOPE + "/" + kind + "/" + variable.name(), shape, false, zeros);
+      return slots.create(scope + "/" + kind + "/" + variable.name(), shape, false, zeros);
     }
 
     Operand<TFloat32> single(Operand<TFloat64> x) {

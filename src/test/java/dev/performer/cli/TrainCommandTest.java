@@ -3,6 +3,7 @@ package dev.performer.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.performer.savedmodel.PerformerModels;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -18,7 +19,7 @@ class TrainCommandTest {
       task: causal-lm
       data: {train: family_train.fasta.gz, validation: family_test.fasta.gz, length: 64}
       model: {layers: 1, hiddenSize: 16, heads: 2, attention: {kernel: relu, features: 8}}
-      training: {steps: 12, batchTokens: 512, warmupSteps: 2, learningRate: 1e-2, evaluateEvery: 6}
+      training: {averageDecay: 0.5, steps: 12, batchTokens: 512, warmupSteps: 2, learningRate: 1e-2, evaluateEvery: 6}
       """;
 
   @TempDir Path temporary;
@@ -34,6 +35,9 @@ class TrainCommandTest {
     assertThat(paused.err()).contains("stopped after step 5; the run can be resumed");
     CommandLineRun.of("train", recipe, "--output", run)
         .failed(1, "run holds a run already; resume it or choose another directory");
+    Path paused5 = temporary.resolve("paused");
+    CommandLineRun.of("export", run, "--checkpoint", "step-5", "--output", paused5).done();
+    assertThat(PerformerModels.load(paused5).card().provenance().steps()).isEqualTo(5);
     // The run's own recipe will do.
     json = CommandLineRun.of("train", "--output", run, "--resume", "--json").done().json();
     assertThat(json.path("finished").asBoolean()).isTrue();
@@ -54,6 +58,10 @@ class TrainCommandTest {
             .json();
     assertThat(evaluated.path("perplexity").asDouble())
         .isCloseTo(json.path("perplexity").asDouble(), within(1e-3));
+    Path again = temporary.resolve("again");
+    CommandLineRun.of("export", run, "--output", again).done();
+    assertThat(Files.readAllBytes(again.resolve("variables/variables.data-00000-of-00001")))
+        .isEqualTo(Files.readAllBytes(model.resolve("variables/variables.data-00000-of-00001")));
     CommandLineRun.of("generate", model, "--prompt", "MK", "--tokens", 4).done();
     assertThat(Files.readString(run.resolve("recipe.yaml")))
         .contains("task: causal-lm", "name: adamw", "labelSmoothing: 0.0", "features: 8");

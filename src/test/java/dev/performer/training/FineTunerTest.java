@@ -175,7 +175,7 @@ class FineTunerTest {
         assertThatThrownBy(tuner::run)
             .isInstanceOf(PerformerException.class)
             .hasMessageContaining("diverged at step 13")
-            .hasMessageContaining("loss NaN")
+            .hasMessageContaining("first not finite: the variable hidden/bias;")
             .hasMessageContaining("step-10")
             .hasMessageNotContaining("\n");
       }

@@ -132,7 +132,7 @@ class RecipeTrainingTest {
         .hasMessageContaining("training diverged at step ")
         .hasMessageContaining("first not finite: the ")
         .hasMessageContaining(", op ")
-        .hasMessageContaining("step-0; lower training.learningRate (now ")
+        .hasMessageContaining("step-0; lower the learning rate (now ")
         .hasMessageEndingWith("e+29) and resume");
     assertThat(run.resolve("checkpoints/step-0/state.json")).exists();
     Recipe milder = TinyRecipe.in(temporary, "training.optimizer=sgd");
