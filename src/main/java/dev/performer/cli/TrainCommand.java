@@ -4,6 +4,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.Overrides;
 import dev.performer.training.Progress;
 import dev.performer.training.Recipe;
+import dev.performer.training.RecipeRuns;
 import dev.performer.training.RecipeTraining;
 import dev.performer.training.TrainingResult;
 import java.nio.file.Files;
@@ -53,6 +54,19 @@ final class TrainCommand implements Callable<Integer> {
   private List<String> settings = new ArrayList<>();
 
   @Option(
+      names = "--run",
+      paramLabel = "NAME",
+      description = "One of the recipe's runs: its settings, below those of --set.")
+  private String name;
+
+  @Option(
+      names = "--from",
+      paramLabel = "MODEL",
+      description =
+          "Start with the weights of this model (a run's model/, say), not with random ones.")
+  private Path from;
+
+  @Option(
       names = "--resume",
       description = "Go on from the newest checkpoint of the run directory.")
   private boolean resume;
@@ -71,7 +85,7 @@ final class TrainCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    RecipeTraining training = new RecipeTraining(read(), run, resume, pauseAt, debugNumerics);
+    RecipeTraining training = new RecipeTraining(read(), run, resume, pauseAt, debugNumerics, from);
     RecipeTraining.Outcome outcome = training.run(Progress.on(System.err));
     TrainingResult result = outcome.result();
     output
@@ -109,7 +123,12 @@ final class TrainCommand implements Callable<Integer> {
     if (!Files.isRegularFile(file)) {
       throw new PerformerException(file + " is no file; expected a recipe in YAML");
     }
-    Overrides overrides = new Overrides(settings);
+    List<String> all = new ArrayList<>();
+    if (name != null) {
+      all.addAll(RecipeRuns.read(file).named(name).set());
+    }
+    all.addAll(settings);
+    Overrides overrides = new Overrides(all);
     List<Path> folders = new ArrayList<>(List.of(Project.home()));
     Path own = file.toAbsolutePath().getParent();
     folders.add(own);

@@ -35,8 +35,9 @@ final class Feed implements AutoCloseable {
       for (Output<?> input : model.constantInputs()) {
         feed.put(input, new int[batch.inputs().length], shape);
       }
-      feed.put(loss.targets(), batch.targets(), shape);
-      feed.tensors.put(loss.weights(), Tensors.of(batch.weights(), shape));
+      long[] guesses = {batch.rows(), batch.guesses()};
+      feed.put(loss.targets(), batch.targets(), guesses);
+      feed.tensors.put(loss.weights(), Tensors.of(batch.weights(), guesses));
       return feed;
     } catch (RuntimeException e) {
       feed.close();

@@ -9,8 +9,9 @@ import java.util.Arrays;
  * @param length L
  * @param inputs token ids, {@code [B * L]}
  * @param mask 1 for real tokens, 0 for padding, {@code [B * L]}
- * @param targets the right token ids, {@code [B * L]}
- * @param weights how much each position counts; 0 where nothing is to be guessed, {@code [B * L]}
+ * @param targets the right token ids, {@code [B * L]}, or one class a row, {@code [B]}
+ * @param weights how much each position counts; 0 where nothing is to be guessed, as many as
+ *     targets
  */
 public record LabelledBatch(
     int rows, int length, int[] inputs, int[] mask, int[] targets, float[] weights) {
@@ -24,6 +25,11 @@ public record LabelledBatch(
     return sum;
   }
 
+  /** Targets of a row: L, or 1. */
+  int guesses() {
+    return targets.length / rows;
+  }
+
   /** The same with rows of zeros and weight 0 added, for a model that takes this many rows only. */
   LabelledBatch withRows(int rows) {
     int size = rows * length;
@@ -32,7 +38,7 @@ public record LabelledBatch(
         length,
         Arrays.copyOf(inputs, size),
         Arrays.copyOf(mask, size),
-        Arrays.copyOf(targets, size),
-        Arrays.copyOf(weights, size));
+        Arrays.copyOf(targets, rows * guesses()),
+        Arrays.copyOf(weights, rows * guesses()));
   }
 }

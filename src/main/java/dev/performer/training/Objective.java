@@ -5,8 +5,9 @@ import dev.performer.attention.Threefry;
 import dev.performer.data.Masking;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.Vocabulary;
+import java.util.Arrays;
 
-/** What a language model is trained to say. */
+/** What a model is trained to say. */
 public sealed interface Objective {
   /**
    * Inputs, targets and weights for a batch; the same for the same seed and step.
@@ -53,6 +54,17 @@ public sealed interface Objective {
         }
       }
       return new LabelledBatch(batch.rows(), batch.length(), tokens, mask, targets, weights);
+    }
+  }
+
+  /** Guess the class of each sequence: one target and one weight a row. */
+  record Classification() implements Objective {
+    @Override
+    public LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
+      float[] weights = new float[batch.rows()];
+      Arrays.fill(weights, 1);
+      return new LabelledBatch(
+          batch.rows(), batch.length(), batch.tokens(), batch.mask(), batch.categories(), weights);
     }
   }
 

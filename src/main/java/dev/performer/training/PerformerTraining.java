@@ -1,5 +1,7 @@
 package dev.performer.training;
 
+import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.Inputs;
@@ -7,6 +9,7 @@ import dev.performer.model.Mode;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.savedmodel.PerformerModels;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -24,7 +27,7 @@ import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
 
-/** A new {@link Performer} with the loss of a language model. */
+/** A new {@link Performer} with the loss of a language model or a classifier. */
 final class PerformerTraining {
   private PerformerTraining() {}
 
@@ -32,16 +35,20 @@ final class PerformerTraining {
    * Builds the graph.
    *
    * @param graph empty
-   * @param config of a task with logits of tokens
+   * @param config of a task with logits of tokens or classes
    * @param averageDecay of the weights' averages; 0 for none
    * @param seed of the weights
+   * @param start weights to begin with, by name, instead of random ones; projections are drawn in
+   *     any case. Empty for none
+   * @throws PerformerException if {@code start} lacks a weight, or has one of another shape
    */
   static Trainable build(
       Graph graph,
       PerformerConfig config,
       LossGraph.Options options,
       double averageDecay,
-      long seed) {
+      long seed,
+      Map<String, NpyArray> start) {
     Ops tf = Ops.create(graph);
     Variables variables = new Variables(tf);
     Performer model = Performer.build(tf, variables, config, seed);
@@ -61,7 +68,7 @@ final class PerformerTraining {
     Inputs inputs = Inputs.of(tokens, mask);
     boolean drops = !config.dropout().equals(dev.performer.model.DropoutRates.NONE);
     Outputs outputs = model.apply(tf, inputs, drops ? Mode.training(dropout) : Mode.inference());
-    LossGraph training = LossGraph.build(tf, outputs.logits(), targets, weights, options);
+    LossGraph training = LossGraph.build(tf, logits(tf, outputs), targets, weights, options);
     Output<TFloat64> evaluation = training.sums();
     Outputs inference = outputs;
     if (drops || averages.isPresent()) {
@@ -71,7 +78,8 @@ final class PerformerTraining {
               : Performer.over(config, name -> averages.get().of(variables.get(name)));
       inference = evaluated.apply(tf, inputs, Mode.inference());
       evaluation =
-          LossGraph.build(tf, inference.logits(), targets, weights, LossGraph.Options.NONE).sums();
+          LossGraph.build(tf, logits(tf, inference), targets, weights, LossGraph.Options.NONE)
+              .sums();
     }
     Map<Integer, List<Op>> redraws = model.redraws(tf, variables::get, redraw);
     LanguageModel language =
@@ -80,7 +88,7 @@ final class PerformerTraining {
             tokens.asOutput(),
             Optional.of(mask.asOutput()),
             List.of(),
-            outputs.logits().asOutput(),
+            (outputs.logits() != null ? outputs.logits() : outputs.classLogits()).asOutput(),
             own,
             variables::initialize);
     return new Trainable(
@@ -88,6 +96,10 @@ final class PerformerTraining {
         own,
         session -> {
           variables.initialize(session);
+          if (!start.isEmpty()) {
+            PerformerModels.assign(
+                tf.withSubScope("start"), session, started(variables.trainable(), start), start);
+          }
           averageInitializer.ifPresent(op -> session.runner().addTarget(op).run().close());
         },
         training.loss(),
@@ -110,7 +122,30 @@ final class PerformerTraining {
       result.put("layer_" + i + "/attention", layers.get(i).attentionOutput().asOutput());
       result.put("layer_" + i, layers.get(i).hidden().asOutput());
     }
-    result.put("logits", outputs.logits().asOutput());
+    result.put(
+        "logits", (outputs.logits() != null ? outputs.logits() : outputs.classLogits()).asOutput());
     return result;
+  }
+
+  /** Logits of tokens, or of a sequence's classes as if it were one token, {@code [B, 1, C]}. */
+  private static Operand<TFloat32> logits(Ops tf, Outputs outputs) {
+    return outputs.logits() != null
+        ? outputs.logits()
+        : tf.expandDims(outputs.classLogits(), tf.constant(1));
+  }
+
+  private static List<Variable> started(List<Variable> variables, Map<String, NpyArray> start) {
+    for (Variable variable : variables) {
+      NpyArray value = start.get(variable.name());
+      if (value == null || !Shape.of(value.shape()).equals(variable.shape())) {
+        throw new PerformerException(
+            "the model to start from has "
+                + (value == null ? "no weight " : "another shape of ")
+                + variable.name()
+                + (value == null ? "" : ": " + value + " for " + variable.shape())
+                + "; its sizes must be the recipe's");
+      }
+    }
+    return variables;
   }
 }

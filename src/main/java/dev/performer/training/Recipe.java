@@ -19,16 +19,17 @@ import java.util.function.UnaryOperator;
 
 /**
  * A training from scratch: YAML with the keys {@code task}, {@code data}, {@code model} and {@code
- * training}. {@link #toJson} writes every default out, and {@link #of} gives an equal recipe back.
+ * training}; what {@link RecipeRuns} says is left aside. {@link #toJson} writes every default out,
+ * and {@link #of} gives an equal recipe back.
  *
- * @param task {@code causal-lm} or {@code masked-lm}
+ * @param task {@code causal-lm}, {@code masked-lm} or {@code classification}
  * @param data what is learnt
  * @param model a preset and keys over it, as {@link PerformerConfig#of} takes them; task,
  *     vocabulary and padding follow from the recipe
  * @param training how
  */
 public record Recipe(Task task, RecipeData data, PerformerConfig model, TrainingOptions training) {
-  private static final List<String> SECTIONS = List.of("task", "data", "model", "training");
+  private static final List<String> SECTIONS = List.of("task", "data", "model", "training", "runs");
 
   /** Keys that a run may go on with though they changed. */
   private static final Set<String> FREE =
@@ -94,7 +95,7 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
                       .setAll(section(sections, "data", source)),
                   RecipeData.class,
                   source + ": data")
-              .resolved(files);
+              .resolved(task, files);
       TrainingOptions training =
           TrainingOptions.of(section(sections, "training", source), source + ": training");
       PerformerConfig model = model(section(sections, "model", source), task, data, source);
@@ -125,11 +126,11 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
                     JsonNodeFactory.instance.objectNode().set("task", node), TaskOnly.class, source)
                 .task()
             : null;
-    if (task != Task.CAUSAL_LM && task != Task.MASKED_LM) {
+    if (task != Task.CAUSAL_LM && task != Task.MASKED_LM && task != Task.CLASSIFICATION) {
       throw new PerformerException(
           "task is "
               + (node.isMissingNode() ? "missing" : node.toString())
-              + "; expected causal-lm or masked-lm");
+              + "; expected causal-lm, masked-lm or classification");
     }
     return task;
   }
@@ -158,6 +159,9 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
     all.set("task", name);
     if (!all.has("vocabularySize")) {
       all.put("vocabularySize", vocabulary.size());
+    }
+    if (task == Task.CLASSIFICATION && !all.has("classes")) {
+      all.put("classes", classes(data));
     }
     if (!all.has("maxLength")) {
       all.put("maxLength", data.length());
@@ -205,8 +209,19 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
         }
       }
     } else if (model.shiftBos() != null) {
-      throw new PerformerException("model.shiftBos makes no sense with task masked-lm");
+      throw new PerformerException("model.shiftBos makes sense with task causal-lm only");
     }
+  }
+
+  private static int classes(RecipeData data) {
+    int classes = new RecipeSources(data).classes();
+    if (classes < 2) {
+      throw new PerformerException(
+          "task classification needs classes, but "
+              + data.name()
+              + " does not say how many; name its label column, or set model.classes");
+    }
+    return classes;
   }
 
   private static String find(String name, List<Path> folders) {
@@ -233,9 +248,11 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
 
   /** What the model is trained to say. */
   public Objective objective() {
-    return task == Task.CAUSAL_LM
-        ? new Objective.CausalLanguageModel(model.shiftBos() != null)
-        : new Objective.MaskedLanguageModel(data.masking().proportions());
+    return switch (task) {
+      case CAUSAL_LM -> new Objective.CausalLanguageModel(model.shiftBos() != null);
+      case CLASSIFICATION -> new Objective.Classification();
+      default -> new Objective.MaskedLanguageModel(data.masking().proportions());
+    };
   }
 
   /** All keys, with every default. */

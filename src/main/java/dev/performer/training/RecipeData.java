@@ -6,14 +6,14 @@ import dev.performer.data.BatchSize;
 import dev.performer.data.Batches;
 import dev.performer.data.Batching;
 import dev.performer.data.ByteTokenizer;
-import dev.performer.data.ExampleBatches;
-import dev.performer.data.HeldOutSplit;
+import dev.performer.data.JsonTokenizer;
+import dev.performer.data.LetterTokenizer;
 import dev.performer.data.Masking;
 import dev.performer.data.ProteinVocabulary;
-import dev.performer.data.SequenceBatches;
-import dev.performer.data.SequenceSource;
-import dev.performer.data.TextChunks;
+import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
+import dev.performer.model.Task;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.function.UnaryOperator;
@@ -21,41 +21,95 @@ import java.util.function.UnaryOperator;
 /**
  * The section {@code data} of a recipe; what is null there follows from other keys.
  *
- * @param train the file to learn from, may be gzipped
+ * @param train the file to learn from, may be gzipped; for PNG images a folder; none for exercises
  * @param validation the file to evaluate on; null holds back a twentieth of {@code train}
- * @param format of both; null for what the file's name says
- * @param vocabulary {@code google-protein}, {@code pad-first-protein}, {@code letters:ABC…} or
- *     {@code bytes}; null for google-protein, of a text bytes
- * @param length tokens of a sequence at most
- * @param bucket padded lengths are multiples of this; null for 64, of a text the length
+ * @param kind of both; null for what the file's name says
+ * @param vocabulary {@code google-protein}, {@code pad-first-protein}, {@code letters:ABC…}, {@code
+ *     bytes}, or a {@code tokenizer.json} or {@code vocab.txt}; null for google-protein, of a text
+ *     bytes; images and exercises have their own
+ * @param length tokens of a sequence at most; null for 512, of images all their pixels
+ * @param bucket padded lengths are multiples of this; null for 64, or the length where all
+ *     sequences have it
  * @param crop where a longer sequence is cut: anywhere, or from its start
- * @param begin whether the begin token comes first
- * @param end whether the end token comes last; null for whether letters have one, as {@code
+ * @param begin whether the begin token comes first; null for whether images need one
+ * @param end whether the end token comes last; null for whether the vocabulary has one, as {@code
  *     evaluate} does
  * @param window sequences within which order is random
  * @param masking what a masked language model guesses: {@code bert} or {@code protein-lm}
+ * @param text column of a table or feature of TFRecords with the sequence
+ * @param label the same with the class
+ * @param levels of brightness; null for 256, or what the file says
+ * @param channels of PNG images: 1 for brightness, 3 for colours
+ * @param exercise sizes of {@code copy} and {@code retrieval}
  */
 public record RecipeData(
     String train,
     String validation,
-    Format format,
+    Kind kind,
     String vocabulary,
-    int length,
+    Integer length,
     Integer bucket,
     Crop crop,
-    boolean begin,
+    Boolean begin,
     Boolean end,
     int window,
-    Masks masking) {
+    Masks masking,
+    String text,
+    String label,
+    Integer levels,
+    int channels,
+    RecipeExercise exercise) {
 
-  /** How a file holds sequences. */
-  public enum Format {
+  /** What a file holds. */
+  public enum Kind {
     /** Records of letters. */
     @JsonProperty("fasta")
     FASTA,
-    /** One text, cut into pieces of bytes. */
+    /** One text, cut into pieces of bytes; or lines through a tokenizer, packed. */
     @JsonProperty("text")
-    TEXT
+    TEXT,
+    /** Columns of CSV or TSV. */
+    @JsonProperty("table")
+    TABLE,
+    /** Examples of TensorFlow. */
+    @JsonProperty("tfrecord")
+    TFRECORD,
+    /** Images of an npz, of MNIST's format, or PNGs in a folder. */
+    @JsonProperty("pixels")
+    PIXELS,
+    /** Made up: random symbols, and the same again. */
+    @JsonProperty("copy")
+    COPY,
+    /** Made up: values by their keys. */
+    @JsonProperty("retrieval")
+    RETRIEVAL;
+
+    boolean isExercise() {
+      return this == COPY || this == RETRIEVAL;
+    }
+
+    /** Whether its tokens are its own. */
+    boolean ownsTokens() {
+      return isExercise() || this == PIXELS;
+    }
+
+    String label() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+
+    static Kind of(String name) {
+      String file = name.toLowerCase(Locale.ROOT).replaceFirst("\\.gz$", "");
+      if (file.matches(".*\\.(fa|faa|fasta|fas)")) {
+        return FASTA;
+      } else if (file.matches(".*\\.(csv|tsv)")) {
+        return TABLE;
+      } else if (file.matches(".*\\.(tfrecord|tfrecords|tfrec)")) {
+        return TFRECORD;
+      } else if (file.matches(".*(\\.npz|[.-]idx3-ubyte)") || Files.isDirectory(Path.of(name))) {
+        return PIXELS;
+      }
+      return TEXT;
+    }
   }
 
   /** Where a sequence is cut that is longer than {@code length}. */
@@ -85,13 +139,28 @@ public record RecipeData(
 
   /** Before the keys of a recipe. */
   static final RecipeData DEFAULT =
-      new RecipeData(null, null, null, null, 512, null, Crop.RANDOM, false, null, 8192, Masks.BERT);
-
-  private static final int TEXT_PARTS = 20;
+      new RecipeData(
+          null,
+          null,
+          null,
+          null,
+          null,
+          null,
+          Crop.RANDOM,
+          null,
+          null,
+          8192,
+          Masks.BERT,
+          null,
+          null,
+          null,
+          1,
+          null);
 
   /** Checks ranges. */
   public RecipeData {
-    if (length < 2 || window < 1 || bucket != null && bucket < 1) {
+    boolean tooShort = length != null && length < 2;
+    if (tooShort || window < 1 || bucket != null && bucket < 1) {
       throw new PerformerException(
           "data.length must be at least 2, data.bucket and data.window at least 1: "
               + length
@@ -99,6 +168,13 @@ public record RecipeData(
               + bucket
               + ", "
               + window);
+    }
+    if (levels != null && (levels < 2 || levels > 256) || channels != 1 && channels != 3) {
+      throw new PerformerException(
+          "data.levels must be from 2 to 256 and data.channels 1 or 3: "
+              + levels
+              + ", "
+              + channels);
     }
   }
 
@@ -108,52 +184,121 @@ public record RecipeData(
    * @param file finds a file that a recipe names
    * @throws PerformerException if there is no such file, or keys contradict each other
    */
-  RecipeData resolved(UnaryOperator<String> file) {
-    if (train == null) {
+  RecipeData resolved(Task task, UnaryOperator<String> file) {
+    if (train == null && (kind == null || !kind.isExercise())) {
       throw new PerformerException("data.train is missing: the file to learn from");
     }
-    Format of = format == null ? formatOf(train) : format;
-    boolean isText = of == Format.TEXT;
-    String tokens =
-        vocabulary != null
-            ? vocabulary
-            : isText ? ByteTokenizer.NAME : ProteinVocabulary.GOOGLE_NAME;
-    if (isText != ByteTokenizer.isNamed(tokens)) {
+    String found = train == null ? null : file.apply(train);
+    Kind of = kind == null ? Kind.of(found) : kind;
+    check(of);
+    String tokens = of.ownsTokens() ? of.label() : tokens(of, file);
+    boolean letters = !of.ownsTokens() && !ByteTokenizer.isNamed(tokens) && !isFile(tokens);
+    boolean pieces = of == Kind.TEXT && ByteTokenizer.isNamed(tokens);
+    if (of != Kind.TEXT ? of == Kind.FASTA && ByteTokenizer.isNamed(tokens) : letters) {
       throw new PerformerException(
-          "data.format "
-              + of.name().toLowerCase(Locale.ROOT)
+          "data.kind "
+              + of.label()
               + " and data.vocabulary "
               + tokens
-              + " do not go together; a text is bytes, FASTA is letters");
+              + " do not go together; a text is bytes or a tokenizer.json's, FASTA is letters");
     }
-    if (isText && (begin || Boolean.TRUE.equals(end))) {
+    if (of == Kind.TEXT && (Boolean.TRUE.equals(begin) || Boolean.TRUE.equals(end))) {
       throw new PerformerException("data.begin and data.end make no sense in pieces of a text");
     }
-    return new RecipeData(
-        file.apply(train),
-        validation == null ? null : file.apply(validation),
-        of,
-        tokens,
-        length,
-        bucket != null ? bucket : isText ? length : Math.min(length, Batching.DEFAULT_BUCKET),
-        crop,
-        begin,
-        end != null ? end : !isText && ProteinVocabulary.named(tokens).eos().isPresent(),
-        window,
-        masking);
+    RecipeData named =
+        new RecipeData(
+            found,
+            validation == null ? null : file.apply(validation),
+            of,
+            tokens,
+            length,
+            bucket,
+            crop,
+            begin != null ? begin : of == Kind.PIXELS && task == Task.CAUSAL_LM,
+            false,
+            window,
+            masking,
+            text != null ? text : letters || of == Kind.TFRECORD ? "sequence" : "text",
+            label != null || task != Task.CLASSIFICATION ? label : "label",
+            levels,
+            channels,
+            !of.isExercise() ? null : exercise == null ? RecipeExercise.DEFAULT : exercise);
+    // A run's own recipe has it all, and its images need not be there any more.
+    boolean known = of.label().equals(vocabulary) && levels != null && length != null;
+    return named.withLength(end, pieces, known);
   }
 
-  private static Format formatOf(String name) {
-    return name.toLowerCase(Locale.ROOT).matches(".*\\.(fa|faa|fasta|fas)(\\.gz)?")
-        ? Format.FASTA
-        : Format.TEXT;
+  private void check(Kind of) {
+    if (of.ownsTokens() && vocabulary != null && !vocabulary.equals(of.label())) {
+      throw new PerformerException(
+          "data.vocabulary makes no sense with data.kind " + of.label() + ", which has its own");
+    }
+    if (of.isExercise() && (train != null || validation != null)) {
+      throw new PerformerException(
+          "data.train and data.validation make no sense with data.kind "
+              + of.label()
+              + ", which is made up");
+    }
+    if (!of.isExercise() && exercise != null) {
+      throw new PerformerException("data.exercise needs data.kind copy or retrieval");
+    }
+  }
+
+  private String tokens(Kind of, UnaryOperator<String> file) {
+    if (vocabulary == null) {
+      return of == Kind.TEXT ? ByteTokenizer.NAME : ProteinVocabulary.GOOGLE_NAME;
+    }
+    return isFile(vocabulary) ? file.apply(vocabulary) : vocabulary;
+  }
+
+  private static boolean isFile(String vocabulary) {
+    return vocabulary.endsWith(".json") || vocabulary.endsWith(".txt");
+  }
+
+  private RecipeData withLength(Boolean saidEnd, boolean pieces, boolean known) {
+    int longest = length != null ? length : Batching.DEFAULT_LENGTH;
+    Integer brightness = levels;
+    if (kind == Kind.PIXELS && !known) {
+      RecipeSources.Images images = new RecipeSources(this).images();
+      longest = length != null ? length : images.size() + (begin ? 1 : 0);
+      brightness = images.levels();
+    }
+    boolean oneShape = pieces || kind.ownsTokens() || kind == Kind.TEXT;
+    boolean ends = kind != Kind.TEXT && !kind.ownsTokens();
+    return new RecipeData(
+        train,
+        validation,
+        kind,
+        vocabulary,
+        longest,
+        bucket != null ? bucket : oneShape ? longest : Math.min(longest, Batching.DEFAULT_BUCKET),
+        crop,
+        begin,
+        saidEnd != null ? saidEnd : ends && tokens().eos().isPresent(),
+        window,
+        masking,
+        text,
+        label,
+        brightness,
+        channels,
+        exercise);
   }
 
   /** The tokens. @throws PerformerException if the name is unknown */
   public Vocabulary tokens() {
-    return ByteTokenizer.isNamed(vocabulary)
-        ? tokenizer().vocabulary()
-        : ProteinVocabulary.named(vocabulary);
+    return tokenizer().vocabulary();
+  }
+
+  /** Between texts and tokens. @throws PerformerException if the name is unknown */
+  public Tokenizer tokenizer() {
+    if (kind.ownsTokens()) {
+      return new LetterTokenizer(kind.label(), new RecipeSources(this).vocabulary());
+    } else if (ByteTokenizer.isNamed(vocabulary)) {
+      return ByteTokenizer.named(vocabulary);
+    } else if (isFile(vocabulary)) {
+      return JsonTokenizer.read(Path.of(vocabulary));
+    }
+    return new LetterTokenizer(vocabulary, ProteinVocabulary.named(vocabulary));
   }
 
   /** Batches for training, and those for evaluation. */
@@ -162,43 +307,11 @@ public record RecipeData(
   Split batches(BatchSize size, long seed) {
     Batching training =
         new Batching(length, size, bucket, begin, end, true, crop == Crop.RANDOM, window);
-    return format == Format.TEXT ? text(training, seed) : fasta(training, seed);
+    return new RecipeSources(this).batches(training, seed);
   }
 
-  private Split fasta(Batching batching, long seed) {
-    SequenceSource all = SequenceSource.fasta(Path.of(train));
-    HeldOutSplit split =
-        validation != null
-            ? new HeldOutSplit(all, SequenceSource.fasta(Path.of(validation)))
-            : HeldOutSplit.of(all, HeldOutSplit.DEFAULT_EVERY);
-    return new Split(
-        new SequenceBatches(split.train(), tokens(), batching, seed),
-        new SequenceBatches(split.validation(), tokens(), batching.forEvaluation(), seed));
-  }
-
-  /** Pieces of twice the length that begin everywhere, cropped, are pieces that begin anywhere. */
-  private Split text(Batching batching, long seed) {
-    boolean anywhere = crop == Crop.RANDOM;
-    Path file = Path.of(train);
-    TextChunks pieces = chunks(file, anywhere ? 2 * length : length);
-    TextChunks held;
-    if (validation != null) {
-      held = chunks(Path.of(validation), length);
-    } else {
-      double kept = 1 - 1.0 / TEXT_PARTS;
-      held = chunks(file, length).part(kept, 1);
-      pieces = pieces.part(0, kept);
-    }
-    return new Split(
-        new ExampleBatches(pieces, tokens(), batching, seed),
-        new ExampleBatches(held, tokens(), batching.forEvaluation(), seed));
-  }
-
-  private TextChunks chunks(Path file, int size) {
-    return TextChunks.read(file, tokenizer(), size, length);
-  }
-
-  private ByteTokenizer tokenizer() {
-    return ByteTokenizer.named(vocabulary);
+  /** What was learnt from, for a model's card. */
+  String name() {
+    return train == null ? kind.label() : train;
   }
 }

@@ -32,14 +32,26 @@ import org.tensorflow.Tensor;
  * @param resume whether an earlier run goes on
  * @param pauseAt step after which to stop as Ctrl-C would; 0 for none
  * @param debugsNumerics whether to look for the op that brought forth a NaN
+ * @param from a SavedModel whose weights a new run starts with; null for random ones
  */
 public record RecipeTraining(
-    Recipe recipe, Path directory, boolean resume, long pauseAt, boolean debugsNumerics) {
+    Recipe recipe,
+    Path directory,
+    boolean resume,
+    long pauseAt,
+    boolean debugsNumerics,
+    Path from) {
   /** The settings of a run, every default written out. */
   public static final String RECIPE = "recipe.yaml";
 
   /** The export inside a run directory. */
   public static final String MODEL = "model";
+
+  /** From random weights. */
+  public RecipeTraining(
+      Recipe recipe, Path directory, boolean resume, long pauseAt, boolean debugsNumerics) {
+    this(recipe, directory, resume, pauseAt, debugsNumerics, null);
+  }
 
   /** Without interruption. */
   public static RecipeTraining of(Recipe recipe, Path directory) {
@@ -48,12 +60,17 @@ public record RecipeTraining(
 
   /** The same, going on. */
   public RecipeTraining resuming() {
-    return new RecipeTraining(recipe, directory, true, pauseAt, debugsNumerics);
+    return new RecipeTraining(recipe, directory, true, pauseAt, debugsNumerics, from);
   }
 
   /** The same, up to a step of this part of the run. */
   public RecipeTraining pausingAt(long step) {
-    return new RecipeTraining(recipe, directory, resume, step, debugsNumerics);
+    return new RecipeTraining(recipe, directory, resume, step, debugsNumerics, from);
+  }
+
+  /** The same, starting with the weights of a SavedModel that this program wrote. */
+  public RecipeTraining startingFrom(Path model) {
+    return new RecipeTraining(recipe, directory, resume, pauseAt, debugsNumerics, model);
   }
 
   /**
@@ -106,7 +123,8 @@ public record RecipeTraining(
               recipe.model(),
               new LossGraph.Options(options.labelSmoothing(), options.zLoss()),
               options.averageDecay(),
-              options.seed());
+              options.seed(),
+              from == null ? Map.of() : PerformerModels.load(from).weights());
       OptimizerOps optimizer = OptimizerOps.build(model, options);
       try (Trainer trainer =
           new Trainer(
@@ -202,10 +220,10 @@ public record RecipeTraining(
     }
     return ModelCard.of(
         PerformerModels.attention(recipe.model()),
-        ModelCards.vocabulary(recipe.data().vocabulary(), recipe.data().tokens()),
+        ModelCards.vocabulary(recipe.data().tokenizer()),
         PerformerModels.languageModel(recipe.model(), masking),
         ModelCards.provenance(
-            null, recipe.data().train(), recipe.training().seed(), step, before, after));
+            null, recipe.data().name(), recipe.training().seed(), step, before, after));
   }
 
   private void compare(RunDirectory run, Progress progress) {

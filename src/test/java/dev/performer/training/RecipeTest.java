@@ -36,11 +36,11 @@ class RecipeTest {
       strings = {
         "modle: {} | unknown key modle; did you mean model?",
         "task: classify | key task: expected one of",
-        "task: encoder | task is \"encoder\"; expected causal-lm or masked-lm",
+        "task: encoder | task is \"encoder\"; expected causal-lm, masked-lm or classification",
         "data: {train: gone.fasta} | the data file gone.fasta does not exist; looked in",
         "data: {train: t.fasta, lenght: 3} | data: unknown key lenght; did you mean length?",
         "data: {train: t.fasta, length: 0} | data.length must be at least 2",
-        "data: {train: t.fasta, vocabulary: bytes} | data.format fasta and data.vocabulary bytes do not go",
+        "data: {train: t.fasta, vocabulary: bytes} | data.kind fasta and data.vocabulary bytes do not go",
         "data: {length: 16} | data.train is missing",
         "model: {task: masked-lm} | model.task is \"masked-lm\", but task is \"causal-lm\"",
         "model: {hidenSize: 8} | model: unknown key hidenSize; did you mean hiddenSize?",

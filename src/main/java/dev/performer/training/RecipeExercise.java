@@ -1,0 +1,44 @@
+package dev.performer.training;
+
+import dev.performer.PerformerException;
+
+/**
+ * Sizes of what a recipe makes up. Copying takes {@code symbols}; retrieval the others.
+ *
+ * @param symbols different symbols to copy
+ * @param pairs of a key and a value among the filler
+ * @param questions keys asked for
+ * @param keys different keys
+ * @param values different values
+ * @param fillers different filler tokens
+ * @param examples of an epoch of training
+ * @param validation examples to evaluate on, none of which is in training
+ */
+public record RecipeExercise(
+    Integer symbols,
+    Integer pairs,
+    Integer questions,
+    Integer keys,
+    Integer values,
+    Integer fillers,
+    Integer examples,
+    Integer validation) {
+  static final RecipeExercise DEFAULT =
+      new RecipeExercise(null, null, null, null, null, null, null, null);
+
+  /** Fills in what is absent. */
+  public RecipeExercise {
+    symbols = symbols == null ? Integer.valueOf(8) : symbols;
+    pairs = pairs == null ? Integer.valueOf(1) : pairs;
+    questions = questions == null ? pairs : questions;
+    keys = keys == null ? pairs : keys;
+    values = values == null ? Integer.valueOf(16) : values;
+    fillers = fillers == null ? Integer.valueOf(16) : fillers;
+    examples = examples == null ? Integer.valueOf(100_000) : examples;
+    validation = validation == null ? Integer.valueOf(64) : validation;
+    if (symbols < 2 || examples < 1 || validation < 1) {
+      throw new PerformerException(
+          "data.exercise: symbols must be at least 2, examples and validation at least 1");
+    }
+  }
+}

@@ -1,0 +1,248 @@
+package dev.performer.training;
+
+import dev.performer.PerformerException;
+import dev.performer.data.Batches;
+import dev.performer.data.Batching;
+import dev.performer.data.ByteTokenizer;
+import dev.performer.data.CopyTask;
+import dev.performer.data.ExampleBatches;
+import dev.performer.data.ExampleSource;
+import dev.performer.data.HeldOutExamples;
+import dev.performer.data.HeldOutSplit;
+import dev.performer.data.ImageFolder;
+import dev.performer.data.LabelColumn;
+import dev.performer.data.Packing;
+import dev.performer.data.PixelExamples;
+import dev.performer.data.PixelVocabulary;
+import dev.performer.data.RetrievalTask;
+import dev.performer.data.SequenceBatches;
+import dev.performer.data.SequenceSource;
+import dev.performer.data.TableExamples;
+import dev.performer.data.TableFile;
+import dev.performer.data.TextChunks;
+import dev.performer.data.TextDocuments;
+import dev.performer.data.TextEncoder;
+import dev.performer.data.TfRecordExamples;
+import dev.performer.data.Tokenizer;
+import dev.performer.data.Vocabulary;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+
+/**
+ * The examples that the section {@code data} of a recipe names.
+ *
+ * @param data the section
+ */
+record RecipeSources(RecipeData data) {
+  private static final int PARTS = 20;
+  private static final int MOST_LEVELS = 256;
+
+  /** Between the examples of training and those of validation of an exercise. */
+  private static final long OTHER_EXAMPLES = 1L << 40;
+
+  /**
+   * What images are like.
+   *
+   * @param size tokens of one; 0 where they differ
+   */
+  record Images(int size, int levels, int classes) {}
+
+  RecipeData.Split batches(Batching batching, long seed) {
+    return switch (data.kind()) {
+      case FASTA -> fasta(batching, seed);
+      case TEXT ->
+          ByteTokenizer.isNamed(data.vocabulary())
+              ? pieces(batching, seed)
+              : documents(batching, seed);
+      case COPY, RETRIEVAL ->
+          split(
+              exercise(data.exercise().examples(), seed),
+              exercise(data.exercise().validation(), seed + OTHER_EXAMPLES),
+              batching,
+              Optional.empty(),
+              seed);
+      case TABLE, TFRECORD, PIXELS -> examples(batching, seed);
+    };
+  }
+
+  private RecipeData.Split fasta(Batching batching, long seed) {
+    SequenceSource all = SequenceSource.fasta(Path.of(data.train()));
+    HeldOutSplit split =
+        data.validation() != null
+            ? new HeldOutSplit(all, SequenceSource.fasta(Path.of(data.validation())))
+            : HeldOutSplit.of(all, HeldOutSplit.DEFAULT_EVERY);
+    Tokenizer tokenizer = data.tokenizer();
+    return new RecipeData.Split(
+        new SequenceBatches(split.train(), tokenizer, batching, seed),
+        new SequenceBatches(split.validation(), tokenizer, batching.forEvaluation(), seed));
+  }
+
+  /** Pieces of twice the length that begin everywhere, cropped, are pieces that begin anywhere. */
+  private RecipeData.Split pieces(Batching batching, long seed) {
+    boolean anywhere = data.crop() == RecipeData.Crop.RANDOM;
+    int length = data.length();
+    Path file = Path.of(data.train());
+    TextChunks pieces = chunks(file, anywhere ? 2 * length : length);
+    TextChunks held;
+    if (data.validation() != null) {
+      held = chunks(Path.of(data.validation()), length);
+    } else {
+      double kept = 1 - 1.0 / PARTS;
+      held = chunks(file, length).part(kept, 1);
+      pieces = pieces.part(0, kept);
+    }
+    return split(pieces, held, batching, Optional.empty(), seed);
+  }
+
+  private TextChunks chunks(Path file, int size) {
+    return TextChunks.read(file, ByteTokenizer.named(data.vocabulary()), size, data.length());
+  }
+
+  private RecipeData.Split documents(Batching batching, long seed) {
+    Tokenizer tokenizer = data.tokenizer();
+    TextEncoder encoder = tokenizer.encoder();
+    Packing packing = new Packing(data.length(), tokenizer.ends(), Packing.Mode.SPLIT);
+    HeldOutExamples parts =
+        parts(
+            new TextDocuments(Path.of(data.train()), encoder::encode),
+            () -> new TextDocuments(Path.of(data.validation()), encoder::encode));
+    return split(parts.train(), parts.validation(), batching, Optional.of(packing), seed);
+  }
+
+  private RecipeData.Split examples(Batching batching, long seed) {
+    TextEncoder encoder = data.tokenizer().encoder();
+    HeldOutExamples parts =
+        parts(
+            source(Path.of(data.train()), encoder),
+            () -> source(Path.of(data.validation()), encoder));
+    return split(parts.train(), parts.validation(), batching, Optional.empty(), seed);
+  }
+
+  /** An example source is made only where the file was named. */
+  private interface Held {
+    ExampleSource open();
+  }
+
+  private HeldOutExamples parts(ExampleSource train, Held validation) {
+    return data.validation() == null
+        ? HeldOutExamples.of(train, PARTS)
+        : new HeldOutExamples(train, validation.open());
+  }
+
+  private RecipeData.Split split(
+      ExampleSource train,
+      ExampleSource validation,
+      Batching batching,
+      Optional<Packing> packing,
+      long seed) {
+    Vocabulary tokens = data.tokens();
+    Batches training = new ExampleBatches(train, tokens, batching, packing, seed);
+    Batches evaluation =
+        new ExampleBatches(validation, tokens, batching.forEvaluation(), packing, seed);
+    return new RecipeData.Split(training, evaluation);
+  }
+
+  private ExampleSource source(Path file, TextEncoder encoder) {
+    return switch (data.kind()) {
+      case TABLE -> new TableExamples(TableFile.of(file), data.text(), labels(), encoder::encode);
+      case TFRECORD ->
+          new TfRecordExamples(
+              List.of(file),
+              data.text(),
+              Optional.ofNullable(data.label())
+                  .map(name -> new TfRecordExamples.LabelFeature(name, true)),
+              data.tokens().size(),
+              encoder::encode);
+      case PIXELS -> pixels(file);
+      default -> throw new IllegalStateException(data.kind().label());
+    };
+  }
+
+  /** Classes are those of the training data. */
+  private LabelColumn labels() {
+    return data.label() == null
+        ? new LabelColumn.None()
+        : new LabelColumn.Categories(data.label(), classNames());
+  }
+
+  private List<String> classNames() {
+    return TableExamples.categories(TableFile.of(Path.of(data.train())), data.label());
+  }
+
+  private ExampleSource pixels(Path file) {
+    int levels = data.levels() == null ? MOST_LEVELS : data.levels();
+    if (Files.isDirectory(file)) {
+      return ImageFolder.open(file, data.channels(), levels);
+    }
+    return file.getFileName().toString().toLowerCase(Locale.ROOT).endsWith(".npz")
+        ? PixelExamples.npz(file, levels)
+        : PixelExamples.idx(file, Optional.empty(), levels);
+  }
+
+  /** How large and how deep the images of training are. */
+  Images images() {
+    ExampleSource source = pixels(Path.of(data.train()));
+    int said = data.levels() == null ? MOST_LEVELS : data.levels();
+    if (source instanceof PixelExamples pixels) {
+      return new Images(pixels.imageSize(), pixels.levels(), pixels.classes());
+    }
+    ImageFolder folder = (ImageFolder) source;
+    return new Images(folder.get(0).tokens().length, said, folder.classes().size());
+  }
+
+  /** How many classes the training data has; 0 where it does not say. */
+  int classes() {
+    return switch (data.kind()) {
+      case TABLE -> data.label() == null ? 0 : classNames().size();
+      case PIXELS -> images().classes();
+      default -> 0;
+    };
+  }
+
+  /** Of what has tokens of its own. */
+  Vocabulary vocabulary() {
+    return switch (data.kind()) {
+      case COPY -> copying(1, 0).vocabulary();
+      case RETRIEVAL -> retrieval(1, 0).vocabulary();
+      default -> PixelVocabulary.of(data.levels() == null ? images().levels() : data.levels());
+    };
+  }
+
+  private ExampleSource exercise(int size, long seed) {
+    return data.kind() == RecipeData.Kind.COPY ? copying(size, seed) : retrieval(size, seed);
+  }
+
+  private CopyTask copying(int size, long seed) {
+    return exercise(() -> new CopyTask(data.length(), data.exercise().symbols(), size, seed));
+  }
+
+  private RetrievalTask retrieval(int size, long seed) {
+    RecipeExercise sizes = data.exercise();
+    return exercise(
+        () ->
+            new RetrievalTask(
+                data.length(),
+                sizes.pairs(),
+                sizes.questions(),
+                sizes.keys(),
+                sizes.values(),
+                sizes.fillers(),
+                size,
+                seed));
+  }
+
+  private interface Making<T> {
+    T make();
+  }
+
+  private static <T> T exercise(Making<T> making) {
+    try {
+      return making.make();
+    } catch (IllegalArgumentException e) {
+      throw new PerformerException("data.exercise: " + e.getMessage(), e);
+    }
+  }
+}
