@@ -11,6 +11,8 @@ import dev.performer.PerformerException;
  * @param keys different keys
  * @param values different values
  * @param fillers different filler tokens
+ * @param shortest tokens of the shortest examples of training, which have half, a quarter, … of the
+ *     length, too; as many tokens of each. Null for the full length only, as in evaluation
  * @param examples of an epoch of training
  * @param validation examples to evaluate on, none of which is in training
  */
@@ -21,10 +23,11 @@ public record RecipeExercise(
     Integer keys,
     Integer values,
     Integer fillers,
+    Integer shortest,
     Integer examples,
     Integer validation) {
   static final RecipeExercise DEFAULT =
-      new RecipeExercise(null, null, null, null, null, null, null, null);
+      new RecipeExercise(null, null, null, null, null, null, null, null, null);
 
   /** Fills in what is absent. */
   public RecipeExercise {

@@ -10,7 +10,9 @@ import dev.performer.data.ExampleSource;
 import dev.performer.data.HeldOutExamples;
 import dev.performer.data.HeldOutSplit;
 import dev.performer.data.ImageFolder;
+import dev.performer.data.IndexedExamples;
 import dev.performer.data.LabelColumn;
+import dev.performer.data.MixedExamples;
 import dev.performer.data.Packing;
 import dev.performer.data.PixelExamples;
 import dev.performer.data.PixelVocabulary;
@@ -27,6 +29,7 @@ import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -59,8 +62,8 @@ record RecipeSources(RecipeData data) {
               : documents(batching, seed);
       case COPY, RETRIEVAL ->
           split(
-              exercise(data.exercise().examples(), seed),
-              exercise(data.exercise().validation(), seed + OTHER_EXAMPLES),
+              mixed(data.exercise().examples(), seed),
+              exercise(data.length(), data.exercise().validation(), seed + OTHER_EXAMPLES),
               batching,
               Optional.empty(),
               seed);
@@ -205,26 +208,41 @@ record RecipeSources(RecipeData data) {
   /** Of what has tokens of its own. */
   Vocabulary vocabulary() {
     return switch (data.kind()) {
-      case COPY -> copying(1, 0).vocabulary();
-      case RETRIEVAL -> retrieval(1, 0).vocabulary();
+      case COPY -> copying(data.length(), 1, 0).vocabulary();
+      case RETRIEVAL -> retrieval(data.length(), 1, 0).vocabulary();
       default -> PixelVocabulary.of(data.levels() == null ? images().levels() : data.levels());
     };
   }
 
-  private ExampleSource exercise(int size, long seed) {
-    return data.kind() == RecipeData.Kind.COPY ? copying(size, seed) : retrieval(size, seed);
+  private IndexedExamples mixed(int size, long seed) {
+    Integer shortest = data.exercise().shortest();
+    List<IndexedExamples> parts = new ArrayList<>();
+    List<Integer> shares = new ArrayList<>();
+    for (int length = data.length();
+        parts.isEmpty() || shortest != null && length >= shortest;
+        length /= 2) {
+      parts.add(exercise(length, size, seed + length));
+      shares.add(data.length() / length);
+    }
+    return new MixedExamples(parts.get(0).name(), parts, shares);
   }
 
-  private CopyTask copying(int size, long seed) {
-    return exercise(() -> new CopyTask(data.length(), data.exercise().symbols(), size, seed));
+  private IndexedExamples exercise(int length, int size, long seed) {
+    return data.kind() == RecipeData.Kind.COPY
+        ? copying(length, size, seed)
+        : retrieval(length, size, seed);
   }
 
-  private RetrievalTask retrieval(int size, long seed) {
+  private CopyTask copying(int length, int size, long seed) {
+    return exercise(() -> new CopyTask(length, data.exercise().symbols(), size, seed));
+  }
+
+  private RetrievalTask retrieval(int length, int size, long seed) {
     RecipeExercise sizes = data.exercise();
     return exercise(
         () ->
             new RetrievalTask(
-                data.length(),
+                length,
                 sizes.pairs(),
                 sizes.questions(),
                 sizes.keys(),
