@@ -31,6 +31,7 @@ import picocli.CommandLine.TypeConversionException;
       ImportCommand.class,
       AttendCommand.class,
       TrainCommand.class,
+      ReproduceCommand.class,
       FineTuneCommand.class,
       EvaluateCommand.class,
       PredictCommand.class,

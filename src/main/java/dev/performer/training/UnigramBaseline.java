@@ -1,0 +1,74 @@
+package dev.performer.training;
+
+import java.util.Arrays;
+
+/**
+ * The paper's empirical baseline: every guess is how often tokens occur in training. Nothing is
+ * learnt of their order.
+ */
+final class UnigramBaseline {
+  private static final int TRAINING_BATCHES = 500;
+
+  private UnigramBaseline() {}
+
+  /**
+   * Counts the right answers of training, one of each added, and evaluates them on the same guesses
+   * as a model.
+   *
+   * @param recipe of a language model
+   */
+  static Evaluation of(Recipe recipe) {
+    RecipeData.Split batches = recipe.data().batches(recipe.batchSize(), recipe.training().seed());
+    double[] counts = new double[recipe.model().vocabularySize()];
+    Arrays.fill(counts, 1);
+    try (BatchSource train = TokenBatchSource.evaluation(batches.train(), recipe.objective())) {
+      for (int n = 0; n < TRAINING_BATCHES && train.hasNext(); n++) {
+        count(train.next(), counts);
+      }
+    }
+    double[] costs = new double[counts.length];
+    double total = Arrays.stream(counts).sum();
+    int likeliest = 0;
+    for (int i = 0; i < counts.length; i++) {
+      costs[i] = -Math.log(counts[i] / total);
+      likeliest = costs[i] < costs[likeliest] ? i : likeliest;
+    }
+    try (BatchSource validation =
+        TokenBatchSource.evaluation(batches.validation(), recipe.objective())) {
+      return evaluate(validation, recipe.training().evaluationBatches(), costs, likeliest);
+    }
+  }
+
+  private static void count(LabelledBatch batch, double[] counts) {
+    for (int i = 0; i < batch.targets().length; i++) {
+      counts[batch.targets()[i]] += batch.weights()[i];
+    }
+  }
+
+  private static Evaluation evaluate(
+      BatchSource validation, int limit, double[] costs, int likeliest) {
+    long start = System.nanoTime();
+    double loss = 0;
+    double right = 0;
+    double guesses = 0;
+    long sequences = 0;
+    for (int n = 0; (limit == 0 || n < limit) && validation.hasNext(); n++) {
+      LabelledBatch batch = validation.next();
+      for (int i = 0; i < batch.targets().length; i++) {
+        float weight = batch.weights()[i];
+        loss += weight * costs[batch.targets()[i]];
+        right += batch.targets()[i] == likeliest ? weight : 0;
+        guesses += weight;
+      }
+      sequences += batch.rows();
+    }
+    double mean = loss / guesses;
+    return new Evaluation(
+        mean,
+        right / guesses,
+        Math.exp(mean),
+        Math.round(guesses),
+        sequences,
+        (System.nanoTime() - start) / 1e9);
+  }
+}
