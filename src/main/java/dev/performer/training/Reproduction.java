@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -47,8 +48,10 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   private static final int LEAST_STEPS = 20;
   private static final double MOST_TIMES = 10;
 
-  /** Evaluations, exports and other things that are not steps. */
-  private static final double OVERHEAD = 1.3;
+  private static final int LEAST_INTERVAL = 5;
+
+  /** A guess, where a recipe evaluates on all there are. */
+  private static final int PROBED_BATCHES = 10;
 
   /** How many steps each recipe gets. */
   record Plan(long budgetSeconds, Map<String, Long> steps) {}
@@ -186,22 +189,22 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     if (Files.exists(file)) {
       return StrictJson.read(file, Plan.class);
     }
-    Map<String, Double> costs = new LinkedHashMap<>();
+    Map<String, Cost> costs = new LinkedHashMap<>();
     for (Planned recipe : planned) {
-      double seconds = 0;
+      Cost cost = Cost.NONE;
       for (RecipeRuns.Run run : recipe.runs().runs()) {
-        seconds += cost(recipe, run);
+        cost = cost.plus(cost(recipe, run));
       }
-      costs.put(recipe.name(), seconds);
+      costs.put(recipe.name(), cost);
       progress.message(
-          String.format(Locale.ROOT, "%s: about %.0f s in full", recipe.name(), seconds));
+          String.format(
+              Locale.ROOT, "%s: about %.0f s in full", recipe.name(), cost.full() + cost.start()));
     }
-    double all = costs.values().stream().mapToDouble(Double::doubleValue).sum();
-    double share = Math.min(MOST_TIMES, budget.toMillis() / 1e3 / OVERHEAD / all);
+    Map<String, Double> shares = shares(costs, budget.toMillis() / 1e3);
     Map<String, Long> steps = new LinkedHashMap<>();
     for (Planned recipe : planned) {
       long full = recipe(recipe, recipe.runs().runs().get(0), 0).training().steps();
-      steps.put(recipe.name(), Math.max(LEAST_STEPS, Math.round(share * full)));
+      steps.put(recipe.name(), Math.max(LEAST_STEPS, Math.round(shares.get(recipe.name()) * full)));
     }
     Plan plan = new Plan(budget.toSeconds(), steps);
     try {
@@ -213,8 +216,46 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     return plan;
   }
 
-  /** Seconds of the steps that a recipe asks for, from a few. */
-  private double cost(Planned planned, RecipeRuns.Run run) {
+  /**
+   * Seconds of all runs of a recipe.
+   *
+   * @param full of the steps and evaluations that it asks for
+   * @param start of building models and all else that is there once
+   */
+  record Cost(double full, double start) {
+    static final Cost NONE = new Cost(0, 0);
+
+    Cost plus(Cost other) {
+      return new Cost(full + other.full, start + other.start);
+    }
+  }
+
+  /**
+   * How much of its steps each recipe gets: the cheap ones all, the others equal times. Where all
+   * get theirs and time is left, all get more.
+   */
+  static Map<String, Double> shares(Map<String, Cost> costs, double seconds) {
+    double start = costs.values().stream().mapToDouble(Cost::start).sum();
+    double left = Math.max(seconds / 4, seconds - start);
+    double all = costs.values().stream().mapToDouble(Cost::full).sum();
+    Map<String, Double> shares = new LinkedHashMap<>();
+    if (all <= left) {
+      costs.keySet().forEach(name -> shares.put(name, Math.min(MOST_TIMES, left / all)));
+      return shares;
+    }
+    List<String> cheapFirst = new ArrayList<>(costs.keySet());
+    cheapFirst.sort(Comparator.comparingDouble(name -> costs.get(name).full()));
+    for (int i = 0; i < cheapFirst.size(); i++) {
+      double cost = costs.get(cheapFirst.get(i)).full();
+      double mine = Math.min(cost, left / (cheapFirst.size() - i));
+      shares.put(cheapFirst.get(i), mine / cost);
+      left -= mine;
+    }
+    return shares;
+  }
+
+  /** What a run would take, from a few steps. */
+  private Cost cost(Planned planned, RecipeRuns.Run run) {
     Recipe full = recipe(planned, run, 0);
     Recipe few =
         recipe(
@@ -232,14 +273,32 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
       Files.createDirectories(output);
       Path directory = AtomicFiles.createDirectoryBeside(output.resolve("probe"));
       try {
+        long begun = System.nanoTime();
         RecipeTraining.of(few, directory).run(Silence.PROGRESS);
-        return medianStep(directory) / 1e3 * full.training().steps();
+        double wall = (System.nanoTime() - begun) / 1e9;
+        return cost(full.training(), metrics(directory), medianStep(directory) / 1e3, wall);
       } finally {
         AtomicFiles.delete(directory);
       }
     } catch (IOException e) {
       throw cannotWrite(output, e);
     }
+  }
+
+  private static Cost cost(TrainingOptions full, List<JsonNode> probe, double step, double wall) {
+    double batch = 0;
+    for (JsonNode entry : probe) {
+      batch =
+          entry.path("kind").asText().equals("validation")
+              ? entry.path("seconds").asDouble()
+              : batch;
+    }
+    double evaluations =
+        1 + (full.evaluateEvery() == 0 ? 1.0 : (double) full.steps() / full.evaluateEvery());
+    double batches = full.evaluationBatches() == 0 ? PROBED_BATCHES : full.evaluationBatches();
+    return new Cost(
+        step * full.steps() + batch * batches * evaluations,
+        Math.max(0, wall - step * PROBE_STEPS - 2 * batch));
   }
 
   /**
@@ -254,7 +313,10 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     }
     TrainingOptions options = full.training();
     double share = (double) steps / options.steps();
-    long every = Math.max(1, Math.round(share * options.evaluateEvery()));
+    long every =
+        options.evaluateEvery() == 0
+            ? 0
+            : Math.max(LEAST_INTERVAL, Math.round(share * options.evaluateEvery()));
     return recipe(
         planned,
         run,
