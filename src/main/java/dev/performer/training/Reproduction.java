@@ -236,13 +236,14 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
    */
   static Map<String, Double> shares(Map<String, Cost> costs, double seconds) {
     double start = costs.values().stream().mapToDouble(Cost::start).sum();
-    double left = Math.max(seconds / 4, seconds - start);
+    double free = Math.max(seconds / 4, seconds - start);
     double all = costs.values().stream().mapToDouble(Cost::full).sum();
     Map<String, Double> shares = new LinkedHashMap<>();
-    if (all <= left) {
-      costs.keySet().forEach(name -> shares.put(name, Math.min(MOST_TIMES, left / all)));
+    if (all <= free) {
+      costs.keySet().forEach(name -> shares.put(name, Math.min(MOST_TIMES, free / all)));
       return shares;
     }
+    double left = free;
     List<String> cheapFirst = new ArrayList<>(costs.keySet());
     cheapFirst.sort(Comparator.comparingDouble(name -> costs.get(name).full()));
     for (int i = 0; i < cheapFirst.size(); i++) {
@@ -354,14 +355,20 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     }
   }
 
-  /** The first sentence of the comment that a recipe begins with. */
+  /** The first paragraph of the comment that a recipe begins with. */
   private static String title(Planned recipe) {
+    StringBuilder title = new StringBuilder();
     try {
-      String first = Files.readAllLines(recipe.file(), StandardCharsets.UTF_8).get(0);
-      return first.startsWith("#") ? first.substring(1).strip() : recipe.name();
+      for (String line : Files.readAllLines(recipe.file(), StandardCharsets.UTF_8)) {
+        if (!line.startsWith("#") || line.length() < 2) {
+          break;
+        }
+        title.append(title.isEmpty() ? "" : " ").append(line.substring(1).strip());
+      }
     } catch (IOException e) {
       throw new PerformerException(recipe.file() + ": cannot be read: " + e.getMessage(), e);
     }
+    return title.isEmpty() ? recipe.name() : title.toString();
   }
 
   private static PerformerException cannotWrite(Path file, IOException e) {
