@@ -2,8 +2,10 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import dev.performer.data.Overrides;
+import dev.performer.model.Task;
 import dev.performer.training.Progress;
 import dev.performer.training.Recipe;
+import dev.performer.training.RecipeData;
 import dev.performer.training.RecipeRuns;
 import dev.performer.training.RecipeTraining;
 import dev.performer.training.TrainingResult;
@@ -100,12 +102,28 @@ final class TrainCommand implements Callable<Integer> {
             result.steps(),
             result.seconds(),
             result.tokensPerSecond());
+    if (isOfPixels(training)) {
+      output.text().printf(Locale.ROOT, "bits per dimension %.4f%n", bits(result));
+    }
     output
         .text()
         .println(
             "Written: " + run + outcome.model().map(model -> ", the model is " + model).orElse(""));
-    output.printJson(json(outcome));
+    Map<String, Object> json = json(outcome);
+    if (isOfPixels(training)) {
+      json.put("bitsPerDimension", bits(result));
+    }
+    output.printJson(json);
     return result.finished() || pauseAt > 0 && result.steps() >= pauseAt ? 0 : Failures.FAILED;
+  }
+
+  private static boolean isOfPixels(RecipeTraining training) {
+    return training.recipe().data().kind() == RecipeData.Kind.PIXELS
+        && training.recipe().task() == Task.CAUSAL_LM;
+  }
+
+  private static double bits(TrainingResult result) {
+    return result.best().loss() / Math.log(2);
   }
 
   private Recipe read() {
