@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
 import java.io.ByteArrayOutputStream;
@@ -54,12 +55,22 @@ class ReproductionTest {
 
     // An interruption after the first run: it is not trained again, the second is, the same.
     FileTime trained = Files.getLastModifiedTime(output.resolve("tiny/exact/metrics.jsonl"));
-    dev.performer.AtomicFiles.delete(output.resolve("tiny/favor"));
+    AtomicFiles.delete(output.resolve("tiny/favor"));
     run(reproduction);
     assertThat(result(output, "favor").after().loss()).isEqualTo(favor.after().loss());
     assertThat(result(output, "exact")).isEqualTo(exact);
     assertThat(Files.getLastModifiedTime(output.resolve("tiny/exact/checkpoints")))
         .isLessThanOrEqualTo(trained);
+
+    // Nor are the steps of a run that was stopped within.
+    Recipe half = Recipe.ofRun(output.resolve("tiny/favor"));
+    AtomicFiles.delete(output.resolve("tiny/favor"));
+    RecipeTraining.of(half, output.resolve("tiny/favor"))
+        .startingFrom(output.resolve("tiny/exact/model"))
+        .pausingAt(7)
+        .run(Progress.lines(new PrintStream(new ByteArrayOutputStream())));
+    assertThat(run(reproduction)).contains("resumed at step 7");
+    assertThat(result(output, "favor").after().loss()).isEqualTo(favor.after().loss());
 
     Path other = Files.copy(recipe, temporary.resolve("other.yaml"));
     assertThatThrownBy(
