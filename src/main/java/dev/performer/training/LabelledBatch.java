@@ -30,6 +30,16 @@ public record LabelledBatch(
     return targets.length / rows;
   }
 
+  /** Whether any target counts. */
+  boolean hasGuesses() {
+    for (float weight : weights) {
+      if (weight > 0) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** The same with rows of zeros and weight 0 added, for a model that takes this many rows only. */
   LabelledBatch withRows(int rows) {
     int size = rows * length;

@@ -1,7 +1,6 @@
 package dev.performer.training;
 
 import dev.performer.PerformerException;
-import dev.performer.data.BatchStream;
 import dev.performer.data.Batches;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.CheckpointReader;
@@ -93,9 +92,9 @@ public record RecipeTraining(
       MemoryEstimate.of(recipe.model(), recipe.training(), recipe.data().length())
           .check(recipe.training());
     }
-    requireExamples(batches.train());
-    requireExamples(batches.validation());
     Objective objective = recipe.objective();
+    requireGuesses(batches.train(), objective);
+    requireGuesses(batches.validation(), objective);
     try (RunDirectory run = RunDirectory.open(directory, resume, RECIPE);
         BatchSource train =
             TokenBatchSource.training(batches.train(), objective, recipe.training().seed());
@@ -105,12 +104,20 @@ public record RecipeTraining(
     }
   }
 
-  private static void requireExamples(Batches batches) {
-    try (BatchStream stream = batches.epoch(0)) {
-      if (!stream.hasNext()) {
+  /** Something must be guessed: sequences of a single token, say, teach nothing. */
+  private static void requireGuesses(Batches batches, Objective objective) {
+    try (BatchSource pass = TokenBatchSource.evaluation(batches, objective)) {
+      if (!pass.hasNext()) {
         throw new PerformerException(batches.name() + " holds no sequence with tokens");
       }
+      while (pass.hasNext()) {
+        if (pass.next().hasGuesses()) {
+          return;
+        }
+      }
     }
+    throw new PerformerException(
+        batches.name() + " holds nothing to guess: its sequences are too short");
   }
 
   private Outcome train(

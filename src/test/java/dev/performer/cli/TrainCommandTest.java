@@ -7,6 +7,7 @@ import dev.performer.savedmodel.PerformerModels;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -103,6 +104,20 @@ class TrainCommandTest {
     CommandLineRun.of("train", recipe(TINY), "--output", run, "--set", parts[0])
         .failed(1, parts[1]);
     assertThat(run).doesNotExist();
+  }
+
+  @Test
+  void refusesDataInWhichNothingIsToBeGuessed() throws IOException {
+    Files.writeString(temporary.resolve("single.fasta"), ">a\nM\n>b\nK\n");
+    Path run = temporary.resolve("run");
+    List<Object> command =
+        List.of("train", recipe(TINY), "--output", run, "--set", "data.end=false");
+    for (String data : List.of("data.train", "data.validation")) {
+      List<Object> all = new ArrayList<>(command);
+      all.addAll(List.of("--set", data + "=single.fasta"));
+      CommandLineRun.of(all.toArray()).failed(1, "single.fasta holds nothing to guess");
+      assertThat(run).doesNotExist();
+    }
   }
 
   @Test
