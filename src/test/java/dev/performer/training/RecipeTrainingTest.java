@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -83,6 +84,31 @@ class RecipeTrainingTest {
     assertThat(Files.readAllBytes(parts.resolve("model/variables/variables.data-00000-of-00001")))
         .isEqualTo(
             Files.readAllBytes(whole.resolve("model/variables/variables.data-00000-of-00001")));
+  }
+
+  @Test
+  @Tag("slow")
+  void twoHundredStepsEqualAHundredAndAHundred() throws IOException {
+    Recipe recipe =
+        TinyRecipe.in(
+            temporary,
+            "training.steps=200",
+            "training.schedule=cosine",
+            "training.averageDecay=0.99",
+            "training.checkpointEvery=30",
+            "training.logEvery=7",
+            "model.layers=2",
+            "model.attention.redrawEvery=25",
+            "model.dropout={residual: 0.1}");
+    Path whole = temporary.resolve("whole");
+    Path parts = temporary.resolve("parts");
+    train(RecipeTraining.of(recipe, whole));
+    train(RecipeTraining.of(recipe, parts).pausingAt(100));
+    train(RecipeTraining.of(recipe, parts).resuming());
+    assertThat(metrics(parts)).isEqualTo(metrics(whole)).hasSizeGreaterThan(60);
+    Map<String, float[]> expected = values(whole, 200);
+    values(parts, 200)
+        .forEach((name, value) -> assertThat(value).as(name).isEqualTo(expected.get(name)));
   }
 
   @Test
