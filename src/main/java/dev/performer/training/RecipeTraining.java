@@ -126,6 +126,11 @@ public record RecipeTraining(
               options.seed(),
               from == null ? Map.of() : PerformerModels.load(from).weights());
       OptimizerOps optimizer = OptimizerOps.build(model, options);
+      if (options.xla()) {
+        CompiledStep compiled = CompiledStep.of(model, optimizer);
+        model = compiled.model();
+        optimizer = compiled.optimizer();
+      }
       try (Trainer trainer =
           new Trainer(
               model,

@@ -99,6 +99,7 @@ public record TrainingConfig(
         0,
         0,
         false,
+        false,
         seed);
   }
 

@@ -3,6 +3,7 @@ package dev.performer.training;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
+import dev.performer.data.BatchSize;
 import dev.performer.data.StrictJson;
 import java.util.List;
 import java.util.Locale;
@@ -35,6 +36,9 @@ import java.util.Locale;
  * @param divergence how many times the first validation loss is a loss that has diverged; 0 for any
  *     that is finite
  * @param memoryCheck whether a run is refused whose estimate exceeds the machine's memory
+ * @param xla whether XLA compiles the step, for each shape of a batch anew; batches have one number
+ *     of sequences for each length, and {@code data.bucket} is {@code data.length} unless it is
+ *     said
  * @param seed of weights, order, crops, masks, dropout and redraws
  */
 public record TrainingOptions(
@@ -60,6 +64,7 @@ public record TrainingOptions(
     long diagnosticsEvery,
     double divergence,
     boolean memoryCheck,
+    boolean xla,
     long seed) {
 
   private static final List<String> SCHEDULES =
@@ -90,6 +95,7 @@ public record TrainingOptions(
           200,
           3,
           true,
+          false,
           1);
 
   /** Checks ranges. */
@@ -139,6 +145,13 @@ public record TrainingOptions(
     }
     ObjectNode merged = (ObjectNode) StrictJson.tree(this);
     return StrictJson.bind(merged.setAll(object), TrainingOptions.class, source);
+  }
+
+  /** Sequences per batch. */
+  BatchSize batchSize() {
+    return batchSequences != null
+        ? new BatchSize.Sequences(batchSequences)
+        : new BatchSize.Tokens(batchTokens);
   }
 
   /** The learning rate by step. */

@@ -64,6 +64,7 @@ class RecipeTrainingTest {
         "training.accumulate=2 training.optimizer=adafactor model.dropout={mlp: 0.1}",
         "task=masked-lm data.masking=protein-lm training.optimizer=lion"
             + " training.learningRate=0.001 training.logEvery=3",
+        "training.xla=true training.averageDecay=0.9 training.accumulate=2 model.dropout={mlp: 0.1}",
       })
   void aResumedRunEqualsOneWithoutInterruption(String settings) throws IOException {
     // Settings are separated by spaces; those inside braces stay together.
