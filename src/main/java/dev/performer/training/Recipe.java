@@ -54,7 +54,8 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
           "training.logEvery",
           "training.diagnosticsEvery",
           "training.divergence",
-          "training.memoryCheck");
+          "training.memoryCheck",
+          "training.precision");
 
   /**
    * Reads a tree.

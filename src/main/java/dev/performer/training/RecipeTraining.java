@@ -122,6 +122,7 @@ public record RecipeTraining(
               graph,
               recipe.model(),
               new LossGraph.Options(options.labelSmoothing(), options.zLoss()),
+              options.precision(),
               options.averageDecay(),
               options.seed(),
               from == null ? Map.of() : PerformerModels.load(from).weights());

@@ -100,6 +100,7 @@ public record TrainingConfig(
         0,
         false,
         false,
+        base.precision(),
         seed);
   }
 

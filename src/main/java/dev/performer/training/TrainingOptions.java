@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.StrictJson;
+import dev.performer.nn.Precision;
 import java.util.List;
 import java.util.Locale;
 
@@ -39,6 +40,7 @@ import java.util.Locale;
  * @param xla whether XLA compiles the step, for each shape of a batch anew; batches have one number
  *     of sequences for each length, and {@code data.bucket} is {@code data.length} unless it is
  *     said
+ * @param precision of the products of dense layers in training; validation and export are float32
  * @param seed of weights, order, crops, masks, dropout and redraws
  */
 public record TrainingOptions(
@@ -65,6 +67,7 @@ public record TrainingOptions(
     double divergence,
     boolean memoryCheck,
     boolean xla,
+    Precision precision,
     long seed) {
 
   private static final List<String> SCHEDULES =
@@ -96,6 +99,7 @@ public record TrainingOptions(
           3,
           true,
           false,
+          Precision.FLOAT32,
           1);
 
   /** Checks ranges. */
@@ -120,6 +124,7 @@ public record TrainingOptions(
     require("averageDecay", averageDecay >= 0 && averageDecay < 1, "in [0, 1)");
     require("divergence", divergence >= 0, "at least 0");
     require("optimizer", optimizer != null, "a name such as adamw");
+    require("precision", precision != null, "float32 or bfloat16");
     if (!SCHEDULES.contains(schedule)) {
       throw new PerformerException(
           "schedule must be one of %s, not '%s'; did you mean %s?"

@@ -41,6 +41,7 @@ class CompiledStepTest {
             graph,
             recipe.model(),
             new LossGraph.Options(options.labelSmoothing(), options.zLoss()),
+            options.precision(),
             options.averageDecay(),
             options.seed(),
             Map.of());
