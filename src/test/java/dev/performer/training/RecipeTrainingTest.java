@@ -64,7 +64,6 @@ class RecipeTrainingTest {
         "training.accumulate=2 training.optimizer=adafactor model.dropout={mlp: 0.1}",
         "task=masked-lm data.masking=protein-lm training.optimizer=lion"
             + " training.learningRate=0.001 training.logEvery=3",
-        "training.xla=true training.averageDecay=0.9 training.accumulate=2 model.dropout={mlp: 0.1}",
       })
   void aResumedRunEqualsOneWithoutInterruption(String settings) throws IOException {
     // Settings are separated by spaces; those inside braces stay together.
@@ -85,6 +84,16 @@ class RecipeTrainingTest {
     assertThat(Files.readAllBytes(parts.resolve("model/variables/variables.data-00000-of-00001")))
         .isEqualTo(
             Files.readAllBytes(whole.resolve("model/variables/variables.data-00000-of-00001")));
+  }
+
+  @ParameterizedTest
+  @Tag("slow")
+  @ValueSource(
+      strings =
+          "training.xla=true training.averageDecay=0.9 training.accumulate=2"
+              + " model.dropout={mlp: 0.1} model.attention.redrawEvery=3")
+  void soDoesOneThatXlaCompiles(String settings) throws IOException {
+    aResumedRunEqualsOneWithoutInterruption(settings);
   }
 
   @Test
