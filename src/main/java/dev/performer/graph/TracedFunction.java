@@ -17,10 +17,7 @@ import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
-import org.tensorflow.proto.ConfigProto;
 import org.tensorflow.proto.DataType;
-import org.tensorflow.proto.GraphOptions;
-import org.tensorflow.proto.RewriterConfig;
 
 /**
  * A TensorFlow function made by running Java code that adds ops. Variables of the calling graph
@@ -224,14 +221,7 @@ public final class TracedFunction implements AutoCloseable {
             .setAttr("Tin", inputTypes.toArray(DataType[]::new))
             .setAttr("Tout", outputs.stream().map(ArgumentSpec::dataType).toArray(DataType[]::new));
     if (mustCompile) {
-      // TensorFlow's own optimizer brings in ops that XLA cannot compile, such as
-      // TemporaryVariable.
-      RewriterConfig asItIs = RewriterConfig.newBuilder().setDisableMetaOptimizer(true).build();
-      ConfigProto config =
-          ConfigProto.newBuilder()
-              .setGraphOptions(GraphOptions.newBuilder().setRewriteOptions(asItIs))
-              .build();
-      builder.setAttr("_XlaMustCompile", true).setAttr("config_proto", config.toByteArray());
+      builder.setAttr("_XlaMustCompile", true);
     }
     builder.setAttr("f", function);
     return builder.build();

@@ -17,6 +17,9 @@ import org.tensorflow.Operand;
 import org.tensorflow.Operation;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
+import org.tensorflow.proto.ConfigProto;
+import org.tensorflow.proto.GraphOptions;
+import org.tensorflow.proto.RewriterConfig;
 
 /**
  * Part of a graph that XLA compiles as a whole, or fails: the proof that a computation can run
@@ -126,6 +129,21 @@ public final class XlaFunction {
       }
       return called;
     }
+  }
+
+  /**
+   * How a session must be configured that runs compiled functions: TensorFlow's own optimizer
+   * otherwise brings ops into large ones that XLA cannot compile, such as TemporaryVariable.
+   */
+  public static ConfigProto sessionConfig() {
+    RewriterConfig rewrites =
+        RewriterConfig.newBuilder()
+            .setMemoryOptimization(RewriterConfig.MemOptType.NO_MEM_OPT)
+            .setRemapping(RewriterConfig.Toggle.OFF)
+            .build();
+    return ConfigProto.newBuilder()
+        .setGraphOptions(GraphOptions.newBuilder().setRewriteOptions(rewrites))
+        .build();
   }
 
   private static Map<String, Operand<?>> trace(

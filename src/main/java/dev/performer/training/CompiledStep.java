@@ -10,9 +10,11 @@ import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
+import org.tensorflow.Session;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
@@ -78,6 +80,11 @@ record CompiledStep(Trainable model, OptimizerOps optimizer) {
             optimizer.slots(),
             optimizer.sums(),
             optimizer.initializer()));
+  }
+
+  /** A session for a graph whose step may be compiled. */
+  static Session session(Graph graph, boolean xla) {
+    return xla ? new Session(graph, false, XlaFunction.sessionConfig()) : new Session(graph, false);
   }
 
   /** The norm, once everything is updated. */

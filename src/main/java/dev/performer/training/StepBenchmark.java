@@ -103,7 +103,7 @@ public final class StepBenchmark implements AutoCloseable {
         trained = compiled.model();
         optimizer = compiled.optimizer();
       }
-      session = new Session(graph, false);
+      session = CompiledStep.session(graph, xla);
       trained.initializer().accept(session);
       optimizer.initializer().accept(session);
       TrainerStep step = new TrainerStep(trained, optimizer, 1);

@@ -75,7 +75,7 @@ final class Trainer implements AutoCloseable {
     model.averages().ifPresent(averages -> saved.addAll(averages.averages().values()));
     saved.addAll(optimizer.slots());
     store = SaveRestore.of(Ops.create(model.graph()).withSubScope("training"), saved);
-    session = new Session(model.graph(), false);
+    session = CompiledStep.session(model.graph(), options.xla());
     try {
       restoreOrInitialize();
     } catch (RuntimeException e) {

@@ -56,7 +56,7 @@ class CompiledStepTest {
   private List<Double> train(Recipe recipe, int steps) {
     List<Double> measured = new ArrayList<>();
     try (Graph graph = new Graph();
-        Session session = new Session(graph, false)) {
+        Session session = CompiledStep.session(graph, recipe.training().xla())) {
       Built built = build(graph, recipe);
       built.model().initializer().accept(session);
       built.optimizer().initializer().accept(session);
@@ -129,7 +129,7 @@ class CompiledStepTest {
   void nothingOfTheStepIsLeftOutsideOfXla() {
     Recipe recipe = recipe(List.of("training.averageDecay=0.9"), true);
     try (Graph graph = new Graph();
-        Session session = new Session(graph, false);
+        Session session = CompiledStep.session(graph, true);
         BatchSource source = source(recipe)) {
       Built built = build(graph, recipe);
       built.model().initializer().accept(session);
@@ -171,7 +171,7 @@ class CompiledStepTest {
   void aStepThatIsNotFiniteChangesNothing() {
     Recipe recipe = recipe(List.of("training.averageDecay=0.9"), true);
     try (Graph graph = new Graph();
-        Session session = new Session(graph, false);
+        Session session = CompiledStep.session(graph, true);
         BatchSource source = source(recipe)) {
       Built built = build(graph, recipe);
       built.model().initializer().accept(session);
