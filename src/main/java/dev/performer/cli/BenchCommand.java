@@ -41,6 +41,14 @@ final class BenchCommand implements Callable<Integer> {
   private boolean train;
 
   @Option(
+      names = "--compute",
+      split = ",",
+      description =
+          "With --train: PLAIN, XLA (the step compiled), BFLOAT16 (dense layers), or several"
+              + " (default: PLAIN).")
+  private List<TrainingBenchmark.Compute> computes = List.of(TrainingBenchmark.Compute.PLAIN);
+
+  @Option(
       names = "--lengths",
       split = ",",
       description = {
@@ -160,7 +168,9 @@ final class BenchCommand implements Callable<Integer> {
           continue;
         }
         var model = TrainingBenchmark.model(attention, length, heads, headSize, features);
-        rows.add(TrainingBenchmark.measure(attention, length, batch, model));
+        for (TrainingBenchmark.Compute compute : computes) {
+          rows.add(TrainingBenchmark.measure(attention, compute, length, batch, model));
+        }
       }
     }
     String table = TrainingBenchmark.table(rows, batch);
@@ -190,6 +200,9 @@ final class BenchCommand implements Callable<Integer> {
   private void check() {
     if (train && generate) {
       throw new UsageException("--train and --generate exclude each other");
+    }
+    if (!train && !computes.equals(List.of(TrainingBenchmark.Compute.PLAIN))) {
+      throw new UsageException("--compute needs --train");
     }
     for (int value : List.of(batch, heads, headSize, features)) {
       if (value < 1) {

@@ -2,6 +2,7 @@ package dev.performer.cli;
 
 import dev.performer.data.StrictJson;
 import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Precision;
 import dev.performer.training.StepBenchmark;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -18,13 +19,25 @@ import java.util.Locale;
 final class StepBenchmarkFork {
   private StepBenchmarkFork() {}
 
-  /** Arguments: the model as JSON, B, L, and the number of steps where no line tells it. */
+  /**
+   * Arguments: the model as JSON, B, L, the number of steps where no line tells it, and a {@link
+   * TrainingBenchmark.Compute} if it is not the plain one.
+   */
   public static void main(String[] args) throws IOException {
     byte[] json = args[0].getBytes(StandardCharsets.UTF_8);
     PerformerConfig config =
         PerformerConfig.of(StrictJson.readTree(json, "the model"), "the model");
+    TrainingBenchmark.Compute compute =
+        TrainingBenchmark.Compute.valueOf(args.length > 4 ? args[4] : "PLAIN");
     try (StepBenchmark benchmark =
-            StepBenchmark.open(config, Integer.parseInt(args[1]), Integer.parseInt(args[2]));
+            StepBenchmark.open(
+                config,
+                Integer.parseInt(args[1]),
+                Integer.parseInt(args[2]),
+                compute == TrainingBenchmark.Compute.XLA,
+                compute == TrainingBenchmark.Compute.BFLOAT16
+                    ? Precision.BFLOAT16
+                    : Precision.FLOAT32);
         BufferedReader commands =
             new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
       if (args.length > 3) {

@@ -21,8 +21,26 @@ final class TrainingBenchmark {
   private static final int VOCABULARY = 256;
   private static final int LAYERS = 4;
 
+  /** How a step is computed. */
+  enum Compute {
+    PLAIN(""),
+    XLA(", XLA"),
+    BFLOAT16(", bfloat16");
+
+    private final String suffix;
+
+    Compute(String suffix) {
+      this.suffix = suffix;
+    }
+  }
+
   /** One attention at one length. */
-  record Row(BenchmarkedAttention attention, int length, double medianMs, double peakMb) {
+  record Row(
+      BenchmarkedAttention attention, Compute compute, int length, double medianMs, double peakMb) {
+    String label() {
+      return attention.label() + compute.suffix;
+    }
+
     double tokensPerSecond(int batch) {
       return batch * length * 1e3 / medianMs;
     }
@@ -55,9 +73,15 @@ final class TrainingBenchmark {
   }
 
   /** Forks a process that takes a few steps; the first ones, which plan the graph, do not count. */
-  static Row measure(BenchmarkedAttention attention, int length, int batch, ObjectNode model) {
+  static Row measure(
+      BenchmarkedAttention attention, Compute compute, int length, int batch, ObjectNode model) {
     List<String> arguments =
-        List.of(StrictJson.tree(model).toString(), "" + batch, "" + length, "" + (WARM_UP + STEPS));
+        List.of(
+            StrictJson.tree(model).toString(),
+            "" + batch,
+            "" + length,
+            "" + (WARM_UP + STEPS),
+            compute.name());
     String what = attention.label() + ", a training step at L=" + length;
     String[] answer =
         AttentionBenchmark.lastLine(StepBenchmarkFork.class, arguments, what).split(" ");
@@ -67,7 +91,7 @@ final class TrainingBenchmark {
             .sorted()
             .toArray();
     double peak = Double.parseDouble(answer[answer.length - 1]);
-    return new Row(attention, length, times[STEPS / 2], peak);
+    return new Row(attention, compute, length, times[STEPS / 2], peak);
   }
 
   static String table(List<Row> rows, int batch) {
@@ -78,7 +102,7 @@ final class TrainingBenchmark {
           String.format(
               Locale.ROOT,
               "| %s | %d | %.0f | %.0f | %.0f |%n",
-              row.attention().label(),
+              row.label(),
               row.length(),
               row.medianMs(),
               row.tokensPerSecond(batch),
@@ -92,6 +116,7 @@ final class TrainingBenchmark {
     for (Row row : rows) {
       Map<String, Object> entry = new LinkedHashMap<>();
       entry.put("attention", row.attention().label());
+      entry.put("compute", row.compute().name().toLowerCase(Locale.ROOT));
       entry.put("length", row.length());
       entry.put("stepMs", row.medianMs());
       entry.put("tokensPerSecond", row.tokensPerSecond(batch));

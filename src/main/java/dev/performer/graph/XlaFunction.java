@@ -17,6 +17,9 @@ import org.tensorflow.Operand;
 import org.tensorflow.Operation;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
+import org.tensorflow.proto.ConfigProto;
+import org.tensorflow.proto.GraphOptions;
+import org.tensorflow.proto.RewriterConfig;
 
 /**
  * Part of a graph that XLA compiles as a whole, or fails: the proof that a computation can run
@@ -82,6 +85,65 @@ public final class XlaFunction {
       }
       return outputs;
     }
+  }
+
+  /**
+   * Adds a compiled call of a part of the graph that is there already; what it computed stays, too,
+   * and costs nothing where nobody fetches it.
+   *
+   * @param tf the graph that is cut
+   * @param inputs where the part begins: first outputs of their operations, any shapes. Each new
+   *     combination of sizes is compiled anew when it first comes
+   * @param values what goes in there, one for each of {@code inputs}, which may be the same
+   * @param outputs what is computed; what they depend on by control dependencies is part of it
+   * @param variables the graph's variables; those that the part needs are read or updated inside
+   * @return the outputs, in order
+   * @throws PerformerException if an op of the part has no kernel for XLA: the message names it
+   */
+  public static List<Output<?>> cut(
+      Ops tf,
+      List<? extends Output<?>> inputs,
+      List<? extends Output<?>> values,
+      List<? extends Output<?>> outputs,
+      List<Variable> variables) {
+    Map<String, Output<?>> in = new LinkedHashMap<>();
+    inputs.forEach(input -> in.put("input_" + in.size(), input));
+    Map<String, Output<?>> out = new LinkedHashMap<>();
+    outputs.forEach(output -> out.put("output_" + out.size(), output));
+    GraphCut cut = new GraphCut((Graph) tf.scope().env(), in, out, variables);
+    String name = "xla_" + COUNT.incrementAndGet();
+    try (TracedFunction function =
+        TracedFunction.trace(
+            name,
+            tracing -> {
+              Map<String, Operand<?>> built = cut.build(tracing);
+              requireKernels(tracing.graph());
+              return built;
+            })) {
+      List<Output<?>> handles = new ArrayList<>();
+      function.captured().forEach(variable -> handles.add(variable.handle()));
+      Operation call = function.call(tf, name, values, handles, true);
+      List<Output<?>> called = new ArrayList<>();
+      for (int i = 0; i < outputs.size(); i++) {
+        called.add(call.output(i));
+      }
+      return called;
+    }
+  }
+
+  /**
+   * How a session must be configured that runs compiled functions: TensorFlow's own optimizer
+   * otherwise brings ops into large ones that XLA cannot compile, such as TemporaryVariable.
+   */
+  public static ConfigProto sessionConfig() {
+    RewriterConfig rewrites =
+        RewriterConfig.newBuilder()
+            .setMemoryOptimization(RewriterConfig.MemOptType.NO_MEM_OPT)
+            .setRemapping(RewriterConfig.Toggle.OFF)
+            .build();
+    return ConfigProto.newBuilder()
+        .setGraphOptions(GraphOptions.newBuilder().setRewriteOptions(rewrites))
+        .build();
   }
 
   private static Map<String, Operand<?>> trace(

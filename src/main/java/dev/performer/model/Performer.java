@@ -9,6 +9,7 @@ import dev.performer.nn.Initializer;
 import dev.performer.nn.LayerNorm;
 import dev.performer.nn.MultiHeadAttention;
 import dev.performer.nn.Parameters;
+import dev.performer.nn.Precision;
 import dev.performer.nn.Rotation;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -39,16 +40,24 @@ public final class Performer {
   private final Decoder decoder;
 
   private Performer(PerformerConfig config, Parameters parameters, boolean drawsProjections) {
+    this(config, parameters, drawsProjections, Precision.FLOAT32);
+  }
+
+  private Performer(
+      PerformerConfig config,
+      Parameters parameters,
+      boolean drawsProjections,
+      Precision precision) {
     this.config = config;
+    Parameters stacks = parameters.in(precision);
     Blocks made = new Blocks(config, drawsProjections);
     embeddings = Embeddings.create(parameters, config, made);
-    blocks =
-        IntStream.range(0, config.layers()).mapToObj(i -> made.encoder(parameters, i)).toList();
+    blocks = IntStream.range(0, config.layers()).mapToObj(i -> made.encoder(stacks, i)).toList();
     finalNorm = config.normalization().last() ? made.norm(parameters.in("final_norm")) : null;
     decoder =
         config.decoderLayers() == 0
             ? null
-            : Decoder.create(parameters.in("decoder"), config, made, embeddings.tokens());
+            : Decoder.create(stacks.in("decoder"), config, made, embeddings.tokens());
     heads = Heads.create(parameters, config, made, embeddings.tokens());
   }
 
@@ -69,7 +78,16 @@ public final class Performer {
    * @param variables finds one by its name; throws if there is none
    */
   public static Performer over(PerformerConfig config, Function<String, Variable> variables) {
-    return new Performer(config, Parameters.existing(variables), false);
+    return over(config, variables, Precision.FLOAT32);
+  }
+
+  /**
+   * The same with dense layers of attention and MLPs in another precision. Embeddings, norms,
+   * features, sums, division and softmax, residuals and logits are float32 in any.
+   */
+  public static Performer over(
+      PerformerConfig config, Function<String, Variable> variables, Precision precision) {
+    return new Performer(config, Parameters.existing(variables), false, precision);
   }
 
   /** Names and shapes of all variables, projections included, in the order of their creation. */

@@ -15,8 +15,9 @@ import org.tensorflow.types.TFloat32;
  * @param bias {@code [out...]}, or null
  * @param in number of inputs
  * @param out number of outputs
+ * @param precision of {@code x W}; what comes in and goes out, and b, are float32
  */
-public record Dense(Variable kernel, Variable bias, int in, int out) {
+public record Dense(Variable kernel, Variable bias, int in, int out, Precision precision) {
 
   /** {@code [in, out]} with a bias. */
   public static Dense create(Parameters parameters, int in, int out) {
@@ -33,7 +34,8 @@ public record Dense(Variable kernel, Variable bias, int in, int out) {
             new Initializer.Glorot(inputs, outputs),
             LongStream.concat(Arrays.stream(in), Arrays.stream(out)).toArray());
     Variable bias = hasBias ? parameters.trainable("bias", new Initializer.Constant(0), out) : null;
-    return new Dense(kernel, bias, Math.toIntExact(inputs), Math.toIntExact(outputs));
+    return new Dense(
+        kernel, bias, Math.toIntExact(inputs), Math.toIntExact(outputs), parameters.precision());
   }
 
   private static long product(long[] sizes) {
@@ -49,7 +51,7 @@ public record Dense(Variable kernel, Variable bias, int in, int out) {
   public Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x) {
     Operand<TFloat32> matrix =
         tf.reshape(kernel.<TFloat32>read(tf), tf.constant(new int[] {in, out}));
-    Operand<TFloat32> product = Rows.times(tf, x, matrix, in, out); // [..., out]
+    Operand<TFloat32> product = Rows.times(tf, x, matrix, in, out, precision); // [..., out]
     if (bias == null) {
       return product;
     }

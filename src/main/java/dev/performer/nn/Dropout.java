@@ -13,6 +13,9 @@ public final class Dropout {
   // Odd, and far from small steps of a seed, so that places of one run do not meet those of others.
   private static final long STRIDE = 0x9E3779B97F4A7C15L;
 
+  // These ops take seeds of int64 under XLA, too, which draws other numbers from them.
+  private static final int PHILOX = 1;
+
   private final Operand<TInt64> seed;
   private long place;
 
@@ -46,7 +49,10 @@ public final class Dropout {
     }
     place++;
     Operand<TInt64> own = tf.math.add(seed, tf.constant(new long[] {0, place * STRIDE}));
-    Operand<TFloat32> uniform = tf.random.statelessRandomUniform(tf.shape(x), own);
+    var key = tf.random.statelessRandomGetKeyCounter(own);
+    Operand<TFloat32> uniform =
+        tf.random.statelessRandomUniformV2(
+            tf.shape(x), key.key(), key.counter(), tf.constant(PHILOX));
     Operand<TFloat32> kept =
         tf.dtypes.cast(tf.math.greaterEqual(uniform, tf.constant((float) rate)), TFloat32.class);
     return tf.math.mul(x, tf.math.mul(kept, tf.constant((float) (1 / (1 - rate)))));

@@ -18,15 +18,17 @@ public final class Parameters {
 
   private final Source source;
   private final String prefix;
+  private final Precision precision;
 
-  private Parameters(Source source, String prefix) {
+  private Parameters(Source source, String prefix, Precision precision) {
     this.source = source;
     this.prefix = prefix;
+    this.precision = precision;
   }
 
   /** From any source. */
   public static Parameters of(Source source) {
-    return new Parameters(source, "");
+    return new Parameters(source, "", Precision.FLOAT32);
   }
 
   /**
@@ -48,7 +50,17 @@ public final class Parameters {
 
   /** The variables below a name. */
   public Parameters in(String name) {
-    return new Parameters(source, prefix + name + "/");
+    return new Parameters(source, prefix + name + "/", precision);
+  }
+
+  /** The same for layers that compute in another precision. */
+  public Parameters in(Precision other) {
+    return new Parameters(source, prefix, other);
+  }
+
+  /** What layers of these variables compute in. */
+  Precision precision() {
+    return precision;
   }
 
   /** A variable that an optimizer may change. */

@@ -13,9 +13,14 @@ final class Rows {
 
   /** {@code [..., K]} times {@code [K, N]} as one product. */
   static Operand<TFloat32> times(
-      Ops tf, Operand<TFloat32> x, Operand<TFloat32> matrix, int inner, int outer) {
+      Ops tf,
+      Operand<TFloat32> x,
+      Operand<TFloat32> matrix,
+      int inner,
+      int outer,
+      Precision precision) {
     Operand<TFloat32> rows = tf.reshape(x, tf.constant(new int[] {-1, inner})); // [rows, K]
-    return withLast(tf, tf.linalg.matMul(rows, matrix), x, outer);
+    return withLast(tf, precision.product(tf, rows, matrix), x, outer);
   }
 
   /** Reshapes to the shape of {@code like} with other sizes in place of its last one. */

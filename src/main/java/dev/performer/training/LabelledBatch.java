@@ -40,6 +40,18 @@ public record LabelledBatch(
     return false;
   }
 
+  /** The same with its rows once more, at weight 0, until there are as many as this. */
+  LabelledBatch repeatedTo(int rows) {
+    LabelledBatch result = withRows(rows);
+    for (int row = this.rows; row < rows; row++) {
+      int from = row % this.rows;
+      System.arraycopy(inputs, from * length, result.inputs, row * length, length);
+      System.arraycopy(mask, from * length, result.mask, row * length, length);
+      System.arraycopy(targets, from * guesses(), result.targets, row * guesses(), guesses());
+    }
+    return result;
+  }
+
   /** The same with rows of zeros and weight 0 added, for a model that takes this many rows only. */
   LabelledBatch withRows(int rows) {
     int size = rows * length;

@@ -36,7 +36,9 @@ import org.tensorflow.types.TInt64;
  * @param trained variables that are updated
  * @param gradients of {@link #trained}, in the same order, of one batch; empty if not known
  * @param unused trainable variables that the loss does not depend on, or not differentiably
+ * @param seam where {@link #update} can be cut in two; null if not known
  * @param slots the optimizer's own variables, to be saved between steps
+ * @param sums of gradients between batches; need not be saved
  * @param initializer gives slots and sums their first values
  */
 record OptimizerOps(
@@ -47,8 +49,20 @@ record OptimizerOps(
     List<Variable> trained,
     List<Output<?>> gradients,
     List<Variable> unused,
+    Seam seam,
     List<Variable> slots,
+    List<Variable> sums,
     Consumer<Session> initializer) {
+
+  /**
+   * Between gradients and update.
+   *
+   * @param gradients of the step, first outputs of their ops
+   * @param norm their global norm
+   * @param finiteNorm the same, after it was found to be finite; nothing is changed before
+   */
+  record Seam(
+      List<Output<TFloat32>> gradients, Output<TFloat64> norm, Output<TFloat64> finiteNorm) {}
 
   /** Names of an optimizer's variables begin thus, with its name behind. */
   static final String SCOPE = "performer_";
@@ -86,7 +100,9 @@ record OptimizerOps(
               adam.trained(),
               List.of(),
               adam.unused(),
+              null,
               adam.slots(),
+              List.of(),
               adam.initializer());
         });
   }
@@ -126,12 +142,15 @@ record OptimizerOps(
     var rate = tf.placeholder(TFloat64.class, Placeholder.shape(Shape.scalar()));
     Accumulation accumulation =
         weight == null ? null : Accumulation.of(tf, sums, own, weight, scope);
-    List<Operand<TFloat32>> gradients = new ArrayList<>();
+    List<Output<TFloat32>> gradients = new ArrayList<>();
     for (int i = 0; i < own.values().size(); i++) {
       gradients.add(
-          accumulation == null ? float32(own.values().get(i)) : accumulation.means().get(i));
+          tf.identity(
+                  accumulation == null ? float32(own.values().get(i)) : accumulation.means().get(i))
+              .asOutput());
     }
-    var norm = tf.debugging.checkNumerics(globalNorm(tf, gradients), NOT_FINITE);
+    var anyNorm = globalNorm(tf, gradients);
+    var norm = tf.debugging.checkNumerics(anyNorm, NOT_FINITE);
     Ops after = tf.withControlDependencies(List.of(norm));
     Op counted = after.assignAddVariableOp(count.handle(), tf.constant(1L));
     var t =
@@ -165,14 +184,16 @@ record OptimizerOps(
         own.variables(),
         own.values(),
         own.unused(),
+        new Seam(List.copyOf(gradients), anyNorm.asOutput(), norm.asOutput()),
         slots.all(),
+        sums.all(),
         session -> {
           slots.initialize(session);
           sums.initialize(session);
         });
   }
 
-  private static Operand<TFloat64> globalNorm(Ops tf, List<Operand<TFloat32>> gradients) {
+  private static Operand<TFloat64> globalNorm(Ops tf, List<Output<TFloat32>> gradients) {
     List<Operand<TFloat64>> squares = new ArrayList<>();
     for (Operand<TFloat32> gradient : gradients) {
       squares.add(tf.dtypes.cast(tf.nn.l2Loss(gradient), TFloat64.class));

@@ -9,6 +9,7 @@ import dev.performer.model.Mode;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Precision;
 import dev.performer.savedmodel.PerformerModels;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -36,6 +37,7 @@ final class PerformerTraining {
    *
    * @param graph empty
    * @param config of a task with logits of tokens or classes
+   * @param precision of what is differentiated; evaluation is float32
    * @param averageDecay of the weights' averages; 0 for none
    * @param seed of the weights
    * @param start weights to begin with, by name, instead of random ones; projections are drawn in
@@ -46,6 +48,7 @@ final class PerformerTraining {
       Graph graph,
       PerformerConfig config,
       LossGraph.Options options,
+      Precision precision,
       double averageDecay,
       long seed,
       Map<String, NpyArray> start) {
@@ -67,11 +70,13 @@ final class PerformerTraining {
     Operand<TInt32> redraw = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(2)));
     Inputs inputs = Inputs.of(tokens, mask);
     boolean drops = !config.dropout().equals(dev.performer.model.DropoutRates.NONE);
-    Outputs outputs = model.apply(tf, inputs, drops ? Mode.training(dropout) : Mode.inference());
+    boolean rounds = precision != Precision.FLOAT32;
+    Performer trained = rounds ? Performer.over(config, variables::get, precision) : model;
+    Outputs outputs = trained.apply(tf, inputs, drops ? Mode.training(dropout) : Mode.inference());
     LossGraph training = LossGraph.build(tf, logits(tf, outputs), targets, weights, options);
     Output<TFloat64> evaluation = training.sums();
     Outputs inference = outputs;
-    if (drops || averages.isPresent()) {
+    if (drops || rounds || averages.isPresent()) {
       Performer evaluated =
           averages.isEmpty()
               ? model

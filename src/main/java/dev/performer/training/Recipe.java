@@ -12,6 +12,7 @@ import dev.performer.model.Task;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -53,7 +54,8 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
           "training.logEvery",
           "training.diagnosticsEvery",
           "training.divergence",
-          "training.memoryCheck");
+          "training.memoryCheck",
+          "training.precision");
 
   /**
    * Reads a tree.
@@ -89,15 +91,18 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
             });
     try {
       Task task = task(sections.path("task"), source);
-      RecipeData data =
-          StrictJson.bind(
-                  ((ObjectNode) StrictJson.tree(RecipeData.DEFAULT))
-                      .setAll(section(sections, "data", source)),
-                  RecipeData.class,
-                  source + ": data")
-              .resolved(task, files);
       TrainingOptions training =
           TrainingOptions.of(section(sections, "training", source), source + ": training");
+      RecipeData said =
+          StrictJson.bind(
+              ((ObjectNode) StrictJson.tree(RecipeData.DEFAULT))
+                  .setAll(section(sections, "data", source)),
+              RecipeData.class,
+              source + ": data");
+      RecipeData data = said.resolved(task, files);
+      if (training.xla() && said.bucket() == null) {
+        data = data.withBucket(data.length()); // XLA compiles every length anew
+      }
       PerformerConfig model = model(section(sections, "model", source), task, data, source);
       check(task, data, model);
       return new Recipe(task, data, model, training);
@@ -241,9 +246,7 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
 
   /** Sequences per batch. */
   BatchSize batchSize() {
-    return training.batchSequences() != null
-        ? new BatchSize.Sequences(training.batchSequences())
-        : new BatchSize.Tokens(training.batchTokens());
+    return training.batchSize();
   }
 
   /** What the model is trained to say. */
@@ -280,17 +283,19 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
   List<String> changesFrom(JsonNode was, Path run) {
     List<String> changed = new ArrayList<>();
     compare("", was, toJson(), changed);
-    for (String change : changed) {
-      String key = change.substring(0, change.indexOf(' '));
-      if (!FREE.contains(key)) {
-        throw new PerformerException(
-            "cannot resume "
-                + run
-                + ": "
-                + change
-                + "; resume with the same, or start in another directory");
-      }
-    }
+    changed.stream()
+        .filter(change -> !FREE.contains(change.substring(0, change.indexOf(' '))))
+        // Other keys may follow from this one.
+        .min(Comparator.comparing(change -> !change.startsWith("training.xla ")))
+        .ifPresent(
+            change -> {
+              throw new PerformerException(
+                  "cannot resume "
+                      + run
+                      + ": "
+                      + change
+                      + "; resume with the same, or start in another directory");
+            });
     return changed;
   }
 

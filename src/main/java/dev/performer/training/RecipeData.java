@@ -228,6 +228,27 @@ public record RecipeData(
     return named.withLength(end, pieces, known);
   }
 
+  /** The same with padded lengths that are multiples of another number. */
+  RecipeData withBucket(int multiple) {
+    return new RecipeData(
+        train,
+        validation,
+        kind,
+        vocabulary,
+        length,
+        multiple,
+        crop,
+        begin,
+        end,
+        window,
+        masking,
+        text,
+        label,
+        levels,
+        channels,
+        exercise);
+  }
+
   private void check(Kind of) {
     if (of.ownsTokens() && vocabulary != null && !vocabulary.equals(of.label())) {
       throw new PerformerException(

@@ -129,10 +129,16 @@ public record RecipeTraining(
               graph,
               recipe.model(),
               new LossGraph.Options(options.labelSmoothing(), options.zLoss()),
+              options.precision(),
               options.averageDecay(),
               options.seed(),
               from == null ? Map.of() : PerformerModels.load(from).weights());
       OptimizerOps optimizer = OptimizerOps.build(model, options);
+      if (options.xla()) {
+        CompiledStep compiled = CompiledStep.of(model, optimizer);
+        model = compiled.model();
+        optimizer = compiled.optimizer();
+      }
       try (Trainer trainer =
           new Trainer(
               model,

@@ -11,6 +11,7 @@ import dev.performer.model.Inputs;
 import dev.performer.model.Mode;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Precision;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -32,14 +33,15 @@ import org.tensorflow.types.TInt32;
  */
 public final class StepBenchmark implements AutoCloseable {
   private static final double LEARNING_RATE = 1e-4;
-  private static final AdamW.Config ADAM = new AdamW.Config(0.9, 0.999, 1e-8, 0, 0);
+  private static final Optimizer.AdamW ADAM = new Optimizer.AdamW(0.9, 0.999, 1e-8, 0, false);
 
   private final Graph graph;
   private final Session session;
-  private final TrainingStep step;
+  private final TrainerStep step;
+  private long steps;
   private final LabelledBatch batch;
 
-  private StepBenchmark(Graph graph, Session session, TrainingStep step, LabelledBatch batch) {
+  private StepBenchmark(Graph graph, Session session, TrainerStep step, LabelledBatch batch) {
     this.graph = graph;
     this.session = session;
     this.step = step;
@@ -54,6 +56,20 @@ public final class StepBenchmark implements AutoCloseable {
    * @throws PerformerException if the model is no language model, or cannot be built
    */
   public static StepBenchmark open(PerformerConfig config, int rows, int length) {
+    return open(config, rows, length, false, Precision.FLOAT32);
+  }
+
+  /**
+   * Builds a model and its step as {@code train} has them, and initializes it.
+   *
+   * @param rows B
+   * @param length L
+   * @param xla whether XLA compiles the step
+   * @param precision of dense layers
+   * @throws PerformerException if the model is no language model, or cannot be built
+   */
+  public static StepBenchmark open(
+      PerformerConfig config, int rows, int length, boolean xla, Precision precision) {
     if (!config.task().hasTokenLogits()) {
       throw new PerformerException(
           "task "
@@ -65,7 +81,8 @@ public final class StepBenchmark implements AutoCloseable {
     try {
       Ops tf = Ops.create(graph);
       Variables variables = new Variables(tf);
-      Performer performer = Performer.build(tf, variables, config, 1);
+      Performer.build(tf, variables, config, 1);
+      Performer performer = Performer.over(config, variables::get, precision);
       var tokens = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(rows, length)));
       Output<TFloat32> logits =
           performer.apply(tf, Inputs.of(tokens), Mode.inference()).logits().asOutput(); // [B, L, V]
@@ -78,12 +95,18 @@ public final class StepBenchmark implements AutoCloseable {
               logits,
               variables.all(),
               variables::initialize);
-      LossGraph loss = LossGraph.build(model);
-      AdamW adam = AdamW.build(graph, loss.loss(), model.variables(), ADAM);
-      session = new Session(graph, false);
-      model.initializer().accept(session);
-      adam.initializer().accept(session);
-      TrainingStep step = new TrainingStep(model, loss, adam);
+      Trainable trained = Trainable.of(model);
+      OptimizerOps optimizer =
+          OptimizerOps.build(graph, trained.loss(), null, variables.all(), null, ADAM, 0);
+      if (xla) {
+        CompiledStep compiled = CompiledStep.of(trained, optimizer);
+        trained = compiled.model();
+        optimizer = compiled.optimizer();
+      }
+      session = CompiledStep.session(graph, xla);
+      trained.initializer().accept(session);
+      optimizer.initializer().accept(session);
+      TrainerStep step = new TrainerStep(trained, optimizer, 1);
       return new StepBenchmark(graph, session, step, batch(config.vocabularySize(), rows, length));
     } catch (RuntimeException e) {
       if (session != null) {
@@ -122,7 +145,7 @@ public final class StepBenchmark implements AutoCloseable {
   /** Takes one step on the same batch. */
   public Step step() {
     long start = System.nanoTime();
-    double loss = step.run(session, batch, LEARNING_RATE).loss();
+    double loss = step.run(session, List.of(batch), steps++, LEARNING_RATE).loss();
     return new Step((System.nanoTime() - start) / 1e6, loss);
   }
 

@@ -54,6 +54,24 @@ record Trainable(
     Feed of(LabelledBatch batch);
   }
 
+  /** The same, measured by another output. */
+  Trainable withSums(Output<TFloat64> other) {
+    return new Trainable(
+        graph,
+        variables,
+        initializer,
+        loss,
+        other,
+        evaluation,
+        feed,
+        averages,
+        dropoutSeed,
+        redrawSeed,
+        redraws,
+        activations,
+        diagnostics);
+  }
+
   /** A language model as it is, with nothing drawn anew: an imported one. */
   static Trainable of(LanguageModel model) {
     LossGraph loss = LossGraph.build(model);

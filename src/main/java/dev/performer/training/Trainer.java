@@ -1,6 +1,7 @@
 package dev.performer.training;
 
 import dev.performer.PerformerException;
+import dev.performer.data.BatchSize;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
 import java.util.ArrayList;
@@ -67,13 +68,14 @@ final class Trainer implements AutoCloseable {
     this.validation = validation;
     this.progress = progress;
     this.debugsNumerics = debugsNumerics;
-    step = new TrainerStep(model, optimizer, options.seed());
+    BatchSize fixed = options.xla() ? options.batchSize() : null;
+    step = new TrainerStep(model, optimizer, options.seed(), fixed);
     evaluator = new TrainerEvaluator(model, validation, options.evaluationBatches());
     List<Variable> saved = new ArrayList<>(model.variables());
     model.averages().ifPresent(averages -> saved.addAll(averages.averages().values()));
     saved.addAll(optimizer.slots());
     store = SaveRestore.of(Ops.create(model.graph()).withSubScope("training"), saved);
-    session = new Session(model.graph(), false);
+    session = CompiledStep.session(model.graph(), options.xla());
     try {
       restoreOrInitialize();
     } catch (RuntimeException e) {

@@ -1,6 +1,8 @@
 package dev.performer.training;
 
+import dev.performer.data.BatchSize;
 import dev.performer.graph.Tensors;
+import dev.performer.graph.XlaFunction;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.tensorflow.Result;
@@ -9,8 +11,17 @@ import org.tensorflow.Tensor;
 import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.op.Op;
 
-/** One optimizer step: new projections where they are due, gradients of the batches, the update. */
-record TrainerStep(Trainable model, OptimizerOps optimizer, long seed) {
+/**
+ * One optimizer step: new projections where they are due, gradients of the batches, the update.
+ *
+ * @param fixed how many rows every batch is filled up to, at weight 0; null to leave them as they
+ *     are
+ */
+record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, BatchSize fixed) {
+
+  TrainerStep(Trainable model, OptimizerOps optimizer, long seed) {
+    this(model, optimizer, seed, null);
+  }
 
   /**
    * What a step measured, before its update.
@@ -99,7 +110,8 @@ record TrainerStep(Trainable model, OptimizerOps optimizer, long seed) {
 
   /** The tensors of a batch, with the seed of its dropout. */
   Feed feed(LabelledBatch batch, long step, int part) {
-    Feed feed = model.feed().of(batch);
+    int rows = fixed == null ? 0 : fixed.rows(batch.length());
+    Feed feed = model.feed().of(rows > batch.rows() ? batch.repeatedTo(rows) : batch);
     model
         .dropoutSeed()
         .ifPresent(
@@ -111,7 +123,11 @@ record TrainerStep(Trainable model, OptimizerOps optimizer, long seed) {
 
   private static RuntimeException failure(RuntimeException e, LabelledBatch batch) {
     boolean notFinite = String.valueOf(e.getMessage()).contains(OptimizerOps.NOT_FINITE);
-    return notFinite ? new NotFinite(e) : Failures.ofRun("a training step", batch, e);
+    if (notFinite) {
+      return new NotFinite(e);
+    }
+    RuntimeException explained = XlaFunction.explain(e);
+    return explained != e ? explained : Failures.ofRun("a training step", batch, e);
   }
 
   private void redraw(Session session, long step) {

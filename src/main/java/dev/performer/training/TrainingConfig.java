@@ -99,6 +99,8 @@ public record TrainingConfig(
         0,
         0,
         false,
+        false,
+        base.precision(),
         seed);
   }
 

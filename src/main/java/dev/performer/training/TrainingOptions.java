@@ -3,7 +3,9 @@ package dev.performer.training;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
+import dev.performer.data.BatchSize;
 import dev.performer.data.StrictJson;
+import dev.performer.nn.Precision;
 import java.util.List;
 import java.util.Locale;
 
@@ -35,6 +37,10 @@ import java.util.Locale;
  * @param divergence how many times the first validation loss is a loss that has diverged; 0 for any
  *     that is finite
  * @param memoryCheck whether a run is refused whose estimate exceeds the machine's memory
+ * @param xla whether XLA compiles the step, for each shape of a batch anew; batches have one number
+ *     of sequences for each length, and {@code data.bucket} is {@code data.length} unless it is
+ *     said
+ * @param precision of the products of dense layers in training; validation and export are float32
  * @param seed of weights, order, crops, masks, dropout and redraws
  */
 public record TrainingOptions(
@@ -60,6 +66,8 @@ public record TrainingOptions(
     long diagnosticsEvery,
     double divergence,
     boolean memoryCheck,
+    boolean xla,
+    Precision precision,
     long seed) {
 
   private static final List<String> SCHEDULES =
@@ -90,6 +98,8 @@ public record TrainingOptions(
           200,
           3,
           true,
+          false,
+          Precision.FLOAT32,
           1);
 
   /** Checks ranges. */
@@ -114,6 +124,7 @@ public record TrainingOptions(
     require("averageDecay", averageDecay >= 0 && averageDecay < 1, "in [0, 1)");
     require("divergence", divergence >= 0, "at least 0");
     require("optimizer", optimizer != null, "a name such as adamw");
+    require("precision", precision != null, "float32 or bfloat16");
     if (!SCHEDULES.contains(schedule)) {
       throw new PerformerException(
           "schedule must be one of %s, not '%s'; did you mean %s?"
@@ -139,6 +150,13 @@ public record TrainingOptions(
     }
     ObjectNode merged = (ObjectNode) StrictJson.tree(this);
     return StrictJson.bind(merged.setAll(object), TrainingOptions.class, source);
+  }
+
+  /** Sequences per batch. */
+  BatchSize batchSize() {
+    return batchSequences != null
+        ? new BatchSize.Sequences(batchSequences)
+        : new BatchSize.Tokens(batchTokens);
   }
 
   /** The learning rate by step. */

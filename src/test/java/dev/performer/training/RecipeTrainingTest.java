@@ -86,6 +86,16 @@ class RecipeTrainingTest {
             Files.readAllBytes(whole.resolve("model/variables/variables.data-00000-of-00001")));
   }
 
+  @ParameterizedTest
+  @Tag("slow")
+  @ValueSource(
+      strings =
+          "training.xla=true training.averageDecay=0.9 training.accumulate=2"
+              + " model.dropout={mlp: 0.1} model.attention.redrawEvery=3")
+  void soDoesOneThatXlaCompiles(String settings) throws IOException {
+    aResumedRunEqualsOneWithoutInterruption(settings);
+  }
+
   @Test
   @Tag("slow")
   void twoHundredStepsEqualAHundredAndAHundred() throws IOException {

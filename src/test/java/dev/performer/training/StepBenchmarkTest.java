@@ -6,19 +6,23 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
 import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Precision;
 import java.nio.charset.StandardCharsets;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class StepBenchmarkTest {
-  @Test
-  void itsStepsTrain() {
+  @ParameterizedTest
+  @CsvSource({"false, FLOAT32", "true, FLOAT32", "false, BFLOAT16"})
+  void itsStepsTrain(boolean xla, Precision precision) {
     PerformerConfig config =
         config(
             "{'task': 'causal-lm', 'vocabularySize': 16, 'hiddenSize': 16, 'layers': 1, 'heads': 2,"
                 + " 'padId': null, 'attention': {'kernel': 'softmax', 'features': 8, 'causal':"
                 + " true}}");
-    try (StepBenchmark benchmark = StepBenchmark.open(config, 2, 32)) {
+    try (StepBenchmark benchmark = StepBenchmark.open(config, 2, 32, xla, precision)) {
       StepBenchmark.Step first = benchmark.step();
       assertThat(first.loss()).isCloseTo(Math.log(16), Offset.offset(1.0));
       double last = first.loss();
