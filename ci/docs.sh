@@ -35,7 +35,7 @@ PY
 
 smaller() {
   case "$1" in
-    *" reproduce"*) echo "--only pixels --budget 5s --output build/reproduce" ;;
+    *" reproduce"*) echo "--only pixels --budget 5s --output build/reproduce-$count" ;;
     *" train "*) echo "--set training.steps=3 --set training.batchTokens=1024 --set data.length=64 --set training.evaluationBatches=1" ;;
     *" quickstart"*) echo "--steps 4 --output build/quickstart" ;;
     *" --teacher"*) echo "--set training.steps=2 --set data.length=48 --set evaluation.sequences=16" ;;
