@@ -116,7 +116,8 @@ final class PerformerTraining {
         redraws.isEmpty() ? Optional.empty() : Optional.of(redraw),
         redraws,
         activations(outputs),
-        FeatureDiagnostics.of(tf, model, inference));
+        FeatureDiagnostics.of(tf, model, inference),
+        Measures.NONE);
   }
 
   private static Map<String, Output<?>> activations(Outputs outputs) {

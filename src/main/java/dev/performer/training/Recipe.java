@@ -258,6 +258,13 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
     };
   }
 
+  /** What is measured besides. */
+  Measures measures(Trainable model) {
+    return task == Task.CAUSAL_LM && data.kind() == RecipeData.Kind.PIXELS
+        ? Measures.bitsPerDimension()
+        : model.measures();
+  }
+
   /** All keys, with every default. */
   public ObjectNode toJson() {
     ObjectNode tree = JsonNodeFactory.instance.objectNode();

@@ -133,6 +133,7 @@ public record RecipeTraining(
               options.averageDecay(),
               options.seed(),
               from == null ? Map.of() : PerformerModels.load(from).weights());
+      model = model.withMeasures(recipe.measures(model));
       OptimizerOps optimizer = OptimizerOps.build(model, options);
       if (options.xla()) {
         CompiledStep compiled = CompiledStep.of(model, optimizer);
