@@ -5,12 +5,13 @@ import dev.performer.data.HeldOutSplit;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.SequenceStream;
 import dev.performer.savedmodel.OptimizerFiles;
-import dev.performer.training.AdamW;
 import dev.performer.training.DistillResult;
 import dev.performer.training.LearningRateSchedule;
+import dev.performer.training.Optimizer;
 import dev.performer.training.Progress;
 import dev.performer.training.TrainingConfig;
 import dev.performer.training.TrainingData;
+import dev.performer.training.TrainingOptions;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -293,18 +294,16 @@ final class FineTuneCommand implements Callable<Integer> {
   }
 
   private TrainingConfig config(LanguageModelOptions.Resolved resolved) {
-    AdamW.Config defaults = AdamW.Config.DEFAULT;
+    if (weightDecay != null && !(weightDecay >= 0)) {
+      throw new UsageException("--weight-decay must be at least 0, not " + weightDecay);
+    }
     try {
       return TrainingConfig.builder()
           .objective(options.objective(resolved.tensors(), resolved.vocabulary()))
           .batching(batching.batching(resolved))
           .optimizer(
-              new AdamW.Config(
-                  defaults.beta1(),
-                  defaults.beta2(),
-                  defaults.epsilon(),
-                  weightDecay == null ? defaults.weightDecay() : weightDecay,
-                  clip == null ? defaults.clipNorm() : clip))
+              weightDecay == null ? Optimizer.ADAMW : Optimizer.ADAMW.withWeightDecay(weightDecay))
+          .clipNorm(clip == null ? TrainingOptions.DEFAULT.clipNorm() : clip)
           .schedule(schedule())
           .steps(steps)
           .evaluateEvery(evaluateEvery)

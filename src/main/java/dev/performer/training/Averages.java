@@ -20,12 +20,12 @@ import org.tensorflow.types.TFloat64;
  * @param averages by the name of the weight
  * @param weights what is averaged
  */
-record Averages(double decay, Map<String, Variable> averages, List<Variable> weights) {
+public record Averages(double decay, Map<String, Variable> averages, List<Variable> weights) {
   /** Names that begin thus are averages. */
   static final String SCOPE = "performer_average";
 
   /** Creates the variables; they begin as the weights do, once {@link #initializer} ran. */
-  static Averages create(Variables variables, List<Variable> weights, double decay) {
+  public static Averages create(Variables variables, List<Variable> weights, double decay) {
     Map<String, Variable> averages = new LinkedHashMap<>();
     for (Variable weight : weights) {
       averages.put(
@@ -36,7 +36,7 @@ record Averages(double decay, Map<String, Variable> averages, List<Variable> wei
   }
 
   /** The average of a weight, or the variable itself if it has none. */
-  Variable of(Variable variable) {
+  public Variable of(Variable variable) {
     return averages.getOrDefault(variable.name(), variable);
   }
 

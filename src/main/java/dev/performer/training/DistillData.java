@@ -1,5 +1,6 @@
 package dev.performer.training;
 
+import dev.performer.data.TokenBatch;
 import dev.performer.data.TokenRows;
 import dev.performer.data.Vocabulary;
 import java.util.Optional;
@@ -21,4 +22,22 @@ public record DistillData(
    * @param vocabulary its tokens
    */
   public record Guesses(Objective objective, Vocabulary vocabulary) {}
+
+  /**
+   * What both models see, and what a language model is to guess.
+   *
+   * @param step of the masks
+   */
+  LabelledBatch label(TokenBatch batch, long seed, long step) {
+    return guesses
+        .map(g -> g.objective().label(batch, g.vocabulary(), seed, step))
+        .orElseGet(() -> unlabelled(batch));
+  }
+
+  /** Tokens as they are, of which nothing is to be guessed. */
+  static LabelledBatch unlabelled(TokenBatch batch) {
+    int[] tokens = batch.tokens();
+    return new LabelledBatch(
+        batch.rows(), batch.length(), tokens, batch.mask(), tokens, new float[tokens.length]);
+  }
 }

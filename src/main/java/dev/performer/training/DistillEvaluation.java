@@ -1,6 +1,7 @@
 package dev.performer.training;
 
-import com.fasterxml.jackson.annotation.JsonInclude;
+import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * How near a student is to its teacher on held-out data.
@@ -17,7 +18,6 @@ import com.fasterxml.jackson.annotation.JsonInclude;
  * @param sequences how many
  * @param seconds it took
  */
-@JsonInclude(JsonInclude.Include.NON_NULL)
 public record DistillEvaluation(
     double loss,
     double hidden,
@@ -29,6 +29,43 @@ public record DistillEvaluation(
     Double teacherAccuracy,
     long sequences,
     double seconds) {
+
+  /** What an evaluation of a student says. */
+  static DistillEvaluation of(Evaluation evaluation) {
+    Map<String, Double> more = evaluation.more();
+    return new DistillEvaluation(
+        evaluation.loss(),
+        more.get("hidden"),
+        more.get("attention"),
+        more.get("cosine"),
+        more.get("lowestCosine"),
+        more.get("divergence"),
+        Double.isNaN(evaluation.accuracy()) ? null : evaluation.accuracy(),
+        more.get("teacherAccuracy"),
+        evaluation.sequences(),
+        evaluation.seconds());
+  }
+
+  /** {@link #of} gives this back. */
+  Evaluation evaluation(long guesses) {
+    Map<String, Double> more = new TreeMap<>();
+    more.put("hidden", hidden);
+    more.put("attention", attention);
+    more.put("cosine", cosine);
+    more.put("lowestCosine", lowestCosine);
+    if (accuracy != null) {
+      more.put("divergence", divergence);
+      more.put("teacherAccuracy", teacherAccuracy);
+    }
+    return new Evaluation(
+        loss,
+        accuracy == null ? Double.NaN : accuracy,
+        Double.NaN,
+        guesses,
+        sequences,
+        seconds,
+        more);
+  }
 
   /** Accuracy over the teacher's; null without logits. */
   public Double relativeAccuracy() {

@@ -3,45 +3,91 @@ package dev.performer.training;
 import dev.performer.PerformerException;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.TokenRowBatches;
-import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.exceptions.TensorFlowException;
 
-/** Measures a student on held-out sequences, always the same ones with the same masks. */
-record DistillEvaluator(DistillGraph graph, DistillData data, List<TokenBatch> batches) {
+/**
+ * Measures a student on held-out sequences, always the same ones with the same masks.
+ *
+ * @param target at which training ends; null for none
+ */
+record DistillEvaluator(
+    DistillGraph graph, DistillData data, List<TokenBatch> batches, Double target)
+    implements Validation {
   private static final long SEED = Evaluator.DEFAULT_SEED;
 
   static DistillEvaluator of(DistillGraph graph, DistillData data, DistillRecipe recipe) {
     var some = data.validation().atMost(recipe.evaluation().sequences());
     int tokens = recipe.training().batchTokens();
     var batches = new TokenRowBatches(some, data.pad(), tokens, data.paddedLength(), SEED);
-    return new DistillEvaluator(graph, data, batches.inOrder());
+    return new DistillEvaluator(graph, data, batches.inOrder(), recipe.evaluation().target());
   }
 
-  /**
-   * @param stop asked before each batch
-   * @return empty if it was stopped
-   */
-  Optional<DistillEvaluation> evaluate(Session session, BooleanSupplier stop) {
+  @Override
+  public Optional<Evaluation> evaluate(Session session, BooleanSupplier stop) {
     long start = System.nanoTime();
     Sums sums = new Sums();
     for (TokenBatch batch : batches) {
       if (stop.getAsBoolean()) {
         return Optional.empty();
       }
-      add(session, batch, sums);
+      add(session, data.label(batch, SEED, 0), sums);
     }
-    return Optional.of(
-        sums.evaluation(data.guesses().isPresent(), (System.nanoTime() - start) / 1e9));
+    DistillEvaluation measured =
+        sums.evaluation(data.guesses().isPresent(), (System.nanoTime() - start) / 1e9);
+    if (!measured.isFinite()) {
+      throw new PerformerException(
+          "the student computes numbers that are not finite on %s; check the conversion, or lower training.learningRate and resume"
+              .formatted(data.validation().name()));
+    }
+    return Optional.of(measured.evaluation(Math.round(sums.guesses)));
   }
 
-  private void add(Session session, TokenBatch batch, Sums sums) {
-    try (DistillFeed feed = DistillFeed.of(graph, data, batch, SEED, 0)) {
+  @Override
+  public double distance(Evaluation evaluation) {
+    return DistillEvaluation.of(evaluation).distance();
+  }
+
+  @Override
+  public boolean isEnough(Evaluation best) {
+    return target != null && DistillEvaluation.of(best).reached() >= target;
+  }
+
+  @Override
+  public String describe(Evaluation evaluation) {
+    DistillEvaluation e = DistillEvaluation.of(evaluation);
+    String text =
+        String.format(
+            Locale.ROOT,
+            "cosine to the teacher %.4f (lowest %.3f)  hidden %.3f  attention %.3f",
+            e.cosine(),
+            e.lowestCosine(),
+            e.hidden(),
+            e.attention());
+    return e.accuracy() == null
+        ? text
+        : text
+            + String.format(
+                Locale.ROOT,
+                "  divergence %.4f  accuracy %.2f %% of %.2f %%",
+                e.divergence(),
+                100 * e.accuracy(),
+                100 * e.teacherAccuracy());
+  }
+
+  @Override
+  public String plotted() {
+    return "cosine";
+  }
+
+  private void add(Session session, LabelledBatch batch, Sums sums) {
+    try (Feed feed = graph.feed(batch)) {
       Session.Runner runner = session.runner();
       feed.into(runner);
       DistillLoss loss = graph.loss();
@@ -52,16 +98,9 @@ record DistillEvaluator(DistillGraph graph, DistillData data, List<TokenBatch> b
             Tensors.doubles(result.get(1)),
             Tensors.floats(result.get(2)));
       } catch (TensorFlowException | IllegalArgumentException e) {
-        throw ofRun("evaluation", batch, e);
+        throw Failures.ofRun("evaluation", batch, e);
       }
     }
-  }
-
-  static PerformerException ofRun(String what, TokenBatch batch, RuntimeException e) {
-    return new PerformerException(
-        "%s failed on a batch of %d sequences of %d tokens; a smaller data.length or training.batchTokens may help, if memory is short: %s"
-            .formatted(what, batch.rows(), batch.length(), NativeErrors.firstLine(e)),
-        e);
   }
 
   /** Means weigh batches by their tokens, cosines by sequences. */

@@ -1,6 +1,7 @@
 package dev.performer.training;
 
 import dev.performer.data.NpyArray;
+import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.Inputs;
@@ -24,6 +25,7 @@ import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
 
 /**
@@ -90,22 +92,33 @@ final class DistillGraph implements AutoCloseable {
     return teacher.all();
   }
 
-  Output<TInt32> tokens() {
-    return tokens;
+  /** Student and loss, as a trainer takes them; its sums are the loss of one batch. */
+  Trainable trainable() {
+    Ops tf = Ops.create(graph).withSubScope("sums");
+    var wide = tf.dtypes.cast(loss.loss(), TFloat64.class);
+    Output<TFloat64> sums =
+        tf.stack(List.of(wide, tf.constant(Double.NaN), tf.constant(1.0))).asOutput();
+    return Trainable.builder(graph, student, this::initialize)
+        .loss(loss.loss())
+        .sums(sums)
+        .feed(this::feed)
+        .activation("the student", studentOutput)
+        .build();
   }
 
-  Output<TFloat32> mask() {
-    return mask;
-  }
-
-  /** Right ids; for language models. */
-  Output<TInt32> targets() {
-    return targets;
-  }
-
-  /** How much each guess counts; for language models. */
-  Output<TFloat32> weights() {
-    return weights;
+  /** The tensors of a batch, for student and teacher. */
+  Feed feed(LabelledBatch batch) {
+    float[] real = new float[batch.mask().length];
+    for (int i = 0; i < real.length; i++) {
+      real[i] = batch.mask()[i];
+    }
+    long[] shape = {batch.rows(), batch.length()};
+    Feed feed = new Feed();
+    feed.put(tokens, Tensors.of(batch.inputs(), shape));
+    feed.put(mask, Tensors.of(real, shape));
+    feed.put(targets, Tensors.of(batch.targets(), shape));
+    feed.put(weights, Tensors.of(batch.weights(), shape));
+    return feed;
   }
 
   /** Logits, or last states where there are none. */

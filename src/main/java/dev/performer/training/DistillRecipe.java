@@ -1,6 +1,8 @@
 package dev.performer.training;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.data.StrictJson;
 
 /**
@@ -114,9 +116,8 @@ public record DistillRecipe(Data data, Loss loss, Training training, Evaluation 
       seed = seed == null ? 1 : seed;
     }
 
-    /** Adam's constants. */
-    AdamW.Config optimizer() {
-      return new AdamW.Config(0.9, beta2, 1e-8, weightDecay, clip);
+    private Optimizer optimizer() {
+      return new Optimizer.AdamW(0.9, beta2, 1e-8, weightDecay, false);
     }
 
     /** Warm-up and half a cosine. */
@@ -149,6 +150,18 @@ public record DistillRecipe(Data data, Loss loss, Training training, Evaluation 
    */
   public static DistillRecipe of(JsonNode tree, String source) {
     return StrictJson.bind(tree, DistillRecipe.class, source);
+  }
+
+  /** What the training loop wants to know besides the schedule. */
+  TrainingOptions options() {
+    ObjectNode keys = JsonNodeFactory.instance.objectNode();
+    keys.put("steps", training.steps()).put("batchTokens", training.batchTokens());
+    keys.set("optimizer", training.optimizer().json());
+    keys.put("clipNorm", training.clip()).put("evaluateEvery", evaluation.every());
+    keys.put("checkpointEvery", training.checkpointEvery());
+    keys.put("keepCheckpoints", training.keepCheckpoints()).put("logEvery", training.logEvery());
+    keys.put("divergence", 0).put("seed", training.seed());
+    return TrainingOptions.of(keys, "recipe");
   }
 
   /** All keys; {@link #of} gives this recipe back. */

@@ -20,4 +20,18 @@ public record DistillResult(
     boolean finished,
     boolean reachedTarget,
     long tokens,
-    double seconds) {}
+    double seconds) {
+
+  /** What a trainer's result says of a student. */
+  static DistillResult of(TrainingResult result, boolean reachedTarget) {
+    return new DistillResult(
+        DistillEvaluation.of(result.before()),
+        DistillEvaluation.of(result.best()),
+        result.bestStep(),
+        result.steps(),
+        result.finished(),
+        reachedTarget,
+        result.tokens(),
+        result.seconds());
+  }
+}

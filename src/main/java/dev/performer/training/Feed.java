@@ -18,7 +18,7 @@ import org.tensorflow.types.TInt64;
 import org.tensorflow.types.TUint8;
 
 /** The tensors of one batch; closing it frees them. */
-final class Feed implements AutoCloseable {
+public final class Feed implements AutoCloseable {
   private final Map<Operand<?>, Tensor> tensors = new LinkedHashMap<>();
 
   /** The model's inputs and the loss's targets and weights. */
@@ -69,8 +69,9 @@ final class Feed implements AutoCloseable {
   }
 
   /** Feeds a tensor, which is closed with the others. */
-  void put(Operand<?> placeholder, Tensor tensor) {
+  public Feed put(Operand<?> placeholder, Tensor tensor) {
     tensors.put(placeholder, tensor);
+    return this;
   }
 
   void into(Session.Runner runner) {

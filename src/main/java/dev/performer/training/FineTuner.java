@@ -6,12 +6,10 @@ import dev.performer.data.Batching;
 import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.SequenceStream;
-import dev.performer.graph.SaveRestore;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import org.tensorflow.Session;
-import org.tensorflow.op.Ops;
 
 /**
  * Trains a language model: evaluates, takes optimizer steps, writes metrics, evaluates and saves
@@ -44,8 +42,8 @@ public final class FineTuner implements AutoCloseable {
   /**
    * Opens a new run that goes on with the moments of an optimizer.
    *
-   * @param optimizer prefix of a TensorFlow checkpoint with {@link AdamW#slots}; empty to begin
-   *     anew
+   * @param optimizer prefix of a TensorFlow checkpoint with the optimizer's variables; empty to
+   *     begin anew
    * @throws PerformerException as {@link #start(LanguageModel, TrainingData, TrainingConfig, Path,
    *     Progress)}, or if the checkpoint does not fit the model
    */
@@ -121,23 +119,19 @@ public final class FineTuner implements AutoCloseable {
                 Evaluator.DEFAULT_SEED),
             config.objective());
     Trainable trainable = Trainable.of(model);
-    OptimizerOps optimizer = OptimizerOps.build(trainable, config.optimizer());
+    TrainingOptions options = config.options();
     trainer =
         new Trainer(
             trainable,
-            optimizer,
             train,
-            validation,
-            config.options(),
+            Validation.of(trainable, validation, options.evaluationBatches()),
+            options,
             config.schedule(),
             run,
-            false,
+            NumericsCheck.Search.LAYERS,
             progress);
     try {
-      moments.ifPresent(
-          prefix ->
-              SaveRestore.of(Ops.create(model.graph()).withSubScope("moments"), optimizer.slots())
-                  .restore(trainer.session(), prefix));
+      moments.ifPresent(trainer::restoreOptimizer);
       run.writeConfig(resolved);
     } catch (RuntimeException e) {
       trainer.close();

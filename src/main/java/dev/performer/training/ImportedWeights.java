@@ -175,13 +175,14 @@ public record ImportedWeights(
         .optimizer()
         .ifPresent(
             state -> {
-              values.put(AdamW.SCOPE + "/step" + KEY_SUFFIX, scalar(state.step()));
+              String scope = OptimizerOps.scope(Optimizer.ADAMW);
+              values.put(scope + "/step" + KEY_SUFFIX, scalar(state.step()));
               state
                   .firstMoments()
-                  .forEach((name, m) -> values.put(AdamW.SCOPE + "/m/" + name + KEY_SUFFIX, m));
+                  .forEach((name, m) -> values.put(scope + "/m/" + name + KEY_SUFFIX, m));
               state
                   .secondMoments()
-                  .forEach((name, v) -> values.put(AdamW.SCOPE + "/v/" + name + KEY_SUFFIX, v));
+                  .forEach((name, v) -> values.put(scope + "/v/" + name + KEY_SUFFIX, v));
             });
     return values;
   }

@@ -17,7 +17,7 @@ public record LabelledBatch(
     int rows, int length, int[] inputs, int[] mask, int[] targets, float[] weights) {
 
   /** Tokens that are not padding. */
-  long realTokens() {
+  public long realTokens() {
     long sum = 0;
     for (int real : mask) {
       sum += real;
@@ -26,7 +26,7 @@ public record LabelledBatch(
   }
 
   /** Targets of a row: L, or 1. */
-  int guesses() {
+  public int guesses() {
     return targets.length / rows;
   }
 

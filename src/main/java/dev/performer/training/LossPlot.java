@@ -14,28 +14,21 @@ import org.knowm.xchart.XYSeries;
 import org.knowm.xchart.style.Styler;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
-/** Training loss and validation perplexity by step, as a PNG. */
+/** Training loss and a measure of evaluations by step, as a PNG. */
 final class LossPlot {
   private LossPlot() {}
 
-  /** Draws what {@link MetricsLog#entries} has; nothing if it has no finite number. */
-  static void write(Path file, List<JsonNode> entries) {
-    boolean hasPerplexity = entries.stream().anyMatch(entry -> entry.has("perplexity"));
-    if (hasPerplexity) {
-      write(file, entries, "training loss (nats per token)", "perplexity", "validation perplexity");
-    } else {
-      write(file, entries, "training loss", "loss", "validation loss");
-    }
-  }
-
   /**
-   * Draws other numbers.
+   * Draws what {@link MetricsLog#entries} has; nothing if it has no finite number.
    *
-   * @param loss what the training loss is
-   * @param field of the lines of evaluations
-   * @param name what that is
+   * @param measure of the evaluations; where there is none, the loss
    */
-  static void write(Path file, List<JsonNode> entries, String loss, String field, String name) {
+  static void write(Path file, List<JsonNode> entries, String measure) {
+    boolean isNats = entries.stream().anyMatch(entry -> entry.has("perplexity"));
+    boolean isMeasured = entries.stream().anyMatch(entry -> entry.has(measure));
+    String loss = isNats ? "training loss (nats per token)" : "training loss";
+    String field = isMeasured ? measure : "loss";
+    String name = "validation " + field;
     XYChart chart =
         new XYChartBuilder()
             .width(900)

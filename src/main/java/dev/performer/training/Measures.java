@@ -12,18 +12,19 @@ import org.tensorflow.types.TFloat32;
  *     the loss is enough
  * @param tallies begins a pass over the data
  */
-record Measures(Optional<Output<TFloat32>> predictions, Tallies tallies) {
+public record Measures(Optional<Output<TFloat32>> predictions, Tallies tallies) {
   /** Nothing besides. */
-  static final Measures NONE = new Measures(Optional.empty(), () -> new OfLoss(loss -> Map.of()));
+  public static final Measures NONE =
+      new Measures(Optional.empty(), () -> new OfLoss(loss -> Map.of()));
 
   /** Begins a pass. */
   @FunctionalInterface
-  interface Tallies {
+  public interface Tallies {
     Tally begin();
   }
 
   /** One pass over the data. */
-  interface Tally {
+  public interface Tally {
     /**
      * Takes a batch.
      *
@@ -50,7 +51,7 @@ record Measures(Optional<Output<TFloat32>> predictions, Tallies tallies) {
   }
 
   /** The loss in bits, as image models are compared: each guess is one dimension. */
-  static Measures bitsPerDimension() {
+  public static Measures bitsPerDimension() {
     return new Measures(
         Optional.empty(), () -> new OfLoss(loss -> Map.of("bitsPerDimension", loss / Math.log(2))));
   }

@@ -57,13 +57,6 @@ final class MetricsLog implements AutoCloseable {
     }
   }
 
-  void training(long step, double loss, double rate, double norm, double tokensPerSecond) {
-    ObjectNode entry = JSON.createObjectNode();
-    entry.put("kind", "training").put("step", step).put("loss", loss);
-    entry.put("learningRate", rate).put("gradientNorm", norm);
-    append(entry.put("tokensPerSecond", tokensPerSecond));
-  }
-
   /** What is measured, and how much of the data in what time. */
   void validation(long step, Evaluation evaluation) {
     Map<String, Number> values = new LinkedHashMap<>(evaluation.measures());
@@ -71,11 +64,6 @@ final class MetricsLog implements AutoCloseable {
     values.put("sequences", evaluation.sequences());
     values.put("seconds", evaluation.seconds());
     add("validation", step, values);
-  }
-
-  void validation(long step, DistillEvaluation evaluation) {
-    ObjectNode entry = JSON.createObjectNode().put("kind", "validation").put("step", step);
-    append(entry.setAll((ObjectNode) JSON.<JsonNode>valueToTree(evaluation)));
   }
 
   /** A line of any kind. */

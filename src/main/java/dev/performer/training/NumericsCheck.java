@@ -32,13 +32,23 @@ import org.tensorflow.types.TFloat64;
 record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, Session session) {
   private static final int OPS_PER_RUN = 500;
 
+  /** How far to look. */
+  enum Search {
+    /** For the first variable, layer or gradient. */
+    LAYERS,
+    /** The same, where a person can ask for more by {@code --debug-numerics}. */
+    OPS_IF_ASKED,
+    /** For the op, too. */
+    OPS
+  }
+
   /**
    * In words, such as {@code first not finite: the output of layer_1}.
    *
    * @param number of the step
-   * @param byOp whether to look for the op, too
    */
-  String describe(List<LabelledBatch> batches, long number, boolean byOp) {
+  String describe(List<LabelledBatch> batches, long number, Search search) {
+    boolean byOp = search == Search.OPS;
     try {
       for (int part = 0; part < batches.size(); part++) {
         Optional<String> found = first(named(), batches.get(part), number, part);
@@ -49,11 +59,8 @@ record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, 
                   : "";
           return "first not finite: "
               + found.get()
-              + (byOp || optimizer.gradients().isEmpty() ? op : " (--debug-numerics finds the op)");
+              + (search == Search.OPS_IF_ASKED ? " (--debug-numerics finds the op)" : op);
         }
-      }
-      if (optimizer.gradients().isEmpty()) {
-        return "weights and layers are finite";
       }
       return "the largest gradient is that of " + largest(batches.get(0), number);
     } catch (RuntimeException e) {

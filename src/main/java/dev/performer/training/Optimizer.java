@@ -43,6 +43,11 @@ public sealed interface Optimizer {
       positive("epsilon", epsilon);
       notNegative("weightDecay", weightDecay);
     }
+
+    /** The same with another weight decay. */
+    public AdamW withWeightDecay(double value) {
+      return new AdamW(beta1, beta2, epsilon, value, decaysAll);
+    }
   }
 
   /**
@@ -118,10 +123,13 @@ public sealed interface Optimizer {
     }
   }
 
+  /** AdamW with its defaults. */
+  AdamW ADAMW = new AdamW(0.9, 0.98, 1e-9, 0.01, false);
+
   /** Every optimizer with its defaults. */
   List<Optimizer> DEFAULTS =
       List.of(
-          new AdamW(0.9, 0.98, 1e-9, 0.01, false),
+          ADAMW,
           new Adafactor(0.8, 1e-30, 1e-3, 1.0, 0, true, 128, 0, false),
           new Sgd(0.9, false, 0, false),
           new Lion(0.9, 0.99, 0.1, false));

@@ -64,8 +64,7 @@ record OptimizerOps(
   record Seam(
       List<Output<TFloat32>> gradients, Output<TFloat64> norm, Output<TFloat64> finiteNorm) {}
 
-  /** Names of an optimizer's variables begin thus, with its name behind. */
-  static final String SCOPE = "performer_";
+  private static final String SCOPE = "performer_";
 
   /** What a step's error says that failed for its gradient. */
   static final String NOT_FINITE = "the gradient's norm is not finite";
@@ -87,24 +86,9 @@ record OptimizerOps(
                 options.clipNorm()));
   }
 
-  /** AdamW on weights of any type, without accumulation. */
-  static OptimizerOps build(Trainable model, AdamW.Config config) {
-    return orRefuse(
-        () -> {
-          AdamW adam = AdamW.build(model.graph(), model.loss(), model.variables(), config, true);
-          return new OptimizerOps(
-              adam.update(),
-              null,
-              adam.learningRate(),
-              adam.gradientNorm(),
-              adam.trained(),
-              List.of(),
-              adam.unused(),
-              null,
-              adam.slots(),
-              List.of(),
-              adam.initializer());
-        });
+  /** How names of an optimizer's variables begin. */
+  static String scope(Optimizer optimizer) {
+    return SCOPE + optimizer.label();
   }
 
   private static OptimizerOps orRefuse(Supplier<OptimizerOps> build) {
@@ -135,9 +119,10 @@ record OptimizerOps(
       double clipNorm) {
     Ops tf = Ops.create(graph).withSubScope("optimizer");
     Gradients own = Gradients.of(graph, loss, variables);
+    requireFloat32(optimizer, own.variables());
     Variables slots = new Variables(tf);
     Variables sums = new Variables(tf);
-    String scope = SCOPE + optimizer.label();
+    String scope = scope(optimizer);
     Variable count = slots.create(scope + "/step", Shape.scalar(), false, tf.constant(0L));
     var rate = tf.placeholder(TFloat64.class, Placeholder.shape(Shape.scalar()));
     Accumulation accumulation =
@@ -146,7 +131,9 @@ record OptimizerOps(
     for (int i = 0; i < own.values().size(); i++) {
       gradients.add(
           tf.identity(
-                  accumulation == null ? float32(own.values().get(i)) : accumulation.means().get(i))
+                  accumulation == null
+                      ? float32(tf, own.values().get(i))
+                      : accumulation.means().get(i))
               .asOutput());
     }
     var anyNorm = globalNorm(tf, gradients);
@@ -165,7 +152,7 @@ record OptimizerOps(
     List<Op> updates = new ArrayList<>();
     for (int i = 0; i < gradients.size(); i++) {
       Variable variable = own.variables().get(i);
-      boolean decays = optimizer.decaysAll() || AdamW.decays(variable);
+      boolean decays = optimizer.decaysAll() || WeightDecay.appliesTo(variable);
       var clipped = after.math.mul(gradients.get(i), tf.dtypes.cast(scale, TFloat32.class));
       updates.add(rule.update(shared, variable, clipped, decays ? optimizer.weightDecay() : 0));
     }
@@ -201,11 +188,20 @@ record OptimizerOps(
     return tf.math.sqrt(tf.math.mul(tf.constant(2.0), tf.math.addN(squares)));
   }
 
-  private static Operand<TFloat32> float32(Output<?> gradient) {
-    if (gradient.type() != TFloat32.class) {
-      throw new IllegalArgumentException("only float32 variables are trained");
+  @SuppressWarnings({"unchecked", "rawtypes"})
+  private static Operand<TFloat32> float32(Ops tf, Output<?> gradient) {
+    return gradient.type() == TFloat32.class
+        ? gradient.expect(TFloat32.class)
+        : tf.dtypes.cast((Operand) gradient, TFloat32.class);
+  }
+
+  private static void requireFloat32(Optimizer optimizer, List<Variable> trained) {
+    for (Variable variable : trained) {
+      if (variable.type() != TFloat32.class && !(optimizer instanceof Optimizer.AdamW)) {
+        throw new IllegalArgumentException(
+            variable.name() + " is not float32, which only adamw trains, not " + optimizer.label());
+      }
     }
-    return gradient.expect(TFloat32.class);
   }
 
   /** Sums of gradients times weights, and of the weights. */
@@ -228,7 +224,7 @@ record OptimizerOps(
                 tf.fill(tf.constant(variable.shape()), tf.constant(0f)));
         added.add(
             tf.assignAddVariableOp(
-                sum.handle(), tf.math.mul(float32(gradients.values().get(i)), weight)));
+                sum.handle(), tf.math.mul(float32(tf, gradients.values().get(i)), weight)));
         means.add(
             tf.math.div(
                 sum.<TFloat32>read(tf),

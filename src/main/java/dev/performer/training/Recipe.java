@@ -288,8 +288,20 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
    * @throws PerformerException that names a key that must not change
    */
   List<String> changesFrom(JsonNode was, Path run) {
+    return changes(was, toJson(), run);
+  }
+
+  /** Says what differs from the settings that a run began with, where it may. */
+  static void report(JsonNode was, JsonNode now, Path run, Progress progress) {
+    List<String> changed = changes(was, now, run);
+    if (!changed.isEmpty()) {
+      progress.message("resumed with other settings: " + String.join(", ", changed));
+    }
+  }
+
+  private static List<String> changes(JsonNode was, JsonNode now, Path run) {
     List<String> changed = new ArrayList<>();
-    compare("", was, toJson(), changed);
+    compare("", was, now, changed);
     changed.stream()
         .filter(change -> !FREE.contains(change.substring(0, change.indexOf(' '))))
         // Other keys may follow from this one.

@@ -99,7 +99,7 @@ public record RecipeTraining(
         BatchSource train =
             TokenBatchSource.training(batches.train(), objective, recipe.training().seed());
         BatchSource validation = TokenBatchSource.evaluation(batches.validation(), objective)) {
-      compare(run, progress);
+      run.config().ifPresent(was -> Recipe.report(was, recipe.toJson(), directory, progress));
       return train(run, train, validation, progress);
     }
   }
@@ -124,32 +124,16 @@ public record RecipeTraining(
       RunDirectory run, BatchSource train, BatchSource validation, Progress progress) {
     try (Graph graph = new Graph()) {
       TrainingOptions options = recipe.training();
-      Trainable model =
-          PerformerTraining.build(
-              graph,
-              recipe.model(),
-              new LossGraph.Options(options.labelSmoothing(), options.zLoss()),
-              options.precision(),
-              options.averageDecay(),
-              options.seed(),
-              from == null ? Map.of() : PerformerModels.load(from).weights());
-      model = model.withMeasures(recipe.measures(model));
-      OptimizerOps optimizer = OptimizerOps.build(model, options);
-      if (options.xla()) {
-        CompiledStep compiled = CompiledStep.of(model, optimizer);
-        model = compiled.model();
-        optimizer = compiled.optimizer();
-      }
+      Trainable model = trainable(graph);
       try (Trainer trainer =
           new Trainer(
               model,
-              optimizer,
               train,
-              validation,
+              Validation.of(model, validation, options.evaluationBatches()),
               options,
               options.rates(),
               run,
-              debugsNumerics,
+              debugsNumerics ? NumericsCheck.Search.OPS : NumericsCheck.Search.OPS_IF_ASKED,
               progress)) {
         run.writeConfig(recipe.toYaml().getBytes(StandardCharsets.UTF_8));
         TrainingResult result = trainer.run(pauseAt);
@@ -167,6 +151,21 @@ public record RecipeTraining(
         return new Outcome(result, Optional.of(target));
       }
     }
+  }
+
+  /** The recipe's model in a graph that is empty. */
+  Trainable trainable(Graph graph) {
+    TrainingOptions options = recipe.training();
+    Trainable model =
+        PerformerTraining.build(
+            graph,
+            recipe.model(),
+            new LossGraph.Options(options.labelSmoothing(), options.zLoss()),
+            options.precision(),
+            options.averageDecay(),
+            options.seed(),
+            from == null ? Map.of() : PerformerModels.load(from).weights());
+    return model.withMeasures(recipe.measures(model));
   }
 
   /** Whether a directory is that of a run. */
@@ -238,16 +237,5 @@ public record RecipeTraining(
         PerformerModels.languageModel(recipe.model(), masking),
         ModelCards.provenance(
             null, recipe.data().name(), recipe.training().seed(), step, before, after));
-  }
-
-  private void compare(RunDirectory run, Progress progress) {
-    run.config()
-        .ifPresent(
-            was -> {
-              List<String> changed = recipe.changesFrom(was, directory);
-              if (!changed.isEmpty()) {
-                progress.message("resumed with other settings: " + String.join(", ", changed));
-              }
-            });
   }
 }

@@ -4,7 +4,9 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
+import dev.performer.data.StrictJson;
 import dev.performer.data.Vocabulary;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -27,7 +29,8 @@ final class ResolvedConfig {
     ObjectNode batching = JSON.valueToTree(config.batching());
     batching.set("size", kind((Record) config.batching().size()));
     json.set("batching", batching);
-    json.set("optimizer", JSON.valueToTree(config.optimizer()));
+    ObjectNode optimizer = (ObjectNode) config.optimizer().json();
+    json.set("optimizer", optimizer.put("clipNorm", config.clipNorm()));
     json.set("schedule", kind((Record) config.schedule()));
     json.put("steps", config.steps());
     json.put("evaluateEvery", config.evaluateEvery());
@@ -51,26 +54,46 @@ final class ResolvedConfig {
    */
   static List<String> changes(JsonNode was, JsonNode now, Path run) {
     List<String> changed = new ArrayList<>();
-    for (var fields = now.fields(); fields.hasNext(); ) {
+    // As it would be read again: numbers have the same types, and the order of keys is no matter.
+    JsonNode read =
+        StrictJson.readTree(now.toString().getBytes(StandardCharsets.UTF_8), "settings");
+    for (var fields = read.fields(); fields.hasNext(); ) {
       var field = fields.next();
       JsonNode before = was.path(field.getKey());
-      if (!before.toString().equals(field.getValue().toString())) {
+      if (field.getKey().equals("optimizer")) {
+        requireSameOptimizer(before, field.getValue(), run);
+      }
+      if (!before.equals(field.getValue())) {
         if (FIXED.contains(field.getKey())) {
-          throw new PerformerException(
-              "cannot resume "
-                  + run
-                  + ": "
-                  + field.getKey()
-                  + " was "
-                  + shorten(before)
-                  + " and is now "
-                  + shorten(field.getValue())
-                  + "; resume with the same, or start in another directory");
+          throw changed(run, field.getKey(), before, field.getValue());
         }
         changed.add(field.getKey());
       }
     }
     return changed;
+  }
+
+  /** Another optimizer has other variables. Runs of before optimizers had names have AdamW. */
+  private static void requireSameOptimizer(JsonNode was, JsonNode now, Path run) {
+    if (was instanceof ObjectNode settings && !was.has("name")) {
+      settings.put("name", Optimizer.ADAMW.label());
+    }
+    if (!was.path("name").equals(now.path("name"))) {
+      throw changed(run, "optimizer", was.path("name"), now.path("name"));
+    }
+  }
+
+  private static PerformerException changed(Path run, String key, JsonNode was, JsonNode now) {
+    return new PerformerException(
+        "cannot resume "
+            + run
+            + ": "
+            + key
+            + " was "
+            + shorten(was)
+            + " and is now "
+            + shorten(now)
+            + "; resume with the same, or start in another directory");
   }
 
   private static ObjectNode kind(Record choice) {

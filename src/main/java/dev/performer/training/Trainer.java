@@ -1,9 +1,12 @@
 package dev.performer.training;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
-import dev.performer.data.BatchSize;
+import dev.performer.data.StrictJson;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -14,63 +17,147 @@ import org.tensorflow.op.Ops;
 
 /**
  * The training loop: steps, metrics, evaluations, checkpoints, and going on where an earlier run
- * was stopped, bit for bit.
+ * was stopped, bit for bit. It trains any graph that is a {@link Trainable}; {@link RecipeTraining}
+ * is the short way to train what a recipe says.
  *
- * <p>Owns the session; the run directory, the sources and the model's graph stay the caller's.
- * After {@link #run} the session holds the trained weights.
+ * <pre>{@code
+ * try (Trainer trainer = Trainer.start(model, batches, validation, options, run, progress)) {
+ *   TrainingResult result = trainer.run();
+ *   trainer.restoreBest(); // trainer.session() has the weights until it is closed
+ * }
+ * }</pre>
+ *
+ * <p>Owns the session and, where it opened one, the run directory; the sources and the model's
+ * graph stay the caller's. After {@link #run} the session holds the trained weights. For one
+ * thread.
  */
-final class Trainer implements AutoCloseable {
+public final class Trainer implements AutoCloseable {
   private final Trainable model;
   private final TrainingOptions options;
   private final LearningRateSchedule rates;
   private final RunDirectory run;
   private final BatchSource train;
-  private final BatchSource validation;
+  private final Validation validation;
   private final Progress progress;
   private final OptimizerOps optimizer;
   private final TrainerStep step;
-  private final TrainerEvaluator evaluator;
   private final SaveRestore store;
   private final Session session;
-  private final boolean debugsNumerics;
+  private final NumericsCheck.Search search;
 
   private TrainingState state;
   private long savedStep = -1;
+  private boolean ownsRun;
+
+  /**
+   * Opens a new run.
+   *
+   * @param model what is trained; optimizer and savers are added to its graph
+   * @param train without end
+   * @param validation such as {@link Validation#of(Trainable, BatchSource)}
+   * @param options how; sizes of batches are {@code train}'s and those of losses the model's
+   * @param directory of the run: new or empty
+   * @throws PerformerException if the directory is another's or cannot be written, or the model
+   *     cannot be trained
+   */
+  public static Trainer start(
+      Trainable model,
+      BatchSource train,
+      Validation validation,
+      TrainingOptions options,
+      Path directory,
+      Progress progress) {
+    return open(model, train, validation, options, directory, false, progress);
+  }
+
+  /**
+   * Opens an earlier run, to go on from its newest whole checkpoint; model and data must be the
+   * same.
+   *
+   * @throws PerformerException as {@link #start}, or if there is no such run or checkpoint, or
+   *     variables or an option differ that may not: the message names it
+   */
+  public static Trainer resume(
+      Trainable model,
+      BatchSource train,
+      Validation validation,
+      TrainingOptions options,
+      Path directory,
+      Progress progress) {
+    return open(model, train, validation, options, directory, true, progress);
+  }
+
+  private static Trainer open(
+      Trainable model,
+      BatchSource train,
+      Validation validation,
+      TrainingOptions options,
+      Path directory,
+      boolean resume,
+      Progress progress) {
+    RunDirectory run = RunDirectory.open(directory, resume);
+    try {
+      ObjectNode settings = settings(model, train, options);
+      run.config().ifPresent(was -> Recipe.report(was, settings, directory, progress));
+      Trainer trainer =
+          new Trainer(
+              model,
+              train,
+              validation,
+              options,
+              options.rates(),
+              run,
+              NumericsCheck.Search.LAYERS,
+              progress);
+      trainer.ownsRun = true;
+      run.writeConfig(settings);
+      return trainer;
+    } catch (RuntimeException e) {
+      run.close();
+      throw e;
+    }
+  }
+
+  private static ObjectNode settings(Trainable model, BatchSource train, TrainingOptions options) {
+    ObjectNode settings = JsonNodeFactory.instance.objectNode().put("format", 1);
+    settings.putObject("data").put("train", train.name());
+    settings.set("training", StrictJson.tree(options));
+    ObjectNode variables = settings.putObject("variables");
+    for (Variable variable : model.variables()) {
+      variables.put(variable.name(), variable.shape().toString());
+    }
+    return settings;
+  }
 
   /**
    * Takes the newest whole checkpoint of the run directory, or first values.
    *
-   * @param optimizer of the model
    * @param train without end
-   * @param validation one pass
-   * @param options its optimizer, rates and batches are not looked at
+   * @param options its rates and batches are not looked at
    * @param rates learning rate by step
-   * @param debugsNumerics whether to look for the op that brought forth a NaN
+   * @param search how far to look for what brought forth a NaN
    * @throws PerformerException if the model cannot be trained, or the run has steps but no whole
    *     checkpoint
    */
   Trainer(
-      Trainable model,
-      OptimizerOps optimizer,
+      Trainable trained,
       BatchSource train,
-      BatchSource validation,
+      Validation validation,
       TrainingOptions options,
       LearningRateSchedule rates,
       RunDirectory run,
-      boolean debugsNumerics,
+      NumericsCheck.Search search,
       Progress progress) {
-    this.model = model;
-    this.optimizer = optimizer;
     this.options = options;
     this.rates = rates;
     this.run = run;
     this.train = train;
     this.validation = validation;
     this.progress = progress;
-    this.debugsNumerics = debugsNumerics;
-    BatchSize fixed = options.xla() ? options.batchSize() : null;
-    step = new TrainerStep(model, optimizer, options.seed(), fixed);
-    evaluator = new TrainerEvaluator(model, validation, options.evaluationBatches());
+    this.search = search;
+    step = TrainerStep.of(trained, options);
+    model = step.model();
+    optimizer = step.optimizer();
     List<Variable> saved = new ArrayList<>(model.variables());
     model.averages().ifPresent(averages -> saved.addAll(averages.averages().values()));
     saved.addAll(optimizer.slots());
@@ -85,25 +172,35 @@ final class Trainer implements AutoCloseable {
   }
 
   /** Steps done. */
-  long step() {
+  public long step() {
     return state == null ? 0 : state.step();
   }
 
   /** The weights as they are; valid until {@link #close}. */
-  Session session() {
+  public Session session() {
     return session;
   }
 
   /**
    * Trains to the last step, or until Ctrl-C or SIGTERM.
    *
+   * @throws PerformerException if training diverges or the disk is full; the checkpoints are good
+   */
+  public TrainingResult run() {
+    return run(0);
+  }
+
+  /**
+   * The same, up to a step.
+   *
    * @param pauseAt step after which to stop as Ctrl-C would; 0 for none
    * @throws PerformerException if training diverges or the disk is full; the checkpoints are good
    */
-  TrainingResult run(long pauseAt) {
+  public TrainingResult run(long pauseAt) {
     try (StopSignal stop = new StopSignal();
         TrainerLog log =
-            TrainerLog.open(run, options, progress, state == null ? -1 : state.step())) {
+            TrainerLog.open(
+                run, options, validation, progress, state == null ? -1 : state.step())) {
       if (state == null && !begin(log, stop::requested)) {
         throw new PerformerException("stopped before the first step; nothing was trained");
       }
@@ -130,13 +227,25 @@ final class Trainer implements AutoCloseable {
   }
 
   /** Puts the weights of the best evaluation into the session. */
-  void restoreBest() {
+  public void restoreBest() {
     store.restore(session, run.at(state.bestStep()).prefix());
   }
 
   @Override
   public void close() {
-    session.close();
+    try {
+      session.close();
+    } finally {
+      if (ownsRun) {
+        run.close();
+      }
+    }
+  }
+
+  /** Sets the optimizer's variables to those of a TensorFlow checkpoint. */
+  void restoreOptimizer(Path prefix) {
+    SaveRestore.of(Ops.create(model.graph()).withSubScope("moments"), optimizer.slots())
+        .restore(session, prefix);
   }
 
   private void trainOneStep(TrainerLog log, BooleanSupplier stop) {
@@ -173,7 +282,7 @@ final class Trainer implements AutoCloseable {
       }
     }
     if (due(options.diagnosticsEvery()) && !model.diagnostics().isEmpty()) {
-      log.diagnostics(state.step(), evaluator.diagnostics(session));
+      log.diagnostics(state.step(), validation.diagnostics(session));
     }
     boolean best = evaluateIfDue(log, stop);
     if (best || due(options.checkpointEvery())) {
@@ -187,17 +296,22 @@ final class Trainer implements AutoCloseable {
     if (!due(options.evaluateEvery()) && state.step() != options.steps()) {
       return false;
     }
-    Optional<Evaluation> evaluation = evaluator.evaluate(session, stop);
+    Optional<Evaluation> evaluation = validation.evaluate(session, stop);
     evaluation.ifPresent(
         result -> {
-          state = state.withEvaluation(result);
+          state = state.withEvaluation(result, isBetter(result));
           log.validation(state.step(), result);
         });
     return evaluation.isPresent() && state.standsAtBest();
   }
 
+  private boolean isBetter(Evaluation evaluation) {
+    double least = validation.distance(state.best());
+    return validation.distance(evaluation) < least || Double.isNaN(least);
+  }
+
   private boolean begin(TrainerLog log, BooleanSupplier stop) {
-    Optional<Evaluation> before = evaluator.evaluate(session, stop);
+    Optional<Evaluation> before = validation.evaluate(session, stop);
     before.ifPresent(
         result -> {
           state = TrainingState.start(result);
@@ -209,7 +323,9 @@ final class Trainer implements AutoCloseable {
   }
 
   private boolean isFinished() {
-    return state.step() >= options.steps() || isOutOfPatience();
+    return state.step() >= options.steps()
+        || isOutOfPatience()
+        || validation.isEnough(state.best());
   }
 
   private boolean isOutOfPatience() {
@@ -229,7 +345,7 @@ final class Trainer implements AutoCloseable {
   private PerformerException diverged(
       String what, List<LabelledBatch> batches, double rate, RuntimeException cause) {
     NumericsCheck check = new NumericsCheck(model, optimizer, step, session);
-    String where = check.describe(batches, state.step(), debugsNumerics);
+    String where = check.describe(batches, state.step(), search);
     return new PerformerException(
         String.format(
             Locale.ROOT,

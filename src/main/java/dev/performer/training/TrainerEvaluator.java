@@ -16,7 +16,7 @@ import org.tensorflow.exceptions.TensorFlowException;
  *
  * @param limit batches at most; 0 for all
  */
-record TrainerEvaluator(Trainable model, BatchSource validation, int limit) {
+record TrainerEvaluator(Trainable model, BatchSource validation, int limit) implements Validation {
 
   /**
    * Loss, accuracy and perplexity; sums run in float64, so the batches do not matter.
@@ -25,7 +25,8 @@ record TrainerEvaluator(Trainable model, BatchSource validation, int limit) {
    * @return empty if it was stopped
    * @throws PerformerException if there is nothing to guess, or the model cannot run the batches
    */
-  Optional<Evaluation> evaluate(Session session, BooleanSupplier stop) {
+  @Override
+  public Optional<Evaluation> evaluate(Session session, BooleanSupplier stop) {
     long start = System.nanoTime();
     double[] sums = new double[3];
     Measures.Tally tally = model.measures().tallies().begin();
@@ -62,7 +63,8 @@ record TrainerEvaluator(Trainable model, BatchSource validation, int limit) {
   }
 
   /** The model's diagnostics on the first validation batch. */
-  Map<String, Double> diagnostics(Session session) {
+  @Override
+  public Map<String, Double> diagnostics(Session session) {
     validation.restore(BatchPosition.START);
     Map<String, Double> values = new LinkedHashMap<>();
     try (Feed feed = model.feed().of(validation.next())) {
@@ -77,6 +79,11 @@ record TrainerEvaluator(Trainable model, BatchSource validation, int limit) {
       }
     }
     return values;
+  }
+
+  @Override
+  public Optional<String> reportOnce() {
+    return validation.reportOnce();
   }
 
   private double[] run(Session session, LabelledBatch batch, Measures.Tally tally) {

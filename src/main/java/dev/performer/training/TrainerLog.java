@@ -12,6 +12,7 @@ import java.util.OptionalLong;
 final class TrainerLog implements AutoCloseable {
   private final RunDirectory run;
   private final TrainingOptions options;
+  private final Validation validation;
   private final Progress progress;
   private final MetricsLog metrics;
   private final EventFile events;
@@ -19,21 +20,29 @@ final class TrainerLog implements AutoCloseable {
   private TrainerLog(
       RunDirectory run,
       TrainingOptions options,
+      Validation validation,
       Progress progress,
       MetricsLog metrics,
       EventFile events) {
     this.run = run;
     this.options = options;
+    this.validation = validation;
     this.progress = progress;
     this.metrics = metrics;
     this.events = events;
   }
 
   /** Opens the files; what they hold after a step goes. */
-  static TrainerLog open(RunDirectory run, TrainingOptions options, Progress progress, long step) {
+  static TrainerLog open(
+      RunDirectory run,
+      TrainingOptions options,
+      Validation validation,
+      Progress progress,
+      long step) {
     MetricsLog metrics = MetricsLog.open(run.metrics(), step);
     try {
-      return new TrainerLog(run, options, progress, metrics, EventFile.create(run.root(), step));
+      return new TrainerLog(
+          run, options, validation, progress, metrics, EventFile.create(run.root(), step));
     } catch (RuntimeException e) {
       metrics.close();
       throw e;
@@ -61,7 +70,7 @@ final class TrainerLog implements AutoCloseable {
   void validation(long step, Evaluation evaluation) {
     metrics.validation(step, evaluation);
     events.scalars(step, "validation", evaluation.measures());
-    progress.message("step " + step + "  validation " + evaluation.describe());
+    progress.message("step " + step + "  " + validation.describe(evaluation));
     if (step > 0) {
       plot();
     }
@@ -75,7 +84,7 @@ final class TrainerLog implements AutoCloseable {
   /** A picture is no reason to lose a run. */
   void plot() {
     try {
-      LossPlot.write(run.lossPlot(), metrics.entries());
+      LossPlot.write(run.lossPlot(), metrics.entries(), validation.plotted());
     } catch (RuntimeException | LinkageError | InternalError e) {
       progress.message("no loss.png: " + NativeErrors.firstLine(e));
     }

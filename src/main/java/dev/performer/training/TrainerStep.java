@@ -24,6 +24,21 @@ record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, BatchSize
   }
 
   /**
+   * Adds gradients and update to a model's graph, compiled if the options say so.
+   *
+   * @throws dev.performer.PerformerException if the model cannot be trained, or not be compiled
+   */
+  static TrainerStep of(Trainable model, TrainingOptions options) {
+    OptimizerOps optimizer = OptimizerOps.build(model, options);
+    if (!options.xla()) {
+      return new TrainerStep(model, optimizer, options.seed());
+    }
+    CompiledStep compiled = CompiledStep.of(model, optimizer);
+    return new TrainerStep(
+        compiled.model(), compiled.optimizer(), options.seed(), options.batchSize());
+  }
+
+  /**
    * What a step measured, before its update.
    *
    * @param entropy cross-entropy over all guesses, in nats

@@ -8,7 +8,8 @@ import dev.performer.data.Masking;
  *
  * @param objective what the model learns to say
  * @param batching length, batch size and ends of the training batches
- * @param optimizer AdamW's constants
+ * @param optimizer how weights follow gradients
+ * @param clipNorm greatest global norm of a gradient; 0 for no limit
  * @param schedule learning rate by step
  * @param steps optimizer steps of the whole run
  * @param evaluateEvery steps between evaluations on the validation data; 0 for before and after
@@ -22,7 +23,8 @@ import dev.performer.data.Masking;
 public record TrainingConfig(
     Objective objective,
     Batching batching,
-    AdamW.Config optimizer,
+    Optimizer optimizer,
+    double clipNorm,
     LearningRateSchedule schedule,
     long steps,
     long evaluateEvery,
@@ -68,12 +70,15 @@ public record TrainingConfig(
               + ", "
               + evaluationBatches);
     }
+    if (!(clipNorm >= 0)) {
+      throw new IllegalArgumentException("clip norm must not be negative: " + clipNorm);
+    }
     if (!batching.shuffle()) {
       throw new IllegalArgumentException("training batches must be shuffled");
     }
   }
 
-  /** What the training loop wants to know besides optimizer and schedule. */
+  /** What the training loop wants to know besides the schedule. */
   TrainingOptions options() {
     TrainingOptions base = TrainingOptions.DEFAULT;
     return new TrainingOptions(
@@ -81,12 +86,12 @@ public record TrainingConfig(
         base.batchTokens(),
         null,
         1,
-        base.optimizer(),
+        optimizer,
         base.learningRate(),
         base.schedule(),
         base.warmupSteps(),
         base.finalShare(),
-        optimizer.clipNorm(),
+        clipNorm,
         0,
         0,
         0,
@@ -113,7 +118,8 @@ public record TrainingConfig(
   public static final class Builder {
     private Objective objective = new Objective.MaskedLanguageModel(Masking.PROTEIN_LM);
     private Batching batching = Batching.training(Batching.DEFAULT_LENGTH, Batching.DEFAULT_TOKENS);
-    private AdamW.Config optimizer = AdamW.Config.DEFAULT;
+    private Optimizer optimizer = TrainingOptions.DEFAULT.optimizer();
+    private double clipNorm = TrainingOptions.DEFAULT.clipNorm();
     private LearningRateSchedule schedule =
         new LearningRateSchedule.Linear(LearningRateSchedule.DEFAULT_PEAK, DEFAULT_WARMUP, 0);
     private long steps = DEFAULT_STEPS;
@@ -136,8 +142,13 @@ public record TrainingConfig(
       return this;
     }
 
-    public Builder optimizer(AdamW.Config value) {
+    public Builder optimizer(Optimizer value) {
       optimizer = value;
+      return this;
+    }
+
+    public Builder clipNorm(double value) {
+      clipNorm = value;
       return this;
     }
 
@@ -189,6 +200,7 @@ public record TrainingConfig(
           objective,
           batching,
           optimizer,
+          clipNorm,
           schedule,
           steps,
           evaluateEvery,

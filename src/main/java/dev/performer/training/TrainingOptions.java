@@ -1,9 +1,11 @@
 package dev.performer.training;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
+import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
 import dev.performer.nn.Precision;
 import java.util.List;
@@ -80,7 +82,7 @@ public record TrainingOptions(
           16384,
           null,
           1,
-          Optimizer.named("adamw"),
+          Optimizer.ADAMW,
           1e-3,
           "inverse-square-root",
           100,
@@ -136,6 +138,17 @@ public record TrainingOptions(
     if (patience > 0 && evaluateEvery == 0) {
       throw new PerformerException("patience needs evaluations; set evaluateEvery above 0");
     }
+  }
+
+  /**
+   * The defaults with other values for some keys.
+   *
+   * @param settings such as {@code "steps=100"} and {@code "optimizer={name: lion}"}
+   * @throws PerformerException that names the key
+   */
+  public static TrainingOptions of(String... settings) {
+    JsonNode keys = new Overrides(List.of(settings)).over(JsonNodeFactory.instance.objectNode());
+    return of(keys, "training options");
   }
 
   /** Keys of a recipe over the defaults. @throws PerformerException that names source and key */

@@ -52,8 +52,12 @@ record TrainingState(
         step, position, before, latest, best, bestStep, tokens, seconds, other);
   }
 
-  TrainingState withEvaluation(Evaluation evaluation) {
-    boolean better = evaluation.loss() < best.loss() || Double.isNaN(best.loss());
+  /**
+   * After an evaluation.
+   *
+   * @param better whether it is the best so far
+   */
+  TrainingState withEvaluation(Evaluation evaluation, boolean better) {
     return new TrainingState(
         step,
         position,

@@ -9,6 +9,7 @@ import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TFloat64;
+import org.tensorflow.types.family.TType;
 
 /** The ops by which one variable follows its gradient: one class per optimizer. */
 interface UpdateRule {
@@ -31,9 +32,10 @@ interface UpdateRule {
       Operand<TFloat64> step,
       Operand<TFloat64> rate) {
 
-    /** A slot of zeros. */
+    /** A slot of zeros, of the variable's type. */
     Variable slot(String kind, Variable variable, Shape shape) {
-      var zeros = free.fill(free.constant(shape), free.constant(0f));
+      var zero = free.dtypes.cast(free.constant(0f), variable.type());
+      var zeros = free.fill(free.constant(shape), zero);
       return slots.create(scope + "/" + kind + "/" + variable.name(), shape, false, zeros);
     }
 
@@ -87,10 +89,15 @@ interface UpdateRule {
     return tf.assignSubVariableOp(variable.handle(), change);
   }
 
-  /** Adam by TensorFlow's kernel, which reads and writes each slot once. */
+  /** Adam by TensorFlow's kernel, which reads and writes each slot once; of any floating type. */
   record AdamRule(Optimizer.AdamW config) implements UpdateRule {
     @Override
     public Op update(Shared shared, Variable variable, Operand<TFloat32> gradient, double decay) {
+      return update(shared, variable, gradient, decay, variable.type());
+    }
+
+    private <T extends TType> Op update(
+        Shared shared, Variable variable, Operand<TFloat32> gradient, double decay, Class<T> type) {
       Ops tf = shared.tf();
       Variable m = shared.slot("m", variable, variable.shape());
       Variable v = shared.slot("v", variable, variable.shape());
@@ -108,24 +115,23 @@ interface UpdateRule {
       var epsilon = tf.math.mul(tf.constant(config.epsilon()), root);
       Ops after = tf;
       if (decay > 0) {
-        var share = shared.single(tf.math.mul(shared.rate(), tf.constant(decay)));
+        var share = tf.dtypes.cast(tf.math.mul(shared.rate(), tf.constant(decay)), type);
         Op decayed =
-            tf.assignSubVariableOp(
-                variable.handle(), tf.math.mul(variable.<TFloat32>read(tf), share));
+            tf.assignSubVariableOp(variable.handle(), tf.math.mul(variable.<T>read(tf), share));
         after = tf.withControlDependencies(List.of(decayed));
       }
-      var none = tf.constant(0f);
+      var none = tf.dtypes.cast(tf.constant(0f), type);
       return after.train.resourceApplyAdam(
           variable.handle(),
           m.handle(),
           v.handle(),
           none,
           none,
-          shared.single(rate),
-          tf.constant((float) config.beta1()),
-          tf.constant((float) config.beta2()),
-          shared.single(epsilon),
-          gradient);
+          tf.dtypes.cast(rate, type),
+          tf.dtypes.cast(tf.constant((float) config.beta1()), type),
+          tf.dtypes.cast(tf.constant((float) config.beta2()), type),
+          tf.dtypes.cast(epsilon, type),
+          tf.dtypes.cast(gradient, type));
     }
   }
 

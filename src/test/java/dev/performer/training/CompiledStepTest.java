@@ -8,7 +8,6 @@ import dev.performer.PerformerException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Tag;
@@ -32,54 +31,43 @@ class CompiledStepTest {
 
   @TempDir Path temporary;
 
-  private record Built(Trainable model, OptimizerOps optimizer) {}
+  private interface Use {
+    void of(Graph graph, Session session, TrainerStep step, BatchSource batches);
+  }
 
-  private static Built build(Graph graph, Recipe recipe) {
-    TrainingOptions options = recipe.training();
-    Trainable model =
-        PerformerTraining.build(
-            graph,
-            recipe.model(),
-            new LossGraph.Options(options.labelSmoothing(), options.zLoss()),
-            options.precision(),
-            options.averageDecay(),
-            options.seed(),
-            Map.of());
-    OptimizerOps optimizer = OptimizerOps.build(model, options);
-    if (!options.xla()) {
-      return new Built(model, optimizer);
+  /** A recipe's step as it is trained, begun. */
+  private void with(Recipe recipe, Use use) {
+    try (Graph graph = new Graph();
+        Session session = CompiledStep.session(graph, recipe.training().xla());
+        BatchSource batches = source(recipe)) {
+      TrainerStep step = step(graph, recipe);
+      step.model().initializer().accept(session);
+      step.optimizer().initializer().accept(session);
+      use.of(graph, session, step, batches);
     }
-    CompiledStep compiled = CompiledStep.of(model, optimizer);
-    return new Built(compiled.model(), compiled.optimizer());
+  }
+
+  private TrainerStep step(Graph graph, Recipe recipe) {
+    Trainable model = RecipeTraining.of(recipe, temporary).trainable(graph);
+    return TrainerStep.of(model, recipe.training());
   }
 
   private List<Double> train(Recipe recipe, int steps) {
     List<Double> measured = new ArrayList<>();
-    try (Graph graph = new Graph();
-        Session session = CompiledStep.session(graph, recipe.training().xla())) {
-      Built built = build(graph, recipe);
-      built.model().initializer().accept(session);
-      built.optimizer().initializer().accept(session);
-      TrainingOptions options = recipe.training();
-      TrainerStep step =
-          new TrainerStep(
-              built.model(),
-              built.optimizer(),
-              options.seed(),
-              options.xla() ? options.batchSize() : null);
-      try (BatchSource source = source(recipe)) {
-        for (int i = 0; i < steps; i++) {
-          List<LabelledBatch> batches = new ArrayList<>();
-          for (int j = 0; j < options.accumulate(); j++) {
-            batches.add(source.next());
+    with(
+        recipe,
+        (graph, session, step, source) -> {
+          for (int i = 0; i < steps; i++) {
+            List<LabelledBatch> batches = new ArrayList<>();
+            for (int j = 0; j < recipe.training().accumulate(); j++) {
+              batches.add(source.next());
+            }
+            TrainerStep.Measured one = step.run(session, batches, i, 0.01);
+            measured.add(one.loss());
+            measured.add(one.gradientNorm());
+            measured.add((double) one.tokens());
           }
-          TrainerStep.Measured one = step.run(session, batches, i, 0.01);
-          measured.add(one.loss());
-          measured.add(one.gradientNorm());
-          measured.add((double) one.tokens());
-        }
-      }
-    }
+        });
     return measured;
   }
 
@@ -128,77 +116,81 @@ class CompiledStepTest {
   @Test
   void nothingOfTheStepIsLeftOutsideOfXla() {
     Recipe recipe = recipe(List.of("training.averageDecay=0.9"), true);
-    try (Graph graph = new Graph();
-        Session session = CompiledStep.session(graph, true);
-        BatchSource source = source(recipe)) {
-      Built built = build(graph, recipe);
-      built.model().initializer().accept(session);
-      built.optimizer().initializer().accept(session);
-      TrainerStep step = new TrainerStep(built.model(), built.optimizer(), 1);
-      Set<String> executed = new TreeSet<>();
-      int compiled = 0;
-      try (Feed feed = step.feed(source.next(), 0, 0)) {
-        feed.scalar(built.optimizer().learningRate(), 0.01);
-        Session.Runner runner =
-            session
-                .runner()
-                .setOptions(RunOptions.newBuilder().setOutputPartitionGraphs(true).build())
-                .addTarget(built.optimizer().update())
-                .fetch(built.model().sums());
-        feed.into(runner);
-        try (Result result = runner.runAndFetchMetadata()) {
-          for (var partition : result.getMetadata().orElseThrow().getPartitionGraphsList()) {
-            for (NodeDef node : partition.getNodeList()) {
-              executed.add(node.getOp());
-              compiled += node.getAttrOrDefault("_XlaMustCompile", NOT_SAID).getB() ? 1 : 0;
-            }
+    with(
+        recipe,
+        (graph, session, step, source) -> {
+          Set<String> executed = new TreeSet<>();
+          int compiled = 0;
+          for (NodeDef node : executed(session, step, source.next())) {
+            executed.add(node.getOp());
+            compiled += node.getAttrOrDefault("_XlaMustCompile", NOT_SAID).getB() ? 1 : 0;
           }
+          assertThat(executed)
+              .containsExactlyInAnyOrder(
+                  "_Arg", "_Retval", "VarHandleOp", "StatefulPartitionedCall", "CheckNumericsV2");
+          assertThat(compiled).isEqualTo(2);
+          Set<String> inside = new TreeSet<>();
+          for (FunctionDef function : graph.toGraphDef().getLibrary().getFunctionList()) {
+            function.getNodeDefList().forEach(node -> inside.add(node.getOp()));
+          }
+          assertThat(inside)
+              .contains("MatMul", "L2Loss", "ResourceApplyAdam", "AssignAddVariableOp");
+        });
+  }
+
+  private static List<NodeDef> executed(Session session, TrainerStep step, LabelledBatch batch) {
+    List<NodeDef> nodes = new ArrayList<>();
+    try (Feed feed = step.feed(batch, 0, 0)) {
+      feed.scalar(step.optimizer().learningRate(), 0.01);
+      Session.Runner runner =
+          session
+              .runner()
+              .setOptions(RunOptions.newBuilder().setOutputPartitionGraphs(true).build())
+              .addTarget(step.optimizer().update())
+              .fetch(step.model().sums());
+      feed.into(runner);
+      try (Result result = runner.runAndFetchMetadata()) {
+        for (var partition : result.getMetadata().orElseThrow().getPartitionGraphsList()) {
+          nodes.addAll(partition.getNodeList());
         }
       }
-      assertThat(executed)
-          .containsExactlyInAnyOrder(
-              "_Arg", "_Retval", "VarHandleOp", "StatefulPartitionedCall", "CheckNumericsV2");
-      assertThat(compiled).isEqualTo(2);
-      Set<String> inside = new TreeSet<>();
-      for (FunctionDef function : graph.toGraphDef().getLibrary().getFunctionList()) {
-        function.getNodeDefList().forEach(node -> inside.add(node.getOp()));
-      }
-      assertThat(inside).contains("MatMul", "L2Loss", "ResourceApplyAdam", "AssignAddVariableOp");
     }
+    return nodes;
   }
 
   @Test
   void aStepThatIsNotFiniteChangesNothing() {
     Recipe recipe = recipe(List.of("training.averageDecay=0.9"), true);
-    try (Graph graph = new Graph();
-        Session session = CompiledStep.session(graph, true);
-        BatchSource source = source(recipe)) {
-      Built built = build(graph, recipe);
-      built.model().initializer().accept(session);
-      built.optimizer().initializer().accept(session);
-      TrainerStep step = new TrainerStep(built.model(), built.optimizer(), 1);
-      LabelledBatch batch = source.next();
-      double before = step.run(session, List.of(batch), 0, 0).loss();
-      float[] weights = batch.weights().clone();
-      weights[0] = Float.NaN;
-      LabelledBatch bad =
-          new LabelledBatch(
-              batch.rows(), batch.length(), batch.inputs(), batch.mask(), batch.targets(), weights);
-      assertThatThrownBy(() -> step.run(session, List.of(bad), 1, 0.1))
-          .isInstanceOf(TrainerStep.NotFinite.class);
-      assertThat(step.run(session, List.of(batch), 1, 0).loss()).isEqualTo(before);
-    }
+    with(
+        recipe,
+        (graph, session, step, source) -> {
+          LabelledBatch batch = source.next();
+          double before = step.run(session, List.of(batch), 0, 0).loss();
+          float[] weights = batch.weights().clone();
+          weights[0] = Float.NaN;
+          LabelledBatch bad =
+              new LabelledBatch(
+                  batch.rows(),
+                  batch.length(),
+                  batch.inputs(),
+                  batch.mask(),
+                  batch.targets(),
+                  weights);
+          assertThatThrownBy(() -> step.run(session, List.of(bad), 1, 0.1))
+              .isInstanceOf(TrainerStep.NotFinite.class);
+          assertThat(step.run(session, List.of(batch), 1, 0).loss()).isEqualTo(before);
+        });
   }
 
   @Test
   void anOpThatXlaCannotCompileIsNamed() {
     Recipe recipe = recipe(List.of(), false);
     try (Graph graph = new Graph()) {
-      Built built = build(graph, recipe);
+      TrainerStep step = step(graph, recipe);
       Ops tf = Ops.create(graph);
-      var text = tf.dtypes.asString(built.model().sums());
+      var text = tf.dtypes.asString(step.model().sums());
       var sums = tf.strings.toNumber(text, TFloat64.class).asOutput();
-      assertThatThrownBy(() -> CompiledStep.of(built.model().withSums(sums), built.optimizer()))
+      assertThatThrownBy(() -> CompiledStep.of(step.model().withSums(sums), step.optimizer()))
           .isInstanceOf(PerformerException.class)
           .hasMessageStartingWith("XLA cannot compile ")
           .hasMessageContaining("AsString")

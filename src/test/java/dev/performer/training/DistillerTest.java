@@ -150,10 +150,9 @@ class DistillerTest {
       List<Variable> layers =
           graph.student().stream().filter(v -> v.name().startsWith("layer_")).toList();
       assertThat(LossGradients.find(graph.graph(), loss, layers)).allMatch(Optional::isPresent);
-      AdamW adam =
-          AdamW.build(graph.graph(), loss, graph.student(), recipe().training().optimizer());
+      OptimizerOps adam = OptimizerOps.build(graph.trainable(), recipe().options());
       try (Session session = new Session(graph.graph(), false);
-          DistillFeed feed = DistillFeed.of(graph, data(true), batch(2, 8, 0), 1, 0)) {
+          Feed feed = graph.feed(data(true).label(batch(2, 8, 0), 1, 0))) {
         graph.initialize(session);
         adam.initializer().accept(session);
         feed.scalar(adam.learningRate(), 0.1);
@@ -190,7 +189,7 @@ class DistillerTest {
   private static double[] measures(DistillModels models, TokenBatch batch, boolean lm) {
     try (DistillGraph graph = new DistillGraph(models, DistillRecipe.DEFAULT);
         Session session = new Session(graph.graph(), false);
-        DistillFeed feed = DistillFeed.of(graph, data(lm), batch, 1, 0)) {
+        Feed feed = graph.feed(data(lm).label(batch, 1, 0))) {
       graph.initialize(session);
       Session.Runner runner = session.runner();
       feed.into(runner);
@@ -313,7 +312,8 @@ class DistillerTest {
       assertThatThrownBy(distiller::run)
           .isInstanceOf(PerformerException.class)
           .hasMessageContaining("diverged")
-          .hasMessageContaining("training.learningRate");
+          .hasMessageContaining("the output of the student")
+          .hasMessageContaining("lower the learning rate");
     }
   }
 

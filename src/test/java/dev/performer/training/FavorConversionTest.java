@@ -19,9 +19,7 @@ import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.Random;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -32,33 +30,10 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 
 class FavorConversionTest {
-  private static final PerformerConfig CONFIG = config();
-  private static final Map<String, NpyArray> WEIGHTS = weights(CONFIG);
-
-  private static PerformerConfig config() {
-    var keys = JsonNodeFactory.instance.objectNode();
-    keys.put("preset", "bert").put("vocabularySize", 13).put("maxLength", 12);
-    keys.put("hiddenSize", 16).put("layers", 3).put("heads", 2).put("task", "masked-lm");
-    return PerformerConfig.of(keys, "test");
-  }
-
-  private static Map<String, NpyArray> weights(PerformerConfig config) {
-    Random random = new Random(5);
-    Map<String, NpyArray> weights = new LinkedHashMap<>();
-    Performer.shapes(config)
-        .forEach(
-            (name, shape) -> {
-              float[] values = new float[(int) shape.size()];
-              // Short queries and keys: the estimator's variance grows as exp |q + k|².
-              double deviation = name.contains("/query/") || name.contains("/key/") ? 0.08 : 0.3;
-              for (int i = 0; i < values.length; i++) {
-                values[i] =
-                    (float) (deviation * random.nextGaussian()) + (name.endsWith("scale") ? 1 : 0);
-              }
-              weights.put(name, NpyArray.of(values, shape.asArray()));
-            });
-    return weights;
-  }
+  private static final PerformerConfig CONFIG =
+      TinyBert.config("masked-lm")
+          .with(JsonNodeFactory.instance.objectNode().put("layers", 3), "test");
+  private static final Map<String, NpyArray> WEIGHTS = TinyBert.weights(CONFIG, 5);
 
   private static FavorConversion conversion(int features, int exactHeads, Set<Integer> layers) {
     return new FavorConversion(

@@ -1,0 +1,66 @@
+package dev.performer.training;
+
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.BooleanSupplier;
+import org.tensorflow.Session;
+
+/**
+ * What a {@link Trainer} measures on held-out data, and which of two measurements is the better
+ * one.
+ */
+public interface Validation {
+  /** One pass over a source with a model's own sums: loss, accuracy and perplexity. */
+  static Validation of(Trainable model, BatchSource source) {
+    return of(model, source, 0);
+  }
+
+  /**
+   * The same.
+   *
+   * @param limit batches at most; 0 for all
+   */
+  static Validation of(Trainable model, BatchSource source, int limit) {
+    return new TrainerEvaluator(model, source, limit);
+  }
+
+  /**
+   * Measures the model with the weights of a session; the same weights give the same numbers.
+   *
+   * @param stop asked now and then: whether training is to end
+   * @return empty if it was stopped
+   * @throws dev.performer.PerformerException if there is nothing to measure on, or the model cannot
+   *     run the data
+   */
+  Optional<Evaluation> evaluate(Session session, BooleanSupplier stop);
+
+  /** What the best weights have least of. */
+  default double distance(Evaluation evaluation) {
+    return evaluation.loss();
+  }
+
+  /** Whether the best evaluation is good enough to end training before its last step. */
+  default boolean isEnough(Evaluation best) {
+    return false;
+  }
+
+  /** The numbers in words, for a line of a log. */
+  default String describe(Evaluation evaluation) {
+    return "validation " + evaluation.describe();
+  }
+
+  /** The measure that is drawn beside the training loss; where there is none, the loss. */
+  default String plotted() {
+    return "perplexity";
+  }
+
+  /** What {@link Trainable#diagnostics} are on some of the data. */
+  default Map<String, Double> diagnostics(Session session) {
+    return Map.of();
+  }
+
+  /** Said once, after the first pass: what was read otherwise than it stood in the file. */
+  default Optional<String> reportOnce() {
+    return Optional.empty();
+  }
+}
