@@ -9,12 +9,14 @@ import dev.performer.data.ByteTokenizer;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.LetterTokenizer;
 import dev.performer.data.Masking;
+import dev.performer.data.PixelExamples;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.Task;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.function.UnaryOperator;
 
@@ -37,8 +39,11 @@ import java.util.function.UnaryOperator;
  * @param window sequences within which order is random
  * @param masking what a masked language model guesses: {@code bert} or {@code protein-lm}
  * @param text column of a table or feature of TFRecords with the sequence
- * @param label the same with the class
+ * @param label the same with the class; of images in MNIST's format their labels' file, null for
+ *     the one beside them
  * @param levels of brightness; null for 256, or what the file says
+ * @param classes names of a table's or a folder's classes, in the order of their ids; null for
+ *     those of {@code train}, sorted
  * @param channels of PNG images: 1 for brightness, 3 for colours
  * @param exercise sizes of {@code copy} and {@code retrieval}
  */
@@ -57,6 +62,7 @@ public record RecipeData(
     String text,
     String label,
     Integer levels,
+    List<String> classes,
     int channels,
     RecipeExercise exercise) {
 
@@ -137,6 +143,8 @@ public record RecipeData(
     }
   }
 
+  private static final String LABEL = "label";
+
   /** Before the keys of a recipe. */
   static final RecipeData DEFAULT =
       new RecipeData(
@@ -151,6 +159,7 @@ public record RecipeData(
           null,
           8192,
           Masks.BERT,
+          null,
           null,
           null,
           null,
@@ -219,13 +228,14 @@ public record RecipeData(
             window,
             masking,
             text != null ? text : letters || of == Kind.TFRECORD ? "sequence" : "text",
-            label != null || task != Task.CLASSIFICATION ? label : "label",
+            label(task, of, found, file),
             levels,
+            classes,
             channels,
             !of.isExercise() ? null : exercise == null ? RecipeExercise.DEFAULT : exercise);
     // A run's own recipe has it all, and its images need not be there any more.
     boolean known = of.label().equals(vocabulary) && levels != null && length != null;
-    return named.withLength(end, pieces, known);
+    return named.withLength(end, pieces, known, task == Task.CLASSIFICATION);
   }
 
   /** The same with padded lengths that are multiples of another number. */
@@ -245,6 +255,7 @@ public record RecipeData(
         text,
         label,
         levels,
+        classes,
         channels,
         exercise);
   }
@@ -265,6 +276,26 @@ public record RecipeData(
     }
   }
 
+  /**
+   * A column or a feature; of images the file of their labels, or any word where they bring them.
+   */
+  private String label(Task task, Kind of, String found, UnaryOperator<String> file) {
+    if (of == Kind.PIXELS && RecipeSources.isIdx(Path.of(found))) {
+      if (task != Task.CLASSIFICATION) {
+        return null;
+      }
+      return label != null && !label.equals(LABEL)
+          ? file.apply(label)
+          : PixelExamples.labelsBeside(Path.of(found)).toString();
+    }
+    if (of == Kind.PIXELS && label != null && !label.equals(LABEL)) {
+      throw new PerformerException(
+          "data.label names the labels of images in MNIST's format only; an npz has an array"
+              + " 'labels', and a folder has a folder for each class");
+    }
+    return label != null || task != Task.CLASSIFICATION ? label : LABEL;
+  }
+
   private String tokens(Kind of, UnaryOperator<String> file) {
     if (vocabulary == null) {
       return of == Kind.TEXT ? ByteTokenizer.NAME : ProteinVocabulary.GOOGLE_NAME;
@@ -276,7 +307,8 @@ public record RecipeData(
     return vocabulary.endsWith(".json") || vocabulary.endsWith(".txt");
   }
 
-  private RecipeData withLength(Boolean saidEnd, boolean pieces, boolean known) {
+  private RecipeData withLength(
+      Boolean saidEnd, boolean pieces, boolean known, boolean classified) {
     int longest = length != null ? length : Batching.DEFAULT_LENGTH;
     Integer brightness = levels;
     if (kind == Kind.PIXELS && !known) {
@@ -286,6 +318,8 @@ public record RecipeData(
     }
     boolean oneShape = pieces || kind.ownsTokens() || kind == Kind.TEXT;
     boolean ends = kind != Kind.TEXT && !kind.ownsTokens();
+    List<String> names =
+        classes == null && classified ? new RecipeSources(this).classNames() : classes;
     return new RecipeData(
         train,
         validation,
@@ -301,6 +335,7 @@ public record RecipeData(
         text,
         label,
         brightness,
+        names,
         channels,
         exercise);
   }
