@@ -49,6 +49,11 @@ record Measures(Optional<Output<TFloat32>> predictions, Tallies tallies) {
     }
   }
 
+  /** The same predictions, measured in another way. */
+  Measures with(Tallies others) {
+    return new Measures(predictions, others);
+  }
+
   /** The loss in bits, as image models are compared: each guess is one dimension. */
   static Measures bitsPerDimension() {
     return new Measures(

@@ -1,5 +1,6 @@
 package dev.performer.training;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
@@ -37,10 +38,13 @@ import java.util.function.UnaryOperator;
  * @param window sequences within which order is random
  * @param masking what a masked language model guesses: {@code bert} or {@code protein-lm}
  * @param text column of a table or feature of TFRecords with the sequence
- * @param label the same with the class
+ * @param label the same with the class or the number
  * @param levels of brightness; null for 256, or what the file says
  * @param channels of PNG images: 1 for brightness, 3 for colours
  * @param exercise sizes of {@code copy} and {@code retrieval}
+ * @param standardize the unit in which numbers are learnt; null for their mean and deviation in the
+ *     training data. Only of a regression
+ * @param spans what a sequence-to-sequence model has to write; null for T5's. Only of that task
  */
 public record RecipeData(
     String train,
@@ -58,7 +62,9 @@ public record RecipeData(
     String label,
     Integer levels,
     int channels,
-    RecipeExercise exercise) {
+    RecipeExercise exercise,
+    @JsonInclude(JsonInclude.Include.NON_NULL) Standardization standardize,
+    @JsonInclude(JsonInclude.Include.NON_NULL) RecipeSpans spans) {
 
   /** What a file holds. */
   public enum Kind {
@@ -155,6 +161,8 @@ public record RecipeData(
           null,
           null,
           1,
+          null,
+          null,
           null);
 
   /** Checks ranges. */
@@ -191,6 +199,8 @@ public record RecipeData(
     String found = train == null ? null : file.apply(train);
     Kind of = kind == null ? Kind.of(found) : kind;
     check(of);
+    RecipeTasks.check(task, of, this);
+    boolean isPair = task == Task.SEQUENCE_TO_SEQUENCE;
     String tokens = of.ownsTokens() ? of.label() : tokens(of, file);
     boolean letters = !of.ownsTokens() && !ByteTokenizer.isNamed(tokens) && !isFile(tokens);
     boolean pieces = of == Kind.TEXT && ByteTokenizer.isNamed(tokens);
@@ -217,36 +227,60 @@ public record RecipeData(
             begin != null ? begin : of == Kind.PIXELS && task == Task.CAUSAL_LM,
             false,
             window,
-            masking,
+            isPair ? null : masking,
             text != null ? text : letters || of == Kind.TFRECORD ? "sequence" : "text",
-            label != null || task != Task.CLASSIFICATION ? label : "label",
+            label != null || !RecipeTasks.hasLabels(task) ? label : "label",
             levels,
             channels,
-            !of.isExercise() ? null : exercise == null ? RecipeExercise.DEFAULT : exercise);
+            !of.isExercise() ? null : exercise == null ? RecipeExercise.DEFAULT : exercise,
+            standardize,
+            isPair && spans == null ? RecipeSpans.DEFAULT : spans);
     // A run's own recipe has it all, and its images need not be there any more.
     boolean known = of.label().equals(vocabulary) && levels != null && length != null;
-    return named.withLength(end, pieces, known);
+    return RecipeTasks.resolved(task, named.withLength(end, pieces, known));
+  }
+
+  /** The same with numbers in another unit. */
+  RecipeData withStandardization(Standardization unit) {
+    return with(length, bucket, end, levels, unit, spans);
+  }
+
+  /** The same with other spans. */
+  RecipeData withSpans(RecipeSpans others) {
+    return with(length, bucket, end, levels, standardize, others);
   }
 
   /** The same with padded lengths that are multiples of another number. */
   RecipeData withBucket(int multiple) {
+    return with(length, multiple, end, levels, standardize, spans);
+  }
+
+  private RecipeData with(
+      Integer tokens,
+      Integer multiple,
+      Boolean ends,
+      Integer brightness,
+      Standardization unit,
+      RecipeSpans missing) {
     return new RecipeData(
         train,
         validation,
         kind,
         vocabulary,
-        length,
+        tokens,
         multiple,
         crop,
         begin,
-        end,
+        ends,
         window,
         masking,
         text,
         label,
-        levels,
+        brightness,
         channels,
-        exercise);
+        exercise,
+        unit,
+        missing);
   }
 
   private void check(Kind of) {
@@ -286,28 +320,19 @@ public record RecipeData(
     }
     boolean oneShape = pieces || kind.ownsTokens() || kind == Kind.TEXT;
     boolean ends = kind != Kind.TEXT && !kind.ownsTokens();
-    return new RecipeData(
-        train,
-        validation,
-        kind,
-        vocabulary,
+    return with(
         longest,
         bucket != null ? bucket : oneShape ? longest : Math.min(longest, Batching.DEFAULT_BUCKET),
-        crop,
-        begin,
-        saidEnd != null ? saidEnd : ends && tokens().eos().isPresent(),
-        window,
-        masking,
-        text,
-        label,
+        saidEnd != null ? saidEnd : ends && tokenizer().vocabulary().eos().isPresent(),
         brightness,
-        channels,
-        exercise);
+        standardize,
+        spans);
   }
 
-  /** The tokens. @throws PerformerException if the name is unknown */
+  /** The tokens, with the sentinels of spans. @throws PerformerException if the name is unknown */
   public Vocabulary tokens() {
-    return tokenizer().vocabulary();
+    Vocabulary own = tokenizer().vocabulary();
+    return spans == null ? own : spans.extended(own);
   }
 
   /** Between texts and tokens. @throws PerformerException if the name is unknown */
@@ -319,7 +344,9 @@ public record RecipeData(
     } else if (isFile(vocabulary)) {
       return JsonTokenizer.read(Path.of(vocabulary));
     }
-    return new LetterTokenizer(vocabulary, ProteinVocabulary.named(vocabulary));
+    Vocabulary letters = ProteinVocabulary.named(vocabulary);
+    boolean counted = spans != null && spans.sentinels() != null;
+    return new LetterTokenizer(vocabulary, counted ? spans.extended(letters) : letters);
   }
 
   /** Batches for training, and those for evaluation. */

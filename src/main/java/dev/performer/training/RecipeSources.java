@@ -156,7 +156,7 @@ record RecipeSources(RecipeData data) {
               List.of(file),
               data.text(),
               Optional.ofNullable(data.label())
-                  .map(name -> new TfRecordExamples.LabelFeature(name, true)),
+                  .map(name -> new TfRecordExamples.LabelFeature(name, !ofNumbers())),
               data.tokens().size(),
               encoder::encode);
       case PIXELS -> pixels(file);
@@ -166,9 +166,26 @@ record RecipeSources(RecipeData data) {
 
   /** Classes are those of the training data. */
   private LabelColumn labels() {
+    if (ofNumbers()) {
+      return new LabelColumn.Values(data.label());
+    }
     return data.label() == null
         ? new LabelColumn.None()
         : new LabelColumn.Categories(data.label(), classNames());
+  }
+
+  private boolean ofNumbers() {
+    return data.standardize() != null;
+  }
+
+  /** Mean and deviation of the numbers to train on. */
+  Standardization unit() {
+    TextEncoder encoder = data.tokenizer().encoder();
+    return Standardization.of(
+        parts(
+                source(Path.of(data.train()), encoder),
+                () -> source(Path.of(data.validation()), encoder))
+            .train());
   }
 
   private List<String> classNames() {
