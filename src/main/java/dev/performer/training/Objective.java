@@ -58,10 +58,25 @@ public sealed interface Objective {
     }
   }
 
-  /** Guess the class of each sequence: one target and one weight a row. */
-  record Classification() implements Objective {
+  /**
+   * Guess the class of each sequence: one target and one weight a row.
+   *
+   * @param classes that the model knows; a label must be below
+   */
+  record Classification(int classes) implements Objective {
     @Override
     public LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
+      for (int category : batch.categories()) {
+        if (category >= classes) {
+          throw new PerformerException(
+              "an example has class "
+                  + category
+                  + ", but the model has "
+                  + classes
+                  + " classes, from 0; mend the label, or train with model.classes "
+                  + (category + 1));
+        }
+      }
       float[] weights = new float[batch.rows()];
       Arrays.fill(weights, 1);
       return new LabelledBatch(

@@ -259,7 +259,7 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
   public Objective objective() {
     return switch (task) {
       case CAUSAL_LM -> new Objective.CausalLanguageModel(model.shiftBos() != null);
-      case CLASSIFICATION -> new Objective.Classification();
+      case CLASSIFICATION -> new Objective.Classification(model.classes());
       case REGRESSION -> new Objective.Regression(data.standardize());
       case SEQUENCE_TO_SEQUENCE ->
           new Objective.SpanCorruptedSequence(RecipeTasks.corruption(data), model.padId());
@@ -333,11 +333,18 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
     }
   }
 
-  /** 1 and 1.0 are the same number. */
+  /** 1 and 1.0 are the same number, and a key without a value is as one that is not there. */
   private static boolean same(JsonNode was, JsonNode now) {
+    if (isAbsent(was) || isAbsent(now)) {
+      return isAbsent(was) && isAbsent(now);
+    }
     return was.isNumber() && now.isNumber()
         ? was.doubleValue() == now.doubleValue()
         : was.equals(now);
+  }
+
+  private static boolean isAbsent(JsonNode value) {
+    return value.isMissingNode() || value.isNull();
   }
 
   private static String text(JsonNode value) {

@@ -8,7 +8,7 @@ import dev.performer.data.Vocabulary;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
 
-/** What the tasks of numbers and of spans ask of a recipe beyond what all tasks do. */
+/** What kinds of data and the tasks of numbers and of spans ask of a recipe. */
 final class RecipeTasks {
   private RecipeTasks() {}
 
@@ -31,6 +31,24 @@ final class RecipeTasks {
     if (task == Task.REGRESSION && (training.labelSmoothing() > 0 || training.zLoss() > 0)) {
       throw new PerformerException(
           "training.labelSmoothing and training.zLoss make no sense with task regression");
+    }
+  }
+
+  /** Whether the keys of the data fit its kind. @throws PerformerException that names the key */
+  static void check(RecipeData.Kind kind, RecipeData data) {
+    String label = kind.label();
+    if (kind.ownsTokens() && data.vocabulary() != null && !data.vocabulary().equals(label)) {
+      throw new PerformerException(
+          "data.vocabulary makes no sense with data.kind " + label + ", which has its own");
+    }
+    if (kind.isExercise() && (data.train() != null || data.validation() != null)) {
+      throw new PerformerException(
+          "data.train and data.validation make no sense with data.kind "
+              + label
+              + ", which is made up");
+    }
+    if (!kind.isExercise() && data.exercise() != null) {
+      throw new PerformerException("data.exercise needs data.kind copy or retrieval");
     }
   }
 
