@@ -156,7 +156,7 @@ record RecipeSources(RecipeData data) {
               List.of(file),
               data.text(),
               Optional.ofNullable(data.label())
-                  .map(name -> new TfRecordExamples.LabelFeature(name, true)),
+                  .map(name -> new TfRecordExamples.LabelFeature(name, !ofNumbers())),
               data.tokens().size(),
               encoder::encode);
       case PIXELS -> pixels(file);
@@ -165,9 +165,26 @@ record RecipeSources(RecipeData data) {
   }
 
   private LabelColumn labels() {
-    return data.label() == null
+    if (ofNumbers()) {
+      return new LabelColumn.Values(data.label());
+    }
+    return data.classes() == null // named for nothing by a language model
         ? new LabelColumn.None()
         : new LabelColumn.Categories(data.label(), data.classes());
+  }
+
+  private boolean ofNumbers() {
+    return data.standardize() != null;
+  }
+
+  /** Mean and deviation of the numbers to train on. */
+  Standardization unit() {
+    TextEncoder encoder = data.tokenizer().encoder();
+    return Standardization.of(
+        parts(
+                source(Path.of(data.train()), encoder),
+                () -> source(Path.of(data.validation()), encoder))
+            .train());
   }
 
   /** Names of the classes of the training data; null where it has none, or only numbers. */
