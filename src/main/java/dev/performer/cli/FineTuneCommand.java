@@ -57,6 +57,7 @@ final class FineTuneCommand implements Callable<Integer> {
           "--continue-optimizer");
 
   @Mixin private OutputOptions output;
+  @Mixin private RunOptions at;
   @Mixin private LanguageModelOptions options;
   @Mixin private BatchingOptions batching;
 
@@ -95,18 +96,6 @@ final class FineTuneCommand implements Callable<Integer> {
       paramLabel = "FILE",
       description = "Validation sequences (default: every 20th of --data is held out).")
   private Path validation;
-
-  @Option(
-      names = "--output",
-      required = true,
-      paramLabel = "RUN",
-      description = "The run directory.")
-  private Path run;
-
-  @Option(
-      names = "--resume",
-      description = "Go on from the newest checkpoint of the run directory.")
-  private boolean resume;
 
   @Option(
       names = "--continue-optimizer",
@@ -188,9 +177,9 @@ final class FineTuneCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    if (Files.exists(run.resolve(FineTuning.MODEL)) && !resume) {
+    if (Files.exists(at.run.resolve(FineTuning.MODEL)) && !at.resume) {
       throw new PerformerException(
-          run
+          at.run
               + ": holds a finished run; choose another --output, or --resume it with more --steps");
     }
     if (teacher != null) {
@@ -201,26 +190,10 @@ final class FineTuneCommand implements Callable<Integer> {
     }
     LanguageModelOptions.Resolved resolved = options.resolve(model);
     FineTuning tuning =
-        new FineTuning(resolved, data(resolved), config(resolved), run, resume, optimizerState());
+        new FineTuning(
+            resolved, data(resolved), config(resolved), at.run, at.resume, optimizerState());
     FineTuning.Outcome outcome = tuning.run(Progress.on(System.err));
-    output
-        .text()
-        .printf(
-            Locale.ROOT,
-            "validation perplexity %.3f -> %.3f (accuracy %.1f %% -> %.1f %%) in %d steps, %.0f s, %.0f tokens/s%n",
-            outcome.result().before().perplexity(),
-            outcome.result().best().perplexity(),
-            100 * outcome.result().before().accuracy(),
-            100 * outcome.result().best().accuracy(),
-            outcome.result().steps(),
-            outcome.result().seconds(),
-            outcome.result().tokensPerSecond());
-    output
-        .text()
-        .println(
-            "Written: "
-                + run
-                + (outcome.model().isPresent() ? ", the model is " + outcome.model().get() : ""));
+    outcome.summary().print(output);
     output.printJson(outcome.json());
     return outcome.result().finished() ? 0 : Failures.FAILED;
   }
@@ -233,8 +206,8 @@ final class FineTuneCommand implements Callable<Integer> {
       }
     }
     Distilling.Outcome outcome =
-        new Distilling(model, teacher, run, recipe, settings, options)
-            .run(data, validation, resume, Progress.on(System.err));
+        new Distilling(model, teacher, at.run, recipe, settings, options)
+            .run(data, validation, at.resume, Progress.on(System.err));
     DistillResult result = outcome.result();
     output
         .text()
@@ -257,7 +230,7 @@ final class FineTuneCommand implements Callable<Integer> {
         .text()
         .println(
             "Written: "
-                + run
+                + at.run
                 + (outcome.model().isPresent() ? ", the model is " + outcome.model().get() : ""));
     output.printJson(outcome.json());
     return result.finished() ? 0 : Failures.FAILED;

@@ -65,28 +65,22 @@ final class FineTuning {
   /**
    * What came of it.
    *
-   * @param result of the training
-   * @param model the export; empty if the run was stopped before its end
+   * @param summary of the training
    * @param maxOutputDifference largest absolute difference of the reloaded export's logits from the
-   *     trained graph's
+   *     trained graph's; NaN without an export
    */
-  record Outcome(TrainingResult result, Optional<Path> model, double maxOutputDifference) {
+  record Outcome(TrainingSummary summary, double maxOutputDifference) {
+    TrainingResult result() {
+      return summary.result();
+    }
+
+    Optional<Path> model() {
+      return summary.model();
+    }
+
     Map<String, Object> json() {
-      Map<String, Object> json = new LinkedHashMap<>();
-      json.put("perplexityBefore", result.before().perplexity());
-      json.put("perplexityAfter", result.best().perplexity());
-      json.put("accuracyBefore", result.before().accuracy());
-      json.put("accuracyAfter", result.best().accuracy());
-      json.put("lossBefore", result.before().loss());
-      json.put("lossAfter", result.best().loss());
-      json.put("bestStep", result.bestStep());
-      json.put("steps", result.steps());
-      json.put("finished", result.finished());
-      json.put("tokens", result.tokens());
-      json.put("seconds", result.seconds());
-      json.put("tokensPerSecond", result.tokensPerSecond());
-      json.put("maxOutputDifference", model.isPresent() ? maxOutputDifference : null);
-      json.put("model", model.map(Path::toString).orElse(null));
+      Map<String, Object> json = summary.json();
+      json.put("maxOutputDifference", model().isPresent() ? maxOutputDifference : null);
       return json;
     }
   }
@@ -105,7 +99,7 @@ final class FineTuning {
         writeSource(run, resolved.directory().path(), resolved.tensors().signature());
         TrainingResult result = tuner.run();
         if (!result.finished()) {
-          return new Outcome(result, Optional.empty(), Double.NaN);
+          return new Outcome(new TrainingSummary(result, run, Optional.empty()), Double.NaN);
         }
         tuner.restoreBest();
         Path target = run.resolve(MODEL);
@@ -113,7 +107,9 @@ final class FineTuning {
             .card(card(result))
             .replaceExisting()
             .export(tuner.session(), model.variables(), target);
-        return new Outcome(result, Optional.of(target), difference(languageModel, tuner, target));
+        return new Outcome(
+            new TrainingSummary(result, run, Optional.of(target)),
+            difference(languageModel, tuner, target));
       }
     }
   }

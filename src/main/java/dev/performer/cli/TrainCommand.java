@@ -10,10 +10,7 @@ import dev.performer.training.TrainingResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
-import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -32,6 +29,7 @@ import picocli.CommandLine.Parameters;
     })
 final class TrainCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
+  @Mixin private RunOptions at;
 
   @Parameters(
       index = "0",
@@ -39,13 +37,6 @@ final class TrainCommand implements Callable<Integer> {
       paramLabel = "RECIPE",
       description = "A recipe, YAML; with --resume the run's own may be left out.")
   private Path recipe;
-
-  @Option(
-      names = "--output",
-      required = true,
-      paramLabel = "RUN",
-      description = "The run directory.")
-  private Path run;
 
   @Option(
       names = "--set",
@@ -67,11 +58,6 @@ final class TrainCommand implements Callable<Integer> {
   private Path from;
 
   @Option(
-      names = "--resume",
-      description = "Go on from the newest checkpoint of the run directory.")
-  private boolean resume;
-
-  @Option(
       names = "--pause-at",
       defaultValue = "0",
       paramLabel = "STEP",
@@ -85,37 +71,26 @@ final class TrainCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    RecipeTraining training = new RecipeTraining(read(), run, resume, pauseAt, debugNumerics, from);
+    RecipeTraining training =
+        new RecipeTraining(read(), at.run, at.resume, pauseAt, debugNumerics, from);
     RecipeTraining.Outcome outcome = training.run(Progress.on(System.err));
     TrainingResult result = outcome.result();
-    output
-        .text()
-        .printf(
-            Locale.ROOT,
-            "validation %s -> %s in %d steps, %.0f s, %.0f tokens/s%n",
-            result.before().describe(),
-            result.best().describe(),
-            result.steps(),
-            result.seconds(),
-            result.tokensPerSecond());
-    output
-        .text()
-        .println(
-            "Written: " + run + outcome.model().map(model -> ", the model is " + model).orElse(""));
-    output.printJson(json(outcome));
+    TrainingSummary summary = new TrainingSummary(result, at.run, outcome.model());
+    summary.print(output);
+    output.printJson(summary.json());
     return result.finished() || pauseAt > 0 && result.steps() >= pauseAt ? 0 : Failures.FAILED;
   }
 
   private Recipe read() {
     Path file = recipe;
     if (file == null) {
-      if (!resume) {
+      if (!at.resume) {
         throw new UsageException("a recipe is missing; only --resume goes without");
       }
-      file = run.resolve(RecipeTraining.RECIPE);
+      file = at.run.resolve(RecipeTraining.RECIPE);
       if (!Files.exists(file)) {
         throw new PerformerException(
-            run + " holds no run to resume (no " + RecipeTraining.RECIPE + ")");
+            at.run + " holds no run to resume (no " + RecipeTraining.RECIPE + ")");
       }
     }
     if (!Files.isRegularFile(file)) {
@@ -131,22 +106,5 @@ final class TrainCommand implements Callable<Integer> {
     Path own = file.toAbsolutePath().getParent();
     folders.add(own);
     return Recipe.of(overrides.read(file), overrides.source(file.toString()), folders);
-  }
-
-  private Map<String, Object> json(RecipeTraining.Outcome outcome) {
-    TrainingResult result = outcome.result();
-    Map<String, Object> json = new LinkedHashMap<>();
-    json.putAll(result.best().measures());
-    result.before().measures().forEach((name, value) -> json.put(name + "Before", value));
-    result.after().measures().forEach((name, value) -> json.put(name + "After", value));
-    json.put("bestStep", result.bestStep());
-    json.put("steps", result.steps());
-    json.put("finished", result.finished());
-    json.put("tokens", result.tokens());
-    json.put("seconds", result.seconds());
-    json.put("tokensPerSecond", result.tokensPerSecond());
-    json.put("run", run.toString());
-    json.put("model", outcome.model().map(Path::toString).orElse(null));
-    return json;
   }
 }

@@ -48,6 +48,16 @@ public final class ImageFolder implements IndexedExamples {
    * @throws PerformerException if there is no PNG in it, or both images and folders of images
    */
   public static ImageFolder open(Path folder, int channels, int levels) {
+    return open(folder, channels, levels, null);
+  }
+
+  /**
+   * Lists a folder whose classes are among those of another.
+   *
+   * @param known names of all classes; null for those of this folder
+   * @throws PerformerException as above, or if a folder is none of the classes
+   */
+  public static ImageFolder open(Path folder, int channels, int levels, List<String> known) {
     PixelVocabulary.requireLevels(levels);
     if (channels != 1 && channels != 3) {
       throw new IllegalArgumentException("channels must be 1 or 3, not " + channels);
@@ -73,7 +83,16 @@ public final class ImageFolder implements IndexedExamples {
         direct > 0
             ? List.of()
             : files.stream().map(ImageFolder::folderName).distinct().sorted().toList();
-    return new ImageFolder(folder, files, classes, channels, levels);
+    if (known == null || classes.isEmpty()) {
+      return new ImageFolder(folder, files, classes, channels, levels);
+    }
+    for (String name : classes) {
+      if (!known.contains(name)) {
+        throw new PerformerException(
+            folder.resolve(name) + " is none of the " + known.size() + " known classes " + known);
+      }
+    }
+    return new ImageFolder(folder, files, List.copyOf(known), channels, levels);
   }
 
   @Override

@@ -1,6 +1,7 @@
 package dev.performer.data;
 
 import dev.performer.PerformerException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
@@ -101,6 +102,20 @@ public final class PixelExamples implements IndexedExamples {
       classes = TextChunks.ids(0, labelFile.bytes());
     }
     return new PixelExamples(images.toString(), shape[1], shape[2], 1, levels, pixels, classes);
+  }
+
+  /**
+   * Where MNIST's naming has the labels of images: {@code train-images-idx3-ubyte} has {@code
+   * train-labels-idx1-ubyte} beside it, gzipped or not. The file need not exist.
+   */
+  public static Path labelsBeside(Path images) {
+    String name = images.getFileName().toString();
+    String labels = name.replace("images", "labels").replace("idx3", "idx1");
+    Path beside = images.resolveSibling(labels);
+    Path other =
+        images.resolveSibling(
+            labels.endsWith(".gz") ? labels.substring(0, labels.length() - 3) : labels + ".gz");
+    return !Files.exists(beside) && Files.exists(other) ? other : beside;
   }
 
   @Override

@@ -20,7 +20,7 @@ import java.util.function.Function;
 public record TableExamples(
     TableFile table, String textColumn, LabelColumn label, Function<String, int[]> encoder)
     implements ExampleSource {
-  private static final int MOST_CATEGORIES = 100_000;
+  static final int MOST_CATEGORIES = 100_000;
 
   /** protein_lm's lines {@code id,sequence}, without a header. */
   public static TableExamples proteinLm(Path file, ResidueEncoder encoder) {

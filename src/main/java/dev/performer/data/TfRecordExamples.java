@@ -46,6 +46,82 @@ public record TfRecordExamples(
     }
   }
 
+  /**
+   * Counts the classes of a file: one more than the largest, which takes a pass over it.
+   *
+   * @param feature of integers from 0
+   * @throws PerformerException if a record has no such feature, or a number that is no class
+   */
+  public static int classes(Path file, String feature) {
+    long most = -1;
+    try (TfRecordReader reader = TfRecordReader.open(file)) {
+      for (byte[] data = reader.next(); data != null; data = reader.next()) {
+        String where = file + ", record " + reader.record() + ": ";
+        Label.Category category =
+            (Label.Category)
+                label(new LabelFeature(feature, true), feature(data, feature, where), where);
+        most = Math.max(most, category.id());
+        if (most >= TableExamples.MOST_CATEGORIES) {
+          throw new PerformerException(
+              where + "class " + most + " of '" + feature + "'; at most 100,000 are counted");
+        }
+      }
+    }
+    return (int) most + 1;
+  }
+
+  private static TfExample.Feature feature(byte[] data, String wanted, String where) {
+    return feature(parse(data, where), wanted, where);
+  }
+
+  private static Map<String, TfExample.Feature> parse(byte[] data, String where) {
+    try {
+      return TfExample.parse(data);
+    } catch (IOException e) {
+      throw new PerformerException(where + "no tf.train.Example: " + e.getMessage(), e);
+    }
+  }
+
+  private static TfExample.Feature feature(
+      Map<String, TfExample.Feature> features, String wanted, String where) {
+    TfExample.Feature found = features.get(wanted);
+    if (found == null) {
+      throw new PerformerException(
+          where + "no feature '" + wanted + "'; it has " + new TreeSet<>(features.keySet()));
+    }
+    return found;
+  }
+
+  private static Label label(LabelFeature wanted, TfExample.Feature found, String where) {
+    if (found.integers().length > 0) {
+      long value = found.integers()[0];
+      if (!wanted.category()) {
+        return new Label.Value(value);
+      }
+      if (value >= 0 && value <= Integer.MAX_VALUE) {
+        return new Label.Category((int) value);
+      }
+      throw new PerformerException(
+          where + "class " + value + " of '" + wanted.name() + "' is not from 0 up");
+    }
+    if (!wanted.category() && found.floats().length > 0) {
+      float number = (float) found.floats()[0];
+      if (Float.isFinite(number)) {
+        return new Label.Value(number);
+      }
+      throw new PerformerException(
+          where + "label '" + wanted.name() + "' is " + number + "; expected a finite number");
+    }
+    throw new PerformerException(
+        where
+            + "label '"
+            + wanted.name()
+            + "' holds "
+            + found.kind()
+            + "; expected "
+            + (wanted.category() ? "an integer" : "a number"));
+  }
+
   @Override
   public String name() {
     return files.size() == 1 ? files.get(0).toString() : files.get(0) + " and others";
@@ -87,24 +163,17 @@ public record TfRecordExamples(
     }
 
     private Example example(byte[] data) {
-      Map<String, TfExample.Feature> features;
-      try {
-        features = TfExample.parse(data);
-      } catch (IOException e) {
-        throw new PerformerException(where() + "no tf.train.Example: " + e.getMessage(), e);
-      }
+      Map<String, TfExample.Feature> features = parse(data, where());
       return new Example(
-          tokens(feature(features, feature)),
-          label.map(wanted -> label(wanted, feature(features, wanted.name()))).orElse(Label.NONE));
-    }
-
-    private TfExample.Feature feature(Map<String, TfExample.Feature> features, String wanted) {
-      TfExample.Feature found = features.get(wanted);
-      if (found == null) {
-        throw new PerformerException(
-            where() + "no feature '" + wanted + "'; it has " + new TreeSet<>(features.keySet()));
-      }
-      return found;
+          tokens(TfRecordExamples.feature(features, feature, where())),
+          label
+              .map(
+                  wanted ->
+                      TfRecordExamples.label(
+                          wanted,
+                          TfRecordExamples.feature(features, wanted.name(), where()),
+                          where()))
+              .orElse(Label.NONE));
     }
 
     private int[] tokens(TfExample.Feature found) {
@@ -132,31 +201,6 @@ public record TfRecordExamples(
         }
       }
       return Arrays.stream(found.integers()).mapToInt(id -> (int) id).toArray();
-    }
-
-    private Label label(LabelFeature wanted, TfExample.Feature found) {
-      if (found.integers().length > 0) {
-        long value = found.integers()[0];
-        if (!wanted.category()) {
-          return new Label.Value(value);
-        }
-        if (value >= 0 && value <= Integer.MAX_VALUE) {
-          return new Label.Category((int) value);
-        }
-        throw new PerformerException(
-            where() + "class " + value + " of '" + wanted.name() + "' is not from 0 up");
-      }
-      if (!wanted.category() && found.floats().length > 0) {
-        return new Label.Value((float) found.floats()[0]);
-      }
-      throw new PerformerException(
-          where()
-              + "label '"
-              + wanted.name()
-              + "' holds "
-              + found.kind()
-              + "; expected "
-              + (wanted.category() ? "an integer" : "a number"));
     }
 
     private String where() {

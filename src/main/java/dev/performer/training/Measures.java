@@ -50,6 +50,11 @@ public record Measures(Optional<Output<TFloat32>> predictions, Tallies tallies) 
     }
   }
 
+  /** The same predictions, measured in another way. */
+  Measures with(Tallies others) {
+    return new Measures(predictions, others);
+  }
+
   /** The loss in bits, as image models are compared: each guess is one dimension. */
   public static Measures bitsPerDimension() {
     return new Measures(

@@ -4,7 +4,6 @@ import dev.performer.PerformerException;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
-import java.nio.file.Path;
 import java.util.Locale;
 import java.util.OptionalLong;
 import org.tensorflow.ndarray.Shape;
@@ -47,10 +46,10 @@ record MemoryEstimate(long parameters, double bytes) {
   }
 
   /**
-   * @throws PerformerException if this machine has not so much to spare
+   * @throws PerformerException if this machine or the container has not so much to spare
    */
   void check(TrainingOptions training) {
-    OptionalLong available = TrainerLog.status("MemAvailable:", Path.of("/proc/meminfo"));
+    OptionalLong available = AvailableMemory.bytes();
     if (available.isPresent() && bytes > available.getAsLong()) {
       throw new PerformerException(
           String.format(

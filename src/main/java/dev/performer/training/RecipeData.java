@@ -1,5 +1,6 @@
 package dev.performer.training;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
@@ -9,12 +10,14 @@ import dev.performer.data.ByteTokenizer;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.LetterTokenizer;
 import dev.performer.data.Masking;
+import dev.performer.data.PixelExamples;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.Task;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.function.UnaryOperator;
 
@@ -37,10 +40,16 @@ import java.util.function.UnaryOperator;
  * @param window sequences within which order is random
  * @param masking what a masked language model guesses: {@code bert} or {@code protein-lm}
  * @param text column of a table or feature of TFRecords with the sequence
- * @param label the same with the class
+ * @param label the same with the class or the number; of images in MNIST's format their labels'
+ *     file, null for the one beside them
  * @param levels of brightness; null for 256, or what the file says
+ * @param classes names of a table's or a folder's classes, in the order of their ids; null for
+ *     those of {@code train}, sorted
  * @param channels of PNG images: 1 for brightness, 3 for colours
  * @param exercise sizes of {@code copy} and {@code retrieval}
+ * @param standardize the unit in which numbers are learnt; null for their mean and deviation in the
+ *     training data. Only of a regression
+ * @param spans what a sequence-to-sequence model has to write; null for T5's. Only of that task
  */
 public record RecipeData(
     String train,
@@ -57,8 +66,11 @@ public record RecipeData(
     String text,
     String label,
     Integer levels,
+    List<String> classes,
     int channels,
-    RecipeExercise exercise) {
+    RecipeExercise exercise,
+    @JsonInclude(JsonInclude.Include.NON_NULL) Standardization standardize,
+    @JsonInclude(JsonInclude.Include.NON_NULL) RecipeSpans spans) {
 
   /** What a file holds. */
   public enum Kind {
@@ -137,6 +149,8 @@ public record RecipeData(
     }
   }
 
+  private static final String LABEL = "label";
+
   /** Before the keys of a recipe. */
   static final RecipeData DEFAULT =
       new RecipeData(
@@ -154,7 +168,10 @@ public record RecipeData(
           null,
           null,
           null,
+          null,
           1,
+          null,
+          null,
           null);
 
   /** Checks ranges. */
@@ -190,7 +207,9 @@ public record RecipeData(
     }
     String found = train == null ? null : file.apply(train);
     Kind of = kind == null ? Kind.of(found) : kind;
-    check(of);
+    RecipeTasks.check(of, this);
+    RecipeTasks.check(task, of, this);
+    boolean isPair = task == Task.SEQUENCE_TO_SEQUENCE;
     String tokens = of.ownsTokens() ? of.label() : tokens(of, file);
     boolean letters = !of.ownsTokens() && !ByteTokenizer.isNamed(tokens) && !isFile(tokens);
     boolean pieces = of == Kind.TEXT && ByteTokenizer.isNamed(tokens);
@@ -217,52 +236,84 @@ public record RecipeData(
             begin != null ? begin : of == Kind.PIXELS && task == Task.CAUSAL_LM,
             false,
             window,
-            masking,
+            isPair ? null : masking,
             text != null ? text : letters || of == Kind.TFRECORD ? "sequence" : "text",
-            label != null || task != Task.CLASSIFICATION ? label : "label",
+            label(task, of, found, file),
             levels,
+            classes,
             channels,
-            !of.isExercise() ? null : exercise == null ? RecipeExercise.DEFAULT : exercise);
+            !of.isExercise() ? null : exercise == null ? RecipeExercise.DEFAULT : exercise,
+            standardize,
+            isPair && spans == null ? RecipeSpans.DEFAULT : spans);
     // A run's own recipe has it all, and its images need not be there any more.
     boolean known = of.label().equals(vocabulary) && levels != null && length != null;
-    return named.withLength(end, pieces, known);
+    boolean classified = task == Task.CLASSIFICATION;
+    return RecipeTasks.resolved(task, named.withLength(end, pieces, known, classified));
+  }
+
+  /** The same with numbers in another unit. */
+  RecipeData withStandardization(Standardization unit) {
+    return with(length, bucket, end, levels, classes, unit, spans);
+  }
+
+  /** The same with other spans. */
+  RecipeData withSpans(RecipeSpans others) {
+    return with(length, bucket, end, levels, classes, standardize, others);
   }
 
   /** The same with padded lengths that are multiples of another number. */
   RecipeData withBucket(int multiple) {
+    return with(length, multiple, end, levels, classes, standardize, spans);
+  }
+
+  private RecipeData with(
+      Integer tokens,
+      Integer multiple,
+      Boolean ends,
+      Integer brightness,
+      List<String> names,
+      Standardization unit,
+      RecipeSpans missing) {
     return new RecipeData(
         train,
         validation,
         kind,
         vocabulary,
-        length,
+        tokens,
         multiple,
         crop,
         begin,
-        end,
+        ends,
         window,
         masking,
         text,
         label,
-        levels,
+        brightness,
+        names,
         channels,
-        exercise);
+        exercise,
+        unit,
+        missing);
   }
 
-  private void check(Kind of) {
-    if (of.ownsTokens() && vocabulary != null && !vocabulary.equals(of.label())) {
+  /**
+   * A column or a feature; of images the file of their labels, or any word where they bring them.
+   */
+  private String label(Task task, Kind of, String found, UnaryOperator<String> file) {
+    if (of == Kind.PIXELS && RecipeSources.isIdx(Path.of(found))) {
+      if (task != Task.CLASSIFICATION) {
+        return null;
+      }
+      return label != null && !label.equals(LABEL)
+          ? file.apply(label)
+          : PixelExamples.labelsBeside(Path.of(found)).toString();
+    }
+    if (of == Kind.PIXELS && label != null && !label.equals(LABEL)) {
       throw new PerformerException(
-          "data.vocabulary makes no sense with data.kind " + of.label() + ", which has its own");
+          "data.label names the labels of images in MNIST's format only; an npz has an array"
+              + " 'labels', and a folder has a folder for each class");
     }
-    if (of.isExercise() && (train != null || validation != null)) {
-      throw new PerformerException(
-          "data.train and data.validation make no sense with data.kind "
-              + of.label()
-              + ", which is made up");
-    }
-    if (!of.isExercise() && exercise != null) {
-      throw new PerformerException("data.exercise needs data.kind copy or retrieval");
-    }
+    return label != null || !RecipeTasks.hasLabels(task) ? label : LABEL;
   }
 
   private String tokens(Kind of, UnaryOperator<String> file) {
@@ -276,7 +327,8 @@ public record RecipeData(
     return vocabulary.endsWith(".json") || vocabulary.endsWith(".txt");
   }
 
-  private RecipeData withLength(Boolean saidEnd, boolean pieces, boolean known) {
+  private RecipeData withLength(
+      Boolean saidEnd, boolean pieces, boolean known, boolean classified) {
     int longest = length != null ? length : Batching.DEFAULT_LENGTH;
     Integer brightness = levels;
     if (kind == Kind.PIXELS && !known) {
@@ -286,28 +338,22 @@ public record RecipeData(
     }
     boolean oneShape = pieces || kind.ownsTokens() || kind == Kind.TEXT;
     boolean ends = kind != Kind.TEXT && !kind.ownsTokens();
-    return new RecipeData(
-        train,
-        validation,
-        kind,
-        vocabulary,
+    List<String> names =
+        classes == null && classified ? new RecipeSources(this).classNames() : classes;
+    return with(
         longest,
         bucket != null ? bucket : oneShape ? longest : Math.min(longest, Batching.DEFAULT_BUCKET),
-        crop,
-        begin,
-        saidEnd != null ? saidEnd : ends && tokens().eos().isPresent(),
-        window,
-        masking,
-        text,
-        label,
+        saidEnd != null ? saidEnd : ends && tokenizer().vocabulary().eos().isPresent(),
         brightness,
-        channels,
-        exercise);
+        names,
+        standardize,
+        spans);
   }
 
-  /** The tokens. @throws PerformerException if the name is unknown */
+  /** The tokens, with the sentinels of spans. @throws PerformerException if the name is unknown */
   public Vocabulary tokens() {
-    return tokenizer().vocabulary();
+    Vocabulary own = tokenizer().vocabulary();
+    return spans == null ? own : spans.extended(own);
   }
 
   /** Between texts and tokens. @throws PerformerException if the name is unknown */
@@ -319,7 +365,9 @@ public record RecipeData(
     } else if (isFile(vocabulary)) {
       return JsonTokenizer.read(Path.of(vocabulary));
     }
-    return new LetterTokenizer(vocabulary, ProteinVocabulary.named(vocabulary));
+    Vocabulary letters = ProteinVocabulary.named(vocabulary);
+    boolean counted = spans != null && spans.sentinels() != null;
+    return new LetterTokenizer(vocabulary, counted ? spans.extended(letters) : letters);
   }
 
   /** Batches for training, and those for evaluation. */

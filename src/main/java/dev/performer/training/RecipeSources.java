@@ -156,7 +156,7 @@ record RecipeSources(RecipeData data) {
               List.of(file),
               data.text(),
               Optional.ofNullable(data.label())
-                  .map(name -> new TfRecordExamples.LabelFeature(name, true)),
+                  .map(name -> new TfRecordExamples.LabelFeature(name, !ofNumbers())),
               data.tokens().size(),
               encoder::encode);
       case PIXELS -> pixels(file);
@@ -164,42 +164,82 @@ record RecipeSources(RecipeData data) {
     };
   }
 
-  /** Classes are those of the training data. */
   private LabelColumn labels() {
-    return data.label() == null
+    if (ofNumbers()) {
+      return new LabelColumn.Values(data.label());
+    }
+    return data.classes() == null // named for nothing by a language model
         ? new LabelColumn.None()
-        : new LabelColumn.Categories(data.label(), classNames());
+        : new LabelColumn.Categories(data.label(), data.classes());
   }
 
-  private List<String> classNames() {
-    return TableExamples.categories(TableFile.of(Path.of(data.train())), data.label());
+  private boolean ofNumbers() {
+    return data.standardize() != null;
+  }
+
+  /** Mean and deviation of the numbers to train on. */
+  Standardization unit() {
+    TextEncoder encoder = data.tokenizer().encoder();
+    return Standardization.of(
+        parts(
+                source(Path.of(data.train()), encoder),
+                () -> source(Path.of(data.validation()), encoder))
+            .train());
+  }
+
+  /** Names of the classes of the training data; null where it has none, or only numbers. */
+  List<String> classNames() {
+    Path file = data.train() == null ? null : Path.of(data.train());
+    return switch (data.kind()) {
+      case TABLE -> TableExamples.categories(TableFile.of(file), data.label());
+      case PIXELS ->
+          Files.isDirectory(file)
+              ? ImageFolder.open(file, data.channels(), levels()).classes()
+              : null;
+      default -> null;
+    };
   }
 
   private ExampleSource pixels(Path file) {
-    int levels = data.levels() == null ? MOST_LEVELS : data.levels();
     if (Files.isDirectory(file)) {
-      return ImageFolder.open(file, data.channels(), levels);
+      return ImageFolder.open(file, data.channels(), levels(), data.classes());
     }
-    return file.getFileName().toString().toLowerCase(Locale.ROOT).endsWith(".npz")
-        ? PixelExamples.npz(file, levels)
-        : PixelExamples.idx(file, Optional.empty(), levels);
+    if (!isIdx(file)) {
+      return PixelExamples.npz(file, levels());
+    }
+    boolean isTraining = file.toString().equals(data.train());
+    Optional<Path> labels =
+        Optional.ofNullable(data.label())
+            .map(own -> isTraining ? Path.of(own) : PixelExamples.labelsBeside(file));
+    return PixelExamples.idx(file, labels, levels());
+  }
+
+  private int levels() {
+    return data.levels() == null ? MOST_LEVELS : data.levels();
+  }
+
+  /** Whether a file of images is one in MNIST's format. */
+  static boolean isIdx(Path file) {
+    return !Files.isDirectory(file)
+        && !file.getFileName().toString().toLowerCase(Locale.ROOT).endsWith(".npz");
   }
 
   /** How large and how deep the images of training are. */
   Images images() {
     ExampleSource source = pixels(Path.of(data.train()));
-    int said = data.levels() == null ? MOST_LEVELS : data.levels();
     if (source instanceof PixelExamples pixels) {
       return new Images(pixels.imageSize(), pixels.levels(), pixels.classes());
     }
     ImageFolder folder = (ImageFolder) source;
-    return new Images(folder.get(0).tokens().length, said, folder.classes().size());
+    return new Images(folder.get(0).tokens().length, levels(), folder.classes().size());
   }
 
   /** How many classes the training data has; 0 where it does not say. */
   int classes() {
     return switch (data.kind()) {
-      case TABLE -> data.label() == null ? 0 : classNames().size();
+      case TABLE -> data.label() == null ? 0 : data.classes().size();
+      case TFRECORD ->
+          data.label() == null ? 0 : TfRecordExamples.classes(Path.of(data.train()), data.label());
       case PIXELS -> images().classes();
       default -> 0;
     };

@@ -144,7 +144,7 @@ public record RecipeTraining(
         Path target = directory.resolve(MODEL);
         PerformerModels.write(
             recipe.model(),
-            weights(model, trainer),
+            unit().restored(weights(model, trainer)),
             card(recipe, result.before(), result.best(), result.bestStep()),
             target,
             Files.exists(target));
@@ -164,7 +164,7 @@ public record RecipeTraining(
             options.precision(),
             options.averageDecay(),
             options.seed(),
-            from == null ? Map.of() : PerformerModels.load(from).weights());
+            from == null ? Map.of() : unit().standardized(PerformerModels.load(from).weights()));
     return model.withMeasures(recipe.measures(model));
   }
 
@@ -207,7 +207,16 @@ public record RecipeTraining(
     }
     TrainingState state = saved.state();
     ModelCard card = card(recipe, state.before(), state.latest(), state.step());
-    PerformerModels.write(recipe.model(), weights, card, target, replace);
+    Map<String, NpyArray> exported = unit(recipe).restored(weights);
+    PerformerModels.write(recipe.model(), exported, card, target, replace);
+  }
+
+  private Standardization unit() {
+    return unit(recipe);
+  }
+
+  private static Standardization unit(Recipe recipe) {
+    return recipe.task() == Task.REGRESSION ? recipe.data().standardize() : Standardization.NONE;
   }
 
   /** The averages, where there are any, under the names of the weights. */

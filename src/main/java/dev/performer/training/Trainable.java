@@ -10,6 +10,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -71,11 +72,11 @@ public record Trainable(
    * @param variables of the model, and of averages if there are any
    */
   public static Builder builder(Graph graph, Variables variables) {
-    return new Builder(graph, variables.all(), variables::initialize);
+    return new Builder(graph, variables::all, variables::initialize);
   }
 
   static Builder builder(Graph graph, List<Variable> variables, Consumer<Session> initializer) {
-    return new Builder(graph, variables, initializer);
+    return new Builder(graph, () -> variables, initializer);
   }
 
   /** The same, measured by another output. */
@@ -91,7 +92,7 @@ public record Trainable(
   /** A language model as it is, with nothing drawn anew: an imported one. */
   static Trainable of(LanguageModel model) {
     LossGraph loss = LossGraph.build(model);
-    return new Builder(model.graph(), model.variables(), model.initializer())
+    return new Builder(model.graph(), model::variables, model.initializer())
         .loss(loss.loss())
         .sums(loss.sums())
         .feed(batch -> Feed.of(model, loss, batch))
@@ -102,7 +103,7 @@ public record Trainable(
   /** Collects what a graph has; loss, sums and feed are needed. */
   public static final class Builder {
     private final Graph graph;
-    private final List<Variable> variables;
+    private final Supplier<List<Variable>> variables;
     private final Consumer<Session> initializer;
     private final Map<String, Output<?>> activations = new LinkedHashMap<>();
     private final Map<String, Output<TFloat64>> diagnostics = new LinkedHashMap<>();
@@ -116,14 +117,15 @@ public record Trainable(
     private Operand<TInt32> redrawSeed;
     private Measures measures = Measures.NONE;
 
-    private Builder(Graph graph, List<Variable> variables, Consumer<Session> initializer) {
+    private Builder(
+        Graph graph, Supplier<List<Variable>> variables, Consumer<Session> initializer) {
       this.graph = graph;
       this.variables = variables;
       this.initializer = initializer;
     }
 
     private Builder(Trainable other) {
-      this(other.graph, other.variables, other.initializer);
+      this(other.graph, other::variables, other.initializer);
       loss = other.loss;
       sums = other.sums;
       evaluation = other.evaluation;
@@ -208,7 +210,7 @@ public record Trainable(
      * @throws NullPointerException if loss, sums or feed are missing
      */
     public Trainable build() {
-      List<Variable> own = new ArrayList<>(variables);
+      List<Variable> own = new ArrayList<>(variables.get());
       Consumer<Session> begin = initializer;
       if (averages != null && own.removeAll(averages.averages().values())) {
         Op start = averages.initializer(Ops.create(graph).withSubScope("averages"));

@@ -6,6 +6,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
+import dev.performer.nn.Precision;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -55,7 +56,8 @@ public final class Trainer implements AutoCloseable {
    * @param model what is trained; optimizer and savers are added to its graph
    * @param train without end
    * @param validation such as {@link Validation#of(Trainable, BatchSource)}
-   * @param options how; sizes of batches are {@code train}'s and those of losses the model's
+   * @param options how; sizes of batches are {@code train}'s business, and what changes a graph,
+   *     such as label smoothing, is refused
    * @param directory of the run: new or empty
    * @throws PerformerException if the directory is another's or cannot be written, or the model
    *     cannot be trained
@@ -95,6 +97,10 @@ public final class Trainer implements AutoCloseable {
       Path directory,
       boolean resume,
       Progress progress) {
+    requireOwn("averageDecay", options.averageDecay() > 0 && model.averages().isEmpty());
+    requireOwn("labelSmoothing", options.labelSmoothing() > 0);
+    requireOwn("zLoss", options.zLoss() > 0);
+    requireOwn("precision", options.precision() != Precision.FLOAT32);
     RunDirectory run = RunDirectory.open(directory, resume);
     try {
       ObjectNode settings = settings(model, train, options);
@@ -115,6 +121,14 @@ public final class Trainer implements AutoCloseable {
     } catch (RuntimeException e) {
       run.close();
       throw e;
+    }
+  }
+
+  /** What only a graph can have. */
+  private static void requireOwn(String key, boolean isMissing) {
+    if (isMissing) {
+      throw new PerformerException(
+          "training option " + key + " is no business of the loop: build it into the graph");
     }
   }
 

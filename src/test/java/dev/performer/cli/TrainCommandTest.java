@@ -42,7 +42,7 @@ class TrainCommandTest {
     // The run's own recipe will do.
     json = CommandLineRun.of("train", "--output", run, "--resume", "--json").done().json();
     assertThat(json.path("finished").asBoolean()).isTrue();
-    assertThat(json.path("perplexity").asDouble())
+    assertThat(json.path("perplexityAfter").asDouble())
         .isLessThan(json.path("perplexityBefore").asDouble());
     Path model = run.resolve("model");
     assertThat(json.path("model").asText()).isEqualTo(model.toString());
@@ -58,7 +58,9 @@ class TrainCommandTest {
             .done()
             .json();
     assertThat(evaluated.path("perplexity").asDouble())
-        .isCloseTo(json.path("perplexity").asDouble(), within(1e-3));
+        .isCloseTo(json.path("perplexityAfter").asDouble(), within(1e-3));
+    assertThat(json.path("perplexityLast").asDouble())
+        .isGreaterThanOrEqualTo(json.path("perplexityAfter").asDouble());
     Path again = temporary.resolve("again");
     CommandLineRun.of("export", run, "--output", again).done();
     assertThat(Files.readAllBytes(again.resolve("variables/variables.data-00000-of-00001")))

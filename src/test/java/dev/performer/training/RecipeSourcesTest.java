@@ -10,15 +10,18 @@ import dev.performer.data.Overrides;
 import dev.performer.data.TokenBatch;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.PerformerModels;
+import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -192,6 +195,91 @@ class RecipeSourcesTest {
     PerformerConfig model =
         recipe("task: classification\ndata: {train: none.csv, label: family}").model();
     assertThat(model.classes()).isEqualTo(2);
+  }
+
+  @Test
+  void imagesInMnistsFormatAreClassifiedByTheLabelsBesideThem() throws IOException {
+    writeIdx("train", 40, 3);
+    writeIdx("t10k", 6, 2);
+    String head = "task: classification\ndata: {train: train-images-idx3-ubyte, validation: ";
+    Recipe recipe = recipe(head + "t10k-images-idx3-ubyte}", "training.steps=2");
+    assertThat(recipe.model().classes()).isEqualTo(3);
+    assertThat(recipe.data().label()).endsWith("train-labels-idx1-ubyte");
+    assertThat(train(recipe, "idx").after().sequences()).isEqualTo(6);
+    Files.move(
+        temporary.resolve("train-labels-idx1-ubyte"), temporary.resolve("classes-idx1-ubyte"));
+    assertThat(
+            recipe(head + "t10k-images-idx3-ubyte, label: classes-idx1-ubyte}").model().classes())
+        .isEqualTo(3);
+    assertThatThrownBy(() -> recipe(head + "t10k-images-idx3-ubyte}"))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("train-labels-idx1-ubyte does not exist");
+    // A language model of the same images asks for no labels.
+    assertThat(recipe("task: causal-lm\ndata: {train: train-images-idx3-ubyte}").data().label())
+        .isNull();
+  }
+
+  @Test
+  void classesOfTfRecordsAreCounted() throws IOException {
+    Path file = temporary.resolve("t.tfrecord.gz");
+    Files.copy(Path.of("src/test/resources/data/labelled.tfrecord.gz"), file);
+    Recipe recipe =
+        recipe(
+            "task: classification\ndata: {train: t.tfrecord.gz, validation: t.tfrecord.gz, label:"
+                + " family}",
+            "training.steps=2");
+    assertThat(recipe.model().classes()).isEqualTo(2);
+    assertThat(train(recipe, "tfrecord").after().sequences()).isEqualTo(3);
+    assertThatThrownBy(
+            () -> recipe("task: classification\ndata: {train: t.tfrecord.gz, label: stability}"))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("record 1: label 'stability' holds floats; expected an integer");
+    assertThatThrownBy(() -> recipe("task: classification\ndata: {train: t.tfrecord.gz}"))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("record 1: no feature 'label'; it has [family, id, ");
+  }
+
+  @Test
+  void classesThatTheModelLacksAreRefused() throws IOException {
+    writeIdx("train", 40, 2);
+    writeIdx("t10k", 6, 3);
+    Recipe recipe =
+        recipe(
+            "task: classification\ndata: {train: train-images-idx3-ubyte, validation:"
+                + " t10k-images-idx3-ubyte}");
+    assertThatThrownBy(() -> train(recipe, "more"))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("an example has class 2, but the model has 2 classes");
+  }
+
+  @Test
+  void classesOfFoldersAreThoseOfTraining() throws IOException {
+    for (String name : List.of("train/a", "train/b", "train/c", "valid/b", "valid/c", "odd/d")) {
+      Path folder = Files.createDirectories(temporary.resolve(name));
+      ImageIO.write(new BufferedImage(3, 2, 1), "png", folder.resolve("x.png").toFile());
+    }
+    String head = "task: classification\ndata: {train: train, validation: ";
+    Recipe recipe = recipe(head + "valid}", "training.steps=2");
+    assertThat(recipe.data().classes()).containsExactly("a", "b", "c");
+    try (BatchStream batches = recipe.data().batches(recipe.batchSize(), 1).validation().epoch(0)) {
+      assertThat(batches.next().categories()).containsExactly(1, 2);
+    }
+    Recipe odd = recipe(head + "odd}");
+    assertThatThrownBy(() -> train(odd, "odd-run"))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("is none of the 3 known classes [a, b, c]");
+  }
+
+  private void writeIdx(String name, int images, int classes) throws IOException {
+    ByteBuffer pixels = ByteBuffer.allocate(16 + 4 * images);
+    pixels.putInt(0x803).putInt(images).putInt(2).putInt(2);
+    ByteBuffer labels = ByteBuffer.allocate(8 + images).putInt(0x801).putInt(images);
+    for (int i = 0; i < images; i++) {
+      pixels.putInt(i * 0x01030507);
+      labels.put((byte) (i % classes));
+    }
+    Files.write(temporary.resolve(name + "-images-idx3-ubyte"), pixels.array());
+    Files.write(temporary.resolve(name + "-labels-idx1-ubyte"), labels.array());
   }
 
   private Recipe recipe(String head, String... settings) {

@@ -1,0 +1,19 @@
+package dev.performer.cli;
+
+import java.nio.file.Path;
+import picocli.CommandLine.Option;
+
+/** Which run directory a command trains in. */
+final class RunOptions {
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "RUN",
+      description = "The run directory.")
+  Path run;
+
+  @Option(
+      names = "--resume",
+      description = "Go on from the newest checkpoint of the run directory.")
+  boolean resume;
+}

@@ -1,0 +1,53 @@
+package dev.performer.cli;
+
+import dev.performer.training.TrainingResult;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * What {@code train} and {@code fine-tune} say of a run at its end.
+ *
+ * @param run the run directory
+ * @param model the export; empty if the run was stopped before its end
+ */
+record TrainingSummary(TrainingResult result, Path run, Optional<Path> model) {
+
+  /** For a person: the exported weights against those before. */
+  void print(OutputOptions output) {
+    output
+        .text()
+        .printf(
+            Locale.ROOT,
+            "validation %s -> %s in %d steps, %.0f s, %.0f tokens/s%n",
+            result.before().describe(),
+            result.best().describe(),
+            result.steps(),
+            result.seconds(),
+            result.tokensPerSecond());
+    output.text().println("Written: " + run + model.map(m -> ", the model is " + m).orElse(""));
+  }
+
+  /**
+   * For a machine. Each measure of the validation data, such as {@code loss} and {@code
+   * perplexity}, comes thrice: {@code …Before} the first step, {@code …After} with the weights of
+   * the best evaluation, which are those of the export, and {@code …Last} after the last step.
+   */
+  Map<String, Object> json() {
+    Map<String, Object> json = new LinkedHashMap<>();
+    result.before().measures().forEach((name, value) -> json.put(name + "Before", value));
+    result.best().measures().forEach((name, value) -> json.put(name + "After", value));
+    result.after().measures().forEach((name, value) -> json.put(name + "Last", value));
+    json.put("bestStep", result.bestStep());
+    json.put("steps", result.steps());
+    json.put("finished", result.finished());
+    json.put("tokens", result.tokens());
+    json.put("seconds", result.seconds());
+    json.put("tokensPerSecond", result.tokensPerSecond());
+    json.put("run", run.toString());
+    json.put("model", model.map(Path::toString).orElse(null));
+    return json;
+  }
+}
