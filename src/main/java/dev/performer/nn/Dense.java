@@ -40,8 +40,7 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
 
   /** Of sizes in and out with any number of axes; its name is that of {@code parameters}. */
   public static Dense create(Parameters parameters, long[] in, long[] out, boolean hasBias) {
-    return create(
-        parameters, in, out, hasBias, new Initializer.Glorot(product(in), product(out)));
+    return create(parameters, in, out, hasBias, new Initializer.Glorot(product(in), product(out)));
   }
 
   private static Dense create(
