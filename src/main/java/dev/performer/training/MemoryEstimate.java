@@ -33,16 +33,24 @@ record MemoryEstimate(long parameters, double bytes) {
     double tokens = rows * length;
     double perToken = 0;
     for (int i = 0; i < model.layers(); i++) {
-      AttentionConfig attention = model.attentionOf(i);
-      double heads = model.heads();
-      double wide =
-          attention instanceof AttentionConfig.Exact ? length : attention.projectionRows();
-      // Scores or features of queries and keys, and their gradients.
-      perToken += heads * (4 * wide + 8 * model.headSize());
-      perToken += 10.0 * model.hiddenSize() + 4.0 * model.mlpSize();
+      perToken += attention(model, model.attentionOf(i), length) + mlp(model);
+    }
+    for (int i = 0; i < model.decoderLayers(); i++) {
+      perToken += attention(model, model.decoderAttentionOf(i), length);
+      perToken += attention(model, model.crossAttentionOf(i), length) + mlp(model);
     }
     perToken += 4.0 * model.vocabularySize();
     return new MemoryEstimate((long) parameters, FLOAT * (copies * parameters + tokens * perToken));
+  }
+
+  /** Scores or features of queries and keys, and their gradients. */
+  private static double attention(PerformerConfig model, AttentionConfig attention, int length) {
+    double wide = attention instanceof AttentionConfig.Exact ? length : attention.projectionRows();
+    return model.heads() * (4 * wide + 8.0 * model.headSize());
+  }
+
+  private static double mlp(PerformerConfig model) {
+    return 10.0 * model.hiddenSize() + 4.0 * model.mlpSize();
   }
 
   /**

@@ -1,12 +1,9 @@
 package dev.performer.training;
 
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
-import dev.performer.data.StrictJson;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
-import dev.performer.nn.Precision;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -97,13 +94,10 @@ public final class Trainer implements AutoCloseable {
       Path directory,
       boolean resume,
       Progress progress) {
-    requireOwn("averageDecay", options.averageDecay() > 0 && model.averages().isEmpty());
-    requireOwn("labelSmoothing", options.labelSmoothing() > 0);
-    requireOwn("zLoss", options.zLoss() > 0);
-    requireOwn("precision", options.precision() != Precision.FLOAT32);
+    TrainerSettings.requireNoneOfTheGraph(model, options);
     RunDirectory run = RunDirectory.open(directory, resume);
     try {
-      ObjectNode settings = settings(model, train, options);
+      ObjectNode settings = TrainerSettings.of(model, train, options);
       run.config().ifPresent(was -> Recipe.report(was, settings, directory, progress));
       Trainer trainer =
           new Trainer(
@@ -122,25 +116,6 @@ public final class Trainer implements AutoCloseable {
       run.close();
       throw e;
     }
-  }
-
-  /** What only a graph can have. */
-  private static void requireOwn(String key, boolean isMissing) {
-    if (isMissing) {
-      throw new PerformerException(
-          "training option " + key + " is no business of the loop: build it into the graph");
-    }
-  }
-
-  private static ObjectNode settings(Trainable model, BatchSource train, TrainingOptions options) {
-    ObjectNode settings = JsonNodeFactory.instance.objectNode().put("format", 1);
-    settings.putObject("data").put("train", train.name());
-    settings.set("training", StrictJson.tree(options));
-    ObjectNode variables = settings.putObject("variables");
-    for (Variable variable : model.variables()) {
-      variables.put(variable.name(), variable.shape().toString());
-    }
-    return settings;
   }
 
   /**

@@ -18,6 +18,8 @@ import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.PerformerModels;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -252,7 +254,7 @@ class DistillerTest {
 
   /** The rate follows the length of the run, so it is constant here. */
   @Test
-  void resumedRunIsTheSameAsOneWithoutABreak() {
+  void resumedRunIsTheSameAsOneWithoutABreak() throws IOException {
     DistillModels models = models("encoder");
     String[] six = {"training.finalRate=1", "training.warmupSteps=0", "training.steps=6"};
     String[] three = {"training.finalRate=1", "training.warmupSteps=0", "training.steps=3"};
@@ -280,6 +282,11 @@ class DistillerTest {
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("cannot resume")
         .hasMessageContaining("loss");
+    Path config = folder.resolve("run/config.json");
+    Files.writeString(config, Files.readString(config).replace("\"format\" : 2", "\"format\" : 1"));
+    assertThatThrownBy(() -> open(models, data(false), recipe(six), true))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("another version of this program began it");
   }
 
   @Test
