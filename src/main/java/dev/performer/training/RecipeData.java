@@ -260,6 +260,87 @@ public record RecipeData(
         exercise);
   }
 
+  /**
+   * The same of another file, whole, whose classes are this one's.
+   *
+   * @param file the data
+   * @param of what it holds
+   * @param textColumn where the tokens are, null for where they were or are by default
+   * @param labelColumn the same of the class; of images in MNIST's format the labels' file
+   * @param most tokens of a sequence at most
+   */
+  RecipeData of(Path file, Kind of, String textColumn, String labelColumn, int most) {
+    boolean hasColumns = kind == Kind.TABLE || kind == Kind.TFRECORD;
+    String usual = hasColumns ? text : ByteTokenizer.isNamed(vocabulary) ? "text" : "sequence";
+    String labels = label == null || kind != Kind.PIXELS ? label : labels(file);
+    return new RecipeData(
+        file == null ? null : file.toString(),
+        null,
+        of,
+        vocabulary,
+        most,
+        bucket == length.intValue() ? Integer.valueOf(most) : bucket,
+        crop,
+        begin,
+        end,
+        window,
+        masking,
+        textColumn != null ? textColumn : usual,
+        labelColumn != null ? labelColumn : labels,
+        levels,
+        classes,
+        channels,
+        exercise);
+  }
+
+  /** The same without a class of each example. */
+  RecipeData withoutLabels() {
+    return new RecipeData(
+        train,
+        validation,
+        kind,
+        vocabulary,
+        length,
+        bucket,
+        crop,
+        begin,
+        end,
+        window,
+        masking,
+        text,
+        null,
+        levels,
+        classes,
+        channels,
+        exercise);
+  }
+
+  /** Without the places of files, for a model's card: it has the tokenizer itself. */
+  RecipeData withoutFiles() {
+    return new RecipeData(
+        null,
+        null,
+        kind,
+        isFile(vocabulary) ? Path.of(vocabulary).getFileName().toString() : vocabulary,
+        length,
+        bucket,
+        crop,
+        begin,
+        end,
+        window,
+        masking,
+        text,
+        kind == Kind.PIXELS && label != null ? LABEL : label,
+        levels,
+        classes,
+        channels,
+        exercise);
+  }
+
+  private static String labels(Path file) {
+    return RecipeSources.isIdx(file) ? PixelExamples.labelsBeside(file).toString() : LABEL;
+  }
+
   private void check(Kind of) {
     if (of.ownsTokens() && vocabulary != null && !vocabulary.equals(of.label())) {
       throw new PerformerException(
