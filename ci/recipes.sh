@@ -21,6 +21,8 @@ short protein-causal causal --set training.steps=20
 short protein-causal causal-exact --run transformer --set training.steps=20
 short protein-masked masked --set training.steps=20
 short text-bytes text --set training.steps=20
+short protein-spans spans --set training.steps=100
+short protein-regression regression --set training.steps=120
 short pixels pixels --set training.steps=60
 short long-range long --set training.steps=150
 short weight-transfer transformer --run transformer --set training.steps=40
@@ -47,6 +49,8 @@ if not result("long")["accuracy"] >= 0.99:
     failures.append(f"long-range: accuracy {result('long')['accuracy']}, expected at least 0.99")
 # Weights were carried over: the Performer begins near where the Transformer ended.
 at_most("weight-transfer: perplexity at step 0 over the Transformer's", result("performer")["perplexityBefore"] / result("transformer")["perplexity"], 1.1)
+at_most("spans: perplexity", result("spans")["perplexityAfter"], 16)
+at_most("regression: error over that of the mean", result("regression")["lossAfter"], 0.3)
 sys.exit("\n".join(["recipes:"] + failures) if failures else 0)
 PY
-echo "recipes: nine runs went where they should"
+echo "recipes: eleven runs went where they should"

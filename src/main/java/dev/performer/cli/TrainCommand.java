@@ -1,11 +1,8 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
-import dev.performer.data.Overrides;
-import dev.performer.model.Task;
 import dev.performer.training.Progress;
 import dev.performer.training.Recipe;
-import dev.performer.training.RecipeData;
 import dev.performer.training.RecipeRuns;
 import dev.performer.training.RecipeTraining;
 import dev.performer.training.TrainingResult;
@@ -94,36 +91,18 @@ final class TrainCommand implements Callable<Integer> {
         .text()
         .printf(
             Locale.ROOT,
-            "validation perplexity %.3f -> %.3f (accuracy %.1f %% -> %.1f %%) in %d steps, %.0f s, %.0f tokens/s%n",
-            result.before().perplexity(),
-            result.best().perplexity(),
-            100 * result.before().accuracy(),
-            100 * result.best().accuracy(),
+            "validation %s -> %s in %d steps, %.0f s, %.0f tokens/s%n",
+            result.before().describe(),
+            result.best().describe(),
             result.steps(),
             result.seconds(),
             result.tokensPerSecond());
-    if (isOfPixels(training)) {
-      output.text().printf(Locale.ROOT, "bits per dimension %.4f%n", bits(result));
-    }
     output
         .text()
         .println(
             "Written: " + run + outcome.model().map(model -> ", the model is " + model).orElse(""));
-    Map<String, Object> json = json(outcome);
-    if (isOfPixels(training)) {
-      json.put("bitsPerDimension", bits(result));
-    }
-    output.printJson(json);
+    output.printJson(json(outcome));
     return result.finished() || pauseAt > 0 && result.steps() >= pauseAt ? 0 : Failures.FAILED;
-  }
-
-  private static boolean isOfPixels(RecipeTraining training) {
-    return training.recipe().data().kind() == RecipeData.Kind.PIXELS
-        && training.recipe().task() == Task.CAUSAL_LM;
-  }
-
-  private static double bits(TrainingResult result) {
-    return result.best().loss() / Math.log(2);
   }
 
   private Recipe read() {
@@ -138,29 +117,20 @@ final class TrainCommand implements Callable<Integer> {
             run + " holds no run to resume (no " + RecipeTraining.RECIPE + ")");
       }
     }
-    if (!Files.isRegularFile(file)) {
-      throw new PerformerException(file + " is no file; expected a recipe in YAML");
-    }
     List<String> all = new ArrayList<>();
-    if (name != null) {
+    if (name != null && Files.isRegularFile(file)) {
       all.addAll(RecipeRuns.read(file).named(name).set());
     }
     all.addAll(settings);
-    Overrides overrides = new Overrides(all);
-    List<Path> folders = new ArrayList<>(List.of(Project.home()));
-    Path own = file.toAbsolutePath().getParent();
-    folders.add(own);
-    return Recipe.of(overrides.read(file), overrides.source(file.toString()), folders);
+    return RecipeFiles.read(file, all);
   }
 
   private Map<String, Object> json(RecipeTraining.Outcome outcome) {
     TrainingResult result = outcome.result();
     Map<String, Object> json = new LinkedHashMap<>();
-    json.put("loss", result.best().loss());
-    json.put("perplexity", result.best().perplexity());
-    json.put("accuracy", result.best().accuracy());
-    json.put("perplexityBefore", result.before().perplexity());
-    json.put("perplexityAfter", result.after().perplexity());
+    json.putAll(result.best().measures());
+    result.before().measures().forEach((name, value) -> json.put(name + "Before", value));
+    result.after().measures().forEach((name, value) -> json.put(name + "After", value));
     json.put("bestStep", result.bestStep());
     json.put("steps", result.steps());
     json.put("finished", result.finished());

@@ -58,6 +58,11 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
     return new SpanCorruption(DEFAULT_RATE, DEFAULT_MEAN_SPAN, first, count);
   }
 
+  /** Whether a vocabulary has sentinels of its own. */
+  public static boolean hasSentinels(Vocabulary vocabulary) {
+    return vocabulary.tokens().contains(sentinel(0));
+  }
+
   /** A vocabulary with sentinels {@code <extra_id_0>}, … at its end. */
   public static Vocabulary withSentinels(Vocabulary vocabulary, int count) {
     List<String> tokens = new ArrayList<>(vocabulary.tokens());
@@ -74,8 +79,9 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
   }
 
   /**
-   * Corrupts each row of a batch; labels of the result are the targets. What happens to a row
-   * depends on the seed, the step and its key alone. A row of one token stays as it is, and its
+   * Corrupts each row of a batch, padded to what {@link #inputLength} gives for the batch's length,
+   * so that batches of one length stay so; labels of the result are the targets. What happens to a
+   * row depends on the seed, the step and its key alone. A row of one token stays as it is, and its
    * target is a sentinel.
    *
    * @param pad id of padding
@@ -83,7 +89,7 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
   public TokenBatch apply(TokenBatch batch, int pad, long seed, long step) {
     List<int[]> inputs = new ArrayList<>();
     List<Label> targets = new ArrayList<>();
-    int length = 1;
+    int length = inputLength(batch.length());
     for (int row = 0; row < batch.rows(); row++) {
       int start = row * batch.length();
       int[] tokens = Arrays.copyOfRange(batch.tokens(), start, start + batch.lengths()[row]);
@@ -91,7 +97,6 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
       Corrupted corrupted = corrupt(tokens, random);
       inputs.add(corrupted.inputs());
       targets.add(new Label.Target(corrupted.targets()));
-      length = Math.max(length, corrupted.inputs().length);
     }
     int[] ids = new int[batch.rows() * length];
     Arrays.fill(ids, pad);
@@ -103,17 +108,40 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
     return new TokenBatch(length, ids, lengths, batch.keys(), batch.position(), targets);
   }
 
+  /** How many of so many tokens are in spans. */
+  private int noise(int tokens) {
+    return tokens < 2 ? 0 : (int) Math.min(Math.max(Math.round(tokens * rate), 1), tokens - 1);
+  }
+
+  /** In how many spans they are. */
+  public int spans(int tokens) {
+    if (tokens < 2) {
+      return 0;
+    }
+    int noise = noise(tokens);
+    int most = Math.min(Math.min(noise, tokens - noise), sentinels - 1);
+    return (int) Math.min(Math.max(Math.round(noise / meanSpan), 1), most);
+  }
+
+  /** Tokens that are left of so many, with a sentinel for each span; no less for more. */
+  public int inputLength(int tokens) {
+    return tokens - noise(tokens) + spans(tokens);
+  }
+
+  /** Tokens of the target for so many; no less for more. */
+  public int targetLength(int tokens) {
+    return noise(tokens) + spans(tokens) + 1;
+  }
+
   /** Corrupts a sequence; the first token is never in a span, the last always is. */
   public Corrupted corrupt(int[] tokens, SplittableRandom random) {
     int[] starts = new int[0];
     int[] ends = starts;
     if (tokens.length > 1) {
-      int noise = (int) Math.min(Math.max(Math.round(tokens.length * rate), 1), tokens.length - 1);
-      int kept = tokens.length - noise;
-      int most = Math.min(Math.min(noise, kept), sentinels - 1);
-      int spans = (int) Math.min(Math.max(Math.round(noise / meanSpan), 1), most);
+      int noise = noise(tokens.length);
+      int spans = spans(tokens.length);
       int[] noiseLengths = segments(noise, spans, random);
-      int[] keptLengths = segments(kept, spans, random);
+      int[] keptLengths = segments(tokens.length - noise, spans, random);
       starts = new int[spans];
       ends = new int[spans];
       int at = 0;

@@ -105,7 +105,12 @@ public record TfRecordExamples(
           where + "class " + value + " of '" + wanted.name() + "' is not from 0 up");
     }
     if (!wanted.category() && found.floats().length > 0) {
-      return new Label.Value((float) found.floats()[0]);
+      float number = (float) found.floats()[0];
+      if (Float.isFinite(number)) {
+        return new Label.Value(number);
+      }
+      throw new PerformerException(
+          where + "label '" + wanted.name() + "' is " + number + "; expected a finite number");
     }
     throw new PerformerException(
         where

@@ -7,9 +7,9 @@ import dev.performer.data.BatchSize;
 import dev.performer.data.Batches;
 import dev.performer.data.Batching;
 import dev.performer.data.StrictJson;
-import dev.performer.data.Tokenizer;
 import dev.performer.model.Task;
 import dev.performer.savedmodel.ModelCard;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 
@@ -43,7 +43,7 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
         .map(
             card ->
                 new EvaluationData(
-                    bind(card.data(), model.resolve(ModelCard.FILE) + ": data"),
+                    bind(card.data(), model),
                     Optional.empty(),
                     card.provenance() == null || card.provenance().seed() == null
                         ? TrainingOptions.DEFAULT.seed()
@@ -55,8 +55,12 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
     return new EvaluationData(recipe.data(), Optional.of(recipe), recipe.training().seed());
   }
 
-  private static RecipeData bind(JsonNode tree, String source) {
+  private static RecipeData bind(JsonNode tree, Path model) {
+    String source = model.resolve(ModelCard.FILE) + ": data";
     if (tree instanceof ObjectNode keys) {
+      if (RecipeData.isFile(keys.path("vocabulary").asText())) {
+        keys.put("vocabulary", model.resolve(ModelCard.TOKENIZER_FILE).toString());
+      }
       JsonNode all = ((ObjectNode) StrictJson.tree(RecipeData.DEFAULT)).setAll(keys);
       RecipeData data = StrictJson.bind(all, RecipeData.class, source);
       if (data.kind() != null
@@ -92,9 +96,30 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
     return kind;
   }
 
-  /** Whether a file is given, or examples are made up or the recipe names them. */
+  /** Whether a file can be read only as a recipe says. */
+  public static boolean needsRecipe(Path file) {
+    RecipeData.Kind kind = RecipeData.Kind.of(file.toString());
+    return kind != RecipeData.Kind.FASTA
+        && kind != RecipeData.Kind.TEXT
+        && !Files.isDirectory(file);
+  }
+
+  /** Whether there are examples without a file: made up, or named by the recipe. */
   public boolean hasOwn() {
     return trained.kind().isExercise() || recipe.isPresent();
+  }
+
+  /**
+   * Whether a file is to be read as in training; else it is letters or lines for a language model.
+   *
+   * @throws PerformerException if the model cannot read such data
+   */
+  public boolean reads(Path file, Task task) {
+    RecipeData.Kind kind = kind(file);
+    return recipe.isPresent()
+        || !(task == Task.CAUSAL_LM || task == Task.MASKED_LM)
+        || kind == RecipeData.Kind.TEXT && trained.kind() == kind
+        || kind != RecipeData.Kind.TEXT && kind != RecipeData.Kind.FASTA;
   }
 
   /**
@@ -103,7 +128,7 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
    */
   public Batches own(Request request) {
     if (trained.kind().isExercise()) {
-      RecipeData data = trained.of(null, trained.kind(), null, null, length(request));
+      RecipeData data = DataCopies.of(trained, null, trained.kind(), request, length(request));
       return new RecipeSources(data).made(batching(data, request), seed);
     }
     Recipe whole = recipe.orElseThrow();
@@ -121,24 +146,29 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
    * All of a file.
    *
    * @param task of the model
-   * @param tokenizer of the model
    * @throws PerformerException if the file is not there, or does not fit the model
    */
-  public Batches of(Path file, Task task, Tokenizer tokenizer, Request request) {
+  public Batches of(Path file, Task task, Request request) {
     RecipeData.Kind kind = kind(file);
     boolean hasNoLabels = kind == RecipeData.Kind.FASTA || kind == RecipeData.Kind.TEXT;
-    if (task == Task.CLASSIFICATION && hasNoLabels) {
+    if (RecipeTasks.hasLabels(task) && hasNoLabels) {
       throw new PerformerException(
-          file + " has no labels; a classifier is evaluated on a table, TFRecords or images");
+          file
+              + " has no labels, but the task of the model is "
+              + RecipeEvaluation.label(task)
+              + "; expected "
+              + (task == Task.CLASSIFICATION && trained.kind() == RecipeData.Kind.PIXELS
+                  ? "images with labels"
+                  : "a table or TFRecords with a label"));
     }
-    RecipeData data = trained.of(file, kind, request.text(), request.label(), length(request));
-    if (task != Task.CLASSIFICATION) {
-      data = data.withoutLabels();
+    RecipeData data = DataCopies.of(trained, file, kind, request, length(request));
+    if (!RecipeTasks.hasLabels(task)) {
+      data = DataCopies.withoutLabels(data);
     }
     if (kind == RecipeData.Kind.PIXELS) {
       checkImages(data, request);
     }
-    return new RecipeSources(data).whole(batching(data, request), tokenizer);
+    return new RecipeSources(data).whole(batching(data, request));
   }
 
   private void checkImages(RecipeData data, Request request) {

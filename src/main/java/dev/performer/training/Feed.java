@@ -36,7 +36,11 @@ final class Feed implements AutoCloseable {
         feed.put(input, new int[batch.inputs().length], shape);
       }
       long[] guesses = {batch.rows(), batch.guesses()};
-      feed.put(loss.targets(), batch.targets(), guesses);
+      if (batch.numbers().length > 0) {
+        feed.tensors.put(loss.targets(), Tensors.of(batch.numbers(), guesses));
+      } else {
+        feed.put(loss.targets(), batch.targets(), guesses);
+      }
       feed.tensors.put(loss.weights(), Tensors.of(batch.weights(), guesses));
       return feed;
     } catch (RuntimeException e) {
@@ -82,7 +86,8 @@ final class Feed implements AutoCloseable {
     tensors.values().forEach(Tensor::close);
   }
 
-  private void put(Output<?> placeholder, int[] values, long[] shape) {
+  /** Feeds whole numbers as whatever type the placeholder has. */
+  void put(Output<?> placeholder, int[] values, long... shape) {
     tensors.put(placeholder, tensor(placeholder, values, shape));
   }
 

@@ -9,25 +9,39 @@ import java.util.Arrays;
  * @param length L
  * @param inputs token ids, {@code [B * L]}
  * @param mask 1 for real tokens, 0 for padding, {@code [B * L]}
- * @param targets the right token ids, {@code [B * L]}, or one class a row, {@code [B]}
+ * @param targets the right token ids, {@code [B * L]}, or {@code [B * T]} of a decoder; or one
+ *     class a row, {@code [B]}; empty where numbers are guessed
  * @param weights how much each position counts; 0 where nothing is to be guessed, as many as
- *     targets
+ *     targets or numbers
+ * @param numbers one a row, {@code [B]}; empty where ids are guessed
+ * @param decoderMask 1 for real targets of a decoder, which reads them too, {@code [B * T]}; empty
+ *     without one
  */
 public record LabelledBatch(
-    int rows, int length, int[] inputs, int[] mask, int[] targets, float[] weights) {
+    int rows,
+    int length,
+    int[] inputs,
+    int[] mask,
+    int[] targets,
+    float[] weights,
+    float[] numbers,
+    int[] decoderMask) {
 
-  /** Tokens that are not padding. */
-  long realTokens() {
-    long sum = 0;
-    for (int real : mask) {
-      sum += real;
-    }
-    return sum;
+  /** Of a model with one stack that guesses ids. */
+  public LabelledBatch(
+      int rows, int length, int[] inputs, int[] mask, int[] targets, float[] weights) {
+    this(rows, length, inputs, mask, targets, weights, new float[0], new int[0]);
   }
 
-  /** Targets of a row: L, or 1. */
+  /** Tokens that are not padding, of encoder and decoder. */
+  long realTokens() {
+    return Arrays.stream(mask).asLongStream().sum()
+        + Arrays.stream(decoderMask).asLongStream().sum();
+  }
+
+  /** Targets of a row: L, T, or 1. */
   int guesses() {
-    return targets.length / rows;
+    return weights.length / rows;
   }
 
   /** Whether any target counts. */
@@ -45,22 +59,32 @@ public record LabelledBatch(
     LabelledBatch result = withRows(rows);
     for (int row = this.rows; row < rows; row++) {
       int from = row % this.rows;
-      System.arraycopy(inputs, from * length, result.inputs, row * length, length);
-      System.arraycopy(mask, from * length, result.mask, row * length, length);
-      System.arraycopy(targets, from * guesses(), result.targets, row * guesses(), guesses());
+      copy(inputs, from, result.inputs, row);
+      copy(mask, from, result.mask, row);
+      copy(targets, from, result.targets, row);
+      copy(decoderMask, from, result.decoderMask, row);
+      if (numbers.length > 0) {
+        result.numbers[row] = numbers[from];
+      }
     }
     return result;
   }
 
+  private void copy(int[] all, int from, int[] into, int row) {
+    int each = all.length / rows;
+    System.arraycopy(all, from * each, into, row * each, each);
+  }
+
   /** The same with rows of zeros and weight 0 added, for a model that takes this many rows only. */
   LabelledBatch withRows(int rows) {
-    int size = rows * length;
     return new LabelledBatch(
         rows,
         length,
-        Arrays.copyOf(inputs, size),
-        Arrays.copyOf(mask, size),
-        Arrays.copyOf(targets, rows * guesses()),
-        Arrays.copyOf(weights, rows * guesses()));
+        Arrays.copyOf(inputs, inputs.length / this.rows * rows),
+        Arrays.copyOf(mask, mask.length / this.rows * rows),
+        Arrays.copyOf(targets, targets.length / this.rows * rows),
+        Arrays.copyOf(weights, weights.length / this.rows * rows),
+        Arrays.copyOf(numbers, numbers.length / this.rows * rows),
+        Arrays.copyOf(decoderMask, decoderMask.length / this.rows * rows));
   }
 }

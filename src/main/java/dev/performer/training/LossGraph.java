@@ -13,23 +13,20 @@ import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
 
 /**
- * Cross-entropy and accuracy of logits, added to a model's graph.
+ * Cross-entropy and accuracy of logits, or the squared error of numbers, added to a model's graph.
  *
  * <p>What is differentiated may have label smoothing (targets are {@code 1 − s} of the right id and
  * {@code s} of all alike) and a z-loss ({@code z·log²Σexp(logits)}, which keeps logits from
  * drifting); the sums never have.
  *
- * @param targets placeholder for the right ids, {@code [B, L]}
+ * @param targets placeholder for the right ids or numbers, {@code [B, L]}
  * @param weights placeholder for how much each position counts, {@code [B, L]}
- * @param loss weighted mean in nats, scalar; what is differentiated
- * @param sums weighted sums of cross-entropy and of right guesses, and the sum of weights, {@code
- *     [3]}; float64, so that sums over many batches are exact
+ * @param loss weighted mean in nats, or of squares, scalar; what is differentiated
+ * @param sums weighted sums of cross-entropy or squares and of right guesses (NaN for numbers), and
+ *     the sum of weights, {@code [3]}; float64, so that sums over many batches are exact
  */
 record LossGraph(
-    Output<TInt32> targets,
-    Output<TFloat32> weights,
-    Output<TFloat32> loss,
-    Output<TFloat64> sums) {
+    Output<?> targets, Output<TFloat32> weights, Output<TFloat32> loss, Output<TFloat64> sums) {
 
   /**
    * What is added to cross-entropy.
@@ -81,6 +78,28 @@ record LossGraph(
         tf.math.mul(
             tf.dtypes.cast(tf.math.equal(guesses, flatTargets), TFloat32.class), flatWeights);
     var sums = tf.stack(List.of(sum(tf, weighted), sum(tf, right), sum(tf, flatWeights))); // [3]
+    return new LossGraph(targets, weights, loss.asOutput(), sums.asOutput());
+  }
+
+  /**
+   * Adds the mean squared error of numbers {@code [B, 1]}; several may share targets and weights
+   * {@code [B, 1]}.
+   */
+  static LossGraph ofNumbers(
+      Ops tf, Operand<TFloat32> predicted, Output<TFloat32> targets, Output<TFloat32> weights) {
+    var axes = tf.constant(new int[] {0, 1});
+    var weighted = tf.math.mul(tf.math.squaredDifference(predicted, targets), weights); // [B, 1]
+    var loss =
+        tf.math.div(
+            tf.reduceSum(weighted, axes),
+            tf.math.maximum(tf.reduceSum(weights, axes), tf.constant(1e-9f)));
+    var row = tf.constant(new int[] {-1});
+    var sums =
+        tf.stack(
+            List.of(
+                sum(tf, tf.reshape(weighted, row)),
+                tf.constant(Double.NaN),
+                sum(tf, tf.reshape(weights, row)))); // [3]
     return new LossGraph(targets, weights, loss.asOutput(), sums.asOutput());
   }
 

@@ -20,7 +20,12 @@ final class LossPlot {
 
   /** Draws what {@link MetricsLog#entries} has; nothing if it has no finite number. */
   static void write(Path file, List<JsonNode> entries) {
-    write(file, entries, "training loss (nats per token)", "perplexity", "validation perplexity");
+    boolean hasPerplexity = entries.stream().anyMatch(entry -> entry.has("perplexity"));
+    if (hasPerplexity) {
+      write(file, entries, "training loss (nats per token)", "perplexity", "validation perplexity");
+    } else {
+      write(file, entries, "training loss", "loss", "validation loss");
+    }
   }
 
   /**

@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -63,7 +64,16 @@ final class MetricsLog implements AutoCloseable {
     append(entry.put("tokensPerSecond", tokensPerSecond));
   }
 
-  void validation(long step, Record evaluation) {
+  /** What is measured, and how much of the data in what time. */
+  void validation(long step, Evaluation evaluation) {
+    Map<String, Number> values = new LinkedHashMap<>(evaluation.measures());
+    values.put("guesses", evaluation.guesses());
+    values.put("sequences", evaluation.sequences());
+    values.put("seconds", evaluation.seconds());
+    add("validation", step, values);
+  }
+
+  void validation(long step, DistillEvaluation evaluation) {
     ObjectNode entry = JSON.createObjectNode().put("kind", "validation").put("step", step);
     append(entry.setAll((ObjectNode) JSON.<JsonNode>valueToTree(evaluation)));
   }

@@ -181,11 +181,7 @@ public final class ModelCards {
   }
 
   private static Map<String, Double> metrics(Evaluation evaluation) {
-    Map<String, Double> metrics = new TreeMap<>();
-    metrics.put("loss", evaluation.loss());
-    metrics.put("accuracy", evaluation.accuracy());
-    metrics.put("perplexity", evaluation.perplexity());
-    return metrics;
+    return new TreeMap<>(evaluation.measures());
   }
 
   private static OptionalInt id(Integer id) {

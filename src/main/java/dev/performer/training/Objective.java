@@ -3,6 +3,7 @@ package dev.performer.training;
 import dev.performer.PerformerException;
 import dev.performer.attention.Threefry;
 import dev.performer.data.Masking;
+import dev.performer.data.SpanCorruption;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.Vocabulary;
 import java.util.Arrays;
@@ -80,6 +81,52 @@ public sealed interface Objective {
       Arrays.fill(weights, 1);
       return new LabelledBatch(
           batch.rows(), batch.length(), batch.tokens(), batch.mask(), batch.categories(), weights);
+    }
+  }
+
+  /** Guess the number of each sequence, in the unit of training. */
+  record Regression(Standardization unit) implements Objective {
+    @Override
+    public LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
+      float[] numbers = batch.values();
+      for (int row = 0; row < numbers.length; row++) {
+        numbers[row] = unit.standardized(numbers[row]);
+      }
+      float[] weights = new float[batch.rows()];
+      Arrays.fill(weights, 1);
+      return new LabelledBatch(
+          batch.rows(),
+          batch.length(),
+          batch.tokens(),
+          batch.mask(),
+          new int[0],
+          weights,
+          numbers,
+          new int[0]);
+    }
+  }
+
+  /**
+   * Write what is missing in a sequence, token by token. The model itself moves the decoder's
+   * inputs one place to the right, so they are the targets.
+   *
+   * @param corruption what is missing
+   * @param pad id of padding
+   */
+  record SpanCorruptedSequence(SpanCorruption corruption, int pad) implements Objective {
+    @Override
+    public LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
+      TokenBatch corrupted = corruption.apply(batch, pad, seed, step);
+      TokenBatch targets = corrupted.targets(corruption.targetLength(batch.length()), pad);
+      return new LabelledBatch(
+          corrupted.rows(),
+          corrupted.length(),
+          corrupted.tokens(),
+          corrupted.mask(),
+          targets.tokens(),
+          targets.weights(),
+          new float[0],
+          targets.mask());
     }
   }
 

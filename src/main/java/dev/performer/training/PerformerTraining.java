@@ -9,6 +9,7 @@ import dev.performer.model.Mode;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.model.Task;
 import dev.performer.nn.Precision;
 import dev.performer.savedmodel.PerformerModels;
 import java.util.ArrayList;
@@ -28,7 +29,7 @@ import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
 
-/** A new {@link Performer} with the loss of a language model or a classifier. */
+/** A new {@link Performer} with the loss of its task. */
 final class PerformerTraining {
   private PerformerTraining() {}
 
@@ -36,7 +37,7 @@ final class PerformerTraining {
    * Builds the graph.
    *
    * @param graph empty
-   * @param config of a task with logits of tokens or classes
+   * @param config of a task with logits of tokens or classes, or of a regression
    * @param precision of what is differentiated; evaluation is float32
    * @param averageDecay of the weights' averages; 0 for none
    * @param seed of the weights
@@ -64,16 +65,24 @@ final class PerformerTraining {
     var anyBatch = Placeholder.shape(Shape.of(-1, -1));
     Operand<TInt32> tokens = tf.placeholder(TInt32.class, anyBatch); // [B, L]
     Operand<TFloat32> mask = tf.placeholder(TFloat32.class, anyBatch); // [B, L]
-    Output<TInt32> targets = tf.placeholder(TInt32.class, anyBatch).asOutput(); // [B, L]
+    boolean ofNumbers = config.task() == Task.REGRESSION;
+    Output<?> targets =
+        ofNumbers
+            ? tf.placeholder(TFloat32.class, anyBatch).asOutput() // [B, 1]
+            : tf.placeholder(TInt32.class, anyBatch).asOutput(); // [B, L]
     Output<TFloat32> weights = tf.placeholder(TFloat32.class, anyBatch).asOutput(); // [B, L]
     Operand<TInt64> dropout = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(2)));
     Operand<TInt32> redraw = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(2)));
-    Inputs inputs = Inputs.of(tokens, mask);
+    Optional<DecoderInputs> decoder =
+        config.task() == Task.SEQUENCE_TO_SEQUENCE
+            ? Optional.of(DecoderInputs.create(tf))
+            : Optional.empty();
+    Inputs inputs = DecoderInputs.joined(Inputs.of(tokens, mask), decoder);
     boolean drops = !config.dropout().equals(dev.performer.model.DropoutRates.NONE);
     boolean rounds = precision != Precision.FLOAT32;
     Performer trained = rounds ? Performer.over(config, variables::get, precision) : model;
     Outputs outputs = trained.apply(tf, inputs, drops ? Mode.training(dropout) : Mode.inference());
-    LossGraph training = LossGraph.build(tf, logits(tf, outputs), targets, weights, options);
+    LossGraph training = loss(tf, outputs, targets, weights, options);
     Output<TFloat64> evaluation = training.sums();
     Outputs inference = outputs;
     if (drops || rounds || averages.isPresent()) {
@@ -82,9 +91,7 @@ final class PerformerTraining {
               ? model
               : Performer.over(config, name -> averages.get().of(variables.get(name)));
       inference = evaluated.apply(tf, inputs, Mode.inference());
-      evaluation =
-          LossGraph.build(tf, logits(tf, inference), targets, weights, LossGraph.Options.NONE)
-              .sums();
+      evaluation = loss(tf, inference, targets, weights, LossGraph.Options.NONE).sums();
     }
     Map<Integer, List<Op>> redraws = model.redraws(tf, variables::get, redraw);
     LanguageModel language =
@@ -110,13 +117,32 @@ final class PerformerTraining {
         training.loss(),
         training.sums(),
         evaluation,
-        batch -> Feed.of(language, training, batch),
+        batch -> DecoderInputs.fed(Feed.of(language, training, batch), decoder, batch),
         averages,
         drops ? Optional.of(dropout) : Optional.empty(),
         redraws.isEmpty() ? Optional.empty() : Optional.of(redraw),
         redraws,
         activations(outputs),
-        FeatureDiagnostics.of(tf, model, inference));
+        FeatureDiagnostics.of(tf, model, inference),
+        measured(inference));
+  }
+
+  /** Classes and numbers are looked at one by one, tokens are not. */
+  private static Measures measured(Outputs outputs) {
+    return outputs.logits() != null
+        ? Measures.NONE
+        : new Measures(Optional.of(outputs.classLogits().asOutput()), Measures.NONE.tallies());
+  }
+
+  private static LossGraph loss(
+      Ops tf,
+      Outputs outputs,
+      Output<?> targets,
+      Output<TFloat32> weights,
+      LossGraph.Options options) {
+    return targets.type() == TFloat32.class
+        ? LossGraph.ofNumbers(tf, outputs.classLogits(), targets.expect(TFloat32.class), weights)
+        : LossGraph.build(tf, logits(tf, outputs), targets.expect(TInt32.class), weights, options);
   }
 
   private static Map<String, Output<?>> activations(Outputs outputs) {

@@ -23,7 +23,8 @@ import java.util.function.UnaryOperator;
  * training}; what {@link RecipeRuns} says is left aside. {@link #toJson} writes every default out,
  * and {@link #of} gives an equal recipe back.
  *
- * @param task {@code causal-lm}, {@code masked-lm} or {@code classification}
+ * @param task {@code causal-lm}, {@code masked-lm}, {@code classification}, {@code regression} or
+ *     {@code sequence-to-sequence}
  * @param data what is learnt
  * @param model a preset and keys over it, as {@link PerformerConfig#of} takes them; task,
  *     vocabulary and padding follow from the recipe
@@ -70,7 +71,7 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
   }
 
   /** The recipe of a run, whose data need not be there any more. */
-  static Recipe ofRun(Path run) {
+  public static Recipe ofRun(Path run) {
     Path file = run.resolve(RecipeTraining.RECIPE);
     return of(StrictJson.readTree(file), file.toString(), UnaryOperator.identity());
   }
@@ -93,6 +94,7 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
       Task task = task(sections.path("task"), source);
       TrainingOptions training =
           TrainingOptions.of(section(sections, "training", source), source + ": training");
+      RecipeTasks.checkWritten(task, sections.path("data"), training);
       RecipeData said =
           StrictJson.bind(
               ((ObjectNode) StrictJson.tree(RecipeData.DEFAULT))
@@ -131,11 +133,12 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
                     JsonNodeFactory.instance.objectNode().set("task", node), TaskOnly.class, source)
                 .task()
             : null;
-    if (task != Task.CAUSAL_LM && task != Task.MASKED_LM && task != Task.CLASSIFICATION) {
+    if (task == null || task == Task.ENCODER) {
       throw new PerformerException(
           "task is "
               + (node.isMissingNode() ? "missing" : node.toString())
-              + "; expected causal-lm, masked-lm or classification");
+              + "; expected causal-lm, masked-lm, classification, regression or"
+              + " sequence-to-sequence");
     }
     return task;
   }
@@ -168,6 +171,7 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
     if (task == Task.CLASSIFICATION && !all.has("classes")) {
       all.put("classes", classes(data));
     }
+    RecipeTasks.complete(task, all, data);
     if (!all.has("maxLength")) {
       all.put("maxLength", data.length());
     }
@@ -213,9 +217,11 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
               "task causal-lm needs causal attention, but that of layer " + i + " is not");
         }
       }
-    } else if (model.shiftBos() != null) {
-      throw new PerformerException("model.shiftBos makes sense with task causal-lm only");
+    } else if (task != Task.SEQUENCE_TO_SEQUENCE && model.shiftBos() != null) {
+      throw new PerformerException(
+          "model.shiftBos makes sense with tasks causal-lm and sequence-to-sequence only");
     }
+    RecipeTasks.check(task, data, model);
   }
 
   private static int classes(RecipeData data) {
@@ -254,7 +260,21 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
     return switch (task) {
       case CAUSAL_LM -> new Objective.CausalLanguageModel(model.shiftBos() != null);
       case CLASSIFICATION -> new Objective.Classification(model.classes());
+      case REGRESSION -> new Objective.Regression(data.standardize());
+      case SEQUENCE_TO_SEQUENCE ->
+          new Objective.SpanCorruptedSequence(RecipeTasks.corruption(data), model.padId());
       default -> new Objective.MaskedLanguageModel(data.masking().proportions());
+    };
+  }
+
+  /** What is measured besides. */
+  Measures measures(Trainable model) {
+    return switch (task) {
+      case CAUSAL_LM ->
+          data.kind() == RecipeData.Kind.PIXELS ? Measures.bitsPerDimension() : Measures.NONE;
+      case CLASSIFICATION -> model.measures().with(() -> new ClassTally(this.model.classes()));
+      case REGRESSION -> model.measures().with(() -> new RegressionTally(data.standardize()));
+      default -> Measures.NONE;
     };
   }
 

@@ -1,5 +1,6 @@
 package dev.performer.training;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
@@ -39,13 +40,16 @@ import java.util.function.UnaryOperator;
  * @param window sequences within which order is random
  * @param masking what a masked language model guesses: {@code bert} or {@code protein-lm}
  * @param text column of a table or feature of TFRecords with the sequence
- * @param label the same with the class; of images in MNIST's format their labels' file, null for
- *     the one beside them
+ * @param label the same with the class or the number; of images in MNIST's format their labels'
+ *     file, null for the one beside them
  * @param levels of brightness; null for 256, or what the file says
  * @param classes names of a table's or a folder's classes, in the order of their ids; null for
  *     those of {@code train}, sorted
  * @param channels of PNG images: 1 for brightness, 3 for colours
  * @param exercise sizes of {@code copy} and {@code retrieval}
+ * @param standardize the unit in which numbers are learnt; null for their mean and deviation in the
+ *     training data. Only of a regression
+ * @param spans what a sequence-to-sequence model has to write; null for T5's. Only of that task
  */
 public record RecipeData(
     String train,
@@ -64,7 +68,9 @@ public record RecipeData(
     Integer levels,
     List<String> classes,
     int channels,
-    RecipeExercise exercise) {
+    RecipeExercise exercise,
+    @JsonInclude(JsonInclude.Include.NON_NULL) Standardization standardize,
+    @JsonInclude(JsonInclude.Include.NON_NULL) RecipeSpans spans) {
 
   /** What a file holds. */
   public enum Kind {
@@ -143,7 +149,7 @@ public record RecipeData(
     }
   }
 
-  private static final String LABEL = "label";
+  static final String LABEL = "label";
 
   /** Before the keys of a recipe. */
   static final RecipeData DEFAULT =
@@ -164,6 +170,8 @@ public record RecipeData(
           null,
           null,
           1,
+          null,
+          null,
           null);
 
   /** Checks ranges. */
@@ -199,7 +207,9 @@ public record RecipeData(
     }
     String found = train == null ? null : file.apply(train);
     Kind of = kind == null ? Kind.of(found) : kind;
-    check(of);
+    RecipeTasks.check(of, this);
+    RecipeTasks.check(task, of, this);
+    boolean isPair = task == Task.SEQUENCE_TO_SEQUENCE;
     String tokens = of.ownsTokens() ? of.label() : tokens(of, file);
     boolean letters = !of.ownsTokens() && !ByteTokenizer.isNamed(tokens) && !isFile(tokens);
     boolean pieces = of == Kind.TEXT && ByteTokenizer.isNamed(tokens);
@@ -226,135 +236,64 @@ public record RecipeData(
             begin != null ? begin : of == Kind.PIXELS && task == Task.CAUSAL_LM,
             false,
             window,
-            masking,
+            isPair ? null : masking,
             text != null ? text : letters || of == Kind.TFRECORD ? "sequence" : "text",
             label(task, of, found, file),
             levels,
             classes,
             channels,
-            !of.isExercise() ? null : exercise == null ? RecipeExercise.DEFAULT : exercise);
+            !of.isExercise() ? null : exercise == null ? RecipeExercise.DEFAULT : exercise,
+            standardize,
+            isPair && spans == null ? RecipeSpans.DEFAULT : spans);
     // A run's own recipe has it all, and its images need not be there any more.
     boolean known = of.label().equals(vocabulary) && levels != null && length != null;
-    return named.withLength(end, pieces, known, task == Task.CLASSIFICATION);
+    boolean classified = task == Task.CLASSIFICATION;
+    return RecipeTasks.resolved(task, named.withLength(end, pieces, known, classified));
+  }
+
+  /** The same with numbers in another unit. */
+  RecipeData withStandardization(Standardization unit) {
+    return with(length, bucket, end, levels, classes, unit, spans);
+  }
+
+  /** The same with other spans. */
+  RecipeData withSpans(RecipeSpans others) {
+    return with(length, bucket, end, levels, classes, standardize, others);
   }
 
   /** The same with padded lengths that are multiples of another number. */
   RecipeData withBucket(int multiple) {
+    return with(length, multiple, end, levels, classes, standardize, spans);
+  }
+
+  private RecipeData with(
+      Integer tokens,
+      Integer multiple,
+      Boolean ends,
+      Integer brightness,
+      List<String> names,
+      Standardization unit,
+      RecipeSpans missing) {
     return new RecipeData(
         train,
         validation,
         kind,
         vocabulary,
-        length,
+        tokens,
         multiple,
         crop,
         begin,
-        end,
+        ends,
         window,
         masking,
         text,
         label,
-        levels,
-        classes,
+        brightness,
+        names,
         channels,
-        exercise);
-  }
-
-  /**
-   * The same of another file, whole, whose classes are this one's.
-   *
-   * @param file the data
-   * @param of what it holds
-   * @param textColumn where the tokens are, null for where they were or are by default
-   * @param labelColumn the same of the class; of images in MNIST's format the labels' file
-   * @param most tokens of a sequence at most
-   */
-  RecipeData of(Path file, Kind of, String textColumn, String labelColumn, int most) {
-    boolean hasColumns = kind == Kind.TABLE || kind == Kind.TFRECORD;
-    String usual = hasColumns ? text : ByteTokenizer.isNamed(vocabulary) ? "text" : "sequence";
-    String labels = label == null || kind != Kind.PIXELS ? label : labels(file);
-    return new RecipeData(
-        file == null ? null : file.toString(),
-        null,
-        of,
-        vocabulary,
-        most,
-        bucket == length.intValue() ? Integer.valueOf(most) : bucket,
-        crop,
-        begin,
-        end,
-        window,
-        masking,
-        textColumn != null ? textColumn : usual,
-        labelColumn != null ? labelColumn : labels,
-        levels,
-        classes,
-        channels,
-        exercise);
-  }
-
-  /** The same without a class of each example. */
-  RecipeData withoutLabels() {
-    return new RecipeData(
-        train,
-        validation,
-        kind,
-        vocabulary,
-        length,
-        bucket,
-        crop,
-        begin,
-        end,
-        window,
-        masking,
-        text,
-        null,
-        levels,
-        classes,
-        channels,
-        exercise);
-  }
-
-  /** Without the places of files, for a model's card: it has the tokenizer itself. */
-  RecipeData withoutFiles() {
-    return new RecipeData(
-        null,
-        null,
-        kind,
-        isFile(vocabulary) ? Path.of(vocabulary).getFileName().toString() : vocabulary,
-        length,
-        bucket,
-        crop,
-        begin,
-        end,
-        window,
-        masking,
-        text,
-        kind == Kind.PIXELS && label != null ? LABEL : label,
-        levels,
-        classes,
-        channels,
-        exercise);
-  }
-
-  private static String labels(Path file) {
-    return RecipeSources.isIdx(file) ? PixelExamples.labelsBeside(file).toString() : LABEL;
-  }
-
-  private void check(Kind of) {
-    if (of.ownsTokens() && vocabulary != null && !vocabulary.equals(of.label())) {
-      throw new PerformerException(
-          "data.vocabulary makes no sense with data.kind " + of.label() + ", which has its own");
-    }
-    if (of.isExercise() && (train != null || validation != null)) {
-      throw new PerformerException(
-          "data.train and data.validation make no sense with data.kind "
-              + of.label()
-              + ", which is made up");
-    }
-    if (!of.isExercise() && exercise != null) {
-      throw new PerformerException("data.exercise needs data.kind copy or retrieval");
-    }
+        exercise,
+        unit,
+        missing);
   }
 
   /**
@@ -374,7 +313,7 @@ public record RecipeData(
           "data.label names the labels of images in MNIST's format only; an npz has an array"
               + " 'labels', and a folder has a folder for each class");
     }
-    return label != null || task != Task.CLASSIFICATION ? label : LABEL;
+    return label != null || !RecipeTasks.hasLabels(task) ? label : LABEL;
   }
 
   private String tokens(Kind of, UnaryOperator<String> file) {
@@ -384,7 +323,7 @@ public record RecipeData(
     return isFile(vocabulary) ? file.apply(vocabulary) : vocabulary;
   }
 
-  private static boolean isFile(String vocabulary) {
+  static boolean isFile(String vocabulary) {
     return vocabulary.endsWith(".json") || vocabulary.endsWith(".txt");
   }
 
@@ -401,29 +340,20 @@ public record RecipeData(
     boolean ends = kind != Kind.TEXT && !kind.ownsTokens();
     List<String> names =
         classes == null && classified ? new RecipeSources(this).classNames() : classes;
-    return new RecipeData(
-        train,
-        validation,
-        kind,
-        vocabulary,
+    return with(
         longest,
         bucket != null ? bucket : oneShape ? longest : Math.min(longest, Batching.DEFAULT_BUCKET),
-        crop,
-        begin,
-        saidEnd != null ? saidEnd : ends && tokens().eos().isPresent(),
-        window,
-        masking,
-        text,
-        label,
+        saidEnd != null ? saidEnd : ends && tokenizer().vocabulary().eos().isPresent(),
         brightness,
         names,
-        channels,
-        exercise);
+        standardize,
+        spans);
   }
 
-  /** The tokens. @throws PerformerException if the name is unknown */
+  /** The tokens, with the sentinels of spans. @throws PerformerException if the name is unknown */
   public Vocabulary tokens() {
-    return tokenizer().vocabulary();
+    Vocabulary own = tokenizer().vocabulary();
+    return spans == null ? own : spans.extended(own);
   }
 
   /** Between texts and tokens. @throws PerformerException if the name is unknown */
@@ -435,7 +365,9 @@ public record RecipeData(
     } else if (isFile(vocabulary)) {
       return JsonTokenizer.read(Path.of(vocabulary));
     }
-    return new LetterTokenizer(vocabulary, ProteinVocabulary.named(vocabulary));
+    Vocabulary letters = ProteinVocabulary.named(vocabulary);
+    boolean counted = spans != null && spans.sentinels() != null;
+    return new LetterTokenizer(vocabulary, counted ? spans.extended(letters) : letters);
   }
 
   /** Batches for training, and those for evaluation. */

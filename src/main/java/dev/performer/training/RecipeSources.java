@@ -156,7 +156,7 @@ record RecipeSources(RecipeData data) {
               List.of(file),
               data.text(),
               Optional.ofNullable(data.label())
-                  .map(name -> new TfRecordExamples.LabelFeature(name, true)),
+                  .map(name -> new TfRecordExamples.LabelFeature(name, !ofNumbers())),
               data.tokens().size(),
               encoder::encode);
       case PIXELS -> pixels(file);
@@ -165,9 +165,26 @@ record RecipeSources(RecipeData data) {
   }
 
   private LabelColumn labels() {
-    return data.label() == null
+    if (ofNumbers()) {
+      return new LabelColumn.Values(data.label());
+    }
+    return data.classes() == null // named for nothing by a language model
         ? new LabelColumn.None()
         : new LabelColumn.Categories(data.label(), data.classes());
+  }
+
+  private boolean ofNumbers() {
+    return data.standardize() != null;
+  }
+
+  /** Mean and deviation of the numbers to train on. */
+  Standardization unit() {
+    TextEncoder encoder = data.tokenizer().encoder();
+    return Standardization.of(
+        parts(
+                source(Path.of(data.train()), encoder),
+                () -> source(Path.of(data.validation()), encoder))
+            .train());
   }
 
   /** Names of the classes of the training data; null where it has none, or only numbers. */
@@ -207,12 +224,9 @@ record RecipeSources(RecipeData data) {
         && !file.getFileName().toString().toLowerCase(Locale.ROOT).endsWith(".npz");
   }
 
-  /**
-   * All examples of {@code train}, in their order.
-   *
-   * @param tokenizer the data's own, or the one that a model brings along
-   */
-  Batches whole(Batching batching, Tokenizer tokenizer) {
+  /** All examples of {@code train}, in their order. */
+  Batches whole(Batching batching) {
+    Tokenizer tokenizer = data.tokenizer();
     Path file = Path.of(data.train());
     TextEncoder encoder = tokenizer.encoder();
     boolean isPacked = data.kind() == RecipeData.Kind.TEXT && !(tokenizer instanceof ByteTokenizer);
@@ -229,7 +243,7 @@ record RecipeSources(RecipeData data) {
         isPacked
             ? Optional.of(new Packing(batching.length(), tokenizer.ends(), Packing.Mode.SPLIT))
             : Optional.empty();
-    return new ExampleBatches(source, tokenizer.vocabulary(), batching, packing, 0);
+    return new ExampleBatches(source, data.tokens(), batching, packing, 0);
   }
 
   /** The examples of validation of what is made up. */

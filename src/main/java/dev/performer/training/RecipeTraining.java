@@ -133,7 +133,8 @@ public record RecipeTraining(
               options.precision(),
               options.averageDecay(),
               options.seed(),
-              from == null ? Map.of() : PerformerModels.load(from).weights());
+              from == null ? Map.of() : unit().standardized(PerformerModels.load(from).weights()));
+      model = model.withMeasures(recipe.measures(model));
       OptimizerOps optimizer = OptimizerOps.build(model, options);
       if (options.xla()) {
         CompiledStep compiled = CompiledStep.of(model, optimizer);
@@ -160,7 +161,7 @@ public record RecipeTraining(
         Path target = directory.resolve(MODEL);
         PerformerModels.write(
             recipe.model(),
-            weights(model, trainer),
+            unit().restored(weights(model, trainer)),
             card(recipe, result.before(), result.best(), result.bestStep()),
             target,
             Files.exists(target));
@@ -208,7 +209,16 @@ public record RecipeTraining(
     }
     TrainingState state = saved.state();
     ModelCard card = card(recipe, state.before(), state.latest(), state.step());
-    PerformerModels.write(recipe.model(), weights, card, target, replace);
+    Map<String, NpyArray> exported = unit(recipe).restored(weights);
+    PerformerModels.write(recipe.model(), exported, card, target, replace);
+  }
+
+  private Standardization unit() {
+    return unit(recipe);
+  }
+
+  private static Standardization unit(Recipe recipe) {
+    return recipe.task() == Task.REGRESSION ? recipe.data().standardize() : Standardization.NONE;
   }
 
   /** The averages, where there are any, under the names of the weights. */
@@ -238,7 +248,7 @@ public record RecipeTraining(
             PerformerModels.languageModel(recipe.model(), masking),
             ModelCards.provenance(
                 null, recipe.data().name(), recipe.training().seed(), step, before, after))
-        .withData(StrictJson.tree(recipe.data().withoutFiles()));
+        .withData(StrictJson.tree(DataCopies.withoutFiles(recipe.data())));
   }
 
   private void compare(RunDirectory run, Progress progress) {

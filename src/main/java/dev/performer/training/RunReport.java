@@ -27,27 +27,9 @@ final class RunReport {
     StringBuilder text = new StringBuilder("# Training report\n\n");
     text.append("| | before | best | last |\n|---|---|---|---|\n");
     row(text, "step", "%.0f", 0, result.bestStep(), result.steps());
-    row(
-        text,
-        "validation loss (nats)",
-        "%.4f",
-        loss(result.before()),
-        loss(result.best()),
-        loss(result.after()));
-    row(
-        text,
-        "validation perplexity",
-        "%.3f",
-        result.before().perplexity(),
-        result.best().perplexity(),
-        result.after().perplexity());
-    row(
-        text,
-        "validation accuracy (%)",
-        "%.2f",
-        100 * result.before().accuracy(),
-        100 * result.best().accuracy(),
-        100 * result.after().accuracy());
+    for (String name : result.best().measures().keySet()) {
+      measure(text, name, result);
+    }
     text.append(
         String.format(
             Locale.ROOT,
@@ -78,8 +60,32 @@ final class RunReport {
     }
   }
 
-  private static double loss(Evaluation evaluation) {
-    return evaluation.loss();
+  private static void measure(StringBuilder text, String name, TrainingResult result) {
+    boolean ofNumbers = Double.isNaN(result.best().perplexity());
+    String title =
+        switch (name) {
+          case "loss" -> ofNumbers ? "validation loss" : "validation loss (nats)";
+          case "accuracy" -> "validation accuracy (%)";
+          default -> "validation " + name;
+        };
+    String format =
+        switch (name) {
+          case "perplexity" -> "%.3f";
+          case "accuracy" -> "%.2f";
+          default -> "%.4f";
+        };
+    double scale = name.equals("accuracy") ? 100 : 1;
+    row(
+        text,
+        title,
+        format,
+        scale * measured(result.before(), name),
+        scale * measured(result.best(), name),
+        scale * measured(result.after(), name));
+  }
+
+  private static double measured(Evaluation evaluation, String name) {
+    return evaluation.measures().getOrDefault(name, Double.NaN);
   }
 
   private static void row(StringBuilder text, String name, String format, double... values) {

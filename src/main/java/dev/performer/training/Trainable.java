@@ -32,6 +32,7 @@ import org.tensorflow.types.TInt64;
  * @param redraws ops that draw new projections, by the steps between draws
  * @param activations what layers compute, in their order, by names that a message can use
  * @param diagnostics scalars on a validation batch, such as the rank of features, by name
+ * @param measures what an evaluation measures besides
  */
 record Trainable(
     Graph graph,
@@ -46,7 +47,8 @@ record Trainable(
     Optional<Operand<TInt32>> redrawSeed,
     Map<Integer, List<Op>> redraws,
     Map<String, Output<?>> activations,
-    Map<String, Output<TFloat64>> diagnostics) {
+    Map<String, Output<TFloat64>> diagnostics,
+    Measures measures) {
 
   /** Makes the tensors of a batch. */
   @FunctionalInterface
@@ -69,7 +71,27 @@ record Trainable(
         redrawSeed,
         redraws,
         activations,
-        diagnostics);
+        diagnostics,
+        measures);
+  }
+
+  /** The same with an evaluation that measures something else besides. */
+  Trainable withMeasures(Measures other) {
+    return new Trainable(
+        graph,
+        variables,
+        initializer,
+        loss,
+        sums,
+        evaluation,
+        feed,
+        averages,
+        dropoutSeed,
+        redrawSeed,
+        redraws,
+        activations,
+        diagnostics,
+        other);
   }
 
   /** A language model as it is, with nothing drawn anew: an imported one. */
@@ -88,6 +110,7 @@ record Trainable(
         Optional.empty(),
         Map.of(),
         Map.of("logits", model.logits()),
-        Map.of());
+        Map.of(),
+        Measures.NONE);
   }
 }

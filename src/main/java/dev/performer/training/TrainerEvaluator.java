@@ -28,6 +28,7 @@ record TrainerEvaluator(Trainable model, BatchSource validation, int limit) {
   Optional<Evaluation> evaluate(Session session, BooleanSupplier stop) {
     long start = System.nanoTime();
     double[] sums = new double[3];
+    Measures.Tally tally = model.measures().tallies().begin();
     long sequences = 0;
     validation.restore(BatchPosition.START);
     for (int n = 0; (limit == 0 || n < limit) && validation.hasNext(); n++) {
@@ -35,7 +36,7 @@ record TrainerEvaluator(Trainable model, BatchSource validation, int limit) {
         return Optional.empty();
       }
       LabelledBatch batch = validation.next();
-      double[] own = run(session, batch);
+      double[] own = run(session, batch, tally);
       for (int i = 0; i < sums.length; i++) {
         sums[i] += own[i];
       }
@@ -47,10 +48,17 @@ record TrainerEvaluator(Trainable model, BatchSource validation, int limit) {
               + " holds nothing to guess: no sequence, or none of two letters or more");
     }
     double mean = sums[0] / sums[2];
+    double accuracy = sums[1] / sums[2];
     double seconds = (System.nanoTime() - start) / 1e9;
     return Optional.of(
         new Evaluation(
-            mean, sums[1] / sums[2], Math.exp(mean), Math.round(sums[2]), sequences, seconds));
+            mean,
+            accuracy,
+            Double.isNaN(accuracy) ? Double.NaN : Math.exp(mean),
+            Math.round(sums[2]),
+            sequences,
+            seconds,
+            tally.result(mean)));
   }
 
   /** The model's diagnostics on the first validation batch. */
@@ -71,11 +79,14 @@ record TrainerEvaluator(Trainable model, BatchSource validation, int limit) {
     return values;
   }
 
-  private double[] run(Session session, LabelledBatch batch) {
+  private double[] run(Session session, LabelledBatch batch, Measures.Tally tally) {
     try (Feed feed = model.feed().of(batch)) {
       Session.Runner runner = session.runner();
       feed.into(runner);
-      try (Result result = runner.fetch(model.evaluation()).run()) {
+      runner.fetch(model.evaluation());
+      model.measures().predictions().ifPresent(runner::fetch);
+      try (Result result = runner.run()) {
+        tally.add(batch, result.size() > 1 ? Tensors.floats(result.get(1)) : new float[0]);
         return Tensors.doubles(result.get(0));
       } catch (TensorFlowException | IllegalArgumentException e) {
         throw Failures.ofRun("evaluation", batch, e);

@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalLong;
 
@@ -44,8 +43,10 @@ final class TrainerLog implements AutoCloseable {
   void training(long step, Interval interval, double rate) {
     Map<String, Number> values = new LinkedHashMap<>();
     values.put("loss", interval.loss());
-    values.put("accuracy", interval.accuracy());
-    values.put("perplexity", Math.exp(interval.loss()));
+    if (!Double.isNaN(interval.accuracy())) {
+      values.put("accuracy", interval.accuracy());
+      values.put("perplexity", Math.exp(interval.loss()));
+    }
     values.put("learningRate", rate);
     values.put("gradientNorm", interval.gradientNorm());
     values.put("tokensPerSecond", interval.tokensPerSecond());
@@ -59,18 +60,8 @@ final class TrainerLog implements AutoCloseable {
 
   void validation(long step, Evaluation evaluation) {
     metrics.validation(step, evaluation);
-    Map<String, Double> values = new LinkedHashMap<>();
-    values.put("loss", evaluation.loss());
-    values.put("accuracy", evaluation.accuracy());
-    values.put("perplexity", evaluation.perplexity());
-    events.scalars(step, "validation", values);
-    progress.message(
-        String.format(
-            Locale.ROOT,
-            "step %d  validation perplexity %.3f  accuracy %.1f %%",
-            step,
-            evaluation.perplexity(),
-            100 * evaluation.accuracy()));
+    events.scalars(step, "validation", evaluation.measures());
+    progress.message("step " + step + "  validation " + evaluation.describe());
     if (step > 0) {
       plot();
     }

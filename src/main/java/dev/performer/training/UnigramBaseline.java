@@ -1,10 +1,11 @@
 package dev.performer.training;
 
+import dev.performer.model.Task;
 import java.util.Arrays;
 
 /**
  * The paper's empirical baseline: every guess is how often tokens occur in training. Nothing is
- * learnt of their order.
+ * learnt of their order. Of numbers, every guess is their mean in training.
  */
 final class UnigramBaseline {
   private static final int TRAINING_BATCHES = 500;
@@ -15,10 +16,16 @@ final class UnigramBaseline {
    * Counts the right answers of training, one of each added, and evaluates them on the same guesses
    * as a model.
    *
-   * @param recipe of a language model
+   * @param recipe of a language model or a regression
    */
   static Evaluation of(Recipe recipe) {
     RecipeData.Split batches = recipe.data().batches(recipe.batchSize(), recipe.training().seed());
+    if (recipe.task() == Task.REGRESSION) {
+      try (BatchSource validation =
+          TokenBatchSource.evaluation(batches.validation(), recipe.objective())) {
+        return ofMean(validation, recipe.training().evaluationBatches());
+      }
+    }
     double[] counts = new double[recipe.model().vocabularySize()];
     Arrays.fill(counts, 1);
     try (BatchSource train = TokenBatchSource.evaluation(batches.train(), recipe.objective())) {
@@ -37,6 +44,29 @@ final class UnigramBaseline {
         TokenBatchSource.evaluation(batches.validation(), recipe.objective())) {
       return evaluate(validation, recipe.training().evaluationBatches(), costs, likeliest);
     }
+  }
+
+  /** Standardized numbers have the mean 0. */
+  private static Evaluation ofMean(BatchSource validation, int limit) {
+    long start = System.nanoTime();
+    double squares = 0;
+    double total = 0;
+    long sequences = 0;
+    for (int n = 0; (limit == 0 || n < limit) && validation.hasNext(); n++) {
+      LabelledBatch batch = validation.next();
+      for (int i = 0; i < batch.weights().length; i++) {
+        squares += batch.weights()[i] * Math.pow(batch.numbers()[i], 2);
+        total += batch.weights()[i];
+      }
+      sequences += batch.rows();
+    }
+    return new Evaluation(
+        squares / total,
+        Double.NaN,
+        Double.NaN,
+        Math.round(total),
+        sequences,
+        (System.nanoTime() - start) / 1e9);
   }
 
   private static void count(LabelledBatch batch, double[] counts) {

@@ -36,7 +36,7 @@ class RecipeTest {
       strings = {
         "modle: {} | unknown key modle; did you mean model?",
         "task: classify | key task: expected one of",
-        "task: encoder | task is \"encoder\"; expected causal-lm, masked-lm or classification",
+        "task: encoder | task is \"encoder\"; expected causal-lm, masked-lm, classification",
         "data: {train: gone.fasta} | the data file gone.fasta does not exist; looked in",
         "data: {train: t.fasta, lenght: 3} | data: unknown key lenght; did you mean length?",
         "data: {train: t.fasta, length: 0} | data.length must be at least 2",
