@@ -28,7 +28,8 @@ import picocli.CommandLine.Parameters;
 /** {@code evaluate}: loss, accuracy, perplexity and more of a model. */
 @Command(
     name = "evaluate",
-    description = "Loss, accuracy, perplexity and what else its task measures of a model, over any data that a recipe trains on.")
+    description =
+        "Loss, accuracy, perplexity and what else its task measures of a model, over any data that a recipe trains on.")
 final class EvaluateCommand implements Callable<Integer> {
   private static final int GOOGLE_ROWS = 50;
 
@@ -126,7 +127,8 @@ final class EvaluateCommand implements Callable<Integer> {
               + " --model-shifts make no sense where data are read as in training");
     }
     var request =
-        new EvaluationData.Request(text, label, batching.length, size(trained.recipe().isPresent()));
+        new EvaluationData.Request(
+            text, label, batching.length, size(trained.recipe().isPresent()));
     var outcome =
         new RecipeEvaluation(model, trained).run(Optional.ofNullable(data), request, seed);
     outcome.report().ifPresent(System.err::println);

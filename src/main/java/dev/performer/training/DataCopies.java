@@ -35,8 +35,7 @@ final class DataCopies {
     if (trained.bucket().equals(trained.length())) {
       keys.put("bucket", length);
     }
-    keys.put(
-        "text", request.text() != null ? request.text() : hasColumns ? trained.text() : usual);
+    keys.put("text", request.text() != null ? request.text() : hasColumns ? trained.text() : usual);
     if (request.label() != null) {
       keys.put("label", request.label());
     } else if (trained.label() != null && kind == RecipeData.Kind.PIXELS) {

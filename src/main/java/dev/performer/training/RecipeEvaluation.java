@@ -43,8 +43,7 @@ public record RecipeEvaluation(Path model, EvaluationData data) {
     PerformerConfig config = saved.config();
     requireRecipeOf(config.task());
     Batches batches =
-        file.map(path -> data.of(path, config.task(), request))
-            .orElseGet(() -> data.own(request));
+        file.map(path -> data.of(path, config.task(), request)).orElseGet(() -> data.own(request));
     if (batches.vocabulary().size() > config.vocabularySize()) {
       throw new PerformerException(
           batches.name()

@@ -28,12 +28,16 @@ class EvaluateCommandTest {
   @Test
   void pixelsAreMeasuredInBitsPerDimension() throws IOException {
     JsonNode trained =
-        train("task: causal-lm\ndata: {train: training/data/digits_train.npz, validation: %s}", DIGITS);
+        train(
+            "task: causal-lm\ndata: {train: training/data/digits_train.npz, validation: %s}",
+            DIGITS);
     JsonNode own = evaluate("--data", DIGITS);
     assertSame(own, trained, "loss", "accuracy", "perplexity", "bitsPerDimension");
     assertSame(evaluate("--recipe", run()), trained, "loss", "bitsPerDimension");
-    refused("is data of the kind fasta, but the model was trained on data of the kind pixels",
-        "--data", "training/data/valid.fasta.gz");
+    refused(
+        "is data of the kind fasta, but the model was trained on data of the kind pixels",
+        "--data",
+        "training/data/valid.fasta.gz");
     refused("--data is missing");
   }
 
@@ -50,16 +54,21 @@ class EvaluateCommandTest {
             "task: classification\ndata: {train: %1$s, validation: %1$s, text: letters, label:"
                 + " family, length: 16}",
             table);
-    assertSame(
-        evaluate("--data", table), trained, "loss", "accuracy", "macroAccuracy", "macroF1");
+    assertSame(evaluate("--data", table), trained, "loss", "accuracy", "macroAccuracy", "macroF1");
     Path other = temporary.resolve("o.csv");
     Files.writeString(other, rows.toString().replace("letters,family", "protein,kind"));
-    assertSame(
-        evaluate("--data", other, "--text", "protein", "--label", "kind"), trained, "loss");
+    assertSame(evaluate("--data", other, "--text", "protein", "--label", "kind"), trained, "loss");
     refused("letters", "--data", other);
-    refused("has no labels, but the task of the model is classification",
-        "--data", "training/data/valid.fasta.gz");
-    refused("make no sense where data are read as in training", "--data", table, "--objective", "masked-lm");
+    refused(
+        "has no labels, but the task of the model is classification",
+        "--data",
+        "training/data/valid.fasta.gz");
+    refused(
+        "make no sense where data are read as in training",
+        "--data",
+        table,
+        "--objective",
+        "masked-lm");
   }
 
   @Test
@@ -97,7 +106,9 @@ class EvaluateCommandTest {
   @Test
   void madeUpTasksNeedNoData() throws IOException {
     JsonNode trained =
-        train("task: causal-lm\ndata: {kind: copy, length: 16, exercise: {examples: 50, validation: 9}}", "");
+        train(
+            "task: causal-lm\ndata: {kind: copy, length: 16, exercise: {examples: 50, validation: 9}}",
+            "");
     assertSame(evaluate(), trained, "loss", "accuracy");
     refused("which is made up: leave --data out", "--data", "training/data/valid.fasta.gz");
   }
