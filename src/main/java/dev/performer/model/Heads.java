@@ -51,7 +51,7 @@ record Heads(
     boolean isTied = hasLogits && config.tiedOutput();
     Dense logits =
         hasLogits && !isTied
-            ? Dense.create(head.in("logits"), size, config.vocabularySize())
+            ? Dense.logits(head.in("logits"), size, config.vocabularySize())
             : null;
     Variable tiedBias =
         isTied
@@ -78,7 +78,7 @@ record Heads(
         layers.add(Dense.create(in.in("hidden_" + j), size, next));
         size = next;
       }
-      layers.add(Dense.create(in.in("logits"), size, config.classes()));
+      layers.add(Dense.logits(in.in("logits"), size, config.classes()));
     }
     return List.copyOf(layers);
   }

@@ -18,20 +18,39 @@ import org.tensorflow.types.TFloat32;
  * @param precision of {@code x W}; what comes in and goes out, and b, are float32
  */
 public record Dense(Variable kernel, Variable bias, int in, int out, Precision precision) {
+  private static final float LOGITS_DEVIATION = 0.02f;
 
   /** {@code [in, out]} with a bias. */
   public static Dense create(Parameters parameters, int in, int out) {
     return create(parameters, new long[] {in}, new long[] {out}, true);
   }
 
+  /**
+   * {@code [in, out]} with a bias, of logits: small weights, so that a new model holds all classes
+   * for about equally likely and its first loss is near {@code ln(out)}.
+   */
+  public static Dense logits(Parameters parameters, int in, int out) {
+    return create(
+        parameters,
+        new long[] {in},
+        new long[] {out},
+        true,
+        new Initializer.Normal(LOGITS_DEVIATION));
+  }
+
   /** Of sizes in and out with any number of axes; its name is that of {@code parameters}. */
   public static Dense create(Parameters parameters, long[] in, long[] out, boolean hasBias) {
+    return create(parameters, in, out, hasBias, new Initializer.Glorot(product(in), product(out)));
+  }
+
+  private static Dense create(
+      Parameters parameters, long[] in, long[] out, boolean hasBias, Initializer initializer) {
     long inputs = product(in);
     long outputs = product(out);
     Variable kernel =
         parameters.trainable(
             "kernel",
-            new Initializer.Glorot(inputs, outputs),
+            initializer,
             LongStream.concat(Arrays.stream(in), Arrays.stream(out)).toArray());
     Variable bias = hasBias ? parameters.trainable("bias", new Initializer.Constant(0), out) : null;
     return new Dense(

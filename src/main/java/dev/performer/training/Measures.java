@@ -54,9 +54,12 @@ record Measures(Optional<Output<TFloat32>> predictions, Tallies tallies) {
     return new Measures(predictions, others);
   }
 
+  static Map<String, Double> ofBits(double loss) {
+    return Map.of("bitsPerDimension", loss / Math.log(2));
+  }
+
   /** The loss in bits, as image models are compared: each guess is one dimension. */
   static Measures bitsPerDimension() {
-    return new Measures(
-        Optional.empty(), () -> new OfLoss(loss -> Map.of("bitsPerDimension", loss / Math.log(2))));
+    return new Measures(Optional.empty(), () -> new OfLoss(Measures::ofBits));
   }
 }

@@ -4,7 +4,6 @@ import dev.performer.PerformerException;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
-import java.nio.file.Path;
 import java.util.Locale;
 import java.util.OptionalLong;
 import org.tensorflow.ndarray.Shape;
@@ -34,23 +33,31 @@ record MemoryEstimate(long parameters, double bytes) {
     double tokens = rows * length;
     double perToken = 0;
     for (int i = 0; i < model.layers(); i++) {
-      AttentionConfig attention = model.attentionOf(i);
-      double heads = model.heads();
-      double wide =
-          attention instanceof AttentionConfig.Exact ? length : attention.projectionRows();
-      // Scores or features of queries and keys, and their gradients.
-      perToken += heads * (4 * wide + 8 * model.headSize());
-      perToken += 10.0 * model.hiddenSize() + 4.0 * model.mlpSize();
+      perToken += attention(model, model.attentionOf(i), length) + mlp(model);
+    }
+    for (int i = 0; i < model.decoderLayers(); i++) {
+      perToken += attention(model, model.decoderAttentionOf(i), length);
+      perToken += attention(model, model.crossAttentionOf(i), length) + mlp(model);
     }
     perToken += 4.0 * model.vocabularySize();
     return new MemoryEstimate((long) parameters, FLOAT * (copies * parameters + tokens * perToken));
   }
 
+  /** Scores or features of queries and keys, and their gradients. */
+  private static double attention(PerformerConfig model, AttentionConfig attention, int length) {
+    double wide = attention instanceof AttentionConfig.Exact ? length : attention.projectionRows();
+    return model.heads() * (4 * wide + 8.0 * model.headSize());
+  }
+
+  private static double mlp(PerformerConfig model) {
+    return 10.0 * model.hiddenSize() + 4.0 * model.mlpSize();
+  }
+
   /**
-   * @throws PerformerException if this machine has not so much to spare
+   * @throws PerformerException if this machine or the container has not so much to spare
    */
   void check(TrainingOptions training) {
-    OptionalLong available = TrainerLog.status("MemAvailable:", Path.of("/proc/meminfo"));
+    OptionalLong available = AvailableMemory.bytes();
     if (available.isPresent() && bytes > available.getAsLong()) {
       throw new PerformerException(
           String.format(

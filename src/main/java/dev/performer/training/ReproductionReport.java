@@ -3,6 +3,7 @@ package dev.performer.training;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.model.Task;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -50,43 +51,74 @@ final class ReproductionReport {
   }
 
   private static void section(StringBuilder text, Reproduction.Comparison comparison) {
-    boolean pixels = comparison.recipe().data().kind() == RecipeData.Kind.PIXELS;
     boolean full = comparison.results().stream().anyMatch(r -> r.fullLengthMs() != null);
+    List<String> more =
+        comparison.results().stream()
+            .flatMap(result -> result.after().more().keySet().stream())
+            .distinct()
+            .sorted()
+            .toList();
+    List<String> columns = new ArrayList<>(List.of("run", "steps"));
+    columns.addAll(isNumbers(comparison) ? List.of("loss") : List.of("accuracy", "perplexity"));
+    columns.addAll(more);
+    columns.addAll(List.of("before", "ms a step"));
+    if (full) {
+      columns.add("ms a step at L = " + comparison.recipe().data().length());
+    }
     text.append("\n## ").append(comparison.name()).append("\n\n");
-    text.append(comparison.title()).append("\n\n| run | steps | accuracy | perplexity |");
-    text.append(pixels ? " bits/dimension |" : "").append(" before | ms a step |");
-    text.append(full ? " ms a step at L = " + comparison.recipe().data().length() + " |" : "");
-    text.append("\n|---|---|---|---|---|---|").append(pixels ? "---|" : "");
-    text.append(full ? "---|" : "").append('\n');
+    text.append(comparison.title()).append("\n\n");
+    row(text, columns);
+    text.append("|---".repeat(columns.size())).append("|\n");
     if (comparison.baseline() != null) {
-      text.append("| unigram baseline | | ").append(scores(comparison.baseline(), pixels));
-      text.append(" | | |").append(full ? " |" : "").append('\n');
+      List<String> cells = new ArrayList<>(List.of(baseline(comparison), ""));
+      cells.addAll(scores(comparison.baseline(), more));
+      cells.addAll(List.of("", ""));
+      if (full) {
+        cells.add("");
+      }
+      row(text, cells);
     }
     for (Reproduction.Result result : comparison.results()) {
-      text.append(
-          String.format(
-              Locale.ROOT,
-              "| %s | %d | %s | %.1f %%, %.3f | %.0f |",
-              result.name(),
-              result.steps(),
-              scores(result.after(), pixels),
-              100 * result.before().accuracy(),
-              result.before().perplexity(),
-              result.stepMs()));
+      List<String> cells = new ArrayList<>(List.of(result.name(), "" + result.steps()));
+      cells.addAll(scores(result.after(), more));
+      cells.add(String.join(", ", scores(result.before(), List.of())));
+      cells.add(String.format(Locale.ROOT, "%.0f", result.stepMs()));
       if (full) {
-        text.append(String.format(Locale.ROOT, " %.0f |", result.fullLengthMs()));
+        cells.add(String.format(Locale.ROOT, "%.0f", result.fullLengthMs()));
       }
-      text.append('\n');
+      row(text, cells);
     }
   }
 
-  private static String scores(Evaluation evaluation, boolean pixels) {
-    return String.format(
-            Locale.ROOT, "%.2f %% | %.3f", 100 * evaluation.accuracy(), evaluation.perplexity())
-        + (pixels ? String.format(Locale.ROOT, " | %.4f", evaluation.loss() / Math.log(2)) : "");
+  private static void row(StringBuilder text, List<String> cells) {
+    cells.forEach(cell -> text.append("| ").append(cell).append(cell.isEmpty() ? "" : " "));
+    text.append("|\n");
   }
 
-  /** Accuracy on the validation data by step. */
+  private static boolean isNumbers(Reproduction.Comparison comparison) {
+    return comparison.recipe().task() == Task.REGRESSION;
+  }
+
+  private static String baseline(Reproduction.Comparison comparison) {
+    return isNumbers(comparison) ? "mean" : "unigram baseline";
+  }
+
+  private static List<String> scores(Evaluation evaluation, List<String> more) {
+    List<String> scores = new ArrayList<>();
+    if (Double.isNaN(evaluation.accuracy())) {
+      scores.add(String.format(Locale.ROOT, "%.4f", evaluation.loss()));
+    } else {
+      scores.add(String.format(Locale.ROOT, "%.2f %%", 100 * evaluation.accuracy()));
+      scores.add(String.format(Locale.ROOT, "%.3f", evaluation.perplexity()));
+    }
+    for (String name : more) {
+      Double value = evaluation.more().get(name);
+      scores.add(value == null || value.isNaN() ? "" : String.format(Locale.ROOT, "%.4f", value));
+    }
+    return scores;
+  }
+
+  /** Accuracy, or loss where numbers are guessed, on the validation data by step. */
   private static void plot(Path file, Reproduction.Comparison comparison) throws IOException {
     XYChart chart =
         new XYChartBuilder()
@@ -94,7 +126,7 @@ final class ReproductionReport {
             .height(500)
             .title(comparison.name())
             .xAxisTitle("step")
-            .yAxisTitle("validation accuracy (%)")
+            .yAxisTitle(isNumbers(comparison) ? "validation loss" : "validation accuracy (%)")
             .build();
     chart.getStyler().setLegendPosition(LegendPosition.OutsideE);
     for (Map.Entry<String, List<JsonNode>> run : comparison.metrics().entrySet()) {
@@ -103,7 +135,10 @@ final class ReproductionReport {
       for (JsonNode entry : run.getValue()) {
         if (entry.path("kind").asText().equals("validation")) {
           steps.add(entry.path("step").asDouble());
-          values.add(100 * entry.path("accuracy").asDouble());
+          values.add(
+              isNumbers(comparison)
+                  ? entry.path("loss").asDouble()
+                  : 100 * entry.path("accuracy").asDouble());
         }
       }
       if (!steps.isEmpty()) {
@@ -117,9 +152,12 @@ final class ReproductionReport {
               .mapToDouble(entry -> entry.path("step").asDouble())
               .max()
               .orElse(1);
-      double value = 100 * comparison.baseline().accuracy();
+      double value =
+          isNumbers(comparison)
+              ? comparison.baseline().loss()
+              : 100 * comparison.baseline().accuracy();
       chart
-          .addSeries("unigram baseline", new double[] {0, last}, new double[] {value, value})
+          .addSeries(baseline(comparison), new double[] {0, last}, new double[] {value, value})
           .setMarker(SeriesMarkers.NONE);
     }
     AtomicFiles.write(

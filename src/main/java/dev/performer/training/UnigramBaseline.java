@@ -2,6 +2,7 @@ package dev.performer.training;
 
 import dev.performer.model.Task;
 import java.util.Arrays;
+import java.util.Map;
 
 /**
  * The paper's empirical baseline: every guess is how often tokens occur in training. Nothing is
@@ -42,7 +43,7 @@ final class UnigramBaseline {
     }
     try (BatchSource validation =
         TokenBatchSource.evaluation(batches.validation(), recipe.objective())) {
-      return evaluate(validation, recipe.training().evaluationBatches(), costs, likeliest);
+      return evaluate(recipe, validation, costs, likeliest);
     }
   }
 
@@ -76,7 +77,8 @@ final class UnigramBaseline {
   }
 
   private static Evaluation evaluate(
-      BatchSource validation, int limit, double[] costs, int likeliest) {
+      Recipe recipe, BatchSource validation, double[] costs, int likeliest) {
+    int limit = recipe.training().evaluationBatches();
     long start = System.nanoTime();
     double loss = 0;
     double right = 0;
@@ -99,6 +101,7 @@ final class UnigramBaseline {
         Math.exp(mean),
         Math.round(guesses),
         sequences,
-        (System.nanoTime() - start) / 1e9);
+        (System.nanoTime() - start) / 1e9,
+        recipe.data().kind() == RecipeData.Kind.PIXELS ? Measures.ofBits(mean) : Map.of());
   }
 }

@@ -2,6 +2,7 @@ package dev.performer.training;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.performer.PerformerException;
 import java.io.IOException;
@@ -128,8 +129,33 @@ class RecipeInterruptionTest {
         .hasMessageContaining("has no whole checkpoint to resume from");
   }
 
+  /** A limit on the size of files acts like a disk that fills up. */
+  @Test
+  void aDiskThatFillsUpIsOneLineAndTheRunGoesOnAfterwards() throws Exception {
+    assumeTrue(Files.isExecutable(Path.of("/bin/bash")));
+    Path run = temporary.resolve("run");
+    TinyRecipe.in(temporary);
+    RecipeTraining.of(recipe(temporary, 3), run).run(Progress.silent());
+    // Blocks of 1 KiB: fewer than a checkpoint has, more than metrics and settings.
+    Process process = start(run, List.of("/bin/bash", "-c", "ulimit -f 20; exec \"$0\" \"$@\""));
+    assertThat(process.waitFor(120, TimeUnit.SECONDS)).isTrue();
+    assertThat(process.exitValue()).isEqualTo(1);
+    assertThat(Files.readString(temporary.resolve("log")))
+        .contains("cannot save checkpoint", "earlier checkpoints are intact")
+        .doesNotContain("SIGXFSZ");
+    assertThat(Files.readString(run.resolve("last"))).isEqualTo("step-3\n");
+    assertThat(hidden(run)).isEmpty();
+    var outcome = RecipeTraining.of(recipe(temporary, 6), run).resuming().run(Progress.silent());
+    assertThat(outcome.result().steps()).isEqualTo(6);
+  }
+
   private Process start(Path run) throws IOException {
-    List<String> command =
+    return start(run, List.of());
+  }
+
+  private Process start(Path run, List<String> prefix) throws IOException {
+    List<String> command = new ArrayList<>(prefix);
+    command.addAll(
         List.of(
             Path.of(System.getProperty("java.home"), "bin", "java").toString(),
             "-Xmx512m",
@@ -140,7 +166,7 @@ class RecipeInterruptionTest {
             Main.class.getName(),
             temporary.toString(),
             run.toString(),
-            Long.toString(WITHOUT_END));
+            Long.toString(WITHOUT_END)));
     return new ProcessBuilder(command)
         .redirectErrorStream(true)
         .redirectOutput(temporary.resolve("log").toFile())
