@@ -20,8 +20,10 @@ import dev.performer.training.Objective;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Function;
+import java.util.stream.Stream;
 import org.tensorflow.ndarray.Shape;
 import picocli.CommandLine.Option;
 
@@ -85,6 +87,13 @@ final class LanguageModelOptions {
   /** Nothing said: all from performer.json, or assumed. */
   static LanguageModelOptions defaults() {
     return new LanguageModelOptions();
+  }
+
+  /** Whether any of the options is given. */
+  boolean isAnySaid() {
+    return modelShifts
+        || Stream.of(signature, tokens, mask, logits, vocabulary, objective, masking)
+            .anyMatch(Objects::nonNull);
   }
 
   /**

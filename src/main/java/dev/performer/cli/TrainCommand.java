@@ -1,7 +1,6 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
-import dev.performer.data.Overrides;
 import dev.performer.training.Progress;
 import dev.performer.training.Recipe;
 import dev.performer.training.RecipeRuns;
@@ -93,18 +92,11 @@ final class TrainCommand implements Callable<Integer> {
             at.run + " holds no run to resume (no " + RecipeTraining.RECIPE + ")");
       }
     }
-    if (!Files.isRegularFile(file)) {
-      throw new PerformerException(file + " is no file; expected a recipe in YAML");
-    }
     List<String> all = new ArrayList<>();
-    if (name != null) {
+    if (name != null && Files.isRegularFile(file)) {
       all.addAll(RecipeRuns.read(file).named(name).set());
     }
     all.addAll(settings);
-    Overrides overrides = new Overrides(all);
-    List<Path> folders = new ArrayList<>(List.of(Project.home()));
-    Path own = file.toAbsolutePath().getParent();
-    folders.add(own);
-    return Recipe.of(overrides.read(file), overrides.source(file.toString()), folders);
+    return RecipeFiles.read(file, all);
   }
 }

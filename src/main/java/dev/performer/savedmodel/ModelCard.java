@@ -23,6 +23,8 @@ import java.util.Optional;
  * @param vocabulary what its token ids mean
  * @param languageModel which tensors make it a language model
  * @param provenance where it comes from
+ * @param data how the examples that it was trained on are read, as the section {@code data} of a
+ *     recipe without its files; only models that a recipe trained have it
  * @param config the {@code PerformerConfig} that the graph was built from, as JSON; only models
  *     that Java built have one
  */
@@ -33,6 +35,7 @@ public record ModelCard(
     Vocabulary vocabulary,
     LanguageModel languageModel,
     Provenance provenance,
+    JsonNode data,
     JsonNode config) {
   /** Where the file is inside a SavedModel directory. */
   public static final Path FILE = Path.of("assets.extra", "performer.json");
@@ -56,12 +59,20 @@ public record ModelCard(
       Vocabulary vocabulary,
       LanguageModel languageModel,
       Provenance provenance) {
-    return new ModelCard(FORMAT_VERSION, attention, vocabulary, languageModel, provenance, null);
+    return new ModelCard(
+        FORMAT_VERSION, attention, vocabulary, languageModel, provenance, null, null);
   }
 
   /** The same with the config of the graph. */
   public ModelCard withConfig(JsonNode tree) {
-    return new ModelCard(formatVersion, attention, vocabulary, languageModel, provenance, tree);
+    return new ModelCard(
+        formatVersion, attention, vocabulary, languageModel, provenance, data, tree);
+  }
+
+  /** The same with what a recipe says of the data. */
+  public ModelCard withData(JsonNode tree) {
+    return new ModelCard(
+        formatVersion, attention, vocabulary, languageModel, provenance, tree, config);
   }
 
   /**
@@ -299,6 +310,7 @@ public record ModelCard(
           vocabulary.withTokenizerJson(Files.readString(file)),
           languageModel,
           provenance,
+          data,
           config);
     } catch (IOException e) {
       throw new PerformerException(

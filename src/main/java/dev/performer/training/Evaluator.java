@@ -1,7 +1,7 @@
 package dev.performer.training;
 
 import dev.performer.PerformerException;
-import dev.performer.data.SequenceBatches;
+import dev.performer.data.Batches;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import org.tensorflow.Session;
@@ -33,7 +33,7 @@ public final class Evaluator {
    * @throws PerformerException if there is nothing to guess, or the model cannot run the batches
    */
   public static Evaluation evaluate(
-      LanguageModel model, Objective objective, SequenceBatches batches, long seed) {
+      LanguageModel model, Objective objective, Batches batches, long seed) {
     Evaluator evaluator = new Evaluator(model, objective, seed);
     try (Session session = new Session(model.graph(), false)) {
       model.initializer().accept(session);
@@ -42,7 +42,7 @@ public final class Evaluator {
   }
 
   /** Evaluates with the weights of a session over all batches. */
-  public Evaluation evaluate(Session session, SequenceBatches batches) {
+  public Evaluation evaluate(Session session, Batches batches) {
     return evaluate(session, batches, 0, () -> false).orElseThrow();
   }
 
@@ -54,7 +54,7 @@ public final class Evaluator {
    * @return empty if it was stopped
    */
   public Optional<Evaluation> evaluate(
-      Session session, SequenceBatches batches, int limit, BooleanSupplier stop) {
+      Session session, Batches batches, int limit, BooleanSupplier stop) {
     try (BatchSource source = TokenBatchSource.evaluation(batches, objective, seed)) {
       return new TrainerEvaluator(trainable, source, limit).evaluate(session, stop);
     }

@@ -71,7 +71,7 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
   }
 
   /** The recipe of a run, whose data need not be there any more. */
-  static Recipe ofRun(Path run) {
+  public static Recipe ofRun(Path run) {
     Path file = run.resolve(RecipeTraining.RECIPE);
     return of(StrictJson.readTree(file), file.toString(), UnaryOperator.identity());
   }

@@ -149,7 +149,7 @@ public record RecipeData(
     }
   }
 
-  private static final String LABEL = "label";
+  static final String LABEL = "label";
 
   /** Before the keys of a recipe. */
   static final RecipeData DEFAULT =
@@ -323,7 +323,7 @@ public record RecipeData(
     return isFile(vocabulary) ? file.apply(vocabulary) : vocabulary;
   }
 
-  private static boolean isFile(String vocabulary) {
+  static boolean isFile(String vocabulary) {
     return vocabulary.endsWith(".json") || vocabulary.endsWith(".txt");
   }
 

@@ -224,6 +224,37 @@ record RecipeSources(RecipeData data) {
         && !file.getFileName().toString().toLowerCase(Locale.ROOT).endsWith(".npz");
   }
 
+  /** All examples of {@code train}, in their order. */
+  Batches whole(Batching batching) {
+    Tokenizer tokenizer = data.tokenizer();
+    Path file = Path.of(data.train());
+    TextEncoder encoder = tokenizer.encoder();
+    boolean isPacked = data.kind() == RecipeData.Kind.TEXT && !(tokenizer instanceof ByteTokenizer);
+    ExampleSource source =
+        switch (data.kind()) {
+          case FASTA -> ExampleSource.of(SequenceSource.fasta(file), encoder);
+          case TEXT ->
+              tokenizer instanceof ByteTokenizer bytes
+                  ? TextChunks.read(file, bytes, batching.length())
+                  : new TextDocuments(file, encoder::encode);
+          default -> source(file, encoder);
+        };
+    Optional<Packing> packing =
+        isPacked
+            ? Optional.of(new Packing(batching.length(), tokenizer.ends(), Packing.Mode.SPLIT))
+            : Optional.empty();
+    return new ExampleBatches(source, data.tokens(), batching, packing, 0);
+  }
+
+  /** The examples of validation of what is made up. */
+  Batches made(Batching batching, long seed) {
+    return new ExampleBatches(
+        exercise(data.length(), data.exercise().validation(), seed + OTHER_EXAMPLES),
+        data.tokens(),
+        batching,
+        seed);
+  }
+
   /** How large and how deep the images of training are. */
   Images images() {
     ExampleSource source = pixels(Path.of(data.train()));

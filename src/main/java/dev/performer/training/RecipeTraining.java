@@ -3,6 +3,7 @@ package dev.performer.training;
 import dev.performer.PerformerException;
 import dev.performer.data.Batches;
 import dev.performer.data.NpyArray;
+import dev.performer.data.StrictJson;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
@@ -241,10 +242,11 @@ public record RecipeTraining(
           new ModelCard.Masking(proportions.rate(), proportions.mask(), proportions.random(), null);
     }
     return ModelCard.of(
-        PerformerModels.attention(recipe.model()),
-        ModelCards.vocabulary(recipe.data().tokenizer()),
-        PerformerModels.languageModel(recipe.model(), masking),
-        ModelCards.provenance(
-            null, recipe.data().name(), recipe.training().seed(), step, before, after));
+            PerformerModels.attention(recipe.model()),
+            ModelCards.vocabulary(recipe.data().tokenizer()),
+            PerformerModels.languageModel(recipe.model(), masking),
+            ModelCards.provenance(
+                null, recipe.data().name(), recipe.training().seed(), step, before, after))
+        .withData(StrictJson.tree(DataCopies.withoutFiles(recipe.data())));
   }
 }
