@@ -43,7 +43,8 @@ class RecipeSourcesTest {
     Recipe recipe =
         recipe(
             "task: causal-lm\ndata: {train: training/data/digits_train.npz, validation:"
-                + " training/data/digits_valid.npz}");
+                + " training/data/digits_valid.npz}",
+            "training.steps=80");
     assertThat(recipe.data().kind()).isEqualTo(RecipeData.Kind.PIXELS);
     assertThat(recipe.data().length()).isEqualTo(65); // a begin token and 8 × 8
     assertThat(recipe.model().vocabularySize()).isEqualTo(19); // 17 levels, begin, padding
