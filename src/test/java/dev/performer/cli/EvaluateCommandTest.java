@@ -150,7 +150,7 @@ class EvaluateCommandTest {
       assertThat(evaluated.get(name)).as(name).isNotNull();
       assertThat(evaluated.get(name).asDouble())
           .as(name)
-          .isCloseTo(trained.get(name).asDouble(), within(1e-5));
+          .isCloseTo(trained.get(name + "After").asDouble(), within(1e-5));
     }
   }
 }
