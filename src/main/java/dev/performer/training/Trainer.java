@@ -109,8 +109,13 @@ public final class Trainer implements AutoCloseable {
               run,
               NumericsCheck.Search.LAYERS,
               progress);
+      try {
+        run.writeConfig(settings);
+      } catch (RuntimeException e) {
+        trainer.close();
+        throw e;
+      }
       trainer.ownsRun = true;
-      run.writeConfig(settings);
       return trainer;
     } catch (RuntimeException e) {
       run.close();

@@ -1,7 +1,6 @@
 package dev.performer.savedmodel;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import dev.performer.data.NpyArray;
 import java.nio.file.Path;
@@ -11,15 +10,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.tensorflow.exceptions.TFInvalidArgumentException;
 
 /**
  * The models of make_models.py: one signature for each op with a gradient or rewrite of our own.
  */
 class MadeModelsTest {
   private static final Path OPS = ReferenceModels.directory("made/ops").resolve("saved_model");
-  private static final String NO_DILATION =
-      "Current CPU implementations do not yet support dilation rates larger than 1";
 
   static List<String> opSignatures() {
     return List.copyOf(SavedModelDirectory.open(OPS).signatures().keySet());
@@ -28,16 +24,6 @@ class MadeModelsTest {
   @ParameterizedTest
   @MethodSource("opSignatures")
   void differentiatesOpLikePython(String signature) {
-    try {
-      compareOp(signature);
-    } catch (TFInvalidArgumentException e) {
-      // TensorFlow's own kernels of a CPU without AVX-512 lack these gradients, in Python too.
-      assumeFalse(e.getMessage().contains(NO_DILATION), e.getMessage());
-      throw e;
-    }
-  }
-
-  private static void compareOp(String signature) {
     Map<String, NpyArray> expected =
         ReferenceModels.under(ReferenceModels.arrays("made/ops", "expected.npz"), signature);
     try (ImportedModel model = ImportedModel.load(OPS, signature)) {
