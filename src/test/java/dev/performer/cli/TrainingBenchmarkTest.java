@@ -6,10 +6,12 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 class TrainingBenchmarkTest {
   @Test
+  @Tag("slow")
   void measuresEveryWayOfComputing() {
     JsonNode json =
         CommandLineRun.of(
