@@ -196,7 +196,8 @@ final class Distilling {
                 metrics(result.before()),
                 metrics(result.best()),
                 Instant.now().truncatedTo(ChronoUnit.SECONDS).toString()))
-        .withConfig(old.config());
+        .withConfig(old.config())
+        .withData(old.data());
   }
 
   private static Map<String, Double> metrics(DistillEvaluation evaluation) {

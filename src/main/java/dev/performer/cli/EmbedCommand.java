@@ -1,10 +1,10 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
-import dev.performer.data.CsvTable;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.data.OutputFile;
+import dev.performer.data.TableFile;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SavedModelPredictor;
@@ -152,13 +152,13 @@ final class EmbedCommand implements Callable<Integer> {
     int length = isPerToken ? (int) vectors.shape()[1] : 1;
     List<String> tokens = how.tokenizer().vocabulary().tokens();
     for (int r = 0; r < sequences.names().size(); r++) {
-      String id = CsvTable.cell(sequences.names().get(r));
+      String id = TableFile.field(sequences.names().get(r));
       int[] ids = sequences.ids().get(r);
       for (int i = 0; i < (isPerToken ? ids.length : 1); i++) {
         out.append(id);
         if (isPerToken) {
           String token = ids[i] < tokens.size() ? tokens.get(ids[i]) : "";
-          out.append("," + i + ',').append(CsvTable.cell(token));
+          out.append("," + i + ',').append(TableFile.field(token));
         }
         for (int c = 0; c < size; c++) {
           out.append(',').append(Float.toString(values[(r * length + i) * size + c]));

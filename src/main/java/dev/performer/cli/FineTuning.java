@@ -202,7 +202,8 @@ final class FineTuning {
             resolved.cardVocabulary(),
             resolved.tensors(),
             ModelCards.provenance(resolved.directory().path().toString(), data, config, result))
-        .withConfig(resolved.card().map(ModelCard::config).orElse(null));
+        .withConfig(resolved.card().map(ModelCard::config).orElse(null))
+        .withData(resolved.card().map(ModelCard::data).orElse(null));
   }
 
   /** Runs one validation batch through the trained graph and through the reloaded export. */

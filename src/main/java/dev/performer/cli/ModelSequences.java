@@ -3,6 +3,7 @@ package dev.performer.cli;
 import dev.performer.PerformerException;
 import dev.performer.data.LetterTokenizer;
 import dev.performer.data.SequenceSource;
+import dev.performer.data.TableFile;
 import dev.performer.data.TokenRows;
 import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.ModelCard;
@@ -15,7 +16,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
- * Sequences for a model of ours: token ids in an .npz; FASTA, lines of text or a column of a .csv
+ * Sequences for a model of ours: token ids in an .npz; FASTA, lines of text or a column of a table
  * where it is known what its tokens mean.
  */
 final class ModelSequences {
@@ -69,7 +70,7 @@ final class ModelSequences {
               + " does not say what its token ids mean, so it can only read token ids: give an"
               + " .npz with 'tokens' [N, L] and 'mask' [N, L], or import it with --tokenizer");
     }
-    if (tokenizer.get() instanceof LetterTokenizer letters && !isTable(file)) {
+    if (tokenizer.get() instanceof LetterTokenizer letters && !TableFile.isNamed(file)) {
       return TokenRows.sequences(SequenceSource.file(file), letters.vocabulary(), length);
     }
     TokenizedSequences texts = TokenizedSequences.read(file, tokenizer.get(), length);
@@ -77,10 +78,6 @@ final class ModelSequences {
         file.toString(),
         texts.ids().stream().filter(ids -> ids.length > 0).toList(),
         texts.report().map(line -> List.of(file + ": " + line)).orElse(List.of()));
-  }
-
-  private static boolean isTable(Path file) {
-    return file.toString().toLowerCase(Locale.ROOT).endsWith(".csv");
   }
 
   private OptionalInt padId() {

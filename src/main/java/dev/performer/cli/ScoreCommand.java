@@ -1,9 +1,9 @@
 package dev.performer.cli;
 
-import dev.performer.data.CsvTable;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.data.OutputFile;
+import dev.performer.data.TableFile;
 import dev.performer.savedmodel.SavedModelPredictor;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -105,7 +105,7 @@ final class ScoreCommand implements Callable<Integer> {
     StringBuilder text = new StringBuilder("id,tokens,log_probability,mean,perplexity\n");
     for (int r = 0; r < scores.size(); r++) {
       SequenceScorer.Score s = scores.get(r);
-      text.append(CsvTable.cell(sequences.names().get(r)))
+      text.append(TableFile.field(sequences.names().get(r)))
           .append("," + s.counted() + ',' + s.sum() + ',' + s.mean() + ',' + s.perplexity())
           .append('\n');
     }
@@ -121,9 +121,9 @@ final class ScoreCommand implements Callable<Integer> {
     for (int r = 0; r < scores.size(); r++) {
       int[] ids = sequences.ids().get(r);
       for (int i = 0; i < ids.length; i++) {
-        text.append(CsvTable.cell(sequences.names().get(r)))
+        text.append(TableFile.field(sequences.names().get(r)))
             .append("," + i + ',')
-            .append(CsvTable.cell(tokens.get(ids[i])))
+            .append(TableFile.field(tokens.get(ids[i])))
             .append("," + scores.get(r).tokens()[i])
             .append('\n');
       }

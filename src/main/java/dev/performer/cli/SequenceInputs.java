@@ -15,7 +15,7 @@ final class SequenceInputs {
       required = true,
       paramLabel = "X",
       description =
-          "X.fasta(.gz), X.txt with one sequence or text a line, X.csv with a column sequence or text, or X.npz with token ids 'tokens' [N, L].")
+          "X.fasta(.gz), X.txt with one sequence or text a line, X.csv or X.tsv with a column sequence or text, or X.npz with token ids 'tokens' [N, L].")
   Path inputs;
 
   @Option(

@@ -1,13 +1,13 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
-import dev.performer.data.CsvTable;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.data.Npz;
 import dev.performer.data.ProteinSequence;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.SequenceStream;
+import dev.performer.data.TableFile;
 import dev.performer.data.TextEncoder;
 import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.SavedModelPredictor;
@@ -20,6 +20,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 
 /**
  * Sequences or texts of a file as token ids.
@@ -33,7 +34,7 @@ record TokenizedSequences(
     Path source, List<String> names, List<Tokenizer.Encoding> encodings, Optional<String> report) {
 
   /**
-   * Reads FASTA, lines of a .txt, the column sequence or text of a .csv, or token ids of an .npz.
+   * Reads FASTA, lines of a .txt, the column sequence or text of a table, or token ids of an .npz.
    *
    * @param length tokens at most, with those around a text; longer ones are cropped
    * @throws PerformerException if there is no sequence, or the file is broken
@@ -50,7 +51,7 @@ record TokenizedSequences(
         encodings.add(new Tokenizer.Encoding(Arrays.copyOf(ids, kept), 0, kept, ids.length - kept));
       }
     } else {
-      try (SequenceStream stream = name.endsWith(".csv") ? csv(file) : open(file)) {
+      try (SequenceStream stream = TableFile.isNamed(file) ? table(file) : open(file)) {
         while (stream.hasNext()) {
           ProteinSequence sequence = stream.next();
           names.add(sequence.id());
@@ -68,18 +69,18 @@ record TokenizedSequences(
     return SequenceSource.file(file).open();
   }
 
-  private static SequenceStream csv(Path file) {
-    CsvTable table = CsvTable.read(file);
-    List<String> texts = table.column("sequence", "text");
-    if (texts == null) {
+  private static SequenceStream table(Path file) {
+    List<Map<String, String>> rows = TableFile.of(file).read();
+    Set<String> columns = rows.get(0).keySet();
+    String text = columns.contains("sequence") ? "sequence" : "text";
+    if (!columns.contains(text)) {
       throw new PerformerException(
-          file + ": has columns " + table.columns() + "; expected one named sequence or text");
+          file + ": has columns " + columns + "; expected one named sequence or text");
     }
-    List<String> ids = table.column("id");
     List<ProteinSequence> sequences = new ArrayList<>();
-    for (int i = 0; i < texts.size(); i++) {
-      String id = ids == null ? Integer.toString(i + 1) : ids.get(i);
-      sequences.add(new ProteinSequence(id, "", texts.get(i)));
+    for (Map<String, String> row : rows) {
+      String id = row.getOrDefault("id", Integer.toString(sequences.size() + 1));
+      sequences.add(new ProteinSequence(id, "", row.get(text)));
     }
     return SequenceSource.of(sequences).open();
   }

@@ -11,8 +11,13 @@ import java.util.SplittableRandom;
  * half, questions at the end, so no window shorter than about half the length can solve it. Each
  * example comes from the seed and its number alone.
  *
+ * <p>A pair is a key and the value after it, or with {@code records} one token that stands for
+ * both. With two tokens a model has to find out which value comes after which key, by positions or
+ * by a layer that looks one token back; with one token it only has to select.
+ *
  * @param length tokens of every example
  * @param pairs pairs among the filler, of different keys
+ * @param records whether a pair is one token, of {@code keys * values} different ones
  * @param questions keys asked for; at most {@code pairs}
  * @param keys different keys; at least {@code pairs}
  * @param values different values
@@ -21,7 +26,15 @@ import java.util.SplittableRandom;
  * @param seed another seed, other examples
  */
 public record RetrievalTask(
-    int length, int pairs, int questions, int keys, int values, int fillers, long size, long seed)
+    int length,
+    int pairs,
+    boolean records,
+    int questions,
+    int keys,
+    int values,
+    int fillers,
+    long size,
+    long seed)
     implements IndexedExamples {
   private static final int PURPOSE = 102;
 
@@ -37,7 +50,17 @@ public record RetrievalTask(
           "expected 1 <= questions <= pairs <= keys, values >= 2, fillers >= 1, size >= 1: "
               + List.of(questions, pairs, keys, values, fillers, size));
     }
-    if (length / 2 < 2 * pairs || length - length / 2 < 2 * questions + 1) {
+    if ((long) keys * values > 1 << 20) {
+      throw new IllegalArgumentException(
+          "expected at most "
+              + (1 << 20)
+              + " different pairs, found "
+              + keys
+              + " keys times "
+              + values
+              + " values");
+    }
+    if (length / 2 < width() * pairs || length - length / 2 < 2 * questions + 1) {
       throw new IllegalArgumentException(
           "length "
               + length
@@ -49,7 +72,20 @@ public record RetrievalTask(
     }
   }
 
-  /** Keys, values, filler, the sign that questions follow, padding: in this order. */
+  /** Tokens of a pair. */
+  private int width() {
+    return records ? 1 : 2;
+  }
+
+  private int firstRecord() {
+    return keys + values;
+  }
+
+  private int firstFiller() {
+    return firstRecord() + (records ? keys * values : 0);
+  }
+
+  /** Keys, values, records if there are any, filler, the sign that questions follow, padding. */
   public Vocabulary vocabulary() {
     List<String> tokens = new ArrayList<>();
     for (int i = 0; i < keys; i++) {
@@ -57,6 +93,10 @@ public record RetrievalTask(
     }
     for (int i = 0; i < values; i++) {
       tokens.add("v" + i + " ");
+    }
+    for (int i = firstRecord(); i < firstFiller(); i++) {
+      int record = i - firstRecord();
+      tokens.add("k" + record / values + "v" + record % values + " ");
     }
     for (int i = 0; i < fillers; i++) {
       tokens.add("f" + i + " ");
@@ -76,19 +116,24 @@ public record RetrievalTask(
     int[] tokens = new int[length];
     float[] weights = new float[length];
     for (int i = 0; i < length; i++) {
-      tokens[i] = keys + values + random.nextInt(fillers);
+      tokens[i] = firstFiller() + random.nextInt(fillers);
     }
     int[] asked = shuffled(keys, pairs, random);
     int[] answers = new int[pairs];
     int[] places = places(random);
     for (int i = 0; i < pairs; i++) {
-      answers[i] = keys + random.nextInt(values);
-      tokens[places[i]] = asked[i];
-      tokens[places[i] + 1] = answers[i];
+      int value = random.nextInt(values);
+      answers[i] = keys + value;
+      if (records) {
+        tokens[places[i]] = firstRecord() + asked[i] * values + value;
+      } else {
+        tokens[places[i]] = asked[i];
+        tokens[places[i] + 1] = answers[i];
+      }
     }
     int[] order = shuffled(pairs, questions, random);
     int at = length - 2 * questions - 1;
-    tokens[at++] = keys + values + fillers;
+    tokens[at++] = firstFiller() + fillers;
     for (int i : order) {
       tokens[at++] = asked[i];
       tokens[at] = answers[i];
@@ -100,11 +145,12 @@ public record RetrievalTask(
   /** Where pairs begin: in the first half, never overlapping, all arrangements equally likely. */
   private int[] places(SplittableRandom random) {
     // Pairs shrunk to one token each: choose which of the slots they are, then stretch.
-    int slots = length / 2 - pairs;
+    int stretch = width() - 1;
+    int slots = length / 2 - stretch * pairs;
     int[] chosen = shuffled(slots, pairs, random);
     Arrays.sort(chosen);
     for (int i = 0; i < pairs; i++) {
-      chosen[i] += i;
+      chosen[i] += stretch * i;
     }
     return chosen;
   }

@@ -13,8 +13,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.zip.ZipException;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVParser;
@@ -37,6 +39,37 @@ public record TableFile(Path file, char delimiter, boolean header) {
     String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
     return new TableFile(
         file, name.endsWith(".tsv") || name.endsWith(".tsv.gz") ? '\t' : ',', true);
+  }
+
+  /** Whether a name is that of a table: {@code .csv} or {@code .tsv}, gzipped or not. */
+  public static boolean isNamed(Path file) {
+    return file.getFileName().toString().toLowerCase(Locale.ROOT).matches(".*\\.[ct]sv(\\.gz)?");
+  }
+
+  /** A field as it is written between commas: in quotes where it must be. */
+  public static String field(String text) {
+    boolean isPlain = text.chars().noneMatch(c -> c == ',' || c == '"' || c == '\n' || c == '\r');
+    return isPlain ? text : CSVFormat.DEFAULT.format(text);
+  }
+
+  /**
+   * All rows; of columns that share a name, the first counts.
+   *
+   * @return for each row its fields by the names of the columns, in order
+   * @throws PerformerException if the file cannot be read, is no table, or has no header or no row
+   */
+  public List<Map<String, String>> read() {
+    List<Map<String, String>> all = new ArrayList<>();
+    try (Rows rows = open()) {
+      for (List<String> fields = rows.next(); fields != null; fields = rows.next()) {
+        Map<String, String> row = new LinkedHashMap<>();
+        for (int i = 0; i < fields.size(); i++) {
+          row.putIfAbsent(header ? rows.first.get(i) : Integer.toString(i + 1), fields.get(i));
+        }
+        all.add(row);
+      }
+    }
+    return all;
   }
 
   /**

@@ -7,6 +7,7 @@ import dev.performer.PerformerException;
  *
  * @param symbols different symbols to copy
  * @param pairs of a key and a value among the filler
+ * @param records whether a pair is one token that stands for both; false if absent
  * @param questions keys asked for
  * @param keys different keys
  * @param values different values
@@ -19,6 +20,7 @@ import dev.performer.PerformerException;
 public record RecipeExercise(
     Integer symbols,
     Integer pairs,
+    Boolean records,
     Integer questions,
     Integer keys,
     Integer values,
@@ -27,12 +29,13 @@ public record RecipeExercise(
     Integer examples,
     Integer validation) {
   static final RecipeExercise DEFAULT =
-      new RecipeExercise(null, null, null, null, null, null, null, null, null);
+      new RecipeExercise(null, null, null, null, null, null, null, null, null, null);
 
   /** Fills in what is absent. */
   public RecipeExercise {
     symbols = symbols == null ? Integer.valueOf(8) : symbols;
     pairs = pairs == null ? Integer.valueOf(1) : pairs;
+    records = records != null && records;
     questions = questions == null ? pairs : questions;
     keys = keys == null ? pairs : keys;
     values = values == null ? Integer.valueOf(16) : values;

@@ -315,6 +315,7 @@ record RecipeSources(RecipeData data) {
             new RetrievalTask(
                 length,
                 sizes.pairs(),
+                sizes.records(),
                 sizes.questions(),
                 sizes.keys(),
                 sizes.values(),

@@ -4,11 +4,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.performer.savedmodel.ModelCard;
+import java.awt.image.BufferedImage;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -104,6 +108,98 @@ class EvaluateCommandTest {
   }
 
   @Test
+  void linesAreTokenizedAsInTraining() throws IOException {
+    Path text = temporary.resolve("t.txt");
+    Files.writeString(
+        text, "the performer is a transformer.\nattention in linear time\n".repeat(20));
+    Path tokenizer = Path.of("src/test/resources/tokenizers/bpe/tokenizer.json").toAbsolutePath();
+    JsonNode trained =
+        train(
+            "task: causal-lm\ndata: {train: %1$s, validation: %1$s, length: 32, vocabulary: "
+                + tokenizer
+                + "}",
+            text);
+    assertSame(evaluate("--data", text), trained, "loss", "accuracy", "perplexity");
+    assertSame(evaluate("--recipe", run()), trained, "loss", "accuracy", "perplexity");
+  }
+
+  @Test
+  void imagesOfMnistsFormatAreClassified() throws IOException {
+    Path images = temporary.resolve("few-images-idx3-ubyte");
+    Path labels = temporary.resolve("few-labels-idx1-ubyte");
+    idx(images, labels);
+    JsonNode trained =
+        train("task: classification\ndata: {train: %1$s, validation: %1$s, levels: 8}", images);
+    assertSame(evaluate("--data", images), trained, "loss", "accuracy", "macroF1");
+    Path elsewhere = temporary.resolve("labels-of-another-name");
+    Files.move(labels, elsewhere);
+    refused("few-labels-idx1-ubyte", "--data", images);
+    assertSame(evaluate("--data", images, "--label", elsewhere), trained, "loss", "accuracy");
+  }
+
+  @Test
+  void foldersOfImagesAreClassified() throws IOException {
+    Path folder = temporary.resolve("images");
+    for (String name : List.of("light", "dark")) {
+      Files.createDirectories(folder.resolve(name));
+      for (int i = 0; i < 12; i++) {
+        var image = new BufferedImage(3, 4, BufferedImage.TYPE_BYTE_GRAY);
+        image.getRaster().setSample(i % 3, i / 3, 0, name.equals("light") ? 250 - i : 30 + i);
+        ImageIO.write(image, "png", folder.resolve(name).resolve(i + ".png").toFile());
+      }
+    }
+    JsonNode trained =
+        train("task: classification\ndata: {train: %1$s, validation: %1$s, levels: 8}", folder);
+    assertSame(evaluate("--data", folder), trained, "loss", "accuracy", "macroF1");
+  }
+
+  @Test
+  void answersAreRetrieved() throws IOException {
+    JsonNode trained =
+        train(
+            "task: causal-lm\ndata: {kind: retrieval, length: 32, bucket: 32,"
+                + " exercise: {pairs: 3, records: true, keys: 4, values: 5, examples: 50, validation: 9}}",
+            "");
+    assertSame(evaluate(), trained, "loss", "accuracy", "perplexity");
+    assertSame(evaluate("--recipe", run()), trained, "loss", "accuracy");
+  }
+
+  @Test
+  void missingSpansAreWritten() throws IOException {
+    Path proteins = temporary.resolve("p.fasta");
+    Files.writeString(proteins, ">a\nMKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDG\n".repeat(20));
+    JsonNode trained =
+        train(
+            "task: sequence-to-sequence\ndata: {train: %1$s, validation: %1$s, length: 48}",
+            proteins);
+    assertSame(evaluate("--recipe", run()), trained, "loss", "accuracy", "perplexity");
+    assertSame(evaluate("--data", proteins), trained, "loss", "accuracy", "perplexity");
+  }
+
+  @Test
+  void fineTunedModelsStillSayHowTheirDataAreRead() throws IOException {
+    Path proteins = temporary.resolve("p.fasta");
+    Files.writeString(proteins, ">a\nMKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDG\n".repeat(20));
+    train("task: causal-lm\ndata: {train: %1$s, validation: %1$s, length: 48}", proteins);
+    Path tuned = temporary.resolve("tuned");
+    CommandLineRun.of(
+            "fine-tune",
+            run().resolve("model"),
+            "--data",
+            proteins,
+            "--validation",
+            proteins,
+            "--output",
+            tuned,
+            "--steps",
+            1)
+        .done();
+    assertThat(ModelCard.read(tuned.resolve("model")).orElseThrow().data())
+        .isEqualTo(ModelCard.read(run().resolve("model")).orElseThrow().data())
+        .isNotNull();
+  }
+
+  @Test
   void madeUpTasksNeedNoData() throws IOException {
     JsonNode trained =
         train(
@@ -117,6 +213,22 @@ class EvaluateCommandTest {
   void modelsThatNoRecipeTrainedSayWhatIsMissing() {
     CommandLineRun.of("evaluate", "savedmodels/protein-mlm/saved_model", "--data", DIGITS)
         .failed(1, "does not say how training/data/digits_valid.npz is read", "--recipe");
+  }
+
+  /** Twenty-four images of 2 × 3 pixels in two classes. */
+  private static void idx(Path images, Path labels) throws IOException {
+    ByteBuffer pixels = ByteBuffer.allocate(16 + 24 * 6);
+    pixels.putInt(0x803).putInt(24).putInt(2).putInt(3);
+    ByteBuffer classes = ByteBuffer.allocate(8 + 24);
+    classes.putInt(0x801).putInt(24);
+    for (int i = 0; i < 24; i++) {
+      for (int pixel = 0; pixel < 6; pixel++) {
+        pixels.put((byte) (i % 2 == 0 ? 10 * pixel : 255 - 20 * pixel - i));
+      }
+      classes.put((byte) (i % 2));
+    }
+    Files.write(images, pixels.array());
+    Files.write(labels, classes.array());
   }
 
   private Path run() {

@@ -6,11 +6,11 @@ import static org.assertj.core.api.Assertions.within;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.checkpoint.ModelWeights;
 import dev.performer.data.ByteTokenizer;
-import dev.performer.data.CsvTable;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.data.StrictJson;
+import dev.performer.data.TableFile;
 import dev.performer.data.Tokenizer;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.ModelCard;
@@ -158,18 +158,34 @@ class TextModelsTest {
     Files.writeString(csv, "text,id\n\"Hello, \"\"world\"\"\",\"a,b\"\nCafé,2\n");
     Path out = folder.resolve("out.csv");
     CommandLineRun.of("embed", model, "--inputs", csv, "--output", out).done();
-    CsvTable table = CsvTable.read(out);
-    assertThat(table.columns()).hasSize(17).startsWith("id", "e0");
-    assertThat(table.column("id")).containsExactly("a,b", "2");
+    List<Map<String, String>> table = TableFile.of(out).read();
+    assertThat(table.get(0).keySet()).hasSize(17).startsWith("id", "e0");
+    assertThat(column(out, "id")).containsExactly("a,b", "2");
     Path npz = folder.resolve("out.npz");
     CommandLineRun.of("embed", model, "--inputs", csv, "--output", npz).done();
-    assertThat(Float.parseFloat(table.column("e3").get(1)))
+    assertThat(Float.parseFloat(table.get(1).get("e3")))
         .isEqualTo(Npz.read(npz).get("embedding").floats()[16 + 3]);
     CommandLineRun.of("embed", model, "--inputs", csv, "--output", out, "--pool", "none").done();
-    CsvTable tokens = CsvTable.read(out);
-    assertThat(tokens.columns()).startsWith("id", "position", "token", "e0");
-    assertThat(tokens.column("token")).startsWith("[CLS]").contains("[SEP]", ",");
-    assertThat(CsvTable.cell("a\"b")).isEqualTo("\"a\"\"b\"");
+    assertThat(TableFile.of(out).read().get(0).keySet())
+        .startsWith("id", "position", "token", "e0");
+    assertThat(column(out, "token")).startsWith("[CLS]").contains("[SEP]", ",");
+    assertThat(TableFile.field("a\"b")).isEqualTo("\"a\"\"b\"");
+    assertThat(TableFile.field("#")).isEqualTo("#");
+    Path byTabs = folder.resolve("in.tsv");
+    Files.writeString(byTabs, "id\ttext\na,b\tHello, \"world\"\n2\tCafé\n");
+    Path same = folder.resolve("same.npz");
+    CommandLineRun.of("embed", model, "--inputs", byTabs, "--output", same).done();
+    assertThat(Npz.read(same).get("embedding").floats())
+        .isEqualTo(Npz.read(npz).get("embedding").floats());
+    Files.writeString(byTabs, "id\twords\na\tb\n");
+    CommandLineRun.of("embed", model, "--inputs", byTabs, "--output", same)
+        .failed(1, "in.tsv: has columns [id, words]; expected one named sequence or text");
+    Files.writeString(csv, "text,id\n\"Hello\n");
+    CommandLineRun.of("score", model, "--inputs", csv).failed(1, "in.csv");
+  }
+
+  private static List<String> column(Path table, String name) {
+    return TableFile.of(table).read().stream().map(row -> row.get(name)).toList();
   }
 
   @Test
@@ -302,8 +318,7 @@ class TextModelsTest {
         model("task: causal-lm, vocabularySize: 259, padId: 0", ByteTokenizer.named("bytes"));
     Path out = folder.resolve("s.csv");
     CommandLineRun.of("score", model, "--inputs", texts, "--output", out, "--per-token").done();
-    CsvTable table = CsvTable.read(out);
-    assertThat(table.column("token"))
+    assertThat(column(out, "token"))
         .startsWith("T", "h", "e", "<0x20>")
         .contains("<0xC3>", "<0xA9>", "</s>");
     CommandLineRun run =
@@ -361,7 +376,7 @@ class TextModelsTest {
     Npz.write(in, Map.of("tokens", NpyArray.of(new int[] {5, 6, 7, 8, 9, 0}, 2, 3)));
     Path out = folder.resolve("e.csv");
     CommandLineRun.of("embed", target, "--inputs", in, "--output", out, "--pool", "none").done();
-    assertThat(CsvTable.read(out).column("token")).containsExactly("5", "6", "7", "8", "9");
+    assertThat(column(out, "token")).containsExactly("5", "6", "7", "8", "9");
     CommandLineRun.of("embed", target, "--inputs", texts, "--output", out)
         .failed(1, "does not say what its token ids mean", "--vocabulary");
     CommandLineRun.of(

@@ -40,9 +40,10 @@ class TasksTest {
       @ForAll @IntRange(min = 40, max = 300) int length,
       @ForAll @IntRange(min = 1, max = 9) int pairs,
       @ForAll @IntRange(min = 1, max = 9) int questions,
+      @ForAll boolean records,
       @ForAll long seed) {
     int asked = Math.min(pairs, questions);
-    RetrievalTask task = new RetrievalTask(length, pairs, asked, 12, 5, 3, 100, seed);
+    RetrievalTask task = new RetrievalTask(length, pairs, records, asked, 12, 5, 3, 100, seed);
     Vocabulary vocabulary = task.vocabulary();
     Example example = task.get(3);
     int[] tokens = example.tokens();
@@ -53,9 +54,16 @@ class TasksTest {
 
     Map<Integer, Integer> answers = new HashMap<>();
     for (int i = 0; i < length / 2; i++) {
-      if (tokens[i] < 12) {
+      if (records && tokens[i] >= 17 && tokens[i] < 17 + 12 * 5) {
+        int record = tokens[i] - 17;
+        assertThat(vocabulary.tokens().get(tokens[i]))
+            .isEqualTo("k" + record / 5 + "v" + record % 5 + " ");
+        assertThat(answers.put(record / 5, 12 + record % 5)).as("keys differ").isNull();
+      } else if (tokens[i] < 17) {
+        assertThat(records).as("keys and values of their own in the first half").isFalse();
         assertThat(i + 1).isLessThan(length / 2);
         assertThat(answers.put(tokens[i], tokens[i + 1])).as("keys differ").isNull();
+        i++;
       }
     }
     assertThat(answers).hasSize(pairs);
@@ -77,7 +85,7 @@ class TasksTest {
 
   @Test
   void questionsAndPlacesHaveNoFavourites() {
-    RetrievalTask task = new RetrievalTask(40, 4, 1, 4, 2, 1, 100_000, 5);
+    RetrievalTask task = new RetrievalTask(40, 4, false, 1, 4, 2, 1, 100_000, 5);
     int[] first = new int[20];
     int[] rank = new int[4];
     int examples = 4000;
@@ -117,9 +125,11 @@ class TasksTest {
   void impossibleTasksAreRefused() {
     assertThatThrownBy(() -> new CopyTask(2, 4, 10, 1))
         .isInstanceOf(IllegalArgumentException.class);
-    assertThatThrownBy(() -> new RetrievalTask(20, 6, 1, 8, 4, 1, 10, 1))
+    assertThatThrownBy(() -> new RetrievalTask(20, 6, false, 1, 8, 4, 1, 10, 1))
         .hasMessageContaining("too short for 6 pairs");
-    assertThatThrownBy(() -> new RetrievalTask(200, 6, 7, 8, 4, 1, 10, 1))
+    assertThatThrownBy(() -> new RetrievalTask(200, 6, false, 7, 8, 4, 1, 10, 1))
         .hasMessageContaining("questions <= pairs");
+    assertThatThrownBy(() -> new RetrievalTask(200, 6, true, 6, 2048, 1024, 1, 10, 1))
+        .hasMessageContaining("found 2048 keys times 1024 values");
   }
 }

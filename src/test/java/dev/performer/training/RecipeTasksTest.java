@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -190,6 +191,27 @@ class RecipeTasksTest {
     assertThat(Files.readAllBytes(parts.resolve("model/variables/variables.data-00000-of-00001")))
         .isEqualTo(
             Files.readAllBytes(whole.resolve("model/variables/variables.data-00000-of-00001")));
+  }
+
+  @ParameterizedTest
+  @Tag("slow")
+  @ValueSource(
+      strings = {
+        "task=regression data.train=train.csv data.validation=valid.csv model.attention={kernel: softmax}",
+        "task=sequence-to-sequence model.attention.redrawEvery=3"
+      })
+  void xlaComputesTheSameSteps(String settings) {
+    List<String> keys = new ArrayList<>(List.of(settings.split(" (?![^{]*})")));
+    keys.addAll(List.of("data.bucket=32", "training.steps=6", "training.batchTokens=512"));
+    Evaluation plain = trained("plain", keys);
+    keys.add("training.xla=true");
+    Evaluation compiled = trained("compiled", keys);
+    assertThat(compiled.loss()).isCloseTo(plain.loss(), within(1e-4 * plain.loss()));
+  }
+
+  private Evaluation trained(String name, List<String> keys) {
+    Recipe recipe = TinyRecipe.in(temporary, keys.toArray(String[]::new));
+    return train(RecipeTraining.of(recipe, temporary.resolve(name))).result().best();
   }
 
   @Test
