@@ -52,6 +52,7 @@ cd "$work"
 while IFS= read -r line; do
   case "$line" in
     *attend*) line="${line//X.npz/qkv.npz}" ;;
+    *" bench "*--lengths*) line="${line%% --lengths*}" ;; # smaller() has others
     *) line="${line//X.npz/tokens.npz}" ;;
   esac
   line="${line//.\/performer/$home/performer}"

@@ -28,7 +28,8 @@ final class ReproductionReport {
             Locale.ROOT,
             "Written by `./performer reproduce`, with a budget of %s on %d cores. Within a table all runs"
                 + " have the same data, order, seed and number of steps; perplexity and accuracy are"
-                + " of the validation data after the last step. A step's time is the median.%n",
+                + " of the validation data after the last step. A step's time is the median."
+                + " Plots leave out what a model from random weights says before its first step.%n",
             duration(budgetSeconds),
             Runtime.getRuntime().availableProcessors()));
     try {
@@ -118,6 +119,19 @@ final class ReproductionReport {
     return scores;
   }
 
+  /**
+   * Before the first step a model from random weights is worse than counting, so much so that what
+   * tells runs apart would not be seen; weights that were carried over are not.
+   */
+  private static boolean isOffScale(Reproduction.Comparison comparison, JsonNode entry) {
+    Evaluation baseline = comparison.baseline();
+    return baseline != null
+        && entry.path("step").asLong() == 0
+        && (isNumbers(comparison)
+            ? entry.path("loss").asDouble() > baseline.loss()
+            : entry.path("accuracy").asDouble() < baseline.accuracy());
+  }
+
   /** Accuracy, or loss where numbers are guessed, on the validation data by step. */
   private static void plot(Path file, Reproduction.Comparison comparison) throws IOException {
     XYChart chart =
@@ -133,7 +147,7 @@ final class ReproductionReport {
       List<Double> steps = new ArrayList<>();
       List<Double> values = new ArrayList<>();
       for (JsonNode entry : run.getValue()) {
-        if (entry.path("kind").asText().equals("validation")) {
+        if (entry.path("kind").asText().equals("validation") && !isOffScale(comparison, entry)) {
           steps.add(entry.path("step").asDouble());
           values.add(
               isNumbers(comparison)
