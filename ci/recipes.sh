@@ -24,7 +24,7 @@ short text-bytes text --set training.steps=20
 short protein-spans spans --set training.steps=100
 short protein-regression regression --set training.steps=120
 short pixels pixels --set training.steps=60
-short long-range long --set training.steps=150
+short long-range long --set training.steps=400 --set training.warmupSteps=20 # as it is: selecting is learnt all at once, after 100 to 200 steps
 short weight-transfer transformer --run transformer --set training.steps=40
 short weight-transfer performer --run performer --from "$work/transformer/model" --set training.steps=20
 short redraw redraw --run softmax-chi-redraw --set training.steps=40
