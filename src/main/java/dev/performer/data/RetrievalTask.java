@@ -37,6 +37,7 @@ public record RetrievalTask(
     long seed)
     implements IndexedExamples {
   private static final int PURPOSE = 102;
+  private static final int MOST_TOKENS = 1 << 20;
 
   public RetrievalTask {
     if (pairs < 1
@@ -50,15 +51,10 @@ public record RetrievalTask(
           "expected 1 <= questions <= pairs <= keys, values >= 2, fillers >= 1, size >= 1: "
               + List.of(questions, pairs, keys, values, fillers, size));
     }
-    if ((long) keys * values > 1 << 20) {
+    long tokens = (long) keys + values + fillers + (records ? (long) keys * values : 0);
+    if (tokens > MOST_TOKENS) {
       throw new IllegalArgumentException(
-          "expected at most "
-              + (1 << 20)
-              + " different pairs, found "
-              + keys
-              + " keys times "
-              + values
-              + " values");
+          "expected at most " + MOST_TOKENS + " different tokens, found " + tokens);
     }
     if (length / 2 < width() * pairs || length - length / 2 < 2 * questions + 1) {
       throw new IllegalArgumentException(

@@ -130,6 +130,8 @@ class TasksTest {
     assertThatThrownBy(() -> new RetrievalTask(200, 6, false, 7, 8, 4, 1, 10, 1))
         .hasMessageContaining("questions <= pairs");
     assertThatThrownBy(() -> new RetrievalTask(200, 6, true, 6, 2048, 1024, 1, 10, 1))
-        .hasMessageContaining("found 2048 keys times 1024 values");
+        .hasMessageContaining("found " + (2048 * 1024 + 2048 + 1024 + 1));
+    assertThat(new RetrievalTask(200, 6, false, 6, 2048, 1024, 1, 10, 1).vocabulary().size())
+        .isEqualTo(2048 + 1024 + 3);
   }
 }
