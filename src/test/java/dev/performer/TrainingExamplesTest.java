@@ -181,6 +181,27 @@ class TrainingExamplesTest {
         .hasMessageContaining("unknown key step; did you mean steps?");
   }
 
+  @Test
+  void namesTheOpWhereItDiverges() {
+    String[] wild = {
+      "steps=9",
+      "optimizer={name: sgd}",
+      "learningRate=1e30",
+      "warmupSteps=0",
+      "clipNorm=0",
+      "divergence=0"
+    };
+    for (boolean debugs : new boolean[] {false, true}) {
+      try (Graph graph = new Graph();
+          Trainer trainer = open(graph, false, folder.resolve("wild" + debugs), config(1), wild)) {
+        assertThatThrownBy(() -> (debugs ? trainer.debugNumerics() : trainer).run())
+            .isInstanceOf(PerformerException.class)
+            .hasMessageContaining("first not finite: the ")
+            .satisfies(e -> assertThat(e.getMessage().contains(", op ")).isEqualTo(debugs));
+      }
+    }
+  }
+
   /** x goes to 3; what is evaluated is its average. */
   @Test
   void averagesWithoutRightAndWrong() {

@@ -92,14 +92,17 @@ final class Distilling {
     }
   }
 
-  Outcome run(Path data, Path validation, boolean resume, Progress progress) {
+  Outcome run(Path data, Path validation, RunOptions at, Progress progress) {
     DistillModels models = DistillModels.load(student, teacher);
     models.notes().forEach(note -> progress.message("Note: " + note));
     DistillData read = data(models, data, validation);
     read.train().notes().forEach(progress::message);
     read.validation().notes().forEach(progress::message);
-    try (Distiller distiller = Distiller.open(models, read, recipe, run, resume, progress)) {
+    try (Distiller distiller = Distiller.open(models, read, recipe, run, at.resume, progress)) {
       FineTuning.writeSource(run, student, ImportedModel.DEFAULT_SIGNATURE);
+      if (at.debugNumerics) {
+        distiller.debugNumerics();
+      }
       DistillResult result = distiller.run();
       if (!result.finished()) {
         return new Outcome(result, Optional.empty(), Double.NaN);

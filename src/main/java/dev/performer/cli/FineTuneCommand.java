@@ -192,7 +192,7 @@ final class FineTuneCommand implements Callable<Integer> {
     FineTuning tuning =
         new FineTuning(
             resolved, data(resolved), config(resolved), at.run, at.resume, optimizerState());
-    FineTuning.Outcome outcome = tuning.run(Progress.on(System.err));
+    FineTuning.Outcome outcome = tuning.run(Progress.on(System.err), at.debugNumerics);
     outcome.summary().print(output);
     output.printJson(outcome.json());
     return outcome.result().finished() ? 0 : Failures.FAILED;
@@ -207,7 +207,7 @@ final class FineTuneCommand implements Callable<Integer> {
     }
     Distilling.Outcome outcome =
         new Distilling(model, teacher, at.run, recipe, settings, options)
-            .run(data, validation, at.resume, Progress.on(System.err));
+            .run(data, validation, at, Progress.on(System.err));
     DistillResult result = outcome.result();
     output
         .text()

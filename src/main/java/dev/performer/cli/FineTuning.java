@@ -86,6 +86,15 @@ final class FineTuning {
   }
 
   Outcome run(Progress progress) {
+    return run(progress, false);
+  }
+
+  /**
+   * The same.
+   *
+   * @param debugNumerics whether to look for the op where training diverges
+   */
+  Outcome run(Progress progress, boolean debugNumerics) {
     if (resume) {
       requireSameModel();
     }
@@ -97,6 +106,9 @@ final class FineTuning {
               ? FineTuner.resume(languageModel, data, config, run, progress)
               : FineTuner.start(languageModel, data, config, run, optimizer, progress)) {
         writeSource(run, resolved.directory().path(), resolved.tensors().signature());
+        if (debugNumerics) {
+          tuner.debugNumerics();
+        }
         TrainingResult result = tuner.run();
         if (!result.finished()) {
           return new Outcome(new TrainingSummary(result, run, Optional.empty()), Double.NaN);

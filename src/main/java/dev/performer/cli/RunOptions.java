@@ -3,7 +3,7 @@ package dev.performer.cli;
 import java.nio.file.Path;
 import picocli.CommandLine.Option;
 
-/** Which run directory a command trains in. */
+/** Which run directory a command trains in, and what to do where that goes wrong. */
 final class RunOptions {
   @Option(
       names = "--output",
@@ -16,4 +16,9 @@ final class RunOptions {
       names = "--resume",
       description = "Go on from the newest checkpoint of the run directory.")
   boolean resume;
+
+  @Option(
+      names = "--debug-numerics",
+      description = "If a number is no longer finite, find the op that it came from.")
+  boolean debugNumerics;
 }

@@ -63,15 +63,10 @@ final class TrainCommand implements Callable<Integer> {
       description = "Stop after this step as Ctrl-C would; --resume goes on.")
   private long pauseAt;
 
-  @Option(
-      names = "--debug-numerics",
-      description = "If a number is no longer finite, find the op that it came from.")
-  private boolean debugNumerics;
-
   @Override
   public Integer call() {
     RecipeTraining training =
-        new RecipeTraining(read(), at.run, at.resume, pauseAt, debugNumerics, from);
+        new RecipeTraining(read(), at.run, at.resume, pauseAt, at.debugNumerics, from);
     RecipeTraining.Outcome outcome = training.run(Progress.on(System.err));
     TrainingResult result = outcome.result();
     TrainingSummary summary = new TrainingSummary(result, at.run, outcome.model());

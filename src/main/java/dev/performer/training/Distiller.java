@@ -80,7 +80,6 @@ public final class Distiller implements AutoCloseable {
             recipe.options(),
             training.schedule(),
             run,
-            NumericsCheck.Search.LAYERS,
             progress);
     try {
       run.writeConfig(config);
@@ -88,6 +87,11 @@ public final class Distiller implements AutoCloseable {
       trainer.close();
       throw e;
     }
+  }
+
+  /** Where training diverges, the message names the op that it began at, too. */
+  public void debugNumerics() {
+    trainer.debugNumerics();
   }
 
   /** The weights as they are; valid until {@link #close}. */

@@ -128,7 +128,6 @@ public final class FineTuner implements AutoCloseable {
             options,
             config.schedule(),
             run,
-            NumericsCheck.Search.LAYERS,
             progress);
     try {
       moments.ifPresent(trainer::restoreOptimizer);
@@ -137,6 +136,11 @@ public final class FineTuner implements AutoCloseable {
       trainer.close();
       throw e;
     }
+  }
+
+  /** Where training diverges, the message names the op that it began at, too. */
+  public void debugNumerics() {
+    trainer.debugNumerics();
   }
 
   /** The weights as they are; valid until {@link #close}. */

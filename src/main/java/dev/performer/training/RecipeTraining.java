@@ -134,8 +134,9 @@ public record RecipeTraining(
               options,
               options.rates(),
               run,
-              debugsNumerics ? NumericsCheck.Search.OPS : NumericsCheck.Search.OPS_IF_ASKED,
               progress)) {
+        trainer.searching(
+            debugsNumerics ? NumericsCheck.Search.OPS : NumericsCheck.Search.OPS_IF_ASKED);
         run.writeConfig(recipe.toYaml().getBytes(StandardCharsets.UTF_8));
         TrainingResult result = trainer.run(pauseAt);
         if (!result.finished()) {

@@ -41,8 +41,8 @@ public final class Trainer implements AutoCloseable {
   private final TrainerStep step;
   private final SaveRestore store;
   private final Session session;
-  private final NumericsCheck.Search search;
 
+  private NumericsCheck.Search search = NumericsCheck.Search.LAYERS;
   private TrainingState state;
   private long savedStep = -1;
   private boolean ownsRun;
@@ -100,15 +100,7 @@ public final class Trainer implements AutoCloseable {
       ObjectNode settings = TrainerSettings.of(model, train, options);
       run.config().ifPresent(was -> Recipe.report(was, settings, directory, progress));
       Trainer trainer =
-          new Trainer(
-              model,
-              train,
-              validation,
-              options,
-              options.rates(),
-              run,
-              NumericsCheck.Search.LAYERS,
-              progress);
+          new Trainer(model, train, validation, options, options.rates(), run, progress);
       try {
         run.writeConfig(settings);
       } catch (RuntimeException e) {
@@ -129,7 +121,6 @@ public final class Trainer implements AutoCloseable {
    * @param train without end
    * @param options its rates and batches are not looked at
    * @param rates learning rate by step
-   * @param search how far to look for what brought forth a NaN
    * @throws PerformerException if the model cannot be trained, or the run has steps but no whole
    *     checkpoint
    */
@@ -140,7 +131,6 @@ public final class Trainer implements AutoCloseable {
       TrainingOptions options,
       LearningRateSchedule rates,
       RunDirectory run,
-      NumericsCheck.Search search,
       Progress progress) {
     this.options = options;
     this.rates = rates;
@@ -148,7 +138,6 @@ public final class Trainer implements AutoCloseable {
     this.train = train;
     this.validation = validation;
     this.progress = progress;
-    this.search = search;
     step = TrainerStep.of(trained, options);
     model = step.model();
     optimizer = step.optimizer();
@@ -163,6 +152,22 @@ public final class Trainer implements AutoCloseable {
       session.close();
       throw e;
     }
+  }
+
+  /**
+   * Where training diverges, the message names the op that it began at, too; for that every op is
+   * computed once more.
+   *
+   * @return this
+   */
+  public Trainer debugNumerics() {
+    return searching(NumericsCheck.Search.OPS);
+  }
+
+  /** How far to look where training diverges. */
+  Trainer searching(NumericsCheck.Search howFar) {
+    search = howFar;
+    return this;
   }
 
   /** Steps done. */

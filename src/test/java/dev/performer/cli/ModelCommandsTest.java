@@ -264,8 +264,9 @@ class ModelCommandsTest {
             "--learning-rate",
             "1e30",
             "--warmup",
-            0)
-        .failed(1, "diverged at step", "checkpoint", "learning rate");
+            0,
+            "--debug-numerics")
+        .failed(1, "diverged at step", ", op ", "checkpoint", "learning rate");
     assertThat(folder.resolve("nan/checkpoints/step-0")).isDirectory();
   }
 
