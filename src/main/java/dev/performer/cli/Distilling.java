@@ -36,7 +36,7 @@ import org.tensorflow.TensorFlow;
 final class Distilling {
   private final Path student;
   private final Path teacher;
-  private final Path run;
+  private final RunOptions at;
   private final DistillRecipe recipe;
   private final LanguageModelOptions options;
 
@@ -46,13 +46,13 @@ final class Distilling {
   Distilling(
       Path student,
       Path teacher,
-      Path run,
+      RunOptions at,
       Path recipe,
       List<String> settings,
       LanguageModelOptions options) {
     this.student = student;
     this.teacher = teacher;
-    this.run = run;
+    this.at = at;
     this.recipe = recipe(recipe, new Overrides(settings));
     this.options = options;
   }
@@ -92,14 +92,14 @@ final class Distilling {
     }
   }
 
-  Outcome run(Path data, Path validation, RunOptions at, Progress progress) {
+  Outcome run(Path data, Path validation, Progress progress) {
     DistillModels models = DistillModels.load(student, teacher);
     models.notes().forEach(note -> progress.message("Note: " + note));
     DistillData read = data(models, data, validation);
     read.train().notes().forEach(progress::message);
     read.validation().notes().forEach(progress::message);
-    try (Distiller distiller = Distiller.open(models, read, recipe, run, at.resume, progress)) {
-      FineTuning.writeSource(run, student, ImportedModel.DEFAULT_SIGNATURE);
+    try (Distiller distiller = Distiller.open(models, read, recipe, at.run, at.resume, progress)) {
+      FineTuning.writeSource(at.run, student, ImportedModel.DEFAULT_SIGNATURE);
       if (at.debugNumerics) {
         distiller.debugNumerics();
       }
@@ -108,7 +108,7 @@ final class Distilling {
         return new Outcome(result, Optional.empty(), Double.NaN);
       }
       distiller.restoreBest();
-      Path target = run.resolve(FineTuning.MODEL);
+      Path target = at.run.resolve(FineTuning.MODEL);
       WeightReplacement.of(student)
           .card(card(models, read, result))
           .replaceExisting()

@@ -190,9 +190,8 @@ final class FineTuneCommand implements Callable<Integer> {
     }
     LanguageModelOptions.Resolved resolved = options.resolve(model);
     FineTuning tuning =
-        new FineTuning(
-            resolved, data(resolved), config(resolved), at.run, at.resume, optimizerState());
-    FineTuning.Outcome outcome = tuning.run(Progress.on(System.err), at.debugNumerics);
+        new FineTuning(resolved, data(resolved), config(resolved), at, optimizerState());
+    FineTuning.Outcome outcome = tuning.run(Progress.on(System.err));
     outcome.summary().print(output);
     output.printJson(outcome.json());
     return outcome.result().finished() ? 0 : Failures.FAILED;
@@ -206,8 +205,8 @@ final class FineTuneCommand implements Callable<Integer> {
       }
     }
     Distilling.Outcome outcome =
-        new Distilling(model, teacher, at.run, recipe, settings, options)
-            .run(data, validation, at, Progress.on(System.err));
+        new Distilling(model, teacher, at, recipe, settings, options)
+            .run(data, validation, Progress.on(System.err));
     DistillResult result = outcome.result();
     output
         .text()

@@ -45,20 +45,21 @@ final class FineTuning {
   private final TrainingConfig config;
   private final Path run;
   private final boolean resume;
+  private final boolean debugNumerics;
   private final Optional<Path> optimizer;
 
   FineTuning(
       LanguageModelOptions.Resolved resolved,
       TrainingData data,
       TrainingConfig config,
-      Path run,
-      boolean resume,
+      RunOptions at,
       Optional<Path> optimizer) {
     this.resolved = resolved;
     this.data = data;
     this.config = config;
-    this.run = run;
-    this.resume = resume;
+    run = at.run;
+    resume = at.resume;
+    debugNumerics = at.debugNumerics;
     this.optimizer = optimizer;
   }
 
@@ -86,15 +87,6 @@ final class FineTuning {
   }
 
   Outcome run(Progress progress) {
-    return run(progress, false);
-  }
-
-  /**
-   * The same.
-   *
-   * @param debugNumerics whether to look for the op where training diverges
-   */
-  Outcome run(Progress progress, boolean debugNumerics) {
     if (resume) {
       requireSameModel();
     }

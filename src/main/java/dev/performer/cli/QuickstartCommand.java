@@ -97,7 +97,7 @@ final class QuickstartCommand implements Callable<Integer> {
         "%n2. Evaluated and fine-tuned in Java on %s, %d steps%n",
         Project.home().relativize(train), steps);
     FineTuning.Outcome outcome =
-        new FineTuning(resolved, data, config, run, false, Optional.empty())
+        new FineTuning(resolved, data, config, RunOptions.of(run), Optional.empty())
             .run(Progress.on(System.err));
 
     Path exported =

@@ -21,4 +21,11 @@ final class RunOptions {
       names = "--debug-numerics",
       description = "If a number is no longer finite, find the op that it came from.")
   boolean debugNumerics;
+
+  /** A new run. */
+  static RunOptions of(Path run) {
+    RunOptions at = new RunOptions();
+    at.run = run;
+    return at;
+  }
 }

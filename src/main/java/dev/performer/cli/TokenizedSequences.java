@@ -40,7 +40,7 @@ record TokenizedSequences(
    * @throws PerformerException if there is no sequence, or the file is broken
    */
   static TokenizedSequences read(Path file, Tokenizer tokenizer, int length) {
-    String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
+    String name = file.toString().toLowerCase(Locale.ROOT);
     TextEncoder encoder = tokenizer.encoder();
     List<String> names = new ArrayList<>();
     List<Tokenizer.Encoding> encodings = new ArrayList<>();

@@ -36,18 +36,19 @@ public record TableFile(Path file, char delimiter, boolean header) {
 
   /** A table with a header: {@code .tsv} and {@code .tsv.gz} by tabs, all others by commas. */
   public static TableFile of(Path file) {
-    String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
+    String name = file.toString().toLowerCase(Locale.ROOT);
     return new TableFile(
         file, name.endsWith(".tsv") || name.endsWith(".tsv.gz") ? '\t' : ',', true);
   }
 
   /** Whether a name is that of a table: {@code .csv} or {@code .tsv}, gzipped or not. */
   public static boolean isNamed(Path file) {
-    return file.getFileName().toString().toLowerCase(Locale.ROOT).matches(".*\\.[ct]sv(\\.gz)?");
+    return file.toString().toLowerCase(Locale.ROOT).matches(".*\\.[ct]sv(\\.gz)?");
   }
 
   /** A field as it is written between commas: in quotes where it must be. */
   public static String field(String text) {
+    // The library would quote more, a # at the start for instance.
     boolean isPlain = text.chars().noneMatch(c -> c == ',' || c == '"' || c == '\n' || c == '\r');
     return isPlain ? text : CSVFormat.DEFAULT.format(text);
   }

@@ -32,23 +32,13 @@ import org.tensorflow.types.TFloat64;
 record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, Session session) {
   private static final int OPS_PER_RUN = 500;
 
-  /** How far to look. */
-  enum Search {
-    /** For the first variable, layer or gradient. */
-    LAYERS,
-    /** The same, where a person can ask for more by {@code --debug-numerics}. */
-    OPS_IF_ASKED,
-    /** For the op, too. */
-    OPS
-  }
-
   /**
    * In words, such as {@code first not finite: the output of layer_1}.
    *
    * @param number of the step
+   * @param byOp whether to find the op, too
    */
-  String describe(List<LabelledBatch> batches, long number, Search search) {
-    boolean byOp = search == Search.OPS;
+  String describe(List<LabelledBatch> batches, long number, boolean byOp) {
     try {
       for (int part = 0; part < batches.size(); part++) {
         Optional<String> found = first(named(), batches.get(part), number, part);
@@ -56,10 +46,8 @@ record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, 
           String op =
               byOp
                   ? first(ops(), batches.get(part), number, part).map(o -> ", " + o).orElse("")
-                  : "";
-          return "first not finite: "
-              + found.get()
-              + (search == Search.OPS_IF_ASKED ? " (--debug-numerics finds the op)" : op);
+                  : " (--debug-numerics finds the op)";
+          return "first not finite: " + found.get() + op;
         }
       }
       return "the largest gradient is that of " + largest(batches.get(0), number);

@@ -12,6 +12,7 @@ import dev.performer.data.LetterTokenizer;
 import dev.performer.data.Masking;
 import dev.performer.data.PixelExamples;
 import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.TableFile;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.Task;
@@ -113,7 +114,7 @@ public record RecipeData(
       String file = name.toLowerCase(Locale.ROOT).replaceFirst("\\.gz$", "");
       if (file.matches(".*\\.(fa|faa|fasta|fas)")) {
         return FASTA;
-      } else if (file.matches(".*\\.(csv|tsv)")) {
+      } else if (TableFile.isNamed(Path.of(name))) {
         return TABLE;
       } else if (file.matches(".*\\.(tfrecord|tfrecords|tfrec)")) {
         return TFRECORD;

@@ -135,8 +135,9 @@ public record RecipeTraining(
               options.rates(),
               run,
               progress)) {
-        trainer.searching(
-            debugsNumerics ? NumericsCheck.Search.OPS : NumericsCheck.Search.OPS_IF_ASKED);
+        if (debugsNumerics) {
+          trainer.debugNumerics();
+        }
         run.writeConfig(recipe.toYaml().getBytes(StandardCharsets.UTF_8));
         TrainingResult result = trainer.run(pauseAt);
         if (!result.finished()) {

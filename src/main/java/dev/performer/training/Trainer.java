@@ -42,7 +42,7 @@ public final class Trainer implements AutoCloseable {
   private final SaveRestore store;
   private final Session session;
 
-  private NumericsCheck.Search search = NumericsCheck.Search.LAYERS;
+  private boolean debugsNumerics;
   private TrainingState state;
   private long savedStep = -1;
   private boolean ownsRun;
@@ -161,12 +161,7 @@ public final class Trainer implements AutoCloseable {
    * @return this
    */
   public Trainer debugNumerics() {
-    return searching(NumericsCheck.Search.OPS);
-  }
-
-  /** How far to look where training diverges. */
-  Trainer searching(NumericsCheck.Search howFar) {
-    search = howFar;
+    debugsNumerics = true;
     return this;
   }
 
@@ -344,7 +339,7 @@ public final class Trainer implements AutoCloseable {
   private PerformerException diverged(
       String what, List<LabelledBatch> batches, double rate, RuntimeException cause) {
     NumericsCheck check = new NumericsCheck(model, optimizer, step, session);
-    String where = check.describe(batches, state.step(), search);
+    String where = check.describe(batches, state.step(), debugsNumerics);
     return new PerformerException(
         String.format(
             Locale.ROOT,
