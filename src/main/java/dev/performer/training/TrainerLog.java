@@ -1,5 +1,6 @@
 package dev.performer.training;
 
+import dev.performer.OptionalLibrary;
 import dev.performer.graph.NativeErrors;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -83,6 +84,9 @@ final class TrainerLog implements AutoCloseable {
 
   /** A picture is no reason to lose a run. */
   void plot() {
+    if (!OptionalLibrary.CHARTS.isPresent()) {
+      return;
+    }
     try {
       LossPlot.write(run.lossPlot(), metrics.entries(), validation.plotted());
     } catch (RuntimeException | LinkageError | InternalError e) {
@@ -92,6 +96,9 @@ final class TrainerLog implements AutoCloseable {
 
   /** Draws all plots and writes the report. */
   void finish(TrainingResult result) {
+    if (!OptionalLibrary.CHARTS.isPresent()) {
+      progress.message("no charts: they need " + OptionalLibrary.CHARTS.artifact());
+    }
     plot();
     try {
       RunReport.write(run.root(), metrics.entries(), result);
