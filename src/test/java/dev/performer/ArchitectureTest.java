@@ -19,6 +19,7 @@ class ArchitectureTest {
   private static final List<String> ROOMS =
       List.of(
           "cli",
+          "study",
           "serving",
           "training",
           "savedmodel",

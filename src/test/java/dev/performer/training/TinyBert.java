@@ -2,7 +2,7 @@ package dev.performer.training;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.attention.Kernel;
-import dev.performer.attention.Projection.Lengths;
+import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.data.NpyArray;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;

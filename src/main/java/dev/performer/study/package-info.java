@@ -1,0 +1,2 @@
+/** Measurements: how well FAVOR+ approximates softmax attention. */
+package dev.performer.study;
