@@ -2,6 +2,7 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import java.io.PrintWriter;
+import java.util.stream.Collectors;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.UnmatchedArgumentException;
@@ -45,8 +46,10 @@ final class Failures {
   }
 
   private static String describe(Throwable failure) {
-    if (failure instanceof PerformerException) {
-      return oneLine(failure.getMessage());
+    if (failure instanceof PerformerException known) {
+      return known.lines().stream()
+          .map(line -> (line.startsWith("  ") ? "  " : "") + oneLine(line))
+          .collect(Collectors.joining(System.lineSeparator()));
     }
     if (failure instanceof OutOfMemoryError) {
       return "out of Java memory; raise it with PERFORMER_HEAP=8g in the environment, or use a smaller batch or length";
