@@ -6,8 +6,8 @@ import java.util.List;
 
 /**
  * A failure that the user can act on. The message is one line: which file, key or value is wrong,
- * what was expected, and what to do. It names no option of the command line, which prints it, adds those
- * that set {@link #settings}, and exits with 1.
+ * what was expected, and what to do. It names no option of the command line, which prints it, adds
+ * those that set {@link #settings}, and exits with 1.
  */
 public class PerformerException extends RuntimeException {
   private final String heading;

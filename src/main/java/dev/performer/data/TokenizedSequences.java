@@ -20,7 +20,10 @@ import java.util.Set;
  * @param report one line on what was not taken as it stood, if anything
  */
 public record TokenizedSequences(
-    String source, List<String> names, List<Tokenizer.Encoding> encodings, Optional<String> report) {
+    String source,
+    List<String> names,
+    List<Tokenizer.Encoding> encodings,
+    Optional<String> report) {
 
   /**
    * Texts in memory, numbered from 1.
@@ -36,8 +39,7 @@ public record TokenizedSequences(
   }
 
   /** The same of any source; its ids are the names. */
-  public static TokenizedSequences read(
-      SequenceSource source, Tokenizer tokenizer, int length) {
+  public static TokenizedSequences read(SequenceSource source, Tokenizer tokenizer, int length) {
     TextEncoder encoder = tokenizer.encoder();
     List<String> names = new ArrayList<>();
     List<Tokenizer.Encoding> encodings = new ArrayList<>();

@@ -14,8 +14,8 @@ public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTo
    * The tokenizer of a name, or of a file.
    *
    * @param name {@code google-protein}, {@code pad-first-protein}, {@code letters:ABC…}, {@code
-   *     bytes}, {@code bytes:N} (N special ids before the bytes), or the path of a tokenizer.json or
-   *     a BERT vocabulary in .txt
+   *     bytes}, {@code bytes:N} (N special ids before the bytes), or the path of a tokenizer.json
+   *     or a BERT vocabulary in .txt
    * @throws dev.performer.PerformerException if there is none of that name, or the file is broken
    */
   static Tokenizer named(String name) {

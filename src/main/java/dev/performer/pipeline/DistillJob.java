@@ -1,9 +1,7 @@
-package dev.performer.cli;
+package dev.performer.pipeline;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
-import dev.performer.data.Overrides;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.TokenRowBatches;
 import dev.performer.data.TokenRows;
@@ -14,47 +12,58 @@ import dev.performer.distill.DistillModels;
 import dev.performer.distill.DistillRecipe;
 import dev.performer.distill.DistillResult;
 import dev.performer.distill.Distiller;
+import dev.performer.distill.ModelSequences;
+import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelPredictor;
-import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.WeightReplacement;
-import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.run.Progress;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import org.tensorflow.TensorFlow;
 
-/** {@code fine-tune --teacher}: reads, trains, exports, and compares the export with the graph. */
-final class Distilling {
-  private final Path student;
-  private final Path teacher;
-  private final RunOptions at;
-  private final DistillRecipe recipe;
-  private final LanguageModelOptions options;
+/**
+ * Makes a model that attends by FAVOR+ compute what the same model computes with exact attention:
+ * reads, trains, exports the best weights, and compares the export with what was trained.
+ *
+ * <pre>{@code
+ * DistillJob job =
+ *     new DistillJob(
+ *         Model.open(Path.of("favor")), Model.open(Path.of("exact")), run, DistillRecipe.DEFAULT);
+ * DistillJob.Outcome outcome =
+ *     job.run(Path.of("family.fasta.gz"), Optional.empty(), Progress.lines(System.out));
+ * }</pre>
+ *
+ * @param student a model of ours that attends by FAVOR+
+ * @param teacher the same model with exact attention
+ * @param run the run directory: new or empty, or that of the run to go on with
+ * @param recipe how it learns
+ * @param resume whether to go on from the newest checkpoint of the run directory
+ * @param debugNumerics whether to look for the op that brought forth a number that is not finite
+ */
+public record DistillJob(
+    Model student,
+    Model teacher,
+    Path run,
+    DistillRecipe recipe,
+    boolean resume,
+    boolean debugNumerics) {
 
-  /**
-   * @param recipe a file, or null for all defaults
-   */
-  Distilling(
-      Path student,
-      Path teacher,
-      RunOptions at,
-      Path recipe,
-      List<String> settings,
-      LanguageModelOptions options) {
-    this.student = student;
-    this.teacher = teacher;
-    this.at = at;
-    this.recipe = recipe(recipe, new Overrides(settings));
-    this.options = options;
+  /** A new run. */
+  public DistillJob(Model student, Model teacher, Path run, DistillRecipe recipe) {
+    this(student, teacher, run, recipe, false, false);
+  }
+
+  /** The same, going on from the newest checkpoint of the run directory. */
+  public DistillJob resuming() {
+    return new DistillJob(student, teacher, run, recipe, true, debugNumerics);
   }
 
   /**
@@ -64,43 +73,25 @@ final class Distilling {
    * @param maxOutputDifference largest absolute difference of the reloaded export's outputs from
    *     the trained graph's
    */
-  record Outcome(DistillResult result, Optional<Path> model, double maxOutputDifference) {
-    Map<String, Object> json() {
-      Map<String, Object> json = new LinkedHashMap<>();
-      put(json, "Before", result.before());
-      put(json, "After", result.best());
-      json.put("bestStep", result.bestStep());
-      json.put("steps", result.steps());
-      json.put("finished", result.finished());
-      json.put("reachedTarget", result.reachedTarget());
-      json.put("tokens", result.tokens());
-      json.put("seconds", result.seconds());
-      json.put("maxOutputDifference", model.isPresent() ? maxOutputDifference : null);
-      json.put("model", model.map(Path::toString).orElse(null));
-      return json;
-    }
+  public record Outcome(DistillResult result, Optional<Path> model, double maxOutputDifference) {}
 
-    private static void put(Map<String, Object> json, String when, DistillEvaluation e) {
-      json.put("loss" + when, e.loss());
-      json.put("cosine" + when, e.cosine());
-      if (e.accuracy() != null) {
-        json.put("accuracy" + when, e.accuracy());
-        json.put("relativeAccuracy" + when, e.relativeAccuracy());
-        json.put("divergence" + when, e.divergence());
-        json.put("teacherAccuracy", e.teacherAccuracy());
-      }
-    }
-  }
-
-  Outcome run(Path data, Path validation, Progress progress) {
-    DistillModels models = DistillModels.load(student, teacher);
+  /**
+   * Trains and exports.
+   *
+   * @param file sequences to learn from: FASTA, lines, a table, or token ids in an .npz
+   * @param validation sequences for evaluation; where there are none, some of the others are held
+   *     out
+   * @throws PerformerException if models, data or directory will not do, or training diverges
+   */
+  public Outcome run(Path file, Optional<Path> validation, Progress progress) {
+    DistillModels models = DistillModels.load(student.path(), teacher.path());
     models.notes().forEach(note -> progress.message("Note: " + note));
-    DistillData read = data(models, data, validation);
-    read.train().notes().forEach(progress::message);
-    read.validation().notes().forEach(progress::message);
-    try (Distiller distiller = Distiller.open(models, read, recipe, at.run, at.resume, progress)) {
-      FineTuning.writeSource(at.run, student, ImportedModel.DEFAULT_SIGNATURE);
-      if (at.debugNumerics) {
+    DistillData data = data(models, file, validation, progress);
+    data.train().notes().forEach(progress::message);
+    data.validation().notes().forEach(progress::message);
+    try (Distiller distiller = Distiller.open(models, data, recipe, run, resume, progress)) {
+      RunSource.of(student.path(), ImportedModel.DEFAULT_SIGNATURE).write(run);
+      if (debugNumerics) {
         distiller.debugNumerics();
       }
       DistillResult result = distiller.run();
@@ -108,43 +99,43 @@ final class Distilling {
         return new Outcome(result, Optional.empty(), Double.NaN);
       }
       distiller.restoreBest();
-      Path target = at.run.resolve(FineTuning.MODEL);
-      WeightReplacement.of(student)
-          .card(card(models, read, result))
+      Path target = run.resolve(RecipeTraining.MODEL);
+      WeightReplacement.of(student.path())
+          .card(card(models, data, result))
           .replaceExisting()
           .export(distiller.session(), distiller.student(), target);
-      return new Outcome(result, Optional.of(target), difference(models, distiller, read, target));
+      return new Outcome(result, Optional.of(target), difference(models, distiller, data, target));
     }
   }
 
-  private static DistillRecipe recipe(Path file, Overrides overrides) {
-    JsonNode tree =
-        file == null ? overrides.over(JsonNodeFactory.instance.objectNode()) : overrides.read(file);
-    String source = overrides.source(file == null ? "the default recipe" : file.toString());
-    return DistillRecipe.of(tree, source);
-  }
-
-  private DistillData data(DistillModels models, Path file, Path validation) {
-    Optional<DistillData.Guesses> guesses = guesses(models);
+  private DistillData data(
+      DistillModels models, Path file, Optional<Path> validation, Progress progress) {
+    Optional<DistillData.Guesses> guesses = Optional.empty();
+    Optional<Tokenizer> tokenizer = Optional.ofNullable(student.options().tokenizer());
+    if (models.config().task().hasTokenLogits()) {
+      LanguageModelSpec spec = student.languageModel();
+      spec.notes().forEach(progress::message);
+      tokenizer = Optional.of(spec.tokenizer());
+      guesses = Optional.of(new DistillData.Guesses(spec.objective(), spec.vocabulary()));
+    }
     int length = recipe.data().length();
     List<String> notes = new ArrayList<>();
     var longest = models.config().longestSequence();
     if (longest.isPresent() && length > longest.getAsInt()) {
       notes.add(
           "%s takes sequences of at most %d tokens, so data.length is that, not %d"
-              .formatted(student, longest.getAsInt(), length));
+              .formatted(student.path(), longest.getAsInt(), length));
       length = longest.getAsInt();
     }
-    var reader = new ModelSequences(student, models.student(), tokenizer(models));
-    TokenRows all = reader.read(file, length);
-    TokenRows train = all;
+    var reader = new ModelSequences(student.path(), models.student(), tokenizer);
+    TokenRows train = reader.read(file, length);
     TokenRows held;
-    if (validation == null) {
-      List<TokenRows> split = all.split(recipe.data().holdOutEvery());
+    if (validation.isEmpty()) {
+      List<TokenRows> split = train.split(recipe.data().holdOutEvery());
       held = split.get(0);
       train = split.get(1);
     } else {
-      held = reader.read(validation, length);
+      held = reader.read(validation.get(), length);
     }
     notes.addAll(train.notes());
     return new DistillData(
@@ -155,31 +146,12 @@ final class Distilling {
         guesses);
   }
 
-  private Optional<Tokenizer> tokenizer(DistillModels models) {
-    if (options.vocabulary != null) {
-      return Optional.of(LanguageModelOptions.tokenizerNamed(options.vocabulary));
-    }
-    return models.config().task().hasTokenLogits()
-        ? Optional.of(options.resolve(student).tokenizer())
-        : Optional.empty();
-  }
-
-  private Optional<DistillData.Guesses> guesses(DistillModels models) {
-    if (!models.config().task().hasTokenLogits()) {
-      return Optional.empty();
-    }
-    LanguageModelOptions.Resolved resolved = options.resolve(student);
-    return Optional.of(
-        new DistillData.Guesses(
-            options.objective(resolved.tensors(), resolved.vocabulary()), resolved.vocabulary()));
-  }
-
   private ModelCard card(DistillModels models, DistillData data, DistillResult result) {
     ModelCard old = models.student().card();
     ModelCard.Provenance p = old.provenance();
     List<String> notes =
         new ArrayList<>(p == null || p.assumptions() == null ? List.of() : p.assumptions());
-    notes.add("learned from the teacher " + teacher + " in " + result.bestStep() + " steps");
+    notes.add("learned from the teacher " + teacher.path() + " in " + result.bestStep() + " steps");
     if (recipe.training().projections()) {
       notes.add("projections were trained: they are no random draw any more");
     }
@@ -188,7 +160,9 @@ final class Distilling {
             old.vocabulary(),
             old.languageModel(),
             new ModelCard.Provenance(
-                p == null || p.importedFrom() == null ? student.toString() : p.importedFrom(),
+                p == null || p.importedFrom() == null
+                    ? student.path().toString()
+                    : p.importedFrom(),
                 p == null ? null : p.scheme(),
                 notes,
                 p == null ? null : p.importedStep(),
@@ -222,31 +196,20 @@ final class Distilling {
             .inOrder()
             .get(0);
     float[] trained = distiller.outputs(batch);
+    TokenInput input =
+        Model.open(exported)
+            .with(ModelOptions.builder().signature(ImportedModel.DEFAULT_SIGNATURE).build())
+            .input(true);
     try (SavedModelPredictor predictor = SavedModelPredictor.load(exported)) {
-      SignatureSpec signature = predictor.directory().signature(ImportedModel.DEFAULT_SIGNATURE);
-      String tokens = ImportedLanguageModel.tokens(signature);
-      Map<String, NpyArray> feeds =
-          SequenceFeeds.of(
-              signature,
-              tokens,
-              ImportedLanguageModel.mask(signature, tokens),
-              batch.tokens(),
-              batch.mask(),
-              batch.rows(),
-              batch.length());
-      Map<String, NpyArray> outputs = predictor.predict(signature.name(), feeds);
+      Map<String, NpyArray> outputs =
+          predictor.predict(
+              ImportedModel.DEFAULT_SIGNATURE,
+              input.feeds(batch.tokens(), batch.mask(), batch.rows(), batch.length()));
       boolean hasLogits = models.config().task().hasTokenLogits();
       NpyArray reloaded = outputs.get(hasLogits ? "logits" : "sequence_output");
-      return reloaded == null ? Double.NaN : largest(trained, reloaded.floats());
+      return reloaded == null
+          ? Double.NaN
+          : FineTuneJob.largestDifference(trained, reloaded.floats());
     }
-  }
-
-  private static double largest(float[] a, float[] b) {
-    double largest = 0;
-    for (int i = 0; i < a.length; i++) {
-      double distance = Math.abs((double) a[i] - b[i]);
-      largest = Math.max(largest, Double.isNaN(distance) ? Double.POSITIVE_INFINITY : distance);
-    }
-    return largest;
   }
 }

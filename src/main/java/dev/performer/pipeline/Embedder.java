@@ -94,8 +94,8 @@ public final class Embedder implements AutoCloseable {
    * Embeds sequences.
    *
    * @param batch sequences that run at a time at most
-   * @return first 'embedding' {@code [N, E]}, or 'embeddings' {@code [N, L, E]} without pooling, zero
-   *     where there is padding; then 'tokens' {@code [N, L]} and 'lengths' {@code [N]}
+   * @return first 'embedding' {@code [N, E]}, or 'embeddings' {@code [N, L, E]} without pooling,
+   *     zero where there is padding; then 'tokens' {@code [N, L]} and 'lengths' {@code [N]}
    * @throws PerformerException if the model has no vectors of tokens
    */
   public Map<String, NpyArray> embed(

@@ -55,8 +55,8 @@ public record LanguageModelSpec(
   }
 
   /**
-   * What it guesses in evaluation: Google's protein_lm draws its masks in a way of its own, from the
-   * tokens of a whole batch.
+   * What it guesses in evaluation: Google's protein_lm draws its masks in a way of its own, from
+   * the tokens of a whole batch.
    */
   public Objective evaluationObjective() {
     return isGoogleEvaluation()
@@ -111,7 +111,8 @@ public record LanguageModelSpec(
         tensors.mask(),
         tokenizer,
         tensors.maxLength() == null ? 0 : tensors.maxLength(),
-        tensors.paddedLength() == null ? 0 : tensors.paddedLength());
+        tensors.paddedLength() == null ? 0 : tensors.paddedLength(),
+        notes);
   }
 
   /** Imports the signature into a graph; the caller closes it. */

@@ -35,6 +35,9 @@ import org.tensorflow.ndarray.Shape;
  * and is closed by whoever loaded it.
  */
 public final class Model {
+  private static final String ASSUMED_OBJECTIVE =
+      "The model does not say what it was trained for: the objective masked-lm is assumed.";
+
   private final SavedModelDirectory directory;
   private final Optional<ModelCard> card;
   private final Optional<PerformerConfig> config;
@@ -152,8 +155,9 @@ public final class Model {
    */
   public TokenInput input(boolean idsOnly) {
     ModelCard.LanguageModel recorded = recorded();
-    SignatureSpec spec = directory.signature(signature(recorded));
+    SignatureSpec called = directory.signature(signature(recorded));
     Tokenizer known = tokenizer().orElse(null);
+    List<String> notes = List.of();
     if (known == null && idsOnly && config.isPresent()) {
       known =
           new LetterTokenizer(
@@ -165,24 +169,27 @@ public final class Model {
                   + " tokenizer")
           .settledBy("vocabulary");
     } else if (known == null) {
-      known = languageModel().tokenizer();
+      LanguageModelSpec spec = languageModel();
+      known = spec.tokenizer();
+      notes = spec.notes().stream().filter(note -> !note.equals(ASSUMED_OBJECTIVE)).toList();
     }
     String tokens = options.tokens();
     String mask = options.mask();
     try {
-      tokens = tokens != null ? tokens : ImportedLanguageModel.tokens(spec);
-      mask = mask != null ? mask : ImportedLanguageModel.mask(spec, tokens);
+      tokens = tokens != null ? tokens : ImportedLanguageModel.tokens(called);
+      mask = mask != null ? mask : ImportedLanguageModel.mask(called, tokens);
     } catch (PerformerException e) {
       throw e.in(path());
     }
     return new TokenInput(
         path(),
-        spec,
+        called,
         tokens,
         mask,
         known,
         length(recorded, ModelCard.LanguageModel::maxLength, PerformerModels::longest),
-        length(recorded, ModelCard.LanguageModel::paddedLength, PerformerModels::paddedLength));
+        length(recorded, ModelCard.LanguageModel::paddedLength, PerformerModels::paddedLength),
+        notes);
   }
 
   private int length(
@@ -213,7 +220,7 @@ public final class Model {
     if (recorded != null && recorded.objective() != null) {
       return recorded.objective();
     }
-    notes.add("The model does not say what it was trained for: the objective masked-lm is assumed.");
+    notes.add(ASSUMED_OBJECTIVE);
     return ModelCard.Objective.MASKED_LM;
   }
 
@@ -221,8 +228,7 @@ public final class Model {
       SignatureSpec spec, ModelCard.LanguageModel tensors, List<String> notes) {
     Shape shape = spec.output(tensors.logits()).shape();
     long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
-    for (String name :
-        List.of(ProteinVocabulary.GOOGLE_NAME, ProteinVocabulary.PAD_FIRST_NAME)) {
+    for (String name : List.of(ProteinVocabulary.GOOGLE_NAME, ProteinVocabulary.PAD_FIRST_NAME)) {
       Vocabulary candidate = ProteinVocabulary.named(name);
       if (candidate.size() == size) {
         notes.add(

@@ -17,8 +17,8 @@ import java.util.stream.Stream;
  * @param tokenizer what token ids mean
  * @param objective what the model was trained to guess
  * @param masking which tokens a masked model has to guess
- * @param shiftsInputs whether a causal model shifts its inputs itself, as Google's FlaxLM: logits at
- *     t are for token t
+ * @param shiftsInputs whether a causal model shifts its inputs itself, as Google's FlaxLM: logits
+ *     at t are for token t
  */
 public record ModelOptions(
     String signature,
@@ -54,8 +54,7 @@ public record ModelOptions(
 
   /** Whether nothing is given. */
   public boolean isDefault() {
-    return Stream.of(
-            signature, tokens, mask, logits, tokenizer, objective, masking, shiftsInputs)
+    return Stream.of(signature, tokens, mask, logits, tokenizer, objective, masking, shiftsInputs)
         .allMatch(Objects::isNull);
   }
 

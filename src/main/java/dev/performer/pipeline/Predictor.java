@@ -51,8 +51,8 @@ public final class Predictor implements AutoCloseable {
   /**
    * Runs the model's signature: that of its options, else {@code serving_default}.
    *
-   * @param inputs one array per input, named like the signature's; whole numbers and floats of other
-   *     width are converted where no value changes
+   * @param inputs one array per input, named like the signature's; whole numbers and floats of
+   *     other width are converted where no value changes
    * @return one array per output; float16 and bfloat16 come as float32
    * @throws PerformerException if a name, type or shape does not fit, or the model fails
    */

@@ -31,7 +31,9 @@ record RunSource(Path model, String signature, String graph) {
     return new RunSource(model.toAbsolutePath().normalize(), signature, digest(model));
   }
 
-  /** @throws PerformerException if it is no such run directory */
+  /**
+   * @throws PerformerException if it is no such run directory
+   */
   static RunSource read(Path run) {
     Path file = run.resolve(FILE);
     try {

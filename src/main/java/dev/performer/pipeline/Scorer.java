@@ -28,8 +28,8 @@ import java.util.stream.IntStream;
  * itself, nothing stands before the first token, which counts nothing. Masked models: of each token
  * given all others, with the mask in its place (pseudo-likelihood, <a
  * href="https://arxiv.org/abs/1910.14659">Salazar et al. 2020</a>); special tokens, which are never
- * guessed in training, count nothing. Texts are scored as models see them in training, the end token
- * included; the SavedModel's signature {@code score} takes ids as they come.
+ * guessed in training, count nothing. Texts are scored as models see them in training, the end
+ * token included; the SavedModel's signature {@code score} takes ids as they come.
  *
  * <p>Safe for use by several threads.
  */
@@ -129,9 +129,7 @@ public final class Scorer implements AutoCloseable {
    */
   public List<Score> score(TokenizedSequences sequences, int batch) {
     requireKnown(sequences);
-    return model.isCausal()
-        ? causal(sequences.ids(), batch)
-        : masked(sequences.encodings(), batch);
+    return model.isCausal() ? causal(sequences.ids(), batch) : masked(sequences.encodings(), batch);
   }
 
   /**

@@ -22,6 +22,7 @@ import java.util.Map;
  * @param tokenizer between texts and token ids
  * @param maxLength tokens of a sequence at most; 0 for no limit
  * @param paddedLength tokens that sequences are padded to at least; 0 for no such length
+ * @param notes what was assumed of the tokens because the model does not say it, one line each
  */
 public record TokenInput(
     Path model,
@@ -30,7 +31,8 @@ public record TokenInput(
     String mask,
     Tokenizer tokenizer,
     int maxLength,
-    int paddedLength) {
+    int paddedLength,
+    List<String> notes) {
   /** Longer sequences are cropped where no length is given. */
   public static final int DEFAULT_LENGTH = 1024;
 
@@ -96,8 +98,8 @@ public record TokenInput(
   }
 
   /**
-   * Arrays for the signature: tokens and mask under their names, zeros for every other input, each of
-   * its input's own type.
+   * Arrays for the signature: tokens and mask under their names, zeros for every other input, each
+   * of its input's own type.
    *
    * @param ids {@code [rows * length]}
    * @param real 1 where a token is real, {@code [rows * length]}

@@ -65,8 +65,7 @@ public record Sampling(
 
   /** The same, taking the most likely token each time, or drawing. */
   public Sampling withGreedy(boolean value) {
-    return new Sampling(
-        value, temperature, topK, topP, repetitionPenalty, repetitionWindow, seed);
+    return new Sampling(value, temperature, topK, topP, repetitionPenalty, repetitionWindow, seed);
   }
 
   /** The same at another temperature. */
