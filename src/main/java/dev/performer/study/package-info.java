@@ -1,0 +1,2 @@
+/** Measuring: benchmarks, approximation and estimator error, reproduction of the paper. */
+package dev.performer.study;
