@@ -74,7 +74,7 @@ final class EvaluateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    InputFiles.requireThere(data);
+    InputFiles.requireThere(model, data);
     Model opened = Model.open(model, options.options());
     Evaluator evaluator =
         recipe == null ? Evaluator.of(opened) : Evaluator.of(opened, RecipeFiles.readOrRun(recipe));

@@ -195,7 +195,7 @@ final class FineTuneCommand implements Callable<Integer> {
     if (recipe != null || !settings.isEmpty()) {
       throw new UsageException("--recipe and --set need --teacher");
     }
-    InputFiles.requireThere(data, validation);
+    InputFiles.requireThere(model, data, validation);
     LanguageModelSpec spec = Model.open(model, options.options()).languageModel();
     spec.notes().forEach(System.err::println);
     FineTuneJob job =
@@ -224,7 +224,7 @@ final class FineTuneCommand implements Callable<Integer> {
             name + " does not go with --teacher, where the recipe says it (--set KEY=VALUE)");
       }
     }
-    InputFiles.requireThere(data, validation);
+    InputFiles.requireThere(model, data, validation);
     Overrides overrides = new Overrides(settings);
     DistillRecipe learning =
         DistillRecipe.of(

@@ -52,19 +52,13 @@ final class GenerateCommand implements Callable<Integer> {
   private Path file;
 
   @Option(
-      names = "--max-tokens",
+      names = "--tokens",
       paramLabel = "N",
       description =
           "At most so many new tokens (default: "
               + GenerationOptions.DEFAULT_TOKENS
               + ", or what the model's positions leave).")
   private Integer tokens;
-
-  /** The name that this option had when it was also an input's in other commands. */
-  @Option(names = "--tokens", hidden = true)
-  private void tokens(Integer count) {
-    tokens = count;
-  }
 
   @Option(names = "--greedy", description = "The most likely token each time.")
   private boolean greedy;
@@ -184,7 +178,7 @@ final class GenerateCommand implements Callable<Integer> {
   private GenerationOptions options() {
     if (tokens != null && tokens < 1 || batch < 1) {
       throw new UsageException(
-          "--max-tokens and --batch must be at least 1, not " + tokens + " and " + batch);
+          "--tokens and --batch must be at least 1, not " + tokens + " and " + batch);
     }
     GenerationOptions options = GenerationOptions.DEFAULT.withSampler(sampling()).withBatch(batch);
     return tokens == null ? options : options.withMaxTokens(tokens);

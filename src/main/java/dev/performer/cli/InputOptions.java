@@ -37,7 +37,7 @@ final class InputOptions {
           "google-protein, pad-first-protein, letters:ABC…, bytes, bytes:N (N special ids before the bytes) or a tokenizer.json (default: from performer.json, else by the number of logits).")
   private String vocabulary;
 
-  /** The name that this option had when it was also a number in generate. */
+  /** The earlier name, which is a number of tokens in generate. */
   @Option(names = "--tokens", hidden = true)
   private void tokens(String input) {
     tokens = input;
