@@ -15,13 +15,7 @@ import java.util.Collection;
  * @param right whether its y axis is the right one
  */
 public record Line(
-    String name,
-    double[] x,
-    double[] y,
-    Integer colour,
-    Dash dash,
-    Marker marker,
-    boolean right) {
+    String name, double[] x, double[] y, Integer colour, Dash dash, Marker marker, boolean right) {
 
   /** Strokes of a line. */
   public enum Dash {

@@ -101,8 +101,7 @@ final class Png {
       style.setXAxisMin(x.first()).setXAxisMax(x.last());
       style.setXAxisTickMarkSpacingHint(x.pixels(chart.width()));
     }
-    Ticks y =
-        ticks(chart.y(), chart.lines().stream().filter(line -> !line.right()).map(Line::y));
+    Ticks y = ticks(chart.y(), chart.lines().stream().filter(line -> !line.right()).map(Line::y));
     if (y != null) {
       drawn.setCustomYAxisTickLabelsFormatter(y.labels());
       style.setYAxisMin(0, y.first()).setYAxisMax(0, y.last());
@@ -120,12 +119,7 @@ final class Png {
     }
     series.setLineStyle(
         new BasicStroke(
-            2,
-            BasicStroke.CAP_BUTT,
-            BasicStroke.JOIN_ROUND,
-            10,
-            DASHES[line.dash().ordinal()],
-            0));
+            2, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 10, DASHES[line.dash().ordinal()], 0));
   }
 
   private static Marker marker(Line.Marker marker) {
@@ -173,8 +167,7 @@ final class Png {
         values.flatMapToDouble(v -> Arrays.stream(scaled(scale, v))).sorted().toArray();
     double first = Math.floor(exponents[0] + 1e-9);
     double last = Math.ceil(exponents[exponents.length - 1] - 1e-9);
-    return new Ticks(
-        first, Math.max(last, first + 1), exponent -> label(base(scale), exponent));
+    return new Ticks(first, Math.max(last, first + 1), exponent -> label(base(scale), exponent));
   }
 
   /** A power in full, such as 0.01 or 4096; nothing between powers. */

@@ -12,8 +12,8 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import sun.misc.Signal;
 
 /**
  * A process of its own for a measurement: its memory is not another's, and it ends with the one
@@ -50,41 +50,61 @@ final class MeasuringProcess {
    * @throws PerformerException if it fails or takes longer than the limit
    */
   static String lastLine(Class<?> main, List<String> arguments, String what, Duration limit) {
-    Path folder = null;
-    Process process = null;
     try {
-      folder = Files.createTempDirectory("performer-measure");
+      Path folder = Files.createTempDirectory("performer-measure");
       Path answer = folder.resolve("answer");
-      process =
-          new ProcessBuilder(command(main, arguments))
+      Process process =
+          new ProcessBuilder(command(main, arguments, folder))
               .redirectOutput(answer.toFile())
               .redirectError(ProcessBuilder.Redirect.INHERIT)
               .start();
-      if (!process.waitFor(limit.toMillis(), TimeUnit.MILLISECONDS)) {
-        throw new PerformerException(what + ": no result after " + words(limit));
+      CountDownLatch shutdown = new CountDownLatch(1);
+      Thread hook =
+          new Thread(
+              () -> {
+                shutdown.countDown();
+                end(process, folder);
+              });
+      try {
+        Runtime.getRuntime().addShutdownHook(hook);
+        if (!process.waitFor(limit.toMillis(), TimeUnit.MILLISECONDS)) {
+          throw new PerformerException(what + ": no result after " + words(limit));
+        }
+        List<String> lines = Files.readAllLines(answer);
+        if (process.exitValue() != 0 || lines.isEmpty()) {
+          // Ctrl-C ends both: the one that waits shall not go on to the next measurement.
+          if (shutdown.await(1, TimeUnit.SECONDS)) {
+            throw new InterruptedException();
+          }
+          throw new PerformerException(
+              what + ": the measuring process ended with exit code " + process.exitValue());
+        }
+        return lines.get(lines.size() - 1);
+      } finally {
+        end(process, folder);
+        if (shutdown.getCount() > 0) {
+          Runtime.getRuntime().removeShutdownHook(hook);
+        }
       }
-      List<String> lines = Files.readAllLines(answer);
-      if (process.exitValue() != 0 || lines.isEmpty()) {
-        throw new PerformerException(
-            what + ": the measuring process ended with exit code " + process.exitValue());
-      }
-      return lines.get(lines.size() - 1);
     } catch (IOException e) {
       throw new PerformerException(what + ": cannot be measured: " + e.getMessage(), e);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new PerformerException("interrupted", e);
-    } finally {
-      if (process != null) {
-        process.destroyForcibly();
-      }
-      if (folder != null) {
-        AtomicFiles.discard(folder);
-      }
     }
   }
 
-  private static List<String> command(Class<?> main, List<String> arguments) {
+  private static void end(Process process, Path folder) {
+    process.destroyForcibly();
+    try {
+      process.waitFor();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt(); // its files may stay
+    }
+    AtomicFiles.discard(folder);
+  }
+
+  private static List<String> command(Class<?> main, List<String> arguments, Path temporary) {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     // -Xrs: a signal ends the process at once. Java's own end of it runs the destructors of native
@@ -94,6 +114,7 @@ final class MeasuringProcess {
             "-Xrs",
             "-Xmx1g",
             "-XX:+UseSerialGC",
+            "-Djava.io.tmpdir=" + temporary,
             "-XX:ErrorFile=" + Path.of(System.getProperty("java.io.tmpdir"), "hs_err_pid%p.log"),
             "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
             "-cp",
@@ -137,11 +158,21 @@ final class MeasuringProcess {
               } catch (IOException e) {
                 // As its end.
               }
-              Signal.raise(new Signal("KILL")); // Runtime.halt runs native destructors too
+              endAtOnce();
             },
             "parent");
     watch.setDaemon(true);
     watch.start();
+  }
+
+  /** Not even Runtime.halt leaves the destructors of native libraries out; a signal does. */
+  private static void endAtOnce() {
+    try {
+      new ProcessBuilder("sh", "-c", "kill -9 " + ProcessHandle.current().pid()).start().waitFor();
+    } catch (IOException | InterruptedException e) {
+      // There is no shell: what follows is the next best.
+    }
+    Runtime.getRuntime().halt(1);
   }
 
   /** A memory line of this process in MB (10^6 bytes); 0 where the system has no such file. */
