@@ -1,14 +1,15 @@
 package dev.performer.data;
 
+import java.util.Iterator;
 import java.util.NoSuchElementException;
 
-/** Examples of which the next is read when someone asks whether there is one. */
-abstract class LookAheadExamples implements ExampleStream {
-  private Example next;
+/** Things of which the next is read when its presence is queried. */
+abstract class LookAhead<T> implements Iterator<T> {
+  private T next;
   private boolean ended;
 
-  /** The next example, or null at the end. */
-  protected abstract Example read();
+  /** The next thing, or null at the end, behind which it is not called again. */
+  protected abstract T read();
 
   @Override
   public final boolean hasNext() {
@@ -20,11 +21,11 @@ abstract class LookAheadExamples implements ExampleStream {
   }
 
   @Override
-  public final Example next() {
+  public final T next() {
     if (!hasNext()) {
       throw new NoSuchElementException();
     }
-    Example result = next;
+    T result = next;
     next = null;
     return result;
   }
