@@ -37,6 +37,6 @@ final class AttentionLayerNaming implements NamingScheme {
             + " holds attention layers only ("
             + file.tensors().size()
             + " tensors, no table of tokens), which make no Transformer; import the SavedModel"
-            + " that Python saved with them, or name every variable in a --mapping file");
+            + " that Python saved with them, or name every variable in a mapping file").settledBy("mapping");
   }
 }

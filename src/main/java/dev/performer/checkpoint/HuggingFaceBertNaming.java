@@ -180,7 +180,8 @@ final class HuggingFaceBertNaming implements NamingScheme {
       throw new PerformerException(
           file.path()
               + ": the number of heads is not in the file; put its config.json beside it, or say"
-              + " --heads");
+                  + " how many")
+          .settledBy("heads");
     }
     return heads.intValue();
   }

@@ -53,16 +53,19 @@ final class LraNaming implements NamingScheme {
           file.path()
               + ": preset "
               + options.preset()
-              + " does not fit: its names are those of Long Range Arena; use --preset lra-encoder"
+              + " does not fit: its names are those of Long Range Arena; use the preset lra-encoder"
               + " or none");
     }
     JsonNode own = options.config() == null ? null : StrictJson.readTree(options.config());
     if (!SaidAttention.isComplete(options) && (own == null || !own.has("attention"))) {
       throw new AttentionNotSaidException(
           file.path()
-              + ": Long Range Arena does not store which attention a model has; say --kernel relu"
-              + " (its 'generalized'), --kernel softmax and --features M, or --attention exact"
-              + " (its 'dot_product')");
+              + ": Long Range Arena does not store which attention a model has; say the kernel relu"
+              + " (its 'generalized'), the kernel softmax and how many features, or attention exact"
+              + " (its 'dot_product')",
+          "kernel",
+          "features",
+          "attention");
     }
     WeightMap map = new WeightMap(file);
     Map<String, String> names = names(parameters);
@@ -137,7 +140,7 @@ final class LraNaming implements NamingScheme {
       } else if (pooling == null) {
         pooling = "mean";
         notes.add(
-            "how the sequence is pooled is not in the file: the mean; --pooling says another");
+            "how the sequence is pooled is not in the file: the mean; the option pooling says another");
       }
     } else {
       sketch.put("task", "encoder").put("classes", 0).put("classifierSizes", List.of());

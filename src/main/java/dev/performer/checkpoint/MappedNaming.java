@@ -70,9 +70,9 @@ final class MappedNaming implements NamingScheme {
     if (keys.isEmpty() && options.config() == null) {
       throw new PerformerException(
           mapping
-              + ": names alone tell no model; give --config or --preset, or put the keys of the"
+              + ": names alone tell no model; give a config or a preset, or put the keys of the"
               + " configuration under "
-              + CONFIG);
+              + CONFIG).settledBy("config", "preset");
     }
     if (options.config() != null) {
       if (!(StrictJson.readTree(options.config()) instanceof ObjectNode said)) {

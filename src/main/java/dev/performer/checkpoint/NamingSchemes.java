@@ -52,7 +52,7 @@ public final class NamingSchemes {
                         + labels()
                         + "; they begin with "
                         + file.tensors().keySet().stream().limit(3).map(Excerpt::of).toList()
-                        + "; name every variable in a --mapping file"));
+                        + "; name every variable in a mapping file").settledBy("mapping"));
   }
 
   /** What the schemes are called. */

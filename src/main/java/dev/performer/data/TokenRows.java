@@ -137,7 +137,8 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     }
     if (rest.isEmpty()) {
       throw new PerformerException(
-          name + ": one sequence cannot be split; give other ones to --validation");
+              name + ": one sequence cannot be split; give other ones for validation")
+          .settledBy("validation");
     }
     return List.of(
         new TokenRows(name + ", held out", held, List.of()), new TokenRows(name, rest, notes));
