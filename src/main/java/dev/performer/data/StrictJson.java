@@ -169,6 +169,8 @@ public final class StrictJson {
           e);
     } catch (IOException e) {
       throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
+    } catch (IndexOutOfBoundsException e) { // YAML's reader, where a file ends inside a character
+      throw new PerformerException(file + " is not YAML: it is cut off or damaged", e);
     }
   }
 
@@ -191,7 +193,8 @@ public final class StrictJson {
 
   /** What is wrong with a text that is no JSON, in one short line. */
   public static String reason(IOException e) {
-    if (e.getCause() instanceof CharConversionException || e instanceof CharConversionException) {
+    if (String.valueOf(e.getMessage()).contains("CharConversionException")
+        || e instanceof CharConversionException) { // YAML's reader names the class only
       return "it holds bytes that are no UTF-8";
     }
     if (!(e instanceof JsonProcessingException known) || known.getOriginalMessage() == null) {

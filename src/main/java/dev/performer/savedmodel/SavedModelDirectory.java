@@ -1,6 +1,7 @@
 package dev.performer.savedmodel;
 
 import com.google.protobuf.InvalidProtocolBufferException;
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.FunctionLibrary;
@@ -103,10 +104,9 @@ public final class SavedModelDirectory {
       }
       return model;
     } catch (InvalidProtocolBufferException e) {
-      throw new PerformerException(
-          file + " is truncated or not a SavedModel: " + NativeErrors.firstLine(e), e);
+      throw new PerformerException(file + " is truncated or not a SavedModel", e);
     } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
     }
   }
 
@@ -300,7 +300,7 @@ public final class SavedModelDirectory {
     try {
       return Optional.of(Files.readString(file));
     } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
     }
   }
 

@@ -13,7 +13,8 @@ public final class ErrorMessages {
   private static final Pattern CLASS =
       Pattern.compile(
           "\\b(?:java|javax|jdk|sun|org|com|io|ai|dev)\\.(?:\\w+\\.)*[A-Z]\\w*|\\b[A-Z]\\w*(?:Exception|Error)\\b");
-  private static final Pattern NULL = Pattern.compile("(?:^|[:(,] ?|is |\\s)null(?:$|[;),. ])");
+  private static final Pattern NULL =
+      Pattern.compile("(?<!key)(?:^|[:(,] ?|is |\\s)null(?:$|[;),. ])");
 
   private ErrorMessages() {}
 
