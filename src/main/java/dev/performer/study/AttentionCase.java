@@ -1,13 +1,9 @@
 package dev.performer.study;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.performer.attention.Attention;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
-import dev.performer.study.AttentionBenchmark.Measurement;
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -19,25 +15,48 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.ReduceSum;
 import org.tensorflow.types.TFloat32;
 
-/** The process that measures one case of the benchmark and prints it as a line of JSON. */
-final class BenchmarkFork {
+/**
+ * Time and memory of one attention at one length, without and with gradients.
+ *
+ * @param attention which
+ * @param causal whether the future is hidden
+ * @param length L
+ */
+public record AttentionCase(
+    BenchmarkedAttention attention, boolean causal, int length, BenchmarkSize size)
+    implements Case<AttentionCase.Measured> {
   private static final int LEAST_RUNS = 3;
   private static final int MOST_RUNS = 12;
   private static final double ENOUGH_SECONDS = 2;
+  private static final double START_SECONDS = 3;
+  private static final double OPERATIONS_A_SECOND = 1.5e11;
 
-  private BenchmarkFork() {}
+  /** Of a step with gradients, in those of the output alone. */
+  private static final double WITH_GRADIENTS = 3;
 
-  /** Arguments: attention, causal, B, L, H, D, M. */
-  public static void main(String[] args) throws IOException {
-    BenchmarkedAttention attention = BenchmarkedAttention.valueOf(args[0]);
-    boolean causal = Boolean.parseBoolean(args[1]);
-    Shape shape =
-        Shape.of(
-            Long.parseLong(args[2]),
-            Long.parseLong(args[4]),
-            Long.parseLong(args[3]),
-            Long.parseLong(args[5]));
-    int headSize = Integer.parseInt(args[5]);
+  /**
+   * What was measured. Times are the fastest of several runs.
+   *
+   * @param forwardMs milliseconds of the output alone
+   * @param trainMs milliseconds of the output and the gradients of q, k and v
+   * @param forwardMb peak memory above the idle session, in MB (10^6 bytes)
+   * @param trainMb the same with gradients
+   */
+  public record Measured(double forwardMs, double trainMs, double forwardMb, double trainMb) {}
+
+  /** Without the length. */
+  String kind() {
+    return attention.label() + (causal ? ", causal" : "");
+  }
+
+  @Override
+  public String label() {
+    return kind() + " at L=" + length;
+  }
+
+  @Override
+  public Measured measure() throws IOException {
+    Shape shape = Shape.of(size.batch(), size.heads(), length, size.headSize());
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);
@@ -46,7 +65,7 @@ final class BenchmarkFork {
       Operand<TFloat32> k = normal(tf, variables, "k", shape, 2);
       Operand<TFloat32> v = normal(tf, variables, "v", shape, 3);
       Operand<TFloat32> upstream = normal(tf, variables, "g", shape, 4);
-      Attention built = attention.build(tf, causal, headSize, Integer.parseInt(args[6]));
+      Attention built = attention.build(tf, causal, size);
       Operand<TFloat32> out = built.attend(tf, q, k, v, null); // [B, H, L, D]
       Output<?>[] gradients =
           graph.addGradients(
@@ -60,14 +79,12 @@ final class BenchmarkFork {
           List.of(
               sum(tf, out), sum(tf, gradients[0]), sum(tf, gradients[1]), sum(tf, gradients[2]));
       variables.initialize(session);
-      double idle = residentMb("VmRSS");
+      double idle = MeasuringProcess.residentMb("VmRSS");
       double forwardMs = fastest(session, forward);
-      double forwardMb = residentMb("VmHWM") - idle;
+      double forwardMb = MeasuringProcess.residentMb("VmHWM") - idle;
       double trainMs = fastest(session, train);
-      double trainMb = residentMb("VmHWM") - idle;
-      System.out.println(
-          new ObjectMapper()
-              .writeValueAsString(new Measurement(forwardMs, trainMs, forwardMb, trainMb)));
+      double trainMb = MeasuringProcess.residentMb("VmHWM") - idle;
+      return new Measured(forwardMs, trainMs, forwardMb, trainMb);
     }
   }
 
@@ -102,17 +119,20 @@ final class BenchmarkFork {
     return best * 1e3;
   }
 
-  /** A memory line of this process in MB; 0 where the system has no such file. */
-  static double residentMb(String field) throws IOException {
-    Path status = Path.of("/proc/self/status");
-    if (!Files.isReadable(status)) {
-      return 0;
-    }
-    for (String line : Files.readAllLines(status)) {
-      if (line.startsWith(field + ":")) {
-        return Long.parseLong(line.replaceAll("\\D", "")) * 1024 / 1e6;
-      }
-    }
-    return 0;
+  @Override
+  public double seconds() {
+    double positions = (double) size.batch() * size.heads() * length;
+    double forward = positions * attention.operations(length, size) / OPERATIONS_A_SECOND;
+    return START_SECONDS + runs(forward) + runs(WITH_GRADIENTS * forward);
+  }
+
+  private static double runs(double seconds) {
+    return seconds + Math.max(LEAST_RUNS * seconds, Math.min(ENOUGH_SECONDS, MOST_RUNS * seconds));
+  }
+
+  /** The logits and their softmax, {@code [B, H, L, L]}, twice with gradients. */
+  @Override
+  public long leastBytes() {
+    return attention.isExact() ? 4L * 4 * size.batch() * size.heads() * length * length : 0;
   }
 }
