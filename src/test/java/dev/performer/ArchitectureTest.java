@@ -104,8 +104,7 @@ class ArchitectureTest {
           .resideInAPackage("..cli..")
           .should()
           .dependOnClassesThat(
-              resideInAPackage("org.tensorflow..")
-                  .and(not(name("org.tensorflow.TensorFlow"))));
+              resideInAPackage("org.tensorflow..").and(not(name("org.tensorflow.TensorFlow"))));
 
   private static ArchRule rooms() {
     LayeredArchitecture rooms = layeredArchitecture().consideringOnlyDependenciesInLayers();

@@ -178,8 +178,8 @@ final class HuggingFaceBertNaming implements NamingScheme {
     JsonNode heads = config.path("num_attention_heads");
     if (!heads.canConvertToInt() || !heads.isIntegralNumber()) {
       throw new PerformerException(
-          file.path()
-              + ": the number of heads is not in the file; put its config.json beside it, or say"
+              file.path()
+                  + ": the number of heads is not in the file; put its config.json beside it, or say"
                   + " how many")
           .settledBy("heads");
     }

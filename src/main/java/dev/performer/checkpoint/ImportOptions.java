@@ -67,7 +67,8 @@ public record ImportOptions(
    */
   public ImportOptions {
     if (attention == AttentionKind.EXACT && kernel != null) {
-      throw new PerformerException("exact attention has no kernel; leave out the kernel " + kernel).settledBy("kernel");
+      throw new PerformerException("exact attention has no kernel; leave out the kernel " + kernel)
+          .settledBy("kernel");
     }
     if (features != null && features < 0) {
       throw new PerformerException("features cannot be negative: " + features);

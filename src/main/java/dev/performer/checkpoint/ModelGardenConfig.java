@@ -150,8 +150,8 @@ final class ModelGardenConfig {
     putWindow(entry);
     if (!entry.has("numRandomFeatures")) {
       throw new PerformerException(
-          file.path()
-              + ": the number of random features is not in the file; say how many features"
+              file.path()
+                  + ": the number of random features is not in the file; say how many features"
                   + " (Model Garden's default is 256)")
           .settledBy("features");
     }
@@ -200,9 +200,9 @@ final class ModelGardenConfig {
     }
     if (!entry.has("causalWindowLength")) {
       throw new PerformerException(
-          file.path()
-              + ": causal KernelAttention needs the length of its window, which the file does not"
-              + " have; say its window, or give causal_window_length and causal_chunk_length in a"
+              file.path()
+                  + ": causal KernelAttention needs the length of its window, which the file does not"
+                  + " have; say its window, or give causal_window_length and causal_chunk_length in a"
                   + " config.json beside it")
           .settledBy("window");
     }

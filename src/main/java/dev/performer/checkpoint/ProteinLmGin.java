@@ -38,8 +38,8 @@ final class ProteinLmGin {
     }
     if (lm == bert) {
       throw new PerformerException(
-          gin.file()
-              + " does not say whether the model is a FlaxLM or a FlaxBERT; say the task,"
+              gin.file()
+                  + " does not say whether the model is a FlaxLM or a FlaxBERT; say the task,"
                   + " causal-lm or masked-lm")
           .settledBy("task");
     }

@@ -153,10 +153,10 @@ final class ProteinLmNaming implements NamingScheme {
           if (number.startsWith(regression)) {
             if (!options.allowMissing()) {
               throw new PerformerException(
-                  parameters.file().path()
-                      + " has a regression head, "
-                      + own
-                      + ", one number for each token; no model here has one: it is left out"
+                      parameters.file().path()
+                          + " has a regression head, "
+                          + own
+                          + ", one number for each token; no model here has one: it is left out"
                           + " where weights may be missing")
                   .settledBy("allowMissing");
             }

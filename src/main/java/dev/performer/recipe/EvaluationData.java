@@ -177,14 +177,14 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
     int size = images.size() + (data.begin() ? 1 : 0);
     if (request.length() == null && size > data.length()) {
       throw new PerformerException(
-          data.train()
-              + ": an image has "
-              + images.size()
-              + " tokens, but the model was trained on "
-              + (data.length() - (data.begin() ? 1 : 0))
-              + "; a length of "
-              + data.length()
-              + " crops them")
+              data.train()
+                  + ": an image has "
+                  + images.size()
+                  + " tokens, but the model was trained on "
+                  + (data.length() - (data.begin() ? 1 : 0))
+                  + "; a length of "
+                  + data.length()
+                  + " crops them")
           .settledBy("length=" + data.length());
     }
     if (images.levels() != trained.levels()) {

@@ -382,7 +382,8 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
 
   private static PerformerException cannotWrite(Path file, IOException e) {
     return new PerformerException(
-        "cannot write " + file + ": " + RunDirectory.describe(e) + "; make room and resume", e).settledBy("resume");
+            "cannot write " + file + ": " + RunDirectory.describe(e) + "; make room and resume", e)
+        .settledBy("resume");
   }
 
   /** Nothing is told. */

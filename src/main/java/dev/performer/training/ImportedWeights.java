@@ -103,14 +103,14 @@ public record ImportedWeights(
     int size = source.config().vocabularySize();
     if (size > 0 && other.size() > size) {
       throw new PerformerException(
-          path
-              + ": the model has "
-              + size
-              + " tokens, but its tokenizer "
-              + other.label()
-              + " has "
-              + other.size()
-              + "; give the one that it was trained with")
+              path
+                  + ": the model has "
+                  + size
+                  + " tokens, but its tokenizer "
+                  + other.label()
+                  + " has "
+                  + other.size()
+                  + "; give the one that it was trained with")
           .settledBy("tokenizer");
     }
     return new ImportedWeights(source, weights, notes, path, Optional.of(other));
