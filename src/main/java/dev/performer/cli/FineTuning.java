@@ -11,11 +11,11 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.WeightReplacement;
+import dev.performer.training.FineTuneOptions;
 import dev.performer.training.FineTuner;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.LanguageModel;
 import dev.performer.training.ModelCards;
-import dev.performer.training.TrainingConfig;
 import dev.performer.training.TrainingData;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
@@ -42,7 +42,7 @@ final class FineTuning {
 
   private final LanguageModelOptions.Resolved resolved;
   private final TrainingData data;
-  private final TrainingConfig config;
+  private final FineTuneOptions options;
   private final Path run;
   private final boolean resume;
   private final boolean debugNumerics;
@@ -51,12 +51,12 @@ final class FineTuning {
   FineTuning(
       LanguageModelOptions.Resolved resolved,
       TrainingData data,
-      TrainingConfig config,
+      FineTuneOptions options,
       RunOptions at,
       Optional<Path> optimizer) {
     this.resolved = resolved;
     this.data = data;
-    this.config = config;
+    this.options = options;
     run = at.run;
     resume = at.resume;
     debugNumerics = at.debugNumerics;
@@ -95,8 +95,8 @@ final class FineTuning {
       requireTrainable(model);
       try (FineTuner tuner =
           resume
-              ? FineTuner.resume(languageModel, data, config, run, progress)
-              : FineTuner.start(languageModel, data, config, run, optimizer, progress)) {
+              ? FineTuner.resume(languageModel, data, options, run, progress)
+              : FineTuner.start(languageModel, data, options, run, optimizer, progress)) {
         writeSource(run, resolved.directory().path(), resolved.tensors().signature());
         if (debugNumerics) {
           tuner.debugNumerics();
@@ -205,14 +205,14 @@ final class FineTuning {
             attention,
             resolved.cardVocabulary(),
             resolved.tensors(),
-            ModelCards.provenance(resolved.directory().path().toString(), data, config, result))
+            ModelCards.provenance(resolved.directory().path().toString(), data, options, result))
         .withConfig(resolved.card().map(ModelCard::config).orElse(null))
         .withData(resolved.card().map(ModelCard::data).orElse(null));
   }
 
   /** Runs one validation batch through the trained graph and through the reloaded export. */
   private double difference(LanguageModel model, FineTuner tuner, Path exported) {
-    var batching = model.fit(config.batching()).forEvaluation();
+    var batching = model.fit(options.batching()).forEvaluation();
     var batches = new SequenceBatches(data.validation(), data.tokenizer(), batching, 0);
     TokenBatch batch;
     try (var stream = batches.epoch(0)) {

@@ -10,10 +10,10 @@ import dev.performer.data.SequenceStream;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.training.FineTuneOptions;
 import dev.performer.training.Objective;
-import dev.performer.training.TrainingConfig;
 import dev.performer.training.TrainingData;
-import dev.performer.training.optim.LearningRateSchedule;
+import dev.performer.training.optim.Schedule;
 import dev.performer.training.run.Progress;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -84,20 +84,21 @@ final class QuickstartCommand implements Callable<Integer> {
     TrainingData data =
         new TrainingData(
             resolved.tokenizer(), SequenceSource.fasta(train), SequenceSource.fasta(valid));
-    TrainingConfig config =
-        TrainingConfig.builder()
-            .objective(objective)
-            .batching(Batching.training(LENGTH, BATCH_TOKENS).withEnds(false, true))
-            .schedule(new LearningRateSchedule.Linear(LEARNING_RATE, WARMUP, 0))
-            .steps(steps)
-            .evaluateEvery(Math.max(1, (steps + 3) / 4))
-            .checkpointEvery(0)
-            .build();
+    FineTuneOptions tuning =
+        new FineTuneOptions(
+            objective,
+            Batching.training(LENGTH, BATCH_TOKENS).withEnds(false, true),
+            FineTuneOptions.LOOP.toBuilder()
+                .schedule(new Schedule.Linear(LEARNING_RATE, WARMUP, 0))
+                .steps(steps)
+                .evaluateEvery(Math.max(1, (steps + 3) / 4))
+                .checkpointEvery(0)
+                .build());
     out.printf(
         "%n2. Evaluated and fine-tuned in Java on %s, %d steps%n",
         Project.home().relativize(train), steps);
     FineTuning.Outcome outcome =
-        new FineTuning(resolved, data, config, RunOptions.of(run), Optional.empty())
+        new FineTuning(resolved, data, tuning, RunOptions.of(run), Optional.empty())
             .run(Progress.on(System.err));
 
     Path exported =
