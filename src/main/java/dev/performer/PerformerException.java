@@ -1,17 +1,23 @@
 package dev.performer;
 
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+
 /**
  * A failure that the user can act on. The message is one line: which file, key or value is wrong,
  * what was expected, and what to do. The command line prints it and exits with 1; a stack trace
  * appears only with {@code --verbose}.
  */
 public class PerformerException extends RuntimeException {
+  private final String heading;
+  private final List<String> items;
 
   /**
    * @param message one line for the user
    */
   public PerformerException(String message) {
-    super(message);
+    this(message, (Throwable) null);
   }
 
   /**
@@ -19,6 +25,39 @@ public class PerformerException extends RuntimeException {
    * @param cause what was caught, kept for {@code --verbose}
    */
   public PerformerException(String message, Throwable cause) {
-    super(message, cause);
+    this(message, List.of(), cause);
+  }
+
+  /**
+   * One that lists what is wrong: the first ten items, and how many more there are.
+   *
+   * @param heading what they have in common, without a colon at its end
+   * @param items at least one
+   */
+  public PerformerException(String heading, Collection<String> items) {
+    this(heading, Excerpt.items(items), null);
+  }
+
+  private PerformerException(String heading, List<String> items, Throwable cause) {
+    super(items.isEmpty() ? heading : heading + ": " + String.join("; ", items), cause);
+    this.heading = heading;
+    this.items = items;
+  }
+
+  /** The message for a terminal: several items stand on lines of their own behind the heading. */
+  public List<String> lines() {
+    if (items.size() < 2) {
+      return List.of(getMessage());
+    }
+    List<String> lines = new ArrayList<>(List.of(heading + ":"));
+    items.forEach(item -> lines.add("  " + item));
+    return lines;
+  }
+
+  /** The same failure with the place in front, unless the message begins with it. */
+  public PerformerException in(Object place) {
+    return getMessage().startsWith(place.toString())
+        ? this
+        : new PerformerException(place + ": " + heading, items, this);
   }
 }

@@ -1,5 +1,6 @@
 package dev.performer.attention;
 
+import dev.performer.data.Labels;
 import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.List;

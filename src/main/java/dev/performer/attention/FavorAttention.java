@@ -1,5 +1,6 @@
 package dev.performer.attention;
 
+import dev.performer.graph.Algebra;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TBfloat16;
@@ -80,11 +81,11 @@ public final class FavorAttention implements Attention {
         tf, features.queries(), features.keys(), values, keyMask, denominator(), chunk);
   }
 
-  static boolean isNarrow(Class<?> type) {
+  public static boolean isNarrow(Class<?> type) {
     return type == TBfloat16.class || type == TFloat16.class;
   }
 
-  static Operand<TFloat32> wide(Ops tf, Operand<? extends TNumber> x) {
+  public static Operand<TFloat32> wide(Ops tf, Operand<? extends TNumber> x) {
     return x == null ? null : tf.dtypes.cast(x, TFloat32.class);
   }
 }

@@ -1,6 +1,7 @@
 package dev.performer.attention;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.projection.Projection;
 
 /**
  * How FAVOR+ attends; everything but the projection matrix itself.

@@ -1,5 +1,6 @@
 package dev.performer.attention;
 
+import dev.performer.graph.Algebra;
 import java.util.function.UnaryOperator;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;

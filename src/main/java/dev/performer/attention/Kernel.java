@@ -1,5 +1,6 @@
 package dev.performer.attention;
 
+import dev.performer.data.Labels;
 import java.util.Arrays;
 
 /**

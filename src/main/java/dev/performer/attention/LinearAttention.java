@@ -1,5 +1,6 @@
 package dev.performer.attention;
 
+import dev.performer.graph.Algebra;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -113,17 +114,17 @@ public final class LinearAttention {
   }
 
   /** {@code [B, S]} as {@code [B, 1, S, 1]}. */
-  static <T extends TFloating> Operand<T> maskColumn(Ops tf, Operand<T> keyMask) {
+  public static <T extends TFloating> Operand<T> maskColumn(Ops tf, Operand<T> keyMask) {
     return tf.expandDims(tf.expandDims(keyMask, tf.constant(1)), tf.constant(3));
   }
 
   /** The number of positions of {@code [B, H, L, X]}, as {@code [1]}. */
-  static Operand<TInt32> length(Ops tf, Operand<?> x) {
+  public static Operand<TInt32> length(Ops tf, Operand<?> x) {
     return Algebra.sizes(tf, x, 2, 3);
   }
 
   /** Splits {@code [numerator | denominator]} and divides. */
-  static <T extends TFloating> Operand<T> divided(
+  public static <T extends TFloating> Operand<T> divided(
       Ops tf, Operand<T> sums, Denominator denominator) {
     long size = Algebra.size(sums, -1, "the value size");
     int axis = sums.shape().numDimensions() - 1;

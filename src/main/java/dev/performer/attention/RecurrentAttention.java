@@ -1,6 +1,7 @@
 package dev.performer.attention;
 
 import dev.performer.PerformerException;
+import dev.performer.graph.Algebra;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;

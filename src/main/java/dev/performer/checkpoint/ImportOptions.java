@@ -3,8 +3,8 @@ package dev.performer.checkpoint;
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.Kernel;
-import dev.performer.attention.Projection;
-import dev.performer.attention.Threefry;
+import dev.performer.attention.projection.Projection;
+import dev.performer.attention.projection.Threefry;
 import java.nio.file.Path;
 
 /**

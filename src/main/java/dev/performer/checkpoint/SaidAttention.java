@@ -3,7 +3,7 @@ package dev.performer.checkpoint;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.attention.Kernel;
-import dev.performer.attention.Threefry;
+import dev.performer.attention.projection.Threefry;
 import java.util.List;
 
 /** Attention of Google's JAX models as a person says it, over what a file says. */

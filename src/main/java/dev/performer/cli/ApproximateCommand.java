@@ -1,10 +1,10 @@
 package dev.performer.cli;
 
-import dev.performer.attention.ApproximationStudy;
 import dev.performer.attention.Convention;
 import dev.performer.attention.Kernel;
-import dev.performer.attention.Projection;
+import dev.performer.attention.projection.Projection;
 import dev.performer.data.OutputFile;
+import dev.performer.study.ApproximationStudy;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;

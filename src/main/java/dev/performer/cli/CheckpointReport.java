@@ -78,13 +78,13 @@ record CheckpointReport(
             tensors.size(),
             elements(),
             bytes()));
-    int widest = tensors.keySet().stream().mapToInt(String::length).max().orElse(1);
+    int widest = tensors.keySet().stream().mapToInt(String::length).max().orElse(0);
     tensors.forEach(
         (name, info) ->
             text.append(
                 String.format(
                     Locale.ROOT,
-                    "     %-" + Math.min(widest, 90) + "s  %-9s %-18s %,d bytes%n",
+                    "     %-" + Math.max(1, Math.min(widest, 90)) + "s  %-9s %-18s %,d bytes%n",
                     name,
                     info.type(),
                     Arrays.toString(info.shape()),

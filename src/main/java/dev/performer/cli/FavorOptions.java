@@ -3,7 +3,7 @@ package dev.performer.cli;
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
-import dev.performer.attention.Projection;
+import dev.performer.attention.projection.Projection;
 import dev.performer.model.FavorConversion;
 import java.util.List;
 import java.util.Set;

@@ -1,7 +1,7 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
-import dev.performer.attention.Threefry;
+import dev.performer.attention.projection.Threefry;
 import dev.performer.data.OutputFile;
 import dev.performer.data.ResidueEncoder;
 import dev.performer.data.TextEncoder;

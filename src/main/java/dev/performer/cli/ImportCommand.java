@@ -2,8 +2,8 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
-import dev.performer.attention.Projection;
-import dev.performer.attention.Threefry;
+import dev.performer.attention.projection.Projection;
+import dev.performer.attention.projection.Threefry;
 import dev.performer.checkpoint.AttentionNotSaidException;
 import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.ImportOptions;

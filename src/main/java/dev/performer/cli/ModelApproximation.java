@@ -3,7 +3,7 @@ package dev.performer.cli;
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
-import dev.performer.attention.Projection;
+import dev.performer.attention.projection.Projection;
 import dev.performer.data.NpyArray;
 import dev.performer.data.OutputFile;
 import dev.performer.data.TokenRows;

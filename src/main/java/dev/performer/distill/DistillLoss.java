@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.function.Function;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
+import org.tensorflow.framework.losses.Losses;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.ReduceSum;
 import org.tensorflow.types.TFloat32;
@@ -47,8 +48,11 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
     Operand<TFloat32> attention =
         errors(tf, student, teacher, real, Outputs.Layer::attentionOutput);
     Operand<TFloat32> cosines =
-        cosines(
-            tf, mean(tf, student.sequence(), real), taught(tf, mean(tf, teacher.sequence(), real)));
+        Losses.cosineSimilarity(
+            tf,
+            taught(tf, mean(tf, teacher.sequence(), real)),
+            mean(tf, student.sequence(), real),
+            new int[] {1}); // [B]
     var layers = tf.constant((float) student.layers().size());
     Operand<TFloat32> loss =
         tf.math.add(
@@ -133,16 +137,6 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
     return tf.math.div(
         tf.reduceSum(tf.math.mul(states, column), tf.constant(1)),
         tf.math.maximum(count, tf.constant(1f))); // [B, E]
-  }
-
-  private static Operand<TFloat32> cosines(Ops tf, Operand<TFloat32> a, Operand<TFloat32> b) {
-    var last = tf.constant(1);
-    var lengths =
-        tf.math.mul(
-            tf.reduceSum(tf.math.square(a), last), tf.reduceSum(tf.math.square(b), last)); // [B]
-    return tf.math.div(
-        tf.reduceSum(tf.math.mul(a, b), last),
-        tf.math.sqrt(tf.math.maximum(lengths, tf.constant(TINY))));
   }
 
   /** Kullback-Leibler from {@code theirs} to {@code ours}, nats; {@code [B*L]}. */

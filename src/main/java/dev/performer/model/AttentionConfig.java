@@ -7,10 +7,11 @@ import dev.performer.attention.Convention;
 import dev.performer.attention.Denominator;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
-import dev.performer.attention.KernelAttentionConfig;
-import dev.performer.attention.Projection;
-import dev.performer.attention.Projection.Directions;
-import dev.performer.attention.Projection.Lengths;
+import dev.performer.attention.modelgarden.KernelAttentionConfig;
+import dev.performer.attention.projection.Projection;
+import dev.performer.attention.projection.Projection.Directions;
+import dev.performer.attention.projection.Projection.Lengths;
+import dev.performer.attention.projection.ProjectionDraw;
 
 /**
  * How one layer attends. In JSON and YAML: {@code {exact: true}}, {@code {kernel: relu, features:

@@ -5,8 +5,9 @@ import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
-import dev.performer.attention.Projection.Directions;
-import dev.performer.attention.Projection.Lengths;
+import dev.performer.attention.projection.Projection.Directions;
+import dev.performer.attention.projection.Projection.Lengths;
+import dev.performer.attention.projection.ProjectionDraw;
 import java.util.stream.Stream;
 
 /** The keys of an attention entry in JSON and YAML, as {@link AttentionConfig} tells them. */

@@ -1,8 +1,9 @@
 package dev.performer.model;
 
 import dev.performer.attention.ExactAttention;
-import dev.performer.attention.Projection;
-import dev.performer.attention.ProjectionMatrix;
+import dev.performer.attention.projection.Projection;
+import dev.performer.attention.projection.ProjectionDraw;
+import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.graph.Variable;
 import dev.performer.nn.ExactHeads;
 import dev.performer.nn.FavorHeads;

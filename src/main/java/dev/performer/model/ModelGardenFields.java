@@ -2,8 +2,8 @@ package dev.performer.model;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.performer.attention.Kernel;
-import dev.performer.attention.KernelAttentionConfig;
-import dev.performer.attention.KernelAttentionConfig.CausalWindowed;
+import dev.performer.attention.modelgarden.KernelAttentionConfig;
+import dev.performer.attention.modelgarden.KernelAttentionConfig.CausalWindowed;
 import java.util.HashMap;
 import java.util.Map;
 

@@ -1,7 +1,7 @@
 package dev.performer.model;
 
 import dev.performer.PerformerException;
-import dev.performer.attention.ProjectionMatrix;
+import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.nn.Dropout;

@@ -1,7 +1,7 @@
 package dev.performer.serving;
 
 import dev.performer.PerformerException;
-import dev.performer.attention.Threefry;
+import dev.performer.attention.projection.Threefry;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

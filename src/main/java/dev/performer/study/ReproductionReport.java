@@ -1,7 +1,7 @@
 package dev.performer.study;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.AtomicFiles;
+import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import dev.performer.model.Task;
 import dev.performer.training.run.Evaluation;
@@ -12,12 +12,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
-import org.knowm.xchart.BitmapEncoder;
-import org.knowm.xchart.XYChart;
-import org.knowm.xchart.XYChartBuilder;
-import org.knowm.xchart.style.Styler.LegendPosition;
-import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /** {@code results.md}: a table and a plot for each recipe. */
 final class ReproductionReport {
@@ -37,9 +31,11 @@ final class ReproductionReport {
     try {
       for (Reproduction.Comparison comparison : comparisons) {
         section(text, comparison);
-        plot(output.resolve(comparison.name() + ".png"), comparison);
-        text.append("\n![").append(comparison.name()).append("](");
-        text.append(comparison.name()).append(".png)\n");
+        if (OptionalLibrary.CHARTS.isPresent()) {
+          ReproductionPlot.write(output.resolve(comparison.name() + ".png"), comparison);
+          text.append("\n![").append(comparison.name()).append("](");
+          text.append(comparison.name()).append(".png)\n");
+        }
       }
       AtomicFiles.write(
           output.resolve(Reproduction.RESULTS), text.toString().getBytes(StandardCharsets.UTF_8));
@@ -98,11 +94,11 @@ final class ReproductionReport {
     text.append("|\n");
   }
 
-  private static boolean isNumbers(Reproduction.Comparison comparison) {
+  static boolean isNumbers(Reproduction.Comparison comparison) {
     return comparison.recipe().task() == Task.REGRESSION;
   }
 
-  private static String baseline(Reproduction.Comparison comparison) {
+  static String baseline(Reproduction.Comparison comparison) {
     return isNumbers(comparison) ? "mean" : "unigram baseline";
   }
 
@@ -119,64 +115,5 @@ final class ReproductionReport {
       scores.add(value == null || value.isNaN() ? "" : String.format(Locale.ROOT, "%.4f", value));
     }
     return scores;
-  }
-
-  /**
-   * Before the first step a model from random weights is worse than counting, so much so that what
-   * tells runs apart would not be seen; weights that were carried over are not.
-   */
-  private static boolean isOffScale(Reproduction.Comparison comparison, JsonNode entry) {
-    Evaluation baseline = comparison.baseline();
-    return baseline != null
-        && entry.path("step").asLong() == 0
-        && (isNumbers(comparison)
-            ? entry.path("loss").asDouble() > baseline.loss()
-            : entry.path("accuracy").asDouble() < baseline.accuracy());
-  }
-
-  /** Accuracy, or loss where numbers are guessed, on the validation data by step. */
-  private static void plot(Path file, Reproduction.Comparison comparison) throws IOException {
-    XYChart chart =
-        new XYChartBuilder()
-            .width(900)
-            .height(500)
-            .title(comparison.name())
-            .xAxisTitle("step")
-            .yAxisTitle(isNumbers(comparison) ? "validation loss" : "validation accuracy (%)")
-            .build();
-    chart.getStyler().setLegendPosition(LegendPosition.OutsideE);
-    for (Map.Entry<String, List<JsonNode>> run : comparison.metrics().entrySet()) {
-      List<Double> steps = new ArrayList<>();
-      List<Double> values = new ArrayList<>();
-      for (JsonNode entry : run.getValue()) {
-        if (entry.path("kind").asText().equals("validation") && !isOffScale(comparison, entry)) {
-          steps.add(entry.path("step").asDouble());
-          values.add(
-              isNumbers(comparison)
-                  ? entry.path("loss").asDouble()
-                  : 100 * entry.path("accuracy").asDouble());
-        }
-      }
-      if (!steps.isEmpty()) {
-        chart.addSeries(run.getKey(), steps, values).setMarker(SeriesMarkers.CIRCLE);
-      }
-    }
-    if (comparison.baseline() != null) {
-      double last =
-          comparison.metrics().values().stream()
-              .flatMap(List::stream)
-              .mapToDouble(entry -> entry.path("step").asDouble())
-              .max()
-              .orElse(1);
-      double value =
-          isNumbers(comparison)
-              ? comparison.baseline().loss()
-              : 100 * comparison.baseline().accuracy();
-      chart
-          .addSeries(baseline(comparison), new double[] {0, last}, new double[] {value, value})
-          .setMarker(SeriesMarkers.NONE);
-    }
-    AtomicFiles.write(
-        file, out -> BitmapEncoder.saveBitmap(chart, out, BitmapEncoder.BitmapFormat.PNG));
   }
 }

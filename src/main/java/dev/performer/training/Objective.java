@@ -1,7 +1,7 @@
 package dev.performer.training;
 
 import dev.performer.PerformerException;
-import dev.performer.attention.Threefry;
+import dev.performer.attention.projection.Threefry;
 import dev.performer.data.Masking;
 import dev.performer.data.SpanCorruption;
 import dev.performer.data.TokenBatch;

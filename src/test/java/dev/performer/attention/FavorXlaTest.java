@@ -2,6 +2,7 @@ package dev.performer.attention;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.performer.attention.projection.Projection;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.XlaFunction;
 import java.util.ArrayList;

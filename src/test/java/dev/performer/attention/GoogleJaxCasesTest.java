@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.data.NpyArray;
+import dev.performer.testing.GraphRun;
 import dev.performer.testing.ReferenceCase;
 import java.util.LinkedHashMap;
 import java.util.List;

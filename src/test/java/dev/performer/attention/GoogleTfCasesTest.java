@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.data.NpyArray;
+import dev.performer.graph.Algebra;
+import dev.performer.testing.GraphRun;
 import dev.performer.testing.ReferenceCase;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;

@@ -3,6 +3,7 @@ package dev.performer.attention;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.performer.data.NpyArray;
+import dev.performer.testing.GraphRun;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;

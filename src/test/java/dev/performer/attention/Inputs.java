@@ -1,6 +1,8 @@
 package dev.performer.attention;
 
+import dev.performer.attention.projection.Projection;
 import dev.performer.data.NpyArray;
+import dev.performer.testing.GraphRun;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -10,11 +12,11 @@ import org.tensorflow.ndarray.Shape;
 import org.tensorflow.types.family.TFloating;
 
 /** Random arrays for tests, in the layout {@code [B, H, L, D]}, and attention over them. */
-final class Inputs {
+public final class Inputs {
   private Inputs() {}
 
   /** {@code q}, {@code k}, {@code v} and an upstream gradient {@code g}. */
-  static Map<String, NpyArray> random(
+  public static Map<String, NpyArray> random(
       long seed, int b, int h, int l, int s, int d, int v, double amplitude) {
     Random random = new Random(seed);
     Map<String, NpyArray> arrays = new LinkedHashMap<>();
@@ -25,14 +27,14 @@ final class Inputs {
     return arrays;
   }
 
-  static NpyArray normal(Random random, double amplitude, long... shape) {
+  public static NpyArray normal(Random random, double amplitude, long... shape) {
     double[] x = new double[(int) Arrays.stream(shape).reduce(1, (p, n) -> p * n)];
     Arrays.setAll(x, i -> (float) (amplitude * random.nextGaussian()));
     return NpyArray.of(x, shape);
   }
 
   /** P of a configuration, or null. */
-  static NpyArray projection(FavorConfig config, int headSize, long seed) {
+  public static NpyArray projection(FavorConfig config, int headSize, long seed) {
     if (!config.hasProjection()) {
       return null;
     }
@@ -41,7 +43,7 @@ final class Inputs {
   }
 
   /** A run of one attention; inputs q, k, v, and P and mask where they are in {@code arrays}. */
-  static <T extends TFloating> GraphRun<T> run(
+  public static <T extends TFloating> GraphRun<T> run(
       Class<T> type, Attention exact, FavorConfig config, Map<String, NpyArray> arrays) {
     Map<String, Shape> shapes = new LinkedHashMap<>();
     for (String name : List.of("q", "k", "v", "P")) {
@@ -68,7 +70,7 @@ final class Inputs {
   }
 
   /** One head of one batch item as rows. */
-  static double[][] head(NpyArray x, int b, int h) {
+  public static double[][] head(NpyArray x, int b, int h) {
     long[] s = x.shape();
     double[] all = x.doubles();
     double[][] rows = new double[(int) s[2]][];
@@ -79,7 +81,7 @@ final class Inputs {
     return rows;
   }
 
-  static double[][] matrix(NpyArray x) {
+  public static double[][] matrix(NpyArray x) {
     int columns = (int) x.shape()[1];
     double[] all = x.doubles();
     double[][] rows = new double[(int) x.shape()[0]][];
@@ -89,7 +91,7 @@ final class Inputs {
     return rows;
   }
 
-  static double[] flatten(double[][] rows) {
+  public static double[] flatten(double[][] rows) {
     return Arrays.stream(rows).flatMapToDouble(Arrays::stream).toArray();
   }
 }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.performer.data.NpyArray;
+import dev.performer.testing.GraphRun;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;

@@ -2,9 +2,15 @@ package dev.performer.attention;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.performer.attention.Projection.Directions;
-import dev.performer.attention.Projection.Lengths;
-import dev.performer.attention.Threefry.Stream;
+import dev.performer.attention.projection.JaxProjections;
+import dev.performer.attention.projection.ModelGardenProjections;
+import dev.performer.attention.projection.Projection.Directions;
+import dev.performer.attention.projection.Projection.Lengths;
+import dev.performer.attention.projection.ProjectionMatrix;
+import dev.performer.attention.projection.TensorFlowProjections;
+import dev.performer.attention.projection.Threefry;
+import dev.performer.attention.projection.Threefry.Stream;
+import dev.performer.testing.Golden;
 import org.junit.jupiter.api.Test;
 
 /** Projections worked out from the formulas alone, in float64. */

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.Tensors;
+import dev.performer.testing.GraphRun;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;

@@ -211,7 +211,7 @@ class FlaxNamingTest {
   void projectionsAreThoseOfTheStreamThatIsSaid() {
     ImportOptions partitionable =
         ImportOptions.builder()
-            .threefry(dev.performer.attention.Threefry.Stream.PARTITIONABLE)
+            .threefry(dev.performer.attention.projection.Threefry.Stream.PARTITIONABLE)
             .build();
     String name = "layer_1/attention/projection";
     NpyArray legacy =

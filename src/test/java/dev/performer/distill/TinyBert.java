@@ -2,7 +2,7 @@ package dev.performer.distill;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.attention.Kernel;
-import dev.performer.attention.Projection.Lengths;
+import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.data.NpyArray;
 import dev.performer.model.FavorConversion;
 import dev.performer.model.Performer;

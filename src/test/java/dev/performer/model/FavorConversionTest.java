@@ -6,7 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
 import dev.performer.attention.Kernel;
-import dev.performer.attention.Projection.Lengths;
+import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.cli.Main;
 import dev.performer.data.NpyArray;
 import dev.performer.distill.TinyBert;

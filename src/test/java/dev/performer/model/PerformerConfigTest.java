@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.Kernel;
+import dev.performer.attention.projection.ProjectionDraw;
 import dev.performer.data.StrictJson;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
-import dev.performer.attention.Threefry;
+import dev.performer.attention.projection.Threefry;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import java.nio.file.Path;

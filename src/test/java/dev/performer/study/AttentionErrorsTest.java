@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.performer.attention.Kernel;
-import dev.performer.attention.Projection.Directions;
-import dev.performer.attention.Projection.Lengths;
+import dev.performer.attention.projection.Projection.Directions;
+import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.data.NpyArray;
 import dev.performer.distill.TinyBert;
 import dev.performer.model.FavorConversion;

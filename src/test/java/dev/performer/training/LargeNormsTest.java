@@ -6,7 +6,7 @@ import dev.performer.attention.Convention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
-import dev.performer.attention.Projection;
+import dev.performer.attention.projection.Projection;
 import dev.performer.graph.Tensors;
 import java.util.Random;
 import org.junit.jupiter.api.Test;

@@ -1,5 +1,6 @@
 package dev.performer.training.run;
 
+import dev.performer.OptionalLibrary;
 import java.io.Console;
 import java.io.OutputStream;
 import java.io.PrintStream;
@@ -30,9 +31,12 @@ public interface Progress extends AutoCloseable {
   @Override
   void close();
 
-  /** A progress bar with time left on a terminal, else a line per interval. */
+  /**
+   * A progress bar with time left on a terminal, where its library is present; else a line per
+   * interval.
+   */
   static Progress on(PrintStream out) {
-    return isTerminal() ? bar(out) : lines(out);
+    return isTerminal() && OptionalLibrary.PROGRESS_BAR.isPresent() ? bar(out) : lines(out);
   }
 
   /** From JDK 22 on there is a console without a terminal, too, and a method that tells. */
@@ -114,15 +118,22 @@ public interface Progress extends AutoCloseable {
 
     @Override
     public void start(long step, long total) {
+      // With a width of its own the consumer opens no JLine terminal, which would take SIGINT from
+      // the run: Ctrl-C would end it before its checkpoint.
       bar =
           new ProgressBarBuilder()
               .setTaskName("training")
               .setInitialMax(total)
               .setStyle(ProgressBarStyle.ASCII)
               .setUpdateIntervalMillis(200)
-              .setConsumer(new ConsoleProgressBarConsumer(out))
+              .setConsumer(new ConsoleProgressBarConsumer(out, columns()))
               .startsFrom(step, Duration.ZERO)
               .build();
+    }
+
+    private static int columns() {
+      String columns = System.getenv("COLUMNS");
+      return columns != null && columns.matches("[1-9][0-9]{1,3}") ? Integer.parseInt(columns) : 80;
     }
 
     @Override

@@ -2,19 +2,14 @@ package dev.performer.training.run;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.AtomicFiles;
+import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import org.knowm.xchart.BitmapEncoder;
-import org.knowm.xchart.XYChart;
-import org.knowm.xchart.XYChartBuilder;
-import org.knowm.xchart.style.Styler;
-import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /** {@code report.md} of a run: what came of it, its curves, and the recipe. */
 final class RunReport {
@@ -46,7 +41,8 @@ final class RunReport {
           .append("\n");
     }
     try {
-      if (gradients(run.resolve(GRADIENT_PLOT), entries)) {
+      if (OptionalLibrary.CHARTS.isPresent()
+          && GradientPlot.write(run.resolve(GRADIENT_PLOT), entries)) {
         text.append("\n![loss](loss.png)\n\n![gradient norm and learning rate](gradient.png)\n");
       }
       diagnostics(text, entries);
@@ -112,38 +108,5 @@ final class RunReport {
                 }
               });
     }
-  }
-
-  private static boolean gradients(Path file, List<JsonNode> entries) throws IOException {
-    List<Double> steps = new ArrayList<>();
-    List<Double> norms = new ArrayList<>();
-    List<Double> rates = new ArrayList<>();
-    for (JsonNode entry : entries) {
-      if (entry.path("kind").asText().equals("training")) {
-        steps.add(entry.path("step").asDouble());
-        norms.add(entry.path("gradientNorm").asDouble());
-        rates.add(entry.path("learningRate").asDouble());
-      }
-    }
-    if (steps.isEmpty()) {
-      return false;
-    }
-    XYChart chart =
-        new XYChartBuilder()
-            .width(900)
-            .height(400)
-            .title("Gradient norm and learning rate")
-            .xAxisTitle("step")
-            .yAxisTitle("gradient norm")
-            .build();
-    chart.setYAxisGroupTitle(1, "learning rate");
-    chart.getStyler().setYAxisGroupPosition(1, Styler.YAxisPosition.Right);
-    chart.addSeries("gradient norm", steps, norms).setMarker(SeriesMarkers.NONE);
-    var rate = chart.addSeries("learning rate", steps, rates);
-    rate.setMarker(SeriesMarkers.NONE);
-    rate.setYAxisGroup(1);
-    AtomicFiles.write(
-        file, out -> BitmapEncoder.saveBitmap(chart, out, BitmapEncoder.BitmapFormat.PNG));
-    return true;
   }
 }

@@ -1,5 +1,6 @@
 package dev.performer.training.run;
 
+import dev.performer.OptionalLibrary;
 import dev.performer.graph.NativeErrors;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.Validation;
@@ -81,6 +82,9 @@ public final class TrainerLog implements AutoCloseable {
 
   /** A picture is no reason to lose a run. */
   public void plot() {
+    if (!OptionalLibrary.CHARTS.isPresent()) {
+      return;
+    }
     try {
       LossPlot.write(run.lossPlot(), metrics.entries(), validation.plotted());
     } catch (RuntimeException | LinkageError | InternalError e) {
@@ -90,6 +94,9 @@ public final class TrainerLog implements AutoCloseable {
 
   /** Draws all plots and writes the report. */
   public void finish(TrainingResult result) {
+    if (!OptionalLibrary.CHARTS.isPresent()) {
+      progress.message("no charts: they need " + OptionalLibrary.CHARTS.artifact());
+    }
     plot();
     try {
       RunReport.write(run.root(), metrics.entries(), result);

@@ -1,0 +1,279 @@
+package dev.performer.attention.modelgarden;
+
+import dev.performer.PerformerException;
+import dev.performer.attention.Attention;
+import dev.performer.attention.Convention;
+import dev.performer.attention.Denominator;
+import dev.performer.attention.FavorAttention;
+import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FeatureMap;
+import dev.performer.attention.FeatureMap.Features;
+import dev.performer.attention.Kernel;
+import dev.performer.attention.LinearAttention;
+import dev.performer.attention.Scale;
+import dev.performer.attention.modelgarden.KernelAttentionConfig.CausalWindowed;
+import dev.performer.attention.modelgarden.KernelAttentionConfig.Mixing;
+import dev.performer.attention.modelgarden.KernelAttentionConfig.Short;
+import dev.performer.attention.projection.ModelGardenProjections;
+import dev.performer.graph.Algebra;
+import java.util.Optional;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.family.TFloating;
+import org.tensorflow.types.family.TNumber;
+
+/**
+ * What Model Garden's {@code KernelAttention} computes between its dense layers. Here, as there,
+ * tensors come and go as {@code [B, T, H, D]}; inside they are {@code [B, H, T, D]}.
+ *
+ * @param config the layer's arguments
+ * @see <a
+ *     href="https://github.com/tensorflow/models/blob/master/official/nlp/modeling/layers/kernel_attention.py">kernel_attention.py</a>
+ */
+public record KernelAttention(KernelAttentionConfig config) {
+  /** The length at which {@code scale_by_length} changes nothing. */
+  private static final double REFERENCE_LENGTH = 512;
+
+  // The layer scales queries and keys itself.
+  private static final Convention CONVENTION = Convention.MODEL_GARDEN.withScale(Scale.NONE);
+
+  /**
+   * The outputs of all heads. Model Garden applies dropout to each part, sends {@link #begin}
+   * through the layer {@code attention_output_softmax} and {@link #rest} through {@code
+   * attention_output}, and joins them along the length.
+   *
+   * @param begin of the first {@code begin_kernel} queries, {@code [B, b, H, V]}; empty if {@code
+   *     begin_kernel} is 0
+   * @param rest of the other queries, {@code [B, T-b, H, V]}
+   */
+  public record Heads<T extends TFloating>(Optional<Operand<T>> begin, Operand<T> rest) {}
+
+  /**
+   * What streaming remembers of earlier chunks; zeros at first.
+   *
+   * @param kv sums of values times key features, {@code [B, H, V, M]}
+   * @param kSum sums of key features, {@code [B, H, M]}
+   */
+  public record Cache<T extends TFloating>(Operand<T> kv, Operand<T> kSum) {}
+
+  /**
+   * One chunk's outputs and the cache for the next.
+   *
+   * @param heads {@code [B, C, H, V]}
+   * @param cache after this chunk
+   */
+  public record Step<T extends TFloating>(Operand<T> heads, Cache<T> cache) {}
+
+  /**
+   * Attends over whole sequences.
+   *
+   * @param queries {@code [B, T, H, D]}, unscaled
+   * @param keys {@code [B, S, H, D]}
+   * @param values {@code [B, S, H, V]}
+   * @param keyMask {@code [B, S]}, 1 = keep, 0 = padding; null keeps all
+   * @param projection {@code [M, D]}; null if and only if {@code num_random_features} is 0
+   * @throws PerformerException if the arguments do not fit the configuration
+   */
+  public <T extends TFloating> Heads<T> attend(
+      Ops tf,
+      Operand<T> queries,
+      Operand<T> keys,
+      Operand<T> values,
+      Operand<T> keyMask,
+      Operand<T> projection) {
+    check(queries, keyMask, projection);
+    if (FavorAttention.isNarrow(queries.type())) {
+      return attendWidened(tf, queries, keys, values, keyMask, projection);
+    }
+    KernelInputs<T> all = KernelInputs.of(tf, queries, keys, values, keyMask, projection);
+    int begin = config.beginKernel();
+    if (begin == 0) {
+      Operand<T> heads = mix(all, config.kernel(), config.mixing());
+      return new Heads<>(
+          Optional.empty(), Attention.swapPositionsAndHeads(tf, heads)); // [B, T, H, V]
+    }
+    Operand<T> first = mix(all.firstQueries(begin), Kernel.IDENTITY, new Short());
+    Operand<T> rest = mix(all.queriesFrom(begin), config.kernel(), config.mixing());
+    return new Heads<>(
+        Optional.of(Attention.swapPositionsAndHeads(tf, first)),
+        Attention.swapPositionsAndHeads(tf, rest));
+  }
+
+  /** Features, sums and the division are at least float32. */
+  private <T extends TFloating> Heads<T> attendWidened(
+      Ops tf,
+      Operand<T> queries,
+      Operand<T> keys,
+      Operand<T> values,
+      Operand<T> keyMask,
+      Operand<T> projection) {
+    Heads<TFloat32> wide =
+        attend(
+            tf,
+            FavorAttention.wide(tf, queries),
+            FavorAttention.wide(tf, keys),
+            FavorAttention.wide(tf, values),
+            FavorAttention.wide(tf, keyMask),
+            FavorAttention.wide(tf, projection));
+    Class<T> narrow = queries.type();
+    return new Heads<>(
+        wide.begin().map(begin -> tf.dtypes.cast(begin, narrow)),
+        tf.dtypes.cast(wide.rest(), narrow));
+  }
+
+  /**
+   * The projection to attend with in training: the layer's own, or another one at every run if the
+   * layer redraws.
+   *
+   * @param held the layer's own, {@code [M, D]}, or null if it has none
+   */
+  public Operand<TFloat32> trainingProjection(Ops tf, Operand<TFloat32> held) {
+    if (!config.redrawsInTraining()) {
+      return held;
+    }
+    int columns = (int) Algebra.size(held, 1, "the head size of the projection");
+    return ModelGardenProjections.redraw(tf, config.numRandomFeatures(), columns);
+  }
+
+  /**
+   * Attends from one chunk to itself and to what the cache holds of all chunks before it. Never
+   * during training.
+   *
+   * @param queries {@code [B, C, H, D]}, unscaled, float32 or float64
+   * @param keys {@code [B, C, H, D]}
+   * @param values {@code [B, C, H, V]}
+   * @param keyMask {@code [B, C]}, 1 = keep; null keeps all
+   * @param projection {@code [M, D]}; null if and only if {@code num_random_features} is 0
+   * @throws PerformerException unless the configuration is causal and windowed with a decay from 0
+   *     to 1 and a transform other than expplus
+   */
+  public <T extends TFloating> Step<T> step(
+      Ops tf,
+      Operand<T> queries,
+      Operand<T> keys,
+      Operand<T> values,
+      Operand<T> keyMask,
+      Operand<T> projection,
+      Cache<T> cache) {
+    double decay = streamingDecay();
+    check(queries, keyMask, projection);
+    KernelInputs<T> in = KernelInputs.of(tf, queries, keys, values, keyMask, projection);
+    Algebra<T> a = in.algebra();
+    Features<T> f = in.masked(features(in, config.kernel(), false));
+    Operand<T> kv =
+        tf.math.add(
+            a.times(cache.kv(), decay), a.transposedMatMul(in.values(), f.keys())); // [B, H, V, M]
+    Operand<T> kSum =
+        tf.math.add(
+            a.times(cache.kSum(), decay), tf.reduceSum(f.keys(), tf.constant(2))); // [B, H, M]
+    Operand<T> numerator = a.matMulTransposed(f.queries(), kv); // [B, H, C, V]
+    Operand<T> keySums = a.matMul(f.queries(), tf.expandDims(kSum, tf.constant(3))); // [B, H, C, 1]
+    Operand<T> heads = denominator().divide(tf, numerator, keySums); // [B, H, C, V]
+    return new Step<>(Attention.swapPositionsAndHeads(tf, heads), new Cache<>(kv, kSum));
+  }
+
+  private double streamingDecay() {
+    if (!(config.mixing() instanceof CausalWindowed windowed)) {
+      throw new PerformerException("a cache needs use_causal_windowed; set it to true");
+    }
+    if (config.kernel() == Kernel.FAVOR_PLUS_PLUS) {
+      throw new PerformerException(
+          "expplus looks at the whole sequence and cannot work with a cache; use exp or relu");
+    }
+    double decay =
+        windowed
+            .decay()
+            .orElseThrow(
+                () ->
+                    new PerformerException(
+                        "a cache needs causal_window_decay; set it to a number from 0 to 1"));
+    if (decay < 0 || decay > 1) {
+      throw new PerformerException("a cache needs a causal_window_decay from 0 to 1, not " + decay);
+    }
+    return decay;
+  }
+
+  private <T extends TFloating> void check(
+      Operand<T> queries, Operand<T> keyMask, Operand<T> projection) {
+    if (config.scaleByLength() && keyMask == null) {
+      throw new PerformerException("scale_by_length needs a mask to know the lengths from");
+    }
+    if (keyMask != null && keyMask.shape().numDimensions() != 2) {
+      throw new PerformerException(
+          "KernelAttention takes a mask of keys, [batch, length], not one of shape "
+              + keyMask.shape());
+    }
+    if ((projection == null) != (config.numRandomFeatures() == 0)) {
+      throw new PerformerException(
+          "num_random_features is "
+              + config.numRandomFeatures()
+              + ", so a projection is "
+              + (projection == null ? "needed" : "not expected"));
+    }
+    if (projection != null) {
+      long rows = Algebra.size(projection, 0, "the number of random features");
+      long columns = Algebra.size(projection, 1, "the head size of the projection");
+      long headSize = Algebra.size(queries, 3, "the head size");
+      if (rows != config.numRandomFeatures() || columns != headSize) {
+        throw new PerformerException(
+            "expected a projection of shape [%d, %d], not [%d, %d]"
+                .formatted(config.numRandomFeatures(), headSize, rows, columns));
+      }
+    }
+  }
+
+  /** {@code [B, H, T, V]}. */
+  private <T extends TFloating> Operand<T> mix(KernelInputs<T> in, Kernel kernel, Mixing mixing) {
+    Ops tf = in.algebra().tf();
+    Features<T> all = features(in, kernel, mixing instanceof Short);
+    if (mixing instanceof Short) {
+      Features<T> f = in.masked(all);
+      Operand<T> scores = in.algebra().matMulTransposed(f.queries(), f.keys()); // [B, H, T, S]
+      return in.algebra().matMul(tf.nn.softmax(scores), in.values());
+    } else if (mixing instanceof CausalWindowed windowed) {
+      Features<T> f = in.masked(all);
+      return new CausalWindow(windowed, denominator())
+          .attend(tf, f.queries(), f.keys(), in.values());
+    }
+    return LinearAttention.bidirectional(
+        tf, all.queries(), all.keys(), in.values(), in.keyMask(), denominator());
+  }
+
+  private <T extends TFloating> Features<T> features(
+      KernelInputs<T> in, Kernel kernel, boolean isShort) {
+    Algebra<T> a = in.algebra();
+    Ops tf = a.tf();
+    Operand<T> scale = scale(in);
+    // Half of the scale on each side, or, for softmax weights, all of it on the queries.
+    Operand<T> half = isShort ? scale : tf.math.sqrt(scale);
+    Operand<T> q = tf.math.mul(in.queries(), half); // [B, H, T, D]
+    Operand<T> k = isShort ? in.keys() : tf.math.mul(in.keys(), half); // [B, H, S, D]
+    return featureMap(kernel, in.projection()).map(tf, q, k, null);
+  }
+
+  /** The layer's features; what it gives them is scaled already. */
+  static FeatureMap featureMap(Kernel kernel, Operand<? extends TNumber> projection) {
+    return FeatureMap.of(FavorConfig.of(kernel).withConvention(CONVENTION), projection);
+  }
+
+  /** A scalar, or {@code [B, 1, 1, 1]} by length. */
+  private <T extends TFloating> Operand<T> scale(KernelInputs<T> in) {
+    Algebra<T> a = in.algebra();
+    Ops tf = a.tf();
+    double scale =
+        config
+            .scale()
+            .orElseGet(() -> 1 / Math.sqrt(Algebra.size(in.queries(), 3, "the head size")));
+    if (!config.scaleByLength()) {
+      return a.constant(scale);
+    }
+    Operand<T> kept = tf.reduceSum(in.keyMask(), tf.constant(1)); // [B]
+    Operand<T> perItem = a.times(tf.math.log(kept), scale / Math.log(REFERENCE_LENGTH)); // [B]
+    return tf.reshape(perItem, tf.constant(new int[] {-1, 1, 1, 1}));
+  }
+
+  private Denominator denominator() {
+    return CONVENTION.denominator(config.kernel());
+  }
+}

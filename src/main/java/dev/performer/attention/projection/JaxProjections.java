@@ -1,0 +1,110 @@
+package dev.performer.attention.projection;
+
+import dev.performer.attention.projection.Projection.Directions;
+import dev.performer.attention.projection.Projection.Lengths;
+import java.util.List;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
+
+/**
+ * The projections of Google's JAX code, number by number: {@code draw_weights(PRNGKey(seed))} of
+ * its attention objects.
+ *
+ * @param rows number of random features
+ * @param columns head dimension
+ * @param directions orthogonal blocks ({@code GaussianOrthogonalRandomMatrix}) or independent
+ *     Gaussian rows ({@code GaussianUnstructuredRandomMatrix})
+ * @param lengths row lengths of orthogonal directions; independent rows are left as drawn
+ * @param stream which of JAX's random streams
+ * @see <a
+ *     href="https://github.com/google-research/google-research/blob/master/performer/fast_attention/jax/fast_attention.py">fast_attention.py</a>
+ */
+public record JaxProjections(
+    int rows, int columns, Directions directions, Lengths lengths, Threefry.Stream stream) {
+
+  private static final float REDRAW_FACTOR = 1e7f;
+
+  /** Checks the shape. */
+  public JaxProjections {
+    ProjectionMatrix.elements(rows, columns);
+    ProjectionMatrix.elements(columns, columns);
+  }
+
+  /** The matrix of an attention object before any redraw: seed 0. */
+  public ProjectionMatrix atConstruction() {
+    return draw(0);
+  }
+
+  /** {@code draw_weights(PRNGKey(seed))}. */
+  public ProjectionMatrix draw(int seed) {
+    // draw_weights splits its key once and gives the first half to the matrix.
+    Threefry key = Threefry.ofSeed(stream, seed).split(2)[0];
+    float[] gaussian = key.normal(rows * columns); // [M, D]
+    float[] values =
+        switch (directions) {
+          case IID -> gaussian;
+          case ORTHOGONAL -> scaled(orthogonalRows(key), gaussian);
+        };
+    return new ProjectionMatrix(values, rows, columns);
+  }
+
+  /**
+   * The seed from which a redraw is made: {@code int32(ceil(sum * 1e7))} in float32, saturating.
+   *
+   * @param sum the float32 sum of all queries
+   */
+  public static int redrawSeed(float sum) {
+    return (int) Math.ceil(sum * REDRAW_FACTOR);
+  }
+
+  /** Every block has a key of its own, split off one after another. */
+  private float[] orthogonalRows(Threefry key) {
+    int blocks = (rows + columns - 1) / columns;
+    int block = ProjectionMatrix.elements(columns, columns);
+    float[] gaussian = new float[ProjectionMatrix.elements(blocks * columns, columns)];
+    Threefry rest = key;
+    for (int i = 0; i < blocks; i++) {
+      Threefry[] halves = rest.split(2);
+      rest = halves[0];
+      System.arraycopy(halves[1].normal(block), 0, gaussian, i * block, block);
+    }
+    return ProjectionGraph.evaluate(1, tf -> orthogonalRows(tf, gaussian, blocks)).get(0);
+  }
+
+  private Operand<TFloat32> orthogonalRows(Ops tf, float[] gaussian, int blocks) {
+    Operand<TFloat32> stacked =
+        tf.reshape(
+            tf.constant(gaussian), tf.constant(new int[] {blocks, columns, columns})); // [N, D, D]
+    // JAX uses LAPACK's QR, TensorFlow has Eigen's: in float64 only LAPACK's rounding is left.
+    Operand<TFloat64> wide = tf.dtypes.cast(stacked, TFloat64.class);
+    Operand<TFloat32> unit =
+        tf.dtypes.cast(ProjectionGraph.orthonormalRows(tf, wide), TFloat32.class);
+    Operand<TFloat32> flat = tf.reshape(unit, tf.constant(new int[] {-1, columns})); // [N*D, D]
+    return ProjectionGraph.stack(tf, List.of(flat), rows);
+  }
+
+  /** The lengths come from the key itself, not from what the blocks left of it. */
+  private float[] scaled(float[] unit, float[] gaussian) {
+    float[] result = new float[unit.length];
+    for (int row = 0; row < rows; row++) {
+      float length = length(gaussian, row);
+      for (int i = row * columns; i < (row + 1) * columns; i++) {
+        result[i] = length * unit[i];
+      }
+    }
+    return result;
+  }
+
+  private float length(float[] gaussian, int row) {
+    if (lengths == Lengths.SQRT_D) {
+      return (float) Math.sqrt(columns);
+    }
+    double sum = 0;
+    for (int i = row * columns; i < (row + 1) * columns; i++) {
+      sum += (double) gaussian[i] * gaussian[i];
+    }
+    return (float) Math.sqrt(sum);
+  }
+}

@@ -1,0 +1,117 @@
+package dev.performer.attention.projection;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Function;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+import org.tensorflow.types.TInt64;
+
+/**
+ * The projections of Model Garden's {@code KernelAttention}, number by number: {@code
+ * create_projection_matrix(m, d, seed)} with stateless streams, the same at every call.
+ *
+ * @see <a
+ *     href="https://github.com/tensorflow/models/blob/master/official/nlp/modeling/layers/kernel_attention.py">kernel_attention.py</a>
+ */
+public final class ModelGardenProjections {
+  private ModelGardenProjections() {}
+
+  /**
+   * The matrix a layer holds: seed {@code [s, s + 1]}. Model Garden's encoder gives layer i the
+   * seed i.
+   *
+   * @param rows number of random features
+   * @param columns head dimension
+   * @param layerSeed the layer's {@code seed} argument
+   */
+  public static ProjectionMatrix ofLayer(int rows, int columns, long layerSeed) {
+    return of(rows, columns, layerSeed, layerSeed + 1);
+  }
+
+  /** The matrix of a pair of seeds. */
+  public static ProjectionMatrix of(int rows, int columns, long seed0, long seed1) {
+    return draw(
+        rows,
+        columns,
+        tf -> {
+          Drawn drawn = directions(tf, rows, columns, seed0, seed1);
+          return tf.math.mul(lengths(tf, rows, columns, drawn.nextSeed()), drawn.rows());
+        });
+  }
+
+  /**
+   * A redraw during training: new directions, but always the same row lengths, for Google's code
+   * draws the lengths of every redraw from the seed {@code [0, 1]}.
+   *
+   * @param seed0 chooses the directions; Google's code takes them from an unseeded generator
+   * @param seed1 chooses the directions
+   */
+  public static ProjectionMatrix redraw(int rows, int columns, long seed0, long seed1) {
+    return draw(
+        rows,
+        columns,
+        tf -> {
+          Operand<TInt64> fixed = tf.constant(new long[] {0, 1});
+          return tf.math.mul(
+              lengths(tf, rows, columns, fixed),
+              directions(tf, rows, columns, seed0, seed1).rows());
+        });
+  }
+
+  /**
+   * A redraw in the graph: other directions at every run, always the same row lengths. No gradient
+   * flows into it.
+   *
+   * @return {@code [rows, columns]}
+   */
+  public static Operand<TFloat32> redraw(Ops tf, int rows, int columns) {
+    ProjectionMatrix.elements(rows, columns);
+    ProjectionMatrix.elements(columns, columns);
+    int blocks = (rows + columns - 1) / columns;
+    Operand<TFloat32> gaussian =
+        tf.random.randomStandardNormal(
+            tf.constant(new int[] {blocks, columns, columns}), TFloat32.class); // [N, D, D]
+    Operand<TFloat32> all =
+        tf.reshape(
+            ProjectionGraph.orthonormalRows(tf, gaussian),
+            tf.constant(new int[] {-1, columns})); // [N*D, D]
+    Operand<TFloat32> unit = ProjectionGraph.stack(tf, List.of(all), rows); // [M, D]
+    Operand<TFloat32> lengths =
+        lengths(tf, rows, columns, tf.constant(new long[] {0, 1})); // [M, 1]
+    return tf.stopGradient(
+        tf.reshape(tf.math.mul(lengths, unit), tf.constant(new int[] {rows, columns})));
+  }
+
+  private static ProjectionMatrix draw(
+      int rows, int columns, Function<Ops, Operand<TFloat32>> expression) {
+    ProjectionMatrix.elements(rows, columns);
+    ProjectionMatrix.elements(columns, columns);
+    return new ProjectionMatrix(ProjectionGraph.evaluate(1, expression).get(0), rows, columns);
+  }
+
+  private record Drawn(Operand<TFloat32> rows, Operand<TInt64> nextSeed) {}
+
+  private static Drawn directions(Ops tf, int rows, int columns, long seed0, long seed1) {
+    Operand<TInt64> seed = tf.constant(new long[] {seed0, seed1});
+    List<Operand<TFloat32>> blocks = new ArrayList<>();
+    for (int i = 0; i * (long) columns < rows; i++) {
+      Operand<TFloat32> gaussian =
+          tf.random.statelessRandomNormal(tf.constant(new int[] {columns, columns}), seed);
+      blocks.add(ProjectionGraph.orthonormalRows(tf, gaussian)); // [D, D]
+      seed =
+          tf.dtypes.cast(
+              tf.random.statelessRandomUniformFullInt(
+                  tf.constant(new int[] {2}), seed, TInt32.class),
+              TInt64.class);
+    }
+    return new Drawn(ProjectionGraph.stack(tf, blocks, rows), seed);
+  }
+
+  private static Operand<TFloat32> lengths(Ops tf, int rows, int columns, Operand<TInt64> seed) {
+    return ProjectionGraph.rowNorms(
+        tf, tf.random.statelessRandomNormal(tf.constant(new int[] {rows, columns}), seed));
+  }
+}

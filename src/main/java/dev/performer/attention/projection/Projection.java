@@ -1,0 +1,221 @@
+package dev.performer.attention.projection;
+
+import dev.performer.PerformerException;
+import dev.performer.data.Labels;
+import java.util.Arrays;
+import java.util.Random;
+import java.util.SplittableRandom;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.ReduceSum;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+/**
+ * Random directions, one a row: a matrix {@code [rows, columns]}.
+ *
+ * <p>Orthogonal blocks are Haar-distributed, which makes the softmax estimate unbiased: Q of a QR
+ * factorisation is so only after its columns are multiplied by sign(diag R), which Google's code
+ * leaves out (0.63 of the truth at D = 8, x = y = 𝟙/√D).
+ *
+ * @param rows R
+ * @param columns D
+ * @param directions how directions are drawn
+ * @param lengths how long the rows are
+ */
+public record Projection(int rows, int columns, Directions directions, Lengths lengths) {
+
+  /** How directions are drawn. */
+  public enum Directions {
+    /** Blocks of D orthogonal directions; less variance. */
+    ORTHOGONAL("orthogonal"),
+    /** Independent. */
+    IID("iid");
+
+    private final String label;
+
+    Directions(String label) {
+      this.label = label;
+    }
+
+    /** The directions of a label. @throws PerformerException if there is none */
+    public static Directions of(String label) {
+      return Arrays.stream(values())
+          .filter(d -> d.label.equals(label))
+          .findFirst()
+          .orElseThrow(
+              () ->
+                  Labels.unknown(
+                      "projection",
+                      label,
+                      Arrays.stream(values()).map(Directions::toString).toList()));
+    }
+
+    @Override
+    public String toString() {
+      return label;
+    }
+  }
+
+  /** How long rows are. */
+  public enum Lengths {
+    /** chi(D), as a Gaussian vector has: unbiased. */
+    CHI("chi"),
+    /** √D: the regularised softmax kernel (paper, theorem 1); a bias, far less variance. */
+    SQRT_D("sqrt-d");
+
+    private final String label;
+
+    Lengths(String label) {
+      this.label = label;
+    }
+
+    /** The lengths of a label. @throws PerformerException if there are none */
+    public static Lengths of(String label) {
+      return Arrays.stream(values())
+          .filter(l -> l.label.equals(label))
+          .findFirst()
+          .orElseThrow(
+              () ->
+                  Labels.unknown(
+                      "row length",
+                      label,
+                      Arrays.stream(values()).map(Lengths::toString).toList()));
+    }
+
+    @Override
+    public String toString() {
+      return label;
+    }
+  }
+
+  /**
+   * @throws PerformerException if a size is not positive
+   */
+  public Projection {
+    if (rows <= 0 || columns <= 0) {
+      throw new PerformerException(
+          "a projection needs rows and columns, not [" + rows + ", " + columns + "]");
+    }
+  }
+
+  /**
+   * Draws in Java: the same seed gives the same matrix on every platform.
+   *
+   * @return {@code [rows, columns]} in C order
+   */
+  public float[] draw(long seed) {
+    // Neighbouring seeds of java.util.Random begin alike: mix them first.
+    Random random = new Random(new SplittableRandom(seed).nextLong());
+    float[] matrix = new float[rows * columns];
+    double[][] block = null;
+    for (int r = 0; r < rows; r++) {
+      double[] direction;
+      if (directions == Directions.IID) {
+        direction = gaussian(random);
+        scale(direction, 1 / norm(direction));
+      } else {
+        if (r % columns == 0) {
+          block = haarRows(random, Math.min(columns, rows - r));
+        }
+        direction = block[r % columns];
+      }
+      double length = lengths == Lengths.CHI ? norm(gaussian(random)) : Math.sqrt(columns);
+      for (int c = 0; c < columns; c++) {
+        matrix[r * columns + c] = (float) (length * direction[c]);
+      }
+    }
+    return matrix;
+  }
+
+  /**
+   * Draws in the graph, so that an exported model can redraw too.
+   *
+   * @param seed {@code [2]}; the same seed gives the same matrix on one device, but XLA draws other
+   *     numbers
+   * @return {@code [rows, columns]}
+   */
+  public Operand<TFloat32> redraw(Ops tf, Operand<TInt32> seed) {
+    int blocks = (rows + columns - 1) / columns;
+    var gaussians =
+        tf.random.statelessRandomNormal(
+            tf.constant(new int[] {blocks, columns, columns}), seed); // [blocks, D, D]
+    Operand<TFloat32> units; // [blocks, D, D], one direction a row
+    if (directions == Directions.IID) {
+      units = tf.math.div(gaussians, norm(tf, gaussians, 2));
+    } else {
+      var qr = tf.linalg.qr(gaussians);
+      var diagonal =
+          tf.linalg.matrixDiagPart(qr.r(), tf.constant(0), tf.constant(0f)); // [blocks, D]
+      Operand<TFloat32> signs =
+          tf.select(
+              tf.math.less(diagonal, tf.constant(0f)),
+              tf.constant(-1f),
+              tf.constant(1f)); // [blocks, D]
+      Operand<TFloat32> haar = tf.math.mul(qr.q(), tf.expandDims(signs, tf.constant(1)));
+      units = tf.linalg.transpose(haar, tf.constant(new int[] {0, 2, 1}));
+    }
+    Operand<TFloat32> all = tf.reshape(units, tf.constant(new int[] {blocks * columns, columns}));
+    Operand<TFloat32> unit =
+        tf.slice(all, tf.constant(new int[] {0, 0}), tf.constant(new int[] {rows, columns}));
+    if (lengths == Lengths.SQRT_D) {
+      return tf.math.mul(unit, tf.constant((float) Math.sqrt(columns)));
+    }
+    var other = tf.math.add(seed, tf.constant(new int[] {0, 1}));
+    var lengthDraws =
+        tf.random.statelessRandomNormal(tf.constant(new int[] {rows, columns}), other);
+    return tf.math.mul(unit, norm(tf, lengthDraws, 1));
+  }
+
+  private static Operand<TFloat32> norm(Ops tf, Operand<TFloat32> x, int axis) {
+    return tf.math.sqrt(
+        tf.reduceSum(tf.math.square(x), tf.constant(axis), ReduceSum.keepDims(true)));
+  }
+
+  /**
+   * Gram-Schmidt on Gaussian rows, twice for orthogonality to the last bit: its R has a positive
+   * diagonal, so the rows are Haar-distributed without a correction.
+   */
+  private double[][] haarRows(Random random, int count) {
+    double[][] block = new double[count][];
+    for (int r = 0; r < count; r++) {
+      double[] row = gaussian(random);
+      for (int pass = 0; pass < 2; pass++) {
+        for (int before = 0; before < r; before++) {
+          double dot = 0;
+          for (int c = 0; c < columns; c++) {
+            dot += row[c] * block[before][c];
+          }
+          for (int c = 0; c < columns; c++) {
+            row[c] -= dot * block[before][c];
+          }
+        }
+      }
+      scale(row, 1 / norm(row));
+      block[r] = row;
+    }
+    return block;
+  }
+
+  private double[] gaussian(Random random) {
+    double[] x = new double[columns];
+    for (int i = 0; i < columns; i++) {
+      x[i] = random.nextGaussian();
+    }
+    return x;
+  }
+
+  private static double norm(double[] x) {
+    double sum = 0;
+    for (double v : x) {
+      sum += v * v;
+    }
+    return Math.sqrt(sum);
+  }
+
+  private static void scale(double[] x, double factor) {
+    for (int i = 0; i < x.length; i++) {
+      x[i] *= factor;
+    }
+  }
+}

@@ -1,0 +1,76 @@
+package dev.performer.attention.projection;
+
+import dev.performer.graph.Tensors;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Function;
+import org.tensorflow.DeviceSpec;
+import org.tensorflow.DeviceSpec.DeviceType;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.ReduceSum;
+import org.tensorflow.op.linalg.Qr;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.family.TFloating;
+
+/** Draws projections with TensorFlow's own kernels in a graph of their own. */
+final class ProjectionGraph {
+  private ProjectionGraph() {}
+
+  /**
+   * Builds an expression in a fresh graph and evaluates it {@code times} times in one session, so
+   * that stateful generators go on from one evaluation to the next.
+   */
+  static List<float[]> evaluate(int times, Function<Ops, Operand<TFloat32>> expression) {
+    List<float[]> results = new ArrayList<>();
+    try (Graph graph = new Graph()) {
+      // The streams are promised for the CPU's kernels; QR's signs are the CPU's.
+      Ops tf =
+          Ops.create(graph)
+              .withDevice(
+                  DeviceSpec.newBuilder().deviceType(DeviceType.CPU).deviceIndex(0).build());
+      Operand<TFloat32> value = expression.apply(tf);
+      try (Session session = new Session(graph)) {
+        for (int i = 0; i < times; i++) {
+          try (Result result = session.runner().fetch(value).run()) {
+            results.add(Tensors.floats(result.get(0)));
+          }
+        }
+      }
+    }
+    return results;
+  }
+
+  /**
+   * Orthonormal rows from Gaussian blocks: Q transposed, with the signs QR gives.
+   *
+   * @param gaussian {@code [D, D]} or {@code [N, D, D]}
+   * @return as {@code gaussian}
+   */
+  static <T extends TFloating> Operand<T> orthonormalRows(Ops tf, Operand<T> gaussian) {
+    Operand<T> q = tf.linalg.qr(gaussian, Qr.fullMatrices(false)).q();
+    int[] order = gaussian.shape().numDimensions() == 2 ? new int[] {1, 0} : new int[] {0, 2, 1};
+    return tf.linalg.transpose(q, tf.constant(order));
+  }
+
+  /**
+   * Euclidean norms of the rows.
+   *
+   * @param matrix {@code [M, D]}
+   * @return {@code [M, 1]}
+   */
+  static Operand<TFloat32> rowNorms(Ops tf, Operand<TFloat32> matrix) {
+    return tf.math.sqrt(
+        tf.reduceSum(tf.math.square(matrix), tf.constant(1), ReduceSum.keepDims(true)));
+  }
+
+  /** The first {@code rows} rows of stacked blocks. */
+  static Operand<TFloat32> stack(Ops tf, List<Operand<TFloat32>> blocks, int rows) {
+    Operand<TFloat32> all =
+        blocks.size() == 1 ? blocks.get(0) : tf.concat(blocks, tf.constant(0)); // [N*D, D]
+    return tf.slice(all, tf.constant(new int[] {0, 0}), tf.constant(new int[] {rows, -1}));
+  }
+}

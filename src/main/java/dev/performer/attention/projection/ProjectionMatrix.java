@@ -1,0 +1,67 @@
+package dev.performer.attention.projection;
+
+import dev.performer.PerformerException;
+import org.tensorflow.Operand;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.ndarray.buffer.DataBuffers;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+
+/**
+ * A random projection P on the Java side; it holds no native memory.
+ *
+ * @param values row major, {@code [M, D]}
+ * @param rows M, the number of random features
+ * @param columns D, the head dimension
+ */
+public record ProjectionMatrix(float[] values, int rows, int columns) {
+
+  /** Checks that the number of values fits the shape. */
+  public ProjectionMatrix {
+    if (values.length != elements(rows, columns)) {
+      throw new IllegalArgumentException(
+          "a projection of shape [" + rows + ", " + columns + "] cannot have " + values.length);
+    }
+  }
+
+  /** The element of one row and column. */
+  public float at(int row, int column) {
+    return values[row * columns + column];
+  }
+
+  /** The shape, {@code {M, D}}. */
+  public long[] shape() {
+    return new long[] {rows, columns};
+  }
+
+  /** Adds it to a graph as a constant {@code [M, D]}, as Model Garden's SavedModels hold it. */
+  public Operand<TFloat32> constant(Ops tf) {
+    return tf.constant(Shape.of(rows, columns), DataBuffers.of(values, true, false));
+  }
+
+  /**
+   * The number of elements of a projection.
+   *
+   * @throws PerformerException if a side is not positive or the matrix is beyond Java's arrays
+   */
+  static int elements(int rows, int columns) {
+    if (rows < 1 || columns < 1) {
+      throw new PerformerException(
+          "a projection needs at least one row and one column, not ["
+              + rows
+              + ", "
+              + columns
+              + "]; set the number of random features and the head dimension to 1 or more");
+    }
+    long elements = (long) rows * columns;
+    if (elements > Integer.MAX_VALUE - 16) {
+      throw new PerformerException(
+          "a projection of shape ["
+              + rows
+              + ", "
+              + columns
+              + "] is too large; use fewer random features");
+    }
+    return (int) elements;
+  }
+}

@@ -1,0 +1,5 @@
+/**
+ * Random projections: our own draws, and those of Google's TensorFlow and JAX code and of Model
+ * Garden, number by number. Letters as in {@link dev.performer.attention}.
+ */
+package dev.performer.attention.projection;

@@ -1,0 +1,147 @@
+package dev.performer.graph;
+
+import dev.performer.PerformerException;
+import java.util.Arrays;
+import java.util.List;
+import org.tensorflow.Operand;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Max;
+import org.tensorflow.op.core.Sum;
+import org.tensorflow.op.train.BatchMatMul;
+import org.tensorflow.types.TBool;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
+import org.tensorflow.types.TInt32;
+import org.tensorflow.types.family.TFloating;
+import org.tensorflow.types.family.TNumber;
+
+/**
+ * Arithmetic of one graph and one float type, so that formulas read without type tokens.
+ *
+ * @param tf where ops are added
+ * @param type float32 or float64
+ */
+public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
+
+  public static <T extends TFloating> Algebra<T> of(Ops tf, Operand<T> like) {
+    return new Algebra<>(tf, like.type());
+  }
+
+  @SuppressWarnings("unchecked")
+  public Operand<T> constant(double value) {
+    if (type == TFloat64.class) {
+      return (Operand<T>) tf.constant(value);
+    } else if (type == TFloat32.class) {
+      return (Operand<T>) tf.constant((float) value);
+    }
+    return tf.dtypes.cast(tf.constant((float) value), type);
+  }
+
+  @SuppressWarnings("unchecked")
+  public Operand<T> cast(Operand<? extends TNumber> x) {
+    return x.type() == type ? (Operand<T>) x : tf.dtypes.cast(x, type);
+  }
+
+  public Operand<T> times(Operand<T> x, double factor) {
+    return factor == 1 ? x : tf.math.mul(x, constant(factor));
+  }
+
+  public Operand<T> plus(Operand<T> x, double term) {
+    return term == 0 ? x : tf.math.add(x, constant(term));
+  }
+
+  /** Batched {@code x y}. */
+  public Operand<T> matMul(Operand<T> x, Operand<T> y) {
+    return tf.train.batchMatMul(x, y, type);
+  }
+
+  /** Batched {@code xᵀ y}. */
+  public Operand<T> transposedMatMul(Operand<T> x, Operand<T> y) {
+    return tf.train.batchMatMul(x, y, type, BatchMatMul.adjX(true));
+  }
+
+  /** Batched {@code x yᵀ}. */
+  public Operand<T> matMulTransposed(Operand<T> x, Operand<T> y) {
+    return tf.train.batchMatMul(x, y, type, BatchMatMul.adjY(true));
+  }
+
+  /** Sum over axes that stay with size 1. */
+  public Operand<T> sum(Operand<T> x, int... axes) {
+    return tf.sum(x, tf.constant(axes), Sum.keepDims(true));
+  }
+
+  /** Maximum over axes that stay with size 1. */
+  public Operand<T> max(Operand<T> x, int... axes) {
+    return tf.max(x, tf.constant(axes), Max.keepDims(true));
+  }
+
+  public Operand<T> squaredNorm(Operand<T> x) {
+    return sum(tf.math.square(x), -1);
+  }
+
+  public Operand<T> concat(int axis, List<Operand<T>> parts) {
+    return tf.concat(parts, tf.constant(axis));
+  }
+
+  public Operand<TBool> atMost(Operand<T> x, double magnitude) {
+    return tf.math.lessEqual(tf.math.abs(x), constant(magnitude));
+  }
+
+  public Operand<T> where(Operand<TBool> condition, double yes, double no) {
+    return tf.select(condition, constant(yes), constant(no));
+  }
+
+  /** A column of ones beside the last axis of {@code like}: {@code [..., 1]}. */
+  public Operand<T> onesColumn(Operand<T> like) {
+    return tf.fill(withLast(like, 1), constant(1));
+  }
+
+  /** The shape of {@code x} with another last size. */
+  public Operand<TInt32> withLast(Operand<T> x, int last) {
+    int rank = x.shape().numDimensions();
+    return tf.concat(
+        List.of(sizes(tf, x, 0, rank - 1), tf.constant(new int[] {last})), tf.constant(0));
+  }
+
+  /** Sizes of axes {@code from} to {@code to}, excluded. Shape inference sees through this op. */
+  public static Operand<TInt32> sizes(Ops tf, Operand<?> x, int from, int to) {
+    return tf.stridedSlice(
+        tf.shape(x),
+        tf.constant(new int[] {from}),
+        tf.constant(new int[] {to}),
+        tf.constant(new int[] {1}));
+  }
+
+  /** Rows of any rank times one matrix, as one product: {@code [..., K] × [K, M]}. */
+  public Operand<T> rowsTimes(Operand<T> x, Operand<T> matrix) {
+    int inner = (int) size(x, -1, "the last axis of the data");
+    int outer = (int) size(matrix, 1, "the number of features");
+    Operand<T> rows = tf.reshape(x, tf.constant(new int[] {-1, inner})); // [rows, K]
+    Operand<T> product = tf.linalg.matMul(rows, matrix); // [rows, M]
+    Shape known = x.shape();
+    long unknown =
+        Arrays.stream(known.asArray()).limit(known.numDimensions() - 1L).filter(n -> n < 0).count();
+    if (unknown <= 1) {
+      long[] target = known.asArray();
+      target[target.length - 1] = outer;
+      return tf.reshape(product, tf.constant(target));
+    }
+    return tf.reshape(product, withLast(x, outer));
+  }
+
+  /**
+   * A size that must be known when the graph is built.
+   *
+   * @param axis negative counts from the end
+   */
+  public static long size(Operand<?> x, int axis, String what) {
+    Shape shape = x.shape();
+    long size = shape.isUnknown() ? -1 : shape.get(axis < 0 ? axis + shape.numDimensions() : axis);
+    if (size < 0) {
+      throw new PerformerException(
+          what + " must be known when the graph is built, but the shape is " + shape);
+    }
+    return size;
+  }
+}
