@@ -55,7 +55,7 @@ final class LoopFlags implements IDefaultValueProvider {
     } catch (PerformerException e) {
       String message = e.getMessage();
       for (Map.Entry<String, String> entry : KEYS.entrySet()) {
-        message = message.replace("training." + entry.getValue() + " ", entry.getKey() + " ");
+        message = message.replace(" " + entry.getValue() + " ", " " + entry.getKey() + " ");
       }
       throw new UsageException(message);
     }

@@ -40,9 +40,6 @@ public record DistillRecipe(
           .divergence(0)
           .build();
 
-  /** All defaults. */
-  public static final DistillRecipe DEFAULT = new DistillRecipe(null, null, null, null, null);
-
   /** What a loop has for a model's own loss and data. */
   private static final List<String> NOT_OF_A_DISTILLATION =
       List.of(
@@ -53,6 +50,9 @@ public record DistillRecipe(
           "diagnosticsEvery",
           "memoryCheck",
           "precision");
+
+  /** All defaults. */
+  public static final DistillRecipe DEFAULT = new DistillRecipe(null, null, null, null, null);
 
   /** Where keys stand that were once elsewhere. */
   private static final Map<String, String> MOVED =

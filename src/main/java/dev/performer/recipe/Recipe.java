@@ -71,7 +71,8 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, LoopOpti
             });
     try {
       Task task = task(sections.path("task"), source);
-      LoopOptions training = LoopOptions.DEFAULT.with(sections.path("training"), source);
+      LoopOptions training =
+          LoopOptions.DEFAULT.with(section(sections, "training", source), source + ": training");
       RecipeTasks.checkWritten(task, sections.path("data"), training);
       RecipeData said =
           StrictJson.bind(

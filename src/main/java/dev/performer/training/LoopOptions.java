@@ -109,8 +109,7 @@ public record LoopOptions(
     require("optimizer", optimizer != null, "a name such as adamw");
     require("precision", precision != null, "float32 or bfloat16");
     if (patience > 0 && evaluateEvery == 0) {
-      throw new PerformerException(
-          "training.patience needs evaluations; set training.evaluateEvery above 0");
+      throw new PerformerException("patience needs evaluations; set evaluateEvery above 0");
     }
   }
 
@@ -137,21 +136,12 @@ public record LoopOptions(
   /** These with other values for some keys. @throws PerformerException that names the key */
   public LoopOptions with(String... settings) {
     JsonNode keys = new Overrides(List.of(settings)).over(JsonNodeFactory.instance.objectNode());
-    String source = "training options";
-    return StrictJson.bind(over(keys, source), LoopOptions.class, source);
+    return with(keys, "training options");
   }
 
-  private record Section(LoopOptions training) {}
-
-  /**
-   * The keys of a section {@code training} over these.
-   *
-   * @throws PerformerException that names source and key
-   */
+  /** Keys over these. @throws PerformerException that names source and key */
   public LoopOptions with(JsonNode keys, String source) {
-    ObjectNode section = JsonNodeFactory.instance.objectNode();
-    section.set("training", over(keys, source));
-    return StrictJson.bind(section, Section.class, source).training();
+    return StrictJson.bind(over(keys, source), LoopOptions.class, source);
   }
 
   /**
@@ -166,8 +156,7 @@ public record LoopOptions(
       return all;
     }
     if (!(keys instanceof ObjectNode object)) {
-      throw new PerformerException(
-          source + ": key training: expected an object, such as {steps: 1000}");
+      throw new PerformerException(source + ": expected an object, such as {steps: 1000}");
     }
     if (object.hasNonNull(TOKENS) || object.hasNonNull(SEQUENCES)) {
       all.remove(List.of(TOKENS, SEQUENCES));
@@ -209,7 +198,7 @@ public record LoopOptions(
 
   private static void require(String key, boolean holds, String range) {
     if (!holds) {
-      throw new PerformerException("training." + key + " must be " + range);
+      throw new PerformerException(key + " must be " + range);
     }
   }
 

@@ -56,9 +56,9 @@ class LoopOptionsTest {
   void namesTheKeyThatIsWrong() {
     for (String[] wrong :
         new String[][] {
-          {"steps=0", "training.steps must be at least 1, not 0"},
-          {"batchTokens=0", "training.batchTokens must be at least 1, not 0"},
-          {"learningRate=0", "training.learningRate must be above 0"},
+          {"steps=0", "steps must be at least 1, not 0"},
+          {"batchTokens=0", "batchTokens must be at least 1, not 0"},
+          {"learningRate=0", "learningRate must be above 0"},
           {"schedule=cosin", "did you mean cosine?"},
           {"finalShares=1", "unknown key finalShares; did you mean finalShare?"},
           {"learningrate=1", "did you mean learningRate?"},

@@ -48,7 +48,7 @@ public sealed interface Schedule {
           new InverseSquareRoot(learningRate, warmupSteps);
       default ->
           throw new PerformerException(
-              "training.schedule must be one of %s, not '%s'; did you mean %s?"
+              "schedule must be one of %s, not '%s'; did you mean %s?"
                   .formatted(
                       String.join(", ", NAMES),
                       name,
@@ -133,13 +133,13 @@ public sealed interface Schedule {
 
   private static void check(double learningRate, long warmupSteps, double finalShare) {
     if (!(learningRate > 0) || Double.isInfinite(learningRate)) {
-      throw new PerformerException("training.learningRate must be above 0, not " + learningRate);
+      throw new PerformerException("learningRate must be above 0, not " + learningRate);
     }
     if (warmupSteps < 0) {
-      throw new PerformerException("training.warmupSteps must be at least 0, not " + warmupSteps);
+      throw new PerformerException("warmupSteps must be at least 0, not " + warmupSteps);
     }
     if (!(finalShare >= 0 && finalShare <= 1)) {
-      throw new PerformerException("training.finalShare must be in [0, 1], not " + finalShare);
+      throw new PerformerException("finalShare must be in [0, 1], not " + finalShare);
     }
   }
 
