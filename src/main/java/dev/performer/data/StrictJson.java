@@ -22,6 +22,7 @@ import dev.performer.Excerpt;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
+import java.io.CharConversionException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -168,6 +169,8 @@ public final class StrictJson {
           e);
     } catch (IOException e) {
       throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
+    } catch (IndexOutOfBoundsException e) { // YAML's reader, where a file ends inside a character
+      throw new PerformerException(file + " is not YAML: it is cut off or damaged", e);
     }
   }
 
@@ -196,11 +199,16 @@ public final class StrictJson {
 
   /** What is wrong with a text that is no JSON, in one short line. */
   public static String reason(IOException e) {
+    if (String.valueOf(e.getMessage()).contains("CharConversionException")
+        || e instanceof CharConversionException) { // YAML's reader names the class only
+      return "it holds bytes that are no UTF-8";
+    }
     if (!(e instanceof JsonProcessingException known) || known.getOriginalMessage() == null) {
       return AtomicFiles.describe(e);
     }
     String first = known.getOriginalMessage().lines().findFirst().orElse("");
-    return Excerpt.of(first.replaceAll("(?i)unexpected", "misplaced"));
+    return Excerpt.of(
+        first.replaceAll("(?i)unexpected", "misplaced").replaceAll(", got this instead: <.*", ""));
   }
 
   private static String expected(MismatchedInputException e) {
