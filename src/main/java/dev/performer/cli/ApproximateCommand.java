@@ -6,6 +6,7 @@ import dev.performer.attention.projection.Projection;
 import dev.performer.chart.Chart;
 import dev.performer.data.OutputFile;
 import dev.performer.data.TokenRows;
+import dev.performer.distill.ModelSequences;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.study.ApproximationReport;
 import dev.performer.study.ApproximationStudy;

@@ -1,10 +1,11 @@
-package dev.performer.cli;
+package dev.performer.distill;
 
 import dev.performer.PerformerException;
 import dev.performer.data.LetterTokenizer;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TableFile;
 import dev.performer.data.TokenRows;
+import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
@@ -19,7 +20,7 @@ import java.util.OptionalInt;
  * Sequences for a model of ours: token ids in an .npz; FASTA, lines of text or a column of a table
  * where it is known what its tokens mean.
  */
-final class ModelSequences {
+public final class ModelSequences {
   private final Path path;
   private final PerformerModels.Saved model;
   private final Optional<Tokenizer> tokenizer;
@@ -28,7 +29,7 @@ final class ModelSequences {
    * @param path where the model was read, for messages
    * @param known its tokenizer; where that is empty, its card's
    */
-  ModelSequences(Path path, PerformerModels.Saved model, Optional<Tokenizer> known) {
+  public ModelSequences(Path path, PerformerModels.Saved model, Optional<Tokenizer> known) {
     this.path = path;
     this.model = model;
     ModelCard.Vocabulary card = model.card().vocabulary();
@@ -41,19 +42,19 @@ final class ModelSequences {
    * @param length tokens of a sequence at most; longer ones are cropped, which is noted
    * @throws PerformerException if there is no sequence, or an id that the model does not know
    */
-  TokenRows read(Path file, int length) {
+  public TokenRows read(Path file, int length) {
     TokenRows rows = rows(file, length).cropped(length);
     rows.requireIdsBelow(model.config().vocabularySize());
     return rows;
   }
 
   /** What fills up short sequences. */
-  int pad() {
+  public int pad() {
     return padId().orElse(0);
   }
 
   /** The length to which all sequences are padded, as this model needs; 0 for none. */
-  int paddedLength() {
+  public int paddedLength() {
     ModelCard.LanguageModel tensors = model.card().languageModel();
     return tensors == null || tensors.paddedLength() == null ? 0 : tensors.paddedLength();
   }
@@ -68,7 +69,7 @@ final class ModelSequences {
               + ": "
               + path
               + " does not say what its token ids mean, so it can only read token ids: give an"
-              + " .npz with 'tokens' [N, L] and 'mask' [N, L], or import it with --tokenizer");
+              + " .npz with 'tokens' [N, L] and 'mask' [N, L], or import it with a tokenizer");
     }
     if (tokenizer.get() instanceof LetterTokenizer letters && !TableFile.isNamed(file)) {
       return TokenRows.sequences(SequenceSource.file(file), letters.vocabulary(), length);

@@ -1,10 +1,10 @@
-package dev.performer.cli;
+package dev.performer.pipeline;
 
 import dev.performer.data.NpyArray;
 import java.util.List;
 
 /** How the states of a sequence's tokens become one vector; padding never counts. */
-enum SequencePooling {
+public enum SequencePooling {
   MEAN,
   MAX,
   SUM,
@@ -21,7 +21,7 @@ enum SequencePooling {
    * @param length L
    * @return {@code [B, E]}; {@code [B, L, E]} for {@link #NONE}
    */
-  NpyArray apply(NpyArray states, List<int[]> ids, int length, SequenceRunner runner) {
+  NpyArray apply(NpyArray states, List<int[]> ids, int length, TokenInput input) {
     int positions = (int) states.shape()[1];
     int size = (int) states.shape()[2];
     int first = positions - length; // 1 behind a class token
@@ -40,19 +40,19 @@ enum SequencePooling {
         result[r * size + c] =
             this == CLS
                 ? all[r * positions * size + c]
-                : (float) pooled(all, (r * positions + first) * size + c, size, ids.get(r), runner);
+                : (float) pooled(all, (r * positions + first) * size + c, size, ids.get(r), input);
       }
     }
     return NpyArray.of(result, ids.size(), size);
   }
 
   /** Of one component; 0 for a sequence without tokens. */
-  private double pooled(float[] all, int from, int step, int[] ids, SequenceRunner runner) {
+  private double pooled(float[] all, int from, int step, int[] ids, TokenInput input) {
     double sum = 0;
     double max = Double.NEGATIVE_INFINITY;
     int count = 0;
     for (int i = 0; i < ids.length; i++) {
-      if (runner.isReal(ids[i])) {
+      if (input.isReal(ids[i])) {
         double x = all[from + i * step];
         sum += x;
         max = Math.max(max, x);

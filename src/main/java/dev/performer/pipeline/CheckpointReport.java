@@ -1,4 +1,4 @@
-package dev.performer.cli;
+package dev.performer.pipeline;
 
 import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.NamingScheme;
@@ -26,7 +26,7 @@ import java.util.TreeMap;
  * @param config the text of the config beside it, if there is one
  * @param tensors in the order of their names
  */
-record CheckpointReport(
+public record CheckpointReport(
     Path path,
     String format,
     Optional<String> scheme,
@@ -36,10 +36,10 @@ record CheckpointReport(
   private static final long LONGEST_CONFIG = 1 << 20;
 
   /** A config file and its text. */
-  record Config(Path file, String text) {}
+  public record Config(Path file, String text) {}
 
   /** Reads names, types and shapes; no values. */
-  static CheckpointReport of(Path path) {
+  public static CheckpointReport of(Path path) {
     try (WeightFile file = Checkpoints.open(path)) {
       return new CheckpointReport(
           path,
@@ -65,7 +65,7 @@ record CheckpointReport(
     return Optional.empty();
   }
 
-  String text() {
+  public String text() {
     StringBuilder text = new StringBuilder();
     text.append("   format       ").append(format).append('\n');
     text.append("   names        ")
@@ -100,7 +100,7 @@ record CheckpointReport(
     return text.toString();
   }
 
-  Map<String, ?> json() {
+  public Map<String, ?> json() {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("path", path.toString());
     json.put("format", format);

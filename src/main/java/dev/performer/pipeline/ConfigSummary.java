@@ -1,15 +1,15 @@
-package dev.performer.cli;
+package dev.performer.pipeline;
 
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.PerformerConfig;
 import java.util.Locale;
 
 /** A configuration in one line. */
-final class ConfigSummary {
+public final class ConfigSummary {
   private ConfigSummary() {}
 
   /** Such as {@code causal-lm, 3 layers of 128, 4 heads of 32, 29 tokens; relu attention}. */
-  static String of(PerformerConfig config) {
+  public static String of(PerformerConfig config) {
     return String.format(
         Locale.ROOT,
         "%s, %d layer%s of width %d, %d heads of %d, MLP %d, vocabulary of %d, at most %d tokens; %s",
