@@ -112,6 +112,8 @@ class ArchitectureTest {
       noClasses()
           .that()
           .resideInAPackage("..cli..")
+          .and()
+          .haveSimpleNameNotContaining("AttendCommand")
           .should()
           .dependOnClassesThat(
               resideInAPackage("org.tensorflow..").and(not(name("org.tensorflow.TensorFlow"))));

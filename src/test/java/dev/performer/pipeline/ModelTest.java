@@ -10,6 +10,7 @@ import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.savedmodel.ReferenceModels;
 import dev.performer.serving.Sampling;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,8 +22,9 @@ import org.junit.jupiter.api.io.TempDir;
 
 class ModelTest {
   private static final Path CHECKPOINT = Path.of("savedmodels/checkpoints/lm_relu");
-  private static final Path BERT = Path.of("savedmodels/checkpoints/bert_exact");
-  private static final Path PYTHON = Path.of("savedmodels/protein-mlm/saved_model");
+  private static final Path BERT =
+      ReferenceModels.directory("checkpoints/torch_named").resolve("bert_plain");
+  private static final Path PYTHON = Path.of("savedmodels/reference/protein_exp/saved_model");
   @TempDir static Path folder;
   private static Path lm;
   private static Importer.Outcome imported;
@@ -69,7 +71,7 @@ class ModelTest {
         Importer.of(BERT)
             .with(ImportOptions.builder().task("classification").allowMissing(true).build());
     assertThatThrownBy(() -> importer.write(folder.resolve("classifier"), false))
-        .hasMessageContainingAll(BERT.toString(), "classification", "masked-lm");
+        .hasMessageContainingAll(BERT.toString(), "classification", "encoder");
     assertThat(folder.resolve("classifier")).doesNotExist();
   }
 
@@ -84,20 +86,20 @@ class ModelTest {
   void aPythonModelWithoutADescription() {
     LanguageModelSpec spec = Model.open(PYTHON).languageModel();
     assertThat(spec.isCausal()).isFalse();
-    assertThat(spec.vocabulary()).isEqualTo(ProteinVocabulary.google());
+    assertThat(spec.vocabulary()).isEqualTo(ProteinVocabulary.named("pad-first-protein"));
     assertThat(spec.notes()).hasSize(2).noneMatch(note -> note.contains("--"));
     LanguageModelSpec given =
         Model.open(
                 PYTHON,
                 ModelOptions.builder()
-                    .tokenizer(Tokenizer.named("google-protein"))
+                    .tokenizer(Tokenizer.named("pad-first-protein"))
                     .objective(ModelCard.Objective.MASKED_LM)
                     .build())
             .languageModel();
     assertThat(given.notes()).isEmpty();
     try (Scorer scorer = Scorer.load(given)) {
       List<Scorer.Guess> guesses = scorer.guesses("MKTAYIAKQR", 3, 40);
-      assertThat(guesses).hasSize(ProteinVocabulary.google().size());
+      assertThat(guesses).hasSize(spec.vocabulary().size());
       assertThat(guesses.stream().mapToDouble(Scorer.Guess::probability).sum())
           .isCloseTo(1, within(1e-5));
       String likeliest = guesses.get(0).token();
