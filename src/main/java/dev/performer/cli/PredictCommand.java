@@ -7,6 +7,7 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelPredictor;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -26,6 +27,8 @@ import picocli.CommandLine.Parameters;
       "(one a line) become token ids; the output then also has 'tokens' and 'lengths'."
     })
 final class PredictCommand implements Callable<Integer> {
+  private static final double LONGEST_TIMEOUT = 1e9; // seconds: 30 years
+
   @Mixin private OutputOptions output;
   @Mixin private LanguageModelOptions options;
 
@@ -58,6 +61,16 @@ final class PredictCommand implements Callable<Integer> {
       description = "Sequences that run at a time, for FASTA and text (default: ${DEFAULT-VALUE}).")
   private int batch;
 
+  @Option(
+      names = "--timeout",
+      defaultValue = "3600",
+      paramLabel = "SECONDS",
+      description = {
+        "How long one run of the signature may take, which may hold an endless loop",
+        "(default: ${DEFAULT-VALUE})."
+      })
+  private double timeout;
+
   @Override
   public Integer call() {
     long start = System.nanoTime();
@@ -81,10 +94,17 @@ final class PredictCommand implements Callable<Integer> {
     return 0;
   }
 
+  private SavedModelPredictor load() {
+    if (!(timeout > 0 && timeout <= LONGEST_TIMEOUT)) {
+      throw new UsageException("--timeout must be more than 0 seconds, not " + timeout);
+    }
+    return SavedModelPredictor.load(model, Duration.ofMillis((long) Math.ceil(1000 * timeout)));
+  }
+
   private Map<String, NpyArray> arrays() {
     Map<String, NpyArray> feeds = Npz.read(inputs);
     requireShort(feeds);
-    try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
+    try (SavedModelPredictor predictor = load()) {
       String signature =
           options.signature == null ? ImportedModel.DEFAULT_SIGNATURE : options.signature;
       return predictor.predict(signature, feeds);
@@ -125,7 +145,7 @@ final class PredictCommand implements Callable<Integer> {
     LanguageModelOptions.Tokenized how = options.tokenizer(model);
     TokenizedSequences sequences = TokenizedSequences.read(inputs, how.tokenizer(), length);
     sequences.report().ifPresent(System.err::println);
-    try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
+    try (SavedModelPredictor predictor = load()) {
       return sequences.predict(predictor, how, batch);
     }
   }
