@@ -93,27 +93,36 @@ public record ImportOptions(
 
   /** The same without a configuration file, when that was read already. */
   ImportOptions withoutConfig() {
-    return new ImportOptions(
-        scheme,
-        preset,
-        null,
-        task,
-        attention,
-        kernel,
-        features,
-        convention,
-        directions,
-        lengths,
-        seed,
-        causal,
-        heads,
-        window,
-        normFirst,
-        pooling,
-        maxLength,
-        mapping,
-        allowMissing,
-        threefry);
+    return toBuilder().config(null).build();
+  }
+
+  /** The same with another kind of attention. */
+  public ImportOptions with(AttentionKind kind) {
+    return toBuilder().attention(kind).build();
+  }
+
+  private Builder toBuilder() {
+    return builder()
+        .scheme(scheme)
+        .preset(preset)
+        .config(config)
+        .task(task)
+        .attention(attention)
+        .kernel(kernel)
+        .features(features)
+        .convention(convention)
+        .directions(directions)
+        .lengths(lengths)
+        .seed(seed)
+        .causal(causal)
+        .heads(heads)
+        .window(window)
+        .normFirst(normFirst)
+        .pooling(pooling)
+        .maxLength(maxLength)
+        .mapping(mapping)
+        .allowMissing(allowMissing)
+        .threefry(threefry);
   }
 
   public static Builder builder() {

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
 import java.io.PrintWriter;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Collectors;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
@@ -46,7 +47,7 @@ record Failures(boolean verbose, boolean json) {
     if (failure instanceof ParameterException usage) {
       return wrongUsage(usage, new String[0]);
     }
-    print(command, describe(failure));
+    print(command, describe(failure) + options(failure, command));
     if (verbose) {
       PrintWriter err = command.getErr();
       failure.printStackTrace(err);
@@ -82,6 +83,19 @@ record Failures(boolean verbose, boolean json) {
           + "; use a smaller batch or length";
     }
     return "unexpected " + name + ": " + oneLine(failure.getMessage()) + " (--verbose shows where)";
+  }
+
+  /** The command's options that set what a failure depends on. */
+  private static String options(Throwable failure, CommandLine command) {
+    if (!(failure instanceof PerformerException known)) {
+      return "";
+    }
+    List<String> options =
+        known.settings().stream()
+            .map(name -> "--" + name.replaceAll("([A-Z])", "-$1").toLowerCase(Locale.ROOT))
+            .filter(option -> command.getCommandSpec().findOption(option) != null)
+            .toList();
+    return options.isEmpty() ? "" : " (" + String.join(", ", options) + ")";
   }
 
   private static String hint(ParameterException e) {

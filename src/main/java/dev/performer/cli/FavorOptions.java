@@ -65,18 +65,6 @@ final class FavorOptions {
         layers(layers));
   }
 
-  /** One line on what was done. */
-  static String note(FavorConversion how, FavorConversion.Converted converted) {
-    return "exact attention of layers %s replaced by FAVOR+ (%s, %d features, %s, seed %d%s)"
-        .formatted(
-            converted.layers(),
-            how.kernel(),
-            how.features(),
-            how.lengths(),
-            how.seed(),
-            how.exactHeads() == 0 ? "" : ", exact heads " + how.exactHeads());
-  }
-
   /** What to do with a model that was converted. */
   static List<String> next(Object exact, Object converted) {
     return List.of(

@@ -2,7 +2,7 @@ package dev.performer.training.run;
 
 import dev.performer.OptionalLibrary;
 import dev.performer.graph.NativeErrors;
-import dev.performer.training.TrainingOptions;
+import dev.performer.training.LoopOptions;
 import dev.performer.training.Validation;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -14,7 +14,7 @@ import java.util.OptionalLong;
 /** Where numbers go while a run trains: metrics.jsonl, TensorBoard, plots and whoever watches. */
 public final class TrainerLog implements AutoCloseable {
   private final RunDirectory run;
-  private final TrainingOptions options;
+  private final LoopOptions options;
   private final Validation validation;
   private final Progress progress;
   private final MetricsLog metrics;
@@ -22,7 +22,7 @@ public final class TrainerLog implements AutoCloseable {
 
   private TrainerLog(
       RunDirectory run,
-      TrainingOptions options,
+      LoopOptions options,
       Validation validation,
       Progress progress,
       MetricsLog metrics,
@@ -37,11 +37,7 @@ public final class TrainerLog implements AutoCloseable {
 
   /** Opens the files; what they hold after a step goes. */
   public static TrainerLog open(
-      RunDirectory run,
-      TrainingOptions options,
-      Validation validation,
-      Progress progress,
-      long step) {
+      RunDirectory run, LoopOptions options, Validation validation, Progress progress, long step) {
     MetricsLog metrics = MetricsLog.open(run.metrics(), step);
     try {
       return new TrainerLog(
