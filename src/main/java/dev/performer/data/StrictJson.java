@@ -154,7 +154,7 @@ public final class StrictJson {
     } catch (ValueInstantiationException e) {
       String reason = e.getCause().getMessage();
       throw new PerformerException(
-          file + ": " + (reason == null ? "key " + path(e) + " is wrong" : reason), e);
+          file + ": " + (reason == null ? "key " + path(e) + " is wrong" : placed(e, reason)), e);
     } catch (MismatchedInputException e) {
       throw new PerformerException(file + ": key " + Excerpt.of(path(e)) + ": " + expected(e), e);
     } catch (JsonMappingException e) {
@@ -177,6 +177,12 @@ public final class StrictJson {
   /** Writes an indented JSON file. */
   public static void write(Path file, Object value) throws IOException {
     Files.writeString(file, MAPPER.writeValueAsString(value) + "\n");
+  }
+
+  /** With the keys that lead to what is wrong, where the reason does not name them itself. */
+  private static String placed(JsonMappingException e, String reason) {
+    String place = e.getPath().isEmpty() ? "" : path(e) + ".";
+    return reason.startsWith(place) ? reason : place + reason;
   }
 
   private static String path(JsonMappingException e) {
