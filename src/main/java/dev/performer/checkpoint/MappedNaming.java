@@ -70,7 +70,7 @@ final class MappedNaming implements NamingScheme {
     if (keys.isEmpty() && options.config() == null) {
       throw new PerformerException(
               mapping
-                  + ": names alone tell no model; give a config or a preset, or put the keys of the"
+                  + ": names alone tell no model; give a configuration or a preset, or put the keys of the"
                   + " configuration under "
                   + CONFIG)
           .settledBy("config", "preset");

@@ -39,8 +39,8 @@ final class ProteinLmGin {
     if (lm == bert) {
       throw new PerformerException(
               gin.file()
-                  + " does not say whether the model is a FlaxLM or a FlaxBERT; say the task,"
-                  + " causal-lm or masked-lm")
+                  + " does not say whether the model is a FlaxLM or a FlaxBERT; give its task, causal-lm or"
+                  + " masked-lm")
           .settledBy("task");
     }
     return lm ? Task.CAUSAL_LM : Task.MASKED_LM;

@@ -115,7 +115,7 @@ class TorchNamingTest {
     assertThatThrownBy(() -> Checkpoints.load(alone, ImportOptions.NONE))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("number of heads")
-        .satisfies(e -> assertThat(((PerformerException) e).settings()).contains("heads"));
+        .satisfies(e -> assertThat(((PerformerException) e).settings()).containsExactly("heads"));
     ImportOptions three = ImportOptions.builder().heads(3).build();
     assertThat(Checkpoints.load(alone, three).config().heads()).isEqualTo(3);
   }
