@@ -218,13 +218,10 @@ final class FineTuneCommand implements Callable<Integer> {
                 : overrides.read(recipe),
             overrides.source(recipe == null ? "the default recipe" : recipe.toString()));
     DistillJob job =
-        new DistillJob(
-            Model.open(model, options.options()),
-            Model.open(teacher),
-            at.run,
-            learning,
-            at.resume,
-            at.debugNumerics);
+        DistillJob.of(Model.open(model, options.options()), Model.open(teacher), at.run)
+            .with(learning)
+            .resuming(at.resume)
+            .debuggingNumerics(at.debugNumerics);
     DistillJob.Outcome outcome =
         job.run(data, Optional.ofNullable(validation), Progress.on(System.err));
     DistillResult result = outcome.result();

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Function;
 
 /** Sequences that can be read again and again, in the same order each time. */
 public interface SequenceSource {
@@ -82,11 +83,25 @@ public interface SequenceSource {
 
   /** Sequences held in memory. */
   static SequenceSource of(List<ProteinSequence> sequences) {
-    List<ProteinSequence> copy = List.copyOf(sequences);
+    return of("the given sequences", List.copyOf(sequences), sequence -> sequence);
+  }
+
+  /**
+   * A program's own texts; they have no names.
+   *
+   * @param name what messages call them
+   * @param texts iterated anew for each pass, and in the same order
+   */
+  static SequenceSource texts(String name, Iterable<String> texts) {
+    return of(name, texts, text -> new ProteinSequence("", "", text));
+  }
+
+  private static <T> SequenceSource of(
+      String name, Iterable<T> all, Function<T, ProteinSequence> sequence) {
     return new SequenceSource() {
       @Override
       public SequenceStream open() {
-        Iterator<ProteinSequence> iterator = copy.iterator();
+        Iterator<T> iterator = all.iterator();
         return new SequenceStream() {
           @Override
           public boolean hasNext() {
@@ -95,7 +110,7 @@ public interface SequenceSource {
 
           @Override
           public ProteinSequence next() {
-            return iterator.next();
+            return sequence.apply(iterator.next());
           }
 
           @Override
@@ -105,7 +120,7 @@ public interface SequenceSource {
 
       @Override
       public String name() {
-        return "the given sequences";
+        return name;
       }
     };
   }

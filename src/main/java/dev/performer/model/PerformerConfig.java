@@ -3,7 +3,9 @@ package dev.performer.model;
 import com.fasterxml.jackson.annotation.JsonFormat;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
+import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
 import dev.performer.nn.Activation;
 import java.nio.file.Path;
@@ -206,6 +208,17 @@ public record PerformerConfig(
   /** This configuration with some keys replaced, as {@link #of} replaces a preset's. */
   public PerformerConfig with(JsonNode keys, String source) {
     return StrictJson.bind(Presets.merged(toJson(), keys, source), PerformerConfig.class, source);
+  }
+
+  /**
+   * This configuration with other values for some keys.
+   *
+   * @param settings such as {@code "layers=2"} and {@code "attention={kernel: relu}"}
+   * @throws PerformerException that names the key
+   */
+  public PerformerConfig with(String... settings) {
+    Overrides overrides = new Overrides(List.of(settings));
+    return with(overrides.over(JsonNodeFactory.instance.objectNode()), "model options");
   }
 
   /** All keys; {@link #of} gives this configuration back. */

@@ -259,9 +259,7 @@ public record RecipeTraining(
   private static ModelCard card(Recipe recipe, Evaluation before, Evaluation after, long step) {
     ModelCard.Masking masking = null;
     if (recipe.task() == Task.MASKED_LM) {
-      var proportions = recipe.data().masking().proportions();
-      masking =
-          new ModelCard.Masking(proportions.rate(), proportions.mask(), proportions.random(), null);
+      masking = ModelCards.masking(recipe.data().masking().proportions());
     }
     return ModelCard.of(
             PerformerModels.attention(recipe.model()),
