@@ -1,6 +1,8 @@
 package dev.performer.training.run;
 
+import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
+import dev.performer.chart.Chart;
 import dev.performer.graph.NativeErrors;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -93,7 +95,12 @@ public final class TrainerLog implements AutoCloseable {
       return;
     }
     try {
-      LossPlot.write(run.lossPlot(), metrics.entries(), plotted);
+      Chart chart = TrainingCharts.loss(metrics.entries(), plotted);
+      if (!chart.isEmpty()) {
+        AtomicFiles.write(run.lossPlot(), chart.png());
+      }
+    } catch (IOException e) {
+      progress.message("no loss.png: " + AtomicFiles.describe(e));
     } catch (RuntimeException | LinkageError | InternalError e) {
       progress.message("no loss.png: " + NativeErrors.firstLine(e));
     }
