@@ -86,8 +86,8 @@ final class PerformerPytorchNaming implements NamingScheme {
     }
     boolean isTied = !map.has("head/logits/kernel");
     boolean hasPositions = map.has("embeddings/position");
-    Sketch sketch =
-        new Sketch(file, "performer")
+    ConfigBuilder builder =
+        new ConfigBuilder(file, "performer")
             .putSizes(map)
             .put("task", isCausal ? "causal-lm" : "masked-lm")
             .put("heads", width / headSize)
@@ -124,7 +124,7 @@ final class PerformerPytorchNaming implements NamingScheme {
                     .put("epsilon", epsilon(kernel, headSize))
                     .put("maskKeys", false));
     giveZeros(map, file, isTied);
-    return map.finish(label(), sketch.config(options), options.allowMissing());
+    return map.finish(label(), builder.config(options), options.allowMissing());
   }
 
   /**

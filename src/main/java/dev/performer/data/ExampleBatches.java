@@ -48,7 +48,7 @@ public final class ExampleBatches implements Batches {
     boolean oneShape = batching.bucket() >= batching.length();
     if (source instanceof IndexedExamples indexed && packing.isEmpty() && oneShape) {
       return new IndexedEpoch(
-          indexed, order(indexed, epoch), new Rows(vocabulary, batching), seed, epoch, index);
+          indexed, order(indexed, epoch), new Collator(vocabulary, batching), seed, epoch, index);
     }
     BatchStream batches = replayed(epoch);
     for (long i = 0; i < index && batches.hasNext(); i++) {

@@ -84,6 +84,20 @@ public record ApproximationStudy(
     }
   }
 
+  /** All combinations, each checked as {@link Variant} is. */
+  public static List<Variant> variants(
+      List<Kernel> kernels,
+      List<Projection.Directions> directions,
+      List<Projection.Lengths> lengths) {
+    List<Variant> variants = new ArrayList<>();
+    for (Kernel kernel : kernels) {
+      for (Projection.Directions direction : directions) {
+        lengths.forEach(l -> variants.add(new Variant(kernel, direction, l)));
+      }
+    }
+    return variants;
+  }
+
   /**
    * One measurement.
    *
@@ -98,9 +112,10 @@ public record ApproximationStudy(
   /**
    * Measures every variant at every number of features; draw i has the same data everywhere.
    *
-   * @param progress told each row as it is done
+   * @param progress takes each row as it is done
    */
-  public List<Row> run(List<Variant> variants, List<Integer> features, Consumer<Row> progress) {
+  public ApproximationReport run(
+      List<Variant> variants, List<Integer> features, Consumer<Row> progress) {
     variants.forEach(v -> features.forEach(m -> config(v, m))); // refuse before the long work
     List<float[][]> data = new ArrayList<>();
     Random random = new Random(seed);
@@ -119,7 +134,7 @@ public record ApproximationStudy(
         progress.accept(row);
       }
     }
-    return rows;
+    return new ApproximationReport(this, rows);
   }
 
   private FavorConfig config(Variant v, int m) {

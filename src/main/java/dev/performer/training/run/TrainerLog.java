@@ -1,6 +1,8 @@
 package dev.performer.training.run;
 
+import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
+import dev.performer.chart.Chart;
 import dev.performer.graph.NativeErrors;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.Validation;
@@ -86,7 +88,12 @@ public final class TrainerLog implements AutoCloseable {
       return;
     }
     try {
-      LossPlot.write(run.lossPlot(), metrics.entries(), validation.plotted());
+      Chart chart = TrainingCharts.loss(metrics.entries(), validation.plotted());
+      if (!chart.isEmpty()) {
+        AtomicFiles.write(run.lossPlot(), chart.png());
+      }
+    } catch (IOException e) {
+      progress.message("no loss.png: " + AtomicFiles.describe(e));
     } catch (RuntimeException | LinkageError | InternalError e) {
       progress.message("no loss.png: " + NativeErrors.firstLine(e));
     }
