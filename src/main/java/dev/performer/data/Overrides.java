@@ -63,7 +63,7 @@ public record Overrides(List<String> settings) {
 
   /** How messages call what was read: the recipe, and the settings where there are any. */
   public String source(String recipe) {
-    return settings.isEmpty() ? recipe : recipe + " with --set " + String.join(" --set ", settings);
+    return settings.isEmpty() ? recipe : recipe + " with " + String.join(" and ", settings);
   }
 
   private static JsonNode step(JsonNode in, String key, String setting) {
@@ -107,7 +107,7 @@ public record Overrides(List<String> settings) {
     var in = new ByteArrayInputStream(document.getBytes(StandardCharsets.UTF_8));
     JsonNode tree;
     try {
-      tree = StrictJson.readYaml(in, "--set " + setting);
+      tree = StrictJson.readYaml(in, "setting " + setting);
     } catch (PerformerException e) {
       throw wrong(setting, "the value is not YAML; put text with special characters in quotes");
     }
@@ -120,6 +120,6 @@ public record Overrides(List<String> settings) {
   }
 
   private static PerformerException wrong(String setting, String why) {
-    return new PerformerException("--set " + setting + ": " + why);
+    return new PerformerException("setting " + setting + ": " + why).settledBy("set");
   }
 }
