@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import java.io.ByteArrayInputStream;
 import java.math.BigDecimal;
@@ -103,6 +104,7 @@ public record Overrides(List<String> settings) {
     if (number.matches("[-+]?\\d+[eE][-+]?\\d{1,4}")) {
       return JsonNodeFactory.instance.numberNode(new BigDecimal(number).doubleValue());
     }
+    OptionalLibrary.YAML.require("the setting " + setting);
     String document = "value: " + text; // a scalar alone is no document for StrictJson
     var in = new ByteArrayInputStream(document.getBytes(StandardCharsets.UTF_8));
     JsonNode tree;

@@ -67,13 +67,7 @@ public record SequenceTraining(
   public static SequenceTraining of(
       PerformerConfig model, Tokenizer tokenizer, SequenceSource train) {
     return new SequenceTraining(
-        model,
-        tokenizer,
-        train,
-        null,
-        SequenceBatching.DEFAULT,
-        Masking.BERT,
-        LoopOptions.DEFAULT);
+        model, tokenizer, train, null, SequenceBatching.DEFAULT, Masking.BERT, LoopOptions.DEFAULT);
   }
 
   /** The same, evaluated on other sequences. */

@@ -4,6 +4,7 @@ import dev.performer.PerformerException;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.Trainer;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunSettings;
@@ -26,7 +27,8 @@ import java.util.Optional;
  * }</pre>
  *
  * <p>The run directory gets its settings, metrics.jsonl, events for TensorBoard, checkpoints/,
- * report.md and, at the end, model/. A job runs in one thread; {@link #stop} may be called from any.
+ * report.md and, at the end, model/. A job runs in one thread; {@link #stop} may be called from
+ * any.
  */
 public final class TrainJob {
   private final Recipe recipe;
@@ -103,7 +105,7 @@ public final class TrainJob {
    */
   public Outcome run(Progress progress) {
     Path start = from == null ? null : ModelLocation.savedModel(from);
-    RecipeTraining.Outcome outcome;
+    ModelTraining.Outcome outcome;
     if (recipe != null) {
       outcome =
           new RecipeTraining(recipe, run, resume, pauseAt, debugNumerics, start)

@@ -1,45 +1,34 @@
 package dev.performer.recipe;
 
 import dev.performer.PerformerException;
-import dev.performer.data.Batches;
 import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
-import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.Performer;
 import dev.performer.model.Task;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
-import dev.performer.training.BatchSource;
 import dev.performer.training.LoopOptions;
-import dev.performer.training.LossGraph;
 import dev.performer.training.ModelCards;
-import dev.performer.training.Objective;
-import dev.performer.training.PerformerTraining;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.Standardization;
-import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Trainable;
 import dev.performer.training.Trainer;
-import dev.performer.training.Validation;
 import dev.performer.training.optim.Averages;
 import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
-import dev.performer.training.run.ResumePolicy;
 import dev.performer.training.run.RunDirectory;
-import dev.performer.training.run.TrainingResult;
+import dev.performer.training.run.RunSettings;
 import dev.performer.training.run.TrainingState;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
-import java.util.Optional;
+import java.util.function.Consumer;
 import org.tensorflow.Graph;
 import org.tensorflow.Tensor;
 
@@ -64,7 +53,7 @@ public record RecipeTraining(
   public static final String RECIPE = "recipe.yaml";
 
   /** The export inside a run directory. */
-  public static final String MODEL = "model";
+  public static final String MODEL = ModelTraining.MODEL;
 
   /** From random weights. */
   public RecipeTraining(
@@ -93,102 +82,53 @@ public record RecipeTraining(
   }
 
   /**
-   * What came of it.
-   *
-   * @param result of the training
-   * @param model the SavedModel; empty if the run was stopped before its end
-   */
-  public record Outcome(TrainingResult result, Optional<Path> model) {}
-
-  /**
    * Trains.
    *
    * @throws PerformerException if the directory is another's or cannot be written, the data has
    *     nothing usable, memory is short, or training diverges
    */
-  public Outcome run(Progress progress) {
-    RecipeData.Split batches = recipe.data().batches(recipe.batchSize(), recipe.training().seed());
-    if (recipe.training().memoryCheck()) {
-      MemoryEstimate.of(recipe.model(), recipe.training(), recipe.data().length())
-          .check(recipe.training());
-    }
-    Objective objective = recipe.objective();
-    requireGuesses(batches.train(), objective);
-    requireGuesses(batches.validation(), objective);
-    try (RunDirectory run = RunDirectory.open(directory, resume, RECIPE);
-        BatchSource train =
-            TokenBatchSource.training(batches.train(), objective, recipe.training().seed());
-        BatchSource validation = TokenBatchSource.evaluation(batches.validation(), objective)) {
-      run.config()
-          .map(Recipe::current)
-          .ifPresent(was -> ResumePolicy.report(was, recipe.toJson(), directory, progress));
-      return train(run, train, validation, progress);
-    }
+  public ModelTraining.Outcome run(Progress progress) {
+    return run(progress, trainer -> {});
   }
 
-  /** Something must be guessed: sequences of a single token, say, teach nothing. */
-  private static void requireGuesses(Batches batches, Objective objective) {
-    try (BatchSource pass = TokenBatchSource.evaluation(batches, objective)) {
-      if (!pass.hasNext()) {
-        throw new PerformerException(batches.name() + " holds no sequence with tokens");
-      }
-      while (pass.hasNext()) {
-        if (pass.next().hasGuesses()) {
-          return;
-        }
-      }
+  /**
+   * The same.
+   *
+   * @param opened gets the trainer before its first step
+   */
+  public ModelTraining.Outcome run(Progress progress, Consumer<Trainer> opened) {
+    LoopOptions loop = recipe.training();
+    RecipeData.Split batches = recipe.data().batches(recipe.batchSize(), loop.seed());
+    if (loop.memoryCheck()) {
+      MemoryEstimate.of(recipe.model(), loop, recipe.data().length()).check(loop);
     }
-    throw new PerformerException(
-        batches.name() + " holds nothing to guess: its sequences are too short");
-  }
-
-  private Outcome train(
-      RunDirectory run, BatchSource train, BatchSource validation, Progress progress) {
-    try (Graph graph = new Graph()) {
-      LoopOptions options = recipe.training();
-      Trainable model = trainable(graph);
-      try (Trainer trainer =
-          new Trainer(
-              model,
-              train,
-              Validation.of(model, validation, options.evaluationBatches()),
-              options,
-              run,
-              progress)) {
-        if (debugsNumerics) {
-          trainer.debugNumerics();
-        }
-        run.writeConfig(recipe.toYaml().getBytes(StandardCharsets.UTF_8));
-        TrainingResult result = trainer.run(pauseAt);
-        if (!result.finished()) {
-          return new Outcome(result, Optional.empty());
-        }
-        trainer.restoreBest();
-        Path target = directory.resolve(MODEL);
-        PerformerModels.write(
-            recipe.model(),
-            unit().restored(weights(model, trainer)),
-            card(recipe, result.before(), result.best(), result.bestStep()),
-            target,
-            Files.exists(target));
-        return new Outcome(result, Optional.of(target));
-      }
-    }
+    return training()
+        .run(
+            new ModelTraining.Place(directory, resume, debugsNumerics, pauseAt),
+            new RunSettings(RECIPE, recipe.toJson(), Recipe::current),
+            new ModelTraining.Data(batches.train(), batches.validation()),
+            start(),
+            (before, after, step) -> card(recipe, before, after, step),
+            opened,
+            progress);
   }
 
   /** The recipe's model in a graph that is empty. */
   public Trainable trainable(Graph graph) {
-    LoopOptions options = recipe.training();
-    Trainable model =
-        PerformerTraining.build(
-            graph,
-            recipe.model(),
-            new LossGraph.Options(options.labelSmoothing(), options.zLoss()),
-            options.precision(),
-            options.averageDecay(),
-            options.seed(),
-            from == null ? Map.of() : unit().standardized(PerformerModels.load(from).weights()));
-    return model.withMeasures(recipe.measures(model));
+    return training().trainable(graph, start());
+  }
+
+  private ModelTraining training() {
+    return new ModelTraining(
+        recipe.model(),
+        recipe.objective(),
+        recipe.training(),
+        model -> model.withMeasures(recipe.measures(model)),
+        unit(recipe));
+  }
+
+  private Map<String, NpyArray> start() {
+    return from == null ? Map.of() : PerformerModels.load(from).weights();
   }
 
   /** Whether a directory is that of a run. */
@@ -234,26 +174,8 @@ public record RecipeTraining(
     PerformerModels.write(recipe.model(), exported, card, target, replace);
   }
 
-  private Standardization unit() {
-    return unit(recipe);
-  }
-
   private static Standardization unit(Recipe recipe) {
     return recipe.task() == Task.REGRESSION ? recipe.data().standardize() : Standardization.NONE;
-  }
-
-  /** The averages, where there are any, under the names of the weights. */
-  private static Map<String, NpyArray> weights(Trainable model, Trainer trainer) {
-    List<Variable> exported = new ArrayList<>();
-    for (Variable variable : model.variables()) {
-      exported.add(model.averages().map(averages -> averages.of(variable)).orElse(variable));
-    }
-    Map<String, NpyArray> values = PerformerModels.values(trainer.session(), exported);
-    Map<String, NpyArray> named = new LinkedHashMap<>();
-    for (int i = 0; i < exported.size(); i++) {
-      named.put(model.variables().get(i).name(), values.get(exported.get(i).name()));
-    }
-    return named;
   }
 
   private static ModelCard card(Recipe recipe, Evaluation before, Evaluation after, long step) {

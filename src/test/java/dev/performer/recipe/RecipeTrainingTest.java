@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.training.ModelTraining;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
 import dev.performer.graph.CheckpointReader;
@@ -39,7 +40,7 @@ class RecipeTrainingTest {
   void learnsExportsAndReports() throws IOException {
     Path run = temporary.resolve("run");
     Recipe recipe = TinyRecipe.in(temporary, "training.steps=60", "training.averageDecay=0.9");
-    RecipeTraining.Outcome outcome = train(RecipeTraining.of(recipe, run));
+    ModelTraining.Outcome outcome = train(RecipeTraining.of(recipe, run));
     TrainingResult result = outcome.result();
     assertThat(result.finished()).isTrue();
     assertThat(result.before().perplexity()).isGreaterThan(20);
@@ -218,7 +219,7 @@ class RecipeTrainingTest {
     assertThat(Recipe.of(StrictJson.readTree(file), "resolved.yaml", List.of())).isEqualTo(recipe);
   }
 
-  private static RecipeTraining.Outcome train(RecipeTraining training) {
+  private static ModelTraining.Outcome train(RecipeTraining training) {
     return training.run(Progress.silent());
   }
 

@@ -82,7 +82,7 @@ class PrecisionTest {
             TokenBatchSource.training(
                 recipe.data().batches(recipe.batchSize(), 1).train(), recipe.objective(), 1)) {
       Trainable model = build(graph, recipe);
-      OptimizerOps optimizer = OptimizerOps.build(model, recipe.training());
+      OptimizerOps optimizer = TrainerStep.optimizer(model, recipe.training());
       model.initializer().accept(session);
       List<float[]> values = new ArrayList<>();
       try (Feed feed = model.feed().of(source.next())) {
@@ -104,7 +104,7 @@ class PrecisionTest {
     Recipe recipe = TinyRecipe.in(temporary, "training.precision=bfloat16");
     try (Graph graph = new Graph()) {
       Trainable model = build(graph, recipe);
-      OptimizerOps.build(model, recipe.training());
+      TrainerStep.optimizer(model, recipe.training());
       TreeSet<String> types = new TreeSet<>();
       int products = 0;
       for (Iterator<GraphOperation> all = graph.operations(); all.hasNext(); ) {
@@ -125,7 +125,7 @@ class PrecisionTest {
   @Test
   void learnsAsInFloat32AndExportsFloat32() throws IOException {
     TrainingResult single = train("float32", "training.steps=40").result();
-    RecipeTraining.Outcome outcome = train("bfloat16", "training.steps=40");
+    ModelTraining.Outcome outcome = train("bfloat16", "training.steps=40");
     TrainingResult rounded = outcome.result();
     // Before training both are the same: validation is float32.
     assertThat(rounded.before().loss()).isEqualTo(single.before().loss());
@@ -151,7 +151,7 @@ class PrecisionTest {
         .isCloseTo(plain.after().loss(), within(0.03 * plain.after().loss()));
   }
 
-  private RecipeTraining.Outcome train(String precision, String... settings) {
+  private ModelTraining.Outcome train(String precision, String... settings) {
     List<String> all = new ArrayList<>(List.of(settings));
     all.add("training.precision=" + precision);
     Recipe recipe = TinyRecipe.in(temporary, all.toArray(String[]::new));
