@@ -119,7 +119,11 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     Long steps = plan.steps().get(recipe.name());
     if (steps == null) {
       throw new PerformerException(
-          output + " was begun without the recipe " + recipe.name() + "; choose another --output");
+          output
+              + " was begun without the recipe "
+              + recipe.name()
+              + "; choose another output"
+              + " directory");
     }
     Recipe first = recipe(recipe, recipe.runs().runs().get(0), steps);
     boolean isLanguage = first.task() != Task.CLASSIFICATION;
@@ -156,7 +160,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     }
     TrainingResult trained = training.run(progress).result();
     if (!trained.finished()) {
-      throw new PerformerException("stopped; go on with --resume");
+      throw new PerformerException("stopped; resume it to go on");
     }
     Result result =
         new Result(
@@ -383,7 +387,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
 
   private static PerformerException cannotWrite(Path file, IOException e) {
     return new PerformerException(
-        "cannot write " + file + ": " + RunDirectory.describe(e) + "; make room and --resume", e);
+        "cannot write " + file + ": " + RunDirectory.describe(e) + "; make room and resume", e);
   }
 
   /** Nothing is told. */
