@@ -9,7 +9,11 @@ import dev.performer.PerformerException;
 public final class AttentionNotSaidException extends PerformerException {
   private static final long serialVersionUID = 1;
 
-  AttentionNotSaidException(String message) {
+  /**
+   * @param settings that would tell it
+   */
+  AttentionNotSaidException(String message, String... settings) {
     super(message);
+    settledBy(settings);
   }
 }

@@ -67,7 +67,8 @@ public record ImportOptions(
    */
   public ImportOptions {
     if (attention == AttentionKind.EXACT && kernel != null) {
-      throw new PerformerException("exact attention has no kernel; leave out --kernel " + kernel);
+      throw new PerformerException("exact attention has no kernel; leave out the kernel " + kernel)
+          .settledBy("kernel");
     }
     if (features != null && features < 0) {
       throw new PerformerException("features cannot be negative: " + features);
@@ -79,7 +80,7 @@ public record ImportOptions(
       throw new PerformerException("a window holds at least 1 chunk: " + window);
     }
     if (window != null && Boolean.FALSE.equals(causal)) {
-      throw new PerformerException("a window is of causal attention; leave out --no-causal");
+      throw new PerformerException("a window is of causal attention; so causal cannot be false");
     }
     if (maxLength != null && maxLength < 1) {
       throw new PerformerException("the longest sequence needs a token: " + maxLength);

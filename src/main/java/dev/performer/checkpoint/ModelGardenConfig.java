@@ -74,8 +74,9 @@ final class ModelGardenConfig {
     if (type == null) {
       throw new AttentionNotSaidException(
           file.path()
-              + ": names do not tell whether attention is KernelAttention or softmax; say --preset"
-              + " kernel-encoder or --preset bert");
+              + ": names do not tell whether attention is KernelAttention or softmax; say"
+              + " which preset it is, kernel-encoder or bert",
+          "preset");
     }
     return type.equals("kernel");
   }
@@ -102,7 +103,7 @@ final class ModelGardenConfig {
       if (!near.has("norm_first")) {
         map.note(
             "assumed norms after each part (norm_first=False), as weights do not tell;"
-                + " --norm-first says otherwise");
+                + " the option normFirst says otherwise");
       }
     }
     return !isFirst ? "post" : isKernel ? "pre-query" : "pre";
@@ -149,9 +150,10 @@ final class ModelGardenConfig {
     putWindow(entry);
     if (!entry.has("numRandomFeatures")) {
       throw new PerformerException(
-          file.path()
-              + ": the number of random features is not in the file; say --features (Model Garden's"
-              + " default is 256)");
+              file.path()
+                  + ": the number of random features is not in the file; say how many features"
+                  + " (Model Garden's default is 256)")
+          .settledBy("features");
     }
     if (map.has("layer_0/attention/output_exact/kernel")
         && entry.path("beginKernel").asInt(0) == 0) {
@@ -198,10 +200,11 @@ final class ModelGardenConfig {
     }
     if (!entry.has("causalWindowLength")) {
       throw new PerformerException(
-          file.path()
-              + ": causal KernelAttention needs the length of its window, which the file does not"
-              + " have; say --window W, or give causal_window_length and causal_chunk_length in a"
-              + " config.json beside it");
+              file.path()
+                  + ": causal KernelAttention needs the length of its window, which the file does not"
+                  + " have; say its window, or give causal_window_length and causal_chunk_length in a"
+                  + " config.json beside it")
+          .settledBy("window");
     }
     entry.put("useCausalWindowed", true);
     if (!entry.has("causalChunkLength")) {

@@ -145,7 +145,9 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     }
     if (rest.isEmpty()) {
       throw new PerformerException(
-          name + ": one sequence cannot be split into two parts; give other ones for validation");
+              name
+                  + ": one sequence cannot be split into two parts; give other ones for validation")
+          .settledBy("validation");
     }
     return List.of(
         new TokenRows(name + ", held out", held, List.of()), new TokenRows(name, rest, notes));

@@ -119,11 +119,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     Long steps = plan.steps().get(recipe.name());
     if (steps == null) {
       throw new PerformerException(
-          output
-              + " was begun without the recipe "
-              + recipe.name()
-              + "; choose another output"
-              + " directory");
+          output + " was begun without the recipe " + recipe.name() + "; choose another directory");
     }
     Recipe first = recipe(recipe, recipe.runs().runs().get(0), steps);
     boolean isLanguage = first.task() != Task.CLASSIFICATION;
@@ -160,7 +156,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     }
     TrainingResult trained = training.run(progress).result();
     if (!trained.finished()) {
-      throw new PerformerException("stopped; resume it to go on");
+      throw new PerformerException("stopped; what there is can be resumed").settledBy("resume");
     }
     Result result =
         new Result(
@@ -387,7 +383,8 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
 
   private static PerformerException cannotWrite(Path file, IOException e) {
     return new PerformerException(
-        "cannot write " + file + ": " + RunDirectory.describe(e) + "; make room and resume", e);
+            "cannot write " + file + ": " + RunDirectory.describe(e) + "; make room and resume", e)
+        .settledBy("resume");
   }
 
   /** Nothing is told. */

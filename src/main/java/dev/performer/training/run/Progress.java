@@ -1,7 +1,7 @@
 package dev.performer.training.run;
 
 import dev.performer.OptionalLibrary;
-import java.io.Console;
+import dev.performer.Terminal;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.time.Duration;
@@ -36,20 +36,7 @@ public interface Progress extends AutoCloseable {
    * interval.
    */
   static Progress on(PrintStream out) {
-    return isTerminal() && OptionalLibrary.PROGRESS_BAR.isPresent() ? bar(out) : lines(out);
-  }
-
-  /** From JDK 22 on there is a console without a terminal, too, and a method that tells. */
-  private static boolean isTerminal() {
-    Console console = System.console();
-    if (console == null) {
-      return false;
-    }
-    try {
-      return (boolean) Console.class.getMethod("isTerminal").invoke(console);
-    } catch (ReflectiveOperationException e) {
-      return true;
-    }
+    return Terminal.isPresent() && OptionalLibrary.PROGRESS_BAR.isPresent() ? bar(out) : lines(out);
   }
 
   /** A line per interval. */
@@ -126,14 +113,9 @@ public interface Progress extends AutoCloseable {
               .setInitialMax(total)
               .setStyle(ProgressBarStyle.ASCII)
               .setUpdateIntervalMillis(200)
-              .setConsumer(new ConsoleProgressBarConsumer(out, columns()))
+              .setConsumer(new ConsoleProgressBarConsumer(out, Terminal.columns()))
               .startsFrom(step, Duration.ZERO)
               .build();
-    }
-
-    private static int columns() {
-      String columns = System.getenv("COLUMNS");
-      return columns != null && columns.matches("[1-9][0-9]{1,3}") ? Integer.parseInt(columns) : 80;
     }
 
     @Override
