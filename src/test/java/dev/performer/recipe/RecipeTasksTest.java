@@ -6,7 +6,6 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.training.ModelTraining;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchStream;
 import dev.performer.data.NpyArray;
@@ -19,6 +18,7 @@ import dev.performer.study.UnigramBaseline;
 import dev.performer.training.BatchSource;
 import dev.performer.training.ClassTally;
 import dev.performer.training.LabelledBatch;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.RegressionTally;
 import dev.performer.training.Standardization;
 import dev.performer.training.TokenBatchSource;
