@@ -81,7 +81,8 @@ class LibraryExamplesTest {
     PerformerConfig config =
         PerformerConfig.preset("performer")
             .with("task=causal-lm", "vocabularySize=" + letters.size(), "maxLength=64")
-            .with("layers=2", "hiddenSize=32", "heads=2", "attention={kernel: relu, features: 16}");
+            .with("layers=2", "hiddenSize=32", "heads=2")
+            .with("attention={kernel: relu, features: 16, causal: true}");
     SequenceTraining training =
         SequenceTraining.of(config, letters, SequenceSource.texts("my sequences", texts))
             .withBatching(SequenceBatching.DEFAULT.withLength(64))

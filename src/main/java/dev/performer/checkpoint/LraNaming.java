@@ -61,9 +61,12 @@ final class LraNaming implements NamingScheme {
     if (!SaidAttention.isComplete(options) && (own == null || !own.has("attention"))) {
       throw new AttentionNotSaidException(
           file.path()
-              + ": Long Range Arena does not store which attention a model has; say --kernel relu"
-              + " (its 'generalized'), --kernel softmax and --features M, or --attention exact"
-              + " (its 'dot_product')");
+              + ": Long Range Arena does not store which attention a model has; give"
+              + " the kernel relu (its 'generalized'), the kernel softmax and how many features, or"
+              + " exact attention (its 'dot_product')",
+          "kernel",
+          "features",
+          "attention");
     }
     WeightMap map = new WeightMap(file);
     Map<String, String> names = names(parameters);

@@ -249,22 +249,23 @@ final class ProteinLmNaming implements NamingScheme {
   private static void requireSaid(WeightFile file, ImportOptions options, JsonNode own, Task said) {
     List<String> unsaid = new ArrayList<>();
     if (said == null && (own == null || !own.has("task"))) {
-      unsaid.add("--task causal-lm (FlaxLM) or --task masked-lm (FlaxBERT)");
+      unsaid.add("the task, causal-lm (FlaxLM) or masked-lm (FlaxBERT)");
     }
     boolean lacksAttention =
         !SaidAttention.isComplete(options) && (own == null || !own.has("attention"));
     if (lacksAttention) {
-      unsaid.add("--attention exact, or --kernel KERNEL and --features M");
+      unsaid.add("that attention is exact, or its kernel and features");
     }
     if (!unsaid.isEmpty()) {
       String message =
           file.path()
-              + ": there is no config.gin beside it, and weights do not tell what it would; say "
+              + ": there is no config.gin beside it, and weights do not tell what it would; give "
               + String.join(", and ", unsaid)
-              + ", or name the file with --config";
+              + ", or name the file with its config";
       throw lacksAttention
-          ? new AttentionNotSaidException(message)
-          : new PerformerException(message);
+          ? new AttentionNotSaidException(
+              message, "task", "attention", "kernel", "features", "config")
+          : new PerformerException(message).settledBy("task", "config");
     }
   }
 

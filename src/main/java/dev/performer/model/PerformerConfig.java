@@ -231,6 +231,18 @@ public record PerformerConfig(
     return attention.size() == 1 ? attention.get(0).ofLayer(layer) : attention.get(layer);
   }
 
+  /**
+   * @throws PerformerException if a layer sees later tokens, which task causal-lm must not
+   */
+  public void requireCausal() {
+    for (int i = 0; i < layers; i++) {
+      if (!attentionOf(i).isCausal()) {
+        throw new PerformerException(
+            "task causal-lm needs causal attention, but that of layer " + i + " is not");
+      }
+    }
+  }
+
   /** How self attention of decoder layer {@code i} works; its seeds follow the encoder's. */
   public AttentionConfig decoderAttentionOf(int layer) {
     AttentionConfig base =

@@ -60,6 +60,9 @@ public record SequenceTraining(
       throw new PerformerException(
           "the tokenizer %s has no mask token, which masked-lm needs".formatted(tokenizer.label()));
     }
+    if (model.task() == Task.CAUSAL_LM) {
+      model.requireCausal();
+    }
     loop = loop.toBuilder().batch(batching.size()).build();
   }
 

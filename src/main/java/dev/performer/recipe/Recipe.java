@@ -190,12 +190,7 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, LoopOpti
               + (data.vocabulary().equals("bytes") ? "; bytes:5 has one" : ""));
     }
     if (task == Task.CAUSAL_LM) {
-      for (int i = 0; i < model.layers(); i++) {
-        if (!model.attentionOf(i).isCausal()) {
-          throw new PerformerException(
-              "task causal-lm needs causal attention, but that of layer " + i + " is not");
-        }
-      }
+      model.requireCausal();
     } else if (task != Task.SEQUENCE_TO_SEQUENCE && model.shiftBos() != null) {
       throw new PerformerException(
           "model.shiftBos makes sense with tasks causal-lm and sequence-to-sequence only");
