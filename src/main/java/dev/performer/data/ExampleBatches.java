@@ -50,11 +50,7 @@ public final class ExampleBatches implements Batches {
       return new IndexedEpoch(
           indexed, order(indexed, epoch), new Collator(vocabulary, batching), seed, epoch, index);
     }
-    BatchStream batches = replayed(epoch);
-    for (long i = 0; i < index && batches.hasNext(); i++) {
-      batches.next();
-    }
-    return batches;
+    return replayed(epoch).after(index);
   }
 
   private BatchStream replayed(long epoch) {
