@@ -86,6 +86,8 @@ class JobsTest {
     assertThat(stopped.model()).isEmpty();
     assertThat(stopped.result().steps()).isEqualTo(3);
     assertThatThrownBy(() -> Model.open(parts)).hasMessageContaining("has no model yet");
+    assertThatThrownBy(() -> Exporter.to(folder.resolve("early")).export(parts, "best"))
+        .hasMessageContaining("resume it there");
     TrainJob.of(training, parts).resuming(true).run(new Progress() {});
     try (Scorer one = Scorer.load(whole);
         Scorer other = Scorer.load(parts)) {
