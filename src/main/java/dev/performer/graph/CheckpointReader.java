@@ -26,7 +26,6 @@ import org.tensorflow.Tensor;
 import org.tensorflow.TensorFlow;
 import org.tensorflow.internal.c_api.TF_CheckpointReader;
 import org.tensorflow.internal.c_api.TF_Status;
-import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
@@ -154,7 +153,7 @@ public final class CheckpointReader implements AutoCloseable {
     }
 
     private Output<?> restore(DataType type) {
-      Class<? extends TType> javaType = TensorTypeRegistry.find(type).type();
+      Class<? extends TType> javaType = DataTypes.javaType(type);
       return tf.train
           .restore(prefix, key, tf.array(""), List.<Class<? extends TType>>of(javaType))
           .tensors()
