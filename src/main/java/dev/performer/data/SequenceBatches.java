@@ -24,7 +24,7 @@ public final class SequenceBatches implements Batches {
 
   /**
    * @param seed of the order and the crops; without meaning where the batching does not shuffle
-   * @throws PerformerException if begin or end tokens are asked for and the vocabulary has none
+   * @throws PerformerException if begin or end tokens are configured and the vocabulary has none
    */
   public SequenceBatches(SequenceSource source, Tokenizer tokenizer, Batching batching, long seed) {
     batching.check(tokenizer.vocabulary());
@@ -37,13 +37,9 @@ public final class SequenceBatches implements Batches {
 
   @Override
   public BatchStream epoch(long epoch, long index) {
-    BatchStream batches =
-        new EpochBatches(
-            ExampleSource.of(source, encoder).open(), vocabulary(), batching, seed, epoch);
-    for (long i = 0; i < index && batches.hasNext(); i++) {
-      batches.next();
-    }
-    return batches;
+    return new EpochBatches(
+            ExampleSource.of(source, encoder).open(), vocabulary(), batching, seed, epoch)
+        .after(index);
   }
 
   @Override

@@ -100,17 +100,7 @@ public record TokenizedSequences(
 
   /** The column sequence or text. */
   private static SequenceSource table(Path file) {
-    return new SequenceSource() {
-      @Override
-      public SequenceStream open() {
-        return tableRows(file);
-      }
-
-      @Override
-      public String name() {
-        return file.toString();
-      }
-    };
+    return SequenceSource.of(file.toString(), () -> tableRows(file));
   }
 
   private static SequenceStream tableRows(Path file) {

@@ -2,6 +2,7 @@ package dev.performer.savedmodel;
 
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.AtomicFiles;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.graph.CheckpointReader;
@@ -177,6 +178,7 @@ public final class SavedModelDirectory {
           .getNodeDefList()
           .forEach(node -> checkNode(node, "the function " + name, false, library));
     }
+    library.checkReferences();
     return size;
   }
 
@@ -260,7 +262,12 @@ public final class SavedModelDirectory {
     SignatureSpec signature = signatures.get(name);
     if (signature == null) {
       throw new PerformerException(
-          path + " has no signature " + name + "; it has " + signatures.keySet());
+          path
+              + " has no signature "
+              + name
+              + "; it has ["
+              + Excerpt.names(signatures.keySet())
+              + "]");
     }
     try {
       signature.inputs().values().forEach(input -> checkTensor(input, "input", name));

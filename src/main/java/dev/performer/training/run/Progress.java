@@ -2,8 +2,8 @@ package dev.performer.training.run;
 
 import dev.performer.OptionalLibrary;
 import dev.performer.Terminal;
-import java.io.OutputStream;
 import java.io.PrintStream;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Locale;
 import me.tongfei.progressbar.ConsoleProgressBarConsumer;
@@ -11,25 +11,34 @@ import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
 
-/** Tells a person how a run goes. */
+/**
+ * Listens to a run, in the thread that trains; what it throws ends the run. A listener overrides
+ * what it wants to know; {@link #on} makes one for a person.
+ */
 public interface Progress extends AutoCloseable {
   /**
    * @param step steps done before
    * @param total steps of the whole run
    */
-  void start(long step, long total);
+  default void start(long step, long total) {}
 
   /** After every step. */
-  void step(long step, double loss, double tokensPerSecond);
+  default void step(long step, double loss, double tokensPerSecond) {}
 
   /** After a logging interval, whose means are given. */
-  void interval(long step, double loss, double tokensPerSecond, double secondsLeft);
+  default void interval(long step, double loss, double tokensPerSecond, double secondsLeft) {}
 
-  /** One line. */
-  void message(String line);
+  /** After an evaluation on the validation data; step 0 is before training. */
+  default void evaluation(long step, Evaluation evaluation) {}
+
+  /** After a checkpoint is whole on the disk. @param directory that holds it */
+  default void checkpoint(long step, Path directory) {}
+
+  /** One line for a person. */
+  default void message(String line) {}
 
   @Override
-  void close();
+  default void close() {}
 
   /**
    * A progress bar with time left on a terminal, where its library is present; else a line per
@@ -49,9 +58,9 @@ public interface Progress extends AutoCloseable {
     return new Bar(out);
   }
 
-  /** Says nothing. */
+  /** Ignores everything. */
   static Progress silent() {
-    return new Lines(new PrintStream(OutputStream.nullOutputStream()));
+    return new Progress() {};
   }
 
   /** For logs. */
@@ -67,9 +76,6 @@ public interface Progress extends AutoCloseable {
     public void start(long step, long total) {
       this.total = total;
     }
-
-    @Override
-    public void step(long step, double loss, double tokensPerSecond) {}
 
     @Override
     public void interval(long step, double loss, double tokensPerSecond, double secondsLeft) {
@@ -124,9 +130,6 @@ public interface Progress extends AutoCloseable {
       bar.setExtraMessage(
           String.format(Locale.ROOT, " loss %.3f, %.0f tokens/s", loss, tokensPerSecond));
     }
-
-    @Override
-    public void interval(long step, double loss, double tokensPerSecond, double secondsLeft) {}
 
     @Override
     public void message(String line) {
