@@ -51,6 +51,11 @@ public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
     return term == 0 ? x : tf.math.add(x, constant(term));
   }
 
+  /** A matrix with its two axes swapped. */
+  public Operand<T> transpose(Operand<T> matrix) {
+    return tf.linalg.transpose(matrix, tf.constant(new int[] {1, 0}));
+  }
+
   /** Batched {@code x y}. */
   public Operand<T> matMul(Operand<T> x, Operand<T> y) {
     return tf.train.batchMatMul(x, y, type);

@@ -158,17 +158,11 @@ public record PerformerConfig(
               + layers
               + " layers; give one, or one per layer");
     }
-    for (AttentionConfig entry : attention) {
-      ConfigChecks.matrix("features", entry.projectionRows(), "headSize", headSize);
-      if (entry instanceof AttentionConfig.Favor favor && favor.exactHeads() > heads) {
-        throw new PerformerException(
-            "attention.exactHeads is "
-                + favor.exactHeads()
-                + ", but there are "
-                + heads
-                + " heads");
-      }
-    }
+    int size = headSize;
+    int most = heads;
+    attention.forEach(entry -> ConfigChecks.attention("attention", entry, most, size));
+    ConfigChecks.attention("decoderAttention", decoderAttention, most, size);
+    ConfigChecks.attention("crossAttention", crossAttention, most, size);
   }
 
   /**

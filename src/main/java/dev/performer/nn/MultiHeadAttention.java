@@ -69,7 +69,7 @@ public record MultiHeadAttention(
   /** Mixes values with this layer's own mixer, and goes on to the output. */
   public Operand<TFloat32> attend(
       Ops tf, Projected projected, Operand<TFloat32> keyMask, Dropout drop) {
-    HeadMixer.Heads out =
+    HeadMixer.Mixed out =
         mixer.mix(tf, projected.queries(), projected.keys(), projected.values(), keyMask, drop);
     Operand<TFloat32> rest = output(tf, out.rest());
     if (out.begin() == null) {
