@@ -19,8 +19,11 @@ class ArchitectureTest {
   private static final List<String> ROOMS =
       List.of(
           "cli",
+          "pipeline",
           "study",
           "serving",
+          "distill",
+          "recipe",
           "training",
           "savedmodel",
           "checkpoint",

@@ -1,9 +1,9 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
+import dev.performer.model.FavorConversion;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
-import dev.performer.training.FavorConversion;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;

@@ -2,11 +2,11 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import dev.performer.graph.SaveRestore;
+import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.WeightReplacement;
-import dev.performer.training.RecipeTraining;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -4,7 +4,7 @@ import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
-import dev.performer.training.FavorConversion;
+import dev.performer.model.FavorConversion;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;

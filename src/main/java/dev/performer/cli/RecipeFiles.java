@@ -2,8 +2,8 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import dev.performer.data.Overrides;
-import dev.performer.training.Recipe;
-import dev.performer.training.RecipeTraining;
+import dev.performer.recipe.Recipe;
+import dev.performer.recipe.RecipeTraining;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;

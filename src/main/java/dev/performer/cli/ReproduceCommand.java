@@ -1,8 +1,8 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
-import dev.performer.training.Progress;
-import dev.performer.training.Reproduction;
+import dev.performer.study.Reproduction;
+import dev.performer.training.run.Progress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;

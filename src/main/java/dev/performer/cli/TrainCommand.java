@@ -1,11 +1,11 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
-import dev.performer.training.Progress;
-import dev.performer.training.Recipe;
-import dev.performer.training.RecipeRuns;
-import dev.performer.training.RecipeTraining;
-import dev.performer.training.TrainingResult;
+import dev.performer.recipe.Recipe;
+import dev.performer.recipe.RecipeRuns;
+import dev.performer.recipe.RecipeTraining;
+import dev.performer.training.run.Progress;
+import dev.performer.training.run.TrainingResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;

@@ -1,6 +1,6 @@
 package dev.performer.cli;
 
-import dev.performer.training.TrainingResult;
+import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Locale;

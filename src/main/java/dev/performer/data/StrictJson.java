@@ -17,6 +17,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.type.LogicalType;
 import com.fasterxml.jackson.dataformat.yaml.YAMLGenerator;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
+import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -46,14 +47,23 @@ public final class StrictJson {
                 config.setCoercion(CoercionInputShape.Boolean, CoercionAction.Fail);
               })
           .build();
-  private static final ObjectMapper YAML =
-      YAMLMapper.builder()
-          .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
-          .enable(YAMLGenerator.Feature.MINIMIZE_QUOTES)
-          .disable(YAMLGenerator.Feature.WRITE_DOC_START_MARKER)
-          .build();
+
+  /** Loaded at the first use: the library is optional. */
+  private static final class Yaml {
+    static final ObjectMapper MAPPER =
+        YAMLMapper.builder()
+            .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
+            .enable(YAMLGenerator.Feature.MINIMIZE_QUOTES)
+            .disable(YAMLGenerator.Feature.WRITE_DOC_START_MARKER)
+            .build();
+  }
 
   private StrictJson() {}
+
+  private static ObjectMapper yamlMapper() {
+    OptionalLibrary.YAML.require("YAML");
+    return Yaml.MAPPER;
+  }
 
   /** Reads a JSON file. @throws PerformerException that names file and key */
   public static <T> T read(Path file, Class<T> type) {
@@ -68,7 +78,8 @@ public final class StrictJson {
    */
   public static JsonNode readTree(Path file) {
     boolean yaml = file.toString().matches("(?i).*\\.ya?ml");
-    return parsed(file.toString(), () -> (yaml ? YAML : MAPPER).readTree(Files.readAllBytes(file)));
+    return parsed(
+        file.toString(), () -> (yaml ? yamlMapper() : MAPPER).readTree(Files.readAllBytes(file)));
   }
 
   /** Reads the bytes of a JSON file as a tree. @param source how errors name where it came from */
@@ -78,7 +89,7 @@ public final class StrictJson {
 
   /** Reads YAML as a tree. @param source how errors name where it came from */
   public static JsonNode readYaml(InputStream in, String source) {
-    return parsed(source, () -> YAML.readTree(in));
+    return parsed(source, () -> yamlMapper().readTree(in));
   }
 
   /**
@@ -99,7 +110,7 @@ public final class StrictJson {
   /** A tree as YAML. */
   public static String yaml(JsonNode tree) {
     try {
-      return YAML.writeValueAsString(tree);
+      return yamlMapper().writeValueAsString(tree);
     } catch (JsonProcessingException e) {
       throw new IllegalStateException(e);
     }

@@ -1,6 +1,9 @@
 package dev.performer.model;
 
+import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectReader;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
@@ -9,12 +12,18 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.util.List;
 
-/** The presets, which lie beside this class as YAML, and how keys of a user replace theirs. */
+/**
+ * The presets, which lie beside this class as JSON with comments, and how keys of a user replace
+ * theirs.
+ */
 final class Presets {
   static final List<String> NAMES =
       List.of("protein-lm", "kernel-encoder", "lra-encoder", "bert", "performer");
 
   private static final String BASE = "performer";
+
+  private static final ObjectReader COMMENTED =
+      JsonMapper.builder().enable(JsonReadFeature.ALLOW_JAVA_COMMENTS).build().reader();
 
   private Presets() {}
 
@@ -25,9 +34,9 @@ final class Presets {
           "unknown preset '%s'; did you mean '%s'? Known: %s"
               .formatted(name, StrictJson.nearestOf(name, NAMES), String.join(", ", NAMES)));
     }
-    String file = "preset-" + name + ".yaml";
+    String file = "preset-" + name + ".json";
     try (InputStream in = Presets.class.getResourceAsStream(file)) {
-      return (ObjectNode) StrictJson.readYaml(in, file);
+      return (ObjectNode) COMMENTED.readTree(in);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

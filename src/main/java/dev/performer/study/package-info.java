@@ -1,2 +1,2 @@
-/** Measurements: how well FAVOR+ approximates softmax attention. */
+/** Measuring: benchmarks, approximation and estimator error, reproduction of the paper. */
 package dev.performer.study;

@@ -7,13 +7,13 @@ import java.util.TreeMap;
  * Means over classes, each of which counts the same however rare it is: macro accuracy is the mean
  * recall of the classes that occur, macro F1 the mean F1 of those that occur or are guessed.
  */
-final class ClassTally implements Measures.Tally {
+public final class ClassTally implements Measures.Tally {
   private final int classes;
   private final double[] right;
   private final double[] occurring;
   private final double[] guessed;
 
-  ClassTally(int classes) {
+  public ClassTally(int classes) {
     this.classes = classes;
     right = new double[classes];
     occurring = new double[classes];

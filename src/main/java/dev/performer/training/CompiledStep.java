@@ -3,6 +3,7 @@ package dev.performer.training;
 import dev.performer.PerformerException;
 import dev.performer.graph.Variable;
 import dev.performer.graph.XlaFunction;
+import dev.performer.training.optim.OptimizerOps;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -31,14 +32,14 @@ import org.tensorflow.types.TFloat64;
  * @param model measured by the compiled step
  * @param optimizer compiled
  */
-record CompiledStep(Trainable model, OptimizerOps optimizer) {
+public record CompiledStep(Trainable model, OptimizerOps optimizer) {
 
   /**
    * Cuts a step out of its graph and puts compiled calls beside it.
    *
    * @throws PerformerException if XLA cannot compile an op: the message names it
    */
-  static CompiledStep of(Trainable model, OptimizerOps optimizer) {
+  public static CompiledStep of(Trainable model, OptimizerOps optimizer) {
     OptimizerOps.Seam seam = optimizer.seam();
     if (seam == null) {
       throw new PerformerException("XLA compiles the steps of train only");
@@ -83,7 +84,7 @@ record CompiledStep(Trainable model, OptimizerOps optimizer) {
   }
 
   /** A session for a graph whose step may be compiled. */
-  static Session session(Graph graph, boolean xla) {
+  public static Session session(Graph graph, boolean xla) {
     return xla ? new Session(graph, false, XlaFunction.sessionConfig()) : new Session(graph, false);
   }
 

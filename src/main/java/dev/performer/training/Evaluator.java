@@ -2,6 +2,7 @@ package dev.performer.training;
 
 import dev.performer.PerformerException;
 import dev.performer.data.Batches;
+import dev.performer.training.run.Evaluation;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import org.tensorflow.Session;

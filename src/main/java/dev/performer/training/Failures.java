@@ -4,10 +4,10 @@ import dev.performer.PerformerException;
 import dev.performer.graph.NativeErrors;
 
 /** What TensorFlow says when a batch does not run, in one line. */
-final class Failures {
+public final class Failures {
   private Failures() {}
 
-  static PerformerException ofRun(String what, LabelledBatch batch, RuntimeException e) {
+  public static PerformerException ofRun(String what, LabelledBatch batch, RuntimeException e) {
     return new PerformerException(
         what
             + " failed on a batch of "

@@ -68,7 +68,7 @@ public final class Feed implements AutoCloseable {
   }
 
   /** Feeds a float64 scalar. */
-  void scalar(Operand<TFloat64> placeholder, double value) {
+  public void scalar(Operand<TFloat64> placeholder, double value) {
     tensors.put(placeholder, TFloat64.scalarOf(value));
   }
 
@@ -78,7 +78,7 @@ public final class Feed implements AutoCloseable {
     return this;
   }
 
-  void into(Session.Runner runner) {
+  public void into(Session.Runner runner) {
     tensors.forEach(runner::feed);
   }
 

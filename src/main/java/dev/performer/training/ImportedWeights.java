@@ -15,6 +15,8 @@ import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.training.optim.Optimizer;
+import dev.performer.training.optim.OptimizerOps;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;

@@ -45,7 +45,7 @@ public record LabelledBatch(
   }
 
   /** Whether any target counts. */
-  boolean hasGuesses() {
+  public boolean hasGuesses() {
     for (float weight : weights) {
       if (weight > 0) {
         return true;

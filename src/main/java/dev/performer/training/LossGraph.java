@@ -25,7 +25,7 @@ import org.tensorflow.types.TInt32;
  * @param sums weighted sums of cross-entropy or squares and of right guesses (NaN for numbers), and
  *     the sum of weights, {@code [3]}; float64, so that sums over many batches are exact
  */
-record LossGraph(
+public record LossGraph(
     Output<?> targets, Output<TFloat32> weights, Output<TFloat32> loss, Output<TFloat64> sums) {
 
   /**
@@ -34,8 +34,8 @@ record LossGraph(
    * @param labelSmoothing s, in [0, 1)
    * @param zLoss z, at least 0
    */
-  record Options(double labelSmoothing, double zLoss) {
-    static final Options NONE = new Options(0, 0);
+  public record Options(double labelSmoothing, double zLoss) {
+    public static final Options NONE = new Options(0, 0);
   }
 
   static LossGraph build(LanguageModel model) {

@@ -51,11 +51,11 @@ public record Measures(Optional<Output<TFloat32>> predictions, Tallies tallies) 
   }
 
   /** The same predictions, measured in another way. */
-  Measures with(Tallies others) {
+  public Measures with(Tallies others) {
     return new Measures(predictions, others);
   }
 
-  static Map<String, Double> ofBits(double loss) {
+  public static Map<String, Double> ofBits(double loss) {
     return Map.of("bitsPerDimension", loss / Math.log(2));
   }
 

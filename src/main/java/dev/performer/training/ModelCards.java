@@ -9,6 +9,8 @@ import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.training.run.Evaluation;
+import dev.performer.training.run.TrainingResult;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
@@ -162,7 +164,7 @@ public final class ModelCards {
    * @param seed of the training
    * @param step of the weights
    */
-  static ModelCard.Provenance provenance(
+  public static ModelCard.Provenance provenance(
       String importedFrom,
       String trainedOn,
       long seed,

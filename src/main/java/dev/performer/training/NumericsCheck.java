@@ -3,6 +3,7 @@ package dev.performer.training;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
+import dev.performer.training.optim.OptimizerOps;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;

@@ -12,6 +12,7 @@ import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
 import dev.performer.nn.Precision;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.training.optim.Averages;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -30,7 +31,7 @@ import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
 
 /** A new {@link Performer} with the loss of its task. */
-final class PerformerTraining {
+public final class PerformerTraining {
   private PerformerTraining() {}
 
   /**
@@ -45,7 +46,7 @@ final class PerformerTraining {
    *     any case. Empty for none
    * @throws PerformerException if {@code start} lacks a weight, or has one of another shape
    */
-  static Trainable build(
+  public static Trainable build(
       Graph graph,
       PerformerConfig config,
       LossGraph.Options options,

@@ -13,13 +13,13 @@ import java.util.stream.IntStream;
  * these labels has 0. Rows of weight 0 count nothing; correlations are left out where all
  * predictions or all labels are the same.
  */
-final class RegressionTally implements Measures.Tally {
+public final class RegressionTally implements Measures.Tally {
   private final Standardization unit;
   private final List<Double> predicted = new ArrayList<>();
   private final List<Double> labels = new ArrayList<>();
   private final List<Double> weights = new ArrayList<>();
 
-  RegressionTally(Standardization unit) {
+  public RegressionTally(Standardization unit) {
     this.unit = unit;
   }
 

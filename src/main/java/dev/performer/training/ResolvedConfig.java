@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
 import dev.performer.data.Vocabulary;
+import dev.performer.training.optim.Optimizer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;

@@ -21,7 +21,7 @@ public record Standardization(double mean, double deviation) {
   private static final String BIAS = "classifier/logits/bias";
 
   /** Labels as they are. */
-  static final Standardization NONE = new Standardization(0, 1);
+  public static final Standardization NONE = new Standardization(0, 1);
 
   public Standardization {
     if (!Double.isFinite(mean) || !(deviation > 0) || Double.isInfinite(deviation)) {
@@ -38,7 +38,7 @@ public record Standardization(double mean, double deviation) {
    *
    * @throws PerformerException if an example has no number, or all have the same
    */
-  static Standardization of(ExampleSource source) {
+  public static Standardization of(ExampleSource source) {
     long count = 0;
     double mean = 0;
     double squares = 0;
@@ -65,22 +65,22 @@ public record Standardization(double mean, double deviation) {
   }
 
   /** A label in the unit of training. */
-  float standardized(float label) {
+  public float standardized(float label) {
     return (float) ((label - mean) / deviation);
   }
 
   /** A prediction of training in the labels' own unit. */
-  double restored(double prediction) {
+  public double restored(double prediction) {
     return prediction * deviation + mean;
   }
 
   /** Weights of training as weights whose outputs are in the labels' own unit. */
-  Map<String, NpyArray> restored(Map<String, NpyArray> weights) {
+  public Map<String, NpyArray> restored(Map<String, NpyArray> weights) {
     return scaled(weights, deviation, mean);
   }
 
   /** The other way round; what has no such weights stays as it is. */
-  Map<String, NpyArray> standardized(Map<String, NpyArray> weights) {
+  public Map<String, NpyArray> standardized(Map<String, NpyArray> weights) {
     return scaled(weights, 1 / deviation, -mean / deviation);
   }
 

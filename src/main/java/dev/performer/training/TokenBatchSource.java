@@ -43,7 +43,7 @@ public final class TokenBatchSource implements BatchSource {
   }
 
   /** The same with another seed of the masks. */
-  static TokenBatchSource evaluation(Batches batches, Objective objective, long seed) {
+  public static TokenBatchSource evaluation(Batches batches, Objective objective, long seed) {
     return new TokenBatchSource(batches, objective, seed, false, () -> 0);
   }
 

@@ -2,6 +2,7 @@ package dev.performer.training;
 
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
+import dev.performer.training.optim.Averages;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -63,7 +64,7 @@ public record Trainable(
   @FunctionalInterface
   public interface BatchFeed {
     /** What is fed for a batch; the trainer closes it. */
-    Feed of(LabelledBatch batch);
+    public Feed of(LabelledBatch batch);
   }
 
   /**
@@ -75,7 +76,8 @@ public record Trainable(
     return new Builder(graph, variables::all, variables::initialize);
   }
 
-  static Builder builder(Graph graph, List<Variable> variables, Consumer<Session> initializer) {
+  public static Builder builder(
+      Graph graph, List<Variable> variables, Consumer<Session> initializer) {
     return new Builder(graph, () -> variables, initializer);
   }
 
@@ -85,12 +87,12 @@ public record Trainable(
   }
 
   /** The same with an evaluation that measures something else besides. */
-  Trainable withMeasures(Measures other) {
+  public Trainable withMeasures(Measures other) {
     return new Builder(this).measures(other).build();
   }
 
   /** A language model as it is, with nothing drawn anew: an imported one. */
-  static Trainable of(LanguageModel model) {
+  public static Trainable of(LanguageModel model) {
     LossGraph loss = LossGraph.build(model);
     return new Builder(model.graph(), model::variables, model.initializer())
         .loss(loss.loss())

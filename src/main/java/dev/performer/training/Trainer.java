@@ -4,6 +4,18 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
+import dev.performer.training.optim.LearningRateSchedule;
+import dev.performer.training.optim.OptimizerOps;
+import dev.performer.training.run.Checkpoint;
+import dev.performer.training.run.Evaluation;
+import dev.performer.training.run.Interval;
+import dev.performer.training.run.Progress;
+import dev.performer.training.run.ResumePolicy;
+import dev.performer.training.run.RunDirectory;
+import dev.performer.training.run.StopSignal;
+import dev.performer.training.run.TrainerLog;
+import dev.performer.training.run.TrainingResult;
+import dev.performer.training.run.TrainingState;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -15,7 +27,7 @@ import org.tensorflow.op.Ops;
 
 /**
  * The training loop: steps, metrics, evaluations, checkpoints, and going on where an earlier run
- * was stopped, bit for bit. It trains any graph that is a {@link Trainable}; {@link RecipeTraining}
+ * was stopped, bit for bit. It trains any graph that is a {@link Trainable}; {@code RecipeTraining}
  * is the short way to train what a recipe says.
  *
  * <pre>{@code
@@ -98,7 +110,7 @@ public final class Trainer implements AutoCloseable {
     RunDirectory run = RunDirectory.open(directory, resume);
     try {
       ObjectNode settings = TrainerSettings.of(model, train, options);
-      run.config().ifPresent(was -> Recipe.report(was, settings, directory, progress));
+      run.config().ifPresent(was -> ResumePolicy.report(was, settings, directory, progress));
       Trainer trainer =
           new Trainer(model, train, validation, options, options.rates(), run, progress);
       try {
@@ -124,7 +136,7 @@ public final class Trainer implements AutoCloseable {
    * @throws PerformerException if the model cannot be trained, or the run has steps but no whole
    *     checkpoint
    */
-  Trainer(
+  public Trainer(
       Trainable trained,
       BatchSource train,
       Validation validation,

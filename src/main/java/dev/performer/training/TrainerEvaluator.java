@@ -3,6 +3,7 @@ package dev.performer.training;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchPosition;
 import dev.performer.graph.Tensors;
+import dev.performer.training.run.Evaluation;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -16,7 +17,8 @@ import org.tensorflow.exceptions.TensorFlowException;
  *
  * @param limit batches at most; 0 for all
  */
-record TrainerEvaluator(Trainable model, BatchSource validation, int limit) implements Validation {
+public record TrainerEvaluator(Trainable model, BatchSource validation, int limit)
+    implements Validation {
 
   /**
    * Loss, accuracy and perplexity; sums run in float64, so the batches do not matter.

@@ -3,6 +3,7 @@ package dev.performer.training;
 import dev.performer.data.BatchSize;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.XlaFunction;
+import dev.performer.training.optim.OptimizerOps;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.tensorflow.Result;
@@ -17,9 +18,9 @@ import org.tensorflow.op.Op;
  * @param fixed how many rows every batch is filled up to, at weight 0; null to leave them as they
  *     are
  */
-record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, BatchSize fixed) {
+public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, BatchSize fixed) {
 
-  TrainerStep(Trainable model, OptimizerOps optimizer, long seed) {
+  public TrainerStep(Trainable model, OptimizerOps optimizer, long seed) {
     this(model, optimizer, seed, null);
   }
 
@@ -47,8 +48,9 @@ record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, BatchSize
    * @param gradientNorm before clipping
    * @param tokens real tokens seen
    */
-  record Measured(double entropy, double right, double guesses, double gradientNorm, long tokens) {
-    double loss() {
+  public record Measured(
+      double entropy, double right, double guesses, double gradientNorm, long tokens) {
+    public double loss() {
       return entropy / Math.max(guesses, 1e-9);
     }
   }
@@ -69,7 +71,7 @@ record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, BatchSize
    * @param batches one, or as many as are accumulated
    * @throws NotFinite if loss or gradient is not finite
    */
-  Measured run(Session session, List<LabelledBatch> batches, long step, double rate) {
+  public Measured run(Session session, List<LabelledBatch> batches, long step, double rate) {
     redraw(session, step);
     double[] sums = new double[4];
     long tokens = 0;

@@ -2,6 +2,8 @@ package dev.performer.training;
 
 import dev.performer.data.Batching;
 import dev.performer.data.Masking;
+import dev.performer.training.optim.LearningRateSchedule;
+import dev.performer.training.optim.Optimizer;
 
 /**
  * How a model is trained. Everything has a default; {@link #builder} sets what shall differ.

@@ -8,6 +8,8 @@ import dev.performer.data.BatchSize;
 import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
 import dev.performer.nn.Precision;
+import dev.performer.training.optim.LearningRateSchedule;
+import dev.performer.training.optim.Optimizer;
 import java.util.List;
 import java.util.Locale;
 
@@ -166,14 +168,14 @@ public record TrainingOptions(
   }
 
   /** Sequences per batch. */
-  BatchSize batchSize() {
+  public BatchSize batchSize() {
     return batchSequences != null
         ? new BatchSize.Sequences(batchSequences)
         : new BatchSize.Tokens(batchTokens);
   }
 
   /** The learning rate by step. */
-  LearningRateSchedule rates() {
+  public LearningRateSchedule rates() {
     return switch (schedule) {
       case "constant" -> new LearningRateSchedule.Constant(learningRate, warmupSteps);
       case "linear" -> new LearningRateSchedule.Linear(learningRate, warmupSteps, finalShare);

@@ -1,5 +1,6 @@
 package dev.performer.training;
 
+import dev.performer.training.run.Evaluation;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;

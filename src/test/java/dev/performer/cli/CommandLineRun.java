@@ -16,9 +16,9 @@ import java.nio.charset.StandardCharsets;
  * @param out what went to stdout
  * @param err what went to stderr
  */
-record CommandLineRun(int exitCode, String out, String err) {
+public record CommandLineRun(int exitCode, String out, String err) {
 
-  static synchronized CommandLineRun of(Object... arguments) {
+  public static synchronized CommandLineRun of(Object... arguments) {
     String[] args = new String[arguments.length];
     for (int i = 0; i < args.length; i++) {
       args[i] = arguments[i].toString();
@@ -44,13 +44,13 @@ record CommandLineRun(int exitCode, String out, String err) {
   }
 
   /** The run went well. */
-  CommandLineRun done() {
+  public CommandLineRun done() {
     assertThat(exitCode).as(err).isZero();
     return this;
   }
 
   /** The run failed with one line that holds all these parts, and with no stack trace. */
-  CommandLineRun failed(int code, String... parts) {
+  public CommandLineRun failed(int code, String... parts) {
     assertThat(exitCode).as(out + err).isEqualTo(code);
     String[] lines = err.strip().split("\n");
     String last = lines[lines.length - 1];
@@ -63,7 +63,7 @@ record CommandLineRun(int exitCode, String out, String err) {
   }
 
   /** The JSON object on the last line of stdout. */
-  JsonNode json() {
+  public JsonNode json() {
     String[] lines = out.strip().split("\n");
     try {
       return new ObjectMapper().readTree(lines[lines.length - 1]);

@@ -5,6 +5,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.performer.PerformerException;
+import dev.performer.recipe.Recipe;
+import dev.performer.recipe.RecipeTraining;
+import dev.performer.recipe.TinyRecipe;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;

@@ -10,6 +10,7 @@ import dev.performer.data.Batching;
 import dev.performer.data.Masking;
 import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
+import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;

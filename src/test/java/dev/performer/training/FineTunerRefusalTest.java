@@ -8,6 +8,7 @@ import dev.performer.data.ProteinSequence;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.Vocabulary;
+import dev.performer.training.run.Progress;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

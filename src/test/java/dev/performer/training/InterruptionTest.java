@@ -4,6 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.performer.PerformerException;
+import dev.performer.training.run.Checkpoint;
+import dev.performer.training.run.Progress;
+import dev.performer.training.run.TrainingResult;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -19,6 +19,8 @@ import dev.performer.model.Inputs;
 import dev.performer.model.Mode;
 import dev.performer.model.Performer;
 import dev.performer.testing.ReferenceCase;
+import dev.performer.training.optim.Optimizer;
+import dev.performer.training.optim.OptimizerOps;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;

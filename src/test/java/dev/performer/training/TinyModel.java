@@ -24,7 +24,7 @@ import org.tensorflow.types.TInt64;
  * A small language model for tests: embeddings of a token and its neighbours (the earlier one only,
  * if causal), a hidden layer, logits. And a language it can learn.
  */
-final class TinyModel {
+public final class TinyModel {
   static final Vocabulary VOCABULARY = ProteinVocabulary.google();
   private static final int WIDTH = 16;
   private static final int HIDDEN = 48;
@@ -103,7 +103,7 @@ final class TinyModel {
   }
 
   /** Each letter is followed by the next but two in nine of ten cases, else by any. */
-  static SequenceSource language(int sequences, long seed) {
+  public static SequenceSource language(int sequences, long seed) {
     String letters = "ACDEFGHIKLMNPQRSTVWY";
     SplittableRandom random = new SplittableRandom(seed);
     List<ProteinSequence> result = new ArrayList<>();

@@ -1,0 +1,52 @@
+package dev.performer;
+
+/**
+ * Libraries that one feature each needs. A program that depends on Performer adds those whose
+ * features it uses; classes that name their types are loaded only where they are present.
+ */
+public enum OptionalLibrary {
+  /** Draws the charts of reports. */
+  CHARTS("org.knowm.xchart:xchart", "org.knowm.xchart.XYChart"),
+  /** A progress bar in a terminal. */
+  PROGRESS_BAR("me.tongfei:progressbar", "me.tongfei.progressbar.ProgressBar"),
+  /** Reads and writes YAML. */
+  YAML(
+      "com.fasterxml.jackson.dataformat:jackson-dataformat-yaml",
+      "com.fasterxml.jackson.dataformat.yaml.YAMLMapper");
+
+  private final String artifact;
+  private final String type;
+
+  OptionalLibrary(String artifact, String type) {
+    this.artifact = artifact;
+    this.type = type;
+  }
+
+  /** Its group and artifact in Maven's repository. */
+  public String artifact() {
+    return artifact;
+  }
+
+  /** Whether it is on the class path. */
+  public boolean isPresent() {
+    try {
+      Class.forName(type, false, OptionalLibrary.class.getClassLoader());
+      return true;
+    } catch (ClassNotFoundException e) {
+      return false;
+    }
+  }
+
+  /**
+   * Checks that it is on the class path.
+   *
+   * @param purpose what needs it, the beginning of the message
+   * @throws PerformerException that names the artifact
+   */
+  public void require(String purpose) {
+    if (!isPresent()) {
+      throw new PerformerException(
+          purpose + " needs the library " + artifact + "; add it to the class path");
+    }
+  }
+}

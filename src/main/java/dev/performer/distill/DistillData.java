@@ -1,0 +1,45 @@
+package dev.performer.distill;
+
+import dev.performer.data.TokenBatch;
+import dev.performer.data.TokenRows;
+import dev.performer.data.Vocabulary;
+import dev.performer.training.LabelledBatch;
+import dev.performer.training.Objective;
+import java.util.Optional;
+
+/**
+ * What a student learns from.
+ *
+ * @param train sequences to learn from
+ * @param validation sequences never learned from
+ * @param pad the id that fills up short sequences
+ * @param paddedLength all batches are padded to at least this; 0 for no such length
+ * @param guesses for language models: what they guess, and of which tokens; else empty
+ */
+public record DistillData(
+    TokenRows train, TokenRows validation, int pad, int paddedLength, Optional<Guesses> guesses) {
+
+  /**
+   * @param objective what the inputs are made to be, and what counts as right
+   * @param vocabulary its tokens
+   */
+  public record Guesses(Objective objective, Vocabulary vocabulary) {}
+
+  /**
+   * What both models see, and what a language model is to guess.
+   *
+   * @param step of the masks
+   */
+  LabelledBatch label(TokenBatch batch, long seed, long step) {
+    return guesses
+        .map(g -> g.objective().label(batch, g.vocabulary(), seed, step))
+        .orElseGet(() -> unlabelled(batch));
+  }
+
+  /** Tokens as they are, of which nothing is to be guessed. */
+  static LabelledBatch unlabelled(TokenBatch batch) {
+    int[] tokens = batch.tokens();
+    return new LabelledBatch(
+        batch.rows(), batch.length(), tokens, batch.mask(), tokens, new float[tokens.length]);
+  }
+}

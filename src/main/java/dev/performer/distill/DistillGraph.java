@@ -1,0 +1,181 @@
+package dev.performer.distill;
+
+import dev.performer.data.NpyArray;
+import dev.performer.graph.Tensors;
+import dev.performer.graph.Variable;
+import dev.performer.graph.Variables;
+import dev.performer.model.Inputs;
+import dev.performer.model.Mode;
+import dev.performer.model.Outputs;
+import dev.performer.model.Performer;
+import dev.performer.model.PerformerConfig;
+import dev.performer.model.Task;
+import dev.performer.savedmodel.PerformerModels;
+import dev.performer.savedmodel.SavedModelDirectory;
+import dev.performer.training.Feed;
+import dev.performer.training.LabelledBatch;
+import dev.performer.training.Trainable;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Output;
+import org.tensorflow.Session;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
+import org.tensorflow.types.TInt32;
+
+/**
+ * Student and teacher in one graph, and the distance between them. Closing it frees the graph;
+ * close sessions first.
+ */
+final class DistillGraph implements AutoCloseable {
+  /** Names of the teacher's variables begin thus. */
+  static final String TEACHER = "teacher/";
+
+  private final Graph graph = new Graph();
+  private final DistillModels models;
+  private final List<Variable> student = new ArrayList<>();
+  private final Variables teacher;
+  private final Output<TInt32> tokens;
+  private final Output<TFloat32> mask;
+  private final Output<TInt32> targets;
+  private final Output<TFloat32> weights;
+  private final DistillLoss loss;
+  private final Output<TFloat32> studentOutput;
+
+  DistillGraph(DistillModels models, DistillRecipe recipe) {
+    this.models = models;
+    try {
+      Ops tf = Ops.create(graph);
+      var anyBatch = Placeholder.shape(Shape.of(-1, -1));
+      tokens = tf.placeholder(TInt32.class, anyBatch).asOutput(); // [B, L]
+      mask = tf.placeholder(TFloat32.class, anyBatch).asOutput(); // [B, L]
+      targets = tf.placeholder(TInt32.class, anyBatch).asOutput(); // [B, L]
+      weights = tf.placeholder(TFloat32.class, anyBatch).asOutput(); // [B, L]
+      Map<String, Variable> own = studentVariables(tf, recipe.training());
+      teacher = new Variables(tf);
+      Performer.shapes(models.teacher().config())
+          .forEach((name, shape) -> teacher.declare(TEACHER + name, TFloat32.class, shape, false));
+      Outputs learned = apply(tf.withSubScope("student"), models.config(), own);
+      studentOutput = (learned.logits() == null ? learned.sequence() : learned.logits()).asOutput();
+      Map<String, Variable> theirs = new HashMap<>();
+      teacher.all().forEach(v -> theirs.put(v.name().substring(TEACHER.length()), v));
+      Outputs taught = apply(tf.withSubScope("teacher"), models.teacher().config(), theirs);
+      loss =
+          DistillLoss.build(
+              tf.withSubScope("distill"),
+              models.config(),
+              recipe.loss(),
+              learned,
+              taught,
+              new DistillLoss.Batch(mask, targets, weights));
+    } catch (RuntimeException e) {
+      graph.close();
+      throw e;
+    }
+  }
+
+  Graph graph() {
+    return graph;
+  }
+
+  /** The student's variables, with their keys in its SavedModel. */
+  List<Variable> student() {
+    return List.copyOf(student);
+  }
+
+  List<Variable> teacher() {
+    return teacher.all();
+  }
+
+  /** Student and loss, as a trainer takes them; its sums are the loss of one batch. */
+  Trainable trainable() {
+    Ops tf = Ops.create(graph).withSubScope("sums");
+    var wide = tf.dtypes.cast(loss.loss(), TFloat64.class);
+    Output<TFloat64> sums =
+        tf.stack(List.of(wide, tf.constant(Double.NaN), tf.constant(1.0))).asOutput();
+    return Trainable.builder(graph, student, this::initialize)
+        .loss(loss.loss())
+        .sums(sums)
+        .feed(this::feed)
+        .activation("the student", studentOutput)
+        .build();
+  }
+
+  /** The tensors of a batch, for student and teacher. */
+  Feed feed(LabelledBatch batch) {
+    float[] real = new float[batch.mask().length];
+    for (int i = 0; i < real.length; i++) {
+      real[i] = batch.mask()[i];
+    }
+    long[] shape = {batch.rows(), batch.length()};
+    Feed feed = new Feed();
+    feed.put(tokens, Tensors.of(batch.inputs(), shape));
+    feed.put(mask, Tensors.of(real, shape));
+    feed.put(targets, Tensors.of(batch.targets(), shape));
+    feed.put(weights, Tensors.of(batch.weights(), shape));
+    return feed;
+  }
+
+  /** Logits, or last states where there are none. */
+  Output<TFloat32> studentOutput() {
+    return studentOutput;
+  }
+
+  DistillLoss loss() {
+    return loss;
+  }
+
+  /** Gives all variables the values that were read. */
+  void initialize(Session session) {
+    Ops tf = Ops.create(graph).withSubScope("read");
+    PerformerModels.assign(tf, session, student, models.student().weights());
+    Map<String, NpyArray> theirs = new LinkedHashMap<>();
+    models.teacher().weights().forEach((name, value) -> theirs.put(TEACHER + name, value));
+    PerformerModels.assign(tf, session, teacher.all(), theirs);
+  }
+
+  @Override
+  public void close() {
+    graph.close();
+  }
+
+  private Map<String, Variable> studentVariables(Ops tf, DistillRecipe.Training training) {
+    Map<String, String> keys = new HashMap<>();
+    SavedModelDirectory.open(models.studentPath())
+        .variables()
+        .forEach(v -> keys.put(v.name(), v.checkpointKey()));
+    Variables declared = new Variables(tf);
+    Map<String, Variable> byName = new LinkedHashMap<>();
+    Performer.shapes(models.config())
+        .forEach(
+            (name, shape) -> {
+              boolean trainable = isTrained(name, training);
+              Variable v = declared.declare(name, TFloat32.class, shape, trainable);
+              byName.put(name, v.withCheckpointKey(keys.get(name)));
+            });
+    student.addAll(byName.values());
+    return byName;
+  }
+
+  private static boolean isTrained(String name, DistillRecipe.Training training) {
+    if (PerformerModels.isProjection(name)) {
+      return training.projections();
+    }
+    return training.embeddings() || !name.startsWith("embeddings/");
+  }
+
+  /** As the model's signatures feed it: encoders get a mask, others know padding by its id. */
+  private Outputs apply(Ops tf, PerformerConfig config, Map<String, Variable> variables) {
+    Operand<TFloat32> given = config.task() == Task.ENCODER ? mask : null;
+    return Performer.over(config, variables::get)
+        .apply(tf, Inputs.of(tokens, given), Mode.inference());
+  }
+}

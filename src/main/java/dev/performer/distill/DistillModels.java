@@ -1,0 +1,124 @@
+package dev.performer.distill;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
+import dev.performer.model.AttentionConfig;
+import dev.performer.model.PerformerConfig;
+import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.PerformerModels;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.IntStream;
+
+/**
+ * A student and its teacher, which differ in attention only.
+ *
+ * @param studentPath where the student was read
+ * @param student which attends by FAVOR+
+ * @param teacherPath where the teacher was read
+ * @param teacher which attends exactly
+ */
+public record DistillModels(
+    Path studentPath,
+    PerformerModels.Saved student,
+    Path teacherPath,
+    PerformerModels.Saved teacher) {
+  private static final Set<String> MAY_DIFFER =
+      Set.of("attention", "decoderAttention", "crossAttention", "dropout");
+
+  /**
+   * Reads both.
+   *
+   * @throws PerformerException if one is no model of ours, has weights that are not finite or a
+   *     decoder, or if they differ in more than attention; it names the key
+   */
+  public static DistillModels load(Path student, Path teacher) {
+    DistillModels models =
+        new DistillModels(
+            student, PerformerModels.load(student), teacher, PerformerModels.load(teacher));
+    models.requireAlike();
+    requireFinite(student, models.student.weights());
+    requireFinite(teacher, models.teacher.weights());
+    if (models.config().decoderLayers() > 0) {
+      throw new PerformerException(
+          student + ": has a decoder; --teacher trains encoders and language models without one");
+    }
+    return models;
+  }
+
+  /** The student's. */
+  public PerformerConfig config() {
+    return student.config();
+  }
+
+  /** What is worth telling before training. */
+  public List<String> notes() {
+    List<String> notes = new ArrayList<>();
+    List<Integer> estimated = favorLayers(teacher.config());
+    if (!estimated.isEmpty()) {
+      notes.add(
+          "the teacher "
+              + teacherPath
+              + " attends by FAVOR+ itself, in layers "
+              + estimated
+              + ": the student learns that, not exact attention");
+    }
+    if (favorLayers(student.config()).isEmpty()) {
+      notes.add(
+          "the student "
+              + studentPath
+              + " attends by FAVOR+ in no layer; './performer convert --attention favor' makes one"
+              + " that does");
+    }
+    return notes;
+  }
+
+  private static List<Integer> favorLayers(PerformerConfig config) {
+    return IntStream.range(0, config.layers())
+        .filter(i -> !(config.attentionOf(i) instanceof AttentionConfig.Exact))
+        .boxed()
+        .toList();
+  }
+
+  private void requireAlike() {
+    JsonNode ours = student.config().toJson();
+    JsonNode theirs = teacher.config().toJson();
+    for (Iterator<String> keys = ours.fieldNames(); keys.hasNext(); ) {
+      String key = keys.next();
+      if (!MAY_DIFFER.contains(key) && !ours.get(key).equals(theirs.get(key))) {
+        throw differs(key, theirs.get(key).toString(), ours.get(key).toString());
+      }
+    }
+    ModelCard.Vocabulary one = student.card().vocabulary();
+    ModelCard.Vocabulary other = teacher.card().vocabulary();
+    if (one != null
+        && other != null
+        && one.tokens() != null
+        && other.tokens() != null
+        && !one.tokens().equals(other.tokens())) {
+      throw differs("vocabulary", "of other tokens", "not");
+    }
+  }
+
+  private PerformerException differs(String key, String theirs, String ours) {
+    return new PerformerException(
+        "%s: is no teacher for %s: its %s is %s, the student's %s; they may differ in attention only"
+            .formatted(teacherPath, studentPath, key, theirs, ours));
+  }
+
+  private static void requireFinite(Path model, Map<String, NpyArray> weights) {
+    for (Map.Entry<String, NpyArray> weight : weights.entrySet()) {
+      for (float value : weight.getValue().floats()) {
+        if (!Float.isFinite(value)) {
+          throw new PerformerException(
+              model + ": " + weight.getKey() + " holds " + value + "; nothing can be learned so");
+        }
+      }
+    }
+  }
+}

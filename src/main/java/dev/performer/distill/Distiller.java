@@ -1,0 +1,181 @@
+package dev.performer.distill;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.PerformerException;
+import dev.performer.data.TokenBatch;
+import dev.performer.graph.Tensors;
+import dev.performer.graph.Variable;
+import dev.performer.training.Feed;
+import dev.performer.training.Trainer;
+import dev.performer.training.run.Progress;
+import dev.performer.training.run.RunDirectory;
+import dev.performer.training.run.TrainingResult;
+import java.nio.file.Path;
+import java.util.List;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+
+/**
+ * Knowledge distillation: a student that attends by FAVOR+ learns, layer by layer, to compute what
+ * the same model computes with exact attention. The loop, the run directory and resuming are those
+ * of a {@link Trainer}.
+ *
+ * <p>Owns graph, session and the run directory's lock. After {@link #run} the session holds the
+ * student's weights.
+ */
+public final class Distiller implements AutoCloseable {
+  private static final String FORMAT = "format";
+
+  /** Checkpoints of format 1 lack what evaluations are compared by. */
+  private static final int CURRENT = 2;
+
+  private final RunDirectory run;
+  private final DistillGraph graph;
+  private final DistillEvaluator evaluator;
+  private final Trainer trainer;
+
+  /**
+   * Opens a run.
+   *
+   * @param directory new or empty, or that of the run to go on with
+   * @param resume whether to go on from its newest whole checkpoint
+   * @throws PerformerException if directory, data or models will not do
+   */
+  public static Distiller open(
+      DistillModels models,
+      DistillData data,
+      DistillRecipe recipe,
+      Path directory,
+      boolean resume,
+      Progress progress) {
+    RunDirectory run = RunDirectory.open(directory, resume);
+    DistillGraph graph = null;
+    try {
+      graph = new DistillGraph(models, recipe);
+      return new Distiller(models, data, recipe, directory, run, graph, progress);
+    } catch (RuntimeException e) {
+      if (graph != null) {
+        graph.close();
+      }
+      run.close();
+      throw e;
+    }
+  }
+
+  private Distiller(
+      DistillModels models,
+      DistillData data,
+      DistillRecipe recipe,
+      Path directory,
+      RunDirectory run,
+      DistillGraph graph,
+      Progress progress) {
+    this.run = run;
+    this.graph = graph;
+    ObjectNode config = config(models, data, recipe);
+    run.config().ifPresent(was -> requireSame(was, config, directory));
+    evaluator = DistillEvaluator.of(graph, data, recipe);
+    DistillRecipe.Training training = recipe.training();
+    trainer =
+        new Trainer(
+            graph.trainable(),
+            new DistillBatches(data, training.batchTokens(), training.seed(), this::step),
+            evaluator,
+            recipe.options(),
+            training.schedule(),
+            run,
+            progress);
+    try {
+      run.writeConfig(config);
+    } catch (RuntimeException e) {
+      trainer.close();
+      throw e;
+    }
+  }
+
+  /** Where training diverges, the message names the op that it began at, too. */
+  public void debugNumerics() {
+    trainer.debugNumerics();
+  }
+
+  /** The weights as they are; valid until {@link #close}. */
+  public Session session() {
+    return trainer.session();
+  }
+
+  /** The student's variables, with their keys in the SavedModel that it came from. */
+  public List<Variable> student() {
+    return graph.student();
+  }
+
+  /**
+   * Trains to the last step, the target, or Ctrl-C.
+   *
+   * @throws PerformerException if loss or gradient is no longer finite, or the disk is full; the
+   *     checkpoints are good
+   */
+  public DistillResult run() {
+    TrainingResult result = trainer.run();
+    return DistillResult.of(result, evaluator.isEnough(result.best()));
+  }
+
+  /** Puts the weights of the best evaluation into the session. */
+  public void restoreBest() {
+    trainer.restoreBest();
+  }
+
+  /**
+   * The student's states of sequences, {@code [B, L, E]}, or logits {@code [B, L, V]} if it has
+   * them.
+   */
+  public float[] outputs(TokenBatch batch) {
+    try (Feed feed = graph.feed(DistillData.unlabelled(batch))) {
+      Session.Runner runner = session().runner();
+      feed.into(runner);
+      try (Result result = runner.fetch(graph.studentOutput()).run()) {
+        return Tensors.floats(result.get(0));
+      }
+    }
+  }
+
+  @Override
+  public void close() {
+    try {
+      trainer.close();
+      graph.close();
+    } finally {
+      run.close();
+    }
+  }
+
+  private long step() {
+    return trainer.step();
+  }
+
+  private static ObjectNode config(DistillModels models, DistillData data, DistillRecipe recipe) {
+    ObjectNode config = recipe.toJson().deepCopy();
+    config.put(FORMAT, CURRENT);
+    config.put("student", models.studentPath().toString());
+    config.put("teacher", models.teacherPath().toString());
+    config.put("train", data.train().name());
+    config.put("validation", data.validation().name());
+    return config;
+  }
+
+  /** The rest of a run must belong to its beginning. */
+  private static void requireSame(JsonNode was, JsonNode now, Path directory) {
+    if (was.path(FORMAT).asInt() != CURRENT) {
+      throw new PerformerException(
+          "cannot resume %s: another version of this program began it (config.json has format %s, not %d); start in another directory"
+              .formatted(directory, was.path(FORMAT), CURRENT));
+    }
+    for (String key : List.of("data", "loss", "student", "teacher", "train")) {
+      if (!was.path(key).toString().equals(now.path(key).toString())) {
+        throw new PerformerException(
+            "cannot resume %s: %s was %s and is now %s; resume with the same, or start in another directory"
+                .formatted(directory, key, was.path(key), now.path(key)));
+      }
+    }
+  }
+}

@@ -1,0 +1,77 @@
+package dev.performer.recipe;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.data.ByteTokenizer;
+import dev.performer.data.PixelExamples;
+import dev.performer.data.StrictJson;
+import java.nio.file.Path;
+
+/** The section {@code data} of a recipe over other files than its own. */
+final class DataCopies {
+  private DataCopies() {}
+
+  /**
+   * Another file, whole, whose classes are those of training.
+   *
+   * @param file the data; null for made-up examples
+   * @param kind what it holds
+   * @param request columns or features, null for where they were or are by default
+   * @param length tokens of a sequence at most
+   */
+  static RecipeData of(
+      RecipeData trained,
+      Path file,
+      RecipeData.Kind kind,
+      EvaluationData.Request request,
+      int length) {
+    boolean hasColumns =
+        trained.kind() == RecipeData.Kind.TABLE || trained.kind() == RecipeData.Kind.TFRECORD;
+    String usual = ByteTokenizer.isNamed(trained.vocabulary()) ? "text" : "sequence";
+    ObjectNode keys = (ObjectNode) StrictJson.tree(trained);
+    keys.put("train", file == null ? null : file.toString());
+    keys.putNull("validation");
+    keys.set("kind", StrictJson.tree(kind));
+    keys.put("length", length);
+    if (trained.bucket().equals(trained.length())) {
+      keys.put("bucket", length);
+    }
+    keys.put("text", request.text() != null ? request.text() : hasColumns ? trained.text() : usual);
+    if (request.label() != null) {
+      keys.put("label", request.label());
+    } else if (trained.label() != null && kind == RecipeData.Kind.PIXELS) {
+      keys.put("label", labels(file));
+    }
+    return bind(keys);
+  }
+
+  /** Without a class of each example. */
+  static RecipeData withoutLabels(RecipeData data) {
+    ObjectNode keys = (ObjectNode) StrictJson.tree(data);
+    keys.putNull("label");
+    return bind(keys);
+  }
+
+  /** Without the places of files, for a model's card: it has the tokenizer itself. */
+  static RecipeData withoutFiles(RecipeData data) {
+    ObjectNode keys = (ObjectNode) StrictJson.tree(data);
+    keys.putNull("train");
+    keys.putNull("validation");
+    if (RecipeData.isFile(data.vocabulary())) {
+      keys.put("vocabulary", Path.of(data.vocabulary()).getFileName().toString());
+    }
+    if (data.kind() == RecipeData.Kind.PIXELS && data.label() != null) {
+      keys.put("label", RecipeData.LABEL);
+    }
+    return bind(keys);
+  }
+
+  private static String labels(Path file) {
+    return RecipeSources.isIdx(file)
+        ? PixelExamples.labelsBeside(file).toString()
+        : RecipeData.LABEL;
+  }
+
+  private static RecipeData bind(ObjectNode keys) {
+    return StrictJson.bind(keys, RecipeData.class, "data");
+  }
+}

@@ -1,0 +1,79 @@
+package dev.performer.recipe;
+
+import dev.performer.PerformerException;
+import dev.performer.model.AttentionConfig;
+import dev.performer.model.Performer;
+import dev.performer.model.PerformerConfig;
+import dev.performer.training.TrainingOptions;
+import dev.performer.training.run.AvailableMemory;
+import java.util.Locale;
+import java.util.OptionalLong;
+import org.tensorflow.ndarray.Shape;
+
+/**
+ * About how much memory a training step takes: weights, gradients and slots, and what forward and
+ * backward keep of each layer. Rough, and rather too small than too large: it is there to refuse
+ * what cannot work.
+ *
+ * @param parameters number of weights
+ * @param bytes of a step
+ */
+record MemoryEstimate(long parameters, double bytes) {
+  private static final int FLOAT = 4;
+
+  static MemoryEstimate of(PerformerConfig model, TrainingOptions training, int length) {
+    double parameters = 0;
+    for (Shape shape : Performer.shapes(model).values()) {
+      parameters += shape.size();
+    }
+    // Weight, gradient, two slots; sums of gradients and averages where there are any.
+    double copies = 4 + (training.accumulate() > 1 ? 1 : 0) + (training.averageDecay() > 0 ? 1 : 0);
+    double rows =
+        training.batchSequences() != null
+            ? training.batchSequences()
+            : Math.max(1, training.batchTokens() / length);
+    double tokens = rows * length;
+    double perToken = 0;
+    for (int i = 0; i < model.layers(); i++) {
+      perToken += attention(model, model.attentionOf(i), length) + mlp(model);
+    }
+    for (int i = 0; i < model.decoderLayers(); i++) {
+      perToken += attention(model, model.decoderAttentionOf(i), length);
+      perToken += attention(model, model.crossAttentionOf(i), length) + mlp(model);
+    }
+    perToken += 4.0 * model.vocabularySize();
+    return new MemoryEstimate((long) parameters, FLOAT * (copies * parameters + tokens * perToken));
+  }
+
+  /** Scores or features of queries and keys, and their gradients. */
+  private static double attention(PerformerConfig model, AttentionConfig attention, int length) {
+    double wide = attention instanceof AttentionConfig.Exact ? length : attention.projectionRows();
+    return model.heads() * (4 * wide + 8.0 * model.headSize());
+  }
+
+  private static double mlp(PerformerConfig model) {
+    return 10.0 * model.hiddenSize() + 4.0 * model.mlpSize();
+  }
+
+  /**
+   * @throws PerformerException if this machine or the container has not so much to spare
+   */
+  void check(TrainingOptions training) {
+    OptionalLong available = AvailableMemory.bytes();
+    if (available.isPresent() && bytes > available.getAsLong()) {
+      throw new PerformerException(
+          String.format(
+              Locale.ROOT,
+              "a training step would take about %.1f GB of memory (%.1f million weights, batches of"
+                  + " %s), and %.1f GB are free; lower training.batchTokens and raise"
+                  + " training.accumulate, or shorten data.length (training.memoryCheck: false"
+                  + " tries all the same)",
+              bytes / 1e9,
+              parameters / 1e6,
+              training.batchSequences() != null
+                  ? training.batchSequences() + " sequences"
+                  : training.batchTokens() + " tokens",
+              available.getAsLong() / 1e9));
+    }
+  }
+}

@@ -1,0 +1,285 @@
+package dev.performer.recipe;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.PerformerException;
+import dev.performer.data.BatchSize;
+import dev.performer.data.StrictJson;
+import dev.performer.data.Vocabulary;
+import dev.performer.model.PerformerConfig;
+import dev.performer.model.Task;
+import dev.performer.training.ClassTally;
+import dev.performer.training.Measures;
+import dev.performer.training.Objective;
+import dev.performer.training.RegressionTally;
+import dev.performer.training.Trainable;
+import dev.performer.training.TrainingOptions;
+import dev.performer.training.run.ResumePolicy;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.UnaryOperator;
+
+/**
+ * A training from scratch: YAML with the keys {@code task}, {@code data}, {@code model} and {@code
+ * training}; what {@link RecipeRuns} says is left aside. {@link #toJson} writes every default out,
+ * and {@link #of} gives an equal recipe back.
+ *
+ * @param task {@code causal-lm}, {@code masked-lm}, {@code classification}, {@code regression} or
+ *     {@code sequence-to-sequence}
+ * @param data what is learnt
+ * @param model a preset and keys over it, as {@link PerformerConfig#of} takes them; task,
+ *     vocabulary and padding follow from the recipe
+ * @param training how
+ */
+public record Recipe(Task task, RecipeData data, PerformerConfig model, TrainingOptions training) {
+  private static final List<String> SECTIONS = List.of("task", "data", "model", "training", "runs");
+
+  /**
+   * Reads a tree.
+   *
+   * @param source how errors name it
+   * @param folders where files are looked for that it names, besides the current folder
+   * @throws PerformerException that names source and key: unknown, out of range, contradicting
+   *     another, or a file that is not there
+   */
+  public static Recipe of(JsonNode tree, String source, List<Path> folders) {
+    return of(tree, source, (String name) -> find(name, folders));
+  }
+
+  /** The recipe of a run, whose data need not be there any more. */
+  public static Recipe ofRun(Path run) {
+    Path file = run.resolve(RecipeTraining.RECIPE);
+    return of(StrictJson.readTree(file), file.toString(), UnaryOperator.identity());
+  }
+
+  private static Recipe of(JsonNode tree, String source, UnaryOperator<String> files) {
+    if (!(withNumbers(tree) instanceof ObjectNode sections)) {
+      throw new PerformerException(source + ": expected an object with the keys " + SECTIONS);
+    }
+    sections
+        .fieldNames()
+        .forEachRemaining(
+            key -> {
+              if (!SECTIONS.contains(key)) {
+                throw new PerformerException(
+                    "%s: unknown key %s; did you mean %s?"
+                        .formatted(source, key, StrictJson.nearestOf(key, SECTIONS)));
+              }
+            });
+    try {
+      Task task = task(sections.path("task"), source);
+      TrainingOptions training =
+          TrainingOptions.of(section(sections, "training", source), source + ": training");
+      RecipeTasks.checkWritten(task, sections.path("data"), training);
+      RecipeData said =
+          StrictJson.bind(
+              ((ObjectNode) StrictJson.tree(RecipeData.DEFAULT))
+                  .setAll(section(sections, "data", source)),
+              RecipeData.class,
+              source + ": data");
+      RecipeData data = said.resolved(task, files);
+      if (training.xla() && said.bucket() == null) {
+        data = data.withBucket(data.length()); // XLA compiles every length anew
+      }
+      PerformerConfig model = model(section(sections, "model", source), task, data, source);
+      check(task, data, model);
+      return new Recipe(task, data, model, training);
+    } catch (PerformerException e) {
+      String message = e.getMessage();
+      throw message.startsWith(source) ? e : new PerformerException(source + ": " + message, e);
+    }
+  }
+
+  /** YAML 1.1 takes 1e-3 for text, which nobody means. */
+  private static JsonNode withNumbers(JsonNode node) {
+    if (node instanceof ObjectNode object) {
+      ObjectNode result = JsonNodeFactory.instance.objectNode();
+      object.fields().forEachRemaining(f -> result.set(f.getKey(), withNumbers(f.getValue())));
+      return result;
+    }
+    return node.isTextual() && node.textValue().matches("[-+]?\\d+[eE][-+]?\\d{1,4}")
+        ? JsonNodeFactory.instance.numberNode(Double.parseDouble(node.textValue()))
+        : node;
+  }
+
+  private static Task task(JsonNode node, String source) {
+    Task task =
+        node.isTextual()
+            ? StrictJson.bind(
+                    JsonNodeFactory.instance.objectNode().set("task", node), TaskOnly.class, source)
+                .task()
+            : null;
+    if (task == null || task == Task.ENCODER) {
+      throw new PerformerException(
+          "task is "
+              + (node.isMissingNode() ? "missing" : node.toString())
+              + "; expected causal-lm, masked-lm, classification, regression or"
+              + " sequence-to-sequence");
+    }
+    return task;
+  }
+
+  private record TaskOnly(Task task) {}
+
+  private static ObjectNode section(ObjectNode sections, String key, String source) {
+    JsonNode node = sections.get(key);
+    if (node == null || node.isNull()) {
+      return JsonNodeFactory.instance.objectNode();
+    }
+    if (node instanceof ObjectNode object) {
+      return object;
+    }
+    throw new PerformerException(source + ": key " + key + ": expected an object");
+  }
+
+  private static PerformerConfig model(ObjectNode keys, Task task, RecipeData data, String source) {
+    ObjectNode all = keys.deepCopy();
+    Vocabulary vocabulary = data.tokens();
+    JsonNode name = StrictJson.tree(new TaskOnly(task)).path("task");
+    if (all.has("task") && !all.get("task").equals(name)) {
+      throw new PerformerException(
+          "model.task is " + all.get("task") + ", but task is " + name + "; leave model.task out");
+    }
+    all.set("task", name);
+    if (!all.has("vocabularySize")) {
+      all.put("vocabularySize", vocabulary.size());
+    }
+    if (task == Task.CLASSIFICATION && !all.has("classes")) {
+      all.put("classes", classes(data));
+    }
+    RecipeTasks.complete(task, all, data);
+    if (!all.has("maxLength")) {
+      all.put("maxLength", data.length());
+    }
+    if (!all.has("padId")) {
+      all.set(
+          "padId",
+          vocabulary.pad().isPresent()
+              ? JsonNodeFactory.instance.numberNode(vocabulary.pad().getAsInt())
+              : JsonNodeFactory.instance.nullNode());
+    }
+    return PerformerConfig.of(all, source + ": model");
+  }
+
+  private static void check(Task task, RecipeData data, PerformerConfig model) {
+    Vocabulary vocabulary = data.tokens();
+    if (model.vocabularySize() < vocabulary.size()) {
+      throw new PerformerException(
+          "model.vocabularySize is "
+              + model.vocabularySize()
+              + ", but the vocabulary "
+              + data.vocabulary()
+              + " has "
+              + vocabulary.size()
+              + " tokens");
+    }
+    if (model.maxLength() < data.length()) {
+      throw new PerformerException(
+          "model.maxLength is " + model.maxLength() + ", but data.length is " + data.length());
+    }
+    if (task == Task.MASKED_LM
+        && data.masking().proportions().mask() > 0
+        && vocabulary.mask().isEmpty()) {
+      throw new PerformerException(
+          "task masked-lm needs a mask token, which the vocabulary "
+              + data.vocabulary()
+              + " lacks"
+              + (data.vocabulary().equals("bytes") ? "; bytes:5 has one" : ""));
+    }
+    if (task == Task.CAUSAL_LM) {
+      for (int i = 0; i < model.layers(); i++) {
+        if (!model.attentionOf(i).isCausal()) {
+          throw new PerformerException(
+              "task causal-lm needs causal attention, but that of layer " + i + " is not");
+        }
+      }
+    } else if (task != Task.SEQUENCE_TO_SEQUENCE && model.shiftBos() != null) {
+      throw new PerformerException(
+          "model.shiftBos makes sense with tasks causal-lm and sequence-to-sequence only");
+    }
+    RecipeTasks.check(task, data, model);
+  }
+
+  private static int classes(RecipeData data) {
+    int classes = new RecipeSources(data).classes();
+    if (classes < 2) {
+      throw new PerformerException(
+          "task classification needs classes, but "
+              + data.name()
+              + " does not say how many; name its label column, or set model.classes");
+    }
+    return classes;
+  }
+
+  private static String find(String name, List<Path> folders) {
+    List<Path> candidates = new ArrayList<>(List.of(Path.of(name)));
+    folders.forEach(folder -> candidates.add(folder.resolve(name)));
+    for (Path candidate : candidates) {
+      if (Files.exists(candidate)) {
+        return candidate.toAbsolutePath().normalize().toString();
+      }
+    }
+    throw new PerformerException(
+        "the data file "
+            + name
+            + " does not exist; looked in the current folder"
+            + (folders.isEmpty() ? "" : " and " + folders));
+  }
+
+  /** Sequences per batch. */
+  public BatchSize batchSize() {
+    return training.batchSize();
+  }
+
+  /** What the model is trained to say. */
+  public Objective objective() {
+    return switch (task) {
+      case CAUSAL_LM -> new Objective.CausalLanguageModel(model.shiftBos() != null);
+      case CLASSIFICATION -> new Objective.Classification(model.classes());
+      case REGRESSION -> new Objective.Regression(data.standardize());
+      case SEQUENCE_TO_SEQUENCE ->
+          new Objective.SpanCorruptedSequence(RecipeTasks.corruption(data), model.padId());
+      default -> new Objective.MaskedLanguageModel(data.masking().proportions());
+    };
+  }
+
+  /** What is measured besides. */
+  Measures measures(Trainable model) {
+    return switch (task) {
+      case CAUSAL_LM ->
+          data.kind() == RecipeData.Kind.PIXELS ? Measures.bitsPerDimension() : Measures.NONE;
+      case CLASSIFICATION -> model.measures().with(() -> new ClassTally(this.model.classes()));
+      case REGRESSION -> model.measures().with(() -> new RegressionTally(data.standardize()));
+      default -> Measures.NONE;
+    };
+  }
+
+  /** All keys, with every default. */
+  public ObjectNode toJson() {
+    ObjectNode tree = JsonNodeFactory.instance.objectNode();
+    tree.setAll((ObjectNode) StrictJson.tree(new TaskOnly(task)));
+    tree.set("data", StrictJson.tree(data));
+    tree.set("model", model.toJson());
+    tree.set("training", StrictJson.tree(training));
+    return tree;
+  }
+
+  /** The same as a file. */
+  public String toYaml() {
+    return StrictJson.yaml(toJson());
+  }
+
+  /**
+   * Compares with the recipe that a run began with.
+   *
+   * @param was what its directory holds
+   * @return keys that changed and may
+   * @throws PerformerException that names a key that must not change
+   */
+  public List<String> changesFrom(JsonNode was, Path run) {
+    return ResumePolicy.changes(was, toJson(), run);
+  }
+}

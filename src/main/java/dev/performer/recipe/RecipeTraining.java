@@ -1,0 +1,273 @@
+package dev.performer.recipe;
+
+import dev.performer.PerformerException;
+import dev.performer.data.Batches;
+import dev.performer.data.NpyArray;
+import dev.performer.data.StrictJson;
+import dev.performer.graph.CheckpointReader;
+import dev.performer.graph.Tensors;
+import dev.performer.graph.Variable;
+import dev.performer.graph.Variables;
+import dev.performer.model.Performer;
+import dev.performer.model.Task;
+import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.PerformerModels;
+import dev.performer.training.BatchSource;
+import dev.performer.training.LossGraph;
+import dev.performer.training.ModelCards;
+import dev.performer.training.Objective;
+import dev.performer.training.PerformerTraining;
+import dev.performer.training.Standardization;
+import dev.performer.training.TokenBatchSource;
+import dev.performer.training.Trainable;
+import dev.performer.training.Trainer;
+import dev.performer.training.TrainingOptions;
+import dev.performer.training.Validation;
+import dev.performer.training.optim.Averages;
+import dev.performer.training.run.Checkpoint;
+import dev.performer.training.run.Evaluation;
+import dev.performer.training.run.Progress;
+import dev.performer.training.run.ResumePolicy;
+import dev.performer.training.run.RunDirectory;
+import dev.performer.training.run.TrainingResult;
+import dev.performer.training.run.TrainingState;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.tensorflow.Graph;
+import org.tensorflow.Tensor;
+
+/**
+ * Trains what a {@link Recipe} says and exports the best weights as a SavedModel.
+ *
+ * @param recipe what to train
+ * @param directory of the run: new or empty, or that of an earlier part
+ * @param resume whether an earlier run goes on
+ * @param pauseAt step after which to stop as Ctrl-C would; 0 for none
+ * @param debugsNumerics whether to look for the op that brought forth a NaN
+ * @param from a SavedModel whose weights a new run starts with; null for random ones
+ */
+public record RecipeTraining(
+    Recipe recipe,
+    Path directory,
+    boolean resume,
+    long pauseAt,
+    boolean debugsNumerics,
+    Path from) {
+  /** The settings of a run, every default written out. */
+  public static final String RECIPE = "recipe.yaml";
+
+  /** The export inside a run directory. */
+  public static final String MODEL = "model";
+
+  /** From random weights. */
+  public RecipeTraining(
+      Recipe recipe, Path directory, boolean resume, long pauseAt, boolean debugsNumerics) {
+    this(recipe, directory, resume, pauseAt, debugsNumerics, null);
+  }
+
+  /** Without interruption. */
+  public static RecipeTraining of(Recipe recipe, Path directory) {
+    return new RecipeTraining(recipe, directory, false, 0, false);
+  }
+
+  /** The same, going on. */
+  public RecipeTraining resuming() {
+    return new RecipeTraining(recipe, directory, true, pauseAt, debugsNumerics, from);
+  }
+
+  /** The same, up to a step of this part of the run. */
+  public RecipeTraining pausingAt(long step) {
+    return new RecipeTraining(recipe, directory, resume, step, debugsNumerics, from);
+  }
+
+  /** The same, starting with the weights of a SavedModel that this program wrote. */
+  public RecipeTraining startingFrom(Path model) {
+    return new RecipeTraining(recipe, directory, resume, pauseAt, debugsNumerics, model);
+  }
+
+  /**
+   * What came of it.
+   *
+   * @param result of the training
+   * @param model the SavedModel; empty if the run was stopped before its end
+   */
+  public record Outcome(TrainingResult result, Optional<Path> model) {}
+
+  /**
+   * Trains.
+   *
+   * @throws PerformerException if the directory is another's or cannot be written, the data has
+   *     nothing usable, memory is short, or training diverges
+   */
+  public Outcome run(Progress progress) {
+    RecipeData.Split batches = recipe.data().batches(recipe.batchSize(), recipe.training().seed());
+    if (recipe.training().memoryCheck()) {
+      MemoryEstimate.of(recipe.model(), recipe.training(), recipe.data().length())
+          .check(recipe.training());
+    }
+    Objective objective = recipe.objective();
+    requireGuesses(batches.train(), objective);
+    requireGuesses(batches.validation(), objective);
+    try (RunDirectory run = RunDirectory.open(directory, resume, RECIPE);
+        BatchSource train =
+            TokenBatchSource.training(batches.train(), objective, recipe.training().seed());
+        BatchSource validation = TokenBatchSource.evaluation(batches.validation(), objective)) {
+      run.config().ifPresent(was -> ResumePolicy.report(was, recipe.toJson(), directory, progress));
+      return train(run, train, validation, progress);
+    }
+  }
+
+  /** Something must be guessed: sequences of a single token, say, teach nothing. */
+  private static void requireGuesses(Batches batches, Objective objective) {
+    try (BatchSource pass = TokenBatchSource.evaluation(batches, objective)) {
+      if (!pass.hasNext()) {
+        throw new PerformerException(batches.name() + " holds no sequence with tokens");
+      }
+      while (pass.hasNext()) {
+        if (pass.next().hasGuesses()) {
+          return;
+        }
+      }
+    }
+    throw new PerformerException(
+        batches.name() + " holds nothing to guess: its sequences are too short");
+  }
+
+  private Outcome train(
+      RunDirectory run, BatchSource train, BatchSource validation, Progress progress) {
+    try (Graph graph = new Graph()) {
+      TrainingOptions options = recipe.training();
+      Trainable model = trainable(graph);
+      try (Trainer trainer =
+          new Trainer(
+              model,
+              train,
+              Validation.of(model, validation, options.evaluationBatches()),
+              options,
+              options.rates(),
+              run,
+              progress)) {
+        if (debugsNumerics) {
+          trainer.debugNumerics();
+        }
+        run.writeConfig(recipe.toYaml().getBytes(StandardCharsets.UTF_8));
+        TrainingResult result = trainer.run(pauseAt);
+        if (!result.finished()) {
+          return new Outcome(result, Optional.empty());
+        }
+        trainer.restoreBest();
+        Path target = directory.resolve(MODEL);
+        PerformerModels.write(
+            recipe.model(),
+            unit().restored(weights(model, trainer)),
+            card(recipe, result.before(), result.best(), result.bestStep()),
+            target,
+            Files.exists(target));
+        return new Outcome(result, Optional.of(target));
+      }
+    }
+  }
+
+  /** The recipe's model in a graph that is empty. */
+  public Trainable trainable(Graph graph) {
+    TrainingOptions options = recipe.training();
+    Trainable model =
+        PerformerTraining.build(
+            graph,
+            recipe.model(),
+            new LossGraph.Options(options.labelSmoothing(), options.zLoss()),
+            options.precision(),
+            options.averageDecay(),
+            options.seed(),
+            from == null ? Map.of() : unit().standardized(PerformerModels.load(from).weights()));
+    return model.withMeasures(recipe.measures(model));
+  }
+
+  /** Whether a directory is that of a run. */
+  public static boolean isRun(Path directory) {
+    return Files.exists(directory.resolve(RECIPE))
+        && Files.isDirectory(directory.resolve("checkpoints"));
+  }
+
+  /**
+   * Writes a SavedModel with the weights of any checkpoint of a run, also of one that goes on.
+   *
+   * @param checkpoint a folder {@code step-N} of the run
+   * @param target where it goes
+   * @param replace whether a SavedModel that is there may be replaced
+   * @throws PerformerException if the checkpoint is not whole, or the target cannot be written
+   */
+  public static void export(Path run, Path checkpoint, Path target, boolean replace) {
+    Recipe recipe = Recipe.ofRun(run);
+    Checkpoint saved;
+    try {
+      saved = Checkpoint.open(checkpoint);
+    } catch (IOException e) {
+      throw new PerformerException(
+          checkpoint + " is not whole: " + RunDirectory.describe(e) + "; take another", e);
+    }
+    String prefix = recipe.training().averageDecay() > 0 ? Averages.SCOPE + "/" : "";
+    Map<String, NpyArray> weights = new LinkedHashMap<>();
+    try (CheckpointReader reader = CheckpointReader.open(saved.prefix())) {
+      Performer.shapes(recipe.model())
+          .forEach(
+              (name, shape) -> {
+                String own = Variables.checkpointKey(name);
+                String average = Variables.checkpointKey(prefix + name);
+                String key = reader.entries().containsKey(average) ? average : own;
+                try (Tensor tensor = reader.tensor(key)) {
+                  weights.put(name, NpyArray.of(Tensors.floats(tensor), shape.asArray()));
+                }
+              });
+    }
+    TrainingState state = saved.state();
+    ModelCard card = card(recipe, state.before(), state.latest(), state.step());
+    Map<String, NpyArray> exported = unit(recipe).restored(weights);
+    PerformerModels.write(recipe.model(), exported, card, target, replace);
+  }
+
+  private Standardization unit() {
+    return unit(recipe);
+  }
+
+  private static Standardization unit(Recipe recipe) {
+    return recipe.task() == Task.REGRESSION ? recipe.data().standardize() : Standardization.NONE;
+  }
+
+  /** The averages, where there are any, under the names of the weights. */
+  private static Map<String, NpyArray> weights(Trainable model, Trainer trainer) {
+    List<Variable> exported = new ArrayList<>();
+    for (Variable variable : model.variables()) {
+      exported.add(model.averages().map(averages -> averages.of(variable)).orElse(variable));
+    }
+    Map<String, NpyArray> values = PerformerModels.values(trainer.session(), exported);
+    Map<String, NpyArray> named = new LinkedHashMap<>();
+    for (int i = 0; i < exported.size(); i++) {
+      named.put(model.variables().get(i).name(), values.get(exported.get(i).name()));
+    }
+    return named;
+  }
+
+  private static ModelCard card(Recipe recipe, Evaluation before, Evaluation after, long step) {
+    ModelCard.Masking masking = null;
+    if (recipe.task() == Task.MASKED_LM) {
+      var proportions = recipe.data().masking().proportions();
+      masking =
+          new ModelCard.Masking(proportions.rate(), proportions.mask(), proportions.random(), null);
+    }
+    return ModelCard.of(
+            PerformerModels.attention(recipe.model()),
+            ModelCards.vocabulary(recipe.data().tokenizer()),
+            PerformerModels.languageModel(recipe.model(), masking),
+            ModelCards.provenance(
+                null, recipe.data().name(), recipe.training().seed(), step, before, after))
+        .withData(StrictJson.tree(DataCopies.withoutFiles(recipe.data())));
+  }
+}

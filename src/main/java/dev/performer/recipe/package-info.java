@@ -1,0 +1,2 @@
+/** Trainings from scratch that YAML describes, and their data. */
+package dev.performer.recipe;

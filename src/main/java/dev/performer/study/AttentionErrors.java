@@ -1,0 +1,223 @@
+package dev.performer.study;
+
+import dev.performer.PerformerException;
+import dev.performer.attention.ExactAttention;
+import dev.performer.attention.FavorAttention;
+import dev.performer.data.NpyArray;
+import dev.performer.graph.Tensors;
+import dev.performer.graph.Variables;
+import dev.performer.model.AttentionConfig;
+import dev.performer.model.Inputs;
+import dev.performer.model.Mode;
+import dev.performer.model.Outputs;
+import dev.performer.model.Performer;
+import dev.performer.model.PerformerConfig;
+import dev.performer.savedmodel.PerformerModels;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Output;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.Tensor;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.op.train.BatchMatMul;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
+import org.tensorflow.types.TInt32;
+
+/**
+ * How far FAVOR+ is from exact attention on the queries, keys and values that a model has on given
+ * sequences, layer by layer and head by head.
+ *
+ * @param model as it computes them
+ * @param weights all its variables, by name
+ */
+public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weights) {
+
+  /**
+   * What is tried in a layer.
+   *
+   * @param favor how
+   * @param projection {@code [M, D]}, or null without one
+   */
+  public record Trial(AttentionConfig.Favor favor, float[] projection) {}
+
+  /**
+   * Of one head, or of all heads of a layer together.
+   *
+   * @param queryNorm mean length of real tokens' queries
+   * @param largestQueryNorm of all
+   * @param keyNorm of their keys
+   * @param largestKeyNorm of all
+   * @param largestLogit largest |q·k|/√D between tokens that see one another
+   * @param measured error relative to exact attention's output, root mean square, with the layer's
+   *     own projection
+   * @param expected the same in closed form ({@link ExpectedError}), infinite where double
+   *     precision ends; NaN for kernels without one
+   */
+  public record Errors(
+      double queryNorm,
+      double largestQueryNorm,
+      double keyNorm,
+      double largestKeyNorm,
+      double largestLogit,
+      double measured,
+      double expected,
+      double medianMeasured,
+      double medianExpected) {}
+
+  /**
+   * One layer.
+   *
+   * @param layer its number
+   * @param all heads together
+   * @param heads each, those that a model keeps exact too
+   */
+  public record Row(int layer, Errors all, List<Errors> heads) {}
+
+  /**
+   * Measures, one sequence at a time.
+   *
+   * @param trials one per layer
+   * @param sequences token ids, without padding
+   * @param pad what fills up short sequences
+   * @param paddedLength to which all are padded; 0 for not at all
+   */
+  public List<Row> measure(List<Trial> trials, List<int[]> sequences, int pad, int paddedLength) {
+    try (Graph graph = new Graph()) {
+      Ops tf = Ops.create(graph);
+      Variables variables = new Variables(tf);
+      Performer.shapes(model)
+          .forEach((name, shape) -> variables.declare(name, TFloat32.class, shape, false));
+      Operand<TInt32> ids = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(1, -1)));
+      Operand<TFloat32> mask = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(1, -1)));
+      Outputs outputs =
+          Performer.over(model, variables::get).apply(tf, Inputs.of(ids, mask), Mode.inference());
+      List<Output<TFloat64>> measures = new ArrayList<>();
+      for (int i = 0; i < model.layers(); i++) {
+        measures.add(measures(tf, outputs.layers().get(i), outputs.mask(), trials.get(i)));
+      }
+      List<TokenErrors> sums = new ArrayList<>();
+      trials.forEach(trial -> sums.add(new TokenErrors(model.heads())));
+      try (Session session = new Session(graph, false)) {
+        PerformerModels.assign(tf, session, variables.all(), weights);
+        for (int[] sequence : sequences) {
+          int length = Math.max(sequence.length, paddedLength);
+          int[] tokens = new int[length];
+          float[] real = new float[length];
+          for (int i = 0; i < length; i++) {
+            tokens[i] = i < sequence.length ? sequence[i] : pad;
+            real[i] = i < sequence.length ? 1 : 0;
+          }
+          add(session, ids, mask, tokens, real, measures, sums);
+        }
+      }
+      List<Row> rows = new ArrayList<>();
+      for (int i = 0; i < sums.size(); i++) {
+        rows.add(sums.get(i).row(i, trials.get(i).favor()));
+      }
+      return rows;
+    }
+  }
+
+  private static void add(
+      Session session,
+      Operand<TInt32> ids,
+      Operand<TFloat32> mask,
+      int[] tokens,
+      float[] real,
+      List<Output<TFloat64>> measures,
+      List<TokenErrors> sums) {
+    try (Tensor tokenTensor = Tensors.of(tokens, 1, tokens.length);
+        Tensor maskTensor = Tensors.of(real, 1, real.length)) {
+      Session.Runner runner = session.runner().feed(ids, tokenTensor).feed(mask, maskTensor);
+      measures.forEach(runner::fetch);
+      try (Result result = runner.run()) {
+        for (int i = 0; i < sums.size(); i++) {
+          sums.get(i).add(Tensors.doubles(result.get(i)));
+        }
+      }
+    }
+  }
+
+  /** What {@link TokenErrors} takes, of one sequence: {@code [7, 1, H, L]}. */
+  private Output<TFloat64> measures(
+      Ops tf, Outputs.Layer layer, Operand<TFloat32> mask, Trial trial) {
+    AttentionConfig.Favor favor = trial.favor();
+    if (trial.projection() == null) {
+      throw new PerformerException(
+          "a kernel without a projection estimates nothing; give features above 0");
+    }
+    Operand<TFloat32> p =
+        tf.reshape(
+            tf.constant(trial.projection()),
+            tf.constant(new int[] {favor.features(), model.headSize()}));
+    Operand<TFloat64> exact =
+        wide(
+            tf,
+            new ExactAttention(favor.causal())
+                .attend(tf, layer.queries(), layer.keys(), layer.values(), mask)); // [1, H, L, D]
+    Operand<TFloat64> estimate =
+        wide(
+            tf,
+            FavorAttention.of(favor.favorConfig(), p)
+                .attend(tf, layer.queries(), layer.keys(), layer.values(), mask)); // [1, H, L, D]
+    var last = tf.constant(-1);
+    Operand<TFloat64> real = tf.expandDims(wide(tf, mask), tf.constant(1)); // [1, 1, L]
+    Operand<TFloat64> seen =
+        tf.math.mul(
+            tf.expandDims(real, tf.constant(2)),
+            tf.expandDims(real, tf.constant(3))); // [1, 1, L, L]
+    if (favor.causal()) {
+      seen = tf.linalg.bandPart(seen, tf.constant(-1L), tf.constant(0L));
+    }
+    var scale = tf.constant(Math.pow(model.headSize(), -0.25));
+    Operand<TFloat64> x = tf.math.mul(wide(tf, layer.queries()), scale);
+    Operand<TFloat64> y = tf.math.mul(wide(tf, layer.keys()), scale);
+    Operand<TFloat64> queryNorms = norms(tf, wide(tf, layer.queries()), real); // [1, H, L]
+    Operand<TFloat64> keyNorms = norms(tf, wide(tf, layer.keys()), real); // [1, H, L]
+    Operand<TFloat64> logits =
+        tf.math.mul(
+            tf.math.abs(tf.train.batchMatMul(x, y, TFloat64.class, BatchMatMul.adjY(true))),
+            seen); // [1, H, L, L]
+    Operand<TFloat64> expected =
+        ExpectedError.isKnown(favor.kernel())
+            ? masked(
+                tf,
+                new ExpectedError(tf, x, y, wide(tf, layer.values()), seen).of(favor.kernel()),
+                real)
+            : tf.zerosLike(queryNorms);
+    return tf.stack(
+            List.of(
+                squares(tf, tf.math.sub(estimate, exact), real),
+                expected,
+                squares(tf, exact, real),
+                queryNorms,
+                keyNorms,
+                tf.reduceMax(logits, tf.constant(-1)),
+                tf.math.mul(tf.onesLike(queryNorms), real))) // [7, 1, H, L]
+        .asOutput();
+  }
+
+  private static Operand<TFloat64> squares(Ops tf, Operand<TFloat64> x, Operand<TFloat64> real) {
+    return masked(tf, tf.reduceSum(tf.math.square(x), tf.constant(-1)), real); // [1, H, L]
+  }
+
+  private static Operand<TFloat64> norms(Ops tf, Operand<TFloat64> x, Operand<TFloat64> real) {
+    return tf.math.sqrt(squares(tf, x, real));
+  }
+
+  /** Zero at padding, where there may be NaN. */
+  private static Operand<TFloat64> masked(Ops tf, Operand<TFloat64> x, Operand<TFloat64> real) {
+    return tf.math.mulNoNan(x, tf.math.mul(tf.onesLike(x), real));
+  }
+
+  private static Operand<TFloat64> wide(Ops tf, Operand<TFloat32> x) {
+    return tf.dtypes.cast(x, TFloat64.class);
+  }
+}

@@ -1,0 +1,407 @@
+package dev.performer.study;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.performer.AtomicFiles;
+import dev.performer.PerformerException;
+import dev.performer.data.Overrides;
+import dev.performer.data.StrictJson;
+import dev.performer.model.Task;
+import dev.performer.recipe.Recipe;
+import dev.performer.recipe.RecipeRuns;
+import dev.performer.recipe.RecipeTraining;
+import dev.performer.training.TrainingOptions;
+import dev.performer.training.run.Evaluation;
+import dev.performer.training.run.MetricsLog;
+import dev.performer.training.run.Progress;
+import dev.performer.training.run.RunDirectory;
+import dev.performer.training.run.TrainingResult;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+/**
+ * Trains all runs of some recipes within a budget of time, each recipe's with equal steps, and
+ * writes {@code results.md} with tables and plots.
+ *
+ * <pre>
+ * plan.json            steps of each recipe, from measured times of a step
+ * RECIPE/RUN/          a run directory; result.json once it is done
+ * results.md, *.png    what came of it so far
+ * </pre>
+ *
+ * <p>What was done before an interruption is not done again.
+ *
+ * @param recipes files
+ * @param folders where the files are looked for that recipes name
+ * @param budget of all runs together
+ * @param output directory
+ */
+public record Reproduction(List<Path> recipes, List<Path> folders, Duration budget, Path output) {
+  /** In the output directory: what {@link #run} goes on with. */
+  public static final String PLAN = "plan.json";
+
+  /** In the output directory. */
+  public static final String RESULTS = "results.md";
+
+  private static final String RESULT = "result.json";
+  private static final int PROBE_STEPS = 6;
+  private static final int LEAST_STEPS = 20;
+  private static final double MOST_TIMES = 10;
+
+  private static final int LEAST_INTERVAL = 5;
+
+  /** A guess, where a recipe evaluates on all there are. */
+  private static final int PROBED_BATCHES = 10;
+
+  /** How many steps each recipe gets. */
+  record Plan(long budgetSeconds, Map<String, Long> steps) {}
+
+  /**
+   * What came of a run.
+   *
+   * @param before evaluation before the first step
+   * @param after the same after the last
+   * @param stepMs milliseconds of a step, median
+   * @param fullLengthMs the same of steps where all sequences have the full length; null where they
+   *     were not measured
+   */
+  record Result(
+      String name,
+      long steps,
+      Evaluation before,
+      Evaluation after,
+      double stepMs,
+      Double fullLengthMs,
+      double seconds) {}
+
+  /** A recipe with what came of it. */
+  record Comparison(
+      String name,
+      String title,
+      Recipe recipe,
+      Evaluation baseline,
+      List<Result> results,
+      Map<String, List<JsonNode>> metrics) {}
+
+  /** A recipe's file, its name, and its runs. */
+  private record Planned(Path file, String name, RecipeRuns runs) {}
+
+  /**
+   * Trains what is not trained yet.
+   *
+   * @return results.md; it is there after every run
+   * @throws PerformerException if a recipe cannot be trained, or Ctrl-C stopped one
+   */
+  public Path run(Progress progress) {
+    List<Planned> planned = new ArrayList<>();
+    for (Path file : recipes) {
+      String name = file.getFileName().toString().replaceFirst("\\.[^.]*$", "");
+      planned.add(new Planned(file, name, RecipeRuns.read(file)));
+    }
+    Plan plan = plan(planned, progress);
+    List<Comparison> comparisons = new ArrayList<>();
+    for (Planned recipe : planned) {
+      compare(recipe, plan, comparisons, progress);
+    }
+    return output.resolve(RESULTS);
+  }
+
+  private void compare(Planned recipe, Plan plan, List<Comparison> all, Progress progress) {
+    Long steps = plan.steps().get(recipe.name());
+    if (steps == null) {
+      throw new PerformerException(
+          output + " was begun without the recipe " + recipe.name() + "; choose another --output");
+    }
+    Recipe first = recipe(recipe, recipe.runs().runs().get(0), steps);
+    boolean isLanguage = first.task() != Task.CLASSIFICATION;
+    Evaluation baseline = isLanguage ? UnigramBaseline.of(first) : null;
+    List<Result> results = new ArrayList<>();
+    Map<String, List<JsonNode>> metrics = new LinkedHashMap<>();
+    all.add(new Comparison(recipe.name(), title(recipe), first, baseline, results, metrics));
+    for (RecipeRuns.Run run : recipe.runs().runs()) {
+      progress.message(
+          String.format(Locale.ROOT, "== %s, %s: %d steps", recipe.name(), run.name(), steps));
+      results.add(result(recipe, run, steps, progress));
+      metrics.put(run.name(), metrics(directory(recipe, run)));
+      ReproductionReport.write(output, plan.budgetSeconds(), all);
+    }
+  }
+
+  private Path directory(Planned recipe, RecipeRuns.Run run) {
+    return output.resolve(recipe.name()).resolve(run.name());
+  }
+
+  private Result result(Planned planned, RecipeRuns.Run run, long steps, Progress progress) {
+    Path directory = directory(planned, run);
+    Path file = directory.resolve(RESULT);
+    if (Files.exists(file)) {
+      return StrictJson.read(file, Result.class);
+    }
+    Recipe recipe = recipe(planned, run, steps);
+    RecipeTraining training = RecipeTraining.of(recipe, directory);
+    if (run.from() != null) {
+      training = training.startingFrom(directory.resolveSibling(run.from()).resolve("model"));
+    }
+    if (Files.exists(directory.resolve(RecipeTraining.RECIPE))) {
+      training = training.resuming();
+    }
+    TrainingResult trained = training.run(progress).result();
+    if (!trained.finished()) {
+      throw new PerformerException("stopped; go on with --resume");
+    }
+    Result result =
+        new Result(
+            run.name(),
+            trained.steps(),
+            trained.before(),
+            trained.after(),
+            medianStep(directory),
+            fullLength(recipe),
+            trained.seconds());
+    try {
+      StrictJson.write(file, result);
+    } catch (IOException e) {
+      throw cannotWrite(file, e);
+    }
+    return result;
+  }
+
+  /** Where examples differ in length, those of full length are measured on their own. */
+  private static Double fullLength(Recipe recipe) {
+    if (recipe.data().exercise() == null) {
+      return null;
+    }
+    int length = recipe.data().length();
+    int rows = recipe.batchSize().rows(length);
+    double[] times = new double[PROBE_STEPS];
+    try (StepBenchmark benchmark = StepBenchmark.open(recipe.model(), rows, length)) {
+      benchmark.step();
+      for (int i = 0; i < times.length; i++) {
+        times[i] = benchmark.step().milliseconds();
+      }
+    }
+    Arrays.sort(times);
+    return times[times.length / 2];
+  }
+
+  private Plan plan(List<Planned> planned, Progress progress) {
+    Path file = output.resolve(PLAN);
+    if (Files.exists(file)) {
+      return StrictJson.read(file, Plan.class);
+    }
+    Map<String, Cost> costs = new LinkedHashMap<>();
+    for (Planned recipe : planned) {
+      Cost cost = Cost.NONE;
+      for (RecipeRuns.Run run : recipe.runs().runs()) {
+        cost = cost.plus(cost(recipe, run));
+      }
+      costs.put(recipe.name(), cost);
+      progress.message(
+          String.format(
+              Locale.ROOT, "%s: about %.0f s in full", recipe.name(), cost.full() + cost.start()));
+    }
+    Map<String, Double> shares = shares(costs, budget.toMillis() / 1e3);
+    Map<String, Long> steps = new LinkedHashMap<>();
+    for (Planned recipe : planned) {
+      long full = recipe(recipe, recipe.runs().runs().get(0), 0).training().steps();
+      steps.put(recipe.name(), Math.max(LEAST_STEPS, Math.round(shares.get(recipe.name()) * full)));
+    }
+    Plan plan = new Plan(budget.toSeconds(), steps);
+    try {
+      Files.createDirectories(output);
+      StrictJson.write(file, plan);
+    } catch (IOException e) {
+      throw cannotWrite(file, e);
+    }
+    return plan;
+  }
+
+  /**
+   * Seconds of all runs of a recipe.
+   *
+   * @param full of the steps and evaluations that it asks for
+   * @param start of building models and all else that is there once
+   */
+  record Cost(double full, double start) {
+    static final Cost NONE = new Cost(0, 0);
+
+    Cost plus(Cost other) {
+      return new Cost(full + other.full, start + other.start);
+    }
+  }
+
+  /**
+   * How much of its steps each recipe gets: the cheap ones all, the others equal times. Where all
+   * get theirs and time is left, all get more.
+   */
+  static Map<String, Double> shares(Map<String, Cost> costs, double seconds) {
+    double start = costs.values().stream().mapToDouble(Cost::start).sum();
+    double free = Math.max(seconds / 4, seconds - start);
+    double all = costs.values().stream().mapToDouble(Cost::full).sum();
+    Map<String, Double> shares = new LinkedHashMap<>();
+    if (all <= free) {
+      costs.keySet().forEach(name -> shares.put(name, Math.min(MOST_TIMES, free / all)));
+      return shares;
+    }
+    double left = free;
+    List<String> cheapFirst = new ArrayList<>(costs.keySet());
+    cheapFirst.sort(Comparator.comparingDouble(name -> costs.get(name).full()));
+    for (int i = 0; i < cheapFirst.size(); i++) {
+      double cost = costs.get(cheapFirst.get(i)).full();
+      double mine = Math.min(cost, left / (cheapFirst.size() - i));
+      shares.put(cheapFirst.get(i), mine / cost);
+      left -= mine;
+    }
+    return shares;
+  }
+
+  /** What a run would take, from a few steps. */
+  private Cost cost(Planned planned, RecipeRuns.Run run) {
+    Recipe full = recipe(planned, run, 0);
+    Recipe few =
+        recipe(
+            planned,
+            run,
+            List.of(
+                "training.steps=" + PROBE_STEPS,
+                "training.warmupSteps=0",
+                "training.logEvery=1",
+                "training.evaluateEvery=0",
+                "training.patience=0",
+                "training.evaluationBatches=1",
+                "training.diagnosticsEvery=0"));
+    try {
+      Files.createDirectories(output);
+      Path directory = AtomicFiles.createDirectoryBeside(output.resolve("probe"));
+      try {
+        long begun = System.nanoTime();
+        RecipeTraining.of(few, directory).run(Silence.PROGRESS);
+        double wall = (System.nanoTime() - begun) / 1e9;
+        return cost(full.training(), metrics(directory), medianStep(directory) / 1e3, wall);
+      } finally {
+        AtomicFiles.delete(directory);
+      }
+    } catch (IOException e) {
+      throw cannotWrite(output, e);
+    }
+  }
+
+  private static Cost cost(TrainingOptions full, List<JsonNode> probe, double step, double wall) {
+    double batch = 0;
+    for (JsonNode entry : probe) {
+      batch =
+          entry.path("kind").asText().equals("validation")
+              ? entry.path("seconds").asDouble()
+              : batch;
+    }
+    double evaluations =
+        1 + (full.evaluateEvery() == 0 ? 1.0 : (double) full.steps() / full.evaluateEvery());
+    double batches = full.evaluationBatches() == 0 ? PROBED_BATCHES : full.evaluationBatches();
+    return new Cost(
+        step * full.steps() + batch * batches * evaluations,
+        Math.max(0, wall - step * PROBE_STEPS - 2 * batch));
+  }
+
+  /**
+   * A recipe of a run, its intervals in proportion to its steps.
+   *
+   * @param steps 0 for the recipe's own
+   */
+  private Recipe recipe(Planned planned, RecipeRuns.Run run, long steps) {
+    Recipe full = recipe(planned, run, List.of());
+    if (steps == 0) {
+      return full;
+    }
+    TrainingOptions options = full.training();
+    double share = (double) steps / options.steps();
+    long every =
+        options.evaluateEvery() == 0
+            ? 0
+            : Math.max(LEAST_INTERVAL, Math.round(share * options.evaluateEvery()));
+    return recipe(
+        planned,
+        run,
+        List.of(
+            "training.steps=" + steps,
+            "training.warmupSteps=" + Math.round(Math.min(1, share) * options.warmupSteps()),
+            "training.evaluateEvery=" + every,
+            "training.checkpointEvery=" + Math.max(LEAST_STEPS, steps / 5),
+            "training.keepCheckpoints=1",
+            "training.diagnosticsEvery=0",
+            "training.logEvery=" + Math.max(1, Math.min(10, steps / 10))));
+  }
+
+  private Recipe recipe(Planned planned, RecipeRuns.Run run, List<String> more) {
+    List<String> settings = new ArrayList<>(run.set());
+    settings.addAll(more);
+    Overrides overrides = new Overrides(settings);
+    return Recipe.of(
+        overrides.read(planned.file()), overrides.source(planned.file().toString()), folders);
+  }
+
+  private static double medianStep(Path run) {
+    double[] times =
+        metrics(run).stream()
+            .filter(entry -> entry.path("kind").asText().equals("training"))
+            .mapToDouble(entry -> entry.path("stepMilliseconds").asDouble())
+            .sorted()
+            .toArray();
+    return times[times.length / 2];
+  }
+
+  private static List<JsonNode> metrics(Path run) {
+    try (MetricsLog log = MetricsLog.open(run.resolve("metrics.jsonl"), Long.MAX_VALUE - 1)) {
+      return log.entries();
+    }
+  }
+
+  /** The first paragraph of the comment that a recipe begins with. */
+  private static String title(Planned recipe) {
+    StringBuilder title = new StringBuilder();
+    try {
+      for (String line : Files.readAllLines(recipe.file(), StandardCharsets.UTF_8)) {
+        if (!line.startsWith("#") || line.length() < 2) {
+          break;
+        }
+        title.append(title.isEmpty() ? "" : " ").append(line.substring(1).strip());
+      }
+    } catch (IOException e) {
+      throw new PerformerException(recipe.file() + ": cannot be read: " + e.getMessage(), e);
+    }
+    return title.isEmpty() ? recipe.name() : title.toString();
+  }
+
+  private static PerformerException cannotWrite(Path file, IOException e) {
+    return new PerformerException(
+        "cannot write " + file + ": " + RunDirectory.describe(e) + "; make room and --resume", e);
+  }
+
+  /** Nothing is told. */
+  private enum Silence implements Progress {
+    PROGRESS;
+
+    @Override
+    public void start(long step, long total) {}
+
+    @Override
+    public void step(long step, double loss, double tokensPerSecond) {}
+
+    @Override
+    public void interval(long step, double loss, double tokensPerSecond, double secondsLeft) {}
+
+    @Override
+    public void message(String line) {}
+
+    @Override
+    public void close() {}
+  }
+}

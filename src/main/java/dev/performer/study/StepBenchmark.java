@@ -1,0 +1,165 @@
+package dev.performer.study;
+
+import dev.performer.PerformerException;
+import dev.performer.data.BatchPosition;
+import dev.performer.data.StrictJson;
+import dev.performer.data.TokenBatch;
+import dev.performer.data.Vocabulary;
+import dev.performer.graph.NativeErrors;
+import dev.performer.graph.Variables;
+import dev.performer.model.Inputs;
+import dev.performer.model.Mode;
+import dev.performer.model.Performer;
+import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Precision;
+import dev.performer.training.CompiledStep;
+import dev.performer.training.LabelledBatch;
+import dev.performer.training.LanguageModel;
+import dev.performer.training.Objective;
+import dev.performer.training.Trainable;
+import dev.performer.training.TrainerStep;
+import dev.performer.training.optim.Optimizer;
+import dev.performer.training.optim.OptimizerOps;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+import org.tensorflow.Graph;
+import org.tensorflow.Output;
+import org.tensorflow.Session;
+import org.tensorflow.exceptions.TensorFlowException;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+/**
+ * Training steps of a language model on random tokens, for measuring: forward, backward, Adam, and
+ * the feeding and metrics of a real step. Owns its graph and session.
+ */
+public final class StepBenchmark implements AutoCloseable {
+  private static final double LEARNING_RATE = 1e-4;
+  private static final Optimizer.AdamW ADAM = new Optimizer.AdamW(0.9, 0.999, 1e-8, 0, false);
+
+  private final Graph graph;
+  private final Session session;
+  private final TrainerStep step;
+  private long steps;
+  private final LabelledBatch batch;
+
+  private StepBenchmark(Graph graph, Session session, TrainerStep step, LabelledBatch batch) {
+    this.graph = graph;
+    this.session = session;
+    this.step = step;
+    this.batch = batch;
+  }
+
+  /**
+   * Builds a model and its step, and initializes it.
+   *
+   * @param rows B
+   * @param length L
+   * @throws PerformerException if the model is no language model, or cannot be built
+   */
+  public static StepBenchmark open(PerformerConfig config, int rows, int length) {
+    return open(config, rows, length, false, Precision.FLOAT32);
+  }
+
+  /**
+   * Builds a model and its step as {@code train} has them, and initializes it.
+   *
+   * @param rows B
+   * @param length L
+   * @param xla whether XLA compiles the step
+   * @param precision of dense layers
+   * @throws PerformerException if the model is no language model, or cannot be built
+   */
+  public static StepBenchmark open(
+      PerformerConfig config, int rows, int length, boolean xla, Precision precision) {
+    if (!config.task().hasTokenLogits()) {
+      throw new PerformerException(
+          "task "
+              + StrictJson.tree(config.task()).asText()
+              + " has no logits of tokens; measure a language model");
+    }
+    Graph graph = new Graph();
+    Session session = null;
+    try {
+      Ops tf = Ops.create(graph);
+      Variables variables = new Variables(tf);
+      Performer.build(tf, variables, config, 1);
+      Performer performer = Performer.over(config, variables::get, precision);
+      var tokens = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(rows, length)));
+      Output<TFloat32> logits =
+          performer.apply(tf, Inputs.of(tokens), Mode.inference()).logits().asOutput(); // [B, L, V]
+      LanguageModel model =
+          new LanguageModel(
+              graph,
+              tokens.asOutput(),
+              Optional.empty(),
+              List.of(),
+              logits,
+              variables.all(),
+              variables::initialize);
+      Trainable trained = Trainable.of(model);
+      OptimizerOps optimizer =
+          OptimizerOps.build(graph, trained.loss(), null, variables.all(), null, ADAM, 0);
+      if (xla) {
+        CompiledStep compiled = CompiledStep.of(trained, optimizer);
+        trained = compiled.model();
+        optimizer = compiled.optimizer();
+      }
+      session = CompiledStep.session(graph, xla);
+      trained.initializer().accept(session);
+      optimizer.initializer().accept(session);
+      TrainerStep step = new TrainerStep(trained, optimizer, 1);
+      return new StepBenchmark(graph, session, step, batch(config.vocabularySize(), rows, length));
+    } catch (RuntimeException e) {
+      if (session != null) {
+        session.close();
+      }
+      graph.close();
+      throw e instanceof TensorFlowException
+          ? new PerformerException("the model cannot be built: " + NativeErrors.firstLine(e), e)
+          : e;
+    }
+  }
+
+  private static LabelledBatch batch(int tokens, int rows, int length) {
+    int[] ids = new SplittableRandom(1).ints((long) rows * length, 0, tokens).toArray();
+    int[] lengths = IntStream.range(0, rows).map(row -> length).toArray();
+    Vocabulary vocabulary =
+        new Vocabulary(
+            IntStream.range(0, tokens).mapToObj(i -> "t" + i).toList(),
+            OptionalInt.empty(),
+            OptionalInt.empty(),
+            OptionalInt.empty(),
+            OptionalInt.empty(),
+            OptionalInt.empty());
+    TokenBatch random = new TokenBatch(length, ids, lengths, new long[rows], BatchPosition.START);
+    return new Objective.CausalLanguageModel(false).label(random, vocabulary, 0, 0);
+  }
+
+  /**
+   * What a step took.
+   *
+   * @param milliseconds from Java's arrays to the updated weights
+   * @param loss before the update
+   */
+  public record Step(double milliseconds, double loss) {}
+
+  /** Takes one step on the same batch. */
+  public Step step() {
+    long start = System.nanoTime();
+    double loss = step.run(session, List.of(batch), steps++, LEARNING_RATE).loss();
+    return new Step((System.nanoTime() - start) / 1e6, loss);
+  }
+
+  @Override
+  public void close() {
+    session.close();
+    graph.close();
+  }
+}

@@ -1,0 +1,247 @@
+package dev.performer.training.optim;
+
+import dev.performer.PerformerException;
+import dev.performer.graph.NativeErrors;
+import dev.performer.graph.Variable;
+import dev.performer.graph.Variables;
+import dev.performer.training.Trainable;
+import dev.performer.training.TrainingOptions;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Output;
+import org.tensorflow.Session;
+import org.tensorflow.exceptions.TensorFlowException;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Op;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
+import org.tensorflow.types.TInt64;
+
+/**
+ * An {@link Optimizer} as ops of a model's graph: gradients, clipping by global norm and update
+ * happen in one run of {@link #update}. Where the gradient is not finite, the run fails with {@link
+ * #NOT_FINITE} in its message and no variable has changed.
+ *
+ * <p>With an accumulation, {@link #accumulate} adds up the gradients of a batch, weighted by what
+ * it guesses, and {@link #update} takes a step with their mean.
+ *
+ * @param update one optimizer step
+ * @param accumulate adds a batch's gradients; null without accumulation
+ * @param learningRate placeholder, scalar
+ * @param gradientNorm global norm before clipping, scalar
+ * @param trained variables that are updated
+ * @param gradients of {@link #trained}, in the same order, of one batch; empty if not known
+ * @param unused trainable variables that the loss does not depend on, or not differentiably
+ * @param seam where {@link #update} can be cut in two; null if not known
+ * @param slots the optimizer's own variables, to be saved between steps
+ * @param sums of gradients between batches; need not be saved
+ * @param initializer gives slots and sums their first values
+ */
+public record OptimizerOps(
+    Op update,
+    Op accumulate,
+    Operand<TFloat64> learningRate,
+    Output<TFloat64> gradientNorm,
+    List<Variable> trained,
+    List<Output<?>> gradients,
+    List<Variable> unused,
+    Seam seam,
+    List<Variable> slots,
+    List<Variable> sums,
+    Consumer<Session> initializer) {
+
+  /**
+   * Between gradients and update.
+   *
+   * @param gradients of the step, first outputs of their ops
+   * @param norm their global norm
+   * @param finiteNorm the same, after it was found to be finite; nothing is changed before
+   */
+  public record Seam(
+      List<Output<TFloat32>> gradients, Output<TFloat64> norm, Output<TFloat64> finiteNorm) {}
+
+  private static final String SCOPE = "performer_";
+
+  /** What a step's error says that failed for its gradient. */
+  public static final String NOT_FINITE = "the gradient's norm is not finite";
+
+  /** The ops of a model as a recipe says. @throws PerformerException if it cannot be trained */
+  public static OptimizerOps build(Trainable model, TrainingOptions options) {
+    Ops tf = Ops.create(model.graph()).withSubScope("batch");
+    var guesses =
+        tf.dtypes.cast(tf.gather(model.sums(), tf.constant(2), tf.constant(0)), TFloat32.class);
+    return orRefuse(
+        () ->
+            build(
+                model.graph(),
+                model.loss(),
+                options.accumulate() == 1 ? null : guesses,
+                model.variables(),
+                model.averages().orElse(null),
+                options.optimizer(),
+                options.clipNorm()));
+  }
+
+  /** How names of an optimizer's variables begin. */
+  public static String scope(Optimizer optimizer) {
+    return SCOPE + optimizer.label();
+  }
+
+  private static OptimizerOps orRefuse(Supplier<OptimizerOps> build) {
+    try {
+      return build.get();
+    } catch (TensorFlowException | IllegalArgumentException e) {
+      throw new PerformerException("the model cannot be trained: " + NativeErrors.firstLine(e), e);
+    }
+  }
+
+  /**
+   * Adds gradients and update to the graph.
+   *
+   * @param loss a scalar: the mean over {@code weight}
+   * @param weight a scalar: how much a batch counts among those of one step; null where every step
+   *     is one batch
+   * @param averages moved along with every update; null for none
+   * @param clipNorm greatest global norm of a gradient; 0 for no limit
+   * @throws IllegalArgumentException if the loss depends on no trainable variable
+   */
+  public static OptimizerOps build(
+      Graph graph,
+      Output<TFloat32> loss,
+      Operand<TFloat32> weight,
+      List<Variable> variables,
+      Averages averages,
+      Optimizer optimizer,
+      double clipNorm) {
+    Ops tf = Ops.create(graph).withSubScope("optimizer");
+    Gradients own = Gradients.of(graph, loss, variables);
+    requireFloat32(optimizer, own.variables());
+    Variables slots = new Variables(tf);
+    Variables sums = new Variables(tf);
+    String scope = scope(optimizer);
+    Variable count = slots.create(scope + "/step", Shape.scalar(), false, tf.constant(0L));
+    var rate = tf.placeholder(TFloat64.class, Placeholder.shape(Shape.scalar()));
+    Accumulation accumulation =
+        weight == null ? null : Accumulation.of(tf, sums, own, weight, scope);
+    List<Output<TFloat32>> gradients = new ArrayList<>();
+    for (int i = 0; i < own.values().size(); i++) {
+      gradients.add(
+          tf.identity(
+                  accumulation == null
+                      ? float32(tf, own.values().get(i))
+                      : accumulation.means().get(i))
+              .asOutput());
+    }
+    var anyNorm = globalNorm(tf, gradients);
+    var norm = tf.debugging.checkNumerics(anyNorm, NOT_FINITE);
+    Ops after = tf.withControlDependencies(List.of(norm));
+    Op counted = after.assignAddVariableOp(count.handle(), tf.constant(1L));
+    var t =
+        tf.dtypes.cast(
+            tf.withControlDependencies(List.of(counted))
+                .readVariableOp(count.handle(), TInt64.class),
+            TFloat64.class);
+    var clip = tf.constant(clipNorm);
+    var scale = clipNorm > 0 ? tf.math.div(clip, tf.math.maximum(norm, clip)) : tf.constant(1.0);
+    UpdateRule rule = UpdateRule.of(optimizer);
+    UpdateRule.Shared shared = new UpdateRule.Shared(after, tf, slots, scope, t, rate);
+    List<Op> updates = new ArrayList<>();
+    for (int i = 0; i < gradients.size(); i++) {
+      Variable variable = own.variables().get(i);
+      boolean decays = optimizer.decaysAll() || WeightDecay.appliesTo(variable);
+      var clipped = after.math.mul(gradients.get(i), tf.dtypes.cast(scale, TFloat32.class));
+      updates.add(rule.update(shared, variable, clipped, decays ? optimizer.weightDecay() : 0));
+    }
+    if (accumulation != null) {
+      updates.add(accumulation.clear(tf.withControlDependencies(List.copyOf(updates))));
+    }
+    Op update =
+        averages == null
+            ? tf.withControlDependencies(updates).noOp()
+            : averages.follow(tf.withControlDependencies(updates), t);
+    return new OptimizerOps(
+        update,
+        accumulation == null ? null : accumulation.add(),
+        rate,
+        tf.identity(norm).asOutput(),
+        own.variables(),
+        own.values(),
+        own.unused(),
+        new Seam(List.copyOf(gradients), anyNorm.asOutput(), norm.asOutput()),
+        slots.all(),
+        sums.all(),
+        session -> {
+          slots.initialize(session);
+          sums.initialize(session);
+        });
+  }
+
+  private static Operand<TFloat64> globalNorm(Ops tf, List<Output<TFloat32>> gradients) {
+    List<Operand<TFloat64>> squares = new ArrayList<>();
+    for (Operand<TFloat32> gradient : gradients) {
+      squares.add(tf.dtypes.cast(tf.nn.l2Loss(gradient), TFloat64.class));
+    }
+    return tf.math.sqrt(tf.math.mul(tf.constant(2.0), tf.math.addN(squares)));
+  }
+
+  @SuppressWarnings({"unchecked", "rawtypes"})
+  private static Operand<TFloat32> float32(Ops tf, Output<?> gradient) {
+    return gradient.type() == TFloat32.class
+        ? gradient.expect(TFloat32.class)
+        : tf.dtypes.cast((Operand) gradient, TFloat32.class);
+  }
+
+  private static void requireFloat32(Optimizer optimizer, List<Variable> trained) {
+    for (Variable variable : trained) {
+      if (variable.type() != TFloat32.class && !(optimizer instanceof Optimizer.AdamW)) {
+        throw new IllegalArgumentException(
+            variable.name() + " is not float32, which only adamw trains, not " + optimizer.label());
+      }
+    }
+  }
+
+  /** Sums of gradients times weights, and of the weights. */
+  private record Accumulation(Op add, List<Operand<TFloat32>> means, List<Variable> sums) {
+
+    static Accumulation of(
+        Ops tf, Variables variables, Gradients gradients, Operand<TFloat32> weight, String scope) {
+      Variable total =
+          variables.create(scope + "/sum/weight", Shape.scalar(), false, tf.constant(0f));
+      List<Op> added = new ArrayList<>();
+      List<Operand<TFloat32>> means = new ArrayList<>();
+      added.add(tf.assignAddVariableOp(total.handle(), weight));
+      for (int i = 0; i < gradients.variables().size(); i++) {
+        Variable variable = gradients.variables().get(i);
+        Variable sum =
+            variables.create(
+                scope + "/sum/" + variable.name(),
+                variable.shape(),
+                false,
+                tf.fill(tf.constant(variable.shape()), tf.constant(0f)));
+        added.add(
+            tf.assignAddVariableOp(
+                sum.handle(), tf.math.mul(float32(tf, gradients.values().get(i)), weight)));
+        means.add(
+            tf.math.div(
+                sum.<TFloat32>read(tf),
+                tf.math.maximum(total.<TFloat32>read(tf), tf.constant(1e-9f))));
+      }
+      return new Accumulation(tf.withControlDependencies(added).noOp(), means, variables.all());
+    }
+
+    Op clear(Ops after) {
+      List<Op> cleared = new ArrayList<>();
+      for (Variable sum : sums) {
+        var zeros = after.fill(after.constant(sum.shape()), after.constant(0f));
+        cleared.add(Variables.assign(after, sum, zeros));
+      }
+      return after.withControlDependencies(cleared).noOp();
+    }
+  }
+}

@@ -1,0 +1,97 @@
+package dev.performer.training.run;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.AtomicFiles;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import java.util.zip.CRC32;
+import java.util.zip.CheckedInputStream;
+
+/**
+ * One checkpoint directory: TensorFlow's files under {@link #prefix} and {@code state.json}, which
+ * is written last and holds size and CRC-32 of every other file, so that a damaged checkpoint is
+ * known.
+ *
+ * @param directory {@code step-N}
+ * @param state where the run stood
+ */
+public record Checkpoint(Path directory, TrainingState state) {
+  private static final String STATE = "state.json";
+  private static final ObjectMapper JSON =
+      new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+
+  /** What TensorFlow's save and restore ops take. */
+  public static Path prefix(Path directory) {
+    return directory.resolve("variables");
+  }
+
+  public Path prefix() {
+    return prefix(directory);
+  }
+
+  /** Completes a directory that holds all other files, and brings everything to the disk. */
+  static void seal(Path directory, TrainingState state) throws IOException {
+    ObjectNode json = JSON.createObjectNode();
+    json.set("state", JSON.valueToTree(state));
+    ObjectNode files = json.putObject("files");
+    for (Path file : files(directory)) {
+      AtomicFiles.force(file);
+      ObjectNode entry = files.putObject(file.getFileName().toString());
+      entry.put("bytes", Files.size(file));
+      entry.put("crc32", crc32(file));
+    }
+    Path stateFile = directory.resolve(STATE);
+    JSON.writeValue(stateFile.toFile(), json);
+    AtomicFiles.force(stateFile);
+  }
+
+  /**
+   * Reads a directory back.
+   *
+   * @throws IOException if anything is missing or damaged; the message says what
+   */
+  public static Checkpoint open(Path directory) throws IOException {
+    JsonNode json = JSON.readTree(directory.resolve(STATE).toFile());
+    JsonNode files = json.path("files");
+    if (files.isEmpty()) {
+      throw new IOException("state.json names no files");
+    }
+    for (var fields = files.fields(); fields.hasNext(); ) {
+      var field = fields.next();
+      Path file = directory.resolve(field.getKey());
+      if (!Files.isRegularFile(file)) {
+        throw new IOException(field.getKey() + " is missing");
+      }
+      if (Files.size(file) != field.getValue().path("bytes").asLong(-1)
+          || crc32(file) != field.getValue().path("crc32").asLong(-1)) {
+        throw new IOException(field.getKey() + " is cut off or damaged");
+      }
+    }
+    TrainingState state = JSON.treeToValue(json.path("state"), TrainingState.class);
+    if (state == null || state.position() == null || state.best() == null) {
+      throw new IOException("state.json lacks the state");
+    }
+    return new Checkpoint(directory, state);
+  }
+
+  private static List<Path> files(Path directory) throws IOException {
+    try (Stream<Path> list = Files.list(directory)) {
+      return list.filter(Files::isRegularFile).sorted().toList();
+    }
+  }
+
+  private static long crc32(Path file) throws IOException {
+    try (InputStream in = new CheckedInputStream(Files.newInputStream(file), new CRC32())) {
+      in.transferTo(OutputStream.nullOutputStream());
+      return ((CheckedInputStream) in).getChecksum().getValue();
+    }
+  }
+}

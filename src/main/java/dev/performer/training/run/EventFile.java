@@ -1,0 +1,109 @@
+package dev.performer.training.run;
+
+import dev.performer.PerformerException;
+import java.io.BufferedOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Map;
+import java.util.zip.CRC32C;
+import org.tensorflow.proto.Event;
+import org.tensorflow.proto.SessionLog;
+import org.tensorflow.proto.Summary;
+
+/**
+ * A file of scalars that TensorBoard reads: {@code Event} protos as TFRecords. Each part of a
+ * resumed run has a file of its own, which begins by taking back what an earlier one wrote of the
+ * steps that are done again.
+ */
+final class EventFile implements AutoCloseable {
+  /** How names begin that TensorBoard looks for. */
+  static final String PREFIX = "events.out.tfevents.";
+
+  private final Path file;
+  private final OutputStream out;
+
+  private EventFile(Path file, OutputStream out) {
+    this.file = file;
+    this.out = out;
+  }
+
+  /**
+   * Creates a file.
+   *
+   * @param step where the run stands; later steps of earlier files are taken back
+   */
+  static EventFile create(Path directory, long step) {
+    long now = System.currentTimeMillis();
+    Path file =
+        directory.resolve(PREFIX + String.format("%010d.performer.%d", now / 1000, now % 1000));
+    try {
+      while (Files.exists(file)) {
+        file = file.resolveSibling(file.getFileName() + "x");
+      }
+      var out =
+          new BufferedOutputStream(Files.newOutputStream(file, StandardOpenOption.CREATE_NEW));
+      EventFile events = new EventFile(file, out);
+      events.append(Event.newBuilder().setFileVersion("brain.Event:2"));
+      if (step >= 0) {
+        SessionLog start =
+            SessionLog.newBuilder().setStatus(SessionLog.SessionStatus.START).build();
+        events.append(Event.newBuilder().setStep(step + 1).setSessionLog(start));
+      }
+      return events;
+    } catch (IOException e) {
+      throw failed(file, e);
+    }
+  }
+
+  /** Adds scalars of one step. */
+  void scalars(long step, String group, Map<String, ? extends Number> values) {
+    Summary.Builder summary = Summary.newBuilder();
+    values.forEach(
+        (name, value) ->
+            summary.addValue(
+                Summary.Value.newBuilder()
+                    .setTag(group + "/" + name)
+                    .setSimpleValue(value.floatValue())));
+    append(Event.newBuilder().setStep(step).setSummary(summary));
+  }
+
+  @Override
+  public void close() {
+    try {
+      out.close();
+    } catch (IOException e) {
+      throw failed(file, e);
+    }
+  }
+
+  private void append(Event.Builder event) {
+    byte[] data = event.setWallTime(System.currentTimeMillis() / 1000.0).build().toByteArray();
+    ByteBuffer record = ByteBuffer.allocate(data.length + 16).order(ByteOrder.LITTLE_ENDIAN);
+    record.putLong(data.length).putInt(masked(record.array(), 0, 8));
+    record.put(data).putInt(masked(data, 0, data.length));
+    try {
+      out.write(record.array());
+      out.flush();
+    } catch (IOException e) {
+      throw failed(file, e);
+    }
+  }
+
+  /** TFRecord's checksum: CRC-32C, turned and shifted. */
+  private static int masked(byte[] bytes, int from, int length) {
+    CRC32C crc = new CRC32C();
+    crc.update(bytes, from, length);
+    int value = (int) crc.getValue();
+    return Integer.rotateRight(value, 15) + 0xa282ead8;
+  }
+
+  private static PerformerException failed(Path file, IOException e) {
+    return new PerformerException(
+        "cannot write " + file + ": " + RunDirectory.describe(e) + "; make room and resume", e);
+  }
+}

@@ -1,0 +1,112 @@
+package dev.performer.training.run;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.PerformerException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+
+/** Which settings a run may go on with though they changed. */
+public final class ResumePolicy {
+  /** Keys that a run may go on with though they changed. */
+  private static final Set<String> FREE =
+      Set.of(
+          "data.train",
+          "data.validation",
+          "training.steps",
+          "training.learningRate",
+          "training.schedule",
+          "training.warmupSteps",
+          "training.finalShare",
+          "training.clipNorm",
+          "training.labelSmoothing",
+          "training.zLoss",
+          "training.optimizer.weightDecay",
+          "training.evaluateEvery",
+          "training.evaluationBatches",
+          "training.patience",
+          "training.checkpointEvery",
+          "training.keepCheckpoints",
+          "training.logEvery",
+          "training.diagnosticsEvery",
+          "training.divergence",
+          "training.memoryCheck",
+          "training.precision");
+
+  private ResumePolicy() {}
+
+  /**
+   * Reports what differs from the settings that a run began with.
+   *
+   * @throws PerformerException that names a key that must not change
+   */
+  public static void report(JsonNode was, JsonNode now, Path run, Progress progress) {
+    List<String> changed = changes(was, now, run);
+    if (!changed.isEmpty()) {
+      progress.message("resumed with other settings: " + String.join(", ", changed));
+    }
+  }
+
+  /**
+   * Compares settings with those that a run began with.
+   *
+   * @return keys that changed and may
+   * @throws PerformerException that names a key that must not change
+   */
+  public static List<String> changes(JsonNode was, JsonNode now, Path run) {
+    List<String> changed = new ArrayList<>();
+    compare("", was, now, changed);
+    changed.stream()
+        .filter(change -> !FREE.contains(change.substring(0, change.indexOf(' '))))
+        // Other keys may follow from this one.
+        .min(Comparator.comparing(change -> !change.startsWith("training.xla ")))
+        .ifPresent(
+            change -> {
+              throw new PerformerException(
+                  "cannot resume "
+                      + run
+                      + ": "
+                      + change
+                      + "; resume with the same, or start in another directory");
+            });
+    return changed;
+  }
+
+  private static void compare(String path, JsonNode was, JsonNode now, List<String> changed) {
+    if (was instanceof ObjectNode && now instanceof ObjectNode) {
+      Set<String> keys = new TreeSet<>();
+      was.fieldNames().forEachRemaining(keys::add);
+      now.fieldNames().forEachRemaining(keys::add);
+      for (String key : keys) {
+        String inner = path.isEmpty() ? key : path + "." + key;
+        compare(inner, was.path(key), now.path(key), changed);
+      }
+    } else if (!same(was, now)) {
+      changed.add(path + " was " + text(was) + " and is now " + text(now));
+    }
+  }
+
+  /** 1 and 1.0 are the same number, and a key without a value is as one that is not there. */
+  private static boolean same(JsonNode was, JsonNode now) {
+    if (isAbsent(was) || isAbsent(now)) {
+      return isAbsent(was) && isAbsent(now);
+    }
+    return was.isNumber() && now.isNumber()
+        ? was.doubleValue() == now.doubleValue()
+        : was.equals(now);
+  }
+
+  private static boolean isAbsent(JsonNode value) {
+    return value.isMissingNode() || value.isNull();
+  }
+
+  private static String text(JsonNode value) {
+    return value.isMissingNode()
+        ? "absent"
+        : value.isTextual() ? value.textValue() : value.toString();
+  }
+}

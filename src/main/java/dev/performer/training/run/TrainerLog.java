@@ -1,0 +1,137 @@
+package dev.performer.training.run;
+
+import dev.performer.OptionalLibrary;
+import dev.performer.graph.NativeErrors;
+import dev.performer.training.TrainingOptions;
+import dev.performer.training.Validation;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.OptionalLong;
+
+/** Where numbers go while a run trains: metrics.jsonl, TensorBoard, plots and whoever watches. */
+public final class TrainerLog implements AutoCloseable {
+  private final RunDirectory run;
+  private final TrainingOptions options;
+  private final Validation validation;
+  private final Progress progress;
+  private final MetricsLog metrics;
+  private final EventFile events;
+
+  private TrainerLog(
+      RunDirectory run,
+      TrainingOptions options,
+      Validation validation,
+      Progress progress,
+      MetricsLog metrics,
+      EventFile events) {
+    this.run = run;
+    this.options = options;
+    this.validation = validation;
+    this.progress = progress;
+    this.metrics = metrics;
+    this.events = events;
+  }
+
+  /** Opens the files; what they hold after a step goes. */
+  public static TrainerLog open(
+      RunDirectory run,
+      TrainingOptions options,
+      Validation validation,
+      Progress progress,
+      long step) {
+    MetricsLog metrics = MetricsLog.open(run.metrics(), step);
+    try {
+      return new TrainerLog(
+          run, options, validation, progress, metrics, EventFile.create(run.root(), step));
+    } catch (RuntimeException e) {
+      metrics.close();
+      throw e;
+    }
+  }
+
+  public void training(long step, Interval interval, double rate) {
+    Map<String, Number> values = new LinkedHashMap<>();
+    values.put("loss", interval.loss());
+    if (!Double.isNaN(interval.accuracy())) {
+      values.put("accuracy", interval.accuracy());
+      values.put("perplexity", Math.exp(interval.loss()));
+    }
+    values.put("learningRate", rate);
+    values.put("gradientNorm", interval.gradientNorm());
+    values.put("tokensPerSecond", interval.tokensPerSecond());
+    values.put("stepMilliseconds", 1000 * interval.secondsPerStep());
+    peakMemory().ifPresent(bytes -> values.put("peakMemoryBytes", bytes));
+    metrics.add("training", step, values);
+    events.scalars(step, "training", values);
+    double left = (options.steps() - step) * interval.secondsPerStep();
+    progress.interval(step, interval.loss(), interval.tokensPerSecond(), left);
+  }
+
+  public void validation(long step, Evaluation evaluation) {
+    metrics.validation(step, evaluation);
+    events.scalars(step, "validation", evaluation.measures());
+    progress.message("step " + step + "  " + validation.describe(evaluation));
+    if (step > 0) {
+      plot();
+    }
+  }
+
+  public void diagnostics(long step, Map<String, Double> values) {
+    metrics.add("diagnostics", step, values);
+    events.scalars(step, "diagnostics", values);
+  }
+
+  /** A picture is no reason to lose a run. */
+  public void plot() {
+    if (!OptionalLibrary.CHARTS.isPresent()) {
+      return;
+    }
+    try {
+      LossPlot.write(run.lossPlot(), metrics.entries(), validation.plotted());
+    } catch (RuntimeException | LinkageError | InternalError e) {
+      progress.message("no loss.png: " + NativeErrors.firstLine(e));
+    }
+  }
+
+  /** Draws all plots and writes the report. */
+  public void finish(TrainingResult result) {
+    if (!OptionalLibrary.CHARTS.isPresent()) {
+      progress.message("no charts: they need " + OptionalLibrary.CHARTS.artifact());
+    }
+    plot();
+    try {
+      RunReport.write(run.root(), metrics.entries(), result);
+    } catch (RuntimeException | LinkageError | InternalError e) {
+      progress.message("no report.md: " + NativeErrors.firstLine(e));
+    }
+  }
+
+  @Override
+  public void close() {
+    try {
+      metrics.close();
+    } finally {
+      events.close();
+    }
+  }
+
+  /** The most memory this process has had; only Linux says. */
+  static OptionalLong peakMemory() {
+    return status("VmHWM:", Path.of("/proc/self/status"));
+  }
+
+  /** A number of kilobytes in one of Linux's files, as bytes. */
+  static OptionalLong status(String key, Path file) {
+    try {
+      return Files.readAllLines(file).stream()
+          .filter(line -> line.startsWith(key))
+          .mapToLong(line -> 1024 * Long.parseLong(line.replaceAll("\\D", "")))
+          .findFirst();
+    } catch (IOException | NumberFormatException e) {
+      return OptionalLong.empty();
+    }
+  }
+}

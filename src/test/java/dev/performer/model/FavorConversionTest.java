@@ -1,0 +1,159 @@
+package dev.performer.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import dev.performer.PerformerException;
+import dev.performer.attention.Kernel;
+import dev.performer.attention.projection.Projection.Lengths;
+import dev.performer.cli.Main;
+import dev.performer.data.NpyArray;
+import dev.performer.distill.TinyBert;
+import dev.performer.graph.Tensors;
+import dev.performer.graph.Variable;
+import dev.performer.graph.Variables;
+import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.PerformerModels;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.tensorflow.Graph;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+
+class FavorConversionTest {
+  private static final PerformerConfig CONFIG =
+      TinyBert.config("masked-lm")
+          .with(JsonNodeFactory.instance.objectNode().put("layers", 3), "test");
+  private static final Map<String, NpyArray> WEIGHTS = TinyBert.weights(CONFIG, 5);
+
+  private static FavorConversion conversion(int features, int exactHeads, Set<Integer> layers) {
+    return new FavorConversion(
+        Kernel.of("hyperbolic"), features, Lengths.of("sqrt-d"), 7, exactHeads, layers);
+  }
+
+  private static float[] logits(PerformerConfig config, Map<String, NpyArray> weights) {
+    try (Graph graph = new Graph();
+        Session session = new Session(graph)) {
+      Ops tf = Ops.create(graph);
+      Variables variables = new Variables(tf);
+      Performer.shapes(config)
+          .forEach((n, s) -> variables.declare(n, TFloat32.class, s, !n.endsWith("projection")));
+      for (Variable v : variables.all()) {
+        NpyArray w = weights.get(v.name());
+        session
+            .runner()
+            .addTarget(
+                variables.assign(v, tf.reshape(tf.constant(w.floats()), tf.constant(v.shape()))))
+            .run()
+            .close();
+      }
+      int[][] tokens = {{1, 4, 6, 2, 8, 9, 3, 5}, {2, 2, 7, 1, 10, 11, 12, 3}};
+      var out =
+          Performer.over(config, variables::get)
+              .apply(tf, Inputs.of(tf.constant(tokens)), Mode.inference());
+      try (Result result = session.runner().fetch(out.logits()).run()) {
+        return Tensors.floats(result.get(0));
+      }
+    }
+  }
+
+  private static double distance(float[] a, float[] b) {
+    double error = 0;
+    double scale = 0;
+    for (int i = 0; i < a.length; i++) {
+      error += (a[i] - b[i]) * (a[i] - b[i]);
+      scale += b[i] * b[i];
+    }
+    return Math.sqrt(error / scale);
+  }
+
+  @Test
+  void headsKeptExactComputeTheSame() {
+    var all = conversion(8, 2, Set.of()).apply(CONFIG, WEIGHTS);
+    assertThat(distance(logits(all.config(), all.weights()), logits(CONFIG, WEIGHTS)))
+        .isLessThan(1e-5);
+  }
+
+  /** Only chi lengths are unbiased: with them the error goes to 0 as 1/√M. */
+  @Test
+  void moreFeaturesComeCloser() {
+    float[] original = logits(CONFIG, WEIGHTS);
+    double far = distance(unbiased(16), original);
+    double near = distance(unbiased(16 * 256), original);
+    assertThat(near).isLessThan(0.1).isLessThan(far / 4);
+  }
+
+  private static float[] unbiased(int features) {
+    var conversion =
+        new FavorConversion(Kernel.of("hyperbolic"), features, Lengths.of("chi"), 7, 0, Set.of());
+    var converted = conversion.apply(CONFIG, WEIGHTS);
+    return logits(converted.config(), converted.weights());
+  }
+
+  @Test
+  void onlyChosenLayersChange() {
+    var converted = conversion(8, 0, Set.of(0, 2)).apply(CONFIG, WEIGHTS);
+    assertThat(converted.config().attentionOf(1)).isEqualTo(CONFIG.attentionOf(1));
+    assertThat(converted.weights()).containsAllEntriesOf(WEIGHTS);
+    assertThat(converted.weights().keySet())
+        .contains("layer_0/attention/projection", "layer_2/attention/projection")
+        .doesNotContain("layer_1/attention/projection");
+    assertThat(converted.weights().get("layer_0/attention/projection").floats())
+        .isNotEqualTo(converted.weights().get("layer_2/attention/projection").floats());
+  }
+
+  @Test
+  void refusesWhatIsNotThereOrNotExact() {
+    assertThatThrownBy(() -> conversion(8, 0, Set.of(3)).apply(CONFIG, WEIGHTS))
+        .isInstanceOf(PerformerException.class)
+        .hasMessage("there is no layer 3; the model has layers 0 to 2");
+    var once = conversion(8, 0, Set.of()).apply(CONFIG, WEIGHTS);
+    assertThatThrownBy(() -> conversion(8, 0, Set.of(1)).apply(once.config(), once.weights()))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("layer 1 does not attend exactly");
+    assertThatThrownBy(() -> conversion(8, 0, Set.of()).apply(once.config(), once.weights()))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("nothing to convert");
+  }
+
+  @Test
+  void commandWritesModelThatLoads(@TempDir Path folder) {
+    Path from = folder.resolve("exact");
+    Path to = folder.resolve("favor");
+    PerformerModels.write(CONFIG, WEIGHTS, ModelCard.of(null, null, null, null), from, false);
+    String[] command = {
+      "convert",
+      from.toString(),
+      "--attention",
+      "favor",
+      "--features",
+      "16",
+      "--layers",
+      "0-1",
+      "--seed",
+      "9",
+      "--output",
+      to.toString()
+    };
+    assertThat(Main.execute(command)).isZero();
+    var saved = PerformerModels.load(to);
+    var expected =
+        new FavorConversion(Kernel.of("hyperbolic"), 16, Lengths.of("sqrt-d"), 9, 0, Set.of(0, 1))
+            .apply(CONFIG, WEIGHTS);
+    assertThat(saved.config()).isEqualTo(expected.config());
+    assertThat(logits(saved.config(), saved.weights()))
+        .isEqualTo(logits(expected.config(), expected.weights()));
+    assertThat(saved.card().provenance().assumptions())
+        .anyMatch(n -> n.contains("layers [0, 1]") && n.contains("seed 9"));
+    command[command.length - 1] = folder.resolve("twice").toString();
+    command[1] = to.toString();
+    assertThat(Main.execute(command)).isEqualTo(1);
+    assertThat(folder.resolve("twice")).doesNotExist();
+  }
+}

@@ -1,0 +1,213 @@
+package dev.performer.recipe;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import dev.performer.PerformerException;
+import dev.performer.training.run.Checkpoint;
+import dev.performer.training.run.Progress;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Trainers in processes of their own, killed from outside. */
+class RecipeInterruptionTest {
+  private static final long WITHOUT_END = 1_000_000;
+
+  @TempDir Path temporary;
+
+  /** Trains, or goes on: arguments are the data's folder, the run directory, the steps. */
+  static final class Main {
+    private Main() {}
+
+    public static void main(String[] args) {
+      Path run = Path.of(args[1]);
+      boolean resume = Files.exists(run.resolve("run.lock"));
+      new RecipeTraining(recipe(Path.of(args[0]), Long.parseLong(args[2])), run, resume, 0, false)
+          .run(Progress.silent());
+    }
+  }
+
+  /** A checkpoint after every step: many kills hit a save. */
+  private static Recipe recipe(Path folder, long steps) {
+    return TinyRecipe.in(
+        folder,
+        "training.steps=" + steps,
+        "training.checkpointEvery=1",
+        "training.evaluateEvery=7",
+        "training.diagnosticsEvery=0");
+  }
+
+  @Test
+  void killingAtAnyMomentLeavesARunThatGoesOn() throws Exception {
+    kill(3, 3);
+  }
+
+  @Test
+  @Tag("slow")
+  void killingAtFiftyMomentsLeavesARunThatGoesOn() throws Exception {
+    kill(50, 11);
+  }
+
+  private void kill(int times, long seed) throws Exception {
+    TinyRecipe.in(temporary);
+    Path run = temporary.resolve("run");
+    Random random = new Random(seed);
+    long reached = 0;
+    for (int i = 0; i < times; i++) {
+      Process process = start(run);
+      try {
+        // The start takes seconds, in which little happens; most kills come after it.
+        if (random.nextInt(5) > 0) {
+          awaitStep(run, reached + 1, process);
+        }
+        process.waitFor(random.nextInt(800), TimeUnit.MILLISECONDS);
+        assertThat(process.isAlive()).isTrue();
+      } finally {
+        process.destroyForcibly().waitFor();
+      }
+      long loggedBefore = lastLogged(run);
+      if (Files.exists(run.resolve("last"))) {
+        String last = Files.readString(run.resolve("last")).strip();
+        long step = Checkpoint.open(run.resolve("checkpoints").resolve(last)).state().step();
+        assertThat(step).isGreaterThanOrEqualTo(reached);
+        // One step at most lies between what is logged and what is saved.
+        assertThat(loggedBefore).isLessThanOrEqualTo(step + 1);
+        reached = step;
+      }
+    }
+    Recipe rest = recipe(temporary, reached + 3);
+    var outcome = RecipeTraining.of(rest, run).resuming().run(Progress.silent());
+    assertThat(outcome.result().steps()).isEqualTo(reached + 3);
+    Path whole = temporary.resolve("whole");
+    var expected = RecipeTraining.of(rest, whole).run(Progress.silent());
+    assertThat(outcome.result().after().loss()).isEqualTo(expected.result().after().loss());
+    assertThat(hidden(run)).isEmpty();
+  }
+
+  @Test
+  void twoTrainersOnOneDirectoryAreRefused() throws IOException {
+    Path run = temporary.resolve("run");
+    RecipeTraining training = RecipeTraining.of(TinyRecipe.in(temporary), run).pausingAt(2);
+    training.run(Progress.silent());
+    try (FileChannel channel = FileChannel.open(run.resolve("run.lock"), StandardOpenOption.WRITE);
+        FileLock lock = channel.lock()) {
+      assertThat(lock.isValid()).isTrue();
+      assertThatThrownBy(() -> training.resuming().run(Progress.silent()))
+          .isInstanceOf(PerformerException.class)
+          .hasMessage(run + " is in use: another process trains there (it holds run.lock)");
+    }
+  }
+
+  @Test
+  void resumingWithoutARunOrWithoutAWholeCheckpointIsOneLine() throws IOException {
+    Recipe recipe = TinyRecipe.in(temporary);
+    Path gone = temporary.resolve("gone");
+    assertThatThrownBy(() -> RecipeTraining.of(recipe, gone).resuming().run(Progress.silent()))
+        .isInstanceOf(PerformerException.class)
+        .hasMessage(gone + " holds no run to resume (no recipe.yaml)");
+    assertThat(gone).doesNotExist();
+    Path run = temporary.resolve("run");
+    RecipeTraining training = RecipeTraining.of(recipe, run).pausingAt(2);
+    training.run(Progress.silent());
+    assertThatThrownBy(() -> training.run(Progress.silent()))
+        .hasMessage(run + " holds a run already; resume it or choose another directory");
+    for (String step : List.of("step-0", "step-2")) {
+      Files.write(run.resolve("checkpoints").resolve(step).resolve("state.json"), new byte[0]);
+    }
+    assertThatThrownBy(() -> training.resuming().run(Progress.silent()))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("has no whole checkpoint to resume from");
+  }
+
+  /** A limit on the size of files acts like a disk that fills up. */
+  @Test
+  void aDiskThatFillsUpIsOneLineAndTheRunGoesOnAfterwards() throws Exception {
+    assumeTrue(Files.isExecutable(Path.of("/bin/bash")));
+    Path run = temporary.resolve("run");
+    TinyRecipe.in(temporary);
+    RecipeTraining.of(recipe(temporary, 3), run).run(Progress.silent());
+    // Blocks of 1 KiB: fewer than a checkpoint has, more than metrics and settings.
+    Process process = start(run, List.of("/bin/bash", "-c", "ulimit -f 20; exec \"$0\" \"$@\""));
+    assertThat(process.waitFor(120, TimeUnit.SECONDS)).isTrue();
+    assertThat(process.exitValue()).isEqualTo(1);
+    assertThat(Files.readString(temporary.resolve("log")))
+        .contains("cannot save checkpoint", "earlier checkpoints are intact")
+        .doesNotContain("SIGXFSZ");
+    assertThat(Files.readString(run.resolve("last"))).isEqualTo("step-3\n");
+    assertThat(hidden(run)).isEmpty();
+    var outcome = RecipeTraining.of(recipe(temporary, 6), run).resuming().run(Progress.silent());
+    assertThat(outcome.result().steps()).isEqualTo(6);
+  }
+
+  private Process start(Path run) throws IOException {
+    return start(run, List.of());
+  }
+
+  private Process start(Path run, List<String> prefix) throws IOException {
+    List<String> command = new ArrayList<>(prefix);
+    command.addAll(
+        List.of(
+            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+            "-Xmx512m",
+            "-Djava.awt.headless=true",
+            "-XX:-UsePerfData",
+            "-cp",
+            System.getProperty("java.class.path"),
+            Main.class.getName(),
+            temporary.toString(),
+            run.toString(),
+            Long.toString(WITHOUT_END)));
+    return new ProcessBuilder(command)
+        .redirectErrorStream(true)
+        .redirectOutput(temporary.resolve("log").toFile())
+        .start();
+  }
+
+  private void awaitStep(Path run, long step, Process process) throws Exception {
+    for (int i = 0; i < 1200; i++) {
+      Path last = run.resolve("last");
+      String text = Files.exists(last) ? Files.readString(last).strip() : "step--1";
+      if (Long.parseLong(text.substring("step-".length())) >= step) {
+        return;
+      }
+      if (!process.isAlive()) {
+        throw new AssertionError(Files.readString(temporary.resolve("log")));
+      }
+      Thread.sleep(50);
+    }
+    throw new AssertionError("no step " + step + " in a minute");
+  }
+
+  private static long lastLogged(Path run) throws IOException {
+    long last = 0;
+    if (Files.exists(run.resolve("metrics.jsonl"))) {
+      for (String line : Files.readAllLines(run.resolve("metrics.jsonl"))) {
+        var matcher = java.util.regex.Pattern.compile("\"step\":(\\d+),").matcher(line);
+        last = matcher.find() ? Math.max(last, Long.parseLong(matcher.group(1))) : last;
+      }
+    }
+    return last;
+  }
+
+  private static List<String> hidden(Path run) throws IOException {
+    List<String> names = new ArrayList<>();
+    try (var walk = Files.walk(run)) {
+      walk.map(path -> path.getFileName().toString())
+          .filter(name -> name.startsWith("."))
+          .forEach(names::add);
+    }
+    return names;
+  }
+}
