@@ -54,11 +54,7 @@ public record ExactAttention(boolean causal) implements Attention {
 
   /** Weights of scores, {@code [B, H, L, S]}; 0 where a query may not see a key. */
   <T extends TFloating> Operand<T> normalized(
-      Algebra<T> a,
-      Operand<T> scores,
-      Operand<T> queries,
-      Operand<T> keys,
-      Operand<T> keyMask) {
+      Algebra<T> a, Operand<T> scores, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
     Operand<T> allowed = allowed(a, queries, keys, keyMask); // [B|1, 1, L|1, S]
     Operand<T> weights = softmax(a, scores, allowed);
     return allowed == null ? weights : a.tf().math.mul(weights, allowed);

@@ -342,6 +342,11 @@ public record FavorConfig(
       return kernel;
     }
 
+    /** The convention as given, or null. */
+    public Convention convention() {
+      return convention;
+    }
+
     /** Whether it is causal, as given, or null. */
     public Boolean causal() {
       return causal;

@@ -30,9 +30,7 @@ record GeneralizedFeatures(
 
   @Override
   public long features(long headSize) {
-    return projection == null
-        ? headSize
-        : Algebra.size(projection, 0, "the number of directions");
+    return projection == null ? headSize : Algebra.size(projection, 0, "the number of directions");
   }
 
   private <T extends TFloating> Operand<T> side(Algebra<T> a, Operand<T> x) {

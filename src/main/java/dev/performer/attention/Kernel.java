@@ -23,11 +23,17 @@ import org.tensorflow.types.family.TFloating;
  */
 public enum Kernel {
   /** Positive features {@code exp(ω·x − |x|²/2)} (paper, lemma 1). */
-  SOFTMAX("softmax", new Positive(false, true), modelGarden("exp"), performerPytorch("softmax")),
+  SOFTMAX(
+      "softmax",
+      new Positive(false, true),
+      modelGarden("exp"),
+      jaxSoftmax("nonnegative_softmax_kernel_feature_creator"),
+      performerPytorch("softmax")),
   /** Positive features of ω and −ω, so two features a direction (paper, lemma 1). */
   HYPERBOLIC("hyperbolic", new Positive(true, true)),
   /** {@code exp(|x|²/2) (cos ω·x, sin ω·x)}; two features a direction; can be negative. */
-  TRIGONOMETRIC("trigonometric", new Trigonometric()),
+  TRIGONOMETRIC(
+      "trigonometric", new Trigonometric(), jaxSoftmax("sincos_softmax_kernel_feature_creator")),
   /** Positive bounded features (arXiv 2205.15317); bidirectional only. */
   FAVOR_PLUS_PLUS("favor++", new PlusPlus(), modelGarden("expplus")),
   /** Model Garden's softmax features without the norm term. */
@@ -56,7 +62,8 @@ public enum Kernel {
   /** The exact form, with erf. */
   GELU("gelu", new Generalized(Kernel::gelu, Zeros.SIGNED), jax("jgelu")),
   TANH("tanh", new Generalized((a, x) -> a.tf().math.tanh(x), Zeros.SIGNED), jax("jtanh")),
-  SIGMOID("sigmoid", new Generalized((a, x) -> a.tf().math.sigmoid(x), Zeros.NONE), jax("jsigmoid")),
+  SIGMOID(
+      "sigmoid", new Generalized((a, x) -> a.tf().math.sigmoid(x), Zeros.NONE), jax("jsigmoid")),
   COS("cos", new Generalized((a, x) -> a.tf().math.cos(x), Zeros.SIGNED), jax("jcos")),
   SIN("sin", new Generalized((a, x) -> a.tf().math.sin(x), Zeros.SIGNED), jax("jsin")),
   ABS("abs", new Generalized((a, x) -> a.tf().math.abs(x), Zeros.POINT)),
@@ -76,6 +83,9 @@ public enum Kernel {
 
   /** Replaces exact attention unless another is chosen: the least error of the softmax kernels. */
   public static final Kernel CLOSEST = HYPERBOLIC;
+
+  /** The least work: no projection, one comparison a number. */
+  public static final Kernel CHEAPEST = RELU;
 
   /** φ(x) = x. */
   public static final Kernel PLAIN = IDENTITY;
@@ -132,7 +142,10 @@ public enum Kernel {
   /** Code that has names of its own for kernels. */
   public enum Code {
     MODEL_GARDEN,
+    /** Functions of Google's generalized attention in JAX. */
     JAX,
+    /** Functions that make features of softmax in Google's JAX code. */
+    JAX_SOFTMAX,
     PERFORMER_PYTORCH
   }
 
@@ -145,6 +158,10 @@ public enum Kernel {
 
   private static ForeignName jax(String function) {
     return new ForeignName(Code.JAX, function);
+  }
+
+  private static ForeignName jaxSoftmax(String function) {
+    return new ForeignName(Code.JAX_SOFTMAX, function);
   }
 
   private static ForeignName performerPytorch(String kernel) {

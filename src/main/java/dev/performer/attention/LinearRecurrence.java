@@ -37,8 +37,7 @@ record LinearRecurrence(FavorAttention attention, int heads, long features, int 
     var of = attention.featureMap().map(tf, query, key, null); // [B, H, 1, R]
     Operand<TFloat32> after =
         tf.math.add(
-            states.get(0),
-            LinearAttention.state(tf, of.keys(), value, null)); // [B, H, V+1, R]
+            states.get(0), LinearAttention.state(tf, of.keys(), value, null)); // [B, H, V+1, R]
     return new Advance(
         LinearAttention.read(tf, of.queries(), after, attention.denominator()), List.of(after));
   }

@@ -46,7 +46,8 @@ public final class NaiveLinearAttention {
     Operand<T> sums = a.sum(tf.math.exp(tf.math.sub(products, largest)), 4);
     Operand<T> logWeights =
         tf.squeeze(
-            tf.math.add(tf.math.log(sums), largest), Squeeze.axis(List.of(4L))); // log A, [B, H, L, S]
+            tf.math.add(tf.math.log(sums), largest),
+            Squeeze.axis(List.of(4L))); // log A, [B, H, L, S]
     return a.matMul(
         new ExactAttention(causal).normalized(a, logWeights, queries, keys, keyMask), values);
   }

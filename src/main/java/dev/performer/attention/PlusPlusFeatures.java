@@ -64,7 +64,8 @@ record PlusPlusFeatures(FavorConfig config, Operand<? extends TNumber> projectio
     Operand<T> exponent =
         tf.math.add(tf.math.sub(tf.math.mul(slope, u), shift), tf.math.mul(amount, squares));
     double ratio = 1 / Math.sqrt(Algebra.size(matrix, 1, "the number of features"));
-    return tf.math.mul(a.plus(tf.math.exp(exponent), config.exponentialEpsilon()), a.times(front, ratio));
+    return tf.math.mul(
+        a.plus(tf.math.exp(exponent), config.exponentialEpsilon()), a.times(front, ratio));
   }
 
   private <T extends TFloating> Features<T> centred(
@@ -103,7 +104,8 @@ record PlusPlusFeatures(FavorConfig config, Operand<? extends TNumber> projectio
       Operand<T> padding = a.plus(LinearAttention.maskColumn(tf, keyMask), -1); // -1 or 0
       candidates = tf.math.add(exponent, a.times(padding, 1e30));
     }
-    Operand<T> max = tf.stopGradient(a.max(candidates, Convention.Maximum.LENGTH_AND_FEATURES.axes()));
+    Operand<T> max =
+        tf.stopGradient(a.max(candidates, Convention.Maximum.LENGTH_AND_FEATURES.axes()));
     return tf.math.minimum(tf.math.sub(exponent, max), a.constant(0));
   }
 

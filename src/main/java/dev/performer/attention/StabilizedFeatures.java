@@ -8,8 +8,8 @@ import org.tensorflow.types.family.TFloating;
 import org.tensorflow.types.family.TNumber;
 
 /**
- * Google's positive features, {@code (exp(ω·x' − |x'|²/2 − max) + ε)/√R}; without the norm term
- * its place has the constant {@code √D/2}. Without a projection ω·x' is x' itself.
+ * Google's positive features, {@code (exp(ω·x' − |x'|²/2 − max) + ε)/√R}; without the norm term its
+ * place has the constant {@code √D/2}. Without a projection ω·x' is x' itself.
  */
 record StabilizedFeatures(FavorConfig config, Operand<? extends TNumber> projection)
     implements FeatureMap {
@@ -37,8 +37,7 @@ record StabilizedFeatures(FavorConfig config, Operand<? extends TNumber> project
     return (Kernel.Positive) config.meantKernel().form();
   }
 
-  <T extends TFloating> Operand<T> side(
-      Algebra<T> a, Operand<T> x, Convention.Maximum maximum) {
+  <T extends TFloating> Operand<T> side(Algebra<T> a, Operand<T> x, Convention.Maximum maximum) {
     Exponents<T> e = exponents(a, x);
     Operand<T> max = a.max(e.projected(), maximum.axes());
     return a.times(a.plus(exp(a, e, max), config.exponentialEpsilon()), e.ratio());

@@ -38,7 +38,8 @@ record StabilizedRecurrence(StabilizedFeatures map, int heads, long features, in
         tf.math.add(
             tf.math.mul(e.projected(), real),
             a.times(tf.math.sub(a.constant(1), real), NEVER)); // [B, H, S, R]
-    Operand<TFloat32> max = a.max(projected, Convention.Maximum.LENGTH_AND_FEATURES.axes()); // [B, H, 1, 1]
+    Operand<TFloat32> max =
+        a.max(projected, Convention.Maximum.LENGTH_AND_FEATURES.axes()); // [B, H, 1, 1]
     Operand<TFloat32> exponentials =
         map.exp(
             a,
@@ -74,7 +75,8 @@ record StabilizedRecurrence(StabilizedFeatures map, int heads, long features, in
     var e = map.exponents(a, key);
     Operand<TFloat32> before = states.get(0); // [B, H, 1, 1]
     Operand<TFloat32> max =
-        tf.math.maximum(before, a.max(e.projected(), Convention.Maximum.LENGTH_AND_FEATURES.axes()));
+        tf.math.maximum(
+            before, a.max(e.projected(), Convention.Maximum.LENGTH_AND_FEATURES.axes()));
     Operand<TFloat32> shrunk =
         tf.math.mul(states.get(1), tf.math.exp(tf.math.sub(before, max))); // [B, H, V+1, R]
     Operand<TFloat32> sums =
@@ -83,7 +85,8 @@ record StabilizedRecurrence(StabilizedFeatures map, int heads, long features, in
         tf.math.add(states.get(2), LinearAttention.state(tf, a.onesColumn(value), value, null));
     Operand<TFloat32> state =
         a.times(
-            tf.math.add(sums, a.times(total, config().exponentialEpsilon())), e.ratio()); // [B, H, V+1, R]
+            tf.math.add(sums, a.times(total, config().exponentialEpsilon())),
+            e.ratio()); // [B, H, V+1, R]
     Operand<TFloat32> q = map.side(a, query, map.maxima().query()); // [B, H, 1, R]
     Operand<TFloat32> out = LinearAttention.read(tf, q, state, config().denominator());
     return new Advance(out, List.of(max, sums, total));

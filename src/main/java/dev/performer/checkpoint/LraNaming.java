@@ -57,8 +57,8 @@ final class LraNaming implements NamingScheme {
               + " or none");
     }
     JsonNode own = options.config() == null ? null : StrictJson.readTree(options.config());
-    if (!SaidAttention.isComplete(options) && (own == null || !own.has("attention"))) {
-      throw new AttentionNotSaidException(
+    if (!JaxAttention.isGiven(options) && (own == null || !own.has("attention"))) {
+      throw new UnknownAttentionException(
           file.path()
               + ": Long Range Arena does not store which attention a model has; say --kernel relu"
               + " (its 'generalized'), --kernel softmax and --features M, or --attention exact"
@@ -154,8 +154,8 @@ final class LraNaming implements NamingScheme {
         sketch.put("maxLength", longest);
       }
     }
-    if (SaidAttention.isComplete(options)) {
-      sketch.putAttention(SaidAttention.over(null, options, false, notes));
+    if (JaxAttention.isGiven(options)) {
+      sketch.putAttention(JaxAttention.over(null, options, false, notes));
     }
     notes.forEach(map::note);
     return sketch.config(options);

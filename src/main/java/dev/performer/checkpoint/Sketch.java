@@ -1,14 +1,14 @@
 package dev.performer.checkpoint;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
+import dev.performer.model.AttentionConfig;
 import dev.performer.model.PerformerConfig;
+import java.util.List;
 
-/** A configuration in the making: a preset, what a file tells, and what a person says. */
+/** A configuration in the making: a preset, what a file tells, and what is given. */
 final class Sketch {
   private final ObjectNode tree = JsonNodeFactory.instance.objectNode();
   private final WeightFile file;
@@ -44,17 +44,14 @@ final class Sketch {
     return put("headSize", map.size("layer_0/attention/query/kernel", 3, 2));
   }
 
-  /** One attention entry per layer. */
-  Sketch putAttention(Iterable<? extends JsonNode> entries) {
-    ArrayNode all = tree.putArray("attention");
-    entries.forEach(all::add);
-    return this;
+  /** One attention per layer. */
+  Sketch putAttention(List<AttentionConfig> layers) {
+    return put("attention", layers);
   }
 
   /** The same attention in all layers. */
-  Sketch putAttention(JsonNode entry) {
-    tree.set("attention", entry);
-    return this;
+  Sketch putAttention(AttentionConfig attention) {
+    return put("attention", attention);
   }
 
   /** The configuration, with the keys of the user's file over it. */

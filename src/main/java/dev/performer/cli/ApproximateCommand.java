@@ -1,6 +1,7 @@
 package dev.performer.cli;
 
 import dev.performer.attention.Convention;
+import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
 import dev.performer.data.OutputFile;
@@ -164,16 +165,16 @@ public final class ApproximateCommand implements Callable<Integer> {
     if (model == null || data == null || sequences < 1) {
       throw new UsageException("--model and --data go together; --sequences is at least 1");
     }
-    int longest = isSaid("--length") ? length : ModelApproximation.DEFAULT_LENGTH;
+    int longest = isGiven("--length") ? length : ModelApproximation.DEFAULT_LENGTH;
     ModelApproximation study =
         new ModelApproximation(
             model,
-            new ModelApproximation.Said(
-                only("--kernels", kernels),
-                only("--features", features),
-                only("--projections", projections),
-                only("--row-lengths", rowLengths),
-                isSaid("--seed") ? seed : null));
+            FavorConfig.builder()
+                .kernel(only("--kernels", kernels))
+                .features(only("--features", features))
+                .directions(only("--projections", projections))
+                .lengths(only("--row-lengths", rowLengths))
+                .seed(isGiven("--seed") ? seed : null));
     ModelApproximation.Measured measured = study.measure(data, sequences, longest);
     measured.notes().forEach(System.err::println);
     if (plot != null) {
@@ -184,9 +185,9 @@ public final class ApproximateCommand implements Callable<Integer> {
     return 0;
   }
 
-  /** The one value that was said; null for none. */
+  /** The one value that was given; null for none. */
   private <T> T only(String name, List<T> values) {
-    if (!isSaid(name)) {
+    if (!isGiven(name)) {
       return null;
     }
     if (values.size() != 1) {
@@ -195,7 +196,7 @@ public final class ApproximateCommand implements Callable<Integer> {
     return values.get(0);
   }
 
-  private boolean isSaid(String name) {
+  private boolean isGiven(String name) {
     return spec.commandLine().getParseResult().hasMatchedOption(name);
   }
 

@@ -94,9 +94,8 @@ final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--attention",
       split = ",",
-      description = "Only these: ${COMPLETION-CANDIDATES} (default: exact, softmax, relu).")
-  private List<BenchmarkedAttention> attentions =
-      List.of(BenchmarkedAttention.EXACT, BenchmarkedAttention.SOFTMAX, BenchmarkedAttention.RELU);
+      description = "Only these: exact, or kernels of FAVOR+ (default: ${DEFAULT-VALUE}).")
+  private List<BenchmarkedAttention> attentions = BenchmarkedAttention.DEFAULTS;
 
   @Option(
       names = "--output",
@@ -167,7 +166,7 @@ final class BenchCommand implements Callable<Integer> {
     List<TrainingBenchmark.Row> rows = new ArrayList<>();
     for (int length : lengths) {
       for (BenchmarkedAttention attention : attentions) {
-        if (attention == BenchmarkedAttention.EXACT
+        if (attention.equals(BenchmarkedAttention.EXACT)
             && TrainingBenchmark.exactBytes(batch, heads, length) > availableBytes()) {
           System.err.printf(
               "%s L=%d skipped: needs more memory than there is%n", attention.label(), length);
@@ -232,7 +231,7 @@ final class BenchCommand implements Callable<Integer> {
         for (BenchmarkedAttention attention : attentions) {
           Case c = new Case(attention, causal, batch, length, heads, headSize, features);
           Measurement m = null;
-          if (attention == BenchmarkedAttention.EXACT
+          if (attention.equals(BenchmarkedAttention.EXACT)
               && AttentionBenchmark.exactBytes(c) > availableBytes()) {
             System.err.printf(
                 "%-28s L=%-6d skipped: needs more memory than there is%n", c.label(), length);

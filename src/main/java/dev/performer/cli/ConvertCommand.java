@@ -69,9 +69,9 @@ final class ConvertCommand implements Callable<Integer> {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("model", target.toString());
     json.put("layers", converted.layers());
-    json.put("kernel", conversion.kernel().label());
-    json.put("features", conversion.features());
-    json.put("seed", conversion.seed());
+    json.put("kernel", conversion.favor().kernel().label());
+    json.put("features", conversion.favor().features());
+    json.put("seed", conversion.favor().seed());
     output.printJson(json);
     return 0;
   }
@@ -81,7 +81,7 @@ final class ConvertCommand implements Callable<Integer> {
     ModelCard old = model.card();
     ModelCard.LanguageModel lm = old.languageModel();
     return ModelCard.of(
-        PerformerModels.attention(converted.config()),
+        converted.config().attentionOf(0),
         old.vocabulary(),
         lm == null ? null : PerformerModels.languageModel(converted.config(), lm.masking()),
         provenance(old.provenance(), note));

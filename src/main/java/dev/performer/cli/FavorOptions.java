@@ -10,13 +10,13 @@ import java.util.Set;
 import java.util.TreeSet;
 import picocli.CommandLine.Option;
 
-/** How attention is estimated; null where it is not said. */
+/** How attention is estimated; null where it is not given. */
 final class FavorOptions {
   @Option(
       names = "--kernel",
       paramLabel = "K",
       description =
-          "Of FAVOR+, such as softmax or relu (default in place of exact attention: hyperbolic).")
+          "Of FAVOR+: ${COMPLETION-CANDIDATES} (default in place of exact attention: the softmax kernel with the least error).")
   Kernel kernel;
 
   @Option(
@@ -54,27 +54,32 @@ final class FavorOptions {
           "The first K heads go on attending exactly where FAVOR+ takes the place of exact attention (default: 0).")
   Integer exactHeads;
 
+  /** What is given. */
+  FavorConfig.Builder given() {
+    return FavorConfig.builder()
+        .kernel(kernel)
+        .features(features)
+        .lengths(lengths)
+        .seed(seed)
+        .exactHeads(exactHeads);
+  }
+
   /** What takes the place of exact attention. */
   FavorConversion conversion() {
-    return new FavorConversion(
-        kernel == null ? Kernel.HYPERBOLIC : kernel,
-        features == null ? FavorConfig.DEFAULT_FEATURES : features,
-        lengths == null ? Projection.Lengths.SQRT_D : lengths,
-        seed == null ? 0 : seed,
-        exactHeads == null ? 0 : exactHeads,
-        layers(layers));
+    return new FavorConversion(given().over(FavorConversion.defaults()).build(), layers(layers));
   }
 
   /** One line on what was done. */
   static String note(FavorConversion how, FavorConversion.Converted converted) {
+    FavorConfig favor = how.favor();
     return "exact attention of layers %s replaced by FAVOR+ (%s, %d features, %s, seed %d%s)"
         .formatted(
             converted.layers(),
-            how.kernel(),
-            how.features(),
-            how.lengths(),
-            how.seed(),
-            how.exactHeads() == 0 ? "" : ", exact heads " + how.exactHeads());
+            favor.kernel(),
+            favor.features(),
+            favor.lengths(),
+            favor.seed(),
+            favor.exactHeads() == 0 ? "" : ", exact heads " + favor.exactHeads());
   }
 
   /** What to do with a model that was converted. */

@@ -200,9 +200,8 @@ final class FineTuning {
   }
 
   private ModelCard card(TrainingResult result) {
-    ModelCard.Attention attention = resolved.card().map(ModelCard::attention).orElse(null);
     return ModelCard.of(
-            attention,
+            resolved.card().map(ModelCard::attention).orElse(null),
             resolved.cardVocabulary(),
             resolved.tensors(),
             ModelCards.provenance(resolved.directory().path().toString(), data, config, result))

@@ -2,12 +2,13 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
+import dev.performer.attention.FavorConfig;
 import dev.performer.attention.projection.Projection;
 import dev.performer.attention.projection.Threefry;
-import dev.performer.checkpoint.AttentionNotSaidException;
 import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.ImportOptions;
 import dev.performer.checkpoint.ModelWeights;
+import dev.performer.checkpoint.UnknownAttentionException;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Tokenizer;
@@ -211,7 +212,7 @@ final class ImportCommand implements Callable<Integer> {
     ModelWeights exact;
     try {
       exact = Checkpoints.load(path, options(null, false));
-    } catch (AttentionNotSaidException e) {
+    } catch (UnknownAttentionException e) {
       // Where the file does not say how it attends, it is the weights' own attention that is exact.
       exact = Checkpoints.load(path, options(ImportOptions.AttentionKind.EXACT, false));
     }
@@ -234,20 +235,18 @@ final class ImportCommand implements Callable<Integer> {
     return exact.converted(converted.config(), converted.weights(), notes);
   }
 
-  private ImportOptions options(ImportOptions.AttentionKind kind, boolean saysFavor) {
+  private ImportOptions options(ImportOptions.AttentionKind kind, boolean describesFavor) {
+    FavorConfig.Builder given =
+        describesFavor
+            ? favor.given().convention(convention).directions(directions)
+            : FavorConfig.builder();
     return ImportOptions.builder()
         .scheme(scheme)
         .preset(preset)
         .config(config)
         .task(task)
         .attention(kind)
-        .kernel(saysFavor ? favor.kernel : null)
-        .features(saysFavor ? favor.features : null)
-        .convention(saysFavor ? convention : null)
-        .directions(saysFavor ? directions : null)
-        .lengths(saysFavor ? favor.lengths : null)
-        .seed(saysFavor ? favor.seed : null)
-        .causal(causal)
+        .favor(given.threefry(threefry).causal(causal))
         .heads(heads)
         .window(window)
         .normFirst(normFirst)
@@ -255,7 +254,6 @@ final class ImportCommand implements Callable<Integer> {
         .maxLength(maxLength)
         .mapping(mapping)
         .allowMissing(allowMissing)
-        .threefry(threefry)
         .build();
   }
 

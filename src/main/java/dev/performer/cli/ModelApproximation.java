@@ -2,8 +2,7 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.Kernel;
-import dev.performer.attention.projection.Projection;
+import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.data.NpyArray;
 import dev.performer.data.OutputFile;
 import dev.performer.data.TokenRows;
@@ -37,32 +36,16 @@ final class ModelApproximation {
   private final PerformerModels.Saved model;
   private final List<AttentionErrors.Trial> trials;
 
-  /** What is tried in place of the model's own; null where nothing is said. */
-  record Said(
-      Kernel kernel,
-      Integer features,
-      Projection.Directions directions,
-      Projection.Lengths lengths,
-      Long seed) {
-    boolean isNothing() {
-      return kernel == null
-          && features == null
-          && directions == null
-          && lengths == null
-          && seed == null;
-    }
-  }
-
   /**
    * @throws PerformerException if it is no model of ours, or a layer attends in a way that cannot
    *     be compared
    */
-  ModelApproximation(Path path, Said said) {
+  ModelApproximation(Path path, FavorConfig.Builder given) {
     this.path = path;
     model = PerformerModels.load(path);
     trials = new ArrayList<>();
     for (int i = 0; i < model.config().layers(); i++) {
-      trials.add(trial(i, said));
+      trials.add(trial(i, given));
     }
   }
 
@@ -78,13 +61,13 @@ final class ModelApproximation {
     return new Measured(path, trials, errors, rows.rows().size(), rows.notes());
   }
 
-  private AttentionErrors.Trial trial(int layer, Said said) {
+  private AttentionErrors.Trial trial(int layer, FavorConfig.Builder given) {
     AttentionConfig own = model.config().attentionOf(layer);
     if (!(own instanceof AttentionConfig.Exact) && !(own instanceof AttentionConfig.Favor)) {
       throw new PerformerException(
           path + ": layer " + layer + " attends as Model Garden does, which estimates no softmax");
     }
-    if (own instanceof AttentionConfig.Favor favor && said.isNothing()) {
+    if (own instanceof AttentionConfig.Favor favor && !given.isGiven()) {
       NpyArray stored = model.weights().get("layer_" + layer + "/attention/projection");
       if (stored == null) {
         throw new PerformerException(
@@ -93,25 +76,14 @@ final class ModelApproximation {
                 + layer
                 + " has no projection, so it estimates no softmax; say --features to try one");
       }
-      return new AttentionErrors.Trial(favor, stored.floats());
+      return new AttentionErrors.Trial(favor.config(), stored.floats());
     }
-    AttentionConfig.Favor tried = tried(own, layer, said);
+    FavorConfig tried =
+        new FavorConversion(given.over(FavorConversion.defaults()).build(), Set.of())
+            .favor(own, layer);
     int size = model.config().headSize();
-    return new AttentionErrors.Trial(tried, tried.projection(size).draw(tried.seed()));
-  }
-
-  private static AttentionConfig.Favor tried(AttentionConfig own, int layer, Said said) {
-    FavorConversion conversion =
-        new FavorConversion(
-            said.kernel() == null ? Kernel.HYPERBOLIC : said.kernel(),
-            said.features() == null ? FavorConfig.DEFAULT_FEATURES : said.features(),
-            said.lengths() == null ? Projection.Lengths.SQRT_D : said.lengths(),
-            said.seed() == null ? 0 : said.seed(),
-            0,
-            Set.of());
-    Projection.Directions directions =
-        said.directions() == null ? Projection.Directions.ORTHOGONAL : said.directions();
-    return conversion.favor(own.isCausal(), conversion.seed() + layer, directions);
+    return new AttentionErrors.Trial(
+        tried, tried.draw(size).map(ProjectionMatrix::values).orElse(null));
   }
 
   /**
@@ -135,7 +107,7 @@ final class ModelApproximation {
                   + "|---|---|---|---|---|---|---|---|---|---|---|\n");
       for (AttentionErrors.Row row : rows) {
         AttentionErrors.Errors all = row.all();
-        AttentionConfig.Favor favor = trials.get(row.layer()).favor();
+        FavorConfig favor = trials.get(row.layer()).favor();
         double[] heads =
             row.heads().stream().mapToDouble(AttentionErrors.Errors::measured).toArray();
         text.append(
@@ -167,7 +139,7 @@ final class ModelApproximation {
     Map<String, Object> json() {
       List<Map<String, Object>> list = new ArrayList<>();
       for (AttentionErrors.Row row : rows) {
-        AttentionConfig.Favor favor = trials.get(row.layer()).favor();
+        FavorConfig favor = trials.get(row.layer()).favor();
         Map<String, Object> one = new LinkedHashMap<>();
         one.put("layer", row.layer());
         one.put("kernel", favor.kernel().label());

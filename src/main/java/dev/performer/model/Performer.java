@@ -294,7 +294,8 @@ public final class Performer {
     int[] drawn = {0};
     attentions.forEach(
         (name, attention) -> {
-          if (attention instanceof AttentionConfig.Favor favor && favor.config().redrawEvery() > 0) {
+          if (attention instanceof AttentionConfig.Favor favor
+              && favor.config().redrawEvery() > 0) {
             // A projection draws from two neighbouring seeds: stay two apart.
             Operand<TInt32> own = tf.math.add(seed, tf.constant(new int[] {0, 2 * drawn[0]++}));
             Operand<TFloat32> fresh = favor.config().projection(config.headSize()).redraw(tf, own);

@@ -46,11 +46,7 @@ public record FavorHeads(FavorConfig config, Variable projection, int heads) imp
             ? null
             : attention(tf)
                 .attend(
-                    tf,
-                    favor(tf, queries),
-                    favor(tf, keys),
-                    favor(tf, values),
-                    favorMask(keyMask));
+                    tf, favor(tf, queries), favor(tf, keys), favor(tf, values), favorMask(keyMask));
     return new Mixed(null, join(tf, exact, favor));
   }
 

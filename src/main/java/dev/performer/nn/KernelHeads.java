@@ -62,7 +62,8 @@ public record KernelHeads(
     }
     Convention convention = Convention.MODEL_GARDEN;
     if (config.scale().isPresent()) {
-      convention = convention.withScale(new Convention.Scale(Math.sqrt(config.scale().getAsDouble()), 0));
+      convention =
+          convention.withScale(new Convention.Scale(Math.sqrt(config.scale().getAsDouble()), 0));
     }
     FavorConfig favor =
         FavorConfig.of(config.kernel())

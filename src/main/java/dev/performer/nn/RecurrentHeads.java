@@ -37,8 +37,7 @@ public final class RecurrentHeads {
         made.forms.add(new ExactRecurrence(made.exactHeads, size, size));
       }
       if (made.exactHeads < heads) {
-        made.forms.add(
-            RecurrentForm.of(favor.attention(tf), heads - made.exactHeads, size, size));
+        made.forms.add(RecurrentForm.of(favor.attention(tf), heads - made.exactHeads, size, size));
       }
       return made;
     }

@@ -1,6 +1,7 @@
 package dev.performer.savedmodel;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.FavorConfig;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.graph.CheckpointReader;
@@ -15,7 +16,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import org.tensorflow.Graph;

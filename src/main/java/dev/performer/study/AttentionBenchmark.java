@@ -22,7 +22,7 @@ public final class AttentionBenchmark {
   /**
    * One attention at one length.
    *
-   * @param attention a name of {@link BenchmarkedAttention}
+   * @param attention what is measured
    * @param causal whether the future is hidden
    */
   public record Case(
@@ -61,7 +61,7 @@ public final class AttentionBenchmark {
   public static Measurement fork(Case c) {
     List<String> arguments =
         List.of(
-            c.attention.name(),
+            c.attention.toString(),
             "" + c.causal,
             "" + c.batch,
             "" + c.length,

@@ -29,7 +29,7 @@ final class BenchmarkFork {
 
   /** Arguments: attention, causal, B, L, H, D, M. */
   public static void main(String[] args) throws IOException {
-    BenchmarkedAttention attention = BenchmarkedAttention.valueOf(args[0]);
+    BenchmarkedAttention attention = BenchmarkedAttention.of(args[0]);
     boolean causal = Boolean.parseBoolean(args[1]);
     Shape shape =
         Shape.of(

@@ -71,11 +71,12 @@ public final class BenchmarkReport {
     Map<String, Map<String, Double>> result = new LinkedHashMap<>();
     for (Row row : rows) {
       boolean causal = row.measured().causal();
-      if (row.measured().attention() == BenchmarkedAttention.EXACT || row.measurement() == null) {
+      if (row.measured().attention().equals(BenchmarkedAttention.EXACT)
+          || row.measurement() == null) {
         continue;
       }
       for (Row exact : rows) {
-        if (exact.measured().attention() == BenchmarkedAttention.EXACT
+        if (exact.measured().attention().equals(BenchmarkedAttention.EXACT)
             && exact.measured().causal() == causal
             && exact.measured().length() == row.measured().length()
             && exact.measurement() != null) {

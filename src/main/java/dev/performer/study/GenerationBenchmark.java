@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
+import dev.performer.data.StrictJson;
 import dev.performer.graph.Variables;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
@@ -93,13 +94,7 @@ public final class GenerationBenchmark {
     ObjectNode keys = new ObjectMapper().createObjectNode();
     keys.put("task", "causal-lm").put("layers", LAYERS).put("maxLength", length);
     keys.put("hiddenSize", heads * headSize).put("heads", heads);
-    ObjectNode node = keys.putObject("attention");
-    switch (attention) {
-      case EXACT -> node.put("exact", true);
-      case SOFTMAX -> node.put("kernel", "softmax").put("features", features);
-      case HYPERBOLIC -> node.put("kernel", "hyperbolic").put("features", features);
-      case RELU -> node.put("kernel", "relu");
-    }
+    keys.set("attention", StrictJson.tree(attention.config(true, features)));
     return PerformerConfig.of(keys, "bench");
   }
 
@@ -115,10 +110,7 @@ public final class GenerationBenchmark {
     }
     ModelCard card =
         ModelCard.of(
-            PerformerModels.attention(config),
-            null,
-            PerformerModels.languageModel(config, null),
-            null);
+            config.attentionOf(0), null, PerformerModels.languageModel(config, null), null);
     PerformerModels.write(config, weights, card, target, false);
   }
 

@@ -56,13 +56,7 @@ public final class TrainingBenchmark {
     model.put("vocabularySize", VOCABULARY).put("maxLength", length).put("layers", LAYERS);
     model.put("hiddenSize", heads * headSize).put("heads", heads).put("positions", "learned");
     model.putNull("padId");
-    ObjectNode attends = model.putObject("attention").put("causal", true);
-    switch (attention) {
-      case EXACT -> attends.put("exact", true);
-      case RELU -> attends.put("kernel", "relu").put("features", 0);
-      case SOFTMAX -> attends.put("kernel", "softmax").put("features", features);
-      case HYPERBOLIC -> attends.put("kernel", "hyperbolic").put("features", features);
-    }
+    model.set("attention", StrictJson.tree(attention.config(true, features)));
     PerformerConfig.of(model, "the benchmark's model");
     return model;
   }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.ProjectionDraw;
 import dev.performer.data.StrictJson;
@@ -57,7 +58,7 @@ class PerformerConfigTest {
     assertThat(config.dropout()).isEqualTo(new DropoutRates(0, 0.2, 0, 0, 0));
     assertThat(config.decoderAttentionOf(1)).isEqualTo(new AttentionConfig.Exact(true));
     assertThat(config.crossAttentionOf(0).isCausal()).isFalse();
-    AttentionConfig.Favor favor = (AttentionConfig.Favor) config.attentionOf(1);
+    FavorConfig favor = ((AttentionConfig.Favor) config.attentionOf(1)).config();
     assertThat(favor.maskKeys()).isFalse();
     assertThat(favor.seed()).isEqualTo(5);
     assertThat(favor.draw()).isEqualTo(ProjectionDraw.GOOGLE_TF);
@@ -75,7 +76,7 @@ class PerformerConfigTest {
         attention: {features: 64}
         """);
     PerformerConfig config = PerformerConfig.read(file);
-    AttentionConfig.Favor favor = (AttentionConfig.Favor) config.attentionOf(0);
+    FavorConfig favor = ((AttentionConfig.Favor) config.attentionOf(0)).config();
     assertThat(favor.features()).isEqualTo(64);
     assertThat(favor.kernel()).isEqualTo(Kernel.HYPERBOLIC);
     assertThat(favor.causal()).isTrue();
@@ -95,15 +96,15 @@ class PerformerConfigTest {
             Json.config("{preset: protein-lm}")
                 .with(Json.of("attention: {kernel: relu}"), "test")
                 .attentionOf(0))
-        .isEqualTo(AttentionConfig.Favor.of(Kernel.RELU).withCausal(true));
+        .isEqualTo(AttentionConfig.Favor.of(Kernel.RELU).withCausality(true));
   }
 
   @Test
   void layersHaveSeedsOfTheirOwn() {
     PerformerConfig one = Json.config("attention: {seed: 3}");
-    assertThat(((AttentionConfig.Favor) one.attentionOf(2)).seed()).isEqualTo(5);
+    assertThat(((AttentionConfig.Favor) one.attentionOf(2)).config().seed()).isEqualTo(5);
     PerformerConfig google = Json.config("attention: {kernel: softmax, convention: google-jax}");
-    assertThat(((AttentionConfig.Favor) google.attentionOf(2)).seed()).isZero();
+    assertThat(((AttentionConfig.Favor) google.attentionOf(2)).config().seed()).isZero();
     PerformerConfig garden = Json.config("{preset: kernel-encoder}");
     assertThat(((AttentionConfig.ModelGarden) garden.attentionOf(7)).config().seed()).isEqualTo(7);
   }

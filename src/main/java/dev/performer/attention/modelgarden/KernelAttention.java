@@ -35,7 +35,8 @@ public record KernelAttention(KernelAttentionConfig config) {
   private static final double REFERENCE_LENGTH = 512;
 
   // The layer scales queries and keys itself.
-  private static final Convention CONVENTION = Convention.MODEL_GARDEN.withScale(Convention.Scale.NONE);
+  private static final Convention CONVENTION =
+      Convention.MODEL_GARDEN.withScale(Convention.Scale.NONE);
 
   /**
    * The outputs of all heads. Model Garden applies dropout to each part, sends {@link #begin}

@@ -143,14 +143,7 @@ public record KernelAttentionConfig(
   /** The same as layer {@code i} has it: with the seed of its own projection. */
   public KernelAttentionConfig ofLayer(int layer) {
     return new KernelAttentionConfig(
-        kernel,
-        numRandomFeatures,
-        seed + layer,
-        redraw,
-        mixing,
-        beginKernel,
-        scale,
-        scaleByLength);
+        kernel, numRandomFeatures, seed + layer, redraw, mixing, beginKernel, scale, scaleByLength);
   }
 
   /**

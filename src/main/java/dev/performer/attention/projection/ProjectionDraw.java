@@ -20,8 +20,7 @@ public enum ProjectionDraw {
       false,
       (p, seed) -> new TensorFlowProjections(p.rows(), p.columns(), seed, p.lengths()).first()),
   /** Model Garden's stateless stream; every layer has its own. */
-  MODEL_GARDEN(
-      true, (p, seed) -> ModelGardenProjections.ofLayer(p.rows(), p.columns(), seed));
+  MODEL_GARDEN(true, (p, seed) -> ModelGardenProjections.ofLayer(p.rows(), p.columns(), seed));
 
   private interface Draw {
     ProjectionMatrix matrix(Projection projection, long seed);
