@@ -121,6 +121,6 @@ public final class AtomicFiles {
     if (e instanceof FileSystemException f && f.getReason() != null) {
       return f.getReason();
     }
-    return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+    return e.getMessage() == null ? "the system gives no reason" : e.getMessage();
   }
 }

@@ -26,9 +26,12 @@ public final class Excerpt {
     return String.join(", ", items(names));
   }
 
-  /** A text in one line, at most 300 characters of it. */
+  /** A text in one line without control characters, at most 300 characters of it. */
   public static String of(String text) {
-    String line = text.strip().replaceAll("\\s*\\R\\s*", " ");
-    return line.length() <= LONGEST ? line : line.substring(0, LONGEST) + "…";
+    String start = text.length() <= 4 * LONGEST ? text : text.substring(0, 4 * LONGEST);
+    String line = start.strip().replaceAll("\\s*[\\p{Cntrl}\\u0085\\u2028\\u2029]\\s*", " ");
+    return line.length() <= LONGEST && start.length() == text.length()
+        ? line
+        : line.substring(0, Math.min(LONGEST, line.length())) + "…";
   }
 }

@@ -6,12 +6,13 @@ import java.util.List;
 
 /**
  * A failure that the user can act on. The message is one line: which file, key or value is wrong,
- * what was expected, and what to do. The command line prints it and exits with 1; a stack trace
- * appears only with {@code --verbose}.
+ * what was expected, and what to do. It names no option of the command line, which prints it, adds
+ * those that set {@link #settings}, and exits with 1.
  */
 public class PerformerException extends RuntimeException {
   private final String heading;
   private final List<String> items;
+  private List<String> settings = List.of();
 
   /**
    * @param message one line for the user
@@ -22,7 +23,7 @@ public class PerformerException extends RuntimeException {
 
   /**
    * @param message one line for the user
-   * @param cause what was caught, kept for {@code --verbose}
+   * @param cause what was caught, kept for a stack trace
    */
   public PerformerException(String message, Throwable cause) {
     this(message, List.of(), cause);
@@ -56,8 +57,32 @@ public class PerformerException extends RuntimeException {
 
   /** The same failure with the place in front, unless the message begins with it. */
   public PerformerException in(Object place) {
-    return getMessage().startsWith(place.toString())
-        ? this
-        : new PerformerException(place + ": " + heading, items, this);
+    if (getMessage().startsWith(place.toString())) {
+      return this;
+    }
+    PerformerException placed = new PerformerException(place + ": " + heading, items, this);
+    placed.settings = settings;
+    return placed;
+  }
+
+  /**
+   * Names the settings that decide about this failure.
+   *
+   * @param names as the options in Java call them, such as {@code allowMissing}
+   * @return this
+   */
+  public PerformerException settledBy(String... names) {
+    settings = List.of(names);
+    return this;
+  }
+
+  /**
+   * The settings that decide about this failure, or about the one that caused it: a command line
+   * names the options that set them.
+   */
+  public List<String> settings() {
+    return settings.isEmpty() && getCause() instanceof PerformerException cause
+        ? cause.settings()
+        : settings;
   }
 }

@@ -1,5 +1,7 @@
 package dev.performer;
 
+import static com.tngtech.archunit.base.DescribedPredicate.not;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAPackage;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
@@ -40,13 +42,14 @@ class ArchitectureTest {
       slices().matching("dev.performer.(*)..").should().beFreeOfCycles();
 
   @ArchTest
-  static final ArchRule dataKnowsNoTensorFlow =
+  static final ArchRule dataKnowsOfTensorFlowItsProtosOnly =
       noClasses()
           .that()
           .resideInAPackage("..data..")
           .should()
-          .dependOnClassesThat()
-          .resideInAPackage("org.tensorflow..");
+          .dependOnClassesThat(
+              resideInAPackage("org.tensorflow..")
+                  .and(not(resideInAPackage("org.tensorflow.proto.."))));
 
   @ArchTest
   static final ArchRule graphKnowsTensorFlowOnly =

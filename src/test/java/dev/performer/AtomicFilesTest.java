@@ -73,6 +73,6 @@ class AtomicFilesTest {
         .isEqualTo("/a exists and is not a directory");
     assertThat(AtomicFiles.describe(new FileSystemException("/a", null, "No space left on device")))
         .isEqualTo("No space left on device");
-    assertThat(AtomicFiles.describe(new IOException())).isEqualTo("IOException");
+    assertThat(AtomicFiles.describe(new IOException())).isEqualTo("the system gives no reason");
   }
 }

@@ -27,4 +27,10 @@ class PerformerExceptionTest {
     PerformerException e = new PerformerException("wrong", List.of("x".repeat(5000)));
     assertThat(e.lines()).singleElement().asString().hasSizeLessThan(400).startsWith("wrong: xxx");
   }
+
+  @Test
+  void quotedTextCannotWriteOnTheTerminal() {
+    assertThat(Excerpt.of("a\n \u001b[2Jb\u0000c\u2028d")).isEqualTo("a [2Jb c d");
+    assertThat(Excerpt.of("x".repeat(5000))).isEqualTo("x".repeat(300) + "…");
+  }
 }

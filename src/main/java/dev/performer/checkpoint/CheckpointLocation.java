@@ -1,5 +1,7 @@
 package dev.performer.checkpoint;
 
+import dev.performer.AtomicFiles;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.graph.CheckpointReader;
 import java.io.IOException;
@@ -74,14 +76,26 @@ final class CheckpointLocation {
       }
       Path named = Path.of(matcher.group(1).replaceAll("\\\\(.)", "$1"));
       // An absolute path is where the checkpoint was written, perhaps on another machine.
-      Path prefix = state.resolveSibling(named.isAbsolute() ? named.getFileName() : named);
+      Path prefix =
+          state.resolveSibling(named.isAbsolute() ? named.getFileName() : named).normalize();
+      if (!prefix.startsWith(state.resolveSibling("").normalize())) {
+        throw new PerformerException(
+            state + " names a checkpoint outside of its folder; name that one itself");
+      }
       if (!CheckpointReader.exists(prefix)) {
         throw new PerformerException(
-            state + " names the checkpoint " + named + ", but " + prefix + ".index is missing");
+            state
+                + " names the checkpoint "
+                + Excerpt.of(named.toString())
+                + ", but "
+                + prefix
+                + ".index is missing");
       }
       return Optional.of(prefix);
-    } catch (IOException | InvalidPathException e) {
-      throw new PerformerException(state + " cannot be read: " + e.getMessage(), e);
+    } catch (InvalidPathException e) {
+      throw new PerformerException(state + " names a checkpoint by what is no path", e);
+    } catch (IOException e) {
+      throw new PerformerException(state + " cannot be read: " + AtomicFiles.describe(e), e);
     }
   }
 
@@ -101,7 +115,7 @@ final class CheckpointLocation {
           ? Optional.empty()
           : Optional.of(directory.resolve(prefixes.get(prefixes.size() - 1)));
     } catch (IOException e) {
-      throw new PerformerException(directory + " cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(directory + " cannot be read: " + AtomicFiles.describe(e), e);
     }
   }
 

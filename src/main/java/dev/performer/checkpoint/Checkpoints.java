@@ -1,5 +1,6 @@
 package dev.performer.checkpoint;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -57,7 +58,7 @@ public final class Checkpoints {
     try (InputStream in = Files.newInputStream(file)) {
       return in.readNBytes(16);
     } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
     }
   }
 }

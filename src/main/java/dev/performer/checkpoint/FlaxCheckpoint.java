@@ -1,6 +1,9 @@
 package dev.performer.checkpoint;
 
+import dev.performer.AtomicFiles;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
+import dev.performer.RegularFiles;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import java.io.IOException;
@@ -10,7 +13,6 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
@@ -60,13 +62,13 @@ public final class FlaxCheckpoint implements WeightFile {
                         path + " holds no checkpoint_<step>; give the file itself"));
     FileChannel channel = null;
     try {
-      channel = FileChannel.open(file, StandardOpenOption.READ);
+      channel = RegularFiles.open(file);
       SortedMap<String, MsgpackTensor> places = new MsgpackStructure(file, channel).tensors();
       FlaxCheckpoint opened = new FlaxCheckpoint(file, channel, places);
       channel = null;
       return opened;
     } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
     } finally {
       closeQuietly(channel);
     }
@@ -125,7 +127,7 @@ public final class FlaxCheckpoint implements WeightFile {
           .filter(child -> STEP.matcher(child.getFileName().toString()).matches())
           .max(Comparator.comparing(FlaxCheckpoint::step));
     } catch (IOException e) {
-      throw new PerformerException(directory + " cannot be listed: " + e.getMessage(), e);
+      throw new PerformerException(directory + " cannot be listed: " + AtomicFiles.describe(e), e);
     }
   }
 
@@ -186,7 +188,7 @@ public final class FlaxCheckpoint implements WeightFile {
       }
     } catch (IOException e) {
       throw new PerformerException(
-          path + ": tensor " + name + " cannot be read: " + e.getMessage(), e);
+          path + ": tensor " + Excerpt.of(name) + " cannot be read: " + AtomicFiles.describe(e), e);
     }
     return place.type().decode(bytes, place.bigEndian(), place.info().shape());
   }

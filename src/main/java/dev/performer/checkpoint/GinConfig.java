@@ -1,6 +1,8 @@
 package dev.performer.checkpoint;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.RegularFiles;
 import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
@@ -64,17 +66,18 @@ public record GinConfig(Path file, Map<String, Object> bindings, List<String> sk
 
   static String text(Path file) {
     try {
+      RegularFiles.require(file);
       if (Files.size(file) > MAX_BYTES) {
         throw new PerformerException(file + " is too large for a gin configuration");
       }
       return StandardCharsets.UTF_8
           .newDecoder()
-          .decode(java.nio.ByteBuffer.wrap(Files.readAllBytes(file)))
+          .decode(java.nio.ByteBuffer.wrap(RegularFiles.readAllBytes(file)))
           .toString();
     } catch (CharacterCodingException e) {
       throw new PerformerException(file + " is no text in UTF-8", e);
     } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
     }
   }
 

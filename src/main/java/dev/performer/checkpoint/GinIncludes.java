@@ -7,15 +7,20 @@ import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Deque;
 
-/** The files that gin configurations include, one inside the other. */
+/**
+ * The files that gin configurations include, one inside the other: only those of the first one's
+ * folder and the folders in it, links followed.
+ */
 final class GinIncludes {
   private static final int MAX_DEPTH = 20;
   private static final int MAX_FILES = 200;
 
+  private final Path folder;
   private final Deque<Path> open = new ArrayDeque<>();
   private int files;
 
   GinIncludes(Path first) {
+    folder = real(first.toAbsolutePath().getParent());
     open.push(real(first));
   }
 
@@ -32,13 +37,20 @@ final class GinIncludes {
     } catch (InvalidPathException e) {
       throw new PerformerException("this is no path", e);
     }
+    Path real = real(place);
+    if (!isInside(real)) {
+      throw new PerformerException(
+          "the file lies outside of "
+              + folder
+              + ", and only those in it are read; copy it there, or write its bindings into the file"
+              + " that includes it");
+    }
     if (name.isBlank() || !Files.isRegularFile(place)) {
       throw new PerformerException(
           "there is no file "
               + place
               + "; put it there, or write its bindings into the file that includes it");
     }
-    Path real = real(place);
     if (open.contains(real)) {
       throw new PerformerException("this file is being read already: it includes itself");
     }
@@ -52,6 +64,11 @@ final class GinIncludes {
     }
     open.push(real);
     return place;
+  }
+
+  /** Whether a file, links followed, lies in the folder of the first one. */
+  boolean isInside(Path file) {
+    return real(file).startsWith(folder);
   }
 
   /** The file that was entered last has been read. */

@@ -1,5 +1,6 @@
 package dev.performer.checkpoint;
 
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.math.BigInteger;
 import java.nio.file.Path;
@@ -89,7 +90,7 @@ final class GinParser {
       return selector;
     }
     if (peek() != '=') {
-      throw expected("'=' after " + selector);
+      throw expected("'=' after a parameter's name");
     }
     at++;
     space(false);
@@ -126,7 +127,7 @@ final class GinParser {
       included = includes.enter(file, name);
     } catch (PerformerException e) {
       at = start;
-      throw fail("include '" + name + "': " + e.getMessage());
+      throw fail("include '" + Excerpt.of(name) + "': " + e.getMessage());
     }
     new GinParser(included, GinConfig.text(included), includes, bindings, skipped).parse();
     includes.leave();
@@ -292,7 +293,7 @@ final class GinParser {
       }
       return Double.valueOf(found);
     } catch (ArithmeticException | NumberFormatException e) {
-      throw fail("has a number that cannot be read: " + found);
+      throw fail("has a number that cannot be read" + quoted(": ", found, ""));
     }
   }
 
@@ -354,7 +355,12 @@ final class GinParser {
   private PerformerException expected(String what) {
     int end = Math.min(text.length(), at + 20);
     String rest = text.substring(Math.min(at, end), end).lines().findFirst().orElse("");
-    return fail("expected " + what + (rest.isEmpty() ? "" : ", found '" + rest + "'"));
+    return fail("expected " + what + (rest.isEmpty() ? "" : quoted(", found '", rest, "'")));
+  }
+
+  /** A link beside a checkpoint may lead to anything: then nothing of it is shown. */
+  private String quoted(String before, String found, String after) {
+    return includes.isInside(file) ? before + Excerpt.of(found) + after : "";
   }
 
   private PerformerException fail(String what) {

@@ -1,5 +1,6 @@
 package dev.performer.checkpoint;
 
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
@@ -7,6 +8,7 @@ import io.jhdf.api.Attribute;
 import io.jhdf.api.Dataset;
 import io.jhdf.api.Group;
 import io.jhdf.api.Node;
+import io.jhdf.exceptions.UnsupportedHdfException;
 import io.jhdf.object.datatype.DataType;
 import io.jhdf.object.datatype.FixedPoint;
 import io.jhdf.object.datatype.FloatingPoint;
@@ -62,7 +64,7 @@ final class Hdf5Tensors {
       Node node = child.getValue();
       if (node.isLink()) {
         throw new PerformerException(
-            file + ", " + path + ": links are not followed; Keras writes none");
+            file + ", " + Excerpt.of(path) + ": links are not followed; Keras writes none");
       }
       if (node instanceof Dataset dataset) {
         datasets.put(path, dataset);
@@ -80,13 +82,19 @@ final class Hdf5Tensors {
     } catch (PerformerException e) {
       throw e;
     } catch (RuntimeException | StackOverflowError | OutOfMemoryError | InternalError e) {
-      String reason = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
-      throw new PerformerException(
-          where
-              + " is damaged or no HDF5 file of Keras: "
-              + reason.lines().findFirst().orElse("").strip(),
-          e);
+      throw new PerformerException(where + " is damaged or no HDF5 file of Keras: " + reason(e), e);
     }
+  }
+
+  private static String reason(Throwable e) {
+    if (e instanceof UnsupportedHdfException && e.getMessage() != null) {
+      return Excerpt.of(e.getMessage());
+    }
+    return e instanceof StackOverflowError
+        ? "its structure has no end"
+        : e instanceof OutOfMemoryError
+            ? "it claims more than fits into memory"
+            : "an address or a size in its structure is wrong";
   }
 
   /** Paths of the groups, without slash at the ends. */
@@ -107,7 +115,7 @@ final class Hdf5Tensors {
   }
 
   private WeightFile.Info info(String path, Dataset dataset) {
-    String where = file + ", dataset " + path;
+    String where = file + ", dataset " + Excerpt.of(path);
     return guarded(
         where,
         () -> {
@@ -164,7 +172,7 @@ final class Hdf5Tensors {
 
   /** Reads a dataset. @throws PerformerException if there is none or its bytes are damaged */
   NpyArray read(String path) {
-    String where = file + ", dataset " + path;
+    String where = file + ", dataset " + Excerpt.of(path);
     Dataset dataset = datasets.get(path);
     if (dataset == null) {
       throw new PerformerException(where + ": there is none of that name");

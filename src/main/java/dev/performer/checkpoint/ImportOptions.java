@@ -82,20 +82,29 @@ public record ImportOptions(
 
   /** The same without a configuration file, when that was read already. */
   ImportOptions withoutConfig() {
-    return new ImportOptions(
-        scheme,
-        preset,
-        null,
-        task,
-        attention,
-        favor,
-        heads,
-        window,
-        normFirst,
-        pooling,
-        maxLength,
-        mapping,
-        allowMissing);
+    return toBuilder().config(null).build();
+  }
+
+  /** The same with another kind of attention. */
+  public ImportOptions with(AttentionKind kind) {
+    return toBuilder().attention(kind).build();
+  }
+
+  private Builder toBuilder() {
+    return builder()
+        .scheme(scheme)
+        .preset(preset)
+        .config(config)
+        .task(task)
+        .attention(attention)
+        .favor(favor)
+        .heads(heads)
+        .window(window)
+        .normFirst(normFirst)
+        .pooling(pooling)
+        .maxLength(maxLength)
+        .mapping(mapping)
+        .allowMissing(allowMissing);
   }
 
   public static Builder builder() {

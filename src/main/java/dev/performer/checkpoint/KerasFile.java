@@ -1,10 +1,11 @@
 package dev.performer.checkpoint;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.RegularFiles;
 import dev.performer.data.NpyArray;
+import dev.performer.data.StrictJson;
 import io.jhdf.HdfFile;
 import io.jhdf.api.Group;
 import java.io.IOException;
@@ -14,7 +15,6 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
@@ -72,7 +72,7 @@ public final class KerasFile implements DescribedWeights {
     if (!Files.isRegularFile(file)) {
       return false;
     }
-    try (InputStream in = Files.newInputStream(file)) {
+    try (InputStream in = RegularFiles.newInputStream(file)) {
       byte[] start = in.readNBytes(HDF5.length);
       return java.util.Arrays.equals(start, HDF5) || isZip(start) && hasWeights(file);
     } catch (IOException e) {
@@ -98,10 +98,10 @@ public final class KerasFile implements DescribedWeights {
    * @throws PerformerException if it is none of them, or damaged
    */
   public static KerasFile open(Path file) {
-    try (InputStream in = Files.newInputStream(file)) {
+    try (InputStream in = RegularFiles.newInputStream(file)) {
       return isZip(in.readNBytes(HDF5.length)) ? openZip(file) : openHdf5(file);
     } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
     }
   }
 
@@ -112,7 +112,10 @@ public final class KerasFile implements DescribedWeights {
       Hdf5Tensors contents = new Hdf5Tensors(hdf, size, file.toString());
       String[] config = contents.texts(hdf, "model_config");
       JsonNode tree =
-          config.length == 0 ? null : json(config[0], file + ", attribute model_config");
+          config.length == 0
+              ? null
+              : StrictJson.readTree(
+                  config[0].getBytes(StandardCharsets.UTF_8), file + ", attribute model_config");
       String format = config.length == 0 ? "Keras HDF5 weights" : "Keras HDF5 model";
       return new KerasFile(file, format, hdf, contents, tree);
     } catch (RuntimeException e) {
@@ -126,7 +129,7 @@ public final class KerasFile implements DescribedWeights {
     if (size > Integer.MAX_VALUE) {
       return Hdf5Tensors.guarded(file.toString(), () -> new HdfFile(file));
     }
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+    try (FileChannel channel = RegularFiles.open(file)) {
       ByteBuffer bytes = channel.map(FileChannel.MapMode.READ_ONLY, 0, size);
       return Hdf5Tensors.guarded(file.toString(), () -> HdfFile.fromByteBuffer(bytes));
     }
@@ -138,9 +141,9 @@ public final class KerasFile implements DescribedWeights {
     try (ZipFile zip = new ZipFile(file.toFile())) {
       weights = bytes(zip, WEIGHTS, Integer.MAX_VALUE - 16, file);
       byte[] config = bytes(zip, CONFIG, LONGEST_CONFIG, file);
-      tree = json(new String(config, StandardCharsets.UTF_8), file + ", " + CONFIG);
+      tree = StrictJson.readTree(config, file + ", " + CONFIG);
     } catch (IllegalArgumentException e) {
-      throw new PerformerException(file + " is no .keras: " + e.getMessage(), e);
+      throw new PerformerException(file + " is no .keras: a name in it is no text", e);
     }
     String where = file + ", " + WEIGHTS;
     HdfFile hdf = Hdf5Tensors.guarded(where, () -> HdfFile.fromBytes(weights));
@@ -171,14 +174,6 @@ public final class KerasFile implements DescribedWeights {
         throw new PerformerException(file + ", " + name + " is not as long as it claims");
       }
       return bytes;
-    }
-  }
-
-  private static JsonNode json(String text, String where) {
-    try {
-      return new ObjectMapper().readTree(text);
-    } catch (JsonProcessingException e) {
-      throw new PerformerException(where + " is not JSON: " + e.getOriginalMessage(), e);
     }
   }
 

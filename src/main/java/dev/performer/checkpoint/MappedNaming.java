@@ -3,10 +3,12 @@ package dev.performer.checkpoint;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import dev.performer.model.PerformerConfig;
+import java.math.BigInteger;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -52,7 +54,7 @@ final class MappedNaming implements NamingScheme {
     }
     List<String> rest = map.ignoreRest();
     if (!rest.isEmpty()) {
-      map.note("tensors that " + mapping + " does not name were left out: " + rest);
+      map.note("tensors that " + mapping + " does not name were left out: " + Excerpt.names(rest));
     }
     return map.finish(label(), config, options.allowMissing());
   }
@@ -118,8 +120,12 @@ final class MappedNaming implements NamingScheme {
 
   private static NpyArray reshaped(NpyArray array, JsonNode sizes, String where) {
     long[] shape = sizes.isMissingNode() ? array.shape() : numbers(sizes, where + "reshape");
-    long elements = Arrays.stream(shape).reduce(1, Math::multiplyExact);
-    if (elements != array.size() || Arrays.stream(shape).anyMatch(d -> d < 0)) {
+    BigInteger elements =
+        Arrays.stream(shape)
+            .mapToObj(BigInteger::valueOf)
+            .reduce(BigInteger.ONE, BigInteger::multiply);
+    if (!elements.equals(BigInteger.valueOf(array.size()))
+        || Arrays.stream(shape).anyMatch(d -> d < 0)) {
       throw new PerformerException(
           where + array + " cannot be reshaped to " + Arrays.toString(shape));
     }

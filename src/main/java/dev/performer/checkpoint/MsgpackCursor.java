@@ -1,5 +1,6 @@
 package dev.performer.checkpoint;
 
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -50,7 +51,7 @@ final class MsgpackCursor {
       case STRING -> text(parent, unpacker.unpackRawStringHeader());
       case BINARY -> text(parent, unpacker.unpackBinaryHeader());
       case INTEGER -> unpacker.unpackBigInteger().toString();
-      default -> throw broken(parent, "has a key that is " + format.getValueType());
+      default -> throw broken(parent, "has a key of type " + format.getValueType());
     };
   }
 
@@ -100,9 +101,8 @@ final class MsgpackCursor {
   }
 
   PerformerException broken(String name, String what) {
-    String shown = name.length() > 200 ? name.substring(0, 200) + "…" : name;
     return new PerformerException(
-        shown.isEmpty() ? file + " " + what : file + ": tensor " + shown + " " + what);
+        name.isEmpty() ? file + " " + what : file + ": tensor " + Excerpt.of(name) + " " + what);
   }
 
   long position() {

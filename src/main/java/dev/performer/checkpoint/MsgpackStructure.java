@@ -1,5 +1,6 @@
 package dev.performer.checkpoint;
 
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.checkpoint.MsgpackTensor.Piece;
 import java.io.IOException;
@@ -12,8 +13,12 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import org.msgpack.core.ExtensionTypeHeader;
 import org.msgpack.core.MessageFormat;
+import org.msgpack.core.MessageIntegerOverflowException;
 import org.msgpack.core.MessagePackException;
+import org.msgpack.core.MessageSizeException;
+import org.msgpack.core.MessageTypeException;
 import org.msgpack.core.MessageUnpacker;
+import org.msgpack.value.ValueType;
 
 /**
  * Walks through a msgpack file and notes where its tensors lie. What a file claims about sizes is
@@ -51,8 +56,9 @@ final class MsgpackStructure {
     String at = "";
     try {
       MessageFormat root = unpacker.getNextFormat();
-      if (!isMap(root) && root.getValueType() != org.msgpack.value.ValueType.EXTENSION) {
-        throw in.broken("", "holds no map of tensors at its top but " + root.getValueType());
+      if (!isMap(root) && root.getValueType() != ValueType.EXTENSION) {
+        throw in.broken(
+            "", "holds no map of tensors at its top but a value of type " + root.getValueType());
       }
       walk("", 0);
       if (in.position() != in.size()) {
@@ -72,17 +78,22 @@ final class MsgpackStructure {
               + ": "
               + (e instanceof org.msgpack.core.MessageInsufficientBufferException
                   ? "it ends too early"
-                  : firstLine(e)),
+                  : kind(e)),
           e);
     }
   }
 
-  private static String firstLine(Exception e) {
-    return String.valueOf(e.getMessage()).lines().findFirst().orElse("").strip();
+  private static String kind(MessagePackException e) {
+    if (e instanceof MessageSizeException || e instanceof MessageIntegerOverflowException) {
+      return "a number or a size is too large";
+    }
+    return e instanceof MessageTypeException
+        ? "a value is not of the kind that belongs there"
+        : "a byte that msgpack does not have";
   }
 
   private static boolean isMap(MessageFormat format) {
-    return format.getValueType() == org.msgpack.value.ValueType.MAP;
+    return format.getValueType() == ValueType.MAP;
   }
 
   private void walk(String name, int depth) throws IOException {
@@ -169,7 +180,9 @@ final class MsgpackStructure {
     String typeName = in.text(name, in.rawHeader(name));
     FlaxCheckpoint.Type type =
         FlaxCheckpoint.Type.of(typeName)
-            .orElseThrow(() -> in.broken(name, "has elements of unknown type '" + typeName + "'"));
+            .orElseThrow(
+                () ->
+                    in.broken(name, "has elements of unknown type '" + Excerpt.of(typeName) + "'"));
     int bytes = in.rawHeader(name);
     in.expect(
         name, Integer.toUnsignedLong(bytes) <= end - in.position(), "claims bytes it has not");
@@ -268,10 +281,10 @@ final class MsgpackStructure {
     in.require(name, count, 2L * Integer.toUnsignedLong(count), "chunks");
     for (int i = 0; i < count; i++) {
       String key = map ? in.key(name) : Integer.toString(i);
-      in.expect(name, key.matches("0|[1-9][0-9]{0,6}"), "has a chunk '" + key + "'");
+      in.expect(name, key.matches("0|[1-9][0-9]{0,6}"), "has a chunk '" + Excerpt.of(key) + "'");
       in.expect(
           name,
-          unpacker.getNextFormat().getValueType() == org.msgpack.value.ValueType.EXTENSION,
+          unpacker.getNextFormat().getValueType() == ValueType.EXTENSION,
           "has a chunk that is no array");
       values++;
       in.expect(

@@ -1,5 +1,6 @@
 package dev.performer.checkpoint;
 
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.util.List;
 import java.util.Optional;
@@ -50,7 +51,7 @@ public final class NamingSchemes {
                         + ": its names are of no model that is known here "
                         + labels()
                         + "; they begin with "
-                        + file.tensors().keySet().stream().limit(3).toList()
+                        + file.tensors().keySet().stream().limit(3).map(Excerpt::of).toList()
                         + "; name every variable in a --mapping file"));
   }
 

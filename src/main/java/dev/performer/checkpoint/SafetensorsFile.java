@@ -1,6 +1,9 @@
 package dev.performer.checkpoint;
 
+import dev.performer.AtomicFiles;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
+import dev.performer.RegularFiles;
 import dev.performer.data.NpyArray;
 import java.io.EOFException;
 import java.io.IOException;
@@ -9,7 +12,6 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Collections;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -45,7 +47,7 @@ public final class SafetensorsFile implements WeightFile {
     if (!Files.isRegularFile(file)) {
       return false;
     }
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+    try (FileChannel channel = RegularFiles.open(file)) {
       ByteBuffer start = read(channel, 0, LENGTH_BYTES + 1);
       long length = start.getLong();
       return length > 0 && length <= LONGEST_HEADER && start.get() == '{';
@@ -62,7 +64,7 @@ public final class SafetensorsFile implements WeightFile {
   public static SafetensorsFile open(Path file) {
     FileChannel channel = null;
     try {
-      channel = FileChannel.open(file, StandardOpenOption.READ);
+      channel = RegularFiles.open(file);
       long size = channel.size();
       if (size < LENGTH_BYTES + 2) {
         throw new PerformerException(
@@ -86,7 +88,7 @@ public final class SafetensorsFile implements WeightFile {
       channel = null; // owned by what is returned
       return opened;
     } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
     } finally {
       close(channel);
     }
@@ -126,7 +128,7 @@ public final class SafetensorsFile implements WeightFile {
   @Override
   public NpyArray read(String name) {
     SafetensorsHeader.Entry entry = header.tensors().get(name);
-    String where = path + ", tensor " + name;
+    String where = path + ", tensor " + Excerpt.of(name);
     if (entry == null) {
       throw new PerformerException(where + ": there is none of that name");
     }
@@ -138,7 +140,7 @@ public final class SafetensorsFile implements WeightFile {
       byte[] elements = read(channel, dataStart + entry.begin(), (int) bytes).array();
       return entry.type().array(elements, entry.shape(), where);
     } catch (IOException e) {
-      throw new PerformerException(where + " cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(where + " cannot be read: " + AtomicFiles.describe(e), e);
     }
   }
 
@@ -152,7 +154,7 @@ public final class SafetensorsFile implements WeightFile {
       try {
         channel.close();
       } catch (IOException e) {
-        throw new PerformerException("a file cannot be closed: " + e.getMessage(), e);
+        throw new PerformerException("a file cannot be closed: " + AtomicFiles.describe(e), e);
       }
     }
   }

@@ -3,11 +3,14 @@ package dev.performer.checkpoint;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
+import dev.performer.data.StrictJson;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -62,16 +65,15 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
         if (name.equals("__metadata__")) {
           readMetadata(parser, metadata, file);
         } else {
-          tensors.put(name, readEntry(parser, file + ", tensor " + name));
+          tensors.put(name, readEntry(parser, file + ", tensor " + Excerpt.of(name)));
         }
       }
       if (parser.nextToken() != null) {
         throw new PerformerException(file + ": more than one JSON value in the header");
       }
     } catch (IOException e) {
-      String reason = e.getMessage() == null ? "" : e.getMessage().lines().findFirst().orElse("");
       throw new PerformerException(
-          file + ": the header is not the JSON of a safetensors file: " + reason, e);
+          file + ": the header is not the JSON of a safetensors file: " + StrictJson.reason(e), e);
     }
     checkPlaces(tensors, dataBytes, file);
     return new SafetensorsHeader(tensors, metadata);
@@ -82,7 +84,8 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
     expect(parser.currentToken(), JsonToken.START_OBJECT, file + ": __metadata__");
     while (parser.nextToken() == JsonToken.FIELD_NAME) {
       String key = parser.currentName();
-      expect(parser.nextToken(), JsonToken.VALUE_STRING, file + ": __metadata__." + key);
+      expect(
+          parser.nextToken(), JsonToken.VALUE_STRING, file + ": __metadata__." + Excerpt.of(key));
       metadata.put(key, parser.getText());
     }
   }
@@ -103,14 +106,14 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
             throw new PerformerException(
                 where
                     + ": dtype "
-                    + parser.getText()
+                    + Excerpt.of(parser.getText())
                     + " is not supported; expected one of "
                     + TYPES.keySet().stream().sorted().toList());
           }
         }
         case "shape" -> shape = numbers(parser, where + ", shape");
         case "data_offsets" -> offsets = numbers(parser, where + ", data_offsets");
-        default -> throw new PerformerException(where + ": unknown key " + key);
+        default -> throw new PerformerException(where + ": unknown key " + Excerpt.of(key));
       }
     }
     if (type == null || shape == null || offsets == null || offsets.length != 2) {
@@ -146,8 +149,13 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
 
   private static void expect(JsonToken found, JsonToken expected, String where) {
     if (found != expected) {
-      throw new PerformerException(where + ": expected " + expected + ", found " + found);
+      throw new PerformerException(
+          where + ": expected " + word(expected) + ", found " + word(found));
     }
+  }
+
+  private static String word(JsonToken token) {
+    return token == null ? "the end" : token.name().toLowerCase(Locale.ROOT).replace('_', ' ');
   }
 
   private static void checkPlaces(Map<String, Entry> tensors, long dataBytes, String file) {
@@ -158,7 +166,7 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
     long place = 0;
     for (Map.Entry<String, Entry> e : inOrder) {
       Entry entry = e.getValue();
-      String where = file + ", tensor " + e.getKey() + ": ";
+      String where = file + ", tensor " + Excerpt.of(e.getKey()) + ": ";
       if (entry.end() > dataBytes) {
         throw new PerformerException(
             where

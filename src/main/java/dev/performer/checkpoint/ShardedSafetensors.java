@@ -1,6 +1,7 @@
 package dev.performer.checkpoint;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
@@ -50,14 +51,22 @@ public final class ShardedSafetensors implements WeightFile {
     String name = value.asText();
     if (!value.isTextual() || !name.matches("[\\w.-]+") || name.startsWith(".")) {
       throw new PerformerException(
-          path + ", tensor " + tensor + ": expected the name of a file beside the index");
+          path
+              + ", tensor "
+              + Excerpt.of(tensor)
+              + ": expected the name of a file beside the index");
     }
     SafetensorsFile file =
         files.computeIfAbsent(name, n -> SafetensorsFile.open(path.resolveSibling(n)));
     Info info = file.tensors().get(tensor);
     if (info == null) {
       throw new PerformerException(
-          file.path() + " has no tensor " + tensor + ", but " + path + " says so");
+          file.path()
+              + " has no tensor "
+              + Excerpt.of(tensor)
+              + ", which "
+              + path
+              + " places there");
     }
     owners.put(tensor, file);
     infos.put(tensor, info);

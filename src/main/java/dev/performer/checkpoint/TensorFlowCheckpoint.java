@@ -107,8 +107,7 @@ public final class TensorFlowCheckpoint implements DescribedWeights {
     try {
       graph = TrackableObjectGraph.parseFrom(reader.string(CheckpointReader.OBJECT_GRAPH_KEY));
     } catch (InvalidProtocolBufferException e) {
-      throw new PerformerException(
-          "checkpoint " + prefix + ": its object graph is damaged: " + e.getMessage(), e);
+      throw new PerformerException("checkpoint " + prefix + ": its object graph is damaged", e);
     }
     Set<Integer> slotNodes = new HashSet<>();
     for (TrackableObject object : graph.getNodesList()) {

@@ -1,5 +1,6 @@
 package dev.performer.checkpoint;
 
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.model.Performer;
@@ -17,8 +18,6 @@ import org.tensorflow.ndarray.Shape;
 
 /** Which tensor of a file is which variable of ours; collects all that does not fit. */
 final class WeightMap {
-  private static final int MOST_LISTED = 200;
-
   /** How a tensor lies in its file. */
   enum Layout {
     /** As ours. */
@@ -141,6 +140,7 @@ final class WeightMap {
   ModelWeights finish(String label, PerformerConfig config, boolean allowMissing) {
     Map<String, Shape> shapes = Performer.shapes(config);
     Map<String, NpyArray> weights = new LinkedHashMap<>();
+    List<String> missing = new ArrayList<>(); // behind what is there and wrong, as lists are cut
     for (Map.Entry<String, Shape> e : shapes.entrySet()) {
       String variable = e.getKey();
       long[] shape = e.getValue().asArray();
@@ -158,9 +158,10 @@ final class WeightMap {
           given.remove(variable);
         }
       } else if (!isProjection(variable)) {
-        problems.add("missing: " + variable + " " + Arrays.toString(shape));
+        missing.add("missing: " + variable + " " + Arrays.toString(shape));
       }
     }
+    problems.addAll(missing);
     given.keySet().stream()
         .filter(variable -> !shapes.containsKey(variable))
         .forEach(v -> problems.add("this model has no variable " + v));
@@ -217,19 +218,15 @@ final class WeightMap {
     if (problems.isEmpty()) {
       return;
     }
-    String list =
-        String.join("; ", problems.subList(0, Math.min(MOST_LISTED, problems.size())))
-            + (problems.size() > MOST_LISTED ? "; and more" : "");
     if (!allowMissing) {
       throw new PerformerException(
-          file.path()
-              + " does not fit a model of the scheme "
-              + label
-              + ": "
-              + list
-              + " (--allow-missing goes on)");
+          "%s does not fit a model of the scheme %s, and missing weights were not allowed"
+              .formatted(file.path(), label),
+          problems);
     }
-    notes.add("what does not fit was left out or has initial values: " + list);
+    notes.add(
+        "what does not fit was left out or has initial values: "
+            + String.join("; ", Excerpt.items(problems)));
   }
 
   private static boolean isProjection(String variable) {
@@ -241,7 +238,15 @@ final class WeightMap {
   }
 
   private void checkShape(String variable, Source source, long[] shape) {
-    if (!fits(source, shape)) {
+    if (isComplex(source)) {
+      problems.add(
+          source.tensor()
+              + " is "
+              + info(source.tensor()).type()
+              + ", but "
+              + variable
+              + " is real");
+    } else if (!fits(source, shape)) {
       problems.add(
           source.tensor()
               + " has shape "
@@ -253,7 +258,14 @@ final class WeightMap {
     }
   }
 
+  private boolean isComplex(Source source) {
+    return info(source.tensor()).type().startsWith("complex");
+  }
+
   private boolean fits(Source source, long[] shape) {
+    if (isComplex(source)) {
+      return false;
+    }
     long[] found = info(source.tensor()).shape();
     if (source.layout() == Layout.LEADING_ONES) {
       return Arrays.equals(withoutLeadingOnes(found, shape.length), shape);
@@ -343,7 +355,7 @@ final class WeightMap {
           }
         });
     if (!bad.isEmpty()) {
-      notes.add("warning: NaN or infinite values in " + String.join(", ", bad));
+      notes.add("warning: NaN or infinite values in " + Excerpt.names(bad));
     }
   }
 }

@@ -1,13 +1,9 @@
 package dev.performer.cli;
 
-import dev.performer.PerformerException;
 import dev.performer.model.FavorConversion;
-import dev.performer.savedmodel.ModelCard;
-import dev.performer.savedmodel.PerformerModels;
+import dev.performer.pipeline.Converter;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -54,17 +50,8 @@ final class ConvertCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     FavorConversion conversion = favor.conversion();
-    PerformerModels.Saved model = PerformerModels.load(source);
-    FavorConversion.Converted converted;
-    try {
-      converted = conversion.apply(model.config(), model.weights());
-    } catch (PerformerException e) {
-      throw new PerformerException(source + ": " + e.getMessage(), e);
-    }
-    String note = FavorOptions.note(conversion, converted);
-    PerformerModels.write(
-        converted.config(), converted.weights(), card(model, converted, note), target, replace);
-    output.text().println("Written: " + target + "; " + note);
+    Converter.Outcome converted = new Converter(conversion).convert(source, target, replace);
+    output.text().println("Written: " + target + "; " + converted.note());
     FavorOptions.next(source, target).forEach(output.text()::println);
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("model", target.toString());
@@ -74,38 +61,5 @@ final class ConvertCommand implements Callable<Integer> {
     json.put("seed", conversion.favor().seed());
     output.printJson(json);
     return 0;
-  }
-
-  private ModelCard card(
-      PerformerModels.Saved model, FavorConversion.Converted converted, String note) {
-    ModelCard old = model.card();
-    ModelCard.LanguageModel lm = old.languageModel();
-    return ModelCard.of(
-        converted.config().attentionOf(0),
-        old.vocabulary(),
-        lm == null ? null : PerformerModels.languageModel(converted.config(), lm.masking()),
-        provenance(old.provenance(), note));
-  }
-
-  private ModelCard.Provenance provenance(ModelCard.Provenance p, String note) {
-    if (p == null) {
-      return new ModelCard.Provenance(
-          source.toString(), null, List.of(note), null, null, null, null, null, null, null, null);
-    }
-    List<String> notes = new ArrayList<>(p.assumptions() == null ? List.of() : p.assumptions());
-    notes.add(note);
-    return new ModelCard.Provenance(
-        p.importedFrom() == null ? source.toString() : p.importedFrom(),
-        p.scheme(),
-        notes,
-        p.importedStep(),
-        p.trainedOn(),
-        p.seed(),
-        p.steps(),
-        p.versions(),
-        // Measured with exact attention, so no longer true.
-        null,
-        null,
-        p.date());
   }
 }

@@ -1,19 +1,21 @@
 package dev.performer.cli;
 
-import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.data.OutputFile;
 import dev.performer.data.TableFile;
-import dev.performer.savedmodel.ImportedModel;
-import dev.performer.savedmodel.SavedModelDirectory;
-import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.data.TokenizedSequences;
+import dev.performer.data.Tokenizer;
+import dev.performer.pipeline.Embedder;
+import dev.performer.pipeline.Model;
+import dev.performer.pipeline.ModelOptions;
+import dev.performer.pipeline.SequencePooling;
+import dev.performer.pipeline.TokenInput;
 import java.io.IOException;
 import java.io.OutputStreamWriter;
 import java.io.Writer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -33,12 +35,13 @@ import picocli.CommandLine.Parameters;
       "Y.csv has a line per sequence: id, then E numbers; with --pool none a line per token: id, position, token, E numbers."
     })
 final class EmbedCommand implements Callable<Integer> {
-  private static final List<String> STATES = List.of("embeddings", "sequence_output");
-
   @Mixin private OutputOptions output;
   @Mixin private SequenceInputs data;
 
-  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel directory of ours.")
+  @Parameters(
+      index = "0",
+      paramLabel = "MODEL",
+      description = "A SavedModel of ours, or a run directory.")
   private Path model;
 
   @Option(
@@ -65,27 +68,23 @@ final class EmbedCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     data.requireSound(target);
-    LanguageModelOptions options = LanguageModelOptions.defaults();
-    options.vocabulary = vocabulary;
-    boolean hasEmbed = SavedModelDirectory.open(model).signatures().containsKey("embed");
-    options.signature = hasEmbed ? "embed" : ImportedModel.DEFAULT_SIGNATURE;
-    LanguageModelOptions.Tokenized how = options.tokenizer(model, data.isIds());
-    TokenizedSequences sequences = data.read(model, how);
-    Map<String, NpyArray> kept = new LinkedHashMap<>();
-    try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
-      SequenceRunner runner = new SequenceRunner(predictor, how);
-      int length = runner.length(sequences.longest());
-      kept.put(
-          pool == SequencePooling.NONE ? "embeddings" : "embedding",
-          vectors(sequences, runner, length));
-      kept.putAll(sequences.arrays(runner, length));
+    ModelOptions options =
+        ModelOptions.builder()
+            .tokenizer(vocabulary == null ? null : Tokenizer.named(vocabulary))
+            .build();
+    TokenInput input = Embedder.input(Model.open(model, options), data.isIds());
+    input.notes().forEach(System.err::println);
+    TokenizedSequences sequences = data.read(input);
+    Map<String, NpyArray> kept;
+    try (Embedder embedder = Embedder.load(input)) {
+      kept = embedder.embed(sequences, pool, data.batch);
     }
     if (SequenceInputs.isCsv(target)) {
       OutputFile.write(
           target,
           out -> {
             Writer writer = new OutputStreamWriter(out, StandardCharsets.UTF_8);
-            writeCsv(writer, sequences, how, kept);
+            writeCsv(writer, sequences, input.tokenizer(), kept);
             writer.flush();
           });
     } else {
@@ -104,41 +103,8 @@ final class EmbedCommand implements Callable<Integer> {
     return (int) vectors.shape()[vectors.shape().length - 1];
   }
 
-  /** {@code [N, E]}, or {@code [N, length, E]} without pooling. */
-  private NpyArray vectors(TokenizedSequences sequences, SequenceRunner runner, int length) {
-    List<int[]> ids = sequences.ids();
-    int rows = runner.rows(Math.min(data.batch, ids.size()));
-    List<NpyArray> parts = new ArrayList<>();
-    for (int first = 0; first < ids.size(); first += rows) {
-      List<int[]> part = ids.subList(first, Math.min(ids.size(), first + rows));
-      int longest = part.stream().mapToInt(row -> row.length).max().orElseThrow();
-      int padded = pool == SequencePooling.NONE ? length : runner.length(longest);
-      NpyArray states = states(runner.run(part, padded));
-      parts.add(pool.apply(states, part, padded, runner));
-    }
-    return TokenizedSequences.join(parts);
-  }
-
-  private NpyArray states(Map<String, NpyArray> outputs) {
-    return STATES.stream()
-        .filter(outputs::containsKey)
-        .map(outputs::get)
-        .findFirst()
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                    model
-                        + ": has no vectors of tokens: expected a signature embed, or an output "
-                        + String.join(" or ", STATES)
-                        + "; there are "
-                        + outputs.keySet()));
-  }
-
   private void writeCsv(
-      Writer out,
-      TokenizedSequences sequences,
-      LanguageModelOptions.Tokenized how,
-      Map<String, NpyArray> arrays)
+      Writer out, TokenizedSequences sequences, Tokenizer tokenizer, Map<String, NpyArray> arrays)
       throws IOException {
     NpyArray vectors = arrays.values().iterator().next();
     float[] values = vectors.floats();
@@ -150,7 +116,7 @@ final class EmbedCommand implements Callable<Integer> {
     }
     out.append(head).append('\n');
     int length = isPerToken ? (int) vectors.shape()[1] : 1;
-    List<String> tokens = how.tokenizer().vocabulary().tokens();
+    List<String> tokens = tokenizer.vocabulary().tokens();
     for (int r = 0; r < sequences.names().size(); r++) {
       String id = TableFile.field(sequences.names().get(r));
       int[] ids = sequences.ids().get(r);

@@ -1,24 +1,15 @@
 package dev.performer.cli;
 
-import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
-import dev.performer.data.Batching;
-import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
+import dev.performer.pipeline.Evaluator;
+import dev.performer.pipeline.Model;
 import dev.performer.recipe.EvaluationData;
-import dev.performer.recipe.RecipeEvaluation;
-import dev.performer.savedmodel.ImportedModel;
-import dev.performer.savedmodel.PerformerModels;
-import dev.performer.savedmodel.SavedModelDirectory;
-import dev.performer.training.Evaluator;
-import dev.performer.training.ImportedLanguageModel;
-import dev.performer.training.LanguageModel;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -31,13 +22,11 @@ import picocli.CommandLine.Parameters;
     description =
         "Loss, accuracy, perplexity and what else its task measures of a model, over any data that a recipe trains on.")
 final class EvaluateCommand implements Callable<Integer> {
-  private static final int GOOGLE_ROWS = 50;
-
   @Mixin private OutputOptions output;
   @Mixin private LanguageModelOptions options;
   @Mixin private BatchingOptions batching;
 
-  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel directory.")
+  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel, or a run directory.")
   private Path model;
 
   @Option(
@@ -79,84 +68,60 @@ final class EvaluateCommand implements Callable<Integer> {
       paramLabel = "N",
       description =
           "Sequences of a batch, instead of --batch-tokens (default with --masking google-eval: "
-              + GOOGLE_ROWS
+              + Evaluator.GOOGLE_ROWS
               + ").")
   private Integer batchSequences;
 
   @Override
   public Integer call() {
-    Optional<EvaluationData> trained = trained();
-    if (trained.isPresent() && isReadAsInTraining(trained.get())) {
-      return ofRecipe(trained.get());
-    }
-    if (data == null) {
+    InputFiles.requireThere(model, data);
+    Model opened = Model.open(model, options.options());
+    Evaluator evaluator =
+        recipe == null ? Evaluator.of(opened) : Evaluator.of(opened, RecipeFiles.readOrRun(recipe));
+    boolean hasRecipe = recipe != null;
+    if (data == null && !evaluator.hasOwnData()) {
       throw new UsageException("--data is missing: what to evaluate on; or give --recipe");
     }
-    if (trained.isEmpty() && EvaluationData.needsRecipe(data)) {
-      throw new PerformerException(
-          model
-              + " does not say how "
-              + data
-              + " is read, as models of './performer train' do; give --recipe RECIPE|RUN, or"
-              + " FASTA or text");
+    Evaluator.Outcome outcome;
+    if (data == null || evaluator.readsAsInTraining(data)) {
+      if (options.isAnyGiven()) {
+        throw new UsageException(
+            "--signature, --tokens-input, --mask, --logits, --vocabulary, --objective, --masking"
+                + " and --model-shifts make no sense where data are read as in training");
+      }
+      var request =
+          new Evaluator.Request(text, label, batching.length, size(hasRecipe), batching.eos, seed);
+      outcome =
+          data == null ? evaluator.evaluateOwnData(request) : evaluator.evaluate(data, request);
+    } else {
+      outcome = ofSequences(evaluator, opened);
     }
-    if (text != null || label != null) {
-      throw new UsageException("--text and --label make no sense with FASTA or lines of text");
-    }
-    return ofLanguageModel();
-  }
-
-  private Optional<EvaluationData> trained() {
-    if (recipe == null) {
-      return EvaluationData.of(model);
-    }
-    SavedModelDirectory.open(model);
-    return Optional.of(EvaluationData.of(RecipeFiles.readOrRun(recipe)));
-  }
-
-  private boolean isReadAsInTraining(EvaluationData trained) {
-    return data == null
-        ? trained.hasOwn()
-        : trained.reads(data, PerformerModels.requireConfig(model).task());
-  }
-
-  private int ofRecipe(EvaluationData trained) {
-    if (options.isAnySaid()) {
-      throw new UsageException(
-          "--signature, --tokens, --mask, --logits, --vocabulary, --objective, --masking and"
-              + " --model-shifts make no sense where data are read as in training");
-    }
-    var request =
-        new EvaluationData.Request(
-            text, label, batching.length, size(trained.recipe().isPresent()));
-    var outcome =
-        new RecipeEvaluation(model, trained).run(Optional.ofNullable(data), request, seed);
     outcome.report().ifPresent(System.err::println);
     print(outcome.evaluation(), outcome.data());
     return 0;
+  }
+
+  private Evaluator.Outcome ofSequences(Evaluator evaluator, Model opened) {
+    boolean isSequences = SequenceSource.isLines(data) || !EvaluationData.needsRecipe(data);
+    if (isSequences && (text != null || label != null)) {
+      throw new UsageException("--text and --label make no sense with FASTA or lines of text");
+    }
+    BatchSize size =
+        batchSequences == null
+            ? batching.batching().size()
+            : new BatchSize.Sequences(positive(batchSequences));
+    if (isSequences) {
+      opened.languageModel().notes().forEach(System.err::println);
+    }
+    return evaluator.evaluate(
+        data, new Evaluator.Request(null, null, batching.length, size, batching.eos, seed));
   }
 
   private BatchSize size(boolean hasRecipe) {
     if (batchSequences != null) {
       return new BatchSize.Sequences(positive(batchSequences));
     }
-    return hasRecipe ? null : new BatchSize.Tokens(batching.batchTokens);
-  }
-
-  private int ofLanguageModel() {
-    LanguageModelOptions.Resolved resolved = options.resolve(model);
-    var objective = options.evaluationObjective(resolved.tensors(), resolved.vocabulary());
-    Evaluation evaluation;
-    try (ImportedModel imported = resolved.load()) {
-      LanguageModel languageModel = ImportedLanguageModel.of(imported, resolved.tensors());
-      Batching how = languageModel.fit(batching(resolved)).forEvaluation();
-      SequenceBatches batches =
-          new SequenceBatches(SequenceSource.file(data), resolved.tokenizer(), how, seed);
-      evaluation = Evaluator.evaluate(languageModel, objective, batches, seed);
-      batches.reportOnce().ifPresent(System.err::println);
-    }
-    print(evaluation, data.toString());
-    return 0;
+    return hasRecipe ? null : batching.batching().size();
   }
 
   private void print(Evaluation evaluation, String over) {
@@ -192,18 +157,6 @@ final class EvaluateCommand implements Callable<Integer> {
       throw new UsageException("--batch-sequences must be at least 1, not " + rows);
     }
     return rows;
-  }
-
-  /** Masks that are drawn from a batch need its size and length, as Python had them. */
-  private Batching batching(LanguageModelOptions.Resolved resolved) {
-    Batching how = batching.batching(resolved);
-    boolean isGoogle = options.isGoogleEvaluation(resolved.tensors());
-    if (batchSequences == null && !isGoogle) {
-      return how;
-    }
-    int rows = positive(batchSequences == null ? GOOGLE_ROWS : batchSequences);
-    how = how.withSize(new BatchSize.Sequences(rows));
-    return isGoogle ? how.withFixedLength(how.length()) : how;
   }
 
   static Map<String, Object> json(Evaluation evaluation) {

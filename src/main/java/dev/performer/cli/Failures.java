@@ -1,26 +1,37 @@
 package dev.performer.cli;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
 import java.io.PrintWriter;
+import java.util.List;
+import java.util.Locale;
 import java.util.stream.Collectors;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.UnmatchedArgumentException;
 
-/** Turns failures into one line on stderr and an exit code. */
-final class Failures {
+/**
+ * Turns failures into one line on stderr and an exit code.
+ *
+ * @param verbose a stack trace follows
+ * @param json an object with the key {@code error} goes to stdout, too
+ */
+record Failures(boolean verbose, boolean json) {
   static final int FAILED = 1;
   static final int WRONG_USAGE = 2;
 
-  private Failures() {}
+  /** Also where the arguments cannot be parsed, their options count. */
+  static Failures of(String... args) {
+    List<String> given = List.of(args);
+    return new Failures(given.contains("--verbose"), given.contains("--json"));
+  }
 
   /** What went wrong while parsing the arguments: exit code 2. */
-  static int wrongUsage(ParameterException e, String[] args) {
+  int wrongUsage(ParameterException e, String[] args) {
     CommandLine command = e.getCommandLine();
-    PrintWriter err = command.getErr();
-    err.println(
-        "performer: "
-            + oneLine(e.getMessage())
+    print(
+        command,
+        oneLine(e.getMessage())
             + hint(e)
             + "; see ./"
             + command.getCommandSpec().qualifiedName()
@@ -32,17 +43,28 @@ final class Failures {
    * What went wrong while a command ran: exit code 1, or 2 where the command found its arguments to
    * contradict each other.
    */
-  static int report(Throwable failure, CommandLine command, boolean verbose) {
+  int report(Throwable failure, CommandLine command) {
     if (failure instanceof ParameterException usage) {
       return wrongUsage(usage, new String[0]);
     }
-    PrintWriter err = command.getErr();
-    err.println("performer: " + describe(failure));
+    print(command, describe(failure) + options(failure, command));
     if (verbose) {
+      PrintWriter err = command.getErr();
       failure.printStackTrace(err);
+      err.flush();
     }
-    err.flush();
     return failure instanceof UsageException ? WRONG_USAGE : FAILED;
+  }
+
+  private void print(CommandLine command, String message) {
+    PrintWriter err = command.getErr();
+    err.println("performer: " + message);
+    err.flush();
+    if (json) {
+      PrintWriter out = command.getOut();
+      out.println(JsonNodeFactory.instance.objectNode().put("error", message));
+      out.flush();
+    }
   }
 
   private static String describe(Throwable failure) {
@@ -61,6 +83,19 @@ final class Failures {
           + "; use a smaller batch or length";
     }
     return "unexpected " + name + ": " + oneLine(failure.getMessage()) + " (--verbose shows where)";
+  }
+
+  /** The command's options that set what a failure depends on. */
+  private static String options(Throwable failure, CommandLine command) {
+    if (!(failure instanceof PerformerException known)) {
+      return "";
+    }
+    List<String> options =
+        known.settings().stream()
+            .map(name -> "--" + name.replaceAll("([A-Z])", "-$1").toLowerCase(Locale.ROOT))
+            .filter(option -> command.getCommandSpec().findOption(option) != null)
+            .toList();
+    return options.isEmpty() ? "" : " (" + String.join(", ", options) + ")";
   }
 
   private static String hint(ParameterException e) {

@@ -69,19 +69,6 @@ final class FavorOptions {
     return new FavorConversion(given().over(FavorConversion.defaults()).build(), layers(layers));
   }
 
-  /** One line on what was done. */
-  static String note(FavorConversion how, FavorConversion.Converted converted) {
-    FavorConfig favor = how.favor();
-    return "exact attention of layers %s replaced by FAVOR+ (%s, %d features, %s, seed %d%s)"
-        .formatted(
-            converted.layers(),
-            favor.kernel(),
-            favor.features(),
-            favor.lengths(),
-            favor.seed(),
-            favor.exactHeads() == 0 ? "" : ", exact heads " + favor.exactHeads());
-  }
-
   /** What to do with a model that was converted. */
   static List<String> next(Object exact, Object converted) {
     return List.of(

@@ -1,13 +1,18 @@
 package dev.performer.cli;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
-import dev.performer.data.HeldOutSplit;
+import dev.performer.data.Overrides;
 import dev.performer.data.SequenceSource;
-import dev.performer.data.SequenceStream;
+import dev.performer.distill.DistillEvaluation;
+import dev.performer.distill.DistillRecipe;
 import dev.performer.distill.DistillResult;
-import dev.performer.savedmodel.OptimizerFiles;
+import dev.performer.pipeline.DistillJob;
+import dev.performer.pipeline.FineTuneJob;
+import dev.performer.pipeline.LanguageModelSpec;
+import dev.performer.pipeline.Model;
+import dev.performer.recipe.RecipeTraining;
 import dev.performer.training.TrainingConfig;
-import dev.performer.training.TrainingData;
 import dev.performer.training.TrainingOptions;
 import dev.performer.training.optim.LearningRateSchedule;
 import dev.performer.training.optim.Optimizer;
@@ -15,8 +20,10 @@ import dev.performer.training.run.Progress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -177,7 +184,7 @@ final class FineTuneCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    if (Files.exists(at.run.resolve(FineTuning.MODEL)) && !at.resume) {
+    if (Files.exists(at.run.resolve(RecipeTraining.MODEL)) && !at.resume) {
       throw new PerformerException(
           at.run
               + ": holds a finished run; choose another --output, or --resume it with more --steps");
@@ -188,12 +195,25 @@ final class FineTuneCommand implements Callable<Integer> {
     if (recipe != null || !settings.isEmpty()) {
       throw new UsageException("--recipe and --set need --teacher");
     }
-    LanguageModelOptions.Resolved resolved = options.resolve(model);
-    FineTuning tuning =
-        new FineTuning(resolved, data(resolved), config(resolved), at, optimizerState());
-    FineTuning.Outcome outcome = tuning.run(Progress.on(System.err));
-    outcome.summary().print(output);
-    output.printJson(outcome.json());
+    InputFiles.requireThere(model, data, validation);
+    LanguageModelSpec spec = Model.open(model, options.options()).languageModel();
+    spec.notes().forEach(System.err::println);
+    FineTuneJob job =
+        FineTuneJob.builder(spec, at.run)
+            .train(SequenceSource.file(data))
+            .validation(validation == null ? null : SequenceSource.file(validation))
+            .batching(batching.batching())
+            .options(config())
+            .resume(at.resume)
+            .debugNumerics(at.debugNumerics)
+            .continueOptimizer(continueOptimizer)
+            .build();
+    FineTuneJob.Outcome outcome = job.run(Progress.on(System.err));
+    TrainingSummary summary = TrainingSummary.of(outcome);
+    summary.print(output);
+    Map<String, Object> json = summary.json();
+    json.put("maxOutputDifference", summary.maxOutputDifference());
+    output.printJson(json);
     return outcome.result().finished() ? 0 : Failures.FAILED;
   }
 
@@ -204,9 +224,24 @@ final class FineTuneCommand implements Callable<Integer> {
             name + " does not go with --teacher, where the recipe says it (--set KEY=VALUE)");
       }
     }
-    Distilling.Outcome outcome =
-        new Distilling(model, teacher, at, recipe, settings, options)
-            .run(data, validation, Progress.on(System.err));
+    InputFiles.requireThere(model, data, validation);
+    Overrides overrides = new Overrides(settings);
+    DistillRecipe learning =
+        DistillRecipe.of(
+            recipe == null
+                ? overrides.over(JsonNodeFactory.instance.objectNode())
+                : overrides.read(recipe),
+            overrides.source(recipe == null ? "the default recipe" : recipe.toString()));
+    DistillJob job =
+        new DistillJob(
+            Model.open(model, options.options()),
+            Model.open(teacher),
+            at.run,
+            learning,
+            at.resume,
+            at.debugNumerics);
+    DistillJob.Outcome outcome =
+        job.run(data, Optional.ofNullable(validation), Progress.on(System.err));
     DistillResult result = outcome.result();
     output
         .text()
@@ -231,60 +266,60 @@ final class FineTuneCommand implements Callable<Integer> {
             "Written: "
                 + at.run
                 + (outcome.model().isPresent() ? ", the model is " + outcome.model().get() : ""));
-    output.printJson(outcome.json());
+    output.printJson(json(outcome));
     return result.finished() ? 0 : Failures.FAILED;
   }
 
-  private Optional<Path> optimizerState() {
-    if (!continueOptimizer) {
-      return Optional.empty();
-    }
-    Optional<Path> state = OptimizerFiles.prefix(model);
-    if (state.isEmpty()) {
-      throw new PerformerException(
-          model
-              + ": has no state of an optimizer ("
-              + OptimizerFiles.FOLDER
-              + "), which --continue-optimizer needs; import a checkpoint that holds one");
-    }
-    return state;
+  private static Map<String, Object> json(DistillJob.Outcome outcome) {
+    DistillResult result = outcome.result();
+    Map<String, Object> json = new LinkedHashMap<>();
+    put(json, "Before", result.before());
+    put(json, "After", result.best());
+    json.put("bestStep", result.bestStep());
+    json.put("steps", result.steps());
+    json.put("finished", result.finished());
+    json.put("reachedTarget", result.reachedTarget());
+    json.put("tokens", result.tokens());
+    json.put("seconds", result.seconds());
+    json.put(
+        "maxOutputDifference", outcome.model().isPresent() ? outcome.maxOutputDifference() : null);
+    json.put("model", outcome.model().map(Path::toString).orElse(null));
+    return json;
   }
 
-  private TrainingData data(LanguageModelOptions.Resolved resolved) {
-    SequenceSource all = SequenceSource.file(data);
-    if (validation != null) {
-      return new TrainingData(resolved.tokenizer(), all, SequenceSource.file(validation));
+  private static void put(Map<String, Object> json, String when, DistillEvaluation e) {
+    json.put("loss" + when, e.loss());
+    json.put("cosine" + when, e.cosine());
+    if (e.accuracy() != null) {
+      json.put("accuracy" + when, e.accuracy());
+      json.put("relativeAccuracy" + when, e.relativeAccuracy());
+      json.put("divergence" + when, e.divergence());
+      json.put("teacherAccuracy", e.teacherAccuracy());
     }
-    HeldOutSplit split = HeldOutSplit.of(all, HeldOutSplit.DEFAULT_EVERY);
-    try (SequenceStream training = split.train().open()) {
-      if (!training.hasNext()) {
-        throw new PerformerException(
-            data + ": one sequence cannot be split; give other ones to --validation");
-      }
-    }
-    return new TrainingData(resolved.tokenizer(), split.train(), split.validation());
   }
 
-  private TrainingConfig config(LanguageModelOptions.Resolved resolved) {
+  private TrainingConfig.Builder config() {
     if (weightDecay != null && !(weightDecay >= 0)) {
       throw new UsageException("--weight-decay must be at least 0, not " + weightDecay);
     }
     try {
-      return TrainingConfig.builder()
-          .objective(options.objective(resolved.tensors(), resolved.vocabulary()))
-          .batching(batching.batching(resolved))
-          .optimizer(
-              weightDecay == null ? Optimizer.ADAMW : Optimizer.ADAMW.withWeightDecay(weightDecay))
-          .clipNorm(clip == null ? TrainingOptions.DEFAULT.clipNorm() : clip)
-          .schedule(schedule())
-          .steps(steps)
-          .evaluateEvery(evaluateEvery)
-          .evaluationBatches(evaluationBatches)
-          .checkpointEvery(checkpointEvery)
-          .keepCheckpoints(keep)
-          .logEvery(logEvery)
-          .seed(seed)
-          .build();
+      TrainingConfig.Builder config =
+          TrainingConfig.builder()
+              .optimizer(
+                  weightDecay == null
+                      ? Optimizer.ADAMW
+                      : Optimizer.ADAMW.withWeightDecay(weightDecay))
+              .clipNorm(clip == null ? TrainingOptions.DEFAULT.clipNorm() : clip)
+              .schedule(schedule())
+              .steps(steps)
+              .evaluateEvery(evaluateEvery)
+              .evaluationBatches(evaluationBatches)
+              .checkpointEvery(checkpointEvery)
+              .keepCheckpoints(keep)
+              .logEvery(logEvery)
+              .seed(seed);
+      config.build();
+      return config;
     } catch (IllegalArgumentException e) {
       throw new UsageException(e.getMessage());
     }

@@ -3,31 +3,21 @@ package dev.performer.cli;
 import dev.performer.PerformerException;
 import dev.performer.attention.projection.Threefry;
 import dev.performer.data.OutputFile;
-import dev.performer.data.ResidueEncoder;
-import dev.performer.data.TextEncoder;
-import dev.performer.data.TextStream;
-import dev.performer.data.Tokenizer;
-import dev.performer.data.Vocabulary;
-import dev.performer.savedmodel.ModelCard;
-import dev.performer.serving.GenerationSession;
+import dev.performer.pipeline.GenerationOptions;
+import dev.performer.pipeline.TextGenerator;
 import dev.performer.serving.ProteinLmSampling;
 import dev.performer.serving.Sampler;
 import dev.performer.serving.Sampling;
-import dev.performer.training.ModelCards;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.Callable;
-import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -43,11 +33,12 @@ import picocli.CommandLine.Parameters;
       "The same seed gives the same text, whatever the batch."
     })
 final class GenerateCommand implements Callable<Integer> {
-  private static final int DEFAULT_TOKENS = 128;
-
   @Mixin private OutputOptions output;
 
-  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel directory of ours.")
+  @Parameters(
+      index = "0",
+      paramLabel = "MODEL",
+      description = "A SavedModel of ours, or a run directory.")
   private Path model;
 
   @Option(
@@ -65,7 +56,7 @@ final class GenerateCommand implements Callable<Integer> {
       paramLabel = "N",
       description =
           "At most so many new tokens (default: "
-              + DEFAULT_TOKENS
+              + GenerationOptions.DEFAULT_TOKENS
               + ", or what the model's positions leave).")
   private Integer tokens;
 
@@ -140,23 +131,60 @@ final class GenerateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    Sampler sampling = sampling();
+    GenerationOptions options = options();
     List<String> texts = texts();
-    try (GenerationSession session = GenerationSession.open(model)) {
-      Tokenizer tokenizer = tokenizer();
-      List<int[]> ids = texts.stream().map(text -> encode(tokenizer, text)).toList();
+    try (TextGenerator generator = TextGenerator.load(model)) {
       long start = System.nanoTime();
-      List<GenerationSession.Continuation> all = generate(session, tokenizer, texts, ids, sampling);
-      report(texts, ids, tokenizer, all, (System.nanoTime() - start) / 1e9);
+      // Several rows cannot share a terminal's line.
+      boolean streams = !noStream && !output.json && texts.size() == 1;
+      List<TextGenerator.Generation> all =
+          generator.generate(
+              texts,
+              options,
+              streams
+                  ? new Printer(texts.get(0))
+                  : new TextGenerator.Listener() {
+                    @Override
+                    public void done(TextGenerator.Generation generation) {
+                      output.text().println(generation.text());
+                    }
+                  });
+      report(all, (System.nanoTime() - start) / 1e9);
     }
     return 0;
   }
 
-  private Sampler sampling() {
+  /** Prints one text as it comes. */
+  private static final class Printer implements TextGenerator.Listener {
+    private String prompt;
+
+    Printer(String prompt) {
+      this.prompt = prompt;
+    }
+
+    @Override
+    public void text(int row, String piece) {
+      System.out.print(prompt + piece);
+      System.out.flush();
+      prompt = "";
+    }
+
+    @Override
+    public void done(TextGenerator.Generation generation) {
+      System.out.println();
+    }
+  }
+
+  private GenerationOptions options() {
     if (tokens != null && tokens < 1 || batch < 1) {
       throw new UsageException(
           "--tokens and --batch must be at least 1, not " + tokens + " and " + batch);
     }
+    GenerationOptions options = GenerationOptions.DEFAULT.withSampler(sampling()).withBatch(batch);
+    return tokens == null ? options : options.withMaxTokens(tokens);
+  }
+
+  private Sampler sampling() {
     try {
       return switch (sampler) {
         case "performer" -> new Sampling(greedy, temperature, topK, topP, penalty, window, seed);
@@ -175,7 +203,6 @@ final class GenerateCommand implements Callable<Integer> {
       throw new UsageException(
           "--sampler protein-lm has neither --greedy nor --top-p, and takes seeds of 32 bits");
     }
-    batch = Integer.MAX_VALUE; // a row's numbers depend on how many rows there are
     return new ProteinLmSampling(
         temperature,
         topK,
@@ -204,121 +231,19 @@ final class GenerateCommand implements Callable<Integer> {
     }
   }
 
-  private Tokenizer tokenizer() {
-    return ModelCard.read(model)
-        .map(ModelCard::vocabulary)
-        .map(ModelCards::tokenizer)
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                    model + ": does not say what its token ids mean (no vocabulary in its card)"));
-  }
-
-  /** The begin token of the tokenizer stands before a prompt; its end token never behind it. */
-  private static int[] encode(Tokenizer tokenizer, String text) {
-    TextEncoder any = tokenizer.encoder();
-    int[] ids = any.encode(text);
-    if (!(any instanceof ResidueEncoder encoder)) {
-      return IntStream.concat(Arrays.stream(tokenizer.prefix()), Arrays.stream(ids)).toArray();
-    }
-    Vocabulary vocabulary = tokenizer.vocabulary();
-    if (!encoder.unknown().isEmpty() || !encoder.dropped().isEmpty()) {
-      Set<Character> letters = new LinkedHashSet<>(encoder.unknown().keySet());
-      letters.addAll(encoder.dropped().keySet());
-      throw new PerformerException(
-          "the prompt '%s' has letters that the model's vocabulary lacks: %s; it has %s"
-              .formatted(
-                  text, letters, String.join("", vocabulary.decode(vocabulary.ordinaryIds()))));
-    }
-    return ids;
-  }
-
-  private int newTokens(GenerationSession session, List<int[]> ids) {
-    if (tokens != null) {
-      return tokens;
-    }
-    int longest = ids.stream().mapToInt(prompt -> prompt.length).max().orElse(0);
-    return Math.max(1, Math.min(DEFAULT_TOKENS, session.room(longest)));
-  }
-
-  private List<GenerationSession.Continuation> generate(
-      GenerationSession session,
-      Tokenizer tokenizer,
-      List<String> texts,
-      List<int[]> ids,
-      Sampler sampling) {
-    Vocabulary vocabulary = tokenizer.vocabulary();
-    Set<Integer> forbidden = new LinkedHashSet<>();
-    for (int id = 0; id < session.config().vocabularySize(); id++) {
-      boolean isEnd = vocabulary.eos().isPresent() && vocabulary.eos().getAsInt() == id;
-      if (id >= vocabulary.size() || vocabulary.isSpecial(id) && !isEnd) {
-        forbidden.add(id);
-      }
-    }
-    int count = newTokens(session, ids);
-    session.check(ids, count); // before anything is printed
-    // Several rows cannot share a terminal's line.
-    boolean streams = !noStream && !output.json && texts.size() == 1;
-    if (streams) {
-      System.out.print(texts.get(0));
-    }
-    TextStream stream = new TextStream(tokenizer, ids.get(0));
-    List<GenerationSession.Continuation> all = new ArrayList<>();
-    int size = Math.min(batch, ids.size());
-    for (int first = 0; first < ids.size(); first += size) {
-      List<int[]> part = ids.subList(first, Math.min(ids.size(), first + size));
-      List<GenerationSession.Continuation> done =
-          session.generate(
-              part,
-              first,
-              count,
-              sampling,
-              vocabulary.eos(),
-              forbidden,
-              (row, token) -> {
-                if (streams) {
-                  System.out.print(stream.add(token));
-                  System.out.flush();
-                }
-              });
-      all.addAll(done);
-      for (int r = 0; r < part.size() && !streams; r++) {
-        output.text().println(texts.get(first + r) + text(tokenizer, part.get(r), done.get(r)));
-      }
-    }
-    if (streams) {
-      System.out.println(stream.rest());
-    }
-    return all;
-  }
-
-  private static String text(
-      Tokenizer tokenizer, int[] prompt, GenerationSession.Continuation continuation) {
-    TextStream stream = new TextStream(tokenizer, prompt);
-    StringBuilder text = new StringBuilder();
-    continuation.tokens().forEach(token -> text.append(stream.add(token)));
-    return text.append(stream.rest()).toString();
-  }
-
-  private void report(
-      List<String> texts,
-      List<int[]> ids,
-      Tokenizer tokenizer,
-      List<GenerationSession.Continuation> all,
-      double seconds) {
+  private void report(List<TextGenerator.Generation> all, double seconds) {
     List<Map<String, Object>> results = new ArrayList<>();
     StringBuilder lines = new StringBuilder();
     long count = 0;
-    for (int i = 0; i < all.size(); i++) {
-      String continuation = text(tokenizer, ids.get(i), all.get(i));
+    for (TextGenerator.Generation generation : all) {
       Map<String, Object> one = new LinkedHashMap<>();
-      one.put("prompt", texts.get(i));
-      one.put("continuation", continuation);
-      one.put("tokens", all.get(i).tokens());
-      one.put("ended", all.get(i).ended());
+      one.put("prompt", generation.prompt());
+      one.put("continuation", generation.continuation());
+      one.put("tokens", generation.tokens());
+      one.put("ended", generation.ended());
       results.add(one);
-      lines.append(texts.get(i)).append(continuation).append('\n');
-      count += all.get(i).tokens().size();
+      lines.append(generation.text()).append('\n');
+      count += generation.tokens().size();
     }
     if (target != null) {
       byte[] bytes = lines.toString().getBytes(StandardCharsets.UTF_8);

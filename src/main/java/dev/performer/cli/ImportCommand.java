@@ -1,26 +1,15 @@
 package dev.performer.cli;
 
-import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.projection.Projection;
 import dev.performer.attention.projection.Threefry;
-import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.ImportOptions;
-import dev.performer.checkpoint.ModelWeights;
-import dev.performer.checkpoint.UnknownAttentionException;
-import dev.performer.data.JsonTokenizer;
-import dev.performer.data.NpyArray;
 import dev.performer.data.Tokenizer;
-import dev.performer.model.FavorConversion;
-import dev.performer.savedmodel.PerformerModels;
-import dev.performer.savedmodel.SavedModelDirectory;
-import dev.performer.training.ImportedWeights;
-import java.nio.file.Files;
+import dev.performer.pipeline.ConfigSummary;
+import dev.performer.pipeline.Importer;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -160,92 +149,36 @@ final class ImportCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    if (Files.isRegularFile(path.resolve("saved_model.pb"))
-        && PerformerModels.config(path).isPresent()) {
-      throw new PerformerException(
-          path
-              + ": is a model of ours already; use it as it is, or './performer export' copies it");
-    }
-    if (attention != ImportOptions.AttentionKind.FAVOR
-        && (favor.layers != null || favor.exactHeads != null)) {
+    boolean converts = attention == ImportOptions.AttentionKind.FAVOR;
+    if (!converts && (favor.layers != null || favor.exactHeads != null)) {
       throw new UsageException("--layers and --exact-heads need --attention favor");
     }
-    ModelWeights loaded = load();
-    ImportedWeights weights = withTokenizer(ImportedWeights.of(loaded, path, allowMissing));
-    weights.write(target, replace);
-    // Read back as every other command will.
-    SavedModelDirectory.open(target);
-    report(weights);
-    return 0;
-  }
-
-  private ImportedWeights withTokenizer(ImportedWeights weights) {
-    if (tokenizer != null) {
-      return weights.withTokenizer(LanguageModelOptions.tokenizerNamed(tokenizer));
-    }
-    if (weights.tokenizer().isPresent()) {
-      return weights;
-    }
-    return JsonTokenizer.beside(path).map(weights::withTokenizer).orElse(weights);
-  }
-
-  private ModelWeights load() {
-    try {
-      return attention == ImportOptions.AttentionKind.FAVOR
-          ? converted()
-          : Checkpoints.load(path, options(attention, true));
-    } catch (PerformerException e) {
-      if (!Files.isRegularFile(path.resolve("saved_model.pb"))) {
-        throw e;
-      }
-      throw new PerformerException(
-          path
-              + ": is a SavedModel, which every command takes as it is; its weights alone make no"
-              + " model of ours: "
-              + e.getMessage(),
-          e);
-    }
-  }
-
-  /** What was exact becomes FAVOR+ as the options say. */
-  private ModelWeights converted() {
-    ModelWeights exact;
-    try {
-      exact = Checkpoints.load(path, options(null, false));
-    } catch (UnknownAttentionException e) {
-      // Where the file does not say how it attends, it is the weights' own attention that is exact.
-      exact = Checkpoints.load(path, options(ImportOptions.AttentionKind.EXACT, false));
-    }
-    if (convention != null || directions != null) {
+    if (converts && (convention != null || directions != null)) {
       throw new UsageException(
           "--convention and --directions say what a checkpoint has; with --attention favor it gets ours");
     }
-    FavorConversion conversion = favor.conversion();
-    FavorConversion.Converted converted;
-    try {
-      converted = conversion.apply(exact.config(), exact.weights());
-    } catch (PerformerException e) {
-      throw new PerformerException(path + ": " + e.getMessage() + "; leave out --attention", e);
+    Importer importer = Importer.of(path).with(options(converts));
+    if (converts) {
+      importer = importer.converting(favor.conversion());
     }
-    List<String> notes = new ArrayList<>(exact.notes());
-    notes.add(
-        FavorOptions.note(conversion, converted)
-            + ", which approximates it: 'approximate --model' measures that, 'fine-tune --teacher'"
-            + " brings back what is lost");
-    return exact.converted(converted.config(), converted.weights(), notes);
+    if (tokenizer != null) {
+      importer = importer.with(Tokenizer.named(tokenizer));
+    }
+    report(importer.write(target, replace));
+    return 0;
   }
 
-  private ImportOptions options(ImportOptions.AttentionKind kind, boolean describesFavor) {
+  private ImportOptions options(boolean converts) {
     FavorConfig.Builder given =
-        describesFavor
-            ? favor.given().convention(convention).directions(directions)
-            : FavorConfig.builder();
+        converts
+            ? FavorConfig.builder()
+            : favor.given().convention(convention).directions(directions);
     return ImportOptions.builder()
         .scheme(scheme)
         .preset(preset)
         .config(config)
         .task(task)
-        .attention(kind)
+        .attention(converts ? null : attention)
         .favor(given.threefry(threefry).causal(causal))
         .heads(heads)
         .window(window)
@@ -257,19 +190,18 @@ final class ImportCommand implements Callable<Integer> {
         .build();
   }
 
-  private void report(ImportedWeights weights) {
-    long parameters = weights.weights().values().stream().mapToLong(NpyArray::size).sum();
-    List<String> notFinite = weights.notFinite();
-    output.text().println(path + ": " + weights.source().scheme());
-    output.text().println("   " + ConfigSummary.of(weights.source().config()));
-    weights
+  private void report(Importer.Outcome imported) {
+    output.text().println(path + ": " + imported.scheme());
+    output.text().println("   " + ConfigSummary.of(imported.config()));
+    imported
         .tokenizer()
         .ifPresent(
             t -> output.text().println("   tokenizer: " + t.label() + ", " + t.size() + " tokens"));
-    weights.notes().forEach(note -> output.text().println("   assumed: " + note));
-    if (!notFinite.isEmpty()) {
+    imported.notes().forEach(note -> output.text().println("   assumed: " + note));
+    if (!imported.notFinite().isEmpty()) {
       System.err.println(
-          "Warning: these weights hold NaN or infinity: " + String.join(", ", notFinite));
+          "Warning: these weights hold NaN or infinity: "
+              + String.join(", ", imported.notFinite()));
     }
     output
         .text()
@@ -277,19 +209,21 @@ final class ImportCommand implements Callable<Integer> {
             Locale.ROOT,
             "Written: %s, %d variables, %,d parameters%s%n",
             target,
-            weights.weights().size(),
-            parameters,
-            weights.source().optimizer().isPresent() ? ", and its optimizer's moments" : "");
+            imported.variables(),
+            imported.parameters(),
+            imported.optimizerStep().isPresent() ? ", and its optimizer's moments" : "");
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("model", target.toString());
-    json.put("scheme", weights.source().scheme());
-    json.put("config", weights.source().config().toJson());
-    json.put("variables", weights.weights().size());
-    json.put("parameters", parameters);
-    json.put("tokenizer", weights.tokenizer().map(Tokenizer::label).orElse(null));
-    json.put("assumptions", weights.notes());
-    json.put("notFinite", notFinite);
-    json.put("optimizerStep", weights.source().optimizer().map(o -> o.step()).orElse(null));
+    json.put("scheme", imported.scheme());
+    json.put("config", imported.config().toJson());
+    json.put("variables", imported.variables());
+    json.put("parameters", imported.parameters());
+    json.put("tokenizer", imported.tokenizer().map(Tokenizer::label).orElse(null));
+    json.put("assumptions", imported.notes());
+    json.put("notFinite", imported.notFinite());
+    json.put(
+        "optimizerStep",
+        imported.optimizerStep().isPresent() ? imported.optimizerStep().getAsLong() : null);
     output.printJson(json);
   }
 }

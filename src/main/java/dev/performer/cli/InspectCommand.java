@@ -3,6 +3,8 @@ package dev.performer.cli;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.performer.data.Tokenizer;
+import dev.performer.pipeline.CheckpointReport;
+import dev.performer.pipeline.ConfigSummary;
 import dev.performer.savedmodel.Inspection;
 import dev.performer.savedmodel.Inspection.SignatureReport;
 import dev.performer.savedmodel.Inspection.TensorReport;

@@ -6,14 +6,15 @@ import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
 import dev.performer.graph.CudaLibraries;
 import dev.performer.study.BenchmarkedAttention;
+import java.io.FileDescriptor;
 import java.io.FileOutputStream;
-import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.function.Function;
+import org.tensorflow.TensorFlow;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.HelpCommand;
 import picocli.CommandLine.IVersionProvider;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
@@ -43,6 +44,8 @@ import picocli.CommandLine.TypeConversionException;
       ConvertCommand.class,
       ApproximateCommand.class,
       BenchCommand.class,
+      CompletionCommand.class,
+      HelpCommand.class,
     },
     footer = {"", "Exit codes: 0 done, 1 failed (one line says why), 2 wrong usage."})
 public final class Main implements Runnable {
@@ -65,12 +68,17 @@ public final class Main implements Runnable {
    * stderr as another.
    */
   private static void useLauncherStderr() {
-    String path = System.getenv("PERFORMER_STDERR");
-    if (path != null) {
+    String number = System.getenv("PERFORMER_STDERR");
+    if (number != null) {
       try {
-        System.setErr(new PrintStream(new FileOutputStream(path), true));
-      } catch (IOException e) {
-        // A socket cannot be opened by path: descriptor 2 stays in use, filtered.
+        // Opening it by path would give a regular file a second position, and two writers would
+        // overwrite each other.
+        var descriptor = FileDescriptor.class.getDeclaredConstructor(int.class);
+        descriptor.setAccessible(true);
+        var stderr = new FileOutputStream(descriptor.newInstance(Integer.parseInt(number)));
+        System.setErr(new PrintStream(stderr, true));
+      } catch (ReflectiveOperationException | RuntimeException e) {
+        // The launcher opens java.io for this; without it descriptor 2 stays in use, filtered.
       }
     }
   }
@@ -90,14 +98,15 @@ public final class Main implements Runnable {
     label(commandLine, Projection.Lengths.class, Projection.Lengths::of);
     commandLine.registerConverter(Path.class, Main::path);
     commandLine.setOverwrittenOptionsAllowed(true); // the last one counts, so scripts can append
-    commandLine.setParameterExceptionHandler(Failures::wrongUsage);
+    HelpLayout.apply(commandLine);
+    Failures failures = Failures.of(args);
+    commandLine.setParameterExceptionHandler(failures::wrongUsage);
     commandLine.setExecutionExceptionHandler(
-        (failure, command, parsed) ->
-            Failures.report(failure, command, List.of(args).contains("--verbose")));
+        (failure, command, parsed) -> failures.report(failure, command));
     try {
       return commandLine.execute(args);
     } catch (OutOfMemoryError | StackOverflowError e) {
-      return Failures.report(e, commandLine, List.of(args).contains("--verbose"));
+      return failures.report(e, commandLine);
     }
   }
 
@@ -121,15 +130,24 @@ public final class Main implements Runnable {
         });
   }
 
-  /** Name and version from the jar's manifest. */
+  /** The versions that a report of a problem needs. */
   static final class Version implements IVersionProvider {
     @Override
     public String[] getVersion() {
       String version = Main.class.getPackage().getImplementationVersion();
       return new String[] {
-        "Performer for Java " + (version == null ? "(development build)" : version),
+        "Performer for Java " + (version == null ? "(classes without a jar)" : version),
+        "TensorFlow " + tensorFlow(),
         "JDK " + System.getProperty("java.version")
       };
+    }
+
+    private static String tensorFlow() {
+      try {
+        return TensorFlow.version();
+      } catch (LinkageError e) {
+        return "cannot be loaded: " + Failures.oneLine(e.getMessage());
+      }
     }
   }
 }

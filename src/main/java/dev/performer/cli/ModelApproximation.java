@@ -6,6 +6,7 @@ import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.data.NpyArray;
 import dev.performer.data.OutputFile;
 import dev.performer.data.TokenRows;
+import dev.performer.distill.ModelSequences;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.FavorConversion;
 import dev.performer.savedmodel.PerformerModels;

@@ -3,9 +3,10 @@ package dev.performer.cli;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
-import dev.performer.savedmodel.ImportedModel;
-import dev.performer.savedmodel.ModelCard;
-import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.data.TokenizedSequences;
+import dev.performer.pipeline.Model;
+import dev.performer.pipeline.Predictor;
+import dev.performer.pipeline.TokenInput;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Locale;
@@ -27,9 +28,9 @@ import picocli.CommandLine.Parameters;
     })
 final class PredictCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
-  @Mixin private LanguageModelOptions options;
+  @Mixin private InputOptions options;
 
-  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel directory.")
+  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel, or a run directory.")
   private Path model;
 
   @Option(
@@ -67,6 +68,7 @@ final class PredictCommand implements Callable<Integer> {
           inputs
               + ": a .npy has no name; put the array in an .npz, numpy.savez('X.npz', name=array)");
     }
+    InputFiles.requireThere(inputs);
     Map<String, NpyArray> outputs = name.endsWith(".npz") ? arrays() : sequences();
     Npz.write(target, outputs);
     outputs.forEach((key, array) -> output.text().println(key + " " + array));
@@ -83,37 +85,13 @@ final class PredictCommand implements Callable<Integer> {
 
   private Map<String, NpyArray> arrays() {
     Map<String, NpyArray> feeds = Npz.read(inputs);
-    requireShort(feeds);
-    try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
-      String signature =
-          options.signature == null ? ImportedModel.DEFAULT_SIGNATURE : options.signature;
-      return predictor.predict(signature, feeds);
+    try (Predictor predictor = Predictor.load(Model.open(model, options.builder().build()))) {
+      return predictor.predict(feeds);
     } catch (PerformerException e) {
-      throw e.getMessage().contains(inputs.toString()) || e.getMessage().contains(model.toString())
+      throw e.getMessage().contains(inputs.toString())
+              || e.getMessage().startsWith(model.toString())
           ? e
-          : new PerformerException(inputs + ": " + e.getMessage(), e);
-    }
-  }
-
-  /** TensorFlow would say that some index of a table of positions does not exist. */
-  private void requireShort(Map<String, NpyArray> feeds) {
-    ModelCard.LanguageModel card = ModelCard.read(model).map(ModelCard::languageModel).orElse(null);
-    if (card == null || card.maxLength() == null || card.tokens() == null) {
-      return;
-    }
-    NpyArray tokens = feeds.get(card.tokens());
-    if (tokens != null && tokens.shape().length == 2 && tokens.shape()[1] > card.maxLength()) {
-      throw new PerformerException(
-          inputs
-              + ": "
-              + card.tokens()
-              + " has "
-              + tokens.shape()[1]
-              + " tokens a row, but "
-              + model
-              + " takes "
-              + card.maxLength()
-              + " at most; cut the rows to that");
+          : e.in(inputs);
     }
   }
 
@@ -122,11 +100,13 @@ final class PredictCommand implements Callable<Integer> {
       throw new UsageException(
           "--length and --batch must be at least 1, not " + length + " and " + batch);
     }
-    LanguageModelOptions.Tokenized how = options.tokenizer(model);
-    TokenizedSequences sequences = TokenizedSequences.read(inputs, how.tokenizer(), length);
+    Model opened = Model.open(model, options.builder().build());
+    TokenInput input = opened.input();
+    input.notes().forEach(System.err::println);
+    TokenizedSequences sequences = TokenizedSequences.read(inputs, input.tokenizer(), length);
     sequences.report().ifPresent(System.err::println);
-    try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
-      return sequences.predict(predictor, how, batch);
+    try (Predictor predictor = Predictor.load(opened)) {
+      return predictor.predict(input, sequences, batch);
     }
   }
 }

@@ -2,32 +2,25 @@ package dev.performer.cli;
 
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
-import dev.performer.data.Batching;
-import dev.performer.data.NpyArray;
+import dev.performer.data.BatchSize;
 import dev.performer.data.ProteinSequence;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.SequenceStream;
-import dev.performer.data.Vocabulary;
-import dev.performer.savedmodel.ModelCard;
-import dev.performer.savedmodel.SavedModelPredictor;
-import dev.performer.training.Objective;
+import dev.performer.pipeline.FineTuneJob;
+import dev.performer.pipeline.LanguageModelSpec;
+import dev.performer.pipeline.Model;
+import dev.performer.pipeline.Scorer;
+import dev.performer.pipeline.SequenceBatching;
 import dev.performer.training.TrainingConfig;
-import dev.performer.training.TrainingData;
 import dev.performer.training.optim.LearningRateSchedule;
 import dev.performer.training.run.Progress;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.Callable;
-import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -78,28 +71,27 @@ final class QuickstartCommand implements Callable<Integer> {
     out.println("1. A Performer that Python made: " + Project.home().relativize(model));
     out.println(InspectCommand.summary(model));
 
-    LanguageModelOptions options = LanguageModelOptions.defaults();
-    LanguageModelOptions.Resolved resolved = options.resolve(model);
-    Objective objective = options.objective(resolved.tensors(), resolved.vocabulary());
-    TrainingData data =
-        new TrainingData(
-            resolved.tokenizer(), SequenceSource.fasta(train), SequenceSource.fasta(valid));
-    TrainingConfig config =
-        TrainingConfig.builder()
-            .objective(objective)
-            .batching(Batching.training(LENGTH, BATCH_TOKENS).withEnds(false, true))
-            .schedule(new LearningRateSchedule.Linear(LEARNING_RATE, WARMUP, 0))
-            .steps(steps)
-            .evaluateEvery(Math.max(1, (steps + 3) / 4))
-            .checkpointEvery(0)
+    LanguageModelSpec spec = Model.open(model).languageModel();
+    spec.notes().forEach(System.err::println);
+    FineTuneJob job =
+        FineTuneJob.builder(spec, run)
+            .train(SequenceSource.fasta(train))
+            .validation(SequenceSource.fasta(valid))
+            .batching(
+                SequenceBatching.DEFAULT
+                    .withLength(LENGTH)
+                    .withSize(new BatchSize.Tokens(BATCH_TOKENS)))
+            .options(
+                TrainingConfig.builder()
+                    .schedule(new LearningRateSchedule.Linear(LEARNING_RATE, WARMUP, 0))
+                    .steps(steps)
+                    .evaluateEvery(Math.max(1, (steps + 3) / 4))
+                    .checkpointEvery(0))
             .build();
     out.printf(
         "%n2. Evaluated and fine-tuned in Java on %s, %d steps%n",
         Project.home().relativize(train), steps);
-    FineTuning.Outcome outcome =
-        new FineTuning(resolved, data, config, RunOptions.of(run), Optional.empty())
-            .run(Progress.on(System.err));
-
+    FineTuneJob.Outcome outcome = job.run(Progress.on(System.err));
     Path exported =
         outcome
             .model()
@@ -110,12 +102,12 @@ final class QuickstartCommand implements Callable<Integer> {
     double seconds = (System.nanoTime() - start) / 1e9;
     out.printf(
         "%n3. Exported, and asked through the exported SavedModel: what is the hidden residue?%n");
-    out.println(ask(exported, resolved.tensors(), resolved.vocabulary(), valid));
+    out.println(ask(exported, valid));
 
     out.println(table(outcome, seconds));
     out.println("The curve: " + shown(run.resolve("loss.png")));
     out.println("The model: " + shown(exported) + "  (Python: tf.saved_model.load)");
-    Map<String, Object> json = new LinkedHashMap<>(outcome.json());
+    Map<String, Object> json = TrainingSummary.of(outcome).json();
     json.put("seconds", seconds);
     json.put("plot", run.resolve("loss.png").toString());
     output.printJson(json);
@@ -128,7 +120,7 @@ final class QuickstartCommand implements Callable<Integer> {
     return absolute.startsWith(Project.home()) ? Project.home().relativize(absolute) : path;
   }
 
-  private static String table(FineTuning.Outcome outcome, double seconds) {
+  private static String table(FineTuneJob.Outcome outcome, double seconds) {
     var before = outcome.result().before();
     var after = outcome.result().best();
     return String.format(
@@ -146,59 +138,26 @@ final class QuickstartCommand implements Callable<Integer> {
   }
 
   /** Hides a residue of a validation protein and lists what the exported model thinks it was. */
-  private static String ask(
-      Path model, ModelCard.LanguageModel tensors, Vocabulary vocabulary, Path fasta) {
+  private static String ask(Path model, Path fasta) {
     ProteinSequence protein;
     try (SequenceStream stream = SequenceSource.fasta(fasta).open()) {
       protein = stream.next();
     }
     String residues = protein.residues().substring(0, Math.min(60, protein.residues().length()));
     int hidden = residues.length() / 2;
-    int[] ids =
-        IntStream.range(0, residues.length())
-            .map(i -> vocabulary.tokens().indexOf(residues.substring(i, i + 1)))
-            .toArray();
-    ids[hidden] = vocabulary.mask().orElseThrow();
-    try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
-      Map<String, NpyArray> answer =
-          predictor.predict(
-              tensors.signature(), Map.of(tensors.tokens(), NpyArray.of(ids, 1, ids.length)));
-      NpyArray logits = answer.get(tensors.logits());
-      int size = (int) logits.shape()[2];
-      float[] all = logits.floats();
-      double[] p = softmax(all, hidden * size, size);
-      List<Integer> order = new ArrayList<>(IntStream.range(0, size).boxed().toList());
-      order.sort(Comparator.comparingDouble(i -> -p[i]));
-      StringBuilder text = new StringBuilder();
-      text.append("   ")
-          .append(residues, 0, hidden)
-          .append('?')
-          .append(residues.substring(hidden + 1))
-          .append("\n   ");
-      for (int rank = 0; rank < 5; rank++) {
-        int id = order.get(rank);
+    StringBuilder text = new StringBuilder();
+    text.append("   ")
+        .append(residues, 0, hidden)
+        .append('?')
+        .append(residues.substring(hidden + 1))
+        .append("\n   ");
+    try (Scorer scorer = Scorer.load(model)) {
+      for (Scorer.Guess guess : scorer.guesses(residues, hidden, 5)) {
         text.append(
-            String.format(Locale.ROOT, "%s %.1f %%   ", vocabulary.tokens().get(id), 100 * p[id]));
+            String.format(Locale.ROOT, "%s %.1f %%   ", guess.token(), 100 * guess.probability()));
       }
-      return text.append("(it was ").append(residues.charAt(hidden)).append(')').toString();
     }
-  }
-
-  private static double[] softmax(float[] logits, int from, int size) {
-    double max = Double.NEGATIVE_INFINITY;
-    for (int i = 0; i < size; i++) {
-      max = Math.max(max, logits[from + i]);
-    }
-    double sum = 0;
-    double[] p = new double[size];
-    for (int i = 0; i < size; i++) {
-      p[i] = Math.exp(logits[from + i] - max);
-      sum += p[i];
-    }
-    for (int i = 0; i < size; i++) {
-      p[i] /= sum;
-    }
-    return p;
+    return text.append("(it was ").append(residues.charAt(hidden)).append(')').toString();
   }
 
   /** Removes what an earlier quickstart left; refuses anything else. */
@@ -209,7 +168,7 @@ final class QuickstartCommand implements Callable<Integer> {
     if (!Files.isDirectory(run)) {
       throw new PerformerException(run + ": is a file; choose another --output");
     }
-    boolean ours = Files.exists(run.resolve(FineTuning.SOURCE)) || isEmpty(run);
+    boolean ours = Files.exists(run.resolve("source.json")) || isEmpty(run);
     if (!ours) {
       throw new PerformerException(
           run + ": exists and was not made by quickstart; choose another --output");

@@ -4,7 +4,11 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.data.OutputFile;
 import dev.performer.data.TableFile;
-import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.data.TokenizedSequences;
+import dev.performer.data.Tokenizer;
+import dev.performer.pipeline.LanguageModelSpec;
+import dev.performer.pipeline.Model;
+import dev.performer.pipeline.Scorer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -51,22 +55,20 @@ final class ScoreCommand implements Callable<Integer> {
     if (perToken && (target == null || !SequenceInputs.isCsv(target))) {
       throw new UsageException("--per-token is for --output Y.csv; an .npz holds every token");
     }
-    LanguageModelOptions.Resolved resolved = options.resolve(model);
-    LanguageModelOptions.Tokenized how = options.tokenized(resolved);
-    TokenizedSequences sequences = data.read(model, how);
-    List<SequenceScorer.Score> scores;
+    LanguageModelSpec spec = Model.open(model, options.options()).languageModel();
+    spec.notes().forEach(System.err::println);
+    TokenizedSequences sequences = data.read(spec.input());
+    List<Scorer.Score> scores;
     Map<String, NpyArray> arrays;
-    try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
-      SequenceRunner runner = new SequenceRunner(predictor, how);
-      boolean shifts =
-          options.modelShifts || Boolean.TRUE.equals(resolved.tensors().shiftsInputs());
-      scores = new SequenceScorer(runner, resolved, shifts, data.batch).score(sequences);
-      arrays = sequences.arrays(runner, sequences.longest());
+    try (Scorer scorer = Scorer.load(spec)) {
+      scores = scorer.score(sequences, data.batch);
+      arrays = scorer.arrays(sequences);
     }
     if (target != null && !SequenceInputs.isCsv(target)) {
       Npz.write(target, npz(scores, arrays, sequences.longest()));
     } else if (target != null) {
-      String text = perToken ? tokenLines(sequences, scores, how) : lines(sequences, scores);
+      String text =
+          perToken ? tokenLines(sequences, scores, spec.tokenizer()) : lines(sequences, scores);
       OutputFile.write(target, out -> out.write(text.getBytes(StandardCharsets.UTF_8)));
     }
     report(sequences, scores);
@@ -74,7 +76,7 @@ final class ScoreCommand implements Callable<Integer> {
   }
 
   private static Map<String, NpyArray> npz(
-      List<SequenceScorer.Score> scores, Map<String, NpyArray> arrays, int length) {
+      List<Scorer.Score> scores, Map<String, NpyArray> arrays, int length) {
     int count = scores.size();
     float[] sums = new float[count];
     float[] means = new float[count];
@@ -82,7 +84,7 @@ final class ScoreCommand implements Callable<Integer> {
     int[] counted = new int[count];
     float[] tokens = new float[count * length];
     for (int r = 0; r < count; r++) {
-      SequenceScorer.Score score = scores.get(r);
+      Scorer.Score score = scores.get(r);
       sums[r] = (float) score.sum();
       means[r] = (float) score.mean();
       perplexities[r] = (float) score.perplexity();
@@ -101,10 +103,10 @@ final class ScoreCommand implements Callable<Integer> {
     return all;
   }
 
-  private static String lines(TokenizedSequences sequences, List<SequenceScorer.Score> scores) {
+  private static String lines(TokenizedSequences sequences, List<Scorer.Score> scores) {
     StringBuilder text = new StringBuilder("id,tokens,log_probability,mean,perplexity\n");
     for (int r = 0; r < scores.size(); r++) {
-      SequenceScorer.Score s = scores.get(r);
+      Scorer.Score s = scores.get(r);
       text.append(TableFile.field(sequences.names().get(r)))
           .append("," + s.counted() + ',' + s.sum() + ',' + s.mean() + ',' + s.perplexity())
           .append('\n');
@@ -113,10 +115,8 @@ final class ScoreCommand implements Callable<Integer> {
   }
 
   private static String tokenLines(
-      TokenizedSequences sequences,
-      List<SequenceScorer.Score> scores,
-      LanguageModelOptions.Tokenized how) {
-    List<String> tokens = how.tokenizer().vocabulary().tokens();
+      TokenizedSequences sequences, List<Scorer.Score> scores, Tokenizer tokenizer) {
+    List<String> tokens = tokenizer.vocabulary().tokens();
     StringBuilder text = new StringBuilder("id,position,token,log_probability\n");
     for (int r = 0; r < scores.size(); r++) {
       int[] ids = sequences.ids().get(r);
@@ -131,12 +131,12 @@ final class ScoreCommand implements Callable<Integer> {
     return text.toString();
   }
 
-  private void report(TokenizedSequences sequences, List<SequenceScorer.Score> scores) {
+  private void report(TokenizedSequences sequences, List<Scorer.Score> scores) {
     List<Map<String, Object>> results = new ArrayList<>();
     double sum = 0;
     long counted = 0;
     for (int r = 0; r < scores.size(); r++) {
-      SequenceScorer.Score s = scores.get(r);
+      Scorer.Score s = scores.get(r);
       sum += s.sum();
       counted += s.counted();
       Map<String, Object> one = new LinkedHashMap<>();

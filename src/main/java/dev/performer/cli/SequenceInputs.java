@@ -1,15 +1,13 @@
 package dev.performer.cli;
 
-import dev.performer.PerformerException;
-import dev.performer.savedmodel.SavedModelDirectory;
+import dev.performer.data.TokenizedSequences;
+import dev.performer.pipeline.TokenInput;
 import java.nio.file.Path;
 import java.util.Locale;
 import picocli.CommandLine.Option;
 
 /** The file whose sequences a command works on, and where the result goes. */
 final class SequenceInputs {
-  private static final int DEFAULT_LENGTH = 1024;
-
   @Option(
       names = {"--inputs", "--data"},
       required = true,
@@ -23,7 +21,7 @@ final class SequenceInputs {
       paramLabel = "L",
       description =
           "Tokens of a sequence at most; longer ones are cropped (default: "
-              + DEFAULT_LENGTH
+              + TokenInput.DEFAULT_LENGTH
               + ", or what the model takes if that is less).")
   Integer length;
 
@@ -34,23 +32,9 @@ final class SequenceInputs {
       description = "Sequences at a time (default: ${DEFAULT-VALUE}).")
   int batch;
 
-  /** Reads the file; says on stderr what was not taken as it stood. */
-  TokenizedSequences read(Path model, LanguageModelOptions.Tokenized how) {
-    var signature = SavedModelDirectory.open(model).signature(how.signature());
-    int limit = SequenceRunner.limit(signature, how);
-    if (length != null && length > limit) {
-      throw new PerformerException(
-          model
-              + ": takes sequences of at most "
-              + limit
-              + " tokens, not "
-              + length
-              + "; give --length "
-              + limit
-              + " or less");
-    }
-    int most = length == null ? Math.min(DEFAULT_LENGTH, limit) : length;
-    TokenizedSequences sequences = TokenizedSequences.read(inputs, how.tokenizer(), most);
+  /** Reads the file; tells on stderr what was not taken as it stood. */
+  TokenizedSequences read(TokenInput input) {
+    TokenizedSequences sequences = length == null ? input.read(inputs) : input.read(inputs, length);
     sequences.report().ifPresent(line -> System.err.println(inputs + ": " + line));
     return sequences;
   }
@@ -64,6 +48,7 @@ final class SequenceInputs {
       throw new UsageException(
           "--output is written as .npz or .csv; give a name that ends so, not " + target);
     }
+    InputFiles.requireThere(inputs);
   }
 
   /** Whether token ids come, not texts. */

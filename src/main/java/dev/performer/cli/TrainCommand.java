@@ -69,7 +69,7 @@ final class TrainCommand implements Callable<Integer> {
         new RecipeTraining(read(), at.run, at.resume, pauseAt, at.debugNumerics, from);
     RecipeTraining.Outcome outcome = training.run(Progress.on(System.err));
     TrainingResult result = outcome.result();
-    TrainingSummary summary = new TrainingSummary(result, at.run, outcome.model());
+    TrainingSummary summary = new TrainingSummary(result, at.run, outcome.model(), null);
     summary.print(output);
     output.printJson(summary.json());
     return result.finished() || pauseAt > 0 && result.steps() >= pauseAt ? 0 : Failures.FAILED;

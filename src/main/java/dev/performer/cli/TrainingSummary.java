@@ -1,5 +1,6 @@
 package dev.performer.cli;
 
+import dev.performer.pipeline.FineTuneJob;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -12,8 +13,16 @@ import java.util.Optional;
  *
  * @param run the run directory
  * @param model the export; empty if the run was stopped before its end
+ * @param maxOutputDifference of the reloaded export from the trained graph; null if it was not
+ *     compared
  */
-record TrainingSummary(TrainingResult result, Path run, Optional<Path> model) {
+record TrainingSummary(
+    TrainingResult result, Path run, Optional<Path> model, Double maxOutputDifference) {
+
+  static TrainingSummary of(FineTuneJob.Outcome outcome) {
+    Double difference = outcome.model().isPresent() ? outcome.maxOutputDifference() : null;
+    return new TrainingSummary(outcome.result(), outcome.run(), outcome.model(), difference);
+  }
 
   /** For a person: the exported weights against those before. */
   void print(OutputOptions output) {

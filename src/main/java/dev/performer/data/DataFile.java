@@ -1,31 +1,73 @@
 package dev.performer.data;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.RegularFiles;
 import java.io.BufferedInputStream;
-import java.io.ByteArrayOutputStream;
 import java.io.EOFException;
+import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.io.Reader;
+import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
+import java.nio.charset.CodingErrorAction;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipException;
 
-/** Opening files of data, gzipped or not, and saying in one line why one cannot be read. */
-final class DataFile {
+/**
+ * Opening files of data, gzipped or not, and saying in one line why one cannot be read. {@code -}
+ * and {@code /dev/stdin} are the standard input, which is copied into a temporary file once, so
+ * that it can be read again like any other.
+ */
+public final class DataFile {
   private static final int BUFFER = 1 << 16;
+  private static final Map<Path, Path> COPIES = new ConcurrentHashMap<>();
 
   private DataFile() {}
 
   /**
-   * The bytes of a file, unpacked if its first bytes are gzip's.
+   * Checks that there is something to read, without reading it: a file, a folder or the standard
+   * input. Cheap, so that a wrong path is found before anything is loaded.
    *
-   * @param expected what the file should be, such as "a FASTA file"
-   * @throws PerformerException if it cannot be read
+   * @throws PerformerException if there is nothing, it may not be read, or it is another pipe or
+   *     device
    */
+  public static void require(Path file) {
+    if (isStandardInput(file)) {
+      return;
+    }
+    if (!Files.exists(file)) {
+      throw new PerformerException(file + " does not exist; expected a file of data");
+    }
+    if (!Files.isDirectory(file)) {
+      requireRegular(file, "a file of data");
+    }
+    if (!Files.isReadable(file)) {
+      throw new PerformerException(file + ": no permission to read it");
+    }
+  }
+
+  /** Whether a path is {@code -}, or a descriptor of this process that is no regular file. */
+  public static boolean isStandardInput(Path file) {
+    String name = file.toString();
+    return name.equals("-")
+        || name.matches("/dev/stdin|(/dev|/proc/self)/fd/\\d+")
+            && Files.exists(file)
+            && !Files.isRegularFile(file)
+            && !Files.isDirectory(file);
+  }
+
+  /** The bytes of a file, unpacked if its first bytes are gzip's. */
   static InputStream open(Path file, String expected) {
     return open(file, expected, true);
   }
@@ -35,29 +77,73 @@ final class DataFile {
     return open(file, expected, false);
   }
 
+  /** The characters of a text in UTF-8, gzipped or not; other bytes are an error when met. */
+  static Reader text(Path file, String expected) {
+    return new InputStreamReader(
+        open(file, expected),
+        StandardCharsets.UTF_8
+            .newDecoder()
+            .onMalformedInput(CodingErrorAction.REPORT)
+            .onUnmappableCharacter(CodingErrorAction.REPORT));
+  }
+
   private static InputStream open(Path file, String expected, boolean unpack) {
-    if (Files.isDirectory(file)) {
-      throw new PerformerException(file + " is a directory; expected " + expected);
-    }
+    Path place = place(file, expected);
     InputStream raw = null;
     try {
-      raw = new BufferedInputStream(Files.newInputStream(file), BUFFER);
+      raw = new BufferedInputStream(Files.newInputStream(place), BUFFER);
       raw.mark(2);
       boolean gzipped = unpack && raw.read() == 0x1f && raw.read() == 0x8b;
       raw.reset();
       return gzipped ? new BufferedInputStream(new GZIPInputStream(raw, BUFFER), BUFFER) : raw;
+    } catch (IOException e) {
+      PerformerException failure = unreadable(file, e);
+      if (raw != null) {
+        close(file, raw);
+      }
+      throw failure;
+    }
+  }
+
+  /**
+   * Where the bytes of a file can be read at any place and again: the file itself, or the copy of
+   * the standard input.
+   *
+   * @param expected what the file should be, such as "a FASTA file"
+   * @throws PerformerException if it is missing, a directory, or another pipe or device
+   */
+  static Path place(Path file, String expected) {
+    if (isStandardInput(file)) {
+      return COPIES.computeIfAbsent(file, DataFile::copy);
+    }
+    requireRegular(file, expected);
+    return file;
+  }
+
+  private static void requireRegular(Path file, String expected) {
+    try {
+      RegularFiles.require(file);
     } catch (NoSuchFileException e) {
       throw new PerformerException(file + " does not exist; expected " + expected, e);
     } catch (IOException e) {
-      PerformerException failure = unreadable(file, e);
-      try {
-        if (raw != null) {
-          raw.close();
-        }
-      } catch (IOException suppressed) {
-        failure.addSuppressed(suppressed);
-      }
-      throw failure;
+      String what =
+          Files.isDirectory(file)
+              ? "is a directory"
+              : "is a pipe or a device; only - , the standard input, may be one";
+      throw new PerformerException(file + " " + what + "; expected " + expected, e);
+    }
+  }
+
+  private static Path copy(Path file) {
+    // Not Files.newInputStream, which asks a pipe for its position.
+    try (InputStream in =
+        file.toString().equals("-") ? System.in : new FileInputStream(file.toFile())) {
+      Path copy = Files.createTempFile("performer-input-", "");
+      copy.toFile().deleteOnExit();
+      Files.copy(in, copy, StandardCopyOption.REPLACE_EXISTING);
+      return copy;
+    } catch (IOException e) {
+      throw unreadable(file, e);
     }
   }
 
@@ -68,16 +154,12 @@ final class DataFile {
    */
   static byte[] readAll(Path file, String expected, int limit) {
     try (InputStream in = open(file, expected)) {
-      ByteArrayOutputStream out = new ByteArrayOutputStream(BUFFER);
-      byte[] block = new byte[BUFFER];
-      for (int n = in.read(block); n >= 0; n = in.read(block)) {
-        if (out.size() > limit - n) {
-          throw new PerformerException(
-              file + " unpacks to more than " + limit + " bytes; split it into smaller files");
-        }
-        out.write(block, 0, n);
+      byte[] bytes = in.readNBytes(limit);
+      if (bytes.length == limit && in.read() >= 0) {
+        throw new PerformerException(
+            file + " unpacks to more than " + limit + " bytes; split it into smaller files");
       }
-      return out.toByteArray();
+      return bytes;
     } catch (IOException e) {
       throw unreadable(file, e);
     }
@@ -90,7 +172,8 @@ final class DataFile {
           file + " ends inside its gzip stream: it is cut off; copy or download it again", e);
     }
     if (e instanceof ZipException) {
-      return new PerformerException(file + " is a damaged gzip file: " + e.getMessage(), e);
+      return new PerformerException(
+          file + " is a damaged gzip file: " + AtomicFiles.describe(e), e);
     }
     if (e instanceof CharacterCodingException) {
       return new PerformerException(file + " holds bytes that are no UTF-8; expected text", e);
@@ -98,7 +181,7 @@ final class DataFile {
     if (e instanceof AccessDeniedException) {
       return new PerformerException(file + ": no permission to read it", e);
     }
-    return new PerformerException("cannot read " + file + ": " + e.getMessage(), e);
+    return new PerformerException("cannot read " + file + ": " + AtomicFiles.describe(e), e);
   }
 
   /** Closes what was read from a file. */
@@ -106,7 +189,15 @@ final class DataFile {
     try {
       in.close();
     } catch (Exception e) {
-      throw new PerformerException("cannot close " + file + ": " + e.getMessage(), e);
+      throw new PerformerException("cannot close " + file + ": " + reason(e), e);
     }
+  }
+
+  /** What an input or output error is, in words. */
+  static String reason(Exception e) {
+    Throwable cause = e instanceof UncheckedIOException ? e.getCause() : e;
+    return cause instanceof IOException io
+        ? AtomicFiles.describe(io)
+        : "the system gives no reason";
   }
 }

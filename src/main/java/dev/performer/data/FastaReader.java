@@ -20,7 +20,7 @@ import java.util.stream.StreamSupport;
  * are no text, or cut off inside its gzip stream ends in a {@link PerformerException} that names
  * file and line.
  */
-public final class FastaReader extends LookAheadStream {
+public final class FastaReader extends LookAhead<ProteinSequence> implements SequenceStream {
   /** Longer than any protein by far: what exceeds it is not a protein file. */
   static final int MAX_RESIDUES = 100_000_000;
 
@@ -50,6 +50,14 @@ public final class FastaReader extends LookAheadStream {
     return new FastaReader(file, DataFile.open(file, "a FASTA file"));
   }
 
+  /** Whether the first thing in a file is a header or a comment of FASTA. */
+  static boolean recognizes(Path file) {
+    try (LineReader lines = new LineReader(file)) {
+      String first = lines.nextText();
+      return first != null && first.matches("\\uFEFF?\\s*[>;].*");
+    }
+  }
+
   /** The records as a stream; closing it closes the file. */
   public static Stream<ProteinSequence> stream(Path file) {
     FastaReader reader = open(file);
@@ -65,7 +73,7 @@ public final class FastaReader extends LookAheadStream {
 
   /** Null at the end of the file. Every call after the first starts behind a {@code >}. */
   @Override
-  protected ProteinSequence readRecord() {
+  protected ProteinSequence read() {
     if (first) {
       first = false;
       if (!skipToFirstHeader()) {
@@ -82,7 +90,7 @@ public final class FastaReader extends LookAheadStream {
 
   private boolean skipToFirstHeader() {
     skipByteOrderMark();
-    for (int b = read(); b != END; b = read()) {
+    for (int b = readByte(); b != END; b = readByte()) {
       if (b == '>') {
         return true;
       } else if (b == ';') {
@@ -99,8 +107,8 @@ public final class FastaReader extends LookAheadStream {
 
   private void skipByteOrderMark() {
     if (peek() == 0xEF) {
-      read();
-      if (read() != 0xBB || read() != 0xBF) {
+      readByte();
+      if (readByte() != 0xBB || readByte() != 0xBF) {
         throw binary(0xEF);
       }
     }
@@ -108,7 +116,7 @@ public final class FastaReader extends LookAheadStream {
 
   private String readHeader() {
     var bytes = new ByteArrayOutputStream(100);
-    for (int b = read(); b != '\n' && b != END; b = read()) {
+    for (int b = readByte(); b != '\n' && b != END; b = readByte()) {
       if (b < ' ' && b != '\t') {
         throw binary(b);
       }
@@ -125,7 +133,7 @@ public final class FastaReader extends LookAheadStream {
   private String readResidues() {
     StringBuilder residues = new StringBuilder(512);
     boolean atLineStart = true;
-    for (int b = read(); b != END; b = read()) {
+    for (int b = readByte(); b != END; b = readByte()) {
       if (atLineStart && b == '>') {
         break;
       }
@@ -149,7 +157,7 @@ public final class FastaReader extends LookAheadStream {
   }
 
   private void skipLine() {
-    for (int b = read(); b != '\n' && b != END; b = read()) {
+    for (int b = readByte(); b != '\n' && b != END; b = readByte()) {
       if (b < ' ' && b != '\t') {
         throw binary(b);
       }
@@ -157,7 +165,7 @@ public final class FastaReader extends LookAheadStream {
   }
 
   /** The next byte with every kind of line end as {@code \n}, or {@link #END}. */
-  private int read() {
+  private int readByte() {
     int b = peek();
     if (b == END) {
       return END;
@@ -165,7 +173,7 @@ public final class FastaReader extends LookAheadStream {
     position++;
     if (b == '\n' && afterCarriageReturn) {
       afterCarriageReturn = false;
-      return read();
+      return readByte();
     }
     afterCarriageReturn = b == '\r';
     if (b == '\r' || b == '\n') {

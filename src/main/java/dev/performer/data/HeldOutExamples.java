@@ -43,7 +43,7 @@ public record HeldOutExamples(ExampleSource train, ExampleSource validation) {
     @Override
     public ExampleStream open() {
       ExampleStream examples = all.open();
-      return new LookAheadExamples() {
+      final class Part extends LookAhead<Example> implements ExampleStream {
         private long index;
 
         @Override
@@ -61,7 +61,8 @@ public record HeldOutExamples(ExampleSource train, ExampleSource validation) {
         public void close() {
           examples.close();
         }
-      };
+      }
+      return new Part();
     }
   }
 }

@@ -39,7 +39,7 @@ public record HeldOutSplit(SequenceSource train, SequenceSource validation) {
     };
   }
 
-  private static final class Part extends LookAheadStream {
+  private static final class Part extends LookAhead<ProteinSequence> implements SequenceStream {
     private final SequenceStream all;
     private final LongPredicate wanted;
     private long index;
@@ -50,7 +50,7 @@ public record HeldOutSplit(SequenceSource train, SequenceSource validation) {
     }
 
     @Override
-    protected ProteinSequence readRecord() {
+    protected ProteinSequence read() {
       while (all.hasNext()) {
         ProteinSequence candidate = all.next();
         if (wanted.test(index++)) {

@@ -16,7 +16,6 @@ import java.util.Arrays;
 record IdxFile(int[] shape, byte[] bytes) {
   private static final int UNSIGNED_BYTE = 8;
   private static final int MAX_BYTES = 1 << 30;
-  private static final int BLOCK = 1 << 16;
 
   /**
    * @param dimensions how many there must be
@@ -61,26 +60,12 @@ record IdxFile(int[] shape, byte[] bytes) {
 
   private static byte[] read(InputStream in, int expected, int[] shape, Path file)
       throws IOException {
-    byte[] bytes = new byte[Math.min(expected, BLOCK)];
-    int filled = 0;
-    while (filled < expected) {
-      if (filled == bytes.length) {
-        bytes = Arrays.copyOf(bytes, (int) Math.min(expected, 2L * bytes.length));
-      }
-      int n = in.read(bytes, filled, bytes.length - filled);
-      if (n < 0) {
-        int record = filled / Math.max(1, expected / shape[0]);
-        throw new PerformerException(
-            file
-                + ", record "
-                + record
-                + ": the file ends after "
-                + filled
-                + " of "
-                + expected
-                + " values; it is cut off");
-      }
-      filled += n;
+    byte[] bytes = in.readNBytes(expected);
+    if (bytes.length < expected) {
+      int record = bytes.length / Math.max(1, expected / shape[0]);
+      throw new PerformerException(
+          "%s, record %d: the file ends after %d of %d values; it is cut off"
+              .formatted(file, record, bytes.length, expected));
     }
     if (in.read() >= 0) {
       throw new PerformerException(

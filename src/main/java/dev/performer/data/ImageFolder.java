@@ -69,7 +69,7 @@ public final class ImageFolder implements IndexedExamples {
     try (Stream<Path> all = Files.walk(folder, 2)) {
       files = all.filter(ImageFolder::isPng).sorted().toList();
     } catch (IOException | UncheckedIOException e) {
-      throw new PerformerException("cannot read " + folder + ": " + e.getMessage(), e);
+      throw new PerformerException(folder + " cannot be listed: " + DataFile.reason(e), e);
     }
     long direct = files.stream().filter(file -> folder.equals(file.getParent())).count();
     if (files.isEmpty()) {
@@ -161,8 +161,7 @@ public final class ImageFolder implements IndexedExamples {
       BufferedImage image = reader.read(0);
       return grey(image);
     } catch (IOException | IllegalArgumentException | IndexOutOfBoundsException e) {
-      throw new PerformerException(
-          file + " is a damaged image (" + e.getMessage() + "); expected PNG", e);
+      throw new PerformerException(file + " is a damaged image; expected PNG", e);
     } finally {
       if (reader != null) {
         reader.dispose();

@@ -1,6 +1,8 @@
 package dev.performer.data;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.RegularFiles;
 import java.io.IOException;
 import java.nio.charset.MalformedInputException;
 import java.nio.file.Files;
@@ -85,13 +87,13 @@ public final class JsonTokenizer implements Tokenizer {
       byte[] bytes =
           path.getFileName().toString().endsWith(".txt")
               ? TokenizerJson.ofBert(lines(path), config.lowerCase(), path.toString())
-              : Files.readAllBytes(path);
+              : RegularFiles.readAllBytes(path);
       TokenizerJson json = TokenizerJson.of(bytes, path.toString());
       return new JsonTokenizer(bytes, json, config.specialIds(json));
     } catch (MalformedInputException e) {
       throw new PerformerException(path + ": is no text in UTF-8", e);
     } catch (IOException e) {
-      throw new PerformerException(path + ": cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(path + ": cannot be read: " + AtomicFiles.describe(e), e);
     }
   }
 
@@ -111,7 +113,7 @@ public final class JsonTokenizer implements Tokenizer {
   }
 
   private static List<String> lines(Path path) throws IOException {
-    return Files.readAllLines(path).stream().map(String::strip).toList();
+    return RegularFiles.readAllLines(path).stream().map(String::strip).toList();
   }
 
   /** The bytes of its tokenizer.json. */

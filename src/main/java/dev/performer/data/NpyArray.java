@@ -19,7 +19,7 @@ public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
   /** Checks that the number of bytes fits the shape. */
   public NpyArray {
     Objects.requireNonNull(type);
-    long expected = elements(shape) * type.size();
+    long expected = Math.multiplyExact(elements(shape), (long) type.size());
     if (expected != bytes.length) {
       throw new IllegalArgumentException(
           "shape "

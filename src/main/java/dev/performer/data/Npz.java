@@ -1,7 +1,8 @@
 package dev.performer.data;
 
+import dev.performer.AtomicFiles;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -12,7 +13,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Enumeration;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -32,6 +32,7 @@ import java.util.zip.ZipOutputStream;
 public final class Npz {
   private static final byte[] MAGIC = {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y'};
   private static final int MAX_HEADER = 1 << 20;
+  private static final int MAX_RANK = 64; // as NumPy 2
   private static final Pattern DESCR =
       Pattern.compile("'descr'\\s*:\\s*'([<>|=]?)([a-zA-Z])(\\d*)'");
   private static final Pattern FORTRAN = Pattern.compile("'fortran_order'\\s*:\\s*(True|False)");
@@ -43,22 +44,29 @@ public final class Npz {
    * Reads every numeric array of a file. Entries that are no {@code .npy}, and arrays of text or
    * objects, are skipped.
    *
-   * @throws PerformerException if the file is missing, is no zip, or an array in it is broken
+   * @throws PerformerException if the file is missing, is no zip, an array in it is broken, or all
+   *     together do not fit into Java's memory
    */
   public static Map<String, NpyArray> read(Path file) {
-    if (!Files.isRegularFile(file)) {
+    return read(file, Runtime.getRuntime().maxMemory() / 10 * 9);
+  }
+
+  /** As {@link #read(Path)}. @param most bytes of memory that reading may take */
+  static Map<String, NpyArray> read(Path file, long most) {
+    if (!Files.exists(file) && !DataFile.isStandardInput(file)) {
       throw new PerformerException(file + ": no such file; expected an .npz of NumPy arrays");
     }
+    Path place = DataFile.place(file, "an .npz of NumPy arrays");
     Map<String, NpyArray> arrays = new LinkedHashMap<>();
-    try (ZipFile zip = new ZipFile(file.toFile())) {
-      for (Enumeration<? extends ZipEntry> e = zip.entries(); e.hasMoreElements(); ) {
-        ZipEntry entry = e.nextElement();
-        if (!entry.getName().endsWith(".npy")) {
-          continue;
-        }
+    try (ZipFile zip = new ZipFile(place.toFile())) {
+      List<? extends ZipEntry> entries =
+          zip.stream().filter(entry -> entry.getName().endsWith(".npy")).toList();
+      requireRoom(entries, file, most);
+      for (ZipEntry entry : entries) {
         String name = entry.getName().substring(0, entry.getName().length() - 4);
         try (InputStream in = zip.getInputStream(entry)) {
-          NpyArray array = readNpy(in, file + ", array '" + name + "'");
+          NpyArray array =
+              readNpy(in, entry.getSize(), file + ", array '" + Excerpt.of(name) + "'");
           if (array != null) {
             arrays.put(name, array);
           }
@@ -66,14 +74,28 @@ public final class Npz {
       }
     } catch (ZipException e) {
       throw new PerformerException(
-          file + ": not an .npz (" + e.getMessage() + "); write it with numpy.savez", e);
+          file + ": not an .npz (" + AtomicFiles.describe(e) + "); write it with numpy.savez", e);
     } catch (IOException e) {
-      throw new PerformerException(file + ": cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(file + ": cannot be read: " + AtomicFiles.describe(e), e);
     } catch (IllegalArgumentException e) {
       throw new PerformerException(
-          file + ": not a readable .npz (" + e.getMessage() + "); write it with numpy.savez", e);
+          file + ": not a readable .npz (a name in it is no text); write it with numpy.savez", e);
     }
     return arrays;
+  }
+
+  private static void requireRoom(List<? extends ZipEntry> entries, Path file, long most) {
+    double total = 0;
+    double largest = 0; // which is there twice while it is read
+    for (ZipEntry entry : entries) {
+      total += Math.max(0, entry.getSize());
+      largest = Math.max(largest, entry.getSize());
+    }
+    if (total + largest > most) {
+      throw new PerformerException(
+          "%s claims %.0f bytes of arrays, the largest of %.0f; at most %d together fit into Java's memory"
+              .formatted(file, total, largest, most));
+    }
   }
 
   /**
@@ -95,8 +117,12 @@ public final class Npz {
         });
   }
 
-  /** Returns null for text and object arrays. */
-  private static NpyArray readNpy(InputStream in, String where) throws IOException {
+  /**
+   * Returns null for text and object arrays.
+   *
+   * @param size bytes of the whole .npy; -1 if unknown
+   */
+  private static NpyArray readNpy(InputStream in, long size, String where) throws IOException {
     byte[] head = in.readNBytes(8);
     if (head.length < 8 || !Arrays.equals(MAGIC, 0, 6, head, 0, 6)) {
       throw new PerformerException(where + ": not a .npy (wrong first bytes)");
@@ -120,7 +146,7 @@ public final class Npz {
     Matcher fortran = FORTRAN.matcher(text);
     Matcher shapeText = SHAPE.matcher(text);
     if (!descr.find() || !fortran.find() || !shapeText.find()) {
-      throw new PerformerException(where + ": header is not understood: " + text.strip());
+      throw new PerformerException(where + ": header is not understood: " + Excerpt.of(text));
     }
     String code = descr.group(2) + descr.group(3);
     NpyType type = null;
@@ -134,7 +160,7 @@ public final class Npz {
       throw new PerformerException(
           where
               + ": element type '"
-              + code
+              + Excerpt.of(code)
               + "' is not supported; use float32, float64, int32 or int64");
     }
     long[] shape = shape(shapeText.group(1), where);
@@ -144,7 +170,21 @@ public final class Npz {
     } catch (ArithmeticException | IllegalArgumentException e) {
       throw new PerformerException(where + ": impossible shape " + Arrays.toString(shape));
     }
-    byte[] bytes = readExactly(in, expected, where);
+    if (expected > Integer.MAX_VALUE - 16) {
+      throw new PerformerException(
+          where + ": " + expected + " bytes are more than the 2 GiB an array may have");
+    }
+    long there = size < 0 ? expected : size - 8 - lengthBytes - headerLength;
+    byte[] bytes = there < expected ? new byte[0] : in.readNBytes((int) expected);
+    if (bytes.length < expected) {
+      throw new PerformerException(
+          "%s: truncated: %d of %d bytes"
+              .formatted(where, there < expected ? Math.max(0, there) : bytes.length, expected));
+    }
+    if (in.read() >= 0) {
+      throw new PerformerException(
+          where + ": more bytes than the " + expected + " its shape needs");
+    }
     if (descr.group(1).equals(">")) {
       reverseElements(bytes, type.size());
     }
@@ -163,39 +203,13 @@ public final class Npz {
       try {
         dims.add(Long.parseLong(part.strip().replace("L", "")));
       } catch (NumberFormatException e) {
-        throw new PerformerException(where + ": impossible shape (" + text + ")");
+        throw new PerformerException(where + ": impossible shape (" + Excerpt.of(text) + ")");
+      }
+      if (dims.size() > MAX_RANK) {
+        throw new PerformerException(where + ": over " + MAX_RANK + " dimensions");
       }
     }
     return dims.stream().mapToLong(Long::longValue).toArray();
-  }
-
-  /**
-   * Grows with what is really there, so that a header cannot make us allocate what the file does
-   * not hold.
-   */
-  private static byte[] readExactly(InputStream in, long expected, String where)
-      throws IOException {
-    if (expected > Integer.MAX_VALUE - 16) {
-      throw new PerformerException(
-          where + ": " + expected + " bytes are more than the 2 GiB an array may have");
-    }
-    ByteArrayOutputStream out = new ByteArrayOutputStream((int) Math.min(expected, 1 << 20));
-    byte[] block = new byte[1 << 16];
-    long left = expected;
-    while (left > 0) {
-      int n = in.read(block, 0, (int) Math.min(block.length, left));
-      if (n < 0) {
-        throw new PerformerException(
-            where + ": truncated: " + (expected - left) + " of " + expected + " bytes");
-      }
-      out.write(block, 0, n);
-      left -= n;
-    }
-    if (in.read() >= 0) {
-      throw new PerformerException(
-          where + ": more bytes than the " + expected + " its shape needs");
-    }
-    return out.toByteArray();
   }
 
   private static void reverseElements(byte[] bytes, int size) {

@@ -4,7 +4,7 @@ import dev.performer.PerformerException;
 import java.util.Arrays;
 
 /** The rows of {@link Packing}. */
-final class PackedExamples extends LookAheadExamples {
+final class PackedExamples extends LookAhead<Example> implements ExampleStream {
   private final ExampleStream examples;
   private final Packing packing;
   private final String name;

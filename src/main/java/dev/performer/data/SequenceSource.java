@@ -33,7 +33,7 @@ public interface SequenceSource {
     return new SequenceSource() {
       @Override
       public SequenceStream open() {
-        return new LineStream(file);
+        return new Lines(file);
       }
 
       @Override
@@ -43,14 +43,41 @@ public interface SequenceSource {
     };
   }
 
-  /** FASTA, or lines where the name ends with {@code .txt}. */
+  /** Lines as sequences; an id is the number of the line. */
+  final class Lines extends LookAhead<ProteinSequence> implements SequenceStream {
+    private final LineReader lines;
+
+    private Lines(Path file) {
+      lines = new LineReader(file);
+    }
+
+    @Override
+    protected ProteinSequence read() {
+      String line = lines.nextText();
+      return line == null
+          ? null
+          : new ProteinSequence(Long.toString(lines.number()), "", line.strip());
+    }
+
+    @Override
+    public void close() {
+      lines.close();
+    }
+  }
+
+  /** FASTA, or lines where {@link #isLines}. */
   static SequenceSource file(Path file) {
     return isLines(file) ? lines(file) : fasta(file);
   }
 
-  /** Whether a file holds one sequence or text a line. */
+  /**
+   * Whether a file holds one sequence or text a line: its name ends with {@code .txt}, or it is the
+   * standard input and does not begin as FASTA does.
+   */
   static boolean isLines(Path file) {
-    return file.getFileName().toString().toLowerCase(Locale.ROOT).endsWith(".txt");
+    return DataFile.isStandardInput(file)
+        ? !FastaReader.recognizes(file)
+        : file.toString().toLowerCase(Locale.ROOT).endsWith(".txt");
   }
 
   /** Sequences held in memory. */

@@ -9,7 +9,7 @@ import java.util.SplittableRandom;
  * example of the buffer is drawn, the next of the stream takes its place. The order depends on the
  * stream and the random numbers alone, so that replaying it gives the same buffer.
  */
-final class ShuffleBuffer extends LookAheadExamples {
+final class ShuffleBuffer extends LookAhead<Example> implements ExampleStream {
   private final ExampleStream examples;
   private final int capacity;
   private final SplittableRandom random;

@@ -17,8 +17,11 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.type.LogicalType;
 import com.fasterxml.jackson.dataformat.yaml.YAMLGenerator;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
+import dev.performer.AtomicFiles;
+import dev.performer.Excerpt;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
+import dev.performer.RegularFiles;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -67,7 +70,7 @@ public final class StrictJson {
 
   /** Reads a JSON file. @throws PerformerException that names file and key */
   public static <T> T read(Path file, Class<T> type) {
-    return parsed(file.toString(), () -> MAPPER.readValue(Files.readAllBytes(file), type));
+    return parsed(file.toString(), () -> MAPPER.readValue(RegularFiles.readAllBytes(file), type));
   }
 
   /**
@@ -79,7 +82,8 @@ public final class StrictJson {
   public static JsonNode readTree(Path file) {
     boolean yaml = file.toString().matches("(?i).*\\.ya?ml");
     return parsed(
-        file.toString(), () -> (yaml ? yamlMapper() : MAPPER).readTree(Files.readAllBytes(file)));
+        file.toString(),
+        () -> (yaml ? yamlMapper() : MAPPER).readTree(RegularFiles.readAllBytes(file)));
   }
 
   /** Reads the bytes of a JSON file as a tree. @param source how errors name where it came from */
@@ -134,19 +138,26 @@ public final class StrictJson {
       T value = parse.run();
       if (value == null || value instanceof JsonNode node && !node.isContainerNode()) {
         throw new PerformerException(
-            file + " holds " + (value == null ? "null" : value) + "; expected an object");
+            file
+                + (value == null ? " is empty" : " holds a single value")
+                + "; expected an object");
       }
       return value;
     } catch (UnrecognizedPropertyException e) {
       throw new PerformerException(
-          file + ": unknown key " + path(e) + nearest(e.getPropertyName(), e.getKnownPropertyIds()),
+          file
+              + ": unknown key "
+              + Excerpt.of(path(e))
+              + nearest(e.getPropertyName(), e.getKnownPropertyIds()),
           e);
     } catch (ValueInstantiationException e) {
-      throw new PerformerException(file + ": " + e.getCause().getMessage(), e);
+      String reason = e.getCause().getMessage();
+      throw new PerformerException(
+          file + ": " + (reason == null ? "key " + path(e) + " is wrong" : reason), e);
     } catch (MismatchedInputException e) {
-      throw new PerformerException(file + ": key " + path(e) + ": " + expected(e), e);
+      throw new PerformerException(file + ": key " + Excerpt.of(path(e)) + ": " + expected(e), e);
     } catch (JsonMappingException e) {
-      throw new PerformerException(file + ": key " + path(e) + ": " + reason(e), e);
+      throw new PerformerException(file + ": key " + Excerpt.of(path(e)) + ": " + reason(e), e);
     } catch (JsonProcessingException e) {
       String line = e.getLocation() == null ? "" : "line " + e.getLocation().getLineNr() + ": ";
       throw new PerformerException(
@@ -156,7 +167,7 @@ public final class StrictJson {
               + reason(e),
           e);
     } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
     }
   }
 
@@ -177,8 +188,13 @@ public final class StrictJson {
     return path.isEmpty() ? "(the whole file)" : path.startsWith(".") ? path.substring(1) : path;
   }
 
-  private static String reason(JsonProcessingException e) {
-    return e.getOriginalMessage().lines().findFirst().orElse("").strip();
+  /** What is wrong with a text that is no JSON, in one short line. */
+  public static String reason(IOException e) {
+    if (!(e instanceof JsonProcessingException known) || known.getOriginalMessage() == null) {
+      return AtomicFiles.describe(e);
+    }
+    String first = known.getOriginalMessage().lines().findFirst().orElse("");
+    return Excerpt.of(first.replaceAll("(?i)unexpected", "misplaced"));
   }
 
   private static String expected(MismatchedInputException e) {

@@ -74,7 +74,7 @@ public record TableExamples(
     }
   }
 
-  private final class Stream extends LookAheadExamples {
+  private final class Stream extends LookAhead<Example> implements ExampleStream {
     private final TableFile.Rows rows;
     private final int text;
     private final int labelColumn;

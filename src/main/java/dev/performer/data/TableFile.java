@@ -1,15 +1,13 @@
 package dev.performer.data;
 
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.io.EOFException;
 import java.io.FilterReader;
 import java.io.IOException;
-import java.io.InputStreamReader;
 import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
-import java.nio.charset.CodingErrorAction;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -79,13 +77,7 @@ public record TableFile(Path file, char delimiter, boolean header) {
    * @throws PerformerException if the file cannot be read or holds nothing
    */
   Rows open() {
-    Reader text =
-        new InputStreamReader(
-            DataFile.open(file, "a table of text"),
-            StandardCharsets.UTF_8
-                .newDecoder()
-                .onMalformedInput(CodingErrorAction.REPORT)
-                .onUnmappableCharacter(CodingErrorAction.REPORT));
+    Reader text = DataFile.text(file, "a table of text");
     try {
       return new Rows(text);
     } catch (RuntimeException e) {
@@ -212,7 +204,12 @@ public record TableFile(Path file, char delimiter, boolean header) {
         return DataFile.unreadable(file, (IOException) cause);
       }
       return new PerformerException(
-          file + ", row " + row + ": cannot be read as a table: " + cause.getMessage(), e);
+          file
+              + ", row "
+              + row
+              + ": cannot be read as a table: "
+              + Excerpt.of(DataFile.reason((IOException) cause)),
+          e);
     }
   }
 

@@ -2,12 +2,8 @@ package dev.performer.data;
 
 import dev.performer.PerformerException;
 import java.io.IOException;
-import java.io.InputStream;
-import java.io.InputStreamReader;
-import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
-import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -47,20 +43,11 @@ public record TextDocuments(Path place, Function<String, int[]> encoder) impleme
       }
       return files;
     } catch (IOException | UncheckedIOException e) {
-      throw new PerformerException("cannot read " + folder + ": " + e.getMessage(), e);
+      throw new PerformerException(folder + " cannot be listed: " + DataFile.reason(e), e);
     }
   }
 
-  private static Reader decode(InputStream in) {
-    return new InputStreamReader(
-        in,
-        StandardCharsets.UTF_8
-            .newDecoder()
-            .onMalformedInput(CodingErrorAction.REPORT)
-            .onUnmappableCharacter(CodingErrorAction.REPORT));
-  }
-
-  private final class OfFiles extends LookAheadExamples {
+  private final class OfFiles extends LookAhead<Example> implements ExampleStream {
     private final List<Path> files;
     private int next;
 
@@ -88,65 +75,19 @@ public record TextDocuments(Path place, Function<String, int[]> encoder) impleme
     public void close() {}
   }
 
-  private final class OfLines extends LookAheadExamples {
-    private final Reader text;
-    private final char[] buffer = new char[1 << 14];
-    private int position;
-    private int limit;
-    private long line;
-
-    OfLines() {
-      text = decode(DataFile.open(place, "a text file"));
-    }
+  private final class OfLines extends LookAhead<Example> implements ExampleStream {
+    private final LineReader lines = new LineReader(place);
 
     /** Lines without text are no documents. */
     @Override
     protected Example read() {
-      for (String document = line(); document != null; document = line()) {
-        if (!document.isBlank()) {
-          return Example.of(encoder.apply(document));
-        }
-      }
-      return null;
-    }
-
-    private String line() {
-      line++;
-      StringBuilder result = new StringBuilder();
-      for (int c = character(); c != '\n'; c = character()) {
-        if (c < 0) {
-          return result.isEmpty() ? null : result.toString();
-        }
-        if (result.length() == LIMIT) {
-          throw new PerformerException(
-              place + ", line " + line + ": over " + LIMIT + " characters; expected lines of text");
-        }
-        if (c != '\r') {
-          result.append((char) c);
-        }
-      }
-      return result.toString();
-    }
-
-    private int character() {
-      if (position == limit) {
-        try {
-          limit = text.read(buffer);
-          position = 0;
-        } catch (IOException e) {
-          throw DataFile.unreadable(place, e);
-        }
-        if (limit <= 0) {
-          limit = 0;
-          return -1;
-        }
-      }
-      return buffer[position++];
+      String document = lines.nextText();
+      return document == null ? null : Example.of(encoder.apply(document));
     }
 
     @Override
     public void close() {
-      DataFile.close(place, text);
+      lines.close();
     }
   }
 }

@@ -1,14 +1,16 @@
 package dev.performer.data;
 
+import com.google.protobuf.ByteString;
+import com.google.protobuf.InvalidProtocolBufferException;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
-import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeSet;
 import java.util.function.Function;
+import org.tensorflow.proto.Feature;
 
 /**
  * TFRecord files of {@code tf.train.Example}s, one after the other: a feature of integers is the
@@ -70,31 +72,35 @@ public record TfRecordExamples(
     return (int) most + 1;
   }
 
-  private static TfExample.Feature feature(byte[] data, String wanted, String where) {
+  private static Feature feature(byte[] data, String wanted, String where) {
     return feature(parse(data, where), wanted, where);
   }
 
-  private static Map<String, TfExample.Feature> parse(byte[] data, String where) {
+  private static Map<String, Feature> parse(byte[] data, String where) {
     try {
-      return TfExample.parse(data);
-    } catch (IOException e) {
-      throw new PerformerException(where + "no tf.train.Example: " + e.getMessage(), e);
+      return org.tensorflow.proto.Example.parseFrom(data).getFeatures().getFeatureMap();
+    } catch (InvalidProtocolBufferException e) {
+      throw new PerformerException(where + "no tf.train.Example: " + Excerpt.of(e.getMessage()), e);
     }
   }
 
-  private static TfExample.Feature feature(
-      Map<String, TfExample.Feature> features, String wanted, String where) {
-    TfExample.Feature found = features.get(wanted);
+  private static Feature feature(Map<String, Feature> features, String wanted, String where) {
+    Feature found = features.get(wanted);
     if (found == null) {
       throw new PerformerException(
-          where + "no feature '" + wanted + "'; it has " + new TreeSet<>(features.keySet()));
+          where
+              + "no feature '"
+              + wanted
+              + "'; it has ["
+              + Excerpt.names(new TreeSet<>(features.keySet()))
+              + "]");
     }
     return found;
   }
 
-  private static Label label(LabelFeature wanted, TfExample.Feature found, String where) {
-    if (found.integers().length > 0) {
-      long value = found.integers()[0];
+  private static Label label(LabelFeature wanted, Feature found, String where) {
+    if (found.getInt64List().getValueCount() > 0) {
+      long value = found.getInt64List().getValue(0);
       if (!wanted.category()) {
         return new Label.Value(value);
       }
@@ -104,8 +110,8 @@ public record TfRecordExamples(
       throw new PerformerException(
           where + "class " + value + " of '" + wanted.name() + "' is not from 0 up");
     }
-    if (!wanted.category() && found.floats().length > 0) {
-      float number = (float) found.floats()[0];
+    if (!wanted.category() && found.getFloatList().getValueCount() > 0) {
+      float number = found.getFloatList().getValue(0);
       if (Float.isFinite(number)) {
         return new Label.Value(number);
       }
@@ -117,9 +123,18 @@ public record TfRecordExamples(
             + "label '"
             + wanted.name()
             + "' holds "
-            + found.kind()
+            + kind(found)
             + "; expected "
             + (wanted.category() ? "an integer" : "a number"));
+  }
+
+  private static String kind(Feature feature) {
+    return switch (feature.getKindCase()) {
+      case BYTES_LIST -> "bytes";
+      case FLOAT_LIST -> "floats";
+      case INT64_LIST -> "integers";
+      case KIND_NOT_SET -> "nothing";
+    };
   }
 
   @Override
@@ -132,7 +147,7 @@ public record TfRecordExamples(
     return new Stream();
   }
 
-  private final class Stream extends LookAheadExamples {
+  private final class Stream extends LookAhead<Example> implements ExampleStream {
     private int file;
     private TfRecordReader reader = TfRecordReader.open(files.get(0));
     private boolean any;
@@ -163,7 +178,7 @@ public record TfRecordExamples(
     }
 
     private Example example(byte[] data) {
-      Map<String, TfExample.Feature> features = parse(data, where());
+      Map<String, Feature> features = parse(data, where());
       return new Example(
           tokens(TfRecordExamples.feature(features, feature, where())),
           label
@@ -176,31 +191,30 @@ public record TfRecordExamples(
               .orElse(Label.NONE));
     }
 
-    private int[] tokens(TfExample.Feature found) {
-      if (found.floats().length > 0 || found.bytes().size() > 1) {
+    private int[] tokens(Feature found) {
+      List<ByteString> texts = found.getBytesList().getValueList();
+      int floats = found.getFloatList().getValueCount();
+      if (floats > 0 || texts.size() > 1) {
         throw new PerformerException(
-            where()
-                + "feature '"
-                + feature
-                + "' holds "
-                + found.bytes().size()
-                + " texts and "
-                + found.floats().length
-                + " floats; expected one text or integers");
+            "%sfeature '%s' holds %d texts and %d floats; expected one text or integers"
+                .formatted(where(), feature, texts.size(), floats));
       }
-      if (!found.bytes().isEmpty()) {
-        if (!found.bytes().get(0).isValidUtf8()) {
+      if (!texts.isEmpty()) {
+        if (!texts.get(0).isValidUtf8()) {
           throw new PerformerException(where() + "feature '" + feature + "' is no UTF-8 text");
         }
-        return encoder.apply(found.bytes().get(0).toStringUtf8());
+        return encoder.apply(texts.get(0).toStringUtf8());
       }
-      for (long id : found.integers()) {
+      int[] tokens = new int[found.getInt64List().getValueCount()];
+      for (int i = 0; i < tokens.length; i++) {
+        long id = found.getInt64List().getValue(i);
         if (id < 0 || id >= vocabularySize) {
           throw new PerformerException(
               where() + "token " + id + " is outside 0.." + (vocabularySize - 1));
         }
+        tokens[i] = (int) id;
       }
-      return Arrays.stream(found.integers()).mapToInt(id -> (int) id).toArray();
+      return tokens;
     }
 
     private String where() {

@@ -1,7 +1,6 @@
 package dev.performer.data;
 
 import dev.performer.PerformerException;
-import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
@@ -9,19 +8,12 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.zip.CRC32C;
 
-/**
- * Reads the records of a TFRecord file, gzipped or not: each has a length of 8 bytes, its masked
- * CRC-32C, the data, and theirs. Every checksum is checked.
- *
- * @see <a href="https://www.tensorflow.org/tutorials/load_data/tfrecord">the TFRecord format</a>
- */
+/** Reads the records of a TFRecord file, gzipped or not, and checks every checksum. */
 final class TfRecordReader implements AutoCloseable {
-  private static final int HEADER = 12;
-  private static final int FOOTER = 4;
+  private static final int HEADER = TfRecordFrame.HEADER;
+  private static final int FOOTER = TfRecordFrame.FOOTER;
   private static final int MAX_RECORD = 1 << 30;
-  private static final int BLOCK = 1 << 16;
 
   private final Path file;
   private final InputStream in;
@@ -48,9 +40,9 @@ final class TfRecordReader implements AutoCloseable {
           header.length > 1
               && header[0] == 0x1f
               && header[1] == (byte) 0x8b
-              && !(header.length == HEADER && isChecked(header, 8));
+              && !(header.length == HEADER && TfRecordFrame.isChecked(header, 8));
       InputStream in = gzipped ? DataFile.open(file, expected) : DataFile.openPlain(file, expected);
-      return new TfRecordReader(file, in, !gzipped, Files.size(file));
+      return new TfRecordReader(file, in, !gzipped, Files.size(DataFile.place(file, expected)));
     } catch (IOException e) {
       throw DataFile.unreadable(file, e);
     }
@@ -67,7 +59,7 @@ final class TfRecordReader implements AutoCloseable {
       if (header.length < HEADER) {
         throw broken("the file ends inside its header; it is cut off");
       }
-      if (!isChecked(header, 8)) {
+      if (!TfRecordFrame.isChecked(header, 8)) {
         throw broken("the checksum of its length is wrong; expected TFRecord");
       }
       left -= HEADER;
@@ -88,14 +80,16 @@ final class TfRecordReader implements AutoCloseable {
                 + Math.max(0, left - FOOTER)
                 + " are left; it is cut off");
       }
-      byte[] data = read((int) length + FOOTER);
+      byte[] data = in.readNBytes((int) length + FOOTER);
+      if (data.length < length + FOOTER) {
+        throw broken(
+            "the file ends after " + data.length + " of its " + length + " bytes; it is cut off");
+      }
       left -= data.length;
-      if (!isChecked(data, (int) length)) {
+      if (!TfRecordFrame.isChecked(data, (int) length)) {
         throw broken("the checksum of its data is wrong; the file is damaged");
       }
       return Arrays.copyOf(data, (int) length);
-    } catch (EOFException e) {
-      throw DataFile.unreadable(file, e);
     } catch (IOException e) {
       throw DataFile.unreadable(file, e);
     }
@@ -109,37 +103,6 @@ final class TfRecordReader implements AutoCloseable {
   @Override
   public void close() {
     DataFile.close(file, in);
-  }
-
-  /** Grows with what is there, so that a claim allocates nothing. */
-  private byte[] read(int length) throws IOException {
-    byte[] data = new byte[Math.min(length, BLOCK)];
-    int filled = 0;
-    while (filled < length) {
-      if (filled == data.length) {
-        data = Arrays.copyOf(data, (int) Math.min(length, 2L * data.length));
-      }
-      int n = in.read(data, filled, data.length - filled);
-      if (n < 0) {
-        throw broken(
-            "the file ends after "
-                + filled
-                + " of its "
-                + (length - FOOTER)
-                + " bytes; it is cut off");
-      }
-      filled += n;
-    }
-    return data;
-  }
-
-  /** Whether 4 bytes at {@code length} are the masked checksum of those before. */
-  private static boolean isChecked(byte[] bytes, int length) {
-    CRC32C crc = new CRC32C();
-    crc.update(bytes, 0, length);
-    int value = (int) crc.getValue();
-    int masked = ((value >>> 15) | (value << 17)) + 0xa282ead8;
-    return masked == ByteBuffer.wrap(bytes, length, FOOTER).order(ByteOrder.LITTLE_ENDIAN).getInt();
   }
 
   private PerformerException broken(String what) {

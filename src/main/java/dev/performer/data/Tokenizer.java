@@ -1,5 +1,6 @@
 package dev.performer.data;
 
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.OptionalInt;
 
@@ -9,6 +10,23 @@ import java.util.OptionalInt;
  * for use by several threads; encoders are not.
  */
 public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTokenizer {
+  /**
+   * The tokenizer of a name, or of a file.
+   *
+   * @param name {@code google-protein}, {@code pad-first-protein}, {@code letters:ABC…}, {@code
+   *     bytes}, {@code bytes:N} (N special ids before the bytes), or the path of a tokenizer.json
+   *     or a BERT vocabulary in .txt
+   * @throws dev.performer.PerformerException if there is none of that name, or the file is broken
+   */
+  static Tokenizer named(String name) {
+    if (ByteTokenizer.isNamed(name)) {
+      return ByteTokenizer.named(name);
+    }
+    return name.endsWith(".json") || name.endsWith(".txt")
+        ? JsonTokenizer.read(Path.of(name))
+        : new LetterTokenizer(name, ProteinVocabulary.named(name));
+  }
+
   /** What a message calls it, such as {@code WordPiece}. */
   String label();
 

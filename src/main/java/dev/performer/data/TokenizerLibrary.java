@@ -2,6 +2,8 @@ package dev.performer.data;
 
 import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
+import dev.performer.AtomicFiles;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.io.IOException;
 import java.lang.ref.Cleaner;
@@ -82,7 +84,7 @@ final class TokenizerLibrary {
   }
 
   private static String firstLine(String message) {
-    return message == null ? "no reason given" : message.lines().findFirst().orElse("").strip();
+    return message == null ? "no reason given" : Excerpt.of(message.lines().findFirst().orElse(""));
   }
 
   private static synchronized void requireLoaded() {
@@ -134,7 +136,8 @@ final class TokenizerLibrary {
       }
     } catch (IOException e) {
       throw new PerformerException(
-          parent + ": cannot be written, and a tokenizer.json needs it: " + e.getMessage(), e);
+          parent + ": cannot be written, and a tokenizer.json needs it: " + AtomicFiles.describe(e),
+          e);
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.performer.data;
 
+import dev.performer.Excerpt;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -31,7 +32,8 @@ public record Vocabulary(
   public Vocabulary {
     tokens = List.copyOf(tokens);
     if (tokens.isEmpty() || new HashSet<>(tokens).size() != tokens.size()) {
-      throw new IllegalArgumentException("a vocabulary needs tokens that differ: " + tokens);
+      throw new IllegalArgumentException(
+          "a vocabulary needs tokens that differ: [" + Excerpt.names(tokens) + "]");
     }
     for (OptionalInt id : List.of(pad, mask, bos, eos, unknown)) {
       if (id.isPresent() && (id.getAsInt() < 0 || id.getAsInt() >= tokens.size())) {

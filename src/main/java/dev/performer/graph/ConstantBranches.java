@@ -1,9 +1,7 @@
 package dev.performer.graph;
 
 import java.nio.ByteOrder;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.tensorflow.proto.AttrValue;
@@ -22,24 +20,25 @@ final class ConstantBranches {
 
   /** The graph with its constant branches chosen; none if it has no constant branch. */
   static Optional<GraphDef> choose(GraphDef graph) {
-    Map<String, NodeDef> nodes = new HashMap<>();
-    graph.getNodeList().forEach(node -> nodes.put(node.getName(), node));
+    GraphIndex index = new GraphIndex(graph.getNodeList());
     GraphDef.Builder chosen = graph.toBuilder().clearNode();
     boolean any = false;
     for (NodeDef node : graph.getNodeList()) {
-      Optional<NameAttrList> branch = branchTaken(node, nodes);
+      Optional<NameAttrList> branch = branchTaken(node, index);
       any |= branch.isPresent();
       chosen.addNode(branch.map(function -> call(node, function)).orElse(node));
     }
     return any ? Optional.of(chosen.build()) : Optional.empty();
   }
 
-  private static Optional<NameAttrList> branchTaken(NodeDef node, Map<String, NodeDef> nodes) {
+  private static Optional<NameAttrList> branchTaken(NodeDef node, GraphIndex index) {
     boolean isIf = IFS.contains(node.getOp());
     if (!isIf && !CASES.contains(node.getOp())) {
       return Optional.empty();
     }
-    return constant(nodes.get(TensorNames.node(node.getInput(0))), nodes)
+    return index
+        .find(index.source(node.getInput(0), Set.of("Identity")))
+        .flatMap(ConstantBranches::constant)
         .map(
             value -> {
               if (isIf) {
@@ -52,12 +51,8 @@ final class ConstantBranches {
             });
   }
 
-  private static Optional<Double> constant(NodeDef node, Map<String, NodeDef> nodes) {
-    int steps = 0;
-    while (node != null && node.getOp().equals("Identity") && steps++ < nodes.size()) {
-      node = nodes.get(TensorNames.node(node.getInput(0)));
-    }
-    if (node == null || !node.getOp().equals("Const")) {
+  private static Optional<Double> constant(NodeDef node) {
+    if (!node.getOp().equals("Const")) {
       return Optional.empty();
     }
     TensorProto tensor = node.getAttrOrThrow("value").getTensor();

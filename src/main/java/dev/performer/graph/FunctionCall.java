@@ -18,7 +18,7 @@ public final class FunctionCall {
   private final Optional<FunctionCall> caller;
   private final Map<String, AttrValue> attributes;
   private final Map<String, List<String>> arguments = new HashMap<>();
-  private final Map<String, NodeDef> nodes = new HashMap<>();
+  private final GraphIndex nodes;
 
   FunctionCall(
       FunctionDef function,
@@ -29,7 +29,7 @@ public final class FunctionCall {
     this.prefix = prefix;
     this.caller = caller;
     this.attributes = attributes;
-    function.getNodeDefList().forEach(node -> nodes.put(node.getName(), node));
+    nodes = new GraphIndex(function.getNodeDefList());
   }
 
   /** The name of the function. */
@@ -77,7 +77,7 @@ public final class FunctionCall {
     return arguments.get(name);
   }
 
-  NodeDef node(String name) {
-    return nodes.get(name);
+  Optional<NodeDef> node(String name) {
+    return nodes.find(name);
   }
 }

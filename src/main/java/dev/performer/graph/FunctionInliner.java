@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.IntStream;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.GraphDef;
@@ -30,10 +31,12 @@ import org.tensorflow.proto.OpDef.ArgDef;
  * the flat graph, which are written like the main graph's with names {@code call/inner/node}.
  */
 public final class FunctionInliner {
-  static final Set<String> CALLS = Set.of("PartitionedCall", "StatefulPartitionedCall");
+  /** Ops that call the function in their attribute f. */
+  public static final Set<String> CALLS = Set.of("PartitionedCall", "StatefulPartitionedCall");
 
   private final FunctionLibrary library;
   private final Retention retention;
+  private final GraphLimits limits = GraphLimits.configured();
   private final Set<String> mainScopes = new HashSet<>();
   // What became of the expanded calls.
   private final Map<String, List<String>> returned = new HashMap<>();
@@ -77,7 +80,6 @@ public final class FunctionInliner {
    */
   public static FlatGraph inline(GraphDef graph, Collection<String> roots, Retention retention) {
     FunctionInliner inliner = new FunctionInliner(graph, retention);
-    inliner.library.checkNotRecursive();
     return inliner.run(graph, roots);
   }
 
@@ -85,7 +87,7 @@ public final class FunctionInliner {
     // First prune, so that the model's save and restore functions are never expanded.
     GraphDef current = GraphPruning.prune(graph, roots, Map.of());
     while (true) {
-      ExpandedSize.check(current, library);
+      GraphSize.check(current, library, limits);
       flat = new ArrayList<>();
       for (NodeDef node : current.getNodeList()) {
         emit(
@@ -121,7 +123,10 @@ public final class FunctionInliner {
           resolved.addInput(target);
         }
       }
-      graph.addNode(resolved.addAllInput(control));
+      NodeDef whole = resolved.addAllInput(control).build();
+      OpDefinitions.find(whole.getOp())
+          .ifPresent(op -> OpDefinitions.checkInputs(whole, op, "the expanded graph"));
+      graph.addNode(whole);
     }
     return graph.build();
   }
@@ -296,23 +301,28 @@ public final class FunctionInliner {
           ? List.of("^" + call.flatName(reference.substring(1)))
           : argument.stream().map(r -> "^" + TensorNames.node(r)).toList();
     }
-    String[] parts = reference.split(":");
+    String[] parts = reference.split(":", -1);
     List<String> argument = call.argument(parts[0]);
     if (argument != null) {
       return parts.length == 1
           ? argument
-          : List.of(argument.get(Integer.parseInt(parts[parts.length - 1])));
+          : List.of(element(argument, TensorNames.index(reference), reference));
     }
-    NodeDef node = call.node(parts[0]);
-    if (node == null) {
-      throw new PerformerException(
-          "the function " + call.function() + " refers to " + reference + ", which it lacks");
-    }
+    NodeDef node =
+        call.node(parts[0])
+            .orElseThrow(
+                () ->
+                    new PerformerException(
+                        "the function "
+                            + call.function()
+                            + " refers to "
+                            + reference
+                            + ", which it lacks"));
     String flatName = call.flatName(parts[0]);
     if (parts.length == 1) {
       return List.of(flatName);
     }
-    if (Character.isDigit(parts[1].charAt(0))) {
+    if (parts[1].matches("\\d+")) {
       return List.of(flatName + ":" + parts[1]);
     }
     return outputs(call, AttributePlaceholders.fill(node, call.attributes()), flatName, parts);
@@ -335,8 +345,8 @@ public final class FunctionInliner {
                             + call.function()
                             + ") is unknown to this TensorFlow"));
     int offset = OpDefinitions.outputOffset(node, definition, parts[1]);
-    if (parts.length == 3) {
-      return List.of(flatName + ":" + (offset + Integer.parseInt(parts[2])));
+    if (parts.length > 2) {
+      return List.of(flatName + ":" + (offset + TensorNames.index(":" + parts[2])));
     }
     ArgDef output =
         definition.getOutputArgList().stream()
@@ -344,11 +354,14 @@ public final class FunctionInliner {
             .findFirst()
             .orElseThrow();
     int length = OpDefinitions.length(output, OpDefinitions.withDefaults(node, definition));
-    List<String> all = new ArrayList<>();
-    for (int i = 0; i < length; i++) {
-      all.add(flatName + ":" + (offset + i));
+    return IntStream.range(offset, offset + length).mapToObj(i -> flatName + ":" + i).toList();
+  }
+
+  private static String element(List<String> tensors, int index, String reference) {
+    if (index >= tensors.size()) {
+      throw new PerformerException("the reference " + reference + " points to no tensor");
     }
-    return all;
+    return tensors.get(index);
   }
 
   /** Follows a reference through expanded calls. */
@@ -357,17 +370,23 @@ public final class FunctionInliner {
       String node = TensorNames.node(reference);
       return "^" + finished.getOrDefault(node, node);
     }
-    String target = reference;
-    for (int steps = 0; returned.containsKey(TensorNames.node(target)); steps++) {
+    // A call may return what another returned: each step is taken once for all references.
+    Set<String> passed = new LinkedHashSet<>();
+    String target = TensorNames.of(TensorNames.node(reference), TensorNames.index(reference));
+    while (returned.containsKey(TensorNames.node(target))) {
       List<String> results = returned.get(TensorNames.node(target));
       int index = TensorNames.index(target);
-      if (index >= results.size() || steps > returned.size()) {
+      if (index >= results.size() || !passed.add(target)) {
         throw new PerformerException(
             "the reference " + reference + " points to no tensor or to itself");
       }
-      target = results.get(index);
+      String result = results.get(index);
+      target = TensorNames.of(TensorNames.node(result), TensorNames.index(result));
     }
-    return TensorNames.of(TensorNames.node(target), TensorNames.index(target));
+    for (String step : passed) {
+      returned.get(TensorNames.node(step)).set(TensorNames.index(step), target);
+    }
+    return target;
   }
 
   private static NodeDef noOp(String name, List<String> control) {

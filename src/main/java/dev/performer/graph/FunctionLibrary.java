@@ -1,5 +1,6 @@
 package dev.performer.graph;
 
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -74,51 +75,50 @@ public final class FunctionLibrary {
   }
 
   /**
-   * Refuses a library in which a function reaches itself: TensorFlow overflows the stack on it and
-   * takes the JVM along.
+   * Names of all functions, each after those that it refers to.
    *
-   * @throws PerformerException that names the functions on the cycles
+   * @throws PerformerException if a function reaches itself, naming those on the cycles: TensorFlow
+   *     overflows the stack on it and takes the JVM along
    */
-  public void checkNotRecursive() {
-    Map<String, Set<String>> callees = new HashMap<>();
+  List<String> calleesFirst() {
+    Map<String, Set<String>> callees = new LinkedHashMap<>();
     Map<String, Set<String>> callers = new HashMap<>();
     for (FunctionDef function : functions.values()) {
       String name = function.getSignature().getName();
-      Set<String> called = callees.computeIfAbsent(name, key -> new LinkedHashSet<>());
-      for (NodeDef node : function.getNodeDefList()) {
-        for (String callee : referencesOf(node)) {
-          called.add(callee);
-          callers.computeIfAbsent(callee, key -> new LinkedHashSet<>()).add(name);
-        }
-      }
+      Set<String> called = new LinkedHashSet<>();
+      function.getNodeDefList().forEach(node -> called.addAll(referencesOf(node)));
+      called.forEach(
+          callee -> callers.computeIfAbsent(callee, k -> new LinkedHashSet<>()).add(name));
+      callees.put(name, called);
     }
     // Peel off functions that call nothing any more; what stays is on, or calls into, a cycle.
-    Deque<String> leaves = new ArrayDeque<>();
-    callees.forEach((name, called) -> addIf(called.isEmpty(), leaves, name));
-    while (!leaves.isEmpty()) {
-      String leaf = leaves.pop();
+    List<String> order = new ArrayList<>();
+    callees.forEach((name, called) -> addIf(called.isEmpty(), order, name));
+    for (int i = 0; i < order.size(); i++) {
+      String leaf = order.get(i);
       callees.remove(leaf);
       for (String caller : callers.getOrDefault(leaf, Set.of())) {
         Set<String> called = callees.get(caller);
-        if (called != null && called.remove(leaf)) {
-          addIf(called.isEmpty(), leaves, caller);
-        }
+        called.remove(leaf);
+        addIf(called.isEmpty(), order, caller);
       }
     }
     if (!callees.isEmpty()) {
       throw new PerformerException(
           "the graph has recursive functions, which TensorFlow cannot run: "
-              + String.join(", ", new TreeSet<>(callees.keySet())));
+              + Excerpt.names(new TreeSet<>(callees.keySet())));
     }
+    return order;
   }
 
-  private static void addIf(boolean condition, Deque<String> names, String name) {
+  private static void addIf(boolean condition, List<String> names, String name) {
     if (condition) {
       names.add(name);
     }
   }
 
-  private List<String> referencesOf(NodeDef node) {
+  /** The functions of this library that a node calls, or has as branches or bodies. */
+  List<String> referencesOf(NodeDef node) {
     List<String> names = attributeFunctions(node);
     names.add(node.getOp()); // a function may be called by its name, like an op
     names.removeIf(name -> !functions.containsKey(name));

@@ -1,8 +1,7 @@
 package dev.performer.graph;
 
-import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -67,7 +66,7 @@ public final class GradientPaths {
           DataType.DT_FLOAT_REF,
           DataType.DT_DOUBLE_REF);
 
-  private final Map<String, NodeDef> nodes = new HashMap<>();
+  private final GraphIndex index;
   private final Map<String, List<DataType>> types = new HashMap<>();
 
   /** Says why no gradient can pass a node, if none can. */
@@ -86,7 +85,7 @@ public final class GradientPaths {
 
   /** Indexes a flat graph. */
   public GradientPaths(GraphDef graph) {
-    graph.getNodeList().forEach(node -> nodes.put(node.getName(), node));
+    index = new GraphIndex(graph.getNodeList());
   }
 
   /**
@@ -97,37 +96,45 @@ public final class GradientPaths {
    */
   public Report trace(
       Collection<String> outputs, Collection<String> variables, Obstruction obstruction) {
-    Set<String> variableSet = new HashSet<>(variables);
+    Set<String> ends = new HashSet<>(variables);
     Map<String, String> stuck = new LinkedHashMap<>();
-    Set<String> seen = new HashSet<>();
-    Set<String> reached = new LinkedHashSet<>();
-    Deque<String> todo = new ArrayDeque<>();
-    outputs.forEach(output -> enter(output, todo));
-    while (!todo.isEmpty()) {
-      String name = todo.pop();
-      if (!seen.add(name)) {
-        continue;
-      }
-      NodeDef node = nodes.get(name);
-      if (variableSet.contains(name)) {
-        reached.add(name);
-      } else if (!STOPS.contains(node.getOp())) {
-        obstruction.reason(node).ifPresent(reason -> stuck.put(name, reason));
-        inputs(node).forEach(input -> enter(input, todo)); // there may be more behind it
+    Set<String> seen =
+        index.reached(
+            passable(outputs),
+            node -> {
+              if (ends.contains(node.getName()) || STOPS.contains(node.getOp())) {
+                return List.of();
+              }
+              obstruction.reason(node).ifPresent(reason -> stuck.put(node.getName(), reason));
+              return passable(inputs(node)); // there may be more behind an obstacle
+            });
+    Set<String> reached = new LinkedHashSet<>(seen);
+    reached.retainAll(ends);
+    Set<String> leading = leadingTo(reached, seen);
+    stuck.keySet().retainAll(leading);
+    Set<String> blocked =
+        index.reached(
+            stuck.keySet(), node -> ends.contains(node.getName()) ? List.of() : flowing(node));
+    blocked.retainAll(ends);
+    reached.removeAll(blocked);
+    return new Report(stuck, reached, blocked);
+  }
+
+  private List<String> flowing(NodeDef node) {
+    return STOPS.contains(node.getOp()) ? List.of() : passable(inputs(node));
+  }
+
+  /** Of the nodes seen, those from which gradients would flow to a variable. */
+  private Set<String> leadingTo(Set<String> variables, Set<String> seen) {
+    Map<String, List<String>> users = new HashMap<>();
+    for (String name : seen) {
+      if (!variables.contains(name)) {
+        for (String input : flowing(index.require(name, "a gradient"))) {
+          users.computeIfAbsent(TensorNames.node(input), key -> new ArrayList<>()).add(name);
+        }
       }
     }
-    Map<String, String> obstacles = new LinkedHashMap<>();
-    Set<String> blocked = new LinkedHashSet<>();
-    stuck.forEach(
-        (name, reason) -> {
-          Set<String> behind = behind(name, variableSet);
-          if (!behind.isEmpty()) {
-            obstacles.put(name, reason);
-            blocked.addAll(behind);
-          }
-        });
-    reached.removeAll(blocked);
-    return new Report(obstacles, reached, blocked);
+    return index.reached(variables, node -> users.getOrDefault(node.getName(), List.of()));
   }
 
   /** The inputs that get a gradient: the moving statistics of a batch normalization do not. */
@@ -137,36 +144,19 @@ public final class GradientPaths {
         : node.getInputList();
   }
 
-  private void enter(String reference, Deque<String> todo) {
-    String name = TensorNames.node(reference);
-    if (TensorNames.isControl(reference) || !nodes.containsKey(name)) {
-      return;
-    }
-    List<DataType> outputs =
-        types.computeIfAbsent(name, key -> OpDefinitions.outputTypes(nodes.get(key)));
-    int index = TensorNames.index(reference);
-    if (index >= outputs.size() || DIFFERENTIABLE.contains(outputs.get(index))) {
-      todo.push(name);
-    }
+  /** Of some references, those to tensors that have a gradient. */
+  private List<String> passable(Collection<String> references) {
+    return references.stream().filter(this::isPassable).toList();
   }
 
-  /** The variables from which a gradient would have to come through this node. */
-  private Set<String> behind(String start, Set<String> variables) {
-    Set<String> found = new LinkedHashSet<>();
-    Set<String> seen = new HashSet<>();
-    Deque<String> todo = new ArrayDeque<>();
-    inputs(nodes.get(start)).forEach(input -> enter(input, todo));
-    while (!todo.isEmpty()) {
-      String name = todo.pop();
-      if (!seen.add(name)) {
-        continue;
-      }
-      if (variables.contains(name)) {
-        found.add(name);
-      } else if (!STOPS.contains(nodes.get(name).getOp())) {
-        inputs(nodes.get(name)).forEach(input -> enter(input, todo));
-      }
+  private boolean isPassable(String reference) {
+    Optional<NodeDef> node = index.find(reference);
+    if (TensorNames.isControl(reference) || node.isEmpty()) {
+      return false;
     }
-    return found;
+    List<DataType> outputs =
+        types.computeIfAbsent(node.get().getName(), name -> OpDefinitions.outputTypes(node.get()));
+    int output = TensorNames.index(reference);
+    return output >= outputs.size() || DIFFERENTIABLE.contains(outputs.get(output));
   }
 }

@@ -12,6 +12,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.tensorflow.Graph;
 import org.tensorflow.op.RawCustomGradient;
@@ -27,15 +28,15 @@ import org.tensorflow.proto.TensorProto;
  * names.
  */
 public final class GradientRewrites {
-  private final Map<String, NodeDef> nodes = new HashMap<>();
+  private final GraphIndex index;
   private final List<NodeDef> rewritten = new ArrayList<>();
   private final Set<String> scopes = new HashSet<>();
   private final Map<String, RawCustomGradient> identityGradients = new HashMap<>();
   private GraphDef result;
 
   private GradientRewrites(GraphDef graph) {
+    index = new GraphIndex(graph.getNodeList());
     for (NodeDef node : graph.getNodeList()) {
-      nodes.put(node.getName(), node);
       int slash = node.getName().lastIndexOf('/');
       scopes.add(slash < 0 ? "" : node.getName().substring(0, slash));
     }
@@ -105,7 +106,7 @@ public final class GradientRewrites {
     add(node(name + "/rows", "LogSoftmax", name + "/matrix").putAttr("T", t));
     add(
         reshape(original.getName(), t, name + "/rows", name + "/shape")
-            .addAllInput(control(original)));
+            .addAllInput(GraphIndex.controlInputs(original)));
   }
 
   private static NodeDef.Builder reshape(String name, AttrValue t, String x, String shape) {
@@ -116,8 +117,8 @@ public final class GradientRewrites {
 
   /** The gradient of a negative axis fails when it runs. */
   private void gather(NodeDef original) {
-    NodeDef axis = nodes.get(TensorNames.node(original.getInput(2)));
-    if (axis != null && axis.getOp().equals("Const") && !isNegative(axis)) {
+    Optional<NodeDef> axis = index.find(original.getInput(2));
+    if (axis.filter(node -> node.getOp().equals("Const") && !isNegative(node)).isPresent()) {
       rewritten.add(original);
       return;
     }
@@ -156,7 +157,7 @@ public final class GradientRewrites {
     rewritten.add(integer(axis, 0));
     add(
         node(original.getName(), "GatherV2", original.getInput(0), original.getInput(1), axis)
-            .addAllInput(control(original))
+            .addAllInput(GraphIndex.controlInputs(original))
             .putAttr("Tparams", original.getAttrOrThrow("Tparams"))
             .putAttr("Tindices", original.getAttrOrThrow("Tindices"))
             .putAttr("Taxis", type(DataType.DT_INT32)));
@@ -164,13 +165,12 @@ public final class GradientRewrites {
 
   /** {@code Concat} takes the axis first, {@code ConcatV2} last. */
   private void concatV1(NodeDef original) {
-    List<String> data =
-        original.getInputList().stream().filter(in -> !TensorNames.isControl(in)).toList();
+    List<String> data = GraphIndex.dataInputs(original);
     add(
         node(original.getName(), "ConcatV2")
             .addAllInput(data.subList(1, data.size()))
             .addInput(data.get(0))
-            .addAllInput(control(original))
+            .addAllInput(GraphIndex.controlInputs(original))
             .putAttr("N", original.getAttrOrThrow("N"))
             .putAttr("T", original.getAttrOrThrow("T"))
             .putAttr("Tidx", type(DataType.DT_INT32)));
@@ -233,7 +233,7 @@ public final class GradientRewrites {
   /** Where the new nodes of a rewritten one can go without meeting others. */
   private String scope(NodeDef original) {
     String scope = original.getName() + "/rewritten";
-    while (nodes.containsKey(scope) || !scopes.add(scope)) {
+    while (index.find(scope).isPresent() || !scopes.add(scope)) {
       scope += "_";
     }
     return scope;
@@ -241,9 +241,5 @@ public final class GradientRewrites {
 
   private void add(NodeDef.Builder node) {
     rewritten.add(node.build());
-  }
-
-  private static List<String> control(NodeDef node) {
-    return node.getInputList().stream().filter(TensorNames::isControl).toList();
   }
 }

@@ -1,13 +1,9 @@
 package dev.performer.graph;
 
 import dev.performer.PerformerException;
-import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -18,7 +14,6 @@ import org.tensorflow.Output;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
-import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.FunctionDefLibrary;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NodeDef;
@@ -38,7 +33,7 @@ public final class GraphCut implements TracedFunction.Body {
   private final Map<String, Output<?>> outputs;
   private final Map<String, Variable> variablesByNode = new HashMap<>();
   private final GraphDef whole;
-  private final Map<String, NodeDef> nodes = new HashMap<>();
+  private final GraphIndex index;
 
   /**
    * @param graph the graph to cut
@@ -55,59 +50,33 @@ public final class GraphCut implements TracedFunction.Body {
     this.outputs = new LinkedHashMap<>(outputs);
     variables.forEach(v -> variablesByNode.put(v.handle().op().name(), v));
     whole = graph.toGraphDef();
-    whole.getNodeList().forEach(node -> nodes.put(node.getName(), node));
+    index = new GraphIndex(whole.getNodeList());
   }
 
   /** The functions that the cut part calls, directly or not. */
   public FunctionDefLibrary library() {
-    Set<String> needed = neededNodes();
-    Map<String, FunctionDef> functions = new HashMap<>();
-    whole.getLibrary().getFunctionList().forEach(f -> functions.put(f.getSignature().getName(), f));
-    Set<String> called = new LinkedHashSet<>();
-    Deque<String> open = new ArrayDeque<>();
-    needed.forEach(name -> open.addAll(calls(nodes.get(name))));
-    while (!open.isEmpty()) {
-      String name = open.pop();
-      FunctionDef function = functions.get(name);
-      if (function != null && called.add(name)) {
-        function.getNodeDefList().forEach(node -> open.addAll(calls(node)));
-      }
-    }
-    FunctionDefLibrary.Builder library = FunctionDefLibrary.newBuilder();
-    called.forEach(name -> library.addFunction(functions.get(name)));
+    List<NodeDef> needed = neededNodes().stream().map(name -> index.find(name).get()).toList();
+    FunctionLibrary functions = new FunctionLibrary(whole.getLibrary());
+    Set<String> called = functions.reachedFrom(needed);
+    FunctionDefLibrary.Builder library = functions.usedBy(needed).toBuilder();
     whole.getLibrary().getGradientList().stream()
         .filter(gradient -> called.contains(gradient.getFunctionName()))
         .forEach(library::addGradient);
     return library.build();
   }
 
-  private static List<String> calls(NodeDef node) {
-    List<String> names = new ArrayList<>();
-    for (AttrValue value : node.getAttrMap().values()) {
-      if (value.hasFunc()) {
-        names.add(value.getFunc().getName());
-      }
-      value.getList().getFuncList().forEach(function -> names.add(function.getName()));
-    }
-    return names;
-  }
-
   private Set<String> neededNodes() {
-    Set<String> ends = new HashSet<>();
+    Set<String> ends = new HashSet<>(variablesByNode.keySet());
     inputs.values().forEach(input -> ends.add(input.op().name()));
-    Set<String> needed = new LinkedHashSet<>();
-    Deque<String> open = new ArrayDeque<>();
-    outputs.values().forEach(output -> open.add(output.op().name()));
-    while (!open.isEmpty()) {
-      String name = open.pop();
-      if (!needed.add(name) || ends.contains(name) || variablesByNode.containsKey(name)) {
-        continue;
-      }
-      NodeDef node = nodes.get(name);
-      refuseUnboundSource(node);
-      node.getInputList().forEach(input -> open.add(nodeName(input)));
-    }
-    return needed;
+    return index.reached(
+        outputs.values().stream().map(output -> output.op().name()).toList(),
+        node -> {
+          if (ends.contains(node.getName())) {
+            return List.of();
+          }
+          refuseUnboundSource(node);
+          return node.getInputList();
+        });
   }
 
   private static void refuseUnboundSource(NodeDef node) {
@@ -132,12 +101,6 @@ public final class GraphCut implements TracedFunction.Body {
     }
   }
 
-  private static String nodeName(String input) {
-    String name = input.startsWith("^") ? input.substring(1) : input;
-    int colon = name.indexOf(':');
-    return colon < 0 ? name : name.substring(0, colon);
-  }
-
   @Override
   public Map<String, Operand<?>> build(TracedFunction.Tracing tracing) {
     Set<String> needed = neededNodes();
@@ -149,7 +112,7 @@ public final class GraphCut implements TracedFunction.Body {
       if (variable != null) {
         cut.addNode(placeholder(variable.handle(), DataType.DT_RESOURCE, Shape.scalar()));
       } else if (inputs.values().stream().noneMatch(in -> in.op().name().equals(name))) {
-        cut.addNode(portable(nodes.get(name)));
+        cut.addNode(portable(index.find(name).get()));
       }
     }
     Graph inner = tracing.graph();

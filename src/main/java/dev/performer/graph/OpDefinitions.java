@@ -17,6 +17,7 @@ import org.tensorflow.proto.OpDef.ArgDef;
 /** The ops that this build of TensorFlow knows, and what their arguments look like in a node. */
 public final class OpDefinitions {
   private static final Map<String, OpDef> OPS = load();
+  private static final int MOST_TENSORS = 1 << 20;
 
   private OpDefinitions() {}
 
@@ -29,6 +30,42 @@ public final class OpDefinitions {
   /** The definition of an op type, if TensorFlow has it. */
   public static Optional<OpDef> find(String opType) {
     return Optional.ofNullable(OPS.get(opType));
+  }
+
+  /**
+   * Refuses a node that lacks an attribute of its op.
+   *
+   * @param place where the node is, for the error
+   * @throws PerformerException that names the node and the attribute
+   */
+  public static void checkAttributes(NodeDef node, OpDef definition, String place) {
+    for (OpDef.AttrDef attr : definition.getAttrList()) {
+      if (!attr.hasDefaultValue() && !node.containsAttr(attr.getName())) {
+        throw wrong(node, place, "it lacks the attribute " + attr.getName());
+      }
+    }
+  }
+
+  /**
+   * Refuses a node of a main graph that has more or fewer inputs than its op takes.
+   *
+   * @throws PerformerException that names the node
+   */
+  public static void checkInputs(NodeDef node, OpDef definition, String place) {
+    Map<String, AttrValue> attributes = withDefaults(node, definition);
+    long expected = 0;
+    for (ArgDef arg : definition.getInputArgList()) {
+      expected += length(arg, attributes);
+    }
+    int given = GraphIndex.dataInputs(node).size();
+    if (given != expected) {
+      throw wrong(node, place, "it has " + given + " inputs, its op takes " + expected);
+    }
+  }
+
+  private static PerformerException wrong(NodeDef node, String place, String what) {
+    return new PerformerException(
+        "the op " + node.getOp() + " (node " + node.getName() + " of " + place + "): " + what);
   }
 
   /** Types of all outputs of a node, in order; empty if its op is unknown. */
@@ -62,7 +99,16 @@ public final class OpDefinitions {
   /** How many tensors stand for one argument. */
   public static int length(ArgDef arg, Map<String, AttrValue> attributes) {
     if (!arg.getNumberAttr().isEmpty()) {
-      return Math.toIntExact(required(attributes, arg.getNumberAttr(), arg).getI());
+      long number = required(attributes, arg.getNumberAttr(), arg).getI();
+      if (number < 0 || number > MOST_TENSORS) {
+        throw new PerformerException(
+            "the attribute "
+                + arg.getNumberAttr()
+                + " makes "
+                + number
+                + " tensors of one argument");
+      }
+      return (int) number;
     }
     if (!arg.getTypeListAttr().isEmpty()) {
       return required(attributes, arg.getTypeListAttr(), arg).getList().getTypeCount();

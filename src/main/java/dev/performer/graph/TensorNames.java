@@ -1,5 +1,7 @@
 package dev.performer.graph;
 
+import dev.performer.PerformerException;
+
 /**
  * References between nodes as GraphDefs write them: {@code node} and {@code node:2} for a tensor,
  * {@code ^node} for a control dependency.
@@ -14,10 +16,18 @@ public final class TensorNames {
     return colon < 0 ? reference.substring(start) : reference.substring(start, colon);
   }
 
-  /** Which of the node's outputs is meant; 0 where the reference does not say. */
+  /**
+   * Which of the node's outputs is meant; 0 where the reference names none.
+   *
+   * @throws PerformerException if that is no number of an output
+   */
   public static int index(String reference) {
     int colon = reference.lastIndexOf(':');
-    return colon < 0 ? 0 : Integer.parseInt(reference.substring(colon + 1));
+    String index = colon < 0 ? "0" : reference.substring(colon + 1);
+    if (!index.matches("\\d{1,9}")) {
+      throw new PerformerException("the reference " + reference + " names no output of a node");
+    }
+    return Integer.parseInt(index);
   }
 
   /** Whether this is a control dependency. */

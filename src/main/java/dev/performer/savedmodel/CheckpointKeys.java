@@ -3,10 +3,10 @@ package dev.performer.savedmodel;
 import com.google.protobuf.ByteString;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
+import dev.performer.graph.GraphIndex;
 import dev.performer.graph.ResourceConversion;
 import dev.performer.graph.StringTensors;
 import dev.performer.graph.TensorNames;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -36,36 +36,32 @@ final class CheckpointKeys {
     }
     FlatGraph flat = FunctionInliner.inline(metaGraph.getGraphDef(), List.of("^" + restore));
     GraphDef graph = ResourceConversion.apply(flat.graph());
-    Map<String, NodeDef> nodes = new HashMap<>();
-    graph.getNodeList().forEach(node -> nodes.put(node.getName(), node));
+    GraphIndex index = new GraphIndex(graph.getNodeList());
     Map<String, Stored> keys = new LinkedHashMap<>();
     for (NodeDef node : graph.getNodeList()) {
       if (node.getOp().equals("AssignVariableOp")) {
-        restored(node.getInput(1), nodes)
+        restored(node.getInput(1), index)
             .ifPresent(stored -> keys.putIfAbsent(TensorNames.node(node.getInput(0)), stored));
       }
     }
     return keys;
   }
 
-  private static Optional<Stored> restored(String value, Map<String, NodeDef> nodes) {
-    String reference = value;
-    NodeDef producer = nodes.get(TensorNames.node(reference));
-    while (producer != null && TRANSPARENT.contains(producer.getOp())) {
-      reference = producer.getInput(0);
-      producer = nodes.get(TensorNames.node(reference));
-    }
-    if (producer == null || !producer.getOp().equals("RestoreV2")) {
+  private static Optional<Stored> restored(String value, GraphIndex index) {
+    String source = index.source(value, TRANSPARENT);
+    Optional<NodeDef> restore = index.find(source).filter(n -> n.getOp().equals("RestoreV2"));
+    if (restore.isEmpty()) {
       return Optional.empty();
     }
-    int index = TensorNames.index(reference);
-    NodeDef slices = nodes.get(TensorNames.node(producer.getInput(2)));
-    return string(nodes.get(TensorNames.node(producer.getInput(1))), index)
-        .map(key -> new Stored(key, string(slices, index).orElse("")));
+    int output = TensorNames.index(source);
+    Optional<NodeDef> keys = index.find(restore.get().getInput(1));
+    Optional<NodeDef> slices = index.find(restore.get().getInput(2));
+    return keys.flatMap(node -> string(node, output))
+        .map(key -> new Stored(key, slices.flatMap(node -> string(node, output)).orElse("")));
   }
 
   private static Optional<String> string(NodeDef constant, int index) {
-    if (constant == null || !constant.getOp().equals("Const")) {
+    if (!constant.getOp().equals("Const")) {
       return Optional.empty();
     }
     List<ByteString> strings = StringTensors.strings(constant.getAttrOrThrow("value").getTensor());

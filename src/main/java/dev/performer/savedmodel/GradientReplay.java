@@ -3,6 +3,7 @@ package dev.performer.savedmodel;
 import dev.performer.PerformerException;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
+import dev.performer.graph.GraphIndex;
 import dev.performer.graph.OpDefinitions;
 import dev.performer.graph.TensorNames;
 import java.util.ArrayDeque;
@@ -33,7 +34,7 @@ import org.tensorflow.proto.Struct.StructuredValue;
  * locked: importing a GraphDef, asking for gradients or looking up operations would never return.
  */
 final class GradientReplay implements RawCustomGradient {
-  private final Map<String, NodeDef> nodes = new HashMap<>();
+  private final GraphIndex index;
   private final List<String> results = new ArrayList<>();
   private final List<Boolean> hasGradient;
   private final List<Output<?>> captured;
@@ -44,7 +45,7 @@ final class GradientReplay implements RawCustomGradient {
    * @param captured tensors of the forward pass in the order in which the function takes them
    */
   GradientReplay(FlatGraph flat, SavedConcreteFunction concrete, List<Output<?>> captured) {
-    flat.graph().getNodeList().forEach(node -> nodes.put(node.getName(), node));
+    index = new GraphIndex(flat.graph().getNodeList());
     hasGradient = hasGradient(concrete);
     long count = hasGradient.stream().filter(given -> given).count();
     for (int i = 0; i < count; i++) {
@@ -123,9 +124,12 @@ final class GradientReplay implements RawCustomGradient {
         todo.pop();
         continue;
       }
-      NodeDef node = nodes.get(name);
+      NodeDef node = index.require(name, "a custom gradient");
       List<String> missing =
-          data(node).stream().map(TensorNames::node).filter(i -> !tensors.containsKey(i)).toList();
+          GraphIndex.dataInputs(node).stream()
+              .map(TensorNames::node)
+              .filter(i -> !tensors.containsKey(i))
+              .toList();
       if (missing.isEmpty()) {
         write(node, tf, tensors);
         todo.pop();
@@ -139,7 +143,7 @@ final class GradientReplay implements RawCustomGradient {
     String shortName = node.getName().substring(node.getName().lastIndexOf('/') + 1);
     OperationBuilder builder = tf.scope().opBuilder(node.getOp(), shortName);
     List<Output<?>> inputs = new ArrayList<>();
-    data(node).forEach(input -> inputs.add(tensors.get(input)));
+    GraphIndex.dataInputs(node).forEach(input -> inputs.add(tensors.get(input)));
     addInputs(builder, node, inputs);
     node.getAttrMap()
         .forEach(
@@ -155,10 +159,6 @@ final class GradientReplay implements RawCustomGradient {
     if (operation.numOutputs() == 0) {
       throw new PerformerException("a custom gradient uses the result of " + node.getOp());
     }
-  }
-
-  private static List<String> data(NodeDef node) {
-    return node.getInputList().stream().filter(i -> !TensorNames.isControl(i)).toList();
   }
 
   private static void addInputs(OperationBuilder builder, NodeDef node, List<Output<?>> inputs) {

@@ -93,23 +93,25 @@ public final class ImportedModel implements AutoCloseable {
     Graph graph = new Graph();
     try {
       return new ImportedModel(graph, directory, signatures);
-    } catch (PerformerException e) {
-      graph.close();
-      throw e.getMessage().startsWith(directory.path().toString())
-          ? e
-          : new PerformerException(directory.path() + ": " + e.getMessage(), e);
     } catch (RuntimeException e) {
-      graph.close();
-      throw new PerformerException(
-          directory.path() + " cannot be imported: " + NativeErrors.firstLine(e), e);
+      close(graph);
+      throw e instanceof PerformerException known
+          ? known.in(directory.path())
+          : new PerformerException(
+              directory.path() + " cannot be imported: " + NativeErrors.firstLine(e), e);
     }
+  }
+
+  private static void close(Graph graph) {
+    IdentityGradients.detach(graph);
+    graph.close();
   }
 
   private Set<String> roots() {
     Set<String> roots = new LinkedHashSet<>();
     for (SignatureSpec signature : signatures.values()) {
-      signature.inputs().values().forEach(spec -> roots.add(root(signature, spec)));
-      signature.outputs().values().forEach(spec -> roots.add(root(signature, spec)));
+      signature.inputs().values().forEach(spec -> roots.add(spec.tensor()));
+      signature.outputs().values().forEach(spec -> roots.add(spec.tensor()));
     }
     return roots;
   }
@@ -117,18 +119,6 @@ public final class ImportedModel implements AutoCloseable {
   private FlatGraph flatten(Set<String> roots) {
     return FunctionInliner.inline(
         directory.metaGraph().getGraphDef(), roots, customGradients::alsoNeeded);
-  }
-
-  private static String root(SignatureSpec signature, TensorSpec spec) {
-    if (spec.tensor().isEmpty()) {
-      throw new PerformerException(
-          "the tensor "
-              + spec.name()
-              + " of the signature "
-              + signature.name()
-              + " is sparse or composite, which is not supported");
-    }
-    return spec.tensor();
   }
 
   private List<VariableSpec> importedVariables() {
@@ -247,7 +237,6 @@ public final class ImportedModel implements AutoCloseable {
   /** Closes the graph; it blocks while a session on it is open. */
   @Override
   public void close() {
-    IdentityGradients.detach(graph);
-    graph.close();
+    close(graph);
   }
 }

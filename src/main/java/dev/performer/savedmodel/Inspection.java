@@ -118,7 +118,7 @@ public record Inspection(
         usedVariables.stream().mapToLong(VariableSpec::size).sum(),
         usedVariables.stream().filter(VariableSpec::trainable).mapToLong(VariableSpec::size).sum(),
         OpHistogram.of(nodes.values()),
-        ProjectionSearch.find(nodes, usedVariables),
+        ProjectionSearch.find(nodes.values(), usedVariables),
         directory.assets().values().stream().map(file -> file.getFileName().toString()).toList(),
         directory.performerJson().orElse(""));
   }

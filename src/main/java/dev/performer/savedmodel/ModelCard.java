@@ -5,7 +5,9 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.RegularFiles;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.StrictJson;
 import dev.performer.model.AttentionConfig;
@@ -288,14 +290,14 @@ public record ModelCard(
       return new ModelCard(
           formatVersion,
           attention,
-          vocabulary.withTokenizerJson(Files.readString(file)),
+          vocabulary.withTokenizerJson(RegularFiles.readString(file)),
           languageModel,
           provenance,
           data,
           config);
     } catch (IOException e) {
       throw new PerformerException(
-          file + ": cannot be read, but " + FILE + " says that it is there: " + e.getMessage(), e);
+          file + ": cannot be read, but " + FILE + " names it: " + AtomicFiles.describe(e), e);
     }
   }
 

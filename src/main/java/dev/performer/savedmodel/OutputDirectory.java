@@ -32,8 +32,8 @@ final class OutputDirectory {
    *     then
    */
   static void write(Path target, Existing existing, Writer writer) {
+    requireFree(target, existing);
     Path place = target.toAbsolutePath().normalize();
-    refuseTaken(target, place, existing);
     Path staging = null;
     try {
       Path parent = place.getParent();
@@ -61,7 +61,9 @@ final class OutputDirectory {
     return message.equals(e.getMessage()) ? e : new PerformerException(message, e);
   }
 
-  private static void refuseTaken(Path target, Path place, Existing existing) {
+  /** Refuses a place that is taken, before any work is done for it. */
+  static void requireFree(Path target, Existing existing) {
+    Path place = target.toAbsolutePath().normalize();
     if (!Files.exists(place)) {
       return;
     }
@@ -77,8 +79,8 @@ final class OutputDirectory {
     }
     if (existing == Existing.REFUSE) {
       throw new PerformerException(
-          target
-              + " exists and is not empty; choose another directory or ask for it to be replaced");
+              target + " exists and is not empty; choose another directory or have it replaced")
+          .settledBy("replace");
     }
     if (!Files.exists(place.resolve("saved_model.pb"))) {
       throw new PerformerException(

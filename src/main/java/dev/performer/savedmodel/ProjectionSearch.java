@@ -1,13 +1,9 @@
 package dev.performer.savedmodel;
 
-import dev.performer.graph.TensorNames;
-import java.util.ArrayDeque;
+import dev.performer.graph.GraphIndex;
 import java.util.ArrayList;
-import java.util.Deque;
-import java.util.HashMap;
-import java.util.HashSet;
+import java.util.Collection;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.DataType;
@@ -25,19 +21,11 @@ final class ProjectionSearch {
 
   private ProjectionSearch() {}
 
-  static List<Inspection.Projection> find(
-      Map<String, NodeDef> nodes, List<VariableSpec> variables) {
-    Map<String, List<NodeDef>> consumers = new HashMap<>();
-    for (NodeDef node : nodes.values()) {
-      for (String input : node.getInputList()) {
-        if (!TensorNames.isControl(input)) {
-          consumers.computeIfAbsent(TensorNames.node(input), k -> new ArrayList<>()).add(node);
-        }
-      }
-    }
+  static List<Inspection.Projection> find(Collection<NodeDef> nodes, List<VariableSpec> variables) {
+    Set<String> factors = factors(nodes);
     List<Inspection.Projection> found = new ArrayList<>();
-    for (NodeDef node : nodes.values()) {
-      if (isMatrix(node) && goesIntoProduct(node, consumers)) {
+    for (NodeDef node : nodes) {
+      if (isMatrix(node) && factors.contains(node.getName())) {
         Shape shape = shape(node);
         found.add(new Inspection.Projection(node.getName(), shape.get(0), shape.get(1)));
       }
@@ -66,19 +54,17 @@ final class ProjectionSearch {
     return TensorSpec.shape(constant.getAttrOrThrow("value").getTensor().getTensorShape());
   }
 
-  private static boolean goesIntoProduct(NodeDef start, Map<String, List<NodeDef>> consumers) {
-    Set<String> seen = new HashSet<>();
-    Deque<String> todo = new ArrayDeque<>(List.of(start.getName()));
-    while (!todo.isEmpty()) {
-      for (NodeDef consumer : consumers.getOrDefault(todo.pop(), List.of())) {
-        if (PRODUCTS.contains(consumer.getOp())) {
-          return true;
-        }
-        if (TRANSPARENT.contains(consumer.getOp()) && seen.add(consumer.getName())) {
-          todo.push(consumer.getName());
-        }
+  /** What goes into a product as it is, or scaled or in another order. */
+  private static Set<String> factors(Collection<NodeDef> nodes) {
+    List<String> inputs = new ArrayList<>();
+    for (NodeDef node : nodes) {
+      if (PRODUCTS.contains(node.getOp())) {
+        inputs.addAll(GraphIndex.dataInputs(node));
       }
     }
-    return false;
+    return new GraphIndex(nodes)
+        .reached(
+            inputs,
+            node -> TRANSPARENT.contains(node.getOp()) ? GraphIndex.dataInputs(node) : List.of());
   }
 }

@@ -1,12 +1,20 @@
 package dev.performer.savedmodel;
 
 import com.google.protobuf.InvalidProtocolBufferException;
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.RegularFiles;
 import dev.performer.graph.CheckpointReader;
+import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.FunctionLibrary;
+import dev.performer.graph.GraphIndex;
+import dev.performer.graph.GraphLimits;
+import dev.performer.graph.GraphSize;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.OpDefinitions;
+import dev.performer.graph.TensorNames;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -17,10 +25,13 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.tensorflow.ndarray.Shape;
-import org.tensorflow.proto.FunctionDef;
+import org.tensorflow.proto.AssetFileDef;
+import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.MetaGraphDef;
 import org.tensorflow.proto.NodeDef;
+import org.tensorflow.proto.OpDef;
 import org.tensorflow.proto.SavedModel;
 
 /**
@@ -31,10 +42,13 @@ public final class SavedModelDirectory {
   /** The tag of graphs that are made for inference. */
   public static final String SERVE = "serve";
 
+  private static final int DEEPEST_FILE = 3; // assets.extra/optimizer/variables.index
   private static final String INIT_SIGNATURE = "__saved_model_init_op";
 
   private final Path path;
   private final MetaGraphDef metaGraph;
+  private final GraphIndex index;
+  private final GraphSize size;
   private final ObjectGraph objects;
   private final Map<String, SignatureSpec> signatures = new TreeMap<>();
   private final List<VariableSpec> variables;
@@ -43,7 +57,8 @@ public final class SavedModelDirectory {
   private SavedModelDirectory(Path path, MetaGraphDef metaGraph) {
     this.path = path;
     this.metaGraph = metaGraph;
-    checkGraph();
+    index = new GraphIndex(metaGraph.getGraphDef().getNodeList());
+    size = checkGraph();
     objects = new ObjectGraph(metaGraph);
     metaGraph
         .getSignatureDefMap()
@@ -65,9 +80,7 @@ public final class SavedModelDirectory {
     try {
       return new SavedModelDirectory(path, metaGraph);
     } catch (PerformerException e) {
-      throw e.getMessage().startsWith(path.toString())
-          ? e
-          : new PerformerException(path + ": " + e.getMessage(), e);
+      throw e.in(path);
     } catch (RuntimeException e) { // attributes or references that make no sense
       throw new PerformerException(
           path.resolve("saved_model.pb") + " is damaged: " + NativeErrors.firstLine(e), e);
@@ -96,8 +109,9 @@ public final class SavedModelDirectory {
       throw new PerformerException(
           path + " is not a SavedModel: it has no file saved_model.pb" + hint(path));
     }
+    checkFiles(path);
     try {
-      SavedModel model = SavedModel.parseFrom(Files.readAllBytes(file));
+      SavedModel model = SavedModel.parseFrom(RegularFiles.readAllBytes(file));
       if (model.getMetaGraphsCount() == 0) {
         throw new PerformerException(file + " holds no graph: it is empty, truncated or garbage");
       }
@@ -106,7 +120,27 @@ public final class SavedModelDirectory {
       throw new PerformerException(
           file + " is truncated or not a SavedModel: " + NativeErrors.firstLine(e), e);
     } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
+    }
+  }
+
+  /** TensorFlow opens whatever has the name of a file that it knows, and would wait for a pipe. */
+  private static void checkFiles(Path path) {
+    try (Stream<Path> files = Files.walk(path, DEEPEST_FILE)) {
+      for (Path file : files.toList()) {
+        if (Files.exists(file) && !Files.isDirectory(file)) {
+          RegularFiles.require(file);
+        }
+      }
+    } catch (IOException | UncheckedIOException e) {
+      IOException cause = e instanceof UncheckedIOException u ? u.getCause() : (IOException) e;
+      throw new PerformerException(
+          path
+              + " cannot be read: "
+              + cause.getMessage().split(": ")[0]
+              + ": "
+              + AtomicFiles.describe(cause),
+          cause);
     }
   }
 
@@ -132,42 +166,50 @@ public final class SavedModelDirectory {
         path + ": no graph of the model has the tag " + SERVE + "; the tags are " + tags);
   }
 
-  private void checkGraph() {
-    FunctionLibrary library = new FunctionLibrary(metaGraph.getGraphDef().getLibrary());
-    library.checkNotRecursive();
-    List<NodeDef> nodes = metaGraph.getGraphDef().getNodeList();
-    checkNodes(nodes, "the main graph", library);
-    for (String name : library.reachedFrom(nodes)) {
-      FunctionDef function = library.find(name).orElseThrow();
-      checkNodes(function.getNodeDefList(), "the function " + name, library);
+  private GraphSize checkGraph() {
+    GraphDef graph = metaGraph.getGraphDef();
+    FunctionLibrary library = functions();
+    GraphSize size = GraphSize.check(graph, library, GraphLimits.configured());
+    graph.getNodeList().forEach(node -> checkNode(node, "the main graph", true, library));
+    for (String name : library.reachedFrom(graph.getNodeList())) {
+      library
+          .find(name)
+          .orElseThrow()
+          .getNodeDefList()
+          .forEach(node -> checkNode(node, "the function " + name, false, library));
     }
+    return size;
   }
 
-  private static void checkNodes(List<NodeDef> nodes, String place, FunctionLibrary library) {
-    for (NodeDef node : nodes) {
-      boolean known =
-          OpDefinitions.find(node.getOp()).isPresent() || library.find(node.getOp()).isPresent();
-      if (!known) {
+  private static void checkNode(
+      NodeDef node, String place, boolean isMain, FunctionLibrary library) {
+    Optional<OpDef> op = OpDefinitions.find(node.getOp());
+    if (op.isPresent()) {
+      OpDefinitions.checkAttributes(node, op.get(), place);
+      // In a function one input may stand for several tensors; a call is checked when expanded.
+      if (isMain && !FunctionInliner.CALLS.contains(node.getOp())) {
+        OpDefinitions.checkInputs(node, op.get(), place);
+      }
+    } else if (library.find(node.getOp()).isEmpty()) {
+      throw new PerformerException(
+          "the op "
+              + node.getOp()
+              + " (node "
+              + node.getName()
+              + " of "
+              + place
+              + ") is unknown to this TensorFlow");
+    }
+    for (String function : FunctionLibrary.attributeFunctions(node)) {
+      if (!function.isEmpty() && library.find(function).isEmpty()) {
         throw new PerformerException(
-            "the op "
-                + node.getOp()
-                + " (node "
+            "the function "
+                + function
+                + ", which the node "
                 + node.getName()
                 + " of "
                 + place
-                + ") is unknown to this TensorFlow");
-      }
-      for (String function : FunctionLibrary.attributeFunctions(node)) {
-        if (!function.isEmpty() && library.find(function).isEmpty()) {
-          throw new PerformerException(
-              "the function "
-                  + function
-                  + ", which the node "
-                  + node.getName()
-                  + " of "
-                  + place
-                  + " needs, is not in the model");
-        }
+                + " needs, is not in the model");
       }
     }
   }
@@ -221,7 +263,30 @@ public final class SavedModelDirectory {
       throw new PerformerException(
           path + " has no signature " + name + "; it has " + signatures.keySet());
     }
+    try {
+      signature.inputs().values().forEach(input -> checkTensor(input, "input", name));
+      signature.outputs().values().forEach(output -> checkTensor(output, "output", name));
+    } catch (PerformerException e) {
+      throw e.in(path);
+    }
     return signature;
+  }
+
+  private void checkTensor(TensorSpec spec, String kind, String signature) {
+    String what = "the " + kind + " " + spec.name() + " of the signature " + signature;
+    if (spec.tensor().isEmpty()) {
+      throw new PerformerException(what + " is sparse or composite, which is not supported");
+    }
+    NodeDef node = index.require(spec.tensor(), what);
+    int outputs =
+        functions()
+            .find(node.getOp())
+            .map(function -> function.getSignature().getOutputArgCount())
+            .orElseGet(() -> OpDefinitions.outputTypes(node).size());
+    if (TensorNames.index(spec.tensor()) >= outputs) {
+      throw new PerformerException(
+          what + " is " + spec.tensor() + ", but that node has " + outputs + " outputs");
+    }
   }
 
   /** All variables, optimizer slots and metrics included. */
@@ -276,14 +341,34 @@ public final class SavedModelDirectory {
   /** Asset files the graph reads: the file by the tensor that names it. */
   public Map<String, Path> assets() {
     Map<String, Path> assets = new TreeMap<>();
-    metaGraph
-        .getAssetFileDefList()
-        .forEach(
-            asset ->
-                assets.put(
-                    asset.getTensorInfo().getName(),
-                    path.resolve("assets").resolve(asset.getFilename())));
+    Path folder = path.resolve("assets");
+    for (AssetFileDef asset : metaGraph.getAssetFileDefList()) {
+      Path file = folder.resolve(asset.getFilename()).normalize();
+      if (!file.startsWith(folder.normalize())) {
+        throw new PerformerException(
+            path + ": the asset " + asset.getFilename() + " is not inside " + folder);
+      }
+      assets.put(asset.getTensorInfo().getName(), file);
+    }
     return assets;
+  }
+
+  /** How large its graph is once the functions are expanded. */
+  GraphSize size() {
+    return size;
+  }
+
+  /** Whether the graph or one of its functions has a node of one of some types. */
+  boolean hasOp(Set<String> ops) {
+    return Stream.concat(
+            metaGraph.getGraphDef().getNodeList().stream(),
+            functions().all().stream().flatMap(function -> function.getNodeDefList().stream()))
+        .anyMatch(node -> ops.contains(node.getOp()));
+  }
+
+  /** The nodes of the main graph. */
+  GraphIndex index() {
+    return index;
   }
 
   /** The model's functions. */
@@ -298,9 +383,9 @@ public final class SavedModelDirectory {
       return Optional.empty();
     }
     try {
-      return Optional.of(Files.readString(file));
+      return Optional.of(RegularFiles.readString(file));
     } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
     }
   }
 

@@ -82,6 +82,17 @@ public final class SavedModelExporter {
   }
 
   /**
+   * Refuses a place for a SavedModel before any work is done for it.
+   *
+   * @param replace whether a SavedModel that is there may be replaced
+   * @throws PerformerException if it is taken
+   */
+  public static void requireFree(Path directory, boolean replace) {
+    OutputDirectory.requireFree(
+        directory, replace ? OutputDirectory.Existing.REPLACE : OutputDirectory.Existing.REFUSE);
+  }
+
+  /**
    * Writes the SavedModel.
    *
    * @param session runs the variables' graph; ops that save them are added to that graph

@@ -1,10 +1,13 @@
 package dev.performer.savedmodel;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.RegularFiles;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.NativeErrors;
+import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
+import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -16,23 +19,82 @@ import org.tensorflow.Result;
 import org.tensorflow.SavedModelBundle;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
+import org.tensorflow.proto.ConfigProto;
+import org.tensorflow.proto.GraphOptions;
+import org.tensorflow.proto.OptimizerOptions;
+import org.tensorflow.proto.RewriterConfig;
+import org.tensorflow.proto.RunOptions;
 
 /**
  * Runs the signatures of any SavedModel on named arrays, whether or not it can be trained here.
  * Signatures that change variables, such as a training step, change them for the runs that follow.
+ *
+ * <p>Safe for use from many threads at a time: {@link #predict} runs in the caller's thread and
+ * shares one session. Close it when no call is under way. Where signatures change variables, the
+ * order of concurrent calls is the order of the changes.
  */
 public final class SavedModelPredictor implements AutoCloseable {
   private final SavedModelDirectory directory;
-  private final SavedModelBundle bundle;
 
-  private SavedModelPredictor(SavedModelDirectory directory) {
+  /** How long loading, and one run, may take where nothing else is given. */
+  public static final Duration TIMEOUT = Duration.ofHours(1);
+
+  // Beyond this, TensorFlow's rewrites of the graph take longer than they save: some are quadratic.
+  private static final int MOST_REWRITTEN = 20_000;
+  private static final int MOST_REWRITING_MS = 5_000;
+  private static final Set<String> LOOPS = Set.of("While", "StatelessWhile");
+
+  private final SavedModelBundle bundle;
+  private final RunOptions run;
+
+  private SavedModelPredictor(SavedModelDirectory directory, Duration timeout) {
     this.directory = directory;
+    run = RunOptions.newBuilder().setTimeoutInMs(Math.max(1, timeout.toMillis())).build();
+    directory.assets().values().forEach(SavedModelPredictor::requireFile);
     try {
-      bundle = SavedModelBundle.load(directory.path().toString(), SavedModelDirectory.SERVE);
+      bundle =
+          SavedModelBundle.loader(directory.path().toString())
+              .withTags(SavedModelDirectory.SERVE)
+              .withConfigProto(config(directory))
+              .withRunOptions(run)
+              .load();
     } catch (RuntimeException e) {
-      throw new PerformerException(
-          directory.path() + " cannot be loaded: " + NativeErrors.firstLine(e), e);
+      throw isTimeout(e)
+          ? new PerformerException(directory.path() + " was not loaded within " + seconds(), e)
+          : new PerformerException(
+              directory.path() + " cannot be loaded: " + NativeErrors.firstLine(e), e);
     }
+  }
+
+  private static void requireFile(Path asset) {
+    try {
+      RegularFiles.require(asset);
+    } catch (IOException e) {
+      throw new PerformerException(
+          "the asset " + asset + " cannot be read: " + AtomicFiles.describe(e), e);
+    }
+  }
+
+  private static ConfigProto config(SavedModelDirectory directory) {
+    RewriterConfig rewrites =
+        RewriterConfig.newBuilder()
+            .setDisableMetaOptimizer(directory.size().nodes() > MOST_REWRITTEN)
+            .setMetaOptimizerTimeoutMs(MOST_REWRITING_MS)
+            .build();
+    GraphOptions.Builder graph = GraphOptions.newBuilder().setRewriteOptions(rewrites);
+    if (directory.hasOp(LOOPS)) {
+      // A loop over constants would be run, without a timeout, to fold it into one.
+      graph.getOptimizerOptionsBuilder().setOptLevel(OptimizerOptions.Level.L0);
+    }
+    return ConfigProto.newBuilder().setGraphOptions(graph).build();
+  }
+
+  private static boolean isTimeout(RuntimeException e) {
+    return String.valueOf(e.getMessage()).startsWith("Timed out waiting for notification");
+  }
+
+  private String seconds() {
+    return run.getTimeoutInMs() / 1000.0 + " s";
   }
 
   /**
@@ -41,7 +103,17 @@ public final class SavedModelPredictor implements AutoCloseable {
    * @throws PerformerException if it is not a SavedModel or damaged
    */
   public static SavedModelPredictor load(Path directory) {
-    return new SavedModelPredictor(SavedModelDirectory.open(directory));
+    return load(directory, TIMEOUT);
+  }
+
+  /**
+   * Loads a model.
+   *
+   * @param timeout how long loading, and then each run, may take: a signature may loop for ever
+   * @throws PerformerException if it is not a SavedModel or damaged
+   */
+  public static SavedModelPredictor load(Path directory, Duration timeout) {
+    return new SavedModelPredictor(SavedModelDirectory.open(directory), timeout);
   }
 
   /** What was loaded. */
@@ -85,10 +157,10 @@ public final class SavedModelPredictor implements AutoCloseable {
     // Two outputs may be one tensor, which TensorFlow refuses to fetch twice.
     Set<String> tensors = new LinkedHashSet<>();
     spec.outputs().values().forEach(output -> tensors.add(output.tensor()));
-    Session.Runner runner = bundle.session().runner();
+    Session.Runner runner = bundle.session().runner().setOptions(run);
     feeds.forEach(runner::feed);
     tensors.forEach(runner::fetch);
-    List<String> order = new ArrayList<>(tensors);
+    List<String> order = List.copyOf(tensors);
     try (Result result = runner.run()) {
       Map<String, NpyArray> outputs = new TreeMap<>();
       for (TensorSpec output : spec.outputs().values()) {
@@ -104,8 +176,11 @@ public final class SavedModelPredictor implements AutoCloseable {
               + spec.name()
               + " of "
               + directory.path()
-              + " failed: "
-              + NativeErrors.firstLine(e),
+              + (isTimeout(e)
+                  ? " did not finish within "
+                      + seconds()
+                      + "; give it more time if it is no endless loop"
+                  : " failed: " + NativeErrors.firstLine(e)),
           e);
     }
   }

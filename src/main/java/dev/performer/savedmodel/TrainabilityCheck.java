@@ -3,6 +3,7 @@ package dev.performer.savedmodel;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionCall;
 import dev.performer.graph.GradientPaths;
+import dev.performer.graph.GraphIndex;
 import dev.performer.graph.MissingGradients;
 import dev.performer.graph.Variable;
 import java.util.ArrayList;
@@ -43,10 +44,11 @@ final class TrainabilityCheck {
     }
     GradientPaths.Report report =
         new GradientPaths(flat.graph()).trace(outputs, trainable.keySet(), this::reason);
-    Map<String, NodeDef> nodes = new HashMap<>();
-    flat.graph().getNodeList().forEach(node -> nodes.put(node.getName(), node));
+    GraphIndex index = new GraphIndex(flat.graph().getNodeList());
     List<Trainability.Obstacle> obstacles = new ArrayList<>();
-    report.obstacles().forEach((name, reason) -> obstacles.add(obstacle(nodes.get(name), reason)));
+    report
+        .obstacles()
+        .forEach((name, reason) -> obstacles.add(obstacle(index.require(name, "a path"), reason)));
     List<Variable> reached = new ArrayList<>();
     List<Variable> blocked = new ArrayList<>();
     List<Variable> unused = new ArrayList<>();

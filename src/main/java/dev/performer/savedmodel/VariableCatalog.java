@@ -1,10 +1,9 @@
 package dev.performer.savedmodel;
 
 import com.google.protobuf.InvalidProtocolBufferException;
+import dev.performer.graph.GraphIndex;
 import dev.performer.graph.TensorNames;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -65,17 +64,18 @@ final class VariableCatalog {
   private Map<String, String> names() {
     Map<String, String> names = new HashMap<>();
     Set<String> taken = new HashSet<>();
+    Map<String, Integer> copies = new HashMap<>();
     for (boolean first : new boolean[] {true, false}) {
       for (NodeDef node : metaGraph.getGraphDef().getNodeList()) {
         if (VARIABLES.contains(node.getOp()) && used.contains(node.getName()) == first) {
-          names.put(node.getName(), freeName(node, taken));
+          names.put(node.getName(), freeName(node, taken, copies));
         }
       }
     }
     return names;
   }
 
-  private String freeName(NodeDef node, Set<String> taken) {
+  private String freeName(NodeDef node, Set<String> taken, Map<String, Integer> copies) {
     String wanted =
         objects
             .variable(node.getName(), sharedName(node))
@@ -83,28 +83,20 @@ final class VariableCatalog {
             .filter(name -> !name.isEmpty())
             .orElse(node.getName());
     String name = wanted;
-    for (int i = 1; !taken.add(name); i++) {
-      name = wanted + "_" + i;
+    while (!taken.add(name)) {
+      name = wanted + "_" + copies.merge(wanted, 1, Integer::sum);
     }
     return name;
   }
 
   private Set<String> usedBySignatures() {
-    Map<String, NodeDef> nodes = new HashMap<>();
-    metaGraph.getGraphDef().getNodeList().forEach(node -> nodes.put(node.getName(), node));
-    Set<String> reached = new HashSet<>();
-    Deque<String> todo = new ArrayDeque<>();
+    List<String> outputs = new ArrayList<>();
     metaGraph
         .getSignatureDefMap()
         .values()
-        .forEach(s -> s.getOutputsMap().values().forEach(o -> todo.add(o.getName())));
-    while (!todo.isEmpty()) {
-      String name = TensorNames.node(todo.pop());
-      if (nodes.containsKey(name) && reached.add(name)) {
-        todo.addAll(nodes.get(name).getInputList());
-      }
-    }
-    return reached;
+        .forEach(s -> s.getOutputsMap().values().forEach(o -> outputs.add(o.getName())));
+    return new GraphIndex(metaGraph.getGraphDef().getNodeList())
+        .reached(outputs, NodeDef::getInputList);
   }
 
   private static String sharedName(NodeDef node) {

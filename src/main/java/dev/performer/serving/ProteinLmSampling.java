@@ -32,7 +32,7 @@ public record ProteinLmSampling(
     implements Sampler {
   private static final float NEVER = -1e12f;
 
-  /** Google's window where none is said. */
+  /** Google's window where none is given. */
   public static final int DEFAULT_WINDOW = 4;
 
   /**
@@ -69,6 +69,12 @@ public record ProteinLmSampling(
       float[] scores = scores(logits, before, forbidden);
       return choose(scores, draws.at(before.size(), row));
     };
+  }
+
+  /** All: a row's numbers depend on how many rows there are. */
+  @Override
+  public int batch(int wished, int all) {
+    return all;
   }
 
   /** One key a position, prompts included, each split off the one before. */

@@ -15,6 +15,16 @@ public interface Sampler {
    */
   Choice begin(int firstRow, int rows);
 
+  /**
+   * How many prompts run at a time.
+   *
+   * @param wished a batch that memory allows
+   * @param all the number of prompts
+   */
+  default int batch(int wished, int all) {
+    return wished;
+  }
+
   /** Chooses for the rows of a batch. */
   @FunctionalInterface
   interface Choice {

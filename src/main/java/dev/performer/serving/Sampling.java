@@ -55,9 +55,50 @@ public record Sampling(
     }
   }
 
+  /** Draws from the model's own probabilities, with seed 0. */
+  public static final Sampling DEFAULT = new Sampling(false, 1, 0, 1, 1, 0, 0);
+
   /** The most likely token each time. */
   public static Sampling mostLikely() {
-    return new Sampling(true, 1, 0, 1, 1, 0, 0);
+    return DEFAULT.withGreedy(true);
+  }
+
+  /** The same, taking the most likely token each time, or drawing. */
+  public Sampling withGreedy(boolean value) {
+    return new Sampling(value, temperature, topK, topP, repetitionPenalty, repetitionWindow, seed);
+  }
+
+  /** The same at another temperature. */
+  public Sampling withTemperature(double value) {
+    return new Sampling(greedy, value, topK, topP, repetitionPenalty, repetitionWindow, seed);
+  }
+
+  /** The same from the k most likely tokens; 0 for all. */
+  public Sampling withTopK(int value) {
+    return new Sampling(
+        greedy, temperature, value, topP, repetitionPenalty, repetitionWindow, seed);
+  }
+
+  /** The same from the most likely tokens whose probabilities sum to p; 1 for all. */
+  public Sampling withTopP(double value) {
+    return new Sampling(
+        greedy, temperature, topK, value, repetitionPenalty, repetitionWindow, seed);
+  }
+
+  /**
+   * The same with a penalty for repeated tokens.
+   *
+   * @param penalty above 1 makes them less likely; 1 for none
+   * @param window how many of the last tokens count; 0 for all
+   */
+  public Sampling withRepetitionPenalty(double penalty, int window) {
+    return new Sampling(greedy, temperature, topK, topP, penalty, window, seed);
+  }
+
+  /** The same with other random numbers. */
+  public Sampling withSeed(long value) {
+    return new Sampling(
+        greedy, temperature, topK, topP, repetitionPenalty, repetitionWindow, value);
   }
 
   /** Every prompt has random numbers of its own, whatever the batch that it is in. */

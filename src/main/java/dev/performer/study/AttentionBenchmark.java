@@ -1,134 +1,203 @@
 package dev.performer.study;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.performer.PerformerException;
-import java.io.BufferedReader;
-import java.io.IOException;
-import java.io.InputStreamReader;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
+import dev.performer.chart.Chart;
+import dev.performer.chart.Chart.Scale;
+import dev.performer.chart.Line;
+import dev.performer.study.AttentionCase.Measured;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.Collectors;
 
 /**
- * Time and peak memory of attention, each measured in a process of its own so that one
- * measurement's memory is not another's. Compare figures of one run only.
+ * Attention alone, bidirectional and causal, over the length: the paper's figure 3.
+ *
+ * @param lengths L
  */
-public final class AttentionBenchmark {
-  private static final ObjectMapper JSON = new ObjectMapper();
-  private static final long TIMEOUT_MINUTES = 10;
+public record AttentionBenchmark(
+    BenchmarkSize size, List<Integer> lengths, List<BenchmarkedAttention> attentions)
+    implements Benchmark<AttentionCase, Measured> {
 
   /**
-   * One attention at one length.
-   *
-   * @param attention what is measured
-   * @param causal whether the future is hidden
+   * @throws dev.performer.PerformerException if a length is not positive, or there is none
    */
-  public record Case(
-      BenchmarkedAttention attention,
-      boolean causal,
-      int batch,
-      int length,
-      int heads,
-      int headSize,
-      int features) {
-    public String label() {
-      return attention.label() + (causal ? ", causal" : "");
-    }
+  public AttentionBenchmark {
+    lengths = BenchmarkSize.checked(lengths);
+    attentions = List.copyOf(attentions);
   }
 
-  /**
-   * What was measured. Times are the fastest of several runs.
-   *
-   * @param forwardMs milliseconds of the output alone
-   * @param trainMs milliseconds of the output and the gradients of q, k and v
-   * @param forwardMb peak memory above the idle session, in MB (10^6 bytes)
-   * @param trainMb the same with gradients
-   */
-  public record Measurement(double forwardMs, double trainMs, double forwardMb, double trainMb) {}
-
-  /** A case and its measurement; null where it needs more memory than the machine has. */
-  public record Row(Case measured, Measurement measurement) {}
-
-  private AttentionBenchmark() {}
-
-  /**
-   * Runs one case in a fork of this JVM.
-   *
-   * @throws PerformerException if the fork fails
-   */
-  public static Measurement fork(Case c) {
-    List<String> arguments =
-        List.of(
-            c.attention.toString(),
-            "" + c.causal,
-            "" + c.batch,
-            "" + c.length,
-            "" + c.heads,
-            "" + c.headSize,
-            "" + c.features);
-    String what = c.label() + " at L=" + c.length;
-    try {
-      return JSON.readValue(lastLine(BenchmarkFork.class, arguments, what), Measurement.class);
-    } catch (IOException e) {
-      throw new PerformerException(what + ": cannot be measured: " + e.getMessage(), e);
-    }
+  @Override
+  public String name() {
+    return "bench";
   }
 
-  /**
-   * Runs a class in a fork of this JVM.
-   *
-   * @param what is measured, for errors
-   * @return the last line that it prints
-   * @throws PerformerException if it fails or takes too long
-   */
-  static String lastLine(Class<?> main, List<String> arguments, String what) {
-    List<String> command = new ArrayList<>();
-    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    command.addAll(
-        List.of(
-            "-Xmx1g",
-            "-XX:+UseSerialGC",
-            "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
-            "-cp",
-            System.getProperty("java.class.path")));
-    command.add(main.getName());
-    command.addAll(arguments);
-    try {
-      Process process =
-          new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
-      process.getOutputStream().close();
-      String last = null;
-      try (BufferedReader out =
-          new BufferedReader(
-              new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
-        for (String line = out.readLine(); line != null; line = out.readLine()) {
-          last = line;
+  @Override
+  public List<AttentionCase> cases() {
+    List<AttentionCase> cases = new ArrayList<>();
+    for (int length : lengths) {
+      for (boolean causal : new boolean[] {false, true}) {
+        for (BenchmarkedAttention attention : attentions) {
+          cases.add(new AttentionCase(attention, causal, length, size));
         }
       }
-      if (!process.waitFor(TIMEOUT_MINUTES, TimeUnit.MINUTES)) {
-        process.destroyForcibly();
-        throw new PerformerException(what + ": no result after " + TIMEOUT_MINUTES + " minutes");
-      }
-      if (process.exitValue() != 0 || last == null) {
-        throw new PerformerException(
-            what + ": the measuring process ended with exit code " + process.exitValue());
-      }
-      return last;
-    } catch (IOException e) {
-      throw new PerformerException(what + ": cannot be measured: " + e.getMessage(), e);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new PerformerException("interrupted", e);
     }
+    return cases;
   }
 
-  /**
-   * Bytes that exact attention needs at the least for its {@code [B, H, L, L]} matrices: the logits
-   * and their softmax, twice with gradients.
-   */
-  public static long exactBytes(Case c) {
-    return 4L * 4 * c.batch * c.heads * c.length * c.length;
+  @Override
+  public Class<Measured> resultType() {
+    return Measured.class;
+  }
+
+  @Override
+  public String line(AttentionCase measured, Measured result) {
+    return String.format(
+        Locale.ROOT,
+        "%-28s L=%-6d forward %8.1f ms, forward+backward %8.1f ms, peak %6.0f MB",
+        measured.kind(),
+        measured.length(),
+        result.forwardMs(),
+        result.trainMs(),
+        result.trainMb());
+  }
+
+  /** Milliseconds forward / forward+backward, and the peak memory of forward+backward. */
+  @Override
+  public String table(List<Row<AttentionCase, Measured>> rows) {
+    StringBuilder text = new StringBuilder(header("attention"));
+    for (String kind : kinds(rows)) {
+      text.append("| ").append(kind).append(" |");
+      for (int length : lengths) {
+        text.append(
+            find(rows, kind, length)
+                .map(
+                    m ->
+                        String.format(
+                            Locale.ROOT,
+                            " %.1f / %.1f ms, %.0f MB |",
+                            m.forwardMs(),
+                            m.trainMs(),
+                            m.trainMb()))
+                .orElse(" – |"));
+      }
+      text.append('\n');
+    }
+    text.append(
+        "\nForward / forward+backward in milliseconds (fastest of several runs), peak memory of forward+backward.\n");
+    Map<String, Map<String, Double>> ratios = ratios(rows);
+    if (!ratios.isEmpty()) {
+      text.append('\n').append(header("forward+backward, times faster than exact softmax"));
+      ratios.forEach(
+          (kind, byLength) -> {
+            text.append("| ").append(kind).append(" |");
+            for (int length : lengths) {
+              Double ratio = byLength.get("" + length);
+              text.append(ratio == null ? " – |" : String.format(Locale.ROOT, " %.1f× |", ratio));
+            }
+            text.append('\n');
+          });
+    }
+    return text.toString();
+  }
+
+  private String header(String first) {
+    return lengths.stream()
+            .map(l -> " L=" + l + " |")
+            .collect(Collectors.joining("", "| " + first + " |", "\n"))
+        + "|---|"
+        + "---|".repeat(lengths.size())
+        + "\n";
+  }
+
+  @Override
+  public Map<String, Object> json(List<Row<AttentionCase, Measured>> rows) {
+    List<Map<String, Object>> list = new ArrayList<>();
+    for (Row<AttentionCase, Measured> row : rows) {
+      Map<String, Object> entry = new LinkedHashMap<>();
+      entry.put("attention", row.measured().attention().label());
+      entry.put("causal", row.measured().causal());
+      entry.put("length", row.measured().length());
+      entry.put("measurement", row.result());
+      list.add(entry);
+    }
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("rows", list);
+    json.put("ratios", ratios(rows));
+    return json;
+  }
+
+  /** How many times faster than exact attention forward+backward is: kind, then length. */
+  private static Map<String, Map<String, Double>> ratios(List<Row<AttentionCase, Measured>> rows) {
+    Map<String, Map<String, Double>> result = new LinkedHashMap<>();
+    for (Row<AttentionCase, Measured> row : rows) {
+      AttentionCase measured = row.measured();
+      if (measured.attention().isExact() || !row.isMeasured()) {
+        continue;
+      }
+      AttentionCase exact =
+          new AttentionCase(
+              BenchmarkedAttention.EXACT, measured.causal(), measured.length(), measured.size());
+      find(rows, exact.kind(), exact.length())
+          .ifPresent(
+              time ->
+                  result
+                      .computeIfAbsent(measured.kind(), kind -> new LinkedHashMap<>())
+                      .put("" + measured.length(), time.trainMs() / row.result().trainMs()));
+    }
+    return result;
+  }
+
+  /** Time on the left, memory on the right. */
+  @Override
+  public List<Chart> charts(List<Row<AttentionCase, Measured>> rows) {
+    return List.of(
+        chart(rows, "Forward + backward", "milliseconds", Measured::trainMs),
+        chart(rows, "Peak memory, forward + backward", "MB", Measured::trainMb));
+  }
+
+  private Chart chart(
+      List<Row<AttentionCase, Measured>> rows,
+      String title,
+      String unit,
+      ToDoubleFunction<Measured> value) {
+    Chart chart =
+        Chart.of(title, "sequence length L", unit)
+            .withSize(760, 520)
+            .withScales(Scale.POWERS_OF_TWO, Scale.DECADES)
+            .withLegend(Chart.Legend.INSIDE);
+    for (String kind : kinds(rows)) {
+      List<Row<AttentionCase, Measured>> of =
+          rows.stream().filter(r -> r.isMeasured() && r.measured().kind().equals(kind)).toList();
+      if (!of.isEmpty()) {
+        AttentionCase first = of.get(0).measured();
+        chart =
+            chart.with(
+                Line.of(
+                        kind,
+                        of.stream().map(r -> r.measured().length()).toList(),
+                        of.stream().map(r -> value.applyAsDouble(r.result())).toList())
+                    .withColour(attentions.indexOf(first.attention()))
+                    .withDash(first.causal() ? Line.Dash.DASHED : Line.Dash.SOLID)
+                    .withMarker(Line.Marker.CIRCLE));
+      }
+    }
+    return chart;
+  }
+
+  private static List<String> kinds(List<Row<AttentionCase, Measured>> rows) {
+    return rows.stream().map(r -> r.measured().kind()).distinct().toList();
+  }
+
+  private static Optional<Measured> find(
+      List<Row<AttentionCase, Measured>> rows, String kind, int length) {
+    return rows.stream()
+        .filter(r -> r.measured().kind().equals(kind) && r.measured().length() == length)
+        .filter(Row::isMeasured)
+        .map(Row::result)
+        .findFirst();
   }
 }

@@ -1,5 +1,7 @@
 package dev.performer.study;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonValue;
 import dev.performer.attention.Attention;
 import dev.performer.attention.ExactAttention;
 import dev.performer.attention.FavorAttention;
@@ -10,7 +12,7 @@ import java.util.List;
 import org.tensorflow.op.Ops;
 
 /**
- * What the benchmark compares.
+ * What benchmarks compare.
  *
  * @param kernel of FAVOR+; null for exact softmax attention
  */
@@ -33,49 +35,57 @@ public record BenchmarkedAttention(Kernel kernel) {
    * @param name {@code exact} or the label of a kernel
    * @throws dev.performer.PerformerException if there is none; it names the nearest
    */
+  @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
   public static BenchmarkedAttention of(String name) {
     return name.equals(EXACT_NAME) ? EXACT : new BenchmarkedAttention(Kernel.of(name));
   }
 
-  /** The name in tables. */
+  /** The name that {@link #of} takes. */
+  @JsonValue
+  @Override
+  public String toString() {
+    return kernel == null ? EXACT_NAME : kernel.label();
+  }
+
+  /** In tables. */
   public String label() {
     return kernel == null ? "exact softmax" : "FAVOR+ " + kernel;
   }
 
-  /**
-   * How a layer attends so.
-   *
-   * @param features M of kernels that need a projection
-   */
-  public AttentionConfig config(boolean causal, int features) {
-    return kernel == null
-        ? new AttentionConfig.Exact(causal)
-        : new AttentionConfig.Favor(favor(causal, features));
-  }
-
-  private FavorConfig favor(boolean causal, int features) {
-    return FavorConfig.builder()
-        .kernel(kernel)
-        .causal(causal)
-        .features(kernel.isSoftmax() ? features : 0)
-        .seed(1L)
-        .build();
-  }
-
-  Attention build(Ops tf, boolean causal, int headSize, int features) {
+  Attention build(Ops tf, boolean causal, BenchmarkSize size) {
     if (kernel == null) {
       return new ExactAttention(causal);
     }
-    FavorConfig config = favor(causal, features);
+    FavorConfig config = favor(causal, size);
     return config
-        .draw(headSize)
+        .draw(size.headSize())
         .map(p -> FavorAttention.of(config, p.constant(tf)))
         .orElseGet(() -> FavorAttention.of(config));
   }
 
-  /** The name that {@link #of} takes. */
-  @Override
-  public String toString() {
-    return kernel == null ? EXACT_NAME : kernel.label();
+  /** How a layer of a causal model attends so. */
+  AttentionConfig config(BenchmarkSize size) {
+    return kernel == null
+        ? new AttentionConfig.Exact(true)
+        : new AttentionConfig.Favor(favor(true, size));
+  }
+
+  private FavorConfig favor(boolean causal, BenchmarkSize size) {
+    return FavorConfig.builder()
+        .kernel(kernel)
+        .causal(causal)
+        .features(kernel.isSoftmax() ? size.features() : 0)
+        .seed(1L)
+        .build();
+  }
+
+  /** Multiplications and additions of the output of one head at one position. */
+  double operations(int length, BenchmarkSize size) {
+    double d = size.headSize();
+    return kernel == null ? 4 * length * d : 8 * d * (kernel.isSoftmax() ? size.features() : d);
+  }
+
+  boolean isExact() {
+    return kernel == null;
   }
 }

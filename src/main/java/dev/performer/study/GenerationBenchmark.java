@@ -1,202 +1,139 @@
 package dev.performer.study;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
-import dev.performer.data.NpyArray;
-import dev.performer.data.StrictJson;
-import dev.performer.graph.Variables;
-import dev.performer.model.Performer;
-import dev.performer.model.PerformerConfig;
-import dev.performer.savedmodel.ModelCard;
-import dev.performer.savedmodel.PerformerModels;
-import dev.performer.savedmodel.PerformerSignatures;
-import dev.performer.savedmodel.SavedModelPredictor;
-import dev.performer.serving.GenerationSession;
-import dev.performer.serving.Sampling;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
+import dev.performer.chart.Chart;
+import dev.performer.chart.Chart.Scale;
+import dev.performer.chart.Line;
+import dev.performer.study.GenerationCase.Measured;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
-import java.util.OptionalInt;
-import java.util.Set;
-import java.util.TreeMap;
-import java.util.stream.Stream;
-import org.tensorflow.Graph;
-import org.tensorflow.Session;
-import org.tensorflow.op.Ops;
+import java.util.stream.IntStream;
 
 /**
- * Time of a generated token: by the recurrent form, and by running the parallel form on the whole
- * prefix again. A model of random weights costs what a trained one does.
+ * Generation token by token against computing the whole prefix again.
+ *
+ * @param lengths where the prefix is computed again; the largest is how much is generated
  */
-public final class GenerationBenchmark {
+public record GenerationBenchmark(
+    BenchmarkSize size, List<Integer> lengths, List<BenchmarkedAttention> attentions)
+    implements Benchmark<GenerationCase, Measured> {
   /** Of which a quarter can be told from another. */
-  public static final int LEAST_TOKENS = 16;
+  private static final int LEAST_TOKENS = 16;
 
-  private static final int LAYERS = 4;
-  private static final int RUNS = 3;
-
-  /**
-   * What was measured, in milliseconds a token. Every time is the fastest of several runs.
-   *
-   * @param attention its label
-   * @param tokenMs by token
-   * @param firstQuarterMs mean over the first quarter of the tokens
-   * @param lastQuarterMs mean over the last quarter
-   * @param growth last quarter over first
-   * @param recomputeMs by length: the parallel form on so many tokens
-   * @param timesFaster by length: recomputing over the recurrent form
-   */
-  public record Measurement(
-      String attention,
-      double[] tokenMs,
-      double firstQuarterMs,
-      double lastQuarterMs,
-      double growth,
-      Map<Integer, Double> recomputeMs,
-      Map<Integer, Double> timesFaster) {}
-
-  private GenerationBenchmark() {}
+  private static final int POINTS = 32;
 
   /**
-   * Measures one attention.
-   *
-   * @param lengths where the prefix is computed again; the largest is how much is generated
+   * @throws PerformerException if a length is not positive, or none is long enough
    */
-  public static Measurement measure(
-      BenchmarkedAttention attention,
-      int batch,
-      int heads,
-      int headSize,
-      int features,
-      List<Integer> lengths) {
-    PerformerConfig config = config(attention, heads, headSize, features, Collections.max(lengths));
-    Path folder = null;
-    try {
-      folder = Files.createTempDirectory("performer-bench");
-      Path model = folder.resolve("model");
-      write(config, model);
-      double[] tokenMs = recurrent(model, batch, Collections.max(lengths));
-      return measurement(attention, tokenMs, parallel(model, batch, lengths));
-    } catch (IOException e) {
-      throw new PerformerException("the model to measure cannot be written: " + e.getMessage(), e);
-    } finally {
-      delete(folder);
+  public GenerationBenchmark {
+    lengths = BenchmarkSize.checked(lengths);
+    attentions = List.copyOf(attentions);
+    if (Collections.max(lengths) < LEAST_TOKENS) {
+      throw new PerformerException(
+          "generation is measured over at least " + LEAST_TOKENS + " tokens, not " + lengths);
     }
   }
 
-  private static PerformerConfig config(
-      BenchmarkedAttention attention, int heads, int headSize, int features, int length) {
-    ObjectNode keys = new ObjectMapper().createObjectNode();
-    keys.put("task", "causal-lm").put("layers", LAYERS).put("maxLength", length);
-    keys.put("hiddenSize", heads * headSize).put("heads", heads);
-    keys.set("attention", StrictJson.tree(attention.config(true, features)));
-    return PerformerConfig.of(keys, "bench");
+  @Override
+  public String name() {
+    return "generate";
   }
 
-  private static void write(PerformerConfig config, Path target) {
-    Map<String, NpyArray> weights;
-    try (Graph graph = new Graph();
-        Session session = new Session(graph)) {
-      Ops tf = Ops.create(graph);
-      Variables variables = new Variables(tf);
-      Performer.build(tf, variables, config, 1);
-      variables.initialize(session);
-      weights = PerformerModels.values(session, variables.all());
-    }
-    ModelCard card =
-        ModelCard.of(
-            config.attentionOf(0), null, PerformerModels.languageModel(config, null), null);
-    PerformerModels.write(config, weights, card, target, false);
+  @Override
+  public List<GenerationCase> cases() {
+    return attentions.stream().map(a -> new GenerationCase(a, lengths, size)).toList();
   }
 
-  /** Token by token, the fastest of all runs. */
-  private static double[] recurrent(Path model, int batch, int tokens) {
-    double[] best = new double[tokens];
-    Arrays.fill(best, Double.MAX_VALUE);
-    List<int[]> prompts = Collections.nCopies(batch, new int[] {1});
-    try (GenerationSession session = GenerationSession.open(model)) {
-      for (int run = 0; run <= RUNS; run++) {
-        double[] times = new double[tokens];
-        long[] last = {System.nanoTime()};
-        int[] count = {0};
-        session.generate(
-            prompts,
-            0,
-            tokens,
-            Sampling.mostLikely(),
-            OptionalInt.empty(),
-            Set.of(),
-            (row, token) -> {
-              if (row == batch - 1) {
-                long now = System.nanoTime();
-                times[count[0]++] = (now - last[0]) / 1e6;
-                last[0] = now;
-              }
-            });
-        for (int i = 0; i < tokens && run > 0; i++) { // the first run plans the graph
-          best[i] = Math.min(best[i], times[i]);
-        }
-      }
-    }
-    best[0] = best[1]; // that is the prompt's time
-    return best;
+  @Override
+  public Class<Measured> resultType() {
+    return Measured.class;
   }
 
-  private static Map<Integer, Double> parallel(Path model, int batch, List<Integer> lengths) {
-    Map<Integer, Double> result = new TreeMap<>();
-    try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
+  @Override
+  public String line(GenerationCase measured, Measured result) {
+    return String.format(
+        Locale.ROOT,
+        "%-28s %.2f ms a token, %.2f ms in the last quarter",
+        measured.label(),
+        result.firstQuarterMs(),
+        result.lastQuarterMs());
+  }
+
+  /** Milliseconds a token in the first and last quarter, and of computing the prefix again. */
+  @Override
+  public String table(List<Row<GenerationCase, Measured>> rows) {
+    StringBuilder text =
+        new StringBuilder("| attention | token, first quarter | last quarter | last / first |");
+    lengths.forEach(l -> text.append(" prefix of ").append(l).append(" again |"));
+    text.append("\n|---|---|---|---|").append("---|".repeat(lengths.size())).append('\n');
+    for (Measured row : results(rows)) {
+      text.append(
+          String.format(
+              Locale.ROOT,
+              "| %s | %.2f ms | %.2f ms | %.2f |",
+              row.attention(),
+              row.firstQuarterMs(),
+              row.lastQuarterMs(),
+              row.growth()));
       for (int length : lengths) {
-        int[] tokens = new int[Math.multiplyExact(batch, length)];
-        Arrays.fill(tokens, 1);
-        var inputs =
-            Map.of(PerformerSignatures.TOKENS, NpyArray.of(tokens, batch, length)); // [B, L]
-        double best = Double.MAX_VALUE;
-        for (int run = 0; run <= RUNS; run++) {
-          long start = System.nanoTime();
-          predictor.predict("serving_default", inputs);
-          best = run == 0 ? best : Math.min(best, (System.nanoTime() - start) / 1e6);
-        }
-        result.put(length, best);
+        text.append(
+            String.format(
+                Locale.ROOT,
+                " %.1f ms, %.1f× |",
+                row.recomputeMs().get(length),
+                row.timesFaster().get(length)));
       }
+      text.append('\n');
     }
-    return result;
+    return text.append(
+            "\nMilliseconds a token, each the fastest of several runs; ×: how many times faster the"
+                + " recurrent form is at that length.\n")
+        .toString();
   }
 
-  private static Measurement measurement(
-      BenchmarkedAttention attention, double[] tokenMs, Map<Integer, Double> recomputeMs) {
-    int quarter = tokenMs.length / 4;
-    double first = mean(tokenMs, 0, quarter);
-    double last = mean(tokenMs, tokenMs.length - quarter, tokenMs.length);
-    Map<Integer, Double> faster = new TreeMap<>();
-    recomputeMs.forEach(
-        (length, ms) -> {
-          // Around that length; one token's time is noise.
-          double own = mean(tokenMs, Math.max(0, length - Math.max(1, length / 4)), length);
-          faster.put(length, ms / own);
-        });
-    return new Measurement(
-        attention.label(), tokenMs, first, last, last / first, recomputeMs, faster);
+  @Override
+  public Map<String, Object> json(List<Row<GenerationCase, Measured>> rows) {
+    return Map.of("rows", results(rows));
   }
 
-  private static double mean(double[] values, int from, int to) {
-    return Arrays.stream(values, from, to).average().orElseThrow();
+  /** Both ways over the length. */
+  @Override
+  public List<Chart> charts(List<Row<GenerationCase, Measured>> rows) {
+    Chart chart =
+        Chart.of("One more token", "tokens so far", "milliseconds")
+            .withSize(900, 560)
+            .withScales(Scale.POWERS_OF_TWO, Scale.DECADES)
+            .withLegend(Chart.Legend.INSIDE);
+    int colour = 0;
+    for (Measured row : results(rows)) {
+      double[] times = row.tokenMs();
+      int step = Math.max(1, times.length / POINTS);
+      double[] x =
+          IntStream.range(0, times.length / step).mapToDouble(i -> (i + 1) * step).toArray();
+      double[] y =
+          IntStream.range(0, x.length)
+              .mapToDouble(
+                  i -> Arrays.stream(times, i * step, (i + 1) * step).average().orElseThrow())
+              .toArray();
+      chart =
+          chart
+              .with(Line.of(row.attention() + ", recurrent", x, y).withColour(colour))
+              .with(
+                  Line.of(
+                          row.attention() + ", prefix again",
+                          row.recomputeMs().keySet(),
+                          row.recomputeMs().values())
+                      .withColour(colour++)
+                      .withDash(Line.Dash.DASHED)
+                      .withMarker(Line.Marker.CIRCLE));
+    }
+    return List.of(chart);
   }
 
-  private static void delete(Path folder) {
-    if (folder == null) {
-      return;
-    }
-    try (Stream<Path> files = Files.walk(folder)) {
-      for (Path file : files.sorted(Collections.reverseOrder()).toList()) {
-        Files.delete(file);
-      }
-    } catch (IOException e) {
-      System.err.println(folder + ": cannot be removed: " + e.getMessage());
-    }
+  private static List<Measured> results(List<Row<GenerationCase, Measured>> rows) {
+    return rows.stream().filter(Row::isMeasured).map(Row::result).toList();
   }
 }

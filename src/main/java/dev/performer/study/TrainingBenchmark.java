@@ -1,122 +1,114 @@
 package dev.performer.study;
 
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.data.StrictJson;
-import dev.performer.model.PerformerConfig;
+import dev.performer.chart.Chart;
+import dev.performer.study.TrainingCase.Compute;
+import dev.performer.study.TrainingCase.Measured;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
 /**
- * Time of a whole training step of a causal language model: 4 layers by 256, for each attention and
- * length, each in a process of its own.
+ * Whole training steps by attention and length.
+ *
+ * @param lengths L
+ * @param computes how steps are computed, each measured
  */
-public final class TrainingBenchmark {
-  private static final int WARM_UP = 2;
-  private static final int STEPS = 5;
-  private static final int VOCABULARY = 256;
-  private static final int LAYERS = 4;
+public record TrainingBenchmark(
+    BenchmarkSize size,
+    List<Integer> lengths,
+    List<BenchmarkedAttention> attentions,
+    List<Compute> computes)
+    implements Benchmark<TrainingCase, Measured> {
 
-  /** How a step is computed. */
-  public enum Compute {
-    PLAIN(""),
-    XLA(", XLA"),
-    BFLOAT16(", bfloat16");
+  /**
+   * @throws dev.performer.PerformerException if a length is not positive, or there is none
+   */
+  public TrainingBenchmark {
+    lengths = BenchmarkSize.checked(lengths);
+    attentions = List.copyOf(attentions);
+    computes = List.copyOf(computes);
+  }
 
-    private final String suffix;
+  @Override
+  public String name() {
+    return "train-bench";
+  }
 
-    Compute(String suffix) {
-      this.suffix = suffix;
+  @Override
+  public List<TrainingCase> cases() {
+    List<TrainingCase> cases = new ArrayList<>();
+    for (int length : lengths) {
+      for (BenchmarkedAttention attention : attentions) {
+        for (Compute compute : computes) {
+          cases.add(new TrainingCase(attention, compute, length, size));
+        }
+      }
     }
+    return cases;
   }
 
-  /** One attention at one length. */
-  public record Row(
-      BenchmarkedAttention attention, Compute compute, int length, double medianMs, double peakMb) {
-    String label() {
-      return attention.label() + compute.suffix;
-    }
-
-    double tokensPerSecond(int batch) {
-      return batch * length * 1e3 / medianMs;
-    }
+  @Override
+  public Class<Measured> resultType() {
+    return Measured.class;
   }
 
-  private TrainingBenchmark() {}
-
-  /** The model that is measured, as JSON. */
-  public static ObjectNode model(
-      BenchmarkedAttention attention, int length, int heads, int headSize, int features) {
-    ObjectNode model = JsonNodeFactory.instance.objectNode();
-    model.put("preset", "performer").put("task", "causal-lm");
-    model.put("vocabularySize", VOCABULARY).put("maxLength", length).put("layers", LAYERS);
-    model.put("hiddenSize", heads * headSize).put("heads", heads).put("positions", "learned");
-    model.putNull("padId");
-    model.set("attention", StrictJson.tree(attention.config(true, features)));
-    PerformerConfig.of(model, "the benchmark's model");
-    return model;
+  @Override
+  public String line(TrainingCase measured, Measured result) {
+    return String.format(
+        Locale.ROOT,
+        "%-28s L=%-6d %8.0f ms a step, peak %6.0f MB",
+        measured.kind(),
+        measured.length(),
+        result.stepMs(),
+        result.peakMb());
   }
 
-  /** Bytes that exact attention needs at the least: its weights, kept for each layer, and more. */
-  public static long exactBytes(int batch, int heads, int length) {
-    return 4L * 3 * LAYERS * batch * heads * length * length;
-  }
-
-  /** Forks a process that takes a few steps; the first ones, which plan the graph, do not count. */
-  public static Row measure(
-      BenchmarkedAttention attention, Compute compute, int length, int batch, ObjectNode model) {
-    List<String> arguments =
-        List.of(
-            StrictJson.tree(model).toString(),
-            "" + batch,
-            "" + length,
-            "" + (WARM_UP + STEPS),
-            compute.name());
-    String what = attention.label() + ", a training step at L=" + length;
-    String[] answer =
-        AttentionBenchmark.lastLine(StepBenchmarkFork.class, arguments, what).split(" ");
-    double[] times =
-        Arrays.stream(answer, WARM_UP, WARM_UP + STEPS)
-            .mapToDouble(Double::parseDouble)
-            .sorted()
-            .toArray();
-    double peak = Double.parseDouble(answer[answer.length - 1]);
-    return new Row(attention, compute, length, times[STEPS / 2], peak);
-  }
-
-  public static String table(List<Row> rows, int batch) {
+  @Override
+  public String table(List<Row<TrainingCase, Measured>> rows) {
     StringBuilder table = new StringBuilder("| attention | L | ms a step | tokens/s | peak MB |\n");
     table.append("|---|---|---|---|---|\n");
-    for (Row row : rows) {
+    for (Row<TrainingCase, Measured> row : rows) {
+      String measured =
+          row.isMeasured()
+              ? String.format(
+                  Locale.ROOT,
+                  "%.0f | %.0f | %.0f",
+                  row.result().stepMs(),
+                  tokensPerSecond(row),
+                  row.result().peakMb())
+              : "– | – | –";
       table.append(
-          String.format(
-              Locale.ROOT,
-              "| %s | %d | %.0f | %.0f | %.0f |%n",
-              row.label(),
-              row.length(),
-              row.medianMs(),
-              row.tokensPerSecond(batch),
-              row.peakMb()));
+          "| %s | %d | %s |%n".formatted(row.measured().kind(), row.measured().length(), measured));
     }
     return table.toString();
   }
 
-  public static List<Map<String, Object>> json(List<Row> rows, int batch) {
+  private double tokensPerSecond(Row<TrainingCase, Measured> row) {
+    return size.batch() * row.measured().length() * 1e3 / row.result().stepMs();
+  }
+
+  @Override
+  public Map<String, Object> json(List<Row<TrainingCase, Measured>> rows) {
     List<Map<String, Object>> list = new ArrayList<>();
-    for (Row row : rows) {
-      Map<String, Object> entry = new LinkedHashMap<>();
-      entry.put("attention", row.attention().label());
-      entry.put("compute", row.compute().name().toLowerCase(Locale.ROOT));
-      entry.put("length", row.length());
-      entry.put("stepMs", row.medianMs());
-      entry.put("tokensPerSecond", row.tokensPerSecond(batch));
-      entry.put("peakMb", row.peakMb());
-      list.add(entry);
+    for (Row<TrainingCase, Measured> row : rows) {
+      if (row.isMeasured()) {
+        Map<String, Object> entry = new LinkedHashMap<>();
+        entry.put("attention", row.measured().attention().label());
+        entry.put("compute", row.measured().compute().name().toLowerCase(Locale.ROOT));
+        entry.put("length", row.measured().length());
+        entry.put("stepMs", row.result().stepMs());
+        entry.put("tokensPerSecond", tokensPerSecond(row));
+        entry.put("peakMb", row.result().peakMb());
+        list.add(entry);
+      }
     }
-    return list;
+    return Map.of("trainingSteps", list);
+  }
+
+  @Override
+  public List<Chart> charts(List<Row<TrainingCase, Measured>> rows) {
+    return List.of();
   }
 }

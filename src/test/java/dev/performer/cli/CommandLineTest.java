@@ -58,6 +58,39 @@ class CommandLineTest {
   }
 
   @Test
+  void failuresAreJsonWhereJsonIsRequested() {
+    CommandLineRun failed = CommandLineRun.of("inspect", "no/such/model", "--json");
+    failed.failed(1, failed.json().get("error").asText());
+    CommandLineRun wrong = CommandLineRun.of("predict", "model", "--json");
+    wrong.failed(2, wrong.json().get("error").asText());
+    assertThat(CommandLineRun.of("inspect", "no/such/model").out()).isEmpty();
+  }
+
+  @Test
+  void helpIsACommandToo() {
+    assertThat(CommandLineRun.of("help", "train").done().out())
+        .isEqualTo(CommandLineRun.of("train", "--help").done().out());
+  }
+
+  @Test
+  void theVersionNamesWhatAReportNeeds() {
+    assertThat(CommandLineRun.of("--version").done().out())
+        .contains("Performer for Java", "TensorFlow 2.", "JDK " + Runtime.version().feature());
+  }
+
+  @Test
+  void completionKnowsCommandsAndOptions() {
+    assertThat(CommandLineRun.of("completion").done().out())
+        .contains("complete -F _complete_performer", "fine-tune", "--recipe");
+  }
+
+  @Test
+  void paragraphsOfHelpAreWrappedByTheTerminal() {
+    assertThat(HelpLayout.paragraphs("One", "sentence.", "", "In: q.", "Out: k."))
+        .containsExactly("One sentence.", "", "In: q.", "Out: k.");
+  }
+
+  @Test
   void benchMeasuresTrainingSteps(@TempDir Path folder) {
     var json =
         CommandLineRun.of(

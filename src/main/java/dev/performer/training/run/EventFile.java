@@ -1,16 +1,14 @@
 package dev.performer.training.run;
 
 import dev.performer.PerformerException;
+import dev.performer.data.TfRecordFrame;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Map;
-import java.util.zip.CRC32C;
 import org.tensorflow.proto.Event;
 import org.tensorflow.proto.SessionLog;
 import org.tensorflow.proto.Summary;
@@ -83,23 +81,12 @@ final class EventFile implements AutoCloseable {
 
   private void append(Event.Builder event) {
     byte[] data = event.setWallTime(System.currentTimeMillis() / 1000.0).build().toByteArray();
-    ByteBuffer record = ByteBuffer.allocate(data.length + 16).order(ByteOrder.LITTLE_ENDIAN);
-    record.putLong(data.length).putInt(masked(record.array(), 0, 8));
-    record.put(data).putInt(masked(data, 0, data.length));
     try {
-      out.write(record.array());
+      out.write(TfRecordFrame.of(data));
       out.flush();
     } catch (IOException e) {
       throw failed(file, e);
     }
-  }
-
-  /** TFRecord's checksum: CRC-32C, turned and shifted. */
-  private static int masked(byte[] bytes, int from, int length) {
-    CRC32C crc = new CRC32C();
-    crc.update(bytes, from, length);
-    int value = (int) crc.getValue();
-    return Integer.rotateRight(value, 15) + 0xa282ead8;
   }
 
   private static PerformerException failed(Path file, IOException e) {

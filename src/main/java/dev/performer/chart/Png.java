@@ -1,0 +1,186 @@
+package dev.performer.chart;
+
+import dev.performer.chart.Chart.Legend;
+import dev.performer.chart.Chart.Scale;
+import java.awt.BasicStroke;
+import java.awt.Color;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.math.BigDecimal;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.Function;
+import java.util.stream.Stream;
+import org.knowm.xchart.BitmapEncoder;
+import org.knowm.xchart.XYChart;
+import org.knowm.xchart.XYChartBuilder;
+import org.knowm.xchart.XYSeries;
+import org.knowm.xchart.style.Styler.LegendPosition;
+import org.knowm.xchart.style.Styler.YAxisPosition;
+import org.knowm.xchart.style.XYStyler;
+import org.knowm.xchart.style.markers.Marker;
+import org.knowm.xchart.style.markers.SeriesMarkers;
+
+/**
+ * Charts drawn by XChart, which is loaded with this class only.
+ *
+ * <p>XChart's logarithmic axes have labels at powers of ten alone, often one of them. So points are
+ * drawn by their logarithm on linear axes, whose ticks are whole numbers: exponents of the labels.
+ */
+final class Png {
+  // Told apart with any colour vision, on paper too.
+  private static final Color[] COLOURS = {
+    new Color(0x0072B2),
+    new Color(0xD55E00),
+    new Color(0x009E73),
+    new Color(0xCC79A7),
+    new Color(0xE69F00),
+    new Color(0x56B4E9),
+    new Color(0x555555),
+    new Color(0x8C564B)
+  };
+
+  private static final float[][] DASHES = {null, {9, 5}, {2, 4}, null};
+  private static final int MOST_TICKS = 12;
+
+  /** Of a side of the chart that the axis covers, as XChart has it by default. */
+  private static final double COVERED = 0.92;
+
+  private static final int AROUND = 170;
+  private static final int LEGEND_LINE = 44;
+  private static final String NUMBERS = "0.######";
+
+  private Png() {}
+
+  static byte[] of(List<Chart> charts) {
+    List<XYChart> drawn = charts.stream().map(Png::draw).toList();
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    try {
+      if (drawn.size() == 1) {
+        BitmapEncoder.saveBitmap(drawn.get(0), out, BitmapEncoder.BitmapFormat.PNG);
+      } else {
+        BitmapEncoder.saveBitmap(drawn, 1, drawn.size(), out, BitmapEncoder.BitmapFormat.PNG);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e); // into memory
+    }
+    return out.toByteArray();
+  }
+
+  private static XYChart draw(Chart chart) {
+    XYChart drawn =
+        new XYChartBuilder()
+            .width(chart.width())
+            .height(chart.height())
+            .title(chart.title())
+            .xAxisTitle(chart.xTitle())
+            .yAxisTitle(chart.yTitle())
+            .build();
+    XYStyler style = drawn.getStyler();
+    style.setLegendPosition(position(chart.legend()));
+    style.setYAxisGroupPosition(0, YAxisPosition.Left);
+    style.setChartBackgroundColor(Color.WHITE);
+    style.setLegendSeriesLineLength(LEGEND_LINE); // so that dashes are seen
+    style.setXAxisDecimalPattern(NUMBERS).setYAxisDecimalPattern(NUMBERS);
+    if (chart.rightTitle() != null) {
+      drawn.setYAxisGroupTitle(1, chart.rightTitle());
+      style.setYAxisGroupPosition(1, YAxisPosition.Right);
+    }
+    int own = 0;
+    for (Line line : chart.lines()) {
+      Scale y = line.right() ? Scale.LINEAR : chart.y();
+      XYSeries series =
+          drawn.addSeries(line.name(), scaled(chart.x(), line.x()), scaled(y, line.y()));
+      int colour = line.colour() == null ? own++ : line.colour();
+      show(series, line, COLOURS[Math.floorMod(colour, COLOURS.length)]);
+    }
+    Ticks x = ticks(chart.x(), chart.lines().stream().map(Line::x));
+    if (x != null) {
+      drawn.setCustomXAxisTickLabelsFormatter(x.labels());
+      style.setXAxisMin(x.first()).setXAxisMax(x.last());
+      style.setXAxisTickMarkSpacingHint(x.pixels(chart.width()));
+    }
+    Ticks y = ticks(chart.y(), chart.lines().stream().filter(line -> !line.right()).map(Line::y));
+    if (y != null) {
+      drawn.setCustomYAxisTickLabelsFormatter(y.labels());
+      style.setYAxisMin(0, y.first()).setYAxisMax(0, y.last());
+      style.setYAxisTickMarkSpacingHint(y.pixels(chart.height()));
+    }
+    return drawn;
+  }
+
+  private static void show(XYSeries series, Line line, Color colour) {
+    series.setLineColor(colour);
+    series.setMarkerColor(colour).setMarker(marker(line.marker()));
+    series.setYAxisGroup(line.right() ? 1 : 0);
+    if (line.dash() == Line.Dash.NONE) {
+      series.setXYSeriesRenderStyle(XYSeries.XYSeriesRenderStyle.Scatter);
+    }
+    series.setLineStyle(
+        new BasicStroke(
+            2, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 10, DASHES[line.dash().ordinal()], 0));
+  }
+
+  private static Marker marker(Line.Marker marker) {
+    return switch (marker) {
+      case NONE -> SeriesMarkers.NONE;
+      case CIRCLE -> SeriesMarkers.CIRCLE;
+      case DIAMOND -> SeriesMarkers.DIAMOND;
+      case CROSS -> SeriesMarkers.CROSS;
+    };
+  }
+
+  private static LegendPosition position(Legend legend) {
+    return switch (legend) {
+      case INSIDE -> LegendPosition.InsideNW;
+      case BESIDE -> LegendPosition.OutsideE;
+      case BELOW -> LegendPosition.OutsideS;
+    };
+  }
+
+  private static double[] scaled(Scale scale, double[] values) {
+    return scale == Scale.LINEAR
+        ? values
+        : Arrays.stream(values).map(value -> Math.log(value) / Math.log(base(scale))).toArray();
+  }
+
+  private static int base(Scale scale) {
+    return scale == Scale.POWERS_OF_TWO ? 2 : 10;
+  }
+
+  /** Whole exponents from the first to the last, and what stands at them. */
+  private record Ticks(double first, double last, Function<Double, String> labels) {
+    /** Between two exponents, or several where they are many: XChart rounds its steps up to it. */
+    int pixels(int side) {
+      double axis = COVERED * (side - AROUND);
+      double step = Math.ceil((last - first) / MOST_TICKS);
+      return Math.max(1, (int) (0.9 * axis * step / (last - first)));
+    }
+  }
+
+  private static Ticks ticks(Scale scale, Stream<double[]> values) {
+    if (scale == Scale.LINEAR) {
+      return null;
+    }
+    double[] exponents =
+        values.flatMapToDouble(v -> Arrays.stream(scaled(scale, v))).sorted().toArray();
+    double first = Math.floor(exponents[0] + 1e-9);
+    double last = Math.ceil(exponents[exponents.length - 1] - 1e-9);
+    return new Ticks(first, Math.max(last, first + 1), exponent -> label(base(scale), exponent));
+  }
+
+  /** A power in full, such as 0.01 or 4096; nothing between powers. */
+  private static String label(int base, double exponent) {
+    long whole = Math.round(exponent);
+    if (Math.abs(exponent - whole) > 1e-6) {
+      return " ";
+    }
+    if (Math.abs(whole) > (base == 2 ? 20 : 5)) {
+      return base == 2 ? "2^" + whole : "1e" + whole;
+    }
+    return whole >= 0
+        ? BigDecimal.valueOf(base).pow((int) whole).toPlainString()
+        : BigDecimal.valueOf(Math.pow(base, whole)).toPlainString();
+  }
+}

@@ -1,0 +1,54 @@
+package dev.performer.cli;
+
+import dev.performer.data.Tokenizer;
+import dev.performer.pipeline.ModelOptions;
+import picocli.CommandLine.Option;
+
+/** Which signature of a SavedModel takes what, where it shall not be as the model says. */
+final class InputOptions {
+  @Option(
+      names = "--signature",
+      paramLabel = "S",
+      description = "Signature (default: the one in performer.json, else serving_default).")
+  String signature;
+
+  @Option(
+      names = "--tokens-input",
+      paramLabel = "INPUT",
+      description = "The input that takes token ids (default: found by type and name).")
+  private String tokens;
+
+  @Option(
+      names = "--mask",
+      paramLabel = "INPUT",
+      description = "The input that is 1 where a token is real (default: found by name).")
+  private String mask;
+
+  @Option(
+      names = "--logits",
+      paramLabel = "OUTPUT",
+      description = "The output with logits [B, L, vocabulary] (default: found by shape and name).")
+  private String logits;
+
+  @Option(
+      names = "--vocabulary",
+      paramLabel = "V",
+      description =
+          "google-protein, pad-first-protein, letters:ABC…, bytes, bytes:N (N special ids before the bytes) or a tokenizer.json (default: from performer.json, else by the number of logits).")
+  private String vocabulary;
+
+  /** The earlier name, which is a number of tokens in generate. */
+  @Option(names = "--tokens", hidden = true)
+  private void tokens(String input) {
+    tokens = input;
+  }
+
+  ModelOptions.Builder builder() {
+    return ModelOptions.builder()
+        .signature(signature)
+        .tokens(tokens)
+        .mask(mask)
+        .logits(logits)
+        .tokenizer(vocabulary == null ? null : Tokenizer.named(vocabulary));
+  }
+}

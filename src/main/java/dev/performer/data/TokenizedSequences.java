@@ -1,0 +1,170 @@
+package dev.performer.data;
+
+import dev.performer.PerformerException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+
+/**
+ * Sequences or texts of a file as token ids.
+ *
+ * @param source where they come from, for messages
+ * @param names the id of each: of FASTA or a column id, else a number from 1
+ * @param encodings of each, without padding
+ * @param report one line on what was not taken as it stood, if anything
+ */
+public record TokenizedSequences(
+    String source,
+    List<String> names,
+    List<Tokenizer.Encoding> encodings,
+    Optional<String> report) {
+
+  /**
+   * Texts in memory, numbered from 1.
+   *
+   * @param length tokens at most, with those around a text; longer ones are cropped
+   * @throws PerformerException if there is none
+   */
+  public static TokenizedSequences of(List<String> texts, Tokenizer tokenizer, int length) {
+    List<ProteinSequence> sequences = new ArrayList<>();
+    texts.forEach(
+        text -> sequences.add(new ProteinSequence("" + (sequences.size() + 1), "", text)));
+    return read(SequenceSource.of(sequences), tokenizer, length);
+  }
+
+  /** The same of any source; its ids are the names. */
+  public static TokenizedSequences read(SequenceSource source, Tokenizer tokenizer, int length) {
+    TextEncoder encoder = tokenizer.encoder();
+    List<String> names = new ArrayList<>();
+    List<Tokenizer.Encoding> encodings = new ArrayList<>();
+    try (SequenceStream stream = source.open()) {
+      while (stream.hasNext()) {
+        ProteinSequence sequence = stream.next();
+        names.add(sequence.id());
+        encodings.add(tokenizer.framed(encoder.encode(sequence.residues()), length));
+      }
+    }
+    return of(source.name(), names, encodings, encoder.report(), length);
+  }
+
+  /**
+   * Reads FASTA, lines of a .txt, the column sequence or text of a table, or token ids of an .npz.
+   *
+   * @param length tokens at most, with those around a text; longer ones are cropped
+   * @throws PerformerException if there is no sequence, or the file is broken
+   */
+  public static TokenizedSequences read(Path file, Tokenizer tokenizer, int length) {
+    if (!file.toString().toLowerCase(Locale.ROOT).endsWith(".npz")) {
+      return read(
+          TableFile.isNamed(file) ? table(file) : SequenceSource.file(file), tokenizer, length);
+    }
+    List<String> names = new ArrayList<>();
+    List<Tokenizer.Encoding> encodings = new ArrayList<>();
+    for (int[] ids : rows(file, tokenizer)) {
+      names.add(Integer.toString(names.size() + 1));
+      int kept = Math.min(ids.length, length);
+      encodings.add(new Tokenizer.Encoding(Arrays.copyOf(ids, kept), 0, kept, ids.length - kept));
+    }
+    return of(file.toString(), names, encodings, Optional.empty(), length);
+  }
+
+  private static TokenizedSequences of(
+      String source,
+      List<String> names,
+      List<Tokenizer.Encoding> encodings,
+      Optional<String> encoded,
+      int length) {
+    if (encodings.isEmpty()) {
+      throw new PerformerException(source + ": holds no sequence");
+    }
+    long cropped = encodings.stream().filter(e -> e.cropped() > 0).count();
+    List<String> parts = new ArrayList<>(encoded.stream().toList());
+    if (cropped > 0) {
+      parts.add(
+          cropped + " of " + encodings.size() + " sequences were cropped to " + length + " tokens");
+    }
+    Optional<String> report =
+        parts.isEmpty() ? Optional.empty() : Optional.of(String.join("; ", parts));
+    return new TokenizedSequences(source, names, encodings, report);
+  }
+
+  /** The column sequence or text. */
+  private static SequenceSource table(Path file) {
+    return new SequenceSource() {
+      @Override
+      public SequenceStream open() {
+        return tableRows(file);
+      }
+
+      @Override
+      public String name() {
+        return file.toString();
+      }
+    };
+  }
+
+  private static SequenceStream tableRows(Path file) {
+    List<Map<String, String>> rows = TableFile.of(file).read();
+    Set<String> columns = rows.get(0).keySet();
+    String text = columns.contains("sequence") ? "sequence" : "text";
+    if (!columns.contains(text)) {
+      throw new PerformerException(
+          file + ": has columns " + columns + "; expected one named sequence or text");
+    }
+    List<ProteinSequence> sequences = new ArrayList<>();
+    for (Map<String, String> row : rows) {
+      String id = row.getOrDefault("id", Integer.toString(sequences.size() + 1));
+      sequences.add(new ProteinSequence(id, "", row.get(text)));
+    }
+    return SequenceSource.of(sequences).open();
+  }
+
+  /** Rows without the padding behind them. */
+  private static List<int[]> rows(Path file, Tokenizer tokenizer) {
+    Map<String, NpyArray> arrays = Npz.read(file);
+    NpyArray tokens =
+        arrays.containsKey("tokens") || arrays.size() != 1
+            ? arrays.get("tokens")
+            : arrays.values().iterator().next();
+    boolean isWhole =
+        tokens != null && (tokens.type() == NpyType.INT32 || tokens.type() == NpyType.INT64);
+    if (!isWhole || tokens.shape().length != 2) {
+      throw new PerformerException(
+          file + ": expected token ids in an array tokens [N, L] of int32 or int64; has " + arrays);
+    }
+    OptionalInt pad = tokenizer.vocabulary().pad();
+    double[] values = tokens.doubles();
+    int width = (int) tokens.shape()[1];
+    List<int[]> rows = new ArrayList<>();
+    for (int r = 0; r < tokens.shape()[0]; r++) {
+      int[] ids = new int[width];
+      int real = 0;
+      for (int i = 0; i < width; i++) {
+        ids[i] = (int) values[r * width + i];
+        if (values[r * width + i] < 0 || values[r * width + i] >= Integer.MAX_VALUE) {
+          throw new PerformerException(
+              file + ": tokens[" + r + ", " + i + "] is no token id: " + values[r * width + i]);
+        }
+        real = pad.isPresent() && pad.getAsInt() == ids[i] ? real : i + 1;
+      }
+      rows.add(Arrays.copyOf(ids, real));
+    }
+    return rows;
+  }
+
+  /** The ids of each, without padding. */
+  public List<int[]> ids() {
+    return encodings.stream().map(Tokenizer.Encoding::ids).toList();
+  }
+
+  /** Tokens of the longest. */
+  public int longest() {
+    return encodings.stream().mapToInt(e -> e.ids().length).max().orElseThrow();
+  }
+}

@@ -1,0 +1,90 @@
+package dev.performer.distill;
+
+import dev.performer.PerformerException;
+import dev.performer.data.LetterTokenizer;
+import dev.performer.data.SequenceSource;
+import dev.performer.data.TableFile;
+import dev.performer.data.TokenRows;
+import dev.performer.data.TokenizedSequences;
+import dev.performer.data.Tokenizer;
+import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.PerformerModels;
+import dev.performer.training.ModelCards;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalInt;
+
+/**
+ * Sequences for a model of ours: token ids in an .npz; FASTA, lines of text or a column of a table
+ * where it is known what its tokens mean.
+ */
+public final class ModelSequences {
+  private final Path path;
+  private final PerformerModels.Saved model;
+  private final Optional<Tokenizer> tokenizer;
+
+  /**
+   * @param path where the model was read, for messages
+   * @param known its tokenizer; where that is empty, its card's
+   */
+  public ModelSequences(Path path, PerformerModels.Saved model, Optional<Tokenizer> known) {
+    this.path = path;
+    this.model = model;
+    ModelCard.Vocabulary card = model.card().vocabulary();
+    tokenizer = known.isPresent() || card == null ? known : Optional.of(ModelCards.tokenizer(card));
+  }
+
+  /**
+   * Reads a file.
+   *
+   * @param length tokens of a sequence at most; longer ones are cropped, which is noted
+   * @throws PerformerException if there is no sequence, or an id that the model does not know
+   */
+  public TokenRows read(Path file, int length) {
+    TokenRows rows = rows(file, length).cropped(length);
+    rows.requireIdsBelow(model.config().vocabularySize());
+    return rows;
+  }
+
+  /** What fills up short sequences. */
+  public int pad() {
+    return padId().orElse(0);
+  }
+
+  /** The length to which all sequences are padded, as this model needs; 0 for none. */
+  public int paddedLength() {
+    ModelCard.LanguageModel tensors = model.card().languageModel();
+    return tensors == null || tensors.paddedLength() == null ? 0 : tensors.paddedLength();
+  }
+
+  private TokenRows rows(Path file, int length) {
+    if (file.toString().toLowerCase(Locale.ROOT).endsWith(".npz")) {
+      return TokenRows.npz(file, padId());
+    }
+    if (tokenizer.isEmpty()) {
+      throw new PerformerException(
+          file
+              + ": "
+              + path
+              + " does not say what its token ids mean, so it can only read token ids: give an"
+              + " .npz with 'tokens' [N, L] and 'mask' [N, L], or import it with a tokenizer");
+    }
+    if (tokenizer.get() instanceof LetterTokenizer letters && !TableFile.isNamed(file)) {
+      return TokenRows.sequences(SequenceSource.file(file), letters.vocabulary(), length);
+    }
+    TokenizedSequences texts = TokenizedSequences.read(file, tokenizer.get(), length);
+    return new TokenRows(
+        file.toString(),
+        texts.ids().stream().filter(ids -> ids.length > 0).toList(),
+        texts.report().map(line -> List.of(file + ": " + line)).orElse(List.of()));
+  }
+
+  private OptionalInt padId() {
+    if (model.config().padId() != null) {
+      return OptionalInt.of(model.config().padId());
+    }
+    return tokenizer.map(known -> known.vocabulary().pad()).orElse(OptionalInt.empty());
+  }
+}

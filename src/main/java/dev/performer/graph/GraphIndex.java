@@ -1,0 +1,111 @@
+package dev.performer.graph;
+
+import dev.performer.PerformerException;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Function;
+import org.tensorflow.proto.NodeDef;
+
+/** The nodes of a graph or of a function's body by name, who uses whom, and what is reached. */
+public final class GraphIndex {
+  private final Map<String, NodeDef> nodes = new LinkedHashMap<>();
+  private Map<String, List<NodeDef>> consumers;
+
+  /** Indexes some nodes; where two have one name, the last counts. */
+  public GraphIndex(Collection<NodeDef> nodes) {
+    nodes.forEach(node -> this.nodes.put(node.getName(), node));
+  }
+
+  /** All nodes in the order given. */
+  public Collection<NodeDef> nodes() {
+    return Collections.unmodifiableCollection(nodes.values());
+  }
+
+  /** The node of a name or of any reference to it. */
+  public Optional<NodeDef> find(String reference) {
+    return Optional.ofNullable(nodes.get(TensorNames.node(reference)));
+  }
+
+  /**
+   * The node of a reference.
+   *
+   * @param user who refers to it, for the error
+   * @throws PerformerException if there is none
+   */
+  public NodeDef require(String reference, String user) {
+    return find(reference)
+        .orElseThrow(
+            () ->
+                new PerformerException(
+                    "the graph has no node "
+                        + TensorNames.node(reference)
+                        + ", which "
+                        + user
+                        + " refers to"));
+  }
+
+  /** The nodes that take an output of a node, control dependencies left out. */
+  public List<NodeDef> consumers(String name) {
+    if (consumers == null) {
+      consumers = new HashMap<>();
+      for (NodeDef node : nodes.values()) {
+        for (String input : dataInputs(node)) {
+          consumers.computeIfAbsent(TensorNames.node(input), k -> new ArrayList<>()).add(node);
+        }
+      }
+    }
+    return consumers.getOrDefault(name, List.of());
+  }
+
+  /** The inputs of a node that are no control dependencies. */
+  public static List<String> dataInputs(NodeDef node) {
+    return node.getInputList().stream().filter(input -> !TensorNames.isControl(input)).toList();
+  }
+
+  /** The control dependencies of a node. */
+  public static List<String> controlInputs(NodeDef node) {
+    return node.getInputList().stream().filter(TensorNames::isControl).toList();
+  }
+
+  /**
+   * Names of the nodes that are reached, step by step; references to nothing lead nowhere.
+   *
+   * @param from references to the first nodes, which are reached, too
+   * @param next where it goes on from a node
+   */
+  public Set<String> reached(
+      Collection<String> from, Function<NodeDef, ? extends Collection<String>> next) {
+    Set<String> reached = new LinkedHashSet<>();
+    Deque<String> todo = new ArrayDeque<>(from);
+    while (!todo.isEmpty()) {
+      NodeDef node = nodes.get(TensorNames.node(todo.pop()));
+      if (node != null && reached.add(node.getName())) {
+        todo.addAll(next.apply(node));
+      }
+    }
+    return reached;
+  }
+
+  /** Follows a reference back through nodes of some op types, which pass their first input on. */
+  public String source(String reference, Set<String> transparent) {
+    String source = reference;
+    for (int steps = 0; steps < nodes.size(); steps++) {
+      NodeDef node = nodes.get(TensorNames.node(source));
+      if (node == null || !transparent.contains(node.getOp())) {
+        break;
+      }
+      source = node.getInput(0);
+    }
+    return source;
+  }
+}

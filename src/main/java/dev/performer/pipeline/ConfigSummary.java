@@ -1,0 +1,46 @@
+package dev.performer.pipeline;
+
+import dev.performer.attention.FavorConfig;
+import dev.performer.model.AttentionConfig;
+import dev.performer.model.PerformerConfig;
+import java.util.Locale;
+
+/** A configuration in one line. */
+public final class ConfigSummary {
+  private ConfigSummary() {}
+
+  /** Such as {@code causal-lm, 3 layers of 128, 4 heads of 32, 29 tokens; relu attention}. */
+  public static String of(PerformerConfig config) {
+    return String.format(
+        Locale.ROOT,
+        "%s, %d layer%s of width %d, %d heads of %d, MLP %d, vocabulary of %d, at most %d tokens; %s",
+        config.task().name().toLowerCase(Locale.ROOT).replace('_', '-'),
+        config.layers(),
+        config.layers() == 1 ? "" : "s",
+        config.hiddenSize(),
+        config.heads(),
+        config.headSize(),
+        config.mlpSize(),
+        config.vocabularySize(),
+        config.maxLength(),
+        attention(config.attentionOf(0)));
+  }
+
+  private static String attention(AttentionConfig attention) {
+    String causal = attention.isCausal() ? "causal " : "";
+    if (attention instanceof AttentionConfig.Favor favor) {
+      FavorConfig config = favor.config();
+      return causal
+          + "FAVOR+ with kernel "
+          + config.kernel()
+          + (config.hasProjection() ? ", M = " + config.features() : ", no projection")
+          + ", convention "
+          + config.convention();
+    }
+    return attention instanceof AttentionConfig.ModelGarden garden
+        ? causal
+            + "Model Garden's KernelAttention"
+            + (garden.projectionRows() == 0 ? "" : ", M = " + garden.projectionRows())
+        : causal + "exact softmax attention";
+  }
+}

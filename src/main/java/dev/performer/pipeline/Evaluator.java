@@ -1,0 +1,172 @@
+package dev.performer.pipeline;
+
+import dev.performer.PerformerException;
+import dev.performer.data.BatchSize;
+import dev.performer.data.Batching;
+import dev.performer.data.SequenceBatches;
+import dev.performer.data.SequenceSource;
+import dev.performer.model.Task;
+import dev.performer.recipe.EvaluationData;
+import dev.performer.recipe.Recipe;
+import dev.performer.recipe.RecipeEvaluation;
+import dev.performer.savedmodel.ImportedModel;
+import dev.performer.savedmodel.PerformerModels;
+import dev.performer.training.ImportedLanguageModel;
+import dev.performer.training.LanguageModel;
+import dev.performer.training.run.Evaluation;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/**
+ * Loss, accuracy, perplexity and what else its task measures of a model.
+ *
+ * <pre>{@code
+ * Evaluator evaluator = Evaluator.of(Model.open(Path.of("lm")));
+ * Evaluation evaluation = evaluator.evaluate(Path.of("valid.fasta.gz")).evaluation();
+ * System.out.println(evaluation.perplexity());
+ * }</pre>
+ *
+ * <p>What masked models have to guess follows from a seed, so evaluations can be compared.
+ * Immutable; each call loads the model anew.
+ */
+public final class Evaluator {
+  /** Sequences of a batch where Google's protein_lm draws masks from all of its tokens. */
+  public static final int GOOGLE_ROWS = 50;
+
+  /** Of the masks; any number will do, as long as it stays. */
+  public static final long DEFAULT_SEED = dev.performer.training.Evaluator.DEFAULT_SEED;
+
+  private final Model model;
+  private final Optional<EvaluationData> trained;
+
+  private Evaluator(Model model, Optional<EvaluationData> trained) {
+    this.model = model;
+    this.trained = trained;
+  }
+
+  /** Evaluates a model on data that are read as those it was trained on, where it says how. */
+  public static Evaluator of(Model model) {
+    return new Evaluator(model, EvaluationData.of(model.path()));
+  }
+
+  /** Evaluates a model on data that are read as a recipe says. */
+  public static Evaluator of(Model model, Recipe recipe) {
+    return new Evaluator(model, Optional.of(EvaluationData.of(recipe)));
+  }
+
+  /**
+   * How data are read; null for what the model or its recipe says.
+   *
+   * @param text column or feature with the sequence
+   * @param label column or feature with the class or number, or the file of MNIST's labels
+   * @param length tokens of a sequence at most
+   * @param size of a batch; for FASTA and lines of text, masks of Google's protein_lm aside, 16,384
+   *     tokens
+   * @param end whether the end token is appended to FASTA and lines of text
+   * @param seed of the masks
+   */
+  public record Request(
+      String text, String label, Integer length, BatchSize size, boolean end, long seed) {
+    /** Nothing is given. */
+    public static final Request DEFAULT = new Request(null, null, null, null, true, DEFAULT_SEED);
+  }
+
+  /**
+   * What came of it.
+   *
+   * @param data what was read
+   * @param report one line on what was not taken as it stood, such as letters that are unknown
+   */
+  public record Outcome(Evaluation evaluation, String data, Optional<String> report) {}
+
+  /** Whether there are data without a file: those of a recipe, or made-up ones. */
+  public boolean hasOwnData() {
+    return trained.isPresent() && trained.get().hasOwn();
+  }
+
+  /**
+   * Whether a file is read as in training; else its sequences go to a language model.
+   *
+   * @throws PerformerException if the model cannot read such data
+   */
+  public boolean readsAsInTraining(Path file) {
+    return trained.isPresent() && trained.get().reads(file, task());
+  }
+
+  private Task task() {
+    return PerformerModels.requireConfig(model.path()).task();
+  }
+
+  /** Evaluates on a file: FASTA, lines of text, or what the model was trained on. */
+  public Outcome evaluate(Path file) {
+    return evaluate(file, Request.DEFAULT);
+  }
+
+  /** The same, read as requested. @throws PerformerException if the data do not fit the model */
+  public Outcome evaluate(Path file, Request request) {
+    if (readsAsInTraining(file)) {
+      return asInTraining(Optional.of(file), request);
+    }
+    if (trained.isEmpty() && EvaluationData.needsRecipe(file)) {
+      throw new PerformerException(
+              model.path()
+                  + " does not say how "
+                  + file
+                  + " is read, as models that were trained here do; give the recipe or the run that"
+                  + " trained it, or FASTA or text")
+          .settledBy("recipe");
+    }
+    return evaluate(SequenceSource.file(file), request);
+  }
+
+  /** Evaluates on the validation data of the recipe, or on made-up examples. */
+  public Outcome evaluateOwnData(Request request) {
+    return asInTraining(Optional.empty(), request);
+  }
+
+  private Outcome asInTraining(Optional<Path> file, Request request) {
+    if (!model.options().isDefault()) {
+      throw new PerformerException(
+          model.path()
+              + ": signature, tensors, vocabulary, objective and masking make no sense where data"
+              + " are read as in training");
+    }
+    var data =
+        new EvaluationData.Request(
+            request.text(), request.label(), request.length(), request.size());
+    var outcome =
+        new RecipeEvaluation(model.path(), trained.orElseThrow()).run(file, data, request.seed());
+    return new Outcome(outcome.evaluation(), outcome.data(), outcome.report());
+  }
+
+  /** Evaluates a language model on sequences. @throws PerformerException if it is none */
+  public Outcome evaluate(SequenceSource source, Request request) {
+    LanguageModelSpec spec = model.languageModel();
+    var objective = spec.evaluationObjective();
+    try (ImportedModel imported = spec.load()) {
+      LanguageModel language = ImportedLanguageModel.of(imported, spec.tensors());
+      Batching batching = language.fit(batching(spec, request)).forEvaluation();
+      var batches = new SequenceBatches(source, spec.tokenizer(), batching, request.seed());
+      Evaluation evaluation =
+          dev.performer.training.Evaluator.evaluate(language, objective, batches, request.seed());
+      return new Outcome(evaluation, source.name(), batches.reportOnce());
+    }
+  }
+
+  /** Masks that are drawn from a batch need its size and length, as Python had them. */
+  private static Batching batching(LanguageModelSpec spec, Request request) {
+    boolean isGoogle = spec.isGoogleEvaluation();
+    BatchSize size = request.size();
+    if (isGoogle && !(size instanceof BatchSize.Sequences)) {
+      size = new BatchSize.Sequences(GOOGLE_ROWS);
+    }
+    SequenceBatching wanted =
+        new SequenceBatching(
+            request.length(),
+            null,
+            size == null ? SequenceBatching.DEFAULT.size() : size,
+            request.end());
+    Batching batching = wanted.of(spec);
+    return isGoogle ? batching.withFixedLength(batching.length()) : batching;
+  }
+}

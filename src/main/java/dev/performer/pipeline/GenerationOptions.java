@@ -1,0 +1,58 @@
+package dev.performer.pipeline;
+
+import dev.performer.PerformerException;
+import dev.performer.serving.Sampler;
+import dev.performer.serving.Sampling;
+import java.util.OptionalInt;
+
+/**
+ * How a text goes on.
+ *
+ * <pre>{@code
+ * GenerationOptions options =
+ *     GenerationOptions.DEFAULT
+ *         .withMaxTokens(40)
+ *         .withSampler(Sampling.DEFAULT.withTemperature(0.8).withTopK(10).withSeed(7));
+ * }</pre>
+ *
+ * @param maxTokens new tokens of a text at most; empty for {@value #DEFAULT_TOKENS}, or what the
+ *     model's positions leave
+ * @param sampler how tokens are chosen
+ * @param batch texts that run at a time at most
+ */
+public record GenerationOptions(OptionalInt maxTokens, Sampler sampler, int batch) {
+  /** New tokens where no number is given. */
+  public static final int DEFAULT_TOKENS = 128;
+
+  /** Drawn from the model's own probabilities with seed 0. */
+  public static final GenerationOptions DEFAULT =
+      new GenerationOptions(OptionalInt.empty(), Sampling.DEFAULT, 8);
+
+  /**
+   * @throws PerformerException if a number is not positive
+   */
+  public GenerationOptions {
+    if (maxTokens.isPresent() && maxTokens.getAsInt() < 1 || batch < 1) {
+      throw new PerformerException(
+          "the number of new tokens and the batch must be at least 1, not "
+              + (maxTokens.isPresent() ? maxTokens.getAsInt() : DEFAULT_TOKENS)
+              + " and "
+              + batch);
+    }
+  }
+
+  /** The same with so many new tokens of a text at most. */
+  public GenerationOptions withMaxTokens(int count) {
+    return new GenerationOptions(OptionalInt.of(count), sampler, batch);
+  }
+
+  /** The same with another rule for the choice of tokens. */
+  public GenerationOptions withSampler(Sampler other) {
+    return new GenerationOptions(maxTokens, other, batch);
+  }
+
+  /** The same with so many texts at a time at most. */
+  public GenerationOptions withBatch(int texts) {
+    return new GenerationOptions(maxTokens, sampler, texts);
+  }
+}

@@ -1,0 +1,181 @@
+package dev.performer.pipeline;
+
+import dev.performer.PerformerException;
+import dev.performer.checkpoint.Checkpoints;
+import dev.performer.checkpoint.ImportOptions;
+import dev.performer.checkpoint.ModelWeights;
+import dev.performer.checkpoint.UnknownAttentionException;
+import dev.performer.data.JsonTokenizer;
+import dev.performer.data.NpyArray;
+import dev.performer.data.Tokenizer;
+import dev.performer.model.FavorConversion;
+import dev.performer.model.PerformerConfig;
+import dev.performer.savedmodel.PerformerModels;
+import dev.performer.savedmodel.SavedModelDirectory;
+import dev.performer.savedmodel.SavedModelExporter;
+import dev.performer.training.ImportedWeights;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
+
+/**
+ * Turns a checkpoint of another program into a model that everything else here takes, with its
+ * provenance: Flax msgpack, TensorFlow checkpoints, Keras, safetensors and npz.
+ *
+ * <pre>{@code
+ * Importer.Outcome imported =
+ *     Importer.of(Path.of("checkpoints/protein_lm")).write(Path.of("lm"), false);
+ * imported.notes().forEach(System.out::println); // what the checkpoint did not say and was assumed
+ * }</pre>
+ *
+ * @param path the checkpoint: file, directory or prefix
+ * @param options what the checkpoint does not say
+ * @param conversion turns exact attention into FAVOR+ on the way; empty to keep it
+ * @param tokenizer what token ids mean; empty for what the checkpoint or a file beside it says
+ */
+public record Importer(
+    Path path,
+    ImportOptions options,
+    Optional<FavorConversion> conversion,
+    Optional<Tokenizer> tokenizer) {
+
+  /** All as the checkpoint says. */
+  public static Importer of(Path path) {
+    return new Importer(path, ImportOptions.NONE, Optional.empty(), Optional.empty());
+  }
+
+  /** The same with what the checkpoint does not say. */
+  public Importer with(ImportOptions other) {
+    return new Importer(path, other, conversion, tokenizer);
+  }
+
+  /** The same, with exact attention turned into FAVOR+. */
+  public Importer converting(FavorConversion to) {
+    return new Importer(path, options, Optional.of(to), tokenizer);
+  }
+
+  /** The same with a tokenizer. */
+  public Importer with(Tokenizer other) {
+    return new Importer(path, options, conversion, Optional.of(other));
+  }
+
+  /**
+   * What came of it.
+   *
+   * @param model the SavedModel that was written
+   * @param scheme whose names the checkpoint's tensors had
+   * @param config how the model is built
+   * @param variables their number
+   * @param parameters all their numbers
+   * @param tokenizer what its token ids mean, if that is known
+   * @param notes what was assumed, one line each
+   * @param notFinite names of weights that hold NaN or infinity
+   * @param optimizerStep where the checkpoint's optimizer was, if its moments came along
+   */
+  public record Outcome(
+      Path model,
+      String scheme,
+      PerformerConfig config,
+      int variables,
+      long parameters,
+      Optional<Tokenizer> tokenizer,
+      List<String> notes,
+      List<String> notFinite,
+      OptionalLong optimizerStep) {}
+
+  /**
+   * Reads the checkpoint and writes the model.
+   *
+   * @param target where the SavedModel goes
+   * @param replace whether one that is there may be replaced
+   * @throws PerformerException if the checkpoint is damaged or unknown, weights are missing, or the
+   *     target cannot be written
+   */
+  public Outcome write(Path target, boolean replace) {
+    if (isOurs()) {
+      throw new PerformerException(
+          path + ": is a model of ours already; use it as it is, or export it, which copies it");
+    }
+    SavedModelExporter.requireFree(target, replace);
+    ImportedWeights weights =
+        withTokenizer(ImportedWeights.of(load(), path, options.allowMissing()));
+    weights.write(target, replace);
+    SavedModelDirectory.open(target); // read back as everything else will
+    return new Outcome(
+        target,
+        weights.source().scheme(),
+        weights.source().config(),
+        weights.weights().size(),
+        weights.weights().values().stream().mapToLong(NpyArray::size).sum(),
+        weights.tokenizer(),
+        weights.notes(),
+        weights.notFinite(),
+        weights
+            .source()
+            .optimizer()
+            .map(state -> OptionalLong.of(state.step()))
+            .orElse(OptionalLong.empty()));
+  }
+
+  private boolean isSavedModel() {
+    return Files.isRegularFile(path.resolve("saved_model.pb"));
+  }
+
+  private boolean isOurs() {
+    return isSavedModel() && PerformerModels.config(path).isPresent();
+  }
+
+  private ImportedWeights withTokenizer(ImportedWeights weights) {
+    if (tokenizer.isPresent()) {
+      return weights.withTokenizer(tokenizer.get());
+    }
+    if (weights.tokenizer().isPresent()) {
+      return weights;
+    }
+    return JsonTokenizer.beside(path).map(weights::withTokenizer).orElse(weights);
+  }
+
+  private ModelWeights load() {
+    try {
+      return conversion.isPresent() ? converted() : Checkpoints.load(path, options);
+    } catch (PerformerException e) {
+      if (!isSavedModel()) {
+        throw e;
+      }
+      throw new PerformerException(
+          path
+              + ": is a SavedModel, which is taken everywhere as it is; its weights alone make no"
+              + " model of ours: "
+              + e.getMessage(),
+          e);
+    }
+  }
+
+  /** What was exact becomes FAVOR+. */
+  private ModelWeights converted() {
+    ModelWeights exact;
+    try {
+      exact = Checkpoints.load(path, options);
+    } catch (UnknownAttentionException e) {
+      // Where the file does not say how it attends, it is the weights' own attention that is exact.
+      exact = Checkpoints.load(path, options.with(ImportOptions.AttentionKind.EXACT));
+    }
+    FavorConversion to = conversion.orElseThrow();
+    FavorConversion.Converted converted;
+    try {
+      converted = to.apply(exact.config(), exact.weights());
+    } catch (PerformerException e) {
+      throw new PerformerException(
+          path + ": " + e.getMessage() + "; import it without a conversion", e);
+    }
+    List<String> notes = new ArrayList<>(exact.notes());
+    notes.add(
+        Converter.note(to, converted)
+            + ", which approximates it; training it with the exact model as its teacher brings back"
+            + " what is lost");
+    return exact.converted(converted.config(), converted.weights(), notes);
+  }
+}

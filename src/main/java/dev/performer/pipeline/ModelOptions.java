@@ -1,0 +1,125 @@
+package dev.performer.pipeline;
+
+import dev.performer.data.Masking;
+import dev.performer.data.Tokenizer;
+import dev.performer.savedmodel.ModelCard;
+import java.util.Objects;
+import java.util.stream.Stream;
+
+/**
+ * How a SavedModel is used, where its own description is missing or shall not count; null leaves a
+ * thing to {@link Model}, which finds it in performer.json, or by names and shapes.
+ *
+ * @param signature that is run
+ * @param tokens input that takes token ids, {@code [B, L]}
+ * @param mask input that is 1 where a token is real, {@code [B, L]}
+ * @param logits output {@code [B, L, vocabulary]}
+ * @param tokenizer what token ids mean
+ * @param objective what the model was trained to guess
+ * @param masking which tokens a masked model has to guess
+ * @param shiftsInputs whether a causal model shifts its inputs itself, as Google's FlaxLM: logits
+ *     at t are for token t
+ */
+public record ModelOptions(
+    String signature,
+    String tokens,
+    String mask,
+    String logits,
+    Tokenizer tokenizer,
+    ModelCard.Objective objective,
+    MaskedTokens masking,
+    Boolean shiftsInputs) {
+  /** All from the model. */
+  public static final ModelOptions DEFAULT = builder().build();
+
+  /** Which tokens a masked model has to guess, 15 % of all. */
+  public enum MaskedTokens {
+    /** 80 % masked, 10 % replaced at random. */
+    BERT(Masking.BERT),
+    /** 10 % masked, 80 % replaced at random. */
+    PROTEIN_LM(Masking.PROTEIN_LM),
+    /** The same, at the places that protein_lm draws from the tokens of a batch in evaluation. */
+    GOOGLE_EVAL(Masking.PROTEIN_LM);
+
+    private final Masking proportions;
+
+    MaskedTokens(Masking proportions) {
+      this.proportions = proportions;
+    }
+
+    Masking proportions() {
+      return proportions;
+    }
+  }
+
+  /** Whether nothing is given. */
+  public boolean isDefault() {
+    return Stream.of(signature, tokens, mask, logits, tokenizer, objective, masking, shiftsInputs)
+        .allMatch(Objects::isNull);
+  }
+
+  /** Nothing is given yet. */
+  public static Builder builder() {
+    return new Builder();
+  }
+
+  /** Collects what is given; null is the same as not calling the method. */
+  public static final class Builder {
+    private String signature;
+    private String tokens;
+    private String mask;
+    private String logits;
+    private Tokenizer tokenizer;
+    private ModelCard.Objective objective;
+    private MaskedTokens masking;
+    private Boolean shiftsInputs;
+
+    private Builder() {}
+
+    public Builder signature(String value) {
+      signature = value;
+      return this;
+    }
+
+    public Builder tokens(String value) {
+      tokens = value;
+      return this;
+    }
+
+    public Builder mask(String value) {
+      mask = value;
+      return this;
+    }
+
+    public Builder logits(String value) {
+      logits = value;
+      return this;
+    }
+
+    /** {@link Tokenizer#named} makes one. */
+    public Builder tokenizer(Tokenizer value) {
+      tokenizer = value;
+      return this;
+    }
+
+    public Builder objective(ModelCard.Objective value) {
+      objective = value;
+      return this;
+    }
+
+    public Builder masking(MaskedTokens value) {
+      masking = value;
+      return this;
+    }
+
+    public Builder shiftsInputs(Boolean value) {
+      shiftsInputs = value;
+      return this;
+    }
+
+    public ModelOptions build() {
+      return new ModelOptions(
+          signature, tokens, mask, logits, tokenizer, objective, masking, shiftsInputs);
+    }
+  }
+}

@@ -1,0 +1,117 @@
+package dev.performer.pipeline;
+
+import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
+import dev.performer.data.TokenizedSequences;
+import dev.performer.savedmodel.ImportedModel;
+import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.SavedModelPredictor;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Runs signatures of any SavedModel, on named arrays or on texts.
+ *
+ * <pre>{@code
+ * try (Predictor predictor = Predictor.load(Path.of("savedmodels/protein-mlm/saved_model"))) {
+ *   NpyArray tokens = NpyArray.of(new int[] {5, 9, 12, 7}, 1, 4); // [B, L]
+ *   NpyArray logits = predictor.predict(Map.of("tokens", tokens)).get("logits"); // [B, L, V]
+ * }
+ * }</pre>
+ *
+ * <p>Safe for use by several threads, unless a signature changes variables.
+ */
+public final class Predictor implements AutoCloseable {
+  private static final int BATCH = 8;
+
+  private final Model model;
+  private final SavedModelPredictor predictor;
+
+  private Predictor(Model model) {
+    this.model = model;
+    predictor = SavedModelPredictor.load(model.path());
+  }
+
+  /** Loads a model, as {@link Model#open(Path)} takes it. */
+  public static Predictor load(Path model) {
+    return load(Model.open(model));
+  }
+
+  /** Loads a model. */
+  public static Predictor load(Model model) {
+    return new Predictor(model);
+  }
+
+  /** What was loaded. */
+  public Model model() {
+    return model;
+  }
+
+  /**
+   * Runs the model's signature: that of its options, else {@code serving_default}.
+   *
+   * @param inputs one array per input, named like the signature's; whole numbers and floats of
+   *     other width are converted where no value changes
+   * @return one array per output; float16 and bfloat16 come as float32
+   * @throws PerformerException if a name, type or shape does not fit, or the model fails
+   */
+  public Map<String, NpyArray> predict(Map<String, NpyArray> inputs) {
+    String given = model.options().signature();
+    return predict(given == null ? ImportedModel.DEFAULT_SIGNATURE : given, inputs);
+  }
+
+  /** Runs a signature. */
+  public Map<String, NpyArray> predict(String signature, Map<String, NpyArray> inputs) {
+    requireShort(inputs);
+    return predictor.predict(signature, inputs);
+  }
+
+  /**
+   * Runs the model's signature on texts.
+   *
+   * @return the outputs, joined over the texts; 'tokens' [N, L] and 'lengths' [N]
+   * @throws PerformerException if nothing says what the model's token ids mean
+   */
+  public Map<String, NpyArray> predict(List<String> texts) {
+    TokenInput input = model.input();
+    return predict(input, input.encode(texts), BATCH);
+  }
+
+  /**
+   * Runs a signature on sequences.
+   *
+   * @param input of this model
+   * @param batch sequences that run at a time at most
+   * @return the outputs, joined over the sequences; 'tokens' [N, L] and 'lengths' [N]
+   */
+  public Map<String, NpyArray> predict(TokenInput input, TokenizedSequences sequences, int batch) {
+    return new TokenRunner(predictor, input).run(sequences, batch);
+  }
+
+  /** TensorFlow would say that some index of a table of positions does not exist. */
+  private void requireShort(Map<String, NpyArray> inputs) {
+    ModelCard.LanguageModel card = model.card().map(ModelCard::languageModel).orElse(null);
+    if (card == null || card.maxLength() == null || card.tokens() == null) {
+      return;
+    }
+    NpyArray tokens = inputs.get(card.tokens());
+    if (tokens != null && tokens.shape().length == 2 && tokens.shape()[1] > card.maxLength()) {
+      throw new PerformerException(
+          card.tokens()
+              + " has "
+              + tokens.shape()[1]
+              + " tokens a row, but "
+              + model.path()
+              + " takes "
+              + card.maxLength()
+              + " at most; cut the rows to that");
+    }
+  }
+
+  /** Frees the model. */
+  @Override
+  public void close() {
+    predictor.close();
+  }
+}

@@ -1,0 +1,85 @@
+package dev.performer.pipeline;
+
+import dev.performer.PerformerException;
+import dev.performer.data.BatchSize;
+import dev.performer.data.Batching;
+import dev.performer.data.Tokenizer;
+
+/**
+ * How sequences become batches of a language model.
+ *
+ * @param length tokens of a sequence at most, longer ones are cropped; null for {@link
+ *     Batching#DEFAULT_LENGTH}, or what the model takes if that is less
+ * @param crop which part of a long sequence trains; null for the start where the model takes no
+ *     more than a length, else a random one
+ * @param size of a batch
+ * @param end whether the end token is appended, where the vocabulary has one
+ */
+public record SequenceBatching(Integer length, Crop crop, BatchSize size, boolean end) {
+  /** What is not configured. */
+  public static final SequenceBatching DEFAULT =
+      new SequenceBatching(null, null, new BatchSize.Tokens(Batching.DEFAULT_TOKENS), true);
+
+  /** Which part of a long sequence trains. */
+  public enum Crop {
+    START,
+    RANDOM
+  }
+
+  /**
+   * @throws PerformerException if the length is no length
+   */
+  public SequenceBatching {
+    if (length != null && length < 2) {
+      throw new PerformerException("length must be at least 2, not " + length).settledBy("length");
+    }
+  }
+
+  /** The same up to another length. */
+  public SequenceBatching withLength(int tokens) {
+    return new SequenceBatching(tokens, crop, size, end);
+  }
+
+  /** The same with another part of long sequences. */
+  public SequenceBatching withCrop(Crop other) {
+    return new SequenceBatching(length, other, size, end);
+  }
+
+  /** The same with batches of another size. */
+  public SequenceBatching withSize(BatchSize other) {
+    return new SequenceBatching(length, crop, other, end);
+  }
+
+  /** The same with the end token or without. */
+  public SequenceBatching withEnd(boolean value) {
+    return new SequenceBatching(length, crop, size, value);
+  }
+
+  /** For the training of a model. @throws PerformerException if it takes no such length */
+  Batching of(LanguageModelSpec model) {
+    Integer longest = model.tensors().maxLength();
+    int tokens = length == null ? Batching.DEFAULT_LENGTH : length;
+    if (length != null && longest != null && length > longest) {
+      throw new PerformerException(
+              model.model().path()
+                  + ": takes sequences of at most "
+                  + longest
+                  + " tokens, not "
+                  + length
+                  + "; choose a length of "
+                  + longest
+                  + " or less")
+          .settledBy("length");
+    }
+    tokens = longest == null ? tokens : Math.min(tokens, longest);
+    Tokenizer tokenizer = model.tokenizer();
+    Batching batching =
+        Batching.training(tokens, Batching.DEFAULT_TOKENS)
+            .withSize(size)
+            .withEnds(tokenizer.cls().isPresent(), end && tokenizer.ends().isPresent());
+    if (crop == null ? longest != null : crop == Crop.START) {
+      batching = batching.withCropsFromStart();
+    }
+    return model.tensors().paddedLength() == null ? batching : batching.withFixedLength(tokens);
+  }
+}

@@ -1,0 +1,139 @@
+package dev.performer.pipeline;
+
+import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
+import dev.performer.data.NpyType;
+import dev.performer.data.TokenizedSequences;
+import dev.performer.data.Tokenizer;
+import dev.performer.savedmodel.SignatureSpec;
+import dev.performer.savedmodel.TensorSpec;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * How a signature takes sequences. Immutable.
+ *
+ * @param model the SavedModel
+ * @param signature its inputs and outputs
+ * @param tokens the input with token ids, {@code [B, L]}
+ * @param mask the input that is 1 where a token is real, {@code [B, L]}; null if there is none
+ * @param tokenizer between texts and token ids
+ * @param maxLength tokens of a sequence at most; 0 for no limit
+ * @param paddedLength tokens that sequences are padded to at least; 0 for no such length
+ * @param notes what was assumed of the tokens because the model does not say it, one line each
+ */
+public record TokenInput(
+    Path model,
+    SignatureSpec signature,
+    String tokens,
+    String mask,
+    Tokenizer tokenizer,
+    int maxLength,
+    int paddedLength,
+    List<String> notes) {
+  /** Longer sequences are cropped where no length is given. */
+  public static final int DEFAULT_LENGTH = 1024;
+
+  /**
+   * Reads FASTA, lines of text, a table or token ids, as {@link TokenizedSequences#read}; sequences
+   * longer than the model takes, or than {@value #DEFAULT_LENGTH} tokens, are cropped.
+   */
+  public TokenizedSequences read(Path file) {
+    return TokenizedSequences.read(file, tokenizer, Math.min(DEFAULT_LENGTH, limit()));
+  }
+
+  /**
+   * The same up to a length.
+   *
+   * @throws PerformerException if the model does not take sequences of that length
+   */
+  public TokenizedSequences read(Path file, int length) {
+    if (length > limit()) {
+      throw new PerformerException(
+              model
+                  + ": takes sequences of at most "
+                  + limit()
+                  + " tokens, not "
+                  + length
+                  + "; crop them to a length of "
+                  + limit()
+                  + " or less")
+          .settledBy("length");
+    }
+    return TokenizedSequences.read(file, tokenizer, length);
+  }
+
+  /** Texts as the model sees them, begin and end tokens included; the model's limit crops them. */
+  public TokenizedSequences encode(List<String> texts) {
+    return TokenizedSequences.of(texts, tokenizer, limit());
+  }
+
+  /** Tokens of a row at most. */
+  public int limit() {
+    int fixed = fixed(1);
+    return fixed > 0 ? fixed : maxLength > 0 ? maxLength : Integer.MAX_VALUE;
+  }
+
+  /** What rows are padded to, of which the longest has so many tokens. */
+  int length(int longest) {
+    return fixed(1) > 0 ? fixed(1) : Math.max(1, Math.max(longest, paddedLength));
+  }
+
+  /** How many rows run at a time, where so many are wished for. */
+  int rows(int wished) {
+    return fixed(0) > 0 ? fixed(0) : wished;
+  }
+
+  /** Whether an id is a token of the text and no padding. */
+  boolean isReal(int id) {
+    var pad = tokenizer.vocabulary().pad();
+    return pad.isEmpty() || pad.getAsInt() != id;
+  }
+
+  private int fixed(int dimension) {
+    TensorSpec input = signature.input(tokens);
+    return input.shape().isUnknown() ? 0 : (int) Math.max(0, input.shape().get(dimension));
+  }
+
+  /**
+   * Arrays for the signature: tokens and mask under their names, zeros for every other input, each
+   * of its input's own type.
+   *
+   * @param ids {@code [rows * length]}
+   * @param real 1 where a token is real, {@code [rows * length]}
+   * @return {@code [rows, length]} by input
+   */
+  Map<String, NpyArray> feeds(int[] ids, int[] real, int rows, int length) {
+    Map<String, NpyArray> feeds = new LinkedHashMap<>();
+    for (TensorSpec input : signature.inputs().values()) {
+      int[] values =
+          input.name().equals(tokens)
+              ? ids
+              : input.name().equals(mask) ? real : new int[ids.length];
+      feeds.put(input.name(), array(input, values, rows, length));
+    }
+    return feeds;
+  }
+
+  private static NpyArray array(TensorSpec input, int[] values, int rows, int length) {
+    return switch (input.type()) {
+      case DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16 -> {
+        float[] floats = new float[values.length];
+        for (int i = 0; i < floats.length; i++) {
+          floats[i] = values[i];
+        }
+        yield NpyArray.of(floats, rows, length);
+      }
+      case DT_BOOL -> {
+        byte[] bytes = new byte[values.length];
+        for (int i = 0; i < bytes.length; i++) {
+          bytes[i] = (byte) (values[i] == 0 ? 0 : 1);
+        }
+        yield new NpyArray(NpyType.BOOL, new long[] {rows, length}, bytes);
+      }
+      default -> NpyArray.of(values, rows, length); // the predictor widens whole numbers
+    };
+  }
+}
