@@ -6,7 +6,7 @@
  * {@code data}, {@code graph}.
  *
  * <p>Letters used for dimensions everywhere: {@code B} batch, {@code L} query length, {@code S} key
- * length, {@code H} heads, {@code D} head size, {@code V} value size, {@code M} random features,
+ * length, {@code H} heads, {@code D} head size, {@code V} value size, {@code M} random directions,
  * {@code C} chunk length, {@code E} model width.
  */
 package dev.performer;

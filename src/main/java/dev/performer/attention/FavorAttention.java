@@ -34,7 +34,7 @@ public final class FavorAttention implements Attention {
   }
 
   /**
-   * Attention with a projection, which decides M whatever {@code config.features()} says.
+   * Attention with a projection, which decides M whatever {@code config.features()} is.
    *
    * @param projection {@code [M, D]}: a constant, or a variable as it is read
    */

@@ -1,7 +1,5 @@
 package dev.performer.attention;
 
-import com.fasterxml.jackson.annotation.JsonAutoDetect;
-import com.fasterxml.jackson.annotation.JsonAutoDetect.Visibility;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
 import dev.performer.PerformerException;
@@ -10,10 +8,7 @@ import dev.performer.attention.projection.Projection.Directions;
 import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.attention.projection.ProjectionDraw;
 import dev.performer.attention.projection.ProjectionMatrix;
-import dev.performer.attention.projection.Threefry;
-import java.util.Objects;
 import java.util.Optional;
-import java.util.stream.Stream;
 
 /**
  * How FAVOR+ attends; everything but the projection matrix itself. JSON, YAML, gin, the command
@@ -39,7 +34,7 @@ import java.util.stream.Stream;
  * @param exactHeads how many heads, the first ones, attend exactly
  * @param maskKeys whether padded keys are left out
  */
-@JsonDeserialize(builder = FavorConfig.Builder.class)
+@JsonDeserialize(builder = FavorKeys.class)
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record FavorConfig(
     Kernel kernel,
@@ -100,13 +95,13 @@ public record FavorConfig(
   }
 
   /** Nothing given yet. */
-  public static Builder builder() {
-    return new Builder();
+  public static FavorKeys builder() {
+    return new FavorKeys();
   }
 
   /** All of this as given. */
-  public Builder toBuilder() {
-    Builder b = new Builder();
+  public FavorKeys toBuilder() {
+    FavorKeys b = new FavorKeys();
     b.kernel = kernel;
     b.convention = convention;
     b.causal = causal;
@@ -219,229 +214,5 @@ public record FavorConfig(
       return 0;
     }
     return epsilon == null ? rule.epsilon() : epsilon;
-  }
-
-  /**
-   * What is given of a description; the rest has its defaults when it is built. An argument of null
-   * is the same as not calling the method.
-   */
-  @JsonAutoDetect(fieldVisibility = Visibility.ANY)
-  public static class Builder {
-    private Kernel kernel;
-    private Convention convention;
-    private Boolean causal;
-    private Integer features;
-    private Directions directions;
-    private Lengths lengths;
-    private ProjectionDraw draw;
-    private Long seed;
-    private Integer redrawEvery;
-    private Integer chunk;
-    private Double epsilon;
-    private Double denominatorEpsilon;
-    private Boolean renormalize;
-    private Integer exactHeads;
-    private Boolean maskKeys;
-    private transient Threefry.Stream threefry;
-    private transient Double numericalStabilizer;
-
-    protected Builder() {}
-
-    public Builder kernel(Kernel value) {
-      kernel = value == null ? kernel : value;
-      return this;
-    }
-
-    public Builder convention(Convention value) {
-      convention = value == null ? convention : value;
-      return this;
-    }
-
-    public Builder causal(Boolean value) {
-      causal = value == null ? causal : value;
-      return this;
-    }
-
-    public Builder features(Integer value) {
-      features = value == null ? features : value;
-      return this;
-    }
-
-    public Builder directions(Directions value) {
-      directions = value == null ? directions : value;
-      return this;
-    }
-
-    public Builder lengths(Lengths value) {
-      lengths = value == null ? lengths : value;
-      return this;
-    }
-
-    public Builder draw(ProjectionDraw value) {
-      draw = value == null ? draw : value;
-      return this;
-    }
-
-    /** Which of JAX's random streams draws; other draws have none. */
-    public Builder threefry(Threefry.Stream value) {
-      threefry = value == null ? threefry : value;
-      return this;
-    }
-
-    public Builder seed(Long value) {
-      seed = value == null ? seed : value;
-      return this;
-    }
-
-    public Builder redrawEvery(Integer value) {
-      redrawEvery = value == null ? redrawEvery : value;
-      return this;
-    }
-
-    public Builder chunk(Integer value) {
-      chunk = value == null ? chunk : value;
-      return this;
-    }
-
-    public Builder epsilon(Double value) {
-      epsilon = value == null ? epsilon : value;
-      return this;
-    }
-
-    public Builder denominatorEpsilon(Double value) {
-      denominatorEpsilon = value == null ? denominatorEpsilon : value;
-      return this;
-    }
-
-    /**
-     * Google's argument of that name: in its JAX code the guard of the denominator and, for softmax
-     * features, their ε; elsewhere ε.
-     */
-    public Builder numericalStabilizer(Double value) {
-      numericalStabilizer = value == null ? numericalStabilizer : value;
-      return this;
-    }
-
-    public Builder renormalize(Boolean value) {
-      renormalize = value == null ? renormalize : value;
-      return this;
-    }
-
-    public Builder exactHeads(Integer value) {
-      exactHeads = value == null ? exactHeads : value;
-      return this;
-    }
-
-    public Builder maskKeys(Boolean value) {
-      maskKeys = value == null ? maskKeys : value;
-      return this;
-    }
-
-    /** The kernel as given, or null. */
-    public Kernel kernel() {
-      return kernel;
-    }
-
-    /** The convention as given, or null. */
-    public Convention convention() {
-      return convention;
-    }
-
-    /** Whether it is causal, as given, or null. */
-    public Boolean causal() {
-      return causal;
-    }
-
-    /** M as given, or null. */
-    public Integer features() {
-      return features;
-    }
-
-    /** The seed as given, or null. */
-    public Long seed() {
-      return seed;
-    }
-
-    /** Whether any key of FAVOR+ is given; {@code causal} is one of every attention. */
-    public boolean isGiven() {
-      return Stream.of(
-              kernel,
-              convention,
-              features,
-              directions,
-              lengths,
-              draw,
-              seed,
-              redrawEvery,
-              chunk,
-              epsilon,
-              denominatorEpsilon,
-              renormalize,
-              exactHeads,
-              maskKeys)
-          .anyMatch(Objects::nonNull);
-    }
-
-    /** What this gives, over what {@code base} gives. */
-    public Builder over(Builder base) {
-      return base.kernel(kernel)
-          .convention(convention)
-          .causal(causal)
-          .features(features)
-          .directions(directions)
-          .lengths(lengths)
-          .draw(draw)
-          .threefry(threefry)
-          .seed(seed)
-          .redrawEvery(redrawEvery)
-          .chunk(chunk)
-          .epsilon(epsilon)
-          .denominatorEpsilon(denominatorEpsilon)
-          .numericalStabilizer(numericalStabilizer)
-          .renormalize(renormalize)
-          .exactHeads(exactHeads)
-          .maskKeys(maskKeys);
-    }
-
-    /**
-     * The description.
-     *
-     * @throws PerformerException if there is no kernel, or the parts do not go together
-     */
-    public FavorConfig build() {
-      if (kernel == null) {
-        throw new PerformerException("FAVOR+ needs a kernel, such as " + Kernel.DEFAULT);
-      }
-      Convention c = convention == null ? Convention.PERFORMER : convention;
-      Kernel meant = c.resolve(kernel);
-      ProjectionDraw drawn = draw == null ? c.draw() : draw;
-      Double e = epsilon;
-      Double guard = denominatorEpsilon;
-      if (numericalStabilizer != null) {
-        boolean guards = c.denominator(kernel) instanceof Denominator.AddNearZero;
-        e = guards && !meant.isSoftmax() ? e : numericalStabilizer;
-        guard = guards ? numericalStabilizer : guard;
-      }
-      return new FavorConfig(
-          kernel,
-          c,
-          or(causal, false),
-          or(features, meant.isSoftmax() ? DEFAULT_FEATURES : 0),
-          or(directions, Directions.ORTHOGONAL),
-          or(lengths, Lengths.CHI),
-          threefry == null ? drawn : drawn.withStream(threefry),
-          or(seed, 0L),
-          or(redrawEvery, 0),
-          or(chunk, 0),
-          e,
-          guard,
-          or(renormalize, true),
-          or(exactHeads, 0),
-          or(maskKeys, c.masksKeys()));
-    }
-
-    private static <T> T or(T value, T absent) {
-      return value == null ? absent : value;
-    }
   }
 }

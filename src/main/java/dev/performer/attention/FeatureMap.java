@@ -50,10 +50,10 @@ public interface FeatureMap {
    * R, the length of a feature vector.
    *
    * @param headSize D
-   * @throws PerformerException if a map of one's own does not say
+   * @throws PerformerException if a map of one's own has no such number
    */
   default long features(long headSize) {
-    throw new PerformerException("this feature map does not say how many features it makes");
+    throw new PerformerException("this feature map does not give the number of its features");
   }
 
   /**

@@ -204,6 +204,13 @@ public enum Kernel {
     return Arrays.stream(values()).map(Kernel::label).toList();
   }
 
+  /** Those whose features estimate the softmax kernel without a bias. */
+  public static List<Kernel> unbiased() {
+    return Arrays.stream(values())
+        .filter(k -> k.isSoftmax() && !(k.form instanceof Positive p && !p.hasNorm()))
+        .toList();
+  }
+
   /** The kernel that other code calls so. */
   public static Optional<Kernel> named(Code code, String name) {
     return Arrays.stream(values()).filter(k -> k.names(code).anyMatch(name::equals)).findFirst();

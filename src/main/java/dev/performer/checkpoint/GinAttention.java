@@ -3,6 +3,7 @@ package dev.performer.checkpoint;
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.projection.Projection.Directions;
@@ -135,7 +136,7 @@ final class GinAttention {
             .build());
   }
 
-  private FavorConfig.Builder common(GinConfig.Reference f, boolean redrawDefault) {
+  private FavorKeys common(GinConfig.Reference f, boolean redrawDefault) {
     long size = whole(f, "qkv_dim", headSize);
     if (size != headSize) {
       throw new PerformerException(

@@ -2,6 +2,7 @@ package dev.performer.checkpoint;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import java.nio.file.Path;
 
 /**
@@ -27,7 +28,7 @@ public record ImportOptions(
     Path config,
     String task,
     AttentionKind attention,
-    FavorConfig.Builder favor,
+    FavorKeys favor,
     Integer heads,
     Integer window,
     Boolean normFirst,
@@ -118,7 +119,7 @@ public record ImportOptions(
     private Path config;
     private String task;
     private AttentionKind attention;
-    private FavorConfig.Builder favor = FavorConfig.builder();
+    private FavorKeys favor = FavorConfig.builder();
     private Integer heads;
     private Integer window;
     private Boolean normFirst;
@@ -154,7 +155,7 @@ public record ImportOptions(
       return this;
     }
 
-    public Builder favor(FavorConfig.Builder value) {
+    public Builder favor(FavorKeys value) {
       favor = value;
       return this;
     }

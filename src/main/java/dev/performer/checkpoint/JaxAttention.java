@@ -2,6 +2,7 @@ package dev.performer.checkpoint;
 
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.data.StrictJson;
 import dev.performer.model.AttentionConfig;
@@ -25,7 +26,7 @@ final class JaxAttention {
    */
   static AttentionConfig over(
       AttentionConfig base, ImportOptions options, boolean causal, List<String> notes) {
-    FavorConfig.Builder given = options.favor();
+    FavorKeys given = options.favor();
     AttentionConfig chosen = base;
     if (options.attention() == ImportOptions.AttentionKind.EXACT) {
       chosen = GinAttention.exact(causal);
@@ -47,7 +48,7 @@ final class JaxAttention {
     return !(base instanceof AttentionConfig.Favor favor && favor.kernel() == kernel);
   }
 
-  private static FavorConfig google(FavorConfig.Builder given, boolean causal, List<String> notes) {
+  private static FavorConfig google(FavorKeys given, boolean causal, List<String> notes) {
     if (given.kernel().isSoftmax() && given.features() == null) {
       notes.add("the number of features was not given: 256, Google's default");
     }
@@ -59,8 +60,8 @@ final class JaxAttention {
   }
 
   private static FavorConfig detailed(
-      FavorConfig base, FavorConfig.Builder given, List<String> notes) {
-    FavorConfig.Builder builder = base.toBuilder();
+      FavorConfig base, FavorKeys given, List<String> notes) {
+    FavorKeys builder = base.toBuilder();
     if (given.convention() != null) {
       builder.maskKeys(given.convention().masksKeys());
     }

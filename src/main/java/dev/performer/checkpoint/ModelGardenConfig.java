@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.modelgarden.KernelAttentionConfig;
@@ -127,7 +128,7 @@ final class ModelGardenConfig {
     if (entry.get("transform") != null) {
       entry.putIfAbsent("feature_transform", entry.get("transform"));
     }
-    FavorConfig.Builder given = options.favor();
+    FavorKeys given = options.favor();
     if (given.kernel() != null) {
       entry.put(
           "feature_transform",

@@ -42,16 +42,15 @@ public final class ApproximateCommand implements Callable<Integer> {
   @Option(
       names = "--kernels",
       split = ",",
-      defaultValue = "trigonometric,softmax,hyperbolic,favor++",
       description = "Kernels that estimate softmax. Default: ${DEFAULT-VALUE}.")
-  private List<Kernel> kernels;
+  private List<Kernel> kernels = Kernel.unbiased();
 
   @Option(
       names = "--features",
       split = ",",
       defaultValue = "16,32,64,128,256,512",
       description =
-          "M, rows of the projection; hyperbolic and trigonometric features are twice as many. Default:"
+          "M, directions of the projection; some kernels make two features of each. Default:"
               + " ${DEFAULT-VALUE}.")
   private List<Integer> features;
 
@@ -110,7 +109,7 @@ public final class ApproximateCommand implements Callable<Integer> {
   @Option(
       names = "--model",
       paramLabel = "MODEL",
-      description = "Measure on this model; one kernel, features and so on may be said to try.")
+      description = "Measure on this model; one kernel, features and so on may be given to try.")
   private Path model;
 
   @Option(
@@ -267,7 +266,7 @@ public final class ApproximateCommand implements Callable<Integer> {
             .width(1000)
             .height(650)
             .title("FAVOR+ against softmax: L=" + length + ", D=" + headSize)
-            .xAxisTitle("features M")
+            .xAxisTitle("directions M")
             .yAxisTitle("mean squared error / variance")
             .build();
     chart.getStyler().setXAxisLogarithmic(true).setYAxisLogarithmic(true);

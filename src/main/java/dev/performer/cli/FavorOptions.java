@@ -2,6 +2,7 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
 import dev.performer.model.FavorConversion;
@@ -23,7 +24,7 @@ final class FavorOptions {
       names = "--features",
       paramLabel = "M",
       description =
-          "Rows of each projection; 0 for none (default in place of exact attention: 256).")
+          "M, the directions of each projection; 0 for none (default in place of exact attention: 256).")
   Integer features;
 
   @Option(
@@ -55,7 +56,7 @@ final class FavorOptions {
   Integer exactHeads;
 
   /** What is given. */
-  FavorConfig.Builder given() {
+  FavorKeys given() {
     return FavorConfig.builder()
         .kernel(kernel)
         .features(features)

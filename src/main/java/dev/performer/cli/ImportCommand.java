@@ -2,6 +2,7 @@ package dev.performer.cli;
 
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.projection.Projection;
 import dev.performer.attention.projection.Threefry;
 import dev.performer.checkpoint.ImportOptions;
@@ -169,7 +170,7 @@ final class ImportCommand implements Callable<Integer> {
   }
 
   private ImportOptions options(boolean converts) {
-    FavorConfig.Builder given =
+    FavorKeys given =
         converts
             ? FavorConfig.builder()
             : favor.given().convention(convention).directions(directions);

@@ -2,6 +2,7 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.data.NpyArray;
 import dev.performer.data.OutputFile;
@@ -30,7 +31,7 @@ import org.knowm.xchart.style.markers.SeriesMarkers;
  * {@code approximate --model}: FAVOR+ against exact attention, on a model's own queries and keys.
  */
 final class ModelApproximation {
-  /** Tokens of a sequence at most, where nothing is said; the closed form costs the cube of it. */
+  /** Tokens of a sequence at most, where nothing is given; the closed form costs the cube of it. */
   static final int DEFAULT_LENGTH = 256;
 
   private final Path path;
@@ -41,7 +42,7 @@ final class ModelApproximation {
    * @throws PerformerException if it is no model of ours, or a layer attends in a way that cannot
    *     be compared
    */
-  ModelApproximation(Path path, FavorConfig.Builder given) {
+  ModelApproximation(Path path, FavorKeys given) {
     this.path = path;
     model = PerformerModels.load(path);
     trials = new ArrayList<>();
@@ -62,7 +63,7 @@ final class ModelApproximation {
     return new Measured(path, trials, errors, rows.rows().size(), rows.notes());
   }
 
-  private AttentionErrors.Trial trial(int layer, FavorConfig.Builder given) {
+  private AttentionErrors.Trial trial(int layer, FavorKeys given) {
     AttentionConfig own = model.config().attentionOf(layer);
     if (!(own instanceof AttentionConfig.Exact) && !(own instanceof AttentionConfig.Favor)) {
       throw new PerformerException(

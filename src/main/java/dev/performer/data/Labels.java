@@ -1,6 +1,7 @@
 package dev.performer.data;
 
 import dev.performer.PerformerException;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
@@ -26,11 +27,18 @@ public final class Labels {
 
   /** A one-line failure that names the nearest known label and lists the others. */
   public static PerformerException unknown(String what, String label, List<String> known) {
-    String nearest =
-        known.stream().min(Comparator.comparingInt(k -> distance(label, k))).orElseThrow();
     return new PerformerException(
         "unknown %s '%s'; did you mean '%s'? Known: %s"
-            .formatted(what, label, nearest, String.join(", ", known)));
+            .formatted(what, label, nearest(label, known), String.join(", ", known)));
+  }
+
+  /** The known name that is nearest to a name, or "" if there is none. */
+  public static String nearest(String name, Collection<String> known) {
+    return known.stream()
+        .min(
+            Comparator.comparingInt((String other) -> distance(name, other))
+                .thenComparing(other -> other))
+        .orElse("");
   }
 
   /** Levenshtein distance, ignoring case. */

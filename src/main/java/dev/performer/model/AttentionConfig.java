@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
 import com.fasterxml.jackson.databind.annotation.JsonPOJOBuilder;
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.modelgarden.KernelAttentionConfig;
 import dev.performer.attention.projection.ProjectionMatrix;
@@ -170,7 +171,7 @@ public sealed interface AttentionConfig {
   /** The keys of JSON and YAML: those of FAVOR+, and what makes an entry another kind. */
   @JsonAutoDetect(fieldVisibility = JsonAutoDetect.Visibility.ANY)
   @JsonPOJOBuilder(buildMethodName = "attention")
-  final class Keys extends FavorConfig.Builder {
+  final class Keys extends FavorKeys {
     private Boolean exact;
     private Boolean maskQueries;
     private KernelAttentionConfig modelGarden;

@@ -3,6 +3,7 @@ package dev.performer.model;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.attention.projection.ProjectionMatrix;
@@ -27,7 +28,7 @@ import org.tensorflow.ndarray.Shape;
 public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
 
   /** What takes the place of exact attention where nothing else is chosen. */
-  public static FavorConfig.Builder defaults() {
+  public static FavorKeys defaults() {
     return FavorConfig.builder().kernel(Kernel.CLOSEST).lengths(Lengths.SQRT_D);
   }
 

@@ -268,7 +268,7 @@ public final class Performer {
 
   /**
    * Ops that draw new projections, for layers whose attention has {@code redrawEvery} above 0; the
-   * caller runs them every so many steps. Directions are as the configuration says, whatever code
+   * caller runs them every so many steps. Directions are as configured, whatever code
    * drew the first ones.
    *
    * @param variables this model's, by name

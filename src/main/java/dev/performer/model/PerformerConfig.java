@@ -28,7 +28,7 @@ import java.util.OptionalInt;
  * @param activation in the MLP and in {@code headTransform}
  * @param normalization where layer norms stand
  * @param attentionBias whether the dense layers around attention have biases
- * @param positions how positions are told
+ * @param positions how a token knows its position
  * @param shiftBos token that the model itself puts in front while it drops the last one, so that
  *     logits at l come from tokens before l, as Google's FlaxLM does; null for no shift. In
  *     sequence to sequence it is the decoder's tokens that are shifted

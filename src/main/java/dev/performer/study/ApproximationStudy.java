@@ -97,7 +97,7 @@ public record ApproximationStudy(
   /**
    * Measures every variant at every number of features; draw i has the same data everywhere.
    *
-   * @param progress told each row as it is done
+   * @param progress gets each row as it is done
    */
   public List<Row> run(List<Variant> variants, List<Integer> features, Consumer<Row> progress) {
     variants.forEach(v -> features.forEach(m -> config(v, m))); // refuse before the long work

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Overrides;
+import dev.performer.data.Labels;
 import dev.performer.data.StrictJson;
 import dev.performer.nn.Precision;
 import dev.performer.training.optim.LearningRateSchedule;
@@ -135,7 +136,7 @@ public record TrainingOptions(
               .formatted(
                   String.join(", ", SCHEDULES),
                   schedule,
-                  StrictJson.nearestOf(String.valueOf(schedule), SCHEDULES)));
+                  Labels.nearest(String.valueOf(schedule), SCHEDULES)));
     }
     if (patience > 0 && evaluateEvery == 0) {
       throw new PerformerException("patience needs evaluations; set evaluateEvery above 0");

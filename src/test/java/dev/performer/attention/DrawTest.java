@@ -15,7 +15,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** What follows from a convention: whose projection is drawn, of which kind, and how it divides. */
 class DrawTest {
 
-  private static FavorConfig.Builder softmax(String convention) {
+  private static FavorKeys softmax(String convention) {
     return FavorConfig.builder().kernel(Kernel.SOFTMAX).convention(Convention.of(convention));
   }
 

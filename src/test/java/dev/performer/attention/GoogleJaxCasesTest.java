@@ -153,7 +153,7 @@ class GoogleJaxCasesTest {
   /** The factories' arguments as a configuration. */
   static FavorConfig config(JsonNode index) {
     JsonNode args = index.get("factory_args");
-    FavorConfig.Builder config =
+    FavorKeys config =
         FavorConfig.builder()
             .convention(Convention.GOOGLE_JAX)
             .chunk(4)

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.data.NpyArray;
 import dev.performer.model.Outputs;
@@ -159,7 +160,7 @@ class TensorFlowNamingTest {
         expected.get("out0/logits"));
   }
 
-  private static FavorConfig.Builder reluOf16() {
+  private static FavorKeys reluOf16() {
     return FavorConfig.builder().seed(3L).kernel(Kernel.RELU).features(16);
   }
 

@@ -141,6 +141,8 @@ class PerformerConfigTest {
           {attention: {exact: false}}                   | attention | kernel
           {attention: {kernel: softmax, features: 0}}   | features | projection
           {attention: {kernel: relu, exactHeads: 5}}    | exactHeads | 4 heads
+          {task: sequence-to-sequence, decoderLayers: 1, decoderAttention: {kernel: relu, exactHeads: 5}} | decoderAttention.exactHeads | 4 heads
+          {task: sequence-to-sequence, decoderLayers: 1, crossAttention: {kernel: relu, exactHeads: 5}} | crossAttention.exactHeads | 4 heads
           {attention: [{exact: true}, {exact: true}]}   | attention has 2 entries | 4 layers
           {task: causal-lm, attention: {kernel: favor++}} | favor++ | causal
           {dropout: {mlp: 1}}                           | dropout | below 1
@@ -154,6 +156,19 @@ class PerformerConfigTest {
         .hasMessageContaining(named)
         .hasMessageContaining(said)
         .satisfies(e -> assertThat(e.getMessage()).doesNotContain("\n"));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "'{kernel: softmax, convention: google-tf, directions: iid}', google-tf, iid",
+    "'{kernel: exp, convention: model-garden, lengths: sqrt-d}', model-garden, sqrt-d",
+    "'{kernel: softmax, convention: google-jax, directions: iid, lengths: sqrt-d}', jax-legacy, iid"
+  })
+  void projectionsThatAConventionCannotDrawAreRefused(String keys, String draw, String kind) {
+    PerformerConfig config = Json.config("attention: " + keys);
+    assertThatThrownBy(() -> Performer.projections(config))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContainingAll(draw, kind);
   }
 
   @Test
