@@ -142,7 +142,7 @@ run "$python" ci/interop/check_minilm.py compare "$minilm" "$work/minilm-inputs.
 run ./performer convert "$work/minilm" --attention favor --output "$work/minilm-favor" >>"$log"
 run ./performer fine-tune "$work/minilm-favor" --teacher "$work/minilm" --recipe training/softmax-to-favor.yaml \
   --data "$work/texts/train.npz" --validation "$work/texts/held.npz" --output "$work/run-minilm" --json \
-  --set training.steps=30 --set data.length=128 --set evaluation.every=0 --set evaluation.sequences=64 >"$work/minilm.json"
+  --set training.steps=30 --set data.length=128 --set training.evaluateEvery=0 --set evaluation.sequences=64 >"$work/minilm.json"
 run "$python" - "$work/minilm.json" <<'PY'
 import json
 import sys

@@ -92,6 +92,18 @@ check("java -jar without libraries is one clear line", done.returncode == 1 and 
 classpath = (home / "target" / "launcher" / "performer.classpath").read_text()
 check("no library of tests on the launcher's class path", not re.search("junit|assertj|jqwik|archunit", classpath), classpath)
 
+# As in a container: the launcher beside lib/, without sources and build.
+unpacked = work / "unpacked"
+(unpacked / "lib").mkdir(parents=True)
+shutil.copy(performer, unpacked)
+for path in [jar, *map(pathlib.Path, classpath.strip().split(os.pathsep))]:
+    (unpacked / "lib" / path.name).symlink_to(path)
+for when in "first", "second":
+    done = subprocess.run([unpacked / "performer", "--version"], capture_output=True, text=True)
+    check(f"the launcher runs beside lib/, {when} time", done.returncode == 0 and "TensorFlow 2." in done.stdout, done)
+archives = [path.stat().st_size for path in (unpacked / "lib").glob("*.jsa")]
+check("beside lib/ classes are archived", archives and archives[0] > 1e6, archives)
+
 if failures:
     sys.exit("terminal: " + "\n".join(failures))
 print("terminal: passed")

@@ -30,7 +30,7 @@ def commands(python, length, batch):
     classpath = os.pathsep.join([str(HOME / "target/classes"), (HOME / "target/launcher/classpath").read_text().strip()])
     peers = {
         OURS: ["java", "-Xmx1g", "-XX:+UseSerialGC", "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0", "-cp", classpath,
-               "dev.performer.study.StepBenchmark", model(length), str(batch), str(length)],
+               "dev.performer.cli.StepTurns", model(length), str(batch), str(length)],
         "JAX, chunked": [python["jax"], HERE / "jax_peer.py", *shape, "--form", "chunked"],
         "JAX, scan (as Google's)": [python["jax"], HERE / "jax_peer.py", *shape, "--form", "scan"],
         "TensorFlow, chunked": [python["tensorflow"], HERE / "tensorflow_peer.py", *shape],

@@ -1,5 +1,6 @@
 package dev.performer;
 
+import java.io.EOFException;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.channels.Channels;
@@ -117,6 +118,9 @@ public final class AtomicFiles {
     }
     if (e instanceof NoSuchFileException) {
       return "no file or directory " + e.getMessage();
+    }
+    if (e instanceof EOFException) {
+      return "it ends too early";
     }
     if (e instanceof FileSystemException f && f.getReason() != null) {
       return f.getReason();

@@ -33,6 +33,7 @@ class ArchitectureTest {
           "nn",
           "attention",
           "data",
+          "chart",
           "graph");
 
   @ArchTest static final ArchRule arrowsPointDown = rooms();
@@ -74,6 +75,15 @@ class ArchitectureTest {
           .should()
           .dependOnClassesThat()
           .resideInAPackage("picocli..");
+
+  @ArchTest
+  static final ArchRule oneRoomDraws =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("..chart..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAPackage("org.knowm..");
 
   @ArchTest
   static final ArchRule onlyTheCommandLinePrintsAndExits =

@@ -11,10 +11,10 @@ import dev.performer.data.Vocabulary;
 import dev.performer.graph.Tensors;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.WeightReplacement;
+import dev.performer.training.FineTuneOptions;
 import dev.performer.training.FineTuner;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.LanguageModel;
-import dev.performer.training.TrainingConfig;
 import dev.performer.training.TrainingData;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
@@ -87,11 +87,11 @@ class ReadmeExamplesTest {
             vocabulary,
             SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
             SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz")));
-    var config = TrainingConfig.builder().steps(3).build();
+    var options = FineTuneOptions.DEFAULT.withLoop(FineTuneOptions.LOOP.with("steps=3"));
     try (ImportedModel model = ImportedModel.load(python)) {
       LanguageModel language = ImportedLanguageModel.of(model, "serving_default");
       try (FineTuner tuner =
-          FineTuner.start(language, data, config, run, Progress.on(System.err))) {
+          FineTuner.start(language, data, options, run, Progress.on(System.err))) {
         TrainingResult result = tuner.run();
         tuner.restoreBest();
         WeightReplacement.of(python).export(tuner.session(), model.variables(), tuned);

@@ -19,11 +19,11 @@ import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.BatchSource;
 import dev.performer.training.Feed;
+import dev.performer.training.LoopOptions;
 import dev.performer.training.Objective;
 import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Trainable;
 import dev.performer.training.Trainer;
-import dev.performer.training.TrainingOptions;
 import dev.performer.training.Validation;
 import dev.performer.training.optim.Averages;
 import dev.performer.training.run.Progress;
@@ -121,7 +121,7 @@ class TrainingExamplesTest {
       Graph graph, boolean resume, Path run, PerformerConfig config, String... settings) {
     Trainable model = model(graph, config);
     Validation validation = Validation.of(model, source(false), 2);
-    TrainingOptions options = TrainingOptions.of(settings);
+    LoopOptions options = LoopOptions.of(settings);
     return resume
         ? Trainer.resume(model, source(true), validation, options, run, Progress.silent())
         : Trainer.start(model, source(true), validation, options, run, Progress.silent());
@@ -136,8 +136,8 @@ class TrainingExamplesTest {
     // docs: trainer
     try (Graph graph = new Graph()) {
       Trainable model = model(graph, config);
-      TrainingOptions options =
-          TrainingOptions.of(
+      LoopOptions options =
+          LoopOptions.of(
               "steps=20", "optimizer={name: lion}", "learningRate=3e-3", "warmupSteps=5");
       try (Trainer trainer =
           Trainer.start(
@@ -176,7 +176,7 @@ class TrainingExamplesTest {
           .isInstanceOf(PerformerException.class)
           .hasMessageContaining("holds a run already");
     }
-    assertThatThrownBy(() -> TrainingOptions.of("step=6"))
+    assertThatThrownBy(() -> LoopOptions.of("step=6"))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("unknown key step; did you mean steps?");
   }
@@ -234,7 +234,7 @@ class TrainingExamplesTest {
                         model,
                         source(true),
                         validation,
-                        TrainingOptions.of(option),
+                        LoopOptions.of(option),
                         run,
                         Progress.silent()))
             .hasMessageContaining(option.replaceAll("=.*", ""))
@@ -242,12 +242,7 @@ class TrainingExamplesTest {
       }
       try (Trainer trainer =
           Trainer.start(
-              model,
-              source(true),
-              validation,
-              TrainingOptions.of(settings),
-              run,
-              Progress.silent())) {
+              model, source(true), validation, LoopOptions.of(settings), run, Progress.silent())) {
         TrainingResult result = trainer.run();
         // x: 1, 2, 2.5; shares of the average's step are 1 − 2/11 and 1 − 3/12.
         double first = 1 + (1 - 2.0 / 11) * (2 - 1);

@@ -11,8 +11,8 @@ import java.util.Objects;
 import java.util.stream.Stream;
 
 /**
- * What is given of a {@link FavorConfig}; the rest has its defaults when it is built. An argument of null
- * is the same as not calling the method.
+ * What is given of a {@link FavorConfig}; the rest has its defaults when it is built. An argument
+ * of null is the same as not calling the method.
  */
 @JsonAutoDetect(fieldVisibility = Visibility.ANY)
 public class FavorKeys {
@@ -215,7 +215,7 @@ public class FavorKeys {
         kernel,
         c,
         or(causal, false),
-        or(features, meant.isSoftmax() ? DEFAULT_FEATURES : 0),
+        or(features, meant.isSoftmax() ? FavorConfig.DEFAULT_FEATURES : 0),
         or(directions, Directions.ORTHOGONAL),
         or(lengths, Lengths.CHI),
         threefry == null ? drawn : drawn.withStream(threefry),

@@ -165,6 +165,9 @@ final class Png {
     }
     double[] exponents =
         values.flatMapToDouble(v -> Arrays.stream(scaled(scale, v))).sorted().toArray();
+    if (exponents.length == 0) {
+      return null;
+    }
     double first = Math.floor(exponents[0] + 1e-9);
     double last = Math.ceil(exponents[exponents.length - 1] - 1e-9);
     return new Ticks(first, Math.max(last, first + 1), exponent -> label(base(scale), exponent));

@@ -59,8 +59,7 @@ final class JaxAttention {
         .build();
   }
 
-  private static FavorConfig detailed(
-      FavorConfig base, FavorKeys given, List<String> notes) {
+  private static FavorConfig detailed(FavorConfig base, FavorKeys given, List<String> notes) {
     FavorKeys builder = base.toBuilder();
     if (given.convention() != null) {
       builder.maskKeys(given.convention().masksKeys());

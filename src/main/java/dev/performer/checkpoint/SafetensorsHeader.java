@@ -10,7 +10,6 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -155,7 +154,16 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
   }
 
   private static String word(JsonToken token) {
-    return token == null ? "the end" : token.name().toLowerCase(Locale.ROOT).replace('_', ' ');
+    if (token == null) {
+      return "the end";
+    }
+    return switch (token) {
+      case START_OBJECT -> "an object";
+      case START_ARRAY -> "a list";
+      case VALUE_STRING -> "a text";
+      case VALUE_NUMBER_INT -> "a whole number";
+      default -> "another value";
+    };
   }
 
   private static void checkPlaces(Map<String, Entry> tensors, long dataBytes, String file) {

@@ -2,22 +2,26 @@ package dev.performer.cli;
 
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
+import dev.performer.chart.Chart;
 import dev.performer.data.OutputFile;
+import dev.performer.data.TokenRows;
+import dev.performer.distill.ModelSequences;
+import dev.performer.savedmodel.PerformerModels;
+import dev.performer.study.ApproximationReport;
 import dev.performer.study.ApproximationStudy;
+import dev.performer.study.LayerErrors;
+import dev.performer.study.ModelApproximation;
 import java.io.PrintWriter;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
-import org.knowm.xchart.BitmapEncoder;
-import org.knowm.xchart.XYChart;
-import org.knowm.xchart.XYChartBuilder;
-import org.knowm.xchart.style.markers.SeriesMarkers;
+import java.util.function.Supplier;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -122,8 +126,8 @@ public final class ApproximateCommand implements Callable<Integer> {
       names = "--sequences",
       defaultValue = "16",
       description =
-          "With --model: how many, evenly spread over the data, cropped to 256 tokens where --length"
-              + " does not say otherwise. Default: ${DEFAULT-VALUE}.")
+          "With --model: how many, evenly spread over the data, cropped to 256 tokens where no --length"
+              + " is given. Default: ${DEFAULT-VALUE}.")
   private int sequences;
 
   @Mixin private OutputOptions output;
@@ -133,16 +137,17 @@ public final class ApproximateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    if (model != null || data != null) {
-      return ofModel();
-    }
+    return model != null || data != null ? ofModel() : ofGaussians();
+  }
+
+  private int ofGaussians() {
     ApproximationStudy study =
         new ApproximationStudy(
             length, headSize, amplitude, draws, seed, Convention.of(convention), causal);
     PrintWriter log = spec.commandLine().getErr();
-    List<ApproximationStudy.Row> rows =
+    ApproximationReport report =
         study.run(
-            variants(),
+            ApproximationStudy.variants(kernels, projections, rowLengths),
             features,
             row ->
                 log.printf(
@@ -150,37 +155,39 @@ public final class ApproximateCommand implements Callable<Integer> {
                     "%s, M=%d: %s%n",
                     row.variant(),
                     row.features(),
-                    number(row.error())));
+                    ApproximationReport.number(row.error())));
     log.flush();
-    if (plot != null) {
-      draw(rows);
-    }
-    output.text().print(table(rows));
-    output.printJson(json(rows));
-    return 0;
+    return print(report.table(), report.json(), report::chart);
   }
 
   private int ofModel() {
     if (model == null || data == null || sequences < 1) {
       throw new UsageException("--model and --data go together; --sequences is at least 1");
     }
+    FavorKeys given =
+        FavorConfig.builder()
+            .kernel(only("--kernels", kernels))
+            .features(only("--features", features))
+            .directions(only("--projections", projections))
+            .lengths(only("--row-lengths", rowLengths))
+            .seed(isGiven("--seed") ? seed : null);
+    PerformerModels.Saved loaded = PerformerModels.load(model);
+    ModelApproximation study = new ModelApproximation(model.toString(), loaded, given);
+    ModelSequences reader = new ModelSequences(model, loaded, Optional.empty());
     int longest = isGiven("--length") ? length : ModelApproximation.DEFAULT_LENGTH;
-    ModelApproximation study =
-        new ModelApproximation(
-            model,
-            FavorConfig.builder()
-                .kernel(only("--kernels", kernels))
-                .features(only("--features", features))
-                .directions(only("--projections", projections))
-                .lengths(only("--row-lengths", rowLengths))
-                .seed(isGiven("--seed") ? seed : null));
-    ModelApproximation.Measured measured = study.measure(data, sequences, longest);
-    measured.notes().forEach(System.err::println);
+    TokenRows rows = reader.read(data, study.longest(longest)).atMost(sequences);
+    LayerErrors errors = study.measure(rows.rows(), reader.pad(), reader.paddedLength());
+    rows.notes().forEach(System.err::println);
+    return print(errors.table(), errors.json(), errors::chart);
+  }
+
+  private int print(String table, Map<String, Object> json, Supplier<Chart> chart) {
     if (plot != null) {
-      measured.draw(plot);
+      byte[] png = chart.get().png();
+      OutputFile.write(plot, out -> out.write(png));
     }
-    output.text().print(measured.table());
-    output.printJson(measured.json());
+    output.text().print(table);
+    output.printJson(json);
     return 0;
   }
 
@@ -197,89 +204,5 @@ public final class ApproximateCommand implements Callable<Integer> {
 
   private boolean isGiven(String name) {
     return spec.commandLine().getParseResult().hasMatchedOption(name);
-  }
-
-  private List<ApproximationStudy.Variant> variants() {
-    List<ApproximationStudy.Variant> variants = new ArrayList<>();
-    for (Kernel kernel : kernels) {
-      for (Projection.Directions direction : projections) {
-        for (Projection.Lengths rowLength : rowLengths) {
-          variants.add(new ApproximationStudy.Variant(kernel, direction, rowLength));
-        }
-      }
-    }
-    return variants;
-  }
-
-  private String table(List<ApproximationStudy.Row> rows) {
-    StringBuilder text = new StringBuilder("| kernel | projection | row lengths |");
-    features.forEach(m -> text.append(" M=").append(m).append(" |"));
-    text.append("\n|---|---|---|").append("---|".repeat(features.size())).append('\n');
-    byVariant(rows)
-        .forEach(
-            (v, list) -> {
-              text.append("| %s | %s | %s |".formatted(v.kernel(), v.directions(), v.lengths()));
-              list.forEach(r -> text.append(' ').append(number(r.error())).append(" |"));
-              text.append('\n');
-            });
-    return text.toString();
-  }
-
-  private static Map<ApproximationStudy.Variant, List<ApproximationStudy.Row>> byVariant(
-      List<ApproximationStudy.Row> rows) {
-    Map<ApproximationStudy.Variant, List<ApproximationStudy.Row>> result = new LinkedHashMap<>();
-    rows.forEach(r -> result.computeIfAbsent(r.variant(), v -> new ArrayList<>()).add(r));
-    return result;
-  }
-
-  private static String number(double x) {
-    return String.format(Locale.ROOT, x >= 100 ? "%.0f" : x >= 0.1 ? "%.2f" : "%.4f", x);
-  }
-
-  private Map<String, Object> json(List<ApproximationStudy.Row> rows) {
-    Map<String, Object> root = new LinkedHashMap<>();
-    root.put("length", length);
-    root.put("headSize", headSize);
-    root.put("amplitude", amplitude);
-    root.put("draws", draws);
-    root.put("seed", seed);
-    root.put("convention", convention);
-    root.put("causal", causal);
-    List<Map<String, Object>> list = new ArrayList<>();
-    for (ApproximationStudy.Row r : rows) {
-      Map<String, Object> row = new LinkedHashMap<>();
-      row.put("kernel", r.variant().kernel().label());
-      row.put("projection", r.variant().directions().toString());
-      row.put("rowLengths", r.variant().lengths().toString());
-      row.put("features", r.features());
-      row.put("error", r.error());
-      row.put("standardError", r.standardError());
-      list.add(row);
-    }
-    root.put("rows", list);
-    return root;
-  }
-
-  private void draw(List<ApproximationStudy.Row> rows) {
-    XYChart chart =
-        new XYChartBuilder()
-            .width(1000)
-            .height(650)
-            .title("FAVOR+ against softmax: L=" + length + ", D=" + headSize)
-            .xAxisTitle("directions M")
-            .yAxisTitle("mean squared error / variance")
-            .build();
-    chart.getStyler().setXAxisLogarithmic(true).setYAxisLogarithmic(true);
-    byVariant(rows)
-        .forEach(
-            (v, list) ->
-                chart
-                    .addSeries(
-                        v.toString(),
-                        list.stream().mapToDouble(ApproximationStudy.Row::features).toArray(),
-                        list.stream().mapToDouble(ApproximationStudy.Row::error).toArray())
-                    .setMarker(SeriesMarkers.CIRCLE));
-    OutputFile.write(
-        plot, out -> BitmapEncoder.saveBitmap(chart, out, BitmapEncoder.BitmapFormat.PNG));
   }
 }

@@ -77,7 +77,8 @@ final class BenchCommand implements Callable<Integer> {
 
   @Option(
       names = "--features",
-      description = "M, the directions of a projection, where a kernel needs one (default: 256; with --train 128).")
+      description =
+          "M, the directions of a projection, where a kernel needs one (default: 256; with --train 128).")
   private Integer features;
 
   @Option(

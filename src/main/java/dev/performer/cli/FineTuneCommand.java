@@ -12,10 +12,6 @@ import dev.performer.pipeline.FineTuneJob;
 import dev.performer.pipeline.LanguageModelSpec;
 import dev.performer.pipeline.Model;
 import dev.performer.recipe.RecipeTraining;
-import dev.performer.training.TrainingConfig;
-import dev.performer.training.TrainingOptions;
-import dev.performer.training.optim.LearningRateSchedule;
-import dev.performer.training.optim.Optimizer;
 import dev.performer.training.run.Progress;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -36,6 +32,7 @@ import picocli.CommandLine.Spec;
 /** {@code fine-tune}: continue training a SavedModel, Python's included. */
 @Command(
     name = "fine-tune",
+    defaultValueProvider = LoopFlags.class,
     description = {
       "Continue training a SavedModel on FASTA sequences; or, with --teacher, make a model that attends by FAVOR+ compute what the",
       "same model computes with exact attention.",
@@ -112,72 +109,60 @@ final class FineTuneCommand implements Callable<Integer> {
 
   @Option(
       names = "--steps",
-      defaultValue = "" + TrainingConfig.DEFAULT_STEPS,
       description = "Optimizer steps of the whole run (default: ${DEFAULT-VALUE}).")
   private long steps;
 
   @Option(
       names = "--learning-rate",
-      defaultValue = "" + LearningRateSchedule.DEFAULT_PEAK,
       description = "Peak learning rate (default: ${DEFAULT-VALUE}).")
   private double learningRate;
 
-  @Option(
-      names = "--warmup",
-      defaultValue = "" + TrainingConfig.DEFAULT_WARMUP,
-      description = "Steps until the peak (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--warmup", description = "Steps until the peak (default: ${DEFAULT-VALUE}).")
   private long warmup;
 
   @Option(
       names = "--schedule",
-      defaultValue = "linear",
       description =
-          "After the peak: linear, cosine, constant or inverse-sqrt (default: ${DEFAULT-VALUE}).")
+          "After the peak: linear, cosine, constant or inverse-square-root (default: ${DEFAULT-VALUE}).")
   private String schedule;
 
   @Option(
       names = "--weight-decay",
-      description = "Decoupled weight decay of matrices (default: 0.01).")
-  private Double weightDecay;
+      description = "Decoupled weight decay of matrices (default: ${DEFAULT-VALUE}).")
+  private double weightDecay;
 
-  @Option(names = "--clip", description = "Largest global norm of the gradient (default: 1).")
-  private Double clip;
+  @Option(
+      names = "--clip",
+      description = "Largest global norm of the gradient (default: ${DEFAULT-VALUE}).")
+  private double clip;
 
   @Option(
       names = "--evaluate-every",
-      defaultValue = "" + TrainingConfig.DEFAULT_EVALUATE_EVERY,
       description =
           "Steps between evaluations; 0 = before and after only (default: ${DEFAULT-VALUE}).")
   private long evaluateEvery;
 
   @Option(
       names = "--evaluation-batches",
-      defaultValue = "0",
       description = "Validation batches at most; 0 = all (default: ${DEFAULT-VALUE}).")
   private int evaluationBatches;
 
   @Option(
       names = "--checkpoint-every",
-      defaultValue = "" + TrainingConfig.DEFAULT_CHECKPOINT_EVERY,
       description = "Steps between checkpoints; 0 = at the end only (default: ${DEFAULT-VALUE}).")
   private long checkpointEvery;
 
   @Option(
       names = "--keep",
-      defaultValue = "" + TrainingConfig.DEFAULT_KEEP,
       description = "Newest checkpoints that stay, besides the best (default: ${DEFAULT-VALUE}).")
   private int keep;
 
   @Option(
       names = "--log-every",
-      defaultValue = "" + TrainingConfig.DEFAULT_LOG_EVERY,
       description = "Steps between lines of metrics (default: ${DEFAULT-VALUE}).")
   private long logEvery;
 
-  @Option(
-      names = "--seed",
-      defaultValue = "1",
-      description = "Of order, crops and masks (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--seed", description = "Of order, crops and masks (default: ${DEFAULT-VALUE}).")
   private long seed;
 
   @Spec private CommandSpec spec;
@@ -203,7 +188,7 @@ final class FineTuneCommand implements Callable<Integer> {
             .train(SequenceSource.file(data))
             .validation(validation == null ? null : SequenceSource.file(validation))
             .batching(batching.batching())
-            .options(config())
+            .options(LoopFlags.of(this.spec))
             .resume(at.resume)
             .debugNumerics(at.debugNumerics)
             .continueOptimizer(continueOptimizer)
@@ -296,53 +281,5 @@ final class FineTuneCommand implements Callable<Integer> {
       json.put("divergence" + when, e.divergence());
       json.put("teacherAccuracy", e.teacherAccuracy());
     }
-  }
-
-  private TrainingConfig.Builder config() {
-    if (weightDecay != null && !(weightDecay >= 0)) {
-      throw new UsageException("--weight-decay must be at least 0, not " + weightDecay);
-    }
-    try {
-      TrainingConfig.Builder config =
-          TrainingConfig.builder()
-              .optimizer(
-                  weightDecay == null
-                      ? Optimizer.ADAMW
-                      : Optimizer.ADAMW.withWeightDecay(weightDecay))
-              .clipNorm(clip == null ? TrainingOptions.DEFAULT.clipNorm() : clip)
-              .schedule(schedule())
-              .steps(steps)
-              .evaluateEvery(evaluateEvery)
-              .evaluationBatches(evaluationBatches)
-              .checkpointEvery(checkpointEvery)
-              .keepCheckpoints(keep)
-              .logEvery(logEvery)
-              .seed(seed);
-      config.build();
-      return config;
-    } catch (IllegalArgumentException e) {
-      throw new UsageException(e.getMessage());
-    }
-  }
-
-  private LearningRateSchedule schedule() {
-    if (!(learningRate > 0) || Double.isInfinite(learningRate) || warmup < 0) {
-      throw new UsageException(
-          "--learning-rate must be above 0 and --warmup at least 0, not "
-              + learningRate
-              + " and "
-              + warmup);
-    }
-    return switch (schedule) {
-      case "linear" -> new LearningRateSchedule.Linear(learningRate, warmup, 0);
-      case "cosine" -> new LearningRateSchedule.Cosine(learningRate, warmup, 0);
-      case "constant" -> new LearningRateSchedule.Constant(learningRate, warmup);
-      case "inverse-sqrt" -> new LearningRateSchedule.InverseSquareRoot(learningRate, warmup);
-      default ->
-          throw new UsageException(
-              "--schedule must be linear, cosine, constant or inverse-sqrt, not '"
-                  + schedule
-                  + "'");
-    };
   }
 }

@@ -8,6 +8,7 @@ import dev.performer.pipeline.Model;
 import dev.performer.pipeline.Predictor;
 import dev.performer.pipeline.TokenInput;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -27,6 +28,8 @@ import picocli.CommandLine.Parameters;
       "(one a line) become token ids; the output then also has 'tokens' and 'lengths'."
     })
 final class PredictCommand implements Callable<Integer> {
+  private static final double LONGEST_TIMEOUT = 1e9; // seconds: 30 years
+
   @Mixin private OutputOptions output;
   @Mixin private InputOptions options;
 
@@ -59,6 +62,16 @@ final class PredictCommand implements Callable<Integer> {
       description = "Sequences that run at a time, for FASTA and text (default: ${DEFAULT-VALUE}).")
   private int batch;
 
+  @Option(
+      names = "--timeout",
+      defaultValue = "3600",
+      paramLabel = "SECONDS",
+      description = {
+        "How long one run of the signature may take, which may hold an endless loop",
+        "(default: ${DEFAULT-VALUE})."
+      })
+  private double timeout;
+
   @Override
   public Integer call() {
     long start = System.nanoTime();
@@ -83,9 +96,16 @@ final class PredictCommand implements Callable<Integer> {
     return 0;
   }
 
+  private Predictor load(Model opened) {
+    if (!(timeout > 0 && timeout <= LONGEST_TIMEOUT)) {
+      throw new UsageException("--timeout must be more than 0 seconds, not " + timeout);
+    }
+    return Predictor.load(opened, Duration.ofMillis((long) Math.ceil(1000 * timeout)));
+  }
+
   private Map<String, NpyArray> arrays() {
     Map<String, NpyArray> feeds = Npz.read(inputs);
-    try (Predictor predictor = Predictor.load(Model.open(model, options.builder().build()))) {
+    try (Predictor predictor = load(Model.open(model, options.builder().build()))) {
       return predictor.predict(feeds);
     } catch (PerformerException e) {
       throw e.getMessage().contains(inputs.toString())
@@ -105,7 +125,7 @@ final class PredictCommand implements Callable<Integer> {
     input.notes().forEach(System.err::println);
     TokenizedSequences sequences = TokenizedSequences.read(inputs, input.tokenizer(), length);
     sequences.report().ifPresent(System.err::println);
-    try (Predictor predictor = Predictor.load(opened)) {
+    try (Predictor predictor = load(opened)) {
       return predictor.predict(input, sequences, batch);
     }
   }

@@ -11,8 +11,8 @@ import dev.performer.pipeline.LanguageModelSpec;
 import dev.performer.pipeline.Model;
 import dev.performer.pipeline.Scorer;
 import dev.performer.pipeline.SequenceBatching;
-import dev.performer.training.TrainingConfig;
-import dev.performer.training.optim.LearningRateSchedule;
+import dev.performer.training.FineTuneOptions;
+import dev.performer.training.optim.Schedule;
 import dev.performer.training.run.Progress;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -82,11 +82,12 @@ final class QuickstartCommand implements Callable<Integer> {
                     .withLength(LENGTH)
                     .withSize(new BatchSize.Tokens(BATCH_TOKENS)))
             .options(
-                TrainingConfig.builder()
-                    .schedule(new LearningRateSchedule.Linear(LEARNING_RATE, WARMUP, 0))
+                FineTuneOptions.LOOP.toBuilder()
+                    .schedule(new Schedule.Linear(LEARNING_RATE, WARMUP, 0))
                     .steps(steps)
                     .evaluateEvery(Math.max(1, (steps + 3) / 4))
-                    .checkpointEvery(0))
+                    .checkpointEvery(0)
+                    .build())
             .build();
     out.printf(
         "%n2. Evaluated and fine-tuned in Java on %s, %d steps%n",

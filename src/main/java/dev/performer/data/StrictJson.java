@@ -22,6 +22,7 @@ import dev.performer.Excerpt;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
+import java.io.CharConversionException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -143,7 +144,7 @@ public final class StrictJson {
     } catch (ValueInstantiationException e) {
       String reason = e.getCause().getMessage();
       throw new PerformerException(
-          file + ": " + (reason == null ? "key " + path(e) + " is wrong" : reason), e);
+          file + ": " + (reason == null ? "key " + path(e) + " is wrong" : placed(e, reason)), e);
     } catch (MismatchedInputException e) {
       throw new PerformerException(file + ": key " + Excerpt.of(path(e)) + ": " + expected(e), e);
     } catch (JsonMappingException e) {
@@ -158,12 +159,20 @@ public final class StrictJson {
           e);
     } catch (IOException e) {
       throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
+    } catch (IndexOutOfBoundsException e) { // YAML's reader, where a file ends inside a character
+      throw new PerformerException(file + " is not YAML: it is cut off or damaged", e);
     }
   }
 
   /** Writes an indented JSON file. */
   public static void write(Path file, Object value) throws IOException {
     Files.writeString(file, MAPPER.writeValueAsString(value) + "\n");
+  }
+
+  /** With the keys that lead to what is wrong, where the reason does not name them itself. */
+  private static String placed(JsonMappingException e, String reason) {
+    String place = e.getPath().isEmpty() ? "" : path(e) + ".";
+    return reason.startsWith(place) ? reason : place + reason;
   }
 
   private static String path(JsonMappingException e) {
@@ -180,11 +189,16 @@ public final class StrictJson {
 
   /** What is wrong with a text that is no JSON, in one short line. */
   public static String reason(IOException e) {
+    if (String.valueOf(e.getMessage()).contains("CharConversionException")
+        || e instanceof CharConversionException) { // YAML's reader names the class only
+      return "it holds bytes that are no UTF-8";
+    }
     if (!(e instanceof JsonProcessingException known) || known.getOriginalMessage() == null) {
       return AtomicFiles.describe(e);
     }
     String first = known.getOriginalMessage().lines().findFirst().orElse("");
-    return Excerpt.of(first.replaceAll("(?i)unexpected", "misplaced"));
+    return Excerpt.of(
+        first.replaceAll("(?i)unexpected", "misplaced").replaceAll(", got this instead: <.*", ""));
   }
 
   private static String expected(MismatchedInputException e) {
@@ -216,6 +230,8 @@ public final class StrictJson {
     if (known == null || known.isEmpty()) {
       return "";
     }
-    return "; did you mean " + Labels.nearest(key, known.stream().map(String::valueOf).toList()) + "?";
+    return "; did you mean "
+        + Labels.nearest(key, known.stream().map(String::valueOf).toList())
+        + "?";
   }
 }

@@ -80,7 +80,7 @@ public record TfRecordExamples(
     try {
       return org.tensorflow.proto.Example.parseFrom(data).getFeatures().getFeatureMap();
     } catch (InvalidProtocolBufferException e) {
-      throw new PerformerException(where + "no tf.train.Example: " + Excerpt.of(e.getMessage()), e);
+      throw new PerformerException(where + "no tf.train.Example: its bytes are no such message", e);
     }
   }
 

@@ -30,8 +30,8 @@ record DistillEvaluator(
 
   static DistillEvaluator of(DistillGraph graph, DistillData data, DistillRecipe recipe) {
     var some = data.validation().atMost(recipe.evaluation().sequences());
-    int tokens = recipe.training().batchTokens();
-    var batches = new TokenRowBatches(some, data.pad(), tokens, data.paddedLength(), SEED);
+    var batches =
+        new TokenRowBatches(some, data.pad(), recipe.batchTokens(), data.paddedLength(), SEED);
     return new DistillEvaluator(graph, data, batches.inOrder(), recipe.evaluation().target());
   }
 

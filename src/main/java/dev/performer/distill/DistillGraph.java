@@ -59,7 +59,7 @@ final class DistillGraph implements AutoCloseable {
       mask = tf.placeholder(TFloat32.class, anyBatch).asOutput(); // [B, L]
       targets = tf.placeholder(TInt32.class, anyBatch).asOutput(); // [B, L]
       weights = tf.placeholder(TFloat32.class, anyBatch).asOutput(); // [B, L]
-      Map<String, Variable> own = studentVariables(tf, recipe.training());
+      Map<String, Variable> own = studentVariables(tf, recipe.weights());
       teacher = new Variables(tf);
       Performer.shapes(models.teacher().config())
           .forEach((name, shape) -> teacher.declare(TEACHER + name, TFloat32.class, shape, false));
@@ -147,7 +147,7 @@ final class DistillGraph implements AutoCloseable {
     graph.close();
   }
 
-  private Map<String, Variable> studentVariables(Ops tf, DistillRecipe.Training training) {
+  private Map<String, Variable> studentVariables(Ops tf, DistillRecipe.Weights which) {
     Map<String, String> keys = new HashMap<>();
     SavedModelDirectory.open(models.studentPath())
         .variables()
@@ -157,7 +157,7 @@ final class DistillGraph implements AutoCloseable {
     Performer.shapes(models.config())
         .forEach(
             (name, shape) -> {
-              boolean trainable = isTrained(name, training);
+              boolean trainable = isTrained(name, which);
               Variable v = declared.declare(name, TFloat32.class, shape, trainable);
               byName.put(name, v.withCheckpointKey(keys.get(name)));
             });
@@ -165,11 +165,11 @@ final class DistillGraph implements AutoCloseable {
     return byName;
   }
 
-  private static boolean isTrained(String name, DistillRecipe.Training training) {
+  private static boolean isTrained(String name, DistillRecipe.Weights which) {
     if (PerformerModels.isProjection(name)) {
-      return training.projections();
+      return which.projections();
     }
-    return training.embeddings() || !name.startsWith("embeddings/");
+    return which.embeddings() || !name.startsWith("embeddings/");
   }
 
   /** As the model's signatures feed it: encoders get a mask, others know padding by its id. */

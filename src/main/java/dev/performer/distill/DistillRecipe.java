@@ -1,13 +1,15 @@
 package dev.performer.distill;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.PerformerException;
+import dev.performer.data.BatchSize;
 import dev.performer.data.StrictJson;
-import dev.performer.training.TrainingOptions;
-import dev.performer.training.optim.LearningRateSchedule;
+import dev.performer.training.LoopOptions;
 import dev.performer.training.optim.Optimizer;
-import dev.performer.training.run.Evaluation;
+import dev.performer.training.optim.Schedule;
+import java.util.List;
+import java.util.Map;
 
 /**
  * How a student learns from a teacher. What is absent has the value of {@code
@@ -15,22 +17,68 @@ import dev.performer.training.run.Evaluation;
  *
  * @param data which part of the data is read
  * @param loss what counts how much
- * @param training the steps
+ * @param weights which of the student's change besides those of its layers
+ * @param training the loop
  * @param evaluation on held-out data
  */
-public record DistillRecipe(Data data, Loss loss, Training training, Evaluation evaluation) {
+public record DistillRecipe(
+    Data data, Loss loss, Weights weights, LoopOptions training, Evaluation evaluation) {
+  /**
+   * The loop of a distillation where nothing else is configured. The second moment forgets fast
+   * enough for hundreds of steps, and without weight decay the weights stay near the teacher's.
+   */
+  public static final LoopOptions LOOP =
+      LoopOptions.builder()
+          .steps(600)
+          .batchTokens(2048)
+          .optimizer(new Optimizer.AdamW(0.9, 0.98, 1e-8, 0, false))
+          .schedule(new Schedule.Cosine(3e-4, 20, 0))
+          .evaluateEvery(50)
+          .checkpointEvery(100)
+          .keepCheckpoints(1)
+          .diagnosticsEvery(0)
+          .divergence(0)
+          .build();
+
+  /** What a loop has for a model's own loss and data. */
+  private static final List<String> NOT_OF_A_DISTILLATION =
+      List.of(
+          "labelSmoothing",
+          "zLoss",
+          "averageDecay",
+          "evaluationBatches",
+          "diagnosticsEvery",
+          "memoryCheck",
+          "precision");
+
   /** All defaults. */
-  public static final DistillRecipe DEFAULT = new DistillRecipe(null, null, null, null);
+  public static final DistillRecipe DEFAULT = new DistillRecipe(null, null, null, null, null);
+
+  /** Where keys stand that were once elsewhere. */
+  private static final Map<String, String> MOVED =
+      Map.of(
+          "/training/embeddings", "/weights/embeddings",
+          "/training/projections", "/weights/projections",
+          "/training/beta2", "/training/optimizer/beta2",
+          "/training/weightDecay", "/training/optimizer/weightDecay",
+          "/evaluation/every", "/training/evaluateEvery");
 
   public DistillRecipe {
     data = data == null ? new Data(null, null) : data;
     loss = loss == null ? new Loss(null, null, null, null) : loss;
-    training =
-        training == null
-            ? new Training(
-                null, null, null, null, null, null, null, null, null, null, null, null, null, null)
-            : training;
-    evaluation = evaluation == null ? new Evaluation(null, null, null) : evaluation;
+    weights = weights == null ? new Weights(false, false) : weights;
+    training = training == null ? LOOP : training;
+    evaluation = evaluation == null ? new Evaluation(null, null) : evaluation;
+    if (!(training.batch() instanceof BatchSize.Tokens)) {
+      throw new IllegalArgumentException(
+          "a distillation takes training.batchTokens, not training.batchSequences");
+    }
+    ObjectNode ours = training.toJson();
+    for (String key : NOT_OF_A_DISTILLATION) {
+      if (!ours.get(key).equals(LOOP.toJson().get(key))) {
+        throw new IllegalArgumentException("training." + key + " makes no sense in a distillation");
+      }
+    }
   }
 
   /**
@@ -67,78 +115,20 @@ public record DistillRecipe(Data data, Loss loss, Training training, Evaluation 
   }
 
   /**
-   * @param steps optimizer steps
-   * @param batchTokens tokens of a batch at most, padding included
-   * @param learningRate at its peak
-   * @param warmupSteps until the peak
-   * @param finalRate share of the peak at the last step
-   * @param beta2 decay of Adam's second moment
-   * @param weightDecay decoupled, of matrices
-   * @param clip greatest global norm of the gradient; 0 for no limit
-   * @param embeddings whether the student's embeddings change
+   * Of the student.
+   *
+   * @param embeddings whether they change
    * @param projections whether its random directions do, which then are learned ones
-   * @param checkpointEvery steps between checkpoints; 0 for the end only
-   * @param keepCheckpoints newest ones that stay, besides the best
-   * @param logEvery steps between lines of metrics
-   * @param seed of the order of sequences, and of masks
    */
-  public record Training(
-      Long steps,
-      Integer batchTokens,
-      Double learningRate,
-      Long warmupSteps,
-      Double finalRate,
-      Double beta2,
-      Double weightDecay,
-      Double clip,
-      Boolean embeddings,
-      Boolean projections,
-      Long checkpointEvery,
-      Integer keepCheckpoints,
-      Long logEvery,
-      Long seed) {
-    public Training {
-      steps = atLeast("training.steps", steps == null ? 600 : steps, 1);
-      batchTokens = atLeast("training.batchTokens", batchTokens == null ? 2048 : batchTokens, 1);
-      learningRate = learningRate == null ? 3e-4 : learningRate;
-      if (!(learningRate > 0) || learningRate.isInfinite()) {
-        throw new IllegalArgumentException(
-            "training.learningRate must be above 0, not " + learningRate);
-      }
-      warmupSteps = atLeast("training.warmupSteps", warmupSteps == null ? 20 : warmupSteps, 0);
-      finalRate = notNegative("training.finalRate", finalRate == null ? 0 : finalRate);
-      beta2 = notNegative("training.beta2", beta2 == null ? 0.98 : beta2);
-      weightDecay = notNegative("training.weightDecay", weightDecay == null ? 0 : weightDecay);
-      clip = notNegative("training.clip", clip == null ? 1 : clip);
-      embeddings = embeddings != null && embeddings;
-      projections = projections != null && projections;
-      checkpointEvery =
-          atLeast("training.checkpointEvery", checkpointEvery == null ? 100 : checkpointEvery, 0);
-      keepCheckpoints =
-          atLeast("training.keepCheckpoints", keepCheckpoints == null ? 1 : keepCheckpoints, 1);
-      logEvery = atLeast("training.logEvery", logEvery == null ? 10 : logEvery, 1);
-      seed = seed == null ? 1 : seed;
-    }
-
-    private Optimizer optimizer() {
-      return new Optimizer.AdamW(0.9, beta2, 1e-8, weightDecay, false);
-    }
-
-    /** Warm-up and half a cosine. */
-    LearningRateSchedule schedule() {
-      return new LearningRateSchedule.Cosine(learningRate, warmupSteps, finalRate);
-    }
-  }
+  public record Weights(boolean embeddings, boolean projections) {}
 
   /**
-   * @param every steps between evaluations; 0 for before and after only
    * @param sequences held-out sequences at most
    * @param target the mean cosine of embeddings (encoders), or the accuracy over the teacher's
    *     (language models), at which training stops; null for none
    */
-  public record Evaluation(Long every, Integer sequences, Double target) {
+  public record Evaluation(Integer sequences, Double target) {
     public Evaluation {
-      every = atLeast("evaluation.every", every == null ? 50 : every, 0);
       sequences = atLeast("evaluation.sequences", sequences == null ? 256 : sequences, 1);
       if (target != null && !(target > 0)) {
         throw new IllegalArgumentException("evaluation.target must be above 0, not " + target);
@@ -147,37 +137,54 @@ public record DistillRecipe(Data data, Loss loss, Training training, Evaluation 
   }
 
   /**
-   * From a recipe's tree.
+   * From a recipe's tree; keys may stand where earlier versions had them.
    *
    * @param source how errors name where it came from
-   * @throws dev.performer.PerformerException that names source and key
+   * @throws PerformerException that names source and key
    */
   public static DistillRecipe of(JsonNode tree, String source) {
-    return StrictJson.bind(tree, DistillRecipe.class, source);
+    if (!(tree instanceof ObjectNode)) {
+      throw new PerformerException(
+          source + ": expected an object, such as {training: {steps: 600}}");
+    }
+    ObjectNode keys = tree.deepCopy();
+    MOVED.forEach((from, to) -> move(keys, from, to));
+    if (keys.at("/training/optimizer") instanceof ObjectNode optimizer && !optimizer.has("name")) {
+      ObjectNode all = (ObjectNode) LOOP.optimizer().json();
+      all.setAll(optimizer);
+      optimizer.setAll(all);
+    }
+    keys.set("training", LOOP.over(keys.path("training"), source));
+    return StrictJson.bind(keys, DistillRecipe.class, source);
   }
 
-  /** What the training loop wants to know besides the schedule. */
-  TrainingOptions options() {
-    ObjectNode keys = JsonNodeFactory.instance.objectNode();
-    keys.put("steps", training.steps()).put("batchTokens", training.batchTokens());
-    keys.set("optimizer", training.optimizer().json());
-    keys.put("clipNorm", training.clip()).put("evaluateEvery", evaluation.every());
-    keys.put("checkpointEvery", training.checkpointEvery());
-    keys.put("keepCheckpoints", training.keepCheckpoints()).put("logEvery", training.logEvery());
-    keys.put("divergence", 0).put("seed", training.seed());
-    return TrainingOptions.of(keys, "recipe");
+  private static void move(ObjectNode tree, String from, String to) {
+    int at = from.lastIndexOf('/');
+    if (tree.at(from).isMissingNode()
+        || !(tree.at(from.substring(0, at)) instanceof ObjectNode old)) {
+      return;
+    }
+    JsonNode value = old.remove(from.substring(at + 1));
+    String[] path = to.substring(1).split("/");
+    ObjectNode inner = tree;
+    for (int i = 0; i + 1 < path.length; i++) {
+      inner = inner.withObjectProperty(path[i]);
+    }
+    inner.set(path[path.length - 1], value);
+  }
+
+  int batchTokens() {
+    return ((BatchSize.Tokens) training.batch()).tokens();
   }
 
   /** All keys; {@link #of} gives this recipe back. */
   public JsonNode toJson() {
-    return StrictJson.tree(this);
+    JsonNode json = StrictJson.tree(this);
+    ((ObjectNode) json.get("training")).remove(NOT_OF_A_DISTILLATION);
+    return json;
   }
 
   private static int atLeast(String key, int value, int least) {
-    return Math.toIntExact(atLeast(key, (long) value, least));
-  }
-
-  private static long atLeast(String key, long value, long least) {
     if (value < least) {
       throw new IllegalArgumentException(key + " must be at least " + least + ", not " + value);
     }

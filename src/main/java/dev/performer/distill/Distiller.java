@@ -7,8 +7,10 @@ import dev.performer.data.TokenBatch;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.training.Feed;
+import dev.performer.training.LoopOptions;
 import dev.performer.training.Trainer;
 import dev.performer.training.run.Progress;
+import dev.performer.training.run.ResumePolicy;
 import dev.performer.training.run.RunDirectory;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
@@ -29,6 +31,10 @@ public final class Distiller implements AutoCloseable {
 
   /** Checkpoints of format 1 lack what evaluations are compared by. */
   private static final int CURRENT = 2;
+
+  /** Settings of a run besides the recipe's. */
+  private static final List<String> RUN_KEYS =
+      List.of(FORMAT, "student", "teacher", "train", "validation");
 
   private final RunDirectory run;
   private final DistillGraph graph;
@@ -74,16 +80,17 @@ public final class Distiller implements AutoCloseable {
     this.run = run;
     this.graph = graph;
     ObjectNode config = config(models, data, recipe);
-    run.config().ifPresent(was -> requireSame(was, config, directory));
+    run.config()
+        .map(was -> current(was, directory))
+        .ifPresent(was -> ResumePolicy.report(was, config, directory, progress));
     evaluator = DistillEvaluator.of(graph, data, recipe);
-    DistillRecipe.Training training = recipe.training();
+    LoopOptions training = recipe.training();
     trainer =
         new Trainer(
             graph.trainable(),
-            new DistillBatches(data, training.batchTokens(), training.seed(), this::step),
+            new DistillBatches(data, recipe.batchTokens(), training.seed(), this::step),
             evaluator,
-            recipe.options(),
-            training.schedule(),
+            training,
             run,
             progress);
     try {
@@ -163,19 +170,17 @@ public final class Distiller implements AutoCloseable {
     return config;
   }
 
-  /** The rest of a run must belong to its beginning. */
-  private static void requireSame(JsonNode was, JsonNode now, Path directory) {
+  /** The settings of an earlier run as {@link #config} has them. */
+  private static JsonNode current(JsonNode was, Path directory) {
     if (was.path(FORMAT).asInt() != CURRENT) {
       throw new PerformerException(
           "cannot resume %s: another version of this program began it (config.json has format %s, not %d); start in another directory"
               .formatted(directory, was.path(FORMAT), CURRENT));
     }
-    for (String key : List.of("data", "loss", "student", "teacher", "train")) {
-      if (!was.path(key).toString().equals(now.path(key).toString())) {
-        throw new PerformerException(
-            "cannot resume %s: %s was %s and is now %s; resume with the same, or start in another directory"
-                .formatted(directory, key, was.path(key), now.path(key)));
-      }
-    }
+    ObjectNode recipe = was.deepCopy();
+    recipe.remove(RUN_KEYS);
+    ObjectNode now = (ObjectNode) DistillRecipe.of(recipe, directory + "/config.json").toJson();
+    RUN_KEYS.forEach(key -> now.set(key, was.path(key)));
+    return now;
   }
 }

@@ -140,7 +140,9 @@ public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
           tf.concat(List.of(sizes(tf, like, 0, leading), tf.constant(last)), tf.constant(0));
       return tf.reshape(x, sizes);
     }
-    int[] target = Arrays.copyOf(IntStream.range(0, leading).map(i -> (int) known[i]).toArray(), leading + last.length);
+    int[] target =
+        Arrays.copyOf(
+            IntStream.range(0, leading).map(i -> (int) known[i]).toArray(), leading + last.length);
     System.arraycopy(last, 0, target, leading, last.length);
     return tf.reshape(x, tf.constant(target));
   }

@@ -13,7 +13,6 @@ import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.AttrValue;
-import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.FunctionDefLibrary;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NodeDef;
@@ -106,12 +105,9 @@ public final class GraphCut implements TracedFunction.Body {
     Set<String> needed = neededNodes();
     GraphDef.Builder cut = GraphDef.newBuilder().setVersions(whole.getVersions());
     cut.setLibrary(library());
-    inputs.values().forEach(in -> cut.addNode(placeholder(in, in.dataType(), in.shape())));
+    inputs.values().forEach(in -> cut.addNode(placeholder(in)));
     for (String name : needed) {
-      Variable variable = variablesByNode.get(name);
-      if (variable != null) {
-        cut.addNode(placeholder(variable.handle(), DataType.DT_RESOURCE, Shape.scalar()));
-      } else if (inputs.values().stream().noneMatch(in -> in.op().name().equals(name))) {
+      if (inputs.values().stream().noneMatch(in -> in.op().name().equals(name))) {
         cut.addNode(portable(index.find(name).get()));
       }
     }
@@ -129,18 +125,17 @@ public final class GraphCut implements TracedFunction.Body {
     }
     Map<String, Operand<?>> built = new LinkedHashMap<>();
     outputs.forEach(
-        (name, out) -> {
-          built.put(name, inner.outputOrThrow(SCOPE + "/" + out.op().name() + ":" + out.index()));
-          // Inside, a read variable has no shape, for its handle was imported without one.
-          tracing.outputShape(name, out.shape());
-        });
+        (name, out) ->
+            built.put(
+                name, inner.outputOrThrow(SCOPE + "/" + out.op().name() + ":" + out.index())));
     return built;
   }
 
-  private static NodeDef placeholder(Output<?> source, DataType type, Shape shape) {
+  private static NodeDef placeholder(Output<?> source) {
     if (source.index() != 0) {
       throw new IllegalArgumentException(source + " is not the first output of its operation");
     }
+    Shape shape = source.shape();
     AttrValue.Builder shapeValue = AttrValue.newBuilder();
     if (shape.isUnknown()) {
       shapeValue.getShapeBuilder().setUnknownRank(true);
@@ -153,7 +148,7 @@ public final class GraphCut implements TracedFunction.Body {
     return NodeDef.newBuilder()
         .setName(source.op().name())
         .setOp("Placeholder")
-        .putAttr("dtype", AttrValue.newBuilder().setType(type).build())
+        .putAttr("dtype", AttrValue.newBuilder().setType(source.dataType()).build())
         .putAttr("shape", shapeValue.build())
         .build();
   }

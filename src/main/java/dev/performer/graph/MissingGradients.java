@@ -10,7 +10,6 @@ import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.TensorFlow;
-import org.tensorflow.op.GradientBridge;
 import org.tensorflow.op.Ops;
 import org.tensorflow.proto.DataType;
 

@@ -15,7 +15,7 @@ public final class NativeErrors {
   public static String firstLine(Throwable e) {
     String message = e.getMessage();
     if (message == null || message.isBlank()) {
-      return e.getClass().getSimpleName();
+      return "TensorFlow gives no reason";
     }
     String line = message.strip().lines().findFirst().orElseThrow().strip();
     int node = line.indexOf("\t [[");

@@ -45,9 +45,16 @@ public final class RegisteredKernels {
 
   private static final String ANY_DEVICE = "DEFAULT";
 
-  // The compiler replaces calls by the functions' bodies and placeholders by arguments.
+  // The compiler replaces calls by the functions' bodies; placeholders and captured variables are
+  // arguments of the function.
   private static final Set<String> NEEDS_NO_XLA_KERNEL =
-      Set.of("Placeholder", "PartitionedCall", "StatefulPartitionedCall", "_Arg", "_Retval");
+      Set.of(
+          "Placeholder",
+          "VarHandleOp",
+          "PartitionedCall",
+          "StatefulPartitionedCall",
+          "_Arg",
+          "_Retval");
 
   /** Loaded once: compiling a function makes XLA register its kernels. */
   private static final class Xla {

@@ -9,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Function;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
@@ -116,6 +117,28 @@ public final class SaveRestore {
   public static SaveRestore withValues(
       Ops tf, List<Variable> variables, Map<String, Operand<?>> values) {
     return new SaveRestore(tf, variables, Map.of(), values);
+  }
+
+  /**
+   * Writes tensors to a checkpoint, through a graph of its own.
+   *
+   * @param target path without {@code .index}; its directory is made if need be
+   * @param values by checkpoint key; the caller closes them
+   * @param more adds ops for further values, by checkpoint key
+   * @throws PerformerException if it cannot be written
+   */
+  public static void write(
+      Path target,
+      Map<String, ? extends Tensor> values,
+      Function<Ops, Map<String, Operand<?>>> more) {
+    Map<String, Class<? extends TType>> types = new LinkedHashMap<>();
+    values.forEach(
+        (key, value) -> types.put(key, TensorTypeRegistry.find(value.dataType()).type()));
+    try (Graph graph = new Graph();
+        Session session = new Session(graph, false)) {
+      Ops tf = Ops.create(graph);
+      new SaveRestore(tf, List.of(), types, more.apply(tf)).save(session, target, values);
+    }
   }
 
   private void requireNew(String key) {
@@ -229,8 +252,7 @@ public final class SaveRestore {
     try (CheckpointReader reader = CheckpointReader.open(source)) {
       List<String> problems = disagreements(reader.entries());
       if (!problems.isEmpty()) {
-        throw new PerformerException(
-            "checkpoint " + source + " does not fit this graph: " + String.join("; ", problems));
+        throw new PerformerException("checkpoint " + source + " does not fit this graph", problems);
       }
     }
     try (TString file = TString.scalarOf(source.toString())) {

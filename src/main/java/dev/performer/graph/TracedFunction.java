@@ -1,7 +1,6 @@
 package dev.performer.graph;
 
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -11,10 +10,8 @@ import org.tensorflow.GraphOperationBuilder;
 import org.tensorflow.Operand;
 import org.tensorflow.Operation;
 import org.tensorflow.Output;
-import org.tensorflow.ResourceHandles;
 import org.tensorflow.Signature;
 import org.tensorflow.internal.types.registry.TensorTypeRegistry;
-import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.proto.DataType;
@@ -41,7 +38,6 @@ public final class TracedFunction implements AutoCloseable {
     private final Signature.Builder signature;
     private final List<ArgumentSpec> inputs = new ArrayList<>();
     private final Map<Variable, Variable> captured = new LinkedHashMap<>();
-    private final Map<String, Shape> outputShapes = new HashMap<>();
 
     private Tracing(Ops tf, Signature.Builder signature) {
       this.tf = tf;
@@ -74,43 +70,39 @@ public final class TracedFunction implements AutoCloseable {
       return placeholder;
     }
 
-    /** Says the shape of an output where the function's own graph knows less. */
-    public void outputShape(String name, Shape shape) {
-      outputShapes.put(name, shape);
-    }
-
     /** A variable of the calling graph, as it is seen inside the function. */
     public Variable capture(Variable outer) {
       Variable inner = captured.get(outer);
       if (inner != null) {
         return inner;
       }
+      // It becomes an argument; unlike a placeholder it tells readers the variable's shape.
       Output<?> handle =
           graph()
-              .opBuilder("Placeholder", tf.scope().makeOpName("variable"), tf.scope())
-              .setAttr("dtype", DataType.DT_RESOURCE)
-              .setAttr("shape", Shape.scalar())
+              .opBuilder("VarHandleOp", tf.scope().makeOpName("variable"), tf.scope())
+              .setAttr("dtype", TensorTypeRegistry.find(outer.type()).dataType())
+              .setAttr("shape", outer.shape())
+              .setAttr("shared_name", outer.name())
               .build()
               .output(0);
-      ResourceHandles.describe(
-          handle, TensorTypeRegistry.find(outer.type()).dataType(), outer.shape());
       return adoptCapture(outer, handle);
     }
 
     /**
-     * Makes a resource placeholder that is already in the function's graph stand for a variable.
+     * Makes a handle that is already in the function's graph an argument that stands for a
+     * variable.
      */
-    public Variable adoptCapture(Variable outer, Output<?> placeholder) {
+    public Variable adoptCapture(Variable outer, Output<?> handle) {
       Variable inner =
           new Variable(
               outer.name(),
-              placeholder,
+              handle,
               outer.type(),
               outer.shape(),
               outer.trainable(),
               outer.checkpointKey());
       // The key cannot clash with an input's: those are identifiers.
-      signature.input("variable/" + captured.size(), placeholder);
+      signature.input("variable/" + captured.size(), handle);
       captured.put(outer, inner);
       return inner;
     }
@@ -151,8 +143,7 @@ public final class TracedFunction implements AutoCloseable {
                       (key, value) -> {
                         // An input or a value named twice cannot be an output itself.
                         Output<?> output = tf.identity(value).asOutput();
-                        Shape shape = tracing.outputShapes.getOrDefault(key, output.shape());
-                        outputs.add(new ArgumentSpec(key, output.type(), shape));
+                        outputs.add(new ArgumentSpec(key, output.type(), output.shape()));
                         signature.output(key, output);
                       });
               inputs.addAll(tracing.inputs);

@@ -268,8 +268,8 @@ public final class Performer {
 
   /**
    * Ops that draw new projections, for layers whose attention has {@code redrawEvery} above 0; the
-   * caller runs them every so many steps. Directions are as configured, whatever code
-   * drew the first ones.
+   * caller runs them every so many steps. Directions are as configured, whatever code drew the
+   * first ones.
    *
    * @param variables this model's, by name
    * @param seed {@code [2]}

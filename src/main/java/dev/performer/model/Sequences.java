@@ -36,7 +36,8 @@ final class Sequences {
   private static <T extends TNumber> Operand<T> inFront(
       Ops tf, Operand<T> x, Operand<T> rows, Operand<T> first) {
     Operand<TInt32> shape =
-        tf.concat(List.of(Algebra.sizes(tf, rows, 0, 1), tf.constant(new int[] {1})), tf.constant(0));
+        tf.concat(
+            List.of(Algebra.sizes(tf, rows, 0, 1), tf.constant(new int[] {1})), tf.constant(0));
     return tf.concat(List.of(tf.fill(shape, first), x), tf.constant(1));
   }
 

@@ -1,7 +1,7 @@
 package dev.performer.nn;
 
-import dev.performer.graph.Algebra;
 import dev.performer.attention.Attention;
+import dev.performer.graph.Algebra;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;

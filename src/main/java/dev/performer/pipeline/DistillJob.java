@@ -152,7 +152,7 @@ public record DistillJob(
     List<String> notes =
         new ArrayList<>(p == null || p.assumptions() == null ? List.of() : p.assumptions());
     notes.add("learned from the teacher " + teacher.path() + " in " + result.bestStep() + " steps");
-    if (recipe.training().projections()) {
+    if (recipe.weights().projections()) {
       notes.add("projections were trained: they are no random draw any more");
     }
     return ModelCard.of(

@@ -14,11 +14,12 @@ import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.OptimizerFiles;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.WeightReplacement;
+import dev.performer.training.FineTuneOptions;
 import dev.performer.training.FineTuner;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.LanguageModel;
+import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelCards;
-import dev.performer.training.TrainingConfig;
 import dev.performer.training.TrainingData;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
@@ -49,7 +50,7 @@ public final class FineTuneJob {
   private final LanguageModelSpec spec;
   private final Path run;
   private final TrainingData data;
-  private final TrainingConfig config;
+  private final FineTuneOptions options;
   private final boolean resume;
   private final boolean debugNumerics;
   private final Optional<Path> optimizer;
@@ -59,7 +60,7 @@ public final class FineTuneJob {
     run = from.run;
     SequenceSource all = Objects.requireNonNull(from.train, "sequences to train on are needed");
     data = data(all, from.validation);
-    config = from.config.objective(spec.objective()).batching(from.batching.of(spec)).build();
+    options = new FineTuneOptions(spec.objective(), from.batching.of(spec), from.loop);
     resume = from.resume;
     debugNumerics = from.debugNumerics;
     optimizer = from.continueOptimizer ? Optional.of(moments()) : Optional.empty();
@@ -87,7 +88,7 @@ public final class FineTuneJob {
     private SequenceSource train;
     private SequenceSource validation;
     private SequenceBatching batching = SequenceBatching.DEFAULT;
-    private TrainingConfig.Builder config = TrainingConfig.builder();
+    private LoopOptions loop = FineTuneOptions.LOOP;
     private boolean resume;
     private boolean debugNumerics;
     private boolean continueOptimizer;
@@ -115,9 +116,9 @@ public final class FineTuneJob {
       return this;
     }
 
-    /** The loop; objective and batching are not looked at. */
-    public Builder options(TrainingConfig.Builder value) {
-      config = value;
+    /** The loop; its batch is that of the batching. */
+    public Builder options(LoopOptions value) {
+      loop = value;
       return this;
     }
 
@@ -175,8 +176,8 @@ public final class FineTuneJob {
       requireTrainable(model, progress);
       try (FineTuner tuner =
           resume
-              ? FineTuner.resume(language, data, config, run, progress)
-              : FineTuner.start(language, data, config, run, optimizer, progress)) {
+              ? FineTuner.resume(language, data, options, run, progress)
+              : FineTuner.start(language, data, options, run, optimizer, progress)) {
         source.write(run);
         if (debugNumerics) {
           tuner.debugNumerics();
@@ -243,14 +244,14 @@ public final class FineTuneJob {
             old.map(ModelCard::attention).orElse(null),
             spec.cardVocabulary(),
             spec.tensors(),
-            ModelCards.provenance(path().toString(), data, config, result))
+            ModelCards.provenance(path().toString(), data, options, result))
         .withConfig(old.map(ModelCard::config).orElse(null))
         .withData(old.map(ModelCard::data).orElse(null));
   }
 
   /** Runs one validation batch through the trained graph and through the reloaded export. */
   private double difference(LanguageModel model, FineTuner tuner, Path exported) {
-    Batching batching = model.fit(config.batching()).forEvaluation();
+    Batching batching = model.fit(options.batching()).forEvaluation();
     var batches = new SequenceBatches(data.validation(), data.tokenizer(), batching, 0);
     TokenBatch batch;
     try (var stream = batches.epoch(0)) {

@@ -7,6 +7,7 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelPredictor;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 
@@ -28,9 +29,9 @@ public final class Predictor implements AutoCloseable {
   private final Model model;
   private final SavedModelPredictor predictor;
 
-  private Predictor(Model model) {
+  private Predictor(Model model, Duration timeout) {
     this.model = model;
-    predictor = SavedModelPredictor.load(model.path());
+    predictor = SavedModelPredictor.load(model.directory(), timeout);
   }
 
   /** Loads a model, as {@link Model#open(Path)} takes it. */
@@ -40,7 +41,16 @@ public final class Predictor implements AutoCloseable {
 
   /** Loads a model. */
   public static Predictor load(Model model) {
-    return new Predictor(model);
+    return load(model, SavedModelPredictor.TIMEOUT);
+  }
+
+  /**
+   * Loads a model.
+   *
+   * @param timeout how long loading, and then each run of a signature, may take
+   */
+  public static Predictor load(Model model, Duration timeout) {
+    return new Predictor(model, timeout);
   }
 
   /** What was loaded. */

@@ -9,7 +9,7 @@ import dev.performer.data.Batching;
 import dev.performer.data.StrictJson;
 import dev.performer.model.Task;
 import dev.performer.savedmodel.ModelCard;
-import dev.performer.training.TrainingOptions;
+import dev.performer.training.LoopOptions;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -47,7 +47,7 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
                     bind(card.data(), model),
                     Optional.empty(),
                     card.provenance() == null || card.provenance().seed() == null
-                        ? TrainingOptions.DEFAULT.seed()
+                        ? LoopOptions.DEFAULT.seed()
                         : card.provenance().seed()));
   }
 
@@ -201,7 +201,7 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
   }
 
   private static Batching batching(RecipeData data, Request request) {
-    BatchSize size = request.size() == null ? TrainingOptions.DEFAULT.batchSize() : request.size();
+    BatchSize size = request.size() == null ? LoopOptions.DEFAULT.batch() : request.size();
     return new Batching(
         data.length(), size, data.bucket(), data.begin(), data.end(), false, false, data.window());
   }

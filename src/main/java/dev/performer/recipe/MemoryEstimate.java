@@ -1,10 +1,11 @@
 package dev.performer.recipe;
 
 import dev.performer.PerformerException;
+import dev.performer.data.BatchSize;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
-import dev.performer.training.TrainingOptions;
+import dev.performer.training.LoopOptions;
 import dev.performer.training.run.AvailableMemory;
 import java.util.Locale;
 import java.util.OptionalLong;
@@ -21,18 +22,14 @@ import org.tensorflow.ndarray.Shape;
 record MemoryEstimate(long parameters, double bytes) {
   private static final int FLOAT = 4;
 
-  static MemoryEstimate of(PerformerConfig model, TrainingOptions training, int length) {
+  static MemoryEstimate of(PerformerConfig model, LoopOptions training, int length) {
     double parameters = 0;
     for (Shape shape : Performer.shapes(model).values()) {
       parameters += shape.size();
     }
     // Weight, gradient, two slots; sums of gradients and averages where there are any.
     double copies = 4 + (training.accumulate() > 1 ? 1 : 0) + (training.averageDecay() > 0 ? 1 : 0);
-    double rows =
-        training.batchSequences() != null
-            ? training.batchSequences()
-            : Math.max(1, training.batchTokens() / length);
-    double tokens = rows * length;
+    double tokens = (double) training.batch().rows(length) * length;
     double perToken = 0;
     for (int i = 0; i < model.layers(); i++) {
       perToken += attention(model, model.attentionOf(i), length) + mlp(model);
@@ -58,7 +55,7 @@ record MemoryEstimate(long parameters, double bytes) {
   /**
    * @throws PerformerException if this machine or the container has not so much to spare
    */
-  void check(TrainingOptions training) {
+  void check(LoopOptions training) {
     OptionalLong available = AvailableMemory.bytes();
     if (available.isPresent() && bytes > available.getAsLong()) {
       throw new PerformerException(
@@ -70,9 +67,9 @@ record MemoryEstimate(long parameters, double bytes) {
                   + " tries all the same)",
               bytes / 1e9,
               parameters / 1e6,
-              training.batchSequences() != null
-                  ? training.batchSequences() + " sequences"
-                  : training.batchTokens() + " tokens",
+              training.batch() instanceof BatchSize.Tokens size
+                  ? size.tokens() + " tokens"
+                  : training.batch().rows(1) + " sequences",
               available.getAsLong() / 1e9));
     }
   }

@@ -11,11 +11,11 @@ import dev.performer.data.Vocabulary;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
 import dev.performer.training.ClassTally;
+import dev.performer.training.LoopOptions;
 import dev.performer.training.Measures;
 import dev.performer.training.Objective;
 import dev.performer.training.RegressionTally;
 import dev.performer.training.Trainable;
-import dev.performer.training.TrainingOptions;
 import dev.performer.training.run.ResumePolicy;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -35,7 +35,7 @@ import java.util.function.UnaryOperator;
  *     vocabulary and padding follow from the recipe
  * @param training how
  */
-public record Recipe(Task task, RecipeData data, PerformerConfig model, TrainingOptions training) {
+public record Recipe(Task task, RecipeData data, PerformerConfig model, LoopOptions training) {
   private static final List<String> SECTIONS = List.of("task", "data", "model", "training", "runs");
 
   /**
@@ -72,8 +72,8 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
             });
     try {
       Task task = task(sections.path("task"), source);
-      TrainingOptions training =
-          TrainingOptions.of(section(sections, "training", source), source + ": training");
+      LoopOptions training =
+          LoopOptions.DEFAULT.with(section(sections, "training", source), source + ": training");
       RecipeTasks.checkWritten(task, sections.path("data"), training);
       RecipeData said =
           StrictJson.bind(
@@ -232,7 +232,7 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
 
   /** Sequences per batch. */
   public BatchSize batchSize() {
-    return training.batchSize();
+    return training.batch();
   }
 
   /** What the model is trained to say. */
@@ -264,7 +264,7 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
     tree.setAll((ObjectNode) StrictJson.tree(new TaskOnly(task)));
     tree.set("data", StrictJson.tree(data));
     tree.set("model", model.toJson());
-    tree.set("training", StrictJson.tree(training));
+    tree.set("training", training.toJson());
     return tree;
   }
 
@@ -281,6 +281,15 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, Training
    * @throws PerformerException that names a key that must not change
    */
   public List<String> changesFrom(JsonNode was, Path run) {
-    return ResumePolicy.changes(was, toJson(), run);
+    return ResumePolicy.changes(current(was), toJson(), run);
+  }
+
+  /**
+   * The settings of an earlier run with the keys of {@code training} as {@link #toJson} has them.
+   */
+  static JsonNode current(JsonNode was) {
+    ObjectNode now = was.deepCopy();
+    now.set("training", LoopOptions.DEFAULT.with(was.path("training"), "recipe.yaml").toJson());
+    return now;
   }
 }

@@ -9,13 +9,13 @@ import dev.performer.model.Task;
 import dev.performer.nn.Precision;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.BatchSource;
+import dev.performer.training.LoopOptions;
 import dev.performer.training.LossGraph;
 import dev.performer.training.PerformerTraining;
 import dev.performer.training.Standardization;
 import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Trainable;
 import dev.performer.training.TrainerEvaluator;
-import dev.performer.training.TrainingOptions;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
 import java.util.Map;
@@ -63,7 +63,7 @@ public record RecipeEvaluation(Path model, EvaluationData data) {
     }
     int limit =
         file.isPresent() ? 0 : data.recipe().map(r -> r.training().evaluationBatches()).orElse(0);
-    Recipe recipe = new Recipe(config.task(), data.trained(), config, TrainingOptions.DEFAULT);
+    Recipe recipe = new Recipe(config.task(), data.trained(), config, LoopOptions.DEFAULT);
     Evaluation evaluation = evaluate(recipe, saved.weights(), batches, limit, seed);
     return new Outcome(evaluation, batches.name(), batches.reportOnce());
   }

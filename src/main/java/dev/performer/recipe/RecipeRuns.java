@@ -83,8 +83,7 @@ public record RecipeRuns(List<Run> runs) {
               List<String> names = runs.stream().map(Run::name).toList();
               return new PerformerException(
                   "the recipe has no run '%s'; did you mean %s? It has %s"
-                      .formatted(
-                          name, Labels.nearest(name, names), String.join(", ", names)));
+                      .formatted(name, Labels.nearest(name, names), String.join(", ", names)));
             });
   }
 }

@@ -7,8 +7,8 @@ import dev.performer.data.SpanCorruption;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
+import dev.performer.training.LoopOptions;
 import dev.performer.training.Standardization;
-import dev.performer.training.TrainingOptions;
 
 /** What kinds of data and the tasks of numbers and of spans ask of a recipe. */
 final class RecipeTasks {
@@ -24,7 +24,7 @@ final class RecipeTasks {
    * @param data the section as it was written
    * @throws PerformerException that names the key
    */
-  static void checkWritten(Task task, JsonNode data, TrainingOptions training) {
+  static void checkWritten(Task task, JsonNode data, LoopOptions training) {
     if (task == Task.SEQUENCE_TO_SEQUENCE && data.hasNonNull("masking")) {
       throw new PerformerException(
           "data.masking makes no sense with task sequence-to-sequence; data.spans says what is"

@@ -13,6 +13,7 @@ import dev.performer.model.Task;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.BatchSource;
+import dev.performer.training.LoopOptions;
 import dev.performer.training.LossGraph;
 import dev.performer.training.ModelCards;
 import dev.performer.training.Objective;
@@ -21,7 +22,6 @@ import dev.performer.training.Standardization;
 import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Trainable;
 import dev.performer.training.Trainer;
-import dev.performer.training.TrainingOptions;
 import dev.performer.training.Validation;
 import dev.performer.training.optim.Averages;
 import dev.performer.training.run.Checkpoint;
@@ -119,7 +119,9 @@ public record RecipeTraining(
         BatchSource train =
             TokenBatchSource.training(batches.train(), objective, recipe.training().seed());
         BatchSource validation = TokenBatchSource.evaluation(batches.validation(), objective)) {
-      run.config().ifPresent(was -> ResumePolicy.report(was, recipe.toJson(), directory, progress));
+      run.config()
+          .map(Recipe::current)
+          .ifPresent(was -> ResumePolicy.report(was, recipe.toJson(), directory, progress));
       return train(run, train, validation, progress);
     }
   }
@@ -143,7 +145,7 @@ public record RecipeTraining(
   private Outcome train(
       RunDirectory run, BatchSource train, BatchSource validation, Progress progress) {
     try (Graph graph = new Graph()) {
-      TrainingOptions options = recipe.training();
+      LoopOptions options = recipe.training();
       Trainable model = trainable(graph);
       try (Trainer trainer =
           new Trainer(
@@ -151,7 +153,6 @@ public record RecipeTraining(
               train,
               Validation.of(model, validation, options.evaluationBatches()),
               options,
-              options.rates(),
               run,
               progress)) {
         if (debugsNumerics) {
@@ -177,7 +178,7 @@ public record RecipeTraining(
 
   /** The recipe's model in a graph that is empty. */
   public Trainable trainable(Graph graph) {
-    TrainingOptions options = recipe.training();
+    LoopOptions options = recipe.training();
     Trainable model =
         PerformerTraining.build(
             graph,

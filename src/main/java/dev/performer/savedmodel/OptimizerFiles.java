@@ -1,24 +1,16 @@
 package dev.performer.savedmodel;
 
 import dev.performer.data.NpyArray;
-import dev.performer.data.NpyType;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Tensors;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import org.tensorflow.Graph;
-import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
-import org.tensorflow.op.Ops;
 import org.tensorflow.proto.DataType;
-import org.tensorflow.types.TFloat32;
-import org.tensorflow.types.TInt64;
-import org.tensorflow.types.family.TType;
 
 /**
  * The state of an optimizer beside the model that it trained: a TensorFlow checkpoint in {@code
@@ -38,20 +30,12 @@ public final class OptimizerFiles {
 
   /** Writes float32 and int64 arrays by checkpoint key. */
   static void write(Path model, Map<String, NpyArray> values) {
-    try (Graph graph = new Graph();
-        Session session = new Session(graph)) {
-      Map<String, Class<? extends TType>> types = new LinkedHashMap<>();
-      values.forEach(
-          (key, value) ->
-              types.put(key, value.type() == NpyType.INT64 ? TInt64.class : TFloat32.class));
-      SaveRestore saver = SaveRestore.of(Ops.create(graph), List.of(), types);
-      Map<String, Tensor> tensors = new LinkedHashMap<>();
-      try {
-        values.forEach((key, value) -> tensors.put(key, tensor(value)));
-        saver.save(session, model.resolve(FOLDER).resolve("variables"), tensors);
-      } finally {
-        tensors.values().forEach(Tensor::close);
-      }
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    try {
+      values.forEach((key, value) -> tensors.put(key, tensor(value)));
+      SaveRestore.write(model.resolve(FOLDER).resolve("variables"), tensors, tf -> Map.of());
+    } finally {
+      tensors.values().forEach(Tensor::close);
     }
   }
 

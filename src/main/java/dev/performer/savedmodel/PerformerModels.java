@@ -7,6 +7,7 @@ import dev.performer.data.NpyType;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
+import dev.performer.graph.VariableValues;
 import dev.performer.graph.Variables;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.Performer;
@@ -20,7 +21,6 @@ import java.util.Map;
 import java.util.Optional;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
-import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
@@ -130,8 +130,7 @@ public final class PerformerModels {
       }
     }
     if (!problems.isEmpty()) {
-      throw new PerformerException(
-          "the weights do not fit the configuration: " + String.join("; ", problems));
+      throw new PerformerException("the weights do not fit the configuration", problems);
     }
   }
 
@@ -162,14 +161,15 @@ public final class PerformerModels {
 
   /** The values that variables have in a session, by name. */
   public static Map<String, NpyArray> values(Session session, List<Variable> variables) {
-    Ops tf = Ops.create(session.graph()).withSubScope("values");
-    Map<String, NpyArray> values = new LinkedHashMap<>();
-    for (Variable variable : variables) {
-      try (Result result = session.runner().fetch(variable.<TFloat32>read(tf)).run()) {
-        values.put(variable.name(), ArrayConversion.toArray(variable.name(), result.get(0)));
-      }
+    Map<String, NpyArray> arrays = new LinkedHashMap<>();
+    try (VariableValues values = VariableValues.fetch(session, variables)) {
+      values
+          .tensors()
+          .forEach(
+              (variable, tensor) ->
+                  arrays.put(variable.name(), ArrayConversion.toArray(variable.name(), tensor)));
     }
-    return values;
+    return arrays;
   }
 
   /**
@@ -277,7 +277,7 @@ public final class PerformerModels {
     try {
       requireFit(config, weights);
     } catch (PerformerException e) {
-      throw new PerformerException(model + ": " + e.getMessage(), e);
+      throw e.in(model);
     }
     return new Saved(config, Map.copyOf(weights), card);
   }

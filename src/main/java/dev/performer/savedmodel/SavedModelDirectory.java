@@ -117,8 +117,7 @@ public final class SavedModelDirectory {
       }
       return model;
     } catch (InvalidProtocolBufferException e) {
-      throw new PerformerException(
-          file + " is truncated or not a SavedModel: " + NativeErrors.firstLine(e), e);
+      throw new PerformerException(file + " is truncated or not a SavedModel", e);
     } catch (IOException e) {
       throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
     }

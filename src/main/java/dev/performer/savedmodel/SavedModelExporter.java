@@ -8,6 +8,7 @@ import dev.performer.graph.GraphCut;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.TracedFunction;
 import dev.performer.graph.Variable;
+import dev.performer.graph.VariableValues;
 import dev.performer.graph.Variables;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -23,7 +24,7 @@ import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
-import org.tensorflow.op.Ops;
+import org.tensorflow.Tensor;
 import org.tensorflow.proto.FunctionDefLibrary;
 import org.tensorflow.proto.SavedModel;
 
@@ -95,7 +96,7 @@ public final class SavedModelExporter {
   /**
    * Writes the SavedModel.
    *
-   * @param session runs the variables' graph; ops that save them are added to that graph
+   * @param session runs the variables' graph, which stays as it is
    * @param directory where to write; made, with its parents, if need be
    * @throws PerformerException if the directory is taken or cannot be written; nothing has changed
    *     then
@@ -121,12 +122,16 @@ public final class SavedModelExporter {
   private void write(Session session, PythonObjects objects, SavedModel model, Path directory)
       throws IOException {
     Files.write(directory.resolve("saved_model.pb"), bytes(model));
-    Ops tf = Ops.create(session.graph()).withSubScope("export");
-    SaveRestore.withValues(
-            tf,
-            variables.stream().map(v -> v.withCheckpointKey(objects.key(v))).toList(),
-            Map.of(CheckpointReader.OBJECT_GRAPH_KEY, ExportGraph.objectGraphConstant(tf, objects)))
-        .save(session, directory.resolve("variables").resolve("variables"));
+    try (VariableValues values = VariableValues.fetch(session, variables)) {
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
+      values.tensors().forEach((variable, value) -> tensors.put(objects.key(variable), value));
+      SaveRestore.write(
+          directory.resolve("variables").resolve("variables"),
+          tensors,
+          tf ->
+              Map.of(
+                  CheckpointReader.OBJECT_GRAPH_KEY, ExportGraph.objectGraphConstant(tf, objects)));
+    }
     if (card.isPresent()) {
       card.get().write(directory);
     }

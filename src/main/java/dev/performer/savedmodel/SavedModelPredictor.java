@@ -103,17 +103,17 @@ public final class SavedModelPredictor implements AutoCloseable {
    * @throws PerformerException if it is not a SavedModel or damaged
    */
   public static SavedModelPredictor load(Path directory) {
-    return load(directory, TIMEOUT);
+    return load(SavedModelDirectory.open(directory), TIMEOUT);
   }
 
   /**
-   * Loads a model.
+   * Loads a model that was opened already.
    *
    * @param timeout how long loading, and then each run, may take: a signature may loop for ever
-   * @throws PerformerException if it is not a SavedModel or damaged
+   * @throws PerformerException if TensorFlow cannot load it
    */
-  public static SavedModelPredictor load(Path directory, Duration timeout) {
-    return new SavedModelPredictor(SavedModelDirectory.open(directory), timeout);
+  public static SavedModelPredictor load(SavedModelDirectory directory, Duration timeout) {
+    return new SavedModelPredictor(directory, timeout);
   }
 
   /** What was loaded. */

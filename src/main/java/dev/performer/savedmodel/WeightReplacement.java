@@ -2,10 +2,12 @@ package dev.performer.savedmodel;
 
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.PerformerException;
+import dev.performer.RegularFiles;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
+import dev.performer.graph.VariableValues;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -19,12 +21,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Operation;
+import org.tensorflow.Output;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
+import org.tensorflow.Tensor;
 import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.ndarray.NdArrays;
 import org.tensorflow.ndarray.Shape;
@@ -68,15 +73,19 @@ public final class WeightReplacement {
   /**
    * Starts from a SavedModel.
    *
-   * @throws PerformerException if it is none, or one without variables
+   * @throws PerformerException if it is none, or lacks the checkpoint of its variables
    */
   public static WeightReplacement of(Path original) {
     if (!Files.isRegularFile(original.resolve(GRAPH_FILE))) {
       throw new PerformerException(original + " is not a SavedModel: it has no " + GRAPH_FILE);
     }
     if (!CheckpointReader.exists(original.resolve(CHECKPOINT))) {
-      throw new PerformerException(
-          original + " has no variables to replace: " + CHECKPOINT + ".index is missing");
+      try {
+        SavedModelDirectory.open(original); // fine where the graph has no variables either
+      } catch (PerformerException e) {
+        throw new PerformerException(
+            original + " has no variables to replace: " + CHECKPOINT + ".index is missing", e);
+      }
     }
     return new WeightReplacement(original);
   }
@@ -96,14 +105,18 @@ public final class WeightReplacement {
   /**
    * Writes the model.
    *
-   * @param session holds the new values; ops that save them are added to its graph
-   * @param variables the variables with new values, by their checkpoint keys in the original
+   * @param session holds the new values; its graph stays as it is
+   * @param variables the variables with new values, by their checkpoint keys in the original; none
+   *     makes a copy
    * @param target where to write
    * @throws PerformerException if the variables do not fit the original (all disagreements are
    *     listed), or the target is taken or cannot be written; nothing has changed then
    */
   public Report export(Session session, List<Variable> variables, Path target) {
     requireApart(target);
+    if (variables.isEmpty()) {
+      return copy(target);
+    }
     try (CheckpointReader reader = CheckpointReader.open(original.resolve(CHECKPOINT))) {
       requireFit(reader, variables);
       Map<String, Variable> values = new LinkedHashMap<>();
@@ -117,7 +130,7 @@ public final class WeightReplacement {
           target,
           existing,
           staging -> {
-            copyFiles(staging);
+            copyFiles(staging, this::isKept);
             saveCheckpoint(session, values, kept, reader, staging.resolve(CHECKPOINT));
             updateFingerprint(staging);
             if (card.isPresent()) {
@@ -131,6 +144,19 @@ public final class WeightReplacement {
     }
   }
 
+  private Report copy(Path target) {
+    OutputDirectory.write(
+        target,
+        existing,
+        staging -> {
+          copyFiles(staging, file -> true);
+          if (card.isPresent()) {
+            card.get().write(staging);
+          }
+        });
+    return new Report(List.of(), List.of(), List.of());
+  }
+
   private void requireApart(Path target) {
     Path from = original.toAbsolutePath().normalize();
     Path to = target.toAbsolutePath().normalize();
@@ -140,9 +166,6 @@ public final class WeightReplacement {
   }
 
   private void requireFit(CheckpointReader reader, List<Variable> variables) {
-    if (variables.isEmpty()) {
-      throw new IllegalArgumentException("no variable has a new value");
-    }
     List<String> problems = new ArrayList<>();
     for (Variable variable : variables) {
       CheckpointReader.Entry entry = reader.entries().get(variable.checkpointKey());
@@ -163,22 +186,21 @@ public final class WeightReplacement {
       }
     }
     if (!problems.isEmpty()) {
-      throw new PerformerException(
-          "these weights are not of " + original + ": " + String.join("; ", problems));
+      throw new PerformerException("these weights are not of " + original, problems);
     }
   }
 
-  private void copyFiles(Path target) throws IOException {
-    Path checkpointFiles = original.resolve(CHECKPOINT.getParent());
+  /** The checkpoint and what belongs to its weights is not copied with new ones. */
+  private boolean isKept(Path file) {
+    boolean isCheckpoint =
+        file.startsWith(original.resolve(CHECKPOINT.getParent()))
+            && file.getFileName().toString().startsWith(CHECKPOINT.getFileName() + ".");
+    return !isCheckpoint && !file.startsWith(original.resolve(OptimizerFiles.FOLDER));
+  }
+
+  private void copyFiles(Path target, Predicate<Path> wanted) throws IOException {
     try (Stream<Path> files = Files.walk(original)) {
-      for (Path file : files.toList()) {
-        if (file.startsWith(checkpointFiles)
-            && file.getFileName().toString().startsWith(CHECKPOINT.getFileName() + ".")) {
-          continue;
-        }
-        if (file.startsWith(original.resolve(OptimizerFiles.FOLDER))) {
-          continue; // It belongs to the weights that are replaced.
-        }
+      for (Path file : files.filter(wanted).toList()) {
         Path copy = target.resolve(original.relativize(file).toString());
         if (Files.isDirectory(file)) {
           Files.createDirectories(copy);
@@ -195,25 +217,32 @@ public final class WeightReplacement {
       Set<String> kept,
       CheckpointReader reader,
       Path prefix) {
-    Ops tf = Ops.create(session.graph()).withSubScope("replace");
-    Map<String, Operand<?>> originals = new LinkedHashMap<>();
-    if (!kept.isEmpty()) {
-      Operation restore = restore(tf, List.copyOf(kept), reader);
-      int i = 0;
-      for (String key : kept) {
-        originals.put(key, restore.output(i++));
-      }
+    Map<Output<?>, Variable> once = new LinkedHashMap<>(); // copies share a variable
+    values.values().forEach(variable -> once.putIfAbsent(variable.handle(), variable));
+    try (VariableValues fetched = VariableValues.fetch(session, List.copyOf(once.values()))) {
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
+      values.forEach(
+          (key, variable) -> tensors.put(key, fetched.tensors().get(once.get(variable.handle()))));
+      SaveRestore.write(prefix, tensors, tf -> originals(tf, List.copyOf(kept), reader));
     }
-    SaveRestore.withValues(tf, List.copyOf(values.values()), originals).save(session, prefix);
   }
 
-  private Operation restore(Ops tf, List<String> keys, CheckpointReader reader) {
-    return VariableRestore.restore(
-        tf,
-        tf.constant(original.resolve(CHECKPOINT).toString()).asOutput(),
-        keys,
-        Collections.nCopies(keys.size(), ""),
-        keys.stream().map(key -> reader.entry(key).type()).toList());
+  /** The values that stay, of whatever type. */
+  private Map<String, Operand<?>> originals(Ops tf, List<String> keys, CheckpointReader reader) {
+    Map<String, Operand<?>> originals = new LinkedHashMap<>();
+    if (!keys.isEmpty()) {
+      Operation restored =
+          VariableRestore.restore(
+              tf,
+              tf.constant(original.resolve(CHECKPOINT).toString()).asOutput(),
+              keys,
+              Collections.nCopies(keys.size(), ""),
+              keys.stream().map(key -> reader.entry(key).type()).toList());
+      for (int i = 0; i < keys.size(); i++) {
+        originals.put(keys.get(i), restored.output(i));
+      }
+    }
+    return originals;
   }
 
   private static void updateFingerprint(Path model) throws IOException {
@@ -223,7 +252,7 @@ public final class WeightReplacement {
     }
     FingerprintDef.Builder fingerprint = FingerprintDef.newBuilder();
     try {
-      fingerprint.mergeFrom(Files.readAllBytes(file));
+      fingerprint.mergeFrom(RegularFiles.readAllBytes(file));
     } catch (InvalidProtocolBufferException e) {
       Files.delete(file); // It says nothing, and loaders do without.
       return;

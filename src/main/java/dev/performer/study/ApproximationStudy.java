@@ -84,11 +84,25 @@ public record ApproximationStudy(
     }
   }
 
+  /** All combinations, each checked as {@link Variant} is. */
+  public static List<Variant> variants(
+      List<Kernel> kernels,
+      List<Projection.Directions> directions,
+      List<Projection.Lengths> lengths) {
+    List<Variant> variants = new ArrayList<>();
+    for (Kernel kernel : kernels) {
+      for (Projection.Directions direction : directions) {
+        lengths.forEach(l -> variants.add(new Variant(kernel, direction, l)));
+      }
+    }
+    return variants;
+  }
+
   /**
    * One measurement.
    *
    * @param variant what was tried
-   * @param features M, rows of the projection
+   * @param features M, directions of the projection
    * @param error mean squared error over the variance of the exact output, both means over draws
    * @param standardError of that ratio, from the scatter of the draws' errors
    */
@@ -97,9 +111,10 @@ public record ApproximationStudy(
   /**
    * Measures every variant at every number of features; draw i has the same data everywhere.
    *
-   * @param progress gets each row as it is done
+   * @param progress takes each row as it is done
    */
-  public List<Row> run(List<Variant> variants, List<Integer> features, Consumer<Row> progress) {
+  public ApproximationReport run(
+      List<Variant> variants, List<Integer> features, Consumer<Row> progress) {
     variants.forEach(v -> features.forEach(m -> config(v, m))); // refuse before the long work
     List<float[][]> data = new ArrayList<>();
     Random random = new Random(seed);
@@ -118,7 +133,7 @@ public record ApproximationStudy(
         progress.accept(row);
       }
     }
-    return rows;
+    return new ApproximationReport(this, rows);
   }
 
   private FavorConfig config(Variant v, int m) {

@@ -1,7 +1,5 @@
 package dev.performer.study;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
@@ -20,8 +18,6 @@ import java.util.concurrent.TimeUnit;
  * that wants to know, or at a limit of time.
  */
 final class MeasuringProcess {
-  private static final ObjectMapper JSON = new ObjectMapper();
-
   private MeasuringProcess() {}
 
   /**
@@ -31,31 +27,29 @@ final class MeasuringProcess {
    * @throws PerformerException if it fails or takes longer
    */
   static <R> R measure(Case<R> what, Class<R> result, Duration limit) {
-    String line = lastLine(MeasuringProcess.class, arguments(what), what.label(), limit);
-    return StrictJson.bind(
-        StrictJson.readTree(line.getBytes(StandardCharsets.UTF_8), what.label()),
-        result,
-        what.label());
-  }
-
-  private static List<String> arguments(Case<?> what) {
-    return List.of(what.getClass().getName(), StrictJson.tree(what).toString());
+    List<String> arguments = List.of(what.getClass().getName(), StrictJson.tree(what).toString());
+    byte[] answer = answer(MeasuringProcess.class, arguments, what.label(), limit);
+    return StrictJson.bind(StrictJson.readTree(answer, what.label()), result, what.label());
   }
 
   /**
    * Runs a class in a fork of this JVM.
    *
+   * @param arguments it has; one more is the file that it writes
    * @param what is measured, for errors
-   * @return the last line that it prints
+   * @return what it wrote
    * @throws PerformerException if it fails or takes longer than the limit
    */
-  static String lastLine(Class<?> main, List<String> arguments, String what, Duration limit) {
+  static byte[] answer(Class<?> main, List<String> arguments, String what, Duration limit) {
     try {
       Path folder = Files.createTempDirectory("performer-measure");
       Path answer = folder.resolve("answer");
+      List<String> command = command(main, folder);
+      command.addAll(arguments);
+      command.add(answer.toString());
       Process process =
-          new ProcessBuilder(command(main, arguments, folder))
-              .redirectOutput(answer.toFile())
+          new ProcessBuilder(command)
+              .redirectOutput(ProcessBuilder.Redirect.DISCARD)
               .redirectError(ProcessBuilder.Redirect.INHERIT)
               .start();
       CountDownLatch shutdown = new CountDownLatch(1);
@@ -70,8 +64,7 @@ final class MeasuringProcess {
         if (!process.waitFor(limit.toMillis(), TimeUnit.MILLISECONDS)) {
           throw new PerformerException(what + ": no result after " + words(limit));
         }
-        List<String> lines = Files.readAllLines(answer);
-        if (process.exitValue() != 0 || lines.isEmpty()) {
+        if (process.exitValue() != 0) {
           // Ctrl-C ends both: the one that waits shall not go on to the next measurement.
           if (shutdown.await(1, TimeUnit.SECONDS)) {
             throw new InterruptedException();
@@ -79,7 +72,7 @@ final class MeasuringProcess {
           throw new PerformerException(
               what + ": the measuring process ended with exit code " + process.exitValue());
         }
-        return lines.get(lines.size() - 1);
+        return Files.readAllBytes(answer);
       } finally {
         end(process, folder);
         if (shutdown.getCount() > 0) {
@@ -104,7 +97,7 @@ final class MeasuringProcess {
     AtomicFiles.discard(folder);
   }
 
-  private static List<String> command(Class<?> main, List<String> arguments, Path temporary) {
+  private static List<String> command(Class<?> main, Path temporary) {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     // -Xrs: a signal ends the process at once. Java's own end of it runs the destructors of native
@@ -120,7 +113,6 @@ final class MeasuringProcess {
             "-cp",
             System.getProperty("java.class.path")));
     command.add(main.getName());
-    command.addAll(arguments);
     return command;
   }
 
@@ -130,20 +122,15 @@ final class MeasuringProcess {
         : limit.toMillis() / 1e3 + " seconds";
   }
 
-  /** The fork. Arguments: a class of {@link Case}, and one of it as JSON. */
+  /** The fork. Arguments: a class of {@link Case}, one of it as JSON, the file of the result. */
   public static void main(String[] args) throws IOException, ClassNotFoundException {
     endWithParent();
+    byte[] json = args[1].getBytes(StandardCharsets.UTF_8);
     Case<?> what =
         (Case<?>)
             StrictJson.bind(
-                StrictJson.readTree(args[1].getBytes(StandardCharsets.UTF_8), "the case"),
-                Class.forName(args[0]),
-                "the case");
-    System.out.println(json(what.measure()));
-  }
-
-  private static String json(Object result) throws JsonProcessingException {
-    return JSON.writeValueAsString(result);
+                StrictJson.readTree(json, "the case"), Class.forName(args[0]), "the case");
+    StrictJson.write(Path.of(args[2]), what.measure());
   }
 
   /** Nothing is written to standard input: its end means that the parent is gone. */

@@ -9,7 +9,7 @@ import dev.performer.model.Task;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeRuns;
 import dev.performer.recipe.RecipeTraining;
-import dev.performer.training.TrainingOptions;
+import dev.performer.training.LoopOptions;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.MetricsLog;
 import dev.performer.training.run.Progress;
@@ -295,7 +295,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     }
   }
 
-  private static Cost cost(TrainingOptions full, List<JsonNode> probe, double step, double wall) {
+  private static Cost cost(LoopOptions full, List<JsonNode> probe, double step, double wall) {
     double batch = 0;
     for (JsonNode entry : probe) {
       batch =
@@ -321,7 +321,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     if (steps == 0) {
       return full;
     }
-    TrainingOptions options = full.training();
+    LoopOptions options = full.training();
     double share = (double) steps / options.steps();
     long every =
         options.evaluateEvery() == 0
@@ -332,7 +332,8 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
         run,
         List.of(
             "training.steps=" + steps,
-            "training.warmupSteps=" + Math.round(Math.min(1, share) * options.warmupSteps()),
+            "training.warmupSteps="
+                + Math.round(Math.min(1, share) * options.schedule().warmupSteps()),
             "training.evaluateEvery=" + every,
             "training.checkpointEvery=" + Math.max(LEAST_STEPS, steps / 5),
             "training.keepCheckpoints=1",

@@ -32,7 +32,8 @@ final class ReproductionReport {
       for (Reproduction.Comparison comparison : comparisons) {
         section(text, comparison);
         if (OptionalLibrary.CHARTS.isPresent()) {
-          ReproductionPlot.write(output.resolve(comparison.name() + ".png"), comparison);
+          AtomicFiles.write(
+              output.resolve(comparison.name() + ".png"), ReproductionChart.of(comparison).png());
           text.append("\n![").append(comparison.name()).append("](");
           text.append(comparison.name()).append(".png)\n");
         }

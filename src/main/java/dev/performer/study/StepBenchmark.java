@@ -20,12 +20,8 @@ import dev.performer.training.Trainable;
 import dev.performer.training.TrainerStep;
 import dev.performer.training.optim.Optimizer;
 import dev.performer.training.optim.OptimizerOps;
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStreamReader;
-import java.nio.charset.StandardCharsets;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.SplittableRandom;
@@ -162,37 +158,9 @@ public final class StepBenchmark implements AutoCloseable {
     return new Step((System.nanoTime() - start) / 1e6, loss);
   }
 
-  /**
-   * Takes steps as lines of standard input order them, so that several processes can be measured in
-   * turns. Prints {@code ready}, and for every line with a number of steps a line with the
-   * milliseconds of each, the last loss, and the peak of its memory in MB.
-   *
-   * @param args the model as JSON, B, L
-   */
-  public static void main(String[] args) throws IOException {
-    byte[] json = args[0].getBytes(StandardCharsets.UTF_8);
-    PerformerConfig config =
-        PerformerConfig.of(StrictJson.readTree(json, "the model"), "the model");
-    try (StepBenchmark benchmark =
-            open(config, Integer.parseInt(args[1]), Integer.parseInt(args[2]));
-        BufferedReader orders =
-            new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
-      System.out.println("ready");
-      for (String line = orders.readLine(); line != null; line = orders.readLine()) {
-        System.out.println(benchmark.steps(Integer.parseInt(line.strip())));
-      }
-    }
-  }
-
-  private String steps(int count) throws IOException {
-    StringBuilder answer = new StringBuilder();
-    double loss = 0;
-    for (int i = 0; i < count; i++) {
-      Step taken = step();
-      answer.append(String.format(Locale.ROOT, "%.3f ", taken.milliseconds()));
-      loss = taken.loss();
-    }
-    return answer + "loss " + loss + " " + MeasuringProcess.residentMb("VmHWM");
+  /** The most memory that this process has had, in MB (10^6 bytes). */
+  public static double peakMb() throws IOException {
+    return MeasuringProcess.residentMb("VmHWM");
   }
 
   @Override

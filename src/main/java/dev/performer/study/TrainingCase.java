@@ -83,7 +83,7 @@ public record TrainingCase(
       }
     }
     Arrays.sort(times);
-    return new Measured(times[STEPS / 2], MeasuringProcess.residentMb("VmHWM"));
+    return new Measured(times[STEPS / 2], StepBenchmark.peakMb());
   }
 
   @Override

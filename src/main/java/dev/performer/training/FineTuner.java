@@ -7,10 +7,10 @@ import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.SequenceStream;
 import dev.performer.training.run.Progress;
+import dev.performer.training.run.ResumePolicy;
 import dev.performer.training.run.RunDirectory;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Optional;
 import org.tensorflow.Session;
 
@@ -36,10 +36,10 @@ public final class FineTuner implements AutoCloseable {
   public static FineTuner start(
       LanguageModel model,
       TrainingData data,
-      TrainingConfig config,
+      FineTuneOptions options,
       Path directory,
       Progress progress) {
-    return start(model, data, config, directory, Optional.empty(), progress);
+    return start(model, data, options, directory, Optional.empty(), progress);
   }
 
   /**
@@ -47,17 +47,17 @@ public final class FineTuner implements AutoCloseable {
    *
    * @param optimizer prefix of a TensorFlow checkpoint with the optimizer's variables; empty to
    *     begin anew
-   * @throws PerformerException as {@link #start(LanguageModel, TrainingData, TrainingConfig, Path,
+   * @throws PerformerException as {@link #start(LanguageModel, TrainingData, FineTuneOptions, Path,
    *     Progress)}, or if the checkpoint does not fit the model
    */
   public static FineTuner start(
       LanguageModel model,
       TrainingData data,
-      TrainingConfig config,
+      FineTuneOptions options,
       Path directory,
       Optional<Path> optimizer,
       Progress progress) {
-    return open(model, data, config, directory, false, optimizer, progress);
+    return open(model, data, options, directory, false, optimizer, progress);
   }
 
   /**
@@ -69,16 +69,16 @@ public final class FineTuner implements AutoCloseable {
   public static FineTuner resume(
       LanguageModel model,
       TrainingData data,
-      TrainingConfig config,
+      FineTuneOptions options,
       Path directory,
       Progress progress) {
-    return open(model, data, config, directory, true, Optional.empty(), progress);
+    return open(model, data, options, directory, true, Optional.empty(), progress);
   }
 
   private static FineTuner open(
       LanguageModel model,
       TrainingData data,
-      TrainingConfig config,
+      FineTuneOptions options,
       Path directory,
       boolean resume,
       Optional<Path> moments,
@@ -88,7 +88,7 @@ public final class FineTuner implements AutoCloseable {
     requireSequences(data.validation());
     RunDirectory run = RunDirectory.open(directory, resume);
     try {
-      return new FineTuner(model, data, config, directory, run, moments, progress);
+      return new FineTuner(model, data, options, directory, run, moments, progress);
     } catch (RuntimeException e) {
       run.close();
       throw e;
@@ -98,20 +98,22 @@ public final class FineTuner implements AutoCloseable {
   private FineTuner(
       LanguageModel model,
       TrainingData data,
-      TrainingConfig config,
+      FineTuneOptions options,
       Path directory,
       RunDirectory run,
       Optional<Path> moments,
       Progress progress) {
     this.run = run;
-    ObjectNode resolved = ResolvedConfig.of(config, data);
-    compareConfig(resolved, directory, progress);
-    Batching batching = model.fit(config.batching());
+    ObjectNode settings = FineTuneSettings.of(options, data);
+    run.config()
+        .map(FineTuneSettings::current)
+        .ifPresent(was -> ResumePolicy.report(was, settings, directory, progress));
+    Batching batching = model.fit(options.batching());
     train =
         TokenBatchSource.training(
-            new SequenceBatches(data.train(), data.tokenizer(), batching, config.seed()),
-            config.objective(),
-            config.seed(),
+            new SequenceBatches(data.train(), data.tokenizer(), batching, options.loop().seed()),
+            options.objective(),
+            options.loop().seed(),
             this::step);
     validation =
         TokenBatchSource.evaluation(
@@ -120,21 +122,19 @@ public final class FineTuner implements AutoCloseable {
                 data.tokenizer(),
                 batching.forEvaluation(),
                 Evaluator.DEFAULT_SEED),
-            config.objective());
+            options.objective());
     Trainable trainable = Trainable.of(model);
-    TrainingOptions options = config.options();
     trainer =
         new Trainer(
             trainable,
             train,
-            Validation.of(trainable, validation, options.evaluationBatches()),
-            options,
-            config.schedule(),
+            Validation.of(trainable, validation, options.loop().evaluationBatches()),
+            options.loop(),
             run,
             progress);
     try {
       moments.ifPresent(trainer::restoreOptimizer);
-      run.writeConfig(resolved);
+      run.writeConfig(settings);
     } catch (RuntimeException e) {
       trainer.close();
       throw e;
@@ -177,17 +177,6 @@ public final class FineTuner implements AutoCloseable {
 
   private long step() {
     return trainer.step();
-  }
-
-  private void compareConfig(ObjectNode now, Path directory, Progress progress) {
-    run.config()
-        .ifPresent(
-            was -> {
-              List<String> changed = ResolvedConfig.changes(was, now, directory);
-              if (!changed.isEmpty()) {
-                progress.message("resumed with other settings: " + String.join(", ", changed));
-              }
-            });
   }
 
   private static void requireSequences(SequenceSource source) {

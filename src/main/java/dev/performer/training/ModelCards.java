@@ -146,11 +146,11 @@ public final class ModelCards {
    * @param importedFrom the model it was made from
    */
   public static ModelCard.Provenance provenance(
-      String importedFrom, TrainingData data, TrainingConfig config, TrainingResult result) {
+      String importedFrom, TrainingData data, FineTuneOptions options, TrainingResult result) {
     return provenance(
         importedFrom,
         data.train().name(),
-        config.seed(),
+        options.loop().seed(),
         result.bestStep(),
         result.before(),
         result.best());

@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
-import dev.performer.training.optim.LearningRateSchedule;
 import dev.performer.training.optim.OptimizerOps;
 import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Evaluation;
@@ -43,8 +42,7 @@ import org.tensorflow.op.Ops;
  */
 public final class Trainer implements AutoCloseable {
   private final Trainable model;
-  private final TrainingOptions options;
-  private final LearningRateSchedule rates;
+  private final LoopOptions options;
   private final RunDirectory run;
   private final BatchSource train;
   private final Validation validation;
@@ -75,7 +73,7 @@ public final class Trainer implements AutoCloseable {
       Trainable model,
       BatchSource train,
       Validation validation,
-      TrainingOptions options,
+      LoopOptions options,
       Path directory,
       Progress progress) {
     return open(model, train, validation, options, directory, false, progress);
@@ -92,7 +90,7 @@ public final class Trainer implements AutoCloseable {
       Trainable model,
       BatchSource train,
       Validation validation,
-      TrainingOptions options,
+      LoopOptions options,
       Path directory,
       Progress progress) {
     return open(model, train, validation, options, directory, true, progress);
@@ -102,7 +100,7 @@ public final class Trainer implements AutoCloseable {
       Trainable model,
       BatchSource train,
       Validation validation,
-      TrainingOptions options,
+      LoopOptions options,
       Path directory,
       boolean resume,
       Progress progress) {
@@ -111,8 +109,7 @@ public final class Trainer implements AutoCloseable {
     try {
       ObjectNode settings = TrainerSettings.of(model, train, options);
       run.config().ifPresent(was -> ResumePolicy.report(was, settings, directory, progress));
-      Trainer trainer =
-          new Trainer(model, train, validation, options, options.rates(), run, progress);
+      Trainer trainer = new Trainer(model, train, validation, options, run, progress);
       try {
         run.writeConfig(settings);
       } catch (RuntimeException e) {
@@ -131,8 +128,7 @@ public final class Trainer implements AutoCloseable {
    * Takes the newest whole checkpoint of the run directory, or first values.
    *
    * @param train without end
-   * @param options its rates and batches are not looked at
-   * @param rates learning rate by step
+   * @param options its batch is not looked at
    * @throws PerformerException if the model cannot be trained, or the run has steps but no whole
    *     checkpoint
    */
@@ -140,12 +136,10 @@ public final class Trainer implements AutoCloseable {
       Trainable trained,
       BatchSource train,
       Validation validation,
-      TrainingOptions options,
-      LearningRateSchedule rates,
+      LoopOptions options,
       RunDirectory run,
       Progress progress) {
     this.options = options;
-    this.rates = rates;
     this.run = run;
     this.train = train;
     this.validation = validation;
@@ -256,7 +250,7 @@ public final class Trainer implements AutoCloseable {
 
   private void trainOneStep(TrainerLog log, BooleanSupplier stop) {
     long start = System.nanoTime();
-    double rate = rates.at(state.step(), options.steps());
+    double rate = options.schedule().at(state.step(), options.steps());
     List<LabelledBatch> batches = new ArrayList<>();
     for (int i = 0; i < options.accumulate(); i++) {
       batches.add(train.next());

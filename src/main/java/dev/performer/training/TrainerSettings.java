@@ -3,7 +3,6 @@ package dev.performer.training;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
-import dev.performer.data.StrictJson;
 import dev.performer.graph.Variable;
 import dev.performer.nn.Precision;
 
@@ -12,10 +11,10 @@ final class TrainerSettings {
   private TrainerSettings() {}
 
   /** What the rest of a run is compared with; those of a graph that differs, too. */
-  static ObjectNode of(Trainable model, BatchSource train, TrainingOptions options) {
+  static ObjectNode of(Trainable model, BatchSource train, LoopOptions options) {
     ObjectNode settings = JsonNodeFactory.instance.objectNode().put("format", 1);
     settings.putObject("data").put("train", train.name());
-    settings.set("training", StrictJson.tree(options));
+    settings.set("training", options.toJson());
     ObjectNode variables = settings.putObject("variables");
     for (Variable variable : model.variables()) {
       variables.put(variable.name(), variable.shape().toString());
@@ -28,7 +27,7 @@ final class TrainerSettings {
    *
    * @throws PerformerException that names the option
    */
-  static void requireNoneOfTheGraph(Trainable model, TrainingOptions options) {
+  static void requireNoneOfTheGraph(Trainable model, LoopOptions options) {
     requireNot("averageDecay", options.averageDecay() > 0 && model.averages().isEmpty());
     requireNot("labelSmoothing", options.labelSmoothing() > 0);
     requireNot("zLoss", options.zLoss() > 0);

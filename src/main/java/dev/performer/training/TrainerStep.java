@@ -29,14 +29,13 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
    *
    * @throws dev.performer.PerformerException if the model cannot be trained, or not be compiled
    */
-  static TrainerStep of(Trainable model, TrainingOptions options) {
+  static TrainerStep of(Trainable model, LoopOptions options) {
     OptimizerOps optimizer = OptimizerOps.build(model, options);
     if (!options.xla()) {
       return new TrainerStep(model, optimizer, options.seed());
     }
     CompiledStep compiled = CompiledStep.of(model, optimizer);
-    return new TrainerStep(
-        compiled.model(), compiled.optimizer(), options.seed(), options.batchSize());
+    return new TrainerStep(compiled.model(), compiled.optimizer(), options.seed(), options.batch());
   }
 
   /**

@@ -185,7 +185,14 @@ class AttendCommandTest {
   void whatAConventionCannotDrawIsRefused() {
     Npz.write(inputs, arrays);
     CommandLineRun.of(
-            "attend", inputs, "--output", outputs, "--convention", "google-tf", "--projection", "iid")
+            "attend",
+            inputs,
+            "--output",
+            outputs,
+            "--convention",
+            "google-tf",
+            "--projection",
+            "iid")
         .failed(2, "google-tf", "iid", "give P");
   }
 

@@ -157,7 +157,7 @@ class DistillerTest {
       List<Variable> layers =
           graph.student().stream().filter(v -> v.name().startsWith("layer_")).toList();
       assertThat(LossGradients.find(graph.graph(), loss, layers)).allMatch(Optional::isPresent);
-      OptimizerOps adam = OptimizerOps.build(graph.trainable(), recipe().options());
+      OptimizerOps adam = OptimizerOps.build(graph.trainable(), recipe().training());
       try (Session session = new Session(graph.graph(), false);
           Feed feed = graph.feed(data(true).label(batch(2, 8, 0), 1, 0))) {
         graph.initialize(session);

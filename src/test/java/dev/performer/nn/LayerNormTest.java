@@ -27,8 +27,7 @@ class LayerNormTest {
         Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);
       Variables variables = new Variables(tf);
-      LayerNorm norm =
-          LayerNorm.create(Parameters.create(tf, variables, 1), size, 1e-6, formula);
+      LayerNorm norm = LayerNorm.create(Parameters.create(tf, variables, 1), size, 1e-6, formula);
       var out = norm.apply(tf, tf.constant(x));
       variables.initialize(session);
       try (Result result = session.runner().fetch(out).run()) {

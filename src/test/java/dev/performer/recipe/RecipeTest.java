@@ -84,7 +84,7 @@ class RecipeTest {
         file,
         "task: masked-lm\ndata: {train: t.fasta}\ntraining: {learningRate: 1e-3, zLoss: 1E-4}\n");
     Recipe recipe = Recipe.of(StrictJson.readTree(file), "recipe.yaml", List.of(temporary));
-    assertThat(recipe.training().learningRate()).isEqualTo(1e-3);
+    assertThat(recipe.training().schedule().learningRate()).isEqualTo(1e-3);
     assertThat(recipe.training().zLoss()).isEqualTo(1e-4);
   }
 }

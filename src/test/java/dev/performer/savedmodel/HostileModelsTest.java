@@ -198,7 +198,8 @@ class HostileModelsTest {
     for (String op : new String[] {"While", "StatelessWhile"}) {
       graph.add(loop(op, op, start, "always", "negate"));
       Path model = graph.output(op + ":0").write(folder.resolve(op));
-      try (SavedModelPredictor predictor = SavedModelPredictor.load(model, Duration.ofSeconds(2))) {
+      try (SavedModelPredictor predictor =
+          SavedModelPredictor.load(SavedModelDirectory.open(model), Duration.ofSeconds(2))) {
         refused(
             () -> predictor.predict("serving_default", X),
             "the signature serving_default of ",

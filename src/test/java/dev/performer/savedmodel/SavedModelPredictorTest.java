@@ -9,8 +9,14 @@ import dev.performer.data.NpyType;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -48,6 +54,34 @@ class SavedModelPredictorTest {
           assertThat(ModelComparison.difference(got.doubles(), entry.getValue())).isLessThan(1e-5);
         }
       }
+    }
+  }
+
+  @Test
+  void eightThreadsShareOnePredictor() throws Exception {
+    Map<String, NpyArray> expected =
+        ReferenceModels.arrays("models/gr_relu_causal", "expected.npz");
+    Path model = ReferenceModels.directory("models/gr_relu_causal").resolve("saved_model");
+    ExecutorService threads = Executors.newFixedThreadPool(8);
+    try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
+      SignatureSpec spec = predictor.directory().signature("serving_default");
+      String input = spec.inputs().keySet().iterator().next();
+      List<Callable<Double>> calls = new ArrayList<>();
+      for (int i = 0; i < 400; i++) {
+        NpyArray x = ReferenceModels.under(expected, "in" + i % 2).values().iterator().next();
+        NpyArray y = ReferenceModels.under(expected, "out" + i % 2).values().iterator().next();
+        calls.add(
+            () -> {
+              Map<String, NpyArray> outputs =
+                  predictor.predict("serving_default", Map.of(input, x));
+              return ModelComparison.difference(outputs.values().iterator().next().doubles(), y);
+            });
+      }
+      for (Future<Double> difference : threads.invokeAll(calls)) {
+        assertThat(difference.get()).isLessThan(1e-5);
+      }
+    } finally {
+      threads.shutdownNow();
     }
   }
 

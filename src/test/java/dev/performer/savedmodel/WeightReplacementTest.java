@@ -3,6 +3,7 @@ package dev.performer.savedmodel;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.SaveRestore;
@@ -66,7 +67,9 @@ class WeightReplacementTest {
                   }
                 });
       }
-      SaveRestore.of(tf, variables.all()).restore(session, prefix);
+      if (!variables.all().isEmpty()) {
+        SaveRestore.of(tf, variables.all()).restore(session, prefix);
+      }
     }
 
     /** Adds a number to every float32 variable. */
@@ -236,6 +239,32 @@ class WeightReplacementTest {
     assertThatThrownBy(() -> WeightReplacement.of(directory))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("no variables");
+  }
+
+  @Test
+  void aModelWithoutVariablesIsCopied() {
+    Path model = new MadeGraph().add(MadeGraph.floats("y", "Neg", "x")).write(directory);
+    Path target = directory.resolveSibling(directory.getFileName() + "-copy");
+    try (Weights weights = new Weights(PROTEIN, key -> false)) {
+      WeightReplacement.Report report =
+          WeightReplacement.of(model).export(weights.session, List.of(), target);
+      assertThat(report.replaced()).isEmpty();
+      assertThat(target.resolve("saved_model.pb"))
+          .hasSameBinaryContentAs(model.resolve("saved_model.pb"));
+    } finally {
+      AtomicFiles.discard(target);
+    }
+  }
+
+  @Test
+  void exportsLeaveTheGraphAsItIs() {
+    try (Weights weights = new Weights(PROTEIN, key -> key.startsWith("layer_with_weights-"))) {
+      weights.shift(1f); // reads every variable
+      int before = weights.graph.toGraphDef().getNodeCount();
+      WeightReplacement.of(PROTEIN)
+          .export(weights.session, weights.variables.all(), directory.resolve("a"));
+      assertThat(weights.graph.toGraphDef().getNodeCount()).isEqualTo(before);
+    }
   }
 
   @Test

@@ -19,7 +19,7 @@ class ApproximationStudyTest {
         new ApproximationStudy.Variant(
             Kernel.HYPERBOLIC, Projection.Directions.ORTHOGONAL, Projection.Lengths.SQRT_D);
     List<ApproximationStudy.Row> rows =
-        ApproximationStudy.FIGURE_4.run(List.of(best), List.of(64), row -> {});
+        ApproximationStudy.FIGURE_4.run(List.of(best), List.of(64), row -> {}).rows();
     assertThat(rows).hasSize(1);
     assertThat(rows.get(0).error()).isLessThanOrEqualTo(0.008);
   }
@@ -30,12 +30,13 @@ class ApproximationStudyTest {
     var chi = Projection.Lengths.CHI;
     var orthogonal = Projection.Directions.ORTHOGONAL;
     var rows =
-        study.run(
-            List.of(
-                new ApproximationStudy.Variant(Kernel.SOFTMAX, orthogonal, chi),
-                new ApproximationStudy.Variant(Kernel.HYPERBOLIC, orthogonal, chi)),
-            List.of(16, 256),
-            row -> {});
+        study
+            .run(
+                ApproximationStudy.variants(
+                    List.of(Kernel.SOFTMAX, Kernel.HYPERBOLIC), List.of(orthogonal), List.of(chi)),
+                List.of(16, 256),
+                row -> {})
+            .rows();
     assertThat(rows.get(1).error()).isLessThan(rows.get(0).error() / 3);
     assertThat(rows.get(3).error()).isLessThan(rows.get(2).error() / 3);
   }

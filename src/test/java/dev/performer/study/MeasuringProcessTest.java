@@ -20,10 +20,10 @@ class MeasuringProcessTest {
 
   @TempDir Path folder;
 
-  /** Prints, and never ends. */
+  /** Answers, and never ends. */
   static final class Endless {
-    public static void main(String[] args) throws InterruptedException {
-      System.out.println("1");
+    public static void main(String[] args) throws IOException, InterruptedException {
+      Files.writeString(Path.of(args[0]), "1");
       Thread.sleep(Long.MAX_VALUE);
     }
   }
@@ -42,22 +42,20 @@ class MeasuringProcessTest {
   /** Waits for a {@link Child}. */
   static final class Parent {
     public static void main(String[] args) {
-      MeasuringProcess.lastLine(Child.class, List.of(args[0]), "a child", LONG);
+      MeasuringProcess.answer(Child.class, List.of(args[0]), "a child", LONG);
     }
   }
 
-  /** Two lines and a good end. */
+  /** A good end. */
   static final class Answering {
-    public static void main(String[] args) {
-      System.out.println("noise");
-      System.out.println(args[0] + ", " + System.getProperty("java.io.tmpdir"));
+    public static void main(String[] args) throws IOException {
+      Files.writeString(Path.of(args[1]), args[0] + ", " + System.getProperty("java.io.tmpdir"));
     }
   }
 
   /** A bad end. */
   static final class Failing {
     public static void main(String[] args) {
-      System.out.println("noise");
       System.exit(7);
     }
   }
@@ -66,7 +64,7 @@ class MeasuringProcessTest {
   void whatTakesTooLongIsEnded() {
     assertThatThrownBy(
             () ->
-                MeasuringProcess.lastLine(
+                MeasuringProcess.answer(
                     Endless.class, List.of(), "an endless case", Duration.ofSeconds(3)))
         .isInstanceOf(PerformerException.class)
         .hasMessage("an endless case: no result after 3.0 seconds");
@@ -75,16 +73,16 @@ class MeasuringProcessTest {
   }
 
   @Test
-  void theLastLineIsTheAnswerAndItsFilesAreGone() {
-    String answer = MeasuringProcess.lastLine(Answering.class, List.of("yes"), "a case", LONG);
+  void itsFilesAreGoneWhenItHasAnswered() {
+    String answer =
+        new String(MeasuringProcess.answer(Answering.class, List.of("yes"), "a case", LONG));
     assertThat(answer).startsWith("yes, ");
     assertThat(Path.of(answer.substring(5))).doesNotExist();
   }
 
   @Test
   void failuresAreNamed() {
-    assertThatThrownBy(
-            () -> MeasuringProcess.lastLine(Failing.class, List.of(), "a bad case", LONG))
+    assertThatThrownBy(() -> MeasuringProcess.answer(Failing.class, List.of(), "a bad case", LONG))
         .isInstanceOf(PerformerException.class)
         .hasMessage("a bad case: the measuring process ended with exit code 7");
   }

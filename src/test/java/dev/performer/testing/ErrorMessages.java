@@ -11,8 +11,10 @@ import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 public final class ErrorMessages {
   private static final int LONGEST = 4000;
   private static final Pattern CLASS =
-      Pattern.compile("\\b(?:[a-z]\\w*\\.){2,}[A-Z]\\w*|\\b[A-Z]\\w*(?:Exception|Error)\\b");
-  private static final Pattern NULL = Pattern.compile("(?:^|[:(,] ?|is |\\s)null(?:$|[;),. ])");
+      Pattern.compile(
+          "\\b(?:java|javax|jdk|sun|org|com|io|ai|dev)\\.(?:\\w+\\.)*[A-Z]\\w*|\\b[A-Z]\\w*(?:Exception|Error)\\b");
+  private static final Pattern NULL =
+      Pattern.compile("(?<!key)(?:^|[:(,] ?|is |\\s)null(?:$|[;),. ])");
 
   private ErrorMessages() {}
 

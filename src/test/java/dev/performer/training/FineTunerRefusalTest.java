@@ -35,7 +35,7 @@ class FineTunerRefusalTest {
                     FineTuner.resume(
                         TinyModel.causal(other),
                         TinyModel.data(),
-                        FineTunerTest.config(5).build(),
+                        FineTunerTest.tuning(FineTunerTest.loop(5)),
                         run,
                         Progress.silent()))
             .isInstanceOf(PerformerException.class)
@@ -64,7 +64,7 @@ class FineTunerRefusalTest {
               FineTuner.resume(
                   model,
                   TinyModel.data(),
-                  FineTunerTest.config(5).build(),
+                  FineTunerTest.tuning(FineTunerTest.loop(5)),
                   temporary.resolve("no"),
                   Progress.silent()),
           "holds no run to resume");
@@ -73,7 +73,7 @@ class FineTunerRefusalTest {
               FineTuner.resume(
                   model,
                   TinyModel.data(),
-                  FineTunerTest.config(5).seed(9).build(),
+                  FineTunerTest.tuning(FineTunerTest.loop(5).seed(9)),
                   run,
                   Progress.silent()),
           "seed was 1 and is now 9");
@@ -92,7 +92,11 @@ class FineTunerRefusalTest {
       assertRefused(
           () ->
               FineTuner.start(
-                  model, empty, FineTunerTest.config(5).build(), run, Progress.silent()),
+                  model,
+                  empty,
+                  FineTunerTest.tuning(FineTunerTest.loop(5)),
+                  run,
+                  Progress.silent()),
           "empty.fasta holds no sequence");
       assertThat(run).doesNotExist();
       var wide =
@@ -108,7 +112,11 @@ class FineTunerRefusalTest {
       assertRefused(
           () ->
               FineTuner.start(
-                  model, tooWide, FineTunerTest.config(5).build(), run, Progress.silent()),
+                  model,
+                  tooWide,
+                  FineTunerTest.tuning(FineTunerTest.loop(5)),
+                  run,
+                  Progress.silent()),
           "36 tokens");
       TrainingData single =
           new TrainingData(
@@ -116,7 +124,8 @@ class FineTunerRefusalTest {
               TinyModel.data().train(),
               SequenceSource.of(List.of(new ProteinSequence("a", "", "M"))));
       try (FineTuner tuner =
-          FineTuner.start(model, single, FineTunerTest.config(5).build(), run, Progress.silent())) {
+          FineTuner.start(
+              model, single, FineTunerTest.tuning(FineTunerTest.loop(5)), run, Progress.silent())) {
         assertRefused(tuner::run, "nothing to guess");
       }
       assertThat(run).doesNotExist();
@@ -142,7 +151,7 @@ class FineTunerRefusalTest {
               FineTuner.start(
                   frozen,
                   TinyModel.data(),
-                  FineTunerTest.config(5).build(),
+                  FineTunerTest.tuning(FineTunerTest.loop(5)),
                   run,
                   Progress.silent()),
           "the model cannot be trained");
@@ -165,7 +174,7 @@ class FineTunerRefusalTest {
                 FineTuner.start(
                     broken,
                     TinyModel.data(),
-                    FineTunerTest.config(5).build(),
+                    FineTunerTest.tuning(FineTunerTest.loop(5)),
                     place,
                     Progress.silent()),
             "weights cannot be read");
@@ -174,7 +183,11 @@ class FineTunerRefusalTest {
       assertThat(empty).isEmptyDirectory();
       try (FineTuner tuner =
           FineTuner.start(
-              model, TinyModel.data(), FineTunerTest.config(5).build(), run, Progress.silent())) {
+              model,
+              TinyModel.data(),
+              FineTunerTest.tuning(FineTunerTest.loop(5)),
+              run,
+              Progress.silent())) {
         assertThat(tuner.run().finished()).isTrue();
       }
     }
@@ -191,7 +204,7 @@ class FineTunerRefusalTest {
     return FineTuner.start(
         TinyModel.causal(graph),
         TinyModel.data(),
-        FineTunerTest.config(5).build(),
+        FineTunerTest.tuning(FineTunerTest.loop(5)),
         run,
         Progress.silent());
   }

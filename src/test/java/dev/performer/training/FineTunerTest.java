@@ -14,7 +14,7 @@ import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.savedmodel.ReferenceModels;
-import dev.performer.training.optim.LearningRateSchedule;
+import dev.performer.training.optim.Schedule;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
@@ -50,7 +50,7 @@ class FineTunerTest {
   @Test
   void aCausalModelLearnsTheLanguage() throws IOException {
     Path run = temporary.resolve("run");
-    TrainingResult result = train(run, config(120).evaluateEvery(40).checkpointEvery(50).build());
+    TrainingResult result = train(run, tuning(loop(120).evaluateEvery(40).checkpointEvery(50)));
     assertThat(result.finished()).isTrue();
     assertThat(result.before().perplexity()).isBetween(20.0, 40.0);
     // The language itself has a perplexity of about exp(0.42 + 0.1 · ln 20) ≈ 1.9.
@@ -72,14 +72,14 @@ class FineTunerTest {
     assertThat(result.checkpoint()).isDirectory();
     JsonNode config = new ObjectMapper().readTree(run.resolve("config.json").toFile());
     assertThat(config.at("/objective/kind").asText()).isEqualTo("causal-language-model");
-    assertThat(config.at("/schedule/kind").asText()).isEqualTo("constant");
+    assertThat(config.at("/training/schedule").asText()).isEqualTo("constant");
     assertThat(config.at("/vocabulary/tokens").size()).isEqualTo(29);
   }
 
   @Test
   void aMaskedModelLearnsTheLanguage() {
-    TrainingConfig config =
-        config(150).objective(new Objective.MaskedLanguageModel(Masking.BERT)).build();
+    FineTuneOptions config =
+        tuning(loop(150)).withObjective(new Objective.MaskedLanguageModel(Masking.BERT));
     try (Graph graph = new Graph();
         FineTuner tuner =
             FineTuner.start(
@@ -96,16 +96,16 @@ class FineTunerTest {
 
   @Test
   void halfAndResumeAndHalfIsTheWholeToTheBit() throws IOException {
-    train(temporary.resolve("whole"), config(30).logEvery(5).build());
+    train(temporary.resolve("whole"), tuning(loop(30).logEvery(5)));
     Path halves = temporary.resolve("halves");
     // The schedule of a constant rate does not know the length of the run.
-    train(halves, config(15).logEvery(5).build());
+    train(halves, tuning(loop(15).logEvery(5)));
     try (Graph graph = new Graph();
         FineTuner tuner =
             FineTuner.resume(
                 TinyModel.causal(graph),
                 TinyModel.data(),
-                config(30).logEvery(5).build(),
+                tuning(loop(30).logEvery(5)),
                 halves,
                 Progress.silent())) {
       assertThat(tuner.run().steps()).isEqualTo(30);
@@ -120,7 +120,7 @@ class FineTunerTest {
   @Test
   void aDamagedCheckpointIsPassedOver() throws IOException {
     Path run = temporary.resolve("run");
-    train(run, config(20).checkpointEvery(10).build());
+    train(run, tuning(loop(20).checkpointEvery(10)));
     for (String damage : List.of("cut", "missing", "flipped", "stateless")) {
       Path copy = temporary.resolve(damage);
       ReferenceModels.copy(run, copy);
@@ -146,7 +146,7 @@ class FineTunerTest {
               FineTuner.resume(
                   TinyModel.causal(graph),
                   TinyModel.data(),
-                  config(20).checkpointEvery(10).build(),
+                  tuning(loop(20).checkpointEvery(10)),
                   copy,
                   Progress.lines(new PrintStream(said)))) {
         assertThat(said.toString(StandardCharsets.UTF_8))
@@ -168,11 +168,8 @@ class FineTunerTest {
     Path run = temporary.resolve("run");
     try (Graph graph = new Graph()) {
       LanguageModel model = TinyModel.causal(graph);
-      TrainingConfig config =
-          config(50)
-              .checkpointEvery(5)
-              .schedule(new LearningRateSchedule.Linear(1e-3, 0, 0))
-              .build();
+      FineTuneOptions config =
+          tuning(loop(50).checkpointEvery(5).schedule(new Schedule.Linear(1e-3, 0, 0)));
       Poison poison = new Poison(model, 12);
       try (FineTuner tuner = FineTuner.start(model, TinyModel.data(), config, run, poison)) {
         poison.tuner = tuner;
@@ -190,7 +187,7 @@ class FineTunerTest {
             FineTuner.resume(
                 TinyModel.causal(graph),
                 TinyModel.data(),
-                config(15).build(),
+                tuning(loop(15)),
                 run,
                 Progress.silent())) {
       assertThat(tuner.run().after().loss()).isFinite();
@@ -200,7 +197,7 @@ class FineTunerTest {
   @Test
   void onlyTheNewestAndTheBestCheckpointsStay() throws IOException {
     Path run = temporary.resolve("run");
-    TrainingResult result = train(run, config(20).checkpointEvery(2).keepCheckpoints(3).build());
+    TrainingResult result = train(run, tuning(loop(20).checkpointEvery(2).keepCheckpoints(3)));
     try (Stream<Path> list = Files.list(run.resolve("checkpoints"))) {
       assertThat(list.map(p -> p.getFileName().toString()))
           .containsExactlyInAnyOrder("step-16", "step-18", "step-20");
@@ -211,8 +208,8 @@ class FineTunerTest {
   @Test
   void restoresTheBestWeights() {
     // Far too high a rate: training makes the model worse, so the best is before training.
-    TrainingConfig config =
-        config(12).schedule(new LearningRateSchedule.Constant(3, 0)).checkpointEvery(3).build();
+    FineTuneOptions config =
+        tuning(loop(12).schedule(new Schedule.Constant(3, 0)).checkpointEvery(3));
     try (Graph graph = new Graph()) {
       LanguageModel model = TinyModel.causal(graph);
       try (FineTuner tuner =
@@ -237,21 +234,21 @@ class FineTunerTest {
 
   @Test
   void twoRunsOnOneGraphDoNotDisturbEachOther() throws IOException {
-    train(temporary.resolve("alone"), config(10).build());
+    train(temporary.resolve("alone"), tuning(loop(10)));
     try (Graph graph = new Graph()) {
       LanguageModel model = TinyModel.causal(graph);
       try (FineTuner first =
               FineTuner.start(
                   model,
                   TinyModel.data(),
-                  config(10).build(),
+                  tuning(loop(10)),
                   temporary.resolve("a"),
                   Progress.silent());
           FineTuner second =
               FineTuner.start(
                   model,
                   TinyModel.data(),
-                  config(10).build(),
+                  tuning(loop(10)),
                   temporary.resolve("b"),
                   Progress.silent())) {
         first.run();
@@ -286,24 +283,28 @@ class FineTunerTest {
             FineTuner.start(
                 TinyModel.causal(graph),
                 TinyModel.data(),
-                config(20).build(),
+                tuning(loop(20)),
                 temporary.resolve("run"),
                 progress)) {
       tuner.run();
     }
   }
 
-  static TrainingConfig.Builder config(long steps) {
-    return TrainingConfig.builder()
-        .objective(CAUSAL)
-        .batching(Batching.training(64, 1024))
-        .schedule(new LearningRateSchedule.Constant(0.01, 5))
+  static LoopOptions.Builder loop(long steps) {
+    return LoopOptions.builder()
+        .schedule(new Schedule.Constant(0.01, 5))
         .steps(steps)
         .evaluateEvery(0)
-        .checkpointEvery(0);
+        .checkpointEvery(0)
+        .diagnosticsEvery(0)
+        .divergence(0);
   }
 
-  private static TrainingResult train(Path run, TrainingConfig config) {
+  static FineTuneOptions tuning(LoopOptions.Builder loop) {
+    return new FineTuneOptions(CAUSAL, Batching.training(64, 1024), loop.build());
+  }
+
+  private static TrainingResult train(Path run, FineTuneOptions config) {
     try (Graph graph = new Graph();
         FineTuner tuner =
             FineTuner.start(

@@ -14,7 +14,7 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.ReferenceModels;
 import dev.performer.savedmodel.WeightReplacement;
-import dev.performer.training.optim.LearningRateSchedule;
+import dev.performer.training.optim.Schedule;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
@@ -40,19 +40,19 @@ class ImportedFineTuningTest {
             ProteinVocabulary.padFirst(),
             SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
             SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz")));
-    TrainingConfig config =
-        TrainingConfig.builder()
-            .objective(
-                causal
-                    ? new Objective.CausalLanguageModel(false)
-                    : new Objective.MaskedLanguageModel(Masking.BERT))
+    FineTuneOptions config =
+        new FineTuneOptions(
+            causal
+                ? new Objective.CausalLanguageModel(false)
+                : new Objective.MaskedLanguageModel(Masking.BERT),
             // The models' position tables have 128 rows.
-            .batching(Batching.training(128, 2048))
-            .schedule(new LearningRateSchedule.Linear(3e-3, 5, 0))
-            .steps(50)
-            .evaluateEvery(0)
-            .checkpointEvery(0)
-            .build();
+            Batching.training(128, 2048),
+            FineTuneOptions.LOOP.toBuilder()
+                .schedule(new Schedule.Linear(3e-3, 5, 0))
+                .steps(50)
+                .evaluateEvery(0)
+                .checkpointEvery(0)
+                .build());
     try (ImportedModel imported = ImportedModel.load(directory, "serving_default");
         FineTuner tuner =
             FineTuner.start(
@@ -76,8 +76,8 @@ class ImportedFineTuningTest {
     Path exported = temporary.resolve("exported");
     Objective objective = new Objective.MaskedLanguageModel(Masking.BERT);
     Batching batching = Batching.training(96, 2048);
-    TrainingConfig config =
-        TrainingConfig.builder().objective(objective).batching(batching).steps(8).build();
+    FineTuneOptions config =
+        new FineTuneOptions(objective, batching, FineTuneOptions.LOOP.toBuilder().steps(8).build());
     TrainingData data =
         new TrainingData(
             ProteinVocabulary.padFirst(),
@@ -131,7 +131,10 @@ class ImportedFineTuningTest {
                     ProteinVocabulary.padFirst(),
                     SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
                     SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz"))),
-                TrainingConfig.builder().batching(Batching.training(512, 2048)).build(),
+                new FineTuneOptions(
+                    FineTuneOptions.DEFAULT.objective(),
+                    Batching.training(512, 2048),
+                    FineTuneOptions.LOOP),
                 temporary.resolve("run"),
                 Progress.silent())) {
       assertThatThrownBy(tuner::run)

@@ -29,7 +29,7 @@ class InterruptionTest {
 
     public static void main(String[] args) {
       Path run = Path.of(args[0]);
-      TrainingConfig config = config(Long.parseLong(args[1]), Long.parseLong(args[2]));
+      FineTuneOptions config = config(Long.parseLong(args[1]), Long.parseLong(args[2]));
       Progress progress = Progress.lines(System.err);
       try (Graph graph = new Graph();
           FineTuner tuner =
@@ -115,8 +115,8 @@ class InterruptionTest {
     assertThat(finish(run, 20).steps()).isEqualTo(20);
   }
 
-  private static TrainingConfig config(long steps, long checkpointEvery) {
-    return FineTunerTest.config(steps).checkpointEvery(checkpointEvery).build();
+  private static FineTuneOptions config(long steps, long checkpointEvery) {
+    return FineTunerTest.tuning(FineTunerTest.loop(steps).checkpointEvery(checkpointEvery));
   }
 
   private static TrainingResult finish(Path run, long steps) {

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.performer.data.Batching;
-import dev.performer.training.optim.LearningRateSchedule;
+import dev.performer.training.optim.Schedule;
 import dev.performer.training.run.Progress;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -44,13 +44,15 @@ class LeakTest {
   private void assertFlat(long warmUp, long steps) throws IOException {
     assumeTrue(Files.isReadable(STATM), "needs /proc");
     Probe probe = new Probe(warmUp);
-    TrainingConfig config =
-        FineTunerTest.config(steps)
-            .batching(Batching.training(64, 4096))
-            .evaluateEvery(0)
-            .checkpointEvery(0)
-            .schedule(new LearningRateSchedule.Constant(1e-4, 0))
-            .build();
+    FineTuneOptions config =
+        new FineTuneOptions(
+            new Objective.CausalLanguageModel(false),
+            Batching.training(64, 4096),
+            FineTunerTest.loop(steps)
+                .evaluateEvery(0)
+                .checkpointEvery(0)
+                .schedule(new Schedule.Constant(1e-4, 0))
+                .build());
     try (Graph graph = new Graph();
         FineTuner tuner =
             FineTuner.start(

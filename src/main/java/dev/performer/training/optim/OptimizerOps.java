@@ -4,8 +4,8 @@ import dev.performer.PerformerException;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
+import dev.performer.training.LoopOptions;
 import dev.performer.training.Trainable;
-import dev.performer.training.TrainingOptions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
@@ -72,7 +72,7 @@ public record OptimizerOps(
   public static final String NOT_FINITE = "the gradient's norm is not finite";
 
   /** The ops of a model as a recipe says. @throws PerformerException if it cannot be trained */
-  public static OptimizerOps build(Trainable model, TrainingOptions options) {
+  public static OptimizerOps build(Trainable model, LoopOptions options) {
     Ops tf = Ops.create(model.graph()).withSubScope("batch");
     var guesses =
         tf.dtypes.cast(tf.gather(model.sums(), tf.constant(2), tf.constant(0)), TFloat32.class);

@@ -35,6 +35,9 @@ public final class ResumePolicy {
           "training.diagnosticsEvery",
           "training.divergence",
           "training.memoryCheck",
+          "evaluation.sequences",
+          "evaluation.target",
+          "validation",
           "training.precision");
 
   private ResumePolicy() {}

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
+import dev.performer.chart.Chart;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -41,8 +42,9 @@ final class RunReport {
           .append("\n");
     }
     try {
-      if (OptionalLibrary.CHARTS.isPresent()
-          && GradientPlot.write(run.resolve(GRADIENT_PLOT), entries)) {
+      Chart gradient = TrainingCharts.gradient(entries);
+      if (OptionalLibrary.CHARTS.isPresent() && !gradient.isEmpty()) {
+        AtomicFiles.write(run.resolve(GRADIENT_PLOT), gradient.png());
         text.append("\n![loss](loss.png)\n\n![gradient norm and learning rate](gradient.png)\n");
       }
       diagnostics(text, entries);

@@ -1,8 +1,10 @@
 package dev.performer.training.run;
 
+import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
+import dev.performer.chart.Chart;
 import dev.performer.graph.NativeErrors;
-import dev.performer.training.TrainingOptions;
+import dev.performer.training.LoopOptions;
 import dev.performer.training.Validation;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -14,7 +16,7 @@ import java.util.OptionalLong;
 /** Where numbers go while a run trains: metrics.jsonl, TensorBoard, plots and whoever watches. */
 public final class TrainerLog implements AutoCloseable {
   private final RunDirectory run;
-  private final TrainingOptions options;
+  private final LoopOptions options;
   private final Validation validation;
   private final Progress progress;
   private final MetricsLog metrics;
@@ -22,7 +24,7 @@ public final class TrainerLog implements AutoCloseable {
 
   private TrainerLog(
       RunDirectory run,
-      TrainingOptions options,
+      LoopOptions options,
       Validation validation,
       Progress progress,
       MetricsLog metrics,
@@ -37,11 +39,7 @@ public final class TrainerLog implements AutoCloseable {
 
   /** Opens the files; what they hold after a step goes. */
   public static TrainerLog open(
-      RunDirectory run,
-      TrainingOptions options,
-      Validation validation,
-      Progress progress,
-      long step) {
+      RunDirectory run, LoopOptions options, Validation validation, Progress progress, long step) {
     MetricsLog metrics = MetricsLog.open(run.metrics(), step);
     try {
       return new TrainerLog(
@@ -90,7 +88,12 @@ public final class TrainerLog implements AutoCloseable {
       return;
     }
     try {
-      LossPlot.write(run.lossPlot(), metrics.entries(), validation.plotted());
+      Chart chart = TrainingCharts.loss(metrics.entries(), validation.plotted());
+      if (!chart.isEmpty()) {
+        AtomicFiles.write(run.lossPlot(), chart.png());
+      }
+    } catch (IOException e) {
+      progress.message("no loss.png: " + AtomicFiles.describe(e));
     } catch (RuntimeException | LinkageError | InternalError e) {
       progress.message("no loss.png: " + NativeErrors.firstLine(e));
     }

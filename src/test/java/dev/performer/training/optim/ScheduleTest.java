@@ -5,18 +5,18 @@ import static org.assertj.core.api.Assertions.within;
 
 import org.junit.jupiter.api.Test;
 
-class LearningRateScheduleTest {
+class ScheduleTest {
   @Test
   void constantWarmsUpAndStays() {
-    var schedule = new LearningRateSchedule.Constant(2.0, 4);
+    var schedule = new Schedule.Constant(2.0, 4);
     assertThat(new double[] {at(schedule, 0), at(schedule, 1), at(schedule, 3), at(schedule, 99)})
         .containsExactly(new double[] {0.5, 1.0, 2.0, 2.0}, within(1e-12));
-    assertThat(new LearningRateSchedule.Constant(2.0, 0).at(0, 1)).isEqualTo(2.0);
+    assertThat(new Schedule.Constant(2.0, 0).at(0, 1)).isEqualTo(2.0);
   }
 
   @Test
   void linearFallsToItsFloorAtTheLastStep() {
-    var schedule = new LearningRateSchedule.Linear(1.0, 10, 0.2);
+    var schedule = new Schedule.Linear(1.0, 10, 0.2);
     assertThat(at(schedule, 0)).isCloseTo(0.1, within(1e-12));
     assertThat(at(schedule, 9)).isCloseTo(1.0, within(1e-12));
     assertThat(at(schedule, 54)).isCloseTo(0.6, within(1e-12));
@@ -26,7 +26,7 @@ class LearningRateScheduleTest {
 
   @Test
   void cosineIsHalfwayInTheMiddle() {
-    var schedule = new LearningRateSchedule.Cosine(1.0, 10, 0.0);
+    var schedule = new Schedule.Cosine(1.0, 10, 0.0);
     assertThat(at(schedule, 9)).isCloseTo(1.0, within(1e-12));
     assertThat(at(schedule, 54)).isCloseTo(0.5, within(1e-12));
     assertThat(at(schedule, 99)).isCloseTo(0.0, within(1e-12));
@@ -34,7 +34,7 @@ class LearningRateScheduleTest {
 
   @Test
   void inverseSquareRootFallsFromTheWarmUpOn() {
-    var schedule = new LearningRateSchedule.InverseSquareRoot(1.0, 16);
+    var schedule = new Schedule.InverseSquareRoot(1.0, 16);
     assertThat(at(schedule, 7)).isCloseTo(0.5, within(1e-12));
     assertThat(at(schedule, 15)).isCloseTo(1.0, within(1e-12));
     assertThat(at(schedule, 63)).isCloseTo(0.5, within(1e-12));
@@ -42,16 +42,14 @@ class LearningRateScheduleTest {
 
   @Test
   void aRunShorterThanItsWarmUpHasNoSurprises() {
-    for (LearningRateSchedule schedule :
-        new LearningRateSchedule[] {
-          new LearningRateSchedule.Linear(1, 20, 0), new LearningRateSchedule.Cosine(1, 20, 0)
-        }) {
+    for (Schedule schedule :
+        new Schedule[] {new Schedule.Linear(1, 20, 0), new Schedule.Cosine(1, 20, 0)}) {
       assertThat(schedule.at(4, 5)).isCloseTo(0.25, within(1e-12));
       assertThat(schedule.at(0, 1)).isCloseTo(0.05, within(1e-12));
     }
   }
 
-  private static double at(LearningRateSchedule schedule, long step) {
+  private static double at(Schedule schedule, long step) {
     return schedule.at(step, 100);
   }
 }

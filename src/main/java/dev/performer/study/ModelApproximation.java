@@ -1,0 +1,82 @@
+package dev.performer.study;
+
+import dev.performer.PerformerException;
+import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
+import dev.performer.attention.projection.ProjectionMatrix;
+import dev.performer.data.NpyArray;
+import dev.performer.model.AttentionConfig;
+import dev.performer.model.FavorConversion;
+import dev.performer.savedmodel.PerformerModels;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+
+/** FAVOR+ against exact attention, on a model's own queries and keys, layer by layer. */
+public final class ModelApproximation {
+  /** Tokens of a sequence at most, by default; the closed form costs the cube of it. */
+  public static final int DEFAULT_LENGTH = 256;
+
+  private final String name;
+  private final PerformerModels.Saved model;
+  private final List<AttentionErrors.Trial> trials = new ArrayList<>();
+
+  /**
+   * @param name of the model, for messages
+   * @param given what is tried; where nothing is given, the model's own attention, and in place of
+   *     exact attention what a conversion would put there
+   * @throws PerformerException if a layer attends in a way that cannot be compared
+   */
+  public ModelApproximation(String name, PerformerModels.Saved model, FavorKeys given) {
+    this.name = name;
+    this.model = model;
+    for (int i = 0; i < model.config().layers(); i++) {
+      trials.add(trial(i, given));
+    }
+  }
+
+  /** Tokens of a sequence at most: those requested, or what the model can take. */
+  public int longest(int requested) {
+    var longest = model.config().longestSequence();
+    return longest.isPresent() ? Math.min(requested, longest.getAsInt()) : requested;
+  }
+
+  /**
+   * Measures on some sequences.
+   *
+   * @param sequences token ids without padding, each at most {@link #longest} long
+   * @param pad what fills up short sequences
+   * @param paddedLength to which all are padded; 0 for not at all
+   */
+  public LayerErrors measure(List<int[]> sequences, int pad, int paddedLength) {
+    List<AttentionErrors.Row> rows =
+        new AttentionErrors(model.config(), model.weights())
+            .measure(trials, sequences, pad, paddedLength);
+    return new LayerErrors(name, trials, rows, sequences.size());
+  }
+
+  private AttentionErrors.Trial trial(int layer, FavorKeys given) {
+    AttentionConfig own = model.config().attentionOf(layer);
+    if (!(own instanceof AttentionConfig.Exact) && !(own instanceof AttentionConfig.Favor)) {
+      throw new PerformerException(
+          name + ": layer " + layer + " attends as Model Garden does, which estimates no softmax");
+    }
+    if (own instanceof AttentionConfig.Favor favor && !given.isGiven()) {
+      NpyArray stored = model.weights().get("layer_" + layer + "/attention/projection");
+      if (stored == null) {
+        throw new PerformerException(
+            name
+                + ": layer "
+                + layer
+                + " has no projection, so it estimates no softmax; give a number of features to"
+                + " try one");
+      }
+      return new AttentionErrors.Trial(favor.config(), stored.floats());
+    }
+    FavorConfig tried =
+        new FavorConversion(given.over(FavorConversion.defaults()).build(), Set.of())
+            .favor(own, layer);
+    return new AttentionErrors.Trial(
+        tried, tried.draw(model.config().headSize()).map(ProjectionMatrix::values).orElse(null));
+  }
+}
