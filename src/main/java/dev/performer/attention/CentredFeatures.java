@@ -31,6 +31,13 @@ record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection
   /** Above this, products with features of queries and their sums would leave float32. */
   private static final double LARGEST_KEY = 32;
 
+  /**
+   * Beyond D = 64 the bound D/2 of centred keys is above {@link #LARGEST_KEY}. There the lengths of
+   * directions stay where the paper has them: ω·k' − |k'|²/2 exceeds 20 only for a key more than 6
+   * standard deviations along a direction, and so much room is left above.
+   */
+  private static final double WIDE_SHIFT = 12;
+
   @Override
   public <T extends TFloating> Features<T> map(
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
@@ -39,6 +46,9 @@ record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection
     double scale = config.convention().softmax().scale().of(headSize);
     Operand<T> directions = directions(a); // [R, D]
     Operand<T> lengths = lengths(a, directions, headSize); // [1, R]
+    if (isWide(headSize)) {
+      lengths = tf.zerosLike(lengths);
+    }
     Operand<T> scaled = a.times(a.transpose(directions), scale); // [D, R]
     return new Features<>(
         queries(a, queries, scaled, lengths), keys(a, keys, scaled, lengths, scale));
@@ -74,6 +84,7 @@ record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection
               a.concat(0, List.of(scaled, tf.math.neg(lengths))));
       return a.plus(tf.math.exp(tf.math.minimum(u, a.constant(LARGEST_EXPONENT))), epsilon);
     }
+    boolean isWide = isWide(Algebra.size(keys, -1, "the head size"));
     Operand<T> norms = a.times(a.squaredNorm(keys), -scale * scale / 2); // [B, H, S, 1]
     Operand<T> rows = a.concat(-1, List.of(keys, norms, ones)); // [B, H, S, D+2]
     Operand<T> matrix =
@@ -82,12 +93,14 @@ record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection
             List.of(
                 scaled,
                 tf.fill(tf.shape(lengths), a.constant(1)),
-                tf.math.neg(lengths))); // [D+2, R]
-    Operand<T> u = a.rowsTimes(rows, matrix); // [B, H, S, R], at most D/2
-    // Beyond D = 64 only a key nearer to a direction than random ones ever are goes above.
-    boolean isBounded = Algebra.size(keys, -1, "the head size") / 2.0 <= LARGEST_KEY;
-    Operand<T> bounded = isBounded ? u : tf.math.minimum(u, a.constant(LARGEST_KEY));
+                a.plus(tf.math.neg(lengths), isWide ? WIDE_SHIFT : 0))); // [D+2, R]
+    Operand<T> u = a.rowsTimes(rows, matrix); // [B, H, S, R]
+    Operand<T> bounded = isWide ? tf.math.minimum(u, a.constant(LARGEST_KEY)) : u;
     return a.plus(tf.math.exp(bounded), epsilon);
+  }
+
+  private boolean isWide(long headSize) {
+    return form().hasNorm() && headSize / 2.0 > LARGEST_KEY;
   }
 
   private Kernel.Positive form() {
