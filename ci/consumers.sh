@@ -55,7 +55,7 @@ works() {
   local name=$1
   shift
   "$@" "$checkpoint" "$work/model" >"$work/out" 2>"$work/err" || { tail -n 20 "$work/err" >&2; fail "$name failed"; }
-  grep -q "logits \[1, 3, 29\]" "$work/out" && grep -q "text $expected\$" "$work/out" || { cat "$work/out" >&2; fail "$name printed something else than text $expected"; }
+  grep -q "logits \[1, 4, 29\]" "$work/out" && grep -q "text $expected\$" "$work/out" || { cat "$work/out" >&2; fail "$name printed something else than text $expected"; }
   if grep -iE "^SLF4J.*(multiple|actual provider)" "$work/err"; then fail "$name: the jar brought a logging binding"; fi
   echo "consumers: $name passed"
 }
@@ -66,6 +66,14 @@ if tr ':' '\n' <"$work/classpath" | grep -E "/(junit|pdfbox|picocli|progressbar|
   fail "a program that depends on the jar gets libraries that it did not choose"
 fi
 for java in "${javas[@]}"; do works "Maven on $("$java" -version 2>&1 | head -n 1)" "$java" -cp "examples/maven/target/classes:$(cat "$work/classpath")" example.ImportPredictGenerate; done
+
+# Training without any of the optional libraries: no charts, one line that names what draws them.
+"${javas[-1]}" -cp "examples/maven/target/classes:$(cat "$work/classpath")" example.FineTune "$work/model" "$work/run" >"$work/out" 2>"$work/err" ||
+  { tail -n 20 "$work/out" "$work/err" >&2; fail "fine-tuning failed"; }
+[ "$(grep -c org.knowm.xchart "$work/out")" = 1 ] || { cat "$work/out" >&2; fail "not one line about missing charts"; }
+if grep -q '!\[' "$work/run/report.md"; then fail "report.md shows charts that were not drawn"; fi
+[ -f "$work/run/model/saved_model.pb" ] || fail "fine-tuning exported nothing"
+echo "consumers: fine-tuning passed without optional libraries"
 
 # Maven takes the TensorFlow of the machine by profiles of the deployed POM.
 platform() { # os.name, os.arch

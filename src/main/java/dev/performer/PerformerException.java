@@ -68,7 +68,8 @@ public class PerformerException extends RuntimeException {
   /**
    * Names the settings that decide about this failure.
    *
-   * @param names as the options in Java call them, such as {@code allowMissing}
+   * @param names as the options in Java call them, such as {@code allowMissing}, or with the value
+   *     that helps, such as {@code length=64}
    * @return this
    */
   public PerformerException settledBy(String... names) {

@@ -2,6 +2,7 @@ package dev.performer;
 
 import static com.tngtech.archunit.base.DescribedPredicate.not;
 import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAPackage;
+import static com.tngtech.archunit.core.domain.properties.HasName.Predicates.name;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
@@ -12,6 +13,7 @@ import com.tngtech.archunit.junit.AnalyzeClasses;
 import com.tngtech.archunit.junit.ArchTest;
 import com.tngtech.archunit.lang.ArchRule;
 import com.tngtech.archunit.library.Architectures.LayeredArchitecture;
+import com.tngtech.archunit.library.GeneralCodingRules;
 import java.util.List;
 
 /** The rooms of the project and the arrows between them. */
@@ -86,12 +88,35 @@ class ArchitectureTest {
           .resideInAPackage("org.knowm..");
 
   @ArchTest
-  static final ArchRule onlyTheCommandLinePrintsAndExits =
+  static final ArchRule onlyTheCommandLineExits =
       noClasses()
           .that()
           .resideOutsideOfPackage("..cli..")
           .should()
           .callMethod(System.class, "exit", int.class);
+
+  /** But for the processes of benchmarks, whose standard output is their answer. */
+  @ArchTest
+  static final ArchRule onlyTheCommandLinePrints =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("..cli..")
+          .and()
+          .haveSimpleNameNotEndingWith("StepBenchmark")
+          .and()
+          .haveSimpleNameNotEndingWith("MeasuringProcess")
+          .should(GeneralCodingRules.ACCESS_STANDARD_STREAMS);
+
+  @ArchTest
+  static final ArchRule theCommandLineBuildsAndRunsNoGraph =
+      noClasses()
+          .that()
+          .resideInAPackage("..cli..")
+          .and()
+          .haveSimpleNameNotContaining("AttendCommand")
+          .should()
+          .dependOnClassesThat(
+              resideInAPackage("org.tensorflow..").and(not(name("org.tensorflow.TensorFlow"))));
 
   private static ArchRule rooms() {
     LayeredArchitecture rooms = layeredArchitecture().consideringOnlyDependenciesInLayers();

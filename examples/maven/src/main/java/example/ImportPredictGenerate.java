@@ -1,43 +1,31 @@
 package example;
 
-import dev.performer.checkpoint.Checkpoints;
-import dev.performer.checkpoint.ImportOptions;
-import dev.performer.data.NpyArray;
-import dev.performer.data.ProteinVocabulary;
-import dev.performer.data.ResidueEncoder;
-import dev.performer.data.Vocabulary;
-import dev.performer.savedmodel.SavedModelPredictor;
-import dev.performer.serving.GenerationSession;
+import dev.performer.pipeline.GenerationOptions;
+import dev.performer.pipeline.Importer;
+import dev.performer.pipeline.Predictor;
+import dev.performer.pipeline.TextGenerator;
 import dev.performer.serving.Sampling;
-import dev.performer.training.ImportedWeights;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
-import java.util.OptionalInt;
-import java.util.Set;
 
 /** A checkpoint of Google's Flax code becomes a SavedModel, predicts, and continues a protein. */
 public final class ImportPredictGenerate {
   private ImportPredictGenerate() {}
 
   public static void main(String[] args) {
-    Path checkpoint = Path.of(args[0]);
     Path model = Path.of(args[1]);
-    var weights = Checkpoints.load(checkpoint, ImportOptions.builder().build());
-    ImportedWeights.of(weights, checkpoint, false).write(model, true);
+    Importer.of(Path.of(args[0])).write(model, true);
 
-    Vocabulary vocabulary = ProteinVocabulary.google();
-    int[] prompt = new ResidueEncoder(vocabulary).encode("MKT");
-    try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
-      NpyArray tokens = NpyArray.of(prompt, 1, prompt.length);
-      NpyArray logits = predictor.predict("serving_default", Map.of("tokens", tokens)).get("logits");
+    try (Predictor predictor = Predictor.load(model)) {
+      var logits = predictor.predict(List.of("MKT")).get("logits");
       System.out.println("logits " + Arrays.toString(logits.shape()));
     }
-    try (GenerationSession session = GenerationSession.open(model)) {
-      var sampling = new Sampling(false, 1, 0, 1, 1, 0, 1);
-      var text = session.generate(List.of(prompt), 0, 20, sampling, OptionalInt.empty(), Set.of(26, 27, 28), (row, token) -> {}).get(0);
-      System.out.println("text MKT" + vocabulary.decode(text.tokens().stream().mapToInt(t -> t).toArray()));
+    var options = GenerationOptions.DEFAULT.withMaxTokens(20).withSampler(Sampling.DEFAULT.withSeed(1));
+    try (TextGenerator generator = TextGenerator.load(model)) {
+      System.out.print("text MKT");
+      generator.stream("MKT", options, System.out::print); // as it comes
+      System.out.println();
     }
   }
 }

@@ -1,54 +1,55 @@
 package example;
 
-import dev.performer.checkpoint.Checkpoints;
-import dev.performer.checkpoint.ImportOptions;
-import dev.performer.data.NpyArray;
-import dev.performer.data.ProteinVocabulary;
-import dev.performer.data.ResidueEncoder;
-import dev.performer.data.Vocabulary;
-import dev.performer.savedmodel.SavedModelPredictor;
-import dev.performer.serving.GenerationSession;
+import dev.performer.pipeline.GenerationOptions;
+import dev.performer.pipeline.Importer;
+import dev.performer.pipeline.Predictor;
+import dev.performer.pipeline.TextGenerator;
 import dev.performer.serving.Sampling;
-import dev.performer.training.ImportedWeights;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
-import java.util.OptionalInt;
-import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.springframework.boot.ApplicationArguments;
 import org.springframework.boot.CommandLineRunner;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.autoconfigure.SpringBootApplication;
+import org.springframework.context.annotation.Bean;
 
-/** Imports a checkpoint, predicts and generates, and logs as Spring Boot's programs do. */
+/** One generator for the whole program, closed with it; what happens is logged by Spring Boot. */
 @SpringBootApplication
-public class Application implements CommandLineRunner {
+public class Application {
   private static final Logger LOG = LoggerFactory.getLogger(Application.class);
 
   public static void main(String[] args) {
     SpringApplication.run(Application.class, args);
   }
 
-  @Override
-  public void run(String... args) {
-    Path checkpoint = Path.of(args[0]);
-    Path model = Path.of(args[1]);
-    var weights = Checkpoints.load(checkpoint, ImportOptions.builder().build());
-    ImportedWeights.of(weights, checkpoint, false).write(model, true);
+  @Bean
+  Path model(ApplicationArguments arguments) {
+    List<String> paths = arguments.getNonOptionArgs();
+    Path model = Path.of(paths.get(1));
+    Importer.of(Path.of(paths.get(0))).write(model, true);
+    return model;
+  }
 
-    Vocabulary vocabulary = ProteinVocabulary.google();
-    int[] prompt = new ResidueEncoder(vocabulary).encode("MKT");
-    try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
-      NpyArray tokens = NpyArray.of(prompt, 1, prompt.length);
-      NpyArray logits = predictor.predict("serving_default", Map.of("tokens", tokens)).get("logits");
+  @Bean
+  Predictor predictor(Path model) {
+    return Predictor.load(model);
+  }
+
+  @Bean
+  TextGenerator generator(Path model) {
+    return TextGenerator.load(model);
+  }
+
+  @Bean
+  CommandLineRunner run(Predictor predictor, TextGenerator generator) {
+    return arguments -> {
+      var logits = predictor.predict(List.of("MKT")).get("logits");
       LOG.info("logits {}", Arrays.toString(logits.shape()));
-    }
-    try (GenerationSession session = GenerationSession.open(model)) {
-      var sampling = new Sampling(false, 1, 0, 1, 1, 0, 1);
-      var text = session.generate(List.of(prompt), 0, 20, sampling, OptionalInt.empty(), Set.of(26, 27, 28), (row, token) -> {}).get(0);
-      LOG.info("text MKT{}", vocabulary.decode(text.tokens().stream().mapToInt(t -> t).toArray()));
-    }
+      var options = GenerationOptions.DEFAULT.withMaxTokens(20).withSampler(Sampling.DEFAULT.withSeed(1));
+      LOG.info("text {}", generator.generate("MKT", options).text());
+    };
   }
 }

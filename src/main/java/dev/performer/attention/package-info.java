@@ -18,6 +18,8 @@
  * Tensors are {@code [B, H, L, ·]} inside this package; a comment at the end of a line is the shape
  * of what it makes.
  *
+ * <p>Public API: changes are in the change log.
+ *
  * @see <a href="https://arxiv.org/abs/2009.14794">Rethinking Attention with Performers</a>
  */
 package dev.performer.attention;

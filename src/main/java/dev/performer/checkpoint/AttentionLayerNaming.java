@@ -33,10 +33,11 @@ final class AttentionLayerNaming implements NamingScheme {
   @Override
   public ModelWeights map(WeightFile file, ImportOptions options) {
     throw new PerformerException(
-        file.path()
-            + " holds attention layers only ("
-            + file.tensors().size()
-            + " tensors, no table of tokens), which make no Transformer; import the SavedModel"
-            + " that Python saved with them, or name every variable in a --mapping file");
+            file.path()
+                + " holds attention layers only ("
+                + file.tensors().size()
+                + " tensors, no table of tokens), which make no Transformer; import the SavedModel"
+                + " that Python saved with them, or name every variable in a mapping file")
+        .settledBy("mapping");
   }
 }

@@ -2,6 +2,7 @@ package dev.performer.checkpoint;
 
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.data.StrictJson;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -50,7 +51,24 @@ public final class Checkpoints {
    */
   public static ModelWeights load(Path path, ImportOptions options) {
     try (WeightFile file = open(path)) {
-      return NamingSchemes.of(file, options).map(file, options);
+      ModelWeights weights = NamingSchemes.of(file, options).map(file, options);
+      requireTask(path, weights, options);
+      return weights;
+    }
+  }
+
+  /** A task that has other weights than those that are there would be another model. */
+  private static void requireTask(Path path, ModelWeights weights, ImportOptions options) {
+    String task = StrictJson.tree(weights.config().task()).asText();
+    if (options.task() != null && !options.task().equals(task)) {
+      throw new PerformerException(
+              path
+                  + ": its weights are those of the task "
+                  + task
+                  + ", not of "
+                  + options.task()
+                  + "; import it as what it is")
+          .settledBy("task");
     }
   }
 

@@ -5,10 +5,15 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.function.DoubleUnaryOperator;
 
-/** The element types of foreign files, and how the narrow ones become float32. */
+/**
+ * The element types of foreign files, and how the narrow ones become float32. Complex numbers
+ * become their real and imaginary parts in a last dimension of 2.
+ */
 enum ElementType {
   FLOAT64(NpyType.FLOAT64),
   FLOAT32(NpyType.FLOAT32),
@@ -24,7 +29,9 @@ enum ElementType {
   UINT32(NpyType.UINT32),
   UINT16(NpyType.UINT16),
   UINT8(NpyType.UINT8),
-  BOOL(NpyType.BOOL);
+  BOOL(NpyType.BOOL),
+  COMPLEX64(8),
+  COMPLEX128(16);
 
   private final NpyType same;
   private final int bytes;
@@ -49,6 +56,30 @@ enum ElementType {
     return name().toLowerCase(Locale.ROOT);
   }
 
+  /** The type of NumPy's name for it. */
+  static Optional<ElementType> of(String label) {
+    return Arrays.stream(values()).filter(type -> type.label().equals(label)).findFirst();
+  }
+
+  boolean isComplex() {
+    return this == COMPLEX64 || this == COMPLEX128;
+  }
+
+  /** Turns the numbers that msgpack itself holds, big endian, into what {@link #array} takes. */
+  void reverse(byte[] elements) {
+    int size = isComplex() ? bytes / 2 : bytes;
+    for (int start = 0; start < elements.length; start += size) {
+      for (int i = start, j = start + size - 1; i < j; i++, j--) {
+        byte swapped = elements[i];
+        elements[i] = elements[j];
+        elements[j] = swapped;
+      }
+    }
+    if (this == BOOL) {
+      elements[0] &= 1; // its false and true are the bytes c2 and c3
+    }
+  }
+
   /**
    * The array of little endian elements; the narrow floats become float32, uint64 becomes int64.
    *
@@ -58,6 +89,11 @@ enum ElementType {
   NpyArray array(byte[] elements, long[] shape, String where) {
     if (same != null) {
       return new NpyArray(same, shape, elements);
+    }
+    if (isComplex()) {
+      long[] parts = Arrays.copyOf(shape, shape.length + 1);
+      parts[shape.length] = 2;
+      return new NpyArray(this == COMPLEX64 ? NpyType.FLOAT32 : NpyType.FLOAT64, parts, elements);
     }
     ByteBuffer in = ByteBuffer.wrap(elements).order(ByteOrder.LITTLE_ENDIAN);
     if (this == UINT64) {

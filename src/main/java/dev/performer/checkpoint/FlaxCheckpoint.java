@@ -5,17 +5,14 @@ import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.data.NpyArray;
-import dev.performer.data.NpyType;
 import java.io.IOException;
 import java.math.BigDecimal;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Comparator;
-import java.util.List;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -166,7 +163,7 @@ public final class FlaxCheckpoint implements WeightFile {
     if (place == null) {
       throw new PerformerException(path + " has no tensor " + name);
     }
-    int size = place.type().size;
+    int size = place.type().bytes();
     if (place.info().bytes() / size * Math.max(4, size) > Integer.MAX_VALUE - 16) {
       throw new PerformerException(
           path + ": tensor " + name + " of " + place.info().bytes() + " bytes is too large");
@@ -190,7 +187,10 @@ public final class FlaxCheckpoint implements WeightFile {
       throw new PerformerException(
           path + ": tensor " + Excerpt.of(name) + " cannot be read: " + AtomicFiles.describe(e), e);
     }
-    return place.type().decode(bytes, place.bigEndian(), place.info().shape());
+    if (place.bigEndian()) {
+      place.type().reverse(bytes);
+    }
+    return place.type().array(bytes, place.info().shape(), path + ": tensor " + Excerpt.of(name));
   }
 
   @Override
@@ -204,96 +204,6 @@ public final class FlaxCheckpoint implements WeightFile {
         channel.close();
       } catch (IOException e) {
         // Nothing was written: what was read is right all the same.
-      }
-    }
-  }
-
-  /** A float32 array of decoded 16-bit floats. */
-  static NpyArray widened(byte[] bytes, long[] shape, boolean brain) {
-    var from = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).asShortBuffer();
-    float[] values = new float[from.limit()];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = brain ? Float.intBitsToFloat(from.get(i) << 16) : half(from.get(i));
-    }
-    return NpyArray.of(values, shape);
-  }
-
-  private static float half(short bits) {
-    int sign = (bits & 0x8000) << 16;
-    int exponent = (bits >> 10) & 0x1f;
-    int fraction = bits & 0x3ff;
-    if (exponent == 0) {
-      float small = fraction * 0x1p-24f;
-      return sign == 0 ? small : -small;
-    }
-    int wide = exponent == 31 ? 0xff : exponent + 112;
-    return Float.intBitsToFloat(sign | wide << 23 | fraction << 13);
-  }
-
-  /** NumPy's element types that Flax stores. */
-  enum Type {
-    FLOAT32("float32", 4, NpyType.FLOAT32),
-    FLOAT64("float64", 8, NpyType.FLOAT64),
-    FLOAT16("float16", 2, null),
-    BFLOAT16("bfloat16", 2, null),
-    INT8("int8", 1, NpyType.INT8),
-    INT16("int16", 2, NpyType.INT16),
-    INT32("int32", 4, NpyType.INT32),
-    INT64("int64", 8, NpyType.INT64),
-    UINT8("uint8", 1, NpyType.UINT8),
-    UINT16("uint16", 2, NpyType.UINT16),
-    UINT32("uint32", 4, NpyType.UINT32),
-    UINT64("uint64", 8, NpyType.INT64),
-    BOOL("bool", 1, NpyType.BOOL),
-    COMPLEX64("complex64", 8, NpyType.FLOAT32),
-    COMPLEX128("complex128", 16, NpyType.FLOAT64);
-
-    private static final List<Type> ALL = List.of(values());
-
-    final String label;
-    final int size;
-    private final NpyType npy;
-
-    Type(String label, int size, NpyType npy) {
-      this.label = label;
-      this.size = size;
-      this.npy = npy;
-    }
-
-    /** The type of NumPy's name for it. */
-    static Optional<Type> of(String name) {
-      return ALL.stream().filter(t -> t.label.equals(name)).findFirst();
-    }
-
-    private boolean complex() {
-      return this == COMPLEX64 || this == COMPLEX128;
-    }
-
-    private NpyArray decode(byte[] bytes, boolean bigEndian, long[] shape) {
-      if (bigEndian) {
-        reverse(bytes, complex() ? size / 2 : size);
-        if (this == BOOL) {
-          bytes[0] &= 1; // msgpack's own false and true are the bytes c2 and c3
-        }
-      }
-      if (npy == null) {
-        return widened(bytes, shape, this == BFLOAT16);
-      }
-      if (complex()) {
-        long[] parts = java.util.Arrays.copyOf(shape, shape.length + 1);
-        parts[shape.length] = 2;
-        return new NpyArray(npy, parts, bytes);
-      }
-      return new NpyArray(npy, shape.clone(), bytes);
-    }
-
-    private static void reverse(byte[] bytes, int size) {
-      for (int start = 0; start < bytes.length; start += size) {
-        for (int i = start, j = start + size - 1; i < j; i++, j--) {
-          byte swapped = bytes[i];
-          bytes[i] = bytes[j];
-          bytes[j] = swapped;
-        }
       }
     }
   }

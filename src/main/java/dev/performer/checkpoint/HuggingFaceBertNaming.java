@@ -80,8 +80,8 @@ final class HuggingFaceBertNaming implements NamingScheme {
     boolean isMaskedLm = map.has("head/transform/kernel") || map.has("head/logits/bias");
     boolean isTied = placeDecoder(file, map);
     boolean hasClassifier = map.has("classifier/logits/kernel");
-    Sketch sketch = new Sketch(file, "bert").putSizes(map);
-    sketch
+    ConfigBuilder builder = new ConfigBuilder(file, "bert").putSizes(map);
+    builder
         .put("task", isMaskedLm ? "masked-lm" : hasClassifier ? "classification" : "encoder")
         .put("heads", heads(file, config, options))
         .put("headSize", 0)
@@ -90,8 +90,8 @@ final class HuggingFaceBertNaming implements NamingScheme {
         .put("pooler", map.has("pooler/kernel"))
         .put("pooling", map.has("pooler/kernel") || hasClassifier ? "cls" : "mean")
         .put("classes", hasClassifier ? map.size("classifier/logits/kernel", 2, 1) : 0);
-    putConfig(sketch, map, config, file);
-    return map.finish(label(), sketch.config(options), options.allowMissing());
+    putConfig(builder, map, config, file);
+    return map.finish(label(), builder.config(options), options.allowMissing());
   }
 
   private static void place(WeightMap map, String tensor, String name) {
@@ -178,14 +178,16 @@ final class HuggingFaceBertNaming implements NamingScheme {
     JsonNode heads = config.path("num_attention_heads");
     if (!heads.canConvertToInt() || !heads.isIntegralNumber()) {
       throw new PerformerException(
-          file.path()
-              + ": the number of heads is not in the file; put its config.json beside it, or say"
-              + " --heads");
+              file.path()
+                  + ": the number of heads is not in the file; put its config.json beside it, or give"
+                  + " their number")
+          .settledBy("heads");
     }
     return heads.intValue();
   }
 
-  private static void putConfig(Sketch sketch, WeightMap map, JsonNode config, WeightFile file) {
+  private static void putConfig(
+      ConfigBuilder builder, WeightMap map, JsonNode config, WeightFile file) {
     String activation = config.path("hidden_act").asText("gelu");
     if (!ACTIVATIONS.containsKey(activation)) {
       throw new PerformerException(
@@ -204,11 +206,11 @@ final class HuggingFaceBertNaming implements NamingScheme {
               + (config.path("is_decoder").asBoolean(false) ? " and is_decoder" : "")
               + "; only encoders with absolute positions can be expressed");
     }
-    sketch.put("activation", ACTIVATIONS.get(activation));
+    builder.put("activation", ACTIVATIONS.get(activation));
     double epsilon = config.path("layer_norm_eps").asDouble(1e-12);
-    sketch.put("normalization", Map.of("epsilon", epsilon));
+    builder.put("normalization", Map.of("epsilon", epsilon));
     JsonNode pad = config.path("pad_token_id");
-    sketch.put("padId", pad.isIntegralNumber() ? pad.intValue() : 0);
+    builder.put("padId", pad.isIntegralNumber() ? pad.intValue() : 0);
     if (config.isEmpty()) {
       map.note(
           "no config.json beside the weights: assumed gelu (erf), epsilon 1e-12, padding token 0");

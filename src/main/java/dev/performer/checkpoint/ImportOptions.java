@@ -52,7 +52,8 @@ public record ImportOptions(
   public ImportOptions {
     if (attention == AttentionKind.EXACT && favor.kernel() != null) {
       throw new PerformerException(
-          "exact attention has no kernel; leave out the kernel " + favor.kernel());
+              "exact attention has no kernel; leave out the kernel " + favor.kernel())
+          .settledBy("kernel");
     }
     if (favor.features() != null && favor.features() < 0) {
       throw new PerformerException("features cannot be negative: " + favor.features());
@@ -64,7 +65,7 @@ public record ImportOptions(
       throw new PerformerException("a window holds at least 1 chunk: " + window);
     }
     if (window != null && Boolean.FALSE.equals(favor.causal())) {
-      throw new PerformerException("a window is of causal attention; leave out causal: false");
+      throw new PerformerException("a window is of causal attention; so causal cannot be false");
     }
     if (maxLength != null && maxLength < 1) {
       throw new PerformerException("the longest sequence needs a token: " + maxLength);

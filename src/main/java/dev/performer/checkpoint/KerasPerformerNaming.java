@@ -75,8 +75,8 @@ final class KerasPerformerNaming implements NamingScheme {
         options.causal() != null
             ? options.causal()
             : options.window() != null || near.path("causal").asBoolean(false);
-    Sketch sketch =
-        new Sketch(file, isKernel ? "kernel-encoder" : "bert")
+    ConfigBuilder builder =
+        new ConfigBuilder(file, isKernel ? "kernel-encoder" : "bert")
             .putSizes(map)
             .putHeads(map)
             .put(
@@ -107,14 +107,14 @@ final class KerasPerformerNaming implements NamingScheme {
     if (isKernel) {
       ModelGardenConfig config =
           new ModelGardenConfig(file, java.util.List.of("kernel_attention"), options, map);
-      sketch.putAttention(config.attention(map.layers()));
+      builder.putAttention(config.attention(map.layers()));
     }
     map.note(
         "Keras keeps no graph in weights: assumed norms "
             + (Boolean.TRUE.equals(options.normFirst()) ? "before" : "after")
             + " each part, epsilon 1e-6, gelu (erf)"
             + (isKernel ? ", padding token 0" : ", no padding"));
-    return map.finish(label(), sketch.config(options), options.allowMissing());
+    return map.finish(label(), builder.config(options), options.allowMissing());
   }
 
   private static void place(WeightMap map, String tensor, String name) {

@@ -50,11 +50,12 @@ final class LraNaming implements NamingScheme {
     }
     if (options.preset() != null && !options.preset().equals("lra-encoder")) {
       throw new PerformerException(
-          file.path()
-              + ": preset "
-              + options.preset()
-              + " does not fit: its names are those of Long Range Arena; use --preset lra-encoder"
-              + " or none");
+              file.path()
+                  + ": preset "
+                  + options.preset()
+                  + " does not fit: its names are those of Long Range Arena; use the preset lra-encoder"
+                  + " or none")
+          .settledBy("preset");
     }
     JsonNode own = options.config() == null ? null : StrictJson.readTree(options.config());
     if (!JaxAttention.isGiven(options) && (own == null || !own.has("attention"))) {
@@ -120,44 +121,44 @@ final class LraNaming implements NamingScheme {
 
   private static PerformerConfig config(
       WeightFile file, WeightMap map, ImportOptions options, JsonNode own) {
-    Sketch sketch = new Sketch(file, "lra-encoder").putSizes(map).putHeads(map);
+    ConfigBuilder builder = new ConfigBuilder(file, "lra-encoder").putSizes(map).putHeads(map);
     List<String> notes = new ArrayList<>();
     boolean classToken = map.has("embeddings/class_token");
     int width = map.size("embeddings/token", 2, 1);
-    sketch.put("classToken", classToken);
+    builder.put("classToken", classToken);
     String pooling = classToken ? "cls" : options.pooling();
     Integer longest = options.maxLength();
     if (map.has("classifier/hidden_0/kernel")) {
       int in = map.size("classifier/hidden_0/kernel", 2, 0);
-      sketch.put("classes", map.size("classifier/logits/kernel", 2, 1));
-      sketch.put("classifierSizes", List.of(map.size("classifier/hidden_0/kernel", 2, 1)));
+      builder.put("classes", map.size("classifier/logits/kernel", 2, 1));
+      builder.put("classifierSizes", List.of(map.size("classifier/hidden_0/kernel", 2, 1)));
       if (in != width && in % width == 0) {
         pooling = "flatten";
         longest = in / width;
       } else if (pooling == null) {
         pooling = "mean";
         notes.add(
-            "how the sequence is pooled is not in the file: the mean; --pooling says another");
+            "how the sequence is pooled is not in the file: the mean, unless another pooling is given");
       }
     } else {
-      sketch.put("task", "encoder").put("classes", 0).put("classifierSizes", List.of());
+      builder.put("task", "encoder").put("classes", 0).put("classifierSizes", List.of());
     }
     if (pooling != null) {
-      sketch.put("pooling", pooling);
+      builder.put("pooling", pooling);
     }
     if (map.has("embeddings/position")) {
       int rows = map.size("embeddings/position", 2, 0);
-      sketch.put("positions", "learned").put("maxLength", classToken ? rows - 1 : rows);
+      builder.put("positions", "learned").put("maxLength", classToken ? rows - 1 : rows);
     } else {
-      sketch.put("positions", "sinusoidal");
+      builder.put("positions", "sinusoidal");
       if (longest != null) {
-        sketch.put("maxLength", longest);
+        builder.put("maxLength", longest);
       }
     }
     if (JaxAttention.isGiven(options)) {
-      sketch.putAttention(JaxAttention.over(null, options, false, notes));
+      builder.putAttention(JaxAttention.over(null, options, false, notes));
     }
     notes.forEach(map::note);
-    return sketch.config(options);
+    return builder.config(options);
   }
 }

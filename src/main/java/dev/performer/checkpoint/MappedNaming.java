@@ -70,10 +70,11 @@ final class MappedNaming implements NamingScheme {
     }
     if (keys.isEmpty() && options.config() == null) {
       throw new PerformerException(
-          mapping
-              + ": names alone tell no model; give --config or --preset, or put the keys of the"
-              + " configuration under "
-              + CONFIG);
+              mapping
+                  + ": names alone tell no model; give a configuration or a preset, or put the keys of the"
+                  + " configuration under "
+                  + CONFIG)
+          .settledBy("config", "preset");
     }
     if (options.config() != null) {
       if (!(StrictJson.readTree(options.config()) instanceof ObjectNode said)) {

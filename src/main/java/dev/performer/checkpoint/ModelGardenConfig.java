@@ -65,8 +65,9 @@ final class ModelGardenConfig {
     if (type == null) {
       throw new UnknownAttentionException(
           file.path()
-              + ": names do not tell whether attention is KernelAttention or softmax; say --preset"
-              + " kernel-encoder or --preset bert");
+              + ": names do not tell whether attention is KernelAttention or softmax; say"
+              + " which preset it is, kernel-encoder or bert",
+          "preset");
     }
     return type.equals("kernel");
   }
@@ -93,7 +94,7 @@ final class ModelGardenConfig {
       if (!near.has("norm_first")) {
         map.note(
             "assumed norms after each part (norm_first=False), as weights do not tell;"
-                + " --norm-first says otherwise");
+                + " the option normFirst says otherwise");
       }
     }
     return !isFirst ? "post" : isKernel ? "pre-query" : "pre";
@@ -140,9 +141,10 @@ final class ModelGardenConfig {
     putWindow(entry);
     if (entry.get("num_random_features") == null) {
       throw new PerformerException(
-          file.path()
-              + ": the number of random features is not in the file; say --features (Model Garden's"
-              + " default is 256)");
+              file.path()
+                  + ": the number of random features is not in the file; say how many features"
+                  + " (Model Garden's default is 256)")
+          .settledBy("features");
     }
     if (entry.get("feature_transform") == null) {
       map.note("the kernel is not in the file: assumed Model Garden's default, exp (softmax)");
@@ -222,10 +224,11 @@ final class ModelGardenConfig {
     }
     if (entry.get("causal_window_length") == null) {
       throw new PerformerException(
-          file.path()
-              + ": causal KernelAttention needs the length of its window, which the file does not"
-              + " have; say --window W, or give causal_window_length and causal_chunk_length in a"
-              + " config.json beside it");
+              file.path()
+                  + ": causal KernelAttention needs the length of its window, which the file does not"
+                  + " have; say its window, or give causal_window_length and causal_chunk_length in a"
+                  + " config.json beside it")
+          .settledBy("window");
     }
     entry.put("use_causal_windowed", true);
     if (entry.get("causal_chunk_length") == null) {

@@ -114,8 +114,8 @@ final class ModelGardenNaming implements NamingScheme {
     names.forEach((tensor, name) -> place(map, tensor, name, blocks));
     placeByKeys(map, file, names);
     ModelGardenConfig config = new ModelGardenConfig(file, names.values(), options, map);
-    Sketch sketch =
-        new Sketch(file, config.isKernel() ? "kernel-encoder" : "bert")
+    ConfigBuilder builder =
+        new ConfigBuilder(file, config.isKernel() ? "kernel-encoder" : "bert")
             .putSizes(map)
             .putHeads(map)
             .put("task", "encoder")
@@ -126,9 +126,9 @@ final class ModelGardenNaming implements NamingScheme {
             .put("pooler", map.has("pooler/kernel"))
             .put("normalization", Map.of("position", config.normPosition()));
     if (config.isKernel() && !config.isAttentionGiven()) {
-      sketch.putAttention(config.attention(map.layers()));
+      builder.putAttention(config.attention(map.layers()));
     }
-    return map.finish(label(), sketch.config(options), options.allowMissing());
+    return map.finish(label(), builder.config(options), options.allowMissing());
   }
 
   private static Map<String, Integer> blocks(Map<String, String> names) {

@@ -112,7 +112,7 @@ final class MsgpackStructure {
       case INTEGER -> integer(name, format);
       case FLOAT -> {
         boolean single = format == MessageFormat.FLOAT32;
-        native64(name, single ? FlaxCheckpoint.Type.FLOAT32 : FlaxCheckpoint.Type.FLOAT64);
+        native64(name, single ? ElementType.FLOAT32 : ElementType.FLOAT64);
       }
       case BOOLEAN -> bool(name);
       case NIL -> unpacker.unpackNil();
@@ -178,8 +178,8 @@ final class MsgpackStructure {
       in.expect(name, shape[i] >= 0, "has a negative dimension " + shape[i]);
     }
     String typeName = in.text(name, in.rawHeader(name));
-    FlaxCheckpoint.Type type =
-        FlaxCheckpoint.Type.of(typeName)
+    ElementType type =
+        ElementType.of(typeName)
             .orElseThrow(
                 () ->
                     in.broken(name, "has elements of unknown type '" + Excerpt.of(typeName) + "'"));
@@ -198,8 +198,8 @@ final class MsgpackStructure {
     return MsgpackTensor.of(type, false, shape, List.of(new Piece(offset, bytes)));
   }
 
-  private long bytes(String name, long[] shape, FlaxCheckpoint.Type type) {
-    long nonZero = type.size;
+  private long bytes(String name, long[] shape, ElementType type) {
+    long nonZero = type.bytes();
     boolean empty = false;
     for (long d : shape) {
       empty |= d == 0;
@@ -224,7 +224,7 @@ final class MsgpackStructure {
       unpacker.unpackDouble();
       parts.add(new Piece(in.position() - 8, 8));
     }
-    return MsgpackTensor.of(FlaxCheckpoint.Type.COMPLEX128, true, new long[0], parts);
+    return MsgpackTensor.of(ElementType.COMPLEX128, true, new long[0], parts);
   }
 
   /** An array that was too large for one piece. */
@@ -246,7 +246,7 @@ final class MsgpackStructure {
     in.expect(
         name, shape != null && !chunks.isEmpty(), "is a chunked array without shape or chunks");
     in.expect(name, chunks.lastKey() == chunks.size() - 1, "lacks one of its chunks");
-    FlaxCheckpoint.Type type = chunks.get(0).type();
+    ElementType type = chunks.get(0).type();
     in.expect(
         name,
         chunks.values().stream().allMatch(c -> c.type() == type),
@@ -295,35 +295,35 @@ final class MsgpackStructure {
   }
 
   private void integer(String name, MessageFormat format) throws IOException {
-    FlaxCheckpoint.Type type =
+    ElementType type =
         switch (format) {
-          case POSFIXINT, UINT8 -> FlaxCheckpoint.Type.UINT8;
-          case NEGFIXINT, INT8 -> FlaxCheckpoint.Type.INT8;
-          case INT16 -> FlaxCheckpoint.Type.INT16;
-          case UINT16 -> FlaxCheckpoint.Type.UINT16;
-          case INT32 -> FlaxCheckpoint.Type.INT32;
-          case UINT32 -> FlaxCheckpoint.Type.UINT32;
-          case UINT64 -> FlaxCheckpoint.Type.UINT64;
-          default -> FlaxCheckpoint.Type.INT64;
+          case POSFIXINT, UINT8 -> ElementType.UINT8;
+          case NEGFIXINT, INT8 -> ElementType.INT8;
+          case INT16 -> ElementType.INT16;
+          case UINT16 -> ElementType.UINT16;
+          case INT32 -> ElementType.INT32;
+          case UINT32 -> ElementType.UINT32;
+          case UINT64 -> ElementType.UINT64;
+          default -> ElementType.INT64;
         };
     unpacker.unpackBigInteger();
     add(name, atEnd(type));
   }
 
-  private void native64(String name, FlaxCheckpoint.Type type) throws IOException {
+  private void native64(String name, ElementType type) throws IOException {
     unpacker.unpackDouble();
     add(name, atEnd(type));
   }
 
   private void bool(String name) throws IOException {
     unpacker.unpackBoolean();
-    add(name, atEnd(FlaxCheckpoint.Type.BOOL));
+    add(name, atEnd(ElementType.BOOL));
   }
 
   /** A number that msgpack itself holds: its bytes are the last ones read, big endian. */
-  private MsgpackTensor atEnd(FlaxCheckpoint.Type type) {
+  private MsgpackTensor atEnd(ElementType type) {
     return MsgpackTensor.of(
-        type, true, new long[0], List.of(new Piece(in.position() - type.size, type.size)));
+        type, true, new long[0], List.of(new Piece(in.position() - type.bytes(), type.bytes())));
   }
 
   private void add(String name, MsgpackTensor tensor) {

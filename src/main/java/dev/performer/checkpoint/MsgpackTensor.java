@@ -11,15 +11,14 @@ import java.util.List;
  * @param pieces one after another they are the elements in C order
  */
 record MsgpackTensor(
-    FlaxCheckpoint.Type type, boolean bigEndian, WeightFile.Info info, List<Piece> pieces) {
+    ElementType type, boolean bigEndian, WeightFile.Info info, List<Piece> pieces) {
 
   /** A run of bytes of the file. */
   record Piece(long offset, long bytes) {}
 
-  static MsgpackTensor of(
-      FlaxCheckpoint.Type type, boolean bigEndian, long[] shape, List<Piece> pieces) {
+  static MsgpackTensor of(ElementType type, boolean bigEndian, long[] shape, List<Piece> pieces) {
     long bytes = pieces.stream().mapToLong(Piece::bytes).sum();
     return new MsgpackTensor(
-        type, bigEndian, new WeightFile.Info(type.label, shape, bytes), List.copyOf(pieces));
+        type, bigEndian, new WeightFile.Info(type.label(), shape, bytes), List.copyOf(pieces));
   }
 }

@@ -47,12 +47,13 @@ public final class NamingSchemes {
         .orElseThrow(
             () ->
                 new PerformerException(
-                    file.path()
-                        + ": its names are of no model that is known here "
-                        + labels()
-                        + "; they begin with "
-                        + file.tensors().keySet().stream().limit(3).map(Excerpt::of).toList()
-                        + "; name every variable in a --mapping file"));
+                        file.path()
+                            + ": its names are of no model that is known here "
+                            + labels()
+                            + "; they begin with "
+                            + file.tensors().keySet().stream().limit(3).map(Excerpt::of).toList()
+                            + "; name every variable in a mapping file")
+                    .settledBy("mapping"));
   }
 
   /** What the schemes are called. */

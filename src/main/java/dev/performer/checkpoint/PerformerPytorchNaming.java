@@ -89,8 +89,8 @@ final class PerformerPytorchNaming implements NamingScheme {
     }
     boolean isTied = !map.has("head/logits/kernel");
     boolean hasPositions = map.has("embeddings/position");
-    Sketch sketch =
-        new Sketch(file, "performer")
+    ConfigBuilder builder =
+        new ConfigBuilder(file, "performer")
             .putSizes(map)
             .put("task", isCausal ? "causal-lm" : "masked-lm")
             .put("heads", width / headSize)
@@ -127,7 +127,7 @@ final class PerformerPytorchNaming implements NamingScheme {
                         .epsilon(epsilon(kernel, headSize))
                         .build()));
     giveZeros(map, file, isTied);
-    return map.finish(label(), sketch.config(options), options.allowMissing());
+    return map.finish(label(), builder.config(options), options.allowMissing());
   }
 
   /**

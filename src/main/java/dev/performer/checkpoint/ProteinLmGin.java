@@ -38,9 +38,10 @@ final class ProteinLmGin {
     }
     if (lm == bert) {
       throw new PerformerException(
-          gin.file()
-              + " does not say whether the model is a FlaxLM or a FlaxBERT; say --task causal-lm or"
-              + " --task masked-lm");
+              gin.file()
+                  + " does not say whether the model is a FlaxLM or a FlaxBERT; give its task, causal-lm or"
+                  + " masked-lm")
+          .settledBy("task");
     }
     return lm ? Task.CAUSAL_LM : Task.MASKED_LM;
   }

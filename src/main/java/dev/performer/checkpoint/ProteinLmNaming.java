@@ -84,11 +84,11 @@ final class ProteinLmNaming implements NamingScheme {
               table ? WeightMap.Layout.LEADING_ONES : WeightMap.Layout.SAME);
         });
     parameters.ignoreState(map);
-    Sketch sketch = new Sketch(file, "protein-lm").putSizes(map).putHeads(map);
-    Optional<Vocabulary> vocabulary = describe(file, map, sketch, options, notes);
+    ConfigBuilder builder = new ConfigBuilder(file, "protein-lm").putSizes(map).putHeads(map);
+    Optional<Vocabulary> vocabulary = describe(file, map, builder, options, notes);
     notes.forEach(map::note);
     boolean isGin = gin(file, options).isPresent();
-    PerformerConfig config = sketch.config(isGin ? options.withoutConfig() : options);
+    PerformerConfig config = builder.config(isGin ? options.withoutConfig() : options);
     ModelWeights weights = map.finish(label(), config, options.allowMissing());
     List<String> all = new ArrayList<>(weights.notes());
     WeightMap late = new WeightMap(file);
@@ -116,10 +116,11 @@ final class ProteinLmNaming implements NamingScheme {
   private void checkPreset(WeightFile file, ImportOptions options) {
     if (options.preset() != null && !options.preset().equals("protein-lm")) {
       throw new PerformerException(
-          file.path()
-              + ": preset "
-              + options.preset()
-              + " does not fit: its names are those of protein_lm; use --preset protein-lm or none");
+              file.path()
+                  + ": preset "
+                  + options.preset()
+                  + " does not fit: its names are those of protein_lm; use the preset protein-lm or none")
+          .settledBy("preset");
     }
   }
 
@@ -153,11 +154,12 @@ final class ProteinLmNaming implements NamingScheme {
           if (number.startsWith(regression)) {
             if (!options.allowMissing()) {
               throw new PerformerException(
-                  parameters.file().path()
-                      + " has a regression head, "
-                      + own
-                      + ", one number for each token; no model here has one: --allow-missing leaves"
-                      + " it out");
+                      parameters.file().path()
+                          + " has a regression head, "
+                          + own
+                          + ", one number for each token; no model here has one, and missing weights were"
+                          + " not allowed, which leaves it out")
+                  .settledBy("allowMissing");
             }
             map.ignore(parameters.prefix() + own);
             notes.add("the regression head " + own + " was left out: it is not part of this model");
@@ -196,7 +198,11 @@ final class ProteinLmNaming implements NamingScheme {
 
   /** What shapes do not tell, from the configuration and from what is given. */
   private static Optional<Vocabulary> describe(
-      WeightFile file, WeightMap map, Sketch sketch, ImportOptions options, List<String> notes) {
+      WeightFile file,
+      WeightMap map,
+      ConfigBuilder builder,
+      ImportOptions options,
+      List<String> notes) {
     Optional<GinConfig> gin = gin(file, options);
     JsonNode own =
         gin.isEmpty() && options.config() != null ? StrictJson.readTree(options.config()) : null;
@@ -208,15 +214,15 @@ final class ProteinLmNaming implements NamingScheme {
     Task task = model != null ? model.task() : given;
     boolean causal = task == Task.CAUSAL_LM;
     if (task != null) {
-      sketch.put("task", causal ? "causal-lm" : "masked-lm");
+      builder.put("task", causal ? "causal-lm" : "masked-lm");
     }
-    positions(map, sketch, model, options, notes);
+    positions(map, builder, model, options, notes);
     if (model != null) {
       check(map, model);
     }
     Optional<Vocabulary> vocabulary = vocabulary(file, map, model);
-    sketch.put("padId", id(vocabulary.map(Vocabulary::pad)));
-    sketch.put("shiftBos", causal ? id(vocabulary.map(Vocabulary::bos)) : null);
+    builder.put("padId", id(vocabulary.map(Vocabulary::pad)));
+    builder.put("shiftBos", causal ? id(vocabulary.map(Vocabulary::bos)) : null);
     AttentionConfig attention = null;
     if (model != null) {
       Object function = model.value("attention_fn").orElse(GinConfig.NONE);
@@ -228,14 +234,14 @@ final class ProteinLmNaming implements NamingScheme {
       }
       model.training().ifPresent(notes::add);
       gin.get().skipped().forEach(line -> notes.add("config.gin: '" + line + "' was not followed"));
-      dropout(sketch, model);
+      dropout(builder, model);
     }
     if (attention != null || JaxAttention.isGiven(options)) {
       AttentionConfig entry = JaxAttention.over(attention, options, causal, notes);
       if (causal && !entry.isCausal()) {
         notes.add("warning: attention of this language model is not causal: it sees the future");
       }
-      sketch.putAttention(entry);
+      builder.putAttention(entry);
     }
     return vocabulary;
   }
@@ -274,17 +280,21 @@ final class ProteinLmNaming implements NamingScheme {
   }
 
   private static void positions(
-      WeightMap map, Sketch sketch, ProteinLmGin model, ImportOptions options, List<String> notes) {
+      WeightMap map,
+      ConfigBuilder builder,
+      ProteinLmGin model,
+      ImportOptions options,
+      List<String> notes) {
     if (model != null) {
       model.checkPositions(map.has("embeddings/position"));
     }
     if (map.has("embeddings/position")) {
-      sketch.put("positions", "learned-from-sinusoids");
+      builder.put("positions", "learned-from-sinusoids");
       return;
     }
     Optional<Long> length = model == null ? Optional.empty() : model.length();
     long longest = options.maxLength() != null ? options.maxLength() : length.orElse(1024L);
-    sketch.put("positions", "sinusoidal").put("maxLength", longest);
+    builder.put("positions", "sinusoidal").put("maxLength", longest);
     notes.add("there is no table of positions: sinusoids are added, for lengths up to " + longest);
   }
 
@@ -304,9 +314,9 @@ final class ProteinLmNaming implements NamingScheme {
     model.settle();
   }
 
-  private static void dropout(Sketch sketch, ProteinLmGin model) {
+  private static void dropout(ConfigBuilder builder, ProteinLmGin model) {
     double rate = model.rate("dropout_rate");
-    sketch.put(
+    builder.put(
         "dropout",
         Map.of(
             "embeddings",

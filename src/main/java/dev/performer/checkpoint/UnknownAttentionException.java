@@ -9,7 +9,11 @@ import dev.performer.PerformerException;
 public final class UnknownAttentionException extends PerformerException {
   private static final long serialVersionUID = 1;
 
-  UnknownAttentionException(String message) {
+  /**
+   * @param settings that would tell it
+   */
+  UnknownAttentionException(String message, String... settings) {
     super(message);
+    settledBy(settings);
   }
 }

@@ -220,9 +220,10 @@ final class WeightMap {
     }
     if (!allowMissing) {
       throw new PerformerException(
-          "%s does not fit a model of the scheme %s, and missing weights were not allowed"
-              .formatted(file.path(), label),
-          problems);
+              "%s does not fit a model of the scheme %s, and missing weights were not allowed"
+                  .formatted(file.path(), label),
+              problems)
+          .settledBy("allowMissing");
     }
     notes.add(
         "what does not fit was left out or has initial values: "

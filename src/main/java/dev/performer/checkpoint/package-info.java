@@ -3,5 +3,7 @@
  * and knows no model; a {@link dev.performer.checkpoint.NamingScheme} knows one producer's names
  * and maps them to the variables of a {@code Performer}. Nothing outside this package knows foreign
  * names.
+ *
+ * <p>Internal: may change with any release, but for what signatures of the public API mention.
  */
 package dev.performer.checkpoint;

@@ -92,10 +92,15 @@ record Failures(boolean verbose, boolean json) {
     }
     List<String> options =
         known.settings().stream()
-            .map(name -> "--" + name.replaceAll("([A-Z])", "-$1").toLowerCase(Locale.ROOT))
-            .filter(option -> command.getCommandSpec().findOption(option) != null)
+            .map(setting -> setting.split("=", 2))
+            .filter(setting -> command.getCommandSpec().findOption(option(setting[0])) != null)
+            .map(setting -> option(setting[0]) + (setting.length > 1 ? " " + setting[1] : ""))
             .toList();
     return options.isEmpty() ? "" : " (" + String.join(", ", options) + ")";
+  }
+
+  private static String option(String setting) {
+    return "--" + setting.replaceAll("([A-Z])", "-$1").toLowerCase(Locale.ROOT);
   }
 
   private static String hint(ParameterException e) {

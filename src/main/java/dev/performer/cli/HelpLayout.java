@@ -1,5 +1,6 @@
 package dev.performer.cli;
 
+import dev.performer.Terminal;
 import java.util.ArrayList;
 import java.util.List;
 import picocli.CommandLine;
@@ -9,24 +10,15 @@ import picocli.CommandLine.Model.UsageMessageSpec;
 final class HelpLayout {
   private static final int NARROWEST = 60;
   private static final int WIDEST = 120;
-  private static final int USUAL = 80;
 
   private HelpLayout() {}
 
   /** Applies to a command and those below it. */
   static void apply(CommandLine command) {
-    command.setUsageHelpWidth(Math.max(NARROWEST, Math.min(columns(), WIDEST)));
+    command.setUsageHelpWidth(Math.max(NARROWEST, Math.min(Terminal.columns(), WIDEST)));
     UsageMessageSpec usage = command.getCommandSpec().usageMessage();
     usage.description(paragraphs(usage.description()));
     command.getSubcommands().values().forEach(HelpLayout::apply);
-  }
-
-  /** The launcher sets COLUMNS where it runs in a terminal. */
-  private static int columns() {
-    String columns = System.getenv("COLUMNS");
-    return columns != null && columns.matches("[1-9][0-9]{1,3}")
-        ? Integer.parseInt(columns)
-        : USUAL;
   }
 
   /** Lines of the source that end within a sentence are joined with the next. */

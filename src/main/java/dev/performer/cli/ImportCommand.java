@@ -1,5 +1,6 @@
 package dev.performer.cli;
 
+import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorKeys;
@@ -165,7 +166,13 @@ final class ImportCommand implements Callable<Integer> {
     if (tokenizer != null) {
       importer = importer.with(Tokenizer.named(tokenizer));
     }
-    report(importer.write(target, replace));
+    try {
+      report(importer.write(target, replace));
+    } catch (PerformerException e) {
+      throw e.settings().contains(Importer.CONVERSION)
+          ? new PerformerException(e.getMessage() + "; leave out --attention", e)
+          : e;
+    }
     return 0;
   }
 

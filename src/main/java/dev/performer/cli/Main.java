@@ -59,7 +59,7 @@ public final class Main implements Runnable {
   /** Runs the command line and ends the JVM with its exit code. */
   public static void main(String[] args) {
     useLauncherStderr();
-    CudaLibraries.preload();
+    CudaLibraries.preload(line -> System.err.println("performer: " + line));
     System.exit(execute(args));
   }
 

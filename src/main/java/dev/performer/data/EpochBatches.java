@@ -20,11 +20,11 @@ final class EpochBatches implements BatchStream {
 
   private final ExampleStream examples;
   private final Batching batching;
-  private final Rows rows;
+  private final Collator collator;
   private final long seed;
   private final long epoch;
-  private final TreeMap<Integer, List<Rows.Row>> buckets = new TreeMap<>();
-  private final Queue<List<Rows.Row>> ready = new ArrayDeque<>();
+  private final TreeMap<Integer, List<Collator.Row>> buckets = new TreeMap<>();
+  private final Queue<List<Collator.Row>> ready = new ArrayDeque<>();
   private long ordinal;
   private long windows;
   private long emitted;
@@ -34,7 +34,7 @@ final class EpochBatches implements BatchStream {
       ExampleStream examples, Vocabulary vocabulary, Batching batching, long seed, long epoch) {
     this.examples = examples;
     this.batching = batching;
-    this.rows = new Rows(vocabulary, batching);
+    this.collator = new Collator(vocabulary, batching);
     // Without shuffling nothing is random, so that evaluation masks depend on their own seed alone.
     this.seed = batching.shuffle() ? seed : 0;
     this.epoch = epoch;
@@ -53,7 +53,7 @@ final class EpochBatches implements BatchStream {
     if (!hasNext()) {
       throw new NoSuchElementException();
     }
-    return rows.batch(ready.remove(), new BatchPosition(epoch, emitted++));
+    return collator.batch(ready.remove(), new BatchPosition(epoch, emitted++));
   }
 
   @Override
@@ -62,15 +62,15 @@ final class EpochBatches implements BatchStream {
   }
 
   private void fill() {
-    List<Rows.Row> window = readWindow();
+    List<Collator.Row> window = readWindow();
     exhausted = window.size() < batching.window() && !examples.hasNext();
     if (batching.shuffle()) {
       shuffle(window, Seeds.random(seed, epoch, ORDER, windows));
     }
-    List<List<Rows.Row>> full = new ArrayList<>();
-    for (Rows.Row item : window) {
+    List<List<Collator.Row>> full = new ArrayList<>();
+    for (Collator.Row item : window) {
       int padded = batching.paddedLength(item.tokens().length);
-      List<Rows.Row> bucket = buckets.computeIfAbsent(padded, length -> new ArrayList<>());
+      List<Collator.Row> bucket = buckets.computeIfAbsent(padded, length -> new ArrayList<>());
       bucket.add(item);
       if (bucket.size() == batching.size().rows(padded)) {
         full.add(bucket);
@@ -87,24 +87,24 @@ final class EpochBatches implements BatchStream {
     windows++;
   }
 
-  private List<Rows.Row> readWindow() {
-    List<Rows.Row> window = new ArrayList<>();
+  private List<Collator.Row> readWindow() {
+    List<Collator.Row> window = new ArrayList<>();
     while (window.size() < batching.window() && examples.hasNext()) {
       Example example = examples.next();
       long key = Seeds.mix(seed, epoch, ordinal++);
       if (example.tokens().length > 0) {
-        window.add(rows.crop(example, key));
+        window.add(collator.crop(example, key));
       }
     }
     return window;
   }
 
-  private List<List<Rows.Row>> leftovers() {
-    List<Rows.Row> rest = new ArrayList<>();
+  private List<List<Collator.Row>> leftovers() {
+    List<Collator.Row> rest = new ArrayList<>();
     buckets.values().forEach(rest::addAll);
     buckets.clear();
-    rest.sort(Comparator.comparingInt((Rows.Row item) -> item.tokens().length).reversed());
-    List<List<Rows.Row>> batches = new ArrayList<>();
+    rest.sort(Comparator.comparingInt((Collator.Row item) -> item.tokens().length).reversed());
+    List<List<Collator.Row>> batches = new ArrayList<>();
     for (int from = 0; from < rest.size(); ) {
       int padded = batching.paddedLength(rest.get(from).tokens().length);
       int to = Math.min(rest.size(), from + batching.size().rows(padded));

@@ -48,13 +48,9 @@ public final class ExampleBatches implements Batches {
     boolean oneShape = batching.bucket() >= batching.length();
     if (source instanceof IndexedExamples indexed && packing.isEmpty() && oneShape) {
       return new IndexedEpoch(
-          indexed, order(indexed, epoch), new Rows(vocabulary, batching), seed, epoch, index);
+          indexed, order(indexed, epoch), new Collator(vocabulary, batching), seed, epoch, index);
     }
-    BatchStream batches = replayed(epoch);
-    for (long i = 0; i < index && batches.hasNext(); i++) {
-      batches.next();
-    }
-    return batches;
+    return replayed(epoch).after(index);
   }
 
   private BatchStream replayed(long epoch) {

@@ -26,43 +26,26 @@ public record HeldOutSplit(SequenceSource train, SequenceSource validation) {
   }
 
   private static SequenceSource part(SequenceSource source, LongPredicate wanted, String suffix) {
-    return new SequenceSource() {
-      @Override
-      public SequenceStream open() {
-        return new Part(source.open(), wanted);
-      }
+    final class Part extends LookAhead<ProteinSequence> implements SequenceStream {
+      private final SequenceStream all = source.open();
+      private long index;
 
       @Override
-      public String name() {
-        return source.name() + suffix;
-      }
-    };
-  }
-
-  private static final class Part extends LookAhead<ProteinSequence> implements SequenceStream {
-    private final SequenceStream all;
-    private final LongPredicate wanted;
-    private long index;
-
-    Part(SequenceStream all, LongPredicate wanted) {
-      this.all = all;
-      this.wanted = wanted;
-    }
-
-    @Override
-    protected ProteinSequence read() {
-      while (all.hasNext()) {
-        ProteinSequence candidate = all.next();
-        if (wanted.test(index++)) {
-          return candidate;
+      protected ProteinSequence read() {
+        while (all.hasNext()) {
+          ProteinSequence candidate = all.next();
+          if (wanted.test(index++)) {
+            return candidate;
+          }
         }
+        return null;
       }
-      return null;
-    }
 
-    @Override
-    public void close() {
-      all.close();
+      @Override
+      public void close() {
+        all.close();
+      }
     }
+    return SequenceSource.of(source.name() + suffix, Part::new);
   }
 }

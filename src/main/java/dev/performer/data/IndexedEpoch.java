@@ -9,26 +9,26 @@ import java.util.function.LongUnaryOperator;
 final class IndexedEpoch implements BatchStream {
   private final IndexedExamples source;
   private final LongUnaryOperator order;
-  private final Rows rows;
+  private final Collator collator;
   private final long seed;
   private final long epoch;
   private final int count;
   private long index;
-  private List<Rows.Row> next;
+  private List<Collator.Row> next;
 
   IndexedEpoch(
       IndexedExamples source,
       LongUnaryOperator order,
-      Rows rows,
+      Collator collator,
       long seed,
       long epoch,
       long index) {
     this.source = source;
     this.order = order;
-    this.rows = rows;
-    this.seed = rows.batching().shuffle() ? seed : 0;
+    this.collator = collator;
+    this.seed = collator.batching().shuffle() ? seed : 0;
     this.epoch = epoch;
-    this.count = rows.batching().size().rows(rows.batching().length());
+    this.count = collator.batching().size().rows(collator.batching().length());
     this.index = index;
   }
 
@@ -50,7 +50,7 @@ final class IndexedEpoch implements BatchStream {
     if (!hasNext()) {
       throw new NoSuchElementException();
     }
-    TokenBatch batch = rows.batch(next, new BatchPosition(epoch, index++));
+    TokenBatch batch = collator.batch(next, new BatchPosition(epoch, index++));
     next = null;
     return batch;
   }
@@ -58,13 +58,13 @@ final class IndexedEpoch implements BatchStream {
   @Override
   public void close() {}
 
-  private List<Rows.Row> read() {
-    List<Rows.Row> result = new ArrayList<>(count);
+  private List<Collator.Row> read() {
+    List<Collator.Row> result = new ArrayList<>(count);
     long end = Math.min(source.size(), (index + 1) * count);
     for (long i = index * count; i < end; i++) {
       Example example = source.get(order.applyAsLong(i));
       if (example.tokens().length > 0) {
-        result.add(rows.crop(example, Seeds.mix(seed, epoch, i)));
+        result.add(collator.crop(example, Seeds.mix(seed, epoch, i)));
       }
     }
     return result;

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import java.io.ByteArrayInputStream;
 import java.math.BigDecimal;
@@ -63,7 +64,7 @@ public record Overrides(List<String> settings) {
 
   /** How messages call what was read: the recipe, and the settings where there are any. */
   public String source(String recipe) {
-    return settings.isEmpty() ? recipe : recipe + " with --set " + String.join(" --set ", settings);
+    return settings.isEmpty() ? recipe : recipe + " with " + String.join(" and ", settings);
   }
 
   private static JsonNode step(JsonNode in, String key, String setting) {
@@ -103,11 +104,12 @@ public record Overrides(List<String> settings) {
     if (number.matches("[-+]?\\d+[eE][-+]?\\d{1,4}")) {
       return JsonNodeFactory.instance.numberNode(new BigDecimal(number).doubleValue());
     }
+    OptionalLibrary.YAML.require("the setting " + setting);
     String document = "value: " + text; // a scalar alone is no document for StrictJson
     var in = new ByteArrayInputStream(document.getBytes(StandardCharsets.UTF_8));
     JsonNode tree;
     try {
-      tree = StrictJson.readYaml(in, "--set " + setting);
+      tree = StrictJson.readYaml(in, "setting " + setting);
     } catch (PerformerException e) {
       throw wrong(setting, "the value is not YAML; put text with special characters in quotes");
     }
@@ -120,6 +122,6 @@ public record Overrides(List<String> settings) {
   }
 
   private static PerformerException wrong(String setting, String why) {
-    return new PerformerException("--set " + setting + ": " + why);
+    return new PerformerException("setting " + setting + ": " + why).settledBy("set");
   }
 }

@@ -37,13 +37,9 @@ public final class SequenceBatches implements Batches {
 
   @Override
   public BatchStream epoch(long epoch, long index) {
-    BatchStream batches =
-        new EpochBatches(
-            ExampleSource.of(source, encoder).open(), vocabulary(), batching, seed, epoch);
-    for (long i = 0; i < index && batches.hasNext(); i++) {
-      batches.next();
-    }
-    return batches;
+    return new EpochBatches(
+            ExampleSource.of(source, encoder).open(), vocabulary(), batching, seed, epoch)
+        .after(index);
   }
 
   @Override

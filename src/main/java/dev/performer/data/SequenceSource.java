@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Supplier;
 
 /** Sequences that can be read again and again, in the same order each time. */
 public interface SequenceSource {
@@ -13,56 +14,41 @@ public interface SequenceSource {
   /** What a message calls it, such as a file name. */
   String name();
 
+  /** What opens a stream anew each time, under a name. */
+  static SequenceSource of(String name, Supplier<SequenceStream> opener) {
+    record Named(String name, Supplier<SequenceStream> opener) implements SequenceSource {
+      @Override
+      public SequenceStream open() {
+        return opener.get();
+      }
+    }
+    return new Named(name, opener);
+  }
+
   /** The sequences of a FASTA file, plain or gzipped. */
   static SequenceSource fasta(Path file) {
-    return new SequenceSource() {
-      @Override
-      public SequenceStream open() {
-        return FastaReader.open(file);
-      }
-
-      @Override
-      public String name() {
-        return file.toString();
-      }
-    };
+    return of(file.toString(), () -> FastaReader.open(file));
   }
 
-  /** The lines of a text file that are not blank, as the tokenizer's texts. */
+  /** The lines of a text that are not blank, as sequences; an id is the number of the line. */
   static SequenceSource lines(Path file) {
-    return new SequenceSource() {
+    final class Lines extends LookAhead<ProteinSequence> implements SequenceStream {
+      private final LineReader lines = new LineReader(file);
+
       @Override
-      public SequenceStream open() {
-        return new Lines(file);
+      protected ProteinSequence read() {
+        String line = lines.nextText();
+        return line == null
+            ? null
+            : new ProteinSequence(Long.toString(lines.number()), "", line.strip());
       }
 
       @Override
-      public String name() {
-        return file.toString();
+      public void close() {
+        lines.close();
       }
-    };
-  }
-
-  /** Lines as sequences; an id is the number of the line. */
-  final class Lines extends LookAhead<ProteinSequence> implements SequenceStream {
-    private final LineReader lines;
-
-    private Lines(Path file) {
-      lines = new LineReader(file);
     }
-
-    @Override
-    protected ProteinSequence read() {
-      String line = lines.nextText();
-      return line == null
-          ? null
-          : new ProteinSequence(Long.toString(lines.number()), "", line.strip());
-    }
-
-    @Override
-    public void close() {
-      lines.close();
-    }
+    return of(file.toString(), Lines::new);
   }
 
   /** FASTA, or lines where {@link #isLines}. */
@@ -83,30 +69,17 @@ public interface SequenceSource {
   /** Sequences held in memory. */
   static SequenceSource of(List<ProteinSequence> sequences) {
     List<ProteinSequence> copy = List.copyOf(sequences);
-    return new SequenceSource() {
+    final class InMemory extends LookAhead<ProteinSequence> implements SequenceStream {
+      private final Iterator<ProteinSequence> iterator = copy.iterator();
+
       @Override
-      public SequenceStream open() {
-        Iterator<ProteinSequence> iterator = copy.iterator();
-        return new SequenceStream() {
-          @Override
-          public boolean hasNext() {
-            return iterator.hasNext();
-          }
-
-          @Override
-          public ProteinSequence next() {
-            return iterator.next();
-          }
-
-          @Override
-          public void close() {}
-        };
+      protected ProteinSequence read() {
+        return iterator.hasNext() ? iterator.next() : null;
       }
 
       @Override
-      public String name() {
-        return "the given sequences";
-      }
-    };
+      public void close() {}
+    }
+    return of("the given sequences", InMemory::new);
   }
 }

@@ -25,7 +25,7 @@ import dev.performer.RegularFiles;
 import java.io.CharConversionException;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.file.Files;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collection;
@@ -164,9 +164,10 @@ public final class StrictJson {
     }
   }
 
-  /** Writes an indented JSON file. */
+  /** Writes an indented JSON file, whole or not at all. */
   public static void write(Path file, Object value) throws IOException {
-    Files.writeString(file, MAPPER.writeValueAsString(value) + "\n");
+    AtomicFiles.write(
+        file, (MAPPER.writeValueAsString(value) + "\n").getBytes(StandardCharsets.UTF_8));
   }
 
   /** With the keys that lead to what is wrong, where the reason does not name them itself. */

@@ -1,5 +1,6 @@
 package dev.performer.data;
 
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -38,39 +39,46 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
    *     before a token, or nothing is left
    */
   public static TokenRows npz(Path file, OptionalInt pad) {
-    Map<String, NpyArray> arrays = Npz.read(file);
-    int[] tokens = whole(file, TOKENS, arrays);
-    long[] shape = arrays.get(TOKENS).shape();
-    int count = (int) shape[0];
-    int length = (int) shape[1];
-    int[] mask = arrays.containsKey(MASK) ? whole(file, MASK, arrays) : null;
-    if (mask != null && !Arrays.equals(shape, arrays.get(MASK).shape())) {
-      throw new PerformerException(
-          file + ": mask is " + arrays.get(MASK) + ", tokens " + arrays.get(TOKENS));
-    }
-    List<int[]> rows = new ArrayList<>();
-    for (int i = 0; i < count; i++) {
-      int from = i * length;
-      int to = from + length;
-      int[] row = Arrays.copyOfRange(tokens, from, to);
-      int end =
-          mask == null
-              ? withoutPadding(row, pad)
-              : masked(file, i, Arrays.copyOfRange(mask, from, to));
-      if (end > 0) {
-        rows.add(Arrays.copyOf(row, end));
-      }
-    }
+    List<int[]> all = read(file, pad);
+    List<int[]> rows = all.stream().filter(row -> row.length > 0).toList();
     if (rows.isEmpty()) {
       throw new PerformerException(file + ": holds no sequence");
     }
-    int empty = count - rows.size();
+    int empty = all.size() - rows.size();
     return new TokenRows(
         file.toString(),
         rows,
         empty == 0
             ? List.of()
             : List.of(file + ": " + empty + " rows without a token are left out"));
+  }
+
+  /** The same rows, also those without a token; where there is but one array, it is the ids. */
+  static List<int[]> read(Path file, OptionalInt pad) {
+    Map<String, NpyArray> arrays = Npz.read(file);
+    String only = arrays.size() == 1 ? arrays.keySet().iterator().next() : TOKENS;
+    String name = only.equals(MASK) ? TOKENS : only;
+    int[] tokens = whole(file, name, arrays);
+    if (tokens.length == 0) {
+      return List.of(); // however many rows of nothing there are
+    }
+    long[] shape = arrays.get(name).shape();
+    int length = (int) shape[1];
+    int[] mask = arrays.containsKey(MASK) ? whole(file, MASK, arrays) : null;
+    if (mask != null && !Arrays.equals(shape, arrays.get(MASK).shape())) {
+      throw new PerformerException(
+          file + ": mask is " + arrays.get(MASK) + ", tokens " + arrays.get(name));
+    }
+    List<int[]> rows = new ArrayList<>();
+    for (int from = 0; from < tokens.length; from += length) {
+      int[] row = Arrays.copyOfRange(tokens, from, from + length);
+      int end =
+          mask == null
+              ? withoutPadding(row, pad)
+              : masked(file, rows.size(), Arrays.copyOfRange(mask, from, from + length));
+      rows.add(Arrays.copyOf(row, end));
+    }
+    return rows;
   }
 
   /**
@@ -137,7 +145,9 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     }
     if (rest.isEmpty()) {
       throw new PerformerException(
-          name + ": one sequence cannot be split; give other ones to --validation");
+              name
+                  + ": one sequence cannot be split into two parts; give other ones for validation")
+          .settledBy("validation");
     }
     return List.of(
         new TokenRows(name + ", held out", held, List.of()), new TokenRows(name, rest, notes));
@@ -174,7 +184,12 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     NpyArray array = arrays.get(name);
     if (array == null) {
       throw new PerformerException(
-          file + ": has no array '" + name + "' [N, L]; it has " + arrays.keySet());
+          file
+              + ": has no array '"
+              + name
+              + "' [N, L]; it has ["
+              + Excerpt.names(arrays.keySet())
+              + "]");
     }
     if (array.shape().length != 2) {
       throw new PerformerException(file + ": " + name + " is " + array + ", expected [N, L]");

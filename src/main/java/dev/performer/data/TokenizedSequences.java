@@ -1,5 +1,6 @@
 package dev.performer.data;
 
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -8,7 +9,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Set;
 
 /**
@@ -66,7 +66,11 @@ public record TokenizedSequences(
     }
     List<String> names = new ArrayList<>();
     List<Tokenizer.Encoding> encodings = new ArrayList<>();
-    for (int[] ids : rows(file, tokenizer)) {
+    for (int[] ids : TokenRows.read(file, tokenizer.vocabulary().pad())) {
+      if (Arrays.stream(ids).anyMatch(id -> id < 0)) {
+        throw new PerformerException(
+            file + ": row " + names.size() + " of tokens holds a number below 0, which is no id");
+      }
       names.add(Integer.toString(names.size() + 1));
       int kept = Math.min(ids.length, length);
       encodings.add(new Tokenizer.Encoding(Arrays.copyOf(ids, kept), 0, kept, ids.length - kept));
@@ -96,17 +100,7 @@ public record TokenizedSequences(
 
   /** The column sequence or text. */
   private static SequenceSource table(Path file) {
-    return new SequenceSource() {
-      @Override
-      public SequenceStream open() {
-        return tableRows(file);
-      }
-
-      @Override
-      public String name() {
-        return file.toString();
-      }
-    };
+    return SequenceSource.of(file.toString(), () -> tableRows(file));
   }
 
   private static SequenceStream tableRows(Path file) {
@@ -115,7 +109,10 @@ public record TokenizedSequences(
     String text = columns.contains("sequence") ? "sequence" : "text";
     if (!columns.contains(text)) {
       throw new PerformerException(
-          file + ": has columns " + columns + "; expected one named sequence or text");
+          file
+              + ": has columns ["
+              + Excerpt.names(columns)
+              + "]; expected one named sequence or text");
     }
     List<ProteinSequence> sequences = new ArrayList<>();
     for (Map<String, String> row : rows) {
@@ -123,39 +120,6 @@ public record TokenizedSequences(
       sequences.add(new ProteinSequence(id, "", row.get(text)));
     }
     return SequenceSource.of(sequences).open();
-  }
-
-  /** Rows without the padding behind them. */
-  private static List<int[]> rows(Path file, Tokenizer tokenizer) {
-    Map<String, NpyArray> arrays = Npz.read(file);
-    NpyArray tokens =
-        arrays.containsKey("tokens") || arrays.size() != 1
-            ? arrays.get("tokens")
-            : arrays.values().iterator().next();
-    boolean isWhole =
-        tokens != null && (tokens.type() == NpyType.INT32 || tokens.type() == NpyType.INT64);
-    if (!isWhole || tokens.shape().length != 2) {
-      throw new PerformerException(
-          file + ": expected token ids in an array tokens [N, L] of int32 or int64; has " + arrays);
-    }
-    OptionalInt pad = tokenizer.vocabulary().pad();
-    double[] values = tokens.doubles();
-    int width = (int) tokens.shape()[1];
-    List<int[]> rows = new ArrayList<>();
-    for (int r = 0; r < tokens.shape()[0]; r++) {
-      int[] ids = new int[width];
-      int real = 0;
-      for (int i = 0; i < width; i++) {
-        ids[i] = (int) values[r * width + i];
-        if (values[r * width + i] < 0 || values[r * width + i] >= Integer.MAX_VALUE) {
-          throw new PerformerException(
-              file + ": tokens[" + r + ", " + i + "] is no token id: " + values[r * width + i]);
-        }
-        real = pad.isPresent() && pad.getAsInt() == ids[i] ? real : i + 1;
-      }
-      rows.add(Arrays.copyOf(ids, real));
-    }
-    return rows;
   }
 
   /** The ids of each, without padding. */

@@ -4,16 +4,16 @@ import dev.performer.PerformerException;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.TokenRowBatches;
 import dev.performer.graph.Tensors;
-import dev.performer.training.Evaluator;
-import dev.performer.training.Failures;
 import dev.performer.training.Feed;
 import dev.performer.training.LabelledBatch;
+import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Validation;
 import dev.performer.training.run.Evaluation;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
+import java.util.zip.CRC32;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.exceptions.TensorFlowException;
@@ -26,7 +26,7 @@ import org.tensorflow.exceptions.TensorFlowException;
 record DistillEvaluator(
     DistillGraph graph, DistillData data, List<TokenBatch> batches, Double target)
     implements Validation {
-  private static final long SEED = Evaluator.DEFAULT_SEED;
+  private static final long SEED = TokenBatchSource.EVALUATION_SEED;
 
   static DistillEvaluator of(DistillGraph graph, DistillData data, DistillRecipe recipe) {
     var some = data.validation().atMost(recipe.evaluation().sequences());
@@ -56,6 +56,13 @@ record DistillEvaluator(
   }
 
   @Override
+  public String fingerprint() {
+    CRC32 sum = new CRC32();
+    batches.forEach(batch -> data.label(batch, SEED, 0).addTo(sum));
+    return Long.toHexString(sum.getValue());
+  }
+
+  @Override
   public double distance(Evaluation evaluation) {
     return DistillEvaluation.of(evaluation).distance();
   }
@@ -71,7 +78,7 @@ record DistillEvaluator(
     String text =
         String.format(
             Locale.ROOT,
-            "cosine to the teacher %.4f (lowest %.3f)  hidden %.3f  attention %.3f",
+            "cosine to the teacher %.4f (lowest %.4f)  hidden %.3f  attention %.3f",
             e.cosine(),
             e.lowestCosine(),
             e.hidden(),
@@ -81,15 +88,22 @@ record DistillEvaluator(
         : text
             + String.format(
                 Locale.ROOT,
-                "  divergence %.4f  accuracy %.2f %% of %.2f %%",
+                "  divergence %.4f  accuracy %.1f %% of the teacher's %.1f %% (± %.1f, %d guesses)",
                 e.divergence(),
                 100 * e.accuracy(),
-                100 * e.teacherAccuracy());
+                100 * e.teacherAccuracy(),
+                100 * standardError(e.accuracy(), evaluation.guesses()),
+                evaluation.guesses());
   }
 
   @Override
   public String plotted() {
     return "cosine";
+  }
+
+  /** Of a share that was counted on so many guesses. */
+  private static double standardError(double share, long guesses) {
+    return Math.sqrt(share * (1 - share) / Math.max(1, guesses));
   }
 
   private void add(Session session, LabelledBatch batch, Sums sums) {
@@ -104,7 +118,7 @@ record DistillEvaluator(
             Tensors.doubles(result.get(1)),
             Tensors.floats(result.get(2)));
       } catch (TensorFlowException | IllegalArgumentException e) {
-        throw Failures.ofRun("evaluation", batch, e);
+        throw batch.failed("evaluation", e);
       }
     }
   }

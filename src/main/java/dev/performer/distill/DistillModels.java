@@ -46,7 +46,7 @@ public record DistillModels(
     requireFinite(teacher, models.teacher.weights());
     if (models.config().decoderLayers() > 0) {
       throw new PerformerException(
-          student + ": has a decoder; --teacher trains encoders and language models without one");
+          student + ": has a decoder; teachers train encoders and language models without one");
     }
     return models;
   }
@@ -72,7 +72,7 @@ public record DistillModels(
       notes.add(
           "the student "
               + studentPath
-              + " attends by FAVOR+ in no layer; './performer convert --attention favor' makes one"
+              + " attends by FAVOR+ in no layer; converting it makes one"
               + " that does");
     }
     return notes;

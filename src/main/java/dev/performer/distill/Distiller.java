@@ -10,8 +10,8 @@ import dev.performer.training.Feed;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.Trainer;
 import dev.performer.training.run.Progress;
-import dev.performer.training.run.ResumePolicy;
 import dev.performer.training.run.RunDirectory;
+import dev.performer.training.run.RunSettings;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.List;
@@ -36,7 +36,6 @@ public final class Distiller implements AutoCloseable {
   private static final List<String> RUN_KEYS =
       List.of(FORMAT, "student", "teacher", "train", "validation");
 
-  private final RunDirectory run;
   private final DistillGraph graph;
   private final DistillEvaluator evaluator;
   private final Trainer trainer;
@@ -55,11 +54,14 @@ public final class Distiller implements AutoCloseable {
       Path directory,
       boolean resume,
       Progress progress) {
-    RunDirectory run = RunDirectory.open(directory, resume);
+    RunSettings settings =
+        new RunSettings(
+            RunSettings.CONFIG, config(models, data, recipe), was -> current(was, directory));
+    RunDirectory run = RunDirectory.open(directory, resume, settings, progress);
     DistillGraph graph = null;
     try {
       graph = new DistillGraph(models, recipe);
-      return new Distiller(models, data, recipe, directory, run, graph, progress);
+      return new Distiller(graph, data, recipe, run, progress);
     } catch (RuntimeException e) {
       if (graph != null) {
         graph.close();
@@ -70,19 +72,12 @@ public final class Distiller implements AutoCloseable {
   }
 
   private Distiller(
-      DistillModels models,
+      DistillGraph graph,
       DistillData data,
       DistillRecipe recipe,
-      Path directory,
       RunDirectory run,
-      DistillGraph graph,
       Progress progress) {
-    this.run = run;
     this.graph = graph;
-    ObjectNode config = config(models, data, recipe);
-    run.config()
-        .map(was -> current(was, directory))
-        .ifPresent(was -> ResumePolicy.report(was, config, directory, progress));
     evaluator = DistillEvaluator.of(graph, data, recipe);
     LoopOptions training = recipe.training();
     trainer =
@@ -93,12 +88,6 @@ public final class Distiller implements AutoCloseable {
             training,
             run,
             progress);
-    try {
-      run.writeConfig(config);
-    } catch (RuntimeException e) {
-      trainer.close();
-      throw e;
-    }
   }
 
   /** Where training diverges, the message names the op that it began at, too. */
@@ -127,6 +116,11 @@ public final class Distiller implements AutoCloseable {
     return DistillResult.of(result, evaluator.isEnough(result.best()));
   }
 
+  /** Ends {@link #run} as {@link Trainer#stop} does; from any thread. */
+  public void stop() {
+    trainer.stop();
+  }
+
   /** Puts the weights of the best evaluation into the session. */
   public void restoreBest() {
     trainer.restoreBest();
@@ -150,9 +144,8 @@ public final class Distiller implements AutoCloseable {
   public void close() {
     try {
       trainer.close();
-      graph.close();
     } finally {
-      run.close();
+      graph.close();
     }
   }
 

@@ -10,7 +10,6 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
@@ -62,7 +61,7 @@ final class CheckpointFiles {
       file.readFully(end);
       return ByteBuffer.wrap(end).order(ByteOrder.LITTLE_ENDIAN).getLong() == TABLE_MAGIC;
     } catch (IOException e) {
-      throw new PerformerException(index + " cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(index + " cannot be read: " + AtomicFiles.describe(e), e);
     }
   }
 
@@ -93,46 +92,9 @@ final class CheckpointFiles {
       all.forEach(files::add);
     } catch (IOException e) {
       throw new PerformerException(
-          prefix.toAbsolutePath().getParent() + " cannot be read: " + e.getMessage(), e);
+          prefix.toAbsolutePath().getParent() + " cannot be read: " + AtomicFiles.describe(e), e);
     }
     return files;
-  }
-
-  /** Refuses data files too short for what the index lists. */
-  static void checkSize(
-      Path prefix, List<Path> shards, Collection<CheckpointReader.Entry> entries) {
-    long needed = entries.stream().mapToLong(CheckpointFiles::leastBytes).sum();
-    long present = 0;
-    for (Path shard : shards) {
-      try {
-        present += Files.size(shard);
-      } catch (IOException e) {
-        throw new PerformerException(shard + " cannot be read: " + e.getMessage(), e);
-      }
-    }
-    if (present < needed) {
-      throw new PerformerException(
-          "checkpoint "
-              + prefix
-              + " is truncated: its data has "
-              + present
-              + " bytes, its index lists at least "
-              + needed
-              + "; copy it again from its origin");
-    }
-  }
-
-  private static long leastBytes(CheckpointReader.Entry entry) {
-    long elements = entry.shape().size();
-    return switch (entry.type()) {
-      case DT_STRING -> elements + 4; // a length each, and their checksum
-      case DT_COMPLEX128 -> 16 * elements;
-      case DT_DOUBLE, DT_INT64, DT_UINT64, DT_COMPLEX64 -> 8 * elements;
-      case DT_FLOAT, DT_INT32, DT_UINT32, DT_QINT32 -> 4 * elements;
-      case DT_HALF, DT_BFLOAT16, DT_INT16, DT_UINT16, DT_QINT16, DT_QUINT16 -> 2 * elements;
-      case DT_BOOL, DT_INT8, DT_UINT8, DT_QINT8, DT_QUINT8 -> elements;
-      default -> 0; // variants, and types that pack several elements into a byte
-    };
   }
 
   /**

@@ -1,13 +1,5 @@
 package dev.performer.graph;
 
-import static org.tensorflow.internal.c_api.global.tensorflow.TF_CheckpointReaderGetVariable;
-import static org.tensorflow.internal.c_api.global.tensorflow.TF_CheckpointReaderGetVariableDataType;
-import static org.tensorflow.internal.c_api.global.tensorflow.TF_CheckpointReaderGetVariableNumDims;
-import static org.tensorflow.internal.c_api.global.tensorflow.TF_CheckpointReaderGetVariableShape;
-import static org.tensorflow.internal.c_api.global.tensorflow.TF_CheckpointReaderSize;
-import static org.tensorflow.internal.c_api.global.tensorflow.TF_DeleteCheckpointReader;
-import static org.tensorflow.internal.c_api.global.tensorflow.TF_NewCheckpointReader;
-
 import dev.performer.PerformerException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -16,16 +8,12 @@ import java.util.Collections;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
-import org.tensorflow.TensorFlow;
-import org.tensorflow.internal.c_api.TF_CheckpointReader;
-import org.tensorflow.internal.c_api.TF_Status;
 import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
@@ -66,41 +54,8 @@ public final class CheckpointReader implements AutoCloseable {
    * @throws PerformerException if a file is missing, truncated or not a checkpoint
    */
   public static CheckpointReader open(Path prefix) {
-    List<Path> shards = CheckpointFiles.checkComplete(prefix);
-    CheckpointTable.check(prefix);
-    TensorFlow.version(); // loads the native library
-    try (TF_Status status = TF_Status.newStatus()) {
-      TF_CheckpointReader reader = TF_NewCheckpointReader(prefix.toString(), status);
-      status.throwExceptionIfNotOK();
-      try {
-        Map<String, Entry> entries = list(reader, status);
-        CheckpointFiles.checkSize(prefix, shards, entries.values());
-        return new CheckpointReader(prefix, entries);
-      } finally {
-        TF_DeleteCheckpointReader(reader);
-      }
-    } catch (PerformerException e) {
-      throw e;
-    } catch (RuntimeException e) { // TensorFlow's exceptions have no common type
-      throw new PerformerException(
-          "checkpoint " + prefix + " cannot be read: " + NativeErrors.firstLine(e), e);
-    }
-  }
-
-  private static Map<String, Entry> list(TF_CheckpointReader reader, TF_Status status) {
-    Map<String, Entry> entries = new TreeMap<>();
-    int size = TF_CheckpointReaderSize(reader);
-    for (int i = 0; i < size; i++) {
-      String key = TF_CheckpointReaderGetVariable(reader, i).getString();
-      long[] dims = new long[Math.max(0, TF_CheckpointReaderGetVariableNumDims(reader, key))];
-      if (dims.length > 0) {
-        TF_CheckpointReaderGetVariableShape(reader, key, dims, dims.length, status);
-        status.throwExceptionIfNotOK();
-      }
-      int type = TF_CheckpointReaderGetVariableDataType(reader, key);
-      entries.put(key, new Entry(DataType.forNumber(type), Shape.of(dims)));
-    }
-    return entries;
+    CheckpointFiles.checkComplete(prefix);
+    return new CheckpointReader(prefix, CheckpointTable.read(prefix));
   }
 
   /** Whether there is an index file of that prefix. */

@@ -1,20 +1,26 @@
 package dev.performer.graph;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import com.google.protobuf.InvalidProtocolBufferException;
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.RegularFiles;
 import java.io.IOException;
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.zip.CRC32C;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.BundleEntryProto;
 import org.tensorflow.proto.BundleHeaderProto;
-import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.TensorShapeProto;
 
 /**
@@ -28,6 +34,7 @@ final class CheckpointTable {
   private static final int FOOTER = 48;
   private static final int TRAILER = 5; // compression and checksum behind every block
   private static final long LARGEST = 1L << 28;
+  private static final String SLICE = "\0"; // how keys of slices begin
   private static final int MOST_SHARDS = 100_000;
 
   private final Path index;
@@ -40,22 +47,23 @@ final class CheckpointTable {
   }
 
   /**
-   * Checks every block, every entry, and that the data files hold what the entries say.
+   * Checks every block, every entry, and that the data files hold what the entries list.
    *
    * @param prefix of the checkpoint, all files present
-   * @throws PerformerException that says what is wrong
+   * @return what the checkpoint holds, by key in alphabetical order
+   * @throws PerformerException naming the file and what is wrong with it
    */
-  static void check(Path prefix) {
+  static Map<String, CheckpointReader.Entry> read(Path prefix) {
     Path index = CheckpointFiles.index(prefix);
     try {
       if (Files.size(index) > LARGEST) {
         throw new PerformerException(index + " is too large for an index of a checkpoint");
       }
-      CheckpointTable table = new CheckpointTable(index, Files.readAllBytes(index));
+      CheckpointTable table = new CheckpointTable(index, RegularFiles.readAllBytes(index));
       table.readBlocks();
-      table.checkEntries(prefix);
+      return table.entries(prefix);
     } catch (IOException e) {
-      throw new PerformerException(index + " cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(index + " cannot be read: " + AtomicFiles.describe(e), e);
     } catch (BufferUnderflowException | IllegalArgumentException | ArithmeticException e) {
       throw damaged(index, "a number in it points outside", e);
     }
@@ -82,7 +90,7 @@ final class CheckpointTable {
                 block(ByteBuffer.wrap(handle)),
                 (name, value) -> {
                   // Keys of slices are no text: one letter per byte keeps them apart.
-                  String text = new String(name, StandardCharsets.ISO_8859_1);
+                  String text = new String(name, ISO_8859_1);
                   if (values.put(text, value) != null) {
                     throw damaged("the key " + text + " is there twice");
                   }
@@ -144,7 +152,7 @@ final class CheckpointTable {
       int shared = length(in, key.length);
       int own = length(in, in.remaining());
       int size = length(in, in.remaining());
-      byte[] next = java.util.Arrays.copyOf(key, Math.addExact(shared, own));
+      byte[] next = Arrays.copyOf(key, Math.addExact(shared, own));
       in.get(next, shared, own);
       byte[] value = new byte[size];
       if (in.remaining() < size) {
@@ -176,7 +184,7 @@ final class CheckpointTable {
     throw new IllegalArgumentException("a number without end");
   }
 
-  private void checkEntries(Path prefix) throws IOException {
+  private Map<String, CheckpointReader.Entry> entries(Path prefix) throws IOException {
     byte[] header = values.remove("");
     if (header == null) {
       throw damaged("it has no header");
@@ -201,18 +209,29 @@ final class CheckpointTable {
         }
         sizes[i] = Files.size(shard);
       }
-      for (Map.Entry<String, byte[]> entry : values.entrySet()) {
-        if (!entry.getKey().startsWith("\0")) { // those name slices of tensors
-          check(entry.getKey(), BundleEntryProto.parseFrom(entry.getValue()), sizes);
+      Map<String, CheckpointReader.Entry> entries = new TreeMap<>();
+      for (Map.Entry<String, byte[]> value : values.entrySet()) {
+        BundleEntryProto entry = BundleEntryProto.parseFrom(value.getValue());
+        if (value.getKey().startsWith(SLICE)) {
+          check("a slice of a tensor ", entry, sizes);
+        } else {
+          String key = new String(value.getKey().getBytes(ISO_8859_1), UTF_8);
+          check("key " + key + " ", entry, sizes);
+          entries.put(key, new CheckpointReader.Entry(entry.getDtype(), shape(entry)));
         }
       }
+      return entries;
     } catch (InvalidProtocolBufferException e) {
       throw damaged(index, "an entry is no message", e);
     }
   }
 
-  private void check(String key, BundleEntryProto entry, long[] shardSizes) {
-    String where = "key " + key + " ";
+  private static Shape shape(BundleEntryProto entry) {
+    return Shape.of(
+        entry.getShape().getDimList().stream().mapToLong(TensorShapeProto.Dim::getSize).toArray());
+  }
+
+  private void check(String where, BundleEntryProto entry, long[] shardSizes) {
     TensorShapeProto shape = entry.getShape();
     if (shape.getUnknownRank() || shape.getDimCount() > 254) {
       throw damaged(where + "has no shape");
@@ -225,7 +244,7 @@ final class CheckpointTable {
       elements = Math.multiplyExact(elements, dim.getSize());
     }
     if (entry.getSlicesCount() > 0) {
-      return;
+      return; // entries of their own hold the slices
     }
     int shard = entry.getShardId();
     long size = entry.getSize();
@@ -241,23 +260,16 @@ final class CheckpointTable {
               + shardSizes[shard]
               + " bytes: it is truncated; copy it again from its origin");
     }
-    int width = width(entry.getDtype());
-    boolean fits = width == 0 ? elements <= size : Math.multiplyExact(elements, width) == size;
+    int width = ElementSize.of(entry.getDtype());
+    if (width == ElementSize.UNKNOWN) {
+      throw damaged(where + "has elements of an unknown type, " + entry.getDtype());
+    }
+    boolean fits =
+        width == ElementSize.VARIABLE
+            ? elements <= size
+            : Math.multiplyExact(elements, width) == size;
     if (!fits) {
       throw damaged(where + "has " + size + " bytes for " + elements + " elements");
     }
-  }
-
-  private int width(DataType type) {
-    return switch (type) {
-      case DT_COMPLEX128 -> 16;
-      case DT_DOUBLE, DT_INT64, DT_UINT64, DT_COMPLEX64 -> 8;
-      case DT_FLOAT, DT_INT32, DT_UINT32, DT_QINT32 -> 4;
-      case DT_HALF, DT_BFLOAT16, DT_INT16, DT_UINT16, DT_QINT16, DT_QUINT16 -> 2;
-      case DT_BOOL, DT_INT8, DT_UINT8, DT_QINT8, DT_QUINT8 -> 1;
-      case DT_FLOAT8_E5M2, DT_FLOAT8_E4M3FN -> 1;
-      case DT_STRING, DT_VARIANT -> 0;
-      default -> throw damaged("elements of an unknown type, " + type);
-    };
   }
 }

@@ -3,6 +3,7 @@ package dev.performer.graph;
 import java.io.IOException;
 import java.net.URL;
 import java.util.List;
+import java.util.function.Consumer;
 import org.bytedeco.javacpp.Loader;
 
 /**
@@ -42,9 +43,11 @@ public final class CudaLibraries {
    * Loads the libraries that the class path holds. Call it before the first TensorFlow class is
    * used.
    *
+   * @param warn gets a line for each that is there and cannot be loaded; TensorFlow then reports
+   *     which library it misses and runs on the CPU
    * @return how many were loaded; 0 without the profile
    */
-  public static int preload() {
+  public static int preload(Consumer<String> warn) {
     int loaded = 0;
     for (String library : LIBRARIES) {
       URL resource = CudaLibraries.class.getResource(FOLDER + library);
@@ -53,8 +56,7 @@ public final class CudaLibraries {
           System.load(Loader.cacheResource(resource).getAbsolutePath());
           loaded++;
         } catch (IOException | UnsatisfiedLinkError e) {
-          // TensorFlow then reports which library it misses and runs on the CPU.
-          System.err.println("performer: " + library + " could not be loaded: " + e.getMessage());
+          warn.accept(library + " could not be loaded: " + e.getMessage());
         }
       }
     }

@@ -1,9 +1,9 @@
 package dev.performer.graph;
 
+import dev.performer.Excerpt;
+
 /** Turns TensorFlow's many-line messages into something a person can read in one line. */
 public final class NativeErrors {
-  private static final int LONGEST = 300;
-
   private NativeErrors() {}
 
   /** The first line of a failed write, without the temporary file that it names. */
@@ -22,6 +22,6 @@ public final class NativeErrors {
     if (node > 0) {
       line = line.substring(0, node).strip();
     }
-    return line.length() > LONGEST ? line.substring(0, LONGEST) + "…" : line;
+    return Excerpt.of(line);
   }
 }

@@ -155,10 +155,10 @@ public final class SaveRestore {
           keys.add(key);
           values.add(variable.read(tf));
         });
-    keys.addAll(constants.keySet());
-    values.addAll(constants.values());
     keys.addAll(extras.keySet());
     values.addAll(extras.values());
+    keys.addAll(constants.keySet());
+    values.addAll(constants.values());
     if (keys.isEmpty()) {
       throw new IllegalArgumentException("there is nothing to save");
     }

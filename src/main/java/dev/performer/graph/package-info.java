@@ -7,5 +7,7 @@
  * dev.performer.graph.SaveRestore} and {@link dev.performer.graph.CheckpointReader} (their files),
  * {@link dev.performer.graph.FunctionInliner} (a graph of calls becomes one graph). Knows
  * TensorFlow and nothing of Performers.
+ *
+ * <p>Internal: may change with any release, but for what signatures of the public API mention.
  */
 package dev.performer.graph;

@@ -69,7 +69,7 @@ public record CheckpointReport(
     StringBuilder text = new StringBuilder();
     text.append("   format       ").append(format).append('\n');
     text.append("   names        ")
-        .append(scheme.orElse("of no model that is known here; import needs --mapping"))
+        .append(scheme.orElse("of no model that is known here; import needs a mapping"))
         .append('\n');
     text.append(
         String.format(

@@ -57,7 +57,7 @@ public final class Embedder implements AutoCloseable {
    */
   public static TokenInput input(Model model, boolean idsOnly) {
     ModelOptions options = model.options();
-    boolean hasEmbed = model.directory().signatures().containsKey("embed");
+    boolean hasEmbed = model.signatures().containsKey("embed");
     return model
         .with(
             ModelOptions.builder()

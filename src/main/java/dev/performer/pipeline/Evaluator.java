@@ -13,6 +13,7 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.LanguageModel;
+import dev.performer.training.TokenBatchSource;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -34,7 +35,7 @@ public final class Evaluator {
   public static final int GOOGLE_ROWS = 50;
 
   /** Of the masks; any number will do, as long as it stays. */
-  public static final long DEFAULT_SEED = dev.performer.training.Evaluator.DEFAULT_SEED;
+  public static final long DEFAULT_SEED = TokenBatchSource.EVALUATION_SEED;
 
   private final Model model;
   private final Optional<EvaluationData> trained;
@@ -147,8 +148,7 @@ public final class Evaluator {
       LanguageModel language = ImportedLanguageModel.of(imported, spec.tensors());
       Batching batching = language.fit(batching(spec, request)).forEvaluation();
       var batches = new SequenceBatches(source, spec.tokenizer(), batching, request.seed());
-      Evaluation evaluation =
-          dev.performer.training.Evaluator.evaluate(language, objective, batches, request.seed());
+      Evaluation evaluation = language.evaluate(objective, batches, request.seed());
       return new Outcome(evaluation, source.name(), batches.reportOnce());
     }
   }

@@ -42,6 +42,9 @@ public record Importer(
     Optional<FavorConversion> conversion,
     Optional<Tokenizer> tokenizer) {
 
+  /** What failures name that come from {@link #conversion}. */
+  public static final String CONVERSION = "conversion";
+
   /** All as the checkpoint says. */
   public static Importer of(Path path) {
     return new Importer(path, ImportOptions.NONE, Optional.empty(), Optional.empty());
@@ -147,7 +150,7 @@ public record Importer(
       }
       throw new PerformerException(
           path
-              + ": is a SavedModel, which is taken everywhere as it is; its weights alone make no"
+              + ": is a SavedModel, which every command takes as it is; its weights alone make no"
               + " model of ours: "
               + e.getMessage(),
           e);
@@ -168,8 +171,7 @@ public record Importer(
     try {
       converted = to.apply(exact.config(), exact.weights());
     } catch (PerformerException e) {
-      throw new PerformerException(
-          path + ": " + e.getMessage() + "; import it without a conversion", e);
+      throw new PerformerException(path + ": " + e.getMessage(), e).settledBy(CONVERSION);
     }
     List<String> notes = new ArrayList<>(exact.notes());
     notes.add(

@@ -46,7 +46,7 @@ public record LanguageModelSpec(
    *
    * @throws PerformerException if a masked model's vocabulary has no mask token
    */
-  public Objective objective() {
+  Objective objective() {
     if (isCausal()) {
       return new Objective.CausalLanguageModel(shiftsInputs());
     }
@@ -58,7 +58,7 @@ public record LanguageModelSpec(
    * What it guesses in evaluation: Google's protein_lm draws its masks in a way of its own, from
    * the tokens of a whole batch.
    */
-  public Objective evaluationObjective() {
+  Objective evaluationObjective() {
     return isGoogleEvaluation()
         ? new Objective.GoogleMaskedLanguageModel(proportions())
         : objective();

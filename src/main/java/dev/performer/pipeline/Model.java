@@ -16,6 +16,7 @@ import dev.performer.training.ModelCards;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
 import org.tensorflow.ndarray.Shape;
@@ -76,8 +77,12 @@ public final class Model {
     return directory.path();
   }
 
-  /** Signatures and variables. */
-  public SavedModelDirectory directory() {
+  /** Its signatures by name. */
+  public Map<String, SignatureSpec> signatures() {
+    return directory.signatures();
+  }
+
+  SavedModelDirectory directory() {
     return directory;
   }
 

@@ -69,7 +69,7 @@ public record SequenceBatching(Integer length, Crop crop, BatchSize size, boolea
                   + "; choose a length of "
                   + longest
                   + " or less")
-          .settledBy("length");
+          .settledBy("length=" + longest);
     }
     tokens = longest == null ? tokens : Math.min(tokens, longest);
     Tokenizer tokenizer = model.tokenizer();

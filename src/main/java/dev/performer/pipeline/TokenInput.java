@@ -60,7 +60,7 @@ public record TokenInput(
                   + "; crop them to a length of "
                   + limit()
                   + " or less")
-          .settledBy("length");
+          .settledBy("length=" + limit());
     }
     return TokenizedSequences.read(file, tokenizer, length);
   }

@@ -48,7 +48,7 @@ record TokenRunner(SavedModelPredictor predictor, TokenInput input) {
       throw new PerformerException(
               "%s: a sequence has %d tokens, but the model takes %d; crop to a length of %d"
                   .formatted(sequences.source(), longest, input.limit(), input.limit()))
-          .settledBy("length");
+          .settledBy("length=" + input.limit());
     }
     List<int[]> ids = sequences.ids();
     int length = input.length(longest);

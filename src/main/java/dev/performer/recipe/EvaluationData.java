@@ -92,7 +92,7 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
               + (isUnnamed ? "" : " is data of the kind " + kind.label())
               + ", but the model was trained on data of the kind "
               + own.label()
-              + (own.isExercise() ? ", which is made up: leave --data out" : ""));
+              + (own.isExercise() ? ", which is made up: evaluate on its own" : ""));
     }
     return kind;
   }
@@ -135,8 +135,8 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
     Recipe whole = recipe.orElseThrow();
     if (request.length() != null || request.label() != null || request.text() != null) {
       throw new PerformerException(
-          "without --data a recipe's validation data are read as the recipe says; change its"
-              + " length, text or label there");
+          "a recipe's own validation data are read as the recipe says; change their length, text or"
+              + " label there");
     }
     return trained
         .batches(request.size() == null ? whole.batchSize() : request.size(), seed)
@@ -177,14 +177,15 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
     int size = images.size() + (data.begin() ? 1 : 0);
     if (request.length() == null && size > data.length()) {
       throw new PerformerException(
-          data.train()
-              + ": an image has "
-              + images.size()
-              + " tokens, but the model was trained on "
-              + (data.length() - (data.begin() ? 1 : 0))
-              + "; give --length "
-              + data.length()
-              + " to crop them");
+              data.train()
+                  + ": an image has "
+                  + images.size()
+                  + " tokens, but the model was trained on "
+                  + (data.length() - (data.begin() ? 1 : 0))
+                  + "; a length of "
+                  + data.length()
+                  + " crops them")
+          .settledBy("length=" + data.length());
     }
     if (images.levels() != trained.levels()) {
       throw new PerformerException(

@@ -15,7 +15,7 @@ import dev.performer.training.PerformerTraining;
 import dev.performer.training.Standardization;
 import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Trainable;
-import dev.performer.training.TrainerEvaluator;
+import dev.performer.training.Validation;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
 import java.util.Map;
@@ -105,9 +105,7 @@ public record RecipeEvaluation(Path model, EvaluationData data) {
         trainable.initializer().accept(session);
         PerformerModels.assign(
             Ops.create(graph).withSubScope("trained"), session, trainable.variables(), weights);
-        return new TrainerEvaluator(trainable, source, limit)
-            .evaluate(session, () -> false)
-            .orElseThrow();
+        return Validation.of(trainable, source, limit).evaluate(session, () -> false).orElseThrow();
       }
     }
   }

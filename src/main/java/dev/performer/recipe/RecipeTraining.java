@@ -27,12 +27,11 @@ import dev.performer.training.optim.Averages;
 import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
-import dev.performer.training.run.ResumePolicy;
 import dev.performer.training.run.RunDirectory;
+import dev.performer.training.run.RunSettings;
 import dev.performer.training.run.TrainingResult;
 import dev.performer.training.run.TrainingState;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -115,13 +114,11 @@ public record RecipeTraining(
     Objective objective = recipe.objective();
     requireGuesses(batches.train(), objective);
     requireGuesses(batches.validation(), objective);
-    try (RunDirectory run = RunDirectory.open(directory, resume, RECIPE);
-        BatchSource train =
+    RunSettings settings = new RunSettings(RECIPE, recipe.toJson(), Recipe::current);
+    try (BatchSource train =
             TokenBatchSource.training(batches.train(), objective, recipe.training().seed());
-        BatchSource validation = TokenBatchSource.evaluation(batches.validation(), objective)) {
-      run.config()
-          .map(Recipe::current)
-          .ifPresent(was -> ResumePolicy.report(was, recipe.toJson(), directory, progress));
+        BatchSource validation = TokenBatchSource.evaluation(batches.validation(), objective);
+        RunDirectory run = RunDirectory.open(directory, resume, settings, progress)) {
       return train(run, train, validation, progress);
     }
   }
@@ -158,7 +155,6 @@ public record RecipeTraining(
         if (debugsNumerics) {
           trainer.debugNumerics();
         }
-        run.writeConfig(recipe.toYaml().getBytes(StandardCharsets.UTF_8));
         TrainingResult result = trainer.run(pauseAt);
         if (!result.finished()) {
           return new Outcome(result, Optional.empty());

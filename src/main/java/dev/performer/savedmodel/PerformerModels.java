@@ -50,7 +50,7 @@ public final class PerformerModels {
    * Writes a SavedModel.
    *
    * @param weights all variables of {@link Performer#shapes}, float32
-   * @param card what the model says of itself; its config is filled in
+   * @param card what the model says of itself; its config is filled in, all of it where it is null
    * @param target where it goes
    * @param replace whether a SavedModel that is there may be replaced
    * @throws PerformerException if a weight is missing, superfluous or of another shape (all are
@@ -78,6 +78,9 @@ public final class PerformerModels {
       Path target,
       boolean replace) {
     requireFit(config, weights);
+    if (card == null) {
+      card = ModelCard.of(config.attentionOf(0), null, languageModel(config, null), null);
+    }
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);

@@ -2,6 +2,7 @@ package dev.performer.savedmodel;
 
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.AtomicFiles;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.graph.CheckpointReader;
@@ -260,7 +261,12 @@ public final class SavedModelDirectory {
     SignatureSpec signature = signatures.get(name);
     if (signature == null) {
       throw new PerformerException(
-          path + " has no signature " + name + "; it has " + signatures.keySet());
+          path
+              + " has no signature "
+              + name
+              + "; it has ["
+              + Excerpt.names(signatures.keySet())
+              + "]");
     }
     try {
       signature.inputs().values().forEach(input -> checkTensor(input, "input", name));

@@ -20,6 +20,9 @@ import org.tensorflow.types.TInt32;
  * nothing stands before the first token, which then counts nothing. Masked models: of each token
  * given all others (pseudo-likelihood); this runs the model once per token, L × the memory of a
  * prediction.
+ *
+ * <p>Ids count as they are given: a model that was trained to guess the end of a sequence counts it
+ * where the caller appends its id, as the scoring of texts does.
  */
 final class ScoreSignature {
   private ScoreSignature() {}

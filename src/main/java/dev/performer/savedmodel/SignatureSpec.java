@@ -1,5 +1,6 @@
 package dev.performer.savedmodel;
 
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.util.Collections;
 import java.util.Map;
@@ -46,7 +47,15 @@ public record SignatureSpec(
     TensorSpec spec = specs.get(key);
     if (spec == null) {
       throw new PerformerException(
-          "the signature " + name + " has no " + kind + " " + key + "; it has " + specs.keySet());
+          "the signature "
+              + name
+              + " has no "
+              + kind
+              + " "
+              + key
+              + "; it has ["
+              + Excerpt.names(specs.keySet())
+              + "]");
     }
     return spec;
   }

@@ -1,8 +1,8 @@
 package dev.performer.savedmodel;
 
+import dev.performer.Excerpt;
 import dev.performer.graph.Variable;
 import java.util.List;
-import java.util.stream.Collectors;
 
 /**
  * Whether and how far gradients of a model's outputs reach its variables.
@@ -50,6 +50,6 @@ public record Trainability(
     return "cannot be trained"
         + (trainable.isEmpty() ? "" : " in full")
         + ": "
-        + obstacles.stream().map(Obstacle::toString).collect(Collectors.joining("; "));
+        + String.join("; ", Excerpt.items(obstacles.stream().map(Obstacle::toString).toList()));
   }
 }

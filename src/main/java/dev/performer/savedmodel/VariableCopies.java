@@ -1,10 +1,11 @@
 package dev.performer.savedmodel;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.RegularFiles;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -70,11 +71,15 @@ final class VariableCopies {
     TrackableObjectGraph tracked;
     try {
       objects =
-          SavedModel.parseFrom(Files.readAllBytes(graphFile)).getMetaGraphs(0).getObjectGraphDef();
+          SavedModel.parseFrom(RegularFiles.readAllBytes(graphFile))
+              .getMetaGraphs(0)
+              .getObjectGraphDef();
       tracked =
           TrackableObjectGraph.parseFrom(checkpoint.string(CheckpointReader.OBJECT_GRAPH_KEY));
-    } catch (IOException | IndexOutOfBoundsException e) {
-      throw new PerformerException(graphFile + " cannot be read: " + e.getMessage(), e);
+    } catch (IOException e) {
+      throw new PerformerException(graphFile + " cannot be read: " + AtomicFiles.describe(e), e);
+    } catch (IndexOutOfBoundsException e) {
+      throw new PerformerException(graphFile + " holds no graph", e);
     }
     Set<Integer> used = new HashSet<>();
     for (SavedConcreteFunction function : objects.getConcreteFunctionsMap().values()) {

@@ -8,5 +8,7 @@
  * dev.performer.savedmodel.WeightReplacement} (an imported model with new weights). {@link
  * dev.performer.savedmodel.ModelCard} is what neither format says: vocabulary, attention,
  * provenance.
+ *
+ * <p>Internal: may change with any release, but for what signatures of the public API mention.
  */
 package dev.performer.savedmodel;

@@ -22,7 +22,13 @@ import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 
-/** Generates with a causal SavedModel that has the signatures prefill and decode_step. */
+/**
+ * Generates with a causal SavedModel that has the signatures prefill and decode_step.
+ *
+ * <p>Safe for use from many threads at a time: a call keeps its states to itself and the model's
+ * variables do not change. The listener hears in the caller's thread. Close the session when no
+ * call is under way.
+ */
 public final class GenerationSession implements AutoCloseable {
   private final SavedModelPredictor predictor;
   private final PerformerConfig config;
@@ -60,9 +66,10 @@ public final class GenerationSession implements AutoCloseable {
    * @throws PerformerException if it has no configuration, or cannot generate
    */
   public static GenerationSession open(Path model) {
-    SavedModelDirectory.open(model); // a folder that is no model is told so
+    SavedModelDirectory directory = SavedModelDirectory.open(model);
     PerformerConfig config = PerformerModels.requireConfig(model);
-    SavedModelPredictor predictor = SavedModelPredictor.load(model);
+    SavedModelPredictor predictor =
+        SavedModelPredictor.load(directory, SavedModelPredictor.TIMEOUT);
     if (!predictor.directory().signatures().containsKey(DecodingSignatures.STEP)) {
       var signatures = predictor.directory().signatures().keySet();
       predictor.close();

@@ -1,2 +1,6 @@
-/** Models at work: sessions that generate text. */
+/**
+ * Models at work: sessions that generate text.
+ *
+ * <p>Public API: changes are in the change log.
+ */
 package dev.performer.serving;

@@ -119,7 +119,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     Long steps = plan.steps().get(recipe.name());
     if (steps == null) {
       throw new PerformerException(
-          output + " was begun without the recipe " + recipe.name() + "; choose another --output");
+          output + " was begun without the recipe " + recipe.name() + "; choose another directory");
     }
     Recipe first = recipe(recipe, recipe.runs().runs().get(0), steps);
     boolean isLanguage = first.task() != Task.CLASSIFICATION;
@@ -156,7 +156,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     }
     TrainingResult trained = training.run(progress).result();
     if (!trained.finished()) {
-      throw new PerformerException("stopped; go on with --resume");
+      throw new PerformerException("stopped; what there is can be resumed").settledBy("resume");
     }
     Result result =
         new Result(
@@ -284,7 +284,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
       Path directory = AtomicFiles.createDirectoryBeside(output.resolve("probe"));
       try {
         long begun = System.nanoTime();
-        RecipeTraining.of(few, directory).run(Silence.PROGRESS);
+        RecipeTraining.of(few, directory).run(Progress.silent());
         double wall = (System.nanoTime() - begun) / 1e9;
         return cost(full.training(), metrics(directory), medianStep(directory) / 1e3, wall);
       } finally {
@@ -360,9 +360,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   }
 
   private static List<JsonNode> metrics(Path run) {
-    try (MetricsLog log = MetricsLog.open(run.resolve("metrics.jsonl"), Long.MAX_VALUE - 1)) {
-      return log.entries();
-    }
+    return MetricsLog.read(run.resolve("metrics.jsonl"));
   }
 
   /** The first paragraph of the comment that a recipe begins with. */
@@ -383,26 +381,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
 
   private static PerformerException cannotWrite(Path file, IOException e) {
     return new PerformerException(
-        "cannot write " + file + ": " + RunDirectory.describe(e) + "; make room and --resume", e);
-  }
-
-  /** Nothing is told. */
-  private enum Silence implements Progress {
-    PROGRESS;
-
-    @Override
-    public void start(long step, long total) {}
-
-    @Override
-    public void step(long step, double loss, double tokensPerSecond) {}
-
-    @Override
-    public void interval(long step, double loss, double tokensPerSecond, double secondsLeft) {}
-
-    @Override
-    public void message(String line) {}
-
-    @Override
-    public void close() {}
+            "cannot write " + file + ": " + RunDirectory.describe(e) + "; make room and resume", e)
+        .settledBy("resume");
   }
 }

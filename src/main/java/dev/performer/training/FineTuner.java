@@ -1,14 +1,13 @@
 package dev.performer.training;
 
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.SequenceStream;
 import dev.performer.training.run.Progress;
-import dev.performer.training.run.ResumePolicy;
 import dev.performer.training.run.RunDirectory;
+import dev.performer.training.run.RunSettings;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -22,7 +21,6 @@ import org.tensorflow.Session;
  * {@link #run} the session holds the trained weights.
  */
 public final class FineTuner implements AutoCloseable {
-  private final RunDirectory run;
   private final BatchSource train;
   private final BatchSource validation;
   private final Trainer trainer;
@@ -86,13 +84,7 @@ public final class FineTuner implements AutoCloseable {
     model.check(data.vocabulary());
     requireSequences(data.train());
     requireSequences(data.validation());
-    RunDirectory run = RunDirectory.open(directory, resume);
-    try {
-      return new FineTuner(model, data, options, directory, run, moments, progress);
-    } catch (RuntimeException e) {
-      run.close();
-      throw e;
-    }
+    return new FineTuner(model, data, options, directory, resume, moments, progress);
   }
 
   private FineTuner(
@@ -100,20 +92,16 @@ public final class FineTuner implements AutoCloseable {
       TrainingData data,
       FineTuneOptions options,
       Path directory,
-      RunDirectory run,
+      boolean resume,
       Optional<Path> moments,
       Progress progress) {
-    this.run = run;
-    ObjectNode settings = FineTuneSettings.of(options, data);
-    run.config()
-        .map(FineTuneSettings::current)
-        .ifPresent(was -> ResumePolicy.report(was, settings, directory, progress));
+    LoopOptions loop = options.loop();
     Batching batching = model.fit(options.batching());
     train =
         TokenBatchSource.training(
-            new SequenceBatches(data.train(), data.tokenizer(), batching, options.loop().seed()),
+            new SequenceBatches(data.train(), data.tokenizer(), batching, loop.seed()),
             options.objective(),
-            options.loop().seed(),
+            loop.seed(),
             this::step);
     validation =
         TokenBatchSource.evaluation(
@@ -121,20 +109,26 @@ public final class FineTuner implements AutoCloseable {
                 data.validation(),
                 data.tokenizer(),
                 batching.forEvaluation(),
-                Evaluator.DEFAULT_SEED),
+                TokenBatchSource.EVALUATION_SEED),
             options.objective());
     Trainable trainable = Trainable.of(model);
+    RunDirectory run =
+        RunDirectory.open(
+            directory,
+            resume,
+            new RunSettings(
+                RunSettings.CONFIG, FineTuneSettings.of(options, data), FineTuneSettings::current),
+            progress);
     trainer =
         new Trainer(
             trainable,
             train,
-            Validation.of(trainable, validation, options.loop().evaluationBatches()),
-            options.loop(),
+            Validation.of(trainable, validation, loop.evaluationBatches()),
+            loop,
             run,
             progress);
     try {
       moments.ifPresent(trainer::restoreOptimizer);
-      run.writeConfig(settings);
     } catch (RuntimeException e) {
       trainer.close();
       throw e;
@@ -161,6 +155,11 @@ public final class FineTuner implements AutoCloseable {
     return trainer.run(0);
   }
 
+  /** Ends {@link #run} as {@link Trainer#stop} does; from any thread. */
+  public void stop() {
+    trainer.stop();
+  }
+
   /** Puts the weights of the best evaluation into the session. */
   public void restoreBest() {
     trainer.restoreBest();
@@ -168,8 +167,7 @@ public final class FineTuner implements AutoCloseable {
 
   @Override
   public void close() {
-    try (run;
-        train;
+    try (train;
         validation) {
       trainer.close();
     }

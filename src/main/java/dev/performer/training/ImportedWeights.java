@@ -70,7 +70,11 @@ public record ImportedWeights(
     if (!missing.isEmpty()) {
       if (!allowMissing) {
         throw new PerformerException(
-            path + ": has no " + String.join(", ", missing) + "; --allow-missing draws them anew");
+                path
+                    + ": has no "
+                    + String.join(", ", missing)
+                    + "; they are drawn anew where weights may be missing")
+            .settledBy("allowMissing");
       }
       Map<String, NpyArray> drawn = drawn(config);
       missing.forEach(name -> weights.put(name, drawn.get(name)));
@@ -99,14 +103,15 @@ public record ImportedWeights(
     int size = source.config().vocabularySize();
     if (size > 0 && other.size() > size) {
       throw new PerformerException(
-          path
-              + ": the model has "
-              + size
-              + " tokens, but its tokenizer "
-              + other.label()
-              + " has "
-              + other.size()
-              + "; give the one that it was trained with to --tokenizer");
+              path
+                  + ": the model has "
+                  + size
+                  + " tokens, but its tokenizer "
+                  + other.label()
+                  + " has "
+                  + other.size()
+                  + "; give the one that it was trained with")
+          .settledBy("tokenizer");
     }
     return new ImportedWeights(source, weights, notes, path, Optional.of(other));
   }

@@ -1,9 +1,14 @@
 package dev.performer.training;
 
+import dev.performer.PerformerException;
+import dev.performer.graph.NativeErrors;
+import java.nio.ByteBuffer;
 import java.util.Arrays;
+import java.util.List;
+import java.util.zip.Checksum;
 
 /**
- * What a model sees and what it should say.
+ * What a model sees and what it shall guess.
  *
  * @param rows B
  * @param length L
@@ -52,6 +57,38 @@ public record LabelledBatch(
       }
     }
     return false;
+  }
+
+  /** What to tell where a model could not run this batch. @param what was being done */
+  public PerformerException failed(String what, RuntimeException e) {
+    return new PerformerException(
+        "%s failed on a batch of %d sequences of %d tokens; a smaller length or batch may help, if the model has a limit or memory is short: %s"
+            .formatted(what, rows, length, NativeErrors.firstLine(e)),
+        e);
+  }
+
+  /** Adds all that a model sees and guesses to a checksum. */
+  public void addTo(Checksum sum) {
+    ByteBuffer bytes =
+        ByteBuffer.allocate(
+            4
+                * (inputs.length
+                    + mask.length
+                    + targets.length
+                    + weights.length
+                    + numbers.length
+                    + decoderMask.length));
+    for (int[] part : List.of(inputs, mask, targets, decoderMask)) {
+      for (int value : part) {
+        bytes.putInt(value);
+      }
+    }
+    for (float[] part : List.of(weights, numbers)) {
+      for (float value : part) {
+        bytes.putFloat(value);
+      }
+    }
+    sum.update(bytes.flip());
   }
 
   /** The same with its rows once more, at weight 0, until there are as many as this. */

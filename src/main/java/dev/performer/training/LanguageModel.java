@@ -2,11 +2,13 @@ package dev.performer.training;
 
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
+import dev.performer.data.Batches;
 import dev.performer.data.Batching;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.Vocabulary;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
+import dev.performer.training.run.Evaluation;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
@@ -52,6 +54,24 @@ public record LanguageModel(
       result = result.withSize(new BatchSize.Sequences((int) fixed(0)));
     }
     return result;
+  }
+
+  /**
+   * Loss, accuracy and perplexity over a data set, with the weights the model came with. Sums run
+   * over all guesses in float64, so the result does not depend on how sequences were batched. What
+   * a masked model has to guess is fixed by the seed.
+   *
+   * @param batches from {@link Batching#forEvaluation}
+   * @param seed of the masks, such as {@link TokenBatchSource#EVALUATION_SEED}
+   * @throws PerformerException if there is nothing to guess, or the model cannot run the batches
+   */
+  public Evaluation evaluate(Objective objective, Batches batches, long seed) {
+    Trainable trainable = Trainable.of(this);
+    try (BatchSource source = TokenBatchSource.evaluation(batches, objective, seed);
+        Session session = new Session(graph, false)) {
+      initializer.accept(session);
+      return Validation.of(trainable, source).evaluate(session, () -> false).orElseThrow();
+    }
   }
 
   /**

@@ -47,7 +47,7 @@ record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, 
           String op =
               byOp
                   ? first(ops(), batches.get(part), number, part).map(o -> ", " + o).orElse("")
-                  : "; --debug-numerics finds the op";
+                  : "; debugNumerics finds the op";
           return "first not finite: " + found.get() + op;
         }
       }

@@ -1,33 +1,36 @@
 package dev.performer.training;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
+import dev.performer.nn.Precision;
 import dev.performer.training.optim.OptimizerOps;
 import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Evaluation;
+import dev.performer.training.run.ExitHook;
 import dev.performer.training.run.Interval;
 import dev.performer.training.run.Progress;
-import dev.performer.training.run.ResumePolicy;
 import dev.performer.training.run.RunDirectory;
-import dev.performer.training.run.StopSignal;
+import dev.performer.training.run.RunSettings;
+import dev.performer.training.run.StepMeasures;
 import dev.performer.training.run.TrainerLog;
 import dev.performer.training.run.TrainingResult;
 import dev.performer.training.run.TrainingState;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.function.BooleanSupplier;
 import org.tensorflow.Session;
 import org.tensorflow.op.Ops;
 
 /**
  * The training loop: steps, metrics, evaluations, checkpoints, and going on where an earlier run
  * was stopped, bit for bit. It trains any graph that is a {@link Trainable}; {@code RecipeTraining}
- * is the short way to train what a recipe says.
+ * is the short way to train what a recipe describes.
  *
  * <pre>{@code
  * try (Trainer trainer = Trainer.start(model, batches, validation, options, run, progress)) {
@@ -36,9 +39,8 @@ import org.tensorflow.op.Ops;
  * }
  * }</pre>
  *
- * <p>Owns the session and, where it opened one, the run directory; the sources and the model's
- * graph stay the caller's. After {@link #run} the session holds the trained weights. For one
- * thread.
+ * <p>Owns the session and the run directory; the sources and the model's graph stay the caller's.
+ * After {@link #run} the session holds the trained weights. For one thread, but for {@link #stop}.
  */
 public final class Trainer implements AutoCloseable {
   private final Trainable model;
@@ -55,7 +57,8 @@ public final class Trainer implements AutoCloseable {
   private boolean debugsNumerics;
   private TrainingState state;
   private long savedStep = -1;
-  private boolean ownsRun;
+  private Duration exitGrace = Duration.ofSeconds(30);
+  private volatile boolean stops;
 
   /**
    * Opens a new run.
@@ -104,23 +107,39 @@ public final class Trainer implements AutoCloseable {
       Path directory,
       boolean resume,
       Progress progress) {
-    TrainerSettings.requireNoneOfTheGraph(model, options);
-    RunDirectory run = RunDirectory.open(directory, resume);
-    try {
-      ObjectNode settings = TrainerSettings.of(model, train, options);
-      run.config().ifPresent(was -> ResumePolicy.report(was, settings, directory, progress));
-      Trainer trainer = new Trainer(model, train, validation, options, run, progress);
-      try {
-        run.writeConfig(settings);
-      } catch (RuntimeException e) {
-        trainer.close();
-        throw e;
-      }
-      trainer.ownsRun = true;
-      return trainer;
-    } catch (RuntimeException e) {
-      run.close();
-      throw e;
+    requireNoneOfTheGraph(model, options);
+    RunDirectory run =
+        RunDirectory.open(
+            directory, resume, RunSettings.of(settings(model, train, options)), progress);
+    return new Trainer(model, train, validation, options, run, progress);
+  }
+
+  /** What the rest of a run is compared with; variables of a graph that differs, too. */
+  private static ObjectNode settings(Trainable model, BatchSource train, LoopOptions options) {
+    ObjectNode settings = JsonNodeFactory.instance.objectNode().put("format", 1);
+    settings.putObject("data").put("train", train.name());
+    settings.set("training", options.toJson());
+    ObjectNode variables = settings.putObject("variables");
+    for (Variable variable : model.variables()) {
+      variables.put(variable.name(), variable.shape().toString());
+    }
+    return settings;
+  }
+
+  /** Refuses what a recipe builds into its graph, where the graph is a program's own. */
+  private static void requireNoneOfTheGraph(Trainable model, LoopOptions options) {
+    boolean averages = options.averageDecay() > 0 && model.averages().isEmpty();
+    String key =
+        averages
+            ? "averageDecay"
+            : options.labelSmoothing() > 0
+                ? "labelSmoothing"
+                : options.zLoss() > 0
+                    ? "zLoss"
+                    : options.precision() != Precision.FLOAT32 ? "precision" : null;
+    if (key != null) {
+      throw new PerformerException(
+          "training option " + key + " is no business of the loop: build it into the graph");
     }
   }
 
@@ -129,6 +148,7 @@ public final class Trainer implements AutoCloseable {
    *
    * @param train without end
    * @param options its batch is not looked at
+   * @param run closed with this, or where it cannot be opened
    * @throws PerformerException if the model cannot be trained, or the run has steps but no whole
    *     checkpoint
    */
@@ -144,18 +164,24 @@ public final class Trainer implements AutoCloseable {
     this.train = train;
     this.validation = validation;
     this.progress = progress;
-    step = TrainerStep.of(trained, options);
-    model = step.model();
-    optimizer = step.optimizer();
-    List<Variable> saved = new ArrayList<>(model.variables());
-    model.averages().ifPresent(averages -> saved.addAll(averages.averages().values()));
-    saved.addAll(optimizer.slots());
-    store = SaveRestore.of(Ops.create(model.graph()).withSubScope("training"), saved);
-    session = CompiledStep.session(model.graph(), options.xla());
+    try {
+      step = TrainerStep.of(trained, options);
+      model = step.model();
+      optimizer = step.optimizer();
+      List<Variable> saved = new ArrayList<>(model.variables());
+      model.averages().ifPresent(averages -> saved.addAll(averages.averages().values()));
+      saved.addAll(optimizer.slots());
+      store = SaveRestore.of(Ops.create(model.graph()).withSubScope("training"), saved);
+      session = CompiledStep.session(model.graph(), options.xla());
+    } catch (RuntimeException e) {
+      run.close();
+      throw e;
+    }
     try {
       restoreOrInitialize();
+      run.writeSettings();
     } catch (RuntimeException e) {
-      session.close();
+      close();
       throw e;
     }
   }
@@ -168,6 +194,26 @@ public final class Trainer implements AutoCloseable {
    */
   public Trainer debugNumerics() {
     debugsNumerics = true;
+    return this;
+  }
+
+  /**
+   * Ends {@link #run} after the step under way, with a checkpoint, as Ctrl-C does; a {@code run}
+   * that has not begun ends at once. May be called from any thread and from a listener. Another
+   * {@code run} goes on.
+   */
+  public void stop() {
+    stops = true;
+  }
+
+  /**
+   * How long a JVM that exits waits for the step under way and its checkpoint.
+   *
+   * @param grace zero if an exit shall not be noticed at all; without this, 30 seconds
+   * @return this
+   */
+  public Trainer exitGrace(Duration grace) {
+    exitGrace = grace;
     return this;
   }
 
@@ -197,19 +243,25 @@ public final class Trainer implements AutoCloseable {
    * @throws PerformerException if training diverges or the disk is full; the checkpoints are good
    */
   public TrainingResult run(long pauseAt) {
-    try (StopSignal stop = new StopSignal();
+    try (ExitHook hook = new ExitHook(this::stop, exitGrace);
         TrainerLog log =
             TrainerLog.open(
-                run, options, validation, progress, state == null ? -1 : state.step())) {
-      if (state == null && !begin(log, stop::requested)) {
+                run,
+                options.steps(),
+                validation.plotted(),
+                progress,
+                state == null ? -1 : state.step())) {
+      if (state != null) {
+        compareValidation(log);
+      } else if (!begin(log)) {
         throw new PerformerException("stopped before the first step; nothing was trained");
       }
       warnOfUnused();
       log.plot(); // loads what draws, which a JVM that is shutting down no longer can
       progress.start(state.step(), options.steps());
       train.restore(state.position());
-      while (!isFinished() && !stop.requested() && (pauseAt == 0 || state.step() < pauseAt)) {
-        trainOneStep(log, stop::requested);
+      while (!isFinished() && !stops && (pauseAt == 0 || state.step() < pauseAt)) {
+        trainOneStep(log);
       }
       if (savedStep != state.step()) {
         save();
@@ -222,6 +274,7 @@ public final class Trainer implements AutoCloseable {
       log.finish(result);
       return result;
     } finally {
+      stops = false;
       progress.close();
     }
   }
@@ -236,9 +289,7 @@ public final class Trainer implements AutoCloseable {
     try {
       session.close();
     } finally {
-      if (ownsRun) {
-        run.close();
-      }
+      run.close();
     }
   }
 
@@ -248,14 +299,14 @@ public final class Trainer implements AutoCloseable {
         .restore(session, prefix);
   }
 
-  private void trainOneStep(TrainerLog log, BooleanSupplier stop) {
+  private void trainOneStep(TrainerLog log) {
     long start = System.nanoTime();
     double rate = options.schedule().at(state.step(), options.steps());
     List<LabelledBatch> batches = new ArrayList<>();
     for (int i = 0; i < options.accumulate(); i++) {
       batches.add(train.next());
     }
-    TrainerStep.Measured measured;
+    StepMeasures measured;
     try {
       measured = step.run(session, batches, state.step(), rate);
     } catch (TrainerStep.NotFinite e) {
@@ -284,7 +335,7 @@ public final class Trainer implements AutoCloseable {
     if (due(options.diagnosticsEvery()) && !model.diagnostics().isEmpty()) {
       log.diagnostics(state.step(), validation.diagnostics(session));
     }
-    boolean best = evaluateIfDue(log, stop);
+    boolean best = evaluateIfDue(log);
     if (best || due(options.checkpointEvery())) {
       save();
     }
@@ -292,15 +343,15 @@ public final class Trainer implements AutoCloseable {
   }
 
   /** Whether there was an evaluation and it is the best so far. */
-  private boolean evaluateIfDue(TrainerLog log, BooleanSupplier stop) {
+  private boolean evaluateIfDue(TrainerLog log) {
     if (!due(options.evaluateEvery()) && state.step() != options.steps()) {
       return false;
     }
-    Optional<Evaluation> evaluation = validation.evaluate(session, stop);
+    Optional<Evaluation> evaluation = validation.evaluate(session, () -> stops);
     evaluation.ifPresent(
         result -> {
           state = state.withEvaluation(result, isBetter(result));
-          log.validation(state.step(), result);
+          log.validation(state.step(), result, validation.describe(result));
         });
     return evaluation.isPresent() && state.standsAtBest();
   }
@@ -310,16 +361,64 @@ public final class Trainer implements AutoCloseable {
     return validation.distance(evaluation) < least || Double.isNaN(least);
   }
 
-  private boolean begin(TrainerLog log, BooleanSupplier stop) {
-    Optional<Evaluation> before = validation.evaluate(session, stop);
+  private boolean begin(TrainerLog log) {
+    Optional<Evaluation> before = validation.evaluate(session, () -> stops);
     before.ifPresent(
         result -> {
-          state = TrainingState.start(result);
-          log.validation(0, result);
+          state = TrainingState.start(result, validation.fingerprint());
+          log.validation(0, result, validation.describe(result));
           validation.reportOnce().ifPresent(progress::message);
           save();
         });
     return before.isPresent();
+  }
+
+  /**
+   * Evaluations of a resumed run are compared with the best before: where the data are others now,
+   * its weights and these are measured anew.
+   */
+  private void compareValidation(TrainerLog log) {
+    String data = validation.fingerprint();
+    if (state.validation() == null) {
+      state = state.remeasured(state.latest(), state.best(), state.bestStep(), data);
+    }
+    if (data.equals(state.validation())) {
+      return;
+    }
+    progress.message("the validation data are others now; the best weights are measured on these");
+    Optional<Evaluation> now = validation.evaluate(session, () -> stops);
+    Optional<Evaluation> best = state.standsAtBest() ? now : evaluateBest(now);
+    if (now.isEmpty() || best.isEmpty()) {
+      return;
+    }
+    boolean isBetter = validation.distance(now.get()) <= validation.distance(best.get());
+    state =
+        state.remeasured(
+            now.get(),
+            isBetter ? now.get() : best.get(),
+            isBetter ? state.step() : state.bestStep(),
+            data);
+    log.validation(state.step(), now.get(), validation.describe(now.get()));
+    save();
+  }
+
+  /**
+   * @param otherwise where its checkpoint is damaged
+   */
+  private Optional<Evaluation> evaluateBest(Optional<Evaluation> otherwise) {
+    Path best;
+    try {
+      best = run.at(state.bestStep()).prefix();
+    } catch (PerformerException e) {
+      progress.message(e.getMessage());
+      return otherwise;
+    }
+    try {
+      store.restore(session, best);
+      return validation.evaluate(session, () -> stops);
+    } finally {
+      store.restore(session, run.at(state.step()).prefix());
+    }
   }
 
   private boolean isFinished() {
@@ -338,8 +437,10 @@ public final class Trainer implements AutoCloseable {
   }
 
   private void save() {
-    run.save(state, options.keepCheckpoints(), prefix -> store.save(session, prefix));
+    Checkpoint saved =
+        run.save(state, options.keepCheckpoints(), prefix -> store.save(session, prefix));
     savedStep = state.step();
+    progress.checkpoint(savedStep, saved.directory());
   }
 
   private PerformerException diverged(

@@ -1,9 +1,12 @@
 package dev.performer.training;
 
+import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
+import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.XlaFunction;
 import dev.performer.training.optim.OptimizerOps;
+import dev.performer.training.run.StepMeasures;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.tensorflow.Result;
@@ -11,6 +14,8 @@ import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.op.Op;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
 
 /**
  * One optimizer step: new projections where they are due, gradients of the batches, the update.
@@ -27,10 +32,10 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
   /**
    * Adds gradients and update to a model's graph, compiled if the options say so.
    *
-   * @throws dev.performer.PerformerException if the model cannot be trained, or not be compiled
+   * @throws PerformerException if the model cannot be trained, or not be compiled
    */
   static TrainerStep of(Trainable model, LoopOptions options) {
-    OptimizerOps optimizer = OptimizerOps.build(model, options);
+    OptimizerOps optimizer = optimizer(model, options);
     if (!options.xla()) {
       return new TrainerStep(model, optimizer, options.seed());
     }
@@ -38,19 +43,22 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
     return new TrainerStep(compiled.model(), compiled.optimizer(), options.seed(), options.batch());
   }
 
-  /**
-   * What a step measured, before its update.
-   *
-   * @param entropy cross-entropy over all guesses, in nats
-   * @param right guesses that are right
-   * @param guesses all of them
-   * @param gradientNorm before clipping
-   * @param tokens real tokens seen
-   */
-  public record Measured(
-      double entropy, double right, double guesses, double gradientNorm, long tokens) {
-    public double loss() {
-      return entropy / Math.max(guesses, 1e-9);
+  /** The optimizer's ops in a model's graph. @throws PerformerException if it cannot be trained */
+  static OptimizerOps optimizer(Trainable model, LoopOptions options) {
+    Ops tf = Ops.create(model.graph()).withSubScope("batch");
+    var guesses =
+        tf.dtypes.cast(tf.gather(model.sums(), tf.constant(2), tf.constant(0)), TFloat32.class);
+    try {
+      return OptimizerOps.build(
+          model.graph(),
+          model.loss(),
+          options.accumulate() == 1 ? null : guesses,
+          model.variables(),
+          model.averages().orElse(null),
+          options.optimizer(),
+          options.clipNorm());
+    } catch (TensorFlowException | IllegalArgumentException e) {
+      throw new PerformerException("the model cannot be trained: " + NativeErrors.firstLine(e), e);
     }
   }
 
@@ -70,7 +78,7 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
    * @param batches one, or as many as are accumulated
    * @throws NotFinite if loss or gradient is not finite
    */
-  public Measured run(Session session, List<LabelledBatch> batches, long step, double rate) {
+  public StepMeasures run(Session session, List<LabelledBatch> batches, long step, double rate) {
     redraw(session, step);
     double[] sums = new double[4];
     long tokens = 0;
@@ -86,7 +94,7 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
     if (!Double.isFinite(sums[0]) || !Double.isFinite(norm)) {
       throw new NotFinite(null);
     }
-    return new Measured(sums[0], sums[1], sums[2], norm, tokens);
+    return new StepMeasures(sums[0], sums[1], sums[2], norm, tokens);
   }
 
   private double[] forward(
@@ -143,7 +151,7 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
       return new NotFinite(e);
     }
     RuntimeException explained = XlaFunction.explain(e);
-    return explained != e ? explained : Failures.ofRun("a training step", batch, e);
+    return explained != e ? explained : batch.failed("a training step", e);
   }
 
   private void redraw(Session session, long step) {

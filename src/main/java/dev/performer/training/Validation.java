@@ -22,18 +22,28 @@ public interface Validation {
    * @param limit batches at most; 0 for all
    */
   static Validation of(Trainable model, BatchSource source, int limit) {
-    return new TrainerEvaluator(model, source, limit);
+    return new SourceValidation(model, source, limit);
   }
 
   /**
    * Measures the model with the weights of a session; the same weights give the same numbers.
    *
-   * @param stop asked now and then: whether training is to end
+   * @param stop polled now and then: whether training is to end
    * @return empty if it was stopped
    * @throws dev.performer.PerformerException if there is nothing to measure on, or the model cannot
    *     run the data
    */
   Optional<Evaluation> evaluate(Session session, BooleanSupplier stop);
+
+  /**
+   * What is measured on: equal where evaluations can be compared. An earlier part of a run may have
+   * had other data.
+   *
+   * @return empty if it is always the same
+   */
+  default String fingerprint() {
+    return "";
+  }
 
   /** What the best weights have least of. */
   default double distance(Evaluation evaluation) {
@@ -60,7 +70,7 @@ public interface Validation {
     return Map.of();
   }
 
-  /** Said once, after the first pass: what was read otherwise than it stood in the file. */
+  /** Reported once, after the first pass: what was read otherwise than it stood in the file. */
   default Optional<String> reportOnce() {
     return Optional.empty();
   }

@@ -88,7 +88,8 @@ class FlaxNamingTest {
     assertThat(model.optimizer()).isPresent();
     assertThatThrownBy(() -> Checkpoints.load(path, ImportOptions.none()))
         .isInstanceOf(PerformerException.class)
-        .hasMessageContaining("--kernel");
+        .hasMessageContaining("kernel")
+        .satisfies(e -> assertThat(((PerformerException) e).settings()).contains("kernel"));
   }
 
   @Test
@@ -119,8 +120,9 @@ class FlaxNamingTest {
     Files.copy(proteinLm("lm_relu").resolve("checkpoint_300"), folder.resolve("checkpoint_300"));
     assertThatThrownBy(() -> Checkpoints.load(folder, ImportOptions.none()))
         .hasMessageContaining("config.gin")
-        .hasMessageContaining("--task")
-        .hasMessageContaining("--kernel");
+        .hasMessageContaining("the task")
+        .hasMessageContaining("its kernel")
+        .satisfies(e -> assertThat(((PerformerException) e).settings()).contains("task", "kernel"));
     ModelWeights model =
         Checkpoints.load(
             folder,

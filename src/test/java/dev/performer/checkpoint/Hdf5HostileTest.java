@@ -1,8 +1,8 @@
 package dev.performer.checkpoint;
 
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
+import dev.performer.CpuLimit;
 import dev.performer.PerformerException;
 import dev.performer.savedmodel.ReferenceModels;
 import java.io.IOException;
@@ -25,8 +25,9 @@ class Hdf5HostileTest {
       strings = {"unwritten", "gzip", "chunks", "text", "deep", "cycle", "soft", "external"})
   void refused(String name) {
     Path file = ReferenceModels.directory("checkpoints/hdf5_hostile").resolve(name + ".h5");
-    assertTimeoutPreemptively(
+    CpuLimit.within(
         Duration.ofSeconds(5),
+        name,
         () ->
             assertThatThrownBy(() -> Checkpoints.open(file))
                 .isInstanceOf(PerformerException.class)

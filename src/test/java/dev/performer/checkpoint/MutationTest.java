@@ -1,7 +1,6 @@
 package dev.performer.checkpoint;
 
-import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
-
+import dev.performer.CpuLimit;
 import dev.performer.PerformerException;
 import dev.performer.savedmodel.ReferenceModels;
 import java.io.IOException;
@@ -64,8 +63,7 @@ class MutationTest {
     Path opened = name.startsWith("ckpt.") ? folder.resolve("ckpt") : target;
     for (int i = 0; i < times; i++) {
       Files.write(target, mutated(valid, random));
-      String which = "mutation " + i;
-      assertTimeoutPreemptively(Duration.ofSeconds(5), () -> readAll(opened), which);
+      CpuLimit.within(Duration.ofSeconds(5), "mutation " + i, () -> readAll(opened));
     }
   }
 

@@ -152,7 +152,8 @@ class TensorFlowNamingTest {
     ImportOptions.Builder said = ImportOptions.builder().favor(reluOf16().causal(true));
     assertThatThrownBy(() -> Checkpoints.load(alone, said.build()))
         .isInstanceOf(PerformerException.class)
-        .hasMessageContaining("--window");
+        .hasMessageContaining("window")
+        .satisfies(e -> assertThat(((PerformerException) e).settings()).contains("window"));
     ModelWeights imported = Checkpoints.load(alone, said.favor(reluOf16()).window(64).build());
     Map<String, NpyArray> expected = expected("protein_relu_causal");
     ImportedOutputs.assertClose(
@@ -176,7 +177,7 @@ class TensorFlowNamingTest {
     dev.performer.data.Npz.write(alone, arrays);
     ImportOptions.Builder said = ImportOptions.builder().preset("bert");
     ModelWeights assumed = Checkpoints.load(alone, said.build());
-    assertThat(assumed.notes()).anyMatch(note -> note.contains("--norm-first"));
+    assertThat(assumed.notes()).anyMatch(note -> note.contains("option normFirst"));
     checkOtherKind(Checkpoints.load(alone, said.normFirst(true).build()), source);
   }
 
@@ -208,7 +209,8 @@ class TensorFlowNamingTest {
     try (KerasFile file = KerasFile.open(alone)) {
       assertThatThrownBy(() -> new ModelGardenNaming().map(file, ImportOptions.NONE))
           .isInstanceOf(PerformerException.class)
-          .hasMessageContaining("--features");
+          .hasMessageContaining("features")
+          .satisfies(e -> assertThat(((PerformerException) e).settings()).contains("features"));
     }
   }
 

@@ -118,7 +118,8 @@ class TorchNamingTest {
     Files.copy(ALL.resolve("bert_plain/model.safetensors"), alone);
     assertThatThrownBy(() -> Checkpoints.load(alone, ImportOptions.NONE))
         .isInstanceOf(PerformerException.class)
-        .hasMessageContaining("--heads");
+        .hasMessageContaining("number of heads")
+        .satisfies(e -> assertThat(((PerformerException) e).settings()).containsExactly("heads"));
     ImportOptions three = ImportOptions.builder().heads(3).build();
     assertThat(Checkpoints.load(alone, three).config().heads()).isEqualTo(3);
   }

@@ -406,7 +406,14 @@ class TextModelsTest {
     CommandLineRun.of("embed", target, "--inputs", texts, "--output", out).done();
     assertThat(Npz.read(out).get("embedding").shape()).containsExactly(3, 8);
     CommandLineRun.of(
-            "import", weights, "--output", target, "--heads", 2, "--tokenizer", "bytes:45")
+            "import",
+            weights,
+            "--output",
+            folder.resolve("other"),
+            "--heads",
+            2,
+            "--tokenizer",
+            "bytes:45")
         .failed(1, "the model has 300 tokens", "bytes:45 has 301");
     Path broken = folder.resolve("tokenizer.json");
     Files.writeString(broken, "{\"model\": {\"type\": \"BPE\"");

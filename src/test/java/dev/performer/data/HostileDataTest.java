@@ -3,7 +3,9 @@ package dev.performer.data;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.performer.testing.ErrorMessages;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -114,5 +116,28 @@ class HostileDataTest {
       out.write(text.length >> shift);
     }
     out.write(text);
+  }
+
+  /** It is read again and again like a file, packed or not. */
+  @Test
+  void theStandardInputIsAFile() throws IOException {
+    InputStream before = System.in;
+    System.setIn(
+        new ByteArrayInputStream(ReadersTest.gzip(">P1 x\nMKV\nAC\n>P2\nWW\n".getBytes())));
+    try {
+      Path input = Path.of("-");
+      DataFile.require(input);
+      assertThat(SequenceSource.isLines(input)).isFalse();
+      for (int i = 0; i < 2; i++) {
+        try (SequenceStream stream = SequenceSource.file(input).open()) {
+          assertThat(stream.next().residues()).isEqualTo("MKVAC");
+          assertThat(stream.next().residues()).isEqualTo("WW");
+          assertThat(stream.hasNext()).isFalse();
+        }
+      }
+      assertThat(TextChunks.read(input, new ByteTokenizer(0), 4).size()).isEqualTo(5);
+    } finally {
+      System.setIn(before);
+    }
   }
 }

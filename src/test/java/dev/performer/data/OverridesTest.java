@@ -80,7 +80,7 @@ class OverridesTest {
   void refusals(String setting, String why) {
     assertThatThrownBy(() -> over("{a: 1, list: [1, 2]}", setting))
         .isInstanceOf(PerformerException.class)
-        .hasMessageContaining("--set " + setting)
+        .hasMessageContaining("setting " + setting)
         .hasMessageContaining(why);
   }
 
@@ -90,7 +90,7 @@ class OverridesTest {
     Files.writeString(file, "training:\n  steps: 5   # few\n");
     Overrides overrides = new Overrides(List.of("training.steps=6"));
     assertThat(overrides.read(file).at("/training/steps").asInt()).isEqualTo(6);
-    assertThat(overrides.source("r.yaml")).isEqualTo("r.yaml with --set training.steps=6");
+    assertThat(overrides.source("r.yaml")).isEqualTo("r.yaml with training.steps=6");
     assertThatThrownBy(() -> overrides.read(folder.resolve("none.yaml")))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("none.yaml");

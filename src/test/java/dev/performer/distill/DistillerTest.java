@@ -19,8 +19,11 @@ import dev.performer.graph.Variable;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.Feed;
+import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelCards;
 import dev.performer.training.Objective;
+import dev.performer.training.Trainable;
+import dev.performer.training.optim.Optimizer;
 import dev.performer.training.optim.OptimizerOps;
 import dev.performer.training.run.Progress;
 import java.io.IOException;
@@ -157,7 +160,17 @@ class DistillerTest {
       List<Variable> layers =
           graph.student().stream().filter(v -> v.name().startsWith("layer_")).toList();
       assertThat(LossGradients.find(graph.graph(), loss, layers)).allMatch(Optional::isPresent);
-      OptimizerOps adam = OptimizerOps.build(graph.trainable(), recipe().training());
+      Trainable trainable = graph.trainable();
+      LoopOptions loop = recipe().training();
+      OptimizerOps adam =
+          OptimizerOps.build(
+              graph.graph(),
+              trainable.loss(),
+              null,
+              trainable.variables(),
+              null,
+              loop.optimizer(),
+              loop.clipNorm());
       try (Session session = new Session(graph.graph(), false);
           Feed feed = graph.feed(data(true).label(batch(2, 8, 0), 1, 0))) {
         graph.initialize(session);
@@ -287,6 +300,12 @@ class DistillerTest {
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("cannot resume")
         .hasMessageContaining("loss");
+    for (String other : List.of("training.seed=2", "training.batchTokens=48")) {
+      assertThatThrownBy(() -> open(models, data(false), recipe(six[0], other), true))
+          .isInstanceOf(PerformerException.class)
+          .hasMessageContaining("cannot resume")
+          .hasMessageContaining(other.substring(0, other.indexOf('=')));
+    }
     Path config = folder.resolve("run/config.json");
     Files.writeString(config, Files.readString(config).replace("\"format\" : 2", "\"format\" : 1"));
     assertThatThrownBy(() -> open(models, data(false), recipe(six), true))
@@ -363,6 +382,28 @@ class DistillerTest {
     JsonNode tree = new Overrides(List.of()).read(Path.of("training/softmax-to-favor.yaml"));
     assertThat(DistillRecipe.of(tree, "recipe")).isEqualTo(DistillRecipe.DEFAULT);
     assertThat(sorted(tree)).isEqualTo(sorted(DistillRecipe.DEFAULT.toJson()));
+  }
+
+  @Test
+  void readsRecipesOfBefore() {
+    DistillRecipe recipe =
+        recipe(
+            "training.clip=2",
+            "training.finalRate=0.5",
+            "training.beta2=0.9",
+            "training.weightDecay=0.1",
+            "training.embeddings=true",
+            "evaluation.every=7");
+    assertThat(recipe.training().clipNorm()).isEqualTo(2);
+    assertThat(recipe.training().schedule().finalShare()).isEqualTo(0.5);
+    assertThat(recipe.training().optimizer())
+        .isEqualTo(new Optimizer.AdamW(0.9, 0.9, 1e-8, 0.1, false));
+    assertThat(recipe.training().evaluateEvery()).isEqualTo(7);
+    assertThat(recipe.weights()).isEqualTo(new DistillRecipe.Weights(true, false));
+    assertThat(DistillRecipe.of(recipe.toJson(), "again")).isEqualTo(recipe);
+    assertThatThrownBy(() -> recipe("training.zLoss=1"))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining("training.zLoss makes no sense in a distillation");
   }
 
   /** All paths of keys. */

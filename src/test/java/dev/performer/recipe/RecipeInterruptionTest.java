@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.performer.ChildJvm;
 import dev.performer.PerformerException;
 import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Progress;
@@ -16,7 +17,6 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -66,16 +66,15 @@ class RecipeInterruptionTest {
     Random random = new Random(seed);
     long reached = 0;
     for (int i = 0; i < times; i++) {
-      Process process = start(run);
-      try {
+      try (ChildJvm child = start(run, List.of())) {
         // The start takes seconds, in which little happens; most kills come after it.
         if (random.nextInt(5) > 0) {
-          awaitStep(run, reached + 1, process);
+          long next = reached + 1;
+          child.await("step " + next, () -> lastSaved(run) >= next);
         }
-        process.waitFor(random.nextInt(800), TimeUnit.MILLISECONDS);
-        assertThat(process.isAlive()).isTrue();
-      } finally {
-        process.destroyForcibly().waitFor();
+        Thread.sleep(random.nextInt(800));
+        assertThat(child.process().isAlive()).isTrue();
+        child.kill();
       }
       long loggedBefore = lastLogged(run);
       if (Files.exists(run.resolve("last"))) {
@@ -139,9 +138,10 @@ class RecipeInterruptionTest {
     TinyRecipe.in(temporary);
     RecipeTraining.of(recipe(temporary, 3), run).run(Progress.silent());
     // Blocks of 1 KiB: fewer than a checkpoint has, more than metrics and settings.
-    Process process = start(run, List.of("/bin/bash", "-c", "ulimit -f 20; exec \"$0\" \"$@\""));
-    assertThat(process.waitFor(120, TimeUnit.SECONDS)).isTrue();
-    assertThat(process.exitValue()).isEqualTo(1);
+    List<String> limited = List.of("/bin/bash", "-c", "ulimit -f 20; exec \"$0\" \"$@\"");
+    try (ChildJvm child = start(run, limited)) {
+      assertThat(child.exitValue()).isEqualTo(1);
+    }
     assertThat(Files.readString(temporary.resolve("log")))
         .contains("cannot save checkpoint", "earlier checkpoints are intact")
         .doesNotContain("SIGXFSZ");
@@ -151,43 +151,17 @@ class RecipeInterruptionTest {
     assertThat(outcome.result().steps()).isEqualTo(6);
   }
 
-  private Process start(Path run) throws IOException {
-    return start(run, List.of());
+  private ChildJvm start(Path run, List<String> prefix) throws IOException {
+    return ChildJvm.start(
+        temporary.resolve("log"), prefix, Main.class, temporary, run, WITHOUT_END);
   }
 
-  private Process start(Path run, List<String> prefix) throws IOException {
-    List<String> command = new ArrayList<>(prefix);
-    command.addAll(
-        List.of(
-            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-            "-Xmx512m",
-            "-Djava.awt.headless=true",
-            "-XX:-UsePerfData",
-            "-cp",
-            System.getProperty("java.class.path"),
-            Main.class.getName(),
-            temporary.toString(),
-            run.toString(),
-            Long.toString(WITHOUT_END)));
-    return new ProcessBuilder(command)
-        .redirectErrorStream(true)
-        .redirectOutput(temporary.resolve("log").toFile())
-        .start();
-  }
-
-  private void awaitStep(Path run, long step, Process process) throws Exception {
-    for (int i = 0; i < 1200; i++) {
-      Path last = run.resolve("last");
-      String text = Files.exists(last) ? Files.readString(last).strip() : "step--1";
-      if (Long.parseLong(text.substring("step-".length())) >= step) {
-        return;
-      }
-      if (!process.isAlive()) {
-        throw new AssertionError(Files.readString(temporary.resolve("log")));
-      }
-      Thread.sleep(50);
-    }
-    throw new AssertionError("no step " + step + " in a minute");
+  /** -1 before the first. */
+  private static long lastSaved(Path run) throws IOException {
+    Path last = run.resolve("last");
+    return Files.exists(last)
+        ? Long.parseLong(Files.readString(last).strip().substring("step-".length()))
+        : -1;
   }
 
   private static long lastLogged(Path run) throws IOException {

@@ -8,6 +8,7 @@ import dev.performer.PerformerException;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.recipe.TinyRecipe;
+import dev.performer.training.run.StepMeasures;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -65,7 +66,7 @@ class CompiledStepTest {
             for (int j = 0; j < recipe.training().accumulate(); j++) {
               batches.add(source.next());
             }
-            TrainerStep.Measured one = step.run(session, batches, i, 0.01);
+            StepMeasures one = step.run(session, batches, i, 0.01);
             measured.add(one.loss());
             measured.add(one.gradientNorm());
             measured.add((double) one.tokens());

@@ -219,14 +219,17 @@ class FineTunerTest {
         assertThat(result.bestStep()).isZero();
         tuner.restoreBest();
         Evaluation again =
-            new Evaluator(model, CAUSAL, Evaluator.DEFAULT_SEED)
-                .evaluate(
-                    tuner.session(),
-                    new SequenceBatches(
-                        TinyModel.data().validation(),
-                        TinyModel.VOCABULARY,
-                        config.batching().forEvaluation(),
-                        0));
+            Validation.of(
+                    Trainable.of(model),
+                    TokenBatchSource.evaluation(
+                        new SequenceBatches(
+                            TinyModel.data().validation(),
+                            TinyModel.VOCABULARY,
+                            config.batching().forEvaluation(),
+                            0),
+                        CAUSAL))
+                .evaluate(tuner.session(), () -> false)
+                .orElseThrow();
         assertThat(again.loss()).isEqualTo(result.before().loss());
       }
     }

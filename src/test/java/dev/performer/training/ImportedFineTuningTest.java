@@ -108,12 +108,12 @@ class ImportedFineTuningTest {
     assertThat(ModelCards.vocabulary(card.vocabulary())).isEqualTo(data.vocabulary());
     try (ImportedModel imported = ImportedModel.load(exported, "serving_default")) {
       Evaluation again =
-          Evaluator.evaluate(
-              ImportedLanguageModel.of(imported, card.languageModel()),
-              ModelCards.objective(card.languageModel(), Masking.BERT),
-              new SequenceBatches(
-                  data.validation(), data.vocabulary(), batching.forEvaluation(), 0),
-              Evaluator.DEFAULT_SEED);
+          ImportedLanguageModel.of(imported, card.languageModel())
+              .evaluate(
+                  ModelCards.objective(card.languageModel(), Masking.BERT),
+                  new SequenceBatches(
+                      data.validation(), data.vocabulary(), batching.forEvaluation(), 0),
+                  TokenBatchSource.EVALUATION_SEED);
       assertThat(again.guesses()).isEqualTo(result.after().guesses());
       assertThat(again.loss()).isCloseTo(result.after().loss(), within(1e-6));
       assertThat(again.loss()).isLessThan(result.before().loss() - 0.1);

@@ -3,6 +3,7 @@ package dev.performer.training;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.performer.ChildJvm;
 import dev.performer.PerformerException;
 import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Progress;
@@ -10,10 +11,8 @@ import dev.performer.training.run.TrainingResult;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -50,15 +49,12 @@ class InterruptionTest {
   void sigtermSavesAndEnds() throws Exception {
     Path run = temporary.resolve("run");
     Path log = temporary.resolve("log");
-    Process process = start(log, List.of(), run, 1_000_000, 0);
-    try {
-      await(run.resolve("metrics.jsonl"), 400);
-      process.destroy();
-      assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
-    } finally {
-      process.destroyForcibly();
+    Path metrics = run.resolve("metrics.jsonl");
+    try (ChildJvm child = start(log, List.of(), run, 1_000_000, 0)) {
+      child.await("metrics", () -> Files.exists(metrics) && Files.size(metrics) >= 400);
+      child.process().destroy();
+      assertThat(child.exitValue()).isEqualTo(128 + 15);
     }
-    assertThat(process.exitValue()).isEqualTo(128 + 15);
     String last = Files.readString(run.resolve("last")).strip();
     long step = Long.parseLong(last.substring("step-".length()));
     assertThat(step).isPositive();
@@ -76,10 +72,15 @@ class InterruptionTest {
     Random random = new Random(5);
     long step = 0;
     for (int kill = 0; kill < 12; kill++) {
-      Process process = start(temporary.resolve("log" + kill), List.of(), run, 1_000_000, 1);
-      process.waitFor(500 + random.nextInt(3500), TimeUnit.MILLISECONDS);
-      assertThat(process.isAlive()).isTrue();
-      process.destroyForcibly().waitFor();
+      try (ChildJvm child = start(temporary.resolve("log" + kill), List.of(), run, 1_000_000, 1)) {
+        if (kill > 0) {
+          Path last = run.resolve("last");
+          child.await("a run", () -> Files.exists(last));
+        }
+        Thread.sleep(500 + random.nextInt(3500));
+        assertThat(child.process().isAlive()).isTrue();
+        child.kill();
+      }
       if (Files.exists(run.resolve("last"))) {
         String last = Files.readString(run.resolve("last")).strip();
         long reached = Long.parseLong(last.substring("step-".length()));
@@ -99,13 +100,15 @@ class InterruptionTest {
     assumeTrue(Files.isExecutable(Path.of("/bin/bash")));
     Path run = temporary.resolve("run");
     Path log = temporary.resolve("log");
-    assertThat(start(log, List.of(), run, 10, 5).waitFor(60, TimeUnit.SECONDS)).isTrue();
+    try (ChildJvm child = start(log, List.of(), run, 10, 5)) {
+      assertThat(child.exitValue()).isZero();
+    }
     assertThat(run.resolve("checkpoints/step-10")).isDirectory();
 
     List<String> limited = List.of("/bin/bash", "-c", "ulimit -f 30; exec \"$0\" \"$@\"");
-    Process process = start(log, limited, run, 20, 5);
-    assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
-    assertThat(process.exitValue()).isEqualTo(1);
+    try (ChildJvm child = start(log, limited, run, 20, 5)) {
+      assertThat(child.exitValue()).isEqualTo(1);
+    }
     assertThat(Files.readString(log))
         .containsPattern("ERROR cannot save checkpoint .*step-15 .*earlier checkpoints are intact");
     assertThat(Files.readString(run.resolve("last"))).isEqualTo("step-10\n");
@@ -132,35 +135,9 @@ class InterruptionTest {
     }
   }
 
-  private static Process start(
+  private static ChildJvm start(
       Path log, List<String> prefix, Path run, long steps, long checkpointEvery)
       throws IOException {
-    List<String> command = new ArrayList<>(prefix);
-    command.addAll(
-        List.of(
-            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-            "-Xmx512m",
-            "-Djava.awt.headless=true",
-            "-XX:-UsePerfData",
-            "-cp",
-            System.getProperty("java.class.path"),
-            Main.class.getName(),
-            run.toString(),
-            Long.toString(steps),
-            Long.toString(checkpointEvery)));
-    return new ProcessBuilder(command)
-        .redirectErrorStream(true)
-        .redirectOutput(log.toFile())
-        .start();
-  }
-
-  private static void await(Path file, long bytes) throws Exception {
-    for (int i = 0; i < 600; i++) {
-      if (Files.exists(file) && Files.size(file) >= bytes) {
-        return;
-      }
-      Thread.sleep(100);
-    }
-    throw new AssertionError(file + " does not grow");
+    return ChildJvm.start(log, prefix, Main.class, run, steps, checkpointEvery);
   }
 }

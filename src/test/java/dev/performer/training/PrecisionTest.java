@@ -82,7 +82,7 @@ class PrecisionTest {
             TokenBatchSource.training(
                 recipe.data().batches(recipe.batchSize(), 1).train(), recipe.objective(), 1)) {
       Trainable model = build(graph, recipe);
-      OptimizerOps optimizer = OptimizerOps.build(model, recipe.training());
+      OptimizerOps optimizer = TrainerStep.optimizer(model, recipe.training());
       model.initializer().accept(session);
       List<float[]> values = new ArrayList<>();
       try (Feed feed = model.feed().of(source.next())) {
@@ -104,7 +104,7 @@ class PrecisionTest {
     Recipe recipe = TinyRecipe.in(temporary, "training.precision=bfloat16");
     try (Graph graph = new Graph()) {
       Trainable model = build(graph, recipe);
-      OptimizerOps.build(model, recipe.training());
+      TrainerStep.optimizer(model, recipe.training());
       TreeSet<String> types = new TreeSet<>();
       int products = 0;
       for (Iterator<GraphOperation> all = graph.operations(); all.hasNext(); ) {

@@ -1,20 +1,14 @@
 package dev.performer.training.optim;
 
-import dev.performer.PerformerException;
-import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
-import dev.performer.training.LoopOptions;
-import dev.performer.training.Trainable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
-import java.util.function.Supplier;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
-import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
@@ -71,34 +65,9 @@ public record OptimizerOps(
   /** What a step's error says that failed for its gradient. */
   public static final String NOT_FINITE = "the gradient's norm is not finite";
 
-  /** The ops of a model as a recipe says. @throws PerformerException if it cannot be trained */
-  public static OptimizerOps build(Trainable model, LoopOptions options) {
-    Ops tf = Ops.create(model.graph()).withSubScope("batch");
-    var guesses =
-        tf.dtypes.cast(tf.gather(model.sums(), tf.constant(2), tf.constant(0)), TFloat32.class);
-    return orRefuse(
-        () ->
-            build(
-                model.graph(),
-                model.loss(),
-                options.accumulate() == 1 ? null : guesses,
-                model.variables(),
-                model.averages().orElse(null),
-                options.optimizer(),
-                options.clipNorm()));
-  }
-
   /** How names of an optimizer's variables begin. */
   public static String scope(Optimizer optimizer) {
     return SCOPE + optimizer.label();
-  }
-
-  private static OptimizerOps orRefuse(Supplier<OptimizerOps> build) {
-    try {
-      return build.get();
-    } catch (TensorFlowException | IllegalArgumentException e) {
-      throw new PerformerException("the model cannot be trained: " + NativeErrors.firstLine(e), e);
-    }
   }
 
   /**

@@ -1,7 +1,6 @@
 package dev.performer.training.run;
 
 import com.fasterxml.jackson.annotation.JsonIgnore;
-import dev.performer.training.TrainerStep;
 
 /**
  * Sums over the steps since the last line of metrics. A checkpoint holds them, so that a resumed
@@ -25,7 +24,7 @@ public record Interval(
     long steps) {
   public static final Interval EMPTY = new Interval(0, 0, 0, 0, 0, 0, 0);
 
-  public Interval plus(TrainerStep.Measured step, double moreSeconds) {
+  public Interval plus(StepMeasures step, double moreSeconds) {
     return new Interval(
         entropy + step.entropy(),
         right + step.right(),

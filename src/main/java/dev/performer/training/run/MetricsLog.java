@@ -34,18 +34,15 @@ public final class MetricsLog implements AutoCloseable {
    * Opens the log of a run; lines after a step, left by a part of the run that is to be done again,
    * go.
    */
-  public static MetricsLog open(Path file, long step) {
+  static MetricsLog open(Path file, long step) {
     try {
-      List<JsonNode> entries = new ArrayList<>();
+      List<JsonNode> entries = new ArrayList<>(read(file));
+      entries.removeIf(entry -> entry.path("step").asLong(Long.MAX_VALUE) > step);
+      StringBuilder kept = new StringBuilder();
+      for (JsonNode entry : entries) {
+        kept.append(JSON.writeValueAsString(entry)).append('\n');
+      }
       if (Files.exists(file)) {
-        StringBuilder kept = new StringBuilder();
-        for (String line : Files.readAllLines(file, StandardCharsets.UTF_8)) {
-          JsonNode entry = parse(line);
-          if (entry != null && entry.path("step").asLong(Long.MAX_VALUE) <= step) {
-            entries.add(entry);
-            kept.append(line).append('\n');
-          }
-        }
         AtomicFiles.write(file, kept.toString().getBytes(StandardCharsets.UTF_8));
       }
       BufferedWriter out =
@@ -54,6 +51,30 @@ public final class MetricsLog implements AutoCloseable {
       return new MetricsLog(file, entries, out);
     } catch (IOException e) {
       throw failed(file, e);
+    }
+  }
+
+  /**
+   * The lines of a file, which stays as it is; without one that a killed process left unfinished.
+   *
+   * @return empty if there is no file
+   * @throws PerformerException if it cannot be read
+   */
+  public static List<JsonNode> read(Path file) {
+    if (!Files.exists(file)) {
+      return List.of();
+    }
+    try {
+      List<JsonNode> entries = new ArrayList<>();
+      for (String line : Files.readAllLines(file, StandardCharsets.UTF_8)) {
+        JsonNode entry = parse(line);
+        if (entry != null) {
+          entries.add(entry);
+        }
+      }
+      return entries;
+    } catch (IOException e) {
+      throw new PerformerException(file + " cannot be read: " + RunDirectory.describe(e), e);
     }
   }
 
@@ -73,7 +94,7 @@ public final class MetricsLog implements AutoCloseable {
   }
 
   /** All lines, those of earlier parts of the run included. */
-  public List<JsonNode> entries() {
+  List<JsonNode> entries() {
     return List.copyOf(entries);
   }
 

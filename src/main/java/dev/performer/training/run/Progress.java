@@ -1,9 +1,9 @@
 package dev.performer.training.run;
 
 import dev.performer.OptionalLibrary;
-import java.io.Console;
-import java.io.OutputStream;
+import dev.performer.Terminal;
 import java.io.PrintStream;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Locale;
 import me.tongfei.progressbar.ConsoleProgressBarConsumer;
@@ -11,45 +11,41 @@ import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
 
-/** Tells a person how a run goes. */
+/**
+ * Listens to a run, in the thread that trains; what it throws ends the run. A listener overrides
+ * what it wants to know; {@link #on} makes one for a person.
+ */
 public interface Progress extends AutoCloseable {
   /**
    * @param step steps done before
    * @param total steps of the whole run
    */
-  void start(long step, long total);
+  default void start(long step, long total) {}
 
   /** After every step. */
-  void step(long step, double loss, double tokensPerSecond);
+  default void step(long step, double loss, double tokensPerSecond) {}
 
   /** After a logging interval, whose means are given. */
-  void interval(long step, double loss, double tokensPerSecond, double secondsLeft);
+  default void interval(long step, double loss, double tokensPerSecond, double secondsLeft) {}
 
-  /** One line. */
-  void message(String line);
+  /** After an evaluation on the validation data; step 0 is before training. */
+  default void evaluation(long step, Evaluation evaluation) {}
+
+  /** After a checkpoint is whole on the disk. @param directory that holds it */
+  default void checkpoint(long step, Path directory) {}
+
+  /** One line for a person. */
+  default void message(String line) {}
 
   @Override
-  void close();
+  default void close() {}
 
   /**
    * A progress bar with time left on a terminal, where its library is present; else a line per
    * interval.
    */
   static Progress on(PrintStream out) {
-    return isTerminal() && OptionalLibrary.PROGRESS_BAR.isPresent() ? bar(out) : lines(out);
-  }
-
-  /** From JDK 22 on there is a console without a terminal, too, and a method that tells. */
-  private static boolean isTerminal() {
-    Console console = System.console();
-    if (console == null) {
-      return false;
-    }
-    try {
-      return (boolean) Console.class.getMethod("isTerminal").invoke(console);
-    } catch (ReflectiveOperationException e) {
-      return true;
-    }
+    return Terminal.isPresent() && OptionalLibrary.PROGRESS_BAR.isPresent() ? bar(out) : lines(out);
   }
 
   /** A line per interval. */
@@ -62,9 +58,9 @@ public interface Progress extends AutoCloseable {
     return new Bar(out);
   }
 
-  /** Says nothing. */
+  /** Ignores everything. */
   static Progress silent() {
-    return new Lines(new PrintStream(OutputStream.nullOutputStream()));
+    return new Progress() {};
   }
 
   /** For logs. */
@@ -80,9 +76,6 @@ public interface Progress extends AutoCloseable {
     public void start(long step, long total) {
       this.total = total;
     }
-
-    @Override
-    public void step(long step, double loss, double tokensPerSecond) {}
 
     @Override
     public void interval(long step, double loss, double tokensPerSecond, double secondsLeft) {
@@ -126,14 +119,9 @@ public interface Progress extends AutoCloseable {
               .setInitialMax(total)
               .setStyle(ProgressBarStyle.ASCII)
               .setUpdateIntervalMillis(200)
-              .setConsumer(new ConsoleProgressBarConsumer(out, columns()))
+              .setConsumer(new ConsoleProgressBarConsumer(out, Terminal.columns()))
               .startsFrom(step, Duration.ZERO)
               .build();
-    }
-
-    private static int columns() {
-      String columns = System.getenv("COLUMNS");
-      return columns != null && columns.matches("[1-9][0-9]{1,3}") ? Integer.parseInt(columns) : 80;
     }
 
     @Override
@@ -142,9 +130,6 @@ public interface Progress extends AutoCloseable {
       bar.setExtraMessage(
           String.format(Locale.ROOT, " loss %.3f, %.0f tokens/s", loss, tokensPerSecond));
     }
-
-    @Override
-    public void interval(long step, double loss, double tokensPerSecond, double secondsLeft) {}
 
     @Override
     public void message(String line) {

@@ -47,7 +47,7 @@ public final class ResumePolicy {
    *
    * @throws PerformerException that names a key that must not change
    */
-  public static void report(JsonNode was, JsonNode now, Path run, Progress progress) {
+  static void report(JsonNode was, JsonNode now, Path run, Progress progress) {
     List<String> changed = changes(was, now, run);
     if (!changed.isEmpty()) {
       progress.message("resumed with other settings: " + String.join(", ", changed));

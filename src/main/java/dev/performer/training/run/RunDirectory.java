@@ -1,6 +1,5 @@
 package dev.performer.training.run;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
@@ -59,13 +58,13 @@ public final class RunDirectory implements AutoCloseable {
       new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
 
   private final Path root;
-  private final String configFile;
+  private final RunSettings settings;
   private final FileChannel lockChannel;
   private final boolean isNew;
 
-  private RunDirectory(Path root, String configFile, FileChannel lockChannel, boolean isNew) {
+  private RunDirectory(Path root, RunSettings settings, FileChannel lockChannel, boolean isNew) {
     this.root = root;
-    this.configFile = configFile;
+    this.settings = settings;
     this.lockChannel = lockChannel;
     this.isNew = isNew;
   }
@@ -74,19 +73,14 @@ public final class RunDirectory implements AutoCloseable {
    * Creates the directory, or opens the one of an earlier run.
    *
    * @param resume whether an earlier run shall go on
+   * @param progress hears which settings differ
    * @throws PerformerException if there is an earlier run that shall not go on or none that shall,
-   *     if another process trains there, or it cannot be written
+   *     if it had settings that must not change, if another process trains there, or it cannot be
+   *     written
    */
-  public static RunDirectory open(Path root, boolean resume) {
-    return open(root, resume, "config.json");
-  }
-
-  /**
-   * The same for runs with another file of settings.
-   *
-   * @param configFile its name; it marks the directory as a run
-   */
-  public static RunDirectory open(Path root, boolean resume, String configFile) {
+  public static RunDirectory open(
+      Path root, boolean resume, RunSettings settings, Progress progress) {
+    String configFile = settings.file();
     // A run killed before it wrote its settings has the lock alone, and begins anew; settings alone
     // may be a person's own file.
     boolean isBegun = Files.exists(root.resolve("run.lock"));
@@ -117,8 +111,14 @@ public final class RunDirectory implements AutoCloseable {
         throw new PerformerException(
             root + " is in use: another process trains there (it holds run.lock)");
       }
-      RunDirectory run = new RunDirectory(root, configFile, channel, isNew);
-      run.removeUnfinished();
+      RunDirectory run = new RunDirectory(root, settings, channel, isNew);
+      try {
+        run.removeUnfinished();
+        run.compareSettings(progress);
+      } catch (IOException | RuntimeException e) {
+        run.close();
+        throw e;
+      }
       return run;
     } catch (IOException e) {
       throw new PerformerException("cannot write to " + root + ": " + describe(e), e);
@@ -133,23 +133,22 @@ public final class RunDirectory implements AutoCloseable {
     return root.resolve("loss.png");
   }
 
-  /** Everything that was set, or empty before it was written. */
-  public Optional<JsonNode> config() {
-    Path file = root.resolve(configFile);
-    return Files.exists(file) ? Optional.of(StrictJson.readTree(file)) : Optional.empty();
-  }
-
-  public void writeConfig(JsonNode config) {
-    try {
-      writeConfig(JSON.writeValueAsBytes(config));
-    } catch (JsonProcessingException e) {
-      throw new IllegalStateException(e);
+  private void compareSettings(Progress progress) {
+    Path file = root.resolve(settings.file());
+    if (Files.exists(file)) {
+      JsonNode was = settings.current().apply(StrictJson.readTree(file));
+      ResumePolicy.report(was, settings.settings(), root, progress);
     }
   }
 
-  public void writeConfig(byte[] config) {
+  /** Records the settings. */
+  public void writeSettings() {
     try {
-      AtomicFiles.write(root.resolve(configFile), config);
+      String text =
+          settings.file().endsWith(".yaml")
+              ? StrictJson.yaml(settings.settings())
+              : JSON.writeValueAsString(settings.settings());
+      AtomicFiles.write(root.resolve(settings.file()), text.getBytes(StandardCharsets.UTF_8));
     } catch (IOException e) {
       throw new PerformerException("cannot write to " + root + ": " + describe(e), e);
     }
@@ -187,7 +186,7 @@ public final class RunDirectory implements AutoCloseable {
       if (state.standsAtBest()) {
         AtomicFiles.write(root.resolve("best"), (name + "\n").getBytes(StandardCharsets.UTF_8));
       }
-      prune(keep, state.bestStep());
+      prune(keep, state.step(), state.bestStep());
       return new Checkpoint(place, state);
     } catch (IOException | RuntimeException e) {
       try {
@@ -240,6 +239,9 @@ public final class RunDirectory implements AutoCloseable {
   /** Releases the lock; without a single whole checkpoint nothing is worth keeping. */
   @Override
   public void close() {
+    if (!lockChannel.isOpen()) {
+      return;
+    }
     try {
       if (!Files.exists(root.resolve("last"))) {
         removeTraces();
@@ -259,10 +261,12 @@ public final class RunDirectory implements AutoCloseable {
     return root.resolve("checkpoints").resolve(STEP + step);
   }
 
-  private void prune(int keep, long best) throws IOException {
+  /** Of steps after the newest only damaged ones are there: the run went on from before them. */
+  private void prune(int keep, long newest, long best) throws IOException {
     List<Long> steps = steps().stream().sorted(Comparator.reverseOrder()).toList();
-    for (long step : steps.subList(Math.min(keep, steps.size()), steps.size())) {
-      if (step != best) {
+    int kept = 0;
+    for (long step : steps) {
+      if (step > newest || kept++ >= keep && step != best) {
         AtomicFiles.delete(directory(step));
       }
     }

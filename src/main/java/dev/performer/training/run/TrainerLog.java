@@ -4,8 +4,6 @@ import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
 import dev.performer.chart.Chart;
 import dev.performer.graph.NativeErrors;
-import dev.performer.training.LoopOptions;
-import dev.performer.training.Validation;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,34 +14,39 @@ import java.util.OptionalLong;
 /** Where numbers go while a run trains: metrics.jsonl, TensorBoard, plots and whoever watches. */
 public final class TrainerLog implements AutoCloseable {
   private final RunDirectory run;
-  private final LoopOptions options;
-  private final Validation validation;
+  private final long steps;
+  private final String plotted;
   private final Progress progress;
   private final MetricsLog metrics;
   private final EventFile events;
 
   private TrainerLog(
       RunDirectory run,
-      LoopOptions options,
-      Validation validation,
+      long steps,
+      String plotted,
       Progress progress,
       MetricsLog metrics,
       EventFile events) {
     this.run = run;
-    this.options = options;
-    this.validation = validation;
+    this.steps = steps;
+    this.plotted = plotted;
     this.progress = progress;
     this.metrics = metrics;
     this.events = events;
   }
 
-  /** Opens the files; what they hold after a step goes. */
+  /**
+   * Opens the files; what they hold after a step goes.
+   *
+   * @param steps of the whole run
+   * @param plotted the measure that is drawn beside the training loss
+   */
   public static TrainerLog open(
-      RunDirectory run, LoopOptions options, Validation validation, Progress progress, long step) {
+      RunDirectory run, long steps, String plotted, Progress progress, long step) {
     MetricsLog metrics = MetricsLog.open(run.metrics(), step);
     try {
       return new TrainerLog(
-          run, options, validation, progress, metrics, EventFile.create(run.root(), step));
+          run, steps, plotted, progress, metrics, EventFile.create(run.root(), step));
     } catch (RuntimeException e) {
       metrics.close();
       throw e;
@@ -64,14 +67,18 @@ public final class TrainerLog implements AutoCloseable {
     peakMemory().ifPresent(bytes -> values.put("peakMemoryBytes", bytes));
     metrics.add("training", step, values);
     events.scalars(step, "training", values);
-    double left = (options.steps() - step) * interval.secondsPerStep();
+    double left = (steps - step) * interval.secondsPerStep();
     progress.interval(step, interval.loss(), interval.tokensPerSecond(), left);
   }
 
-  public void validation(long step, Evaluation evaluation) {
+  /**
+   * @param words the numbers, for a line of a log
+   */
+  public void validation(long step, Evaluation evaluation, String words) {
     metrics.validation(step, evaluation);
     events.scalars(step, "validation", evaluation.measures());
-    progress.message("step " + step + "  " + validation.describe(evaluation));
+    progress.message("step " + step + "  " + words);
+    progress.evaluation(step, evaluation);
     if (step > 0) {
       plot();
     }
@@ -88,7 +95,7 @@ public final class TrainerLog implements AutoCloseable {
       return;
     }
     try {
-      Chart chart = TrainingCharts.loss(metrics.entries(), validation.plotted());
+      Chart chart = TrainingCharts.loss(metrics.entries(), plotted);
       if (!chart.isEmpty()) {
         AtomicFiles.write(run.lossPlot(), chart.png());
       }

@@ -1,5 +1,6 @@
 package dev.performer.training.run;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.performer.data.BatchPosition;
 
 /**
@@ -13,6 +14,8 @@ import dev.performer.data.BatchPosition;
  * @param bestStep its step
  * @param tokens real tokens seen in training
  * @param seconds time spent in training steps
+ * @param validation what was evaluated on, as {@code Validation.fingerprint} has it; null in
+ *     checkpoints of earlier versions
  * @param interval what steps measured since the last line of metrics
  */
 public record TrainingState(
@@ -24,14 +27,23 @@ public record TrainingState(
     long bestStep,
     long tokens,
     double seconds,
+    @JsonInclude(JsonInclude.Include.NON_NULL) String validation,
     Interval interval) {
 
   public TrainingState {
     interval = interval == null ? Interval.EMPTY : interval;
   }
 
-  public static TrainingState start(Evaluation before) {
-    return new TrainingState(0, BatchPosition.START, before, before, before, 0, 0, 0, null);
+  public static TrainingState start(Evaluation before, String validation) {
+    return new TrainingState(
+        0, BatchPosition.START, before, before, before, 0, 0, 0, validation, null);
+  }
+
+  /** Measured anew, on other data or on data not known before. */
+  public TrainingState remeasured(
+      Evaluation now, Evaluation ofBest, long itsStep, String otherValidation) {
+    return new TrainingState(
+        step, position, before, now, ofBest, itsStep, tokens, seconds, otherValidation, interval);
   }
 
   public TrainingState afterStep(BatchPosition next, long moreTokens, double moreSeconds) {
@@ -44,12 +56,13 @@ public record TrainingState(
         bestStep,
         tokens + moreTokens,
         seconds + moreSeconds,
+        validation,
         interval);
   }
 
   public TrainingState withInterval(Interval other) {
     return new TrainingState(
-        step, position, before, latest, best, bestStep, tokens, seconds, other);
+        step, position, before, latest, best, bestStep, tokens, seconds, validation, other);
   }
 
   /**
@@ -67,6 +80,7 @@ public record TrainingState(
         better ? step : bestStep,
         tokens,
         seconds,
+        validation,
         interval);
   }
 

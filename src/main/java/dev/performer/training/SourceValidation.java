@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
+import java.util.zip.CRC32;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.exceptions.TensorFlowException;
@@ -17,13 +18,12 @@ import org.tensorflow.exceptions.TensorFlowException;
  *
  * @param limit batches at most; 0 for all
  */
-public record TrainerEvaluator(Trainable model, BatchSource validation, int limit)
-    implements Validation {
+record SourceValidation(Trainable model, BatchSource validation, int limit) implements Validation {
 
   /**
    * Loss, accuracy and perplexity; sums run in float64, so the batches do not matter.
    *
-   * @param stop asked before each batch
+   * @param stop polled before each batch
    * @return empty if it was stopped
    * @throws PerformerException if there is nothing to guess, or the model cannot run the batches
    */
@@ -64,6 +64,16 @@ public record TrainerEvaluator(Trainable model, BatchSource validation, int limi
             tally.result(mean)));
   }
 
+  @Override
+  public String fingerprint() {
+    CRC32 sum = new CRC32();
+    validation.restore(BatchPosition.START);
+    for (int n = 0; (limit == 0 || n < limit) && validation.hasNext(); n++) {
+      validation.next().addTo(sum);
+    }
+    return Long.toHexString(sum.getValue());
+  }
+
   /** The model's diagnostics on the first validation batch. */
   @Override
   public Map<String, Double> diagnostics(Session session) {
@@ -98,7 +108,7 @@ public record TrainerEvaluator(Trainable model, BatchSource validation, int limi
         tally.add(batch, result.size() > 1 ? Tensors.floats(result.get(1)) : new float[0]);
         return Tensors.doubles(result.get(0));
       } catch (TensorFlowException | IllegalArgumentException e) {
-        throw Failures.ofRun("evaluation", batch, e);
+        throw batch.failed("evaluation", e);
       }
     }
   }

@@ -22,7 +22,7 @@ import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
-class EvaluatorTest {
+class EvaluationTest {
   @Test
   void theResultDoesNotDependOnTheBatches() {
     for (Objective objective :
@@ -43,15 +43,15 @@ class EvaluatorTest {
   void readsTheShippedProteins() {
     try (Graph graph = new Graph()) {
       Evaluation evaluation =
-          Evaluator.evaluate(
-              TinyModel.masked(graph),
-              new Objective.MaskedLanguageModel(Masking.PROTEIN_LM),
-              new SequenceBatches(
-                  SequenceSource.fasta(Path.of("training/data/valid.fasta.gz")),
-                  TinyModel.VOCABULARY,
-                  Batching.training(512, 16384).forEvaluation(),
-                  0),
-              Evaluator.DEFAULT_SEED);
+          TinyModel.masked(graph)
+              .evaluate(
+                  new Objective.MaskedLanguageModel(Masking.PROTEIN_LM),
+                  new SequenceBatches(
+                      SequenceSource.fasta(Path.of("training/data/valid.fasta.gz")),
+                      TinyModel.VOCABULARY,
+                      Batching.training(512, 16384).forEvaluation(),
+                      0),
+                  TokenBatchSource.EVALUATION_SEED);
       assertThat(evaluation.sequences()).isEqualTo(500);
       // 123,000 residues, of which 15 % are to be guessed.
       assertThat(evaluation.guesses()).isBetween(17_000L, 20_000L);
@@ -78,8 +78,7 @@ class EvaluatorTest {
               session -> {});
       assertThatThrownBy(
               () ->
-                  Evaluator.evaluate(
-                      model,
+                  model.evaluate(
                       new Objective.CausalLanguageModel(false),
                       batches(new BatchSize.Tokens(1000), 64),
                       1))
@@ -105,8 +104,7 @@ class EvaluatorTest {
               session -> {});
       Batching batching = model.fit(Batching.training(512, 16384).forEvaluation());
       Evaluation evaluation =
-          Evaluator.evaluate(
-              model,
+          model.evaluate(
               new Objective.CausalLanguageModel(true),
               new SequenceBatches(TinyModel.data().validation(), TinyModel.VOCABULARY, batching, 0),
               1);
@@ -123,7 +121,7 @@ class EvaluatorTest {
           objective instanceof Objective.CausalLanguageModel
               ? TinyModel.causal(graph)
               : TinyModel.masked(graph);
-      return Evaluator.evaluate(model, objective, batches(size, bucket), 7);
+      return model.evaluate(objective, batches(size, bucket), 7);
     }
   }
 

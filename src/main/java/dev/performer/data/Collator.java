@@ -5,7 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 
 /** Examples cropped, with their ends, and put together as the rows of a batch. */
-record Rows(Vocabulary vocabulary, Batching batching) {
+record Collator(Vocabulary vocabulary, Batching batching) {
   private static final int CROP = 2;
 
   /** A row before padding, and the number that its random choices come from. */
@@ -46,7 +46,7 @@ record Rows(Vocabulary vocabulary, Batching batching) {
     return new Label.Weights(cropped);
   }
 
-  /** Rows padded to the length of the longest, rounded up as the batching says. */
+  /** Collator padded to the length of the longest, rounded up as the batching says. */
   TokenBatch batch(List<Row> rows, BatchPosition position) {
     int longest = rows.stream().mapToInt(row -> row.tokens.length).max().orElseThrow();
     int length = batching.paddedLength(longest);

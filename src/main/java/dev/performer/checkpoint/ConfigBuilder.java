@@ -8,23 +8,23 @@ import dev.performer.model.AttentionConfig;
 import dev.performer.model.PerformerConfig;
 import java.util.List;
 
-/** A configuration in the making: a preset, what a file tells, and what is given. */
-final class Sketch {
+/** Builds a configuration: a preset, what a file tells, and the keys that a user gives. */
+final class ConfigBuilder {
   private final ObjectNode tree = JsonNodeFactory.instance.objectNode();
   private final WeightFile file;
 
-  Sketch(WeightFile file, String preset) {
+  ConfigBuilder(WeightFile file, String preset) {
     this.file = file;
     tree.put("preset", preset);
   }
 
-  Sketch put(String key, Object value) {
+  ConfigBuilder put(String key, Object value) {
     tree.set(key, StrictJson.tree(value));
     return this;
   }
 
   /** Vocabulary, lengths, widths and layers, from the shapes of the weights. */
-  Sketch putSizes(WeightMap map) {
+  ConfigBuilder putSizes(WeightMap map) {
     put("vocabularySize", map.size("embeddings/token", 2, 0));
     put("hiddenSize", map.size("embeddings/token", 2, 1));
     if (map.has("embeddings/position")) {
@@ -39,18 +39,18 @@ final class Sketch {
   }
 
   /** Heads and their size, from a kernel {@code [E, H, D]}. */
-  Sketch putHeads(WeightMap map) {
+  ConfigBuilder putHeads(WeightMap map) {
     put("heads", map.size("layer_0/attention/query/kernel", 3, 1));
     return put("headSize", map.size("layer_0/attention/query/kernel", 3, 2));
   }
 
   /** One attention per layer. */
-  Sketch putAttention(List<AttentionConfig> layers) {
+  ConfigBuilder putAttention(List<AttentionConfig> layers) {
     return put("attention", layers);
   }
 
   /** The same attention in all layers. */
-  Sketch putAttention(AttentionConfig attention) {
+  ConfigBuilder putAttention(AttentionConfig attention) {
     return put("attention", attention);
   }
 
