@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
+import dev.performer.data.Labels;
 import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import dev.performer.model.PerformerConfig;
@@ -76,11 +77,11 @@ final class MappedNaming implements NamingScheme {
           .settledBy("config", "preset");
     }
     if (options.config() != null) {
-      if (!(StrictJson.readTree(options.config()) instanceof ObjectNode said)) {
+      if (!(StrictJson.readTree(options.config()) instanceof ObjectNode given)) {
         throw new PerformerException(
             options.config() + ": expected an object with the keys of a model");
       }
-      keys.setAll(said); // what is said replaces what the mapping file has
+      keys.setAll(given); // replaces what the mapping file has
     }
     return PerformerConfig.of(keys, mapping.toString());
   }
@@ -110,7 +111,7 @@ final class MappedNaming implements NamingScheme {
               + " has no tensor "
               + tensor
               + "; did you mean "
-              + StrictJson.nearestOf(tensor, file.tensors().keySet())
+              + Labels.nearest(tensor, file.tensors().keySet())
               + "?");
     }
     NpyArray array = file.read(tensor);
