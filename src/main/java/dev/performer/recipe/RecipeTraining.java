@@ -184,7 +184,7 @@ public record RecipeTraining(
       masking = ModelCards.masking(recipe.data().masking().proportions());
     }
     return ModelCard.of(
-            PerformerModels.attention(recipe.model()),
+            recipe.model().attentionOf(0),
             ModelCards.vocabulary(recipe.data().tokenizer()),
             PerformerModels.languageModel(recipe.model(), masking),
             ModelCards.provenance(
