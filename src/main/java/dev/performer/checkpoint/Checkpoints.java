@@ -14,7 +14,7 @@ public final class Checkpoints {
   private Checkpoints() {}
 
   /**
-   * Opens a file, a directory or the prefix of a TensorFlow checkpoint; its content says what it
+   * Opens a file, a directory or the prefix of a TensorFlow checkpoint; its content tells what it
    * is, not its name alone. The caller closes it.
    *
    * @throws PerformerException if there is nothing, it is of no known format, or damaged

@@ -21,8 +21,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * A Flax checkpoint. Opening reads the structure only; values are read from the file when asked
- * for. Complex numbers come as real and imaginary parts in a last dimension of 2.
+ * A Flax checkpoint. Opening reads the structure only; values are read on demand. Complex numbers
+ * come as real and imaginary parts in a last dimension of 2.
  *
  * @see <a
  *     href="https://github.com/google/flax/blob/main/flax/serialization.py">serialization.py</a>

@@ -27,8 +27,8 @@ final class GinIncludes {
   /**
    * The file that another one includes, by its place relative to that.
    *
-   * @throws PerformerException if there is none, it includes itself, or there are too many: says
-   *     which, without the line
+   * @throws PerformerException if there is none, it includes itself, or there are too many; the
+   *     line is not named
    */
   Path enter(Path from, String name) {
     Path place;

@@ -30,7 +30,7 @@ import java.util.zip.ZipFile;
  *
  * <p>Keras 2's {@code .h5} names every weight ({@code favor_0/query/kernel}), and tensors have
  * these names. The other forms have paths of groups such as {@code
- * layers/multi_head_attention_1/query_dense/vars/0}; there {@link #variableName} says what the
+ * layers/multi_head_attention_1/query_dense/vars/0}; there {@link #variableName} knows what the
  * layers were called, if the file does.
  */
 public final class KerasFile implements DescribedWeights {

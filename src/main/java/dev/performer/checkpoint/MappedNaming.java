@@ -76,11 +76,11 @@ final class MappedNaming implements NamingScheme {
           .settledBy("config", "preset");
     }
     if (options.config() != null) {
-      if (!(StrictJson.readTree(options.config()) instanceof ObjectNode said)) {
+      if (!(StrictJson.readTree(options.config()) instanceof ObjectNode given)) {
         throw new PerformerException(
             options.config() + ": expected an object with the keys of a model");
       }
-      keys.setAll(said); // what is said replaces what the mapping file has
+      keys.setAll(given); // replaces what the mapping file has
     }
     return PerformerConfig.of(keys, mapping.toString());
   }

@@ -17,7 +17,7 @@ import java.util.Optional;
  * @param weights all variables by our names, projections included
  * @param optimizer state of its optimizer, if the file holds it
  * @param vocabulary what its token ids mean, if the scheme knows
- * @param masking which tokens a masked model was trained to guess, if the configuration says so
+ * @param masking which tokens a masked model was trained to guess, if the configuration has it
  * @param notes what was assumed or left out, one line each
  */
 public record ModelWeights(

@@ -233,7 +233,7 @@ final class MsgpackStructure {
     in.expect(
         name,
         unpacker.getNextFormat() == MessageFormat.BOOLEAN && unpacker.unpackBoolean(),
-        "is a chunked array that says it is none");
+        "is marked as a chunked array and as none");
     long[] shape = null;
     SortedMap<Integer, MsgpackTensor> chunks = new TreeMap<>();
     for (int i = 0; i < 2; i++) {

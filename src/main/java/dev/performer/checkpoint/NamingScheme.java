@@ -12,7 +12,7 @@ public interface NamingScheme {
    * The file as one of our models.
    *
    * @throws dev.performer.PerformerException if tensors are missing, superfluous or of a wrong
-   *     shape (all are listed), or something that the file does not say was not said
+   *     shape (all are listed), or an option is missing that the file leaves open
    */
   ModelWeights map(WeightFile file, ImportOptions options);
 }

@@ -10,7 +10,7 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * What a gin configuration says of a protein_lm model: parameters of {@code FlaxLM} or {@code
+ * What a gin configuration has of a protein_lm model: parameters of {@code FlaxLM} or {@code
  * FlaxBERT}, or of {@code FlaxModel}, from which both inherit.
  */
 final class ProteinLmGin {
@@ -20,11 +20,11 @@ final class ProteinLmGin {
   private final List<String> conflicts = new ArrayList<>();
 
   /**
-   * @param said the task, as a person says it; null if none does
+   * @param given the task that a user specifies, or null
    */
-  ProteinLmGin(GinConfig gin, Task said) {
+  ProteinLmGin(GinConfig gin, Task given) {
     this.gin = gin;
-    this.task = said != null ? said : task(gin);
+    this.task = given != null ? given : task(gin);
     this.model = task == Task.CAUSAL_LM ? "FlaxLM" : "FlaxBERT";
     ProteinLmParameters.check(gin, model);
   }
@@ -66,7 +66,7 @@ final class ProteinLmGin {
         .ifPresent(
             value ->
                 conflicts.add(
-                    "%s.%s is %s, but %s says %d"
+                    "%s.%s is %s, but %s has %d"
                         .formatted(model, parameter, value, tensor, found)));
   }
 
@@ -77,7 +77,7 @@ final class ProteinLmGin {
         .ifPresent(
             value ->
                 conflicts.add(
-                    "make_protein_domain.length is %s, but %s says %d"
+                    "make_protein_domain.length is %s, but %s has %d"
                         .formatted(value, tensor, found)));
   }
 
@@ -214,12 +214,12 @@ final class ProteinLmGin {
 
   /** A line on how it was trained. */
   Optional<String> training() {
-    List<String> said = new ArrayList<>();
+    List<String> parts = new ArrayList<>();
     for (String key : List.of("learning_rate", "weight_decay", "grad_clip")) {
-      value(key).ifPresent(value -> said.add(key + " " + value));
+      value(key).ifPresent(value -> parts.add(key + " " + value));
     }
-    return said.isEmpty()
+    return parts.isEmpty()
         ? Optional.empty()
-        : Optional.of("trained with " + String.join(", ", said));
+        : Optional.of("trained with " + String.join(", ", parts));
   }
 }

@@ -58,7 +58,7 @@ final class ProteinLmParameters {
           "include_mask",
           "length");
 
-  /** Values that may be said but change nothing. */
+  /** Values that may be given but change nothing. */
   private static final Map<String, Set<String>> ONLY =
       Map.of(
           "domain", Set.of("protein_domain", "make_protein_domain"),

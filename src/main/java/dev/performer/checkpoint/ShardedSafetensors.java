@@ -12,7 +12,7 @@ import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
-/** Several {@code .safetensors} and the {@code …index.json} that says what is in which. */
+/** Several {@code .safetensors} and the {@code …index.json} that tells what is in which. */
 public final class ShardedSafetensors implements WeightFile {
   /** How the names of such indices end. */
   public static final String INDEX_SUFFIX = ".safetensors.index.json";

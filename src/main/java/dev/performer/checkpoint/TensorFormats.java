@@ -35,7 +35,7 @@ final class TensorFormats {
       return Optional.of(SafetensorsFile.open(path));
     }
     if (Files.isRegularFile(path) && (name.endsWith(".h5") || name.endsWith(".keras"))) {
-      return Optional.of(KerasFile.open(path)); // which says what is wrong
+      return Optional.of(KerasFile.open(path)); // which reports what is wrong
     }
     return TensorFlowCheckpoint.recognizes(path)
         ? Optional.of(TensorFlowCheckpoint.open(path))

@@ -42,7 +42,7 @@ final class WeightMap {
     this.left = new TreeSet<>(file.tensors().keySet());
   }
 
-  /** Says that a tensor is a variable. */
+  /** Notes that a tensor is a variable. */
   void put(String variable, String tensor, Layout layout) {
     left.remove(tensor);
     Source old = sources.put(variable, new Source(tensor, layout));
@@ -51,12 +51,12 @@ final class WeightMap {
     }
   }
 
-  /** Says that a tensor is not needed. */
+  /** Notes that a tensor is not needed. */
   void ignore(String tensor) {
     left.remove(tensor);
   }
 
-  /** Tensors that nothing was said of, which are not needed. */
+  /** Tensors that nothing was noted of, which are not needed. */
   List<String> ignoreRest() {
     List<String> rest = List.copyOf(left);
     left.clear();

@@ -26,7 +26,7 @@ public interface Batches {
     return new EndlessBatches(this, position);
   }
 
-  /** Said once, after the first epoch: what was read otherwise than it stood in the file. */
+  /** Reported once, after the first epoch: what was read otherwise than it stood in the file. */
   default Optional<String> reportOnce() {
     return Optional.empty();
   }

@@ -95,7 +95,7 @@ public record Batching(
   }
 
   /**
-   * @throws PerformerException if begin or end tokens are asked for and the vocabulary has none
+   * @throws PerformerException if begin or end tokens are configured and the vocabulary has none
    */
   void check(Vocabulary vocabulary) {
     if (prependBos && vocabulary.bos().isEmpty()) {

@@ -46,7 +46,7 @@ record Collator(Vocabulary vocabulary, Batching batching) {
     return new Label.Weights(cropped);
   }
 
-  /** Collator padded to the length of the longest, rounded up as the batching says. */
+  /** Rows padded to the length of the longest, rounded up as the batching has it. */
   TokenBatch batch(List<Row> rows, BatchPosition position) {
     int longest = rows.stream().mapToInt(row -> row.tokens.length).max().orElseThrow();
     int length = batching.paddedLength(longest);

@@ -22,7 +22,7 @@ public final class ExampleBatches implements Batches {
   /**
    * @param packing how examples share rows, where they do
    * @param seed of the order and the crops; without meaning where the batching does not shuffle
-   * @throws PerformerException if begin or end tokens are asked for and the vocabulary has none
+   * @throws PerformerException if begin or end tokens are configured and the vocabulary has none
    */
   public ExampleBatches(
       ExampleSource source,

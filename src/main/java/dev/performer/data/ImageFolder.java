@@ -19,8 +19,7 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /**
  * PNG images of a folder as sequences of levels: row by row, from the left, all channels of a pixel
- * together. Where the folder has folders, their names, sorted, are the classes. Read when asked
- * for.
+ * together. Where the folder has folders, their names, sorted, are the classes. Read on demand.
  */
 public final class ImageFolder implements IndexedExamples {
   private static final int MOST_PIXELS = 1 << 24;
@@ -169,7 +168,7 @@ public final class ImageFolder implements IndexedExamples {
     }
   }
 
-  /** Java converts linear grey to sRGB when asked for colours: levels are to stay as stored. */
+  /** Java converts linear grey to sRGB where colours are read: levels are to stay as stored. */
   private static BufferedImage grey(BufferedImage image) {
     if (image.getColorModel().getNumComponents() != 1
         || image.getColorModel() instanceof IndexColorModel) {

@@ -14,9 +14,9 @@ import java.util.OptionalInt;
 import java.util.stream.Stream;
 
 /**
- * What a {@code tokenizer.json} of Hugging Face says: WordPiece, BPE or WordLevel, with its own
- * normalization and special tokens. Cropping and padding in the file are left aside. Holds native
- * memory, which is freed when nothing refers to it any more.
+ * The tokenizer of a {@code tokenizer.json} of Hugging Face: WordPiece, BPE or WordLevel, with its
+ * own normalization and special tokens. Cropping and padding in the file are left aside. Holds
+ * native memory, which is freed when nothing refers to it any more.
  *
  * @see <a href="https://huggingface.co/docs/tokenizers">Hugging Face Tokenizers</a>
  */
@@ -29,7 +29,7 @@ public final class JsonTokenizer implements Tokenizer {
   private final TokenizerLibrary.Handle tokenizer;
   private final Vocabulary vocabulary;
 
-  private JsonTokenizer(byte[] file, TokenizerJson json, SpecialIds said) {
+  private JsonTokenizer(byte[] file, TokenizerJson json, SpecialIds special) {
     this.file = file;
     this.json = json;
     tokenizer = TokenizerLibrary.load(json.text(), json.source());
@@ -39,14 +39,16 @@ public final class JsonTokenizer implements Tokenizer {
       vocabulary =
           new Vocabulary(
               json.tokens(),
-              or(said.pad(), json.first("[PAD]", "<pad>", "<|padding|>", "<|pad|>")),
-              or(said.mask(), json.first("[MASK]", "<mask>", "<|mask|>")),
+              or(special.pad(), json.first("[PAD]", "<pad>", "<|padding|>", "<|pad|>")),
+              or(special.mask(), json.first("[MASK]", "<mask>", "<|mask|>")),
               prefix.length > 0
                   ? OptionalInt.of(prefix[0])
-                  : or(said.bos(), json.first("<s>", "<bos>", "[CLS]", "[BOS]")),
+                  : or(special.bos(), json.first("<s>", "<bos>", "[CLS]", "[BOS]")),
               suffix.length > 0
                   ? OptionalInt.of(suffix[suffix.length - 1])
-                  : or(said.eos(), json.first("</s>", "<eos>", "[SEP]", "[EOS]", "<|endoftext|>")),
+                  : or(
+                      special.eos(),
+                      json.first("</s>", "<eos>", "[SEP]", "[EOS]", "<|endoftext|>")),
               json.first(json.unknown(), "[UNK]", "<unk>"));
     } catch (IllegalArgumentException e) {
       throw new PerformerException(json.source() + ": " + e.getMessage(), e);
@@ -71,13 +73,13 @@ public final class JsonTokenizer implements Tokenizer {
    * @param source how messages call it
    * @throws PerformerException if it is broken: one line that names source and key
    */
-  public static JsonTokenizer of(byte[] file, String source, SpecialIds said) {
-    return new JsonTokenizer(file.clone(), TokenizerJson.of(file, source), said);
+  public static JsonTokenizer of(byte[] file, String source, SpecialIds special) {
+    return new JsonTokenizer(file.clone(), TokenizerJson.of(file, source), special);
   }
 
   /**
    * Reads a tokenizer.json, or a vocab.txt of BERT. Special tokens and lower case are as the
-   * tokenizer_config.json beside it says.
+   * tokenizer_config.json beside it has them.
    *
    * @throws PerformerException if it is broken: one line that names file and key
    */

@@ -36,7 +36,7 @@ public final class PixelExamples implements IndexedExamples {
    * from 0 to 255 or floats from 0 to 1, and perhaps {@code labels}, {@code [N]}, whole numbers
    * from 0. Where it has a scalar {@code levels}, images are whole numbers below that, as they are.
    *
-   * @param levels to which brightness is rounded down; ignored where the file says how many
+   * @param levels to which brightness is rounded down; ignored where the file gives their number
    * @throws PerformerException if the arrays are missing or of other shapes, types or values
    */
   public static PixelExamples npz(Path file, int levels) {

@@ -7,7 +7,7 @@ import java.util.SplittableRandom;
 
 /**
  * Associative recall: among filler stand pairs of a key and a value; at the end some of the keys
- * are asked for, in any order, and only the values that follow them count. Pairs are in the first
+ * are queried, in any order, and only the values that follow them count. Pairs are in the first
  * half, questions at the end, so no window shorter than about half the length can solve it. Each
  * example comes from the seed and its number alone.
  *
@@ -18,7 +18,7 @@ import java.util.SplittableRandom;
  * @param length tokens of every example
  * @param pairs pairs among the filler, of different keys
  * @param records whether a pair is one token, of {@code keys * values} different ones
- * @param questions keys asked for; at most {@code pairs}
+ * @param questions keys queried; at most {@code pairs}
  * @param keys different keys; at least {@code pairs}
  * @param values different values
  * @param fillers different filler tokens
@@ -114,16 +114,16 @@ public record RetrievalTask(
     for (int i = 0; i < length; i++) {
       tokens[i] = firstFiller() + random.nextInt(fillers);
     }
-    int[] asked = shuffled(keys, pairs, random);
+    int[] queried = shuffled(keys, pairs, random);
     int[] answers = new int[pairs];
     int[] places = places(random);
     for (int i = 0; i < pairs; i++) {
       int value = random.nextInt(values);
       answers[i] = keys + value;
       if (records) {
-        tokens[places[i]] = firstRecord() + asked[i] * values + value;
+        tokens[places[i]] = firstRecord() + queried[i] * values + value;
       } else {
-        tokens[places[i]] = asked[i];
+        tokens[places[i]] = queried[i];
         tokens[places[i] + 1] = answers[i];
       }
     }
@@ -131,7 +131,7 @@ public record RetrievalTask(
     int at = length - 2 * questions - 1;
     tokens[at++] = firstFiller() + fillers;
     for (int i : order) {
-      tokens[at++] = asked[i];
+      tokens[at++] = queried[i];
       tokens[at] = answers[i];
       weights[at++] = 1;
     }

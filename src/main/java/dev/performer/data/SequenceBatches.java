@@ -24,7 +24,7 @@ public final class SequenceBatches implements Batches {
 
   /**
    * @param seed of the order and the crops; without meaning where the batching does not shuffle
-   * @throws PerformerException if begin or end tokens are asked for and the vocabulary has none
+   * @throws PerformerException if begin or end tokens are configured and the vocabulary has none
    */
   public SequenceBatches(SequenceSource source, Tokenizer tokenizer, Batching batching, long seed) {
     batching.check(tokenizer.vocabulary());

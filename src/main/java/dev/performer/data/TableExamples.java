@@ -1,5 +1,6 @@
 package dev.performer.data;
 
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -110,7 +111,7 @@ public record TableExamples(
           throw new PerformerException(
               rows.where()
                   + "class '"
-                  + value
+                  + Excerpt.of(value)
                   + "' is not among the "
                   + categories.size()
                   + " known");
@@ -123,9 +124,10 @@ public record TableExamples(
           return new Label.Value(number);
         }
       } catch (NumberFormatException e) {
-        // said below
+        // reported below
       }
-      throw new PerformerException(rows.where() + "label '" + value + "' is not a finite number");
+      throw new PerformerException(
+          rows.where() + "label '" + Excerpt.of(value) + "' is not a finite number");
     }
 
     @Override

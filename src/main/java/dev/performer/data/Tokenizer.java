@@ -6,8 +6,8 @@ import java.util.OptionalInt;
 
 /**
  * Between texts and the token ids of a model: {@linkplain LetterTokenizer single letters},
- * {@linkplain ByteTokenizer bytes}, or {@linkplain JsonTokenizer what a tokenizer.json says}. Safe
- * for use by several threads; encoders are not.
+ * {@linkplain ByteTokenizer bytes}, or {@linkplain JsonTokenizer what a tokenizer.json describes}.
+ * Safe for use by several threads; encoders are not.
  */
 public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTokenizer {
   /**

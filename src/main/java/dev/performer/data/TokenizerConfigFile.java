@@ -20,7 +20,7 @@ record TokenizerConfigFile(JsonNode tree) {
         Files.isRegularFile(file) ? StrictJson.readTree(file) : MissingNode.getInstance());
   }
 
-  /** Whether BERT's texts become lower case; true where nothing is said. */
+  /** Whether BERT's texts become lower case; true where it is not specified. */
   boolean lowerCase() {
     return tree.path("do_lower_case").asBoolean(true);
   }

@@ -1,6 +1,7 @@
 package dev.performer.data;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -42,7 +43,9 @@ record TokenizerFrame(int[] prefix, int[] suffix) {
         }
         yield all;
       }
-      default -> throw broken(source, "type " + processor.path("type") + " is not known");
+      default ->
+          throw broken(
+              source, "type " + Excerpt.of(processor.path("type").toString()) + " is not known");
     };
   }
 
@@ -58,7 +61,11 @@ record TokenizerFrame(int[] prefix, int[] suffix) {
       JsonNode name = piece.path("SpecialToken").path("id");
       JsonNode token = processor.path("special_tokens").path(name.asText());
       if (!name.isTextual() || !token.path("ids").isArray()) {
-        throw broken(source, "single has " + piece + ", which special_tokens does not explain");
+        throw broken(
+            source,
+            "single has "
+                + Excerpt.of(piece.toString())
+                + ", which special_tokens does not explain");
       }
       for (JsonNode id : token.path("ids")) {
         (isBehind ? suffix : prefix).add(ids(id, size, source));
@@ -73,7 +80,8 @@ record TokenizerFrame(int[] prefix, int[] suffix) {
 
   private static int[] ids(JsonNode id, int size, String source) {
     if (!id.isInt() || id.intValue() < 0 || id.intValue() >= size) {
-      throw broken(source, "the id " + id + " is no token; there are " + size);
+      throw broken(
+          source, "the id " + Excerpt.of(id.toString()) + " is no token; there are " + size);
     }
     return new int[] {id.intValue()};
   }

@@ -2,6 +2,7 @@ package dev.performer.data;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -72,12 +73,12 @@ record TokenizerJson(
   }
 
   private static String type(JsonNode model, String source) {
-    JsonNode said = model.path("type");
-    // Old files do not say; merges are a mark of BPE, a prefix for the inside of words of
+    JsonNode given = model.path("type");
+    // Old files lack it; merges are a mark of BPE, a prefix for the inside of words of
     // WordPiece.
     String type =
-        said.isTextual()
-            ? said.asText()
+        given.isTextual()
+            ? given.asText()
             : model.has("merges")
                 ? "BPE"
                 : model.has("continuing_subword_prefix") ? "WordPiece" : "";
@@ -85,7 +86,7 @@ record TokenizerJson(
       throw new PerformerException(
           source
               + ": key model.type is "
-              + (said.isMissingNode() ? "missing" : said)
+              + (given.isMissingNode() ? "missing" : Excerpt.of(given.toString()))
               + "; expected one of "
               + TYPES.stream().sorted().toList());
     }
@@ -107,7 +108,13 @@ record TokenizerJson(
     String other = byId.putIfAbsent(id, token);
     if (other != null) {
       throw new PerformerException(
-          source + ": key model.vocab: '" + other + "' and '" + token + "' both have id " + id);
+          source
+              + ": key model.vocab: '"
+              + Excerpt.of(other)
+              + "' and '"
+              + Excerpt.of(token)
+              + "' both have id "
+              + id);
     }
   }
 
@@ -120,7 +127,7 @@ record TokenizerJson(
               + ": an id must be a whole number from 0 to "
               + LARGEST_ID
               + ", not "
-              + value);
+              + Excerpt.of(value.toString()));
     }
     return value.intValue();
   }
@@ -129,8 +136,8 @@ record TokenizerJson(
     if (!model.path("merges").isArray()) {
       throw new PerformerException(source + ": key model.merges: expected a list");
     }
-    JsonNode said = model.path("continuing_subword_prefix");
-    String inside = said.isTextual() ? said.asText() : "";
+    JsonNode prefix = model.path("continuing_subword_prefix");
+    String inside = prefix.isTextual() ? prefix.asText() : "";
     for (JsonNode merge : model.get("merges")) {
       String[] pair =
           merge.isTextual()
@@ -145,7 +152,7 @@ record TokenizerJson(
         throw new PerformerException(
             source
                 + ": key model.merges: "
-                + merge
+                + Excerpt.of(merge.toString())
                 + " are no two tokens of model.vocab that make a third of it");
       }
     }
@@ -166,10 +173,10 @@ record TokenizerJson(
         throw new PerformerException(
             source
                 + ": key added_tokens: '"
-                + content.asText()
+                + Excerpt.of(content.asText())
                 + "' has id "
                 + id
-                + ", but model.vocab says otherwise");
+                + ", but another in model.vocab");
       }
     }
   }
@@ -214,7 +221,12 @@ record TokenizerJson(
     for (int id = 0; id < lines.size(); id++) {
       if (vocabulary.put(lines.get(id), id) != null) {
         throw new PerformerException(
-            source + ": line " + (id + 1) + ": '" + lines.get(id) + "' stands there twice");
+            source
+                + ": line "
+                + (id + 1)
+                + ": '"
+                + Excerpt.of(lines.get(id))
+                + "' stands there twice");
       }
     }
     List<Map<String, Object>> added = new ArrayList<>();

@@ -10,7 +10,7 @@ import java.util.stream.IntStream;
 
 /**
  * Refuses the stages of a tokenizer.json that would end the process, as a panic of the native
- * library does; whatever else is wrong, the library says itself.
+ * library does; whatever else is wrong, the library reports itself.
  */
 final class TokenizerStages {
   private static final List<String> SAMPLES =
@@ -40,7 +40,7 @@ final class TokenizerStages {
     }
   }
 
-  /** By its fields, as the library guesses the type of a stage that says none. */
+  /** By its fields, as the library guesses the type of a stage that has none. */
   private static void requireSafe(JsonNode stage, String key, String source) {
     String type = stage.path("type").asText("");
     if (type.equals("Precompiled") || stage.has("precompiled_charsmap")) {

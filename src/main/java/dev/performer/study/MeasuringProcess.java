@@ -117,7 +117,7 @@ final class MeasuringProcess {
   }
 
   private static String words(Duration limit) {
-    return limit.toSeconds() % 60 == 0
+    return limit.toMillis() % 60_000 == 0
         ? limit.toMinutes() + " minutes"
         : limit.toMillis() / 1e3 + " seconds";
   }
