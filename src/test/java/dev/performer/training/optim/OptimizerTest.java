@@ -328,7 +328,7 @@ class OptimizerTest {
     try (Stream<Path> files = Files.walk(Path.of("src/main/java"))) {
       List<String> naming = new ArrayList<>();
       for (Path file : files.filter(f -> f.toString().endsWith(".java")).toList()) {
-        if (Files.readString(file).matches("(?s).*\\b" + name + "(Rule)?\\b.*")) {
+        if (Files.readString(file).matches("(?s).*(Optimizer[.]|record )" + name + "\\b.*")) {
           naming.add(file.getFileName().toString());
         }
       }
