@@ -8,6 +8,7 @@ import java.util.List;
 public final class Excerpt {
   private static final int MOST_ITEMS = 10;
   private static final int LONGEST = 300;
+  private static final int LONGEST_LINE = 1200;
 
   private Excerpt() {}
 
@@ -29,9 +30,26 @@ public final class Excerpt {
   /** A text in one line without control characters, at most 300 characters of it. */
   public static String of(String text) {
     String start = text.length() <= 4 * LONGEST ? text : text.substring(0, 4 * LONGEST);
-    String line = start.strip().replaceAll("\\s*[\\p{Cntrl}\\u0085\\u2028\\u2029]\\s*", " ");
+    String line = oneLine(start);
     return line.length() <= LONGEST && start.length() == text.length()
         ? line
         : line.substring(0, Math.min(LONGEST, line.length())) + "…";
+  }
+
+  /** A message in one line; of a very long one, as names from a damaged file make it, both ends. */
+  static String line(String message) {
+    if (message == null) {
+      return "no message";
+    }
+    int end = message.length() - LONGEST;
+    return message.length() <= LONGEST_LINE
+        ? oneLine(message)
+        : oneLine(message.substring(0, LONGEST_LINE - LONGEST))
+            + " … "
+            + oneLine(message.substring(end));
+  }
+
+  private static String oneLine(String text) {
+    return text.strip().replaceAll("\\s*[\\p{Cntrl}\\u0085\\u2028\\u2029]\\s*", " ");
   }
 }

@@ -40,8 +40,12 @@ public class PerformerException extends RuntimeException {
   }
 
   private PerformerException(String heading, List<String> items, Throwable cause) {
-    super(items.isEmpty() ? heading : heading + ": " + String.join("; ", items), cause);
-    this.heading = heading;
+    super(
+        items.isEmpty()
+            ? Excerpt.line(heading)
+            : Excerpt.line(heading) + ": " + String.join("; ", items),
+        cause);
+    this.heading = Excerpt.line(heading);
     this.items = items;
   }
 

@@ -33,4 +33,13 @@ class PerformerExceptionTest {
     assertThat(Excerpt.of("a\n \u001b[2Jb\u0000c\u2028d")).isEqualTo("a [2Jb c d");
     assertThat(Excerpt.of("x".repeat(5000))).isEqualTo("x".repeat(300) + "…");
   }
+
+  @Test
+  void namesFromDamagedFilesStayOnOneLine() {
+    PerformerException e =
+        new PerformerException("the node a\nb\u0001" + "x".repeat(100_000) + " is odd");
+    assertThat(e.getMessage()).startsWith("the node a b xxx").endsWith("xx is odd");
+    assertThat(e.getMessage()).hasSizeLessThan(1300);
+    assertThat(e.getMessage().lines()).hasSize(1);
+  }
 }

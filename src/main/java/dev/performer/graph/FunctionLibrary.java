@@ -74,6 +74,11 @@ public final class FunctionLibrary {
     return used.build();
   }
 
+  /** Checks every reference in every body. @throws PerformerException naming one to nothing */
+  public void checkReferences() {
+    functions.values().forEach(function -> FunctionReferences.check(function, this));
+  }
+
   /**
    * Names of all functions, each after those that it refers to.
    *

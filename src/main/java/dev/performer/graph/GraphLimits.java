@@ -15,13 +15,13 @@ public record GraphLimits(long nodes, int depth, long constantBytes) {
   private static final String CONSTANT_BYTES = "performer.graph.constantBytes";
 
   /**
-   * 70,000 nodes (1 GB of memory when they run), 100 levels, 256 MB; or what the system properties
+   * 62,000 nodes (1 GB of memory when they run), 100 levels, 256 MB; or what the system properties
    * {@code performer.graph.nodes}, {@code performer.graph.depth} and {@code
    * performer.graph.constantBytes} say.
    */
   public static GraphLimits configured() {
     return new GraphLimits(
-        Long.getLong(NODES, 70_000),
+        Long.getLong(NODES, 62_000),
         Integer.getInteger(DEPTH, 100),
         Long.getLong(CONSTANT_BYTES, 256L << 20));
   }

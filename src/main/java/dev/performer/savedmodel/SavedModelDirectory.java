@@ -178,6 +178,7 @@ public final class SavedModelDirectory {
           .getNodeDefList()
           .forEach(node -> checkNode(node, "the function " + name, false, library));
     }
+    library.checkReferences();
     return size;
   }
 

@@ -122,7 +122,7 @@ class HostileModelsTest {
         new MadeGraph().add(function("f0", DataType.DT_FLOAT, "z:y:0", floats("z", "Neg", "a")));
     refused(
         doubling(graph, 30),
-        "more than 70000 nodes once its functions are expanded",
+        "more than 62000 nodes once its functions are expanded",
         "-Dperformer.graph.nodes");
   }
 
@@ -222,6 +222,23 @@ class HostileModelsTest {
             .add(call("y", "f", "x")),
         () -> ImportedModel.load(folder).close(),
         "it has 1 inputs, its op takes 2");
+  }
+
+  /** TensorFlow followed such a reference and ended the process. */
+  @ParameterizedTest
+  @CsvSource({"nowhere:y:0", "z:nothing:0", "z:y:7", "^nowhere", "a:b:c:d"})
+  void aFunctionThatRefersToNothing(String reference) {
+    refused(
+        new MadeGraph()
+            .add(
+                function(
+                    "f",
+                    DataType.DT_FLOAT,
+                    "z:y:0",
+                    floats("z", "Neg", "a"),
+                    floats("u", "Neg", "a").toBuilder().addInput(reference).build()))
+            .add(call("y", "f", "x")),
+        "the function f refers to " + reference + ", which it lacks");
   }
 
   @ParameterizedTest
