@@ -49,7 +49,7 @@ public final class DistillJob {
   private final DistillRecipe recipe;
   private final boolean resume;
   private final boolean debugNumerics;
-  private final StopRequest stop = new StopRequest();
+  private volatile boolean stops;
 
   private DistillJob(
       Model student,
@@ -117,7 +117,7 @@ public final class DistillJob {
     data.validation().notes().forEach(progress::message);
     try (Distiller distiller = Distiller.open(models, data, recipe, run, resume, progress)) {
       RunSource.of(student.path(), ImportedModel.DEFAULT_SIGNATURE).write(run);
-      stop.runs(distiller::stop);
+      distiller.stopWhen(() -> stops);
       if (debugNumerics) {
         distiller.debugNumerics();
       }
@@ -137,7 +137,7 @@ public final class DistillJob {
 
   /** Ends {@link #run} after the step under way, with a checkpoint; from any thread. */
   public void stop() {
-    stop.request();
+    stops = true;
   }
 
   private DistillData data(

@@ -53,7 +53,7 @@ public final class FineTuneJob {
   private final boolean resume;
   private final boolean debugNumerics;
   private final Optional<Path> optimizer;
-  private final StopRequest stop = new StopRequest();
+  private volatile boolean stops;
 
   private FineTuneJob(Builder from) {
     spec = from.spec;
@@ -179,7 +179,7 @@ public final class FineTuneJob {
               ? FineTuner.resume(language, data, options, run, progress)
               : FineTuner.start(language, data, options, run, optimizer, progress)) {
         source.write(run);
-        stop.runs(tuner::stop);
+        tuner.stopWhen(() -> stops);
         if (debugNumerics) {
           tuner.debugNumerics();
         }
@@ -200,7 +200,7 @@ public final class FineTuneJob {
 
   /** Ends {@link #run} after the step under way, with a checkpoint; from any thread. */
   public void stop() {
-    stop.request();
+    stops = true;
   }
 
   private Path path() {

@@ -121,7 +121,7 @@ public record SequenceTraining(
   ModelCard card(Evaluation before, Evaluation after, long step) {
     boolean isMasked = model.task() == Task.MASKED_LM;
     return ModelCard.of(
-        PerformerModels.attention(model),
+        model.attentionOf(0),
         ModelCards.vocabulary(tokenizer),
         PerformerModels.languageModel(model, isMasked ? ModelCards.masking(masking) : null),
         ModelCards.provenance(null, train.name(), loop.seed(), step, before, after));

@@ -5,7 +5,6 @@ import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.ModelTraining;
-import dev.performer.training.Trainer;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunSettings;
 import dev.performer.training.run.TrainingResult;
@@ -38,7 +37,7 @@ public final class TrainJob {
   private final boolean debugNumerics;
   private final long pauseAt;
   private final Path from;
-  private final StopRequest stop = new StopRequest();
+  private volatile boolean stops;
 
   private TrainJob(
       Recipe recipe,
@@ -109,7 +108,7 @@ public final class TrainJob {
     if (recipe != null) {
       outcome =
           new RecipeTraining(recipe, run, resume, pauseAt, debugNumerics, start)
-              .run(progress, this::runs);
+              .run(progress, () -> stops);
     } else {
       outcome =
           sequences
@@ -120,18 +119,14 @@ public final class TrainJob {
                   sequences.data(),
                   start == null ? Map.of() : PerformerModels.load(start).weights(),
                   sequences::card,
-                  this::runs,
+                  () -> stops,
                   progress);
     }
     return new Outcome(outcome.result(), run, outcome.model());
   }
 
-  private void runs(Trainer trainer) {
-    stop.runs(trainer::stop);
-  }
-
   /** Ends {@link #run} after the step under way, with a checkpoint; from any thread. */
   public void stop() {
-    stop.request();
+    stops = true;
   }
 }

@@ -15,7 +15,6 @@ import dev.performer.training.ModelCards;
 import dev.performer.training.ModelTraining;
 import dev.performer.training.Standardization;
 import dev.performer.training.Trainable;
-import dev.performer.training.Trainer;
 import dev.performer.training.optim.Averages;
 import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Evaluation;
@@ -28,12 +27,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.function.Consumer;
+import java.util.function.BooleanSupplier;
 import org.tensorflow.Graph;
 import org.tensorflow.Tensor;
 
 /**
- * Trains what a {@link Recipe} says and exports the best weights as a SavedModel.
+ * Trains what a {@link Recipe} describes and exports the best weights as a SavedModel.
  *
  * @param recipe what to train
  * @param directory of the run: new or empty, or that of an earlier part
@@ -88,15 +87,15 @@ public record RecipeTraining(
    *     nothing usable, memory is short, or training diverges
    */
   public ModelTraining.Outcome run(Progress progress) {
-    return run(progress, trainer -> {});
+    return run(progress, () -> false);
   }
 
   /**
    * The same.
    *
-   * @param opened gets the trainer before its first step
+   * @param stop polled between steps: whether to end with a checkpoint, as Ctrl-C would
    */
-  public ModelTraining.Outcome run(Progress progress, Consumer<Trainer> opened) {
+  public ModelTraining.Outcome run(Progress progress, BooleanSupplier stop) {
     LoopOptions loop = recipe.training();
     RecipeData.Split batches = recipe.data().batches(recipe.batchSize(), loop.seed());
     if (loop.memoryCheck()) {
@@ -109,7 +108,7 @@ public record RecipeTraining(
             new ModelTraining.Data(batches.train(), batches.validation()),
             start(),
             (before, after, step) -> card(recipe, before, after, step),
-            opened,
+            stop,
             progress);
   }
 

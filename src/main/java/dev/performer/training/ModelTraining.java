@@ -3,7 +3,6 @@ package dev.performer.training;
 import dev.performer.PerformerException;
 import dev.performer.data.Batches;
 import dev.performer.data.NpyArray;
-import dev.performer.graph.Variable;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
@@ -14,15 +13,11 @@ import dev.performer.training.run.RunSettings;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.function.Consumer;
+import java.util.function.BooleanSupplier;
 import java.util.function.UnaryOperator;
 import org.tensorflow.Graph;
-import org.tensorflow.Session;
 
 /**
  * The training of a model that is built from its configuration, and its export with the weights of
@@ -78,7 +73,7 @@ public record ModelTraining(
    * Trains and exports.
    *
    * @param start weights to begin with, by name; empty for random ones
-   * @param opened gets the trainer before its first step
+   * @param stop polled between steps: whether to end with a checkpoint, as Ctrl-C would
    * @throws PerformerException if the directory is another's or cannot be written, the data has
    *     nothing usable, or training diverges
    */
@@ -88,7 +83,7 @@ public record ModelTraining(
       Data data,
       Map<String, NpyArray> start,
       Cards cards,
-      Consumer<Trainer> opened,
+      BooleanSupplier stop,
       Progress progress) {
     requireGuesses(data.train());
     requireGuesses(data.validation());
@@ -100,7 +95,7 @@ public record ModelTraining(
       Trainable model = trainable(graph, start);
       var best = Validation.of(model, validation, loop.evaluationBatches());
       try (Trainer trainer = new Trainer(model, train, best, loop, run, progress)) {
-        opened.accept(trainer);
+        trainer.stopWhen(stop);
         if (place.debugNumerics()) {
           trainer.debugNumerics();
         }
@@ -112,7 +107,7 @@ public record ModelTraining(
         Path target = place.directory().resolve(MODEL);
         PerformerModels.write(
             config,
-            unit.restored(weights(model, trainer.session())),
+            unit.restored(model.weights(trainer.session())),
             cards.of(result.before(), result.best(), result.bestStep()),
             target,
             Files.exists(target));
@@ -148,19 +143,5 @@ public record ModelTraining(
     }
     throw new PerformerException(
         batches.name() + " holds nothing to guess: its sequences are too short");
-  }
-
-  /** The averages, where there are any, under the names of the weights. */
-  private static Map<String, NpyArray> weights(Trainable model, Session session) {
-    List<Variable> exported = new ArrayList<>();
-    for (Variable variable : model.variables()) {
-      exported.add(model.averages().map(averages -> averages.of(variable)).orElse(variable));
-    }
-    Map<String, NpyArray> values = PerformerModels.values(session, exported);
-    Map<String, NpyArray> named = new LinkedHashMap<>();
-    for (int i = 0; i < exported.size(); i++) {
-      named.put(model.variables().get(i).name(), values.get(exported.get(i).name()));
-    }
-    return named;
   }
 }
