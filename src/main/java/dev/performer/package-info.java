@@ -10,7 +10,7 @@
  * dev.performer.serving} and what their signatures mention.
  *
  * <p>Letters used for dimensions everywhere: {@code B} batch, {@code L} query length, {@code S} key
- * length, {@code H} heads, {@code D} head size, {@code V} value size, {@code M} random features,
+ * length, {@code H} heads, {@code D} head size, {@code V} value size, {@code M} random directions,
  * {@code C} chunk length, {@code E} model width.
  *
  * <p>Public API: changes are in the change log.

@@ -8,65 +8,83 @@ import org.tensorflow.types.family.TFloating;
 import org.tensorflow.types.family.TNumber;
 
 /**
- * Our positive features. With x' = s·x, {@code φ(k) = exp(−|ω−k'|²/2 + D/2)} and {@code φ(q) =
- * exp(ω·q' + |ω|²/2 − max)}.
- *
- * <p>It is the estimator of the paper's lemma 1: the factor exp(|ω|²/2) moves from keys to queries,
- * where the maximum over features takes care of it and cancels in the division. Keys are bounded,
- * so they need no maximum over positions. Norms and lengths ride as columns of the projection's
- * product, so keys are one product and one exp.
+ * Our positive features, {@link PositiveFeatures} in a form that is fast and stays in the range of
+ * float32: {@code φ(k) = exp(−|ω−k'|²/2 + D/2)} and {@code φ(q) = exp(ω·q' + |ω|²/2 − max)}.
  */
-record CentredFeatures(
-    Kernel kernel, Convention.Exponential rule, Operand<? extends TNumber> projection)
+record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection)
     implements FeatureMap {
+  // Lemma 1 up to factors that cancel: exp(−|q'|²/2) is one of the query, exp(|ω|²/2 − D/2) moves
+  // from keys to queries, where the maximum over features takes care of it. What is left of an
+  // exponent is linear in x, |x|² and 1, so it is one product with columns for norms and lengths:
+  //   queries  [q, 1] · [s Pᵀ; (|ω|² − D)/2]
+  //   keys     [k, −s²|k|²/2, 1] · [s Pᵀ; 1; −(|ω|² − D)/2]
 
   /** exp(x) of float32 stays finite, and so does a sum of many, up to here. */
   private static final double LARGEST_EXPONENT = 60;
+
+  /**
+   * Features of queries go up to exp(40) instead of 1, so that products with features of far keys,
+   * near exp(−80), stay above the smallest float32.
+   */
+  private static final double HEADROOM = 40;
+
+  /** Above this, products with features of queries and their sums would leave float32. */
+  private static final double LARGEST_KEY = 32;
+
+  /**
+   * Beyond D = 64 the bound D/2 of centred keys is above {@link #LARGEST_KEY}. There the lengths of
+   * directions stay where the paper has them: ω·k' − |k'|²/2 exceeds 20 only for a key more than 6
+   * standard deviations along a direction, and so much room is left above.
+   */
+  private static final double WIDE_SHIFT = 12;
 
   @Override
   public <T extends TFloating> Features<T> map(
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
     Algebra<T> a = Algebra.of(tf, queries);
     long headSize = Algebra.size(queries, -1, "the head size");
-    double scale = rule.scale().of(headSize);
-    Operand<T> directions = directions(a); // [M, D]
-    Operand<T> lengths = lengths(a, directions, headSize); // [1, M]
-    Operand<T> scaled = a.times(transpose(a, directions), scale); // [D, M]
+    double scale = config.convention().softmax().scale().of(headSize);
+    Operand<T> directions = directions(a); // [R, D]
+    Operand<T> lengths = lengths(a, directions, headSize); // [1, R]
+    if (isWide(headSize)) {
+      lengths = tf.zerosLike(lengths);
+    }
+    Operand<T> scaled = a.times(a.transpose(directions), scale); // [D, R]
     return new Features<>(
-        queries(a, queries, scaled, lengths, headSize), keys(a, keys, scaled, lengths, scale));
+        queries(a, queries, scaled, lengths), keys(a, keys, scaled, lengths, scale));
+  }
+
+  @Override
+  public long features(long headSize) {
+    return Algebra.size(projection, 0, "the number of directions")
+        * config.kernel().featuresPerDirection();
   }
 
   private <T extends TFloating> Operand<T> queries(
-      Algebra<T> a, Operand<T> queries, Operand<T> scaled, Operand<T> lengths, long headSize) {
+      Algebra<T> a, Operand<T> queries, Operand<T> scaled, Operand<T> lengths) {
     Ops tf = a.tf();
     Operand<T> rows = a.concat(-1, List.of(queries, a.onesColumn(queries))); // [B, H, L, D+1]
-    Operand<T> u = a.rowsTimes(rows, a.concat(0, List.of(scaled, lengths))); // [B, H, L, M]
-    Operand<T> max = a.max(u, Maximum.FEATURES.axes()); // [B, H, L, 1]
-    if (!(rule.denominator() instanceof Denominator.Absent)) {
-      max = a.plus(tf.stopGradient(max), -headroom(headSize)); // both cancel in the division
+    Operand<T> u = a.rowsTimes(rows, a.concat(0, List.of(scaled, lengths))); // [B, H, L, R]
+    Operand<T> max = a.max(u, Convention.Maximum.FEATURES.axes()); // [B, H, L, 1]
+    if (config.renormalize()) { // both cancel in the division
+      max = a.plus(tf.stopGradient(max), form().hasNorm() ? -HEADROOM : 0);
     }
-    return a.plus(tf.math.exp(tf.math.sub(u, max)), rule.epsilon());
-  }
-
-  /**
-   * Up to exp(40) instead of 1 for features of queries, so that products with features of far keys,
-   * near exp(−80), stay above the smallest float32; those of the nearest keys, exp(D/2), keep room.
-   */
-  private double headroom(long headSize) {
-    return kernel == Kernel.EXPMOD ? 0 : Math.max(0, Math.min(40, 72 - headSize / 2.0));
+    return a.plus(tf.math.exp(tf.math.sub(u, max)), config.exponentialEpsilon());
   }
 
   private <T extends TFloating> Operand<T> keys(
       Algebra<T> a, Operand<T> keys, Operand<T> scaled, Operand<T> lengths, double scale) {
     Ops tf = a.tf();
+    double epsilon = config.exponentialEpsilon();
     Operand<T> ones = a.onesColumn(keys);
-    if (kernel == Kernel.EXPMOD) { // no norm term, so not bounded by itself
+    if (!form().hasNorm()) { // not bounded by itself
       Operand<T> u =
           a.rowsTimes(
               a.concat(-1, List.of(keys, ones)),
               a.concat(0, List.of(scaled, tf.math.neg(lengths))));
-      return a.plus(tf.math.exp(tf.math.minimum(u, a.constant(LARGEST_EXPONENT))), rule.epsilon());
+      return a.plus(tf.math.exp(tf.math.minimum(u, a.constant(LARGEST_EXPONENT))), epsilon);
     }
+    boolean isWide = isWide(Algebra.size(keys, -1, "the head size"));
     Operand<T> norms = a.times(a.squaredNorm(keys), -scale * scale / 2); // [B, H, S, 1]
     Operand<T> rows = a.concat(-1, List.of(keys, norms, ones)); // [B, H, S, D+2]
     Operand<T> matrix =
@@ -75,24 +93,30 @@ record CentredFeatures(
             List.of(
                 scaled,
                 tf.fill(tf.shape(lengths), a.constant(1)),
-                tf.math.neg(lengths))); // [D+2, M]
-    return a.plus(tf.math.exp(a.rowsTimes(rows, matrix)), rule.epsilon());
+                a.plus(tf.math.neg(lengths), isWide ? WIDE_SHIFT : 0))); // [D+2, R]
+    Operand<T> u = a.rowsTimes(rows, matrix); // [B, H, S, R]
+    Operand<T> bounded = isWide ? tf.math.minimum(u, a.constant(LARGEST_KEY)) : u;
+    return a.plus(tf.math.exp(bounded), epsilon);
   }
 
-  /** P, and −P under it for hyperbolic features. */
+  private boolean isWide(long headSize) {
+    return form().hasNorm() && headSize / 2.0 > LARGEST_KEY;
+  }
+
+  private Kernel.Positive form() {
+    return (Kernel.Positive) config.meantKernel().form();
+  }
+
+  /** P, and −P under it for mirrored features. */
   private <T extends TFloating> Operand<T> directions(Algebra<T> a) {
     Operand<T> p = a.cast(projection);
-    return kernel == Kernel.HYPERBOLIC ? a.concat(0, List.of(p, a.tf().math.neg(p))) : p;
+    return form().isMirrored() ? a.concat(0, List.of(p, a.tf().math.neg(p))) : p;
   }
 
   /** {@code (|ω|² − D)/2}: near 0, so that float32 keeps it exactly enough. */
   private static <T extends TFloating> Operand<T> lengths(
       Algebra<T> a, Operand<T> directions, long headSize) {
-    Operand<T> squares = transpose(a, a.squaredNorm(directions)); // [1, M]
+    Operand<T> squares = a.transpose(a.squaredNorm(directions)); // [1, R]
     return a.times(a.plus(squares, -headSize), 0.5);
-  }
-
-  private static <T extends TFloating> Operand<T> transpose(Algebra<T> a, Operand<T> matrix) {
-    return a.tf().linalg.transpose(matrix, a.tf().constant(new int[] {1, 0}));
   }
 }

@@ -65,7 +65,7 @@ record Chunks(
    * The sum of all chunks before each: in a group a product with a triangle of ones, several times
    * faster than a scan of such wide rows, and a scan over the few groups.
    *
-   * @param states {@code [B, H, N, X, Y]}, all finite: 0 times infinity would reach the past
+   * @param states {@code [B, H, N, V+1, R]}, all finite: 0 times infinity would reach the past
    */
   <T extends TFloating> Operand<T> exclusivePrefixSum(Operand<T> states) {
     Algebra<T> a = Algebra.of(tf, states);

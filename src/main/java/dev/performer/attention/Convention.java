@@ -1,28 +1,52 @@
 package dev.performer.attention;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonValue;
+import dev.performer.attention.Kernel.Code;
+import dev.performer.attention.Kernel.Zeros;
+import dev.performer.attention.projection.ProjectionDraw;
 import dev.performer.data.Labels;
-import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 
 /**
- * One implementation's choice of constants and guards. The kernels are the same everywhere; where ε
- * goes, over which axes maxima are taken, what scales the data and what guards the division is not.
+ * One implementation's choice of constants and guards, as data: another convention is one more
+ * constant here. The kernels are the same everywhere; where ε goes, over which axes maxima are
+ * taken, what scales the data and what guards the division is not.
  *
  * @param label the name on the command line and in files
  * @param softmax for softmax, hyperbolic, expmod and trigonometric features
  * @param plusPlus for FAVOR++
  * @param generalized for the kernels {@code f(Px)}
- * @param aliases kernels that this implementation means by another one's name
+ * @param bareSoftmax whether softmax features may be made of the data itself, without P
+ * @param masksKeys whether padded keys are left out of the sums
+ * @param draw whose random numbers projections are drawn from
+ * @param kernelNames the code whose names of kernels this implementation uses; null for our labels
  */
 public record Convention(
-    String label,
+    @JsonValue String label,
     Exponential softmax,
     Exponential plusPlus,
     Generalized generalized,
-    Map<Kernel, Kernel> aliases) {
+    boolean bareSoftmax,
+    boolean masksKeys,
+    ProjectionDraw draw,
+    Code kernelNames) {
+
+  /** What queries and keys are each multiplied by first: {@code factor · D^exponent}. */
+  public record Scale(double factor, double exponent) {
+    /** No scaling. */
+    public static final Scale NONE = new Scale(1, 0);
+
+    /** {@code D^-1/4} on each side: {@code 1/√D} on their product, as softmax attention has it. */
+    public static final Scale SOFTMAX = new Scale(1, -0.25);
+
+    /** The number for one head size. */
+    public double of(long headSize) {
+      return factor * Math.pow(headSize, exponent);
+    }
+  }
 
   /** How exponentials are kept in the range of float32. */
   public sealed interface Stabilizer {
@@ -31,6 +55,28 @@ public record Convention(
 
     /** A maximum of the projected data is subtracted, and its gradient is kept. */
     record Maxima(Maximum query, Maximum key) implements Stabilizer {}
+  }
+
+  /**
+   * Over which axes of the projected data {@code [B, H, L, M]} the maximum is taken that keeps an
+   * exponential in range. More than {@link #FEATURES} for keys couples positions, so the future
+   * reaches the past through ε or underflow.
+   */
+  public enum Maximum {
+    FEATURES(3),
+    LENGTH_AND_FEATURES(2, 3),
+    HEADS_LENGTH_AND_FEATURES(1, 2, 3),
+    EVERYTHING(0, 1, 2, 3);
+
+    private final int[] axes;
+
+    Maximum(int... axes) {
+      this.axes = axes;
+    }
+
+    int[] axes() {
+      return axes.clone();
+    }
   }
 
   /**
@@ -54,30 +100,16 @@ public record Convention(
   /**
    * @param scale of queries and keys
    * @param ratio where 1/√M goes
-   * @param epsilon added to the features of {@code epsilonKernels}
-   * @param epsilonKernels the kernels that get ε
+   * @param epsilon added to features
+   * @param epsilonFor the functions that get ε, by where they are 0
    * @param denominator how to divide
    */
   public record Generalized(
-      Scale scale,
-      Ratio ratio,
-      double epsilon,
-      Set<Kernel> epsilonKernels,
-      Denominator denominator) {
+      Scale scale, Ratio ratio, double epsilon, Set<Zeros> epsilonFor, Denominator denominator) {
     public Generalized {
-      epsilonKernels = Set.copyOf(epsilonKernels);
-    }
-
-    double epsilonOf(Kernel kernel) {
-      return epsilonKernels.contains(kernel) ? epsilon : 0;
+      epsilonFor = Set.copyOf(epsilonFor);
     }
   }
-
-  public Convention {
-    aliases = Map.copyOf(aliases);
-  }
-
-  private static final Set<Kernel> ALL = EnumSet.allOf(Kernel.class);
 
   /** Denominators of centred features stay true down to here in float32, gradients included. */
   private static final double SMALLEST = 1e-35;
@@ -106,43 +138,59 @@ public record Convention(
               Scale.NONE,
               Ratio.NONE,
               1e-3,
-              EnumSet.of(Kernel.RELU, Kernel.REQU, Kernel.SQUARE, Kernel.ABS),
+              EnumSet.of(Zeros.HALF_SPACE, Zeros.POINT),
               new Denominator.ZeroBelow(SMALLEST)),
-          Map.of());
+          false,
+          true,
+          ProjectionDraw.PERFORMER,
+          null);
 
   /** google-research performer/fast_attention/tensorflow (since 2021). */
   public static final Convention GOOGLE_TF =
-      new Convention(
+      google(
           "google-tf",
-          new Exponential(
-              Scale.SOFTMAX,
-              new Stabilizer.Maxima(Maximum.FEATURES, Maximum.LENGTH_AND_FEATURES),
-              1e-6,
-              new Denominator.Unguarded()),
-          new Exponential(
-              Scale.SOFTMAX,
-              new Stabilizer.Maxima(Maximum.FEATURES, Maximum.LENGTH_AND_FEATURES),
-              1e-6,
-              new Denominator.Unguarded()),
-          new Generalized(Scale.NONE, Ratio.INSIDE, 1e-3, ALL, new Denominator.Unguarded()),
-          Map.of());
+          new Denominator.Unguarded(),
+          new Denominator.Unguarded(),
+          Ratio.INSIDE,
+          ProjectionDraw.GOOGLE_TF,
+          null);
 
-  /** google-research performer/fast_attention/jax, and its copies in LRA and SCENIC. */
+  /**
+   * google-research performer/fast_attention/jax, and its copies in LRA and SCENIC. Projections
+   * come from JAX's legacy stream, as in every model that Google trained with this code.
+   */
   public static final Convention GOOGLE_JAX =
-      new Convention(
+      google(
           "google-jax",
-          new Exponential(
-              Scale.SOFTMAX,
-              new Stabilizer.Maxima(Maximum.FEATURES, Maximum.LENGTH_AND_FEATURES),
-              1e-6,
-              new Denominator.AddNearZero(1e-6)),
-          new Exponential(
-              Scale.SOFTMAX,
-              new Stabilizer.Maxima(Maximum.FEATURES, Maximum.LENGTH_AND_FEATURES),
-              1e-6,
-              new Denominator.AddNearZero(1e-6)),
-          new Generalized(Scale.NONE, Ratio.NONE, 1e-3, ALL, new Denominator.AddNearZero(0)),
-          Map.of());
+          new Denominator.AddNearZero(1e-6),
+          new Denominator.AddNearZero(0),
+          Ratio.NONE,
+          ProjectionDraw.JAX_LEGACY,
+          Code.JAX);
+
+  private static Convention google(
+      String label,
+      Denominator softmax,
+      Denominator generalized,
+      Ratio ratio,
+      ProjectionDraw draw,
+      Code names) {
+    Exponential exponential =
+        new Exponential(
+            Scale.SOFTMAX,
+            new Stabilizer.Maxima(Maximum.FEATURES, Maximum.LENGTH_AND_FEATURES),
+            1e-6,
+            softmax);
+    return new Convention(
+        label,
+        exponential,
+        exponential,
+        new Generalized(Scale.NONE, ratio, 1e-3, EnumSet.allOf(Zeros.class), generalized),
+        false,
+        false,
+        draw,
+        names);
+  }
 
   /**
    * tensorflow/models KernelAttention, its scaling of queries and keys included. Its {@code exp} is
@@ -166,9 +214,12 @@ public record Convention(
               Scale.SOFTMAX,
               Ratio.OUTSIDE,
               1e-3,
-              EnumSet.of(Kernel.RELU),
+              EnumSet.of(Zeros.HALF_SPACE),
               new Denominator.AddAlways(1e-6)),
-          new EnumMap<>(Map.of(Kernel.EXP, Kernel.SOFTMAX)));
+          true,
+          true,
+          ProjectionDraw.MODEL_GARDEN,
+          Code.MODEL_GARDEN);
 
   private static final List<Convention> KNOWN =
       List.of(PERFORMER, GOOGLE_TF, GOOGLE_JAX, MODEL_GARDEN);
@@ -178,14 +229,9 @@ public record Convention(
    *
    * @throws dev.performer.PerformerException if there is none; it names the nearest
    */
+  @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
   public static Convention of(String label) {
-    return KNOWN.stream()
-        .filter(c -> c.label.equals(label))
-        .findFirst()
-        .orElseThrow(
-            () ->
-                Labels.unknown(
-                    "convention", label, KNOWN.stream().map(Convention::label).toList()));
+    return Labels.find("convention", label, KNOWN, Convention::label);
   }
 
   /** The conventions that have a label. */
@@ -193,63 +239,26 @@ public record Convention(
     return KNOWN;
   }
 
-  /** The kernel that this convention means by {@code kernel}. */
+  /** All labels. */
+  public static List<String> labels() {
+    return KNOWN.stream().map(Convention::label).toList();
+  }
+
+  /** The kernel that this implementation means by the label of {@code kernel}. */
   public Kernel resolve(Kernel kernel) {
-    return aliases.getOrDefault(kernel, kernel);
+    return kernelNames == null ? kernel : Kernel.named(kernelNames, kernel.label()).orElse(kernel);
+  }
+
+  /** The rule for features that are exponentials; null for the kernels {@code f(Px)}. */
+  Exponential exponential(Kernel kernel) {
+    Kernel meant = resolve(kernel);
+    return !meant.isSoftmax() ? null : meant.form() instanceof Kernel.PlusPlus ? plusPlus : softmax;
   }
 
   /** How outputs of {@code kernel} are divided. */
   public Denominator denominator(Kernel kernel) {
-    return switch (resolve(kernel).family()) {
-      case EXPONENTIAL, TRIGONOMETRIC -> softmax.denominator();
-      case PLUS_PLUS -> plusPlus.denominator();
-      case GENERALIZED -> generalized.denominator();
-    };
-  }
-
-  /** With another division for every kernel. */
-  public Convention withDenominator(Denominator d) {
-    return new Convention(
-        label,
-        new Exponential(softmax.scale(), softmax.stabilizer(), softmax.epsilon(), d),
-        new Exponential(plusPlus.scale(), plusPlus.stabilizer(), plusPlus.epsilon(), d),
-        new Generalized(
-            generalized.scale(),
-            generalized.ratio(),
-            generalized.epsilon(),
-            generalized.epsilonKernels(),
-            d),
-        aliases);
-  }
-
-  /** Without the division: outputs are weighted sums. */
-  public Convention withoutRenormalization() {
-    return withDenominator(new Denominator.Absent());
-  }
-
-  /** With another ε inside the exponential features. */
-  public Convention withSoftmaxEpsilon(double epsilon) {
-    return new Convention(
-        label,
-        new Exponential(softmax.scale(), softmax.stabilizer(), epsilon, softmax.denominator()),
-        new Exponential(plusPlus.scale(), plusPlus.stabilizer(), epsilon, plusPlus.denominator()),
-        generalized,
-        aliases);
-  }
-
-  /** With another ε on generalized features; the kernels that get it stay. */
-  public Convention withGeneralizedEpsilon(double epsilon) {
-    return new Convention(
-        label,
-        softmax,
-        plusPlus,
-        new Generalized(
-            generalized.scale(),
-            generalized.ratio(),
-            epsilon,
-            generalized.epsilonKernels(),
-            generalized.denominator()),
-        aliases);
+    Exponential rule = exponential(kernel);
+    return rule == null ? generalized.denominator() : rule.denominator();
   }
 
   /**
@@ -269,22 +278,24 @@ public record Convention(
             scale,
             generalized.ratio(),
             generalized.epsilon(),
-            generalized.epsilonKernels(),
+            generalized.epsilonFor(),
             generalized.denominator()),
-        aliases);
+        bareSoftmax,
+        masksKeys,
+        draw,
+        kernelNames);
   }
 
-  /** Whether softmax features may be of the data itself, as Model Garden's are without P. */
-  boolean allowsBareSoftmax() {
-    return generalized.ratio() == Ratio.OUTSIDE;
-  }
-
-  /** Whether features of keys depend on other positions, so that no recurrent form exists. */
+  /** Whether features of keys depend on other positions, so that no simple recurrence exists. */
   public boolean couplesPositions(Kernel kernel) {
-    return switch (resolve(kernel).family()) {
-      case EXPONENTIAL, TRIGONOMETRIC -> softmax.stabilizer() instanceof Stabilizer.Maxima;
-      case PLUS_PLUS -> true;
-      case GENERALIZED -> false;
-    };
+    Exponential rule = exponential(kernel);
+    return rule != null
+        && (resolve(kernel).isBidirectionalOnly()
+            || rule.stabilizer() instanceof Stabilizer.Maxima);
+  }
+
+  @Override
+  public String toString() {
+    return label;
   }
 }

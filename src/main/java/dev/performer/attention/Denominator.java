@@ -26,6 +26,14 @@ public sealed interface Denominator {
    */
   record ZeroBelow(double threshold) implements Denominator {}
 
+  /** The same guard with another ε or threshold; plain division then adds it always. */
+  default Denominator withEpsilon(double epsilon) {
+    if (this instanceof AddNearZero) {
+      return new AddNearZero(epsilon);
+    }
+    return this instanceof ZeroBelow ? new ZeroBelow(epsilon) : new AddAlways(epsilon);
+  }
+
   /**
    * Divides.
    *

@@ -31,19 +31,11 @@ public record ExactAttention(boolean causal) implements Attention {
       return tf.dtypes.cast(wide, queries.type());
     }
     Algebra<T> a = Algebra.of(tf, queries);
-    double scale = 1 / Math.sqrt(Algebra.size(queries, -1, "the head size"));
-    Operand<T> scores = a.matMulTransposed(a.times(queries, scale), keys); // [B, H, L, S]
+    Operand<T> scores = scores(a, queries, keys); // [B, H, L, S]
     Operand<T> allowed = allowed(a, queries, keys, keyMask); // [B|1, 1, L|1, S]
-    if (allowed == null) {
-      return a.matMul(tf.nn.softmax(scores), values);
-    }
-    Operand<T> bias = a.times(tf.math.sub(a.constant(1), allowed), FORBIDDEN);
-    Operand<T> out = a.matMul(tf.nn.softmax(tf.math.add(scores, bias)), values); // [B, H, L, V]
-    if (keyMask == null) {
-      return out;
-    }
-    Operand<T> any = a.max(allowed, 3); // [B, 1, L|1, 1]
-    return tf.math.mul(out, any);
+    Operand<T> out = a.matMul(softmax(a, scores, allowed), values); // [B, H, L, V]
+    // A product with [L, 1] is less than one with the weights, [L, S].
+    return keyMask == null ? out : tf.math.mul(out, a.max(allowed, 3));
   }
 
   /**
@@ -57,14 +49,30 @@ public record ExactAttention(boolean causal) implements Attention {
   public <T extends TFloating> Operand<T> weights(
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
     Algebra<T> a = Algebra.of(tf, queries);
-    double scale = 1 / Math.sqrt(Algebra.size(queries, -1, "the head size"));
-    Operand<T> scores = a.matMulTransposed(a.times(queries, scale), keys); // [B, H, L, S]
+    return normalized(a, scores(a, queries, keys), queries, keys, keyMask);
+  }
+
+  /** Weights of scores, {@code [B, H, L, S]}; 0 where a query may not see a key. */
+  <T extends TFloating> Operand<T> normalized(
+      Algebra<T> a, Operand<T> scores, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
     Operand<T> allowed = allowed(a, queries, keys, keyMask); // [B|1, 1, L|1, S]
-    if (allowed == null) {
-      return tf.nn.softmax(scores);
-    }
-    Operand<T> bias = a.times(tf.math.sub(a.constant(1), allowed), FORBIDDEN);
-    return tf.math.mul(tf.nn.softmax(tf.math.add(scores, bias)), allowed);
+    Operand<T> weights = softmax(a, scores, allowed);
+    return allowed == null ? weights : a.tf().math.mul(weights, allowed);
+  }
+
+  private static <T extends TFloating> Operand<T> scores(
+      Algebra<T> a, Operand<T> queries, Operand<T> keys) {
+    double scale = 1 / Math.sqrt(Algebra.size(queries, -1, "the head size"));
+    return a.matMulTransposed(a.times(queries, scale), keys); // [B, H, L, S]
+  }
+
+  private static <T extends TFloating> Operand<T> softmax(
+      Algebra<T> a, Operand<T> scores, Operand<T> allowed) {
+    Ops tf = a.tf();
+    return tf.nn.softmax(
+        allowed == null
+            ? scores
+            : tf.math.add(scores, a.times(tf.math.sub(a.constant(1), allowed), FORBIDDEN)));
   }
 
   /** 1 where a query may see a key, 0 elsewhere; null where all may. */

@@ -7,7 +7,7 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 
 /**
- * Softmax attention over a growing cache of keys and values; the third tensor says which of them
+ * Softmax attention over a growing cache of keys and values; the third tensor is 1 for those that
  * are real, as prompts of one batch differ in length.
  */
 public record ExactRecurrence(int heads, int headSize, int valueSize) implements RecurrentForm {

@@ -34,9 +34,9 @@ public final class FavorAttention implements Attention {
   }
 
   /**
-   * Attention with a projection, which decides M whatever {@code config.features()} says.
+   * Attention with a projection, which decides M whatever {@code config.features()} is.
    *
-   * @param projection {@code [R, D]}: a constant, or a variable as it is read
+   * @param projection {@code [M, D]}: a constant, or a variable as it is read
    */
   public static FavorAttention of(FavorConfig config, Operand<? extends TNumber> projection) {
     return new FavorAttention(config, FeatureMap.of(config, projection));
@@ -57,7 +57,7 @@ public final class FavorAttention implements Attention {
 
   /** How outputs are divided. */
   public Denominator denominator() {
-    return config.convention().denominator(config.kernel());
+    return config.denominator();
   }
 
   @Override
@@ -68,7 +68,12 @@ public final class FavorAttention implements Attention {
           attend(tf, wide(tf, queries), wide(tf, keys), wide(tf, values), wide(tf, keyMask));
       return tf.dtypes.cast(wide, queries.type());
     }
-    var features = featureMap.map(tf, queries, keys, keyMask);
+    return combine(tf, featureMap.map(tf, queries, keys, keyMask), values, keyMask);
+  }
+
+  /** The sums over features, and the division, {@code [B, H, L, V]}. */
+  <T extends TFloating> Operand<T> combine(
+      Ops tf, FeatureMap.Features<T> features, Operand<T> values, Operand<T> keyMask) {
     if (!config.causal()) {
       return LinearAttention.bidirectional(
           tf, features.queries(), features.keys(), values, keyMask, denominator());

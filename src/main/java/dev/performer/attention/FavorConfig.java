@@ -1,82 +1,157 @@
 package dev.performer.attention;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
 import dev.performer.PerformerException;
 import dev.performer.attention.projection.Projection;
+import dev.performer.attention.projection.Projection.Directions;
+import dev.performer.attention.projection.Projection.Lengths;
+import dev.performer.attention.projection.ProjectionDraw;
+import dev.performer.attention.projection.ProjectionMatrix;
+import java.util.Optional;
 
 /**
- * How FAVOR+ attends; everything but the projection matrix itself.
+ * How FAVOR+ attends; everything but the projection matrix itself. JSON, YAML, gin, the command
+ * line and a model's card all describe it by this record, and the graph is built from it.
  *
  * @param kernel what is estimated
  * @param convention whose constants and guards
  * @param causal whether position l sees keys 0 … l only
- * @param features M, random directions, which are the rows of P, as in Google's nb_features;
- *     hyperbolic and trigonometric kernels make two features of each. 0 is no projection
- *     (generalized kernels only)
- * @param chunk C, the chunk length of causal attention; 0 lets {@link #chunkFor} choose
+ * @param features M, random directions, which are the rows of P, as in Google's nb_features; 0 is
+ *     no projection. A feature vector has R = M or, where a kernel makes two features of each
+ *     direction, R = 2M features; without a projection R = D
  * @param directions how directions of the projection are drawn
  * @param lengths how long they are
+ * @param draw whose random numbers they are
+ * @param seed of the draw; where one description stands for all layers, our own and Model Garden's
+ *     draws add the layer's number, and Google's share one matrix
+ * @param redrawEvery training steps between draws of a new projection; 0 keeps the first
+ * @param chunk C, the chunk length of causal attention; 0 lets {@link #chunkFor} choose
+ * @param epsilon added to features instead of the convention's; null keeps it
+ * @param denominatorEpsilon the guard of the denominator, in the way of the convention; null keeps
+ *     it
+ * @param renormalize whether outputs are divided at all
+ * @param exactHeads how many heads, the first ones, attend exactly
+ * @param maskKeys whether padded keys are left out
  */
+@JsonDeserialize(builder = FavorKeys.class)
+@JsonInclude(JsonInclude.Include.NON_NULL)
 public record FavorConfig(
     Kernel kernel,
     Convention convention,
     boolean causal,
     int features,
+    Directions directions,
+    Lengths lengths,
+    ProjectionDraw draw,
+    long seed,
+    int redrawEvery,
     int chunk,
-    Projection.Directions directions,
-    Projection.Lengths lengths) {
+    Double epsilon,
+    Double denominatorEpsilon,
+    boolean renormalize,
+    int exactHeads,
+    boolean maskKeys) {
 
-  /** The number of features where none is given and the kernel needs a projection. */
+  /** The number of directions where none is given and the kernel needs a projection. */
   public static final int DEFAULT_FEATURES = 256;
 
   /**
    * @throws PerformerException if the parts do not go together
    */
   public FavorConfig {
-    if (features < 0 || chunk < 0) {
+    Kernel meant = convention.resolve(kernel);
+    notNegative("features", features);
+    notNegative("chunk", chunk);
+    notNegative("redrawEvery", redrawEvery);
+    notNegative("exactHeads", exactHeads);
+    if (causal && meant.isBidirectionalOnly()) {
       throw new PerformerException(
-          "features and chunk cannot be negative: features=" + features + ", chunk=" + chunk);
+          "kernel "
+              + kernel
+              + " takes statistics of the whole sequence and cannot be causal; use "
+              + Kernel.DEFAULT
+              + " or "
+              + Kernel.CLOSEST);
     }
-    if (causal && convention.resolve(kernel) == Kernel.FAVOR_PLUS_PLUS) {
+    if (features == 0 && meant.isSoftmax() && !convention.bareSoftmax()) {
       throw new PerformerException(
-          "kernel favor++ takes statistics of the whole sequence and cannot be causal; use softmax"
-              + " or hyperbolic");
+          "kernel " + kernel + " needs a projection; set features above 0");
+    }
+    if (features == 0 && redrawEvery > 0) {
+      throw new PerformerException("redrawEvery needs a projection; set features above 0");
+    }
+  }
+
+  private static void notNegative(String key, int value) {
+    if (value < 0) {
+      throw new PerformerException(key + " cannot be negative: " + value);
     }
   }
 
   /** A bidirectional map with our convention, 256 features of Haar-orthogonal chi(D) directions. */
   public static FavorConfig of(Kernel kernel) {
-    return new FavorConfig(
-        kernel,
-        Convention.PERFORMER,
-        false,
-        kernel.isSoftmax() ? DEFAULT_FEATURES : 0,
-        0,
-        Projection.Directions.ORTHOGONAL,
-        Projection.Lengths.CHI);
+    return builder().kernel(kernel).build();
   }
 
+  /** Nothing given yet. */
+  public static FavorKeys builder() {
+    return new FavorKeys();
+  }
+
+  /** All of this as given. */
+  public FavorKeys toBuilder() {
+    FavorKeys b = new FavorKeys();
+    b.kernel = kernel;
+    b.convention = convention;
+    b.causal = causal;
+    b.features = features;
+    b.directions = directions;
+    b.lengths = lengths;
+    b.draw = draw;
+    b.seed = seed;
+    b.redrawEvery = redrawEvery;
+    b.chunk = chunk;
+    b.epsilon = epsilon;
+    b.denominatorEpsilon = denominatorEpsilon;
+    b.renormalize = renormalize;
+    b.exactHeads = exactHeads;
+    b.maskKeys = maskKeys;
+    return b;
+  }
+
+  /** Another convention, with its draw and its treatment of padding. */
   public FavorConfig withConvention(Convention c) {
-    return new FavorConfig(kernel, c, causal, features, chunk, directions, lengths);
+    return toBuilder().convention(c).draw(c.draw()).maskKeys(c.masksKeys()).build();
   }
 
   public FavorConfig withCausal(boolean c) {
-    return new FavorConfig(kernel, convention, c, features, chunk, directions, lengths);
+    return toBuilder().causal(c).build();
   }
 
   public FavorConfig withFeatures(int m) {
-    return new FavorConfig(kernel, convention, causal, m, chunk, directions, lengths);
+    return toBuilder().features(m).build();
   }
 
   public FavorConfig withChunk(int c) {
-    return new FavorConfig(kernel, convention, causal, features, c, directions, lengths);
+    return toBuilder().chunk(c).build();
   }
 
-  public FavorConfig withDirections(Projection.Directions d) {
-    return new FavorConfig(kernel, convention, causal, features, chunk, d, lengths);
+  public FavorConfig withDirections(Directions d) {
+    return toBuilder().directions(d).build();
   }
 
-  public FavorConfig withLengths(Projection.Lengths l) {
-    return new FavorConfig(kernel, convention, causal, features, chunk, directions, l);
+  public FavorConfig withLengths(Lengths l) {
+    return toBuilder().lengths(l).build();
+  }
+
+  public FavorConfig withEpsilon(double e) {
+    return toBuilder().epsilon(e).build();
+  }
+
+  /** The same as layer {@code i} has it: with the seed of its own projection. */
+  public FavorConfig ofLayer(int layer) {
+    return draw.isPerLayer() ? toBuilder().seed(seed + layer).build() : this;
   }
 
   /** Whether there is a projection matrix. */
@@ -85,7 +160,7 @@ public record FavorConfig(
   }
 
   /**
-   * What to draw for one head size.
+   * The shape and the kind of the projection for one head size.
    *
    * @throws PerformerException if this has no projection
    */
@@ -97,10 +172,47 @@ public record FavorConfig(
   }
 
   /**
-   * The chunk length for M features of values of size V: the given one, or near the optimum √(M·V)
+   * Draws the projection {@code [M, D]}; empty where there is none.
+   *
+   * @throws PerformerException if the code that the draw follows makes no such projections
+   */
+  public Optional<ProjectionMatrix> draw(int headSize) {
+    return hasProjection() ? Optional.of(draw.draw(projection(headSize), seed)) : Optional.empty();
+  }
+
+  /**
+   * The chunk length for R features of values of size V: the given one, or near the optimum √(R·V)
    * of memory traffic against work in the triangle.
    */
-  public int chunkFor(long m, long v) {
-    return chunk > 0 ? chunk : LinearAttention.defaultChunk(m, v);
+  public int chunkFor(long r, long v) {
+    return chunk > 0 ? chunk : LinearAttention.defaultChunk(r, v);
+  }
+
+  /** The kernel that the convention means by the label of {@link #kernel}. */
+  public Kernel meantKernel() {
+    return convention.resolve(kernel);
+  }
+
+  /** How outputs are divided. */
+  public Denominator denominator() {
+    if (!renormalize) {
+      return new Denominator.Absent();
+    }
+    Denominator own = convention.denominator(kernel);
+    return denominatorEpsilon == null ? own : own.withEpsilon(denominatorEpsilon);
+  }
+
+  /** ε of exponential features. */
+  double exponentialEpsilon() {
+    return epsilon == null ? convention.exponential(kernel).epsilon() : epsilon;
+  }
+
+  /** ε of the features {@code f(Px)}. */
+  double generalizedEpsilon(Kernel.Zeros zeros) {
+    Convention.Generalized rule = convention.generalized();
+    if (!rule.epsilonFor().contains(zeros)) {
+      return 0;
+    }
+    return epsilon == null ? rule.epsilon() : epsilon;
   }
 }

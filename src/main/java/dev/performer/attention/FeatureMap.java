@@ -10,8 +10,8 @@ import org.tensorflow.types.family.TNumber;
 /**
  * φ: features whose dot product φ(q)·φ(k) estimates the kernel of a query and a key.
  *
- * <p>Positive factors that all features of one query share, or all keys of a head, may be left out:
- * they cancel in the division.
+ * <p>Positive factors that all features of one query share, or all keys of a head, may be left out
+ * where they cancel in the division.
  */
 @FunctionalInterface
 public interface FeatureMap {
@@ -19,8 +19,8 @@ public interface FeatureMap {
   /**
    * φ of queries and of keys.
    *
-   * @param queries φ(q), {@code [B, H, L, M]}
-   * @param keys φ(k), {@code [B, H, S, M]}
+   * @param queries φ(q), {@code [B, H, L, R]}
+   * @param keys φ(k), {@code [B, H, S, R]}
    */
   record Features<T extends TFloating>(Operand<T> queries, Operand<T> keys) {
     /**
@@ -47,31 +47,55 @@ public interface FeatureMap {
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask);
 
   /**
+   * R, the length of a feature vector.
+   *
+   * @param headSize D
+   * @throws PerformerException if a map of one's own has no such number
+   */
+  default long features(long headSize) {
+    throw new PerformerException("this feature map does not give the number of its features");
+  }
+
+  /**
    * The map of a configuration.
    *
-   * @param projection {@code [R, D]}, or null where the configuration has none
+   * @param projection {@code [M, D]}, or null where the configuration has none
    * @throws PerformerException if a softmax kernel has no projection
    */
   static FeatureMap of(FavorConfig config, Operand<? extends TNumber> projection) {
     Convention convention = config.convention();
-    Kernel kernel = convention.resolve(config.kernel());
-    if (kernel.isSoftmax() && projection == null && !convention.allowsBareSoftmax()) {
+    Kernel.Form form = config.meantKernel().form();
+    boolean isBare = projection == null;
+    boolean mayBeBare =
+        form instanceof Kernel.Generalized
+            || convention.bareSoftmax() && !(form instanceof Kernel.Trigonometric);
+    if (isBare && !mayBeBare) {
       throw new PerformerException(
           "kernel %s needs a projection with convention %s; give one or set features"
               .formatted(config.kernel(), convention.label()));
     }
-    return switch (kernel.family()) {
-      case EXPONENTIAL ->
-          convention.softmax().stabilizer() instanceof Convention.Stabilizer.Centred
-              ? new CentredFeatures(kernel, convention.softmax(), projection)
-              : new StabilizedFeatures(kernel, convention.softmax(), projection);
-      case TRIGONOMETRIC -> new TrigonometricFeatures(convention.softmax(), projection);
-      case PLUS_PLUS ->
-          projection == null
-              ? new GeneralizedFeatures(Kernel.IDENTITY, convention.generalized(), null)
-              : new PlusPlusFeatures(convention.plusPlus(), projection);
-      case GENERALIZED -> new GeneralizedFeatures(kernel, convention.generalized(), projection);
-    };
+    if (form instanceof Kernel.Generalized f) {
+      return generalized(config, f, projection);
+    } else if (form instanceof Kernel.Trigonometric) {
+      return new TrigonometricFeatures(config, projection);
+    } else if (form instanceof Kernel.PlusPlus) {
+      // Model Garden's expplus passes the data through where it has no projection.
+      return isBare
+          ? generalized(config, (Kernel.Generalized) Kernel.PLAIN.form(), null)
+          : new PlusPlusFeatures(config, projection);
+    }
+    return convention.softmax().stabilizer() instanceof Convention.Stabilizer.Centred
+        ? new CentredFeatures(config, projection)
+        : new StabilizedFeatures(config, projection);
+  }
+
+  private static FeatureMap generalized(
+      FavorConfig config, Kernel.Generalized form, Operand<? extends TNumber> projection) {
+    return new GeneralizedFeatures(
+        form.function(),
+        config.convention().generalized(),
+        config.generalizedEpsilon(form.zeros()),
+        projection);
   }
 
   /**
@@ -81,10 +105,12 @@ public interface FeatureMap {
    * @param function applied to projected queries and keys, in the type it is called with
    * @param projection {@code [M, D]} or null
    */
+  @SuppressWarnings({"unchecked", "rawtypes"})
   static <U extends TFloating> FeatureMap custom(
       UnaryOperator<Operand<U>> function,
       Convention convention,
       Operand<? extends TNumber> projection) {
-    return new GeneralizedFeatures(function, convention.generalized(), projection);
+    Kernel.Function f = (a, x) -> (Operand) function.apply((Operand) x);
+    return new GeneralizedFeatures(f, convention.generalized(), 0, projection);
   }
 }

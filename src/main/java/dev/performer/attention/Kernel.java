@@ -1,7 +1,15 @@
 package dev.performer.attention;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonValue;
 import dev.performer.data.Labels;
+import dev.performer.graph.Algebra;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+import org.tensorflow.Operand;
+import org.tensorflow.types.family.TFloating;
 
 /**
  * The function of a query and a key whose random-feature estimate replaces the attention matrix.
@@ -9,53 +17,174 @@ import java.util.Arrays;
  * <p>The first five estimate or vary the softmax kernel {@code exp(q·k/√D)} and need a projection.
  * The others are generalized attention, {@code φ(x) = f(P x)} or, without a projection, {@code
  * f(x)}.
+ *
+ * <p>Everything about a kernel stands on its constant, so that another one is one constant here:
+ * its label, its features, and its names in foreign code.
  */
 public enum Kernel {
   /** Positive features {@code exp(ω·x − |x|²/2)} (paper, lemma 1). */
-  SOFTMAX("softmax", Family.EXPONENTIAL),
+  SOFTMAX(
+      "softmax",
+      new Positive(false, true),
+      modelGarden("exp"),
+      jaxSoftmax("nonnegative_softmax_kernel_feature_creator"),
+      performerPytorch("softmax")),
   /** Positive features of ω and −ω, so two features a direction (paper, lemma 1). */
-  HYPERBOLIC("hyperbolic", Family.EXPONENTIAL),
+  HYPERBOLIC("hyperbolic", new Positive(true, true)),
   /** {@code exp(|x|²/2) (cos ω·x, sin ω·x)}; two features a direction; can be negative. */
-  TRIGONOMETRIC("trigonometric", Family.TRIGONOMETRIC),
+  TRIGONOMETRIC(
+      "trigonometric", new Trigonometric(), jaxSoftmax("sincos_softmax_kernel_feature_creator")),
   /** Positive bounded features (arXiv 2205.15317); bidirectional only. */
-  FAVOR_PLUS_PLUS("favor++", Family.PLUS_PLUS),
+  FAVOR_PLUS_PLUS("favor++", new PlusPlus(), modelGarden("expplus")),
   /** Model Garden's softmax features without the norm term. */
-  EXPMOD("expmod", Family.EXPONENTIAL),
-  RELU("relu", Family.GENERALIZED),
-  /** {@code elu(x) + 1}. */
-  ELU("elu", Family.GENERALIZED),
-  SQUARE("square", Family.GENERALIZED),
-  EXP("exp", Family.GENERALIZED),
-  IDENTITY("identity", Family.GENERALIZED),
+  EXPMOD("expmod", new Positive(false, false), modelGarden("expmod")),
+  RELU(
+      "relu",
+      new Generalized((a, x) -> a.tf().nn.relu(x), Zeros.HALF_SPACE),
+      modelGarden("relu"),
+      jax("relu"),
+      jax("jrelu"),
+      performerPytorch("relu")),
+  ELU(
+      "elu",
+      new Generalized((a, x) -> a.plus(a.tf().nn.elu(x), 1), Zeros.NONE),
+      modelGarden("elu")),
+  SQUARE(
+      "square",
+      new Generalized((a, x) -> a.tf().math.square(x), Zeros.POINT),
+      modelGarden("square")),
+  EXP("exp", new Generalized((a, x) -> a.tf().math.exp(x), Zeros.NONE), jax("jexp")),
+  IDENTITY(
+      "identity",
+      new Generalized((a, x) -> x, Zeros.SIGNED),
+      modelGarden("identity"),
+      jax("jidentity")),
   /** The exact form, with erf. */
-  GELU("gelu", Family.GENERALIZED),
-  TANH("tanh", Family.GENERALIZED),
-  SIGMOID("sigmoid", Family.GENERALIZED),
-  COS("cos", Family.GENERALIZED),
-  SIN("sin", Family.GENERALIZED),
-  ABS("abs", Family.GENERALIZED),
+  GELU("gelu", new Generalized(Kernel::gelu, Zeros.SIGNED), jax("jgelu")),
+  TANH("tanh", new Generalized((a, x) -> a.tf().math.tanh(x), Zeros.SIGNED), jax("jtanh")),
+  SIGMOID(
+      "sigmoid", new Generalized((a, x) -> a.tf().math.sigmoid(x), Zeros.NONE), jax("jsigmoid")),
+  COS("cos", new Generalized((a, x) -> a.tf().math.cos(x), Zeros.SIGNED), jax("jcos")),
+  SIN("sin", new Generalized((a, x) -> a.tf().math.sin(x), Zeros.SIGNED), jax("jsin")),
+  ABS("abs", new Generalized((a, x) -> a.tf().math.abs(x), Zeros.POINT)),
   /** {@code relu(x)²}. */
-  REQU("requ", Family.GENERALIZED),
+  REQU(
+      "requ",
+      new Generalized((a, x) -> a.tf().math.square(a.tf().nn.relu(x)), Zeros.HALF_SPACE),
+      jax("jrequ")),
   /** {@code exp(x)} up to 0, {@code x + 1} above. */
-  SHIFTED_ELU("shifted-elu", Family.GENERALIZED);
+  SHIFTED_ELU(
+      "shifted-elu",
+      new Generalized((a, x) -> a.plus(a.tf().nn.elu(x), 1), Zeros.NONE),
+      jax("jshiftedelu"));
+
+  /** What is used where nothing else is chosen. */
+  public static final Kernel DEFAULT = SOFTMAX;
+
+  /** Replaces exact attention unless another is chosen: the least error of the softmax kernels. */
+  public static final Kernel CLOSEST = HYPERBOLIC;
+
+  /** The least work: no projection, one comparison a number. */
+  public static final Kernel CHEAPEST = RELU;
+
+  /** φ(x) = x. */
+  public static final Kernel PLAIN = IDENTITY;
 
   /** What a kernel's features are made of. */
-  enum Family {
-    EXPONENTIAL,
-    TRIGONOMETRIC,
-    PLUS_PLUS,
-    GENERALIZED
+  public sealed interface Form {}
+
+  /**
+   * {@code exp(ω·x − |x|²/2)}.
+   *
+   * @param isMirrored whether −ω makes a feature, too
+   * @param hasNorm whether |x|²/2 is subtracted
+   */
+  public record Positive(boolean isMirrored, boolean hasNorm) implements Form {}
+
+  /** {@code exp(|x|²/2) (cos ω·x, sin ω·x)}. */
+  public record Trigonometric() implements Form {}
+
+  /** {@code exp(A|ω|² + √(1−4A) ω·x − |x|²/2)}. */
+  public record PlusPlus() implements Form {}
+
+  /**
+   * {@code f(ω·x)}.
+   *
+   * @param function f
+   * @param zeros where f is 0, which decides whether it needs an ε
+   */
+  public record Generalized(Function function, Zeros zeros) implements Form {}
+
+  /** An element-wise function, in the type of its argument. */
+  @FunctionalInterface
+  public interface Function {
+    Operand<TFloating> of(Algebra<TFloating> a, Operand<TFloating> x);
+
+    /** {@code f(x)} in the type of {@code x}. */
+    @SuppressWarnings({"unchecked", "rawtypes"})
+    default <T extends TFloating> Operand<T> apply(Algebra<T> a, Operand<T> x) {
+      return (Operand) of((Algebra) a, (Operand) x);
+    }
+  }
+
+  /** Where a function of generalized attention is 0. */
+  public enum Zeros {
+    /** Nowhere: it is positive. */
+    NONE,
+    /** In one point, positive elsewhere. */
+    POINT,
+    /** On one side of it, so that all features of a query can be 0. */
+    HALF_SPACE,
+    /** Between positive and negative values. */
+    SIGNED
+  }
+
+  /** Code that has names of its own for kernels. */
+  public enum Code {
+    MODEL_GARDEN,
+    /** Functions of Google's generalized attention in JAX. */
+    JAX,
+    /** Functions that make features of softmax in Google's JAX code. */
+    JAX_SOFTMAX,
+    PERFORMER_PYTORCH
+  }
+
+  /** What a kernel is called elsewhere. */
+  private record ForeignName(Code code, String name) {}
+
+  private static ForeignName modelGarden(String featureTransform) {
+    return new ForeignName(Code.MODEL_GARDEN, featureTransform);
+  }
+
+  private static ForeignName jax(String function) {
+    return new ForeignName(Code.JAX, function);
+  }
+
+  private static ForeignName jaxSoftmax(String function) {
+    return new ForeignName(Code.JAX_SOFTMAX, function);
+  }
+
+  private static ForeignName performerPytorch(String kernel) {
+    return new ForeignName(Code.PERFORMER_PYTORCH, kernel);
   }
 
   private final String label;
-  private final Family family;
+  private final Form form;
+  private final List<ForeignName> foreign;
 
-  Kernel(String label, Family family) {
+  Kernel(String label, Form form, ForeignName... foreign) {
     this.label = label;
-    this.family = family;
+    this.form = form;
+    this.foreign = List.of(foreign);
+  }
+
+  private static Operand<TFloating> gelu(Algebra<TFloating> a, Operand<TFloating> x) {
+    Operand<TFloating> erf = a.tf().math.erf(a.times(x, Math.sqrt(0.5)));
+    return a.tf().math.mul(a.times(x, 0.5), a.plus(erf, 1));
   }
 
   /** The name on the command line and in files. */
+  @JsonValue
   public String label() {
     return label;
   }
@@ -65,28 +194,60 @@ public enum Kernel {
    *
    * @throws dev.performer.PerformerException if there is none; it names the nearest
    */
+  @JsonCreator
   public static Kernel of(String label) {
+    return Labels.find("kernel", label, List.of(values()), Kernel::label);
+  }
+
+  /** All labels. */
+  public static List<String> labels() {
+    return Arrays.stream(values()).map(Kernel::label).toList();
+  }
+
+  /** Those whose features estimate the softmax kernel without a bias. */
+  public static List<Kernel> unbiased() {
     return Arrays.stream(values())
-        .filter(k -> k.label.equals(label))
-        .findFirst()
-        .orElseThrow(
-            () ->
-                Labels.unknown(
-                    "kernel", label, Arrays.stream(values()).map(Kernel::label).toList()));
+        .filter(k -> k.isSoftmax() && !(k.form instanceof Positive p && !p.hasNorm()))
+        .toList();
+  }
+
+  /** The kernel that other code calls so. */
+  public static Optional<Kernel> named(Code code, String name) {
+    return Arrays.stream(values()).filter(k -> k.names(code).anyMatch(name::equals)).findFirst();
+  }
+
+  /** All names that other code has for kernels, sorted. */
+  public static List<String> allNames(Code code) {
+    return Arrays.stream(values()).flatMap(k -> k.names(code)).sorted().toList();
+  }
+
+  /** The name in other code; empty if it has no such kernel. */
+  public Optional<String> nameIn(Code code) {
+    return names(code).findFirst();
+  }
+
+  private Stream<String> names(Code code) {
+    return foreign.stream().filter(f -> f.code == code).map(ForeignName::name);
+  }
+
+  /** What its features are made of. */
+  public Form form() {
+    return form;
   }
 
   /** Whether this estimates the softmax kernel, and so needs a projection. */
   public boolean isSoftmax() {
-    return family != Family.GENERALIZED;
+    return !(form instanceof Generalized);
   }
 
-  /** Features made of one row of the projection: 2 for hyperbolic and trigonometric, else 1. */
-  public int featuresPerRow() {
-    return this == HYPERBOLIC || this == TRIGONOMETRIC ? 2 : 1;
+  /** Whether features depend on all positions, so that no causal form exists. */
+  public boolean isBidirectionalOnly() {
+    return form instanceof PlusPlus;
   }
 
-  Family family() {
-    return family;
+  /** Features made of one row of the projection: R = 2 M for mirrored or trigonometric, else M. */
+  public int featuresPerDirection() {
+    return form instanceof Trigonometric || form instanceof Positive p && p.isMirrored() ? 2 : 1;
   }
 
   @Override

@@ -18,8 +18,8 @@ public final class LinearAttention {
   /**
    * Every query sees every kept key.
    *
-   * @param queries φ(q), {@code [B, H, L, M]}
-   * @param keys φ(k), {@code [B, H, S, M]}
+   * @param queries φ(q), {@code [B, H, L, R]}
+   * @param keys φ(k), {@code [B, H, S, R]}
    * @param values {@code [B, H, S, V]}
    * @param keyMask {@code [B, S]}, 1 = keep, or null
    * @param denominator how to divide
@@ -32,40 +32,38 @@ public final class LinearAttention {
       Operand<T> values,
       Operand<T> keyMask,
       Denominator denominator) {
-    Algebra<T> a = Algebra.of(tf, keys);
-    // Transposing the narrow side is twice as fast as transposing features, backward too.
-    Operand<T> state = a.transposedMatMul(withOnes(tf, values, keyMask), keys); // [B, H, V+1, M]
-    return divided(tf, a.matMulTransposed(queries, state), denominator);
+    return read(tf, queries, state(tf, keys, values, keyMask), denominator);
   }
 
   /**
-   * {@code Σ_j φ(k_j) [v_j | 1]}: all that queries need of the keys and values.
+   * {@code Σ_j [v_j | 1] φ(k_j)ᵀ}: all that queries need of the keys and values.
    *
-   * @return {@code [B, H, M, V+1]}
+   * @return {@code [B, H, V+1, R]}
    */
   public static <T extends TFloating> Operand<T> state(
       Ops tf, Operand<T> keys, Operand<T> values, Operand<T> keyMask) {
-    return Algebra.of(tf, keys).transposedMatMul(keys, withOnes(tf, values, keyMask));
+    // Transposing the narrow side is twice as fast as transposing features, backward too.
+    return Algebra.of(tf, keys).transposedMatMul(withOnes(tf, values, keyMask), keys);
   }
 
   /**
    * Outputs of queries that see one state.
    *
-   * @param queries φ(q), {@code [B, H, L, M]}
-   * @param state {@code [B, H, M, V+1]}
+   * @param queries φ(q), {@code [B, H, L, R]}
+   * @param state {@code [B, H, V+1, R]}
    * @return {@code [B, H, L, V]}
    */
   public static <T extends TFloating> Operand<T> read(
       Ops tf, Operand<T> queries, Operand<T> state, Denominator denominator) {
-    return divided(tf, Algebra.of(tf, queries).matMul(queries, state), denominator);
+    return divided(tf, Algebra.of(tf, queries).matMulTransposed(queries, state), denominator);
   }
 
   /**
    * Query l sees keys 0 … l: the exact triangle inside a chunk, an exclusive prefix sum of states
    * across chunks. Keys beyond the last query are never seen; missing keys count for nothing.
    *
-   * @param queries φ(q), {@code [B, H, L, M]}
-   * @param keys φ(k), {@code [B, H, S, M]}
+   * @param queries φ(q), {@code [B, H, L, R]}
+   * @param keys φ(k), {@code [B, H, S, R]}
    * @param values {@code [B, H, S, V]}
    * @param keyMask {@code [B, S]}, 1 = keep, or null
    * @param denominator how to divide
@@ -83,11 +81,11 @@ public final class LinearAttention {
       int chunk) {
     Algebra<T> a = Algebra.of(tf, queries);
     Chunks chunks = Chunks.of(tf, queries, chunk);
-    Operand<T> q = chunks.split(queries); // [B, H, N, C, M]
-    Operand<T> k = chunks.split(keys); // [B, H, N, C, M]
+    Operand<T> q = chunks.split(queries); // [B, H, N, C, R]
+    Operand<T> k = chunks.split(keys); // [B, H, N, C, R]
     Operand<T> v = chunks.split(withOnes(tf, values, keyMask)); // [B, H, N, C, V+1]
-    var states = chunks.contain(a.transposedMatMul(v, k)); // [B, H, N, V+1, M]
-    Operand<T> before = chunks.exclusivePrefixSum(states.clean()); // [B, H, N, V+1, M]
+    var states = chunks.contain(a.transposedMatMul(v, k)); // [B, H, N, V+1, R]
+    Operand<T> before = chunks.exclusivePrefixSum(states.clean()); // [B, H, N, V+1, R]
     Operand<T> scores = a.matMulTransposed(q, k); // [B, H, N, C, C]
     Operand<T> triangle = tf.linalg.bandPart(scores, tf.constant(-1L), tf.constant(0L));
     Operand<T> earlier = tf.math.add(a.matMulTransposed(q, before), states.poison());
@@ -99,8 +97,8 @@ public final class LinearAttention {
    * The chunk length where none is given: near the optimum of memory traffic against work in the
    * triangle, a power of two from 64 to 256.
    */
-  static int defaultChunk(long m, long v) {
-    double best = 0.6 * Math.sqrt((double) m * v);
+  static int defaultChunk(long r, long v) {
+    double best = 0.6 * Math.sqrt((double) r * v);
     long power = 1L << Math.max(0, Math.round(Math.log(best) / Math.log(2)));
     return (int) Math.min(256, Math.max(64, power));
   }

@@ -5,13 +5,13 @@ import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 
-/** Features of one position only: the state is {@code Σ_j φ(k_j) [v_j | 1]}. */
-record LinearRecurrence(FavorAttention attention, int heads, int features, int valueSize)
+/** Features of one position only: the state is {@code Σ_j [v_j | 1] φ(k_j)ᵀ}. */
+record LinearRecurrence(FavorAttention attention, int heads, long features, int valueSize)
     implements RecurrentForm {
 
   @Override
   public List<State> states() {
-    return List.of(new State("sums", heads, features, valueSize + 1));
+    return List.of(new State("sums", heads, valueSize + 1, features));
   }
 
   @Override
@@ -21,10 +21,10 @@ record LinearRecurrence(FavorAttention attention, int heads, int features, int v
       Operand<TFloat32> keys,
       Operand<TFloat32> values,
       Operand<TFloat32> keyMask) {
-    Operand<TFloat32> out = attention.attend(tf, queries, keys, values, keyMask);
-    Operand<TFloat32> state =
-        new RecurrentAttention(attention).stateAfter(tf, keys, values, keyMask);
-    return new Advance(out, List.of(state));
+    var of = attention.featureMap().map(tf, queries, keys, keyMask);
+    return new Advance(
+        attention.combine(tf, of, values, keyMask),
+        List.of(LinearAttention.state(tf, of.keys(), values, keyMask)));
   }
 
   @Override
@@ -34,9 +34,10 @@ record LinearRecurrence(FavorAttention attention, int heads, int features, int v
       Operand<TFloat32> query,
       Operand<TFloat32> key,
       Operand<TFloat32> value) {
-    var of = attention.featureMap().map(tf, query, key, null); // [B, H, 1, M]
+    var of = attention.featureMap().map(tf, query, key, null); // [B, H, 1, R]
     Operand<TFloat32> after =
-        tf.math.add(states.get(0), LinearAttention.state(tf, of.keys(), value, null));
+        tf.math.add(
+            states.get(0), LinearAttention.state(tf, of.keys(), value, null)); // [B, H, V+1, R]
     return new Advance(
         LinearAttention.read(tf, of.queries(), after, attention.denominator()), List.of(after));
   }

@@ -16,7 +16,7 @@ import org.tensorflow.types.family.TNumber;
  *
  * @see <a href="https://arxiv.org/abs/2205.15317">Chefs' Random Tables</a>
  */
-record PlusPlusFeatures(Convention.Exponential rule, Operand<? extends TNumber> projection)
+record PlusPlusFeatures(FavorConfig config, Operand<? extends TNumber> projection)
     implements FeatureMap {
 
   @Override
@@ -24,13 +24,13 @@ record PlusPlusFeatures(Convention.Exponential rule, Operand<? extends TNumber> 
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
     Algebra<T> a = Algebra.of(tf, queries);
     long headSize = Algebra.size(queries, -1, "the head size");
+    Convention.Exponential rule = config.convention().plusPlus();
     double scale = rule.scale().of(headSize);
     Operand<T> q = a.times(queries, scale);
     Operand<T> k = a.times(keys, scale);
     Operand<T> p = a.cast(projection); // [M, D]
-    Operand<T> matrix = tf.linalg.transpose(p, tf.constant(new int[] {1, 0})); // [D, M]
-    Operand<T> squares =
-        tf.linalg.transpose(a.squaredNorm(p), tf.constant(new int[] {1, 0})); // [1, M]
+    Operand<T> matrix = a.transpose(p); // [D, M]
+    Operand<T> squares = a.transpose(a.squaredNorm(p)); // [1, M]
     if (rule.stabilizer() instanceof Convention.Stabilizer.Maxima maxima) {
       Operand<T> ofQueries = amount(a, meanOfPairs(a, q, k), headSize); // [B, H, 1, 1]
       Operand<T> ofKeys = amount(a, meanOfPairs(a, k, q), headSize); // [B, H, 1, 1]
@@ -42,6 +42,11 @@ record PlusPlusFeatures(Convention.Exponential rule, Operand<? extends TNumber> 
     return centred(a, q, k, keyMask, matrix, squares, slope(a, amount), headSize);
   }
 
+  @Override
+  public long features(long headSize) {
+    return Algebra.size(projection, 0, "the number of directions");
+  }
+
   private <T extends TFloating> Operand<T> stabilized(
       Algebra<T> a,
       Operand<T> x,
@@ -49,7 +54,7 @@ record PlusPlusFeatures(Convention.Exponential rule, Operand<? extends TNumber> 
       Operand<T> squares,
       Operand<T> amount,
       long headSize,
-      Maximum maximum) {
+      Convention.Maximum maximum) {
     Ops tf = a.tf();
     Operand<T> slope = slope(a, amount);
     Operand<T> front = tf.math.pow(slope, a.constant(headSize / 2.0)); // (1−4A)^(D/4)
@@ -59,7 +64,8 @@ record PlusPlusFeatures(Convention.Exponential rule, Operand<? extends TNumber> 
     Operand<T> exponent =
         tf.math.add(tf.math.sub(tf.math.mul(slope, u), shift), tf.math.mul(amount, squares));
     double ratio = 1 / Math.sqrt(Algebra.size(matrix, 1, "the number of features"));
-    return tf.math.mul(a.plus(tf.math.exp(exponent), rule.epsilon()), a.times(front, ratio));
+    return tf.math.mul(
+        a.plus(tf.math.exp(exponent), config.exponentialEpsilon()), a.times(front, ratio));
   }
 
   private <T extends TFloating> Features<T> centred(
@@ -74,16 +80,16 @@ record PlusPlusFeatures(Convention.Exponential rule, Operand<? extends TNumber> 
     Ops tf = a.tf();
     Operand<T> lengths = a.times(a.plus(squares, -headSize), 0.5); // [1, M]
     Operand<T> u = tf.math.add(tf.math.mul(slope, a.rowsTimes(q, matrix)), lengths);
-    Operand<T> max = a.max(u, Maximum.FEATURES.axes());
-    if (!(rule.denominator() instanceof Denominator.Absent)) {
+    Operand<T> max = a.max(u, Convention.Maximum.FEATURES.axes());
+    if (config.renormalize()) {
       max = tf.stopGradient(max); // cancels in the division
     }
     Operand<T> shift =
         tf.math.add(a.times(a.squaredNorm(k), 0.5), tf.math.mul(tf.math.square(slope), lengths));
     Operand<T> exponent = tf.math.sub(tf.math.mul(slope, a.rowsTimes(k, matrix)), shift);
     return new Features<>(
-        a.plus(tf.math.exp(tf.math.sub(u, max)), rule.epsilon()),
-        a.plus(tf.math.exp(belowLargest(a, exponent, keyMask)), rule.epsilon()));
+        a.plus(tf.math.exp(tf.math.sub(u, max)), config.exponentialEpsilon()),
+        a.plus(tf.math.exp(belowLargest(a, exponent, keyMask)), config.exponentialEpsilon()));
   }
 
   /**
@@ -98,7 +104,8 @@ record PlusPlusFeatures(Convention.Exponential rule, Operand<? extends TNumber> 
       Operand<T> padding = a.plus(LinearAttention.maskColumn(tf, keyMask), -1); // -1 or 0
       candidates = tf.math.add(exponent, a.times(padding, 1e30));
     }
-    Operand<T> max = tf.stopGradient(a.max(candidates, Maximum.LENGTH_AND_FEATURES.axes()));
+    Operand<T> max =
+        tf.stopGradient(a.max(candidates, Convention.Maximum.LENGTH_AND_FEATURES.axes()));
     return tf.math.minimum(tf.math.sub(exponent, max), a.constant(0));
   }
 

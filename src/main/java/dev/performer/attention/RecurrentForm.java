@@ -74,17 +74,14 @@ public interface RecurrentForm {
     if (!config.causal()) {
       throw new PerformerException("attention that is not causal has no recurrent form");
     }
-    int rows = config.features() == 0 ? headSize : config.features();
-    int features = rows * config.kernel().featuresPerRow();
+    long features = attention.featureMap().features(headSize);
     if (!config.convention().couplesPositions(config.kernel())) {
       return new LinearRecurrence(attention, heads, features, valueSize);
     }
     if (attention.featureMap() instanceof StabilizedFeatures map
-        && map.rule().stabilizer() instanceof Convention.Stabilizer.Maxima maxima
-        && maxima.query() == Maximum.FEATURES
-        && maxima.key() == Maximum.LENGTH_AND_FEATURES) {
-      return new StabilizedRecurrence(
-          map, attention.denominator(), config, heads, features, valueSize);
+        && map.maxima().query() == Convention.Maximum.FEATURES
+        && map.maxima().key() == Convention.Maximum.LENGTH_AND_FEATURES) {
+      return new StabilizedRecurrence(map, heads, features, valueSize);
     }
     throw new PerformerException(
         ("kernel %s with convention %s takes statistics over heads or positions that no running"

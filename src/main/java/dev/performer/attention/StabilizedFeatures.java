@@ -8,34 +8,48 @@ import org.tensorflow.types.family.TFloating;
 import org.tensorflow.types.family.TNumber;
 
 /**
- * Google's positive features, {@code (exp(ω·x' − |x'|²/2 − max) + ε)/√M}; expmod has the constant
- * {@code √D/2} in place of the norm term. Without a projection ω·x' is x' itself.
+ * Google's positive features, {@code (exp(ω·x' − |x'|²/2 − max) + ε)/√R}; without the norm term its
+ * place has the constant {@code √D/2}. Without a projection ω·x' is x' itself.
  */
-record StabilizedFeatures(
-    Kernel kernel, Convention.Exponential rule, Operand<? extends TNumber> projection)
+record StabilizedFeatures(FavorConfig config, Operand<? extends TNumber> projection)
     implements FeatureMap {
 
   @Override
   public <T extends TFloating> Features<T> map(
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
-    var maxima = (Convention.Stabilizer.Maxima) rule.stabilizer();
     Algebra<T> a = Algebra.of(tf, queries);
-    return new Features<>(side(a, queries, maxima.query()), side(a, keys, maxima.key()));
+    return new Features<>(side(a, queries, maxima().query()), side(a, keys, maxima().key()));
   }
 
-  private <T extends TFloating> Operand<T> side(Algebra<T> a, Operand<T> x, Maximum maximum) {
+  @Override
+  public long features(long headSize) {
+    return projection == null
+        ? headSize
+        : Algebra.size(projection, 0, "the number of directions")
+            * config.meantKernel().featuresPerDirection();
+  }
+
+  Convention.Stabilizer.Maxima maxima() {
+    return (Convention.Stabilizer.Maxima) config.convention().softmax().stabilizer();
+  }
+
+  private Kernel.Positive form() {
+    return (Kernel.Positive) config.meantKernel().form();
+  }
+
+  <T extends TFloating> Operand<T> side(Algebra<T> a, Operand<T> x, Convention.Maximum maximum) {
     Exponents<T> e = exponents(a, x);
     Operand<T> max = a.max(e.projected(), maximum.axes());
-    return a.times(a.plus(exp(a, e, max), rule.epsilon()), e.ratio());
+    return a.times(a.plus(exp(a, e, max), config.exponentialEpsilon()), e.ratio());
   }
 
   /**
    * What stands in the exponential.
    *
-   * @param projected ω·x', {@code [B, H, L, M]}
-   * @param norms |x'|²/2, {@code [B, H, L, 1]}; null for expmod
+   * @param projected ω·x', {@code [B, H, L, R]}
+   * @param norms |x'|²/2, {@code [B, H, L, 1]}; null without
    * @param constant factor of the exponential
-   * @param ratio 1/√M
+   * @param ratio 1/√R
    */
   record Exponents<T extends TFloating>(
       Operand<T> projected, Operand<T> norms, double constant, double ratio) {}
@@ -43,18 +57,17 @@ record StabilizedFeatures(
   <T extends TFloating> Exponents<T> exponents(Algebra<T> a, Operand<T> x) {
     Ops tf = a.tf();
     long headSize = Algebra.size(x, -1, "the head size");
-    Operand<T> scaled = a.times(x, rule.scale().of(headSize));
+    Operand<T> scaled = a.times(x, config.convention().softmax().scale().of(headSize));
     Operand<T> u = scaled;
     double ratio = 1;
     if (projection != null) {
       Operand<T> p = a.cast(projection);
       Operand<T> directions =
-          kernel == Kernel.HYPERBOLIC ? a.concat(0, List.of(p, tf.math.neg(p))) : p; // [M, D]
-      Operand<T> matrix = tf.linalg.transpose(directions, tf.constant(new int[] {1, 0}));
-      u = a.rowsTimes(scaled, matrix); // [B, H, L, M]
-      ratio = 1 / Math.sqrt(Algebra.size(matrix, 1, "the number of features"));
+          form().isMirrored() ? a.concat(0, List.of(p, tf.math.neg(p))) : p; // [R, D]
+      u = a.rowsTimes(scaled, a.transpose(directions)); // [B, H, L, R]
+      ratio = 1 / Math.sqrt(Algebra.size(directions, 0, "the number of features"));
     }
-    if (kernel == Kernel.EXPMOD) {
+    if (!form().hasNorm()) {
       return new Exponents<>(u, null, Math.exp(-Math.sqrt(headSize) / 2), ratio);
     }
     return new Exponents<>(u, a.times(a.squaredNorm(scaled), 0.5), 1, ratio);

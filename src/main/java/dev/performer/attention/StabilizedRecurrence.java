@@ -11,13 +11,7 @@ import org.tensorflow.types.TFloat32;
  * keeps that maximum as it runs, the sums of exponentials under it, which shrink when it grows, and
  * the sums of values for the part that ε has in every feature.
  */
-record StabilizedRecurrence(
-    StabilizedFeatures map,
-    Denominator denominator,
-    FavorConfig config,
-    int heads,
-    int features,
-    int valueSize)
+record StabilizedRecurrence(StabilizedFeatures map, int heads, long features, int valueSize)
     implements RecurrentForm {
   /** Below every projected key, so that padding is no maximum and has no exponential. */
   private static final double NEVER = -1e9;
@@ -26,8 +20,8 @@ record StabilizedRecurrence(
   public List<State> states() {
     return List.of(
         new State("maximum", heads, 1, 1),
-        new State("sums", heads, features, valueSize + 1),
-        new State("total", heads, 1, valueSize + 1));
+        new State("sums", heads, valueSize + 1, features),
+        new State("total", heads, valueSize + 1, 1));
   }
 
   @Override
@@ -43,23 +37,24 @@ record StabilizedRecurrence(
     Operand<TFloat32> projected =
         tf.math.add(
             tf.math.mul(e.projected(), real),
-            a.times(tf.math.sub(a.constant(1), real), NEVER)); // [B, H, S, M]
-    Operand<TFloat32> max = a.max(projected, Maximum.LENGTH_AND_FEATURES.axes()); // [B, H, 1, 1]
+            a.times(tf.math.sub(a.constant(1), real), NEVER)); // [B, H, S, R]
+    Operand<TFloat32> max =
+        a.max(projected, Convention.Maximum.LENGTH_AND_FEATURES.axes()); // [B, H, 1, 1]
     Operand<TFloat32> exponentials =
         map.exp(
             a,
             new StabilizedFeatures.Exponents<>(projected, e.norms(), e.constant(), e.ratio()),
-            max); // [B, H, S, M]
-    Operand<TFloat32> k = a.times(a.plus(exponentials, map.rule().epsilon()), e.ratio());
+            max); // [B, H, S, R]
+    Operand<TFloat32> k = a.times(a.plus(exponentials, config().exponentialEpsilon()), e.ratio());
     Operand<TFloat32> out =
         LinearAttention.causal(
             tf,
-            queries(a, queries),
+            map.side(a, queries, map.maxima().query()),
             k,
             values,
             keyMask,
-            denominator,
-            config.chunkFor(features, valueSize));
+            config().denominator(),
+            config().chunkFor(features, valueSize));
     Operand<TFloat32> one = a.onesColumn(values); // [B, H, S, 1]
     return new Advance(
         out,
@@ -80,23 +75,24 @@ record StabilizedRecurrence(
     var e = map.exponents(a, key);
     Operand<TFloat32> before = states.get(0); // [B, H, 1, 1]
     Operand<TFloat32> max =
-        tf.math.maximum(before, a.max(e.projected(), Maximum.LENGTH_AND_FEATURES.axes()));
+        tf.math.maximum(
+            before, a.max(e.projected(), Convention.Maximum.LENGTH_AND_FEATURES.axes()));
     Operand<TFloat32> shrunk =
-        tf.math.mul(states.get(1), tf.math.exp(tf.math.sub(before, max))); // [B, H, M, V+1]
+        tf.math.mul(states.get(1), tf.math.exp(tf.math.sub(before, max))); // [B, H, V+1, R]
     Operand<TFloat32> sums =
         tf.math.add(shrunk, LinearAttention.state(tf, map.exp(a, e, max), value, null));
     Operand<TFloat32> total =
         tf.math.add(states.get(2), LinearAttention.state(tf, a.onesColumn(value), value, null));
     Operand<TFloat32> state =
         a.times(
-            tf.math.add(sums, a.times(total, map.rule().epsilon())), e.ratio()); // [B, H, M, V+1]
-    Operand<TFloat32> out = LinearAttention.read(tf, queries(a, query), state, denominator);
+            tf.math.add(sums, a.times(total, config().exponentialEpsilon())),
+            e.ratio()); // [B, H, V+1, R]
+    Operand<TFloat32> q = map.side(a, query, map.maxima().query()); // [B, H, 1, R]
+    Operand<TFloat32> out = LinearAttention.read(tf, q, state, config().denominator());
     return new Advance(out, List.of(max, sums, total));
   }
 
-  private Operand<TFloat32> queries(Algebra<TFloat32> a, Operand<TFloat32> x) {
-    var e = map.exponents(a, x);
-    Operand<TFloat32> max = a.max(e.projected(), Maximum.FEATURES.axes());
-    return a.times(a.plus(map.exp(a, e, max), map.rule().epsilon()), e.ratio());
+  private FavorConfig config() {
+    return map.config();
   }
 }

@@ -1,12 +1,12 @@
 package dev.performer.checkpoint;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
+import dev.performer.model.AttentionConfig;
 import dev.performer.model.PerformerConfig;
+import java.util.List;
 
 /** Builds a configuration: a preset, what a file tells, and the keys that a user gives. */
 final class ConfigBuilder {
@@ -44,17 +44,14 @@ final class ConfigBuilder {
     return put("headSize", map.size("layer_0/attention/query/kernel", 3, 2));
   }
 
-  /** One attention entry per layer. */
-  ConfigBuilder putAttention(Iterable<? extends JsonNode> entries) {
-    ArrayNode all = tree.putArray("attention");
-    entries.forEach(all::add);
-    return this;
+  /** One attention per layer. */
+  ConfigBuilder putAttention(List<AttentionConfig> layers) {
+    return put("attention", layers);
   }
 
   /** The same attention in all layers. */
-  ConfigBuilder putAttention(JsonNode entry) {
-    tree.set("attention", entry);
-    return this;
+  ConfigBuilder putAttention(AttentionConfig attention) {
+    return put("attention", attention);
   }
 
   /** The configuration, with the keys of the user's file over it. */

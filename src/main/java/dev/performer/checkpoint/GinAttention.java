@@ -1,29 +1,20 @@
 package dev.performer.checkpoint;
 
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
+import dev.performer.attention.Convention;
+import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
+import dev.performer.attention.Kernel.Code;
+import dev.performer.attention.projection.Projection.Directions;
+import dev.performer.attention.projection.Projection.Lengths;
+import dev.performer.model.AttentionConfig;
 import java.util.List;
-import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /** Attention functions of Google's JAX code as a gin configuration names them. */
 final class GinAttention {
-  private static final Map<String, Kernel> KERNELS =
-      Map.ofEntries(
-          Map.entry("relu", Kernel.RELU),
-          Map.entry("jrelu", Kernel.RELU),
-          Map.entry("jcos", Kernel.COS),
-          Map.entry("jsin", Kernel.SIN),
-          Map.entry("jtanh", Kernel.TANH),
-          Map.entry("jsigmoid", Kernel.SIGMOID),
-          Map.entry("jgelu", Kernel.GELU),
-          Map.entry("jrequ", Kernel.REQU),
-          Map.entry("jexp", Kernel.EXP),
-          Map.entry("jidentity", Kernel.IDENTITY),
-          Map.entry("jshiftedelu", Kernel.SHIFTED_ELU));
-
   private static final Set<String> SOFTMAX_PARAMETERS =
       Set.of(
           "qkv_dim",
@@ -65,12 +56,12 @@ final class GinAttention {
   }
 
   /**
-   * An attention entry of our configuration.
+   * How the layers attend.
    *
    * @param function the value of {@code attention_fn}
-   * @param causalModel whether exact attention is causal; FAVOR+ says so itself
+   * @param causalModel whether exact attention is causal; FAVOR+ has an argument for it
    */
-  ObjectNode entry(Object function, boolean causalModel) {
+  AttentionConfig attention(Object function, boolean causalModel) {
     if (function == GinConfig.NONE) {
       return exact(causalModel);
     }
@@ -92,30 +83,30 @@ final class GinAttention {
     };
   }
 
-  static ObjectNode exact(boolean causal) {
-    return JsonNodeFactory.instance
-        .objectNode()
-        .put("exact", true)
-        .put("maskQueries", true)
-        .put("causal", causal);
+  /** Softmax attention as Flax has it. */
+  static AttentionConfig exact(boolean causal) {
+    return new AttentionConfig.Exact(causal, true);
   }
 
-  private ObjectNode softmax(GinConfig.Reference f) {
+  private AttentionConfig softmax(GinConfig.Reference f) {
     checkParameters(f, SOFTMAX_PARAMETERS);
-    boolean positive = bool(f, "nonnegative_features", true);
-    ObjectNode entry = common(f, positive ? Kernel.SOFTMAX : Kernel.TRIGONOMETRIC, true);
-    double stabilizer = number(f, "numerical_stabilizer", 1e-6);
-    entry.put("features", features(f));
-    entry.put("denominatorEpsilon", stabilizer);
-    if (positive) {
-      entry.put("epsilon", stabilizer);
-    }
-    entry.put("directions", bool(f, "ortho_features", true) ? "orthogonal" : "iid");
     double scaling = number(f, "ortho_scaling", 0);
     if (scaling != 0 && scaling != 1) {
       throw wrong(f, "ortho_scaling", scaling, "0 or 1");
     }
-    return entry.put("lengths", scaling == 0 ? "chi" : "sqrt-d");
+    boolean isOrthogonal = bool(f, "ortho_features", true);
+    String creator = bool(f, "nonnegative_features", true) ? "nonnegative" : "sincos";
+    return new AttentionConfig.Favor(
+        common(f, true)
+            .kernel(
+                Kernel.named(Code.JAX_SOFTMAX, creator + "_softmax_kernel_feature_creator")
+                    .orElseThrow())
+            .features(features(f))
+            .numericalStabilizer(number(f, "numerical_stabilizer", 1e-6))
+            .directions(isOrthogonal ? Directions.ORTHOGONAL : Directions.IID)
+            // Independent rows stay as drawn, whatever the scaling.
+            .lengths(isOrthogonal && scaling == 1 ? Lengths.SQRT_D : Lengths.CHI)
+            .build());
   }
 
   /** What the function does not take would change nothing here, and is a mistake. */
@@ -129,23 +120,23 @@ final class GinAttention {
     }
   }
 
-  private ObjectNode generalized(GinConfig.Reference f) {
+  private AttentionConfig generalized(GinConfig.Reference f) {
     checkParameters(f, GENERALIZED_PARAMETERS);
-    ObjectNode entry = common(f, kernel(f), false);
-    entry.put("epsilon", number(f, "kernel_epsilon", 1e-3));
-    entry.put("denominatorEpsilon", number(f, "numerical_stabilizer", 0));
     Object type = value(f, "features_type", "deterministic");
-    if (type.equals("deterministic")) {
-      return entry.put("features", 0);
-    }
-    if (!type.equals("ortho") && !type.equals("iid")) {
+    if (!List.of("deterministic", "ortho", "iid").contains(type)) {
       throw wrong(f, "features_type", type, "'deterministic', 'ortho' or 'iid'");
     }
-    entry.put("directions", type.equals("ortho") ? "orthogonal" : "iid");
-    return entry.put("features", features(f));
+    return new AttentionConfig.Favor(
+        common(f, false)
+            .kernel(kernel(f))
+            .features(type.equals("deterministic") ? 0 : features(f))
+            .epsilon(number(f, "kernel_epsilon", 1e-3))
+            .numericalStabilizer(number(f, "numerical_stabilizer", 0))
+            .directions(type.equals("iid") ? Directions.IID : Directions.ORTHOGONAL)
+            .build());
   }
 
-  private ObjectNode common(GinConfig.Reference f, Kernel kernel, boolean redrawDefault) {
+  private FavorKeys common(GinConfig.Reference f, boolean redrawDefault) {
     long size = whole(f, "qkv_dim", headSize);
     if (size != headSize) {
       throw new PerformerException(
@@ -160,30 +151,26 @@ final class GinAttention {
               + ".redraw_features is True: Google's code draws new features from the sum of the"
               + " queries at every call, at inference too; here they stay as drawn at construction");
     }
-    return JsonNodeFactory.instance
-        .objectNode()
-        .put("kernel", kernel.label())
-        .put("convention", "google-jax")
-        .put("causal", bool(f, "unidirectional", false))
-        .put("renormalize", bool(f, "renormalize_attention", true));
+    return FavorConfig.builder()
+        .convention(Convention.GOOGLE_JAX)
+        .causal(bool(f, "unidirectional", false))
+        .renormalize(bool(f, "renormalize_attention", true));
   }
 
   private Kernel kernel(GinConfig.Reference f) {
     Object named = value(f, "kernel_fn", new GinConfig.Reference("", "relu", false));
-    Kernel kernel =
-        named instanceof GinConfig.Reference reference ? KERNELS.get(reference.name()) : null;
-    if (kernel == null) {
-      throw wrong(f, "kernel_fn", named, "one of " + KERNELS.keySet().stream().sorted().toList());
-    }
-    return kernel;
+    return (named instanceof GinConfig.Reference reference
+            ? Kernel.named(Code.JAX, reference.name())
+            : Optional.<Kernel>empty())
+        .orElseThrow(() -> wrong(f, "kernel_fn", named, "one of " + Kernel.allNames(Code.JAX)));
   }
 
-  private long features(GinConfig.Reference f) {
+  private int features(GinConfig.Reference f) {
     long features = whole(f, "nb_features", 256);
     if (features < 1 || features > 1 << 20) {
       throw wrong(f, "nb_features", features, "a number of features");
     }
-    return features;
+    return (int) features;
   }
 
   private Object value(GinConfig.Reference f, String parameter, Object absent) {

@@ -1,35 +1,26 @@
 package dev.performer.checkpoint;
 
 import dev.performer.PerformerException;
-import dev.performer.attention.Convention;
-import dev.performer.attention.Kernel;
-import dev.performer.attention.projection.Projection;
-import dev.performer.attention.projection.Threefry;
+import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import java.nio.file.Path;
 
 /**
- * What a person says about a checkpoint that the checkpoint does not; null where nothing is said.
+ * What is given of a checkpoint that the checkpoint does not tell; null where nothing is.
  *
  * @param scheme label of the naming scheme; null for the first that recognizes the tensors
  * @param preset name of a {@code PerformerConfig} preset to begin with
  * @param config a configuration file: a {@code config.gin}, or our own JSON or YAML
  * @param task what the model does, such as {@code causal-lm} or {@code masked-lm}
  * @param attention whether attention is exact or FAVOR+; a kernel means FAVOR+
- * @param kernel of FAVOR+
- * @param features M; 0 for no projection
- * @param convention whose constants and guards
- * @param directions of the projection
- * @param lengths of the projection's rows
- * @param seed of the projection
- * @param causal whether attention is causal
+ * @param favor what is given of FAVOR+, and whether attention of any kind is causal; never null
  * @param heads number of attention heads, where shapes do not tell
  * @param window of Model Garden's causal attention, in chunks
- * @param normFirst whether norms stand before each part, as Model Garden's norm_first says
+ * @param normFirst whether norms stand before each part, as Model Garden's norm_first has it
  * @param pooling of a classifier: cls, mean, max, sum or flatten
  * @param maxLength longest sequence, where no table of positions tells
  * @param mapping a file from foreign names to ours
  * @param allowMissing whether to go on with missing, surplus or mis-shaped tensors
- * @param threefry which of JAX's random streams drew the projection
  */
 public record ImportOptions(
     String scheme,
@@ -37,21 +28,14 @@ public record ImportOptions(
     Path config,
     String task,
     AttentionKind attention,
-    Kernel kernel,
-    Integer features,
-    Convention convention,
-    Projection.Directions directions,
-    Projection.Lengths lengths,
-    Long seed,
-    Boolean causal,
+    FavorKeys favor,
     Integer heads,
     Integer window,
     Boolean normFirst,
     String pooling,
     Integer maxLength,
     Path mapping,
-    boolean allowMissing,
-    Threefry.Stream threefry) {
+    boolean allowMissing) {
 
   /** Exact softmax attention or random features. */
   public enum AttentionKind {
@@ -59,19 +43,20 @@ public record ImportOptions(
     FAVOR
   }
 
-  /** Nothing said. */
+  /** Nothing given. */
   public static final ImportOptions NONE = builder().build();
 
   /**
-   * @throws PerformerException if what is said contradicts itself
+   * @throws PerformerException if the options contradict each other
    */
   public ImportOptions {
-    if (attention == AttentionKind.EXACT && kernel != null) {
-      throw new PerformerException("exact attention has no kernel; leave out the kernel " + kernel)
+    if (attention == AttentionKind.EXACT && favor.kernel() != null) {
+      throw new PerformerException(
+              "exact attention has no kernel; leave out the kernel " + favor.kernel())
           .settledBy("kernel");
     }
-    if (features != null && features < 0) {
-      throw new PerformerException("features cannot be negative: " + features);
+    if (favor.features() != null && favor.features() < 0) {
+      throw new PerformerException("features cannot be negative: " + favor.features());
     }
     if (heads != null && heads < 1) {
       throw new PerformerException("heads must be at least 1: " + heads);
@@ -79,7 +64,7 @@ public record ImportOptions(
     if (window != null && window < 1) {
       throw new PerformerException("a window holds at least 1 chunk: " + window);
     }
-    if (window != null && Boolean.FALSE.equals(causal)) {
+    if (window != null && Boolean.FALSE.equals(favor.causal())) {
       throw new PerformerException("a window is of causal attention; so causal cannot be false");
     }
     if (maxLength != null && maxLength < 1) {
@@ -87,9 +72,14 @@ public record ImportOptions(
     }
   }
 
-  /** Nothing said. */
+  /** Nothing given. */
   public static ImportOptions none() {
     return NONE;
+  }
+
+  /** Whether attention is causal, as given, or null. */
+  Boolean causal() {
+    return favor.causal();
   }
 
   /** The same without a configuration file, when that was read already. */
@@ -109,41 +99,28 @@ public record ImportOptions(
         .config(config)
         .task(task)
         .attention(attention)
-        .kernel(kernel)
-        .features(features)
-        .convention(convention)
-        .directions(directions)
-        .lengths(lengths)
-        .seed(seed)
-        .causal(causal)
+        .favor(favor)
         .heads(heads)
         .window(window)
         .normFirst(normFirst)
         .pooling(pooling)
         .maxLength(maxLength)
         .mapping(mapping)
-        .allowMissing(allowMissing)
-        .threefry(threefry);
+        .allowMissing(allowMissing);
   }
 
   public static Builder builder() {
     return new Builder();
   }
 
-  /** Collects what is said; a null argument is the same as not calling the method. */
+  /** Collects what is given; a null argument is the same as not calling the method. */
   public static final class Builder {
     private String scheme;
     private String preset;
     private Path config;
     private String task;
     private AttentionKind attention;
-    private Kernel kernel;
-    private Integer features;
-    private Convention convention;
-    private Projection.Directions directions;
-    private Projection.Lengths lengths;
-    private Long seed;
-    private Boolean causal;
+    private FavorKeys favor = FavorConfig.builder();
     private Integer heads;
     private Integer window;
     private Boolean normFirst;
@@ -151,7 +128,6 @@ public record ImportOptions(
     private Integer maxLength;
     private Path mapping;
     private boolean allowMissing;
-    private Threefry.Stream threefry;
 
     private Builder() {}
 
@@ -180,38 +156,8 @@ public record ImportOptions(
       return this;
     }
 
-    public Builder kernel(Kernel value) {
-      kernel = value;
-      return this;
-    }
-
-    public Builder features(Integer value) {
-      features = value;
-      return this;
-    }
-
-    public Builder convention(Convention value) {
-      convention = value;
-      return this;
-    }
-
-    public Builder directions(Projection.Directions value) {
-      directions = value;
-      return this;
-    }
-
-    public Builder lengths(Projection.Lengths value) {
-      lengths = value;
-      return this;
-    }
-
-    public Builder seed(Long value) {
-      seed = value;
-      return this;
-    }
-
-    public Builder causal(Boolean value) {
-      causal = value;
+    public Builder favor(FavorKeys value) {
+      favor = value;
       return this;
     }
 
@@ -250,11 +196,6 @@ public record ImportOptions(
       return this;
     }
 
-    public Builder threefry(Threefry.Stream value) {
-      threefry = value;
-      return this;
-    }
-
     public ImportOptions build() {
       return new ImportOptions(
           scheme,
@@ -262,21 +203,14 @@ public record ImportOptions(
           config,
           task,
           attention,
-          kernel,
-          features,
-          convention,
-          directions,
-          lengths,
-          seed,
-          causal,
+          favor,
           heads,
           window,
           normFirst,
           pooling,
           maxLength,
           mapping,
-          allowMissing,
-          threefry);
+          allowMissing);
     }
   }
 }

@@ -58,8 +58,8 @@ final class LraNaming implements NamingScheme {
           .settledBy("preset");
     }
     JsonNode own = options.config() == null ? null : StrictJson.readTree(options.config());
-    if (!SaidAttention.isComplete(options) && (own == null || !own.has("attention"))) {
-      throw new AttentionNotSaidException(
+    if (!JaxAttention.isGiven(options) && (own == null || !own.has("attention"))) {
+      throw new UnknownAttentionException(
           file.path()
               + ": Long Range Arena does not store which attention a model has; say --kernel relu"
               + " (its 'generalized'), --kernel softmax and --features M, or --attention exact"
@@ -155,8 +155,8 @@ final class LraNaming implements NamingScheme {
         builder.put("maxLength", longest);
       }
     }
-    if (SaidAttention.isComplete(options)) {
-      builder.putAttention(SaidAttention.over(null, options, false, notes));
+    if (JaxAttention.isGiven(options)) {
+      builder.putAttention(JaxAttention.over(null, options, false, notes));
     }
     notes.forEach(map::note);
     return builder.config(options);

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
+import dev.performer.data.Labels;
 import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import dev.performer.model.PerformerConfig;
@@ -110,7 +111,7 @@ final class MappedNaming implements NamingScheme {
               + " has no tensor "
               + tensor
               + "; did you mean "
-              + StrictJson.nearestOf(tensor, file.tensors().keySet())
+              + Labels.nearest(tensor, file.tensors().keySet())
               + "?");
     }
     NpyArray array = file.read(tensor);

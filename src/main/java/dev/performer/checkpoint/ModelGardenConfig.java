@@ -1,36 +1,27 @@
 package dev.performer.checkpoint;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.MissingNode;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
+import dev.performer.attention.Convention;
+import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
+import dev.performer.attention.Kernel;
+import dev.performer.attention.Kernel.Code;
+import dev.performer.attention.modelgarden.KernelAttentionConfig;
 import dev.performer.data.StrictJson;
-import java.util.ArrayList;
+import dev.performer.model.AttentionConfig;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 
 /**
  * What KernelAttention computes in a checkpoint, gathered from Keras' configuration, a {@code
- * config.json} near it, and what a person says; names tell kernel from softmax attention.
+ * config.json} near it, and what is given; names tell kernel from softmax attention.
  */
 final class ModelGardenConfig {
-  private static final Map<String, String> KEYS =
-      Map.ofEntries(
-          Map.entry("feature_transform", "featureTransform"),
-          Map.entry("num_random_features", "numRandomFeatures"),
-          Map.entry("redraw", "redraw"),
-          Map.entry("is_short_seq", "isShortSeq"),
-          Map.entry("begin_kernel", "beginKernel"),
-          Map.entry("scale", "scale"),
-          Map.entry("scale_by_length", "scaleByLength"),
-          Map.entry("use_causal_windowed", "useCausalWindowed"),
-          Map.entry("causal_chunk_length", "causalChunkLength"),
-          Map.entry("causal_window_length", "causalWindowLength"),
-          Map.entry("causal_window_decay", "causalWindowDecay"),
-          Map.entry("causal_padding", "causalPadding"));
-
   private final WeightFile file;
   private final ImportOptions options;
   private final WeightMap map;
@@ -67,12 +58,12 @@ final class ModelGardenConfig {
         || "bert".equals(options.preset())) {
       return false;
     }
-    if (options.kernel() != null || "kernel-encoder".equals(options.preset())) {
+    if (options.favor().kernel() != null || "kernel-encoder".equals(options.preset())) {
       return true;
     }
     String type = ModelGardenNaming.text(near, "type");
     if (type == null) {
-      throw new AttentionNotSaidException(
+      throw new UnknownAttentionException(
           file.path()
               + ": names do not tell whether attention is KernelAttention or softmax; say"
               + " which preset it is, kernel-encoder or bert",
@@ -86,7 +77,7 @@ final class ModelGardenConfig {
   }
 
   /** Whether the user's file has attention entries, so that nothing else needs to be known. */
-  boolean isAttentionSaid() {
+  boolean isAttentionGiven() {
     return options.config() != null
         && StrictJson.readTree(options.config()).path("attention").isContainerNode();
   }
@@ -127,78 +118,111 @@ final class ModelGardenConfig {
     };
   }
 
-  /** One entry per layer, each with the seed of its projection. */
-  List<JsonNode> attention(int layers) {
+  /** How each layer attends, with the seed of its projection. */
+  List<AttentionConfig> attention(int layers) {
+    requireItsDraw();
     JsonNode cfg = keras.path("hidden_cfg").path("attention_cfg");
-    ObjectNode entry = JsonNodeFactory.instance.objectNode();
-    KEYS.forEach(
-        (theirs, ours) -> {
-          JsonNode value = cfg.has(theirs) ? cfg.path(theirs) : near.path(theirs);
-          if (!value.isMissingNode() && !value.isNull()) {
-            entry.set(ours, value);
-          }
-        });
-    if (near.has("transform") && !entry.has("featureTransform")) {
-      entry.set("featureTransform", near.path("transform"));
+    Map<String, Object> entry = new HashMap<>();
+    for (JsonNode keys : List.of(near, cfg)) {
+      keys.fields().forEachRemaining(key -> entry.put(key.getKey(), value(key.getValue())));
     }
-    if (options.kernel() != null) {
-      entry.put("featureTransform", transform(options.kernel().label()));
+    if (entry.get("transform") != null) {
+      entry.putIfAbsent("feature_transform", entry.get("transform"));
     }
-    if (options.features() != null) {
-      entry.put("numRandomFeatures", options.features());
+    FavorKeys given = options.favor();
+    if (given.kernel() != null) {
+      entry.put(
+          "feature_transform",
+          given.kernel().nameIn(Code.MODEL_GARDEN).orElse(given.kernel().label()));
+    }
+    if (given.features() != null) {
+      entry.put("num_random_features", given.features());
     }
     putWindow(entry);
-    if (!entry.has("numRandomFeatures")) {
+    if (entry.get("num_random_features") == null) {
       throw new PerformerException(
               file.path()
                   + ": the number of random features is not in the file; say how many features"
                   + " (Model Garden's default is 256)")
           .settledBy("features");
     }
-    if (map.has("layer_0/attention/output_exact/kernel")
-        && entry.path("beginKernel").asInt(0) == 0) {
-      throw new PerformerException(
-          file.path()
-              + ": the first positions have an output layer of their own, but how many they are is"
-              + " not in the file; give begin_kernel in a config.json beside it");
-    }
-    if (!entry.has("featureTransform")) {
+    if (entry.get("feature_transform") == null) {
       map.note("the kernel is not in the file: assumed Model Garden's default, exp (softmax)");
     }
     boolean isShared =
         cfg.has("seed")
             && keras.has("layer_idx_as_attention_seed")
             && !keras.path("layer_idx_as_attention_seed").asBoolean();
-    long first =
-        options.seed() != null ? options.seed() : (isShared ? cfg.path("seed").asLong() : 0);
-    if (options.seed() == null && !isShared) {
+    long first = given.seed() != null ? given.seed() : (isShared ? cfg.path("seed").asLong() : 0);
+    if (given.seed() == null && !isShared) {
       map.note("projections: seed of layer i is i, as Model Garden's encoder gives it");
     }
-    List<JsonNode> all = new ArrayList<>();
-    for (int i = 0; i < layers; i++) {
-      ObjectNode own = entry.deepCopy().put("seed", isShared ? first : first + i);
-      all.add(JsonNodeFactory.instance.objectNode().set("modelGarden", own));
+    entry.put("seed", first);
+    KernelAttentionConfig config = config(entry);
+    if (map.has("layer_0/attention/output_exact/kernel") && config.beginKernel() == 0) {
+      throw new PerformerException(
+          file.path()
+              + ": the first positions have an output layer of their own, but how many they are is"
+              + " not in the file; give begin_kernel in a config.json beside it");
     }
-    return all;
+    return IntStream.range(0, layers)
+        .<AttentionConfig>mapToObj(
+            i -> new AttentionConfig.ModelGarden(isShared ? config : config.ofLayer(i)))
+        .toList();
   }
 
-  private void putWindow(ObjectNode entry) {
-    boolean isSaid = options.causal() != null || options.window() != null;
+  private static Object value(JsonNode node) {
+    return node.isTextual()
+        ? node.textValue()
+        : node.isBoolean() ? node.booleanValue() : node.isNumber() ? node.numberValue() : null;
+  }
+
+  private KernelAttentionConfig config(Map<String, Object> keras) {
+    try {
+      return KernelAttentionConfig.ofKeras(keras);
+    } catch (PerformerException e) {
+      throw new PerformerException(file.path() + ": " + e.getMessage(), e);
+    }
+  }
+
+  /** Options of projections that the layer cannot have. */
+  private void requireItsDraw() {
+    Convention given = options.favor().convention();
+    if (given != null && !given.equals(Convention.MODEL_GARDEN)) {
+      throw new PerformerException(
+          file.path() + ": KernelAttention has the convention model-garden, not " + given);
+    }
+    FavorConfig favor =
+        options
+            .favor()
+            .over(FavorConfig.builder().kernel(Kernel.DEFAULT).convention(Convention.MODEL_GARDEN))
+            .causal(false)
+            .build();
+    try {
+      favor.draw().require(favor.directions(), favor.lengths());
+    } catch (PerformerException e) {
+      throw new PerformerException(file.path() + ": " + e.getMessage(), e);
+    }
+  }
+
+  private void putWindow(Map<String, Object> entry) {
+    Boolean causal = options.causal();
+    boolean isGiven = causal != null || options.window() != null;
     boolean isCausal =
-        isSaid ? !Boolean.FALSE.equals(options.causal()) : near.path("causal").asBoolean(false);
-    if (isSaid && !isCausal) {
-      entry.remove("useCausalWindowed");
+        isGiven ? !Boolean.FALSE.equals(causal) : near.path("causal").asBoolean(false);
+    if (isGiven && !isCausal) {
+      entry.remove("use_causal_windowed");
     }
     if (options.window() != null) {
-      entry.put("causalWindowLength", options.window());
+      entry.put("causal_window_length", options.window());
     }
-    if (!isCausal || entry.path("useCausalWindowed").asBoolean(false)) {
+    if (!isCausal || Boolean.TRUE.equals(entry.get("use_causal_windowed"))) {
       return;
     }
-    if (near.has("window") && !entry.has("causalWindowLength")) {
-      entry.set("causalWindowLength", near.path("window"));
+    if (entry.get("window") != null) {
+      entry.putIfAbsent("causal_window_length", entry.get("window"));
     }
-    if (!entry.has("causalWindowLength")) {
+    if (entry.get("causal_window_length") == null) {
       throw new PerformerException(
               file.path()
                   + ": causal KernelAttention needs the length of its window, which the file does not"
@@ -206,17 +230,9 @@ final class ModelGardenConfig {
                   + " config.json beside it")
           .settledBy("window");
     }
-    entry.put("useCausalWindowed", true);
-    if (!entry.has("causalChunkLength")) {
+    entry.put("use_causal_windowed", true);
+    if (entry.get("causal_chunk_length") == null) {
       map.note("causal chunks: assumed Model Garden's default length, 1");
     }
-  }
-
-  private static String transform(String kernel) {
-    return switch (kernel) {
-      case "softmax" -> "exp";
-      case "favor++" -> "expplus";
-      default -> kernel;
-    };
   }
 }

@@ -125,7 +125,7 @@ final class ModelGardenNaming implements NamingScheme {
             .put("headTransform", false)
             .put("pooler", map.has("pooler/kernel"))
             .put("normalization", Map.of("position", config.normPosition()));
-    if (config.isKernel() && !config.isAttentionSaid()) {
+    if (config.isKernel() && !config.isAttentionGiven()) {
       builder.putAttention(config.attention(map.layers()));
     }
     return map.finish(label(), builder.config(options), options.allowMissing());

@@ -1,9 +1,13 @@
 package dev.performer.checkpoint;
 
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
+import dev.performer.attention.Convention;
+import dev.performer.attention.FavorConfig;
+import dev.performer.attention.Kernel;
+import dev.performer.attention.Kernel.Code;
 import dev.performer.checkpoint.WeightMap.Layout;
 import dev.performer.data.NpyArray;
+import dev.performer.model.AttentionConfig;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
@@ -71,14 +75,13 @@ final class PerformerPytorchNaming implements NamingScheme {
           file.path() + ": the MLP has a gate (ff_glu=True), which cannot be expressed");
     }
     boolean isCausal = Boolean.TRUE.equals(options.causal());
-    String kernel = options.kernel() == null ? "softmax" : options.kernel().label();
-    if (!kernel.equals("softmax") && !kernel.equals("relu")) {
+    Kernel kernel = options.favor().kernel() == null ? Kernel.DEFAULT : options.favor().kernel();
+    if (kernel.nameIn(Code.PERFORMER_PYTORCH).isEmpty()) {
       throw new PerformerException(
-          file.path()
-              + ": the kernel is softmax or, with generalized_attention=True, relu; not "
-              + kernel);
+          "%s: the kernel is one of %s, with generalized_attention=True if it is no softmax; not %s"
+              .formatted(file.path(), Kernel.allNames(Code.PERFORMER_PYTORCH), kernel));
     }
-    if (options.causal() == null || options.kernel() == null) {
+    if (options.causal() == null || options.favor().kernel() == null) {
       map.note(
           "kernel and causality are not in the file: assumed kernel "
               + kernel
@@ -115,14 +118,14 @@ final class PerformerPytorchNaming implements NamingScheme {
             .put("pooler", false)
             .put("classes", 0)
             .putAttention(
-                JsonNodeFactory.instance
-                    .objectNode()
-                    .put("kernel", kernel)
-                    .put("convention", "google-jax")
-                    .put("causal", isCausal)
-                    .put("features", features)
-                    .put("epsilon", epsilon(kernel, headSize))
-                    .put("maskKeys", false));
+                new AttentionConfig.Favor(
+                    FavorConfig.builder()
+                        .kernel(kernel)
+                        .convention(Convention.GOOGLE_JAX)
+                        .causal(isCausal)
+                        .features(features)
+                        .epsilon(epsilon(kernel, headSize))
+                        .build()));
     giveZeros(map, file, isTied);
     return map.finish(label(), builder.config(options), options.allowMissing());
   }
@@ -131,8 +134,8 @@ final class PerformerPytorchNaming implements NamingScheme {
    * Its generalized features are {@code relu(x D^(-1/4) Pᵀ) + 0.001}. Attention does not change
    * when they are multiplied by {@code D^(1/4)}, which relu lets through and the constant takes up.
    */
-  private static double epsilon(String kernel, int headSize) {
-    return kernel.equals("relu") ? 1e-3 * Math.pow(headSize, 0.25) : 1e-4;
+  private static double epsilon(Kernel kernel, int headSize) {
+    return kernel.isSoftmax() ? 1e-4 : 1e-3 * Math.pow(headSize, 0.25);
   }
 
   /** What a dense layer without bias adds is 0. */

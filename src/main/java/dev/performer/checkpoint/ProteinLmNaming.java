@@ -1,12 +1,12 @@
 package dev.performer.checkpoint;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.Masking;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.StrictJson;
 import dev.performer.data.Vocabulary;
+import dev.performer.model.AttentionConfig;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
 import java.nio.file.Files;
@@ -196,7 +196,7 @@ final class ProteinLmNaming implements NamingScheme {
     return Files.isRegularFile(beside) ? Optional.of(GinConfig.read(beside)) : Optional.empty();
   }
 
-  /** What shapes do not tell, from the configuration and from what is said. */
+  /** What shapes do not tell, from the configuration and from what is given. */
   private static Optional<Vocabulary> describe(
       WeightFile file,
       WeightMap map,
@@ -206,12 +206,12 @@ final class ProteinLmNaming implements NamingScheme {
     Optional<GinConfig> gin = gin(file, options);
     JsonNode own =
         gin.isEmpty() && options.config() != null ? StrictJson.readTree(options.config()) : null;
-    Task said = options.task() == null ? null : task(options.task());
+    Task given = options.task() == null ? null : task(options.task());
     if (gin.isEmpty()) {
-      requireSaid(file, options, own, said);
+      requireGiven(file, options, own, given);
     }
-    ProteinLmGin model = gin.map(g -> new ProteinLmGin(g, said)).orElse(null);
-    Task task = model != null ? model.task() : said;
+    ProteinLmGin model = gin.map(g -> new ProteinLmGin(g, given)).orElse(null);
+    Task task = model != null ? model.task() : given;
     boolean causal = task == Task.CAUSAL_LM;
     if (task != null) {
       builder.put("task", causal ? "causal-lm" : "masked-lm");
@@ -223,11 +223,11 @@ final class ProteinLmNaming implements NamingScheme {
     Optional<Vocabulary> vocabulary = vocabulary(file, map, model);
     builder.put("padId", id(vocabulary.map(Vocabulary::pad)));
     builder.put("shiftBos", causal ? id(vocabulary.map(Vocabulary::bos)) : null);
-    ObjectNode attention = null;
+    AttentionConfig attention = null;
     if (model != null) {
       Object function = model.value("attention_fn").orElse(GinConfig.NONE);
       int headSize = map.size("layer_0/attention/query/kernel", 3, 2);
-      attention = new GinAttention(gin.get(), headSize, notes).entry(function, model.causal());
+      attention = new GinAttention(gin.get(), headSize, notes).attention(function, model.causal());
       List<?> others = model.otherOutputs();
       if (!others.isEmpty()) {
         notes.add("output_head: besides logits, " + others + " are no output of this model");
@@ -236,9 +236,9 @@ final class ProteinLmNaming implements NamingScheme {
       gin.get().skipped().forEach(line -> notes.add("config.gin: '" + line + "' was not followed"));
       dropout(builder, model);
     }
-    if (attention != null || SaidAttention.isComplete(options)) {
-      ObjectNode entry = SaidAttention.over(attention, options, causal, notes);
-      if (causal && !entry.path("causal").asBoolean()) {
+    if (attention != null || JaxAttention.isGiven(options)) {
+      AttentionConfig entry = JaxAttention.over(attention, options, causal, notes);
+      if (causal && !entry.isCausal()) {
         notes.add("warning: attention of this language model is not causal: it sees the future");
       }
       builder.putAttention(entry);
@@ -246,24 +246,25 @@ final class ProteinLmNaming implements NamingScheme {
     return vocabulary;
   }
 
-  private static void requireSaid(WeightFile file, ImportOptions options, JsonNode own, Task said) {
-    List<String> unsaid = new ArrayList<>();
-    if (said == null && (own == null || !own.has("task"))) {
-      unsaid.add("--task causal-lm (FlaxLM) or --task masked-lm (FlaxBERT)");
+  private static void requireGiven(
+      WeightFile file, ImportOptions options, JsonNode own, Task given) {
+    List<String> missing = new ArrayList<>();
+    if (given == null && (own == null || !own.has("task"))) {
+      missing.add("--task causal-lm (FlaxLM) or --task masked-lm (FlaxBERT)");
     }
     boolean lacksAttention =
-        !SaidAttention.isComplete(options) && (own == null || !own.has("attention"));
+        !JaxAttention.isGiven(options) && (own == null || !own.has("attention"));
     if (lacksAttention) {
-      unsaid.add("--attention exact, or --kernel KERNEL and --features M");
+      missing.add("--attention exact, or --kernel KERNEL and --features M");
     }
-    if (!unsaid.isEmpty()) {
+    if (!missing.isEmpty()) {
       String message =
           file.path()
               + ": there is no config.gin beside it, and weights do not tell what it would; say "
-              + String.join(", and ", unsaid)
+              + String.join(", and ", missing)
               + ", or name the file with --config";
       throw lacksAttention
-          ? new AttentionNotSaidException(message)
+          ? new UnknownAttentionException(message)
           : new PerformerException(message);
     }
   }

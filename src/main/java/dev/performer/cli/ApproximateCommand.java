@@ -1,6 +1,8 @@
 package dev.performer.cli;
 
 import dev.performer.attention.Convention;
+import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
 import dev.performer.chart.Chart;
@@ -44,16 +46,15 @@ public final class ApproximateCommand implements Callable<Integer> {
   @Option(
       names = "--kernels",
       split = ",",
-      defaultValue = "trigonometric,softmax,hyperbolic,favor++",
       description = "Kernels that estimate softmax. Default: ${DEFAULT-VALUE}.")
-  private List<Kernel> kernels;
+  private List<Kernel> kernels = Kernel.unbiased();
 
   @Option(
       names = "--features",
       split = ",",
       defaultValue = "16,32,64,128,256,512",
       description =
-          "M, rows of the projection; hyperbolic and trigonometric features are twice as many. Default:"
+          "M, directions of the projection; some kernels make two features of each. Default:"
               + " ${DEFAULT-VALUE}.")
   private List<Integer> features;
 
@@ -163,15 +164,15 @@ public final class ApproximateCommand implements Callable<Integer> {
     if (model == null || data == null || sequences < 1) {
       throw new UsageException("--model and --data go together; --sequences is at least 1");
     }
-    var alternative =
-        new ModelApproximation.Alternative(
-            only("--kernels", kernels),
-            only("--features", features),
-            only("--projections", projections),
-            only("--row-lengths", rowLengths),
-            isGiven("--seed") ? seed : null);
+    FavorKeys given =
+        FavorConfig.builder()
+            .kernel(only("--kernels", kernels))
+            .features(only("--features", features))
+            .directions(only("--projections", projections))
+            .lengths(only("--row-lengths", rowLengths))
+            .seed(isGiven("--seed") ? seed : null);
     PerformerModels.Saved loaded = PerformerModels.load(model);
-    ModelApproximation study = new ModelApproximation(model.toString(), loaded, alternative);
+    ModelApproximation study = new ModelApproximation(model.toString(), loaded, given);
     ModelSequences reader = new ModelSequences(model, loaded, Optional.empty());
     int longest = isGiven("--length") ? length : ModelApproximation.DEFAULT_LENGTH;
     TokenRows rows = reader.read(data, study.longest(longest)).atMost(sequences);

@@ -7,12 +7,16 @@ import dev.performer.attention.ExactAttention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
+import dev.performer.attention.projection.Projection.Directions;
+import dev.performer.attention.projection.Projection.Lengths;
+import dev.performer.attention.projection.Threefry;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.data.Npz;
 import dev.performer.graph.Tensors;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -28,6 +32,9 @@ import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
+import org.tensorflow.types.family.TFloating;
+import org.tensorflow.types.family.TNumber;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -39,14 +46,13 @@ import picocli.CommandLine.Parameters;
     description = {
       "Run one attention on arrays, forward and backward.",
       "",
-      "In: q [B,L,H,D], k [B,S,H,D], v [B,S,H,V]; optional P [M,D], mask [B,S] (1 = keep), g [B,L,H,V] (upstream gradient).",
-      "Out: out [B,L,H,V], P if one was used; with g also dq, dk, dv and, where P was given, dP."
+      "In: q [B,L,H,D], k [B,S,H,D], v [B,S,H,V]; optional P [M,D] (one direction a row), mask [B,S] (1 = keep), g [B,L,H,V] (upstream gradient).",
+      "Out, in float64 if an input is: out [B,L,H,V], P if one was used; with g also dq, dk, dv and, where P was given, dP."
     })
 final class AttendCommand implements Callable<Integer> {
   private static final Set<String> KNOWN = Set.of("q", "k", "v", "P", "mask", "g");
 
   @Mixin private OutputOptions output;
-  @Mixin private ProjectionOptions projectionOptions;
 
   @Parameters(index = "0", paramLabel = "X.npz", description = "The arrays.")
   private Path inputs;
@@ -58,18 +64,14 @@ final class AttendCommand implements Callable<Integer> {
       description = "Where the results go.")
   private Path target;
 
-  @Option(
-      names = "--kernel",
-      defaultValue = "softmax",
-      description =
-          "softmax, hyperbolic, trigonometric, favor++, expmod, relu, elu, square, exp, identity, gelu, tanh, sigmoid, cos, sin, abs, requ, shifted-elu (default: ${DEFAULT-VALUE}).")
-  private Kernel kernel;
+  @Option(names = "--kernel", description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+  private Kernel kernel = Kernel.DEFAULT;
 
   @Option(
       names = "--convention",
-      defaultValue = "performer",
-      description = "performer, google-tf, google-jax or model-garden (default: ${DEFAULT-VALUE}).")
-  private Convention convention;
+      completionCandidates = Conventions.class,
+      description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+  private Convention convention = Convention.PERFORMER;
 
   @Option(names = "--causal", description = "Position l attends to positions 0 ... l.")
   private boolean causal;
@@ -79,18 +81,64 @@ final class AttendCommand implements Callable<Integer> {
 
   @Option(
       names = "--chunk",
-      defaultValue = "0",
       description = "Chunk length of causal attention (default: chosen by M and V).")
-  private int chunk;
+  private Integer chunk;
+
+  @Option(
+      names = "--features",
+      description =
+          "M, the directions that are drawn, rows of P, where no P is given (default: 256 for softmax kernels, 0 = no projection for the others).")
+  private Integer features;
+
+  @Option(names = "--seed", description = "Seed of the projection (default: 0).")
+  private Long seed;
+
+  @Option(
+      names = "--projection",
+      description =
+          "${COMPLETION-CANDIDATES} (default: orthogonal). Conventions draw what they can.")
+  private Directions directions;
+
+  @Option(
+      names = "--lengths",
+      description =
+          "Lengths of the rows of P: ${COMPLETION-CANDIDATES}; chi is unbiased, sqrt-d regularised (default: chi).")
+  private Lengths lengths;
+
+  @Option(
+      names = "--threefry",
+      description =
+          "JAX's random stream, convention google-jax: ${COMPLETION-CANDIDATES} (default: legacy).")
+  private Threefry.Stream threefry;
+
+  @Option(
+      names = "--numerical-stabilizer",
+      paramLabel = "X",
+      description =
+          "Google's argument of that name (default: the convention's): in its JAX code what guards the denominator and is added to softmax features, elsewhere what is added to features.")
+  private Double numericalStabilizer;
+
+  @Option(
+      names = "--epsilon",
+      paramLabel = "X",
+      description =
+          "What is added to features; kernel_epsilon in Google's JAX code (default: the convention's).")
+  private Double epsilon;
 
   @Override
   public Integer call() {
     Map<String, NpyArray> arrays = Npz.read(inputs);
     check(arrays);
     Map<String, NpyArray> results = new LinkedHashMap<>();
-    NpyArray projection = exact ? null : projection(arrays);
+    FavorConfig favor = exact ? null : favor(arrays);
+    NpyArray projection = exact ? null : projection(arrays, favor);
     long start = System.nanoTime();
-    attend(arrays, projection, results);
+    boolean isWide = arrays.values().stream().anyMatch(a -> a.type() == NpyType.FLOAT64);
+    if (isWide) {
+      attend(TFloat64.class, arrays, favor, projection, results);
+    } else {
+      attend(TFloat32.class, arrays, favor, projection, results);
+    }
     double seconds = (System.nanoTime() - start) / 1e9;
     if (projection != null) {
       results.put("P", projection);
@@ -197,32 +245,54 @@ final class AttendCommand implements Callable<Integer> {
     return shape;
   }
 
-  private NpyArray projection(Map<String, NpyArray> arrays) {
+  private FavorConfig favor(Map<String, NpyArray> arrays) {
     NpyArray given = arrays.get("P");
-    if (given != null) {
-      return NpyArray.of(given.floats(), given.shape());
-    }
-    int headSize = Math.toIntExact(arrays.get("q").shape()[3]);
-    return projectionOptions.draw(kernel, convention, headSize);
+    return FavorConfig.builder()
+        .kernel(kernel)
+        .convention(convention)
+        .causal(causal)
+        .chunk(chunk)
+        .features(given == null ? features : Integer.valueOf((int) given.shape()[0]))
+        .directions(directions)
+        .lengths(lengths)
+        .threefry(threefry)
+        .seed(seed)
+        .numericalStabilizer(numericalStabilizer)
+        .epsilon(epsilon)
+        .build();
   }
 
-  private void attend(
-      Map<String, NpyArray> arrays, NpyArray projection, Map<String, NpyArray> results) {
+  private static NpyArray projection(Map<String, NpyArray> arrays, FavorConfig favor) {
+    if (arrays.containsKey("P")) {
+      return arrays.get("P");
+    }
+    int headSize = Math.toIntExact(arrays.get("q").shape()[3]);
+    try {
+      return favor.draw(headSize).map(p -> NpyArray.of(p.values(), p.shape())).orElse(null);
+    } catch (PerformerException e) {
+      throw new UsageException(e.getMessage() + "; or give P");
+    }
+  }
+
+  private <T extends TFloating> void attend(
+      Class<T> type,
+      Map<String, NpyArray> arrays,
+      FavorConfig favor,
+      NpyArray projection,
+      Map<String, NpyArray> results) {
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);
-      Map<String, Operand<TFloat32>> in = new LinkedHashMap<>();
+      Map<String, Operand<T>> in = new LinkedHashMap<>();
       Map<String, NpyArray> feeds = new LinkedHashMap<>(arrays);
       if (projection != null) {
         feeds.put("P", projection);
       }
       feeds.forEach(
           (name, array) ->
-              in.put(
-                  name,
-                  tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(array.shape())))));
-      Operand<TFloat32> out =
-          attention(in.get("P"))
+              in.put(name, tf.placeholder(type, Placeholder.shape(Shape.of(array.shape())))));
+      Operand<T> out =
+          attention(favor, in.get("P"))
               .attendPositionsFirst(tf, in.get("q"), in.get("k"), in.get("v"), in.get("mask"));
       Map<String, Output<?>> fetches = new LinkedHashMap<>();
       fetches.put("out", out.asOutput());
@@ -240,42 +310,59 @@ final class AttendCommand implements Callable<Integer> {
           fetches.put("d" + names.get(i), dx[i]);
         }
       }
-      run(session, in, feeds, fetches, results);
+      run(session, type, in, feeds, fetches, results);
     }
   }
 
-  private Attention attention(Operand<TFloat32> projection) {
+  private Attention attention(FavorConfig favor, Operand<? extends TNumber> projection) {
     if (exact) {
       return new ExactAttention(causal);
     }
-    FavorConfig config =
-        FavorConfig.of(kernel).withConvention(convention).withCausal(causal).withChunk(chunk);
-    return projection == null
-        ? FavorAttention.of(config.withFeatures(0))
-        : FavorAttention.of(config, projection);
+    return projection == null ? FavorAttention.of(favor) : FavorAttention.of(favor, projection);
   }
 
-  private static void run(
+  private static <T extends TFloating> void run(
       Session session,
-      Map<String, Operand<TFloat32>> in,
+      Class<T> type,
+      Map<String, Operand<T>> in,
       Map<String, NpyArray> feeds,
       Map<String, Output<?>> fetches,
       Map<String, NpyArray> results) {
+    boolean isWide = type == TFloat64.class;
     Session.Runner runner = session.runner();
     Map<String, Tensor> tensors = new LinkedHashMap<>();
     try {
-      feeds.forEach((name, array) -> tensors.put(name, Tensors.of(array.floats(), array.shape())));
+      feeds.forEach(
+          (name, array) ->
+              tensors.put(
+                  name,
+                  isWide
+                      ? Tensors.of(array.doubles(), array.shape())
+                      : Tensors.of(array.floats(), array.shape())));
       tensors.forEach((name, tensor) -> runner.feed(in.get(name), tensor));
       fetches.values().forEach(runner::fetch);
       try (Result result = runner.run()) {
         int i = 0;
         for (String name : fetches.keySet()) {
           Tensor tensor = result.get(i++);
-          results.put(name, NpyArray.of(Tensors.floats(tensor), tensor.shape().asArray()));
+          long[] shape = tensor.shape().asArray();
+          results.put(
+              name,
+              isWide
+                  ? NpyArray.of(Tensors.doubles(tensor), shape)
+                  : NpyArray.of(Tensors.floats(tensor), shape));
         }
       }
     } finally {
       tensors.values().forEach(Tensor::close);
+    }
+  }
+
+  /** The labels of all conventions. */
+  static final class Conventions implements Iterable<String> {
+    @Override
+    public Iterator<String> iterator() {
+      return Convention.labels().iterator();
     }
   }
 }

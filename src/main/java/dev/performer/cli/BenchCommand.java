@@ -77,15 +77,15 @@ final class BenchCommand implements Callable<Integer> {
 
   @Option(
       names = "--features",
-      description = "Random features M of the softmax kernel (default: 256; with --train 128).")
+      description =
+          "M, the directions of a projection, where a kernel needs one (default: 256; with --train 128).")
   private Integer features;
 
   @Option(
       names = "--attention",
       split = ",",
-      description = "Only these: ${COMPLETION-CANDIDATES} (default: exact, softmax, relu).")
-  private List<BenchmarkedAttention> attentions =
-      List.of(BenchmarkedAttention.EXACT, BenchmarkedAttention.SOFTMAX, BenchmarkedAttention.RELU);
+      description = "Only these: exact, or kernels of FAVOR+ (default: ${DEFAULT-VALUE}).")
+  private List<BenchmarkedAttention> attentions = BenchmarkedAttention.DEFAULTS;
 
   @Option(
       names = "--output",

@@ -56,9 +56,9 @@ final class ConvertCommand implements Callable<Integer> {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("model", target.toString());
     json.put("layers", converted.layers());
-    json.put("kernel", conversion.kernel().label());
-    json.put("features", conversion.features());
-    json.put("seed", conversion.seed());
+    json.put("kernel", conversion.favor().kernel().label());
+    json.put("features", conversion.favor().features());
+    json.put("seed", conversion.favor().seed());
     output.printJson(json);
     return 0;
   }

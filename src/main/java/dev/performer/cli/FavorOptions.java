@@ -2,6 +2,7 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
 import dev.performer.model.FavorConversion;
@@ -10,20 +11,20 @@ import java.util.Set;
 import java.util.TreeSet;
 import picocli.CommandLine.Option;
 
-/** How attention is estimated; null where it is not said. */
+/** How attention is estimated; null where it is not given. */
 final class FavorOptions {
   @Option(
       names = "--kernel",
       paramLabel = "K",
       description =
-          "Of FAVOR+, such as softmax or relu (default in place of exact attention: hyperbolic).")
+          "Of FAVOR+: ${COMPLETION-CANDIDATES} (default in place of exact attention: the softmax kernel with the least error).")
   Kernel kernel;
 
   @Option(
       names = "--features",
       paramLabel = "M",
       description =
-          "Rows of each projection; 0 for none (default in place of exact attention: 256).")
+          "M, the directions of each projection; 0 for none (default in place of exact attention: 256).")
   Integer features;
 
   @Option(
@@ -54,15 +55,19 @@ final class FavorOptions {
           "The first K heads go on attending exactly where FAVOR+ takes the place of exact attention (default: 0).")
   Integer exactHeads;
 
+  /** What is given. */
+  FavorKeys given() {
+    return FavorConfig.builder()
+        .kernel(kernel)
+        .features(features)
+        .lengths(lengths)
+        .seed(seed)
+        .exactHeads(exactHeads);
+  }
+
   /** What takes the place of exact attention. */
   FavorConversion conversion() {
-    return new FavorConversion(
-        kernel == null ? Kernel.HYPERBOLIC : kernel,
-        features == null ? FavorConfig.DEFAULT_FEATURES : features,
-        lengths == null ? Projection.Lengths.SQRT_D : lengths,
-        seed == null ? 0 : seed,
-        exactHeads == null ? 0 : exactHeads,
-        layers(layers));
+    return new FavorConversion(given().over(FavorConversion.defaults()).build(), layers(layers));
   }
 
   /** What to do with a model that was converted. */

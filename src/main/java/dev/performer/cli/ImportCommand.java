@@ -2,6 +2,8 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
+import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.projection.Projection;
 import dev.performer.attention.projection.Threefry;
 import dev.performer.checkpoint.ImportOptions;
@@ -175,19 +177,17 @@ final class ImportCommand implements Callable<Integer> {
   }
 
   private ImportOptions options(boolean converts) {
+    FavorKeys given =
+        converts
+            ? FavorConfig.builder()
+            : favor.given().convention(convention).directions(directions);
     return ImportOptions.builder()
         .scheme(scheme)
         .preset(preset)
         .config(config)
         .task(task)
         .attention(converts ? null : attention)
-        .kernel(converts ? null : favor.kernel)
-        .features(converts ? null : favor.features)
-        .convention(converts ? null : convention)
-        .directions(converts ? null : directions)
-        .lengths(converts ? null : favor.lengths)
-        .seed(converts ? null : favor.seed)
-        .causal(causal)
+        .favor(given.threefry(threefry).causal(causal))
         .heads(heads)
         .window(window)
         .normFirst(normFirst)
@@ -195,7 +195,6 @@ final class ImportCommand implements Callable<Integer> {
         .maxLength(maxLength)
         .mapping(mapping)
         .allowMissing(allowMissing)
-        .threefry(threefry)
         .build();
   }
 

@@ -5,6 +5,7 @@ import dev.performer.attention.Convention;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
 import dev.performer.graph.CudaLibraries;
+import dev.performer.study.BenchmarkedAttention;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintStream;
@@ -92,6 +93,7 @@ public final class Main implements Runnable {
     commandLine.setCaseInsensitiveEnumValuesAllowed(true);
     label(commandLine, Kernel.class, Kernel::of);
     label(commandLine, Convention.class, Convention::of);
+    label(commandLine, BenchmarkedAttention.class, BenchmarkedAttention::of);
     label(commandLine, Projection.Directions.class, Projection.Directions::of);
     label(commandLine, Projection.Lengths.class, Projection.Lengths::of);
     commandLine.registerConverter(Path.class, Main::path);

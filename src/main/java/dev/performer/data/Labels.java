@@ -1,21 +1,44 @@
 package dev.performer.data;
 
 import dev.performer.PerformerException;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Function;
 
-/** Finds the name that a person meant. */
+/** Finds what has a label, or the label that a person meant. */
 public final class Labels {
   private Labels() {}
 
+  /**
+   * What has a label.
+   *
+   * @param what such as {@code kernel}
+   * @throws PerformerException if nothing has it; it names the nearest
+   */
+  public static <T> T find(
+      String what, String label, List<T> known, Function<? super T, String> labelOf) {
+    return known.stream()
+        .filter(k -> labelOf.apply(k).equals(label))
+        .findFirst()
+        .orElseThrow(() -> unknown(what, label, known.stream().map(labelOf).toList()));
+  }
+
   /** A one-line failure that names the nearest known label and lists the others. */
   public static PerformerException unknown(String what, String label, List<String> known) {
-    String nearest =
-        known.stream().min(Comparator.comparingInt(k -> distance(label, k))).orElseThrow();
     return new PerformerException(
         "unknown %s '%s'; did you mean '%s'? Known: %s"
-            .formatted(what, label, nearest, String.join(", ", known)));
+            .formatted(what, label, nearest(label, known), String.join(", ", known)));
+  }
+
+  /** The known name that is nearest to a name, or "" if there is none. */
+  public static String nearest(String name, Collection<String> known) {
+    return known.stream()
+        .min(
+            Comparator.comparingInt((String other) -> distance(name, other))
+                .thenComparing(other -> other))
+        .orElse("");
   }
 
   /** Levenshtein distance, ignoring case. */

@@ -29,7 +29,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collection;
-import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Collectors;
 
@@ -119,15 +118,6 @@ public final class StrictJson {
     } catch (JsonProcessingException e) {
       throw new IllegalStateException(e);
     }
-  }
-
-  /** The name of {@code known} nearest to {@code name}, or "" if there is none. */
-  public static String nearestOf(String name, Collection<String> known) {
-    return known.stream()
-        .min(
-            Comparator.comparingInt((String other) -> distance(name, other))
-                .thenComparing(other -> other))
-        .orElse("");
   }
 
   private interface Parse<T> {
@@ -241,29 +231,8 @@ public final class StrictJson {
     if (known == null || known.isEmpty()) {
       return "";
     }
-    return "; did you mean " + nearestOf(key, known.stream().map(String::valueOf).toList()) + "?";
-  }
-
-  /** The number of letters to insert, delete or replace. */
-  private static int distance(String a, String b) {
-    int[] row = new int[b.length() + 1];
-    for (int j = 0; j <= b.length(); j++) {
-      row[j] = j;
-    }
-    for (int i = 1; i <= a.length(); i++) {
-      int diagonal = row[0];
-      row[0] = i;
-      for (int j = 1; j <= b.length(); j++) {
-        int above = row[j];
-        int replaced =
-            diagonal
-                + (Character.toLowerCase(a.charAt(i - 1)) == Character.toLowerCase(b.charAt(j - 1))
-                    ? 0
-                    : 1);
-        row[j] = Math.min(replaced, Math.min(above, row[j - 1]) + 1);
-        diagonal = above;
-      }
-    }
-    return row[b.length()];
+    return "; did you mean "
+        + Labels.nearest(key, known.stream().map(String::valueOf).toList())
+        + "?";
   }
 }

@@ -3,6 +3,7 @@ package dev.performer.graph;
 import dev.performer.PerformerException;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
@@ -15,6 +16,7 @@ import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TFloating;
 import org.tensorflow.types.family.TNumber;
+import org.tensorflow.types.family.TType;
 
 /**
  * Arithmetic of one graph and one float type, so that formulas read without type tokens.
@@ -23,6 +25,8 @@ import org.tensorflow.types.family.TNumber;
  * @param type float32 or float64
  */
 public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
+
+  private static final int[] ONE = {1};
 
   public static <T extends TFloating> Algebra<T> of(Ops tf, Operand<T> like) {
     return new Algebra<>(tf, like.type());
@@ -49,6 +53,11 @@ public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
 
   public Operand<T> plus(Operand<T> x, double term) {
     return term == 0 ? x : tf.math.add(x, constant(term));
+  }
+
+  /** A matrix with its two axes swapped. */
+  public Operand<T> transpose(Operand<T> matrix) {
+    return tf.linalg.transpose(matrix, tf.constant(new int[] {1, 0}));
   }
 
   /** Batched {@code x y}. */
@@ -94,14 +103,11 @@ public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
 
   /** A column of ones beside the last axis of {@code like}: {@code [..., 1]}. */
   public Operand<T> onesColumn(Operand<T> like) {
-    return tf.fill(withLast(like, 1), constant(1));
-  }
-
-  /** The shape of {@code x} with another last size. */
-  public Operand<TInt32> withLast(Operand<T> x, int last) {
-    int rank = x.shape().numDimensions();
-    return tf.concat(
-        List.of(sizes(tf, x, 0, rank - 1), tf.constant(new int[] {last})), tf.constant(0));
+    return tf.fill(
+        tf.concat(
+            List.of(sizes(tf, like, 0, like.shape().numDimensions() - 1), tf.constant(ONE)),
+            tf.constant(0)),
+        constant(1));
   }
 
   /** Sizes of axes {@code from} to {@code to}, excluded. Shape inference sees through this op. */
@@ -118,16 +124,27 @@ public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
     int inner = (int) size(x, -1, "the last axis of the data");
     int outer = (int) size(matrix, 1, "the number of features");
     Operand<T> rows = tf.reshape(x, tf.constant(new int[] {-1, inner})); // [rows, K]
-    Operand<T> product = tf.linalg.matMul(rows, matrix); // [rows, M]
-    Shape known = x.shape();
-    long unknown =
-        Arrays.stream(known.asArray()).limit(known.numDimensions() - 1L).filter(n -> n < 0).count();
-    if (unknown <= 1) {
-      long[] target = known.asArray();
-      target[target.length - 1] = outer;
-      return tf.reshape(product, tf.constant(target));
+    return withLast(tf, tf.linalg.matMul(rows, matrix), x, outer);
+  }
+
+  /**
+   * Reshapes to the shape of {@code like} with other sizes in place of its last one; every size
+   * that can be known stays known.
+   */
+  public static <T extends TType> Operand<T> withLast(
+      Ops tf, Operand<T> x, Operand<?> like, int... last) {
+    long[] known = like.shape().asArray();
+    int leading = known.length - 1;
+    if (Arrays.stream(known).limit(leading).filter(n -> n < 0).count() > 1) {
+      Operand<TInt32> sizes =
+          tf.concat(List.of(sizes(tf, like, 0, leading), tf.constant(last)), tf.constant(0));
+      return tf.reshape(x, sizes);
     }
-    return tf.reshape(product, withLast(x, outer));
+    int[] target =
+        Arrays.copyOf(
+            IntStream.range(0, leading).map(i -> (int) known[i]).toArray(), leading + last.length);
+    System.arraycopy(last, 0, target, leading, last.length);
+    return tf.reshape(x, tf.constant(target));
   }
 
   /**

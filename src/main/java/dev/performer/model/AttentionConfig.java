@@ -1,29 +1,40 @@
 package dev.performer.model;
 
-import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.annotation.JsonValue;
+import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
+import com.fasterxml.jackson.databind.annotation.JsonPOJOBuilder;
 import dev.performer.PerformerException;
-import dev.performer.attention.Convention;
-import dev.performer.attention.Denominator;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.modelgarden.KernelAttentionConfig;
-import dev.performer.attention.projection.Projection;
-import dev.performer.attention.projection.Projection.Directions;
-import dev.performer.attention.projection.Projection.Lengths;
-import dev.performer.attention.projection.ProjectionDraw;
+import dev.performer.attention.projection.ProjectionMatrix;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
 
 /**
  * How one layer attends. In JSON and YAML: {@code {exact: true}}, {@code {kernel: relu, features:
  * 128, …}} for FAVOR+, or {@code {modelGarden: {featureTransform: exp, …}}}.
  */
+@JsonDeserialize(builder = AttentionConfig.Keys.class)
 public sealed interface AttentionConfig {
 
   /** Whether position l sees keys 0 … l only. */
   boolean isCausal();
 
-  /** Rows M of the projection; 0 for none. */
+  /** M, rows of the projection; 0 for none. */
   int projectionRows();
+
+  /** The kernel that is estimated, or softmax itself. */
+  Kernel kernel();
+
+  /** The same attention as one layer has it: with the seed of its own projection. */
+  AttentionConfig ofLayer(int layer);
+
+  /** Draws the projection {@code [M, D]}; empty where there is none. */
+  Optional<ProjectionMatrix> projection(int headSize);
 
   /**
    * Softmax attention.
@@ -38,6 +49,17 @@ public sealed interface AttentionConfig {
       this(causal, false);
     }
 
+    @JsonValue
+    Map<String, Object> keys() {
+      Map<String, Object> keys = new LinkedHashMap<>();
+      keys.put("exact", true);
+      if (maskQueries) {
+        keys.put("maskQueries", true);
+      }
+      keys.put("causal", causal);
+      return keys;
+    }
+
     @Override
     public boolean isCausal() {
       return causal;
@@ -47,148 +69,63 @@ public sealed interface AttentionConfig {
     public int projectionRows() {
       return 0;
     }
+
+    @Override
+    public Kernel kernel() {
+      return Kernel.DEFAULT;
+    }
+
+    @Override
+    public Exact ofLayer(int layer) {
+      return this;
+    }
+
+    @Override
+    public Optional<ProjectionMatrix> projection(int headSize) {
+      return Optional.empty();
+    }
   }
 
-  /**
-   * FAVOR+.
-   *
-   * @param kernel what is estimated
-   * @param convention whose constants and guards
-   * @param causal whether position l sees keys 0 … l only
-   * @param features M, rows of the projection; 0 for none
-   * @param directions of the projection
-   * @param lengths of its rows
-   * @param draw whose random numbers it is drawn from
-   * @param seed of the draw; where one entry stands for all layers, our own and Model Garden's
-   *     draws add the layer's number, and Google's share one matrix
-   * @param redrawEvery training steps between draws of a new projection; 0 keeps the first
-   * @param chunk length of chunks in causal attention; 0 for the best
-   * @param epsilon added to features instead of the convention's; null keeps it
-   * @param denominatorEpsilon the guard of the denominator, in the way of the convention; null
-   *     keeps it
-   * @param renormalize whether outputs are divided at all
-   * @param exactHeads how many heads, the first ones, attend exactly
-   * @param maskKeys whether padded keys are left out, which Google's JAX and TF code do not
-   */
-  record Favor(
-      Kernel kernel,
-      Convention convention,
-      boolean causal,
-      int features,
-      Directions directions,
-      Lengths lengths,
-      ProjectionDraw draw,
-      long seed,
-      int redrawEvery,
-      int chunk,
-      Double epsilon,
-      Double denominatorEpsilon,
-      boolean renormalize,
-      int exactHeads,
-      boolean maskKeys)
-      implements AttentionConfig {
-
-    /** Checks that the parts go together. */
-    public Favor {
-      if (redrawEvery < 0 || exactHeads < 0) {
-        throw new PerformerException(
-            "attention.redrawEvery and attention.exactHeads cannot be negative");
-      }
-      if (kernel.isSoftmax() && features == 0 && !convention.label().equals("model-garden")) {
-        throw new PerformerException(
-            "attention.kernel " + kernel + " needs a projection; set attention.features above 0");
-      }
-      if (redrawEvery > 0 && features == 0) {
-        throw new PerformerException(
-            "attention.redrawEvery needs a projection; set attention.features above 0");
-      }
-      favorConfig(kernel, convention, causal, features, chunk, directions, lengths);
-    }
-
+  /** FAVOR+. Where one entry stands for all layers, {@code draw} decides about their seeds. */
+  record Favor(@JsonValue FavorConfig config) implements AttentionConfig {
     /** Of a kernel, all else by default: bidirectional, 256 features for softmax kernels. */
     public static Favor of(Kernel kernel) {
-      AttentionFields fields = AttentionFields.NONE.withKernel(kernel.label());
-      return (Favor) fields.resolve(false);
-    }
-
-    /** Without {@code causal} this is bidirectional. */
-    public Favor withCausal(boolean c) {
-      return new Favor(
-          kernel,
-          convention,
-          c,
-          features,
-          directions,
-          lengths,
-          draw,
-          seed,
-          redrawEvery,
-          chunk,
-          epsilon,
-          denominatorEpsilon,
-          renormalize,
-          exactHeads,
-          maskKeys);
+      return new Favor(FavorConfig.of(kernel));
     }
 
     @Override
     public boolean isCausal() {
-      return causal;
+      return config.causal();
     }
 
     @Override
     public int projectionRows() {
-      return features;
+      return config.features();
     }
 
-    /** The shape and the kind of the projection. */
-    public Projection projection(int headSize) {
-      return new Projection(features, headSize, directions, lengths);
+    @Override
+    public Kernel kernel() {
+      return config.kernel();
     }
 
-    /** What the attention room computes. */
-    public FavorConfig favorConfig() {
-      return favorConfig(kernel, effective(), causal, features, chunk, directions, lengths);
+    @Override
+    public Favor ofLayer(int layer) {
+      return new Favor(config.ofLayer(layer));
     }
 
-    private static FavorConfig favorConfig(
-        Kernel kernel,
-        Convention convention,
-        boolean causal,
-        int features,
-        int chunk,
-        Directions directions,
-        Lengths lengths) {
-      return new FavorConfig(kernel, convention, causal, features, chunk, directions, lengths);
-    }
-
-    private Convention effective() {
-      Convention c = convention;
-      if (epsilon != null) {
-        c = c.withSoftmaxEpsilon(epsilon).withGeneralizedEpsilon(epsilon);
-      }
-      if (denominatorEpsilon != null) {
-        Denominator own = c.denominator(kernel);
-        double e = denominatorEpsilon;
-        c =
-            c.withDenominator(
-                own instanceof Denominator.AddNearZero
-                    ? new Denominator.AddNearZero(e)
-                    : own instanceof Denominator.ZeroBelow
-                        ? new Denominator.ZeroBelow(e)
-                        : new Denominator.AddAlways(e));
-      }
-      return renormalize ? c : c.withoutRenormalization();
+    @Override
+    public Optional<ProjectionMatrix> projection(int headSize) {
+      return config.draw(headSize);
     }
   }
 
-  /**
-   * Model Garden's KernelAttention.
-   *
-   * @param config its arguments; where one entry stands for all layers, layer i has {@code seed +
-   *     i}
-   */
+  /** Model Garden's KernelAttention; one entry for all layers gives layer i {@code seed + i}. */
   record ModelGarden(KernelAttentionConfig config) implements AttentionConfig {
+    @JsonValue
+    Map<String, Object> keys() {
+      return Map.of("modelGarden", config);
+    }
+
     @Override
     public boolean isCausal() {
       return config.mixing() instanceof KernelAttentionConfig.CausalWindowed;
@@ -198,6 +135,21 @@ public sealed interface AttentionConfig {
     public int projectionRows() {
       return config.numRandomFeatures();
     }
+
+    @Override
+    public Kernel kernel() {
+      return config.kernel();
+    }
+
+    @Override
+    public ModelGarden ofLayer(int layer) {
+      return new ModelGarden(config.ofLayer(layer));
+    }
+
+    @Override
+    public Optional<ProjectionMatrix> projection(int headSize) {
+      return config.projection(headSize);
+    }
   }
 
   /** The same attention, causal or not. @throws PerformerException where it cannot be */
@@ -205,7 +157,7 @@ public sealed interface AttentionConfig {
     if (this instanceof Exact exact) {
       return new Exact(causal, exact.maskQueries());
     } else if (this instanceof Favor favor) {
-      return favor.withCausal(causal);
+      return new Favor(favor.config().withCausal(causal));
     }
     if (causal == isCausal()) {
       return this;
@@ -216,50 +168,42 @@ public sealed interface AttentionConfig {
             + " in the configuration");
   }
 
-  /** The same attention as one layer has it: with the seed of its own projection. */
-  default AttentionConfig ofLayer(int layer) {
-    if (this instanceof Favor f && f.draw().isPerLayer()) {
-      return new Favor(
-          f.kernel(),
-          f.convention(),
-          f.causal(),
-          f.features(),
-          f.directions(),
-          f.lengths(),
-          f.draw(),
-          f.seed() + layer,
-          f.redrawEvery(),
-          f.chunk(),
-          f.epsilon(),
-          f.denominatorEpsilon(),
-          f.renormalize(),
-          f.exactHeads(),
-          f.maskKeys());
-    } else if (this instanceof ModelGarden garden) {
-      KernelAttentionConfig c = garden.config();
-      return new ModelGarden(
-          new KernelAttentionConfig(
-              c.kernel(),
-              c.numRandomFeatures(),
-              c.seed() + layer,
-              c.redraw(),
-              c.mixing(),
-              c.beginKernel(),
-              c.scale(),
-              c.scaleByLength()));
+  /** The keys of JSON and YAML: those of FAVOR+, and what makes an entry another kind. */
+  @JsonAutoDetect(fieldVisibility = JsonAutoDetect.Visibility.ANY)
+  @JsonPOJOBuilder(buildMethodName = "attention")
+  final class Keys extends FavorKeys {
+    private Boolean exact;
+    private Boolean maskQueries;
+    private KernelAttentionConfig modelGarden;
+
+    AttentionConfig attention() {
+      boolean isExact = Boolean.TRUE.equals(exact);
+      int kinds = (isExact ? 1 : 0) + (isGiven() ? 1 : 0) + (modelGarden == null ? 0 : 1);
+      if (kinds > 1) {
+        throw new PerformerException(
+            "attention is one of exact: true, kernel: … (FAVOR+) or modelGarden: {…}; their keys do"
+                + " not go together");
+      }
+      if (modelGarden != null) {
+        if (causal() != null) {
+          throw new PerformerException(
+              "attention.modelGarden is causal with useCausalWindowed: true, not with causal");
+        }
+        return new ModelGarden(modelGarden);
+      }
+      if (isExact) {
+        return new Exact(Boolean.TRUE.equals(causal()), Boolean.TRUE.equals(maskQueries));
+      }
+      if (maskQueries != null) {
+        throw new PerformerException("attention.maskQueries needs exact: true");
+      }
+      if (kernel() == null) {
+        throw new PerformerException(
+            "attention needs exact: true, a kernel (such as "
+                + Kernel.DEFAULT
+                + ") or modelGarden");
+      }
+      return new Favor(build());
     }
-    return this;
-  }
-
-  /** From its keys; {@code causal} is false where it is absent. */
-  @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
-  static AttentionConfig of(AttentionFields fields) {
-    return fields.resolve(false);
-  }
-
-  /** The keys of JSON and YAML, all of them written out. */
-  @JsonValue
-  default AttentionFields fields() {
-    return AttentionFields.of(this);
   }
 }

@@ -61,10 +61,10 @@ record Block(
             : self.output(tf, mixing.mix(projected)); // [B, L, E]
     Operand<TFloat32> hidden = residual(tf, x, attended, selfNorm, in);
     if (cross != null) {
-      Operand<TFloat32> asks = isPost ? hidden : crossNorm.apply(tf, hidden);
+      Operand<TFloat32> queries = isPost ? hidden : crossNorm.apply(tf, hidden);
       Operand<TFloat32> seen =
           cross.attend(
-              tf, cross.project(tf, asks, in.encoded(), null), in.encodedMask(), in.drop());
+              tf, cross.project(tf, queries, in.encoded(), null), in.encodedMask(), in.drop());
       hidden = residual(tf, hidden, seen, crossNorm, in);
     }
     Operand<TFloat32> into = isPost ? hidden : mlpNorm.apply(tf, hidden);

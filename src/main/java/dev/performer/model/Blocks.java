@@ -1,8 +1,6 @@
 package dev.performer.model;
 
 import dev.performer.attention.ExactAttention;
-import dev.performer.attention.projection.Projection;
-import dev.performer.attention.projection.ProjectionDraw;
 import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.graph.Variable;
 import dev.performer.nn.ExactHeads;
@@ -22,14 +20,12 @@ final class Blocks {
   /** The variable of a projection. */
   static final String PROJECTION = "projection";
 
-  private record Drawn(ProjectionDraw draw, Projection projection, long seed) {}
-
   private final PerformerConfig config;
   private final boolean drawsProjections;
-  private final Map<Drawn, ProjectionMatrix> drawn = new HashMap<>();
+  private final Map<AttentionConfig, ProjectionMatrix> drawn = new HashMap<>();
 
   /**
-   * @param drawsProjections false where only names and shapes are asked for
+   * @param drawsProjections false where only names and shapes matter
    */
   Blocks(PerformerConfig config, boolean drawsProjections) {
     this.config = config;
@@ -99,8 +95,7 @@ final class Blocks {
     double dropout = config.dropout().attention();
     Variable projection = projection(parameters, attention);
     if (attention instanceof AttentionConfig.Favor favor) {
-      return new FavorHeads(
-          favor.favorConfig(), projection, config.heads(), favor.exactHeads(), favor.maskKeys());
+      return new FavorHeads(favor.config(), projection, config.heads());
     } else if (attention instanceof AttentionConfig.ModelGarden garden) {
       return new KernelHeads(garden.config(), projection, config.heads(), dropout);
     }
@@ -113,19 +108,12 @@ final class Blocks {
     if (rows == 0) {
       return null;
     }
-    float[] values = drawsProjections ? matrix(attention).values() : new float[0];
-    return parameters.fixed(PROJECTION, new Initializer.Given(values), rows, config.headSize());
-  }
-
-  private ProjectionMatrix matrix(AttentionConfig attention) {
-    int headSize = config.headSize();
-    if (attention instanceof AttentionConfig.ModelGarden garden) {
-      return garden.config().projection(headSize).orElseThrow();
-    }
-    AttentionConfig.Favor favor = (AttentionConfig.Favor) attention;
-    Projection projection = favor.projection(headSize);
-    return drawn.computeIfAbsent(
-        new Drawn(favor.draw(), projection, favor.seed()),
-        key -> key.draw().draw(key.projection(), key.seed()));
+    int size = config.headSize();
+    float[] values =
+        drawsProjections
+            // Layers that share one projection draw it once.
+            ? drawn.computeIfAbsent(attention, a -> a.projection(size).orElseThrow()).values()
+            : new float[0];
+    return parameters.fixed(PROJECTION, new Initializer.Given(values), rows, size);
   }
 }

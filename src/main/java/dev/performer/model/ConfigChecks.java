@@ -53,4 +53,17 @@ final class ConfigChecks {
     }
     return hiddenSize / heads;
   }
+
+  /** An attention entry; null is none. */
+  static void attention(String key, AttentionConfig entry, int heads, int headSize) {
+    if (entry == null) {
+      return;
+    }
+    matrix("features", entry.projectionRows(), "headSize", headSize);
+    if (entry instanceof AttentionConfig.Favor favor && favor.config().exactHeads() > heads) {
+      throw new PerformerException(
+          "%s.exactHeads is %d, but there are %d heads"
+              .formatted(key, favor.config().exactHeads(), heads));
+    }
+  }
 }

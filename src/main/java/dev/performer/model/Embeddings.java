@@ -1,5 +1,6 @@
 package dev.performer.model;
 
+import dev.performer.graph.Algebra;
 import dev.performer.graph.Variable;
 import dev.performer.nn.Dropout;
 import dev.performer.nn.Embedding;
@@ -112,7 +113,7 @@ record Embeddings(
   private Operand<TFloat32> classRows(Ops tf, Operand<TInt32> ids) {
     Operand<TInt32> shape =
         tf.concat(
-            List.of(Sequences.size(tf, ids, 0), tf.constant(new int[] {1, config.hiddenSize()})),
+            List.of(Algebra.sizes(tf, ids, 0, 1), tf.constant(new int[] {1, config.hiddenSize()})),
             tf.constant(0));
     return tf.broadcastTo(classToken.<TFloat32>read(tf), shape);
   }

@@ -2,11 +2,11 @@ package dev.performer.model;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
-import dev.performer.attention.Convention;
+import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
-import dev.performer.attention.projection.Projection.Directions;
 import dev.performer.attention.projection.Projection.Lengths;
-import dev.performer.attention.projection.ProjectionDraw;
+import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import java.util.LinkedHashMap;
@@ -21,15 +21,16 @@ import org.tensorflow.ndarray.Shape;
  * Exact attention of a model replaced by FAVOR+; all weights stay, each replaced layer gets a
  * projection of its own.
  *
- * @param kernel what is estimated; only softmax kernels estimate what is replaced
- * @param features M, rows of the projection
- * @param lengths of its rows
- * @param seed of the draws; layer i draws with {@code seed + i}
- * @param exactHeads how many heads, the first ones, go on attending exactly
+ * @param favor what takes the place; only softmax kernels estimate what is replaced. Each layer
+ *     keeps its causality, and layer i draws with {@code seed + i}
  * @param layers which layers; empty for all that attend exactly
  */
-public record FavorConversion(
-    Kernel kernel, int features, Lengths lengths, long seed, int exactHeads, Set<Integer> layers) {
+public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
+
+  /** What takes the place of exact attention where nothing else is chosen. */
+  public static FavorKeys defaults() {
+    return FavorConfig.builder().kernel(Kernel.CLOSEST).lengths(Lengths.SQRT_D);
+  }
 
   /**
    * @param config of the converted model
@@ -52,7 +53,7 @@ public record FavorConversion(
             .mapToObj(
                 i ->
                     chosen.contains(i)
-                        ? favor(config.attentionOf(i).isCausal(), seed + i, Directions.ORTHOGONAL)
+                        ? new AttentionConfig.Favor(favor(config.attentionOf(i), i))
                         : config.attentionOf(i))
             .toList();
     var keys = JsonNodeFactory.instance.objectNode();
@@ -68,9 +69,9 @@ public record FavorConversion(
     for (int layer : chosen) {
       String name = "layer_" + layer + "/attention/projection";
       if (shapes.containsKey(name)) {
-        var favor = (AttentionConfig.Favor) converted.attentionOf(layer);
-        float[] p = favor.projection(config.headSize()).draw(favor.seed());
-        all.put(name, NpyArray.of(p, favor.features(), config.headSize()));
+        ProjectionMatrix p =
+            converted.attentionOf(layer).projection(config.headSize()).orElseThrow();
+        all.put(name, NpyArray.of(p.values(), p.shape()));
       }
     }
     return new Converted(converted, all, List.copyOf(chosen));
@@ -99,28 +100,8 @@ public record FavorConversion(
     return chosen;
   }
 
-  /**
-   * What takes the place of a layer's exact attention.
-   *
-   * @param layerSeed of its projection
-   * @param directions of its projection
-   */
-  public AttentionConfig.Favor favor(boolean causal, long layerSeed, Directions directions) {
-    return new AttentionConfig.Favor(
-        kernel,
-        Convention.PERFORMER,
-        causal,
-        features,
-        directions,
-        lengths,
-        ProjectionDraw.PERFORMER,
-        layerSeed,
-        0,
-        0,
-        null,
-        null,
-        true,
-        exactHeads,
-        true);
+  /** What takes the place of the attention of layer {@code i}. */
+  public FavorConfig favor(AttentionConfig replaced, int layer) {
+    return favor.withCausal(replaced.isCausal()).ofLayer(layer);
   }
 }

@@ -8,7 +8,7 @@ import org.tensorflow.types.TInt32;
  * What a model reads.
  *
  * @param tokens {@code [B, L]}
- * @param mask {@code [B, L]}, 1 = token, 0 = padding; null for what {@code padId} says, or for no
+ * @param mask {@code [B, L]}, 1 = token, 0 = padding; null where {@code padId} decides, or for no
  *     padding
  * @param tokenTypes {@code [B, L]}; null for zeros
  * @param decoderTokens {@code [B, T]}; null unless there is a decoder

@@ -36,7 +36,7 @@ public final class Performer {
   private final Embeddings embeddings;
   private final List<Block> blocks;
   private final LayerNorm finalNorm;
-  private final Heads heads;
+  private final TaskHeads heads;
   private final Decoder decoder;
 
   private Performer(PerformerConfig config, Parameters parameters, boolean drawsProjections) {
@@ -58,7 +58,7 @@ public final class Performer {
         config.decoderLayers() == 0
             ? null
             : Decoder.create(stacks.in("decoder"), config, made, embeddings.tokens());
-    heads = Heads.create(parameters, config, made, embeddings.tokens());
+    heads = TaskHeads.create(parameters, config, made, embeddings.tokens());
   }
 
   /**
@@ -263,13 +263,13 @@ public final class Performer {
    */
   public Operand<TFloat32> attentionMap(Ops tf, int layer, Outputs outputs) {
     Outputs.Layer of = outputs.layers().get(layer);
-    return blocks.get(layer).self().mixer().map(tf, of.queries(), of.keys(), outputs.mask());
+    return blocks.get(layer).self().mixer().weights(tf, of.queries(), of.keys(), outputs.mask());
   }
 
   /**
    * Ops that draw new projections, for layers whose attention has {@code redrawEvery} above 0; the
-   * caller runs them every so many steps. Directions are as the configuration says, whatever code
-   * drew the first ones.
+   * caller runs them every so many steps. Directions are as configured, whatever code drew the
+   * first ones.
    *
    * @param variables this model's, by name
    * @param seed {@code [2]}
@@ -294,11 +294,12 @@ public final class Performer {
     int[] drawn = {0};
     attentions.forEach(
         (name, attention) -> {
-          if (attention instanceof AttentionConfig.Favor favor && favor.redrawEvery() > 0) {
+          if (attention instanceof AttentionConfig.Favor favor
+              && favor.config().redrawEvery() > 0) {
             // A projection draws from two neighbouring seeds: stay two apart.
             Operand<TInt32> own = tf.math.add(seed, tf.constant(new int[] {0, 2 * drawn[0]++}));
-            Operand<TFloat32> fresh = favor.projection(config.headSize()).redraw(tf, own);
-            ops.computeIfAbsent(favor.redrawEvery(), period -> new ArrayList<>())
+            Operand<TFloat32> fresh = favor.config().projection(config.headSize()).redraw(tf, own);
+            ops.computeIfAbsent(favor.config().redrawEvery(), period -> new ArrayList<>())
                 .add(Variables.assign(tf, variables.apply(name + Blocks.PROJECTION), fresh));
           }
         });

@@ -28,7 +28,7 @@ import java.util.OptionalInt;
  * @param activation in the MLP and in {@code headTransform}
  * @param normalization where layer norms stand
  * @param attentionBias whether the dense layers around attention have biases
- * @param positions how positions are told
+ * @param positions how a token knows its position
  * @param shiftBos token that the model itself puts in front while it drops the last one, so that
  *     logits at l come from tokens before l, as Google's FlaxLM does; null for no shift. In
  *     sequence to sequence it is the decoder's tokens that are shifted
@@ -158,17 +158,11 @@ public record PerformerConfig(
               + layers
               + " layers; give one, or one per layer");
     }
-    for (AttentionConfig entry : attention) {
-      ConfigChecks.matrix("features", entry.projectionRows(), "headSize", headSize);
-      if (entry instanceof AttentionConfig.Favor favor && favor.exactHeads() > heads) {
-        throw new PerformerException(
-            "attention.exactHeads is "
-                + favor.exactHeads()
-                + ", but there are "
-                + heads
-                + " heads");
-      }
-    }
+    int size = headSize;
+    int most = heads;
+    attention.forEach(entry -> ConfigChecks.attention("attention", entry, most, size));
+    ConfigChecks.attention("decoderAttention", decoderAttention, most, size);
+    ConfigChecks.attention("crossAttention", crossAttention, most, size);
   }
 
   /**

@@ -6,7 +6,7 @@ import com.fasterxml.jackson.databind.ObjectReader;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
-import dev.performer.data.StrictJson;
+import dev.performer.data.Labels;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -30,9 +30,7 @@ final class Presets {
   /** All keys of a preset. */
   static ObjectNode tree(String name) {
     if (!NAMES.contains(name)) {
-      throw new PerformerException(
-          "unknown preset '%s'; did you mean '%s'? Known: %s"
-              .formatted(name, StrictJson.nearestOf(name, NAMES), String.join(", ", NAMES)));
+      throw Labels.unknown("preset", name, NAMES);
     }
     String file = "preset-" + name + ".json";
     try (InputStream in = Presets.class.getResourceAsStream(file)) {

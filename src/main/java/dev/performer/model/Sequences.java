@@ -1,5 +1,6 @@
 package dev.performer.model;
 
+import dev.performer.graph.Algebra;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -11,18 +12,9 @@ import org.tensorflow.types.family.TNumber;
 final class Sequences {
   private Sequences() {}
 
-  /** The size of one axis, as {@code [1]}. */
-  static Operand<TInt32> size(Ops tf, Operand<?> x, int axis) {
-    return tf.stridedSlice(
-        tf.shape(x),
-        tf.constant(new int[] {axis}),
-        tf.constant(new int[] {axis + 1}),
-        tf.constant(new int[] {1}));
-  }
-
   /** {@code 0 … L-1}. */
   static Operand<TInt32> positions(Ops tf, Operand<TInt32> tokens, int more) {
-    Operand<TInt32> length = tf.squeeze(size(tf, tokens, 1));
+    Operand<TInt32> length = tf.squeeze(Algebra.sizes(tf, tokens, 1, 2));
     return tf.range(tf.constant(0), tf.math.add(length, tf.constant(more)), tf.constant(1));
   }
 
@@ -44,7 +36,8 @@ final class Sequences {
   private static <T extends TNumber> Operand<T> inFront(
       Ops tf, Operand<T> x, Operand<T> rows, Operand<T> first) {
     Operand<TInt32> shape =
-        tf.concat(List.of(size(tf, rows, 0), tf.constant(new int[] {1})), tf.constant(0));
+        tf.concat(
+            List.of(Algebra.sizes(tf, rows, 0, 1), tf.constant(new int[] {1})), tf.constant(0));
     return tf.concat(List.of(tf.fill(shape, first), x), tf.constant(1));
   }
 

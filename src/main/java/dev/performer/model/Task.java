@@ -7,7 +7,7 @@ public enum Task {
   /** Hidden states only, and a pooler if there is one. */
   @JsonProperty("encoder")
   ENCODER,
-  /** Logits of the next token; attention is causal unless an attention entry says otherwise. */
+  /** Logits of the next token; attention is causal unless an attention entry has another value. */
   @JsonProperty("causal-lm")
   CAUSAL_LM,
   /** Logits of the token at each position. */

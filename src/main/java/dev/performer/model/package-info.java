@@ -1,5 +1,5 @@
 /**
- * Transformers: {@link dev.performer.model.PerformerConfig} says everything about one but its
+ * Transformers: {@link dev.performer.model.PerformerConfig} is everything about one but its
  * weights, {@link dev.performer.model.Performer} is its graph.
  *
  * <p>Internal: may change with any release, but for what signatures of the public API mention.

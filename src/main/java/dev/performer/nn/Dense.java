@@ -70,7 +70,7 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
   public Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x) {
     Operand<TFloat32> matrix =
         tf.reshape(kernel.<TFloat32>read(tf), tf.constant(new int[] {in, out}));
-    Operand<TFloat32> product = Rows.times(tf, x, matrix, in, out, precision); // [..., out]
+    Operand<TFloat32> product = precision.times(tf, x, matrix, in, out); // [..., out]
     if (bias == null) {
       return product;
     }

@@ -44,6 +44,6 @@ public record Embedding(Variable table) {
     int size = (int) table.shape().get(1);
     Operand<TFloat32> transposed =
         tf.linalg.transpose(table.<TFloat32>read(tf), tf.constant(new int[] {1, 0}));
-    return Rows.times(tf, x, transposed, size, rows, Precision.FLOAT32);
+    return Precision.FLOAT32.times(tf, x, transposed, size, rows);
   }
 }

@@ -16,7 +16,7 @@ public record ExactHeads(ExactAttention attention, boolean maskQueries, double d
     implements HeadMixer {
 
   @Override
-  public Heads mix(
+  public Mixed mix(
       Ops tf,
       Operand<TFloat32> queries,
       Operand<TFloat32> keys,
@@ -24,15 +24,15 @@ public record ExactHeads(ExactAttention attention, boolean maskQueries, double d
       Operand<TFloat32> keyMask,
       Dropout drop) {
     if (!maskQueries && (!drop.isActive() || dropout == 0)) {
-      return new Heads(null, attention.attend(tf, queries, keys, values, keyMask));
+      return new Mixed(null, attention.attend(tf, queries, keys, values, keyMask));
     }
-    Operand<TFloat32> weights = map(tf, queries, keys, keyMask); // [B, H, L, S]
-    return new Heads(
+    Operand<TFloat32> weights = weights(tf, queries, keys, keyMask); // [B, H, L, S]
+    return new Mixed(
         null, tf.train.batchMatMul(drop.apply(tf, weights, dropout), values, TFloat32.class));
   }
 
   @Override
-  public Operand<TFloat32> map(
+  public Operand<TFloat32> weights(
       Ops tf, Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> keyMask) {
     Operand<TFloat32> weights = attention.weights(tf, queries, keys, keyMask);
     if (!maskQueries || keyMask == null) {

@@ -18,12 +18,8 @@ import org.tensorflow.types.TFloat32;
  * @param config of FAVOR+
  * @param projection {@code [M, D]}, or null
  * @param heads H
- * @param exactHeads how many heads, the first ones, attend exactly
- * @param maskKeys whether padded keys are left out of FAVOR+; exact heads always leave them out
  */
-public record FavorHeads(
-    FavorConfig config, Variable projection, int heads, int exactHeads, boolean maskKeys)
-    implements HeadMixer {
+public record FavorHeads(FavorConfig config, Variable projection, int heads) implements HeadMixer {
 
   /** FAVOR+ with the projection as it is read here. */
   public FavorAttention attention(Ops tf) {
@@ -33,7 +29,7 @@ public record FavorHeads(
   }
 
   @Override
-  public Heads mix(
+  public Mixed mix(
       Ops tf,
       Operand<TFloat32> queries,
       Operand<TFloat32> keys,
@@ -41,40 +37,41 @@ public record FavorHeads(
       Operand<TFloat32> keyMask,
       Dropout drop) {
     Operand<TFloat32> exact =
-        exactHeads == 0
+        config.exactHeads() == 0
             ? null
             : new ExactAttention(config.causal())
                 .attend(tf, exact(tf, queries), exact(tf, keys), exact(tf, values), keyMask);
     Operand<TFloat32> favor =
-        exactHeads == heads
+        config.exactHeads() == heads
             ? null
             : attention(tf)
                 .attend(
-                    tf,
-                    favor(tf, queries),
-                    favor(tf, keys),
-                    favor(tf, values),
-                    maskKeys ? keyMask : null);
-    return new Heads(null, join(tf, exact, favor));
+                    tf, favor(tf, queries), favor(tf, keys), favor(tf, values), favorMask(keyMask));
+    return new Mixed(null, join(tf, exact, favor));
   }
 
   @Override
-  public Operand<TFloat32> map(
+  public Operand<TFloat32> weights(
       Ops tf, Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> keyMask) {
     Operand<TFloat32> exact =
-        exactHeads == 0
+        config.exactHeads() == 0
             ? null
             : new ExactAttention(config.causal())
                 .weights(tf, exact(tf, queries), exact(tf, keys), keyMask);
     Operand<TFloat32> favor =
-        exactHeads == heads
+        config.exactHeads() == heads
             ? null
-            : favorMap(tf, favor(tf, queries), favor(tf, keys), maskKeys ? keyMask : null);
+            : favorWeights(tf, favor(tf, queries), favor(tf, keys), favorMask(keyMask));
     return join(tf, exact, favor);
   }
 
+  /** Exact heads always leave padded keys out. */
+  private Operand<TFloat32> favorMask(Operand<TFloat32> keyMask) {
+    return config.maskKeys() ? keyMask : null;
+  }
+
   /** {@code φ(q)·φ(k)} over its sum, {@code [B, H, L, S]}. */
-  private Operand<TFloat32> favorMap(
+  private Operand<TFloat32> favorWeights(
       Ops tf, Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> keyMask) {
     FavorAttention attention = attention(tf);
     FeatureMap.Features<TFloat32> features = attention.featureMap().map(tf, queries, keys, keyMask);
@@ -96,11 +93,11 @@ public record FavorHeads(
   }
 
   private Operand<TFloat32> exact(Ops tf, Operand<TFloat32> x) {
-    return heads(tf, x, 0, exactHeads);
+    return heads(tf, x, 0, config.exactHeads());
   }
 
   private Operand<TFloat32> favor(Ops tf, Operand<TFloat32> x) {
-    return heads(tf, x, exactHeads, heads - exactHeads);
+    return heads(tf, x, config.exactHeads(), heads - config.exactHeads());
   }
 
   private Operand<TFloat32> heads(Ops tf, Operand<TFloat32> x, int first, int count) {

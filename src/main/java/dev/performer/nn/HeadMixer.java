@@ -14,7 +14,7 @@ public interface HeadMixer {
    *     D]}; null if none have
    * @param rest of all other queries, {@code [B, H, L-b, D]}
    */
-  record Heads(Operand<TFloat32> begin, Operand<TFloat32> rest) {}
+  record Mixed(Operand<TFloat32> begin, Operand<TFloat32> rest) {}
 
   /**
    * Attends.
@@ -25,7 +25,7 @@ public interface HeadMixer {
    * @param keyMask {@code [B, S]}, 1 = keep, or null
    * @param drop what training drops
    */
-  Heads mix(
+  Mixed mix(
       Ops tf,
       Operand<TFloat32> queries,
       Operand<TFloat32> keys,
@@ -38,7 +38,7 @@ public interface HeadMixer {
    *
    * @throws dev.performer.PerformerException if there is no such matrix
    */
-  Operand<TFloat32> map(
+  Operand<TFloat32> weights(
       Ops tf, Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> keyMask);
 
   /** Whether the first queries have an output layer of their own. */

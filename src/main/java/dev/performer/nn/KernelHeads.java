@@ -4,7 +4,6 @@ import dev.performer.PerformerException;
 import dev.performer.attention.Attention;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.Scale;
 import dev.performer.attention.modelgarden.KernelAttention;
 import dev.performer.attention.modelgarden.KernelAttentionConfig;
 import dev.performer.graph.Variable;
@@ -25,7 +24,7 @@ public record KernelHeads(
     implements HeadMixer {
 
   @Override
-  public Heads mix(
+  public Mixed mix(
       Ops tf,
       Operand<TFloat32> queries,
       Operand<TFloat32> keys,
@@ -34,7 +33,7 @@ public record KernelHeads(
       Dropout drop) {
     KernelAttention attention = new KernelAttention(config);
     Operand<TFloat32> held = projection == null ? null : projection.<TFloat32>read(tf);
-    KernelAttention.Heads<TFloat32> out =
+    KernelAttention.Outputs<TFloat32> out =
         attention.attend(
             tf,
             Attention.swapPositionsAndHeads(tf, queries),
@@ -42,7 +41,7 @@ public record KernelHeads(
             Attention.swapPositionsAndHeads(tf, values),
             keyMask,
             drop.isActive() ? attention.trainingProjection(tf, held) : held);
-    return new Heads(
+    return new Mixed(
         out.begin().map(begin -> headsFirst(tf, begin, drop)).orElse(null),
         headsFirst(tf, out.rest(), drop));
   }
@@ -52,7 +51,7 @@ public record KernelHeads(
   }
 
   @Override
-  public Operand<TFloat32> map(
+  public Operand<TFloat32> weights(
       Ops tf, Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> keyMask) {
     if (!(config.mixing() instanceof KernelAttentionConfig.Linear)
         || hasBegin()
@@ -63,13 +62,14 @@ public record KernelHeads(
     }
     Convention convention = Convention.MODEL_GARDEN;
     if (config.scale().isPresent()) {
-      convention = convention.withScale(new Scale(Math.sqrt(config.scale().getAsDouble()), 0));
+      convention =
+          convention.withScale(new Convention.Scale(Math.sqrt(config.scale().getAsDouble()), 0));
     }
     FavorConfig favor =
         FavorConfig.of(config.kernel())
             .withConvention(convention)
             .withFeatures(config.numRandomFeatures());
-    return new FavorHeads(favor, projection, heads, 0, true).map(tf, queries, keys, keyMask);
+    return new FavorHeads(favor, projection, heads).weights(tf, queries, keys, keyMask);
   }
 
   @Override

@@ -33,7 +33,10 @@ public record LayerNorm(Variable scale, Variable bias, double epsilon, VarianceF
     Operand<TFloat32> variance =
         switch (formula) {
           case TWO_PASS -> mean(tf, tf.math.square(centred));
-          case MEAN_OF_SQUARES -> tf.math.sub(mean(tf, tf.math.square(x)), tf.math.square(mean));
+          // Rounding takes the difference below 0 where a row is nearly constant.
+          case MEAN_OF_SQUARES ->
+              tf.math.maximum(
+                  tf.math.sub(mean(tf, tf.math.square(x)), tf.math.square(mean)), tf.constant(0f));
         }; // [..., 1]
     Operand<TFloat32> inverse =
         tf.math.rsqrt(tf.math.add(variance, tf.constant((float) epsilon))); // [..., 1]

@@ -1,6 +1,7 @@
 package dev.performer.nn;
 
 import dev.performer.attention.Attention;
+import dev.performer.graph.Algebra;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -52,8 +53,8 @@ public record MultiHeadAttention(
   /**
    * The first half.
    *
-   * @param x what asks, {@code [B, L, E]}
-   * @param source what is asked, {@code [B, S, E]}
+   * @param x where queries come from, {@code [B, L, E]}
+   * @param source where keys and values come from, {@code [B, S, E]}
    * @param rotation of queries and keys, or null
    */
   public Projected project(
@@ -69,7 +70,7 @@ public record MultiHeadAttention(
   /** Mixes values with this layer's own mixer, and goes on to the output. */
   public Operand<TFloat32> attend(
       Ops tf, Projected projected, Operand<TFloat32> keyMask, Dropout drop) {
-    HeadMixer.Heads out =
+    HeadMixer.Mixed out =
         mixer.mix(tf, projected.queries(), projected.keys(), projected.values(), keyMask, drop);
     Operand<TFloat32> rest = output(tf, out.rest());
     if (out.begin() == null) {
@@ -91,7 +92,7 @@ public record MultiHeadAttention(
 
   private Operand<TFloat32> split(Ops tf, Operand<TFloat32> x) {
     return Attention.swapPositionsAndHeads(
-        tf, Rows.withLast(tf, x, x, heads, headSize)); // [B, H, L, D]
+        tf, Algebra.withLast(tf, x, x, heads, headSize)); // [B, H, L, D]
   }
 
   private Operand<TFloat32> join(Ops tf, Operand<TFloat32> x) {
@@ -99,7 +100,7 @@ public record MultiHeadAttention(
     return tf.reshape(
         swapped,
         tf.concat(
-            List.of(Rows.sizes(tf, swapped, 0, 2), tf.constant(new int[] {heads * headSize})),
+            List.of(Algebra.sizes(tf, swapped, 0, 2), tf.constant(new int[] {heads * headSize})),
             tf.constant(0))); // [B, L, H·D]
   }
 }

@@ -1,6 +1,7 @@
 package dev.performer.nn;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import dev.performer.graph.Algebra;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TBfloat16;
@@ -14,8 +15,14 @@ public enum Precision {
   @JsonProperty("bfloat16")
   BFLOAT16;
 
-  /** {@code [rows, K]} times {@code [K, N]}. */
-  Operand<TFloat32> product(Ops tf, Operand<TFloat32> x, Operand<TFloat32> matrix) {
+  /** {@code [..., K]} times {@code [K, N]} as one product. */
+  Operand<TFloat32> times(
+      Ops tf, Operand<TFloat32> x, Operand<TFloat32> matrix, int inner, int outer) {
+    Operand<TFloat32> rows = tf.reshape(x, tf.constant(new int[] {-1, inner})); // [rows, K]
+    return Algebra.withLast(tf, product(tf, rows, matrix), x, outer);
+  }
+
+  private Operand<TFloat32> product(Ops tf, Operand<TFloat32> x, Operand<TFloat32> matrix) {
     if (this == FLOAT32) {
       return tf.linalg.matMul(x, matrix);
     }

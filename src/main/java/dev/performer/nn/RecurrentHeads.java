@@ -29,16 +29,15 @@ public final class RecurrentHeads {
     int heads = layer.heads();
     int size = layer.headSize();
     if (layer.mixer() instanceof FavorHeads favor) {
-      RecurrentHeads made = new RecurrentHeads(heads, favor.exactHeads());
+      RecurrentHeads made = new RecurrentHeads(heads, favor.config().exactHeads());
       if (!favor.config().causal()) {
         throw new PerformerException("attention that is not causal has no recurrent form");
       }
-      if (favor.exactHeads() > 0) {
-        made.forms.add(new ExactRecurrence(favor.exactHeads(), size, size));
+      if (made.exactHeads > 0) {
+        made.forms.add(new ExactRecurrence(made.exactHeads, size, size));
       }
-      if (favor.exactHeads() < heads) {
-        made.forms.add(
-            RecurrentForm.of(favor.attention(tf), heads - favor.exactHeads(), size, size));
+      if (made.exactHeads < heads) {
+        made.forms.add(RecurrentForm.of(favor.attention(tf), heads - made.exactHeads, size, size));
       }
       return made;
     }

@@ -1,5 +1,6 @@
 package dev.performer.nn;
 
+import dev.performer.graph.Algebra;
 import java.util.Arrays;
 import java.util.List;
 import org.tensorflow.Operand;
@@ -30,7 +31,7 @@ public final class Sinusoids {
             List.of(tf.math.sin(angles), tf.math.cos(angles)),
             Stack.axis((long) rank)); // [..., L, pairs, 2]
     Operand<TFloat32> flat =
-        Rows.withLast(tf, tf.dtypes.cast(both, TFloat32.class), angles, 2 * pairs);
+        Algebra.withLast(tf, tf.dtypes.cast(both, TFloat32.class), angles, 2 * pairs);
     if (size == 2 * pairs) {
       return flat;
     }

@@ -1,5 +1,6 @@
 package dev.performer.pipeline;
 
+import dev.performer.attention.FavorConfig;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.PerformerConfig;
 import java.util.Locale;
@@ -28,12 +29,13 @@ public final class ConfigSummary {
   private static String attention(AttentionConfig attention) {
     String causal = attention.isCausal() ? "causal " : "";
     if (attention instanceof AttentionConfig.Favor favor) {
+      FavorConfig config = favor.config();
       return causal
           + "FAVOR+ with kernel "
-          + favor.kernel().label()
-          + (favor.features() == 0 ? ", no projection" : ", M = " + favor.features())
+          + config.kernel()
+          + (config.hasProjection() ? ", M = " + config.features() : ", no projection")
           + ", convention "
-          + favor.convention().label();
+          + config.convention();
     }
     return attention instanceof AttentionConfig.ModelGarden garden
         ? causal

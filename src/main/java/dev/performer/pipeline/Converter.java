@@ -1,6 +1,7 @@
 package dev.performer.pipeline;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.FavorConfig;
 import dev.performer.model.FavorConversion;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
@@ -59,14 +60,15 @@ public record Converter(FavorConversion conversion) {
 
   /** One line on what was done. */
   static String note(FavorConversion how, FavorConversion.Converted converted) {
+    FavorConfig favor = how.favor();
     return "exact attention of layers %s replaced by FAVOR+ (%s, %d features, %s, seed %d%s)"
         .formatted(
             converted.layers(),
-            how.kernel(),
-            how.features(),
-            how.lengths(),
-            how.seed(),
-            how.exactHeads() == 0 ? "" : ", exact heads " + how.exactHeads());
+            favor.kernel(),
+            favor.features(),
+            favor.lengths(),
+            favor.seed(),
+            favor.exactHeads() == 0 ? "" : ", exact heads " + favor.exactHeads());
   }
 
   private static ModelCard card(
@@ -74,7 +76,7 @@ public record Converter(FavorConversion conversion) {
     ModelCard old = model.card();
     ModelCard.LanguageModel lm = old.languageModel();
     return ModelCard.of(
-        PerformerModels.attention(converted.config()),
+        converted.config().attentionOf(0),
         old.vocabulary(),
         lm == null ? null : PerformerModels.languageModel(converted.config(), lm.masking()),
         provenance(source, old.provenance(), note));

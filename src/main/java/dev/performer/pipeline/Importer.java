@@ -1,10 +1,10 @@
 package dev.performer.pipeline;
 
 import dev.performer.PerformerException;
-import dev.performer.checkpoint.AttentionNotSaidException;
 import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.ImportOptions;
 import dev.performer.checkpoint.ModelWeights;
+import dev.performer.checkpoint.UnknownAttentionException;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Tokenizer;
@@ -162,7 +162,7 @@ public record Importer(
     ModelWeights exact;
     try {
       exact = Checkpoints.load(path, options);
-    } catch (AttentionNotSaidException e) {
+    } catch (UnknownAttentionException e) {
       // Where the file does not say how it attends, it is the weights' own attention that is exact.
       exact = Checkpoints.load(path, options.with(ImportOptions.AttentionKind.EXACT));
     }

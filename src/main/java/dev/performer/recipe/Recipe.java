@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
+import dev.performer.data.Labels;
 import dev.performer.data.StrictJson;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.PerformerConfig;
@@ -66,7 +67,7 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, LoopOpti
               if (!SECTIONS.contains(key)) {
                 throw new PerformerException(
                     "%s: unknown key %s; did you mean %s?"
-                        .formatted(source, key, StrictJson.nearestOf(key, SECTIONS)));
+                        .formatted(source, key, Labels.nearest(key, SECTIONS)));
               }
             });
     try {

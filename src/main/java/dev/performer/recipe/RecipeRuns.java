@@ -3,6 +3,7 @@ package dev.performer.recipe;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
+import dev.performer.data.Labels;
 import dev.performer.data.StrictJson;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -82,8 +83,7 @@ public record RecipeRuns(List<Run> runs) {
               List<String> names = runs.stream().map(Run::name).toList();
               return new PerformerException(
                   "the recipe has no run '%s'; did you mean %s? It has %s"
-                      .formatted(
-                          name, StrictJson.nearestOf(name, names), String.join(", ", names)));
+                      .formatted(name, Labels.nearest(name, names), String.join(", ", names)));
             });
   }
 }

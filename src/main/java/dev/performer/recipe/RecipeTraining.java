@@ -260,7 +260,7 @@ public record RecipeTraining(
           new ModelCard.Masking(proportions.rate(), proportions.mask(), proportions.random(), null);
     }
     return ModelCard.of(
-            PerformerModels.attention(recipe.model()),
+            recipe.model().attentionOf(0),
             ModelCards.vocabulary(recipe.data().tokenizer()),
             PerformerModels.languageModel(recipe.model(), masking),
             ModelCards.provenance(

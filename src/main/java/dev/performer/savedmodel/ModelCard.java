@@ -4,11 +4,13 @@ import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.StrictJson;
+import dev.performer.model.AttentionConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,7 +23,7 @@ import java.util.Optional;
  * part may be absent (null).
  *
  * @param formatVersion version of this file's format, 1
- * @param attention how its attention works
+ * @param attention how its first layer attends
  * @param vocabulary what its token ids mean
  * @param languageModel which tensors make it a language model
  * @param provenance where it comes from
@@ -33,7 +35,7 @@ import java.util.Optional;
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record ModelCard(
     int formatVersion,
-    Attention attention,
+    @JsonDeserialize(converter = CardAttention.class) AttentionConfig attention,
     Vocabulary vocabulary,
     LanguageModel languageModel,
     Provenance provenance,
@@ -57,7 +59,7 @@ public record ModelCard(
 
   /** A card of the current format; any part may be null. */
   public static ModelCard of(
-      Attention attention,
+      AttentionConfig attention,
       Vocabulary vocabulary,
       LanguageModel languageModel,
       Provenance provenance) {
@@ -76,27 +78,6 @@ public record ModelCard(
     return new ModelCard(
         formatVersion, attention, vocabulary, languageModel, provenance, tree, config);
   }
-
-  /**
-   * How attention works.
-   *
-   * @param kernel such as {@code softmax} or {@code relu}
-   * @param convention such as {@code performer} or {@code model-garden}
-   * @param features random features M, null where there is no projection
-   * @param projection such as {@code orthogonal}
-   * @param rowLengths such as {@code chi} or {@code sqrt-d}
-   * @param causal whether position i sees only positions up to i
-   * @param exact whether it is exact softmax attention and no approximation
-   */
-  @JsonInclude(JsonInclude.Include.NON_NULL)
-  public record Attention(
-      String kernel,
-      String convention,
-      Integer features,
-      String projection,
-      String rowLengths,
-      Boolean causal,
-      Boolean exact) {}
 
   /**
    * What token ids mean.

@@ -1,6 +1,7 @@
 package dev.performer.savedmodel;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.FavorConfig;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.graph.CheckpointReader;
@@ -16,7 +17,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import org.tensorflow.Graph;
@@ -79,7 +79,7 @@ public final class PerformerModels {
       boolean replace) {
     requireFit(config, weights);
     if (card == null) {
-      card = ModelCard.of(attention(config), null, languageModel(config, null), null);
+      card = ModelCard.of(config.attentionOf(0), null, languageModel(config, null), null);
     }
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {
@@ -213,50 +213,18 @@ public final class PerformerModels {
   private static boolean seesPadding(PerformerConfig config) {
     for (int i = 0; i < config.layers(); i++) {
       AttentionConfig attention = config.attentionOf(i);
-      boolean looksAhead =
-          attention instanceof AttentionConfig.Favor favor
-              // A maximum over all keys leaks even where attention is causal.
-              && (!favor.causal() || favor.kernel().isSoftmax() && !isOurs(favor))
-              && (config.padId() == null || !favor.maskKeys());
-      if (looksAhead || config.padId() == null && !attention.isCausal()) {
+      if (attention instanceof AttentionConfig.Favor favor && looksAhead(config, favor.config())
+          || config.padId() == null && !attention.isCausal()) {
         return true;
       }
     }
     return false;
   }
 
-  private static boolean isOurs(AttentionConfig.Favor favor) {
-    return favor.convention().label().equals("performer");
-  }
-
-  private static String label(Enum<?> value) {
-    return value.name().toLowerCase(Locale.ROOT).replace('_', '-');
-  }
-
-  /** How the first layer attends, for a card. */
-  public static ModelCard.Attention attention(PerformerConfig config) {
-    AttentionConfig attention = config.attentionOf(0);
-    if (attention instanceof AttentionConfig.Favor favor) {
-      return new ModelCard.Attention(
-          favor.kernel().label(),
-          favor.convention().label(),
-          favor.features() == 0 ? null : favor.features(),
-          favor.features() == 0 ? null : label(favor.directions()),
-          favor.features() == 0 ? null : label(favor.lengths()),
-          favor.causal(),
-          false);
-    }
-    int rows = attention.projectionRows();
-    return new ModelCard.Attention(
-        attention instanceof AttentionConfig.ModelGarden garden
-            ? garden.config().kernel().label()
-            : "softmax",
-        attention instanceof AttentionConfig.ModelGarden ? "model-garden" : null,
-        rows == 0 ? null : rows,
-        null,
-        null,
-        attention.isCausal(),
-        attention instanceof AttentionConfig.Exact);
+  private static boolean looksAhead(PerformerConfig config, FavorConfig favor) {
+    boolean isSeen = config.padId() == null || !favor.maskKeys();
+    // A maximum over all keys leaks even where attention is causal.
+    return isSeen && (!favor.causal() || favor.convention().couplesPositions(favor.kernel()));
   }
 
   /** From what configuration a SavedModel was built, if that is recorded. */

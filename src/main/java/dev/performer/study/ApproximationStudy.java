@@ -102,8 +102,7 @@ public record ApproximationStudy(
    * One measurement.
    *
    * @param variant what was tried
-   * @param features M, rows of the projection; feature vectors of hyperbolic and trigonometric
-   *     kernels are twice as long
+   * @param features M, directions of the projection
    * @param error mean squared error over the variance of the exact output, both means over draws
    * @param standardError of that ratio, from the scatter of the draws' errors
    */
@@ -141,12 +140,14 @@ public record ApproximationStudy(
     if (m <= 0) {
       throw new PerformerException("the number of features must be positive, not " + m);
     }
-    return FavorConfig.of(v.kernel())
-        .withConvention(convention)
-        .withFeatures(m)
-        .withCausal(causal)
-        .withDirections(v.directions())
-        .withLengths(v.lengths());
+    return FavorConfig.builder()
+        .kernel(v.kernel())
+        .convention(convention)
+        .features(m)
+        .causal(causal)
+        .directions(v.directions())
+        .lengths(v.lengths())
+        .build();
   }
 
   private Row measure(Variant variant, int m, List<float[][]> data, List<float[]> exact) {

@@ -3,10 +3,10 @@ package dev.performer.study;
 import dev.performer.PerformerException;
 import dev.performer.attention.ExactAttention;
 import dev.performer.attention.FavorAttention;
+import dev.performer.attention.FavorConfig;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variables;
-import dev.performer.model.AttentionConfig;
 import dev.performer.model.Inputs;
 import dev.performer.model.Mode;
 import dev.performer.model.Outputs;
@@ -45,7 +45,7 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
    * @param favor how
    * @param projection {@code [M, D]}, or null without one
    */
-  public record Trial(AttentionConfig.Favor favor, float[] projection) {}
+  public record Trial(FavorConfig favor, float[] projection) {}
 
   /**
    * Of one head, or of all heads of a layer together.
@@ -148,7 +148,7 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
   /** What {@link TokenErrors} takes, of one sequence: {@code [7, 1, H, L]}. */
   private Output<TFloat64> measures(
       Ops tf, Outputs.Layer layer, Operand<TFloat32> mask, Trial trial) {
-    AttentionConfig.Favor favor = trial.favor();
+    FavorConfig favor = trial.favor();
     if (trial.projection() == null) {
       throw new PerformerException(
           "a kernel without a projection estimates nothing; give features above 0");
@@ -165,7 +165,7 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
     Operand<TFloat64> estimate =
         wide(
             tf,
-            FavorAttention.of(favor.favorConfig(), p)
+            FavorAttention.of(favor, p)
                 .attend(tf, layer.queries(), layer.keys(), layer.values(), mask)); // [1, H, L, D]
     var last = tf.constant(-1);
     Operand<TFloat64> real = tf.expandDims(wide(tf, mask), tf.constant(1)); // [1, 1, L]

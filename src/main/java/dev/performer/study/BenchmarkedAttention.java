@@ -1,58 +1,82 @@
 package dev.performer.study;
 
-import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonValue;
 import dev.performer.attention.Attention;
 import dev.performer.attention.ExactAttention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
+import dev.performer.model.AttentionConfig;
+import java.util.List;
 import org.tensorflow.op.Ops;
 
-/** What benchmarks compare. */
-public enum BenchmarkedAttention {
-  EXACT("exact softmax", null),
-  SOFTMAX("FAVOR+ softmax", Kernel.SOFTMAX),
-  HYPERBOLIC("FAVOR+ hyperbolic", Kernel.HYPERBOLIC),
-  RELU("FAVOR+ relu", Kernel.RELU);
+/**
+ * What benchmarks compare.
+ *
+ * @param kernel of FAVOR+; null for exact softmax attention
+ */
+public record BenchmarkedAttention(Kernel kernel) {
+  /** Softmax attention itself. */
+  public static final BenchmarkedAttention EXACT = new BenchmarkedAttention(null);
 
-  private final String label;
-  private final Kernel kernel; // null for exact attention
+  /** What is compared where nothing else is chosen. */
+  public static final List<BenchmarkedAttention> DEFAULTS =
+      List.of(
+          EXACT,
+          new BenchmarkedAttention(Kernel.DEFAULT),
+          new BenchmarkedAttention(Kernel.CHEAPEST));
 
-  BenchmarkedAttention(String label, Kernel kernel) {
-    this.label = label;
-    this.kernel = kernel;
+  private static final String EXACT_NAME = "exact";
+
+  /**
+   * Of its name.
+   *
+   * @param name {@code exact} or the label of a kernel
+   * @throws dev.performer.PerformerException if there is none; it names the nearest
+   */
+  @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
+  public static BenchmarkedAttention of(String name) {
+    return name.equals(EXACT_NAME) ? EXACT : new BenchmarkedAttention(Kernel.of(name));
+  }
+
+  /** The name that {@link #of} takes. */
+  @JsonValue
+  @Override
+  public String toString() {
+    return kernel == null ? EXACT_NAME : kernel.label();
   }
 
   /** In tables. */
   public String label() {
-    return label;
+    return kernel == null ? "exact softmax" : "FAVOR+ " + kernel;
   }
 
   Attention build(Ops tf, boolean causal, BenchmarkSize size) {
     if (kernel == null) {
       return new ExactAttention(causal);
     }
-    FavorConfig config = FavorConfig.of(kernel).withCausal(causal);
-    if (!kernel.isSoftmax()) {
-      return FavorAttention.of(config);
-    }
-    config = config.withFeatures(size.features());
-    var projection = config.projection(size.headSize());
-    var matrix =
-        tf.reshape(
-            tf.constant(projection.draw(1)),
-            tf.constant(new int[] {projection.rows(), projection.columns()}));
-    return FavorAttention.of(config, matrix);
+    FavorConfig config = favor(causal, size);
+    return config
+        .draw(size.headSize())
+        .map(p -> FavorAttention.of(config, p.constant(tf)))
+        .orElseGet(() -> FavorAttention.of(config));
   }
 
-  /** The keys of a model's attention. */
-  void describe(ObjectNode attention, BenchmarkSize size) {
-    if (kernel == null) {
-      attention.put("exact", true);
-    } else {
-      attention.put("kernel", kernel.label());
-      attention.put("features", kernel.isSoftmax() ? size.features() : 0);
-    }
+  /** How a layer of a causal model attends so. */
+  AttentionConfig config(BenchmarkSize size) {
+    return kernel == null
+        ? new AttentionConfig.Exact(true)
+        : new AttentionConfig.Favor(favor(true, size));
+  }
+
+  private FavorConfig favor(boolean causal, BenchmarkSize size) {
+    return FavorConfig.builder()
+        .kernel(kernel)
+        .causal(causal)
+        .features(kernel.isSoftmax() ? size.features() : 0)
+        .seed(1L)
+        .build();
   }
 
   /** Multiplications and additions of the output of one head at one position. */

@@ -48,9 +48,8 @@ final class ExpectedError {
 
   /** Whether there is a closed form for a kernel's features. */
   static boolean isKnown(Kernel kernel) {
-    return kernel.equals(Kernel.SOFTMAX)
-        || kernel.equals(Kernel.HYPERBOLIC)
-        || kernel.equals(Kernel.TRIGONOMETRIC);
+    return kernel.form() instanceof Kernel.Trigonometric
+        || kernel.form() instanceof Kernel.Positive positive && positive.hasNorm();
   }
 
   /** Expected squared error of each query's output, M = 1, {@code [B, H, L]}. */
@@ -71,13 +70,11 @@ final class ExpectedError {
     Operand<TFloat64> grown = tf.math.exp(apart);
     Operand<TFloat64> shrunk = tf.math.exp(tf.math.neg(apart));
     Operand<TFloat64> square;
-    if (kernel.equals(Kernel.SOFTMAX)) {
+    if (kernel.form() instanceof Kernel.Positive positive) {
       square = tf.math.mul(near, form(towards, grown, output));
-    } else if (kernel.equals(Kernel.HYPERBOLIC)) {
-      square =
-          half(
-              tf.math.mul(near, form(towards, grown, output)),
-              tf.math.mul(far, form(even, shrunk, output)));
+      if (positive.isMirrored()) {
+        square = half(square, tf.math.mul(far, form(even, shrunk, output)));
+      }
     } else {
       square =
           half(

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.AtomicFiles;
 import dev.performer.data.NpyArray;
+import dev.performer.data.StrictJson;
 import dev.performer.graph.Variables;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
@@ -100,7 +101,7 @@ public record GenerationCase(
     ObjectNode keys = JsonNodeFactory.instance.objectNode();
     keys.put("task", "causal-lm").put("layers", LAYERS).put("maxLength", tokens());
     keys.put("hiddenSize", size.hiddenSize()).put("heads", size.heads());
-    attention.describe(keys.putObject("attention"), size);
+    keys.set("attention", StrictJson.tree(attention.config(size)));
     return PerformerConfig.of(keys, "the benchmark's model");
   }
 
@@ -116,10 +117,7 @@ public record GenerationCase(
     }
     ModelCard card =
         ModelCard.of(
-            PerformerModels.attention(config),
-            null,
-            PerformerModels.languageModel(config, null),
-            null);
+            config.attentionOf(0), null, PerformerModels.languageModel(config, null), null);
     PerformerModels.write(config, weights, card, target, false);
   }
 

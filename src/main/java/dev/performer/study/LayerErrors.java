@@ -1,10 +1,10 @@
 package dev.performer.study;
 
+import dev.performer.attention.FavorConfig;
 import dev.performer.chart.Chart;
 import dev.performer.chart.Chart.Scale;
 import dev.performer.chart.Line;
 import dev.performer.data.StrictJson;
-import dev.performer.model.AttentionConfig;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -37,7 +37,7 @@ public record LayerErrors(
                 + "|---|---|---|---|---|---|---|---|---|---|---|\n");
     for (AttentionErrors.Row row : rows) {
       AttentionErrors.Errors all = row.all();
-      AttentionConfig.Favor favor = trials.get(row.layer()).favor();
+      FavorConfig favor = trials.get(row.layer()).favor();
       double[] heads = row.heads().stream().mapToDouble(AttentionErrors.Errors::measured).toArray();
       text.append(
           String.format(
@@ -78,7 +78,7 @@ public record LayerErrors(
   public Map<String, Object> json() {
     List<Map<String, Object>> layers = new ArrayList<>();
     for (AttentionErrors.Row row : rows) {
-      AttentionConfig.Favor favor = trials.get(row.layer()).favor();
+      FavorConfig favor = trials.get(row.layer()).favor();
       Map<String, Object> layer = new LinkedHashMap<>();
       layer.put("layer", row.layer());
       layer.put("kernel", favor.kernel().label());

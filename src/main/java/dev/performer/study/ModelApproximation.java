@@ -2,8 +2,8 @@ package dev.performer.study;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.Kernel;
-import dev.performer.attention.projection.Projection;
+import dev.performer.attention.FavorKeys;
+import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.data.NpyArray;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.FavorConversion;
@@ -22,28 +22,16 @@ public final class ModelApproximation {
   private final List<AttentionErrors.Trial> trials = new ArrayList<>();
 
   /**
-   * What is tried in place of the model's own attention; null for what is left as it is, or by
-   * default where a model attends exactly.
-   */
-  public record Alternative(
-      Kernel kernel,
-      Integer features,
-      Projection.Directions directions,
-      Projection.Lengths lengths,
-      Long seed) {
-    /** The model's own; where it attends exactly, what a conversion would put in its place. */
-    public static final Alternative NONE = new Alternative(null, null, null, null, null);
-  }
-
-  /**
    * @param name of the model, for messages
+   * @param given what is tried; where nothing is given, the model's own attention, and in place of
+   *     exact attention what a conversion would put there
    * @throws PerformerException if a layer attends in a way that cannot be compared
    */
-  public ModelApproximation(String name, PerformerModels.Saved model, Alternative alternative) {
+  public ModelApproximation(String name, PerformerModels.Saved model, FavorKeys given) {
     this.name = name;
     this.model = model;
     for (int i = 0; i < model.config().layers(); i++) {
-      trials.add(trial(i, alternative));
+      trials.add(trial(i, given));
     }
   }
 
@@ -67,13 +55,13 @@ public final class ModelApproximation {
     return new LayerErrors(name, trials, rows, sequences.size());
   }
 
-  private AttentionErrors.Trial trial(int layer, Alternative alternative) {
+  private AttentionErrors.Trial trial(int layer, FavorKeys given) {
     AttentionConfig own = model.config().attentionOf(layer);
     if (!(own instanceof AttentionConfig.Exact) && !(own instanceof AttentionConfig.Favor)) {
       throw new PerformerException(
           name + ": layer " + layer + " attends as Model Garden does, which estimates no softmax");
     }
-    if (own instanceof AttentionConfig.Favor favor && alternative.equals(Alternative.NONE)) {
+    if (own instanceof AttentionConfig.Favor favor && !given.isGiven()) {
       NpyArray stored = model.weights().get("layer_" + layer + "/attention/projection");
       if (stored == null) {
         throw new PerformerException(
@@ -83,30 +71,12 @@ public final class ModelApproximation {
                 + " has no projection, so it estimates no softmax; give a number of features to"
                 + " try one");
       }
-      return new AttentionErrors.Trial(favor, stored.floats());
+      return new AttentionErrors.Trial(favor.config(), stored.floats());
     }
-    AttentionConfig.Favor tried = tried(own, layer, alternative);
-    int size = model.config().headSize();
-    return new AttentionErrors.Trial(tried, tried.projection(size).draw(tried.seed()));
-  }
-
-  private static AttentionConfig.Favor tried(
-      AttentionConfig own, int layer, Alternative alternative) {
-    FavorConversion conversion =
-        new FavorConversion(
-            or(alternative.kernel(), Kernel.HYPERBOLIC),
-            or(alternative.features(), FavorConfig.DEFAULT_FEATURES),
-            or(alternative.lengths(), Projection.Lengths.SQRT_D),
-            or(alternative.seed(), 0L),
-            0,
-            Set.of());
-    return conversion.favor(
-        own.isCausal(),
-        conversion.seed() + layer,
-        or(alternative.directions(), Projection.Directions.ORTHOGONAL));
-  }
-
-  private static <T> T or(T given, T standard) {
-    return given == null ? standard : given;
+    FavorConfig tried =
+        new FavorConversion(given.over(FavorConversion.defaults()).build(), Set.of())
+            .favor(own, layer);
+    return new AttentionErrors.Trial(
+        tried, tried.draw(model.config().headSize()).map(ProjectionMatrix::values).orElse(null));
   }
 }

@@ -1,6 +1,6 @@
 package dev.performer.study;
 
-import dev.performer.model.AttentionConfig;
+import dev.performer.attention.FavorConfig;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
@@ -56,13 +56,13 @@ final class TokenErrors {
     }
   }
 
-  AttentionErrors.Row row(int layer, AttentionConfig.Favor favor) {
+  AttentionErrors.Row row(int layer, FavorConfig favor) {
     List<Token> all = heads.stream().flatMap(List::stream).toList();
     return new AttentionErrors.Row(
         layer, errors(all, favor), heads.stream().map(tokens -> errors(tokens, favor)).toList());
   }
 
-  private static AttentionErrors.Errors errors(List<Token> tokens, AttentionConfig.Favor favor) {
+  private static AttentionErrors.Errors errors(List<Token> tokens, FavorConfig favor) {
     boolean isKnown = ExpectedError.isKnown(favor.kernel());
     double size = sum(tokens, Token::output);
     ToDoubleFunction<Token> expected = token -> token.expected() / favor.features();

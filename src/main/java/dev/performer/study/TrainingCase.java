@@ -2,6 +2,7 @@ package dev.performer.study;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.data.StrictJson;
 import dev.performer.model.PerformerConfig;
 import dev.performer.nn.Precision;
 import java.io.IOException;
@@ -64,7 +65,7 @@ public record TrainingCase(
     model.put("vocabularySize", VOCABULARY).put("maxLength", length).put("layers", LAYERS);
     model.put("hiddenSize", size.hiddenSize()).put("heads", size.heads());
     model.put("positions", "learned").putNull("padId");
-    attention.describe(model.putObject("attention").put("causal", true), size);
+    model.set("attention", StrictJson.tree(attention.config(size)));
     return PerformerConfig.of(model, "the benchmark's model");
   }
 

@@ -142,7 +142,7 @@ public record ImportedWeights(
   private ModelCard card() {
     PerformerConfig config = source.config();
     return ModelCard.of(
-        PerformerModels.attention(config),
+        config.attentionOf(0),
         tokenizer.map(ModelCards::vocabulary).orElse(null),
         PerformerModels.languageModel(config, masking(config)),
         new ModelCard.Provenance(

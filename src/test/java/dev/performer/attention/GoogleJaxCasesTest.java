@@ -153,37 +153,28 @@ class GoogleJaxCasesTest {
   /** The factories' arguments as a configuration. */
   static FavorConfig config(JsonNode index) {
     JsonNode args = index.get("factory_args");
-    Convention convention = Convention.GOOGLE_JAX;
-    Kernel kernel;
+    FavorKeys config =
+        FavorConfig.builder()
+            .convention(Convention.GOOGLE_JAX)
+            .chunk(4)
+            .causal(args.path("unidirectional").asBoolean(false))
+            .renormalize(args.path("renormalize_attention").asBoolean(true));
     if (index.get("factory").asText().equals("make_fast_softmax_attention")) {
-      kernel =
-          args.path("nonnegative_features").asBoolean(true) ? Kernel.SOFTMAX : Kernel.TRIGONOMETRIC;
+      config.kernel(
+          args.path("nonnegative_features").asBoolean(true)
+              ? Kernel.SOFTMAX
+              : Kernel.TRIGONOMETRIC);
       if (args.has("numerical_stabilizer")) {
-        double stabilizer = args.get("numerical_stabilizer").asDouble();
-        convention =
-            convention
-                .withSoftmaxEpsilon(stabilizer)
-                .withDenominator(new Denominator.AddNearZero(stabilizer));
+        config.numericalStabilizer(args.get("numerical_stabilizer").asDouble());
       }
     } else {
       String function = args.path("kernel_fn").asText("relu");
-      kernel =
-          function.equals("jshiftedelu")
-              ? Kernel.SHIFTED_ELU
-              : Kernel.of(function.startsWith("j") ? function.substring(1) : function);
-      convention =
-          convention
-              .withGeneralizedEpsilon(args.path("kernel_epsilon").asDouble(1e-3))
-              .withDenominator(
-                  new Denominator.AddNearZero(args.path("numerical_stabilizer").asDouble(0)));
+      config
+          .kernel(Kernel.named(Kernel.Code.JAX, function).orElseThrow())
+          .epsilon(args.path("kernel_epsilon").asDouble(1e-3))
+          .numericalStabilizer(args.path("numerical_stabilizer").asDouble(0));
     }
-    if (!args.path("renormalize_attention").asBoolean(true)) {
-      convention = convention.withoutRenormalization();
-    }
-    return FavorConfig.of(kernel)
-        .withConvention(convention)
-        .withChunk(4)
-        .withCausal(args.path("unidirectional").asBoolean(false));
+    return config.build();
   }
 
   /** MultiHeadDotProductFastAttention: its dense layers are einsums here; the mask is on values. */

@@ -28,22 +28,40 @@ class PrecisionTest {
   })
   void centredFeaturesKeepFloat32(
       Kernel kernel, double amplitude, boolean causal, double tolerance) {
-    double error = relativeError(FavorConfig.of(kernel).withCausal(causal), amplitude);
+    double error = relativeError(FavorConfig.of(kernel).withCausal(causal), L, D, amplitude);
     assertThat(error).isLessThan(tolerance);
+  }
+
+  /** The norms of keys grow with D: at amplitude 4 and D = 256 they are 64. */
+  @ParameterizedTest
+  @CsvSource({
+    "SOFTMAX,128,1,true,4e-6",
+    "SOFTMAX,128,2,true,8e-6",
+    "SOFTMAX,128,4,true,2e-5",
+    "SOFTMAX,256,1,true,4e-6",
+    "SOFTMAX,256,2,true,8e-6",
+    "SOFTMAX,256,2,false,8e-6",
+    "HYPERBOLIC,128,2,true,8e-6",
+    "HYPERBOLIC,256,1,true,4e-6"
+  })
+  void wideHeadsKeepFloat32(
+      Kernel kernel, int headSize, double amplitude, boolean causal, double tolerance) {
+    FavorConfig config = FavorConfig.of(kernel).withCausal(causal);
+    assertThat(relativeError(config, 96, headSize, amplitude)).isLessThan(tolerance);
   }
 
   @Test
   void theOfficialEpsilonDoesNot() {
     FavorConfig google =
         FavorConfig.of(Kernel.SOFTMAX).withConvention(Convention.GOOGLE_TF).withCausal(true);
-    assertThat(relativeError(google, 1)).isGreaterThan(0.1);
+    assertThat(relativeError(google, L, D, 1)).isGreaterThan(0.1);
   }
 
   /** Root of the mean squared error over the mean square. */
-  private static double relativeError(FavorConfig config, double amplitude) {
+  private static double relativeError(FavorConfig config, int l, int d, double amplitude) {
     Map<String, NpyArray> arrays =
-        new LinkedHashMap<>(Inputs.random(1, 1, 1, L, L, D, D, amplitude));
-    arrays.put("P", Inputs.projection(config, D, 1));
+        new LinkedHashMap<>(Inputs.random(1, 1, 1, l, l, d, d, amplitude));
+    arrays.put("P", Inputs.projection(config, d, 1));
     double[][] p = Inputs.matrix(arrays.get("P"));
     if (config.kernel() == Kernel.HYPERBOLIC) {
       double[][] both = new double[2 * p.length][];

@@ -23,7 +23,7 @@ class PublishedNumbersTest {
       0.06014f, -0.28324f, -0.89495f, 1.17008f, 0.85086f, -1.12023f, 1.42394f, 0.77421f,
       -0.39631f, 0.04848f, -0.35312f, 0.90691f
     };
-    assertClose(TensorFlowProjections.of(5, 4, 0).first(), expected);
+    assertClose(new TensorFlowProjections(5, 4, 0, Lengths.CHI).first(), expected);
   }
 
   @Test
@@ -67,7 +67,7 @@ class PublishedNumbersTest {
   }
 
   private static ProjectionMatrix jax(Stream stream) {
-    return new JaxProjections(5, 4, Directions.ORTHOGONAL, Lengths.CHI, stream).atConstruction();
+    return new JaxProjections(5, 4, Directions.ORTHOGONAL, Lengths.CHI, stream).draw(0);
   }
 
   private static void assertClose(ProjectionMatrix actual, float[] expected) {

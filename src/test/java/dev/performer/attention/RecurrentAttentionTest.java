@@ -7,6 +7,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.Tensors;
 import dev.performer.testing.GraphRun;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -22,7 +23,6 @@ import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
-import org.tensorflow.op.core.Squeeze;
 import org.tensorflow.types.TFloat32;
 
 /** One position at a time gives what all positions at once give. */
@@ -32,7 +32,7 @@ class RecurrentAttentionTest {
   private static final int V = 8;
 
   @ParameterizedTest
-  @EnumSource(names = {"SOFTMAX", "HYPERBOLIC", "RELU", "ELU"})
+  @EnumSource(names = {"SOFTMAX", "HYPERBOLIC", "RELU", "ELU"}) // the step that generation uses
   void equalsTheParallelFormAfter4096Positions(Kernel kernel) {
     int length = 4096;
     FavorConfig config = FavorConfig.of(kernel).withCausal(true);
@@ -46,39 +46,46 @@ class RecurrentAttentionTest {
     try (var run = Inputs.run(TFloat32.class, null, config, arrays)) {
       parallel = run.value(arrays);
     }
-    int m = config.hasProjection() ? kernel.featuresPerRow() * 32 : D;
     try (Graph graph = new Graph()) {
       Ops tf = Ops.create(graph);
-      var q = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, H, D)));
-      var k = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, H, D)));
-      var v = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, H, V)));
-      var state = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, H, m, V + 1)));
-      var recurrent = new RecurrentAttention(attention(tf, config, arrays.get("P")));
-      var step = recurrent.step(tf, state, q, k, v);
-      Operand<TFloat32> empty = recurrent.emptyState(tf, tf.constant(1), H, m, V, TFloat32.class);
+      var q = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, H, 1, D)));
+      var k = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, H, 1, D)));
+      var v = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, H, 1, V)));
+      RecurrentForm recurrent = RecurrentForm.of(attention(tf, config, arrays.get("P")), H, D, V);
+      List<Operand<TFloat32>> states = new ArrayList<>();
+      List<long[]> sizes = new ArrayList<>();
+      for (RecurrentForm.State one : recurrent.states()) {
+        Shape shape = Shape.of(1).append(Shape.of(one.sizes()));
+        states.add(tf.placeholder(TFloat32.class, Placeholder.shape(shape)));
+        sizes.add(shape.asArray());
+      }
+      RecurrentForm.Advance step = recurrent.step(tf, states, q, k, v);
       try (Session session = new Session(graph)) {
-        Result last = session.runner().fetch(empty).run();
-        Tensor lastState = last.get(0);
+        List<Tensor> state = new ArrayList<>();
+        sizes.forEach(s -> state.add(Tensors.of(new float[(int) Shape.of(s).size()], s)));
+        Result last = null;
         double worst = 0;
         for (int t = 0; t < length; t++) {
           try (Tensor qt = position(arrays.get("q"), t);
               Tensor kt = position(arrays.get("k"), t);
               Tensor vt = position(arrays.get("v"), t)) {
-            Result next =
-                session
-                    .runner()
-                    .feed(q, qt)
-                    .feed(k, kt)
-                    .feed(v, vt)
-                    .feed(state, lastState)
-                    .fetch(step.state())
-                    .fetch(step.output())
-                    .run();
-            last.close();
+            Session.Runner runner =
+                session.runner().feed(q, qt).feed(k, kt).feed(v, vt).fetch(step.output());
+            for (int i = 0; i < states.size(); i++) {
+              runner.feed(states.get(i), state.get(i)).fetch(step.states().get(i));
+            }
+            Result next = runner.run();
+            if (last == null) {
+              state.forEach(Tensor::close);
+            } else {
+              last.close();
+            }
             last = next;
-            lastState = next.get(0);
+            for (int i = 0; i < states.size(); i++) {
+              state.set(i, next.get(i + 1));
+            }
           }
-          float[] out = Tensors.floats(last.get(1));
+          float[] out = Tensors.floats(last.get(0));
           for (int h = 0; h < H; h++) {
             for (int c = 0; c < V; c++) {
               worst =
@@ -103,15 +110,14 @@ class RecurrentAttentionTest {
     }
     try (Graph graph = new Graph()) {
       Ops tf = Ops.create(graph);
-      var recurrent = new RecurrentAttention(attention(tf, config, arrays.get("P")));
+      RecurrentForm recurrent = RecurrentForm.of(attention(tf, config, arrays.get("P")), H, D, V);
+      Operand<TFloat32> q = constant(tf, arrays.get("q"));
       Operand<TFloat32> k = constant(tf, arrays.get("k"));
       Operand<TFloat32> v = constant(tf, arrays.get("v"));
       Operand<TFloat32> mask =
           tf.constant(new float[][] {{1, 1, 1, 1, 1, 1, 1, 1, 1, 0}}); // all but the last
-      Operand<TFloat32> state = recurrent.stateAfter(tf, k, v, mask);
-      var step =
-          recurrent.step(
-              tf, state, last(tf, constant(tf, arrays.get("q"))), last(tf, k), last(tf, v));
+      var prompt = recurrent.prefill(tf, q, k, v, mask);
+      var step = recurrent.step(tf, prompt.states(), last(tf, q), last(tf, k), last(tf, v));
       try (Session session = new Session(graph);
           Result r = session.runner().fetch(step.output()).run()) {
         float[] out = Tensors.floats(r.get(0));
@@ -126,16 +132,27 @@ class RecurrentAttentionTest {
   }
 
   @Test
-  void googlesKeyMaximumHasNoRecurrentForm() {
+  void theProjectionDecidesTheSizeOfTheState() {
+    FavorConfig config = FavorConfig.of(Kernel.HYPERBOLIC).withCausal(true).withFeatures(256);
+    try (Graph graph = new Graph()) {
+      Ops tf = Ops.create(graph);
+      FavorAttention attention = FavorAttention.of(config, tf.constant(new float[6][D]));
+      assertThat(RecurrentForm.of(attention, H, D, V).states().get(0).sizes())
+          .containsExactly(H, V + 1, 12);
+    }
+  }
+
+  @Test
+  void statisticsOverHeadsHaveNoRecurrentForm() {
     FavorConfig config =
-        FavorConfig.of(Kernel.SOFTMAX).withConvention(Convention.GOOGLE_TF).withCausal(true);
+        FavorConfig.of(Kernel.SOFTMAX).withConvention(Convention.MODEL_GARDEN).withCausal(true);
     try (Graph graph = new Graph()) {
       Ops tf = Ops.create(graph);
       FavorAttention attention = FavorAttention.of(config, tf.constant(new float[4][4]));
-      assertThatThrownBy(() -> new RecurrentAttention(attention))
+      assertThatThrownBy(() -> RecurrentForm.of(attention, 1, 4, 4))
           .isInstanceOf(PerformerException.class)
-          .hasMessageContaining("google-tf")
-          .hasMessageContaining("use convention performer");
+          .hasMessageContaining("model-garden")
+          .hasMessageContaining("cannot generate");
     }
   }
 
@@ -148,9 +165,7 @@ class RecurrentAttentionTest {
   }
 
   private static Operand<TFloat32> last(Ops tf, Operand<TFloat32> x) {
-    return tf.squeeze(
-        tf.slice(x, tf.constant(new int[] {0, 0, 9, 0}), tf.constant(new int[] {-1, -1, 1, -1})),
-        Squeeze.axis(List.of(2L)));
+    return tf.slice(x, tf.constant(new int[] {0, 0, 9, 0}), tf.constant(new int[] {-1, -1, 1, -1}));
   }
 
   private static Tensor position(NpyArray x, int t) {
@@ -160,6 +175,6 @@ class RecurrentAttentionTest {
     for (int i = 0; i < result.length; i++) {
       result[i] = (float) all[(int) ((i / s[3] * s[2] + t) * s[3] + i % s[3])];
     }
-    return Tensors.of(result, 1, s[1], s[3]);
+    return Tensors.of(result, 1, s[1], 1, s[3]);
   }
 }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.checkpoint.ImportOptions.AttentionKind;
 import dev.performer.data.NpyArray;
@@ -65,8 +66,10 @@ class FlaxNamingTest {
   void givesLongRangeArenasOutputs(String name, String kernel, Integer features) {
     ImportOptions options =
         ImportOptions.builder()
-            .kernel(kernel == null ? null : Kernel.of(kernel))
-            .features(features)
+            .favor(
+                FavorConfig.builder()
+                    .kernel(kernel == null ? null : Kernel.of(kernel))
+                    .features(features))
             .attention(kernel == null ? AttentionKind.EXACT : null)
             .maxLength(12)
             .build();
@@ -123,7 +126,10 @@ class FlaxNamingTest {
     ModelWeights model =
         Checkpoints.load(
             folder,
-            ImportOptions.builder().task("causal-lm").kernel(Kernel.RELU).causal(true).build());
+            ImportOptions.builder()
+                .task("causal-lm")
+                .favor(FavorConfig.builder().kernel(Kernel.RELU).causal(true))
+                .build());
     Map<String, NpyArray> golden =
         Npz.read(ReferenceCase.directory("/reference/protein_lm_models").resolve("lm_relu.npz"));
     float[] logits = ImportedOutputs.run(model, golden.get("tokens"), null, null, Outputs::logits);
@@ -213,7 +219,9 @@ class FlaxNamingTest {
   void projectionsAreThoseOfTheStreamThatIsSaid() {
     ImportOptions partitionable =
         ImportOptions.builder()
-            .threefry(dev.performer.attention.projection.Threefry.Stream.PARTITIONABLE)
+            .favor(
+                FavorConfig.builder()
+                    .threefry(dev.performer.attention.projection.Threefry.Stream.PARTITIONABLE))
             .build();
     String name = "layer_1/attention/projection";
     NpyArray legacy =

@@ -4,6 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
+import dev.performer.attention.Kernel;
 import dev.performer.data.NpyArray;
 import dev.performer.model.Outputs;
 import dev.performer.savedmodel.ReferenceModels;
@@ -84,14 +87,16 @@ class TensorFlowNamingTest {
   void kernelAndFeaturesAreSaid() {
     Path folder = ReferenceModels.directory("checkpoints/model_garden").resolve("k_relu");
     ImportOptions said =
-        ImportOptions.builder().kernel(dev.performer.attention.Kernel.RELU).features(10).build();
+        ImportOptions.builder()
+            .favor(FavorConfig.builder().kernel(Kernel.RELU).features(10))
+            .build();
     checkOtherKind(Checkpoints.load(folder, said), folder);
   }
 
   @Test
   void beginKernelMustBeSaid() {
     Path folder = ReferenceModels.directory("checkpoints/model_garden").resolve("k_begin");
-    ImportOptions said = ImportOptions.builder().features(7).build();
+    ImportOptions said = ImportOptions.builder().favor(FavorConfig.builder().features(7)).build();
     assertThatThrownBy(() -> Checkpoints.load(folder, said))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("begin_kernel");
@@ -144,21 +149,20 @@ class TensorFlowNamingTest {
   void theWindowIsSaid(@TempDir Path folder) throws IOException {
     Path source = ReferenceModels.directory("checkpoints/protein_relu_causal");
     Path alone = Files.copy(source.resolve("weights.h5"), folder.resolve("weights.h5"));
-    ImportOptions.Builder said =
-        ImportOptions.builder()
-            .seed(3L)
-            .kernel(dev.performer.attention.Kernel.RELU)
-            .features(16)
-            .causal(true);
+    ImportOptions.Builder said = ImportOptions.builder().favor(reluOf16().causal(true));
     assertThatThrownBy(() -> Checkpoints.load(alone, said.build()))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("window")
         .satisfies(e -> assertThat(((PerformerException) e).settings()).contains("window"));
-    ModelWeights imported = Checkpoints.load(alone, said.causal(null).window(64).build());
+    ModelWeights imported = Checkpoints.load(alone, said.favor(reluOf16()).window(64).build());
     Map<String, NpyArray> expected = expected("protein_relu_causal");
     ImportedOutputs.assertClose(
         ImportedOutputs.run(imported, expected.get("in0/tokens"), null, null, Outputs::logits),
         expected.get("out0/logits"));
+  }
+
+  private static FavorKeys reluOf16() {
+    return FavorConfig.builder().seed(3L).kernel(Kernel.RELU).features(16);
   }
 
   /** Norms before each part, in weights that lie alone. */
@@ -178,7 +182,7 @@ class TensorFlowNamingTest {
   }
 
   static ImportOptions seed(long seed) {
-    return ImportOptions.builder().seed(seed).build();
+    return ImportOptions.builder().favor(FavorConfig.builder().seed(seed)).build();
   }
 
   @ParameterizedTest

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.FavorConfig;
+import dev.performer.attention.Kernel;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.model.Outputs;
@@ -57,7 +59,7 @@ class TorchNamingTest {
   }
 
   private static ImportOptions causal(boolean causal) {
-    return ImportOptions.builder().causal(causal).build();
+    return ImportOptions.builder().favor(FavorConfig.builder().causal(causal)).build();
   }
 
   @ParameterizedTest
@@ -65,7 +67,9 @@ class TorchNamingTest {
   void performerPytorchWithGeneralizedAttention(boolean causal) {
     Path folder = ALL.resolve(causal ? "performer_relu_causal" : "performer_relu");
     ImportOptions said =
-        ImportOptions.builder().causal(causal).kernel(dev.performer.attention.Kernel.RELU).build();
+        ImportOptions.builder()
+            .favor(FavorConfig.builder().causal(causal).kernel(Kernel.RELU))
+            .build();
     ModelWeights imported = Checkpoints.load(folder.resolve("model.safetensors"), said);
     Map<String, NpyArray> expected = Npz.read(folder.resolve("expected.npz"));
     ImportedOutputs.assertClose(

@@ -4,10 +4,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.performer.data.NpyArray;
+import dev.performer.data.NpyType;
 import dev.performer.data.Npz;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.BeforeEach;
@@ -137,6 +140,80 @@ class AttendCommandTest {
     assertThat(Npz.read(outputs).get("P")).isEqualTo(first);
     CommandLineRun.of("attend", inputs, "--output", outputs, "--seed", 4).done();
     assertThat(Npz.read(outputs).get("P")).isNotEqualTo(first);
+  }
+
+  @Test
+  void float64InputsAreComputedInFloat64() {
+    Npz.write(inputs, arrays);
+    CommandLineRun.of("attend", inputs, "--output", outputs, "--causal").done();
+    Map<String, NpyArray> narrow = Npz.read(outputs);
+    arrays.put("k", NpyArray.of(arrays.get("k").doubles(), arrays.get("k").shape()));
+    Npz.write(inputs, arrays);
+    CommandLineRun.of("attend", inputs, "--output", outputs, "--causal").done();
+    Map<String, NpyArray> wide = Npz.read(outputs);
+    for (String name : new String[] {"out", "dq", "dk", "dv"}) {
+      assertThat(narrow.get(name).type()).isEqualTo(NpyType.FLOAT32);
+      assertThat(wide.get(name).type()).isEqualTo(NpyType.FLOAT64);
+      double[] a = narrow.get(name).doubles();
+      double[] b = wide.get(name).doubles();
+      boolean differs = false;
+      for (int i = 0; i < a.length; i++) {
+        assertThat(b[i]).isCloseTo(a[i], within(1e-4));
+        differs |= a[i] != b[i]; // what float32 rounds
+      }
+      assertThat(differs).as(name).isTrue();
+    }
+  }
+
+  @Test
+  void jaxDrawsFromTheLegacyStreamAsEverywhere() {
+    Npz.write(inputs, arrays);
+    NpyArray own = drawn("--convention", "google-jax");
+    assertThat(own).isEqualTo(drawn("--convention", "google-jax", "--threefry", "legacy"));
+    assertThat(own)
+        .isNotEqualTo(drawn("--convention", "google-jax", "--threefry", "partitionable"));
+  }
+
+  private NpyArray drawn(Object... options) {
+    List<Object> all = new ArrayList<>(List.of("attend", inputs, "--output", outputs));
+    all.addAll(List.of(options));
+    CommandLineRun.of(all.toArray()).done();
+    return Npz.read(outputs).get("P");
+  }
+
+  @Test
+  void whatAConventionCannotDrawIsRefused() {
+    Npz.write(inputs, arrays);
+    CommandLineRun.of(
+            "attend",
+            inputs,
+            "--output",
+            outputs,
+            "--convention",
+            "google-tf",
+            "--projection",
+            "iid")
+        .failed(2, "google-tf", "iid", "give P");
+  }
+
+  @Test
+  void theNumericalStabilizerIsReached() {
+    Npz.write(inputs, arrays);
+    CommandLineRun.of("attend", inputs, "--output", outputs, "--convention", "google-tf").done();
+    NpyArray own = Npz.read(outputs).get("out");
+    for (String stabilizer : new String[] {"1e-6", "0.5"}) {
+      CommandLineRun.of(
+              "attend",
+              inputs,
+              "--output",
+              outputs,
+              "--convention",
+              "google-tf",
+              "--numerical-stabilizer",
+              stabilizer)
+          .done();
+      assertThat(Npz.read(outputs).get("out").equals(own)).isEqualTo(stabilizer.equals("1e-6"));
+    }
   }
 
   @Test

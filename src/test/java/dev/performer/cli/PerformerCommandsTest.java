@@ -34,7 +34,7 @@ class PerformerCommandsTest {
     Path target = folder.resolve(name);
     ModelCard card =
         ModelCard.of(
-            PerformerModels.attention(model.config()),
+            model.config().attentionOf(0),
             ModelCards.vocabulary("protein", ProteinVocabulary.google()),
             PerformerModels.languageModel(
                 model.config(),

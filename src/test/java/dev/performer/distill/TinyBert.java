@@ -1,6 +1,7 @@
 package dev.performer.distill;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.data.NpyArray;
@@ -64,7 +65,7 @@ public final class TinyBert {
   public static Path write(PerformerConfig config, Map<String, NpyArray> weights, Path target) {
     ModelCard card =
         ModelCard.of(
-            PerformerModels.attention(config),
+            config.attentionOf(0),
             vocabulary(),
             PerformerModels.languageModel(config, new ModelCard.Masking(0.15, 0.8, 0.1, null)),
             null);
@@ -75,7 +76,15 @@ public final class TinyBert {
   /** The same model with few features, so that there is something to learn. */
   public static FavorConversion.Converted favor(
       PerformerConfig config, Map<String, NpyArray> weights) {
-    return new FavorConversion(Kernel.HYPERBOLIC, 4, Lengths.SQRT_D, 3, 0, Set.of())
+    return new FavorConversion(
+            FavorConfig.builder()
+                .kernel(Kernel.HYPERBOLIC)
+                .features(4)
+                .lengths(Lengths.SQRT_D)
+                .seed(3L)
+                .exactHeads(0)
+                .build(),
+            Set.of())
         .apply(config, weights);
   }
 }

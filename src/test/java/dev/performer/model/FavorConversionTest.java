@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
+import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.cli.Main;
@@ -34,7 +35,14 @@ class FavorConversionTest {
 
   private static FavorConversion conversion(int features, int exactHeads, Set<Integer> layers) {
     return new FavorConversion(
-        Kernel.of("hyperbolic"), features, Lengths.of("sqrt-d"), 7, exactHeads, layers);
+        FavorConfig.builder()
+            .kernel(Kernel.of("hyperbolic"))
+            .features(features)
+            .lengths(Lengths.of("sqrt-d"))
+            .seed(7L)
+            .exactHeads(exactHeads)
+            .build(),
+        layers);
   }
 
   private static float[] logits(PerformerConfig config, Map<String, NpyArray> weights) {
@@ -91,7 +99,15 @@ class FavorConversionTest {
 
   private static float[] unbiased(int features) {
     var conversion =
-        new FavorConversion(Kernel.of("hyperbolic"), features, Lengths.of("chi"), 7, 0, Set.of());
+        new FavorConversion(
+            FavorConfig.builder()
+                .kernel(Kernel.of("hyperbolic"))
+                .features(features)
+                .lengths(Lengths.of("chi"))
+                .seed(7L)
+                .exactHeads(0)
+                .build(),
+            Set.of());
     var converted = conversion.apply(CONFIG, WEIGHTS);
     return logits(converted.config(), converted.weights());
   }
@@ -144,7 +160,15 @@ class FavorConversionTest {
     assertThat(Main.execute(command)).isZero();
     var saved = PerformerModels.load(to);
     var expected =
-        new FavorConversion(Kernel.of("hyperbolic"), 16, Lengths.of("sqrt-d"), 9, 0, Set.of(0, 1))
+        new FavorConversion(
+                FavorConfig.builder()
+                    .kernel(Kernel.of("hyperbolic"))
+                    .features(16)
+                    .lengths(Lengths.of("sqrt-d"))
+                    .seed(9L)
+                    .exactHeads(0)
+                    .build(),
+                Set.of(0, 1))
             .apply(CONFIG, WEIGHTS);
     assertThat(saved.config()).isEqualTo(expected.config());
     assertThat(logits(saved.config(), saved.weights()))

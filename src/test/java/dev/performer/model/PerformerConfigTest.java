@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.ProjectionDraw;
 import dev.performer.data.StrictJson;
@@ -57,7 +58,7 @@ class PerformerConfigTest {
     assertThat(config.dropout()).isEqualTo(new DropoutRates(0, 0.2, 0, 0, 0));
     assertThat(config.decoderAttentionOf(1)).isEqualTo(new AttentionConfig.Exact(true));
     assertThat(config.crossAttentionOf(0).isCausal()).isFalse();
-    AttentionConfig.Favor favor = (AttentionConfig.Favor) config.attentionOf(1);
+    FavorConfig favor = ((AttentionConfig.Favor) config.attentionOf(1)).config();
     assertThat(favor.maskKeys()).isFalse();
     assertThat(favor.seed()).isEqualTo(5);
     assertThat(favor.draw()).isEqualTo(ProjectionDraw.GOOGLE_TF);
@@ -75,7 +76,7 @@ class PerformerConfigTest {
         attention: {features: 64}
         """);
     PerformerConfig config = PerformerConfig.read(file);
-    AttentionConfig.Favor favor = (AttentionConfig.Favor) config.attentionOf(0);
+    FavorConfig favor = ((AttentionConfig.Favor) config.attentionOf(0)).config();
     assertThat(favor.features()).isEqualTo(64);
     assertThat(favor.kernel()).isEqualTo(Kernel.HYPERBOLIC);
     assertThat(favor.causal()).isTrue();
@@ -95,15 +96,15 @@ class PerformerConfigTest {
             Json.config("{preset: protein-lm}")
                 .with(Json.of("attention: {kernel: relu}"), "test")
                 .attentionOf(0))
-        .isEqualTo(AttentionConfig.Favor.of(Kernel.RELU).withCausal(true));
+        .isEqualTo(AttentionConfig.Favor.of(Kernel.RELU).withCausality(true));
   }
 
   @Test
   void layersHaveSeedsOfTheirOwn() {
     PerformerConfig one = Json.config("attention: {seed: 3}");
-    assertThat(((AttentionConfig.Favor) one.attentionOf(2)).seed()).isEqualTo(5);
+    assertThat(((AttentionConfig.Favor) one.attentionOf(2)).config().seed()).isEqualTo(5);
     PerformerConfig google = Json.config("attention: {kernel: softmax, convention: google-jax}");
-    assertThat(((AttentionConfig.Favor) google.attentionOf(2)).seed()).isZero();
+    assertThat(((AttentionConfig.Favor) google.attentionOf(2)).config().seed()).isZero();
     PerformerConfig garden = Json.config("{preset: kernel-encoder}");
     assertThat(((AttentionConfig.ModelGarden) garden.attentionOf(7)).config().seed()).isEqualTo(7);
   }
@@ -140,6 +141,8 @@ class PerformerConfigTest {
           {attention: {exact: false}}                   | attention | kernel
           {attention: {kernel: softmax, features: 0}}   | features | projection
           {attention: {kernel: relu, exactHeads: 5}}    | exactHeads | 4 heads
+          {task: sequence-to-sequence, decoderLayers: 1, decoderAttention: {kernel: relu, exactHeads: 5}} | decoderAttention.exactHeads | 4 heads
+          {task: sequence-to-sequence, decoderLayers: 1, crossAttention: {kernel: relu, exactHeads: 5}} | crossAttention.exactHeads | 4 heads
           {attention: [{exact: true}, {exact: true}]}   | attention has 2 entries | 4 layers
           {task: causal-lm, attention: {kernel: favor++}} | favor++ | causal
           {dropout: {mlp: 1}}                           | dropout | below 1
@@ -153,6 +156,19 @@ class PerformerConfigTest {
         .hasMessageContaining(named)
         .hasMessageContaining(said)
         .satisfies(e -> assertThat(e.getMessage()).doesNotContain("\n"));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "'{kernel: softmax, convention: google-tf, directions: iid}', google-tf, iid",
+    "'{kernel: exp, convention: model-garden, lengths: sqrt-d}', model-garden, sqrt-d",
+    "'{kernel: softmax, convention: google-jax, directions: iid, lengths: sqrt-d}', jax-legacy, iid"
+  })
+  void projectionsThatAConventionCannotDrawAreRefused(String keys, String draw, String kind) {
+    PerformerConfig config = Json.config("attention: " + keys);
+    assertThatThrownBy(() -> Performer.projections(config))
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContainingAll(draw, kind);
   }
 
   @Test

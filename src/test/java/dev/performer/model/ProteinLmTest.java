@@ -118,7 +118,7 @@ class ProteinLmTest {
               run.tf.range(run.tf.constant(0), run.tf.constant(64), run.tf.constant(1)),
               (layer, q, k, v) ->
                   run.tf.train.batchMatMul(
-                      run.performer.attention(layer).mixer().map(run.tf, q, k, null),
+                      run.performer.attention(layer).mixer().weights(run.tf, q, k, null),
                       v,
                       TFloat32.class));
       List<String> names = run.trainable();

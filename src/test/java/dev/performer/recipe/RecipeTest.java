@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
-import dev.performer.model.AttentionConfig;
 import dev.performer.model.Task;
 import dev.performer.training.optim.Optimizer;
 import java.io.IOException;
@@ -27,7 +26,7 @@ class RecipeTest {
     assertThat(recipe.model().vocabularySize()).isEqualTo(29);
     assertThat(recipe.model().padId()).isEqualTo(27);
     assertThat(recipe.model().maxLength()).isEqualTo(32);
-    assertThat(((AttentionConfig.Favor) recipe.model().attentionOf(0)).causal()).isTrue();
+    assertThat(recipe.model().attentionOf(0).isCausal()).isTrue();
     assertThat(recipe.data().train()).isEqualTo(temporary.resolve("train.fasta").toString());
     assertThat(recipe.training().optimizer()).isEqualTo(Optimizer.named("adamw"));
   }

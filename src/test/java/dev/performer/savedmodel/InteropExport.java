@@ -1,5 +1,7 @@
 package dev.performer.savedmodel;
 
+import dev.performer.attention.FavorConfig;
+import dev.performer.attention.Kernel;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.data.Npz;
@@ -7,6 +9,7 @@ import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
+import dev.performer.model.AttentionConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -49,7 +52,8 @@ public final class InteropExport {
     try (SmallModel model = new SmallModel(20)) {
       ModelCard card =
           ModelCard.of(
-              new ModelCard.Attention("exp", "performer", 6, "iid", "chi", true, false),
+              new AttentionConfig.Favor(
+                  FavorConfig.of(Kernel.EXP).withFeatures(6).withCausal(true)),
               new ModelCard.Vocabulary("digits", List.of("a", "b"), 0, null, null, null),
               new ModelCard.LanguageModel(
                   "serving_default", "tokens", null, "logits", ModelCard.Objective.CAUSAL_LM),

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.performer.PerformerException;
+import dev.performer.attention.Kernel;
+import dev.performer.model.AttentionConfig;
 import dev.performer.model.PerformerConfig;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -28,7 +30,7 @@ class ModelCardTest {
   void aCardComesBackAsItWas() throws IOException {
     ModelCard card =
         ModelCard.of(
-            new ModelCard.Attention("softmax", "performer", 256, "orthogonal", "chi", true, false),
+            AttentionConfig.Favor.of(Kernel.SOFTMAX).withCausality(true),
             new ModelCard.Vocabulary("protein", List.of("<pad>", "A", "é\n"), 0, 4, null, 1),
             new ModelCard.LanguageModel(
                 "serving_default", "tokens", "mask", "logits", ModelCard.Objective.MASKED_LM),
@@ -64,13 +66,29 @@ class ModelCardTest {
                                     .put("featureTransform", "expmod")
                                     .put("numRandomFeatures", 8))),
                 "test");
-    ModelCard.Attention attention = PerformerModels.attention(config);
-    assertThat(attention.kernel()).isEqualTo("expmod");
-    assertThat(attention.convention()).isEqualTo("model-garden");
-    assertThat(attention.features()).isEqualTo(8);
-    assertThat(attention.exact()).isFalse();
-    assertThat(PerformerModels.attention(PerformerConfig.preset("bert")).kernel())
-        .isEqualTo("softmax");
+    AttentionConfig attention = config.attentionOf(0);
+    assertThat(attention.kernel()).hasToString("expmod");
+    assertThat(attention).isInstanceOf(AttentionConfig.ModelGarden.class);
+    assertThat(attention.projectionRows()).isEqualTo(8);
+    assertThat(PerformerConfig.preset("bert").attentionOf(0).kernel()).hasToString("softmax");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '`',
+      value = {
+        "{\"kernel\":\"exp\",\"convention\":\"performer\",\"features\":6,\"projection\":\"iid\",\"rowLengths\":\"sqrt-d\",\"causal\":true,\"exact\":false} | exp | 6 | true",
+        "{\"kernel\":\"softmax\",\"causal\":false,\"exact\":true} | softmax | 0 | false",
+        "{\"kernel\":\"expmod\",\"convention\":\"model-garden\",\"features\":8,\"causal\":false,\"exact\":false} | expmod | 8 | false"
+      })
+  void oldCardsAreRead(String attention, String kernel, int features, boolean causal)
+      throws IOException {
+    write("{\"formatVersion\":1,\"attention\":" + attention + "}");
+    AttentionConfig read = ModelCard.read(model).orElseThrow().attention();
+    assertThat(read.kernel()).hasToString(kernel);
+    assertThat(read.projectionRows()).isEqualTo(features);
+    assertThat(read.isCausal()).isEqualTo(causal);
   }
 
   @Test

@@ -37,10 +37,7 @@ final class CausalModels {
     change.to(weights);
     ModelCard card =
         ModelCard.of(
-            PerformerModels.attention(config),
-            null,
-            PerformerModels.languageModel(config, null),
-            null);
+            config.attentionOf(0), null, PerformerModels.languageModel(config, null), null);
     PerformerModels.write(config, weights, card, target, false);
     return target;
   }

@@ -3,19 +3,18 @@ package dev.performer.study;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Directions;
 import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.data.NpyArray;
 import dev.performer.distill.TinyBert;
-import dev.performer.model.FavorConversion;
 import dev.performer.model.PerformerConfig;
 import dev.performer.study.AttentionErrors.Trial;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 class AttentionErrorsTest {
@@ -25,10 +24,15 @@ class AttentionErrorsTest {
       List.of(new int[] {1, 4, 6, 2, 8, 9, 3, 5}, new int[] {2, 2, 7, 1, 10});
 
   private static Trial trial(String kernel, int features, Directions directions, Lengths lengths) {
-    var favor =
-        new FavorConversion(Kernel.of(kernel), features, lengths, 7, 0, Set.of())
-            .favor(false, 7, directions);
-    return new Trial(favor, favor.projection(TinyBert.HEAD_SIZE).draw(7));
+    FavorConfig favor =
+        FavorConfig.builder()
+            .kernel(Kernel.of(kernel))
+            .features(features)
+            .directions(directions)
+            .lengths(lengths)
+            .seed(7L)
+            .build();
+    return new Trial(favor, favor.draw(TinyBert.HEAD_SIZE).orElseThrow().values());
   }
 
   private static List<AttentionErrors.Row> measure(Trial trial) {

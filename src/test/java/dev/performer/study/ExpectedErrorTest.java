@@ -3,7 +3,6 @@ package dev.performer.study;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import dev.performer.attention.Convention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
@@ -159,14 +158,12 @@ class ExpectedErrorTest {
   /** Mean over draws of the squared error of all outputs. */
   private double drawn(Kernel kernel, boolean causal, int draws) {
     FavorConfig config =
-        new FavorConfig(
-            kernel,
-            Convention.PERFORMER,
-            causal,
-            FEATURES,
-            0,
-            Projection.Directions.IID,
-            Projection.Lengths.CHI);
+        FavorConfig.builder()
+            .kernel(kernel)
+            .causal(causal)
+            .features(FEATURES)
+            .directions(Projection.Directions.IID)
+            .build();
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);

@@ -2,7 +2,6 @@ package dev.performer.training;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.performer.attention.Convention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
@@ -56,14 +55,12 @@ class LargeNormsTest {
   }
 
   private static FavorConfig config(Kernel kernel) {
-    return new FavorConfig(
-        kernel,
-        Convention.PERFORMER,
-        false,
-        FEATURES,
-        0,
-        Projection.Directions.ORTHOGONAL,
-        Projection.Lengths.CHI);
+    return FavorConfig.builder()
+        .kernel(kernel)
+        .causal(false)
+        .features(FEATURES)
+        .directions(Projection.Directions.ORTHOGONAL)
+        .build();
   }
 
   private float[] inFloat32(Kernel kernel, float[] p) {

@@ -10,7 +10,6 @@ import dev.performer.attention.FeatureMap;
 import dev.performer.attention.FeatureMap.Features;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.LinearAttention;
-import dev.performer.attention.Scale;
 import dev.performer.attention.modelgarden.KernelAttentionConfig.CausalWindowed;
 import dev.performer.attention.modelgarden.KernelAttentionConfig.Mixing;
 import dev.performer.attention.modelgarden.KernelAttentionConfig.Short;
@@ -36,7 +35,8 @@ public record KernelAttention(KernelAttentionConfig config) {
   private static final double REFERENCE_LENGTH = 512;
 
   // The layer scales queries and keys itself.
-  private static final Convention CONVENTION = Convention.MODEL_GARDEN.withScale(Scale.NONE);
+  private static final Convention CONVENTION =
+      Convention.MODEL_GARDEN.withScale(Convention.Scale.NONE);
 
   /**
    * The outputs of all heads. Model Garden applies dropout to each part, sends {@link #begin}
@@ -47,23 +47,7 @@ public record KernelAttention(KernelAttentionConfig config) {
    *     begin_kernel} is 0
    * @param rest of the other queries, {@code [B, T-b, H, V]}
    */
-  public record Heads<T extends TFloating>(Optional<Operand<T>> begin, Operand<T> rest) {}
-
-  /**
-   * What streaming remembers of earlier chunks; zeros at first.
-   *
-   * @param kv sums of values times key features, {@code [B, H, V, M]}
-   * @param kSum sums of key features, {@code [B, H, M]}
-   */
-  public record Cache<T extends TFloating>(Operand<T> kv, Operand<T> kSum) {}
-
-  /**
-   * One chunk's outputs and the cache for the next.
-   *
-   * @param heads {@code [B, C, H, V]}
-   * @param cache after this chunk
-   */
-  public record Step<T extends TFloating>(Operand<T> heads, Cache<T> cache) {}
+  public record Outputs<T extends TFloating>(Optional<Operand<T>> begin, Operand<T> rest) {}
 
   /**
    * Attends over whole sequences.
@@ -75,7 +59,7 @@ public record KernelAttention(KernelAttentionConfig config) {
    * @param projection {@code [M, D]}; null if and only if {@code num_random_features} is 0
    * @throws PerformerException if the arguments do not fit the configuration
    */
-  public <T extends TFloating> Heads<T> attend(
+  public <T extends TFloating> Outputs<T> attend(
       Ops tf,
       Operand<T> queries,
       Operand<T> keys,
@@ -90,25 +74,25 @@ public record KernelAttention(KernelAttentionConfig config) {
     int begin = config.beginKernel();
     if (begin == 0) {
       Operand<T> heads = mix(all, config.kernel(), config.mixing());
-      return new Heads<>(
+      return new Outputs<>(
           Optional.empty(), Attention.swapPositionsAndHeads(tf, heads)); // [B, T, H, V]
     }
-    Operand<T> first = mix(all.firstQueries(begin), Kernel.IDENTITY, new Short());
+    Operand<T> first = mix(all.firstQueries(begin), Kernel.PLAIN, new Short());
     Operand<T> rest = mix(all.queriesFrom(begin), config.kernel(), config.mixing());
-    return new Heads<>(
+    return new Outputs<>(
         Optional.of(Attention.swapPositionsAndHeads(tf, first)),
         Attention.swapPositionsAndHeads(tf, rest));
   }
 
   /** Features, sums and the division are at least float32. */
-  private <T extends TFloating> Heads<T> attendWidened(
+  private <T extends TFloating> Outputs<T> attendWidened(
       Ops tf,
       Operand<T> queries,
       Operand<T> keys,
       Operand<T> values,
       Operand<T> keyMask,
       Operand<T> projection) {
-    Heads<TFloat32> wide =
+    Outputs<TFloat32> wide =
         attend(
             tf,
             FavorAttention.wide(tf, queries),
@@ -117,7 +101,7 @@ public record KernelAttention(KernelAttentionConfig config) {
             FavorAttention.wide(tf, keyMask),
             FavorAttention.wide(tf, projection));
     Class<T> narrow = queries.type();
-    return new Heads<>(
+    return new Outputs<>(
         wide.begin().map(begin -> tf.dtypes.cast(begin, narrow)),
         tf.dtypes.cast(wide.rest(), narrow));
   }
@@ -134,64 +118,6 @@ public record KernelAttention(KernelAttentionConfig config) {
     }
     int columns = (int) Algebra.size(held, 1, "the head size of the projection");
     return ModelGardenProjections.redraw(tf, config.numRandomFeatures(), columns);
-  }
-
-  /**
-   * Attends from one chunk to itself and to what the cache holds of all chunks before it. Never
-   * during training.
-   *
-   * @param queries {@code [B, C, H, D]}, unscaled, float32 or float64
-   * @param keys {@code [B, C, H, D]}
-   * @param values {@code [B, C, H, V]}
-   * @param keyMask {@code [B, C]}, 1 = keep; null keeps all
-   * @param projection {@code [M, D]}; null if and only if {@code num_random_features} is 0
-   * @throws PerformerException unless the configuration is causal and windowed with a decay from 0
-   *     to 1 and a transform other than expplus
-   */
-  public <T extends TFloating> Step<T> step(
-      Ops tf,
-      Operand<T> queries,
-      Operand<T> keys,
-      Operand<T> values,
-      Operand<T> keyMask,
-      Operand<T> projection,
-      Cache<T> cache) {
-    double decay = streamingDecay();
-    check(queries, keyMask, projection);
-    KernelInputs<T> in = KernelInputs.of(tf, queries, keys, values, keyMask, projection);
-    Algebra<T> a = in.algebra();
-    Features<T> f = in.masked(features(in, config.kernel(), false));
-    Operand<T> kv =
-        tf.math.add(
-            a.times(cache.kv(), decay), a.transposedMatMul(in.values(), f.keys())); // [B, H, V, M]
-    Operand<T> kSum =
-        tf.math.add(
-            a.times(cache.kSum(), decay), tf.reduceSum(f.keys(), tf.constant(2))); // [B, H, M]
-    Operand<T> numerator = a.matMulTransposed(f.queries(), kv); // [B, H, C, V]
-    Operand<T> keySums = a.matMul(f.queries(), tf.expandDims(kSum, tf.constant(3))); // [B, H, C, 1]
-    Operand<T> heads = denominator().divide(tf, numerator, keySums); // [B, H, C, V]
-    return new Step<>(Attention.swapPositionsAndHeads(tf, heads), new Cache<>(kv, kSum));
-  }
-
-  private double streamingDecay() {
-    if (!(config.mixing() instanceof CausalWindowed windowed)) {
-      throw new PerformerException("a cache needs use_causal_windowed; set it to true");
-    }
-    if (config.kernel() == Kernel.FAVOR_PLUS_PLUS) {
-      throw new PerformerException(
-          "expplus looks at the whole sequence and cannot work with a cache; use exp or relu");
-    }
-    double decay =
-        windowed
-            .decay()
-            .orElseThrow(
-                () ->
-                    new PerformerException(
-                        "a cache needs causal_window_decay; set it to a number from 0 to 1"));
-    if (decay < 0 || decay > 1) {
-      throw new PerformerException("a cache needs a causal_window_decay from 0 to 1, not " + decay);
-    }
-    return decay;
   }
 
   private <T extends TFloating> void check(

@@ -1,21 +1,21 @@
 package dev.performer.attention.modelgarden;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonValue;
 import dev.performer.PerformerException;
 import dev.performer.attention.Kernel;
+import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.projection.ModelGardenProjections;
 import dev.performer.attention.projection.ProjectionMatrix;
-import java.util.EnumSet;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
-import java.util.Set;
 
 /**
  * The arguments of Model Garden's {@code KernelAttention} that change what it computes.
  *
- * @param kernel the {@code feature_transform}: elu, relu, square, exp (our softmax), expmod,
- *     identity or expplus (our FAVOR++)
- * @param numRandomFeatures rows of the projection; 0 for none
+ * @param kernel of the {@code feature_transform}; its exp is our softmax, its expplus our FAVOR++
+ * @param numRandomFeatures M, rows of the projection; 0 for none
  * @param seed of the projection; Model Garden's encoder gives layer i the seed i
  * @param redraw whether training takes a new projection at every call
  * @param mixing how queries and keys meet
@@ -85,26 +85,14 @@ public record KernelAttentionConfig(
     RIGHT
   }
 
-  private static final Map<String, Kernel> TRANSFORMS =
-      Map.of(
-          "elu", Kernel.ELU,
-          "relu", Kernel.RELU,
-          "square", Kernel.SQUARE,
-          "exp", Kernel.SOFTMAX,
-          "expmod", Kernel.EXPMOD,
-          "identity", Kernel.IDENTITY,
-          "expplus", Kernel.FAVOR_PLUS_PLUS);
-
-  private static final Set<Kernel> KERNELS = EnumSet.copyOf(TRANSFORMS.values());
-
   /** Checks that the arguments go together, as Model Garden's constructor and first call do. */
   public KernelAttentionConfig {
-    if (!KERNELS.contains(kernel)) {
+    if (kernel.nameIn(Code.MODEL_GARDEN).isEmpty()) {
       throw new PerformerException(
           "KernelAttention has no feature transform for the kernel "
               + kernel.label()
               + "; it has "
-              + transforms());
+              + Kernel.allNames(Code.MODEL_GARDEN));
     }
     if (numRandomFeatures < 0 || beginKernel < 0) {
       throw new PerformerException(
@@ -137,50 +125,25 @@ public record KernelAttentionConfig(
    *     type
    */
   public static KernelAttentionConfig ofKeras(Map<String, ?> arguments) {
-    KerasArguments keras = new KerasArguments(arguments);
-    String transform = keras.text("feature_transform", "exp");
-    Kernel kernel = TRANSFORMS.get(transform);
-    if (kernel == null) {
-      throw new PerformerException(
-          "feature_transform '" + transform + "' is unknown; expected one of " + transforms());
-    }
-    boolean isShort = keras.flag("is_short_seq");
-    boolean isWindowed = keras.flag("use_causal_windowed");
-    if (isShort && isWindowed) {
-      throw new PerformerException(
-          "is_short_seq and use_causal_windowed exclude each other; set one of them to false");
-    }
-    Mixing mixing = isShort ? new Short() : isWindowed ? windowed(keras) : new Linear();
+    return of(KernelArguments.ofKeras(arguments));
+  }
+
+  /** From its keys in JSON and YAML. */
+  @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
+  static KernelAttentionConfig of(KernelArguments arguments) {
+    return arguments.config();
+  }
+
+  /** All its keys in JSON and YAML. */
+  @JsonValue
+  KernelArguments arguments() {
+    return KernelArguments.of(this);
+  }
+
+  /** The same as layer {@code i} has it: with the seed of its own projection. */
+  public KernelAttentionConfig ofLayer(int layer) {
     return new KernelAttentionConfig(
-        kernel,
-        Math.max(0, keras.count("num_random_features", 256)),
-        keras.whole("seed", 0),
-        keras.flag("redraw"),
-        mixing,
-        keras.count("begin_kernel", 0),
-        keras.real("scale"),
-        keras.flag("scale_by_length"));
-  }
-
-  private static CausalWindowed windowed(KerasArguments keras) {
-    return new CausalWindowed(
-        keras.count("causal_chunk_length", 1),
-        keras.count("causal_window_length", 3),
-        keras.real("causal_window_decay"),
-        switch (keras.text("causal_padding", "")) {
-          case "" -> Padding.NONE;
-          case "left" -> Padding.LEFT;
-          case "right" -> Padding.RIGHT;
-          default ->
-              throw new PerformerException(
-                  "causal_padding '"
-                      + keras.text("causal_padding", "")
-                      + "' is unknown; expected left, right or none at all");
-        });
-  }
-
-  private static String transforms() {
-    return TRANSFORMS.keySet().stream().sorted().toList().toString();
+        kernel, numRandomFeatures, seed + layer, redraw, mixing, beginKernel, scale, scaleByLength);
   }
 
   /**

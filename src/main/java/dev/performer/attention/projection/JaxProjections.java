@@ -12,7 +12,7 @@ import org.tensorflow.types.TFloat64;
  * The projections of Google's JAX code, number by number: {@code draw_weights(PRNGKey(seed))} of
  * its attention objects.
  *
- * @param rows number of random features
+ * @param rows M, the number of directions
  * @param columns head dimension
  * @param directions orthogonal blocks ({@code GaussianOrthogonalRandomMatrix}) or independent
  *     Gaussian rows ({@code GaussianUnstructuredRandomMatrix})
@@ -24,17 +24,15 @@ import org.tensorflow.types.TFloat64;
 public record JaxProjections(
     int rows, int columns, Directions directions, Lengths lengths, Threefry.Stream stream) {
 
-  private static final float REDRAW_FACTOR = 1e7f;
-
   /** Checks the shape. */
   public JaxProjections {
     ProjectionMatrix.elements(rows, columns);
     ProjectionMatrix.elements(columns, columns);
   }
 
-  /** The matrix of an attention object before any redraw: seed 0. */
-  public ProjectionMatrix atConstruction() {
-    return draw(0);
+  /** Of a shape and a kind. */
+  static JaxProjections of(Projection p, Threefry.Stream stream) {
+    return new JaxProjections(p.rows(), p.columns(), p.directions(), p.lengths(), stream);
   }
 
   /** {@code draw_weights(PRNGKey(seed))}. */
@@ -50,15 +48,6 @@ public record JaxProjections(
     return new ProjectionMatrix(values, rows, columns);
   }
 
-  /**
-   * The seed from which a redraw is made: {@code int32(ceil(sum * 1e7))} in float32, saturating.
-   *
-   * @param sum the float32 sum of all queries
-   */
-  public static int redrawSeed(float sum) {
-    return (int) Math.ceil(sum * REDRAW_FACTOR);
-  }
-
   /** Every block has a key of its own, split off one after another. */
   private float[] orthogonalRows(Threefry key) {
     int blocks = (rows + columns - 1) / columns;
@@ -70,7 +59,7 @@ public record JaxProjections(
       rest = halves[0];
       System.arraycopy(halves[1].normal(block), 0, gaussian, i * block, block);
     }
-    return ProjectionGraph.evaluate(1, tf -> orthogonalRows(tf, gaussian, blocks)).get(0);
+    return ProjectionGraph.evaluate(tf -> orthogonalRows(tf, gaussian, blocks));
   }
 
   private Operand<TFloat32> orthogonalRows(Ops tf, float[] gaussian, int blocks) {

@@ -2,7 +2,6 @@ package dev.performer.attention.projection;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Function;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
@@ -23,7 +22,7 @@ public final class ModelGardenProjections {
    * The matrix a layer holds: seed {@code [s, s + 1]}. Model Garden's encoder gives layer i the
    * seed i.
    *
-   * @param rows number of random features
+   * @param rows M, the number of directions
    * @param columns head dimension
    * @param layerSeed the layer's {@code seed} argument
    */
@@ -33,37 +32,20 @@ public final class ModelGardenProjections {
 
   /** The matrix of a pair of seeds. */
   public static ProjectionMatrix of(int rows, int columns, long seed0, long seed1) {
-    return draw(
-        rows,
-        columns,
-        tf -> {
-          Drawn drawn = directions(tf, rows, columns, seed0, seed1);
-          return tf.math.mul(lengths(tf, rows, columns, drawn.nextSeed()), drawn.rows());
-        });
+    ProjectionMatrix.elements(rows, columns);
+    ProjectionMatrix.elements(columns, columns);
+    float[] values =
+        ProjectionGraph.evaluate(
+            tf -> {
+              Drawn drawn = directions(tf, rows, columns, seed0, seed1);
+              return tf.math.mul(lengths(tf, rows, columns, drawn.nextSeed()), drawn.rows());
+            });
+    return new ProjectionMatrix(values, rows, columns);
   }
 
   /**
-   * A redraw during training: new directions, but always the same row lengths, for Google's code
-   * draws the lengths of every redraw from the seed {@code [0, 1]}.
-   *
-   * @param seed0 chooses the directions; Google's code takes them from an unseeded generator
-   * @param seed1 chooses the directions
-   */
-  public static ProjectionMatrix redraw(int rows, int columns, long seed0, long seed1) {
-    return draw(
-        rows,
-        columns,
-        tf -> {
-          Operand<TInt64> fixed = tf.constant(new long[] {0, 1});
-          return tf.math.mul(
-              lengths(tf, rows, columns, fixed),
-              directions(tf, rows, columns, seed0, seed1).rows());
-        });
-  }
-
-  /**
-   * A redraw in the graph: other directions at every run, always the same row lengths. No gradient
-   * flows into it.
+   * A redraw during training: other directions at every run, always the same row lengths, which
+   * Google's code draws from the seed {@code [0, 1]}. No gradient flows into it.
    *
    * @return {@code [rows, columns]}
    */
@@ -83,13 +65,6 @@ public final class ModelGardenProjections {
         lengths(tf, rows, columns, tf.constant(new long[] {0, 1})); // [M, 1]
     return tf.stopGradient(
         tf.reshape(tf.math.mul(lengths, unit), tf.constant(new int[] {rows, columns})));
-  }
-
-  private static ProjectionMatrix draw(
-      int rows, int columns, Function<Ops, Operand<TFloat32>> expression) {
-    ProjectionMatrix.elements(rows, columns);
-    ProjectionMatrix.elements(columns, columns);
-    return new ProjectionMatrix(ProjectionGraph.evaluate(1, expression).get(0), rows, columns);
   }
 
   private record Drawn(Operand<TFloat32> rows, Operand<TInt64> nextSeed) {}

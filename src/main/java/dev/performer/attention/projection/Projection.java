@@ -1,8 +1,10 @@
 package dev.performer.attention.projection;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonValue;
 import dev.performer.PerformerException;
 import dev.performer.data.Labels;
-import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import java.util.SplittableRandom;
 import org.tensorflow.Operand;
@@ -18,7 +20,7 @@ import org.tensorflow.types.TInt32;
  * factorisation is so only after its columns are multiplied by sign(diag R), which Google's code
  * leaves out (0.63 of the truth at D = 8, x = y = 𝟙/√D).
  *
- * @param rows R
+ * @param rows M, the number of directions
  * @param columns D
  * @param directions how directions are drawn
  * @param lengths how long the rows are
@@ -39,18 +41,12 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
     }
 
     /** The directions of a label. @throws PerformerException if there is none */
+    @JsonCreator
     public static Directions of(String label) {
-      return Arrays.stream(values())
-          .filter(d -> d.label.equals(label))
-          .findFirst()
-          .orElseThrow(
-              () ->
-                  Labels.unknown(
-                      "projection",
-                      label,
-                      Arrays.stream(values()).map(Directions::toString).toList()));
+      return Labels.find("projection", label, List.of(values()), Directions::toString);
     }
 
+    @JsonValue
     @Override
     public String toString() {
       return label;
@@ -71,18 +67,12 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
     }
 
     /** The lengths of a label. @throws PerformerException if there are none */
+    @JsonCreator
     public static Lengths of(String label) {
-      return Arrays.stream(values())
-          .filter(l -> l.label.equals(label))
-          .findFirst()
-          .orElseThrow(
-              () ->
-                  Labels.unknown(
-                      "row length",
-                      label,
-                      Arrays.stream(values()).map(Lengths::toString).toList()));
+      return Labels.find("row length", label, List.of(values()), Lengths::toString);
     }
 
+    @JsonValue
     @Override
     public String toString() {
       return label;

@@ -1,63 +1,92 @@
 package dev.performer.attention.projection;
 
-import com.fasterxml.jackson.annotation.JsonProperty;
-import java.util.OptionalLong;
+import com.fasterxml.jackson.annotation.JsonValue;
+import dev.performer.PerformerException;
+import dev.performer.attention.projection.Projection.Directions;
+import dev.performer.attention.projection.Projection.Lengths;
+import java.util.Locale;
 
 /** Whose random numbers a projection is drawn from, number by number. */
 public enum ProjectionDraw {
   /** Ours: Haar-orthogonal or independent directions; every layer has its own. */
-  @JsonProperty("performer")
-  PERFORMER,
+  PERFORMER(true, (p, seed) -> new ProjectionMatrix(p.draw(seed), p.rows(), p.columns())),
   /** JAX's legacy threefry stream, {@code draw_weights(PRNGKey(seed))}; all layers share one. */
-  @JsonProperty("jax-legacy")
-  JAX_LEGACY,
+  JAX_LEGACY(false, (p, seed) -> JaxProjections.of(p, Threefry.Stream.LEGACY).draw((int) seed)),
   /** The same with the stream that newer JAX uses by default. */
-  @JsonProperty("jax-partitionable")
-  JAX_PARTITIONABLE,
+  JAX_PARTITIONABLE(
+      false, (p, seed) -> JaxProjections.of(p, Threefry.Stream.PARTITIONABLE).draw((int) seed)),
   /** Google Research's TensorFlow code; all layers share one. */
-  @JsonProperty("google-tf")
-  GOOGLE_TF,
+  GOOGLE_TF(
+      false,
+      (p, seed) -> new TensorFlowProjections(p.rows(), p.columns(), seed, p.lengths()).first()),
   /** Model Garden's stateless stream; every layer has its own. */
-  @JsonProperty("model-garden")
-  MODEL_GARDEN;
+  MODEL_GARDEN(true, (p, seed) -> ModelGardenProjections.ofLayer(p.rows(), p.columns(), seed));
+
+  private interface Draw {
+    ProjectionMatrix matrix(Projection projection, long seed);
+  }
+
+  private final boolean isPerLayer;
+  private final Draw draw;
+
+  ProjectionDraw(boolean isPerLayer, Draw draw) {
+    this.isPerLayer = isPerLayer;
+    this.draw = draw;
+  }
+
+  /** The name in files. */
+  @JsonValue
+  public String label() {
+    return name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
 
   /** Whether each layer draws its own. */
   public boolean isPerLayer() {
-    return this == PERFORMER || this == MODEL_GARDEN;
+    return isPerLayer;
   }
 
-  /** The draw that implementations of a convention make. */
-  public static ProjectionDraw ofConvention(String label) {
-    return switch (label) {
-      case "google-jax" -> JAX_LEGACY;
-      case "google-tf" -> GOOGLE_TF;
-      case "model-garden" -> MODEL_GARDEN;
-      default -> PERFORMER;
-    };
+  /**
+   * The same draw from one of JAX's random streams.
+   *
+   * @throws PerformerException if this is no draw of JAX
+   */
+  public ProjectionDraw withStream(Threefry.Stream stream) {
+    if (this != JAX_LEGACY && this != JAX_PARTITIONABLE) {
+      throw new PerformerException(
+          "threefry is JAX's random stream, but projections are drawn as " + label() + " does");
+    }
+    return stream == Threefry.Stream.LEGACY ? JAX_LEGACY : JAX_PARTITIONABLE;
   }
 
-  /** Draws {@code [M, D]}. */
-  public ProjectionMatrix draw(Projection projection, long seed) {
-    int m = projection.rows();
-    int d = projection.columns();
+  /** Whether the code that is followed makes such projections at all. */
+  private boolean makes(Directions directions, Lengths lengths) {
     return switch (this) {
-      case PERFORMER -> new ProjectionMatrix(projection.draw(seed), m, d);
-      case JAX_LEGACY -> jax(projection, Threefry.Stream.LEGACY).draw((int) seed);
-      case JAX_PARTITIONABLE -> jax(projection, Threefry.Stream.PARTITIONABLE).draw((int) seed);
-      case GOOGLE_TF ->
-          new TensorFlowProjections(
-                  m,
-                  d,
-                  seed,
-                  projection.lengths(),
-                  TensorFlowProjections.Blocks.ORTHOGONAL,
-                  OptionalLong.empty())
-              .first();
-      case MODEL_GARDEN -> ModelGardenProjections.ofLayer(m, d, seed);
+      case PERFORMER -> true;
+      case JAX_LEGACY, JAX_PARTITIONABLE ->
+          directions == Directions.ORTHOGONAL || lengths == Lengths.CHI;
+      case GOOGLE_TF -> directions == Directions.ORTHOGONAL;
+      case MODEL_GARDEN -> directions == Directions.ORTHOGONAL && lengths == Lengths.CHI;
     };
   }
 
-  private static JaxProjections jax(Projection p, Threefry.Stream stream) {
-    return new JaxProjections(p.rows(), p.columns(), p.directions(), p.lengths(), stream);
+  /**
+   * @throws PerformerException if the code that is followed makes no such projections
+   */
+  public void require(Directions directions, Lengths lengths) {
+    if (!makes(directions, lengths)) {
+      throw new PerformerException(
+          "a draw as %s makes it has no %s projections with row lengths %s; choose other ones, or the draw performer"
+              .formatted(label(), directions, lengths));
+    }
+  }
+
+  /**
+   * Draws {@code [M, D]}.
+   *
+   * @throws PerformerException if the code that is followed makes no such projections
+   */
+  public ProjectionMatrix draw(Projection projection, long seed) {
+    require(projection.directions(), projection.lengths());
+    return draw.matrix(projection, seed);
   }
 }

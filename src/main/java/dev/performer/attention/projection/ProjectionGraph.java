@@ -1,7 +1,6 @@
 package dev.performer.attention.projection;
 
 import dev.performer.graph.Tensors;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
 import org.tensorflow.DeviceSpec;
@@ -20,12 +19,8 @@ import org.tensorflow.types.family.TFloating;
 final class ProjectionGraph {
   private ProjectionGraph() {}
 
-  /**
-   * Builds an expression in a fresh graph and evaluates it {@code times} times in one session, so
-   * that stateful generators go on from one evaluation to the next.
-   */
-  static List<float[]> evaluate(int times, Function<Ops, Operand<TFloat32>> expression) {
-    List<float[]> results = new ArrayList<>();
+  /** Builds an expression in a fresh graph and evaluates it once. */
+  static float[] evaluate(Function<Ops, Operand<TFloat32>> expression) {
     try (Graph graph = new Graph()) {
       // The streams are promised for the CPU's kernels; QR's signs are the CPU's.
       Ops tf =
@@ -33,15 +28,11 @@ final class ProjectionGraph {
               .withDevice(
                   DeviceSpec.newBuilder().deviceType(DeviceType.CPU).deviceIndex(0).build());
       Operand<TFloat32> value = expression.apply(tf);
-      try (Session session = new Session(graph)) {
-        for (int i = 0; i < times; i++) {
-          try (Result result = session.runner().fetch(value).run()) {
-            results.add(Tensors.floats(result.get(0)));
-          }
-        }
+      try (Session session = new Session(graph);
+          Result result = session.runner().fetch(value).run()) {
+        return Tensors.floats(result.get(0));
       }
     }
-    return results;
   }
 
   /**

@@ -11,7 +11,7 @@ import org.tensorflow.types.TFloat32;
  * A random projection P on the Java side; it holds no native memory.
  *
  * @param values row major, {@code [M, D]}
- * @param rows M, the number of random features
+ * @param rows M, the number of directions
  * @param columns D, the head dimension
  */
 public record ProjectionMatrix(float[] values, int rows, int columns) {

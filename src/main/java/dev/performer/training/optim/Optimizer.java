@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
+import dev.performer.data.Labels;
 import dev.performer.data.StrictJson;
 import java.util.Arrays;
 import java.util.List;
@@ -155,7 +156,7 @@ public sealed interface Optimizer {
                     "no optimizer '"
                         + name
                         + "'; did you mean "
-                        + StrictJson.nearestOf(name, names)
+                        + Labels.nearest(name, names)
                         + "? Known: "
                         + String.join(", ", names)));
   }

@@ -1,7 +1,7 @@
 package dev.performer.training.optim;
 
 import dev.performer.PerformerException;
-import dev.performer.data.StrictJson;
+import dev.performer.data.Labels;
 import java.util.List;
 
 /**
@@ -50,9 +50,7 @@ public sealed interface Schedule {
           throw new PerformerException(
               "schedule must be one of %s, not '%s'; did you mean %s?"
                   .formatted(
-                      String.join(", ", NAMES),
-                      name,
-                      StrictJson.nearestOf(String.valueOf(name), NAMES)));
+                      String.join(", ", NAMES), name, Labels.nearest(String.valueOf(name), NAMES)));
     };
   }
 

@@ -82,12 +82,12 @@ class KernelAttentionNumbersTest {
       Operand<TFloat32> p =
           new ProjectionMatrix(new float[] {.5f, -1, 1.25f, .25f, -.75f, .875f}, 3, 2).constant(tf);
       Operand<TBfloat16> narrow = tf.dtypes.cast(x, TBfloat16.class);
-      KernelAttention.Heads<TBfloat16> heads =
+      KernelAttention.Outputs<TBfloat16> heads =
           new KernelAttention(config)
               .attend(tf, narrow, narrow, narrow, null, tf.dtypes.cast(p, TBfloat16.class));
       assertThat(heads.rest().type()).isEqualTo(TBfloat16.class);
       Operand<TFloat32> rounded = tf.dtypes.cast(narrow, TFloat32.class);
-      KernelAttention.Heads<TFloat32> wide =
+      KernelAttention.Outputs<TFloat32> wide =
           new KernelAttention(config).attend(tf, rounded, rounded, rounded, null, p);
       List<float[]> values =
           graph.run(

@@ -121,21 +121,6 @@ class KernelAttentionRefusalsTest {
     }
   }
 
-  private static void step(Map<String, Object> keras) {
-    try (Graph graph = new Graph()) {
-      Inputs in = new Inputs(Ops.create(graph));
-      new KernelAttention(KernelAttentionConfig.ofKeras(keras))
-          .step(
-              in.tf(),
-              in.heads(),
-              in.heads(),
-              in.heads(),
-              null,
-              in.ones(8, 4),
-              new KernelAttention.Cache<>(in.ones(2, 2, 4, 8), in.ones(2, 2, 8)));
-    }
-  }
-
   @Test
   void inputsThatDoNotFit() {
     Map<String, Object> eight = keras("num_random_features", 8);
@@ -156,22 +141,5 @@ class KernelAttentionRefusalsTest {
         keras("num_random_features", 8, "use_causal_windowed", true, "causal_chunk_length", 4);
     assertRefused(
         () -> attend(windowed, null, new int[] {8, 4}), "multiple of the chunk length 4", "not 6");
-  }
-
-  @Test
-  void cachesOutsideTheirRules() {
-    Map<String, Object> windowed =
-        keras("num_random_features", 8, "use_causal_windowed", true, "causal_window_decay", 0.5);
-    step(windowed);
-    assertRefused(() -> step(keras("num_random_features", 8)), "use_causal_windowed");
-    windowed.put("causal_window_decay", null);
-    assertRefused(() -> step(windowed), "needs causal_window_decay");
-    windowed.put("causal_window_decay", 1.5);
-    assertRefused(() -> step(windowed), "from 0 to 1, not 1.5");
-    windowed.put("causal_window_decay", -0.5);
-    assertRefused(() -> step(windowed), "from 0 to 1, not -0.5");
-    windowed.put("causal_window_decay", 0.5);
-    windowed.put("feature_transform", "expplus");
-    assertRefused(() -> step(windowed), "expplus", "cache");
   }
 }

@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.performer.attention.FeatureMap;
-import dev.performer.attention.Kernel;
 import dev.performer.data.NpyArray;
 import dev.performer.testing.FedGraph;
 import dev.performer.testing.Golden;
@@ -135,67 +134,6 @@ class KernelAttentionTest {
   @SuppressWarnings("unchecked")
   static KernelAttentionConfig config(JsonNode keras) {
     return KernelAttentionConfig.ofKeras(new ObjectMapper().convertValue(keras, Map.class));
-  }
-
-  @TestFactory
-  Stream<DynamicTest> streaming() {
-    return golden
-        .cases("streaming_")
-        .map(c -> DynamicTest.dynamicTest(c.get("name").asText(), () -> checkStreaming(c)));
-  }
-
-  private void checkStreaming(JsonNode c) {
-    Map<String, NpyArray> arrays = golden.arrays(c);
-    JsonNode p = c.get("params");
-    Map<String, Object> keras = new LinkedHashMap<>();
-    keras.put("feature_transform", p.get("transform").asText());
-    keras.put("num_random_features", p.get("num_random_features").asInt());
-    keras.put("use_causal_windowed", true);
-    keras.put("causal_chunk_length", p.get("chunk").asInt());
-    keras.put("causal_window_length", p.get("window").asInt());
-    keras.put("causal_window_decay", p.get("decay").asDouble());
-    KernelAttentionConfig config = KernelAttentionConfig.ofKeras(keras);
-    try (FedGraph graph = new FedGraph()) {
-      Ops tf = graph.tf;
-      KernelLayer layer = new KernelLayer(config, weights(graph, arrays));
-      Operand<TFloat32> x = graph.feed(arrays.get("x"));
-      Operand<TFloat32> projection = arrays.containsKey("P") ? graph.feed(arrays.get("P")) : null;
-      KernelAttention.Cache<TFloat32> cache =
-          new KernelAttention.Cache<>(
-              tf.zeros(tf.constant(arrays.get("kv").shape()), TFloat32.class),
-              tf.zeros(tf.constant(arrays.get("k_sum").shape()), TFloat32.class));
-      List<Operand<TFloat32>> outs = new ArrayList<>();
-      int chunk = p.get("chunk").asInt();
-      for (int at = 0; at < p.get("T").asInt(); at += chunk) {
-        Operand<TFloat32> part =
-            tf.slice(x, tf.constant(new int[] {0, at, 0}), tf.constant(new int[] {-1, chunk, -1}));
-        KernelAttention.Step<TFloat32> step =
-            new KernelAttention(config)
-                .step(
-                    tf,
-                    layer.in(tf, part, "q"),
-                    layer.in(tf, part, "k"),
-                    layer.in(tf, part, "v"),
-                    null,
-                    projection,
-                    cache);
-        outs.add(layer.out(tf, step.heads(), "o"));
-        cache = step.cache();
-      }
-      List<float[]> values =
-          graph.run(
-              List.of(
-                  tf.concat(outs, tf.constant(1)),
-                  cache.kv(),
-                  cache.kSum(),
-                  layer.call(tf, x, x, x, null, projection)));
-      // Without decay nothing keeps the identity's denominators away from zero.
-      double noisy = config.kernel() == Kernel.IDENTITY ? 1e-4 : TOLERANCE;
-      assertClose(c, "chunk_out", values.get(0), arrays, noisy);
-      assertClose(c, "kv", values.get(1), arrays, TOLERANCE);
-      assertClose(c, "k_sum", values.get(2), arrays, TOLERANCE);
-      assertClose(c, "out", values.get(3), arrays, noisy);
-    }
   }
 
   private static void assertClose(

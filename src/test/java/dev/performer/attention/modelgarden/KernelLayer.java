@@ -23,7 +23,7 @@ record KernelLayer(KernelAttentionConfig config, Map<String, Operand<TFloat32>> 
       Operand<TFloat32> value,
       Operand<TFloat32> mask,
       Operand<TFloat32> projection) {
-    KernelAttention.Heads<TFloat32> heads =
+    KernelAttention.Outputs<TFloat32> heads =
         new KernelAttention(config)
             .attend(tf, in(tf, query, "q"), in(tf, key, "k"), in(tf, value, "v"), mask, projection);
     Operand<TFloat32> rest = out(tf, heads.rest(), "o");

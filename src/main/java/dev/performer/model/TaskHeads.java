@@ -28,7 +28,7 @@ import org.tensorflow.types.TFloat32;
  * @param tokens the table that tied logits use
  * @param classifier hidden layers, then the logits of classes; empty for none
  */
-record Heads(
+record TaskHeads(
     PerformerConfig config,
     Dense pooler,
     Dense transform,
@@ -39,7 +39,7 @@ record Heads(
     List<Dense> classifier) {
   private static final float NEVER = -1e9f;
 
-  static Heads create(Parameters all, PerformerConfig config, Blocks blocks, Embedding tokens) {
+  static TaskHeads create(Parameters all, PerformerConfig config, Blocks blocks, Embedding tokens) {
     int size = config.hiddenSize();
     Dense pooler =
         config.pooler() ? Dense.create(all.in("pooler"), pooledSize(config), size) : null;
@@ -58,7 +58,7 @@ record Heads(
             ? head.in("logits")
                 .trainable("bias", new Initializer.Constant(0), config.vocabularySize())
             : null;
-    return new Heads(
+    return new TaskHeads(
         config,
         pooler,
         transform,
