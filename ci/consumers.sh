@@ -75,6 +75,12 @@ if grep -q '!\[' "$work/run/report.md"; then fail "report.md shows charts that w
 [ -f "$work/run/model/saved_model.pb" ] || fail "fine-tuning exported nothing"
 echo "consumers: fine-tuning passed without optional libraries"
 
+# The same program as a module.
+mkdir -p "$work/module"
+printf 'module example { requires dev.performer; requires tensorflow; }\n' >"$work/module-info.java"
+javac -p "$(cat "$work/classpath")" -d "$work/module" "$work/module-info.java" examples/maven/src/main/java/example/ImportPredictGenerate.java
+works "The module path" java --add-modules ALL-MODULE-PATH -p "$work/module:$(cat "$work/classpath")" -m example/example.ImportPredictGenerate
+
 # Maven takes the TensorFlow of the machine by profiles of the deployed POM.
 platform() { # os.name, os.arch
   JDK_JAVA_OPTIONS="-Dos.arch=$2 \"-Dos.name=$1\"" mvn -B -f examples/maven "-Dperformer.repository=$repository" dependency:tree -Dincludes=org.tensorflow 2>/dev/null |

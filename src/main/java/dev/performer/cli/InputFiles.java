@@ -1,7 +1,6 @@
 package dev.performer.cli;
 
-import dev.performer.PerformerException;
-import java.nio.file.Files;
+import dev.performer.data.DataFile;
 import java.nio.file.Path;
 
 /** Files that a command reads, looked for before it loads anything. */
@@ -10,12 +9,12 @@ final class InputFiles {
 
   /**
    * @param files null for those that are not given
-   * @throws PerformerException that names the first that is not there
+   * @throws dev.performer.PerformerException that names the first that is not there
    */
   static void requireThere(Path... files) {
     for (Path file : files) {
-      if (file != null && !Files.exists(file)) {
-        throw new PerformerException(file + ": no such file or directory");
+      if (file != null) {
+        DataFile.require(file);
       }
     }
   }

@@ -47,7 +47,7 @@ public final class DataFile {
       return;
     }
     if (!Files.exists(file)) {
-      throw new PerformerException(file + " does not exist; expected a file of data");
+      throw new PerformerException(file + ": no such file or directory");
     }
     if (!Files.isDirectory(file)) {
       requireRegular(file, "a file of data");

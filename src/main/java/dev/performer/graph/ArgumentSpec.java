@@ -1,6 +1,5 @@
 package dev.performer.graph;
 
-import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.types.family.TType;
@@ -20,6 +19,6 @@ public record ArgumentSpec(String name, Class<? extends TType> type, Shape shape
 
   /** The element type as TensorFlow's protocol buffers name it. */
   public DataType dataType() {
-    return TensorTypeRegistry.find(type).dataType();
+    return DataTypes.of(type);
   }
 }

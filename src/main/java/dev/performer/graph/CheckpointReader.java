@@ -14,7 +14,6 @@ import org.tensorflow.Output;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
-import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
@@ -109,7 +108,7 @@ public final class CheckpointReader implements AutoCloseable {
     }
 
     private Output<?> restore(DataType type) {
-      Class<? extends TType> javaType = TensorTypeRegistry.find(type).type();
+      Class<? extends TType> javaType = DataTypes.javaType(type);
       return tf.train
           .restore(prefix, key, tf.array(""), List.<Class<? extends TType>>of(javaType))
           .tensors()

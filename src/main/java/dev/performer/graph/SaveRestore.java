@@ -15,7 +15,6 @@ import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
-import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
@@ -132,8 +131,7 @@ public final class SaveRestore {
       Map<String, ? extends Tensor> values,
       Function<Ops, Map<String, Operand<?>>> more) {
     Map<String, Class<? extends TType>> types = new LinkedHashMap<>();
-    values.forEach(
-        (key, value) -> types.put(key, TensorTypeRegistry.find(value.dataType()).type()));
+    values.forEach((key, value) -> types.put(key, DataTypes.javaType(value.dataType())));
     try (Graph graph = new Graph();
         Session session = new Session(graph, false)) {
       Ops tf = Ops.create(graph);
@@ -269,7 +267,7 @@ public final class SaveRestore {
     variables.forEach(
         (key, variable) -> {
           CheckpointReader.Entry entry = entries.get(key);
-          DataType type = TensorTypeRegistry.find(variable.type()).dataType();
+          DataType type = DataTypes.of(variable.type());
           unused.remove(key);
           if (entry == null) {
             problems.add(key + " is missing");

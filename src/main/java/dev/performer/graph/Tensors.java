@@ -3,7 +3,6 @@ package dev.performer.graph;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import org.tensorflow.Tensor;
-import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.ByteDataBuffer;
 import org.tensorflow.ndarray.buffer.DataBuffers;
@@ -46,7 +45,7 @@ public final class Tensors {
    * @param littleEndian all elements in C order; read from its position, which does not move
    */
   public static Tensor ofBytes(DataType type, Shape shape, ByteBuffer littleEndian) {
-    Class<? extends TType> javaType = TensorTypeRegistry.find(type).type();
+    Class<? extends TType> javaType = DataTypes.javaType(type);
     byte[] bytes = new byte[littleEndian.remaining()];
     littleEndian.duplicate().get(bytes);
     return Tensor.of(javaType, shape, DataBuffers.of(bytes));

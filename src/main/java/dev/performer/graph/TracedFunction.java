@@ -11,7 +11,6 @@ import org.tensorflow.Operand;
 import org.tensorflow.Operation;
 import org.tensorflow.Output;
 import org.tensorflow.Signature;
-import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.proto.DataType;
@@ -80,7 +79,7 @@ public final class TracedFunction implements AutoCloseable {
       Output<?> handle =
           graph()
               .opBuilder("VarHandleOp", tf.scope().makeOpName("variable"), tf.scope())
-              .setAttr("dtype", TensorTypeRegistry.find(outer.type()).dataType())
+              .setAttr("dtype", DataTypes.of(outer.type()))
               .setAttr("shape", outer.shape())
               .setAttr("shared_name", outer.name())
               .build()

@@ -9,7 +9,6 @@ import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
-import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
@@ -63,7 +62,7 @@ public final class Variables {
     Output<?> handle =
         ((Graph) tf.scope().env())
             .opBuilder("VarHandleOp", tf.scope().makeOpName(operationName(name)), tf.scope())
-            .setAttr("dtype", TensorTypeRegistry.find(type).dataType())
+            .setAttr("dtype", DataTypes.of(type))
             .setAttr("shape", shape)
             .setAttr("shared_name", name)
             .build()

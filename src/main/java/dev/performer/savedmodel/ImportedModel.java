@@ -1,6 +1,7 @@
 package dev.performer.savedmodel;
 
 import dev.performer.PerformerException;
+import dev.performer.graph.DataTypes;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GradientRewrites;
@@ -23,7 +24,6 @@ import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
-import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NodeDef;
 
@@ -135,7 +135,7 @@ public final class ImportedModel implements AutoCloseable {
     return new Variable(
         spec.name(),
         graph.operationOrThrow(spec.node()).output(0),
-        TensorTypeRegistry.find(spec.type()).type(),
+        DataTypes.javaType(spec.type()),
         spec.shape(),
         spec.trainable(),
         spec.checkpointKey());

@@ -1,6 +1,7 @@
 package dev.performer.savedmodel;
 
 import dev.performer.graph.ArgumentSpec;
+import dev.performer.graph.DataTypes;
 import dev.performer.graph.Variable;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -9,7 +10,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
-import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.FunctionSpec;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedBareConcreteFunction;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
@@ -115,7 +115,7 @@ final class PythonObjects {
     node.saved.setVariable(
         SavedVariable.newBuilder()
             .setName(scopeName(variable.name()))
-            .setDtype(TensorTypeRegistry.find(variable.type()).dataType())
+            .setDtype(DataTypes.of(variable.type()))
             .setShape(StructuredValues.shape(variable.shape()))
             .setTrainable(variable.trainable()));
     String key = key(path);

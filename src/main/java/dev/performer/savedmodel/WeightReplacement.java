@@ -4,6 +4,7 @@ import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.graph.CheckpointReader;
+import dev.performer.graph.DataTypes;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
@@ -30,7 +31,6 @@ import org.tensorflow.Output;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
-import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.ndarray.NdArrays;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
@@ -169,7 +169,7 @@ public final class WeightReplacement {
     List<String> problems = new ArrayList<>();
     for (Variable variable : variables) {
       CheckpointReader.Entry entry = reader.entries().get(variable.checkpointKey());
-      DataType type = TensorTypeRegistry.find(variable.type()).dataType();
+      DataType type = DataTypes.of(variable.type());
       if (entry == null) {
         problems.add(variable.checkpointKey() + " is not in its checkpoint");
       } else if (entry.type() != type || !variable.shape().isCompatibleWith(entry.shape())) {

@@ -228,7 +228,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   /**
    * Seconds of all runs of a recipe.
    *
-   * @param full of the steps and evaluations that it asks for
+   * @param full of the steps and evaluations that it configures
    * @param start of building models and all else that is there once
    */
   record Cost(double full, double start) {

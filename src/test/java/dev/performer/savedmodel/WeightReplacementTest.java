@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.graph.CheckpointReader;
+import dev.performer.graph.DataTypes;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
@@ -29,7 +30,6 @@ import org.tensorflow.Result;
 import org.tensorflow.SavedModelBundle;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
-import org.tensorflow.internal.types.registry.TensorTypeRegistry;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.proto.DataType;
@@ -62,8 +62,7 @@ class WeightReplacementTest {
                 (key, entry) -> {
                   if (keys.test(key) && entry.type() != DataType.DT_STRING) {
                     String name = key.substring(0, key.length() - SUFFIX.length());
-                    variables.declare(
-                        name, TensorTypeRegistry.find(entry.type()).type(), entry.shape(), true);
+                    variables.declare(name, DataTypes.javaType(entry.type()), entry.shape(), true);
                   }
                 });
       }
