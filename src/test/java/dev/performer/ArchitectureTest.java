@@ -41,6 +41,15 @@ class ArchitectureTest {
   @ArchTest static final ArchRule arrowsPointDown = rooms();
 
   @ArchTest
+  static final ArchRule optimizersAndRunsLieBelowTheLoop =
+      noClasses()
+          .that()
+          .resideInAnyPackage("dev.performer.training.optim", "dev.performer.training.run")
+          .should()
+          .dependOnClassesThat()
+          .resideInAPackage("dev.performer.training");
+
+  @ArchTest
   static final ArchRule noCycles =
       slices().matching("dev.performer.(*)..").should().beFreeOfCycles();
 

@@ -6,9 +6,13 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.data.Batching;
+import dev.performer.data.ExampleBatches;
+import dev.performer.data.ExampleSource;
+import dev.performer.data.NpyArray;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
+import dev.performer.data.Vocabulary;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
@@ -31,7 +35,9 @@ import dev.performer.training.run.TrainingResult;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
@@ -152,6 +158,41 @@ class TrainingExamplesTest {
       }
     }
     assertThat(run.resolve("report.md")).isNotEmptyFile();
+  }
+
+  @Test
+  void ownSequences() {
+    Path run = folder.resolve("own");
+    PerformerConfig config = config(1);
+    Vocabulary vocabulary = ProteinVocabulary.google();
+    List<int[]> sequences = new ArrayList<>();
+    for (int i = 0; i < 64; i++) {
+      sequences.add(new int[] {4 + i % 3, 8, 9, 4, 8, 9, 4 + i % 5, 8});
+    }
+    // docs: sequences
+    var objective = new Objective.CausalLanguageModel(true);
+    var batches =
+        new ExampleBatches(
+            ExampleSource.ofTokens("my sequences", sequences),
+            vocabulary,
+            Batching.training(8, 64),
+            1);
+    try (Graph graph = new Graph()) {
+      Trainable model = Trainable.of(graph, config, 1);
+      BatchSource train = TokenBatchSource.training(batches, objective, 1);
+      Validation validation = Validation.of(model, TokenBatchSource.evaluation(batches, objective));
+      LoopOptions options = LoopOptions.of("steps=30", "learningRate=1e-2", "warmupSteps=5");
+      try (Trainer trainer =
+          Trainer.start(model, train, validation, options, run, Progress.on(System.err))) {
+        TrainingResult result = trainer.run();
+        trainer.restoreBest();
+        Map<String, NpyArray> weights = model.weights(trainer.session());
+        System.out.println(result.best().perplexity() + " with " + weights.size() + " weights");
+        // docs: end
+        assertThat(result.best().perplexity()).isLessThan(0.5 * result.before().perplexity());
+        assertThat(weights.keySet()).isEqualTo(Performer.shapes(config).keySet());
+      }
+    }
   }
 
   @Test
@@ -288,7 +329,7 @@ class TrainingExamplesTest {
       assertThat(shown).contains(normalised(marked.group(1)));
       count++;
     }
-    assertThat(count).isEqualTo(2);
+    assertThat(count).isEqualTo(3);
   }
 
   private static String normalised(String code) {

@@ -47,17 +47,20 @@ final class LoopFlags implements IDefaultValueProvider {
     KEYS.forEach(
         (flag, key) -> {
           Object value = command.findOption(flag).getValue();
-          String last = key.substring(key.indexOf('.') + 1);
-          (last.equals(key) ? keys : optimizer).set(last, StrictJson.tree(value));
+          (last(key).equals(key) ? keys : optimizer).set(last(key), StrictJson.tree(value));
         });
     try {
       return BASE.with(keys, "fine-tune");
     } catch (PerformerException e) {
       String message = e.getMessage();
       for (Map.Entry<String, String> entry : KEYS.entrySet()) {
-        message = message.replace(" " + entry.getValue() + " ", " " + entry.getKey() + " ");
+        message = message.replace(" " + last(entry.getValue()) + " ", " " + entry.getKey() + " ");
       }
       throw new UsageException(message);
     }
+  }
+
+  private static String last(String key) {
+    return key.substring(key.indexOf('.') + 1);
   }
 }

@@ -89,7 +89,13 @@ final class TrainCommand implements Callable<Integer> {
     }
     List<String> all = new ArrayList<>();
     if (name != null && Files.isRegularFile(file)) {
-      all.addAll(RecipeRuns.read(file).named(name).set());
+      RecipeRuns.Run run = RecipeRuns.read(file).named(name);
+      if (run.from() != null && from == null && !at.resume) {
+        throw new UsageException(
+            "run %s starts with the weights of run %s; train that one first and give its model: --from RUN/model"
+                .formatted(name, run.from()));
+      }
+      all.addAll(run.set());
     }
     all.addAll(settings);
     return RecipeFiles.read(file, all);

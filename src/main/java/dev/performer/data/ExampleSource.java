@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import dev.performer.PerformerException;
+import java.util.Iterator;
 import java.util.List;
 
 /** Examples that can be read again and again, in the same order each time. */
@@ -27,6 +29,48 @@ public interface ExampleSource {
       @Override
       public Example get(long index) {
         return copy.get(Math.toIntExact(index));
+      }
+    };
+  }
+
+  /**
+   * Sequences of token ids.
+   *
+   * @param sequences gives the same ones in the same order each time; an iterator that is closeable
+   *     is closed
+   */
+  static ExampleSource ofTokens(String name, Iterable<int[]> sequences) {
+    return new ExampleSource() {
+      @Override
+      public String name() {
+        return name;
+      }
+
+      @Override
+      public ExampleStream open() {
+        Iterator<int[]> iterator = sequences.iterator();
+        return new ExampleStream() {
+          @Override
+          public boolean hasNext() {
+            return iterator.hasNext();
+          }
+
+          @Override
+          public Example next() {
+            return Example.of(iterator.next());
+          }
+
+          @Override
+          public void close() {
+            if (iterator instanceof AutoCloseable closeable) {
+              try {
+                closeable.close();
+              } catch (Exception e) {
+                throw new PerformerException(name + " cannot be closed: " + e.getMessage(), e);
+              }
+            }
+          }
+        };
       }
     };
   }

@@ -31,7 +31,7 @@ public record DistillEvaluation(
     long sequences,
     double seconds) {
 
-  /** What an evaluation of a student says. */
+  /** An evaluation as that of a student. */
   static DistillEvaluation of(Evaluation evaluation) {
     Map<String, Double> more = evaluation.more();
     return new DistillEvaluation(

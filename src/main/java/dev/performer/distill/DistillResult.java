@@ -24,7 +24,7 @@ public record DistillResult(
     long tokens,
     double seconds) {
 
-  /** What a trainer's result says of a student. */
+  /** A trainer's result as that of a student. */
   static DistillResult of(TrainingResult result, boolean reachedTarget) {
     return new DistillResult(
         DistillEvaluation.of(result.before()),

@@ -15,6 +15,7 @@ import dev.performer.training.run.RunSettings;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.BooleanSupplier;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 
@@ -114,6 +115,11 @@ public final class Distiller implements AutoCloseable {
   public DistillResult run() {
     TrainingResult result = trainer.run();
     return DistillResult.of(result, evaluator.isEnough(result.best()));
+  }
+
+  /** Ends {@link #run} once this is true, as {@link Trainer#stopWhen} does. */
+  public void stopWhen(BooleanSupplier condition) {
+    trainer.stopWhen(condition);
   }
 
   /** Ends {@link #run} as {@link Trainer#stop} does; from any thread. */

@@ -23,7 +23,7 @@ import java.util.Optional;
  */
 public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long seed) {
   /**
-   * What is asked for besides the file; null for what the model was trained with.
+   * What is requested besides the file; null for what the model was trained with.
    *
    * @param text column or feature with the tokens
    * @param label the same of the class; of images in MNIST's format the labels' file
@@ -33,9 +33,9 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
   public record Request(String text, String label, Integer length, BatchSize size) {}
 
   /**
-   * What a model says of its data.
+   * What the card of a model records of its data.
    *
-   * @return empty if it says nothing, as models that no recipe trained
+   * @return empty if it has nothing, as models that no recipe trained
    * @throws PerformerException if its card is broken
    */
   public static Optional<EvaluationData> of(Path model) {
@@ -51,7 +51,7 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
                         : card.provenance().seed()));
   }
 
-  /** What a recipe says. */
+  /** The data of a recipe. */
   public static EvaluationData of(Recipe recipe) {
     return new EvaluationData(recipe.data(), Optional.of(recipe), recipe.training().seed());
   }
@@ -77,9 +77,9 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
   }
 
   /**
-   * What a file holds, by its name; where that says nothing, what the training data were.
+   * What a file holds, by its name; where that is unknown, what the training data were.
    *
-   * @throws PerformerException if the model cannot read such data: one says what it can
+   * @throws PerformerException if the model cannot read such data; the message names what it can
    */
   public RecipeData.Kind kind(Path file) {
     RecipeData.Kind named = RecipeData.Kind.of(file.toString());
@@ -97,7 +97,7 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
     return kind;
   }
 
-  /** Whether a file can be read only as a recipe says. */
+  /** Whether a file can be read only with a recipe. */
   public static boolean needsRecipe(Path file) {
     RecipeData.Kind kind = RecipeData.Kind.of(file.toString());
     return kind != RecipeData.Kind.FASTA

@@ -21,22 +21,37 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
+import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 
 /**
  * A training from scratch: YAML with the keys {@code task}, {@code data}, {@code model} and {@code
- * training}; what {@link RecipeRuns} says is left aside. {@link #toJson} writes every default out,
- * and {@link #of} gives an equal recipe back.
+ * training}; {@link RecipeRuns} reads {@code runs}. Parsing checks all keys and that files are
+ * there, and reads no data. {@link #toJson} writes every default out, and {@link #of} gives an
+ * equal recipe back.
  *
- * @param task {@code causal-lm}, {@code masked-lm}, {@code classification}, {@code regression} or
- *     {@code sequence-to-sequence}
- * @param data what is learnt
- * @param model a preset and keys over it, as {@link PerformerConfig#of} takes them; task,
- *     vocabulary and padding follow from the recipe
- * @param training how
+ * <p>{@code model} is a preset and keys over it, as {@link PerformerConfig#of} takes them; task,
+ * vocabulary and padding follow from the rest. May be used by many threads.
  */
-public record Recipe(Task task, RecipeData data, PerformerConfig model, LoopOptions training) {
+public final class Recipe {
   private static final List<String> SECTIONS = List.of("task", "data", "model", "training", "runs");
+
+  private final Task task;
+  private final LoopOptions training;
+  private final Supplier<Opened> files;
+  private Opened opened;
+
+  private Recipe(Task task, LoopOptions training, Supplier<Opened> files) {
+    this.task = task;
+    this.training = training;
+    this.files = files;
+  }
+
+  /** Of parts that agree. */
+  Recipe(Task task, RecipeData data, PerformerConfig model, LoopOptions training) {
+    this(task, training, () -> new Opened(data, model));
+  }
 
   /**
    * Reads a tree.
@@ -75,23 +90,79 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, LoopOpti
       LoopOptions training =
           LoopOptions.DEFAULT.with(section(sections, "training", source), source + ": training");
       RecipeTasks.checkWritten(task, sections.path("data"), training);
-      RecipeData said =
+      RecipeData written =
           StrictJson.bind(
               ((ObjectNode) StrictJson.tree(RecipeData.DEFAULT))
                   .setAll(section(sections, "data", source)),
               RecipeData.class,
               source + ": data");
-      RecipeData data = said.resolved(task, files);
-      if (training.xla() && said.bucket() == null) {
+      ObjectNode model = section(sections, "model", source);
+      RecipeData named = written.named(task, files);
+      boolean isOneLength = training.xla() && written.bucket() == null;
+      Recipe recipe =
+          new Recipe(task, training, () -> opened(task, named, isOneLength, model, source));
+      if (!named.dependsOnFiles(task, model.has("classes"))) {
+        recipe.opened();
+      }
+      return recipe;
+    } catch (PerformerException e) {
+      throw of(source, e);
+    }
+  }
+
+  /** What follows from what the files hold. */
+  private record Opened(RecipeData data, PerformerConfig model) {}
+
+  private static Opened opened(
+      Task task, RecipeData named, boolean isOneLength, ObjectNode keys, String source) {
+    try {
+      RecipeData data = named.measured(task);
+      if (isOneLength) {
         data = data.withBucket(data.length()); // XLA compiles every length anew
       }
-      PerformerConfig model = model(section(sections, "model", source), task, data, source);
+      PerformerConfig model = model(keys, task, data, source);
       check(task, data, model);
-      return new Recipe(task, data, model, training);
+      return new Opened(data, model);
     } catch (PerformerException e) {
-      String message = e.getMessage();
-      throw message.startsWith(source) ? e : new PerformerException(source + ": " + message, e);
+      throw of(source, e);
     }
+  }
+
+  private static PerformerException of(String source, PerformerException e) {
+    String message = e.getMessage();
+    return message.startsWith(source) ? e : new PerformerException(source + ": " + message, e);
+  }
+
+  private synchronized Opened opened() {
+    if (opened == null) {
+      opened = files.get();
+    }
+    return opened;
+  }
+
+  /** One of a causal or masked language model, a classification, a regression, spans to write. */
+  public Task task() {
+    return task;
+  }
+
+  /** How it is trained. */
+  public LoopOptions training() {
+    return training;
+  }
+
+  /**
+   * What is learnt, with everything filled in: the first call opens files where that follows from
+   * them.
+   *
+   * @throws PerformerException if they cannot be read, or what they hold contradicts the recipe
+   */
+  public RecipeData data() {
+    return opened().data();
+  }
+
+  /** The model; its vocabulary and classes may follow from the data, which {@link #data} opens. */
+  public PerformerConfig model() {
+    return opened().model();
   }
 
   /** YAML 1.1 takes 1e-3 for text, which nobody means. */
@@ -235,8 +306,10 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, LoopOpti
     return training.batch();
   }
 
-  /** What the model is trained to say. */
+  /** What the model learns to guess. */
   public Objective objective() {
+    RecipeData data = data();
+    PerformerConfig model = model();
     return switch (task) {
       case CAUSAL_LM -> new Objective.CausalLanguageModel(model.shiftBos() != null);
       case CLASSIFICATION -> new Objective.Classification(model.classes());
@@ -249,21 +322,35 @@ public record Recipe(Task task, RecipeData data, PerformerConfig model, LoopOpti
 
   /** What is measured besides. */
   Measures measures(Trainable model) {
+    RecipeData data = data();
     return switch (task) {
       case CAUSAL_LM ->
           data.kind() == RecipeData.Kind.PIXELS ? Measures.bitsPerDimension() : Measures.NONE;
-      case CLASSIFICATION -> model.measures().with(() -> new ClassTally(this.model.classes()));
+      case CLASSIFICATION -> model.measures().with(() -> new ClassTally(model().classes()));
       case REGRESSION -> model.measures().with(() -> new RegressionTally(data.standardize()));
       default -> Measures.NONE;
     };
+  }
+
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof Recipe that
+        && task == that.task
+        && training.equals(that.training)
+        && opened().equals(that.opened());
+  }
+
+  @Override
+  public int hashCode() {
+    return Objects.hash(task, training);
   }
 
   /** All keys, with every default. */
   public ObjectNode toJson() {
     ObjectNode tree = JsonNodeFactory.instance.objectNode();
     tree.setAll((ObjectNode) StrictJson.tree(new TaskOnly(task)));
-    tree.set("data", StrictJson.tree(data));
-    tree.set("model", model.toJson());
+    tree.set("data", StrictJson.tree(data()));
+    tree.set("model", model().toJson());
     tree.set("training", training.toJson());
     return tree;
   }

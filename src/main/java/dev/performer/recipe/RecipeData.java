@@ -28,7 +28,7 @@ import java.util.function.UnaryOperator;
  *
  * @param train the file to learn from, may be gzipped; for PNG images a folder; none for exercises
  * @param validation the file to evaluate on; null holds back a twentieth of {@code train}
- * @param kind of both; null for what the file's name says
+ * @param kind of both; null for what follows from the file's name
  * @param vocabulary {@code google-protein}, {@code pad-first-protein}, {@code letters:ABC…}, {@code
  *     bytes}, or a {@code tokenizer.json} or {@code vocab.txt}; null for google-protein, of a text
  *     bytes; images and exercises have their own
@@ -44,7 +44,7 @@ import java.util.function.UnaryOperator;
  * @param text column of a table or feature of TFRecords with the sequence
  * @param label the same with the class or the number; of images in MNIST's format their labels'
  *     file, null for the one beside them
- * @param levels of brightness; null for 256, or what the file says
+ * @param levels of brightness; null for 256, or those of the file
  * @param classes names of a table's or a folder's classes, in the order of their ids; null for
  *     those of {@code train}, sorted
  * @param channels of PNG images: 1 for brightness, 3 for colours
@@ -198,12 +198,12 @@ public record RecipeData(
   }
 
   /**
-   * With everything filled in.
+   * With everything filled in that follows from other keys and the names of files.
    *
    * @param file finds a file that a recipe names
    * @throws PerformerException if there is no such file, or keys contradict each other
    */
-  RecipeData resolved(Task task, UnaryOperator<String> file) {
+  RecipeData named(Task task, UnaryOperator<String> file) {
     if (train == null && (kind == null || !kind.isExercise())) {
       throw new PerformerException("data.train is missing: the file to learn from");
     }
@@ -214,7 +214,6 @@ public record RecipeData(
     boolean isPair = task == Task.SEQUENCE_TO_SEQUENCE;
     String tokens = of.ownsTokens() ? of.label() : tokens(of, file);
     boolean letters = !of.ownsTokens() && !ByteTokenizer.isNamed(tokens) && !isFile(tokens);
-    boolean pieces = of == Kind.TEXT && ByteTokenizer.isNamed(tokens);
     if (of != Kind.TEXT ? of == Kind.FASTA && ByteTokenizer.isNamed(tokens) : letters) {
       throw new PerformerException(
           "data.kind "
@@ -226,31 +225,43 @@ public record RecipeData(
     if (of == Kind.TEXT && (Boolean.TRUE.equals(begin) || Boolean.TRUE.equals(end))) {
       throw new PerformerException("data.begin and data.end make no sense in pieces of a text");
     }
-    RecipeData named =
-        new RecipeData(
-            found,
-            validation == null ? null : file.apply(validation),
-            of,
-            tokens,
-            length,
-            bucket,
-            crop,
-            begin != null ? begin : of == Kind.PIXELS && task == Task.CAUSAL_LM,
-            false,
-            window,
-            isPair ? null : masking,
-            text != null ? text : letters || of == Kind.TFRECORD ? "sequence" : "text",
-            label(task, of, found, file),
-            levels,
-            classes,
-            channels,
-            !of.isExercise() ? null : exercise == null ? RecipeExercise.DEFAULT : exercise,
-            standardize,
-            isPair && spans == null ? RecipeSpans.DEFAULT : spans);
+    return new RecipeData(
+        found,
+        validation == null ? null : file.apply(validation),
+        of,
+        tokens,
+        length,
+        bucket,
+        crop,
+        begin != null ? begin : of == Kind.PIXELS && task == Task.CAUSAL_LM,
+        end,
+        window,
+        isPair ? null : masking,
+        text != null ? text : letters || of == Kind.TFRECORD ? "sequence" : "text",
+        label(task, of, found, file),
+        levels,
+        classes,
+        channels,
+        !of.isExercise() ? null : exercise == null ? RecipeExercise.DEFAULT : exercise,
+        standardize,
+        isPair && spans == null ? RecipeSpans.DEFAULT : spans);
+  }
+
+  /** Whether {@link #measured} reads data. @param isCounted whether the model has its classes */
+  boolean dependsOnFiles(Task task, boolean isCounted) {
+    boolean isClassified = task == Task.CLASSIFICATION;
+    return kind == Kind.PIXELS && (levels == null || length == null || isClassified)
+        || kind == Kind.TABLE && isClassified && classes == null
+        || kind == Kind.TFRECORD && isClassified && !isCounted
+        || task == Task.REGRESSION && standardize == null;
+  }
+
+  /** What {@link #named} gave, with everything else filled in: what the files hold. */
+  RecipeData measured(Task task) {
     // A run's own recipe has it all, and its images need not be there any more.
-    boolean known = of.label().equals(vocabulary) && levels != null && length != null;
-    boolean classified = task == Task.CLASSIFICATION;
-    return RecipeTasks.resolved(task, named.withLength(end, pieces, known, classified));
+    boolean known = levels != null && length != null;
+    RecipeData whole = withLength(known, task == Task.CLASSIFICATION);
+    return RecipeTasks.resolved(task, whole);
   }
 
   /** The same with numbers in another unit. */
@@ -329,8 +340,7 @@ public record RecipeData(
     return vocabulary.endsWith(".json") || vocabulary.endsWith(".txt");
   }
 
-  private RecipeData withLength(
-      Boolean saidEnd, boolean pieces, boolean known, boolean classified) {
+  private RecipeData withLength(boolean known, boolean classified) {
     int longest = length != null ? length : Batching.DEFAULT_LENGTH;
     Integer brightness = levels;
     if (kind == Kind.PIXELS && !known) {
@@ -338,14 +348,14 @@ public record RecipeData(
       longest = length != null ? length : images.size() + (begin ? 1 : 0);
       brightness = images.levels();
     }
-    boolean oneShape = pieces || kind.ownsTokens() || kind == Kind.TEXT;
+    boolean oneShape = kind.ownsTokens() || kind == Kind.TEXT;
     boolean ends = kind != Kind.TEXT && !kind.ownsTokens();
     List<String> names =
         classes == null && classified ? new RecipeSources(this).classNames() : classes;
     return with(
         longest,
         bucket != null ? bucket : oneShape ? longest : Math.min(longest, Batching.DEFAULT_BUCKET),
-        saidEnd != null ? saidEnd : ends && tokenizer().vocabulary().eos().isPresent(),
+        end != null ? end : ends && tokenizer().vocabulary().eos().isPresent(),
         brightness,
         names,
         standardize,

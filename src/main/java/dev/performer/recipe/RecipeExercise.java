@@ -8,7 +8,7 @@ import dev.performer.PerformerException;
  * @param symbols different symbols to copy
  * @param pairs of a key and a value among the filler
  * @param records whether a pair is one token that stands for both; false if absent
- * @param questions keys asked for
+ * @param questions keys whose values are to be guessed
  * @param keys different keys
  * @param values different values
  * @param fillers different filler tokens

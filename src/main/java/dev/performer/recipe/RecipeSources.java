@@ -266,7 +266,7 @@ record RecipeSources(RecipeData data) {
     return new Images(folder.get(0).tokens().length, levels(), folder.classes().size());
   }
 
-  /** How many classes the training data has; 0 where it does not say. */
+  /** How many classes the training data has; 0 where that is unknown. */
   int classes() {
     return switch (data.kind()) {
       case TABLE -> data.label() == null ? 0 : data.classes().size();

@@ -6,7 +6,6 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
-import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.Performer;
 import dev.performer.model.Task;
@@ -34,16 +33,15 @@ import dev.performer.training.run.TrainingState;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.BooleanSupplier;
 import org.tensorflow.Graph;
 import org.tensorflow.Tensor;
 
 /**
- * Trains what a {@link Recipe} says and exports the best weights as a SavedModel.
+ * Trains what a {@link Recipe} describes and exports the best weights as a SavedModel.
  *
  * @param recipe what to train
  * @param directory of the run: new or empty, or that of an earlier part
@@ -106,6 +104,15 @@ public record RecipeTraining(
    *     nothing usable, memory is short, or training diverges
    */
   public Outcome run(Progress progress) {
+    return run(progress, () -> false);
+  }
+
+  /**
+   * The same.
+   *
+   * @param stop polled between steps: whether to end with a checkpoint, as Ctrl-C would
+   */
+  public Outcome run(Progress progress, BooleanSupplier stop) {
     RecipeData.Split batches = recipe.data().batches(recipe.batchSize(), recipe.training().seed());
     if (recipe.training().memoryCheck()) {
       MemoryEstimate.of(recipe.model(), recipe.training(), recipe.data().length())
@@ -119,11 +126,11 @@ public record RecipeTraining(
             TokenBatchSource.training(batches.train(), objective, recipe.training().seed());
         BatchSource validation = TokenBatchSource.evaluation(batches.validation(), objective);
         RunDirectory run = RunDirectory.open(directory, resume, settings, progress)) {
-      return train(run, train, validation, progress);
+      return train(run, train, validation, progress, stop);
     }
   }
 
-  /** Something must be guessed: sequences of a single token, say, teach nothing. */
+  /** Something must be guessed: sequences of a single token teach nothing. */
   private static void requireGuesses(Batches batches, Objective objective) {
     try (BatchSource pass = TokenBatchSource.evaluation(batches, objective)) {
       if (!pass.hasNext()) {
@@ -140,7 +147,11 @@ public record RecipeTraining(
   }
 
   private Outcome train(
-      RunDirectory run, BatchSource train, BatchSource validation, Progress progress) {
+      RunDirectory run,
+      BatchSource train,
+      BatchSource validation,
+      Progress progress,
+      BooleanSupplier stop) {
     try (Graph graph = new Graph()) {
       LoopOptions options = recipe.training();
       Trainable model = trainable(graph);
@@ -155,6 +166,7 @@ public record RecipeTraining(
         if (debugsNumerics) {
           trainer.debugNumerics();
         }
+        trainer.stopWhen(stop);
         TrainingResult result = trainer.run(pauseAt);
         if (!result.finished()) {
           return new Outcome(result, Optional.empty());
@@ -163,7 +175,7 @@ public record RecipeTraining(
         Path target = directory.resolve(MODEL);
         PerformerModels.write(
             recipe.model(),
-            unit().restored(weights(model, trainer)),
+            unit().restored(model.weights(trainer.session())),
             card(recipe, result.before(), result.best(), result.bestStep()),
             target,
             Files.exists(target));
@@ -236,20 +248,6 @@ public record RecipeTraining(
 
   private static Standardization unit(Recipe recipe) {
     return recipe.task() == Task.REGRESSION ? recipe.data().standardize() : Standardization.NONE;
-  }
-
-  /** The averages, where there are any, under the names of the weights. */
-  private static Map<String, NpyArray> weights(Trainable model, Trainer trainer) {
-    List<Variable> exported = new ArrayList<>();
-    for (Variable variable : model.variables()) {
-      exported.add(model.averages().map(averages -> averages.of(variable)).orElse(variable));
-    }
-    Map<String, NpyArray> values = PerformerModels.values(trainer.session(), exported);
-    Map<String, NpyArray> named = new LinkedHashMap<>();
-    for (int i = 0; i < exported.size(); i++) {
-      named.put(model.variables().get(i).name(), values.get(exported.get(i).name()));
-    }
-    return named;
   }
 
   private static ModelCard card(Recipe recipe, Evaluation before, Evaluation after, long step) {

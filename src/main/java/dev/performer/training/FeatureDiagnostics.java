@@ -16,7 +16,7 @@ import org.tensorflow.types.TFloat64;
 
 /**
  * How the random features of each layer fare on a batch: few that do all the work, or lengths that
- * explode, say that a kernel estimate is poor.
+ * explode, show that a kernel estimate is poor.
  *
  * <p>{@code layer_0/featureNorm} is the mean length of φ(k); {@code layer_0/featureRank} the
  * effective rank {@code tr(G)²/tr(G²)} of {@code G = φ(K)ᵀφ(K)}, between 1 and M, mean over

@@ -11,6 +11,7 @@ import dev.performer.training.run.RunSettings;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.function.BooleanSupplier;
 import org.tensorflow.Session;
 
 /**
@@ -153,6 +154,11 @@ public final class FineTuner implements AutoCloseable {
    */
   public TrainingResult run() {
     return trainer.run(0);
+  }
+
+  /** Ends {@link #run} once this is true, as {@link Trainer#stopWhen} does. */
+  public void stopWhen(BooleanSupplier condition) {
+    trainer.stopWhen(condition);
   }
 
   /** Ends {@link #run} as {@link Trainer#stop} does; from any thread. */

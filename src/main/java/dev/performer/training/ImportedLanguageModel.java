@@ -43,24 +43,24 @@ public final class ImportedLanguageModel {
   /**
    * Finds the tensors of a signature.
    *
-   * @param said what is known already; null, or any part of it null: that is looked for
+   * @param given what is known already; null, or any part of it null: that is looked for
    * @param vocabularySize size of the last dimension of the logits, 0 if it is not known
    * @throws PerformerException if a tensor is not to be found; it lists what there is
    */
   public static ModelCard.LanguageModel resolve(
-      SignatureSpec spec, ModelCard.LanguageModel said, int vocabularySize) {
-    String tokens = said != null && said.tokens() != null ? said.tokens() : tokens(spec);
-    String mask = said != null && said.mask() != null ? said.mask() : mask(spec, tokens);
+      SignatureSpec spec, ModelCard.LanguageModel given, int vocabularySize) {
+    String tokens = given != null && given.tokens() != null ? given.tokens() : tokens(spec);
+    String mask = given != null && given.mask() != null ? given.mask() : mask(spec, tokens);
     String logits =
-        said != null && said.logits() != null ? said.logits() : logits(spec, vocabularySize);
+        given != null && given.logits() != null ? given.logits() : logits(spec, vocabularySize);
     spec.input(tokens);
     spec.output(logits);
     if (mask != null) {
       spec.input(mask);
     }
-    return said == null
+    return given == null
         ? new ModelCard.LanguageModel(spec.name(), tokens, mask, logits, null)
-        : said.withTensors(spec.name(), tokens, mask, logits, said.objective());
+        : given.withTensors(spec.name(), tokens, mask, logits, given.objective());
   }
 
   /** The input for tokens. @throws PerformerException if it is not to be found */

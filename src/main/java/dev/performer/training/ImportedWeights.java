@@ -51,8 +51,8 @@ public record ImportedWeights(
   private static final long SEED = 0;
 
   /**
-   * Adds what the checkpoint lacks: projections are drawn as the configuration says; other weights
-   * are drawn anew if that is allowed.
+   * Adds what the checkpoint lacks: projections are drawn as configured; other weights are drawn
+   * anew if that is allowed.
    *
    * @throws PerformerException if weights are missing and that is not allowed: names all
    */

@@ -8,8 +8,8 @@ import org.tensorflow.types.TFloat32;
 /**
  * What an evaluation measures by name besides loss, accuracy and perplexity.
  *
- * @param predictions what the model says of a batch, {@code [B, …]}, fetched for each; empty where
- *     the loss is enough
+ * @param predictions what the model computes of a batch, {@code [B, …]}, fetched for each; empty
+ *     where the loss is enough
  * @param tallies begins a pass over the data
  */
 public record Measures(Optional<Output<TFloat32>> predictions, Tallies tallies) {
@@ -28,7 +28,7 @@ public record Measures(Optional<Output<TFloat32>> predictions, Tallies tallies) 
     /**
      * Takes a batch.
      *
-     * @param predictions in C order; empty where none are asked for
+     * @param predictions in C order; empty where none are fetched
      */
     void add(LabelledBatch batch, float[] predictions);
 

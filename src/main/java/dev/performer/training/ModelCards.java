@@ -19,7 +19,7 @@ import java.util.OptionalInt;
 import java.util.TreeMap;
 import org.tensorflow.TensorFlow;
 
-/** Between what a model's card says and what training works with. */
+/** Between a model's card and what training works with. */
 public final class ModelCards {
   /** The name under which a card may leave out the tokens of Google's protein vocabulary. */
   public static final String PROTEIN = "protein";

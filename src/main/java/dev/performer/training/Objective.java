@@ -8,7 +8,7 @@ import dev.performer.data.TokenBatch;
 import dev.performer.data.Vocabulary;
 import java.util.Arrays;
 
-/** What a model is trained to say. */
+/** What a model is trained to guess. */
 public sealed interface Objective {
   /**
    * Inputs, targets and weights for a batch; the same for the same seed and step.
@@ -32,7 +32,7 @@ public sealed interface Objective {
   }
 
   /**
-   * Guess each token from those before it; where examples have weights, each counts as they say.
+   * Guess each token from those before it; where examples have weights, each counts by its weight.
    *
    * @param modelShifts whether the model itself moves its inputs one place to the right, as
    *     Google's FlaxLM does: then logits at t are for token t. Otherwise they are for token t + 1,

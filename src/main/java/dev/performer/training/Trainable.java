@@ -1,7 +1,11 @@
 package dev.performer.training;
 
+import dev.performer.data.NpyArray;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
+import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Precision;
+import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.Averages;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -89,6 +93,32 @@ public record Trainable(
   /** The same with an evaluation that measures something else besides. */
   public Trainable withMeasures(Measures other) {
     return new Builder(this).measures(other).build();
+  }
+
+  /**
+   * A new Performer with the loss of its task and random weights.
+   *
+   * @param graph empty
+   * @param config of a task with logits of tokens or classes, or of a regression
+   * @param seed of the weights and projections
+   */
+  public static Trainable of(Graph graph, PerformerConfig config, long seed) {
+    return PerformerTraining.build(
+        graph, config, LossGraph.Options.NONE, Precision.FLOAT32, 0, seed, Map.of());
+  }
+
+  /** The values of the weights by name; averages in their place, where there are any. */
+  public Map<String, NpyArray> weights(Session session) {
+    List<Variable> exported = new ArrayList<>();
+    for (Variable variable : variables) {
+      exported.add(averages.map(all -> all.of(variable)).orElse(variable));
+    }
+    Map<String, NpyArray> values = PerformerModels.values(session, exported);
+    Map<String, NpyArray> named = new LinkedHashMap<>();
+    for (int i = 0; i < exported.size(); i++) {
+      named.put(variables.get(i).name(), values.get(exported.get(i).name()));
+    }
+    return named;
   }
 
   /** A language model as it is, with nothing drawn anew: an imported one. */
@@ -190,7 +220,7 @@ public record Trainable(
       return this;
     }
 
-    /** What a layer computes: its name is said where it is the first that is not finite. */
+    /** What a layer computes: an error has its name where it is the first that is not finite. */
     public Builder activation(String name, Output<?> value) {
       activations.put(name, value);
       return this;

@@ -24,6 +24,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.function.BooleanSupplier;
 import org.tensorflow.Session;
 import org.tensorflow.op.Ops;
 
@@ -59,6 +60,7 @@ public final class Trainer implements AutoCloseable {
   private long savedStep = -1;
   private Duration exitGrace = Duration.ofSeconds(30);
   private volatile boolean stops;
+  private BooleanSupplier stopCondition = () -> false;
 
   /**
    * Opens a new run.
@@ -207,6 +209,21 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
+   * Ends {@link #run} as {@link #stop} does, once this is true.
+   *
+   * @param condition polled between steps and between batches of an evaluation
+   * @return this
+   */
+  public Trainer stopWhen(BooleanSupplier condition) {
+    stopCondition = condition;
+    return this;
+  }
+
+  private boolean stops() {
+    return stops || stopCondition.getAsBoolean();
+  }
+
+  /**
    * How long a JVM that exits waits for the step under way and its checkpoint.
    *
    * @param grace zero if an exit shall not be noticed at all; without this, 30 seconds
@@ -260,7 +277,7 @@ public final class Trainer implements AutoCloseable {
       log.plot(); // loads what draws, which a JVM that is shutting down no longer can
       progress.start(state.step(), options.steps());
       train.restore(state.position());
-      while (!isFinished() && !stops && (pauseAt == 0 || state.step() < pauseAt)) {
+      while (!isFinished() && !stops() && (pauseAt == 0 || state.step() < pauseAt)) {
         trainOneStep(log);
       }
       if (savedStep != state.step()) {
@@ -347,7 +364,7 @@ public final class Trainer implements AutoCloseable {
     if (!due(options.evaluateEvery()) && state.step() != options.steps()) {
       return false;
     }
-    Optional<Evaluation> evaluation = validation.evaluate(session, () -> stops);
+    Optional<Evaluation> evaluation = validation.evaluate(session, this::stops);
     evaluation.ifPresent(
         result -> {
           state = state.withEvaluation(result, isBetter(result));
@@ -362,7 +379,7 @@ public final class Trainer implements AutoCloseable {
   }
 
   private boolean begin(TrainerLog log) {
-    Optional<Evaluation> before = validation.evaluate(session, () -> stops);
+    Optional<Evaluation> before = validation.evaluate(session, this::stops);
     before.ifPresent(
         result -> {
           state = TrainingState.start(result, validation.fingerprint());
@@ -386,7 +403,7 @@ public final class Trainer implements AutoCloseable {
       return;
     }
     progress.message("the validation data are others now; the best weights are measured on these");
-    Optional<Evaluation> now = validation.evaluate(session, () -> stops);
+    Optional<Evaluation> now = validation.evaluate(session, this::stops);
     Optional<Evaluation> best = state.standsAtBest() ? now : evaluateBest(now);
     if (now.isEmpty() || best.isEmpty()) {
       return;
@@ -415,7 +432,7 @@ public final class Trainer implements AutoCloseable {
     }
     try {
       store.restore(session, best);
-      return validation.evaluate(session, () -> stops);
+      return validation.evaluate(session, this::stops);
     } finally {
       store.restore(session, run.at(state.step()).prefix());
     }

@@ -30,7 +30,7 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
   }
 
   /**
-   * Adds gradients and update to a model's graph, compiled if the options say so.
+   * Adds gradients and update to a model's graph, compiled if so configured.
    *
    * @throws PerformerException if the model cannot be trained, or not be compiled
    */

@@ -25,6 +25,22 @@ class TrainCommandTest {
 
   @TempDir Path temporary;
 
+  /** The weights that a run starts with were silently random ones. */
+  @Test
+  void aRunThatStartsWithAnothersWeightsWantsThem() {
+    var run =
+        CommandLineRun.of(
+            "train",
+            "training/weight-transfer.yaml",
+            "--run",
+            "performer",
+            "--output",
+            "build/never-written");
+    assertThat(run.exitCode()).isEqualTo(2);
+    assertThat(run.err()).contains("starts with the weights of run transformer").contains("--from");
+    assertThat(Path.of("build/never-written")).doesNotExist();
+  }
+
   @Test
   void trainsPausesGoesOnAndGivesAModelThatOtherCommandsTake() throws IOException {
     Path recipe = recipe(TINY);

@@ -384,6 +384,16 @@ class DistillerTest {
     assertThat(sorted(tree)).isEqualTo(sorted(DistillRecipe.DEFAULT.toJson()));
   }
 
+  /** The lowest cosine was shown above the mean, and a few guesses as if they were many. */
+  @Test
+  void theLogShowsHowSureItIs() {
+    DistillEvaluation measured =
+        new DistillEvaluation(0.1, 0.2, 0.3, 0.99984, 0.99961, 0.01, 0.26, 0.28, 24, 1);
+    assertThat(new DistillEvaluator(null, null, List.of(), null).describe(measured.evaluation(150)))
+        .contains("cosine to the teacher 0.9998 (lowest 0.9996)")
+        .endsWith("accuracy 26.0 % of the teacher's 28.0 % (± 3.6, 150 guesses)");
+  }
+
   @Test
   void readsRecipesOfBefore() {
     DistillRecipe recipe =

@@ -290,10 +290,36 @@ class RecipeSourcesTest {
   }
 
   private Recipe recipe(String head, String... settings) {
+    Recipe recipe = parsed(head, settings);
+    assertThat(recipe.model()).as("opened").isNotNull();
+    return recipe;
+  }
+
+  private Recipe parsed(String head, String... settings) {
     return Recipe.of(
         new Overrides(List.of(settings)).over(TinyRecipe.tree(head + "\n" + SMALL)),
         "tiny.yaml",
         List.of(temporary));
+  }
+
+  @Test
+  void parsingReadsNoData() throws IOException {
+    // Nothing that could be read: parsing would fail.
+    Files.writeString(temporary.resolve("empty.csv"), "");
+    Files.writeString(temporary.resolve("broken.npz"), "no zip");
+    Files.writeString(temporary.resolve("broken.tfrecord"), "no record");
+    for (String head :
+        List.of(
+            "task: classification\ndata: {train: empty.csv}",
+            "task: regression\ndata: {train: empty.csv}",
+            "task: classification\ndata: {train: broken.tfrecord}",
+            "task: causal-lm\ndata: {train: broken.npz}")) {
+      Recipe recipe = parsed(head);
+      assertThat(recipe.training().steps()).isPositive();
+      assertThatThrownBy(recipe::data)
+          .isInstanceOf(PerformerException.class)
+          .hasMessageStartingWith("tiny.yaml");
+    }
   }
 
   private TrainingResult train(Recipe recipe, String name) {

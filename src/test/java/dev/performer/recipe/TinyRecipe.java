@@ -1,5 +1,7 @@
 package dev.performer.recipe;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.data.Overrides;
 import dev.performer.data.ProteinSequence;
@@ -46,8 +48,10 @@ public final class TinyRecipe {
       write(folder.resolve("train.fasta"), 200, 1);
       write(folder.resolve("valid.fasta"), 40, 2);
     }
-    return Recipe.of(
-        new Overrides(List.of(settings)).over(tree(TEXT)), "tiny.yaml", List.of(folder));
+    Recipe recipe =
+        Recipe.of(new Overrides(List.of(settings)).over(tree(TEXT)), "tiny.yaml", List.of(folder));
+    assertThat(recipe.model()).as("opened").isNotNull();
+    return recipe;
   }
 
   public static JsonNode tree(String yaml) {

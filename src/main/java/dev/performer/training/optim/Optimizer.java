@@ -18,7 +18,7 @@ import java.util.Locale;
  * name and the constants that differ from the defaults, {@code {name: adamw, beta2: 0.999}}.
  *
  * <p>Weight decay is decoupled everywhere: {@code x ← x − rate·decay·x} with x as before the step.
- * Biases, normalisations and vectors are spared unless {@code decaysAll} says otherwise.
+ * Biases, normalisations and vectors are spared unless {@code decaysAll} is set.
  */
 public sealed interface Optimizer {
   /** Share of a weight that is taken away per step and unit of learning rate. */

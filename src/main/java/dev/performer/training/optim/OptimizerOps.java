@@ -62,7 +62,7 @@ public record OptimizerOps(
 
   private static final String SCOPE = "performer_";
 
-  /** What a step's error says that failed for its gradient. */
+  /** In the error of a step that failed for its gradient. */
   public static final String NOT_FINITE = "the gradient's norm is not finite";
 
   /** How names of an optimizer's variables begin. */

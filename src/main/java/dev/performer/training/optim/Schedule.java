@@ -5,8 +5,8 @@ import dev.performer.data.Labels;
 import java.util.List;
 
 /**
- * Learning rate by step: a linear warm-up to the peak, then what the name says. Step 0 is the
- * first; with a warm-up of w steps it has peak/w, and step w - 1 has the peak.
+ * Learning rate by step: a linear warm-up to the peak, then by the name. Step 0 is the first; with
+ * a warm-up of w steps it has peak/w, and step w - 1 has the peak.
  */
 public sealed interface Schedule {
   /** What {@link #label} may be. */

@@ -40,7 +40,7 @@ public record AvailableMemory(Path root) {
     return new AvailableMemory(Path.of("/")).least();
   }
 
-  /** In bytes; empty where the system does not say. */
+  /** In bytes; empty where it is not known. */
   OptionalLong least() {
     OptionalLong least = TrainerLog.status("MemAvailable:", root.resolve("proc/meminfo"));
     for (String line : lines(root.resolve("proc/self/cgroup"))) {

@@ -56,7 +56,7 @@ public record Checkpoint(Path directory, TrainingState state) {
   /**
    * Reads a directory back.
    *
-   * @throws IOException if anything is missing or damaged; the message says what
+   * @throws IOException if anything is missing or damaged; the message names it
    */
   public static Checkpoint open(Path directory) throws IOException {
     JsonNode json = JSON.readTree(directory.resolve(STATE).toFile());

@@ -209,7 +209,7 @@ public final class RunDirectory implements AutoCloseable {
   /**
    * The newest checkpoint that is whole.
    *
-   * @param warn told of each newer one that is not
+   * @param warn hears of each newer one that is not
    */
   public Optional<Checkpoint> newest(Consumer<String> warn) {
     for (long step : steps().stream().sorted(Comparator.reverseOrder()).toList()) {

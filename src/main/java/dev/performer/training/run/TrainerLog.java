@@ -128,7 +128,7 @@ public final class TrainerLog implements AutoCloseable {
     }
   }
 
-  /** The most memory this process has had; only Linux says. */
+  /** The most memory this process has had; known on Linux only. */
   static OptionalLong peakMemory() {
     return status("VmHWM:", Path.of("/proc/self/status"));
   }

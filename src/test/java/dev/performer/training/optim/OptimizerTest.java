@@ -12,10 +12,14 @@ import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.recipe.TinyRecipe;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -314,6 +318,21 @@ class OptimizerTest {
         doubles[i] = values[i];
       }
       return doubles;
+    }
+  }
+
+  /** As docs/architecture.md has it: the record and its rule, and no third place in main. */
+  @ParameterizedTest
+  @ValueSource(strings = {"Lion", "Sgd"})
+  void anOptimizerIsTwoFiles(String name) throws IOException {
+    try (Stream<Path> files = Files.walk(Path.of("src/main/java"))) {
+      List<String> naming = new ArrayList<>();
+      for (Path file : files.filter(f -> f.toString().endsWith(".java")).toList()) {
+        if (Files.readString(file).matches("(?s).*(Optimizer[.]|record )" + name + "\\b.*")) {
+          naming.add(file.getFileName().toString());
+        }
+      }
+      assertThat(naming).containsExactlyInAnyOrder("Optimizer.java", "UpdateRule.java");
     }
   }
 }
