@@ -61,9 +61,9 @@ final class LraNaming implements NamingScheme {
     if (!JaxAttention.isGiven(options) && (own == null || !own.has("attention"))) {
       throw new UnknownAttentionException(
           file.path()
-              + ": Long Range Arena does not store which attention a model has; give"
-              + " the kernel relu (its 'generalized'), the kernel softmax and how many features, or"
-              + " exact attention (its 'dot_product')",
+              + ": Long Range Arena does not store which attention a model has; say the kernel relu"
+              + " (its 'generalized'), the kernel softmax and how many features, or attention exact"
+              + " (its 'dot_product')",
           "kernel",
           "features",
           "attention");
