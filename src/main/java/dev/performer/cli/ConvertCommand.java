@@ -28,7 +28,10 @@ final class ConvertCommand implements Callable<Integer> {
     FAVOR
   }
 
-  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel with exact attention, or a run.")
+  @Parameters(
+      index = "0",
+      paramLabel = "MODEL",
+      description = "A SavedModel with exact attention, or a run.")
   private Path source;
 
   @Option(names = "--attention", required = true, description = "To what: favor.")

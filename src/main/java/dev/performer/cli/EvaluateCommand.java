@@ -22,7 +22,12 @@ import picocli.CommandLine.Parameters;
     name = "evaluate",
     description =
         "Loss, accuracy, perplexity and what else its task measures of a model, over any data that a recipe trains on.",
-    footer = {"", "Examples:", "  ./performer evaluate MODEL --data valid.fasta.gz", "  ./performer evaluate runs/protein"})
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer evaluate MODEL --data valid.fasta.gz",
+      "  ./performer evaluate runs/protein"
+    })
 final class EvaluateCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
   @Mixin private LanguageModelOptions options;

@@ -41,7 +41,12 @@ import picocli.CommandLine.Spec;
       "The run directory gets config.json, metrics.jsonl, loss.png, checkpoints/ and, at the end, model/: the same model with",
       "the weights of the best evaluation. Ctrl-C saves a checkpoint; --resume goes on from it."
     },
-    footer = {"", "Examples:", "  ./performer fine-tune MODEL --data family.fasta.gz --output runs/family --steps 100", "  ./performer fine-tune favor --teacher exact --data family.fasta.gz --output runs/favor"})
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer fine-tune MODEL --data family.fasta.gz --output runs/family --steps 100",
+      "  ./performer fine-tune favor --teacher exact --data family.fasta.gz --output runs/favor"
+    })
 final class FineTuneCommand implements Callable<Integer> {
   private static final List<String> SET_BY_RECIPE =
       List.of(

@@ -35,11 +35,19 @@ import picocli.CommandLine.Parameters;
       "A SavedModel: signatures, variables, ops; whether it can be trained here, and if not which op stops it. A checkpoint (Flax",
       "msgpack, TensorFlow, .h5, .keras, .safetensors, .npz): tensors with shapes, types and sizes, and whose names they have."
     },
-    footer = {"", "Examples:", "  ./performer inspect MODEL", "  ./performer inspect model.safetensors --json"})
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer inspect MODEL",
+      "  ./performer inspect model.safetensors --json"
+    })
 final class InspectCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
 
-  @Parameters(index = "0", paramLabel = "PATH", description = "A SavedModel, a run or a checkpoint.")
+  @Parameters(
+      index = "0",
+      paramLabel = "PATH",
+      description = "A SavedModel, a run or a checkpoint.")
   private Path path;
 
   @Option(names = "--variables", description = "List all variables, optimizer slots included.")
