@@ -1,6 +1,7 @@
 package dev.performer.cli;
 
 import dev.performer.data.BatchSize;
+import dev.performer.data.DataFile;
 import dev.performer.data.SequenceSource;
 import dev.performer.pipeline.Evaluator;
 import dev.performer.pipeline.Model;
@@ -74,8 +75,10 @@ final class EvaluateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    InputFiles.requireThere(model, data);
     Model opened = Model.open(model, options.options());
+    if (data != null) {
+      DataFile.require(data);
+    }
     Evaluator evaluator =
         recipe == null ? Evaluator.of(opened) : Evaluator.of(opened, RecipeFiles.readOrRun(recipe));
     boolean hasRecipe = recipe != null;

@@ -2,6 +2,7 @@ package dev.performer.cli;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
+import dev.performer.data.DataFile;
 import dev.performer.data.Overrides;
 import dev.performer.data.SequenceSource;
 import dev.performer.distill.DistillEvaluation;
@@ -180,8 +181,8 @@ final class FineTuneCommand implements Callable<Integer> {
     if (recipe != null || !settings.isEmpty()) {
       throw new UsageException("--recipe and --set need --teacher");
     }
-    InputFiles.requireThere(model, data, validation);
     LanguageModelSpec spec = Model.open(model, options.options()).languageModel();
+    requireData();
     spec.notes().forEach(System.err::println);
     FineTuneJob job =
         FineTuneJob.builder(spec, at.run)
@@ -202,6 +203,13 @@ final class FineTuneCommand implements Callable<Integer> {
     return outcome.result().finished() ? 0 : Failures.FAILED;
   }
 
+  private void requireData() {
+    DataFile.require(data);
+    if (validation != null) {
+      DataFile.require(validation);
+    }
+  }
+
   private int distill() {
     for (String name : SAID_BY_RECIPE) {
       if (spec.commandLine().getParseResult().hasMatchedOption(name)) {
@@ -209,7 +217,8 @@ final class FineTuneCommand implements Callable<Integer> {
             name + " does not go with --teacher, where the recipe says it (--set KEY=VALUE)");
       }
     }
-    InputFiles.requireThere(model, data, validation);
+    Model student = Model.open(model, options.options());
+    requireData();
     Overrides overrides = new Overrides(settings);
     DistillRecipe learning =
         DistillRecipe.of(
@@ -218,13 +227,10 @@ final class FineTuneCommand implements Callable<Integer> {
                 : overrides.read(recipe),
             overrides.source(recipe == null ? "the default recipe" : recipe.toString()));
     DistillJob job =
-        new DistillJob(
-            Model.open(model, options.options()),
-            Model.open(teacher),
-            at.run,
-            learning,
-            at.resume,
-            at.debugNumerics);
+        DistillJob.of(student, Model.open(teacher), at.run)
+            .with(learning)
+            .resuming(at.resume)
+            .debuggingNumerics(at.debugNumerics);
     DistillJob.Outcome outcome =
         job.run(data, Optional.ofNullable(validation), Progress.on(System.err));
     DistillResult result = outcome.result();

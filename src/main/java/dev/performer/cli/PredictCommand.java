@@ -1,6 +1,7 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
+import dev.performer.data.DataFile;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.data.TokenizedSequences;
@@ -81,7 +82,7 @@ final class PredictCommand implements Callable<Integer> {
           inputs
               + ": a .npy has no name; put the array in an .npz, numpy.savez('X.npz', name=array)");
     }
-    InputFiles.requireThere(inputs);
+    DataFile.require(inputs);
     Map<String, NpyArray> outputs = name.endsWith(".npz") ? arrays() : sequences();
     Npz.write(target, outputs);
     outputs.forEach((key, array) -> output.text().println(key + " " + array));

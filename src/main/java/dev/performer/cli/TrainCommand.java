@@ -1,6 +1,7 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
+import dev.performer.pipeline.TrainJob;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeRuns;
 import dev.performer.recipe.RecipeTraining;
@@ -65,9 +66,13 @@ final class TrainCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    RecipeTraining training =
-        new RecipeTraining(read(), at.run, at.resume, pauseAt, at.debugNumerics, from);
-    RecipeTraining.Outcome outcome = training.run(Progress.on(System.err));
+    TrainJob.Outcome outcome =
+        TrainJob.of(read(), at.run)
+            .resuming(at.resume)
+            .debuggingNumerics(at.debugNumerics)
+            .pausingAt(pauseAt)
+            .startingFrom(from)
+            .run(Progress.on(System.err));
     TrainingResult result = outcome.result();
     TrainingSummary summary = new TrainingSummary(result, at.run, outcome.model(), null);
     summary.print(output);

@@ -19,7 +19,10 @@ final class RawOps {
     this.tf = tf;
   }
 
-  /** Whether a gradient came: TensorFlow says "none" by an output that has no operation. */
+  /**
+   * Whether there is a gradient: where there is none, TensorFlow returns an output without an
+   * operation.
+   */
   static boolean isPresent(Output<?> gradient) {
     try {
       return gradient != null && gradient.op().type() != null;

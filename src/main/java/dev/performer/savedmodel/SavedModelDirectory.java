@@ -74,7 +74,7 @@ public final class SavedModelDirectory {
    * Reads and checks a directory.
    *
    * @throws PerformerException if it is not a SavedModel, damaged, or of a kind TensorFlow cannot
-   *     run; the message says which file or node is to blame
+   *     run; the message names which file or node is to blame
    */
   public static SavedModelDirectory open(Path path) {
     MetaGraphDef metaGraph = serving(path, parse(path));
@@ -330,7 +330,7 @@ public final class SavedModelDirectory {
     return shapes;
   }
 
-  /** The version of TensorFlow that wrote it; empty if it does not say. */
+  /** The version of TensorFlow that wrote it; empty if that is not recorded. */
   public String tensorflowVersion() {
     return metaGraph.getMetaInfoDef().getTensorflowVersion();
   }

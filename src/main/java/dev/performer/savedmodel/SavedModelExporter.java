@@ -262,7 +262,7 @@ public final class SavedModelExporter {
     }
 
     /**
-     * Says which signature {@code model(...)} runs in Python: {@code serving_default} unless told,
+     * Sets which signature {@code model(...)} runs in Python: {@code serving_default} by default,
      * or the first where there is none.
      */
     public Builder callable(String signature) {

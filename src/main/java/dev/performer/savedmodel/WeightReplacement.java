@@ -254,7 +254,7 @@ public final class WeightReplacement {
     try {
       fingerprint.mergeFrom(RegularFiles.readAllBytes(file));
     } catch (InvalidProtocolBufferException e) {
-      Files.delete(file); // It says nothing, and loaders do without.
+      Files.delete(file); // It is damaged, and loaders do without.
       return;
     }
     byte[] index = Files.readAllBytes(model.resolve(CHECKPOINT + ".index"));
