@@ -89,12 +89,9 @@ public final class GraphCut implements TracedFunction.Body {
       default -> {
         if (TABLE.matcher(node.getOp()).matches()) {
           throw new PerformerException(
-              "the outputs depend on "
-                  + node.getOp()
-                  + " "
-                  + node.getName()
-                  + ", and what a lookup table holds cannot be cut out; keep the original model and"
-                  + " replace its weights");
+              ("the outputs depend on %s %s, and what a lookup table holds cannot be cut out;"
+                      + " keep the original model and replace its weights")
+                  .formatted(node.getOp(), node.getName()));
         }
       }
     }

@@ -204,22 +204,18 @@ public final class XlaFunction {
       for (int i = 0; i < operation.numOutputs(); i++) {
         if (operation.output(i).shape().hasUnknownDimension()) {
           problems.add(
-              operation.type()
-                  + " (node "
-                  + operation.name()
-                  + ", shape "
-                  + operation.output(i).shape()
-                  + ")");
+              "%s (node %s, shape %s)"
+                  .formatted(operation.type(), operation.name(), operation.output(i).shape()));
         }
       }
     }
     if (!problems.isEmpty()) {
       String rest = problems.size() > 5 ? " and " + (problems.size() - 5) + " more" : "";
       throw new PerformerException(
-          "these tensors have no static shape: "
-              + String.join(", ", problems.subList(0, Math.min(5, problems.size())))
-              + rest
-              + "; give the inputs fixed sizes and avoid ops whose result size depends on data");
+          ("these tensors have no static shape: %s%s; give the inputs fixed sizes and avoid"
+                  + " ops whose result size depends on data")
+              .formatted(
+                  String.join(", ", problems.subList(0, Math.min(5, problems.size()))), rest));
     }
   }
 
@@ -241,11 +237,8 @@ public final class XlaFunction {
       return e;
     }
     return new PerformerException(
-        "XLA ("
-            + device
-            + ") cannot compile "
-            + String.join(", ", ops)
-            + "; leave them outside the compiled function",
+        "XLA (%s) cannot compile %s; leave them outside the compiled function"
+            .formatted(device, String.join(", ", ops)),
         e);
   }
 }

@@ -135,11 +135,8 @@ public final class SavedModelDirectory {
     } catch (IOException | UncheckedIOException e) {
       IOException cause = e instanceof UncheckedIOException u ? u.getCause() : (IOException) e;
       throw new PerformerException(
-          path
-              + " cannot be read: "
-              + cause.getMessage().split(": ")[0]
-              + ": "
-              + AtomicFiles.describe(cause),
+          "%s cannot be read: %s: %s"
+              .formatted(path, cause.getMessage().split(": ")[0], AtomicFiles.describe(cause)),
           cause);
     }
   }
@@ -193,24 +190,14 @@ public final class SavedModelDirectory {
       }
     } else if (library.find(node.getOp()).isEmpty()) {
       throw new PerformerException(
-          "the op "
-              + node.getOp()
-              + " (node "
-              + node.getName()
-              + " of "
-              + place
-              + ") is unknown to this TensorFlow");
+          "the op %s (node %s of %s) is unknown to this TensorFlow"
+              .formatted(node.getOp(), node.getName(), place));
     }
     for (String function : FunctionLibrary.attributeFunctions(node)) {
       if (!function.isEmpty() && library.find(function).isEmpty()) {
         throw new PerformerException(
-            "the function "
-                + function
-                + ", which the node "
-                + node.getName()
-                + " of "
-                + place
-                + " needs, is not in the model");
+            "the function %s, which the node %s of %s needs, is not in the model"
+                .formatted(function, node.getName(), place));
       }
     }
   }
@@ -222,23 +209,15 @@ public final class SavedModelDirectory {
     CheckpointReader.Entry entry = stored.get(variable.checkpointKey());
     if (entry == null) {
       throw new PerformerException(
-          "variables/ has no tensor "
-              + variable.checkpointKey()
-              + " for the variable "
-              + variable.name());
+          "variables/ has no tensor %s for the variable %s"
+              .formatted(variable.checkpointKey(), variable.name()));
     }
     Shape shape = entry.shape();
     boolean comparable = variable.slice().isEmpty() && !variable.shape().hasUnknownDimension();
     if (comparable && !shape.equals(variable.shape())) {
       throw new PerformerException(
-          "the variable "
-              + variable.name()
-              + " has shape "
-              + variable.shape()
-              + ", but variables/ stores "
-              + shape
-              + " as "
-              + variable.checkpointKey());
+          "the variable %s has shape %s, but variables/ stores %s as %s"
+              .formatted(variable.name(), variable.shape(), shape, variable.checkpointKey()));
     }
   }
 
@@ -262,12 +241,8 @@ public final class SavedModelDirectory {
     SignatureSpec signature = signatures.get(name);
     if (signature == null) {
       throw new PerformerException(
-          path
-              + " has no signature "
-              + name
-              + "; it has ["
-              + Excerpt.names(signatures.keySet())
-              + "]");
+          "%s has no signature %s; it has [%s]"
+              .formatted(path, name, Excerpt.names(signatures.keySet())));
     }
     try {
       signature.inputs().values().forEach(input -> checkTensor(input, "input", name));

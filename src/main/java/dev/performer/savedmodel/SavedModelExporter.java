@@ -211,10 +211,8 @@ public final class SavedModelExporter {
           .orElseThrow(
               () ->
                   new IllegalArgumentException(
-                      "no variable "
-                          + name
-                          + "; there are "
-                          + variables.stream().map(Variable::name).toList()));
+                      "no variable %s; there are %s"
+                          .formatted(name, variables.stream().map(Variable::name).toList())));
     }
 
     /**
