@@ -20,7 +20,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -273,36 +272,6 @@ public final class SavedModelDirectory {
   /** All variables, optimizer slots and metrics included. */
   public List<VariableSpec> variables() {
     return variables;
-  }
-
-  /**
-   * Other keys under which {@code variables/} holds variables: Keras 3 stores each one twice, and
-   * its signatures use one of the two. Whoever writes new weights should write the twins too.
-   *
-   * @return by the key of a variable that signatures use, the keys of its copies; those without are
-   *     left out
-   */
-  public Map<String, List<String>> twinKeys() {
-    Set<String> used = new HashSet<>();
-    variables.stream()
-        .filter(v -> v.used() && stored.containsKey(v.checkpointKey()))
-        .forEach(v -> used.add(v.checkpointKey()));
-    if (used.isEmpty()) {
-      return Map.of(); // there may be no checkpoint either
-    }
-    Map<String, List<String>> twins = new TreeMap<>();
-    try (CheckpointReader checkpoint = CheckpointReader.open(variablesPrefix())) {
-      VariableCopies.find(path.resolve("saved_model.pb"), checkpoint, used)
-          .forEach((copy, key) -> twins.computeIfAbsent(key, k -> new ArrayList<>()).add(copy));
-    }
-    return twins;
-  }
-
-  /** Shapes of the tensors in {@code variables/} by checkpoint key. */
-  public Map<String, Shape> storedTensors() {
-    Map<String, Shape> shapes = new TreeMap<>();
-    stored.forEach((key, entry) -> shapes.put(key, entry.shape()));
-    return shapes;
   }
 
   /** The version of TensorFlow that wrote it; empty if that is not recorded. */
