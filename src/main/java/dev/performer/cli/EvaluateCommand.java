@@ -21,7 +21,13 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "evaluate",
     description =
-        "Loss, accuracy, perplexity and what else its task measures of a model, over any data that a recipe trains on.")
+        "Loss, accuracy, perplexity and what else its task measures of a model, over any data that a recipe trains on.",
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer evaluate MODEL --data valid.fasta.gz",
+      "  ./performer evaluate runs/protein"
+    })
 final class EvaluateCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
   @Mixin private LanguageModelOptions options;

@@ -40,9 +40,15 @@ import picocli.CommandLine.Spec;
       "",
       "The run directory gets config.json, metrics.jsonl, loss.png, checkpoints/ and, at the end, model/: the same model with",
       "the weights of the best evaluation. Ctrl-C saves a checkpoint; --resume goes on from it."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer fine-tune MODEL --data family.fasta.gz --output runs/family --steps 100",
+      "  ./performer fine-tune favor --teacher exact --data family.fasta.gz --output runs/favor"
     })
 final class FineTuneCommand implements Callable<Integer> {
-  private static final List<String> SAID_BY_RECIPE =
+  private static final List<String> SET_BY_RECIPE =
       List.of(
           "--steps",
           "--learning-rate",
@@ -66,7 +72,7 @@ final class FineTuneCommand implements Callable<Integer> {
   @Mixin private LanguageModelOptions options;
   @Mixin private BatchingOptions batching;
 
-  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel directory.")
+  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel, or a run directory.")
   private Path model;
 
   @Option(
@@ -211,7 +217,7 @@ final class FineTuneCommand implements Callable<Integer> {
   }
 
   private int distill() {
-    for (String name : SAID_BY_RECIPE) {
+    for (String name : SET_BY_RECIPE) {
       if (spec.commandLine().getParseResult().hasMatchedOption(name)) {
         throw new UsageException(
             name + " does not go with --teacher, where the recipe says it (--set KEY=VALUE)");

@@ -27,6 +27,12 @@ import picocli.CommandLine.Parameters;
       "",
       "Arrays of an .npz are named like the signature's inputs. Sequences of a FASTA (.fasta, .fa, .faa, .gz) or of a .txt",
       "(one a line) become token ids; the output then also has 'tokens' and 'lengths'."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer predict MODEL --inputs x.npz --output y.npz",
+      "  ./performer predict MODEL --inputs x.fasta --output y.npz"
     })
 final class PredictCommand implements Callable<Integer> {
   private static final double LONGEST_TIMEOUT = 1e9; // seconds: 30 years

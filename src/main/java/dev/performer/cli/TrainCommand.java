@@ -26,6 +26,12 @@ import picocli.CommandLine.Parameters;
       "The run directory gets recipe.yaml with every default written out, metrics.jsonl, events for TensorBoard, checkpoints/,",
       "report.md and, at the end, model/: a SavedModel with the weights of the best evaluation. Ctrl-C saves a checkpoint;",
       "--resume goes on from the newest one, bit for bit."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer train training/protein-causal.yaml --output runs/protein",
+      "  ./performer train --resume --output runs/protein"
     })
 final class TrainCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
