@@ -260,7 +260,7 @@ final class ProteinLmNaming implements NamingScheme {
     if (!missing.isEmpty()) {
       String message =
           file.path()
-              + ": there is no config.gin beside it, and weights do not tell what it would; say "
+              + ": there is no config.gin beside it, and weights do not tell what it would; give "
               + String.join(", and ", missing)
               + ", or name the file with its config";
       throw lacksAttention

@@ -1,6 +1,7 @@
 package dev.performer.cli;
 
 import dev.performer.data.BatchSize;
+import dev.performer.data.DataFile;
 import dev.performer.data.SequenceSource;
 import dev.performer.pipeline.Evaluator;
 import dev.performer.pipeline.Model;
@@ -20,7 +21,13 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "evaluate",
     description =
-        "Loss, accuracy, perplexity and what else its task measures of a model, over any data that a recipe trains on.")
+        "Loss, accuracy, perplexity and what else its task measures of a model, over any data that a recipe trains on.",
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer evaluate MODEL --data valid.fasta.gz",
+      "  ./performer evaluate runs/protein"
+    })
 final class EvaluateCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
   @Mixin private LanguageModelOptions options;
@@ -74,8 +81,10 @@ final class EvaluateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    InputFiles.requireThere(model, data);
     Model opened = Model.open(model, options.options());
+    if (data != null) {
+      DataFile.require(data);
+    }
     Evaluator evaluator =
         recipe == null ? Evaluator.of(opened) : Evaluator.of(opened, RecipeFiles.readOrRun(recipe));
     boolean hasRecipe = recipe != null;

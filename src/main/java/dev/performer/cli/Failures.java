@@ -47,7 +47,7 @@ record Failures(boolean verbose, boolean json) {
     if (failure instanceof ParameterException usage) {
       return wrongUsage(usage, new String[0]);
     }
-    print(command, describe(failure) + options(failure, command));
+    print(command, withOption(describe(failure) + options(failure, command)));
     if (verbose) {
       PrintWriter err = command.getErr();
       failure.printStackTrace(err);
@@ -97,6 +97,11 @@ record Failures(boolean verbose, boolean json) {
             .map(setting -> option(setting[0]) + (setting.length > 1 ? " " + setting[1] : ""))
             .toList();
     return options.isEmpty() ? "" : " (" + String.join(", ", options) + ")";
+  }
+
+  /** A setting that stands first is the option's own value. */
+  private static String withOption(String message) {
+    return message.replaceFirst("^setting (.*) \\(--set\\)$", "--set $1");
   }
 
   private static String option(String setting) {

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Function;
 import java.util.function.Supplier;
 
 /** Sequences that can be read again and again, in the same order each time. */
@@ -68,18 +69,32 @@ public interface SequenceSource {
 
   /** Sequences held in memory. */
   static SequenceSource of(List<ProteinSequence> sequences) {
-    List<ProteinSequence> copy = List.copyOf(sequences);
+    return of("the given sequences", List.copyOf(sequences), sequence -> sequence);
+  }
+
+  /**
+   * A program's own texts; they have no names.
+   *
+   * @param name what messages call them
+   * @param texts iterated anew for each pass, and in the same order
+   */
+  static SequenceSource texts(String name, Iterable<String> texts) {
+    return of(name, texts, text -> new ProteinSequence("", "", text));
+  }
+
+  private static <T> SequenceSource of(
+      String name, Iterable<T> all, Function<T, ProteinSequence> sequence) {
     final class InMemory extends LookAhead<ProteinSequence> implements SequenceStream {
-      private final Iterator<ProteinSequence> iterator = copy.iterator();
+      private final Iterator<T> iterator = all.iterator();
 
       @Override
       protected ProteinSequence read() {
-        return iterator.hasNext() ? iterator.next() : null;
+        return iterator.hasNext() ? sequence.apply(iterator.next()) : null;
       }
 
       @Override
       public void close() {}
     }
-    return of("the given sequences", InMemory::new);
+    return of(name, InMemory::new);
   }
 }
