@@ -49,10 +49,7 @@ record Failures(boolean verbose, boolean json) {
     }
     String message = describe(failure);
     if (failure instanceof PerformerException known) {
-      if (known.settings().contains("set")) {
-        message = message.replaceFirst("\\bsetting ", "--set ");
-      }
-      message += options(known, message, command);
+      message = withOption(message + options(known, message, command));
     }
     print(command, message);
     if (verbose) {
@@ -102,6 +99,11 @@ record Failures(boolean verbose, boolean json) {
             .map(setting -> option(setting[0]) + (setting.length > 1 ? " " + setting[1] : ""))
             .toList();
     return options.isEmpty() ? "" : " (" + String.join(", ", options) + ")";
+  }
+
+  /** A setting that stands first is the option's own value. */
+  private static String withOption(String message) {
+    return message.replaceFirst("^setting (.*) \\(--set\\)$", "--set $1");
   }
 
   private static String option(String setting) {
