@@ -125,11 +125,8 @@ public final class Embedder implements AutoCloseable {
         .orElseThrow(
             () ->
                 new PerformerException(
-                    input.model()
-                        + ": has no vectors of tokens: expected a signature embed, or an output "
-                        + String.join(" or ", STATES)
-                        + "; there are "
-                        + outputs.keySet()));
+                    "%s: has no vectors of tokens: expected a signature embed, or an output %s; there are %s"
+                        .formatted(input.model(), String.join(" or ", STATES), outputs.keySet())));
   }
 
   /** Frees the model. */

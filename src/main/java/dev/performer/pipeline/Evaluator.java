@@ -110,11 +110,9 @@ public final class Evaluator {
     }
     if (trained.isEmpty() && EvaluationData.needsRecipe(file)) {
       throw new PerformerException(
-              model.path()
-                  + " does not say how "
-                  + file
-                  + " is read, as models that were trained here do; give the recipe or the run that"
-                  + " trained it, or FASTA or text")
+              ("%s does not say how %s is read, as models that were trained here do; give the recipe or the run"
+                      + " that trained it, or FASTA or text")
+                  .formatted(model.path(), file))
           .settledBy("recipe");
     }
     return evaluate(SequenceSource.file(file), request);

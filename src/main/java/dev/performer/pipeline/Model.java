@@ -175,8 +175,7 @@ public final class Model {
     } else if (known == null && recorded == null && config.isPresent()) {
       throw new PerformerException(
               path()
-                  + ": does not say what its token ids mean; give a vocabulary, or import it with a"
-                  + " tokenizer")
+                  + ": does not say what its token ids mean; give a vocabulary, or import it with a tokenizer")
           .settledBy("vocabulary");
     } else if (known == null) {
       LanguageModelSpec spec = languageModel();
@@ -242,23 +241,19 @@ public final class Model {
       Vocabulary candidate = ProteinVocabulary.named(name);
       if (candidate.size() == size) {
         notes.add(
-            "The model does not say what its token ids mean: the vocabulary "
-                + name
-                + " is assumed, as it has "
-                + size
-                + " tokens too.");
+            "The model does not say what its token ids mean: the vocabulary %s is assumed, as it has %d tokens too."
+                .formatted(name, size));
         return new LetterTokenizer(name, candidate);
       }
     }
     throw new PerformerException(
-            path()
-                + ": the output "
-                + tensors.logits()
-                + " has "
-                + (size < 0 ? "an unknown number of" : size)
-                + " numbers a token, which fits no known vocabulary (google-protein has "
-                + ProteinVocabulary.google().size()
-                + "); if these are logits, give their vocabulary, else name the logits")
+            ("%s: the output %s has %s numbers a token, which fits no known vocabulary (google-protein has %d);"
+                    + " if these are logits, give their vocabulary, else name the logits")
+                .formatted(
+                    path(),
+                    tensors.logits(),
+                    size < 0 ? "an unknown number of" : size,
+                    ProteinVocabulary.google().size()))
         .settledBy("vocabulary", "logits");
   }
 }

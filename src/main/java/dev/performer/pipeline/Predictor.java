@@ -108,14 +108,8 @@ public final class Predictor implements AutoCloseable {
     NpyArray tokens = inputs.get(card.tokens());
     if (tokens != null && tokens.shape().length == 2 && tokens.shape()[1] > card.maxLength()) {
       throw new PerformerException(
-          card.tokens()
-              + " has "
-              + tokens.shape()[1]
-              + " tokens a row, but "
-              + model.path()
-              + " takes "
-              + card.maxLength()
-              + " at most; cut the rows to that");
+          "%s has %d tokens a row, but %s takes %d at most; cut the rows to that"
+              .formatted(card.tokens(), tokens.shape()[1], model.path(), card.maxLength()));
     }
   }
 

@@ -62,8 +62,7 @@ class AttentionRunTest {
   @Test
   void aGivenProjectionDecidesAboutTheFeatures() {
     arrays.put("P", uniform(5, 6, 3));
-    Map<String, NpyArray> results =
-        AttentionRun.favor(FavorConfig.of(Kernel.DEFAULT)).run(arrays);
+    Map<String, NpyArray> results = AttentionRun.favor(FavorConfig.of(Kernel.DEFAULT)).run(arrays);
     assertThat(results.get("dP").shape()).containsExactly(6, 3);
     assertThat(results.get("P")).isEqualTo(arrays.get("P"));
   }
