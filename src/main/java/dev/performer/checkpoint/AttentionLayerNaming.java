@@ -33,11 +33,10 @@ final class AttentionLayerNaming implements NamingScheme {
   @Override
   public ModelWeights map(WeightFile file, ImportOptions options) {
     throw new PerformerException(
-            file.path()
-                + " holds attention layers only ("
-                + file.tensors().size()
-                + " tensors, no table of tokens), which make no Transformer; import the SavedModel"
-                + " that Python saved with them, or name every variable in a mapping file")
+            ("%s holds attention layers only (%s tensors, no table of tokens), which make"
+                    + " no Transformer; import the SavedModel that Python saved with them, or name"
+                    + " every variable in a mapping file")
+                .formatted(file.path(), file.tensors().size()))
         .settledBy("mapping");
   }
 }

@@ -62,12 +62,8 @@ public final class Checkpoints {
     String task = StrictJson.tree(weights.config().task()).asText();
     if (options.task() != null && !options.task().equals(task)) {
       throw new PerformerException(
-              path
-                  + ": its weights are those of the task "
-                  + task
-                  + ", not of "
-                  + options.task()
-                  + "; import it as what it is")
+              "%s: its weights are those of the task %s, not of %s; import it as what it is"
+                  .formatted(path, task, options.task()))
           .settledBy("task");
     }
   }

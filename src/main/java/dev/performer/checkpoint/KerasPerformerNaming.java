@@ -110,10 +110,11 @@ final class KerasPerformerNaming implements NamingScheme {
       builder.putAttention(config.attention(map.layers()));
     }
     map.note(
-        "Keras keeps no graph in weights: assumed norms "
-            + (Boolean.TRUE.equals(options.normFirst()) ? "before" : "after")
-            + " each part, epsilon 1e-6, gelu (erf)"
-            + (isKernel ? ", padding token 0" : ", no padding"));
+        ("Keras keeps no graph in weights: assumed norms %s each part, epsilon 1e-6, gelu"
+                + " (erf)%s")
+            .formatted(
+                Boolean.TRUE.equals(options.normFirst()) ? "before" : "after",
+                isKernel ? ", padding token 0" : ", no padding"));
     return map.finish(label(), builder.config(options), options.allowMissing());
   }
 

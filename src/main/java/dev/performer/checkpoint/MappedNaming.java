@@ -70,10 +70,9 @@ final class MappedNaming implements NamingScheme {
     }
     if (keys.isEmpty() && options.config() == null) {
       throw new PerformerException(
-              mapping
-                  + ": names alone tell no model; give a configuration or a preset, or put the keys of the"
-                  + " configuration under "
-                  + CONFIG)
+              ("%s: names alone tell no model; give a configuration or a preset, or put"
+                      + " the keys of the configuration under %s")
+                  .formatted(mapping, CONFIG))
           .settledBy("config", "preset");
     }
     if (options.config() != null) {

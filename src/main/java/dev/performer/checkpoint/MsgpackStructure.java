@@ -71,14 +71,14 @@ final class MsgpackStructure {
       return found;
     } catch (MessagePackException e) {
       throw new PerformerException(
-          file
-              + ": broken msgpack at byte "
-              + in.position()
-              + at
-              + ": "
-              + (e instanceof org.msgpack.core.MessageInsufficientBufferException
-                  ? "it ends too early"
-                  : kind(e)),
+          "%s: broken msgpack at byte %s%s: %s"
+              .formatted(
+                  file,
+                  in.position(),
+                  at,
+                  e instanceof org.msgpack.core.MessageInsufficientBufferException
+                      ? "it ends too early"
+                      : kind(e)),
           e);
     }
   }

@@ -56,13 +56,11 @@ public final class PytorchPickle {
     String from = file.getFileName().toString().replace("'", "\\'");
     String to = from.replaceFirst("\\.[^.]*$", "") + ".safetensors";
     return new PerformerException(
-        file
-            + " is a PyTorch pickle, a program that is not run here; turn it into safetensors with: "
-            + "python -c \"import torch, safetensors.torch as s; w = torch.load('"
-            + from
-            + "', map_location='cpu', weights_only=True); w = w.get('state_dict', w); "
-            + "s.save_file({k: v.clone().contiguous() for k, v in w.items() if torch.is_tensor(v)}, '"
-            + to
-            + "')\"");
+        ("%s is a PyTorch pickle, a program that is not run here; turn it into"
+                + " safetensors with: python -c \"import torch, safetensors.torch as s; w ="
+                + " torch.load('%s', map_location='cpu', weights_only=True); w ="
+                + " w.get('state_dict', w); s.save_file({k: v.clone().contiguous() for k, v in"
+                + " w.items() if torch.is_tensor(v)}, '%s')\"")
+            .formatted(file, from, to));
   }
 }

@@ -73,12 +73,9 @@ public final class SafetensorsFile implements WeightFile {
       long length = read(channel, 0, LENGTH_BYTES).getLong();
       if (length < 2 || length > size - LENGTH_BYTES || length > LONGEST_HEADER) {
         throw new PerformerException(
-            file
-                + ": the header claims "
-                + Long.toUnsignedString(length)
-                + " bytes in a file of "
-                + size
-                + "; it is no safetensors file, or damaged");
+            ("%s: the header claims %s bytes in a file of %s; it is no safetensors file,"
+                    + " or damaged")
+                .formatted(file, Long.toUnsignedString(length), size));
       }
       long dataStart = LENGTH_BYTES + length;
       SafetensorsHeader header =

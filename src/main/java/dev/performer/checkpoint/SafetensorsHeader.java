@@ -103,11 +103,11 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
           type = TYPES.get(parser.getText());
           if (type == null) {
             throw new PerformerException(
-                where
-                    + ": dtype "
-                    + Excerpt.of(parser.getText())
-                    + " is not supported; expected one of "
-                    + TYPES.keySet().stream().sorted().toList());
+                "%s: dtype %s is not supported; expected one of %s"
+                    .formatted(
+                        where,
+                        Excerpt.of(parser.getText()),
+                        TYPES.keySet().stream().sorted().toList()));
           }
         }
         case "shape" -> shape = numbers(parser, where + ", shape");
@@ -121,14 +121,8 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
     long bytes = type.bytesOf(shape, where);
     if (offsets[0] < 0 || offsets[1] < offsets[0] || offsets[1] - offsets[0] != bytes) {
       throw new PerformerException(
-          where
-              + ": data_offsets "
-              + offsets[0]
-              + " to "
-              + offsets[1]
-              + " do not hold the "
-              + bytes
-              + " bytes of its shape");
+          "%s: data_offsets %s to %s do not hold the %s bytes of its shape"
+              .formatted(where, offsets[0], offsets[1], bytes));
     }
     return new Entry(type, shape, offsets[0], offsets[1]);
   }
@@ -177,12 +171,9 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
       String where = file + ", tensor " + Excerpt.of(e.getKey()) + ": ";
       if (entry.end() > dataBytes) {
         throw new PerformerException(
-            where
-                + "ends at byte "
-                + entry.end()
-                + " of the data, which has "
-                + dataBytes
-                + "; the file is truncated or damaged, copy it again");
+            ("%sends at byte %s of the data, which has %s; the file is truncated or"
+                    + " damaged, copy it again")
+                .formatted(where, entry.end(), dataBytes));
       }
       if (entry.begin() != place) {
         throw new PerformerException(

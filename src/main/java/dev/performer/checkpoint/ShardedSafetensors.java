@@ -51,22 +51,16 @@ public final class ShardedSafetensors implements WeightFile {
     String name = value.asText();
     if (!value.isTextual() || !name.matches("[\\w.-]+") || name.startsWith(".")) {
       throw new PerformerException(
-          path
-              + ", tensor "
-              + Excerpt.of(tensor)
-              + ": expected the name of a file beside the index");
+          "%s, tensor %s: expected the name of a file beside the index"
+              .formatted(path, Excerpt.of(tensor)));
     }
     SafetensorsFile file =
         files.computeIfAbsent(name, n -> SafetensorsFile.open(path.resolveSibling(n)));
     Info info = file.tensors().get(tensor);
     if (info == null) {
       throw new PerformerException(
-          file.path()
-              + " has no tensor "
-              + Excerpt.of(tensor)
-              + ", which "
-              + path
-              + " places there");
+          "%s has no tensor %s, which %s places there"
+              .formatted(file.path(), Excerpt.of(tensor), path));
     }
     owners.put(tensor, file);
     infos.put(tensor, info);

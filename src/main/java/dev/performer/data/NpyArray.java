@@ -22,14 +22,8 @@ public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
     long expected = Math.multiplyExact(elements(shape), (long) type.size());
     if (expected != bytes.length) {
       throw new IllegalArgumentException(
-          "shape "
-              + Arrays.toString(shape)
-              + " of "
-              + type.label()
-              + " needs "
-              + expected
-              + " bytes, not "
-              + bytes.length);
+          "shape %s of %s needs %s bytes, not %s"
+              .formatted(Arrays.toString(shape), type.label(), expected, bytes.length));
     }
   }
 

@@ -49,10 +49,8 @@ public final class PixelExamples implements IndexedExamples {
     long[] shape = images.shape();
     if (shape.length != 3 && shape.length != 4 || images.size() == 0) {
       throw new PerformerException(
-          file
-              + ": images has shape "
-              + Arrays.toString(shape)
-              + "; expected [N, H, W] or [N, H, W, C]");
+          "%s: images has shape %s; expected [N, H, W] or [N, H, W, C]"
+              .formatted(file, Arrays.toString(shape)));
     }
     NpyArray ownLevels = arrays.get("levels");
     int maximum = ownLevels == null ? 255 : levels(ownLevels, file) - 1;
@@ -91,13 +89,8 @@ public final class PixelExamples implements IndexedExamples {
       IdxFile labelFile = IdxFile.read(labels.get(), 1);
       if (labelFile.shape()[0] != shape[0]) {
         throw new PerformerException(
-            labels.get()
-                + " has "
-                + labelFile.shape()[0]
-                + " labels for "
-                + shape[0]
-                + " images of "
-                + images);
+            "%s has %s labels for %s images of %s"
+                .formatted(labels.get(), labelFile.shape()[0], shape[0], images));
       }
       classes = TextChunks.ids(0, labelFile.bytes());
     }
@@ -189,10 +182,8 @@ public final class PixelExamples implements IndexedExamples {
   private static byte[] fractions(NpyArray images, boolean allowed, int levels, Path file) {
     if (!allowed) {
       throw new PerformerException(
-          file
-              + ": images are "
-              + images.type().label()
-              + "; with an array 'levels' expected whole numbers");
+          "%s: images are %s; with an array 'levels' expected whole numbers"
+              .formatted(file, images.type().label()));
     }
     double[] values = images.doubles();
     byte[] pixels = new byte[values.length];
@@ -219,12 +210,8 @@ public final class PixelExamples implements IndexedExamples {
     int[] labels = array.ints();
     if (array.shape().length != 1 || labels.length != images) {
       throw new PerformerException(
-          file
-              + ": labels has shape "
-              + Arrays.toString(array.shape())
-              + "; expected ["
-              + images
-              + "]");
+          "%s: labels has shape %s; expected [%s]"
+              .formatted(file, Arrays.toString(array.shape()), images));
     }
     for (int label : labels) {
       if (label < 0) {

@@ -30,12 +30,8 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
   public SpanCorruption {
     if (!(rate > 0 && rate < 1 && meanSpan >= 1) || firstSentinel < 0 || sentinels < 2) {
       throw new IllegalArgumentException(
-          "expected 0 < rate < 1, meanSpan >= 1, at least 2 sentinels: "
-              + rate
-              + ", "
-              + meanSpan
-              + ", "
-              + sentinels);
+          "expected 0 < rate < 1, meanSpan >= 1, at least 2 sentinels: %s, %s, %s"
+              .formatted(rate, meanSpan, sentinels));
     }
   }
 

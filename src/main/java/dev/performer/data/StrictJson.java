@@ -136,10 +136,9 @@ public final class StrictJson {
       return value;
     } catch (UnrecognizedPropertyException e) {
       throw new PerformerException(
-          file
-              + ": unknown key "
-              + Excerpt.of(path(e))
-              + nearest(e.getPropertyName(), e.getKnownPropertyIds()),
+          "%s: unknown key %s%s"
+              .formatted(
+                  file, Excerpt.of(path(e)), nearest(e.getPropertyName(), e.getKnownPropertyIds())),
           e);
     } catch (ValueInstantiationException e) {
       String reason = e.getCause().getMessage();

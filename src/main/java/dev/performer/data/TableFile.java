@@ -132,12 +132,8 @@ public record TableFile(Path file, char delimiter, boolean header) {
         return Integer.parseInt(name) - 1;
       }
       throw new PerformerException(
-          file
-              + " has "
-              + first.size()
-              + " columns and no header; give a column's number, not '"
-              + name
-              + "'");
+          "%s has %s columns and no header; give a column's number, not '%s'"
+              .formatted(file, first.size(), name));
     }
 
     /** The next row, or null at the end. */
@@ -204,11 +200,8 @@ public record TableFile(Path file, char delimiter, boolean header) {
         return DataFile.unreadable(file, (IOException) cause);
       }
       return new PerformerException(
-          file
-              + ", row "
-              + row
-              + ": cannot be read as a table: "
-              + Excerpt.of(DataFile.reason((IOException) cause)),
+          "%s, row %s: cannot be read as a table: %s"
+              .formatted(file, row, Excerpt.of(DataFile.reason((IOException) cause))),
           e);
     }
   }

@@ -88,12 +88,8 @@ public record TfRecordExamples(
     Feature found = features.get(wanted);
     if (found == null) {
       throw new PerformerException(
-          where
-              + "no feature '"
-              + wanted
-              + "'; it has ["
-              + Excerpt.names(new TreeSet<>(features.keySet()))
-              + "]");
+          "%sno feature '%s'; it has [%s]"
+              .formatted(where, wanted, Excerpt.names(new TreeSet<>(features.keySet()))));
     }
     return found;
   }
@@ -119,13 +115,9 @@ public record TfRecordExamples(
           where + "label '" + wanted.name() + "' is " + number + "; expected a finite number");
     }
     throw new PerformerException(
-        where
-            + "label '"
-            + wanted.name()
-            + "' holds "
-            + kind(found)
-            + "; expected "
-            + (wanted.category() ? "an integer" : "a number"));
+        "%slabel '%s' holds %s; expected %s"
+            .formatted(
+                where, wanted.name(), kind(found), wanted.category() ? "an integer" : "a number"));
   }
 
   private static String kind(Feature feature) {

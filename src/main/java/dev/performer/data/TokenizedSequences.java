@@ -109,10 +109,8 @@ public record TokenizedSequences(
     String text = columns.contains("sequence") ? "sequence" : "text";
     if (!columns.contains(text)) {
       throw new PerformerException(
-          file
-              + ": has columns ["
-              + Excerpt.names(columns)
-              + "]; expected one named sequence or text");
+          "%s: has columns [%s]; expected one named sequence or text"
+              .formatted(file, Excerpt.names(columns)));
     }
     List<ProteinSequence> sequences = new ArrayList<>();
     for (Map<String, String> row : rows) {

@@ -84,11 +84,11 @@ record TokenizerJson(
                 : model.has("continuing_subword_prefix") ? "WordPiece" : "";
     if (!TYPES.contains(type)) {
       throw new PerformerException(
-          source
-              + ": key model.type is "
-              + (given.isMissingNode() ? "missing" : Excerpt.of(given.toString()))
-              + "; expected one of "
-              + TYPES.stream().sorted().toList());
+          "%s: key model.type is %s; expected one of %s"
+              .formatted(
+                  source,
+                  given.isMissingNode() ? "missing" : Excerpt.of(given.toString()),
+                  TYPES.stream().sorted().toList()));
     }
     return type;
   }
@@ -108,26 +108,16 @@ record TokenizerJson(
     String other = byId.putIfAbsent(id, token);
     if (other != null) {
       throw new PerformerException(
-          source
-              + ": key model.vocab: '"
-              + Excerpt.of(other)
-              + "' and '"
-              + Excerpt.of(token)
-              + "' both have id "
-              + id);
+          "%s: key model.vocab: '%s' and '%s' both have id %s"
+              .formatted(source, Excerpt.of(other), Excerpt.of(token), id));
     }
   }
 
   private static int id(JsonNode value, String source, String key) {
     if (!value.isInt() || value.intValue() < 0 || value.intValue() > LARGEST_ID) {
       throw new PerformerException(
-          source
-              + ": key "
-              + key
-              + ": an id must be a whole number from 0 to "
-              + LARGEST_ID
-              + ", not "
-              + Excerpt.of(value.toString()));
+          "%s: key %s: an id must be a whole number from 0 to %s, not %s"
+              .formatted(source, key, LARGEST_ID, Excerpt.of(value.toString())));
     }
     return value.intValue();
   }
@@ -150,10 +140,8 @@ record TokenizerJson(
           || !pair[1].startsWith(inside)
           || !known.contains(pair[0] + pair[1].substring(inside.length()))) {
         throw new PerformerException(
-            source
-                + ": key model.merges: "
-                + Excerpt.of(merge.toString())
-                + " are no two tokens of model.vocab that make a third of it");
+            "%s: key model.merges: %s are no two tokens of model.vocab that make a third of it"
+                .formatted(source, Excerpt.of(merge.toString())));
       }
     }
   }
@@ -171,12 +159,8 @@ record TokenizerJson(
       if (old != null && !old.equals(content.asText())
           || old == null && !known.add(content.asText())) {
         throw new PerformerException(
-            source
-                + ": key added_tokens: '"
-                + Excerpt.of(content.asText())
-                + "' has id "
-                + id
-                + ", but another in model.vocab");
+            "%s: key added_tokens: '%s' has id %s, but another in model.vocab"
+                .formatted(source, Excerpt.of(content.asText()), id));
       }
     }
   }
@@ -221,12 +205,8 @@ record TokenizerJson(
     for (int id = 0; id < lines.size(); id++) {
       if (vocabulary.put(lines.get(id), id) != null) {
         throw new PerformerException(
-            source
-                + ": line "
-                + (id + 1)
-                + ": '"
-                + Excerpt.of(lines.get(id))
-                + "' stands there twice");
+            "%s: line %s: '%s' stands there twice"
+                .formatted(source, id + 1, Excerpt.of(lines.get(id))));
       }
     }
     List<Map<String, Object>> added = new ArrayList<>();

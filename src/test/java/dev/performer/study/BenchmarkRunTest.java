@@ -43,7 +43,8 @@ class BenchmarkRunTest {
 
   @Test
   void rowsAreWrittenAsTheyCome() throws Exception {
-    var benchmark = new AttentionBenchmark(SIZE, List.of(32), List.of(BenchmarkedAttention.of("relu")));
+    var benchmark =
+        new AttentionBenchmark(SIZE, List.of(32), List.of(BenchmarkedAttention.of("relu")));
     Heard heard = new Heard();
     var outcome = new BenchmarkRun(folder.resolve("new"), BenchmarkRun.LIMIT).run(benchmark, heard);
     assertThat(heard.announced).isEqualTo(2);
@@ -60,7 +61,8 @@ class BenchmarkRunTest {
 
   @Test
   void whatFailsDoesNotEndTheOthers() {
-    var benchmark = new AttentionBenchmark(SIZE, List.of(32), List.of(BenchmarkedAttention.of("relu")));
+    var benchmark =
+        new AttentionBenchmark(SIZE, List.of(32), List.of(BenchmarkedAttention.of("relu")));
     Heard heard = new Heard();
     var run = new BenchmarkRun(folder.resolve("new"), Duration.ofMillis(1));
     assertThatThrownBy(() -> run.run(benchmark, heard))
