@@ -22,12 +22,7 @@ final class AttentionLayerNaming implements NamingScheme {
     return file.tensors().keySet().stream()
         .anyMatch(
             tensor ->
-                LAYER.matcher(tensor).matches()
-                    || file instanceof DescribedWeights described
-                        && described
-                            .variableName(tensor)
-                            .filter(name -> LAYER.matcher(name).matches())
-                            .isPresent());
+                LAYER.matcher(tensor).matches() || LAYER.matcher(file.variable(tensor)).matches());
   }
 
   @Override

@@ -47,13 +47,7 @@ final class KerasPerformerNaming implements NamingScheme {
 
   private static Map<String, String> names(WeightFile file) {
     Map<String, String> names = new TreeMap<>();
-    for (String tensor : file.tensors().keySet()) {
-      names.put(
-          tensor,
-          file instanceof DescribedWeights described
-              ? described.variableName(tensor).orElse(tensor)
-              : tensor.replaceFirst(":0$", ""));
-    }
+    file.tensors().keySet().forEach(tensor -> names.put(tensor, file.variable(tensor)));
     return names;
   }
 

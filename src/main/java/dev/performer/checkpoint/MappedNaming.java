@@ -105,13 +105,8 @@ final class MappedNaming implements NamingScheme {
     String tensor = from.textValue().replace(LAYER, i);
     if (!file.tensors().containsKey(tensor)) {
       throw new PerformerException(
-          where
-              + file.path()
-              + " has no tensor "
-              + tensor
-              + "; did you mean "
-              + Labels.nearest(tensor, file.tensors().keySet())
-              + "?");
+          "%s%s has no tensor %s; did you mean %s?"
+              .formatted(where, file.path(), tensor, Labels.nearest(tensor, file.tensors().keySet())));
     }
     NpyArray array = file.read(tensor);
     array = transposed(array, value.path("transpose"), where);

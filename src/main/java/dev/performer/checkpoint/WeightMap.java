@@ -189,11 +189,7 @@ final class WeightMap {
         label, config, weights, optimizer, Optional.empty(), Optional.empty(), List.copyOf(notes));
   }
 
-  /** Of formats that tell training state and weights apart. */
   private Optional<OptimizerState> optimizer(Map<String, NpyArray> weights) {
-    if (!(file instanceof DescribedWeights described)) {
-      return Optional.empty();
-    }
     Map<String, String> trained = new LinkedHashMap<>();
     for (String variable : weights.keySet()) {
       Source source = sources.get(variable);
@@ -203,7 +199,7 @@ final class WeightMap {
         return Optional.empty(); // weights that the optimizer has not seen
       }
     }
-    return new KerasOptimizer(described, notes::add).state(trained, weights);
+    return new KerasOptimizer(file, notes::add).state(trained, weights);
   }
 
   private void settleProblems(String label, boolean allowMissing) {

@@ -44,7 +44,7 @@ public final class ExampleBatches implements Batches {
   }
 
   @Override
-  public BatchStream epoch(long epoch, long index) {
+  public DataStream<TokenBatch> epoch(long epoch, long index) {
     boolean oneShape = batching.bucket() >= batching.length();
     if (source instanceof IndexedExamples indexed && packing.isEmpty() && oneShape) {
       return new IndexedEpoch(
@@ -53,8 +53,8 @@ public final class ExampleBatches implements Batches {
     return replayed(epoch).after(index);
   }
 
-  private BatchStream replayed(long epoch) {
-    ExampleStream examples;
+  private DataStream<TokenBatch> replayed(long epoch) {
+    DataStream<Example> examples;
     if (source instanceof IndexedExamples indexed) {
       examples = indexed.open(order(indexed, epoch));
     } else if (packing.isPresent() && batching.shuffle()) {
@@ -83,10 +83,5 @@ public final class ExampleBatches implements Batches {
   @Override
   public Vocabulary vocabulary() {
     return vocabulary;
-  }
-
-  @Override
-  public Batching batching() {
-    return batching;
   }
 }

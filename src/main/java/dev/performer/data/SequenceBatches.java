@@ -36,10 +36,9 @@ public final class SequenceBatches implements Batches {
   }
 
   @Override
-  public BatchStream epoch(long epoch, long index) {
-    return new EpochBatches(
-            ExampleSource.of(source, encoder).open(), vocabulary(), batching, seed, epoch)
-        .after(index);
+  public DataStream<TokenBatch> epoch(long epoch, long index) {
+    DataStream<Example> examples = ExampleSource.of(source, encoder).open();
+    return new EpochBatches(examples, vocabulary(), batching, seed, epoch).after(index);
   }
 
   @Override
@@ -50,19 +49,9 @@ public final class SequenceBatches implements Batches {
     return report;
   }
 
-  /** What turns texts into tokens. */
-  public Tokenizer tokenizer() {
-    return tokenizer;
-  }
-
   @Override
   public Vocabulary vocabulary() {
     return tokenizer.vocabulary();
-  }
-
-  @Override
-  public Batching batching() {
-    return batching;
   }
 
   @Override

@@ -1,7 +1,6 @@
 package dev.performer.data;
 
 import java.nio.file.Path;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.Supplier;
@@ -9,16 +8,17 @@ import java.util.function.Supplier;
 /** Sequences that can be read again and again, in the same order each time. */
 public interface SequenceSource {
   /** Starts at the first sequence; the caller closes the stream. */
-  SequenceStream open();
+  DataStream<ProteinSequence> open();
 
   /** What a message calls it, such as a file name. */
   String name();
 
   /** What opens a stream anew each time, under a name. */
-  static SequenceSource of(String name, Supplier<SequenceStream> opener) {
-    record Named(String name, Supplier<SequenceStream> opener) implements SequenceSource {
+  static SequenceSource of(String name, Supplier<DataStream<ProteinSequence>> opener) {
+    record Named(String name, Supplier<DataStream<ProteinSequence>> opener)
+        implements SequenceSource {
       @Override
-      public SequenceStream open() {
+      public DataStream<ProteinSequence> open() {
         return opener.get();
       }
     }
@@ -32,23 +32,19 @@ public interface SequenceSource {
 
   /** The lines of a text that are not blank, as sequences; an id is the number of the line. */
   static SequenceSource lines(Path file) {
-    final class Lines extends LookAhead<ProteinSequence> implements SequenceStream {
-      private final LineReader lines = new LineReader(file);
+    return of(
+        file.toString(),
+        () -> {
+          LineReader lines = new LineReader(file);
+          return DataStream.of(() -> sequence(lines), lines::close);
+        });
+  }
 
-      @Override
-      protected ProteinSequence read() {
-        String line = lines.nextText();
-        return line == null
-            ? null
-            : new ProteinSequence(Long.toString(lines.number()), "", line.strip());
-      }
-
-      @Override
-      public void close() {
-        lines.close();
-      }
-    }
-    return of(file.toString(), Lines::new);
+  private static ProteinSequence sequence(LineReader lines) {
+    String line = lines.nextText();
+    return line == null
+        ? null
+        : new ProteinSequence(Long.toString(lines.number()), "", line.strip());
   }
 
   /** FASTA, or lines where {@link #isLines}. */
@@ -69,17 +65,6 @@ public interface SequenceSource {
   /** Sequences held in memory. */
   static SequenceSource of(List<ProteinSequence> sequences) {
     List<ProteinSequence> copy = List.copyOf(sequences);
-    final class InMemory extends LookAhead<ProteinSequence> implements SequenceStream {
-      private final Iterator<ProteinSequence> iterator = copy.iterator();
-
-      @Override
-      protected ProteinSequence read() {
-        return iterator.hasNext() ? iterator.next() : null;
-      }
-
-      @Override
-      public void close() {}
-    }
-    return of("the given sequences", InMemory::new);
+    return of("the given sequences", () -> DataStream.of(copy.iterator()));
   }
 }

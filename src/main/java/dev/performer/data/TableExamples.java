@@ -61,7 +61,7 @@ public record TableExamples(
   }
 
   @Override
-  public ExampleStream open() {
+  public DataStream<Example> open() {
     TableFile.Rows rows = table.open();
     try {
       return new Stream(rows);
@@ -71,7 +71,7 @@ public record TableExamples(
     }
   }
 
-  private final class Stream extends LookAhead<Example> implements ExampleStream {
+  private final class Stream extends LookAhead<Example> {
     private final TableFile.Rows rows;
     private final int text;
     private final int labelColumn;

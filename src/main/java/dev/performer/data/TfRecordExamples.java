@@ -135,11 +135,11 @@ public record TfRecordExamples(
   }
 
   @Override
-  public ExampleStream open() {
+  public DataStream<Example> open() {
     return new Stream();
   }
 
-  private final class Stream extends LookAhead<Example> implements ExampleStream {
+  private final class Stream extends LookAhead<Example> {
     private int file;
     private TfRecordReader reader = TfRecordReader.open(files.get(0));
     private boolean any;

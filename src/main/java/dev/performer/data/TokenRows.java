@@ -91,7 +91,7 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
   public static TokenRows sequences(SequenceSource source, Vocabulary vocabulary, int length) {
     ResidueEncoder encoder = new ResidueEncoder(vocabulary);
     List<int[]> rows = new ArrayList<>();
-    try (SequenceStream stream = source.open()) {
+    try (DataStream<ProteinSequence> stream = source.open()) {
       while (stream.hasNext()) {
         int[] ids = encoder.encode(stream.next().residues());
         if (ids.length > 0 && vocabulary.eos().isPresent()) {

@@ -6,7 +6,6 @@ import dev.performer.data.HeldOutSplit;
 import dev.performer.data.NpyArray;
 import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
-import dev.performer.data.SequenceStream;
 import dev.performer.data.TokenBatch;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.ImportedModel;
@@ -206,7 +205,7 @@ public final class FineTuneJob {
       return new TrainingData(spec.tokenizer(), all, validation);
     }
     HeldOutSplit split = HeldOutSplit.of(all, HeldOutSplit.DEFAULT_EVERY);
-    try (SequenceStream training = split.train().open()) {
+    try (var training = split.train().open()) {
       if (!training.hasNext()) {
         throw new PerformerException(
                 all.name() + ": one sequence cannot be split; give other ones for validation")

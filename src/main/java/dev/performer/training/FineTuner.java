@@ -4,7 +4,6 @@ import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
-import dev.performer.data.SequenceStream;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
 import dev.performer.training.run.RunSettings;
@@ -184,7 +183,7 @@ public final class FineTuner implements AutoCloseable {
   }
 
   private static void requireSequences(SequenceSource source) {
-    try (SequenceStream stream = source.open()) {
+    try (var stream = source.open()) {
       if (!stream.hasNext()) {
         throw new PerformerException(source.name() + " holds no sequence");
       }
