@@ -106,7 +106,8 @@ final class MappedNaming implements NamingScheme {
     if (!file.tensors().containsKey(tensor)) {
       throw new PerformerException(
           "%s%s has no tensor %s; did you mean %s?"
-              .formatted(where, file.path(), tensor, Labels.nearest(tensor, file.tensors().keySet())));
+              .formatted(
+                  where, file.path(), tensor, Labels.nearest(tensor, file.tensors().keySet())));
     }
     NpyArray array = file.read(tensor);
     array = transposed(array, value.path("transpose"), where);

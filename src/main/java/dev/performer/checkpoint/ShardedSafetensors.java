@@ -17,7 +17,7 @@ public final class ShardedSafetensors extends OpenedWeights {
   private final Map<String, SafetensorsFile> files = new HashMap<>();
   private final Map<String, SafetensorsFile> owners = new HashMap<>();
 
-  private ShardedSafetensors(Path path()) {
+  private ShardedSafetensors(Path path) {
     super(path, "safetensors");
   }
 
