@@ -21,16 +21,7 @@ final class KerasOptimizerOrder {
   /** The order in which Keras' layers make their parts and weights. */
   private static final List<String> ORDER =
       List.of(
-          "query",
-          "key",
-          "value",
-          "attention_output",
-          "output",
-          "kernel",
-          "gamma",
-          "embeddings",
-          "bias",
-          "beta");
+          "query key value attention_output output kernel gamma embeddings bias beta".split(" "));
 
   private KerasOptimizerOrder() {}
 

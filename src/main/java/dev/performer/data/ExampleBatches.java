@@ -18,6 +18,7 @@ public final class ExampleBatches implements Batches {
   private final Batching batching;
   private final Optional<Packing> packing;
   private final long seed;
+  private boolean reportable = true;
 
   /**
    * @param packing how examples share rows, where they do
@@ -41,6 +42,19 @@ public final class ExampleBatches implements Batches {
   /** Without packing. */
   public ExampleBatches(ExampleSource source, Vocabulary vocabulary, Batching batching, long seed) {
     this(source, vocabulary, batching, Optional.empty(), seed);
+  }
+
+  /** The texts of sequences as a tokenizer reads them. */
+  public static ExampleBatches of(
+      SequenceSource texts, Tokenizer tokenizer, Batching batching, long seed) {
+    ExampleSource source = ExampleSource.of(texts, tokenizer.encoder());
+    return new ExampleBatches(source, tokenizer.vocabulary(), batching, seed);
+  }
+
+  /** Sequences of single letters. */
+  public static ExampleBatches of(
+      SequenceSource texts, Vocabulary vocabulary, Batching batching, long seed) {
+    return of(texts, new LetterTokenizer(vocabulary), batching, seed);
   }
 
   @Override
@@ -73,6 +87,14 @@ public final class ExampleBatches implements Batches {
     return batching.shuffle()
         ? new Permutation(indexed.size(), Seeds.mix(seed, epoch, PERMUTATION))
         : index -> index;
+  }
+
+  @Override
+  public Optional<String> reportOnce() {
+    Optional<String> report =
+        reportable ? source.report().map(r -> source.name() + ": " + r) : Optional.empty();
+    reportable &= report.isEmpty();
+    return report;
   }
 
   @Override

@@ -3,6 +3,7 @@ package dev.performer.data;
 import dev.performer.PerformerException;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Supplier;
 
 /** Examples that can be read again and again, in the same order each time. */
@@ -12,6 +13,11 @@ public interface ExampleSource {
 
   /** Starts at the first example; the caller closes the stream. */
   DataStream<Example> open();
+
+  /** What the open streams so far took otherwise than it stood, in one line; empty for nothing. */
+  default Optional<String> report() {
+    return Optional.empty();
+  }
 
   /** What opens a stream anew each time, under a name. */
   static ExampleSource of(String name, Supplier<DataStream<Example>> opener) {
@@ -68,8 +74,21 @@ public interface ExampleSource {
 
   /** The texts of sequences, such as the letters of a FASTA file, as the encoder reads them. */
   static ExampleSource of(SequenceSource sequences, TextEncoder encoder) {
-    return of(
-        sequences.name(),
-        () -> sequences.open().map(next -> Example.of(encoder.encode(next.residues()))));
+    return new ExampleSource() {
+      @Override
+      public String name() {
+        return sequences.name();
+      }
+
+      @Override
+      public DataStream<Example> open() {
+        return sequences.open().map(next -> Example.of(encoder.encode(next.residues())));
+      }
+
+      @Override
+      public Optional<String> report() {
+        return encoder.report();
+      }
+    };
   }
 }

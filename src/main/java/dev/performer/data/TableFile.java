@@ -124,7 +124,7 @@ public record TableFile(Path file, char delimiter, boolean header) {
         int place = first.indexOf(name);
         if (place < 0) {
           throw new PerformerException(
-              file + " has no column '" + name + "'; its first row names " + some(first));
+              file + " has no column '" + name + "'; its first row names " + Excerpt.names(first));
         }
         return place;
       }
@@ -204,11 +204,6 @@ public record TableFile(Path file, char delimiter, boolean header) {
               .formatted(file, row, Excerpt.of(DataFile.reason((IOException) cause))),
           e);
     }
-  }
-
-  private static String some(List<String> names) {
-    String text = String.join(", ", names.subList(0, Math.min(20, names.size())));
-    return text.length() > 300 ? text.substring(0, 300) + "…" : text;
   }
 
   /** Refuses a row that never ends before it fills the memory. */

@@ -17,7 +17,6 @@ import dev.performer.data.Packing;
 import dev.performer.data.PixelExamples;
 import dev.performer.data.PixelVocabulary;
 import dev.performer.data.RetrievalTask;
-import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TableExamples;
 import dev.performer.data.TableFile;
@@ -80,8 +79,8 @@ record RecipeSources(RecipeData data) {
             : HeldOutSplit.of(all, HeldOutSplit.DEFAULT_EVERY);
     Tokenizer tokenizer = data.tokenizer();
     return new RecipeData.Split(
-        new SequenceBatches(split.train(), tokenizer, batching, seed),
-        new SequenceBatches(split.validation(), tokenizer, batching.forEvaluation(), seed));
+        ExampleBatches.of(split.train(), tokenizer, batching, seed),
+        ExampleBatches.of(split.validation(), tokenizer, batching.forEvaluation(), seed));
   }
 
   /** Pieces of twice the length that begin everywhere, cropped, are pieces that begin anywhere. */
