@@ -61,9 +61,12 @@ final class LraNaming implements NamingScheme {
     if (!JaxAttention.isGiven(options) && (own == null || !own.has("attention"))) {
       throw new UnknownAttentionException(
           file.path()
-              + ": Long Range Arena does not store which attention a model has; say --kernel relu"
-              + " (its 'generalized'), --kernel softmax and --features M, or --attention exact"
-              + " (its 'dot_product')");
+              + ": Long Range Arena does not store which attention a model has; say the kernel relu"
+              + " (its 'generalized'), the kernel softmax and how many features, or attention exact"
+              + " (its 'dot_product')",
+          "kernel",
+          "features",
+          "attention");
     }
     WeightMap map = new WeightMap(file);
     Map<String, String> names = names(parameters);

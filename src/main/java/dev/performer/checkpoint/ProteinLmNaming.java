@@ -250,22 +250,23 @@ final class ProteinLmNaming implements NamingScheme {
       WeightFile file, ImportOptions options, JsonNode own, Task given) {
     List<String> missing = new ArrayList<>();
     if (given == null && (own == null || !own.has("task"))) {
-      missing.add("--task causal-lm (FlaxLM) or --task masked-lm (FlaxBERT)");
+      missing.add("the task, causal-lm (FlaxLM) or masked-lm (FlaxBERT)");
     }
     boolean lacksAttention =
         !JaxAttention.isGiven(options) && (own == null || !own.has("attention"));
     if (lacksAttention) {
-      missing.add("--attention exact, or --kernel KERNEL and --features M");
+      missing.add("that attention is exact, or its kernel and features");
     }
     if (!missing.isEmpty()) {
       String message =
           file.path()
-              + ": there is no config.gin beside it, and weights do not tell what it would; say "
+              + ": there is no config.gin beside it, and weights do not tell what it would; give "
               + String.join(", and ", missing)
-              + ", or name the file with --config";
+              + ", or name the file with its config";
       throw lacksAttention
-          ? new UnknownAttentionException(message)
-          : new PerformerException(message);
+          ? new UnknownAttentionException(
+              message, "task", "attention", "kernel", "features", "config")
+          : new PerformerException(message).settledBy("task", "config");
     }
   }
 

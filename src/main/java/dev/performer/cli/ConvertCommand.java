@@ -20,14 +20,18 @@ import picocli.CommandLine.Parameters;
       "The result is an approximation: 'approximate --model' measures it, layer by layer, and 'fine-tune --teacher' brings back what",
       "is lost."
     },
-    sortOptions = false)
+    sortOptions = false,
+    footer = {"", "Example:", "  ./performer convert MODEL --attention favor --output favor"})
 final class ConvertCommand implements Callable<Integer> {
   /** What attention can be converted to. */
   enum Target {
     FAVOR
   }
 
-  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel with exact attention.")
+  @Parameters(
+      index = "0",
+      paramLabel = "MODEL",
+      description = "A SavedModel with exact attention, or a run.")
   private Path source;
 
   @Option(names = "--attention", required = true, description = "To what: favor.")

@@ -33,7 +33,8 @@ import picocli.CommandLine.Parameters;
       "",
       "Y.npz has 'embedding' [N, E] ('embeddings' [N, L, E] with --pool none, zero where there is padding), 'tokens' and 'lengths'.",
       "Y.csv has a line per sequence: id, then E numbers; with --pool none a line per token: id, position, token, E numbers."
-    })
+    },
+    footer = {"", "Example:", "  ./performer embed MODEL --data x.fasta --output vectors.npz"})
 final class EmbedCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
   @Mixin private SequenceInputs data;

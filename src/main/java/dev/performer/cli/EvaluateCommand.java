@@ -1,6 +1,8 @@
 package dev.performer.cli;
 
+import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
+import dev.performer.data.DataFile;
 import dev.performer.data.SequenceSource;
 import dev.performer.pipeline.Evaluator;
 import dev.performer.pipeline.Model;
@@ -20,7 +22,13 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "evaluate",
     description =
-        "Loss, accuracy, perplexity and what else its task measures of a model, over any data that a recipe trains on.")
+        "Loss, accuracy, perplexity and what else its task measures of a model, over any data that a recipe trains on.",
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer evaluate MODEL --data valid.fasta.gz",
+      "  ./performer evaluate runs/protein"
+    })
 final class EvaluateCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
   @Mixin private LanguageModelOptions options;
@@ -74,8 +82,10 @@ final class EvaluateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    InputFiles.requireThere(model, data);
     Model opened = Model.open(model, options.options());
+    if (data != null) {
+      DataFile.require(data);
+    }
     Evaluator evaluator =
         recipe == null ? Evaluator.of(opened) : Evaluator.of(opened, RecipeFiles.readOrRun(recipe));
     boolean hasRecipe = recipe != null;
@@ -83,7 +93,7 @@ final class EvaluateCommand implements Callable<Integer> {
       throw new UsageException("--data is missing: what to evaluate on; or give --recipe");
     }
     Evaluator.Outcome outcome;
-    if (data == null || evaluator.readsAsInTraining(data)) {
+    if (data == null || readsAsInTraining(evaluator)) {
       if (options.isAnyGiven()) {
         throw new UsageException(
             "--signature, --tokens-input, --mask, --logits, --vocabulary, --objective, --masking"
@@ -99,6 +109,16 @@ final class EvaluateCommand implements Callable<Integer> {
     outcome.report().ifPresent(System.err::println);
     print(outcome.evaluation(), outcome.data());
     return 0;
+  }
+
+  private boolean readsAsInTraining(Evaluator evaluator) {
+    try {
+      return evaluator.readsAsInTraining(data);
+    } catch (PerformerException e) {
+      throw e.settings().contains("data")
+          ? new PerformerException(e.getMessage() + ": leave --data out", e)
+          : e;
+    }
   }
 
   private Evaluator.Outcome ofSequences(Evaluator evaluator, Model opened) {

@@ -18,6 +18,12 @@ import picocli.CommandLine.Parameters;
       "",
       "From a run directory of train or fine-tune: the model it trains with the weights of a checkpoint, also where the run was stopped.",
       "From a SavedModel: a checked copy. All signatures and Python's objects stay as they were."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer export runs/protein --output served",
+      "  ./performer export runs/protein --checkpoint last --output served"
     })
 final class ExportCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;

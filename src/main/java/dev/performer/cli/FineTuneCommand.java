@@ -2,6 +2,7 @@ package dev.performer.cli;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
+import dev.performer.data.DataFile;
 import dev.performer.data.Overrides;
 import dev.performer.data.SequenceSource;
 import dev.performer.distill.DistillEvaluation;
@@ -39,9 +40,15 @@ import picocli.CommandLine.Spec;
       "",
       "The run directory gets config.json, metrics.jsonl, loss.png, checkpoints/ and, at the end, model/: the same model with",
       "the weights of the best evaluation. Ctrl-C saves a checkpoint; --resume goes on from it."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer fine-tune MODEL --data family.fasta.gz --output runs/family --steps 100",
+      "  ./performer fine-tune favor --teacher exact --data family.fasta.gz --output runs/favor"
     })
 final class FineTuneCommand implements Callable<Integer> {
-  private static final List<String> SAID_BY_RECIPE =
+  private static final List<String> SET_BY_RECIPE =
       List.of(
           "--steps",
           "--learning-rate",
@@ -65,7 +72,7 @@ final class FineTuneCommand implements Callable<Integer> {
   @Mixin private LanguageModelOptions options;
   @Mixin private BatchingOptions batching;
 
-  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel directory.")
+  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel, or a run directory.")
   private Path model;
 
   @Option(
@@ -180,8 +187,8 @@ final class FineTuneCommand implements Callable<Integer> {
     if (recipe != null || !settings.isEmpty()) {
       throw new UsageException("--recipe and --set need --teacher");
     }
-    InputFiles.requireThere(model, data, validation);
     LanguageModelSpec spec = Model.open(model, options.options()).languageModel();
+    requireData();
     spec.notes().forEach(System.err::println);
     FineTuneJob job =
         FineTuneJob.builder(spec, at.run)
@@ -202,14 +209,22 @@ final class FineTuneCommand implements Callable<Integer> {
     return outcome.result().finished() ? 0 : Failures.FAILED;
   }
 
+  private void requireData() {
+    DataFile.require(data);
+    if (validation != null) {
+      DataFile.require(validation);
+    }
+  }
+
   private int distill() {
-    for (String name : SAID_BY_RECIPE) {
+    for (String name : SET_BY_RECIPE) {
       if (spec.commandLine().getParseResult().hasMatchedOption(name)) {
         throw new UsageException(
             name + " does not go with --teacher, where the recipe says it (--set KEY=VALUE)");
       }
     }
-    InputFiles.requireThere(model, data, validation);
+    Model student = Model.open(model, options.options());
+    requireData();
     Overrides overrides = new Overrides(settings);
     DistillRecipe learning =
         DistillRecipe.of(
@@ -218,13 +233,10 @@ final class FineTuneCommand implements Callable<Integer> {
                 : overrides.read(recipe),
             overrides.source(recipe == null ? "the default recipe" : recipe.toString()));
     DistillJob job =
-        new DistillJob(
-            Model.open(model, options.options()),
-            Model.open(teacher),
-            at.run,
-            learning,
-            at.resume,
-            at.debugNumerics);
+        DistillJob.of(student, Model.open(teacher), at.run)
+            .with(learning)
+            .resuming(at.resume)
+            .debuggingNumerics(at.debugNumerics);
     DistillJob.Outcome outcome =
         job.run(data, Optional.ofNullable(validation), Progress.on(System.err));
     DistillResult result = outcome.result();

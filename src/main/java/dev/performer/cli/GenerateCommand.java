@@ -31,6 +31,11 @@ import picocli.CommandLine.Parameters;
       "Continue prompts with a causal language model, one token at a time at constant cost.",
       "",
       "The same seed gives the same text, whatever the batch."
+    },
+    footer = {
+      "",
+      "Example:",
+      "  ./performer generate MODEL --prompt MKT --tokens 50 --temperature 0.8 --seed 1"
     })
 final class GenerateCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;

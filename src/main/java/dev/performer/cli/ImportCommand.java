@@ -28,7 +28,13 @@ import picocli.CommandLine.Parameters;
       "",
       "Reads Flax msgpack (a file, or a directory with checkpoint_N and config.gin), TensorFlow checkpoints, Keras .h5 and .keras,",
       ".safetensors and .npz. What a checkpoint does not say, such as the kernel of its attention, is taken from the options; what",
-      "was assumed is told."
+      "is assumed is listed."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer import checkpoints/lm --output lm",
+      "  ./performer import bert.safetensors --attention favor --output bert"
     })
 final class ImportCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.performer.data.Tokenizer;
 import dev.performer.pipeline.CheckpointReport;
 import dev.performer.pipeline.ConfigSummary;
+import dev.performer.pipeline.Model;
 import dev.performer.savedmodel.Inspection;
 import dev.performer.savedmodel.Inspection.SignatureReport;
 import dev.performer.savedmodel.Inspection.TensorReport;
@@ -33,11 +34,20 @@ import picocli.CommandLine.Parameters;
       "",
       "A SavedModel: signatures, variables, ops; whether it can be trained here, and if not which op stops it. A checkpoint (Flax",
       "msgpack, TensorFlow, .h5, .keras, .safetensors, .npz): tensors with shapes, types and sizes, and whose names they have."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer inspect MODEL",
+      "  ./performer inspect model.safetensors --json"
     })
 final class InspectCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
 
-  @Parameters(index = "0", paramLabel = "PATH", description = "A SavedModel or a checkpoint.")
+  @Parameters(
+      index = "0",
+      paramLabel = "PATH",
+      description = "A SavedModel, a run or a checkpoint.")
   private Path path;
 
   @Option(names = "--variables", description = "List all variables, optimizer slots included.")
@@ -50,6 +60,9 @@ final class InspectCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    if (Model.isRun(path)) {
+      path = Model.open(path).path();
+    }
     if (!looksLikeSavedModel()) {
       CheckpointReport report = CheckpointReport.of(path);
       output.text().print(report.text());

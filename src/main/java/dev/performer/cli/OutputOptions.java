@@ -29,7 +29,7 @@ final class OutputOptions {
     return json ? System.err : System.out;
   }
 
-  /** Prints the machine's result as one line, where it was asked for. */
+  /** Prints the machine's result as one line, where it is requested. */
   void printJson(Map<String, ?> result) {
     if (json) {
       try {

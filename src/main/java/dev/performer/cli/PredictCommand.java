@@ -1,6 +1,7 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
+import dev.performer.data.DataFile;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.data.TokenizedSequences;
@@ -26,6 +27,12 @@ import picocli.CommandLine.Parameters;
       "",
       "Arrays of an .npz are named like the signature's inputs. Sequences of a FASTA (.fasta, .fa, .faa, .gz) or of a .txt",
       "(one a line) become token ids; the output then also has 'tokens' and 'lengths'."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer predict MODEL --inputs x.npz --output y.npz",
+      "  ./performer predict MODEL --inputs x.fasta --output y.npz"
     })
 final class PredictCommand implements Callable<Integer> {
   private static final double LONGEST_TIMEOUT = 1e9; // seconds: 30 years
@@ -81,7 +88,7 @@ final class PredictCommand implements Callable<Integer> {
           inputs
               + ": a .npy has no name; put the array in an .npz, numpy.savez('X.npz', name=array)");
     }
-    InputFiles.requireThere(inputs);
+    DataFile.require(inputs);
     Map<String, NpyArray> outputs = name.endsWith(".npz") ? arrays() : sequences();
     Npz.write(target, outputs);
     outputs.forEach((key, array) -> output.text().println(key + " " + array));

@@ -101,7 +101,7 @@ final class QuickstartCommand implements Callable<Integer> {
                         "quickstart was stopped; run it again, which starts anew"));
     double seconds = (System.nanoTime() - start) / 1e9;
     out.printf(
-        "%n3. Exported, and asked through the exported SavedModel: what is the hidden residue?%n");
+        "%n3. Exported, and queried through the exported SavedModel: what is the hidden residue?%n");
     out.println(ask(exported, valid));
 
     out.println(table(outcome, seconds));

@@ -32,7 +32,8 @@ import picocli.CommandLine.Parameters;
       "one run per token (pseudo-likelihood). Padding counts nothing, nor do special tokens of masked models.",
       "Y.npz has 'log_probability', 'mean', 'perplexity', 'counted', 'lengths' [N]; 'log_probabilities', 'tokens' [N, L].",
       "Y.csv has a line per sequence, or with --per-token a line per token."
-    })
+    },
+    footer = {"", "Example:", "  ./performer score MODEL --data x.fasta --output scores.csv"})
 final class ScoreCommand implements Callable<Integer> {
   private static final int SHOWN = 20;
 
@@ -40,7 +41,7 @@ final class ScoreCommand implements Callable<Integer> {
   @Mixin private LanguageModelOptions options;
   @Mixin private SequenceInputs data;
 
-  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel directory.")
+  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel, or a run directory.")
   private Path model;
 
   @Option(names = "--output", paramLabel = "Y", description = "Y.npz or Y.csv (default: a table).")

@@ -1,5 +1,6 @@
 package dev.performer.cli;
 
+import dev.performer.data.DataFile;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.pipeline.TokenInput;
 import java.nio.file.Path;
@@ -48,7 +49,7 @@ final class SequenceInputs {
       throw new UsageException(
           "--output is written as .npz or .csv; give a name that ends so, not " + target);
     }
-    InputFiles.requireThere(inputs);
+    DataFile.require(inputs);
   }
 
   /** Whether token ids come, not texts. */

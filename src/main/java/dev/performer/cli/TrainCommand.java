@@ -1,6 +1,7 @@
 package dev.performer.cli;
 
 import dev.performer.PerformerException;
+import dev.performer.pipeline.TrainJob;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeRuns;
 import dev.performer.recipe.RecipeTraining;
@@ -25,6 +26,12 @@ import picocli.CommandLine.Parameters;
       "The run directory gets recipe.yaml with every default written out, metrics.jsonl, events for TensorBoard, checkpoints/,",
       "report.md and, at the end, model/: a SavedModel with the weights of the best evaluation. Ctrl-C saves a checkpoint;",
       "--resume goes on from the newest one, bit for bit."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer train training/protein-causal.yaml --output runs/protein",
+      "  ./performer train --resume --output runs/protein"
     })
 final class TrainCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
@@ -65,9 +72,13 @@ final class TrainCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    RecipeTraining training =
-        new RecipeTraining(read(), at.run, at.resume, pauseAt, at.debugNumerics, from);
-    RecipeTraining.Outcome outcome = training.run(Progress.on(System.err));
+    TrainJob.Outcome outcome =
+        TrainJob.of(read(), at.run)
+            .resuming(at.resume)
+            .debuggingNumerics(at.debugNumerics)
+            .pausingAt(pauseAt)
+            .startingFrom(from)
+            .run(Progress.on(System.err));
     TrainingResult result = outcome.result();
     TrainingSummary summary = new TrainingSummary(result, at.run, outcome.model(), null);
     summary.print(output);

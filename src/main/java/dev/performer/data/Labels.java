@@ -37,6 +37,7 @@ public final class Labels {
     return known.stream()
         .min(
             Comparator.comparingInt((String other) -> distance(name, other))
+                .thenComparing(other -> !other.startsWith(name))
                 .thenComparing(other -> other))
         .orElse("");
   }

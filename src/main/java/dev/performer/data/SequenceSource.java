@@ -67,4 +67,15 @@ public interface SequenceSource {
     List<ProteinSequence> copy = List.copyOf(sequences);
     return of("the given sequences", () -> DataStream.of(copy.iterator()));
   }
+
+  /**
+   * A program's own texts; they have no names.
+   *
+   * @param name what messages call them
+   * @param texts iterated anew for each pass, and in the same order
+   */
+  static SequenceSource texts(String name, Iterable<String> texts) {
+    return of(
+        name, () -> DataStream.of(texts.iterator()).map(text -> new ProteinSequence("", "", text)));
+  }
 }

@@ -3,9 +3,6 @@ package dev.performer.graph;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import java.io.IOException;
-import java.io.RandomAccessFile;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,51 +14,25 @@ import java.util.regex.Pattern;
 
 /** The files of one checkpoint: whether they are all there, and how they come into being whole. */
 final class CheckpointFiles {
-  private static final int FOOTER_BYTES = 48;
-  private static final long TABLE_MAGIC = 0xdb4775248b80fb57L; // leveldb's table format
-
   private CheckpointFiles() {}
 
   static Path index(Path prefix) {
     return prefix.resolveSibling(prefix.getFileName() + ".index");
   }
 
-  /** The data files, all present. @throws PerformerException naming the file that is not whole */
-  static List<Path> checkComplete(Path prefix) {
+  /**
+   * Refuses a checkpoint without all its files. @throws PerformerException naming what is missing
+   */
+  static void checkComplete(Path prefix) {
     Path index = index(prefix);
     if (!Files.isRegularFile(index)) {
       throw new PerformerException("no checkpoint at " + prefix + ": " + index + " is missing");
     }
-    if (!endsLikeATable(index)) {
+    if (shards(prefix).isEmpty()) {
       throw new PerformerException(
-          index
-              + " is not a checkpoint index: it is damaged or truncated; copy it again from its origin");
-    }
-    List<Path> shards = shards(prefix);
-    if (shards.isEmpty()) {
-      throw new PerformerException(
-          "checkpoint "
-              + prefix
-              + " has an index but no data: "
-              + prefix.getFileName()
-              + ".data-00000-of-00001 is missing (or, if it was written in parts, each file "
-              + prefix.getFileName()
-              + ".data-?????-of-????? is missing)");
-    }
-    return shards;
-  }
-
-  private static boolean endsLikeATable(Path index) {
-    try (RandomAccessFile file = new RandomAccessFile(index.toFile(), "r")) {
-      if (file.length() < FOOTER_BYTES) {
-        return false;
-      }
-      byte[] end = new byte[Long.BYTES];
-      file.seek(file.length() - end.length);
-      file.readFully(end);
-      return ByteBuffer.wrap(end).order(ByteOrder.LITTLE_ENDIAN).getLong() == TABLE_MAGIC;
-    } catch (IOException e) {
-      throw new PerformerException(index + " cannot be read: " + AtomicFiles.describe(e), e);
+          ("checkpoint %s has an index but no data: %s.data-00000-of-00001 is missing (or, if"
+                  + " it was written in parts, each file %s.data-?????-of-????? is missing)")
+              .formatted(prefix, prefix.getFileName(), prefix.getFileName()));
     }
   }
 

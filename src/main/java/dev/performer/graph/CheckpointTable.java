@@ -32,6 +32,7 @@ import org.tensorflow.proto.TensorShapeProto;
  */
 final class CheckpointTable {
   private static final int FOOTER = 48;
+  private static final long MAGIC = 0xdb4775248b80fb57L; // of leveldb's table format
   private static final int TRAILER = 5; // compression and checksum behind every block
   private static final long LARGEST = 1L << 28;
   private static final String SLICE = "\0"; // how keys of slices begin
@@ -60,6 +61,7 @@ final class CheckpointTable {
         throw new PerformerException(index + " is too large for an index of a checkpoint");
       }
       CheckpointTable table = new CheckpointTable(index, RegularFiles.readAllBytes(index));
+      table.requireMagic();
       table.readBlocks();
       return table.entries(prefix);
     } catch (IOException e) {
@@ -77,6 +79,15 @@ final class CheckpointTable {
 
   private PerformerException damaged(String what) {
     return damaged(index, what, null);
+  }
+
+  private void requireMagic() {
+    int end = file.capacity() - Long.BYTES;
+    if (file.capacity() < FOOTER || file.getLong(end) != MAGIC) {
+      throw new PerformerException(
+          index
+              + " is not a checkpoint index: it is damaged or truncated; copy it again from its origin");
+    }
   }
 
   private void readBlocks() {
@@ -253,12 +264,9 @@ final class CheckpointTable {
     }
     if (entry.getOffset() > shardSizes[shard] - size) {
       throw new PerformerException(
-          index
-              + ": "
-              + where
-              + "ends behind its data file, which has "
-              + shardSizes[shard]
-              + " bytes: it is truncated; copy it again from its origin");
+          ("%s: %sends behind its data file, which has %s bytes: it is truncated; copy it"
+                  + " again from its origin")
+              .formatted(index, where, shardSizes[shard]));
     }
     int width = ElementSize.of(entry.getDtype());
     if (width == ElementSize.UNKNOWN) {

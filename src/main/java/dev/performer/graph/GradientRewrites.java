@@ -55,7 +55,7 @@ public final class GradientRewrites {
     return result;
   }
 
-  /** Completes the work on the imported graph, before any gradient is asked for. */
+  /** Completes the work on the imported graph, before any gradient is added. */
   public void attach(Graph graph) {
     identityGradients.forEach((node, own) -> IdentityGradients.attach(graph, node, own));
   }

@@ -17,7 +17,7 @@ public record GraphLimits(long nodes, int depth, long constantBytes) {
   /**
    * 62,000 nodes (1 GB of memory when they run), 100 levels, 256 MB; or what the system properties
    * {@code performer.graph.nodes}, {@code performer.graph.depth} and {@code
-   * performer.graph.constantBytes} say.
+   * performer.graph.constantBytes} set.
    */
   public static GraphLimits configured() {
     return new GraphLimits(

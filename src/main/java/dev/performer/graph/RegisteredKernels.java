@@ -27,8 +27,8 @@ import org.tensorflow.proto.KernelDef;
 import org.tensorflow.proto.KernelList;
 
 /**
- * Which device has a kernel for an op, as the loaded TensorFlow library says. The library for GPUs
- * lists its GPU kernels on machines without a GPU too.
+ * Which device has a kernel for an op, as the loaded TensorFlow library lists them. The library for
+ * GPUs lists its GPU kernels on machines without a GPU too.
  */
 public final class RegisteredKernels {
   /** The device type of kernels for a processor. */

@@ -3,7 +3,9 @@ package dev.performer.model;
 import com.fasterxml.jackson.annotation.JsonFormat;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
+import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
 import dev.performer.nn.Activation;
 import java.nio.file.Path;
@@ -202,6 +204,17 @@ public record PerformerConfig(
     return StrictJson.bind(Presets.merged(toJson(), keys, source), PerformerConfig.class, source);
   }
 
+  /**
+   * This configuration with other values for some keys.
+   *
+   * @param settings such as {@code "layers=2"} and {@code "attention={kernel: relu}"}
+   * @throws PerformerException that names the key
+   */
+  public PerformerConfig with(String... settings) {
+    Overrides overrides = new Overrides(List.of(settings));
+    return with(overrides.over(JsonNodeFactory.instance.objectNode()), "model options");
+  }
+
   /** All keys; {@link #of} gives this configuration back. */
   public JsonNode toJson() {
     return StrictJson.tree(this);
@@ -210,6 +223,18 @@ public record PerformerConfig(
   /** How layer {@code i} attends, with its own seed. */
   public AttentionConfig attentionOf(int layer) {
     return attention.size() == 1 ? attention.get(0).ofLayer(layer) : attention.get(layer);
+  }
+
+  /**
+   * @throws PerformerException if a layer sees later tokens, which task causal-lm must not
+   */
+  public void requireCausal() {
+    for (int i = 0; i < layers; i++) {
+      if (!attentionOf(i).isCausal()) {
+        throw new PerformerException(
+            "task causal-lm needs causal attention, but that of layer " + i + " is not");
+      }
+    }
   }
 
   /** How self attention of decoder layer {@code i} works; its seeds follow the encoder's. */

@@ -35,35 +35,61 @@ import org.tensorflow.TensorFlow;
  *
  * <pre>{@code
  * DistillJob job =
- *     new DistillJob(
- *         Model.open(Path.of("favor")), Model.open(Path.of("exact")), run, DistillRecipe.DEFAULT);
+ *     DistillJob.of(Model.open(Path.of("favor")), Model.open(Path.of("exact")), run);
  * DistillJob.Outcome outcome =
  *     job.run(Path.of("family.fasta.gz"), Optional.empty(), Progress.lines(System.out));
  * }</pre>
  *
- * @param student a model of ours that attends by FAVOR+
- * @param teacher the same model with exact attention
- * @param run the run directory: new or empty, or that of the run to go on with
- * @param recipe how it learns
- * @param resume whether to go on from the newest checkpoint of the run directory
- * @param debugNumerics whether to look for the op that brought forth a number that is not finite
+ * <p>A job runs in one thread; {@link #stop} may be called from any.
  */
-public record DistillJob(
-    Model student,
-    Model teacher,
-    Path run,
-    DistillRecipe recipe,
-    boolean resume,
-    boolean debugNumerics) {
+public final class DistillJob {
+  private final Model student;
+  private final Model teacher;
+  private final Path run;
+  private final DistillRecipe recipe;
+  private final boolean resume;
+  private final boolean debugNumerics;
+  private volatile boolean stops;
 
-  /** A new run. */
-  public DistillJob(Model student, Model teacher, Path run, DistillRecipe recipe) {
-    this(student, teacher, run, recipe, false, false);
+  private DistillJob(
+      Model student,
+      Model teacher,
+      Path run,
+      DistillRecipe recipe,
+      boolean resume,
+      boolean debugNumerics) {
+    this.student = student;
+    this.teacher = teacher;
+    this.run = run;
+    this.recipe = recipe;
+    this.resume = resume;
+    this.debugNumerics = debugNumerics;
   }
 
-  /** The same, going on from the newest checkpoint of the run directory. */
-  public DistillJob resuming() {
-    return new DistillJob(student, teacher, run, recipe, true, debugNumerics);
+  /**
+   * By the default recipe.
+   *
+   * @param student a model of ours that attends by FAVOR+
+   * @param teacher the same model with exact attention
+   * @param run the run directory: new or empty, or that of the run to go on with
+   */
+  public static DistillJob of(Model student, Model teacher, Path run) {
+    return new DistillJob(student, teacher, run, DistillRecipe.DEFAULT, false, false);
+  }
+
+  /** The same by another recipe. */
+  public DistillJob with(DistillRecipe other) {
+    return new DistillJob(student, teacher, run, other, resume, debugNumerics);
+  }
+
+  /** The same, going on from the newest checkpoint of the run directory or not. */
+  public DistillJob resuming(boolean value) {
+    return new DistillJob(student, teacher, run, recipe, value, debugNumerics);
+  }
+
+  /** The same, looking for the op that brought forth a number that is not finite or not. */
+  public DistillJob debuggingNumerics(boolean value) {
+    return new DistillJob(student, teacher, run, recipe, resume, value);
   }
 
   /**
@@ -91,6 +117,7 @@ public record DistillJob(
     data.validation().notes().forEach(progress::message);
     try (Distiller distiller = Distiller.open(models, data, recipe, run, resume, progress)) {
       RunSource.of(student.path(), ImportedModel.DEFAULT_SIGNATURE).write(run);
+      distiller.stopWhen(() -> stops);
       if (debugNumerics) {
         distiller.debugNumerics();
       }
@@ -106,6 +133,11 @@ public record DistillJob(
           .export(distiller.session(), distiller.student(), target);
       return new Outcome(result, Optional.of(target), difference(models, distiller, data, target));
     }
+  }
+
+  /** Ends {@link #run} after the step under way, with a checkpoint; from any thread. */
+  public void stop() {
+    stops = true;
   }
 
   private DistillData data(

@@ -75,6 +75,12 @@ public record Exporter(Path target, boolean replace) {
   }
 
   private Path exportRun(Path run, Path weights) {
+    if (!Files.exists(run.resolve(RunSource.FILE))) {
+      throw new PerformerException(
+          run
+              + ": trains on sequences of a program, which alone knows what their tokens mean; resume"
+              + " it there, its end writes a model");
+    }
     RunSource from = RunSource.read(run);
     try (ImportedModel model = ImportedModel.load(from.model(), from.signature());
         Session session = new Session(model.graph(), false)) {

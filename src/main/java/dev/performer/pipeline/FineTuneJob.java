@@ -22,7 +22,6 @@ import dev.performer.training.ModelCards;
 import dev.performer.training.TrainingData;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Objects;
@@ -42,8 +41,8 @@ import java.util.Optional;
  * System.out.println(outcome.result().best().perplexity() + " " + outcome.model());
  * }</pre>
  *
- * <p>The run directory gets config.json, metrics.jsonl, checkpoints/ and, at the end, model/. For
- * one thread.
+ * <p>The run directory gets config.json, metrics.jsonl, checkpoints/ and, at the end, model/. A job
+ * runs in one thread; {@link #stop} may be called from any.
  */
 public final class FineTuneJob {
   private final LanguageModelSpec spec;
@@ -53,6 +52,7 @@ public final class FineTuneJob {
   private final boolean resume;
   private final boolean debugNumerics;
   private final Optional<Path> optimizer;
+  private volatile boolean stops;
 
   private FineTuneJob(Builder from) {
     spec = from.spec;
@@ -178,6 +178,7 @@ public final class FineTuneJob {
               ? FineTuner.resume(language, data, options, run, progress)
               : FineTuner.start(language, data, options, run, optimizer, progress)) {
         source.write(run);
+        tuner.stopWhen(() -> stops);
         if (debugNumerics) {
           tuner.debugNumerics();
         }
@@ -194,6 +195,11 @@ public final class FineTuneJob {
         return new Outcome(result, run, Optional.of(target), difference(language, tuner, target));
       }
     }
+  }
+
+  /** Ends {@link #run} after the step under way, with a checkpoint; from any thread. */
+  public void stop() {
+    stops = true;
   }
 
   private Path path() {
@@ -274,10 +280,5 @@ public final class FineTuneJob {
       largest = Math.max(largest, Double.isNaN(distance) ? Double.POSITIVE_INFINITY : distance);
     }
     return largest;
-  }
-
-  /** Whether a run directory holds the export of a run that came to its end. */
-  static boolean isFinished(Path run) {
-    return Files.exists(run.resolve(RecipeTraining.MODEL));
   }
 }

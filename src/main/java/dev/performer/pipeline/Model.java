@@ -67,6 +67,11 @@ public final class Model {
     return new Model(SavedModelDirectory.open(ModelLocation.savedModel(path)), options);
   }
 
+  /** Whether a path is the directory of a run, finished or not. */
+  public static boolean isRun(Path path) {
+    return ModelLocation.isRun(path);
+  }
+
   /** The same model with other options. */
   public Model with(ModelOptions other) {
     return new Model(directory, other);

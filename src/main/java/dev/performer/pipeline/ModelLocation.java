@@ -4,6 +4,7 @@ import dev.performer.PerformerException;
 import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.WeightFile;
 import dev.performer.recipe.RecipeTraining;
+import dev.performer.training.run.RunSettings;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -41,7 +42,10 @@ final class ModelLocation {
 
   /** Whether a path is the directory of a run. */
   static boolean isRun(Path path) {
-    return RecipeTraining.isRun(path) || Files.exists(path.resolve(RunSource.FILE));
+    return RecipeTraining.isRun(path)
+        || Files.exists(path.resolve(RunSource.FILE))
+        || Files.exists(path.resolve(RunSettings.CONFIG))
+            && Files.isDirectory(path.resolve("checkpoints"));
   }
 
   private static boolean isCheckpoint(Path path) {

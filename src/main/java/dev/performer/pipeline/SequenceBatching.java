@@ -56,23 +56,30 @@ public record SequenceBatching(Integer length, Crop crop, BatchSize size, boolea
   }
 
   /** For the training of a model. @throws PerformerException if it takes no such length */
-  Batching of(LanguageModelSpec model) {
-    Integer longest = model.tensors().maxLength();
-    int tokens = length == null ? Batching.DEFAULT_LENGTH : length;
+  Batching of(LanguageModelSpec spec) {
+    return of(
+        spec.model().path().toString(),
+        spec.tokenizer(),
+        spec.tensors().maxLength(),
+        spec.tensors().paddedLength());
+  }
+
+  /**
+   * The same.
+   *
+   * @param model how messages call it
+   * @param longest tokens of a sequence at most; null for no limit
+   * @param padded length of all sequences; null where they may differ
+   */
+  Batching of(String model, Tokenizer tokenizer, Integer longest, Integer padded) {
     if (length != null && longest != null && length > longest) {
       throw new PerformerException(
-              model.model().path()
-                  + ": takes sequences of at most "
-                  + longest
-                  + " tokens, not "
-                  + length
-                  + "; choose a length of "
-                  + longest
-                  + " or less")
+              "%s: takes sequences of at most %d tokens, not %d; choose a length of %d or less"
+                  .formatted(model, longest, length, longest))
           .settledBy("length=" + longest);
     }
-    tokens = longest == null ? tokens : Math.min(tokens, longest);
-    Tokenizer tokenizer = model.tokenizer();
+    int wanted = length == null ? Batching.DEFAULT_LENGTH : length;
+    int tokens = longest == null ? wanted : Math.min(wanted, longest);
     Batching batching =
         Batching.training(tokens, Batching.DEFAULT_TOKENS)
             .withSize(size)
@@ -80,6 +87,6 @@ public record SequenceBatching(Integer length, Crop crop, BatchSize size, boolea
     if (crop == null ? longest != null : crop == Crop.START) {
       batching = batching.withCropsFromStart();
     }
-    return model.tensors().paddedLength() == null ? batching : batching.withFixedLength(tokens);
+    return padded == null ? batching : batching.withFixedLength(tokens);
   }
 }

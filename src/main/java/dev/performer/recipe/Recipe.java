@@ -262,12 +262,7 @@ public final class Recipe {
               + (data.vocabulary().equals("bytes") ? "; bytes:5 has one" : ""));
     }
     if (task == Task.CAUSAL_LM) {
-      for (int i = 0; i < model.layers(); i++) {
-        if (!model.attentionOf(i).isCausal()) {
-          throw new PerformerException(
-              "task causal-lm needs causal attention, but that of layer " + i + " is not");
-        }
-      }
+      model.requireCausal();
     } else if (task != Task.SEQUENCE_TO_SEQUENCE && model.shiftBos() != null) {
       throw new PerformerException(
           "model.shiftBos makes sense with tasks causal-lm and sequence-to-sequence only");

@@ -1,7 +1,6 @@
 package dev.performer.recipe;
 
 import dev.performer.PerformerException;
-import dev.performer.data.Batches;
 import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import dev.performer.graph.CheckpointReader;
@@ -11,31 +10,23 @@ import dev.performer.model.Performer;
 import dev.performer.model.Task;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
-import dev.performer.training.BatchSource;
 import dev.performer.training.LoopOptions;
-import dev.performer.training.LossGraph;
 import dev.performer.training.ModelCards;
-import dev.performer.training.Objective;
-import dev.performer.training.PerformerTraining;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.Standardization;
-import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Trainable;
-import dev.performer.training.Trainer;
-import dev.performer.training.Validation;
 import dev.performer.training.optim.Averages;
 import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
 import dev.performer.training.run.RunSettings;
-import dev.performer.training.run.TrainingResult;
 import dev.performer.training.run.TrainingState;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import org.tensorflow.Graph;
 import org.tensorflow.Tensor;
@@ -61,7 +52,7 @@ public record RecipeTraining(
   public static final String RECIPE = "recipe.yaml";
 
   /** The export inside a run directory. */
-  public static final String MODEL = "model";
+  public static final String MODEL = ModelTraining.MODEL;
 
   /** From random weights. */
   public RecipeTraining(
@@ -90,20 +81,12 @@ public record RecipeTraining(
   }
 
   /**
-   * What came of it.
-   *
-   * @param result of the training
-   * @param model the SavedModel; empty if the run was stopped before its end
-   */
-  public record Outcome(TrainingResult result, Optional<Path> model) {}
-
-  /**
    * Trains.
    *
    * @throws PerformerException if the directory is another's or cannot be written, the data has
    *     nothing usable, memory is short, or training diverges
    */
-  public Outcome run(Progress progress) {
+  public ModelTraining.Outcome run(Progress progress) {
     return run(progress, () -> false);
   }
 
@@ -112,91 +95,39 @@ public record RecipeTraining(
    *
    * @param stop polled between steps: whether to end with a checkpoint, as Ctrl-C would
    */
-  public Outcome run(Progress progress, BooleanSupplier stop) {
-    RecipeData.Split batches = recipe.data().batches(recipe.batchSize(), recipe.training().seed());
-    if (recipe.training().memoryCheck()) {
-      MemoryEstimate.of(recipe.model(), recipe.training(), recipe.data().length())
-          .check(recipe.training());
+  public ModelTraining.Outcome run(Progress progress, BooleanSupplier stop) {
+    LoopOptions loop = recipe.training();
+    RecipeData.Split batches = recipe.data().batches(recipe.batchSize(), loop.seed());
+    if (loop.memoryCheck()) {
+      MemoryEstimate.of(recipe.model(), loop, recipe.data().length()).check(loop);
     }
-    Objective objective = recipe.objective();
-    requireGuesses(batches.train(), objective);
-    requireGuesses(batches.validation(), objective);
-    RunSettings settings = new RunSettings(RECIPE, recipe.toJson(), Recipe::current);
-    try (BatchSource train =
-            TokenBatchSource.training(batches.train(), objective, recipe.training().seed());
-        BatchSource validation = TokenBatchSource.evaluation(batches.validation(), objective);
-        RunDirectory run = RunDirectory.open(directory, resume, settings, progress)) {
-      return train(run, train, validation, progress, stop);
-    }
-  }
-
-  /** Something must be guessed: sequences of a single token teach nothing. */
-  private static void requireGuesses(Batches batches, Objective objective) {
-    try (BatchSource pass = TokenBatchSource.evaluation(batches, objective)) {
-      if (!pass.hasNext()) {
-        throw new PerformerException(batches.name() + " holds no sequence with tokens");
-      }
-      while (pass.hasNext()) {
-        if (pass.next().hasGuesses()) {
-          return;
-        }
-      }
-    }
-    throw new PerformerException(
-        batches.name() + " holds nothing to guess: its sequences are too short");
-  }
-
-  private Outcome train(
-      RunDirectory run,
-      BatchSource train,
-      BatchSource validation,
-      Progress progress,
-      BooleanSupplier stop) {
-    try (Graph graph = new Graph()) {
-      LoopOptions options = recipe.training();
-      Trainable model = trainable(graph);
-      try (Trainer trainer =
-          new Trainer(
-              model,
-              train,
-              Validation.of(model, validation, options.evaluationBatches()),
-              options,
-              run,
-              progress)) {
-        if (debugsNumerics) {
-          trainer.debugNumerics();
-        }
-        trainer.stopWhen(stop);
-        TrainingResult result = trainer.run(pauseAt);
-        if (!result.finished()) {
-          return new Outcome(result, Optional.empty());
-        }
-        trainer.restoreBest();
-        Path target = directory.resolve(MODEL);
-        PerformerModels.write(
-            recipe.model(),
-            unit().restored(model.weights(trainer.session())),
-            card(recipe, result.before(), result.best(), result.bestStep()),
-            target,
-            Files.exists(target));
-        return new Outcome(result, Optional.of(target));
-      }
-    }
+    return training()
+        .run(
+            new ModelTraining.Place(directory, resume, debugsNumerics, pauseAt),
+            new RunSettings(RECIPE, recipe.toJson(), Recipe::current),
+            new ModelTraining.Data(batches.train(), batches.validation()),
+            start(),
+            (before, after, step) -> card(recipe, before, after, step),
+            stop,
+            progress);
   }
 
   /** The recipe's model in a graph that is empty. */
   public Trainable trainable(Graph graph) {
-    LoopOptions options = recipe.training();
-    Trainable model =
-        PerformerTraining.build(
-            graph,
-            recipe.model(),
-            new LossGraph.Options(options.labelSmoothing(), options.zLoss()),
-            options.precision(),
-            options.averageDecay(),
-            options.seed(),
-            from == null ? Map.of() : unit().standardized(PerformerModels.load(from).weights()));
-    return model.withMeasures(recipe.measures(model));
+    return training().trainable(graph, start());
+  }
+
+  private ModelTraining training() {
+    return new ModelTraining(
+        recipe.model(),
+        recipe.objective(),
+        recipe.training(),
+        model -> model.withMeasures(recipe.measures(model)),
+        unit(recipe));
+  }
+
+  private Map<String, NpyArray> start() {
+    return from == null ? Map.of() : PerformerModels.load(from).weights();
   }
 
   /** Whether a directory is that of a run. */
@@ -242,10 +173,6 @@ public record RecipeTraining(
     PerformerModels.write(recipe.model(), exported, card, target, replace);
   }
 
-  private Standardization unit() {
-    return unit(recipe);
-  }
-
   private static Standardization unit(Recipe recipe) {
     return recipe.task() == Task.REGRESSION ? recipe.data().standardize() : Standardization.NONE;
   }
@@ -253,9 +180,7 @@ public record RecipeTraining(
   private static ModelCard card(Recipe recipe, Evaluation before, Evaluation after, long step) {
     ModelCard.Masking masking = null;
     if (recipe.task() == Task.MASKED_LM) {
-      var proportions = recipe.data().masking().proportions();
-      masking =
-          new ModelCard.Masking(proportions.rate(), proportions.mask(), proportions.random(), null);
+      masking = ModelCards.masking(recipe.data().masking().proportions());
     }
     return ModelCard.of(
             recipe.model().attentionOf(0),

@@ -18,7 +18,7 @@ import org.tensorflow.proto.NodeDef;
 
 /**
  * Under which key a SavedModel's {@code variables/} holds each variable, read off the model's own
- * restore function, which is never run: it says so for TF1, TF2 and every Keras alike.
+ * restore function, which is never run: it names the keys for TF1, TF2 and every Keras alike.
  */
 final class CheckpointKeys {
   private static final Set<String> TRANSPARENT = Set.of("Identity", "Cast");

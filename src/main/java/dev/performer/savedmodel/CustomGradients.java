@@ -58,7 +58,7 @@ final class CustomGradients {
     return isCustom(node) ? captures(node, call).trouble() : Optional.empty();
   }
 
-  /** Gives the nodes of an imported graph their gradients; before any gradient is asked for. */
+  /** Gives the nodes of an imported graph their gradients; before any gradient is added. */
   void attach(Graph graph, FlatGraph flat) {
     for (NodeDef node : flat.graph().getNodeList()) {
       if (!isCustom(node) || !node.getOp().equals("IdentityN")) {

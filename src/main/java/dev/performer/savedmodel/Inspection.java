@@ -18,7 +18,7 @@ import org.tensorflow.proto.NodeDef;
  *
  * @param path the directory
  * @param origin what wrote it
- * @param tensorflowVersion the version of TensorFlow that wrote it; empty if it does not say
+ * @param tensorflowVersion the version of TensorFlow that wrote it; empty if that is not recorded
  * @param signatures sorted by name
  * @param variables all variables, optimizer slots included, sorted by name
  * @param parameters number of values in all variables that the signatures use

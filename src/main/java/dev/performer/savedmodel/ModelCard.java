@@ -19,8 +19,8 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * What a model's graph cannot say about itself; {@code assets.extra/performer.json} of a
- * SavedModel. Each part may be absent (null).
+ * What a model's graph does not hold; {@code assets.extra/performer.json} of a SavedModel. Each
+ * part may be absent (null).
  *
  * @param formatVersion version of this file's format, 1
  * @param attention how its first layer attends
@@ -73,7 +73,7 @@ public record ModelCard(
         formatVersion, attention, vocabulary, languageModel, provenance, data, tree);
   }
 
-  /** The same with what a recipe says of the data. */
+  /** The same with how a recipe reads the data. */
   public ModelCard withData(JsonNode tree) {
     return new ModelCard(
         formatVersion, attention, vocabulary, languageModel, provenance, tree, config);
@@ -218,7 +218,7 @@ public record ModelCard(
    *
    * @param importedFrom the model or checkpoint it was made from
    * @param scheme the naming scheme of that checkpoint
-   * @param assumptions what the checkpoint did not say and was assumed, one line each
+   * @param assumptions what the checkpoint did not record and was assumed, one line each
    * @param importedStep the training step that the checkpoint was saved at
    * @param trainedOn the data it was trained on here
    * @param seed seed of that training

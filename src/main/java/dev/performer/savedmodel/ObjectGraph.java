@@ -32,7 +32,7 @@ final class ObjectGraph {
     for (SavedObject object : graph.getNodesList()) {
       if (object.hasVariable()) {
         String name = object.getVariable().getName();
-        // Two variables may share a name: then it says only what is true of both.
+        // Two variables may share a name: then only what is true of both is known.
         variableByName.merge(
             name,
             object.getVariable(),

@@ -30,7 +30,7 @@ public record PerformerGraph(
   public record Signature(
       String name, Map<String, Operand<?>> inputs, Map<String, Operand<?>> outputs) {}
 
-  /** Builds a signature, or says that a model has none of its kind. */
+  /** Builds a signature, if a model has one of its kind. */
   @FunctionalInterface
   public interface SignatureBuilder {
     /** The signature, or null if it makes no sense for this model. */

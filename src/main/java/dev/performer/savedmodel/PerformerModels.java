@@ -50,7 +50,7 @@ public final class PerformerModels {
    * Writes a SavedModel.
    *
    * @param weights all variables of {@link Performer#shapes}, float32
-   * @param card what the model says of itself; its config is filled in, all of it where it is null
+   * @param card the description of the model; its config is filled in, all of it where it is null
    * @param target where it goes
    * @param replace whether a SavedModel that is there may be replaced
    * @throws PerformerException if a weight is missing, superfluous or of another shape (all are
@@ -227,7 +227,7 @@ public final class PerformerModels {
     return isSeen && (!favor.causal() || favor.convention().couplesPositions(favor.kernel()));
   }
 
-  /** Whether a SavedModel says from what configuration it was built. */
+  /** From what configuration a SavedModel was built, if that is recorded. */
   public static Optional<PerformerConfig> config(Path model) {
     return ModelCard.read(model).flatMap(card -> Optional.ofNullable(config(card, model)));
   }
@@ -235,18 +235,17 @@ public final class PerformerModels {
   /**
    * From what configuration a SavedModel was built.
    *
-   * @throws PerformerException if it does not say
+   * @throws PerformerException if that is not recorded
    */
   public static PerformerConfig requireConfig(Path model) {
     return config(model)
         .orElseThrow(
             () ->
                 new PerformerException(
-                    model
-                        + ": does not say how it is built (no config in "
-                        + ModelCard.FILE
-                        + "), as only models of './performer import' and 'train' do; import the"
-                        + " checkpoint that it was made from"));
+                    ("%s: does not say how it is built (no config in %s), as only models of"
+                            + " './performer import' and 'train' do; import the checkpoint that it was"
+                            + " made from")
+                        .formatted(model, ModelCard.FILE)));
   }
 
   private static PerformerConfig config(ModelCard card, Path model) {

@@ -174,15 +174,9 @@ public final class WeightReplacement {
         problems.add(variable.checkpointKey() + " is not in its checkpoint");
       } else if (entry.type() != type || !variable.shape().isCompatibleWith(entry.shape())) {
         problems.add(
-            variable.checkpointKey()
-                + " is "
-                + entry.type()
-                + " "
-                + entry.shape()
-                + ", the new value is "
-                + type
-                + " "
-                + variable.shape());
+            "%s is %s %s, the new value is %s %s"
+                .formatted(
+                    variable.checkpointKey(), entry.type(), entry.shape(), type, variable.shape()));
       }
     }
     if (!problems.isEmpty()) {
@@ -254,7 +248,7 @@ public final class WeightReplacement {
     try {
       fingerprint.mergeFrom(RegularFiles.readAllBytes(file));
     } catch (InvalidProtocolBufferException e) {
-      Files.delete(file); // It says nothing, and loaders do without.
+      Files.delete(file); // It is damaged, and loaders do without.
       return;
     }
     byte[] index = Files.readAllBytes(model.resolve(CHECKPOINT + ".index"));

@@ -6,7 +6,7 @@
  * before TensorFlow sees it), {@link dev.performer.savedmodel.ImportedModel} (a flat graph with
  * variables), {@link dev.performer.savedmodel.SavedModelExporter} (a new model) and {@link
  * dev.performer.savedmodel.WeightReplacement} (an imported model with new weights). {@link
- * dev.performer.savedmodel.ModelCard} is what neither format says: vocabulary, attention,
+ * dev.performer.savedmodel.ModelCard} is what neither format holds: vocabulary, attention,
  * provenance.
  *
  * <p>Internal: may change with any release, but for what signatures of the public API mention.

@@ -9,6 +9,7 @@ import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.model.AttentionConfig;
 import java.util.List;
+import java.util.Locale;
 import org.tensorflow.op.Ops;
 
 /**
@@ -32,12 +33,13 @@ public record BenchmarkedAttention(Kernel kernel) {
   /**
    * Of its name.
    *
-   * @param name {@code exact} or the label of a kernel
+   * @param name {@code exact} or the label of a kernel, in letters of any case
    * @throws dev.performer.PerformerException if there is none; it names the nearest
    */
   @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
   public static BenchmarkedAttention of(String name) {
-    return name.equals(EXACT_NAME) ? EXACT : new BenchmarkedAttention(Kernel.of(name));
+    String label = name.toLowerCase(Locale.ROOT);
+    return label.equals(EXACT_NAME) ? EXACT : new BenchmarkedAttention(Kernel.of(label));
   }
 
   /** The name that {@link #of} takes. */

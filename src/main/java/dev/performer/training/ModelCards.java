@@ -133,6 +133,11 @@ public final class ModelCards {
         : new Objective.MaskedLanguageModel(masking);
   }
 
+  /** Which tokens a masked model was trained to guess, as a part of a card. */
+  public static ModelCard.Masking masking(Masking masking) {
+    return new ModelCard.Masking(masking.rate(), masking.mask(), masking.random(), null);
+  }
+
   /** The other way round. */
   public static ModelCard.Objective objective(Objective objective) {
     return objective instanceof Objective.CausalLanguageModel

@@ -17,6 +17,7 @@ import dev.performer.study.UnigramBaseline;
 import dev.performer.training.BatchSource;
 import dev.performer.training.ClassTally;
 import dev.performer.training.LabelledBatch;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.RegressionTally;
 import dev.performer.training.Standardization;
 import dev.performer.training.TokenBatchSource;
@@ -81,7 +82,7 @@ class RecipeTasksTest {
     assertThat(recipe.data().standardize().mean()).isBetween(490.0, 520.0);
     assertThat(recipe.model().classes()).isEqualTo(1);
     Path run = temporary.resolve("run");
-    RecipeTraining.Outcome outcome = train(RecipeTraining.of(recipe, run));
+    ModelTraining.Outcome outcome = train(RecipeTraining.of(recipe, run));
     Evaluation best = outcome.result().best();
     assertThat(UnigramBaseline.of(recipe).loss()).isBetween(0.7, 1.5);
     assertThat(best.loss()).isLessThan(0.2);
@@ -137,7 +138,7 @@ class RecipeTasksTest {
     assertThat(recipe.data().spans().sentinels()).isEqualTo(3);
     assertThat(recipe.model().vocabularySize()).isEqualTo(29 + 3);
     Path run = temporary.resolve("run");
-    RecipeTraining.Outcome outcome = train(RecipeTraining.of(recipe, run));
+    ModelTraining.Outcome outcome = train(RecipeTraining.of(recipe, run));
     Evaluation best = outcome.result().best();
     assertThat(best.perplexity()).isLessThan(0.6 * UnigramBaseline.of(recipe).perplexity());
     PerformerModels.Saved saved = PerformerModels.load(outcome.model().orElseThrow());
@@ -233,7 +234,7 @@ class RecipeTasksTest {
             "training.evaluateEvery=2");
     assertThat(recipe.model().vocabularySize()).isEqualTo(259 + 3);
     assertThat(recipe.model().shiftBos()).isZero(); // padding, as in T5
-    RecipeTraining.Outcome outcome = train(RecipeTraining.of(recipe, temporary.resolve("run")));
+    ModelTraining.Outcome outcome = train(RecipeTraining.of(recipe, temporary.resolve("run")));
     assertThat(outcome.model()).isPresent();
   }
 
@@ -325,7 +326,7 @@ class RecipeTasksTest {
     return all.toArray(String[]::new);
   }
 
-  private static RecipeTraining.Outcome train(RecipeTraining training) {
+  private static ModelTraining.Outcome train(RecipeTraining training) {
     return training.run(Progress.silent());
   }
 

@@ -12,6 +12,7 @@ import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
@@ -39,7 +40,7 @@ class RecipeTrainingTest {
   void learnsExportsAndReports() throws IOException {
     Path run = temporary.resolve("run");
     Recipe recipe = TinyRecipe.in(temporary, "training.steps=60", "training.averageDecay=0.9");
-    RecipeTraining.Outcome outcome = train(RecipeTraining.of(recipe, run));
+    ModelTraining.Outcome outcome = train(RecipeTraining.of(recipe, run));
     TrainingResult result = outcome.result();
     assertThat(result.finished()).isTrue();
     assertThat(result.before().perplexity()).isGreaterThan(20);
@@ -218,7 +219,7 @@ class RecipeTrainingTest {
     assertThat(Recipe.of(StrictJson.readTree(file), "resolved.yaml", List.of())).isEqualTo(recipe);
   }
 
-  private static RecipeTraining.Outcome train(RecipeTraining training) {
+  private static ModelTraining.Outcome train(RecipeTraining training) {
     return training.run(Progress.silent());
   }
 

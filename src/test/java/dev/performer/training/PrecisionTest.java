@@ -125,7 +125,7 @@ class PrecisionTest {
   @Test
   void learnsAsInFloat32AndExportsFloat32() throws IOException {
     TrainingResult single = train("float32", "training.steps=40").result();
-    RecipeTraining.Outcome outcome = train("bfloat16", "training.steps=40");
+    ModelTraining.Outcome outcome = train("bfloat16", "training.steps=40");
     TrainingResult rounded = outcome.result();
     // Before training both are the same: validation is float32.
     assertThat(rounded.before().loss()).isEqualTo(single.before().loss());
@@ -151,7 +151,7 @@ class PrecisionTest {
         .isCloseTo(plain.after().loss(), within(0.03 * plain.after().loss()));
   }
 
-  private RecipeTraining.Outcome train(String precision, String... settings) {
+  private ModelTraining.Outcome train(String precision, String... settings) {
     List<String> all = new ArrayList<>(List.of(settings));
     all.add("training.precision=" + precision);
     Recipe recipe = TinyRecipe.in(temporary, all.toArray(String[]::new));

@@ -24,8 +24,8 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
   /**
    * Attends.
    *
-   * @param queries features, {@code [B, H, T, M]}
-   * @param keys features, {@code [B, H, T, M]}
+   * @param queries features, {@code [B, H, T, R]}
+   * @param keys features, {@code [B, H, T, R]}
    * @param values {@code [B, H, T, V]}
    * @return {@code [B, H, T, V]}
    * @throws PerformerException if nothing is padded and T is known to be no multiple of C
@@ -34,10 +34,10 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> values) {
     Algebra<T> a = Algebra.of(tf, queries);
     Operand<T> withOnes = a.concat(3, List.of(values, a.onesColumn(values))); // [B, H, T, V+1]
-    Operand<T> ks = chunks(tf, keys); // [B, H, G, C, M]
+    Operand<T> ks = chunks(tf, keys); // [B, H, G, C, R]
     Operand<T> vs = chunks(tf, withOnes); // [B, H, G, C, V+1]
-    Operand<T> state = windowSum(a, a.transposedMatMul(ks, vs)); // [B, H, G, M, V+1]
-    Operand<T> sums = a.matMul(chunks(tf, queries), state); // [B, H, G, C, V+1]
+    Operand<T> state = windowSum(a, a.transposedMatMul(vs, ks)); // [B, H, G, V+1, R]
+    Operand<T> sums = a.matMulTransposed(chunks(tf, queries), state); // [B, H, G, C, V+1]
     Operand<T> out = LinearAttention.divided(tf, sums, denominator); // [B, H, G, C, V]
     Operand<T> joined = tf.reshape(out, shape(tf, values, -1)); // [B, H, G*C, V]
     return first(tf, joined, LinearAttention.length(tf, values)); // [B, H, T, V]

@@ -1,0 +1,144 @@
+package dev.performer.pipeline;
+
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.PerformerException;
+import dev.performer.data.Batching;
+import dev.performer.data.ExampleBatches;
+import dev.performer.data.HeldOutSplit;
+import dev.performer.data.Masking;
+import dev.performer.data.SequenceSource;
+import dev.performer.data.StrictJson;
+import dev.performer.data.Tokenizer;
+import dev.performer.model.PerformerConfig;
+import dev.performer.model.Task;
+import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.PerformerModels;
+import dev.performer.training.LoopOptions;
+import dev.performer.training.ModelCards;
+import dev.performer.training.ModelTraining;
+import dev.performer.training.Objective;
+import dev.performer.training.Standardization;
+import dev.performer.training.run.Evaluation;
+import java.util.function.UnaryOperator;
+
+/**
+ * The training of a new language model on a program's own sequences.
+ *
+ * @param model how it is built: task causal-lm or masked-lm
+ * @param tokenizer between texts and its tokens
+ * @param train what it learns from, read again and again
+ * @param validation for evaluation only; null to hold out every 20th sequence
+ * @param batching how sequences become batches
+ * @param masking which tokens a masked model guesses
+ * @param loop how it is trained; its batch is that of {@code batching}
+ */
+public record SequenceTraining(
+    PerformerConfig model,
+    Tokenizer tokenizer,
+    SequenceSource train,
+    SequenceSource validation,
+    SequenceBatching batching,
+    Masking masking,
+    LoopOptions loop) {
+
+  /**
+   * @throws PerformerException if the task needs more than sequences, or the model has fewer tokens
+   *     than the tokenizer
+   */
+  public SequenceTraining {
+    if (model.task() != Task.CAUSAL_LM && model.task() != Task.MASKED_LM) {
+      throw new PerformerException(
+          "sequences alone train the tasks causal-lm and masked-lm; a recipe trains others");
+    }
+    if (tokenizer.size() > model.vocabularySize()) {
+      throw new PerformerException(
+          "the tokenizer %s has %d tokens, but the model only %d"
+              .formatted(tokenizer.label(), tokenizer.size(), model.vocabularySize()));
+    }
+    if (model.task() == Task.MASKED_LM && tokenizer.vocabulary().mask().isEmpty()) {
+      throw new PerformerException(
+          "the tokenizer %s has no mask token, which masked-lm needs".formatted(tokenizer.label()));
+    }
+    if (model.task() == Task.CAUSAL_LM) {
+      model.requireCausal();
+    }
+    loop = loop.toBuilder().batch(batching.size()).build();
+  }
+
+  /** With what is not given as its default: masks as BERT's, and {@link LoopOptions#DEFAULT}. */
+  public static SequenceTraining of(
+      PerformerConfig model, Tokenizer tokenizer, SequenceSource train) {
+    return new SequenceTraining(
+        model, tokenizer, train, null, SequenceBatching.DEFAULT, Masking.BERT, LoopOptions.DEFAULT);
+  }
+
+  /** The same, evaluated on other sequences. */
+  public SequenceTraining withValidation(SequenceSource other) {
+    return new SequenceTraining(model, tokenizer, train, other, batching, masking, loop);
+  }
+
+  /** The same in other batches. */
+  public SequenceTraining withBatching(SequenceBatching other) {
+    return new SequenceTraining(model, tokenizer, train, validation, other, masking, loop);
+  }
+
+  /** The same with other tokens to guess. */
+  public SequenceTraining withMasking(Masking other) {
+    return new SequenceTraining(model, tokenizer, train, validation, batching, other, loop);
+  }
+
+  /** The same with another loop. */
+  public SequenceTraining withLoop(LoopOptions other) {
+    return new SequenceTraining(model, tokenizer, train, validation, batching, masking, other);
+  }
+
+  ModelTraining training() {
+    Objective objective =
+        model.task() == Task.CAUSAL_LM
+            ? new Objective.CausalLanguageModel(model.shiftBos() != null)
+            : new Objective.MaskedLanguageModel(masking);
+    return new ModelTraining(
+        model, objective, loop, UnaryOperator.identity(), Standardization.NONE);
+  }
+
+  ModelTraining.Data data() {
+    HeldOutSplit split =
+        validation == null
+            ? HeldOutSplit.of(train, HeldOutSplit.DEFAULT_EVERY)
+            : new HeldOutSplit(train, validation);
+    Batching batches =
+        batching.of(
+            "the model",
+            tokenizer,
+            PerformerModels.longest(model),
+            PerformerModels.paddedLength(model));
+    return new ModelTraining.Data(
+        ExampleBatches.of(split.train(), tokenizer, batches, loop.seed()),
+        ExampleBatches.of(split.validation(), tokenizer, batches.forEvaluation(), loop.seed()));
+  }
+
+  ModelCard card(Evaluation before, Evaluation after, long step) {
+    boolean isMasked = model.task() == Task.MASKED_LM;
+    return ModelCard.of(
+        model.attentionOf(0),
+        ModelCards.vocabulary(tokenizer),
+        PerformerModels.languageModel(model, isMasked ? ModelCards.masking(masking) : null),
+        ModelCards.provenance(null, train.name(), loop.seed(), step, before, after));
+  }
+
+  /** All that the rest of a run must have in common with its beginning. */
+  ObjectNode settings() {
+    ObjectNode settings = JsonNodeFactory.instance.objectNode().put("format", 1);
+    settings
+        .putObject("data")
+        .put("train", train.name())
+        .put("tokenizer", tokenizer.label())
+        .put("length", batching.length())
+        .put("end", batching.end());
+    settings.set("model", model.toJson());
+    settings.set("masking", StrictJson.tree(masking));
+    settings.set("training", loop.toJson());
+    return settings;
+  }
+}
