@@ -24,6 +24,7 @@ class KernelNamesTest {
           "relu",
           "elu",
           "gelu",
+          "silu",
           "tanh",
           "sigmoid",
           "exp",

@@ -1,5 +1,6 @@
 package dev.performer.cli;
 
+import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.DataFile;
 import dev.performer.data.SequenceSource;
@@ -92,7 +93,7 @@ final class EvaluateCommand implements Callable<Integer> {
       throw new UsageException("--data is missing: what to evaluate on; or give --recipe");
     }
     Evaluator.Outcome outcome;
-    if (data == null || evaluator.readsAsInTraining(data)) {
+    if (data == null || readsAsInTraining(evaluator)) {
       if (options.isAnyGiven()) {
         throw new UsageException(
             "--signature, --tokens-input, --mask, --logits, --vocabulary, --objective, --masking"
@@ -108,6 +109,16 @@ final class EvaluateCommand implements Callable<Integer> {
     outcome.report().ifPresent(System.err::println);
     print(outcome.evaluation(), outcome.data());
     return 0;
+  }
+
+  private boolean readsAsInTraining(Evaluator evaluator) {
+    try {
+      return evaluator.readsAsInTraining(data);
+    } catch (PerformerException e) {
+      throw e.settings().contains("data")
+          ? new PerformerException(e.getMessage() + ": leave --data out", e)
+          : e;
+    }
   }
 
   private Evaluator.Outcome ofSequences(Evaluator evaluator, Model opened) {

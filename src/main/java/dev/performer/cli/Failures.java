@@ -47,7 +47,11 @@ record Failures(boolean verbose, boolean json) {
     if (failure instanceof ParameterException usage) {
       return wrongUsage(usage, new String[0]);
     }
-    print(command, withOption(describe(failure) + options(failure, command)));
+    String message = describe(failure);
+    if (failure instanceof PerformerException known) {
+      message = withOption(message + options(known, message, command));
+    }
+    print(command, message);
     if (verbose) {
       PrintWriter err = command.getErr();
       failure.printStackTrace(err);
@@ -85,15 +89,13 @@ record Failures(boolean verbose, boolean json) {
     return "unexpected " + name + ": " + oneLine(failure.getMessage()) + " (--verbose shows where)";
   }
 
-  /** The command's options that set what a failure depends on. */
-  private static String options(Throwable failure, CommandLine command) {
-    if (!(failure instanceof PerformerException known)) {
-      return "";
-    }
+  /** The command's options that set what a failure depends on, but those the message has. */
+  private static String options(PerformerException failure, String message, CommandLine command) {
     List<String> options =
-        known.settings().stream()
+        failure.settings().stream()
             .map(setting -> setting.split("=", 2))
             .filter(setting -> command.getCommandSpec().findOption(option(setting[0])) != null)
+            .filter(setting -> !message.contains(option(setting[0])))
             .map(setting -> option(setting[0]) + (setting.length > 1 ? " " + setting[1] : ""))
             .toList();
     return options.isEmpty() ? "" : " (" + String.join(", ", options) + ")";

@@ -130,7 +130,7 @@ public final class StrictJson {
       if (value == null || value instanceof JsonNode node && !node.isContainerNode()) {
         throw new PerformerException(
             file
-                + (value == null ? " is empty" : " holds a single value")
+                + (value == null ? " is empty or 'null'" : " holds a single value")
                 + "; expected an object");
       }
       return value;

@@ -28,11 +28,9 @@ final class AttributePlaceholders {
       AttrValue given = values.get(value.getPlaceholder());
       if (given == null) {
         throw new PerformerException(
-            "the node "
-                + node.getName()
-                + " leaves the attribute "
-                + value.getPlaceholder()
-                + " to the function's caller, which does not give it");
+            ("the node %s leaves the attribute %s to the function's caller, which does not"
+                    + " give it")
+                .formatted(node.getName(), value.getPlaceholder()));
       }
       return given;
     }

@@ -30,13 +30,9 @@ final class CheckpointFiles {
     }
     if (shards(prefix).isEmpty()) {
       throw new PerformerException(
-          "checkpoint "
-              + prefix
-              + " has an index but no data: "
-              + prefix.getFileName()
-              + ".data-00000-of-00001 is missing (or, if it was written in parts, each file "
-              + prefix.getFileName()
-              + ".data-?????-of-????? is missing)");
+          ("checkpoint %s has an index but no data: %s.data-00000-of-00001 is missing (or, if"
+                  + " it was written in parts, each file %s.data-?????-of-????? is missing)")
+              .formatted(prefix, prefix.getFileName(), prefix.getFileName()));
     }
   }
 

@@ -158,16 +158,8 @@ public final class CheckpointReader implements AutoCloseable {
     Entry entry = entry(key);
     if (entry.type() != type || entry.shape().numDimensions() != 0) {
       throw new PerformerException(
-          "checkpoint "
-              + prefix
-              + ", key "
-              + key
-              + ": expected a scalar "
-              + type
-              + ", found "
-              + entry.type()
-              + " "
-              + entry.shape());
+          "checkpoint %s, key %s: expected a scalar %s, found %s %s"
+              .formatted(prefix, key, type, entry.type(), entry.shape()));
     }
   }
 

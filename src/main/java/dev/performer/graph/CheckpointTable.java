@@ -264,12 +264,9 @@ final class CheckpointTable {
     }
     if (entry.getOffset() > shardSizes[shard] - size) {
       throw new PerformerException(
-          index
-              + ": "
-              + where
-              + "ends behind its data file, which has "
-              + shardSizes[shard]
-              + " bytes: it is truncated; copy it again from its origin");
+          ("%s: %sends behind its data file, which has %s bytes: it is truncated; copy it"
+                  + " again from its origin")
+              .formatted(index, where, shardSizes[shard]));
     }
     int width = ElementSize.of(entry.getDtype());
     if (width == ElementSize.UNKNOWN) {

@@ -31,11 +31,8 @@ final class ConstantSize {
       return bytes;
     } catch (ArithmeticException e) {
       throw new PerformerException(
-          "the node "
-              + node.getName()
-              + " of "
-              + place
-              + " has a shape of more elements than can be counted",
+          "the node %s of %s has a shape of more elements than can be counted"
+              .formatted(node.getName(), place),
           e);
     } catch (PerformerException e) {
       throw new PerformerException(

@@ -2,7 +2,6 @@ package dev.performer.graph;
 
 import java.util.List;
 import java.util.stream.IntStream;
-import org.tensorflow.GraphOperation;
 import org.tensorflow.Output;
 
 /** Gradients of ops that work element by element or along one axis. */
@@ -13,193 +12,123 @@ final class ElementwiseGradients {
    * Gradient of {@code SparseSoftmaxCrossEntropyWithLogits}, whose second output is the gradient of
    * its first; the second output's own gradient (second order) is added where there is one.
    */
-  static List<Output<?>> sparseCrossEntropy(
-      RawOps ops, GraphOperation node, List<Output<?>> gradients) {
-    Output<?> logits = node.input(0); // [N, classes]
-    Output<?> result = ops.zerosLike(logits);
-    if (RawOps.isPresent(gradients.get(0))) {
-      Output<?> perExample = ops.op("ExpandDims", gradients.get(0), ops.integer(-1)); // [N, 1]
-      result = ops.op("Mul", perExample, node.output(1));
+  static List<Output<?>> sparseCrossEntropy(NodeGradient of) {
+    Output<?> logits = of.x(); // [N, classes]
+    Output<?> result = of.none(0);
+    if (of.hasDy(0)) {
+      Output<?> perExample = of.op("ExpandDims", of.dy(), of.integer(-1)); // [N, 1]
+      result = of.mul(perExample, of.node.output(1));
     }
-    if (gradients.size() > 1 && RawOps.isPresent(gradients.get(1))) {
-      Output<?> softmax = ops.op("Softmax", logits);
-      Output<?> second = gradients.get(1);
-      Output<?> mean =
-          ops.builder("Sum")
-              .addInput(ops.op("Mul", second, softmax))
-              .addInput(ops.ints(-1))
-              .setAttr("keep_dims", true)
-              .build()
-              .output(0); // [N, 1]
-      result = ops.op("AddV2", result, ops.op("Mul", ops.op("Sub", second, mean), softmax));
+    if (of.hasDy(1)) {
+      Output<?> softmax = of.op("Softmax", logits);
+      Output<?> mean = of.keepingDims("Sum", of.mul(of.dy(1), softmax), of.ints(-1)); // [N, 1]
+      result = of.op("AddV2", result, of.mul(of.op("Sub", of.dy(1), mean), softmax));
     }
-    return List.of(result, ops.zerosLike(node.input(1)));
+    return List.of(result, of.none(1));
   }
 
   /** d erfc(x)/dx = −2/√π · exp(−x²). */
-  static List<Output<?>> erfc(RawOps ops, GraphOperation node, List<Output<?>> gradients) {
-    Output<?> x = node.input(0);
-    Output<?> slope =
-        ops.op(
-            "Mul",
-            ops.scalar(-2 / Math.sqrt(Math.PI), x),
-            ops.op("Exp", ops.op("Neg", ops.op("Square", x))));
-    return List.of(ops.op("Mul", gradients.get(0), slope));
+  static List<Output<?>> erfc(NodeGradient of) {
+    Output<?> bell = of.op("Exp", of.op("Neg", of.op("Square", of.x())));
+    return List.of(of.mul(of.dy(), of.mul(of.scalar(-2 / Math.sqrt(Math.PI), of.x()), bell)));
   }
 
   /** d digamma(x)/dx is the trigamma function. */
-  static List<Output<?>> digamma(RawOps ops, GraphOperation node, List<Output<?>> gradients) {
-    Output<?> x = node.input(0);
-    Output<?> trigamma = ops.op("Polygamma", ops.op("OnesLike", x), x);
-    return List.of(ops.op("Mul", gradients.get(0), trigamma));
+  static List<Output<?>> digamma(NodeGradient of) {
+    return List.of(of.mul(of.dy(), of.op("Polygamma", of.op("OnesLike", of.x()), of.x())));
   }
 
   /** {@code ReluGrad(gradients, features)} is linear in its first input. */
-  static List<Output<?>> reluGrad(RawOps ops, GraphOperation node, List<Output<?>> gradients) {
-    Output<?> features = node.input(1);
-    return List.of(ops.op("ReluGrad", gradients.get(0), features), ops.zerosLike(features));
+  static List<Output<?>> reluGrad(NodeGradient of) {
+    return List.of(of.op("ReluGrad", of.dy(), of.y()), of.none(1));
   }
 
   /** x·log y, 0 where x is 0. */
-  static List<Output<?>> xlogy(RawOps ops, GraphOperation node, List<Output<?>> gradients) {
-    Output<?> x = node.input(0);
-    Output<?> y = node.input(1);
-    return product(
-        ops, node, gradients.get(0), ops.op("Xlogy", notZero(ops, x), y), ops.op("Xdivy", x, y));
+  static List<Output<?>> xlogy(NodeGradient of) {
+    return product(of, of.op("Xlogy", notZero(of), of.y()), of.op("Xdivy", of.x(), of.y()));
   }
 
   /** x·log(1 + y), 0 where x is 0. */
-  static List<Output<?>> xlog1py(RawOps ops, GraphOperation node, List<Output<?>> gradients) {
-    Output<?> x = node.input(0);
-    Output<?> y = node.input(1);
-    return product(
-        ops,
-        node,
-        gradients.get(0),
-        ops.op("Xlog1py", notZero(ops, x), y),
-        ops.op("Xdivy", x, ops.op("AddV2", y, ops.scalar(1, y))));
+  static List<Output<?>> xlog1py(NodeGradient of) {
+    Output<?> onePlus = of.op("AddV2", of.y(), of.scalar(1, of.y()));
+    return product(of, of.op("Xlog1py", notZero(of), of.y()), of.op("Xdivy", of.x(), onePlus));
   }
 
   /** x/y, 0 where x is 0. */
-  static List<Output<?>> xdivy(RawOps ops, GraphOperation node, List<Output<?>> gradients) {
-    Output<?> x = node.input(0);
-    Output<?> y = node.input(1);
-    return product(
-        ops,
-        node,
-        gradients.get(0),
-        ops.op("Xdivy", notZero(ops, x), y),
-        ops.op("Xdivy", ops.op("Neg", x), ops.op("Square", y)));
+  static List<Output<?>> xdivy(NodeGradient of) {
+    Output<?> slopeY = of.op("Xdivy", of.op("Neg", of.x()), of.op("Square", of.y()));
+    return product(of, of.op("Xdivy", notZero(of), of.y()), slopeY);
   }
 
   /** x·y, 0 where y is 0 whatever x is. */
-  static List<Output<?>> mulNoNan(RawOps ops, GraphOperation node, List<Output<?>> gradients) {
-    Output<?> x = node.input(0);
-    Output<?> y = node.input(1);
-    Output<?> dy = gradients.get(0);
-    return List.of(
-        ops.unbroadcast(ops.op("MulNoNan", dy, y), x, y),
-        ops.unbroadcast(ops.op("MulNoNan", x, dy), y, x));
+  static List<Output<?>> mulNoNan(NodeGradient of) {
+    return of.ofBoth(of.op("MulNoNan", of.dy(), of.y()), of.op("MulNoNan", of.x(), of.dy()));
   }
 
   /** x − y·⌊x/y⌋. */
-  static List<Output<?>> floorMod(RawOps ops, GraphOperation node, List<Output<?>> gradients) {
-    Output<?> quotient = ops.op("FloorDiv", node.input(0), node.input(1));
-    return remainder(ops, node, gradients.get(0), quotient);
+  static List<Output<?>> floorMod(NodeGradient of) {
+    return remainder(of, of.op("FloorDiv", of.x(), of.y()));
   }
 
   /** x − y·trunc(x/y). */
-  static List<Output<?>> truncatedMod(RawOps ops, GraphOperation node, List<Output<?>> gradients) {
-    Output<?> ratio = ops.op("RealDiv", node.input(0), node.input(1));
-    Output<?> quotient =
-        ops.op("Mul", ops.op("Sign", ratio), ops.op("Floor", ops.op("Abs", ratio)));
-    return remainder(ops, node, gradients.get(0), quotient);
+  static List<Output<?>> truncatedMod(NodeGradient of) {
+    Output<?> ratio = of.op("RealDiv", of.x(), of.y());
+    return remainder(of, of.mul(of.op("Sign", ratio), of.op("Floor", of.op("Abs", ratio))));
   }
 
   /** Python's formula; like it, not defined where x is 0. */
-  static List<Output<?>> cumprod(RawOps ops, GraphOperation node, List<Output<?>> gradients) {
-    Output<?> x = node.input(0);
-    Output<?> axis = node.input(1);
-    boolean exclusive = node.attributes().getAttrBool("exclusive");
-    boolean reverse = node.attributes().getAttrBool("reverse");
-    Output<?> summed =
-        ops.builder("Cumsum")
-            .addInput(ops.op("Mul", node.output(0), gradients.get(0)))
-            .addInput(axis)
-            .setAttr("exclusive", exclusive)
-            .setAttr("reverse", !reverse)
-            .build()
-            .output(0);
-    return List.of(ops.op("RealDiv", summed, x), ops.zerosLike(axis));
+  static List<Output<?>> cumprod(NodeGradient of) {
+    Output<?> summed = backwards(of, "Cumsum", of.mul(of.node.output(0), of.dy()));
+    return List.of(of.op("RealDiv", summed, of.x()), of.none(1));
   }
 
   /**
    * y_j = log Σ_{i≤j} exp x_i: the gradient of x_i is Σ_{j≥i} g_j·exp(x_i − y_j), summed in the log
    * domain for positive and negative g apart.
    */
-  static List<Output<?>> cumulativeLogSumExp(
-      RawOps ops, GraphOperation node, List<Output<?>> gradients) {
-    Output<?> dy = gradients.get(0);
-    Output<?> positive = logWeighted(ops, node, ops.op("Relu", dy));
-    Output<?> negative = logWeighted(ops, node, ops.op("Relu", ops.op("Neg", dy)));
-    return List.of(ops.op("Sub", positive, negative), ops.zerosLike(node.input(1)));
+  static List<Output<?>> cumulativeLogSumExp(NodeGradient of) {
+    Output<?> positive = logWeighted(of, of.op("Relu", of.dy()));
+    Output<?> negative = logWeighted(of, of.op("Relu", of.op("Neg", of.dy())));
+    return List.of(of.op("Sub", positive, negative), of.none(1));
   }
 
-  private static Output<?> logWeighted(RawOps ops, GraphOperation node, Output<?> weights) {
-    Output<?> terms = ops.op("Sub", ops.op("Log", weights), node.output(0));
-    Output<?> summed =
-        ops.builder("CumulativeLogsumexp")
-            .addInput(terms)
-            .addInput(node.input(1))
-            .setAttr("exclusive", node.attributes().getAttrBool("exclusive"))
-            .setAttr("reverse", !node.attributes().getAttrBool("reverse"))
-            .build()
-            .output(0);
-    return ops.op("Exp", ops.op("AddV2", summed, node.input(0)));
+  private static Output<?> logWeighted(NodeGradient of, Output<?> weights) {
+    Output<?> terms = of.op("Sub", of.op("Log", weights), of.node.output(0));
+    return of.op("Exp", of.op("AddV2", backwards(of, "CumulativeLogsumexp", terms), of.x()));
+  }
+
+  /** Accumulates along the node's axis, from its other end. */
+  private static Output<?> backwards(NodeGradient of, String type, Output<?> terms) {
+    return of.builder(type)
+        .addInput(terms)
+        .addInput(of.y())
+        .setAttr("exclusive", of.flag("exclusive"))
+        .setAttr("reverse", !of.flag("reverse"))
+        .build()
+        .output(0);
   }
 
   /** √Σx²: x/norm, where the axes that were summed are put back. */
-  static List<Output<?>> euclideanNorm(RawOps ops, GraphOperation node, List<Output<?>> gradients) {
-    Output<?> x = node.input(0);
-    Output<?> axes = node.input(1);
-    Output<?> norm =
-        ops.builder("EuclideanNorm")
-            .addInput(x)
-            .addInput(axes)
-            .setAttr("keep_dims", true)
-            .build()
-            .output(0);
-    Output<?> dy = ops.op("Reshape", gradients.get(0), ops.op("Shape", norm));
-    Output<?> dx = ops.op("Mul", x, ops.op("DivNoNan", dy, norm));
-    return List.of(dx, ops.zerosLike(axes));
+  static List<Output<?>> euclideanNorm(NodeGradient of) {
+    Output<?> norm = of.keepingDims("EuclideanNorm", of.x(), of.y());
+    Output<?> dy = of.op("Reshape", of.dy(), of.op("Shape", norm));
+    return List.of(of.mul(of.x(), of.op("DivNoNan", dy, norm)), of.none(1));
   }
 
   /** Steps are flat: their gradient is zero. */
-  static List<Output<?>> step(RawOps ops, GraphOperation node, List<Output<?>> gradients) {
-    return IntStream.range(0, node.numInputs())
-        .<Output<?>>mapToObj(i -> ops.zerosLike(node.input(i)))
-        .toList();
+  static List<Output<?>> step(NodeGradient of) {
+    return IntStream.range(0, of.node.numInputs()).<Output<?>>mapToObj(of::none).toList();
   }
 
-  private static Output<?> notZero(RawOps ops, Output<?> x) {
-    return ops.cast(ops.op("NotEqual", x, ops.scalar(0, x)), x);
+  private static Output<?> notZero(NodeGradient of) {
+    return of.cast(of.op("NotEqual", of.x(), of.scalar(0, of.x())), of.x());
   }
 
-  private static List<Output<?>> product(
-      RawOps ops, GraphOperation node, Output<?> dy, Output<?> slopeX, Output<?> slopeY) {
-    Output<?> x = node.input(0);
-    Output<?> y = node.input(1);
-    return List.of(
-        ops.unbroadcast(ops.op("Mul", dy, slopeX), x, y),
-        ops.unbroadcast(ops.op("Mul", dy, slopeY), y, x));
+  private static List<Output<?>> product(NodeGradient of, Output<?> slopeX, Output<?> slopeY) {
+    return of.ofBoth(of.mul(of.dy(), slopeX), of.mul(of.dy(), slopeY));
   }
 
-  private static List<Output<?>> remainder(
-      RawOps ops, GraphOperation node, Output<?> dy, Output<?> quotient) {
-    Output<?> x = node.input(0);
-    Output<?> y = node.input(1);
-    return List.of(
-        ops.unbroadcast(dy, x, y),
-        ops.unbroadcast(ops.op("Neg", ops.op("Mul", dy, quotient)), y, x));
+  private static List<Output<?>> remainder(NodeGradient of, Output<?> quotient) {
+    return of.ofBoth(of.dy(), of.op("Neg", of.mul(of.dy(), quotient)));
   }
 }

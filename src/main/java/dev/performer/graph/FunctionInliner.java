@@ -185,11 +185,9 @@ public final class FunctionInliner {
             .orElseThrow(
                 () ->
                     new PerformerException(
-                        "the function "
-                            + callee
-                            + ", which the node "
-                            + name
-                            + " calls, is not in the graph's library"));
+                        ("the function %s, which the node %s calls, is not in the graph's"
+                                + " library")
+                            .formatted(callee, name)));
     Map<String, AttrValue> attributes =
         byName ? node.getAttrMap() : node.getAttrOrThrow("f").getFunc().getAttrMap();
     FunctionCall call = new FunctionCall(function, freePrefix(name), caller, attributes);
@@ -246,13 +244,8 @@ public final class FunctionInliner {
 
   private static PerformerException wrongArguments(FunctionCall call, String name, int given) {
     return new PerformerException(
-        "the node "
-            + name
-            + " passes "
-            + given
-            + " arguments to the function "
-            + call.function()
-            + ", which takes another number");
+        "the node %s passes %s arguments to the function %s, which takes another number"
+            .formatted(name, given, call.function()));
   }
 
   private List<String> results(FunctionCall call, ArgDef output) {
@@ -265,14 +258,8 @@ public final class FunctionInliner {
     List<String> results = bodyReference(call, reference);
     if (results.size() != length) {
       throw new PerformerException(
-          "the function "
-              + call.function()
-              + " returns "
-              + results.size()
-              + " tensors as "
-              + output.getName()
-              + ", not "
-              + length);
+          "the function %s returns %s tensors as %s, not %s"
+              .formatted(call.function(), results.size(), output.getName(), length));
     }
     return results;
   }
@@ -313,11 +300,8 @@ public final class FunctionInliner {
             .orElseThrow(
                 () ->
                     new PerformerException(
-                        "the function "
-                            + call.function()
-                            + " refers to "
-                            + reference
-                            + ", which it lacks"));
+                        "the function %s refers to %s, which it lacks"
+                            .formatted(call.function(), reference)));
     String flatName = call.flatName(parts[0]);
     if (parts.length == 1) {
       return List.of(flatName);
@@ -337,13 +321,8 @@ public final class FunctionInliner {
             .orElseThrow(
                 () ->
                     new PerformerException(
-                        "the op "
-                            + node.getOp()
-                            + " (node "
-                            + node.getName()
-                            + " of the function "
-                            + call.function()
-                            + ") is unknown to this TensorFlow"));
+                        "the op %s (node %s of the function %s) is unknown to this TensorFlow"
+                            .formatted(node.getOp(), node.getName(), call.function())));
     int offset = OpDefinitions.outputOffset(node, definition, parts[1]);
     if (parts.length > 2) {
       return List.of(flatName + ":" + (offset + TensorNames.index(":" + parts[2])));

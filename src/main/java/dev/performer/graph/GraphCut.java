@@ -28,8 +28,8 @@ public final class GraphCut implements TracedFunction.Body {
   private static final Pattern TABLE =
       Pattern.compile("\\w*(HashTable|HashTableV2|HashTableOfTensorsV2|DenseHashTableV2)");
 
-  private final Map<String, Output<?>> inputs;
-  private final Map<String, Output<?>> outputs;
+  private final Map<String, Output<?>> inputs = new LinkedHashMap<>();
+  private final Map<String, Output<?>> outputs = new LinkedHashMap<>();
   private final Map<String, Variable> variablesByNode = new HashMap<>();
   private final GraphDef whole;
   private final GraphIndex index;
@@ -42,11 +42,11 @@ public final class GraphCut implements TracedFunction.Body {
    */
   public GraphCut(
       Graph graph,
-      Map<String, Output<?>> inputs,
-      Map<String, Output<?>> outputs,
+      Map<String, ? extends Operand<?>> inputs,
+      Map<String, ? extends Operand<?>> outputs,
       List<Variable> variables) {
-    this.inputs = new LinkedHashMap<>(inputs);
-    this.outputs = new LinkedHashMap<>(outputs);
+    inputs.forEach((name, input) -> this.inputs.put(name, input.asOutput()));
+    outputs.forEach((name, output) -> this.outputs.put(name, output.asOutput()));
     variables.forEach(v -> variablesByNode.put(v.handle().op().name(), v));
     whole = graph.toGraphDef();
     index = new GraphIndex(whole.getNodeList());
@@ -89,12 +89,9 @@ public final class GraphCut implements TracedFunction.Body {
       default -> {
         if (TABLE.matcher(node.getOp()).matches()) {
           throw new PerformerException(
-              "the outputs depend on "
-                  + node.getOp()
-                  + " "
-                  + node.getName()
-                  + ", and what a lookup table holds cannot be cut out; keep the original model and"
-                  + " replace its weights");
+              ("the outputs depend on %s %s, and what a lookup table holds cannot be cut out;"
+                      + " keep the original model and replace its weights")
+                  .formatted(node.getOp(), node.getName()));
         }
       }
     }

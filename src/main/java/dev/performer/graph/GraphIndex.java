@@ -47,11 +47,8 @@ public final class GraphIndex {
         .orElseThrow(
             () ->
                 new PerformerException(
-                    "the graph has no node "
-                        + TensorNames.node(reference)
-                        + ", which "
-                        + user
-                        + " refers to"));
+                    "the graph has no node %s, which %s refers to"
+                        .formatted(TensorNames.node(reference), user)));
   }
 
   /** The nodes that take an output of a node, control dependencies left out. */

@@ -63,17 +63,13 @@ public record GraphSize(long nodes, int depth, long constantBytes) {
     GraphSize size = of(graph, library);
     if (size.nodes > limits.nodes()) {
       throw new PerformerException(
-          "the graph has more than "
-              + limits.nodes()
-              + " nodes once its functions are expanded"
-              + limits.nodesHint());
+          "the graph has more than %s nodes once its functions are expanded%s"
+              .formatted(limits.nodes(), limits.nodesHint()));
     }
     if (size.depth > limits.depth()) {
       throw new PerformerException(
-          "the functions of the graph call each other more than "
-              + limits.depth()
-              + " levels deep"
-              + limits.depthHint());
+          "the functions of the graph call each other more than %s levels deep%s"
+              .formatted(limits.depth(), limits.depthHint()));
     }
     long present = 0;
     for (NodeDef node : graph.getNodeList()) {
@@ -87,11 +83,8 @@ public record GraphSize(long nodes, int depth, long constantBytes) {
     // A real constant may be in several signatures.
     if (size.constantBytes > limits.constantBytes() + 4 * present) {
       throw new PerformerException(
-          "the constants of the graph claim "
-              + size.constantBytes
-              + " bytes, of which the file holds "
-              + present
-              + limits.constantsHint());
+          "the constants of the graph claim %s bytes, of which the file holds %s%s"
+              .formatted(size.constantBytes, present, limits.constantsHint()));
     }
     return size;
   }

@@ -6,7 +6,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
-import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.TensorFlow;
@@ -19,11 +18,6 @@ import org.tensorflow.proto.DataType;
  */
 public final class MissingGradients {
   private static final Set<String> REGISTERED = ConcurrentHashMap.newKeySet();
-
-  /** Adds the ops of one gradient: one result per input, in order. */
-  private interface Rule {
-    List<Output<?>> apply(RawOps ops, GraphOperation node, List<Output<?>> gradients);
-  }
 
   private MissingGradients() {}
 
@@ -39,9 +33,9 @@ public final class MissingGradients {
             "CheckNumericsV2",
             "PlaceholderWithDefault",
             "Snapshot")) {
-      rule(passing, (ops, node, dy) -> List.of(dy.get(0)));
+      rule(passing, of -> List.of(of.dy()));
     }
-    rule("OnesLike", (ops, node, dy) -> List.of(ops.zerosLike(node.input(0))));
+    rule("OnesLike", of -> List.of(of.none(0)));
     rule("ResourceGather", IndexingGradients::resourceGather);
     rule("ResourceGatherNd", IndexingGradients::resourceGatherNd);
     rule("TensorScatterAdd", IndexingGradients::tensorScatterAdd);
@@ -77,12 +71,13 @@ public final class MissingGradients {
     return REGISTERED.contains(opType) || TFJ_HasGradient(opType);
   }
 
-  private static void rule(String opType, Rule rule) {
+  private static void rule(String opType, NodeGradient.Rule rule) {
     TensorFlow.version(); // loads the native library
     boolean registered =
         GradientBridge.register(
             opType,
-            (tf, node, gradients) -> new ArrayList<>(rule.apply(new RawOps(tf), node, gradients)));
+            (tf, node, gradients) ->
+                new ArrayList<>(rule.apply(new NodeGradient(tf, node, gradients))));
     if (registered) {
       REGISTERED.add(opType);
     }

@@ -102,11 +102,8 @@ public final class OpDefinitions {
       long number = required(attributes, arg.getNumberAttr(), arg).getI();
       if (number < 0 || number > MOST_TENSORS) {
         throw new PerformerException(
-            "the attribute "
-                + arg.getNumberAttr()
-                + " makes "
-                + number
-                + " tensors of one argument");
+            "the attribute %s makes %s tensors of one argument"
+                .formatted(arg.getNumberAttr(), number));
       }
       return (int) number;
     }

@@ -12,7 +12,7 @@ import org.tensorflow.types.TFloat64;
  * Ops by their type name, for code that handles tensors of any type. TensorFlow infers type
  * attributes from the inputs.
  */
-final class RawOps {
+class RawOps {
   private final Ops tf;
 
   RawOps(Ops tf) {
@@ -81,6 +81,35 @@ final class RawOps {
   /** Dimensions from the given one to the end. */
   Output<?> sliceFrom(Output<?> vector, int from) {
     return op("Slice", vector, ints(from), ints(-1));
+  }
+
+  Output<?> mul(Output<?> x, Output<?> y) {
+    return op("Mul", x, y);
+  }
+
+  /** Over some axes, which stay with size 1. */
+  Output<?> keepingDims(String reduction, Output<?> x, Output<?> axes) {
+    return builder(reduction)
+        .addInput(x)
+        .addInput(axes)
+        .setAttr("keep_dims", true)
+        .build()
+        .output(0);
+  }
+
+  /** All elements in one vector. */
+  Output<?> flat(Output<?> x) {
+    return op("Reshape", x, ints(-1));
+  }
+
+  /** A vector {@code [N]} as {@code [N, 1]}. */
+  Output<?> column(Output<?> vector) {
+    return op("ExpandDims", vector, integer(1));
+  }
+
+  /** 0, 1, …, count − 1. */
+  Output<?> range(Output<?> count) {
+    return op("Range", integer(0), count, integer(1));
   }
 
   Output<?> zerosLike(Output<?> value) {

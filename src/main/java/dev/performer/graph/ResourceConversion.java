@@ -64,11 +64,8 @@ public final class ResourceConversion {
         || onVariable && node.getOp().startsWith("Scatter")
         || onVariable && node.getOp().startsWith("Apply")) {
       throw new PerformerException(
-          "the op "
-              + node.getOp()
-              + " (node "
-              + node.getName()
-              + ") updates a TF1 reference variable, which cannot be converted");
+          "the op %s (node %s) updates a TF1 reference variable, which cannot be converted"
+              .formatted(node.getOp(), node.getName()));
     } else {
       NodeDef.Builder reader = node.toBuilder();
       for (int i = 0; i < node.getInputCount(); i++) {

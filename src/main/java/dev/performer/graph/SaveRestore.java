@@ -3,6 +3,8 @@ package dev.performer.graph;
 import dev.performer.PerformerException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -36,38 +38,36 @@ public final class SaveRestore {
   private static final String PROBE = "probe";
 
   private final Map<String, Variable> variables = new LinkedHashMap<>();
-  private final Map<String, Operand<?>> constants = new LinkedHashMap<>();
-  private final Map<String, Placeholder<?>> extras = new LinkedHashMap<>();
+  private final Map<String, Operand<?>> values = new LinkedHashMap<>();
   private final Placeholder<TString> prefix;
   private final Op save;
   private final Operand<TString> saved;
   private final Op restore;
 
-  private SaveRestore(
-      Ops scope,
-      List<Variable> saved,
-      Map<String, Class<? extends TType>> extraTypes,
-      Map<String, Operand<?>> constants) {
+  private SaveRestore(Ops scope, List<Variable> variables, Map<String, Operand<?>> more) {
     Ops tf = freeScope(scope);
     prefix = tf.withName("filename").placeholder(TString.class, Placeholder.shape(Shape.scalar()));
-    for (Variable variable : saved) {
-      requireNew(variable.checkpointKey());
-      variables.put(variable.checkpointKey(), variable);
+    for (Variable variable : variables) {
+      add(variable.checkpointKey(), variable.read(tf));
+      this.variables.put(variable.checkpointKey(), variable);
     }
-    constants.forEach(
-        (key, value) -> {
-          requireNew(key);
-          this.constants.put(key, value);
-        });
-    extraTypes.forEach(
-        (key, type) -> {
-          requireNew(key);
-          extras.put(key, tf.placeholder(type));
-        });
-    save = saveOp(tf);
-    this.saved =
+    more.forEach(this::add);
+    if (values.isEmpty()) {
+      throw new IllegalArgumentException("there is nothing to save");
+    }
+    Set<String> keys = values.keySet();
+    save =
+        tf.train.save(
+            prefix, strings(tf, keys), wholeTensors(tf, keys.size()), List.copyOf(values.values()));
+    saved =
         tf.withControlDependencies(List.of(save)).withName("control_dependency").identity(prefix);
     restore = restoreOp(tf);
+  }
+
+  private void add(String key, Operand<?> value) {
+    if (values.put(key, value) != null) {
+      throw new IllegalArgumentException("two values have the checkpoint key " + key);
+    }
   }
 
   /** A scope whose names are free also in a graph that was imported, which scopes do not see. */
@@ -91,20 +91,7 @@ public final class SaveRestore {
 
   /** Adds the ops for some variables. */
   public static SaveRestore of(Ops tf, List<Variable> variables) {
-    return new SaveRestore(tf, variables, Map.of(), Map.of());
-  }
-
-  /**
-   * Adds the ops for some variables, and for values that the graph does not hold, such as a step
-   * number or a data position; they are given to {@link #save(Session, Path, Map)} and read back
-   * with a {@link CheckpointReader}.
-   *
-   * @param extras the type of each value, by checkpoint key
-   * @throws IllegalArgumentException if two of them have the same key
-   */
-  public static SaveRestore of(
-      Ops tf, List<Variable> variables, Map<String, Class<? extends TType>> extras) {
-    return new SaveRestore(tf, variables, extras, Map.of());
+    return new SaveRestore(tf, variables, Map.of());
   }
 
   /**
@@ -115,7 +102,7 @@ public final class SaveRestore {
    */
   public static SaveRestore withValues(
       Ops tf, List<Variable> variables, Map<String, Operand<?>> values) {
-    return new SaveRestore(tf, variables, Map.of(), values);
+    return new SaveRestore(tf, variables, values);
   }
 
   /**
@@ -130,56 +117,36 @@ public final class SaveRestore {
       Path target,
       Map<String, ? extends Tensor> values,
       Function<Ops, Map<String, Operand<?>>> more) {
-    Map<String, Class<? extends TType>> types = new LinkedHashMap<>();
-    values.forEach((key, value) -> types.put(key, DataTypes.javaType(value.dataType())));
     try (Graph graph = new Graph();
         Session session = new Session(graph, false)) {
       Ops tf = Ops.create(graph);
-      new SaveRestore(tf, List.of(), types, more.apply(tf)).save(session, target, values);
+      Map<String, Operand<?>> stored = new LinkedHashMap<>();
+      values.forEach(
+          (key, value) -> stored.put(key, tf.placeholder(DataTypes.javaType(value.dataType()))));
+      stored.putAll(more.apply(tf));
+      Session.Runner runner = session.runner();
+      values.forEach((key, value) -> runner.feed(stored.get(key).asOutput(), value));
+      withValues(tf, List.of(), stored).save(runner, target);
     }
   }
 
-  private void requireNew(String key) {
-    if (variables.containsKey(key) || constants.containsKey(key) || extras.containsKey(key)) {
-      throw new IllegalArgumentException("two values have the checkpoint key " + key);
-    }
-  }
-
-  private Op saveOp(Ops tf) {
-    List<String> keys = new ArrayList<>();
-    List<Operand<?>> values = new ArrayList<>();
-    variables.forEach(
-        (key, variable) -> {
-          keys.add(key);
-          values.add(variable.read(tf));
-        });
-    keys.addAll(extras.keySet());
-    values.addAll(extras.values());
-    keys.addAll(constants.keySet());
-    values.addAll(constants.values());
-    if (keys.isEmpty()) {
-      throw new IllegalArgumentException("there is nothing to save");
-    }
-    return tf.train.save(prefix, strings(tf, keys), wholeTensors(tf, keys), values);
-  }
-
-  private static Operand<TString> strings(Ops tf, List<String> keys) {
+  private static Operand<TString> strings(Ops tf, Collection<String> keys) {
     return tf.array(keys.toArray(String[]::new));
   }
 
-  private static Operand<TString> wholeTensors(Ops tf, List<String> keys) {
-    return tf.array(keys.stream().map(key -> "").toArray(String[]::new));
+  private static Operand<TString> wholeTensors(Ops tf, int count) {
+    return strings(tf, Collections.nCopies(count, ""));
   }
 
   private Op restoreOp(Ops tf) {
     if (variables.isEmpty()) {
       return tf.noOp();
     }
-    List<String> keys = List.copyOf(variables.keySet());
+    Set<String> keys = variables.keySet();
     List<Class<? extends TType>> types = new ArrayList<>();
     variables.values().forEach(variable -> types.add(variable.type()));
     var values =
-        tf.train.restore(prefix, strings(tf, keys), wholeTensors(tf, keys), types).tensors();
+        tf.train.restore(prefix, strings(tf, keys), wholeTensors(tf, keys.size()), types).tensors();
     List<Op> assigned = new ArrayList<>();
     int i = 0;
     for (Variable variable : variables.values()) {
@@ -198,11 +165,6 @@ public final class SaveRestore {
         .build();
   }
 
-  /** The checkpoint keys of the variables, in the order given. */
-  public List<String> keys() {
-    return List.copyOf(variables.keySet());
-  }
-
   /**
    * Saves the session's values.
    *
@@ -210,29 +172,16 @@ public final class SaveRestore {
    * @throws PerformerException if it cannot be written; the session stays usable
    */
   public void save(Session session, Path target) {
-    save(session, target, Map.of());
+    save(session.runner(), target);
   }
 
-  /**
-   * Saves the session's values and others.
-   *
-   * @param extraValues one tensor for each extra that was declared; the caller closes them
-   * @throws PerformerException if it cannot be written; the session stays usable
-   */
-  public void save(Session session, Path target, Map<String, ? extends Tensor> extraValues) {
-    if (!extraValues.keySet().equals(extras.keySet())) {
-      throw new IllegalArgumentException(
-          "declared were " + extras.keySet() + ", given are " + extraValues.keySet());
-    }
-    CheckpointFiles.writeBeside(target, staged -> write(session, target, staged, extraValues));
+  private void save(Session.Runner runner, Path target) {
+    CheckpointFiles.writeBeside(target, staged -> write(runner, target, staged));
   }
 
-  private void write(
-      Session session, Path target, Path staged, Map<String, ? extends Tensor> extraValues) {
+  private void write(Session.Runner runner, Path target, Path staged) {
     try (TString file = TString.scalarOf(staged.toString())) {
-      Session.Runner runner = session.runner().feed(prefix, file).addTarget(save);
-      extras.forEach((key, placeholder) -> runner.feed(placeholder, extraValues.get(key)));
-      runner.run().close();
+      runner.feed(prefix, file).addTarget(save).run().close();
     } catch (RuntimeException e) {
       throw new PerformerException(
           "checkpoint " + target + " cannot be written: " + NativeErrors.ofFile(e), e);
@@ -279,8 +228,7 @@ public final class SaveRestore {
         });
     if (problems.stream().anyMatch(problem -> problem.endsWith("is missing"))) {
       unused.remove(CheckpointReader.OBJECT_GRAPH_KEY);
-      unused.removeAll(extras.keySet());
-      unused.removeAll(constants.keySet());
+      unused.removeAll(values.keySet());
       if (!unused.isEmpty()) {
         problems.add(
             "the file has these other keys: " + unused.stream().sorted().limit(10).toList());

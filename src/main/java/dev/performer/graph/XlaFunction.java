@@ -11,6 +11,7 @@ import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
@@ -30,62 +31,7 @@ public final class XlaFunction {
   private static final Pattern UNSUPPORTED =
       Pattern.compile("No registered '(\\w+)' OpKernel for (XLA_\\w+)");
 
-  // Its results are axes, which XLA computes when it compiles.
-  private static final String AXES_OP = "BroadcastGradientArgs";
-
-  /** Adds the ops to compile. */
-  @FunctionalInterface
-  public interface Body {
-    /**
-     * @param tf where to add ops
-     * @param inputs the inputs, seen from inside
-     * @param variables the variables, seen from inside: they may be read and updated
-     * @return the outputs, at least one
-     */
-    List<? extends Operand<?>> build(Ops tf, List<Output<?>> inputs, List<Variable> variables);
-  }
-
-  /** What shapes are allowed inside. */
-  public enum Shapes {
-    /** Whatever XLA's CPU compiler takes, which includes some sizes that depend on the data. */
-    ANY,
-    /** Every tensor's shape must be known when the graph is built, as a TPU demands. */
-    STATIC
-  }
-
   private XlaFunction() {}
-
-  /**
-   * Adds a compiled call.
-   *
-   * @param tf the calling graph
-   * @param inputs values that go in; with {@link Shapes#STATIC} their shapes must be static
-   * @param variables variables that are read or updated inside
-   * @param shapes what shapes are allowed inside
-   * @param body adds the ops; called once, now
-   * @return the outputs
-   * @throws PerformerException if an op inside has no kernel for XLA, or a shape is not static: the
-   *     message names the op
-   */
-  public static List<Output<?>> call(
-      Ops tf,
-      List<? extends Operand<?>> inputs,
-      List<Variable> variables,
-      Shapes shapes,
-      Body body) {
-    String name = "xla_" + COUNT.incrementAndGet();
-    try (TracedFunction function =
-        TracedFunction.trace(name, tracing -> trace(tracing, inputs, variables, shapes, body))) {
-      List<Output<?>> handles = new ArrayList<>();
-      function.captured().forEach(variable -> handles.add(variable.handle()));
-      Operation call = function.call(tf, name, inputs, handles, true);
-      List<Output<?>> outputs = new ArrayList<>();
-      for (int i = 0; i < function.outputs().size(); i++) {
-        outputs.add(call.output(i));
-      }
-      return outputs;
-    }
-  }
 
   /**
    * Adds a compiled call of a part of the graph that is there already; what it computed stays, too,
@@ -120,14 +66,10 @@ public final class XlaFunction {
               requireKernels(tracing.graph());
               return built;
             })) {
-      List<Output<?>> handles = new ArrayList<>();
-      function.captured().forEach(variable -> handles.add(variable.handle()));
+      List<Output<?>> handles =
+          function.captured().stream().<Output<?>>map(Variable::handle).toList();
       Operation call = function.call(tf, name, values, handles, true);
-      List<Output<?>> called = new ArrayList<>();
-      for (int i = 0; i < outputs.size(); i++) {
-        called.add(call.output(i));
-      }
-      return called;
+      return IntStream.range(0, outputs.size()).<Output<?>>mapToObj(call::output).toList();
     }
   }
 
@@ -146,32 +88,6 @@ public final class XlaFunction {
         .build();
   }
 
-  private static Map<String, Operand<?>> trace(
-      TracedFunction.Tracing tracing,
-      List<? extends Operand<?>> inputs,
-      List<Variable> variables,
-      Shapes shapes,
-      Body body) {
-    List<Output<?>> inside = new ArrayList<>();
-    for (Operand<?> input : inputs) {
-      Output<?> output = input.asOutput();
-      inside.add(
-          tracing
-              .input(new ArgumentSpec("input_" + inside.size(), output.type(), output.shape()))
-              .asOutput());
-    }
-    List<Variable> variablesInside = variables.stream().map(tracing::capture).toList();
-    Map<String, Operand<?>> outputs = new LinkedHashMap<>();
-    for (Operand<?> output : body.build(tracing.tf(), inside, variablesInside)) {
-      outputs.put("output_" + outputs.size(), output);
-    }
-    requireKernels(tracing.graph());
-    if (shapes == Shapes.STATIC) {
-      requireStaticShapes(tracing.graph());
-    }
-    return outputs;
-  }
-
   private static void requireKernels(Graph graph) {
     RegisteredKernels kernels = RegisteredKernels.withXla();
     List<String> problems = new ArrayList<>();
@@ -186,40 +102,6 @@ public final class XlaFunction {
           "XLA cannot compile "
               + String.join(", ", problems)
               + ": there is no kernel for these ops and types; leave them outside the function");
-    }
-  }
-
-  /**
-   * Checks that every tensor of a graph has a static shape.
-   *
-   * @throws PerformerException naming the first ops that have none
-   */
-  public static void requireStaticShapes(Graph graph) {
-    List<String> problems = new ArrayList<>();
-    for (Iterator<GraphOperation> it = graph.operations(); it.hasNext(); ) {
-      GraphOperation operation = it.next();
-      if (operation.type().equals(AXES_OP)) {
-        continue;
-      }
-      for (int i = 0; i < operation.numOutputs(); i++) {
-        if (operation.output(i).shape().hasUnknownDimension()) {
-          problems.add(
-              operation.type()
-                  + " (node "
-                  + operation.name()
-                  + ", shape "
-                  + operation.output(i).shape()
-                  + ")");
-        }
-      }
-    }
-    if (!problems.isEmpty()) {
-      String rest = problems.size() > 5 ? " and " + (problems.size() - 5) + " more" : "";
-      throw new PerformerException(
-          "these tensors have no static shape: "
-              + String.join(", ", problems.subList(0, Math.min(5, problems.size())))
-              + rest
-              + "; give the inputs fixed sizes and avoid ops whose result size depends on data");
     }
   }
 
@@ -241,11 +123,8 @@ public final class XlaFunction {
       return e;
     }
     return new PerformerException(
-        "XLA ("
-            + device
-            + ") cannot compile "
-            + String.join(", ", ops)
-            + "; leave them outside the compiled function",
+        "XLA (%s) cannot compile %s; leave them outside the compiled function"
+            .formatted(device, String.join(", ", ops)),
         e);
   }
 }

@@ -86,11 +86,12 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
     RecipeData.Kind kind = isUnnamed ? own : named;
     if (own.ownsTokens() ? kind != own : kind.ownsTokens()) {
       throw new PerformerException(
-          file
-              + (isUnnamed ? "" : " is data of the kind " + kind.label())
-              + ", but the model was trained on data of the kind "
-              + own.label()
-              + (own.isExercise() ? ", which is made up: evaluate on its own" : ""));
+              file
+                  + (isUnnamed ? "" : " is data of the kind " + kind.label())
+                  + ", but the model was trained on data of the kind "
+                  + own.label()
+                  + (own.isExercise() ? ", which is made up" : ""))
+          .settledBy(own.isExercise() ? new String[] {"data"} : new String[0]);
     }
     return kind;
   }

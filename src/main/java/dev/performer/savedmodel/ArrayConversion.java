@@ -41,11 +41,8 @@ final class ArrayConversion {
   static void checkOutput(TensorSpec output) {
     if (!isKnown(output.type())) {
       throw new PerformerException(
-          "the output "
-              + output.name()
-              + " is of type "
-              + output.typeName()
-              + ", which has no array here");
+          "the output %s is of type %s, which has no array here"
+              .formatted(output.name(), output.typeName()));
     }
   }
 
@@ -60,11 +57,8 @@ final class ArrayConversion {
     NpyType wanted = TYPES.get(input.type());
     if (wanted == null) {
       throw new PerformerException(
-          "the input "
-              + input.name()
-              + " is of type "
-              + input.typeName()
-              + ", which has no array here");
+          "the input %s is of type %s, which has no array here"
+              .formatted(input.name(), input.typeName()));
     }
     NpyArray converted = array.type() == wanted ? array : convert(input, array, wanted);
     return Tensors.ofBytes(input.type(), Shape.of(array.shape()), converted.buffer());
@@ -81,12 +75,9 @@ final class ArrayConversion {
     }
     if (!fits) {
       throw new PerformerException(
-          "the input "
-              + input.name()
-              + " must have shape "
-              + input.shapeText()
-              + ", not "
-              + TensorSpec.shapeText(Shape.of(array.shape())));
+          "the input %s must have shape %s, not %s"
+              .formatted(
+                  input.name(), input.shapeText(), TensorSpec.shapeText(Shape.of(array.shape()))));
     }
   }
 
@@ -143,13 +134,8 @@ final class ArrayConversion {
 
   private static PerformerException wrongType(TensorSpec input, NpyArray array, String why) {
     return new PerformerException(
-        "the input "
-            + input.name()
-            + " must be "
-            + input.typeName()
-            + ", not "
-            + array.type().label()
-            + why);
+        "the input %s must be %s, not %s%s"
+            .formatted(input.name(), input.typeName(), array.type().label(), why));
   }
 
   private static boolean isFloating(NpyType type) {

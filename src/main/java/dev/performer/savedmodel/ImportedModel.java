@@ -220,12 +220,8 @@ public final class ImportedModel implements AutoCloseable {
         .orElseThrow(
             () ->
                 new PerformerException(
-                    "the signature "
-                        + name
-                        + " of "
-                        + directory.path()
-                        + " was not imported; imported are "
-                        + signatures.keySet()));
+                    "the signature %s of %s was not imported; imported are %s"
+                        .formatted(name, directory.path(), signatures.keySet())));
   }
 
   private Output<?> tensor(String reference) {

@@ -242,11 +242,10 @@ public final class PerformerModels {
         .orElseThrow(
             () ->
                 new PerformerException(
-                    model
-                        + ": does not say how it is built (no config in "
-                        + ModelCard.FILE
-                        + "), as only models of './performer import' and 'train' do; import the"
-                        + " checkpoint that it was made from"));
+                    ("%s: does not say how it is built (no config in %s), as only models of"
+                            + " './performer import' and 'train' do; import the checkpoint that it was"
+                            + " made from")
+                        .formatted(model, ModelCard.FILE)));
   }
 
   private static PerformerConfig config(ModelCard card, Path model) {

@@ -20,7 +20,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -135,11 +134,8 @@ public final class SavedModelDirectory {
     } catch (IOException | UncheckedIOException e) {
       IOException cause = e instanceof UncheckedIOException u ? u.getCause() : (IOException) e;
       throw new PerformerException(
-          path
-              + " cannot be read: "
-              + cause.getMessage().split(": ")[0]
-              + ": "
-              + AtomicFiles.describe(cause),
+          "%s cannot be read: %s: %s"
+              .formatted(path, cause.getMessage().split(": ")[0], AtomicFiles.describe(cause)),
           cause);
     }
   }
@@ -193,24 +189,14 @@ public final class SavedModelDirectory {
       }
     } else if (library.find(node.getOp()).isEmpty()) {
       throw new PerformerException(
-          "the op "
-              + node.getOp()
-              + " (node "
-              + node.getName()
-              + " of "
-              + place
-              + ") is unknown to this TensorFlow");
+          "the op %s (node %s of %s) is unknown to this TensorFlow"
+              .formatted(node.getOp(), node.getName(), place));
     }
     for (String function : FunctionLibrary.attributeFunctions(node)) {
       if (!function.isEmpty() && library.find(function).isEmpty()) {
         throw new PerformerException(
-            "the function "
-                + function
-                + ", which the node "
-                + node.getName()
-                + " of "
-                + place
-                + " needs, is not in the model");
+            "the function %s, which the node %s of %s needs, is not in the model"
+                .formatted(function, node.getName(), place));
       }
     }
   }
@@ -222,23 +208,15 @@ public final class SavedModelDirectory {
     CheckpointReader.Entry entry = stored.get(variable.checkpointKey());
     if (entry == null) {
       throw new PerformerException(
-          "variables/ has no tensor "
-              + variable.checkpointKey()
-              + " for the variable "
-              + variable.name());
+          "variables/ has no tensor %s for the variable %s"
+              .formatted(variable.checkpointKey(), variable.name()));
     }
     Shape shape = entry.shape();
     boolean comparable = variable.slice().isEmpty() && !variable.shape().hasUnknownDimension();
     if (comparable && !shape.equals(variable.shape())) {
       throw new PerformerException(
-          "the variable "
-              + variable.name()
-              + " has shape "
-              + variable.shape()
-              + ", but variables/ stores "
-              + shape
-              + " as "
-              + variable.checkpointKey());
+          "the variable %s has shape %s, but variables/ stores %s as %s"
+              .formatted(variable.name(), variable.shape(), shape, variable.checkpointKey()));
     }
   }
 
@@ -262,12 +240,8 @@ public final class SavedModelDirectory {
     SignatureSpec signature = signatures.get(name);
     if (signature == null) {
       throw new PerformerException(
-          path
-              + " has no signature "
-              + name
-              + "; it has ["
-              + Excerpt.names(signatures.keySet())
-              + "]");
+          "%s has no signature %s; it has [%s]"
+              .formatted(path, name, Excerpt.names(signatures.keySet())));
     }
     try {
       signature.inputs().values().forEach(input -> checkTensor(input, "input", name));
@@ -298,36 +272,6 @@ public final class SavedModelDirectory {
   /** All variables, optimizer slots and metrics included. */
   public List<VariableSpec> variables() {
     return variables;
-  }
-
-  /**
-   * Other keys under which {@code variables/} holds variables: Keras 3 stores each one twice, and
-   * its signatures use one of the two. Whoever writes new weights should write the twins too.
-   *
-   * @return by the key of a variable that signatures use, the keys of its copies; those without are
-   *     left out
-   */
-  public Map<String, List<String>> twinKeys() {
-    Set<String> used = new HashSet<>();
-    variables.stream()
-        .filter(v -> v.used() && stored.containsKey(v.checkpointKey()))
-        .forEach(v -> used.add(v.checkpointKey()));
-    if (used.isEmpty()) {
-      return Map.of(); // there may be no checkpoint either
-    }
-    Map<String, List<String>> twins = new TreeMap<>();
-    try (CheckpointReader checkpoint = CheckpointReader.open(variablesPrefix())) {
-      VariableCopies.find(path.resolve("saved_model.pb"), checkpoint, used)
-          .forEach((copy, key) -> twins.computeIfAbsent(key, k -> new ArrayList<>()).add(copy));
-    }
-    return twins;
-  }
-
-  /** Shapes of the tensors in {@code variables/} by checkpoint key. */
-  public Map<String, Shape> storedTensors() {
-    Map<String, Shape> shapes = new TreeMap<>();
-    stored.forEach((key, entry) -> shapes.put(key, entry.shape()));
-    return shapes;
   }
 
   /** The version of TensorFlow that wrote it; empty if that is not recorded. */

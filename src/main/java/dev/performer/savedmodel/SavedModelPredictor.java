@@ -172,15 +172,15 @@ public final class SavedModelPredictor implements AutoCloseable {
       throw e;
     } catch (RuntimeException e) {
       throw new PerformerException(
-          "the signature "
-              + spec.name()
-              + " of "
-              + directory.path()
-              + (isTimeout(e)
-                  ? " did not finish within "
-                      + seconds()
-                      + "; give it more time if it is no endless loop"
-                  : " failed: " + NativeErrors.firstLine(e)),
+          "the signature %s of %s%s"
+              .formatted(
+                  spec.name(),
+                  directory.path(),
+                  isTimeout(e)
+                      ? " did not finish within "
+                          + seconds()
+                          + "; give it more time if it is no endless loop"
+                      : " failed: " + NativeErrors.firstLine(e)),
           e);
     }
   }
@@ -192,12 +192,12 @@ public final class SavedModelPredictor implements AutoCloseable {
     unknown.removeAll(spec.inputs().keySet());
     if (!missing.isEmpty() || !unknown.isEmpty()) {
       throw new PerformerException(
-          "the signature "
-              + spec.name()
-              + " takes "
-              + spec.inputs().values()
-              + (missing.isEmpty() ? "" : "; missing: " + missing)
-              + (unknown.isEmpty() ? "" : "; unknown: " + unknown));
+          "the signature %s takes %s%s%s"
+              .formatted(
+                  spec.name(),
+                  spec.inputs().values(),
+                  missing.isEmpty() ? "" : "; missing: " + missing,
+                  unknown.isEmpty() ? "" : "; unknown: " + unknown));
     }
   }
 

@@ -47,15 +47,8 @@ public record SignatureSpec(
     TensorSpec spec = specs.get(key);
     if (spec == null) {
       throw new PerformerException(
-          "the signature "
-              + name
-              + " has no "
-              + kind
-              + " "
-              + key
-              + "; it has ["
-              + Excerpt.names(specs.keySet())
-              + "]");
+          "the signature %s has no %s %s; it has [%s]"
+              .formatted(name, kind, key, Excerpt.names(specs.keySet())));
     }
     return spec;
   }

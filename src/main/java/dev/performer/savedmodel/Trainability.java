@@ -47,9 +47,9 @@ public record Trainability(
     if (obstacles.isEmpty()) {
       return "cannot be trained: no trainable variable has a part in the outputs";
     }
-    return "cannot be trained"
-        + (trainable.isEmpty() ? "" : " in full")
-        + ": "
-        + String.join("; ", Excerpt.items(obstacles.stream().map(Obstacle::toString).toList()));
+    return "cannot be trained%s: %s"
+        .formatted(
+            trainable.isEmpty() ? "" : " in full",
+            String.join("; ", Excerpt.items(obstacles.stream().map(Obstacle::toString).toList())));
   }
 }

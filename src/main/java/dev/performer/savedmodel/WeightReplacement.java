@@ -174,15 +174,9 @@ public final class WeightReplacement {
         problems.add(variable.checkpointKey() + " is not in its checkpoint");
       } else if (entry.type() != type || !variable.shape().isCompatibleWith(entry.shape())) {
         problems.add(
-            variable.checkpointKey()
-                + " is "
-                + entry.type()
-                + " "
-                + entry.shape()
-                + ", the new value is "
-                + type
-                + " "
-                + variable.shape());
+            "%s is %s %s, the new value is %s %s"
+                .formatted(
+                    variable.checkpointKey(), entry.type(), entry.shape(), type, variable.shape()));
       }
     }
     if (!problems.isEmpty()) {

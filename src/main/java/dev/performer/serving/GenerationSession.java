@@ -74,13 +74,9 @@ public final class GenerationSession implements AutoCloseable {
       var signatures = predictor.directory().signatures().keySet();
       predictor.close();
       throw new PerformerException(
-          model
-              + ": cannot generate: it has no signature "
-              + DecodingSignatures.STEP
-              + " (it has "
-              + signatures
-              + "); only causal language models (task causal-lm with causal attention in every"
-              + " layer) do");
+          ("%s: cannot generate: it has no signature %s (it has %s); only causal language"
+                  + " models (task causal-lm with causal attention in every layer) do")
+              .formatted(model, DecodingSignatures.STEP, signatures));
     }
     return new GenerationSession(predictor, config);
   }

@@ -25,7 +25,6 @@ import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
-import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.proto.DataType;
@@ -36,7 +35,6 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
-import org.tensorflow.types.TString;
 import org.tensorflow.types.TUint8;
 import org.tensorflow.types.family.TType;
 
@@ -170,13 +168,12 @@ class SaveRestoreTest {
     weights("w", 2);
     variables.initialize(session);
     SaveRestore saver =
-        SaveRestore.of(
-            tf, variables.all(), Map.of("step", TInt64.class, "position", TString.class));
+        SaveRestore.withValues(
+            tf,
+            variables.all(),
+            Map.of("step", tf.constant(1L << 40), "position", tf.constant("épo que=3")));
     Path prefix = directory.resolve("c");
-    try (Tensor step = TInt64.scalarOf(1L << 40);
-        Tensor position = TString.scalarOf("épo que=3")) {
-      saver.save(session, prefix, Map.of("step", step, "position", position));
-    }
+    saver.save(session, prefix);
     try (CheckpointReader reader = CheckpointReader.open(prefix)) {
       assertThat(reader.int64("step")).isEqualTo(1L << 40);
       assertThat(new String(reader.string("position"), StandardCharsets.UTF_8))

@@ -116,17 +116,12 @@ class XlaFunctionTest {
       Operand<TInt32> y = tf.reshape(tf.constant(labels), tf.constant(new int[] {B, L}));
       Placeholder<TFloat32> number =
           tf.placeholder(TFloat32.class, Placeholder.shape(Shape.scalar()));
-      List<Operand<?>> in = List.of(x, y, number);
-      Operand<?> loss =
-          compiled
-              ? XlaFunction.call(
-                      tf,
-                      in,
-                      variables.all(),
-                      XlaFunction.Shapes.STATIC,
-                      (t, inside, vars) -> List.of(step(t, inside, vars)))
-                  .get(0)
-              : step(tf, in.stream().<Output<?>>map(Operand::asOutput).toList(), variables.all());
+      List<Output<?>> in = List.of(x.asOutput(), y.asOutput(), number.asOutput());
+      Output<?> loss = step(tf, in, variables.all()).asOutput();
+      StaticShapes.require(graph);
+      if (compiled) {
+        loss = XlaFunction.cut(tf, in, in, List.of(loss), variables.all()).get(0);
+      }
       variables.initialize(session);
       for (int i = 1; i <= steps; i++) {
         try (TFloat32 fed = TFloat32.scalarOf(i);
@@ -152,15 +147,10 @@ class XlaFunctionTest {
   void anOpWithoutKernelIsNamedWhenTheGraphIsBuilt() {
     try (Graph graph = new Graph()) {
       Ops tf = Ops.create(graph);
-      assertThatThrownBy(
-              () ->
-                  XlaFunction.call(
-                      tf,
-                      List.of(tf.constant(new float[] {1f})),
-                      List.of(),
-                      XlaFunction.Shapes.ANY,
-                      (t, in, variables) ->
-                          List.of(t.dtypes.asString(in.get(0).expect(TFloat32.class)))))
+      Operand<TFloat32> number = tf.constant(new float[] {1f});
+      List<Output<?>> in = List.of(number.asOutput());
+      List<Output<?>> out = List.of(tf.dtypes.asString(number).asOutput());
+      assertThatThrownBy(() -> XlaFunction.cut(tf, in, in, out, List.of()))
           .isInstanceOf(PerformerException.class)
           .hasMessageContaining("AsString")
           .hasMessageNotContaining("\n");
@@ -193,28 +183,6 @@ class XlaFunctionTest {
   private static Operand<?> lengthInWriting(TracedFunction.Tracing tracing, ArgumentSpec x) {
     Operand<TFloat32> value = tracing.input(x).asOutput().expect(TFloat32.class);
     return tracing.tf().strings.stringLength(tracing.tf().dtypes.asString(value));
-  }
-
-  @Test
-  void shapesThatDependOnDataAreNamed() {
-    try (Graph graph = new Graph()) {
-      Ops tf = Ops.create(graph);
-      Operand<TFloat32> x = tf.constant(new float[] {1f, -1f});
-      assertThatThrownBy(
-              () ->
-                  XlaFunction.call(
-                      tf,
-                      List.of(x),
-                      List.of(),
-                      XlaFunction.Shapes.STATIC,
-                      (t, in, variables) ->
-                          List.of(
-                              t.where(
-                                  t.math.greater(
-                                      in.get(0).expect(TFloat32.class), t.constant(0f))))))
-          .isInstanceOf(PerformerException.class)
-          .hasMessageContaining("Where");
-    }
   }
 
   @Test

@@ -124,7 +124,7 @@ final class SmallModel implements AutoCloseable {
     return outputs;
   }
 
-  SavedModelExporter.Builder exporter() {
+  SavedModelExporter exporter() {
     return SavedModelExporter.builder()
         .variables(variables)
         .signature(
