@@ -4,8 +4,8 @@ import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.model.FavorConversion;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.OutputDirectory;
 import dev.performer.savedmodel.PerformerModels;
-import dev.performer.savedmodel.SavedModelExporter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -40,7 +40,7 @@ public record Converter(FavorConversion conversion) {
    * @throws PerformerException if no layer attends exactly, or the target cannot be written
    */
   public Outcome convert(Path source, Path target, boolean replace) {
-    SavedModelExporter.requireFree(target, replace);
+    OutputDirectory.requireFree(target, replace);
     PerformerModels.Saved model = PerformerModels.load(ModelLocation.savedModel(source));
     FavorConversion.Converted converted;
     try {

@@ -15,7 +15,6 @@ import dev.performer.data.LabelColumn;
 import dev.performer.data.MixedExamples;
 import dev.performer.data.Packing;
 import dev.performer.data.RetrievalTask;
-import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TableExamples;
 import dev.performer.data.TableFile;
@@ -132,8 +131,8 @@ sealed interface DataFormat
               : HeldOutSplit.of(all, HeldOutSplit.DEFAULT_EVERY);
       Tokenizer tokenizer = data.tokenizer();
       return new Split(
-          new SequenceBatches(split.train(), tokenizer, batching, seed),
-          new SequenceBatches(split.validation(), tokenizer, batching.forEvaluation(), seed));
+          ExampleBatches.of(split.train(), tokenizer, batching, seed),
+          ExampleBatches.of(split.validation(), tokenizer, batching.forEvaluation(), seed));
     }
   }
 
