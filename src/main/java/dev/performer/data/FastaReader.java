@@ -20,7 +20,7 @@ import java.util.stream.StreamSupport;
  * are no text, or cut off inside its gzip stream ends in a {@link PerformerException} that names
  * file and line.
  */
-public final class FastaReader extends LookAhead<ProteinSequence> implements SequenceStream {
+public final class FastaReader extends LookAhead<ProteinSequence> {
   /** Longer than any protein by far: what exceeds it is not a protein file. */
   static final int MAX_RESIDUES = 100_000_000;
 
