@@ -266,7 +266,7 @@ class RecipeSourcesTest {
     }
     String head = "task: classification\ndata: {train: train, validation: ";
     Recipe recipe = recipe(head + "valid}", "training.steps=2");
-    assertThat(recipe.data().classes()).containsExactly("a", "b", "c");
+    assertThat(recipe.data().format().classNames(recipe.data())).containsExactly("a", "b", "c");
     try (var batches = recipe.data().batches(recipe.batchSize(), 1).validation().epoch(0)) {
       assertThat(batches.next().categories()).containsExactly(1, 2);
     }
