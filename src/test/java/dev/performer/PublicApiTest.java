@@ -175,7 +175,7 @@ class PublicApiTest {
       while (element.isArray()) {
         element = element.getComponentType();
       }
-      if (element.getName().startsWith(OURS)) {
+      if (element.getName().startsWith(OURS) && isOpen(element)) {
         mentioned.add(element);
       }
     } else if (type instanceof ParameterizedType p) {

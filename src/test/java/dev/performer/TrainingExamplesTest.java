@@ -10,7 +10,6 @@ import dev.performer.data.ExampleBatches;
 import dev.performer.data.ExampleSource;
 import dev.performer.data.NpyArray;
 import dev.performer.data.ProteinVocabulary;
-import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.Vocabulary;
 import dev.performer.graph.Tensors;
@@ -61,7 +60,7 @@ class TrainingExamplesTest {
   private static BatchSource source(boolean trains) {
     String file = trains ? "family_train" : "family_test";
     var batches =
-        new SequenceBatches(
+        ExampleBatches.of(
             SequenceSource.fasta(Path.of("training/data/" + file + ".fasta.gz")),
             ProteinVocabulary.google(),
             trains ? Batching.training(32, 512) : Batching.training(32, 512).forEvaluation(),

@@ -22,22 +22,16 @@ final class AttentionLayerNaming implements NamingScheme {
     return file.tensors().keySet().stream()
         .anyMatch(
             tensor ->
-                LAYER.matcher(tensor).matches()
-                    || file instanceof DescribedWeights described
-                        && described
-                            .variableName(tensor)
-                            .filter(name -> LAYER.matcher(name).matches())
-                            .isPresent());
+                LAYER.matcher(tensor).matches() || LAYER.matcher(file.variable(tensor)).matches());
   }
 
   @Override
   public ModelWeights map(WeightFile file, ImportOptions options) {
     throw new PerformerException(
-            file.path()
-                + " holds attention layers only ("
-                + file.tensors().size()
-                + " tensors, no table of tokens), which make no Transformer; import the SavedModel"
-                + " that Python saved with them, or name every variable in a mapping file")
+            ("%s holds attention layers only (%s tensors, no table of tokens), which make"
+                    + " no Transformer; import the SavedModel that Python saved with them, or name"
+                    + " every variable in a mapping file")
+                .formatted(file.path(), file.tensors().size()))
         .settledBy("mapping");
   }
 }

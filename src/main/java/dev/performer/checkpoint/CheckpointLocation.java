@@ -84,12 +84,8 @@ final class CheckpointLocation {
       }
       if (!CheckpointReader.exists(prefix)) {
         throw new PerformerException(
-            state
-                + " names the checkpoint "
-                + Excerpt.of(named.toString())
-                + ", but "
-                + prefix
-                + ".index is missing");
+            "%s names the checkpoint %s, but %s.index is missing"
+                .formatted(state, Excerpt.of(named.toString()), prefix));
       }
       return Optional.of(prefix);
     } catch (InvalidPathException e) {

@@ -7,7 +7,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Optional;
 
 /** Opens checkpoints of any format. */
 public final class Checkpoints {
@@ -20,14 +19,33 @@ public final class Checkpoints {
    * @throws PerformerException if there is nothing, it is of no known format, or damaged
    */
   public static WeightFile open(Path path) {
-    Optional<WeightFile> tensors = TensorFormats.open(path);
-    if (tensors.isPresent()) {
-      return tensors.get();
+    if (Files.isDirectory(path)) {
+      return inDirectory(path);
     }
-    if (Files.isRegularFile(path) && FlaxCheckpoint.recognizes(head(path))) {
-      return FlaxCheckpoint.open(path);
+    boolean isFile = Files.isRegularFile(path);
+    String name = path.getFileName() == null ? "" : path.getFileName().toString();
+    if (name.endsWith(ShardedSafetensors.INDEX_SUFFIX) && isFile) {
+      return ShardedSafetensors.open(path);
     }
-    if (Files.isDirectory(path) && FlaxCheckpoint.locate(path).isPresent()) {
+    if (KerasFile.recognizes(path)) {
+      return KerasFile.open(path);
+    }
+    if (PytorchPickle.recognizes(path)) {
+      throw PytorchPickle.refusal(path);
+    }
+    if (NpzFile.recognizes(path)) {
+      return NpzFile.open(path);
+    }
+    if (isFile && (name.endsWith(".safetensors") || SafetensorsFile.recognizes(path))) {
+      return SafetensorsFile.open(path);
+    }
+    if (isFile && (name.endsWith(".h5") || name.endsWith(".keras"))) {
+      return KerasFile.open(path); // which reports what is wrong
+    }
+    if (TensorFlowCheckpoint.recognizes(path)) {
+      return TensorFlowCheckpoint.open(path);
+    }
+    if (isFile && FlaxCheckpoint.recognizes(head(path))) {
       return FlaxCheckpoint.open(path);
     }
     if (!Files.exists(path)) {
@@ -36,11 +54,32 @@ public final class Checkpoints {
     if (FlaxCheckpoint.isNamed(path)) {
       return FlaxCheckpoint.open(path);
     }
-    throw new PerformerException(
-        path
-            + (Files.isDirectory(path) ? " holds" : " is")
-            + " no checkpoint that is known here: Flax msgpack (checkpoint_<step>), TensorFlow"
-            + " checkpoint, .h5, .keras, .safetensors, .npz");
+    throw unknown(path, "is");
+  }
+
+  private static WeightFile inDirectory(Path directory) {
+    Path whole = directory.resolve("model.safetensors");
+    Path sharded = directory.resolve("model" + ShardedSafetensors.INDEX_SUFFIX);
+    Path pickle = directory.resolve("pytorch_model.bin");
+    if (Files.isRegularFile(whole)) {
+      return SafetensorsFile.open(whole);
+    } else if (Files.isRegularFile(sharded)) {
+      return ShardedSafetensors.open(sharded);
+    } else if (PytorchPickle.recognizes(pickle)) {
+      throw PytorchPickle.refusal(pickle);
+    } else if (TensorFlowCheckpoint.recognizes(directory)) {
+      return TensorFlowCheckpoint.open(directory);
+    } else if (FlaxCheckpoint.isNamed(directory) || FlaxCheckpoint.locate(directory).isPresent()) {
+      return FlaxCheckpoint.open(directory);
+    }
+    throw unknown(directory, "holds");
+  }
+
+  private static PerformerException unknown(Path path, String verb) {
+    return new PerformerException(
+        ("%s %s no checkpoint that is known here: Flax msgpack (checkpoint_<step>), TensorFlow"
+                + " checkpoint, .h5, .keras, .safetensors, .npz")
+            .formatted(path, verb));
   }
 
   /**
@@ -62,12 +101,8 @@ public final class Checkpoints {
     String task = StrictJson.tree(weights.config().task()).asText();
     if (options.task() != null && !options.task().equals(task)) {
       throw new PerformerException(
-              path
-                  + ": its weights are those of the task "
-                  + task
-                  + ", not of "
-                  + options.task()
-                  + "; import it as what it is")
+              "%s: its weights are those of the task %s, not of %s; import it as what it is"
+                  .formatted(path, task, options.task()))
           .settledBy("task");
     }
   }

@@ -3,7 +3,6 @@ package dev.performer.checkpoint;
 import dev.performer.AtomicFiles;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
-import dev.performer.RegularFiles;
 import dev.performer.data.NpyArray;
 import java.io.IOException;
 import java.math.BigDecimal;
@@ -11,11 +10,9 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Collections;
 import java.util.Comparator;
 import java.util.Optional;
 import java.util.SortedMap;
-import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -27,22 +24,18 @@ import java.util.stream.Stream;
  * @see <a
  *     href="https://github.com/google/flax/blob/main/flax/serialization.py">serialization.py</a>
  */
-public final class FlaxCheckpoint implements WeightFile {
+public final class FlaxCheckpoint extends OpenedWeights {
   private static final Pattern STEP =
       Pattern.compile("checkpoint_(-?[0-9]{1,18}(?:\\.[0-9]{1,18})?)");
 
-  private final Path path;
   private final FileChannel channel;
   private final SortedMap<String, MsgpackTensor> places;
-  private final SortedMap<String, Info> infos;
 
   private FlaxCheckpoint(Path path, FileChannel channel, SortedMap<String, MsgpackTensor> places) {
-    this.path = path;
+    super(path, "Flax msgpack");
     this.channel = channel;
     this.places = places;
-    SortedMap<String, Info> all = new TreeMap<>();
-    places.forEach((name, place) -> all.put(name, place.info()));
-    this.infos = Collections.unmodifiableSortedMap(all);
+    places.forEach((name, place) -> tensors.put(name, place.info()));
   }
 
   /**
@@ -57,18 +50,10 @@ public final class FlaxCheckpoint implements WeightFile {
                 () ->
                     new PerformerException(
                         path + " holds no checkpoint_<step>; give the file itself"));
-    FileChannel channel = null;
-    try {
-      channel = RegularFiles.open(file);
-      SortedMap<String, MsgpackTensor> places = new MsgpackStructure(file, channel).tensors();
-      FlaxCheckpoint opened = new FlaxCheckpoint(file, channel, places);
-      channel = null;
-      return opened;
-    } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
-    } finally {
-      closeQuietly(channel);
-    }
+    return open(
+        file,
+        channel ->
+            new FlaxCheckpoint(file, channel, new MsgpackStructure(file, channel).tensors()));
   }
 
   /**
@@ -135,76 +120,48 @@ public final class FlaxCheckpoint implements WeightFile {
 
   /** Where {@code config.gin} would lie: beside the checkpoint, whatever form that has. */
   Path directory() {
-    Path parent = path.toAbsolutePath().getParent();
+    Path parent = path().toAbsolutePath().getParent();
     boolean orbax =
-        path.getFileName().toString().equals("checkpoint")
+        path().getFileName().toString().equals("checkpoint")
             && STEP.matcher(String.valueOf(parent.getFileName())).matches();
     return orbax && parent.getParent() != null ? parent.getParent() : parent;
-  }
-
-  @Override
-  public Path path() {
-    return path;
-  }
-
-  @Override
-  public String format() {
-    return "Flax msgpack";
-  }
-
-  @Override
-  public SortedMap<String, Info> tensors() {
-    return infos;
   }
 
   @Override
   public NpyArray read(String name) {
     MsgpackTensor place = places.get(name);
     if (place == null) {
-      throw new PerformerException(path + " has no tensor " + name);
+      throw new PerformerException(path() + " has no tensor " + name);
     }
     int size = place.type().bytes();
     if (place.info().bytes() / size * Math.max(4, size) > Integer.MAX_VALUE - 16) {
       throw new PerformerException(
-          path + ": tensor " + name + " of " + place.info().bytes() + " bytes is too large");
+          path() + ": tensor " + name + " of " + place.info().bytes() + " bytes is too large");
     }
     byte[] bytes = new byte[(int) place.info().bytes()];
     try {
-      int at = 0;
+      ByteBuffer into = ByteBuffer.wrap(bytes);
       for (MsgpackTensor.Piece piece : place.pieces()) {
-        ByteBuffer into = ByteBuffer.wrap(bytes, at, (int) piece.bytes());
-        long from = piece.offset();
-        while (into.hasRemaining()) {
-          int n = channel.read(into, from);
-          if (n <= 0) {
-            throw new PerformerException(path + ": tensor " + name + " ends too early");
-          }
-          from += n;
-        }
-        at += (int) piece.bytes();
+        into.limit(into.position() + (int) piece.bytes());
+        read(channel, piece.offset(), into);
       }
     } catch (IOException e) {
       throw new PerformerException(
-          path + ": tensor " + Excerpt.of(name) + " cannot be read: " + AtomicFiles.describe(e), e);
+          path() + ": tensor " + Excerpt.of(name) + " cannot be read: " + AtomicFiles.describe(e),
+          e);
     }
     if (place.bigEndian()) {
       place.type().reverse(bytes);
     }
-    return place.type().array(bytes, place.info().shape(), path + ": tensor " + Excerpt.of(name));
+    return place.type().array(bytes, place.info().shape(), path() + ": tensor " + Excerpt.of(name));
   }
 
   @Override
   public void close() {
-    closeQuietly(channel);
-  }
-
-  private static void closeQuietly(FileChannel channel) {
-    if (channel != null) {
-      try {
-        channel.close();
-      } catch (IOException e) {
-        // Nothing was written: what was read is right all the same.
-      }
+    try {
+      channel.close();
+    } catch (IOException e) {
+      // Nothing was written: what was read is right all the same.
     }
   }
 }

@@ -173,10 +173,11 @@ public record GinConfig(Path file, Map<String, Object> bindings, List<String> sk
     }
     if (bound == null || depth > 20) {
       throw new PerformerException(
-          file
-              + ": the macro %"
-              + macro.name()
-              + (bound == null ? " is defined nowhere in this file" : " refers to itself"));
+          "%s: the macro %%%s%s"
+              .formatted(
+                  file,
+                  macro.name(),
+                  bound == null ? " is defined nowhere in this file" : " refers to itself"));
     }
     return resolve(bound, depth + 1);
   }

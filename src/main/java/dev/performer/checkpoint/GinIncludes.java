@@ -40,10 +40,9 @@ final class GinIncludes {
     Path real = real(place);
     if (!isInside(real)) {
       throw new PerformerException(
-          "the file lies outside of "
-              + folder
-              + ", and only those in it are read; copy it there, or write its bindings into the file"
-              + " that includes it");
+          ("the file lies outside of %s, and only those in it are read; copy it there, or"
+                  + " write its bindings into the file that includes it")
+              .formatted(folder));
     }
     if (name.isBlank() || !Files.isRegularFile(place)) {
       throw new PerformerException(
@@ -56,11 +55,8 @@ final class GinIncludes {
     }
     if (open.size() > MAX_DEPTH || ++files > MAX_FILES) {
       throw new PerformerException(
-          "more than "
-              + MAX_DEPTH
-              + " files inside each other, or "
-              + MAX_FILES
-              + " in all, are not read");
+          "more than %s files inside each other, or %s in all, are not read"
+              .formatted(MAX_DEPTH, MAX_FILES));
     }
     open.push(real);
     return place;

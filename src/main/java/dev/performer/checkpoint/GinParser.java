@@ -186,12 +186,35 @@ final class GinParser {
 
   private Object sequence(char open, int depth) {
     char close = open == '(' ? ')' : ']';
-    at++;
     List<Object> items = new ArrayList<>();
+    boolean comma = items(close, () -> items.add(value(depth + 1)));
+    return open == '(' && items.size() == 1 && !comma ? items.get(0) : List.copyOf(items);
+  }
+
+  private Map<Object, Object> map(int depth) {
+    Map<Object, Object> entries = new LinkedHashMap<>();
+    items(
+        '}',
+        () -> {
+          Object key = value(depth + 1);
+          space(true);
+          if (peek() != ':') {
+            throw expected("':' after a key");
+          }
+          at++;
+          space(true);
+          entries.put(key, value(depth + 1));
+        });
+    return entries;
+  }
+
+  /** Reads what stands between brackets; whether a comma follows the last item. */
+  private boolean items(char close, Runnable item) {
     boolean comma = false;
+    at++;
     space(true);
     while (peek() != close) {
-      items.add(value(depth + 1));
+      item.run();
       space(true);
       comma = peek() == ',';
       if (comma) {
@@ -202,32 +225,7 @@ final class GinParser {
       }
     }
     at++;
-    return open == '(' && items.size() == 1 && !comma ? items.get(0) : List.copyOf(items);
-  }
-
-  private Map<Object, Object> map(int depth) {
-    at++;
-    Map<Object, Object> entries = new LinkedHashMap<>();
-    space(true);
-    while (peek() != '}') {
-      Object key = value(depth + 1);
-      space(true);
-      if (peek() != ':') {
-        throw expected("':' after a key");
-      }
-      at++;
-      space(true);
-      entries.put(key, value(depth + 1));
-      space(true);
-      if (peek() == ',') {
-        at++;
-        space(true);
-      } else if (peek() != '}') {
-        throw expected("',' or '}'");
-      }
-    }
-    at++;
-    return entries;
+    return comma;
   }
 
   private boolean isStringPrefix() {

@@ -12,8 +12,6 @@ import io.jhdf.exceptions.UnsupportedHdfException;
 import io.jhdf.object.datatype.DataType;
 import io.jhdf.object.datatype.FixedPoint;
 import io.jhdf.object.datatype.FloatingPoint;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
@@ -196,7 +194,7 @@ final class Hdf5Tensors {
     } else if (flat instanceof Number number) { // scalars
       return type.startsWith("float")
           ? NpyArray.of(new float[] {number.floatValue()}, shape)
-          : int64s(new long[] {number.longValue()}, shape);
+          : NpyArray.of(new long[] {number.longValue()}, shape);
     }
     int n = java.lang.reflect.Array.getLength(flat);
     long[] wide = new long[n];
@@ -210,14 +208,7 @@ final class Hdf5Tensors {
         throw unsupported(where, "elements that are no numbers");
       }
     }
-    return int64s(wide, shape);
-  }
-
-  private static NpyArray int64s(long[] values, long[] shape) {
-    ByteBuffer bytes =
-        ByteBuffer.allocate(Math.multiplyExact(values.length, 8)).order(ByteOrder.LITTLE_ENDIAN);
-    bytes.asLongBuffer().put(values);
-    return new NpyArray(NpyType.INT64, shape, bytes.array());
+    return NpyArray.of(wide, shape);
   }
 
   /** Texts of an attribute: one for a scalar, none where there is no such attribute. */

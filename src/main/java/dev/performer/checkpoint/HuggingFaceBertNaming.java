@@ -191,20 +191,18 @@ final class HuggingFaceBertNaming implements NamingScheme {
     String activation = config.path("hidden_act").asText("gelu");
     if (!ACTIVATIONS.containsKey(activation)) {
       throw new PerformerException(
-          file.path()
-              + ": config.json has hidden_act "
-              + activation
-              + "; expected one of "
-              + ACTIVATIONS.keySet().stream().sorted().toList());
+          "%s: config.json has hidden_act %s; expected one of %s"
+              .formatted(file.path(), activation, ACTIVATIONS.keySet().stream().sorted().toList()));
     }
     String positions = config.path("position_embedding_type").asText("absolute");
     if (!positions.equals("absolute") || config.path("is_decoder").asBoolean(false)) {
       throw new PerformerException(
-          file.path()
-              + ": config.json has position_embedding_type "
-              + positions
-              + (config.path("is_decoder").asBoolean(false) ? " and is_decoder" : "")
-              + "; only encoders with absolute positions can be expressed");
+          ("%s: config.json has position_embedding_type %s%s; only encoders with absolute"
+                  + " positions can be expressed")
+              .formatted(
+                  file.path(),
+                  positions,
+                  config.path("is_decoder").asBoolean(false) ? " and is_decoder" : ""));
     }
     builder.put("activation", ACTIVATIONS.get(activation));
     double epsilon = config.path("layer_norm_eps").asDouble(1e-12);

@@ -7,7 +7,6 @@ import dev.performer.RegularFiles;
 import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import io.jhdf.HdfFile;
-import io.jhdf.api.Group;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
@@ -15,12 +14,9 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
-import java.util.SortedMap;
-import java.util.TreeMap;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 
@@ -30,28 +26,23 @@ import java.util.zip.ZipFile;
  *
  * <p>Keras 2's {@code .h5} names every weight ({@code favor_0/query/kernel}), and tensors have
  * these names. The other forms have paths of groups such as {@code
- * layers/multi_head_attention_1/query_dense/vars/0}; there {@link #variableName} knows what the
- * layers were called, if the file does.
+ * layers/multi_head_attention_1/query_dense/vars/0}; there {@link #variable} knows what the layers
+ * were called, if the file does.
  */
-public final class KerasFile implements DescribedWeights {
+public final class KerasFile extends OpenedWeights {
   private static final byte[] HDF5 = {(byte) 0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
   private static final String WEIGHTS = "model.weights.h5";
   private static final String CONFIG = "config.json";
   private static final int LONGEST_CONFIG = 1 << 26;
 
-  private final Path path;
-  private final String format;
   private final HdfFile hdf;
   private final Hdf5Tensors contents;
   private final JsonNode config;
   private final Map<String, String> places = new HashMap<>();
   private final Map<String, String> variableNames = new HashMap<>();
-  private final SortedMap<String, Info> tensors = new TreeMap<>();
-  private final SortedMap<String, Info> trainingState = new TreeMap<>();
 
   private KerasFile(Path path, String format, HdfFile hdf, Hdf5Tensors contents, JsonNode config) {
-    this.path = path;
-    this.format = format;
+    super(path, format);
     this.hdf = hdf;
     this.contents = contents;
     this.config = config;
@@ -178,40 +169,13 @@ public final class KerasFile implements DescribedWeights {
   }
 
   @Override
-  public Path path() {
-    return path;
-  }
-
-  @Override
-  public String format() {
-    return format;
-  }
-
-  @Override
-  public SortedMap<String, Info> tensors() {
-    return Collections.unmodifiableSortedMap(tensors);
-  }
-
-  @Override
-  public SortedMap<String, Info> trainingState() {
-    return Collections.unmodifiableSortedMap(trainingState);
-  }
-
-  @Override
-  public Optional<String> variableName(String tensor) {
-    return Optional.ofNullable(variableNames.get(tensor));
+  public String variable(String tensor) {
+    return variableNames.getOrDefault(tensor, tensor);
   }
 
   @Override
   public Optional<JsonNode> modelConfig() {
     return Optional.ofNullable(config);
-  }
-
-  /** Texts of an attribute of a group, such as {@code keras_version} of the root. */
-  public Optional<String> attribute(String group, String name) {
-    Optional<Group> found = contents.group(group);
-    String[] texts = found.map(g -> contents.texts(g, name)).orElse(new String[0]);
-    return texts.length == 0 ? Optional.empty() : Optional.of(texts[0]);
   }
 
   @Override

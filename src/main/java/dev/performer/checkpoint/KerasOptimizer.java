@@ -19,7 +19,7 @@ import java.util.regex.Pattern;
  * @param file the checkpoint
  * @param note gets a line if the moments are of no use
  */
-record KerasOptimizer(DescribedWeights file, Consumer<String> note) {
+record KerasOptimizer(WeightFile file, Consumer<String> note) {
   private static final Pattern SLOT =
       Pattern.compile("(.+)/\\.OPTIMIZER_SLOT/[^/]+(?:/.+)?/([mv])");
   private static final Pattern NEW_NAME = Pattern.compile("(?:.*/)?Adam(?:W|_\\d+)*/([mv])/(.+)");
@@ -65,7 +65,7 @@ record KerasOptimizer(DescribedWeights file, Consumer<String> note) {
       String tensor = source.getValue();
       String[] pair = moments.get(tensor);
       if (pair == null) {
-        pair = moments.get(file.variableName(tensor).orElse(tensor));
+        pair = moments.get(file.variable(tensor));
       }
       long[] shape = weights.get(source.getKey()).shape();
       if (pair == null || !fits(pair[0], tensor) || !fits(pair[1], tensor)) {
@@ -92,9 +92,7 @@ record KerasOptimizer(DescribedWeights file, Consumer<String> note) {
   /** Tensors of the training state, and the names that their variables had. */
   private Map<String, String> names() {
     Map<String, String> names = new LinkedHashMap<>();
-    file.trainingState()
-        .keySet()
-        .forEach(tensor -> names.put(tensor, file.variableName(tensor).orElse(tensor)));
+    file.trainingState().keySet().forEach(tensor -> names.put(tensor, file.variable(tensor)));
     return names;
   }
 

@@ -21,16 +21,7 @@ final class KerasOptimizerOrder {
   /** The order in which Keras' layers make their parts and weights. */
   private static final List<String> ORDER =
       List.of(
-          "query",
-          "key",
-          "value",
-          "attention_output",
-          "output",
-          "kernel",
-          "gamma",
-          "embeddings",
-          "bias",
-          "beta");
+          "query key value attention_output output kernel gamma embeddings bias beta".split(" "));
 
   private KerasOptimizerOrder() {}
 
@@ -38,7 +29,7 @@ final class KerasOptimizerOrder {
    * First and second moment of each tensor of the model; empty if their order cannot be known, or
    * they are not Adam's.
    */
-  static Map<String, String[]> of(DescribedWeights file) {
+  static Map<String, String[]> of(WeightFile file) {
     List<String> moments = moments(file);
     JsonNode config = file.modelConfig().orElse(null);
     if (config == null || moments.size() != 2 * file.tensors().size() || !isAdam(config)) {
@@ -68,7 +59,7 @@ final class KerasOptimizerOrder {
         : layer.path("config").path("name").asText();
   }
 
-  private static List<String> moments(DescribedWeights file) {
+  private static List<String> moments(WeightFile file) {
     Map<Integer, String> byNumber = new TreeMap<>();
     for (String tensor : file.trainingState().keySet()) {
       Matcher numbered = NUMBERED.matcher(tensor);
@@ -89,10 +80,10 @@ final class KerasOptimizerOrder {
   }
 
   /** Tensors by the layer they are in, in the order of their making as far as it is known. */
-  private static Map<String, List<String>> layers(DescribedWeights file) {
+  private static Map<String, List<String>> layers(WeightFile file) {
     Map<String, List<String>> layers = new TreeMap<>();
     for (String tensor : file.tensors().keySet()) {
-      String name = file.variableName(tensor).orElse(tensor);
+      String name = file.variable(tensor);
       layers.computeIfAbsent(name.replaceFirst("/.*", ""), n -> new ArrayList<>()).add(tensor);
     }
     Comparator<String> byRank = (a, b) -> Arrays.compare(ranks(file, a), ranks(file, b));
@@ -100,14 +91,13 @@ final class KerasOptimizerOrder {
     return layers;
   }
 
-  private static int[] ranks(DescribedWeights file, String tensor) {
-    String[] parts = file.variableName(tensor).orElse(tensor).split("/");
+  private static int[] ranks(WeightFile file, String tensor) {
+    String[] parts = file.variable(tensor).split("/");
     return Arrays.stream(parts).mapToInt(ORDER::indexOf).toArray();
   }
 
   /** The first tensor of these shapes; null if there is none, or another one is as likely. */
-  private static String take(
-      DescribedWeights file, List<String> left, String first, String second) {
+  private static String take(WeightFile file, List<String> left, String first, String second) {
     List<String> fitting =
         left.stream()
             .filter(
@@ -126,7 +116,7 @@ final class KerasOptimizerOrder {
     return fitting.get(0);
   }
 
-  private static long[] shape(DescribedWeights file, String tensor) {
+  private static long[] shape(WeightFile file, String tensor) {
     WeightFile.Info info = file.tensors().get(tensor);
     return (info == null ? file.trainingState().get(tensor) : info).shape();
   }

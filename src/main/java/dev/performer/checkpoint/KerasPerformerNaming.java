@@ -47,13 +47,7 @@ final class KerasPerformerNaming implements NamingScheme {
 
   private static Map<String, String> names(WeightFile file) {
     Map<String, String> names = new TreeMap<>();
-    for (String tensor : file.tensors().keySet()) {
-      names.put(
-          tensor,
-          file instanceof DescribedWeights described
-              ? described.variableName(tensor).orElse(tensor)
-              : tensor.replaceFirst(":0$", ""));
-    }
+    file.tensors().keySet().forEach(tensor -> names.put(tensor, file.variable(tensor)));
     return names;
   }
 
@@ -110,10 +104,11 @@ final class KerasPerformerNaming implements NamingScheme {
       builder.putAttention(config.attention(map.layers()));
     }
     map.note(
-        "Keras keeps no graph in weights: assumed norms "
-            + (Boolean.TRUE.equals(options.normFirst()) ? "before" : "after")
-            + " each part, epsilon 1e-6, gelu (erf)"
-            + (isKernel ? ", padding token 0" : ", no padding"));
+        ("Keras keeps no graph in weights: assumed norms %s each part, epsilon 1e-6, gelu"
+                + " (erf)%s")
+            .formatted(
+                Boolean.TRUE.equals(options.normFirst()) ? "before" : "after",
+                isKernel ? ", padding token 0" : ", no padding"));
     return map.finish(label(), builder.config(options), options.allowMissing());
   }
 

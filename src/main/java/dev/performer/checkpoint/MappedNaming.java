@@ -70,10 +70,9 @@ final class MappedNaming implements NamingScheme {
     }
     if (keys.isEmpty() && options.config() == null) {
       throw new PerformerException(
-              mapping
-                  + ": names alone tell no model; give a configuration or a preset, or put the keys of the"
-                  + " configuration under "
-                  + CONFIG)
+              ("%s: names alone tell no model; give a configuration or a preset, or put"
+                      + " the keys of the configuration under %s")
+                  .formatted(mapping, CONFIG))
           .settledBy("config", "preset");
     }
     if (options.config() != null) {
@@ -106,13 +105,9 @@ final class MappedNaming implements NamingScheme {
     String tensor = from.textValue().replace(LAYER, i);
     if (!file.tensors().containsKey(tensor)) {
       throw new PerformerException(
-          where
-              + file.path()
-              + " has no tensor "
-              + tensor
-              + "; did you mean "
-              + Labels.nearest(tensor, file.tensors().keySet())
-              + "?");
+          "%s%s has no tensor %s; did you mean %s?"
+              .formatted(
+                  where, file.path(), tensor, Labels.nearest(tensor, file.tensors().keySet())));
     }
     NpyArray array = file.read(tensor);
     array = transposed(array, value.path("transpose"), where);

@@ -34,10 +34,7 @@ final class ModelGardenConfig {
     this.file = file;
     this.options = options;
     this.map = map;
-    this.keras =
-        file instanceof DescribedWeights described
-            ? described.modelConfig().map(c -> c.path("config")).orElse(MissingNode.getInstance())
-            : MissingNode.getInstance();
+    this.keras = file.modelConfig().map(c -> c.path("config")).orElse(MissingNode.getInstance());
     this.near = NeighbourConfig.near(file.path());
     this.isKernel = findKernel(names);
   }

@@ -64,31 +64,24 @@ final class ModelGardenNaming implements NamingScheme {
 
   @Override
   public boolean recognizes(WeightFile file) {
-    Names names = new Names(file);
-    return names.all().values().stream()
+    return names(file).values().stream()
         .map(BLOCK::matcher)
         .anyMatch(m -> m.matches() && m.group(3).matches(ATTENTION + ".*"));
   }
 
   /** Tensors and the names to know them by: the variables' own where they tell blocks. */
-  private record Names(WeightFile file) {
-    Map<String, String> all() {
-      Map<String, String> names = new TreeMap<>();
-      for (String tensor : file.tensors().keySet()) {
-        String own =
-            file instanceof DescribedWeights described
-                ? described.variableName(tensor).orElse(tensor)
-                : tensor.replaceFirst(":0$", "");
-        boolean isKnown = rule(own) != null || BLOCK.matcher(own).matches();
-        names.put(tensor, isKnown ? own : tensor);
-      }
-      return names;
+  private static Map<String, String> names(WeightFile file) {
+    Map<String, String> names = new TreeMap<>();
+    for (String tensor : file.tensors().keySet()) {
+      String own = file.variable(tensor);
+      boolean isKnown = restPlace(own) != null || BLOCK.matcher(own).matches();
+      names.put(tensor, isKnown ? own : tensor);
     }
+    return names;
+  }
 
-    private static String rule(String name) {
-      int slash = Math.max(0, weightStart(name));
-      return placeOf(REST_RULES, name.substring(0, slash));
-    }
+  private static String restPlace(String name) {
+    return placeOf(REST_RULES, name.substring(0, Math.max(0, weightStart(name))));
   }
 
   /** Where the name of the weight itself begins: {@code /kernel}, {@code /vars/0}. */
@@ -109,7 +102,7 @@ final class ModelGardenNaming implements NamingScheme {
   @Override
   public ModelWeights map(WeightFile file, ImportOptions options) {
     WeightMap map = new WeightMap(file);
-    Map<String, String> names = new Names(file).all();
+    Map<String, String> names = names(file);
     Map<String, Integer> blocks = blocks(names);
     names.forEach((tensor, name) -> place(map, tensor, name, blocks));
     placeByKeys(map, file, names);
@@ -165,7 +158,7 @@ final class ModelGardenNaming implements NamingScheme {
       String inBlock = blockPlace(block.group(3));
       place = inBlock == null ? null : "layer_" + blocks.get(block.group(1)) + "/" + inBlock;
     } else if (!block.matches() || !block.group(1).startsWith("layer_with_weights-")) {
-      place = placeOf(REST_RULES, name.substring(0, Math.max(0, weightStart(name))));
+      place = restPlace(name);
     }
     if (place != null) {
       put(map, place, tensor, name.substring(weightStart(name) + 1));

@@ -53,7 +53,6 @@ final class MsgpackStructure {
     if (in.size() == 0) {
       throw new PerformerException(file + " is empty; expected a Flax checkpoint");
     }
-    String at = "";
     try {
       MessageFormat root = unpacker.getNextFormat();
       if (!isMap(root) && root.getValueType() != ValueType.EXTENSION) {
@@ -71,14 +70,13 @@ final class MsgpackStructure {
       return found;
     } catch (MessagePackException e) {
       throw new PerformerException(
-          file
-              + ": broken msgpack at byte "
-              + in.position()
-              + at
-              + ": "
-              + (e instanceof org.msgpack.core.MessageInsufficientBufferException
-                  ? "it ends too early"
-                  : kind(e)),
+          "%s: broken msgpack at byte %s: %s"
+              .formatted(
+                  file,
+                  in.position(),
+                  e instanceof org.msgpack.core.MessageInsufficientBufferException
+                      ? "it ends too early"
+                      : kind(e)),
           e);
     }
   }

@@ -47,12 +47,15 @@ public final class NamingSchemes {
         .orElseThrow(
             () ->
                 new PerformerException(
-                        file.path()
-                            + ": its names are of no model that is known here "
-                            + labels()
-                            + "; they begin with "
-                            + file.tensors().keySet().stream().limit(3).map(Excerpt::of).toList()
-                            + "; name every variable in a mapping file")
+                        ("%s: its names are of no model that is known here %s; they begin"
+                                + " with %s; name every variable in a mapping file")
+                            .formatted(
+                                file.path(),
+                                labels(),
+                                file.tensors().keySet().stream()
+                                    .limit(3)
+                                    .map(Excerpt::of)
+                                    .toList()))
                     .settledBy("mapping"));
   }
 

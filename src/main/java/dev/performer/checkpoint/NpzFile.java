@@ -6,24 +6,19 @@ import dev.performer.data.Npz;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Collections;
 import java.util.Map;
-import java.util.SortedMap;
-import java.util.TreeMap;
 import java.util.zip.ZipFile;
 
 /** Arrays that {@code numpy.savez} wrote; all are read at once. */
-public final class NpzFile implements WeightFile {
-  private final Path path;
+public final class NpzFile extends OpenedWeights {
   private final Map<String, NpyArray> arrays;
-  private final SortedMap<String, Info> infos = new TreeMap<>();
 
   private NpzFile(Path path, Map<String, NpyArray> arrays) {
-    this.path = path;
+    super(path, "npz");
     this.arrays = arrays;
     arrays.forEach(
         (name, array) ->
-            infos.put(name, new Info(array.type().label(), array.shape(), array.bytes().length)));
+            tensors.put(name, new Info(array.type().label(), array.shape(), array.bytes().length)));
   }
 
   /** Whether a file is named so, or a zip of arrays. */
@@ -47,25 +42,10 @@ public final class NpzFile implements WeightFile {
   }
 
   @Override
-  public Path path() {
-    return path;
-  }
-
-  @Override
-  public String format() {
-    return "npz";
-  }
-
-  @Override
-  public SortedMap<String, Info> tensors() {
-    return Collections.unmodifiableSortedMap(infos);
-  }
-
-  @Override
   public NpyArray read(String name) {
     NpyArray array = arrays.get(name);
     if (array == null) {
-      throw new PerformerException(path + ", array " + name + ": there is none of that name");
+      throw new PerformerException(path() + ", array " + name + ": there is none of that name");
     }
     return array;
   }

@@ -176,10 +176,8 @@ final class ProteinLmGin {
   void settle() {
     if (!conflicts.isEmpty()) {
       throw new PerformerException(
-          gin.file()
-              + " disagrees with the weights: "
-              + String.join("; ", conflicts)
-              + "; is it the configuration of this checkpoint?");
+          "%s disagrees with the weights: %s; is it the configuration of this checkpoint?"
+              .formatted(gin.file(), String.join("; ", conflicts)));
     }
   }
 

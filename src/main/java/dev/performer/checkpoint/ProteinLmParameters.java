@@ -1,6 +1,7 @@
 package dev.performer.checkpoint;
 
 import dev.performer.PerformerException;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -16,47 +17,22 @@ import java.util.TreeSet;
 final class ProteinLmParameters {
   /** Of {@code FlaxModel}, and so of both models; the last lines are those of its Transformer. */
   private static final Set<String> MODEL =
-      Set.of(
-          "domain",
-          "model_cls",
-          "attention_fn",
-          "with_bos",
-          "with_mask",
+      names(
+          "domain model_cls attention_fn with_bos with_mask",
           // Training and its speed:
-          "random_seed",
-          "batch_size",
-          "grad_clip",
-          "learning_rate",
-          "weight_decay",
-          "cache",
-          "pmap",
-          "store_metrics",
+          "random_seed batch_size grad_clip learning_rate weight_decay cache pmap store_metrics",
           "sampling_kwargs",
           // The Transformer:
-          "emb_dim",
-          "num_heads",
-          "num_layers",
-          "qkv_dim",
-          "mlp_dim",
-          "max_len",
-          "dropout_rate",
-          "attention_dropout_rate",
-          "causal",
-          "positional_encoding_module",
-          "self_attention_module",
+          "emb_dim num_heads num_layers qkv_dim mlp_dim max_len dropout_rate",
+          "attention_dropout_rate causal positional_encoding_module self_attention_module",
           "output_head");
 
   private static final Set<String> BERT =
-      Set.of("mask_rate", "mask_token_proportion", "random_token_proportion");
+      names("mask_rate mask_token_proportion random_token_proportion");
 
   private static final Set<String> DOMAIN =
-      Set.of(
-          "include_anomalous_amino_acids",
-          "include_bos",
-          "include_eos",
-          "include_pad",
-          "include_mask",
-          "length");
+      names(
+          "include_anomalous_amino_acids include_bos include_eos include_pad include_mask length");
 
   /** Values that may be given but change nothing. */
   private static final Map<String, Set<String>> ONLY =
@@ -69,20 +45,18 @@ final class ProteinLmParameters {
       Map.of("bos_token", "<", "eos_token", ">", "pad_token", "_", "mask_token", "*");
 
   /** Parts of the network, which no configuration of Google's names. */
-  private static final List<String> NETWORK =
-      List.of(
-          "Transformer",
-          "Transformer1DBlock",
-          "MlpBlock",
-          "Embed",
-          "LayerNorm",
-          "Dense",
-          "SelfAttention",
-          "MultiHeadDotProductAttention",
-          "AddLearnedPositionalEncodings",
+  private static final Set<String> NETWORK =
+      names(
+          "Transformer Transformer1DBlock MlpBlock Embed LayerNorm Dense SelfAttention",
+          "MultiHeadDotProductAttention AddLearnedPositionalEncodings",
           "AddSinusoidalPositionalEncodings");
 
   private ProteinLmParameters() {}
+
+  /** Names with spaces between them, in their order. */
+  private static Set<String> names(String... lines) {
+    return new LinkedHashSet<>(List.of(String.join(" ", lines).split(" ")));
+  }
 
   /**
    * Fails for what a model does not take or what would be another model.

@@ -5,8 +5,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Enumeration;
-import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 
 /**
@@ -39,13 +37,7 @@ public final class PytorchPickle {
 
   private static boolean hasPickle(Path file) throws IOException {
     try (ZipFile zip = new ZipFile(file.toFile())) {
-      for (Enumeration<? extends ZipEntry> all = zip.entries(); all.hasMoreElements(); ) {
-        String name = all.nextElement().getName();
-        if (name.equals("data.pkl") || name.endsWith("/data.pkl")) {
-          return true;
-        }
-      }
-      return false;
+      return zip.stream().anyMatch(entry -> entry.getName().matches("(.*/)?data\\.pkl"));
     } catch (IllegalArgumentException e) { // names that are no UTF-8
       return false;
     }
@@ -56,13 +48,11 @@ public final class PytorchPickle {
     String from = file.getFileName().toString().replace("'", "\\'");
     String to = from.replaceFirst("\\.[^.]*$", "") + ".safetensors";
     return new PerformerException(
-        file
-            + " is a PyTorch pickle, a program that is not run here; turn it into safetensors with: "
-            + "python -c \"import torch, safetensors.torch as s; w = torch.load('"
-            + from
-            + "', map_location='cpu', weights_only=True); w = w.get('state_dict', w); "
-            + "s.save_file({k: v.clone().contiguous() for k, v in w.items() if torch.is_tensor(v)}, '"
-            + to
-            + "')\"");
+        ("%s is a PyTorch pickle, a program that is not run here; turn it into"
+                + " safetensors with: python -c \"import torch, safetensors.torch as s; w ="
+                + " torch.load('%s', map_location='cpu', weights_only=True); w ="
+                + " w.get('state_dict', w); s.save_file({k: v.clone().contiguous() for k, v in"
+                + " w.items() if torch.is_tensor(v)}, '%s')\"")
+            .formatted(file, from, to));
   }
 }

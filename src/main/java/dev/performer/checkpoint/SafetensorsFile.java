@@ -5,7 +5,6 @@ import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.data.NpyArray;
-import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -14,22 +13,19 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.SortedMap;
-import java.util.TreeMap;
 
 /** One {@code .safetensors} file. Nothing is read before its place in the file is checked. */
-public final class SafetensorsFile implements WeightFile {
+public final class SafetensorsFile extends OpenedWeights {
   private static final int LENGTH_BYTES = 8;
   private static final long LONGEST_HEADER = 100_000_000; // as the format's own library
 
-  private final Path path;
   private final FileChannel channel;
   private final long dataStart;
   private final SafetensorsHeader header;
-  private final SortedMap<String, Info> infos = new TreeMap<>();
 
   private SafetensorsFile(
       Path path, FileChannel channel, long dataStart, SafetensorsHeader header) {
-    this.path = path;
+    super(path, "safetensors");
     this.channel = channel;
     this.dataStart = dataStart;
     this.header = header;
@@ -37,7 +33,7 @@ public final class SafetensorsFile implements WeightFile {
         .tensors()
         .forEach(
             (name, entry) ->
-                infos.put(
+                tensors.put(
                     name,
                     new Info(entry.type().label(), entry.shape(), entry.end() - entry.begin())));
   }
@@ -62,62 +58,33 @@ public final class SafetensorsFile implements WeightFile {
    * @throws PerformerException if it cannot be read, or header and size do not fit
    */
   public static SafetensorsFile open(Path file) {
-    FileChannel channel = null;
-    try {
-      channel = RegularFiles.open(file);
-      long size = channel.size();
-      if (size < LENGTH_BYTES + 2) {
-        throw new PerformerException(
-            file + ": " + size + " bytes are too few for a safetensors file");
-      }
-      long length = read(channel, 0, LENGTH_BYTES).getLong();
-      if (length < 2 || length > size - LENGTH_BYTES || length > LONGEST_HEADER) {
-        throw new PerformerException(
-            file
-                + ": the header claims "
-                + Long.toUnsignedString(length)
-                + " bytes in a file of "
-                + size
-                + "; it is no safetensors file, or damaged");
-      }
-      long dataStart = LENGTH_BYTES + length;
-      SafetensorsHeader header =
-          SafetensorsHeader.parse(
-              read(channel, LENGTH_BYTES, (int) length).array(), size - dataStart, file.toString());
-      SafetensorsFile opened = new SafetensorsFile(file, channel, dataStart, header);
-      channel = null; // owned by what is returned
-      return opened;
-    } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
-    } finally {
-      close(channel);
+    return open(file, channel -> opened(file, channel));
+  }
+
+  private static SafetensorsFile opened(Path file, FileChannel channel) throws IOException {
+    long size = channel.size();
+    if (size < LENGTH_BYTES + 2) {
+      throw new PerformerException(
+          file + ": " + size + " bytes are too few for a safetensors file");
     }
+    long length = read(channel, 0, LENGTH_BYTES).getLong();
+    if (length < 2 || length > size - LENGTH_BYTES || length > LONGEST_HEADER) {
+      throw new PerformerException(
+          ("%s: the header claims %s bytes in a file of %s; it is no safetensors file,"
+                  + " or damaged")
+              .formatted(file, Long.toUnsignedString(length), size));
+    }
+    long dataStart = LENGTH_BYTES + length;
+    byte[] json = read(channel, LENGTH_BYTES, (int) length).array();
+    SafetensorsHeader header = SafetensorsHeader.parse(json, size - dataStart, file.toString());
+    return new SafetensorsFile(file, channel, dataStart, header);
   }
 
   private static ByteBuffer read(FileChannel channel, long position, int length)
       throws IOException {
     ByteBuffer buffer = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
-    while (buffer.hasRemaining()) {
-      if (channel.read(buffer, position + buffer.position()) < 0) {
-        throw new EOFException("it ends too early");
-      }
-    }
+    read(channel, position, buffer);
     return buffer.flip();
-  }
-
-  @Override
-  public Path path() {
-    return path;
-  }
-
-  @Override
-  public String format() {
-    return "safetensors";
-  }
-
-  @Override
-  public SortedMap<String, Info> tensors() {
-    return Collections.unmodifiableSortedMap(infos);
   }
 
   /** The free texts that the file carries. */
@@ -128,7 +95,7 @@ public final class SafetensorsFile implements WeightFile {
   @Override
   public NpyArray read(String name) {
     SafetensorsHeader.Entry entry = header.tensors().get(name);
-    String where = path + ", tensor " + Excerpt.of(name);
+    String where = path() + ", tensor " + Excerpt.of(name);
     if (entry == null) {
       throw new PerformerException(where + ": there is none of that name");
     }
@@ -146,16 +113,10 @@ public final class SafetensorsFile implements WeightFile {
 
   @Override
   public void close() {
-    close(channel);
-  }
-
-  private static void close(FileChannel channel) {
-    if (channel != null) {
-      try {
-        channel.close();
-      } catch (IOException e) {
-        throw new PerformerException("a file cannot be closed: " + AtomicFiles.describe(e), e);
-      }
+    try {
+      channel.close();
+    } catch (IOException e) {
+      throw new PerformerException("a file cannot be closed: " + AtomicFiles.describe(e), e);
     }
   }
 }

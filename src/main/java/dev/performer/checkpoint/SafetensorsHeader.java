@@ -1,5 +1,6 @@
 package dev.performer.checkpoint;
 
+import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
@@ -39,6 +40,12 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
           Map.entry("U16", ElementType.UINT16),
           Map.entry("U8", ElementType.UINT8),
           Map.entry("BOOL", ElementType.BOOL));
+
+  private static final int MAX_RANK = 64;
+
+  /** An entry as it stands in the file. */
+  private record Written(
+      String dtype, long[] shape, @JsonProperty("data_offsets") long[] dataOffsets) {}
 
   /** A tensor's type, shape, and its bytes from {@code begin} to {@code end} behind the header. */
   record Entry(ElementType type, long[] shape, long begin, long end) {}
@@ -89,61 +96,31 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
     }
   }
 
-  private static Entry readEntry(JsonParser parser, String where) throws IOException {
+  private static Entry readEntry(JsonParser parser, String where) {
     expect(parser.currentToken(), JsonToken.START_OBJECT, where);
-    ElementType type = null;
-    long[] shape = null;
-    long[] offsets = null;
-    while (parser.nextToken() == JsonToken.FIELD_NAME) {
-      String key = parser.currentName();
-      JsonToken token = parser.nextToken();
-      switch (key) {
-        case "dtype" -> {
-          expect(token, JsonToken.VALUE_STRING, where + ", dtype");
-          type = TYPES.get(parser.getText());
-          if (type == null) {
-            throw new PerformerException(
-                where
-                    + ": dtype "
-                    + Excerpt.of(parser.getText())
-                    + " is not supported; expected one of "
-                    + TYPES.keySet().stream().sorted().toList());
-          }
-        }
-        case "shape" -> shape = numbers(parser, where + ", shape");
-        case "data_offsets" -> offsets = numbers(parser, where + ", data_offsets");
-        default -> throw new PerformerException(where + ": unknown key " + Excerpt.of(key));
-      }
-    }
-    if (type == null || shape == null || offsets == null || offsets.length != 2) {
+    Written written = StrictJson.bind(parser, Written.class, where);
+    long[] shape = written.shape();
+    long[] offsets = written.dataOffsets();
+    if (written.dtype() == null || shape == null || offsets == null || offsets.length != 2) {
       throw new PerformerException(where + ": expected dtype, shape and two data_offsets");
+    }
+    ElementType type = TYPES.get(written.dtype());
+    if (type == null) {
+      throw new PerformerException(
+          "%s: dtype %s is not supported; expected one of %s"
+              .formatted(
+                  where, Excerpt.of(written.dtype()), TYPES.keySet().stream().sorted().toList()));
+    }
+    if (shape.length > MAX_RANK) {
+      throw new PerformerException(where + ": over " + MAX_RANK + " dimensions");
     }
     long bytes = type.bytesOf(shape, where);
     if (offsets[0] < 0 || offsets[1] < offsets[0] || offsets[1] - offsets[0] != bytes) {
       throw new PerformerException(
-          where
-              + ": data_offsets "
-              + offsets[0]
-              + " to "
-              + offsets[1]
-              + " do not hold the "
-              + bytes
-              + " bytes of its shape");
+          "%s: data_offsets %s to %s do not hold the %s bytes of its shape"
+              .formatted(where, offsets[0], offsets[1], bytes));
     }
     return new Entry(type, shape, offsets[0], offsets[1]);
-  }
-
-  private static long[] numbers(JsonParser parser, String where) throws IOException {
-    expect(parser.currentToken(), JsonToken.START_ARRAY, where);
-    List<Long> numbers = new ArrayList<>();
-    while (parser.nextToken() != JsonToken.END_ARRAY) {
-      expect(parser.currentToken(), JsonToken.VALUE_NUMBER_INT, where);
-      numbers.add(parser.getLongValue());
-      if (numbers.size() > 64) {
-        throw new PerformerException(where + ": more than 64 numbers");
-      }
-    }
-    return numbers.stream().mapToLong(Long::longValue).toArray();
   }
 
   private static void expect(JsonToken found, JsonToken expected, String where) {
@@ -159,9 +136,7 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
     }
     return switch (token) {
       case START_OBJECT -> "an object";
-      case START_ARRAY -> "a list";
       case VALUE_STRING -> "a text";
-      case VALUE_NUMBER_INT -> "a whole number";
       default -> "another value";
     };
   }
@@ -177,22 +152,15 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
       String where = file + ", tensor " + Excerpt.of(e.getKey()) + ": ";
       if (entry.end() > dataBytes) {
         throw new PerformerException(
-            where
-                + "ends at byte "
-                + entry.end()
-                + " of the data, which has "
-                + dataBytes
-                + "; the file is truncated or damaged, copy it again");
+            ("%sends at byte %s of the data, which has %s; the file is truncated or"
+                    + " damaged, copy it again")
+                .formatted(where, entry.end(), dataBytes));
       }
       if (entry.begin() != place) {
+        String what =
+            entry.begin() < place ? "overlaps the tensor before it" : "a gap is before it";
         throw new PerformerException(
-            where
-                + (entry.begin() < place ? "overlaps the tensor before it" : "a gap is before it")
-                + " (begins at byte "
-                + entry.begin()
-                + ", expected "
-                + place
-                + ")");
+            "%s%s (begins at byte %s, expected %s)".formatted(where, what, entry.begin(), place));
       }
       place = entry.end();
     }

@@ -6,24 +6,19 @@ import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import java.nio.file.Path;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
-import java.util.SortedMap;
-import java.util.TreeMap;
 
 /** Several {@code .safetensors} and the {@code …index.json} that tells what is in which. */
-public final class ShardedSafetensors implements WeightFile {
+public final class ShardedSafetensors extends OpenedWeights {
   /** How the names of such indices end. */
   public static final String INDEX_SUFFIX = ".safetensors.index.json";
 
-  private final Path path;
   private final Map<String, SafetensorsFile> files = new HashMap<>();
-  private final SortedMap<String, Info> infos = new TreeMap<>();
   private final Map<String, SafetensorsFile> owners = new HashMap<>();
 
   private ShardedSafetensors(Path path) {
-    this.path = path;
+    super(path, "safetensors");
   }
 
   /**
@@ -51,30 +46,19 @@ public final class ShardedSafetensors implements WeightFile {
     String name = value.asText();
     if (!value.isTextual() || !name.matches("[\\w.-]+") || name.startsWith(".")) {
       throw new PerformerException(
-          path
-              + ", tensor "
-              + Excerpt.of(tensor)
-              + ": expected the name of a file beside the index");
+          "%s, tensor %s: expected the name of a file beside the index"
+              .formatted(path(), Excerpt.of(tensor)));
     }
     SafetensorsFile file =
-        files.computeIfAbsent(name, n -> SafetensorsFile.open(path.resolveSibling(n)));
+        files.computeIfAbsent(name, n -> SafetensorsFile.open(path().resolveSibling(n)));
     Info info = file.tensors().get(tensor);
     if (info == null) {
       throw new PerformerException(
-          file.path()
-              + " has no tensor "
-              + Excerpt.of(tensor)
-              + ", which "
-              + path
-              + " places there");
+          "%s has no tensor %s, which %s places there"
+              .formatted(file.path(), Excerpt.of(tensor), path()));
     }
     owners.put(tensor, file);
-    infos.put(tensor, info);
-  }
-
-  @Override
-  public Path path() {
-    return path;
+    tensors.put(tensor, info);
   }
 
   @Override
@@ -83,15 +67,10 @@ public final class ShardedSafetensors implements WeightFile {
   }
 
   @Override
-  public SortedMap<String, Info> tensors() {
-    return Collections.unmodifiableSortedMap(infos);
-  }
-
-  @Override
   public NpyArray read(String name) {
     SafetensorsFile owner = owners.get(name);
     if (owner == null) {
-      throw new PerformerException(path + ", tensor " + name + ": there is none of that name");
+      throw new PerformerException(path() + ", tensor " + name + ": there is none of that name");
     }
     return owner.read(name);
   }

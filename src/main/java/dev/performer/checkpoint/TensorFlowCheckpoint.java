@@ -1,20 +1,15 @@
 package dev.performer.checkpoint;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import java.nio.file.Path;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
-import java.util.SortedMap;
-import java.util.TreeMap;
 import java.util.regex.Pattern;
 import org.tensorflow.Tensor;
 import org.tensorflow.proto.DataType;
@@ -25,10 +20,10 @@ import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.
 /**
  * A checkpoint of TensorFlow: of objects (version 2; a SavedModel's variables are one too) or of
  * names (version 1). Tensors have the paths of objects, such as {@code
- * encoder/layer_with_weights-4/_attention_layer/_query_dense/kernel}; {@link #variableName} has the
+ * encoder/layer_with_weights-4/_attention_layer/_query_dense/kernel}; {@link #variable} has the
  * variables' own names.
  */
-public final class TensorFlowCheckpoint implements DescribedWeights {
+public final class TensorFlowCheckpoint extends OpenedWeights {
   private static final String ATTRIBUTE = "/.ATTRIBUTES/VARIABLE_VALUE";
   private static final String SLOT = "/.OPTIMIZER_SLOT/";
   private static final Pattern TRAINING =
@@ -53,23 +48,24 @@ public final class TensorFlowCheckpoint implements DescribedWeights {
 
   private final Path prefix;
   private final CheckpointReader reader;
-  private final boolean hasObjects;
   private final Map<String, String> keys = new HashMap<>();
   private final Map<String, String> variableNames = new HashMap<>();
-  private final SortedMap<String, Info> tensors = new TreeMap<>();
-  private final SortedMap<String, Info> trainingState = new TreeMap<>();
 
   private TensorFlowCheckpoint(Path prefix, CheckpointReader reader) {
+    super(prefix, hasObjects(reader) ? "TensorFlow 2 checkpoint" : "TensorFlow 1 checkpoint");
     this.prefix = prefix;
     this.reader = reader;
-    this.hasObjects = reader.entries().containsKey(CheckpointReader.OBJECT_GRAPH_KEY);
     Map<String, String> namesByKey = new HashMap<>();
     Set<String> slots = new HashSet<>();
-    if (hasObjects) {
+    if (hasObjects(reader)) {
       readObjects(namesByKey, slots);
     }
     reader.entries().forEach((key, entry) -> add(key, entry, namesByKey.get(key), slots));
     dropSecondCopies();
+  }
+
+  private static boolean hasObjects(CheckpointReader reader) {
+    return reader.entries().containsKey(CheckpointReader.OBJECT_GRAPH_KEY);
   }
 
   /** Whether a path is, or leads to, a checkpoint. */
@@ -156,33 +152,8 @@ public final class TensorFlowCheckpoint implements DescribedWeights {
   }
 
   @Override
-  public Path path() {
-    return prefix;
-  }
-
-  @Override
-  public String format() {
-    return hasObjects ? "TensorFlow 2 checkpoint" : "TensorFlow 1 checkpoint";
-  }
-
-  @Override
-  public SortedMap<String, Info> tensors() {
-    return Collections.unmodifiableSortedMap(tensors);
-  }
-
-  @Override
-  public SortedMap<String, Info> trainingState() {
-    return Collections.unmodifiableSortedMap(trainingState);
-  }
-
-  @Override
-  public Optional<String> variableName(String tensor) {
-    return Optional.ofNullable(variableNames.get(tensor));
-  }
-
-  @Override
-  public Optional<JsonNode> modelConfig() {
-    return Optional.empty();
+  public String variable(String tensor) {
+    return variableNames.getOrDefault(tensor, tensor);
   }
 
   @Override

@@ -1,8 +1,10 @@
 package dev.performer.checkpoint;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.data.NpyArray;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Optional;
 import java.util.SortedMap;
 
 /**
@@ -19,6 +21,27 @@ public interface WeightFile extends AutoCloseable {
 
   /** What is there, without values. */
   SortedMap<String, Info> tensors();
+
+  /**
+   * What belongs to a training run and not to the model: moments of optimizers, counters, metrics.
+   * {@link #tensors} does not have them; {@link #read} reads them.
+   */
+  SortedMap<String, Info> trainingState();
+
+  /**
+   * The name that a variable had in Python, without {@code :0}; the tensor's own where the file has
+   * no other.
+   *
+   * @param tensor a key of {@link #tensors} or {@link #trainingState}
+   */
+  default String variable(String tensor) {
+    return tensor.replaceFirst(":0$", "");
+  }
+
+  /** The model's configuration as Keras wrote it: an object with {@code class_name, config}. */
+  default Optional<JsonNode> modelConfig() {
+    return Optional.empty();
+  }
 
   /**
    * Reads a tensor; bfloat16 and float16 are widened to float32.

@@ -110,14 +110,9 @@ final class WeightMap {
                         file.path() + ": no tensor is " + variable + ", which this model needs"));
     if (shape.length != rank || shape[dimension] < 1 || shape[dimension] > Integer.MAX_VALUE) {
       throw new PerformerException(
-          file.path()
-              + ": "
-              + sources.get(variable).tensor()
-              + " has shape "
-              + Arrays.toString(shape)
-              + ", expected "
-              + rank
-              + " dimensions of 1 or more");
+          "%s: %s has shape %s, expected %s dimensions of 1 or more"
+              .formatted(
+                  file.path(), sources.get(variable).tensor(), Arrays.toString(shape), rank));
     }
     return (int) shape[dimension];
   }
@@ -150,11 +145,8 @@ final class WeightMap {
         long[] found = given.get(variable).shape();
         if (!Arrays.equals(found, shape)) {
           problems.add(
-              variable
-                  + " became "
-                  + Arrays.toString(found)
-                  + ", expected "
-                  + Arrays.toString(shape));
+              "%s became %s, expected %s"
+                  .formatted(variable, Arrays.toString(found), Arrays.toString(shape)));
           given.remove(variable);
         }
       } else if (!isProjection(variable)) {
@@ -197,11 +189,7 @@ final class WeightMap {
         label, config, weights, optimizer, Optional.empty(), Optional.empty(), List.copyOf(notes));
   }
 
-  /** Of formats that tell training state and weights apart. */
   private Optional<OptimizerState> optimizer(Map<String, NpyArray> weights) {
-    if (!(file instanceof DescribedWeights described)) {
-      return Optional.empty();
-    }
     Map<String, String> trained = new LinkedHashMap<>();
     for (String variable : weights.keySet()) {
       Source source = sources.get(variable);
@@ -211,7 +199,7 @@ final class WeightMap {
         return Optional.empty(); // weights that the optimizer has not seen
       }
     }
-    return new KerasOptimizer(described, notes::add).state(trained, weights);
+    return new KerasOptimizer(file, notes::add).state(trained, weights);
   }
 
   private void settleProblems(String label, boolean allowMissing) {
@@ -241,21 +229,16 @@ final class WeightMap {
   private void checkShape(String variable, Source source, long[] shape) {
     if (isComplex(source)) {
       problems.add(
-          source.tensor()
-              + " is "
-              + info(source.tensor()).type()
-              + ", but "
-              + variable
-              + " is real");
+          "%s is %s, but %s is real"
+              .formatted(source.tensor(), info(source.tensor()).type(), variable));
     } else if (!fits(source, shape)) {
       problems.add(
-          source.tensor()
-              + " has shape "
-              + Arrays.toString(info(source.tensor()).shape())
-              + ", but "
-              + variable
-              + " has "
-              + Arrays.toString(shape));
+          "%s has shape %s, but %s has %s"
+              .formatted(
+                  source.tensor(),
+                  Arrays.toString(info(source.tensor()).shape()),
+                  variable,
+                  Arrays.toString(shape)));
     }
   }
 
@@ -337,10 +320,9 @@ final class WeightMap {
   private void noteProjections(Map<String, NpyArray> drawn, PerformerConfig config) {
     if (!drawn.isEmpty()) {
       notes.add(
-          "projections are not in the file; "
-              + drawn.size()
-              + " were drawn anew as the attention entries of the configuration say: "
-              + config.toJson().path("attention"));
+          ("projections are not in the file; %s were drawn anew as the attention entries"
+                  + " of the configuration say: %s")
+              .formatted(drawn.size(), config.toJson().path("attention")));
     }
   }
 

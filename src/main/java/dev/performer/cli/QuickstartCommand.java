@@ -5,7 +5,6 @@ import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.ProteinSequence;
 import dev.performer.data.SequenceSource;
-import dev.performer.data.SequenceStream;
 import dev.performer.pipeline.FineTuneJob;
 import dev.performer.pipeline.LanguageModelSpec;
 import dev.performer.pipeline.Model;
@@ -141,7 +140,7 @@ final class QuickstartCommand implements Callable<Integer> {
   /** Hides a residue of a validation protein and lists what the exported model thinks it was. */
   private static String ask(Path model, Path fasta) {
     ProteinSequence protein;
-    try (SequenceStream stream = SequenceSource.fasta(fasta).open()) {
+    try (var stream = SequenceSource.fasta(fasta).open()) {
       protein = stream.next();
     }
     String residues = protein.residues().substring(0, Math.min(60, protein.residues().length()));

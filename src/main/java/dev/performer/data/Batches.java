@@ -10,19 +10,16 @@ public interface Batches {
   /** The tokens these batches are made of. */
   Vocabulary vocabulary();
 
-  /** How the batches are made. */
-  Batching batching();
-
   /** One pass over the data from its first batch; every example that is not empty is in it. */
-  default BatchStream epoch(long epoch) {
+  default DataStream<TokenBatch> epoch(long epoch) {
     return epoch(epoch, 0);
   }
 
   /** The rest of a pass, from the batch of this index on. */
-  BatchStream epoch(long epoch, long index);
+  DataStream<TokenBatch> epoch(long epoch, long index);
 
   /** Batches without end, epoch after epoch, from a position on. */
-  default BatchStream from(BatchPosition position) {
+  default DataStream<TokenBatch> from(BatchPosition position) {
     return new EndlessBatches(this, position);
   }
 

@@ -84,16 +84,6 @@ public record Batching(
     return new Batching(length, size, bucket, prependBos, appendEos, shuffle, randomCrop, window);
   }
 
-  /** The same in another order: random or the source's, cropped anywhere or from the start. */
-  public Batching withOrder(boolean shuffle, boolean randomCrop) {
-    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, randomCrop, window);
-  }
-
-  /** The same with another window. */
-  public Batching withWindow(int window) {
-    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, randomCrop, window);
-  }
-
   /**
    * @throws PerformerException if begin or end tokens are configured and the vocabulary has none
    */

@@ -4,7 +4,6 @@ import dev.performer.PerformerException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
@@ -72,22 +71,16 @@ public record ByteTokenizer(int offset) implements Tokenizer {
 
   @Override
   public TextEncoder encoder() {
-    return new TextEncoder() {
-      @Override
-      public int[] encode(String text) {
-        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-        int[] ids = new int[bytes.length];
-        for (int i = 0; i < ids.length; i++) {
-          ids[i] = (bytes[i] & 0xff) + offset;
-        }
-        return ids;
-      }
+    return text -> ids(text.getBytes(StandardCharsets.UTF_8));
+  }
 
-      @Override
-      public Optional<String> report() {
-        return Optional.empty();
-      }
-    };
+  /** The ids of bytes. */
+  int[] ids(byte[] bytes) {
+    int[] ids = new int[bytes.length];
+    for (int i = 0; i < ids.length; i++) {
+      ids[i] = (bytes[i] & 0xff) + offset;
+    }
+    return ids;
   }
 
   @Override
@@ -103,17 +96,7 @@ public record ByteTokenizer(int offset) implements Tokenizer {
   }
 
   @Override
-  public int[] prefix() {
-    return new int[0];
-  }
-
-  @Override
   public int[] suffix() {
     return special(1).stream().toArray();
-  }
-
-  @Override
-  public boolean endsCropped() {
-    return false;
   }
 }

@@ -19,12 +19,8 @@ public record CopyTask(int length, int symbols, long size, long seed) implements
   public CopyTask {
     if (length < 3 || symbols < 2 || size < 1) {
       throw new IllegalArgumentException(
-          "expected length >= 3, symbols >= 2, size >= 1: "
-              + length
-              + ", "
-              + symbols
-              + ", "
-              + size);
+          "expected length >= 3, symbols >= 2, size >= 1: %s, %s, %s"
+              .formatted(length, symbols, size));
     }
   }
 

@@ -3,9 +3,9 @@ package dev.performer.data;
 import dev.performer.PerformerException;
 
 /** Epoch after epoch from a position on. */
-final class EndlessBatches implements BatchStream {
+final class EndlessBatches implements DataStream<TokenBatch> {
   private final Batches batches;
-  private BatchStream current;
+  private DataStream<TokenBatch> current;
   private long epoch;
   private boolean epochHadBatches;
 

@@ -4,9 +4,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.NoSuchElementException;
 import java.util.Queue;
-import java.util.SplittableRandom;
 import java.util.TreeMap;
 
 /**
@@ -14,11 +12,11 @@ import java.util.TreeMap;
  * of their padded length; a full bucket is a batch. What is left in the buckets at the end is put
  * together, longest first.
  */
-final class EpochBatches implements BatchStream {
+final class EpochBatches extends LookAhead<TokenBatch> {
   private static final int ORDER = 1;
   private static final int BATCH_ORDER = 3;
 
-  private final ExampleStream examples;
+  private final DataStream<Example> examples;
   private final Batching batching;
   private final Collator collator;
   private final long seed;
@@ -31,7 +29,11 @@ final class EpochBatches implements BatchStream {
   private boolean exhausted;
 
   EpochBatches(
-      ExampleStream examples, Vocabulary vocabulary, Batching batching, long seed, long epoch) {
+      DataStream<Example> examples,
+      Vocabulary vocabulary,
+      Batching batching,
+      long seed,
+      long epoch) {
     this.examples = examples;
     this.batching = batching;
     this.collator = new Collator(vocabulary, batching);
@@ -41,19 +43,13 @@ final class EpochBatches implements BatchStream {
   }
 
   @Override
-  public boolean hasNext() {
+  protected TokenBatch read() {
     while (ready.isEmpty() && !exhausted) {
       fill();
     }
-    return !ready.isEmpty();
-  }
-
-  @Override
-  public TokenBatch next() {
-    if (!hasNext()) {
-      throw new NoSuchElementException();
-    }
-    return collator.batch(ready.remove(), new BatchPosition(epoch, emitted++));
+    return ready.isEmpty()
+        ? null
+        : collator.batch(ready.remove(), new BatchPosition(epoch, emitted++));
   }
 
   @Override
@@ -65,7 +61,7 @@ final class EpochBatches implements BatchStream {
     List<Collator.Row> window = readWindow();
     exhausted = window.size() < batching.window() && !examples.hasNext();
     if (batching.shuffle()) {
-      shuffle(window, Seeds.random(seed, epoch, ORDER, windows));
+      Seeds.shuffle(window, Seeds.random(seed, epoch, ORDER, windows));
     }
     List<List<Collator.Row>> full = new ArrayList<>();
     for (Collator.Row item : window) {
@@ -81,7 +77,7 @@ final class EpochBatches implements BatchStream {
       full.addAll(leftovers());
     }
     if (batching.shuffle()) {
-      shuffle(full, Seeds.random(seed, epoch, BATCH_ORDER, windows));
+      Seeds.shuffle(full, Seeds.random(seed, epoch, BATCH_ORDER, windows));
     }
     ready.addAll(full);
     windows++;
@@ -112,14 +108,5 @@ final class EpochBatches implements BatchStream {
       from = to;
     }
     return batches;
-  }
-
-  private static <T> void shuffle(List<T> list, SplittableRandom random) {
-    for (int i = list.size() - 1; i > 0; i--) {
-      int j = random.nextInt(i + 1);
-      T swapped = list.get(i);
-      list.set(i, list.get(j));
-      list.set(j, swapped);
-    }
   }
 }

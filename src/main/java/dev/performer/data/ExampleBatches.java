@@ -18,6 +18,7 @@ public final class ExampleBatches implements Batches {
   private final Batching batching;
   private final Optional<Packing> packing;
   private final long seed;
+  private boolean reportable = true;
 
   /**
    * @param packing how examples share rows, where they do
@@ -43,8 +44,21 @@ public final class ExampleBatches implements Batches {
     this(source, vocabulary, batching, Optional.empty(), seed);
   }
 
+  /** The texts of sequences as a tokenizer reads them. */
+  public static ExampleBatches of(
+      SequenceSource texts, Tokenizer tokenizer, Batching batching, long seed) {
+    ExampleSource source = ExampleSource.of(texts, tokenizer.encoder());
+    return new ExampleBatches(source, tokenizer.vocabulary(), batching, seed);
+  }
+
+  /** Sequences of single letters. */
+  public static ExampleBatches of(
+      SequenceSource texts, Vocabulary vocabulary, Batching batching, long seed) {
+    return of(texts, new LetterTokenizer(vocabulary), batching, seed);
+  }
+
   @Override
-  public BatchStream epoch(long epoch, long index) {
+  public DataStream<TokenBatch> epoch(long epoch, long index) {
     boolean oneShape = batching.bucket() >= batching.length();
     if (source instanceof IndexedExamples indexed && packing.isEmpty() && oneShape) {
       return new IndexedEpoch(
@@ -53,8 +67,8 @@ public final class ExampleBatches implements Batches {
     return replayed(epoch).after(index);
   }
 
-  private BatchStream replayed(long epoch) {
-    ExampleStream examples;
+  private DataStream<TokenBatch> replayed(long epoch) {
+    DataStream<Example> examples;
     if (source instanceof IndexedExamples indexed) {
       examples = indexed.open(order(indexed, epoch));
     } else if (packing.isPresent() && batching.shuffle()) {
@@ -76,6 +90,14 @@ public final class ExampleBatches implements Batches {
   }
 
   @Override
+  public Optional<String> reportOnce() {
+    Optional<String> report =
+        reportable ? source.report().map(r -> source.name() + ": " + r) : Optional.empty();
+    reportable &= report.isEmpty();
+    return report;
+  }
+
+  @Override
   public String name() {
     return source.name();
   }
@@ -83,10 +105,5 @@ public final class ExampleBatches implements Batches {
   @Override
   public Vocabulary vocabulary() {
     return vocabulary;
-  }
-
-  @Override
-  public Batching batching() {
-    return batching;
   }
 }

@@ -3,6 +3,8 @@ package dev.performer.data;
 import dev.performer.PerformerException;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Optional;
+import java.util.function.Supplier;
 
 /** Examples that can be read again and again, in the same order each time. */
 public interface ExampleSource {
@@ -10,27 +12,38 @@ public interface ExampleSource {
   String name();
 
   /** Starts at the first example; the caller closes the stream. */
-  ExampleStream open();
+  DataStream<Example> open();
+
+  /** What the open streams so far took otherwise than it stood, in one line; empty for nothing. */
+  default Optional<String> report() {
+    return Optional.empty();
+  }
+
+  /** What opens a stream anew each time, under a name. */
+  static ExampleSource of(String name, Supplier<DataStream<Example>> opener) {
+    record Named(String name, Supplier<DataStream<Example>> opener) implements ExampleSource {
+      @Override
+      public DataStream<Example> open() {
+        return opener.get();
+      }
+    }
+    return new Named(name, opener);
+  }
 
   /** Examples held in memory. */
   static IndexedExamples of(String name, List<Example> examples) {
-    List<Example> copy = List.copyOf(examples);
-    return new IndexedExamples() {
-      @Override
-      public String name() {
-        return name;
-      }
-
+    record InMemory(String name, List<Example> examples) implements IndexedExamples {
       @Override
       public long size() {
-        return copy.size();
+        return examples.size();
       }
 
       @Override
       public Example get(long index) {
-        return copy.get(Math.toIntExact(index));
+        return examples.get(Math.toIntExact(index));
       }
-    };
+    }
+    return new InMemory(name, List.copyOf(examples));
   }
 
   /**
@@ -40,39 +53,23 @@ public interface ExampleSource {
    *     is closed
    */
   static ExampleSource ofTokens(String name, Iterable<int[]> sequences) {
-    return new ExampleSource() {
-      @Override
-      public String name() {
-        return name;
+    return of(
+        name,
+        () -> {
+          Iterator<int[]> all = sequences.iterator();
+          return DataStream.of(
+              () -> all.hasNext() ? Example.of(all.next()) : null, () -> close(name, all));
+        });
+  }
+
+  private static void close(String name, Iterator<int[]> iterator) {
+    if (iterator instanceof AutoCloseable closeable) {
+      try {
+        closeable.close();
+      } catch (Exception e) {
+        throw new PerformerException(name + " cannot be closed: " + e.getMessage(), e);
       }
-
-      @Override
-      public ExampleStream open() {
-        Iterator<int[]> iterator = sequences.iterator();
-        return new ExampleStream() {
-          @Override
-          public boolean hasNext() {
-            return iterator.hasNext();
-          }
-
-          @Override
-          public Example next() {
-            return Example.of(iterator.next());
-          }
-
-          @Override
-          public void close() {
-            if (iterator instanceof AutoCloseable closeable) {
-              try {
-                closeable.close();
-              } catch (Exception e) {
-                throw new PerformerException(name + " cannot be closed: " + e.getMessage(), e);
-              }
-            }
-          }
-        };
-      }
-    };
+    }
   }
 
   /** The texts of sequences, such as the letters of a FASTA file, as the encoder reads them. */
@@ -84,24 +81,13 @@ public interface ExampleSource {
       }
 
       @Override
-      public ExampleStream open() {
-        SequenceStream stream = sequences.open();
-        return new ExampleStream() {
-          @Override
-          public boolean hasNext() {
-            return stream.hasNext();
-          }
+      public DataStream<Example> open() {
+        return sequences.open().map(next -> Example.of(encoder.encode(next.residues())));
+      }
 
-          @Override
-          public Example next() {
-            return Example.of(encoder.encode(stream.next().residues()));
-          }
-
-          @Override
-          public void close() {
-            stream.close();
-          }
-        };
+      @Override
+      public Optional<String> report() {
+        return encoder.report();
       }
     };
   }

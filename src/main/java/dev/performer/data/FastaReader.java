@@ -6,10 +6,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.Spliterator;
-import java.util.Spliterators;
-import java.util.stream.Stream;
-import java.util.stream.StreamSupport;
 
 /**
  * Reads a FASTA file, plain or gzipped, one record at a time.
@@ -20,7 +16,7 @@ import java.util.stream.StreamSupport;
  * are no text, or cut off inside its gzip stream ends in a {@link PerformerException} that names
  * file and line.
  */
-public final class FastaReader extends LookAhead<ProteinSequence> implements SequenceStream {
+public final class FastaReader extends LookAhead<ProteinSequence> {
   /** Longer than any protein by far: what exceeds it is not a protein file. */
   static final int MAX_RESIDUES = 100_000_000;
 
@@ -56,14 +52,6 @@ public final class FastaReader extends LookAhead<ProteinSequence> implements Seq
       String first = lines.nextText();
       return first != null && first.matches("\\uFEFF?\\s*[>;].*");
     }
-  }
-
-  /** The records as a stream; closing it closes the file. */
-  public static Stream<ProteinSequence> stream(Path file) {
-    FastaReader reader = open(file);
-    int traits = Spliterator.ORDERED | Spliterator.NONNULL;
-    return StreamSupport.stream(Spliterators.spliteratorUnknownSize(reader, traits), false)
-        .onClose(reader::close);
   }
 
   @Override

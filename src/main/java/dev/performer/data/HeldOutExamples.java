@@ -25,8 +25,8 @@ public record HeldOutExamples(ExampleSource train, ExampleSource validation) {
           new Part(indexed, heldOut, validation, every, true));
     }
     return new HeldOutExamples(
-        new Streamed(source, source.name(), every, false),
-        new Streamed(source, heldOut, every, true));
+        ExampleSource.of(source.name(), () -> source.open().at(i -> i % every != 0)),
+        ExampleSource.of(heldOut, () -> source.open().at(i -> i % every == 0)));
   }
 
   private record Part(IndexedExamples all, String name, long size, int every, boolean validation)
@@ -35,34 +35,6 @@ public record HeldOutExamples(ExampleSource train, ExampleSource validation) {
     public Example get(long index) {
       return all.get(
           validation ? index * every : index / (every - 1) * every + index % (every - 1) + 1);
-    }
-  }
-
-  private record Streamed(ExampleSource all, String name, int every, boolean validation)
-      implements ExampleSource {
-    @Override
-    public ExampleStream open() {
-      ExampleStream examples = all.open();
-      final class Part extends LookAhead<Example> implements ExampleStream {
-        private long index;
-
-        @Override
-        protected Example read() {
-          while (examples.hasNext()) {
-            Example candidate = examples.next();
-            if ((index++ % every == 0) == validation) {
-              return candidate;
-            }
-          }
-          return null;
-        }
-
-        @Override
-        public void close() {
-          examples.close();
-        }
-      }
-      return new Part();
     }
   }
 }

@@ -1,7 +1,5 @@
 package dev.performer.data;
 
-import java.util.function.LongPredicate;
-
 /**
  * One source in two parts: every n-th sequence for validation, the others for training.
  *
@@ -22,30 +20,8 @@ public record HeldOutSplit(SequenceSource train, SequenceSource validation) {
       throw new IllegalArgumentException("every must be at least 2, not " + every);
     }
     return new HeldOutSplit(
-        part(source, i -> i % every != 0, ""), part(source, i -> i % every == 0, ", held out"));
-  }
-
-  private static SequenceSource part(SequenceSource source, LongPredicate wanted, String suffix) {
-    final class Part extends LookAhead<ProteinSequence> implements SequenceStream {
-      private final SequenceStream all = source.open();
-      private long index;
-
-      @Override
-      protected ProteinSequence read() {
-        while (all.hasNext()) {
-          ProteinSequence candidate = all.next();
-          if (wanted.test(index++)) {
-            return candidate;
-          }
-        }
-        return null;
-      }
-
-      @Override
-      public void close() {
-        all.close();
-      }
-    }
-    return SequenceSource.of(source.name() + suffix, Part::new);
+        SequenceSource.of(source.name(), () -> source.open().at(i -> i % every != 0)),
+        SequenceSource.of(
+            source.name() + ", held out", () -> source.open().at(i -> i % every == 0)));
   }
 }

@@ -45,12 +45,8 @@ record IdxFile(int[] shape, byte[] bytes) {
       }
       if (expected < 1 || expected > MAX_BYTES) {
         throw new PerformerException(
-            file
-                + " claims the shape "
-                + Arrays.toString(shape)
-                + "; expected 1 to "
-                + MAX_BYTES
-                + " values");
+            "%s claims the shape %s; expected 1 to %s values"
+                .formatted(file, Arrays.toString(shape), MAX_BYTES));
       }
       return new IdxFile(shape, read(in, (int) expected, shape, file));
     } catch (IOException e) {
@@ -69,11 +65,8 @@ record IdxFile(int[] shape, byte[] bytes) {
     }
     if (in.read() >= 0) {
       throw new PerformerException(
-          file
-              + " goes on after the "
-              + expected
-              + " values of its shape "
-              + Arrays.toString(shape));
+          "%s goes on after the %s values of its shape %s"
+              .formatted(file, expected, Arrays.toString(shape)));
     }
     return bytes;
   }

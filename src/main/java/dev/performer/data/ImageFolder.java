@@ -20,24 +20,17 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
 /**
  * PNG images of a folder as sequences of levels: row by row, from the left, all channels of a pixel
  * together. Where the folder has folders, their names, sorted, are the classes. Read on demand.
+ *
+ * @param folder where they are
+ * @param files in the order of their numbers
+ * @param classes their names; a name's place is its id. Empty where there are none
+ * @param channels 1 for brightness, 3 for red, green and blue
+ * @param levels to which values are rounded down
  */
-public final class ImageFolder implements IndexedExamples {
+public record ImageFolder(
+    Path folder, List<Path> files, List<String> classes, int channels, int levels)
+    implements IndexedExamples {
   private static final int MOST_PIXELS = 1 << 24;
-
-  private final Path folder;
-  private final List<Path> files;
-  private final List<String> classes;
-  private final int channels;
-  private final int levels;
-
-  private ImageFolder(
-      Path folder, List<Path> files, List<String> classes, int channels, int levels) {
-    this.folder = folder;
-    this.files = files;
-    this.classes = classes;
-    this.channels = channels;
-    this.levels = levels;
-  }
 
   /**
    * Lists a folder.
@@ -82,16 +75,14 @@ public final class ImageFolder implements IndexedExamples {
         direct > 0
             ? List.of()
             : files.stream().map(ImageFolder::folderName).distinct().sorted().toList();
-    if (known == null || classes.isEmpty()) {
-      return new ImageFolder(folder, files, classes, channels, levels);
-    }
+    boolean isKnown = known != null && !classes.isEmpty();
     for (String name : classes) {
-      if (!known.contains(name)) {
+      if (isKnown && !known.contains(name)) {
         throw new PerformerException(
             folder.resolve(name) + " is none of the " + known.size() + " known classes " + known);
       }
     }
-    return new ImageFolder(folder, files, List.copyOf(known), channels, levels);
+    return new ImageFolder(folder, files, isKnown ? List.copyOf(known) : classes, channels, levels);
   }
 
   @Override
@@ -102,11 +93,6 @@ public final class ImageFolder implements IndexedExamples {
   @Override
   public long size() {
     return files.size();
-  }
-
-  /** The names of the classes; a name's place is its id. Empty where there are none. */
-  public List<String> classes() {
-    return classes;
   }
 
   @Override

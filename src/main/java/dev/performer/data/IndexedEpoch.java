@@ -2,11 +2,10 @@ package dev.performer.data;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.NoSuchElementException;
 import java.util.function.LongUnaryOperator;
 
 /** A pass over numbered examples in batches of one shape: any batch is had at once. */
-final class IndexedEpoch implements BatchStream {
+final class IndexedEpoch extends LookAhead<TokenBatch> {
   private final IndexedExamples source;
   private final LongUnaryOperator order;
   private final Collator collator;
@@ -14,7 +13,6 @@ final class IndexedEpoch implements BatchStream {
   private final long epoch;
   private final int count;
   private long index;
-  private List<Collator.Row> next;
 
   IndexedEpoch(
       IndexedExamples source,
@@ -33,32 +31,20 @@ final class IndexedEpoch implements BatchStream {
   }
 
   @Override
-  public boolean hasNext() {
-    // A batch whose examples are all empty is no batch.
-    while (next == null && index <= (source.size() - 1) / count && source.size() > 0) {
-      next = read();
-      if (next.isEmpty()) {
-        next = null;
-        index++;
+  protected TokenBatch read() {
+    for (; source.size() > 0 && index <= (source.size() - 1) / count; index++) {
+      List<Collator.Row> rows = rows();
+      if (!rows.isEmpty()) { // a batch whose examples are all empty is no batch
+        return collator.batch(rows, new BatchPosition(epoch, index++));
       }
     }
-    return next != null;
-  }
-
-  @Override
-  public TokenBatch next() {
-    if (!hasNext()) {
-      throw new NoSuchElementException();
-    }
-    TokenBatch batch = collator.batch(next, new BatchPosition(epoch, index++));
-    next = null;
-    return batch;
+    return null;
   }
 
   @Override
   public void close() {}
 
-  private List<Collator.Row> read() {
+  private List<Collator.Row> rows() {
     List<Collator.Row> result = new ArrayList<>(count);
     long end = Math.min(source.size(), (index + 1) * count);
     for (long i = index * count; i < end; i++) {

@@ -1,7 +1,7 @@
 package dev.performer.data;
 
-import java.util.NoSuchElementException;
 import java.util.function.LongUnaryOperator;
+import java.util.stream.LongStream;
 
 /**
  * Examples of which any can be had at once, so that an epoch in any order starts anywhere without
@@ -19,35 +19,12 @@ public interface IndexedExamples extends ExampleSource {
   Example get(long index);
 
   @Override
-  default ExampleStream open() {
+  default DataStream<Example> open() {
     return open(index -> index);
   }
 
   /** All examples in another order: the i-th is that of number {@code order(i)}. */
-  default ExampleStream open(LongUnaryOperator order) {
-    return new ExampleStream() {
-      private long position;
-
-      @Override
-      public boolean hasNext() {
-        return position < size();
-      }
-
-      @Override
-      public Example next() {
-        if (!hasNext()) {
-          throw new NoSuchElementException();
-        }
-        return get(order.applyAsLong(position++));
-      }
-
-      @Override
-      public void skip(long count) {
-        position = Math.min(size(), position + count);
-      }
-
-      @Override
-      public void close() {}
-    };
+  default DataStream<Example> open(LongUnaryOperator order) {
+    return DataStream.of(LongStream.range(0, size()).map(order).mapToObj(this::get).iterator());
   }
 }

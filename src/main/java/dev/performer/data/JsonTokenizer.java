@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
@@ -65,6 +67,22 @@ public final class JsonTokenizer implements Tokenizer {
     public static final SpecialIds NONE =
         new SpecialIds(
             OptionalInt.empty(), OptionalInt.empty(), OptionalInt.empty(), OptionalInt.empty());
+
+    /** Those that a tokenizer_config.json names. */
+    private static SpecialIds of(JsonNode config, TokenizerJson json) {
+      return new SpecialIds(
+          json.first(token(config, "pad_token")),
+          json.first(token(config, "mask_token")),
+          json.first(token(config, "cls_token"), token(config, "bos_token")),
+          json.first(token(config, "sep_token"), token(config, "eos_token")));
+    }
+
+    /** A string, or an object with a content. */
+    private static String token(JsonNode config, String key) {
+      JsonNode value = config.path(key);
+      JsonNode text = value.isObject() ? value.path("content") : value;
+      return text.isTextual() ? text.asText() : null;
+    }
   }
 
   /**
@@ -84,14 +102,17 @@ public final class JsonTokenizer implements Tokenizer {
    * @throws PerformerException if it is broken: one line that names file and key
    */
   public static JsonTokenizer read(Path path) {
-    TokenizerConfigFile config = TokenizerConfigFile.beside(path);
+    Path beside = path.resolveSibling("tokenizer_config.json");
+    JsonNode config =
+        Files.isRegularFile(beside) ? StrictJson.readTree(beside) : MissingNode.getInstance();
+    boolean lowerCase = config.path("do_lower_case").asBoolean(true);
     try {
       byte[] bytes =
           path.getFileName().toString().endsWith(".txt")
-              ? TokenizerJson.ofBert(lines(path), config.lowerCase(), path.toString())
+              ? TokenizerJson.ofBert(lines(path), lowerCase, path.toString())
               : RegularFiles.readAllBytes(path);
       TokenizerJson json = TokenizerJson.of(bytes, path.toString());
-      return new JsonTokenizer(bytes, json, config.specialIds(json));
+      return new JsonTokenizer(bytes, json, SpecialIds.of(config, json));
     } catch (MalformedInputException e) {
       throw new PerformerException(path + ": is no text in UTF-8", e);
     } catch (IOException e) {

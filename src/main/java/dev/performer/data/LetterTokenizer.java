@@ -26,17 +26,7 @@ public record LetterTokenizer(String label, Vocabulary vocabulary) implements To
   }
 
   @Override
-  public int[] prefix() {
-    return new int[0];
-  }
-
-  @Override
   public int[] suffix() {
     return vocabulary.eos().stream().toArray();
-  }
-
-  @Override
-  public boolean endsCropped() {
-    return false;
   }
 }

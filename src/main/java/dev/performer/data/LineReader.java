@@ -38,12 +38,8 @@ final class LineReader implements AutoCloseable {
       }
       if (line.length() == LONGEST) {
         throw new PerformerException(
-            file
-                + ", line "
-                + number
-                + ": over "
-                + LONGEST
-                + " characters; expected lines of text");
+            "%s, line %s: over %s characters; expected lines of text"
+                .formatted(file, number, LONGEST));
       }
       line.append((char) c);
     }

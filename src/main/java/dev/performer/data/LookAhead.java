@@ -1,10 +1,9 @@
 package dev.performer.data;
 
-import java.util.Iterator;
 import java.util.NoSuchElementException;
 
-/** Things of which the next is read when its presence is queried. */
-abstract class LookAhead<T> implements Iterator<T> {
+/** A stream of which the next thing is read when its presence is queried. */
+abstract class LookAhead<T> implements DataStream<T> {
   private T next;
   private boolean ended;
 

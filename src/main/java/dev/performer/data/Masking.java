@@ -21,12 +21,9 @@ public record Masking(double rate, double mask, double random) {
   public Masking {
     if (!(rate > 0 && rate <= 1 && mask >= 0 && random >= 0 && mask + random <= 1 + 1e-9)) {
       throw new IllegalArgumentException(
-          "rate must be in (0, 1], mask and random at least 0 and at most 1 together: "
-              + rate
-              + ", "
-              + mask
-              + ", "
-              + random);
+          ("rate must be in (0, 1], mask and random at least 0 and at most 1 together:"
+                  + " %s, %s, %s")
+              .formatted(rate, mask, random));
     }
   }
 

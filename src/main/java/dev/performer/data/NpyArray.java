@@ -22,39 +22,41 @@ public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
     long expected = Math.multiplyExact(elements(shape), (long) type.size());
     if (expected != bytes.length) {
       throw new IllegalArgumentException(
-          "shape "
-              + Arrays.toString(shape)
-              + " of "
-              + type.label()
-              + " needs "
-              + expected
-              + " bytes, not "
-              + bytes.length);
+          "shape %s of %s needs %s bytes, not %s"
+              .formatted(Arrays.toString(shape), type.label(), expected, bytes.length));
     }
   }
 
   /** A float32 array; {@code values} are copied. */
   public static NpyArray of(float[] values, long... shape) {
-    ByteBuffer buffer =
-        ByteBuffer.allocate(Math.multiplyExact(values.length, 4)).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer buffer = buffer(values.length, 4);
     buffer.asFloatBuffer().put(values);
     return new NpyArray(NpyType.FLOAT32, shape.clone(), buffer.array());
   }
 
   /** A float64 array; {@code values} are copied. */
   public static NpyArray of(double[] values, long... shape) {
-    ByteBuffer buffer =
-        ByteBuffer.allocate(Math.multiplyExact(values.length, 8)).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer buffer = buffer(values.length, 8);
     buffer.asDoubleBuffer().put(values);
     return new NpyArray(NpyType.FLOAT64, shape.clone(), buffer.array());
   }
 
   /** An int32 array; {@code values} are copied. */
   public static NpyArray of(int[] values, long... shape) {
-    ByteBuffer buffer =
-        ByteBuffer.allocate(Math.multiplyExact(values.length, 4)).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer buffer = buffer(values.length, 4);
     buffer.asIntBuffer().put(values);
     return new NpyArray(NpyType.INT32, shape.clone(), buffer.array());
+  }
+
+  /** An int64 array; {@code values} are copied. */
+  public static NpyArray of(long[] values, long... shape) {
+    ByteBuffer buffer = buffer(values.length, 8);
+    buffer.asLongBuffer().put(values);
+    return new NpyArray(NpyType.INT64, shape.clone(), buffer.array());
+  }
+
+  private static ByteBuffer buffer(int elements, int size) {
+    return ByteBuffer.allocate(Math.multiplyExact(elements, size)).order(ByteOrder.LITTLE_ENDIAN);
   }
 
   /** Number of elements. */

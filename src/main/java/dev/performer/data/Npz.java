@@ -158,10 +158,8 @@ public final class Npz {
         return null;
       }
       throw new PerformerException(
-          where
-              + ": element type '"
-              + Excerpt.of(code)
-              + "' is not supported; use float32, float64, int32 or int64");
+          "%s: element type '%s' is not supported; use float32, float64, int32 or int64"
+              .formatted(where, Excerpt.of(code)));
     }
     long[] shape = shape(shapeText.group(1), where);
     long expected;
@@ -252,12 +250,8 @@ public final class Npz {
     shape.append(")");
     String order = array.type().size() == 1 ? "|" : "<";
     String header =
-        "{'descr': '"
-            + order
-            + array.type().code()
-            + "', 'fortran_order': False, 'shape': "
-            + shape
-            + ", }";
+        "{'descr': '%s%s', 'fortran_order': False, 'shape': %s, }"
+            .formatted(order, array.type().code(), shape);
     int padding = 63 - (10 + header.length()) % 64;
     byte[] text = (header + " ".repeat(padding) + "\n").getBytes(StandardCharsets.US_ASCII);
     out.write(MAGIC);

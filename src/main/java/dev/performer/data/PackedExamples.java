@@ -4,8 +4,8 @@ import dev.performer.PerformerException;
 import java.util.Arrays;
 
 /** The rows of {@link Packing}. */
-final class PackedExamples extends LookAhead<Example> implements ExampleStream {
-  private final ExampleStream examples;
+final class PackedExamples extends LookAhead<Example> {
+  private final DataStream<Example> examples;
   private final Packing packing;
   private final String name;
 
@@ -19,7 +19,7 @@ final class PackedExamples extends LookAhead<Example> implements ExampleStream {
   private float[] restWeights = {};
   private int restStart;
 
-  PackedExamples(ExampleStream examples, Packing packing, String name) {
+  PackedExamples(DataStream<Example> examples, Packing packing, String name) {
     this.examples = examples;
     this.packing = packing;
     this.name = name;

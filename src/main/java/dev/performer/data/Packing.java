@@ -29,7 +29,7 @@ public record Packing(int length, OptionalInt separator, Mode mode) {
    *
    * @param name of the source, for errors
    */
-  ExampleStream apply(ExampleStream examples, String name) {
+  DataStream<Example> apply(DataStream<Example> examples, String name) {
     return new PackedExamples(examples, this, name);
   }
 }

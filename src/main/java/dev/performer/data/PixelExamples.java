@@ -10,26 +10,19 @@ import java.util.Optional;
 /**
  * Images held in memory, each a sequence of levels: row by row, from the left, all channels of a
  * pixel together.
+ *
+ * @param name of the file
+ * @param height rows of an image
+ * @param width columns of an image
+ * @param channels values of a pixel
+ * @param levels of a token; ids are below
+ * @param pixels of all images
+ * @param labels the class of each image, or null
  */
-public final class PixelExamples implements IndexedExamples {
-  private final String name;
-  private final int height;
-  private final int width;
-  private final int channels;
-  private final int levels;
-  private final byte[] pixels;
-  private final int[] labels;
-
-  private PixelExamples(
-      String name, int height, int width, int channels, int levels, byte[] pixels, int[] labels) {
-    this.name = name;
-    this.height = height;
-    this.width = width;
-    this.channels = channels;
-    this.levels = levels;
-    this.pixels = pixels;
-    this.labels = labels;
-  }
+public record PixelExamples(
+    String name, int height, int width, int channels, int levels, byte[] pixels, int[] labels)
+    implements IndexedExamples {
+  private static final ByteTokenizer BYTES = new ByteTokenizer(0);
 
   /**
    * An {@code .npz} with {@code images}, {@code [N, H, W]} or {@code [N, H, W, C]}, whole numbers
@@ -49,10 +42,8 @@ public final class PixelExamples implements IndexedExamples {
     long[] shape = images.shape();
     if (shape.length != 3 && shape.length != 4 || images.size() == 0) {
       throw new PerformerException(
-          file
-              + ": images has shape "
-              + Arrays.toString(shape)
-              + "; expected [N, H, W] or [N, H, W, C]");
+          "%s: images has shape %s; expected [N, H, W] or [N, H, W, C]"
+              .formatted(file, Arrays.toString(shape)));
     }
     NpyArray ownLevels = arrays.get("levels");
     int maximum = ownLevels == null ? 255 : levels(ownLevels, file) - 1;
@@ -91,15 +82,10 @@ public final class PixelExamples implements IndexedExamples {
       IdxFile labelFile = IdxFile.read(labels.get(), 1);
       if (labelFile.shape()[0] != shape[0]) {
         throw new PerformerException(
-            labels.get()
-                + " has "
-                + labelFile.shape()[0]
-                + " labels for "
-                + shape[0]
-                + " images of "
-                + images);
+            "%s has %s labels for %s images of %s"
+                .formatted(labels.get(), labelFile.shape()[0], shape[0], images));
       }
-      classes = TextChunks.ids(0, labelFile.bytes());
+      classes = BYTES.ids(labelFile.bytes());
     }
     return new PixelExamples(images.toString(), shape[1], shape[2], 1, levels, pixels, classes);
   }
@@ -119,11 +105,6 @@ public final class PixelExamples implements IndexedExamples {
   }
 
   @Override
-  public String name() {
-    return name;
-  }
-
-  @Override
   public long size() {
     return pixels.length / imageSize();
   }
@@ -131,7 +112,7 @@ public final class PixelExamples implements IndexedExamples {
   @Override
   public Example get(long index) {
     int start = Math.toIntExact(index * imageSize());
-    int[] tokens = TextChunks.ids(0, Arrays.copyOfRange(pixels, start, start + imageSize()));
+    int[] tokens = BYTES.ids(Arrays.copyOfRange(pixels, start, start + imageSize()));
     return new Example(
         tokens, labels == null ? Label.NONE : new Label.Category(labels[(int) index]));
   }
@@ -139,26 +120,6 @@ public final class PixelExamples implements IndexedExamples {
   /** Tokens of an image: height × width × channels. */
   public int imageSize() {
     return height * width * channels;
-  }
-
-  /** Levels of a token; ids are below. */
-  public int levels() {
-    return levels;
-  }
-
-  /** Rows of an image. */
-  public int height() {
-    return height;
-  }
-
-  /** Columns of an image. */
-  public int width() {
-    return width;
-  }
-
-  /** Values of a pixel. */
-  public int channels() {
-    return channels;
   }
 
   /** The number of classes: one more than the largest label; 0 where there are no labels. */
@@ -189,10 +150,8 @@ public final class PixelExamples implements IndexedExamples {
   private static byte[] fractions(NpyArray images, boolean allowed, int levels, Path file) {
     if (!allowed) {
       throw new PerformerException(
-          file
-              + ": images are "
-              + images.type().label()
-              + "; with an array 'levels' expected whole numbers");
+          "%s: images are %s; with an array 'levels' expected whole numbers"
+              .formatted(file, images.type().label()));
     }
     double[] values = images.doubles();
     byte[] pixels = new byte[values.length];
@@ -219,12 +178,8 @@ public final class PixelExamples implements IndexedExamples {
     int[] labels = array.ints();
     if (array.shape().length != 1 || labels.length != images) {
       throw new PerformerException(
-          file
-              + ": labels has shape "
-              + Arrays.toString(array.shape())
-              + "; expected ["
-              + images
-              + "]");
+          "%s: labels has shape %s; expected [%s]"
+              .formatted(file, Arrays.toString(array.shape()), images));
     }
     for (int label : labels) {
       if (label < 0) {

@@ -60,15 +60,8 @@ public final class ProteinVocabulary {
       }
     }
     throw new PerformerException(
-        "no vocabulary '"
-            + name
-            + "'; known are "
-            + GOOGLE_NAME
-            + ", "
-            + PAD_FIRST_NAME
-            + " and "
-            + LETTERS
-            + "ABC… (one letter per token)");
+        "no vocabulary '%s'; known are %s, %s and %sABC… (one letter per token)"
+            .formatted(name, GOOGLE_NAME, PAD_FIRST_NAME, LETTERS));
   }
 
   /** One token per character. */

@@ -58,13 +58,8 @@ public record RetrievalTask(
     }
     if (length / 2 < width() * pairs || length - length / 2 < 2 * questions + 1) {
       throw new IllegalArgumentException(
-          "length "
-              + length
-              + " is too short for "
-              + pairs
-              + " pairs and "
-              + questions
-              + " questions");
+          "length %s is too short for %s pairs and %s questions"
+              .formatted(length, pairs, questions));
     }
   }
 

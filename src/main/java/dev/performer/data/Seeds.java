@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import java.util.Collections;
+import java.util.List;
 import java.util.SplittableRandom;
 
 /** Independent random streams from a seed and the numbers that say what the stream is for. */
@@ -8,6 +10,13 @@ final class Seeds {
 
   static SplittableRandom random(long seed, long... purpose) {
     return new SplittableRandom(mix(seed, purpose));
+  }
+
+  /** Fisher and Yates' shuffle. */
+  static <T> void shuffle(List<T> list, SplittableRandom random) {
+    for (int i = list.size() - 1; i > 0; i--) {
+      Collections.swap(list, i, random.nextInt(i + 1));
+    }
   }
 
   static long mix(long seed, long... purpose) {

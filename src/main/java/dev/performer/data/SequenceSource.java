@@ -1,25 +1,24 @@
 package dev.performer.data;
 
 import java.nio.file.Path;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
-import java.util.function.Function;
 import java.util.function.Supplier;
 
 /** Sequences that can be read again and again, in the same order each time. */
 public interface SequenceSource {
   /** Starts at the first sequence; the caller closes the stream. */
-  SequenceStream open();
+  DataStream<ProteinSequence> open();
 
   /** What a message calls it, such as a file name. */
   String name();
 
   /** What opens a stream anew each time, under a name. */
-  static SequenceSource of(String name, Supplier<SequenceStream> opener) {
-    record Named(String name, Supplier<SequenceStream> opener) implements SequenceSource {
+  static SequenceSource of(String name, Supplier<DataStream<ProteinSequence>> opener) {
+    record Named(String name, Supplier<DataStream<ProteinSequence>> opener)
+        implements SequenceSource {
       @Override
-      public SequenceStream open() {
+      public DataStream<ProteinSequence> open() {
         return opener.get();
       }
     }
@@ -33,23 +32,19 @@ public interface SequenceSource {
 
   /** The lines of a text that are not blank, as sequences; an id is the number of the line. */
   static SequenceSource lines(Path file) {
-    final class Lines extends LookAhead<ProteinSequence> implements SequenceStream {
-      private final LineReader lines = new LineReader(file);
+    return of(
+        file.toString(),
+        () -> {
+          LineReader lines = new LineReader(file);
+          return DataStream.of(() -> sequence(lines), lines::close);
+        });
+  }
 
-      @Override
-      protected ProteinSequence read() {
-        String line = lines.nextText();
-        return line == null
-            ? null
-            : new ProteinSequence(Long.toString(lines.number()), "", line.strip());
-      }
-
-      @Override
-      public void close() {
-        lines.close();
-      }
-    }
-    return of(file.toString(), Lines::new);
+  private static ProteinSequence sequence(LineReader lines) {
+    String line = lines.nextText();
+    return line == null
+        ? null
+        : new ProteinSequence(Long.toString(lines.number()), "", line.strip());
   }
 
   /** FASTA, or lines where {@link #isLines}. */
@@ -69,7 +64,8 @@ public interface SequenceSource {
 
   /** Sequences held in memory. */
   static SequenceSource of(List<ProteinSequence> sequences) {
-    return of("the given sequences", List.copyOf(sequences), sequence -> sequence);
+    List<ProteinSequence> copy = List.copyOf(sequences);
+    return of("the given sequences", () -> DataStream.of(copy.iterator()));
   }
 
   /**
@@ -79,22 +75,7 @@ public interface SequenceSource {
    * @param texts iterated anew for each pass, and in the same order
    */
   static SequenceSource texts(String name, Iterable<String> texts) {
-    return of(name, texts, text -> new ProteinSequence("", "", text));
-  }
-
-  private static <T> SequenceSource of(
-      String name, Iterable<T> all, Function<T, ProteinSequence> sequence) {
-    final class InMemory extends LookAhead<ProteinSequence> implements SequenceStream {
-      private final Iterator<T> iterator = all.iterator();
-
-      @Override
-      protected ProteinSequence read() {
-        return iterator.hasNext() ? sequence.apply(iterator.next()) : null;
-      }
-
-      @Override
-      public void close() {}
-    }
-    return of(name, InMemory::new);
+    return of(
+        name, () -> DataStream.of(texts.iterator()).map(text -> new ProteinSequence("", "", text)));
   }
 }

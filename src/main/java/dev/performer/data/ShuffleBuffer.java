@@ -9,13 +9,13 @@ import java.util.SplittableRandom;
  * example of the buffer is drawn, the next of the stream takes its place. The order depends on the
  * stream and the random numbers alone, so that replaying it gives the same buffer.
  */
-final class ShuffleBuffer extends LookAhead<Example> implements ExampleStream {
-  private final ExampleStream examples;
+final class ShuffleBuffer extends LookAhead<Example> {
+  private final DataStream<Example> examples;
   private final int capacity;
   private final SplittableRandom random;
   private final List<Example> buffer = new ArrayList<>();
 
-  ShuffleBuffer(ExampleStream examples, int capacity, SplittableRandom random) {
+  ShuffleBuffer(DataStream<Example> examples, int capacity, SplittableRandom random) {
     this.examples = examples;
     this.capacity = capacity;
     this.random = random;

@@ -30,12 +30,8 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
   public SpanCorruption {
     if (!(rate > 0 && rate < 1 && meanSpan >= 1) || firstSentinel < 0 || sentinels < 2) {
       throw new IllegalArgumentException(
-          "expected 0 < rate < 1, meanSpan >= 1, at least 2 sentinels: "
-              + rate
-              + ", "
-              + meanSpan
-              + ", "
-              + sentinels);
+          "expected 0 < rate < 1, meanSpan >= 1, at least 2 sentinels: %s, %s, %s"
+              .formatted(rate, meanSpan, sentinels));
     }
   }
 
@@ -177,34 +173,6 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
     return new Corrupted(inputs, targets);
   }
 
-  /**
-   * The sequence that was corrupted.
-   *
-   * @throws PerformerException if a sentinel of the inputs is not in the targets
-   */
-  public int[] restore(Corrupted corrupted) {
-    List<Integer> tokens = new ArrayList<>();
-    for (int token : corrupted.inputs()) {
-      if (!isSentinel(token)) {
-        tokens.add(token);
-        continue;
-      }
-      int[] targets = corrupted.targets();
-      int at = 0;
-      while (at < targets.length && targets[at] != token) {
-        at++;
-      }
-      if (at == targets.length) {
-        throw new PerformerException(
-            "the targets have no sentinel " + (token - firstSentinel) + ", which the inputs have");
-      }
-      for (at++; at < targets.length && !isSentinel(targets[at]); at++) {
-        tokens.add(targets[at]);
-      }
-    }
-    return tokens.stream().mapToInt(Integer::intValue).toArray();
-  }
-
   /** Cuts into parts of at least 1, all ways equally likely. */
   private static int[] segments(int total, int parts, SplittableRandom random) {
     // A random subset of the total-1 places where a cut may be (selection sampling).
@@ -220,10 +188,6 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
       lengths[part]++;
     }
     return lengths;
-  }
-
-  private boolean isSentinel(int token) {
-    return token >= firstSentinel && token < firstSentinel + sentinels;
   }
 
   private static String sentinel(int i) {

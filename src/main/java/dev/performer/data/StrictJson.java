@@ -51,6 +51,10 @@ public final class StrictJson {
               })
           .build();
 
+  /** For values inside of a larger text. */
+  private static final ObjectMapper NEXT =
+      MAPPER.copy().disable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+
   /** Loaded at the first use: the library is optional. */
   private static final class Yaml {
     static final ObjectMapper MAPPER =
@@ -106,6 +110,11 @@ public final class StrictJson {
     return parsed(source, () -> MAPPER.treeToValue(tree, type));
   }
 
+  /** Binds what a parser reads next, and nothing behind it. @param source how errors name it */
+  public static <T> T bind(JsonParser parser, Class<T> type, String source) {
+    return parsed(source, () -> NEXT.readValue(parser, type));
+  }
+
   /** The tree that {@link #bind} turns into an equal record. */
   public static JsonNode tree(Object value) {
     return MAPPER.valueToTree(value);
@@ -136,10 +145,9 @@ public final class StrictJson {
       return value;
     } catch (UnrecognizedPropertyException e) {
       throw new PerformerException(
-          file
-              + ": unknown key "
-              + Excerpt.of(path(e))
-              + nearest(e.getPropertyName(), e.getKnownPropertyIds()),
+          "%s: unknown key %s%s"
+              .formatted(
+                  file, Excerpt.of(path(e)), nearest(e.getPropertyName(), e.getKnownPropertyIds())),
           e);
     } catch (ValueInstantiationException e) {
       String reason = e.getCause().getMessage();
@@ -152,10 +160,8 @@ public final class StrictJson {
     } catch (JsonProcessingException e) {
       String line = e.getLocation() == null ? "" : "line " + e.getLocation().getLineNr() + ": ";
       throw new PerformerException(
-          file
-              + (file.matches("(?i).*\\.ya?ml") ? " is not YAML: " : " is not JSON: ")
-              + line
-              + reason(e),
+          "%s is not %s: %s%s"
+              .formatted(file, file.matches("(?i).*\\.ya?ml") ? "YAML" : "JSON", line, reason(e)),
           e);
     } catch (IOException e) {
       throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);

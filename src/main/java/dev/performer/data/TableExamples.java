@@ -43,12 +43,8 @@ public record TableExamples(
         names.add(row.get(index));
         if (names.size() > MOST_CATEGORIES) {
           throw new PerformerException(
-              table.file()
-                  + ": column '"
-                  + column
-                  + "' has over "
-                  + MOST_CATEGORIES
-                  + " values; it is no class");
+              "%s: column '%s' has over %s values; it is no class"
+                  .formatted(table.file(), column, MOST_CATEGORIES));
         }
       }
     }
@@ -65,7 +61,7 @@ public record TableExamples(
   }
 
   @Override
-  public ExampleStream open() {
+  public DataStream<Example> open() {
     TableFile.Rows rows = table.open();
     try {
       return new Stream(rows);
@@ -75,7 +71,7 @@ public record TableExamples(
     }
   }
 
-  private final class Stream extends LookAhead<Example> implements ExampleStream {
+  private final class Stream extends LookAhead<Example> {
     private final TableFile.Rows rows;
     private final int text;
     private final int labelColumn;
@@ -109,12 +105,8 @@ public record TableExamples(
         Integer id = categories.get(value);
         if (id == null) {
           throw new PerformerException(
-              rows.where()
-                  + "class '"
-                  + Excerpt.of(value)
-                  + "' is not among the "
-                  + categories.size()
-                  + " known");
+              "%sclass '%s' is not among the %s known"
+                  .formatted(rows.where(), Excerpt.of(value), categories.size()));
         }
         return new Label.Category(id);
       }

@@ -124,7 +124,7 @@ public record TableFile(Path file, char delimiter, boolean header) {
         int place = first.indexOf(name);
         if (place < 0) {
           throw new PerformerException(
-              file + " has no column '" + name + "'; its first row names " + some(first));
+              file + " has no column '" + name + "'; its first row names " + Excerpt.names(first));
         }
         return place;
       }
@@ -132,12 +132,8 @@ public record TableFile(Path file, char delimiter, boolean header) {
         return Integer.parseInt(name) - 1;
       }
       throw new PerformerException(
-          file
-              + " has "
-              + first.size()
-              + " columns and no header; give a column's number, not '"
-              + name
-              + "'");
+          "%s has %s columns and no header; give a column's number, not '%s'"
+              .formatted(file, first.size(), name));
     }
 
     /** The next row, or null at the end. */
@@ -204,18 +200,10 @@ public record TableFile(Path file, char delimiter, boolean header) {
         return DataFile.unreadable(file, (IOException) cause);
       }
       return new PerformerException(
-          file
-              + ", row "
-              + row
-              + ": cannot be read as a table: "
-              + Excerpt.of(DataFile.reason((IOException) cause)),
+          "%s, row %s: cannot be read as a table: %s"
+              .formatted(file, row, Excerpt.of(DataFile.reason((IOException) cause))),
           e);
     }
-  }
-
-  private static String some(List<String> names) {
-    String text = String.join(", ", names.subList(0, Math.min(20, names.size())));
-    return text.length() > 300 ? text.substring(0, 300) + "…" : text;
   }
 
   /** Refuses a row that never ends before it fills the memory. */

@@ -7,23 +7,16 @@ import java.util.Arrays;
 /**
  * The bytes of a text file, gzipped or not, in pieces of one length; the last may be shorter. For
  * files that fit into memory; {@link TextDocuments} streams.
+ *
+ * @param file where they were read
+ * @param tokenizer which ids the bytes have
+ * @param bytes of the file
+ * @param length bytes of a piece
+ * @param stride bytes from the start of one piece to that of the next
  */
-public final class TextChunks implements IndexedExamples {
+public record TextChunks(Path file, ByteTokenizer tokenizer, byte[] bytes, int length, int stride)
+    implements IndexedExamples {
   private static final int LIMIT = 1 << 30;
-
-  private final Path file;
-  private final ByteTokenizer tokenizer;
-  private final byte[] bytes;
-  private final int length;
-  private final int stride;
-
-  private TextChunks(Path file, ByteTokenizer tokenizer, byte[] bytes, int length, int stride) {
-    this.file = file;
-    this.tokenizer = tokenizer;
-    this.bytes = bytes;
-    this.length = length;
-    this.stride = stride;
-  }
 
   /**
    * Reads a file.
@@ -75,15 +68,6 @@ public final class TextChunks implements IndexedExamples {
   public Example get(long index) {
     int start = Math.toIntExact(index * stride);
     int end = (int) Math.min(bytes.length, (long) start + length);
-    return Example.of(ids(tokenizer.offset(), Arrays.copyOfRange(bytes, start, end)));
-  }
-
-  /** Unsigned bytes as ids. */
-  static int[] ids(int offset, byte[] bytes) {
-    int[] ids = new int[bytes.length];
-    for (int i = 0; i < ids.length; i++) {
-      ids[i] = (bytes[i] & 0xff) + offset;
-    }
-    return ids;
+    return Example.of(tokenizer.ids(Arrays.copyOfRange(bytes, start, end)));
   }
 }

@@ -27,8 +27,13 @@ public record TextDocuments(Path place, Function<String, int[]> encoder) impleme
   }
 
   @Override
-  public ExampleStream open() {
-    return Files.isDirectory(place) ? new OfFiles(files(place)) : new OfLines();
+  public DataStream<Example> open() {
+    if (Files.isDirectory(place)) {
+      return DataStream.of(files(place).iterator()).map(this::read);
+    }
+    LineReader lines = new LineReader(place);
+    DataStream<String> documents = DataStream.of(lines::nextText, lines::close);
+    return documents.map(document -> Example.of(encoder.apply(document)));
   }
 
   private static List<Path> files(Path folder) {
@@ -47,47 +52,14 @@ public record TextDocuments(Path place, Function<String, int[]> encoder) impleme
     }
   }
 
-  private final class OfFiles extends LookAhead<Example> implements ExampleStream {
-    private final List<Path> files;
-    private int next;
-
-    OfFiles(List<Path> files) {
-      this.files = files;
-    }
-
-    @Override
-    protected Example read() {
-      if (next == files.size()) {
-        return null;
-      }
-      Path file = files.get(next++);
-      byte[] bytes = DataFile.readAll(file, "a text file", LIMIT);
-      try {
-        return Example.of(
-            encoder.apply(
-                StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString()));
-      } catch (IOException e) {
-        throw DataFile.unreadable(file, e);
-      }
-    }
-
-    @Override
-    public void close() {}
-  }
-
-  private final class OfLines extends LookAhead<Example> implements ExampleStream {
-    private final LineReader lines = new LineReader(place);
-
-    /** Lines without text are no documents. */
-    @Override
-    protected Example read() {
-      String document = lines.nextText();
-      return document == null ? null : Example.of(encoder.apply(document));
-    }
-
-    @Override
-    public void close() {
-      lines.close();
+  private Example read(Path file) {
+    byte[] bytes = DataFile.readAll(file, "a text file", LIMIT);
+    try {
+      return Example.of(
+          encoder.apply(
+              StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString()));
+    } catch (IOException e) {
+      throw DataFile.unreadable(file, e);
     }
   }
 }

@@ -61,7 +61,10 @@ public record TfRecordExamples(
         String where = file + ", record " + reader.record() + ": ";
         Label.Category category =
             (Label.Category)
-                label(new LabelFeature(feature, true), feature(data, feature, where), where);
+                label(
+                    new LabelFeature(feature, true),
+                    feature(parse(data, where), feature, where),
+                    where);
         most = Math.max(most, category.id());
         if (most >= TableExamples.MOST_CATEGORIES) {
           throw new PerformerException(
@@ -70,10 +73,6 @@ public record TfRecordExamples(
       }
     }
     return (int) most + 1;
-  }
-
-  private static Feature feature(byte[] data, String wanted, String where) {
-    return feature(parse(data, where), wanted, where);
   }
 
   private static Map<String, Feature> parse(byte[] data, String where) {
@@ -88,12 +87,8 @@ public record TfRecordExamples(
     Feature found = features.get(wanted);
     if (found == null) {
       throw new PerformerException(
-          where
-              + "no feature '"
-              + wanted
-              + "'; it has ["
-              + Excerpt.names(new TreeSet<>(features.keySet()))
-              + "]");
+          "%sno feature '%s'; it has [%s]"
+              .formatted(where, wanted, Excerpt.names(new TreeSet<>(features.keySet()))));
     }
     return found;
   }
@@ -119,13 +114,9 @@ public record TfRecordExamples(
           where + "label '" + wanted.name() + "' is " + number + "; expected a finite number");
     }
     throw new PerformerException(
-        where
-            + "label '"
-            + wanted.name()
-            + "' holds "
-            + kind(found)
-            + "; expected "
-            + (wanted.category() ? "an integer" : "a number"));
+        "%slabel '%s' holds %s; expected %s"
+            .formatted(
+                where, wanted.name(), kind(found), wanted.category() ? "an integer" : "a number"));
   }
 
   private static String kind(Feature feature) {
@@ -143,11 +134,11 @@ public record TfRecordExamples(
   }
 
   @Override
-  public ExampleStream open() {
+  public DataStream<Example> open() {
     return new Stream();
   }
 
-  private final class Stream extends LookAhead<Example> implements ExampleStream {
+  private final class Stream extends LookAhead<Example> {
     private int file;
     private TfRecordReader reader = TfRecordReader.open(files.get(0));
     private boolean any;
@@ -178,17 +169,14 @@ public record TfRecordExamples(
     }
 
     private Example example(byte[] data) {
-      Map<String, Feature> features = parse(data, where());
-      return new Example(
-          tokens(TfRecordExamples.feature(features, feature, where())),
-          label
-              .map(
-                  wanted ->
-                      TfRecordExamples.label(
-                          wanted,
-                          TfRecordExamples.feature(features, wanted.name(), where()),
-                          where()))
-              .orElse(Label.NONE));
+      String where = where();
+      Map<String, Feature> features = parse(data, where);
+      int[] tokens = tokens(TfRecordExamples.feature(features, feature, where));
+      if (label.isEmpty()) {
+        return new Example(tokens, Label.NONE);
+      }
+      Feature found = TfRecordExamples.feature(features, label.get().name(), where);
+      return new Example(tokens, TfRecordExamples.label(label.get(), found, where));
     }
 
     private int[] tokens(Feature found) {

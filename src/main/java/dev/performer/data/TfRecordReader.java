@@ -66,19 +66,13 @@ final class TfRecordReader implements AutoCloseable {
       long length = ByteBuffer.wrap(header).order(ByteOrder.LITTLE_ENDIAN).getLong();
       if (length < 0 || length > MAX_RECORD) {
         throw broken(
-            "it claims "
-                + Long.toUnsignedString(length)
-                + " bytes; at most "
-                + MAX_RECORD
-                + " are read");
+            "it claims %s bytes; at most %s are read"
+                .formatted(Long.toUnsignedString(length), MAX_RECORD));
       }
       if (plain && length + FOOTER > left) {
         throw broken(
-            "it claims "
-                + length
-                + " bytes where "
-                + Math.max(0, left - FOOTER)
-                + " are left; it is cut off");
+            "it claims %s bytes where %s are left; it is cut off"
+                .formatted(length, Math.max(0, left - FOOTER)));
       }
       byte[] data = in.readNBytes((int) length + FOOTER);
       if (data.length < length + FOOTER) {

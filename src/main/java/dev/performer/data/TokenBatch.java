@@ -34,15 +34,6 @@ public record TokenBatch(
     return lengths.length;
   }
 
-  /** Tokens that are not padding. */
-  public long realTokens() {
-    long sum = 0;
-    for (int n : lengths) {
-      sum += n;
-    }
-    return sum;
-  }
-
   /** 1 for each real token and 0 for padding, {@code [B * L]}. */
   public int[] mask() {
     int[] mask = new int[tokens.length];
@@ -115,14 +106,6 @@ public record TokenBatch(
       System.arraycopy(target.tokens(), 0, ids, row * length, real[row]);
     }
     return new TokenBatch(length, ids, real, keys, position);
-  }
-
-  /** Tokens of the longest target; 0 if no row has one. */
-  public int longestTarget() {
-    return labels.stream()
-        .mapToInt(label -> label instanceof Label.Target target ? target.tokens().length : 0)
-        .max()
-        .orElse(0);
   }
 
   private static int missing(String what) {

@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
-import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 
 /**
  * Batches of {@link TokenRows}: sequences of like length together, as many as fit into a number of
@@ -49,17 +49,15 @@ public final class TokenRowBatches {
 
   /** Every sequence once, the longest first; for evaluation. */
   public List<TokenBatch> inOrder() {
-    List<TokenBatch> all = new ArrayList<>();
-    for (int[] rows : filled(byLength(numbers()))) {
-      all.add(pack(rows, BatchPosition.START));
-    }
-    return all;
+    return filled(byLength(numbers())).stream()
+        .map(rows -> pack(rows, BatchPosition.START))
+        .toList();
   }
 
   private List<int[]> epoch(long wanted) {
     if (wanted != epoch) {
       List<Integer> order = new ArrayList<>(numbers());
-      shuffle(order, Seeds.random(seed, wanted, ORDER));
+      Seeds.shuffle(order, Seeds.random(seed, wanted, ORDER));
       double mean = data.rows().stream().mapToInt(r -> r.length).average().orElseThrow();
       int window = (int) Math.max(1, Math.min(order.size(), WINDOW * (tokens / mean)));
       batches = new ArrayList<>();
@@ -67,18 +65,14 @@ public final class TokenRowBatches {
         int to = Math.min(order.size(), from + window);
         batches.addAll(filled(byLength(order.subList(from, to))));
       }
-      shuffle(batches, Seeds.random(seed, wanted, BATCH_ORDER));
+      Seeds.shuffle(batches, Seeds.random(seed, wanted, BATCH_ORDER));
       epoch = wanted;
     }
     return batches;
   }
 
   private List<Integer> numbers() {
-    List<Integer> numbers = new ArrayList<>();
-    for (int i = 0; i < data.rows().size(); i++) {
-      numbers.add(i);
-    }
-    return numbers;
+    return IntStream.range(0, data.rows().size()).boxed().toList();
   }
 
   private List<Integer> byLength(List<Integer> numbers) {
@@ -115,14 +109,5 @@ public final class TokenRowBatches {
       keys[row] = Seeds.mix(seed, position.epoch(), numbers[row]);
     }
     return new TokenBatch(length, ids, lengths, keys, position);
-  }
-
-  private static <T> void shuffle(List<T> list, SplittableRandom random) {
-    for (int i = list.size() - 1; i > 0; i--) {
-      int j = random.nextInt(i + 1);
-      T swapped = list.get(i);
-      list.set(i, list.get(j));
-      list.set(j, swapped);
-    }
   }
 }

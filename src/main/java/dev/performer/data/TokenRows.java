@@ -91,7 +91,7 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
   public static TokenRows sequences(SequenceSource source, Vocabulary vocabulary, int length) {
     ResidueEncoder encoder = new ResidueEncoder(vocabulary);
     List<int[]> rows = new ArrayList<>();
-    try (SequenceStream stream = source.open()) {
+    try (DataStream<ProteinSequence> stream = source.open()) {
       while (stream.hasNext()) {
         int[] ids = encoder.encode(stream.next().residues());
         if (ids.length > 0 && vocabulary.eos().isPresent()) {
@@ -184,12 +184,8 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     NpyArray array = arrays.get(name);
     if (array == null) {
       throw new PerformerException(
-          file
-              + ": has no array '"
-              + name
-              + "' [N, L]; it has ["
-              + Excerpt.names(arrays.keySet())
-              + "]");
+          "%s: has no array '%s' [N, L]; it has [%s]"
+              .formatted(file, name, Excerpt.names(arrays.keySet())));
     }
     if (array.shape().length != 2) {
       throw new PerformerException(file + ": " + name + " is " + array + ", expected [N, L]");

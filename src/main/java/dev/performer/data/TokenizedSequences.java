@@ -43,7 +43,7 @@ public record TokenizedSequences(
     TextEncoder encoder = tokenizer.encoder();
     List<String> names = new ArrayList<>();
     List<Tokenizer.Encoding> encodings = new ArrayList<>();
-    try (SequenceStream stream = source.open()) {
+    try (DataStream<ProteinSequence> stream = source.open()) {
       while (stream.hasNext()) {
         ProteinSequence sequence = stream.next();
         names.add(sequence.id());
@@ -103,16 +103,14 @@ public record TokenizedSequences(
     return SequenceSource.of(file.toString(), () -> tableRows(file));
   }
 
-  private static SequenceStream tableRows(Path file) {
+  private static DataStream<ProteinSequence> tableRows(Path file) {
     List<Map<String, String>> rows = TableFile.of(file).read();
     Set<String> columns = rows.get(0).keySet();
     String text = columns.contains("sequence") ? "sequence" : "text";
     if (!columns.contains(text)) {
       throw new PerformerException(
-          file
-              + ": has columns ["
-              + Excerpt.names(columns)
-              + "]; expected one named sequence or text");
+          "%s: has columns [%s]; expected one named sequence or text"
+              .formatted(file, Excerpt.names(columns)));
     }
     List<ProteinSequence> sequences = new ArrayList<>();
     for (Map<String, String> row : rows) {

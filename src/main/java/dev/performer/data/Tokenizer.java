@@ -43,13 +43,17 @@ public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTo
   String decode(int[] ids);
 
   /** The tokens that a model sees before each text, such as {@code [CLS]}. */
-  int[] prefix();
+  default int[] prefix() {
+    return new int[0];
+  }
 
   /** The tokens that a model sees after each text, such as {@code [SEP]}. */
   int[] suffix();
 
   /** Whether the {@link #suffix} also ends a text that was cropped. */
-  boolean endsCropped();
+  default boolean endsCropped() {
+    return false;
+  }
 
   /** Number of tokens. */
   default int size() {

@@ -1,6 +1,8 @@
 package dev.performer.data;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.IntNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
@@ -34,6 +36,34 @@ record TokenizerJson(
   private static final int MOST_BYTES = 256 << 20;
   private static final int LARGEST_ID = 4_000_000;
   private static final Set<String> TYPES = Set.of("WordPiece", "BPE", "WordLevel");
+
+  /** The tokenizer of BERT without its tokens. */
+  private static final String BERT =
+      """
+      {
+        "version": "1.0",
+        "added_tokens": [],
+        "normalizer": {
+          "type": "BertNormalizer",
+          "clean_text": true,
+          "handle_chinese_chars": true,
+          "lowercase": %3$s
+        },
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {
+          "type": "BertProcessing",
+          "sep": ["[SEP]", %1$d],
+          "cls": ["[CLS]", %2$d]
+        },
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+        "model": {
+          "type": "WordPiece",
+          "unk_token": "[UNK]",
+          "continuing_subword_prefix": "##",
+          "max_input_chars_per_word": 100
+        }
+      }
+      """;
 
   /**
    * @throws PerformerException naming source and key, if it is broken
@@ -84,11 +114,11 @@ record TokenizerJson(
                 : model.has("continuing_subword_prefix") ? "WordPiece" : "";
     if (!TYPES.contains(type)) {
       throw new PerformerException(
-          source
-              + ": key model.type is "
-              + (given.isMissingNode() ? "missing" : Excerpt.of(given.toString()))
-              + "; expected one of "
-              + TYPES.stream().sorted().toList());
+          "%s: key model.type is %s; expected one of %s"
+              .formatted(
+                  source,
+                  given.isMissingNode() ? "missing" : Excerpt.of(given.toString()),
+                  TYPES.stream().sorted().toList()));
     }
     return type;
   }
@@ -108,26 +138,16 @@ record TokenizerJson(
     String other = byId.putIfAbsent(id, token);
     if (other != null) {
       throw new PerformerException(
-          source
-              + ": key model.vocab: '"
-              + Excerpt.of(other)
-              + "' and '"
-              + Excerpt.of(token)
-              + "' both have id "
-              + id);
+          "%s: key model.vocab: '%s' and '%s' both have id %s"
+              .formatted(source, Excerpt.of(other), Excerpt.of(token), id));
     }
   }
 
   private static int id(JsonNode value, String source, String key) {
     if (!value.isInt() || value.intValue() < 0 || value.intValue() > LARGEST_ID) {
       throw new PerformerException(
-          source
-              + ": key "
-              + key
-              + ": an id must be a whole number from 0 to "
-              + LARGEST_ID
-              + ", not "
-              + Excerpt.of(value.toString()));
+          "%s: key %s: an id must be a whole number from 0 to %s, not %s"
+              .formatted(source, key, LARGEST_ID, Excerpt.of(value.toString())));
     }
     return value.intValue();
   }
@@ -150,10 +170,8 @@ record TokenizerJson(
           || !pair[1].startsWith(inside)
           || !known.contains(pair[0] + pair[1].substring(inside.length()))) {
         throw new PerformerException(
-            source
-                + ": key model.merges: "
-                + Excerpt.of(merge.toString())
-                + " are no two tokens of model.vocab that make a third of it");
+            "%s: key model.merges: %s are no two tokens of model.vocab that make a third of it"
+                .formatted(source, Excerpt.of(merge.toString())));
       }
     }
   }
@@ -171,12 +189,8 @@ record TokenizerJson(
       if (old != null && !old.equals(content.asText())
           || old == null && !known.add(content.asText())) {
         throw new PerformerException(
-            source
-                + ": key added_tokens: '"
-                + Excerpt.of(content.asText())
-                + "' has id "
-                + id
-                + ", but another in model.vocab");
+            "%s: key added_tokens: '%s' has id %s, but another in model.vocab"
+                .formatted(source, Excerpt.of(content.asText()), id));
       }
     }
   }
@@ -217,64 +231,30 @@ record TokenizerJson(
       throw new PerformerException(
           source + ": is no vocabulary of BERT, it lacks " + String.join(", ", missing));
     }
-    TreeMap<String, Integer> vocabulary = new TreeMap<>();
+    ObjectNode vocabulary = (ObjectNode) StrictJson.tree(Map.of());
     for (int id = 0; id < lines.size(); id++) {
-      if (vocabulary.put(lines.get(id), id) != null) {
+      if (vocabulary.replace(lines.get(id), IntNode.valueOf(id)) != null) {
         throw new PerformerException(
-            source
-                + ": line "
-                + (id + 1)
-                + ": '"
-                + Excerpt.of(lines.get(id))
-                + "' stands there twice");
+            "%s: line %d: '%s' stands there twice"
+                .formatted(source, id + 1, Excerpt.of(lines.get(id))));
       }
     }
-    List<Map<String, Object>> added = new ArrayList<>();
+    String template = BERT.formatted(lines.indexOf("[SEP]"), lines.indexOf("[CLS]"), lowerCase);
+    JsonNode json = StrictJson.readTree(template.getBytes(StandardCharsets.UTF_8), source);
+    ((ObjectNode) json.get("model")).set("vocab", vocabulary);
     for (String special : List.of("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")) {
-      if (vocabulary.containsKey(special)) {
-        added.add(
-            Map.of(
-                "id", vocabulary.get(special),
-                "content", special,
-                "single_word", false,
-                "lstrip", false,
-                "rstrip", false,
-                "normalized", false,
-                "special", true));
+      if (vocabulary.has(special)) {
+        ((ArrayNode) json.get("added_tokens"))
+            .addObject()
+            .put("id", lines.indexOf(special))
+            .put("content", special)
+            .put("single_word", false)
+            .put("lstrip", false)
+            .put("rstrip", false)
+            .put("normalized", false)
+            .put("special", true);
       }
     }
-    return StrictJson.tree(
-            Map.of(
-                "version", "1.0",
-                "added_tokens", added,
-                "normalizer",
-                    Map.of(
-                        "type",
-                        "BertNormalizer",
-                        "clean_text",
-                        true,
-                        "handle_chinese_chars",
-                        true,
-                        "lowercase",
-                        lowerCase),
-                "pre_tokenizer", Map.of("type", "BertPreTokenizer"),
-                "post_processor", bertPostProcessor(vocabulary),
-                "decoder", Map.of("type", "WordPiece", "prefix", "##", "cleanup", true),
-                "model",
-                    Map.of(
-                        "type", "WordPiece",
-                        "unk_token", "[UNK]",
-                        "continuing_subword_prefix", "##",
-                        "max_input_chars_per_word", 100,
-                        "vocab", vocabulary)))
-        .toString()
-        .getBytes(StandardCharsets.UTF_8);
-  }
-
-  private static Map<String, Object> bertPostProcessor(Map<String, Integer> vocabulary) {
-    return Map.of(
-        "type", "BertProcessing",
-        "sep", List.of("[SEP]", vocabulary.get("[SEP]")),
-        "cls", List.of("[CLS]", vocabulary.get("[CLS]")));
+    return json.toString().getBytes(StandardCharsets.UTF_8);
   }
 }

@@ -15,8 +15,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.IntStream;
 import java.util.zip.CRC32C;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.BundleEntryProto;
@@ -50,12 +52,15 @@ final class CheckpointTable {
   /**
    * Checks every block, every entry, and that the data files hold what the entries list.
    *
-   * @param prefix of the checkpoint, all files present
+   * @param prefix of the checkpoint
    * @return what the checkpoint holds, by key in alphabetical order
    * @throws PerformerException naming the file and what is wrong with it
    */
   static Map<String, CheckpointReader.Entry> read(Path prefix) {
     Path index = CheckpointFiles.index(prefix);
+    if (!Files.isRegularFile(index)) {
+      throw new PerformerException("no checkpoint at " + prefix + ": " + index + " is missing");
+    }
     try {
       if (Files.size(index) > LARGEST) {
         throw new PerformerException(index + " is too large for an index of a checkpoint");
@@ -209,17 +214,7 @@ final class CheckpointTable {
       if (shards < 1 || shards > MOST_SHARDS) {
         throw damaged("it claims " + shards + " data files");
       }
-      long[] sizes = new long[shards];
-      for (int i = 0; i < shards; i++) {
-        Path shard =
-            prefix.resolveSibling(
-                "%s.data-%05d-of-%05d".formatted(prefix.getFileName(), i, shards));
-        if (!Files.isRegularFile(shard)) {
-          throw new PerformerException(
-              "checkpoint " + prefix + " has no data: " + shard + " is missing");
-        }
-        sizes[i] = Files.size(shard);
-      }
+      long[] sizes = shardSizes(prefix, shards);
       Map<String, CheckpointReader.Entry> entries = new TreeMap<>();
       for (Map.Entry<String, byte[]> value : values.entrySet()) {
         BundleEntryProto entry = BundleEntryProto.parseFrom(value.getValue());
@@ -235,6 +230,29 @@ final class CheckpointTable {
     } catch (InvalidProtocolBufferException e) {
       throw damaged(index, "an entry is no message", e);
     }
+  }
+
+  private static long[] shardSizes(Path prefix, int count) throws IOException {
+    List<Path> present =
+        IntStream.range(0, count)
+            .mapToObj(i -> CheckpointFiles.data(prefix, i, count))
+            .filter(Files::isRegularFile)
+            .toList();
+    if (present.isEmpty()) {
+      throw new PerformerException(
+          ("checkpoint %1$s has an index but no data: %2$s.data-00000-of-00001 is missing (or, if"
+                  + " it was written in parts, each file %2$s.data-?????-of-????? is missing)")
+              .formatted(prefix, prefix.getFileName()));
+    }
+    if (present.size() < count) {
+      throw new PerformerException(
+          "checkpoint " + prefix + " has " + present.size() + " of its " + count + " data files");
+    }
+    long[] sizes = new long[count];
+    for (int i = 0; i < count; i++) {
+      sizes[i] = Files.size(present.get(i));
+    }
+    return sizes;
   }
 
   private static Shape shape(BundleEntryProto entry) {

@@ -1,15 +1,13 @@
 package dev.performer.graph;
 
-import java.nio.ByteOrder;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import org.tensorflow.proto.AttrValue;
-import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NameAttrList;
 import org.tensorflow.proto.NodeDef;
-import org.tensorflow.proto.TensorProto;
 
 /** Replaces {@code If} and {@code Case} on a constant by a call of the branch taken. */
 final class ConstantBranches {
@@ -36,54 +34,30 @@ final class ConstantBranches {
     if (!isIf && !CASES.contains(node.getOp())) {
       return Optional.empty();
     }
-    return index
-        .find(index.source(node.getInput(0), Set.of("Identity")))
-        .flatMap(ConstantBranches::constant)
-        .map(
-            value -> {
-              if (isIf) {
-                return node.getAttrOrThrow(value != 0 ? "then_branch" : "else_branch").getFunc();
-              }
-              List<NameAttrList> branches = node.getAttrOrThrow("branches").getList().getFuncList();
-              // Case runs its last branch for an index that is out of range.
-              boolean inRange = value >= 0 && value < branches.size();
-              return branches.get(inRange ? value.intValue() : branches.size() - 1);
-            });
-  }
-
-  private static Optional<Double> constant(NodeDef node) {
-    if (!node.getOp().equals("Const")) {
+    OptionalLong value =
+        index
+            .find(index.source(node.getInput(0), Set.of("Identity")))
+            .map(ConstantBranches::constant)
+            .orElse(OptionalLong.empty());
+    if (value.isEmpty()) {
       return Optional.empty();
     }
-    TensorProto tensor = node.getAttrOrThrow("value").getTensor();
-    if (tensor.getTensorShape().getDimCount() > 0) {
-      return Optional.empty(); // "not empty" decides then: rare, and left to TensorFlow
+    if (isIf) {
+      String branch = value.getAsLong() != 0 ? "then_branch" : "else_branch";
+      return Optional.of(node.getAttrOrThrow(branch).getFunc());
     }
-    return scalar(tensor);
+    List<NameAttrList> branches = node.getAttrOrThrow("branches").getList().getFuncList();
+    // Case runs its last branch for an index that is out of range.
+    boolean inRange = value.getAsLong() >= 0 && value.getAsLong() < branches.size();
+    return Optional.of(branches.get(inRange ? (int) value.getAsLong() : branches.size() - 1));
   }
 
-  private static Optional<Double> scalar(TensorProto tensor) {
-    DataType type = tensor.getDtype();
-    if (type == DataType.DT_BOOL) {
-      boolean value =
-          tensor.getTensorContent().isEmpty()
-              ? tensor.getBoolValCount() > 0 && tensor.getBoolVal(0)
-              : tensor.getTensorContent().byteAt(0) != 0;
-      return Optional.of(value ? 1.0 : 0.0);
-    }
-    if (type == DataType.DT_INT32) {
-      if (tensor.getTensorContent().isEmpty()) {
-        return Optional.of(tensor.getIntValCount() > 0 ? (double) tensor.getIntVal(0) : 0.0);
-      }
-      return Optional.of(
-          (double)
-              tensor
-                  .getTensorContent()
-                  .asReadOnlyByteBuffer()
-                  .order(ByteOrder.LITTLE_ENDIAN)
-                  .getInt());
-    }
-    return Optional.empty();
+  private static OptionalLong constant(NodeDef node) {
+    boolean isScalar =
+        node.getAttrMap().containsKey("value")
+            && node.getAttrOrThrow("value").getTensor().getTensorShape().getDimCount() == 0;
+    // Of other shapes "not empty" decides: rare, and left to TensorFlow.
+    return isScalar ? ScalarConstants.find(node) : OptionalLong.empty();
   }
 
   private static NodeDef call(NodeDef branching, NameAttrList branch) {

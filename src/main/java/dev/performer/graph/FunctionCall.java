@@ -6,40 +6,38 @@ import java.util.Map;
 import java.util.Optional;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.FunctionDef;
-import org.tensorflow.proto.NodeDef;
 
 /**
  * One call that was replaced by the function's body: the body's node {@code x} became {@code
  * prefix/x}.
+ *
+ * @param definition the function
+ * @param caller the call in whose body this one stood; none if it stood in the main graph
+ * @param attributes what the caller passes for the attributes that the body leaves open
+ * @param arguments references in the flat graph, by the function's arguments
+ * @param nodes of the function's body
  */
-public final class FunctionCall {
-  private final FunctionDef function;
-  private final String prefix;
-  private final Optional<FunctionCall> caller;
-  private final Map<String, AttrValue> attributes;
-  private final Map<String, List<String>> arguments = new HashMap<>();
-  private final GraphIndex nodes;
+public record FunctionCall(
+    FunctionDef definition,
+    String prefix,
+    Optional<FunctionCall> caller,
+    Map<String, AttrValue> attributes,
+    Map<String, List<String>> arguments,
+    GraphIndex nodes) {
 
-  FunctionCall(
+  /** A call whose arguments are still to be bound. */
+  static FunctionCall of(
       FunctionDef function,
       String prefix,
       Optional<FunctionCall> caller,
       Map<String, AttrValue> attributes) {
-    this.function = function;
-    this.prefix = prefix;
-    this.caller = caller;
-    this.attributes = attributes;
-    nodes = new GraphIndex(function.getNodeDefList());
+    GraphIndex nodes = new GraphIndex(function.getNodeDefList());
+    return new FunctionCall(function, prefix, caller, attributes, new HashMap<>(), nodes);
   }
 
   /** The name of the function. */
   public String function() {
-    return function.getSignature().getName();
-  }
-
-  /** The call in whose body this one stood; none if it stood in the main graph. */
-  public Optional<FunctionCall> caller() {
-    return caller;
+    return definition.getSignature().getName();
   }
 
   /**
@@ -53,31 +51,7 @@ public final class FunctionCall {
         : flatName(TensorNames.node(name)) + ":" + TensorNames.index(name);
   }
 
-  FunctionDef definition() {
-    return function;
-  }
-
-  String prefix() {
-    return prefix;
-  }
-
-  Map<String, AttrValue> attributes() {
-    return attributes;
-  }
-
   String flatName(String node) {
     return prefix + "/" + node;
-  }
-
-  void setArgument(String name, List<String> references) {
-    arguments.put(name, references);
-  }
-
-  List<String> argument(String name) {
-    return arguments.get(name);
-  }
-
-  Optional<NodeDef> node(String name) {
-    return nodes.find(name);
   }
 }

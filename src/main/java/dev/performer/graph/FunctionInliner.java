@@ -36,7 +36,6 @@ public final class FunctionInliner {
 
   private final FunctionLibrary library;
   private final Retention retention;
-  private final GraphLimits limits = GraphLimits.configured();
   private final Set<String> mainScopes = new HashSet<>();
   // What became of the expanded calls.
   private final Map<String, List<String>> returned = new HashMap<>();
@@ -87,7 +86,7 @@ public final class FunctionInliner {
     // First prune, so that the model's save and restore functions are never expanded.
     GraphDef current = GraphPruning.prune(graph, roots, Map.of());
     while (true) {
-      GraphSize.check(current, library, limits);
+      GraphSize.check(current, library);
       flat = new ArrayList<>();
       for (NodeDef node : current.getNodeList()) {
         emit(
@@ -190,7 +189,7 @@ public final class FunctionInliner {
                             .formatted(callee, name)));
     Map<String, AttrValue> attributes =
         byName ? node.getAttrMap() : node.getAttrOrThrow("f").getFunc().getAttrMap();
-    FunctionCall call = new FunctionCall(function, freePrefix(name), caller, attributes);
+    FunctionCall call = FunctionCall.of(function, freePrefix(name), caller, attributes);
     List<String> wait = bindArguments(call, name, inputs);
     for (NodeDef inner : function.getNodeDefList()) {
       List<String> innerInputs = new ArrayList<>();
@@ -227,7 +226,7 @@ public final class FunctionInliner {
       if (end > data.size()) {
         throw wrongArguments(call, name, data.size());
       }
-      call.setArgument(argument.getName(), data.subList(position, end));
+      call.arguments().put(argument.getName(), data.subList(position, end));
       position = end;
     }
     if (position != data.size()) {
@@ -283,20 +282,21 @@ public final class FunctionInliner {
   /** A reference of a function's body as references of the flat graph, calls not yet resolved. */
   private List<String> bodyReference(FunctionCall call, String reference) {
     if (TensorNames.isControl(reference)) {
-      List<String> argument = call.argument(reference.substring(1));
+      List<String> argument = call.arguments().get(reference.substring(1));
       return argument == null
           ? List.of("^" + call.flatName(reference.substring(1)))
           : argument.stream().map(r -> "^" + TensorNames.node(r)).toList();
     }
     String[] parts = reference.split(":", -1);
-    List<String> argument = call.argument(parts[0]);
+    List<String> argument = call.arguments().get(parts[0]);
     if (argument != null) {
       return parts.length == 1
           ? argument
           : List.of(element(argument, TensorNames.index(reference), reference));
     }
     NodeDef node =
-        call.node(parts[0])
+        call.nodes()
+            .find(parts[0])
             .orElseThrow(
                 () ->
                     new PerformerException(
@@ -315,9 +315,7 @@ public final class FunctionInliner {
   private List<String> outputs(FunctionCall call, NodeDef node, String flatName, String[] parts) {
     OpDef definition =
         library
-            .find(node.getOp())
-            .map(FunctionDef::getSignature)
-            .or(() -> OpDefinitions.find(node.getOp()))
+            .definition(node)
             .orElseThrow(
                 () ->
                     new PerformerException(
@@ -327,11 +325,7 @@ public final class FunctionInliner {
     if (parts.length > 2) {
       return List.of(flatName + ":" + (offset + TensorNames.index(":" + parts[2])));
     }
-    ArgDef output =
-        definition.getOutputArgList().stream()
-            .filter(arg -> arg.getName().equals(parts[1]))
-            .findFirst()
-            .orElseThrow();
+    ArgDef output = OpDefinitions.output(definition, parts[1]).orElseThrow();
     int length = OpDefinitions.length(output, OpDefinitions.withDefaults(node, definition));
     return IntStream.range(offset, offset + length).mapToObj(i -> flatName + ":" + i).toList();
   }

@@ -14,11 +14,14 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.FunctionDefLibrary;
+import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NameAttrList;
 import org.tensorflow.proto.NodeDef;
+import org.tensorflow.proto.OpDef;
 
 /** The functions of a GraphDef by name, and who refers to whom. */
 public final class FunctionLibrary {
@@ -32,6 +35,20 @@ public final class FunctionLibrary {
   /** The function of that name. */
   public Optional<FunctionDef> find(String name) {
     return Optional.ofNullable(functions.get(name));
+  }
+
+  /** What a node runs, which may be a function called by its name; none if neither knows it. */
+  Optional<OpDef> definition(NodeDef node) {
+    return find(node.getOp())
+        .map(FunctionDef::getSignature)
+        .or(() -> OpDefinitions.find(node.getOp()));
+  }
+
+  /** The nodes of the graph with this library and of all its functions. */
+  public Stream<NodeDef> nodesOf(GraphDef graph) {
+    return Stream.concat(
+        graph.getNodeList().stream(),
+        functions.values().stream().flatMap(function -> function.getNodeDefList().stream()));
   }
 
   /** All functions, in the order of the library. */

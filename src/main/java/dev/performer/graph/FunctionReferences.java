@@ -2,7 +2,6 @@ package dev.performer.graph;
 
 import dev.performer.PerformerException;
 import java.util.HashSet;
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import org.tensorflow.proto.FunctionDef;
@@ -74,20 +73,12 @@ final class FunctionReferences {
   }
 
   private void checkOutput(NodeDef node, String[] parts, String reference) {
-    Optional<OpDef> definition =
-        library
-            .find(node.getOp())
-            .map(FunctionDef::getSignature)
-            .or(() -> OpDefinitions.find(node.getOp()));
+    Optional<OpDef> definition = library.definition(node);
     if (definition.isEmpty()) {
       return; // such a node is refused where it is needed
     }
-    List<ArgDef> outputs = definition.get().getOutputArgList();
     ArgDef output =
-        outputs.stream()
-            .filter(arg -> arg.getName().equals(parts[1]))
-            .findFirst()
-            .orElseThrow(() -> lacks(reference));
+        OpDefinitions.output(definition.get(), parts[1]).orElseThrow(() -> lacks(reference));
     boolean isSingle = output.getNumberAttr().isEmpty() && output.getTypeListAttr().isEmpty();
     if (isSingle && parts.length == 3 && TensorNames.index(reference) != 0) {
       throw lacks(reference);

@@ -5,14 +5,13 @@ import static dev.performer.graph.NodeBuilders.ints;
 import static dev.performer.graph.NodeBuilders.node;
 import static dev.performer.graph.NodeBuilders.type;
 
-import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import org.tensorflow.Graph;
 import org.tensorflow.op.RawCustomGradient;
@@ -20,7 +19,6 @@ import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NodeDef;
-import org.tensorflow.proto.TensorProto;
 
 /**
  * Replaces, in a graph about to be imported, what TensorFlow's C++ registry differentiates wrongly
@@ -117,8 +115,9 @@ public final class GradientRewrites {
 
   /** The gradient of a negative axis fails when it runs. */
   private void gather(NodeDef original) {
-    Optional<NodeDef> axis = index.find(original.getInput(2));
-    if (axis.filter(node -> node.getOp().equals("Const") && !isNegative(node)).isPresent()) {
+    OptionalLong axis =
+        index.find(original.getInput(2)).map(ScalarConstants::find).orElse(OptionalLong.empty());
+    if (axis.isPresent() && axis.getAsLong() >= 0) {
       rewritten.add(original);
       return;
     }
@@ -136,19 +135,6 @@ public final class GradientRewrites {
         node(name + "/axis", "FloorMod", original.getInput(2), name + "/rank")
             .putAttr("T", axisType));
     rewritten.add(original.toBuilder().setInput(2, name + "/axis").build());
-  }
-
-  private static boolean isNegative(NodeDef constant) {
-    TensorProto value = constant.getAttrOrThrow("value").getTensor();
-    var content = value.getTensorContent().asReadOnlyByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
-    if (value.getDtype() == DataType.DT_INT64) {
-      return content.hasRemaining()
-          ? content.getLong() < 0
-          : value.getInt64ValCount() > 0 && value.getInt64Val(0) < 0;
-    }
-    return content.hasRemaining()
-        ? content.getInt() < 0
-        : value.getIntValCount() > 0 && value.getIntVal(0) < 0;
   }
 
   /** {@code Gather} is {@code GatherV2} along axis 0. */

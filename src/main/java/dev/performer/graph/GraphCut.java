@@ -11,7 +11,6 @@ import java.util.regex.Pattern;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
-import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.FunctionDefLibrary;
 import org.tensorflow.proto.GraphDef;
@@ -132,21 +131,10 @@ public final class GraphCut implements TracedFunction.Body {
     if (source.index() != 0) {
       throw new IllegalArgumentException(source + " is not the first output of its operation");
     }
-    Shape shape = source.shape();
-    AttrValue.Builder shapeValue = AttrValue.newBuilder();
-    if (shape.isUnknown()) {
-      shapeValue.getShapeBuilder().setUnknownRank(true);
-    } else {
-      shapeValue.getShapeBuilder();
-      for (long size : shape.asArray()) {
-        shapeValue.getShapeBuilder().addDimBuilder().setSize(size);
-      }
-    }
-    return NodeDef.newBuilder()
-        .setName(source.op().name())
-        .setOp("Placeholder")
-        .putAttr("dtype", AttrValue.newBuilder().setType(source.dataType()).build())
-        .putAttr("shape", shapeValue.build())
+    return NodeBuilders.node(source.op().name(), "Placeholder")
+        .putAttr("dtype", NodeBuilders.type(source.dataType()))
+        .putAttr(
+            "shape", AttrValue.newBuilder().setShape(NodeBuilders.shape(source.shape())).build())
         .build();
   }
 

@@ -2,11 +2,8 @@ package dev.performer.graph;
 
 import dev.performer.PerformerException;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Collections;
 import java.util.Deque;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -16,19 +13,13 @@ import java.util.Set;
 import java.util.function.Function;
 import org.tensorflow.proto.NodeDef;
 
-/** The nodes of a graph or of a function's body by name, who uses whom, and what is reached. */
+/** The nodes of a graph or of a function's body by name, and what is reached from where. */
 public final class GraphIndex {
   private final Map<String, NodeDef> nodes = new LinkedHashMap<>();
-  private Map<String, List<NodeDef>> consumers;
 
   /** Indexes some nodes; where two have one name, the last counts. */
   public GraphIndex(Collection<NodeDef> nodes) {
     nodes.forEach(node -> this.nodes.put(node.getName(), node));
-  }
-
-  /** All nodes in the order given. */
-  public Collection<NodeDef> nodes() {
-    return Collections.unmodifiableCollection(nodes.values());
   }
 
   /** The node of a name or of any reference to it. */
@@ -49,19 +40,6 @@ public final class GraphIndex {
                 new PerformerException(
                     "the graph has no node %s, which %s refers to"
                         .formatted(TensorNames.node(reference), user)));
-  }
-
-  /** The nodes that take an output of a node, control dependencies left out. */
-  public List<NodeDef> consumers(String name) {
-    if (consumers == null) {
-      consumers = new HashMap<>();
-      for (NodeDef node : nodes.values()) {
-        for (String input : dataInputs(node)) {
-          consumers.computeIfAbsent(TensorNames.node(input), k -> new ArrayList<>()).add(node);
-        }
-      }
-    }
-    return consumers.getOrDefault(name, List.of());
   }
 
   /** The inputs of a node that are no control dependencies. */

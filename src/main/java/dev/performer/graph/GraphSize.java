@@ -16,6 +16,9 @@ import org.tensorflow.proto.NodeDef;
  * @param constantBytes what its constants claim
  */
 public record GraphSize(long nodes, int depth, long constantBytes) {
+  private static final String NODES = "performer.graph.nodes";
+  private static final String DEPTH = "performer.graph.depth";
+  private static final String CONSTANT_BYTES = "performer.graph.constantBytes";
   private static final long ENOUGH = 1L << 60; // sums are cut here, far beyond any limit
 
   /**
@@ -58,34 +61,40 @@ public record GraphSize(long nodes, int depth, long constantBytes) {
     return new GraphSize(nodes, depth, Math.min(ENOUGH, bytes));
   }
 
-  /** Measures a graph and refuses it if it is too large. @throws PerformerException if it is */
-  public static GraphSize check(GraphDef graph, FunctionLibrary library, GraphLimits limits) {
+  /**
+   * Measures a graph and refuses one that takes all memory or overflows the stack of TensorFlow,
+   * which ends the process: more than 62,000 nodes (1 GB of memory when they run), 100 levels, or
+   * constants that claim 256 MB more than the file holds, as one that repeats a single value does.
+   * The system properties {@code performer.graph.nodes}, {@code performer.graph.depth} and {@code
+   * performer.graph.constantBytes} set other limits.
+   *
+   * @throws PerformerException if it is too large
+   */
+  public static GraphSize check(GraphDef graph, FunctionLibrary library) {
     GraphSize size = of(graph, library);
-    if (size.nodes > limits.nodes()) {
-      throw new PerformerException(
-          "the graph has more than %s nodes once its functions are expanded%s"
-              .formatted(limits.nodes(), limits.nodesHint()));
+    long nodes = Long.getLong(NODES, 62_000);
+    if (size.nodes > nodes) {
+      throw tooLarge(
+          "the graph has more than " + nodes + " nodes once its functions are expanded", NODES);
     }
-    if (size.depth > limits.depth()) {
-      throw new PerformerException(
-          "the functions of the graph call each other more than %s levels deep%s"
-              .formatted(limits.depth(), limits.depthHint()));
+    int depth = Integer.getInteger(DEPTH, 100);
+    if (size.depth > depth) {
+      throw tooLarge(
+          "the functions of the graph call each other more than " + depth + " levels deep", DEPTH);
     }
-    long present = 0;
-    for (NodeDef node : graph.getNodeList()) {
-      present += ConstantSize.present(node);
-    }
-    for (var function : library.all()) {
-      for (NodeDef node : function.getNodeDefList()) {
-        present += ConstantSize.present(node);
-      }
-    }
+    long present = library.nodesOf(graph).mapToLong(ConstantSize::present).sum();
     // A real constant may be in several signatures.
-    if (size.constantBytes > limits.constantBytes() + 4 * present) {
-      throw new PerformerException(
-          "the constants of the graph claim %s bytes, of which the file holds %s%s"
-              .formatted(size.constantBytes, present, limits.constantsHint()));
+    if (size.constantBytes > Long.getLong(CONSTANT_BYTES, 256L << 20) + 4 * present) {
+      throw tooLarge(
+          "the constants of the graph claim %s bytes, of which the file holds %s"
+              .formatted(size.constantBytes, present),
+          CONSTANT_BYTES);
     }
     return size;
+  }
+
+  private static PerformerException tooLarge(String what, String property) {
+    return new PerformerException(
+        what + "; if that is meant, raise the limit with -D" + property + "=N");
   }
 }

@@ -82,6 +82,13 @@ public final class OpDefinitions {
     return types;
   }
 
+  /** The output of that name. */
+  static Optional<ArgDef> output(OpDef definition, String name) {
+    return definition.getOutputArgList().stream()
+        .filter(arg -> arg.getName().equals(name))
+        .findFirst();
+  }
+
   /** The flat index at which the named output of a node begins. */
   static int outputOffset(NodeDef node, OpDef definition, String output) {
     Map<String, AttrValue> attributes = withDefaults(node, definition);

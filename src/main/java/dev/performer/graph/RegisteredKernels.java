@@ -40,9 +40,6 @@ public final class RegisteredKernels {
   /** The device type of kernels that XLA compiles for a processor. */
   public static final String XLA_CPU = "XLA_CPU_JIT";
 
-  /** The device type of kernels that XLA compiles for a GPU. */
-  public static final String XLA_GPU = "XLA_GPU_JIT";
-
   private static final String ANY_DEVICE = "DEFAULT";
 
   // The compiler replaces calls by the functions' bodies; placeholders and captured variables are
@@ -114,26 +111,6 @@ public final class RegisteredKernels {
     Set<String> devices = new TreeSet<>();
     byOp.getOrDefault(op, List.of()).forEach(kernel -> devices.add(kernel.getDeviceType()));
     return devices;
-  }
-
-  /**
-   * Whether a device can run an op.
-   *
-   * @param device such as {@link #GPU}
-   * @param op the op's type
-   * @param types its type attributes, such as T = DT_FLOAT; those left out are not checked
-   */
-  public boolean supports(String device, String op, Map<String, DataType> types) {
-    return byOp.getOrDefault(op, List.of()).stream()
-        .filter(kernel -> runsOn(kernel, device))
-        .anyMatch(
-            kernel ->
-                kernel.getConstraintList().stream()
-                    .allMatch(
-                        constraint -> {
-                          DataType type = types.get(constraint.getName());
-                          return type == null || allows(constraint, List.of(type));
-                        }));
   }
 
   /** Whether a device can run this very operation, its types considered. */

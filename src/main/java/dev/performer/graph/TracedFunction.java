@@ -21,8 +21,19 @@ import org.tensorflow.proto.DataType;
  * gradients can be taken inside it.
  *
  * <p>Owns the native function; close it once it has been attached to every graph that calls it.
+ *
+ * @param function the function itself; this object keeps owning it
+ * @param inputs its ordinary inputs, in order
+ * @param outputs its outputs, in order
+ * @param captured the calling graph's variables, in the order in which their handles follow the
+ *     inputs
  */
-public final class TracedFunction implements AutoCloseable {
+public record TracedFunction(
+    ConcreteFunction function,
+    List<ArgumentSpec> inputs,
+    List<ArgumentSpec> outputs,
+    List<Variable> captured)
+    implements AutoCloseable {
 
   /** Adds the ops of a function. */
   @FunctionalInterface
@@ -92,35 +103,12 @@ public final class TracedFunction implements AutoCloseable {
      * variable.
      */
     public Variable adoptCapture(Variable outer, Output<?> handle) {
-      Variable inner =
-          new Variable(
-              outer.name(),
-              handle,
-              outer.type(),
-              outer.shape(),
-              outer.trainable(),
-              outer.checkpointKey());
+      Variable inner = outer.withHandle(handle);
       // The key cannot clash with an input's: those are identifiers.
       signature.input("variable/" + captured.size(), handle);
       captured.put(outer, inner);
       return inner;
     }
-  }
-
-  private final ConcreteFunction function;
-  private final List<ArgumentSpec> inputs;
-  private final List<ArgumentSpec> outputs;
-  private final List<Variable> captured;
-
-  private TracedFunction(
-      ConcreteFunction function,
-      List<ArgumentSpec> inputs,
-      List<ArgumentSpec> outputs,
-      List<Variable> captured) {
-    this.function = function;
-    this.inputs = inputs;
-    this.outputs = outputs;
-    this.captured = captured;
   }
 
   /**
@@ -155,26 +143,6 @@ public final class TracedFunction implements AutoCloseable {
   /** The function's name in a graph's library. */
   public String name() {
     return function.getDefinedName();
-  }
-
-  /** The function itself; this object keeps owning it. */
-  public ConcreteFunction function() {
-    return function;
-  }
-
-  /** Its ordinary inputs, in order. */
-  public List<ArgumentSpec> inputs() {
-    return inputs;
-  }
-
-  /** Its outputs, in order. */
-  public List<ArgumentSpec> outputs() {
-    return outputs;
-  }
-
-  /** The calling graph's variables, in the order in which their handles follow the inputs. */
-  public List<Variable> captured() {
-    return captured;
   }
 
   /**

@@ -31,6 +31,11 @@ public record Variable(
     return new Variable(name, handle, type, shape, trainable, key);
   }
 
+  /** The same variable as another graph or function holds it. */
+  Variable withHandle(Output<?> other) {
+    return new Variable(name, other, type, shape, trainable, checkpointKey);
+  }
+
   /** Adds an op that reads the value; its gradient with respect to {@link #handle()} is dense. */
   @SuppressWarnings({"unchecked", "rawtypes"})
   public <T extends TType> ReadVariableOp<T> read(Ops tf) {

@@ -1,7 +1,6 @@
 package dev.performer.graph;
 
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -112,11 +111,6 @@ public final class Variables {
           "no variable " + name + "; there are " + variables.keySet());
     }
     return variable;
-  }
-
-  /** The ops that give every variable its initial value. */
-  public List<Op> initializers() {
-    return Collections.unmodifiableList(initializers);
   }
 
   /** Gives every variable its initial value. */

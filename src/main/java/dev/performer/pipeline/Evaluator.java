@@ -3,7 +3,7 @@ package dev.performer.pipeline;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Batching;
-import dev.performer.data.SequenceBatches;
+import dev.performer.data.ExampleBatches;
 import dev.performer.data.SequenceSource;
 import dev.performer.model.Task;
 import dev.performer.recipe.EvaluationData;
@@ -145,7 +145,7 @@ public final class Evaluator {
     try (ImportedModel imported = spec.load()) {
       LanguageModel language = ImportedLanguageModel.of(imported, spec.tensors());
       Batching batching = language.fit(batching(spec, request)).forEvaluation();
-      var batches = new SequenceBatches(source, spec.tokenizer(), batching, request.seed());
+      var batches = ExampleBatches.of(source, spec.tokenizer(), batching, request.seed());
       Evaluation evaluation = language.evaluate(objective, batches, request.seed());
       return new Outcome(evaluation, source.name(), batches.reportOnce());
     }

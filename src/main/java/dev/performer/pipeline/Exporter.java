@@ -5,8 +5,8 @@ import dev.performer.graph.SaveRestore;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.OutputDirectory;
 import dev.performer.savedmodel.SavedModelDirectory;
-import dev.performer.savedmodel.SavedModelExporter;
 import dev.performer.savedmodel.WeightReplacement;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -47,7 +47,7 @@ public record Exporter(Path target, boolean replace) {
    *     written
    */
   public Path export(Path source, String checkpoint) {
-    SavedModelExporter.requireFree(target, replace);
+    OutputDirectory.requireFree(target, replace);
     if (RecipeTraining.isRun(source)) {
       Path folder = checkpoint(source, checkpoint);
       RecipeTraining.export(source, folder, target, replace);

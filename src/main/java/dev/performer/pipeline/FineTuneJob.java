@@ -2,11 +2,10 @@ package dev.performer.pipeline;
 
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
+import dev.performer.data.ExampleBatches;
 import dev.performer.data.HeldOutSplit;
 import dev.performer.data.NpyArray;
-import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
-import dev.performer.data.SequenceStream;
 import dev.performer.data.TokenBatch;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.ImportedModel;
@@ -212,7 +211,7 @@ public final class FineTuneJob {
       return new TrainingData(spec.tokenizer(), all, validation);
     }
     HeldOutSplit split = HeldOutSplit.of(all, HeldOutSplit.DEFAULT_EVERY);
-    try (SequenceStream training = split.train().open()) {
+    try (var training = split.train().open()) {
       if (!training.hasNext()) {
         throw new PerformerException(
                 all.name() + ": one sequence cannot be split; give other ones for validation")
@@ -256,7 +255,7 @@ public final class FineTuneJob {
   /** Runs one validation batch through the trained graph and through the reloaded export. */
   private double difference(LanguageModel model, FineTuner tuner, Path exported) {
     Batching batching = model.fit(options.batching()).forEvaluation();
-    var batches = new SequenceBatches(data.validation(), data.tokenizer(), batching, 0);
+    var batches = ExampleBatches.of(data.validation(), data.tokenizer(), batching, 0);
     TokenBatch batch;
     try (var stream = batches.epoch(0)) {
       batch = stream.next();

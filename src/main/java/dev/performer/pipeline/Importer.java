@@ -10,9 +10,9 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.Tokenizer;
 import dev.performer.model.FavorConversion;
 import dev.performer.model.PerformerConfig;
+import dev.performer.savedmodel.OutputDirectory;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.SavedModelDirectory;
-import dev.performer.savedmodel.SavedModelExporter;
 import dev.performer.training.ImportedWeights;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -102,7 +102,7 @@ public record Importer(
       throw new PerformerException(
           path + ": is a model of ours already; use it as it is, or export it, which copies it");
     }
-    SavedModelExporter.requireFree(target, replace);
+    OutputDirectory.requireFree(target, replace);
     ImportedWeights weights =
         withTokenizer(ImportedWeights.of(load(), path, options.allowMissing()));
     weights.write(target, replace);

@@ -4,9 +4,9 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
+import dev.performer.data.ExampleBatches;
 import dev.performer.data.HeldOutSplit;
 import dev.performer.data.Masking;
-import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.StrictJson;
 import dev.performer.data.Tokenizer;
@@ -114,8 +114,8 @@ public record SequenceTraining(
             PerformerModels.longest(model),
             PerformerModels.paddedLength(model));
     return new ModelTraining.Data(
-        new SequenceBatches(split.train(), tokenizer, batches, loop.seed()),
-        new SequenceBatches(split.validation(), tokenizer, batches.forEvaluation(), loop.seed()));
+        ExampleBatches.of(split.train(), tokenizer, batches, loop.seed()),
+        ExampleBatches.of(split.validation(), tokenizer, batches.forEvaluation(), loop.seed()));
   }
 
   ModelCard card(Evaluation before, Evaluation after, long step) {

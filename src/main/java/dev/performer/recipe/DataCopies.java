@@ -1,6 +1,5 @@
 package dev.performer.recipe;
 
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.data.ByteTokenizer;
 import dev.performer.data.PixelExamples;
 import dev.performer.data.StrictJson;
@@ -27,51 +26,46 @@ final class DataCopies {
     boolean hasColumns =
         trained.kind() == RecipeData.Kind.TABLE || trained.kind() == RecipeData.Kind.TFRECORD;
     String usual = ByteTokenizer.isNamed(trained.vocabulary()) ? "text" : "sequence";
-    ObjectNode keys = (ObjectNode) StrictJson.tree(trained);
-    keys.put("train", file == null ? null : file.toString());
-    keys.putNull("validation");
-    keys.set("kind", StrictJson.tree(kind));
-    keys.put("length", length);
-    if (trained.bucket().equals(trained.length())) {
-      keys.put("bucket", length);
-    }
-    keys.put("text", request.text() != null ? request.text() : hasColumns ? trained.text() : usual);
-    if (request.label() != null) {
-      keys.put("label", request.label());
-    } else if (trained.label() != null && kind == RecipeData.Kind.PIXELS) {
-      keys.put("label", labels(file));
-    }
-    return bind(keys);
+    String text =
+        request.text() != null
+            ? request.text()
+            : hasColumns ? trained.toJson().get("text").textValue() : usual;
+    return trained.with(
+        keys -> {
+          keys.put("train", file == null ? null : file.toString()).put("length", length);
+          keys.putNull("validation").set("kind", StrictJson.tree(kind));
+          if (trained.bucket().equals(trained.length())) {
+            keys.put("bucket", length);
+          }
+          keys.put("text", text);
+          if (request.label() != null) {
+            keys.put("label", request.label());
+          } else if (trained.label() != null && kind == RecipeData.Kind.PIXELS) {
+            keys.put("label", labels(file));
+          }
+        });
   }
 
   /** Without a class of each example. */
   static RecipeData withoutLabels(RecipeData data) {
-    ObjectNode keys = (ObjectNode) StrictJson.tree(data);
-    keys.putNull("label");
-    return bind(keys);
+    return data.with(keys -> keys.putNull("label"));
   }
 
   /** Without the places of files, for a model's card: it has the tokenizer itself. */
   static RecipeData withoutFiles(RecipeData data) {
-    ObjectNode keys = (ObjectNode) StrictJson.tree(data);
-    keys.putNull("train");
-    keys.putNull("validation");
-    if (RecipeData.isFile(data.vocabulary())) {
-      keys.put("vocabulary", Path.of(data.vocabulary()).getFileName().toString());
-    }
-    if (data.kind() == RecipeData.Kind.PIXELS && data.label() != null) {
-      keys.put("label", RecipeData.LABEL);
-    }
-    return bind(keys);
+    return data.with(
+        keys -> {
+          keys.putNull("train").putNull("validation");
+          if (RecipeData.isFile(data.vocabulary())) {
+            keys.put("vocabulary", Path.of(data.vocabulary()).getFileName().toString());
+          }
+          if (data.kind() == RecipeData.Kind.PIXELS && data.label() != null) {
+            keys.put("label", RecipeData.LABEL);
+          }
+        });
   }
 
   private static String labels(Path file) {
-    return RecipeSources.isIdx(file)
-        ? PixelExamples.labelsBeside(file).toString()
-        : RecipeData.LABEL;
-  }
-
-  private static RecipeData bind(ObjectNode keys) {
-    return StrictJson.bind(keys, RecipeData.class, "data");
+    return PixelFormat.isIdx(file) ? PixelExamples.labelsBeside(file).toString() : RecipeData.LABEL;
   }
 }

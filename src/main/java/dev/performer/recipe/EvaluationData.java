@@ -6,7 +6,6 @@ import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Batches;
 import dev.performer.data.Batching;
-import dev.performer.data.StrictJson;
 import dev.performer.model.Task;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.training.LoopOptions;
@@ -62,8 +61,7 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
       if (RecipeData.isFile(keys.path("vocabulary").asText())) {
         keys.put("vocabulary", model.resolve(ModelCard.TOKENIZER_FILE).toString());
       }
-      JsonNode all = ((ObjectNode) StrictJson.tree(RecipeData.DEFAULT)).setAll(keys);
-      RecipeData data = StrictJson.bind(all, RecipeData.class, source);
+      RecipeData data = RecipeData.of(keys, source);
       if (data.kind() != null
           && data.vocabulary() != null
           && data.length() != null
@@ -129,9 +127,9 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
    * examples.
    */
   public Batches own(Request request) {
-    if (trained.kind().isExercise()) {
+    if (trained.format() instanceof DataFormat.Exercise exercise) {
       RecipeData data = DataCopies.of(trained, null, trained.kind(), request, length(request));
-      return new RecipeSources(data).made(batching(data, request), seed);
+      return exercise.made(data, batching(data, request), seed);
     }
     Recipe whole = recipe.orElseThrow();
     if (request.length() != null || request.label() != null || request.text() != null) {
@@ -167,14 +165,13 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
     if (!RecipeTasks.hasLabels(task)) {
       data = DataCopies.withoutLabels(data);
     }
-    if (kind == RecipeData.Kind.PIXELS) {
-      checkImages(data, request);
+    if (data.format() instanceof PixelFormat pixels) {
+      checkImages(data, pixels.images(data), request);
     }
-    return new RecipeSources(data).whole(batching(data, request));
+    return data.format().whole(data, batching(data, request));
   }
 
-  private void checkImages(RecipeData data, Request request) {
-    RecipeSources.Images images = new RecipeSources(data).images();
+  private void checkImages(RecipeData data, PixelFormat.Images images, Request request) {
     int size = images.size() + (data.begin() ? 1 : 0);
     if (request.length() == null && size > data.length()) {
       throw new PerformerException(
@@ -188,13 +185,14 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
                   + " crops them")
           .settledBy("length=" + data.length());
     }
-    if (images.levels() != trained.levels()) {
+    int levels = ((PixelFormat) trained.format()).levels();
+    if (images.levels() != levels) {
       throw new PerformerException(
           data.train()
               + " has "
               + images.levels()
               + " levels of brightness, but the model was trained on "
-              + trained.levels());
+              + levels);
     }
   }
 

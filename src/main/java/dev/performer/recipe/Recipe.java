@@ -3,6 +3,7 @@ package dev.performer.recipe;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Labels;
@@ -20,6 +21,7 @@ import dev.performer.training.run.ResumePolicy;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.Supplier;
@@ -75,30 +77,16 @@ public final class Recipe {
     if (!(withNumbers(tree) instanceof ObjectNode sections)) {
       throw new PerformerException(source + ": expected an object with the keys " + SECTIONS);
     }
-    sections
-        .fieldNames()
-        .forEachRemaining(
-            key -> {
-              if (!SECTIONS.contains(key)) {
-                throw new PerformerException(
-                    "%s: unknown key %s; did you mean %s?"
-                        .formatted(source, key, Labels.nearest(key, SECTIONS)));
-              }
-            });
+    requireKnown(sections, SECTIONS, source);
     try {
       Task task = task(sections.path("task"), source);
       LoopOptions training =
           LoopOptions.DEFAULT.with(section(sections, "training", source), source + ": training");
       RecipeTasks.checkWritten(task, sections.path("data"), training);
-      RecipeData written =
-          StrictJson.bind(
-              ((ObjectNode) StrictJson.tree(RecipeData.DEFAULT))
-                  .setAll(section(sections, "data", source)),
-              RecipeData.class,
-              source + ": data");
+      ObjectNode data = section(sections, "data", source);
+      RecipeData named = RecipeData.named(task, data, files, source + ": data");
+      boolean isOneLength = training.xla() && !data.hasNonNull("bucket");
       ObjectNode model = section(sections, "model", source);
-      RecipeData named = written.named(task, files);
-      boolean isOneLength = training.xla() && written.bucket() == null;
       Recipe recipe =
           new Recipe(task, training, () -> opened(task, named, isOneLength, model, source));
       if (!named.dependsOnFiles(task, model.has("classes"))) {
@@ -110,6 +98,20 @@ public final class Recipe {
     }
   }
 
+  /** Names a key that there is not, and the nearest that there is. */
+  static void requireKnown(ObjectNode section, Collection<String> known, String source) {
+    section
+        .fieldNames()
+        .forEachRemaining(
+            key -> {
+              if (!known.contains(key)) {
+                throw new PerformerException(
+                    "%s: unknown key %s; did you mean %s?"
+                        .formatted(source, Excerpt.of(key), Labels.nearest(key, known)));
+              }
+            });
+  }
+
   /** What follows from what the files hold. */
   private record Opened(RecipeData data, PerformerConfig model) {}
 
@@ -118,7 +120,8 @@ public final class Recipe {
     try {
       RecipeData data = named.measured(task);
       if (isOneLength) {
-        data = data.withBucket(data.length()); // XLA compiles every length anew
+        int length = data.length();
+        data = data.with(all -> all.put("bucket", length)); // XLA compiles every length anew
       }
       PerformerConfig model = model(keys, task, data, source);
       check(task, data, model);
@@ -271,7 +274,7 @@ public final class Recipe {
   }
 
   private static int classes(RecipeData data) {
-    int classes = new RecipeSources(data).classes();
+    int classes = data.format().classes(data);
     if (classes < 2) {
       throw new PerformerException(
           "task classification needs classes, but "
@@ -344,7 +347,7 @@ public final class Recipe {
   public ObjectNode toJson() {
     ObjectNode tree = JsonNodeFactory.instance.objectNode();
     tree.setAll((ObjectNode) StrictJson.tree(new TaskOnly(task)));
-    tree.set("data", StrictJson.tree(data()));
+    tree.set("data", data().toJson());
     tree.set("model", model().toJson());
     tree.set("training", training.toJson());
     return tree;

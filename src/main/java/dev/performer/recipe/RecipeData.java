@@ -1,7 +1,9 @@
 package dev.performer.recipe;
 
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Batches;
@@ -10,8 +12,8 @@ import dev.performer.data.ByteTokenizer;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.LetterTokenizer;
 import dev.performer.data.Masking;
-import dev.performer.data.PixelExamples;
 import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.StrictJson;
 import dev.performer.data.TableFile;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
@@ -21,6 +23,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.function.Consumer;
 import java.util.function.UnaryOperator;
 
 /**
@@ -41,18 +46,12 @@ import java.util.function.UnaryOperator;
  *     evaluate} does
  * @param window sequences within which order is random
  * @param masking what a masked language model guesses: {@code bert} or {@code protein-lm}
- * @param text column of a table or feature of TFRecords with the sequence
- * @param label the same with the class or the number; of images in MNIST's format their labels'
- *     file, null for the one beside them
- * @param levels of brightness; null for 256, or those of the file
- * @param classes names of a table's or a folder's classes, in the order of their ids; null for
- *     those of {@code train}, sorted
- * @param channels of PNG images: 1 for brightness, 3 for colours
- * @param exercise sizes of {@code copy} and {@code retrieval}
  * @param standardize the unit in which numbers are learnt; null for their mean and deviation in the
  *     training data. Only of a regression
  * @param spans what a sequence-to-sequence model has to write; null for T5's. Only of that task
+ * @param format the keys that only data of this kind have; null while the kind is not known
  */
+@JsonIgnoreProperties("format")
 public record RecipeData(
     String train,
     String validation,
@@ -65,38 +64,46 @@ public record RecipeData(
     Boolean end,
     int window,
     Masks masking,
-    String text,
-    String label,
-    Integer levels,
-    List<String> classes,
-    int channels,
-    RecipeExercise exercise,
     @JsonInclude(JsonInclude.Include.NON_NULL) Standardization standardize,
-    @JsonInclude(JsonInclude.Include.NON_NULL) RecipeSpans spans) {
+    @JsonInclude(JsonInclude.Include.NON_NULL) RecipeSpans spans,
+    DataFormat format) {
 
   /** What a file holds. */
   public enum Kind {
     /** Records of letters. */
     @JsonProperty("fasta")
-    FASTA,
+    FASTA(new DataFormat.Fasta()),
     /** One text, cut into pieces of bytes; or lines through a tokenizer, packed. */
     @JsonProperty("text")
-    TEXT,
+    TEXT(new DataFormat.Text()),
     /** Columns of CSV or TSV. */
     @JsonProperty("table")
-    TABLE,
+    TABLE(new DataFormat.Table(null, null, null)),
     /** Examples of TensorFlow. */
     @JsonProperty("tfrecord")
-    TFRECORD,
+    TFRECORD(new DataFormat.TfRecord(null, null)),
     /** Images of an npz, of MNIST's format, or PNGs in a folder. */
     @JsonProperty("pixels")
-    PIXELS,
+    PIXELS(new PixelFormat(null, null, null, 1)),
     /** Made up: random symbols, and the same again. */
     @JsonProperty("copy")
-    COPY,
+    COPY(new DataFormat.Copy(null)),
     /** Made up: values by their keys. */
     @JsonProperty("retrieval")
-    RETRIEVAL;
+    RETRIEVAL(new DataFormat.Retrieval(null));
+
+    private final DataFormat usual;
+
+    Kind(DataFormat usual) {
+      this.usual = usual;
+    }
+
+    /** Its own among the keys of a section that has all. */
+    DataFormat format(ObjectNode keys, String source) {
+      ObjectNode own = (ObjectNode) StrictJson.tree(usual);
+      own.fields().forEachRemaining(field -> field.setValue(keys.get(field.getKey())));
+      return StrictJson.bind(own, usual.getClass(), source);
+    }
 
     boolean isExercise() {
       return this == COPY || this == RETRIEVAL;
@@ -153,28 +160,31 @@ public record RecipeData(
 
   static final String LABEL = "label";
 
-  /** Before the keys of a recipe. */
-  static final RecipeData DEFAULT =
-      new RecipeData(
-          null,
-          null,
-          null,
-          null,
-          null,
-          null,
-          Crop.RANDOM,
-          null,
-          null,
-          8192,
-          Masks.BERT,
-          null,
-          null,
-          null,
-          null,
-          1,
-          null,
-          null,
-          null);
+  /** Before the keys of a recipe; all keys but those that are left out where they are null. */
+  private static final ObjectNode DEFAULT =
+      (ObjectNode)
+          StrictJson.tree(
+              new RecipeData(
+                  null,
+                  null,
+                  null,
+                  null,
+                  null,
+                  null,
+                  Crop.RANDOM,
+                  null,
+                  null,
+                  8192,
+                  Masks.BERT,
+                  null,
+                  null,
+                  null));
+
+  static {
+    for (Kind kind : Kind.values()) {
+      DEFAULT.setAll((ObjectNode) StrictJson.tree(kind.usual));
+    }
+  }
 
   /** Checks ranges. */
   public RecipeData {
@@ -188,33 +198,84 @@ public record RecipeData(
               + ", "
               + window);
     }
-    if (levels != null && (levels < 2 || levels > 256) || channels != 1 && channels != 3) {
-      throw new PerformerException(
-          "data.levels must be from 2 to 256 and data.channels 1 or 3: "
-              + levels
-              + ", "
-              + channels);
+  }
+
+  /**
+   * Binds a section.
+   *
+   * @param section keys over the defaults
+   * @throws PerformerException that names source and key: unknown, of another type, out of range
+   */
+  static RecipeData of(ObjectNode section, String source) {
+    ObjectNode keys = DEFAULT.deepCopy();
+    Set<String> known = new TreeSet<>(Set.of("standardize", "spans"));
+    keys.fieldNames().forEachRemaining(known::add);
+    Recipe.requireKnown(section, known, source);
+    keys.setAll(section);
+    ObjectNode common = keys.deepCopy();
+    for (Kind each : Kind.values()) { // all, so that a wrong value is found whatever the kind
+      each.format(keys, source);
+      ((ObjectNode) StrictJson.tree(each.usual)).fieldNames().forEachRemaining(common::remove);
     }
+    RecipeData data = StrictJson.bind(common, RecipeData.class, source);
+    return data.kind == null ? data : data.in(data.kind.format(keys, source));
+  }
+
+  private RecipeData in(DataFormat own) {
+    return new RecipeData(
+        train,
+        validation,
+        kind,
+        vocabulary,
+        length,
+        bucket,
+        crop,
+        begin,
+        end,
+        window,
+        masking,
+        standardize,
+        spans,
+        own);
+  }
+
+  /** All keys: {@link #of} gives an equal section back. */
+  ObjectNode toJson() {
+    ObjectNode keys = DEFAULT.deepCopy();
+    keys.setAll((ObjectNode) StrictJson.tree(this));
+    keys.put("text", usualText(kind, vocabulary));
+    return keys.setAll((ObjectNode) StrictJson.tree(format));
+  }
+
+  /** The same with other values. */
+  RecipeData with(Consumer<ObjectNode> change) {
+    ObjectNode keys = toJson();
+    change.accept(keys);
+    return of(keys, "data");
   }
 
   /**
    * With everything filled in that follows from other keys and the names of files.
    *
+   * @param section the keys that are written
    * @param file finds a file that a recipe names
+   * @param source how errors name the section
    * @throws PerformerException if there is no such file, or keys contradict each other
    */
-  RecipeData named(Task task, UnaryOperator<String> file) {
-    if (train == null && (kind == null || !kind.isExercise())) {
+  static RecipeData named(
+      Task task, ObjectNode section, UnaryOperator<String> file, String source) {
+    RecipeData written = of(section, source);
+    Kind kind = written.kind;
+    if (written.train == null && (kind == null || !kind.isExercise())) {
       throw new PerformerException("data.train is missing: the file to learn from");
     }
-    String found = train == null ? null : file.apply(train);
+    String found = written.train == null ? null : file.apply(written.train);
     Kind of = kind == null ? Kind.of(found) : kind;
-    RecipeTasks.check(of, this);
-    RecipeTasks.check(task, of, this);
-    boolean isPair = task == Task.SEQUENCE_TO_SEQUENCE;
-    String tokens = of.ownsTokens() ? of.label() : tokens(of, file);
-    boolean letters = !of.ownsTokens() && !ByteTokenizer.isNamed(tokens) && !isFile(tokens);
-    if (of != Kind.TEXT ? of == Kind.FASTA && ByteTokenizer.isNamed(tokens) : letters) {
+    RecipeTasks.check(of, written, section);
+    RecipeTasks.check(task, of, written, section);
+    String tokens = of.ownsTokens() ? of.label() : written.tokens(of, file);
+    boolean isLetters = isLetters(of, tokens);
+    if (of != Kind.TEXT ? of == Kind.FASTA && ByteTokenizer.isNamed(tokens) : isLetters) {
       throw new PerformerException(
           "data.kind "
               + of.label()
@@ -222,111 +283,75 @@ public record RecipeData(
               + tokens
               + " do not go together; a text is bytes or a tokenizer.json's, FASTA is letters");
     }
-    if (of == Kind.TEXT && (Boolean.TRUE.equals(begin) || Boolean.TRUE.equals(end))) {
+    if (of == Kind.TEXT
+        && (Boolean.TRUE.equals(written.begin) || Boolean.TRUE.equals(written.end))) {
       throw new PerformerException("data.begin and data.end make no sense in pieces of a text");
     }
-    return new RecipeData(
-        found,
-        validation == null ? null : file.apply(validation),
-        of,
-        tokens,
-        length,
-        bucket,
-        crop,
-        begin != null ? begin : of == Kind.PIXELS && task == Task.CAUSAL_LM,
-        end,
-        window,
-        isPair ? null : masking,
-        text != null ? text : letters || of == Kind.TFRECORD ? "sequence" : "text",
-        label(task, of, found, file),
-        levels,
-        classes,
-        channels,
-        !of.isExercise() ? null : exercise == null ? RecipeExercise.DEFAULT : exercise,
-        standardize,
-        isPair && spans == null ? RecipeSpans.DEFAULT : spans);
+    ObjectNode keys = section.deepCopy().put("train", found).put("vocabulary", tokens);
+    keys.set("kind", StrictJson.tree(of));
+    if (written.validation != null) {
+      keys.put("validation", file.apply(written.validation));
+    }
+    if (written.begin == null) {
+      keys.put("begin", of == Kind.PIXELS && task == Task.CAUSAL_LM);
+    }
+    boolean isPair = task == Task.SEQUENCE_TO_SEQUENCE;
+    if (isPair) {
+      keys.putNull("masking");
+    }
+    if (isPair && written.spans == null) {
+      keys.set("spans", StrictJson.tree(RecipeSpans.DEFAULT));
+    }
+    if (of.isExercise() && !section.hasNonNull("exercise")) {
+      keys.set("exercise", StrictJson.tree(RecipeExercise.DEFAULT));
+    }
+    if (!section.hasNonNull("text")) {
+      keys.put("text", usualText(of, tokens));
+    }
+    String label = section.path("label").textValue();
+    if (of == Kind.PIXELS) {
+      label = PixelFormat.label(label, task == Task.CLASSIFICATION, Path.of(found), file);
+    }
+    keys.put("label", label == null && RecipeTasks.hasLabels(task) ? LABEL : label);
+    return of(keys, source);
+  }
+
+  private static boolean isLetters(Kind kind, String vocabulary) {
+    return !kind.ownsTokens() && !ByteTokenizer.isNamed(vocabulary) && !isFile(vocabulary);
+  }
+
+  private static String usualText(Kind kind, String vocabulary) {
+    return kind == Kind.TFRECORD || isLetters(kind, vocabulary) ? "sequence" : "text";
   }
 
   /** Whether {@link #measured} reads data. @param isCounted whether the model has its classes */
   boolean dependsOnFiles(Task task, boolean isCounted) {
     boolean isClassified = task == Task.CLASSIFICATION;
-    return kind == Kind.PIXELS && (levels == null || length == null || isClassified)
-        || kind == Kind.TABLE && isClassified && classes == null
+    return format instanceof PixelFormat images
+            && (images.levels() == null || length == null || isClassified)
+        || format instanceof DataFormat.Table table && isClassified && table.classes() == null
         || kind == Kind.TFRECORD && isClassified && !isCounted
         || task == Task.REGRESSION && standardize == null;
   }
 
   /** What {@link #named} gave, with everything else filled in: what the files hold. */
   RecipeData measured(Task task) {
-    // A run's own recipe has it all, and its images need not be there any more.
-    boolean known = levels != null && length != null;
-    RecipeData whole = withLength(known, task == Task.CLASSIFICATION);
+    RecipeData sized = format.measured(this);
+    int longest = sized.length != null ? sized.length : Batching.DEFAULT_LENGTH;
+    boolean isOneShape = kind.ownsTokens() || kind == Kind.TEXT;
+    int multiple = isOneShape ? longest : Math.min(longest, Batching.DEFAULT_BUCKET);
+    boolean ends = end != null ? end : !isOneShape && tokenizer().vocabulary().eos().isPresent();
+    List<String> classes = task == Task.CLASSIFICATION ? sized.format.classNames(sized) : null;
+    RecipeData whole =
+        sized.with(
+            keys -> {
+              keys.put("length", longest).put("end", ends);
+              keys.put("bucket", bucket != null ? bucket : Integer.valueOf(multiple));
+              if (classes != null) {
+                keys.set("classes", StrictJson.tree(classes));
+              }
+            });
     return RecipeTasks.resolved(task, whole);
-  }
-
-  /** The same with numbers in another unit. */
-  RecipeData withStandardization(Standardization unit) {
-    return with(length, bucket, end, levels, classes, unit, spans);
-  }
-
-  /** The same with other spans. */
-  RecipeData withSpans(RecipeSpans others) {
-    return with(length, bucket, end, levels, classes, standardize, others);
-  }
-
-  /** The same with padded lengths that are multiples of another number. */
-  RecipeData withBucket(int multiple) {
-    return with(length, multiple, end, levels, classes, standardize, spans);
-  }
-
-  private RecipeData with(
-      Integer tokens,
-      Integer multiple,
-      Boolean ends,
-      Integer brightness,
-      List<String> names,
-      Standardization unit,
-      RecipeSpans missing) {
-    return new RecipeData(
-        train,
-        validation,
-        kind,
-        vocabulary,
-        tokens,
-        multiple,
-        crop,
-        begin,
-        ends,
-        window,
-        masking,
-        text,
-        label,
-        brightness,
-        names,
-        channels,
-        exercise,
-        unit,
-        missing);
-  }
-
-  /**
-   * A column or a feature; of images the file of their labels, or any word where they bring them.
-   */
-  private String label(Task task, Kind of, String found, UnaryOperator<String> file) {
-    if (of == Kind.PIXELS && RecipeSources.isIdx(Path.of(found))) {
-      if (task != Task.CLASSIFICATION) {
-        return null;
-      }
-      return label != null && !label.equals(LABEL)
-          ? file.apply(label)
-          : PixelExamples.labelsBeside(Path.of(found)).toString();
-    }
-    if (of == Kind.PIXELS && label != null && !label.equals(LABEL)) {
-      throw new PerformerException(
-          "data.label names the labels of images in MNIST's format only; an npz has an array"
-              + " 'labels', and a folder has a folder for each class");
-    }
-    return label != null || !RecipeTasks.hasLabels(task) ? label : LABEL;
   }
 
   private String tokens(Kind of, UnaryOperator<String> file) {
@@ -340,28 +365,6 @@ public record RecipeData(
     return vocabulary.endsWith(".json") || vocabulary.endsWith(".txt");
   }
 
-  private RecipeData withLength(boolean known, boolean classified) {
-    int longest = length != null ? length : Batching.DEFAULT_LENGTH;
-    Integer brightness = levels;
-    if (kind == Kind.PIXELS && !known) {
-      RecipeSources.Images images = new RecipeSources(this).images();
-      longest = length != null ? length : images.size() + (begin ? 1 : 0);
-      brightness = images.levels();
-    }
-    boolean oneShape = kind.ownsTokens() || kind == Kind.TEXT;
-    boolean ends = kind != Kind.TEXT && !kind.ownsTokens();
-    List<String> names =
-        classes == null && classified ? new RecipeSources(this).classNames() : classes;
-    return with(
-        longest,
-        bucket != null ? bucket : oneShape ? longest : Math.min(longest, Batching.DEFAULT_BUCKET),
-        end != null ? end : ends && tokenizer().vocabulary().eos().isPresent(),
-        brightness,
-        names,
-        standardize,
-        spans);
-  }
-
   /** The tokens, with the sentinels of spans. @throws PerformerException if the name is unknown */
   public Vocabulary tokens() {
     Vocabulary own = tokenizer().vocabulary();
@@ -371,7 +374,7 @@ public record RecipeData(
   /** Between texts and tokens. @throws PerformerException if the name is unknown */
   public Tokenizer tokenizer() {
     if (kind.ownsTokens()) {
-      return new LetterTokenizer(kind.label(), new RecipeSources(this).vocabulary());
+      return new LetterTokenizer(kind.label(), format.vocabulary(this));
     } else if (ByteTokenizer.isNamed(vocabulary)) {
       return ByteTokenizer.named(vocabulary);
     } else if (isFile(vocabulary)) {
@@ -388,7 +391,17 @@ public record RecipeData(
   public Split batches(BatchSize size, long seed) {
     Batching training =
         new Batching(length, size, bucket, begin, end, true, crop == Crop.RANDOM, window);
-    return new RecipeSources(this).batches(training, seed);
+    return format.batches(this, training, seed);
+  }
+
+  /** The column, feature or file of the labels; null for none. */
+  public String label() {
+    return format.label();
+  }
+
+  /** Sizes of what is made up; null of data in files. */
+  public RecipeExercise exercise() {
+    return format instanceof DataFormat.Exercise made ? made.exercise() : null;
   }
 
   /** What was learnt from, for a model's card. */

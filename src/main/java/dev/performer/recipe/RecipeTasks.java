@@ -4,6 +4,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.SpanCorruption;
+import dev.performer.data.StrictJson;
+import dev.performer.data.TextEncoder;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
@@ -37,7 +39,7 @@ final class RecipeTasks {
   }
 
   /** Whether the keys of the data fit its kind. @throws PerformerException that names the key */
-  static void check(RecipeData.Kind kind, RecipeData data) {
+  static void check(RecipeData.Kind kind, RecipeData data, JsonNode written) {
     String label = kind.label();
     if (kind.ownsTokens() && data.vocabulary() != null && !data.vocabulary().equals(label)) {
       throw new PerformerException(
@@ -49,13 +51,13 @@ final class RecipeTasks {
               + label
               + ", which is made up");
     }
-    if (!kind.isExercise() && data.exercise() != null) {
+    if (!kind.isExercise() && written.hasNonNull("exercise")) {
       throw new PerformerException("data.exercise needs data.kind copy or retrieval");
     }
   }
 
   /** Whether the keys of the data fit the task. @throws PerformerException that names the key */
-  static void check(Task task, RecipeData.Kind kind, RecipeData data) {
+  static void check(Task task, RecipeData.Kind kind, RecipeData data, JsonNode written) {
     boolean hasColumns = kind == RecipeData.Kind.TABLE || kind == RecipeData.Kind.TFRECORD;
     if (task == Task.REGRESSION && !hasColumns) {
       throw new PerformerException(
@@ -69,7 +71,7 @@ final class RecipeTasks {
               + kind.label()
               + " do not go together; expected fasta, text, table or tfrecord");
     }
-    if (task == Task.SEQUENCE_TO_SEQUENCE && data.label() != null) {
+    if (task == Task.SEQUENCE_TO_SEQUENCE && written.hasNonNull("label")) {
       throw new PerformerException(
           "data.label makes no sense with task sequence-to-sequence, which writes missing spans");
     }
@@ -84,12 +86,19 @@ final class RecipeTasks {
   /** Data with everything else filled in. */
   static RecipeData resolved(Task task, RecipeData data) {
     if (task == Task.REGRESSION && data.standardize() == null) {
-      RecipeData plain = data.withStandardization(Standardization.NONE);
-      return data.withStandardization(new RecipeSources(plain).unit());
+      // Numbers are read as numbers, whatever their unit.
+      RecipeData plain =
+          data.with(keys -> keys.set("standardize", StrictJson.tree(Standardization.NONE)));
+      TextEncoder encoder = data.tokenizer().encoder();
+      Standardization unit =
+          Standardization.of(
+              DataFormat.parts(plain, file -> plain.format().source(plain, file, encoder)).train());
+      return data.with(keys -> keys.set("standardize", StrictJson.tree(unit)));
     }
     if (task == Task.SEQUENCE_TO_SEQUENCE) {
       Vocabulary own = data.tokenizer().vocabulary();
-      return data.withSpans(data.spans().resolved(own, data.length()));
+      RecipeSpans spans = data.spans().resolved(own, data.length());
+      return data.with(keys -> keys.set("spans", StrictJson.tree(spans)));
     }
     return data;
   }

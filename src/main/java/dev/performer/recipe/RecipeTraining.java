@@ -2,7 +2,6 @@ package dev.performer.recipe;
 
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
-import dev.performer.data.StrictJson;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variables;
@@ -188,6 +187,6 @@ public record RecipeTraining(
             PerformerModels.languageModel(recipe.model(), masking),
             ModelCards.provenance(
                 null, recipe.data().name(), recipe.training().seed(), step, before, after))
-        .withData(StrictJson.tree(DataCopies.withoutFiles(recipe.data())));
+        .withData(DataCopies.withoutFiles(recipe.data()).toJson());
   }
 }

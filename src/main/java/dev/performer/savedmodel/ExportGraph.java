@@ -2,6 +2,7 @@ package dev.performer.savedmodel;
 
 import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.CheckpointReader;
+import dev.performer.graph.NodeBuilders;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.StringTensors;
 import dev.performer.graph.TracedFunction;
@@ -73,15 +74,14 @@ final class ExportGraph implements AutoCloseable {
     try (TracedFunction function = trace(name, signature, sorted)) {
       functionNames.put(function.name(), name);
       addCall(signature.name(), function);
-      objects.addSignature(
-          signature.name(), name, function.inputs(), function.outputs(), function.captured());
+      objects.addSignature(signature.name(), name, function);
     }
     if (callable) {
       String callName = "__inference_call_" + signatures.size();
       try (TracedFunction function = trace(callName, signature, signature.inputs())) {
         functionNames.put(function.name(), callName);
         graph.attachFunction(function.function());
-        objects.addCall(callName, function.inputs(), function.outputs(), function.captured());
+        objects.addCall(callName, function);
       }
     }
   }
@@ -117,7 +117,7 @@ final class ExportGraph implements AutoCloseable {
     return TensorInfo.newBuilder()
         .setName(output.op().name() + ":" + output.index())
         .setDtype(spec.dataType())
-        .setTensorShape(StructuredValues.shape(spec.shape()))
+        .setTensorShape(NodeBuilders.shape(spec.shape()))
         .build();
   }
 

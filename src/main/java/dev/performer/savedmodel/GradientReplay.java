@@ -4,6 +4,7 @@ import dev.performer.PerformerException;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GraphIndex;
+import dev.performer.graph.NodeBuilders;
 import dev.performer.graph.OpDefinitions;
 import dev.performer.graph.TensorNames;
 import java.util.ArrayDeque;
@@ -22,7 +23,6 @@ import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.MetaGraphDef;
-import org.tensorflow.proto.NameAttrList;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.OpDef;
 import org.tensorflow.proto.OpDef.ArgDef;
@@ -61,18 +61,11 @@ final class GradientReplay implements RawCustomGradient {
     GraphDef.Builder graph =
         GraphDef.newBuilder().setVersions(source.getVersions()).setLibrary(source.getLibrary());
     NodeDef.Builder call =
-        NodeDef.newBuilder()
-            .setName("gradient")
-            .setOp("PartitionedCall")
-            .putAttr(
-                "f",
-                AttrValue.newBuilder()
-                    .setFunc(NameAttrList.newBuilder().setName(signature.getName()))
-                    .build());
+        NodeBuilders.node("gradient", "PartitionedCall")
+            .putAttr("f", NodeBuilders.function(signature.getName()));
     for (int i = 0; i < signature.getInputArgCount(); i++) {
-      AttrValue type = AttrValue.newBuilder().setType(signature.getInputArg(i).getType()).build();
-      graph.addNode(
-          NodeDef.newBuilder().setName(argument(i)).setOp("Placeholder").putAttr("dtype", type));
+      AttrValue type = NodeBuilders.type(signature.getInputArg(i).getType());
+      graph.addNode(NodeBuilders.node(argument(i), "Placeholder").putAttr("dtype", type));
       call.addInput(argument(i));
     }
     List<String> roots = new ArrayList<>();

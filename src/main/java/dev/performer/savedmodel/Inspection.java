@@ -4,7 +4,9 @@ import dev.performer.PerformerException;
 import dev.performer.graph.TensorNames;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -117,7 +119,7 @@ public record Inspection(
         variables(directory, used),
         usedVariables.stream().mapToLong(VariableSpec::size).sum(),
         usedVariables.stream().filter(VariableSpec::trainable).mapToLong(VariableSpec::size).sum(),
-        OpHistogram.of(nodes.values()),
+        histogram(nodes.values()),
         ProjectionSearch.find(nodes.values(), usedVariables),
         directory.assets().values().stream().map(file -> file.getFileName().toString()).toList(),
         directory.performerJson().orElse(""));
@@ -128,33 +130,35 @@ public record Inspection(
       SavedModelDirectory directory, SignatureSpec signature, Map<String, NodeDef> nodes) {
     try (ImportedModel model = ImportedModel.load(directory, List.of(signature.name()))) {
       model.flatGraph().getNodeList().forEach(node -> nodes.put(node.getName(), node));
-      Trainability trainability = model.trainability();
-      return report(
-          signature,
-          trainability.isTrainable(),
-          trainability.trainable().size(),
-          trainability.obstacles().stream().map(Trainability.Obstacle::toString).toList(),
-          trainability.summary());
+      Trainability training = model.trainability();
+      return report(signature, training, training.summary());
     } catch (PerformerException e) {
-      return report(signature, false, 0, List.of(), "cannot be imported: " + e.getMessage());
+      return report(signature, Trainability.NONE, "cannot be imported: " + e.getMessage());
     }
   }
 
   private static SignatureReport report(
-      SignatureSpec signature,
-      boolean trainable,
-      int trainableVariables,
-      List<String> obstacles,
-      String summary) {
+      SignatureSpec signature, Trainability training, String summary) {
     return new SignatureReport(
         signature.name(),
         signature.method(),
         signature.inputs().values().stream().map(TensorReport::of).toList(),
         signature.outputs().values().stream().map(TensorReport::of).toList(),
-        trainable,
-        trainableVariables,
-        obstacles,
+        training.isTrainable(),
+        training.trainable().size(),
+        training.obstacles().stream().map(Trainability.Obstacle::toString).toList(),
         summary);
+  }
+
+  /** How often each op occurs: most frequent first, equals by name. */
+  private static Map<String, Integer> histogram(Collection<NodeDef> nodes) {
+    Map<String, Integer> counts = new TreeMap<>();
+    nodes.forEach(node -> counts.merge(node.getOp(), 1, Integer::sum));
+    Map<String, Integer> sorted = new LinkedHashMap<>();
+    counts.entrySet().stream()
+        .sorted(Map.Entry.<String, Integer>comparingByValue(Comparator.reverseOrder()))
+        .forEach(entry -> sorted.put(entry.getKey(), entry.getValue()));
+    return sorted;
   }
 
   private static List<VariableReport> variables(SavedModelDirectory directory, Set<String> used) {

@@ -8,18 +8,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** A SavedModel directory that is written beside its place and moved there when whole. */
-final class OutputDirectory {
+public final class OutputDirectory {
   /** Writes files into a directory. */
   interface Writer {
     void write(Path directory) throws IOException;
-  }
-
-  /** What happens to a model that is there already. */
-  enum Existing {
-    /** It stays, and writing fails. */
-    REFUSE,
-    /** It is deleted once the new one is whole. */
-    REPLACE
   }
 
   private OutputDirectory() {}
@@ -28,11 +20,12 @@ final class OutputDirectory {
    * Writes a directory.
    *
    * @param target where it shall be
+   * @param replace whether a SavedModel that is there is deleted once the new one is whole
    * @throws PerformerException if the target is taken or cannot be written; nothing has changed
    *     then
    */
-  static void write(Path target, Existing existing, Writer writer) {
-    requireFree(target, existing);
+  static void write(Path target, boolean replace, Writer writer) {
+    requireFree(target, replace);
     Path place = target.toAbsolutePath().normalize();
     Path staging = null;
     try {
@@ -61,8 +54,13 @@ final class OutputDirectory {
     return message.equals(e.getMessage()) ? e : new PerformerException(message, e);
   }
 
-  /** Refuses a place that is taken, before any work is done for it. */
-  static void requireFree(Path target, Existing existing) {
+  /**
+   * Refuses a place for a SavedModel before any work is done for it.
+   *
+   * @param replace whether a SavedModel that is there may be replaced
+   * @throws PerformerException if it is taken
+   */
+  public static void requireFree(Path target, boolean replace) {
     Path place = target.toAbsolutePath().normalize();
     if (!Files.exists(place)) {
       return;
@@ -77,7 +75,7 @@ final class OutputDirectory {
     } catch (IOException e) {
       throw new PerformerException(target + " cannot be read: " + AtomicFiles.describe(e), e);
     }
-    if (existing == Existing.REFUSE) {
+    if (!replace) {
       throw new PerformerException(
               target + " exists and is not empty; choose another directory or have it replaced")
           .settledBy("replace");

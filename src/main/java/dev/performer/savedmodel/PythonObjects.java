@@ -2,6 +2,8 @@ package dev.performer.savedmodel;
 
 import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.DataTypes;
+import dev.performer.graph.NodeBuilders;
+import dev.performer.graph.TracedFunction;
 import dev.performer.graph.Variable;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -82,6 +84,10 @@ final class PythonObjects {
     Node node = new Node();
     node.saved.setUserObject(
         SavedUserObject.newBuilder().setIdentifier(identifier).setVersion(VERSION));
+    return add(node);
+  }
+
+  private int add(Node node) {
     nodes.add(node);
     return nodes.size() - 1;
   }
@@ -116,7 +122,7 @@ final class PythonObjects {
         SavedVariable.newBuilder()
             .setName(scopeName(variable.name()))
             .setDtype(DataTypes.of(variable.type()))
-            .setShape(StructuredValues.shape(variable.shape()))
+            .setShape(NodeBuilders.shape(variable.shape()))
             .setTrainable(variable.trainable()));
     String key = key(path);
     node.tracked
@@ -184,46 +190,28 @@ final class PythonObjects {
   }
 
   /** Adds a function of the map {@code signatures}; it takes keyword arguments. */
-  void addSignature(
-      String key,
-      String function,
-      List<ArgumentSpec> inputs,
-      List<ArgumentSpec> outputs,
-      List<Variable> captured) {
-    Map<String, StructuredValue> keywords = specs(inputs);
-    addFunction(
-        function,
-        StructuredValues.tuple(
-            List.of(StructuredValues.tuple(List.of()), StructuredValues.dict(keywords))),
-        outputs,
-        captured);
+  void addSignature(String key, String name, TracedFunction function) {
+    Map<String, StructuredValue> keywords = specs(function.inputs());
+    addFunction(name, function, StructuredValues.tuple(List.of()), keywords);
     Node node = new Node();
     node.saved.setBareConcreteFunction(
         SavedBareConcreteFunction.newBuilder()
-            .setConcreteFunctionName(function)
+            .setConcreteFunctionName(name)
             .addAllArgumentKeywords(keywords.keySet())
-            .setAllowedPositionalArguments(inputs.size() == 1 ? 1 : 0));
-    nodes.add(node);
-    link(signatures, key, nodes.size() - 1);
+            .setAllowedPositionalArguments(keywords.size() == 1 ? 1 : 0));
+    link(signatures, key, add(node));
   }
 
   /** Adds {@code __call__}; it takes the inputs as positional arguments in their order. */
-  void addCall(
-      String function,
-      List<ArgumentSpec> inputs,
-      List<ArgumentSpec> outputs,
-      List<Variable> captured) {
+  void addCall(String name, TracedFunction function) {
+    List<ArgumentSpec> inputs = function.inputs();
     StructuredValue arguments =
         StructuredValues.tuple(inputs.stream().map(StructuredValues::spec).toList());
-    addFunction(
-        function,
-        StructuredValues.tuple(List.of(arguments, StructuredValues.dict(Map.of()))),
-        outputs,
-        captured);
+    addFunction(name, function, arguments, Map.of());
     Node node = new Node();
     node.saved.setFunction(
         SavedFunction.newBuilder()
-            .addConcreteFunctions(function)
+            .addConcreteFunctions(name)
             .setFunctionSpec(
                 FunctionSpec.newBuilder()
                     .setFullargspec(
@@ -231,18 +219,21 @@ final class PythonObjects {
                             inputs.stream().map(ArgumentSpec::name).toList()))
                     .setIsMethod(false)
                     .setInputSignature(arguments)));
-    nodes.add(node);
-    link(0, "__call__", nodes.size() - 1);
+    link(0, "__call__", add(node));
   }
 
   private void addFunction(
-      String name, StructuredValue inputs, List<ArgumentSpec> outputs, List<Variable> captured) {
+      String name,
+      TracedFunction function,
+      StructuredValue positional,
+      Map<String, StructuredValue> keywords) {
     functions.put(
         name,
         SavedConcreteFunction.newBuilder()
-            .addAllBoundInputs(captured.stream().map(variableNodes::get).toList())
-            .setCanonicalizedInputSignature(inputs)
-            .setOutputSignature(StructuredValues.dict(specs(outputs)))
+            .addAllBoundInputs(function.captured().stream().map(variableNodes::get).toList())
+            .setCanonicalizedInputSignature(
+                StructuredValues.tuple(List.of(positional, StructuredValues.dict(keywords))))
+            .setOutputSignature(StructuredValues.dict(specs(function.outputs())))
             .build());
   }
 

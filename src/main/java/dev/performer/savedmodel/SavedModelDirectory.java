@@ -9,7 +9,6 @@ import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.FunctionLibrary;
 import dev.performer.graph.GraphIndex;
-import dev.performer.graph.GraphLimits;
 import dev.performer.graph.GraphSize;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.OpDefinitions;
@@ -165,7 +164,7 @@ public final class SavedModelDirectory {
   private GraphSize checkGraph() {
     GraphDef graph = metaGraph.getGraphDef();
     FunctionLibrary library = functions();
-    GraphSize size = GraphSize.check(graph, library, GraphLimits.configured());
+    GraphSize size = GraphSize.check(graph, library);
     graph.getNodeList().forEach(node -> checkNode(node, "the main graph", true, library));
     for (String name : library.reachedFrom(graph.getNodeList())) {
       library
@@ -310,9 +309,8 @@ public final class SavedModelDirectory {
 
   /** Whether the graph or one of its functions has a node of one of some types. */
   boolean hasOp(Set<String> ops) {
-    return Stream.concat(
-            metaGraph.getGraphDef().getNodeList().stream(),
-            functions().all().stream().flatMap(function -> function.getNodeDefList().stream()))
+    return functions()
+        .nodesOf(metaGraph.getGraphDef())
         .anyMatch(node -> ops.contains(node.getOp()));
   }
 

@@ -66,24 +66,13 @@ public final class SavedModelExporter {
   private final List<OutputDirectory.Writer> extras = new ArrayList<>();
   private String callable;
   private ModelCard card;
-  private OutputDirectory.Existing existing = OutputDirectory.Existing.REFUSE;
+  private boolean replace;
 
   private SavedModelExporter() {}
 
   /** Starts a description of what to export. */
   public static SavedModelExporter builder() {
     return new SavedModelExporter();
-  }
-
-  /**
-   * Refuses a place for a SavedModel before any work is done for it.
-   *
-   * @param replace whether a SavedModel that is there may be replaced
-   * @throws PerformerException if it is taken
-   */
-  public static void requireFree(Path directory, boolean replace) {
-    OutputDirectory.requireFree(
-        directory, replace ? OutputDirectory.Existing.REPLACE : OutputDirectory.Existing.REFUSE);
   }
 
   /** Adds variables. All of them are written, whether a signature reads them or not. */
@@ -203,7 +192,7 @@ public final class SavedModelExporter {
 
   /** Replaces a SavedModel that is already at the place, once the new one is whole. */
   public SavedModelExporter replaceExisting() {
-    existing = OutputDirectory.Existing.REPLACE;
+    replace = true;
     return this;
   }
 
@@ -229,7 +218,7 @@ public final class SavedModelExporter {
       signatures.forEach((name, signature) -> graph.add(signature, name.equals(called)));
       model = graph.finish();
     }
-    OutputDirectory.write(directory, existing, staging -> write(session, objects, model, staging));
+    OutputDirectory.write(directory, replace, staging -> write(session, objects, model, staging));
   }
 
   private String called() {

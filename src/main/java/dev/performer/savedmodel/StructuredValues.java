@@ -1,10 +1,10 @@
 package dev.performer.savedmodel;
 
 import dev.performer.graph.ArgumentSpec;
+import dev.performer.graph.NodeBuilders;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
-import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.Struct.DictValue;
 import org.tensorflow.proto.Struct.ListValue;
 import org.tensorflow.proto.Struct.NamedTupleValue;
@@ -13,7 +13,6 @@ import org.tensorflow.proto.Struct.PairValue;
 import org.tensorflow.proto.Struct.StructuredValue;
 import org.tensorflow.proto.Struct.TensorSpecProto;
 import org.tensorflow.proto.Struct.TupleValue;
-import org.tensorflow.proto.TensorShapeProto;
 
 /** Python values as a SavedModel's object graph writes them down. */
 final class StructuredValues {
@@ -49,20 +48,9 @@ final class StructuredValues {
         .setTensorSpecValue(
             TensorSpecProto.newBuilder()
                 .setName(spec.name())
-                .setShape(shape(spec.shape()))
+                .setShape(NodeBuilders.shape(spec.shape()))
                 .setDtype(spec.dataType()))
         .build();
-  }
-
-  static TensorShapeProto shape(Shape shape) {
-    TensorShapeProto.Builder proto = TensorShapeProto.newBuilder();
-    if (shape.isUnknown()) {
-      return proto.setUnknownRank(true).build();
-    }
-    for (long size : shape.asArray()) {
-      proto.addDimBuilder().setSize(size);
-    }
-    return proto.build();
   }
 
   /** {@code inspect.FullArgSpec} of a function with these positional arguments and no others. */

@@ -17,6 +17,7 @@ public record Trainability(
     List<Variable> trainable,
     List<Variable> blocked,
     List<Variable> unused) {
+  static final Trainability NONE = new Trainability(List.of(), List.of(), List.of(), List.of());
 
   /**
    * An op that stops training.

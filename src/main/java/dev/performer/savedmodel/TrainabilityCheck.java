@@ -7,9 +7,7 @@ import dev.performer.graph.GraphIndex;
 import dev.performer.graph.MissingGradients;
 import dev.performer.graph.Variable;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.tensorflow.proto.AttrValue;
@@ -36,33 +34,29 @@ final class TrainabilityCheck {
    * @param variables the imported variables
    */
   Trainability check(List<String> outputs, List<Variable> variables) {
-    Map<String, Variable> trainable = new HashMap<>();
-    for (Variable variable : variables) {
-      if (variable.trainable()) {
-        trainable.put(variable.handle().op().name(), variable);
-      }
-    }
+    List<Variable> trainable = variables.stream().filter(Variable::trainable).toList();
     GradientPaths.Report report =
-        new GradientPaths(flat.graph()).trace(outputs, trainable.keySet(), this::reason);
+        new GradientPaths(flat.graph())
+            .trace(
+                outputs, trainable.stream().map(TrainabilityCheck::handle).toList(), this::reason);
     GraphIndex index = new GraphIndex(flat.graph().getNodeList());
     List<Trainability.Obstacle> obstacles = new ArrayList<>();
     report
         .obstacles()
         .forEach((name, reason) -> obstacles.add(obstacle(index.require(name, "a path"), reason)));
-    List<Variable> reached = new ArrayList<>();
-    List<Variable> blocked = new ArrayList<>();
-    List<Variable> unused = new ArrayList<>();
-    for (Variable variable : variables) {
-      String handle = variable.handle().op().name();
-      if (variable.trainable()) {
-        (report.reached().contains(handle)
-                ? reached
-                : report.blocked().contains(handle) ? blocked : unused)
-            .add(variable);
-      }
-    }
+    Set<String> reached = report.reached();
+    Set<String> blocked = report.blocked();
     return new Trainability(
-        List.copyOf(obstacles), List.copyOf(reached), List.copyOf(blocked), List.copyOf(unused));
+        List.copyOf(obstacles),
+        trainable.stream().filter(v -> reached.contains(handle(v))).toList(),
+        trainable.stream().filter(v -> blocked.contains(handle(v))).toList(),
+        trainable.stream()
+            .filter(v -> !reached.contains(handle(v)) && !blocked.contains(handle(v)))
+            .toList());
+  }
+
+  private static String handle(Variable variable) {
+    return variable.handle().op().name();
   }
 
   private Trainability.Obstacle obstacle(NodeDef node, String reason) {

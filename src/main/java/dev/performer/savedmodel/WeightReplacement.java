@@ -20,7 +20,6 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
@@ -63,8 +62,8 @@ public final class WeightReplacement {
   public record Report(List<String> replaced, List<String> copies, List<String> kept) {}
 
   private final Path original;
-  private Optional<ModelCard> card = Optional.empty();
-  private OutputDirectory.Existing existing = OutputDirectory.Existing.REFUSE;
+  private ModelCard card;
+  private boolean replace;
 
   private WeightReplacement(Path original) {
     this.original = original;
@@ -92,13 +91,13 @@ public final class WeightReplacement {
 
   /** Adds a description, in place of the one that the original has. */
   public WeightReplacement card(ModelCard description) {
-    card = Optional.of(description);
+    card = description;
     return this;
   }
 
   /** Replaces a SavedModel that is already at the target, once the new one is whole. */
   public WeightReplacement replaceExisting() {
-    existing = OutputDirectory.Existing.REPLACE;
+    replace = true;
     return this;
   }
 
@@ -115,7 +114,8 @@ public final class WeightReplacement {
   public Report export(Session session, List<Variable> variables, Path target) {
     requireApart(target);
     if (variables.isEmpty()) {
-      return copy(target);
+      write(target, staging -> copyFiles(staging, file -> true));
+      return new Report(List.of(), List.of(), List.of());
     }
     try (CheckpointReader reader = CheckpointReader.open(original.resolve(CHECKPOINT))) {
       requireFit(reader, variables);
@@ -126,16 +126,12 @@ public final class WeightReplacement {
       copies.forEach((copy, key) -> values.put(copy, values.get(key).withCheckpointKey(copy)));
       Set<String> kept = new LinkedHashSet<>(reader.entries().keySet());
       kept.removeAll(values.keySet());
-      OutputDirectory.write(
+      write(
           target,
-          existing,
           staging -> {
             copyFiles(staging, this::isKept);
             saveCheckpoint(session, values, kept, reader, staging.resolve(CHECKPOINT));
             updateFingerprint(staging);
-            if (card.isPresent()) {
-              card.get().write(staging);
-            }
           });
       return new Report(
           variables.stream().map(Variable::checkpointKey).toList(),
@@ -144,17 +140,16 @@ public final class WeightReplacement {
     }
   }
 
-  private Report copy(Path target) {
+  private void write(Path target, OutputDirectory.Writer files) {
     OutputDirectory.write(
         target,
-        existing,
+        replace,
         staging -> {
-          copyFiles(staging, file -> true);
-          if (card.isPresent()) {
-            card.get().write(staging);
+          files.write(staging);
+          if (card != null) {
+            card.write(staging);
           }
         });
-    return new Report(List.of(), List.of(), List.of());
   }
 
   private void requireApart(Path target) {

@@ -2,9 +2,8 @@ package dev.performer.training;
 
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
-import dev.performer.data.SequenceBatches;
+import dev.performer.data.ExampleBatches;
 import dev.performer.data.SequenceSource;
-import dev.performer.data.SequenceStream;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
 import dev.performer.training.run.RunSettings;
@@ -100,13 +99,13 @@ public final class FineTuner implements AutoCloseable {
     Batching batching = model.fit(options.batching());
     train =
         TokenBatchSource.training(
-            new SequenceBatches(data.train(), data.tokenizer(), batching, loop.seed()),
+            ExampleBatches.of(data.train(), data.tokenizer(), batching, loop.seed()),
             options.objective(),
             loop.seed(),
             this::step);
     validation =
         TokenBatchSource.evaluation(
-            new SequenceBatches(
+            ExampleBatches.of(
                 data.validation(),
                 data.tokenizer(),
                 batching.forEvaluation(),
@@ -184,7 +183,7 @@ public final class FineTuner implements AutoCloseable {
   }
 
   private static void requireSequences(SequenceSource source) {
-    try (SequenceStream stream = source.open()) {
+    try (var stream = source.open()) {
       if (!stream.hasNext()) {
         throw new PerformerException(source.name() + " holds no sequence");
       }

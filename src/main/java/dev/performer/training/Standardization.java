@@ -2,7 +2,6 @@ package dev.performer.training;
 
 import dev.performer.PerformerException;
 import dev.performer.data.ExampleSource;
-import dev.performer.data.ExampleStream;
 import dev.performer.data.Label;
 import dev.performer.data.NpyArray;
 import java.util.LinkedHashMap;
@@ -42,7 +41,7 @@ public record Standardization(double mean, double deviation) {
     long count = 0;
     double mean = 0;
     double squares = 0;
-    try (ExampleStream stream = source.open()) {
+    try (var stream = source.open()) {
       while (stream.hasNext()) {
         if (!(stream.next().label() instanceof Label.Value number)) {
           throw new PerformerException(

@@ -1,8 +1,8 @@
 package dev.performer.training;
 
 import dev.performer.data.BatchPosition;
-import dev.performer.data.BatchStream;
 import dev.performer.data.Batches;
+import dev.performer.data.DataStream;
 import dev.performer.data.TokenBatch;
 import java.util.Optional;
 import java.util.function.LongSupplier;
@@ -17,7 +17,7 @@ public final class TokenBatchSource implements BatchSource {
   private final long seed;
   private final boolean endless;
   private final LongSupplier moment;
-  private BatchStream stream;
+  private DataStream<TokenBatch> stream;
   private BatchPosition position = BatchPosition.START;
 
   private TokenBatchSource(
@@ -92,7 +92,7 @@ public final class TokenBatchSource implements BatchSource {
     }
   }
 
-  private BatchStream stream() {
+  private DataStream<TokenBatch> stream() {
     if (stream == null) {
       stream = endless ? batches.from(position) : batches.epoch(position.epoch(), position.index());
     }

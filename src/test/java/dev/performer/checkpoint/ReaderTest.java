@@ -46,10 +46,10 @@ class ReaderTest {
     ReferenceModels.under(
             ReferenceModels.arrays("checkpoints/" + model, "expected.npz"), "variables")
         .forEach((name, value) -> expected.put(name.replaceFirst(":0$", ""), value));
-    try (DescribedWeights weights = open(directory.resolve(file))) {
+    try (WeightFile weights = open(directory.resolve(file))) {
       Map<String, NpyArray> found = new TreeMap<>();
       for (String tensor : weights.tensors().keySet()) {
-        found.put(weights.variableName(tensor).orElse(tensor), weights.read(tensor));
+        found.put(weights.variable(tensor), weights.read(tensor));
       }
       assertThat(found).isEqualTo(expected);
     }
@@ -64,7 +64,7 @@ class ReaderTest {
             ReferenceModels.under(
                     ReferenceModels.arrays("checkpoints/" + model, "expected.npz"), "variables")
                 .values());
-    try (DescribedWeights weights = open(directory.resolve("model.keras"))) {
+    try (WeightFile weights = open(directory.resolve("model.keras"))) {
       assertThat(weights.modelConfig()).isPresent();
       List<NpyArray> found = weights.tensors().keySet().stream().map(weights::read).toList();
       assertThat(found).containsExactlyInAnyOrderElementsOf(expected);
@@ -74,7 +74,7 @@ class ReaderTest {
   @Test
   void optimizerIsApart() {
     Path directory = ReferenceModels.directory("checkpoints/protein_exp");
-    try (DescribedWeights weights = open(directory.resolve("checkpoint/ckpt"))) {
+    try (WeightFile weights = open(directory.resolve("checkpoint/ckpt"))) {
       assertThat(weights.trainingState()).isNotEmpty();
       assertThat(weights.trainingState().keySet()).anyMatch(name -> name.contains("optimizer"));
       assertThat(weights.trainingState().keySet())
@@ -82,7 +82,7 @@ class ReaderTest {
     }
     Path keras3 =
         ReferenceModels.directory("checkpoints/keras3_transformer").resolve("model.keras");
-    try (DescribedWeights weights = open(keras3)) {
+    try (WeightFile weights = open(keras3)) {
       assertThat(weights.trainingState()).hasSize(74);
     }
   }
@@ -96,7 +96,7 @@ class ReaderTest {
         .hasMessageContaining("ckpt.data-00000-of-00001 is missing");
   }
 
-  static DescribedWeights open(Path path) {
+  static WeightFile open(Path path) {
     return KerasFile.recognizes(path) ? KerasFile.open(path) : TensorFlowCheckpoint.open(path);
   }
 }

@@ -25,7 +25,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 class TensorFlowNamingTest {
 
   private static ModelWeights load(Path path, NamingScheme scheme) {
-    try (DescribedWeights weights = ReaderTest.open(path)) {
+    try (WeightFile weights = ReaderTest.open(path)) {
       assertThat(scheme.recognizes(weights)).isTrue();
       return scheme.map(weights, ImportOptions.NONE);
     }
@@ -121,7 +121,7 @@ class TensorFlowNamingTest {
   void protein(String model, String file, String output) {
     Path path = ReferenceModels.directory("checkpoints/" + model).resolve(file);
     ModelWeights imported;
-    try (DescribedWeights weights = ReaderTest.open(path)) {
+    try (WeightFile weights = ReaderTest.open(path)) {
       imported = new KerasPerformerNaming().map(weights, seed(3));
     }
     Map<String, NpyArray> expected = expected(model);
@@ -171,7 +171,7 @@ class TensorFlowNamingTest {
     Path source = ReferenceModels.directory("checkpoints/model_garden").resolve("b_first");
     Path alone = folder.resolve("weights.npz");
     Map<String, NpyArray> arrays = new java.util.LinkedHashMap<>();
-    try (DescribedWeights file = ReaderTest.open(source.resolve("m.keras"))) {
+    try (WeightFile file = ReaderTest.open(source.resolve("m.keras"))) {
       file.tensors().keySet().forEach(tensor -> arrays.put(tensor, file.read(tensor)));
     }
     dev.performer.data.Npz.write(alone, arrays);

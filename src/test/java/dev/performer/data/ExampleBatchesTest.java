@@ -136,12 +136,12 @@ class ExampleBatchesTest {
     Batching batching = batching(32, 128, bucket, shuffle, 9);
     ExampleSource source = source(examples, indexed);
     BatchPosition position = BatchPosition.START;
-    try (BatchStream whole =
+    try (var whole =
         new ExampleBatches(source, VOCABULARY, batching, packing, seed).from(position)) {
       for (int i = 0; i < skipped; i++) {
         position = whole.next().position().next();
       }
-      try (BatchStream resumed =
+      try (var resumed =
           new ExampleBatches(source, VOCABULARY, batching, packing, seed).from(position)) {
         for (int i = 0; i < 20; i++) {
           assertSame(resumed.next(), whole.next());
@@ -227,7 +227,7 @@ class ExampleBatchesTest {
         new Batching(9, new BatchSize.Sequences(3), 9, false, false, true, false, 4);
     ExampleBatches batches = new ExampleBatches(task, task.vocabulary(), batching, 5);
     long last = ((1L << 40) + 2) / 3 - 1;
-    try (BatchStream end = batches.epoch(0, last)) {
+    try (var end = batches.epoch(0, last)) {
       assertThat(end.next().rows()).isEqualTo(1); // 2^40 = 1 mod 3
       assertThat(end.hasNext()).isFalse();
     }
@@ -262,7 +262,7 @@ class ExampleBatchesTest {
           Batches batches =
               new ExampleBatches(
                   source(none, indexed), VOCABULARY, batching(40, 80, bucket, true, 5), 1);
-          try (BatchStream stream = batches.from(BatchPosition.START)) {
+          try (var stream = batches.from(BatchPosition.START)) {
             assertThatThrownBy(stream::next)
                 .isInstanceOf(PerformerException.class)
                 .hasMessageContaining("the test's examples holds no sequence with tokens");
@@ -282,7 +282,7 @@ class ExampleBatchesTest {
     assertThatThrownBy(batch::values).isInstanceOf(PerformerException.class);
     assertThatThrownBy(() -> batch.targets(3, 0)).isInstanceOf(PerformerException.class);
     Packing packing = new Packing(4, OptionalInt.empty(), Packing.Mode.WHOLE);
-    try (BatchStream packed =
+    try (var packed =
         new ExampleBatches(labelled, VOCABULARY, batching, Optional.of(packing), 1).epoch(0)) {
       assertThatThrownBy(packed::next)
           .isInstanceOf(PerformerException.class)
@@ -327,13 +327,13 @@ class ExampleBatchesTest {
       }
 
       @Override
-      public ExampleStream open() {
+      public DataStream<Example> open() {
         return numbered.open();
       }
     };
   }
 
-  private static List<TokenBatch> list(BatchStream stream) {
+  private static List<TokenBatch> list(DataStream<TokenBatch> stream) {
     List<TokenBatch> batches = new ArrayList<>();
     try (stream) {
       stream.forEachRemaining(batches::add);
@@ -358,7 +358,7 @@ class ExampleBatchesTest {
 
   private static List<String> texts(ExampleSource source) {
     List<String> texts = new ArrayList<>();
-    try (ExampleStream stream = source.open()) {
+    try (var stream = source.open()) {
       stream.forEachRemaining(example -> texts.add(text(example.tokens())));
     }
     return texts;

@@ -129,7 +129,7 @@ class HostileDataTest {
       DataFile.require(input);
       assertThat(SequenceSource.isLines(input)).isFalse();
       for (int i = 0; i < 2; i++) {
-        try (SequenceStream stream = SequenceSource.file(input).open()) {
+        try (var stream = SequenceSource.file(input).open()) {
           assertThat(stream.next().residues()).isEqualTo("MKVAC");
           assertThat(stream.next().residues()).isEqualTo("WW");
           assertThat(stream.hasNext()).isFalse();

@@ -301,7 +301,7 @@ class ReadersTest {
 
   private static List<Example> read(ExampleSource source) {
     List<Example> examples = new ArrayList<>();
-    try (ExampleStream stream = source.open()) {
+    try (var stream = source.open()) {
       stream.forEachRemaining(examples::add);
     }
     return examples;

@@ -20,9 +20,9 @@ class ReplayTest {
       }
 
       @Override
-      public ExampleStream open() {
+      public DataStream<Example> open() {
         open.incrementAndGet();
-        return new ExampleStream() {
+        return new DataStream<Example>() {
           private int next;
 
           @Override
@@ -50,8 +50,7 @@ class ReplayTest {
   /** A run resumes by reading again what lies before; where that fails, nothing stays open. */
   @Test
   void aReplayThatFailsClosesItsStream() {
-    Batching batching =
-        Batching.training(8, 16).withOrder(false, false).withWindow(1).withSize(sequences(2));
+    Batching batching = new Batching(8, sequences(2), 64, false, false, false, false, 1);
     Batches batches =
         new ExampleBatches(broken(), ProteinVocabulary.google(), batching, Optional.empty(), 1);
     assertThatThrownBy(() -> batches.epoch(0, 4))

@@ -30,7 +30,7 @@ class SequenceBatchesTest {
         new Batching(
             length, new BatchSize.Tokens(budget), bucket, false, true, shuffle, shuffle, window);
     List<String> sequences = randomSequences(count, 90, seed);
-    SequenceBatches batches = new SequenceBatches(source(sequences), VOCABULARY, batching, seed);
+    ExampleBatches batches = ExampleBatches.of(source(sequences), VOCABULARY, batching, seed);
 
     List<String> expected = new ArrayList<>();
     List<String> found = new ArrayList<>();
@@ -70,14 +70,13 @@ class SequenceBatchesTest {
       @ForAll @IntRange(min = 0, max = 40) int skipped, @ForAll long seed) {
     Batching batching = new Batching(48, new BatchSize.Tokens(200), 16, true, true, true, true, 7);
     SequenceSource source = source(randomSequences(40, 90, 5));
-    try (BatchStream whole =
-        new SequenceBatches(source, VOCABULARY, batching, seed).from(BatchPosition.START)) {
+    try (var whole =
+        ExampleBatches.of(source, VOCABULARY, batching, seed).from(BatchPosition.START)) {
       BatchPosition position = BatchPosition.START;
       for (int i = 0; i < skipped; i++) {
         position = whole.next().position().next();
       }
-      try (BatchStream resumed =
-          new SequenceBatches(source, VOCABULARY, batching, seed).from(position)) {
+      try (var resumed = ExampleBatches.of(source, VOCABULARY, batching, seed).from(position)) {
         for (int i = 0; i < 30; i++) {
           assertSame(resumed.next(), whole.next());
         }
@@ -89,12 +88,12 @@ class SequenceBatchesTest {
   void epochsDifferInOrderAndCrops() {
     SequenceSource source = source(randomSequences(50, 200, 1));
     Batching batching = Batching.training(64, 640);
-    SequenceBatches batches = new SequenceBatches(source, VOCABULARY, batching, 7);
+    ExampleBatches batches = ExampleBatches.of(source, VOCABULARY, batching, 7);
     assertThat(list(batches.epoch(0)).get(0).tokens())
         .isNotEqualTo(list(batches.epoch(1)).get(0).tokens());
     assertThat(list(batches.epoch(0)).get(0).tokens())
         .isNotEqualTo(
-            list(new SequenceBatches(source, VOCABULARY, batching, 8).epoch(0)).get(0).tokens());
+            list(ExampleBatches.of(source, VOCABULARY, batching, 8).epoch(0)).get(0).tokens());
   }
 
   @Test
@@ -103,7 +102,7 @@ class SequenceBatchesTest {
         Batching.training(64, 640).withFixedLength(80).withSize(new BatchSize.Sequences(8));
     List<TokenBatch> batches =
         list(
-            new SequenceBatches(source(randomSequences(50, 200, 1)), VOCABULARY, batching, 7)
+            ExampleBatches.of(source(randomSequences(50, 200, 1)), VOCABULARY, batching, 7)
                 .epoch(0));
     assertThat(batches).allMatch(batch -> batch.length() == 80);
     assertThat(batches.stream().mapToInt(TokenBatch::rows).sorted().toArray())
@@ -114,10 +113,10 @@ class SequenceBatchesTest {
   void cropsASequenceOfOneHundredThousandLetters() {
     SequenceSource source = source(List.of("ACDEFGHIKLMNPQRSTVWY".repeat(5000), "MK"));
     Batching training = Batching.training(512, 1024).withEnds(true, true);
-    TokenBatch crop = list(new SequenceBatches(source, VOCABULARY, training, 3).epoch(0)).get(0);
+    TokenBatch crop = list(ExampleBatches.of(source, VOCABULARY, training, 3).epoch(0)).get(0);
     assertThat(crop.length()).isEqualTo(512);
     List<TokenBatch> whole =
-        list(new SequenceBatches(source, VOCABULARY, training.forEvaluation(), 3).epoch(0));
+        list(ExampleBatches.of(source, VOCABULARY, training.forEvaluation(), 3).epoch(0));
     assertThat(whole.get(0).tokens()).startsWith(25, 0, 1, 2);
     assertThat(whole.get(0).lengths()).contains(512, 4);
   }
@@ -125,11 +124,11 @@ class SequenceBatchesTest {
   @Test
   void skipsEmptySequencesAndRefusesToTrainOnNothingElse() {
     SequenceSource mixed = source(List.of("", "--", "MK", ""));
-    assertThat(list(new SequenceBatches(mixed, VOCABULARY, Batching.training(8, 8), 1).epoch(0)))
+    assertThat(list(ExampleBatches.of(mixed, VOCABULARY, Batching.training(8, 8), 1).epoch(0)))
         .hasSize(1);
     SequenceSource empty = source(List.of("", "-.-"));
-    try (BatchStream stream =
-        new SequenceBatches(empty, VOCABULARY, Batching.training(8, 8), 1)
+    try (var stream =
+        ExampleBatches.of(empty, VOCABULARY, Batching.training(8, 8), 1)
             .from(BatchPosition.START)) {
       assertThatThrownBy(stream::next)
           .isInstanceOf(PerformerException.class)
@@ -141,7 +140,7 @@ class SequenceBatchesTest {
   void refusesEndsThatTheVocabularyLacks() {
     assertThatThrownBy(
             () ->
-                new SequenceBatches(
+                ExampleBatches.of(
                     source(List.of("MK")),
                     ProteinVocabulary.padFirst(),
                     Batching.training(8, 8).withEnds(false, true),
@@ -152,8 +151,8 @@ class SequenceBatchesTest {
 
   @Test
   void reportsWhatItReplacedOnce() {
-    SequenceBatches batches =
-        new SequenceBatches(source(List.of("MJK")), VOCABULARY, Batching.training(8, 8), 1);
+    ExampleBatches batches =
+        ExampleBatches.of(source(List.of("MJK")), VOCABULARY, Batching.training(8, 8), 1);
     assertThat(batches.reportOnce()).isEmpty();
     list(batches.epoch(0));
     assertThat(batches.reportOnce().orElseThrow()).contains("'J' × 1");
@@ -162,8 +161,8 @@ class SequenceBatchesTest {
 
   @Test
   void paddingOfTheShippedProteinsIsSmall() {
-    SequenceBatches batches =
-        new SequenceBatches(
+    ExampleBatches batches =
+        ExampleBatches.of(
             SequenceSource.fasta(Path.of("training/data/train.fasta.gz")),
             VOCABULARY,
             Batching.training(512, 16384),
@@ -172,7 +171,7 @@ class SequenceBatchesTest {
     long all = 0;
     int rows = 0;
     for (TokenBatch batch : list(batches.epoch(0))) {
-      real += batch.realTokens();
+      real += Arrays.stream(batch.lengths()).sum();
       all += batch.tokens().length;
       rows += batch.rows();
       assertThat(batch.tokens().length).isLessThanOrEqualTo(16384);
@@ -188,7 +187,7 @@ class SequenceBatchesTest {
     assertThat(actual.keys()).isEqualTo(expected.keys());
   }
 
-  private static List<TokenBatch> list(BatchStream stream) {
+  private static List<TokenBatch> list(DataStream<TokenBatch> stream) {
     List<TokenBatch> result = new ArrayList<>();
     try (stream) {
       stream.forEachRemaining(result::add);

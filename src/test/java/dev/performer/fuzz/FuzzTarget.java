@@ -8,7 +8,6 @@ import dev.performer.checkpoint.WeightFile;
 import dev.performer.cli.CommandLineRun;
 import dev.performer.data.ByteTokenizer;
 import dev.performer.data.ExampleSource;
-import dev.performer.data.ExampleStream;
 import dev.performer.data.FastaReader;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.NpyArray;
@@ -227,7 +226,7 @@ record FuzzTarget(String name, List<Path> seeds, List<String> mutated, Reader re
   }
 
   private static void examples(ExampleSource source) {
-    try (ExampleStream stream = source.open()) {
+    try (var stream = source.open()) {
       stream.forEachRemaining(example -> {});
     }
   }

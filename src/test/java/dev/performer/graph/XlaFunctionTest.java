@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.Result;
@@ -22,7 +23,6 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Gather;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.op.core.ReduceSum;
-import org.tensorflow.proto.DataType;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -192,10 +192,17 @@ class XlaFunctionTest {
         .contains(RegisteredKernels.CPU, RegisteredKernels.XLA_CPU);
     assertThat(kernels.devices("AsString")).doesNotContain(RegisteredKernels.XLA_CPU);
     assertThat(kernels.devices("NoSuchOp")).isEmpty();
-    Map<String, DataType> f32 = Map.of("T", DataType.DT_FLOAT);
-    assertThat(kernels.supports(RegisteredKernels.CPU, "Tanh", f32)).isTrue();
-    assertThat(kernels.supports(RegisteredKernels.XLA_CPU, "Tanh", f32)).isTrue();
-    assertThat(kernels.supports(RegisteredKernels.CPU, "Tanh", Map.of("T", DataType.DT_STRING)))
-        .isFalse();
+    try (Graph graph = new Graph()) {
+      Ops tf = Ops.create(graph);
+      Operand<TFloat32> matrix = tf.zeros(tf.constant(new int[] {2, 2}), TFloat32.class);
+      var tanh = (GraphOperation) tf.math.tanh(matrix).op();
+      assertThat(kernels.supports(RegisteredKernels.CPU, tanh)).isTrue();
+      assertThat(kernels.supports(RegisteredKernels.XLA_CPU, tanh)).isTrue();
+      var numbers = (GraphOperation) tf.math.equal(matrix, matrix).op();
+      assertThat(kernels.supports(RegisteredKernels.XLA_CPU, numbers)).isTrue();
+      var texts = (GraphOperation) tf.math.equal(tf.constant("a"), tf.constant("b")).op();
+      assertThat(kernels.supports(RegisteredKernels.CPU, texts)).isTrue();
+      assertThat(kernels.supports(RegisteredKernels.XLA_CPU, texts)).isFalse();
+    }
   }
 }

@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
 import dev.performer.data.BatchPosition;
-import dev.performer.data.BatchStream;
 import dev.performer.data.Overrides;
 import dev.performer.data.TokenBatch;
 import dev.performer.model.PerformerConfig;
@@ -110,7 +109,7 @@ class RecipeSourcesTest {
         recipe("task: causal-lm\ndata: {train: t.txt, vocabulary: vocab.txt, length: 20}");
     assertThat(recipe.data().kind()).isEqualTo(RecipeData.Kind.TEXT);
     assertThat(recipe.model().vocabularySize()).isEqualTo(8);
-    try (BatchStream batches = recipe.data().batches(recipe.batchSize(), 1).train().epoch(0)) {
+    try (var batches = recipe.data().batches(recipe.batchSize(), 1).train().epoch(0)) {
       TokenBatch batch = batches.next();
       assertThat(batch.lengths()[0]).isEqualTo(20); // lines packed, [SEP] between them
       assertThat(batch.tokens()).contains(3).doesNotContain(1);
@@ -125,7 +124,7 @@ class RecipeSourcesTest {
             "task: causal-lm\ndata: {kind: retrieval, length: 64, bucket: 16, exercise: {pairs: 2,"
                 + " keys: 4, values: 4, fillers: 2, shortest: 16, examples: 500, validation: 8}}");
     Set<Integer> lengths = new HashSet<>();
-    try (BatchStream batches = recipe.data().batches(recipe.batchSize(), 1).train().epoch(0)) {
+    try (var batches = recipe.data().batches(recipe.batchSize(), 1).train().epoch(0)) {
       while (batches.hasNext()) {
         TokenBatch batch = batches.next();
         lengths.add(batch.length());
@@ -267,8 +266,8 @@ class RecipeSourcesTest {
     }
     String head = "task: classification\ndata: {train: train, validation: ";
     Recipe recipe = recipe(head + "valid}", "training.steps=2");
-    assertThat(recipe.data().classes()).containsExactly("a", "b", "c");
-    try (BatchStream batches = recipe.data().batches(recipe.batchSize(), 1).validation().epoch(0)) {
+    assertThat(recipe.data().format().classNames(recipe.data())).containsExactly("a", "b", "c");
+    try (var batches = recipe.data().batches(recipe.batchSize(), 1).validation().epoch(0)) {
       assertThat(batches.next().categories()).containsExactly(1, 2);
     }
     Recipe odd = recipe(head + "odd}");

@@ -7,7 +7,6 @@ import static org.assertj.core.api.Assertions.within;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
-import dev.performer.data.BatchStream;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Overrides;
 import dev.performer.data.TokenBatch;
@@ -116,7 +115,7 @@ class RecipeTasksTest {
     double sum = 0;
     int count = 0;
     try (SavedModelPredictor predictor = SavedModelPredictor.load(model);
-        BatchStream batches = recipe.data().batches(recipe.batchSize(), 0).validation().epoch(0)) {
+        var batches = recipe.data().batches(recipe.batchSize(), 0).validation().epoch(0)) {
       for (int n = 0; n < recipe.training().evaluationBatches() && batches.hasNext(); n++) {
         TokenBatch batch = batches.next();
         NpyArray tokens = NpyArray.of(batch.tokens(), batch.rows(), batch.length());

@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.data.Overrides;
 import dev.performer.data.ProteinSequence;
-import dev.performer.data.SequenceStream;
 import dev.performer.data.StrictJson;
 import dev.performer.training.TinyModel;
 import java.io.ByteArrayInputStream;
@@ -61,7 +60,7 @@ public final class TinyRecipe {
 
   private static void write(Path file, int sequences, long seed) {
     StringBuilder text = new StringBuilder();
-    try (SequenceStream stream = TinyModel.language(sequences, seed).open()) {
+    try (var stream = TinyModel.language(sequences, seed).open()) {
       while (stream.hasNext()) {
         ProteinSequence sequence = stream.next();
         text.append('>').append(sequence.id()).append('\n');

@@ -11,6 +11,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.Result;
@@ -66,10 +67,14 @@ final class ModelComparison {
       Output<?> loss,
       List<Variable> variables) {
     Ops tf = Ops.create(model.graph());
-    List<Output<?>> gradients = LossGradients.of(tf, loss, variables);
+    List<Optional<Output<?>>> gradients = LossGradients.find(model.graph(), loss, variables);
     Map<String, Output<?>> fetches = new LinkedHashMap<>();
     for (int i = 0; i < gradients.size(); i++) {
-      fetches.put(variables.get(i).handle().op().name(), wide(tf, gradients.get(i)));
+      Variable variable = variables.get(i);
+      Output<?> gradient =
+          gradients.get(i).orElseGet(() -> tf.zerosLike(variable.read(tf)).asOutput());
+      // Two variables may share one gradient tensor, which cannot be fetched twice.
+      fetches.put(variable.handle().op().name(), wide(tf, tf.identity(gradient).asOutput()));
     }
     return run(model, signature, inputs, fetches);
   }

@@ -7,8 +7,8 @@ import static org.assertj.core.api.Assertions.within;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Batching;
+import dev.performer.data.ExampleBatches;
 import dev.performer.data.Masking;
-import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
@@ -46,7 +46,7 @@ class EvaluationTest {
           TinyModel.masked(graph)
               .evaluate(
                   new Objective.MaskedLanguageModel(Masking.PROTEIN_LM),
-                  new SequenceBatches(
+                  ExampleBatches.of(
                       SequenceSource.fasta(Path.of("training/data/valid.fasta.gz")),
                       TinyModel.VOCABULARY,
                       Batching.training(512, 16384).forEvaluation(),
@@ -106,7 +106,7 @@ class EvaluationTest {
       Evaluation evaluation =
           model.evaluate(
               new Objective.CausalLanguageModel(true),
-              new SequenceBatches(TinyModel.data().validation(), TinyModel.VOCABULARY, batching, 0),
+              ExampleBatches.of(TinyModel.data().validation(), TinyModel.VOCABULARY, batching, 0),
               1);
       // 60 sequences are 8 batches of 7 and one of 4, filled up with rows that do not count.
       assertThat(evaluation.sequences()).isEqualTo(60);
@@ -125,8 +125,8 @@ class EvaluationTest {
     }
   }
 
-  private static SequenceBatches batches(BatchSize size, int bucket) {
+  private static ExampleBatches batches(BatchSize size, int bucket) {
     Batching batching = new Batching(64, size, bucket, false, false, false, false, 1000);
-    return new SequenceBatches(TinyModel.data().validation(), TinyModel.VOCABULARY, batching, 0);
+    return ExampleBatches.of(TinyModel.data().validation(), TinyModel.VOCABULARY, batching, 0);
   }
 }

@@ -7,8 +7,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
+import dev.performer.data.ExampleBatches;
 import dev.performer.data.Masking;
-import dev.performer.data.SequenceBatches;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
@@ -222,7 +222,7 @@ class FineTunerTest {
             Validation.of(
                     Trainable.of(model),
                     TokenBatchSource.evaluation(
-                        new SequenceBatches(
+                        ExampleBatches.of(
                             TinyModel.data().validation(),
                             TinyModel.VOCABULARY,
                             config.batching().forEvaluation(),

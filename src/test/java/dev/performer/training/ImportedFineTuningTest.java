@@ -6,9 +6,9 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
+import dev.performer.data.ExampleBatches;
 import dev.performer.data.Masking;
 import dev.performer.data.ProteinVocabulary;
-import dev.performer.data.SequenceBatches;
 import dev.performer.data.SequenceSource;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
@@ -111,7 +111,7 @@ class ImportedFineTuningTest {
           ImportedLanguageModel.of(imported, card.languageModel())
               .evaluate(
                   ModelCards.objective(card.languageModel(), Masking.BERT),
-                  new SequenceBatches(
+                  ExampleBatches.of(
                       data.validation(), data.vocabulary(), batching.forEvaluation(), 0),
                   TokenBatchSource.EVALUATION_SEED);
       assertThat(again.guesses()).isEqualTo(result.after().guesses());

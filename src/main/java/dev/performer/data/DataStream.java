@@ -1,0 +1,74 @@
+package dev.performer.data;
+
+import java.util.Iterator;
+import java.util.function.Function;
+import java.util.function.LongPredicate;
+import java.util.function.Supplier;
+
+/** Things one after the other, such as examples or batches. Whoever opened it closes it. */
+public interface DataStream<T> extends Iterator<T>, AutoCloseable {
+  @Override
+  void close();
+
+  /**
+   * A stream of what is read when its presence is queried.
+   *
+   * @param next the next thing, or null at the end, behind which it is not called again
+   */
+  static <T> DataStream<T> of(Supplier<? extends T> next, Runnable close) {
+    return new LookAhead<>() {
+      @Override
+      protected T read() {
+        return next.get();
+      }
+
+      @Override
+      public void close() {
+        close.run();
+      }
+    };
+  }
+
+  /** What an iterator gives, which holds nothing to close. */
+  static <T> DataStream<T> of(Iterator<? extends T> all) {
+    return of(() -> all.hasNext() ? all.next() : null, () -> {});
+  }
+
+  /** Each thing as a function has it; closing the result closes this. */
+  default <R> DataStream<R> map(Function<? super T, ? extends R> change) {
+    return of(() -> hasNext() ? change.apply(next()) : null, this::close);
+  }
+
+  /** Those things whose places, from 0, are wanted; closing the result closes this. */
+  default DataStream<T> at(LongPredicate wanted) {
+    long[] place = {0};
+    return of(
+        () -> {
+          while (hasNext()) {
+            T candidate = next();
+            if (wanted.test(place[0]++)) {
+              return candidate;
+            }
+          }
+          return null;
+        },
+        this::close);
+  }
+
+  /**
+   * Passes over some things, or all if there are fewer.
+   *
+   * @return this, closed if one of them cannot be read
+   */
+  default DataStream<T> after(long count) {
+    try {
+      for (long i = 0; i < count && hasNext(); i++) {
+        next();
+      }
+      return this;
+    } catch (RuntimeException e) {
+      close();
+      throw e;
+    }
+  }
+}

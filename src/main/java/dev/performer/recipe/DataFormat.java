@@ -1,0 +1,335 @@
+package dev.performer.recipe;
+
+import com.fasterxml.jackson.annotation.JsonAutoDetect;
+import dev.performer.PerformerException;
+import dev.performer.data.Batches;
+import dev.performer.data.Batching;
+import dev.performer.data.ByteTokenizer;
+import dev.performer.data.CopyTask;
+import dev.performer.data.ExampleBatches;
+import dev.performer.data.ExampleSource;
+import dev.performer.data.HeldOutExamples;
+import dev.performer.data.HeldOutSplit;
+import dev.performer.data.IndexedExamples;
+import dev.performer.data.LabelColumn;
+import dev.performer.data.MixedExamples;
+import dev.performer.data.Packing;
+import dev.performer.data.RetrievalTask;
+import dev.performer.data.SequenceSource;
+import dev.performer.data.TableExamples;
+import dev.performer.data.TableFile;
+import dev.performer.data.TextChunks;
+import dev.performer.data.TextDocuments;
+import dev.performer.data.TextEncoder;
+import dev.performer.data.TfRecordExamples;
+import dev.performer.data.Tokenizer;
+import dev.performer.data.Vocabulary;
+import dev.performer.recipe.RecipeData.Split;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Function;
+import java.util.function.Supplier;
+
+/**
+ * What one kind of data adds to the section {@code data} of a recipe: the keys that it alone has,
+ * and how its examples are read.
+ */
+@JsonAutoDetect
+sealed interface DataFormat
+    permits DataFormat.Fasta,
+        DataFormat.Text,
+        DataFormat.Table,
+        DataFormat.TfRecord,
+        DataFormat.Exercise,
+        PixelFormat {
+  /** One in so many examples is held back where no validation data are named. */
+  int PARTS = 20;
+
+  /** The examples of a file, in their order. */
+  ExampleSource source(RecipeData data, Path file, TextEncoder encoder);
+
+  /** Batches of training, and of validation. */
+  default Split batches(RecipeData data, Batching batching, long seed) {
+    TextEncoder encoder = data.tokenizer().encoder();
+    HeldOutExamples parts = parts(data, file -> source(data, file, encoder));
+    return split(data, parts.train(), parts.validation(), batching, seed);
+  }
+
+  /** All examples of {@code train}, in their order. */
+  default Batches whole(RecipeData data, Batching batching) {
+    TextEncoder encoder = data.tokenizer().encoder();
+    ExampleSource source = source(data, Path.of(data.train()), encoder);
+    return new ExampleBatches(source, data.tokens(), batching, packing(data), 0);
+  }
+
+  /** Several examples in one sequence, where that is how they are read. */
+  default Optional<Packing> packing(RecipeData data) {
+    return Optional.empty();
+  }
+
+  /** With the length and whatever else only the files know. */
+  default RecipeData measured(RecipeData data) {
+    return data;
+  }
+
+  /** The column, feature or file of the labels; null for none. */
+  default String label() {
+    return null;
+  }
+
+  /** Names of the classes of the training data; null where it has none, or only numbers. */
+  default List<String> classNames(RecipeData data) {
+    return null;
+  }
+
+  /** How many classes the training data has; 0 where that is unknown. */
+  default int classes(RecipeData data) {
+    return 0;
+  }
+
+  /** Of data with tokens of its own. */
+  default Vocabulary vocabulary(RecipeData data) {
+    throw new IllegalStateException(data.kind().label());
+  }
+
+  /** The part to train on and the part to evaluate on; validation is opened after training. */
+  static HeldOutExamples parts(RecipeData data, Function<Path, ExampleSource> open) {
+    ExampleSource train = open.apply(Path.of(data.train()));
+    return data.validation() == null
+        ? HeldOutExamples.of(train, PARTS)
+        : new HeldOutExamples(train, open.apply(Path.of(data.validation())));
+  }
+
+  private Split split(
+      RecipeData data,
+      ExampleSource train,
+      ExampleSource validation,
+      Batching batching,
+      long seed) {
+    Vocabulary tokens = data.tokens();
+    Optional<Packing> packing = packing(data);
+    return new Split(
+        new ExampleBatches(train, tokens, batching, packing, seed),
+        new ExampleBatches(validation, tokens, batching.forEvaluation(), packing, seed));
+  }
+
+  /** Records of letters. */
+  record Fasta() implements DataFormat {
+    @Override
+    public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
+      return ExampleSource.of(SequenceSource.fasta(file), encoder);
+    }
+
+    @Override
+    public Split batches(RecipeData data, Batching batching, long seed) {
+      SequenceSource all = SequenceSource.fasta(Path.of(data.train()));
+      HeldOutSplit split =
+          data.validation() != null
+              ? new HeldOutSplit(all, SequenceSource.fasta(Path.of(data.validation())))
+              : HeldOutSplit.of(all, HeldOutSplit.DEFAULT_EVERY);
+      Tokenizer tokenizer = data.tokenizer();
+      return new Split(
+          ExampleBatches.of(split.train(), tokenizer, batching, seed),
+          ExampleBatches.of(split.validation(), tokenizer, batching.forEvaluation(), seed));
+    }
+  }
+
+  /** One text, cut into pieces of bytes; or lines through a tokenizer, packed. */
+  record Text() implements DataFormat {
+    @Override
+    public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
+      return isBytes(data)
+          ? TextChunks.read(file, ByteTokenizer.named(data.vocabulary()), data.length())
+          : new TextDocuments(file, encoder::encode);
+    }
+
+    /**
+     * Pieces of twice the length that begin everywhere, cropped, are pieces that begin anywhere.
+     */
+    @Override
+    public Split batches(RecipeData data, Batching batching, long seed) {
+      if (!isBytes(data)) {
+        return DataFormat.super.batches(data, batching, seed);
+      }
+      boolean anywhere = data.crop() == RecipeData.Crop.RANDOM;
+      int length = data.length();
+      Path file = Path.of(data.train());
+      TextChunks pieces = chunks(data, file, anywhere ? 2 * length : length);
+      TextChunks held;
+      if (data.validation() != null) {
+        held = chunks(data, Path.of(data.validation()), length);
+      } else {
+        double kept = 1 - 1.0 / PARTS;
+        held = chunks(data, file, length).part(kept, 1);
+        pieces = pieces.part(0, kept);
+      }
+      return DataFormat.super.split(data, pieces, held, batching, seed);
+    }
+
+    private static TextChunks chunks(RecipeData data, Path file, int size) {
+      return TextChunks.read(file, ByteTokenizer.named(data.vocabulary()), size, data.length());
+    }
+
+    @Override
+    public Optional<Packing> packing(RecipeData data) {
+      return isBytes(data)
+          ? Optional.empty()
+          : Optional.of(new Packing(data.length(), data.tokenizer().ends(), Packing.Mode.SPLIT));
+    }
+
+    private static boolean isBytes(RecipeData data) {
+      return ByteTokenizer.isNamed(data.vocabulary());
+    }
+  }
+
+  /**
+   * Columns of CSV or TSV.
+   *
+   * @param text column with the sequence
+   * @param label column with the class or the number
+   * @param classes names of the classes, in the order of their ids; null for those of {@code
+   *     train}, sorted
+   */
+  record Table(String text, String label, List<String> classes) implements DataFormat {
+    @Override
+    public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
+      return new TableExamples(TableFile.of(file), text, labels(data), encoder::encode);
+    }
+
+    private LabelColumn labels(RecipeData data) {
+      if (data.standardize() != null) {
+        return new LabelColumn.Values(label);
+      }
+      return classes == null // named for nothing by a language model
+          ? new LabelColumn.None()
+          : new LabelColumn.Categories(label, classes);
+    }
+
+    @Override
+    public List<String> classNames(RecipeData data) {
+      return classes != null
+          ? classes
+          : TableExamples.categories(TableFile.of(Path.of(data.train())), label);
+    }
+
+    @Override
+    public int classes(RecipeData data) {
+      return label == null ? 0 : classes.size();
+    }
+  }
+
+  /**
+   * Examples of TensorFlow.
+   *
+   * @param text feature with the sequence
+   * @param label feature with the class or the number
+   */
+  record TfRecord(String text, String label) implements DataFormat {
+    @Override
+    public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
+      boolean isClass = data.standardize() == null;
+      return new TfRecordExamples(
+          List.of(file),
+          text,
+          Optional.ofNullable(label).map(name -> new TfRecordExamples.LabelFeature(name, isClass)),
+          data.tokens().size(),
+          encoder::encode);
+    }
+
+    @Override
+    public int classes(RecipeData data) {
+      return label == null ? 0 : TfRecordExamples.classes(Path.of(data.train()), label);
+    }
+  }
+
+  /** Made up, of sizes that {@link #exercise} has. */
+  sealed interface Exercise extends DataFormat permits Copy, Retrieval {
+    /** Between the examples of training and those of validation. */
+    long OTHER_EXAMPLES = 1L << 40;
+
+    RecipeExercise exercise();
+
+    /** Examples of one length; with IllegalArgumentException where the sizes do not fit it. */
+    IndexedExamples examples(int length, int size, long seed);
+
+    /** With sizes that do not fit the length named. */
+    static <T> T checked(Supplier<T> examples) {
+      try {
+        return examples.get();
+      } catch (IllegalArgumentException e) {
+        throw new PerformerException("data.exercise: " + e.getMessage(), e);
+      }
+    }
+
+    private IndexedExamples heldOut(RecipeData data, long seed) {
+      return checked(() -> examples(data.length(), exercise().validation(), seed + OTHER_EXAMPLES));
+    }
+
+    @Override
+    default ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
+      throw new IllegalStateException(data.kind().label());
+    }
+
+    @Override
+    default Split batches(RecipeData data, Batching batching, long seed) {
+      IndexedExamples train = mixed(data, exercise().examples(), seed);
+      return DataFormat.super.split(data, train, heldOut(data, seed), batching, seed);
+    }
+
+    /** The examples of validation. */
+    default Batches made(RecipeData data, Batching batching, long seed) {
+      return new ExampleBatches(heldOut(data, seed), data.tokens(), batching, seed);
+    }
+
+    private IndexedExamples mixed(RecipeData data, int size, long seed) {
+      Integer shortest = exercise().shortest();
+      List<IndexedExamples> parts = new ArrayList<>();
+      List<Integer> shares = new ArrayList<>();
+      for (int rest = data.length();
+          parts.isEmpty() || shortest != null && rest >= shortest;
+          rest /= 2) {
+        int length = rest;
+        parts.add(checked(() -> examples(length, size, seed + length)));
+        shares.add(data.length() / length);
+      }
+      return new MixedExamples(parts.get(0).name(), parts, shares);
+    }
+  }
+
+  /** Random symbols, and the same again. */
+  record Copy(RecipeExercise exercise) implements Exercise {
+    @Override
+    public CopyTask examples(int length, int size, long seed) {
+      return new CopyTask(length, exercise.symbols(), size, seed);
+    }
+
+    @Override
+    public Vocabulary vocabulary(RecipeData data) {
+      return Exercise.checked(() -> examples(data.length(), 1, 0)).vocabulary();
+    }
+  }
+
+  /** Values by their keys. */
+  record Retrieval(RecipeExercise exercise) implements Exercise {
+    @Override
+    public RetrievalTask examples(int length, int size, long seed) {
+      return new RetrievalTask(
+          length,
+          exercise.pairs(),
+          exercise.records(),
+          exercise.questions(),
+          exercise.keys(),
+          exercise.values(),
+          exercise.fillers(),
+          size,
+          seed);
+    }
+
+    @Override
+    public Vocabulary vocabulary(RecipeData data) {
+      return Exercise.checked(() -> examples(data.length(), 1, 0)).vocabulary();
+    }
+  }
+}
