@@ -66,7 +66,7 @@ public record CheckpointReport(
           return Optional.of(new Config(file, Files.readString(file, StandardCharsets.UTF_8)));
         }
       } catch (IOException e) {
-        return Optional.empty(); // A binary file of that name says nothing.
+        return Optional.empty(); // A binary file of that name is no config.
       }
     }
     return Optional.empty();

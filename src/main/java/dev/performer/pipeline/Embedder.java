@@ -40,7 +40,7 @@ public final class Embedder implements AutoCloseable {
     return load(Model.open(model));
   }
 
-  /** Loads a model. @throws PerformerException if nothing says what its token ids mean */
+  /** Loads a model. @throws PerformerException if the meaning of its ids is not known */
   public static Embedder load(Model model) {
     return load(input(model, false));
   }

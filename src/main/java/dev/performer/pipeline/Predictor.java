@@ -81,7 +81,7 @@ public final class Predictor implements AutoCloseable {
    * Runs the model's signature on texts.
    *
    * @return the outputs, joined over the texts; 'tokens' [N, L] and 'lengths' [N]
-   * @throws PerformerException if nothing says what the model's token ids mean
+   * @throws PerformerException if the meaning of the model's token ids is not known
    */
   public Map<String, NpyArray> predict(List<String> texts) {
     TokenInput input = model.input();

@@ -51,7 +51,7 @@ public final class TextGenerator implements AutoCloseable {
   /**
    * Loads a model.
    *
-   * @throws PerformerException if it cannot generate, or nothing says what its token ids mean
+   * @throws PerformerException if it cannot generate, or the meaning of its token ids is not known
    */
   public static TextGenerator load(Model model) {
     Tokenizer tokenizer =
