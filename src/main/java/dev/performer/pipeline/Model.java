@@ -120,8 +120,8 @@ public final class Model {
   /**
    * How it is used as a language model.
    *
-   * @throws PerformerException if tokens or logits are not to be found, or the meaning of its
-   *     token ids is not known
+   * @throws PerformerException if tokens or logits are not to be found, or the meaning of its token
+   *     ids is not known
    */
   public LanguageModelSpec languageModel() {
     List<String> notes = new ArrayList<>();
@@ -151,8 +151,8 @@ public final class Model {
   /**
    * How a signature takes sequences; it need not have logits.
    *
-   * @throws PerformerException if its input is not to be found, or the meaning of its token ids
-   *     is not known
+   * @throws PerformerException if its input is not to be found, or the meaning of its token ids is
+   *     not known
    */
   public TokenInput input() {
     return input(false);
