@@ -127,10 +127,7 @@ final class EvaluateCommand implements Callable<Integer> {
     if (isSequences && (text != null || label != null)) {
       throw new UsageException("--text and --label make no sense with FASTA or lines of text");
     }
-    BatchSize size =
-        batchSequences == null
-            ? batching.batching().size()
-            : new BatchSize.Sequences(positive(batchSequences));
+    BatchSize size = size(false);
     if (isSequences) {
       opened.languageModel().notes().forEach(System.err::println);
     }

@@ -1,11 +1,10 @@
 package dev.performer.pipeline;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.data.StrictJson;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
@@ -25,8 +24,6 @@ record RunSource(Path model, String signature, String graph) {
   /** Where it is inside a run directory. */
   static final String FILE = "source.json";
 
-  private static final ObjectMapper JSON = new ObjectMapper();
-
   static RunSource of(Path model, String signature) {
     return new RunSource(model.toAbsolutePath().normalize(), signature, digest(model));
   }
@@ -36,17 +33,12 @@ record RunSource(Path model, String signature, String graph) {
    */
   static RunSource read(Path run) {
     Path file = run.resolve(FILE);
-    try {
-      JsonNode json = JSON.readTree(file.toFile());
-      if (json.path("model").isTextual() && json.path("signature").isTextual()) {
-        return new RunSource(
-            Path.of(json.path("model").asText()),
-            json.path("signature").asText(),
-            json.path("graph").asText(null));
-      }
-    } catch (IOException e) {
-      String why = e.getMessage().strip().replaceAll("\\s*\\R\\s*", " ");
-      throw new PerformerException(file + ": cannot be read: " + why, e);
+    JsonNode json = StrictJson.readTree(file);
+    if (json.path("model").isTextual() && json.path("signature").isTextual()) {
+      return new RunSource(
+          Path.of(json.path("model").asText()),
+          json.path("signature").asText(),
+          json.path("graph").asText(null));
     }
     throw new PerformerException(
         file + ": keys 'model' and 'signature' are expected: which model the run trains");
@@ -59,8 +51,7 @@ record RunSource(Path model, String signature, String graph) {
     source.put("graph", graph);
     Path file = run.resolve(FILE);
     try {
-      String text = JSON.writerWithDefaultPrettyPrinter().writeValueAsString(source) + "\n";
-      AtomicFiles.write(file, text.getBytes(StandardCharsets.UTF_8));
+      StrictJson.write(file, source);
     } catch (IOException e) {
       throw new PerformerException(file + ": cannot be written: " + AtomicFiles.describe(e), e);
     }
