@@ -6,10 +6,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.Spliterator;
-import java.util.Spliterators;
-import java.util.stream.Stream;
-import java.util.stream.StreamSupport;
 
 /**
  * Reads a FASTA file, plain or gzipped, one record at a time.
@@ -56,14 +52,6 @@ public final class FastaReader extends LookAhead<ProteinSequence> {
       String first = lines.nextText();
       return first != null && first.matches("\\uFEFF?\\s*[>;].*");
     }
-  }
-
-  /** The records as a stream; closing it closes the file. */
-  public static Stream<ProteinSequence> stream(Path file) {
-    FastaReader reader = open(file);
-    int traits = Spliterator.ORDERED | Spliterator.NONNULL;
-    return StreamSupport.stream(Spliterators.spliteratorUnknownSize(reader, traits), false)
-        .onClose(reader::close);
   }
 
   @Override

@@ -7,7 +7,6 @@ import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.OutputDirectory;
 import dev.performer.savedmodel.PerformerModels;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -75,32 +74,12 @@ public record Converter(FavorConversion conversion) {
       Path source, PerformerModels.Saved model, FavorConversion.Converted converted, String note) {
     ModelCard old = model.card();
     ModelCard.LanguageModel lm = old.languageModel();
+    ModelCard.Provenance origin =
+        old.provenance() == null ? ModelCard.Provenance.UNKNOWN : old.provenance();
     return ModelCard.of(
         converted.config().attentionOf(0),
         old.vocabulary(),
         lm == null ? null : PerformerModels.languageModel(converted.config(), lm.masking()),
-        provenance(source, old.provenance(), note));
-  }
-
-  private static ModelCard.Provenance provenance(Path source, ModelCard.Provenance p, String note) {
-    if (p == null) {
-      return new ModelCard.Provenance(
-          source.toString(), null, List.of(note), null, null, null, null, null, null, null, null);
-    }
-    List<String> notes = new ArrayList<>(p.assumptions() == null ? List.of() : p.assumptions());
-    notes.add(note);
-    return new ModelCard.Provenance(
-        p.importedFrom() == null ? source.toString() : p.importedFrom(),
-        p.scheme(),
-        notes,
-        p.importedStep(),
-        p.trainedOn(),
-        p.seed(),
-        p.steps(),
-        p.versions(),
-        // Measured with exact attention, so no longer true.
-        null,
-        null,
-        p.date());
+        origin.madeFrom(source, List.of(note))); // metrics were of exact attention
   }
 }

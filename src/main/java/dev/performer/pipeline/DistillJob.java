@@ -20,14 +20,11 @@ import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.WeightReplacement;
 import dev.performer.training.run.Progress;
 import java.nio.file.Path;
-import java.time.Instant;
-import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
-import org.tensorflow.TensorFlow;
 
 /**
  * Makes a model that attends by FAVOR+ compute what the same model computes with exact attention:
@@ -180,9 +177,9 @@ public final class DistillJob {
 
   private ModelCard card(DistillModels models, DistillData data, DistillResult result) {
     ModelCard old = models.student().card();
-    ModelCard.Provenance p = old.provenance();
-    List<String> notes =
-        new ArrayList<>(p == null || p.assumptions() == null ? List.of() : p.assumptions());
+    ModelCard.Provenance origin =
+        old.provenance() == null ? ModelCard.Provenance.UNKNOWN : old.provenance();
+    List<String> notes = new ArrayList<>();
     notes.add("learned from the teacher " + teacher.path() + " in " + result.bestStep() + " steps");
     if (recipe.weights().projections()) {
       notes.add("projections were trained: they are no random draw any more");
@@ -191,20 +188,14 @@ public final class DistillJob {
             old.attention(),
             old.vocabulary(),
             old.languageModel(),
-            new ModelCard.Provenance(
-                p == null || p.importedFrom() == null
-                    ? student.path().toString()
-                    : p.importedFrom(),
-                p == null ? null : p.scheme(),
-                notes,
-                p == null ? null : p.importedStep(),
-                data.train().name(),
-                recipe.training().seed(),
-                result.bestStep(),
-                Map.of("tensorflow", TensorFlow.version()),
-                metrics(result.before()),
-                metrics(result.best()),
-                Instant.now().truncatedTo(ChronoUnit.SECONDS).toString()))
+            origin
+                .madeFrom(student.path(), notes)
+                .trained(
+                    data.train().name(),
+                    recipe.training().seed(),
+                    result.bestStep(),
+                    metrics(result.before()),
+                    metrics(result.best())))
         .withConfig(old.config())
         .withData(old.data());
   }

@@ -14,9 +14,13 @@ import dev.performer.model.AttentionConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.tensorflow.TensorFlow;
 
 /**
  * What a model's graph does not hold; {@code assets.extra/performer.json} of a SavedModel. Each
@@ -242,28 +246,73 @@ public record ModelCard(
       Map<String, Double> metricsAfter,
       String date) {
 
-    /** One of a model that was trained here. */
-    public Provenance(
-        String importedFrom,
-        String trainedOn,
-        Long seed,
-        Long steps,
-        Map<String, String> versions,
-        Map<String, Double> metricsBefore,
-        Map<String, Double> metricsAfter,
-        String date) {
-      this(
-          importedFrom,
+    /** Nothing is known. */
+    public static final Provenance UNKNOWN =
+        new Provenance(null, null, null, null, null, null, null, null, null, null, null);
+
+    /** An import, now. */
+    public static Provenance imported(
+        Path from, String scheme, List<String> assumptions, Long step) {
+      return new Provenance(
+          from.toString(),
+          scheme,
+          assumptions.isEmpty() ? null : assumptions,
+          step,
           null,
           null,
           null,
+          programs(),
+          null,
+          null,
+          now());
+    }
+
+    /** A model that was made of this one, and what has to be known about how. */
+    public Provenance madeFrom(Path model, List<String> notes) {
+      List<String> all = new ArrayList<>(assumptions == null ? List.of() : assumptions);
+      all.addAll(notes);
+      String origin = importedFrom == null ? model.toString() : importedFrom;
+      return new Provenance(
+          origin,
+          scheme,
+          all.isEmpty() ? null : all,
+          importedStep,
           trainedOn,
           seed,
           steps,
           versions,
-          metricsBefore,
-          metricsAfter,
+          null,
+          null,
           date);
+    }
+
+    /** The same after training on some data, now; the metrics are of the validation data. */
+    public Provenance trained(
+        String data,
+        long seedUsed,
+        long step,
+        Map<String, Double> before,
+        Map<String, Double> after) {
+      return new Provenance(
+          importedFrom,
+          scheme,
+          assumptions,
+          importedStep,
+          data,
+          seedUsed,
+          step,
+          programs(),
+          before,
+          after,
+          now());
+    }
+
+    private static Map<String, String> programs() {
+      return Map.of("tensorflow", TensorFlow.version());
+    }
+
+    private static String now() {
+      return Instant.now().truncatedTo(ChronoUnit.SECONDS).toString();
     }
   }
 

@@ -20,8 +20,6 @@ import dev.performer.training.optim.OptimizerOps;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
-import java.time.Instant;
-import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -29,7 +27,6 @@ import java.util.Map;
 import java.util.Optional;
 import org.tensorflow.Graph;
 import org.tensorflow.Session;
-import org.tensorflow.TensorFlow;
 import org.tensorflow.op.Ops;
 
 /**
@@ -145,18 +142,11 @@ public record ImportedWeights(
         config.attentionOf(0),
         tokenizer.map(ModelCards::vocabulary).orElse(null),
         PerformerModels.languageModel(config, masking(config)),
-        new ModelCard.Provenance(
-            path.toString(),
+        ModelCard.Provenance.imported(
+            path,
             source.scheme(),
-            notes.isEmpty() ? null : notes,
-            source.optimizer().map(OptimizerState::step).orElse(null),
-            null,
-            null,
-            null,
-            Map.of("tensorflow", TensorFlow.version()),
-            null,
-            null,
-            Instant.now().truncatedTo(ChronoUnit.SECONDS).toString()));
+            notes,
+            source.optimizer().map(OptimizerState::step).orElse(null)));
   }
 
   private static String name(Vocabulary vocabulary) {

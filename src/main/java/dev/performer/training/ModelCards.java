@@ -12,12 +12,11 @@ import dev.performer.savedmodel.ModelCard;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.TrainingResult;
 import java.nio.charset.StandardCharsets;
-import java.time.Instant;
-import java.time.temporal.ChronoUnit;
+import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.TreeMap;
-import org.tensorflow.TensorFlow;
 
 /** Between a model's card and what training works with. */
 public final class ModelCards {
@@ -176,15 +175,11 @@ public final class ModelCards {
       long step,
       Evaluation before,
       Evaluation after) {
-    return new ModelCard.Provenance(
-        importedFrom,
-        trainedOn,
-        seed,
-        step,
-        Map.of("tensorflow", TensorFlow.version()),
-        metrics(before),
-        metrics(after),
-        Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
+    ModelCard.Provenance origin = ModelCard.Provenance.UNKNOWN;
+    if (importedFrom != null) {
+      origin = origin.madeFrom(Path.of(importedFrom), List.of());
+    }
+    return origin.trained(trainedOn, seed, step, metrics(before), metrics(after));
   }
 
   private static Map<String, Double> metrics(Evaluation evaluation) {

@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -167,9 +168,11 @@ class FastaReaderTest {
   }
 
   private static List<ProteinSequence> all(Path file) {
-    try (var stream = FastaReader.stream(file)) {
-      return stream.toList();
+    List<ProteinSequence> all = new ArrayList<>();
+    try (FastaReader reader = FastaReader.open(file)) {
+      reader.forEachRemaining(all::add);
     }
+    return all;
   }
 
   private static byte[] gzip(String text) throws IOException {

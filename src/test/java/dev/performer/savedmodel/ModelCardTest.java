@@ -36,6 +36,9 @@ class ModelCardTest {
                 "serving_default", "tokens", "mask", "logits", ModelCard.Objective.MASKED_LM),
             new ModelCard.Provenance(
                 "original",
+                null,
+                null,
+                null,
                 "data",
                 -1L,
                 1L << 40,

@@ -287,6 +287,9 @@ class WeightReplacementTest {
               null,
               new ModelCard.Provenance(
                   "protein",
+                  null,
+                  null,
+                  null,
                   "proteins",
                   7L,
                   3L,
