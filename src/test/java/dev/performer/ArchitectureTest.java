@@ -104,16 +104,11 @@ class ArchitectureTest {
           .should()
           .callMethod(System.class, "exit", int.class);
 
-  /** But for the processes of benchmarks, whose standard output is their answer. */
   @ArchTest
   static final ArchRule onlyTheCommandLinePrints =
       noClasses()
           .that()
           .resideOutsideOfPackage("..cli..")
-          .and()
-          .haveSimpleNameNotEndingWith("StepBenchmark")
-          .and()
-          .haveSimpleNameNotEndingWith("MeasuringProcess")
           .should(GeneralCodingRules.ACCESS_STANDARD_STREAMS);
 
   @ArchTest
@@ -121,8 +116,6 @@ class ArchitectureTest {
       noClasses()
           .that()
           .resideInAPackage("..cli..")
-          .and()
-          .haveSimpleNameNotContaining("AttendCommand")
           .should()
           .dependOnClassesThat(
               resideInAPackage("org.tensorflow..").and(not(name("org.tensorflow.TensorFlow"))));

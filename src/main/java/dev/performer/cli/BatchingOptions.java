@@ -43,10 +43,8 @@ final class BatchingOptions {
   SequenceBatching batching() {
     if (length != null && length < 2 || batchTokens < 1) {
       throw new UsageException(
-          "--length must be at least 2 and --batch-tokens at least 1, not "
-              + (length == null ? "the default" : length)
-              + " and "
-              + batchTokens);
+          "--length must be at least 2 and --batch-tokens at least 1, not %s and %d"
+              .formatted(length == null ? "the default" : length, batchTokens));
     }
     return new SequenceBatching(
         length,

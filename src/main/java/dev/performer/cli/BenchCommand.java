@@ -149,11 +149,8 @@ final class BenchCommand implements Callable<Integer> {
     BenchmarkRun.Outcome outcome =
         new BenchmarkRun(folder, Duration.ofMinutes(timeout)).run(benchmark, new Lines());
     output.text().println(outcome.table());
-    output
-        .text()
-        .println(
-            "Written: "
-                + outcome.files().stream().map(Path::toString).collect(Collectors.joining(", ")));
+    String files = outcome.files().stream().map(Path::toString).collect(Collectors.joining(", "));
+    output.text().println("Written: " + files);
     output.printJson(outcome.json());
     return 0;
   }

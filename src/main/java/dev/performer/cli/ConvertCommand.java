@@ -39,26 +39,18 @@ final class ConvertCommand implements Callable<Integer> {
 
   @Mixin private FavorOptions favor;
 
-  @Option(
-      names = "--output",
-      required = true,
-      paramLabel = "DIR",
-      description = "Where the SavedModel goes.")
-  private Path target;
-
-  @Option(names = "--replace", description = "Replace a SavedModel that is at DIR.")
-  private boolean replace;
-
+  @Mixin private TargetOptions target;
   @Mixin private OutputOptions output;
 
   @Override
   public Integer call() {
     FavorConversion conversion = favor.conversion();
-    Converter.Outcome converted = new Converter(conversion).convert(source, target, replace);
-    output.text().println("Written: " + target + "; " + converted.note());
-    FavorOptions.next(source, target).forEach(output.text()::println);
+    Converter.Outcome converted =
+        new Converter(conversion).convert(source, target.path, target.replace);
+    output.text().println("Written: " + target.path + "; " + converted.note());
+    FavorOptions.next(source, target.path).forEach(output.text()::println);
     Map<String, Object> json = new LinkedHashMap<>();
-    json.put("model", target.toString());
+    json.put("model", target.path.toString());
     json.put("layers", converted.layers());
     json.put("kernel", conversion.favor().kernel().label());
     json.put("features", conversion.favor().features());

@@ -9,6 +9,7 @@ import dev.performer.pipeline.Model;
 import dev.performer.recipe.EvaluationData;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
+import java.util.Formatter;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -146,28 +147,16 @@ final class EvaluateCommand implements Callable<Integer> {
 
   private void print(Evaluation evaluation, String over) {
     boolean ofNumbers = Double.isNaN(evaluation.accuracy());
-    StringBuilder line = new StringBuilder();
-    line.append(
-        String.format(Locale.ROOT, "%s over %s: loss %.4f", model, over, evaluation.loss()));
+    Formatter line = new Formatter(Locale.ROOT);
+    line.format("%s over %s: loss %.4f", model, over, evaluation.loss());
     if (!ofNumbers) {
-      line.append(
-          String.format(
-              Locale.ROOT,
-              ", accuracy %.2f %%, perplexity %.3f",
-              100 * evaluation.accuracy(),
-              evaluation.perplexity()));
+      double accuracy = 100 * evaluation.accuracy();
+      line.format(", accuracy %.2f %%, perplexity %.3f", accuracy, evaluation.perplexity());
     }
-    evaluation
-        .more()
-        .forEach(
-            (name, value) -> line.append(String.format(Locale.ROOT, ", %s %.4f", name, value)));
-    line.append(
-        String.format(
-            Locale.ROOT,
-            " (%d guesses in %d sequences, %.1f s)",
-            evaluation.guesses(),
-            evaluation.sequences(),
-            evaluation.seconds()));
+    evaluation.more().forEach((name, value) -> line.format(", %s %.4f", name, value));
+    line.format(
+        " (%d guesses in %d sequences, %.1f s)",
+        evaluation.guesses(), evaluation.sequences(), evaluation.seconds());
     output.text().println(line);
     output.printJson(json(evaluation));
   }

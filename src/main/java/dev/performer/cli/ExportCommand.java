@@ -27,6 +27,7 @@ import picocli.CommandLine.Parameters;
     })
 final class ExportCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
+  @Mixin private TargetOptions target;
 
   @Parameters(
       index = "0",
@@ -35,29 +36,21 @@ final class ExportCommand implements Callable<Integer> {
   private Path source;
 
   @Option(
-      names = "--output",
-      required = true,
-      paramLabel = "DIR",
-      description = "Where the SavedModel goes.")
-  private Path target;
-
-  @Option(
       names = "--checkpoint",
       defaultValue = "best",
       paramLabel = "C",
       description = "Of a run: best, last or step-N (default: ${DEFAULT-VALUE}).")
   private String checkpoint;
 
-  @Option(names = "--replace", description = "Replace a SavedModel that is at DIR.")
-  private boolean replace;
-
   @Override
   public Integer call() {
-    Path weights = Exporter.to(target).replacing(replace).export(source, checkpoint);
+    Path weights = Exporter.to(target.path).replacing(target.replace).export(source, checkpoint);
     boolean isRun = weights.startsWith(source.resolve("checkpoints"));
-    output.text().println("Written: " + target + (isRun ? " with the weights of " + weights : ""));
+    output
+        .text()
+        .println("Written: " + target.path + (isRun ? " with the weights of " + weights : ""));
     Map<String, Object> json = new LinkedHashMap<>();
-    json.put("model", target.toString());
+    json.put("model", target.path.toString());
     json.put("weights", weights.toString());
     output.printJson(json);
     return 0;

@@ -29,13 +29,8 @@ record Failures(boolean verbose, boolean json) {
   /** What went wrong while parsing the arguments: exit code 2. */
   int wrongUsage(ParameterException e, String[] args) {
     CommandLine command = e.getCommandLine();
-    print(
-        command,
-        oneLine(e.getMessage())
-            + hint(e)
-            + "; see ./"
-            + command.getCommandSpec().qualifiedName()
-            + " --help");
+    String name = command.getCommandSpec().qualifiedName();
+    print(command, "%s%s; see ./%s --help".formatted(oneLine(e.getMessage()), hint(e), name));
     return WRONG_USAGE;
   }
 
@@ -82,9 +77,8 @@ record Failures(boolean verbose, boolean json) {
     }
     String name = failure.getClass().getSimpleName();
     if (name.equals("TFResourceExhaustedException")) {
-      return "TensorFlow ran out of memory or disk: "
-          + oneLine(failure.getMessage())
-          + "; use a smaller batch or length";
+      return "TensorFlow ran out of memory or disk: %s; use a smaller batch or length"
+          .formatted(oneLine(failure.getMessage()));
     }
     return "unexpected " + name + ": " + oneLine(failure.getMessage()) + " (--verbose shows where)";
   }

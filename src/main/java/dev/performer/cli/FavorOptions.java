@@ -73,14 +73,10 @@ final class FavorOptions {
   /** What to do with a model that was converted. */
   static List<String> next(Object exact, Object converted) {
     return List.of(
-        "It approximates the original. How well:  ./performer approximate --model "
-            + converted
-            + " --data FILE",
-        "To bring back what is lost:  ./performer fine-tune "
-            + converted
-            + " --teacher "
-            + exact
-            + " --data FILE --output RUN");
+        "It approximates the original. How well:  ./performer approximate --model %s --data FILE"
+            .formatted(converted),
+        "To bring back what is lost:  ./performer fine-tune %s --teacher %s --data FILE --output RUN"
+            .formatted(converted, exact));
   }
 
   /** Layers of a list of numbers and ranges; empty for no list. */

@@ -23,6 +23,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -33,6 +34,7 @@ import picocli.CommandLine.Spec;
 /** {@code fine-tune}: continue training a SavedModel, Python's included. */
 @Command(
     name = "fine-tune",
+    modelTransformer = LoopFlags.class,
     defaultValueProvider = LoopFlags.class,
     description = {
       "Continue training a SavedModel on FASTA sequences; or, with --teacher, make a model that attends by FAVOR+ compute what the",
@@ -48,24 +50,9 @@ import picocli.CommandLine.Spec;
       "  ./performer fine-tune favor --teacher exact --data family.fasta.gz --output runs/favor"
     })
 final class FineTuneCommand implements Callable<Integer> {
+  /** Besides the flags of the loop. */
   private static final List<String> SET_BY_RECIPE =
-      List.of(
-          "--steps",
-          "--learning-rate",
-          "--warmup",
-          "--schedule",
-          "--weight-decay",
-          "--clip",
-          "--evaluate-every",
-          "--evaluation-batches",
-          "--checkpoint-every",
-          "--keep",
-          "--log-every",
-          "--seed",
-          "--length",
-          "--crop",
-          "--batch-tokens",
-          "--continue-optimizer");
+      List.of("--length", "--crop", "--batch-tokens", "--continue-optimizer");
 
   @Mixin private OutputOptions output;
   @Mixin private RunOptions at;
@@ -114,64 +101,6 @@ final class FineTuneCommand implements Callable<Integer> {
           "Start from the moments of the optimizer that were imported with the model, not from zero.")
   private boolean continueOptimizer;
 
-  @Option(
-      names = "--steps",
-      description = "Optimizer steps of the whole run (default: ${DEFAULT-VALUE}).")
-  private long steps;
-
-  @Option(
-      names = "--learning-rate",
-      description = "Peak learning rate (default: ${DEFAULT-VALUE}).")
-  private double learningRate;
-
-  @Option(names = "--warmup", description = "Steps until the peak (default: ${DEFAULT-VALUE}).")
-  private long warmup;
-
-  @Option(
-      names = "--schedule",
-      description =
-          "After the peak: linear, cosine, constant or inverse-square-root (default: ${DEFAULT-VALUE}).")
-  private String schedule;
-
-  @Option(
-      names = "--weight-decay",
-      description = "Decoupled weight decay of matrices (default: ${DEFAULT-VALUE}).")
-  private double weightDecay;
-
-  @Option(
-      names = "--clip",
-      description = "Largest global norm of the gradient (default: ${DEFAULT-VALUE}).")
-  private double clip;
-
-  @Option(
-      names = "--evaluate-every",
-      description =
-          "Steps between evaluations; 0 = before and after only (default: ${DEFAULT-VALUE}).")
-  private long evaluateEvery;
-
-  @Option(
-      names = "--evaluation-batches",
-      description = "Validation batches at most; 0 = all (default: ${DEFAULT-VALUE}).")
-  private int evaluationBatches;
-
-  @Option(
-      names = "--checkpoint-every",
-      description = "Steps between checkpoints; 0 = at the end only (default: ${DEFAULT-VALUE}).")
-  private long checkpointEvery;
-
-  @Option(
-      names = "--keep",
-      description = "Newest checkpoints that stay, besides the best (default: ${DEFAULT-VALUE}).")
-  private int keep;
-
-  @Option(
-      names = "--log-every",
-      description = "Steps between lines of metrics (default: ${DEFAULT-VALUE}).")
-  private long logEvery;
-
-  @Option(names = "--seed", description = "Of order, crops and masks (default: ${DEFAULT-VALUE}).")
-  private long seed;
-
   @Spec private CommandSpec spec;
 
   @Override
@@ -217,12 +146,14 @@ final class FineTuneCommand implements Callable<Integer> {
   }
 
   private int distill() {
-    for (String name : SET_BY_RECIPE) {
-      if (spec.commandLine().getParseResult().hasMatchedOption(name)) {
-        throw new UsageException(
-            name + " does not go with --teacher, where the recipe says it (--set KEY=VALUE)");
-      }
-    }
+    Stream.concat(LoopFlags.names().stream(), SET_BY_RECIPE.stream())
+        .filter(spec.commandLine().getParseResult()::hasMatchedOption)
+        .findFirst()
+        .ifPresent(
+            name -> {
+              throw new UsageException(
+                  name + " does not go with --teacher, where the recipe has it (--set KEY=VALUE)");
+            });
     Model student = Model.open(model, options.options());
     requireData();
     Overrides overrides = new Overrides(settings);
@@ -240,31 +171,32 @@ final class FineTuneCommand implements Callable<Integer> {
     DistillJob.Outcome outcome =
         job.run(data, Optional.ofNullable(validation), Progress.on(System.err));
     DistillResult result = outcome.result();
-    output
-        .text()
-        .printf(
-            Locale.ROOT,
-            "cosine to the teacher %.4f -> %.4f%s in %d steps, %.0f s%n",
-            result.before().cosine(),
-            result.best().cosine(),
-            result.best().accuracy() == null
-                ? ""
-                : String.format(
-                    Locale.ROOT,
-                    ", accuracy %.2f %% -> %.2f %% (teacher %.2f %%)",
-                    100 * result.before().accuracy(),
-                    100 * result.best().accuracy(),
-                    100 * result.best().teacherAccuracy()),
-            result.steps(),
-            result.seconds());
-    output
-        .text()
-        .println(
-            "Written: "
-                + at.run
-                + (outcome.model().isPresent() ? ", the model is " + outcome.model().get() : ""));
+    output.text().println(summary(result));
+    output.text().println(TrainingSummary.written(at.run, outcome.model()));
     output.printJson(json(outcome));
     return result.finished() ? 0 : Failures.FAILED;
+  }
+
+  private static String summary(DistillResult result) {
+    DistillEvaluation before = result.before();
+    DistillEvaluation best = result.best();
+    String accuracy =
+        best.accuracy() == null
+            ? ""
+            : String.format(
+                Locale.ROOT,
+                ", accuracy %.2f %% -> %.2f %% (teacher %.2f %%)",
+                100 * before.accuracy(),
+                100 * best.accuracy(),
+                100 * best.teacherAccuracy());
+    return String.format(
+        Locale.ROOT,
+        "cosine to the teacher %.4f -> %.4f%s in %d steps, %.0f s",
+        before.cosine(),
+        best.cosine(),
+        accuracy,
+        result.steps(),
+        result.seconds());
   }
 
   private static Map<String, Object> json(DistillJob.Outcome outcome) {

@@ -38,20 +38,11 @@ import picocli.CommandLine.Parameters;
     })
 final class ImportCommand implements Callable<Integer> {
   @Mixin private OutputOptions output;
+  @Mixin private TargetOptions target;
   @Mixin private FavorOptions favor;
 
   @Parameters(index = "0", paramLabel = "PATH", description = "A checkpoint: file or directory.")
   private Path path;
-
-  @Option(
-      names = "--output",
-      required = true,
-      paramLabel = "MODEL",
-      description = "Where the SavedModel goes.")
-  private Path target;
-
-  @Option(names = "--replace", description = "Replace a SavedModel that is at MODEL.")
-  private boolean replace;
 
   @Option(
       names = "--scheme",
@@ -128,7 +119,7 @@ final class ImportCommand implements Callable<Integer> {
   @Option(
       names = "--max-length",
       paramLabel = "L",
-      description = "Tokens of a sequence at most, where no table of positions says it.")
+      description = "Tokens of a sequence at most, where no table of positions has it.")
   private Integer maxLength;
 
   @Option(
@@ -152,7 +143,7 @@ final class ImportCommand implements Callable<Integer> {
       names = "--tokenizer",
       paramLabel = "T",
       description =
-          "tokenizer.json, BERT's vocab.txt, bytes, bytes:N, google-protein, pad-first-protein or letters:ABC… (default: what the checkpoint says, else the tokenizer.json or vocab.txt beside it).")
+          "tokenizer.json, BERT's vocab.txt, bytes, bytes:N, google-protein, pad-first-protein or letters:ABC… (default: what the checkpoint has, else the tokenizer.json or vocab.txt beside it).")
   private String tokenizer;
 
   @Override
@@ -173,7 +164,7 @@ final class ImportCommand implements Callable<Integer> {
       importer = importer.with(Tokenizer.named(tokenizer));
     }
     try {
-      report(importer.write(target, replace));
+      report(importer.write(target.path, target.replace));
     } catch (PerformerException e) {
       throw e.settings().contains(Importer.CONVERSION)
           ? new PerformerException(e.getMessage() + "; leave out --attention", e)
@@ -213,21 +204,20 @@ final class ImportCommand implements Callable<Integer> {
             t -> output.text().println("   tokenizer: " + t.label() + ", " + t.size() + " tokens"));
     imported.notes().forEach(note -> output.text().println("   assumed: " + note));
     if (!imported.notFinite().isEmpty()) {
-      System.err.println(
-          "Warning: these weights hold NaN or infinity: "
-              + String.join(", ", imported.notFinite()));
+      String weights = String.join(", ", imported.notFinite());
+      System.err.println("Warning: these weights hold NaN or infinity: " + weights);
     }
     output
         .text()
         .printf(
             Locale.ROOT,
             "Written: %s, %d variables, %,d parameters%s%n",
-            target,
+            target.path,
             imported.variables(),
             imported.parameters(),
             imported.optimizerStep().isPresent() ? ", and its optimizer's moments" : "");
     Map<String, Object> json = new LinkedHashMap<>();
-    json.put("model", target.toString());
+    json.put("model", target.path.toString());
     json.put("scheme", imported.scheme());
     json.put("config", imported.config().toJson());
     json.put("variables", imported.variables());

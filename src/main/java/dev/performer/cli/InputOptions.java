@@ -4,7 +4,7 @@ import dev.performer.data.Tokenizer;
 import dev.performer.pipeline.ModelOptions;
 import picocli.CommandLine.Option;
 
-/** Which signature of a SavedModel takes what, where it shall not be as the model says. */
+/** Which signature of a SavedModel takes what, where it shall not be as the model records it. */
 final class InputOptions {
   @Option(
       names = "--signature",

@@ -85,12 +85,8 @@ final class InspectCommand implements Callable<Integer> {
       }
     }
     if (listOps) {
-      text.append("   ops after inlining: ")
-          .append(
-              inspection.ops().entrySet().stream()
-                  .map(e -> e.getKey() + " × " + e.getValue())
-                  .collect(Collectors.joining(", ")))
-          .append('\n');
+      String counts = counts(inspection, Integer.MAX_VALUE);
+      text.append("   ops after inlining: ").append(counts).append('\n');
     }
     output.text().print(text);
     output.printJson(json(inspection));
@@ -110,62 +106,50 @@ final class InspectCommand implements Callable<Integer> {
   }
 
   private static String summary(Inspection model) {
+    Path path = Path.of(model.path());
+    String version = model.tensorflowVersion();
     StringBuilder text = new StringBuilder();
-    text.append("   made by      ").append(model.origin());
-    if (!model.tensorflowVersion().isEmpty()) {
-      text.append(", TensorFlow ").append(model.tensorflowVersion());
-    }
-    text.append('\n');
-    PerformerModels.config(Path.of(model.path()))
-        .ifPresent(
-            config ->
-                text.append("   model        ").append(ConfigSummary.of(config)).append('\n'));
-    tokenizer(Path.of(model.path()))
-        .ifPresent(
-            t ->
-                text.append("   tokenizer    ")
-                    .append(t.label() + ", " + t.size() + " tokens")
-                    .append('\n'));
+    text.append(
+        line("made by", model.origin() + (version.isEmpty() ? "" : ", TensorFlow " + version)));
+    PerformerModels.config(path)
+        .ifPresent(config -> text.append(line("model", ConfigSummary.of(config))));
+    tokenizer(path)
+        .ifPresent(t -> text.append(line("tokenizer", t.label() + ", " + t.size() + " tokens")));
     for (SignatureReport s : model.signatures()) {
-      text.append("   signature    ")
-          .append(s.name())
-          .append(": ")
-          .append(tensors(s.inputs()))
-          .append(" -> ")
-          .append(tensors(s.outputs()))
-          .append('\n');
-      text.append("                ").append(s.summary()).append('\n');
+      String types = tensors(s.inputs()) + " -> " + tensors(s.outputs());
+      text.append(line("signature", s.name() + ": " + types)).append(line("", s.summary()));
     }
     text.append(
-        String.format(
-            Locale.ROOT,
-            "   variables    %d, of them used by signatures %,d parameters, %,d trainable%n",
-            model.variables().size(),
-            model.parameters(),
-            model.trainableParameters()));
+        line(
+            "variables",
+            String.format(
+                Locale.ROOT,
+                "%d, of them used by signatures %,d parameters, %,d trainable",
+                model.variables().size(),
+                model.parameters(),
+                model.trainableParameters())));
     for (Inspection.Projection p : model.projections()) {
-      text.append("   projection   [")
-          .append(p.features())
-          .append(", ")
-          .append(p.size())
-          .append("] ")
-          .append(p.name())
-          .append('\n');
+      String shape = "[%d, %d] ".formatted(p.features(), p.size());
+      text.append(line("projection", shape + p.name()));
     }
     if (!model.assets().isEmpty()) {
-      text.append("   assets       ").append(String.join(", ", model.assets())).append('\n');
+      text.append(line("assets", String.join(", ", model.assets())));
     }
     int ops = model.ops().values().stream().mapToInt(Integer::intValue).sum();
-    text.append(
-        String.format(
-            Locale.ROOT,
-            "   ops          %,d after inlining: %s ...%n",
-            ops,
-            model.ops().entrySet().stream()
-                .limit(6)
-                .map(e -> e.getKey() + " × " + e.getValue())
-                .collect(Collectors.joining(", "))));
-    return text.toString();
+    String count = String.format(Locale.ROOT, "%,d after inlining: ", ops);
+    return text.append(line("ops", count + counts(model, 6) + " ...")).toString();
+  }
+
+  private static String line(String label, String value) {
+    return "   %-12s %s%n".formatted(label, value);
+  }
+
+  /** How often ops occur, the first of them. */
+  private static String counts(Inspection model, int limit) {
+    return model.ops().entrySet().stream()
+        .limit(limit)
+        .map(e -> e.getKey() + " × " + e.getValue())
+        .collect(Collectors.joining(", "));
   }
 
   private static Optional<Tokenizer> tokenizer(Path model) {

@@ -5,7 +5,7 @@ import dev.performer.savedmodel.ModelCard;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** How a SavedModel is used as a language model, where it shall not be as the model says. */
+/** How a SavedModel is used as a language model, where the model's own record shall not count. */
 final class LanguageModelOptions {
   @Mixin InputOptions input;
 

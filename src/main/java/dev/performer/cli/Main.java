@@ -47,7 +47,7 @@ import picocli.CommandLine.TypeConversionException;
       CompletionCommand.class,
       HelpCommand.class,
     },
-    footer = {"", "Exit codes: 0 done, 1 failed (one line says why), 2 wrong usage."})
+    footer = {"", "Exit codes: 0 done, 1 failed (with the reason in one line), 2 wrong usage."})
 public final class Main implements Runnable {
   @Spec private CommandSpec spec;
 

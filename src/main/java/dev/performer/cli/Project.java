@@ -18,10 +18,8 @@ final class Project {
     Path path = home().resolve(relative);
     if (!Files.exists(path)) {
       throw new PerformerException(
-          path
-              + ": missing; it is part of the repository, restore it with 'git checkout -- "
-              + relative
-              + "'");
+          "%s: missing; it is part of the repository, restore it with 'git checkout -- %s'"
+              .formatted(path, relative));
     }
     return path;
   }

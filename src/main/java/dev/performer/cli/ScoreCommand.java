@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.function.ToDoubleFunction;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -79,38 +80,40 @@ final class ScoreCommand implements Callable<Integer> {
   private static Map<String, NpyArray> npz(
       List<Scorer.Score> scores, Map<String, NpyArray> arrays, int length) {
     int count = scores.size();
-    float[] sums = new float[count];
-    float[] means = new float[count];
-    float[] perplexities = new float[count];
-    int[] counted = new int[count];
     float[] tokens = new float[count * length];
     for (int r = 0; r < count; r++) {
-      Scorer.Score score = scores.get(r);
-      sums[r] = (float) score.sum();
-      means[r] = (float) score.mean();
-      perplexities[r] = (float) score.perplexity();
-      counted[r] = score.counted();
-      for (int i = 0; i < score.tokens().length; i++) {
-        tokens[r * length + i] = (float) score.tokens()[i];
+      double[] one = scores.get(r).tokens();
+      for (int i = 0; i < one.length; i++) {
+        tokens[r * length + i] = (float) one[i];
       }
     }
+    int[] counted = scores.stream().mapToInt(Scorer.Score::counted).toArray();
     Map<String, NpyArray> all = new LinkedHashMap<>();
-    all.put("log_probability", NpyArray.of(sums, count));
-    all.put("mean", NpyArray.of(means, count));
-    all.put("perplexity", NpyArray.of(perplexities, count));
+    all.put("log_probability", column(scores, Scorer.Score::sum));
+    all.put("mean", column(scores, Scorer.Score::mean));
+    all.put("perplexity", column(scores, Scorer.Score::perplexity));
     all.put("counted", NpyArray.of(counted, count));
     all.put("log_probabilities", NpyArray.of(tokens, count, length));
     all.putAll(arrays);
     return all;
   }
 
+  private static NpyArray column(
+      List<Scorer.Score> scores, ToDoubleFunction<Scorer.Score> measure) {
+    float[] values = new float[scores.size()];
+    for (int r = 0; r < values.length; r++) {
+      values[r] = (float) measure.applyAsDouble(scores.get(r));
+    }
+    return NpyArray.of(values, values.length);
+  }
+
   private static String lines(TokenizedSequences sequences, List<Scorer.Score> scores) {
     StringBuilder text = new StringBuilder("id,tokens,log_probability,mean,perplexity\n");
     for (int r = 0; r < scores.size(); r++) {
       Scorer.Score s = scores.get(r);
-      text.append(TableFile.field(sequences.names().get(r)))
-          .append("," + s.counted() + ',' + s.sum() + ',' + s.mean() + ',' + s.perplexity())
-          .append('\n');
+      String name = TableFile.field(sequences.names().get(r));
+      text.append(
+          "%s,%s,%s,%s,%s\n".formatted(name, s.counted(), s.sum(), s.mean(), s.perplexity()));
     }
     return text.toString();
   }
@@ -122,11 +125,9 @@ final class ScoreCommand implements Callable<Integer> {
     for (int r = 0; r < scores.size(); r++) {
       int[] ids = sequences.ids().get(r);
       for (int i = 0; i < ids.length; i++) {
-        text.append(TableFile.field(sequences.names().get(r)))
-            .append("," + i + ',')
-            .append(TableFile.field(tokens.get(ids[i])))
-            .append("," + scores.get(r).tokens()[i])
-            .append('\n');
+        String name = TableFile.field(sequences.names().get(r));
+        String token = TableFile.field(tokens.get(ids[i]));
+        text.append("%s,%s,%s,%s\n".formatted(name, i, token, scores.get(r).tokens()[i]));
       }
     }
     return text.toString();

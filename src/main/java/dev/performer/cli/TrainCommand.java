@@ -21,7 +21,7 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "train",
     description = {
-      "Train a model from scratch, as a recipe says.",
+      "Train a model from scratch, as a recipe specifies.",
       "",
       "The run directory gets recipe.yaml with every default written out, metrics.jsonl, events for TensorBoard, checkpoints/,",
       "report.md and, at the end, model/: a SavedModel with the weights of the best evaluation. Ctrl-C saves a checkpoint;",

@@ -36,7 +36,11 @@ record TrainingSummary(
             result.steps(),
             result.seconds(),
             result.tokensPerSecond());
-    output.text().println("Written: " + run + model.map(m -> ", the model is " + m).orElse(""));
+    output.text().println(written(run, model));
+  }
+
+  static String written(Path run, Optional<Path> model) {
+    return "Written: " + run + model.map(m -> ", the model is " + m).orElse("");
   }
 
   /**

@@ -8,7 +8,6 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -38,6 +37,14 @@ public record CheckpointReport(
   /** A config file and its text. */
   public record Config(Path file, String text) {}
 
+  /** A tensor in JSON. */
+  record Tensor(String name, String type, long[] shape, long bytes) {
+    static Tensor of(Map.Entry<String, WeightFile.Info> entry) {
+      WeightFile.Info info = entry.getValue();
+      return new Tensor(entry.getKey(), info.type(), info.shape(), info.bytes());
+    }
+  }
+
   /** Reads names, types and shapes; no values. */
   public static CheckpointReport of(Path path) {
     try (WeightFile file = Checkpoints.open(path)) {
@@ -59,7 +66,7 @@ public record CheckpointReport(
           return Optional.of(new Config(file, Files.readString(file, StandardCharsets.UTF_8)));
         }
       } catch (IOException e) {
-        return Optional.empty(); // A binary file of that name says nothing.
+        return Optional.empty(); // A binary file of that name is no config.
       }
     }
     return Optional.empty();
@@ -67,35 +74,24 @@ public record CheckpointReport(
 
   public String text() {
     StringBuilder text = new StringBuilder();
-    text.append("   format       ").append(format).append('\n');
-    text.append("   names        ")
-        .append(scheme.orElse("of no model that is known here; import needs a mapping"))
-        .append('\n');
-    text.append(
-        String.format(
-            Locale.ROOT,
-            "   tensors      %d, %,d elements, %,d bytes%n",
-            tensors.size(),
-            elements(),
-            bytes()));
+    String names = scheme.orElse("of no model that is known here; import needs a mapping");
+    text.append("   format       %s%n   names        %s%n".formatted(format, names));
+    String sizes = "   tensors      %d, %,d elements, %,d bytes%n";
+    text.append(String.format(Locale.ROOT, sizes, tensors.size(), elements(), bytes()));
     int widest = tensors.keySet().stream().mapToInt(String::length).max().orElse(0);
+    String line = "     %-" + Math.max(1, Math.min(widest, 90)) + "s  %-9s %-18s %,d bytes%n";
     tensors.forEach(
-        (name, info) ->
-            text.append(
-                String.format(
-                    Locale.ROOT,
-                    "     %-" + Math.max(1, Math.min(widest, 90)) + "s  %-9s %-18s %,d bytes%n",
-                    name,
-                    info.type(),
-                    Arrays.toString(info.shape()),
-                    info.bytes())));
+        (name, info) -> {
+          String shape = Arrays.toString(info.shape());
+          text.append(String.format(Locale.ROOT, line, name, info.type(), shape, info.bytes()));
+        });
     config.ifPresent(
         c -> {
           text.append("   ").append(c.file().getFileName()).append('\n');
           c.text()
               .lines()
-              .filter(line -> !line.isBlank() && !line.startsWith("#"))
-              .forEach(line -> text.append("     ").append(line).append('\n'));
+              .filter(l -> !l.isBlank() && !l.startsWith("#"))
+              .forEach(l -> text.append("     ").append(l).append('\n'));
         });
     return text.toString();
   }
@@ -107,17 +103,7 @@ public record CheckpointReport(
     json.put("scheme", scheme.orElse(null));
     json.put("elements", elements());
     json.put("bytes", bytes());
-    List<Map<String, Object>> list = new ArrayList<>();
-    tensors.forEach(
-        (name, info) -> {
-          Map<String, Object> tensor = new LinkedHashMap<>();
-          tensor.put("name", name);
-          tensor.put("type", info.type());
-          tensor.put("shape", info.shape());
-          tensor.put("bytes", info.bytes());
-          list.add(tensor);
-        });
-    json.put("tensors", list);
+    json.put("tensors", tensors.entrySet().stream().map(Tensor::of).toList());
     json.put("config", config.map(Config::text).orElse(null));
     return json;
   }

@@ -30,12 +30,9 @@ public final class ConfigSummary {
     String causal = attention.isCausal() ? "causal " : "";
     if (attention instanceof AttentionConfig.Favor favor) {
       FavorConfig config = favor.config();
-      return causal
-          + "FAVOR+ with kernel "
-          + config.kernel()
-          + (config.hasProjection() ? ", M = " + config.features() : ", no projection")
-          + ", convention "
-          + config.convention();
+      String projection = config.hasProjection() ? "M = " + config.features() : "no projection";
+      return "%sFAVOR+ with kernel %s, %s, convention %s"
+          .formatted(causal, config.kernel(), projection, config.convention());
     }
     return attention instanceof AttentionConfig.ModelGarden garden
         ? causal

@@ -43,24 +43,15 @@ public final class DistillJob {
   private final Model student;
   private final Model teacher;
   private final Path run;
-  private final DistillRecipe recipe;
-  private final boolean resume;
-  private final boolean debugNumerics;
+  private DistillRecipe recipe = DistillRecipe.DEFAULT;
+  private boolean resume;
+  private boolean debugNumerics;
   private volatile boolean stops;
 
-  private DistillJob(
-      Model student,
-      Model teacher,
-      Path run,
-      DistillRecipe recipe,
-      boolean resume,
-      boolean debugNumerics) {
+  private DistillJob(Model student, Model teacher, Path run) {
     this.student = student;
     this.teacher = teacher;
     this.run = run;
-    this.recipe = recipe;
-    this.resume = resume;
-    this.debugNumerics = debugNumerics;
   }
 
   /**
@@ -71,22 +62,25 @@ public final class DistillJob {
    * @param run the run directory: new or empty, or that of the run to go on with
    */
   public static DistillJob of(Model student, Model teacher, Path run) {
-    return new DistillJob(student, teacher, run, DistillRecipe.DEFAULT, false, false);
+    return new DistillJob(student, teacher, run);
   }
 
-  /** The same by another recipe. */
+  /** Trains by another recipe. */
   public DistillJob with(DistillRecipe other) {
-    return new DistillJob(student, teacher, run, other, resume, debugNumerics);
+    recipe = other;
+    return this;
   }
 
-  /** The same, going on from the newest checkpoint of the run directory or not. */
+  /** Whether to go on from the newest checkpoint of the run directory. */
   public DistillJob resuming(boolean value) {
-    return new DistillJob(student, teacher, run, recipe, value, debugNumerics);
+    resume = value;
+    return this;
   }
 
-  /** The same, looking for the op that brought forth a number that is not finite or not. */
+  /** Whether to look for the op that brought forth a number that is not finite. */
   public DistillJob debuggingNumerics(boolean value) {
-    return new DistillJob(student, teacher, run, recipe, resume, value);
+    debugNumerics = value;
+    return this;
   }
 
   /**

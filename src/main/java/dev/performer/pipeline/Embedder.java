@@ -40,7 +40,7 @@ public final class Embedder implements AutoCloseable {
     return load(Model.open(model));
   }
 
-  /** Loads a model. @throws PerformerException if nothing says what its token ids mean */
+  /** Loads a model. @throws PerformerException if the meaning of its ids is not known */
   public static Embedder load(Model model) {
     return load(input(model, false));
   }
@@ -125,11 +125,8 @@ public final class Embedder implements AutoCloseable {
         .orElseThrow(
             () ->
                 new PerformerException(
-                    input.model()
-                        + ": has no vectors of tokens: expected a signature embed, or an output "
-                        + String.join(" or ", STATES)
-                        + "; there are "
-                        + outputs.keySet()));
+                    "%s: has no vectors of tokens: expected a signature embed, or an output %s; there are %s"
+                        .formatted(input.model(), String.join(" or ", STATES), outputs.keySet())));
   }
 
   /** Frees the model. */

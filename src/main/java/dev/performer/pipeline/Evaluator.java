@@ -45,18 +45,18 @@ public final class Evaluator {
     this.trained = trained;
   }
 
-  /** Evaluates a model on data that are read as those it was trained on, where it says how. */
+  /** Evaluates a model on data that are read as those it was trained on, where it records how. */
   public static Evaluator of(Model model) {
     return new Evaluator(model, EvaluationData.of(model.path()));
   }
 
-  /** Evaluates a model on data that are read as a recipe says. */
+  /** Evaluates a model on data that are read as a recipe specifies. */
   public static Evaluator of(Model model, Recipe recipe) {
     return new Evaluator(model, Optional.of(EvaluationData.of(recipe)));
   }
 
   /**
-   * How data are read; null for what the model or its recipe says.
+   * How data are read; null for what the model or its recipe records.
    *
    * @param text column or feature with the sequence
    * @param label column or feature with the class or number, or the file of MNIST's labels
@@ -110,11 +110,9 @@ public final class Evaluator {
     }
     if (trained.isEmpty() && EvaluationData.needsRecipe(file)) {
       throw new PerformerException(
-              model.path()
-                  + " does not say how "
-                  + file
-                  + " is read, as models that were trained here do; give the recipe or the run that"
-                  + " trained it, or FASTA or text")
+              ("%s does not say how %s is read, as models that were trained here do; give the recipe or the run"
+                      + " that trained it, or FASTA or text")
+                  .formatted(model.path(), file))
           .settledBy("recipe");
     }
     return evaluate(SequenceSource.file(file), request);

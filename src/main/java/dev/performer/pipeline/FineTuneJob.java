@@ -226,10 +226,8 @@ public final class FineTuneJob {
         .orElseThrow(
             () ->
                 new PerformerException(
-                        path()
-                            + ": has no state of an optimizer ("
-                            + OptimizerFiles.FOLDER
-                            + ") to continue; import a checkpoint that holds one")
+                        "%s: has no state of an optimizer (%s) to continue; import a checkpoint that holds one"
+                            .formatted(path(), OptimizerFiles.FOLDER))
                     .settledBy("continueOptimizer"));
   }
 

@@ -34,10 +34,8 @@ public record GenerationOptions(OptionalInt maxTokens, Sampler sampler, int batc
   public GenerationOptions {
     if (maxTokens.isPresent() && maxTokens.getAsInt() < 1 || batch < 1) {
       throw new PerformerException(
-          "the number of new tokens and the batch must be at least 1, not "
-              + (maxTokens.isPresent() ? maxTokens.getAsInt() : DEFAULT_TOKENS)
-              + " and "
-              + batch);
+          "the number of new tokens and the batch must be at least 1, not %d and %d"
+              .formatted(maxTokens.orElse(DEFAULT_TOKENS), batch));
     }
   }
 

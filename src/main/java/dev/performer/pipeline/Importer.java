@@ -34,7 +34,7 @@ import java.util.OptionalLong;
  * @param path the checkpoint: file, directory or prefix
  * @param options what the checkpoint does not say
  * @param conversion turns exact attention into FAVOR+ on the way; empty to keep it
- * @param tokenizer what token ids mean; empty for what the checkpoint or a file beside it says
+ * @param tokenizer what token ids mean; empty for what the checkpoint or a file beside it records
  */
 public record Importer(
     Path path,
@@ -45,7 +45,7 @@ public record Importer(
   /** What failures name that come from {@link #conversion}. */
   public static final String CONVERSION = "conversion";
 
-  /** All as the checkpoint says. */
+  /** All as the checkpoint has it. */
   public static Importer of(Path path) {
     return new Importer(path, ImportOptions.NONE, Optional.empty(), Optional.empty());
   }
@@ -149,10 +149,8 @@ public record Importer(
         throw e;
       }
       throw new PerformerException(
-          path
-              + ": is a SavedModel, which every command takes as it is; its weights alone make no"
-              + " model of ours: "
-              + e.getMessage(),
+          "%s: is a SavedModel, which every command takes as it is; its weights alone make no model of ours: %s"
+              .formatted(path, e.getMessage()),
           e);
     }
   }

@@ -52,17 +52,17 @@ public final class Model {
   }
 
   /**
-   * Opens a model with all that it says of itself.
+   * Opens a model with all that it records of itself.
    *
    * @param path a SavedModel; or the directory of a run, whose exported model is taken
-   * @throws PerformerException if there is none, or it is damaged; of a checkpoint it says that it
-   *     is to be imported
+   * @throws PerformerException if there is none, or it is damaged; a checkpoint is to be imported
+   *     first
    */
   public static Model open(Path path) {
     return open(path, ModelOptions.DEFAULT);
   }
 
-  /** The same with options over what it says. */
+  /** The same with options over what it records. */
   public static Model open(Path path, ModelOptions options) {
     return new Model(SavedModelDirectory.open(ModelLocation.savedModel(path)), options);
   }
@@ -91,7 +91,7 @@ public final class Model {
     return directory;
   }
 
-  /** What it says of itself in performer.json, if it has that. */
+  /** What it records of itself in performer.json, if it has that. */
   public Optional<ModelCard> card() {
     return card;
   }
@@ -101,15 +101,15 @@ public final class Model {
     return config;
   }
 
-  /** What was given over what the model says. */
+  /** What was given over what the model records. */
   public ModelOptions options() {
     return options;
   }
 
   /**
-   * What its token ids mean, if options or model say so.
+   * What its token ids mean, if options or model have it.
    *
-   * @throws PerformerException if what the model says is broken
+   * @throws PerformerException if what the model records is broken
    */
   public Optional<Tokenizer> tokenizer() {
     return options.tokenizer() != null
@@ -120,8 +120,8 @@ public final class Model {
   /**
    * How it is used as a language model.
    *
-   * @throws PerformerException if tokens or logits are not to be found, or nothing says what its
-   *     token ids mean
+   * @throws PerformerException if tokens or logits are not to be found, or the meaning of its token
+   *     ids is not known
    */
   public LanguageModelSpec languageModel() {
     List<String> notes = new ArrayList<>();
@@ -151,8 +151,8 @@ public final class Model {
   /**
    * How a signature takes sequences; it need not have logits.
    *
-   * @throws PerformerException if its input is not to be found, or nothing says what its token ids
-   *     mean
+   * @throws PerformerException if its input is not to be found, or the meaning of its token ids is
+   *     not known
    */
   public TokenInput input() {
     return input(false);
@@ -175,8 +175,7 @@ public final class Model {
     } else if (known == null && recorded == null && config.isPresent()) {
       throw new PerformerException(
               path()
-                  + ": does not say what its token ids mean; give a vocabulary, or import it with a"
-                  + " tokenizer")
+                  + ": does not say what its token ids mean; give a vocabulary, or import it with a tokenizer")
           .settledBy("vocabulary");
     } else if (known == null) {
       LanguageModelSpec spec = languageModel();
@@ -242,23 +241,19 @@ public final class Model {
       Vocabulary candidate = ProteinVocabulary.named(name);
       if (candidate.size() == size) {
         notes.add(
-            "The model does not say what its token ids mean: the vocabulary "
-                + name
-                + " is assumed, as it has "
-                + size
-                + " tokens too.");
+            "The model does not say what its token ids mean: the vocabulary %s is assumed, as it has %d tokens too."
+                .formatted(name, size));
         return new LetterTokenizer(name, candidate);
       }
     }
     throw new PerformerException(
-            path()
-                + ": the output "
-                + tensors.logits()
-                + " has "
-                + (size < 0 ? "an unknown number of" : size)
-                + " numbers a token, which fits no known vocabulary (google-protein has "
-                + ProteinVocabulary.google().size()
-                + "); if these are logits, give their vocabulary, else name the logits")
+            ("%s: the output %s has %s numbers a token, which fits no known vocabulary (google-protein has %d);"
+                    + " if these are logits, give their vocabulary, else name the logits")
+                .formatted(
+                    path(),
+                    tensors.logits(),
+                    size < 0 ? "an unknown number of" : size,
+                    ProteinVocabulary.google().size()))
         .settledBy("vocabulary", "logits");
   }
 }

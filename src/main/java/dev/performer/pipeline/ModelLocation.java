@@ -30,8 +30,7 @@ final class ModelLocation {
       }
       throw new PerformerException(
           path
-              + ": is a run that has not come to its end, so it has no model yet; resume it, or"
-              + " export one of its checkpoints");
+              + ": is a run that has not come to its end, so it has no model yet; resume it, or export one of its checkpoints");
     }
     if (isCheckpoint(path)) {
       throw new PerformerException(

@@ -81,7 +81,7 @@ public final class Predictor implements AutoCloseable {
    * Runs the model's signature on texts.
    *
    * @return the outputs, joined over the texts; 'tokens' [N, L] and 'lengths' [N]
-   * @throws PerformerException if nothing says what the model's token ids mean
+   * @throws PerformerException if the meaning of the model's token ids is not known
    */
   public Map<String, NpyArray> predict(List<String> texts) {
     TokenInput input = model.input();
@@ -108,14 +108,8 @@ public final class Predictor implements AutoCloseable {
     NpyArray tokens = inputs.get(card.tokens());
     if (tokens != null && tokens.shape().length == 2 && tokens.shape()[1] > card.maxLength()) {
       throw new PerformerException(
-          card.tokens()
-              + " has "
-              + tokens.shape()[1]
-              + " tokens a row, but "
-              + model.path()
-              + " takes "
-              + card.maxLength()
-              + " at most; cut the rows to that");
+          "%s has %d tokens a row, but %s takes %d at most; cut the rows to that"
+              .formatted(card.tokens(), tokens.shape()[1], model.path(), card.maxLength()));
     }
   }
 

@@ -74,11 +74,8 @@ record RunSource(Path model, String signature, String graph) {
     RunSource started = read(run);
     if (started.graph != null && !started.graph.equals(graph)) {
       throw new PerformerException(
-          run
-              + " trains another model, "
-              + started.model
-              + "; resume with that one, or choose another directory for "
-              + model);
+          "%s trains another model, %s; resume with that one, or choose another directory for %s"
+              .formatted(run, started.model, model));
     }
   }
 

@@ -178,11 +178,8 @@ public final class Scorer implements AutoCloseable {
       for (int id : ids) {
         if (id >= vocabulary().size()) {
           throw new PerformerException(
-              sequences.source()
-                  + ": token id "
-                  + id
-                  + " is not in the vocabulary, which has "
-                  + vocabulary().size());
+              "%s: token id %d is not in the vocabulary, which has %d"
+                  .formatted(sequences.source(), id, vocabulary().size()));
         }
       }
     }
@@ -267,11 +264,8 @@ public final class Scorer implements AutoCloseable {
     NpyArray logits = runner.run(rows, length).get(name);
     if (logits == null || logits.shape().length != 3 || logits.shape()[1] != length) {
       throw new PerformerException(
-              "the output "
-                  + name
-                  + " is "
-                  + logits
-                  + "; expected logits [B, L, vocabulary] of each token")
+              "the output %s is %s; expected logits [B, L, vocabulary] of each token"
+                  .formatted(name, logits))
           .settledBy("logits");
     }
     return new Logits(logits.floats(), length, (int) logits.shape()[2]);

@@ -7,6 +7,7 @@ import dev.performer.data.TextStream;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.serving.DecodingOptions;
 import dev.performer.serving.GenerationSession;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -50,7 +51,7 @@ public final class TextGenerator implements AutoCloseable {
   /**
    * Loads a model.
    *
-   * @throws PerformerException if it cannot generate, or nothing says what its token ids mean
+   * @throws PerformerException if it cannot generate, or the meaning of its token ids is not known
    */
   public static TextGenerator load(Model model) {
     Tokenizer tokenizer =
@@ -128,6 +129,8 @@ public final class TextGenerator implements AutoCloseable {
     List<TextStream> streams = ids.stream().map(row -> new TextStream(tokenizer, row)).toList();
     List<Generation> all = new ArrayList<>();
     int size = options.sampler().batch(Math.min(options.batch(), ids.size()), ids.size());
+    DecodingOptions decoding =
+        new DecodingOptions(count, options.sampler(), tokenizer.vocabulary().eos(), forbidden, 0);
     for (int first = 0; first < ids.size(); first += size) {
       int offset = first;
       StringBuilder[] texts = new StringBuilder[Math.min(size, ids.size() - first)];
@@ -135,11 +138,7 @@ public final class TextGenerator implements AutoCloseable {
       List<GenerationSession.Continuation> done =
           session.generate(
               ids.subList(first, first + texts.length),
-              first,
-              count,
-              options.sampler(),
-              tokenizer.vocabulary().eos(),
-              forbidden,
+              decoding.withFirstRow(first),
               (row, token) -> {
                 String piece = streams.get(offset + row).add(token);
                 texts[row].append(piece);

@@ -52,14 +52,8 @@ public record TokenInput(
   public TokenizedSequences read(Path file, int length) {
     if (length > limit()) {
       throw new PerformerException(
-              model
-                  + ": takes sequences of at most "
-                  + limit()
-                  + " tokens, not "
-                  + length
-                  + "; crop them to a length of "
-                  + limit()
-                  + " or less")
+              "%s: takes sequences of at most %d tokens, not %d; crop them to a length of %d or less"
+                  .formatted(model, limit(), length, limit()))
           .settledBy("length=" + limit());
     }
     return TokenizedSequences.read(file, tokenizer, length);

@@ -107,11 +107,8 @@ record TokenRunner(SavedModelPredictor predictor, TokenInput input) {
     long[] shape = array.shape().clone();
     if (shape.length == 0 || shape[0] != size) {
       throw new PerformerException(
-          "output "
-              + name
-              + " "
-              + array
-              + " has no row per sequence; run this signature with an .npz");
+          "output %s %s has no row per sequence; run this signature with an .npz"
+              .formatted(name, array));
     }
     if (real == size) {
       return array;

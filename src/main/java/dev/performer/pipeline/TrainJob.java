@@ -33,57 +33,50 @@ public final class TrainJob {
   private final Recipe recipe;
   private final SequenceTraining sequences;
   private final Path run;
-  private final boolean resume;
-  private final boolean debugNumerics;
-  private final long pauseAt;
-  private final Path from;
+  private boolean resume;
+  private boolean debugNumerics;
+  private long pauseAt;
+  private Path from;
   private volatile boolean stops;
 
-  private TrainJob(
-      Recipe recipe,
-      SequenceTraining sequences,
-      Path run,
-      boolean resume,
-      boolean debugNumerics,
-      long pauseAt,
-      Path from) {
+  private TrainJob(Recipe recipe, SequenceTraining sequences, Path run) {
     this.recipe = recipe;
     this.sequences = sequences;
     this.run = run;
-    this.resume = resume;
-    this.debugNumerics = debugNumerics;
-    this.pauseAt = pauseAt;
-    this.from = from;
   }
 
   /** What a recipe describes. @param run the run directory: new or empty, or that of a run */
   public static TrainJob of(Recipe recipe, Path run) {
-    return new TrainJob(recipe, null, run, false, false, 0, null);
+    return new TrainJob(recipe, null, run);
   }
 
   /** On own sequences. @param run the run directory: new or empty, or that of a run */
   public static TrainJob of(SequenceTraining sequences, Path run) {
-    return new TrainJob(null, sequences, run, false, false, 0, null);
+    return new TrainJob(null, sequences, run);
   }
 
-  /** The same, going on from the newest checkpoint of the run directory or not. */
+  /** Whether to go on from the newest checkpoint of the run directory. */
   public TrainJob resuming(boolean value) {
-    return new TrainJob(recipe, sequences, run, value, debugNumerics, pauseAt, from);
+    resume = value;
+    return this;
   }
 
-  /** The same, looking for the op that brought forth a number that is not finite or not. */
+  /** Whether to look for the op that brought forth a number that is not finite. */
   public TrainJob debuggingNumerics(boolean value) {
-    return new TrainJob(recipe, sequences, run, resume, value, pauseAt, from);
+    debugNumerics = value;
+    return this;
   }
 
-  /** The same, stopping after a step as {@link #stop} would; 0 for no such step. */
+  /** Stops after a step as {@link #stop} would; 0 for no such step. */
   public TrainJob pausingAt(long step) {
-    return new TrainJob(recipe, sequences, run, resume, debugNumerics, step, from);
+    pauseAt = step;
+    return this;
   }
 
-  /** The same with the weights of a model to begin with; null for random ones. */
+  /** Begins with the weights of a model; null for random ones. */
   public TrainJob startingFrom(Path model) {
-    return new TrainJob(recipe, sequences, run, resume, debugNumerics, pauseAt, model);
+    from = model;
+    return this;
   }
 
   /**

@@ -16,7 +16,6 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
 import java.util.Set;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
@@ -86,41 +85,35 @@ public final class GenerationSession implements AutoCloseable {
     return config;
   }
 
+  /** Continues prompts, all of them at once. */
+  public List<Continuation> generate(List<int[]> prompts, DecodingOptions options) {
+    return generate(prompts, options, (row, token) -> {});
+  }
+
   /**
    * Continues prompts, all of them at once.
    *
    * @param prompts token ids; lengths may differ
-   * @param firstRow number of the first prompt, from which and the seed its random numbers come, so
-   *     that batches do not change what a prompt becomes
-   * @param newTokens at most so many tokens each
-   * @param sampler how tokens are chosen
-   * @param end token that ends a sequence
-   * @param forbidden tokens that are never generated; padding, which the model would not read,
-   *     never is
    * @throws PerformerException if {@link #check} fails, or the model gives NaN as a logit
    */
   public List<Continuation> generate(
-      List<int[]> prompts,
-      int firstRow,
-      int newTokens,
-      Sampler sampler,
-      OptionalInt end,
-      Set<Integer> forbidden,
-      Listener listener) {
+      List<int[]> prompts, DecodingOptions options, Listener listener) {
+    int newTokens = options.maxTokens();
     check(prompts, newTokens);
     if (prompts.isEmpty() || newTokens == 0) {
       return prompts.stream().map(prompt -> new Continuation(List.of(), false)).toList();
     }
-    Set<Integer> never = new HashSet<>(forbidden);
+    Set<Integer> never = new HashSet<>(options.forbidden());
     if (config.padId() != null) {
       never.add(config.padId());
     }
-    GeneratedRows rows = new GeneratedRows(prompts, firstRow, config.shiftBos() == null ? 0 : 1);
-    Sampler.Choice choice = sampler.begin(firstRow, prompts.size());
+    int first = options.firstRow();
+    GeneratedRows rows = new GeneratedRows(prompts, first, config.shiftBos() == null ? 0 : 1);
+    Sampler.Choice choice = options.sampler().begin(first, prompts.size());
     Result states = start(prompts);
     try {
       for (int n = 1; ; n++) {
-        rows.choose(choice, logits(states), end, never, listener);
+        rows.choose(choice, logits(states), options.end(), never, listener);
         if (rows.allDone() || n == newTokens) {
           return rows.continuations();
         }
@@ -141,19 +134,16 @@ public final class GenerationSession implements AutoCloseable {
    *     know, or is longer than the model's positions allow
    */
   public void check(List<int[]> prompts, int newTokens) {
-    if (newTokens < 0) {
-      throw new PerformerException("the number of new tokens must be 0 or more, not " + newTokens);
-    }
+    DecodingOptions.requireNotNegative(newTokens);
     for (int[] prompt : prompts) {
       if (prompt.length == 0 && config.shiftBos() == null) {
         throw new PerformerException(
-            "a prompt is empty; this model has no begin token of its own, so give at least one"
-                + " token");
+            "a prompt is empty; this model has no begin token of its own, so give at least one token");
       }
       for (int id : prompt) {
         if (config.padId() != null && id == config.padId()) {
           throw new PerformerException(
-              "a prompt has the token " + id + ", which is padding to the model");
+              "a prompt has the token %d, which is padding to the model".formatted(id));
         }
         if (id < 0 || id >= config.vocabularySize()) {
           throw new PerformerException(

@@ -13,7 +13,7 @@ import java.util.stream.IntStream;
  * How the next token is chosen from logits. Infinite logits count as they read: +∞ beats every
  * number (several share the probability), −∞ never comes. NaN is an error.
  *
- * @param greedy the most likely token, whatever the rest says but the penalty
+ * @param greedy the most likely token, whatever the rest is, but for the penalty
  * @param temperature divides the logits; 0 is greedy
  * @param topK only the k most likely tokens; 0, or as many as there are and more, for all
  * @param topP only the most likely tokens whose probabilities sum to p, at least one; 1 for all

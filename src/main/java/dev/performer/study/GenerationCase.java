@@ -12,6 +12,7 @@ import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.PerformerSignatures;
 import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.serving.DecodingOptions;
 import dev.performer.serving.GenerationSession;
 import dev.performer.serving.Sampling;
 import java.io.IOException;
@@ -21,8 +22,6 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
-import java.util.Set;
 import java.util.TreeMap;
 import org.tensorflow.Graph;
 import org.tensorflow.Session;
@@ -133,11 +132,7 @@ public record GenerationCase(
         int[] count = {0};
         session.generate(
             prompts,
-            0,
-            tokens,
-            Sampling.mostLikely(),
-            OptionalInt.empty(),
-            Set.of(),
+            DecodingOptions.of(tokens, Sampling.mostLikely()),
             (row, token) -> {
               if (row == batch - 1) {
                 long now = System.nanoTime();

@@ -3,8 +3,6 @@ package dev.performer.serving;
 import dev.performer.MemoryProbe;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.OptionalInt;
-import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -32,11 +30,7 @@ class GenerationLeakTest {
             long[] step = {0};
             session.generate(
                 List.of(new int[] {1}, new int[] {2, 3}),
-                0,
-                STEPS,
-                Sampling.mostLikely(),
-                OptionalInt.empty(),
-                Set.of(),
+                DecodingOptions.of(STEPS, Sampling.mostLikely()),
                 (row, token) -> {
                   if (row == 0) {
                     probe.step(++step[0]);

@@ -15,7 +15,6 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -41,7 +40,8 @@ class GenerationSessionTest {
   private static List<GenerationSession.Continuation> run(
       GenerationSession session, List<int[]> prompts, int tokens, Sampling sampling, int firstRow) {
     return session.generate(
-        prompts, firstRow, tokens, sampling, OptionalInt.empty(), FORBIDDEN, (row, token) -> {});
+        prompts,
+        DecodingOptions.of(tokens, sampling).withForbidden(FORBIDDEN).withFirstRow(firstRow));
   }
 
   @ParameterizedTest
@@ -196,26 +196,15 @@ class GenerationSessionTest {
     try (GenerationSession session = GenerationSession.open(imported("lm_relu"))) {
       var free = run(session, prompts, 40, sampling, 0);
       int end = free.get(0).tokens().get(5);
-      var ended =
-          session.generate(
-              prompts, 0, 40, sampling, OptionalInt.of(end), FORBIDDEN, (row, token) -> {});
+      var decoding = DecodingOptions.of(40, sampling).withEnd(end).withForbidden(FORBIDDEN);
+      var ended = session.generate(prompts, decoding);
       for (int r = 0; r < prompts.size(); r++) {
         int at = free.get(r).tokens().indexOf(end);
         assertThat(ended.get(r).ended()).isEqualTo(at >= 0);
         assertThat(ended.get(r).tokens())
             .isEqualTo(at < 0 ? free.get(r).tokens() : free.get(r).tokens().subList(0, at));
         // alone it is the same
-        assertThat(
-                session
-                    .generate(
-                        prompts.subList(r, r + 1),
-                        r,
-                        40,
-                        sampling,
-                        OptionalInt.of(end),
-                        FORBIDDEN,
-                        (row, token) -> {})
-                    .get(0))
+        assertThat(session.generate(prompts.subList(r, r + 1), decoding.withFirstRow(r)).get(0))
             .isEqualTo(ended.get(r));
       }
       assertThat(ended.stream().map(c -> c.tokens().size()).distinct().count()).isGreaterThan(1);
@@ -251,14 +240,7 @@ class GenerationSessionTest {
     Sampling flat = new Sampling(false, 1e9, 0, 1, 1, 0, 0);
     try (GenerationSession session = GenerationSession.open(own)) {
       var texts =
-          session.generate(
-              Collections.nCopies(100, new int[] {1}),
-              0,
-              10,
-              flat,
-              OptionalInt.empty(),
-              Set.of(),
-              (row, token) -> {});
+          session.generate(Collections.nCopies(100, new int[] {1}), DecodingOptions.of(10, flat));
       var counts = new int[29];
       texts.forEach(text -> text.tokens().forEach(token -> counts[token]++));
       assertThat(counts[27]).isZero();

@@ -10,8 +10,6 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
-import java.util.Set;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -122,11 +120,7 @@ class GreedyProofTest {
           };
         };
     List<Integer> generated =
-        session
-            .generate(
-                List.of(PROMPT), 0, tokens, recording, OptionalInt.empty(), Set.of(), (r, t) -> {})
-            .get(0)
-            .tokens();
+        session.generate(List.of(PROMPT), DecodingOptions.of(tokens, recording)).get(0).tokens();
     assertThat(generated).hasSize(tokens);
     int[] ids =
         IntStream.concat(Arrays.stream(PROMPT), generated.stream().mapToInt(i -> i)).toArray();

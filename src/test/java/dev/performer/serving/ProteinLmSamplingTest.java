@@ -11,7 +11,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
 import java.util.Set;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeAll;
@@ -68,12 +67,11 @@ class ProteinLmSamplingTest {
       var found =
           session.generate(
               prompts,
-              0,
-              length - prompts.get(0).length,
-              sampling(temperature, topK, penalty, window, normalize, 40 + number),
-              OptionalInt.of(26),
-              FORBIDDEN,
-              (row, token) -> {});
+              DecodingOptions.of(
+                      length - prompts.get(0).length,
+                      sampling(temperature, topK, penalty, window, normalize, 40 + number))
+                  .withEnd(26)
+                  .withForbidden(FORBIDDEN));
       for (int r = 0; r < prompts.size(); r++) {
         List<Integer> row =
             Arrays.stream(all, r * length + prompts.get(r).length, (r + 1) * length)
@@ -91,12 +89,7 @@ class ProteinLmSamplingTest {
       var one =
           session.generate(
               prompts("prompt_0"),
-              0,
-              64,
-              sampling(1, 0, 1, 4, false, 1),
-              OptionalInt.empty(),
-              FORBIDDEN,
-              (row, token) -> {});
+              DecodingOptions.of(64, sampling(1, 0, 1, 4, false, 1)).withForbidden(FORBIDDEN));
       assertThat(one.get(0).tokens())
           .isNotEqualTo(Arrays.stream(golden.get("sample_0").ints(), 0, 64).boxed().toList());
     }
