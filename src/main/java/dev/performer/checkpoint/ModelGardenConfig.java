@@ -41,8 +41,7 @@ final class ModelGardenConfig {
 
   private boolean findKernel(Collection<String> names) {
     if (!keras.path("hidden_cfg").isMissingNode()) {
-      return "KernelAttention"
-          .equals(ModelGardenNaming.text(keras.path("hidden_cfg"), "attention_cls"));
+      return "KernelAttention".equals(keras.path("hidden_cfg").path("attention_cls").textValue());
     }
     if (names.stream().anyMatch(name -> name.contains("kernel_attention"))) {
       return true;
@@ -58,7 +57,7 @@ final class ModelGardenConfig {
     if (options.favor().kernel() != null || "kernel-encoder".equals(options.preset())) {
       return true;
     }
-    String type = ModelGardenNaming.text(near, "type");
+    String type = near.path("type").textValue();
     if (type == null) {
       throw new UnknownAttentionException(
           file.path()

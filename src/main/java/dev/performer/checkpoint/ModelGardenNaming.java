@@ -1,6 +1,5 @@
 package dev.performer.checkpoint;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.PerformerException;
 import dev.performer.checkpoint.WeightMap.Layout;
 import java.util.Comparator;
@@ -207,11 +206,5 @@ final class ModelGardenNaming implements NamingScheme {
     for (String tensor : tables.values()) {
       map.put(order.get(i++), tensor, Layout.SAME);
     }
-  }
-
-  /** Reads a key of a JSON object as text, or null. */
-  static String text(JsonNode node, String key) {
-    JsonNode value = node.path(key);
-    return value.isTextual() ? value.textValue() : null;
   }
 }

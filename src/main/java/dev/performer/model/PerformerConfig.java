@@ -123,19 +123,16 @@ public record PerformerConfig(
     classifierSizes.forEach(size -> ConfigChecks.positive("classifierSizes", size));
     ConfigChecks.token("padId", padId, vocabularySize);
     ConfigChecks.token("shiftBos", shiftBos, vocabularySize);
-    if (task == Task.REGRESSION && classes == 0) {
+    if (task.hasNumbers() && classes == 0) {
       classes = 1;
     }
-    if (task == Task.CLASSIFICATION && classes == 0) {
+    if (task.hasLabels() && classes == 0) {
       throw new PerformerException("task classification needs classes, the number of classes");
     }
-    if (task != Task.CLASSIFICATION
-        && task != Task.REGRESSION
-        && classes == 0
-        && !classifierSizes.isEmpty()) {
+    if (classes == 0 && !classifierSizes.isEmpty()) {
       throw new PerformerException("classifierSizes needs classes above 0");
     }
-    boolean isPair = task == Task.SEQUENCE_TO_SEQUENCE;
+    boolean isPair = task.hasDecoder();
     if (isPair != decoderLayers > 0) {
       throw new PerformerException(
           isPair

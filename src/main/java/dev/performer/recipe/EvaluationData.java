@@ -6,6 +6,9 @@ import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Batches;
 import dev.performer.data.Batching;
+import dev.performer.data.ByteTokenizer;
+import dev.performer.data.PixelExamples;
+import dev.performer.data.StrictJson;
 import dev.performer.model.Task;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.training.LoopOptions;
@@ -128,7 +131,7 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
    */
   public Batches own(Request request) {
     if (trained.format() instanceof DataFormat.Exercise exercise) {
-      RecipeData data = DataCopies.of(trained, null, trained.kind(), request, length(request));
+      RecipeData data = over(null, trained.kind(), request);
       return exercise.made(data, batching(data, request), seed);
     }
     Recipe whole = recipe.orElseThrow();
@@ -151,20 +154,18 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
   public Batches of(Path file, Task task, Request request) {
     RecipeData.Kind kind = kind(file);
     boolean hasNoLabels = kind == RecipeData.Kind.FASTA || kind == RecipeData.Kind.TEXT;
-    if (RecipeTasks.hasLabels(task) && hasNoLabels) {
+    if (task.hasLabels() && hasNoLabels) {
       throw new PerformerException(
-          file
-              + " has no labels, but the task of the model is "
-              + RecipeEvaluation.label(task)
-              + "; expected "
-              + (task == Task.CLASSIFICATION && trained.kind() == RecipeData.Kind.PIXELS
-                  ? "images with labels"
-                  : "a table or TFRecords with a label"));
+          "%s has no labels, but the task of the model is %s; expected %s"
+              .formatted(
+                  file,
+                  task.label(),
+                  trained.kind() == RecipeData.Kind.PIXELS
+                      ? "images with labels"
+                      : "a table or TFRecords with a label"));
     }
-    RecipeData data = DataCopies.of(trained, file, kind, request, length(request));
-    if (!RecipeTasks.hasLabels(task)) {
-      data = DataCopies.withoutLabels(data);
-    }
+    RecipeData read = over(file, kind, request);
+    RecipeData data = task.hasLabels() ? read : read.with(keys -> keys.putNull("label"));
     if (data.format() instanceof PixelFormat pixels) {
       checkImages(data, pixels.images(data), request);
     }
@@ -172,32 +173,48 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
   }
 
   private void checkImages(RecipeData data, PixelFormat.Images images, Request request) {
-    int size = images.size() + (data.begin() ? 1 : 0);
-    if (request.length() == null && size > data.length()) {
+    int begin = data.begin() ? 1 : 0;
+    if (request.length() == null && images.size() + begin > data.length()) {
       throw new PerformerException(
-              data.train()
-                  + ": an image has "
-                  + images.size()
-                  + " tokens, but the model was trained on "
-                  + (data.length() - (data.begin() ? 1 : 0))
-                  + "; a length of "
-                  + data.length()
-                  + " crops them")
+              "%s: an image has %d tokens, but the model was trained on %d; a length of %d crops them"
+                  .formatted(data.train(), images.size(), data.length() - begin, data.length()))
           .settledBy("length=" + data.length());
     }
     int levels = ((PixelFormat) trained.format()).levels();
     if (images.levels() != levels) {
       throw new PerformerException(
-          data.train()
-              + " has "
-              + images.levels()
-              + " levels of brightness, but the model was trained on "
-              + levels);
+          "%s has %d levels of brightness, but the model was trained on %d"
+              .formatted(data.train(), images.levels(), levels));
     }
   }
 
-  private int length(Request request) {
-    return request.length() == null ? trained.length() : request.length();
+  /** Another file, whole, whose classes are those of training; null for made-up examples. */
+  private RecipeData over(Path file, RecipeData.Kind kind, Request request) {
+    int length = request.length() == null ? trained.length() : request.length();
+    boolean hasColumns =
+        trained.kind() == RecipeData.Kind.TABLE || trained.kind() == RecipeData.Kind.TFRECORD;
+    return trained.with(
+        keys -> {
+          keys.put("train", file == null ? null : file.toString()).put("length", length);
+          keys.putNull("validation").set("kind", StrictJson.tree(kind));
+          if (trained.bucket().equals(trained.length())) {
+            keys.put("bucket", length);
+          }
+          if (request.text() != null) {
+            keys.put("text", request.text());
+          } else if (!hasColumns) {
+            keys.put("text", ByteTokenizer.isNamed(trained.vocabulary()) ? "text" : "sequence");
+          }
+          if (request.label() != null) {
+            keys.put("label", request.label());
+          } else if (trained.label() != null && kind == RecipeData.Kind.PIXELS) {
+            keys.put(
+                "label",
+                PixelFormat.isIdx(file)
+                    ? PixelExamples.labelsBeside(file).toString()
+                    : RecipeData.LABEL);
+          }
+        });
   }
 
   private static Batching batching(RecipeData data, Request request) {

@@ -32,10 +32,8 @@ record PixelFormat(String label, Integer levels, List<String> classes, int chann
   PixelFormat {
     if (levels != null && (levels < 2 || levels > MOST_LEVELS) || channels != 1 && channels != 3) {
       throw new PerformerException(
-          "data.levels must be from 2 to 256 and data.channels 1 or 3: "
-              + levels
-              + ", "
-              + channels);
+          "data.levels must be from 2 to 256 and data.channels 1 or 3: %d, %d"
+              .formatted(levels, channels));
     }
   }
 
@@ -46,12 +44,9 @@ record PixelFormat(String label, Integer levels, List<String> classes, int chann
    */
   record Images(int size, int levels, int classes) {}
 
+  /** Images are tokens already: no encoder is needed. */
   @Override
   public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
-    return source(data, file);
-  }
-
-  private ExampleSource source(RecipeData data, Path file) {
     if (Files.isDirectory(file)) {
       return ImageFolder.open(file, channels, depth(), classes);
     }
@@ -67,7 +62,7 @@ record PixelFormat(String label, Integer levels, List<String> classes, int chann
 
   /** How large and how deep the images of training are. */
   Images images(RecipeData data) {
-    ExampleSource source = source(data, Path.of(data.train()));
+    ExampleSource source = source(data, Path.of(data.train()), null);
     if (source instanceof PixelExamples pixels) {
       return new Images(pixels.imageSize(), pixels.levels(), pixels.classes());
     }

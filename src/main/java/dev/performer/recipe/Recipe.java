@@ -11,11 +11,9 @@ import dev.performer.data.StrictJson;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
-import dev.performer.training.ClassTally;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.Measures;
 import dev.performer.training.Objective;
-import dev.performer.training.RegressionTally;
 import dev.performer.training.Trainable;
 import dev.performer.training.run.ResumePolicy;
 import java.nio.file.Files;
@@ -82,7 +80,7 @@ public final class Recipe {
       Task task = task(sections.path("task"), source);
       LoopOptions training =
           LoopOptions.DEFAULT.with(section(sections, "training", source), source + ": training");
-      RecipeTasks.checkWritten(task, sections.path("data"), training);
+      RecipeTask.of(task).check(training);
       ObjectNode data = section(sections, "data", source);
       RecipeData named = RecipeData.named(task, data, files, source + ": data");
       boolean isOneLength = training.xla() && !data.hasNonNull("bucket");
@@ -191,8 +189,8 @@ public final class Recipe {
       throw new PerformerException(
           "task is "
               + (node.isMissingNode() ? "missing" : node.toString())
-              + "; expected causal-lm, masked-lm, classification, regression or"
-              + " sequence-to-sequence");
+              + "; expected "
+              + String.join(", ", RecipeTask.labels()).replaceFirst(", ([^,]+)$", " or $1"));
     }
     return task;
   }
@@ -213,7 +211,7 @@ public final class Recipe {
   private static PerformerConfig model(ObjectNode keys, Task task, RecipeData data, String source) {
     ObjectNode all = keys.deepCopy();
     Vocabulary vocabulary = data.tokens();
-    JsonNode name = StrictJson.tree(new TaskOnly(task)).path("task");
+    JsonNode name = StrictJson.tree(task);
     if (all.has("task") && !all.get("task").equals(name)) {
       throw new PerformerException(
           "model.task is " + all.get("task") + ", but task is " + name + "; leave model.task out");
@@ -222,10 +220,7 @@ public final class Recipe {
     if (!all.has("vocabularySize")) {
       all.put("vocabularySize", vocabulary.size());
     }
-    if (task == Task.CLASSIFICATION && !all.has("classes")) {
-      all.put("classes", classes(data));
-    }
-    RecipeTasks.complete(task, all, data);
+    RecipeTask.of(task).complete(all, data);
     if (!all.has("maxLength")) {
       all.put("maxLength", data.length());
     }
@@ -243,45 +238,14 @@ public final class Recipe {
     Vocabulary vocabulary = data.tokens();
     if (model.vocabularySize() < vocabulary.size()) {
       throw new PerformerException(
-          "model.vocabularySize is "
-              + model.vocabularySize()
-              + ", but the vocabulary "
-              + data.vocabulary()
-              + " has "
-              + vocabulary.size()
-              + " tokens");
+          "model.vocabularySize is %d, but the vocabulary %s has %d tokens"
+              .formatted(model.vocabularySize(), data.vocabulary(), vocabulary.size()));
     }
     if (model.maxLength() < data.length()) {
       throw new PerformerException(
           "model.maxLength is " + model.maxLength() + ", but data.length is " + data.length());
     }
-    if (task == Task.MASKED_LM
-        && data.masking().proportions().mask() > 0
-        && vocabulary.mask().isEmpty()) {
-      throw new PerformerException(
-          "task masked-lm needs a mask token, which the vocabulary "
-              + data.vocabulary()
-              + " lacks"
-              + (data.vocabulary().equals("bytes") ? "; bytes:5 has one" : ""));
-    }
-    if (task == Task.CAUSAL_LM) {
-      model.requireCausal();
-    } else if (task != Task.SEQUENCE_TO_SEQUENCE && model.shiftBos() != null) {
-      throw new PerformerException(
-          "model.shiftBos makes sense with tasks causal-lm and sequence-to-sequence only");
-    }
-    RecipeTasks.check(task, data, model);
-  }
-
-  private static int classes(RecipeData data) {
-    int classes = data.format().classes(data);
-    if (classes < 2) {
-      throw new PerformerException(
-          "task classification needs classes, but "
-              + data.name()
-              + " does not say how many; name its label column, or set model.classes");
-    }
-    return classes;
+    RecipeTask.of(task).check(data, model);
   }
 
   private static String find(String name, List<Path> folders) {
@@ -293,10 +257,8 @@ public final class Recipe {
       }
     }
     throw new PerformerException(
-        "the data file "
-            + name
-            + " does not exist; looked in the current folder"
-            + (folders.isEmpty() ? "" : " and " + folders));
+        "the data file %s does not exist; looked in the current folder%s"
+            .formatted(name, folders.isEmpty() ? "" : " and " + folders));
   }
 
   /** Sequences per batch. */
@@ -306,28 +268,12 @@ public final class Recipe {
 
   /** What the model learns to guess. */
   public Objective objective() {
-    RecipeData data = data();
-    PerformerConfig model = model();
-    return switch (task) {
-      case CAUSAL_LM -> new Objective.CausalLanguageModel(model.shiftBos() != null);
-      case CLASSIFICATION -> new Objective.Classification(model.classes());
-      case REGRESSION -> new Objective.Regression(data.standardize());
-      case SEQUENCE_TO_SEQUENCE ->
-          new Objective.SpanCorruptedSequence(RecipeTasks.corruption(data), model.padId());
-      default -> new Objective.MaskedLanguageModel(data.masking().proportions());
-    };
+    return RecipeTask.of(task).objective(data(), model());
   }
 
   /** What is measured besides. */
   Measures measures(Trainable model) {
-    RecipeData data = data();
-    return switch (task) {
-      case CAUSAL_LM ->
-          data.kind() == RecipeData.Kind.PIXELS ? Measures.bitsPerDimension() : Measures.NONE;
-      case CLASSIFICATION -> model.measures().with(() -> new ClassTally(model().classes()));
-      case REGRESSION -> model.measures().with(() -> new RegressionTally(data.standardize()));
-      default -> Measures.NONE;
-    };
+    return RecipeTask.of(task).measures(model, data(), model().classes());
   }
 
   @Override
@@ -346,7 +292,7 @@ public final class Recipe {
   /** All keys, with every default. */
   public ObjectNode toJson() {
     ObjectNode tree = JsonNodeFactory.instance.objectNode();
-    tree.setAll((ObjectNode) StrictJson.tree(new TaskOnly(task)));
+    tree.put("task", task.label());
     tree.set("data", data().toJson());
     tree.set("model", model().toJson());
     tree.set("training", training.toJson());

@@ -3,6 +3,7 @@ package dev.performer.recipe;
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
@@ -21,7 +22,6 @@ import dev.performer.model.Task;
 import dev.performer.training.Standardization;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.TreeSet;
@@ -118,6 +118,23 @@ public record RecipeData(
       return name().toLowerCase(Locale.ROOT);
     }
 
+    /** Whether the written keys fit. @throws PerformerException that names the key */
+    void check(JsonNode data) {
+      String own = label();
+      if (ownsTokens() && !data.path("vocabulary").asText(own).equals(own)) {
+        throw new PerformerException(
+            "data.vocabulary makes no sense with data.kind %s, which has its own".formatted(own));
+      }
+      if (isExercise() && (data.hasNonNull("train") || data.hasNonNull("validation"))) {
+        throw new PerformerException(
+            "data.train and data.validation make no sense with data.kind %s, which is made up"
+                .formatted(own));
+      }
+      if (!isExercise() && data.hasNonNull("exercise")) {
+        throw new PerformerException("data.exercise needs data.kind copy or retrieval");
+      }
+    }
+
     static Kind of(String name) {
       String file = name.toLowerCase(Locale.ROOT).replaceFirst("\\.gz$", "");
       if (file.matches(".*\\.(fa|faa|fasta|fas)")) {
@@ -191,12 +208,8 @@ public record RecipeData(
     boolean tooShort = length != null && length < 2;
     if (tooShort || window < 1 || bucket != null && bucket < 1) {
       throw new PerformerException(
-          "data.length must be at least 2, data.bucket and data.window at least 1: "
-              + length
-              + ", "
-              + bucket
-              + ", "
-              + window);
+          "data.length must be at least 2, data.bucket and data.window at least 1: %d, %d, %d"
+              .formatted(length, bucket, window));
     }
   }
 
@@ -271,17 +284,14 @@ public record RecipeData(
     }
     String found = written.train == null ? null : file.apply(written.train);
     Kind of = kind == null ? Kind.of(found) : kind;
-    RecipeTasks.check(of, written, section);
-    RecipeTasks.check(task, of, written, section);
+    of.check(section);
+    RecipeTask.of(task).check(of, section);
     String tokens = of.ownsTokens() ? of.label() : written.tokens(of, file);
     boolean isLetters = isLetters(of, tokens);
     if (of != Kind.TEXT ? of == Kind.FASTA && ByteTokenizer.isNamed(tokens) : isLetters) {
       throw new PerformerException(
-          "data.kind "
-              + of.label()
-              + " and data.vocabulary "
-              + tokens
-              + " do not go together; a text is bytes or a tokenizer.json's, FASTA is letters");
+          "data.kind %s and data.vocabulary %s do not go together; a text is bytes or a tokenizer.json's, FASTA is letters"
+              .formatted(of.label(), tokens));
     }
     if (of == Kind.TEXT
         && (Boolean.TRUE.equals(written.begin) || Boolean.TRUE.equals(written.end))) {
@@ -292,15 +302,9 @@ public record RecipeData(
     if (written.validation != null) {
       keys.put("validation", file.apply(written.validation));
     }
-    if (written.begin == null) {
-      keys.put("begin", of == Kind.PIXELS && task == Task.CAUSAL_LM);
-    }
-    boolean isPair = task == Task.SEQUENCE_TO_SEQUENCE;
-    if (isPair) {
-      keys.putNull("masking");
-    }
-    if (isPair && written.spans == null) {
-      keys.set("spans", StrictJson.tree(RecipeSpans.DEFAULT));
+    RecipeTask.of(task).complete(of, keys);
+    if (!keys.hasNonNull("begin")) {
+      keys.put("begin", false);
     }
     if (of.isExercise() && !section.hasNonNull("exercise")) {
       keys.set("exercise", StrictJson.tree(RecipeExercise.DEFAULT));
@@ -310,9 +314,9 @@ public record RecipeData(
     }
     String label = section.path("label").textValue();
     if (of == Kind.PIXELS) {
-      label = PixelFormat.label(label, task == Task.CLASSIFICATION, Path.of(found), file);
+      label = PixelFormat.label(label, task.hasLabels(), Path.of(found), file);
     }
-    keys.put("label", label == null && RecipeTasks.hasLabels(task) ? LABEL : label);
+    keys.put("label", label == null && task.hasLabels() ? LABEL : label);
     return of(keys, source);
   }
 
@@ -326,12 +330,8 @@ public record RecipeData(
 
   /** Whether {@link #measured} reads data. @param isCounted whether the model has its classes */
   boolean dependsOnFiles(Task task, boolean isCounted) {
-    boolean isClassified = task == Task.CLASSIFICATION;
-    return format instanceof PixelFormat images
-            && (images.levels() == null || length == null || isClassified)
-        || format instanceof DataFormat.Table table && isClassified && table.classes() == null
-        || kind == Kind.TFRECORD && isClassified && !isCounted
-        || task == Task.REGRESSION && standardize == null;
+    return format instanceof PixelFormat images && (images.levels() == null || length == null)
+        || RecipeTask.of(task).dependsOnFiles(this, isCounted);
   }
 
   /** What {@link #named} gave, with everything else filled in: what the files hold. */
@@ -341,17 +341,13 @@ public record RecipeData(
     boolean isOneShape = kind.ownsTokens() || kind == Kind.TEXT;
     int multiple = isOneShape ? longest : Math.min(longest, Batching.DEFAULT_BUCKET);
     boolean ends = end != null ? end : !isOneShape && tokenizer().vocabulary().eos().isPresent();
-    List<String> classes = task == Task.CLASSIFICATION ? sized.format.classNames(sized) : null;
     RecipeData whole =
         sized.with(
-            keys -> {
-              keys.put("length", longest).put("end", ends);
-              keys.put("bucket", bucket != null ? bucket : Integer.valueOf(multiple));
-              if (classes != null) {
-                keys.set("classes", StrictJson.tree(classes));
-              }
-            });
-    return RecipeTasks.resolved(task, whole);
+            keys ->
+                keys.put("length", longest)
+                    .put("end", ends)
+                    .put("bucket", bucket != null ? bucket : Integer.valueOf(multiple)));
+    return RecipeTask.of(task).measured(whole);
   }
 
   private String tokens(Kind of, UnaryOperator<String> file) {
@@ -402,6 +398,25 @@ public record RecipeData(
   /** Sizes of what is made up; null of data in files. */
   public RecipeExercise exercise() {
     return format instanceof DataFormat.Exercise made ? made.exercise() : null;
+  }
+
+  /** The unit in which numbers are learnt. */
+  Standardization unit() {
+    return standardize == null ? Standardization.NONE : standardize;
+  }
+
+  /** Without the places of files, for a model's card: it has the tokenizer itself. */
+  RecipeData withoutFiles() {
+    return with(
+        keys -> {
+          keys.putNull("train").putNull("validation");
+          if (isFile(vocabulary)) {
+            keys.put("vocabulary", Path.of(vocabulary).getFileName().toString());
+          }
+          if (kind == Kind.PIXELS && label() != null) {
+            keys.put("label", LABEL);
+          }
+        });
   }
 
   /** What was learnt from, for a model's card. */

@@ -3,7 +3,6 @@ package dev.performer.recipe;
 import dev.performer.PerformerException;
 import dev.performer.data.Batches;
 import dev.performer.data.NpyArray;
-import dev.performer.data.StrictJson;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
 import dev.performer.nn.Precision;
@@ -12,7 +11,6 @@ import dev.performer.training.BatchSource;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.LossGraph;
 import dev.performer.training.PerformerTraining;
-import dev.performer.training.Standardization;
 import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Trainable;
 import dev.performer.training.Validation;
@@ -55,11 +53,8 @@ public record RecipeEvaluation(Path model, EvaluationData data) {
         file.map(path -> data.of(path, config.task(), request)).orElseGet(() -> data.own(request));
     if (batches.vocabulary().size() > config.vocabularySize()) {
       throw new PerformerException(
-          batches.name()
-              + " has "
-              + batches.vocabulary().size()
-              + " tokens, but the model only "
-              + config.vocabularySize());
+          "%s has %d tokens, but the model only %d"
+              .formatted(batches.name(), batches.vocabulary().size(), config.vocabularySize()));
     }
     int limit =
         file.isPresent() ? 0 : data.recipe().map(r -> r.training().evaluationBatches()).orElse(0);
@@ -68,27 +63,17 @@ public record RecipeEvaluation(Path model, EvaluationData data) {
     return new Outcome(evaluation, batches.name(), batches.reportOnce());
   }
 
-  /** How recipes name a task. */
-  static String label(Task task) {
-    return StrictJson.tree(task).asText();
-  }
-
   private void requireRecipeOf(Task task) {
     if (data.recipe().isPresent() && data.recipe().get().task() != task) {
       throw new PerformerException(
-          "the recipe's task is "
-              + label(data.recipe().get().task())
-              + ", but the model's is "
-              + label(task)
-              + "; give the recipe that trained it");
+          "the recipe's task is %s, but the model's is %s; give the recipe that trained it"
+              .formatted(data.recipe().get().task().label(), task.label()));
     }
   }
 
   private static Evaluation evaluate(
       Recipe recipe, Map<String, NpyArray> exported, Batches batches, int limit, long seed) {
-    Standardization unit =
-        recipe.task() == Task.REGRESSION ? recipe.data().standardize() : Standardization.NONE;
-    Map<String, NpyArray> weights = unit.standardized(exported);
+    Map<String, NpyArray> weights = recipe.data().unit().standardized(exported);
     try (Graph graph = new Graph();
         BatchSource source = TokenBatchSource.evaluation(batches, recipe.objective(), seed)) {
       Trainable built =

@@ -6,13 +6,11 @@ import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variables;
 import dev.performer.model.Performer;
-import dev.performer.model.Task;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelCards;
 import dev.performer.training.ModelTraining;
-import dev.performer.training.Standardization;
 import dev.performer.training.Trainable;
 import dev.performer.training.optim.Averages;
 import dev.performer.training.run.Checkpoint;
@@ -53,15 +51,9 @@ public record RecipeTraining(
   /** The export inside a run directory. */
   public static final String MODEL = ModelTraining.MODEL;
 
-  /** From random weights. */
-  public RecipeTraining(
-      Recipe recipe, Path directory, boolean resume, long pauseAt, boolean debugsNumerics) {
-    this(recipe, directory, resume, pauseAt, debugsNumerics, null);
-  }
-
-  /** Without interruption. */
+  /** From random weights, without interruption. */
   public static RecipeTraining of(Recipe recipe, Path directory) {
-    return new RecipeTraining(recipe, directory, false, 0, false);
+    return new RecipeTraining(recipe, directory, false, 0, false, null);
   }
 
   /** The same, going on. */
@@ -122,7 +114,7 @@ public record RecipeTraining(
         recipe.objective(),
         recipe.training(),
         model -> model.withMeasures(recipe.measures(model)),
-        unit(recipe));
+        recipe.data().unit());
   }
 
   private Map<String, NpyArray> start() {
@@ -168,25 +160,19 @@ public record RecipeTraining(
     }
     TrainingState state = saved.state();
     ModelCard card = card(recipe, state.before(), state.latest(), state.step());
-    Map<String, NpyArray> exported = unit(recipe).restored(weights);
+    Map<String, NpyArray> exported = recipe.data().unit().restored(weights);
     PerformerModels.write(recipe.model(), exported, card, target, replace);
   }
 
-  private static Standardization unit(Recipe recipe) {
-    return recipe.task() == Task.REGRESSION ? recipe.data().standardize() : Standardization.NONE;
-  }
-
   private static ModelCard card(Recipe recipe, Evaluation before, Evaluation after, long step) {
-    ModelCard.Masking masking = null;
-    if (recipe.task() == Task.MASKED_LM) {
-      masking = ModelCards.masking(recipe.data().masking().proportions());
-    }
+    RecipeData.Masks masks = recipe.data().masking();
+    ModelCard.Masking masking = masks == null ? null : ModelCards.masking(masks.proportions());
     return ModelCard.of(
             recipe.model().attentionOf(0),
             ModelCards.vocabulary(recipe.data().tokenizer()),
             PerformerModels.languageModel(recipe.model(), masking),
             ModelCards.provenance(
                 null, recipe.data().name(), recipe.training().seed(), step, before, after))
-        .withData(DataCopies.withoutFiles(recipe.data()).toJson());
+        .withData(recipe.data().withoutFiles().toJson());
   }
 }

@@ -47,11 +47,8 @@ public final class PerformerSignatures {
   }
 
   private static Signature serving(PerformerGraph graph) {
-    return switch (graph.config().task()) {
-      case ENCODER -> encoder(graph);
-      case SEQUENCE_TO_SEQUENCE -> pair(graph);
-      default -> tokens(graph);
-    };
+    Task task = graph.config().task();
+    return task == Task.ENCODER ? encoder(graph) : task.hasDecoder() ? pair(graph) : tokens(graph);
   }
 
   private static Signature tokens(PerformerGraph graph) {
@@ -107,8 +104,8 @@ public final class PerformerSignatures {
   }
 
   private static Signature embed(PerformerGraph graph) {
-    if (graph.config().task() == Task.ENCODER
-        || graph.config().task() == Task.SEQUENCE_TO_SEQUENCE) {
+    Task task = graph.config().task();
+    if (task == Task.ENCODER || task.hasDecoder()) {
       return null;
     }
     Operand<TInt32> tokens = graph.ids();

@@ -5,7 +5,6 @@ import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
-import dev.performer.model.Task;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeRuns;
 import dev.performer.recipe.RecipeTraining;
@@ -122,8 +121,8 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
           output + " was begun without the recipe " + recipe.name() + "; choose another directory");
     }
     Recipe first = recipe(recipe, recipe.runs().runs().get(0), steps);
-    boolean isLanguage = first.task() != Task.CLASSIFICATION;
-    Evaluation baseline = isLanguage ? UnigramBaseline.of(first) : null;
+    boolean hasBaseline = first.task().hasTokenLogits() || first.task().hasNumbers();
+    Evaluation baseline = hasBaseline ? UnigramBaseline.of(first) : null;
     List<Result> results = new ArrayList<>();
     Map<String, List<JsonNode>> metrics = new LinkedHashMap<>();
     all.add(new Comparison(recipe.name(), title(recipe), first, baseline, results, metrics));

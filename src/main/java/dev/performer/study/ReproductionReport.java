@@ -3,7 +3,6 @@ package dev.performer.study;
 import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
-import dev.performer.model.Task;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.RunDirectory;
 import java.io.IOException;
@@ -96,7 +95,7 @@ final class ReproductionReport {
   }
 
   static boolean isNumbers(Reproduction.Comparison comparison) {
-    return comparison.recipe().task() == Task.REGRESSION;
+    return comparison.recipe().task().hasNumbers();
   }
 
   static String baseline(Reproduction.Comparison comparison) {

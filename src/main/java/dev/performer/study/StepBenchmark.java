@@ -2,7 +2,6 @@ package dev.performer.study;
 
 import dev.performer.PerformerException;
 import dev.performer.data.BatchPosition;
-import dev.performer.data.StrictJson;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.Vocabulary;
 import dev.performer.graph.NativeErrors;
@@ -81,9 +80,7 @@ public final class StepBenchmark implements AutoCloseable {
       PerformerConfig config, int rows, int length, boolean xla, Precision precision) {
     if (!config.task().hasTokenLogits()) {
       throw new PerformerException(
-          "task "
-              + StrictJson.tree(config.task()).asText()
-              + " has no logits of tokens; measure a language model");
+          "task " + config.task().label() + " has no logits of tokens; measure a language model");
     }
     Graph graph = new Graph();
     Session session = null;

@@ -1,6 +1,5 @@
 package dev.performer.study;
 
-import dev.performer.model.Task;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeData;
 import dev.performer.training.BatchSource;
@@ -28,7 +27,7 @@ public final class UnigramBaseline {
    */
   public static Evaluation of(Recipe recipe) {
     RecipeData.Split batches = recipe.data().batches(recipe.batchSize(), recipe.training().seed());
-    if (recipe.task() == Task.REGRESSION) {
+    if (recipe.task().hasNumbers()) {
       try (BatchSource validation =
           TokenBatchSource.evaluation(batches.validation(), recipe.objective())) {
         return ofMean(validation, recipe.training().evaluationBatches());

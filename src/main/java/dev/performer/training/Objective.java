@@ -9,7 +9,7 @@ import dev.performer.data.Vocabulary;
 import java.util.Arrays;
 
 /** What a model is trained to guess. */
-public sealed interface Objective {
+public interface Objective {
   /**
    * Inputs, targets and weights for a batch; the same for the same seed and step.
    *

@@ -9,7 +9,6 @@ import dev.performer.model.Mode;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
-import dev.performer.model.Task;
 import dev.performer.nn.Precision;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.Averages;
@@ -66,7 +65,7 @@ public final class PerformerTraining {
     var anyBatch = Placeholder.shape(Shape.of(-1, -1));
     Operand<TInt32> tokens = tf.placeholder(TInt32.class, anyBatch); // [B, L]
     Operand<TFloat32> mask = tf.placeholder(TFloat32.class, anyBatch); // [B, L]
-    boolean ofNumbers = config.task() == Task.REGRESSION;
+    boolean ofNumbers = config.task().hasNumbers();
     Output<?> targets =
         ofNumbers
             ? tf.placeholder(TFloat32.class, anyBatch).asOutput() // [B, 1]
@@ -75,9 +74,7 @@ public final class PerformerTraining {
     Operand<TInt64> dropout = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(2)));
     Operand<TInt32> redraw = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(2)));
     Optional<DecoderInputs> decoder =
-        config.task() == Task.SEQUENCE_TO_SEQUENCE
-            ? Optional.of(DecoderInputs.create(tf))
-            : Optional.empty();
+        config.task().hasDecoder() ? Optional.of(DecoderInputs.create(tf)) : Optional.empty();
     Inputs inputs = DecoderInputs.joined(Inputs.of(tokens, mask), decoder);
     boolean drops = !config.dropout().equals(dev.performer.model.DropoutRates.NONE);
     boolean rounds = precision != Precision.FLOAT32;

@@ -34,7 +34,8 @@ class RecipeInterruptionTest {
     public static void main(String[] args) {
       Path run = Path.of(args[1]);
       boolean resume = Files.exists(run.resolve("run.lock"));
-      new RecipeTraining(recipe(Path.of(args[0]), Long.parseLong(args[2])), run, resume, 0, false)
+      new RecipeTraining(
+              recipe(Path.of(args[0]), Long.parseLong(args[2])), run, resume, 0, false, null)
           .run(Progress.silent());
     }
   }

@@ -167,7 +167,8 @@ class RecipeTrainingTest {
             "training.warmupSteps=0",
             "training.learningRate=1e30",
             "training.divergence=0");
-    assertThatThrownBy(() -> new RecipeTraining(recipe, run, false, 0, true).run(Progress.silent()))
+    assertThatThrownBy(
+            () -> new RecipeTraining(recipe, run, false, 0, true, null).run(Progress.silent()))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("training diverged at step ")
         .hasMessageContaining("first not finite: the ")

@@ -1,0 +1,329 @@
+package dev.performer.recipe;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.PerformerException;
+import dev.performer.data.SpanCorruption;
+import dev.performer.data.StrictJson;
+import dev.performer.data.TextEncoder;
+import dev.performer.data.Vocabulary;
+import dev.performer.model.PerformerConfig;
+import dev.performer.model.Task;
+import dev.performer.recipe.RecipeData.Kind;
+import dev.performer.training.ClassTally;
+import dev.performer.training.LoopOptions;
+import dev.performer.training.Measures;
+import dev.performer.training.Objective;
+import dev.performer.training.RegressionTally;
+import dev.performer.training.Standardization;
+import dev.performer.training.Trainable;
+import java.util.Arrays;
+import java.util.List;
+
+/** All that a recipe knows of a task, by the names of {@link Task}: one constant a task. */
+enum RecipeTask {
+  CAUSAL_LM(null) {
+    @Override
+    void complete(Kind kind, ObjectNode data) {
+      if (kind == Kind.PIXELS && !data.hasNonNull("begin")) {
+        data.put("begin", true);
+      }
+    }
+
+    @Override
+    void check(RecipeData data, PerformerConfig model) {
+      model.requireCausal();
+    }
+
+    @Override
+    Objective objective(RecipeData data, PerformerConfig model) {
+      return new Objective.CausalLanguageModel(model.shiftBos() != null);
+    }
+
+    @Override
+    Measures measures(Trainable model, RecipeData data, int classes) {
+      return data.kind() == Kind.PIXELS ? Measures.bitsPerDimension() : Measures.NONE;
+    }
+  },
+
+  MASKED_LM(null) {
+    @Override
+    void check(RecipeData data, PerformerConfig model) {
+      if (data.masking().proportions().mask() > 0 && data.tokens().mask().isEmpty()) {
+        throw new PerformerException(
+            "task masked-lm needs a mask token, which the vocabulary %s lacks%s"
+                .formatted(
+                    data.vocabulary(),
+                    data.vocabulary().equals("bytes") ? "; bytes:5 has one" : ""));
+      }
+      super.check(data, model);
+    }
+
+    @Override
+    Objective objective(RecipeData data, PerformerConfig model) {
+      return new Objective.MaskedLanguageModel(data.masking().proportions());
+    }
+  },
+
+  CLASSIFICATION(null) {
+    @Override
+    boolean dependsOnFiles(RecipeData data, boolean isCounted) {
+      return data.kind() == Kind.PIXELS
+          || data.format() instanceof DataFormat.Table table && table.classes() == null
+          || data.kind() == Kind.TFRECORD && !isCounted;
+    }
+
+    @Override
+    RecipeData measured(RecipeData data) {
+      List<String> classes = data.format().classNames(data);
+      return classes == null
+          ? data
+          : data.with(keys -> keys.set("classes", StrictJson.tree(classes)));
+    }
+
+    @Override
+    void complete(ObjectNode model, RecipeData data) {
+      if (model.has("classes")) {
+        return;
+      }
+      int classes = data.format().classes(data);
+      if (classes < 2) {
+        throw new PerformerException(
+            "task classification needs classes, but %s does not say how many; name its label column, or set model.classes"
+                .formatted(data.name()));
+      }
+      model.put("classes", classes);
+    }
+
+    @Override
+    Objective objective(RecipeData data, PerformerConfig model) {
+      return new Objective.Classification(model.classes());
+    }
+
+    @Override
+    Measures measures(Trainable model, RecipeData data, int classes) {
+      return model.measures().with(() -> new ClassTally(classes));
+    }
+  },
+
+  REGRESSION("standardize") {
+    @Override
+    void check(LoopOptions training) {
+      if (training.labelSmoothing() > 0 || training.zLoss() > 0) {
+        throw new PerformerException(
+            "training.labelSmoothing and training.zLoss make no sense with task regression");
+      }
+    }
+
+    @Override
+    void check(Kind kind, JsonNode data) {
+      if (kind != Kind.TABLE && kind != Kind.TFRECORD) {
+        throw new PerformerException(
+            "task regression needs numbers, which data.kind %s has not; expected table or tfrecord"
+                .formatted(kind.label()));
+      }
+      super.check(kind, data);
+    }
+
+    @Override
+    boolean dependsOnFiles(RecipeData data, boolean isCounted) {
+      return data.standardize() == null;
+    }
+
+    @Override
+    RecipeData measured(RecipeData data) {
+      if (data.standardize() != null) {
+        return data;
+      }
+      // Numbers are read as numbers, whatever their unit.
+      RecipeData plain = data.with(keys -> unit(keys, Standardization.NONE));
+      TextEncoder encoder = data.tokenizer().encoder();
+      Standardization unit =
+          Standardization.of(
+              DataFormat.parts(plain, file -> plain.format().source(plain, file, encoder)).train());
+      return data.with(keys -> unit(keys, unit));
+    }
+
+    private void unit(ObjectNode keys, Standardization unit) {
+      keys.set("standardize", StrictJson.tree(unit));
+    }
+
+    @Override
+    void check(RecipeData data, PerformerConfig model) {
+      if (model.classes() != 1) {
+        throw new PerformerException(
+            "model.classes is %d, but task regression guesses one number"
+                .formatted(model.classes()));
+      }
+      super.check(data, model);
+    }
+
+    @Override
+    Objective objective(RecipeData data, PerformerConfig model) {
+      return new Objective.Regression(data.standardize());
+    }
+
+    @Override
+    Measures measures(Trainable model, RecipeData data, int classes) {
+      return model.measures().with(() -> new RegressionTally(data.standardize()));
+    }
+  },
+
+  SEQUENCE_TO_SEQUENCE("spans") {
+    @Override
+    void check(Kind kind, JsonNode data) {
+      if (data.hasNonNull("masking")) {
+        throw new PerformerException(
+            "data.masking makes no sense with task sequence-to-sequence; data.spans says what is"
+                + " missing");
+      }
+      if (kind.ownsTokens()) {
+        throw new PerformerException(
+            "task sequence-to-sequence and data.kind %s do not go together; expected fasta, text, table or tfrecord"
+                .formatted(kind.label()));
+      }
+      if (data.hasNonNull("label")) {
+        throw new PerformerException(
+            "data.label makes no sense with task sequence-to-sequence, which writes missing spans");
+      }
+      super.check(kind, data);
+    }
+
+    @Override
+    void complete(Kind kind, ObjectNode data) {
+      data.putNull("masking");
+      if (!data.hasNonNull("spans")) {
+        data.set("spans", StrictJson.tree(RecipeSpans.DEFAULT));
+      }
+    }
+
+    @Override
+    RecipeData measured(RecipeData data) {
+      RecipeSpans spans = data.spans().resolved(data.tokenizer().vocabulary(), data.length());
+      return data.with(keys -> keys.set("spans", StrictJson.tree(spans)));
+    }
+
+    @Override
+    void complete(ObjectNode model, RecipeData data) {
+      Vocabulary vocabulary = data.tokens();
+      if (!model.has("maxLength")) {
+        model.put("maxLength", Math.max(data.length(), longestTarget(data)));
+      }
+      if (!model.has("decoderLayers") && model.path("layers").isInt()) {
+        model.put("decoderLayers", model.path("layers").intValue());
+      }
+      if (!model.has("shiftBos")) {
+        vocabulary.bos().ifPresent(id -> model.put("shiftBos", id));
+        if (vocabulary.bos().isEmpty() && vocabulary.pad().isPresent()) {
+          model.put("shiftBos", vocabulary.pad().getAsInt());
+        }
+      }
+    }
+
+    @Override
+    void check(RecipeData data, PerformerConfig model) {
+      if (model.padId() == null) {
+        throw new PerformerException(
+            "task sequence-to-sequence needs padding, which the vocabulary %s lacks; set model.padId, or take another"
+                .formatted(data.vocabulary()));
+      }
+      if (model.shiftBos() == null) {
+        throw new PerformerException(
+            "task sequence-to-sequence needs model.shiftBos, the token that a decoder starts with");
+      }
+      if (model.maxLength() < longestTarget(data)) {
+        throw new PerformerException(
+            "model.maxLength is %d, but the decoder writes up to %d tokens; raise it, or lower data.spans.rate"
+                .formatted(model.maxLength(), longestTarget(data)));
+      }
+      for (int i = 0; i < model.decoderLayers(); i++) {
+        if (!model.decoderAttentionOf(i).isCausal()) {
+          throw new PerformerException(
+              "task sequence-to-sequence needs a causal model.decoderAttention");
+        }
+      }
+    }
+
+    @Override
+    Objective objective(RecipeData data, PerformerConfig model) {
+      return new Objective.SpanCorruptedSequence(corruption(data), model.padId());
+    }
+
+    private SpanCorruption corruption(RecipeData data) {
+      return data.spans().corruption(data.tokens());
+    }
+
+    private int longestTarget(RecipeData data) {
+      return corruption(data).targetLength(data.length());
+    }
+  };
+
+  /** A key of the data that no other task has; null for none. */
+  private final String key;
+
+  RecipeTask(String key) {
+    this.key = key;
+  }
+
+  static RecipeTask of(Task task) {
+    return valueOf(task.name());
+  }
+
+  /** The tasks that a recipe may have. */
+  static List<String> labels() {
+    return Arrays.stream(values()).map(RecipeTask::label).toList();
+  }
+
+  private String label() {
+    return Task.valueOf(name()).label();
+  }
+
+  /** Whether a loop fits. @throws PerformerException that names the key */
+  void check(LoopOptions training) {}
+
+  /** Whether the written keys of the data fit. @throws PerformerException that names the key */
+  void check(Kind kind, JsonNode data) {
+    for (RecipeTask other : values()) {
+      if (other != this && other.key != null && data.hasNonNull(other.key)) {
+        throw new PerformerException(
+            "data.%s makes sense with task %s only".formatted(other.key, other.label()));
+      }
+    }
+  }
+
+  /** Fills in the keys of the data that follow from the task alone. */
+  void complete(Kind kind, ObjectNode data) {}
+
+  /**
+   * Whether {@link #measured} or {@link #complete} of the model reads data.
+   *
+   * @param isCounted whether the model has its classes
+   */
+  boolean dependsOnFiles(RecipeData data, boolean isCounted) {
+    return false;
+  }
+
+  /** With the keys that follow from what the files hold. */
+  RecipeData measured(RecipeData data) {
+    return data;
+  }
+
+  /** Fills in the keys of the model that follow from task and data. */
+  void complete(ObjectNode model, RecipeData data) {}
+
+  /** Whether the model fits. @throws PerformerException that names the key */
+  void check(RecipeData data, PerformerConfig model) {
+    if (model.shiftBos() != null) {
+      throw new PerformerException(
+          "model.shiftBos makes sense with tasks causal-lm and sequence-to-sequence only");
+    }
+  }
+
+  /** What the model learns to guess. */
+  abstract Objective objective(RecipeData data, PerformerConfig model);
+
+  /** What is measured besides the loss. */
+  Measures measures(Trainable model, RecipeData data, int classes) {
+    return Measures.NONE;
+  }
+}
