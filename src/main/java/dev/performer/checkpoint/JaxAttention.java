@@ -35,7 +35,7 @@ final class JaxAttention {
     }
     if (base != null && !chosen.equals(base)) {
       notes.add(
-          "attention is as said, %s, and not as the configuration has it: %s"
+          "attention is as given, %s, and not as the configuration has it: %s"
               .formatted(StrictJson.tree(chosen), StrictJson.tree(base)));
     }
     if (chosen instanceof AttentionConfig.Favor favor) {

@@ -90,7 +90,7 @@ final class ModelGardenConfig {
       if (!near.has("norm_first")) {
         map.note(
             "assumed norms after each part (norm_first=False), as weights do not tell;"
-                + " the option normFirst says otherwise");
+                + " the option normFirst overrides it");
       }
     }
     return !isFirst ? "post" : isKernel ? "pre-query" : "pre";

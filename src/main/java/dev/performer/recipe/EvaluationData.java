@@ -137,7 +137,7 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
     Recipe whole = recipe.orElseThrow();
     if (request.length() != null || request.label() != null || request.text() != null) {
       throw new PerformerException(
-          "a recipe's own validation data are read as the recipe says; change their length, text or"
+          "a recipe's own validation data are read as the recipe specifies; change their length, text or"
               + " label there");
     }
     return trained

@@ -174,7 +174,7 @@ enum RecipeTask {
     void check(Kind kind, JsonNode data) {
       if (data.hasNonNull("masking")) {
         throw new PerformerException(
-            "data.masking makes no sense with task sequence-to-sequence; data.spans says what is"
+            "data.masking makes no sense with task sequence-to-sequence; data.spans specifies what is"
                 + " missing");
       }
       if (kind.ownsTokens()) {

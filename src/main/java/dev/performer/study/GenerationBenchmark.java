@@ -20,7 +20,7 @@ import java.util.stream.IntStream;
 public record GenerationBenchmark(
     BenchmarkSize size, List<Integer> lengths, List<BenchmarkedAttention> attentions)
     implements Benchmark<GenerationCase, Measured> {
-  /** Of which a quarter can be told from another. */
+  /** So many that a quarter differs measurably from another. */
   private static final int LEAST_TOKENS = 16;
 
   private static final int POINTS = 32;

@@ -24,7 +24,7 @@ final class ReproductionReport {
             "Written by `./performer reproduce`, with a budget of %s on %d cores. Within a table all runs"
                 + " have the same data, order, seed and number of steps; perplexity and accuracy are"
                 + " of the validation data after the last step. A step's time is the median."
-                + " Plots leave out what a model from random weights says before its first step.%n",
+                + " Plots leave out the loss of random weights before its first step.%n",
             duration(budgetSeconds),
             Runtime.getRuntime().availableProcessors()));
     try {

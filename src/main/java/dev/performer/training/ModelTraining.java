@@ -51,7 +51,7 @@ public record ModelTraining(
   /** What a model learns from, and what it is evaluated on. */
   public record Data(Batches train, Batches validation) {}
 
-  /** What a model with some weights says of itself. */
+  /** The card of a model with some weights. */
   public interface Cards {
     /**
      * @param before evaluation before the first step

@@ -12,7 +12,7 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.types.TFloat32;
 
-/** Wrong options end in one line that says what was meant. */
+/** Wrong options end in one line that names what was meant. */
 class ConfigTest {
 
   @Test

@@ -77,14 +77,14 @@ class FlaxMutationTest {
       try (FlaxCheckpoint file = FlaxCheckpoint.open(path)) {
         file.tensors().keySet().forEach(file::read);
       }
-      Checkpoints.load(path, ImportOptions.builder().attention(said(path)).build());
+      Checkpoints.load(path, ImportOptions.builder().attention(attention(path)).build());
     } catch (PerformerException e) {
       assertThat(e.getMessage()).as("mutation " + i).contains(path.getParent().toString());
       assertThat(e.getMessage().lines()).as("mutation " + i).hasSize(1);
     }
   }
 
-  private static ImportOptions.AttentionKind said(Path path) {
+  private static ImportOptions.AttentionKind attention(Path path) {
     boolean hasGin = Files.exists(path.resolveSibling("config.gin"));
     return hasGin ? null : ImportOptions.AttentionKind.EXACT;
   }

@@ -137,12 +137,12 @@ class FlaxNamingTest {
   }
 
   @Test
-  void whatIsSaidGoesBeforeTheConfiguration() {
+  void whatIsGivenGoesBeforeTheConfiguration() {
     ModelWeights exact =
         Checkpoints.load(
             proteinLm("lm_relu"), ImportOptions.builder().attention(AttentionKind.EXACT).build());
     assertThat(exact.config().attentionOf(0)).isInstanceOf(AttentionConfig.Exact.class);
-    assertThat(exact.notes()).anyMatch(note -> note.contains("as said"));
+    assertThat(exact.notes()).anyMatch(note -> note.contains("as given"));
     assertThat(exact.config().task()).isEqualTo(Task.CAUSAL_LM);
     assertThatThrownBy(
             () ->
@@ -216,7 +216,7 @@ class FlaxNamingTest {
   }
 
   @Test
-  void projectionsAreThoseOfTheStreamThatIsSaid() {
+  void projectionsAreThoseOfTheStreamThatIsGiven() {
     ImportOptions partitionable =
         ImportOptions.builder()
             .favor(

@@ -25,7 +25,7 @@ import org.tensorflow.types.TInt32;
 final class ImportedOutputs {
   private ImportedOutputs() {}
 
-  /** What of the outputs is asked for. */
+  /** Which of the outputs are compared. */
   interface Part {
     Operand<TFloat32> of(Outputs outputs);
   }

@@ -46,7 +46,7 @@ class KerasOptimizerTest {
     "keras3_sgd, model.keras, no moments of",
     "keras3, model.weights.h5, no moments of"
   })
-  void whatCannotGoOnIsSaid(String name, String file, String why) {
+  void whatCannotGoOnIsNamed(String name, String file, String why) {
     ModelWeights model = Checkpoints.load(ALL.resolve(name).resolve(file), HEADS);
     assertThat(model.optimizer()).isEmpty();
     assertThat(model.notes()).anyMatch(note -> note.contains("optimizer") && note.contains(why));

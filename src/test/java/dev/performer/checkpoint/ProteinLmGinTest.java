@@ -16,7 +16,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What config.gin says of a protein_lm model is done, or refused by name. */
+/** What config.gin specifies of a protein_lm model is done, or refused by name. */
 class ProteinLmGinTest {
   private static final Path MODELS = ReferenceCase.directory("/reference/jax/protein_lm");
 
@@ -112,7 +112,7 @@ class ProteinLmGinTest {
   }
 
   @Test
-  void exactAttentionIsCausalAsSaid() throws IOException {
+  void exactAttentionIsCausalAsGiven() throws IOException {
     ModelWeights model = load("bert_exact", "FlaxBERT.causal = True");
     assertThat(model.config().attentionOf(0))
         .isInstanceOfSatisfying(

@@ -84,20 +84,20 @@ class TensorFlowNamingTest {
   }
 
   @Test
-  void kernelAndFeaturesAreSaid() {
+  void kernelAndFeaturesAreGiven() {
     Path folder = ReferenceModels.directory("checkpoints/model_garden").resolve("k_relu");
-    ImportOptions said =
+    ImportOptions given =
         ImportOptions.builder()
             .favor(FavorConfig.builder().kernel(Kernel.RELU).features(10))
             .build();
-    checkOtherKind(Checkpoints.load(folder, said), folder);
+    checkOtherKind(Checkpoints.load(folder, given), folder);
   }
 
   @Test
-  void beginKernelMustBeSaid() {
+  void beginKernelMustBeGiven() {
     Path folder = ReferenceModels.directory("checkpoints/model_garden").resolve("k_begin");
-    ImportOptions said = ImportOptions.builder().favor(FavorConfig.builder().features(7)).build();
-    assertThatThrownBy(() -> Checkpoints.load(folder, said))
+    ImportOptions given = ImportOptions.builder().favor(FavorConfig.builder().features(7)).build();
+    assertThatThrownBy(() -> Checkpoints.load(folder, given))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("begin_kernel");
   }
@@ -144,17 +144,17 @@ class TensorFlowNamingTest {
     }
   }
 
-  /** What no weights tell is said, without the configuration that lies beside them. */
+  /** What no weights tell is given, without the configuration that lies beside them. */
   @Test
-  void theWindowIsSaid(@TempDir Path folder) throws IOException {
+  void theWindowIsGiven(@TempDir Path folder) throws IOException {
     Path source = ReferenceModels.directory("checkpoints/protein_relu_causal");
     Path alone = Files.copy(source.resolve("weights.h5"), folder.resolve("weights.h5"));
-    ImportOptions.Builder said = ImportOptions.builder().favor(reluOf16().causal(true));
-    assertThatThrownBy(() -> Checkpoints.load(alone, said.build()))
+    ImportOptions.Builder given = ImportOptions.builder().favor(reluOf16().causal(true));
+    assertThatThrownBy(() -> Checkpoints.load(alone, given.build()))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("window")
         .satisfies(e -> assertThat(((PerformerException) e).settings()).contains("window"));
-    ModelWeights imported = Checkpoints.load(alone, said.favor(reluOf16()).window(64).build());
+    ModelWeights imported = Checkpoints.load(alone, given.favor(reluOf16()).window(64).build());
     Map<String, NpyArray> expected = expected("protein_relu_causal");
     ImportedOutputs.assertClose(
         ImportedOutputs.run(imported, expected.get("in0/tokens"), null, null, Outputs::logits),
@@ -167,7 +167,7 @@ class TensorFlowNamingTest {
 
   /** Norms before each part, in weights that lie alone. */
   @Test
-  void normFirstIsSaid(@TempDir Path folder) throws IOException {
+  void normFirstIsGiven(@TempDir Path folder) throws IOException {
     Path source = ReferenceModels.directory("checkpoints/model_garden").resolve("b_first");
     Path alone = folder.resolve("weights.npz");
     Map<String, NpyArray> arrays = new java.util.LinkedHashMap<>();
@@ -175,10 +175,10 @@ class TensorFlowNamingTest {
       file.tensors().keySet().forEach(tensor -> arrays.put(tensor, file.read(tensor)));
     }
     dev.performer.data.Npz.write(alone, arrays);
-    ImportOptions.Builder said = ImportOptions.builder().preset("bert");
-    ModelWeights assumed = Checkpoints.load(alone, said.build());
+    ImportOptions.Builder given = ImportOptions.builder().preset("bert");
+    ModelWeights assumed = Checkpoints.load(alone, given.build());
     assertThat(assumed.notes()).anyMatch(note -> note.contains("option normFirst"));
-    checkOtherKind(Checkpoints.load(alone, said.normFirst(true).build()), source);
+    checkOtherKind(Checkpoints.load(alone, given.normFirst(true).build()), source);
   }
 
   static ImportOptions seed(long seed) {
@@ -202,7 +202,7 @@ class TensorFlowNamingTest {
   }
 
   @Test
-  void featuresMustBeSaid(@TempDir Path folder) throws IOException {
+  void featuresMustBeGiven(@TempDir Path folder) throws IOException {
     Path alone = folder.resolve("weights.h5");
     Files.copy(
         ReferenceModels.directory("checkpoints/kernel_encoder").resolve("weights.h5"), alone);

@@ -66,11 +66,11 @@ class TorchNamingTest {
   @ValueSource(booleans = {false, true})
   void performerPytorchWithGeneralizedAttention(boolean causal) {
     Path folder = ALL.resolve(causal ? "performer_relu_causal" : "performer_relu");
-    ImportOptions said =
+    ImportOptions given =
         ImportOptions.builder()
             .favor(FavorConfig.builder().causal(causal).kernel(Kernel.RELU))
             .build();
-    ModelWeights imported = Checkpoints.load(folder.resolve("model.safetensors"), said);
+    ModelWeights imported = Checkpoints.load(folder.resolve("model.safetensors"), given);
     Map<String, NpyArray> expected = Npz.read(folder.resolve("expected.npz"));
     ImportedOutputs.assertClose(
         ImportedOutputs.run(imported, expected.get("tokens"), null, null, Outputs::logits),
@@ -113,7 +113,7 @@ class TorchNamingTest {
   }
 
   @Test
-  void headsMustBeSaid(@TempDir Path folder) throws IOException {
+  void headsMustBeGiven(@TempDir Path folder) throws IOException {
     Path alone = folder.resolve("model.safetensors");
     Files.copy(ALL.resolve("bert_plain/model.safetensors"), alone);
     assertThatThrownBy(() -> Checkpoints.load(alone, ImportOptions.NONE))

@@ -16,7 +16,9 @@ import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What {@code evaluate} says of a model that a recipe trained is what {@code train} said. */
+/**
+ * What {@code evaluate} measures of a model that a recipe trained is what {@code train} measured.
+ */
 class EvaluateCommandTest {
   private static final String SMALL =
       """

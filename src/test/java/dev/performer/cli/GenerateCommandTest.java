@@ -31,7 +31,7 @@ class GenerateCommandTest {
     Path prompts = folder.resolve("prompts.txt");
     Files.writeString(prompts, "MKT\n\n  ACDEF \n");
     Path output = folder.resolve("texts.txt");
-    CommandLineRun said =
+    CommandLineRun printed =
         CommandLineRun.of(
                 "generate", model, "--prompt", "MKT", "ACDEF", "--tokens", 20, "--seed", 5)
             .done();
@@ -50,8 +50,8 @@ class GenerateCommandTest {
                 "--output",
                 output)
             .done();
-    assertThat(read.out()).isEqualTo(said.out());
-    List<String> lines = said.out().strip().lines().toList();
+    assertThat(read.out()).isEqualTo(printed.out());
+    List<String> lines = printed.out().strip().lines().toList();
     assertThat(lines).hasSize(2);
     assertThat(lines.get(0)).startsWith("MKT").hasSizeGreaterThan(3);
     assertThat(lines.get(1)).startsWith("ACDEF").matches("[A-Z]*");

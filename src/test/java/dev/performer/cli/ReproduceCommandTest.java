@@ -24,7 +24,7 @@ class ReproduceCommandTest {
   @TempDir Path temporary;
 
   @Test
-  void writesTablesAndGoesOnOnlyIfItIsTold() throws IOException {
+  void writesTablesAndGoesOnOnlyIfRequested() throws IOException {
     Path data = Path.of("training/data").toAbsolutePath();
     Path recipe = temporary.resolve("two.yaml");
     Files.writeString(recipe, TINY.replace(": family", ": " + data + "/family"));

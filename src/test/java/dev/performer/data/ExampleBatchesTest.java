@@ -273,7 +273,7 @@ class ExampleBatchesTest {
   }
 
   @Test
-  void labelsThatAreMissingOrCannotBePackedAreSaid() {
+  void labelsThatAreMissingOrCannotBePackedAreNamed() {
     ExampleSource labelled =
         ExampleSource.of("L", List.of(new Example(new int[] {1}, new Label.Category(1))));
     Batching batching = batching(4, 8, 4, false, 5);

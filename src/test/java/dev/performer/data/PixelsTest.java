@@ -160,7 +160,7 @@ class PixelsTest {
   }
 
   @Test
-  void damagedImagesAreSaid() throws IOException {
+  void damagedImagesAreNamed() throws IOException {
     assertFails(() -> ImageFolder.open(folder, 1, 4), "holds no file ending in .png");
     assertFails(() -> ImageFolder.open(folder.resolve("absent"), 1, 4), "is no folder");
     BufferedImage image = new BufferedImage(30, 30, BufferedImage.TYPE_INT_RGB);

@@ -125,7 +125,7 @@ class ReadersTest {
   }
 
   @Test
-  void aRecordThatIsNoExampleIsSaid() throws IOException {
+  void aRecordThatIsNoExampleIsNamed() throws IOException {
     byte[] data = {0x0a, 0x7f, 1, 2};
     ByteArrayOutputStream out = new ByteArrayOutputStream();
     out.write(withChecksum(new byte[] {4, 0, 0, 0, 0, 0, 0, 0}));

@@ -147,7 +147,7 @@ class SpanCorruptionTest {
   }
 
   @Test
-  void missingSentinelsAreSaid() {
+  void missingSentinelsAreNamed() {
     assertThatThrownBy(() -> SpanCorruption.of(ProteinVocabulary.google()))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("no sentinels");

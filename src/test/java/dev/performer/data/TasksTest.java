@@ -42,8 +42,8 @@ class TasksTest {
       @ForAll @IntRange(min = 1, max = 9) int questions,
       @ForAll boolean records,
       @ForAll long seed) {
-    int asked = Math.min(pairs, questions);
-    RetrievalTask task = new RetrievalTask(length, pairs, records, asked, 12, 5, 3, 100, seed);
+    int queried = Math.min(pairs, questions);
+    RetrievalTask task = new RetrievalTask(length, pairs, records, queried, 12, 5, 3, 100, seed);
     Vocabulary vocabulary = task.vocabulary();
     Example example = task.get(3);
     int[] tokens = example.tokens();
@@ -67,7 +67,7 @@ class TasksTest {
       }
     }
     assertThat(answers).hasSize(pairs);
-    int start = length - 2 * asked;
+    int start = length - 2 * queried;
     assertThat(vocabulary.tokens().get(tokens[start - 1])).isEqualTo("<ask>");
     Set<Integer> keys = new HashSet<>();
     for (int i = start; i < length; i += 2) {
@@ -80,7 +80,7 @@ class TasksTest {
     for (float weight : weights) {
       sum += weight;
     }
-    assertThat(sum).isEqualTo(asked);
+    assertThat(sum).isEqualTo(queried);
   }
 
   @Test
@@ -91,12 +91,12 @@ class TasksTest {
     int examples = 4000;
     for (int index = 0; index < examples; index++) {
       int[] tokens = task.get(index).tokens();
-      int asked = tokens[38];
+      int queried = tokens[38];
       int order = 0;
       for (int i = 0; i < 20; i++) {
         if (tokens[i] < 4) {
           first[i]++;
-          if (tokens[i] == asked) {
+          if (tokens[i] == queried) {
             rank[order]++;
           }
           order++;

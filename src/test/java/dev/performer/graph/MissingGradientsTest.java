@@ -264,7 +264,7 @@ class MissingGradientsTest {
 
   private static Output<?> handle;
 
-  /** Gathers from a variable that is set to x first; its gradient is asked for at the handle. */
+  /** Gathers from a variable that is set to x first; its gradient is taken at the handle. */
   private static Output<?> gather(Ops tf, Output<?> x, int batchDims) {
     Variable variable =
         new Variables(tf).declare("table", TFloat64.class, Shape.of(ROWS, COLUMNS), true);

@@ -16,7 +16,7 @@ import org.tensorflow.Operand;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
-/** The Python models of {@code savedmodels/reference}, said as configurations. */
+/** The Python models of {@code savedmodels/reference}, as configurations. */
 class KerasModelsTest {
   private static final String POST_NORM =
       "hiddenSize: 32, layers: 2, heads: 4, mlpSize: 64, activation: gelu-erf, attentionBias: true,"

@@ -102,11 +102,11 @@ class ModelAttentionTest {
       Operand<TInt32> tokens = run.ints();
       Operand<TFloat32> given = run.floats(2);
       Outputs known = run.performer.apply(run.tf, Inputs.of(tokens), Mode.inference());
-      Outputs told = run.performer.apply(run.tf, Inputs.of(tokens, given), Mode.inference());
+      Outputs explicit = run.performer.apply(run.tf, Inputs.of(tokens, given), Mode.inference());
       List<float[]> both =
           run.run(
               Map.of(tokens, NpyArray.of(padded, 1, 10), given, NpyArray.of(mask, 1, 10)),
-              List.of(known.logits(), told.logits()));
+              List.of(known.logits(), explicit.logits()));
       assertThat(both.get(0)).isEqualTo(both.get(1));
     }
   }

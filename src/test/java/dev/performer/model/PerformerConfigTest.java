@@ -150,11 +150,11 @@ class PerformerConfigTest {
           {hiddenSize: 12}                              | rotary | even
           [1, 2]                                        | test | object
           """)
-  void refusesWithOneLine(String keys, String named, String said) {
+  void refusesWithOneLine(String keys, String named, String reason) {
     assertThatThrownBy(() -> Json.config(keys))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining(named)
-        .hasMessageContaining(said)
+        .hasMessageContaining(reason)
         .satisfies(e -> assertThat(e.getMessage()).doesNotContain("\n"));
   }
 

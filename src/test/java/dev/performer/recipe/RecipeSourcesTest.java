@@ -58,7 +58,7 @@ class RecipeSourcesTest {
     assertThat(result.after().loss())
         .isLessThan(UnigramBaseline.of(recipe).loss())
         .isLessThan(result.before().loss());
-    // What a run says of itself is enough to go on, without the file.
+    // What a run records of itself is enough to go on, without the file.
     Recipe again = Recipe.ofRun(temporary.resolve("pixels"));
     assertThat(again.data().tokens()).isEqualTo(recipe.data().tokens());
     assertThat(again.model()).isEqualTo(recipe.model());

@@ -22,7 +22,8 @@ import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.SavedModel;
 
 /**
- * Damaged models end in one line that says what is wrong, before TensorFlow can take the JVM along.
+ * Damaged models end in one line that names what is wrong, before TensorFlow can take the JVM
+ * along.
  */
 class BrokenModelsTest {
   private static final Path WHOLE =
@@ -60,7 +61,7 @@ class BrokenModelsTest {
     refused(model, "saved_model.pb");
   }
 
-  /** Whatever single bytes are wrong: either nothing is noticed, or one line says so. */
+  /** Whatever single bytes are wrong: either nothing is noticed, or one line reports it. */
   @Test
   void randomDamage() throws IOException {
     Path file = model.resolve("saved_model.pb");

@@ -30,7 +30,7 @@ import org.tensorflow.proto.TensorProto;
 
 /**
  * Small files that ask TensorFlow for all memory, all time or the end of the process: the process
- * lives and one line says what is wrong.
+ * lives and one line names what is wrong.
  */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class HostileModelsTest {

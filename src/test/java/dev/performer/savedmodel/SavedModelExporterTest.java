@@ -198,7 +198,7 @@ class SavedModelExporterTest {
   }
 
   @Test
-  void aTakenPlaceIsRefusedUnlessReplacingIsAsked() throws IOException {
+  void aTakenPlaceIsRefusedUnlessReplacingIsRequested() throws IOException {
     try (SmallModel model = new SmallModel(6);
         SmallModel other = new SmallModel(7)) {
       Path target = directory.resolve("model");

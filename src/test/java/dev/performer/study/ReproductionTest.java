@@ -46,8 +46,8 @@ class ReproductionTest {
     Path output = temporary.resolve("out");
     Reproduction reproduction =
         new Reproduction(List.of(recipe), List.of(temporary), Duration.ofSeconds(1), output);
-    String said = run(reproduction);
-    assertThat(said).contains("== tiny, exact: ", "== tiny, favor: ");
+    String log = run(reproduction);
+    assertThat(log).contains("== tiny, exact: ", "== tiny, favor: ");
     Reproduction.Result exact = result(output, "exact");
     Reproduction.Result favor = result(output, "favor");
     assertThat(exact.steps()).isEqualTo(favor.steps()).isGreaterThanOrEqualTo(20);
@@ -139,8 +139,8 @@ class ReproductionTest {
   }
 
   private static String run(Reproduction reproduction) {
-    ByteArrayOutputStream said = new ByteArrayOutputStream();
-    reproduction.run(Progress.lines(new PrintStream(said, true, StandardCharsets.UTF_8)));
-    return said.toString(StandardCharsets.UTF_8);
+    ByteArrayOutputStream log = new ByteArrayOutputStream();
+    reproduction.run(Progress.lines(new PrintStream(log, true, StandardCharsets.UTF_8)));
+    return log.toString(StandardCharsets.UTF_8);
   }
 }

@@ -19,7 +19,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.tensorflow.Graph;
 import org.tensorflow.op.Ops;
 
-/** What must not be started, and says so in one line. */
+/** What must not be started is refused in one line. */
 class FineTunerRefusalTest {
   @TempDir Path temporary;
 

@@ -140,7 +140,7 @@ class FineTunerTest {
       Files.createDirectories(copy.resolve("checkpoints/.step-25/x"));
       Files.writeString(
           copy.resolve("metrics.jsonl"), "{\"kind\":\"tra", StandardOpenOption.APPEND);
-      ByteArrayOutputStream said = new ByteArrayOutputStream();
+      ByteArrayOutputStream log = new ByteArrayOutputStream();
       try (Graph graph = new Graph();
           FineTuner tuner =
               FineTuner.resume(
@@ -148,8 +148,8 @@ class FineTunerTest {
                   TinyModel.data(),
                   tuning(loop(20).checkpointEvery(10)),
                   copy,
-                  Progress.lines(new PrintStream(said)))) {
-        assertThat(said.toString(StandardCharsets.UTF_8))
+                  Progress.lines(new PrintStream(log)))) {
+        assertThat(log.toString(StandardCharsets.UTF_8))
             .contains("step-20 is not whole")
             .contains("resumed at step 10");
         assertThat(tuner.run().steps()).isEqualTo(20);
@@ -265,9 +265,9 @@ class FineTunerTest {
 
   @Test
   void saysWhatItDoesInLines() {
-    ByteArrayOutputStream said = new ByteArrayOutputStream();
-    runTwentySteps(Progress.lines(new PrintStream(said)));
-    assertThat(said.toString(StandardCharsets.UTF_8).lines())
+    ByteArrayOutputStream log = new ByteArrayOutputStream();
+    runTwentySteps(Progress.lines(new PrintStream(log)));
+    assertThat(log.toString(StandardCharsets.UTF_8).lines())
         .anyMatch(line -> line.matches("step 0  validation perplexity [0-9.]+  accuracy [0-9.]+ %"))
         .anyMatch(line -> line.matches("step 10/20  loss [0-9.]+  [0-9]+ tokens/s  [0-9]+ s left"))
         .anyMatch(line -> line.contains("forgotten/kernel"));

@@ -31,7 +31,7 @@ class ObjectiveTest {
     assertThat(batch.mask()).containsExactly(1, 1, 1, 0, 1, 0, 0, 0);
   }
 
-  /** Of a copy task, only the second half is asked for. */
+  /** Of a copy task, only the second half counts. */
   @Test
   void weightsOfExamplesSayWhichTokensCount() {
     CopyTask task = new CopyTask(5, 9, 1, 3);
