@@ -20,6 +20,7 @@ def in_terminal(command, interrupt_at=None, columns=100, patience=300):
     if pid == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         os.environ.pop("COLUMNS", None)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # as in a terminal, also where this script was started in the background
         os.chdir(home)
         os.execv(command[0], command)
     shown, end = b"", time.monotonic() + patience
