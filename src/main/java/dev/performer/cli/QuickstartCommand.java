@@ -108,6 +108,7 @@ final class QuickstartCommand implements Callable<Integer> {
     out.println("The curve: " + shown(run.resolve("loss.png")));
     out.println("The model: " + shown(exported) + "  (Python: tf.saved_model.load)");
     Map<String, Object> json = TrainingSummary.of(outcome).json();
+    json.put("maxOutputDifference", outcome.maxOutputDifference());
     json.put("seconds", seconds);
     json.put("plot", run.resolve("loss.png").toString());
     output.printJson(json);

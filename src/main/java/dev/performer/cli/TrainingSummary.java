@@ -9,7 +9,7 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * What {@code train} and {@code fine-tune} say of a run at its end.
+ * What {@code train} and {@code fine-tune} report of a run at its end.
  *
  * @param run the run directory
  * @param model the export; empty if the run was stopped before its end
