@@ -31,7 +31,7 @@ import org.tensorflow.types.family.TFloating;
  *
  * <pre>{@code
  * Map<String, NpyArray> results =
- *     AttentionRun.favor(FavorConfig.of(Kernel.RELU)).run(Map.of("q", q, "k", k, "v", v));
+ *     AttentionRun.favor(FavorConfig.of(kernel)).run(Map.of("q", q, "k", k, "v", v));
  * NpyArray out = results.get("out"); // [B, L, H, V]
  * }</pre>
  *

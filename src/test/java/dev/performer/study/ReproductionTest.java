@@ -63,7 +63,7 @@ class ReproductionTest {
     assertThat(output.resolve("probe")).doesNotExist();
 
     // An interruption after the first run: it is not trained again, the second is, the same.
-    FileTime trained = Files.getLastModifiedTime(output.resolve("tiny/exact/metrics.jsonl"));
+    FileTime trained = Files.getLastModifiedTime(output.resolve("tiny/exact/checkpoints"));
     AtomicFiles.delete(output.resolve("tiny/favor"));
     run(reproduction);
     assertThat(result(output, "favor").after().loss()).isEqualTo(favor.after().loss());
