@@ -49,6 +49,18 @@ public class PerformerException extends RuntimeException {
     this.items = items;
   }
 
+  /**
+   * Fails unless a condition holds.
+   *
+   * @param format one line for the user, as of {@link String#format}
+   * @throws PerformerException with that line
+   */
+  public static void require(boolean condition, String format, Object... values) {
+    if (!condition) {
+      throw new PerformerException(format.formatted(values));
+    }
+  }
+
   /** The message for a terminal: several items stand on lines of their own behind the heading. */
   public List<String> lines() {
     if (items.size() < 2) {

@@ -146,7 +146,11 @@ public final class Npz {
     Matcher fortran = FORTRAN.matcher(text);
     Matcher shapeText = SHAPE.matcher(text);
     if (!descr.find() || !fortran.find() || !shapeText.find()) {
-      throw new PerformerException(where + ": header is not understood: " + Excerpt.of(text));
+      String lacks =
+          !descr.find(0)
+              ? "'descr', such as '<f4'"
+              : !fortran.find(0) ? "'fortran_order', True or False" : "'shape', such as (2, 3)";
+      throw new PerformerException(where + ": its header has no readable " + lacks);
     }
     String code = descr.group(2) + descr.group(3);
     NpyType type = null;
@@ -201,7 +205,9 @@ public final class Npz {
       try {
         dims.add(Long.parseLong(part.strip().replace("L", "")));
       } catch (NumberFormatException e) {
-        throw new PerformerException(where + ": impossible shape (" + Excerpt.of(text) + ")");
+        throw new PerformerException(
+            "%s: impossible shape: dimension '%s' is no whole number"
+                .formatted(where, Excerpt.of(part.strip())));
       }
       if (dims.size() > MAX_RANK) {
         throw new PerformerException(where + ": over " + MAX_RANK + " dimensions");

@@ -73,6 +73,8 @@ class NpzTest {
         "<f4; (9223372036854775807, 9); 8; impossible shape",
         "<f4; (-1,); 8; impossible shape",
         "<f4; (zz,); 8; impossible shape",
+        "<f4; (null, 3); 8; dimension 'null' is no whole number",
+        "<f4; null; 8; has no readable 'shape'",
         "<c8; (1,); 8; not supported",
         "<f4; (400000000,); 8; truncated"
       })
