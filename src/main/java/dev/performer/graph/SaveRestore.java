@@ -5,12 +5,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
-import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Function;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
@@ -52,13 +52,7 @@ public final class SaveRestore {
       this.variables.put(variable.checkpointKey(), variable);
     }
     more.forEach(this::add);
-    if (values.isEmpty()) {
-      throw new IllegalArgumentException("there is nothing to save");
-    }
-    Set<String> keys = values.keySet();
-    save =
-        tf.train.save(
-            prefix, strings(tf, keys), wholeTensors(tf, keys.size()), List.copyOf(values.values()));
+    save = tf.train.save(prefix, keys(tf, values), wholes(tf, values), values.values());
     saved =
         tf.withControlDependencies(List.of(save)).withName("control_dependency").identity(prefix);
     restore = restoreOp(tf);
@@ -72,26 +66,24 @@ public final class SaveRestore {
 
   /** A scope whose names are free also in a graph that was imported, which scopes do not see. */
   private static Ops freeScope(Ops scope) {
-    Ops tf = scope.withSubScope("save");
-    while (isUsed((Graph) scope.scope().env(), tf.scope().makeOpName(PROBE))) {
-      tf = scope.withSubScope("save");
-    }
-    return tf;
-  }
-
-  private static boolean isUsed(Graph graph, String probe) {
-    String scope = probe.substring(0, probe.length() - PROBE.length());
-    for (Iterator<GraphOperation> operations = graph.operations(); operations.hasNext(); ) {
-      if (operations.next().name().startsWith(scope)) {
-        return true;
+    while (true) {
+      Ops tf = scope.withSubScope("save");
+      String probe = tf.scope().makeOpName(PROBE);
+      String start = probe.substring(0, probe.length() - PROBE.length());
+      Iterator<GraphOperation> operations = ((Graph) scope.scope().env()).operations();
+      boolean isFree = true;
+      while (isFree && operations.hasNext()) {
+        isFree = !operations.next().name().startsWith(start);
+      }
+      if (isFree) {
+        return tf;
       }
     }
-    return false;
   }
 
   /** Adds the ops for some variables. */
   public static SaveRestore of(Ops tf, List<Variable> variables) {
-    return new SaveRestore(tf, variables, Map.of());
+    return withValues(tf, variables, Map.of());
   }
 
   /**
@@ -120,37 +112,40 @@ public final class SaveRestore {
     try (Graph graph = new Graph();
         Session session = new Session(graph, false)) {
       Ops tf = Ops.create(graph);
+      Session.Runner runner = session.runner();
       Map<String, Operand<?>> stored = new LinkedHashMap<>();
       values.forEach(
-          (key, value) -> stored.put(key, tf.placeholder(DataTypes.javaType(value.dataType()))));
+          (key, value) -> {
+            Placeholder<?> fed = tf.placeholder(DataTypes.javaType(value.dataType()));
+            runner.feed(fed, value);
+            stored.put(key, fed);
+          });
       stored.putAll(more.apply(tf));
-      Session.Runner runner = session.runner();
-      values.forEach((key, value) -> runner.feed(stored.get(key).asOutput(), value));
       withValues(tf, List.of(), stored).save(runner, target);
     }
   }
 
-  private static Operand<TString> strings(Ops tf, Collection<String> keys) {
-    return tf.array(keys.toArray(String[]::new));
+  private static Operand<TString> keys(Ops tf, Map<String, ?> byKey) {
+    return tf.array(byKey.keySet().toArray(String[]::new));
   }
 
-  private static Operand<TString> wholeTensors(Ops tf, int count) {
-    return strings(tf, Collections.nCopies(count, ""));
+  /** The slices of tensors that are stored whole. */
+  private static Operand<TString> wholes(Ops tf, Map<String, ?> byKey) {
+    return tf.array(Collections.nCopies(byKey.size(), "").toArray(String[]::new));
   }
 
   private Op restoreOp(Ops tf) {
     if (variables.isEmpty()) {
       return tf.noOp();
     }
-    Set<String> keys = variables.keySet();
+    Collection<Variable> all = variables.values();
     List<Class<? extends TType>> types = new ArrayList<>();
-    variables.values().forEach(variable -> types.add(variable.type()));
-    var values =
-        tf.train.restore(prefix, strings(tf, keys), wholeTensors(tf, keys.size()), types).tensors();
+    all.forEach(variable -> types.add(variable.type()));
+    var restored = tf.train.restore(prefix, keys(tf, variables), wholes(tf, variables), types);
     List<Op> assigned = new ArrayList<>();
-    int i = 0;
-    for (Variable variable : variables.values()) {
-      assigned.add(Variables.assign(tf, variable, values.get(i++)));
+    for (Variable variable : all) {
+      Operand<?> value = restored.tensors().get(assigned.size());
+      assigned.add(Variables.assign(tf, variable, value));
     }
     return tf.withControlDependencies(assigned).withName("restore_all").noOp();
   }
@@ -176,15 +171,21 @@ public final class SaveRestore {
   }
 
   private void save(Session.Runner runner, Path target) {
-    CheckpointFiles.writeBeside(target, staged -> write(runner, target, staged));
+    CheckpointFiles.writeBeside(
+        target,
+        staged -> {
+          try {
+            run(runner, save, staged);
+          } catch (RuntimeException e) {
+            throw new PerformerException(
+                "checkpoint " + target + " cannot be written: " + NativeErrors.ofFile(e), e);
+          }
+        });
   }
 
-  private void write(Session.Runner runner, Path target, Path staged) {
-    try (TString file = TString.scalarOf(staged.toString())) {
-      runner.feed(prefix, file).addTarget(save).run().close();
-    } catch (RuntimeException e) {
-      throw new PerformerException(
-          "checkpoint " + target + " cannot be written: " + NativeErrors.ofFile(e), e);
+  private void run(Session.Runner runner, Op op, Path path) {
+    try (TString file = TString.scalarOf(path.toString())) {
+      runner.feed(prefix, file).addTarget(op).run().close();
     }
   }
 
@@ -202,8 +203,8 @@ public final class SaveRestore {
         throw new PerformerException("checkpoint " + source + " does not fit this graph", problems);
       }
     }
-    try (TString file = TString.scalarOf(source.toString())) {
-      session.runner().feed(prefix, file).addTarget(restore).run().close();
+    try {
+      run(session.runner(), restore, source);
     } catch (RuntimeException e) {
       throw new PerformerException(
           "checkpoint " + source + " cannot be read: " + NativeErrors.firstLine(e), e);
@@ -212,12 +213,10 @@ public final class SaveRestore {
 
   private List<String> disagreements(Map<String, CheckpointReader.Entry> entries) {
     List<String> problems = new ArrayList<>();
-    Set<String> unused = new HashSet<>(entries.keySet());
     variables.forEach(
         (key, variable) -> {
           CheckpointReader.Entry entry = entries.get(key);
           DataType type = DataTypes.of(variable.type());
-          unused.remove(key);
           if (entry == null) {
             problems.add(key + " is missing");
           } else if (entry.type() != type) {
@@ -226,12 +225,12 @@ public final class SaveRestore {
             problems.add(key + " has shape " + entry.shape() + ", expected " + variable.shape());
           }
         });
-    if (problems.stream().anyMatch(problem -> problem.endsWith("is missing"))) {
+    if (!entries.keySet().containsAll(variables.keySet())) {
+      Set<String> unused = new TreeSet<>(entries.keySet());
       unused.remove(CheckpointReader.OBJECT_GRAPH_KEY);
       unused.removeAll(values.keySet());
       if (!unused.isEmpty()) {
-        problems.add(
-            "the file has these other keys: " + unused.stream().sorted().limit(10).toList());
+        problems.add("the file has these other keys: " + unused.stream().limit(10).toList());
       }
     }
     return problems;

@@ -27,10 +27,7 @@ public final class StringTensors {
     if (tensor.getDtype() != DataType.DT_STRING) {
       throw new IllegalArgumentException("a tensor of " + tensor.getDtype() + " holds no strings");
     }
-    int count = 1;
-    for (var dimension : tensor.getTensorShape().getDimList()) {
-      count = Math.multiplyExact(count, Math.toIntExact(dimension.getSize()));
-    }
+    int count = Math.toIntExact(TensorSizes.elements(tensor.getTensorShape()));
     List<ByteString> strings = new ArrayList<>(tensor.getStringValList());
     if (strings.isEmpty() && !tensor.getTensorContent().isEmpty()) {
       return unpack(tensor.getTensorContent(), count);

@@ -1,5 +1,6 @@
 package dev.performer.graph;
 
+import org.tensorflow.Graph;
 import org.tensorflow.Output;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
@@ -10,10 +11,8 @@ import org.tensorflow.types.family.TType;
  * A resource variable of a graph. It holds no native memory of its own: the session that runs the
  * graph owns the value.
  *
- * @param name the variable's name, unique in its graph, with {@code /} between scopes and without
- *     {@code :0}
+ * @param name unique in its graph, with {@code /} between scopes and without {@code :0}
  * @param handle the DT_RESOURCE output of its {@code VarHandleOp}
- * @param type element type
  * @param shape static shape
  * @param trainable whether an optimizer may change it (a projection matrix is not)
  * @param checkpointKey the key under which it is stored in a TF2 object checkpoint
@@ -25,6 +24,18 @@ public record Variable(
     Shape shape,
     boolean trainable,
     String checkpointKey) {
+
+  /** Adds a handle. Without a shared name all unnamed variables would be one and the same. */
+  static Output<?> handle(
+      Ops tf, String operation, String sharedName, Class<? extends TType> type, Shape shape) {
+    return ((Graph) tf.scope().env())
+        .opBuilder("VarHandleOp", tf.scope().makeOpName(operation), tf.scope())
+        .setAttr("dtype", DataTypes.of(type))
+        .setAttr("shape", shape)
+        .setAttr("shared_name", sharedName)
+        .build()
+        .output(0);
+  }
 
   /** The same variable, stored under another key. */
   public Variable withCheckpointKey(String key) {
