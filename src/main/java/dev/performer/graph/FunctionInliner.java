@@ -56,7 +56,7 @@ public final class FunctionInliner {
     }
   }
 
-  /** Flattens what the roots (references of the main graph, {@code ^node} included) need. */
+  /** As with a retention of nothing. */
   public static FlatGraph inline(GraphDef graph, Collection<String> roots) {
     return inline(graph, roots, (node, call) -> List.of());
   }
@@ -64,7 +64,6 @@ public final class FunctionInliner {
   /**
    * Flattens what the roots need.
    *
-   * @param graph the graph with its function library
    * @param roots references of the main graph; control references stand for "the call is finished"
    * @param retention references that must survive pruning along with a node, such as the captures
    *     of its custom gradient
@@ -140,13 +139,10 @@ public final class FunctionInliner {
       expand(byName.get(), node.getAttrMap(), name, inputs, caller);
     } else if (CALLS.contains(node.getOp())) {
       NameAttrList callee = node.getAttrOrThrow("f").getFunc();
-      FunctionDef function = library.find(callee.getName()).orElse(null);
+      Optional<FunctionDef> function = library.find(callee.getName());
       require(
-          function != null,
-          "the function %s, which the node %s calls, is not in the graph's library",
-          callee.getName(),
-          name);
-      expand(function, callee.getAttrMap(), name, inputs, caller);
+          function.isPresent(), "the node %s calls no known function: %s", name, callee.getName());
+      expand(function.get(), callee.getAttrMap(), name, inputs, caller);
     } else {
       definition(node, name);
       NodeDef.Builder free = node.toBuilder().setName(name).clearDevice().removeAttr("_class");
@@ -155,13 +151,10 @@ public final class FunctionInliner {
   }
 
   private OpDef definition(NodeDef node, String name) {
-    OpDef definition = library.definition(node).orElse(null);
-    require(
-        definition != null,
-        "the op %s (node %s) is unknown to this TensorFlow",
-        node.getOp(),
-        name);
-    return definition;
+    Optional<OpDef> definition = library.definition(node);
+    String message = "the op %s (node %s) is unknown to this TensorFlow";
+    require(definition.isPresent(), message, node.getOp(), name);
+    return definition.get();
   }
 
   private void add(NodeDef node, Optional<FunctionCall> caller) {

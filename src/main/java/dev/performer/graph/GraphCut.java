@@ -26,6 +26,8 @@ public final class GraphCut implements TracedFunction.Body {
   // Names made in the function's own graph know nothing of imported ones and could meet them.
   private static final String SCOPE = "cut";
 
+  private static final String HINT = " keep the original model and replace its weights";
+
   private static final Pattern TABLE =
       Pattern.compile("\\w*(HashTable|HashTableV2|HashTableOfTensorsV2|DenseHashTableV2)");
 
@@ -37,10 +39,9 @@ public final class GraphCut implements TracedFunction.Body {
   private final List<NodeDef> nodes;
 
   /**
-   * @param graph the graph to cut
    * @param inputs where the cut begins, by the name they shall have; in order
    * @param outputs what is computed, by the name they shall have; in order
-   * @param variables the graph's variables; those that are needed become resource arguments
+   * @param variables those that are needed become resource arguments
    * @throws PerformerException if the outputs depend on something else
    */
   public GraphCut(
@@ -64,21 +65,13 @@ public final class GraphCut implements TracedFunction.Body {
 
   private static List<String> boundInputs(NodeDef node) {
     String op = node.getOp();
-    String name = node.getName();
-    require(
-        !op.equals("Placeholder"),
-        "the outputs depend on placeholder %s, which is not an input",
-        name);
-    require(
-        !Set.of("VarHandleOp", "VariableV2", "Variable").contains(op),
-        "the outputs depend on variable %s, which is not in the list",
-        name);
-    require(
-        !TABLE.matcher(op).matches(),
-        "the outputs depend on %s %s, and what a lookup table holds cannot be cut out; keep the"
-            + " original model and replace its weights",
-        op,
-        name);
+    String trouble =
+        switch (op) {
+          case "Placeholder" -> "which is not an input";
+          case "VarHandleOp", "VariableV2", "Variable" -> "which is not in the list of variables";
+          default -> TABLE.matcher(op).matches() ? "whose contents cannot be cut out;" + HINT : "";
+        };
+    require(trouble.isEmpty(), "the outputs depend on %s %s, %s", op, node.getName(), trouble);
     return node.getInputList();
   }
 

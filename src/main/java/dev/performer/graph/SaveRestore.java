@@ -52,7 +52,9 @@ public final class SaveRestore {
       this.variables.put(variable.checkpointKey(), variable);
     }
     more.forEach(this::add);
-    save = tf.train.save(prefix, keys(tf, values), wholes(tf, values), values.values());
+    Operand<TString> keys = strings(tf, values.keySet());
+    Operand<TString> whole = strings(tf, Collections.nCopies(values.size(), ""));
+    save = tf.train.save(prefix, keys, whole, values.values());
     saved =
         tf.withControlDependencies(List.of(save)).withName("control_dependency").identity(prefix);
     restore = restoreOp(tf);
@@ -86,12 +88,7 @@ public final class SaveRestore {
     return withValues(tf, variables, Map.of());
   }
 
-  /**
-   * Adds the ops for some variables, and for values that the graph computes.
-   *
-   * @param values what else is stored, by checkpoint key
-   * @throws IllegalArgumentException if two of them have the same key
-   */
+  /** Adds the ops for some variables, and for values that the graph computes, by checkpoint key. */
   public static SaveRestore withValues(
       Ops tf, List<Variable> variables, Map<String, Operand<?>> values) {
     return new SaveRestore(tf, variables, values);
@@ -103,7 +100,6 @@ public final class SaveRestore {
    * @param target path without {@code .index}; its directory is made if need be
    * @param values by checkpoint key; the caller closes them
    * @param more adds ops for further values, by checkpoint key
-   * @throws PerformerException if it cannot be written
    */
   public static void write(
       Path target,
@@ -125,13 +121,8 @@ public final class SaveRestore {
     }
   }
 
-  private static Operand<TString> keys(Ops tf, Map<String, ?> byKey) {
-    return tf.array(byKey.keySet().toArray(String[]::new));
-  }
-
-  /** The slices of tensors that are stored whole. */
-  private static Operand<TString> wholes(Ops tf, Map<String, ?> byKey) {
-    return tf.array(Collections.nCopies(byKey.size(), "").toArray(String[]::new));
+  private static Operand<TString> strings(Ops tf, Collection<String> strings) {
+    return tf.array(strings.toArray(String[]::new));
   }
 
   private Op restoreOp(Ops tf) {
@@ -141,7 +132,9 @@ public final class SaveRestore {
     Collection<Variable> all = variables.values();
     List<Class<? extends TType>> types = new ArrayList<>();
     all.forEach(variable -> types.add(variable.type()));
-    var restored = tf.train.restore(prefix, keys(tf, variables), wholes(tf, variables), types);
+    Operand<TString> keys = strings(tf, variables.keySet());
+    Operand<TString> whole = strings(tf, Collections.nCopies(all.size(), ""));
+    var restored = tf.train.restore(prefix, keys, whole, types);
     List<Op> assigned = new ArrayList<>();
     for (Variable variable : all) {
       Operand<?> value = restored.tensors().get(assigned.size());

@@ -54,12 +54,6 @@ public final class Tensors {
     return result;
   }
 
-  public static int[] ints(Tensor tensor) {
-    int[] result = new int[size(tensor)];
-    tensor.asRawTensor().data().asInts().read(result);
-    return result;
-  }
-
   public static long[] longs(Tensor tensor) {
     long[] result = new long[size(tensor)];
     tensor.asRawTensor().data().asLongs().read(result);

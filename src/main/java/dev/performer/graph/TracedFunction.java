@@ -33,10 +33,8 @@ public record TracedFunction(
     List<Variable> captured)
     implements AutoCloseable {
 
-  /** Adds the ops of a function. */
-  @FunctionalInterface
+  /** Adds the ops of a function and returns its outputs by name, in order. */
   public interface Body {
-    /** Returns the function's outputs by name, in order. */
     Map<String, Operand<?>> build(Tracing tracing);
   }
 
@@ -52,7 +50,6 @@ public record TracedFunction(
       this.signature = signature;
     }
 
-    /** Adds ops to the function. */
     public Ops tf() {
       return tf;
     }
@@ -95,11 +92,7 @@ public record TracedFunction(
     }
   }
 
-  /**
-   * Runs {@code body} in a graph of its own and makes a function of it.
-   *
-   * @param name the function's name, unique in the graphs that call it
-   */
+  /** Makes a function, whose name is unique in the graphs that call it, in a graph of its own. */
   public static TracedFunction trace(String name, Body body) {
     List<ArgumentSpec> inputs = new ArrayList<>();
     List<ArgumentSpec> outputs = new ArrayList<>();
@@ -132,9 +125,7 @@ public record TracedFunction(
   /**
    * Adds a call of the function; its outputs are those of the function, in order.
    *
-   * @param name the operation's name
-   * @param values one per input
-   * @param handles one variable handle per captured variable
+   * @param handles one per captured variable
    * @param mustCompile whether XLA must compile the call; it fails when run if it cannot
    */
   public Operation call(

@@ -21,9 +21,6 @@ public final class Variables {
   private final Map<String, Variable> variables = new LinkedHashMap<>();
   private final List<Op> initializers = new ArrayList<>();
 
-  /**
-   * @param tf where the variables' ops are added
-   */
   public Variables(Ops tf) {
     this.tf = tf;
   }
@@ -31,11 +28,8 @@ public final class Variables {
   /**
    * Creates a variable.
    *
-   * @param name unique name with {@code /} between scopes
-   * @param shape static shape
-   * @param trainable whether an optimizer may change it
+   * @param name unique, with {@code /} between scopes
    * @param initialValue evaluated when {@link #initialize} runs
-   * @throws IllegalArgumentException if the name is taken
    */
   public <T extends TType> Variable create(
       String name, Shape shape, boolean trainable, Operand<T> initialValue) {

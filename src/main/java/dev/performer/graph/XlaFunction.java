@@ -13,6 +13,7 @@ import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Operation;
 import org.tensorflow.Output;
@@ -36,13 +37,11 @@ public final class XlaFunction {
    * Adds a compiled call of a part of the graph that is there already; what it computed stays, too,
    * and costs nothing where nobody fetches it.
    *
-   * @param tf the graph that is cut
    * @param inputs where the part begins: first outputs of their operations, any shapes. Each new
    *     combination of sizes is compiled anew when it first comes
    * @param values what goes in there, one for each of {@code inputs}, which may be the same
    * @param outputs what is computed; what they depend on by control dependencies is part of it
-   * @param variables the graph's variables; those that the part needs are read or updated inside
-   * @return the outputs, in order
+   * @param variables those that the part needs are read or updated inside
    * @throws PerformerException if an op of the part has no kernel for XLA: the message names it
    */
   public static List<Output<?>> cut(
@@ -87,27 +86,19 @@ public final class XlaFunction {
   private static void requireKernels(Graph graph) {
     RegisteredKernels kernels = RegisteredKernels.withXla();
     List<String> problems = new ArrayList<>();
-    graph
-        .operations()
-        .forEachRemaining(
-            operation -> {
-              if (!kernels.canCompile(operation)) {
-                problems.add(operation.type() + " (node " + operation.name() + ")");
-              }
-            });
+    for (var all = graph.operations(); all.hasNext(); ) {
+      GraphOperation operation = all.next();
+      if (!kernels.canCompile(operation)) {
+        problems.add(operation.type() + " (node " + operation.name() + ")");
+      }
+    }
     require(
         problems.isEmpty(),
-        "XLA cannot compile %s: there is no kernel for these ops and types; leave them outside the"
-            + " function",
+        "XLA cannot compile %s: it has no kernel for these ops and types; leave them outside",
         String.join(", ", problems));
   }
 
-  /**
-   * Turns what TensorFlow throws when XLA refuses a graph at run time into one line that names the
-   * op.
-   *
-   * @return the exception to throw: {@code e} itself where XLA is not its cause
-   */
+  /** One line that names the op that XLA refused when it ran; {@code e} where XLA did not. */
   public static RuntimeException explain(RuntimeException e) {
     List<MatchResult> found =
         UNSUPPORTED.matcher(String.valueOf(e.getMessage())).results().toList();
