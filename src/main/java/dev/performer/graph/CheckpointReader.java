@@ -55,7 +55,7 @@ public final class CheckpointReader implements AutoCloseable {
 
   /** Whether there is an index file of that prefix. */
   public static boolean exists(Path prefix) {
-    return Files.isRegularFile(CheckpointFiles.index(prefix));
+    return Files.isRegularFile(CheckpointTable.index(prefix));
   }
 
   /** Everything the checkpoint holds, by key in alphabetical order. */

@@ -39,6 +39,7 @@ public final class FunctionInliner {
   public static final Set<String> CALLS = Set.of("PartitionedCall", "StatefulPartitionedCall");
 
   private final FunctionLibrary library;
+  private final BiFunction<NodeDef, Optional<FunctionCall>, List<String>> retention;
   private final Set<String> mainScopes = new HashSet<>();
   // What became of the expanded calls.
   private final Map<String, List<String>> returned = new HashMap<>();
@@ -46,8 +47,10 @@ public final class FunctionInliner {
   private final Map<String, FunctionCall> callOfNode = new HashMap<>();
   private final List<NodeDef> flat = new ArrayList<>();
 
-  private FunctionInliner(GraphDef graph) {
+  private FunctionInliner(
+      GraphDef graph, BiFunction<NodeDef, Optional<FunctionCall>, List<String>> retention) {
     this.library = new FunctionLibrary(graph.getLibrary());
+    this.retention = retention;
     for (NodeDef node : graph.getNodeList()) {
       String name = node.getName();
       for (int slash = name.indexOf('/'); slash > 0; slash = name.indexOf('/', slash + 1)) {
@@ -74,13 +77,10 @@ public final class FunctionInliner {
       GraphDef graph,
       Collection<String> roots,
       BiFunction<NodeDef, Optional<FunctionCall>, List<String>> retention) {
-    return new FunctionInliner(graph).run(graph, roots, retention);
+    return new FunctionInliner(graph, retention).run(graph, roots);
   }
 
-  private FlatGraph run(
-      GraphDef graph,
-      Collection<String> roots,
-      BiFunction<NodeDef, Optional<FunctionCall>, List<String>> retention) {
+  private FlatGraph run(GraphDef graph, Collection<String> roots) {
     // First prune, so that the model's save and restore functions are never expanded.
     GraphDef current = prune(graph, roots, node -> List.of());
     while (true) {
@@ -185,14 +185,9 @@ public final class FunctionInliner {
     List<String> results = new ArrayList<>();
     for (ArgDef output : function.getSignature().getOutputArgList()) {
       List<String> tensors = bodyReference(call, function.getRetOrThrow(output.getName()));
-      int length = call.length(output);
-      require(
-          tensors.size() == length,
-          "the function %s returns %s tensors as %s, not %s",
-          call.function(),
-          tensors.size(),
-          output.getName(),
-          length);
+      boolean isWhole = tensors.size() == call.length(output);
+      String mismatch = "the function %s returns another number of tensors as %s than it declares";
+      require(isWhole, mismatch, call.function(), output.getName());
       results.addAll(tensors);
     }
     String done = call.flatName("done__");
@@ -215,12 +210,9 @@ public final class FunctionInliner {
     List<String> data = inputs.stream().filter(input -> !TensorNames.isControl(input)).toList();
     List<String> control = inputs.stream().filter(TensorNames::isControl).toList();
     List<ArgDef> arguments = call.definition().getSignature().getInputArgList();
-    require(
-        arguments.stream().mapToLong(call::length).sum() == data.size(),
-        "the node %s passes %s arguments to the function %s, which takes another number",
-        name,
-        data.size(),
-        call.function());
+    long taken = arguments.stream().mapToLong(call::length).sum();
+    String mismatch = "the node %s passes %s arguments to the function %s, which takes %s";
+    require(taken == data.size(), mismatch, name, data.size(), call.function(), taken);
     int position = 0;
     for (ArgDef argument : arguments) {
       int end = position + call.length(argument);
@@ -318,10 +310,8 @@ public final class FunctionInliner {
     while (returned.containsKey(TensorNames.node(target))) {
       List<String> results = returned.get(TensorNames.node(target));
       int index = TensorNames.index(target);
-      require(
-          index < results.size() && passed.add(target),
-          "the reference %s points to no tensor or to itself",
-          reference);
+      boolean isNew = index < results.size() && passed.add(target);
+      require(isNew, "the reference %s points to no tensor or to itself", reference);
       target = TensorNames.shortest(results.get(index));
     }
     for (String step : passed) {

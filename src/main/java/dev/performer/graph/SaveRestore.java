@@ -1,6 +1,9 @@
 package dev.performer.graph;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -163,17 +166,30 @@ public final class SaveRestore {
     save(session.runner(), target);
   }
 
+  /** Data come first and the index last, so that an index never stands without its data. */
   private void save(Session.Runner runner, Path target) {
-    CheckpointFiles.writeBeside(
-        target,
-        staged -> {
-          try {
-            run(runner, save, staged);
-          } catch (RuntimeException e) {
-            throw new PerformerException(
-                "checkpoint " + target + " cannot be written: " + NativeErrors.ofFile(e), e);
-          }
-        });
+    Path place = target.toAbsolutePath();
+    Path staging = null;
+    try {
+      Files.createDirectories(place.getParent());
+      staging = AtomicFiles.createDirectoryBeside(place);
+      Path staged = staging.resolve(target.getFileName());
+      run(runner, save, staged);
+      Path index = CheckpointTable.index(staged);
+      try (var shards = Files.newDirectoryStream(staging, file -> !file.equals(index))) {
+        for (Path shard : shards) {
+          AtomicFiles.move(shard, place.resolveSibling(shard.getFileName()));
+        }
+      }
+      AtomicFiles.move(index, CheckpointTable.index(place));
+    } catch (IOException | RuntimeException e) { // TensorFlow's exceptions have no common type
+      String why = e instanceof IOException io ? AtomicFiles.describe(io) : NativeErrors.ofFile(e);
+      throw new PerformerException("checkpoint " + target + " cannot be written: " + why, e);
+    } finally {
+      if (staging != null) {
+        AtomicFiles.discard(staging);
+      }
+    }
   }
 
   private void run(Session.Runner runner, Op op, Path path) {
