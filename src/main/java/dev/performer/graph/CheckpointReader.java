@@ -75,7 +75,7 @@ public final class CheckpointReader implements AutoCloseable {
   public Tensor tensor(String key) {
     DataType type = entry(key).type();
     if (source == null) {
-      source = new Source(prefix);
+      source = new Source();
     }
     try {
       return source.read(key, type);
@@ -109,18 +109,14 @@ public final class CheckpointReader implements AutoCloseable {
   }
 
   /** A graph with one restoring op per element type, made when the first tensor is read. */
-  private static final class Source {
+  private final class Source {
     private final Graph graph = new Graph();
     private final Session session = new Session(graph);
     private final Ops tf = Ops.create(graph);
-    private final Operand<TString> prefix;
+    private final Operand<TString> checkpoint = tf.constant(prefix.toString());
     private final Placeholder<TString> key =
         tf.placeholder(TString.class, Placeholder.shape(Shape.of(1)));
     private final Map<DataType, Output<?>> values = new EnumMap<>(DataType.class);
-
-    Source(Path prefix) {
-      this.prefix = tf.constant(prefix.toString());
-    }
 
     /** A copy: what a run returns is closed with its result. */
     Tensor read(String name, DataType type) {
@@ -136,7 +132,7 @@ public final class CheckpointReader implements AutoCloseable {
 
     private Output<?> restore(DataType type) {
       var types = List.<Class<? extends TType>>of(DataTypes.javaType(type));
-      return tf.train.restore(prefix, key, tf.array(""), types).tensors().get(0);
+      return tf.train.restore(checkpoint, key, tf.array(""), types).tensors().get(0);
     }
   }
 }

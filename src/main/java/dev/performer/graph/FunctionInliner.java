@@ -174,7 +174,9 @@ public final class FunctionInliner {
       String name,
       List<String> inputs,
       Optional<FunctionCall> caller) {
-    FunctionCall call = FunctionCall.of(function, freePrefix(name), caller, attributes);
+    String prefix = freePrefix(name);
+    GraphIndex body = new GraphIndex(function.getNodeDefList());
+    var call = new FunctionCall(function, prefix, caller, attributes, new HashMap<>(), body);
     List<String> wait = bindArguments(call, name, inputs);
     for (NodeDef inner : function.getNodeDefList()) {
       List<String> innerInputs = new ArrayList<>();

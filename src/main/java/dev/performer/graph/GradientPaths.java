@@ -29,7 +29,7 @@ public final class GradientPaths {
           ApproximateEqual BroadcastGradientArgs ConcatOffset Const Equal Floor Greater GreaterEqual
           InvertPermutation Less LessEqual LogicalAnd LogicalNot LogicalOr NonMaxSuppression
           NonMaxSuppressionV2 NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 NotEqual
-          OneHot Rank Shape ShapeN Size StopGradient ZerosLike\
+          OneHot Rank Shape ShapeN Size StopGradient ZerosLike
           """
               .split("\\s+"));
 

@@ -26,7 +26,8 @@ public final class GraphCut implements TracedFunction.Body {
   // Names made in the function's own graph know nothing of imported ones and could meet them.
   private static final String SCOPE = "cut";
 
-  private static final String HINT = " keep the original model and replace its weights";
+  private static final String KEEP =
+      "a lookup table that cannot be cut out; keep the original model and replace its weights";
 
   private static final Pattern TABLE =
       Pattern.compile("\\w*(HashTable|HashTableV2|HashTableOfTensorsV2|DenseHashTableV2)");
@@ -35,7 +36,6 @@ public final class GraphCut implements TracedFunction.Body {
   private final Map<String, Output<?>> outputs = new LinkedHashMap<>();
   private final Map<String, Variable> variables = new HashMap<>();
   private final GraphDef whole;
-  private final Set<String> needed;
   private final List<NodeDef> nodes;
 
   /**
@@ -56,7 +56,7 @@ public final class GraphCut implements TracedFunction.Body {
     Set<String> ends = new HashSet<>(this.variables.keySet());
     this.inputs.values().forEach(input -> ends.add(input.op().name()));
     GraphIndex index = new GraphIndex(whole.getNodeList());
-    needed =
+    Set<String> needed =
         index.reached(
             this.outputs.values().stream().map(output -> output.op().name()).toList(),
             node -> ends.contains(node.getName()) ? List.of() : boundInputs(node));
@@ -69,7 +69,7 @@ public final class GraphCut implements TracedFunction.Body {
         switch (op) {
           case "Placeholder" -> "which is not an input";
           case "VarHandleOp", "VariableV2", "Variable" -> "which is not in the list of variables";
-          default -> TABLE.matcher(op).matches() ? "whose contents cannot be cut out;" + HINT : "";
+          default -> TABLE.matcher(op).matches() ? KEEP : "";
         };
     require(trouble.isEmpty(), "the outputs depend on %s %s, %s", op, node.getName(), trouble);
     return node.getInputList();
@@ -106,9 +106,9 @@ public final class GraphCut implements TracedFunction.Body {
     inputs.forEach(
         (name, in) ->
             tracing.adoptInput(new ArgumentSpec(name, in.type(), in.shape()), copy(inner, in)));
-    for (String name : needed) {
-      if (variables.containsKey(name)) {
-        Variable variable = variables.get(name);
+    for (NodeDef node : nodes) {
+      Variable variable = variables.get(node.getName());
+      if (variable != null) {
         tracing.adoptCapture(variable, copy(inner, variable.handle()));
       }
     }

@@ -35,16 +35,9 @@ public final class RegisteredKernels {
   public static final String XLA_CPU = "XLA_CPU_JIT";
   private static final String ANY_DEVICE = "DEFAULT";
 
-  // The compiler replaces calls by the functions' bodies; placeholders and captured variables are
-  // arguments of the function.
-  private static final Set<String> NEEDS_NO_XLA_KERNEL =
-      Set.of(
-          "Placeholder",
-          "VarHandleOp",
-          "PartitionedCall",
-          "StatefulPartitionedCall",
-          "_Arg",
-          "_Retval");
+  // Placeholders and captured variables are arguments of the compiled function.
+  private static final Set<String> ARGUMENTS =
+      Set.of("Placeholder", "VarHandleOp", "_Arg", "_Retval");
 
   /** Loaded once: compiling a function makes XLA register its kernels. */
   private static final class Xla {
@@ -119,6 +112,8 @@ public final class RegisteredKernels {
 
   /** Whether XLA can compile this operation for a processor, calls of functions taken on trust. */
   boolean canCompile(GraphOperation operation) {
-    return NEEDS_NO_XLA_KERNEL.contains(operation.type()) || supports(XLA_CPU, operation);
+    return ARGUMENTS.contains(operation.type())
+        || FunctionInliner.CALLS.contains(operation.type())
+        || supports(XLA_CPU, operation);
   }
 }
