@@ -1,7 +1,5 @@
 package dev.performer.graph;
 
-import static java.util.stream.Collectors.toCollection;
-
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -71,20 +69,15 @@ public final class FunctionLibrary {
     return names;
   }
 
-  private Set<String> referencesOf(Collection<NodeDef> nodes) {
-    return nodes.stream()
-        .flatMap(node -> referencesOf(node).stream())
-        .collect(toCollection(LinkedHashSet::new));
-  }
-
   /** The functions of this library that these nodes reach, directly or through others. */
   public Set<String> reachedFrom(Collection<NodeDef> nodes) {
     Set<String> reached = new LinkedHashSet<>();
-    Deque<String> todo = new ArrayDeque<>(referencesOf(nodes));
+    Deque<NodeDef> todo = new ArrayDeque<>(nodes);
     while (!todo.isEmpty()) {
-      String name = todo.pop();
-      if (reached.add(name)) {
-        todo.addAll(referencesOf(functions.get(name).getNodeDefList()));
+      for (String name : referencesOf(todo.pop())) {
+        if (reached.add(name)) {
+          todo.addAll(functions.get(name).getNodeDefList());
+        }
       }
     }
     return reached;

@@ -91,7 +91,7 @@ public final class SaveRestore {
     return withValues(tf, variables, Map.of());
   }
 
-  /** Adds the ops for some variables, and for values that the graph computes, by checkpoint key. */
+  /** Also for values that the graph computes, by checkpoint key. */
   public static SaveRestore withValues(
       Ops tf, List<Variable> variables, Map<String, Operand<?>> values) {
     return new SaveRestore(tf, variables, values);

@@ -7,9 +7,9 @@ import java.util.List;
 import java.util.Map;
 import org.tensorflow.ConcreteFunction;
 import org.tensorflow.Graph;
-import org.tensorflow.GraphOperationBuilder;
 import org.tensorflow.Operand;
 import org.tensorflow.Operation;
+import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.Signature;
 import org.tensorflow.op.Ops;
@@ -134,24 +134,20 @@ public record TracedFunction(
       List<? extends Operand<?>> values,
       List<? extends Output<?>> handles,
       boolean mustCompile) {
-    Graph graph = (Graph) tf.scope().env();
-    graph.attachFunction(function);
+    ((Graph) tf.scope().env()).attachFunction(function);
+    OperationBuilder builder = tf.scope().opBuilder("StatefulPartitionedCall", name);
     List<Output<?>> all = new ArrayList<>();
     values.forEach(value -> all.add(value.asOutput()));
     all.addAll(handles);
     List<DataType> types = new ArrayList<>(inputs.stream().map(ArgumentSpec::dataType).toList());
     types.addAll(Collections.nCopies(captured.size(), DataType.DT_RESOURCE));
-    GraphOperationBuilder builder =
-        graph
-            .opBuilder("StatefulPartitionedCall", tf.scope().makeOpName(name), tf.scope())
-            .addInputList(all.toArray(Output<?>[]::new))
-            .setAttr("Tin", types.toArray(DataType[]::new))
-            .setAttr("Tout", outputs.stream().map(ArgumentSpec::dataType).toArray(DataType[]::new));
+    DataType[] results = outputs.stream().map(ArgumentSpec::dataType).toArray(DataType[]::new);
+    builder.addInputList(all.toArray(Output<?>[]::new));
+    builder.setAttr("Tin", types.toArray(DataType[]::new)).setAttr("Tout", results);
     if (mustCompile) {
       builder.setAttr("_XlaMustCompile", true);
     }
-    builder.setAttr("f", function);
-    return builder.build();
+    return builder.setAttr("f", function).build();
   }
 
   @Override

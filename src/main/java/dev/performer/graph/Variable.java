@@ -1,6 +1,5 @@
 package dev.performer.graph;
 
-import org.tensorflow.Graph;
 import org.tensorflow.Output;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
@@ -28,13 +27,9 @@ public record Variable(
   /** Adds a handle. Without a shared name all unnamed variables would be one and the same. */
   static Output<?> handle(
       Ops tf, String operation, String sharedName, Class<? extends TType> type, Shape shape) {
-    return ((Graph) tf.scope().env())
-        .opBuilder("VarHandleOp", tf.scope().makeOpName(operation), tf.scope())
-        .setAttr("dtype", DataTypes.of(type))
-        .setAttr("shape", shape)
-        .setAttr("shared_name", sharedName)
-        .build()
-        .output(0);
+    var builder = tf.scope().opBuilder("VarHandleOp", operation);
+    builder.setAttr("dtype", DataTypes.of(type)).setAttr("shape", shape);
+    return builder.setAttr("shared_name", sharedName).build().output(0);
   }
 
   /** The same variable, stored under another key. */
