@@ -35,10 +35,8 @@ final class TrainabilityCheck {
    */
   Trainability check(List<String> outputs, List<Variable> variables) {
     List<Variable> trainable = variables.stream().filter(Variable::trainable).toList();
-    GradientPaths.Report report =
-        new GradientPaths(flat.graph())
-            .trace(
-                outputs, trainable.stream().map(TrainabilityCheck::handle).toList(), this::reason);
+    List<String> handles = trainable.stream().map(TrainabilityCheck::handle).toList();
+    GradientPaths.Report report = GradientPaths.trace(flat.graph(), outputs, handles, this::reason);
     GraphIndex index = new GraphIndex(flat.graph().getNodeList());
     List<Trainability.Obstacle> obstacles = new ArrayList<>();
     report
