@@ -54,7 +54,7 @@ class ImportedFineTuningTest {
                 .checkpointEvery(0)
                 .build());
     try (ImportedModel imported = ImportedModel.load(directory, "serving_default");
-        FineTuner tuner =
+        Trainer tuner =
             FineTuner.start(
                 ImportedLanguageModel.of(imported, "serving_default"),
                 data,
@@ -89,7 +89,7 @@ class ImportedFineTuningTest {
     TrainingResult result;
     try (ImportedModel imported = ImportedModel.load(original, "serving_default")) {
       LanguageModel model = ImportedLanguageModel.of(imported, names);
-      try (FineTuner tuner =
+      try (Trainer tuner =
           FineTuner.start(model, data, config, temporary.resolve("run"), Progress.silent())) {
         result = tuner.run();
         WeightReplacement.of(original)
@@ -124,7 +124,7 @@ class ImportedFineTuningTest {
   void aLengthBeyondTheModelIsOneLine() {
     Path directory = ReferenceModels.directory("models/protein_exp").resolve("saved_model");
     try (ImportedModel imported = ImportedModel.load(directory, "serving_default");
-        FineTuner tuner =
+        Trainer tuner =
             FineTuner.start(
                 ImportedLanguageModel.of(imported, "serving_default"),
                 new TrainingData(

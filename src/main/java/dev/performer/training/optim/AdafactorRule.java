@@ -23,10 +23,8 @@ record AdafactorRule(Optimizer.Adafactor config) implements UpdateRule {
     Ops tf = shared.tf();
     List<Op> kept = new ArrayList<>();
     Operand<TFloat64> exponent = tf.constant(-config.decayExponent());
-    Operand<TFloat32> fresh =
-        shared.single(tf.math.pow(shared.step(), exponent)); // 1 − β₂, which is 1 at the first step
-    Operand<TFloat32> squares =
-        tf.math.add(tf.math.square(gradient), tf.constant((float) config.epsilon1()));
+    var fresh = shared.single(tf.math.pow(shared.step(), exponent)); // 1 − β₂, 1 at the first step
+    var squares = tf.math.add(tf.math.square(gradient), tf.constant((float) config.epsilon1()));
     int[] sides = sides(variable.shape());
     boolean factored = Math.min(sides[0], sides[1]) >= Math.max(2, config.smallestFactored());
     Operand<TFloat32> inverseRoot =
@@ -34,10 +32,8 @@ record AdafactorRule(Optimizer.Adafactor config) implements UpdateRule {
             ? factored(shared, variable, squares, sides, fresh, kept)
             : tf.math.rsqrt(moved(shared, "v", variable, variable.shape(), squares, fresh, kept));
     Operand<TFloat32> direction = tf.math.mul(gradient, inverseRoot);
-    Operand<TFloat32> excess =
-        tf.math.maximum(
-            tf.constant(1f), shared.scaled(rms(tf, direction), 1 / config.clipThreshold()));
-    direction = tf.math.div(direction, excess);
+    var length = shared.scaled(rms(tf, direction), 1 / config.clipThreshold());
+    direction = tf.math.div(direction, tf.math.maximum(tf.constant(1f), length));
     if (config.beta1() > 0) {
       Variable m = shared.slot("m", variable, variable.shape());
       direction = shared.mean(config.beta1(), m.read(tf), direction);
@@ -62,29 +58,14 @@ record AdafactorRule(Optimizer.Adafactor config) implements UpdateRule {
       List<Op> kept) {
     Ops tf = shared.tf();
     Operand<TFloat32> matrix = tf.reshape(squares, tf.constant(sides)); // [n, m]
-    Operand<TFloat32> rows =
-        moved(
-            shared,
-            "rows",
-            variable,
-            Shape.of(sides[0], 1),
-            tf.reduceSum(matrix, tf.constant(1), ReduceSum.keepDims(true)),
-            fresh,
-            kept); // [n, 1]
-    Operand<TFloat32> columns =
-        moved(
-            shared,
-            "columns",
-            variable,
-            Shape.of(1, sides[1]),
-            tf.reduceSum(matrix, tf.constant(0), ReduceSum.keepDims(true)),
-            fresh,
-            kept); // [1, m]
+    var ofRows = tf.reduceSum(matrix, tf.constant(1), ReduceSum.keepDims(true)); // [n, 1]
+    var rows = moved(shared, "rows", variable, Shape.of(sides[0], 1), ofRows, fresh, kept);
+    var ofColumns = tf.reduceSum(matrix, tf.constant(0), ReduceSum.keepDims(true)); // [1, m]
+    var columns = moved(shared, "columns", variable, Shape.of(1, sides[1]), ofColumns, fresh, kept);
     Operand<TFloat32> total = tf.reduceSum(rows, tf.constant(new int[] {0, 1}));
     // Root by root: the product of two sums of tiny squares would vanish.
-    Operand<TFloat32> inverse =
-        tf.math.mul(tf.math.rsqrt(tf.math.div(rows, total)), tf.math.rsqrt(columns)); // [n, m]
-    return tf.reshape(inverse, tf.constant(variable.shape()));
+    var inverse = tf.math.mul(tf.math.rsqrt(tf.math.div(rows, total)), tf.math.rsqrt(columns));
+    return tf.reshape(inverse, tf.constant(variable.shape())); // from [n, m]
   }
 
   /** A moment after this step, {@code (1 − fresh)·old + fresh·added}. */

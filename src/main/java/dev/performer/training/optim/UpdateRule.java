@@ -101,14 +101,12 @@ interface UpdateRule {
       Ops tf = shared.tf();
       Variable m = shared.slot("m", variable, variable.shape());
       Variable v = shared.slot("v", variable, variable.shape());
-      var one = tf.constant(1.0);
       // The kernel sees the betas as float32; the powers must be of the same numbers.
-      var first =
-          tf.math.sub(
-              one, tf.math.pow(tf.constant((double) (float) config.beta1()), shared.step()));
-      var second =
-          tf.math.sub(
-              one, tf.math.pow(tf.constant((double) (float) config.beta2()), shared.step()));
+      float beta1 = (float) config.beta1();
+      float beta2 = (float) config.beta2();
+      var one = tf.constant(1.0);
+      var first = tf.math.sub(one, tf.math.pow(tf.constant((double) beta1), shared.step()));
+      var second = tf.math.sub(one, tf.math.pow(tf.constant((double) beta2), shared.step()));
       var root = tf.math.sqrt(second);
       // With the corrections folded in, the kernel gives the textbook's step.
       var rate = tf.math.div(tf.math.mul(shared.rate(), root), first);
@@ -116,8 +114,8 @@ interface UpdateRule {
       Ops after = tf;
       if (decay > 0) {
         var share = tf.dtypes.cast(tf.math.mul(shared.rate(), tf.constant(decay)), type);
-        Op decayed =
-            tf.assignSubVariableOp(variable.handle(), tf.math.mul(variable.<T>read(tf), share));
+        var lost = tf.math.mul(variable.<T>read(tf), share);
+        Op decayed = tf.assignSubVariableOp(variable.handle(), lost);
         after = tf.withControlDependencies(List.of(decayed));
       }
       var none = tf.dtypes.cast(tf.constant(0f), type);
@@ -128,8 +126,8 @@ interface UpdateRule {
           none,
           none,
           tf.dtypes.cast(rate, type),
-          tf.dtypes.cast(tf.constant((float) config.beta1()), type),
-          tf.dtypes.cast(tf.constant((float) config.beta2()), type),
+          tf.dtypes.cast(tf.constant(beta1), type),
+          tf.dtypes.cast(tf.constant(beta2), type),
           tf.dtypes.cast(epsilon, type),
           tf.dtypes.cast(gradient, type));
     }
@@ -148,13 +146,12 @@ interface UpdateRule {
       Operand<TFloat32> velocity =
           tf.math.add(shared.scaled(v.<TFloat32>read(tf), config.momentum()), gradient);
       Op kept = Variables.assign(tf, v, velocity);
-      Operand<TFloat32> direction =
-          config.nesterov()
-              ? tf.math.add(gradient, shared.scaled(velocity, config.momentum()))
-              : velocity;
-      return tf.withControlDependencies(
-              List.of(kept, descend(shared, variable, rate, direction, decay)))
-          .noOp();
+      Operand<TFloat32> ahead = velocity;
+      if (config.nesterov()) {
+        ahead = tf.math.add(gradient, shared.scaled(velocity, config.momentum()));
+      }
+      Op moved = descend(shared, variable, rate, ahead, decay);
+      return tf.withControlDependencies(List.of(kept, moved)).noOp();
     }
   }
 

@@ -1,6 +1,5 @@
 package dev.performer.training.run;
 
-import dev.performer.PerformerException;
 import dev.performer.data.TfRecordFrame;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
@@ -30,15 +29,11 @@ final class EventFile implements AutoCloseable {
     this.out = out;
   }
 
-  /**
-   * Creates a file.
-   *
-   * @param step where the run stands; later steps of earlier files are taken back
-   */
+  /** Creates a file; what earlier files have after a step is taken back. */
   static EventFile create(Path directory, long step) {
     long now = System.currentTimeMillis();
-    Path file =
-        directory.resolve(PREFIX + String.format("%010d.performer.%d", now / 1000, now % 1000));
+    String name = PREFIX + "%010d.performer.%d".formatted(now / 1000, now % 1000);
+    Path file = directory.resolve(name);
     try {
       while (Files.exists(file)) {
         file = file.resolveSibling(file.getFileName() + "x");
@@ -48,25 +43,23 @@ final class EventFile implements AutoCloseable {
       EventFile events = new EventFile(file, out);
       events.append(Event.newBuilder().setFileVersion("brain.Event:2"));
       if (step >= 0) {
-        SessionLog start =
-            SessionLog.newBuilder().setStatus(SessionLog.SessionStatus.START).build();
+        var start = SessionLog.newBuilder().setStatus(SessionLog.SessionStatus.START);
         events.append(Event.newBuilder().setStep(step + 1).setSessionLog(start));
       }
       return events;
     } catch (IOException e) {
-      throw failed(file, e);
+      throw RunDirectory.unwritable(file, e);
     }
   }
 
-  /** Adds scalars of one step. */
   void scalars(long step, String group, Map<String, ? extends Number> values) {
     Summary.Builder summary = Summary.newBuilder();
     values.forEach(
         (name, value) ->
-            summary.addValue(
-                Summary.Value.newBuilder()
-                    .setTag(group + "/" + name)
-                    .setSimpleValue(value.floatValue())));
+            summary
+                .addValueBuilder()
+                .setTag(group + "/" + name)
+                .setSimpleValue(value.floatValue()));
     append(Event.newBuilder().setStep(step).setSummary(summary));
   }
 
@@ -75,7 +68,7 @@ final class EventFile implements AutoCloseable {
     try {
       out.close();
     } catch (IOException e) {
-      throw failed(file, e);
+      throw RunDirectory.unwritable(file, e);
     }
   }
 
@@ -85,12 +78,7 @@ final class EventFile implements AutoCloseable {
       out.write(TfRecordFrame.of(data));
       out.flush();
     } catch (IOException e) {
-      throw failed(file, e);
+      throw RunDirectory.unwritable(file, e);
     }
-  }
-
-  private static PerformerException failed(Path file, IOException e) {
-    return new PerformerException(
-        "cannot write " + file + ": " + RunDirectory.describe(e) + "; make room and resume", e);
   }
 }

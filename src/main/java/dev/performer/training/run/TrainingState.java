@@ -46,7 +46,7 @@ public record TrainingState(
         step, position, before, now, ofBest, itsStep, tokens, seconds, otherValidation, interval);
   }
 
-  public TrainingState afterStep(BatchPosition next, long moreTokens, double moreSeconds) {
+  public TrainingState afterStep(BatchPosition next, StepMeasures measured, double moreSeconds) {
     return new TrainingState(
         step + 1,
         next,
@@ -54,10 +54,10 @@ public record TrainingState(
         latest,
         best,
         bestStep,
-        tokens + moreTokens,
+        tokens + measured.tokens(),
         seconds + moreSeconds,
         validation,
-        interval);
+        interval.plus(measured, moreSeconds));
   }
 
   public TrainingState withInterval(Interval other) {
@@ -65,23 +65,9 @@ public record TrainingState(
         step, position, before, latest, best, bestStep, tokens, seconds, validation, other);
   }
 
-  /**
-   * After an evaluation.
-   *
-   * @param better whether it is the best so far
-   */
-  public TrainingState withEvaluation(Evaluation evaluation, boolean better) {
-    return new TrainingState(
-        step,
-        position,
-        before,
-        evaluation,
-        better ? evaluation : best,
-        better ? step : bestStep,
-        tokens,
-        seconds,
-        validation,
-        interval);
+  /** After an evaluation. @param better whether it is the best so far */
+  public TrainingState withEvaluation(Evaluation now, boolean better) {
+    return remeasured(now, better ? now : best, better ? step : bestStep, validation);
   }
 
   public boolean standsAtBest() {
