@@ -251,7 +251,13 @@ public final class FineTuneJob {
             old.map(ModelCard::attention).orElse(null),
             spec.cardVocabulary(),
             spec.tensors(),
-            ModelCards.provenance(path().toString(), data, options, result))
+            ModelCards.provenance(
+                path().toString(),
+                data.train().name(),
+                options.loop().seed(),
+                result.bestStep(),
+                result.before(),
+                result.best()))
         .withConfig(old.map(ModelCard::config).orElse(null))
         .withData(old.map(ModelCard::data).orElse(null));
   }

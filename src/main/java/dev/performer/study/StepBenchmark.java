@@ -112,7 +112,7 @@ public final class StepBenchmark implements AutoCloseable {
       session = CompiledStep.session(graph, xla);
       trained.initializer().accept(session);
       optimizer.initializer().accept(session);
-      TrainerStep step = new TrainerStep(trained, optimizer, 1);
+      TrainerStep step = new TrainerStep(trained, optimizer, 1, null);
       return new StepBenchmark(graph, session, step, batch(config.vocabularySize(), rows, length));
     } catch (RuntimeException e) {
       if (session != null) {

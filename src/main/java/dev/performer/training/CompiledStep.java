@@ -7,7 +7,6 @@ import dev.performer.training.optim.OptimizerOps;
 import java.util.ArrayList;
 import java.util.List;
 import org.tensorflow.Graph;
-import org.tensorflow.GraphOperation;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
 import org.tensorflow.op.Op;
@@ -89,7 +88,7 @@ public record CompiledStep(Trainable model, OptimizerOps optimizer) {
   /** What has to be fed for these outputs, control dependencies considered. */
   private static List<Output<?>> placeholders(List<? extends Output<?>> outputs) {
     List<Output<?>> found = new ArrayList<>();
-    for (GraphOperation operation : Ancestors.of(outputs, true).values()) {
+    for (var operation : Ancestors.of(outputs, true).values()) {
       if (operation.type().equals("Placeholder")) {
         found.add(operation.output(0));
       }

@@ -28,33 +28,28 @@ public final class Feed implements AutoCloseable {
   static Feed of(LanguageModel model, LossGraph loss, LabelledBatch labelled) {
     int rows = model.fixedRows();
     LabelledBatch batch = rows > labelled.rows() ? labelled.withRows(rows) : labelled;
-    long[] guesses = {batch.rows(), batch.guesses()};
-    Feed feed = of(model, batch.inputs(), batch.mask(), batch.rows(), batch.length());
-    try {
-      if (batch.numbers().length > 0) {
-        feed.put(loss.targets(), Tensors.of(batch.numbers(), guesses));
-      } else {
-        feed.put(loss.targets(), batch.targets(), guesses);
-      }
-      return feed.put(loss.weights(), Tensors.of(batch.weights(), guesses));
-    } catch (RuntimeException e) {
-      feed.close();
-      throw e;
-    }
+    return of(model, batch.inputs(), batch.mask(), batch.rows(), batch.length())
+        .putLabels(loss, batch);
   }
 
   /** The model's inputs alone. */
   static Feed of(LanguageModel model, int[] tokens, int[] mask, long... shape) {
     Feed feed = new Feed();
-    try {
-      feed.put(model.tokens(), tokens, shape);
-      model.mask().ifPresent(input -> feed.put(input, mask, shape));
-      model.constantInputs().forEach(input -> feed.put(input, new int[tokens.length], shape));
-      return feed;
-    } catch (RuntimeException e) {
-      feed.close();
-      throw e;
+    feed.put(model.tokens(), tokens, shape);
+    model.mask().ifPresent(input -> feed.put(input, mask, shape));
+    model.constantInputs().forEach(input -> feed.put(input, new int[tokens.length], shape));
+    return feed;
+  }
+
+  /** Feeds the loss's targets and weights. */
+  Feed putLabels(LossGraph loss, LabelledBatch batch) {
+    long[] shape = {batch.rows(), batch.guesses()};
+    if (batch.numbers().length > 0) {
+      put(loss.targets(), Tensors.of(batch.numbers(), shape));
+    } else {
+      put(loss.targets(), batch.targets(), shape);
     }
+    return put(loss.weights(), Tensors.of(batch.weights(), shape));
   }
 
   /** Feeds a float64 scalar. */

@@ -3,7 +3,6 @@ package dev.performer.training;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.data.Vocabulary;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -25,7 +24,7 @@ final class FineTuneSettings {
     json.putObject("data")
         .put("train", data.train().name())
         .put("validation", data.validation().name());
-    Vocabulary known = data.vocabulary();
+    var known = data.vocabulary();
     ObjectNode vocabulary = json.putObject("vocabulary");
     vocabulary.set("tokens", JSON.valueToTree(known.tokens()));
     known.pad().ifPresent(id -> vocabulary.put("pad", id));

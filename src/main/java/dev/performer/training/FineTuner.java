@@ -1,9 +1,7 @@
 package dev.performer.training;
 
 import dev.performer.PerformerException;
-import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
-import dev.performer.data.SequenceSource;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
 import dev.performer.training.run.RunSettings;
@@ -55,13 +53,13 @@ public final class FineTuner {
       boolean resume,
       Progress progress) {
     model.check(data.vocabulary());
-    for (SequenceSource source : List.of(data.train(), data.validation())) {
+    for (var source : List.of(data.train(), data.validation())) {
       try (var stream = source.open()) {
         PerformerException.require(stream.hasNext(), "%s holds no sequence", source.name());
       }
     }
     LoopOptions loop = options.loop();
-    Batching batching = model.fit(options.batching());
+    var batching = model.fit(options.batching());
     var trained = ExampleBatches.of(data.train(), data.tokenizer(), batching, loop.seed());
     var held =
         ExampleBatches.of(

@@ -49,10 +49,10 @@ public final class ImportedLanguageModel {
    */
   public static ModelCard.LanguageModel resolve(
       SignatureSpec spec, ModelCard.LanguageModel given, int vocabularySize) {
-    String tokens = given != null && given.tokens() != null ? given.tokens() : tokens(spec);
-    String mask = given != null && given.mask() != null ? given.mask() : mask(spec, tokens);
-    String logits =
-        given != null && given.logits() != null ? given.logits() : logits(spec, vocabularySize);
+    var known = Optional.ofNullable(given);
+    String tokens = known.map(m -> m.tokens()).orElseGet(() -> tokens(spec));
+    String mask = known.map(m -> m.mask()).orElseGet(() -> mask(spec, tokens));
+    String logits = known.map(m -> m.logits()).orElseGet(() -> logits(spec, vocabularySize));
     check(spec, tokens, mask, logits);
     return given == null
         ? new ModelCard.LanguageModel(spec.name(), tokens, mask, logits, null)

@@ -15,7 +15,6 @@ import java.util.function.Consumer;
 import org.tensorflow.Graph;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
-import org.tensorflow.ndarray.Shape;
 import org.tensorflow.types.TFloat32;
 
 /**
@@ -75,7 +74,7 @@ public record LanguageModel(
 
   /** Fails if the vocabulary has tokens that the model does not know. */
   void check(Vocabulary vocabulary) {
-    Shape shape = logits.shape();
+    var shape = logits.shape();
     long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
     PerformerException.require(
         size <= 0 || size >= vocabulary.size(),
@@ -86,7 +85,7 @@ public record LanguageModel(
   }
 
   private int fixed(int dimension) {
-    Shape shape = tokens.shape();
+    var shape = tokens.shape();
     return shape.isUnknown() ? 0 : (int) Math.max(0, shape.get(dimension));
   }
 }

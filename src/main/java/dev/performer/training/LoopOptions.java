@@ -160,17 +160,17 @@ public record LoopOptions(
     return new Builder(toJson());
   }
 
-  /**
-   * The defaults with other values for some keys.
-   *
-   * @param settings such as {@code "steps=100"} and {@code "optimizer={name: lion}"}
-   * @throws PerformerException that names the key
-   */
+  /** As {@link #with(String...)} over the defaults. */
   public static LoopOptions of(String... settings) {
     return DEFAULT.with(settings);
   }
 
-  /** These with other values for some keys. @throws PerformerException that names the key */
+  /**
+   * These with other values for some keys.
+   *
+   * @param settings such as {@code "steps=100"} and {@code "optimizer={name: lion}"}
+   * @throws PerformerException that names the key
+   */
   public LoopOptions with(String... settings) {
     JsonNode keys = new Overrides(List.of(settings)).over(JsonNodeFactory.instance.objectNode());
     return with(keys, "training options");
@@ -228,24 +228,20 @@ public record LoopOptions(
       return this;
     }
 
-    /** How many sequences a batch has. */
     public Builder batch(BatchSize value) {
       return value instanceof BatchSize.Sequences size
           ? batchSequences(size.count())
           : batchSequences(null).batchTokens(((BatchSize.Tokens) value).tokens());
     }
 
-    /** Tokens of a batch, padding included. */
     public Builder batchTokens(Integer value) {
       return set(TOKENS, value);
     }
 
-    /** Sequences of a batch, whatever the tokens; null for as many as the tokens allow. */
     public Builder batchSequences(Integer value) {
       return set(SEQUENCES, value);
     }
 
-    /** Learning rate by step. */
     public Builder schedule(Schedule value) {
       return set("schedule", value.label())
           .learningRate(value.learningRate())

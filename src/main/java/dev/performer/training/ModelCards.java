@@ -1,6 +1,7 @@
 package dev.performer.training;
 
 import static dev.performer.PerformerException.require;
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.performer.PerformerException;
 import dev.performer.data.ByteTokenizer;
@@ -12,8 +13,6 @@ import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.training.run.Evaluation;
-import dev.performer.training.run.TrainingResult;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalInt;
@@ -52,7 +51,7 @@ public final class ModelCards {
         JsonTokenizer.FILE,
         ByteTokenizer.NAME);
     return JsonTokenizer.of(
-        card.tokenizerJson().getBytes(StandardCharsets.UTF_8),
+        card.tokenizerJson().getBytes(UTF_8),
         "the model's " + ModelCard.TOKENIZER_FILE,
         new JsonTokenizer.SpecialIds(
             id(card.padId()), id(card.maskId()), id(card.bosId()), id(card.eosId())));
@@ -64,16 +63,27 @@ public final class ModelCards {
     if (tokenizer instanceof LetterTokenizer letters) {
       return vocabulary(letters.label(), known);
     }
-    var json = tokenizer instanceof JsonTokenizer read ? read : null;
+    return tokenizer instanceof JsonTokenizer json
+        ? card(json.label(), null, known, JsonTokenizer.FILE, new String(json.file(), UTF_8))
+        : card(tokenizer.label(), null, known, tokenizer.label(), null);
+  }
+
+  /** The same as a part of a card. */
+  public static ModelCard.Vocabulary vocabulary(String name, Vocabulary vocabulary) {
+    return card(name, vocabulary.tokens(), vocabulary, null, null);
+  }
+
+  private static ModelCard.Vocabulary card(
+      String name, List<String> tokens, Vocabulary ids, String tokenizer, String json) {
     return new ModelCard.Vocabulary(
-        tokenizer.label(),
-        null,
-        orNull(known.pad()),
-        orNull(known.mask()),
-        orNull(known.bos()),
-        orNull(known.eos()),
-        json == null ? tokenizer.label() : JsonTokenizer.FILE,
-        json == null ? null : new String(json.file(), StandardCharsets.UTF_8));
+        name,
+        tokens,
+        orNull(ids.pad()),
+        orNull(ids.mask()),
+        orNull(ids.bos()),
+        orNull(ids.eos()),
+        tokenizer,
+        json);
   }
 
   private static Vocabulary letters(ModelCard.Vocabulary card) {
@@ -99,17 +109,6 @@ public final class ModelCards {
     }
   }
 
-  /** The same as a part of a card. */
-  public static ModelCard.Vocabulary vocabulary(String name, Vocabulary vocabulary) {
-    return new ModelCard.Vocabulary(
-        name,
-        vocabulary.tokens(),
-        orNull(vocabulary.pad()),
-        orNull(vocabulary.mask()),
-        orNull(vocabulary.bos()),
-        orNull(vocabulary.eos()));
-  }
-
   /** The objective of a card; a causal model is taken not to shift its inputs. */
   public static Objective objective(ModelCard.LanguageModel card, Masking masking) {
     return card.objective() == ModelCard.Objective.CAUSAL_LM
@@ -127,18 +126,6 @@ public final class ModelCards {
     return objective instanceof Objective.CausalLanguageModel
         ? ModelCard.Objective.CAUSAL_LM
         : ModelCard.Objective.MASKED_LM;
-  }
-
-  /** Where a model with the best weights of a run comes from. */
-  public static ModelCard.Provenance provenance(
-      String importedFrom, TrainingData data, FineTuneOptions options, TrainingResult result) {
-    return provenance(
-        importedFrom,
-        data.train().name(),
-        options.loop().seed(),
-        result.bestStep(),
-        result.before(),
-        result.best());
   }
 
   /**

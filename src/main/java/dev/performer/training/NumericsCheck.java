@@ -3,7 +3,6 @@ package dev.performer.training;
 import dev.performer.PerformerException;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
-import dev.performer.graph.Variable;
 import dev.performer.training.optim.Ancestors;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -13,8 +12,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
-import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
@@ -27,15 +24,16 @@ import org.tensorflow.types.TFloat64;
  * Finds out where a step went wrong, with the weights as they were before it: the first weight,
  * layer or gradient that is not finite, or else the variable with the largest gradient. Adds ops to
  * the graph.
+ *
+ * @param number of the step
  */
-record NumericsCheck(Trainable model, TrainerStep step, Session session) {
+record NumericsCheck(TrainerStep step, Session session, long number) {
   private static final int OPS_PER_RUN = 500;
 
   /** The error of a run whose loss or gradient exploded. @param byOp whether to find the op, too */
   PerformerException diverged(
       String what,
       List<LabelledBatch> batches,
-      long number,
       boolean byOp,
       Path checkpoint,
       double rate,
@@ -43,7 +41,7 @@ record NumericsCheck(Trainable model, TrainerStep step, Session session) {
     String text =
         "training diverged at step %d: %s; %s; the last good checkpoint is %s; lower the learning"
             + " rate (now %.3g) and resume";
-    String where = where(batches, number, byOp);
+    String where = where(batches, byOp);
     long failed = number + (cause == null ? 0 : 1); // a loss is looked at after its step
     return new PerformerException(format(text, failed, what, where, checkpoint, rate), cause);
   }
@@ -52,32 +50,34 @@ record NumericsCheck(Trainable model, TrainerStep step, Session session) {
     return String.format(Locale.ROOT, text, values);
   }
 
-  private String where(List<LabelledBatch> batches, long number, boolean byOp) {
+  private String where(List<LabelledBatch> batches, boolean byOp) {
     try {
       for (int part = 0; part < batches.size(); part++) {
-        Optional<String> found = first(named(), batches.get(part), number, part);
+        Optional<String> found = first(named(), batches.get(part), part);
         if (found.isPresent()) {
           String op =
               byOp
-                  ? first(ops(), batches.get(part), number, part).map(o -> ", " + o).orElse("")
+                  ? first(ops(), batches.get(part), part).map(o -> ", " + o).orElse("")
                   : "; debugNumerics finds the op";
           return "first not finite: " + found.get() + op;
         }
       }
-      return "the largest gradient is that of " + largest(batches.get(0), number);
+      return "the largest gradient is that of " + largest(batches.get(0));
     } catch (RuntimeException e) {
       return "where it began could not be found (" + NativeErrors.firstLine(e) + ")";
     }
   }
 
   private Map<String, Output<?>> named() {
-    Ops tf = Ops.create(model.graph()).withSubScope("numerics");
+    Ops tf = Ops.create(step.model().graph()).withSubScope("numerics");
     Map<String, Output<?>> named = new LinkedHashMap<>();
-    for (Variable variable : model.variables()) {
+    for (var variable : step.model().variables()) {
       named.put("the variable " + variable.name(), variable.read(tf).asOutput());
     }
-    model.activations().forEach((name, output) -> named.put("the output of " + name, output));
-    named.put("the loss", model.loss());
+    step.model()
+        .activations()
+        .forEach((name, output) -> named.put("the output of " + name, output));
+    named.put("the loss", step.model().loss());
     List<Output<?>> gradients = step.optimizer().gradients();
     for (int i = 0; i < gradients.size(); i++) {
       named.put("the gradient of " + step.optimizer().trained().get(i).name(), gradients.get(i));
@@ -91,13 +91,13 @@ record NumericsCheck(Trainable model, TrainerStep step, Session session) {
    */
   private Map<String, Output<?>> ops() {
     List<Output<?>> ends = new ArrayList<>(step.optimizer().gradients());
-    ends.add(model.loss());
-    Set<String> behind = Ancestors.of(ends, false).keySet();
+    ends.add(step.model().loss());
+    var behind = Ancestors.of(ends, false).keySet();
     Map<String, Output<?>> outputs = new LinkedHashMap<>();
     Map<String, Integer> latest = new HashMap<>();
     List<String> variables = new ArrayList<>();
-    for (var all = model.graph().operations(); all.hasNext(); ) {
-      GraphOperation operation = all.next();
+    for (var all = step.model().graph().operations(); all.hasNext(); ) {
+      var operation = all.next();
       if (!behind.contains(operation.name())) {
         continue;
       }
@@ -122,9 +122,8 @@ record NumericsCheck(Trainable model, TrainerStep step, Session session) {
     return outputs;
   }
 
-  private Optional<String> first(
-      Map<String, Output<?>> candidates, LabelledBatch batch, long number, int part) {
-    Ops tf = Ops.create(model.graph()).withSubScope("finite");
+  private Optional<String> first(Map<String, Output<?>> candidates, LabelledBatch batch, int part) {
+    Ops tf = Ops.create(step.model().graph()).withSubScope("finite");
     List<String> names = List.copyOf(candidates.keySet());
     for (int from = 0; from < names.size(); from += OPS_PER_RUN) {
       List<String> some = names.subList(from, Math.min(names.size(), from + OPS_PER_RUN));
@@ -149,8 +148,8 @@ record NumericsCheck(Trainable model, TrainerStep step, Session session) {
     return tf.reduceSum(tf.reshape(sines, tf.constant(new int[] {-1})), tf.constant(0)).asOutput();
   }
 
-  private String largest(LabelledBatch batch, long number) {
-    Ops tf = Ops.create(model.graph()).withSubScope("largest");
+  private String largest(LabelledBatch batch) {
+    Ops tf = Ops.create(step.model().graph()).withSubScope("largest");
     List<Output<?>> halves = new ArrayList<>();
     for (Output<?> gradient : step.optimizer().gradients()) {
       halves.add(tf.nn.l2Loss(gradient.expect(TFloat32.class)).asOutput());

@@ -89,15 +89,6 @@ public final class PerformerTraining {
       evaluation = loss(tf, inference, targets, weights, LossGraph.Options.NONE).sums();
     }
     Map<Integer, List<Op>> redraws = model.redraws(tf, variables::get, redraw);
-    LanguageModel language =
-        new LanguageModel(
-            graph,
-            tokens.asOutput(),
-            Optional.of(mask.asOutput()),
-            List.of(),
-            logits(outputs).asOutput(),
-            own,
-            variables::initialize);
     return new Trainable(
         graph,
         own,
@@ -112,7 +103,7 @@ public final class PerformerTraining {
         training.loss(),
         training.sums(),
         evaluation,
-        batch -> fed(Feed.of(language, training, batch), inputs, batch),
+        batch -> feed(inputs, training, batch),
         averages,
         drops ? Optional.of(dropout) : Optional.empty(),
         redraws.isEmpty() ? Optional.empty() : Optional.of(redraw),
@@ -122,13 +113,16 @@ public final class PerformerTraining {
         measured(inference));
   }
 
-  private static Feed fed(Feed feed, Inputs inputs, LabelledBatch batch) {
+  private static Feed feed(Inputs inputs, LossGraph loss, LabelledBatch batch) {
+    Feed feed = new Feed();
+    feed.put(inputs.tokens().asOutput(), batch.inputs(), batch.rows(), batch.length());
+    feed.put(inputs.mask().asOutput(), batch.mask(), batch.rows(), batch.length());
     if (inputs.decoderTokens() != null) {
       long[] shape = {batch.rows(), batch.guesses()};
       feed.put(inputs.decoderTokens().asOutput(), batch.targets(), shape);
       feed.put(inputs.decoderMask().asOutput(), batch.decoderMask(), shape);
     }
-    return feed;
+    return feed.putLabels(loss, batch);
   }
 
   /** Classes and numbers are looked at one by one, tokens are not. */
@@ -164,12 +158,9 @@ public final class PerformerTraining {
       result.put("layer_" + i + "/attention", layer.attentionOutput().asOutput());
       result.put("layer_" + i, layer.hidden().asOutput());
     }
-    result.put("logits", logits(outputs).asOutput());
+    var logits = outputs.logits() != null ? outputs.logits() : outputs.classLogits();
+    result.put("logits", logits.asOutput());
     return result;
-  }
-
-  private static Operand<TFloat32> logits(Outputs outputs) {
-    return outputs.logits() != null ? outputs.logits() : outputs.classLogits();
   }
 
   private static List<Variable> started(List<Variable> variables, Map<String, NpyArray> start) {

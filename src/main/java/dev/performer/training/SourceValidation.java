@@ -74,7 +74,7 @@ record SourceValidation(Trainable model, BatchSource validation, int limit) impl
   public Map<String, Double> diagnostics(Session session) {
     validation.restore(BatchPosition.START);
     Map<String, Double> values = new LinkedHashMap<>();
-    try (Feed feed = model.feed().of(validation.next());
+    try (Feed feed = model.feed().apply(validation.next());
         var result = feed.run(session, model.diagnostics().values())) {
       int i = 0;
       for (String name : model.diagnostics().keySet()) {
@@ -92,7 +92,7 @@ record SourceValidation(Trainable model, BatchSource validation, int limit) impl
   private double[] run(Session session, LabelledBatch batch, Measures.Tally tally) {
     List<Output<?>> fetched = new ArrayList<>(List.of(model.evaluation()));
     model.measures().predictions().ifPresent(fetched::add);
-    try (Feed feed = model.feed().of(batch);
+    try (Feed feed = model.feed().apply(batch);
         var result = feed.run(session, fetched)) {
       tally.add(batch, result.size() > 1 ? Tensors.floats(result.get(1)) : new float[0]);
       return Tensors.doubles(result.get(0));

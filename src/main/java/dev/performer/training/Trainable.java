@@ -15,6 +15,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -37,7 +38,7 @@ import org.tensorflow.types.TInt64;
  * @param sums over a batch: of losses, of right guesses (NaN where there is no right and wrong) and
  *     of guesses, {@code [3]}
  * @param evaluation the same sums without dropout and, where there are averages, with them
- * @param feed how a batch is fed; rows of weight 0 must count nothing
+ * @param feed makes the tensors of a batch, which are closed; rows of weight 0 must count nothing
  * @param averages of the weights, moved along with every step
  * @param dropoutSeed placeholder {@code [2]}, fed anew for every batch
  * @param redrawSeed placeholder {@code [2]} of the redraws, fed from the run's seed and the step
@@ -53,7 +54,7 @@ public record Trainable(
     Output<TFloat32> loss,
     Output<TFloat64> sums,
     Output<TFloat64> evaluation,
-    BatchFeed feed,
+    Function<LabelledBatch, Feed> feed,
     Optional<Averages> averages,
     Optional<Operand<TInt64>> dropoutSeed,
     Optional<Operand<TInt32>> redrawSeed,
@@ -61,12 +62,6 @@ public record Trainable(
     Map<String, Output<?>> activations,
     Map<String, Output<TFloat64>> diagnostics,
     Measures measures) {
-
-  /** Makes the tensors of a batch; the trainer closes them. */
-  @FunctionalInterface
-  public interface BatchFeed {
-    Feed of(LabelledBatch batch);
-  }
 
   /** Begins with what every graph has; averages may be among the variables. */
   public static Builder builder(Graph graph, Variables variables) {
@@ -128,7 +123,7 @@ public record Trainable(
     private Output<TFloat32> loss;
     private Output<TFloat64> sums;
     private Output<TFloat64> evaluation;
-    private BatchFeed feed;
+    private Function<LabelledBatch, Feed> feed;
     private Averages averages;
     private Operand<TInt64> dropoutSeed;
     private Operand<TInt32> redrawSeed;
@@ -171,7 +166,7 @@ public record Trainable(
       return this;
     }
 
-    public Builder feed(BatchFeed value) {
+    public Builder feed(Function<LabelledBatch, Feed> value) {
       feed = value;
       return this;
     }

@@ -5,13 +5,11 @@ import dev.performer.data.StrictJson;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
 import dev.performer.training.optim.Schedule;
-import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.ExitHook;
 import dev.performer.training.run.Interval;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
 import dev.performer.training.run.RunSettings;
-import dev.performer.training.run.StepMeasures;
 import dev.performer.training.run.TrainerLog;
 import dev.performer.training.run.TrainingResult;
 import dev.performer.training.run.TrainingState;
@@ -21,7 +19,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import org.tensorflow.Session;
 import org.tensorflow.op.Ops;
@@ -158,7 +155,7 @@ public final class Trainer implements AutoCloseable {
   private void restoreOrInitialize() {
     model.initializer().accept(session);
     step.optimizer().initializer().accept(session);
-    Optional<Checkpoint> newest = run.newest(progress::message);
+    var newest = run.newest(progress::message);
     PerformerException.require(
         newest.isPresent() || !run.hasSaved(),
         "%s has no whole checkpoint to resume from; start in another directory",
@@ -289,7 +286,7 @@ public final class Trainer implements AutoCloseable {
     for (int i = 0; i < options.accumulate(); i++) {
       batches.add(train.next());
     }
-    StepMeasures measured;
+    Interval measured;
     try {
       measured = step.run(session, batches, state.step(), rate);
     } catch (TrainerStep.NotFinite e) {
@@ -314,7 +311,7 @@ public final class Trainer implements AutoCloseable {
     }
     boolean isBest = false;
     if (due(options.evaluateEvery()) || state.step() == options.steps()) {
-      Optional<TrainingState> evaluated = evaluations.next(state, log);
+      var evaluated = evaluations.next(state, log);
       state = evaluated.orElse(state);
       isBest = evaluated.isPresent() && state.standsAtBest();
     }
@@ -326,8 +323,8 @@ public final class Trainer implements AutoCloseable {
 
   private PerformerException diverged(
       String what, List<LabelledBatch> batches, double rate, RuntimeException cause) {
-    return new NumericsCheck(model, step, session)
-        .diverged(what, batches, state.step(), debugsNumerics, run.place(savedStep), rate, cause);
+    return new NumericsCheck(step, session, state.step())
+        .diverged(what, batches, debugsNumerics, run.place(savedStep), rate, cause);
   }
 
   private boolean isFinished() {
@@ -342,10 +339,9 @@ public final class Trainer implements AutoCloseable {
   }
 
   private void save() {
-    Checkpoint saved =
-        run.save(state, options.keepCheckpoints(), prefix -> store.save(session, prefix));
+    run.save(state, options.keepCheckpoints(), prefix -> store.save(session, prefix));
     savedStep = state.step();
-    progress.checkpoint(savedStep, saved.directory());
+    progress.checkpoint(savedStep, run.place(savedStep));
   }
 
   private List<String> unused() {

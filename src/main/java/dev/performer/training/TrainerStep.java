@@ -6,13 +6,12 @@ import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.XlaFunction;
 import dev.performer.training.optim.OptimizerOps;
-import dev.performer.training.run.StepMeasures;
+import dev.performer.training.run.Interval;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.tensorflow.Output;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
-import org.tensorflow.Tensor;
 import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
@@ -26,15 +25,11 @@ import org.tensorflow.types.TFloat32;
  */
 public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, BatchSize fixed) {
 
-  public TrainerStep(Trainable model, OptimizerOps optimizer, long seed) {
-    this(model, optimizer, seed, null);
-  }
-
   /** Adds gradients and update to a model's graph, compiled if so configured. */
   static TrainerStep of(Trainable model, LoopOptions options) {
     OptimizerOps optimizer = optimizer(model, options);
     if (!options.xla()) {
-      return new TrainerStep(model, optimizer, options.seed());
+      return new TrainerStep(model, optimizer, options.seed(), null);
     }
     CompiledStep compiled = CompiledStep.of(model, optimizer);
     return new TrainerStep(compiled.model(), compiled.optimizer(), options.seed(), options.batch());
@@ -69,7 +64,7 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
   }
 
   /** Takes a step, from 0, with one batch, or as many as are accumulated. @throws NotFinite */
-  public StepMeasures run(Session session, List<LabelledBatch> batches, long step, double rate) {
+  public Interval run(Session session, List<LabelledBatch> batches, long step, double rate) {
     redraw(session, step);
     boolean single = optimizer.accumulate() == null;
     double[] sums = new double[4];
@@ -85,7 +80,7 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
     if (!Double.isFinite(sums[0]) || !Double.isFinite(norm)) {
       throw new NotFinite(null);
     }
-    return new StepMeasures(sums[0], sums[1], sums[2], norm, tokens);
+    return new Interval(sums[0], sums[1], sums[2], norm, tokens, 0, 1);
   }
 
   private double[] forward(
@@ -137,7 +132,7 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
   /** The tensors of a batch, with the seed of its dropout. */
   Feed feed(LabelledBatch batch, long step, int part) {
     int rows = fixed == null ? 0 : fixed.rows(batch.length());
-    Feed feed = model.feed().of(rows > batch.rows() ? batch.repeatedTo(rows) : batch);
+    Feed feed = model.feed().apply(rows > batch.rows() ? batch.repeatedTo(rows) : batch);
     long[] dropout = {seed + ((long) part << 40), step};
     model.dropoutSeed().ifPresent(input -> feed.put(input, Tensors.of(dropout, 2)));
     return feed;
@@ -150,7 +145,7 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
     for (var entry : model.redraws().entrySet()) {
       if (step % entry.getKey() == 0) {
         int mixed = new SplittableRandom(seed * 0x9E3779B97F4A7C15L + step).nextInt();
-        try (Tensor pair = Tensors.of(new int[] {mixed, (int) step}, 2)) {
+        try (var pair = Tensors.of(new int[] {mixed, (int) step}, 2)) {
           Session.Runner runner = session.runner().feed(model.redrawSeed().get(), pair);
           entry.getValue().forEach(runner::addTarget);
           runner.run().close();

@@ -79,7 +79,10 @@ class FineTunerTest {
   @Test
   void aMaskedModelLearnsTheLanguage() {
     FineTuneOptions config =
-        tuning(loop(150)).withObjective(new Objective.MaskedLanguageModel(Masking.BERT));
+        new FineTuneOptions(
+            new Objective.MaskedLanguageModel(Masking.BERT),
+            tuning(loop(150)).batching(),
+            loop(150).build());
     try (Graph graph = new Graph();
         Trainer tuner =
             FineTuner.start(

@@ -98,7 +98,13 @@ class ImportedFineTuningTest {
                     null,
                     ModelCards.vocabulary("padded", data.vocabulary()),
                     names,
-                    ModelCards.provenance("protein_exp", data, config, result)))
+                    ModelCards.provenance(
+                        "protein_exp",
+                        data.train().name(),
+                        config.loop().seed(),
+                        result.bestStep(),
+                        result.before(),
+                        result.best())))
             .export(tuner.session(), model.variables(), exported);
       }
     }

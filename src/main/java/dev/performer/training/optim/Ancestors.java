@@ -2,7 +2,6 @@ package dev.performer.training.optim;
 
 import java.util.ArrayDeque;
 import java.util.Collection;
-import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.tensorflow.GraphOperation;
@@ -21,7 +20,7 @@ public final class Ancestors {
   public static Map<String, GraphOperation> of(
       Collection<? extends Output<?>> outputs, boolean control) {
     Map<String, GraphOperation> found = new LinkedHashMap<>();
-    Deque<GraphOperation> open = new ArrayDeque<>();
+    var open = new ArrayDeque<GraphOperation>();
     outputs.forEach(output -> open.add((GraphOperation) output.op()));
     while (!open.isEmpty()) {
       GraphOperation operation = open.remove();

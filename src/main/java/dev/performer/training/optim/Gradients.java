@@ -5,7 +5,6 @@ import dev.performer.graph.Variable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 import org.tensorflow.Graph;
 import org.tensorflow.Output;
 import org.tensorflow.types.family.TFloating;
@@ -23,7 +22,7 @@ record Gradients(List<Variable> variables, List<Output<?>> values, List<Variable
    * @throws IllegalArgumentException if no trainable variable has a gradient
    */
   static Gradients of(Graph graph, Output<?> loss, List<Variable> all) {
-    Set<String> reached = Ancestors.of(List.of(loss), false).keySet();
+    var reached = Ancestors.of(List.of(loss), false).keySet();
     List<Variable> candidates = new ArrayList<>();
     List<Variable> unused = new ArrayList<>();
     for (Variable variable : all.stream().filter(Variable::trainable).toList()) {

@@ -44,11 +44,6 @@ public sealed interface Optimizer {
       positive("epsilon", epsilon);
       notNegative("weightDecay", weightDecay);
     }
-
-    /** The same with another weight decay. */
-    public AdamW withWeightDecay(double value) {
-      return new AdamW(beta1, beta2, epsilon, value, decaysAll);
-    }
   }
 
   /**

@@ -49,13 +49,7 @@ public record OptimizerOps(
     List<Variable> sums,
     Consumer<Session> initializer) {
 
-  /**
-   * Between gradients and update.
-   *
-   * @param gradients of the step, first outputs of their ops
-   * @param norm their global norm
-   * @param finiteNorm the same, after it was found to be finite; nothing is changed before
-   */
+  /** Gradients of a step and their norm; nothing is changed before that was found to be finite. */
   public record Seam(
       List<Output<TFloat32>> gradients, Output<TFloat64> norm, Output<TFloat64> finiteNorm) {}
 
@@ -123,14 +117,14 @@ public record OptimizerOps(
     var t = tf.dtypes.cast(then.readVariableOp(count.handle(), TInt64.class), TFloat64.class);
     var clip = tf.constant(clipNorm);
     var scale = clipNorm > 0 ? tf.math.div(clip, tf.math.maximum(norm, clip)) : tf.constant(1.0);
-    UpdateRule rule = UpdateRule.of(optimizer);
-    var shared = new UpdateRule.Shared(after, tf, slots, scope, t, rate);
+    var shared = new UpdateRule.Shared(tf, slots, scope, t, rate);
     List<Op> updates = new ArrayList<>();
     for (int i = 0; i < gradients.size(); i++) {
       Variable variable = own.variables().get(i);
       boolean decays = optimizer.decaysAll() || WeightDecay.appliesTo(variable);
       var clipped = after.math.mul(gradients.get(i), tf.dtypes.cast(scale, TFloat32.class));
-      updates.add(rule.update(shared, variable, clipped, decays ? optimizer.weightDecay() : 0));
+      double decay = decays ? optimizer.weightDecay() : 0;
+      updates.add(new UpdateRule(after, shared, variable, clipped, decay).of(optimizer));
     }
     if (accumulation != null) {
       updates.add(accumulation.clear(tf.withControlDependencies(List.copyOf(updates))));

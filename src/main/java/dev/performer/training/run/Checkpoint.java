@@ -9,7 +9,6 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import java.util.zip.CheckedInputStream;
 
@@ -40,7 +39,7 @@ public record Checkpoint(Path directory, TrainingState state) {
     ObjectNode json = JSON.createObjectNode();
     json.set("state", JSON.valueToTree(state));
     ObjectNode files = json.putObject("files");
-    try (Stream<Path> list = Files.list(directory)) {
+    try (var list = Files.list(directory)) {
       for (Path file : list.filter(Files::isRegularFile).sorted().toList()) {
         AtomicFiles.force(file);
         ObjectNode entry = files.putObject(file.getFileName().toString());

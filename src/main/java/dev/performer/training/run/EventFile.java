@@ -1,7 +1,6 @@
 package dev.performer.training.run;
 
 import dev.performer.data.TfRecordFrame;
-import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
@@ -18,37 +17,26 @@ import org.tensorflow.proto.Summary;
  * steps that are done again.
  */
 final class EventFile implements AutoCloseable {
-  /** How names begin that TensorBoard looks for. */
-  static final String PREFIX = "events.out.tfevents.";
-
   private final Path file;
   private final OutputStream out;
 
-  private EventFile(Path file, OutputStream out) {
-    this.file = file;
-    this.out = out;
-  }
-
   /** Creates a file; what earlier files have after a step is taken back. */
-  static EventFile create(Path directory, long step) {
+  EventFile(Path directory, long step) {
     long now = System.currentTimeMillis();
-    String name = PREFIX + "%010d.performer.%d".formatted(now / 1000, now % 1000);
-    Path file = directory.resolve(name);
+    String name = "events.out.tfevents.%010d.performer.%d".formatted(now / 1000, now % 1000);
+    while (Files.exists(directory.resolve(name))) {
+      name += "x";
+    }
+    file = directory.resolve(name);
     try {
-      while (Files.exists(file)) {
-        file = file.resolveSibling(file.getFileName() + "x");
-      }
-      var out =
-          new BufferedOutputStream(Files.newOutputStream(file, StandardOpenOption.CREATE_NEW));
-      EventFile events = new EventFile(file, out);
-      events.append(Event.newBuilder().setFileVersion("brain.Event:2"));
-      if (step >= 0) {
-        var start = SessionLog.newBuilder().setStatus(SessionLog.SessionStatus.START);
-        events.append(Event.newBuilder().setStep(step + 1).setSessionLog(start));
-      }
-      return events;
+      out = Files.newOutputStream(file, StandardOpenOption.CREATE_NEW);
     } catch (IOException e) {
       throw RunDirectory.unwritable(file, e);
+    }
+    append(Event.newBuilder().setFileVersion("brain.Event:2"));
+    if (step >= 0) {
+      var start = SessionLog.newBuilder().setStatus(SessionLog.SessionStatus.START);
+      append(Event.newBuilder().setStep(step + 1).setSessionLog(start));
     }
   }
 
@@ -76,7 +64,6 @@ final class EventFile implements AutoCloseable {
     byte[] data = event.setWallTime(System.currentTimeMillis() / 1000.0).build().toByteArray();
     try {
       out.write(TfRecordFrame.of(data));
-      out.flush();
     } catch (IOException e) {
       throw RunDirectory.unwritable(file, e);
     }

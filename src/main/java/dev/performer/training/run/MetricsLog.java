@@ -12,7 +12,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -26,25 +25,17 @@ public final class MetricsLog implements AutoCloseable {
   private final List<JsonNode> entries;
   private final BufferedWriter out;
 
-  private MetricsLog(Path file, List<JsonNode> entries, BufferedWriter out) {
-    this.file = file;
-    this.entries = entries;
-    this.out = out;
-  }
-
   /** Opens the log of a run; lines after a step go: that part of the run is done again. */
-  static MetricsLog open(Path file, long step) {
+  MetricsLog(Path file, long step) {
+    this.file = file;
+    entries = new ArrayList<>(read(file));
+    entries.removeIf(entry -> entry.path("step").asLong(Long.MAX_VALUE) > step);
     try {
-      List<JsonNode> entries = new ArrayList<>(read(file));
-      entries.removeIf(entry -> entry.path("step").asLong(Long.MAX_VALUE) > step);
       if (Files.exists(file)) {
         String kept = entries.stream().map(entry -> entry + "\n").collect(Collectors.joining());
         AtomicFiles.write(file, kept.getBytes(StandardCharsets.UTF_8));
       }
-      return new MetricsLog(
-          file,
-          entries,
-          Files.newBufferedWriter(file, StandardOpenOption.CREATE, StandardOpenOption.APPEND));
+      out = Files.newBufferedWriter(file, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
     } catch (IOException e) {
       throw RunDirectory.unwritable(file, e);
     }
@@ -56,21 +47,20 @@ public final class MetricsLog implements AutoCloseable {
       return List.of();
     }
     try {
-      return Files.readAllLines(file).stream()
-          .map(MetricsLog::parse)
-          .filter(Objects::nonNull)
-          .toList();
+      var lines = Files.readAllLines(file).stream();
+      return lines.map(MetricsLog::parse).filter(Objects::nonNull).toList();
     } catch (IOException e) {
       throw new PerformerException(file + " cannot be read: " + RunDirectory.describe(e), e);
     }
   }
 
-  void validation(long step, Evaluation evaluation) {
-    Map<String, Number> values = new LinkedHashMap<>(evaluation.measures());
-    values.put("guesses", evaluation.guesses());
-    values.put("sequences", evaluation.sequences());
-    values.put("seconds", evaluation.seconds());
-    add("validation", step, values);
+  /** Null for a line that a killed process left unfinished. */
+  private static JsonNode parse(String line) {
+    try {
+      return JSON.readTree(line);
+    } catch (IOException e) {
+      return null;
+    }
   }
 
   void add(String kind, long step, Map<String, ?> values) {
@@ -96,15 +86,6 @@ public final class MetricsLog implements AutoCloseable {
       out.close();
     } catch (IOException e) {
       throw RunDirectory.unwritable(file, e);
-    }
-  }
-
-  /** Null for a line that a killed process left unfinished. */
-  private static JsonNode parse(String line) {
-    try {
-      return JSON.readTree(line);
-    } catch (IOException e) {
-      return null;
     }
   }
 }

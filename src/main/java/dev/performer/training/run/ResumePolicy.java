@@ -7,7 +7,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
@@ -23,14 +22,6 @@ public final class ResumePolicy {
 
   private ResumePolicy() {}
 
-  /** Reports what differs from the settings that a run began with. */
-  static void report(JsonNode was, JsonNode now, Path run, Progress progress) {
-    List<String> changed = changes(was, now, run);
-    if (!changed.isEmpty()) {
-      progress.message("resumed with other settings: " + String.join(", ", changed));
-    }
-  }
-
   /**
    * Compares settings with those that a run began with.
    *
@@ -40,7 +31,7 @@ public final class ResumePolicy {
   public static List<String> changes(JsonNode was, JsonNode now, Path run) {
     List<String> changed = new ArrayList<>();
     compare("", was, now, changed);
-    Optional<String> fixed =
+    var fixed =
         changed.stream()
             .filter(change -> !FREE.matcher(change.substring(0, change.indexOf(' '))).matches())
             // Other keys may follow from this one.

@@ -13,7 +13,6 @@ import dev.performer.graph.NativeErrors;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
-import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -22,7 +21,6 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
-import java.util.stream.Stream;
 
 /**
  * The directory of one training run, locked while this is open.
@@ -45,17 +43,9 @@ public final class RunDirectory implements AutoCloseable {
   private static final String CHECKPOINTS = "checkpoints";
 
   /** What may be there before the first checkpoint. */
-  private static final List<String> FIRST_FILES =
-      List.of(
-          LOCK,
-          "config.json",
-          "recipe.yaml",
-          ".config.json.new",
-          "metrics.jsonl",
-          "source.json",
-          "loss.png",
-          ".loss.png.new",
-          ".last.new");
+  private static final String FIRST_FILES =
+      "{run.lock,config.json,recipe.yaml,.config.json.new,metrics.jsonl,source.json,loss.png,"
+          + ".loss.png.new,.last.new,events.out.tfevents.*}";
 
   /** What a killed process left of files that it was writing. */
   private static final String PARTS =
@@ -130,14 +120,6 @@ public final class RunDirectory implements AutoCloseable {
     return root;
   }
 
-  Path metrics() {
-    return root.resolve("metrics.jsonl");
-  }
-
-  Path lossPlot() {
-    return root.resolve("loss.png");
-  }
-
   /** Where the checkpoint of a step is, or would be. */
   public Path place(long step) {
     return root.resolve(CHECKPOINTS).resolve(STEP + step);
@@ -147,7 +129,10 @@ public final class RunDirectory implements AutoCloseable {
     Path file = root.resolve(settings.file());
     if (Files.exists(file)) {
       JsonNode was = settings.current().apply(StrictJson.readTree(file));
-      ResumePolicy.report(was, settings.settings(), root, progress);
+      List<String> changed = ResumePolicy.changes(was, settings.settings(), root);
+      if (!changed.isEmpty()) {
+        progress.message("resumed with other settings: " + String.join(", ", changed));
+      }
     }
   }
 
@@ -174,7 +159,7 @@ public final class RunDirectory implements AutoCloseable {
    *
    * @param writer saves the variables under the prefix it is given
    */
-  public Checkpoint save(TrainingState state, int keep, Consumer<Path> writer) {
+  public void save(TrainingState state, int keep, Consumer<Path> writer) {
     Path place = place(state.step());
     Path unfinished = place.resolveSibling("." + place.getFileName());
     byte[] name = (place.getFileName() + "\n").getBytes(UTF_8);
@@ -190,7 +175,6 @@ public final class RunDirectory implements AutoCloseable {
         AtomicFiles.write(root.resolve("best"), name);
       }
       prune(keep, state.step(), state.bestStep());
-      return new Checkpoint(place, state);
     } catch (IOException | RuntimeException e) {
       AtomicFiles.discard(unfinished);
       String advice =
@@ -281,7 +265,7 @@ public final class RunDirectory implements AutoCloseable {
   }
 
   private static void deleteAll(Path folder, String glob) throws IOException {
-    try (DirectoryStream<Path> list = Files.newDirectoryStream(folder, glob)) {
+    try (var list = Files.newDirectoryStream(folder, glob)) {
       for (Path path : list) {
         AtomicFiles.delete(path);
       }
@@ -290,10 +274,7 @@ public final class RunDirectory implements AutoCloseable {
 
   private void removeTraces() throws IOException {
     deleteAll(root, PARTS);
-    for (String file : FIRST_FILES) {
-      Files.deleteIfExists(root.resolve(file));
-    }
-    deleteAll(root, EventFile.PREFIX + "*");
+    deleteAll(root, FIRST_FILES);
     AtomicFiles.delete(root.resolve(CHECKPOINTS));
     if (isNew && names(root).isEmpty()) {
       Files.delete(root);
@@ -301,7 +282,7 @@ public final class RunDirectory implements AutoCloseable {
   }
 
   private static List<String> names(Path folder) throws IOException {
-    try (Stream<Path> list = Files.list(folder)) {
+    try (var list = Files.list(folder)) {
       return list.map(path -> path.getFileName().toString()).toList();
     }
   }

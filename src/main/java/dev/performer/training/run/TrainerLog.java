@@ -2,7 +2,6 @@ package dev.performer.training.run;
 
 import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
-import dev.performer.chart.Chart;
 import dev.performer.graph.NativeErrors;
 import java.io.IOException;
 import java.util.LinkedHashMap;
@@ -28,9 +27,9 @@ public final class TrainerLog implements AutoCloseable {
     this.steps = steps;
     this.plotted = plotted;
     this.progress = progress;
-    metrics = MetricsLog.open(run.metrics(), step);
+    metrics = new MetricsLog(run.root().resolve("metrics.jsonl"), step);
     try {
-      events = EventFile.create(run.root(), step);
+      events = new EventFile(run.root(), step);
     } catch (RuntimeException e) {
       metrics.close();
       throw e;
@@ -57,7 +56,11 @@ public final class TrainerLog implements AutoCloseable {
 
   /** Logs an evaluation. @param words the numbers, for a line of a log */
   public void validation(long step, Evaluation evaluation, String words) {
-    metrics.validation(step, evaluation);
+    Map<String, Number> values = new LinkedHashMap<>(evaluation.measures());
+    values.put("guesses", evaluation.guesses());
+    values.put("sequences", evaluation.sequences());
+    values.put("seconds", evaluation.seconds());
+    metrics.add("validation", step, values);
     events.scalars(step, "validation", evaluation.measures());
     progress.message("step " + step + "  " + words);
     progress.evaluation(step, evaluation);
@@ -77,9 +80,9 @@ public final class TrainerLog implements AutoCloseable {
       return;
     }
     try {
-      Chart chart = TrainingCharts.loss(metrics.entries(), plotted);
+      var chart = TrainingCharts.loss(metrics.entries(), plotted);
       if (!chart.isEmpty()) {
-        AtomicFiles.write(run.lossPlot(), chart.png());
+        AtomicFiles.write(run.root().resolve("loss.png"), chart.png());
       }
     } catch (IOException e) {
       progress.message("no loss.png: " + AtomicFiles.describe(e));

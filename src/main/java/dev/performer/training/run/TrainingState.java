@@ -34,9 +34,8 @@ public record TrainingState(
     interval = interval == null ? Interval.EMPTY : interval;
   }
 
-  public static TrainingState start(Evaluation before, String validation) {
-    return new TrainingState(
-        0, BatchPosition.START, before, before, before, 0, 0, 0, validation, null);
+  public static TrainingState start(Evaluation now, String validation) {
+    return new TrainingState(0, BatchPosition.START, now, now, now, 0, 0, 0, validation, null);
   }
 
   /** Measured anew, on other data or on data not known before. */
@@ -46,7 +45,7 @@ public record TrainingState(
         step, position, before, now, ofBest, itsStep, tokens, seconds, otherValidation, interval);
   }
 
-  public TrainingState afterStep(BatchPosition next, StepMeasures measured, double moreSeconds) {
+  public TrainingState afterStep(BatchPosition next, Interval measured, double moreSeconds) {
     return new TrainingState(
         step + 1,
         next,
