@@ -18,7 +18,6 @@ import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
@@ -157,7 +156,7 @@ public final class ApproximateCommand implements Callable<Integer> {
                     row.features(),
                     ApproximationReport.number(row.error())));
     log.flush();
-    return print(report.table(), report.json(), report::chart);
+    return print(report.table(), report, report::chart);
   }
 
   private int ofModel() {
@@ -181,7 +180,7 @@ public final class ApproximateCommand implements Callable<Integer> {
     return print(errors.table(), errors.json(), errors::chart);
   }
 
-  private int print(String table, Map<String, Object> json, Supplier<Chart> chart) {
+  private int print(String table, Object json, Supplier<Chart> chart) {
     if (plot != null) {
       byte[] png = chart.get().png();
       OutputFile.write(plot, out -> out.write(png));

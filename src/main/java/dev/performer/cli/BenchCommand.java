@@ -109,7 +109,7 @@ final class BenchCommand implements Callable<Integer> {
     return run(benchmark());
   }
 
-  private Benchmark<?, ?> benchmark() {
+  private Benchmark<?> benchmark() {
     if (train && generate) {
       throw new UsageException("--train and --generate exclude each other");
     }
@@ -145,7 +145,7 @@ final class BenchCommand implements Callable<Integer> {
     }
   }
 
-  private int run(Benchmark<?, ?> benchmark) {
+  private int run(Benchmark<?> benchmark) {
     BenchmarkRun.Outcome outcome =
         new BenchmarkRun(folder, Duration.ofMinutes(timeout)).run(benchmark, new Lines());
     output.text().println(outcome.table());

@@ -3,7 +3,6 @@ package dev.performer.cli;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.PrintStream;
-import java.util.Map;
 import picocli.CommandLine.Option;
 
 /** Options that every command has. Results go to stdout, all else to stderr. */
@@ -30,7 +29,7 @@ final class OutputOptions {
   }
 
   /** Prints the machine's result as one line, where it is requested. */
-  void printJson(Map<String, ?> result) {
+  void printJson(Object result) {
     if (json) {
       try {
         System.out.println(JSON.writeValueAsString(result));
