@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.ExampleSource;
+import dev.performer.data.LetterTokenizer;
 import dev.performer.data.NpyArray;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.SequenceSource;
@@ -62,7 +63,7 @@ class TrainingExamplesTest {
     var batches =
         ExampleBatches.of(
             SequenceSource.fasta(Path.of("training/data/" + file + ".fasta.gz")),
-            ProteinVocabulary.google(),
+            new LetterTokenizer(ProteinVocabulary.google()),
             trains ? Batching.training(32, 512) : Batching.training(32, 512).forEvaluation(),
             1);
     var objective = new Objective.CausalLanguageModel(true);
