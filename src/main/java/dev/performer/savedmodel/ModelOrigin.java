@@ -25,8 +25,9 @@ final class ModelOrigin {
 
   /** One line, such as {@code Keras 2; Model Garden KernelAttention}. */
   static String of(SavedModelDirectory directory) {
+    var library = directory.metaGraph().getGraphDef().getLibrary();
     Set<String> traces = new TreeSet<>();
-    for (FunctionDef function : directory.functions().all()) {
+    for (FunctionDef function : library.getFunctionList()) {
       LAYERS.forEach(
           (layer, origin) -> {
             if (function.getNodeDefList().stream().anyMatch(n -> n.getName().contains(layer))) {
