@@ -10,10 +10,10 @@ import dev.performer.data.NpyArray;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variables;
 import dev.performer.model.Inputs;
-import dev.performer.model.Mode;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Dropout;
 import dev.performer.savedmodel.PerformerModels;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -102,7 +102,7 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
       Operand<TInt32> ids = tf.placeholder(TInt32.class, anyLength);
       Operand<TFloat32> mask = tf.placeholder(TFloat32.class, anyLength);
       Outputs outputs =
-          Performer.over(model, variables::get).apply(tf, Inputs.of(ids, mask), Mode.inference());
+          Performer.over(model, variables::get).apply(tf, Inputs.of(ids, mask), Dropout.none());
       List<Output<TFloat64>> measures = new ArrayList<>();
       List<TokenErrors> layers = new ArrayList<>();
       for (Trial trial : trials) {
