@@ -8,31 +8,26 @@ import picocli.CommandLine.Option;
 final class InputOptions {
   @Option(
       names = "--signature",
-      paramLabel = "S",
-      description = "Signature (default: the one in performer.json, else serving_default).")
+      description = "Default: the one in performer.json, else serving_default.")
   String signature;
 
   @Option(
       names = "--tokens-input",
-      paramLabel = "INPUT",
-      description = "The input that takes token ids (default: found by type and name).")
+      description = "Takes token ids (default: found by type and name).")
   private String tokens;
 
   @Option(
       names = "--mask",
-      paramLabel = "INPUT",
-      description = "The input that is 1 where a token is real (default: found by name).")
+      description = "The input that is 1 at real tokens (default: found by name).")
   private String mask;
 
   @Option(
       names = "--logits",
-      paramLabel = "OUTPUT",
-      description = "The output with logits [B, L, vocabulary] (default: found by shape and name).")
+      description = "Output [B, L, vocabulary] (default: by shape and name).")
   private String logits;
 
   @Option(
       names = "--vocabulary",
-      paramLabel = "V",
       description =
           "google-protein, pad-first-protein, letters:ABC…, bytes, bytes:N (N special ids before the bytes) or a tokenizer.json (default: from performer.json, else by the number of logits).")
   private String vocabulary;
