@@ -52,10 +52,7 @@ final class ApproximateCommand extends PerformerCommand {
   @Option(names = "--projections", split = ",", description = "How directions are drawn.")
   private List<Directions> projections = List.of(Directions.IID, Directions.ORTHOGONAL);
 
-  @Option(
-      names = "--row-lengths",
-      split = ",",
-      description = "chi is unbiased, sqrt-d regularised.")
+  @Option(names = "--row-lengths", split = ",", description = "chi: unbiased, sqrt-d: regularised.")
   private List<Lengths> rowLengths = List.of(Lengths.values());
 
   @Option(names = "--convention", description = "Whose constants and guards.")
@@ -94,7 +91,7 @@ final class ApproximateCommand extends PerformerCommand {
   @Option(
       names = "--sequences",
       description =
-          "With --model: how many, evenly spread over the data, cropped to 256 tokens where no --length is given.")
+          "With --model: how many, evenly spread, cropped to --length (default: 16; 256).")
   private int sequences = 16;
 
   @Option(names = "--plot", paramLabel = "FILE.png", description = "Also draw the table.")

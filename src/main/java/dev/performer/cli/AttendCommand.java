@@ -3,9 +3,9 @@ package dev.performer.cli;
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Directions;
-import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.attention.projection.Threefry;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
@@ -16,10 +16,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** {@code attend}: one attention on arrays, to check us against any other implementation. */
 @Command(
     name = "attend",
     description = {
@@ -29,14 +29,13 @@ import picocli.CommandLine.Parameters;
       "Out, in float64 if an input is: out [B,L,H,V], P if one was used; with g also dq, dk, dv and, where P was given, dP."
     })
 final class AttendCommand extends PerformerCommand {
+  @Mixin private FavorOptions options;
+
   @Parameters(index = "0", paramLabel = "X.npz", description = "The arrays.")
   private Path inputs;
 
   @Option(names = "--output", required = true, description = "Y.npz, for the results.")
   private Path target;
-
-  @Option(names = "--kernel", description = "${COMPLETION-CANDIDATES}.")
-  private Kernel kernel = Kernel.DEFAULT;
 
   @Option(names = "--convention", description = "performer, google-tf, google-jax, model-garden.")
   private Convention convention = Convention.PERFORMER;
@@ -50,22 +49,8 @@ final class AttendCommand extends PerformerCommand {
   @Option(names = "--chunk", description = "Length of causal chunks (default: chosen by M and V).")
   private Integer chunk;
 
-  @Option(
-      names = "--features",
-      description =
-          "M, the directions that are drawn, rows of P, where no P is given (default: 256 for softmax kernels, 0 = no projection for the others).")
-  private Integer features;
-
-  @Option(names = "--seed", description = "Seed of the projection (default: 0).")
-  private Long seed;
-
   @Option(names = "--projection", description = "orthogonal or iid (default: orthogonal).")
   private Directions directions;
-
-  @Option(
-      names = "--lengths",
-      description = "Of the rows of P: chi (unbiased) or sqrt-d (default: chi).")
-  private Lengths lengths;
 
   @Option(names = "--threefry", description = "JAX's: legacy or partitionable (default: legacy).")
   private Threefry.Stream threefry;
@@ -78,8 +63,7 @@ final class AttendCommand extends PerformerCommand {
 
   @Option(
       names = "--epsilon",
-      description =
-          "Added to features; kernel_epsilon in Google's JAX code (default: the convention's).")
+      description = "Added to features; kernel_epsilon in JAX (default: the convention's).")
   private Double epsilon;
 
   @Override
@@ -109,19 +93,17 @@ final class AttendCommand extends PerformerCommand {
   }
 
   private FavorConfig favor() {
-    return FavorConfig.builder()
-        .kernel(kernel)
-        .convention(convention)
-        .causal(causal)
-        .chunk(chunk)
-        .features(features)
-        .directions(directions)
-        .lengths(lengths)
-        .threefry(threefry)
-        .seed(seed)
-        .numericalStabilizer(numericalStabilizer)
-        .epsilon(epsilon)
-        .build();
+    FavorKeys others =
+        FavorConfig.builder()
+            .kernel(Kernel.DEFAULT)
+            .convention(convention)
+            .causal(causal)
+            .chunk(chunk)
+            .directions(directions)
+            .threefry(threefry)
+            .numericalStabilizer(numericalStabilizer)
+            .epsilon(epsilon);
+    return options.given().over(others).build();
   }
 
   private void warnOfInfinities(Map<String, NpyArray> arrays, Map<String, NpyArray> results) {

@@ -27,14 +27,13 @@ final class BenchCommand extends PerformerCommand {
   @Option(
       names = "--train",
       description =
-          "Measure whole training steps of a causal language model of 4 layers by heads × head size, 4 × 64 by default, in place of attention alone.")
+          "Measure training steps of a causal language model of 4 layers by heads × head size (default: 4 × 64).")
   private boolean train;
 
   @Option(
       names = "--compute",
       split = ",",
-      description =
-          "With --train: PLAIN, XLA (the step compiled), BFLOAT16 (dense layers), or several.")
+      description = "With --train: PLAIN, XLA (the step compiled), BFLOAT16 (dense layers).")
   private List<Compute> computes = List.of(Compute.PLAIN);
 
   @Option(
@@ -59,9 +58,7 @@ final class BenchCommand extends PerformerCommand {
   @Option(names = "--head-size", description = "Head size D.")
   private int headSize = 64;
 
-  @Option(
-      names = "--features",
-      description = "M, directions of a projection (default: 256; with --train 128).")
+  @Option(names = "--features", description = "M, directions (default: 256; with --train 128).")
   private Integer features;
 
   @Option(names = "--attention", split = ",", description = "exact, or kernels of FAVOR+.")
@@ -70,9 +67,7 @@ final class BenchCommand extends PerformerCommand {
   @Option(names = "--output", description = "Folder for bench.json, bench.md and bench.png.")
   private Path folder = Path.of("build/bench");
 
-  @Option(
-      names = "--timeout",
-      description = "Minutes of one measurement; longer ones are left out.")
+  @Option(names = "--timeout", description = "Minutes of a measurement; longer ones are left out.")
   private int timeout = 10;
 
   @Override
@@ -90,15 +85,12 @@ final class BenchCommand extends PerformerCommand {
     UsageException.require(!train || !generate, "--train and --generate exclude each other");
     UsageException.require(
         train || computes.equals(List.of(Compute.PLAIN)), "--compute needs --train");
+    int h = heads != null ? heads : train ? 4 : 8;
+    int m = features != null ? features : train ? 128 : 256;
     BenchmarkSize size =
         checked(
             "--batch, --heads, --head-size, --features",
-            () ->
-                new BenchmarkSize(
-                    batch,
-                    heads != null ? heads : train ? 4 : 8,
-                    headSize,
-                    features != null ? features : train ? 128 : 256));
+            () -> new BenchmarkSize(batch, h, headSize, m));
     if (train) {
       return checked(
           "--lengths",

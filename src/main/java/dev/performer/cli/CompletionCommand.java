@@ -5,7 +5,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
 
-/** {@code performer completion}: what completes commands and options in bash and zsh. */
 @Command(
     name = "completion",
     description = {

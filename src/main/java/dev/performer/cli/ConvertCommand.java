@@ -10,7 +10,6 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** {@code convert}: exact attention replaced by FAVOR+. */
 @Command(
     name = "convert",
     description = {
@@ -30,13 +29,13 @@ final class ConvertCommand extends PerformerCommand {
   @Parameters(
       index = "0",
       paramLabel = "MODEL",
-      description = "A model or run with exact attention.")
+      description = "A model with exact attention, or a run.")
   private Path source;
 
   @Option(names = "--attention", required = true, description = "To what: favor.")
   private Target attention;
 
-  @Mixin private FavorOptions options;
+  @Mixin private ConversionOptions options;
   @Mixin private TargetOptions target;
 
   private record Result(Path model, List<Integer> layers, String kernel, int features, long seed) {}

@@ -22,7 +22,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** {@code embed}: vectors of sequences. */
 @Command(
     name = "embed",
     description = {
@@ -40,14 +39,12 @@ final class EmbedCommand extends ModelCommand {
 
   @Option(
       names = "--pool",
-      description =
-          "mean, max or sum over a sequence's tokens, cls (the class token, else the first token) or none.")
+      description = "Over tokens: mean, max, sum, cls (the class token, else the first) or none.")
   private SequencePooling pool = SequencePooling.MEAN;
 
   @Option(
       names = "--vocabulary",
-      description =
-          "What token ids mean, where the model does not say: a name, bytes, or a tokenizer.json.")
+      description = "Where the model does not say: a name, bytes, or a tokenizer.json.")
   private String vocabulary;
 
   private record Result(Path output, int sequences, int size) {}

@@ -15,7 +15,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** {@code evaluate}: loss, accuracy, perplexity and more of a model. */
 @Command(
     name = "evaluate",
     description =
@@ -41,23 +40,20 @@ final class EvaluateCommand extends ModelCommand {
       names = "--recipe",
       paramLabel = "RECIPE|RUN",
       description =
-          "Reads data as this recipe or run does, and without --data evaluates on its validation data as training did (default: from performer.json).")
+          "Reads data as this recipe or run does, without --data its validation data (default: performer.json).")
   private Path recipe;
 
   @Option(
       names = "--text",
-      description = "Column or feature with the sequence (default: as in training).")
+      description = "Column or feature of the sequence (default: as trained).")
   private String text;
 
   @Option(
       names = "--label",
-      description =
-          "Column or feature with the class or number, or the file of labels of MNIST's images (default: as in training).")
+      description = "Its class or number, or the file of MNIST's labels (default: as in training).")
   private String label;
 
-  @Option(
-      names = "--seed",
-      description = "Of the masks; the same one makes evaluations comparable.")
+  @Option(names = "--seed", description = "Of the masks; equal ones make evaluations comparable.")
   private long seed = Evaluator.DEFAULT_SEED;
 
   @Option(

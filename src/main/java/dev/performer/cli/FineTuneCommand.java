@@ -26,7 +26,6 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** {@code fine-tune}: continue training a SavedModel, Python's included. */
 @Command(
     name = "fine-tune",
     modelTransformer = LoopFlags.class,
@@ -63,29 +62,23 @@ final class FineTuneCommand extends ModelCommand {
 
   @Option(
       names = "--teacher",
-      description =
-          "The same model with exact attention, whose layers MODEL shall match (knowledge distillation).")
+      description = "The same model with exact attention, to be matched (knowledge distillation).")
   private Path teacher;
 
   @Option(
       names = "--recipe",
-      description = "With --teacher: how (default: training/softmax-to-favor.yaml).")
+      description = "With --teacher (default: training/softmax-to-favor.yaml).")
   private Path recipe;
 
-  @Option(
-      names = "--set",
-      description = "With --teacher: KEY=VALUE of the recipe, such as training.steps=100.")
+  @Option(names = "--set", description = "With --teacher: KEY=VALUE, such as training.steps=100.")
   private List<String> settings = new ArrayList<>();
 
-  @Option(
-      names = "--validation",
-      description = "Sequences (default: every 20th of --data is held out).")
+  @Option(names = "--validation", description = "Sequences (default: every 20th of --data).")
   private Path validation;
 
   @Option(
       names = "--continue-optimizer",
-      description =
-          "Start from the moments of the optimizer that were imported with the model, not from zero.")
+      description = "Start from the imported moments of the optimizer, not from zero.")
   private boolean continueOptimizer;
 
   @Spec private CommandSpec spec;
@@ -118,9 +111,8 @@ final class FineTuneCommand extends ModelCommand {
     var summary = new TrainingSummary(outcome.result(), at.run, outcome.model());
     print(summary.text());
     Map<String, Object> json = summary.json();
-    json.put(
-        "maxOutputDifference",
-        outcome.model().map(m -> outcome.maxOutputDifference()).orElse(null));
+    Double difference = outcome.model().isPresent() ? outcome.maxOutputDifference() : null;
+    json.put("maxOutputDifference", difference);
     done(json);
     return outcome.result().finished() ? 0 : Failures.FAILED;
   }
@@ -158,15 +150,14 @@ final class FineTuneCommand extends ModelCommand {
     var result = outcome.result();
     DistillEvaluation before = result.before();
     DistillEvaluation best = result.best();
-    String accuracy =
-        best.accuracy() == null
-            ? ""
-            : format(
-                ", accuracy %.2f %% -> %.2f %% (teacher %.2f %%)",
-                100 * before.accuracy(), 100 * best.accuracy(), 100 * best.teacherAccuracy());
-    print(
-        "cosine to the teacher %.4f -> %.4f%s in %d steps, %.0f s",
-        before.cosine(), best.cosine(), accuracy, result.steps(), result.seconds());
+    String text = format("cosine to the teacher %.4f -> %.4f", before.cosine(), best.cosine());
+    if (best.accuracy() != null) {
+      text +=
+          format(
+              ", accuracy %.2f %% -> %.2f %% (teacher %.2f %%)",
+              100 * before.accuracy(), 100 * best.accuracy(), 100 * best.teacherAccuracy());
+    }
+    print("%s in %d steps, %.0f s", text, result.steps(), result.seconds());
     print(TrainingSummary.written(at.run, outcome.model()));
     done(json(outcome));
     return result.finished() ? 0 : Failures.FAILED;
@@ -183,9 +174,8 @@ final class FineTuneCommand extends ModelCommand {
     json.put("reachedTarget", result.reachedTarget());
     json.put("tokens", result.tokens());
     json.put("seconds", result.seconds());
-    json.put(
-        "maxOutputDifference",
-        outcome.model().map(m -> outcome.maxOutputDifference()).orElse(null));
+    Double difference = outcome.model().isPresent() ? outcome.maxOutputDifference() : null;
+    json.put("maxOutputDifference", difference);
     json.put("model", outcome.model().orElse(null));
     return json;
   }

@@ -17,7 +17,6 @@ import java.util.List;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** {@code generate}: continue prompts with a causal language model. */
 @Command(
     name = "generate",
     description = {
@@ -61,14 +60,10 @@ final class GenerateCommand extends ModelCommand {
   @Option(names = "--top-p", description = "Only the likeliest tokens that sum to probability P.")
   private double topP = 1;
 
-  @Option(
-      names = "--repetition-penalty",
-      description = "Above 1 makes repeated tokens less likely.")
+  @Option(names = "--repetition-penalty", description = "Above 1 makes repeated tokens rarer.")
   private double penalty = 1;
 
-  @Option(
-      names = "--repetition-window",
-      description = "Last tokens the penalty looks at; 0 for all.")
+  @Option(names = "--repetition-window", description = "Tokens the penalty looks at; 0 for all.")
   private int window;
 
   @Option(names = "--seed", paramLabel = "N", description = "Of the random numbers.")

@@ -18,7 +18,6 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** {@code import}: a checkpoint of another program, as a model of ours. */
 @Command(
     name = "import",
     description = {
@@ -36,7 +35,7 @@ import picocli.CommandLine.Parameters;
     })
 final class ImportCommand extends PerformerCommand {
   @Mixin private TargetOptions target;
-  @Mixin private FavorOptions favor;
+  @Mixin private ConversionOptions conversion;
 
   @Parameters(index = "0", paramLabel = "PATH", description = "A checkpoint: file or directory.")
   private Path path;
@@ -46,19 +45,17 @@ final class ImportCommand extends PerformerCommand {
 
   @Option(
       names = "--preset",
-      description =
-          "The kind of model: protein-lm, kernel-encoder, lra-encoder, bert or performer (default: by its names).")
+      description = "protein-lm, kernel-encoder, lra-encoder, bert, performer (default: by names).")
   private String preset;
 
   @Option(
       names = "--config",
-      description =
-          "How the model is built: config.gin, or our keys in .yaml or .json (default: the config beside the checkpoint).")
+      description = "config.gin, or our keys in .yaml or .json (default: beside the checkpoint).")
   private Path config;
 
   @Option(
       names = "--task",
-      description = "encoder, causal-lm, masked-lm, classification, regression.")
+      description = "encoder, causal-lm, masked-lm, classification or regression.")
   private String task;
 
   @Option(
@@ -79,9 +76,7 @@ final class ImportCommand extends PerformerCommand {
   @Option(names = "--heads", paramLabel = "H", description = "Where the shapes do not say it.")
   private Integer heads;
 
-  @Option(
-      names = "--window",
-      description = "Chunks a token sees in Model Garden's causal attention.")
+  @Option(names = "--window", description = "Chunks seen in Model Garden's causal attention.")
   private Integer window;
 
   @Option(
@@ -93,22 +88,16 @@ final class ImportCommand extends PerformerCommand {
   @Option(names = "--pooling", description = "Of a classifier: cls, mean, max, sum or flatten.")
   private String pooling;
 
-  @Option(
-      names = "--max-length",
-      description = "Tokens of a sequence, where no table of positions has it.")
+  @Option(names = "--max-length", description = "Tokens of a sequence, where no table has it.")
   private Integer maxLength;
 
   @Option(names = "--mapping", description = "JSON or YAML: our name of each tensor in the file.")
   private Path mapping;
 
-  @Option(
-      names = "--threefry",
-      description = "JAX's: legacy, or partitionable (its default since 0.5).")
+  @Option(names = "--threefry", description = "JAX's: legacy, or partitionable (since jax 0.5).")
   private Threefry.Stream threefry;
 
-  @Option(
-      names = "--allow-missing",
-      description = "Go on where tensors are missing, too many or misshapen.")
+  @Option(names = "--allow-missing", description = "Go on with tensors missing or misshapen.")
   private boolean allowMissing;
 
   @Option(
@@ -121,14 +110,13 @@ final class ImportCommand extends PerformerCommand {
   public Integer call() {
     boolean converts = attention == AttentionKind.FAVOR;
     UsageException.require(
-        converts || favor.layers == null && favor.exactHeads == null,
-        "--layers and --exact-heads need --attention favor");
+        converts || !conversion.isGiven(), "--layers and --exact-heads need --attention favor");
     UsageException.require(
         !converts || convention == null && directions == null,
         "--convention and --directions say what a checkpoint has; with --attention favor it gets ours");
     Importer importer = Importer.of(path).with(options(converts));
     if (converts) {
-      importer = importer.converting(favor.conversion());
+      importer = importer.converting(conversion.conversion());
     }
     if (tokenizer != null) {
       importer = importer.with(Tokenizer.named(tokenizer));
@@ -146,7 +134,7 @@ final class ImportCommand extends PerformerCommand {
     var given =
         converts
             ? FavorConfig.builder()
-            : favor.given().convention(convention).directions(directions);
+            : conversion.favor.given().convention(convention).directions(directions);
     return ImportOptions.builder()
         .scheme(scheme)
         .preset(preset)

@@ -6,24 +6,16 @@ import picocli.CommandLine.Option;
 
 /** Which signature of a SavedModel takes what, where it shall not be as the model records it. */
 final class InputOptions {
-  @Option(
-      names = "--signature",
-      description = "Default: the one in performer.json, else serving_default.")
+  @Option(names = "--signature", description = "Default: performer.json's, else serving_default.")
   String signature;
 
-  @Option(
-      names = "--tokens-input",
-      description = "Takes token ids (default: found by type and name).")
+  @Option(names = "--tokens-input", description = "Takes token ids (default: by type and name).")
   private String tokens;
 
-  @Option(
-      names = "--mask",
-      description = "The input that is 1 at real tokens (default: found by name).")
+  @Option(names = "--mask", description = "Input that is 1 at real tokens (default: by name).")
   private String mask;
 
-  @Option(
-      names = "--logits",
-      description = "Output [B, L, vocabulary] (default: by shape and name).")
+  @Option(names = "--logits", description = "Output [B, L, vocabulary] (default: by its shape).")
   private String logits;
 
   @Option(

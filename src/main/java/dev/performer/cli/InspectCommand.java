@@ -23,7 +23,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** {@code inspect}: what is in a SavedModel or a checkpoint, and what can be done with it. */
 @Command(
     name = "inspect",
     description = {

@@ -23,7 +23,7 @@ final class LanguageModelOptions {
   @Option(
       names = "--model-shifts",
       description =
-          "A causal model that shifts its inputs itself, as Google's FlaxLM: logits at t are for token t (default: from performer.json).")
+          "A causal model whose logits at t are for token t, as Google's FlaxLM has it (default: from performer.json).")
   private boolean modelShifts;
 
   ModelOptions options() {

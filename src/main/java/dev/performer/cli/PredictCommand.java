@@ -17,7 +17,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** {@code predict}: run a signature of a SavedModel. */
 @Command(
     name = "predict",
     description = {
@@ -49,9 +48,7 @@ final class PredictCommand extends ModelCommand {
   @Option(names = "--batch", description = "Sequences that run at a time, for FASTA and text.")
   private int batch = 8;
 
-  @Option(
-      names = "--timeout",
-      description = "Seconds that a run of the signature, maybe endless, may take.")
+  @Option(names = "--timeout", description = "Seconds that the signature, maybe endless, may run.")
   private double timeout = 3600;
 
   private record Result(Path output, double seconds, Map<String, long[]> shapes) {}

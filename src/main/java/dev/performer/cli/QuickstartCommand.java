@@ -18,28 +18,18 @@ import java.util.Map;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** {@code quickstart}: the whole story on shipped data. */
 @Command(
     name = "quickstart",
     description =
         "Inspect a Performer that Python made, evaluate it, fine-tune it on real proteins, export, reload and ask it.")
 final class QuickstartCommand extends PerformerCommand {
-  /** Reaches a perplexity that more steps hardly improve, in about a minute on two cores. */
-  private static final int STEPS = 120;
-
-  private static final double LEARNING_RATE = 2e-3;
-  private static final int WARMUP = 20;
-  private static final int LENGTH = 256;
-  private static final int BATCH_TOKENS = 8192;
-
   @Option(
       names = "--output",
-      description =
-          "Where everything goes, replaced if it is there (default: build/quickstart in the project).")
+      description = "Where everything goes, even over what is there (default: build/quickstart).")
   private Path folder;
 
   @Option(names = "--steps", description = "Optimizer steps.")
-  private int steps = STEPS;
+  private int steps = 120; // more hardly improve the perplexity; a minute on two cores
 
   @Override
   public Integer call() throws IOException {
@@ -60,13 +50,10 @@ final class QuickstartCommand extends PerformerCommand {
         FineTuneJob.builder(spec, run)
             .train(SequenceSource.fasta(train))
             .validation(SequenceSource.fasta(valid))
-            .batching(
-                SequenceBatching.DEFAULT
-                    .withLength(LENGTH)
-                    .withSize(new BatchSize.Tokens(BATCH_TOKENS)))
+            .batching(SequenceBatching.DEFAULT.withLength(256).withSize(new BatchSize.Tokens(8192)))
             .options(
                 FineTuneOptions.LOOP.toBuilder()
-                    .schedule(new Schedule.Linear(LEARNING_RATE, WARMUP, 0))
+                    .schedule(new Schedule.Linear(2e-3, 20, 0))
                     .steps(steps)
                     .evaluateEvery(Math.max(1, (steps + 3) / 4))
                     .checkpointEvery(0)

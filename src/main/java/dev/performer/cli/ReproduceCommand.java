@@ -14,7 +14,6 @@ import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** {@code reproduce}: the paper's comparisons in small. */
 @Command(
     name = "reproduce",
     description = {

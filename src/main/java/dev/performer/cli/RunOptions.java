@@ -11,8 +11,6 @@ final class RunOptions {
   @Option(names = "--resume", description = "Go on from the run directory's newest checkpoint.")
   boolean resume;
 
-  @Option(
-      names = "--debug-numerics",
-      description = "Find the op where a number is no longer finite.")
+  @Option(names = "--debug-numerics", description = "Find the op whose number is not finite.")
   boolean debugNumerics;
 }

@@ -16,7 +16,6 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** {@code train}: a model from scratch. */
 @Command(
     name = "train",
     description = {
@@ -45,14 +44,10 @@ final class TrainCommand extends PerformerCommand {
   @Option(names = "--set", description = "KEY=VALUE over the recipe's, such as model.layers=2.")
   private List<String> settings = new ArrayList<>();
 
-  @Option(
-      names = "--run",
-      description = "One of the recipe's runs: its settings, below those of --set.")
+  @Option(names = "--run", description = "A run of the recipe: its settings, below --set.")
   private String name;
 
-  @Option(
-      names = "--from",
-      description = "Start with the weights of a model, such as a run's model/.")
+  @Option(names = "--from", description = "Start with the weights of a model, such as RUN/model.")
   private Path from;
 
   @Option(names = "--pause-at", description = "Stop after this step as Ctrl-C would.")
