@@ -3,7 +3,7 @@ package dev.performer.pipeline;
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
-import dev.performer.data.HeldOutSplit;
+import dev.performer.data.HeldOut;
 import dev.performer.data.NpyArray;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TokenBatch;
@@ -214,7 +214,7 @@ public final class FineTuneJob {
     if (validation != null) {
       return new TrainingData(spec.tokenizer(), all, validation);
     }
-    HeldOutSplit split = HeldOutSplit.of(all, HeldOutSplit.DEFAULT_EVERY);
+    HeldOut<SequenceSource> split = HeldOut.of(all);
     try (var training = split.train().open()) {
       if (!training.hasNext()) {
         throw new PerformerException(

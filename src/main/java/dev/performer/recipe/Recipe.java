@@ -188,7 +188,7 @@ public final class Recipe {
     if (task == null || task == Task.ENCODER) {
       throw new PerformerException(
           "task is "
-              + (node.isMissingNode() ? "missing" : node.toString())
+              + StrictJson.shown(node)
               + "; expected "
               + String.join(", ", RecipeTask.labels()).replaceFirst(", ([^,]+)$", " or $1"));
     }
