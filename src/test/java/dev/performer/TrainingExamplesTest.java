@@ -17,9 +17,9 @@ import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.Inputs;
-import dev.performer.model.Mode;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Dropout;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.BatchSource;
 import dev.performer.training.Feed;
@@ -87,7 +87,7 @@ class TrainingExamplesTest {
     Operand<TInt32> targets = tf.placeholder(TInt32.class, anyBatch);
     Operand<TFloat32> weights = tf.placeholder(TFloat32.class, anyBatch);
     Performer performer = Performer.build(tf, variables, config, 1);
-    var logits = performer.apply(tf, Inputs.of(tokens), Mode.inference()).logits(); // [B, L, V]
+    var logits = performer.apply(tf, Inputs.of(tokens), Dropout.none()).logits(); // [B, L, V]
 
     // Any loss will do: here cross-entropy to the power of 1.5, so that rare tokens count more.
     int size = config.vocabularySize(); // V

@@ -19,6 +19,7 @@ import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.LanguageModel;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelCards;
+import dev.performer.training.Trainer;
 import dev.performer.training.TrainingData;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
@@ -173,10 +174,13 @@ public final class FineTuneJob {
     try (ImportedModel model = spec.load()) {
       LanguageModel language = ImportedLanguageModel.of(model, spec.tensors());
       requireTrainable(model, progress);
-      try (FineTuner tuner =
+      try (Trainer tuner =
           resume
               ? FineTuner.resume(language, data, options, run, progress)
-              : FineTuner.start(language, data, options, run, optimizer, progress)) {
+              : FineTuner.start(language, data, options, run, progress)) {
+        if (!resume) {
+          optimizer.ifPresent(tuner::restoreOptimizer);
+        }
         source.write(run);
         tuner.stopWhen(() -> stops);
         if (debugNumerics) {
@@ -247,13 +251,19 @@ public final class FineTuneJob {
             old.map(ModelCard::attention).orElse(null),
             spec.cardVocabulary(),
             spec.tensors(),
-            ModelCards.provenance(path().toString(), data, options, result))
+            ModelCards.provenance(
+                path().toString(),
+                data.train().name(),
+                options.loop().seed(),
+                result.bestStep(),
+                result.before(),
+                result.best()))
         .withConfig(old.map(ModelCard::config).orElse(null))
         .withData(old.map(ModelCard::data).orElse(null));
   }
 
   /** Runs one validation batch through the trained graph and through the reloaded export. */
-  private double difference(LanguageModel model, FineTuner tuner, Path exported) {
+  private double difference(LanguageModel model, Trainer tuner, Path exported) {
     Batching batching = model.fit(options.batching()).forEvaluation();
     var batches = ExampleBatches.of(data.validation(), data.tokenizer(), batching, 0);
     TokenBatch batch;
