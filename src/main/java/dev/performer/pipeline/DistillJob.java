@@ -108,20 +108,20 @@ public final class DistillJob {
     data.validation().notes().forEach(progress::message);
     try (Distiller distiller = Distiller.open(models, data, recipe, run, resume, progress)) {
       RunSource.of(student.path(), ImportedModel.DEFAULT_SIGNATURE).write(run);
-      distiller.stopWhen(() -> stops);
+      distiller.trainer().stopWhen(() -> stops);
       if (debugNumerics) {
-        distiller.debugNumerics();
+        distiller.trainer().debugNumerics();
       }
       DistillResult result = distiller.run();
       if (!result.finished()) {
         return new Outcome(result, Optional.empty(), Double.NaN);
       }
-      distiller.restoreBest();
+      distiller.trainer().restoreBest();
       Path target = run.resolve(RecipeTraining.MODEL);
       WeightReplacement.of(student.path())
           .card(card(models, data, result))
           .replaceExisting()
-          .export(distiller.session(), distiller.student(), target);
+          .export(distiller.trainer().session(), distiller.student(), target);
       return new Outcome(result, Optional.of(target), difference(models, distiller, data, target));
     }
   }

@@ -3,7 +3,7 @@ package dev.performer.pipeline;
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
-import dev.performer.data.HeldOutSplit;
+import dev.performer.data.HeldOut;
 import dev.performer.data.NpyArray;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TokenBatch;
@@ -19,6 +19,7 @@ import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.LanguageModel;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelCards;
+import dev.performer.training.Trainer;
 import dev.performer.training.TrainingData;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
@@ -173,10 +174,13 @@ public final class FineTuneJob {
     try (ImportedModel model = spec.load()) {
       LanguageModel language = ImportedLanguageModel.of(model, spec.tensors());
       requireTrainable(model, progress);
-      try (FineTuner tuner =
+      try (Trainer tuner =
           resume
               ? FineTuner.resume(language, data, options, run, progress)
-              : FineTuner.start(language, data, options, run, optimizer, progress)) {
+              : FineTuner.start(language, data, options, run, progress)) {
+        if (!resume) {
+          optimizer.ifPresent(tuner::restoreOptimizer);
+        }
         source.write(run);
         tuner.stopWhen(() -> stops);
         if (debugNumerics) {
@@ -210,7 +214,7 @@ public final class FineTuneJob {
     if (validation != null) {
       return new TrainingData(spec.tokenizer(), all, validation);
     }
-    HeldOutSplit split = HeldOutSplit.of(all, HeldOutSplit.DEFAULT_EVERY);
+    HeldOut<SequenceSource> split = HeldOut.of(all);
     try (var training = split.train().open()) {
       if (!training.hasNext()) {
         throw new PerformerException(
@@ -247,13 +251,19 @@ public final class FineTuneJob {
             old.map(ModelCard::attention).orElse(null),
             spec.cardVocabulary(),
             spec.tensors(),
-            ModelCards.provenance(path().toString(), data, options, result))
+            ModelCards.provenance(
+                path().toString(),
+                data.train().name(),
+                options.loop().seed(),
+                result.bestStep(),
+                result.before(),
+                result.best()))
         .withConfig(old.map(ModelCard::config).orElse(null))
         .withData(old.map(ModelCard::data).orElse(null));
   }
 
   /** Runs one validation batch through the trained graph and through the reloaded export. */
-  private double difference(LanguageModel model, FineTuner tuner, Path exported) {
+  private double difference(LanguageModel model, Trainer tuner, Path exported) {
     Batching batching = model.fit(options.batching()).forEvaluation();
     var batches = ExampleBatches.of(data.validation(), data.tokenizer(), batching, 0);
     TokenBatch batch;

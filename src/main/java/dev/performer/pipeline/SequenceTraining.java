@@ -5,7 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
-import dev.performer.data.HeldOutSplit;
+import dev.performer.data.HeldOut;
 import dev.performer.data.Masking;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.StrictJson;
@@ -103,10 +103,7 @@ public record SequenceTraining(
   }
 
   ModelTraining.Data data() {
-    HeldOutSplit split =
-        validation == null
-            ? HeldOutSplit.of(train, HeldOutSplit.DEFAULT_EVERY)
-            : new HeldOutSplit(train, validation);
+    var split = validation == null ? HeldOut.of(train) : new HeldOut<>(train, validation);
     Batching batches =
         batching.of(
             "the model",

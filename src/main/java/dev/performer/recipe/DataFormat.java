@@ -8,15 +8,14 @@ import dev.performer.data.ByteTokenizer;
 import dev.performer.data.CopyTask;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.ExampleSource;
-import dev.performer.data.HeldOutExamples;
-import dev.performer.data.HeldOutSplit;
+import dev.performer.data.HeldOut;
 import dev.performer.data.IndexedExamples;
-import dev.performer.data.LabelColumn;
 import dev.performer.data.MixedExamples;
 import dev.performer.data.Packing;
 import dev.performer.data.RetrievalTask;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TableExamples;
+import dev.performer.data.TableExamples.LabelColumn;
 import dev.performer.data.TableFile;
 import dev.performer.data.TextChunks;
 import dev.performer.data.TextDocuments;
@@ -44,16 +43,13 @@ sealed interface DataFormat
         DataFormat.TfRecord,
         DataFormat.Exercise,
         PixelFormat {
-  /** One in so many examples is held back where no validation data are named. */
-  int PARTS = 20;
-
   /** The examples of a file, in their order. */
   ExampleSource source(RecipeData data, Path file, TextEncoder encoder);
 
   /** Batches of training, and of validation. */
   default Split batches(RecipeData data, Batching batching, long seed) {
     TextEncoder encoder = data.tokenizer().encoder();
-    HeldOutExamples parts = parts(data, file -> source(data, file, encoder));
+    HeldOut<ExampleSource> parts = parts(data, file -> source(data, file, encoder));
     return split(data, parts.train(), parts.validation(), batching, seed);
   }
 
@@ -95,11 +91,11 @@ sealed interface DataFormat
   }
 
   /** The part to train on and the part to evaluate on; validation is opened after training. */
-  static HeldOutExamples parts(RecipeData data, Function<Path, ExampleSource> open) {
+  static HeldOut<ExampleSource> parts(RecipeData data, Function<Path, ExampleSource> open) {
     ExampleSource train = open.apply(Path.of(data.train()));
     return data.validation() == null
-        ? HeldOutExamples.of(train, PARTS)
-        : new HeldOutExamples(train, open.apply(Path.of(data.validation())));
+        ? HeldOut.of(train, HeldOut.EVERY)
+        : new HeldOut<>(train, open.apply(Path.of(data.validation())));
   }
 
   private Split split(
@@ -125,10 +121,10 @@ sealed interface DataFormat
     @Override
     public Split batches(RecipeData data, Batching batching, long seed) {
       SequenceSource all = SequenceSource.fasta(Path.of(data.train()));
-      HeldOutSplit split =
+      HeldOut<SequenceSource> split =
           data.validation() != null
-              ? new HeldOutSplit(all, SequenceSource.fasta(Path.of(data.validation())))
-              : HeldOutSplit.of(all, HeldOutSplit.DEFAULT_EVERY);
+              ? new HeldOut<>(all, SequenceSource.fasta(Path.of(data.validation())))
+              : HeldOut.of(all);
       Tokenizer tokenizer = data.tokenizer();
       return new Split(
           ExampleBatches.of(split.train(), tokenizer, batching, seed),
@@ -161,7 +157,7 @@ sealed interface DataFormat
       if (data.validation() != null) {
         held = chunks(data, Path.of(data.validation()), length);
       } else {
-        double kept = 1 - 1.0 / PARTS;
+        double kept = 1 - 1.0 / HeldOut.EVERY;
         held = chunks(data, file, length).part(kept, 1);
         pieces = pieces.part(0, kept);
       }
@@ -198,13 +194,12 @@ sealed interface DataFormat
       return new TableExamples(TableFile.of(file), text, labels(data), encoder::encode);
     }
 
-    private LabelColumn labels(RecipeData data) {
+    private Optional<LabelColumn> labels(RecipeData data) {
       if (data.standardize() != null) {
-        return new LabelColumn.Values(label);
+        return Optional.of(new LabelColumn(label, Optional.empty()));
       }
-      return classes == null // named for nothing by a language model
-          ? new LabelColumn.None()
-          : new LabelColumn.Categories(label, classes);
+      // A language model names no classes.
+      return Optional.ofNullable(classes).map(names -> new LabelColumn(label, Optional.of(names)));
     }
 
     @Override

@@ -4,7 +4,6 @@ import dev.performer.PerformerException;
 import dev.performer.data.ExampleSource;
 import dev.performer.data.ImageFolder;
 import dev.performer.data.PixelExamples;
-import dev.performer.data.PixelVocabulary;
 import dev.performer.data.TextEncoder;
 import dev.performer.data.Vocabulary;
 import java.nio.file.Files;
@@ -89,7 +88,7 @@ record PixelFormat(String label, Integer levels, List<String> classes, int chann
     Path file = Path.of(data.train());
     return classes != null || !Files.isDirectory(file)
         ? classes
-        : ImageFolder.open(file, channels, depth()).classes();
+        : ImageFolder.open(file, channels, depth(), null).classes();
   }
 
   @Override
@@ -99,7 +98,7 @@ record PixelFormat(String label, Integer levels, List<String> classes, int chann
 
   @Override
   public Vocabulary vocabulary(RecipeData data) {
-    return PixelVocabulary.of(levels == null ? images(data).levels() : levels);
+    return PixelExamples.vocabulary(levels == null ? images(data).levels() : levels);
   }
 
   private int depth() {
