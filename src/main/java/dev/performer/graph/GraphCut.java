@@ -8,7 +8,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.regex.Pattern;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -27,9 +26,6 @@ public final class GraphCut implements TracedFunction.Body {
 
   private static final String KEEP =
       "a lookup table that cannot be cut out; keep the original model and replace its weights";
-
-  private static final Pattern TABLE =
-      Pattern.compile("\\w*(HashTable|HashTableV2|HashTableOfTensorsV2|DenseHashTableV2)");
 
   private final Map<String, Output<?>> inputs = new LinkedHashMap<>();
   private final Map<String, Output<?>> outputs = new LinkedHashMap<>();
@@ -70,7 +66,7 @@ public final class GraphCut implements TracedFunction.Body {
         switch (op) {
           case "Placeholder" -> "which is not an input";
           case "VarHandleOp", "VariableV2", "Variable" -> "which is not in the list of variables";
-          default -> TABLE.matcher(op).matches() ? KEEP : "";
+          default -> op.contains("HashTable") ? KEEP : "";
         };
     require(trouble.isEmpty(), "the outputs depend on %s %s, %s", op, node.getName(), trouble);
     return node.getInputList();
