@@ -3,6 +3,7 @@ package dev.performer.cli;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Batching;
 import dev.performer.pipeline.SequenceBatching;
+import dev.performer.recipe.RecipeData;
 import picocli.CommandLine.Option;
 
 /** How sequences become batches. */
@@ -48,7 +49,7 @@ final class BatchingOptions {
     }
     return new SequenceBatching(
         length,
-        Choice.of("--crop", crop, SequenceBatching.Crop.class),
+        Choice.of("--crop", crop, RecipeData.Crop.class),
         new BatchSize.Tokens(batchTokens),
         eos);
   }

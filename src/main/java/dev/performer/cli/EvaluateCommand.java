@@ -7,6 +7,7 @@ import dev.performer.data.SequenceSource;
 import dev.performer.pipeline.Evaluator;
 import dev.performer.pipeline.Model;
 import dev.performer.recipe.EvaluationData;
+import dev.performer.training.TokenBatchSource;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
 import java.util.Formatter;
@@ -67,7 +68,7 @@ final class EvaluateCommand implements Callable<Integer> {
 
   @Option(
       names = "--seed",
-      defaultValue = "" + Evaluator.DEFAULT_SEED,
+      defaultValue = "" + TokenBatchSource.EVALUATION_SEED,
       description =
           "Of the masks; the same seed makes evaluations comparable (default: ${DEFAULT-VALUE}).")
   private long seed;
@@ -101,7 +102,8 @@ final class EvaluateCommand implements Callable<Integer> {
                 + " and --model-shifts make no sense where data are read as in training");
       }
       var request =
-          new Evaluator.Request(text, label, batching.length, size(hasRecipe), batching.eos, seed);
+          new EvaluationData.Request(
+              text, label, batching.length, size(hasRecipe), batching.eos, seed);
       outcome =
           data == null ? evaluator.evaluateOwnData(request) : evaluator.evaluate(data, request);
     } else {
@@ -132,7 +134,7 @@ final class EvaluateCommand implements Callable<Integer> {
       opened.languageModel().notes().forEach(System.err::println);
     }
     return evaluator.evaluate(
-        data, new Evaluator.Request(null, null, batching.length, size, batching.eos, seed));
+        data, new EvaluationData.Request(null, null, batching.length, size, batching.eos, seed));
   }
 
   private BatchSize size(boolean hasRecipe) {

@@ -12,7 +12,7 @@ import dev.performer.pipeline.DistillJob;
 import dev.performer.pipeline.FineTuneJob;
 import dev.performer.pipeline.LanguageModelSpec;
 import dev.performer.pipeline.Model;
-import dev.performer.recipe.RecipeTraining;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Progress;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -105,7 +105,7 @@ final class FineTuneCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    if (Files.exists(at.run.resolve(RecipeTraining.MODEL)) && !at.resume) {
+    if (Files.exists(at.run.resolve(ModelTraining.MODEL)) && !at.resume) {
       throw new PerformerException(
           at.run
               + ": holds a finished run; choose another --output, or --resume it with more --steps");
@@ -120,15 +120,13 @@ final class FineTuneCommand implements Callable<Integer> {
     requireData();
     spec.notes().forEach(System.err::println);
     FineTuneJob job =
-        FineTuneJob.builder(spec, at.run)
-            .train(SequenceSource.file(data))
+        FineTuneJob.of(spec, SequenceSource.file(data), at.run)
             .validation(validation == null ? null : SequenceSource.file(validation))
             .batching(batching.batching())
             .options(LoopFlags.of(this.spec))
-            .resume(at.resume)
-            .debugNumerics(at.debugNumerics)
-            .continueOptimizer(continueOptimizer)
-            .build();
+            .resuming(at.resume)
+            .debuggingNumerics(at.debugNumerics)
+            .continuingOptimizer(continueOptimizer);
     FineTuneJob.Outcome outcome = job.run(Progress.on(System.err));
     TrainingSummary summary = TrainingSummary.of(outcome);
     summary.print(output);

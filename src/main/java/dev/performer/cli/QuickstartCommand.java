@@ -73,8 +73,7 @@ final class QuickstartCommand implements Callable<Integer> {
     LanguageModelSpec spec = Model.open(model).languageModel();
     spec.notes().forEach(System.err::println);
     FineTuneJob job =
-        FineTuneJob.builder(spec, run)
-            .train(SequenceSource.fasta(train))
+        FineTuneJob.of(spec, SequenceSource.fasta(train), run)
             .validation(SequenceSource.fasta(valid))
             .batching(
                 SequenceBatching.DEFAULT
@@ -86,8 +85,7 @@ final class QuickstartCommand implements Callable<Integer> {
                     .steps(steps)
                     .evaluateEvery(Math.max(1, (steps + 3) / 4))
                     .checkpointEvery(0)
-                    .build())
-            .build();
+                    .build());
     out.printf(
         "%n2. Evaluated and fine-tuned in Java on %s, %d steps%n",
         Project.home().relativize(train), steps);

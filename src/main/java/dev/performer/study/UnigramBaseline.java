@@ -5,6 +5,7 @@ import dev.performer.recipe.RecipeData;
 import dev.performer.training.BatchSource;
 import dev.performer.training.LabelledBatch;
 import dev.performer.training.Measures;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.TokenBatchSource;
 import dev.performer.training.run.Evaluation;
 import java.util.Arrays;
@@ -26,7 +27,8 @@ public final class UnigramBaseline {
    * @param recipe of a language model or a regression
    */
   public static Evaluation of(Recipe recipe) {
-    RecipeData.Split batches = recipe.data().batches(recipe.batchSize(), recipe.training().seed());
+    ModelTraining.Data batches =
+        recipe.data().batches(recipe.batchSize(), recipe.training().seed());
     if (recipe.task().hasNumbers()) {
       try (BatchSource validation =
           TokenBatchSource.evaluation(batches.validation(), recipe.objective())) {

@@ -12,6 +12,7 @@ import dev.performer.training.run.StepMeasures;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Tag;
@@ -52,7 +53,7 @@ class CompiledStepTest {
   }
 
   private TrainerStep step(Graph graph, Recipe recipe) {
-    Trainable model = RecipeTraining.of(recipe, temporary).trainable(graph);
+    Trainable model = RecipeTraining.of(recipe).trainable(graph, Map.of());
     return TrainerStep.of(model, recipe.training());
   }
 
