@@ -1,16 +1,17 @@
 package dev.performer.checkpoint;
 
-import dev.performer.AtomicFiles;
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.graph.CheckpointReader;
 import java.io.IOException;
+import java.math.BigInteger;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.Comparator;
-import java.util.List;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -20,8 +21,7 @@ import java.util.stream.Stream;
 final class CheckpointLocation {
   private static final Pattern STATE =
       Pattern.compile("(?m)^\\s*model_checkpoint_path:\\s*\"((?:[^\"\\\\]|\\\\.)*)\"");
-  private static final Pattern DATA = Pattern.compile("(.*)\\.data-\\d{5}-of-\\d{5}");
-  private static final Pattern NUMBER = Pattern.compile(".*?(\\d+)");
+  private static final Pattern PART = Pattern.compile("(.*)\\.(index|data-\\d{5}-of-\\d{5})");
   private static final long LONGEST_STATE = 1 << 22;
 
   private CheckpointLocation() {}
@@ -31,29 +31,15 @@ final class CheckpointLocation {
     if (Files.isDirectory(path)) {
       return inDirectory(path);
     }
-    Path file = path.getFileName();
-    if (file == null) {
-      return Optional.empty();
+    Matcher part = PART.matcher(String.valueOf(path.getFileName()));
+    if (part.matches()) {
+      return Optional.of(path.resolveSibling(part.group(1)));
     }
-    String name = file.toString();
-    if (name.endsWith(".index")) {
-      return Optional.of(path.resolveSibling(name.substring(0, name.length() - 6)));
-    }
-    Matcher data = DATA.matcher(name);
-    if (data.matches()) {
-      return Optional.of(path.resolveSibling(data.group(1)));
-    }
-    if (CheckpointReader.exists(path) || hasData(path)) {
+    Path data = path.resolveSibling(path.getFileName() + ".data-00000-of-00001");
+    if (CheckpointReader.exists(path) || Files.isRegularFile(data)) {
       return Optional.of(path);
     }
-    return name.equals("checkpoint") && Files.isRegularFile(path)
-        ? fromState(path)
-        : Optional.empty();
-  }
-
-  private static boolean hasData(Path prefix) {
-    return Files.isRegularFile(
-        prefix.resolveSibling(prefix.getFileName() + ".data-00000-of-00001"));
+    return path.endsWith("checkpoint") ? fromState(path) : Optional.empty();
   }
 
   private static Optional<Path> inDirectory(Path directory) {
@@ -69,56 +55,51 @@ final class CheckpointLocation {
       if (!Files.isRegularFile(state) || Files.size(state) > LONGEST_STATE) {
         return Optional.empty();
       }
-      String text = new String(Files.readAllBytes(state), StandardCharsets.UTF_8);
-      Matcher matcher = STATE.matcher(text);
+      Matcher matcher =
+          STATE.matcher(new String(Files.readAllBytes(state), StandardCharsets.UTF_8));
       if (!matcher.find()) {
         return Optional.empty();
       }
       Path named = Path.of(matcher.group(1).replaceAll("\\\\(.)", "$1"));
       // An absolute path is where the checkpoint was written, perhaps on another machine.
-      Path prefix =
-          state.resolveSibling(named.isAbsolute() ? named.getFileName() : named).normalize();
-      if (!prefix.startsWith(state.resolveSibling("").normalize())) {
-        throw new PerformerException(
-            state + " names a checkpoint outside of its folder; name that one itself");
-      }
-      if (!CheckpointReader.exists(prefix)) {
-        throw new PerformerException(
-            "%s names the checkpoint %s, but %s.index is missing"
-                .formatted(state, Excerpt.of(named.toString()), prefix));
-      }
+      Path place = named.isAbsolute() ? named.getFileName() : named;
+      Path prefix = state.resolveSibling(place).normalize();
+      require(
+          prefix.startsWith(state.resolveSibling("").normalize()),
+          "%s names a checkpoint outside of its folder; name that one itself",
+          state);
+      require(
+          CheckpointReader.exists(prefix),
+          "%s names the checkpoint %s, but %s.index is missing",
+          state,
+          Excerpt.of(named.toString()),
+          prefix);
       return Optional.of(prefix);
     } catch (InvalidPathException e) {
       throw new PerformerException(state + " names a checkpoint by what is no path", e);
     } catch (IOException e) {
-      throw new PerformerException(state + " cannot be read: " + AtomicFiles.describe(e), e);
+      throw OpenedWeights.unreadable(state, e);
     }
   }
 
   /** The index with the largest number in its name. */
   private static Optional<Path> newest(Path directory) {
     try (Stream<Path> files = Files.list(directory)) {
-      List<String> prefixes =
-          files
-              .map(file -> file.getFileName().toString())
-              .filter(name -> name.endsWith(".index") && name.length() > 6)
-              .map(name -> name.substring(0, name.length() - 6))
-              .sorted(
-                  Comparator.comparing(CheckpointLocation::number)
-                      .thenComparing(Comparator.naturalOrder()))
-              .toList();
-      return prefixes.isEmpty()
-          ? Optional.empty()
-          : Optional.of(directory.resolve(prefixes.get(prefixes.size() - 1)));
+      return files
+          .map(file -> file.getFileName().toString())
+          .filter(name -> name.endsWith(".index") && name.length() > 6)
+          .map(name -> name.substring(0, name.length() - 6))
+          .max(
+              Comparator.comparing(CheckpointLocation::number)
+                  .thenComparing(Comparator.naturalOrder()))
+          .map(directory::resolve);
     } catch (IOException e) {
-      throw new PerformerException(directory + " cannot be read: " + AtomicFiles.describe(e), e);
+      throw OpenedWeights.unreadable(directory, e);
     }
   }
 
-  private static java.math.BigInteger number(String name) {
-    Matcher matcher = NUMBER.matcher(name);
-    return matcher.matches()
-        ? new java.math.BigInteger(matcher.group(1))
-        : java.math.BigInteger.ONE.negate();
+  private static BigInteger number(String name) {
+    String digits = name.replaceFirst("(?s)^.*?(\\d*)$", "$1");
+    return digits.isEmpty() ? BigInteger.ONE.negate() : new BigInteger(digits);
   }
 }

@@ -1,6 +1,5 @@
 package dev.performer.checkpoint;
 
-import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
 import java.io.IOException;
@@ -23,34 +22,25 @@ public final class Checkpoints {
       return inDirectory(path);
     }
     boolean isFile = Files.isRegularFile(path);
-    String name = path.getFileName() == null ? "" : path.getFileName().toString();
-    if (name.endsWith(ShardedSafetensors.INDEX_SUFFIX) && isFile) {
+    String name = String.valueOf(path.getFileName());
+    if (isFile && name.endsWith(ShardedSafetensors.INDEX_SUFFIX)) {
       return ShardedSafetensors.open(path);
-    }
-    if (KerasFile.recognizes(path)) {
+    } else if (KerasFile.recognizes(path)) {
       return KerasFile.open(path);
-    }
-    if (PytorchPickle.recognizes(path)) {
+    } else if (PytorchPickle.recognizes(path)) {
       throw PytorchPickle.refusal(path);
-    }
-    if (NpzFile.recognizes(path)) {
+    } else if (NpzFile.recognizes(path)) {
       return NpzFile.open(path);
-    }
-    if (isFile && (name.endsWith(".safetensors") || SafetensorsFile.recognizes(path))) {
+    } else if (isFile && (name.endsWith(".safetensors") || SafetensorsFile.recognizes(path))) {
       return SafetensorsFile.open(path);
-    }
-    if (isFile && (name.endsWith(".h5") || name.endsWith(".keras"))) {
+    } else if (isFile && (name.endsWith(".h5") || name.endsWith(".keras"))) {
       return KerasFile.open(path); // which reports what is wrong
-    }
-    if (TensorFlowCheckpoint.recognizes(path)) {
+    } else if (TensorFlowCheckpoint.recognizes(path)) {
       return TensorFlowCheckpoint.open(path);
-    }
-    if (isFile && FlaxCheckpoint.recognizes(head(path))) {
+    } else if (isFile && FlaxCheckpoint.recognizes(head(path))) {
       return FlaxCheckpoint.open(path);
     }
-    if (!Files.exists(path)) {
-      throw new PerformerException(path + ": no such file or directory");
-    }
+    PerformerException.require(Files.exists(path), "%s: no such file or directory", path);
     if (FlaxCheckpoint.isNamed(path)) {
       return FlaxCheckpoint.open(path);
     }
@@ -69,7 +59,7 @@ public final class Checkpoints {
       throw PytorchPickle.refusal(pickle);
     } else if (TensorFlowCheckpoint.recognizes(directory)) {
       return TensorFlowCheckpoint.open(directory);
-    } else if (FlaxCheckpoint.isNamed(directory) || FlaxCheckpoint.locate(directory).isPresent()) {
+    } else if (FlaxCheckpoint.locate(directory).isPresent()) {
       return FlaxCheckpoint.open(directory);
     }
     throw unknown(directory, "holds");
@@ -77,8 +67,7 @@ public final class Checkpoints {
 
   private static PerformerException unknown(Path path, String verb) {
     return new PerformerException(
-        ("%s %s no checkpoint that is known here: Flax msgpack (checkpoint_<step>), TensorFlow"
-                + " checkpoint, .h5, .keras, .safetensors, .npz")
+        "%s %s no checkpoint that is known here: Flax msgpack (checkpoint_<step>), TensorFlow checkpoint, .h5, .keras, .safetensors, .npz"
             .formatted(path, verb));
   }
 
@@ -91,19 +80,15 @@ public final class Checkpoints {
   public static ModelWeights load(Path path, ImportOptions options) {
     try (WeightFile file = open(path)) {
       ModelWeights weights = NamingSchemes.of(file, options).map(file, options);
-      requireTask(path, weights, options);
+      // A task that has other weights than those that are there would be another model.
+      String task = StrictJson.tree(weights.config().task()).asText();
+      if (options.task() != null && !options.task().equals(task)) {
+        throw new PerformerException(
+                "%s: its weights are those of the task %s, not of %s; import it as what it is"
+                    .formatted(path, task, options.task()))
+            .settledBy("task");
+      }
       return weights;
-    }
-  }
-
-  /** A task that has other weights than those that are there would be another model. */
-  private static void requireTask(Path path, ModelWeights weights, ImportOptions options) {
-    String task = StrictJson.tree(weights.config().task()).asText();
-    if (options.task() != null && !options.task().equals(task)) {
-      throw new PerformerException(
-              "%s: its weights are those of the task %s, not of %s; import it as what it is"
-                  .formatted(path, task, options.task()))
-          .settledBy("task");
     }
   }
 
@@ -111,7 +96,7 @@ public final class Checkpoints {
     try (InputStream in = Files.newInputStream(file)) {
       return in.readNBytes(16);
     } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
+      throw OpenedWeights.unreadable(file, e);
     }
   }
 }

@@ -1,49 +1,83 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.function.DoubleUnaryOperator;
+import java.util.function.Predicate;
+import java.util.stream.LongStream;
+import java.util.stream.Stream;
+import org.tensorflow.proto.DataType;
 
 /**
  * The element types of foreign files, and how the narrow ones become float32. Complex numbers
  * become their real and imaginary parts in a last dimension of 2.
  */
 enum ElementType {
-  FLOAT64(NpyType.FLOAT64),
-  FLOAT32(NpyType.FLOAT32),
-  FLOAT16(2),
-  BFLOAT16(2),
-  FLOAT8_E5M2(1),
-  FLOAT8_E4M3(1),
-  INT64(NpyType.INT64),
-  INT32(NpyType.INT32),
-  INT16(NpyType.INT16),
-  INT8(NpyType.INT8),
-  UINT64(8),
-  UINT32(NpyType.UINT32),
-  UINT16(NpyType.UINT16),
-  UINT8(NpyType.UINT8),
-  BOOL(NpyType.BOOL),
-  COMPLEX64(8),
-  COMPLEX128(16);
+  FLOAT64("F64", DataType.DT_DOUBLE, NpyType.FLOAT64),
+  FLOAT32("F32", DataType.DT_FLOAT, NpyType.FLOAT32),
+  FLOAT16("F16", DataType.DT_HALF, 2),
+  BFLOAT16("BF16", DataType.DT_BFLOAT16, 2),
+  FLOAT8_E5M2("F8_E5M2", null, 1),
+  FLOAT8_E4M3("F8_E4M3", null, 1),
+  INT64("I64", DataType.DT_INT64, NpyType.INT64),
+  INT32("I32", DataType.DT_INT32, NpyType.INT32),
+  INT16("I16", DataType.DT_INT16, NpyType.INT16),
+  INT8("I8", DataType.DT_INT8, NpyType.INT8),
+  UINT64("U64", null, 8),
+  UINT32("U32", null, NpyType.UINT32),
+  UINT16("U16", null, NpyType.UINT16),
+  UINT8("U8", DataType.DT_UINT8, NpyType.UINT8),
+  BOOL("BOOL", DataType.DT_BOOL, NpyType.BOOL),
+  COMPLEX64(null, null, 8),
+  COMPLEX128(null, null, 16);
 
+  private final String safetensors;
+  private final DataType tensorFlow;
   private final NpyType same;
   private final int bytes;
 
-  ElementType(NpyType same) {
+  ElementType(String safetensors, DataType tensorFlow, NpyType same) {
+    this.safetensors = safetensors;
+    this.tensorFlow = tensorFlow;
     this.same = same;
     this.bytes = same.size();
   }
 
-  ElementType(int bytes) {
+  ElementType(String safetensors, DataType tensorFlow, int bytes) {
+    this.safetensors = safetensors;
+    this.tensorFlow = tensorFlow;
     this.same = null;
     this.bytes = bytes;
+  }
+
+  private static Optional<ElementType> first(Predicate<ElementType> condition) {
+    return Arrays.stream(values()).filter(condition).findFirst();
+  }
+
+  /** The type of NumPy's name for it. */
+  static Optional<ElementType> of(String label) {
+    return first(type -> type.label().equals(label));
+  }
+
+  static Optional<ElementType> of(DataType tensorFlow) {
+    return first(type -> type.tensorFlow == tensorFlow);
+  }
+
+  static Optional<ElementType> ofSafetensors(String name) {
+    return first(type -> name.equals(type.safetensors));
+  }
+
+  static List<String> safetensorsNames() {
+    Stream<ElementType> all = Arrays.stream(values()).filter(type -> type.safetensors != null);
+    return all.map(type -> type.safetensors).sorted().toList();
   }
 
   /** Bytes of one element. */
@@ -56,12 +90,7 @@ enum ElementType {
     return name().toLowerCase(Locale.ROOT);
   }
 
-  /** The type of NumPy's name for it. */
-  static Optional<ElementType> of(String label) {
-    return Arrays.stream(values()).filter(type -> type.label().equals(label)).findFirst();
-  }
-
-  boolean isComplex() {
+  private boolean isComplex() {
     return this == COMPLEX64 || this == COMPLEX128;
   }
 
@@ -95,15 +124,13 @@ enum ElementType {
       parts[shape.length] = 2;
       return new NpyArray(this == COMPLEX64 ? NpyType.FLOAT32 : NpyType.FLOAT64, parts, elements);
     }
-    ByteBuffer in = ByteBuffer.wrap(elements).order(ByteOrder.LITTLE_ENDIAN);
     if (this == UINT64) {
-      while (in.hasRemaining()) {
-        if (in.getLong() < 0) {
-          throw new PerformerException(where + ": a uint64 is above the largest int64");
-        }
-      }
-      return new NpyArray(NpyType.INT64, shape, elements);
+      var signed = new NpyArray(NpyType.INT64, shape, elements);
+      boolean fits = LongStream.of(signed.longs()).allMatch(x -> x >= 0);
+      require(fits, "%s: a uint64 is above the largest int64", where);
+      return signed;
     }
+    ByteBuffer in = ByteBuffer.wrap(elements).order(ByteOrder.LITTLE_ENDIAN);
     float[] wide = new float[elements.length / bytes];
     for (int i = 0; i < wide.length; i++) {
       wide[i] =
@@ -124,42 +151,32 @@ enum ElementType {
    *     only the pattern of all ones is NaN
    */
   private static float small(int bits, int exponentBits, int fractionBits, boolean hasInfinity) {
-    int fraction = bits & ((1 << fractionBits) - 1);
+    int ones = (1 << fractionBits) - 1;
+    int fraction = bits & ones;
     int largest = (1 << exponentBits) - 1;
     int exponent = (bits >> fractionBits) & largest;
-    DoubleUnaryOperator sign = x -> (bits >> (exponentBits + fractionBits)) == 0 ? x : -x;
-    if (exponent == largest && hasInfinity) {
-      return fraction == 0 ? (float) sign.applyAsDouble(Double.POSITIVE_INFINITY) : Float.NaN;
+    int sign = bits >> (exponentBits + fractionBits) == 0 ? 1 : -1;
+    if (exponent == largest && (hasInfinity || fraction == ones)) {
+      return hasInfinity && fraction == 0 ? sign * Float.POSITIVE_INFINITY : Float.NaN;
     }
-    if (exponent == largest && fraction == (1 << fractionBits) - 1) {
-      return Float.NaN;
-    }
-    int bias = largest >> 1;
-    double size =
-        exponent == 0
-            ? Math.scalb((double) fraction, 1 - bias - fractionBits)
-            : Math.scalb((double) (fraction + (1 << fractionBits)), exponent - bias - fractionBits);
-    return (float) sign.applyAsDouble(size);
+    float significand = exponent == 0 ? fraction : fraction + ones + 1; // subnormals lack the 1
+    return sign * Math.scalb(significand, Math.max(1, exponent) - (largest >> 1) - fractionBits);
   }
 
   /**
    * Bytes of a tensor of that shape.
    *
    * @param where file and tensor, for errors
-   * @throws PerformerException if a dimension is negative or the product overflows
+   * @throws PerformerException if a dimension is negative or the others' product overflows
    */
   long bytesOf(long[] shape, String where) {
     long n = bytes;
-    try {
-      for (long d : shape) {
-        if (d < 0) {
-          throw new PerformerException(where + ": negative dimension " + d);
-        }
-        n = Math.multiplyExact(n, d);
-      }
-    } catch (ArithmeticException e) {
-      throw new PerformerException(where + ": the shape is impossibly large", e);
+    for (long d : shape) {
+      require(d >= 0, "%s: negative dimension %s", where, d);
+      require(
+          Math.multiplyHigh(n, d) == 0 && n * d >= 0, "%s: the shape is impossibly large", where);
+      n *= Math.max(1, d);
     }
-    return n;
+    return LongStream.of(shape).anyMatch(d -> d == 0) ? 0 : n;
   }
 }

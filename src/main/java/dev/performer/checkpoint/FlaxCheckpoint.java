@@ -1,7 +1,7 @@
 package dev.performer.checkpoint;
 
-import dev.performer.AtomicFiles;
-import dev.performer.Excerpt;
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import java.io.IOException;
@@ -29,12 +29,12 @@ public final class FlaxCheckpoint extends OpenedWeights {
       Pattern.compile("checkpoint_(-?[0-9]{1,18}(?:\\.[0-9]{1,18})?)");
 
   private final FileChannel channel;
-  private final SortedMap<String, MsgpackTensor> places;
+  private final SortedMap<String, MsgpackStructure.Tensor> places;
 
-  private FlaxCheckpoint(Path path, FileChannel channel, SortedMap<String, MsgpackTensor> places) {
-    super(path, "Flax msgpack");
+  private FlaxCheckpoint(Path path, FileChannel channel) throws IOException {
+    super(path, "Flax msgpack", channel);
     this.channel = channel;
-    this.places = places;
+    this.places = new MsgpackStructure(path, channel).tensors();
     places.forEach((name, place) -> tensors.put(name, place.info()));
   }
 
@@ -44,16 +44,9 @@ public final class FlaxCheckpoint extends OpenedWeights {
    * @throws PerformerException if it is no whole Flax checkpoint
    */
   public static FlaxCheckpoint open(Path path) {
-    Path file =
-        locate(path)
-            .orElseThrow(
-                () ->
-                    new PerformerException(
-                        path + " holds no checkpoint_<step>; give the file itself"));
-    return open(
-        file,
-        channel ->
-            new FlaxCheckpoint(file, channel, new MsgpackStructure(file, channel).tensors()));
+    Path file = locate(path).orElse(null);
+    require(file != null, "%s holds no checkpoint_<step>; give the file itself", path);
+    return open(file, channel -> new FlaxCheckpoint(file, channel));
   }
 
   /**
@@ -66,21 +59,13 @@ public final class FlaxCheckpoint extends OpenedWeights {
     if (!Files.isDirectory(path)) {
       return Optional.of(path);
     }
-    Optional<Path> newest = newest(path);
-    if (newest.isPresent()) {
-      Path found = newest.get();
-      return Files.isDirectory(found) ? Optional.of(inside(found)) : newest;
-    }
-    boolean named = STEP.matcher(String.valueOf(path.toAbsolutePath().getFileName())).matches();
-    return named ? Optional.of(inside(path)) : Optional.empty();
+    Optional<Path> newest = newest(path).or(() -> Optional.of(path).filter(p -> step(p) != null));
+    return newest.map(found -> Files.isDirectory(found) ? inside(found) : found);
   }
 
   /** Whether a file begins as a msgpack map or as one array; a pickle is neither. */
   static boolean recognizes(byte[] head) {
-    if (head.length == 0) {
-      return false;
-    }
-    int first = head[0] & 0xff;
+    int first = head.length == 0 ? 0 : head[0] & 0xff;
     boolean isMap = (first > 0x80 && first <= 0x8f) || first == 0xde || first == 0xdf;
     boolean isArray = first >= 0xc7 && first <= 0xc9 && head.length > 6;
     return isMap || isArray;
@@ -88,80 +73,52 @@ public final class FlaxCheckpoint extends OpenedWeights {
 
   /** Whether a file's name is one that Flax gives. */
   static boolean isNamed(Path path) {
-    String name = String.valueOf(path.getFileName());
-    return STEP.matcher(name).matches() || name.endsWith(".msgpack");
+    return step(path) != null || path.toString().endsWith(".msgpack");
   }
 
   private static Path inside(Path directory) {
     Path file = directory.resolve("checkpoint");
-    if (!Files.isRegularFile(file)) {
-      throw new PerformerException(
-          directory
-              + " is a checkpoint directory without a file 'checkpoint': its arrays are sharded,"
-              + " which is not read here; save it with flax.training.checkpoints instead");
-    }
+    require(
+        Files.isRegularFile(file),
+        "%s is a checkpoint directory without a file 'checkpoint': its arrays are sharded, which is"
+            + " not read here; save it with flax.training.checkpoints instead",
+        directory);
     return file;
   }
 
   private static Optional<Path> newest(Path directory) {
     try (Stream<Path> children = Files.list(directory)) {
       return children
-          .filter(child -> STEP.matcher(child.getFileName().toString()).matches())
+          .filter(child -> step(child) != null)
           .max(Comparator.comparing(FlaxCheckpoint::step));
     } catch (IOException e) {
-      throw new PerformerException(directory + " cannot be listed: " + AtomicFiles.describe(e), e);
+      throw unreadable(directory, e);
     }
   }
 
+  /** The step in a path's name; null if it has none. */
   private static BigDecimal step(Path path) {
-    Matcher matcher = STEP.matcher(path.getFileName().toString());
-    return matcher.matches() ? new BigDecimal(matcher.group(1)) : BigDecimal.ZERO;
+    Matcher matcher = STEP.matcher(String.valueOf(path.toAbsolutePath().getFileName()));
+    return matcher.matches() ? new BigDecimal(matcher.group(1)) : null;
   }
 
   /** Where {@code config.gin} would lie: beside the checkpoint, whatever form that has. */
   Path directory() {
     Path parent = path().toAbsolutePath().getParent();
-    boolean orbax =
-        path().getFileName().toString().equals("checkpoint")
-            && STEP.matcher(String.valueOf(parent.getFileName())).matches();
-    return orbax && parent.getParent() != null ? parent.getParent() : parent;
+    boolean isOrbax = path().endsWith("checkpoint") && step(parent) != null;
+    return isOrbax && parent.getParent() != null ? parent.getParent() : parent;
   }
 
   @Override
-  public NpyArray read(String name) {
-    MsgpackTensor place = places.get(name);
-    if (place == null) {
-      throw new PerformerException(path() + " has no tensor " + name);
-    }
-    int size = place.type().bytes();
-    if (place.info().bytes() / size * Math.max(4, size) > Integer.MAX_VALUE - 16) {
-      throw new PerformerException(
-          path() + ": tensor " + name + " of " + place.info().bytes() + " bytes is too large");
-    }
-    byte[] bytes = new byte[(int) place.info().bytes()];
-    try {
-      ByteBuffer into = ByteBuffer.wrap(bytes);
-      for (MsgpackTensor.Piece piece : place.pieces()) {
-        into.limit(into.position() + (int) piece.bytes());
-        read(channel, piece.offset(), into);
-      }
-    } catch (IOException e) {
-      throw new PerformerException(
-          path() + ": tensor " + Excerpt.of(name) + " cannot be read: " + AtomicFiles.describe(e),
-          e);
+  NpyArray read(String name, Info info, String where) throws IOException {
+    MsgpackStructure.Tensor place = places.get(name);
+    ByteBuffer into = ByteBuffer.allocate((int) info.bytes());
+    for (MsgpackStructure.Piece piece : place.pieces()) {
+      read(channel, piece.offset(), into.limit(into.position() + (int) piece.bytes()));
     }
     if (place.bigEndian()) {
-      place.type().reverse(bytes);
+      place.type().reverse(into.array());
     }
-    return place.type().array(bytes, place.info().shape(), path() + ": tensor " + Excerpt.of(name));
-  }
-
-  @Override
-  public void close() {
-    try {
-      channel.close();
-    } catch (IOException e) {
-      // Nothing was written: what was read is right all the same.
-    }
+    return place.type().array(into.array(), info.shape(), where);
   }
 }

@@ -1,19 +1,22 @@
 package dev.performer.checkpoint;
 
-import dev.performer.AtomicFiles;
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeSet;
+import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * The bindings of a gin configuration: {@code scope/module.Name.parameter = value}. A later binding
@@ -25,11 +28,14 @@ import java.util.TreeSet;
  * @param skipped imports, which name Python's modules and are not followed
  * @see <a href="https://github.com/google/gin-config">gin-config</a>
  */
-public record GinConfig(Path file, Map<String, Object> bindings, List<String> skipped) {
+record GinConfig(Path file, Map<String, Object> bindings, List<String> skipped) {
   private static final long MAX_BYTES = 4_000_000;
+  private static final int MAX_MACROS = 20;
+  private static final Pattern KEY =
+      Pattern.compile("(?:(.*)/)?(?:[^/]*\\.)?([^./]*)\\.([^./]*)", Pattern.DOTALL);
 
   /** Python's None. */
-  public static final Object NONE =
+  static final Object NONE =
       new Object() {
         @Override
         public String toString() {
@@ -37,14 +43,8 @@ public record GinConfig(Path file, Map<String, Object> bindings, List<String> sk
         }
       };
 
-  /**
-   * {@code @scope/name}, or with {@code ()} its result.
-   *
-   * @param scope empty if there is none
-   * @param name without modules
-   * @param called whether parentheses follow
-   */
-  public record Reference(String scope, String name, boolean called) {
+  /** {@code @scope/name} without modules, or with {@code ()} its result. */
+  record Reference(String scope, String name, boolean called) {
     @Override
     public String toString() {
       return "@" + (scope.isEmpty() ? "" : scope + "/") + name + (called ? "()" : "");
@@ -52,7 +52,7 @@ public record GinConfig(Path file, Map<String, Object> bindings, List<String> sk
   }
 
   /** {@code %name}. */
-  public record Macro(String name) {
+  record Macro(String name) {
     @Override
     public String toString() {
       return "%" + name;
@@ -60,30 +60,27 @@ public record GinConfig(Path file, Map<String, Object> bindings, List<String> sk
   }
 
   /** Reads a file. @throws PerformerException that names file and line */
-  public static GinConfig read(Path file) {
+  static GinConfig read(Path file) {
     return parse(file, text(file));
   }
 
   static String text(Path file) {
     try {
       RegularFiles.require(file);
-      if (Files.size(file) > MAX_BYTES) {
-        throw new PerformerException(file + " is too large for a gin configuration");
-      }
-      return StandardCharsets.UTF_8
-          .newDecoder()
-          .decode(java.nio.ByteBuffer.wrap(RegularFiles.readAllBytes(file)))
-          .toString();
+      require(Files.size(file) <= MAX_BYTES, "%s is too large for a gin configuration", file);
+      return RegularFiles.readString(file);
     } catch (CharacterCodingException e) {
       throw new PerformerException(file + " is no text in UTF-8", e);
     } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
+      throw OpenedWeights.unreadable(file, e);
     }
   }
 
   /** Parses a text. @throws PerformerException that names file and line */
-  public static GinConfig parse(Path file, String text) {
-    return new GinParser(file, text).parse();
+  static GinConfig parse(Path file, String text) {
+    var config = new GinConfig(file, new LinkedHashMap<>(), new ArrayList<>());
+    new GinParser(file, text, config, new GinIncludes(file)).parse();
+    return config;
   }
 
   /**
@@ -92,97 +89,57 @@ public record GinConfig(Path file, Map<String, Object> bindings, List<String> sk
    *
    * @param scope only a binding of exactly this scope, or one without any; "" for no scope
    */
-  public Optional<Object> value(String scope, String name, String parameter) {
-    Object found = null;
-    for (Map.Entry<String, Object> binding : bindings.entrySet()) {
-      String key = binding.getKey();
-      int slash = key.lastIndexOf('/');
-      String bound = slash < 0 ? "" : key.substring(0, slash);
-      if ((bound.isEmpty() || bound.equals(scope))
-          && matches(key.substring(slash + 1), name, parameter)
-          && (found == null || !bound.isEmpty() || !scoped(scope, name, parameter))) {
-        found = binding.getValue();
-      }
+  Optional<Object> value(String scope, String name, String parameter) {
+    return Optional.ofNullable(values(scope, name).get(parameter)).map(this::resolved);
+  }
+
+  /** As {@link #value(String, String, String)} without a scope. */
+  Optional<Object> value(String name, String parameter) {
+    return value("", name, parameter);
+  }
+
+  /** The parameters that a configurable has bindings for in a scope or in none, in order. */
+  Set<String> parameters(String scope, String name) {
+    return values(scope, name).keySet();
+  }
+
+  private Map<String, Object> values(String scope, String name) {
+    Map<String, Object> values = new TreeMap<>();
+    for (String place : List.of("", scope)) {
+      bindings.forEach(
+          (key, value) -> {
+            Matcher parts = KEY.matcher(key);
+            boolean isBound = parts.matches() && parts.group(2).equals(name);
+            if (isBound && place.equals(Optional.ofNullable(parts.group(1)).orElse(""))) {
+              values.put(parts.group(3), value);
+            }
+          });
     }
-    return Optional.ofNullable(found).map(value -> resolve(value, 0));
+    return values;
   }
 
-  private boolean scoped(String scope, String name, String parameter) {
-    return !scope.isEmpty()
-        && bindings.keySet().stream()
-            .anyMatch(
-                key ->
-                    key.startsWith(scope + "/")
-                        && matches(key.substring(scope.length() + 1), name, parameter));
+  /** Whether it has bindings or is referenced. */
+  boolean names(String configurable) {
+    return isReferenced(configurable)
+        || bindings.keySet().stream()
+            .map(KEY::matcher)
+            .anyMatch(parts -> parts.matches() && parts.group(2).equals(configurable));
   }
 
-  private static boolean matches(String selector, String name, String parameter) {
-    String wanted = name + "." + parameter;
-    return selector.equals(wanted) || selector.endsWith("." + wanted);
+  /** Whether a reference to it is a whole value. */
+  boolean isReferenced(String configurable) {
+    return bindings.values().stream()
+        .anyMatch(value -> value instanceof Reference r && r.name().equals(configurable));
   }
 
-  /**
-   * The parameters that a configurable has bindings for, in order.
-   *
-   * @param scope as in {@link #value}
-   */
-  public Set<String> parameters(String scope, String name) {
-    Set<String> found = new TreeSet<>();
-    for (String key : bindings.keySet()) {
-      int slash = key.lastIndexOf('/');
-      String selector = key.substring(slash + 1);
-      String parameter = selector.substring(selector.lastIndexOf('.') + 1);
-      boolean isInScope = slash < 0 || key.substring(0, slash).equals(scope);
-      if (isInScope && matches(selector, name, parameter)) {
-        found.add(parameter);
-      }
+  private Object resolved(Object value) {
+    Object found = value;
+    for (int i = 0; found instanceof Macro macro; i++) {
+      Object old = bindings.get(macro.name() + "/macro.value");
+      found = bindings.getOrDefault(macro.name(), old);
+      require(found != null, "%s: the macro %s is defined nowhere in this file", file, macro);
+      require(i <= MAX_MACROS, "%s: the macro %s refers to itself", file, macro);
     }
     return found;
-  }
-
-  /** Names of configurables that have bindings, without modules. */
-  public Set<String> configurables() {
-    Set<String> names = new TreeSet<>();
-    for (String key : bindings.keySet()) {
-      String[] parts = key.substring(key.lastIndexOf('/') + 1).split("\\.");
-      if (parts.length > 1) {
-        names.add(parts[parts.length - 2]);
-      }
-    }
-    return names;
-  }
-
-  /** All references that occur as a whole value. */
-  public Set<String> referenced() {
-    Set<String> names = new TreeSet<>();
-    for (Object value : bindings.values()) {
-      if (value instanceof Reference reference) {
-        names.add(reference.name());
-      }
-    }
-    return names;
-  }
-
-  private Object resolve(Object value, int depth) {
-    if (!(value instanceof Macro macro)) {
-      return value;
-    }
-    Object bound = bindings.get(macro.name());
-    if (bound == null) {
-      bound = bindings.get(macro.name() + "/macro.value");
-    }
-    if (bound == null || depth > 20) {
-      throw new PerformerException(
-          "%s: the macro %%%s%s"
-              .formatted(
-                  file,
-                  macro.name(),
-                  bound == null ? " is defined nowhere in this file" : " refers to itself"));
-    }
-    return resolve(bound, depth + 1);
-  }
-
-  static GinConfig of(Path file, Map<String, Object> bindings, List<String> skipped) {
-    return new GinConfig(file, new LinkedHashMap<>(bindings), List.copyOf(skipped));
   }
 }

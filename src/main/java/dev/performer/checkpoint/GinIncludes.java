@@ -1,6 +1,9 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -37,27 +40,22 @@ final class GinIncludes {
     } catch (InvalidPathException e) {
       throw new PerformerException("this is no path", e);
     }
+    require(
+        isInside(place),
+        "the file lies outside of %s, and only those in it are read; copy it there, or write its"
+            + " bindings into the file that includes it",
+        folder);
+    require(
+        !name.isBlank() && Files.isRegularFile(place),
+        "there is no file %s; put it there, or write its bindings into the file that includes it",
+        place);
     Path real = real(place);
-    if (!isInside(real)) {
-      throw new PerformerException(
-          ("the file lies outside of %s, and only those in it are read; copy it there, or"
-                  + " write its bindings into the file that includes it")
-              .formatted(folder));
-    }
-    if (name.isBlank() || !Files.isRegularFile(place)) {
-      throw new PerformerException(
-          "there is no file "
-              + place
-              + "; put it there, or write its bindings into the file that includes it");
-    }
-    if (open.contains(real)) {
-      throw new PerformerException("this file is being read already: it includes itself");
-    }
-    if (open.size() > MAX_DEPTH || ++files > MAX_FILES) {
-      throw new PerformerException(
-          "more than %s files inside each other, or %s in all, are not read"
-              .formatted(MAX_DEPTH, MAX_FILES));
-    }
+    require(!open.contains(real), "this file is being read already: it includes itself");
+    require(
+        open.size() <= MAX_DEPTH && ++files <= MAX_FILES,
+        "more than %s files inside each other, or %s in all, are not read",
+        MAX_DEPTH,
+        MAX_FILES);
     open.push(real);
     return place;
   }
@@ -75,7 +73,7 @@ final class GinIncludes {
   private static Path real(Path file) {
     try {
       return file.toRealPath();
-    } catch (java.io.IOException e) {
+    } catch (IOException e) {
       return file.toAbsolutePath().normalize(); // a text that is no file
     }
   }

@@ -2,357 +2,251 @@ package dev.performer.checkpoint;
 
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
-import java.math.BigInteger;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Reads gin's statements: Python literals, references and macros bound to parameters. */
+/**
+ * Reads gin's statements: Python literals, references and macros bound to parameters. Loops in its
+ * patterns are possessive: others would take a stack as deep as a hostile text is long.
+ */
 final class GinParser {
   private static final Pattern SELECTOR =
-      Pattern.compile("[A-Za-z_][\\w.\\-]*(?:/[A-Za-z_][\\w.\\-]*)*");
+      Pattern.compile("[A-Za-z_][\\w.\\-]*+(?:/[A-Za-z_][\\w.\\-]*+)*+");
   private static final Pattern NUMBER =
       Pattern.compile(
           "[-+]?(?:0[xX][0-9a-fA-F_]+|(?:[0-9][0-9_]*\\.?[0-9_]*|\\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?)");
+  private static final Pattern CONSTANT = Pattern.compile("(?:None|True|False)(?![A-Za-z0-9])");
+  private static final Pattern STRING_START = Pattern.compile("([rRbBuU]{0,2})('''|\"\"\"|['\"])");
+  private static final Pattern ESCAPE = Pattern.compile("(?s)\\\\(.)");
+
+  /** Blanks and continued lines. */
+  private static final Pattern SPACE = Pattern.compile("(?:[ \\t\\r\\f]|\\\\[ \\t\\r]*+\\n)*+");
+
+  /** With line ends and comments, as inside brackets and between statements. */
+  private static final Pattern LINES =
+      Pattern.compile("(?:[ \\t\\r\\f\\n]|\\\\[ \\t\\r]*+\\n|#[^\\n]*+)*+");
+
+  private static final Pattern IMPORT =
+      Pattern.compile("((?:import|from)[ \\t]++(?!=)[^\\n#]*+)[^\\n]*+");
+  private static final Pattern INCLUDE = Pattern.compile("include[ \\t]++(?=['\"])");
   private static final int MAX_DEPTH = 100;
 
   private final Path file;
   private final String text;
+  private final GinConfig config;
   private final GinIncludes includes;
-  private final Map<String, Object> bindings;
-  private final List<String> skipped;
+  private final Matcher token;
   private int at;
 
-  GinParser(Path file, String text) {
-    this(file, text, new GinIncludes(file), new LinkedHashMap<>(), new ArrayList<>());
-  }
-
-  private GinParser(
-      Path file,
-      String text,
-      GinIncludes includes,
-      Map<String, Object> bindings,
-      List<String> skipped) {
+  /**
+   * @param config gets what is bound
+   */
+  GinParser(Path file, String text, GinConfig config, GinIncludes includes) {
     this.file = file;
     this.text = text.startsWith("\uFEFF") ? text.substring(1) : text;
+    this.config = config;
     this.includes = includes;
-    this.bindings = bindings;
-    this.skipped = skipped;
+    this.token = SPACE.matcher(this.text);
   }
 
-  GinConfig parse() {
+  void parse() {
     String block = null;
-    while (true) {
-      boolean indented = blankLines();
-      if (at >= text.length()) {
-        return GinConfig.of(file, bindings, skipped);
-      }
-      if (!indented) {
-        block = null;
-      }
-      block = statement(block);
+    for (take(LINES); at < text.length(); take(LINES)) {
+      boolean isIndented = at > 0 && text.charAt(at - 1) != '\n';
+      block = statement(isIndented ? block : null);
+      endOfStatement();
     }
   }
 
-  /** Goes to the next statement; whether it is indented. */
-  private boolean blankLines() {
-    int start = at;
-    while (at < text.length()) {
-      char c = text.charAt(at);
-      if (c == '\n') {
-        at++;
-        start = at;
-      } else if (c == '#') {
-        comment();
-      } else if (isSpace(c)) {
-        at++;
-      } else {
-        break;
-      }
+  private void endOfStatement() {
+    take(SPACE);
+    if (at < text.length() && peek() != '\n' && peek() != '#') {
+      throw expected("the end of the line");
     }
-    return at > start;
   }
 
   /** One statement; the selector of the block that it begins or is in, or null. */
   private String statement(String block) {
-    if (skipImport() || include()) {
+    if (take(IMPORT)) {
+      config.skipped().add(token.group(1).strip());
       return null;
     }
-    String selector = match(SELECTOR, "a parameter name");
-    space(false);
-    if (peek() == ':') {
-      at++;
+    if (take(INCLUDE)) {
+      String name = strings(SPACE);
       endOfStatement();
+      include(name);
+      return null;
+    }
+    String selector = require(SELECTOR, "a parameter name");
+    take(SPACE);
+    if (take(':')) {
       return selector;
     }
-    if (peek() != '=') {
+    if (!take('=')) {
       throw expected("'=' after a parameter's name");
     }
-    at++;
-    space(false);
+    take(SPACE);
     String key = block == null ? selector : block + "." + selector;
-    bindings.remove(key);
-    bindings.put(key, value(0));
-    endOfStatement();
+    config.bindings().remove(key); // the order is that of the last bindings
+    config.bindings().put(key, value(0));
     return block;
   }
 
-  private boolean skipImport() {
-    Matcher matcher = Pattern.compile("(?:import|from)[ \\t][^\\n]*").matcher(text);
-    if (matcher.region(at, text.length()).lookingAt()
-        && !matcher.group().matches("\\w+\\s*=.*|\\w+\\s+=.*")) {
-      skipped.add(matcher.group().replaceFirst("#.*", "").strip());
-      at = matcher.end();
-      return true;
-    }
-    return false;
-  }
-
   /** What another file binds, as if it stood here. */
-  private boolean include() {
-    Matcher matcher = Pattern.compile("include[ \\t]+(?=['\"])").matcher(text);
-    if (!matcher.region(at, text.length()).lookingAt()) {
-      return false;
-    }
-    int start = at;
-    at = matcher.end();
-    String name = strings(false);
-    endOfStatement();
+  private void include(String name) {
     Path included;
     try {
       included = includes.enter(file, name);
     } catch (PerformerException e) {
-      at = start;
       throw fail("include '" + Excerpt.of(name) + "': " + e.getMessage());
     }
-    new GinParser(included, GinConfig.text(included), includes, bindings, skipped).parse();
+    new GinParser(included, GinConfig.text(included), config, includes).parse();
     includes.leave();
-    return true;
-  }
-
-  private void endOfStatement() {
-    space(false);
-    if (at < text.length() && peek() != '\n' && peek() != '#') {
-      throw expected("the end of the line");
-    }
   }
 
   private Object value(int depth) {
     if (depth > MAX_DEPTH) {
       throw fail("is nested too deeply");
     }
-    boolean inside = depth > 0;
-    char c = peek();
-    if (c == '(' || c == '[') {
-      return sequence(c, depth);
+    if (take('(')) {
+      List<Object> items = new ArrayList<>();
+      boolean isTuple = items(')', () -> items.add(value(depth + 1))) || items.size() != 1;
+      return isTuple ? List.copyOf(items) : items.get(0);
+    } else if (take('[')) {
+      List<Object> items = new ArrayList<>();
+      items(']', () -> items.add(value(depth + 1)));
+      return List.copyOf(items);
+    } else if (take('{')) {
+      Map<Object, Object> entries = new LinkedHashMap<>();
+      items('}', () -> entries.put(key(depth + 1), value(depth + 1)));
+      return entries;
+    } else if (take('@')) {
+      return reference(require(SELECTOR, "a name after @"));
+    } else if (take('%')) {
+      return new GinConfig.Macro(require(SELECTOR, "a macro's name"));
+    } else if (token.usePattern(STRING_START).region(at, text.length()).lookingAt()) {
+      return strings(depth > 0 ? LINES : SPACE);
+    } else if (take(NUMBER)) {
+      return number(token.group().replace("_", ""));
     }
-    if (c == '{') {
-      return map(depth);
-    }
-    if (c == '@') {
-      at++;
-      return reference();
-    }
-    if (c == '%') {
-      at++;
-      return new GinConfig.Macro(match(SELECTOR, "a macro's name"));
-    }
-    if (c == '\'' || c == '"' || isStringPrefix()) {
-      return strings(inside);
-    }
-    if (c == '-' || c == '+' || c == '.' || Character.isDigit(c)) {
-      return number();
-    }
-    return word();
+    String word =
+        require(
+            CONSTANT, "a value: a number, string, list, True, False, None, @reference or %macro");
+    return word.equals("None") ? GinConfig.NONE : Boolean.valueOf(word);
   }
 
-  private GinConfig.Reference reference() {
-    String selector = match(SELECTOR, "a name after @");
+  private GinConfig.Reference reference(String selector) {
     int slash = selector.lastIndexOf('/');
-    String name = selector.substring(slash + 1);
-    boolean called = text.startsWith("()", at);
-    if (called) {
-      at += 2;
+    String name = selector.substring(Math.max(slash, selector.lastIndexOf('.')) + 1);
+    String scope = slash < 0 ? "" : selector.substring(0, slash);
+    return new GinConfig.Reference(scope, name, take('(') && take(')'));
+  }
+
+  private Object key(int depth) {
+    Object key = value(depth);
+    take(LINES);
+    if (!take(':')) {
+      throw expected("':' after a key");
     }
-    return new GinConfig.Reference(
-        slash < 0 ? "" : selector.substring(0, slash),
-        name.substring(name.lastIndexOf('.') + 1),
-        called);
-  }
-
-  private Object sequence(char open, int depth) {
-    char close = open == '(' ? ')' : ']';
-    List<Object> items = new ArrayList<>();
-    boolean comma = items(close, () -> items.add(value(depth + 1)));
-    return open == '(' && items.size() == 1 && !comma ? items.get(0) : List.copyOf(items);
-  }
-
-  private Map<Object, Object> map(int depth) {
-    Map<Object, Object> entries = new LinkedHashMap<>();
-    items(
-        '}',
-        () -> {
-          Object key = value(depth + 1);
-          space(true);
-          if (peek() != ':') {
-            throw expected("':' after a key");
-          }
-          at++;
-          space(true);
-          entries.put(key, value(depth + 1));
-        });
-    return entries;
+    take(LINES);
+    return key;
   }
 
   /** Reads what stands between brackets; whether a comma follows the last item. */
   private boolean items(char close, Runnable item) {
-    boolean comma = false;
-    at++;
-    space(true);
-    while (peek() != close) {
+    boolean hasComma = false;
+    take(LINES);
+    while (!take(close)) {
       item.run();
-      space(true);
-      comma = peek() == ',';
-      if (comma) {
-        at++;
-        space(true);
-      } else if (peek() != close) {
+      take(LINES);
+      hasComma = take(',');
+      take(LINES);
+      if (!hasComma && peek() != close) {
         throw expected("',' or '" + close + "'");
       }
     }
-    at++;
-    return comma;
-  }
-
-  private boolean isStringPrefix() {
-    return text.substring(at, Math.min(text.length(), at + 3)).matches("(?s)[rRbBuU]{1,2}['\"].*");
+    return hasComma;
   }
 
   /** Neighbouring strings are one, as in Python. */
-  private String strings(boolean inside) {
+  private String strings(Pattern between) {
     StringBuilder all = new StringBuilder();
-    while (at < text.length() && (peek() == '\'' || peek() == '"' || isStringPrefix())) {
-      boolean raw = false;
-      while (Character.isLetter(peek())) {
-        raw |= Character.toLowerCase(peek()) == 'r';
-        at++;
+    while (take(STRING_START)) {
+      boolean isRaw = token.group(1).toLowerCase().contains("r");
+      String end = token.group(2);
+      int start = at;
+      while (!text.startsWith(end, at)) {
+        if (at >= text.length() || peek() == '\n' && end.length() == 1) {
+          throw expected("the end of a string");
+        }
+        at += peek() == '\\' ? 2 : 1;
       }
-      string(all, raw);
-      space(inside);
+      String body = text.substring(start, at);
+      all.append(isRaw ? body : ESCAPE.matcher(body).replaceAll(GinParser::unescaped));
+      at += end.length();
+      take(between);
     }
     return all.toString();
   }
 
-  private void string(StringBuilder into, boolean raw) {
-    char quote = peek();
-    String end = String.valueOf(quote).repeat(text.startsWith(("" + quote).repeat(3), at) ? 3 : 1);
-    at += end.length();
-    while (!text.startsWith(end, at)) {
-      char c = peek();
-      if (c == 0 || (c == '\n' && end.length() == 1)) {
-        throw expected("the end of a string");
-      }
-      at++;
-      if (c == '\\' && !raw && at < text.length()) {
-        escape(into);
-      } else {
-        into.append(c);
-      }
-    }
-    at += end.length();
+  private static String unescaped(MatchResult escape) {
+    return Matcher.quoteReplacement(
+        switch (escape.group(1)) {
+          case "n" -> "\n";
+          case "t" -> "\t";
+          case "r" -> "\r";
+          case "\\", "'", "\"" -> escape.group(1);
+          case "\n" -> "";
+          default -> escape.group();
+        });
   }
 
-  private void escape(StringBuilder into) {
-    char c = text.charAt(at++);
-    switch (c) {
-      case 'n' -> into.append('\n');
-      case 't' -> into.append('\t');
-      case 'r' -> into.append('\r');
-      case '\\', '\'', '"' -> into.append(c);
-      case '\n' -> {}
-      default -> into.append('\\').append(c);
-    }
-  }
-
-  private Object number() {
-    String found = match(NUMBER, "a number").replace("_", "");
+  private Object number(String digits) {
     try {
-      if (found.matches("[-+]?0[xX].*")) {
-        boolean minus = found.startsWith("-");
-        long magnitude = Long.parseLong(found.replaceFirst("[-+]?0[xX]", ""), 16);
-        return minus ? -magnitude : magnitude;
+      if (digits.matches("[-+]?0[xX].*")) {
+        return Long.decode(digits);
+      } else if (digits.matches("[-+]?[0-9]+")) {
+        return Long.valueOf(digits);
       }
-      if (found.matches("[-+]?[0-9]+")) {
-        return new BigInteger(found).longValueExact();
-      }
-      return Double.valueOf(found);
-    } catch (ArithmeticException | NumberFormatException e) {
-      throw fail("has a number that cannot be read" + quoted(": ", found, ""));
+      return Double.valueOf(digits);
+    } catch (NumberFormatException e) {
+      throw fail("has a number that cannot be read" + quoted(": ", digits, ""));
     }
-  }
-
-  private Object word() {
-    int start = at;
-    while (at < text.length() && Character.isLetterOrDigit(text.charAt(at))) {
-      at++;
-    }
-    String word = text.substring(start, at);
-    return switch (word) {
-      case "None" -> GinConfig.NONE;
-      case "True" -> Boolean.TRUE;
-      case "False" -> Boolean.FALSE;
-      default -> {
-        at = start;
-        throw expected("a value: a number, string, list, True, False, None, @reference or %macro");
-      }
-    };
-  }
-
-  /** Skips blanks and continued lines; inside brackets also line ends and comments. */
-  private void space(boolean lines) {
-    while (at < text.length()) {
-      char c = text.charAt(at);
-      if (isSpace(c) || (lines && c == '\n')) {
-        at++;
-      } else if (c == '\\' && text.substring(at).matches("(?s)\\\\[ \\t\\r]*\\n.*")) {
-        at = text.indexOf('\n', at) + 1;
-      } else if (lines && c == '#') {
-        comment();
-      } else {
-        return;
-      }
-    }
-  }
-
-  private void comment() {
-    int end = text.indexOf('\n', at);
-    at = end < 0 ? text.length() : end;
-  }
-
-  private static boolean isSpace(char c) {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\f';
   }
 
   private char peek() {
     return at < text.length() ? text.charAt(at) : 0;
   }
 
-  private String match(Pattern pattern, String what) {
-    Matcher matcher = pattern.matcher(text).region(at, text.length());
-    if (!matcher.lookingAt() || matcher.end() == at) {
+  private boolean take(char c) {
+    boolean isNext = peek() == c;
+    at += isNext ? 1 : 0;
+    return isNext;
+  }
+
+  private boolean take(Pattern pattern) {
+    boolean isNext = token.usePattern(pattern).region(at, text.length()).lookingAt();
+    at = isNext ? token.end() : at;
+    return isNext;
+  }
+
+  private String require(Pattern pattern, String what) {
+    if (!take(pattern)) {
       throw expected(what);
     }
-    at = matcher.end();
-    return matcher.group();
+    return token.group();
   }
 
   private PerformerException expected(String what) {
-    int end = Math.min(text.length(), at + 20);
-    String rest = text.substring(Math.min(at, end), end).lines().findFirst().orElse("");
+    int start = Math.min(at, text.length());
+    String next = text.substring(start, Math.min(text.length(), start + 20));
+    String rest = next.lines().findFirst().orElse("");
     return fail("expected " + what + (rest.isEmpty() ? "" : quoted(", found '", rest, "'")));
   }
 

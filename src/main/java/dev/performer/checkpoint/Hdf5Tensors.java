@@ -1,5 +1,7 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
@@ -12,7 +14,7 @@ import io.jhdf.exceptions.UnsupportedHdfException;
 import io.jhdf.object.datatype.DataType;
 import io.jhdf.object.datatype.FixedPoint;
 import io.jhdf.object.datatype.FloatingPoint;
-import java.util.Map;
+import java.lang.reflect.Array;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -42,34 +44,26 @@ final class Hdf5Tensors {
     this.root = root;
     this.fileBytes = fileBytes;
     this.file = file;
-    guarded(
-        file,
-        () -> {
-          walk(root, "", 0);
-          return null;
-        });
+    guarded(file, () -> walk(root, "", 0));
   }
 
-  private void walk(Group group, String prefix, int depth) {
-    if (depth > DEEPEST) {
-      throw new PerformerException(file + ": groups are nested more than " + DEEPEST + " deep");
+  private Void walk(Group group, String prefix, int depth) {
+    require(depth <= DEEPEST, "%s: groups are nested more than %s deep", file, DEEPEST);
+    group.getChildren().forEach((name, node) -> add(node, prefix + name, depth));
+    return null;
+  }
+
+  private void add(Node node, String path, int depth) {
+    require(++nodes <= MOST_NODES, "%s: more than %s groups and datasets", file, MOST_NODES);
+    if (node.isLink()) {
+      throw new PerformerException(
+          file + ", " + Excerpt.of(path) + ": links are not followed; Keras writes none");
     }
-    for (Map.Entry<String, Node> child : group.getChildren().entrySet()) {
-      if (++nodes > MOST_NODES) {
-        throw new PerformerException(file + ": more than " + MOST_NODES + " groups and datasets");
-      }
-      String path = prefix + child.getKey();
-      Node node = child.getValue();
-      if (node.isLink()) {
-        throw new PerformerException(
-            file + ", " + Excerpt.of(path) + ": links are not followed; Keras writes none");
-      }
-      if (node instanceof Dataset dataset) {
-        datasets.put(path, dataset);
-      } else if (node instanceof Group inner) {
-        groups.put(path, inner);
-        walk(inner, path + "/", depth + 1);
-      }
+    if (node instanceof Dataset dataset) {
+      datasets.put(path, dataset);
+    } else if (node instanceof Group inner) {
+      groups.put(path, inner);
+      walk(inner, path + "/", depth + 1);
     }
   }
 
@@ -112,73 +106,48 @@ final class Hdf5Tensors {
     return infos;
   }
 
+  private String where(String path) {
+    return file + ", dataset " + Excerpt.of(path);
+  }
+
   private WeightFile.Info info(String path, Dataset dataset) {
-    String where = file + ", dataset " + Excerpt.of(path);
+    String where = where(path);
     return guarded(
         where,
         () -> {
           ElementType type = type(dataset, where);
-          long[] shape = shape(dataset);
+          long[] shape = dataset.isScalar() ? new long[0] : dataset.getDimensionsAsLong();
           long bytes = type.bytesOf(shape, where);
-          if (bytes > fileBytes) {
-            throw new PerformerException(
-                where + " claims " + bytes + " bytes in a file of " + fileBytes);
-          }
-          if (!dataset.getFilters().isEmpty()) {
-            throw new PerformerException(
-                where + " is compressed, which Keras never does; h5repack -f NONE undoes it");
-          }
-          if (bytes > 0 && dataset.getStorageInBytes() < bytes) {
-            throw new PerformerException(
-                where + " holds " + dataset.getStorageInBytes() + " bytes of " + bytes);
-          }
+          require(
+              bytes <= fileBytes, "%s claims %s bytes in a file of %s", where, bytes, fileBytes);
+          require(
+              dataset.getFilters().isEmpty(),
+              "%s is compressed, which Keras never does; h5repack -f NONE undoes it",
+              where);
+          long stored = bytes == 0 ? 0 : dataset.getStorageInBytes();
+          require(stored >= bytes, "%s holds %s bytes of %s", where, stored, bytes);
           return new WeightFile.Info(type.label(), shape, bytes);
         });
   }
 
-  private static long[] shape(Dataset dataset) {
-    return dataset.isScalar() ? new long[0] : dataset.getDimensionsAsLong();
-  }
-
   private static ElementType type(Dataset dataset, String where) {
     DataType type = dataset.getDataType();
-    if (type instanceof FloatingPoint floating) {
-      return switch (floating.getSize()) {
-        case 8 -> ElementType.FLOAT64;
-        case 4 -> ElementType.FLOAT32;
-        case 2 -> ElementType.FLOAT16;
-        default -> throw unsupported(where, "floats of " + floating.getSize() + " bytes");
-      };
-    } else if (type instanceof FixedPoint fixed) {
-      boolean signed = fixed.isSigned();
-      return switch (fixed.getSize()) {
-        case 8 -> signed ? ElementType.INT64 : ElementType.UINT64;
-        case 4 -> signed ? ElementType.INT32 : ElementType.UINT32;
-        case 2 -> signed ? ElementType.INT16 : ElementType.UINT16;
-        case 1 -> signed ? ElementType.INT8 : ElementType.UINT8;
-        default -> throw unsupported(where, "integers of " + fixed.getSize() + " bytes");
-      };
-    } else if (type != null && dataset.getJavaType() == boolean.class) {
+    String kind = type instanceof FloatingPoint ? "float" : "";
+    if (type instanceof FixedPoint fixed) {
+      kind = fixed.isSigned() ? "int" : "uint";
+    } else if (kind.isEmpty() && type != null && dataset.getJavaType() == boolean.class) {
       return ElementType.BOOL;
     }
-    throw unsupported(where, "elements that are no numbers");
+    String label = kind.isEmpty() ? "elements that are no numbers" : kind + 8 * type.getSize();
+    ElementType known = ElementType.of(label).orElse(null);
+    require(known != null, "%s has %s, which no layer of Keras has", where, label);
+    return known;
   }
 
-  private static PerformerException unsupported(String where, String what) {
-    return new PerformerException(where + " has " + what + ", which no layer of Keras has");
-  }
-
-  /** Reads a dataset. @throws PerformerException if there is none or its bytes are damaged */
-  NpyArray read(String path) {
-    String where = file + ", dataset " + Excerpt.of(path);
+  /** Reads a dataset. @throws PerformerException if its bytes are damaged */
+  NpyArray read(String path, WeightFile.Info info) {
+    String where = where(path);
     Dataset dataset = datasets.get(path);
-    if (dataset == null) {
-      throw new PerformerException(where + ": there is none of that name");
-    }
-    WeightFile.Info info = info(path, dataset);
-    if (info.bytes() > Integer.MAX_VALUE - 16) {
-      throw new PerformerException(where + ": above the 2 GiB that one tensor may have");
-    }
     return guarded(where, () -> array(dataset.getDataFlat(), info.shape(), info.type(), where));
   }
 
@@ -196,17 +165,10 @@ final class Hdf5Tensors {
           ? NpyArray.of(new float[] {number.floatValue()}, shape)
           : NpyArray.of(new long[] {number.longValue()}, shape);
     }
-    int n = java.lang.reflect.Array.getLength(flat);
-    long[] wide = new long[n];
-    for (int i = 0; i < n; i++) {
-      Object value = java.lang.reflect.Array.get(flat, i);
-      if (value instanceof Boolean flag) {
-        wide[i] = flag ? 1 : 0;
-      } else if (value instanceof Number number) {
-        wide[i] = number.longValue();
-      } else {
-        throw unsupported(where, "elements that are no numbers");
-      }
+    long[] wide = new long[Array.getLength(flat)];
+    for (int i = 0; i < wide.length; i++) {
+      Object value = Array.get(flat, i);
+      wide[i] = value instanceof Boolean flag ? (flag ? 1 : 0) : ((Number) value).longValue();
     }
     return NpyArray.of(wide, shape);
   }
@@ -221,9 +183,8 @@ final class Hdf5Tensors {
           if (found == null || found.isEmpty()) {
             return new String[0];
           }
-          if (found.getSize() > fileBytes || found.getSizeInBytes() > fileBytes) {
-            throw new PerformerException(where + " claims more than the file holds");
-          }
+          boolean fits = found.getSize() <= fileBytes && found.getSizeInBytes() <= fileBytes;
+          require(fits, "%s claims more than the file holds", where);
           Object data = found.getData();
           return data instanceof String text
               ? new String[] {text}

@@ -1,7 +1,8 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.data.NpyArray;
@@ -14,6 +15,7 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -35,37 +37,31 @@ public final class KerasFile extends OpenedWeights {
   private static final String CONFIG = "config.json";
   private static final int LONGEST_CONFIG = 1 << 26;
 
-  private final HdfFile hdf;
   private final Hdf5Tensors contents;
   private final JsonNode config;
   private final Map<String, String> places = new HashMap<>();
   private final Map<String, String> variableNames = new HashMap<>();
 
   private KerasFile(Path path, String format, HdfFile hdf, Hdf5Tensors contents, JsonNode config) {
-    super(path, format);
-    this.hdf = hdf;
+    super(path, format, hdf::close);
     this.contents = contents;
     this.config = config;
-    Map<String, String> named = KerasNames.ofWeightNames(contents);
-    contents
-        .infos()
-        .forEach(
-            (place, info) -> {
-              String name = named.getOrDefault(place, place);
-              places.put(name, place);
-              (KerasNames.isTrainingState(place) ? trainingState : tensors).put(name, info);
-            });
+    Map<String, WeightFile.Info> infos = contents.infos();
+    Map<String, String> named = KerasNames.ofWeightNames(contents, infos.keySet());
+    infos.forEach(
+        (place, info) -> {
+          String name = named.getOrDefault(place, place);
+          places.put(name, place);
+          (KerasNames.isTrainingState(place) ? trainingState : tensors).put(name, info);
+        });
     variableNames.putAll(KerasNames.ofLayerNames(contents, tensors));
   }
 
   /** Whether a file is HDF5, or a zip that holds Keras' weights. */
-  public static boolean recognizes(Path file) {
-    if (!Files.isRegularFile(file)) {
-      return false;
-    }
+  static boolean recognizes(Path file) {
     try (InputStream in = RegularFiles.newInputStream(file)) {
       byte[] start = in.readNBytes(HDF5.length);
-      return java.util.Arrays.equals(start, HDF5) || isZip(start) && hasWeights(file);
+      return Arrays.equals(start, HDF5) || isZip(start) && isZipWith(file, WEIGHTS::equals);
     } catch (IOException e) {
       return false;
     }
@@ -73,14 +69,6 @@ public final class KerasFile extends OpenedWeights {
 
   private static boolean isZip(byte[] start) {
     return start.length > 3 && start[0] == 'P' && start[1] == 'K' && start[2] == 3;
-  }
-
-  private static boolean hasWeights(Path file) throws IOException {
-    try (ZipFile zip = new ZipFile(file.toFile())) {
-      return zip.getEntry(WEIGHTS) != null;
-    } catch (IllegalArgumentException e) { // names that are no UTF-8
-      return false;
-    }
   }
 
   /**
@@ -92,27 +80,25 @@ public final class KerasFile extends OpenedWeights {
     try (InputStream in = RegularFiles.newInputStream(file)) {
       return isZip(in.readNBytes(HDF5.length)) ? openZip(file) : openHdf5(file);
     } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
+      throw unreadable(file, e);
     }
   }
 
   private static KerasFile openHdf5(Path file) throws IOException {
     long size = Files.size(file);
     HdfFile hdf = openMapped(file, size);
-    try {
-      Hdf5Tensors contents = new Hdf5Tensors(hdf, size, file.toString());
-      String[] config = contents.texts(hdf, "model_config");
-      JsonNode tree =
-          config.length == 0
-              ? null
-              : StrictJson.readTree(
-                  config[0].getBytes(StandardCharsets.UTF_8), file + ", attribute model_config");
-      String format = config.length == 0 ? "Keras HDF5 weights" : "Keras HDF5 model";
-      return new KerasFile(file, format, hdf, contents, tree);
-    } catch (RuntimeException e) {
-      hdf.close();
-      throw e;
-    }
+    return owning(
+        hdf::close,
+        () -> {
+          var contents = new Hdf5Tensors(hdf, size, file.toString());
+          String[] config = contents.texts(hdf, "model_config");
+          if (config.length == 0) {
+            return new KerasFile(file, "Keras HDF5 weights", hdf, contents, null);
+          }
+          byte[] json = config[0].getBytes(StandardCharsets.UTF_8);
+          JsonNode tree = StrictJson.readTree(json, file + ", attribute model_config");
+          return new KerasFile(file, "Keras HDF5 model", hdf, contents, tree);
+        });
   }
 
   /** Out of a buffer jhdf cannot read more than there is; from a channel it allocates any claim. */
@@ -131,39 +117,32 @@ public final class KerasFile extends OpenedWeights {
     JsonNode tree;
     try (ZipFile zip = new ZipFile(file.toFile())) {
       weights = bytes(zip, WEIGHTS, Integer.MAX_VALUE - 16, file);
-      byte[] config = bytes(zip, CONFIG, LONGEST_CONFIG, file);
-      tree = StrictJson.readTree(config, file + ", " + CONFIG);
+      tree = StrictJson.readTree(bytes(zip, CONFIG, LONGEST_CONFIG, file), file + ", " + CONFIG);
     } catch (IllegalArgumentException e) {
       throw new PerformerException(file + " is no .keras: a name in it is no text", e);
     }
     String where = file + ", " + WEIGHTS;
     HdfFile hdf = Hdf5Tensors.guarded(where, () -> HdfFile.fromBytes(weights));
-    try {
-      return new KerasFile(
-          file, "Keras model", hdf, new Hdf5Tensors(hdf, weights.length, where), tree);
-    } catch (RuntimeException e) {
-      hdf.close();
-      throw e;
-    }
+    return owning(
+        hdf::close,
+        () -> {
+          var contents = new Hdf5Tensors(hdf, weights.length, where);
+          return new KerasFile(file, "Keras model", hdf, contents, tree);
+        });
   }
 
   /** Keras stores entries without compression: what claims more than the zip holds is none. */
   private static byte[] bytes(ZipFile zip, String name, int most, Path file) throws IOException {
     ZipEntry entry = zip.getEntry(name);
-    if (entry == null) {
-      throw new PerformerException(file + " is no .keras: it has no " + name);
-    }
+    require(entry != null, "%s is no .keras: it has no %s", file, name);
     long size = entry.getSize();
-    boolean fits = size >= 0 && size <= most && size <= 64 * Files.size(file);
-    if (!fits) {
-      throw new PerformerException(
-          file + ", " + name + " claims " + size + " bytes in a file of " + Files.size(file));
-    }
+    long whole = Files.size(file);
+    boolean fits = size >= 0 && size <= most && size <= 64 * whole;
+    require(fits, "%s, %s claims %s bytes in a file of %s", file, name, size, whole);
     try (InputStream in = zip.getInputStream(entry)) {
       byte[] bytes = in.readNBytes((int) size);
-      if (bytes.length < size || in.read() >= 0) {
-        throw new PerformerException(file + ", " + name + " is not as long as it claims");
-      }
+      boolean isWhole = bytes.length == size && in.read() < 0;
+      require(isWhole, "%s, %s is not as long as it claims", file, name);
       return bytes;
     }
   }
@@ -179,12 +158,7 @@ public final class KerasFile extends OpenedWeights {
   }
 
   @Override
-  public NpyArray read(String name) {
-    return contents.read(places.getOrDefault(name, name));
-  }
-
-  @Override
-  public void close() {
-    hdf.close();
+  NpyArray read(String name, Info info, String where) {
+    return contents.read(places.get(name), info);
   }
 }

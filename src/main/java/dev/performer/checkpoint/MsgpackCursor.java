@@ -14,8 +14,8 @@ import org.msgpack.core.MessageUnpacker;
 import org.msgpack.core.buffer.ChannelBufferInput;
 
 /**
- * A place in a msgpack file. What the file claims about sizes is compared with the bytes that are
- * left before anything is made of it.
+ * A place in a msgpack file, and the tensor there, which errors name. What the file claims about
+ * sizes is compared with the bytes that are left before anything is made of it.
  */
 final class MsgpackCursor {
   private static final int MAX_KEY = 4096;
@@ -25,6 +25,7 @@ final class MsgpackCursor {
   private final long size;
   private final MessageUnpacker unpacker;
   private long base;
+  private String tensor = "";
 
   MsgpackCursor(Path file, FileChannel channel) throws IOException {
     this.file = file;
@@ -39,74 +40,77 @@ final class MsgpackCursor {
     return unpacker;
   }
 
-  /** Bytes of the file. */
-  long size() {
-    return size;
+  /** Begins a tensor, or goes back to a map of them. */
+  void at(String name) {
+    tensor = name;
+  }
+
+  /** File and tensor. */
+  String where() {
+    return tensor.isEmpty() ? file.toString() : file + ": tensor " + Excerpt.of(tensor);
   }
 
   /** Maps of strings are what Flax writes; older packers wrote bytes, and lists may be numbered. */
-  String key(String parent) throws IOException {
+  String key() throws IOException {
     MessageFormat format = unpacker.getNextFormat();
     return switch (format.getValueType()) {
-      case STRING -> text(parent, unpacker.unpackRawStringHeader());
-      case BINARY -> text(parent, unpacker.unpackBinaryHeader());
+      case STRING, BINARY -> text();
       case INTEGER -> unpacker.unpackBigInteger().toString();
-      default -> throw broken(parent, "has a key of type " + format.getValueType());
+      default -> throw broken("has a key of type " + format.getValueType());
     };
   }
 
-  String text(String name, int length) throws IOException {
-    require(name, length, Integer.toUnsignedLong(length), "bytes");
-    if (length > MAX_KEY) {
-      throw broken(name, "has a key or type name of " + length + " bytes");
-    }
-    byte[] bytes = unpacker.readPayload(length);
+  String text() throws IOException {
+    int length = rawHeader();
+    requireLeft(length, 1, "bytes");
+    expect(length <= MAX_KEY, "has a key or type name of %s bytes", length);
+    ByteBuffer bytes = ByteBuffer.wrap(unpacker.readPayload(length));
     try {
-      String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
-      if (text.chars().anyMatch(Character::isISOControl)) {
-        throw broken(name, "has a key or type name with control characters");
-      }
+      String text = StandardCharsets.UTF_8.newDecoder().decode(bytes).toString();
+      boolean isPlain = text.chars().noneMatch(Character::isISOControl);
+      expect(isPlain, "has a key or type name with control characters");
       return text;
     } catch (CharacterCodingException e) {
-      throw broken(name, "has a key or type name that is not UTF-8");
+      throw broken("has a key or type name that is not UTF-8");
     }
   }
 
-  int rawHeader(String name) throws IOException {
+  int rawHeader() throws IOException {
     return switch (unpacker.getNextFormat().getValueType()) {
       case STRING -> unpacker.unpackRawStringHeader();
       case BINARY -> unpacker.unpackBinaryHeader();
-      default -> throw broken(name, "is no triple of shape, type and elements");
+      default -> throw broken("is no triple of shape, type and elements");
     };
   }
 
-  void skip(String name, int length) throws IOException {
-    require(name, length, Integer.toUnsignedLong(length), "bytes");
-    moveTo(position() + length);
+  /** Fails where fewer bytes are left than so many things take at least. */
+  void requireLeft(int claimed, int bytesEach, String what) {
+    long unsigned = Integer.toUnsignedLong(claimed);
+    expect(
+        claimed >= 0 && bytesEach * unsigned <= left(),
+        "claims %d %s where %d bytes are left; the file is cut off or broken",
+        unsigned,
+        what,
+        left());
   }
 
-  void require(String name, int claimed, long bytes, String what) {
-    if (claimed < 0 || bytes > size - position()) {
-      throw broken(
-          name,
-          "claims %d %s where %d bytes are left; the file is cut off or broken"
-              .formatted(Integer.toUnsignedLong(claimed), what, size - position()));
-    }
-  }
-
-  void expect(String name, boolean right, String otherwise) {
+  void expect(boolean right, String otherwise, Object... values) {
     if (!right) {
-      throw broken(name, otherwise);
+      throw broken(otherwise.formatted(values));
     }
   }
 
-  PerformerException broken(String name, String what) {
-    return new PerformerException(
-        name.isEmpty() ? file + " " + what : file + ": tensor " + Excerpt.of(name) + " " + what);
+  PerformerException broken(String what) {
+    return new PerformerException(where() + " " + what);
   }
 
   long position() {
     return base + unpacker.getTotalReadBytes();
+  }
+
+  /** Bytes behind the position. */
+  long left() {
+    return size - position();
   }
 
   /** Goes on reading elsewhere, without reading what lies between. */

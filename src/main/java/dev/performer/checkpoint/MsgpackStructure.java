@@ -1,18 +1,24 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+import static org.msgpack.value.ValueType.EXTENSION;
+import static org.msgpack.value.ValueType.MAP;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
-import dev.performer.checkpoint.MsgpackTensor.Piece;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
-import java.util.TreeSet;
 import org.msgpack.core.ExtensionTypeHeader;
 import org.msgpack.core.MessageFormat;
+import org.msgpack.core.MessageInsufficientBufferException;
 import org.msgpack.core.MessageIntegerOverflowException;
 import org.msgpack.core.MessagePackException;
 import org.msgpack.core.MessageSizeException;
@@ -21,9 +27,8 @@ import org.msgpack.core.MessageUnpacker;
 import org.msgpack.value.ValueType;
 
 /**
- * Walks through a msgpack file and notes where its tensors lie. What a file claims about sizes is
- * compared with the bytes that are left before anything is made of it, so a file costs memory in
- * proportion to the number of its tensors only.
+ * Walks through a msgpack file and notes where its tensors lie: a file costs memory in proportion
+ * to the number of its tensors only.
  */
 final class MsgpackStructure {
   private static final int NDARRAY = 1;
@@ -34,11 +39,28 @@ final class MsgpackStructure {
   private static final int MAX_TENSORS = 200_000;
   private static final long MAX_NAMES = 32_000_000;
   private static final String CHUNKED = "__msgpack_chunked_array__";
+  private static final String NO_PAIR = "is no pair of real and imaginary part";
+
+  /** A run of bytes of the file. */
+  record Piece(long offset, long bytes) {}
+
+  /**
+   * Where the elements of one tensor lie.
+   *
+   * @param bigEndian as msgpack's own numbers are
+   * @param pieces one after another they are the elements in C order
+   */
+  record Tensor(ElementType type, boolean bigEndian, long[] shape, List<Piece> pieces) {
+    WeightFile.Info info() {
+      long bytes = pieces.stream().mapToLong(Piece::bytes).sum();
+      return new WeightFile.Info(type.label(), shape, bytes);
+    }
+  }
 
   private final Path file;
   private final MsgpackCursor in;
   private final MessageUnpacker unpacker;
-  private final SortedMap<String, MsgpackTensor> found = new TreeMap<>();
+  private final SortedMap<String, Tensor> found = new TreeMap<>();
   private int values;
   private long nameCharacters;
 
@@ -49,39 +71,26 @@ final class MsgpackStructure {
   }
 
   /** All tensors, by path. @throws PerformerException if the file is broken */
-  SortedMap<String, MsgpackTensor> tensors() throws IOException {
-    if (in.size() == 0) {
-      throw new PerformerException(file + " is empty; expected a Flax checkpoint");
-    }
+  SortedMap<String, Tensor> tensors() throws IOException {
+    require(in.left() > 0, "%s is empty; expected a Flax checkpoint", file);
     try {
-      MessageFormat root = unpacker.getNextFormat();
-      if (!isMap(root) && root.getValueType() != ValueType.EXTENSION) {
-        throw in.broken(
-            "", "holds no map of tensors at its top but a value of type " + root.getValueType());
-      }
+      ValueType root = next();
+      String wrong = "holds no map of tensors at its top but a value of type %s";
+      in.expect(root == MAP || root == EXTENSION, wrong, root);
       walk("", 0);
-      if (in.position() != in.size()) {
-        throw in.broken(
-            "",
-            "has "
-                + (in.size() - in.position())
-                + " bytes after its end; is it a Flax checkpoint?");
-      }
+      in.at("");
+      in.expect(in.left() == 0, "has %s bytes after its end; is it a Flax checkpoint?", in.left());
       return found;
     } catch (MessagePackException e) {
       throw new PerformerException(
-          "%s: broken msgpack at byte %s: %s"
-              .formatted(
-                  file,
-                  in.position(),
-                  e instanceof org.msgpack.core.MessageInsufficientBufferException
-                      ? "it ends too early"
-                      : kind(e)),
-          e);
+          "%s: broken msgpack at byte %s: %s".formatted(file, in.position(), kind(e)), e);
     }
   }
 
   private static String kind(MessagePackException e) {
+    if (e instanceof MessageInsufficientBufferException) {
+      return "it ends too early";
+    }
     if (e instanceof MessageSizeException || e instanceof MessageIntegerOverflowException) {
       return "a number or a size is too large";
     }
@@ -90,248 +99,188 @@ final class MsgpackStructure {
         : "a byte that msgpack does not have";
   }
 
-  private static boolean isMap(MessageFormat format) {
-    return format.getValueType() == ValueType.MAP;
+  private ValueType next() throws IOException {
+    return unpacker.getNextFormat().getValueType();
   }
 
   private void walk(String name, int depth) throws IOException {
-    if (depth > MAX_DEPTH) {
-      throw new PerformerException(file + " is nested deeper than " + MAX_DEPTH + " levels");
-    }
-    if (++values > 4 * MAX_TENSORS) {
-      throw new PerformerException(
-          file + " holds more than " + 4 * MAX_TENSORS + " values; that is no checkpoint");
-    }
+    require(depth <= MAX_DEPTH, "%s is nested deeper than %s levels", file, MAX_DEPTH);
+    int most = 4 * MAX_TENSORS;
+    require(++values <= most, "%s holds more than %s values; that is no checkpoint", file, most);
+    in.at(name);
     MessageFormat format = unpacker.getNextFormat();
     switch (format.getValueType()) {
       case MAP -> map(name, depth);
       case ARRAY -> list(name, depth);
-      case EXTENSION -> add(name, extension(name));
-      case INTEGER -> integer(name, format);
-      case FLOAT -> {
-        boolean single = format == MessageFormat.FLOAT32;
-        native64(name, single ? ElementType.FLOAT32 : ElementType.FLOAT64);
-      }
-      case BOOLEAN -> bool(name);
-      case NIL -> unpacker.unpackNil();
-      case STRING -> in.skip(name, unpacker.unpackRawStringHeader());
-      case BINARY -> in.skip(name, unpacker.unpackBinaryHeader());
-      default -> throw in.broken(name, "is of an unknown kind");
+      case EXTENSION -> add(name, extension());
+      case INTEGER, FLOAT, BOOLEAN -> add(name, number(format));
+      default -> skip();
     }
+  }
+
+  /** What is no tensor: nothing, or a text. */
+  private void skip() throws IOException {
+    if (next() == ValueType.NIL) {
+      unpacker.unpackNil();
+      return;
+    }
+    int length = in.rawHeader();
+    in.requireLeft(length, 1, "bytes");
+    in.moveTo(in.position() + length);
   }
 
   private void map(String name, int depth) throws IOException {
     int entries = unpacker.unpackMapHeader();
-    in.require(name, entries, 2L * Integer.toUnsignedLong(entries), "entries");
-    TreeSet<String> keys = new TreeSet<>();
+    in.requireLeft(entries, 2, "entries");
+    Set<String> keys = new HashSet<>();
     for (int i = 0; i < entries; i++) {
-      String key = in.key(name);
-      if (!keys.add(key)) {
-        throw in.broken(join(name, key), "occurs twice");
-      }
+      in.at(name);
+      String key = in.key();
       if (i == 0 && entries <= 3 && key.equals(CHUNKED)) {
-        add(name, chunked(name, entries, depth));
+        add(name, chunked(entries));
         return;
       }
-      walk(join(name, key), depth + 1);
+      String child = join(name, key);
+      require(keys.add(key), "%s: tensor %s occurs twice", file, Excerpt.of(child));
+      walk(child, depth + 1);
     }
   }
 
   private void list(String name, int depth) throws IOException {
     int entries = unpacker.unpackArrayHeader();
-    in.require(name, entries, Integer.toUnsignedLong(entries), "elements");
+    in.requireLeft(entries, 1, "elements");
     for (int i = 0; i < entries; i++) {
       walk(join(name, Integer.toString(i)), depth + 1);
     }
   }
 
   /** An array as an extension: shape, type name and elements, packed once more. */
-  private MsgpackTensor extension(String name) throws IOException {
+  private Tensor extension() throws IOException {
     ExtensionTypeHeader header = unpacker.unpackExtensionTypeHeader();
     int length = header.getLength();
-    in.require(name, length, Integer.toUnsignedLong(length), "bytes");
+    in.requireLeft(length, 1, "bytes");
     long end = in.position() + length;
-    MsgpackTensor tensor =
-        switch (header.getType()) {
-          case NDARRAY, SCALAR -> ndarray(name, end);
-          case COMPLEX -> complex(name, end);
+    int kind = header.getType();
+    Tensor tensor =
+        switch (kind) {
+          case NDARRAY, SCALAR -> ndarray(end);
+          case COMPLEX -> complex(end);
           default ->
-              throw in.broken(
-                  name,
-                  "is msgpack extension " + header.getType() + "; Flax writes 1, 2 and 3 only");
+              throw in.broken("is msgpack extension " + kind + "; Flax writes 1, 2 and 3 only");
         };
-    if (in.position() != end) {
-      throw in.broken(name, "does not fill its " + length + " bytes");
-    }
+    in.expect(in.position() == end, "does not fill its %s bytes", length);
     return tensor;
   }
 
-  private MsgpackTensor ndarray(String name, long end) throws IOException {
-    in.expect(name, unpacker.unpackArrayHeader() == 3, "is no triple of shape, type and elements");
-    int rank = unpacker.unpackArrayHeader();
-    in.expect(name, rank >= 0 && rank <= MAX_RANK, "has " + rank + " dimensions");
-    long[] shape = new long[rank];
-    for (int i = 0; i < rank; i++) {
-      shape[i] = unpacker.unpackLong();
-      in.expect(name, shape[i] >= 0, "has a negative dimension " + shape[i]);
-    }
-    String typeName = in.text(name, in.rawHeader(name));
-    ElementType type =
-        ElementType.of(typeName)
-            .orElseThrow(
-                () ->
-                    in.broken(name, "has elements of unknown type '" + Excerpt.of(typeName) + "'"));
-    int bytes = in.rawHeader(name);
-    in.expect(
-        name, Integer.toUnsignedLong(bytes) <= end - in.position(), "claims bytes it has not");
-    long needed = bytes(name, shape, type);
-    if (needed != bytes) {
-      throw in.broken(
-          name,
-          "has %d bytes, but %s%s needs %d"
-              .formatted(bytes, typeName, java.util.Arrays.toString(shape), needed));
-    }
+  private Tensor ndarray(long end) throws IOException {
+    in.expect(unpacker.unpackArrayHeader() == 3, "is no triple of shape, type and elements");
+    long[] shape = shape();
+    String name = in.text();
+    ElementType type = ElementType.of(name).orElse(null);
+    in.expect(type != null, "has elements of unknown type '%s'", Excerpt.of(name));
+    int bytes = in.rawHeader();
+    boolean isInside = Integer.toUnsignedLong(bytes) <= end - in.position();
+    in.expect(isInside, "claims bytes it has not");
+    long needed = type.bytesOf(shape, in.where());
+    String dimensions = Arrays.toString(shape);
+    in.expect(needed == bytes, "has %d bytes, but %s%s needs %d", bytes, name, dimensions, needed);
     long offset = in.position();
     in.moveTo(offset + bytes);
-    return MsgpackTensor.of(type, false, shape, List.of(new Piece(offset, bytes)));
+    return new Tensor(type, false, shape, List.of(new Piece(offset, bytes)));
   }
 
-  private long bytes(String name, long[] shape, ElementType type) {
-    long nonZero = type.bytes();
-    boolean empty = false;
-    for (long d : shape) {
-      empty |= d == 0;
-      try {
-        nonZero = Math.multiplyExact(nonZero, Math.max(1, d));
-      } catch (ArithmeticException e) {
-        throw in.broken(name, "has a shape of too many elements");
-      }
-    }
-    return empty ? 0 : nonZero;
-  }
-
-  private MsgpackTensor complex(String name, long end) throws IOException {
-    in.expect(name, unpacker.unpackArrayHeader() == 2, "is no pair of real and imaginary part");
+  private Tensor complex(long end) throws IOException {
+    in.expect(unpacker.unpackArrayHeader() == 2, NO_PAIR);
     List<Piece> parts = new ArrayList<>();
     for (int i = 0; i < 2; i++) {
-      in.expect(name, in.position() + 9 <= end, "is no pair of real and imaginary part");
-      in.expect(
-          name,
-          unpacker.getNextFormat() == MessageFormat.FLOAT64,
-          "is no pair of real and imaginary part");
+      in.expect(in.position() + 9 <= end, NO_PAIR);
+      in.expect(unpacker.getNextFormat() == MessageFormat.FLOAT64, NO_PAIR);
       unpacker.unpackDouble();
       parts.add(new Piece(in.position() - 8, 8));
     }
-    return MsgpackTensor.of(ElementType.COMPLEX128, true, new long[0], parts);
+    return new Tensor(ElementType.COMPLEX128, true, new long[0], parts);
   }
 
   /** An array that was too large for one piece. */
-  private MsgpackTensor chunked(String name, int entries, int depth) throws IOException {
-    in.expect(name, entries == 3, "is a chunked array without shape or chunks");
-    in.expect(
-        name,
-        unpacker.getNextFormat() == MessageFormat.BOOLEAN && unpacker.unpackBoolean(),
-        "is marked as a chunked array and as none");
+  private Tensor chunked(int entries) throws IOException {
+    in.expect(entries == 3, "is a chunked array without shape or chunks");
+    boolean isMarked = next() == ValueType.BOOLEAN && unpacker.unpackBoolean();
+    in.expect(isMarked, "is marked as a chunked array and as none");
     long[] shape = null;
-    SortedMap<Integer, MsgpackTensor> chunks = new TreeMap<>();
+    SortedMap<Integer, Tensor> chunks = new TreeMap<>();
     for (int i = 0; i < 2; i++) {
-      switch (in.key(name)) {
-        case "shape" -> shape = shape(name);
-        case "chunks" -> chunks(name, chunks);
-        default -> throw in.broken(name, "is a chunked array with another key");
+      switch (in.key()) {
+        case "shape" -> shape = shape();
+        case "chunks" -> chunks(chunks);
+        default -> throw in.broken("is a chunked array with another key");
       }
     }
-    in.expect(
-        name, shape != null && !chunks.isEmpty(), "is a chunked array without shape or chunks");
-    in.expect(name, chunks.lastKey() == chunks.size() - 1, "lacks one of its chunks");
+    boolean isWhole = shape != null && !chunks.isEmpty();
+    in.expect(isWhole, "is a chunked array without shape or chunks");
+    in.expect(chunks.lastKey() == chunks.size() - 1, "lacks one of its chunks");
     ElementType type = chunks.get(0).type();
-    in.expect(
-        name,
-        chunks.values().stream().allMatch(c -> c.type() == type),
-        "has chunks of different types");
+    boolean isOneType = chunks.values().stream().allMatch(chunk -> chunk.type() == type);
+    in.expect(isOneType, "has chunks of different types");
     List<Piece> pieces = chunks.values().stream().flatMap(c -> c.pieces().stream()).toList();
-    MsgpackTensor whole = MsgpackTensor.of(type, false, shape, pieces);
-    in.expect(
-        name,
-        whole.info().bytes() == bytes(name, shape, type),
-        "has chunks that do not add up to its shape");
+    var whole = new Tensor(type, false, shape, pieces);
+    long needed = type.bytesOf(shape, in.where());
+    in.expect(whole.info().bytes() == needed, "has chunks that do not add up to its shape");
     return whole;
   }
 
-  private long[] shape(String name) throws IOException {
-    boolean map = isMap(unpacker.getNextFormat());
-    int rank = map ? unpacker.unpackMapHeader() : unpacker.unpackArrayHeader();
-    in.expect(name, rank >= 0 && rank <= MAX_RANK, "has " + rank + " dimensions");
+  /** How many things a list holds, or a map of numbers to them. */
+  private int count(boolean isMap) throws IOException {
+    return isMap ? unpacker.unpackMapHeader() : unpacker.unpackArrayHeader();
+  }
+
+  private long[] shape() throws IOException {
+    boolean isMap = next() == MAP;
+    int rank = count(isMap);
+    in.expect(rank >= 0 && rank <= MAX_RANK, "has %s dimensions", rank);
     long[] shape = new long[rank];
     for (int i = 0; i < rank; i++) {
-      if (map) {
-        in.expect(name, in.key(name).equals(Integer.toString(i)), "has dimensions out of order");
-      }
+      boolean isNext = !isMap || in.key().equals(Integer.toString(i));
+      in.expect(isNext, "has dimensions out of order");
       shape[i] = unpacker.unpackLong();
-      in.expect(name, shape[i] >= 0, "has a negative dimension " + shape[i]);
+      in.expect(shape[i] >= 0, "has a negative dimension %s", shape[i]);
     }
     return shape;
   }
 
-  private void chunks(String name, SortedMap<Integer, MsgpackTensor> chunks) throws IOException {
-    boolean map = isMap(unpacker.getNextFormat());
-    int count = map ? unpacker.unpackMapHeader() : unpacker.unpackArrayHeader();
-    in.require(name, count, 2L * Integer.toUnsignedLong(count), "chunks");
+  private void chunks(SortedMap<Integer, Tensor> chunks) throws IOException {
+    boolean isMap = next() == MAP;
+    int count = count(isMap);
+    in.requireLeft(count, 2, "chunks");
     for (int i = 0; i < count; i++) {
-      String key = map ? in.key(name) : Integer.toString(i);
-      in.expect(name, key.matches("0|[1-9][0-9]{0,6}"), "has a chunk '" + Excerpt.of(key) + "'");
-      in.expect(
-          name,
-          unpacker.getNextFormat().getValueType() == ValueType.EXTENSION,
-          "has a chunk that is no array");
+      String key = isMap ? in.key() : Integer.toString(i);
+      in.expect(key.matches("0|[1-9][0-9]{0,6}"), "has a chunk '%s'", Excerpt.of(key));
+      in.expect(next() == EXTENSION, "has a chunk that is no array");
       values++;
-      in.expect(
-          name,
-          chunks.put(Integer.valueOf(key), extension(name)) == null,
-          "has the chunk " + key + " twice");
+      boolean isNew = chunks.put(Integer.valueOf(key), extension()) == null;
+      in.expect(isNew, "has the chunk %s twice", key);
     }
   }
 
-  private void integer(String name, MessageFormat format) throws IOException {
+  /** A number that msgpack itself holds, big endian. */
+  private Tensor number(MessageFormat format) throws IOException {
     ElementType type =
         switch (format) {
-          case POSFIXINT, UINT8 -> ElementType.UINT8;
-          case NEGFIXINT, INT8 -> ElementType.INT8;
-          case INT16 -> ElementType.INT16;
-          case UINT16 -> ElementType.UINT16;
-          case INT32 -> ElementType.INT32;
-          case UINT32 -> ElementType.UINT32;
-          case UINT64 -> ElementType.UINT64;
-          default -> ElementType.INT64;
+          case POSFIXINT -> ElementType.UINT8;
+          case NEGFIXINT -> ElementType.INT8;
+          case BOOLEAN -> ElementType.BOOL;
+          default -> ElementType.valueOf(format.name());
         };
-    unpacker.unpackBigInteger();
-    add(name, atEnd(type));
+    unpacker.skipValue();
+    Piece last = new Piece(in.position() - type.bytes(), type.bytes());
+    return new Tensor(type, true, new long[0], List.of(last));
   }
 
-  private void native64(String name, ElementType type) throws IOException {
-    unpacker.unpackDouble();
-    add(name, atEnd(type));
-  }
-
-  private void bool(String name) throws IOException {
-    unpacker.unpackBoolean();
-    add(name, atEnd(ElementType.BOOL));
-  }
-
-  /** A number that msgpack itself holds: its bytes are the last ones read, big endian. */
-  private MsgpackTensor atEnd(ElementType type) {
-    return MsgpackTensor.of(
-        type, true, new long[0], List.of(new Piece(in.position() - type.bytes(), type.bytes())));
-  }
-
-  private void add(String name, MsgpackTensor tensor) {
+  private void add(String name, Tensor tensor) {
     nameCharacters += name.length();
-    if (found.size() >= MAX_TENSORS || nameCharacters > MAX_NAMES) {
-      throw new PerformerException(file + " holds too many tensors: more than " + found.size());
-    }
-    if (found.put(name, tensor) != null) {
-      throw in.broken(name, "occurs twice");
-    }
+    boolean fits = found.size() < MAX_TENSORS && nameCharacters <= MAX_NAMES;
+    require(fits, "%s holds too many tensors: more than %s", file, found.size());
+    in.at(name);
+    in.expect(found.put(name, tensor) == null, "occurs twice");
   }
 
   private static String join(String parent, String key) {

@@ -30,11 +30,11 @@ final class ProteinLmGin {
   }
 
   private static Task task(GinConfig gin) {
-    boolean lm = names(gin, "FlaxLM");
-    boolean bert = names(gin, "FlaxBERT");
+    boolean lm = gin.names("FlaxLM");
+    boolean bert = gin.names("FlaxBERT");
     if (lm == bert) {
-      lm = gin.referenced().contains("FlaxLM");
-      bert = gin.referenced().contains("FlaxBERT");
+      lm = gin.isReferenced("FlaxLM");
+      bert = gin.isReferenced("FlaxBERT");
     }
     if (lm == bert) {
       throw new PerformerException(
@@ -44,10 +44,6 @@ final class ProteinLmGin {
           .settledBy("task");
     }
     return lm ? Task.CAUSAL_LM : Task.MASKED_LM;
-  }
-
-  private static boolean names(GinConfig gin, String model) {
-    return gin.configurables().contains(model) || gin.referenced().contains(model);
   }
 
   Task task() {

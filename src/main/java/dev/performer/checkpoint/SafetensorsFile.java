@@ -1,7 +1,7 @@
 package dev.performer.checkpoint;
 
-import dev.performer.AtomicFiles;
-import dev.performer.Excerpt;
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.data.NpyArray;
@@ -9,7 +9,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.SortedMap;
@@ -23,26 +22,27 @@ public final class SafetensorsFile extends OpenedWeights {
   private final long dataStart;
   private final SafetensorsHeader header;
 
-  private SafetensorsFile(
-      Path path, FileChannel channel, long dataStart, SafetensorsHeader header) {
-    super(path, "safetensors");
+  private SafetensorsFile(Path path, FileChannel channel) throws IOException {
+    super(path, "safetensors", channel);
     this.channel = channel;
-    this.dataStart = dataStart;
-    this.header = header;
-    header
-        .tensors()
-        .forEach(
-            (name, entry) ->
-                tensors.put(
-                    name,
-                    new Info(entry.type().label(), entry.shape(), entry.end() - entry.begin())));
+    long size = channel.size();
+    require(
+        size >= LENGTH_BYTES + 2, "%s: %s bytes are too few for a safetensors file", path, size);
+    long length = read(channel, 0, LENGTH_BYTES).getLong();
+    require(
+        length >= 2 && length <= size - LENGTH_BYTES && length <= LONGEST_HEADER,
+        "%s: the header claims %s bytes in a file of %s; it is no safetensors file, or damaged",
+        path,
+        Long.toUnsignedString(length),
+        size);
+    dataStart = LENGTH_BYTES + length;
+    byte[] json = read(channel, LENGTH_BYTES, (int) length).array();
+    header = SafetensorsHeader.parse(json, size - dataStart, path.toString());
+    header.tensors().forEach((name, entry) -> tensors.put(name, entry.info()));
   }
 
   /** Whether the file begins as a {@code .safetensors} does: a length, then a brace. */
-  public static boolean recognizes(Path file) {
-    if (!Files.isRegularFile(file)) {
-      return false;
-    }
+  static boolean recognizes(Path file) {
     try (FileChannel channel = RegularFiles.open(file)) {
       ByteBuffer start = read(channel, 0, LENGTH_BYTES + 1);
       long length = start.getLong();
@@ -58,26 +58,7 @@ public final class SafetensorsFile extends OpenedWeights {
    * @throws PerformerException if it cannot be read, or header and size do not fit
    */
   public static SafetensorsFile open(Path file) {
-    return open(file, channel -> opened(file, channel));
-  }
-
-  private static SafetensorsFile opened(Path file, FileChannel channel) throws IOException {
-    long size = channel.size();
-    if (size < LENGTH_BYTES + 2) {
-      throw new PerformerException(
-          file + ": " + size + " bytes are too few for a safetensors file");
-    }
-    long length = read(channel, 0, LENGTH_BYTES).getLong();
-    if (length < 2 || length > size - LENGTH_BYTES || length > LONGEST_HEADER) {
-      throw new PerformerException(
-          ("%s: the header claims %s bytes in a file of %s; it is no safetensors file,"
-                  + " or damaged")
-              .formatted(file, Long.toUnsignedString(length), size));
-    }
-    long dataStart = LENGTH_BYTES + length;
-    byte[] json = read(channel, LENGTH_BYTES, (int) length).array();
-    SafetensorsHeader header = SafetensorsHeader.parse(json, size - dataStart, file.toString());
-    return new SafetensorsFile(file, channel, dataStart, header);
+    return open(file, channel -> new SafetensorsFile(file, channel));
   }
 
   private static ByteBuffer read(FileChannel channel, long position, int length)
@@ -93,30 +74,9 @@ public final class SafetensorsFile extends OpenedWeights {
   }
 
   @Override
-  public NpyArray read(String name) {
+  NpyArray read(String name, Info info, String where) throws IOException {
     SafetensorsHeader.Entry entry = header.tensors().get(name);
-    String where = path() + ", tensor " + Excerpt.of(name);
-    if (entry == null) {
-      throw new PerformerException(where + ": there is none of that name");
-    }
-    long bytes = entry.end() - entry.begin();
-    if (bytes > Integer.MAX_VALUE - 16) {
-      throw new PerformerException(where + ": above the 2 GiB that one tensor may have");
-    }
-    try {
-      byte[] elements = read(channel, dataStart + entry.begin(), (int) bytes).array();
-      return entry.type().array(elements, entry.shape(), where);
-    } catch (IOException e) {
-      throw new PerformerException(where + " cannot be read: " + AtomicFiles.describe(e), e);
-    }
-  }
-
-  @Override
-  public void close() {
-    try {
-      channel.close();
-    } catch (IOException e) {
-      throw new PerformerException("a file cannot be closed: " + AtomicFiles.describe(e), e);
-    }
+    byte[] elements = read(channel, dataStart + entry.begin(), (int) info.bytes()).array();
+    return entry.type().array(elements, entry.shape(), where);
   }
 }

@@ -1,5 +1,7 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
@@ -12,13 +14,13 @@ import java.util.Map;
 /** Several {@code .safetensors} and the {@code …index.json} that tells what is in which. */
 public final class ShardedSafetensors extends OpenedWeights {
   /** How the names of such indices end. */
-  public static final String INDEX_SUFFIX = ".safetensors.index.json";
+  static final String INDEX_SUFFIX = ".safetensors.index.json";
 
   private final Map<String, SafetensorsFile> files = new HashMap<>();
   private final Map<String, SafetensorsFile> owners = new HashMap<>();
 
   private ShardedSafetensors(Path path) {
-    super(path, "safetensors");
+    super(path, "safetensors", () -> {});
   }
 
   /**
@@ -28,11 +30,9 @@ public final class ShardedSafetensors extends OpenedWeights {
    */
   public static ShardedSafetensors open(Path index) {
     JsonNode map = StrictJson.readTree(index).path("weight_map");
-    if (!map.isObject() || map.isEmpty()) {
-      throw new PerformerException(
-          index + ": expected a key weight_map that gives each tensor's file");
-    }
-    ShardedSafetensors opened = new ShardedSafetensors(index);
+    boolean isMap = map.isObject() && !map.isEmpty();
+    require(isMap, "%s: expected a key weight_map that gives each tensor's file", index);
+    var opened = new ShardedSafetensors(index);
     try {
       map.properties().forEach(e -> opened.add(e.getKey(), e.getValue()));
       return opened;
@@ -44,19 +44,13 @@ public final class ShardedSafetensors extends OpenedWeights {
 
   private void add(String tensor, JsonNode value) {
     String name = value.asText();
-    if (!value.isTextual() || !name.matches("[\\w.-]+") || name.startsWith(".")) {
-      throw new PerformerException(
-          "%s, tensor %s: expected the name of a file beside the index"
-              .formatted(path(), Excerpt.of(tensor)));
-    }
+    boolean isName = value.isTextual() && name.matches("[\\w-][\\w.-]*");
+    String shown = Excerpt.of(tensor);
+    require(isName, "%s, tensor %s: expected the name of a file beside the index", path(), shown);
     SafetensorsFile file =
         files.computeIfAbsent(name, n -> SafetensorsFile.open(path().resolveSibling(n)));
     Info info = file.tensors().get(tensor);
-    if (info == null) {
-      throw new PerformerException(
-          "%s has no tensor %s, which %s places there"
-              .formatted(file.path(), Excerpt.of(tensor), path()));
-    }
+    require(info != null, "%s has no tensor %s, which %s places there", file.path(), shown, path());
     owners.put(tensor, file);
     tensors.put(tensor, info);
   }
@@ -67,12 +61,8 @@ public final class ShardedSafetensors extends OpenedWeights {
   }
 
   @Override
-  public NpyArray read(String name) {
-    SafetensorsFile owner = owners.get(name);
-    if (owner == null) {
-      throw new PerformerException(path() + ", tensor " + name + ": there is none of that name");
-    }
-    return owner.read(name);
+  NpyArray read(String name, Info info, String where) {
+    return owners.get(name).read(name);
   }
 
   @Override

@@ -5,6 +5,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -12,7 +13,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
 import org.tensorflow.Tensor;
-import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject.SerializedTensor;
@@ -26,6 +26,7 @@ import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.
 public final class TensorFlowCheckpoint extends OpenedWeights {
   private static final String ATTRIBUTE = "/.ATTRIBUTES/VARIABLE_VALUE";
   private static final String SLOT = "/.OPTIMIZER_SLOT/";
+  private static final String COPIES = "_all_variables/";
   private static final Pattern TRAINING =
       Pattern.compile(
           "(.*/)?(_?optimizer|keras_api|_all_variables|save_counter|_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -33,27 +34,12 @@ public final class TensorFlowCheckpoint extends OpenedWeights {
   private static final Pattern TRAINING_NAME =
       Pattern.compile("(Adam\\w*|SGD|RMSprop|Adagrad|Adafactor|Ftrl|Lion|optimizer)/.*");
 
-  private static final Map<DataType, ElementType> TYPES =
-      Map.ofEntries(
-          Map.entry(DataType.DT_DOUBLE, ElementType.FLOAT64),
-          Map.entry(DataType.DT_FLOAT, ElementType.FLOAT32),
-          Map.entry(DataType.DT_HALF, ElementType.FLOAT16),
-          Map.entry(DataType.DT_BFLOAT16, ElementType.BFLOAT16),
-          Map.entry(DataType.DT_INT64, ElementType.INT64),
-          Map.entry(DataType.DT_INT32, ElementType.INT32),
-          Map.entry(DataType.DT_INT16, ElementType.INT16),
-          Map.entry(DataType.DT_INT8, ElementType.INT8),
-          Map.entry(DataType.DT_UINT8, ElementType.UINT8),
-          Map.entry(DataType.DT_BOOL, ElementType.BOOL));
-
-  private final Path prefix;
   private final CheckpointReader reader;
   private final Map<String, String> keys = new HashMap<>();
   private final Map<String, String> variableNames = new HashMap<>();
 
   private TensorFlowCheckpoint(Path prefix, CheckpointReader reader) {
-    super(prefix, hasObjects(reader) ? "TensorFlow 2 checkpoint" : "TensorFlow 1 checkpoint");
-    this.prefix = prefix;
+    super(prefix, "TensorFlow " + (hasObjects(reader) ? 2 : 1) + " checkpoint", reader::close);
     this.reader = reader;
     Map<String, String> namesByKey = new HashMap<>();
     Set<String> slots = new HashSet<>();
@@ -69,7 +55,7 @@ public final class TensorFlowCheckpoint extends OpenedWeights {
   }
 
   /** Whether a path is, or leads to, a checkpoint. */
-  public static boolean recognizes(Path path) {
+  static boolean recognizes(Path path) {
     return CheckpointLocation.find(path).isPresent();
   }
 
@@ -81,20 +67,17 @@ public final class TensorFlowCheckpoint extends OpenedWeights {
    * @throws PerformerException if there is none, or it is not whole
    */
   public static TensorFlowCheckpoint open(Path path) {
-    Path prefix =
-        CheckpointLocation.find(path)
-            .orElseThrow(
-                () ->
-                    new PerformerException(
-                        path
-                            + ": no TensorFlow checkpoint there; expected a prefix, of which there"
-                            + " are PREFIX.index and PREFIX.data-00000-of-00001"));
+    Path prefix = CheckpointLocation.find(path).orElse(null);
+    PerformerException.require(
+        prefix != null,
+        "%s: no TensorFlow checkpoint there; expected a prefix, of which there are PREFIX.index and"
+            + " PREFIX.data-00000-of-00001",
+        path);
     CheckpointReader reader = CheckpointReader.open(prefix);
     try {
-      return new TensorFlowCheckpoint(prefix, reader);
-    } catch (RuntimeException e) {
-      reader.close();
-      throw e;
+      return owning(reader::close, () -> new TensorFlowCheckpoint(prefix, reader));
+    } catch (IOException e) {
+      throw unreadable(path, e);
     }
   }
 
@@ -103,7 +86,7 @@ public final class TensorFlowCheckpoint extends OpenedWeights {
     try {
       graph = TrackableObjectGraph.parseFrom(reader.string(CheckpointReader.OBJECT_GRAPH_KEY));
     } catch (InvalidProtocolBufferException e) {
-      throw new PerformerException("checkpoint " + prefix + ": its object graph is damaged", e);
+      throw new PerformerException("checkpoint " + path() + ": its object graph is damaged", e);
     }
     Set<Integer> slotNodes = new HashSet<>();
     for (TrackableObject object : graph.getNodesList()) {
@@ -121,7 +104,7 @@ public final class TensorFlowCheckpoint extends OpenedWeights {
 
   private void add(
       String key, CheckpointReader.Entry entry, String variableName, Set<String> slots) {
-    ElementType type = TYPES.get(entry.type());
+    ElementType type = ElementType.of(entry.type()).orElse(null);
     if (type == null) {
       return; // the object graph, strings, and what no layer has
     }
@@ -129,13 +112,13 @@ public final class TensorFlowCheckpoint extends OpenedWeights {
         key.endsWith(ATTRIBUTE) ? key.substring(0, key.length() - ATTRIBUTE.length()) : key;
     keys.put(name, key);
     long[] shape = entry.shape().asArray();
-    Info info = new Info(type.label(), shape, type.bytesOf(shape, prefix + ", " + key));
     boolean isTraining =
         slots.contains(key)
             || key.contains(SLOT)
             || TRAINING.matcher(name).matches()
             || variableName != null && TRAINING_NAME.matcher(variableName).matches();
-    (isTraining ? trainingState : tensors).put(name, info);
+    (isTraining ? trainingState : tensors)
+        .put(name, new Info(type.label(), shape, type.bytesOf(shape, path() + ", " + key)));
     if (variableName != null && !variableName.isEmpty()) {
       variableNames.put(name, variableName.replaceFirst(":0$", ""));
     }
@@ -144,11 +127,10 @@ public final class TensorFlowCheckpoint extends OpenedWeights {
   /** Keras 3 exports every variable twice: the second copies were put with the training state. */
   private void dropSecondCopies() {
     if (tensors.isEmpty()) {
-      trainingState.entrySet().stream()
-          .filter(e -> e.getKey().contains("_all_variables/"))
-          .forEach(e -> tensors.put(e.getKey(), e.getValue()));
+      tensors.putAll(trainingState);
+      tensors.keySet().removeIf(name -> !name.contains(COPIES));
     }
-    trainingState.keySet().removeIf(name -> name.contains("_all_variables/"));
+    trainingState.keySet().removeIf(name -> name.contains(COPIES));
   }
 
   @Override
@@ -157,24 +139,11 @@ public final class TensorFlowCheckpoint extends OpenedWeights {
   }
 
   @Override
-  public NpyArray read(String name) {
-    Info info = tensors.getOrDefault(name, trainingState.get(name));
-    if (info == null) {
-      throw new PerformerException("checkpoint " + prefix + " has no tensor " + name);
+  NpyArray read(String name, Info info, String where) {
+    try (Tensor tensor = reader.tensor(keys.get(name))) {
+      return ElementType.of(info.type())
+          .orElseThrow()
+          .array(Tensors.bytes(tensor), info.shape(), where);
     }
-    String key = keys.get(name);
-    ElementType type = TYPES.get(reader.entry(key).type());
-    if (info.bytes() > Integer.MAX_VALUE - 16) {
-      throw new PerformerException(
-          "checkpoint " + prefix + ", " + name + ": above the 2 GiB that one tensor may have");
-    }
-    try (Tensor tensor = reader.tensor(key)) {
-      return type.array(Tensors.bytes(tensor), info.shape(), prefix + ", " + name);
-    }
-  }
-
-  @Override
-  public void close() {
-    reader.close();
   }
 }

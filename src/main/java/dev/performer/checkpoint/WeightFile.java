@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.SortedMap;
+import java.util.stream.LongStream;
 
 /**
  * The tensors in a file or directory of a foreign format, under the names that the format gives
@@ -62,6 +63,14 @@ public interface WeightFile extends AutoCloseable {
    * @param bytes size of its elements in the file
    */
   record Info(String type, long[] shape, long bytes) {
+    long elements() {
+      return LongStream.of(shape).reduce(1, (a, b) -> a * b);
+    }
+
+    boolean isFloat() {
+      return type.contains("float");
+    }
+
     @Override
     public String toString() {
       return type + Arrays.toString(shape);

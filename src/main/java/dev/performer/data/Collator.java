@@ -1,7 +1,5 @@
 package dev.performer.data;
 
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 
 /** Examples cropped, with their ends, and put together as the rows of a batch. */
@@ -49,19 +47,12 @@ record Collator(Vocabulary vocabulary, Batching batching) {
   /** Rows padded to the length of the longest, rounded up as the batching has it. */
   TokenBatch batch(List<Row> rows, BatchPosition position) {
     int longest = rows.stream().mapToInt(row -> row.tokens.length).max().orElseThrow();
-    int length = batching.paddedLength(longest);
-    int[] tokens = new int[rows.size() * length];
-    Arrays.fill(tokens, vocabulary.pad().orElse(0));
-    int[] lengths = new int[rows.size()];
-    long[] keys = new long[rows.size()];
-    List<Label> labels = new ArrayList<>();
-    for (int i = 0; i < lengths.length; i++) {
-      Row row = rows.get(i);
-      System.arraycopy(row.tokens, 0, tokens, i * length, row.tokens.length);
-      lengths[i] = row.tokens.length;
-      keys[i] = row.key;
-      labels.add(row.label);
-    }
-    return new TokenBatch(length, tokens, lengths, keys, position, labels);
+    return TokenBatch.padded(
+        rows.stream().map(Row::tokens).toList(),
+        batching.paddedLength(longest),
+        vocabulary.pad().orElse(0),
+        rows.stream().mapToLong(Row::key).toArray(),
+        position,
+        rows.stream().map(Row::label).toList());
   }
 }

@@ -12,15 +12,17 @@ import java.io.InputStreamReader;
 import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
-import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Predicate;
+import java.util.stream.Stream;
 import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipException;
 
@@ -43,17 +45,12 @@ public final class DataFile {
    *     device
    */
   public static void require(Path file) {
-    if (isStandardInput(file)) {
-      return;
-    }
-    if (!Files.exists(file)) {
-      throw new PerformerException(file + ": no such file or directory");
-    }
-    if (!Files.isDirectory(file)) {
-      requireRegular(file, "a file of data");
-    }
-    if (!Files.isReadable(file)) {
-      throw new PerformerException(file + ": no permission to read it");
+    if (!isStandardInput(file)) {
+      PerformerException.require(Files.exists(file), "%s: no such file or directory", file);
+      if (!Files.isDirectory(file)) {
+        requireRegular(file, "a file of data");
+      }
+      PerformerException.require(Files.isReadable(file), "%s: no permission to read it", file);
     }
   }
 
@@ -79,12 +76,8 @@ public final class DataFile {
 
   /** The characters of a text in UTF-8, gzipped or not; other bytes are an error when met. */
   static Reader text(Path file, String expected) {
-    return new InputStreamReader(
-        open(file, expected),
-        StandardCharsets.UTF_8
-            .newDecoder()
-            .onMalformedInput(CodingErrorAction.REPORT)
-            .onUnmappableCharacter(CodingErrorAction.REPORT));
+    // Given by its name, the charset would replace what it cannot decode.
+    return new InputStreamReader(open(file, expected), StandardCharsets.UTF_8.newDecoder());
   }
 
   private static InputStream open(Path file, String expected, boolean unpack) {
@@ -97,11 +90,10 @@ public final class DataFile {
       raw.reset();
       return gzipped ? new BufferedInputStream(new GZIPInputStream(raw, BUFFER), BUFFER) : raw;
     } catch (IOException e) {
-      PerformerException failure = unreadable(file, e);
       if (raw != null) {
         close(file, raw);
       }
-      throw failure;
+      throw unreadable(file, e);
     }
   }
 
@@ -123,13 +115,13 @@ public final class DataFile {
   private static void requireRegular(Path file, String expected) {
     try {
       RegularFiles.require(file);
-    } catch (NoSuchFileException e) {
-      throw new PerformerException(file + " does not exist; expected " + expected, e);
     } catch (IOException e) {
       String what =
-          Files.isDirectory(file)
-              ? "is a directory"
-              : "is a pipe or a device; only - , the standard input, may be one";
+          e instanceof NoSuchFileException
+              ? "does not exist"
+              : Files.isDirectory(file)
+                  ? "is a directory"
+                  : "is a pipe or a device; only - , the standard input, may be one";
       throw new PerformerException(file + " " + what + "; expected " + expected, e);
     }
   }
@@ -144,6 +136,15 @@ public final class DataFile {
       return copy;
     } catch (IOException e) {
       throw unreadable(file, e);
+    }
+  }
+
+  /** The files of a folder that are wanted, in the order of their names. @param depth of folders */
+  static List<Path> list(Path folder, int depth, Predicate<Path> wanted) {
+    try (Stream<Path> all = Files.walk(folder, depth)) {
+      return all.filter(Files::isRegularFile).filter(wanted).sorted().toList();
+    } catch (IOException | UncheckedIOException e) {
+      throw new PerformerException(folder + " cannot be listed: " + reason(e), e);
     }
   }
 
@@ -167,25 +168,21 @@ public final class DataFile {
 
   /** Why a file could not be read. */
   static PerformerException unreadable(Path file, IOException e) {
-    if (e instanceof EOFException) {
-      return new PerformerException(
-          file + " ends inside its gzip stream: it is cut off; copy or download it again", e);
-    }
-    if (e instanceof ZipException) {
-      return new PerformerException(
-          file + " is a damaged gzip file: " + AtomicFiles.describe(e), e);
-    }
-    if (e instanceof CharacterCodingException) {
-      return new PerformerException(file + " holds bytes that are no UTF-8; expected text", e);
-    }
-    if (e instanceof AccessDeniedException) {
-      return new PerformerException(file + ": no permission to read it", e);
-    }
-    return new PerformerException("cannot read " + file + ": " + AtomicFiles.describe(e), e);
+    String what =
+        e instanceof EOFException
+            ? " ends inside its gzip stream: it is cut off; copy or download it again"
+            : e instanceof ZipException
+                ? " is a damaged gzip file: " + AtomicFiles.describe(e)
+                : e instanceof CharacterCodingException
+                    ? " holds bytes that are no UTF-8; expected text"
+                    : e instanceof AccessDeniedException
+                        ? ": no permission to read it"
+                        : ": cannot be read: " + AtomicFiles.describe(e);
+    return new PerformerException(file + what, e);
   }
 
-  /** Closes what was read from a file. */
-  static void close(Path file, AutoCloseable in) {
+  /** Closes what was read from a file, or another source. */
+  static void close(Object file, AutoCloseable in) {
     try {
       in.close();
     } catch (Exception e) {
@@ -195,8 +192,7 @@ public final class DataFile {
 
   /** What an input or output error is, in words. */
   static String reason(Exception e) {
-    Throwable cause = e instanceof UncheckedIOException ? e.getCause() : e;
-    return cause instanceof IOException io
+    return (e instanceof UncheckedIOException ? e.getCause() : e) instanceof IOException io
         ? AtomicFiles.describe(io)
         : "the system gives no reason";
   }

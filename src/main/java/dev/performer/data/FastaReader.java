@@ -16,7 +16,7 @@ import java.nio.file.Path;
  * are no text, or cut off inside its gzip stream ends in a {@link PerformerException} that names
  * file and line.
  */
-public final class FastaReader extends LookAhead<ProteinSequence> {
+final class FastaReader {
   /** Longer than any protein by far: what exceeds it is not a protein file. */
   static final int MAX_RESIDUES = 100_000_000;
 
@@ -30,11 +30,11 @@ public final class FastaReader extends LookAhead<ProteinSequence> {
   private int limit;
   private long line = 1;
   private boolean afterCarriageReturn;
-  private boolean first = true;
+  private boolean started;
 
-  private FastaReader(Path file, InputStream in) {
+  private FastaReader(Path file) {
     this.file = file;
-    this.in = in;
+    in = DataFile.open(file, "a FASTA file");
   }
 
   /**
@@ -42,76 +42,59 @@ public final class FastaReader extends LookAhead<ProteinSequence> {
    *
    * @throws PerformerException if it cannot be read
    */
-  public static FastaReader open(Path file) {
-    return new FastaReader(file, DataFile.open(file, "a FASTA file"));
+  static DataStream<ProteinSequence> open(Path file) {
+    FastaReader reader = new FastaReader(file);
+    return DataStream.of(reader::next, () -> DataFile.close(file, reader.in));
   }
 
   /** Whether the first thing in a file is a header or a comment of FASTA. */
   static boolean recognizes(Path file) {
     try (LineReader lines = new LineReader(file)) {
-      String first = lines.nextText();
+      String first = lines.next();
       return first != null && first.matches("\\uFEFF?\\s*[>;].*");
     }
   }
 
-  @Override
-  public void close() {
-    DataFile.close(file, in);
-  }
-
   /** Null at the end of the file. Every call after the first starts behind a {@code >}. */
-  @Override
-  protected ProteinSequence read() {
-    if (first) {
-      first = false;
-      if (!skipToFirstHeader()) {
-        throw new PerformerException(file + " holds no sequence; expected FASTA (lines with '>')");
-      }
+  private ProteinSequence next() {
+    if (!started) {
+      started = true;
+      skipToFirstHeader();
     } else if (peek() == END) {
       return null;
     }
     String header = readHeader().strip();
-    int space = indexOfSpace(header);
+    int space = (int) header.chars().takeWhile(c -> !Character.isWhitespace(c)).count();
     return new ProteinSequence(
         header.substring(0, space), header.substring(space).strip(), readResidues());
   }
 
-  private boolean skipToFirstHeader() {
-    skipByteOrderMark();
-    for (int b = readByte(); b != END; b = readByte()) {
-      if (b == '>') {
-        return true;
-      } else if (b == ';') {
-        skipLine();
-      } else if (!isSpace(b)) {
-        throw isText(b)
-            ? new PerformerException(
-                file + ", line " + line + ": text before the first '>'; expected FASTA")
-            : binary(b);
-      }
-    }
-    return false;
-  }
-
-  private void skipByteOrderMark() {
+  private void skipToFirstHeader() {
     if (peek() == 0xEF) {
       readByte();
-      if (readByte() != 0xBB || readByte() != 0xBF) {
+      if (readByte() != 0xBB || readByte() != 0xBF) { // no byte order mark
         throw binary(0xEF);
+      }
+    }
+    for (int b = readByte(); b != '>'; b = readByte()) {
+      if (b == END) {
+        throw new PerformerException(file + " holds no sequence; expected FASTA (lines with '>')");
+      } else if (b == ';') {
+        skipLine();
+      } else if (isText(b)) {
+        throw failure("text before the first '>'; expected FASTA");
+      } else if (!isSpace(b)) {
+        throw binary(b);
       }
     }
   }
 
   private String readHeader() {
     var bytes = new ByteArrayOutputStream(100);
-    for (int b = readByte(); b != '\n' && b != END; b = readByte()) {
-      if (b < ' ' && b != '\t') {
-        throw binary(b);
-      }
+    for (int b = readInLine(); b != '\n'; b = readInLine()) {
       bytes.write(b);
       if (bytes.size() > MAX_HEADER) {
-        throw new PerformerException(
-            file + ", line " + line + ": a header of over " + MAX_HEADER + " bytes; not FASTA");
+        throw failure("a header of over " + MAX_HEADER + " bytes; not FASTA");
       }
     }
     return bytes.toString(StandardCharsets.UTF_8);
@@ -130,26 +113,29 @@ public final class FastaReader extends LookAhead<ProteinSequence> {
         continue;
       }
       atLineStart = b == '\n';
-      if (!isSpace(b)) {
-        if (!isText(b)) {
-          throw binary(b);
-        }
+      if (isText(b)) {
         if (residues.length() == MAX_RESIDUES) {
-          throw new PerformerException(
-              file + ", line " + line + ": a sequence of over " + MAX_RESIDUES + " letters");
+          throw failure("a sequence of over " + MAX_RESIDUES + " letters");
         }
         residues.append((char) b);
+      } else if (!isSpace(b)) {
+        throw binary(b);
       }
     }
     return residues.toString();
   }
 
   private void skipLine() {
-    for (int b = readByte(); b != '\n' && b != END; b = readByte()) {
-      if (b < ' ' && b != '\t') {
-        throw binary(b);
-      }
+    while (readInLine() != '\n') {}
+  }
+
+  /** The next byte of a line of free text; its end, and that of the file, are {@code \n}. */
+  private int readInLine() {
+    int b = readByte();
+    if (b != END && b < ' ' && b != '\t' && b != '\n') {
+      throw binary(b);
     }
+    return b == END ? '\n' : b;
   }
 
   /** The next byte with every kind of line end as {@code \n}, or {@link #END}. */
@@ -186,14 +172,6 @@ public final class FastaReader extends LookAhead<ProteinSequence> {
     return buffer[position] & 0xFF;
   }
 
-  private static int indexOfSpace(String header) {
-    int i = 0;
-    while (i < header.length() && !Character.isWhitespace(header.charAt(i))) {
-      i++;
-    }
-    return i;
-  }
-
   private static boolean isSpace(int b) {
     return b == ' ' || b == '\t' || b == '\n';
   }
@@ -203,9 +181,11 @@ public final class FastaReader extends LookAhead<ProteinSequence> {
   }
 
   private PerformerException binary(int b) {
-    return new PerformerException(
-        String.format(
-            "%s, line %d: byte 0x%02X does not belong in FASTA; expected a text file of proteins",
-            file, line, b));
+    return failure(
+        "byte 0x%02X does not belong in FASTA; expected a text file of proteins".formatted(b));
+  }
+
+  private PerformerException failure(String what) {
+    return new PerformerException(file + ", line " + line + ": " + what);
   }
 }

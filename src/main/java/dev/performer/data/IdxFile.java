@@ -24,50 +24,49 @@ record IdxFile(int[] shape, byte[] bytes) {
   static IdxFile read(Path file, int dimensions) {
     try (InputStream in = DataFile.open(file, "an IDX file")) {
       byte[] magic = in.readNBytes(4);
-      if (magic.length < 4 || magic[0] != 0 || magic[1] != 0) {
-        throw new PerformerException(file + " is no IDX file; its first two bytes must be 0");
-      }
-      if (magic[2] != UNSIGNED_BYTE || magic[3] != dimensions) {
-        throw new PerformerException(
-            String.format(
-                "%s holds %d dimensions of type 0x%02X; expected %d of unsigned bytes (0x08)",
-                file, magic[3] & 0xff, magic[2], dimensions));
-      }
+      PerformerException.require(
+          magic.length == 4 && magic[0] == 0 && magic[1] == 0,
+          "%s is no IDX file; its first two bytes must be 0",
+          file);
+      PerformerException.require(
+          magic[2] == UNSIGNED_BYTE && magic[3] == dimensions,
+          "%s holds %d dimensions of type 0x%02X; expected %d of unsigned bytes (0x08)",
+          file,
+          magic[3] & 0xff,
+          magic[2],
+          dimensions);
       byte[] sizes = in.readNBytes(4 * dimensions);
-      if (sizes.length < 4 * dimensions) {
-        throw new PerformerException(file + " ends inside its header; it is cut off");
-      }
+      PerformerException.require(
+          sizes.length == 4 * dimensions, "%s ends inside its header; it is cut off", file);
       int[] shape = new int[dimensions];
       ByteBuffer.wrap(sizes).asIntBuffer().get(shape);
       long expected = 1;
       for (int size : shape) {
-        expected = size < 1 || expected > MAX_BYTES ? -1 : expected * size;
+        expected = size < 1 || expected > MAX_BYTES ? 0 : expected * size;
       }
-      if (expected < 1 || expected > MAX_BYTES) {
-        throw new PerformerException(
-            "%s claims the shape %s; expected 1 to %s values"
-                .formatted(file, Arrays.toString(shape), MAX_BYTES));
-      }
-      return new IdxFile(shape, read(in, (int) expected, shape, file));
+      PerformerException.require(
+          expected > 0 && expected <= MAX_BYTES,
+          "%s claims the shape %s; expected 1 to %d values",
+          file,
+          Arrays.toString(shape),
+          MAX_BYTES);
+      byte[] bytes = in.readNBytes((int) expected);
+      PerformerException.require(
+          bytes.length == expected,
+          "%s, record %d: the file ends after %d of %d values; it is cut off",
+          file,
+          bytes.length / (expected / shape[0]),
+          bytes.length,
+          expected);
+      PerformerException.require(
+          in.read() < 0,
+          "%s goes on after the %d values of its shape %s",
+          file,
+          expected,
+          Arrays.toString(shape));
+      return new IdxFile(shape, bytes);
     } catch (IOException e) {
       throw DataFile.unreadable(file, e);
     }
-  }
-
-  private static byte[] read(InputStream in, int expected, int[] shape, Path file)
-      throws IOException {
-    byte[] bytes = in.readNBytes(expected);
-    if (bytes.length < expected) {
-      int record = bytes.length / Math.max(1, expected / shape[0]);
-      throw new PerformerException(
-          "%s, record %d: the file ends after %d of %d values; it is cut off"
-              .formatted(file, record, bytes.length, expected));
-    }
-    if (in.read() >= 0) {
-      throw new PerformerException(
-          "%s goes on after the %s values of its shape %s"
-              .formatted(file, expected, Arrays.toString(shape)));
-    }
-    return bytes;
   }
 }

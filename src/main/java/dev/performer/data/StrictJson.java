@@ -129,6 +129,13 @@ public final class StrictJson {
     }
   }
 
+  /** A value as a message has it behind "not": in JSON, or that there is none. */
+  public static String shown(JsonNode value) {
+    return value.isMissingNode()
+        ? "missing"
+        : value.isNull() ? "empty" : Excerpt.of(value.toString());
+  }
+
   private interface Parse<T> {
     T run() throws IOException;
   }

@@ -49,9 +49,8 @@ public final class TokenRowBatches {
 
   /** Every sequence once, the longest first; for evaluation. */
   public List<TokenBatch> inOrder() {
-    return filled(byLength(numbers())).stream()
-        .map(rows -> pack(rows, BatchPosition.START))
-        .toList();
+    var filled = filled(byLength(numbers()));
+    return filled.stream().map(rows -> pack(rows, BatchPosition.START)).toList();
   }
 
   private List<int[]> epoch(long wanted) {
@@ -97,17 +96,12 @@ public final class TokenRowBatches {
   }
 
   private TokenBatch pack(int[] numbers, BatchPosition position) {
-    int length = Arrays.stream(numbers).map(this::padded).max().orElseThrow();
-    int[] ids = new int[numbers.length * length];
-    Arrays.fill(ids, pad);
-    int[] lengths = new int[numbers.length];
-    long[] keys = new long[numbers.length];
-    for (int row = 0; row < numbers.length; row++) {
-      int[] tokensOfRow = data.rows().get(numbers[row]);
-      System.arraycopy(tokensOfRow, 0, ids, row * length, tokensOfRow.length);
-      lengths[row] = tokensOfRow.length;
-      keys[row] = Seeds.mix(seed, position.epoch(), numbers[row]);
-    }
-    return new TokenBatch(length, ids, lengths, keys, position);
+    return TokenBatch.padded(
+        Arrays.stream(numbers).mapToObj(data.rows()::get).toList(),
+        padded(numbers[0]),
+        pad,
+        Arrays.stream(numbers).mapToLong(i -> Seeds.mix(seed, position.epoch(), i)).toArray(),
+        position,
+        TokenBatch.unlabelled(numbers.length));
   }
 }

@@ -7,8 +7,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * Token sequences in memory, without padding.
@@ -24,8 +25,9 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
   /** The array that is 1 where an id is real, {@code [N, L]}. */
   public static final String MASK = "mask";
 
-  /** Copies the lists. */
+  /** Copies the lists. @throws PerformerException if there is no sequence */
   public TokenRows {
+    PerformerException.require(!rows.isEmpty(), "%s: holds no sequence", name);
     rows = List.copyOf(rows);
     notes = List.copyOf(notes);
   }
@@ -41,16 +43,9 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
   public static TokenRows npz(Path file, OptionalInt pad) {
     List<int[]> all = read(file, pad);
     List<int[]> rows = all.stream().filter(row -> row.length > 0).toList();
-    if (rows.isEmpty()) {
-      throw new PerformerException(file + ": holds no sequence");
-    }
     int empty = all.size() - rows.size();
-    return new TokenRows(
-        file.toString(),
-        rows,
-        empty == 0
-            ? List.of()
-            : List.of(file + ": " + empty + " rows without a token are left out"));
+    String note = "%s: %d rows without a token are left out".formatted(file, empty);
+    return new TokenRows(file.toString(), rows, empty == 0 ? List.of() : List.of(note));
   }
 
   /** The same rows, also those without a token; where there is but one array, it is the ids. */
@@ -65,53 +60,26 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     long[] shape = arrays.get(name).shape();
     int length = (int) shape[1];
     int[] mask = arrays.containsKey(MASK) ? whole(file, MASK, arrays) : null;
-    if (mask != null && !Arrays.equals(shape, arrays.get(MASK).shape())) {
-      throw new PerformerException(
-          file + ": mask is " + arrays.get(MASK) + ", tokens " + arrays.get(name));
-    }
+    PerformerException.require(
+        mask == null || Arrays.equals(shape, arrays.get(MASK).shape()),
+        "%s: mask is %s, tokens %s",
+        file,
+        arrays.get(MASK),
+        arrays.get(name));
     List<int[]> rows = new ArrayList<>();
     for (int from = 0; from < tokens.length; from += length) {
       int[] row = Arrays.copyOfRange(tokens, from, from + length);
-      int end =
-          mask == null
-              ? withoutPadding(row, pad)
-              : masked(file, rows.size(), Arrays.copyOfRange(mask, from, from + length));
+      int end = length;
+      if (mask != null) {
+        end = masked(file, rows.size(), Arrays.copyOfRange(mask, from, from + length));
+      } else if (pad.isPresent()) {
+        while (end > 0 && row[end - 1] == pad.getAsInt()) {
+          end--;
+        }
+      }
       rows.add(Arrays.copyOf(row, end));
     }
     return rows;
-  }
-
-  /**
-   * Reads sequences of letters.
-   *
-   * @param vocabulary turns letters into ids; its end token is appended if it has one
-   * @param length tokens of a sequence at most, the end token included; longer ones are cropped
-   * @throws PerformerException if there is none
-   */
-  public static TokenRows sequences(SequenceSource source, Vocabulary vocabulary, int length) {
-    ResidueEncoder encoder = new ResidueEncoder(vocabulary);
-    List<int[]> rows = new ArrayList<>();
-    try (DataStream<ProteinSequence> stream = source.open()) {
-      while (stream.hasNext()) {
-        int[] ids = encoder.encode(stream.next().residues());
-        if (ids.length > 0 && vocabulary.eos().isPresent()) {
-          ids = Arrays.copyOf(ids, ids.length + 1);
-          ids[ids.length - 1] = vocabulary.eos().getAsInt();
-        }
-        if (ids.length > 0) {
-          rows.add(ids);
-        }
-      }
-    }
-    if (rows.isEmpty()) {
-      throw new PerformerException(source.name() + " holds no sequence");
-    }
-    Optional<String> report = encoder.report();
-    return new TokenRows(
-            source.name(),
-            rows,
-            report.map(r -> List.of(source.name() + ": " + r)).orElse(List.of()))
-        .cropped(length);
   }
 
   /** The same with longer sequences cut at their ends, and a note of how many these are. */
@@ -120,14 +88,13 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     if (longer == 0) {
       return this;
     }
-    List<String> all = new ArrayList<>(notes);
-    all.add(
+    String note =
         "%s: %d of %d sequences are longer than %d tokens and are cropped"
-            .formatted(name, longer, rows.size(), length));
+            .formatted(name, longer, rows.size(), length);
     return new TokenRows(
         name,
         rows.stream().map(r -> r.length > length ? Arrays.copyOf(r, length) : r).toList(),
-        all);
+        Stream.concat(notes.stream(), Stream.of(note)).toList());
   }
 
   /**
@@ -145,8 +112,7 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     }
     if (rest.isEmpty()) {
       throw new PerformerException(
-              name
-                  + ": one sequence cannot be split into two parts; give other ones for validation")
+              name + ": one sequence cannot be split in two; give other ones for validation")
           .settledBy("validation");
     }
     return List.of(
@@ -158,11 +124,11 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     if (rows.size() <= count) {
       return this;
     }
-    List<int[]> some = new ArrayList<>();
-    for (int i = 0; i < count; i++) {
-      some.add(rows.get((int) ((long) i * rows.size() / count)));
-    }
-    return new TokenRows(name, some, notes);
+    long all = rows.size();
+    return new TokenRows(
+        name,
+        IntStream.range(0, count).mapToObj(i -> rows.get((int) (i * all / count))).toList(),
+        notes);
   }
 
   /**
@@ -188,7 +154,8 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
               .formatted(file, name, Excerpt.names(arrays.keySet())));
     }
     if (array.shape().length != 2) {
-      throw new PerformerException(file + ": " + name + " is " + array + ", expected [N, L]");
+      throw new PerformerException(
+          "%s: %s is %s, expected [N, L]".formatted(file, name, Excerpt.of(array.toString())));
     }
     double[] values = array.doubles();
     int[] whole = new int[values.length];
@@ -200,14 +167,6 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
       }
     }
     return whole;
-  }
-
-  private static int withoutPadding(int[] row, OptionalInt pad) {
-    int end = row.length;
-    while (pad.isPresent() && end > 0 && row[end - 1] == pad.getAsInt()) {
-      end--;
-    }
-    return end;
   }
 
   private static int masked(Path file, int row, int[] mask) {

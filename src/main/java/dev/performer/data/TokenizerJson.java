@@ -115,10 +115,7 @@ record TokenizerJson(
     if (!TYPES.contains(type)) {
       throw new PerformerException(
           "%s: key model.type is %s; expected one of %s"
-              .formatted(
-                  source,
-                  given.isMissingNode() ? "missing" : Excerpt.of(given.toString()),
-                  TYPES.stream().sorted().toList()));
+              .formatted(source, StrictJson.shown(given), TYPES.stream().sorted().toList()));
     }
     return type;
   }
@@ -147,7 +144,7 @@ record TokenizerJson(
     if (!value.isInt() || value.intValue() < 0 || value.intValue() > LARGEST_ID) {
       throw new PerformerException(
           "%s: key %s: an id must be a whole number from 0 to %s, not %s"
-              .formatted(source, key, LARGEST_ID, Excerpt.of(value.toString())));
+              .formatted(source, key, LARGEST_ID, StrictJson.shown(value)));
     }
     return value.intValue();
   }
@@ -171,7 +168,7 @@ record TokenizerJson(
           || !known.contains(pair[0] + pair[1].substring(inside.length()))) {
         throw new PerformerException(
             "%s: key model.merges: %s are no two tokens of model.vocab that make a third of it"
-                .formatted(source, Excerpt.of(merge.toString())));
+                .formatted(source, StrictJson.shown(merge)));
       }
     }
   }

@@ -5,11 +5,11 @@ import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.Inputs;
-import dev.performer.model.Mode;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
+import dev.performer.nn.Dropout;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.training.Feed;
@@ -176,6 +176,6 @@ final class DistillGraph implements AutoCloseable {
   private Outputs apply(Ops tf, PerformerConfig config, Map<String, Variable> variables) {
     Operand<TFloat32> given = config.task() == Task.ENCODER ? mask : null;
     return Performer.over(config, variables::get)
-        .apply(tf, Inputs.of(tokens, given), Mode.inference());
+        .apply(tf, Inputs.of(tokens, given), Dropout.none());
   }
 }

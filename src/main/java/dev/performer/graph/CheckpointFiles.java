@@ -23,28 +23,25 @@ final class CheckpointFiles {
   }
 
   /**
-   * Lets {@code write} make a checkpoint in a directory beside its place, then moves it there: data
-   * first, index last, so that an index never stands without its data.
-   *
-   * @param prefix where it will be
-   * @param write writes a checkpoint under the prefix it is given
-   * @throws PerformerException if a directory or file cannot be made or moved; nothing is left then
+   * Lets {@code write} make a checkpoint under a prefix in a directory beside its place, then moves
+   * it there: data first, index last, so that an index never stands without its data. Where that
+   * fails nothing is left.
    */
   static void writeBeside(Path prefix, Consumer<Path> write) {
-    Path directory = prefix.toAbsolutePath().getParent();
+    Path place = prefix.toAbsolutePath();
     Path staging = null;
     try {
-      Files.createDirectories(directory);
-      staging = AtomicFiles.createDirectoryBeside(prefix.toAbsolutePath());
+      Files.createDirectories(place.getParent());
+      staging = AtomicFiles.createDirectoryBeside(place);
       Path staged = staging.resolve(prefix.getFileName());
       write.accept(staged);
       try (DirectoryStream<Path> shards =
           Files.newDirectoryStream(staging, file -> !file.equals(index(staged)))) {
         for (Path shard : shards) {
-          AtomicFiles.move(shard, directory.resolve(shard.getFileName()));
+          AtomicFiles.move(shard, place.resolveSibling(shard.getFileName()));
         }
       }
-      AtomicFiles.move(index(staged), index(prefix));
+      AtomicFiles.move(index(staged), index(place));
     } catch (IOException e) {
       throw new PerformerException(
           "checkpoint " + prefix + " cannot be written: " + AtomicFiles.describe(e), e);

@@ -1,5 +1,7 @@
 package dev.performer.graph;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -8,6 +10,7 @@ import java.util.Collections;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -32,7 +35,6 @@ public final class CheckpointReader implements AutoCloseable {
   /**
    * What a checkpoint holds under one key.
    *
-   * @param type element type
    * @param shape full shape, also where the tensor is stored in slices
    */
   public record Entry(DataType type, Shape shape) {}
@@ -41,9 +43,9 @@ public final class CheckpointReader implements AutoCloseable {
   private final Map<String, Entry> entries;
   private Source source;
 
-  private CheckpointReader(Path prefix, Map<String, Entry> entries) {
+  private CheckpointReader(Path prefix) {
     this.prefix = prefix;
-    this.entries = entries;
+    entries = CheckpointTable.read(prefix);
   }
 
   /**
@@ -53,7 +55,7 @@ public final class CheckpointReader implements AutoCloseable {
    * @throws PerformerException if a file is missing, truncated or not a checkpoint
    */
   public static CheckpointReader open(Path prefix) {
-    return new CheckpointReader(prefix, CheckpointTable.read(prefix));
+    return new CheckpointReader(prefix);
   }
 
   /** Whether there is an index file of that prefix. */
@@ -64,6 +66,14 @@ public final class CheckpointReader implements AutoCloseable {
   /** Everything the checkpoint holds, by key in alphabetical order. */
   public Map<String, Entry> entries() {
     return Collections.unmodifiableMap(entries);
+  }
+
+  /** The entry of a key. @throws PerformerException if there is none */
+  public Entry entry(String key) {
+    Entry entry = entries.get(key);
+    int count = entries.size();
+    require(entry != null, "checkpoint %s has no key %s (it has %s keys)", prefix, key, count);
+    return entry;
   }
 
   /**
@@ -84,8 +94,42 @@ public final class CheckpointReader implements AutoCloseable {
     }
   }
 
+  /** The bytes of a scalar string. @throws PerformerException if the key holds none */
+  public byte[] string(String key) {
+    return scalar(key, DataType.DT_STRING, tensor -> ((TString) tensor).asBytes().getObject());
+  }
+
+  /** The value of a scalar int64. @throws PerformerException if the key holds none */
+  public long int64(String key) {
+    return scalar(key, DataType.DT_INT64, tensor -> Tensors.longs(tensor)[0]);
+  }
+
+  private <V> V scalar(String key, DataType type, Function<Tensor, V> value) {
+    Entry entry = entry(key);
+    require(
+        entry.equals(new Entry(type, Shape.scalar())),
+        "checkpoint %s, key %s: expected a scalar %s, found %s %s",
+        prefix,
+        key,
+        type,
+        entry.type,
+        entry.shape);
+    try (Tensor tensor = tensor(key)) {
+      return value.apply(tensor);
+    }
+  }
+
+  @Override
+  public void close() {
+    if (source != null) {
+      source.session.close();
+      source.graph.close();
+      source = null;
+    }
+  }
+
   /** A graph with one restoring op per element type, made when the first tensor is read. */
-  private static final class Source implements AutoCloseable {
+  private static final class Source {
     private final Graph graph = new Graph();
     private final Session session = new Session(graph);
     private final Ops tf = Ops.create(graph);
@@ -98,85 +142,21 @@ public final class CheckpointReader implements AutoCloseable {
       this.prefix = tf.constant(prefix.toString());
     }
 
+    /** A copy: what a run returns is closed with its result. */
     Tensor read(String name, DataType type) {
       Output<?> value = values.computeIfAbsent(type, this::restore);
       try (TString fed = TString.vectorOf(name);
           Result result = session.runner().feed(key, fed).fetch(value).run()) {
-        return copy(result.get(0));
+        Tensor tensor = result.get(0);
+        return tensor instanceof TString strings
+            ? TString.tensorOfBytes(strings.asBytes())
+            : Tensors.ofBytes(type, tensor.shape(), ByteBuffer.wrap(Tensors.bytes(tensor)));
       }
     }
 
     private Output<?> restore(DataType type) {
-      Class<? extends TType> javaType = DataTypes.javaType(type);
-      return tf.train
-          .restore(prefix, key, tf.array(""), List.<Class<? extends TType>>of(javaType))
-          .tensors()
-          .get(0);
-    }
-
-    @Override
-    public void close() {
-      session.close();
-      graph.close();
-    }
-  }
-
-  private static Tensor copy(Tensor tensor) {
-    if (tensor instanceof TString strings) {
-      return TString.tensorOfBytes(strings.asBytes());
-    }
-    return Tensors.ofBytes(
-        tensor.dataType(), tensor.shape(), ByteBuffer.wrap(Tensors.bytes(tensor)));
-  }
-
-  /**
-   * The bytes of a scalar string.
-   *
-   * @throws PerformerException if there is no such key or it is no scalar string
-   */
-  public byte[] string(String key) {
-    requireScalar(key, DataType.DT_STRING);
-    try (Tensor tensor = tensor(key)) {
-      return ((TString) tensor).asBytes().getObject();
-    }
-  }
-
-  /**
-   * The value of a scalar int64.
-   *
-   * @throws PerformerException if there is no such key or it is no scalar int64
-   */
-  public long int64(String key) {
-    requireScalar(key, DataType.DT_INT64);
-    try (Tensor tensor = tensor(key)) {
-      return Tensors.longs(tensor)[0];
-    }
-  }
-
-  private void requireScalar(String key, DataType type) {
-    Entry entry = entry(key);
-    if (entry.type() != type || entry.shape().numDimensions() != 0) {
-      throw new PerformerException(
-          "checkpoint %s, key %s: expected a scalar %s, found %s %s"
-              .formatted(prefix, key, type, entry.type(), entry.shape()));
-    }
-  }
-
-  /** The entry of a key. @throws PerformerException if there is none */
-  public Entry entry(String key) {
-    Entry entry = entries.get(key);
-    if (entry == null) {
-      throw new PerformerException(
-          "checkpoint " + prefix + " has no key " + key + " (it has " + entries.size() + " keys)");
-    }
-    return entry;
-  }
-
-  @Override
-  public void close() {
-    if (source != null) {
-      source.close();
-      source = null;
+      var types = List.<Class<? extends TType>>of(DataTypes.javaType(type));
+      return tf.train.restore(prefix, key, tf.array(""), types).tensors().get(0);
     }
   }
 }

@@ -15,54 +15,42 @@ import org.tensorflow.proto.NodeDef;
  * Gradient of a convolution with dilations or explicit paddings, which TensorFlow's own forgets. It
  * belongs to an {@code IdentityN} over the convolution's output, input and filter.
  */
-final class ConvolutionGradient implements RawCustomGradient {
+record ConvolutionGradient(String type, Map<String, AttrValue> attributes)
+    implements RawCustomGradient {
   private static final List<String> ATTRIBUTES =
       List.of("strides", "padding", "explicit_paddings", "data_format", "dilations");
 
-  private final String type;
-  private final Map<String, AttrValue> attributes;
-
-  ConvolutionGradient(NodeDef convolution) {
-    type = convolution.getOp();
-    attributes = convolution.getAttrMap();
+  static ConvolutionGradient of(NodeDef convolution) {
+    return new ConvolutionGradient(convolution.getOp(), convolution.getAttrMap());
   }
 
   /** Whether TensorFlow's own gradient would be wrong. */
-  static boolean isNeeded(NodeDef convolution) {
+  boolean isNeeded() {
     AttrValue none = AttrValue.getDefaultInstance();
-    boolean dilated =
-        convolution.getAttrOrDefault("dilations", none).getList().getIList().stream()
-            .anyMatch(dilation -> dilation != 1);
-    return dilated
-        || convolution.getAttrOrDefault("padding", none).getS().toStringUtf8().equals("EXPLICIT");
+    List<Long> dilations = attributes.getOrDefault("dilations", none).getList().getIList();
+    return dilations.stream().anyMatch(dilation -> dilation != 1)
+        || attributes.getOrDefault("padding", none).getS().toStringUtf8().equals("EXPLICIT");
   }
 
   @Override
   public List<Operand<?>> call(Ops tf, GraphOperation node, List<Output<?>> gradients) {
     RawOps ops = new RawOps(tf);
     Output<?> dy = gradients.get(0);
-    Output<?> input = node.input(1);
+    Output<?> x = node.input(1);
     Output<?> filter = node.input(2);
-    OperationBuilder forInput =
-        ops.builder(type + "BackpropInput")
-            .addInput(ops.op("Shape", input))
-            .addInput(filter)
-            .addInput(dy);
-    OperationBuilder forFilter =
-        ops.builder(type + "BackpropFilter")
-            .addInput(input)
-            .addInput(ops.op("Shape", filter))
-            .addInput(dy);
-    // The consumers of the other two outputs of the IdentityN: there are none.
-    return List.of(dy, build(forInput), build(forFilter));
+    // The other two outputs of the IdentityN have no consumers.
+    return List.of(
+        dy,
+        ops.op(type + "BackpropInput", this::configure, ops.op("Shape", x), filter, dy),
+        ops.op(type + "BackpropFilter", this::configure, x, ops.op("Shape", filter), dy));
   }
 
-  private Output<?> build(OperationBuilder builder) {
+  private OperationBuilder configure(OperationBuilder builder) {
     for (String attribute : ATTRIBUTES) {
       if (attributes.containsKey(attribute)) {
         builder.setAttr(attribute, attributes.get(attribute));
       }
     }
-    return builder.build().output(0);
+    return builder;
   }
 }

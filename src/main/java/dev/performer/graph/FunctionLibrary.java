@@ -1,5 +1,8 @@
 package dev.performer.graph;
 
+import static dev.performer.PerformerException.require;
+import static java.util.stream.Collectors.toCollection;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.util.ArrayDeque;
@@ -19,7 +22,6 @@ import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.FunctionDefLibrary;
 import org.tensorflow.proto.GraphDef;
-import org.tensorflow.proto.NameAttrList;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.OpDef;
 
@@ -27,7 +29,6 @@ import org.tensorflow.proto.OpDef;
 public final class FunctionLibrary {
   private final Map<String, FunctionDef> functions = new LinkedHashMap<>();
 
-  /** Indexes a library. */
   public FunctionLibrary(FunctionDefLibrary library) {
     library.getFunctionList().forEach(f -> functions.put(f.getSignature().getName(), f));
   }
@@ -51,11 +52,6 @@ public final class FunctionLibrary {
         functions.values().stream().flatMap(function -> function.getNodeDefList().stream()));
   }
 
-  /** All functions, in the order of the library. */
-  public Collection<FunctionDef> all() {
-    return functions.values();
-  }
-
   /** The functions a node names in its attributes (called, or branches and bodies). */
   public static List<String> attributeFunctions(NodeDef node) {
     List<String> names = new ArrayList<>();
@@ -63,22 +59,33 @@ public final class FunctionLibrary {
       if (value.hasFunc()) {
         names.add(value.getFunc().getName());
       }
-      for (NameAttrList function : value.getList().getFuncList()) {
-        names.add(function.getName());
-      }
+      value.getList().getFuncList().forEach(function -> names.add(function.getName()));
     }
     return names;
+  }
+
+  /** The functions of this library that a node calls, or has as branches or bodies. */
+  List<String> referencesOf(NodeDef node) {
+    List<String> names = attributeFunctions(node);
+    names.add(node.getOp()); // a function may be called by its name, like an op
+    names.removeIf(name -> !functions.containsKey(name));
+    return names;
+  }
+
+  private Set<String> referencesOf(Collection<NodeDef> nodes) {
+    return nodes.stream()
+        .flatMap(node -> referencesOf(node).stream())
+        .collect(toCollection(LinkedHashSet::new));
   }
 
   /** The functions of this library that these nodes reach, directly or through others. */
   public Set<String> reachedFrom(Collection<NodeDef> nodes) {
     Set<String> reached = new LinkedHashSet<>();
-    Deque<String> todo = new ArrayDeque<>();
-    nodes.forEach(node -> todo.addAll(referencesOf(node)));
+    Deque<String> todo = new ArrayDeque<>(referencesOf(nodes));
     while (!todo.isEmpty()) {
       String name = todo.pop();
       if (reached.add(name)) {
-        functions.get(name).getNodeDefList().forEach(node -> todo.addAll(referencesOf(node)));
+        todo.addAll(referencesOf(functions.get(name).getNodeDefList()));
       }
     }
     return reached;
@@ -105,45 +112,28 @@ public final class FunctionLibrary {
   List<String> calleesFirst() {
     Map<String, Set<String>> callees = new LinkedHashMap<>();
     Map<String, Set<String>> callers = new HashMap<>();
-    for (FunctionDef function : functions.values()) {
-      String name = function.getSignature().getName();
-      Set<String> called = new LinkedHashSet<>();
-      function.getNodeDefList().forEach(node -> called.addAll(referencesOf(node)));
-      called.forEach(
-          callee -> callers.computeIfAbsent(callee, k -> new LinkedHashSet<>()).add(name));
-      callees.put(name, called);
-    }
+    functions.forEach((name, f) -> callees.put(name, referencesOf(f.getNodeDefList())));
+    callees.forEach(
+        (name, called) ->
+            called.forEach(
+                callee -> callers.computeIfAbsent(callee, k -> new LinkedHashSet<>()).add(name)));
     // Peel off functions that call nothing any more; what stays is on, or calls into, a cycle.
-    List<String> order = new ArrayList<>();
-    callees.forEach((name, called) -> addIf(called.isEmpty(), order, name));
+    List<String> order = new ArrayList<>(callees.keySet());
+    order.removeIf(name -> !callees.get(name).isEmpty());
     for (int i = 0; i < order.size(); i++) {
       String leaf = order.get(i);
       callees.remove(leaf);
       for (String caller : callers.getOrDefault(leaf, Set.of())) {
-        Set<String> called = callees.get(caller);
-        called.remove(leaf);
-        addIf(called.isEmpty(), order, caller);
+        callees.get(caller).remove(leaf);
+        if (callees.get(caller).isEmpty()) {
+          order.add(caller);
+        }
       }
     }
-    if (!callees.isEmpty()) {
-      throw new PerformerException(
-          "the graph has recursive functions, which TensorFlow cannot run: "
-              + Excerpt.names(new TreeSet<>(callees.keySet())));
-    }
+    require(
+        callees.isEmpty(),
+        "the graph has recursive functions, which TensorFlow cannot run: %s",
+        Excerpt.names(new TreeSet<>(callees.keySet())));
     return order;
-  }
-
-  private static void addIf(boolean condition, List<String> names, String name) {
-    if (condition) {
-      names.add(name);
-    }
-  }
-
-  /** The functions of this library that a node calls, or has as branches or bodies. */
-  List<String> referencesOf(NodeDef node) {
-    List<String> names = attributeFunctions(node);
-    names.add(node.getOp()); // a function may be called by its name, like an op
-    names.removeIf(name -> !functions.containsKey(name));
-    return names;
   }
 }

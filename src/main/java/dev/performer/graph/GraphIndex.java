@@ -31,15 +31,12 @@ public final class GraphIndex {
    * The node of a reference.
    *
    * @param user who refers to it, for the error
-   * @throws PerformerException if there is none
    */
   public NodeDef require(String reference, String user) {
-    return find(reference)
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                    "the graph has no node %s, which %s refers to"
-                        .formatted(TensorNames.node(reference), user)));
+    String name = TensorNames.node(reference);
+    String message = "the graph has no node %s, which %s refers to";
+    PerformerException.require(nodes.containsKey(name), message, name, user);
+    return nodes.get(name);
   }
 
   /** The inputs of a node that are no control dependencies. */
@@ -48,7 +45,7 @@ public final class GraphIndex {
   }
 
   /** The control dependencies of a node. */
-  public static List<String> controlInputs(NodeDef node) {
+  static List<String> controlInputs(NodeDef node) {
     return node.getInputList().stream().filter(TensorNames::isControl).toList();
   }
 

@@ -1,6 +1,6 @@
 package dev.performer.graph;
 
-import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.tensorflow.Graph;
@@ -25,10 +25,8 @@ public final class LossGradients {
     }
     MissingGradients.register();
     Output<?>[] handles = variables.stream().map(Variable::handle).toArray(Output<?>[]::new);
-    List<Optional<Output<?>>> gradients = new ArrayList<>();
-    for (Output<?> gradient : graph.addGradients(loss, handles)) {
-      gradients.add(RawOps.isPresent(gradient) ? Optional.of(gradient) : Optional.empty());
-    }
-    return gradients;
+    return Arrays.stream(graph.addGradients(loss, handles))
+        .map(dx -> Optional.<Output<?>>ofNullable(dx).filter(RawOps::isPresent))
+        .toList();
   }
 }

@@ -1,8 +1,8 @@
 package dev.performer.graph;
 
-import com.google.protobuf.ByteString;
 import java.nio.ByteOrder;
-import java.util.OptionalLong;
+import java.util.List;
+import java.util.Optional;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.TensorProto;
 
@@ -11,30 +11,25 @@ final class ScalarConstants {
   private ScalarConstants() {}
 
   /** The first value of an integer constant, 1 for true; none for other nodes and types. */
-  static OptionalLong find(NodeDef node) {
+  static Optional<Long> find(NodeDef node) {
     if (!node.getOp().equals("Const")) {
-      return OptionalLong.empty();
+      return Optional.empty();
     }
     TensorProto tensor = node.getAttrOrThrow("value").getTensor();
-    ByteString packed = tensor.getTensorContent();
-    var bytes = packed.asReadOnlyByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
+    boolean isPacked = !tensor.getTensorContent().isEmpty();
+    var packed = tensor.getTensorContent().asReadOnlyByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
     return switch (tensor.getDtype()) {
       case DT_BOOL ->
-          OptionalLong.of(
-              packed.isEmpty()
-                  ? tensor.getBoolValList().stream().findFirst().orElse(false) ? 1 : 0
-                  : packed.byteAt(0));
+          Optional.of(isPacked ? packed.get() : first(tensor.getBoolValList(), false) ? 1L : 0L);
       case DT_INT32 ->
-          OptionalLong.of(
-              packed.isEmpty()
-                  ? tensor.getIntValList().stream().findFirst().orElse(0)
-                  : bytes.getInt());
+          Optional.of((long) (isPacked ? packed.getInt() : first(tensor.getIntValList(), 0)));
       case DT_INT64 ->
-          OptionalLong.of(
-              packed.isEmpty()
-                  ? tensor.getInt64ValList().stream().findFirst().orElse(0L)
-                  : bytes.getLong());
-      default -> OptionalLong.empty();
+          Optional.of(isPacked ? packed.getLong() : first(tensor.getInt64ValList(), 0L));
+      default -> Optional.empty();
     };
+  }
+
+  private static <T> T first(List<T> values, T otherwise) {
+    return values.isEmpty() ? otherwise : values.get(0);
   }
 }

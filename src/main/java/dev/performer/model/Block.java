@@ -10,15 +10,9 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 
 /**
- * Self attention, cross attention in a decoder, and an MLP, each with a norm and a residual.
+ * Self attention, cross attention in a decoder (else null), and an MLP, each with a norm and a
+ * residual.
  *
- * @param self self attention
- * @param selfNorm its norm
- * @param cross attention to the encoder, or null
- * @param crossNorm its norm, or null
- * @param mlp the last part
- * @param mlpNorm its norm
- * @param position where norms stand
  * @param dropout rate of what each part adds
  */
 record Block(
@@ -39,10 +33,9 @@ record Block(
       Operand<TFloat32> encodedMask,
       Dropout drop) {}
 
-  /** Mixes values in place of the block's own self attention. */
+  /** In place of the block's own self attention; outputs of heads are {@code [B, H, L, D]}. */
   @FunctionalInterface
   interface Mixing {
-    /** Heads' outputs {@code [B, H, L, D]}. */
     Operand<TFloat32> mix(MultiHeadAttention.Projected projected);
   }
 
@@ -62,9 +55,8 @@ record Block(
     Operand<TFloat32> hidden = residual(tf, x, attended, selfNorm, in);
     if (cross != null) {
       Operand<TFloat32> queries = isPost ? hidden : crossNorm.apply(tf, hidden);
-      Operand<TFloat32> seen =
-          cross.attend(
-              tf, cross.project(tf, queries, in.encoded(), null), in.encodedMask(), in.drop());
+      var pair = cross.project(tf, queries, in.encoded(), null);
+      Operand<TFloat32> seen = cross.attend(tf, pair, in.encodedMask(), in.drop());
       hidden = residual(tf, hidden, seen, crossNorm, in);
     }
     Operand<TFloat32> into = isPost ? hidden : mlpNorm.apply(tf, hidden);

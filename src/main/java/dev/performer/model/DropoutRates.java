@@ -21,10 +21,10 @@ public record DropoutRates(
   /** Checks the rates. */
   public DropoutRates {
     for (double rate : new double[] {embeddings, attention, mlp, residual, classifier}) {
-      if (!(rate >= 0 && rate < 1)) {
-        throw new PerformerException(
-            "a dropout rate must be 0 or more and below 1, not " + rate + "; see key dropout");
-      }
+      PerformerException.require(
+          rate >= 0 && rate < 1,
+          "a dropout rate must be 0 or more and below 1, not %s; see key dropout",
+          rate);
     }
   }
 }

@@ -18,8 +18,6 @@ import org.tensorflow.types.TFloat32;
  * @param layers of the encoder, or of the only stack
  * @param mask {@code [B, L]} of the positions above; null where all are tokens. A class token, or
  *     the shift by {@code shiftBos}, changes it along with the tokens
- * @param decoderSequence last hidden states of the decoder, {@code [B, T, E]}; null without one
- * @param decoderLayers of the decoder
  */
 public record Outputs(
     Operand<TFloat32> logits,
@@ -28,9 +26,7 @@ public record Outputs(
     Operand<TFloat32> pooled,
     Operand<TFloat32> embeddings,
     List<Layer> layers,
-    Operand<TFloat32> mask,
-    Operand<TFloat32> decoderSequence,
-    List<Layer> decoderLayers) {
+    Operand<TFloat32> mask) {
 
   /**
    * What one block computes.

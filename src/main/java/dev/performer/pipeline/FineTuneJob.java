@@ -3,7 +3,7 @@ package dev.performer.pipeline;
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
-import dev.performer.data.HeldOutSplit;
+import dev.performer.data.HeldOut;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TokenBatch;
 import dev.performer.savedmodel.ImportedModel;
@@ -148,7 +148,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     if (validation != null) {
       return new TrainingData(spec.tokenizer(), train, validation);
     }
-    HeldOutSplit split = HeldOutSplit.of(train, HeldOutSplit.DEFAULT_EVERY);
+    HeldOut<SequenceSource> split = HeldOut.of(train);
     try (var training = split.train().open()) {
       if (!training.hasNext()) {
         throw new PerformerException(

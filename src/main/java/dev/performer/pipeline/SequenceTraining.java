@@ -6,7 +6,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
-import dev.performer.data.HeldOutSplit;
+import dev.performer.data.HeldOut;
 import dev.performer.data.Masking;
 import dev.performer.data.NpyArray;
 import dev.performer.data.SequenceSource;
@@ -106,10 +106,7 @@ public record SequenceTraining(
   }
 
   private ModelTraining.Data data() {
-    HeldOutSplit split =
-        validation == null
-            ? HeldOutSplit.of(train, HeldOutSplit.DEFAULT_EVERY)
-            : new HeldOutSplit(train, validation);
+    var split = validation == null ? HeldOut.of(train) : new HeldOut<>(train, validation);
     Integer longest = PerformerModels.longest(model);
     Integer padded = PerformerModels.paddedLength(model);
     Batching batches = batching.of("the model", tokenizer, longest, padded);

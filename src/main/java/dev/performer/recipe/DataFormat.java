@@ -8,15 +8,14 @@ import dev.performer.data.ByteTokenizer;
 import dev.performer.data.CopyTask;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.ExampleSource;
-import dev.performer.data.HeldOutExamples;
-import dev.performer.data.HeldOutSplit;
+import dev.performer.data.HeldOut;
 import dev.performer.data.IndexedExamples;
-import dev.performer.data.LabelColumn;
 import dev.performer.data.MixedExamples;
 import dev.performer.data.Packing;
 import dev.performer.data.RetrievalTask;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TableExamples;
+import dev.performer.data.TableExamples.LabelColumn;
 import dev.performer.data.TableFile;
 import dev.performer.data.TextChunks;
 import dev.performer.data.TextDocuments;
@@ -44,9 +43,6 @@ sealed interface DataFormat
         DataFormat.TfRecord,
         DataFormat.Exercise,
         PixelFormat {
-  /** One in so many examples is held back where no validation data are named. */
-  int PARTS = 20;
-
   /** The examples of a file, in their order. */
   ExampleSource source(RecipeData data, Path file, TextEncoder encoder);
 
@@ -94,15 +90,15 @@ sealed interface DataFormat
   }
 
   /** The part to train on and the part to evaluate on; validation is opened after training. */
-  static HeldOutExamples parts(RecipeData data, Function<Path, ExampleSource> open) {
+  static HeldOut<ExampleSource> parts(RecipeData data, Function<Path, ExampleSource> open) {
     ExampleSource train = open.apply(Path.of(data.train()));
     return data.validation() == null
-        ? HeldOutExamples.of(train, PARTS)
-        : new HeldOutExamples(train, open.apply(Path.of(data.validation())));
+        ? HeldOut.of(train, HeldOut.EVERY)
+        : new HeldOut<>(train, open.apply(Path.of(data.validation())));
   }
 
   private ModelTraining.Data split(
-      RecipeData data, HeldOutExamples parts, Batching batching, long seed) {
+      RecipeData data, HeldOut<ExampleSource> parts, Batching batching, long seed) {
     Vocabulary tokens = data.tokens();
     var packing = packing(data);
     var held = batching.forEvaluation();
@@ -122,10 +118,10 @@ sealed interface DataFormat
     @Override
     public ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
       SequenceSource all = SequenceSource.fasta(Path.of(data.train()));
-      HeldOutSplit split =
+      HeldOut<SequenceSource> split =
           data.validation() != null
-              ? new HeldOutSplit(all, SequenceSource.fasta(Path.of(data.validation())))
-              : HeldOutSplit.of(all, PARTS);
+              ? new HeldOut<>(all, SequenceSource.fasta(Path.of(data.validation())))
+              : HeldOut.of(all);
       Tokenizer tokenizer = data.tokenizer();
       return new ModelTraining.Data(
           ExampleBatches.of(split.train(), tokenizer, batching, seed),
@@ -152,13 +148,13 @@ sealed interface DataFormat
       }
       boolean anywhere = data.crop() == RecipeData.Crop.RANDOM;
       Path file = Path.of(data.train());
-      TextChunks pieces = chunks(data, file, data.length() * (anywhere ? 2 : 1));
-      double kept = 1 - 1.0 / PARTS;
-      var parts =
+      int length = data.length();
+      TextChunks pieces = chunks(data, file, anywhere ? 2 * length : length);
+      double kept = 1 - 1.0 / HeldOut.EVERY;
+      HeldOut<ExampleSource> parts =
           data.validation() != null
-              ? new HeldOutExamples(pieces, chunks(data, Path.of(data.validation()), data.length()))
-              : new HeldOutExamples(
-                  pieces.part(0, kept), chunks(data, file, data.length()).part(kept, 1));
+              ? new HeldOut<>(pieces, chunks(data, Path.of(data.validation()), length))
+              : new HeldOut<>(pieces.part(0, kept), chunks(data, file, length).part(kept, 1));
       return DataFormat.super.split(data, parts, batching, seed);
     }
 
@@ -189,12 +185,12 @@ sealed interface DataFormat
   record Table(String text, String label, List<String> classes) implements DataFormat {
     @Override
     public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
-      LabelColumn labels =
+      // A language model names no classes.
+      var labels =
           data.standardize() != null
-              ? new LabelColumn.Values(label)
-              : classes == null // named for nothing by a language model
-                  ? new LabelColumn.None()
-                  : new LabelColumn.Categories(label, classes);
+              ? Optional.of(new LabelColumn(label, Optional.empty()))
+              : Optional.ofNullable(classes)
+                  .map(names -> new LabelColumn(label, Optional.of(names)));
       return new TableExamples(TableFile.of(file), text, labels, encoder::encode);
     }
 
@@ -263,7 +259,7 @@ sealed interface DataFormat
 
     @Override
     default ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
-      var parts = new HeldOutExamples(mixed(data, seed), heldOut(data, seed));
+      var parts = new HeldOut<ExampleSource>(mixed(data, seed), heldOut(data, seed));
       return DataFormat.super.split(data, parts, batching, seed);
     }
 

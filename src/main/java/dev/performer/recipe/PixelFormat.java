@@ -5,7 +5,6 @@ import static dev.performer.PerformerException.require;
 import dev.performer.data.ExampleSource;
 import dev.performer.data.ImageFolder;
 import dev.performer.data.PixelExamples;
-import dev.performer.data.PixelVocabulary;
 import dev.performer.data.TextEncoder;
 import dev.performer.data.Vocabulary;
 import java.nio.file.Files;
@@ -88,7 +87,7 @@ record PixelFormat(String label, Integer levels, List<String> classes, int chann
     Path file = Path.of(data.train());
     return classes != null || !Files.isDirectory(file)
         ? classes
-        : ImageFolder.open(file, channels, depth()).classes();
+        : ImageFolder.open(file, channels, depth(), null).classes();
   }
 
   @Override
@@ -98,7 +97,7 @@ record PixelFormat(String label, Integer levels, List<String> classes, int chann
 
   @Override
   public Vocabulary vocabulary(RecipeData data) {
-    return PixelVocabulary.of(levels == null ? images(data).levels() : levels);
+    return PixelExamples.vocabulary(levels == null ? images(data).levels() : levels);
   }
 
   private int depth() {

@@ -170,7 +170,7 @@ public final class Recipe {
     require(
         task != null && task != Task.ENCODER,
         "task is %s; expected %s",
-        node.isMissingNode() ? "missing" : node,
+        StrictJson.shown(node),
         String.join(", ", RecipeTask.labels()).replaceFirst(", ([^,]+)$", " or $1"));
     return task;
   }

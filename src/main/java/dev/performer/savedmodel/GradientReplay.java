@@ -13,6 +13,7 @@ import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.OperationBuilder;
@@ -35,8 +36,7 @@ import org.tensorflow.proto.Struct.StructuredValue;
  */
 final class GradientReplay implements RawCustomGradient {
   private final GraphIndex index;
-  private final List<String> results = new ArrayList<>();
-  private final List<Boolean> hasGradient;
+  private final List<String> results = new ArrayList<>(); // null where there is no gradient
   private final List<Output<?>> captured;
 
   /**
@@ -46,12 +46,17 @@ final class GradientReplay implements RawCustomGradient {
    */
   GradientReplay(FlatGraph flat, SavedConcreteFunction concrete, List<Output<?>> captured) {
     index = new GraphIndex(flat.graph().getNodeList());
-    hasGradient = hasGradient(concrete);
-    long count = hasGradient.stream().filter(given -> given).count();
-    for (int i = 0; i < count; i++) {
-      results.add(flat.resolve("gradient:" + i));
-    }
     this.captured = captured;
+    // Python returns None for the inputs of the IdentityN that are forward results.
+    StructuredValue structure = concrete.getOutputSignature();
+    var gradients =
+        structure.hasListValue()
+            ? structure.getListValue().getValuesList()
+            : structure.getTupleValue().getValuesList();
+    int next = 0;
+    for (StructuredValue gradient : gradients) {
+      results.add(gradient.hasNoneValue() ? null : flat.resolve("gradient:" + next++));
+    }
   }
 
   /** Expands the calls of a gradient function, its arguments as placeholders. */
@@ -60,33 +65,20 @@ final class GradientReplay implements RawCustomGradient {
     GraphDef source = metaGraph.getGraphDef();
     GraphDef.Builder graph =
         GraphDef.newBuilder().setVersions(source.getVersions()).setLibrary(source.getLibrary());
-    NodeDef.Builder call =
-        NodeBuilders.node("gradient", "PartitionedCall")
-            .putAttr("f", NodeBuilders.function(signature.getName()));
+    NodeDef.Builder call = NodeBuilders.node("gradient", "PartitionedCall");
+    call.putAttr("f", NodeBuilders.function(signature.getName()));
     for (int i = 0; i < signature.getInputArgCount(); i++) {
       AttrValue type = NodeBuilders.type(signature.getInputArg(i).getType());
       graph.addNode(NodeBuilders.node(argument(i), "Placeholder").putAttr("dtype", type));
       call.addInput(argument(i));
     }
-    List<String> roots = new ArrayList<>();
-    for (int i = 0; i < signature.getOutputArgCount(); i++) {
-      roots.add("gradient:" + i);
-    }
+    var outputs = IntStream.range(0, signature.getOutputArgCount());
+    List<String> roots = outputs.mapToObj(i -> "gradient:" + i).toList();
     return FunctionInliner.inline(graph.addNode(call).build(), roots);
   }
 
   private static String argument(int i) {
     return "argument" + i;
-  }
-
-  /** Which inputs of the IdentityN get a gradient: Python returns None for the forward results. */
-  private static List<Boolean> hasGradient(SavedConcreteFunction concrete) {
-    StructuredValue structure = concrete.getOutputSignature();
-    List<StructuredValue> values =
-        structure.hasListValue()
-            ? structure.getListValue().getValuesList()
-            : structure.getTupleValue().getValuesList();
-    return values.stream().map(value -> !value.hasNoneValue()).toList();
   }
 
   @Override
@@ -97,13 +89,15 @@ final class GradientReplay implements RawCustomGradient {
     for (int i = 0; i < arguments.size(); i++) {
       tensors.put(argument(i), arguments.get(i));
     }
-    results.forEach(result -> build(TensorNames.node(result), tf, tensors));
     List<Operand<?>> perInput = new ArrayList<>();
-    int next = 0;
     for (int i = 0; i < node.numOutputs(); i++) {
-      boolean given = i < hasGradient.size() && hasGradient.get(i);
-      perInput.add(
-          given ? tensors.get(results.get(next++)) : tf.zerosLike(node.output(i)).asOutput());
+      String result = i < results.size() ? results.get(i) : null;
+      if (result == null) {
+        perInput.add(tf.zerosLike(node.output(i)).asOutput());
+      } else {
+        build(TensorNames.node(result), tf, tensors);
+        perInput.add(tensors.get(result));
+      }
     }
     return perInput;
   }
@@ -118,11 +112,8 @@ final class GradientReplay implements RawCustomGradient {
         continue;
       }
       NodeDef node = index.require(name, "a custom gradient");
-      List<String> missing =
-          GraphIndex.dataInputs(node).stream()
-              .map(TensorNames::node)
-              .filter(i -> !tensors.containsKey(i))
-              .toList();
+      var inputs = GraphIndex.dataInputs(node).stream().map(TensorNames::node);
+      List<String> missing = inputs.filter(input -> !tensors.containsKey(input)).toList();
       if (missing.isEmpty()) {
         write(node, tf, tensors);
         todo.pop();
@@ -138,20 +129,17 @@ final class GradientReplay implements RawCustomGradient {
     List<Output<?>> inputs = new ArrayList<>();
     GraphIndex.dataInputs(node).forEach(input -> inputs.add(tensors.get(input)));
     addInputs(builder, node, inputs);
-    node.getAttrMap()
-        .forEach(
-            (key, value) -> {
-              if (!key.startsWith("_")) {
-                builder.setAttr(key, value);
-              }
-            });
+    for (var attribute : node.getAttrMap().entrySet()) {
+      if (!attribute.getKey().startsWith("_")) {
+        builder.setAttr(attribute.getKey(), attribute.getValue());
+      }
+    }
     var operation = builder.build();
     for (int i = 0; i < operation.numOutputs(); i++) {
       tensors.put(TensorNames.of(node.getName(), i), operation.output(i));
     }
-    if (operation.numOutputs() == 0) {
-      throw new PerformerException("a custom gradient uses the result of " + node.getOp());
-    }
+    PerformerException.require(
+        operation.numOutputs() > 0, "a custom gradient uses the result of %s", node.getOp());
   }
 
   private static void addInputs(OperationBuilder builder, NodeDef node, List<Output<?>> inputs) {

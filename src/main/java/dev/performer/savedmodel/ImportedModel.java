@@ -5,6 +5,7 @@ import dev.performer.graph.DataTypes;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GradientRewrites;
+import dev.performer.graph.GraphIndex;
 import dev.performer.graph.IdentityGradients;
 import dev.performer.graph.MissingGradients;
 import dev.performer.graph.NativeErrors;
@@ -12,7 +13,6 @@ import dev.performer.graph.ResourceConversion;
 import dev.performer.graph.TensorNames;
 import dev.performer.graph.Variable;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -21,26 +21,26 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.tensorflow.Graph;
-import org.tensorflow.GraphOperation;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
 import org.tensorflow.proto.GraphDef;
-import org.tensorflow.proto.NodeDef;
 
 /**
  * A SavedModel as an ordinary differentiable graph: the functions of one or several signatures are
  * inlined, the variables shared between them. Owns the graph; sessions on it must be closed first.
  */
 public final class ImportedModel implements AutoCloseable {
-  /** The signature that models have by convention. */
+  /** The signature that models have by convention, called when none is named. */
   public static final String DEFAULT_SIGNATURE = "serving_default";
+
+  private static final String HANDLE = "VarHandleOp";
 
   private final SavedModelDirectory directory;
   private final Map<String, SignatureSpec> signatures = new LinkedHashMap<>();
   private final CustomGradients customGradients;
   private final FlatGraph flat;
   private final Graph graph;
-  private final List<Variable> variables = new ArrayList<>();
+  private final List<Variable> variables;
   private final VariableRestore restore;
   private final TableInitialization tables;
 
@@ -48,9 +48,13 @@ public final class ImportedModel implements AutoCloseable {
     this.graph = graph;
     this.directory = directory;
     names.forEach(name -> signatures.put(name, directory.signature(name)));
-    customGradients = new CustomGradients(directory.metaGraph(), directory.objects());
+    customGradients = new CustomGradients(directory);
     MissingGradients.register();
-    Set<String> roots = roots();
+    Set<String> roots = new LinkedHashSet<>();
+    for (SignatureSpec signature : signatures.values()) {
+      signature.inputs().values().forEach(spec -> roots.add(spec.tensor()));
+      roots.addAll(outputs(signature));
+    }
     FlatGraph inlined = flatten(roots);
     Optional<String> initializer =
         TableInitialization.isNeeded(inlined.graph()) ? directory.initializer() : Optional.empty();
@@ -64,14 +68,10 @@ public final class ImportedModel implements AutoCloseable {
     rewrites.attach(graph);
     customGradients.attach(graph, flat);
     List<VariableSpec> specs = importedVariables();
-    specs.stream()
-        .filter(spec -> ArrayConversion.isKnown(spec.type()))
-        .forEach(spec -> variables.add(variable(spec)));
+    var known = specs.stream().filter(spec -> ArrayConversion.isKnown(spec.type()));
+    variables = known.map(this::variable).toList();
     restore = new VariableRestore(graph, specs);
-    tables =
-        initializer
-            .map(node -> TableInitialization.of(graph, flat, directory, node))
-            .orElseGet(TableInitialization::none);
+    tables = new TableInitialization(graph, flat, directory, initializer);
   }
 
   /** Imports the signature {@link #DEFAULT_SIGNATURE}. */
@@ -107,13 +107,8 @@ public final class ImportedModel implements AutoCloseable {
     graph.close();
   }
 
-  private Set<String> roots() {
-    Set<String> roots = new LinkedHashSet<>();
-    for (SignatureSpec signature : signatures.values()) {
-      signature.inputs().values().forEach(spec -> roots.add(spec.tensor()));
-      signature.outputs().values().forEach(spec -> roots.add(spec.tensor()));
-    }
-    return roots;
+  private static List<String> outputs(SignatureSpec signature) {
+    return signature.outputs().values().stream().map(TensorSpec::tensor).toList();
   }
 
   private FlatGraph flatten(Set<String> roots) {
@@ -122,13 +117,10 @@ public final class ImportedModel implements AutoCloseable {
   }
 
   private List<VariableSpec> importedVariables() {
-    Set<String> handles = new LinkedHashSet<>();
-    for (NodeDef node : flat.graph().getNodeList()) {
-      if (node.getOp().equals("VarHandleOp")) {
-        handles.add(node.getName());
-      }
-    }
-    return directory.variables().stream().filter(spec -> handles.contains(spec.node())).toList();
+    GraphIndex index = new GraphIndex(flat.graph().getNodeList());
+    return directory.variables().stream()
+        .filter(spec -> index.find(spec.node()).filter(n -> n.getOp().equals(HANDLE)).isPresent())
+        .toList();
   }
 
   private Variable variable(VariableSpec spec) {
@@ -168,7 +160,7 @@ public final class ImportedModel implements AutoCloseable {
 
   /** The variables that the imported signatures use, in the order of the SavedModel's graph. */
   public List<Variable> variables() {
-    return List.copyOf(variables);
+    return variables;
   }
 
   /** Those an optimizer may change. */
@@ -189,15 +181,7 @@ public final class ImportedModel implements AutoCloseable {
 
   /** Which trainable variables get a gradient from the floating point outputs of all signatures. */
   public Trainability trainability() {
-    List<String> outputs = new ArrayList<>();
-    signatures.values().forEach(s -> s.outputs().values().forEach(o -> outputs.add(o.tensor())));
-    return trainability(outputs);
-  }
-
-  /** Which trainable variables get a gradient from the floating point outputs of one signature. */
-  public Trainability trainability(String signature) {
-    return trainability(
-        imported(signature).outputs().values().stream().map(TensorSpec::tensor).toList());
+    return trainability(signatures.values().stream().flatMap(s -> outputs(s).stream()).toList());
   }
 
   /** Which trainable variables get a gradient from one output. */
@@ -206,8 +190,8 @@ public final class ImportedModel implements AutoCloseable {
   }
 
   private Trainability trainability(List<String> outputs) {
-    return new TrainabilityCheck(flat, customGradients)
-        .check(outputs.stream().map(flat::resolve).toList(), variables);
+    var resolved = outputs.stream().map(flat::resolve).toList();
+    return new TrainabilityCheck(flat, customGradients).check(resolved, variables);
   }
 
   /** The flat graph as it was imported. */
@@ -216,18 +200,18 @@ public final class ImportedModel implements AutoCloseable {
   }
 
   private SignatureSpec imported(String name) {
-    return Optional.ofNullable(signatures.get(name))
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                    "the signature %s of %s was not imported; imported are %s"
-                        .formatted(name, directory.path(), signatures.keySet())));
+    SignatureSpec signature = signatures.get(name);
+    PerformerException.require(
+        signature != null,
+        "the signature %s of %s was not imported; imported are %s",
+        name,
+        directory.path(),
+        signatures.keySet());
+    return signature;
   }
 
   private Output<?> tensor(String reference) {
-    String tensor = flat.resolve(reference);
-    GraphOperation operation = graph.operationOrThrow(TensorNames.node(tensor));
-    return operation.output(TensorNames.index(tensor));
+    return graph.outputOrThrow(flat.resolve(reference));
   }
 
   /** Closes the graph; it blocks while a session on it is open. */

@@ -1,5 +1,7 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import java.io.IOException;
@@ -27,13 +29,10 @@ public final class OutputDirectory {
   static void write(Path target, boolean replace, Writer writer) {
     requireFree(target, replace);
     Path place = target.toAbsolutePath().normalize();
+    require(place.getParent() != null, "%s cannot be replaced", target);
     Path staging = null;
     try {
-      Path parent = place.getParent();
-      if (parent == null) {
-        throw new PerformerException(target + " cannot be replaced");
-      }
-      Files.createDirectories(parent);
+      Files.createDirectories(place.getParent());
       staging = AtomicFiles.createDirectoryBeside(place);
       writer.write(staging);
       moveInto(place, staging);
@@ -65,9 +64,7 @@ public final class OutputDirectory {
     if (!Files.exists(place)) {
       return;
     }
-    if (!Files.isDirectory(place)) {
-      throw new PerformerException(target + " is a file; a SavedModel is a directory");
-    }
+    require(Files.isDirectory(place), "%s is a file; a SavedModel is a directory", target);
     try (DirectoryStream<Path> files = Files.newDirectoryStream(place)) {
       if (!files.iterator().hasNext()) {
         return;
@@ -80,10 +77,10 @@ public final class OutputDirectory {
               target + " exists and is not empty; choose another directory or have it replaced")
           .settledBy("replace");
     }
-    if (!Files.exists(place.resolve("saved_model.pb"))) {
-      throw new PerformerException(
-          target + " is not replaced: it holds something other than a SavedModel");
-    }
+    require(
+        Files.exists(place.resolve("saved_model.pb")),
+        "%s is not replaced: it holds something other than a SavedModel",
+        target);
   }
 
   private static void moveInto(Path place, Path staging) throws IOException {

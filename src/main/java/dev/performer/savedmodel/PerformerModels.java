@@ -1,5 +1,7 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.savedmodel.ImportedModel.DEFAULT_SIGNATURE;
+
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.data.NpyArray;
@@ -19,6 +21,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Session;
@@ -46,16 +49,7 @@ public final class PerformerModels {
    */
   public record Saved(PerformerConfig config, Map<String, NpyArray> weights, ModelCard card) {}
 
-  /**
-   * Writes a SavedModel.
-   *
-   * @param weights all variables of {@link Performer#shapes}, float32
-   * @param card the description of the model; its config is filled in, all of it where it is null
-   * @param target where it goes
-   * @param replace whether a SavedModel that is there may be replaced
-   * @throws PerformerException if a weight is missing, superfluous or of another shape (all are
-   *     listed), or the target is taken or cannot be written; nothing is written then
-   */
+  /** As {@link #write(PerformerConfig, Map, ModelCard, Map, Path, boolean)} without optimizer. */
   public static void write(
       PerformerConfig config,
       Map<String, NpyArray> weights,
@@ -68,7 +62,13 @@ public final class PerformerModels {
   /**
    * Writes a SavedModel and, beside it, the state of an optimizer.
    *
+   * @param weights all variables of {@link Performer#shapes}, float32
+   * @param card the description of the model; its config is filled in, all of it where it is null
    * @param optimizer by checkpoint key; empty for none
+   * @param target where it goes
+   * @param replace whether a SavedModel that is there may be replaced
+   * @throws PerformerException if a weight is missing, superfluous or of another shape (all are
+   *     listed), or the target is taken or cannot be written; nothing is written then
    */
   public static void write(
       PerformerConfig config,
@@ -85,14 +85,15 @@ public final class PerformerModels {
         Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);
       Variables variables = new Variables(tf);
-      Performer.shapes(config).forEach((name, shape) -> declare(variables, name, shape));
+      Performer.shapes(config)
+          .forEach(
+              (name, shape) -> variables.declare(name, TFloat32.class, shape, !isProjection(name)));
       assign(tf, session, variables.all(), weights);
       Performer model = Performer.over(config, variables::get);
-      var performer = new PerformerGraph(tf, model, variables, card.vocabulary());
       var exporter =
           SavedModelExporter.builder().variables(variables).card(card.withConfig(config.toJson()));
-      for (PerformerGraph.Signature signature : PerformerSignatures.of(performer)) {
-        exporter.signature(signature.name(), signature.inputs(), signature.outputs());
+      for (var s : PerformerSignatures.of(new PerformerGraph(tf, model, card.vocabulary()))) {
+        exporter.signature(s.name(), s.inputs(), s.outputs());
       }
       if (!optimizer.isEmpty()) {
         exporter.extra(staging -> OptimizerFiles.write(staging, optimizer));
@@ -102,10 +103,6 @@ public final class PerformerModels {
       }
       exporter.export(session, target);
     }
-  }
-
-  private static void declare(Variables variables, String name, Shape shape) {
-    variables.declare(name, TFloat32.class, shape, !isProjection(name));
   }
 
   /** Whether a variable is a random projection, which no optimizer may change. */
@@ -127,11 +124,9 @@ public final class PerformerModels {
             problems.add(name + " is " + value.type().label() + ", expected float32");
           }
         });
-    for (String name : weights.keySet()) {
-      if (!shapes.containsKey(name)) {
-        problems.add(name + " is not a weight of this model");
-      }
-    }
+    weights.keySet().stream()
+        .filter(name -> !shapes.containsKey(name))
+        .forEach(name -> problems.add(name + " is not a weight of this model"));
     if (!problems.isEmpty()) {
       throw new PerformerException("the weights do not fit the configuration", problems);
     }
@@ -146,8 +141,7 @@ public final class PerformerModels {
   public static void assign(
       Ops tf, Session session, List<Variable> variables, Map<String, NpyArray> weights) {
     List<Operand<TFloat32>> values = new ArrayList<>();
-    List<Op> assigns =
-        new ArrayList<>(); // all before the first run: adding ops between runs is slow
+    List<Op> assigns = new ArrayList<>(); // all before the first run: adding between runs is slow
     for (Variable variable : variables) {
       Operand<TFloat32> value = tf.placeholder(TFloat32.class, Placeholder.shape(variable.shape()));
       values.add(value);
@@ -166,11 +160,10 @@ public final class PerformerModels {
   public static Map<String, NpyArray> values(Session session, List<Variable> variables) {
     Map<String, NpyArray> arrays = new LinkedHashMap<>();
     try (VariableValues values = VariableValues.fetch(session, variables)) {
-      values
-          .tensors()
-          .forEach(
-              (variable, tensor) ->
-                  arrays.put(variable.name(), ArrayConversion.toArray(variable.name(), tensor)));
+      for (var entry : values.tensors().entrySet()) {
+        String name = entry.getKey().name();
+        arrays.put(name, ArrayConversion.toArray(name, entry.getValue()));
+      }
     }
     return arrays;
   }
@@ -188,7 +181,7 @@ public final class PerformerModels {
       return null;
     }
     return new ModelCard.LanguageModel(
-        SavedModelExporter.DEFAULT_SIGNATURE,
+        DEFAULT_SIGNATURE,
         PerformerSignatures.TOKENS,
         null,
         PerformerSignatures.LOGITS,
@@ -229,7 +222,9 @@ public final class PerformerModels {
 
   /** From what configuration a SavedModel was built, if that is recorded. */
   public static Optional<PerformerConfig> config(Path model) {
-    return ModelCard.read(model).flatMap(card -> Optional.ofNullable(config(card, model)));
+    return ModelCard.read(model)
+        .map(ModelCard::config)
+        .map(config -> PerformerConfig.of(config, model.resolve(ModelCard.FILE) + ": config"));
   }
 
   /**
@@ -238,20 +233,11 @@ public final class PerformerModels {
    * @throws PerformerException if that is not recorded
    */
   public static PerformerConfig requireConfig(Path model) {
+    String missing =
+        "%s: does not say how it is built (no config in %s), as only models of './performer import'"
+            + " and 'train' do; import the checkpoint that it was made from";
     return config(model)
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                    ("%s: does not say how it is built (no config in %s), as only models of"
-                            + " './performer import' and 'train' do; import the checkpoint that it was"
-                            + " made from")
-                        .formatted(model, ModelCard.FILE)));
-  }
-
-  private static PerformerConfig config(ModelCard card, Path model) {
-    return card.config() == null
-        ? null
-        : PerformerConfig.of(card.config(), model.resolve(ModelCard.FILE) + ": config");
+        .orElseThrow(() -> new PerformerException(missing.formatted(model, ModelCard.FILE)));
   }
 
   /**
@@ -263,14 +249,13 @@ public final class PerformerModels {
   public static Saved load(Path model) {
     SavedModelDirectory directory = SavedModelDirectory.open(model);
     PerformerConfig config = requireConfig(model);
-    ModelCard card = ModelCard.read(model).orElseThrow();
+    Set<String> names = Performer.shapes(config).keySet();
     Map<String, NpyArray> weights = new LinkedHashMap<>();
     try (CheckpointReader reader = CheckpointReader.open(directory.variablesPrefix())) {
-      Map<String, String> keys = new LinkedHashMap<>();
-      directory.variables().forEach(v -> keys.put(v.name(), v.checkpointKey()));
-      for (String name : Performer.shapes(config).keySet()) {
-        if (keys.containsKey(name)) {
-          try (Tensor tensor = reader.tensor(keys.get(name))) {
+      for (VariableSpec variable : directory.variables()) {
+        if (names.contains(variable.name())) {
+          try (Tensor tensor = reader.tensor(variable.checkpointKey())) {
+            String name = variable.name();
             weights.put(name, ArrayConversion.toArray(name, tensor));
           }
         }
@@ -281,6 +266,6 @@ public final class PerformerModels {
     } catch (PerformerException e) {
       throw e.in(model);
     }
-    return new Saved(config, Map.copyOf(weights), card);
+    return new Saved(config, Map.copyOf(weights), ModelCard.read(model).orElseThrow());
   }
 }

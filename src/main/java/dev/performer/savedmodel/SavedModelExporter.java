@@ -1,9 +1,11 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.graph.CheckpointReader.OBJECT_GRAPH_KEY;
+import static dev.performer.savedmodel.ImportedModel.DEFAULT_SIGNATURE;
+
 import com.google.protobuf.CodedOutputStream;
 import dev.performer.PerformerException;
 import dev.performer.graph.ArgumentSpec;
-import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.GraphCut;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.TracedFunction;
@@ -14,6 +16,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -36,9 +39,6 @@ import org.tensorflow.proto.SavedModel;
  * session, which stays as it is.
  */
 public final class SavedModelExporter {
-  /** The signature that is called when none is named. */
-  public static final String DEFAULT_SIGNATURE = "serving_default";
-
   private static final Pattern IDENTIFIER = Pattern.compile("[A-Za-z_][A-Za-z0-9_]*");
 
   /** One signature: how to build it as a function, with inputs in the order of {@code inputs}. */
@@ -63,7 +63,7 @@ public final class SavedModelExporter {
 
   private final List<Variable> variables = new ArrayList<>();
   private final Map<String, ExportedSignature> signatures = new LinkedHashMap<>();
-  private final List<OutputDirectory.Writer> extras = new ArrayList<>();
+  private OutputDirectory.Writer extra = directory -> {};
   private String callable;
   private ModelCard card;
   private boolean replace;
@@ -107,26 +107,24 @@ public final class SavedModelExporter {
 
   private Map<String, Operand<?>> trace(
       TracedFunction.Tracing tracing, List<ArgumentSpec> inputs, SignatureBody body) {
+    Ops tf = tracing.tf();
     Map<String, Operand<?>> values = new LinkedHashMap<>();
     inputs.forEach(spec -> values.put(spec.name(), tracing.input(spec)));
-    Map<String, Operand<?>> read = new LinkedHashMap<>();
+    Map<String, Operand<?>> read = new HashMap<>();
     return body.build(
-        tracing.tf(),
+        tf,
         values,
-        name ->
-            read.computeIfAbsent(
-                name, n -> tracing.capture(variable(n)).read(tracing.tf()).asOutput()));
+        name -> read.computeIfAbsent(name, n -> tracing.capture(variable(n)).read(tf).asOutput()));
   }
 
   private Variable variable(String name) {
-    return variables.stream()
-        .filter(variable -> variable.name().equals(name))
-        .findFirst()
-        .orElseThrow(
-            () ->
-                new IllegalArgumentException(
-                    "no variable %s; there are %s"
-                        .formatted(name, variables.stream().map(Variable::name).toList())));
+    for (Variable variable : variables) {
+      if (variable.name().equals(name)) {
+        return variable;
+      }
+    }
+    var names = variables.stream().map(Variable::name).toList();
+    throw new IllegalArgumentException("no variable " + name + "; there are " + names);
   }
 
   /**
@@ -157,14 +155,15 @@ public final class SavedModelExporter {
   }
 
   private SavedModelExporter add(ExportedSignature signature) {
+    String name = signature.name();
     for (String input : signature.inputs()) {
       if (!IDENTIFIER.matcher(input).matches()) {
         throw new IllegalArgumentException(
-            "input " + input + " of signature " + signature.name() + " is no Python identifier");
+            "input %s of signature %s is no Python identifier".formatted(input, name));
       }
     }
-    if (signatures.put(signature.name(), signature) != null) {
-      throw new IllegalArgumentException("two signatures are named " + signature.name());
+    if (signatures.put(name, signature) != null) {
+      throw new IllegalArgumentException("two signatures are named " + name);
     }
     return this;
   }
@@ -186,7 +185,7 @@ public final class SavedModelExporter {
 
   /** Adds files beside the model, written into its directory before that is moved to its place. */
   SavedModelExporter extra(OutputDirectory.Writer writer) {
-    extras.add(writer);
+    extra = writer;
     return this;
   }
 
@@ -207,8 +206,7 @@ public final class SavedModelExporter {
   public void export(Session session, Path directory) {
     for (Variable variable : variables) {
       if (variable.handle().op().env() != session.graph()) {
-        throw new IllegalArgumentException(
-            "variable " + variable.name() + " is not of the session's graph");
+        throw new IllegalArgumentException(variable.name() + " is not of the session's graph");
       }
     }
     String called = called();
@@ -222,19 +220,16 @@ public final class SavedModelExporter {
   }
 
   private String called() {
-    if (signatures.isEmpty()) {
-      throw new IllegalStateException("a SavedModel needs at least one signature");
-    }
-    if (callable == null) {
-      return signatures.containsKey(DEFAULT_SIGNATURE)
-          ? DEFAULT_SIGNATURE
-          : signatures.keySet().iterator().next();
-    }
-    if (!signatures.containsKey(callable)) {
+    String first = signatures.keySet().stream().findFirst().orElse("");
+    String known = signatures.containsKey(DEFAULT_SIGNATURE) ? DEFAULT_SIGNATURE : first;
+    String called = callable == null ? known : callable;
+    if (!signatures.containsKey(called)) {
       throw new IllegalStateException(
-          "no signature " + callable + " to call; there are " + signatures.keySet());
+          signatures.isEmpty()
+              ? "a SavedModel needs at least one signature"
+              : "no signature " + called + " to call; there are " + signatures.keySet());
     }
-    return callable;
+    return called;
   }
 
   private void write(Session session, PythonObjects objects, SavedModel model, Path directory)
@@ -246,16 +241,12 @@ public final class SavedModelExporter {
       SaveRestore.write(
           directory.resolve("variables").resolve("variables"),
           tensors,
-          tf ->
-              Map.of(
-                  CheckpointReader.OBJECT_GRAPH_KEY, ExportGraph.objectGraphConstant(tf, objects)));
+          tf -> Map.of(OBJECT_GRAPH_KEY, ExportGraph.objectGraphConstant(tf, objects)));
     }
     if (card != null) {
       card.write(directory);
     }
-    for (OutputDirectory.Writer extra : extras) {
-      extra.write(directory);
-    }
+    extra.write(directory);
   }
 
   /** The same bytes for the same model: attributes are maps, which have no order by themselves. */

@@ -20,9 +20,7 @@ import org.tensorflow.SavedModelBundle;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.proto.ConfigProto;
-import org.tensorflow.proto.GraphOptions;
 import org.tensorflow.proto.OptimizerOptions;
-import org.tensorflow.proto.RewriterConfig;
 import org.tensorflow.proto.RunOptions;
 
 /**
@@ -34,8 +32,6 @@ import org.tensorflow.proto.RunOptions;
  * order of concurrent calls is the order of the changes.
  */
 public final class SavedModelPredictor implements AutoCloseable {
-  private final SavedModelDirectory directory;
-
   /** How long loading, and one run, may take where nothing else is given. */
   public static final Duration TIMEOUT = Duration.ofHours(1);
 
@@ -44,6 +40,7 @@ public final class SavedModelPredictor implements AutoCloseable {
   private static final int MOST_REWRITING_MS = 5_000;
   private static final Set<String> LOOPS = Set.of("While", "StatelessWhile");
 
+  private final SavedModelDirectory directory;
   private final SavedModelBundle bundle;
   private final RunOptions run;
 
@@ -51,18 +48,16 @@ public final class SavedModelPredictor implements AutoCloseable {
     this.directory = directory;
     run = RunOptions.newBuilder().setTimeoutInMs(Math.max(1, timeout.toMillis())).build();
     directory.assets().values().forEach(SavedModelPredictor::requireFile);
+    var loader = SavedModelBundle.loader(directory.path().toString());
+    loader.withTags(SavedModelDirectory.SERVE).withConfigProto(config(directory));
     try {
-      bundle =
-          SavedModelBundle.loader(directory.path().toString())
-              .withTags(SavedModelDirectory.SERVE)
-              .withConfigProto(config(directory))
-              .withRunOptions(run)
-              .load();
+      bundle = loader.withRunOptions(run).load();
     } catch (RuntimeException e) {
-      throw isTimeout(e)
-          ? new PerformerException(directory.path() + " was not loaded within " + seconds(), e)
-          : new PerformerException(
-              directory.path() + " cannot be loaded: " + NativeErrors.firstLine(e), e);
+      String reason =
+          isTimeout(e)
+              ? " was not loaded within " + seconds()
+              : " cannot be loaded: " + NativeErrors.firstLine(e);
+      throw new PerformerException(directory.path() + reason, e);
     }
   }
 
@@ -76,17 +71,17 @@ public final class SavedModelPredictor implements AutoCloseable {
   }
 
   private static ConfigProto config(SavedModelDirectory directory) {
-    RewriterConfig rewrites =
-        RewriterConfig.newBuilder()
-            .setDisableMetaOptimizer(directory.size().nodes() > MOST_REWRITTEN)
-            .setMetaOptimizerTimeoutMs(MOST_REWRITING_MS)
-            .build();
-    GraphOptions.Builder graph = GraphOptions.newBuilder().setRewriteOptions(rewrites);
+    ConfigProto.Builder config = ConfigProto.newBuilder();
+    var graph = config.getGraphOptionsBuilder();
+    graph
+        .getRewriteOptionsBuilder()
+        .setDisableMetaOptimizer(directory.size().nodes() > MOST_REWRITTEN)
+        .setMetaOptimizerTimeoutMs(MOST_REWRITING_MS);
     if (directory.hasOp(LOOPS)) {
       // A loop over constants would be run, without a timeout, to fold it into one.
       graph.getOptimizerOptionsBuilder().setOptLevel(OptimizerOptions.Level.L0);
     }
-    return ConfigProto.newBuilder().setGraphOptions(graph).build();
+    return config.build();
   }
 
   private static boolean isTimeout(RuntimeException e) {
@@ -141,12 +136,9 @@ public final class SavedModelPredictor implements AutoCloseable {
     spec.outputs().values().forEach(ArrayConversion::checkOutput);
     Map<String, Tensor> feeds = new LinkedHashMap<>();
     try {
-      spec.inputs()
-          .values()
-          .forEach(
-              input ->
-                  feeds.put(
-                      input.tensor(), ArrayConversion.toTensor(input, inputs.get(input.name()))));
+      for (TensorSpec input : spec.inputs().values()) {
+        feeds.put(input.tensor(), ArrayConversion.toTensor(input, inputs.get(input.name())));
+      }
       return run(spec, feeds);
     } finally {
       feeds.values().forEach(Tensor::close);
@@ -171,17 +163,13 @@ public final class SavedModelPredictor implements AutoCloseable {
     } catch (PerformerException e) {
       throw e;
     } catch (RuntimeException e) {
+      String reason =
+          isTimeout(e)
+              ? " did not finish within %s; give it more time if it is no endless loop"
+                  .formatted(seconds())
+              : " failed: " + NativeErrors.firstLine(e);
       throw new PerformerException(
-          "the signature %s of %s%s"
-              .formatted(
-                  spec.name(),
-                  directory.path(),
-                  isTimeout(e)
-                      ? " did not finish within "
-                          + seconds()
-                          + "; give it more time if it is no endless loop"
-                      : " failed: " + NativeErrors.firstLine(e)),
-          e);
+          "the signature " + spec.name() + " of " + directory.path() + reason, e);
     }
   }
 
@@ -191,13 +179,12 @@ public final class SavedModelPredictor implements AutoCloseable {
     Set<String> unknown = new TreeSet<>(inputs.keySet());
     unknown.removeAll(spec.inputs().keySet());
     if (!missing.isEmpty() || !unknown.isEmpty()) {
+      String lacking = missing.isEmpty() ? "" : "; missing: " + missing;
+      String more = unknown.isEmpty() ? "" : "; unknown: " + unknown;
       throw new PerformerException(
-          "the signature %s takes %s%s%s"
-              .formatted(
-                  spec.name(),
-                  spec.inputs().values(),
-                  missing.isEmpty() ? "" : "; missing: " + missing,
-                  unknown.isEmpty() ? "" : "; unknown: " + unknown));
+          "the signature %s takes %s".formatted(spec.name(), spec.inputs().values())
+              + lacking
+              + more);
     }
   }
 

@@ -31,7 +31,7 @@ public record Trainability(
     @Override
     public String toString() {
       String place = function.isEmpty() ? "the main graph" : "the function " + function;
-      return op + " (node " + node + " of " + place + "): " + reason;
+      return "%s (node %s of %s): %s".formatted(op, node, place, reason);
     }
   }
 
@@ -48,9 +48,8 @@ public record Trainability(
     if (obstacles.isEmpty()) {
       return "cannot be trained: no trainable variable has a part in the outputs";
     }
-    return "cannot be trained%s: %s"
-        .formatted(
-            trainable.isEmpty() ? "" : " in full",
-            String.join("; ", Excerpt.items(obstacles.stream().map(Obstacle::toString).toList())));
+    var items = Excerpt.items(obstacles.stream().map(Obstacle::toString).toList());
+    String part = trainable.isEmpty() ? "" : " in full";
+    return "cannot be trained" + part + ": " + String.join("; ", items);
   }
 }

@@ -16,11 +16,6 @@ import org.tensorflow.proto.NodeDef;
 
 /** Looks for what keeps gradients of a flat graph from its trainable variables. */
 final class TrainabilityCheck {
-  private static final Set<String> LOOPS =
-      Set.of("While", "StatelessWhile", "Enter", "Exit", "NextIteration", "LoopCond");
-  private static final Set<String> BRANCHES =
-      Set.of("If", "StatelessIf", "Case", "StatelessCase", "Switch", "Merge");
-
   private final FlatGraph flat;
   private final CustomGradients customGradients;
 
@@ -35,10 +30,8 @@ final class TrainabilityCheck {
    */
   Trainability check(List<String> outputs, List<Variable> variables) {
     List<Variable> trainable = variables.stream().filter(Variable::trainable).toList();
-    GradientPaths.Report report =
-        new GradientPaths(flat.graph())
-            .trace(
-                outputs, trainable.stream().map(TrainabilityCheck::handle).toList(), this::reason);
+    List<String> handles = trainable.stream().map(TrainabilityCheck::handle).toList();
+    var report = GradientPaths.trace(flat.graph(), outputs, handles, this::reason);
     GraphIndex index = new GraphIndex(flat.graph().getNodeList());
     List<Trainability.Obstacle> obstacles = new ArrayList<>();
     report
@@ -46,13 +39,13 @@ final class TrainabilityCheck {
         .forEach((name, reason) -> obstacles.add(obstacle(index.require(name, "a path"), reason)));
     Set<String> reached = report.reached();
     Set<String> blocked = report.blocked();
+    List<Variable> unused = new ArrayList<>(trainable);
+    unused.removeIf(v -> reached.contains(handle(v)) || blocked.contains(handle(v)));
     return new Trainability(
         List.copyOf(obstacles),
         trainable.stream().filter(v -> reached.contains(handle(v))).toList(),
         trainable.stream().filter(v -> blocked.contains(handle(v))).toList(),
-        trainable.stream()
-            .filter(v -> !reached.contains(handle(v)) && !blocked.contains(handle(v)))
-            .toList());
+        List.copyOf(unused));
   }
 
   private static String handle(Variable variable) {
@@ -60,41 +53,38 @@ final class TrainabilityCheck {
   }
 
   private Trainability.Obstacle obstacle(NodeDef node, String reason) {
-    return new Trainability.Obstacle(
-        node.getOp(),
-        node.getName(),
-        flat.callOf(node.getName()).map(FunctionCall::function).orElse(""),
-        reason);
+    String name = node.getName();
+    String function = flat.callOf(name).map(FunctionCall::function).orElse("");
+    return new Trainability.Obstacle(node.getOp(), name, function, reason);
   }
 
   private Optional<String> reason(NodeDef node) {
-    String op = node.getOp();
-    Optional<String> custom = customGradients.obstacle(node, flat.callOf(node.getName()));
-    if (custom.isPresent()) {
-      return custom;
-    }
-    if (LOOPS.contains(op)) {
-      return Optional.of("loops have no gradient here");
-    }
-    if (BRANCHES.contains(op)) {
-      return Optional.of("branches on a tensor have no gradient here");
-    }
-    if (op.startsWith("TensorList") || op.startsWith("TensorArray")) {
-      return Optional.of("tensor lists have no gradient here");
-    }
-    if (op.equals("GatherV2") && integer(node, "batch_dims") < 0) {
-      return Optional.of("a gather with negative batch_dims has no gradient here");
-    }
-    if (op.equals("SoftmaxCrossEntropyWithLogits")
-        && node.getAttrOrThrow("T").getType() != DataType.DT_FLOAT) {
-      return Optional.of("its gradient exists in float32 only");
-    }
-    return MissingGradients.isDifferentiable(op)
-        ? Optional.empty()
-        : Optional.of("the op has no gradient here");
+    return customGradients
+        .obstacle(node, flat.callOf(node.getName()))
+        .or(() -> Optional.ofNullable(reasonOfOp(node)));
   }
 
-  private static long integer(NodeDef node, String attribute) {
-    return node.getAttrOrDefault(attribute, AttrValue.getDefaultInstance()).getI();
+  /** Null where the op has a gradient. */
+  private static String reasonOfOp(NodeDef node) {
+    String op = node.getOp();
+    if (op.startsWith("TensorList") || op.startsWith("TensorArray")) {
+      return "tensor lists have no gradient here";
+    }
+    String known = MissingGradients.isDifferentiable(op) ? null : "the op has no gradient here";
+    return switch (op) {
+      case "While", "StatelessWhile", "Enter", "Exit", "NextIteration", "LoopCond" ->
+          "loops have no gradient here";
+      case "If", "StatelessIf", "Case", "StatelessCase", "Switch", "Merge" ->
+          "branches on a tensor have no gradient here";
+      case "GatherV2" ->
+          node.getAttrOrDefault("batch_dims", AttrValue.getDefaultInstance()).getI() < 0
+              ? "a gather with negative batch_dims has no gradient here"
+              : known;
+      case "SoftmaxCrossEntropyWithLogits" ->
+          node.getAttrOrThrow("T").getType() == DataType.DT_FLOAT
+              ? known
+              : "its gradient exists in float32 only";
+      default -> known;
+    };
   }
 }

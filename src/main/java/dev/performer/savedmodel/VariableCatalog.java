@@ -29,32 +29,33 @@ final class VariableCatalog {
 
   private final MetaGraphDef metaGraph;
   private final ObjectGraph objects;
-  private final Map<String, Boolean> collected = new HashMap<>();
-  private final Set<String> used;
+  private final List<NodeDef> nodes;
+  private final Map<String, Boolean> trainable = new HashMap<>();
 
   private VariableCatalog(MetaGraphDef metaGraph, ObjectGraph objects) {
     this.metaGraph = metaGraph;
     this.objects = objects;
-    used = usedBySignatures();
+    nodes =
+        metaGraph.getGraphDef().getNodeList().stream()
+            .filter(node -> VARIABLES.contains(node.getOp()))
+            .toList();
     collect("variables", false);
     collect("trainable_variables", true);
   }
 
   /** All variables in the order of the graph. */
   static List<VariableSpec> of(MetaGraphDef metaGraph, ObjectGraph objects) {
-    return new VariableCatalog(metaGraph, objects).all();
-  }
-
-  private List<VariableSpec> all() {
+    VariableCatalog catalog = new VariableCatalog(metaGraph, objects);
     Map<String, CheckpointKeys.Stored> keys = CheckpointKeys.of(metaGraph);
-    Map<String, String> names = names();
-    List<VariableSpec> specs = new ArrayList<>();
-    for (NodeDef node : metaGraph.getGraphDef().getNodeList()) {
-      if (VARIABLES.contains(node.getOp())) {
-        specs.add(spec(node, keys.get(node.getName()), names.get(node.getName())));
-      }
-    }
-    return List.copyOf(specs);
+    Map<String, String> names = catalog.names();
+    return catalog.nodes.stream()
+        .map(
+            node ->
+                catalog.spec(
+                    node,
+                    names.get(node.getName()),
+                    keys.getOrDefault(node.getName(), CheckpointKeys.NOT_STORED)))
+        .toList();
   }
 
   /**
@@ -62,80 +63,68 @@ final class VariableCatalog {
    * have the first choice.
    */
   private Map<String, String> names() {
+    Set<String> used = usedBySignatures();
     Map<String, String> names = new HashMap<>();
     Set<String> taken = new HashSet<>();
     Map<String, Integer> copies = new HashMap<>();
     for (boolean first : new boolean[] {true, false}) {
-      for (NodeDef node : metaGraph.getGraphDef().getNodeList()) {
-        if (VARIABLES.contains(node.getOp()) && used.contains(node.getName()) == first) {
-          names.put(node.getName(), freeName(node, taken, copies));
+      for (NodeDef node : nodes) {
+        if (used.contains(node.getName()) == first) {
+          String wanted =
+              known(node)
+                  .map(SavedVariable::getName)
+                  .filter(name -> !name.isEmpty())
+                  .orElse(node.getName());
+          String name = wanted;
+          while (!taken.add(name)) {
+            name = wanted + "_" + copies.merge(wanted, 1, Integer::sum);
+          }
+          names.put(node.getName(), name);
         }
       }
     }
     return names;
   }
 
-  private String freeName(NodeDef node, Set<String> taken, Map<String, Integer> copies) {
-    String wanted =
-        objects
-            .variable(node.getName(), sharedName(node))
-            .map(SavedVariable::getName)
-            .filter(name -> !name.isEmpty())
-            .orElse(node.getName());
-    String name = wanted;
-    while (!taken.add(name)) {
-      name = wanted + "_" + copies.merge(wanted, 1, Integer::sum);
-    }
-    return name;
-  }
-
   private Set<String> usedBySignatures() {
     List<String> outputs = new ArrayList<>();
-    metaGraph
-        .getSignatureDefMap()
-        .values()
-        .forEach(s -> s.getOutputsMap().values().forEach(o -> outputs.add(o.getName())));
+    for (var signature : metaGraph.getSignatureDefMap().values()) {
+      signature.getOutputsMap().values().forEach(output -> outputs.add(output.getName()));
+    }
     return new GraphIndex(metaGraph.getGraphDef().getNodeList())
         .reached(outputs, NodeDef::getInputList);
   }
 
-  private static String sharedName(NodeDef node) {
-    return node.getAttrOrDefault("shared_name", AttrValue.getDefaultInstance())
-        .getS()
-        .toStringUtf8();
+  private Optional<SavedVariable> known(NodeDef node) {
+    AttrValue shared = node.getAttrOrDefault("shared_name", AttrValue.getDefaultInstance());
+    return objects.variable(node.getName(), shared.getS().toStringUtf8());
   }
 
-  private VariableSpec spec(NodeDef node, CheckpointKeys.Stored stored, String name) {
+  private VariableSpec spec(NodeDef node, String name, CheckpointKeys.Stored stored) {
     DataType type = node.getAttrOrThrow("dtype").getType();
-    Optional<SavedVariable> known = objects.variable(node.getName(), sharedName(node));
-    boolean trainable =
+    boolean isTrainable =
         FLOATING.contains(type)
-            && known
+            && known(node)
                 .map(SavedVariable::getTrainable)
-                .or(() -> Optional.ofNullable(collected.get(node.getName())))
-                .orElse(true);
+                .orElseGet(() -> trainable.getOrDefault(node.getName(), true));
     return new VariableSpec(
         name,
-        known.map(SavedVariable::getName).orElse(""),
-        used.contains(node.getName()),
         node.getName(),
         type,
         TensorSpec.shape(node.getAttrOrThrow("shape").getShape()),
-        trainable,
-        stored == null ? "" : stored.key(),
-        stored == null ? "" : stored.slice());
+        isTrainable,
+        stored.key(),
+        stored.slice());
   }
 
   /** TF1's collections name a variable by its handle or reference tensor. */
-  private void collect(String collection, boolean trainable) {
-    CollectionDef definition = metaGraph.getCollectionDefMap().get(collection);
-    if (definition == null) {
-      return;
-    }
+  private void collect(String collection, boolean isTrainable) {
+    var definition =
+        metaGraph.getCollectionDefOrDefault(collection, CollectionDef.getDefaultInstance());
     for (var bytes : definition.getBytesList().getValueList()) {
       try {
         String tensor = VariableDef.parseFrom(bytes).getVariableName();
-        collected.put(TensorNames.node(tensor), trainable);
+        trainable.put(TensorNames.node(tensor), isTrainable);
       } catch (InvalidProtocolBufferException notVariables) {
         return;
       }

@@ -8,10 +8,10 @@ import dev.performer.data.NpyArray;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variables;
 import dev.performer.model.Inputs;
-import dev.performer.model.Mode;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Dropout;
 import dev.performer.savedmodel.PerformerModels;
 import java.util.ArrayList;
 import java.util.List;
@@ -97,7 +97,7 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
       Operand<TInt32> ids = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(1, -1)));
       Operand<TFloat32> mask = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(1, -1)));
       Outputs outputs =
-          Performer.over(model, variables::get).apply(tf, Inputs.of(ids, mask), Mode.inference());
+          Performer.over(model, variables::get).apply(tf, Inputs.of(ids, mask), Dropout.none());
       List<Output<TFloat64>> measures = new ArrayList<>();
       for (int i = 0; i < model.layers(); i++) {
         measures.add(measures(tf, outputs.layers().get(i), outputs.mask(), trials.get(i)));

@@ -7,9 +7,9 @@ import dev.performer.data.Vocabulary;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Variables;
 import dev.performer.model.Inputs;
-import dev.performer.model.Mode;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Dropout;
 import dev.performer.nn.Precision;
 import dev.performer.training.CompiledStep;
 import dev.performer.training.LabelledBatch;
@@ -91,7 +91,7 @@ public final class StepBenchmark implements AutoCloseable {
       Performer performer = Performer.over(config, variables::get, precision);
       var tokens = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(rows, length)));
       Output<TFloat32> logits =
-          performer.apply(tf, Inputs.of(tokens), Mode.inference()).logits().asOutput(); // [B, L, V]
+          performer.apply(tf, Inputs.of(tokens), Dropout.none()).logits().asOutput(); // [B, L, V]
       LanguageModel model =
           new LanguageModel(
               graph,

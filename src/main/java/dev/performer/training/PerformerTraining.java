@@ -5,10 +5,10 @@ import dev.performer.data.NpyArray;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.Inputs;
-import dev.performer.model.Mode;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Dropout;
 import dev.performer.nn.Precision;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.Averages;
@@ -79,7 +79,7 @@ public final class PerformerTraining {
     boolean drops = !config.dropout().equals(dev.performer.model.DropoutRates.NONE);
     boolean rounds = precision != Precision.FLOAT32;
     Performer trained = rounds ? Performer.over(config, variables::get, precision) : model;
-    Outputs outputs = trained.apply(tf, inputs, drops ? Mode.training(dropout) : Mode.inference());
+    Outputs outputs = trained.apply(tf, inputs, drops ? Dropout.of(dropout) : Dropout.none());
     LossGraph training = loss(tf, outputs, targets, weights, options);
     Output<TFloat64> evaluation = training.sums();
     Outputs inference = outputs;
@@ -88,7 +88,7 @@ public final class PerformerTraining {
           averages.isEmpty()
               ? model
               : Performer.over(config, name -> averages.get().of(variables.get(name)));
-      inference = evaluated.apply(tf, inputs, Mode.inference());
+      inference = evaluated.apply(tf, inputs, Dropout.none());
       evaluation = loss(tf, inference, targets, weights, LossGraph.Options.NONE).sums();
     }
     Map<Integer, List<Op>> redraws = model.redraws(tf, variables::get, redraw);

@@ -114,6 +114,7 @@ class JsonTokenizerTest {
     refused("wordpiece", json -> vocabulary(json).put("the", 0), "both have id 0");
     refused("wordpiece", json -> vocabulary(json).put("the", "x"), "model.vocab", "\"x\"");
     refused("wordpiece", json -> vocabulary(json).put("the", 1L << 40), "whole number");
+    refused("wordpiece", json -> vocabulary(json).putNull("the"), "whole number", "not empty");
     refused("wordpiece", json -> model(json).put("unk_token", 7), "no tokenizer that can be used");
     refused(
         "wordpiece",

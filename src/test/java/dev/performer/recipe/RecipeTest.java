@@ -36,6 +36,7 @@ class RecipeTest {
       strings = {
         "modle: {} | unknown key modle; did you mean model?",
         "task: classify | key task: expected one of",
+        "task: null | task is empty; expected causal-lm, masked-lm, classification",
         "task: encoder | task is \"encoder\"; expected causal-lm, masked-lm, classification",
         "data: {train: gone.fasta} | the data file gone.fasta does not exist; looked in",
         "data: {train: t.fasta, lenght: 3} | data: unknown key lenght; did you mean length?",

@@ -8,6 +8,7 @@ import dev.performer.PerformerException;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.recipe.TinyRecipe;
+import dev.performer.training.run.ResumePolicy;
 import dev.performer.training.run.StepMeasures;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -209,7 +210,8 @@ class CompiledStepTest {
     Recipe compiled = TinyRecipe.in(temporary, "data.bucket=null", "training.xla=true");
     assertThat(compiled.data().bucket()).isEqualTo(32);
     assertThat(TinyRecipe.in(temporary, "training.xla=true").data().bucket()).isEqualTo(16);
-    assertThatThrownBy(() -> compiled.changesFrom(plain.toJson(), Path.of("run")))
+    assertThatThrownBy(
+            () -> ResumePolicy.changes(plain.toJson(), compiled.toJson(), Path.of("run")))
         .hasMessageStartingWith("cannot resume run: training.xla was false and is now true");
   }
 

@@ -224,7 +224,7 @@ class FineTunerTest {
                     TokenBatchSource.evaluation(
                         ExampleBatches.of(
                             TinyModel.data().validation(),
-                            TinyModel.VOCABULARY,
+                            TinyModel.data().tokenizer(),
                             config.batching().forEvaluation(),
                             0),
                         CAUSAL))

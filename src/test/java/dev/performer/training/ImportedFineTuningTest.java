@@ -112,7 +112,7 @@ class ImportedFineTuningTest {
               .evaluate(
                   ModelCards.objective(card.languageModel(), Masking.BERT),
                   ExampleBatches.of(
-                      data.validation(), data.vocabulary(), batching.forEvaluation(), 0),
+                      data.validation(), data.tokenizer(), batching.forEvaluation(), 0),
                   TokenBatchSource.EVALUATION_SEED);
       assertThat(again.guesses()).isEqualTo(result.after().guesses());
       assertThat(again.loss()).isCloseTo(result.after().loss(), within(1e-6));

@@ -14,6 +14,7 @@ import dev.performer.recipe.TinyRecipe;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.OptimizerOps;
 import dev.performer.training.run.Progress;
+import dev.performer.training.run.ResumePolicy;
 import dev.performer.training.run.TrainingResult;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -175,7 +176,7 @@ class PrecisionTest {
     Recipe single = TinyRecipe.in(temporary);
     assertThat(single.training().precision()).isEqualTo(Precision.FLOAT32);
     Recipe rounded = TinyRecipe.in(temporary, "training.precision=bfloat16");
-    assertThat(rounded.changesFrom(single.toJson(), Path.of("run")))
+    assertThat(ResumePolicy.changes(single.toJson(), rounded.toJson(), Path.of("run")))
         .containsExactly("training.precision was float32 and is now bfloat16");
   }
 }
