@@ -85,17 +85,18 @@ public final class DistillJob extends Job<DistillJob> {
     data.validation().notes().forEach(progress::message);
     try (Distiller distiller = Distiller.open(models, data, recipe, run, resume, progress)) {
       RunSource.of(student.path(), ImportedModel.DEFAULT_SIGNATURE).write(run);
-      distiller.stopWhen(this::isStopped);
+      distiller.trainer().stopWhen(this::isStopped);
       if (debugNumerics) {
-        distiller.debugNumerics();
+        distiller.trainer().debugNumerics();
       }
       DistillResult result = distiller.run();
       if (!result.finished()) {
         return new Outcome(result, Optional.empty(), Double.NaN);
       }
-      distiller.restoreBest();
+      distiller.trainer().restoreBest();
       ModelCard card = card(models, data, result);
-      Path exported = export(student.path(), card, distiller.session(), distiller.student());
+      Path exported =
+          export(student.path(), card, distiller.trainer().session(), distiller.student());
       var held = data.validation().atMost(4);
       TokenBatch batch =
           new TokenRowBatches(held, data.pad(), 1024, data.paddedLength(), 0).inOrder().get(0);
