@@ -85,10 +85,7 @@ public final class DistillJob extends Job<DistillJob> {
     data.validation().notes().forEach(progress::message);
     try (Distiller distiller = Distiller.open(models, data, recipe, run, resume, progress)) {
       RunSource.of(student.path(), ImportedModel.DEFAULT_SIGNATURE).write(run);
-      distiller.trainer().stopWhen(this::isStopped);
-      if (debugNumerics) {
-        distiller.trainer().debugNumerics();
-      }
+      watch(distiller.trainer());
       DistillResult result = distiller.run();
       if (!result.finished()) {
         return new Outcome(result, Optional.empty(), Double.NaN);

@@ -15,6 +15,7 @@ import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.LanguageModel;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelCards;
+import dev.performer.training.Trainer;
 import dev.performer.training.TrainingData;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
@@ -115,21 +116,21 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     try (ImportedModel model = spec.load()) {
       LanguageModel language = ImportedLanguageModel.of(model, spec.tensors());
       requireTrainable(model, progress);
-      try (FineTuner tuner =
+      try (Trainer tuner =
           resume
               ? FineTuner.resume(language, data, options, run, progress)
-              : FineTuner.start(language, data, options, run, moments, progress)) {
-        source.write(run);
-        tuner.stopWhen(this::isStopped);
-        if (debugNumerics) {
-          tuner.debugNumerics();
+              : FineTuner.start(language, data, options, run, progress)) {
+        if (!resume) {
+          moments.ifPresent(tuner::restoreOptimizer);
         }
+        source.write(run);
+        watch(tuner);
         TrainingResult result = tuner.run();
         if (!result.finished()) {
           return new Outcome(result, run, Optional.empty(), Double.NaN);
         }
         tuner.restoreBest();
-        ModelCard card = card(ModelCards.provenance(path().toString(), data, options, result));
+        ModelCard card = card(data, result);
         Path exported = export(path(), card, tuner.session(), model.variables());
         TokenBatch batch = batch(data, language.fit(options.batching()).forEvaluation());
         float[] trained = language.logits(tuner.session(), batch);
@@ -177,8 +178,16 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     }
   }
 
-  private ModelCard card(ModelCard.Provenance provenance) {
+  private ModelCard card(TrainingData data, TrainingResult result) {
     Optional<ModelCard> old = spec.model().card();
+    ModelCard.Provenance provenance =
+        ModelCards.provenance(
+            path().toString(),
+            data.train().name(),
+            loop.seed(),
+            result.bestStep(),
+            result.before(),
+            result.best());
     var attention = old.map(ModelCard::attention).orElse(null);
     return ModelCard.of(attention, spec.cardVocabulary(), spec.tensors(), provenance)
         .withConfig(old.map(ModelCard::config).orElse(null))

@@ -7,6 +7,7 @@ import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.WeightReplacement;
 import dev.performer.training.ModelTraining;
+import dev.performer.training.Trainer;
 import java.nio.file.Path;
 import java.util.List;
 import org.tensorflow.Session;
@@ -51,6 +52,14 @@ public abstract sealed class Job<J extends Job<J>> permits TrainJob, FineTuneJob
   @SuppressWarnings("unchecked")
   private J self() {
     return (J) this;
+  }
+
+  /** Makes a trainer stop, and look for what is not finite, as configured. */
+  void watch(Trainer trainer) {
+    trainer.stopWhen(this::isStopped);
+    if (debugNumerics) {
+      trainer.debugNumerics();
+    }
   }
 
   /** Writes the model that a run started from with the weights of a session. */

@@ -89,7 +89,7 @@ public final class StepBenchmark implements AutoCloseable {
       session = CompiledStep.session(graph, xla);
       trained.initializer().accept(session);
       optimizer.initializer().accept(session);
-      step = new TrainerStep(trained, optimizer, 1);
+      step = new TrainerStep(trained, optimizer, 1, null);
     } catch (RuntimeException e) {
       close();
       throw e instanceof TensorFlowException

@@ -8,8 +8,8 @@ import dev.performer.PerformerException;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.recipe.TinyRecipe;
+import dev.performer.training.run.Interval;
 import dev.performer.training.run.ResumePolicy;
-import dev.performer.training.run.StepMeasures;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -68,9 +68,9 @@ class CompiledStepTest {
             for (int j = 0; j < recipe.training().accumulate(); j++) {
               batches.add(source.next());
             }
-            StepMeasures one = step.run(session, batches, i, 0.01);
+            Interval one = step.run(session, batches, i, 0.01);
             measured.add(one.loss());
-            measured.add(one.gradientNorm());
+            measured.add(one.norm());
             measured.add((double) one.tokens());
           }
         });

@@ -86,7 +86,7 @@ class PrecisionTest {
       OptimizerOps optimizer = TrainerStep.optimizer(model, recipe.training());
       model.initializer().accept(session);
       List<float[]> values = new ArrayList<>();
-      try (Feed feed = model.feed().of(source.next())) {
+      try (Feed feed = model.feed().apply(source.next())) {
         Session.Runner runner = session.runner();
         feed.into(runner);
         optimizer.gradients().forEach(runner::fetch);
