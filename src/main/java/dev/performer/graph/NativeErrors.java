@@ -6,22 +6,11 @@ import dev.performer.Excerpt;
 public final class NativeErrors {
   private NativeErrors() {}
 
-  /** The first line of a failed write, without the temporary file that it names. */
-  static String ofFile(Exception e) {
-    return firstLine(e).replaceFirst("^\\S*\\.tempstate\\d+; ", "");
-  }
-
-  /** The first line of an exception's message, without what follows TensorFlow's node dump. */
+  /** The first line, without a temporary file that comes first and the nodes that come last. */
   public static String firstLine(Throwable e) {
-    String message = e.getMessage();
-    if (message == null || message.isBlank()) {
-      return "TensorFlow gives no reason";
-    }
-    String line = message.strip().lines().findFirst().orElseThrow().strip();
-    int node = line.indexOf("\t [[");
-    if (node > 0) {
-      line = line.substring(0, node).strip();
-    }
-    return Excerpt.of(line);
+    String message = e.getMessage() == null ? "" : e.getMessage().strip();
+    String tail = message.replaceFirst("^\\S*\\.tempstate\\d+; ", "");
+    String line = tail.split("\r?\n|\t \\[\\[", 2)[0];
+    return line.isBlank() ? "TensorFlow gives no reason" : Excerpt.of(line);
   }
 }

@@ -11,7 +11,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import org.bytedeco.javacpp.BytePointer;
-import org.bytedeco.javacpp.Pointer;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Session;
@@ -58,8 +57,7 @@ public final class RegisteredKernels {
       status.throwExceptionIfNotOK();
       try {
         byte[] bytes = new byte[Math.toIntExact(buffer.length())];
-        Pointer data = buffer.data();
-        new BytePointer(data).get(bytes);
+        new BytePointer(buffer.data()).get(bytes);
         return new RegisteredKernels(KernelList.parseFrom(bytes));
       } finally {
         TF_DeleteBuffer(buffer);

@@ -115,8 +115,7 @@ public final class SaveRestore {
       return tf.noOp();
     }
     Collection<Variable> all = variables.values();
-    List<Class<? extends TType>> types = new ArrayList<>();
-    all.forEach(variable -> types.add(variable.type()));
+    var types = all.stream().<Class<? extends TType>>map(Variable::type).toList();
     Operand<TString> keys = strings(tf, variables.keySet());
     Operand<TString> whole = strings(tf, Collections.nCopies(all.size(), ""));
     var restored = tf.train.restore(prefix, keys, whole, types);
@@ -160,7 +159,8 @@ public final class SaveRestore {
       }
       AtomicFiles.move(index, CheckpointTable.index(place));
     } catch (IOException | RuntimeException e) { // TensorFlow's exceptions have no common type
-      String why = e instanceof IOException io ? AtomicFiles.describe(io) : NativeErrors.ofFile(e);
+      String why =
+          e instanceof IOException io ? AtomicFiles.describe(io) : NativeErrors.firstLine(e);
       throw new PerformerException("checkpoint " + target + " cannot be written: " + why, e);
     } finally {
       if (staging != null) {
