@@ -31,7 +31,7 @@ public record TextDocuments(Path place, Function<String, int[]> encoder) impleme
       return DataStream.of(files(place).iterator()).map(this::read);
     }
     LineReader lines = new LineReader(place);
-    return DataStream.of(lines::next, lines::close).map(this::example);
+    return DataStream.of(lines::nextText, lines::close).map(this::example);
   }
 
   private static List<Path> files(Path folder) {

@@ -60,24 +60,25 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     long[] shape = arrays.get(name).shape();
     int length = (int) shape[1];
     int[] mask = arrays.containsKey(MASK) ? whole(file, MASK, arrays) : null;
-    require(
-        mask == null || Arrays.equals(shape, arrays.get(MASK).shape()),
-        "%s: mask is %s, tokens %s",
-        file,
-        arrays.get(MASK),
-        arrays.get(name));
+    if (mask != null && !Arrays.equals(shape, arrays.get(MASK).shape())) {
+      throw new PerformerException(
+          "%s: mask is %s, tokens %s".formatted(file, arrays.get(MASK), arrays.get(name)));
+    }
     List<int[]> rows = new ArrayList<>();
     for (int from = 0; from < tokens.length; from += length) {
-      int[] row = Arrays.copyOfRange(tokens, from, from + length);
-      int end = length;
-      if (mask != null) {
-        end = masked(file, rows.size(), Arrays.copyOfRange(mask, from, from + length));
-      } else if (pad.isPresent()) {
-        while (end > 0 && row[end - 1] == pad.getAsInt()) {
-          end--;
+      int end = from + length;
+      while (end > from
+          && (mask == null ? pad.equals(OptionalInt.of(tokens[end - 1])) : mask[end - 1] == 0)) {
+        end--;
+      }
+      for (int i = from; mask != null && i < end; i++) {
+        if (mask[i] != 1) {
+          throw new PerformerException(
+              "%s: row %d of mask holds %d at %d; expected ones and then zeros: padding stands at the end"
+                  .formatted(file, rows.size(), mask[i], i - from));
         }
       }
-      rows.add(Arrays.copyOf(row, end));
+      rows.add(Arrays.copyOfRange(tokens, from, end));
     }
     return rows;
   }
@@ -164,20 +165,5 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
       }
     }
     return whole;
-  }
-
-  private static int masked(Path file, int row, int[] mask) {
-    int end = 0;
-    while (end < mask.length && mask[end] == 1) {
-      end++;
-    }
-    for (int i = end; i < mask.length; i++) {
-      if (mask[i] != 0) {
-        throw new PerformerException(
-            "%s: row %d of mask holds %d at %d; expected ones and then zeros: padding stands at the end"
-                .formatted(file, row, mask[i], i));
-      }
-    }
-    return end;
   }
 }
