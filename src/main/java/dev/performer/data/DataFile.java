@@ -96,9 +96,7 @@ public final class DataFile {
 
   /**
    * Where the bytes of a file can be read at any place and again: the file itself, or the copy of
-   * the standard input.
-   *
-   * @param expected what the file should be, such as "a FASTA file"
+   * the standard input. @param expected such as "a FASTA file"
    */
   static Path place(Path file, String expected) {
     if (isStandardInput(file)) {

@@ -72,11 +72,7 @@ public final class JsonTokenizer implements Tokenizer {
     }
   }
 
-  /**
-   * A tokenizer from the bytes of a tokenizer.json.
-   *
-   * @param source how messages call it
-   */
+  /** A tokenizer from the bytes of a tokenizer.json. */
   public static JsonTokenizer of(byte[] file, String source, SpecialIds special) {
     return new JsonTokenizer(file.clone(), TokenizerJson.of(file, source), special);
   }

@@ -27,8 +27,6 @@ import org.apache.commons.csv.CSVRecord;
  * A table as text in UTF-8: fields between delimiters, quoted where they hold one ({@code RFC
  * 4180}). In tab-separated files quotes mean nothing.
  *
- * @param file gzipped or not
- * @param delimiter between fields
  * @param header whether the first row names the columns
  */
 public record TableFile(Path file, char delimiter, boolean header) {
@@ -51,9 +49,8 @@ public record TableFile(Path file, char delimiter, boolean header) {
   }
 
   /**
-   * All rows; of columns that share a name, the first counts.
-   *
-   * @return for each row its fields by the names of the columns, in order
+   * The fields of all rows by the names of their columns, in order; of two columns of a name, the
+   * first.
    */
   public List<Map<String, String>> read() {
     List<Map<String, String>> all = new ArrayList<>();

@@ -25,7 +25,6 @@ public final class TokenRowBatches {
   private List<List<Integer>> batches; // of that epoch, numbers of rows
 
   /**
-   * @param pad fills up short sequences
    * @param tokens of a batch at most, unless one sequence has more
    * @param fixedLength all batches are padded to at least this
    */

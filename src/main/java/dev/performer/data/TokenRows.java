@@ -16,7 +16,6 @@ import java.util.stream.Stream;
 /**
  * Token sequences in memory, without padding.
  *
- * @param name where they come from, for messages
  * @param rows ids of each sequence; none is empty
  * @param notes what was not taken as it stood, one line each
  */
@@ -37,8 +36,6 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
   /**
    * Reads {@code tokens} and, if it is there, {@code mask} of an {@code .npz}. Without a mask, ids
    * of padding at the end of a row are padding.
-   *
-   * @param pad the id of padding, if there is one
    */
   public static TokenRows npz(Path file, OptionalInt pad) {
     List<int[]> all = read(file, pad);
@@ -98,12 +95,7 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
         Stream.concat(notes.stream(), Stream.of(note)).toList());
   }
 
-  /**
-   * Every n-th sequence apart from the others.
-   *
-   * @param every the first of every so many is held out; at least 2
-   * @return held out, and the others
-   */
+  /** The first of every so many sequences, at least 2, held out, and the others. */
   public List<TokenRows> split(int every) {
     List<int[]> held = new ArrayList<>();
     List<int[]> rest = new ArrayList<>();

@@ -23,11 +23,9 @@ import java.util.stream.Stream;
 /**
  * The text of a tokenizer.json, checked before native code sees it.
  *
- * @param source how messages call it
  * @param type WordPiece, BPE or WordLevel
  * @param text without cropping, padding and the tokens around it, which are put there here
  * @param tokens the token of each id; ids that no token has are filled up
- * @param frame the special tokens around a text
  * @param unknown the token that stands for what the vocabulary lacks, or null
  */
 record TokenizerJson(
