@@ -1,7 +1,7 @@
 package dev.performer.nn;
 
 import dev.performer.PerformerException;
-import dev.performer.attention.ExactRecurrence;
+import dev.performer.attention.ExactAttention;
 import dev.performer.attention.RecurrentForm;
 import java.util.ArrayList;
 import java.util.List;
@@ -34,7 +34,7 @@ public final class RecurrentHeads {
         throw new PerformerException("attention that is not causal has no recurrent form");
       }
       if (made.exactHeads > 0) {
-        made.forms.add(new ExactRecurrence(made.exactHeads, size, size));
+        made.forms.add(new ExactAttention.Recurrence(made.exactHeads, size, size));
       }
       if (made.exactHeads < heads) {
         made.forms.add(RecurrentForm.of(favor.attention(tf), heads - made.exactHeads, size, size));
@@ -43,7 +43,7 @@ public final class RecurrentHeads {
     }
     if (layer.mixer() instanceof ExactHeads exact && exact.attention().causal()) {
       RecurrentHeads made = new RecurrentHeads(heads, heads);
-      made.forms.add(new ExactRecurrence(heads, size, size));
+      made.forms.add(new ExactAttention.Recurrence(heads, size, size));
       return made;
     }
     throw new PerformerException(
