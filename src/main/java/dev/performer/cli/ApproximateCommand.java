@@ -17,7 +17,6 @@ import dev.performer.study.LayerErrors;
 import dev.performer.study.ModelApproximation;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.function.Supplier;
 import picocli.CommandLine.Command;
@@ -113,7 +112,7 @@ final class ApproximateCommand extends PerformerCommand {
                 System.err.printf(
                     "%s, M=%d: %s%n",
                     row.variant(), row.features(), ApproximationReport.number(row.error())));
-    return report(report.table(), report.json(), report::chart);
+    return report(report.table(), report, report::chart);
   }
 
   private int ofModel() {
@@ -137,7 +136,7 @@ final class ApproximateCommand extends PerformerCommand {
     return report(errors.table(), errors.json(), errors::chart);
   }
 
-  private int report(String table, Map<String, Object> json, Supplier<Chart> chart) {
+  private int report(String table, Object json, Supplier<Chart> chart) {
     if (plot != null) {
       byte[] png = chart.get().png();
       OutputFile.write(plot, out -> out.write(png));

@@ -81,7 +81,7 @@ final class BenchCommand extends PerformerCommand {
     return done(outcome.json());
   }
 
-  private Benchmark<?, ?> benchmark() {
+  private Benchmark<?> benchmark() {
     UsageException.require(!train || !generate, "--train and --generate exclude each other");
     UsageException.require(
         train || computes.equals(List.of(Compute.PLAIN)), "--compute needs --train");

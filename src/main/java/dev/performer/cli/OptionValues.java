@@ -6,7 +6,7 @@ import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
 import dev.performer.data.Labels;
 import dev.performer.pipeline.ModelOptions;
-import dev.performer.pipeline.SequenceBatching;
+import dev.performer.recipe.RecipeData;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.study.BenchmarkedAttention;
 import java.nio.file.Path;
@@ -27,7 +27,7 @@ final class OptionValues {
     register(line, BenchmarkedAttention.class, BenchmarkedAttention::of);
     register(line, Projection.Directions.class, Projection.Directions::of);
     register(line, Projection.Lengths.class, Projection.Lengths::of);
-    registerLabels(line, SequenceBatching.Crop.class);
+    registerLabels(line, RecipeData.Crop.class);
     registerLabels(line, ModelCard.Objective.class);
     registerLabels(line, ModelOptions.MaskedTokens.class);
     line.registerConverter(Path.class, OptionValues::path);

@@ -55,7 +55,9 @@ final class ReproduceCommand extends PerformerCommand {
     List<Path> recipes = recipes();
     boolean begun = Files.exists(folder.resolve(Reproduction.PLAN));
     PerformerException.require(
-        resume || !begun, "%s holds results already; take --resume or another --output", folder);
+        resume || !begun,
+        "%s holds results already; go on with --resume or another --output",
+        folder);
     PerformerException.require(
         begun || !resume, "%s holds nothing to go on with (no %s)", folder, Reproduction.PLAN);
     List<Path> folders = new ArrayList<>(List.of(Project.home()));

@@ -9,6 +9,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.performer.data.NpyArray;
 import dev.performer.model.SmallModels.Built;
 import dev.performer.nn.Dropout;
+import dev.performer.nn.MultiHeadAttention;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -204,7 +205,8 @@ class ModelAttentionTest {
                     run.performer
                         .attention(layer)
                         .mixer()
-                        .mix(run.tf, q, k, v, null, Dropout.none())
+                        .mix(
+                            run.tf, new MultiHeadAttention.Projected(q, k, v), null, Dropout.none())
                         .rest());
         List<float[]> both = run.run(whole.feeds(), List.of(piece.logits(), whole.out().logits()));
         assertThat(ModelRun.error(both.get(0), both.get(1))).isLessThan(1e-6);
@@ -251,7 +253,11 @@ class ModelAttentionTest {
                       run.performer
                           .attention(layer)
                           .mixer()
-                          .mix(run.tf, q, k, v, null, Dropout.none())
+                          .mix(
+                              run.tf,
+                              new MultiHeadAttention.Projected(q, k, v),
+                              null,
+                              Dropout.none())
                           .rest());
           logits.add(out.logits());
         }
