@@ -119,7 +119,7 @@ final class ExportGraph implements AutoCloseable {
     List<Variable> saved = new ArrayList<>();
     copies.forEach((variable, copy) -> saved.add(copy.withCheckpointKey(objects.key(variable))));
     Map<String, Operand<?>> values = Map.of(OBJECT_GRAPH_KEY, objectGraphConstant(tf, objects));
-    var saver = SaveRestore.withValues(tf, saved, values).saverDef();
+    var saver = new SaveRestore(tf, saved, values).saverDef();
     MetaGraphDef.Builder meta =
         MetaGraphDef.newBuilder()
             .setGraphDef(renamed(graph.toGraphDef()))

@@ -31,7 +31,7 @@ final class TrainabilityCheck {
   Trainability check(List<String> outputs, List<Variable> variables) {
     List<Variable> trainable = variables.stream().filter(Variable::trainable).toList();
     List<String> handles = trainable.stream().map(TrainabilityCheck::handle).toList();
-    var report = GradientPaths.trace(flat.graph(), outputs, handles, this::reason);
+    var report = new GradientPaths(flat.graph(), handles).trace(outputs, this::reason);
     GraphIndex index = new GraphIndex(flat.graph().getNodeList());
     List<Trainability.Obstacle> obstacles = new ArrayList<>();
     report
