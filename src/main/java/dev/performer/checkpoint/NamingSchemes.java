@@ -30,33 +30,28 @@ public final class NamingSchemes {
    *
    * @throws PerformerException if there is none
    */
-  public static NamingScheme of(WeightFile file, ImportOptions options) {
+  static NamingScheme of(WeightFile file, ImportOptions options) {
     if (options.mapping() != null) {
       return new MappedNaming();
     }
-    if (options.scheme() != null) {
-      return ALL.stream()
-          .filter(scheme -> scheme.label().equals(options.scheme()))
-          .findFirst()
-          .orElseThrow(
-              () ->
-                  new PerformerException(
-                      "no naming scheme '" + options.scheme() + "'; known are " + labels()));
+    if (options.scheme() == null) {
+      return of(file).orElseThrow(() -> unknown(file));
     }
-    return of(file)
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                        ("%s: its names are of no model that is known here %s; they begin"
-                                + " with %s; name every variable in a mapping file")
-                            .formatted(
-                                file.path(),
-                                labels(),
-                                file.tensors().keySet().stream()
-                                    .limit(3)
-                                    .map(Excerpt::of)
-                                    .toList()))
-                    .settledBy("mapping"));
+    for (NamingScheme scheme : ALL) {
+      if (scheme.label().equals(options.scheme())) {
+        return scheme;
+      }
+    }
+    throw new PerformerException(
+        "no naming scheme '" + options.scheme() + "'; known are " + labels());
+  }
+
+  private static PerformerException unknown(WeightFile file) {
+    List<String> first = file.tensors().keySet().stream().limit(3).map(Excerpt::of).toList();
+    return new PerformerException(
+            "%s: its names are of no model that is known here %s; they begin with %s; name every variable in a mapping file"
+                .formatted(file.path(), labels(), first))
+        .settledBy("mapping");
   }
 
   /** What the schemes are called. */

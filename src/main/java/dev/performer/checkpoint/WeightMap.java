@@ -1,19 +1,28 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
+import dev.performer.attention.projection.ProjectionMatrix;
+import dev.performer.data.Masking;
 import dev.performer.data.NpyArray;
+import dev.performer.data.Vocabulary;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.stream.IntStream;
 import org.tensorflow.ndarray.Shape;
 
 /** Which tensor of a file is which variable of ours; collects all that does not fit. */
@@ -28,7 +37,7 @@ final class WeightMap {
     LINEAR
   }
 
-  private record Source(String tensor, Layout layout) {}
+  private record Source(String tensor, WeightFile.Info info, Layout layout) {}
 
   private final WeightFile file;
   private final Map<String, Source> sources = new TreeMap<>();
@@ -42,12 +51,16 @@ final class WeightMap {
     this.left = new TreeSet<>(file.tensors().keySet());
   }
 
+  Path path() {
+    return file.path();
+  }
+
   /** Notes that a tensor is a variable. */
   void put(String variable, String tensor, Layout layout) {
     left.remove(tensor);
-    Source old = sources.put(variable, new Source(tensor, layout));
+    Source old = sources.put(variable, new Source(tensor, file.tensors().get(tensor), layout));
     if (old != null) {
-      problems.add("both " + old.tensor() + " and " + tensor + " are " + variable);
+      problems.add("both %s and %s are %s".formatted(old.tensor(), tensor, variable));
     }
   }
 
@@ -73,46 +86,29 @@ final class WeightMap {
     notes.add(line);
   }
 
-  /** The lines so far. */
-  List<String> notes() {
-    return List.copyOf(notes);
-  }
-
   boolean has(String variable) {
     return sources.containsKey(variable);
   }
 
-  /** Shape of a variable's tensor in the file; dense kernels as {@code [in, out]}. */
-  Optional<long[]> shape(String variable) {
-    Source source = sources.get(variable);
-    if (source == null) {
-      return Optional.empty();
-    }
-    long[] shape = file.tensors().get(source.tensor()).shape();
-    if (source.layout() == Layout.LEADING_ONES) {
-      return Optional.of(withoutLeadingOnes(shape, variable.endsWith("/class_token") ? 1 : 2));
-    }
-    return Optional.of(
-        source.layout() == Layout.LINEAR && shape.length == 2 ? reversed(shape) : shape);
-  }
-
   /**
-   * One dimension of a variable that a scheme cannot do without.
+   * One dimension of a variable that a scheme cannot do without; dense kernels are {@code [in,
+   * out]}.
    *
    * @param rank that the variable must have
    */
   int size(String variable, int rank, int dimension) {
-    long[] shape =
-        shape(variable)
-            .orElseThrow(
-                () ->
-                    new PerformerException(
-                        file.path() + ": no tensor is " + variable + ", which this model needs"));
+    Source source = sources.get(variable);
+    require(source != null, "%s: no tensor is %s, which this model needs", path(), variable);
+    long[] shape = source.info().shape();
+    if (source.layout() == Layout.LEADING_ONES) {
+      shape = withoutLeadingOnes(shape, rank);
+    } else if (source.layout() == Layout.LINEAR && shape.length == 2) {
+      shape = new long[] {shape[1], shape[0]};
+    }
     if (shape.length != rank || shape[dimension] < 1 || shape[dimension] > Integer.MAX_VALUE) {
       throw new PerformerException(
           "%s: %s has shape %s, expected %s dimensions of 1 or more"
-              .formatted(
-                  file.path(), sources.get(variable).tensor(), Arrays.toString(shape), rank));
+              .formatted(path(), source.tensor(), Arrays.toString(shape), rank));
     }
     return (int) shape[dimension];
   }
@@ -126,148 +122,108 @@ final class WeightMap {
         .orElse(0);
   }
 
+  ModelWeights finish(String label, PerformerConfig config, ImportOptions options) {
+    return finish(label, config, options, Optional.empty(), Optional.empty());
+  }
+
   /**
    * Reads everything.
    *
-   * @throws PerformerException that lists all that is missing, left over or mis-shaped, unless
-   *     {@code allowMissing}: then notes list it, and what is missing gets initial values
+   * @throws PerformerException that lists all that is missing, left over or mis-shaped, unless the
+   *     options allow it: then notes list it, and what is missing gets initial values
    */
-  ModelWeights finish(String label, PerformerConfig config, boolean allowMissing) {
+  ModelWeights finish(
+      String label,
+      PerformerConfig config,
+      ImportOptions options,
+      Optional<Vocabulary> vocabulary,
+      Optional<Masking> masking) {
     Map<String, Shape> shapes = Performer.shapes(config);
-    Map<String, NpyArray> weights = new LinkedHashMap<>();
-    List<String> missing = new ArrayList<>(); // behind what is there and wrong, as lists are cut
-    for (Map.Entry<String, Shape> e : shapes.entrySet()) {
-      String variable = e.getKey();
-      long[] shape = e.getValue().asArray();
-      if (sources.containsKey(variable)) {
-        checkShape(variable, sources.get(variable), shape);
-      } else if (given.containsKey(variable)) {
-        long[] found = given.get(variable).shape();
-        if (!Arrays.equals(found, shape)) {
-          problems.add(
-              "%s became %s, expected %s"
-                  .formatted(variable, Arrays.toString(found), Arrays.toString(shape)));
-          given.remove(variable);
-        }
-      } else if (!isProjection(variable)) {
-        missing.add("missing: " + variable + " " + Arrays.toString(shape));
+    findProblems(shapes);
+    if (!problems.isEmpty()) {
+      if (!options.allowMissing()) {
+        throw new PerformerException(
+                "%s does not fit a model of the scheme %s, and missing weights were not allowed"
+                    .formatted(path(), label),
+                problems)
+            .settledBy("allowMissing");
       }
+      String all = String.join("; ", Excerpt.items(problems));
+      note("what does not fit was left out or has initial values: " + all);
     }
-    problems.addAll(missing);
-    given.keySet().stream()
-        .filter(variable -> !shapes.containsKey(variable))
-        .forEach(v -> problems.add("this model has no variable " + v));
-    sources.keySet().stream()
-        .filter(variable -> !shapes.containsKey(variable))
-        .forEach(v -> problems.add("this model has no " + v + ": " + sources.get(v).tensor()));
-    left.forEach(tensor -> problems.add("left over: " + tensor + " " + info(tensor)));
-    settleProblems(label, allowMissing);
-    Map<String, NpyArray> projections = new TreeMap<>();
-    if (shapes.keySet().stream()
-        .anyMatch(v -> isProjection(v) && !sources.containsKey(v) && !given.containsKey(v))) {
-      Performer.projections(config)
-          .forEach(
-              (name, p) -> projections.put(name, NpyArray.of(p.values(), p.rows(), p.columns())));
-    }
-    for (Map.Entry<String, Shape> e : shapes.entrySet()) {
-      String name = e.getKey();
-      long[] shape = e.getValue().asArray();
-      Source source = sources.get(name);
-      boolean isRead = source != null && fits(source, shape);
-      NpyArray value =
-          isRead
-              ? laidOut(source, shape)
-              : given.containsKey(name)
-                  ? given.get(name)
-                  : isProjection(name) ? projections.get(name) : initial(name, shape);
-      weights.put(name, value);
-    }
-    noteProjections(projections, config);
+    Map<String, NpyArray> weights = new LinkedHashMap<>();
+    shapes.forEach((name, shape) -> weights.put(name, value(name, shape.asArray())));
+    drawProjections(weights, config);
     noteNotFinite(weights);
     Optional<OptimizerState> optimizer = optimizer(weights);
-    return new ModelWeights(
-        label, config, weights, optimizer, Optional.empty(), Optional.empty(), List.copyOf(notes));
+    return new ModelWeights(label, config, weights, optimizer, vocabulary, masking, notes);
   }
 
-  private Optional<OptimizerState> optimizer(Map<String, NpyArray> weights) {
-    Map<String, String> trained = new LinkedHashMap<>();
-    for (String variable : weights.keySet()) {
-      Source source = sources.get(variable);
-      if (source != null && source.layout() == Layout.SAME) {
-        trained.put(variable, source.tensor());
-      } else if (!isProjection(variable)) {
-        return Optional.empty(); // weights that the optimizer has not seen
+  private void findProblems(Map<String, Shape> shapes) {
+    List<String> missing = new ArrayList<>(); // behind what is there and wrong, as lists are cut
+    shapes.forEach(
+        (variable, s) -> {
+          long[] shape = s.asArray();
+          String expected = Arrays.toString(shape);
+          Source source = sources.get(variable);
+          NpyArray value = given.get(variable);
+          if (source != null && isComplex(source)) {
+            problems.add(
+                "%s is %s, but %s is real"
+                    .formatted(source.tensor(), source.info().type(), variable));
+          } else if (source != null && !fits(source, shape)) {
+            String found = Arrays.toString(source.info().shape());
+            problems.add(
+                "%s has shape %s, but %s has %s"
+                    .formatted(source.tensor(), found, variable, expected));
+          } else if (source == null && value != null && !Arrays.equals(value.shape(), shape)) {
+            String found = Arrays.toString(value.shape());
+            problems.add("%s became %s, expected %s".formatted(variable, found, expected));
+          } else if (source == null && value == null && !isProjection(variable)) {
+            missing.add("missing: " + variable + " " + expected);
+          }
+        });
+    problems.addAll(missing);
+    for (String variable : given.keySet()) {
+      if (!shapes.containsKey(variable)) {
+        problems.add("this model has no variable " + variable);
       }
     }
-    return new KerasOptimizer(file, notes::add).state(trained, weights);
-  }
-
-  private void settleProblems(String label, boolean allowMissing) {
-    if (problems.isEmpty()) {
-      return;
-    }
-    if (!allowMissing) {
-      throw new PerformerException(
-              "%s does not fit a model of the scheme %s, and missing weights were not allowed"
-                  .formatted(file.path(), label),
-              problems)
-          .settledBy("allowMissing");
-    }
-    notes.add(
-        "what does not fit was left out or has initial values: "
-            + String.join("; ", Excerpt.items(problems)));
+    sources.forEach(
+        (variable, source) -> {
+          if (!shapes.containsKey(variable)) {
+            problems.add("this model has no " + variable + ": " + source.tensor());
+          }
+        });
+    left.forEach(tensor -> problems.add("left over: " + tensor + " " + file.tensors().get(tensor)));
   }
 
   private static boolean isProjection(String variable) {
     return variable.endsWith("/projection");
   }
 
-  private WeightFile.Info info(String tensor) {
-    return file.tensors().get(tensor);
+  private static boolean isComplex(Source source) {
+    return source.info().type().startsWith("complex");
   }
 
-  private void checkShape(String variable, Source source, long[] shape) {
-    if (isComplex(source)) {
-      problems.add(
-          "%s is %s, but %s is real"
-              .formatted(source.tensor(), info(source.tensor()).type(), variable));
-    } else if (!fits(source, shape)) {
-      problems.add(
-          "%s has shape %s, but %s has %s"
-              .formatted(
-                  source.tensor(),
-                  Arrays.toString(info(source.tensor()).shape()),
-                  variable,
-                  Arrays.toString(shape)));
-    }
-  }
-
-  private boolean isComplex(Source source) {
-    return info(source.tensor()).type().startsWith("complex");
-  }
-
-  private boolean fits(Source source, long[] shape) {
+  private static boolean fits(Source source, long[] shape) {
+    long[] found = source.info().shape();
     if (isComplex(source)) {
       return false;
     }
-    long[] found = info(source.tensor()).shape();
-    if (source.layout() == Layout.LEADING_ONES) {
-      return Arrays.equals(withoutLeadingOnes(found, shape.length), shape);
-    }
-    if (source.layout() == Layout.SAME || Arrays.equals(found, shape) && found.length == 1) {
-      return Arrays.equals(found, shape);
-    }
-    if (found.length == 1) {
-      return product(shape, 0, shape.length) == found[0];
-    }
-    for (int split = 1; split < shape.length; split++) {
-      if (found.length == 2
-          && product(shape, 0, split) == found[1]
-          && product(shape, split, shape.length) == found[0]) {
-        return true;
-      }
-    }
-    return false;
+    return switch (source.layout()) {
+      case SAME -> Arrays.equals(found, shape);
+      case LEADING_ONES -> Arrays.equals(withoutLeadingOnes(found, shape.length), shape);
+      case LINEAR ->
+          found.length == 1
+              ? product(shape, 0, shape.length) == found[0]
+              : found.length == 2
+                  && IntStream.range(1, shape.length)
+                      .anyMatch(
+                          split ->
+                              product(shape, 0, split) == found[1]
+                                  && product(shape, split, shape.length) == found[0]);
+    };
   }
 
   private static long product(long[] shape, int from, int to) {
@@ -282,8 +238,16 @@ final class WeightMap {
     return rest;
   }
 
-  private static long[] reversed(long[] shape) {
-    return new long[] {shape[1], shape[0]};
+  /** Null for a projection that is to be drawn. */
+  private NpyArray value(String variable, long[] shape) {
+    Source source = sources.get(variable);
+    NpyArray value = given.get(variable);
+    if (source != null && fits(source, shape)) {
+      return laidOut(source, shape);
+    } else if (source == null && value != null && Arrays.equals(value.shape(), shape)) {
+      return value;
+    }
+    return isProjection(variable) ? null : initial(variable, shape);
   }
 
   private NpyArray laidOut(Source source, long[] shape) {
@@ -309,7 +273,7 @@ final class WeightMap {
     if (variable.endsWith("/scale")) {
       Arrays.fill(values, 1);
     } else if (!variable.endsWith("/bias")) {
-      java.util.Random random = new java.util.Random(variable.hashCode());
+      Random random = new Random(variable.hashCode());
       for (int i = 0; i < values.length; i++) {
         values[i] = (float) (0.02 * random.nextGaussian());
       }
@@ -317,28 +281,46 @@ final class WeightMap {
     return NpyArray.of(values, shape);
   }
 
-  private void noteProjections(Map<String, NpyArray> drawn, PerformerConfig config) {
-    if (!drawn.isEmpty()) {
-      notes.add(
-          ("projections are not in the file; %s were drawn anew as the attention entries"
-                  + " of the configuration say: %s")
-              .formatted(drawn.size(), config.toJson().path("attention")));
+  private void drawProjections(Map<String, NpyArray> weights, PerformerConfig config) {
+    long absent = weights.values().stream().filter(Objects::isNull).count();
+    if (absent == 0) {
+      return;
     }
+    Map<String, ProjectionMatrix> drawn = Performer.projections(config);
+    weights.replaceAll(
+        (name, value) -> {
+          ProjectionMatrix p = drawn.get(name);
+          return value != null ? value : NpyArray.of(p.values(), p.rows(), p.columns());
+        });
+    note(
+        "projections are not in the file; %s were drawn anew as the attention entries of the configuration say: %s"
+            .formatted(absent, config.toJson().path("attention")));
   }
 
   private void noteNotFinite(Map<String, NpyArray> weights) {
     List<String> bad = new ArrayList<>();
     weights.forEach(
         (name, value) -> {
-          for (float x : value.floats()) {
-            if (!Float.isFinite(x)) {
-              bad.add(name);
-              break;
-            }
+          float[] x = value.floats();
+          if (!IntStream.range(0, x.length).allMatch(i -> Float.isFinite(x[i]))) {
+            bad.add(name);
           }
         });
     if (!bad.isEmpty()) {
-      notes.add("warning: NaN or infinite values in " + Excerpt.names(bad));
+      note("warning: NaN or infinite values in " + Excerpt.names(bad));
     }
+  }
+
+  private Optional<OptimizerState> optimizer(Map<String, NpyArray> weights) {
+    Map<String, String> trained = new LinkedHashMap<>();
+    for (String variable : weights.keySet()) {
+      Source source = sources.get(variable);
+      if (source != null && source.layout() != Layout.LINEAR) {
+        trained.put(variable, source.tensor());
+      } else if (!isProjection(variable)) {
+        return Optional.empty(); // weights that the optimizer has not seen
+      }
+    }
+    return new AdamMoments(file, notes::add).state(trained, weights);
   }
 }
