@@ -2,26 +2,28 @@ package dev.performer.checkpoint;
 
 import dev.performer.data.NpyArray;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
  * Adam's moments in what Flax and Keras save, by the names that each of their optimizers gives
- * them: the state beside Flax' parameters, slots of variables ({@code
- * …/.OPTIMIZER_SLOT/optimizer/m}), names with the variable's inside ({@code Adam/m/dense/kernel},
- * {@code Adam/dense/kernel/m}), or numbers alone.
+ * them: beside Flax' parameters, in slots of variables ({@code …/.OPTIMIZER_SLOT/optimizer/m}),
+ * around or behind the variable's name ({@code Adam/m/dense/kernel}), or under numbers alone.
  *
- * @param file the checkpoint
  * @param note gets a line if the moments are of no use
  */
 record AdamMoments(WeightFile file, Consumer<String> note) {
   private static final List<Pattern> NAMES =
       List.of(
+          Pattern.compile("state/param_states/(?<of>.+)/grad_(?<which>ema|sq_ema)"),
           Pattern.compile("(?<of>.+)/\\.OPTIMIZER_SLOT/[^/]+(?:/.+)?/(?<which>[mv])"),
           Pattern.compile("(?:.*/)?Adam(?:W|_\\d+)*/(?<which>[mv])/(?<of>.+)"),
           Pattern.compile("(?:.*/)?Adam(?:W|WeightDecay|_\\d+)*/(?<of>.+)/(?<which>[mv])"));
@@ -30,28 +32,16 @@ record AdamMoments(WeightFile file, Consumer<String> note) {
           "(?:.*/)?(Adamax|Nadam|LAMB|Lamb|Adafactor|SGD|RMSprop|Ftrl|Lion)(_\\d+)?/.*");
   private static final Pattern STEP =
       Pattern.compile(
-          "(?:.*/)?(?:_?optimizer|optimizer_weights)/(?:.*/)?(?:_?iter(?:ation)?s?|vars/0)(?::0)?");
-  private static final Pattern STEP_NAME =
-      Pattern.compile(
-          "state/step|(?:(?:.*/)?Adam(?:W|WeightDecay|_\\d+)*/)?iter(?:ation)?s?(?::0)?");
-  private static final String FLAX_STEP = FlaxParameters.STATE + "step";
+          "state/step|(?:.*/)?_?optimizer(?:_weights)?/(?:.*/)?(?:_?iter(?:ation)?s?|vars/0)(?::0)?"
+              + "|(?:(?:.*/)?Adam(?:W|WeightDecay|_\\d+)*/)?iter(?:ation)?s?(?::0)?");
 
-  /**
-   * The state by our names.
-   *
-   * @param sources tensor of each of our variables that can be trained
-   * @param weights what the moments must have the shapes of
-   * @return empty if there is none, or not all of it
-   */
+  /** The state by our names, from each trained variable's tensor; empty if it is not all there. */
   Optional<OptimizerState> state(Map<String, String> sources, Map<String, NpyArray> weights) {
-    boolean isFlax =
-        file.tensors().containsKey(FLAX_STEP)
-            && sources.values().stream().allMatch(s -> s.startsWith(FlaxParameters.TARGET));
-    Map<String, String> names = new LinkedHashMap<>();
+    Map<String, String> names = new TreeMap<>();
     file.trainingState().keySet().forEach(tensor -> names.put(tensor, file.variable(tensor)));
-    if (!isFlax
-        && names.keySet().stream().noneMatch(name -> name.contains("ptimizer"))
-        && names.values().stream().noneMatch(name -> name.startsWith("Adam"))) {
+    file.tensors().keySet().forEach(tensor -> names.put(tensor, tensor));
+    names.keySet().removeAll(sources.values());
+    if (names.entrySet().stream().noneMatch(AdamMoments::isOptimizer)) {
       return Optional.empty();
     }
     for (String name : names.values()) {
@@ -59,19 +49,20 @@ record AdamMoments(WeightFile file, Consumer<String> note) {
         return none("it is not Adam's: " + name);
       }
     }
-    long step = step(isFlax ? Map.of(FLAX_STEP, FLAX_STEP) : names);
+    long step = step(names);
     if (step < 0) {
       return none("the number of its steps is missing");
     }
-    Map<String, String[]> moments =
-        isFlax
-            ? flax(sources)
-            : named(names).orElseGet(() -> new KerasOptimizerOrder(file).moments());
+    Map<String, String[]> moments = named(names);
+    if (moments.isEmpty()) {
+      moments = new KerasOptimizerOrder(file).moments();
+    }
     Map<String, NpyArray> first = new LinkedHashMap<>();
     Map<String, NpyArray> second = new LinkedHashMap<>();
     for (Map.Entry<String, String> source : sources.entrySet()) {
       String tensor = source.getValue();
-      String[] pair = moments.getOrDefault(tensor, moments.get(file.variable(tensor)));
+      String own = file.variable(tensor).replaceFirst("^" + FlaxParameters.TARGET, "");
+      String[] pair = moments.getOrDefault(tensor, moments.get(own));
       long[] shape = weights.get(source.getKey()).shape();
       if (pair == null || !fits(pair[0], tensor) || !fits(pair[1], tensor)) {
         return none("it has no moments of " + tensor);
@@ -80,6 +71,12 @@ record AdamMoments(WeightFile file, Consumer<String> note) {
       second.put(source.getKey(), NpyArray.of(file.read(pair[1]).floats(), shape));
     }
     return Optional.of(new OptimizerState(step, first, second));
+  }
+
+  private static boolean isOptimizer(Map.Entry<String, String> name) {
+    return name.getKey().contains("ptimizer")
+        || name.getKey().startsWith(FlaxParameters.STATE)
+        || name.getValue().startsWith("Adam");
   }
 
   private Optional<OptimizerState> none(String why) {
@@ -94,49 +91,38 @@ record AdamMoments(WeightFile file, Consumer<String> note) {
   private boolean fits(String moment, String tensor) {
     WeightFile.Info info = moment == null ? null : info(moment);
     return info != null
-        && info.isFloat()
+        && info.type().contains("float")
         && Arrays.equals(info.shape(), file.tensors().get(tensor).shape());
   }
 
-  private static Map<String, String[]> flax(Map<String, String> sources) {
-    Map<String, String[]> pairs = new LinkedHashMap<>();
-    for (String tensor : sources.values()) {
-      String states = tensor.replaceFirst("^" + FlaxParameters.TARGET, "state/param_states/");
-      pairs.put(tensor, new String[] {states + "/grad_ema", states + "/grad_sq_ema"});
-    }
-    return pairs;
-  }
-
   /** First and second moment by the variable's tensor or name; null for one that is missing. */
-  private static Optional<Map<String, String[]>> named(Map<String, String> names) {
+  private static Map<String, String[]> named(Map<String, String> names) {
     Map<String, String[]> pairs = new LinkedHashMap<>();
     names.forEach(
         (tensor, name) -> {
           for (Pattern pattern : NAMES) {
-            Matcher moment = pattern.matcher(pattern == NAMES.get(0) ? tensor : name);
+            Matcher moment = pattern.matcher(tensor.contains("/.OPTIMIZER_SLOT/") ? tensor : name);
             if (moment.matches()) {
               String variable = moment.group("of").replaceFirst(":0$", "");
-              int which = moment.group("which").equals("m") ? 0 : 1;
+              int which = moment.group("which").matches("m|ema") ? 0 : 1;
               pairs.computeIfAbsent(variable, n -> new String[2])[which] = tensor;
               return;
             }
           }
         });
-    return pairs.isEmpty() ? Optional.empty() : Optional.of(pairs);
+    return pairs;
   }
 
   /** The number of updates; below 0 if there is none, or more than one. */
   private long step(Map<String, String> names) {
-    long[] found =
-        names.entrySet().stream()
-            .filter(
-                e ->
-                    STEP.matcher(e.getKey()).matches() || STEP_NAME.matcher(e.getValue()).matches())
-            .map(Map.Entry::getKey)
-            .filter(t -> info(t).shape().length == 0 && info(t).type().contains("int"))
-            .mapToLong(tensor -> file.read(tensor).longs()[0])
-            .distinct()
-            .toArray();
-    return found.length == 1 ? found[0] : -1;
+    Set<Long> found = new HashSet<>();
+    names.forEach(
+        (tensor, name) -> {
+          boolean isStep = STEP.matcher(tensor).matches() || STEP.matcher(name).matches();
+          if (isStep && info(tensor).shape().length == 0 && info(tensor).type().contains("int")) {
+            found.add(file.read(tensor).longs()[0]);
+          }
+        });
+    return found.size() == 1 ? found.iterator().next() : -1;
   }
 }

@@ -1,7 +1,5 @@
 package dev.performer.checkpoint;
 
-import static dev.performer.PerformerException.require;
-
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
@@ -24,7 +22,7 @@ final class ConfigBuilder {
       put("maxLength", map.size("embeddings/position", 2, 0));
     }
     put("tokenTypes", map.has("embeddings/type") ? map.size("embeddings/type", 2, 0) : 0);
-    require(map.layers() > 0, "%s has no layers", map.path());
+    map.check(map.layers() > 0, "there are no layers");
     put("layers", map.layers());
     put("mlpSize", map.size("layer_0/mlp/in/kernel", 2, 1));
   }
@@ -35,8 +33,11 @@ final class ConfigBuilder {
     return put("headSize", map.size("layer_0/attention/query/kernel", 3, 2));
   }
 
+  /** Sets a key; one with a dot is inside of an object. */
   ConfigBuilder put(String key, Object value) {
-    tree.set(key, StrictJson.tree(value));
+    int dot = key.indexOf('.');
+    ObjectNode parent = dot < 0 ? tree : tree.withObject("/" + key.substring(0, dot));
+    parent.set(key.substring(dot + 1), StrictJson.tree(value));
     return this;
   }
 

@@ -24,12 +24,7 @@ record FlaxParameters(WeightFile file, String prefix) {
         .findFirst();
   }
 
-  /**
-   * As {@link #find}.
-   *
-   * @param preset the only one that the scheme has
-   * @throws PerformerException if there is none, or another preset is given
-   */
+  /** As {@link #find}, but it must be there, and no preset but this one be given. */
   static FlaxParameters of(WeightFile file, String last, ImportOptions options, String preset) {
     if (options.preset() != null && !options.preset().equals(preset)) {
       throw new PerformerException(

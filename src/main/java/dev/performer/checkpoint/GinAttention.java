@@ -18,34 +18,22 @@ import java.util.TreeSet;
 final class GinAttention {
   private static final Set<String> COMMON_PARAMETERS =
       Set.of(
-          "qkv_dim",
-          "renormalize_attention",
-          "numerical_stabilizer",
-          "nb_features",
-          "redraw_features",
-          "unidirectional",
-          "lax_scan_unroll");
+          ("qkv_dim renormalize_attention numerical_stabilizer nb_features redraw_features"
+                  + " unidirectional lax_scan_unroll")
+              .split(" "));
 
   private final GinConfig gin;
   private final int headSize;
   private final WeightMap map;
 
-  /**
-   * @param headSize D, as the weights have it
-   * @param map gets notes
-   */
+  /** For heads of {@code headSize}, as the weights have it; the map gets notes. */
   GinAttention(GinConfig gin, int headSize, WeightMap map) {
     this.gin = gin;
     this.headSize = headSize;
     this.map = map;
   }
 
-  /**
-   * How the layers attend.
-   *
-   * @param function the value of {@code attention_fn}
-   * @param causalModel whether exact attention is causal; FAVOR+ has an argument for it
-   */
+  /** How the layers attend; FAVOR+ has its own argument for causality. */
   AttentionConfig attention(Object function, boolean causalModel) {
     String name =
         function == GinConfig.NONE
@@ -58,7 +46,7 @@ final class GinAttention {
           new AttentionConfig.Favor(generalized(of(function)));
       default ->
           throw new PerformerException(
-              "%s: attention_fn is %s, which is not known; known are None, @make_fast_softmax_attention() and @make_fast_generalized_attention()"
+              "%s: attention_fn is %s; expected None, @make_fast_softmax_attention() or @make_fast_generalized_attention()"
                   .formatted(gin.file(), function));
     };
   }
@@ -123,13 +111,9 @@ final class GinAttention {
 
   private FavorKeys common(GinParameters f, double stabilizer) {
     long size = f.whole("qkv_dim", headSize);
-    PerformerException.require(
-        size == headSize,
-        "%s: %s.qkv_dim is %s, but the kernels of queries have heads of %s",
-        gin.file(),
-        f.name(),
-        size,
-        headSize);
+    if (size != headSize) {
+      throw f.wrong("qkv_dim", size, "the size of the heads, " + headSize);
+    }
     return FavorConfig.builder()
         .convention(Convention.GOOGLE_JAX)
         .causal(f.bool("unidirectional", false))

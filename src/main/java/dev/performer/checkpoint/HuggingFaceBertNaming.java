@@ -1,9 +1,6 @@
 package dev.performer.checkpoint;
 
-import static dev.performer.PerformerException.require;
-
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.performer.PerformerException;
 import dev.performer.checkpoint.WeightMap.Layout;
 import java.util.Map;
 import java.util.TreeMap;
@@ -36,19 +33,9 @@ final class HuggingFaceBertNaming implements NamingScheme {
           classifier -> classifier/logits
           """);
 
-  private static final String DECODER = "cls.predictions.decoder.";
-
-  private static final Map<String, String> ACTIVATIONS =
-      Map.of(
-          "gelu", "gelu-erf",
-          "gelu_python", "gelu-erf",
-          "gelu_new", "gelu-tanh",
-          "gelu_fast", "gelu-tanh",
-          "gelu_pytorch_tanh", "gelu-tanh",
-          "relu", "relu",
-          "silu", "silu",
-          "swish", "silu",
-          "tanh", "tanh");
+  /** The decoder is looked at later. */
+  private static final String UNUSED =
+      "(bert\\.)?(embeddings\\.(position|token_type)_ids|cls\\.(seq_relationship|predictions\\.decoder)\\..*)";
 
   @Override
   public String label() {
@@ -83,19 +70,12 @@ final class HuggingFaceBertNaming implements NamingScheme {
     return map.finish(label(), config.build(options.config()), options);
   }
 
-  private static String plain(String tensor) {
-    return tensor.startsWith("bert.") ? tensor.substring(5) : tensor;
-  }
-
   private static void place(WeightMap map, String tensor) {
-    String name = plain(tensor);
-    if (name.matches("embeddings\\.(position|token_type)_ids")) {
-      map.ignore(tensor);
-    } else if (name.startsWith("cls.seq_relationship.")) {
-      map.ignore(tensor);
+    if (tensor.contains("cls.seq_relationship.")) {
       map.note(tensor + " was left out: it predicts the next sentence");
-    } else if (name.startsWith(DECODER)) {
-      map.ignore(tensor); // see placeDecoder
+    }
+    if (tensor.matches(UNUSED)) {
+      map.ignore(tensor);
     } else {
       NAMES.place(map, tensor, tensor);
     }
@@ -104,14 +84,16 @@ final class HuggingFaceBertNaming implements NamingScheme {
   /** The decoder repeats the token table and the bias; only where it does not it is its own. */
   private static boolean placeDecoder(WeightFile file, WeightMap map) {
     Map<String, String> tensors = new TreeMap<>();
-    file.tensors().keySet().forEach(tensor -> tensors.put(plain(tensor), tensor));
-    String bias = tensors.get(DECODER + "bias");
+    file.tensors()
+        .keySet()
+        .forEach(tensor -> tensors.put(tensor.replaceFirst("^bert\\.", ""), tensor));
+    String bias = tensors.get("cls.predictions.decoder.bias");
     if (bias != null && !map.has("head/logits/bias")) {
       map.put("head/logits/bias", bias, Layout.SAME);
     }
-    String kernel = tensors.get(DECODER + "weight");
+    String kernel = tensors.get("cls.predictions.decoder.weight");
     String tokens = tensors.get("embeddings.word_embeddings.weight");
-    require(tokens != null, "%s has no embeddings.word_embeddings.weight", map.path());
+    map.check(tokens != null, "there is no embeddings.word_embeddings.weight");
     boolean isTied = kernel == null || file.read(kernel).equals(file.read(tokens));
     if (!isTied) {
       map.put("head/logits/kernel", kernel, Layout.LINEAR);
@@ -125,9 +107,8 @@ final class HuggingFaceBertNaming implements NamingScheme {
     }
     JsonNode heads = near.path("num_attention_heads");
     if (!heads.canConvertToInt() || !heads.isIntegralNumber()) {
-      throw new PerformerException(
-              "%s: the number of heads is not in the file; put its config.json beside it, or give their number"
-                  .formatted(map.path()))
+      throw map.wrong(
+              "the number of heads is not in the file; put its config.json beside it, or give it")
           .settledBy("heads");
     }
     return heads.intValue();
@@ -135,30 +116,27 @@ final class HuggingFaceBertNaming implements NamingScheme {
 
   private static void putNear(ConfigBuilder config, WeightMap map, JsonNode near) {
     String activation = near.path("hidden_act").asText("gelu");
-    require(
-        ACTIVATIONS.containsKey(activation),
-        "%s: config.json has hidden_act %s; expected one of %s",
-        map.path(),
-        activation,
-        ACTIVATIONS.keySet().stream().sorted().toList());
+    String ours =
+        switch (activation) {
+          case "gelu", "gelu_python" -> "gelu-erf";
+          case "gelu_new", "gelu_fast", "gelu_pytorch_tanh" -> "gelu-tanh";
+          case "relu", "silu", "tanh" -> activation;
+          case "swish" -> "silu";
+          default -> throw map.wrong("config.json has hidden_act %s: not known here", activation);
+        };
     String positions = near.path("position_embedding_type").asText("absolute");
+    boolean isAbsolute = positions.equals("absolute") && map.has("embeddings/position");
+    map.check(isAbsolute, "its positions are %s; only tables of positions are known", positions);
     boolean isDecoder = near.path("is_decoder").asBoolean(false);
-    require(
-        positions.equals("absolute") && !isDecoder,
-        "%s: config.json has position_embedding_type %s%s; only encoders with absolute positions"
-            + " can be expressed",
-        map.path(),
-        positions,
-        isDecoder ? " and is_decoder" : "");
+    map.check(!isDecoder, "config.json has is_decoder; only encoders can be expressed");
     JsonNode pad = near.path("pad_token_id");
     config
-        .put("activation", ACTIVATIONS.get(activation))
-        .put("normalization", Map.of("epsilon", near.path("layer_norm_eps").asDouble(1e-12)))
+        .put("activation", ours)
+        .put("normalization.epsilon", near.path("layer_norm_eps").asDouble(1e-12))
         .put("padId", pad.isIntegralNumber() ? pad.intValue() : 0);
     if (near.isEmpty()) {
       map.note(
           "no config.json beside the weights: assumed gelu (erf), epsilon 1e-12, padding token 0");
     }
-    require(map.has("embeddings/position"), "%s has no table of positions", map.path());
   }
 }

@@ -16,13 +16,7 @@ final class JaxAttention {
     return options.favor().kernel() != null || options.attention() == AttentionKind.EXACT;
   }
 
-  /**
-   * How the layers attend.
-   *
-   * @param base of a file; null if there is none
-   * @param causal where neither file nor options tell
-   * @param map gets notes
-   */
+  /** How the layers attend, over the base of a file, or null; {@code causal} if nothing tells. */
   static AttentionConfig over(
       AttentionConfig base, ImportOptions options, boolean causal, WeightMap map) {
     FavorKeys given = options.favor();
@@ -33,7 +27,11 @@ final class JaxAttention {
     if (options.attention() == AttentionKind.EXACT) {
       chosen = GinAttention.exact(causal);
     } else if (!isBase) {
-      chosen = google(given, causal, map);
+      FavorKeys google = FavorConfig.builder().convention(Convention.GOOGLE_JAX).causal(causal);
+      chosen = new AttentionConfig.Favor(google.kernel(given.kernel()).build());
+      if (given.kernel().isSoftmax() && given.features() == null) {
+        map.note("the number of features was not given: 256, Google's default");
+      }
     }
     if (base != null && !chosen.equals(base)) {
       map.note(
@@ -44,18 +42,6 @@ final class JaxAttention {
       return new AttentionConfig.Favor(detailed(favor.config(), given, map));
     }
     return given.causal() == null ? chosen : chosen.withCausality(given.causal());
-  }
-
-  private static AttentionConfig google(FavorKeys given, boolean causal, WeightMap map) {
-    if (given.kernel().isSoftmax() && given.features() == null) {
-      map.note("the number of features was not given: 256, Google's default");
-    }
-    return new AttentionConfig.Favor(
-        FavorConfig.builder()
-            .kernel(given.kernel())
-            .convention(Convention.GOOGLE_JAX)
-            .causal(causal)
-            .build());
   }
 
   private static FavorConfig detailed(FavorConfig base, FavorKeys given, WeightMap map) {

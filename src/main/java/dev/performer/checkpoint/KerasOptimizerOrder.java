@@ -23,10 +23,7 @@ record KerasOptimizerOrder(WeightFile file) {
       List.of(
           "query key value attention_output output kernel gamma embeddings bias beta".split(" "));
 
-  /**
-   * First and second moment of each tensor of the model; empty if their order cannot be known, or
-   * they are not Adam's.
-   */
+  /** First and second moment of each tensor; empty if their order is unknown, or not Adam's. */
   Map<String, String[]> moments() {
     List<String> moments = numbered();
     JsonNode config = file.modelConfig().orElse(null);

@@ -3,7 +3,6 @@ package dev.performer.checkpoint;
 import dev.performer.checkpoint.WeightMap.Layout;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 
 /**
  * Transformers that people write with Keras layers and number themselves: {@code favor_0} (Model
@@ -33,35 +32,31 @@ final class KerasPerformerNaming implements NamingScheme {
     return "Keras layers";
   }
 
-  /** The variables' own names, by tensor. */
-  private static Map<String, String> names(WeightFile file) {
-    Map<String, String> names = new TreeMap<>();
-    file.tensors().keySet().forEach(tensor -> names.put(tensor, file.variable(tensor)));
-    return names;
+  private static List<String> names(WeightFile file) {
+    return file.tensors().keySet().stream().map(file::variable).toList();
   }
 
   @Override
   public boolean recognizes(WeightFile file) {
-    return NAMES.knows(names(file).values(), "layer_\\d+/attention/.*");
+    return NAMES.knows(names(file), "layer_\\d+/attention/.*");
   }
 
   @Override
   public ModelWeights map(WeightFile file, ImportOptions options) {
     WeightMap map = new WeightMap(file);
-    Map<String, String> names = names(file);
-    names.forEach((tensor, name) -> NAMES.place(map, tensor, name));
-    boolean isKernel = names.values().stream().anyMatch(name -> name.matches("(.*/)?favor_.*"));
+    file.tensors().keySet().forEach(t -> NAMES.place(map, t, file.variable(t)));
+    boolean isKernel = names(file).stream().anyMatch(name -> name.matches("(.*/)?favor_.*"));
     boolean hasClasses = map.has("classifier/logits/kernel");
     boolean isNormFirst = Boolean.TRUE.equals(options.normFirst());
-    Map<String, Object> normalization = new TreeMap<>(Map.of("embeddings", false, "last", false));
-    normalization.put("position", isNormFirst ? "pre" : "post");
-    normalization.put("epsilon", 1e-6);
     ConfigBuilder config =
         new ConfigBuilder(isKernel ? "kernel-encoder" : "bert", map)
             .putHeads()
             .put("task", task(map, options))
             .put("activation", "gelu-erf")
-            .put("normalization", normalization)
+            .put("normalization.position", isNormFirst ? "pre" : "post")
+            .put("normalization.epsilon", 1e-6)
+            .put("normalization.embeddings", false)
+            .put("normalization.last", false)
             .put("attentionBias", map.has("layer_0/attention/query/bias"))
             .put("padId", isKernel ? 0 : null)
             .put("tiedOutput", false)

@@ -1,7 +1,5 @@
 package dev.performer.checkpoint;
 
-import static dev.performer.PerformerException.require;
-
 import dev.performer.checkpoint.WeightMap.Layout;
 import java.util.List;
 
@@ -48,22 +46,14 @@ final class LraNaming implements NamingScheme {
   @Override
   public ModelWeights map(WeightFile file, ImportOptions options) {
     FlaxParameters parameters = FlaxParameters.of(file, EMBEDDING, options, "lra-encoder");
-    require(
-        !parameters.prefix().endsWith("encoder/"),
-        "%s is a dual encoder, for matching two documents: two passes of one encoder, whose pooled"
-            + " outputs meet in the layers mlp, mlp2 and logits. No model here takes two sequences",
-        file.path());
-    if (!JaxAttention.isGiven(options) && !options.configHas("attention")) {
-      throw new UnknownAttentionException(
-          file.path()
-              + ": Long Range Arena does not store which attention a model has; say the kernel relu"
-              + " (its 'generalized'), the kernel softmax and how many features, or attention exact"
-              + " (its 'dot_product')",
-          "kernel",
-          "features",
-          "attention");
-    }
     WeightMap map = new WeightMap(file);
+    boolean isDual = parameters.prefix().endsWith("encoder/");
+    map.check(!isDual, "this is a dual encoder; no model here takes two sequences");
+    if (!JaxAttention.isGiven(options) && !options.configHas("attention")) {
+      String say =
+          "the file does not tell which attention it has; say the kernel relu (Long Range Arena's 'generalized'), the kernel softmax and how many features, or attention exact ('dot_product')";
+      throw new UnknownAttentionException(file.path(), say, "kernel", "features", "attention");
+    }
     parameters.names().forEach((name, tensor) -> place(map, name, tensor));
     parameters.ignoreState(map);
     ConfigBuilder config = new ConfigBuilder("lra-encoder", map).putHeads();
@@ -84,7 +74,7 @@ final class LraNaming implements NamingScheme {
 
   private static void place(WeightMap map, String name, String tensor) {
     if (name.equals("cls")) {
-      map.put("embeddings/class_token", tensor, Layout.LEADING_ONES);
+      map.put("embeddings/class_token", tensor, Layout.SAME);
     } else {
       NAMES.place(map, tensor, name);
     }

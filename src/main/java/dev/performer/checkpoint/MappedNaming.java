@@ -11,8 +11,8 @@ import dev.performer.data.Labels;
 import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import dev.performer.model.PerformerConfig;
-import java.math.BigInteger;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -53,9 +53,8 @@ final class MappedNaming implements NamingScheme {
         String number = String.valueOf(i);
         String tensor = tensor(file, entry.getValue(), number, where);
         NpyArray array = transposed(file.read(tensor), entry.getValue().path("transpose"), where);
-        map.give(
-            variable.replace(LAYER, number),
-            reshaped(array, entry.getValue().path("reshape"), where));
+        array = reshaped(array, entry.getValue().path("reshape"), where);
+        map.give(variable.replace(LAYER, number), array);
         map.ignore(tensor);
       }
     }
@@ -110,17 +109,9 @@ final class MappedNaming implements NamingScheme {
 
   private static NpyArray reshaped(NpyArray array, JsonNode sizes, String where) {
     long[] shape = sizes.isMissingNode() ? array.shape() : numbers(sizes, where + "reshape");
-    BigInteger elements =
-        Arrays.stream(shape)
-            .mapToObj(BigInteger::valueOf)
-            .reduce(BigInteger.ONE, BigInteger::multiply);
-    require(
-        elements.equals(BigInteger.valueOf(array.size()))
-            && Arrays.stream(shape).allMatch(d -> d >= 0),
-        "%s%s cannot be reshaped to %s",
-        where,
-        array,
-        Arrays.toString(shape));
+    double elements = Arrays.stream(shape).asDoubleStream().reduce(1, (a, b) -> a * b); // or ∞
+    boolean fits = Arrays.stream(shape).allMatch(d -> d >= 0) && elements == array.size();
+    require(fits, "%s%s cannot be reshaped to %s", where, array, Arrays.toString(shape));
     return NpyArray.of(array.floats(), shape);
   }
 
@@ -133,41 +124,19 @@ final class MappedNaming implements NamingScheme {
         order.isBoolean()
             ? IntStream.range(0, rank).map(axis -> rank - 1 - axis).toArray()
             : Arrays.stream(numbers(order, where + "transpose")).mapToInt(a -> (int) a).toArray();
-    require(
-        Arrays.equals(IntStream.of(axes).sorted().toArray(), IntStream.range(0, rank).toArray()),
-        "%stranspose %s is no order of %s axes",
-        where,
-        Arrays.toString(axes),
-        rank);
-    long[] shape = Arrays.stream(axes).mapToLong(axis -> array.shape()[axis]).toArray();
-    long[] strides = new long[rank]; // of the old array, in the new order
-    for (int i = 0; i < rank; i++) {
-      strides[i] = Arrays.stream(array.shape(), axes[i] + 1, rank).reduce(1, (a, b) -> a * b);
-    }
-    float[] old = array.floats();
-    float[] result = new float[old.length];
-    int[] index = new int[rank];
-    for (int n = 0; n < result.length; n++) {
-      int place = 0;
-      for (int i = 0; i < rank; i++) {
-        place += (int) (index[i] * strides[i]);
-      }
-      result[n] = old[place];
-      for (int i = rank - 1; i >= 0 && ++index[i] == shape[i]; i--) {
-        index[i] = 0;
-      }
-    }
-    return NpyArray.of(result, shape);
+    int[] sorted = IntStream.of(axes).sorted().toArray();
+    boolean isOrder = Arrays.equals(sorted, IntStream.range(0, rank).toArray());
+    String wrong = "%stranspose %s is no order of %s axes";
+    require(isOrder, wrong, where, Arrays.toString(axes), rank);
+    return WeightMap.transposed(array, axes);
   }
 
   private static long[] numbers(JsonNode node, String where) {
-    long[] numbers = new long[node.size()];
-    require(node.isArray(), "%s: expected a list of whole numbers", where);
-    for (int i = 0; i < numbers.length; i++) {
-      boolean isWhole = node.path(i).canConvertToLong() && node.path(i).isIntegralNumber();
-      require(isWhole, "%s: expected a list of whole numbers", where);
-      numbers[i] = node.path(i).longValue();
-    }
-    return numbers;
+    List<JsonNode> all = new ArrayList<>();
+    node.forEach(all::add);
+    boolean isList =
+        node.isArray() && all.stream().allMatch(n -> n.isIntegralNumber() && n.canConvertToLong());
+    require(isList, "%s: expected a list of whole numbers", where);
+    return all.stream().mapToLong(JsonNode::longValue).toArray();
   }
 }

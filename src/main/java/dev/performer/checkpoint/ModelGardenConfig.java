@@ -1,7 +1,5 @@
 package dev.performer.checkpoint;
 
-import static dev.performer.PerformerException.require;
-
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.performer.PerformerException;
@@ -57,11 +55,9 @@ final class ModelGardenConfig {
     }
     String type = near.path("type").textValue();
     if (type == null) {
-      throw new UnknownAttentionException(
-          map.path()
-              + ": names do not tell whether attention is KernelAttention or softmax; say which"
-              + " preset it is, kernel-encoder or bert",
-          "preset");
+      String say =
+          "names do not tell KernelAttention from softmax; say which preset it is, kernel-encoder or bert";
+      throw new UnknownAttentionException(map.path(), say, "preset");
     }
     return type.equals("kernel");
   }
@@ -72,15 +68,12 @@ final class ModelGardenConfig {
 
   /** Scaffolds that normalize first take keys and values from what is not normalized. */
   String normPosition() {
-    boolean isFirst =
-        keras.path("norm_first").asBoolean(false) || hidden.path("norm_first").asBoolean(false);
-    if (options.normFirst() != null) {
-      isFirst = options.normFirst();
-    } else if (keras.isMissingNode()) {
-      isFirst = near.path("norm_first").asBoolean(false);
-      if (!near.has("norm_first")) {
-        map.note(
-            "assumed norms after each part (norm_first=False), as weights do not tell; the option normFirst overrides it");
+    Boolean isFirst = options.normFirst();
+    if (isFirst == null) {
+      List<JsonNode> told = keras.isMissingNode() ? List.of(near) : List.of(keras, hidden);
+      isFirst = told.stream().anyMatch(keys -> keys.path("norm_first").asBoolean(false));
+      if (keras.isMissingNode() && !near.has("norm_first")) {
+        map.note("assumed norms after each part; the option normFirst overrides it");
       }
     }
     return !isFirst ? "post" : isKernel ? "pre-query" : "pre";
@@ -96,9 +89,7 @@ final class ModelGardenConfig {
       case "gelu" -> "gelu-tanh";
       case "relu", "tanh", "silu", "elu", "sigmoid", "linear" -> name;
       case "swish" -> "silu";
-      default ->
-          throw new PerformerException(
-              map.path() + ": the activation " + name + " cannot be expressed");
+      default -> throw map.wrong("the activation %s cannot be expressed", name);
     };
   }
 
@@ -121,9 +112,8 @@ final class ModelGardenConfig {
     }
     putWindow(entry);
     if (entry.get("num_random_features") == null) {
-      throw new PerformerException(
-              "%s: the number of random features is not in the file; say how many features (Model Garden's default is 256)"
-                  .formatted(map.path()))
+      throw map.wrong(
+              "the file does not tell how many features there are (Model Garden's default is 256)")
           .settledBy("features");
     }
     if (entry.get("feature_transform") == null) {
@@ -142,11 +132,10 @@ final class ModelGardenConfig {
     } catch (PerformerException e) {
       throw e.in(map.path());
     }
-    require(
-        !map.has("layer_0/attention/output_exact/kernel") || config.beginKernel() > 0,
-        "%s: the first positions have an output layer of their own, but how many they are is not in"
-            + " the file; give begin_kernel in a config.json beside it",
-        map.path());
+    map.check(
+        config.beginKernel() > 0 || !map.has("layer_0/attention/output_exact/kernel"),
+        "the first positions have an output layer of their own, but how many they are is not in the"
+            + " file; give begin_kernel in a config.json beside it");
     return IntStream.range(0, layers)
         .<AttentionConfig>mapToObj(
             i -> new AttentionConfig.ModelGarden(isShared ? config : config.ofLayer(i)))
@@ -162,11 +151,8 @@ final class ModelGardenConfig {
   /** Options of projections that the layer cannot have. */
   private void requireItsDraw() {
     Convention given = options.favor().convention();
-    require(
-        given == null || given.equals(Convention.MODEL_GARDEN),
-        "%s: KernelAttention has the convention model-garden, not %s",
-        map.path(),
-        given);
+    boolean isItsOwn = given == null || given.equals(Convention.MODEL_GARDEN);
+    map.check(isItsOwn, "KernelAttention has the convention model-garden, not %s", given);
     FavorKeys defaults =
         FavorConfig.builder().kernel(Kernel.DEFAULT).convention(Convention.MODEL_GARDEN);
     try {
@@ -192,9 +178,8 @@ final class ModelGardenConfig {
     }
     entry.computeIfAbsent("causal_window_length", key -> entry.get("window"));
     if (entry.get("causal_window_length") == null) {
-      throw new PerformerException(
-              "%s: causal KernelAttention needs the length of its window, which the file does not have; say its window, or give causal_window_length and causal_chunk_length in a config.json beside it"
-                  .formatted(map.path()))
+      throw map.wrong(
+              "the file does not tell the window of causal KernelAttention; say it, or give causal_window_length and causal_chunk_length in a config.json beside it")
           .settledBy("window");
     }
     entry.put("use_causal_windowed", true);

@@ -1,7 +1,5 @@
 package dev.performer.checkpoint;
 
-import static dev.performer.PerformerException.require;
-
 import dev.performer.checkpoint.WeightMap.Layout;
 import java.util.Comparator;
 import java.util.List;
@@ -62,7 +60,7 @@ final class ModelGardenNaming implements NamingScheme {
   public boolean recognizes(WeightFile file) {
     return names(file).values().stream()
         .map(BLOCK::matcher)
-        .anyMatch(m -> m.matches() && m.group(3).matches(ATTENTION + ".*"));
+        .anyMatch(block -> block.matches() && block.group(3).matches(ATTENTION + ".*"));
   }
 
   /** Tensors and the names to know them by: the variables' own where they tell blocks. */
@@ -93,7 +91,7 @@ final class ModelGardenNaming implements NamingScheme {
             .put("tiedOutput", false)
             .put("headTransform", false)
             .put("pooler", map.has("pooler/kernel"))
-            .put("normalization", Map.of("position", garden.normPosition()));
+            .put("normalization.position", garden.normPosition());
     if (garden.isKernel() && !options.configHas("attention")) {
       config.put("attention", garden.attention(map.layers()));
     }
@@ -142,8 +140,7 @@ final class ModelGardenNaming implements NamingScheme {
           }
         });
     List<String> order = List.of("embeddings/token", "embeddings/position", "embeddings/type");
-    int count = tables.size();
-    require(count <= order.size(), "%s has %s tables; an encoder has at most 3", map.path(), count);
+    map.check(tables.size() <= 3, "there are %s tables; an encoder has at most 3", tables.size());
     int i = 0;
     for (String tensor : tables.values()) {
       map.put(order.get(i++), tensor, Layout.SAME);

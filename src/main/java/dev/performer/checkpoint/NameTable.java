@@ -87,9 +87,6 @@ final class NameTable {
   }
 
   private Layout layout(String variable) {
-    if (variable.equals("embeddings/position")) {
-      return Layout.LEADING_ONES;
-    }
     boolean isTable = TABLE.matcher(variable).matches() || variable.endsWith("/projection");
     return isTable ? Layout.SAME : dense;
   }

@@ -1,5 +1,7 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.util.List;
@@ -24,12 +26,7 @@ public final class NamingSchemes {
     return ALL.stream().filter(scheme -> scheme.recognizes(file)).findFirst();
   }
 
-  /**
-   * The mapping file that is given, the scheme that a person names, or the first that recognizes a
-   * file.
-   *
-   * @throws PerformerException if there is none
-   */
+  /** The mapping file that is given, else the scheme that is, else the first that recognizes. */
   static NamingScheme of(WeightFile file, ImportOptions options) {
     if (options.mapping() != null) {
       return new MappedNaming();
@@ -37,13 +34,9 @@ public final class NamingSchemes {
     if (options.scheme() == null) {
       return of(file).orElseThrow(() -> unknown(file));
     }
-    for (NamingScheme scheme : ALL) {
-      if (scheme.label().equals(options.scheme())) {
-        return scheme;
-      }
-    }
-    throw new PerformerException(
-        "no naming scheme '" + options.scheme() + "'; known are " + labels());
+    int known = labels().indexOf(options.scheme());
+    require(known >= 0, "no naming scheme '%s'; known are %s", options.scheme(), labels());
+    return ALL.get(known);
   }
 
   private static PerformerException unknown(WeightFile file) {

@@ -1,19 +1,12 @@
 package dev.performer.checkpoint;
 
-import static dev.performer.PerformerException.require;
-
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.checkpoint.WeightMap.Layout;
-import dev.performer.data.NpyArray;
 import dev.performer.model.AttentionConfig;
-import java.util.Arrays;
-import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import java.util.TreeMap;
 
 /**
  * {@code PerformerLM} of the package performer-pytorch. Its projections are in the file. Kernel and
@@ -64,40 +57,32 @@ final class PerformerPytorchNaming implements NamingScheme {
 
   @Override
   public ModelWeights map(WeightFile file, ImportOptions options) {
-    refuseVariants(file);
     WeightMap map = new WeightMap(file);
-    for (String tensor : file.tensors().keySet()) {
-      if (isRepetition(tensor)) {
-        map.ignore(tensor);
-      } else {
-        NAMES.place(map, tensor, tensor);
-      }
-    }
+    file.tensors().keySet().forEach(tensor -> place(map, tensor));
+    boolean hasTokens = map.has("embeddings/token");
+    map.check(hasTokens, "there is no token_emb: only a whole PerformerLM can be imported");
+    boolean isFavor = map.has("layer_0/attention/projection");
+    map.check(isFavor, "there is no projection_matrix: no_projection=True cannot be imported");
     int headSize = map.size("layer_0/attention/projection", 2, 1);
     int width = map.size("layer_0/attention/query/kernel", 2, 1);
-    require(
-        width % headSize == 0,
-        "%s: queries of width %s do not split into heads of %s",
-        file.path(),
-        width,
-        headSize);
-    require(
-        map.size("layer_0/mlp/in/kernel", 2, 1) == map.size("layer_0/mlp/out/kernel", 2, 0),
-        "%s: the MLP has a gate (ff_glu=True), which cannot be expressed",
-        file.path());
+    boolean splits = width % headSize == 0;
+    map.check(splits, "queries of width %s do not split into heads of %s", width, headSize);
+    int inner = map.size("layer_0/mlp/in/kernel", 2, 1);
+    boolean hasGate = inner != map.size("layer_0/mlp/out/kernel", 2, 0);
+    map.check(!hasGate, "the MLP has a gate (ff_glu=True), which cannot be expressed");
     FavorConfig favor = favor(map, options, headSize);
     boolean isTied = !map.has("head/logits/kernel");
-    Map<String, Object> normalization =
-        new TreeMap<>(Map.of("position", "pre", "epsilon", 1e-5, "formula", "two-pass"));
-    normalization.put("embeddings", false);
-    normalization.put("last", map.has("final_norm/scale"));
     ConfigBuilder config =
         new ConfigBuilder("performer", map)
             .put("task", favor.causal() ? "causal-lm" : "masked-lm")
             .put("heads", width / headSize)
             .put("headSize", headSize)
             .put("activation", "gelu-erf")
-            .put("normalization", normalization)
+            .put("normalization.position", "pre")
+            .put("normalization.epsilon", 1e-5)
+            .put("normalization.formula", "two-pass")
+            .put("normalization.embeddings", false)
+            .put("normalization.last", map.has("final_norm/scale"))
             .put("positions", map.has("embeddings/position") ? "learned" : "none")
             .put("attentionBias", true)
             .put("padId", null)
@@ -107,7 +92,7 @@ final class PerformerPytorchNaming implements NamingScheme {
             .put("pooler", false)
             .put("classes", 0)
             .put("attention", new AttentionConfig.Favor(favor));
-    giveZeros(map, width / headSize, headSize);
+    map.zeroWhereAbsent("layer_\\d+/attention/.*/bias|head/logits/bias");
     if (isTied) {
       map.note("no to_out in the file: logits use the table of tokens (tie_embed=True)");
     }
@@ -117,10 +102,9 @@ final class PerformerPytorchNaming implements NamingScheme {
   private static FavorConfig favor(WeightMap map, ImportOptions options, int headSize) {
     Kernel given = options.favor().kernel();
     Kernel kernel = given == null ? Kernel.DEFAULT : given;
-    require(
+    map.check(
         kernel.nameIn(Code.PERFORMER_PYTORCH).isPresent(),
-        "%s: the kernel is one of %s, with generalized_attention=True if it is no softmax; not %s",
-        map.path(),
+        "the kernel is one of %s, with generalized_attention=True if it is no softmax; not %s",
         Kernel.allNames(Code.PERFORMER_PYTORCH),
         kernel);
     boolean isCausal = Boolean.TRUE.equals(options.causal());
@@ -141,50 +125,13 @@ final class PerformerPytorchNaming implements NamingScheme {
         .build();
   }
 
-  /** What a dense layer without bias adds is 0. */
-  private static void giveZeros(WeightMap map, int heads, int headSize) {
-    int tokens = map.size("embeddings/token", 2, 0);
-    int width = map.size("embeddings/token", 2, 1);
-    for (int i = 0; i < map.layers(); i++) {
-      String attention = "layer_" + i + "/attention/";
-      for (String part : List.of("query", "key", "value")) {
-        giveZeros(map, attention + part + "/bias", heads, headSize);
-      }
-      giveZeros(map, attention + "output/bias", width);
+  private static void place(WeightMap map, String tensor) {
+    if (tensor.contains("proj_updater.")) {
+      map.ignore(tensor); // the same network again, and when it was redrawn
+      return;
     }
-    giveZeros(map, "head/logits/bias", tokens);
-  }
-
-  private static void giveZeros(WeightMap map, String variable, long... shape) {
-    if (!map.has(variable)) {
-      int size = (int) Arrays.stream(shape).reduce(1, (a, b) -> a * b);
-      map.give(variable, NpyArray.of(new float[size], shape));
-    }
-  }
-
-  /** The same network again, and when it was redrawn. */
-  private static boolean isRepetition(String tensor) {
-    return tensor.contains("proj_updater.");
-  }
-
-  private static void refuseVariants(WeightFile file) {
-    Set<String> tensors = file.tensors().keySet();
-    for (String tensor : tensors) {
-      VARIANTS.forEach(
-          (part, what) -> {
-            boolean isVariant = tensor.matches(part) && !isRepetition(tensor);
-            String wrong = "%s has %s, which cannot be expressed: %s";
-            require(!isVariant, wrong, file.path(), what, tensor);
-          });
-    }
-    require(
-        NAMES.knows(tensors, "embeddings/token"),
-        "%s has layers of performer-pytorch but no token_emb: only a PerformerLM is a whole model",
-        file.path());
-    require(
-        tensors.stream().anyMatch(tensor -> tensor.endsWith(PROJECTION)),
-        "%s has no projection_matrix: attention without one (no_projection=True) cannot be"
-            + " expressed",
-        file.path());
+    String known = "there are %s, which is not known here: %s";
+    VARIANTS.forEach((part, what) -> map.check(!tensor.matches(part), known, what, tensor));
+    NAMES.place(map, tensor, tensor);
   }
 }

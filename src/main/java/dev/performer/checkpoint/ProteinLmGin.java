@@ -21,13 +21,11 @@ final class ProteinLmGin {
   private final GinParameters model;
   private final List<String> conflicts = new ArrayList<>();
 
-  /**
-   * @param given the task that a user specifies, or null
-   */
+  /** For the task that is given, or null. */
   ProteinLmGin(GinConfig gin, Task given) {
     this.gin = gin;
     this.task = given != null ? given : task(gin);
-    String name = task == Task.CAUSAL_LM ? "FlaxLM" : "FlaxBERT";
+    String name = this.task == Task.CAUSAL_LM ? "FlaxLM" : "FlaxBERT";
     this.model = new GinParameters(gin, "", name, "FlaxModel");
     ProteinLmParameters.check(model);
   }
@@ -57,35 +55,39 @@ final class ProteinLmGin {
     return model.value("attention_fn", GinConfig.NONE);
   }
 
-  /** Imports, which were not followed. */
-  List<String> skipped() {
-    return gin.skipped();
+  /** Fails where the weights' shapes are not those of the configuration, with all that differs. */
+  void requireShapesOf(WeightMap map) {
+    long heads = map.size("layer_0/attention/query/kernel", 3, 1);
+    long size = map.size("layer_0/attention/query/kernel", 3, 2);
+    String query = "the kernel of queries";
+    check("emb_dim", map.size("embeddings/token", 2, 1), "embed/embedding");
+    check("num_heads", heads, query);
+    check("qkv_dim", heads * size, query);
+    check("num_layers", map.layers(), "the number of Transformer1DBlock");
+    check("mlp_dim", map.size("layer_0/mlp/in/kernel", 2, 1), "MlpBlock_3/Dense_0/kernel");
+    boolean hasTable = map.has("embeddings/position");
+    if (hasTable) {
+      long length = map.size("embeddings/position", 2, 0);
+      Object given = gin.value("make_protein_domain", "length").orElse(length);
+      check("make_protein_domain.length", given, length, "pos_embedding");
+      check("max_len", length, "pos_embedding");
+    }
+    checkPositions(hasTable);
+    String wrong = "%s disagrees with the weights: %s; is it the configuration of this checkpoint?";
+    require(conflicts.isEmpty(), wrong, gin.file(), String.join("; ", conflicts));
   }
 
-  /** Compares a parameter with what the weights' shapes say. */
-  void check(String parameter, long found, String tensor) {
-    check(model.name(), parameter, model.value(parameter), found, tensor);
+  private void check(String key, long found, String tensor) {
+    check(model.name() + "." + key, model.value(key, found), found, tensor);
   }
 
-  /** Compares the longest sequence with the table of positions. */
-  void checkLength(long found, String tensor) {
-    Optional<Object> length = gin.value("make_protein_domain", "length");
-    check("make_protein_domain", "length", length, found, tensor);
-  }
-
-  private void check(String of, String key, Optional<Object> value, long found, String tensor) {
-    Object given = value.orElse(GinConfig.NONE);
+  private void check(String parameter, Object given, long found, String tensor) {
     if (given != GinConfig.NONE && !given.equals(found)) {
-      conflicts.add("%s.%s is %s, but %s has %s".formatted(of, key, given, tensor, found));
+      conflicts.add("%s is %s, but %s has %s".formatted(parameter, given, tensor, found));
     }
   }
 
-  /**
-   * Compares the kind of positions with whether there is a table of them.
-   *
-   * @throws PerformerException if it is a kind that this model does not have
-   */
-  void checkPositions(boolean hasTable) {
+  private void checkPositions(boolean hasTable) {
     String key = "positional_encoding_module";
     Object value = model.value(key).orElse(null);
     if (value == null) {
@@ -98,33 +100,9 @@ final class ProteinLmGin {
           key, value, "@AddLearnedPositionalEncodings or @AddSinusoidalPositionalEncodings");
     }
     if (isLearned != hasTable) {
-      conflicts.add(
-          "%s.%s is %s, but there is %s pos_embedding"
-              .formatted(model.name(), key, value, hasTable ? "a" : "no"));
+      String there = "there is " + (hasTable ? "a" : "no") + " pos_embedding";
+      conflicts.add("%s.%s is %s, but %s".formatted(model.name(), key, value, there));
     }
-  }
-
-  /** Fails with all that was found to disagree. */
-  void settle() {
-    require(
-        conflicts.isEmpty(),
-        "%s disagrees with the weights: %s; is it the configuration of this checkpoint?",
-        gin.file(),
-        String.join("; ", conflicts));
-  }
-
-  /**
-   * Outputs that are not part of our model, beside the logits.
-   *
-   * @throws PerformerException if there are no logits
-   */
-  List<?> otherOutputs() {
-    Object heads = model.value("output_head", "logits");
-    List<?> all = heads instanceof List<?> list ? list : List.of(heads);
-    if (!all.contains("logits")) {
-      throw model.wrong("output_head", heads, "'logits', or a list with 'logits' in it");
-    }
-    return all.stream().filter(head -> !head.equals("logits")).toList();
   }
 
   /** Whether exact attention sees no later tokens. */
@@ -149,13 +127,8 @@ final class ProteinLmGin {
       throw model.wrong(
           "mask_rate", rate, "a share above 0: without masks there is nothing to guess");
     }
-    require(
-        mask + random <= 1 + 1e-9,
-        "%s: FlaxBERT.mask_token_proportion and random_token_proportion are %s and %s; together"
-            + " they are at most 1",
-        gin.file(),
-        mask,
-        random);
+    String wrong = "%s: mask_token_proportion %s and random_token_proportion %s together exceed 1";
+    require(mask + random <= 1 + 1e-9, wrong, gin.file(), mask, random);
     return Optional.of(new Masking(rate, mask, random));
   }
 
@@ -164,8 +137,8 @@ final class ProteinLmGin {
   }
 
   /** The longest sequence, where no table tells. */
-  Optional<Long> length() {
-    return gin.value("make_protein_domain", "length").map(v -> v instanceof Long n ? n : null);
+  long length() {
+    return gin.value("make_protein_domain", "length").orElse(1024L) instanceof Long n ? n : 1024;
   }
 
   /** The tokens of the domain, with those that the model adds. */
@@ -191,14 +164,24 @@ final class ProteinLmGin {
     return !gin.value("make_protein_domain", "include_" + what).equals(Optional.of(false));
   }
 
-  /** A line on how it was trained. */
-  Optional<String> training() {
-    List<String> parts = new ArrayList<>();
-    for (String key : List.of("learning_rate", "weight_decay", "grad_clip")) {
-      model.value(key).ifPresent(value -> parts.add(key + " " + value));
+  /** Lines about what it has that the model here has not. */
+  List<String> notes() {
+    List<String> notes = new ArrayList<>();
+    Object heads = model.value("output_head", "logits");
+    List<?> others = new ArrayList<>(heads instanceof List<?> all ? all : List.of(heads));
+    if (!others.remove("logits")) {
+      throw model.wrong("output_head", heads, "'logits', or a list with 'logits' in it");
     }
-    return parts.isEmpty()
-        ? Optional.empty()
-        : Optional.of("trained with " + String.join(", ", parts));
+    if (!others.isEmpty()) {
+      notes.add("output_head: besides logits, " + others + " are no output of this model");
+    }
+    List<String> training = new ArrayList<>(List.of("learning_rate", "weight_decay", "grad_clip"));
+    training.removeIf(key -> model.value(key).isEmpty());
+    training.replaceAll(key -> key + " " + model.value(key).orElseThrow());
+    if (!training.isEmpty()) {
+      notes.add("trained with " + String.join(", ", training));
+    }
+    gin.skipped().forEach(line -> notes.add("config.gin: '" + line + "' was not followed"));
+    return notes;
   }
 }

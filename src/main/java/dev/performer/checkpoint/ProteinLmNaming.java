@@ -1,19 +1,14 @@
 package dev.performer.checkpoint;
 
-import static dev.performer.PerformerException.require;
-
 import dev.performer.PerformerException;
 import dev.performer.checkpoint.WeightMap.Layout;
-import dev.performer.data.Masking;
-import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.StrictJson;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -68,13 +63,11 @@ final class ProteinLmNaming implements NamingScheme {
 
   /** Tensors by names of numbers, as the table has them. */
   private static Map<String, String> numbered(FlaxParameters parameters) {
+    Pattern className = Pattern.compile("(^|/)[A-Za-z][A-Za-z0-9]*_([0-9]+)(?=/)");
     Map<String, String> tensors = new TreeMap<>();
     parameters
         .names()
-        .forEach(
-            (own, tensor) ->
-                tensors.put(
-                    own.replaceAll("(^|/)[A-Za-z][A-Za-z0-9]*_([0-9]+)(?=/)", "$1$2"), tensor));
+        .forEach((own, tensor) -> tensors.put(className.matcher(own).replaceAll("$1$2"), tensor));
     int[] blocks =
         tensors.keySet().stream()
             .map(CHILD::matcher)
@@ -100,31 +93,40 @@ final class ProteinLmNaming implements NamingScheme {
     WeightMap map = new WeightMap(file);
     numbered(parameters).forEach((name, tensor) -> place(map, name, tensor, options));
     parameters.ignoreState(map);
-    Optional<GinConfig> gin = gin(file, options);
-    Task given = options.task() == null ? null : task(options.task());
     ConfigBuilder config = new ConfigBuilder("protein-lm", map).putHeads();
-    ProteinLmGin model = gin.map(g -> new ProteinLmGin(g, given)).orElse(null);
-    if (model == null) {
-      requireGiven(options, file, given);
+    Optional<GinConfig> gin = gin(file, options);
+    var model = new ProteinLmGin(gin.orElse(GinConfig.EMPTY), task(gin, options, map));
+    boolean isCausal = model.task() == Task.CAUSAL_LM;
+    boolean hasTable = map.has("embeddings/position");
+    if (!hasTable) {
+      long longest = options.maxLength() != null ? options.maxLength() : model.length();
+      config.put("maxLength", longest);
+      map.note("there is no table of positions: sinusoids are added, for lengths up to " + longest);
     }
-    Task task = model == null ? given : model.task();
-    boolean isCausal = task == Task.CAUSAL_LM;
-    if (task != null) {
-      config.put("task", task);
-    }
-    putPositions(config, map, model, options);
-    if (model != null) {
-      check(map, model);
-    }
-    Vocabulary vocabulary = vocabulary(map, model);
-    config.put("padId", id(vocabulary.pad()));
-    config.put("shiftBos", isCausal ? id(vocabulary.bos()) : null);
+    model.requireShapesOf(map);
+    Vocabulary vocabulary = model.vocabulary();
+    int size = map.size("embeddings/token", 2, 0);
+    boolean fits = vocabulary.size() == size;
+    String domain = gin.isPresent() ? "make_protein_domain of config.gin" : "Google's domain";
+    map.check(fits, "%s has %s tokens, %s has %s", EMBEDDING, size, domain, vocabulary.size());
+    config
+        .put("task", model.task())
+        .put("positions", hasTable ? "learned-from-sinusoids" : "sinusoidal")
+        .put("padId", id(vocabulary.pad()))
+        .put("shiftBos", isCausal ? id(vocabulary.bos()) : null);
     AttentionConfig attention = null;
-    if (model != null) {
-      int headSize = map.size(QUERY, 3, 2);
+    if (gin.isPresent()) {
       attention =
-          new GinAttention(gin.get(), headSize, map).attention(model.attention(), model.causal());
-      describe(config, map, model);
+          new GinAttention(gin.get(), map.size(QUERY, 3, 2), map)
+              .attention(model.attention(), model.causal());
+      double dropout = model.rate("dropout_rate");
+      config
+          .put("dropout.embeddings", dropout)
+          .put("dropout.mlp", dropout)
+          .put("dropout.residual", dropout)
+          .put("dropout.attention", model.rate("attention_dropout_rate"))
+          .put("dropout.classifier", 0.0);
+      model.notes().forEach(map::note);
     }
     if (attention != null || JaxAttention.isGiven(options)) {
       attention = JaxAttention.over(attention, options, isCausal, map);
@@ -133,12 +135,8 @@ final class ProteinLmNaming implements NamingScheme {
       }
       config.put("attention", attention);
     }
-    PerformerConfig whole = config.build(model == null ? options.config() : null);
-    Optional<Masking> masking = Optional.empty();
-    if (whole.task() == Task.MASKED_LM) {
-      masking = model == null ? Optional.of(Masking.PROTEIN_LM) : model.masking();
-    }
-    return map.finish(label(), whole, options, Optional.of(vocabulary), masking);
+    PerformerConfig whole = config.build(gin.isPresent() ? null : options.config());
+    return map.finish(label(), whole, options, Optional.of(vocabulary), model.masking());
   }
 
   private static void place(WeightMap map, String name, String tensor, ImportOptions options) {
@@ -147,9 +145,9 @@ final class ProteinLmNaming implements NamingScheme {
       return;
     }
     if (!options.allowMissing()) {
-      throw new PerformerException(
-              "%s has a regression head, %s, one number for each token; no model here has one, and missing weights were not allowed, which leaves it out"
-                  .formatted(map.path(), tensor))
+      throw map.wrong(
+              "the regression head %s is not part of this model, and missing weights were not allowed, which leaves it out",
+              tensor)
           .settledBy("allowMissing");
     }
     map.ignore(tensor);
@@ -166,28 +164,21 @@ final class ProteinLmNaming implements NamingScheme {
         file instanceof FlaxCheckpoint flax
             ? flax.directory()
             : file.path().toAbsolutePath().getParent();
-    Path beside = folder.resolve("config.gin");
-    return Files.isRegularFile(beside) ? Optional.of(GinConfig.read(beside)) : Optional.empty();
+    return Optional.of(folder.resolve("config.gin"))
+        .filter(Files::isRegularFile)
+        .map(GinConfig::read);
   }
 
-  private static void requireGiven(ImportOptions options, WeightFile file, Task given) {
-    List<String> missing = new ArrayList<>();
-    if (given == null && !options.configHas("task")) {
-      missing.add("the task, causal-lm (FlaxLM) or masked-lm (FlaxBERT)");
+  /** The task as given; null where it is for the gin configuration to tell. */
+  private static Task task(Optional<GinConfig> gin, ImportOptions options, WeightMap map) {
+    String label = options.task();
+    if (gin.isEmpty()) {
+      if (label == null && options.configHas("task")) {
+        label = StrictJson.readTree(options.config()).path("task").asText();
+      }
+      requireGiven(options, map, label);
     }
-    boolean lacksAttention = !JaxAttention.isGiven(options) && !options.configHas("attention");
-    if (lacksAttention) {
-      missing.add("that attention is exact, or its kernel and features");
-    }
-    String message =
-        "%s: there is no config.gin beside it, and weights do not tell what it would; give %s, or name the file with its config"
-            .formatted(file.path(), String.join(", and ", missing));
-    if (lacksAttention) {
-      throw new UnknownAttentionException(
-          message, "task", "attention", "kernel", "features", "config");
-    } else if (!missing.isEmpty()) {
-      throw new PerformerException(message).settledBy("task", "config");
-    }
+    return label == null ? null : task(label);
   }
 
   private static Task task(String label) {
@@ -200,66 +191,19 @@ final class ProteinLmNaming implements NamingScheme {
     };
   }
 
-  private static void putPositions(
-      ConfigBuilder config, WeightMap map, ProteinLmGin model, ImportOptions options) {
-    boolean hasTable = map.has("embeddings/position");
-    if (model != null) {
-      model.checkPositions(hasTable);
+  private static void requireGiven(ImportOptions options, WeightMap map, String task) {
+    boolean lacksAttention = !JaxAttention.isGiven(options) && !options.configHas("attention");
+    String say =
+        "there is no config.gin beside it, and weights do not tell what it would; name the file with its config, or give "
+            + (task == null ? "the task, causal-lm (FlaxLM) or masked-lm (FlaxBERT)" : "")
+            + (task == null && lacksAttention ? ", and " : "")
+            + (lacksAttention ? "that attention is exact, or its kernel and features" : "");
+    if (lacksAttention) {
+      throw new UnknownAttentionException(
+          map.path(), say, "task", "attention", "kernel", "features", "config");
+    } else if (task == null) {
+      throw map.wrong(say).settledBy("task", "config");
     }
-    if (hasTable) {
-      config.put("positions", "learned-from-sinusoids");
-      return;
-    }
-    Optional<Long> length = Optional.ofNullable(model).flatMap(ProteinLmGin::length);
-    long longest = options.maxLength() != null ? options.maxLength() : length.orElse(1024L);
-    config.put("positions", "sinusoidal").put("maxLength", longest);
-    map.note("there is no table of positions: sinusoids are added, for lengths up to " + longest);
-  }
-
-  private static void check(WeightMap map, ProteinLmGin model) {
-    long heads = map.size(QUERY, 3, 1);
-    String query = "the kernel of queries";
-    model.check("emb_dim", map.size("embeddings/token", 2, 1), EMBEDDING);
-    model.check("num_heads", heads, query);
-    model.check("qkv_dim", heads * map.size(QUERY, 3, 2), query);
-    model.check("num_layers", map.layers(), "the number of Transformer1DBlock");
-    model.check("mlp_dim", map.size("layer_0/mlp/in/kernel", 2, 1), "MlpBlock_3/Dense_0/kernel");
-    if (map.has("embeddings/position")) {
-      model.checkLength(map.size("embeddings/position", 2, 0), "pos_embedding");
-      model.check("max_len", map.size("embeddings/position", 2, 0), "pos_embedding");
-    }
-    model.settle();
-  }
-
-  /** What is not in the shapes and no attention. */
-  private static void describe(ConfigBuilder config, WeightMap map, ProteinLmGin model) {
-    List<?> others = model.otherOutputs();
-    if (!others.isEmpty()) {
-      map.note("output_head: besides logits, " + others + " are no output of this model");
-    }
-    model.training().ifPresent(map::note);
-    model.skipped().forEach(line -> map.note("config.gin: '" + line + "' was not followed"));
-    Map<String, Double> dropout = new TreeMap<>(Map.of("classifier", 0.0));
-    List.of("embeddings", "mlp", "residual")
-        .forEach(part -> dropout.put(part, model.rate("dropout_rate")));
-    dropout.put("attention", model.rate("attention_dropout_rate"));
-    config.put("dropout", dropout);
-  }
-
-  private static Vocabulary vocabulary(WeightMap map, ProteinLmGin model) {
-    Vocabulary expected = model == null ? ProteinVocabulary.google() : model.vocabulary();
-    int size = map.size("embeddings/token", 2, 0);
-    require(
-        expected.size() == size,
-        "%s: %s has %s tokens, but %s %s",
-        map.path(),
-        EMBEDDING,
-        size,
-        model == null
-            ? "Google's protein vocabulary has"
-            : "make_protein_domain of config.gin gives",
-        expected.size());
-    return expected;
   }
 
   private static Integer id(OptionalInt id) {

@@ -2,6 +2,7 @@ package dev.performer.checkpoint;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.PerformerException;
 import dev.performer.checkpoint.GinConfig.Reference;
 import java.util.List;
 import java.util.Map;
@@ -76,28 +77,21 @@ final class ProteinLmParameters {
     for (String configurable : List.of("FlaxModel", model.name())) {
       ONLY.forEach((key, names) -> only(gin, configurable, key, names));
     }
-    require(
-        !gin.value("ProteinVocab", "include_align_tokens").equals(Optional.of(true)),
-        "%s: ProteinVocab.include_align_tokens is True; vocabularies with tokens of alignments are"
-            + " not known here",
-        gin.file());
+    boolean isAligned = gin.value("ProteinVocab", "include_align_tokens").equals(Optional.of(true));
+    String aligned = "%s: tokens of alignments (ProteinVocab.include_align_tokens) are not known";
+    require(!isAligned, aligned, gin.file());
     VOCABULARY.forEach(
         (key, expected) -> {
           Object value = gin.value("Vocabulary", key).orElse(GinConfig.NONE);
           boolean fits = value == GinConfig.NONE || value.equals(expected);
-          require(
-              fits, "%s: Vocabulary.%s is '%s'; expected '%s'", gin.file(), key, value, expected);
+          String wrong = "%s: Vocabulary.%s is '%s'; expected '%s'";
+          require(fits, wrong, gin.file(), key, value, expected);
         });
     for (String part : NETWORK) {
       for (String key : gin.parameters("", part)) {
-        require(
-            false,
-            "%s: %s.%s changes the network; only what %s takes can be imported: %s",
-            gin.file(),
-            part,
-            key,
-            model.name(),
-            own);
+        throw new PerformerException(
+            "%s: %s.%s changes the network; only what %s takes can be imported: %s"
+                .formatted(gin.file(), part, key, model.name(), own));
       }
     }
   }
@@ -109,14 +103,10 @@ final class ProteinLmParameters {
   private static void only(GinConfig gin, String configurable, String key, Set<String> names) {
     Object value = gin.value(configurable, key).orElse(null);
     boolean fits = value == null || value instanceof Reference r && names.contains(r.name());
-    List<String> all = names.stream().sorted().map(name -> "@" + name).toList();
-    require(
-        fits,
-        "%s: %s.%s is %s; expected one of %s, or nothing",
-        gin.file(),
-        configurable,
-        key,
-        value,
-        all);
+    if (!fits) {
+      List<String> all = names.stream().sorted().map(name -> "@" + name).toList();
+      throw new GinParameters(gin, "", configurable, configurable)
+          .wrong(key, value, "one of " + all + ", or nothing");
+    }
   }
 }

@@ -1,7 +1,5 @@
 package dev.performer.checkpoint;
 
-import static dev.performer.PerformerException.require;
-
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.attention.projection.ProjectionMatrix;
@@ -22,6 +20,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.tensorflow.ndarray.Shape;
 
@@ -29,10 +28,8 @@ import org.tensorflow.ndarray.Shape;
 final class WeightMap {
   /** How a tensor lies in its file. */
   enum Layout {
-    /** As ours. */
+    /** As ours, perhaps with dimensions of 1 in front. */
     SAME,
-    /** As ours, with dimensions of 1 in front. */
-    LEADING_ONES,
     /** PyTorch's: dense kernels {@code [out, in]}, and heads not split. */
     LINEAR
   }
@@ -45,6 +42,7 @@ final class WeightMap {
   private final Set<String> left;
   private final List<String> problems = new ArrayList<>();
   private final List<String> notes = new ArrayList<>();
+  private String zeros = "";
 
   WeightMap(WeightFile file) {
     this.file = file;
@@ -53,6 +51,16 @@ final class WeightMap {
 
   Path path() {
     return file.path();
+  }
+
+  void check(boolean condition, String otherwise, Object... values) {
+    if (!condition) {
+      throw wrong(otherwise, values);
+    }
+  }
+
+  PerformerException wrong(String what, Object... values) {
+    return new PerformerException(path() + ": " + what.formatted(values));
   }
 
   /** Notes that a tensor is a variable. */
@@ -81,6 +89,11 @@ final class WeightMap {
     given.put(variable, value);
   }
 
+  /** Variables of these names, a regular expression, are 0 where the file has none: biases. */
+  void zeroWhereAbsent(String variables) {
+    zeros = variables;
+  }
+
   /** A line about what was assumed. */
   void note(String line) {
     notes.add(line);
@@ -90,27 +103,19 @@ final class WeightMap {
     return sources.containsKey(variable);
   }
 
-  /**
-   * One dimension of a variable that a scheme cannot do without; dense kernels are {@code [in,
-   * out]}.
-   *
-   * @param rank that the variable must have
-   */
+  /** One dimension of a variable that must be there; dense kernels are {@code [in, out]}. */
   int size(String variable, int rank, int dimension) {
     Source source = sources.get(variable);
-    require(source != null, "%s: no tensor is %s, which this model needs", path(), variable);
-    long[] shape = source.info().shape();
-    if (source.layout() == Layout.LEADING_ONES) {
-      shape = withoutLeadingOnes(shape, rank);
-    } else if (source.layout() == Layout.LINEAR && shape.length == 2) {
+    check(source != null, "no tensor is %s, which this model needs", variable);
+    long[] shape = withoutLeadingOnes(source.info().shape(), rank);
+    if (source.layout() == Layout.LINEAR && shape.length == 2) {
       shape = new long[] {shape[1], shape[0]};
     }
-    if (shape.length != rank || shape[dimension] < 1 || shape[dimension] > Integer.MAX_VALUE) {
-      throw new PerformerException(
-          "%s: %s has shape %s, expected %s dimensions of 1 or more"
-              .formatted(path(), source.tensor(), Arrays.toString(shape), rank));
-    }
-    return (int) shape[dimension];
+    long size = shape.length == rank ? shape[dimension] : 0;
+    String expected = "%s has shape %s, expected %s dimensions of 1 or more";
+    boolean isRight = size >= 1 && size <= Integer.MAX_VALUE;
+    check(isRight, expected, source.tensor(), Arrays.toString(shape), rank);
+    return (int) size;
   }
 
   /** One more than the largest i in variables named {@code layer_<i>/…}. */
@@ -127,10 +132,8 @@ final class WeightMap {
   }
 
   /**
-   * Reads everything.
-   *
-   * @throws PerformerException that lists all that is missing, left over or mis-shaped, unless the
-   *     options allow it: then notes list it, and what is missing gets initial values
+   * Reads everything. All that is missing, left over or mis-shaped is an error, unless the options
+   * allow it: then notes list it, and what is missing gets initial values.
    */
   ModelWeights finish(
       String label,
@@ -138,8 +141,7 @@ final class WeightMap {
       ImportOptions options,
       Optional<Vocabulary> vocabulary,
       Optional<Masking> masking) {
-    Map<String, Shape> shapes = Performer.shapes(config);
-    findProblems(shapes);
+    Map<String, Supplier<NpyArray>> readers = readers(Performer.shapes(config));
     if (!problems.isEmpty()) {
       if (!options.allowMissing()) {
         throw new PerformerException(
@@ -152,68 +154,68 @@ final class WeightMap {
       note("what does not fit was left out or has initial values: " + all);
     }
     Map<String, NpyArray> weights = new LinkedHashMap<>();
-    shapes.forEach((name, shape) -> weights.put(name, value(name, shape.asArray())));
+    readers.forEach((variable, reader) -> weights.put(variable, reader.get()));
     drawProjections(weights, config);
     noteNotFinite(weights);
     Optional<OptimizerState> optimizer = optimizer(weights);
     return new ModelWeights(label, config, weights, optimizer, vocabulary, masking, notes);
   }
 
-  private void findProblems(Map<String, Shape> shapes) {
+  /** How to get each variable; finds all problems. */
+  private Map<String, Supplier<NpyArray>> readers(Map<String, Shape> shapes) {
+    Map<String, Supplier<NpyArray>> readers = new LinkedHashMap<>();
     List<String> missing = new ArrayList<>(); // behind what is there and wrong, as lists are cut
-    shapes.forEach(
-        (variable, s) -> {
-          long[] shape = s.asArray();
-          String expected = Arrays.toString(shape);
-          Source source = sources.get(variable);
-          NpyArray value = given.get(variable);
-          if (source != null && isComplex(source)) {
-            problems.add(
-                "%s is %s, but %s is real"
-                    .formatted(source.tensor(), source.info().type(), variable));
-          } else if (source != null && !fits(source, shape)) {
-            String found = Arrays.toString(source.info().shape());
-            problems.add(
-                "%s has shape %s, but %s has %s"
-                    .formatted(source.tensor(), found, variable, expected));
-          } else if (source == null && value != null && !Arrays.equals(value.shape(), shape)) {
-            String found = Arrays.toString(value.shape());
-            problems.add("%s became %s, expected %s".formatted(variable, found, expected));
-          } else if (source == null && value == null && !isProjection(variable)) {
-            missing.add("missing: " + variable + " " + expected);
-          }
-        });
+    shapes.forEach((name, shape) -> readers.put(name, reader(name, shape.asArray(), missing)));
     problems.addAll(missing);
-    for (String variable : given.keySet()) {
-      if (!shapes.containsKey(variable)) {
-        problems.add("this model has no variable " + variable);
-      }
+    Set<String> unknown = new TreeSet<>(given.keySet());
+    unknown.addAll(sources.keySet());
+    unknown.removeAll(shapes.keySet());
+    for (String variable : unknown) {
+      Source source = sources.get(variable);
+      problems.add(
+          "this model has no " + variable + (source == null ? "" : ": " + source.tensor()));
     }
-    sources.forEach(
-        (variable, source) -> {
-          if (!shapes.containsKey(variable)) {
-            problems.add("this model has no " + variable + ": " + source.tensor());
-          }
-        });
     left.forEach(tensor -> problems.add("left over: " + tensor + " " + file.tensors().get(tensor)));
+    return readers;
+  }
+
+  private Supplier<NpyArray> reader(String variable, long[] shape, List<String> missing) {
+    Source source = sources.get(variable);
+    NpyArray value = given.get(variable);
+    String expected = Arrays.toString(shape);
+    if (source == null && value == null) {
+      if (isProjection(variable)) {
+        return () -> null; // to be drawn
+      }
+      if (!variable.matches(zeros)) {
+        missing.add("missing: " + variable + " " + expected);
+      }
+    } else if (source == null && Arrays.equals(value.shape(), shape)) {
+      return () -> value;
+    } else if (source == null) {
+      String found = Arrays.toString(value.shape());
+      problems.add("%s became %s, expected %s".formatted(variable, found, expected));
+    } else if (source.info().type().startsWith("complex")) {
+      String type = source.info().type();
+      problems.add("%s is %s, but %s is real".formatted(source.tensor(), type, variable));
+    } else if (fits(source, shape)) {
+      return () -> laidOut(source, shape);
+    } else {
+      String found = Arrays.toString(source.info().shape());
+      problems.add(
+          "%s has shape %s, but %s has %s".formatted(source.tensor(), found, variable, expected));
+    }
+    return () -> isProjection(variable) ? null : initial(variable, shape);
   }
 
   private static boolean isProjection(String variable) {
     return variable.endsWith("/projection");
   }
 
-  private static boolean isComplex(Source source) {
-    return source.info().type().startsWith("complex");
-  }
-
   private static boolean fits(Source source, long[] shape) {
     long[] found = source.info().shape();
-    if (isComplex(source)) {
-      return false;
-    }
     return switch (source.layout()) {
-      case SAME -> Arrays.equals(found, shape);
-      case LEADING_ONES -> Arrays.equals(withoutLeadingOnes(found, shape.length), shape);
+      case SAME -> Arrays.equals(withoutLeadingOnes(found, shape.length), shape);
       case LINEAR ->
           found.length == 1
               ? product(shape, 0, shape.length) == found[0]
@@ -238,33 +240,30 @@ final class WeightMap {
     return rest;
   }
 
-  /** Null for a projection that is to be drawn. */
-  private NpyArray value(String variable, long[] shape) {
-    Source source = sources.get(variable);
-    NpyArray value = given.get(variable);
-    if (source != null && fits(source, shape)) {
-      return laidOut(source, shape);
-    } else if (source == null && value != null && Arrays.equals(value.shape(), shape)) {
-      return value;
-    }
-    return isProjection(variable) ? null : initial(variable, shape);
-  }
-
   private NpyArray laidOut(Source source, long[] shape) {
     NpyArray read = file.read(source.tensor());
-    float[] values = read.floats();
-    if (source.layout() == Layout.LINEAR && read.shape().length == 2) {
-      int out = (int) read.shape()[0];
-      int in = (int) read.shape()[1];
-      float[] turned = new float[values.length];
-      for (int i = 0; i < in; i++) {
-        for (int o = 0; o < out; o++) {
-          turned[i * out + o] = values[o * in + i];
-        }
+    boolean isTurned = source.layout() == Layout.LINEAR && read.shape().length == 2;
+    return NpyArray.of((isTurned ? transposed(read, 1, 0) : read).floats(), shape);
+  }
+
+  /** With the axes in another order, as NumPy's transpose. */
+  static NpyArray transposed(NpyArray array, int... axes) {
+    int rank = axes.length;
+    long[] shape = Arrays.stream(axes).mapToLong(axis -> array.shape()[axis]).toArray();
+    long[] strides = // of the old array, in the new order
+        Arrays.stream(axes).mapToLong(axis -> product(array.shape(), axis + 1, rank)).toArray();
+    float[] old = array.floats();
+    float[] result = new float[old.length];
+    for (int n = 0; n < result.length; n++) {
+      long place = 0;
+      long rest = n;
+      for (int i = rank - 1; i >= 0; i--) {
+        place += rest % shape[i] * strides[i];
+        rest /= shape[i];
       }
-      values = turned;
+      result[n] = old[(int) place];
     }
-    return NpyArray.of(values, shape);
+    return NpyArray.of(result, shape);
   }
 
   /** What a new model would begin with: ones, zeros, or small normal numbers. */
@@ -298,17 +297,15 @@ final class WeightMap {
   }
 
   private void noteNotFinite(Map<String, NpyArray> weights) {
-    List<String> bad = new ArrayList<>();
-    weights.forEach(
-        (name, value) -> {
-          float[] x = value.floats();
-          if (!IntStream.range(0, x.length).allMatch(i -> Float.isFinite(x[i]))) {
-            bad.add(name);
-          }
-        });
+    List<String> bad = new ArrayList<>(weights.keySet());
+    bad.removeIf(name -> isFinite(weights.get(name).floats()));
     if (!bad.isEmpty()) {
       note("warning: NaN or infinite values in " + Excerpt.names(bad));
     }
+  }
+
+  private static boolean isFinite(float[] values) {
+    return IntStream.range(0, values.length).allMatch(i -> Float.isFinite(values[i]));
   }
 
   private Optional<OptimizerState> optimizer(Map<String, NpyArray> weights) {
