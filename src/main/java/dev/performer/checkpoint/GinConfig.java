@@ -91,9 +91,9 @@ record GinConfig(Path file, Map<String, Object> bindings, List<String> skipped) 
     return Optional.ofNullable(values(scope, name).get(parameter)).map(this::resolved);
   }
 
-  /** As {@link #value(String, String, String)} without a scope. */
-  Optional<Object> value(String name, String parameter) {
-    return value("", name, parameter);
+  /** What is bound without a scope. */
+  GinParameters of(String name) {
+    return new GinParameters(this, "", name, name);
   }
 
   /** The parameters that a configurable has bindings for in a scope or in none, in order. */

@@ -19,6 +19,7 @@ final class ProteinLmGin {
   private final GinConfig gin;
   private final Task task;
   private final GinParameters model;
+  private final GinParameters domain;
   private final List<String> conflicts = new ArrayList<>();
 
   /** For the task that is given, or null. */
@@ -27,6 +28,7 @@ final class ProteinLmGin {
     this.task = given != null ? given : task(gin);
     String name = this.task == Task.CAUSAL_LM ? "FlaxLM" : "FlaxBERT";
     this.model = new GinParameters(gin, "", name, "FlaxModel");
+    this.domain = gin.of("make_protein_domain");
     ProteinLmParameters.check(model);
   }
 
@@ -68,7 +70,7 @@ final class ProteinLmGin {
     boolean hasTable = map.has("embeddings/position");
     if (hasTable) {
       long length = map.size("embeddings/position", 2, 0);
-      Object given = gin.value("make_protein_domain", "length").orElse(length);
+      Object given = domain.value("length", length);
       check("make_protein_domain.length", given, length, "pos_embedding");
       check("max_len", length, "pos_embedding");
     }
@@ -138,7 +140,7 @@ final class ProteinLmGin {
 
   /** The longest sequence, where no table tells. */
   long length() {
-    return gin.value("make_protein_domain", "length").orElse(1024L) instanceof Long n ? n : 1024;
+    return domain.value("length", 1024L) instanceof Long n ? n : 1024;
   }
 
   /** The tokens of the domain, with those that the model adds. */
@@ -161,7 +163,7 @@ final class ProteinLmGin {
   }
 
   private boolean included(String what) {
-    return !gin.value("make_protein_domain", "include_" + what).equals(Optional.of(false));
+    return !domain.value("include_" + what, true).equals(false);
   }
 
   /** Lines about what it has that the model here has not. */

@@ -6,7 +6,6 @@ import dev.performer.PerformerException;
 import dev.performer.checkpoint.GinConfig.Reference;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -71,18 +70,18 @@ final class ProteinLmParameters {
     if (model.name().equals("FlaxBERT")) {
       own.addAll(BERT);
     }
-    requireOnly(gin, "FlaxModel", MODEL);
-    requireOnly(gin, model.name(), own);
-    requireOnly(gin, "make_protein_domain", DOMAIN);
-    for (String configurable : List.of("FlaxModel", model.name())) {
-      ONLY.forEach((key, names) -> only(gin, configurable, key, names));
-    }
-    boolean isAligned = gin.value("ProteinVocab", "include_align_tokens").equals(Optional.of(true));
+    GinParameters base = gin.of("FlaxModel");
+    base.requireOnly(MODEL);
+    ONLY.forEach((key, names) -> requireReference(base, key, names));
+    model.requireOnly(own);
+    ONLY.forEach((key, names) -> requireReference(model, key, names));
+    gin.of("make_protein_domain").requireOnly(DOMAIN);
+    boolean isAligned = gin.of("ProteinVocab").value("include_align_tokens", false).equals(true);
     String aligned = "%s: tokens of alignments (ProteinVocab.include_align_tokens) are not known";
     require(!isAligned, aligned, gin.file());
     VOCABULARY.forEach(
         (key, expected) -> {
-          Object value = gin.value("Vocabulary", key).orElse(GinConfig.NONE);
+          Object value = gin.of("Vocabulary").value(key, GinConfig.NONE);
           boolean fits = value == GinConfig.NONE || value.equals(expected);
           String wrong = "%s: Vocabulary.%s is '%s'; expected '%s'";
           require(fits, wrong, gin.file(), key, value, expected);
@@ -96,17 +95,11 @@ final class ProteinLmParameters {
     }
   }
 
-  private static void requireOnly(GinConfig gin, String configurable, Set<String> known) {
-    new GinParameters(gin, "", configurable, configurable).requireOnly(known);
-  }
-
-  private static void only(GinConfig gin, String configurable, String key, Set<String> names) {
-    Object value = gin.value(configurable, key).orElse(null);
-    boolean fits = value == null || value instanceof Reference r && names.contains(r.name());
-    if (!fits) {
+  private static void requireReference(GinParameters of, String key, Set<String> names) {
+    Object value = of.value(key).orElse(null);
+    if (value != null && !(value instanceof Reference r && names.contains(r.name()))) {
       List<String> all = names.stream().sorted().map(name -> "@" + name).toList();
-      throw new GinParameters(gin, "", configurable, configurable)
-          .wrong(key, value, "one of " + all + ", or nothing");
+      throw of.wrong(key, value, "one of " + all + ", or nothing");
     }
   }
 }
