@@ -62,16 +62,17 @@ public final class Recipe {
    *     another, or a file that is not there
    */
   public static Recipe of(JsonNode tree, String source, List<Path> folders) {
-    return of(tree, source, (String name) -> find(name, folders));
+    return of(tree, source, name -> find(name, folders), true);
   }
 
-  /** The recipe of a run, whose data need not be there any more. */
+  /** The recipe of a run, whose data need not be there any more and whose projections are drawn. */
   public static Recipe ofRun(Path run) {
     Path file = run.resolve(RecipeTraining.RECIPE);
-    return of(StrictJson.readTree(file), file.toString(), UnaryOperator.identity());
+    return of(StrictJson.readTree(file), file.toString(), UnaryOperator.identity(), false);
   }
 
-  private static Recipe of(JsonNode tree, String source, UnaryOperator<String> files) {
+  private static Recipe of(
+      JsonNode tree, String source, UnaryOperator<String> files, boolean draws) {
     if (!(withNumbers(tree) instanceof ObjectNode sections)) {
       throw new PerformerException(source + ": expected an object with the keys " + SECTIONS);
     }
@@ -86,7 +87,7 @@ public final class Recipe {
       boolean isOneLength = training.xla() && !data.hasNonNull("bucket");
       ObjectNode model = section(sections, "model", source);
       Recipe recipe =
-          new Recipe(task, training, () -> opened(task, named, isOneLength, model, source));
+          new Recipe(task, training, () -> opened(task, named, isOneLength, model, source, draws));
       if (!named.dependsOnFiles(task, model.has("classes"))) {
         recipe.opened();
       }
@@ -114,7 +115,12 @@ public final class Recipe {
   private record Opened(RecipeData data, PerformerConfig model) {}
 
   private static Opened opened(
-      Task task, RecipeData named, boolean isOneLength, ObjectNode keys, String source) {
+      Task task,
+      RecipeData named,
+      boolean isOneLength,
+      ObjectNode keys,
+      String source,
+      boolean draws) {
     try {
       RecipeData data = named.measured(task);
       if (isOneLength) {
@@ -123,6 +129,9 @@ public final class Recipe {
       }
       PerformerConfig model = model(keys, task, data, source);
       check(task, data, model);
+      if (draws) {
+        model.requireDrawable();
+      }
       return new Opened(data, model);
     } catch (PerformerException e) {
       throw of(source, e);

@@ -200,11 +200,11 @@ class ModelAttentionTest {
                 run.tf,
                 whole.inputs().tokens(),
                 p,
-                (layer, q, k, v) ->
+                (layer, of) ->
                     run.performer
                         .attention(layer)
                         .mixer()
-                        .mix(run.tf, q, k, v, null, Dropout.none())
+                        .mix(run.tf, of.queries(), of.keys(), of.values(), null, Dropout.none())
                         .rest());
         List<float[]> both = run.run(whole.feeds(), List.of(piece.logits(), whole.out().logits()));
         assertThat(ModelRun.error(both.get(0), both.get(1))).isLessThan(1e-6);
@@ -247,11 +247,11 @@ class ModelAttentionTest {
                   run.tf,
                   tokens,
                   at,
-                  (layer, q, k, v) ->
+                  (layer, of) ->
                       run.performer
                           .attention(layer)
                           .mixer()
-                          .mix(run.tf, q, k, v, null, Dropout.none())
+                          .mix(run.tf, of.queries(), of.keys(), of.values(), null, Dropout.none())
                           .rest());
           logits.add(out.logits());
         }
