@@ -79,7 +79,10 @@ public record ExactAttention(boolean causal) implements Attention {
   private <T extends TFloating> Operand<T> allowed(
       Algebra<T> a, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
     Ops tf = a.tf();
-    Operand<T> kept = keyMask == null ? null : tf.expandDims(row(tf, keyMask), tf.constant(1));
+    Operand<T> kept = // [B, 1, 1, S]
+        keyMask == null
+            ? null
+            : tf.expandDims(tf.expandDims(keyMask, tf.constant(1)), tf.constant(1));
     if (!causal) {
       return kept;
     }
@@ -92,9 +95,5 @@ public record ExactAttention(boolean causal) implements Attention {
     Operand<T> below =
         tf.expandDims(tf.expandDims(triangle, tf.constant(0)), tf.constant(0)); // [1, 1, L, S]
     return kept == null ? below : tf.math.mul(below, kept);
-  }
-
-  private static <T extends TFloating> Operand<T> row(Ops tf, Operand<T> keyMask) {
-    return tf.expandDims(keyMask, tf.constant(1)); // [B, 1, S]
   }
 }

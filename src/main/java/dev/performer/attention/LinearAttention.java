@@ -126,12 +126,8 @@ public final class LinearAttention {
       Ops tf, Operand<T> sums, Denominator denominator) {
     long size = Algebra.size(sums, -1, "the value size");
     int axis = sums.shape().numDimensions() - 1;
-    List<Operand<T>> parts = List.copyOf(split(tf, sums, size - 1, axis));
+    var sizes = tf.constant(new long[] {size - 1, 1});
+    var parts = tf.splitV(sums, sizes, tf.constant(axis), 2L).output();
     return denominator.divide(tf, parts.get(0), parts.get(1));
-  }
-
-  private static <T extends TFloating> List<? extends Operand<T>> split(
-      Ops tf, Operand<T> x, long first, int axis) {
-    return tf.splitV(x, tf.constant(new long[] {first, 1}), tf.constant(axis), 2L).output();
   }
 }

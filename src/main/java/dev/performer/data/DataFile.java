@@ -12,7 +12,7 @@ import java.io.InputStreamReader;
 import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
+import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -40,9 +40,6 @@ public final class DataFile {
   /**
    * Checks that there is something to read, without reading it: a file, a folder or the standard
    * input. Cheap, so that a wrong path is found before anything is loaded.
-   *
-   * @throws PerformerException if there is nothing, it may not be read, or it is another pipe or
-   *     device
    */
   public static void require(Path file) {
     if (!isStandardInput(file)) {
@@ -74,10 +71,10 @@ public final class DataFile {
     return open(file, expected, false);
   }
 
-  /** The characters of a text in UTF-8, gzipped or not; other bytes are an error when met. */
-  static Reader text(Path file, String expected) {
-    // Given by its name, the charset would replace what it cannot decode.
-    return new InputStreamReader(open(file, expected), StandardCharsets.UTF_8.newDecoder());
+  /** The characters of a text, gzipped or not; bytes that are none are an error when met. */
+  static Reader text(Path file, String expected, Charset charset) {
+    // Given by itself, the charset would replace what it cannot decode.
+    return new InputStreamReader(open(file, expected), charset.newDecoder());
   }
 
   private static InputStream open(Path file, String expected, boolean unpack) {
@@ -99,10 +96,7 @@ public final class DataFile {
 
   /**
    * Where the bytes of a file can be read at any place and again: the file itself, or the copy of
-   * the standard input.
-   *
-   * @param expected what the file should be, such as "a FASTA file"
-   * @throws PerformerException if it is missing, a directory, or another pipe or device
+   * the standard input. @param expected such as "a FASTA file"
    */
   static Path place(Path file, String expected) {
     if (isStandardInput(file)) {
@@ -148,11 +142,7 @@ public final class DataFile {
     }
   }
 
-  /**
-   * All of a file, unpacked. Memory grows with what is really there.
-   *
-   * @throws PerformerException if it is longer than {@code limit}, whatever its size on disk
-   */
+  /** All of a file, unpacked. Memory grows with what is really there. */
   static byte[] readAll(Path file, String expected, int limit) {
     try (InputStream in = open(file, expected)) {
       byte[] bytes = in.readNBytes(limit);
@@ -190,8 +180,7 @@ public final class DataFile {
     }
   }
 
-  /** What an input or output error is, in words. */
-  static String reason(Exception e) {
+  private static String reason(Exception e) {
     return (e instanceof UncheckedIOException ? e.getCause() : e) instanceof IOException io
         ? AtomicFiles.describe(io)
         : "the system gives no reason";

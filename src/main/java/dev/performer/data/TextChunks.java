@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -8,9 +10,6 @@ import java.util.Arrays;
  * The bytes of a text file, gzipped or not, in pieces of one length; the last may be shorter. For
  * files that fit into memory; {@link TextDocuments} streams.
  *
- * @param file where they were read
- * @param tokenizer which ids the bytes have
- * @param bytes of the file
  * @param length bytes of a piece
  * @param stride bytes from the start of one piece to that of the next
  */
@@ -32,7 +31,7 @@ public record TextChunks(Path file, ByteTokenizer tokenizer, byte[] bytes, int l
    */
   public static TextChunks read(Path file, ByteTokenizer tokenizer, int length, int stride) {
     byte[] bytes = DataFile.readAll(file, "a text file", LIMIT);
-    PerformerException.require(bytes.length > 0, "%s is empty; expected a text file", file);
+    require(bytes.length > 0, "%s is empty; expected a text file", file);
     return new TextChunks(file, tokenizer, bytes, length, stride);
   }
 

@@ -1,6 +1,7 @@
 package dev.performer.data;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -14,7 +15,6 @@ import java.util.function.Function;
  * one, or each line of a file.
  *
  * @param place a folder, or a file whose lines are documents; files may be gzipped
- * @param encoder turns a document into ids, such as {@link TextEncoder#encode}
  */
 public record TextDocuments(Path place, Function<String, int[]> encoder) implements ExampleSource {
   private static final int LIMIT = 1 << 27;
@@ -30,14 +30,14 @@ public record TextDocuments(Path place, Function<String, int[]> encoder) impleme
       return DataStream.of(files(place).iterator()).map(this::read);
     }
     LineReader lines = new LineReader(place);
-    return DataStream.of(lines::next, lines::close).map(this::example);
+    return DataStream.of(lines::nextText, lines::close).map(this::example);
   }
 
   private static List<Path> files(Path folder) {
     List<Path> files =
         DataFile.list(
             folder, Integer.MAX_VALUE, file -> !file.getFileName().toString().startsWith("."));
-    PerformerException.require(!files.isEmpty(), "%s holds no file; expected text files", folder);
+    require(!files.isEmpty(), "%s holds no file; expected text files", folder);
     return files;
   }
 

@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.nio.file.Path;
@@ -14,7 +16,6 @@ import java.util.stream.Stream;
 /**
  * Token sequences in memory, without padding.
  *
- * @param name where they come from, for messages
  * @param rows ids of each sequence; none is empty
  * @param notes what was not taken as it stood, one line each
  */
@@ -25,9 +26,9 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
   /** The array that is 1 where an id is real, {@code [N, L]}. */
   public static final String MASK = "mask";
 
-  /** Copies the lists. @throws PerformerException if there is no sequence */
+  /** Copies the lists, and refuses none. */
   public TokenRows {
-    PerformerException.require(!rows.isEmpty(), "%s: holds no sequence", name);
+    require(!rows.isEmpty(), "%s: holds no sequence", name);
     rows = List.copyOf(rows);
     notes = List.copyOf(notes);
   }
@@ -35,10 +36,6 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
   /**
    * Reads {@code tokens} and, if it is there, {@code mask} of an {@code .npz}. Without a mask, ids
    * of padding at the end of a row are padding.
-   *
-   * @param pad the id of padding, if there is one
-   * @throws PerformerException if an array is missing, of another shape or type, or padding stands
-   *     before a token, or nothing is left
    */
   public static TokenRows npz(Path file, OptionalInt pad) {
     List<int[]> all = read(file, pad);
@@ -60,24 +57,25 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     long[] shape = arrays.get(name).shape();
     int length = (int) shape[1];
     int[] mask = arrays.containsKey(MASK) ? whole(file, MASK, arrays) : null;
-    PerformerException.require(
-        mask == null || Arrays.equals(shape, arrays.get(MASK).shape()),
-        "%s: mask is %s, tokens %s",
-        file,
-        arrays.get(MASK),
-        arrays.get(name));
+    if (mask != null && !Arrays.equals(shape, arrays.get(MASK).shape())) {
+      throw new PerformerException(
+          "%s: mask is %s, tokens %s".formatted(file, arrays.get(MASK), arrays.get(name)));
+    }
     List<int[]> rows = new ArrayList<>();
     for (int from = 0; from < tokens.length; from += length) {
-      int[] row = Arrays.copyOfRange(tokens, from, from + length);
-      int end = length;
-      if (mask != null) {
-        end = masked(file, rows.size(), Arrays.copyOfRange(mask, from, from + length));
-      } else if (pad.isPresent()) {
-        while (end > 0 && row[end - 1] == pad.getAsInt()) {
-          end--;
+      int end = from + length;
+      while (end > from
+          && (mask == null ? pad.equals(OptionalInt.of(tokens[end - 1])) : mask[end - 1] == 0)) {
+        end--;
+      }
+      for (int i = from; mask != null && i < end; i++) {
+        if (mask[i] != 1) {
+          throw new PerformerException(
+              "%s: row %d of mask holds %d at %d; expected ones and then zeros: padding stands at the end"
+                  .formatted(file, rows.size(), mask[i], i - from));
         }
       }
-      rows.add(Arrays.copyOf(row, end));
+      rows.add(Arrays.copyOfRange(tokens, from, end));
     }
     return rows;
   }
@@ -97,13 +95,7 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
         Stream.concat(notes.stream(), Stream.of(note)).toList());
   }
 
-  /**
-   * Every n-th sequence apart from the others.
-   *
-   * @param every the first of every so many is held out; at least 2
-   * @return held out, and the others
-   * @throws PerformerException if one part is empty
-   */
+  /** The first of every so many sequences, at least 2, held out, and the others. */
   public List<TokenRows> split(int every) {
     List<int[]> held = new ArrayList<>();
     List<int[]> rest = new ArrayList<>();
@@ -131,9 +123,7 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
         notes);
   }
 
-  /**
-   * @throws PerformerException if an id is none of a vocabulary of that size
-   */
+  /** Refuses an id that is none of a vocabulary of that size. */
   public void requireIdsBelow(int vocabularySize) {
     for (int i = 0; i < rows.size(); i++) {
       for (int id : rows.get(i)) {
@@ -167,20 +157,5 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
       }
     }
     return whole;
-  }
-
-  private static int masked(Path file, int row, int[] mask) {
-    int end = 0;
-    while (end < mask.length && mask[end] == 1) {
-      end++;
-    }
-    for (int i = end; i < mask.length; i++) {
-      if (mask[i] != 0) {
-        throw new PerformerException(
-            "%s: row %d of mask holds %d at %d; expected ones and then zeros: padding stands at the end"
-                .formatted(file, row, mask[i], i));
-      }
-    }
-    return end;
   }
 }

@@ -62,14 +62,12 @@ public final class ModelSequences {
     if (file.toString().toLowerCase(Locale.ROOT).endsWith(".npz")) {
       return TokenRows.npz(file, padId());
     }
-    if (tokenizer.isEmpty()) {
-      throw new PerformerException(
-          file
-              + ": "
-              + path
-              + " does not say what its token ids mean, so it can only read token ids: give an"
-              + " .npz with 'tokens' [N, L] and 'mask' [N, L], or import it with a tokenizer");
-    }
+    PerformerException.require(
+        tokenizer.isPresent(),
+        "%s: %s does not say what its token ids mean, so it can only read token ids: give an .npz with"
+            + " 'tokens' [N, L] and 'mask' [N, L], or import it with a tokenizer",
+        file,
+        path);
     // A sequence of letters is cropped with its end token, and is none without letters.
     boolean isLetters = tokenizer.get() instanceof LetterTokenizer && !TableFile.isNamed(file);
     var texts =
@@ -84,9 +82,9 @@ public final class ModelSequences {
   }
 
   private OptionalInt padId() {
-    if (model.config().padId() != null) {
-      return OptionalInt.of(model.config().padId());
-    }
-    return tokenizer.map(known -> known.vocabulary().pad()).orElse(OptionalInt.empty());
+    Integer own = model.config().padId();
+    return own != null
+        ? OptionalInt.of(own)
+        : tokenizer.map(known -> known.vocabulary().pad()).orElse(OptionalInt.empty());
   }
 }

@@ -16,17 +16,20 @@ public final class NodeBuilders {
 
   private NodeBuilders() {}
 
-  /** A node without attributes. */
   public static NodeDef.Builder node(String name, String op, String... inputs) {
     return NodeDef.newBuilder().setName(name).setOp(op).addAllInput(List.of(inputs));
   }
 
-  /** An attribute that holds a type. */
   public static AttrValue type(DataType type) {
     return AttrValue.newBuilder().setType(type).build();
   }
 
-  /** An attribute that names a function. */
+  static AttrValue types(List<DataType> types) {
+    return AttrValue.newBuilder()
+        .setList(AttrValue.ListValue.newBuilder().addAllType(types))
+        .build();
+  }
+
   public static AttrValue function(String name) {
     return AttrValue.newBuilder().setFunc(NameAttrList.newBuilder().setName(name)).build();
   }
@@ -43,7 +46,6 @@ public final class NodeBuilders {
     return proto.build();
   }
 
-  /** An int32 constant of that shape. */
   static NodeDef.Builder ints(String name, Shape shape, int... values) {
     TensorProto.Builder tensor = TensorProto.newBuilder().setDtype(DataType.DT_INT32);
     IntStream.of(values).forEach(tensor.setTensorShape(shape(shape))::addIntVal);

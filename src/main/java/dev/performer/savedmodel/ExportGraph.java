@@ -118,7 +118,7 @@ final class ExportGraph implements AutoCloseable {
     List<Variable> saved = new ArrayList<>();
     copies.forEach((variable, copy) -> saved.add(copy.withCheckpointKey(objects.key(variable))));
     Map<String, Operand<?>> values = Map.of(OBJECT_GRAPH_KEY, objectGraphConstant(tf, objects));
-    var saver = SaveRestore.withValues(tf, saved, values).saverDef();
+    var saver = new SaveRestore(tf, saved, values).saverDef();
     SavedModel.Builder model = SavedModel.newBuilder().setSavedModelSchemaVersion(1);
     var meta = model.addMetaGraphsBuilder().setGraphDef(renamed(graph.toGraphDef()));
     meta.setSaverDef(saver).putAllSignatureDef(signatures).setObjectGraphDef(objects.saved());

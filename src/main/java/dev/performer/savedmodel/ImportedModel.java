@@ -63,7 +63,7 @@ public final class ImportedModel implements AutoCloseable {
       roots.add("^" + TensorNames.node(initializer.get()));
       inlined = flatten(roots);
     }
-    GradientRewrites rewrites = GradientRewrites.of(ResourceConversion.apply(inlined.graph()));
+    GradientRewrites rewrites = new GradientRewrites(ResourceConversion.apply(inlined.graph()));
     flat = inlined.withGraph(rewrites.graph());
     graph.importGraphDef(flat.graph());
     rewrites.attach(graph);

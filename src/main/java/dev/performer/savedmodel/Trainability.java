@@ -52,14 +52,13 @@ public record Trainability(
     List<Variable> trainable = variables.stream().filter(Variable::trainable).toList();
     List<String> handles = trainable.stream().map(Trainability::handle).toList();
     var report =
-        GradientPaths.trace(
-            flat.graph(),
-            outputs,
-            handles,
-            node ->
-                custom
-                    .obstacle(node, flat.callOf(node.getName()))
-                    .or(() -> Optional.ofNullable(reason(node))));
+        new GradientPaths(flat.graph(), handles)
+            .trace(
+                outputs,
+                node ->
+                    custom
+                        .obstacle(node, flat.callOf(node.getName()))
+                        .or(() -> Optional.ofNullable(reason(node))));
     GraphIndex index = new GraphIndex(flat.graph().getNodeList());
     List<Obstacle> obstacles = new ArrayList<>();
     report

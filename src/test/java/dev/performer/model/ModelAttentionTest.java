@@ -204,7 +204,7 @@ class ModelAttentionTest {
                     run.performer
                         .attention(layer)
                         .mixer()
-                        .mix(run.tf, of.queries(), of.keys(), of.values(), null, Dropout.none())
+                        .mix(run.tf, of, null, Dropout.none())
                         .rest());
         List<float[]> both = run.run(whole.feeds(), List.of(piece.logits(), whole.out().logits()));
         assertThat(ModelRun.error(both.get(0), both.get(1))).isLessThan(1e-6);
@@ -251,7 +251,7 @@ class ModelAttentionTest {
                       run.performer
                           .attention(layer)
                           .mixer()
-                          .mix(run.tf, of.queries(), of.keys(), of.values(), null, Dropout.none())
+                          .mix(run.tf, of, null, Dropout.none())
                           .rest());
           logits.add(out.logits());
         }

@@ -55,14 +55,11 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
       return x;
     }
     if (setting.padding() == Padding.NONE) {
-      if (known >= 0) {
-        throw new PerformerException(
-            "causal windows need a length that is a multiple of the chunk length "
-                + setting.chunk()
-                + ", not "
-                + known
-                + "; set causal_padding to right");
-      }
+      PerformerException.require(
+          known < 0,
+          "causal windows need a length that is a multiple of the chunk length %d, not %d; set causal_padding to right",
+          setting.chunk(),
+          known);
       return x;
     }
     Operand<TInt32> zero = tf.constant(new int[1]);

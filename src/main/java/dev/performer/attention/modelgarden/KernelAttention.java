@@ -1,6 +1,7 @@
 package dev.performer.attention.modelgarden;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import dev.performer.attention.Attention;
 import dev.performer.attention.Convention;
 import dev.performer.attention.Denominator;
@@ -122,30 +123,30 @@ public record KernelAttention(KernelAttentionConfig config) {
 
   private <T extends TFloating> void check(
       Operand<T> queries, Operand<T> keyMask, Operand<T> projection) {
-    if (config.scaleByLength() && keyMask == null) {
-      throw new PerformerException("scale_by_length needs a mask to know the lengths from");
-    }
-    if (keyMask != null && keyMask.shape().numDimensions() != 2) {
-      throw new PerformerException(
-          "KernelAttention takes a mask of keys, [batch, length], not one of shape "
-              + keyMask.shape());
-    }
-    if ((projection == null) != (config.numRandomFeatures() == 0)) {
-      throw new PerformerException(
-          "num_random_features is "
-              + config.numRandomFeatures()
-              + ", so a projection is "
-              + (projection == null ? "needed" : "not expected"));
-    }
+    int features = config.numRandomFeatures();
+    require(
+        !config.scaleByLength() || keyMask != null,
+        "scale_by_length needs a mask to know the lengths from");
+    require(
+        keyMask == null || keyMask.shape().numDimensions() == 2,
+        "KernelAttention takes a mask of keys, [batch, length], not one of shape %s",
+        keyMask == null ? null : keyMask.shape());
+    require(
+        (projection == null) == (features == 0),
+        "num_random_features is %d, so a projection is %s",
+        features,
+        projection == null ? "needed" : "not expected");
     if (projection != null) {
       long rows = Algebra.size(projection, 0, "the number of random features");
       long columns = Algebra.size(projection, 1, "the head size of the projection");
       long headSize = Algebra.size(queries, 3, "the head size");
-      if (rows != config.numRandomFeatures() || columns != headSize) {
-        throw new PerformerException(
-            "expected a projection of shape [%d, %d], not [%d, %d]"
-                .formatted(config.numRandomFeatures(), headSize, rows, columns));
-      }
+      require(
+          rows == features && columns == headSize,
+          "expected a projection of shape [%d, %d], not [%d, %d]",
+          features,
+          headSize,
+          rows,
+          columns);
     }
   }
 
