@@ -1,9 +1,13 @@
 package dev.performer;
 
+import static java.nio.file.StandardCopyOption.ATOMIC_MOVE;
+import static java.nio.file.StandardCopyOption.REPLACE_EXISTING;
+import static java.nio.file.StandardOpenOption.CREATE_NEW;
+import static java.nio.file.StandardOpenOption.WRITE;
+
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
@@ -13,10 +17,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.Comparator;
-import java.util.List;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Stream;
 
@@ -32,18 +33,11 @@ public final class AtomicFiles {
 
   private AtomicFiles() {}
 
-  /**
-   * Writes a file, or replaces it.
-   *
-   * @param file its directory must be there
-   * @throws IOException if it cannot be written; what was there is unchanged then
-   */
+  /** Writes a file in a directory that is there; if it fails, what was there is unchanged. */
   public static void write(Path file, Writer writer) throws IOException {
     Path part = beside(file, "part");
     try {
-      try (FileChannel channel =
-              FileChannel.open(part, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-          OutputStream out = Channels.newOutputStream(channel)) {
+      try (OutputStream out = Files.newOutputStream(part, CREATE_NEW, WRITE)) {
         writer.write(out);
       }
       force(part);
@@ -53,21 +47,20 @@ public final class AtomicFiles {
     }
   }
 
-  /** Writes a file, or replaces it. @throws IOException as {@link #write(Path, Writer)} does */
   public static void write(Path file, byte[] content) throws IOException {
     write(file, out -> out.write(content));
   }
 
   /** Brings a file's content to the disk. */
   public static void force(Path file) throws IOException {
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+    try (FileChannel channel = FileChannel.open(file, WRITE)) {
       channel.force(true);
     }
   }
 
   /** Moves a file or a directory in one step; a file that is there is replaced. */
   public static void move(Path from, Path to) throws IOException {
-    Files.move(from, to, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    Files.move(from, to, ATOMIC_MOVE, REPLACE_EXISTING);
   }
 
   /** A new directory in which something is written that shall be moved to its place later. */
@@ -75,11 +68,7 @@ public final class AtomicFiles {
     return Files.createDirectory(beside(place, "part"));
   }
 
-  /**
-   * A hidden name that nothing has, in the directory of a place.
-   *
-   * @param what what is there for now, a part of the name
-   */
+  /** A hidden name that nothing has, in the directory of a place, with a word in it. */
   public static Path beside(Path place, String what) {
     String random = Long.toHexString(ThreadLocalRandom.current().nextLong());
     return place.resolveSibling("." + place.getFileName() + "." + what + "-" + random);
@@ -87,15 +76,12 @@ public final class AtomicFiles {
 
   /** Deletes a file, or a directory with everything in it; nothing if there is none. */
   public static void delete(Path root) throws IOException {
-    if (!Files.exists(root, LinkOption.NOFOLLOW_LINKS)) {
-      return;
-    }
-    List<Path> paths;
-    try (Stream<Path> walk = Files.walk(root)) {
-      paths = walk.sorted(Comparator.reverseOrder()).toList();
-    }
-    for (Path path : paths) {
-      Files.deleteIfExists(path);
+    if (Files.exists(root, LinkOption.NOFOLLOW_LINKS)) {
+      try (Stream<Path> walk = Files.walk(root)) {
+        for (Path path : walk.sorted(Comparator.reverseOrder()).toList()) {
+          Files.deleteIfExists(path);
+        }
+      }
     }
   }
 
@@ -110,21 +96,18 @@ public final class AtomicFiles {
 
   /** What went wrong with a file, in words: Java's own messages often hold the path alone. */
   public static String describe(IOException e) {
+    String message = e.getMessage();
     if (e instanceof AccessDeniedException) {
-      return "no permission for " + e.getMessage();
-    }
-    if (e instanceof FileAlreadyExistsException || e instanceof NotDirectoryException) {
-      return e.getMessage() + " exists and is not a directory";
-    }
-    if (e instanceof NoSuchFileException) {
-      return "no file or directory " + e.getMessage();
-    }
-    if (e instanceof EOFException) {
+      return "no permission for " + message;
+    } else if (e instanceof FileAlreadyExistsException || e instanceof NotDirectoryException) {
+      return message + " exists and is not a directory";
+    } else if (e instanceof NoSuchFileException) {
+      return "no file or directory " + message;
+    } else if (e instanceof EOFException) {
       return "it ends too early";
-    }
-    if (e instanceof FileSystemException f && f.getReason() != null) {
+    } else if (e instanceof FileSystemException f && f.getReason() != null) {
       return f.getReason();
     }
-    return e.getMessage() == null ? "the system gives no reason" : e.getMessage();
+    return message == null ? "the system gives no reason" : message;
   }
 }

@@ -29,11 +29,9 @@ public final class Excerpt {
 
   /** A text in one line without control characters, at most 300 characters of it. */
   public static String of(String text) {
-    String start = text.length() <= 4 * LONGEST ? text : text.substring(0, 4 * LONGEST);
-    String line = oneLine(start);
-    return line.length() <= LONGEST && start.length() == text.length()
-        ? line
-        : line.substring(0, Math.min(LONGEST, line.length())) + "…";
+    String line = oneLine(text.substring(0, Math.min(4 * LONGEST, text.length())));
+    boolean isWhole = line.length() <= LONGEST && text.length() <= 4 * LONGEST;
+    return isWhole ? line : line.substring(0, Math.min(LONGEST, line.length())) + "…";
   }
 
   /** A message in one line; of a very long one, as names from a damaged file make it, both ends. */
@@ -41,12 +39,11 @@ public final class Excerpt {
     if (message == null) {
       return "no message";
     }
-    int end = message.length() - LONGEST;
-    return message.length() <= LONGEST_LINE
-        ? oneLine(message)
-        : oneLine(message.substring(0, LONGEST_LINE - LONGEST))
-            + " … "
-            + oneLine(message.substring(end));
+    if (message.length() <= LONGEST_LINE) {
+      return oneLine(message);
+    }
+    String end = message.substring(message.length() - LONGEST);
+    return oneLine(message.substring(0, LONGEST_LINE - LONGEST)) + " … " + oneLine(end);
   }
 
   private static String oneLine(String text) {

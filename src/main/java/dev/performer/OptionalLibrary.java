@@ -37,16 +37,9 @@ public enum OptionalLibrary {
     }
   }
 
-  /**
-   * Checks that it is on the class path.
-   *
-   * @param purpose what needs it, the beginning of the message
-   * @throws PerformerException that names the artifact
-   */
+  /** Checks that it is on the class path. @param purpose what needs it, such as {@code a chart} */
   public void require(String purpose) {
-    if (!isPresent()) {
-      throw new PerformerException(
-          purpose + " needs the library " + artifact + "; add it to the class path");
-    }
+    PerformerException.require(
+        isPresent(), "%s needs the library %s; add it to the class path", purpose, artifact);
   }
 }

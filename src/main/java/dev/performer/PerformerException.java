@@ -14,17 +14,12 @@ public class PerformerException extends RuntimeException {
   private final List<String> items;
   private List<String> settings = List.of();
 
-  /**
-   * @param message one line for the user
-   */
+  /** A message of one line. */
   public PerformerException(String message) {
     this(message, (Throwable) null);
   }
 
-  /**
-   * @param message one line for the user
-   * @param cause what was caught, kept for a stack trace
-   */
+  /** A message of one line, and what was caught, kept for a stack trace. */
   public PerformerException(String message, Throwable cause) {
     this(message, List.of(), cause);
   }
@@ -40,11 +35,7 @@ public class PerformerException extends RuntimeException {
   }
 
   private PerformerException(String heading, List<String> items, Throwable cause) {
-    super(
-        items.isEmpty()
-            ? Excerpt.line(heading)
-            : Excerpt.line(heading) + ": " + String.join("; ", items),
-        cause);
+    super(Excerpt.line(heading) + (items.isEmpty() ? "" : ": " + String.join("; ", items)), cause);
     this.heading = Excerpt.line(heading);
     this.items = items;
   }

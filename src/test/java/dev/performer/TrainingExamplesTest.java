@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.ExampleSource;
+import dev.performer.data.LetterTokenizer;
 import dev.performer.data.NpyArray;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.SequenceSource;
@@ -16,9 +17,9 @@ import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.Inputs;
-import dev.performer.model.Mode;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Dropout;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.BatchSource;
 import dev.performer.training.Feed;
@@ -62,7 +63,7 @@ class TrainingExamplesTest {
     var batches =
         ExampleBatches.of(
             SequenceSource.fasta(Path.of("training/data/" + file + ".fasta.gz")),
-            ProteinVocabulary.google(),
+            new LetterTokenizer(ProteinVocabulary.google()),
             trains ? Batching.training(32, 512) : Batching.training(32, 512).forEvaluation(),
             1);
     var objective = new Objective.CausalLanguageModel(true);
@@ -86,7 +87,7 @@ class TrainingExamplesTest {
     Operand<TInt32> targets = tf.placeholder(TInt32.class, anyBatch);
     Operand<TFloat32> weights = tf.placeholder(TFloat32.class, anyBatch);
     Performer performer = Performer.build(tf, variables, config, 1);
-    var logits = performer.apply(tf, Inputs.of(tokens), Mode.inference()).logits(); // [B, L, V]
+    var logits = performer.apply(tf, Inputs.of(tokens), Dropout.none()).logits(); // [B, L, V]
 
     // Any loss will do: here cross-entropy to the power of 1.5, so that rare tokens count more.
     int size = config.vocabularySize(); // V

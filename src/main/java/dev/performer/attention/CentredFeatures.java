@@ -44,7 +44,8 @@ record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection
     Algebra<T> a = Algebra.of(tf, queries);
     long headSize = Algebra.size(queries, -1, "the head size");
     double scale = config.convention().softmax().scale().of(headSize);
-    Operand<T> directions = directions(a); // [R, D]
+    Operand<T> directions =
+        PositiveFeatures.directions(a, a.cast(projection), form().isMirrored()); // [R, D]
     Operand<T> lengths = lengths(a, directions, headSize); // [1, R]
     if (isWide(headSize)) {
       lengths = tf.zerosLike(lengths);
@@ -105,12 +106,6 @@ record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection
 
   private Kernel.Positive form() {
     return (Kernel.Positive) config.meantKernel().form();
-  }
-
-  /** P, and −P under it for mirrored features. */
-  private <T extends TFloating> Operand<T> directions(Algebra<T> a) {
-    Operand<T> p = a.cast(projection);
-    return form().isMirrored() ? a.concat(0, List.of(p, a.tf().math.neg(p))) : p;
   }
 
   /** {@code (|ω|² − D)/2}: near 0, so that float32 keeps it exactly enough. */

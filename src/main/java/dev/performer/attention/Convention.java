@@ -1,12 +1,24 @@
 package dev.performer.attention;
 
+import static dev.performer.attention.Convention.Maximum.EVERYTHING;
+import static dev.performer.attention.Convention.Maximum.FEATURES;
+import static dev.performer.attention.Convention.Maximum.HEADS_LENGTH_AND_FEATURES;
+import static dev.performer.attention.Convention.Maximum.LENGTH_AND_FEATURES;
+import static dev.performer.attention.Kernel.Zeros.HALF_SPACE;
+import static dev.performer.attention.Kernel.Zeros.POINT;
+
 import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonValue;
+import dev.performer.attention.Convention.Stabilizer.Centred;
+import dev.performer.attention.Convention.Stabilizer.Maxima;
+import dev.performer.attention.Denominator.AddAlways;
+import dev.performer.attention.Denominator.AddNearZero;
+import dev.performer.attention.Denominator.Unguarded;
+import dev.performer.attention.Denominator.ZeroBelow;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.Kernel.Zeros;
 import dev.performer.attention.projection.ProjectionDraw;
 import dev.performer.data.Labels;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
 
@@ -86,7 +98,11 @@ public record Convention(
    * @param denominator how to divide
    */
   public record Exponential(
-      Scale scale, Stabilizer stabilizer, double epsilon, Denominator denominator) {}
+      Scale scale, Stabilizer stabilizer, double epsilon, Denominator denominator) {
+    private Exponential scaled(Scale other) {
+      return new Exponential(other, stabilizer, epsilon, denominator);
+    }
+  }
 
   /** Where generalized features get their 1/√M, if there is a projection. */
   public enum Ratio {
@@ -109,6 +125,10 @@ public record Convention(
     public Generalized {
       epsilonFor = Set.copyOf(epsilonFor);
     }
+
+    private Generalized scaled(Scale other) {
+      return new Generalized(other, ratio, epsilon, epsilonFor, denominator);
+    }
   }
 
   /** Denominators of centred features stay true down to here in float32, gradients included. */
@@ -127,19 +147,10 @@ public record Convention(
   public static final Convention PERFORMER =
       new Convention(
           "performer",
-          new Exponential(
-              Scale.SOFTMAX,
-              new Stabilizer.Centred(),
-              0,
-              new Denominator.ZeroBelow(SMALLEST_CENTRED)),
-          new Exponential(
-              Scale.SOFTMAX, new Stabilizer.Centred(), 0, new Denominator.ZeroBelow(SMALLEST)),
+          new Exponential(Scale.SOFTMAX, new Centred(), 0, new ZeroBelow(SMALLEST_CENTRED)),
+          new Exponential(Scale.SOFTMAX, new Centred(), 0, new ZeroBelow(SMALLEST)),
           new Generalized(
-              Scale.NONE,
-              Ratio.NONE,
-              1e-3,
-              EnumSet.of(Zeros.HALF_SPACE, Zeros.POINT),
-              new Denominator.ZeroBelow(SMALLEST)),
+              Scale.NONE, Ratio.NONE, 1e-3, Set.of(HALF_SPACE, POINT), new ZeroBelow(SMALLEST)),
           false,
           true,
           ProjectionDraw.PERFORMER,
@@ -149,8 +160,8 @@ public record Convention(
   public static final Convention GOOGLE_TF =
       google(
           "google-tf",
-          new Denominator.Unguarded(),
-          new Denominator.Unguarded(),
+          new Unguarded(),
+          new Unguarded(),
           Ratio.INSIDE,
           ProjectionDraw.GOOGLE_TF,
           null);
@@ -162,8 +173,8 @@ public record Convention(
   public static final Convention GOOGLE_JAX =
       google(
           "google-jax",
-          new Denominator.AddNearZero(1e-6),
-          new Denominator.AddNearZero(0),
+          new AddNearZero(1e-6),
+          new AddNearZero(0),
           Ratio.NONE,
           ProjectionDraw.JAX_LEGACY,
           Code.JAX);
@@ -175,21 +186,10 @@ public record Convention(
       Ratio ratio,
       ProjectionDraw draw,
       Code names) {
-    Exponential exponential =
-        new Exponential(
-            Scale.SOFTMAX,
-            new Stabilizer.Maxima(Maximum.FEATURES, Maximum.LENGTH_AND_FEATURES),
-            1e-6,
-            softmax);
-    return new Convention(
-        label,
-        exponential,
-        exponential,
-        new Generalized(Scale.NONE, ratio, 1e-3, EnumSet.allOf(Zeros.class), generalized),
-        false,
-        false,
-        draw,
-        names);
+    var maxima = new Maxima(FEATURES, LENGTH_AND_FEATURES);
+    var exponential = new Exponential(Scale.SOFTMAX, maxima, 1e-6, softmax);
+    var other = new Generalized(Scale.NONE, ratio, 1e-3, Set.of(Zeros.values()), generalized);
+    return new Convention(label, exponential, exponential, other, false, false, draw, names);
   }
 
   /**
@@ -201,21 +201,13 @@ public record Convention(
           "model-garden",
           new Exponential(
               Scale.SOFTMAX,
-              new Stabilizer.Maxima(
-                  Maximum.HEADS_LENGTH_AND_FEATURES, Maximum.HEADS_LENGTH_AND_FEATURES),
+              new Maxima(HEADS_LENGTH_AND_FEATURES, HEADS_LENGTH_AND_FEATURES),
               0,
-              new Denominator.AddAlways(1e-6)),
+              new AddAlways(1e-6)),
           new Exponential(
-              new Scale(1, -0.5),
-              new Stabilizer.Maxima(Maximum.FEATURES, Maximum.EVERYTHING),
-              1e-6,
-              new Denominator.AddAlways(1e-6)),
+              new Scale(1, -0.5), new Maxima(FEATURES, EVERYTHING), 1e-6, new AddAlways(1e-6)),
           new Generalized(
-              Scale.SOFTMAX,
-              Ratio.OUTSIDE,
-              1e-3,
-              EnumSet.of(Zeros.HALF_SPACE),
-              new Denominator.AddAlways(1e-6)),
+              Scale.SOFTMAX, Ratio.OUTSIDE, 1e-3, Set.of(HALF_SPACE), new AddAlways(1e-6)),
           true,
           true,
           ProjectionDraw.MODEL_GARDEN,
@@ -224,11 +216,7 @@ public record Convention(
   private static final List<Convention> KNOWN =
       List.of(PERFORMER, GOOGLE_TF, GOOGLE_JAX, MODEL_GARDEN);
 
-  /**
-   * The convention of a label.
-   *
-   * @throws dev.performer.PerformerException if there is none; it names the nearest
-   */
+  /** The convention of a label. @throws dev.performer.PerformerException if there is none */
   @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
   public static Convention of(String label) {
     return Labels.find("convention", label, KNOWN, Convention::label);
@@ -266,20 +254,16 @@ public record Convention(
    * a further {@code D^-1/4} on top: that one is kept.
    */
   public Convention withScale(Scale scale) {
+    Scale before = plusPlus.scale();
     Scale own =
         new Scale(
-            scale.factor() * plusPlus.scale().factor() / generalized.scale().factor(),
-            scale.exponent() + plusPlus.scale().exponent() - softmax.scale().exponent());
+            scale.factor() * before.factor() / generalized.scale().factor(),
+            scale.exponent() + before.exponent() - softmax.scale().exponent());
     return new Convention(
         label,
-        new Exponential(scale, softmax.stabilizer(), softmax.epsilon(), softmax.denominator()),
-        new Exponential(own, plusPlus.stabilizer(), plusPlus.epsilon(), plusPlus.denominator()),
-        new Generalized(
-            scale,
-            generalized.ratio(),
-            generalized.epsilon(),
-            generalized.epsilonFor(),
-            generalized.denominator()),
+        softmax.scaled(scale),
+        plusPlus.scaled(own),
+        generalized.scaled(scale),
         bareSoftmax,
         masksKeys,
         draw,
@@ -290,8 +274,7 @@ public record Convention(
   public boolean couplesPositions(Kernel kernel) {
     Exponential rule = exponential(kernel);
     return rule != null
-        && (resolve(kernel).isBidirectionalOnly()
-            || rule.stabilizer() instanceof Stabilizer.Maxima);
+        && (resolve(kernel).isBidirectionalOnly() || rule.stabilizer() instanceof Maxima);
   }
 
   @Override

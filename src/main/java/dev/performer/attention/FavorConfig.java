@@ -1,5 +1,7 @@
 package dev.performer.attention;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
 import dev.performer.PerformerException;
@@ -65,28 +67,22 @@ public record FavorConfig(
     notNegative("chunk", chunk);
     notNegative("redrawEvery", redrawEvery);
     notNegative("exactHeads", exactHeads);
-    if (causal && meant.isBidirectionalOnly()) {
-      throw new PerformerException(
-          "kernel "
-              + kernel
-              + " takes statistics of the whole sequence and cannot be causal; use "
-              + Kernel.DEFAULT
-              + " or "
-              + Kernel.CLOSEST);
-    }
-    if (features == 0 && meant.isSoftmax() && !convention.bareSoftmax()) {
-      throw new PerformerException(
-          "kernel " + kernel + " needs a projection; set features above 0");
-    }
-    if (features == 0 && redrawEvery > 0) {
-      throw new PerformerException("redrawEvery needs a projection; set features above 0");
-    }
+    require(
+        !causal || !meant.isBidirectionalOnly(),
+        "kernel %s takes statistics of the whole sequence and cannot be causal; use %s or %s",
+        kernel,
+        Kernel.DEFAULT,
+        Kernel.CLOSEST);
+    require(
+        features > 0 || !meant.isSoftmax() || convention.bareSoftmax(),
+        "kernel %s needs a projection; set features above 0",
+        kernel);
+    require(
+        features > 0 || redrawEvery == 0, "redrawEvery needs a projection; set features above 0");
   }
 
   private static void notNegative(String key, int value) {
-    if (value < 0) {
-      throw new PerformerException(key + " cannot be negative: " + value);
-    }
+    require(value >= 0, "%s cannot be negative: %d", key, value);
   }
 
   /** A bidirectional map with our convention, 256 features of Haar-orthogonal chi(D) directions. */
@@ -101,23 +97,22 @@ public record FavorConfig(
 
   /** All of this as given. */
   public FavorKeys toBuilder() {
-    FavorKeys b = new FavorKeys();
-    b.kernel = kernel;
-    b.convention = convention;
-    b.causal = causal;
-    b.features = features;
-    b.directions = directions;
-    b.lengths = lengths;
-    b.draw = draw;
-    b.seed = seed;
-    b.redrawEvery = redrawEvery;
-    b.chunk = chunk;
-    b.epsilon = epsilon;
-    b.denominatorEpsilon = denominatorEpsilon;
-    b.renormalize = renormalize;
-    b.exactHeads = exactHeads;
-    b.maskKeys = maskKeys;
-    return b;
+    return builder()
+        .kernel(kernel)
+        .convention(convention)
+        .causal(causal)
+        .features(features)
+        .directions(directions)
+        .lengths(lengths)
+        .draw(draw)
+        .seed(seed)
+        .redrawEvery(redrawEvery)
+        .chunk(chunk)
+        .epsilon(epsilon)
+        .denominatorEpsilon(denominatorEpsilon)
+        .renormalize(renormalize)
+        .exactHeads(exactHeads)
+        .maskKeys(maskKeys);
   }
 
   /** Another convention, with its draw and its treatment of padding. */
@@ -137,14 +132,6 @@ public record FavorConfig(
     return toBuilder().chunk(c).build();
   }
 
-  public FavorConfig withDirections(Directions d) {
-    return toBuilder().directions(d).build();
-  }
-
-  public FavorConfig withLengths(Lengths l) {
-    return toBuilder().lengths(l).build();
-  }
-
   public FavorConfig withEpsilon(double e) {
     return toBuilder().epsilon(e).build();
   }
@@ -159,15 +146,9 @@ public record FavorConfig(
     return features > 0;
   }
 
-  /**
-   * The shape and the kind of the projection for one head size.
-   *
-   * @throws PerformerException if this has no projection
-   */
+  /** Shape and kind of the projection. @throws PerformerException if this has none */
   public Projection projection(int headSize) {
-    if (!hasProjection()) {
-      throw new PerformerException("features=0 means no projection; set features to draw one");
-    }
+    require(hasProjection(), "features=0 means no projection; set features to draw one");
     return new Projection(features, headSize, directions, lengths);
   }
 
@@ -195,11 +176,8 @@ public record FavorConfig(
 
   /** How outputs are divided. */
   public Denominator denominator() {
-    if (!renormalize) {
-      return new Denominator.Absent();
-    }
-    Denominator own = convention.denominator(kernel);
-    return denominatorEpsilon == null ? own : own.withEpsilon(denominatorEpsilon);
+    Denominator own = renormalize ? convention.denominator(kernel) : new Denominator.Absent();
+    return denominatorEpsilon == null || !renormalize ? own : own.withEpsilon(denominatorEpsilon);
   }
 
   /** ε of exponential features. */
@@ -209,10 +187,8 @@ public record FavorConfig(
 
   /** ε of the features {@code f(Px)}. */
   double generalizedEpsilon(Kernel.Zeros zeros) {
-    Convention.Generalized rule = convention.generalized();
-    if (!rule.epsilonFor().contains(zeros)) {
-      return 0;
-    }
-    return epsilon == null ? rule.epsilon() : epsilon;
+    var rule = convention.generalized();
+    double own = epsilon == null ? rule.epsilon() : epsilon;
+    return rule.epsilonFor().contains(zeros) ? own : 0;
   }
 }

@@ -8,6 +8,7 @@ import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.attention.projection.ProjectionDraw;
 import dev.performer.attention.projection.Threefry;
 import java.util.Objects;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /**
@@ -37,69 +38,56 @@ public class FavorKeys {
   protected FavorKeys() {}
 
   public FavorKeys kernel(Kernel value) {
-    kernel = value == null ? kernel : value;
-    return this;
+    return given(value, v -> kernel = v);
   }
 
   public FavorKeys convention(Convention value) {
-    convention = value == null ? convention : value;
-    return this;
+    return given(value, v -> convention = v);
   }
 
   public FavorKeys causal(Boolean value) {
-    causal = value == null ? causal : value;
-    return this;
+    return given(value, v -> causal = v);
   }
 
   public FavorKeys features(Integer value) {
-    features = value == null ? features : value;
-    return this;
+    return given(value, v -> features = v);
   }
 
   public FavorKeys directions(Directions value) {
-    directions = value == null ? directions : value;
-    return this;
+    return given(value, v -> directions = v);
   }
 
   public FavorKeys lengths(Lengths value) {
-    lengths = value == null ? lengths : value;
-    return this;
+    return given(value, v -> lengths = v);
   }
 
   public FavorKeys draw(ProjectionDraw value) {
-    draw = value == null ? draw : value;
-    return this;
+    return given(value, v -> draw = v);
   }
 
   /** Which of JAX's random streams draws; other draws have none. */
   public FavorKeys threefry(Threefry.Stream value) {
-    threefry = value == null ? threefry : value;
-    return this;
+    return given(value, v -> threefry = v);
   }
 
   public FavorKeys seed(Long value) {
-    seed = value == null ? seed : value;
-    return this;
+    return given(value, v -> seed = v);
   }
 
   public FavorKeys redrawEvery(Integer value) {
-    redrawEvery = value == null ? redrawEvery : value;
-    return this;
+    return given(value, v -> redrawEvery = v);
   }
 
   public FavorKeys chunk(Integer value) {
-    chunk = value == null ? chunk : value;
-    return this;
+    return given(value, v -> chunk = v);
   }
 
   public FavorKeys epsilon(Double value) {
-    epsilon = value == null ? epsilon : value;
-    return this;
+    return given(value, v -> epsilon = v);
   }
 
   public FavorKeys denominatorEpsilon(Double value) {
-    denominatorEpsilon = value == null ? denominatorEpsilon : value;
-    return this;
+    return given(value, v -> denominatorEpsilon = v);
   }
 
   /**
@@ -107,23 +95,19 @@ public class FavorKeys {
    * features, their ε; elsewhere ε.
    */
   public FavorKeys numericalStabilizer(Double value) {
-    numericalStabilizer = value == null ? numericalStabilizer : value;
-    return this;
+    return given(value, v -> numericalStabilizer = v);
   }
 
   public FavorKeys renormalize(Boolean value) {
-    renormalize = value == null ? renormalize : value;
-    return this;
+    return given(value, v -> renormalize = v);
   }
 
   public FavorKeys exactHeads(Integer value) {
-    exactHeads = value == null ? exactHeads : value;
-    return this;
+    return given(value, v -> exactHeads = v);
   }
 
   public FavorKeys maskKeys(Boolean value) {
-    maskKeys = value == null ? maskKeys : value;
-    return this;
+    return given(value, v -> maskKeys = v);
   }
 
   /** The kernel as given, or null. */
@@ -227,6 +211,13 @@ public class FavorKeys {
         or(renormalize, true),
         or(exactHeads, 0),
         or(maskKeys, c.masksKeys()));
+  }
+
+  private <T> FavorKeys given(T value, Consumer<T> key) {
+    if (value != null) {
+      key.accept(value);
+    }
+    return this;
   }
 
   private static <T> T or(T value, T absent) {

@@ -69,11 +69,11 @@ public interface FeatureMap {
     boolean mayBeBare =
         form instanceof Kernel.Generalized
             || convention.bareSoftmax() && !(form instanceof Kernel.Trigonometric);
-    if (isBare && !mayBeBare) {
-      throw new PerformerException(
-          "kernel %s needs a projection with convention %s; give one or set features"
-              .formatted(config.kernel(), convention.label()));
-    }
+    PerformerException.require(
+        mayBeBare || !isBare,
+        "kernel %s needs a projection with convention %s; give one or set features",
+        config.kernel(),
+        convention);
     if (form instanceof Kernel.Generalized f) {
       return generalized(config, f, projection);
     } else if (form instanceof Kernel.Trigonometric) {

@@ -189,11 +189,7 @@ public enum Kernel {
     return label;
   }
 
-  /**
-   * The kernel of a label.
-   *
-   * @throws dev.performer.PerformerException if there is none; it names the nearest
-   */
+  /** The kernel of a label. @throws dev.performer.PerformerException if there is none */
   @JsonCreator
   public static Kernel of(String label) {
     return Labels.find("kernel", label, List.of(values()), Kernel::label);

@@ -18,21 +18,21 @@ public final class LinearAttention {
   /**
    * Every query sees every kept key.
    *
-   * @param queries φ(q), {@code [B, H, L, R]}
-   * @param keys φ(k), {@code [B, H, S, R]}
-   * @param values {@code [B, H, S, V]}
+   * @param q φ(q), {@code [B, H, L, R]}
+   * @param k φ(k), {@code [B, H, S, R]}
+   * @param v {@code [B, H, S, V]}
    * @param keyMask {@code [B, S]}, 1 = keep, or null
    * @param denominator how to divide
    * @return {@code [B, H, L, V]}
    */
   public static <T extends TFloating> Operand<T> bidirectional(
       Ops tf,
-      Operand<T> queries,
-      Operand<T> keys,
-      Operand<T> values,
+      Operand<T> q,
+      Operand<T> k,
+      Operand<T> v,
       Operand<T> keyMask,
       Denominator denominator) {
-    return read(tf, queries, state(tf, keys, values, keyMask), denominator);
+    return read(tf, q, state(tf, k, v, keyMask), denominator);
   }
 
   /**
@@ -126,12 +126,8 @@ public final class LinearAttention {
       Ops tf, Operand<T> sums, Denominator denominator) {
     long size = Algebra.size(sums, -1, "the value size");
     int axis = sums.shape().numDimensions() - 1;
-    List<Operand<T>> parts = List.copyOf(split(tf, sums, size - 1, axis));
+    var sizes = tf.constant(new long[] {size - 1, 1});
+    var parts = tf.splitV(sums, sizes, tf.constant(axis), 2L).output();
     return denominator.divide(tf, parts.get(0), parts.get(1));
-  }
-
-  private static <T extends TFloating> List<? extends Operand<T>> split(
-      Ops tf, Operand<T> x, long first, int axis) {
-    return tf.splitV(x, tf.constant(new long[] {first, 1}), tf.constant(axis), 2L).output();
   }
 }

@@ -33,14 +33,17 @@ public final class PositiveFeatures {
       Ops tf, Operand<T> x, Operand<T> projection, boolean isMirrored) {
     Algebra<T> a = Algebra.of(tf, x);
     long headSize = Algebra.size(x, -1, "the head size");
-    Operand<T> omega =
-        isMirrored
-            ? a.concat(0, List.of(projection, tf.math.neg(projection)))
-            : projection; // [R, D]
+    Operand<T> omega = directions(a, projection, isMirrored); // [R, D]
     double size = Algebra.size(omega, 0, "the number of directions");
     Operand<T> scaled = a.times(x, Convention.Scale.SOFTMAX.of(headSize)); // x', [B, H, L, D]
     Operand<T> products = a.rowsTimes(scaled, a.transpose(omega)); // ω·x', [B, H, L, R]
     Operand<T> halfNorms = a.times(a.squaredNorm(scaled), 0.5); // |x'|²/2, [B, H, L, 1]
     return a.plus(tf.math.sub(products, halfNorms), -Math.log(size) / 2);
+  }
+
+  /** P, and −P under it where features are mirrored, {@code [R, D]}. */
+  static <T extends TFloating> Operand<T> directions(
+      Algebra<T> a, Operand<T> projection, boolean isMirrored) {
+    return isMirrored ? a.concat(0, List.of(projection, a.tf().math.neg(projection))) : projection;
   }
 }

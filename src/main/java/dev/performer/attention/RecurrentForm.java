@@ -70,22 +70,6 @@ public interface RecurrentForm {
    *     running state can hold
    */
   static RecurrentForm of(FavorAttention attention, int heads, int headSize, int valueSize) {
-    FavorConfig config = attention.config();
-    if (!config.causal()) {
-      throw new PerformerException("attention that is not causal has no recurrent form");
-    }
-    long features = attention.featureMap().features(headSize);
-    if (!config.convention().couplesPositions(config.kernel())) {
-      return new LinearRecurrence(attention, heads, features, valueSize);
-    }
-    if (attention.featureMap() instanceof StabilizedFeatures map
-        && map.maxima().query() == Convention.Maximum.FEATURES
-        && map.maxima().key() == Convention.Maximum.LENGTH_AND_FEATURES) {
-      return new StabilizedRecurrence(map, heads, features, valueSize);
-    }
-    throw new PerformerException(
-        ("kernel %s with convention %s takes statistics over heads or positions that no running"
-                + " state holds, so it cannot generate")
-            .formatted(config.kernel(), config.convention().label()));
+    return FavorRecurrence.of(attention, heads, headSize, valueSize);
   }
 }

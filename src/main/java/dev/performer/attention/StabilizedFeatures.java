@@ -1,7 +1,6 @@
 package dev.performer.attention;
 
 import dev.performer.graph.Algebra;
-import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.family.TFloating;
@@ -55,15 +54,13 @@ record StabilizedFeatures(FavorConfig config, Operand<? extends TNumber> project
       Operand<T> projected, Operand<T> norms, double constant, double ratio) {}
 
   <T extends TFloating> Exponents<T> exponents(Algebra<T> a, Operand<T> x) {
-    Ops tf = a.tf();
     long headSize = Algebra.size(x, -1, "the head size");
     Operand<T> scaled = a.times(x, config.convention().softmax().scale().of(headSize));
     Operand<T> u = scaled;
     double ratio = 1;
     if (projection != null) {
-      Operand<T> p = a.cast(projection);
       Operand<T> directions =
-          form().isMirrored() ? a.concat(0, List.of(p, tf.math.neg(p))) : p; // [R, D]
+          PositiveFeatures.directions(a, a.cast(projection), form().isMirrored()); // [R, D]
       u = a.rowsTimes(scaled, a.transpose(directions)); // [B, H, L, R]
       ratio = 1 / Math.sqrt(Algebra.size(directions, 0, "the number of features"));
     }

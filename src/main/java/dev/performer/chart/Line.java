@@ -1,17 +1,17 @@
 package dev.performer.chart;
 
 import java.util.Collection;
+import java.util.function.IntPredicate;
+import java.util.stream.IntStream;
 
 /**
  * Points of a {@link Chart} and how they are drawn.
  *
  * @param name in the legend, one of its kind in a chart
- * @param x of each point
- * @param y of each point; points that are not finite, or not positive on a logarithmic axis, are
- *     left out
+ * @param y of each point, as x; points that are not finite, or not positive on a logarithmic axis,
+ *     are left out
  * @param colour a number; equal numbers are equal colours. Null for a colour of its own
- * @param dash whether the line is solid, dashed and so on; NONE draws the points alone
- * @param marker what a point looks like
+ * @param dash NONE draws the points alone
  * @param right whether its y axis is the right one
  */
 public record Line(
@@ -38,7 +38,6 @@ public record Line(
     return new Line(name, x, y, null, Dash.SOLID, Marker.NONE, false);
   }
 
-  /** As {@link #of(String, double[], double[])}. */
   public static Line of(
       String name, Collection<? extends Number> x, Collection<? extends Number> y) {
     return of(name, doubles(x), doubles(y));
@@ -49,12 +48,10 @@ public record Line(
     return new Line(name, x, y, number, dash, marker, right);
   }
 
-  /** The same with a stroke. */
   public Line withDash(Dash stroke) {
     return new Line(name, x, y, colour, stroke, marker, right);
   }
 
-  /** The same with a marker at each point. */
   public Line withMarker(Marker shape) {
     return new Line(name, x, y, colour, dash, shape, right);
   }
@@ -62,6 +59,14 @@ public record Line(
   /** The same on the right axis. */
   public Line onTheRight() {
     return new Line(name, x, y, colour, dash, marker, true);
+  }
+
+  /** Some of its points, by their indices. */
+  Line points(IntPredicate kept) {
+    int[] at = IntStream.range(0, x.length).filter(kept).toArray();
+    double[] xs = IntStream.of(at).mapToDouble(i -> x[i]).toArray();
+    double[] ys = IntStream.of(at).mapToDouble(i -> y[i]).toArray();
+    return new Line(name, xs, ys, colour, dash, marker, right);
   }
 
   private static double[] doubles(Collection<? extends Number> values) {

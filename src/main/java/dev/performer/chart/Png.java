@@ -1,6 +1,5 @@
 package dev.performer.chart;
 
-import dev.performer.chart.Chart.Legend;
 import dev.performer.chart.Chart.Scale;
 import java.awt.BasicStroke;
 import java.awt.Color;
@@ -19,7 +18,6 @@ import org.knowm.xchart.XYSeries;
 import org.knowm.xchart.style.Styler.LegendPosition;
 import org.knowm.xchart.style.Styler.YAxisPosition;
 import org.knowm.xchart.style.XYStyler;
-import org.knowm.xchart.style.markers.Marker;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /**
@@ -31,14 +29,8 @@ import org.knowm.xchart.style.markers.SeriesMarkers;
 final class Png {
   // Told apart with any colour vision, on paper too.
   private static final Color[] COLOURS = {
-    new Color(0x0072B2),
-    new Color(0xD55E00),
-    new Color(0x009E73),
-    new Color(0xCC79A7),
-    new Color(0xE69F00),
-    new Color(0x56B4E9),
-    new Color(0x555555),
-    new Color(0x8C564B)
+    new Color(0x0072B2), new Color(0xD55E00), new Color(0x009E73), new Color(0xCC79A7),
+    new Color(0xE69F00), new Color(0x56B4E9), new Color(0x555555), new Color(0x8C564B)
   };
 
   private static final float[][] DASHES = {null, {9, 5}, {2, 4}, null};
@@ -78,7 +70,12 @@ final class Png {
             .yAxisTitle(chart.yTitle())
             .build();
     XYStyler style = drawn.getStyler();
-    style.setLegendPosition(position(chart.legend()));
+    style.setLegendPosition(
+        switch (chart.legend()) {
+          case INSIDE -> LegendPosition.InsideNW;
+          case BESIDE -> LegendPosition.OutsideE;
+          case BELOW -> LegendPosition.OutsideS;
+        });
     style.setYAxisGroupPosition(0, YAxisPosition.Left);
     style.setChartBackgroundColor(Color.WHITE);
     style.setLegendSeriesLineLength(LEGEND_LINE); // so that dashes are seen
@@ -112,7 +109,15 @@ final class Png {
 
   private static void show(XYSeries series, Line line, Color colour) {
     series.setLineColor(colour);
-    series.setMarkerColor(colour).setMarker(marker(line.marker()));
+    series
+        .setMarkerColor(colour)
+        .setMarker(
+            switch (line.marker()) {
+              case NONE -> SeriesMarkers.NONE;
+              case CIRCLE -> SeriesMarkers.CIRCLE;
+              case DIAMOND -> SeriesMarkers.DIAMOND;
+              case CROSS -> SeriesMarkers.CROSS;
+            });
     series.setYAxisGroup(line.right() ? 1 : 0);
     if (line.dash() == Line.Dash.NONE) {
       series.setXYSeriesRenderStyle(XYSeries.XYSeriesRenderStyle.Scatter);
@@ -120,23 +125,6 @@ final class Png {
     series.setLineStyle(
         new BasicStroke(
             2, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 10, DASHES[line.dash().ordinal()], 0));
-  }
-
-  private static Marker marker(Line.Marker marker) {
-    return switch (marker) {
-      case NONE -> SeriesMarkers.NONE;
-      case CIRCLE -> SeriesMarkers.CIRCLE;
-      case DIAMOND -> SeriesMarkers.DIAMOND;
-      case CROSS -> SeriesMarkers.CROSS;
-    };
-  }
-
-  private static LegendPosition position(Legend legend) {
-    return switch (legend) {
-      case INSIDE -> LegendPosition.InsideNW;
-      case BESIDE -> LegendPosition.OutsideE;
-      case BELOW -> LegendPosition.OutsideS;
-    };
   }
 
   private static double[] scaled(Scale scale, double[] values) {

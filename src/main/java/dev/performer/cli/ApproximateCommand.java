@@ -4,7 +4,8 @@ import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
-import dev.performer.attention.projection.Projection;
+import dev.performer.attention.projection.Projection.Directions;
+import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.chart.Chart;
 import dev.performer.data.OutputFile;
 import dev.performer.data.TokenRows;
@@ -14,16 +15,11 @@ import dev.performer.study.ApproximationReport;
 import dev.performer.study.ApproximationStudy;
 import dev.performer.study.LayerErrors;
 import dev.performer.study.ModelApproximation;
-import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.Callable;
 import java.util.function.Supplier;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -32,80 +28,49 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "approximate",
     description = {
-      "How close FAVOR+ is to softmax attention: mean squared error over the variance of the exact"
-          + " output, for kernels, projections and numbers of features.",
+      "How close FAVOR+ is to softmax attention: mean squared error over the variance of the exact output, for kernels,",
+      "projections and numbers of features.",
       "The defaults are the protocol of the paper's figure 4.",
       "",
       "With --model and --data: how close FAVOR+ is on a model's own queries, keys and values, layer by layer; for a model with",
       "exact attention, as 'convert' would make it."
     },
     sortOptions = false)
-public final class ApproximateCommand implements Callable<Integer> {
+final class ApproximateCommand extends PerformerCommand {
   @Spec private CommandSpec spec;
 
-  @Option(
-      names = "--kernels",
-      split = ",",
-      description = "Kernels that estimate softmax. Default: ${DEFAULT-VALUE}.")
+  @Option(names = "--kernels", split = ",", description = "Kernels that estimate softmax.")
   private List<Kernel> kernels = Kernel.unbiased();
 
   @Option(
       names = "--features",
       split = ",",
-      defaultValue = "16,32,64,128,256,512",
-      description =
-          "M, directions of the projection; some kernels make two features of each. Default:"
-              + " ${DEFAULT-VALUE}.")
-  private List<Integer> features;
+      description = "M, directions of the projection; some kernels make two features of each.")
+  private List<Integer> features = List.of(16, 32, 64, 128, 256, 512);
 
-  @Option(
-      names = "--projections",
-      split = ",",
-      defaultValue = "iid,orthogonal",
-      description = "How directions are drawn: iid, orthogonal. Default: ${DEFAULT-VALUE}.")
-  private List<Projection.Directions> projections;
+  @Option(names = "--projections", split = ",", description = "How directions are drawn.")
+  private List<Directions> projections = List.of(Directions.IID, Directions.ORTHOGONAL);
 
-  @Option(
-      names = "--row-lengths",
-      split = ",",
-      defaultValue = "chi,sqrt-d",
-      description =
-          "How long directions are: chi (unbiased), sqrt-d (regularised). Default:"
-              + " ${DEFAULT-VALUE}.")
-  private List<Projection.Lengths> rowLengths;
+  @Option(names = "--row-lengths", split = ",", description = "chi: unbiased, sqrt-d: regularised.")
+  private List<Lengths> rowLengths = List.of(Lengths.values());
 
-  @Option(
-      names = "--convention",
-      defaultValue = "performer",
-      description = "Whose constants and guards. Default: ${DEFAULT-VALUE}.")
-  private String convention;
+  @Option(names = "--convention", description = "Whose constants and guards.")
+  private Convention convention = Convention.PERFORMER;
 
-  @Option(
-      names = "--length",
-      defaultValue = "4096",
-      description = "L, positions. Default: ${DEFAULT-VALUE}.")
-  private int length;
+  @Option(names = "--length", description = "L, positions.")
+  private int length = 4096;
 
-  @Option(names = "--head-size", defaultValue = "16", description = "D. Default: ${DEFAULT-VALUE}.")
-  private int headSize;
+  @Option(names = "--head-size", description = "D.")
+  private int headSize = 16;
 
-  @Option(
-      names = "--amplitude",
-      defaultValue = "0.5",
-      description = "Standard deviation of queries and keys. Default: ${DEFAULT-VALUE}.")
-  private double amplitude;
+  @Option(names = "--amplitude", description = "Standard deviation of queries and keys.")
+  private double amplitude = 0.5;
 
-  @Option(
-      names = "--draws",
-      defaultValue = "15",
-      description = "Draws of data and projection to average. Default: ${DEFAULT-VALUE}.")
-  private int draws;
+  @Option(names = "--draws", description = "Draws of data and projection to average.")
+  private int draws = 15;
 
-  @Option(
-      names = "--seed",
-      defaultValue = "1",
-      description = "Seed of all draws. Default: ${DEFAULT-VALUE}.")
-  private long seed;
+  @Option(names = "--seed", description = "Seed of all draws.")
+  private long seed = 1;
 
   @Option(names = "--causal", description = "Both attentions causal.")
   private boolean causal;
@@ -124,13 +89,9 @@ public final class ApproximateCommand implements Callable<Integer> {
 
   @Option(
       names = "--sequences",
-      defaultValue = "16",
       description =
-          "With --model: how many, evenly spread over the data, cropped to 256 tokens where no --length"
-              + " is given. Default: ${DEFAULT-VALUE}.")
-  private int sequences;
-
-  @Mixin private OutputOptions output;
+          "With --model: how many, evenly spread, cropped to --length (default: 16; 256).")
+  private int sequences = 16;
 
   @Option(names = "--plot", paramLabel = "FILE.png", description = "Also draw the table.")
   private Path plot;
@@ -141,29 +102,23 @@ public final class ApproximateCommand implements Callable<Integer> {
   }
 
   private int ofGaussians() {
-    ApproximationStudy study =
-        new ApproximationStudy(
-            length, headSize, amplitude, draws, seed, Convention.of(convention), causal);
-    PrintWriter log = spec.commandLine().getErr();
+    var study =
+        new ApproximationStudy(length, headSize, amplitude, draws, seed, convention, causal);
     ApproximationReport report =
         study.run(
             ApproximationStudy.variants(kernels, projections, rowLengths),
             features,
             row ->
-                log.printf(
-                    Locale.ROOT,
+                System.err.printf(
                     "%s, M=%d: %s%n",
-                    row.variant(),
-                    row.features(),
-                    ApproximationReport.number(row.error())));
-    log.flush();
-    return print(report.table(), report.json(), report::chart);
+                    row.variant(), row.features(), ApproximationReport.number(row.error())));
+    return report(report.table(), report, report::chart);
   }
 
   private int ofModel() {
-    if (model == null || data == null || sequences < 1) {
-      throw new UsageException("--model and --data go together; --sequences is at least 1");
-    }
+    UsageException.require(
+        model != null && data != null && sequences >= 1,
+        "--model and --data go together; --sequences is at least 1");
     FavorKeys given =
         FavorConfig.builder()
             .kernel(only("--kernels", kernels))
@@ -171,24 +126,23 @@ public final class ApproximateCommand implements Callable<Integer> {
             .directions(only("--projections", projections))
             .lengths(only("--row-lengths", rowLengths))
             .seed(isGiven("--seed") ? seed : null);
-    PerformerModels.Saved loaded = PerformerModels.load(model);
-    ModelApproximation study = new ModelApproximation(model.toString(), loaded, given);
-    ModelSequences reader = new ModelSequences(model, loaded, Optional.empty());
+    var loaded = PerformerModels.load(model);
+    var study = new ModelApproximation(model.toString(), loaded, given);
+    var reader = new ModelSequences(model, loaded, Optional.empty());
     int longest = isGiven("--length") ? length : ModelApproximation.DEFAULT_LENGTH;
     TokenRows rows = reader.read(data, study.longest(longest)).atMost(sequences);
     LayerErrors errors = study.measure(rows.rows(), reader.pad(), reader.paddedLength());
     rows.notes().forEach(System.err::println);
-    return print(errors.table(), errors.json(), errors::chart);
+    return report(errors.table(), errors.json(), errors::chart);
   }
 
-  private int print(String table, Map<String, Object> json, Supplier<Chart> chart) {
+  private int report(String table, Object json, Supplier<Chart> chart) {
     if (plot != null) {
       byte[] png = chart.get().png();
       OutputFile.write(plot, out -> out.write(png));
     }
-    output.text().print(table);
-    output.printJson(json);
-    return 0;
+    text().print(table);
+    return done(json);
   }
 
   /** The one value that was given; null for none. */
@@ -196,9 +150,7 @@ public final class ApproximateCommand implements Callable<Integer> {
     if (!isGiven(name)) {
       return null;
     }
-    if (values.size() != 1) {
-      throw new UsageException(name + " takes one value with --model");
-    }
+    UsageException.require(values.size() == 1, "%s takes one value with --model", name);
     return values.get(0);
   }
 

@@ -3,26 +3,23 @@ package dev.performer.cli;
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Directions;
-import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.attention.projection.Threefry;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.pipeline.AttentionRun;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** {@code attend}: one attention on arrays, to check us against any other implementation. */
 @Command(
     name = "attend",
     description = {
@@ -31,26 +28,16 @@ import picocli.CommandLine.Parameters;
       "In: q [B,L,H,D], k [B,S,H,D], v [B,S,H,V]; optional P [M,D] (one direction a row), mask [B,S] (1 = keep), g [B,L,H,V] (upstream gradient).",
       "Out, in float64 if an input is: out [B,L,H,V], P if one was used; with g also dq, dk, dv and, where P was given, dP."
     })
-final class AttendCommand implements Callable<Integer> {
-  @Mixin private OutputOptions output;
+final class AttendCommand extends PerformerCommand {
+  @Mixin private FavorOptions options;
 
   @Parameters(index = "0", paramLabel = "X.npz", description = "The arrays.")
   private Path inputs;
 
-  @Option(
-      names = "--output",
-      required = true,
-      paramLabel = "Y.npz",
-      description = "Where the results go.")
+  @Option(names = "--output", required = true, description = "Y.npz, for the results.")
   private Path target;
 
-  @Option(names = "--kernel", description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
-  private Kernel kernel = Kernel.DEFAULT;
-
-  @Option(
-      names = "--convention",
-      completionCandidates = Conventions.class,
-      description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--convention", description = "performer, google-tf, google-jax, model-garden.")
   private Convention convention = Convention.PERFORMER;
 
   @Option(names = "--causal", description = "Position l attends to positions 0 ... l.")
@@ -59,69 +46,40 @@ final class AttendCommand implements Callable<Integer> {
   @Option(names = "--exact", description = "Exact softmax attention instead of FAVOR+.")
   private boolean exact;
 
-  @Option(
-      names = "--chunk",
-      description = "Chunk length of causal attention (default: chosen by M and V).")
+  @Option(names = "--chunk", description = "Length of causal chunks (default: chosen by M and V).")
   private Integer chunk;
 
-  @Option(
-      names = "--features",
-      description =
-          "M, the directions that are drawn, rows of P, where no P is given (default: 256 for softmax kernels, 0 = no projection for the others).")
-  private Integer features;
-
-  @Option(names = "--seed", description = "Seed of the projection (default: 0).")
-  private Long seed;
-
-  @Option(
-      names = "--projection",
-      description =
-          "${COMPLETION-CANDIDATES} (default: orthogonal). Conventions draw what they can.")
+  @Option(names = "--projection", description = "orthogonal or iid (default: orthogonal).")
   private Directions directions;
 
-  @Option(
-      names = "--lengths",
-      description =
-          "Lengths of the rows of P: ${COMPLETION-CANDIDATES}; chi is unbiased, sqrt-d regularised (default: chi).")
-  private Lengths lengths;
-
-  @Option(
-      names = "--threefry",
-      description =
-          "JAX's random stream, convention google-jax: ${COMPLETION-CANDIDATES} (default: legacy).")
+  @Option(names = "--threefry", description = "JAX's: legacy or partitionable (default: legacy).")
   private Threefry.Stream threefry;
 
   @Option(
       names = "--numerical-stabilizer",
-      paramLabel = "X",
       description =
           "Google's argument of that name (default: the convention's): in its JAX code what guards the denominator and is added to softmax features, elsewhere what is added to features.")
   private Double numericalStabilizer;
 
   @Option(
       names = "--epsilon",
-      paramLabel = "X",
-      description =
-          "What is added to features; kernel_epsilon in Google's JAX code (default: the convention's).")
+      description = "Added to features; kernel_epsilon in JAX (default: the convention's).")
   private Double epsilon;
 
   @Override
   public Integer call() {
     Map<String, NpyArray> arrays = Npz.read(inputs);
-    AttentionRun attention = exact ? AttentionRun.exact(causal) : AttentionRun.favor(favor());
+    var attention = exact ? AttentionRun.exact(causal) : AttentionRun.favor(favor());
     long start = System.nanoTime();
     Map<String, NpyArray> results = attend(attention, arrays);
     double seconds = (System.nanoTime() - start) / 1e9;
-    Npz.write(target, results);
     warnOfInfinities(arrays, results);
-    results.forEach((name, array) -> output.text().println(name + " " + array));
-    output.text().println("Written: " + target);
+    write(target, results);
     Map<String, Object> json = new LinkedHashMap<>();
-    json.put("output", target.toString());
+    json.put("output", target);
     json.put("seconds", seconds);
     results.forEach((name, array) -> json.put(name, array.shape()));
-    output.printJson(json);
-    return 0;
+    return done(json);
   }
 
   private Map<String, NpyArray> attend(AttentionRun attention, Map<String, NpyArray> arrays) {
@@ -135,31 +93,29 @@ final class AttendCommand implements Callable<Integer> {
   }
 
   private FavorConfig favor() {
-    return FavorConfig.builder()
-        .kernel(kernel)
-        .convention(convention)
-        .causal(causal)
-        .chunk(chunk)
-        .features(features)
-        .directions(directions)
-        .lengths(lengths)
-        .threefry(threefry)
-        .seed(seed)
-        .numericalStabilizer(numericalStabilizer)
-        .epsilon(epsilon)
-        .build();
+    FavorKeys others =
+        FavorConfig.builder()
+            .kernel(Kernel.DEFAULT)
+            .convention(convention)
+            .causal(causal)
+            .chunk(chunk)
+            .directions(directions)
+            .threefry(threefry)
+            .numericalStabilizer(numericalStabilizer)
+            .epsilon(epsilon);
+    return options.given().over(others).build();
   }
 
   private void warnOfInfinities(Map<String, NpyArray> arrays, Map<String, NpyArray> results) {
     List<String> wrong = notFinite(results);
     if (!wrong.isEmpty()) {
-      List<String> given = notFinite(arrays);
+      String given = String.join(", ", notFinite(arrays));
       System.err.printf(
           "Warning: NaN or infinite numbers in %s%s%n",
           String.join(", ", wrong),
           given.isEmpty()
               ? "; the inputs are finite: they are too large, or a denominator is 0"
-              : ", as in the inputs %s of %s".formatted(String.join(", ", given), inputs));
+              : ", as in the inputs %s of %s".formatted(given, inputs));
     }
   }
 
@@ -169,13 +125,5 @@ final class AttendCommand implements Callable<Integer> {
         .map(Map.Entry::getKey)
         .sorted()
         .toList();
-  }
-
-  /** The labels of all conventions. */
-  static final class Conventions implements Iterable<String> {
-    @Override
-    public Iterator<String> iterator() {
-      return Convention.labels().iterator();
-    }
   }
 }

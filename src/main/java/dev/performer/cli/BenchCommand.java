@@ -12,11 +12,9 @@ import dev.performer.study.TrainingCase.Compute;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import java.util.concurrent.Callable;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -25,116 +23,92 @@ import picocli.CommandLine.Option;
 @Command(
     name = "bench",
     description = "Measure time and peak memory of attention against exact softmax attention.")
-final class BenchCommand implements Callable<Integer> {
-  @Mixin private OutputOptions output;
-
+final class BenchCommand extends PerformerCommand {
   @Option(
       names = "--train",
       description =
-          "Measure whole training steps of a causal language model of 4 layers by heads × head size,"
-              + " 4 × 64 by default, in place of attention alone.")
+          "Measure training steps of a causal language model of 4 layers by heads × head size (default: 4 × 64).")
   private boolean train;
 
   @Option(
       names = "--compute",
       split = ",",
-      description =
-          "With --train: PLAIN, XLA (the step compiled), BFLOAT16 (dense layers), or several"
-              + " (default: PLAIN).")
+      description = "With --train: PLAIN, XLA (the step compiled), BFLOAT16 (dense layers).")
   private List<Compute> computes = List.of(Compute.PLAIN);
 
   @Option(
       names = "--lengths",
       split = ",",
-      description = {
-        "Sequence lengths (default: 512,1024,2048,4096,8192,16384; with --train 1024,4096; with",
-        "--generate 128,256,512,1024, of which the largest is generated)."
-      })
+      description =
+          "Sequence lengths (default: 512,1024,2048,4096,8192,16384; with --train 1024,4096; with --generate 128,256,512,1024, of which the largest is generated).")
   private List<Integer> lengths;
 
   @Option(
       names = "--generate",
-      description = {
-        "Measure generation in place of attention: a token by the recurrent form against computing",
-        "the whole prefix again (a causal model of 4 layers as wide as heads × head size)."
-      })
+      description =
+          "Measure generation in place of attention: a token by the recurrent form against computing the whole prefix again (a causal model of 4 layers as wide as heads × head size).")
   private boolean generate;
 
-  @Option(
-      names = "--batch",
-      defaultValue = "1",
-      description = "Batch size B (default: ${DEFAULT-VALUE}).")
-  private int batch;
+  @Option(names = "--batch", description = "Batch size B.")
+  private int batch = 1;
 
   @Option(names = "--heads", description = "Heads H (default: 8; with --train 4).")
   private Integer heads;
 
-  @Option(
-      names = "--head-size",
-      defaultValue = "64",
-      description = "Head size D (default: ${DEFAULT-VALUE}).")
-  private int headSize;
+  @Option(names = "--head-size", description = "Head size D.")
+  private int headSize = 64;
 
-  @Option(
-      names = "--features",
-      description =
-          "M, the directions of a projection, where a kernel needs one (default: 256; with --train 128).")
+  @Option(names = "--features", description = "M, directions (default: 256; with --train 128).")
   private Integer features;
 
-  @Option(
-      names = "--attention",
-      split = ",",
-      description = "Only these: exact, or kernels of FAVOR+ (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--attention", split = ",", description = "exact, or kernels of FAVOR+.")
   private List<BenchmarkedAttention> attentions = BenchmarkedAttention.DEFAULTS;
 
-  @Option(
-      names = "--output",
-      defaultValue = "build/bench",
-      description = "Folder for bench.json, bench.md and bench.png (default: ${DEFAULT-VALUE}).")
-  private Path folder;
+  @Option(names = "--output", description = "Folder for bench.json, bench.md and bench.png.")
+  private Path folder = Path.of("build/bench");
 
-  @Option(
-      names = "--timeout",
-      defaultValue = "10",
-      paramLabel = "MINUTES",
-      description =
-          "Of one measurement; what takes longer is left out (default: ${DEFAULT-VALUE}).")
-  private int timeout;
+  @Option(names = "--timeout", description = "Minutes of a measurement; longer ones are left out.")
+  private int timeout = 10;
 
   @Override
   public Integer call() {
-    if (timeout < 1) {
-      throw new UsageException("--timeout must be at least 1, not " + timeout);
-    }
-    return run(benchmark());
+    UsageException.require(timeout >= 1, "--timeout must be at least 1, not %d", timeout);
+    BenchmarkRun.Outcome outcome =
+        new BenchmarkRun(folder, Duration.ofMinutes(timeout)).run(benchmark(), new Lines());
+    print(outcome.table());
+    String files = outcome.files().stream().map(Path::toString).collect(Collectors.joining(", "));
+    print("Written: " + files);
+    return done(outcome.json());
   }
 
-  private Benchmark<?, ?> benchmark() {
-    if (train && generate) {
-      throw new UsageException("--train and --generate exclude each other");
-    }
-    if (!train && !computes.equals(List.of(Compute.PLAIN))) {
-      throw new UsageException("--compute needs --train");
-    }
+  private Benchmark<?> benchmark() {
+    UsageException.require(!train || !generate, "--train and --generate exclude each other");
+    UsageException.require(
+        train || computes.equals(List.of(Compute.PLAIN)), "--compute needs --train");
+    int h = heads != null ? heads : train ? 4 : 8;
+    int m = features != null ? features : train ? 128 : 256;
     BenchmarkSize size =
         checked(
             "--batch, --heads, --head-size, --features",
-            () ->
-                new BenchmarkSize(
-                    batch,
-                    heads != null ? heads : train ? 4 : 8,
-                    headSize,
-                    features != null ? features : train ? 128 : 256));
+            () -> new BenchmarkSize(batch, h, headSize, m));
     if (train) {
-      List<Integer> at = lengths != null ? lengths : List.of(1024, 4096);
-      return checked("--lengths", () -> new TrainingBenchmark(size, at, attentions, computes));
+      return checked(
+          "--lengths",
+          () -> new TrainingBenchmark(size, lengths(1024, 4096), attentions, computes));
     }
     if (generate) {
-      List<Integer> at = lengths != null ? lengths : List.of(128, 256, 512, 1024);
-      return checked("--generate, --lengths", () -> new GenerationBenchmark(size, at, attentions));
+      return checked(
+          "--generate, --lengths",
+          () -> new GenerationBenchmark(size, lengths(128, 256, 512, 1024), attentions));
     }
-    List<Integer> at = lengths != null ? lengths : List.of(512, 1024, 2048, 4096, 8192, 16384);
-    return checked("--lengths", () -> new AttentionBenchmark(size, at, attentions));
+    return checked(
+        "--lengths",
+        () ->
+            new AttentionBenchmark(size, lengths(512, 1024, 2048, 4096, 8192, 16384), attentions));
+  }
+
+  private List<Integer> lengths(Integer... usual) {
+    return lengths != null ? lengths : List.of(usual);
   }
 
   private static <T> T checked(String options, Supplier<T> made) {
@@ -143,16 +117,6 @@ final class BenchCommand implements Callable<Integer> {
     } catch (PerformerException e) {
       throw new UsageException(options + ": " + e.getMessage());
     }
-  }
-
-  private int run(Benchmark<?, ?> benchmark) {
-    BenchmarkRun.Outcome outcome =
-        new BenchmarkRun(folder, Duration.ofMinutes(timeout)).run(benchmark, new Lines());
-    output.text().println(outcome.table());
-    String files = outcome.files().stream().map(Path::toString).collect(Collectors.joining(", "));
-    output.text().println("Written: " + files);
-    output.printJson(outcome.json());
-    return 0;
   }
 
   /** A line for every measurement, with the time that is left. */

@@ -2,23 +2,21 @@ package dev.performer.cli;
 
 import picocli.AutoComplete;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
 
-/** {@code performer completion}: what completes commands and options in bash and zsh. */
 @Command(
     name = "completion",
     description = {
       "Print a script that completes commands and options in bash or zsh:",
       "source <(./performer completion)"
     })
-final class CompletionCommand implements Runnable {
+final class CompletionCommand extends PerformerCommand {
   @Spec private CommandSpec spec;
-  @Mixin private OutputOptions output;
 
   @Override
-  public void run() {
+  public Integer call() {
     System.out.print(AutoComplete.bash("performer", spec.root().commandLine()));
+    return 0;
   }
 }

@@ -1,17 +1,15 @@
 package dev.performer.cli;
 
+import dev.performer.attention.FavorConfig;
 import dev.performer.model.FavorConversion;
 import dev.performer.pipeline.Converter;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
-import java.util.Map;
-import java.util.concurrent.Callable;
+import java.util.List;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** {@code convert}: exact attention replaced by FAVOR+. */
 @Command(
     name = "convert",
     description = {
@@ -22,7 +20,7 @@ import picocli.CommandLine.Parameters;
     },
     sortOptions = false,
     footer = {"", "Example:", "  ./performer convert MODEL --attention favor --output favor"})
-final class ConvertCommand implements Callable<Integer> {
+final class ConvertCommand extends PerformerCommand {
   /** What attention can be converted to. */
   enum Target {
     FAVOR
@@ -31,31 +29,32 @@ final class ConvertCommand implements Callable<Integer> {
   @Parameters(
       index = "0",
       paramLabel = "MODEL",
-      description = "A SavedModel with exact attention, or a run.")
+      description = "A model with exact attention, or a run.")
   private Path source;
 
   @Option(names = "--attention", required = true, description = "To what: favor.")
   private Target attention;
 
-  @Mixin private FavorOptions favor;
-
+  @Mixin private ConversionOptions options;
   @Mixin private TargetOptions target;
-  @Mixin private OutputOptions output;
+
+  private record Result(Path model, List<Integer> layers, String kernel, int features, long seed) {}
 
   @Override
   public Integer call() {
-    FavorConversion conversion = favor.conversion();
-    Converter.Outcome converted =
+    FavorConversion conversion = options.conversion();
+    Converter.Outcome outcome =
         new Converter(conversion).convert(source, target.path, target.replace);
-    output.text().println("Written: " + target.path + "; " + converted.note());
-    FavorOptions.next(source, target.path).forEach(output.text()::println);
-    Map<String, Object> json = new LinkedHashMap<>();
-    json.put("model", target.path.toString());
-    json.put("layers", converted.layers());
-    json.put("kernel", conversion.favor().kernel().label());
-    json.put("features", conversion.favor().features());
-    json.put("seed", conversion.favor().seed());
-    output.printJson(json);
-    return 0;
+    print("Written: " + target.path + "; " + outcome.note());
+    print(
+        "It approximates the original. How well:  ./performer approximate --model %s --data FILE",
+        target.path);
+    print(
+        "To bring back what is lost:  ./performer fine-tune %s --teacher %s --data FILE --output RUN",
+        target.path, source);
+    FavorConfig favor = conversion.favor();
+    return done(
+        new Result(
+            target.path, outcome.layers(), favor.kernel().label(), favor.features(), favor.seed()));
   }
 }

@@ -16,16 +16,12 @@ import java.io.OutputStreamWriter;
 import java.io.Writer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 
-/** {@code embed}: vectors of sequences. */
 @Command(
     name = "embed",
     description = {
@@ -35,36 +31,23 @@ import picocli.CommandLine.Parameters;
       "Y.csv has a line per sequence: id, then E numbers; with --pool none a line per token: id, position, token, E numbers."
     },
     footer = {"", "Example:", "  ./performer embed MODEL --data x.fasta --output vectors.npz"})
-final class EmbedCommand implements Callable<Integer> {
-  @Mixin private OutputOptions output;
+final class EmbedCommand extends ModelCommand {
   @Mixin private SequenceInputs data;
 
-  @Parameters(
-      index = "0",
-      paramLabel = "MODEL",
-      description = "A SavedModel of ours, or a run directory.")
-  private Path model;
-
-  @Option(
-      names = "--output",
-      required = true,
-      paramLabel = "Y",
-      description = "Where vectors go: Y.npz or Y.csv.")
+  @Option(names = "--output", required = true, description = "Y.npz or Y.csv, for the vectors.")
   private Path target;
 
   @Option(
       names = "--pool",
-      defaultValue = "mean",
-      description =
-          "mean, max or sum over a sequence's tokens, cls (the class token, else the first token) or none (default: ${DEFAULT-VALUE}).")
-  private SequencePooling pool;
+      description = "Over tokens: mean, max, sum, cls (the class token, else the first) or none.")
+  private SequencePooling pool = SequencePooling.MEAN;
 
   @Option(
       names = "--vocabulary",
-      paramLabel = "V",
-      description =
-          "What token ids mean, where the model does not say: a name, bytes, or a tokenizer.json.")
+      description = "Where the model does not say: a name, bytes, or a tokenizer.json.")
   private String vocabulary;
+
+  private record Result(Path output, int sequences, int size) {}
 
   @Override
   public Integer call() {
@@ -80,42 +63,33 @@ final class EmbedCommand implements Callable<Integer> {
     try (Embedder embedder = Embedder.load(input)) {
       kept = embedder.embed(sequences, pool, data.batch);
     }
+    NpyArray vectors = kept.values().iterator().next();
+    int size = (int) vectors.shape()[vectors.shape().length - 1];
     if (SequenceInputs.isCsv(target)) {
       OutputFile.write(
           target,
           out -> {
             Writer writer = new OutputStreamWriter(out, StandardCharsets.UTF_8);
-            writeCsv(writer, sequences, input.tokenizer(), kept);
+            writeCsv(writer, sequences, input.tokenizer(), vectors, size);
             writer.flush();
           });
     } else {
       Npz.write(target, kept);
     }
-    kept.forEach((name, array) -> output.text().println(name + " " + array));
-    Map<String, Object> json = new LinkedHashMap<>();
-    json.put("output", target.toString());
-    json.put("sequences", sequences.ids().size());
-    json.put("size", size(kept.values().iterator().next()));
-    output.printJson(json);
-    return 0;
-  }
-
-  private static int size(NpyArray vectors) {
-    return (int) vectors.shape()[vectors.shape().length - 1];
+    kept.forEach((name, array) -> print(name + " " + array));
+    return done(new Result(target, sequences.ids().size(), size));
   }
 
   private void writeCsv(
-      Writer out, TokenizedSequences sequences, Tokenizer tokenizer, Map<String, NpyArray> arrays)
+      Writer out, TokenizedSequences sequences, Tokenizer tokenizer, NpyArray vectors, int size)
       throws IOException {
-    NpyArray vectors = arrays.values().iterator().next();
     float[] values = vectors.floats();
-    int size = size(vectors);
     boolean isPerToken = pool == SequencePooling.NONE;
-    StringBuilder head = new StringBuilder(isPerToken ? "id,position,token" : "id");
+    out.append(isPerToken ? "id,position,token" : "id");
     for (int c = 0; c < size; c++) {
-      head.append(",e").append(c);
+      out.append(",e" + c);
     }
-    out.append(head).append('\n');
+    out.append('\n');
     int length = isPerToken ? (int) vectors.shape()[1] : 1;
     List<String> tokens = tokenizer.vocabulary().tokens();
     for (int r = 0; r < sequences.names().size(); r++) {

@@ -7,19 +7,15 @@ import dev.performer.data.SequenceSource;
 import dev.performer.pipeline.Evaluator;
 import dev.performer.pipeline.Model;
 import dev.performer.recipe.EvaluationData;
+import dev.performer.training.TokenBatchSource;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
-import java.util.Formatter;
 import java.util.LinkedHashMap;
-import java.util.Locale;
 import java.util.Map;
-import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 
-/** {@code evaluate}: loss, accuracy, perplexity and more of a model. */
 @Command(
     name = "evaluate",
     description =
@@ -30,13 +26,9 @@ import picocli.CommandLine.Parameters;
       "  ./performer evaluate MODEL --data valid.fasta.gz",
       "  ./performer evaluate runs/protein"
     })
-final class EvaluateCommand implements Callable<Integer> {
-  @Mixin private OutputOptions output;
+final class EvaluateCommand extends ModelCommand {
   @Mixin private LanguageModelOptions options;
   @Mixin private BatchingOptions batching;
-
-  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel, or a run directory.")
-  private Path model;
 
   @Option(
       names = "--data",
@@ -49,28 +41,21 @@ final class EvaluateCommand implements Callable<Integer> {
       names = "--recipe",
       paramLabel = "RECIPE|RUN",
       description =
-          "Reads data as this recipe or run does, and without --data evaluates on its validation data as training did (default: from performer.json).")
+          "Reads data as this recipe or run does, without --data its validation data (default: performer.json).")
   private Path recipe;
 
   @Option(
       names = "--text",
-      paramLabel = "COLUMN",
-      description = "Column or feature with the sequence (default: as in training).")
+      description = "Column or feature of the sequence (default: as trained).")
   private String text;
 
   @Option(
       names = "--label",
-      paramLabel = "COLUMN",
-      description =
-          "Column or feature with the class or number, or the file of labels of MNIST's images (default: as in training).")
+      description = "Its class or number, or the file of MNIST's labels (default: as in training).")
   private String label;
 
-  @Option(
-      names = "--seed",
-      defaultValue = "" + Evaluator.DEFAULT_SEED,
-      description =
-          "Of the masks; the same seed makes evaluations comparable (default: ${DEFAULT-VALUE}).")
-  private long seed;
+  @Option(names = "--seed", description = "Of the masks; equal ones make evaluations comparable.")
+  private long seed = TokenBatchSource.EVALUATION_SEED;
 
   @Option(
       names = "--batch-sequences",
@@ -89,27 +74,27 @@ final class EvaluateCommand implements Callable<Integer> {
     }
     Evaluator evaluator =
         recipe == null ? Evaluator.of(opened) : Evaluator.of(opened, RecipeFiles.readOrRun(recipe));
-    boolean hasRecipe = recipe != null;
-    if (data == null && !evaluator.hasOwnData()) {
-      throw new UsageException("--data is missing: what to evaluate on; or give --recipe");
+    UsageException.require(
+        data != null || evaluator.hasOwnData(),
+        "--data is missing: what to evaluate on; or give --recipe");
+    boolean asInTraining = data == null || readsAsInTraining(evaluator);
+    BatchSize size = size(asInTraining && recipe != null);
+    if (asInTraining) {
+      UsageException.require(
+          !options.isAnyGiven(),
+          "--signature, --tokens-input, --mask, --logits, --vocabulary, --objective, --masking and --model-shifts make no sense where data are read as in training");
+    } else if (SequenceSource.isLines(data) || !EvaluationData.needsRecipe(data)) {
+      UsageException.require(
+          text == null && label == null,
+          "--text and --label make no sense with FASTA or lines of text");
+      opened.languageModel().notes().forEach(System.err::println);
     }
-    Evaluator.Outcome outcome;
-    if (data == null || readsAsInTraining(evaluator)) {
-      if (options.isAnyGiven()) {
-        throw new UsageException(
-            "--signature, --tokens-input, --mask, --logits, --vocabulary, --objective, --masking"
-                + " and --model-shifts make no sense where data are read as in training");
-      }
-      var request =
-          new Evaluator.Request(text, label, batching.length, size(hasRecipe), batching.eos, seed);
-      outcome =
-          data == null ? evaluator.evaluateOwnData(request) : evaluator.evaluate(data, request);
-    } else {
-      outcome = ofSequences(evaluator, opened);
-    }
+    var request =
+        new EvaluationData.Request(text, label, batching.length, size, batching.eos, seed);
+    Evaluator.Outcome outcome =
+        data == null ? evaluator.evaluateOwnData(request) : evaluator.evaluate(data, request);
     outcome.report().ifPresent(System.err::println);
-    print(outcome.evaluation(), outcome.data());
-    return 0;
+    return report(outcome.evaluation(), outcome.data());
   }
 
   private boolean readsAsInTraining(Evaluator evaluator) {
@@ -122,55 +107,29 @@ final class EvaluateCommand implements Callable<Integer> {
     }
   }
 
-  private Evaluator.Outcome ofSequences(Evaluator evaluator, Model opened) {
-    boolean isSequences = SequenceSource.isLines(data) || !EvaluationData.needsRecipe(data);
-    if (isSequences && (text != null || label != null)) {
-      throw new UsageException("--text and --label make no sense with FASTA or lines of text");
+  private BatchSize size(boolean ofRecipe) {
+    if (batchSequences == null) {
+      return ofRecipe ? null : batching.batching().size();
     }
-    BatchSize size = size(false);
-    if (isSequences) {
-      opened.languageModel().notes().forEach(System.err::println);
-    }
-    return evaluator.evaluate(
-        data, new Evaluator.Request(null, null, batching.length, size, batching.eos, seed));
+    UsageException.require(
+        batchSequences >= 1, "--batch-sequences must be at least 1, not %d", batchSequences);
+    return new BatchSize.Sequences(batchSequences);
   }
 
-  private BatchSize size(boolean hasRecipe) {
-    if (batchSequences != null) {
-      return new BatchSize.Sequences(positive(batchSequences));
+  private int report(Evaluation of, String over) {
+    var line = new StringBuilder(format("%s over %s: loss %.4f", model, over, of.loss()));
+    if (!Double.isNaN(of.accuracy())) {
+      line.append(
+          format(", accuracy %.2f %%, perplexity %.3f", 100 * of.accuracy(), of.perplexity()));
     }
-    return hasRecipe ? null : batching.batching().size();
-  }
-
-  private void print(Evaluation evaluation, String over) {
-    boolean ofNumbers = Double.isNaN(evaluation.accuracy());
-    Formatter line = new Formatter(Locale.ROOT);
-    line.format("%s over %s: loss %.4f", model, over, evaluation.loss());
-    if (!ofNumbers) {
-      double accuracy = 100 * evaluation.accuracy();
-      line.format(", accuracy %.2f %%, perplexity %.3f", accuracy, evaluation.perplexity());
-    }
-    evaluation.more().forEach((name, value) -> line.format(", %s %.4f", name, value));
-    line.format(
-        " (%d guesses in %d sequences, %.1f s)",
-        evaluation.guesses(), evaluation.sequences(), evaluation.seconds());
-    output.text().println(line);
-    output.printJson(json(evaluation));
-  }
-
-  private static int positive(int rows) {
-    if (rows < 1) {
-      throw new UsageException("--batch-sequences must be at least 1, not " + rows);
-    }
-    return rows;
-  }
-
-  static Map<String, Object> json(Evaluation evaluation) {
-    Map<String, Object> json = new LinkedHashMap<>();
-    json.putAll(evaluation.measures());
-    json.put("guesses", evaluation.guesses());
-    json.put("sequences", evaluation.sequences());
-    json.put("seconds", evaluation.seconds());
-    return json;
+    of.more().forEach((name, value) -> line.append(format(", %s %.4f", name, value)));
+    print(
+        "%s (%d guesses in %d sequences, %.1f s)",
+        line, of.guesses(), of.sequences(), of.seconds());
+    Map<String, Object> json = new LinkedHashMap<>(of.measures());
+    json.put("guesses", of.guesses());
+    json.put("sequences", of.sequences());
+    json.put("seconds", of.seconds());
+    return done(json);
   }
 }

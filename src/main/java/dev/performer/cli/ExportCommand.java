@@ -2,15 +2,11 @@ package dev.performer.cli;
 
 import dev.performer.pipeline.Exporter;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
-import java.util.Map;
-import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** {@code export}: a SavedModel for serving. */
 @Command(
     name = "export",
     description = {
@@ -25,34 +21,22 @@ import picocli.CommandLine.Parameters;
       "  ./performer export runs/protein --output served",
       "  ./performer export runs/protein --checkpoint last --output served"
     })
-final class ExportCommand implements Callable<Integer> {
-  @Mixin private OutputOptions output;
+final class ExportCommand extends PerformerCommand {
   @Mixin private TargetOptions target;
 
-  @Parameters(
-      index = "0",
-      paramLabel = "MODEL|RUN",
-      description = "A SavedModel or a run directory.")
+  @Parameters(index = "0", paramLabel = "MODEL|RUN", description = "A SavedModel or a run.")
   private Path source;
 
-  @Option(
-      names = "--checkpoint",
-      defaultValue = "best",
-      paramLabel = "C",
-      description = "Of a run: best, last or step-N (default: ${DEFAULT-VALUE}).")
-  private String checkpoint;
+  @Option(names = "--checkpoint", description = "Of a run: best, last or step-N.")
+  private String checkpoint = "best";
+
+  private record Result(Path model, Path weights) {}
 
   @Override
   public Integer call() {
     Path weights = Exporter.to(target.path).replacing(target.replace).export(source, checkpoint);
     boolean isRun = weights.startsWith(source.resolve("checkpoints"));
-    output
-        .text()
-        .println("Written: " + target.path + (isRun ? " with the weights of " + weights : ""));
-    Map<String, Object> json = new LinkedHashMap<>();
-    json.put("model", target.path.toString());
-    json.put("weights", weights.toString());
-    output.printJson(json);
-    return 0;
+    print("Written: " + target.path + (isRun ? " with the weights of " + weights : ""));
+    return done(new Result(target.path, weights));
   }
 }

@@ -27,7 +27,7 @@ record Failures(boolean verbose, boolean json) {
   }
 
   /** What went wrong while parsing the arguments: exit code 2. */
-  int wrongUsage(ParameterException e, String[] args) {
+  int wrongUsage(ParameterException e, String... args) {
     CommandLine command = e.getCommandLine();
     String name = command.getCommandSpec().qualifiedName();
     print(command, "%s%s; see ./%s --help".formatted(oneLine(e.getMessage()), hint(e), name));
@@ -40,17 +40,12 @@ record Failures(boolean verbose, boolean json) {
    */
   int report(Throwable failure, CommandLine command) {
     if (failure instanceof ParameterException usage) {
-      return wrongUsage(usage, new String[0]);
+      return wrongUsage(usage);
     }
-    String message = describe(failure);
-    if (failure instanceof PerformerException known) {
-      message = withOption(message + options(known, message, command));
-    }
-    print(command, message);
+    print(command, describe(failure, command));
     if (verbose) {
-      PrintWriter err = command.getErr();
-      failure.printStackTrace(err);
-      err.flush();
+      failure.printStackTrace(command.getErr());
+      command.getErr().flush();
     }
     return failure instanceof UsageException ? WRONG_USAGE : FAILED;
   }
@@ -66,50 +61,48 @@ record Failures(boolean verbose, boolean json) {
     }
   }
 
-  private static String describe(Throwable failure) {
+  private static String describe(Throwable failure, CommandLine command) {
     if (failure instanceof PerformerException known) {
-      return known.lines().stream()
-          .map(line -> (line.startsWith("  ") ? "  " : "") + oneLine(line))
-          .collect(Collectors.joining(System.lineSeparator()));
+      String message =
+          known.lines().stream()
+              .map(line -> (line.startsWith("  ") ? "  " : "") + oneLine(line))
+              .collect(Collectors.joining(System.lineSeparator()));
+      // A setting that stands first is the option's own value.
+      return (message + options(known, message, command))
+          .replaceFirst("^setting (.*) \\(--set\\)$", "--set $1");
     }
     if (failure instanceof OutOfMemoryError) {
       return "out of Java memory; raise it with PERFORMER_HEAP=8g in the environment, or use a smaller batch or length";
     }
     String name = failure.getClass().getSimpleName();
-    if (name.equals("TFResourceExhaustedException")) {
-      return "TensorFlow ran out of memory or disk: %s; use a smaller batch or length"
-          .formatted(oneLine(failure.getMessage()));
-    }
-    return "unexpected " + name + ": " + oneLine(failure.getMessage()) + " (--verbose shows where)";
+    String message = oneLine(failure.getMessage());
+    return name.equals("TFResourceExhaustedException")
+        ? "TensorFlow ran out of memory or disk: " + message + "; use a smaller batch or length"
+        : "unexpected " + name + ": " + message + " (--verbose shows where)";
   }
 
   /** The command's options that set what a failure depends on, but those the message has. */
   private static String options(PerformerException failure, String message, CommandLine command) {
-    List<String> options =
+    String options =
         failure.settings().stream()
-            .map(setting -> setting.split("=", 2))
-            .filter(setting -> command.getCommandSpec().findOption(option(setting[0])) != null)
-            .filter(setting -> !message.contains(option(setting[0])))
-            .map(setting -> option(setting[0]) + (setting.length > 1 ? " " + setting[1] : ""))
-            .toList();
-    return options.isEmpty() ? "" : " (" + String.join(", ", options) + ")";
+            .filter(setting -> command.getCommandSpec().findOption(option(setting)) != null)
+            .filter(setting -> !message.contains(option(setting)))
+            .map(setting -> setting.replaceFirst("[^=]*=?", option(setting) + " ").strip())
+            .collect(Collectors.joining(", "));
+    return options.isEmpty() ? "" : " (" + options + ")";
   }
 
-  /** A setting that stands first is the option's own value. */
-  private static String withOption(String message) {
-    return message.replaceFirst("^setting (.*) \\(--set\\)$", "--set $1");
-  }
-
+  /** Of a setting such as {@code length=64}. */
   private static String option(String setting) {
-    return "--" + setting.replaceAll("([A-Z])", "-$1").toLowerCase(Locale.ROOT);
+    String name = setting.split("=", 2)[0];
+    return "--" + name.replaceAll("([A-Z])", "-$1").toLowerCase(Locale.ROOT);
   }
 
   private static String hint(ParameterException e) {
-    if (e instanceof UnmatchedArgumentException unmatched
-        && !unmatched.getSuggestions().isEmpty()) {
-      return "; did you mean " + String.join(" or ", unmatched.getSuggestions()) + "?";
-    }
-    return "";
+    return e instanceof UnmatchedArgumentException unmatched
+            && !unmatched.getSuggestions().isEmpty()
+        ? "; did you mean " + String.join(" or ", unmatched.getSuggestions()) + "?"
+        : "";
   }
 
   static String oneLine(String message) {

@@ -1,105 +1,36 @@
 package dev.performer.cli;
 
-import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
-import dev.performer.model.FavorConversion;
-import java.util.List;
-import java.util.Set;
-import java.util.TreeSet;
 import picocli.CommandLine.Option;
 
 /** How attention is estimated; null where it is not given. */
 final class FavorOptions {
   @Option(
       names = "--kernel",
-      paramLabel = "K",
       description =
-          "Of FAVOR+: ${COMPLETION-CANDIDATES} (default in place of exact attention: the softmax kernel with the least error).")
-  Kernel kernel;
+          "${COMPLETION-CANDIDATES} (default: softmax; in place of exact attention the one of least error).")
+  private Kernel kernel;
 
   @Option(
       names = "--features",
-      paramLabel = "M",
       description =
-          "M, the directions of each projection; 0 for none (default in place of exact attention: 256).")
-  Integer features;
+          "M, the directions of a drawn projection; 0 for none (default: 256, 0 for kernels that do not estimate softmax).")
+  private Integer features;
 
   @Option(
       names = "--lengths",
-      paramLabel = "L",
       description =
-          "How long rows of a drawn projection are: chi (unbiased) or sqrt-d (default in place of exact attention: sqrt-d).")
-  Projection.Lengths lengths;
+          "Of rows of a drawn projection: chi, or sqrt-d (default in place of exact attention).")
+  private Projection.Lengths lengths;
 
-  @Option(
-      names = "--seed",
-      paramLabel = "N",
-      description =
-          "Of a projection that is drawn (default in place of exact attention: 0; layer i adds i).")
-  Long seed;
-
-  @Option(
-      names = "--layers",
-      paramLabel = "LIST",
-      description =
-          "In which layers FAVOR+ takes the place of exact attention, such as 0,2-5 (default: in all that attend exactly).")
-  String layers;
-
-  @Option(
-      names = "--exact-heads",
-      paramLabel = "K",
-      description =
-          "The first K heads go on attending exactly where FAVOR+ takes the place of exact attention (default: 0).")
-  Integer exactHeads;
+  @Option(names = "--seed", description = "Of a drawn projection (default: 0; layer i adds i).")
+  private Long seed;
 
   /** What is given. */
   FavorKeys given() {
-    return FavorConfig.builder()
-        .kernel(kernel)
-        .features(features)
-        .lengths(lengths)
-        .seed(seed)
-        .exactHeads(exactHeads);
-  }
-
-  /** What takes the place of exact attention. */
-  FavorConversion conversion() {
-    return new FavorConversion(given().over(FavorConversion.defaults()).build(), layers(layers));
-  }
-
-  /** What to do with a model that was converted. */
-  static List<String> next(Object exact, Object converted) {
-    return List.of(
-        "It approximates the original. How well:  ./performer approximate --model %s --data FILE"
-            .formatted(converted),
-        "To bring back what is lost:  ./performer fine-tune %s --teacher %s --data FILE --output RUN"
-            .formatted(converted, exact));
-  }
-
-  /** Layers of a list of numbers and ranges; empty for no list. */
-  static Set<Integer> layers(String list) {
-    Set<Integer> layers = new TreeSet<>();
-    if (list == null) {
-      return layers;
-    }
-    for (String part : list.split(",", -1)) {
-      if (!part.strip().matches("\\d{1,4}(-\\d{1,4})?")) {
-        throw new PerformerException(
-            "--layers: '" + part + "' is no layer; give numbers and ranges, such as 0,2-5");
-      }
-      String[] ends = part.strip().split("-");
-      int first = Integer.parseInt(ends[0]);
-      int last = Integer.parseInt(ends[ends.length - 1]);
-      if (last < first) {
-        throw new PerformerException("--layers: '" + part + "' ends before it begins");
-      }
-      for (int i = first; i <= last; i++) {
-        layers.add(i);
-      }
-    }
-    return layers;
+    return FavorConfig.builder().kernel(kernel).features(features).lengths(lengths).seed(seed);
   }
 }

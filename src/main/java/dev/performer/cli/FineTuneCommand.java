@@ -7,31 +7,25 @@ import dev.performer.data.Overrides;
 import dev.performer.data.SequenceSource;
 import dev.performer.distill.DistillEvaluation;
 import dev.performer.distill.DistillRecipe;
-import dev.performer.distill.DistillResult;
 import dev.performer.pipeline.DistillJob;
 import dev.performer.pipeline.FineTuneJob;
-import dev.performer.pipeline.LanguageModelSpec;
 import dev.performer.pipeline.Model;
-import dev.performer.recipe.RecipeTraining;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Progress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code fine-tune}: continue training a SavedModel, Python's included. */
 @Command(
     name = "fine-tune",
     modelTransformer = LoopFlags.class,
@@ -49,18 +43,14 @@ import picocli.CommandLine.Spec;
       "  ./performer fine-tune MODEL --data family.fasta.gz --output runs/family --steps 100",
       "  ./performer fine-tune favor --teacher exact --data family.fasta.gz --output runs/favor"
     })
-final class FineTuneCommand implements Callable<Integer> {
+final class FineTuneCommand extends ModelCommand {
   /** Besides the flags of the loop. */
   private static final List<String> SET_BY_RECIPE =
       List.of("--length", "--crop", "--batch-tokens", "--continue-optimizer");
 
-  @Mixin private OutputOptions output;
   @Mixin private RunOptions at;
   @Mixin private LanguageModelOptions options;
   @Mixin private BatchingOptions batching;
-
-  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel, or a run directory.")
-  private Path model;
 
   @Option(
       names = "--data",
@@ -72,69 +62,56 @@ final class FineTuneCommand implements Callable<Integer> {
 
   @Option(
       names = "--teacher",
-      paramLabel = "MODEL",
-      description =
-          "The same model with exact attention, whose layers MODEL shall match (knowledge distillation).")
+      description = "The same model with exact attention, to be matched (knowledge distillation).")
   private Path teacher;
 
   @Option(
       names = "--recipe",
-      paramLabel = "FILE",
-      description = "With --teacher: how, such as training/softmax-to-favor.yaml (the default).")
+      description = "With --teacher (default: training/softmax-to-favor.yaml).")
   private Path recipe;
 
-  @Option(
-      names = "--set",
-      paramLabel = "KEY=VALUE",
-      description = "With --teacher: a key of the recipe, such as training.steps=100.")
+  @Option(names = "--set", description = "With --teacher: KEY=VALUE, such as training.steps=100.")
   private List<String> settings = new ArrayList<>();
 
-  @Option(
-      names = "--validation",
-      paramLabel = "FILE",
-      description = "Validation sequences (default: every 20th of --data is held out).")
+  @Option(names = "--validation", description = "Sequences (default: every 20th of --data).")
   private Path validation;
 
   @Option(
       names = "--continue-optimizer",
-      description =
-          "Start from the moments of the optimizer that were imported with the model, not from zero.")
+      description = "Start from the imported moments of the optimizer, not from zero.")
   private boolean continueOptimizer;
 
   @Spec private CommandSpec spec;
 
   @Override
   public Integer call() {
-    if (Files.exists(at.run.resolve(RecipeTraining.MODEL)) && !at.resume) {
-      throw new PerformerException(
-          at.run
-              + ": holds a finished run; choose another --output, or --resume it with more --steps");
-    }
+    PerformerException.require(
+        at.resume || !Files.exists(at.run.resolve(ModelTraining.MODEL)),
+        "%s: holds a finished run; choose another --output, or --resume it with more --steps",
+        at.run);
     if (teacher != null) {
       return distill();
     }
-    if (recipe != null || !settings.isEmpty()) {
-      throw new UsageException("--recipe and --set need --teacher");
-    }
-    LanguageModelSpec spec = Model.open(model, options.options()).languageModel();
+    UsageException.require(
+        recipe == null && settings.isEmpty(), "--recipe and --set need --teacher");
+    var language = Model.open(model, options.options()).languageModel();
     requireData();
-    spec.notes().forEach(System.err::println);
-    FineTuneJob job =
-        FineTuneJob.builder(spec, at.run)
-            .train(SequenceSource.file(data))
+    language.notes().forEach(System.err::println);
+    FineTuneJob.Outcome outcome =
+        FineTuneJob.of(language, SequenceSource.file(data), at.run)
             .validation(validation == null ? null : SequenceSource.file(validation))
             .batching(batching.batching())
-            .options(LoopFlags.of(this.spec))
-            .resume(at.resume)
-            .debugNumerics(at.debugNumerics)
-            .continueOptimizer(continueOptimizer)
-            .build();
-    FineTuneJob.Outcome outcome = job.run(Progress.on(System.err));
-    TrainingSummary summary = TrainingSummary.of(outcome);
-    summary.print(output);
+            .options(LoopFlags.of(spec))
+            .resuming(at.resume)
+            .debuggingNumerics(at.debugNumerics)
+            .continuingOptimizer(continueOptimizer)
+            .run(Progress.on(System.err));
+    var summary = new TrainingSummary(outcome.result(), at.run, outcome.model());
+    print(summary.text());
     Map<String, Object> json = summary.json();
-    json.put("maxOutputDifference", summary.maxOutputDifference());
-    output.printJson(json);
+    Double difference = outcome.model().isPresent() ? outcome.maxOutputDifference() : null;
+    json.put("maxOutputDifference", difference);
+    done(json);
     return outcome.result().finished() ? 0 : Failures.FAILED;
   }
 
@@ -146,61 +123,46 @@ final class FineTuneCommand implements Callable<Integer> {
   }
 
   private int distill() {
-    Stream.concat(LoopFlags.names().stream(), SET_BY_RECIPE.stream())
-        .filter(spec.commandLine().getParseResult()::hasMatchedOption)
-        .findFirst()
-        .ifPresent(
-            name -> {
-              throw new UsageException(
-                  name + " does not go with --teacher, where the recipe has it (--set KEY=VALUE)");
-            });
+    Stream.concat(LoopFlags.names(), SET_BY_RECIPE.stream())
+        .forEach(
+            name ->
+                UsageException.require(
+                    !spec.commandLine().getParseResult().hasMatchedOption(name),
+                    "%s does not go with --teacher, where the recipe has it (--set KEY=VALUE)",
+                    name));
     Model student = Model.open(model, options.options());
     requireData();
-    Overrides overrides = new Overrides(settings);
-    DistillRecipe learning =
-        DistillRecipe.of(
-            recipe == null
-                ? overrides.over(JsonNodeFactory.instance.objectNode())
-                : overrides.read(recipe),
-            overrides.source(recipe == null ? "the default recipe" : recipe.toString()));
-    DistillJob job =
+    var overrides = new Overrides(settings);
+    var learning =
+        recipe == null
+            ? DistillRecipe.of(
+                overrides.over(JsonNodeFactory.instance.objectNode()),
+                overrides.source("the default recipe"))
+            : DistillRecipe.of(overrides.read(recipe), overrides.source(recipe.toString()));
+    DistillJob.Outcome outcome =
         DistillJob.of(student, Model.open(teacher), at.run)
             .with(learning)
             .resuming(at.resume)
-            .debuggingNumerics(at.debugNumerics);
-    DistillJob.Outcome outcome =
-        job.run(data, Optional.ofNullable(validation), Progress.on(System.err));
-    DistillResult result = outcome.result();
-    output.text().println(summary(result));
-    output.text().println(TrainingSummary.written(at.run, outcome.model()));
-    output.printJson(json(outcome));
+            .debuggingNumerics(at.debugNumerics)
+            .run(data, Optional.ofNullable(validation), Progress.on(System.err));
+    var result = outcome.result();
+    DistillEvaluation before = result.before();
+    DistillEvaluation best = result.best();
+    String text = format("cosine to the teacher %.4f -> %.4f", before.cosine(), best.cosine());
+    if (best.accuracy() != null) {
+      text +=
+          format(
+              ", accuracy %.2f %% -> %.2f %% (teacher %.2f %%)",
+              100 * before.accuracy(), 100 * best.accuracy(), 100 * best.teacherAccuracy());
+    }
+    print("%s in %d steps, %.0f s", text, result.steps(), result.seconds());
+    print(TrainingSummary.written(at.run, outcome.model()));
+    done(json(outcome));
     return result.finished() ? 0 : Failures.FAILED;
   }
 
-  private static String summary(DistillResult result) {
-    DistillEvaluation before = result.before();
-    DistillEvaluation best = result.best();
-    String accuracy =
-        best.accuracy() == null
-            ? ""
-            : String.format(
-                Locale.ROOT,
-                ", accuracy %.2f %% -> %.2f %% (teacher %.2f %%)",
-                100 * before.accuracy(),
-                100 * best.accuracy(),
-                100 * best.teacherAccuracy());
-    return String.format(
-        Locale.ROOT,
-        "cosine to the teacher %.4f -> %.4f%s in %d steps, %.0f s",
-        before.cosine(),
-        best.cosine(),
-        accuracy,
-        result.steps(),
-        result.seconds());
-  }
-
   private static Map<String, Object> json(DistillJob.Outcome outcome) {
-    DistillResult result = outcome.result();
+    var result = outcome.result();
     Map<String, Object> json = new LinkedHashMap<>();
     put(json, "Before", result.before());
     put(json, "After", result.best());
@@ -210,9 +172,9 @@ final class FineTuneCommand implements Callable<Integer> {
     json.put("reachedTarget", result.reachedTarget());
     json.put("tokens", result.tokens());
     json.put("seconds", result.seconds());
-    json.put(
-        "maxOutputDifference", outcome.model().isPresent() ? outcome.maxOutputDifference() : null);
-    json.put("model", outcome.model().map(Path::toString).orElse(null));
+    Double difference = outcome.model().isPresent() ? outcome.maxOutputDifference() : null;
+    json.put("maxOutputDifference", difference);
+    json.put("model", outcome.model().orElse(null));
     return json;
   }
 

@@ -5,26 +5,18 @@ import dev.performer.attention.projection.Threefry;
 import dev.performer.data.OutputFile;
 import dev.performer.pipeline.GenerationOptions;
 import dev.performer.pipeline.TextGenerator;
+import dev.performer.pipeline.TextGenerator.Generation;
 import dev.performer.serving.ProteinLmSampling;
 import dev.performer.serving.Sampler;
 import dev.performer.serving.Sampling;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.concurrent.Callable;
-import java.util.stream.Stream;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 
-/** {@code generate}: continue prompts with a causal language model. */
 @Command(
     name = "generate",
     description = {
@@ -37,19 +29,10 @@ import picocli.CommandLine.Parameters;
       "Example:",
       "  ./performer generate MODEL --prompt MKT --tokens 50 --temperature 0.8 --seed 1"
     })
-final class GenerateCommand implements Callable<Integer> {
-  @Mixin private OutputOptions output;
-
-  @Parameters(
-      index = "0",
-      paramLabel = "MODEL",
-      description = "A SavedModel of ours, or a run directory.")
-  private Path model;
-
+final class GenerateCommand extends ModelCommand {
   @Option(
       names = "--prompt",
       arity = "1..*",
-      paramLabel = "TEXT",
       description = "What to continue; '' begins anew where the model has a begin token.")
   private List<String> prompts = List.of();
 
@@ -68,71 +51,40 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(names = "--greedy", description = "The most likely token each time.")
   private boolean greedy;
 
-  @Option(
-      names = "--temperature",
-      paramLabel = "T",
-      defaultValue = "1",
-      description = "Below 1 is safer, 0 greedy, above is wilder (default: ${DEFAULT-VALUE}).")
-  private double temperature;
+  @Option(names = "--temperature", description = "Below 1 is safer, 0 greedy, above is wilder.")
+  private double temperature = 1;
 
-  @Option(
-      names = "--top-k",
-      paramLabel = "K",
-      defaultValue = "0",
-      description = "Only the K most likely tokens; 0 for all (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--top-k", description = "Only the K most likely tokens; 0 for all.")
   private int topK;
 
-  @Option(
-      names = "--top-p",
-      paramLabel = "P",
-      defaultValue = "1",
-      description =
-          "Only the likeliest tokens that sum to probability P (default: ${DEFAULT-VALUE}).")
-  private double topP;
+  @Option(names = "--top-p", description = "Only the likeliest tokens that sum to probability P.")
+  private double topP = 1;
 
-  @Option(
-      names = "--repetition-penalty",
-      paramLabel = "R",
-      defaultValue = "1",
-      description = "Above 1 makes repeated tokens less likely (default: ${DEFAULT-VALUE}).")
-  private double penalty;
+  @Option(names = "--repetition-penalty", description = "Above 1 makes repeated tokens rarer.")
+  private double penalty = 1;
 
-  @Option(
-      names = "--repetition-window",
-      paramLabel = "N",
-      defaultValue = "0",
-      description = "Last tokens the penalty looks at; 0 for all (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--repetition-window", description = "Tokens the penalty looks at; 0 for all.")
   private int window;
 
-  @Option(
-      names = "--seed",
-      paramLabel = "N",
-      defaultValue = "0",
-      description = "Of the random numbers (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--seed", paramLabel = "N", description = "Of the random numbers.")
   private long seed;
 
   @Option(
       names = "--sampler",
-      paramLabel = "NAME",
-      defaultValue = "performer",
-      description = {
-        "Random numbers: performer, or protein-lm, which repeats the samples that Google's code draws",
-        "for these prompts from PRNGKey(seed) (default: ${DEFAULT-VALUE})."
-      })
-  private String sampler;
+      description =
+          "Random numbers: performer, or protein-lm, which repeats the samples that Google's code draws for these prompts from PRNGKey(seed).")
+  private String sampler = "performer";
 
-  @Option(
-      names = "--batch",
-      paramLabel = "N",
-      defaultValue = "8",
-      description = "Prompts that run at a time (default: ${DEFAULT-VALUE}).")
-  private int batch;
+  @Option(names = "--batch", paramLabel = "N", description = "Prompts that run at a time.")
+  private int batch = 8;
 
   @Option(names = "--no-stream", description = "Print a text when it is whole.")
   private boolean noStream;
 
   @Option(names = "--output", paramLabel = "FILE", description = "Write the texts, one a line.")
   private Path target;
+
+  private record Result(List<Generation> results, double seconds, double tokensPerSecond) {}
 
   @Override
   public Integer call() {
@@ -141,51 +93,56 @@ final class GenerateCommand implements Callable<Integer> {
     try (TextGenerator generator = TextGenerator.load(model)) {
       long start = System.nanoTime();
       // Several rows cannot share a terminal's line.
-      boolean streams = !noStream && !output.json && texts.size() == 1;
-      List<TextGenerator.Generation> all =
-          generator.generate(
-              texts,
-              options,
-              streams
-                  ? new Printer(texts.get(0))
-                  : new TextGenerator.Listener() {
-                    @Override
-                    public void done(TextGenerator.Generation generation) {
-                      output.text().println(generation.text());
-                    }
-                  });
-      report(all, (System.nanoTime() - start) / 1e9);
+      boolean streams = !noStream && !json && texts.size() == 1;
+      var all = generator.generate(texts, options, streams ? growing(texts.get(0)) : whole());
+      double seconds = (System.nanoTime() - start) / 1e9;
+      if (target != null) {
+        var lines = new StringBuilder();
+        all.forEach(one -> lines.append(one.text()).append('\n'));
+        OutputFile.write(
+            target, out -> out.write(lines.toString().getBytes(StandardCharsets.UTF_8)));
+      }
+      long count = all.stream().mapToLong(one -> one.tokens().size()).sum();
+      return done(new Result(all, seconds, count / seconds));
     }
-    return 0;
+  }
+
+  /** Prints each text when it is whole. */
+  private TextGenerator.Listener whole() {
+    return new TextGenerator.Listener() {
+      @Override
+      public void done(Generation generation) {
+        print(generation.text());
+      }
+    };
   }
 
   /** Prints one text as it comes. */
-  private static final class Printer implements TextGenerator.Listener {
-    private String prompt;
+  private static TextGenerator.Listener growing(String prompt) {
+    return new TextGenerator.Listener() {
+      private String before = prompt;
 
-    Printer(String prompt) {
-      this.prompt = prompt;
-    }
+      @Override
+      public void text(int row, String piece) {
+        System.out.print(before + piece);
+        System.out.flush();
+        before = "";
+      }
 
-    @Override
-    public void text(int row, String piece) {
-      System.out.print(prompt + piece);
-      System.out.flush();
-      prompt = "";
-    }
-
-    @Override
-    public void done(TextGenerator.Generation generation) {
-      System.out.println();
-    }
+      @Override
+      public void done(Generation generation) {
+        System.out.println();
+      }
+    };
   }
 
   private GenerationOptions options() {
-    if (tokens != null && tokens < 1 || batch < 1) {
-      throw new UsageException(
-          "--tokens and --batch must be at least 1, not " + tokens + " and " + batch);
-    }
-    GenerationOptions options = GenerationOptions.DEFAULT.withSampler(sampling()).withBatch(batch);
+    UsageException.require(
+        (tokens == null || tokens >= 1) && batch >= 1,
+        "--tokens and --batch must be at least 1, not %s and %d",
+        tokens,
+        batch);
+    var options = GenerationOptions.DEFAULT.withSampler(sampling()).withBatch(batch);
     return tokens == null ? options : options.withMaxTokens(tokens);
   }
 
@@ -204,60 +161,28 @@ final class GenerateCommand implements Callable<Integer> {
   }
 
   private Sampler proteinLm() {
-    if (greedy || topP != 1 || seed != (int) seed) {
-      throw new UsageException(
-          "--sampler protein-lm has neither --greedy nor --top-p, and takes seeds of 32 bits");
-    }
+    UsageException.require(
+        !greedy && topP == 1 && seed == (int) seed,
+        "--sampler protein-lm has neither --greedy nor --top-p, and takes seeds of 32 bits");
+    int last = window == 0 ? ProteinLmSampling.DEFAULT_WINDOW : window;
     return new ProteinLmSampling(
-        temperature,
-        topK,
-        penalty,
-        window == 0 ? ProteinLmSampling.DEFAULT_WINDOW : window,
-        false,
-        Threefry.Stream.LEGACY,
-        (int) seed);
+        temperature, topK, penalty, last, false, Threefry.Stream.LEGACY, (int) seed);
   }
 
   private List<String> texts() {
-    if (prompts.isEmpty() == (file == null)) {
-      throw new UsageException("give either --prompt TEXT… or --prompts FILE");
-    }
+    UsageException.require(
+        prompts.isEmpty() == (file != null), "give either --prompt TEXT… or --prompts FILE");
     if (file == null) {
       return prompts;
     }
-    try (Stream<String> lines = Files.lines(file)) {
-      List<String> read = lines.map(String::strip).filter(line -> !line.isEmpty()).toList();
-      if (read.isEmpty()) {
-        throw new PerformerException(file + ": holds no prompt; expected one a line");
-      }
-      return read;
-    } catch (IOException | UncheckedIOException e) {
+    List<String> read;
+    try {
+      read = Files.readAllLines(file).stream().map(String::strip).toList();
+    } catch (IOException e) {
       throw new PerformerException(file + ": cannot be read as text: " + e, e);
     }
-  }
-
-  private void report(List<TextGenerator.Generation> all, double seconds) {
-    List<Map<String, Object>> results = new ArrayList<>();
-    StringBuilder lines = new StringBuilder();
-    long count = 0;
-    for (TextGenerator.Generation generation : all) {
-      Map<String, Object> one = new LinkedHashMap<>();
-      one.put("prompt", generation.prompt());
-      one.put("continuation", generation.continuation());
-      one.put("tokens", generation.tokens());
-      one.put("ended", generation.ended());
-      results.add(one);
-      lines.append(generation.text()).append('\n');
-      count += generation.tokens().size();
-    }
-    if (target != null) {
-      byte[] bytes = lines.toString().getBytes(StandardCharsets.UTF_8);
-      OutputFile.write(target, out -> out.write(bytes));
-    }
-    Map<String, Object> json = new LinkedHashMap<>();
-    json.put("results", results);
-    json.put("seconds", seconds);
-    json.put("tokensPerSecond", count / seconds);
-    output.printJson(json);
+    read = read.stream().filter(line -> !line.isEmpty()).toList();
+    PerformerException.require(!read.isEmpty(), "%s: holds no prompt; expected one a line", file);
+    return read;
   }
 }

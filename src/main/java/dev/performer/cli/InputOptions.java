@@ -6,33 +6,20 @@ import picocli.CommandLine.Option;
 
 /** Which signature of a SavedModel takes what, where it shall not be as the model records it. */
 final class InputOptions {
-  @Option(
-      names = "--signature",
-      paramLabel = "S",
-      description = "Signature (default: the one in performer.json, else serving_default).")
+  @Option(names = "--signature", description = "Default: performer.json's, else serving_default.")
   String signature;
 
-  @Option(
-      names = "--tokens-input",
-      paramLabel = "INPUT",
-      description = "The input that takes token ids (default: found by type and name).")
+  @Option(names = "--tokens-input", description = "Input of token ids (default: by type and name).")
   private String tokens;
 
-  @Option(
-      names = "--mask",
-      paramLabel = "INPUT",
-      description = "The input that is 1 where a token is real (default: found by name).")
+  @Option(names = "--mask", description = "Input that is 1 at real tokens (default: by name).")
   private String mask;
 
-  @Option(
-      names = "--logits",
-      paramLabel = "OUTPUT",
-      description = "The output with logits [B, L, vocabulary] (default: found by shape and name).")
+  @Option(names = "--logits", description = "Output [B, L, vocabulary] (default: by its shape).")
   private String logits;
 
   @Option(
       names = "--vocabulary",
-      paramLabel = "V",
       description =
           "google-protein, pad-first-protein, letters:ABC…, bytes, bytes:N (N special ids before the bytes) or a tokenizer.json (default: from performer.json, else by the number of logits).")
   private String vocabulary;

@@ -16,17 +16,13 @@ import dev.performer.training.ModelCards;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** {@code inspect}: what is in a SavedModel or a checkpoint, and what can be done with it. */
 @Command(
     name = "inspect",
     description = {
@@ -41,21 +37,14 @@ import picocli.CommandLine.Parameters;
       "  ./performer inspect MODEL",
       "  ./performer inspect model.safetensors --json"
     })
-final class InspectCommand implements Callable<Integer> {
-  @Mixin private OutputOptions output;
-
-  @Parameters(
-      index = "0",
-      paramLabel = "PATH",
-      description = "A SavedModel, a run or a checkpoint.")
+final class InspectCommand extends PerformerCommand {
+  @Parameters(index = "0", paramLabel = "PATH", description = "A SavedModel, run or checkpoint.")
   private Path path;
 
   @Option(names = "--variables", description = "List all variables, optimizer slots included.")
   private boolean listVariables;
 
-  @Option(
-      names = "--ops",
-      description = "List how often each op occurs once functions are inlined.")
+  @Option(names = "--ops", description = "List how often each op occurs, functions inlined.")
   private boolean listOps;
 
   @Override
@@ -65,32 +54,22 @@ final class InspectCommand implements Callable<Integer> {
     }
     if (!looksLikeSavedModel()) {
       CheckpointReport report = CheckpointReport.of(path);
-      output.text().print(report.text());
-      output.printJson(report.json());
-      return 0;
+      text().print(report.text());
+      return done(report.json());
     }
     Inspection inspection = Inspection.of(path);
-    StringBuilder text = new StringBuilder(summary(inspection));
+    text().print(summary(inspection));
     if (listVariables) {
-      text.append("   variables\n");
+      print("   variables");
       for (VariableReport v : inspection.variables()) {
-        text.append(
-            String.format(
-                "     %-60s %-9s %-18s %s%s%n",
-                v.name(),
-                v.type(),
-                dimensions(v.shape()),
-                v.trainable() ? "trainable" : "fixed",
-                v.used() ? "" : ", unused"));
+        String kind = (v.trainable() ? "trainable" : "fixed") + (v.used() ? "" : ", unused");
+        print("     %-60s %-9s %-18s %s", v.name(), v.type(), dimensions(v.shape()), kind);
       }
     }
     if (listOps) {
-      String counts = counts(inspection, Integer.MAX_VALUE);
-      text.append("   ops after inlining: ").append(counts).append('\n');
+      print("   ops after inlining: " + counts(inspection, Integer.MAX_VALUE));
     }
-    output.text().print(text);
-    output.printJson(json(inspection));
-    return 0;
+    return done(json(inspection));
   }
 
   /** A directory without a checkpoint is taken for a broken SavedModel, whose errors say more. */
@@ -108,7 +87,7 @@ final class InspectCommand implements Callable<Integer> {
   private static String summary(Inspection model) {
     Path path = Path.of(model.path());
     String version = model.tensorflowVersion();
-    StringBuilder text = new StringBuilder();
+    var text = new StringBuilder();
     text.append(
         line("made by", model.origin() + (version.isEmpty() ? "" : ", TensorFlow " + version)));
     PerformerModels.config(path)
@@ -122,12 +101,9 @@ final class InspectCommand implements Callable<Integer> {
     text.append(
         line(
             "variables",
-            String.format(
-                Locale.ROOT,
+            format(
                 "%d, of them used by signatures %,d parameters, %,d trainable",
-                model.variables().size(),
-                model.parameters(),
-                model.trainableParameters())));
+                model.variables().size(), model.parameters(), model.trainableParameters())));
     for (Inspection.Projection p : model.projections()) {
       String shape = "[%d, %d] ".formatted(p.features(), p.size());
       text.append(line("projection", shape + p.name()));
@@ -136,8 +112,8 @@ final class InspectCommand implements Callable<Integer> {
       text.append(line("assets", String.join(", ", model.assets())));
     }
     int ops = model.ops().values().stream().mapToInt(Integer::intValue).sum();
-    String count = String.format(Locale.ROOT, "%,d after inlining: ", ops);
-    return text.append(line("ops", count + counts(model, 6) + " ...")).toString();
+    String counts = format("%,d after inlining: %s ...", ops, counts(model, 6));
+    return text.append(line("ops", counts)).toString();
   }
 
   private static String line(String label, String value) {
@@ -157,8 +133,8 @@ final class InspectCommand implements Callable<Integer> {
   }
 
   private static Map<String, ?> json(Inspection inspection) {
-    ObjectMapper mapper = new ObjectMapper();
-    Map<String, Object> json = mapper.convertValue(inspection, new TypeReference<>() {});
+    Map<String, Object> json =
+        new ObjectMapper().convertValue(inspection, new TypeReference<>() {});
     json.put("trainable", inspection.trainable());
     PerformerModels.config(Path.of(inspection.path()))
         .ifPresent(config -> json.put("config", config.toJson()));
@@ -174,11 +150,8 @@ final class InspectCommand implements Callable<Integer> {
   }
 
   private static String dimensions(List<Long> shape) {
-    if (shape == null) {
-      return "of any rank";
-    }
-    return shape.stream()
-        .map(d -> d < 0 ? "?" : "" + d)
-        .collect(Collectors.joining(", ", "[", "]"));
+    return shape == null
+        ? "of any rank"
+        : shape.stream().map(d -> d < 0 ? "?" : "" + d).collect(Collectors.joining(", ", "[", "]"));
   }
 }

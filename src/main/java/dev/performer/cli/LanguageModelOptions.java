@@ -11,28 +11,26 @@ final class LanguageModelOptions {
 
   @Option(
       names = "--objective",
-      paramLabel = "O",
       description = "masked-lm or causal-lm (default: from performer.json, else masked-lm).")
-  private String objective;
+  private ModelCard.Objective objective;
 
   @Option(
       names = "--masking",
-      paramLabel = "M",
       description =
           "Of 15 %% of the tokens: bert = 80 %% mask, 10 %% random; protein-lm = 10 %% mask, 80 %% random; google-eval = the same, at the places that protein_lm draws from the tokens of a batch in evaluation (default: from performer.json, else bert).")
-  private String masking;
+  private ModelOptions.MaskedTokens masking;
 
   @Option(
       names = "--model-shifts",
       description =
-          "A causal model that shifts its inputs itself, as Google's FlaxLM: logits at t are for token t (default: from performer.json).")
+          "A causal model whose logits at t are for token t, as Google's FlaxLM has it (default: from performer.json).")
   private boolean modelShifts;
 
   ModelOptions options() {
     return input
         .builder()
-        .objective(Choice.of("--objective", objective, ModelCard.Objective.class))
-        .masking(Choice.of("--masking", masking, ModelOptions.MaskedTokens.class))
+        .objective(objective)
+        .masking(masking)
         .shiftsInputs(modelShifts ? true : null)
         .build();
   }

@@ -1,16 +1,9 @@
 package dev.performer.cli;
 
-import dev.performer.PerformerException;
-import dev.performer.attention.Convention;
-import dev.performer.attention.Kernel;
-import dev.performer.attention.projection.Projection;
 import dev.performer.graph.CudaLibraries;
-import dev.performer.study.BenchmarkedAttention;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintStream;
-import java.nio.file.Path;
-import java.util.function.Function;
 import org.tensorflow.TensorFlow;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -18,7 +11,6 @@ import picocli.CommandLine.HelpCommand;
 import picocli.CommandLine.IVersionProvider;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
-import picocli.CommandLine.TypeConversionException;
 
 /** The command line: {@code ./performer COMMAND}. Exit codes: 0 done, 1 failed, 2 wrong usage. */
 @Command(
@@ -90,15 +82,9 @@ public final class Main implements Runnable {
    */
   public static int execute(String... args) {
     CommandLine commandLine = new CommandLine(new Main());
-    commandLine.setCaseInsensitiveEnumValuesAllowed(true);
-    label(commandLine, Kernel.class, Kernel::of);
-    label(commandLine, Convention.class, Convention::of);
-    label(commandLine, BenchmarkedAttention.class, BenchmarkedAttention::of);
-    label(commandLine, Projection.Directions.class, Projection.Directions::of);
-    label(commandLine, Projection.Lengths.class, Projection.Lengths::of);
-    commandLine.registerConverter(Path.class, Main::path);
+    OptionValues.register(commandLine);
     commandLine.setOverwrittenOptionsAllowed(true); // the last one counts, so scripts can append
-    HelpLayout.apply(commandLine);
+    commandLine.setHelpFactory(HelpLayout::new);
     Failures failures = Failures.of(args);
     commandLine.setParameterExceptionHandler(failures::wrongUsage);
     commandLine.setExecutionExceptionHandler(
@@ -108,26 +94,6 @@ public final class Main implements Runnable {
     } catch (OutOfMemoryError | StackOverflowError e) {
       return failures.report(e, commandLine);
     }
-  }
-
-  private static Path path(String text) {
-    if (text.isBlank()) {
-      throw new TypeConversionException("the path is empty");
-    }
-    return Path.of(text);
-  }
-
-  /** Options of a type are given by its labels; a wrong one is wrong usage. */
-  private static <T> void label(CommandLine commandLine, Class<T> type, Function<String, T> of) {
-    commandLine.registerConverter(
-        type,
-        label -> {
-          try {
-            return of.apply(label);
-          } catch (PerformerException e) {
-            throw new TypeConversionException(e.getMessage());
-          }
-        });
   }
 
   /** The versions that a report of a problem needs. */

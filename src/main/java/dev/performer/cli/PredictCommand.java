@@ -13,13 +13,10 @@ import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
-import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 
-/** {@code predict}: run a signature of a SavedModel. */
 @Command(
     name = "predict",
     description = {
@@ -34,79 +31,47 @@ import picocli.CommandLine.Parameters;
       "  ./performer predict MODEL --inputs x.npz --output y.npz",
       "  ./performer predict MODEL --inputs x.fasta --output y.npz"
     })
-final class PredictCommand implements Callable<Integer> {
+final class PredictCommand extends ModelCommand {
   private static final double LONGEST_TIMEOUT = 1e9; // seconds: 30 years
 
-  @Mixin private OutputOptions output;
   @Mixin private InputOptions options;
 
-  @Parameters(index = "0", paramLabel = "MODEL", description = "A SavedModel, or a run directory.")
-  private Path model;
-
-  @Option(
-      names = "--inputs",
-      required = true,
-      paramLabel = "X",
-      description = "X.npz, X.fasta(.gz) or X.txt.")
+  @Option(names = "--inputs", required = true, description = "X.npz, X.fasta(.gz) or X.txt.")
   private Path inputs;
 
-  @Option(
-      names = "--output",
-      required = true,
-      paramLabel = "Y.npz",
-      description = "Where the outputs go.")
+  @Option(names = "--output", required = true, description = "Y.npz, for the outputs.")
   private Path target;
 
-  @Option(
-      names = "--length",
-      defaultValue = "1024",
-      description = "Tokens of a sequence at most, for FASTA and text (default: ${DEFAULT-VALUE}).")
-  private int length;
+  @Option(names = "--length", description = "Tokens of a sequence at most, for FASTA and text.")
+  private int length = 1024;
 
-  @Option(
-      names = "--batch",
-      defaultValue = "8",
-      description = "Sequences that run at a time, for FASTA and text (default: ${DEFAULT-VALUE}).")
-  private int batch;
+  @Option(names = "--batch", description = "Sequences that run at a time, for FASTA and text.")
+  private int batch = 8;
 
-  @Option(
-      names = "--timeout",
-      defaultValue = "3600",
-      paramLabel = "SECONDS",
-      description = {
-        "How long one run of the signature may take, which may hold an endless loop",
-        "(default: ${DEFAULT-VALUE})."
-      })
-  private double timeout;
+  @Option(names = "--timeout", description = "Seconds that the signature, maybe endless, may run.")
+  private double timeout = 3600;
+
+  private record Result(Path output, double seconds, Map<String, long[]> shapes) {}
 
   @Override
   public Integer call() {
     long start = System.nanoTime();
     String name = inputs.getFileName().toString().toLowerCase(Locale.ROOT);
-    if (name.endsWith(".npy")) {
-      throw new PerformerException(
-          inputs
-              + ": a .npy has no name; put the array in an .npz, numpy.savez('X.npz', name=array)");
-    }
+    PerformerException.require(
+        !name.endsWith(".npy"),
+        "%s: a .npy has no name; put the array in an .npz, numpy.savez('X.npz', name=array)",
+        inputs);
     DataFile.require(inputs);
     Map<String, NpyArray> outputs = name.endsWith(".npz") ? arrays() : sequences();
-    Npz.write(target, outputs);
-    outputs.forEach((key, array) -> output.text().println(key + " " + array));
-    output.text().println("Written: " + target);
-    Map<String, Object> json = new LinkedHashMap<>();
-    json.put("output", target.toString());
-    json.put("seconds", (System.nanoTime() - start) / 1e9);
+    write(target, outputs);
     Map<String, long[]> shapes = new LinkedHashMap<>();
     outputs.forEach((key, array) -> shapes.put(key, array.shape()));
-    json.put("shapes", shapes);
-    output.printJson(json);
-    return 0;
+    return done(new Result(target, (System.nanoTime() - start) / 1e9, shapes));
   }
 
   private Predictor load(Model opened) {
-    if (!(timeout > 0 && timeout <= LONGEST_TIMEOUT)) {
-      throw new UsageException("--timeout must be more than 0 seconds, not " + timeout);
-    }
+    UsageException.require(
+        timeout > 0 && timeout <= LONGEST_TIMEOUT, "--timeout must be above 0, not %s", timeout);
     return Predictor.load(opened, Duration.ofMillis((long) Math.ceil(1000 * timeout)));
   }
 
@@ -123,10 +88,8 @@ final class PredictCommand implements Callable<Integer> {
   }
 
   private Map<String, NpyArray> sequences() {
-    if (length < 1 || batch < 1) {
-      throw new UsageException(
-          "--length and --batch must be at least 1, not " + length + " and " + batch);
-    }
+    UsageException.require(
+        length >= 1 && batch >= 1, "--length, --batch: at least 1, not %d and %d", length, batch);
     Model opened = Model.open(model, options.builder().build());
     TokenInput input = opened.input();
     input.notes().forEach(System.err::println);

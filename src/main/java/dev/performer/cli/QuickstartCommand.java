@@ -3,10 +3,8 @@ package dev.performer.cli;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
-import dev.performer.data.ProteinSequence;
 import dev.performer.data.SequenceSource;
 import dev.performer.pipeline.FineTuneJob;
-import dev.performer.pipeline.LanguageModelSpec;
 import dev.performer.pipeline.Model;
 import dev.performer.pipeline.Scorer;
 import dev.performer.pipeline.SequenceBatching;
@@ -14,105 +12,70 @@ import dev.performer.training.FineTuneOptions;
 import dev.performer.training.optim.Schedule;
 import dev.performer.training.run.Progress;
 import java.io.IOException;
-import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Locale;
 import java.util.Map;
-import java.util.concurrent.Callable;
-import java.util.stream.Stream;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** {@code quickstart}: the whole story on shipped data. */
 @Command(
     name = "quickstart",
     description =
         "Inspect a Performer that Python made, evaluate it, fine-tune it on real proteins, export, reload and ask it.")
-final class QuickstartCommand implements Callable<Integer> {
-  /** Reaches a perplexity that more steps hardly improve, in about a minute on two cores. */
-  private static final int STEPS = 120;
-
-  private static final double LEARNING_RATE = 2e-3;
-  private static final int WARMUP = 20;
-  private static final int LENGTH = 256;
-  private static final int BATCH_TOKENS = 8192;
-
-  @Mixin private OutputOptions output;
-
+final class QuickstartCommand extends PerformerCommand {
   @Option(
       names = "--output",
-      paramLabel = "DIR",
-      description =
-          "Where everything goes; replaced if it is there (default: build/quickstart in the project).")
+      description = "Where everything goes, even over what is there (default: build/quickstart).")
   private Path folder;
 
-  @Option(
-      names = "--steps",
-      defaultValue = "" + STEPS,
-      description = "Optimizer steps (default: ${DEFAULT-VALUE}).")
-  private int steps;
+  @Option(names = "--steps", description = "Optimizer steps.")
+  private int steps = 120; // more hardly improve the perplexity; a minute on two cores
 
   @Override
   public Integer call() throws IOException {
-    if (steps < 1) {
-      throw new UsageException("--steps must be at least 1, not " + steps);
-    }
+    UsageException.require(steps >= 1, "--steps must be at least 1, not %d", steps);
     long start = System.nanoTime();
-    PrintStream out = output.text();
     Path model = Project.shipped("savedmodels/protein-mlm/saved_model");
     Path train = Project.shipped("training/data/train.fasta.gz");
     Path valid = Project.shipped("training/data/valid.fasta.gz");
     Path run = folder != null ? folder : Project.home().resolve("build/quickstart");
     clear(run);
 
-    out.println("1. A Performer that Python made: " + Project.home().relativize(model));
-    out.println(InspectCommand.summary(model));
+    print("1. A Performer that Python made: " + shown(model));
+    print(InspectCommand.summary(model));
 
-    LanguageModelSpec spec = Model.open(model).languageModel();
+    var spec = Model.open(model).languageModel();
     spec.notes().forEach(System.err::println);
     FineTuneJob job =
-        FineTuneJob.builder(spec, run)
-            .train(SequenceSource.fasta(train))
+        FineTuneJob.of(spec, SequenceSource.fasta(train), run)
             .validation(SequenceSource.fasta(valid))
-            .batching(
-                SequenceBatching.DEFAULT
-                    .withLength(LENGTH)
-                    .withSize(new BatchSize.Tokens(BATCH_TOKENS)))
+            .batching(SequenceBatching.DEFAULT.withLength(256).withSize(new BatchSize.Tokens(8192)))
             .options(
                 FineTuneOptions.LOOP.toBuilder()
-                    .schedule(new Schedule.Linear(LEARNING_RATE, WARMUP, 0))
+                    .schedule(new Schedule.Linear(2e-3, 20, 0))
                     .steps(steps)
                     .evaluateEvery(Math.max(1, (steps + 3) / 4))
                     .checkpointEvery(0)
-                    .build())
-            .build();
-    out.printf(
-        "%n2. Evaluated and fine-tuned in Java on %s, %d steps%n",
-        Project.home().relativize(train), steps);
+                    .build());
+    print("%n2. Evaluated and fine-tuned in Java on %s, %d steps", shown(train), steps);
     FineTuneJob.Outcome outcome = job.run(Progress.on(System.err));
-    Path exported =
-        outcome
-            .model()
-            .orElseThrow(
-                () ->
-                    new PerformerException(
-                        "quickstart was stopped; run it again, which starts anew"));
+    PerformerException.require(
+        outcome.model().isPresent(), "quickstart was stopped; run it again, which starts anew");
+    Path exported = outcome.model().get();
     double seconds = (System.nanoTime() - start) / 1e9;
-    out.printf(
-        "%n3. Exported, and queried through the exported SavedModel: what is the hidden residue?%n");
-    out.println(ask(exported, valid));
+    print(
+        "%n3. Exported, and queried through the exported SavedModel: what is the hidden residue?%n%s",
+        ask(exported, valid));
 
-    out.println(table(outcome, seconds));
-    out.println("The curve: " + shown(run.resolve("loss.png")));
-    out.println("The model: " + shown(exported) + "  (Python: tf.saved_model.load)");
-    Map<String, Object> json = TrainingSummary.of(outcome).json();
+    Path plot = run.resolve("loss.png");
+    print(table(outcome, seconds));
+    print("The curve: " + shown(plot));
+    print("The model: " + shown(exported) + "  (Python: tf.saved_model.load)");
+    Map<String, Object> json = new TrainingSummary(outcome.result(), run, outcome.model()).json();
     json.put("maxOutputDifference", outcome.maxOutputDifference());
     json.put("seconds", seconds);
-    json.put("plot", run.resolve("loss.png").toString());
-    output.printJson(json);
-    return 0;
+    json.put("plot", plot);
+    return done(json);
   }
 
   /** Relative to the project where it is inside. */
@@ -124,8 +87,7 @@ final class QuickstartCommand implements Callable<Integer> {
   private static String table(FineTuneJob.Outcome outcome, double seconds) {
     var before = outcome.result().before();
     var after = outcome.result().best();
-    return String.format(
-        Locale.ROOT,
+    return format(
         "%n| validation      | before  | after   |%n|-----------------|---------|---------|%n"
             + "| perplexity      | %7.3f | %7.3f |%n| accuracy        | %5.2f %% | %5.2f %% |%n"
             + "%nExported model against the trained graph: largest difference of an output %.1e.%nWhole run: %.0f s, %.0f tokens/s in training.%n",
@@ -140,25 +102,20 @@ final class QuickstartCommand implements Callable<Integer> {
 
   /** Hides a residue of a validation protein and lists what the exported model thinks it was. */
   private static String ask(Path model, Path fasta) {
-    ProteinSequence protein;
-    try (var stream = SequenceSource.fasta(fasta).open()) {
-      protein = stream.next();
+    String residues;
+    try (var proteins = SequenceSource.fasta(fasta).open()) {
+      residues = proteins.next().residues();
     }
-    String residues = protein.residues().substring(0, Math.min(60, protein.residues().length()));
+    residues = residues.substring(0, Math.min(60, residues.length()));
     int hidden = residues.length() / 2;
-    StringBuilder text = new StringBuilder();
-    text.append("   ")
-        .append(residues, 0, hidden)
-        .append('?')
-        .append(residues.substring(hidden + 1))
-        .append("\n   ");
+    var text = new StringBuilder("   " + residues + "\n   ");
+    text.setCharAt(3 + hidden, '?');
     try (Scorer scorer = Scorer.load(model)) {
       for (Scorer.Guess guess : scorer.guesses(residues, hidden, 5)) {
-        text.append(
-            String.format(Locale.ROOT, "%s %.1f %%   ", guess.token(), 100 * guess.probability()));
+        text.append(format("%s %.1f %%   ", guess.token(), 100 * guess.probability()));
       }
     }
-    return text.append("(it was ").append(residues.charAt(hidden)).append(')').toString();
+    return text + "(it was " + residues.charAt(hidden) + ")";
   }
 
   /** Removes what an earlier quickstart left; refuses anything else. */
@@ -166,20 +123,14 @@ final class QuickstartCommand implements Callable<Integer> {
     if (!Files.exists(run)) {
       return;
     }
-    if (!Files.isDirectory(run)) {
-      throw new PerformerException(run + ": is a file; choose another --output");
-    }
-    boolean ours = Files.exists(run.resolve("source.json")) || isEmpty(run);
-    if (!ours) {
-      throw new PerformerException(
-          run + ": exists and was not made by quickstart; choose another --output");
+    PerformerException.require(
+        Files.isDirectory(run), "%s: is a file; choose another --output", run);
+    try (var files = Files.newDirectoryStream(run)) {
+      PerformerException.require(
+          Files.exists(run.resolve("source.json")) || !files.iterator().hasNext(),
+          "%s: exists and was not made by quickstart; choose another --output",
+          run);
     }
     AtomicFiles.delete(run);
-  }
-
-  private static boolean isEmpty(Path folder) throws IOException {
-    try (Stream<Path> files = Files.list(folder)) {
-      return files.findAny().isEmpty();
-    }
   }
 }

@@ -7,17 +7,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** {@code reproduce}: the paper's comparisons in small. */
 @Command(
     name = "reproduce",
     description = {
@@ -26,7 +22,7 @@ import picocli.CommandLine.Option;
       "Steps follow from the budget and measured times; the runs of a recipe have equally many. results.md with tables and plots is",
       "written after every run; what an interruption left is done with --resume."
     })
-final class ReproduceCommand implements Callable<Integer> {
+final class ReproduceCommand extends PerformerCommand {
   private static final List<String> NAMES =
       List.of(
           "protein-causal",
@@ -39,33 +35,16 @@ final class ReproduceCommand implements Callable<Integer> {
 
   private static final Pattern BUDGET = Pattern.compile("(\\d{1,6})([smh])");
 
-  @Mixin private OutputOptions output;
+  @Option(names = "--budget", description = "Time for all runs, about, such as 10m or 8h.")
+  private String budget = "1h";
 
-  @Option(
-      names = "--budget",
-      defaultValue = "1h",
-      paramLabel = "TIME",
-      description = "About how long all runs take together, such as 10m or 8h (default: 1h).")
-  private String budget;
+  @Option(names = "--output", paramLabel = "DIR", description = "Where runs and results.md go.")
+  private Path folder = Path.of("runs/reproduce");
 
-  @Option(
-      names = "--output",
-      defaultValue = "runs/reproduce",
-      paramLabel = "DIR",
-      description = "Where runs and results.md go (default: ${DEFAULT-VALUE}).")
-  private Path folder;
-
-  @Option(
-      names = "--only",
-      split = ",",
-      paramLabel = "NAME",
-      description = "Only these of the shipped recipes.")
+  @Option(names = "--only", split = ",", description = "Only these of the shipped recipes.")
   private List<String> only = new ArrayList<>();
 
-  @Option(
-      names = "--recipe",
-      paramLabel = "FILE",
-      description = "A recipe of your own instead of the shipped ones.")
+  @Option(names = "--recipe", description = "A recipe of your own instead of the shipped ones.")
   private List<Path> own = new ArrayList<>();
 
   @Option(names = "--resume", description = "Go on with what an interruption left in --output.")
@@ -75,37 +54,30 @@ final class ReproduceCommand implements Callable<Integer> {
   public Integer call() {
     List<Path> recipes = recipes();
     boolean begun = Files.exists(folder.resolve(Reproduction.PLAN));
-    if (begun && !resume) {
-      throw new PerformerException(
-          folder + " holds results already; go on with --resume, or choose another --output");
-    }
-    if (resume && !begun) {
-      throw new PerformerException(
-          folder + " holds nothing to go on with (no " + Reproduction.PLAN + ")");
-    }
+    PerformerException.require(
+        resume || !begun,
+        "%s holds results already; go on with --resume or another --output",
+        folder);
+    PerformerException.require(
+        begun || !resume, "%s holds nothing to go on with (no %s)", folder, Reproduction.PLAN);
     List<Path> folders = new ArrayList<>(List.of(Project.home()));
     recipes.forEach(file -> folders.add(file.toAbsolutePath().getParent()));
     Path results =
         new Reproduction(recipes, folders, duration(), folder).run(Progress.on(System.err));
-    output.text().println("Written: " + results);
-    Map<String, Object> json = new LinkedHashMap<>();
-    json.put("results", results.toString());
-    output.printJson(json);
-    return 0;
+    print("Written: " + results);
+    return done(Map.of("results", results));
   }
 
   private List<Path> recipes() {
+    UsageException.require(
+        own.isEmpty() || only.isEmpty(), "--only and --recipe exclude each other");
     if (!own.isEmpty()) {
-      if (!only.isEmpty()) {
-        throw new UsageException("--only and --recipe exclude each other");
-      }
       return own;
     }
+    String known = String.join(", ", NAMES);
     for (String name : only) {
-      if (!NAMES.contains(name)) {
-        throw new UsageException(
-            "--only " + name + ": no such recipe; there are " + String.join(", ", NAMES));
-      }
+      UsageException.require(
+          NAMES.contains(name), "--only %s: no such recipe; there are %s", name, known);
     }
     return NAMES.stream()
         .filter(name -> only.isEmpty() || only.contains(name))
@@ -115,9 +87,10 @@ final class ReproduceCommand implements Callable<Integer> {
 
   private Duration duration() {
     Matcher parts = BUDGET.matcher(budget);
-    if (!parts.matches() || Long.parseLong(parts.group(1)) == 0) {
-      throw new UsageException("--budget " + budget + ": expected a time such as 10m, 1h or 90s");
-    }
+    UsageException.require(
+        parts.matches() && Long.parseLong(parts.group(1)) > 0,
+        "--budget %s: expected a time such as 10m, 1h or 90s",
+        budget);
     long number = Long.parseLong(parts.group(1));
     return switch (parts.group(2)) {
       case "s" -> Duration.ofSeconds(number);

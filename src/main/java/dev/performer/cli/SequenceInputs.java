@@ -26,12 +26,8 @@ final class SequenceInputs {
               + ", or what the model takes if that is less).")
   Integer length;
 
-  @Option(
-      names = "--batch",
-      paramLabel = "N",
-      defaultValue = "8",
-      description = "Sequences at a time (default: ${DEFAULT-VALUE}).")
-  int batch;
+  @Option(names = "--batch", description = "Sequences at a time.")
+  int batch = 8;
 
   /** Reads the file; tells on stderr what was not taken as it stood. */
   TokenizedSequences read(TokenInput input) {
@@ -42,13 +38,12 @@ final class SequenceInputs {
 
   /** Checks what a user may have mistyped, before anything runs. */
   void requireSound(Path target) {
-    if (length != null && length < 1 || batch < 1) {
-      throw new UsageException("--length and --batch must be at least 1");
-    }
-    if (target != null && !isCsv(target) && !target.toString().endsWith(".npz")) {
-      throw new UsageException(
-          "--output is written as .npz or .csv; give a name that ends so, not " + target);
-    }
+    UsageException.require(
+        (length == null || length >= 1) && batch >= 1, "--length and --batch must be at least 1");
+    UsageException.require(
+        target == null || isCsv(target) || target.toString().endsWith(".npz"),
+        "--output is written as .npz or .csv; give a name that ends so, not %s",
+        target);
     DataFile.require(inputs);
   }
 

@@ -5,13 +5,9 @@ import picocli.CommandLine.Option;
 
 /** Where a command writes a SavedModel. */
 final class TargetOptions {
-  @Option(
-      names = "--output",
-      required = true,
-      paramLabel = "DIR",
-      description = "Where the SavedModel goes.")
+  @Option(names = "--output", required = true, description = "Where the SavedModel goes.")
   Path path;
 
-  @Option(names = "--replace", description = "Replace a SavedModel that is at DIR.")
+  @Option(names = "--replace", description = "Replace a SavedModel that is there.")
   boolean replace;
 }

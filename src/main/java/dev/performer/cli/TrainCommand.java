@@ -11,13 +11,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** {@code train}: a model from scratch. */
 @Command(
     name = "train",
     description = {
@@ -33,8 +31,7 @@ import picocli.CommandLine.Parameters;
       "  ./performer train training/protein-causal.yaml --output runs/protein",
       "  ./performer train --resume --output runs/protein"
     })
-final class TrainCommand implements Callable<Integer> {
-  @Mixin private OutputOptions output;
+final class TrainCommand extends PerformerCommand {
   @Mixin private RunOptions at;
 
   @Parameters(
@@ -44,30 +41,16 @@ final class TrainCommand implements Callable<Integer> {
       description = "A recipe, YAML; with --resume the run's own may be left out.")
   private Path recipe;
 
-  @Option(
-      names = "--set",
-      paramLabel = "KEY=VALUE",
-      description = "Another value for a key of the recipe, such as model.layers=2.")
+  @Option(names = "--set", description = "KEY=VALUE over the recipe's, such as model.layers=2.")
   private List<String> settings = new ArrayList<>();
 
-  @Option(
-      names = "--run",
-      paramLabel = "NAME",
-      description = "One of the recipe's runs: its settings, below those of --set.")
+  @Option(names = "--run", description = "A run of the recipe: its settings, below --set.")
   private String name;
 
-  @Option(
-      names = "--from",
-      paramLabel = "MODEL",
-      description =
-          "Start with the weights of this model (a run's model/, say), not with random ones.")
+  @Option(names = "--from", description = "Start with the weights of a model, such as RUN/model.")
   private Path from;
 
-  @Option(
-      names = "--pause-at",
-      defaultValue = "0",
-      paramLabel = "STEP",
-      description = "Stop after this step as Ctrl-C would; --resume goes on.")
+  @Option(names = "--pause-at", description = "Stop after this step as Ctrl-C would.")
   private long pauseAt;
 
   @Override
@@ -80,32 +63,28 @@ final class TrainCommand implements Callable<Integer> {
             .startingFrom(from)
             .run(Progress.on(System.err));
     TrainingResult result = outcome.result();
-    TrainingSummary summary = new TrainingSummary(result, at.run, outcome.model(), null);
-    summary.print(output);
-    output.printJson(summary.json());
+    var summary = new TrainingSummary(result, at.run, outcome.model());
+    print(summary.text());
+    done(summary.json());
     return result.finished() || pauseAt > 0 && result.steps() >= pauseAt ? 0 : Failures.FAILED;
   }
 
   private Recipe read() {
     Path file = recipe;
     if (file == null) {
-      if (!at.resume) {
-        throw new UsageException("a recipe is missing; only --resume goes without");
-      }
+      UsageException.require(at.resume, "a recipe is missing; only --resume goes without");
       file = at.run.resolve(RecipeTraining.RECIPE);
-      if (!Files.exists(file)) {
-        throw new PerformerException(
-            at.run + " holds no run to resume (no " + RecipeTraining.RECIPE + ")");
-      }
+      PerformerException.require(
+          Files.exists(file), "%s holds no run to resume (no %s)", at.run, RecipeTraining.RECIPE);
     }
     List<String> all = new ArrayList<>();
     if (name != null && Files.isRegularFile(file)) {
       RecipeRuns.Run run = RecipeRuns.read(file).named(name);
-      if (run.from() != null && from == null && !at.resume) {
-        throw new UsageException(
-            "run %s starts with the weights of run %s; train that one first and give its model: --from RUN/model"
-                .formatted(name, run.from()));
-      }
+      UsageException.require(
+          run.from() == null || from != null || at.resume,
+          "run %s starts with the weights of run %s; train that one first and give its model: --from RUN/model",
+          name,
+          run.from());
       all.addAll(run.set());
     }
     all.addAll(settings);

@@ -1,10 +1,8 @@
 package dev.performer.cli;
 
-import dev.performer.pipeline.FineTuneJob;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
@@ -13,30 +11,18 @@ import java.util.Optional;
  *
  * @param run the run directory
  * @param model the export; empty if the run was stopped before its end
- * @param maxOutputDifference of the reloaded export from the trained graph; null if it was not
- *     compared
  */
-record TrainingSummary(
-    TrainingResult result, Path run, Optional<Path> model, Double maxOutputDifference) {
-
-  static TrainingSummary of(FineTuneJob.Outcome outcome) {
-    Double difference = outcome.model().isPresent() ? outcome.maxOutputDifference() : null;
-    return new TrainingSummary(outcome.result(), outcome.run(), outcome.model(), difference);
-  }
-
+record TrainingSummary(TrainingResult result, Path run, Optional<Path> model) {
   /** For a person: the exported weights against those before. */
-  void print(OutputOptions output) {
-    output
-        .text()
-        .printf(
-            Locale.ROOT,
-            "validation %s -> %s in %d steps, %.0f s, %.0f tokens/s%n",
-            result.before().describe(),
-            result.best().describe(),
-            result.steps(),
-            result.seconds(),
-            result.tokensPerSecond());
-    output.text().println(written(run, model));
+  String text() {
+    return PerformerCommand.format(
+        "validation %s -> %s in %d steps, %.0f s, %.0f tokens/s%n%s",
+        result.before().describe(),
+        result.best().describe(),
+        result.steps(),
+        result.seconds(),
+        result.tokensPerSecond(),
+        written(run, model));
   }
 
   static String written(Path run, Optional<Path> model) {
@@ -59,8 +45,8 @@ record TrainingSummary(
     json.put("tokens", result.tokens());
     json.put("seconds", result.seconds());
     json.put("tokensPerSecond", result.tokensPerSecond());
-    json.put("run", run.toString());
-    json.put("model", model.map(Path::toString).orElse(null));
+    json.put("run", run);
+    json.put("model", model.orElse(null));
     return json;
   }
 }

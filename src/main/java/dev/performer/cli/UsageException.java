@@ -9,4 +9,11 @@ final class UsageException extends PerformerException {
   UsageException(String message) {
     super(message);
   }
+
+  /** Fails unless options have values that go together. */
+  public static void require(boolean sound, String format, Object... values) {
+    if (!sound) {
+      throw new UsageException(format.formatted(values));
+    }
+  }
 }

@@ -1,5 +1,6 @@
 package dev.performer.data;
 
+import dev.performer.PerformerException;
 import java.util.Optional;
 
 /** The batches of a data set, epoch after epoch; a position is enough to go on from anywhere. */
@@ -20,7 +21,36 @@ public interface Batches {
 
   /** Batches without end, epoch after epoch, from a position on. */
   default DataStream<TokenBatch> from(BatchPosition position) {
-    return new EndlessBatches(this, position);
+    return new DataStream<>() {
+      private long epoch = position.epoch();
+      private DataStream<TokenBatch> current = epoch(epoch, position.index());
+      private boolean epochHadBatches = position.index() > 0;
+
+      @Override
+      public boolean hasNext() {
+        return true;
+      }
+
+      @Override
+      public TokenBatch next() {
+        while (!current.hasNext()) {
+          if (!epochHadBatches) {
+            throw new PerformerException(
+                name() + " holds no sequence with tokens; nothing to train on");
+          }
+          current.close();
+          current = Batches.this.epoch(++epoch);
+          epochHadBatches = false;
+        }
+        epochHadBatches = true;
+        return current.next();
+      }
+
+      @Override
+      public void close() {
+        current.close();
+      }
+    };
   }
 
   /** Reported once, after the first epoch: what was read otherwise than it stood in the file. */

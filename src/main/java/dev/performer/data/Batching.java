@@ -1,7 +1,5 @@
 package dev.performer.data;
 
-import dev.performer.PerformerException;
-
 /**
  * How sequences become batches.
  *
@@ -45,33 +43,13 @@ public record Batching(
 
   /** For training: shuffled, cropped at random, as many sequences as fit into the tokens. */
   public static Batching training(int length, int tokens) {
-    return new Batching(
-        length,
-        new BatchSize.Tokens(tokens),
-        DEFAULT_BUCKET,
-        false,
-        false,
-        true,
-        true,
-        DEFAULT_WINDOW);
+    var size = new BatchSize.Tokens(tokens);
+    return new Batching(length, size, DEFAULT_BUCKET, false, false, true, true, DEFAULT_WINDOW);
   }
 
   /** The same for evaluation: in the file's order, cropped from the start. */
   public Batching forEvaluation() {
     return new Batching(length, size, bucket, prependBos, appendEos, false, false, window);
-  }
-
-  /** The same with begin and end tokens or without. */
-  public Batching withEnds(boolean prependBos, boolean appendEos) {
-    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, randomCrop, window);
-  }
-
-  /**
-   * The same with crops from the start of a sequence: a model that learned where a sequence begins
-   * sees nothing else.
-   */
-  public Batching withCropsFromStart() {
-    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, false, window);
   }
 
   /** The same with all batches padded to {@code length}, for models of a fixed length. */
@@ -82,18 +60,6 @@ public record Batching(
   /** The same with another number of sequences per batch. */
   public Batching withSize(BatchSize size) {
     return new Batching(length, size, bucket, prependBos, appendEos, shuffle, randomCrop, window);
-  }
-
-  /**
-   * @throws PerformerException if begin or end tokens are configured and the vocabulary has none
-   */
-  void check(Vocabulary vocabulary) {
-    if (prependBos && vocabulary.bos().isEmpty()) {
-      throw new PerformerException("the vocabulary has no begin token to prepend");
-    }
-    if (appendEos && vocabulary.eos().isEmpty()) {
-      throw new PerformerException("the vocabulary has no end token to append");
-    }
   }
 
   /** The length to which a sequence is padded. */

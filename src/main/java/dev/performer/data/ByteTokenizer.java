@@ -1,6 +1,7 @@
 package dev.performer.data;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -11,7 +12,6 @@ import java.util.OptionalInt;
  * are special, in this order, as far as there are: padding 0, end 1, unknown 2, begin 3, mask 4.
  * Offset 3 is the layout of ByT5, without its spare ids. An end token stands behind whole texts.
  *
- * @param offset special ids before the bytes, 0–256
  * @see <a
  *     href="https://github.com/google-research/t5x/blob/main/docs/models.md#byt5-checkpoints">ByT5</a>
  */
@@ -25,10 +25,10 @@ public record ByteTokenizer(int offset) implements Tokenizer {
   private static final List<String> SPECIALS = List.of("<pad>", "</s>", "<unk>", "<s>", "<mask>");
 
   public ByteTokenizer {
-    if (offset < 0 || offset > 256) {
-      throw new PerformerException(
-          NAME + ":" + offset + ": the offset of bytes must be from 0 to 256");
-    }
+    require(
+        offset >= 0 && offset <= 256,
+        "bytes:%d: the offset of bytes must be from 0 to 256",
+        offset);
   }
 
   /** Whether a name is {@code bytes} or {@code bytes:N}. */
@@ -36,15 +36,15 @@ public record ByteTokenizer(int offset) implements Tokenizer {
     return name.equals(NAME) || name.startsWith(NAME + ":");
   }
 
-  /** The tokenizer of {@code bytes} or {@code bytes:N}. @throws PerformerException for others */
+  /** The tokenizer of {@code bytes} or {@code bytes:N}. */
   public static ByteTokenizer named(String name) {
     if (name.equals(NAME)) {
       return new ByteTokenizer(DEFAULT_OFFSET);
     }
-    if (!name.matches(NAME + ":\\d{1,3}")) {
-      throw new PerformerException(
-          "tokenizer '" + name + "': expected bytes, or bytes:N with N special ids before them");
-    }
+    require(
+        name.matches(NAME + ":\\d{1,3}"),
+        "tokenizer '%s': expected bytes, or bytes:N with N special ids before them",
+        name);
     return new ByteTokenizer(Integer.parseInt(name.substring(NAME.length() + 1)));
   }
 

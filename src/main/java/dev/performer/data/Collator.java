@@ -1,8 +1,8 @@
 package dev.performer.data;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
+import java.util.function.ToIntFunction;
 
 /** Examples cropped, with their ends, and put together as the rows of a batch. */
 record Collator(Vocabulary vocabulary, Batching batching) {
@@ -49,19 +49,23 @@ record Collator(Vocabulary vocabulary, Batching batching) {
   /** Rows padded to the length of the longest, rounded up as the batching has it. */
   TokenBatch batch(List<Row> rows, BatchPosition position) {
     int longest = rows.stream().mapToInt(row -> row.tokens.length).max().orElseThrow();
-    int length = batching.paddedLength(longest);
-    int[] tokens = new int[rows.size() * length];
-    Arrays.fill(tokens, vocabulary.pad().orElse(0));
-    int[] lengths = new int[rows.size()];
-    long[] keys = new long[rows.size()];
-    List<Label> labels = new ArrayList<>();
-    for (int i = 0; i < lengths.length; i++) {
-      Row row = rows.get(i);
-      System.arraycopy(row.tokens, 0, tokens, i * length, row.tokens.length);
-      lengths[i] = row.tokens.length;
-      keys[i] = row.key;
-      labels.add(row.label);
+    return TokenBatch.padded(
+        rows.stream().map(Row::tokens).toList(),
+        batching.paddedLength(longest),
+        vocabulary.pad().orElse(0),
+        rows.stream().mapToLong(Row::key).toArray(),
+        position,
+        rows.stream().map(Row::label).toList());
+  }
+
+  /** Batches of as many rows as there may be of the length of their first. */
+  static <T> List<List<T>> split(List<T> longestFirst, ToIntFunction<T> rows) {
+    List<List<T>> batches = new ArrayList<>();
+    for (int from = 0; from < longestFirst.size(); ) {
+      int to = Math.min(longestFirst.size(), from + rows.applyAsInt(longestFirst.get(from)));
+      batches.add(longestFirst.subList(from, to));
+      from = to;
     }
-    return new TokenBatch(length, tokens, lengths, keys, position, labels);
+    return batches;
   }
 }

@@ -1,16 +1,14 @@
 package dev.performer.data;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.Stream;
 
 /**
  * Random symbols, a separator, and the same symbols again; only the second time counts. No window
  * shorter than half the length can solve it. Each example comes from the seed and its number alone.
  *
  * @param length tokens of an example at most: two halves and the separator, so an odd number
- * @param symbols different symbols
- * @param size examples
  * @param seed another seed, other examples: the same numbers of two seeds have nothing in common
  */
 public record CopyTask(int length, int symbols, long size, long seed) implements IndexedExamples {
@@ -26,11 +24,8 @@ public record CopyTask(int length, int symbols, long size, long seed) implements
 
   /** The symbols, the separator, padding. */
   public Vocabulary vocabulary() {
-    List<String> tokens = new ArrayList<>();
-    for (int symbol = 0; symbol < symbols; symbol++) {
-      tokens.add("s" + symbol + " ");
-    }
-    tokens.addAll(List.of("<copy>", "<pad>"));
+    var symbolNames = Vocabulary.numbered("s", " ", symbols);
+    List<String> tokens = Stream.concat(symbolNames, Stream.of("<copy>", "<pad>")).toList();
     return Vocabulary.of(tokens, "<pad>", null, null, null, null);
   }
 

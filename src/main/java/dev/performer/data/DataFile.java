@@ -12,15 +12,17 @@ import java.io.InputStreamReader;
 import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
-import java.nio.charset.CodingErrorAction;
-import java.nio.charset.StandardCharsets;
+import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Predicate;
+import java.util.stream.Stream;
 import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipException;
 
@@ -38,22 +40,14 @@ public final class DataFile {
   /**
    * Checks that there is something to read, without reading it: a file, a folder or the standard
    * input. Cheap, so that a wrong path is found before anything is loaded.
-   *
-   * @throws PerformerException if there is nothing, it may not be read, or it is another pipe or
-   *     device
    */
   public static void require(Path file) {
-    if (isStandardInput(file)) {
-      return;
-    }
-    if (!Files.exists(file)) {
-      throw new PerformerException(file + ": no such file or directory");
-    }
-    if (!Files.isDirectory(file)) {
-      requireRegular(file, "a file of data");
-    }
-    if (!Files.isReadable(file)) {
-      throw new PerformerException(file + ": no permission to read it");
+    if (!isStandardInput(file)) {
+      PerformerException.require(Files.exists(file), "%s: no such file or directory", file);
+      if (!Files.isDirectory(file)) {
+        requireRegular(file, "a file of data");
+      }
+      PerformerException.require(Files.isReadable(file), "%s: no permission to read it", file);
     }
   }
 
@@ -77,14 +71,10 @@ public final class DataFile {
     return open(file, expected, false);
   }
 
-  /** The characters of a text in UTF-8, gzipped or not; other bytes are an error when met. */
-  static Reader text(Path file, String expected) {
-    return new InputStreamReader(
-        open(file, expected),
-        StandardCharsets.UTF_8
-            .newDecoder()
-            .onMalformedInput(CodingErrorAction.REPORT)
-            .onUnmappableCharacter(CodingErrorAction.REPORT));
+  /** The characters of a text, gzipped or not; bytes that are none are an error when met. */
+  static Reader text(Path file, String expected, Charset charset) {
+    // Given by itself, the charset would replace what it cannot decode.
+    return new InputStreamReader(open(file, expected), charset.newDecoder());
   }
 
   private static InputStream open(Path file, String expected, boolean unpack) {
@@ -97,20 +87,16 @@ public final class DataFile {
       raw.reset();
       return gzipped ? new BufferedInputStream(new GZIPInputStream(raw, BUFFER), BUFFER) : raw;
     } catch (IOException e) {
-      PerformerException failure = unreadable(file, e);
       if (raw != null) {
         close(file, raw);
       }
-      throw failure;
+      throw unreadable(file, e);
     }
   }
 
   /**
    * Where the bytes of a file can be read at any place and again: the file itself, or the copy of
-   * the standard input.
-   *
-   * @param expected what the file should be, such as "a FASTA file"
-   * @throws PerformerException if it is missing, a directory, or another pipe or device
+   * the standard input. @param expected such as "a FASTA file"
    */
   static Path place(Path file, String expected) {
     if (isStandardInput(file)) {
@@ -123,13 +109,13 @@ public final class DataFile {
   private static void requireRegular(Path file, String expected) {
     try {
       RegularFiles.require(file);
-    } catch (NoSuchFileException e) {
-      throw new PerformerException(file + " does not exist; expected " + expected, e);
     } catch (IOException e) {
       String what =
-          Files.isDirectory(file)
-              ? "is a directory"
-              : "is a pipe or a device; only - , the standard input, may be one";
+          e instanceof NoSuchFileException
+              ? "does not exist"
+              : Files.isDirectory(file)
+                  ? "is a directory"
+                  : "is a pipe or a device; only - , the standard input, may be one";
       throw new PerformerException(file + " " + what + "; expected " + expected, e);
     }
   }
@@ -147,11 +133,16 @@ public final class DataFile {
     }
   }
 
-  /**
-   * All of a file, unpacked. Memory grows with what is really there.
-   *
-   * @throws PerformerException if it is longer than {@code limit}, whatever its size on disk
-   */
+  /** The files of a folder that are wanted, in the order of their names. @param depth of folders */
+  static List<Path> list(Path folder, int depth, Predicate<Path> wanted) {
+    try (Stream<Path> all = Files.walk(folder, depth)) {
+      return all.filter(Files::isRegularFile).filter(wanted).sorted().toList();
+    } catch (IOException | UncheckedIOException e) {
+      throw new PerformerException(folder + " cannot be listed: " + reason(e), e);
+    }
+  }
+
+  /** All of a file, unpacked. Memory grows with what is really there. */
   static byte[] readAll(Path file, String expected, int limit) {
     try (InputStream in = open(file, expected)) {
       byte[] bytes = in.readNBytes(limit);
@@ -167,25 +158,21 @@ public final class DataFile {
 
   /** Why a file could not be read. */
   static PerformerException unreadable(Path file, IOException e) {
-    if (e instanceof EOFException) {
-      return new PerformerException(
-          file + " ends inside its gzip stream: it is cut off; copy or download it again", e);
-    }
-    if (e instanceof ZipException) {
-      return new PerformerException(
-          file + " is a damaged gzip file: " + AtomicFiles.describe(e), e);
-    }
-    if (e instanceof CharacterCodingException) {
-      return new PerformerException(file + " holds bytes that are no UTF-8; expected text", e);
-    }
-    if (e instanceof AccessDeniedException) {
-      return new PerformerException(file + ": no permission to read it", e);
-    }
-    return new PerformerException("cannot read " + file + ": " + AtomicFiles.describe(e), e);
+    String what =
+        e instanceof EOFException
+            ? " ends inside its gzip stream: it is cut off; copy or download it again"
+            : e instanceof ZipException
+                ? " is a damaged gzip file: " + AtomicFiles.describe(e)
+                : e instanceof CharacterCodingException
+                    ? " holds bytes that are no UTF-8; expected text"
+                    : e instanceof AccessDeniedException
+                        ? ": no permission to read it"
+                        : ": cannot be read: " + AtomicFiles.describe(e);
+    return new PerformerException(file + what, e);
   }
 
-  /** Closes what was read from a file. */
-  static void close(Path file, AutoCloseable in) {
+  /** Closes what was read from a file, or another source. */
+  static void close(Object file, AutoCloseable in) {
     try {
       in.close();
     } catch (Exception e) {
@@ -193,10 +180,8 @@ public final class DataFile {
     }
   }
 
-  /** What an input or output error is, in words. */
-  static String reason(Exception e) {
-    Throwable cause = e instanceof UncheckedIOException ? e.getCause() : e;
-    return cause instanceof IOException io
+  private static String reason(Exception e) {
+    return (e instanceof UncheckedIOException ? e.getCause() : e) instanceof IOException io
         ? AtomicFiles.describe(io)
         : "the system gives no reason";
   }

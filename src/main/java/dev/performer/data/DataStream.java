@@ -1,6 +1,7 @@
 package dev.performer.data;
 
 import java.util.Iterator;
+import java.util.NoSuchElementException;
 import java.util.function.Function;
 import java.util.function.LongPredicate;
 import java.util.function.Supplier;
@@ -13,13 +14,30 @@ public interface DataStream<T> extends Iterator<T>, AutoCloseable {
   /**
    * A stream of what is read when its presence is queried.
    *
-   * @param next the next thing, or null at the end, behind which it is not called again
+   * @param read the next thing, or null at the end, behind which it is not called again
    */
-  static <T> DataStream<T> of(Supplier<? extends T> next, Runnable close) {
-    return new LookAhead<>() {
+  static <T> DataStream<T> of(Supplier<? extends T> read, Runnable close) {
+    return new DataStream<>() {
+      private T ahead;
+      private boolean ended;
+
       @Override
-      protected T read() {
-        return next.get();
+      public boolean hasNext() {
+        if (ahead == null && !ended) {
+          ahead = read.get();
+          ended = ahead == null;
+        }
+        return ahead != null;
+      }
+
+      @Override
+      public T next() {
+        if (!hasNext()) {
+          throw new NoSuchElementException();
+        }
+        T result = ahead;
+        ahead = null;
+        return result;
       }
 
       @Override

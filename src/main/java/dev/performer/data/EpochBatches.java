@@ -12,13 +12,13 @@ import java.util.TreeMap;
  * of their padded length; a full bucket is a batch. What is left in the buckets at the end is put
  * together, longest first.
  */
-final class EpochBatches extends LookAhead<TokenBatch> {
+final class EpochBatches {
   private static final int ORDER = 1;
   private static final int BATCH_ORDER = 3;
 
   private final DataStream<Example> examples;
-  private final Batching batching;
   private final Collator collator;
+  private final Batching batching;
   private final long seed;
   private final long epoch;
   private final TreeMap<Integer, List<Collator.Row>> buckets = new TreeMap<>();
@@ -28,22 +28,21 @@ final class EpochBatches extends LookAhead<TokenBatch> {
   private long emitted;
   private boolean exhausted;
 
-  EpochBatches(
-      DataStream<Example> examples,
-      Vocabulary vocabulary,
-      Batching batching,
-      long seed,
-      long epoch) {
+  private EpochBatches(DataStream<Example> examples, Collator collator, long seed, long epoch) {
     this.examples = examples;
-    this.batching = batching;
-    this.collator = new Collator(vocabulary, batching);
-    // Without shuffling nothing is random, so that evaluation masks depend on their own seed alone.
-    this.seed = batching.shuffle() ? seed : 0;
+    this.collator = collator;
+    this.batching = collator.batching();
+    this.seed = seed;
     this.epoch = epoch;
   }
 
-  @Override
-  protected TokenBatch read() {
+  /** Closing the result closes the examples. */
+  static DataStream<TokenBatch> of(
+      DataStream<Example> examples, Collator collator, long seed, long epoch) {
+    return DataStream.of(new EpochBatches(examples, collator, seed, epoch)::next, examples::close);
+  }
+
+  private TokenBatch next() {
     while (ready.isEmpty() && !exhausted) {
       fill();
     }
@@ -52,35 +51,31 @@ final class EpochBatches extends LookAhead<TokenBatch> {
         : collator.batch(ready.remove(), new BatchPosition(epoch, emitted++));
   }
 
-  @Override
-  public void close() {
-    examples.close();
-  }
-
   private void fill() {
     List<Collator.Row> window = readWindow();
     exhausted = window.size() < batching.window() && !examples.hasNext();
-    if (batching.shuffle()) {
-      Seeds.shuffle(window, Seeds.random(seed, epoch, ORDER, windows));
-    }
     List<List<Collator.Row>> full = new ArrayList<>();
+    shuffle(window, ORDER);
     for (Collator.Row item : window) {
       int padded = batching.paddedLength(item.tokens().length);
       List<Collator.Row> bucket = buckets.computeIfAbsent(padded, length -> new ArrayList<>());
       bucket.add(item);
       if (bucket.size() == batching.size().rows(padded)) {
-        full.add(bucket);
-        buckets.remove(padded);
+        full.add(buckets.remove(padded));
       }
     }
     if (exhausted) {
       full.addAll(leftovers());
     }
-    if (batching.shuffle()) {
-      Seeds.shuffle(full, Seeds.random(seed, epoch, BATCH_ORDER, windows));
-    }
+    shuffle(full, BATCH_ORDER);
     ready.addAll(full);
     windows++;
+  }
+
+  private void shuffle(List<?> list, int purpose) {
+    if (batching.shuffle()) {
+      Seeds.shuffle(list, Seeds.random(seed, epoch, purpose, windows));
+    }
   }
 
   private List<Collator.Row> readWindow() {
@@ -98,15 +93,8 @@ final class EpochBatches extends LookAhead<TokenBatch> {
   private List<List<Collator.Row>> leftovers() {
     List<Collator.Row> rest = new ArrayList<>();
     buckets.values().forEach(rest::addAll);
-    buckets.clear();
     rest.sort(Comparator.comparingInt((Collator.Row item) -> item.tokens().length).reversed());
-    List<List<Collator.Row>> batches = new ArrayList<>();
-    for (int from = 0; from < rest.size(); ) {
-      int padded = batching.paddedLength(rest.get(from).tokens().length);
-      int to = Math.min(rest.size(), from + batching.size().rows(padded));
-      batches.add(rest.subList(from, to));
-      from = to;
-    }
-    return batches;
+    return Collator.split(
+        rest, row -> batching.size().rows(batching.paddedLength(row.tokens().length)));
   }
 }

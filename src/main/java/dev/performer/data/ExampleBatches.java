@@ -1,8 +1,15 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.SplittableRandom;
 import java.util.function.LongUnaryOperator;
+import java.util.stream.LongStream;
 
 /**
  * The batches of any source of examples. Where examples can be had by number, their order is a
@@ -14,7 +21,7 @@ public final class ExampleBatches implements Batches {
   private static final int SHUFFLE = 5;
 
   private final ExampleSource source;
-  private final Vocabulary vocabulary;
+  private final Collator collator;
   private final Batching batching;
   private final Optional<Packing> packing;
   private final long seed;
@@ -31,12 +38,18 @@ public final class ExampleBatches implements Batches {
       Batching batching,
       Optional<Packing> packing,
       long seed) {
-    batching.check(vocabulary);
+    require(
+        !batching.prependBos() || vocabulary.bos().isPresent(),
+        "the vocabulary has no begin token to prepend");
+    require(
+        !batching.appendEos() || vocabulary.eos().isPresent(),
+        "the vocabulary has no end token to append");
     this.source = source;
-    this.vocabulary = vocabulary;
+    this.collator = new Collator(vocabulary, batching);
     this.batching = batching;
     this.packing = packing;
-    this.seed = seed;
+    // Without shuffling nothing is random, so that evaluation masks depend on their own seed alone.
+    this.seed = batching.shuffle() ? seed : 0;
   }
 
   /** Without packing. */
@@ -51,50 +64,79 @@ public final class ExampleBatches implements Batches {
     return new ExampleBatches(source, tokenizer.vocabulary(), batching, seed);
   }
 
-  /** Sequences of single letters. */
-  public static ExampleBatches of(
-      SequenceSource texts, Vocabulary vocabulary, Batching batching, long seed) {
-    return of(texts, new LetterTokenizer(vocabulary), batching, seed);
-  }
-
   @Override
   public DataStream<TokenBatch> epoch(long epoch, long index) {
-    boolean oneShape = batching.bucket() >= batching.length();
-    if (source instanceof IndexedExamples indexed && packing.isEmpty() && oneShape) {
-      return new IndexedEpoch(
-          indexed, order(indexed, epoch), new Collator(vocabulary, batching), seed, epoch, index);
-    }
-    return replayed(epoch).after(index);
-  }
-
-  private DataStream<TokenBatch> replayed(long epoch) {
-    DataStream<Example> examples;
     if (source instanceof IndexedExamples indexed) {
-      examples = indexed.open(order(indexed, epoch));
-    } else if (packing.isPresent() && batching.shuffle()) {
-      examples =
-          new ShuffleBuffer(source.open(), batching.window(), Seeds.random(seed, epoch, SHUFFLE));
-    } else {
-      examples = source.open();
+      LongUnaryOperator order =
+          batching.shuffle()
+              ? new Permutation(indexed.size(), Seeds.mix(seed, epoch, PERMUTATION))
+              : place -> place;
+      return packing.isEmpty() && batching.bucket() >= batching.length()
+          ? ofOneShape(indexed, order, epoch, index)
+          : replayed(indexed.open(order), epoch, index);
     }
-    if (packing.isPresent()) {
-      examples = packing.get().apply(examples, source.name());
-    }
-    return new EpochBatches(examples, vocabulary, batching, seed, epoch);
+    boolean buffered = packing.isPresent() && batching.shuffle();
+    return replayed(
+        buffered ? shuffled(source.open(), Seeds.random(seed, epoch, SHUFFLE)) : source.open(),
+        epoch,
+        index);
   }
 
-  private LongUnaryOperator order(IndexedExamples indexed, long epoch) {
-    return batching.shuffle()
-        ? new Permutation(indexed.size(), Seeds.mix(seed, epoch, PERMUTATION))
-        : index -> index;
+  private DataStream<TokenBatch> replayed(DataStream<Example> examples, long epoch, long index) {
+    DataStream<Example> rows =
+        packing.isPresent() ? packing.get().apply(examples, source.name()) : examples;
+    return EpochBatches.of(rows, collator, seed, epoch).after(index);
+  }
+
+  /** Any batch of numbered examples is had at once; one whose examples are empty is none. */
+  private DataStream<TokenBatch> ofOneShape(
+      IndexedExamples all, LongUnaryOperator order, long epoch, long index) {
+    int count = batching.size().rows(batching.length());
+    return DataStream.of(
+        LongStream.range(index, all.size() / count + (all.size() % count == 0 ? 0 : 1))
+            .mapToObj(
+                i -> {
+                  List<Collator.Row> rows = new ArrayList<>(count);
+                  long end = Math.min(all.size(), (i + 1) * count);
+                  for (long place = i * count; place < end; place++) {
+                    Example example = all.get(order.applyAsLong(place));
+                    if (example.tokens().length > 0) {
+                      rows.add(collator.crop(example, Seeds.mix(seed, epoch, place)));
+                    }
+                  }
+                  return rows.isEmpty() ? null : collator.batch(rows, new BatchPosition(epoch, i));
+                })
+            .filter(Objects::nonNull)
+            .iterator());
+  }
+
+  /**
+   * In an order that is random within a window, for streams too large for memory: whichever example
+   * of the buffer is drawn, the next of the stream takes its place. The order depends on the stream
+   * and the random numbers alone, so that replaying it gives the same buffer.
+   */
+  private DataStream<Example> shuffled(DataStream<Example> examples, SplittableRandom random) {
+    List<Example> buffer = new ArrayList<>();
+    return DataStream.of(
+        () -> {
+          while (buffer.size() < batching.window() && examples.hasNext()) {
+            buffer.add(examples.next());
+          }
+          if (buffer.isEmpty()) {
+            return null;
+          }
+          int drawn = random.nextInt(buffer.size());
+          Example last = buffer.remove(buffer.size() - 1);
+          return drawn < buffer.size() ? buffer.set(drawn, last) : last;
+        },
+        examples::close);
   }
 
   @Override
   public Optional<String> reportOnce() {
-    Optional<String> report =
-        reportable ? source.report().map(r -> source.name() + ": " + r) : Optional.empty();
+    Optional<String> report = reportable ? source.report() : Optional.empty();
     reportable &= report.isEmpty();
-    return report;
+    return report.map(line -> name() + ": " + line);
   }
 
   @Override
@@ -104,6 +146,6 @@ public final class ExampleBatches implements Batches {
 
   @Override
   public Vocabulary vocabulary() {
-    return vocabulary;
+    return collator.vocabulary();
   }
 }

@@ -1,6 +1,5 @@
 package dev.performer.data;
 
-import dev.performer.PerformerException;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
@@ -58,18 +57,13 @@ public interface ExampleSource {
         () -> {
           Iterator<int[]> all = sequences.iterator();
           return DataStream.of(
-              () -> all.hasNext() ? Example.of(all.next()) : null, () -> close(name, all));
+              () -> all.hasNext() ? Example.of(all.next()) : null,
+              () -> {
+                if (all instanceof AutoCloseable closeable) {
+                  DataFile.close(name, closeable);
+                }
+              });
         });
-  }
-
-  private static void close(String name, Iterator<int[]> iterator) {
-    if (iterator instanceof AutoCloseable closeable) {
-      try {
-        closeable.close();
-      } catch (Exception e) {
-        throw new PerformerException(name + " cannot be closed: " + e.getMessage(), e);
-      }
-    }
   }
 
   /** The texts of sequences, such as the letters of a FASTA file, as the encoder reads them. */

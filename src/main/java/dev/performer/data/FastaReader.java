@@ -1,9 +1,6 @@
 package dev.performer.data;
 
 import dev.performer.PerformerException;
-import java.io.ByteArrayOutputStream;
-import java.io.IOException;
-import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
@@ -16,34 +13,27 @@ import java.nio.file.Path;
  * are no text, or cut off inside its gzip stream ends in a {@link PerformerException} that names
  * file and line.
  */
-public final class FastaReader extends LookAhead<ProteinSequence> {
+final class FastaReader {
   /** Longer than any protein by far: what exceeds it is not a protein file. */
   static final int MAX_RESIDUES = 100_000_000;
 
   private static final int MAX_HEADER = 1 << 20;
-  private static final int END = -1;
+  private static final String BYTE_ORDER_MARK = "\u00EF\u00BB\u00BF";
 
   private final Path file;
-  private final InputStream in;
-  private final byte[] buffer = new byte[1 << 16];
-  private int position;
-  private int limit;
-  private long line = 1;
-  private boolean afterCarriageReturn;
-  private boolean first = true;
+  private final LineReader lines; // of bytes: only headers may hold more than ASCII
+  private String header; // of the next record, behind its '>'
+  private boolean started;
 
-  private FastaReader(Path file, InputStream in) {
+  private FastaReader(Path file) {
     this.file = file;
-    this.in = in;
+    lines = new LineReader(file, "a FASTA file", StandardCharsets.ISO_8859_1);
   }
 
-  /**
-   * Opens a file; whether it is gzipped is seen from its first bytes, not its name.
-   *
-   * @throws PerformerException if it cannot be read
-   */
-  public static FastaReader open(Path file) {
-    return new FastaReader(file, DataFile.open(file, "a FASTA file"));
+  /** Opens a file; whether it is gzipped is seen from its first bytes, not its name. */
+  static DataStream<ProteinSequence> open(Path file) {
+    FastaReader reader = new FastaReader(file);
+    return DataStream.of(reader::next, reader.lines::close);
   }
 
   /** Whether the first thing in a file is a header or a comment of FASTA. */
@@ -54,158 +44,94 @@ public final class FastaReader extends LookAhead<ProteinSequence> {
     }
   }
 
-  @Override
-  public void close() {
-    DataFile.close(file, in);
-  }
-
-  /** Null at the end of the file. Every call after the first starts behind a {@code >}. */
-  @Override
-  protected ProteinSequence read() {
-    if (first) {
-      first = false;
-      if (!skipToFirstHeader()) {
-        throw new PerformerException(file + " holds no sequence; expected FASTA (lines with '>')");
-      }
-    } else if (peek() == END) {
+  private ProteinSequence next() {
+    if (!started) {
+      started = true;
+      header = firstHeader();
+    }
+    if (header == null) {
       return null;
     }
-    String header = readHeader().strip();
-    int space = indexOfSpace(header);
+    requireText(header);
+    if (header.length() > MAX_HEADER) {
+      throw failure("a header of over " + MAX_HEADER + " bytes; not FASTA");
+    }
+    byte[] bytes = header.getBytes(StandardCharsets.ISO_8859_1);
+    String text = new String(bytes, StandardCharsets.UTF_8).strip();
+    int space = (int) text.chars().takeWhile(c -> !Character.isWhitespace(c)).count();
     return new ProteinSequence(
-        header.substring(0, space), header.substring(space).strip(), readResidues());
+        text.substring(0, space), text.substring(space).strip(), readResidues());
   }
 
-  private boolean skipToFirstHeader() {
-    skipByteOrderMark();
-    for (int b = readByte(); b != END; b = readByte()) {
-      if (b == '>') {
-        return true;
-      } else if (b == ';') {
-        skipLine();
-      } else if (!isSpace(b)) {
-        throw isText(b)
-            ? new PerformerException(
-                file + ", line " + line + ": text before the first '>'; expected FASTA")
-            : binary(b);
+  private String firstHeader() {
+    for (String line = lines.next(); line != null; line = lines.next()) {
+      boolean isMarked = lines.number() == 1 && line.startsWith(BYTE_ORDER_MARK);
+      String text = line.substring(isMarked ? BYTE_ORDER_MARK.length() : 0);
+      int start = (int) text.chars().takeWhile(FastaReader::isSpace).count();
+      if (text.startsWith(">", start)) {
+        return text.substring(start + 1);
+      } else if (text.startsWith(";", start)) {
+        requireText(text);
+      } else if (start < text.length()) {
+        char c = text.charAt(start);
+        throw isLetter(c) ? failure("text before the first '>'; expected FASTA") : binary(c);
       }
     }
-    return false;
+    throw new PerformerException(file + " holds no sequence; expected FASTA (lines with '>')");
   }
 
-  private void skipByteOrderMark() {
-    if (peek() == 0xEF) {
-      readByte();
-      if (readByte() != 0xBB || readByte() != 0xBF) {
-        throw binary(0xEF);
-      }
-    }
-  }
-
-  private String readHeader() {
-    var bytes = new ByteArrayOutputStream(100);
-    for (int b = readByte(); b != '\n' && b != END; b = readByte()) {
-      if (b < ' ' && b != '\t') {
-        throw binary(b);
-      }
-      bytes.write(b);
-      if (bytes.size() > MAX_HEADER) {
-        throw new PerformerException(
-            file + ", line " + line + ": a header of over " + MAX_HEADER + " bytes; not FASTA");
-      }
-    }
-    return bytes.toString(StandardCharsets.UTF_8);
-  }
-
-  /** Up to the {@code >} that starts the next record, which is consumed, or the end. */
+  /** Up to the next header, which is kept, or the end. */
   private String readResidues() {
     StringBuilder residues = new StringBuilder(512);
-    boolean atLineStart = true;
-    for (int b = readByte(); b != END; b = readByte()) {
-      if (atLineStart && b == '>') {
+    header = null;
+    for (String line = lines.next(); line != null; line = lines.next()) {
+      if (line.startsWith(">")) {
+        header = line.substring(1);
         break;
       }
-      if (atLineStart && b == ';') {
-        skipLine();
+      if (line.startsWith(";")) {
+        requireText(line);
         continue;
       }
-      atLineStart = b == '\n';
-      if (!isSpace(b)) {
-        if (!isText(b)) {
-          throw binary(b);
+      for (int i = 0; i < line.length(); i++) {
+        char c = line.charAt(i);
+        if (isLetter(c)) {
+          residues.append(c);
+        } else if (!isSpace(c)) {
+          throw binary(c);
         }
-        if (residues.length() == MAX_RESIDUES) {
-          throw new PerformerException(
-              file + ", line " + line + ": a sequence of over " + MAX_RESIDUES + " letters");
-        }
-        residues.append((char) b);
+      }
+      if (residues.length() > MAX_RESIDUES) {
+        throw failure("a sequence of over " + MAX_RESIDUES + " letters");
       }
     }
     return residues.toString();
   }
 
-  private void skipLine() {
-    for (int b = readByte(); b != '\n' && b != END; b = readByte()) {
-      if (b < ' ' && b != '\t') {
-        throw binary(b);
+  /** Headers and comments are free text, without control characters. */
+  private void requireText(String line) {
+    for (int i = 0; i < line.length(); i++) {
+      char c = line.charAt(i);
+      if (c < ' ' && c != '\t') {
+        throw binary(c);
       }
     }
   }
 
-  /** The next byte with every kind of line end as {@code \n}, or {@link #END}. */
-  private int readByte() {
-    int b = peek();
-    if (b == END) {
-      return END;
-    }
-    position++;
-    if (b == '\n' && afterCarriageReturn) {
-      afterCarriageReturn = false;
-      return readByte();
-    }
-    afterCarriageReturn = b == '\r';
-    if (b == '\r' || b == '\n') {
-      line++;
-      return '\n';
-    }
-    return b;
+  private static boolean isSpace(int c) {
+    return c == ' ' || c == '\t';
   }
 
-  private int peek() {
-    if (position == limit) {
-      try {
-        limit = Math.max(0, in.read(buffer));
-        position = 0;
-      } catch (IOException e) {
-        throw DataFile.unreadable(file, e);
-      }
-      if (limit == 0) {
-        return END;
-      }
-    }
-    return buffer[position] & 0xFF;
-  }
-
-  private static int indexOfSpace(String header) {
-    int i = 0;
-    while (i < header.length() && !Character.isWhitespace(header.charAt(i))) {
-      i++;
-    }
-    return i;
-  }
-
-  private static boolean isSpace(int b) {
-    return b == ' ' || b == '\t' || b == '\n';
-  }
-
-  private static boolean isText(int b) {
-    return b > ' ' && b < 0x7F;
+  private static boolean isLetter(int c) {
+    return c > ' ' && c < 0x7F;
   }
 
   private PerformerException binary(int b) {
-    return new PerformerException(
-        String.format(
-            "%s, line %d: byte 0x%02X does not belong in FASTA; expected a text file of proteins",
-            file, line, b));
+    return failure(
+        "byte 0x%02X does not belong in FASTA; expected a text file of proteins".formatted(b));
+  }
+
+  private PerformerException failure(String what) {
+    return new PerformerException(file + ", line " + lines.number() + ": " + what);
   }
 }

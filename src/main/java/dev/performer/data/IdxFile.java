@@ -7,20 +7,11 @@ import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Arrays;
 
-/**
- * An array of unsigned bytes in the IDX format, MNIST's.
- *
- * @param shape all dimensions
- * @param bytes in C order
- */
+/** An array of unsigned bytes, in C order, in the IDX format, MNIST's. */
 record IdxFile(int[] shape, byte[] bytes) {
   private static final int UNSIGNED_BYTE = 8;
   private static final int MAX_BYTES = 1 << 30;
 
-  /**
-   * @param dimensions how many there must be
-   * @throws PerformerException if the file is no such array
-   */
   static IdxFile read(Path file, int dimensions) {
     try (InputStream in = DataFile.open(file, "an IDX file")) {
       byte[] magic = in.readNBytes(4);
@@ -29,9 +20,8 @@ record IdxFile(int[] shape, byte[] bytes) {
       }
       if (magic[2] != UNSIGNED_BYTE || magic[3] != dimensions) {
         throw new PerformerException(
-            String.format(
-                "%s holds %d dimensions of type 0x%02X; expected %d of unsigned bytes (0x08)",
-                file, magic[3] & 0xff, magic[2], dimensions));
+            "%s holds %d dimensions of type 0x%02X; expected %d of unsigned bytes (0x08)"
+                .formatted(file, magic[3] & 0xff, magic[2], dimensions));
       }
       byte[] sizes = in.readNBytes(4 * dimensions);
       if (sizes.length < 4 * dimensions) {
@@ -39,35 +29,28 @@ record IdxFile(int[] shape, byte[] bytes) {
       }
       int[] shape = new int[dimensions];
       ByteBuffer.wrap(sizes).asIntBuffer().get(shape);
-      long expected = 1;
+      String shown = Arrays.toString(shape);
+      int expected = 1;
       for (int size : shape) {
-        expected = size < 1 || expected > MAX_BYTES ? -1 : expected * size;
+        if (size < 1 || size > MAX_BYTES / expected) {
+          throw new PerformerException(
+              "%s claims the shape %s; expected 1 to %d values".formatted(file, shown, MAX_BYTES));
+        }
+        expected *= size;
       }
-      if (expected < 1 || expected > MAX_BYTES) {
+      byte[] bytes = in.readNBytes(expected);
+      if (bytes.length < expected) {
         throw new PerformerException(
-            "%s claims the shape %s; expected 1 to %s values"
-                .formatted(file, Arrays.toString(shape), MAX_BYTES));
+            "%s, record %d: the file ends after %d of %d values; it is cut off"
+                .formatted(file, bytes.length / (expected / shape[0]), bytes.length, expected));
       }
-      return new IdxFile(shape, read(in, (int) expected, shape, file));
+      if (in.read() >= 0) {
+        throw new PerformerException(
+            "%s goes on after the %d values of its shape %s".formatted(file, expected, shown));
+      }
+      return new IdxFile(shape, bytes);
     } catch (IOException e) {
       throw DataFile.unreadable(file, e);
     }
-  }
-
-  private static byte[] read(InputStream in, int expected, int[] shape, Path file)
-      throws IOException {
-    byte[] bytes = in.readNBytes(expected);
-    if (bytes.length < expected) {
-      int record = bytes.length / Math.max(1, expected / shape[0]);
-      throw new PerformerException(
-          "%s, record %d: the file ends after %d of %d values; it is cut off"
-              .formatted(file, record, bytes.length, expected));
-    }
-    if (in.read() >= 0) {
-      throw new PerformerException(
-          "%s goes on after the %s values of its shape %s"
-              .formatted(file, expected, Arrays.toString(shape)));
-    }
-    return bytes;
   }
 }

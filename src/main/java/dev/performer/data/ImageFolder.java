@@ -1,17 +1,18 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.awt.image.BufferedImage;
 import java.awt.image.IndexColorModel;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
-import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
 import javax.imageio.stream.ImageInputStream;
@@ -21,14 +22,11 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
  * PNG images of a folder as sequences of levels: row by row, from the left, all channels of a pixel
  * together. Where the folder has folders, their names, sorted, are the classes. Read on demand.
  *
- * @param folder where they are
- * @param files in the order of their numbers
  * @param classes their names; a name's place is its id. Empty where there are none
  * @param channels 1 for brightness, 3 for red, green and blue
- * @param levels to which values are rounded down
  */
 public record ImageFolder(
-    Path folder, List<Path> files, List<String> classes, int channels, int levels)
+    String name, List<Path> files, List<String> classes, int channels, int levels)
     implements IndexedExamples {
   private static final int MOST_PIXELS = 1 << 24;
 
@@ -36,58 +34,33 @@ public record ImageFolder(
    * Lists a folder.
    *
    * @param channels 1 for brightness, 3 for red, green and blue; transparency is left out
-   * @param levels to which values are rounded down
-   * @throws PerformerException if there is no PNG in it, or both images and folders of images
-   */
-  public static ImageFolder open(Path folder, int channels, int levels) {
-    return open(folder, channels, levels, null);
-  }
-
-  /**
-   * Lists a folder whose classes are among those of another.
-   *
    * @param known names of all classes; null for those of this folder
-   * @throws PerformerException as above, or if a folder is none of the classes
+   * @throws PerformerException if there is no PNG in it, both images and folders of images, or a
+   *     folder that is none of the classes
    */
   public static ImageFolder open(Path folder, int channels, int levels, List<String> known) {
-    PixelVocabulary.requireLevels(levels);
-    if (channels != 1 && channels != 3) {
-      throw new IllegalArgumentException("channels must be 1 or 3, not " + channels);
-    }
-    if (!Files.isDirectory(folder)) {
-      throw new PerformerException(folder + " is no folder; expected one with PNG images");
-    }
-    List<Path> files;
-    try (Stream<Path> all = Files.walk(folder, 2)) {
-      files = all.filter(ImageFolder::isPng).sorted().toList();
-    } catch (IOException | UncheckedIOException e) {
-      throw new PerformerException(folder + " cannot be listed: " + DataFile.reason(e), e);
-    }
+    require(Files.isDirectory(folder), "%s is no folder; expected one with PNG images", folder);
+    List<Path> files =
+        DataFile.list(folder, 2, f -> f.toString().toLowerCase(Locale.ROOT).endsWith(".png"));
     long direct = files.stream().filter(file -> folder.equals(file.getParent())).count();
-    if (files.isEmpty()) {
-      throw new PerformerException(folder + " holds no file ending in .png");
+    require(!files.isEmpty(), "%s holds no file ending in .png", folder);
+    require(
+        direct == 0 || direct == files.size(),
+        "%s holds images and folders of images; expected one or the other",
+        folder);
+    if (direct > 0) {
+      return new ImageFolder(folder.toString(), files, List.of(), channels, levels);
     }
-    if (direct > 0 && direct < files.size()) {
-      throw new PerformerException(
-          folder + " holds images and folders of images; expected one or the other");
-    }
-    List<String> classes =
-        direct > 0
-            ? List.of()
-            : files.stream().map(ImageFolder::folderName).distinct().sorted().toList();
-    boolean isKnown = known != null && !classes.isEmpty();
-    for (String name : classes) {
-      if (isKnown && !known.contains(name)) {
+    List<String> own = files.stream().map(ImageFolder::folderName).distinct().sorted().toList();
+    List<String> classes = known == null ? own : List.copyOf(known);
+    for (String name : own) {
+      if (!classes.contains(name)) {
         throw new PerformerException(
-            folder.resolve(name) + " is none of the " + known.size() + " known classes " + known);
+            "%s is none of the %d known classes [%s]"
+                .formatted(folder.resolve(name), classes.size(), Excerpt.names(classes)));
       }
     }
-    return new ImageFolder(folder, files, isKnown ? List.copyOf(known) : classes, channels, levels);
-  }
-
-  @Override
-  public String name() {
-    return folder.toString();
+    return new ImageFolder(folder.toString(), files, classes, channels, levels);
   }
 
   @Override
@@ -133,18 +106,17 @@ public record ImageFolder(
     try (InputStream in = DataFile.openPlain(file, "a PNG image");
         ImageInputStream data = new MemoryCacheImageInputStream(in)) {
       Iterator<ImageReader> readers = ImageIO.getImageReaders(data);
-      if (!readers.hasNext()) {
-        throw new PerformerException(file + " is no image; expected PNG");
-      }
+      require(readers.hasNext(), "%s is no image; expected PNG", file);
       reader = readers.next();
       reader.setInput(data, true, true);
       long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
-      if (pixels > MOST_PIXELS) {
-        throw new PerformerException(
-            file + " claims " + pixels + " pixels; at most " + MOST_PIXELS + " are read");
-      }
-      BufferedImage image = reader.read(0);
-      return grey(image);
+      require(
+          pixels <= MOST_PIXELS,
+          "%s claims %d pixels; at most %d are read",
+          file,
+          pixels,
+          MOST_PIXELS);
+      return grey(reader.read(0));
     } catch (IOException | IllegalArgumentException | IndexOutOfBoundsException e) {
       throw new PerformerException(file + " is a damaged image; expected PNG", e);
     } finally {
@@ -161,8 +133,7 @@ public record ImageFolder(
       return image;
     }
     int bits = image.getColorModel().getComponentSize(0);
-    BufferedImage copy =
-        new BufferedImage(image.getWidth(), image.getHeight(), BufferedImage.TYPE_INT_RGB);
+    var copy = new BufferedImage(image.getWidth(), image.getHeight(), BufferedImage.TYPE_INT_RGB);
     for (int y = 0; y < image.getHeight(); y++) {
       for (int x = 0; x < image.getWidth(); x++) {
         int sample = image.getRaster().getSample(x, y, 0);
@@ -171,11 +142,6 @@ public record ImageFolder(
       }
     }
     return copy;
-  }
-
-  private static boolean isPng(Path file) {
-    return Files.isRegularFile(file)
-        && file.getFileName().toString().toLowerCase(Locale.ROOT).endsWith(".png");
   }
 
   private static String folderName(Path file) {

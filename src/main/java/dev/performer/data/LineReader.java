@@ -1,49 +1,43 @@
 package dev.performer.data;
 
-import dev.performer.PerformerException;
+import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.Reader;
+import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
-/** The lines of a text in UTF-8, gzipped or not, which end as on any system. */
+/** The lines of a text, gzipped or not, which end as on any system. */
 final class LineReader implements AutoCloseable {
-  private static final int LONGEST = 1 << 27;
-
   private final Path file;
-  private final Reader text;
-  private final char[] buffer = new char[1 << 14];
-  private int position;
-  private int limit;
+  private final BoundedReader text;
+  private final BufferedReader lines;
   private long number;
-  private boolean afterReturn;
 
-  /**
-   * @throws PerformerException if the file cannot be opened
-   */
+  /** Of UTF-8. */
   LineReader(Path file) {
-    this.file = file;
-    text = DataFile.text(file, "a text file");
+    this(file, "a text file", StandardCharsets.UTF_8);
   }
 
-  /**
-   * The next line without its end, or null behind the last. @throws PerformerException if it is no
-   * text
-   */
+  LineReader(Path file, String expected, Charset charset) {
+    this.file = file;
+    text = new BoundedReader(DataFile.text(file, expected, charset), this::tooLong);
+    lines = new BufferedReader(text);
+  }
+
+  private String tooLong() {
+    return "line %d has over %d characters; expected lines of text"
+        .formatted(number, BoundedReader.LONGEST);
+  }
+
+  /** The next line without its end, or null behind the last. */
   String next() {
-    number++;
-    StringBuilder line = new StringBuilder();
-    for (int c = character(); c != '\n'; c = character()) {
-      if (c < 0) {
-        return line.isEmpty() ? null : line.toString();
-      }
-      if (line.length() == LONGEST) {
-        throw new PerformerException(
-            "%s, line %s: over %s characters; expected lines of text"
-                .formatted(file, number, LONGEST));
-      }
-      line.append((char) c);
+    try {
+      number++;
+      text.allowNext();
+      return lines.readLine();
+    } catch (IOException e) {
+      throw DataFile.unreadable(file, e);
     }
-    return line.toString();
   }
 
   /** The next line that is not blank, or null behind the last. */
@@ -60,33 +54,8 @@ final class LineReader implements AutoCloseable {
     return number;
   }
 
-  /** The next character with every kind of line end as {@code \n}, or -1. */
-  private int character() {
-    int c = readCharacter();
-    if (c == '\n' && afterReturn) {
-      c = readCharacter();
-    }
-    afterReturn = c == '\r';
-    return afterReturn ? '\n' : c;
-  }
-
-  private int readCharacter() {
-    if (position == limit) {
-      try {
-        limit = Math.max(0, text.read(buffer));
-        position = 0;
-      } catch (IOException e) {
-        throw DataFile.unreadable(file, e);
-      }
-      if (limit == 0) {
-        return -1;
-      }
-    }
-    return buffer[position++];
-  }
-
   @Override
   public void close() {
-    DataFile.close(file, text);
+    DataFile.close(file, lines);
   }
 }

@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
@@ -21,8 +23,7 @@ public record Masking(double rate, double mask, double random) {
   public Masking {
     if (!(rate > 0 && rate <= 1 && mask >= 0 && random >= 0 && mask + random <= 1 + 1e-9)) {
       throw new IllegalArgumentException(
-          ("rate must be in (0, 1], mask and random at least 0 and at most 1 together:"
-                  + " %s, %s, %s")
+          "expected rate in (0, 1], mask and random from 0, at most 1 together: %s, %s, %s"
               .formatted(rate, mask, random));
     }
   }
@@ -43,12 +44,12 @@ public record Masking(double rate, double mask, double random) {
    * @throws PerformerException if mask tokens are wanted and the vocabulary has none
    */
   public Masked apply(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
-    if (mask > 0 && vocabulary.mask().isEmpty()) {
-      throw new PerformerException(
-          "the vocabulary has no mask token; use a masking with a mask share of 0");
-    }
-    int[] inputs = batch.tokens().clone();
-    boolean[] chosen = new boolean[inputs.length];
+    require(
+        mask == 0 || vocabulary.mask().isPresent(),
+        "the vocabulary has no mask token; use a masking with a mask share of 0");
+    int[] tokens = batch.tokens();
+    int[] inputs = tokens.clone();
+    boolean[] chosen = new boolean[tokens.length];
     int[] ordinary = vocabulary.ordinaryIds();
     for (int row = 0; row < batch.rows(); row++) {
       SplittableRandom draws = Seeds.random(seed, step, batch.keys()[row]);
@@ -60,42 +61,30 @@ public record Masking(double rate, double mask, double random) {
         double choice = draws.nextDouble();
         double fate = draws.nextDouble();
         int replacement = ordinary[draws.nextInt(ordinary.length)];
-        if (choice < rate && !vocabulary.isSpecial(inputs[i])) {
-          replace(inputs, i, fate, replacement, vocabulary);
+        if (choice < rate && !vocabulary.isSpecial(tokens[i])) {
+          inputs[i] = seen(tokens[i], fate, replacement, vocabulary);
           chosen[i] = true;
           any = true;
         }
       }
-      if (!any) {
-        chooseOne(start, end, vocabulary, draws, inputs, chosen);
+      int[] candidates =
+          IntStream.range(start, any ? start : end)
+              .filter(i -> !vocabulary.isSpecial(tokens[i]))
+              .toArray();
+      if (candidates.length > 0) {
+        int only = candidates[draws.nextInt(candidates.length)];
+        int replacement = ordinary[draws.nextInt(ordinary.length)];
+        inputs[only] = seen(tokens[only], draws.nextDouble(), replacement, vocabulary);
+        chosen[only] = true;
       }
     }
     return new Masked(inputs, chosen);
   }
 
-  private void replace(int[] inputs, int i, double fate, int replacement, Vocabulary vocabulary) {
+  private int seen(int token, double fate, int replacement, Vocabulary vocabulary) {
     if (fate < mask) {
-      inputs[i] = vocabulary.mask().getAsInt();
-    } else if (fate < mask + random) {
-      inputs[i] = replacement;
+      return vocabulary.mask().getAsInt();
     }
-  }
-
-  private void chooseOne(
-      int start,
-      int end,
-      Vocabulary vocabulary,
-      SplittableRandom draws,
-      int[] inputs,
-      boolean[] chosen) {
-    int[] candidates =
-        IntStream.range(start, end).filter(i -> !vocabulary.isSpecial(inputs[i])).toArray();
-    if (candidates.length > 0) {
-      int[] ordinary = vocabulary.ordinaryIds();
-      int i = candidates[draws.nextInt(candidates.length)];
-      int replacement = ordinary[draws.nextInt(ordinary.length)];
-      replace(inputs, i, draws.nextDouble(), replacement, vocabulary);
-      chosen[i] = true;
-    }
+    return fate < mask + random ? replacement : token;
   }
 }

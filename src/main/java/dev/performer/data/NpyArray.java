@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Objects;
+import java.util.function.Consumer;
 import java.util.stream.LongStream;
 
 /**
@@ -18,7 +19,6 @@ public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
 
   /** Checks that the number of bytes fits the shape. */
   public NpyArray {
-    Objects.requireNonNull(type);
     long expected = Math.multiplyExact(elements(shape), (long) type.size());
     if (expected != bytes.length) {
       throw new IllegalArgumentException(
@@ -29,34 +29,28 @@ public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
 
   /** A float32 array; {@code values} are copied. */
   public static NpyArray of(float[] values, long... shape) {
-    ByteBuffer buffer = buffer(values.length, 4);
-    buffer.asFloatBuffer().put(values);
-    return new NpyArray(NpyType.FLOAT32, shape.clone(), buffer.array());
+    return of(NpyType.FLOAT32, shape, values.length, bytes -> bytes.asFloatBuffer().put(values));
   }
 
   /** A float64 array; {@code values} are copied. */
   public static NpyArray of(double[] values, long... shape) {
-    ByteBuffer buffer = buffer(values.length, 8);
-    buffer.asDoubleBuffer().put(values);
-    return new NpyArray(NpyType.FLOAT64, shape.clone(), buffer.array());
+    return of(NpyType.FLOAT64, shape, values.length, bytes -> bytes.asDoubleBuffer().put(values));
   }
 
   /** An int32 array; {@code values} are copied. */
   public static NpyArray of(int[] values, long... shape) {
-    ByteBuffer buffer = buffer(values.length, 4);
-    buffer.asIntBuffer().put(values);
-    return new NpyArray(NpyType.INT32, shape.clone(), buffer.array());
+    return of(NpyType.INT32, shape, values.length, bytes -> bytes.asIntBuffer().put(values));
   }
 
   /** An int64 array; {@code values} are copied. */
   public static NpyArray of(long[] values, long... shape) {
-    ByteBuffer buffer = buffer(values.length, 8);
-    buffer.asLongBuffer().put(values);
-    return new NpyArray(NpyType.INT64, shape.clone(), buffer.array());
+    return of(NpyType.INT64, shape, values.length, bytes -> bytes.asLongBuffer().put(values));
   }
 
-  private static ByteBuffer buffer(int elements, int size) {
-    return ByteBuffer.allocate(Math.multiplyExact(elements, size)).order(ByteOrder.LITTLE_ENDIAN);
+  private static NpyArray of(NpyType type, long[] shape, int size, Consumer<ByteBuffer> fill) {
+    byte[] bytes = new byte[Math.multiplyExact(size, type.size())];
+    fill.accept(ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN));
+    return new NpyArray(type, shape.clone(), bytes);
   }
 
   /** Number of elements. */

@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.AtomicFiles;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
@@ -11,13 +13,17 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.LongStream;
+import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
@@ -43,9 +49,6 @@ public final class Npz {
   /**
    * Reads every numeric array of a file. Entries that are no {@code .npy}, and arrays of text or
    * objects, are skipped.
-   *
-   * @throws PerformerException if the file is missing, is no zip, an array in it is broken, or all
-   *     together do not fit into Java's memory
    */
   public static Map<String, NpyArray> read(Path file) {
     return read(file, Runtime.getRuntime().maxMemory() / 10 * 9);
@@ -53,9 +56,10 @@ public final class Npz {
 
   /** As {@link #read(Path)}. @param most bytes of memory that reading may take */
   static Map<String, NpyArray> read(Path file, long most) {
-    if (!Files.exists(file) && !DataFile.isStandardInput(file)) {
-      throw new PerformerException(file + ": no such file; expected an .npz of NumPy arrays");
-    }
+    require(
+        Files.exists(file) || DataFile.isStandardInput(file),
+        "%s: no such file; expected an .npz of NumPy arrays",
+        file);
     Path place = DataFile.place(file, "an .npz of NumPy arrays");
     Map<String, NpyArray> arrays = new LinkedHashMap<>();
     try (ZipFile zip = new ZipFile(place.toFile())) {
@@ -64,33 +68,27 @@ public final class Npz {
       requireRoom(entries, file, most);
       for (ZipEntry entry : entries) {
         String name = entry.getName().substring(0, entry.getName().length() - 4);
+        String where = "%s, array '%s'".formatted(file, Excerpt.of(name));
         try (InputStream in = zip.getInputStream(entry)) {
-          NpyArray array =
-              readNpy(in, entry.getSize(), file + ", array '" + Excerpt.of(name) + "'");
-          if (array != null) {
-            arrays.put(name, array);
-          }
+          readNpy(in, entry.getSize(), where).ifPresent(array -> arrays.put(name, array));
         }
       }
-    } catch (ZipException e) {
+    } catch (ZipException | IllegalArgumentException e) {
+      String why =
+          e instanceof ZipException zip ? AtomicFiles.describe(zip) : "a name in it is no text";
       throw new PerformerException(
-          file + ": not an .npz (" + AtomicFiles.describe(e) + "); write it with numpy.savez", e);
+          "%s: not an .npz (%s); write it with numpy.savez".formatted(file, why), e);
     } catch (IOException e) {
       throw new PerformerException(file + ": cannot be read: " + AtomicFiles.describe(e), e);
-    } catch (IllegalArgumentException e) {
-      throw new PerformerException(
-          file + ": not a readable .npz (a name in it is no text); write it with numpy.savez", e);
     }
     return arrays;
   }
 
   private static void requireRoom(List<? extends ZipEntry> entries, Path file, long most) {
-    double total = 0;
-    double largest = 0; // which is there twice while it is read
-    for (ZipEntry entry : entries) {
-      total += Math.max(0, entry.getSize());
-      largest = Math.max(largest, entry.getSize());
-    }
+    // The largest is there twice while it is read.
+    var sizes = entries.stream().mapToDouble(e -> Math.max(0, e.getSize())).summaryStatistics();
+    double largest = Math.max(0, sizes.getMax());
+    double total = sizes.getSum();
     if (total + largest > most) {
       throw new PerformerException(
           "%s claims %.0f bytes of arrays, the largest of %.0f; at most %d together fit into Java's memory"
@@ -98,11 +96,7 @@ public final class Npz {
     }
   }
 
-  /**
-   * Writes arrays beside {@code file} and moves the result there when it is whole.
-   *
-   * @throws PerformerException if the file cannot be written
-   */
+  /** Writes arrays beside {@code file} and moves the result there when it is whole. */
   public static void write(Path file, Map<String, NpyArray> arrays) {
     OutputFile.write(
         file,
@@ -117,55 +111,41 @@ public final class Npz {
         });
   }
 
-  /**
-   * Returns null for text and object arrays.
-   *
-   * @param size bytes of the whole .npy; -1 if unknown
-   */
-  private static NpyArray readNpy(InputStream in, long size, String where) throws IOException {
+  /** Empty for arrays of text and of objects. @param size of the whole .npy; -1 if unknown */
+  private static Optional<NpyArray> readNpy(InputStream in, long size, String where)
+      throws IOException {
     byte[] head = in.readNBytes(8);
-    if (head.length < 8 || !Arrays.equals(MAGIC, 0, 6, head, 0, 6)) {
-      throw new PerformerException(where + ": not a .npy (wrong first bytes)");
-    }
+    require(
+        head.length == 8 && Arrays.equals(MAGIC, 0, 6, head, 0, 6),
+        "%s: not a .npy (wrong first bytes)",
+        where);
     int lengthBytes = head[6] == 1 ? 2 : 4;
-    byte[] lengthField = in.readNBytes(lengthBytes);
-    if (lengthField.length < lengthBytes) {
-      throw new PerformerException(where + ": truncated header");
-    }
-    ByteBuffer length = ByteBuffer.wrap(lengthField).order(ByteOrder.LITTLE_ENDIAN);
-    int headerLength = lengthBytes == 2 ? length.getShort() & 0xffff : length.getInt();
+    byte[] length = in.readNBytes(lengthBytes);
+    require(length.length == lengthBytes, "%s: truncated header", where);
+    int headerLength =
+        ByteBuffer.wrap(Arrays.copyOf(length, 4)).order(ByteOrder.LITTLE_ENDIAN).getInt();
     if (headerLength < 0 || headerLength > MAX_HEADER) {
       throw new PerformerException(where + ": header claims " + headerLength + " bytes");
     }
     byte[] header = in.readNBytes(headerLength);
-    if (header.length < headerLength) {
-      throw new PerformerException(where + ": truncated header");
-    }
+    require(header.length == headerLength, "%s: truncated header", where);
     String text = new String(header, StandardCharsets.UTF_8);
-    Matcher descr = DESCR.matcher(text);
-    Matcher fortran = FORTRAN.matcher(text);
-    Matcher shapeText = SHAPE.matcher(text);
-    if (!descr.find() || !fortran.find() || !shapeText.find()) {
-      String lacks =
-          !descr.find(0)
-              ? "'descr', such as '<f4'"
-              : !fortran.find(0) ? "'fortran_order', True or False" : "'shape', such as (2, 3)";
-      throw new PerformerException(where + ": its header has no readable " + lacks);
-    }
+    MatchResult descr = field(DESCR, text, where, "'descr', such as '<f4'");
+    MatchResult fortran = field(FORTRAN, text, where, "'fortran_order', True or False");
+    MatchResult dimensions = field(SHAPE, text, where, "'shape', such as (2, 3)");
     String code = descr.group(2) + descr.group(3);
-    NpyType type = null;
-    for (NpyType t : NpyType.values()) {
-      type = t.code().equals(code) ? t : type;
+    Optional<NpyType> known =
+        Stream.of(NpyType.values()).filter(type -> type.code().equals(code)).findFirst();
+    if (known.isEmpty()) {
+      require(
+          "USO".indexOf(code.charAt(0)) >= 0,
+          "%s: element type '%s' is not supported; use float32, float64, int32 or int64",
+          where,
+          Excerpt.of(code));
+      return Optional.empty();
     }
-    if (type == null) {
-      if (code.startsWith("U") || code.startsWith("S") || code.startsWith("O")) {
-        return null;
-      }
-      throw new PerformerException(
-          "%s: element type '%s' is not supported; use float32, float64, int32 or int64"
-              .formatted(where, Excerpt.of(code)));
-    }
-    long[] shape = shape(shapeText.group(1), where);
+    NpyType type = known.get();
+    long[] shape = shape(dimensions.group(1), where);
     long expected;
     try {
       expected = Math.multiplyExact(NpyArray.elements(shape), (long) type.size());
@@ -174,46 +154,44 @@ public final class Npz {
     }
     if (expected > Integer.MAX_VALUE - 16) {
       throw new PerformerException(
-          where + ": " + expected + " bytes are more than the 2 GiB an array may have");
+          "%s: %d bytes are more than the 2 GiB an array may have".formatted(where, expected));
     }
-    long there = size < 0 ? expected : size - 8 - lengthBytes - headerLength;
-    byte[] bytes = there < expected ? new byte[0] : in.readNBytes((int) expected);
+    long there = size < 0 ? expected : Math.max(0, size - 8 - lengthBytes - headerLength);
+    byte[] bytes = in.readNBytes((int) Math.min(there, expected));
     if (bytes.length < expected) {
       throw new PerformerException(
-          "%s: truncated: %d of %d bytes"
-              .formatted(where, there < expected ? Math.max(0, there) : bytes.length, expected));
+          "%s: truncated: %d of %d bytes".formatted(where, bytes.length, expected));
     }
-    if (in.read() >= 0) {
-      throw new PerformerException(
-          where + ": more bytes than the " + expected + " its shape needs");
-    }
+    require(in.read() < 0, "%s: more bytes than the %d its shape needs", where, expected);
     if (descr.group(1).equals(">")) {
       reverseElements(bytes, type.size());
     }
-    if (fortran.group(1).equals("True") && shape.length > 1) {
-      bytes = fromColumnMajor(bytes, shape, type.size());
-    }
-    return new NpyArray(type, shape, bytes);
+    boolean isColumnMajor = fortran.group(1).equals("True") && shape.length > 1;
+    return Optional.of(
+        new NpyArray(
+            type, shape, isColumnMajor ? fromColumnMajor(bytes, shape, type.size()) : bytes));
+  }
+
+  private static MatchResult field(Pattern pattern, String header, String where, String what) {
+    Matcher matcher = pattern.matcher(header);
+    require(matcher.find(), "%s: its header has no readable %s", where, what);
+    return matcher;
   }
 
   private static long[] shape(String text, String where) {
-    List<Long> dims = new ArrayList<>();
-    for (String part : text.split(",")) {
-      if (part.isBlank()) {
-        continue;
-      }
+    String[] parts = Stream.of(text.split(",")).filter(p -> !p.isBlank()).toArray(String[]::new);
+    require(parts.length <= MAX_RANK, "%s: over %d dimensions", where, MAX_RANK);
+    long[] shape = new long[parts.length];
+    for (int d = 0; d < shape.length; d++) {
       try {
-        dims.add(Long.parseLong(part.strip().replace("L", "")));
+        shape[d] = Long.parseLong(parts[d].strip().replace("L", ""));
       } catch (NumberFormatException e) {
         throw new PerformerException(
             "%s: impossible shape: dimension '%s' is no whole number"
-                .formatted(where, Excerpt.of(part.strip())));
-      }
-      if (dims.size() > MAX_RANK) {
-        throw new PerformerException(where + ": over " + MAX_RANK + " dimensions");
+                .formatted(where, Excerpt.of(parts[d].strip())));
       }
     }
-    return dims.stream().mapToLong(Long::longValue).toArray();
+    return shape;
   }
 
   private static void reverseElements(byte[] bytes, int size) {
@@ -231,14 +209,12 @@ public final class Npz {
     int n = bytes.length / size;
     for (int flat = 0; flat < n; flat++) {
       long rest = flat;
+      long stride = n;
       long source = 0;
-      long[] index = new long[shape.length];
       for (int d = shape.length - 1; d >= 0; d--) {
-        index[d] = rest % shape[d];
+        stride /= shape[d];
+        source += rest % shape[d] * stride;
         rest /= shape[d];
-      }
-      for (int d = shape.length - 1; d >= 0; d--) {
-        source = source * shape[d] + index[d];
       }
       System.arraycopy(bytes, (int) source * size, result, flat * size, size);
     }
@@ -246,14 +222,10 @@ public final class Npz {
   }
 
   private static void writeNpy(OutputStream out, NpyArray array) throws IOException {
-    StringBuilder shape = new StringBuilder("(");
-    for (long d : array.shape()) {
-      shape.append(d).append(array.shape().length == 1 ? "," : ", ");
-    }
-    if (array.shape().length > 1) {
-      shape.setLength(shape.length() - 2);
-    }
-    shape.append(")");
+    String shape =
+        LongStream.of(array.shape())
+            .mapToObj(Long::toString)
+            .collect(Collectors.joining(", ", "(", array.shape().length == 1 ? ",)" : ")"));
     String order = array.type().size() == 1 ? "|" : "<";
     String header =
         "{'descr': '%s%s', 'fortran_order': False, 'shape': %s, }"

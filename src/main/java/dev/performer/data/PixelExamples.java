@@ -1,22 +1,22 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * Images held in memory, each a sequence of levels: row by row, from the left, all channels of a
  * pixel together.
  *
- * @param name of the file
- * @param height rows of an image
- * @param width columns of an image
- * @param channels values of a pixel
  * @param levels of a token; ids are below
- * @param pixels of all images
  * @param labels the class of each image, or null
  */
 public record PixelExamples(
@@ -33,32 +33,39 @@ public record PixelExamples(
    * @throws PerformerException if the arrays are missing or of other shapes, types or values
    */
   public static PixelExamples npz(Path file, int levels) {
-    PixelVocabulary.requireLevels(levels);
     Map<String, NpyArray> arrays = Npz.read(file);
     NpyArray images = arrays.get("images");
-    if (images == null) {
-      throw new PerformerException(file + " has no array 'images'; it has " + arrays.keySet());
-    }
+    require(
+        images != null,
+        "%s has no array 'images'; it has [%s]",
+        file,
+        Excerpt.names(arrays.keySet()));
     long[] shape = images.shape();
-    if (shape.length != 3 && shape.length != 4 || images.size() == 0) {
-      throw new PerformerException(
-          "%s: images has shape %s; expected [N, H, W] or [N, H, W, C]"
-              .formatted(file, Arrays.toString(shape)));
-    }
+    require(
+        (shape.length == 3 || shape.length == 4) && images.size() > 0,
+        "%s: images has shape %s; expected [N, H, W] or [N, H, W, C]",
+        file,
+        Arrays.toString(shape));
+    boolean isFloat = images.type() == NpyType.FLOAT32 || images.type() == NpyType.FLOAT64;
     NpyArray ownLevels = arrays.get("levels");
-    int maximum = ownLevels == null ? 255 : levels(ownLevels, file) - 1;
-    int target = ownLevels == null ? levels : maximum + 1;
-    byte[] pixels =
-        images.type() == NpyType.FLOAT32 || images.type() == NpyType.FLOAT64
-            ? fractions(images, ownLevels == null, target, file)
-            : integers(images, maximum, target, file);
+    int own = 256;
+    if (ownLevels != null) {
+      own = ownLevels.size() == 1 ? ownLevels.ints()[0] : 0;
+      require(own > 1 && own <= 256, "%s: levels must be one number from 2 to 256", file);
+      require(
+          !isFloat,
+          "%s: images are %s; with an array 'levels' expected whole numbers",
+          file,
+          images.type().label());
+    }
+    int target = ownLevels == null ? levels : own;
     return new PixelExamples(
         file.toString(),
         (int) shape[1],
         (int) shape[2],
         shape.length == 4 ? (int) shape[3] : 1,
         target,
-        pixels,
+        isFloat ? fractions(images, target, file) : integers(images, own, target, file),
         labels(arrays.get("labels"), (int) shape[0], file));
   }
 
@@ -70,7 +77,6 @@ public record PixelExamples(
    * @throws PerformerException if a file is no such file, is cut off, or the two do not go together
    */
   public static PixelExamples idx(Path images, Optional<Path> labels, int levels) {
-    PixelVocabulary.requireLevels(levels);
     IdxFile file = IdxFile.read(images, 3);
     byte[] pixels = file.bytes();
     for (int i = 0; i < pixels.length; i++) {
@@ -79,13 +85,14 @@ public record PixelExamples(
     int[] shape = file.shape();
     int[] classes = null;
     if (labels.isPresent()) {
-      IdxFile labelFile = IdxFile.read(labels.get(), 1);
-      if (labelFile.shape()[0] != shape[0]) {
-        throw new PerformerException(
-            "%s has %s labels for %s images of %s"
-                .formatted(labels.get(), labelFile.shape()[0], shape[0], images));
-      }
-      classes = BYTES.ids(labelFile.bytes());
+      classes = BYTES.ids(IdxFile.read(labels.get(), 1).bytes());
+      require(
+          classes.length == shape[0],
+          "%s has %d labels for %d images of %s",
+          labels.get(),
+          classes.length,
+          shape[0],
+          images);
     }
     return new PixelExamples(images.toString(), shape[1], shape[2], 1, levels, pixels, classes);
   }
@@ -102,6 +109,13 @@ public record PixelExamples(
         images.resolveSibling(
             labels.endsWith(".gz") ? labels.substring(0, labels.length() - 3) : labels + ".gz");
     return !Files.exists(beside) && Files.exists(other) ? other : beside;
+  }
+
+  /** Brightness from 0, the darkest, to {@code levels - 1}, then begin and padding. */
+  public static Vocabulary vocabulary(int levels) {
+    var names = Vocabulary.numbered("", " ", levels);
+    List<String> tokens = Stream.concat(names, Stream.of("<bos>", "<pad>")).toList();
+    return Vocabulary.of(tokens, "<pad>", null, "<bos>", null, null);
   }
 
   @Override
@@ -127,32 +141,19 @@ public record PixelExamples(
     return labels == null ? 0 : Arrays.stream(labels).max().orElse(-1) + 1;
   }
 
-  private static int levels(NpyArray array, Path file) {
-    int value = array.size() == 1 ? array.ints()[0] : 0;
-    if (value < 2 || value > 256) {
-      throw new PerformerException(file + ": levels must be one number from 2 to 256");
-    }
-    return value;
-  }
-
-  private static byte[] integers(NpyArray images, int maximum, int levels, Path file) {
+  private static byte[] integers(NpyArray images, int own, int levels, Path file) {
     long[] values = images.longs();
     byte[] pixels = new byte[values.length];
     for (int i = 0; i < values.length; i++) {
-      if (values[i] < 0 || values[i] > maximum) {
-        throw outside(file, images, i, values[i], "0.." + maximum);
+      if (values[i] < 0 || values[i] >= own) {
+        throw outside(file, images, i, values[i], "0.." + (own - 1));
       }
-      pixels[i] = (byte) (values[i] * levels / (maximum + 1));
+      pixels[i] = (byte) (values[i] * levels / own);
     }
     return pixels;
   }
 
-  private static byte[] fractions(NpyArray images, boolean allowed, int levels, Path file) {
-    if (!allowed) {
-      throw new PerformerException(
-          "%s: images are %s; with an array 'levels' expected whole numbers"
-              .formatted(file, images.type().label()));
-    }
+  private static byte[] fractions(NpyArray images, int levels, Path file) {
     double[] values = images.doubles();
     byte[] pixels = new byte[values.length];
     for (int i = 0; i < values.length; i++) {
@@ -168,7 +169,7 @@ public record PixelExamples(
       Path file, NpyArray images, int i, Object value, String range) {
     long image = i / (images.size() / images.shape()[0]);
     return new PerformerException(
-        file + ": image " + image + " has the value " + value + "; expected " + range);
+        "%s: image %d has the value %s; expected %s".formatted(file, image, value, range));
   }
 
   private static int[] labels(NpyArray array, int images, Path file) {
@@ -176,16 +177,14 @@ public record PixelExamples(
       return null;
     }
     int[] labels = array.ints();
-    if (array.shape().length != 1 || labels.length != images) {
-      throw new PerformerException(
-          "%s: labels has shape %s; expected [%s]"
-              .formatted(file, Arrays.toString(array.shape()), images));
-    }
-    for (int label : labels) {
-      if (label < 0) {
-        throw new PerformerException(file + ": label " + label + "; expected whole numbers from 0");
-      }
-    }
+    require(
+        array.shape().length == 1 && labels.length == images,
+        "%s: labels has shape %s; expected [%d]",
+        file,
+        Arrays.toString(array.shape()),
+        images);
+    int least = Arrays.stream(labels).min().orElse(0);
+    require(least >= 0, "%s: label %d; expected whole numbers from 0", file, least);
     return labels;
   }
 }

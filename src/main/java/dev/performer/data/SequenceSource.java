@@ -36,15 +36,9 @@ public interface SequenceSource {
         file.toString(),
         () -> {
           LineReader lines = new LineReader(file);
-          return DataStream.of(() -> sequence(lines), lines::close);
+          return DataStream.of(lines::nextText, lines::close)
+              .map(line -> new ProteinSequence("" + lines.number(), "", line.strip()));
         });
-  }
-
-  private static ProteinSequence sequence(LineReader lines) {
-    String line = lines.nextText();
-    return line == null
-        ? null
-        : new ProteinSequence(Long.toString(lines.number()), "", line.strip());
   }
 
   /** FASTA, or lines where {@link #isLines}. */

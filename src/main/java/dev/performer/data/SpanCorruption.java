@@ -1,10 +1,12 @@
 package dev.performer.data;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.Stream;
 
 /**
  * T5's objective for an encoder and a decoder: random spans of a sequence are replaced by one
@@ -27,30 +29,20 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
 
   private static final int PURPOSE = 6;
 
-  public SpanCorruption {
-    if (!(rate > 0 && rate < 1 && meanSpan >= 1) || firstSentinel < 0 || sentinels < 2) {
-      throw new IllegalArgumentException(
-          "expected 0 < rate < 1, meanSpan >= 1, at least 2 sentinels: %s, %s, %s"
-              .formatted(rate, meanSpan, sentinels));
-    }
-  }
-
   /** What encoder and decoder see. */
   public record Corrupted(int[] inputs, int[] targets) {}
 
   /** With T5's rate and spans, and the sentinels that {@link #withSentinels} added. */
   public static SpanCorruption of(Vocabulary extended) {
-    int first = extended.tokens().indexOf(sentinel(0));
+    List<String> tokens = extended.tokens();
+    int first = tokens.indexOf(sentinel(0));
     int count = 0;
     while (first >= 0
-        && first + count < extended.size()
-        && extended.tokens().get(first + count).equals(sentinel(count))) {
+        && first + count < tokens.size()
+        && tokens.get(first + count).equals(sentinel(count))) {
       count++;
     }
-    if (count < 2) {
-      throw new PerformerException(
-          "the vocabulary has no sentinels <extra_id_0>, <extra_id_1>, … in a row");
-    }
+    require(count > 1, "the vocabulary has no sentinels <extra_id_0>, <extra_id_1>, … in a row");
     return new SpanCorruption(DEFAULT_RATE, DEFAULT_MEAN_SPAN, first, count);
   }
 
@@ -61,17 +53,10 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
 
   /** A vocabulary with sentinels {@code <extra_id_0>}, … at its end. */
   public static Vocabulary withSentinels(Vocabulary vocabulary, int count) {
-    List<String> tokens = new ArrayList<>(vocabulary.tokens());
-    for (int i = 0; i < count; i++) {
-      tokens.add(sentinel(i));
-    }
-    return new Vocabulary(
-        tokens,
-        vocabulary.pad(),
-        vocabulary.mask(),
-        vocabulary.bos(),
-        vocabulary.eos(),
-        vocabulary.unknown());
+    var v = vocabulary;
+    var sentinels = Vocabulary.numbered("<extra_id_", ">", count);
+    List<String> tokens = Stream.concat(v.tokens().stream(), sentinels).toList();
+    return new Vocabulary(tokens, v.pad(), v.mask(), v.bos(), v.eos(), v.unknown());
   }
 
   /**
@@ -85,23 +70,15 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
   public TokenBatch apply(TokenBatch batch, int pad, long seed, long step) {
     List<int[]> inputs = new ArrayList<>();
     List<Label> targets = new ArrayList<>();
-    int length = inputLength(batch.length());
     for (int row = 0; row < batch.rows(); row++) {
       int start = row * batch.length();
       int[] tokens = Arrays.copyOfRange(batch.tokens(), start, start + batch.lengths()[row]);
-      SplittableRandom random = Seeds.random(seed, step, batch.keys()[row], PURPOSE);
-      Corrupted corrupted = corrupt(tokens, random);
+      var corrupted = corrupt(tokens, Seeds.random(seed, step, batch.keys()[row], PURPOSE));
       inputs.add(corrupted.inputs());
       targets.add(new Label.Target(corrupted.targets()));
     }
-    int[] ids = new int[batch.rows() * length];
-    Arrays.fill(ids, pad);
-    int[] lengths = new int[batch.rows()];
-    for (int row = 0; row < lengths.length; row++) {
-      lengths[row] = inputs.get(row).length;
-      System.arraycopy(inputs.get(row), 0, ids, row * length, lengths[row]);
-    }
-    return new TokenBatch(length, ids, lengths, batch.keys(), batch.position(), targets);
+    int length = inputLength(batch.length());
+    return TokenBatch.padded(inputs, length, pad, batch.keys(), batch.position(), targets);
   }
 
   /** How many of so many tokens are in spans. */
@@ -131,59 +108,41 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
 
   /** Corrupts a sequence; the first token is never in a span, the last always is. */
   public Corrupted corrupt(int[] tokens, SplittableRandom random) {
-    int[] starts = new int[0];
-    int[] ends = starts;
-    if (tokens.length > 1) {
-      int noise = noise(tokens.length);
-      int spans = spans(tokens.length);
-      int[] noiseLengths = segments(noise, spans, random);
-      int[] keptLengths = segments(tokens.length - noise, spans, random);
-      starts = new int[spans];
-      ends = new int[spans];
-      int at = 0;
-      for (int i = 0; i < spans; i++) {
-        starts[i] = at + keptLengths[i];
-        ends[i] = at = starts[i] + noiseLengths[i];
-      }
-    }
-    return corrupt(tokens, starts, ends);
-  }
-
-  private Corrupted corrupt(int[] tokens, int[] starts, int[] ends) {
-    int noise = 0;
-    for (int i = 0; i < starts.length; i++) {
-      noise += ends[i] - starts[i];
-    }
-    int[] inputs = new int[tokens.length - noise + starts.length];
-    int[] targets = new int[noise + starts.length + 1];
+    int spans = spans(tokens.length);
+    int[] noise = segments(noise(tokens.length), spans, random);
+    int[] kept = segments(tokens.length - noise(tokens.length), spans, random);
+    int[] inputs = new int[inputLength(tokens.length)];
+    int[] targets = new int[targetLength(tokens.length)];
+    int from = 0;
     int in = 0;
     int out = 0;
-    int from = 0;
-    for (int i = 0; i < starts.length; i++) {
-      System.arraycopy(tokens, from, inputs, in, starts[i] - from);
-      in += starts[i] - from;
-      inputs[in++] = firstSentinel + i;
-      targets[out++] = firstSentinel + i;
-      System.arraycopy(tokens, starts[i], targets, out, ends[i] - starts[i]);
-      out += ends[i] - starts[i];
-      from = ends[i];
+    for (int span = 0; span < spans; span++) {
+      System.arraycopy(tokens, from, inputs, in, kept[span]);
+      in += kept[span];
+      from += kept[span];
+      inputs[in++] = firstSentinel + span;
+      targets[out++] = firstSentinel + span;
+      System.arraycopy(tokens, from, targets, out, noise[span]);
+      out += noise[span];
+      from += noise[span];
     }
-    System.arraycopy(tokens, from, inputs, in, tokens.length - from);
-    targets[out] = firstSentinel + starts.length;
+    System.arraycopy(tokens, from, inputs, in, tokens.length - from); // without a span, all of it
+    targets[out] = firstSentinel + spans;
     return new Corrupted(inputs, targets);
   }
 
   /** Cuts into parts of at least 1, all ways equally likely. */
   private static int[] segments(int total, int parts, SplittableRandom random) {
-    // A random subset of the total-1 places where a cut may be (selection sampling).
     int[] lengths = new int[parts];
+    if (parts == 0) {
+      return lengths;
+    }
+    // A random subset of the total-1 places where a cut may be (selection sampling).
     int part = 0;
-    int cuts = parts - 1;
     lengths[0] = 1;
     for (int place = 1; place < total; place++) {
-      if (random.nextInt(total - place) < cuts) {
+      if (random.nextInt(total - place) < parts - 1 - part) {
         part++;
-        cuts--;
       }
       lengths[part]++;
     }

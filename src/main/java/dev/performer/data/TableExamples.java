@@ -4,29 +4,40 @@ import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeSet;
 import java.util.function.Function;
 
 /**
  * Texts and labels from the columns of a CSV or TSV file, gzipped or not, read as a stream.
  *
- * @param table how the file is written
  * @param textColumn its name, or its number from 1 where the table has no header
- * @param label what the label column holds
- * @param encoder turns a text into ids
  */
 public record TableExamples(
-    TableFile table, String textColumn, LabelColumn label, Function<String, int[]> encoder)
+    TableFile table,
+    String textColumn,
+    Optional<LabelColumn> label,
+    Function<String, int[]> encoder)
     implements ExampleSource {
   static final int MOST_CATEGORIES = 100_000;
 
+  /**
+   * Where labels are.
+   *
+   * @param column its name, or its number from 1 where the table has no header
+   * @param classes all names in the order of their ids, as {@link #categories} finds them; empty
+   *     for numbers
+   */
+  public record LabelColumn(String column, Optional<List<String>> classes) {}
+
   /** protein_lm's lines {@code id,sequence}, without a header. */
   public static TableExamples proteinLm(Path file, ResidueEncoder encoder) {
-    return new TableExamples(
-        new TableFile(file, ',', false), "2", new LabelColumn.None(), encoder::encode);
+    TableFile table = new TableFile(file, ',', false);
+    return new TableExamples(table, "2", Optional.empty(), encoder::encode);
   }
 
   /**
@@ -50,7 +61,7 @@ public record TableExamples(
     }
     List<String> sorted = new ArrayList<>(names);
     if (sorted.stream().allMatch(name -> name.matches("\\d{1,9}"))) {
-      sorted.sort((a, b) -> Integer.compare(Integer.parseInt(a), Integer.parseInt(b)));
+      sorted.sort(Comparator.comparingInt(Integer::parseInt));
     }
     return sorted;
   }
@@ -64,67 +75,45 @@ public record TableExamples(
   public DataStream<Example> open() {
     TableFile.Rows rows = table.open();
     try {
-      return new Stream(rows);
+      int text = rows.column(textColumn);
+      int place = label.isPresent() ? rows.column(label.get().column()) : -1;
+      Map<String, Integer> ids = new HashMap<>();
+      label.flatMap(LabelColumn::classes).orElse(List.of()).forEach(n -> ids.put(n, ids.size()));
+      return DataStream.of(
+          () -> {
+            List<String> row = rows.next();
+            return row == null
+                ? null
+                : new Example(
+                    encoder.apply(row.get(text)),
+                    label.isEmpty() ? Label.NONE : label(row.get(place), ids, rows));
+          },
+          rows::close);
     } catch (RuntimeException e) {
       rows.close();
       throw e;
     }
   }
 
-  private final class Stream extends LookAhead<Example> {
-    private final TableFile.Rows rows;
-    private final int text;
-    private final int labelColumn;
-    private final Map<String, Integer> categories = new HashMap<>();
-
-    Stream(TableFile.Rows rows) {
-      this.rows = rows;
-      text = rows.column(textColumn);
-      if (label instanceof LabelColumn.Categories wanted) {
-        labelColumn = rows.column(wanted.column());
-        wanted.names().forEach(name -> categories.put(name, categories.size()));
-      } else if (label instanceof LabelColumn.Values wanted) {
-        labelColumn = rows.column(wanted.column());
-      } else {
-        labelColumn = -1;
+  private Label label(String value, Map<String, Integer> ids, TableFile.Rows rows) {
+    if (label.get().classes().isPresent()) {
+      Integer id = ids.get(value);
+      if (id == null) {
+        throw new PerformerException(
+            "%sclass '%s' is not among the %s known"
+                .formatted(rows.where(), Excerpt.of(value), ids.size()));
       }
+      return new Label.Category(id);
     }
-
-    @Override
-    protected Example read() {
-      List<String> row = rows.next();
-      return row == null ? null : new Example(encoder.apply(row.get(text)), label(row));
-    }
-
-    private Label label(List<String> row) {
-      if (label instanceof LabelColumn.None) {
-        return Label.NONE;
+    try {
+      float number = Float.parseFloat(value.strip());
+      if (Float.isFinite(number)) {
+        return new Label.Value(number);
       }
-      String value = row.get(labelColumn);
-      if (label instanceof LabelColumn.Categories) {
-        Integer id = categories.get(value);
-        if (id == null) {
-          throw new PerformerException(
-              "%sclass '%s' is not among the %s known"
-                  .formatted(rows.where(), Excerpt.of(value), categories.size()));
-        }
-        return new Label.Category(id);
-      }
-      try {
-        float number = Float.parseFloat(value.strip());
-        if (Float.isFinite(number)) {
-          return new Label.Value(number);
-        }
-      } catch (NumberFormatException e) {
-        // reported below
-      }
-      throw new PerformerException(
-          rows.where() + "label '" + Excerpt.of(value) + "' is not a finite number");
+    } catch (NumberFormatException e) {
+      // reported below
     }
-
-    @Override
-    public void close() {
-      rows.close();
-    }
+    throw new PerformerException(
+        rows.where() + "label '" + Excerpt.of(value) + "' is not a finite number");
   }
 }

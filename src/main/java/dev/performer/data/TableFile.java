@@ -1,13 +1,16 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
+import dev.performer.AtomicFiles;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.io.EOFException;
-import java.io.FilterReader;
 import java.io.IOException;
 import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -24,19 +27,13 @@ import org.apache.commons.csv.CSVRecord;
  * A table as text in UTF-8: fields between delimiters, quoted where they hold one ({@code RFC
  * 4180}). In tab-separated files quotes mean nothing.
  *
- * @param file gzipped or not
- * @param delimiter between fields
  * @param header whether the first row names the columns
  */
 public record TableFile(Path file, char delimiter, boolean header) {
-  /** Longer than any text by far: a quote that is never closed. */
-  private static final int MAX_ROW = 1 << 27;
-
   /** A table with a header: {@code .tsv} and {@code .tsv.gz} by tabs, all others by commas. */
   public static TableFile of(Path file) {
-    String name = file.toString().toLowerCase(Locale.ROOT);
-    return new TableFile(
-        file, name.endsWith(".tsv") || name.endsWith(".tsv.gz") ? '\t' : ',', true);
+    boolean isByTabs = file.toString().toLowerCase(Locale.ROOT).matches(".*\\.tsv(\\.gz)?");
+    return new TableFile(file, isByTabs ? '\t' : ',', true);
   }
 
   /** Whether a name is that of a table: {@code .csv} or {@code .tsv}, gzipped or not. */
@@ -52,10 +49,8 @@ public record TableFile(Path file, char delimiter, boolean header) {
   }
 
   /**
-   * All rows; of columns that share a name, the first counts.
-   *
-   * @return for each row its fields by the names of the columns, in order
-   * @throws PerformerException if the file cannot be read, is no table, or has no header or no row
+   * The fields of all rows by the names of their columns, in order; of two columns of a name, the
+   * first.
    */
   public List<Map<String, String>> read() {
     List<Map<String, String>> all = new ArrayList<>();
@@ -71,13 +66,9 @@ public record TableFile(Path file, char delimiter, boolean header) {
     return all;
   }
 
-  /**
-   * Starts at the first row after the header; the caller closes it.
-   *
-   * @throws PerformerException if the file cannot be read or holds nothing
-   */
+  /** Starts at the first row after the header; the caller closes it. */
   Rows open() {
-    Reader text = DataFile.text(file, "a table of text");
+    Reader text = DataFile.text(file, "a table of text", StandardCharsets.UTF_8);
     try {
       return new Rows(text);
     } catch (RuntimeException e) {
@@ -88,22 +79,20 @@ public record TableFile(Path file, char delimiter, boolean header) {
 
   /** The rows of the file, all as wide as the first. */
   final class Rows implements AutoCloseable {
-    private final Bounded reader;
+    private final BoundedReader reader;
     private final CSVParser parser;
     private final Iterator<CSVRecord> records;
     private final List<String> first;
-    private boolean firstIsRow;
-    private boolean any;
     private long row;
 
     private Rows(Reader text) {
-      reader = new Bounded(text);
+      String tooLong = "a row of over %d characters; is a quote not closed?";
+      reader = new BoundedReader(text, () -> tooLong.formatted(BoundedReader.LONGEST));
       CSVFormat format =
           CSVFormat.DEFAULT
               .builder()
               .setDelimiter(delimiter)
               .setQuote(delimiter == '\t' ? null : '"')
-              .setIgnoreEmptyLines(true)
               .get();
       try {
         parser = CSVParser.builder().setReader(reader).setFormat(format).get();
@@ -112,19 +101,18 @@ public record TableFile(Path file, char delimiter, boolean header) {
       }
       records = parser.iterator();
       first = record();
-      if (first == null) {
-        throw new PerformerException(file + " is empty; expected a table of text");
-      }
-      firstIsRow = !header;
+      require(first != null, "%s is empty; expected a table of text", file);
+      row = header ? 1 : 0; // a row without a header is still to come
     }
 
-    /** The place of a column. @throws PerformerException that names the columns there are */
+    /** The place of a column; where it is unknown, an error names those there are. */
     int column(String name) {
       if (header) {
         int place = first.indexOf(name);
         if (place < 0) {
           throw new PerformerException(
-              file + " has no column '" + name + "'; its first row names " + Excerpt.names(first));
+              "%s has no column '%s'; its first row names %s"
+                  .formatted(file, name, Excerpt.names(first)));
         }
         return place;
       }
@@ -138,20 +126,12 @@ public record TableFile(Path file, char delimiter, boolean header) {
 
     /** The next row, or null at the end. */
     List<String> next() {
-      List<String> fields;
-      if (firstIsRow) {
-        firstIsRow = false;
-        fields = first;
-      } else {
-        fields = record();
-      }
+      List<String> fields = row == 0 ? first : record();
+      row++;
       if (fields == null) {
-        if (!any) {
-          throw new PerformerException(file + " has a header and no row; nothing can be used");
-        }
+        require(row > 2 || !header, "%s has a header and no row; nothing can be used", file);
         return null;
       }
-      any = true;
       if (fields.size() != first.size()) {
         throw new PerformerException(
             where() + fields.size() + " fields; expected " + first.size() + " as in the first row");
@@ -171,57 +151,36 @@ public record TableFile(Path file, char delimiter, boolean header) {
 
     private List<String> record() {
       try {
-        reader.allowance = MAX_ROW;
-        row++;
+        reader.allowNext();
         if (!records.hasNext()) {
           return null;
         }
         List<String> fields = records.next().toList();
-        if (row == 1 && fields.get(0).startsWith("\uFEFF")) { // a byte order mark
+        if (first == null && fields.get(0).startsWith("\uFEFF")) { // a byte order mark
           fields = new ArrayList<>(fields);
           fields.set(0, fields.get(0).substring(1));
         }
         return fields;
-      } catch (UncheckedIOException e) {
-        throw unreadable(e.getCause());
-      } catch (IllegalStateException e) {
-        throw unreadable(e.getCause() instanceof IOException io ? io : new IOException(e));
+      } catch (UncheckedIOException | IllegalStateException e) {
+        throw unreadable(e);
       }
     }
 
-    private PerformerException unreadable(IOException e) {
+    private PerformerException unreadable(Exception e) {
       Throwable cause = e;
-      while (cause.getCause() instanceof IOException deeper && deeper != cause) {
-        cause = deeper;
+      while (cause.getCause() != null) {
+        cause = cause.getCause();
       }
-      if (cause instanceof CharacterCodingException
-          || cause instanceof ZipException
-          || cause instanceof EOFException) {
-        return DataFile.unreadable(file, (IOException) cause);
+      IOException io = cause instanceof IOException own ? own : new IOException();
+      if (io instanceof CharacterCodingException
+          || io instanceof ZipException
+          || io instanceof EOFException) {
+        return DataFile.unreadable(file, io);
       }
       return new PerformerException(
-          "%s, row %s: cannot be read as a table: %s"
-              .formatted(file, row, Excerpt.of(DataFile.reason((IOException) cause))),
+          "%s, row %d: cannot be read as a table: %s"
+              .formatted(file, row + 1, Excerpt.of(AtomicFiles.describe(io))),
           e);
-    }
-  }
-
-  /** Refuses a row that never ends before it fills the memory. */
-  private static final class Bounded extends FilterReader {
-    private int allowance = MAX_ROW;
-
-    Bounded(Reader in) {
-      super(in);
-    }
-
-    @Override
-    public int read(char[] chars, int from, int length) throws IOException {
-      int n = super.read(chars, from, length);
-      allowance -= Math.max(0, n);
-      if (allowance < 0) {
-        throw new IOException("a row of over " + MAX_ROW + " characters; is a quote not closed?");
-      }
-      return n;
     }
   }
 }

@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -8,9 +10,6 @@ import java.util.Arrays;
  * The bytes of a text file, gzipped or not, in pieces of one length; the last may be shorter. For
  * files that fit into memory; {@link TextDocuments} streams.
  *
- * @param file where they were read
- * @param tokenizer which ids the bytes have
- * @param bytes of the file
  * @param length bytes of a piece
  * @param stride bytes from the start of one piece to that of the next
  */
@@ -19,10 +18,8 @@ public record TextChunks(Path file, ByteTokenizer tokenizer, byte[] bytes, int l
   private static final int LIMIT = 1 << 30;
 
   /**
-   * Reads a file.
+   * Reads a file into pieces that do not overlap.
    *
-   * @param tokenizer which ids the bytes have
-   * @param length bytes of a piece
    * @throws PerformerException if the file cannot be read, is empty, or unpacks to over 1 GiB
    */
   public static TextChunks read(Path file, ByteTokenizer tokenizer, int length) {
@@ -33,22 +30,13 @@ public record TextChunks(Path file, ByteTokenizer tokenizer, byte[] bytes, int l
    * Pieces that begin every {@code stride} bytes, overlapping where that is less than their length.
    */
   public static TextChunks read(Path file, ByteTokenizer tokenizer, int length, int stride) {
-    if (length < 1 || stride < 1) {
-      throw new IllegalArgumentException(
-          "length and stride must be positive: " + length + ", " + stride);
-    }
     byte[] bytes = DataFile.readAll(file, "a text file", LIMIT);
-    if (bytes.length == 0) {
-      throw new PerformerException(file + " is empty; expected a text file");
-    }
+    require(bytes.length > 0, "%s is empty; expected a text file", file);
     return new TextChunks(file, tokenizer, bytes, length, stride);
   }
 
   /** The first or the last part of the text, by a share of its bytes, as pieces of its own. */
   public TextChunks part(double from, double to) {
-    if (!(from >= 0 && from < to && to <= 1)) {
-      throw new IllegalArgumentException("expected 0 <= from < to <= 1: " + from + ", " + to);
-    }
     byte[] part = Arrays.copyOfRange(bytes, (int) (from * bytes.length), (int) (to * bytes.length));
     return new TextChunks(file, tokenizer, part, length, stride);
   }

@@ -1,22 +1,20 @@
 package dev.performer.data;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Function;
-import java.util.stream.Stream;
 
 /**
  * Whole documents: each file of a folder (and of the folders in it, in the order of their names) is
  * one, or each line of a file.
  *
  * @param place a folder, or a file whose lines are documents; files may be gzipped
- * @param encoder turns a document into ids, such as {@link TextEncoder#encode}
  */
 public record TextDocuments(Path place, Function<String, int[]> encoder) implements ExampleSource {
   private static final int LIMIT = 1 << 27;
@@ -32,34 +30,27 @@ public record TextDocuments(Path place, Function<String, int[]> encoder) impleme
       return DataStream.of(files(place).iterator()).map(this::read);
     }
     LineReader lines = new LineReader(place);
-    DataStream<String> documents = DataStream.of(lines::nextText, lines::close);
-    return documents.map(document -> Example.of(encoder.apply(document)));
+    return DataStream.of(lines::nextText, lines::close).map(this::example);
   }
 
   private static List<Path> files(Path folder) {
-    try (Stream<Path> all = Files.walk(folder)) {
-      List<Path> files =
-          all.filter(Files::isRegularFile)
-              .filter(file -> !file.getFileName().toString().startsWith("."))
-              .sorted()
-              .toList();
-      if (files.isEmpty()) {
-        throw new PerformerException(folder + " holds no file; expected text files");
-      }
-      return files;
-    } catch (IOException | UncheckedIOException e) {
-      throw new PerformerException(folder + " cannot be listed: " + DataFile.reason(e), e);
-    }
+    List<Path> files =
+        DataFile.list(
+            folder, Integer.MAX_VALUE, file -> !file.getFileName().toString().startsWith("."));
+    require(!files.isEmpty(), "%s holds no file; expected text files", folder);
+    return files;
   }
 
   private Example read(Path file) {
-    byte[] bytes = DataFile.readAll(file, "a text file", LIMIT);
+    ByteBuffer bytes = ByteBuffer.wrap(DataFile.readAll(file, "a text file", LIMIT));
     try {
-      return Example.of(
-          encoder.apply(
-              StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString()));
+      return example(StandardCharsets.UTF_8.newDecoder().decode(bytes).toString());
     } catch (IOException e) {
       throw DataFile.unreadable(file, e);
     }
+  }
+
+  private Example example(String document) {
+    return Example.of(encoder.apply(document));
   }
 }

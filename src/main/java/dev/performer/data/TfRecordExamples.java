@@ -1,10 +1,12 @@
 package dev.performer.data;
 
-import com.google.protobuf.ByteString;
+import static dev.performer.PerformerException.require;
+
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.nio.file.Path;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -16,11 +18,9 @@ import org.tensorflow.proto.Feature;
  * TFRecord files of {@code tf.train.Example}s, one after the other: a feature of integers is the
  * tokens themselves (as protein_lm's {@code sequence} is), one of bytes is text for the encoder.
  *
- * @param files read in this order
  * @param feature name of the tokens' or text's feature
  * @param label feature of the label, an integer or a number; empty for none
  * @param vocabularySize ids must be below
- * @param encoder turns text into ids
  */
 public record TfRecordExamples(
     List<Path> files,
@@ -39,174 +39,137 @@ public record TfRecordExamples(
    * @param name of the feature; its first value counts
    * @param category whether it is a class, or a number to regress to
    */
-  public record LabelFeature(String name, boolean category) {}
+  public record LabelFeature(String name, boolean category) {
+    private Label of(Entry entry) {
+      Feature found = entry.feature(name);
+      if (found.getInt64List().getValueCount() > 0) {
+        long value = found.getInt64List().getValue(0);
+        if (category && (value < 0 || value > Integer.MAX_VALUE)) {
+          throw entry.failure("class %d of '%s' is not from 0 up", value, name);
+        }
+        return category ? new Label.Category((int) value) : new Label.Value(value);
+      }
+      if (category || found.getFloatList().getValueCount() == 0) {
+        String kind =
+            switch (found.getKindCase()) {
+              case BYTES_LIST -> "bytes";
+              case FLOAT_LIST -> "floats";
+              case INT64_LIST -> "integers";
+              case KIND_NOT_SET -> "nothing";
+            };
+        String expected = category ? "an integer" : "a number";
+        throw entry.failure("label '%s' holds %s; expected %s", name, kind, expected);
+      }
+      float number = found.getFloatList().getValue(0);
+      if (!Float.isFinite(number)) {
+        throw entry.failure("label '%s' is %s; expected a finite number", name, number);
+      }
+      return new Label.Value(number);
+    }
+  }
 
-  public TfRecordExamples {
-    files = List.copyOf(files);
-    if (files.isEmpty()) {
-      throw new IllegalArgumentException("no files");
+  /** One example, and where it stands. */
+  private record Entry(String place, Map<String, Feature> features) {
+    /** The next one; null at the end. */
+    static Entry next(TfRecordReader reader) {
+      byte[] data = reader.next();
+      if (data == null) {
+        return null;
+      }
+      try {
+        var example = org.tensorflow.proto.Example.parseFrom(data);
+        return new Entry(reader.where(), example.getFeatures().getFeatureMap());
+      } catch (InvalidProtocolBufferException e) {
+        throw new PerformerException(
+            reader.where() + "no tf.train.Example: its bytes are no such message", e);
+      }
+    }
+
+    Feature feature(String wanted) {
+      Feature found = features.get(wanted);
+      if (found == null) {
+        String there = Excerpt.names(new TreeSet<>(features.keySet()));
+        throw failure("no feature '%s'; it has [%s]", wanted, there);
+      }
+      return found;
+    }
+
+    PerformerException failure(String format, Object... values) {
+      return new PerformerException(place + format.formatted(values));
     }
   }
 
   /**
    * Counts the classes of a file: one more than the largest, which takes a pass over it.
    *
-   * @param feature of integers from 0
    * @throws PerformerException if a record has no such feature, or a number that is no class
    */
   public static int classes(Path file, String feature) {
-    long most = -1;
-    try (TfRecordReader reader = TfRecordReader.open(file)) {
-      for (byte[] data = reader.next(); data != null; data = reader.next()) {
-        String where = file + ", record " + reader.record() + ": ";
-        Label.Category category =
-            (Label.Category)
-                label(
-                    new LabelFeature(feature, true),
-                    feature(parse(data, where), feature, where),
-                    where);
-        most = Math.max(most, category.id());
+    LabelFeature label = new LabelFeature(feature, true);
+    int most = -1;
+    try (TfRecordReader reader = new TfRecordReader(file)) {
+      for (Entry entry = Entry.next(reader); entry != null; entry = Entry.next(reader)) {
+        most = Math.max(most, ((Label.Category) label.of(entry)).id());
         if (most >= TableExamples.MOST_CATEGORIES) {
-          throw new PerformerException(
-              where + "class " + most + " of '" + feature + "'; at most 100,000 are counted");
+          throw entry.failure("class %d of '%s'; at most 100,000 are counted", most, feature);
         }
       }
     }
-    return (int) most + 1;
-  }
-
-  private static Map<String, Feature> parse(byte[] data, String where) {
-    try {
-      return org.tensorflow.proto.Example.parseFrom(data).getFeatures().getFeatureMap();
-    } catch (InvalidProtocolBufferException e) {
-      throw new PerformerException(where + "no tf.train.Example: its bytes are no such message", e);
-    }
-  }
-
-  private static Feature feature(Map<String, Feature> features, String wanted, String where) {
-    Feature found = features.get(wanted);
-    if (found == null) {
-      throw new PerformerException(
-          "%sno feature '%s'; it has [%s]"
-              .formatted(where, wanted, Excerpt.names(new TreeSet<>(features.keySet()))));
-    }
-    return found;
-  }
-
-  private static Label label(LabelFeature wanted, Feature found, String where) {
-    if (found.getInt64List().getValueCount() > 0) {
-      long value = found.getInt64List().getValue(0);
-      if (!wanted.category()) {
-        return new Label.Value(value);
-      }
-      if (value >= 0 && value <= Integer.MAX_VALUE) {
-        return new Label.Category((int) value);
-      }
-      throw new PerformerException(
-          where + "class " + value + " of '" + wanted.name() + "' is not from 0 up");
-    }
-    if (!wanted.category() && found.getFloatList().getValueCount() > 0) {
-      float number = found.getFloatList().getValue(0);
-      if (Float.isFinite(number)) {
-        return new Label.Value(number);
-      }
-      throw new PerformerException(
-          where + "label '" + wanted.name() + "' is " + number + "; expected a finite number");
-    }
-    throw new PerformerException(
-        "%slabel '%s' holds %s; expected %s"
-            .formatted(
-                where, wanted.name(), kind(found), wanted.category() ? "an integer" : "a number"));
-  }
-
-  private static String kind(Feature feature) {
-    return switch (feature.getKindCase()) {
-      case BYTES_LIST -> "bytes";
-      case FLOAT_LIST -> "floats";
-      case INT64_LIST -> "integers";
-      case KIND_NOT_SET -> "nothing";
-    };
+    return most + 1;
   }
 
   @Override
   public String name() {
-    return files.size() == 1 ? files.get(0).toString() : files.get(0) + " and others";
+    return files.get(0) + (files.size() == 1 ? "" : " and others");
   }
 
   @Override
   public DataStream<Example> open() {
-    return new Stream();
+    Iterator<Path> rest = files.iterator();
+    TfRecordReader[] reader = {new TfRecordReader(rest.next())};
+    boolean[] any = {false};
+    return DataStream.of(
+        () -> {
+          Entry entry = Entry.next(reader[0]);
+          while (entry == null && rest.hasNext()) {
+            reader[0].close();
+            reader[0] = new TfRecordReader(rest.next());
+            entry = Entry.next(reader[0]);
+          }
+          any[0] |= entry != null;
+          require(any[0], "%s holds no record; expected TFRecord", name());
+          return entry == null ? null : new Example(tokens(entry), label(entry));
+        },
+        () -> reader[0].close());
   }
 
-  private final class Stream extends LookAhead<Example> {
-    private int file;
-    private TfRecordReader reader = TfRecordReader.open(files.get(0));
-    private boolean any;
+  private Label label(Entry entry) {
+    return label.isEmpty() ? Label.NONE : label.get().of(entry);
+  }
 
-    @Override
-    protected Example read() {
-      while (true) {
-        byte[] data = reader.next();
-        if (data != null) {
-          any = true;
-          return example(data);
-        }
-        if (file + 1 == files.size()) {
-          if (!any) {
-            throw new PerformerException(
-                TfRecordExamples.this.name() + " holds no record; expected TFRecord");
-          }
-          return null;
-        }
-        reader.close();
-        reader = TfRecordReader.open(files.get(++file));
-      }
+  private int[] tokens(Entry entry) {
+    Feature found = entry.feature(feature);
+    var texts = found.getBytesList().getValueList();
+    int floats = found.getFloatList().getValueCount();
+    if (floats > 0 || texts.size() > 1) {
+      throw entry.failure(
+          "feature '%s' holds %d texts and %d floats; expected one text or integers",
+          feature, texts.size(), floats);
     }
-
-    @Override
-    public void close() {
-      reader.close();
-    }
-
-    private Example example(byte[] data) {
-      String where = where();
-      Map<String, Feature> features = parse(data, where);
-      int[] tokens = tokens(TfRecordExamples.feature(features, feature, where));
-      if (label.isEmpty()) {
-        return new Example(tokens, Label.NONE);
+    if (!texts.isEmpty()) {
+      if (!texts.get(0).isValidUtf8()) {
+        throw entry.failure("feature '%s' is no UTF-8 text", feature);
       }
-      Feature found = TfRecordExamples.feature(features, label.get().name(), where);
-      return new Example(tokens, TfRecordExamples.label(label.get(), found, where));
+      return encoder.apply(texts.get(0).toStringUtf8());
     }
-
-    private int[] tokens(Feature found) {
-      List<ByteString> texts = found.getBytesList().getValueList();
-      int floats = found.getFloatList().getValueCount();
-      if (floats > 0 || texts.size() > 1) {
-        throw new PerformerException(
-            "%sfeature '%s' holds %d texts and %d floats; expected one text or integers"
-                .formatted(where(), feature, texts.size(), floats));
+    int[] tokens = new int[found.getInt64List().getValueCount()];
+    for (int i = 0; i < tokens.length; i++) {
+      long id = found.getInt64List().getValue(i);
+      if (id < 0 || id >= vocabularySize) {
+        throw entry.failure("token %d is outside 0..%d", id, vocabularySize - 1);
       }
-      if (!texts.isEmpty()) {
-        if (!texts.get(0).isValidUtf8()) {
-          throw new PerformerException(where() + "feature '" + feature + "' is no UTF-8 text");
-        }
-        return encoder.apply(texts.get(0).toStringUtf8());
-      }
-      int[] tokens = new int[found.getInt64List().getValueCount()];
-      for (int i = 0; i < tokens.length; i++) {
-        long id = found.getInt64List().getValue(i);
-        if (id < 0 || id >= vocabularySize) {
-          throw new PerformerException(
-              where() + "token " + id + " is outside 0.." + (vocabularySize - 1));
-        }
-        tokens[i] = (int) id;
-      }
-      return tokens;
+      tokens[i] = (int) id;
     }
-
-    private String where() {
-      return files.get(file) + ", record " + reader.record() + ": ";
-    }
+    return tokens;
   }
 }

@@ -17,32 +17,22 @@ final class TfRecordReader implements AutoCloseable {
 
   private final Path file;
   private final InputStream in;
-  private final boolean plain;
-  private long left;
+  private long left; // unknown, so without a limit, where it is gzipped
   private long record;
 
-  private TfRecordReader(Path file, InputStream in, boolean plain, long left) {
+  TfRecordReader(Path file) {
     this.file = file;
-    this.in = in;
-    this.plain = plain;
-    this.left = left;
-  }
-
-  /**
-   * @throws PerformerException if the file cannot be opened
-   */
-  static TfRecordReader open(Path file) {
     String expected = "a TFRecord file";
     try (InputStream start = DataFile.openPlain(file, expected)) {
       byte[] header = start.readNBytes(HEADER);
       // A length may begin with gzip's two bytes: then its checksum is right.
-      boolean gzipped =
+      boolean isGzipped =
           header.length > 1
               && header[0] == 0x1f
               && header[1] == (byte) 0x8b
               && !(header.length == HEADER && TfRecordFrame.isChecked(header, 8));
-      InputStream in = gzipped ? DataFile.open(file, expected) : DataFile.openPlain(file, expected);
-      return new TfRecordReader(file, in, !gzipped, Files.size(DataFile.place(file, expected)));
+      in = isGzipped ? DataFile.open(file, expected) : DataFile.openPlain(file, expected);
+      left = isGzipped ? Long.MAX_VALUE : Files.size(DataFile.place(file, expected));
     } catch (IOException e) {
       throw DataFile.unreadable(file, e);
     }
@@ -56,50 +46,51 @@ final class TfRecordReader implements AutoCloseable {
         return null;
       }
       record++;
-      if (header.length < HEADER) {
-        throw broken("the file ends inside its header; it is cut off");
-      }
-      if (!TfRecordFrame.isChecked(header, 8)) {
-        throw broken("the checksum of its length is wrong; expected TFRecord");
-      }
+      require(header.length == HEADER, "the file ends inside its header; it is cut off");
+      require(
+          TfRecordFrame.isChecked(header, 8),
+          "the checksum of its length is wrong; expected TFRecord");
       left -= HEADER;
       long length = ByteBuffer.wrap(header).order(ByteOrder.LITTLE_ENDIAN).getLong();
       if (length < 0 || length > MAX_RECORD) {
-        throw broken(
-            "it claims %s bytes; at most %s are read"
-                .formatted(Long.toUnsignedString(length), MAX_RECORD));
+        String claimed = Long.toUnsignedString(length);
+        throw failure("it claims %s bytes; at most %d are read", claimed, MAX_RECORD);
       }
-      if (plain && length + FOOTER > left) {
-        throw broken(
-            "it claims %s bytes where %s are left; it is cut off"
-                .formatted(length, Math.max(0, left - FOOTER)));
+      if (length + FOOTER > left) {
+        long there = Math.max(0, left - FOOTER);
+        throw failure("it claims %d bytes where %d are left; it is cut off", length, there);
       }
       byte[] data = in.readNBytes((int) length + FOOTER);
       if (data.length < length + FOOTER) {
-        throw broken(
-            "the file ends after " + data.length + " of its " + length + " bytes; it is cut off");
+        throw failure("the file ends after %d of its %d bytes; it is cut off", data.length, length);
       }
       left -= data.length;
-      if (!TfRecordFrame.isChecked(data, (int) length)) {
-        throw broken("the checksum of its data is wrong; the file is damaged");
-      }
+      require(
+          TfRecordFrame.isChecked(data, (int) length),
+          "the checksum of its data is wrong; the file is damaged");
       return Arrays.copyOf(data, (int) length);
     } catch (IOException e) {
       throw DataFile.unreadable(file, e);
     }
   }
 
-  /** The number of the record that was read last, from 1. */
-  long record() {
-    return record;
+  private void require(boolean condition, String what) {
+    if (!condition) {
+      throw failure(what);
+    }
+  }
+
+  private PerformerException failure(String format, Object... values) {
+    return new PerformerException(where() + format.formatted(values));
+  }
+
+  /** Where the record stands that was read last, to begin a message with. */
+  String where() {
+    return file + ", record " + record + ": ";
   }
 
   @Override
   public void close() {
     DataFile.close(file, in);
-  }
-
-  private PerformerException broken(String what) {
-    return new PerformerException(file + ", record " + record + ": " + what);
   }
 }

@@ -26,7 +26,29 @@ public record TokenBatch(
 
   /** Without labels. */
   public TokenBatch(int length, int[] tokens, int[] lengths, long[] keys, BatchPosition position) {
-    this(length, tokens, lengths, keys, position, Collections.nCopies(lengths.length, Label.NONE));
+    this(length, tokens, lengths, keys, position, unlabelled(lengths.length));
+  }
+
+  /** Rows padded with an id, longer ones cut. */
+  static TokenBatch padded(
+      List<int[]> rows,
+      int length,
+      int pad,
+      long[] keys,
+      BatchPosition position,
+      List<Label> labels) {
+    int[] tokens = new int[rows.size() * length];
+    Arrays.fill(tokens, pad);
+    int[] lengths = new int[rows.size()];
+    for (int row = 0; row < lengths.length; row++) {
+      lengths[row] = Math.min(length, rows.get(row).length);
+      System.arraycopy(rows.get(row), 0, tokens, row * length, lengths[row]);
+    }
+    return new TokenBatch(length, tokens, lengths, keys, position, labels);
+  }
+
+  static List<Label> unlabelled(int rows) {
+    return Collections.nCopies(rows, Label.NONE);
   }
 
   /** B, the number of sequences. */
@@ -43,28 +65,20 @@ public record TokenBatch(
     return mask;
   }
 
-  /**
-   * The class of each row, {@code [B]}.
-   *
-   * @throws PerformerException if a row has none
-   */
+  /** The class of each row, {@code [B]}. @throws PerformerException if a row has none */
   public int[] categories() {
-    return labels.stream()
-        .mapToInt(
-            label -> label instanceof Label.Category category ? category.id() : missing("class"))
-        .toArray();
+    int[] categories = new int[rows()];
+    for (int row = 0; row < categories.length; row++) {
+      categories[row] = label(row, Label.Category.class, "class").id();
+    }
+    return categories;
   }
 
-  /**
-   * The number of each row, {@code [B]}.
-   *
-   * @throws PerformerException if a row has none
-   */
+  /** The number of each row, {@code [B]}. @throws PerformerException if a row has none */
   public float[] values() {
     float[] values = new float[rows()];
     for (int row = 0; row < values.length; row++) {
-      values[row] =
-          labels.get(row) instanceof Label.Value number ? number.value() : missing("number");
+      values[row] = label(row, Label.Value.class, "number").value();
     }
     return values;
   }
@@ -95,25 +109,18 @@ public record TokenBatch(
    * @throws PerformerException if a row has no target
    */
   public TokenBatch targets(int length, int pad) {
-    int[] ids = new int[rows() * length];
-    Arrays.fill(ids, pad);
-    int[] real = new int[rows()];
-    for (int row = 0; row < real.length; row++) {
-      if (!(labels.get(row) instanceof Label.Target target)) {
-        throw missingLabel("target sequence");
-      }
-      real[row] = Math.min(length, target.tokens().length);
-      System.arraycopy(target.tokens(), 0, ids, row * length, real[row]);
+    int[][] targets = new int[rows()][];
+    for (int row = 0; row < targets.length; row++) {
+      targets[row] = label(row, Label.Target.class, "target sequence").tokens();
     }
-    return new TokenBatch(length, ids, real, keys, position);
+    return padded(List.of(targets), length, pad, keys, position, unlabelled(rows()));
   }
 
-  private static int missing(String what) {
-    throw missingLabel(what);
-  }
-
-  private static PerformerException missingLabel(String what) {
-    return new PerformerException(
-        "the data has examples without a " + what + "; name its label column or array");
+  private <T extends Label> T label(int row, Class<T> kind, String what) {
+    if (!kind.isInstance(labels.get(row))) {
+      throw new PerformerException(
+          "the data has examples without a " + what + "; name its label column or array");
+    }
+    return kind.cast(labels.get(row));
   }
 }

@@ -1,7 +1,6 @@
 package dev.performer.data;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -23,10 +22,9 @@ public final class TokenRowBatches {
   private final int fixedLength;
   private final long seed;
   private long epoch = -1;
-  private List<int[]> batches; // of that epoch, numbers of rows
+  private List<List<Integer>> batches; // of that epoch, numbers of rows
 
   /**
-   * @param pad fills up short sequences
    * @param tokens of a batch at most, unless one sequence has more
    * @param fixedLength all batches are padded to at least this
    */
@@ -49,12 +47,11 @@ public final class TokenRowBatches {
 
   /** Every sequence once, the longest first; for evaluation. */
   public List<TokenBatch> inOrder() {
-    return filled(byLength(numbers())).stream()
-        .map(rows -> pack(rows, BatchPosition.START))
-        .toList();
+    var all = split(numbers());
+    return all.stream().map(rows -> pack(rows, BatchPosition.START)).toList();
   }
 
-  private List<int[]> epoch(long wanted) {
+  private List<List<Integer>> epoch(long wanted) {
     if (wanted != epoch) {
       List<Integer> order = new ArrayList<>(numbers());
       Seeds.shuffle(order, Seeds.random(seed, wanted, ORDER));
@@ -62,8 +59,7 @@ public final class TokenRowBatches {
       int window = (int) Math.max(1, Math.min(order.size(), WINDOW * (tokens / mean)));
       batches = new ArrayList<>();
       for (int from = 0; from < order.size(); from += window) {
-        int to = Math.min(order.size(), from + window);
-        batches.addAll(filled(byLength(order.subList(from, to))));
+        batches.addAll(split(order.subList(from, Math.min(order.size(), from + window))));
       }
       Seeds.shuffle(batches, Seeds.random(seed, wanted, BATCH_ORDER));
       epoch = wanted;
@@ -75,39 +71,23 @@ public final class TokenRowBatches {
     return IntStream.range(0, data.rows().size()).boxed().toList();
   }
 
-  private List<Integer> byLength(List<Integer> numbers) {
-    return numbers.stream()
-        .sorted(Comparator.comparingInt((Integer i) -> data.rows().get(i).length).reversed())
-        .toList();
-  }
-
-  private List<int[]> filled(List<Integer> longestFirst) {
-    List<int[]> filled = new ArrayList<>();
-    for (int from = 0; from < longestFirst.size(); ) {
-      int length = padded(longestFirst.get(from));
-      int to = Math.min(longestFirst.size(), from + Math.max(1, tokens / length));
-      filled.add(longestFirst.subList(from, to).stream().mapToInt(Integer::intValue).toArray());
-      from = to;
-    }
-    return filled;
+  private List<List<Integer>> split(List<Integer> numbers) {
+    var longestFirst =
+        numbers.stream().sorted(Comparator.comparingInt(i -> -data.rows().get(i).length)).toList();
+    return Collator.split(longestFirst, i -> Math.max(1, tokens / padded(i)));
   }
 
   private int padded(int row) {
     return Math.max(fixedLength, data.rows().get(row).length);
   }
 
-  private TokenBatch pack(int[] numbers, BatchPosition position) {
-    int length = Arrays.stream(numbers).map(this::padded).max().orElseThrow();
-    int[] ids = new int[numbers.length * length];
-    Arrays.fill(ids, pad);
-    int[] lengths = new int[numbers.length];
-    long[] keys = new long[numbers.length];
-    for (int row = 0; row < numbers.length; row++) {
-      int[] tokensOfRow = data.rows().get(numbers[row]);
-      System.arraycopy(tokensOfRow, 0, ids, row * length, tokensOfRow.length);
-      lengths[row] = tokensOfRow.length;
-      keys[row] = Seeds.mix(seed, position.epoch(), numbers[row]);
-    }
-    return new TokenBatch(length, ids, lengths, keys, position);
+  private TokenBatch pack(List<Integer> numbers, BatchPosition position) {
+    return TokenBatch.padded(
+        numbers.stream().map(data.rows()::get).toList(),
+        padded(numbers.get(0)),
+        pad,
+        numbers.stream().mapToLong(i -> Seeds.mix(seed, position.epoch(), i)).toArray(),
+        position,
+        TokenBatch.unlabelled(numbers.size()));
   }
 }

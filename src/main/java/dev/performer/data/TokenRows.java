@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.nio.file.Path;
@@ -7,13 +9,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * Token sequences in memory, without padding.
  *
- * @param name where they come from, for messages
  * @param rows ids of each sequence; none is empty
  * @param notes what was not taken as it stood, one line each
  */
@@ -24,8 +26,9 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
   /** The array that is 1 where an id is real, {@code [N, L]}. */
   public static final String MASK = "mask";
 
-  /** Copies the lists. */
+  /** Copies the lists, and refuses none. */
   public TokenRows {
+    require(!rows.isEmpty(), "%s: holds no sequence", name);
     rows = List.copyOf(rows);
     notes = List.copyOf(notes);
   }
@@ -33,24 +36,13 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
   /**
    * Reads {@code tokens} and, if it is there, {@code mask} of an {@code .npz}. Without a mask, ids
    * of padding at the end of a row are padding.
-   *
-   * @param pad the id of padding, if there is one
-   * @throws PerformerException if an array is missing, of another shape or type, or padding stands
-   *     before a token, or nothing is left
    */
   public static TokenRows npz(Path file, OptionalInt pad) {
     List<int[]> all = read(file, pad);
     List<int[]> rows = all.stream().filter(row -> row.length > 0).toList();
-    if (rows.isEmpty()) {
-      throw new PerformerException(file + ": holds no sequence");
-    }
     int empty = all.size() - rows.size();
-    return new TokenRows(
-        file.toString(),
-        rows,
-        empty == 0
-            ? List.of()
-            : List.of(file + ": " + empty + " rows without a token are left out"));
+    String note = "%s: %d rows without a token are left out".formatted(file, empty);
+    return new TokenRows(file.toString(), rows, empty == 0 ? List.of() : List.of(note));
   }
 
   /** The same rows, also those without a token; where there is but one array, it is the ids. */
@@ -67,51 +59,25 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     int[] mask = arrays.containsKey(MASK) ? whole(file, MASK, arrays) : null;
     if (mask != null && !Arrays.equals(shape, arrays.get(MASK).shape())) {
       throw new PerformerException(
-          file + ": mask is " + arrays.get(MASK) + ", tokens " + arrays.get(name));
+          "%s: mask is %s, tokens %s".formatted(file, arrays.get(MASK), arrays.get(name)));
     }
     List<int[]> rows = new ArrayList<>();
     for (int from = 0; from < tokens.length; from += length) {
-      int[] row = Arrays.copyOfRange(tokens, from, from + length);
-      int end =
-          mask == null
-              ? withoutPadding(row, pad)
-              : masked(file, rows.size(), Arrays.copyOfRange(mask, from, from + length));
-      rows.add(Arrays.copyOf(row, end));
-    }
-    return rows;
-  }
-
-  /**
-   * Reads sequences of letters.
-   *
-   * @param vocabulary turns letters into ids; its end token is appended if it has one
-   * @param length tokens of a sequence at most, the end token included; longer ones are cropped
-   * @throws PerformerException if there is none
-   */
-  public static TokenRows sequences(SequenceSource source, Vocabulary vocabulary, int length) {
-    ResidueEncoder encoder = new ResidueEncoder(vocabulary);
-    List<int[]> rows = new ArrayList<>();
-    try (DataStream<ProteinSequence> stream = source.open()) {
-      while (stream.hasNext()) {
-        int[] ids = encoder.encode(stream.next().residues());
-        if (ids.length > 0 && vocabulary.eos().isPresent()) {
-          ids = Arrays.copyOf(ids, ids.length + 1);
-          ids[ids.length - 1] = vocabulary.eos().getAsInt();
-        }
-        if (ids.length > 0) {
-          rows.add(ids);
+      int end = from + length;
+      while (end > from
+          && (mask == null ? pad.equals(OptionalInt.of(tokens[end - 1])) : mask[end - 1] == 0)) {
+        end--;
+      }
+      for (int i = from; mask != null && i < end; i++) {
+        if (mask[i] != 1) {
+          throw new PerformerException(
+              "%s: row %d of mask holds %d at %d; expected ones and then zeros: padding stands at the end"
+                  .formatted(file, rows.size(), mask[i], i - from));
         }
       }
+      rows.add(Arrays.copyOfRange(tokens, from, end));
     }
-    if (rows.isEmpty()) {
-      throw new PerformerException(source.name() + " holds no sequence");
-    }
-    Optional<String> report = encoder.report();
-    return new TokenRows(
-            source.name(),
-            rows,
-            report.map(r -> List.of(source.name() + ": " + r)).orElse(List.of()))
-        .cropped(length);
+    return rows;
   }
 
   /** The same with longer sequences cut at their ends, and a note of how many these are. */
@@ -120,23 +86,16 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     if (longer == 0) {
       return this;
     }
-    List<String> all = new ArrayList<>(notes);
-    all.add(
+    String note =
         "%s: %d of %d sequences are longer than %d tokens and are cropped"
-            .formatted(name, longer, rows.size(), length));
+            .formatted(name, longer, rows.size(), length);
     return new TokenRows(
         name,
         rows.stream().map(r -> r.length > length ? Arrays.copyOf(r, length) : r).toList(),
-        all);
+        Stream.concat(notes.stream(), Stream.of(note)).toList());
   }
 
-  /**
-   * Every n-th sequence apart from the others.
-   *
-   * @param every the first of every so many is held out; at least 2
-   * @return held out, and the others
-   * @throws PerformerException if one part is empty
-   */
+  /** The first of every so many sequences, at least 2, held out, and the others. */
   public List<TokenRows> split(int every) {
     List<int[]> held = new ArrayList<>();
     List<int[]> rest = new ArrayList<>();
@@ -145,8 +104,7 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     }
     if (rest.isEmpty()) {
       throw new PerformerException(
-              name
-                  + ": one sequence cannot be split into two parts; give other ones for validation")
+              name + ": one sequence cannot be split in two; give other ones for validation")
           .settledBy("validation");
     }
     return List.of(
@@ -158,16 +116,14 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     if (rows.size() <= count) {
       return this;
     }
-    List<int[]> some = new ArrayList<>();
-    for (int i = 0; i < count; i++) {
-      some.add(rows.get((int) ((long) i * rows.size() / count)));
-    }
-    return new TokenRows(name, some, notes);
+    long all = rows.size();
+    return new TokenRows(
+        name,
+        IntStream.range(0, count).mapToObj(i -> rows.get((int) (i * all / count))).toList(),
+        notes);
   }
 
-  /**
-   * @throws PerformerException if an id is none of a vocabulary of that size
-   */
+  /** Refuses an id that is none of a vocabulary of that size. */
   public void requireIdsBelow(int vocabularySize) {
     for (int i = 0; i < rows.size(); i++) {
       for (int id : rows.get(i)) {
@@ -188,7 +144,8 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
               .formatted(file, name, Excerpt.names(arrays.keySet())));
     }
     if (array.shape().length != 2) {
-      throw new PerformerException(file + ": " + name + " is " + array + ", expected [N, L]");
+      throw new PerformerException(
+          "%s: %s is %s, expected [N, L]".formatted(file, name, Excerpt.of(array.toString())));
     }
     double[] values = array.doubles();
     int[] whole = new int[values.length];
@@ -200,28 +157,5 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
       }
     }
     return whole;
-  }
-
-  private static int withoutPadding(int[] row, OptionalInt pad) {
-    int end = row.length;
-    while (pad.isPresent() && end > 0 && row[end - 1] == pad.getAsInt()) {
-      end--;
-    }
-    return end;
-  }
-
-  private static int masked(Path file, int row, int[] mask) {
-    int end = 0;
-    while (end < mask.length && mask[end] == 1) {
-      end++;
-    }
-    for (int i = end; i < mask.length; i++) {
-      if (mask[i] != 0) {
-        throw new PerformerException(
-            "%s: row %d of mask holds %d at %d; expected ones and then zeros: padding stands at the end"
-                .formatted(file, row, mask[i], i));
-      }
-    }
-    return end;
   }
 }

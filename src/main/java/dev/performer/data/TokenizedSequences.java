@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.nio.file.Path;
@@ -61,8 +63,8 @@ public record TokenizedSequences(
    */
   public static TokenizedSequences read(Path file, Tokenizer tokenizer, int length) {
     if (!file.toString().toLowerCase(Locale.ROOT).endsWith(".npz")) {
-      return read(
-          TableFile.isNamed(file) ? table(file) : SequenceSource.file(file), tokenizer, length);
+      boolean isTable = TableFile.isNamed(file);
+      return read(isTable ? table(file) : SequenceSource.file(file), tokenizer, length);
     }
     List<String> names = new ArrayList<>();
     List<Tokenizer.Encoding> encodings = new ArrayList<>();
@@ -84,40 +86,31 @@ public record TokenizedSequences(
       List<Tokenizer.Encoding> encodings,
       Optional<String> encoded,
       int length) {
-    if (encodings.isEmpty()) {
-      throw new PerformerException(source + ": holds no sequence");
-    }
+    require(!encodings.isEmpty(), "%s: holds no sequence", source);
     long cropped = encodings.stream().filter(e -> e.cropped() > 0).count();
-    List<String> parts = new ArrayList<>(encoded.stream().toList());
-    if (cropped > 0) {
-      parts.add(
-          cropped + " of " + encodings.size() + " sequences were cropped to " + length + " tokens");
-    }
+    String note =
+        "%d of %d sequences were cropped to %d tokens".formatted(cropped, encodings.size(), length);
     Optional<String> report =
-        parts.isEmpty() ? Optional.empty() : Optional.of(String.join("; ", parts));
+        cropped == 0 ? encoded : Optional.of(encoded.map(e -> e + "; " + note).orElse(note));
     return new TokenizedSequences(source, names, encodings, report);
   }
 
   /** The column sequence or text. */
   private static SequenceSource table(Path file) {
-    return SequenceSource.of(file.toString(), () -> tableRows(file));
-  }
-
-  private static DataStream<ProteinSequence> tableRows(Path file) {
     List<Map<String, String>> rows = TableFile.of(file).read();
     Set<String> columns = rows.get(0).keySet();
     String text = columns.contains("sequence") ? "sequence" : "text";
-    if (!columns.contains(text)) {
-      throw new PerformerException(
-          "%s: has columns [%s]; expected one named sequence or text"
-              .formatted(file, Excerpt.names(columns)));
-    }
+    require(
+        columns.contains(text),
+        "%s: has columns [%s]; expected one named sequence or text",
+        file,
+        Excerpt.names(columns));
     List<ProteinSequence> sequences = new ArrayList<>();
     for (Map<String, String> row : rows) {
       String id = row.getOrDefault("id", Integer.toString(sequences.size() + 1));
       sequences.add(new ProteinSequence(id, "", row.get(text)));
     }
-    return SequenceSource.of(sequences).open();
+    return SequenceSource.of(file.toString(), () -> DataStream.of(sequences.iterator()));
   }
 
   /** The ids of each, without padding. */

@@ -9,6 +9,7 @@ import dev.performer.training.LabelledBatch;
 import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Validation;
 import dev.performer.training.run.Evaluation;
+import java.util.DoubleSummaryStatistics;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -47,12 +48,12 @@ record DistillEvaluator(
     }
     DistillEvaluation measured =
         sums.evaluation(data.guesses().isPresent(), (System.nanoTime() - start) / 1e9);
-    if (!measured.isFinite()) {
-      throw new PerformerException(
-          "the student computes numbers that are not finite on %s; check the conversion, or lower training.learningRate and resume"
-              .formatted(data.validation().name()));
-    }
-    return Optional.of(measured.evaluation(Math.round(sums.guesses)));
+    PerformerException.require(
+        measured.isFinite(),
+        "the student computes numbers that are not finite on %s; check the conversion, or lower"
+            + " training.learningRate and resume",
+        data.validation().name());
+    return Optional.of(measured.evaluation(Math.round(sums.guesses())));
   }
 
   @Override
@@ -75,25 +76,23 @@ record DistillEvaluator(
   @Override
   public String describe(Evaluation evaluation) {
     DistillEvaluation e = DistillEvaluation.of(evaluation);
+    String format = "cosine to the teacher %.4f (lowest %.4f)  hidden %.3f  attention %.3f";
     String text =
-        String.format(
+        String.format(Locale.ROOT, format, e.cosine(), e.lowestCosine(), e.hidden(), e.attention());
+    if (e.accuracy() == null) {
+      return text;
+    }
+    long guesses = evaluation.guesses();
+    double share = e.accuracy();
+    return text
+        + String.format(
             Locale.ROOT,
-            "cosine to the teacher %.4f (lowest %.4f)  hidden %.3f  attention %.3f",
-            e.cosine(),
-            e.lowestCosine(),
-            e.hidden(),
-            e.attention());
-    return e.accuracy() == null
-        ? text
-        : text
-            + String.format(
-                Locale.ROOT,
-                "  divergence %.4f  accuracy %.1f %% of the teacher's %.1f %% (± %.1f, %d guesses)",
-                e.divergence(),
-                100 * e.accuracy(),
-                100 * e.teacherAccuracy(),
-                100 * standardError(e.accuracy(), evaluation.guesses()),
-                evaluation.guesses());
+            "  divergence %.4f  accuracy %.1f %% of the teacher's %.1f %% (± %.1f, %d guesses)",
+            e.divergence(),
+            100 * share,
+            100 * e.teacherAccuracy(),
+            100 * Math.sqrt(share * (1 - share) / Math.max(1, guesses)),
+            guesses);
   }
 
   @Override
@@ -101,18 +100,13 @@ record DistillEvaluator(
     return "cosine";
   }
 
-  /** Of a share that was counted on so many guesses. */
-  private static double standardError(double share, long guesses) {
-    return Math.sqrt(share * (1 - share) / Math.max(1, guesses));
-  }
-
   private void add(Session session, LabelledBatch batch, Sums sums) {
     try (Feed feed = graph.feed(batch)) {
-      Session.Runner runner = session.runner();
-      feed.into(runner);
       DistillLoss loss = graph.loss();
-      try (Result result =
-          runner.fetch(loss.loss()).fetch(loss.sums()).fetch(loss.cosines()).run()) {
+      Session.Runner runner =
+          session.runner().fetch(loss.loss()).fetch(loss.sums()).fetch(loss.cosines());
+      feed.into(runner);
+      try (Result result = runner.run()) {
         sums.add(
             Tensors.floats(result.get(0))[0],
             Tensors.doubles(result.get(1)),
@@ -125,47 +119,38 @@ record DistillEvaluator(
 
   /** Means weigh batches by their tokens, cosines by sequences. */
   private static final class Sums {
+    private final double[] sums = new double[7]; // as in a loss; its means times real tokens
+    private final DoubleSummaryStatistics cosines = new DoubleSummaryStatistics();
     private double loss;
-    private double hidden;
-    private double attention;
-    private double divergence;
-    private double tokens;
-    private double right;
-    private double rightOfTeacher;
-    private double guesses;
-    private double cosines;
-    private double lowest = Double.POSITIVE_INFINITY;
-    private long sequences;
 
-    void add(double batchLoss, double[] sums, float[] rows) {
-      double real = sums[3];
+    void add(double batchLoss, double[] batch, float[] rows) {
+      double real = batch[3];
       loss += batchLoss * real;
-      hidden += sums[0] * real;
-      attention += sums[1] * real;
-      divergence += sums[2];
-      tokens += real;
-      right += sums[4];
-      rightOfTeacher += sums[5];
-      guesses += sums[6];
-      for (float cosine : rows) {
-        cosines += cosine;
-        lowest = Math.min(lowest, cosine);
+      for (int i = 0; i < sums.length; i++) {
+        sums[i] += i < 2 ? batch[i] * real : batch[i];
       }
-      sequences += rows.length;
+      for (float cosine : rows) {
+        cosines.accept(cosine);
+      }
+    }
+
+    double guesses() {
+      return sums[6];
     }
 
     DistillEvaluation evaluation(boolean isLanguageModel, double seconds) {
-      double all = Math.max(1, guesses);
+      double tokens = sums[3];
+      double all = Math.max(1, guesses());
       return new DistillEvaluation(
           loss / tokens,
-          hidden / tokens,
-          attention / tokens,
-          cosines / sequences,
-          lowest,
-          isLanguageModel ? divergence / tokens : null,
-          isLanguageModel ? right / all : null,
-          isLanguageModel ? rightOfTeacher / all : null,
-          sequences,
+          sums[0] / tokens,
+          sums[1] / tokens,
+          cosines.getAverage(),
+          cosines.getMin(),
+          isLanguageModel ? sums[2] / tokens : null,
+          isLanguageModel ? sums[4] / all : null,
+          isLanguageModel ? sums[5] / all : null,
+          cosines.getCount(),
           seconds);
     }
   }

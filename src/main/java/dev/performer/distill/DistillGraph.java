@@ -5,21 +5,21 @@ import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.Inputs;
-import dev.performer.model.Mode;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
+import dev.performer.nn.Dropout;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.training.Feed;
 import dev.performer.training.LabelledBatch;
 import dev.performer.training.Trainable;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -41,7 +41,7 @@ final class DistillGraph implements AutoCloseable {
 
   private final Graph graph = new Graph();
   private final DistillModels models;
-  private final List<Variable> student = new ArrayList<>();
+  private final Map<String, Variable> student;
   private final Variables teacher;
   private final Output<TInt32> tokens;
   private final Output<TFloat32> mask;
@@ -59,15 +59,17 @@ final class DistillGraph implements AutoCloseable {
       mask = tf.placeholder(TFloat32.class, anyBatch).asOutput(); // [B, L]
       targets = tf.placeholder(TInt32.class, anyBatch).asOutput(); // [B, L]
       weights = tf.placeholder(TFloat32.class, anyBatch).asOutput(); // [B, L]
-      Map<String, Variable> own = studentVariables(tf, recipe.weights());
+      student = studentVariables(tf, recipe.weights());
       teacher = new Variables(tf);
       Performer.shapes(models.teacher().config())
           .forEach((name, shape) -> teacher.declare(TEACHER + name, TFloat32.class, shape, false));
-      Outputs learned = apply(tf.withSubScope("student"), models.config(), own);
+      Outputs learned = apply(tf.withSubScope("student"), models.config(), student::get);
       studentOutput = (learned.logits() == null ? learned.sequence() : learned.logits()).asOutput();
-      Map<String, Variable> theirs = new HashMap<>();
-      teacher.all().forEach(v -> theirs.put(v.name().substring(TEACHER.length()), v));
-      Outputs taught = apply(tf.withSubScope("teacher"), models.teacher().config(), theirs);
+      Outputs taught =
+          apply(
+              tf.withSubScope("teacher"),
+              models.teacher().config(),
+              name -> teacher.get(TEACHER + name));
       loss =
           DistillLoss.build(
               tf.withSubScope("distill"),
@@ -88,7 +90,7 @@ final class DistillGraph implements AutoCloseable {
 
   /** The student's variables, with their keys in its SavedModel. */
   List<Variable> student() {
-    return List.copyOf(student);
+    return List.copyOf(student.values());
   }
 
   List<Variable> teacher() {
@@ -101,7 +103,7 @@ final class DistillGraph implements AutoCloseable {
     var wide = tf.dtypes.cast(loss.loss(), TFloat64.class);
     Output<TFloat64> sums =
         tf.stack(List.of(wide, tf.constant(Double.NaN), tf.constant(1.0))).asOutput();
-    return Trainable.builder(graph, student, this::initialize)
+    return Trainable.builder(graph, student(), this::initialize)
         .loss(loss.loss())
         .sums(sums)
         .feed(this::feed)
@@ -116,12 +118,11 @@ final class DistillGraph implements AutoCloseable {
       real[i] = batch.mask()[i];
     }
     long[] shape = {batch.rows(), batch.length()};
-    Feed feed = new Feed();
-    feed.put(tokens, Tensors.of(batch.inputs(), shape));
-    feed.put(mask, Tensors.of(real, shape));
-    feed.put(targets, Tensors.of(batch.targets(), shape));
-    feed.put(weights, Tensors.of(batch.weights(), shape));
-    return feed;
+    return new Feed()
+        .put(tokens, Tensors.of(batch.inputs(), shape))
+        .put(mask, Tensors.of(real, shape))
+        .put(targets, Tensors.of(batch.targets(), shape))
+        .put(weights, Tensors.of(batch.weights(), shape));
   }
 
   /** Logits, or last states where there are none. */
@@ -136,8 +137,8 @@ final class DistillGraph implements AutoCloseable {
   /** Gives all variables the values that were read. */
   void initialize(Session session) {
     Ops tf = Ops.create(graph).withSubScope("read");
-    PerformerModels.assign(tf, session, student, models.student().weights());
-    Map<String, NpyArray> theirs = new LinkedHashMap<>();
+    PerformerModels.assign(tf, session, student(), models.student().weights());
+    Map<String, NpyArray> theirs = new HashMap<>();
     models.teacher().weights().forEach((name, value) -> theirs.put(TEACHER + name, value));
     PerformerModels.assign(tf, session, teacher.all(), theirs);
   }
@@ -157,25 +158,21 @@ final class DistillGraph implements AutoCloseable {
     Performer.shapes(models.config())
         .forEach(
             (name, shape) -> {
-              boolean trainable = isTrained(name, which);
-              Variable v = declared.declare(name, TFloat32.class, shape, trainable);
+              Variable v = declared.declare(name, TFloat32.class, shape, isTrained(name, which));
               byName.put(name, v.withCheckpointKey(keys.get(name)));
             });
-    student.addAll(byName.values());
     return byName;
   }
 
   private static boolean isTrained(String name, DistillRecipe.Weights which) {
-    if (PerformerModels.isProjection(name)) {
-      return which.projections();
-    }
-    return which.embeddings() || !name.startsWith("embeddings/");
+    return PerformerModels.isProjection(name)
+        ? which.projections()
+        : which.embeddings() || !name.startsWith("embeddings/");
   }
 
   /** As the model's signatures feed it: encoders get a mask, others know padding by its id. */
-  private Outputs apply(Ops tf, PerformerConfig config, Map<String, Variable> variables) {
+  private Outputs apply(Ops tf, PerformerConfig config, Function<String, Variable> variables) {
     Operand<TFloat32> given = config.task() == Task.ENCODER ? mask : null;
-    return Performer.over(config, variables::get)
-        .apply(tf, Inputs.of(tokens, given), Mode.inference());
+    return Performer.over(config, variables).apply(tf, Inputs.of(tokens, given), Dropout.none());
   }
 }

@@ -47,12 +47,10 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
     Operand<TFloat32> hidden = errors(tf, student, teacher, real, Outputs.Layer::hidden);
     Operand<TFloat32> attention =
         errors(tf, student, teacher, real, Outputs.Layer::attentionOutput);
+    var taught = tf.stopGradient(mean(tf, teacher.sequence(), real));
     Operand<TFloat32> cosines =
         Losses.cosineSimilarity(
-            tf,
-            taught(tf, mean(tf, teacher.sequence(), real)),
-            mean(tf, student.sequence(), real),
-            new int[] {1}); // [B]
+            tf, taught, mean(tf, student.sequence(), real), new int[] {1}); // [B]
     var layers = tf.constant((float) student.layers().size());
     Operand<TFloat32> loss =
         tf.math.add(
@@ -61,15 +59,15 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
       var apart = tf.math.sub(tf.constant(1f), tf.math.mean(cosines, tf.constant(0)));
       loss = tf.math.add(loss, weighted(tf, share.embedding(), apart));
     }
-    var none = tf.constant(0.0);
-    Operand<TFloat64> divergence = none;
-    Operand<TFloat64> right = none;
-    Operand<TFloat64> rightOfTeacher = none;
+    Operand<TFloat64> divergence = tf.constant(0.0);
+    Operand<TFloat64> right = divergence;
+    Operand<TFloat64> rightOfTeacher = divergence;
     if (student.logits() != null) {
-      Operand<TFloat32> ours = flat(tf, student.logits(), config);
-      Operand<TFloat32> theirs = taught(tf, flat(tf, teacher.logits(), config));
-      Operand<TFloat32> sum =
-          total(tf, tf.math.mul(divergence(tf, ours, theirs), row(tf, batch.mask())));
+      // Two dimensions: TensorFlow's gradients of log-softmax are wrong in more.
+      var flat = tf.constant(new int[] {-1, config.vocabularySize()});
+      var ours = tf.reshape(student.logits(), flat); // [B*L, V]
+      var theirs = tf.stopGradient(tf.reshape(teacher.logits(), flat)); // [B*L, V]
+      var sum = total(tf, tf.math.mul(divergence(tf, ours, theirs), row(tf, batch.mask())));
       var count = tf.math.maximum(total(tf, batch.mask()), tf.constant(1f));
       loss = tf.math.add(loss, weighted(tf, share.logits(), tf.math.div(sum, count)));
       divergence = wide(tf, sum);
@@ -77,16 +75,15 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
       rightOfTeacher = right(tf, theirs, batch);
     }
     var sums =
-        tf.stack(
-            List.of(
-                wide(tf, tf.math.div(hidden, layers)),
-                wide(tf, tf.math.div(attention, layers)),
-                divergence,
-                wide(tf, total(tf, batch.mask())),
-                right,
-                rightOfTeacher,
-                wide(tf, total(tf, batch.weights()))));
-    return new DistillLoss(loss.asOutput(), cosines.asOutput(), sums.asOutput());
+        List.of(
+            wide(tf, tf.math.div(hidden, layers)),
+            wide(tf, tf.math.div(attention, layers)),
+            divergence,
+            wide(tf, total(tf, batch.mask())),
+            right,
+            rightOfTeacher,
+            wide(tf, total(tf, batch.weights())));
+    return new DistillLoss(loss.asOutput(), cosines.asOutput(), tf.stack(sums).asOutput());
   }
 
   /** The mask as layers have it: a class token stands in front and is real. */
@@ -95,12 +92,14 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
     if (!config.classToken()) {
       return mask;
     }
-    var first =
-        tf.slice(mask, tf.constant(new int[] {0, 0}), tf.constant(new int[] {-1, 1})); // [B, 1]
+    var first = tf.slice(mask, tf.constant(new int[] {0, 0}), tf.constant(new int[] {-1, 1}));
     return tf.concat(List.of(tf.onesLike(first), mask), tf.constant(1)); // [B, L+1]
   }
 
-  /** Sum over layers of squared error over variance. */
+  /**
+   * Sum over layers of squared error over variance, of {@code [B, L, E]}: the variance is around
+   * each component's mean over real tokens.
+   */
   private static Operand<TFloat32> errors(
       Ops tf,
       Outputs student,
@@ -109,26 +108,18 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
       Function<Outputs.Layer, Operand<TFloat32>> part) {
     Operand<TFloat32> sum = tf.constant(0f);
     for (int i = 0; i < student.layers().size(); i++) {
-      Operand<TFloat32> ours = part.apply(student.layers().get(i));
-      Operand<TFloat32> theirs = taught(tf, part.apply(teacher.layers().get(i)));
-      sum = tf.math.add(sum, error(tf, ours, theirs, real));
+      var ours = part.apply(student.layers().get(i));
+      var theirs = tf.stopGradient(part.apply(teacher.layers().get(i)));
+      var column = tf.expandDims(real, tf.constant(2)); // [B, L, 1]
+      var rows = tf.constant(new int[] {0, 1});
+      var count = tf.math.maximum(total(tf, real), tf.constant(1f));
+      var all = tf.reduceSum(tf.math.mul(theirs, column), rows, ReduceSum.keepDims(true));
+      var mean = tf.math.div(all, count); // [1, 1, E]
+      var error = total(tf, tf.math.mul(tf.math.square(tf.math.sub(ours, theirs)), column));
+      var variance = total(tf, tf.math.mul(tf.math.square(tf.math.sub(theirs, mean)), column));
+      sum = tf.math.add(sum, tf.math.div(error, tf.math.maximum(variance, tf.constant(TINY))));
     }
     return sum;
-  }
-
-  /** Of {@code [B, L, E]}: the variance is around each component's mean over real tokens. */
-  private static Operand<TFloat32> error(
-      Ops tf, Operand<TFloat32> ours, Operand<TFloat32> theirs, Operand<TFloat32> real) {
-    var column = tf.expandDims(real, tf.constant(2)); // [B, L, 1]
-    var rows = tf.constant(new int[] {0, 1});
-    var count = tf.math.maximum(total(tf, real), tf.constant(1f));
-    var mean =
-        tf.math.div(
-            tf.reduceSum(tf.math.mul(theirs, column), rows, ReduceSum.keepDims(true)),
-            count); // [1, 1, E]
-    var error = total(tf, tf.math.mul(tf.math.square(tf.math.sub(ours, theirs)), column));
-    var variance = total(tf, tf.math.mul(tf.math.square(tf.math.sub(theirs, mean)), column));
-    return tf.math.div(error, tf.math.maximum(variance, tf.constant(TINY)));
   }
 
   private static Operand<TFloat32> mean(Ops tf, Operand<TFloat32> states, Operand<TFloat32> real) {
@@ -144,30 +135,19 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
       Ops tf, Operand<TFloat32> ours, Operand<TFloat32> theirs) {
     var likely = tf.nn.softmax(theirs); // [B*L, V]
     var crossed = tf.nn.softmaxCrossEntropyWithLogits(ours, likely).loss();
-    var entropy =
-        tf.math.neg(tf.reduceSum(tf.math.mul(likely, tf.nn.logSoftmax(theirs)), tf.constant(1)));
-    return tf.math.sub(crossed, entropy);
+    var gained = tf.reduceSum(tf.math.mul(likely, tf.nn.logSoftmax(theirs)), tf.constant(1));
+    return tf.math.sub(crossed, tf.math.neg(gained));
   }
 
   private static Operand<TFloat64> right(Ops tf, Operand<TFloat32> logits, Batch batch) {
     var guesses = tf.math.argMax(logits, tf.constant(1), TInt32.class); // [B*L]
     var isRight = tf.math.equal(guesses, row(tf, batch.targets()));
-    return wide(
-        tf,
-        total(tf, tf.math.mul(tf.dtypes.cast(isRight, TFloat32.class), row(tf, batch.weights()))));
-  }
-
-  /** Two dimensions: TensorFlow's gradients of log-softmax are wrong in more. */
-  private static Operand<TFloat32> flat(Ops tf, Operand<TFloat32> logits, PerformerConfig config) {
-    return tf.reshape(logits, tf.constant(new int[] {-1, config.vocabularySize()})); // [B*L, V]
+    var counted = tf.math.mul(tf.dtypes.cast(isRight, TFloat32.class), row(tf, batch.weights()));
+    return wide(tf, total(tf, counted));
   }
 
   private static <T extends TNumber> Operand<T> row(Ops tf, Operand<T> matrix) {
     return tf.reshape(matrix, tf.constant(new int[] {-1}));
-  }
-
-  private static Operand<TFloat32> taught(Ops tf, Operand<TFloat32> x) {
-    return tf.stopGradient(x);
   }
 
   private static Operand<TFloat32> weighted(Ops tf, double weight, Operand<TFloat32> x) {

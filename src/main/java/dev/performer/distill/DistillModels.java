@@ -1,15 +1,15 @@
 package dev.performer.distill;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.PerformerConfig;
-import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -44,10 +44,10 @@ public record DistillModels(
     models.requireAlike();
     requireFinite(student, models.student.weights());
     requireFinite(teacher, models.teacher.weights());
-    if (models.config().decoderLayers() > 0) {
-      throw new PerformerException(
-          student + ": has a decoder; teachers train encoders and language models without one");
-    }
+    require(
+        models.config().decoderLayers() == 0,
+        "%s: has a decoder; teachers train encoders and language models without one",
+        student);
     return models;
   }
 
@@ -62,18 +62,13 @@ public record DistillModels(
     List<Integer> estimated = favorLayers(teacher.config());
     if (!estimated.isEmpty()) {
       notes.add(
-          "the teacher "
-              + teacherPath
-              + " attends by FAVOR+ itself, in layers "
-              + estimated
-              + ": the student learns that, not exact attention");
+          "the teacher %s attends by FAVOR+ itself, in layers %s: the student learns that, not exact attention"
+              .formatted(teacherPath, estimated));
     }
     if (favorLayers(student.config()).isEmpty()) {
       notes.add(
-          "the student "
-              + studentPath
-              + " attends by FAVOR+ in no layer; converting it makes one"
-              + " that does");
+          "the student %s attends by FAVOR+ in no layer; converting it makes one that does"
+              .formatted(studentPath));
     }
     return notes;
   }
@@ -86,39 +81,39 @@ public record DistillModels(
   }
 
   private void requireAlike() {
-    JsonNode ours = student.config().toJson();
     JsonNode theirs = teacher.config().toJson();
-    for (Iterator<String> keys = ours.fieldNames(); keys.hasNext(); ) {
-      String key = keys.next();
-      if (!MAY_DIFFER.contains(key) && !ours.get(key).equals(theirs.get(key))) {
-        throw differs(key, theirs.get(key).toString(), ours.get(key).toString());
+    for (var ours : student.config().toJson().properties()) {
+      JsonNode other = theirs.get(ours.getKey());
+      if (!MAY_DIFFER.contains(ours.getKey()) && !ours.getValue().equals(other)) {
+        throw differs(ours.getKey(), other, ours.getValue());
       }
     }
-    ModelCard.Vocabulary one = student.card().vocabulary();
-    ModelCard.Vocabulary other = teacher.card().vocabulary();
-    if (one != null
-        && other != null
-        && one.tokens() != null
-        && other.tokens() != null
-        && !one.tokens().equals(other.tokens())) {
+    List<String> tokens = tokens(student);
+    List<String> others = tokens(teacher);
+    if (tokens != null && others != null && !tokens.equals(others)) {
       throw differs("vocabulary", "of other tokens", "not");
     }
   }
 
-  private PerformerException differs(String key, String theirs, String ours) {
+  private PerformerException differs(String key, Object theirs, Object ours) {
     return new PerformerException(
         "%s: is no teacher for %s: its %s is %s, the student's %s; they may differ in attention only"
             .formatted(teacherPath, studentPath, key, theirs, ours));
   }
 
+  private static List<String> tokens(PerformerModels.Saved model) {
+    return model.card().vocabulary() == null ? null : model.card().vocabulary().tokens();
+  }
+
   private static void requireFinite(Path model, Map<String, NpyArray> weights) {
-    for (Map.Entry<String, NpyArray> weight : weights.entrySet()) {
-      for (float value : weight.getValue().floats()) {
-        if (!Float.isFinite(value)) {
-          throw new PerformerException(
-              model + ": " + weight.getKey() + " holds " + value + "; nothing can be learned so");
-        }
-      }
-    }
+    weights.forEach(
+        (name, weight) -> {
+          for (float value : weight.floats()) {
+            if (!Float.isFinite(value)) {
+              throw new PerformerException(
+                  model + ": " + name + " holds " + value + "; nothing can be learned so");
+            }
+          }
+        });
   }
 }

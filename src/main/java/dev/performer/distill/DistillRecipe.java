@@ -1,5 +1,8 @@
 package dev.performer.distill;
 
+import static dev.performer.PerformerException.require;
+
+import com.fasterxml.jackson.core.JsonPointer;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
@@ -30,7 +33,7 @@ public record DistillRecipe(
   public static final LoopOptions LOOP =
       LoopOptions.builder()
           .steps(600)
-          .batchTokens(2048)
+          .batch(new BatchSize.Tokens(2048))
           .optimizer(new Optimizer.AdamW(0.9, 0.98, 1e-8, 0, false))
           .schedule(new Schedule.Cosine(3e-4, 20, 0))
           .evaluateEvery(50)
@@ -69,15 +72,13 @@ public record DistillRecipe(
     weights = weights == null ? new Weights(false, false) : weights;
     training = training == null ? LOOP : training;
     evaluation = evaluation == null ? new Evaluation(null, null) : evaluation;
-    if (!(training.batch() instanceof BatchSize.Tokens)) {
-      throw new IllegalArgumentException(
-          "a distillation takes training.batchTokens, not training.batchSequences");
-    }
+    require(
+        training.batch() instanceof BatchSize.Tokens,
+        "a distillation takes training.batchTokens, not training.batchSequences");
     ObjectNode ours = training.toJson();
     for (String key : NOT_OF_A_DISTILLATION) {
-      if (!ours.get(key).equals(LOOP.toJson().get(key))) {
-        throw new IllegalArgumentException("training." + key + " makes no sense in a distillation");
-      }
+      boolean isDefault = ours.get(key).equals(LOOP.toJson().get(key));
+      require(isDefault, "training.%s makes no sense in a distillation", key);
     }
   }
 
@@ -87,8 +88,8 @@ public record DistillRecipe(
    */
   public record Data(Integer length, Integer holdOutEvery) {
     public Data {
-      length = atLeast("data.length", length == null ? 256 : length, 2);
-      holdOutEvery = atLeast("data.holdOutEvery", holdOutEvery == null ? 20 : holdOutEvery, 2);
+      length = atLeast("data.length", length, 256, 2);
+      holdOutEvery = atLeast("data.holdOutEvery", holdOutEvery, 20, 2);
     }
   }
 
@@ -104,13 +105,13 @@ public record DistillRecipe(
    */
   public record Loss(Double hidden, Double attention, Double embedding, Double logits) {
     public Loss {
-      hidden = notNegative("loss.hidden", hidden == null ? 1 : hidden);
-      attention = notNegative("loss.attention", attention == null ? 0.5 : attention);
-      embedding = notNegative("loss.embedding", embedding == null ? 2 : embedding);
-      logits = notNegative("loss.logits", logits == null ? 1 : logits);
-      if (hidden + attention + embedding + logits == 0) {
-        throw new IllegalArgumentException("all weights of loss are 0; nothing would be learned");
-      }
+      hidden = notNegative("loss.hidden", hidden, 1);
+      attention = notNegative("loss.attention", attention, 0.5);
+      embedding = notNegative("loss.embedding", embedding, 2);
+      logits = notNegative("loss.logits", logits, 1);
+      require(
+          hidden + attention + embedding + logits > 0,
+          "all weights of loss are 0; nothing would be learned");
     }
   }
 
@@ -129,10 +130,8 @@ public record DistillRecipe(
    */
   public record Evaluation(Integer sequences, Double target) {
     public Evaluation {
-      sequences = atLeast("evaluation.sequences", sequences == null ? 256 : sequences, 1);
-      if (target != null && !(target > 0)) {
-        throw new IllegalArgumentException("evaluation.target must be above 0, not " + target);
-      }
+      sequences = atLeast("evaluation.sequences", sequences, 256, 1);
+      require(target == null || target > 0, "evaluation.target must be above 0, not %s", target);
     }
   }
 
@@ -143,12 +142,12 @@ public record DistillRecipe(
    * @throws PerformerException that names source and key
    */
   public static DistillRecipe of(JsonNode tree, String source) {
-    if (!(tree instanceof ObjectNode)) {
-      throw new PerformerException(
-          source + ": expected an object, such as {training: {steps: 600}}");
-    }
+    require(
+        tree instanceof ObjectNode,
+        "%s: expected an object, such as {training: {steps: 600}}",
+        source);
     ObjectNode keys = tree.deepCopy();
-    MOVED.forEach((from, to) -> move(keys, from, to));
+    MOVED.forEach((from, to) -> move(keys, JsonPointer.compile(from), JsonPointer.compile(to)));
     if (keys.at("/training/optimizer") instanceof ObjectNode optimizer && !optimizer.has("name")) {
       ObjectNode all = (ObjectNode) LOOP.optimizer().json();
       all.setAll(optimizer);
@@ -158,19 +157,11 @@ public record DistillRecipe(
     return StrictJson.bind(keys, DistillRecipe.class, source);
   }
 
-  private static void move(ObjectNode tree, String from, String to) {
-    int at = from.lastIndexOf('/');
-    if (tree.at(from).isMissingNode()
-        || !(tree.at(from.substring(0, at)) instanceof ObjectNode old)) {
-      return;
+  private static void move(ObjectNode tree, JsonPointer from, JsonPointer to) {
+    String key = from.last().getMatchingProperty();
+    if (tree.at(from.head()) instanceof ObjectNode old && old.has(key)) {
+      tree.withObject(to.head()).set(to.last().getMatchingProperty(), old.remove(key));
     }
-    JsonNode value = old.remove(from.substring(at + 1));
-    String[] path = to.substring(1).split("/");
-    ObjectNode inner = tree;
-    for (int i = 0; i + 1 < path.length; i++) {
-      inner = inner.withObjectProperty(path[i]);
-    }
-    inner.set(path[path.length - 1], value);
   }
 
   int batchTokens() {
@@ -184,17 +175,19 @@ public record DistillRecipe(
     return json;
   }
 
-  private static int atLeast(String key, int value, int least) {
-    if (value < least) {
-      throw new IllegalArgumentException(key + " must be at least " + least + ", not " + value);
-    }
+  private static int atLeast(String key, Integer given, int otherwise, int least) {
+    int value = given == null ? otherwise : given;
+    require(value >= least, "%s must be at least %d, not %d", key, least, value);
     return value;
   }
 
-  private static double notNegative(String key, double value) {
-    if (!(value >= 0) || Double.isInfinite(value)) {
-      throw new IllegalArgumentException(key + " must not be negative, and finite: " + value);
-    }
+  private static double notNegative(String key, Double given, double otherwise) {
+    double value = given == null ? otherwise : given;
+    require(
+        value >= 0 && Double.isFinite(value),
+        "%s must not be negative, and finite: %s",
+        key,
+        value);
     return value;
   }
 }

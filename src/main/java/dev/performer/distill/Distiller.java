@@ -1,13 +1,13 @@
 package dev.performer.distill;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.data.TokenBatch;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.training.Feed;
-import dev.performer.training.LoopOptions;
 import dev.performer.training.Trainer;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
@@ -15,7 +15,6 @@ import dev.performer.training.run.RunSettings;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.function.BooleanSupplier;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 
@@ -46,7 +45,7 @@ public final class Distiller implements AutoCloseable {
    *
    * @param directory new or empty, or that of the run to go on with
    * @param resume whether to go on from its newest whole checkpoint
-   * @throws PerformerException if directory, data or models will not do
+   * @throws dev.performer.PerformerException if directory, data or models will not do
    */
   public static Distiller open(
       DistillModels models,
@@ -80,25 +79,14 @@ public final class Distiller implements AutoCloseable {
       Progress progress) {
     this.graph = graph;
     evaluator = DistillEvaluator.of(graph, data, recipe);
-    LoopOptions training = recipe.training();
-    trainer =
-        new Trainer(
-            graph.trainable(),
-            new DistillBatches(data, recipe.batchTokens(), training.seed(), this::step),
-            evaluator,
-            training,
-            run,
-            progress);
+    long seed = recipe.training().seed();
+    var batches = new DistillBatches(data, recipe.batchTokens(), seed, this::step);
+    trainer = new Trainer(graph.trainable(), batches, evaluator, recipe.training(), run, progress);
   }
 
-  /** Where training diverges, the message names the op that it began at, too. */
-  public void debugNumerics() {
-    trainer.debugNumerics();
-  }
-
-  /** The weights as they are; valid until {@link #close}. */
-  public Session session() {
-    return trainer.session();
+  /** The loop, and the session with the weights as they are; valid until {@link #close}. */
+  public Trainer trainer() {
+    return trainer;
   }
 
   /** The student's variables, with their keys in the SavedModel that it came from. */
@@ -109,27 +97,12 @@ public final class Distiller implements AutoCloseable {
   /**
    * Trains to the last step, the target, or Ctrl-C.
    *
-   * @throws PerformerException if loss or gradient is no longer finite, or the disk is full; the
-   *     checkpoints are good
+   * @throws dev.performer.PerformerException if loss or gradient is no longer finite, or the disk
+   *     is full; the checkpoints are good
    */
   public DistillResult run() {
     TrainingResult result = trainer.run();
     return DistillResult.of(result, evaluator.isEnough(result.best()));
-  }
-
-  /** Ends {@link #run} once this is true, as {@link Trainer#stopWhen} does. */
-  public void stopWhen(BooleanSupplier condition) {
-    trainer.stopWhen(condition);
-  }
-
-  /** Ends {@link #run} as {@link Trainer#stop} does; from any thread. */
-  public void stop() {
-    trainer.stop();
-  }
-
-  /** Puts the weights of the best evaluation into the session. */
-  public void restoreBest() {
-    trainer.restoreBest();
   }
 
   /**
@@ -138,9 +111,9 @@ public final class Distiller implements AutoCloseable {
    */
   public float[] outputs(TokenBatch batch) {
     try (Feed feed = graph.feed(DistillData.unlabelled(batch))) {
-      Session.Runner runner = session().runner();
+      Session.Runner runner = trainer.session().runner().fetch(graph.studentOutput());
       feed.into(runner);
-      try (Result result = runner.fetch(graph.studentOutput()).run()) {
+      try (Result result = runner.run()) {
         return Tensors.floats(result.get(0));
       }
     }
@@ -165,17 +138,18 @@ public final class Distiller implements AutoCloseable {
     config.put("student", models.studentPath().toString());
     config.put("teacher", models.teacherPath().toString());
     config.put("train", data.train().name());
-    config.put("validation", data.validation().name());
-    return config;
+    return config.put("validation", data.validation().name());
   }
 
   /** The settings of an earlier run as {@link #config} has them. */
   private static JsonNode current(JsonNode was, Path directory) {
-    if (was.path(FORMAT).asInt() != CURRENT) {
-      throw new PerformerException(
-          "cannot resume %s: another version of this program began it (config.json has format %s, not %d); start in another directory"
-              .formatted(directory, was.path(FORMAT), CURRENT));
-    }
+    require(
+        was.path(FORMAT).asInt() == CURRENT,
+        "cannot resume %s: another version of this program began it (config.json has format %s, not"
+            + " %d); start in another directory",
+        directory,
+        was.path(FORMAT),
+        CURRENT);
     ObjectNode recipe = was.deepCopy();
     recipe.remove(RUN_KEYS);
     ObjectNode now = (ObjectNode) DistillRecipe.of(recipe, directory + "/config.json").toJson();

@@ -2,7 +2,6 @@ package dev.performer.distill;
 
 import dev.performer.PerformerException;
 import dev.performer.data.LetterTokenizer;
-import dev.performer.data.SequenceSource;
 import dev.performer.data.TableFile;
 import dev.performer.data.TokenRows;
 import dev.performer.data.TokenizedSequences;
@@ -63,28 +62,29 @@ public final class ModelSequences {
     if (file.toString().toLowerCase(Locale.ROOT).endsWith(".npz")) {
       return TokenRows.npz(file, padId());
     }
-    if (tokenizer.isEmpty()) {
-      throw new PerformerException(
-          file
-              + ": "
-              + path
-              + " does not say what its token ids mean, so it can only read token ids: give an"
-              + " .npz with 'tokens' [N, L] and 'mask' [N, L], or import it with a tokenizer");
-    }
-    if (tokenizer.get() instanceof LetterTokenizer letters && !TableFile.isNamed(file)) {
-      return TokenRows.sequences(SequenceSource.file(file), letters.vocabulary(), length);
-    }
-    TokenizedSequences texts = TokenizedSequences.read(file, tokenizer.get(), length);
+    PerformerException.require(
+        tokenizer.isPresent(),
+        "%s: %s does not say what its token ids mean, so it can only read token ids: give an .npz with"
+            + " 'tokens' [N, L] and 'mask' [N, L], or import it with a tokenizer",
+        file,
+        path);
+    // A sequence of letters is cropped with its end token, and is none without letters.
+    boolean isLetters = tokenizer.get() instanceof LetterTokenizer && !TableFile.isNamed(file);
+    var texts =
+        TokenizedSequences.read(file, tokenizer.get(), isLetters ? Integer.MAX_VALUE : length);
     return new TokenRows(
         file.toString(),
-        texts.ids().stream().filter(ids -> ids.length > 0).toList(),
+        texts.encodings().stream()
+            .filter(text -> isLetters ? text.end() > text.start() : text.ids().length > 0)
+            .map(Tokenizer.Encoding::ids)
+            .toList(),
         texts.report().map(line -> List.of(file + ": " + line)).orElse(List.of()));
   }
 
   private OptionalInt padId() {
-    if (model.config().padId() != null) {
-      return OptionalInt.of(model.config().padId());
-    }
-    return tokenizer.map(known -> known.vocabulary().pad()).orElse(OptionalInt.empty());
+    Integer own = model.config().padId();
+    return own != null
+        ? OptionalInt.of(own)
+        : tokenizer.map(known -> known.vocabulary().pad()).orElse(OptionalInt.empty());
   }
 }

@@ -1,5 +1,7 @@
 package dev.performer.graph;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -29,52 +31,48 @@ public final class CheckpointReader implements AutoCloseable {
   /** The key of the string that holds a TF2 checkpoint's object graph. */
   public static final String OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH";
 
-  /**
-   * What a checkpoint holds under one key.
-   *
-   * @param type element type
-   * @param shape full shape, also where the tensor is stored in slices
-   */
+  /** What a checkpoint holds under one key; the full shape also where it is stored in slices. */
   public record Entry(DataType type, Shape shape) {}
 
   private final Path prefix;
   private final Map<String, Entry> entries;
   private Source source;
 
-  private CheckpointReader(Path prefix, Map<String, Entry> entries) {
+  private CheckpointReader(Path prefix) {
     this.prefix = prefix;
-    this.entries = entries;
+    entries = Collections.unmodifiableMap(new CheckpointTable(prefix).read());
   }
 
   /**
-   * Opens a checkpoint and reads its table of contents.
-   *
-   * @param prefix the path without {@code .index}
    * @throws PerformerException if a file is missing, truncated or not a checkpoint
    */
   public static CheckpointReader open(Path prefix) {
-    return new CheckpointReader(prefix, CheckpointTable.read(prefix));
+    return new CheckpointReader(prefix);
   }
 
   /** Whether there is an index file of that prefix. */
   public static boolean exists(Path prefix) {
-    return Files.isRegularFile(CheckpointFiles.index(prefix));
+    return Files.isRegularFile(CheckpointTable.index(prefix));
   }
 
-  /** Everything the checkpoint holds, by key in alphabetical order. */
+  /** By key in alphabetical order. */
   public Map<String, Entry> entries() {
-    return Collections.unmodifiableMap(entries);
+    return entries;
   }
 
-  /**
-   * Reads one tensor. The caller closes it.
-   *
-   * @throws PerformerException if there is no such key or its bytes are damaged
-   */
+  /** The entry of a key. @throws PerformerException if there is none */
+  public Entry entry(String key) {
+    Entry entry = entries.get(key);
+    int count = entries.size();
+    require(entry != null, "checkpoint %s has no key %s (it has %s keys)", prefix, key, count);
+    return entry;
+  }
+
+  /** Reads one tensor, which the caller closes. @throws PerformerException if it is damaged */
   public Tensor tensor(String key) {
     DataType type = entry(key).type();
     if (source == null) {
-      source = new Source(prefix);
+      source = new Source();
     }
     try {
       return source.read(key, type);
@@ -84,99 +82,54 @@ public final class CheckpointReader implements AutoCloseable {
     }
   }
 
-  /** A graph with one restoring op per element type, made when the first tensor is read. */
-  private static final class Source implements AutoCloseable {
-    private final Graph graph = new Graph();
-    private final Session session = new Session(graph);
-    private final Ops tf = Ops.create(graph);
-    private final Operand<TString> prefix;
-    private final Placeholder<TString> key =
-        tf.placeholder(TString.class, Placeholder.shape(Shape.of(1)));
-    private final Map<DataType, Output<?>> values = new EnumMap<>(DataType.class);
-
-    Source(Path prefix) {
-      this.prefix = tf.constant(prefix.toString());
-    }
-
-    Tensor read(String name, DataType type) {
-      Output<?> value = values.computeIfAbsent(type, this::restore);
-      try (TString fed = TString.vectorOf(name);
-          Result result = session.runner().feed(key, fed).fetch(value).run()) {
-        return copy(result.get(0));
-      }
-    }
-
-    private Output<?> restore(DataType type) {
-      Class<? extends TType> javaType = DataTypes.javaType(type);
-      return tf.train
-          .restore(prefix, key, tf.array(""), List.<Class<? extends TType>>of(javaType))
-          .tensors()
-          .get(0);
-    }
-
-    @Override
-    public void close() {
-      session.close();
-      graph.close();
-    }
-  }
-
-  private static Tensor copy(Tensor tensor) {
-    if (tensor instanceof TString strings) {
-      return TString.tensorOfBytes(strings.asBytes());
-    }
-    return Tensors.ofBytes(
-        tensor.dataType(), tensor.shape(), ByteBuffer.wrap(Tensors.bytes(tensor)));
-  }
-
-  /**
-   * The bytes of a scalar string.
-   *
-   * @throws PerformerException if there is no such key or it is no scalar string
-   */
+  /** The bytes of a scalar string. @throws PerformerException if the key holds none */
   public byte[] string(String key) {
-    requireScalar(key, DataType.DT_STRING);
+    Entry entry = entry(key);
+    require(
+        entry.equals(new Entry(DataType.DT_STRING, Shape.scalar())),
+        "checkpoint %s, key %s: expected a scalar string, found %s",
+        prefix,
+        key,
+        entry);
     try (Tensor tensor = tensor(key)) {
       return ((TString) tensor).asBytes().getObject();
     }
   }
 
-  /**
-   * The value of a scalar int64.
-   *
-   * @throws PerformerException if there is no such key or it is no scalar int64
-   */
-  public long int64(String key) {
-    requireScalar(key, DataType.DT_INT64);
-    try (Tensor tensor = tensor(key)) {
-      return Tensors.longs(tensor)[0];
-    }
-  }
-
-  private void requireScalar(String key, DataType type) {
-    Entry entry = entry(key);
-    if (entry.type() != type || entry.shape().numDimensions() != 0) {
-      throw new PerformerException(
-          "checkpoint %s, key %s: expected a scalar %s, found %s %s"
-              .formatted(prefix, key, type, entry.type(), entry.shape()));
-    }
-  }
-
-  /** The entry of a key. @throws PerformerException if there is none */
-  public Entry entry(String key) {
-    Entry entry = entries.get(key);
-    if (entry == null) {
-      throw new PerformerException(
-          "checkpoint " + prefix + " has no key " + key + " (it has " + entries.size() + " keys)");
-    }
-    return entry;
-  }
-
   @Override
   public void close() {
     if (source != null) {
-      source.close();
+      source.session.close();
+      source.graph.close();
       source = null;
+    }
+  }
+
+  /** A graph with one restoring op per element type, made when the first tensor is read. */
+  private final class Source {
+    private final Graph graph = new Graph();
+    private final Session session = new Session(graph);
+    private final Ops tf = Ops.create(graph);
+    private final Operand<TString> checkpoint = tf.constant(prefix.toString());
+    private final Placeholder<TString> key =
+        tf.placeholder(TString.class, Placeholder.shape(Shape.of(1)));
+    private final Map<DataType, Output<?>> values = new EnumMap<>(DataType.class);
+
+    /** A copy: what a run returns is closed with its result. */
+    Tensor read(String name, DataType type) {
+      Output<?> value = values.computeIfAbsent(type, this::restore);
+      try (TString fed = TString.vectorOf(name);
+          Result result = session.runner().feed(key, fed).fetch(value).run()) {
+        Tensor tensor = result.get(0);
+        return tensor instanceof TString strings
+            ? TString.tensorOfBytes(strings.asBytes())
+            : Tensors.ofBytes(type, tensor.shape(), ByteBuffer.wrap(Tensors.bytes(tensor)));
+      }
+    }
+
+    private Output<?> restore(DataType type) {
+      var types = List.<Class<? extends TType>>of(DataTypes.javaType(type));
+      return tf.train.restore(checkpoint, key, tf.array(""), types).tensors().get(0);
     }
   }
 }

@@ -2,7 +2,6 @@ package dev.performer.graph;
 
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalLong;
 import java.util.Set;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.GraphDef;
@@ -11,9 +10,6 @@ import org.tensorflow.proto.NodeDef;
 
 /** Replaces {@code If} and {@code Case} on a constant by a call of the branch taken. */
 final class ConstantBranches {
-  private static final Set<String> IFS = Set.of("If", "StatelessIf");
-  private static final Set<String> CASES = Set.of("Case", "StatelessCase");
-
   private ConstantBranches() {}
 
   /** The graph with its constant branches chosen; none if it has no constant branch. */
@@ -30,40 +26,28 @@ final class ConstantBranches {
   }
 
   private static Optional<NameAttrList> branchTaken(NodeDef node, GraphIndex index) {
-    boolean isIf = IFS.contains(node.getOp());
-    if (!isIf && !CASES.contains(node.getOp())) {
-      return Optional.empty();
-    }
-    OptionalLong value =
-        index
-            .find(index.source(node.getInput(0), Set.of("Identity")))
-            .map(ConstantBranches::constant)
-            .orElse(OptionalLong.empty());
-    if (value.isEmpty()) {
-      return Optional.empty();
-    }
-    if (isIf) {
-      String branch = value.getAsLong() != 0 ? "then_branch" : "else_branch";
-      return Optional.of(node.getAttrOrThrow(branch).getFunc());
-    }
-    List<NameAttrList> branches = node.getAttrOrThrow("branches").getList().getFuncList();
-    // Case runs its last branch for an index that is out of range.
-    boolean inRange = value.getAsLong() >= 0 && value.getAsLong() < branches.size();
-    return Optional.of(branches.get(inRange ? (int) value.getAsLong() : branches.size() - 1));
+    return switch (node.getOp()) {
+      case "If", "StatelessIf" ->
+          decision(node, index)
+              .map(value -> value != 0 ? "then_branch" : "else_branch")
+              .map(branch -> node.getAttrOrThrow(branch).getFunc());
+      case "Case", "StatelessCase" -> {
+        List<NameAttrList> branches = node.getAttrOrThrow("branches").getList().getFuncList();
+        long last = branches.size() - 1L; // runs, too, for an index that is out of range
+        yield decision(node, index)
+            .map(value -> branches.get((int) (value < 0 || value > last ? last : value)));
+      }
+      default -> Optional.empty();
+    };
   }
 
-  private static OptionalLong constant(NodeDef node) {
-    boolean isScalar =
-        node.getAttrMap().containsKey("value")
-            && node.getAttrOrThrow("value").getTensor().getTensorShape().getDimCount() == 0;
-    // Of other shapes "not empty" decides: rare, and left to TensorFlow.
-    return isScalar ? ScalarConstants.find(node) : OptionalLong.empty();
+  /** Of other shapes than scalars "not empty" decides: rare, and left to TensorFlow. */
+  private static Optional<Long> decision(NodeDef node, GraphIndex index) {
+    return index.integer(index.source(node.getInput(0), Set.of("Identity")));
   }
 
   private static NodeDef call(NodeDef branching, NameAttrList branch) {
-    return NodeDef.newBuilder()
-        .setName(branching.getName())
-        .setOp("StatefulPartitionedCall")
+    return NodeBuilders.node(branching.getName(), "StatefulPartitionedCall")
         .addAllInput(branching.getInputList().subList(1, branching.getInputCount()))
         .putAttr("f", AttrValue.newBuilder().setFunc(branch).build())
         .putAttr("Tin", branching.getAttrOrThrow("Tin"))

@@ -8,7 +8,6 @@ import org.tensorflow.proto.GraphDef;
 /**
  * A graph without function calls.
  *
- * @param graph what the roots reach, calls expanded
  * @param calls for each node that came out of a function, the call it came from
  * @param resolver turns a reference that was valid in the original graph into one of this graph
  */
@@ -25,7 +24,6 @@ public record FlatGraph(
     return Optional.ofNullable(calls.get(node));
   }
 
-  /** This graph with other nodes. */
   public FlatGraph withGraph(GraphDef other) {
     return new FlatGraph(other, calls, resolver);
   }

@@ -1,6 +1,7 @@
 package dev.performer.graph;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
@@ -10,10 +11,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.IntStream;
+import java.util.function.BiFunction;
+import java.util.function.Function;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.GraphDef;
+import org.tensorflow.proto.NameAttrList;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.OpDef;
 import org.tensorflow.proto.OpDef.ArgDef;
@@ -35,24 +38,16 @@ public final class FunctionInliner {
   public static final Set<String> CALLS = Set.of("PartitionedCall", "StatefulPartitionedCall");
 
   private final FunctionLibrary library;
-  private final Retention retention;
+  private final BiFunction<NodeDef, Optional<FunctionCall>, List<String>> retention;
   private final Set<String> mainScopes = new HashSet<>();
   // What became of the expanded calls.
   private final Map<String, List<String>> returned = new HashMap<>();
   private final Map<String, String> finished = new HashMap<>();
   private final Map<String, FunctionCall> callOfNode = new HashMap<>();
-  private List<NodeDef> flat;
+  private final List<NodeDef> flat = new ArrayList<>();
 
-  /** What a node needs beside its inputs, such as the captures of its custom gradient. */
-  public interface Retention {
-    /**
-     * References that pruning must keep along with the node, resolvable by {@link
-     * FlatGraph#resolve}.
-     */
-    List<String> alsoNeeded(NodeDef node, Optional<FunctionCall> call);
-  }
-
-  private FunctionInliner(GraphDef graph, Retention retention) {
+  private FunctionInliner(
+      GraphDef graph, BiFunction<NodeDef, Optional<FunctionCall>, List<String>> retention) {
     this.library = new FunctionLibrary(graph.getLibrary());
     this.retention = retention;
     for (NodeDef node : graph.getNodeList()) {
@@ -63,7 +58,6 @@ public final class FunctionInliner {
     }
   }
 
-  /** Flattens what the roots (references of the main graph, {@code ^node} included) need. */
   public static FlatGraph inline(GraphDef graph, Collection<String> roots) {
     return inline(graph, roots, (node, call) -> List.of());
   }
@@ -71,35 +65,35 @@ public final class FunctionInliner {
   /**
    * Flattens what the roots need.
    *
-   * @param graph the graph with its function library
    * @param roots references of the main graph; control references stand for "the call is finished"
-   * @param retention what must survive pruning beside that
-   * @throws PerformerException for recursive functions, calls of functions or ops that do not
-   *     exist, and references to nothing
+   * @param retention references that must survive pruning along with a node, such as the captures
+   *     of its custom gradient
    */
-  public static FlatGraph inline(GraphDef graph, Collection<String> roots, Retention retention) {
-    FunctionInliner inliner = new FunctionInliner(graph, retention);
-    return inliner.run(graph, roots);
+  public static FlatGraph inline(
+      GraphDef graph,
+      Collection<String> roots,
+      BiFunction<NodeDef, Optional<FunctionCall>, List<String>> retention) {
+    return new FunctionInliner(graph, retention).run(graph, roots);
   }
 
   private FlatGraph run(GraphDef graph, Collection<String> roots) {
     // First prune, so that the model's save and restore functions are never expanded.
-    GraphDef current = GraphPruning.prune(graph, roots, Map.of());
+    GraphDef current = prune(graph, roots, node -> List.of());
     while (true) {
       GraphSize.check(current, library);
-      flat = new ArrayList<>();
+      flat.clear();
       for (NodeDef node : current.getNodeList()) {
-        emit(
-            node,
-            node.getName(),
-            node.getInputList(),
-            Optional.ofNullable(callOfNode.get(node.getName())));
+        emit(node, node.getName(), node.getInputList(), callOf(node));
       }
-      List<String> flatRoots = roots.stream().map(this::resolve).toList();
-      GraphDef resolved = resolveAll(graph);
-      Map<String, List<String>> alsoNeeded = alsoNeeded();
+      List<NodeDef> nodes = flat.stream().map(this::resolve).toList();
+      GraphDef resolved =
+          GraphDef.newBuilder().setVersions(graph.getVersions()).addAllNode(nodes).build();
       Optional<GraphDef> chosen = ConstantBranches.choose(resolved);
-      current = GraphPruning.prune(chosen.orElse(resolved), flatRoots, alsoNeeded);
+      current =
+          prune(
+              chosen.orElse(resolved),
+              roots.stream().map(this::resolve).toList(),
+              node -> retention.apply(node, callOf(node)).stream().map(this::resolve).toList());
       if (chosen.isEmpty()) {
         GraphDef used =
             current.toBuilder().setLibrary(library.usedBy(current.getNodeList())).build();
@@ -108,62 +102,54 @@ public final class FunctionInliner {
     }
   }
 
-  private GraphDef resolveAll(GraphDef original) {
-    GraphDef.Builder graph = GraphDef.newBuilder().setVersions(original.getVersions());
-    for (NodeDef node : flat) {
-      NodeDef.Builder resolved = node.toBuilder().clearInput();
-      // Control inputs must come last, and once each.
-      Set<String> control = new LinkedHashSet<>();
-      for (String input : node.getInputList()) {
-        String target = resolve(input);
-        if (TensorNames.isControl(target)) {
-          control.add(target);
-        } else {
-          resolved.addInput(target);
-        }
-      }
-      NodeDef whole = resolved.addAllInput(control).build();
-      OpDefinitions.find(whole.getOp())
-          .ifPresent(op -> OpDefinitions.checkInputs(whole, op, "the expanded graph"));
-      graph.addNode(whole);
-    }
-    return graph.build();
+  private static GraphDef prune(
+      GraphDef graph, Collection<String> roots, Function<NodeDef, List<String>> alsoNeeded) {
+    GraphIndex index = new GraphIndex(graph.getNodeList());
+    roots.forEach(root -> index.require(root, "an output"));
+    Set<String> reached =
+        index.reached(
+            roots,
+            node -> {
+              List<String> needed = new ArrayList<>(node.getInputList());
+              needed.addAll(alsoNeeded.apply(node));
+              needed.forEach(input -> index.require(input, node.getName()));
+              return needed;
+            });
+    GraphDef.Builder pruned = graph.toBuilder().clearNode();
+    graph.getNodeList().stream()
+        .filter(node -> reached.contains(node.getName()))
+        .forEach(pruned::addNode);
+    return pruned.build();
   }
 
-  private Map<String, List<String>> alsoNeeded() {
-    Map<String, List<String>> needed = new HashMap<>();
-    for (NodeDef node : flat) {
-      List<String> more =
-          retention.alsoNeeded(node, Optional.ofNullable(callOfNode.get(node.getName())));
-      if (!more.isEmpty()) {
-        needed.put(node.getName(), more.stream().map(this::resolve).toList());
-      }
-    }
-    return needed;
+  private Optional<FunctionCall> callOf(NodeDef node) {
+    return Optional.ofNullable(callOfNode.get(node.getName()));
   }
 
   /** Writes a node under a flat name; a call is expanded, as deep as functions are nested. */
   private void emit(NodeDef raw, String name, List<String> inputs, Optional<FunctionCall> caller) {
-    NodeDef node =
-        caller.map(call -> AttributePlaceholders.fill(raw, call.attributes())).orElse(raw);
-    boolean byName = library.find(node.getOp()).isPresent();
-    if (byName || CALLS.contains(node.getOp())) {
-      expand(node, name, inputs, caller, byName);
-      return;
+    NodeDef node = caller.map(call -> call.filled(raw)).orElse(raw);
+    Optional<FunctionDef> byName = library.find(node.getOp());
+    if (byName.isPresent()) {
+      expand(byName.get(), node.getAttrMap(), name, inputs, caller);
+    } else if (CALLS.contains(node.getOp())) {
+      NameAttrList callee = node.getAttrOrThrow("f").getFunc();
+      Optional<FunctionDef> function = library.find(callee.getName());
+      require(
+          function.isPresent(), "the node %s calls no known function: %s", name, callee.getName());
+      expand(function.get(), callee.getAttrMap(), name, inputs, caller);
+    } else {
+      definition(node, name);
+      NodeDef.Builder free = node.toBuilder().setName(name).clearDevice().removeAttr("_class");
+      add(free.clearInput().addAllInput(inputs).build(), caller);
     }
-    if (OpDefinitions.find(node.getOp()).isEmpty()) {
-      throw new PerformerException(
-          "the op " + node.getOp() + " (node " + name + ") is unknown to this TensorFlow");
-    }
-    add(
-        node.toBuilder()
-            .setName(name)
-            .clearInput()
-            .addAllInput(inputs)
-            .removeAttr("_class")
-            .clearDevice()
-            .build(),
-        caller);
+  }
+
+  private OpDef definition(NodeDef node, String name) {
+    Optional<OpDef> definition = library.definition(node);
+    String message = "the op %s (node %s) is unknown to this TensorFlow";
+    require(definition.isPresent(), message, node.getOp(), name);
+    return definition.get();
   }
 
   private void add(NodeDef node, Optional<FunctionCall> caller) {
@@ -171,25 +157,21 @@ public final class FunctionInliner {
     caller.ifPresent(call -> callOfNode.put(node.getName(), call));
   }
 
+  private void addNoOp(String name, Collection<String> control, FunctionCall call) {
+    add(
+        NodeBuilders.node(name, "NoOp").addAllInput(new LinkedHashSet<>(control)).build(),
+        Optional.of(call));
+  }
+
   private void expand(
-      NodeDef node,
+      FunctionDef function,
+      Map<String, AttrValue> attributes,
       String name,
       List<String> inputs,
-      Optional<FunctionCall> caller,
-      boolean byName) {
-    String callee = byName ? node.getOp() : node.getAttrOrThrow("f").getFunc().getName();
-    FunctionDef function =
-        library
-            .find(callee)
-            .orElseThrow(
-                () ->
-                    new PerformerException(
-                        ("the function %s, which the node %s calls, is not in the graph's"
-                                + " library")
-                            .formatted(callee, name)));
-    Map<String, AttrValue> attributes =
-        byName ? node.getAttrMap() : node.getAttrOrThrow("f").getFunc().getAttrMap();
-    FunctionCall call = FunctionCall.of(function, freePrefix(name), caller, attributes);
+      Optional<FunctionCall> caller) {
+    String prefix = freePrefix(name);
+    GraphIndex body = new GraphIndex(function.getNodeDefList());
+    var call = new FunctionCall(function, prefix, caller, attributes, new HashMap<>(), body);
     List<String> wait = bindArguments(call, name, inputs);
     for (NodeDef inner : function.getNodeDefList()) {
       List<String> innerInputs = new ArrayList<>();
@@ -199,10 +181,14 @@ public final class FunctionInliner {
     }
     List<String> results = new ArrayList<>();
     for (ArgDef output : function.getSignature().getOutputArgList()) {
-      results.addAll(results(call, output));
+      List<String> tensors = bodyReference(call, function.getRetOrThrow(output.getName()));
+      boolean isWhole = tensors.size() == call.length(output);
+      String mismatch = "the function %s returns another number of tensors as %s than it declares";
+      require(isWhole, mismatch, call.function(), output.getName());
+      results.addAll(tensors);
     }
     String done = call.flatName("done__");
-    add(noOp(done, whenFinished(call, results)), Optional.of(call));
+    addNoOp(done, whenFinished(call, results), call);
     returned.put(name, results);
     finished.put(name, done);
   }
@@ -220,47 +206,23 @@ public final class FunctionInliner {
   private List<String> bindArguments(FunctionCall call, String name, List<String> inputs) {
     List<String> data = inputs.stream().filter(input -> !TensorNames.isControl(input)).toList();
     List<String> control = inputs.stream().filter(TensorNames::isControl).toList();
+    List<ArgDef> arguments = call.definition().getSignature().getInputArgList();
+    long taken = arguments.stream().mapToLong(call::length).sum();
+    String mismatch = "the node %s passes %s arguments to the function %s, which takes %s";
+    require(taken == data.size(), mismatch, name, data.size(), call.function(), taken);
     int position = 0;
-    for (ArgDef argument : call.definition().getSignature().getInputArgList()) {
-      int end = position + OpDefinitions.length(argument, call.attributes());
-      if (end > data.size()) {
-        throw wrongArguments(call, name, data.size());
-      }
+    for (ArgDef argument : arguments) {
+      int end = position + call.length(argument);
       call.arguments().put(argument.getName(), data.subList(position, end));
       position = end;
-    }
-    if (position != data.size()) {
-      throw wrongArguments(call, name, data.size());
     }
     if (control.isEmpty()) {
       return List.of();
     }
     // One gate instead of an edge from each control input to each node of the body.
     String gate = call.flatName("start__");
-    add(noOp(gate, control), Optional.of(call));
+    addNoOp(gate, control, call);
     return List.of("^" + gate);
-  }
-
-  private static PerformerException wrongArguments(FunctionCall call, String name, int given) {
-    return new PerformerException(
-        "the node %s passes %s arguments to the function %s, which takes another number"
-            .formatted(name, given, call.function()));
-  }
-
-  private List<String> results(FunctionCall call, ArgDef output) {
-    String reference = call.definition().getRetMap().get(output.getName());
-    if (reference == null) {
-      throw new PerformerException(
-          "the function " + call.function() + " does not return its output " + output.getName());
-    }
-    int length = OpDefinitions.length(output, call.attributes());
-    List<String> results = bodyReference(call, reference);
-    if (results.size() != length) {
-      throw new PerformerException(
-          "the function %s returns %s tensors as %s, not %s"
-              .formatted(call.function(), results.size(), output.getName(), length));
-    }
-    return results;
   }
 
   /** What must have run when the call is over: its side effects and its results. */
@@ -282,59 +244,55 @@ public final class FunctionInliner {
   /** A reference of a function's body as references of the flat graph, calls not yet resolved. */
   private List<String> bodyReference(FunctionCall call, String reference) {
     if (TensorNames.isControl(reference)) {
-      List<String> argument = call.arguments().get(reference.substring(1));
+      String node = reference.substring(1);
+      List<String> argument = call.arguments().get(node);
       return argument == null
-          ? List.of("^" + call.flatName(reference.substring(1)))
+          ? List.of("^" + call.flatName(node))
           : argument.stream().map(r -> "^" + TensorNames.node(r)).toList();
     }
     String[] parts = reference.split(":", -1);
+    String flatName = call.flatName(parts[0]);
     List<String> argument = call.arguments().get(parts[0]);
     if (argument != null) {
-      return parts.length == 1
-          ? argument
-          : List.of(element(argument, TensorNames.index(reference), reference));
+      return parts.length == 1 ? argument : List.of(element(argument, reference));
     }
-    NodeDef node =
-        call.nodes()
-            .find(parts[0])
-            .orElseThrow(
-                () ->
-                    new PerformerException(
-                        "the function %s refers to %s, which it lacks"
-                            .formatted(call.function(), reference)));
-    String flatName = call.flatName(parts[0]);
+    NodeDef node = call.nodes().require(parts[0], "the function " + call.function());
     if (parts.length == 1) {
       return List.of(flatName);
     }
     if (parts[1].matches("\\d+")) {
       return List.of(flatName + ":" + parts[1]);
     }
-    return outputs(call, AttributePlaceholders.fill(node, call.attributes()), flatName, parts);
+    NodeDef filled = call.filled(node);
+    List<String> outputs =
+        OpDefinitions.outputs(filled, definition(filled, flatName), parts[1])
+            .mapToObj(i -> flatName + ":" + i)
+            .toList();
+    return parts.length == 2 ? outputs : List.of(element(outputs, reference));
   }
 
-  private List<String> outputs(FunctionCall call, NodeDef node, String flatName, String[] parts) {
-    OpDef definition =
-        library
-            .definition(node)
-            .orElseThrow(
-                () ->
-                    new PerformerException(
-                        "the op %s (node %s of the function %s) is unknown to this TensorFlow"
-                            .formatted(node.getOp(), node.getName(), call.function())));
-    int offset = OpDefinitions.outputOffset(node, definition, parts[1]);
-    if (parts.length > 2) {
-      return List.of(flatName + ":" + (offset + TensorNames.index(":" + parts[2])));
-    }
-    ArgDef output = OpDefinitions.output(definition, parts[1]).orElseThrow();
-    int length = OpDefinitions.length(output, OpDefinitions.withDefaults(node, definition));
-    return IntStream.range(offset, offset + length).mapToObj(i -> flatName + ":" + i).toList();
-  }
-
-  private static String element(List<String> tensors, int index, String reference) {
-    if (index >= tensors.size()) {
-      throw new PerformerException("the reference " + reference + " points to no tensor");
-    }
+  private static String element(List<String> tensors, String reference) {
+    int index = TensorNames.index(reference);
+    require(index < tensors.size(), "the reference %s points to no tensor", reference);
     return tensors.get(index);
+  }
+
+  private NodeDef resolve(NodeDef node) {
+    NodeDef.Builder resolved = node.toBuilder().clearInput();
+    // Control inputs must come last, and once each.
+    Set<String> control = new LinkedHashSet<>();
+    for (String input : node.getInputList()) {
+      String target = resolve(input);
+      if (TensorNames.isControl(target)) {
+        control.add(target);
+      } else {
+        resolved.addInput(target);
+      }
+    }
+    NodeDef whole = resolved.addAllInput(control).build();
+    OpDefinitions.find(whole.getOp())
+        .ifPresent(op -> OpDefinitions.checkInputs(whole, op, "the expanded graph"));
+    return whole;
   }
 
   /** Follows a reference through expanded calls. */
@@ -345,28 +303,17 @@ public final class FunctionInliner {
     }
     // A call may return what another returned: each step is taken once for all references.
     Set<String> passed = new LinkedHashSet<>();
-    String target = TensorNames.of(TensorNames.node(reference), TensorNames.index(reference));
+    String target = TensorNames.shortest(reference);
     while (returned.containsKey(TensorNames.node(target))) {
       List<String> results = returned.get(TensorNames.node(target));
       int index = TensorNames.index(target);
-      if (index >= results.size() || !passed.add(target)) {
-        throw new PerformerException(
-            "the reference " + reference + " points to no tensor or to itself");
-      }
-      String result = results.get(index);
-      target = TensorNames.of(TensorNames.node(result), TensorNames.index(result));
+      boolean isNew = index < results.size() && passed.add(target);
+      require(isNew, "the reference %s points to no tensor or to itself", reference);
+      target = TensorNames.shortest(results.get(index));
     }
     for (String step : passed) {
       returned.get(TensorNames.node(step)).set(TensorNames.index(step), target);
     }
     return target;
-  }
-
-  private static NodeDef noOp(String name, List<String> control) {
-    return NodeDef.newBuilder()
-        .setName(name)
-        .setOp("NoOp")
-        .addAllInput(new LinkedHashSet<>(control))
-        .build();
   }
 }

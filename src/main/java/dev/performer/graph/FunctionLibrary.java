@@ -1,25 +1,20 @@
 package dev.performer.graph;
 
-import dev.performer.Excerpt;
-import dev.performer.PerformerException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Deque;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.FunctionDefLibrary;
 import org.tensorflow.proto.GraphDef;
-import org.tensorflow.proto.NameAttrList;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.OpDef;
 
@@ -27,9 +22,12 @@ import org.tensorflow.proto.OpDef;
 public final class FunctionLibrary {
   private final Map<String, FunctionDef> functions = new LinkedHashMap<>();
 
-  /** Indexes a library. */
   public FunctionLibrary(FunctionDefLibrary library) {
     library.getFunctionList().forEach(f -> functions.put(f.getSignature().getName(), f));
+  }
+
+  Set<String> names() {
+    return functions.keySet();
   }
 
   /** The function of that name. */
@@ -51,11 +49,6 @@ public final class FunctionLibrary {
         functions.values().stream().flatMap(function -> function.getNodeDefList().stream()));
   }
 
-  /** All functions, in the order of the library. */
-  public Collection<FunctionDef> all() {
-    return functions.values();
-  }
-
   /** The functions a node names in its attributes (called, or branches and bodies). */
   public static List<String> attributeFunctions(NodeDef node) {
     List<String> names = new ArrayList<>();
@@ -63,22 +56,28 @@ public final class FunctionLibrary {
       if (value.hasFunc()) {
         names.add(value.getFunc().getName());
       }
-      for (NameAttrList function : value.getList().getFuncList()) {
-        names.add(function.getName());
-      }
+      value.getList().getFuncList().forEach(function -> names.add(function.getName()));
     }
+    return names;
+  }
+
+  /** The functions of this library that a node calls, or has as branches or bodies. */
+  List<String> referencesOf(NodeDef node) {
+    List<String> names = attributeFunctions(node);
+    names.add(node.getOp()); // a function may be called by its name, like an op
+    names.removeIf(name -> !functions.containsKey(name));
     return names;
   }
 
   /** The functions of this library that these nodes reach, directly or through others. */
   public Set<String> reachedFrom(Collection<NodeDef> nodes) {
     Set<String> reached = new LinkedHashSet<>();
-    Deque<String> todo = new ArrayDeque<>();
-    nodes.forEach(node -> todo.addAll(referencesOf(node)));
+    Deque<NodeDef> todo = new ArrayDeque<>(nodes);
     while (!todo.isEmpty()) {
-      String name = todo.pop();
-      if (reached.add(name)) {
-        functions.get(name).getNodeDefList().forEach(node -> todo.addAll(referencesOf(node)));
+      for (String name : referencesOf(todo.pop())) {
+        if (reached.add(name)) {
+          todo.addAll(functions.get(name).getNodeDefList());
+        }
       }
     }
     return reached;
@@ -93,57 +92,6 @@ public final class FunctionLibrary {
 
   /** Checks every reference in every body. @throws PerformerException naming one to nothing */
   public void checkReferences() {
-    functions.values().forEach(function -> FunctionReferences.check(function, this));
-  }
-
-  /**
-   * Names of all functions, each after those that it refers to.
-   *
-   * @throws PerformerException if a function reaches itself, naming those on the cycles: TensorFlow
-   *     overflows the stack on it and takes the JVM along
-   */
-  List<String> calleesFirst() {
-    Map<String, Set<String>> callees = new LinkedHashMap<>();
-    Map<String, Set<String>> callers = new HashMap<>();
-    for (FunctionDef function : functions.values()) {
-      String name = function.getSignature().getName();
-      Set<String> called = new LinkedHashSet<>();
-      function.getNodeDefList().forEach(node -> called.addAll(referencesOf(node)));
-      called.forEach(
-          callee -> callers.computeIfAbsent(callee, k -> new LinkedHashSet<>()).add(name));
-      callees.put(name, called);
-    }
-    // Peel off functions that call nothing any more; what stays is on, or calls into, a cycle.
-    List<String> order = new ArrayList<>();
-    callees.forEach((name, called) -> addIf(called.isEmpty(), order, name));
-    for (int i = 0; i < order.size(); i++) {
-      String leaf = order.get(i);
-      callees.remove(leaf);
-      for (String caller : callers.getOrDefault(leaf, Set.of())) {
-        Set<String> called = callees.get(caller);
-        called.remove(leaf);
-        addIf(called.isEmpty(), order, caller);
-      }
-    }
-    if (!callees.isEmpty()) {
-      throw new PerformerException(
-          "the graph has recursive functions, which TensorFlow cannot run: "
-              + Excerpt.names(new TreeSet<>(callees.keySet())));
-    }
-    return order;
-  }
-
-  private static void addIf(boolean condition, List<String> names, String name) {
-    if (condition) {
-      names.add(name);
-    }
-  }
-
-  /** The functions of this library that a node calls, or has as branches or bodies. */
-  List<String> referencesOf(NodeDef node) {
-    List<String> names = attributeFunctions(node);
-    names.add(node.getOp()); // a function may be called by its name, like an op
-    names.removeIf(name -> !functions.containsKey(name));
-    return names;
+    functions.values().forEach(function -> new FunctionReferences(function, this).check());
   }
 }

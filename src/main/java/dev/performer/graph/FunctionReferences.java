@@ -1,6 +1,7 @@
 package dev.performer.graph;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import java.util.HashSet;
 import java.util.Optional;
 import java.util.Set;
@@ -15,85 +16,69 @@ import org.tensorflow.proto.OpDef.ArgDef;
  */
 final class FunctionReferences {
   private final FunctionDef function;
+  private final String name;
   private final FunctionLibrary library;
   private final GraphIndex nodes;
   private final Set<String> arguments = new HashSet<>();
 
-  private FunctionReferences(FunctionDef function, FunctionLibrary library) {
+  FunctionReferences(FunctionDef function, FunctionLibrary library) {
     this.function = function;
+    name = function.getSignature().getName();
     this.library = library;
     nodes = new GraphIndex(function.getNodeDefList());
     function.getSignature().getInputArgList().forEach(arg -> arguments.add(arg.getName()));
   }
 
-  /** Checks a function. @throws PerformerException naming the reference that points to nothing */
-  static void check(FunctionDef function, FunctionLibrary library) {
-    new FunctionReferences(function, library).check();
-  }
-
-  private void check() {
+  /**
+   * @throws PerformerException naming the reference that points to nothing
+   */
+  void check() {
     Set<String> names = new HashSet<>(arguments);
-    if (arguments.size() < function.getSignature().getInputArgCount()) {
-      throw wrong("has two arguments of one name");
-    }
+    OpDef signature = function.getSignature();
+    boolean areDistinct = arguments.size() == signature.getInputArgCount();
+    require(areDistinct, "the function %s has two arguments of one name", name);
     for (NodeDef node : function.getNodeDefList()) {
-      if (!names.add(node.getName()) || node.getName().isEmpty()) {
-        throw wrong("has two nodes of the name " + node.getName() + ", or one without a name");
-      }
+      String own = node.getName();
+      boolean isNew = !own.isEmpty() && names.add(own);
+      require(isNew, "the function %s has two nodes named %s, or one without a name", name, own);
       node.getInputList().forEach(this::check);
     }
-    for (ArgDef output : function.getSignature().getOutputArgList()) {
-      if (!function.containsRet(output.getName())) {
-        throw wrong("does not return its output " + output.getName());
-      }
+    for (ArgDef output : signature.getOutputArgList()) {
+      boolean isReturned = function.containsRet(output.getName());
+      String what = output.getName();
+      require(isReturned, "the function %s does not return its output %s", name, what);
     }
     function.getRetMap().values().forEach(this::check);
     function.getControlRetMap().values().forEach(node -> check("^" + node));
   }
 
   private void check(String reference) {
-    String name = TensorNames.node(reference);
-    boolean isArgument = arguments.contains(name);
-    Optional<NodeDef> node = nodes.find(name);
-    if (!isArgument && node.isEmpty()) {
-      throw lacks(reference);
-    }
-    if (TensorNames.isControl(reference)) {
-      return;
-    }
+    boolean isThere = pointsToSomething(reference);
+    require(isThere, "the function %s refers to %s, which it lacks", name, reference);
+  }
+
+  private boolean pointsToSomething(String reference) {
+    boolean isArgument = arguments.contains(TensorNames.node(reference));
+    NodeDef node = nodes.find(reference).orElse(null);
     String[] parts = reference.split(":", -1);
-    if (parts.length == 3 || parts.length == 2 && (isArgument || isNumber(parts[1]))) {
-      TensorNames.index(reference);
-    } else if (parts.length > 3) {
-      throw lacks(reference);
+    boolean exists = isArgument || node != null;
+    if (!exists || TensorNames.isControl(reference) || parts.length == 1) {
+      return exists;
     }
-    if (node.isPresent() && parts.length > 1 && !isNumber(parts[1])) {
-      checkOutput(node.get(), parts, reference);
+    if (parts.length > 3) {
+      return false;
     }
+    boolean isNumbered = isArgument || parts[1].matches("\\d+");
+    int index = isNumbered || parts.length == 3 ? TensorNames.index(reference) : 0;
+    Optional<OpDef> definition = isNumbered ? Optional.empty() : library.definition(node);
+    // Nodes of unknown ops are refused where they are needed.
+    return definition.isEmpty()
+        || definition.get().getOutputArgList().stream()
+            .filter(output -> output.getName().equals(parts[1]))
+            .anyMatch(output -> index == 0 || isList(output));
   }
 
-  private void checkOutput(NodeDef node, String[] parts, String reference) {
-    Optional<OpDef> definition = library.definition(node);
-    if (definition.isEmpty()) {
-      return; // such a node is refused where it is needed
-    }
-    ArgDef output =
-        OpDefinitions.output(definition.get(), parts[1]).orElseThrow(() -> lacks(reference));
-    boolean isSingle = output.getNumberAttr().isEmpty() && output.getTypeListAttr().isEmpty();
-    if (isSingle && parts.length == 3 && TensorNames.index(reference) != 0) {
-      throw lacks(reference);
-    }
-  }
-
-  private static boolean isNumber(String part) {
-    return part.matches("\\d+");
-  }
-
-  private PerformerException lacks(String reference) {
-    return wrong("refers to " + reference + ", which it lacks");
-  }
-
-  private PerformerException wrong(String what) {
-    return new PerformerException("the function " + function.getSignature().getName() + " " + what);
+  private static boolean isList(ArgDef output) {
+    return !output.getNumberAttr().isEmpty() || !output.getTypeListAttr().isEmpty();
   }
 }

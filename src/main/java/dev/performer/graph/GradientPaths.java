@@ -3,13 +3,13 @@ package dev.performer.graph;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NodeDef;
@@ -25,138 +25,95 @@ public final class GradientPaths {
   /** Ops whose gradient is "none" on purpose, from TensorFlow's C++ registry. */
   private static final Set<String> STOPS =
       Set.of(
-          "ApproximateEqual",
-          "BroadcastGradientArgs",
-          "ConcatOffset",
-          "Const",
-          "Equal",
-          "Floor",
-          "Greater",
-          "GreaterEqual",
-          "InvertPermutation",
-          "Less",
-          "LessEqual",
-          "LogicalAnd",
-          "LogicalNot",
-          "LogicalOr",
-          "NonMaxSuppression",
-          "NonMaxSuppressionV2",
-          "NonMaxSuppressionV3",
-          "NonMaxSuppressionV4",
-          "NonMaxSuppressionV5",
-          "NotEqual",
-          "OneHot",
-          "Rank",
-          "Shape",
-          "ShapeN",
-          "Size",
-          "StopGradient",
-          "ZerosLike");
-
-  private static final Set<DataType> DIFFERENTIABLE =
-      Set.of(
-          DataType.DT_FLOAT,
-          DataType.DT_DOUBLE,
-          DataType.DT_HALF,
-          DataType.DT_BFLOAT16,
-          DataType.DT_COMPLEX64,
-          DataType.DT_COMPLEX128,
-          DataType.DT_RESOURCE,
-          DataType.DT_VARIANT,
-          DataType.DT_FLOAT_REF,
-          DataType.DT_DOUBLE_REF);
+          """
+          ApproximateEqual BroadcastGradientArgs ConcatOffset Const Equal Floor Greater GreaterEqual
+          InvertPermutation Less LessEqual LogicalAnd LogicalNot LogicalOr NonMaxSuppression
+          NonMaxSuppressionV2 NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 NotEqual
+          OneHot Rank Shape ShapeN Size StopGradient ZerosLike
+          """
+              .split("\\s+"));
 
   private final GraphIndex index;
+  private final Set<String> variables;
   private final Map<String, List<DataType>> types = new HashMap<>();
 
-  /** Says why no gradient can pass a node, if none can. */
-  public interface Obstruction {
-    Optional<String> reason(NodeDef node);
+  /**
+   * @param variables names of their handle nodes
+   */
+  public GradientPaths(GraphDef flat, Collection<String> variables) {
+    index = new GraphIndex(flat.getNodeList());
+    this.variables = Set.copyOf(variables);
   }
 
   /**
-   * What was found.
-   *
-   * @param obstacles nodes no gradient can pass, with the reason
-   * @param reached variables that a gradient reaches past no obstacle
-   * @param blocked variables for which an obstacle is on some path
+   * Nodes that no gradient can pass with the reason, variables that a gradient reaches past none of
+   * them, and variables that one of them keeps from some gradient.
    */
   public record Report(Map<String, String> obstacles, Set<String> reached, Set<String> blocked) {}
 
-  /** Indexes a flat graph. */
-  public GradientPaths(GraphDef graph) {
-    index = new GraphIndex(graph.getNodeList());
-  }
-
-  /**
-   * Follows gradients from outputs to variables.
-   *
-   * @param outputs references of floating point tensors
-   * @param variables names of the variables' handle nodes
-   */
-  public Report trace(
-      Collection<String> outputs, Collection<String> variables, Obstruction obstruction) {
-    Set<String> ends = new HashSet<>(variables);
-    Map<String, String> stuck = new LinkedHashMap<>();
-    Set<String> seen =
-        index.reached(
-            passable(outputs),
-            node -> {
-              if (ends.contains(node.getName()) || STOPS.contains(node.getOp())) {
-                return List.of();
-              }
-              obstruction.reason(node).ifPresent(reason -> stuck.put(node.getName(), reason));
-              return passable(inputs(node)); // there may be more behind an obstacle
-            });
+  /** Follows gradients from outputs; an obstruction is why none can pass a node. */
+  public Report trace(Collection<String> outputs, Function<NodeDef, Optional<String>> obstruction) {
+    Map<String, String> obstacles = new LinkedHashMap<>();
+    // There may be more behind an obstacle.
+    Set<String> seen = index.reached(passable(outputs), this::flowing);
+    for (String name : seen) {
+      NodeDef node = index.require(name, "a gradient");
+      if (!isEnd(node)) {
+        obstruction.apply(node).ifPresent(reason -> obstacles.put(name, reason));
+      }
+    }
     Set<String> reached = new LinkedHashSet<>(seen);
-    reached.retainAll(ends);
-    Set<String> leading = leadingTo(reached, seen);
-    stuck.keySet().retainAll(leading);
-    Set<String> blocked =
-        index.reached(
-            stuck.keySet(), node -> ends.contains(node.getName()) ? List.of() : flowing(node));
-    blocked.retainAll(ends);
+    reached.retainAll(variables);
+    obstacles.keySet().retainAll(leadingTo(reached, seen));
+    Set<String> blocked = index.reached(obstacles.keySet(), this::flowing);
+    blocked.retainAll(variables);
     reached.removeAll(blocked);
-    return new Report(stuck, reached, blocked);
-  }
-
-  private List<String> flowing(NodeDef node) {
-    return STOPS.contains(node.getOp()) ? List.of() : passable(inputs(node));
+    return new Report(obstacles, reached, blocked);
   }
 
   /** Of the nodes seen, those from which gradients would flow to a variable. */
-  private Set<String> leadingTo(Set<String> variables, Set<String> seen) {
+  private Set<String> leadingTo(Set<String> ends, Set<String> seen) {
     Map<String, List<String>> users = new HashMap<>();
     for (String name : seen) {
-      if (!variables.contains(name)) {
-        for (String input : flowing(index.require(name, "a gradient"))) {
-          users.computeIfAbsent(TensorNames.node(input), key -> new ArrayList<>()).add(name);
-        }
+      for (String input : flowing(index.require(name, "a gradient"))) {
+        users.computeIfAbsent(TensorNames.node(input), key -> new ArrayList<>()).add(name);
       }
     }
-    return index.reached(variables, node -> users.getOrDefault(node.getName(), List.of()));
+    return index.reached(ends, node -> users.getOrDefault(node.getName(), List.of()));
+  }
+
+  private boolean isEnd(NodeDef node) {
+    return variables.contains(node.getName()) || STOPS.contains(node.getOp());
   }
 
   /** The inputs that get a gradient: the moving statistics of a batch normalization do not. */
-  private static List<String> inputs(NodeDef node) {
-    return node.getOp().startsWith("FusedBatchNorm")
-        ? node.getInputList().subList(0, 3)
-        : node.getInputList();
+  private List<String> flowing(NodeDef node) {
+    List<String> inputs = node.getInputList();
+    return isEnd(node)
+        ? List.of()
+        : passable(node.getOp().startsWith("FusedBatchNorm") ? inputs.subList(0, 3) : inputs);
   }
 
-  /** Of some references, those to tensors that have a gradient. */
   private List<String> passable(Collection<String> references) {
     return references.stream().filter(this::isPassable).toList();
   }
 
   private boolean isPassable(String reference) {
-    Optional<NodeDef> node = index.find(reference);
-    if (TensorNames.isControl(reference) || node.isEmpty()) {
+    NodeDef node = index.find(reference).orElse(null);
+    if (TensorNames.isControl(reference) || node == null) {
       return false;
     }
     List<DataType> outputs =
-        types.computeIfAbsent(node.get().getName(), name -> OpDefinitions.outputTypes(node.get()));
+        types.computeIfAbsent(node.getName(), name -> OpDefinitions.outputTypes(node));
     int output = TensorNames.index(reference);
-    return output >= outputs.size() || DIFFERENTIABLE.contains(outputs.get(output));
+    return output >= outputs.size() || isDifferentiable(outputs.get(output));
+  }
+
+  private static boolean isDifferentiable(DataType type) {
+    return switch (type) {
+      case DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16, DT_COMPLEX64, DT_COMPLEX128 -> true;
+      case DT_RESOURCE, DT_VARIANT, DT_FLOAT_REF, DT_DOUBLE_REF -> true;
+      default -> false;
+    };
   }
 }

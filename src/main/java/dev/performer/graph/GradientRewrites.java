@@ -1,6 +1,6 @@
 package dev.performer.graph;
 
-import static dev.performer.graph.NodeBuilders.integer;
+import static dev.performer.graph.NodeBuilders.INT32;
 import static dev.performer.graph.NodeBuilders.ints;
 import static dev.performer.graph.NodeBuilders.node;
 import static dev.performer.graph.NodeBuilders.type;
@@ -11,9 +11,14 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalLong;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
+import org.tensorflow.Operand;
+import org.tensorflow.OperationBuilder;
+import org.tensorflow.Output;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.RawCustomGradient;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
@@ -26,31 +31,28 @@ import org.tensorflow.proto.NodeDef;
  * names.
  */
 public final class GradientRewrites {
+  private static final Set<String> CONVOLUTION_ATTRIBUTES =
+      Set.of("strides", "padding", "explicit_paddings", "data_format", "dilations");
+
   private final GraphIndex index;
-  private final List<NodeDef> rewritten = new ArrayList<>();
+  private final GraphDef.Builder rewritten;
   private final Set<String> scopes = new HashSet<>();
   private final Map<String, RawCustomGradient> identityGradients = new HashMap<>();
-  private GraphDef result;
 
-  private GradientRewrites(GraphDef graph) {
+  /** Replaces every known trouble of a graph. */
+  public GradientRewrites(GraphDef graph) {
     index = new GraphIndex(graph.getNodeList());
+    rewritten = graph.toBuilder().clearNode();
     for (NodeDef node : graph.getNodeList()) {
       int slash = node.getName().lastIndexOf('/');
       scopes.add(slash < 0 ? "" : node.getName().substring(0, slash));
     }
-  }
-
-  /** Replaces every known trouble of a graph. */
-  public static GradientRewrites of(GraphDef graph) {
-    GradientRewrites rewrites = new GradientRewrites(graph);
-    graph.getNodeList().forEach(rewrites::rewrite);
-    rewrites.result = graph.toBuilder().clearNode().addAllNode(rewrites.rewritten).build();
-    return rewrites;
+    graph.getNodeList().forEach(this::rewrite);
   }
 
   /** The graph to import. */
   public GraphDef graph() {
-    return result;
+    return rewritten.build();
   }
 
   /** Completes the work on the imported graph, before any gradient is added. */
@@ -67,153 +69,16 @@ public final class GradientRewrites {
       case "Atan2" -> atan2(node);
       case "FusedBatchNorm", "FusedBatchNormV2" -> fusedBatchNorm(node);
       case "Conv2D", "DepthwiseConv2dNative" -> convolution(node);
-      default -> rewritten.add(node);
+      default -> rewritten.addNode(node);
     }
   }
 
-  /** The C++ gradient sums over axis 1: right for matrices only, wrong without a word otherwise. */
-  private void logSoftmax(NodeDef original) {
-    String name = scope(original);
-    AttrValue t = original.getAttrOrThrow("T");
-    String x = original.getInput(0);
-    add(
-        node(name + "/shape", "Shape", x)
-            .putAttr("T", t)
-            .putAttr("out_type", type(DataType.DT_INT32)));
-    rewritten.add(ints(name + "/last", -1));
-    rewritten.add(ints(name + "/end", 0));
-    rewritten.add(ints(name + "/step", 1));
-    add(
-        node(
-                name + "/classes",
-                "StridedSlice",
-                name + "/shape",
-                name + "/last",
-                name + "/end",
-                name + "/step")
-            .putAttr("T", type(DataType.DT_INT32))
-            .putAttr("Index", type(DataType.DT_INT32))
-            .putAttr("end_mask", AttrValue.newBuilder().setI(1).build()));
-    rewritten.add(integer(name + "/axis", 0));
-    add(
-        node(name + "/matrix_shape", "ConcatV2", name + "/last", name + "/classes", name + "/axis")
-            .putAttr("N", AttrValue.newBuilder().setI(2).build())
-            .putAttr("T", type(DataType.DT_INT32))
-            .putAttr("Tidx", type(DataType.DT_INT32)));
-    add(reshape(name + "/matrix", t, x, name + "/matrix_shape"));
-    add(node(name + "/rows", "LogSoftmax", name + "/matrix").putAttr("T", t));
-    add(
-        reshape(original.getName(), t, name + "/rows", name + "/shape")
-            .addAllInput(GraphIndex.controlInputs(original)));
+  private void add(NodeDef.Builder node, Map<String, AttrValue> attributes) {
+    rewritten.addNode(node.putAllAttr(attributes));
   }
 
-  private static NodeDef.Builder reshape(String name, AttrValue t, String x, String shape) {
-    return node(name, "Reshape", x, shape)
-        .putAttr("T", t)
-        .putAttr("Tshape", type(DataType.DT_INT32));
-  }
-
-  /** The gradient of a negative axis fails when it runs. */
-  private void gather(NodeDef original) {
-    OptionalLong axis =
-        index.find(original.getInput(2)).map(ScalarConstants::find).orElse(OptionalLong.empty());
-    if (axis.isPresent() && axis.getAsLong() >= 0) {
-      rewritten.add(original);
-      return;
-    }
-    String name = scope(original);
-    AttrValue axisType = original.getAttrOrThrow("Taxis");
-    add(
-        node(name + "/rank32", "Rank", original.getInput(0))
-            .putAttr("T", original.getAttrOrThrow("Tparams")));
-    add(
-        node(name + "/rank", "Cast", name + "/rank32")
-            .putAttr("SrcT", type(DataType.DT_INT32))
-            .putAttr("DstT", axisType));
-    // FloorMod leaves an axis alone that is not negative.
-    add(
-        node(name + "/axis", "FloorMod", original.getInput(2), name + "/rank")
-            .putAttr("T", axisType));
-    rewritten.add(original.toBuilder().setInput(2, name + "/axis").build());
-  }
-
-  /** {@code Gather} is {@code GatherV2} along axis 0. */
-  private void gatherV1(NodeDef original) {
-    String axis = scope(original) + "/axis";
-    rewritten.add(integer(axis, 0));
-    add(
-        node(original.getName(), "GatherV2", original.getInput(0), original.getInput(1), axis)
-            .addAllInput(GraphIndex.controlInputs(original))
-            .putAttr("Tparams", original.getAttrOrThrow("Tparams"))
-            .putAttr("Tindices", original.getAttrOrThrow("Tindices"))
-            .putAttr("Taxis", type(DataType.DT_INT32)));
-  }
-
-  /** {@code Concat} takes the axis first, {@code ConcatV2} last. */
-  private void concatV1(NodeDef original) {
-    List<String> data = GraphIndex.dataInputs(original);
-    add(
-        node(original.getName(), "ConcatV2")
-            .addAllInput(data.subList(1, data.size()))
-            .addInput(data.get(0))
-            .addAllInput(GraphIndex.controlInputs(original))
-            .putAttr("N", original.getAttrOrThrow("N"))
-            .putAttr("T", original.getAttrOrThrow("T"))
-            .putAttr("Tidx", type(DataType.DT_INT32)));
-  }
-
-  /** Its gradient does not sum over broadcast dimensions, that of {@code BroadcastTo} does. */
-  private void atan2(NodeDef original) {
-    String name = scope(original);
-    AttrValue t = original.getAttrOrThrow("T");
-    AttrValue int32 = type(DataType.DT_INT32);
-    for (int i = 0; i < 2; i++) {
-      add(
-          node(name + "/shape" + i, "Shape", original.getInput(i))
-              .putAttr("T", t)
-              .putAttr("out_type", int32));
-    }
-    add(
-        node(name + "/shape", "BroadcastArgs", name + "/shape0", name + "/shape1")
-            .putAttr("T", int32));
-    NodeDef.Builder same = original.toBuilder();
-    for (int i = 0; i < 2; i++) {
-      add(
-          node(name + "/input" + i, "BroadcastTo", original.getInput(i), name + "/shape")
-              .putAttr("T", t)
-              .putAttr("Tidx", int32));
-      same.setInput(i, name + "/input" + i);
-    }
-    add(same);
-  }
-
-  /** Only the third version has a gradient; its first five outputs are those of the others. */
-  private void fusedBatchNorm(NodeDef original) {
-    NodeDef.Builder third = original.toBuilder().setOp("FusedBatchNormV3");
-    if (!original.containsAttr("U")) {
-      third.putAttr("U", type(DataType.DT_FLOAT));
-    }
-    add(third);
-  }
-
-  /** The gradient forgets dilations and explicit paddings: give the node one that does not. */
-  private void convolution(NodeDef original) {
-    if (!ConvolutionGradient.isNeeded(original)) {
-      rewritten.add(original);
-      return;
-    }
-    String scope = scope(original);
-    AttrValue t = original.getAttrOrThrow("T");
-    add(original.toBuilder().setName(scope + "/forward"));
-    add(node(scope + "/output", "StopGradient", scope + "/forward").putAttr("T", t));
-    AttrValue.ListValue types =
-        AttrValue.ListValue.newBuilder().addAllType(Collections.nCopies(3, t.getType())).build();
-    add(
-        node(original.getName(), "IdentityN", scope + "/output")
-            .addInput(original.getInput(0))
-            .addInput(original.getInput(1))
-            .putAttr("T", AttrValue.newBuilder().setList(types).build()));
-    identityGradients.put(original.getName(), new ConvolutionGradient(original));
+  private static AttrValue integer(int value) {
+    return AttrValue.newBuilder().setI(value).build();
   }
 
   /** Where the new nodes of a rewritten one can go without meeting others. */
@@ -222,10 +87,132 @@ public final class GradientRewrites {
     while (index.find(scope).isPresent() || !scopes.add(scope)) {
       scope += "_";
     }
-    return scope;
+    return scope + "/";
   }
 
-  private void add(NodeDef.Builder node) {
-    rewritten.add(node.build());
+  /** The C++ gradient sums over axis 1: right for matrices only, wrong without a word otherwise. */
+  private void logSoftmax(NodeDef original) {
+    String in = scope(original);
+    String x = original.getInput(0);
+    AttrValue t = original.getAttrOrThrow("T");
+    Map<String, AttrValue> reshape = Map.of("T", t, "Tshape", INT32);
+    add(node(in + "shape", "Shape", x), Map.of("T", t, "out_type", INT32));
+    rewritten.addNode(ints(in + "last", Shape.of(1), -1));
+    rewritten.addNode(ints(in + "end", Shape.of(1), 0));
+    rewritten.addNode(ints(in + "step", Shape.of(1), 1));
+    add(
+        node(in + "classes", "StridedSlice", in + "shape", in + "last", in + "end", in + "step"),
+        Map.of("T", INT32, "Index", INT32, "end_mask", integer(1)));
+    rewritten.addNode(ints(in + "axis", Shape.scalar(), 0));
+    add(
+        node(in + "matrix_shape", "ConcatV2", in + "last", in + "classes", in + "axis"),
+        Map.of("N", integer(2), "T", INT32, "Tidx", INT32));
+    add(node(in + "matrix", "Reshape", x, in + "matrix_shape"), reshape);
+    add(node(in + "rows", "LogSoftmax", in + "matrix"), Map.of("T", t));
+    add(
+        node(original.getName(), "Reshape", in + "rows", in + "shape")
+            .addAllInput(GraphIndex.controlInputs(original)),
+        reshape);
+  }
+
+  /** The gradient of a negative axis fails when it runs. */
+  private void gather(NodeDef original) {
+    NodeDef.Builder gather = original.toBuilder();
+    String axis = original.getInput(2);
+    if (index.integer(axis).filter(known -> known >= 0).isEmpty()) {
+      String in = scope(original);
+      AttrValue type = original.getAttrOrThrow("Taxis");
+      add(
+          node(in + "rank32", "Rank", original.getInput(0)),
+          Map.of("T", original.getAttrOrThrow("Tparams")));
+      add(node(in + "rank", "Cast", in + "rank32"), Map.of("SrcT", INT32, "DstT", type));
+      // FloorMod leaves an axis alone that is not negative.
+      add(node(in + "axis", "FloorMod", axis, in + "rank"), Map.of("T", type));
+      gather.setInput(2, in + "axis");
+    }
+    rewritten.addNode(gather);
+  }
+
+  /** {@code Gather} is {@code GatherV2} along axis 0. */
+  private void gatherV1(NodeDef original) {
+    String axis = scope(original) + "axis";
+    rewritten.addNode(ints(axis, Shape.scalar(), 0));
+    List<String> inputs = new ArrayList<>(original.getInputList());
+    inputs.add(2, axis);
+    NodeDef.Builder second = original.toBuilder().setOp("GatherV2").removeAttr("validate_indices");
+    add(second.clearInput().addAllInput(inputs), Map.of("Taxis", INT32));
+  }
+
+  /** {@code Concat} takes the axis first, {@code ConcatV2} last. */
+  private void concatV1(NodeDef original) {
+    List<String> data = GraphIndex.dataInputs(original);
+    NodeDef.Builder second = original.toBuilder().setOp("ConcatV2").clearInput();
+    second.addAllInput(data.subList(1, data.size())).addInput(data.get(0));
+    add(second.addAllInput(GraphIndex.controlInputs(original)), Map.of("Tidx", INT32));
+  }
+
+  /** Its gradient does not sum over broadcast dimensions, that of {@code BroadcastTo} does. */
+  private void atan2(NodeDef original) {
+    String in = scope(original);
+    AttrValue t = original.getAttrOrThrow("T");
+    NodeDef.Builder same = original.toBuilder();
+    for (int i = 0; i < 2; i++) {
+      String input = original.getInput(i);
+      add(node(in + "shape" + i, "Shape", input), Map.of("T", t, "out_type", INT32));
+      add(
+          node(in + "input" + i, "BroadcastTo", input, in + "shape"),
+          Map.of("T", t, "Tidx", INT32));
+      same.setInput(i, in + "input" + i);
+    }
+    add(node(in + "shape", "BroadcastArgs", in + "shape0", in + "shape1"), Map.of("T", INT32));
+    rewritten.addNode(same);
+  }
+
+  /** Only the third version has a gradient; its first five outputs are those of the others. */
+  private void fusedBatchNorm(NodeDef original) {
+    AttrValue u = original.getAttrOrDefault("U", type(DataType.DT_FLOAT));
+    add(original.toBuilder().setOp("FusedBatchNormV3"), Map.of("U", u));
+  }
+
+  /** The gradient forgets dilations and explicit paddings: give the node one that does not. */
+  private void convolution(NodeDef original) {
+    AttrValue none = AttrValue.getDefaultInstance();
+    List<Long> dilations = original.getAttrOrDefault("dilations", none).getList().getIList();
+    String padding = original.getAttrOrDefault("padding", none).getS().toStringUtf8();
+    if (dilations.stream().allMatch(dilation -> dilation == 1) && !padding.equals("EXPLICIT")) {
+      rewritten.addNode(original);
+      return;
+    }
+    String in = scope(original);
+    AttrValue t = original.getAttrOrThrow("T");
+    List<String> inputs = original.getInputList().subList(0, 2);
+    rewritten.addNode(original.toBuilder().setName(in + "forward"));
+    add(node(in + "output", "StopGradient", in + "forward"), Map.of("T", t));
+    add(
+        node(original.getName(), "IdentityN", in + "output").addAllInput(inputs),
+        Map.of("T", NodeBuilders.types(Collections.nCopies(3, t.getType()))));
+    identityGradients.put(
+        original.getName(), (tf, node, dy) -> ofConvolution(original, new RawOps(tf), node, dy));
+  }
+
+  /** Of an {@code IdentityN} over the convolution's output, input and filter. */
+  private static List<Operand<?>> ofConvolution(
+      NodeDef convolution, RawOps ops, GraphOperation node, List<Output<?>> gradients) {
+    String type = convolution.getOp();
+    Map<String, AttrValue> attributes = new HashMap<>(convolution.getAttrMap());
+    attributes.keySet().retainAll(CONVOLUTION_ATTRIBUTES);
+    UnaryOperator<OperationBuilder> same =
+        builder -> {
+          attributes.forEach(builder::setAttr);
+          return builder;
+        };
+    Output<?> dy = gradients.get(0);
+    Output<?> x = node.input(1);
+    Output<?> filter = node.input(2);
+    // The other two outputs of the IdentityN have no consumers.
+    return List.of(
+        dy,
+        ops.op(type + "BackpropInput", same, ops.op("Shape", x), filter, dy),
+        ops.op(type + "BackpropFilter", same, x, ops.op("Shape", filter), dy));
   }
 }

@@ -1,12 +1,18 @@
 package dev.performer.graph;
 
+import java.util.ArrayList;
 import java.util.Collections;
+import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.WeakHashMap;
 import java.util.concurrent.ConcurrentHashMap;
 import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
+import org.tensorflow.Operand;
+import org.tensorflow.Output;
+import org.tensorflow.op.Ops;
 import org.tensorflow.op.RawCustomGradient;
+import org.tensorflow.proto.DataType;
 
 /**
  * Gradients for single {@code IdentityN} nodes: TensorFlow's way to give a piece of a graph a
@@ -29,8 +35,14 @@ public final class IdentityGradients {
     GRADIENTS.remove(graph);
   }
 
-  /** The gradient of a node, if it has one of its own. */
-  static Optional<RawCustomGradient> find(Graph graph, String node) {
-    return Optional.ofNullable(GRADIENTS.getOrDefault(graph, Map.of()).get(node));
+  static List<Operand<?>> gradient(Ops tf, GraphOperation node, List<Output<?>> gradients) {
+    List<Output<?>> known = new ArrayList<>();
+    for (int i = 0; i < node.numOutputs(); i++) {
+      Output<?> dy = gradients.get(i);
+      boolean passes = RawOps.isPresent(dy) || node.output(i).dataType() == DataType.DT_RESOURCE;
+      known.add(passes ? dy : new RawOps(tf).op("ZerosLike", node.output(i)));
+    }
+    RawCustomGradient own = GRADIENTS.getOrDefault(node.env(), Map.of()).get(node.name());
+    return own == null ? new ArrayList<>(known) : own.call(tf, node, known);
   }
 }

@@ -1,6 +1,6 @@
 package dev.performer.graph;
 
-import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.tensorflow.Graph;
@@ -13,10 +13,10 @@ public final class LossGradients {
   /**
    * Adds the gradients to the graph, dense ones. Two variables may share one gradient tensor.
    *
-   * @param loss a floating point tensor; if it is no scalar, its sum is differentiated
+   * @param loss if it is no scalar, its sum is differentiated
    * @param variables each must be one that the loss depends on
-   * @return a gradient per variable, in order; empty where the loss depends on it only through ops
-   *     that stop gradients
+   * @return in order; empty where the loss depends on a variable only through ops that stop
+   *     gradients
    */
   public static List<Optional<Output<?>>> find(
       Graph graph, Output<?> loss, List<Variable> variables) {
@@ -25,10 +25,8 @@ public final class LossGradients {
     }
     MissingGradients.register();
     Output<?>[] handles = variables.stream().map(Variable::handle).toArray(Output<?>[]::new);
-    List<Optional<Output<?>>> gradients = new ArrayList<>();
-    for (Output<?> gradient : graph.addGradients(loss, handles)) {
-      gradients.add(RawOps.isPresent(gradient) ? Optional.of(gradient) : Optional.empty());
-    }
-    return gradients;
+    return Arrays.stream(graph.addGradients(loss, handles))
+        .map(dx -> Optional.<Output<?>>ofNullable(dx).filter(RawOps::isPresent))
+        .toList();
   }
 }

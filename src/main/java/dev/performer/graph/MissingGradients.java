@@ -1,105 +1,84 @@
 package dev.performer.graph;
 
 import static org.tensorflow.internal.c_api.global.tensorflow.TFJ_HasGradient;
+import static org.tensorflow.internal.c_api.global.tensorflow.TFJ_RegisterCustomGradient;
 
-import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
-import org.tensorflow.Operand;
+import java.util.Map;
+import java.util.function.Function;
 import org.tensorflow.Output;
 import org.tensorflow.TensorFlow;
-import org.tensorflow.op.Ops;
-import org.tensorflow.proto.DataType;
+import org.tensorflow.internal.c_api.TFJ_GradFuncAdapter;
+import org.tensorflow.op.RawCustomGradient;
 
 /**
  * Gradients of ops that TensorFlow's C++ registry lacks and that models have between their loss and
- * their variables. Registration is for the whole process and happens once.
+ * their variables. Registration is for the whole process and happens once, through one native
+ * callback for all: TensorFlow Java 1.1.0 has ten slots for callbacks and crashes when an eleventh
+ * registration is used. A gradient may not call {@code addGradients} and may not return null.
  */
 public final class MissingGradients {
-  private static final Set<String> REGISTERED = ConcurrentHashMap.newKeySet();
+  private static final Map<String, RawCustomGradient> GRADIENTS = new HashMap<>();
+
+  // Native code keeps a bare pointer to this: it must never be collected.
+  private static final TFJ_GradFuncAdapter ADAPTER =
+      RawCustomGradient.adapter((tf, node, dy) -> GRADIENTS.get(node.type()).call(tf, node, dy));
+
+  static {
+    first(of -> of.dy, "EnsureShape", "PreventGradient", "CheckNumericsV2");
+    first(of -> of.dy, "PlaceholderWithDefault", "Snapshot");
+    first(of -> of.op("ReluGrad", of.dy, of.y), "ReluGrad");
+    first(of -> of.mul(of.dy, of.op("Polygamma", of.op("OnesLike", of.x), of.x)), "Digamma");
+    first(NodeGradient::erfc, "Erfc");
+    first(NodeGradient::cumprod, "Cumprod");
+    first(NodeGradient::cumulativeLogSumExp, "CumulativeLogsumexp");
+    first(NodeGradient::euclideanNorm, "EuclideanNorm");
+    first(NodeGradient::sparseCrossEntropy, "SparseSoftmaxCrossEntropyWithLogits");
+    first(NodeGradient::topK, "TopKV2");
+    first(NodeGradient::resourceGather, "ResourceGather");
+    first(
+        of -> of.op("ScatterNd", of.y, of.dy, of.cast(of.op("VariableShape", of.x), of.y)),
+        "ResourceGatherNd");
+    all(of -> List.of(of.dy, of.zeros(1), of.op("GatherNd", of.dy, of.y)), "TensorScatterAdd");
+    all(NodeGradient::tensorScatterUpdate, "TensorScatterUpdate");
+    all(NodeGradient::matrixDiag, "MatrixDiagV2", "MatrixDiagV3");
+    all(NodeGradient::matrixDiagPart, "MatrixDiagPartV2", "MatrixDiagPartV3");
+    all(of -> of.slopes(of.op("Xlogy", of.notZero(), of.y), of.op("Xdivy", of.x, of.y)), "Xlogy");
+    all(NodeGradient::xlog1py, "Xlog1py");
+    all(NodeGradient::xdivy, "Xdivy");
+    // 0 where y is 0, whatever x is.
+    all(of -> of.both(of.op("MulNoNan", of.dy, of.y), of.op("MulNoNan", of.x, of.dy)), "MulNoNan");
+    all(of -> of.remainder(of.op("FloorDiv", of.x, of.y)), "FloorMod");
+    all(NodeGradient::truncatedMod, "TruncateMod", "Mod");
+    all(flat -> List.of(), "OnesLike", "Round", "Rint", "Ceil", "FloorDiv");
+    GRADIENTS.put("IdentityN", IdentityGradients::gradient);
+    TensorFlow.version(); // loads the native library
+    for (String op : GRADIENTS.keySet()) {
+      if (!TFJ_HasGradient(op)) { // TensorFlow's own cannot be replaced
+        TFJ_RegisterCustomGradient(op, ADAPTER);
+      }
+    }
+  }
 
   private MissingGradients() {}
 
-  /** Makes the gradients known to TensorFlow; does nothing the second time. */
-  public static synchronized void register() {
-    if (!REGISTERED.isEmpty()) {
-      return;
-    }
-    for (String passing :
-        List.of(
-            "EnsureShape",
-            "PreventGradient",
-            "CheckNumericsV2",
-            "PlaceholderWithDefault",
-            "Snapshot")) {
-      rule(passing, of -> List.of(of.dy()));
-    }
-    rule("OnesLike", of -> List.of(of.none(0)));
-    rule("ResourceGather", IndexingGradients::resourceGather);
-    rule("ResourceGatherNd", IndexingGradients::resourceGatherNd);
-    rule("TensorScatterAdd", IndexingGradients::tensorScatterAdd);
-    rule("TensorScatterUpdate", IndexingGradients::tensorScatterUpdate);
-    rule("MatrixDiagV2", IndexingGradients::matrixDiag);
-    rule("MatrixDiagV3", IndexingGradients::matrixDiag);
-    rule("MatrixDiagPartV2", IndexingGradients::matrixDiagPart);
-    rule("MatrixDiagPartV3", IndexingGradients::matrixDiagPart);
-    rule("SparseSoftmaxCrossEntropyWithLogits", ElementwiseGradients::sparseCrossEntropy);
-    rule("Erfc", ElementwiseGradients::erfc);
-    rule("ReluGrad", ElementwiseGradients::reluGrad);
-    rule("Xlogy", ElementwiseGradients::xlogy);
-    rule("Xlog1py", ElementwiseGradients::xlog1py);
-    rule("Xdivy", ElementwiseGradients::xdivy);
-    rule("MulNoNan", ElementwiseGradients::mulNoNan);
-    rule("FloorMod", ElementwiseGradients::floorMod);
-    rule("TruncateMod", ElementwiseGradients::truncatedMod);
-    rule("Mod", ElementwiseGradients::truncatedMod);
-    rule("Cumprod", ElementwiseGradients::cumprod);
-    rule("Digamma", ElementwiseGradients::digamma);
-    rule("TopKV2", IndexingGradients::topK);
-    rule("CumulativeLogsumexp", ElementwiseGradients::cumulativeLogSumExp);
-    rule("EuclideanNorm", ElementwiseGradients::euclideanNorm);
-    for (String step : List.of("Round", "Rint", "Ceil", "FloorDiv")) {
-      rule(step, ElementwiseGradients::step);
-    }
-    registerIdentity();
-  }
+  /** Makes the gradients known to TensorFlow, as does the first use of this class. */
+  public static void register() {}
 
   /** Whether gradients flow through, or stop on purpose at, ops of this type. */
   public static boolean isDifferentiable(String opType) {
-    register();
-    return REGISTERED.contains(opType) || TFJ_HasGradient(opType);
+    return TFJ_HasGradient(opType);
   }
 
-  private static void rule(String opType, NodeGradient.Rule rule) {
-    TensorFlow.version(); // loads the native library
-    boolean registered =
-        GradientBridge.register(
-            opType,
-            (tf, node, gradients) ->
-                new ArrayList<>(rule.apply(new NodeGradient(tf, node, gradients))));
-    if (registered) {
-      REGISTERED.add(opType);
+  /** Ops of which the first input alone gets a gradient. */
+  private static void first(Function<NodeGradient, Output<?>> rule, String... ops) {
+    all(of -> List.of(rule.apply(of)), ops);
+  }
+
+  private static void all(Function<NodeGradient, List<Output<?>>> rule, String... ops) {
+    for (String op : ops) {
+      GRADIENTS.put(op, (tf, node, dy) -> new NodeGradient(tf, node, dy).by(rule));
     }
-  }
-
-  private static void registerIdentity() {
-    GradientBridge.register(
-        "IdentityN",
-        (tf, node, gradients) -> {
-          List<Output<?>> known = new ArrayList<>();
-          for (int i = 0; i < node.numOutputs(); i++) {
-            known.add(orZeros(tf, gradients.get(i), node.output(i)));
-          }
-          return IdentityGradients.find(node.env(), node.name())
-              .map(own -> own.call(tf, node, known))
-              .orElseGet(() -> List.<Operand<?>>copyOf(known));
-        });
-    REGISTERED.add("IdentityN");
-  }
-
-  private static Output<?> orZeros(Ops tf, Output<?> gradient, Output<?> output) {
-    boolean known = RawOps.isPresent(gradient) || output.dataType() == DataType.DT_RESOURCE;
-    return known ? gradient : new RawOps(tf).zerosLike(output);
   }
 }

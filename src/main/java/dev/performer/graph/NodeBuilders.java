@@ -1,9 +1,7 @@
 package dev.performer.graph;
 
-import com.google.protobuf.ByteString;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
@@ -14,19 +12,24 @@ import org.tensorflow.proto.TensorShapeProto;
 
 /** Nodes for graphs that are still protocol buffers. */
 public final class NodeBuilders {
+  static final AttrValue INT32 = type(DataType.DT_INT32);
+
   private NodeBuilders() {}
 
-  /** A node without attributes. */
   public static NodeDef.Builder node(String name, String op, String... inputs) {
     return NodeDef.newBuilder().setName(name).setOp(op).addAllInput(List.of(inputs));
   }
 
-  /** An attribute that holds a type. */
   public static AttrValue type(DataType type) {
     return AttrValue.newBuilder().setType(type).build();
   }
 
-  /** An attribute that names a function. */
+  static AttrValue types(List<DataType> types) {
+    return AttrValue.newBuilder()
+        .setList(AttrValue.ListValue.newBuilder().addAllType(types))
+        .build();
+  }
+
   public static AttrValue function(String name) {
     return AttrValue.newBuilder().setFunc(NameAttrList.newBuilder().setName(name)).build();
   }
@@ -43,31 +46,10 @@ public final class NodeBuilders {
     return proto.build();
   }
 
-  static NodeDef ints(String name, int... values) {
-    return constant(name, values, Shape.of(values.length));
-  }
-
-  static NodeDef integer(String name, int value) {
-    return constant(name, new int[] {value}, Shape.scalar());
-  }
-
-  /** An int32 matrix. */
-  static NodeDef ints(String name, int[] values, int rows, int columns) {
-    return constant(name, values, Shape.of(rows, columns));
-  }
-
-  private static NodeDef constant(String name, int[] values, Shape shape) {
-    ByteBuffer bytes = ByteBuffer.allocate(4 * values.length).order(ByteOrder.LITTLE_ENDIAN);
-    bytes.asIntBuffer().put(values);
-    TensorProto tensor =
-        TensorProto.newBuilder()
-            .setDtype(DataType.DT_INT32)
-            .setTensorShape(shape(shape))
-            .setTensorContent(ByteString.copyFrom(bytes.array()))
-            .build();
-    return node(name, "Const")
-        .putAttr("dtype", type(DataType.DT_INT32))
-        .putAttr("value", AttrValue.newBuilder().setTensor(tensor).build())
-        .build();
+  static NodeDef.Builder ints(String name, Shape shape, int... values) {
+    TensorProto.Builder tensor = TensorProto.newBuilder().setDtype(DataType.DT_INT32);
+    IntStream.of(values).forEach(tensor.setTensorShape(shape(shape))::addIntVal);
+    AttrValue value = AttrValue.newBuilder().setTensor(tensor).build();
+    return node(name, "Const").putAttr("dtype", INT32).putAttr("value", value);
   }
 }

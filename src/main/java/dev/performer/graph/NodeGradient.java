@@ -1,62 +1,201 @@
 package dev.performer.graph;
 
 import java.util.List;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.tensorflow.GraphOperation;
+import org.tensorflow.Operand;
+import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
 
-/** One node whose gradient is wanted, and the ops to make it of. */
+/** The gradient of one node: a rule for each op type that TensorFlow's C++ registry lacks. */
 final class NodeGradient extends RawOps {
-  final GraphOperation node;
+  private final GraphOperation node;
   private final List<Output<?>> gradients;
-
-  /** The ops of one gradient: one result per input, in order. */
-  interface Rule {
-    List<Output<?>> apply(NodeGradient of);
-  }
+  final Output<?> x;
+  final Output<?> y;
+  final Output<?> dy;
 
   NodeGradient(Ops tf, GraphOperation node, List<Output<?>> gradients) {
     super(tf);
     this.node = node;
     this.gradients = gradients;
+    x = node.input(0);
+    y = node.numInputs() > 1 ? node.input(1) : null;
+    dy = gradients.get(0);
   }
 
-  /** The first input. */
-  Output<?> x() {
-    return node.input(0);
+  /** A rule gives the gradients of the inputs in order; those left out at the end are zero. */
+  List<Operand<?>> by(Function<NodeGradient, List<Output<?>>> rule) {
+    List<Output<?>> found = rule.apply(this);
+    IntStream rest = IntStream.range(found.size(), node.numInputs());
+    return Stream.<Operand<?>>concat(found.stream(), rest.mapToObj(this::zeros)).toList();
   }
 
-  /** The second input. */
-  Output<?> y() {
-    return node.input(1);
+  Output<?> zeros(int input) {
+    return op("ZerosLike", node.input(input));
   }
 
-  /** The gradient of the first output. */
-  Output<?> dy() {
-    return gradients.get(0);
+  /**
+   * {@code SparseSoftmaxCrossEntropyWithLogits}, whose second output is the gradient of its first;
+   * the second output's own gradient (second order) is added where there is one.
+   */
+  Output<?> sparseCrossEntropy() {
+    Output<?> result = zeros(0); // [N, classes]
+    if (isPresent(dy)) {
+      Output<?> perExample = op("ExpandDims", dy, integer(-1)); // [N, 1]
+      result = mul(perExample, node.output(1));
+    }
+    if (gradients.size() > 1 && isPresent(gradients.get(1))) {
+      Output<?> second = gradients.get(1);
+      Output<?> softmax = op("Softmax", x);
+      Output<?> mean = keepingDims("Sum", mul(second, softmax), ints(-1)); // [N, 1]
+      result = op("AddV2", result, mul(op("Sub", second, mean), softmax));
+    }
+    return result;
   }
 
-  /** The gradient of an output. */
-  Output<?> dy(int output) {
-    return gradients.get(output);
+  /** d erfc(x)/dx = −2/√π · exp(−x²). */
+  Output<?> erfc() {
+    Output<?> bell = op("Exp", op("Neg", op("Square", x)));
+    return mul(dy, mul(scalar(-2 / Math.sqrt(Math.PI), x), bell));
   }
 
-  /** Whether an output has a gradient. */
-  boolean hasDy(int output) {
-    return output < gradients.size() && isPresent(gradients.get(output));
+  /** x·log(1 + y), 0 where x is 0. */
+  List<Output<?>> xlog1py() {
+    Output<?> slopeY = op("Xdivy", x, op("AddV2", y, scalar(1, y)));
+    return slopes(op("Xlog1py", notZero(), y), slopeY);
   }
 
-  boolean flag(String attribute) {
-    return node.attributes().getAttrBool(attribute);
+  /** x/y, 0 where x is 0. */
+  List<Output<?>> xdivy() {
+    return slopes(op("Xdivy", notZero(), y), op("Xdivy", op("Neg", x), op("Square", y)));
   }
 
-  /** Zeros for the input of an index: it gets no gradient. */
-  Output<?> none(int input) {
-    return zerosLike(node.input(input));
+  /** x − y·trunc(x/y). */
+  List<Output<?>> truncatedMod() {
+    Output<?> ratio = op("RealDiv", x, y);
+    return remainder(mul(op("Sign", ratio), op("Floor", op("Abs", ratio))));
   }
 
-  /** Gradients of both inputs of a function of two numbers, which broadcasting may have spread. */
-  List<Output<?>> ofBoth(Output<?> dx, Output<?> dy) {
-    return List.of(unbroadcast(dx, x(), y()), unbroadcast(dy, y(), x()));
+  /** Of x − y·quotient, where the quotient is a step. */
+  List<Output<?>> remainder(Output<?> quotient) {
+    return both(dy, op("Neg", mul(dy, quotient)));
+  }
+
+  /** 0 where x is 0, else 1. */
+  Output<?> notZero() {
+    return cast(op("NotEqual", x, scalar(0, x)), x);
+  }
+
+  List<Output<?>> slopes(Output<?> slopeX, Output<?> slopeY) {
+    return both(mul(dy, slopeX), mul(dy, slopeY));
+  }
+
+  /** Of both inputs of a function of two numbers, which broadcasting may have spread. */
+  List<Output<?>> both(Output<?> ofX, Output<?> ofY) {
+    return List.of(unbroadcast(ofX, x, y), unbroadcast(ofY, y, x));
+  }
+
+  /** Python's formula; like it, not defined where x is 0. */
+  Output<?> cumprod() {
+    return op("RealDiv", backwards("Cumsum", mul(node.output(0), dy)), x);
+  }
+
+  /**
+   * y_j = log Σ_{i≤j} exp x_i: the gradient of x_i is Σ_{j≥i} g_j·exp(x_i − y_j), summed in the log
+   * domain for positive and negative g apart.
+   */
+  Output<?> cumulativeLogSumExp() {
+    Output<?> positive = logWeighted(op("Relu", dy));
+    return op("Sub", positive, logWeighted(op("Relu", op("Neg", dy))));
+  }
+
+  private Output<?> logWeighted(Output<?> weights) {
+    Output<?> terms = op("Sub", op("Log", weights), node.output(0));
+    return op("Exp", op("AddV2", backwards("CumulativeLogsumexp", terms), x));
+  }
+
+  /** Accumulates along the node's axis, from its other end. */
+  private Output<?> backwards(String type, Output<?> terms) {
+    OperationBuilder builder = builder(type, terms, y);
+    builder.setAttr("exclusive", node.attributes().getAttrBool("exclusive"));
+    builder.setAttr("reverse", !node.attributes().getAttrBool("reverse"));
+    return builder.build().output(0);
+  }
+
+  /** √Σx²: x/norm, where the axes that were summed are put back. */
+  Output<?> euclideanNorm() {
+    Output<?> norm = keepingDims("EuclideanNorm", x, y);
+    return mul(x, op("DivNoNan", op("Reshape", dy, op("Shape", norm)), norm));
+  }
+
+  /**
+   * Dense gradient of an embedding table: rows of the gradient are summed by their index.
+   *
+   * <p>With batch dimensions each batch entry has a table of its own, {@code [batch…, rows, …]};
+   * the tables are laid end to end and the indices moved accordingly.
+   */
+  Output<?> resourceGather() {
+    int batchDims = Math.toIntExact(node.attributes().getAttrInt("batch_dims"));
+    Output<?> table = op("VariableShape", x);
+    Output<?> rows = op("Prod", slice(table, 0, batchDims + 1), ints(0));
+    Output<?> inner = op("Slice", table, ints(batchDims + 1), ints(-1));
+    Output<?> updates = op("Reshape", dy, concat(ints(-1), inner));
+    Output<?> indices = batchDims == 0 ? y : endToEnd(table, batchDims);
+    return op("Reshape", op("UnsortedSegmentSum", updates, flat(indices), rows), table);
+  }
+
+  private Output<?> endToEnd(Output<?> table, int batchDims) {
+    Output<?> count = op("Prod", slice(op("Shape", y), 0, batchDims), ints(0));
+    Output<?> starts = mul(range(count), slice(table, batchDims, batchDims + 1));
+    Output<?> shape = concat(op("Reshape", count, ints(1)), ints(-1));
+    return op("AddV2", op("Reshape", y, shape), cast(column(starts), y));
+  }
+
+  /** Of the diagonals; what they do not take belongs to the value they are padded with. */
+  List<Output<?>> matrixDiag() {
+    Output<?> diagonal = diagonalOp("MatrixDiagPart", dy, y, scalar(0, dy));
+    Output<?> padding = op("Sub", sum(dy), sum(diagonal));
+    return List.of(diagonal, zeros(1), zeros(2), zeros(3), padding);
+  }
+
+  /** The diagonals put back into a zero matrix. */
+  List<Output<?>> matrixDiagPart() {
+    Output<?> matrix = diagonalOp("MatrixSetDiag", zeros(0), dy, y);
+    return List.of(matrix, zeros(1), op("Sub", sum(dy), sum(matrix)));
+  }
+
+  /** An op in the version of the node, aligned like it. */
+  private Output<?> diagonalOp(String type, Output<?>... inputs) {
+    if (node.type().endsWith("V2")) {
+      return op(type + "V2", inputs);
+    }
+    String align = node.attributes().getAttrString("align");
+    return op(type + "V3", builder -> builder.setAttr("align", align), inputs);
+  }
+
+  private Output<?> sum(Output<?> all) {
+    return op("Sum", all, range(op("Rank", all)));
+  }
+
+  /** Overwritten elements get none. */
+  List<Output<?>> tensorScatterUpdate() {
+    Output<?> kept = op("TensorScatterUpdate", dy, y, zeros(2));
+    return List.of(kept, zeros(1), op("GatherNd", dy, y));
+  }
+
+  /** Each value's gradient goes where the value was. */
+  Output<?> topK() {
+    Output<?> shape = op("Shape", x); // of [..., C]
+    Output<?> k = op("Reshape", y, ints(1));
+    Output<?> indices = op("Reshape", node.output(1), concat(ints(-1), k)); // [R, k]
+    Output<?> rows = op("Size", op("Slice", indices, ints(0, 0), ints(-1, 1)));
+    Output<?> last = slice(op("ReverseV2", shape, ints(0)), 0, 1);
+    Output<?> starts = mul(range(rows), op("Prod", last, ints(0)));
+    Output<?> places = flat(op("AddV2", indices, column(starts)));
+    return op("Reshape", op("UnsortedSegmentSum", flat(dy), places, op("Size", x)), shape);
   }
 }

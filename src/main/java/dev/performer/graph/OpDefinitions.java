@@ -1,5 +1,8 @@
 package dev.performer.graph;
 
+import static dev.performer.PerformerException.require;
+import static java.util.stream.Collectors.toUnmodifiableMap;
+
 import dev.performer.PerformerException;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -7,6 +10,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
+import java.util.stream.IntStream;
 import org.tensorflow.TensorFlow;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
@@ -16,28 +21,19 @@ import org.tensorflow.proto.OpDef.ArgDef;
 
 /** The ops that this build of TensorFlow knows, and what their arguments look like in a node. */
 public final class OpDefinitions {
-  private static final Map<String, OpDef> OPS = load();
+  private static final Map<String, OpDef> OPS =
+      TensorFlow.registeredOpList().getOpList().stream()
+          .collect(toUnmodifiableMap(OpDef::getName, Function.identity()));
+
   private static final int MOST_TENSORS = 1 << 20;
 
   private OpDefinitions() {}
 
-  private static Map<String, OpDef> load() {
-    Map<String, OpDef> ops = new HashMap<>();
-    TensorFlow.registeredOpList().getOpList().forEach(op -> ops.put(op.getName(), op));
-    return Map.copyOf(ops);
-  }
-
-  /** The definition of an op type, if TensorFlow has it. */
   public static Optional<OpDef> find(String opType) {
     return Optional.ofNullable(OPS.get(opType));
   }
 
-  /**
-   * Refuses a node that lacks an attribute of its op.
-   *
-   * @param place where the node is, for the error
-   * @throws PerformerException that names the node and the attribute
-   */
+  /** Refuses a node that lacks an attribute of its op. */
   public static void checkAttributes(NodeDef node, OpDef definition, String place) {
     for (OpDef.AttrDef attr : definition.getAttrList()) {
       if (!attr.hasDefaultValue() && !node.containsAttr(attr.getName())) {
@@ -46,17 +42,11 @@ public final class OpDefinitions {
     }
   }
 
-  /**
-   * Refuses a node of a main graph that has more or fewer inputs than its op takes.
-   *
-   * @throws PerformerException that names the node
-   */
+  /** Refuses a node of a main graph that has more or fewer inputs than its op takes. */
   public static void checkInputs(NodeDef node, OpDef definition, String place) {
     Map<String, AttrValue> attributes = withDefaults(node, definition);
-    long expected = 0;
-    for (ArgDef arg : definition.getInputArgList()) {
-      expected += length(arg, attributes);
-    }
+    long expected =
+        definition.getInputArgList().stream().mapToLong(arg -> length(arg, attributes)).sum();
     int given = GraphIndex.dataInputs(node).size();
     if (given != expected) {
       throw wrong(node, place, "it has " + given + " inputs, its op takes " + expected);
@@ -65,7 +55,7 @@ public final class OpDefinitions {
 
   private static PerformerException wrong(NodeDef node, String place, String what) {
     return new PerformerException(
-        "the op " + node.getOp() + " (node " + node.getName() + " of " + place + "): " + what);
+        "the op %s (node %s of %s): %s".formatted(node.getOp(), node.getName(), place, what));
   }
 
   /** Types of all outputs of a node, in order; empty if its op is unknown. */
@@ -77,51 +67,48 @@ public final class OpDefinitions {
     Map<String, AttrValue> attributes = withDefaults(node, definition);
     List<DataType> types = new ArrayList<>();
     for (ArgDef arg : definition.getOutputArgList()) {
-      types.addAll(types(arg, attributes));
+      String list = arg.getTypeListAttr();
+      String type = arg.getTypeAttr();
+      types.addAll(
+          list.isEmpty()
+              ? Collections.nCopies(
+                  length(arg, attributes),
+                  type.isEmpty() ? arg.getType() : required(attributes, type, arg).getType())
+              : required(attributes, list, arg).getList().getTypeList());
     }
     return types;
   }
 
-  /** The output of that name. */
-  static Optional<ArgDef> output(OpDef definition, String name) {
-    return definition.getOutputArgList().stream()
-        .filter(arg -> arg.getName().equals(name))
-        .findFirst();
-  }
-
-  /** The flat index at which the named output of a node begins. */
-  static int outputOffset(NodeDef node, OpDef definition, String output) {
+  /** Which outputs of a node the definition has under a name. */
+  static IntStream outputs(NodeDef node, OpDef definition, String name) {
     Map<String, AttrValue> attributes = withDefaults(node, definition);
     int offset = 0;
     for (ArgDef arg : definition.getOutputArgList()) {
-      if (arg.getName().equals(output)) {
-        return offset;
+      int length = length(arg, attributes);
+      if (arg.getName().equals(name)) {
+        return IntStream.range(offset, offset + length);
       }
-      offset += length(arg, attributes);
+      offset += length;
     }
     throw new PerformerException(
-        "the op " + node.getOp() + " (node " + node.getName() + ") has no output " + output);
+        "the op %s (node %s) has no output %s".formatted(node.getOp(), node.getName(), name));
   }
 
   /** How many tensors stand for one argument. */
   public static int length(ArgDef arg, Map<String, AttrValue> attributes) {
-    if (!arg.getNumberAttr().isEmpty()) {
-      long number = required(attributes, arg.getNumberAttr(), arg).getI();
-      if (number < 0 || number > MOST_TENSORS) {
-        throw new PerformerException(
-            "the attribute %s makes %s tensors of one argument"
-                .formatted(arg.getNumberAttr(), number));
-      }
+    String count = arg.getNumberAttr();
+    if (!count.isEmpty()) {
+      long number = required(attributes, count, arg).getI();
+      boolean isSane = number >= 0 && number <= MOST_TENSORS;
+      require(isSane, "the attribute %s makes %s tensors of one argument", count, number);
       return (int) number;
     }
-    if (!arg.getTypeListAttr().isEmpty()) {
-      return required(attributes, arg.getTypeListAttr(), arg).getList().getTypeCount();
-    }
-    return 1;
+    String list = arg.getTypeListAttr();
+    return list.isEmpty() ? 1 : required(attributes, list, arg).getList().getTypeCount();
   }
 
   /** The attributes of a node, with defaults where Python stripped them. */
-  static Map<String, AttrValue> withDefaults(NodeDef node, OpDef definition) {
+  private static Map<String, AttrValue> withDefaults(NodeDef node, OpDef definition) {
     Map<String, AttrValue> attributes = new HashMap<>(node.getAttrMap());
     for (OpDef.AttrDef attr : definition.getAttrList()) {
       if (attr.hasDefaultValue()) {
@@ -131,23 +118,9 @@ public final class OpDefinitions {
     return attributes;
   }
 
-  private static List<DataType> types(ArgDef arg, Map<String, AttrValue> attributes) {
-    if (!arg.getTypeListAttr().isEmpty()) {
-      return required(attributes, arg.getTypeListAttr(), arg).getList().getTypeList();
-    }
-    DataType type =
-        arg.getTypeAttr().isEmpty()
-            ? arg.getType()
-            : required(attributes, arg.getTypeAttr(), arg).getType();
-    return Collections.nCopies(length(arg, attributes), type);
-  }
-
   private static AttrValue required(Map<String, AttrValue> attributes, String name, ArgDef arg) {
     AttrValue value = attributes.get(name);
-    if (value == null) {
-      throw new PerformerException(
-          "the attribute " + name + ", which sizes the argument " + arg.getName() + ", is missing");
-    }
+    require(value != null, "the attribute %s of the argument %s is missing", name, arg.getName());
     return value;
   }
 }

@@ -1,12 +1,11 @@
 package dev.performer.graph;
 
 import java.util.List;
-import org.tensorflow.Operation;
+import java.util.function.UnaryOperator;
 import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
 import org.tensorflow.proto.DataType;
-import org.tensorflow.types.TFloat64;
 
 /**
  * Ops by their type name, for code that handles tensors of any type. TensorFlow infers type
@@ -19,10 +18,7 @@ class RawOps {
     this.tf = tf;
   }
 
-  /**
-   * Whether there is a gradient: where there is none, TensorFlow returns an output without an
-   * operation.
-   */
+  /** Where there is no gradient, TensorFlow returns an output without an operation. */
   static boolean isPresent(Output<?> gradient) {
     try {
       return gradient != null && gradient.op().type() != null;
@@ -32,29 +28,28 @@ class RawOps {
   }
 
   Output<?> op(String type, Output<?>... inputs) {
-    return build(type, inputs).output(0);
+    return builder(type, inputs).build().output(0);
   }
 
-  Operation build(String type, Output<?>... inputs) {
+  /** An op with attributes that its inputs do not determine. */
+  Output<?> op(String type, UnaryOperator<OperationBuilder> attributes, Output<?>... inputs) {
+    return attributes.apply(builder(type, inputs)).build().output(0);
+  }
+
+  OperationBuilder builder(String type, Output<?>... inputs) {
     OperationBuilder builder = tf.scope().opBuilder(type, type);
-    for (Output<?> input : inputs) {
-      builder.addInput(input);
-    }
-    return builder.build();
-  }
-
-  OperationBuilder builder(String type) {
-    return tf.scope().opBuilder(type, type);
+    List.of(inputs).forEach(builder::addInput);
+    return builder;
   }
 
   /** A scalar of the type of {@code like}. */
   Output<?> scalar(double value, Output<?> like) {
-    Output<TFloat64> wide = tf.constant(value).asOutput();
+    Output<?> wide = tf.constant(value).asOutput();
     return like.dataType() == DataType.DT_DOUBLE ? wide : cast(wide, like);
   }
 
   Output<?> cast(Output<?> value, Output<?> like) {
-    return builder("Cast").addInput(value).setAttr("DstT", like.dataType()).build().output(0);
+    return op("Cast", builder -> builder.setAttr("DstT", like.dataType()), value);
   }
 
   Output<?> ints(int... values) {
@@ -65,22 +60,13 @@ class RawOps {
     return tf.constant(value).asOutput();
   }
 
-  Output<?> concat(List<Output<?>> parts) {
-    return builder("ConcatV2")
-        .addInputList(parts.toArray(new Output<?>[0]))
-        .addInput(integer(0))
-        .build()
-        .output(0);
+  Output<?> concat(Output<?>... parts) {
+    return builder("ConcatV2").addInputList(parts).addInput(integer(0)).build().output(0);
   }
 
-  /** Dimensions {@code [from, to)} of a shape vector; negative ones count from its end. */
+  /** Dimensions {@code [from, to)} of a shape vector. */
   Output<?> slice(Output<?> vector, int from, int to) {
     return op("Slice", vector, ints(from), ints(to - from));
-  }
-
-  /** Dimensions from the given one to the end. */
-  Output<?> sliceFrom(Output<?> vector, int from) {
-    return op("Slice", vector, ints(from), ints(-1));
   }
 
   Output<?> mul(Output<?> x, Output<?> y) {
@@ -89,12 +75,7 @@ class RawOps {
 
   /** Over some axes, which stay with size 1. */
   Output<?> keepingDims(String reduction, Output<?> x, Output<?> axes) {
-    return builder(reduction)
-        .addInput(x)
-        .addInput(axes)
-        .setAttr("keep_dims", true)
-        .build()
-        .output(0);
+    return op(reduction, builder -> builder.setAttr("keep_dims", true), x, axes);
   }
 
   /** All elements in one vector. */
@@ -110,10 +91,6 @@ class RawOps {
   /** 0, 1, …, count − 1. */
   Output<?> range(Output<?> count) {
     return op("Range", integer(0), count, integer(1));
-  }
-
-  Output<?> zerosLike(Output<?> value) {
-    return op("ZerosLike", value);
   }
 
   /** Sums a gradient over what broadcasting added to {@code x}, as it met {@code other}. */

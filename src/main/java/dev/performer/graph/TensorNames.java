@@ -1,6 +1,6 @@
 package dev.performer.graph;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
 
 /**
  * References between nodes as GraphDefs write them: {@code node} and {@code node:2} for a tensor,
@@ -11,26 +11,19 @@ public final class TensorNames {
 
   /** The node of a reference: {@code a/b} of {@code a/b:1} and of {@code ^a/b}. */
   public static String node(String reference) {
-    int start = isControl(reference) ? 1 : 0;
     int colon = reference.indexOf(':');
-    return colon < 0 ? reference.substring(start) : reference.substring(start, colon);
+    int end = colon < 0 ? reference.length() : colon;
+    return reference.substring(isControl(reference) ? 1 : 0, end);
   }
 
-  /**
-   * Which of the node's outputs is meant; 0 where the reference names none.
-   *
-   * @throws PerformerException if that is no number of an output
-   */
+  /** Which of the node's outputs is meant; 0 where the reference names none. */
   public static int index(String reference) {
     int colon = reference.lastIndexOf(':');
     String index = colon < 0 ? "0" : reference.substring(colon + 1);
-    if (!index.matches("\\d{1,9}")) {
-      throw new PerformerException("the reference " + reference + " names no output of a node");
-    }
+    require(index.matches("\\d{1,9}"), "the reference %s names no output of a node", reference);
     return Integer.parseInt(index);
   }
 
-  /** Whether this is a control dependency. */
   public static boolean isControl(String reference) {
     return reference.startsWith("^");
   }
@@ -38,5 +31,9 @@ public final class TensorNames {
   /** The reference in its shortest form, as GraphDefs hold it. */
   public static String of(String node, int index) {
     return index == 0 ? node : node + ":" + index;
+  }
+
+  static String shortest(String reference) {
+    return of(node(reference), index(reference));
   }
 }

@@ -1,10 +1,11 @@
 package dev.performer.model;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.annotation.JsonValue;
 import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
 import com.fasterxml.jackson.databind.annotation.JsonPOJOBuilder;
-import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
@@ -13,6 +14,7 @@ import dev.performer.attention.projection.ProjectionMatrix;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * How one layer attends. In JSON and YAML: {@code {exact: true}}, {@code {kernel: relu, features:
@@ -25,16 +27,24 @@ public sealed interface AttentionConfig {
   boolean isCausal();
 
   /** M, rows of the projection; 0 for none. */
-  int projectionRows();
+  default int projectionRows() {
+    return 0;
+  }
 
   /** The kernel that is estimated, or softmax itself. */
-  Kernel kernel();
+  default Kernel kernel() {
+    return Kernel.DEFAULT;
+  }
 
   /** The same attention as one layer has it: with the seed of its own projection. */
-  AttentionConfig ofLayer(int layer);
+  default AttentionConfig ofLayer(int layer) {
+    return this;
+  }
 
   /** Draws the projection {@code [M, D]}; empty where there is none. */
-  Optional<ProjectionMatrix> projection(int headSize);
+  default Optional<ProjectionMatrix> projection(int headSize) {
+    return Optional.empty();
+  }
 
   /**
    * Softmax attention.
@@ -51,8 +61,7 @@ public sealed interface AttentionConfig {
 
     @JsonValue
     Map<String, Object> keys() {
-      Map<String, Object> keys = new LinkedHashMap<>();
-      keys.put("exact", true);
+      Map<String, Object> keys = new LinkedHashMap<>(Map.of("exact", true));
       if (maskQueries) {
         keys.put("maskQueries", true);
       }
@@ -63,26 +72,6 @@ public sealed interface AttentionConfig {
     @Override
     public boolean isCausal() {
       return causal;
-    }
-
-    @Override
-    public int projectionRows() {
-      return 0;
-    }
-
-    @Override
-    public Kernel kernel() {
-      return Kernel.DEFAULT;
-    }
-
-    @Override
-    public Exact ofLayer(int layer) {
-      return this;
-    }
-
-    @Override
-    public Optional<ProjectionMatrix> projection(int headSize) {
-      return Optional.empty();
     }
   }
 
@@ -159,13 +148,9 @@ public sealed interface AttentionConfig {
     } else if (this instanceof Favor favor) {
       return new Favor(favor.config().withCausal(causal));
     }
-    if (causal == isCausal()) {
-      return this;
-    }
-    throw new PerformerException(
-        "modelGarden attention is "
-            + (causal ? "not causal; set decoderAttention" : "causal; set crossAttention")
-            + " in the configuration");
+    String key = causal ? "not causal; set decoderAttention" : "causal; set crossAttention";
+    require(causal == isCausal(), "modelGarden attention is %s in the configuration", key);
+    return this;
   }
 
   /** The keys of JSON and YAML: those of FAVOR+, and what makes an entry another kind. */
@@ -178,31 +163,21 @@ public sealed interface AttentionConfig {
 
     AttentionConfig attention() {
       boolean isExact = Boolean.TRUE.equals(exact);
-      int kinds = (isExact ? 1 : 0) + (isGiven() ? 1 : 0) + (modelGarden == null ? 0 : 1);
-      if (kinds > 1) {
-        throw new PerformerException(
-            "attention is one of exact: true, kernel: … (FAVOR+) or modelGarden: {…}; their keys do"
-                + " not go together");
-      }
-      if (modelGarden != null) {
-        if (causal() != null) {
-          throw new PerformerException(
-              "attention.modelGarden is causal with useCausalWindowed: true, not with causal");
-        }
-        return new ModelGarden(modelGarden);
-      }
+      boolean isGarden = modelGarden != null;
+      require(
+          Stream.of(isExact, isGiven(), isGarden).filter(given -> given).count() <= 1,
+          "attention is one of exact: true, kernel: … (FAVOR+) or modelGarden: {…}; their keys do"
+              + " not go together");
+      require(
+          isExact || isGarden || maskQueries == null, "attention.maskQueries needs exact: true");
       if (isExact) {
         return new Exact(Boolean.TRUE.equals(causal()), Boolean.TRUE.equals(maskQueries));
+      } else if (isGarden) {
+        require(causal() == null, "modelGarden is causal with useCausalWindowed, not with causal");
+        return new ModelGarden(modelGarden);
       }
-      if (maskQueries != null) {
-        throw new PerformerException("attention.maskQueries needs exact: true");
-      }
-      if (kernel() == null) {
-        throw new PerformerException(
-            "attention needs exact: true, a kernel (such as "
-                + Kernel.DEFAULT
-                + ") or modelGarden");
-      }
+      String example = "attention needs exact: true, a kernel (such as %s) or modelGarden";
+      require(kernel() != null, example, Kernel.DEFAULT);
       return new Favor(build());
     }
   }

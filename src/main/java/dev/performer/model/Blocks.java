@@ -14,22 +14,20 @@ import dev.performer.nn.MultiHeadAttention;
 import dev.performer.nn.Parameters;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Optional;
 
 /** Makes the blocks of a configuration, and draws their projections. */
 final class Blocks {
-  /** The variable of a projection. */
-  static final String PROJECTION = "projection";
-
   private final PerformerConfig config;
-  private final boolean drawsProjections;
-  private final Map<AttentionConfig, ProjectionMatrix> drawn = new HashMap<>();
+  private final boolean draws;
+  private final Map<AttentionConfig, Optional<ProjectionMatrix>> drawn = new HashMap<>();
 
   /**
-   * @param drawsProjections false where only names and shapes matter
+   * @param draws false where only names and shapes of projections matter
    */
-  Blocks(PerformerConfig config, boolean drawsProjections) {
+  Blocks(PerformerConfig config, boolean draws) {
     this.config = config;
-    this.drawsProjections = drawsProjections;
+    this.draws = draws;
   }
 
   /** Block i of the encoder, or of the only stack. */
@@ -54,46 +52,31 @@ final class Blocks {
       LayerNorm selfNorm,
       MultiHeadAttention cross,
       LayerNorm crossNorm) {
+    DropoutRates rates = config.dropout();
+    int inner = config.mlpSize();
     Mlp mlp =
-        Mlp.create(
-            in.in("mlp"),
-            config.hiddenSize(),
-            config.mlpSize(),
-            config.activation(),
-            config.dropout().mlp());
-    return new Block(
-        self,
-        selfNorm,
-        cross,
-        crossNorm,
-        mlp,
-        norm(in.in("mlp_norm")),
-        config.normalization().position(),
-        config.dropout().residual());
+        Mlp.create(in.in("mlp"), config.hiddenSize(), inner, config.activation(), rates.mlp());
+    LayerNorm mlpNorm = norm(in.in("mlp_norm"));
+    var position = config.normalization().position();
+    return new Block(self, selfNorm, cross, crossNorm, mlp, mlpNorm, position, rates.residual());
   }
 
   /** A layer norm of the configuration. */
-  LayerNorm norm(Parameters parameters) {
-    return LayerNorm.create(
-        parameters,
-        config.hiddenSize(),
-        config.normalization().epsilon(),
-        config.normalization().formula());
+  LayerNorm norm(Parameters in) {
+    Normalization norm = config.normalization();
+    return LayerNorm.create(in, config.hiddenSize(), norm.epsilon(), norm.formula());
   }
 
-  private MultiHeadAttention attention(Parameters parameters, AttentionConfig attention) {
+  private MultiHeadAttention attention(Parameters in, AttentionConfig attention) {
+    int size = config.hiddenSize();
+    HeadMixer mixer = mixer(in, attention);
     return MultiHeadAttention.create(
-        parameters,
-        config.hiddenSize(),
-        config.heads(),
-        config.headSize(),
-        config.attentionBias(),
-        mixer(parameters, attention));
+        in, size, config.heads(), config.headSize(), config.attentionBias(), mixer);
   }
 
-  private HeadMixer mixer(Parameters parameters, AttentionConfig attention) {
+  private HeadMixer mixer(Parameters in, AttentionConfig attention) {
     double dropout = config.dropout().attention();
-    Variable projection = projection(parameters, attention);
+    Variable projection = projection(in, attention);
     if (attention instanceof AttentionConfig.Favor favor) {
       return new FavorHeads(favor.config(), projection, config.heads());
     } else if (attention instanceof AttentionConfig.ModelGarden garden) {
@@ -103,17 +86,17 @@ final class Blocks {
     return new ExactHeads(new ExactAttention(exact.causal()), exact.maskQueries(), dropout);
   }
 
-  private Variable projection(Parameters parameters, AttentionConfig attention) {
+  private Variable projection(Parameters in, AttentionConfig attention) {
     int rows = attention.projectionRows();
     if (rows == 0) {
       return null;
     }
-    int size = config.headSize();
-    float[] values =
-        drawsProjections
-            // Layers that share one projection draw it once.
-            ? drawn.computeIfAbsent(attention, a -> a.projection(size).orElseThrow()).values()
-            : new float[0];
-    return parameters.fixed(PROJECTION, new Initializer.Given(values), rows, size);
+    float[] values = draws ? draw(attention).orElseThrow().values() : new float[0];
+    return in.fixed("projection", new Initializer.Given(values), rows, config.headSize());
+  }
+
+  /** The projection of an attention, if it has one; layers that share one draw it once. */
+  Optional<ProjectionMatrix> draw(AttentionConfig attention) {
+    return drawn.computeIfAbsent(attention, a -> a.projection(config.headSize()));
   }
 }

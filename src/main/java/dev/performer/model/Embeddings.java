@@ -15,14 +15,12 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * Tokens, their types and positions, as the vectors that enter the first block.
+ * Tokens, their types and positions, as the vectors that enter the first block. What a
+ * configuration does not have is null.
  *
- * @param config of the model
- * @param tokens {@code [V, E]}
- * @param positions {@code [maxLength, E]}, or null; one row more with a class token
- * @param types {@code [tokenTypes, E]}, or null
- * @param classToken {@code [E]}, or null
- * @param norm of the sum, or null
+ * @param positions {@code [maxLength, E]}; one row more with a class token
+ * @param classToken {@code [E]}
+ * @param norm of the sum
  */
 record Embeddings(
     PerformerConfig config,
@@ -31,27 +29,18 @@ record Embeddings(
     Embedding types,
     Variable classToken,
     LayerNorm norm) {
-  private static final float DEVIATION = 0.02f;
+  private static final Initializer SMALL = new Initializer.Normal(0.02f);
 
   /** Tables of the encoder or of the only stack. */
   static Embeddings create(Parameters all, PerformerConfig config, Blocks blocks) {
     Parameters in = all.in("embeddings");
     int size = config.hiddenSize();
     // Sinusoids have components of size 1: smaller tokens would drown in them.
-    float deviation =
-        config.positions() == Positions.SINUSOIDAL
-                || config.positions() == Positions.LEARNED_FROM_SINUSOIDS
-            ? 1
-            : DEVIATION;
-    Embedding tokens =
-        Embedding.create(
-            in, "token", config.vocabularySize(), size, new Initializer.Normal(deviation));
-    Embedding positions = positions(in, config);
-    Embedding types =
-        config.tokenTypes() == 0
-            ? null
-            : Embedding.create(
-                in, "type", config.tokenTypes(), size, new Initializer.Normal(DEVIATION));
+    Initializer initializer = config.positions().isOfSizeOne() ? new Initializer.Normal(1) : SMALL;
+    var tokens = Embedding.create(in, "token", config.vocabularySize(), size, initializer);
+    var positions = positions(in, config);
+    int kinds = config.tokenTypes();
+    var types = kinds == 0 ? null : Embedding.create(in, "type", kinds, size, SMALL);
     Variable classToken =
         config.classToken() ? in.trainable("class_token", new Initializer.Constant(0), size) : null;
     return new Embeddings(config, tokens, positions, types, classToken, norm(in, config, blocks));
@@ -73,12 +62,10 @@ record Embeddings(
     if (!config.positions().isTable()) {
       return null;
     }
-    int rows = config.maxLength() + (config.classToken() ? 1 : 0);
+    int rows = config.positionRows();
     int size = config.hiddenSize();
-    Initializer initializer =
-        config.positions() == Positions.LEARNED
-            ? new Initializer.Normal(DEVIATION)
-            : new Initializer.Given(Sinusoids.table(rows, size));
+    boolean isGiven = config.positions().isOfSizeOne();
+    var initializer = isGiven ? new Initializer.Given(Sinusoids.table(rows, size)) : SMALL;
     return Embedding.create(in, "position", rows, size, initializer);
   }
 
@@ -92,8 +79,7 @@ record Embeddings(
       Ops tf, Operand<TInt32> ids, Operand<TInt32> typeIds, Operand<TInt32> at, Dropout drop) {
     Operand<TFloat32> x = tokens.apply(tf, ids); // [B, L, E]
     if (types != null) {
-      Operand<TInt32> known = typeIds == null ? tf.zerosLike(ids) : typeIds;
-      x = tf.math.add(x, types.apply(tf, known));
+      x = tf.math.add(x, types.apply(tf, typeIds == null ? tf.zerosLike(ids) : typeIds));
     }
     if (classToken != null) {
       x = tf.concat(List.of(classRows(tf, ids), x), tf.constant(1)); // [B, L+1, E]
@@ -103,18 +89,13 @@ record Embeddings(
     } else if (config.positions() == Positions.SINUSOIDAL) {
       x = tf.math.add(x, Sinusoids.interleaved(tf, at, config.hiddenSize()));
     }
-    if (norm != null) {
-      x = norm.apply(tf, x);
-    }
-    return drop.apply(tf, x, config.dropout().embeddings());
+    return drop.apply(tf, norm == null ? x : norm.apply(tf, x), config.dropout().embeddings());
   }
 
   /** The class token for every row of a batch, {@code [B, 1, E]}. */
   private Operand<TFloat32> classRows(Ops tf, Operand<TInt32> ids) {
-    Operand<TInt32> shape =
-        tf.concat(
-            List.of(Algebra.sizes(tf, ids, 0, 1), tf.constant(new int[] {1, config.hiddenSize()})),
-            tf.constant(0));
+    var one = tf.constant(new int[] {1, config.hiddenSize()});
+    var shape = tf.concat(List.of(Algebra.sizes(tf, ids, 0, 1), one), tf.constant(0));
     return tf.broadcastTo(classToken.<TFloat32>read(tf), shape);
   }
 }

@@ -1,12 +1,13 @@
 package dev.performer.model;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Lengths;
-import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import java.util.LinkedHashMap;
@@ -15,7 +16,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.IntStream;
-import org.tensorflow.ndarray.Shape;
 
 /**
  * Exact attention of a model replaced by FAVOR+; all weights stay, each replaced layer gets a
@@ -48,31 +48,25 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
    */
   public Converted apply(PerformerConfig config, Map<String, NpyArray> weights) {
     Set<Integer> chosen = chosen(config);
-    List<AttentionConfig> attention =
-        IntStream.range(0, config.layers())
-            .mapToObj(
-                i ->
-                    chosen.contains(i)
-                        ? new AttentionConfig.Favor(favor(config.attentionOf(i), i))
-                        : config.attentionOf(i))
-            .toList();
     var keys = JsonNodeFactory.instance.objectNode();
     var entries = keys.putArray("attention");
-    attention.forEach(a -> entries.add(StrictJson.tree(a)));
+    for (int i = 0; i < config.layers(); i++) {
+      AttentionConfig own = config.attentionOf(i);
+      Object entry = chosen.contains(i) ? favor(own, i) : own;
+      entries.add(StrictJson.tree(entry));
+    }
     if (config.decoderLayers() > 0) {
       keys.set("decoderAttention", StrictJson.tree(config.decoderAttentionOf(0)));
       keys.set("crossAttention", StrictJson.tree(config.crossAttentionOf(0)));
     }
     PerformerConfig converted = config.with(keys, "convert");
     Map<String, NpyArray> all = new LinkedHashMap<>(weights);
-    Map<String, Shape> shapes = Performer.shapes(converted);
-    for (int layer : chosen) {
-      String name = "layer_" + layer + "/attention/projection";
-      if (shapes.containsKey(name)) {
-        ProjectionMatrix p =
-            converted.attentionOf(layer).projection(config.headSize()).orElseThrow();
-        all.put(name, NpyArray.of(p.values(), p.shape()));
-      }
+    for (int i : chosen) {
+      converted
+          .attentionOf(i)
+          .projection(config.headSize())
+          .map(p -> NpyArray.of(p.values(), p.shape()))
+          .ifPresent(p -> all.put(Performer.projectionOf(i), p));
     }
     return new Converted(converted, all, List.copyOf(chosen));
   }
@@ -80,24 +74,20 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
   private Set<Integer> chosen(PerformerConfig config) {
     Set<Integer> chosen = new TreeSet<>(layers);
     if (layers.isEmpty()) {
-      IntStream.range(0, config.layers())
-          .filter(i -> config.attentionOf(i) instanceof AttentionConfig.Exact)
-          .forEach(chosen::add);
-      if (chosen.isEmpty()) {
-        throw new PerformerException("no layer attends exactly; there is nothing to convert");
-      }
+      IntStream.range(0, config.layers()).filter(i -> isExact(config, i)).forEach(chosen::add);
+      require(!chosen.isEmpty(), "no layer attends exactly; there is nothing to convert");
     }
+    int last = config.layers() - 1;
     for (int i : chosen) {
-      if (i < 0 || i >= config.layers()) {
-        throw new PerformerException(
-            "there is no layer %d; the model has layers 0 to %d".formatted(i, config.layers() - 1));
-      }
-      if (!(config.attentionOf(i) instanceof AttentionConfig.Exact)) {
-        throw new PerformerException(
-            "layer " + i + " does not attend exactly, it is a Performer's already");
-      }
+      require(i >= 0 && i <= last, "there is no layer %d; the model has layers 0 to %d", i, last);
+      require(
+          isExact(config, i), "layer %d does not attend exactly, it is a Performer's already", i);
     }
     return chosen;
+  }
+
+  private static boolean isExact(PerformerConfig config, int layer) {
+    return config.attentionOf(layer) instanceof AttentionConfig.Exact;
   }
 
   /** What takes the place of the attention of layer {@code i}. */

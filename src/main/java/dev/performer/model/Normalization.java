@@ -1,7 +1,8 @@
 package dev.performer.model;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.annotation.JsonProperty;
-import dev.performer.PerformerException;
 import dev.performer.nn.VarianceFormula;
 
 /**
@@ -34,11 +35,7 @@ public record Normalization(
 
   /** Checks the numbers. */
   public Normalization {
-    if (position == null || formula == null) {
-      throw new PerformerException("normalization needs a position and a formula");
-    }
-    if (!(epsilon >= 0)) {
-      throw new PerformerException("normalization.epsilon must be 0 or more, not " + epsilon);
-    }
+    require(position != null && formula != null, "normalization needs a position and a formula");
+    require(epsilon >= 0, "normalization.epsilon must be 0 or more, not %s", epsilon);
   }
 }

@@ -18,8 +18,6 @@ import org.tensorflow.types.TFloat32;
  * @param layers of the encoder, or of the only stack
  * @param mask {@code [B, L]} of the positions above; null where all are tokens. A class token, or
  *     the shift by {@code shiftBos}, changes it along with the tokens
- * @param decoderSequence last hidden states of the decoder, {@code [B, T, E]}; null without one
- * @param decoderLayers of the decoder
  */
 public record Outputs(
     Operand<TFloat32> logits,
@@ -28,18 +26,11 @@ public record Outputs(
     Operand<TFloat32> pooled,
     Operand<TFloat32> embeddings,
     List<Layer> layers,
-    Operand<TFloat32> mask,
-    Operand<TFloat32> decoderSequence,
-    List<Layer> decoderLayers) {
+    Operand<TFloat32> mask) {
 
   /**
-   * What one block computes.
-   *
-   * @param hidden its output, {@code [B, L, E]}
-   * @param attentionOutput of self attention, after its output layer, {@code [B, L, E]}
-   * @param queries of self attention, as they are compared, {@code [B, H, L, D]}
-   * @param keys {@code [B, H, L, D]}
-   * @param values {@code [B, H, L, D]}
+   * What one block computes: {@code [B, L, E]}, also behind self attention's output layer, and what
+   * goes into self attention, {@code [B, H, L, D]}, queries and keys as they are compared.
    */
   public record Layer(
       Operand<TFloat32> hidden,

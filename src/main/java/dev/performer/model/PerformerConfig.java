@@ -1,5 +1,12 @@
 package dev.performer.model;
 
+import static dev.performer.PerformerException.require;
+import static dev.performer.model.ConfigChecks.atLeast;
+import static dev.performer.model.ConfigChecks.atMost;
+import static dev.performer.model.ConfigChecks.matrix;
+import static dev.performer.model.ConfigChecks.present;
+import static dev.performer.model.ConfigChecks.token;
+
 import com.fasterxml.jackson.annotation.JsonFormat;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -93,70 +100,56 @@ public record PerformerConfig(
     classifierSizes = classifierSizes == null ? List.of() : List.copyOf(classifierSizes);
     attention = attention == null ? List.of() : List.copyOf(attention);
     dropout = dropout == null ? DropoutRates.NONE : dropout;
-    ConfigChecks.present("task", task);
-    ConfigChecks.present("activation", activation);
-    ConfigChecks.present("normalization", normalization);
-    ConfigChecks.present("positions", positions);
-    ConfigChecks.present("pooling", pooling);
-    ConfigChecks.positive("vocabularySize", vocabularySize);
-    ConfigChecks.positive("maxLength", maxLength);
-    ConfigChecks.positive("hiddenSize", hiddenSize);
-    ConfigChecks.positive("heads", heads);
-    ConfigChecks.positive("layers", layers);
-    ConfigChecks.atMost("layers", layers, MOST_LAYERS);
-    ConfigChecks.atMost("decoderLayers", decoderLayers, MOST_LAYERS);
-    ConfigChecks.atMost("hiddenSize", hiddenSize, MOST_WIDTH);
-    headSize = headSize == 0 ? ConfigChecks.divided(hiddenSize, heads) : headSize;
+    present("task", task);
+    present("activation", activation);
+    present("normalization", normalization);
+    present("positions", positions);
+    present("pooling", pooling);
+    atLeast(1, "vocabularySize", vocabularySize);
+    atLeast(1, "maxLength", maxLength);
+    atLeast(1, "hiddenSize", hiddenSize);
+    atLeast(1, "heads", heads);
+    atLeast(1, "layers", layers);
+    atMost(MOST_LAYERS, "layers", layers);
+    atMost(MOST_LAYERS, "decoderLayers", decoderLayers);
+    atMost(MOST_WIDTH, "hiddenSize", hiddenSize);
+    int rest = headSize == 0 ? hiddenSize % heads : 0;
+    require(rest == 0, "hiddenSize %d is no multiple of heads %d; set headSize", hiddenSize, heads);
+    headSize = headSize == 0 ? hiddenSize / heads : headSize;
     mlpSize = mlpSize == 0 ? 4 * hiddenSize : mlpSize;
-    ConfigChecks.positive("headSize", headSize);
-    ConfigChecks.positive("mlpSize", mlpSize);
-    ConfigChecks.matrix("vocabularySize", vocabularySize, "hiddenSize", hiddenSize);
-    ConfigChecks.matrix("hiddenSize", hiddenSize, "mlpSize", mlpSize);
-    ConfigChecks.matrix("heads × headSize", (long) heads * headSize, "hiddenSize", hiddenSize);
+    atLeast(1, "headSize", headSize);
+    atLeast(1, "mlpSize", mlpSize);
+    matrix("vocabularySize", vocabularySize, "hiddenSize", hiddenSize);
+    matrix("hiddenSize", hiddenSize, "mlpSize", mlpSize);
+    matrix("heads × headSize", (long) heads * headSize, "hiddenSize", hiddenSize);
     if (positions.isTable() || pooling == Pooling.FLATTEN) {
-      ConfigChecks.matrix("maxLength", maxLength + 1L, "hiddenSize", hiddenSize);
+      matrix("maxLength", maxLength + 1L, "hiddenSize", hiddenSize);
     }
-    ConfigChecks.matrix("tokenTypes", tokenTypes, "hiddenSize", hiddenSize);
-    ConfigChecks.matrix("classes", classes, "hiddenSize", hiddenSize);
-    ConfigChecks.notNegative("tokenTypes", tokenTypes);
-    ConfigChecks.notNegative("classes", classes);
-    classifierSizes.forEach(size -> ConfigChecks.positive("classifierSizes", size));
-    ConfigChecks.token("padId", padId, vocabularySize);
-    ConfigChecks.token("shiftBos", shiftBos, vocabularySize);
-    if (task.hasNumbers() && classes == 0) {
-      classes = 1;
-    }
-    if (task.hasLabels() && classes == 0) {
-      throw new PerformerException("task classification needs classes, the number of classes");
-    }
-    if (classes == 0 && !classifierSizes.isEmpty()) {
-      throw new PerformerException("classifierSizes needs classes above 0");
-    }
+    matrix("tokenTypes", tokenTypes, "hiddenSize", hiddenSize);
+    matrix("classes", classes, "hiddenSize", hiddenSize);
+    atLeast(0, "tokenTypes", tokenTypes);
+    atLeast(0, "classes", classes);
+    classifierSizes.forEach(size -> atLeast(1, "classifierSizes", size));
+    token("padId", padId, vocabularySize);
+    token("shiftBos", shiftBos, vocabularySize);
+    classes = task.hasNumbers() && classes == 0 ? 1 : classes;
+    require(classes > 0 || !task.hasLabels(), "key classes is missing, the number of classes");
+    require(classes > 0 || classifierSizes.isEmpty(), "classifierSizes needs classes above 0");
     boolean isPair = task.hasDecoder();
-    if (isPair != decoderLayers > 0) {
-      throw new PerformerException(
-          isPair
-              ? "task sequence-to-sequence needs decoderLayers above 0"
-              : "decoderLayers needs task sequence-to-sequence; set it to 0");
-    }
-    if (!isPair && (decoderAttention != null || crossAttention != null)) {
-      throw new PerformerException(
-          "decoderAttention and crossAttention need task sequence-to-sequence");
-    }
-    if (classToken && task.hasTokenLogits()) {
-      throw new PerformerException("classToken needs a task without logits of tokens");
-    }
-    if (positions == Positions.ROTARY && headSize % 2 != 0) {
-      throw new PerformerException("rotary positions need an even headSize, not " + headSize);
-    }
-    if (attention.size() != 1 && attention.size() != layers) {
-      throw new PerformerException(
-          "attention has "
-              + attention.size()
-              + " entries for "
-              + layers
-              + " layers; give one, or one per layer");
-    }
+    require(!isPair || decoderLayers > 0, "task sequence-to-sequence needs decoderLayers above 0");
+    require(
+        isPair || decoderLayers <= 0, "decoderLayers needs task sequence-to-sequence; set it to 0");
+    require(
+        isPair || decoderAttention == null && crossAttention == null,
+        "decoderAttention and crossAttention need task sequence-to-sequence");
+    require(
+        !classToken || !task.hasTokenLogits(), "classToken needs a task without logits of tokens");
+    boolean isOdd = positions == Positions.ROTARY && headSize % 2 != 0;
+    require(!isOdd, "rotary positions need an even headSize, not %d", headSize);
+    int entries = attention.size();
+    require(
+        entries == 1 || entries == layers,
+        "attention has " + entries + " entries for " + layers + " layers; give one, or one each");
     int size = headSize;
     int most = heads;
     attention.forEach(entry -> ConfigChecks.attention("attention", entry, most, size));
@@ -208,8 +201,8 @@ public record PerformerConfig(
    * @throws PerformerException that names the key
    */
   public PerformerConfig with(String... settings) {
-    Overrides overrides = new Overrides(List.of(settings));
-    return with(overrides.over(JsonNodeFactory.instance.objectNode()), "model options");
+    var empty = JsonNodeFactory.instance.objectNode();
+    return with(new Overrides(List.of(settings)).over(empty), "model options");
   }
 
   /** All keys; {@link #of} gives this configuration back. */
@@ -222,33 +215,36 @@ public record PerformerConfig(
     return attention.size() == 1 ? attention.get(0).ofLayer(layer) : attention.get(layer);
   }
 
-  /**
-   * @throws PerformerException if a layer sees later tokens, which task causal-lm must not
-   */
+  /** Refuses a layer that sees later tokens, which task causal-lm must not. */
   public void requireCausal() {
     for (int i = 0; i < layers; i++) {
-      if (!attentionOf(i).isCausal()) {
-        throw new PerformerException(
-            "task causal-lm needs causal attention, but that of layer " + i + " is not");
+      boolean isCausal = attentionOf(i).isCausal();
+      require(isCausal, "task causal-lm needs causal attention, but that of layer %d is not", i);
+    }
+  }
+
+  /** Refuses projections that the code whose draws are followed does not make. */
+  public void requireDrawable() {
+    for (AttentionConfig attention : Performer.attentions(this).values()) {
+      if (attention instanceof AttentionConfig.Favor favor && favor.config().hasProjection()) {
+        favor.config().draw().require(favor.config().directions(), favor.config().lengths());
       }
     }
   }
 
   /** How self attention of decoder layer {@code i} works; its seeds follow the encoder's. */
   public AttentionConfig decoderAttentionOf(int layer) {
-    AttentionConfig base =
-        decoderAttention != null ? decoderAttention : attention.get(0).withCausality(true);
-    return base.ofLayer(layers + layer);
+    var own = decoderAttention != null ? decoderAttention : attention.get(0).withCausality(true);
+    return own.ofLayer(layers + layer);
   }
 
   /** How decoder layer {@code i} attends to the encoder; its seeds follow the self attentions'. */
   public AttentionConfig crossAttentionOf(int layer) {
-    AttentionConfig base =
-        crossAttention != null ? crossAttention : attention.get(0).withCausality(false);
+    var own = crossAttention != null ? crossAttention : attention.get(0).withCausality(false);
     // Queries and keys have masks of their own here.
-    return base instanceof AttentionConfig.Exact exact
+    return own instanceof AttentionConfig.Exact exact
         ? new AttentionConfig.Exact(exact.causal())
-        : base.ofLayer(layers + decoderLayers + layer);
+        : own.ofLayer(layers + decoderLayers + layer);
   }
 
   /** The length beyond which the model has no positions; empty if there is none. */
@@ -256,6 +252,11 @@ public record PerformerConfig(
     return positions.isTable() || pooling == Pooling.FLATTEN
         ? OptionalInt.of(maxLength)
         : OptionalInt.empty();
+  }
+
+  /** Rows that a position needs, the class token's included. */
+  int positionRows() {
+    return maxLength + (classToken ? 1 : 0);
   }
 
   /** Whether a classifier is built. */

@@ -22,6 +22,11 @@ public enum Positions {
   @JsonProperty("rotary")
   ROTARY;
 
+  /** Whether components are sines and cosines, in the beginning at least. */
+  boolean isOfSizeOne() {
+    return this == SINUSOIDAL || this == LEARNED_FROM_SINUSOIDS;
+  }
+
   /** Whether there is a trained table. */
   public boolean isTable() {
     return this == LEARNED || this == LEARNED_FROM_SINUSOIDS;

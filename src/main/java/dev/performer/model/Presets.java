@@ -1,5 +1,7 @@
 package dev.performer.model;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectReader;
@@ -12,15 +14,10 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.util.List;
 
-/**
- * The presets, which lie beside this class as JSON with comments, and how keys of a user replace
- * theirs.
- */
+/** The presets beside this class, JSON with comments, and how keys of a user replace theirs. */
 final class Presets {
   static final List<String> NAMES =
       List.of("protein-lm", "kernel-encoder", "lra-encoder", "bert", "performer");
-
-  private static final String BASE = "performer";
 
   private static final ObjectReader COMMENTED =
       JsonMapper.builder().enable(JsonReadFeature.ALLOW_JAVA_COMMENTS).build().reader();
@@ -32,8 +29,7 @@ final class Presets {
     if (!NAMES.contains(name)) {
       throw Labels.unknown("preset", name, NAMES);
     }
-    String file = "preset-" + name + ".json";
-    try (InputStream in = Presets.class.getResourceAsStream(file)) {
+    try (InputStream in = Presets.class.getResourceAsStream("preset-" + name + ".json")) {
       return (ObjectNode) COMMENTED.readTree(in);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
@@ -44,10 +40,9 @@ final class Presets {
   static ObjectNode merged(JsonNode keys, String source) {
     ObjectNode own = object(keys, source).deepCopy();
     JsonNode preset = own.remove("preset");
-    if (preset != null && !preset.isTextual()) {
-      throw new PerformerException(source + ": key preset: expected a string in quotes");
-    }
-    return merged(tree(preset == null ? BASE : preset.textValue()), own, source);
+    boolean isText = preset == null || preset.isTextual();
+    require(isText, "%s: key preset: expected a string in quotes", source);
+    return merged(tree(preset == null ? "performer" : preset.textValue()), own, source);
   }
 
   /** Keys of a user over all keys of a configuration. */
@@ -55,23 +50,17 @@ final class Presets {
     ObjectNode result = object(base, source).deepCopy();
     replace(result, object(keys, source));
     boolean causal = result.path("task").asText().equals("causal-lm");
-    for (JsonNode entry : entries(result.path("attention"))) {
-      if (entry instanceof ObjectNode attention
-          && !attention.has("causal")
-          && !attention.has("modelGarden")) {
-        attention.put("causal", causal);
-      }
-    }
-    if (result.path("decoderAttention") instanceof ObjectNode attention
-        && !attention.has("causal")
-        && !attention.has("modelGarden")) {
-      attention.put("causal", true);
-    }
+    JsonNode attention = result.path("attention");
+    Iterable<JsonNode> entries = attention.isArray() ? attention : List.of(attention);
+    entries.forEach(entry -> setCausality(entry, causal));
+    setCausality(result.path("decoderAttention"), true);
     return result;
   }
 
-  private static Iterable<JsonNode> entries(JsonNode attention) {
-    return attention.isArray() ? attention : List.of(attention);
+  private static void setCausality(JsonNode entry, boolean causal) {
+    if (entry instanceof ObjectNode keys && !keys.has("causal") && !keys.has("modelGarden")) {
+      keys.put("causal", causal);
+    }
   }
 
   private static ObjectNode object(JsonNode node, String source) {
@@ -82,31 +71,24 @@ final class Presets {
   }
 
   private static void replace(ObjectNode base, ObjectNode keys) {
-    keys.fields()
-        .forEachRemaining(
-            field -> {
-              JsonNode old = base.get(field.getKey());
-              if (old instanceof ObjectNode oldObject
-                  && field.getValue() instanceof ObjectNode newObject
-                  && isSameKind(oldObject, newObject)) {
-                replace(oldObject, newObject);
-              } else {
-                base.set(field.getKey(), field.getValue());
-              }
-            });
+    for (var field : keys.properties()) {
+      if (base.get(field.getKey()) instanceof ObjectNode old
+          && field.getValue() instanceof ObjectNode replacing
+          && isSameKind(old, replacing)) {
+        replace(old, replacing);
+      } else {
+        base.set(field.getKey(), field.getValue());
+      }
+    }
   }
 
   /** Exact, FAVOR+ and Model Garden's attention share no keys. */
   private static boolean isSameKind(ObjectNode old, ObjectNode replacing) {
-    boolean oldFavor = old.has("kernel");
-    boolean isAttention = oldFavor || old.has("exact") || old.has("modelGarden");
-    if (!isAttention) {
-      return true;
+    if (old.has("kernel")) {
+      return !replacing.has("exact") && !replacing.has("modelGarden");
+    } else if (old.has("exact")) {
+      return replacing.has("exact") || replacing.has("causal") && replacing.size() == 1;
     }
-    return oldFavor
-        ? !replacing.has("exact") && !replacing.has("modelGarden")
-        : old.has("exact")
-            ? replacing.has("exact") || replacing.has("causal") && replacing.size() == 1
-            : replacing.has("modelGarden");
+    return !old.has("modelGarden") || replacing.has("modelGarden");
   }
 }

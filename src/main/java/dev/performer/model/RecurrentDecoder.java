@@ -11,6 +11,7 @@ import java.util.stream.IntStream;
 import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Gather;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -23,29 +24,18 @@ public final class RecurrentDecoder {
   private final PerformerConfig config;
   private final List<RecurrentHeads> layers;
 
-  /**
-   * Logits of the next token, and the states after what was read.
-   *
-   * @param logits {@code [B, V]}
-   * @param states by the names of {@link RecurrentDecoder#states}
-   */
+  /** Logits {@code [B, V]} of the next token, and the states after what was read, by name. */
   public record Advance(Operand<TFloat32> logits, Map<String, Operand<TFloat32>> states) {}
 
-  /**
-   * Over a model.
-   *
-   * @throws PerformerException if it is no causal language model, or a layer has no recurrent form
-   */
+  /** Over a causal language model. @throws PerformerException if a layer has no recurrent form */
   public RecurrentDecoder(Ops tf, Performer model) {
     this.model = model;
     config = model.config();
-    if (config.task() != Task.CAUSAL_LM) {
-      throw new PerformerException("only a causal language model (task causal-lm) can generate");
-    }
-    layers =
-        IntStream.range(0, config.layers())
-            .mapToObj(i -> RecurrentHeads.of(tf, model.attention(i)))
-            .toList();
+    PerformerException.require(
+        config.task() == Task.CAUSAL_LM,
+        "only a causal language model (task causal-lm) can generate");
+    var numbers = IntStream.range(0, config.layers());
+    layers = numbers.mapToObj(i -> RecurrentHeads.of(tf, model.attention(i))).toList();
   }
 
   /** Names and shapes of the states, {@code [B, …]}; −1 is unknown. */
@@ -77,24 +67,18 @@ public final class RecurrentDecoder {
       read = Sequences.inFront(tf, tokens, tf.constant((int) config.shiftBos()));
       counts = tf.math.add(lengths, tf.constant(1));
     }
-    Operand<TInt32> positions = Sequences.positions(tf, read, 0); // [T]
-    Operand<TFloat32> mask =
-        tf.dtypes.cast(
-            tf.math.less(positions, tf.expandDims(counts, tf.constant(1))),
-            TFloat32.class); // [B, T]
+    var positions = Sequences.positions(tf, read, 0); // [T]
+    var isReal = tf.math.less(positions, tf.expandDims(counts, tf.constant(1)));
+    Operand<TFloat32> mask = tf.dtypes.cast(isReal, TFloat32.class); // [B, T]
     Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
-    Outputs outputs =
-        model.applyPiece(
-            tf,
-            read,
-            positions,
-            (layer, q, k, v) -> keep(layer, states, layers.get(layer).prefill(tf, q, k, v, mask)));
-    Operand<TInt32> last =
-        tf.expandDims(tf.math.sub(counts, tf.constant(1)), tf.constant(1)); // [B, 1]
-    Operand<TFloat32> logits =
-        tf.gather(
-            outputs.logits(), last, tf.constant(1), org.tensorflow.op.core.Gather.batchDims(1L));
-    return new Advance(flat(tf, logits), states);
+    Performer.Mixing mixing =
+        (layer, p) -> {
+          var heads = layers.get(layer);
+          return keep(layer, states, heads.prefill(tf, p.queries(), p.keys(), p.values(), mask));
+        };
+    var logits = model.applyPiece(tf, read, positions, mixing).logits();
+    var last = tf.expandDims(tf.math.sub(counts, tf.constant(1)), tf.constant(1)); // [B, 1]
+    return advance(tf, tf.gather(logits, last, tf.constant(1), Gather.batchDims(1L)), states);
   }
 
   /**
@@ -111,19 +95,16 @@ public final class RecurrentDecoder {
       Operand<TInt32> position,
       Map<String, ? extends Operand<TFloat32>> before) {
     Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
-    Outputs outputs =
-        model.applyPiece(
-            tf,
-            tf.expandDims(token, tf.constant(1)),
-            tf.expandDims(position, tf.constant(1)),
-            (layer, q, k, v) -> {
-              List<Operand<TFloat32>> own = new ArrayList<>();
-              for (RecurrentForm.State state : layers.get(layer).states()) {
-                own.add(before.get(name(layer, state)));
-              }
-              return keep(layer, states, layers.get(layer).step(tf, own, q, k, v));
-            });
-    return new Advance(flat(tf, outputs.logits()), states);
+    Performer.Mixing mixing =
+        (layer, p) -> {
+          RecurrentHeads heads = layers.get(layer);
+          List<Operand<TFloat32>> own = new ArrayList<>();
+          heads.states().forEach(state -> own.add(before.get(name(layer, state))));
+          return keep(layer, states, heads.step(tf, own, p.queries(), p.keys(), p.values()));
+        };
+    var column = tf.expandDims(token, tf.constant(1)); // [B, 1]
+    var at = tf.expandDims(position, tf.constant(1));
+    return advance(tf, model.applyPiece(tf, column, at, mixing).logits(), states);
   }
 
   private Operand<TFloat32> keep(
@@ -135,7 +116,8 @@ public final class RecurrentDecoder {
     return advance.output();
   }
 
-  private Operand<TFloat32> flat(Ops tf, Operand<TFloat32> logits) {
-    return tf.reshape(logits, tf.constant(new int[] {-1, config.vocabularySize()}));
+  private Advance advance(Ops tf, Operand<TFloat32> logits, Map<String, Operand<TFloat32>> states) {
+    var flat = tf.reshape(logits, tf.constant(new int[] {-1, config.vocabularySize()}));
+    return new Advance(flat, states);
   }
 }

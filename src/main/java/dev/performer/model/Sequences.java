@@ -4,13 +4,33 @@ import dev.performer.graph.Algebra;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.ReduceSum;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TNumber;
 
-/** What is done to tokens and masks before a model reads them. */
-final class Sequences {
+/** What is done to tokens and masks before a model reads them, and to states by their masks. */
+public final class Sequences {
   private Sequences() {}
+
+  /** What a stack reads, {@code [B, L]}; the mask may be null. */
+  record Read(Operand<TInt32> tokens, Operand<TFloat32> mask) {}
+
+  /** Tokens with the mask that they have by themselves; both shifted if the model shifts them. */
+  static Read read(
+      Ops tf,
+      Operand<TInt32> tokens,
+      Operand<TFloat32> given,
+      PerformerConfig config,
+      boolean isShifted) {
+    Operand<TFloat32> mask = given == null ? maskOf(tf, tokens, config.padId()) : given;
+    if (!isShifted || config.shiftBos() == null) {
+      return new Read(tokens, mask);
+    }
+    return new Read(
+        shifted(tf, tokens, tf.constant((int) config.shiftBos())),
+        mask == null ? null : shifted(tf, mask, tf.constant(1f)));
+  }
 
   /** {@code 0 … L-1}. */
   static Operand<TInt32> positions(Ops tf, Operand<TInt32> tokens, int more) {
@@ -19,13 +39,9 @@ final class Sequences {
   }
 
   /** {@code first} in front, and the last column dropped. */
-  static <T extends TNumber> Operand<T> shifted(Ops tf, Operand<T> x, Operand<T> first) {
-    Operand<T> kept =
-        tf.slice(
-            x,
-            tf.constant(new int[] {0, 0}),
-            tf.math.sub(tf.shape(x), tf.constant(new int[] {0, 1})));
-    return inFront(tf, kept, x, first);
+  private static <T extends TNumber> Operand<T> shifted(Ops tf, Operand<T> x, Operand<T> first) {
+    var size = tf.math.sub(tf.shape(x), tf.constant(new int[] {0, 1}));
+    return inFront(tf, tf.slice(x, tf.constant(new int[] {0, 0}), size), x, first);
   }
 
   /** A column of {@code first} in front of {@code x}, {@code [B, L]}. */
@@ -35,16 +51,34 @@ final class Sequences {
 
   private static <T extends TNumber> Operand<T> inFront(
       Ops tf, Operand<T> x, Operand<T> rows, Operand<T> first) {
-    Operand<TInt32> shape =
-        tf.concat(
-            List.of(Algebra.sizes(tf, rows, 0, 1), tf.constant(new int[] {1})), tf.constant(0));
-    return tf.concat(List.of(tf.fill(shape, first), x), tf.constant(1));
+    var sizes = List.of(Algebra.sizes(tf, rows, 0, 1), tf.constant(new int[] {1}));
+    var column = tf.fill(tf.concat(sizes, tf.constant(0)), first); // [B, 1]
+    return tf.concat(List.of(column, x), tf.constant(1));
   }
 
-  /** 1 where a token is not padding; null if no token is. */
-  static Operand<TFloat32> maskOf(Ops tf, Operand<TInt32> tokens, Integer padId) {
+  /** 1 where a token is not padding, in the shape of the tokens; null if no token is. */
+  public static Operand<TFloat32> maskOf(Ops tf, Operand<TInt32> tokens, Integer padId) {
     return padId == null
         ? null
         : tf.dtypes.cast(tf.math.notEqual(tokens, tf.constant((int) padId)), TFloat32.class);
+  }
+
+  /** The mean over the positions of a mask, or over all: {@code [B, L, E]} to {@code [B, E]}. */
+  public static Operand<TFloat32> mean(Ops tf, Operand<TFloat32> x, Operand<TFloat32> mask) {
+    if (mask == null) {
+      return tf.math.mean(x, tf.constant(1));
+    }
+    var count = tf.reduceSum(mask, tf.constant(1), ReduceSum.keepDims(true)); // [B, 1]
+    return tf.math.div(sum(tf, x, mask), tf.math.maximum(count, tf.constant(1f)));
+  }
+
+  /** As {@link #mean}, not divided. */
+  static Operand<TFloat32> sum(Ops tf, Operand<TFloat32> x, Operand<TFloat32> mask) {
+    return tf.reduceSum(kept(tf, x, mask), tf.constant(1));
+  }
+
+  /** 0 at masked positions. */
+  static Operand<TFloat32> kept(Ops tf, Operand<TFloat32> x, Operand<TFloat32> mask) {
+    return mask == null ? x : tf.math.mul(x, tf.expandDims(mask, tf.constant(2)));
   }
 }

@@ -7,36 +7,35 @@ import java.util.Locale;
 public enum Task {
   /** Hidden states only, and a pooler if there is one. */
   @JsonProperty("encoder")
-  ENCODER(Guess.NOTHING, false),
+  ENCODER(Guess.NOTHING),
   /** Logits of the next token; attention is causal unless an attention entry has another value. */
   @JsonProperty("causal-lm")
-  CAUSAL_LM(Guess.TOKENS, false),
+  CAUSAL_LM(Guess.TOKENS),
   /** Logits of the token at each position. */
   @JsonProperty("masked-lm")
-  MASKED_LM(Guess.TOKENS, false),
+  MASKED_LM(Guess.TOKENS),
   /** Logits of classes for a whole sequence. */
   @JsonProperty("classification")
-  CLASSIFICATION(Guess.CLASS, false),
+  CLASSIFICATION(Guess.CLASS),
   /** Numbers for a whole sequence. */
   @JsonProperty("regression")
-  REGRESSION(Guess.NUMBERS, false),
+  REGRESSION(Guess.NUMBERS),
   /** An encoder, and a decoder with cross attention that gives logits of the next token. */
   @JsonProperty("sequence-to-sequence")
-  SEQUENCE_TO_SEQUENCE(Guess.TOKENS, true);
+  SEQUENCE_TO_SEQUENCE(Guess.TOKENS_OF_DECODER);
 
   private enum Guess {
     NOTHING,
     TOKENS,
+    TOKENS_OF_DECODER,
     CLASS,
     NUMBERS
   }
 
   private final Guess guess;
-  private final boolean hasDecoder;
 
-  Task(Guess guess, boolean hasDecoder) {
+  Task(Guess guess) {
     this.guess = guess;
-    this.hasDecoder = hasDecoder;
   }
 
   /** Its name in recipes and configurations. */
@@ -46,12 +45,12 @@ public enum Task {
 
   /** Whether there are logits of tokens; the loss is their cross-entropy. */
   public boolean hasTokenLogits() {
-    return guess == Guess.TOKENS;
+    return guess == Guess.TOKENS || hasDecoder();
   }
 
   /** Whether it guesses a label of each sequence, which the data must have: a class or numbers. */
   public boolean hasLabels() {
-    return guess == Guess.CLASS || guess == Guess.NUMBERS;
+    return guess == Guess.CLASS || hasNumbers();
   }
 
   /** Whether it guesses numbers; the loss is their squared error. */
@@ -61,6 +60,6 @@ public enum Task {
 
   /** Whether a decoder reads its own tokens besides those of the encoder. */
   public boolean hasDecoder() {
-    return hasDecoder;
+    return guess == Guess.TOKENS_OF_DECODER;
   }
 }

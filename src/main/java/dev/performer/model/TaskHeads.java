@@ -13,17 +13,15 @@ import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.ReduceMax;
-import org.tensorflow.op.core.ReduceSum;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
 
 /**
- * What stands on hidden states: logits of tokens, the pooler, the classifier.
+ * What stands on hidden states: logits of tokens, the pooler, the classifier. What a configuration
+ * does not have is null.
  *
- * @param config of the model
- * @param pooler dense layer with tanh, or null
- * @param transform dense layer before the logits, or null
- * @param transformNorm its norm, or null
- * @param logits {@code [E, V]}; null if tied or without logits
+ * @param transform before the logits, with its norm
+ * @param logits {@code [E, V]}; null if tied
  * @param tiedBias {@code [V]}; null unless tied
  * @param tokens the table that tied logits use
  * @param classifier hidden layers, then the logits of classes; empty for none
@@ -41,30 +39,18 @@ record TaskHeads(
 
   static TaskHeads create(Parameters all, PerformerConfig config, Blocks blocks, Embedding tokens) {
     int size = config.hiddenSize();
-    Dense pooler =
-        config.pooler() ? Dense.create(all.in("pooler"), pooledSize(config), size) : null;
+    int vocabulary = config.vocabularySize();
     Parameters head = all.in("head");
     boolean hasLogits = config.task().hasTokenLogits();
     boolean hasTransform = hasLogits && config.headTransform();
-    Dense transform = hasTransform ? Dense.create(head.in("transform"), size, size) : null;
-    LayerNorm transformNorm = hasTransform ? blocks.norm(head.in("norm")) : null;
     boolean isTied = hasLogits && config.tiedOutput();
-    Dense logits =
-        hasLogits && !isTied
-            ? Dense.logits(head.in("logits"), size, config.vocabularySize())
-            : null;
-    Variable tiedBias =
-        isTied
-            ? head.in("logits")
-                .trainable("bias", new Initializer.Constant(0), config.vocabularySize())
-            : null;
     return new TaskHeads(
         config,
-        pooler,
-        transform,
-        transformNorm,
-        logits,
-        tiedBias,
+        config.pooler() ? Dense.create(all.in("pooler"), pooledSize(config), size) : null,
+        hasTransform ? Dense.create(head.in("transform"), size, size) : null,
+        hasTransform ? blocks.norm(head.in("norm")) : null,
+        hasLogits && !isTied ? Dense.logits(head.in("logits"), size, vocabulary) : null,
+        isTied ? head.trainable("logits/bias", new Initializer.Constant(0), vocabulary) : null,
         tokens,
         classifier(all.in("classifier"), config));
   }
@@ -73,9 +59,8 @@ record TaskHeads(
     List<Dense> layers = new ArrayList<>();
     if (config.hasClassifier()) {
       int size = config.pooler() ? config.hiddenSize() : pooledSize(config);
-      for (int j = 0; j < config.classifierSizes().size(); j++) {
-        int next = config.classifierSizes().get(j);
-        layers.add(Dense.create(in.in("hidden_" + j), size, next));
+      for (int next : config.classifierSizes()) {
+        layers.add(Dense.create(in.in("hidden_" + layers.size()), size, next));
         size = next;
       }
       layers.add(Dense.logits(in.in("logits"), size, config.classes()));
@@ -84,13 +69,7 @@ record TaskHeads(
   }
 
   private static int pooledSize(PerformerConfig config) {
-    return config.pooling() == Pooling.FLATTEN
-        ? config.hiddenSize() * positions(config)
-        : config.hiddenSize();
-  }
-
-  private static int positions(PerformerConfig config) {
-    return config.maxLength() + (config.classToken() ? 1 : 0);
+    return config.hiddenSize() * (config.pooling() == Pooling.FLATTEN ? config.positionRows() : 1);
   }
 
   /** Logits of tokens, {@code [B, L, V]}, or null. */
@@ -121,39 +100,31 @@ record TaskHeads(
   }
 
   private Operand<TFloat32> pool(Ops tf, Operand<TFloat32> x, Operand<TFloat32> mask) {
-    Operand<TFloat32> column = mask == null ? null : tf.expandDims(mask, tf.constant(2));
     return switch (config.pooling()) {
-      case CLS -> first(tf, x);
-      case FLATTEN ->
-          tf.reshape(kept(tf, x, column), tf.constant(new int[] {-1, pooledSize(config)}));
-      case SUM -> tf.reduceSum(kept(tf, x, column), tf.constant(1));
-      case MEAN ->
-          mask == null
-              ? tf.math.mean(x, tf.constant(1))
-              : tf.math.div(
-                  tf.reduceSum(kept(tf, x, column), tf.constant(1)),
-                  tf.math.maximum(
-                      tf.reduceSum(mask, tf.constant(1), ReduceSum.keepDims(true)),
-                      tf.constant(1f)));
-      case MAX -> {
-        Operand<TFloat32> shifted =
-            column == null
-                ? x
-                : tf.math.add(
-                    x, tf.math.mul(tf.math.sub(tf.constant(1f), column), tf.constant(NEVER)));
-        yield tf.reduceMax(shifted, tf.constant(1), new ReduceMax.Options[0]);
-      }
+      case CLS -> rows(tf, tf.slice(x, ints(tf, 0, 0, 0), ints(tf, -1, 1, -1)));
+      case FLATTEN -> rows(tf, Sequences.kept(tf, x, mask));
+      case SUM -> Sequences.sum(tf, x, mask);
+      case MEAN -> Sequences.mean(tf, x, mask);
+      case MAX -> tf.reduceMax(shifted(tf, x, mask), tf.constant(1), new ReduceMax.Options[0]);
     };
   }
 
-  private static Operand<TFloat32> kept(Ops tf, Operand<TFloat32> x, Operand<TFloat32> column) {
-    return column == null ? x : tf.math.mul(x, column);
+  private Operand<TFloat32> rows(Ops tf, Operand<TFloat32> x) {
+    return tf.reshape(x, ints(tf, -1, pooledSize(config)));
   }
 
-  private Operand<TFloat32> first(Ops tf, Operand<TFloat32> x) {
-    Operand<TFloat32> slice =
-        tf.slice(x, tf.constant(new int[] {0, 0, 0}), tf.constant(new int[] {-1, 1, -1}));
-    return tf.reshape(slice, tf.constant(new int[] {-1, config.hiddenSize()}));
+  private static Operand<TInt32> ints(Ops tf, int... values) {
+    return tf.constant(values);
+  }
+
+  /** Masked positions so far down that none is a maximum. */
+  private static Operand<TFloat32> shifted(Ops tf, Operand<TFloat32> x, Operand<TFloat32> mask) {
+    if (mask == null) {
+      return x;
+    }
+    var column = tf.expandDims(mask, tf.constant(2)); // [B, L, 1]
+    var down = tf.math.mul(tf.math.sub(tf.constant(1f), column), tf.constant(NEVER));
+    return tf.math.add(x, down);
   }
 
   /** {@code [B, classes]}, or null. */

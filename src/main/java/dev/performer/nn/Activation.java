@@ -34,14 +34,12 @@ public enum Activation {
       case GELU_TANH -> {
         // (1 + tanh u)/2 = sigmoid(2u): a third fewer passes over the widest tensors, both ways.
         double twice = 2 * Math.sqrt(2 / Math.PI);
-        Operand<TFloat32> factor =
-            tf.math.add(
-                tf.math.mul(tf.math.square(x), tf.constant((float) (0.044715 * twice))),
-                tf.constant((float) twice));
+        var squares = tf.math.mul(tf.math.square(x), tf.constant((float) (0.044715 * twice)));
+        var factor = tf.math.add(squares, tf.constant((float) twice));
         yield tf.math.mul(x, tf.math.sigmoid(tf.math.mul(x, factor)));
       }
       case GELU_ERF -> {
-        Operand<TFloat32> erf = tf.math.erf(tf.math.mul(x, tf.constant((float) Math.sqrt(0.5))));
+        var erf = tf.math.erf(tf.math.mul(x, tf.constant((float) Math.sqrt(0.5))));
         yield tf.math.mul(tf.math.mul(x, tf.constant(0.5f)), tf.math.add(erf, tf.constant(1f)));
       }
       case RELU -> tf.nn.relu(x);

@@ -18,24 +18,17 @@ import org.tensorflow.types.TFloat32;
  * @param precision of {@code x W}; what comes in and goes out, and b, are float32
  */
 public record Dense(Variable kernel, Variable bias, int in, int out, Precision precision) {
-  private static final float LOGITS_DEVIATION = 0.02f;
+  /** Small weights: a new model holds all classes for about equally likely. */
+  private static final Initializer LOGITS = new Initializer.Normal(0.02f);
 
   /** {@code [in, out]} with a bias. */
   public static Dense create(Parameters parameters, int in, int out) {
     return create(parameters, new long[] {in}, new long[] {out}, true);
   }
 
-  /**
-   * {@code [in, out]} with a bias, of logits: small weights, so that a new model holds all classes
-   * for about equally likely and its first loss is near {@code ln(out)}.
-   */
+  /** {@code [in, out]} with a bias, of logits: the first loss is near {@code ln(out)}. */
   public static Dense logits(Parameters parameters, int in, int out) {
-    return create(
-        parameters,
-        new long[] {in},
-        new long[] {out},
-        true,
-        new Initializer.Normal(LOGITS_DEVIATION));
+    return create(parameters, new long[] {in}, new long[] {out}, true, LOGITS);
   }
 
   /** Of sizes in and out with any number of axes; its name is that of {@code parameters}. */
@@ -45,35 +38,22 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
 
   private static Dense create(
       Parameters parameters, long[] in, long[] out, boolean hasBias, Initializer initializer) {
-    long inputs = product(in);
-    long outputs = product(out);
-    Variable kernel =
-        parameters.trainable(
-            "kernel",
-            initializer,
-            LongStream.concat(Arrays.stream(in), Arrays.stream(out)).toArray());
+    long[] shape = LongStream.concat(Arrays.stream(in), Arrays.stream(out)).toArray();
+    Variable kernel = parameters.trainable("kernel", initializer, shape);
     Variable bias = hasBias ? parameters.trainable("bias", new Initializer.Constant(0), out) : null;
-    return new Dense(
-        kernel, bias, Math.toIntExact(inputs), Math.toIntExact(outputs), parameters.precision());
+    return new Dense(kernel, bias, product(in), product(out), parameters.precision());
   }
 
-  private static long product(long[] sizes) {
-    return Arrays.stream(sizes).reduce(1, Math::multiplyExact);
+  private static int product(long[] sizes) {
+    return Math.toIntExact(Arrays.stream(sizes).reduce(1, Math::multiplyExact));
   }
 
-  /**
-   * The outputs.
-   *
-   * @param x {@code [..., in]}
-   * @return {@code [..., out]}
-   */
+  /** The outputs, {@code [..., out]}, of {@code x}, {@code [..., in]}. */
   public Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x) {
-    Operand<TFloat32> matrix =
-        tf.reshape(kernel.<TFloat32>read(tf), tf.constant(new int[] {in, out}));
+    var matrix = tf.reshape(kernel.<TFloat32>read(tf), tf.constant(new int[] {in, out}));
     Operand<TFloat32> product = precision.times(tf, x, matrix, in, out); // [..., out]
-    if (bias == null) {
-      return product;
-    }
-    return tf.math.add(product, tf.reshape(bias.<TFloat32>read(tf), tf.constant(new int[] {out})));
+    return bias == null
+        ? product
+        : tf.math.add(product, tf.reshape(bias.<TFloat32>read(tf), tf.constant(new int[] {out})));
   }
 }

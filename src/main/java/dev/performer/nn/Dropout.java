@@ -28,11 +28,7 @@ public final class Dropout {
     return new Dropout(null);
   }
 
-  /**
-   * Drops by stateless random numbers.
-   *
-   * @param seed {@code [2]}
-   */
+  /** Drops by stateless random numbers of a seed {@code [2]}. */
   public static Dropout of(Operand<TInt64> seed) {
     return new Dropout(seed);
   }
@@ -50,11 +46,11 @@ public final class Dropout {
     place++;
     Operand<TInt64> own = tf.math.add(seed, tf.constant(new long[] {0, place * STRIDE}));
     var key = tf.random.statelessRandomGetKeyCounter(own);
-    Operand<TFloat32> uniform =
-        tf.random.statelessRandomUniformV2(
-            tf.shape(x), key.key(), key.counter(), tf.constant(PHILOX));
-    Operand<TFloat32> kept =
-        tf.dtypes.cast(tf.math.greaterEqual(uniform, tf.constant((float) rate)), TFloat32.class);
+    var algorithm = tf.constant(PHILOX);
+    var uniform =
+        tf.random.statelessRandomUniformV2(tf.shape(x), key.key(), key.counter(), algorithm);
+    var keeps = tf.math.greaterEqual(uniform, tf.constant((float) rate));
+    Operand<TFloat32> kept = tf.dtypes.cast(keeps, TFloat32.class);
     return tf.math.mul(x, tf.math.mul(kept, tf.constant((float) (1 / (1 - rate)))));
   }
 }

@@ -13,37 +13,22 @@ import org.tensorflow.types.TInt32;
  */
 public record Embedding(Variable table) {
 
-  /**
-   * Creates its variable.
-   *
-   * @param name of the variable
-   */
+  /** Creates its variable. */
   public static Embedding create(
       Parameters parameters, String name, int rows, int size, Initializer initializer) {
     return new Embedding(parameters.trainable(name, initializer, rows, size));
   }
 
-  /**
-   * Rows of the table; a number beyond it fails when the graph runs.
-   *
-   * @param ids of any shape
-   * @return {@code [..., E]}
-   */
+  /** Rows of the table, {@code [..., E]}; an id beyond it fails when the graph runs. */
   public Operand<TFloat32> apply(Ops tf, Operand<TInt32> ids) {
     return tf.gather(table.<TFloat32>read(tf), ids, tf.constant(0));
   }
 
-  /**
-   * Products with all rows.
-   *
-   * @param x {@code [..., E]}
-   * @return {@code [..., rows]}
-   */
+  /** Products of {@code x}, {@code [..., E]}, with all rows, {@code [..., rows]}. */
   public Operand<TFloat32> products(Ops tf, Operand<TFloat32> x) {
     int rows = (int) table.shape().get(0);
     int size = (int) table.shape().get(1);
-    Operand<TFloat32> transposed =
-        tf.linalg.transpose(table.<TFloat32>read(tf), tf.constant(new int[] {1, 0}));
+    var transposed = tf.linalg.transpose(table.<TFloat32>read(tf), tf.constant(new int[] {1, 0}));
     return Precision.FLOAT32.times(tf, x, transposed, size, rows);
   }
 }

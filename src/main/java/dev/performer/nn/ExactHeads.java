@@ -1,6 +1,7 @@
 package dev.performer.nn;
 
 import dev.performer.attention.ExactAttention;
+import dev.performer.nn.MultiHeadAttention.Projected;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
@@ -8,7 +9,6 @@ import org.tensorflow.types.TFloat32;
 /**
  * Softmax attention.
  *
- * @param attention causal or not
  * @param maskQueries whether padding, which then must be that of the keys, sees all positions alike
  * @param dropout rate of its weights
  */
@@ -16,19 +16,12 @@ public record ExactHeads(ExactAttention attention, boolean maskQueries, double d
     implements HeadMixer {
 
   @Override
-  public Mixed mix(
-      Ops tf,
-      Operand<TFloat32> queries,
-      Operand<TFloat32> keys,
-      Operand<TFloat32> values,
-      Operand<TFloat32> keyMask,
-      Dropout drop) {
+  public Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop) {
     if (!maskQueries && (!drop.isActive() || dropout == 0)) {
-      return new Mixed(null, attention.attend(tf, queries, keys, values, keyMask));
+      return new Mixed(null, attention.attend(tf, x.queries(), x.keys(), x.values(), keyMask));
     }
-    Operand<TFloat32> weights = weights(tf, queries, keys, keyMask); // [B, H, L, S]
-    return new Mixed(
-        null, tf.train.batchMatMul(drop.apply(tf, weights, dropout), values, TFloat32.class));
+    var weights = drop.apply(tf, weights(tf, x.queries(), x.keys(), keyMask), dropout);
+    return new Mixed(null, tf.train.batchMatMul(weights, x.values(), TFloat32.class));
   }
 
   @Override
@@ -43,8 +36,7 @@ public record ExactHeads(ExactAttention attention, boolean maskQueries, double d
         tf.expandDims(tf.expandDims(keyMask, tf.constant(1)), tf.constant(3)); // [B, 1, L, 1]
     Operand<TFloat32> length =
         tf.dtypes.cast(tf.gather(tf.shape(keys), tf.constant(2), tf.constant(0)), TFloat32.class);
-    Operand<TFloat32> even =
-        tf.math.div(tf.math.sub(tf.constant(1f), real), length); // [B, 1, L, 1]
+    var even = tf.math.div(tf.math.sub(tf.constant(1f), real), length); // [B, 1, L, 1]
     return tf.math.add(tf.math.mul(weights, real), even);
   }
 }

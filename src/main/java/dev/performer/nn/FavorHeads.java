@@ -5,7 +5,9 @@ import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FeatureMap;
 import dev.performer.graph.Variable;
+import dev.performer.nn.MultiHeadAttention.Projected;
 import java.util.List;
+import java.util.function.Function;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.ReduceSum;
@@ -15,7 +17,6 @@ import org.tensorflow.types.TFloat32;
 /**
  * FAVOR+, with exact attention in some heads if wanted.
  *
- * @param config of FAVOR+
  * @param projection {@code [M, D]}, or null
  * @param heads H
  */
@@ -29,40 +30,41 @@ public record FavorHeads(FavorConfig config, Variable projection, int heads) imp
   }
 
   @Override
-  public Mixed mix(
-      Ops tf,
-      Operand<TFloat32> queries,
-      Operand<TFloat32> keys,
-      Operand<TFloat32> values,
-      Operand<TFloat32> keyMask,
-      Dropout drop) {
-    Operand<TFloat32> exact =
-        config.exactHeads() == 0
-            ? null
-            : new ExactAttention(config.causal())
-                .attend(tf, exact(tf, queries), exact(tf, keys), exact(tf, values), keyMask);
-    Operand<TFloat32> favor =
-        config.exactHeads() == heads
-            ? null
-            : attention(tf)
-                .attend(
-                    tf, favor(tf, queries), favor(tf, keys), favor(tf, values), favorMask(keyMask));
-    return new Mixed(null, join(tf, exact, favor));
+  public Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop) {
+    var exact = new ExactAttention(config.causal());
+    return new Mixed(
+        null,
+        joined(
+            tf,
+            x,
+            p -> exact.attend(tf, p.queries(), p.keys(), p.values(), keyMask),
+            p -> attention(tf).attend(tf, p.queries(), p.keys(), p.values(), favorMask(keyMask))));
   }
 
   @Override
   public Operand<TFloat32> weights(
       Ops tf, Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> keyMask) {
-    Operand<TFloat32> exact =
-        config.exactHeads() == 0
-            ? null
-            : new ExactAttention(config.causal())
-                .weights(tf, exact(tf, queries), exact(tf, keys), keyMask);
-    Operand<TFloat32> favor =
-        config.exactHeads() == heads
-            ? null
-            : favorWeights(tf, favor(tf, queries), favor(tf, keys), favorMask(keyMask));
-    return join(tf, exact, favor);
+    var exact = new ExactAttention(config.causal());
+    return joined(
+        tf,
+        new Projected(queries, keys, null),
+        p -> exact.weights(tf, p.queries(), p.keys(), keyMask),
+        p -> favorWeights(tf, p.queries(), p.keys(), favorMask(keyMask)));
+  }
+
+  /** Exact attention in the first heads, FAVOR+ in the others. */
+  private Operand<TFloat32> joined(
+      Ops tf,
+      Projected x,
+      Function<Projected, Operand<TFloat32>> exact,
+      Function<Projected, Operand<TFloat32>> favor) {
+    int first = config.exactHeads();
+    if (first == 0 || first == heads) {
+      return (first == 0 ? favor : exact).apply(x);
+    }
+    var begin = exact.apply(x.some(tf, 0, first, heads));
+    var rest = favor.apply(x.some(tf, first, heads - first, heads));
+    return tf.concat(List.of(begin, rest), tf.constant(1));
   }
 
   /** Exact heads always leave padded keys out. */
@@ -80,37 +82,12 @@ public record FavorHeads(FavorConfig config, Variable projection, int heads) imp
     }
     Operand<TFloat32> products =
         tf.train.batchMatMul(
-            features.queries(),
-            features.keys(),
-            TFloat32.class,
-            BatchMatMul.adjY(true)); // [B, H, L, S]
+            features.queries(), features.keys(), TFloat32.class, BatchMatMul.adjY(true));
     if (config.causal()) {
       products = tf.linalg.bandPart(products, tf.constant(-1L), tf.constant(0L));
     }
     Operand<TFloat32> sums =
         tf.reduceSum(products, tf.constant(-1), ReduceSum.keepDims(true)); // [B, H, L, 1]
     return attention.denominator().divide(tf, products, sums);
-  }
-
-  private Operand<TFloat32> exact(Ops tf, Operand<TFloat32> x) {
-    return heads(tf, x, 0, config.exactHeads());
-  }
-
-  private Operand<TFloat32> favor(Ops tf, Operand<TFloat32> x) {
-    return heads(tf, x, config.exactHeads(), heads - config.exactHeads());
-  }
-
-  private Operand<TFloat32> heads(Ops tf, Operand<TFloat32> x, int first, int count) {
-    return count == heads
-        ? x
-        : tf.slice(
-            x, tf.constant(new int[] {0, first, 0, 0}), tf.constant(new int[] {-1, count, -1, -1}));
-  }
-
-  private static Operand<TFloat32> join(Ops tf, Operand<TFloat32> exact, Operand<TFloat32> favor) {
-    if (exact == null) {
-      return favor;
-    }
-    return favor == null ? exact : tf.concat(List.of(exact, favor), tf.constant(1));
   }
 }

@@ -1,5 +1,6 @@
 package dev.performer.nn;
 
+import dev.performer.nn.MultiHeadAttention.Projected;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
@@ -19,19 +20,10 @@ public interface HeadMixer {
   /**
    * Attends.
    *
-   * @param queries {@code [B, H, L, D]}, positions before heads swapped already
-   * @param keys {@code [B, H, S, D]}
-   * @param values {@code [B, H, S, D]}
    * @param keyMask {@code [B, S]}, 1 = keep, or null
    * @param drop what training drops
    */
-  Mixed mix(
-      Ops tf,
-      Operand<TFloat32> queries,
-      Operand<TFloat32> keys,
-      Operand<TFloat32> values,
-      Operand<TFloat32> keyMask,
-      Dropout drop);
+  Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop);
 
   /**
    * The weights of the values, {@code [B, H, L, S]}.

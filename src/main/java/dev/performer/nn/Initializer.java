@@ -41,11 +41,8 @@ public sealed interface Initializer {
     var pair = tf.constant(new long[] {mixed.nextLong(), mixed.nextLong()});
     if (this instanceof Glorot glorot) {
       double limit = Math.sqrt(6.0 / (glorot.fanIn() + glorot.fanOut()));
-      Operand<TFloat32> unit =
-          tf.math.sub(
-              tf.math.mul(tf.random.statelessRandomUniform(sizes, pair), tf.constant(2f)),
-              tf.constant(1f));
-      return tf.math.mul(unit, tf.constant((float) limit));
+      var twice = tf.math.mul(tf.random.statelessRandomUniform(sizes, pair), tf.constant(2f));
+      return tf.math.mul(tf.math.sub(twice, tf.constant(1f)), tf.constant((float) limit));
     }
     float deviation = ((Normal) this).deviation();
     return tf.math.mul(tf.random.statelessRandomNormal(sizes, pair), tf.constant(deviation));

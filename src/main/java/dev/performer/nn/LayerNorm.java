@@ -11,8 +11,6 @@ import org.tensorflow.types.TFloat32;
  *
  * @param scale {@code [E]}
  * @param bias {@code [E]}
- * @param epsilon ε
- * @param formula of the variance
  */
 public record LayerNorm(Variable scale, Variable bias, double epsilon, VarianceFormula formula) {
 

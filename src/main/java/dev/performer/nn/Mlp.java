@@ -9,7 +9,6 @@ import org.tensorflow.types.TFloat32;
  *
  * @param in {@code [E, F]}
  * @param out {@code [F, E]}
- * @param activation between them
  * @param dropout rate after the activation
  */
 public record Mlp(Dense in, Dense out, Activation activation, double dropout) {

@@ -16,7 +16,6 @@ import org.tensorflow.types.TFloat32;
  * @param output {@code [H, D, E]}
  * @param outputExact of the first queries where {@code mixer} sets them apart, {@code [H, D, E]};
  *     else null
- * @param mixer between them
  * @param heads H
  * @param headSize D
  */
@@ -30,9 +29,25 @@ public record MultiHeadAttention(
     int heads,
     int headSize) {
 
-  /** Queries, keys and values, heads before positions: {@code [B, H, L, D]}. */
+  /** Queries, keys and values, heads before positions: {@code [B, H, L, D]}; values may be null. */
   public record Projected(
-      Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> values) {}
+      Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> values) {
+
+    /** Of some heads; of all the same operands. */
+    Projected some(Ops tf, int first, int count, int heads) {
+      return count == heads
+          ? this
+          : new Projected(
+              some(tf, queries, first, count),
+              some(tf, keys, first, count),
+              values == null ? null : some(tf, values, first, count));
+    }
+
+    private static Operand<TFloat32> some(Ops tf, Operand<TFloat32> x, int first, int count) {
+      return tf.slice(
+          x, tf.constant(new int[] {0, first, 0, 0}), tf.constant(new int[] {-1, count, -1, -1}));
+    }
+  }
 
   /** Creates the dense layers' variables. */
   public static MultiHeadAttention create(
@@ -70,8 +85,7 @@ public record MultiHeadAttention(
   /** Mixes values with this layer's own mixer, and goes on to the output. */
   public Operand<TFloat32> attend(
       Ops tf, Projected projected, Operand<TFloat32> keyMask, Dropout drop) {
-    HeadMixer.Mixed out =
-        mixer.mix(tf, projected.queries(), projected.keys(), projected.values(), keyMask, drop);
+    HeadMixer.Mixed out = mixer.mix(tf, projected, keyMask, drop);
     Operand<TFloat32> rest = output(tf, out.rest());
     if (out.begin() == null) {
       return rest;
@@ -80,12 +94,7 @@ public record MultiHeadAttention(
     return tf.concat(List.of(begin, rest), tf.constant(1));
   }
 
-  /**
-   * The output layer.
-   *
-   * @param mixed {@code [B, H, L, D]}
-   * @return {@code [B, L, E]}
-   */
+  /** The output layer, from {@code [B, H, L, D]} to {@code [B, L, E]}. */
   public Operand<TFloat32> output(Ops tf, Operand<TFloat32> mixed) {
     return output.apply(tf, join(tf, mixed));
   }
@@ -97,10 +106,8 @@ public record MultiHeadAttention(
 
   private Operand<TFloat32> join(Ops tf, Operand<TFloat32> x) {
     Operand<TFloat32> swapped = Attention.swapPositionsAndHeads(tf, x); // [B, L, H, D]
-    return tf.reshape(
-        swapped,
-        tf.concat(
-            List.of(Algebra.sizes(tf, swapped, 0, 2), tf.constant(new int[] {heads * headSize})),
-            tf.constant(0))); // [B, L, H·D]
+    var sizes =
+        List.of(Algebra.sizes(tf, swapped, 0, 2), tf.constant(new int[] {heads * headSize}));
+    return tf.reshape(swapped, tf.concat(sizes, tf.constant(0))); // [B, L, H·D]
   }
 }

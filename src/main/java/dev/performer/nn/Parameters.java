@@ -9,10 +9,8 @@ import org.tensorflow.op.Ops;
 /** Where layers get their variables from: a registry that makes them, or one that has them. */
 public final class Parameters {
 
-  /** Makes or finds one variable. */
-  @FunctionalInterface
+  /** Makes or finds the variable of a full name. */
   public interface Source {
-    /** The variable of a full name. */
     Variable variable(String name, Shape shape, boolean trainable, Initializer initializer);
   }
 
@@ -26,7 +24,6 @@ public final class Parameters {
     this.precision = precision;
   }
 
-  /** From any source. */
   public static Parameters of(Source source) {
     return new Parameters(source, "", Precision.FLOAT32);
   }

@@ -1,8 +1,11 @@
 package dev.performer.nn;
 
-import dev.performer.PerformerException;
-import dev.performer.attention.ExactRecurrence;
+import static dev.performer.PerformerException.require;
+
+import dev.performer.attention.ExactAttention;
 import dev.performer.attention.RecurrentForm;
+import dev.performer.attention.RecurrentForm.Advance;
+import dev.performer.nn.MultiHeadAttention.Projected;
 import java.util.ArrayList;
 import java.util.List;
 import org.tensorflow.Operand;
@@ -12,111 +15,92 @@ import org.tensorflow.types.TFloat32;
 /** The recurrent form of one layer's heads: the first ones exact, the others FAVOR+. */
 public final class RecurrentHeads {
   private final int heads;
-  private final int exactHeads;
-  private final List<RecurrentForm> forms = new ArrayList<>();
+  private final List<Part> parts = new ArrayList<>();
 
-  private RecurrentHeads(int heads, int exactHeads) {
+  /** Heads that share a form. */
+  private record Part(RecurrentForm form, int first, int count) {}
+
+  private RecurrentHeads(int heads) {
     this.heads = heads;
-    this.exactHeads = exactHeads;
   }
 
   /**
    * Of a layer.
    *
-   * @throws PerformerException if its attention is not causal or has no recurrent form
+   * @throws dev.performer.PerformerException if its attention is not causal or has no recurrent
+   *     form
    */
   public static RecurrentHeads of(Ops tf, MultiHeadAttention layer) {
     int heads = layer.heads();
     int size = layer.headSize();
-    if (layer.mixer() instanceof FavorHeads favor) {
-      RecurrentHeads made = new RecurrentHeads(heads, favor.config().exactHeads());
-      if (!favor.config().causal()) {
-        throw new PerformerException("attention that is not causal has no recurrent form");
-      }
-      if (made.exactHeads > 0) {
-        made.forms.add(new ExactRecurrence(made.exactHeads, size, size));
-      }
-      if (made.exactHeads < heads) {
-        made.forms.add(RecurrentForm.of(favor.attention(tf), heads - made.exactHeads, size, size));
-      }
-      return made;
+    require(
+        !(layer.mixer() instanceof KernelHeads),
+        "Model Garden's attention has no recurrent form here");
+    FavorHeads favor = layer.mixer() instanceof FavorHeads mixer ? mixer : null;
+    boolean causal =
+        layer.mixer() instanceof ExactHeads mixer
+            ? mixer.attention().causal()
+            : favor.config().causal();
+    require(causal, "attention that is not causal has no recurrent form");
+    int exact = favor == null ? heads : favor.config().exactHeads();
+    RecurrentHeads made = new RecurrentHeads(heads);
+    if (exact > 0) {
+      made.parts.add(new Part(new ExactAttention.Recurrence(exact, size, size), 0, exact));
     }
-    if (layer.mixer() instanceof ExactHeads exact && exact.attention().causal()) {
-      RecurrentHeads made = new RecurrentHeads(heads, heads);
-      made.forms.add(new ExactRecurrence(heads, size, size));
-      return made;
+    if (exact < heads) {
+      int rest = heads - exact;
+      var form = RecurrentForm.of(favor.attention(tf), rest, size, size);
+      made.parts.add(new Part(form, exact, rest));
     }
-    throw new PerformerException(
-        layer.mixer() instanceof ExactHeads
-            ? "attention that is not causal has no recurrent form"
-            : "Model Garden's attention has no recurrent form here");
+    return made;
   }
 
   /** What the state consists of; names of exact heads' and of FAVOR+'s differ. */
   public List<RecurrentForm.State> states() {
-    return forms.stream().flatMap(form -> form.states().stream()).toList();
+    return parts.stream().flatMap(part -> part.form().states().stream()).toList();
   }
 
   /** As {@link RecurrentForm#prefill}. */
-  public RecurrentForm.Advance prefill(
+  public Advance prefill(
       Ops tf,
       Operand<TFloat32> queries,
       Operand<TFloat32> keys,
       Operand<TFloat32> values,
       Operand<TFloat32> mask) {
-    List<RecurrentForm.Advance> parts = new ArrayList<>();
-    for (int i = 0; i < forms.size(); i++) {
-      parts.add(
-          forms
-              .get(i)
-              .prefill(tf, part(tf, queries, i), part(tf, keys, i), part(tf, values, i), mask));
+    Projected all = new Projected(queries, keys, values);
+    List<Advance> advances = new ArrayList<>();
+    for (Part part : parts) {
+      Projected own = all.some(tf, part.first(), part.count(), heads);
+      advances.add(part.form().prefill(tf, own.queries(), own.keys(), own.values(), mask));
     }
-    return joined(tf, parts);
+    return joined(tf, advances);
   }
 
   /** As {@link RecurrentForm#step}. */
-  public RecurrentForm.Advance step(
+  public Advance step(
       Ops tf,
       List<Operand<TFloat32>> states,
       Operand<TFloat32> query,
       Operand<TFloat32> key,
       Operand<TFloat32> value) {
-    List<RecurrentForm.Advance> parts = new ArrayList<>();
+    Projected all = new Projected(query, key, value);
+    List<Advance> advances = new ArrayList<>();
     int at = 0;
-    for (int i = 0; i < forms.size(); i++) {
-      int count = forms.get(i).states().size();
-      parts.add(
-          forms
-              .get(i)
-              .step(
-                  tf,
-                  states.subList(at, at + count),
-                  part(tf, query, i),
-                  part(tf, key, i),
-                  part(tf, value, i)));
-      at += count;
+    for (Part part : parts) {
+      Projected own = all.some(tf, part.first(), part.count(), heads);
+      int end = at + part.form().states().size();
+      var before = states.subList(at, end);
+      advances.add(part.form().step(tf, before, own.queries(), own.keys(), own.values()));
+      at = end;
     }
-    return joined(tf, parts);
+    return joined(tf, advances);
   }
 
-  private Operand<TFloat32> part(Ops tf, Operand<TFloat32> x, int form) {
-    if (forms.size() == 1) {
-      return x;
-    }
-    int first = form == 0 ? 0 : exactHeads;
-    int count = form == 0 ? exactHeads : heads - exactHeads;
-    return tf.slice(
-        x, tf.constant(new int[] {0, first, 0, 0}), tf.constant(new int[] {-1, count, -1, -1}));
-  }
-
-  private static RecurrentForm.Advance joined(Ops tf, List<RecurrentForm.Advance> parts) {
-    if (parts.size() == 1) {
-      return parts.get(0);
-    }
-    List<Operand<TFloat32>> states = new ArrayList<>();
-    parts.forEach(part -> states.addAll(part.states()));
-    return new RecurrentForm.Advance(
-        tf.concat(parts.stream().map(RecurrentForm.Advance::output).toList(), tf.constant(1)),
-        states);
+  private static Advance joined(Ops tf, List<Advance> parts) {
+    return parts.size() == 1
+        ? parts.get(0)
+        : new Advance(
+            tf.concat(parts.stream().map(Advance::output).toList(), tf.constant(1)),
+            parts.stream().flatMap(part -> part.states().stream()).toList());
   }
 }

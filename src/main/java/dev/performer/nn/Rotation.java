@@ -4,7 +4,6 @@ import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
-import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
 
 /**
@@ -17,14 +16,9 @@ import org.tensorflow.types.TInt32;
  */
 public record Rotation(Operand<TFloat32> cosines, Operand<TFloat32> sines) {
 
-  /**
-   * For positions of all rows of a batch, or of each.
-   *
-   * @param positions {@code [L]} or {@code [B, L]}
-   */
+  /** For positions of all rows of a batch, {@code [L]}, or of each, {@code [B, L]}. */
   public static Rotation at(Ops tf, Operand<TInt32> positions, int headSize) {
-    Operand<TFloat64> angles =
-        Sinusoids.angles(tf, positions, headSize / 2, headSize); // [..., L, D/2]
+    var angles = Sinusoids.angles(tf, positions, headSize / 2, headSize); // [..., L, D/2]
     if (positions.shape().numDimensions() == 2) {
       angles = tf.expandDims(angles, tf.constant(1)); // [B, 1, L, D/2]
     }

@@ -3,6 +3,7 @@ package dev.performer.nn;
 import dev.performer.graph.Algebra;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Stack;
@@ -26,12 +27,9 @@ public final class Sinusoids {
     int pairs = (size + 1) / 2;
     Operand<TFloat64> angles = angles(tf, positions, pairs, size); // [..., L, pairs]
     int rank = angles.shape().numDimensions();
-    Operand<TFloat64> both =
-        tf.stack(
-            List.of(tf.math.sin(angles), tf.math.cos(angles)),
-            Stack.axis((long) rank)); // [..., L, pairs, 2]
-    Operand<TFloat32> flat =
-        Algebra.withLast(tf, tf.dtypes.cast(both, TFloat32.class), angles, 2 * pairs);
+    var both = // [..., L, pairs, 2]
+        tf.stack(List.of(tf.math.sin(angles), tf.math.cos(angles)), Stack.axis((long) rank));
+    var flat = Algebra.withLast(tf, tf.dtypes.cast(both, TFloat32.class), angles, 2 * pairs);
     if (size == 2 * pairs) {
       return flat;
     }
@@ -56,12 +54,9 @@ public final class Sinusoids {
 
   /** {@code p/10000^(2i/size)}, {@code [..., L, pairs]}. */
   static Operand<TFloat64> angles(Ops tf, Operand<TInt32> positions, int pairs, int size) {
-    double[] frequencies = new double[pairs];
-    for (int i = 0; i < pairs; i++) {
-      frequencies[i] = Math.pow(BASE, -2.0 * i / size);
-    }
-    Operand<TFloat64> column =
-        tf.expandDims(tf.dtypes.cast(positions, TFloat64.class), tf.constant(-1)); // [..., L, 1]
+    double[] frequencies =
+        IntStream.range(0, pairs).mapToDouble(i -> Math.pow(BASE, -2.0 * i / size)).toArray();
+    var column = tf.expandDims(tf.dtypes.cast(positions, TFloat64.class), tf.constant(-1));
     return tf.math.mul(column, tf.constant(frequencies));
   }
 }

@@ -8,15 +8,14 @@ import dev.performer.data.ByteTokenizer;
 import dev.performer.data.CopyTask;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.ExampleSource;
-import dev.performer.data.HeldOutExamples;
-import dev.performer.data.HeldOutSplit;
+import dev.performer.data.HeldOut;
 import dev.performer.data.IndexedExamples;
-import dev.performer.data.LabelColumn;
 import dev.performer.data.MixedExamples;
 import dev.performer.data.Packing;
 import dev.performer.data.RetrievalTask;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TableExamples;
+import dev.performer.data.TableExamples.LabelColumn;
 import dev.performer.data.TableFile;
 import dev.performer.data.TextChunks;
 import dev.performer.data.TextDocuments;
@@ -24,7 +23,7 @@ import dev.performer.data.TextEncoder;
 import dev.performer.data.TfRecordExamples;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
-import dev.performer.recipe.RecipeData.Split;
+import dev.performer.training.ModelTraining;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -44,17 +43,13 @@ sealed interface DataFormat
         DataFormat.TfRecord,
         DataFormat.Exercise,
         PixelFormat {
-  /** One in so many examples is held back where no validation data are named. */
-  int PARTS = 20;
-
   /** The examples of a file, in their order. */
   ExampleSource source(RecipeData data, Path file, TextEncoder encoder);
 
   /** Batches of training, and of validation. */
-  default Split batches(RecipeData data, Batching batching, long seed) {
+  default ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
     TextEncoder encoder = data.tokenizer().encoder();
-    HeldOutExamples parts = parts(data, file -> source(data, file, encoder));
-    return split(data, parts.train(), parts.validation(), batching, seed);
+    return split(data, parts(data, file -> source(data, file, encoder)), batching, seed);
   }
 
   /** All examples of {@code train}, in their order. */
@@ -95,24 +90,21 @@ sealed interface DataFormat
   }
 
   /** The part to train on and the part to evaluate on; validation is opened after training. */
-  static HeldOutExamples parts(RecipeData data, Function<Path, ExampleSource> open) {
+  static HeldOut<ExampleSource> parts(RecipeData data, Function<Path, ExampleSource> open) {
     ExampleSource train = open.apply(Path.of(data.train()));
     return data.validation() == null
-        ? HeldOutExamples.of(train, PARTS)
-        : new HeldOutExamples(train, open.apply(Path.of(data.validation())));
+        ? HeldOut.of(train, HeldOut.EVERY)
+        : new HeldOut<>(train, open.apply(Path.of(data.validation())));
   }
 
-  private Split split(
-      RecipeData data,
-      ExampleSource train,
-      ExampleSource validation,
-      Batching batching,
-      long seed) {
+  private ModelTraining.Data split(
+      RecipeData data, HeldOut<ExampleSource> parts, Batching batching, long seed) {
     Vocabulary tokens = data.tokens();
-    Optional<Packing> packing = packing(data);
-    return new Split(
-        new ExampleBatches(train, tokens, batching, packing, seed),
-        new ExampleBatches(validation, tokens, batching.forEvaluation(), packing, seed));
+    var packing = packing(data);
+    var held = batching.forEvaluation();
+    return new ModelTraining.Data(
+        new ExampleBatches(parts.train(), tokens, batching, packing, seed),
+        new ExampleBatches(parts.validation(), tokens, held, packing, seed));
   }
 
   /** Records of letters. */
@@ -122,15 +114,16 @@ sealed interface DataFormat
       return ExampleSource.of(SequenceSource.fasta(file), encoder);
     }
 
+    /** Each part reports its own unknown letters. */
     @Override
-    public Split batches(RecipeData data, Batching batching, long seed) {
+    public ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
       SequenceSource all = SequenceSource.fasta(Path.of(data.train()));
-      HeldOutSplit split =
+      HeldOut<SequenceSource> split =
           data.validation() != null
-              ? new HeldOutSplit(all, SequenceSource.fasta(Path.of(data.validation())))
-              : HeldOutSplit.of(all, HeldOutSplit.DEFAULT_EVERY);
+              ? new HeldOut<>(all, SequenceSource.fasta(Path.of(data.validation())))
+              : HeldOut.of(all);
       Tokenizer tokenizer = data.tokenizer();
-      return new Split(
+      return new ModelTraining.Data(
           ExampleBatches.of(split.train(), tokenizer, batching, seed),
           ExampleBatches.of(split.validation(), tokenizer, batching.forEvaluation(), seed));
     }
@@ -141,7 +134,7 @@ sealed interface DataFormat
     @Override
     public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
       return isBytes(data)
-          ? TextChunks.read(file, ByteTokenizer.named(data.vocabulary()), data.length())
+          ? chunks(data, file, data.length())
           : new TextDocuments(file, encoder::encode);
     }
 
@@ -149,23 +142,20 @@ sealed interface DataFormat
      * Pieces of twice the length that begin everywhere, cropped, are pieces that begin anywhere.
      */
     @Override
-    public Split batches(RecipeData data, Batching batching, long seed) {
+    public ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
       if (!isBytes(data)) {
         return DataFormat.super.batches(data, batching, seed);
       }
       boolean anywhere = data.crop() == RecipeData.Crop.RANDOM;
-      int length = data.length();
       Path file = Path.of(data.train());
+      int length = data.length();
       TextChunks pieces = chunks(data, file, anywhere ? 2 * length : length);
-      TextChunks held;
-      if (data.validation() != null) {
-        held = chunks(data, Path.of(data.validation()), length);
-      } else {
-        double kept = 1 - 1.0 / PARTS;
-        held = chunks(data, file, length).part(kept, 1);
-        pieces = pieces.part(0, kept);
-      }
-      return DataFormat.super.split(data, pieces, held, batching, seed);
+      double kept = 1 - 1.0 / HeldOut.EVERY;
+      HeldOut<ExampleSource> parts =
+          data.validation() != null
+              ? new HeldOut<>(pieces, chunks(data, Path.of(data.validation()), length))
+              : new HeldOut<>(pieces.part(0, kept), chunks(data, file, length).part(kept, 1));
+      return DataFormat.super.split(data, parts, batching, seed);
     }
 
     private static TextChunks chunks(RecipeData data, Path file, int size) {
@@ -195,16 +185,13 @@ sealed interface DataFormat
   record Table(String text, String label, List<String> classes) implements DataFormat {
     @Override
     public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
-      return new TableExamples(TableFile.of(file), text, labels(data), encoder::encode);
-    }
-
-    private LabelColumn labels(RecipeData data) {
-      if (data.standardize() != null) {
-        return new LabelColumn.Values(label);
-      }
-      return classes == null // named for nothing by a language model
-          ? new LabelColumn.None()
-          : new LabelColumn.Categories(label, classes);
+      // A language model names no classes.
+      var labels =
+          data.standardize() != null
+              ? Optional.of(new LabelColumn(label, Optional.empty()))
+              : Optional.ofNullable(classes)
+                  .map(names -> new LabelColumn(label, Optional.of(names)));
+      return new TableExamples(TableFile.of(file), text, labels, encoder::encode);
     }
 
     @Override
@@ -230,12 +217,10 @@ sealed interface DataFormat
     @Override
     public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
       boolean isClass = data.standardize() == null;
-      return new TfRecordExamples(
-          List.of(file),
-          text,
-          Optional.ofNullable(label).map(name -> new TfRecordExamples.LabelFeature(name, isClass)),
-          data.tokens().size(),
-          encoder::encode);
+      var labels =
+          Optional.ofNullable(label).map(name -> new TfRecordExamples.LabelFeature(name, isClass));
+      int size = data.tokens().size();
+      return new TfRecordExamples(List.of(file), text, labels, size, encoder::encode);
     }
 
     @Override
@@ -273,9 +258,9 @@ sealed interface DataFormat
     }
 
     @Override
-    default Split batches(RecipeData data, Batching batching, long seed) {
-      IndexedExamples train = mixed(data, exercise().examples(), seed);
-      return DataFormat.super.split(data, train, heldOut(data, seed), batching, seed);
+    default ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
+      var parts = new HeldOut<ExampleSource>(mixed(data, seed), heldOut(data, seed));
+      return DataFormat.super.split(data, parts, batching, seed);
     }
 
     /** The examples of validation. */
@@ -283,15 +268,15 @@ sealed interface DataFormat
       return new ExampleBatches(heldOut(data, seed), data.tokens(), batching, seed);
     }
 
-    private IndexedExamples mixed(RecipeData data, int size, long seed) {
-      Integer shortest = exercise().shortest();
+    /** Of the full length, of half of it, a quarter, …, as many tokens of each. */
+    private IndexedExamples mixed(RecipeData data, long seed) {
+      Integer given = exercise().shortest();
+      int shortest = given == null ? data.length() : given;
       List<IndexedExamples> parts = new ArrayList<>();
       List<Integer> shares = new ArrayList<>();
-      for (int rest = data.length();
-          parts.isEmpty() || shortest != null && rest >= shortest;
-          rest /= 2) {
+      for (int rest = data.length(); parts.isEmpty() || rest >= shortest; rest /= 2) {
         int length = rest;
-        parts.add(checked(() -> examples(length, size, seed + length)));
+        parts.add(checked(() -> examples(length, exercise().examples(), seed + length)));
         shares.add(data.length() / length);
       }
       return new MixedExamples(parts.get(0).name(), parts, shares);

@@ -1,14 +1,16 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.graph.Tensors;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.EnumMap;
 import java.util.Map;
 import org.tensorflow.Tensor;
+import org.tensorflow.ndarray.FloatNdArray;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.proto.DataType;
@@ -18,17 +20,15 @@ import org.tensorflow.types.TFloat16;
 /** NumPy arrays to the tensors a signature takes, and back. */
 final class ArrayConversion {
   // TensorFlow Java has no tensors of the other integer types.
-  private static final Map<DataType, NpyType> TYPES = new EnumMap<>(DataType.class);
-
-  static {
-    TYPES.put(DataType.DT_FLOAT, NpyType.FLOAT32);
-    TYPES.put(DataType.DT_DOUBLE, NpyType.FLOAT64);
-    TYPES.put(DataType.DT_INT32, NpyType.INT32);
-    TYPES.put(DataType.DT_INT64, NpyType.INT64);
-    TYPES.put(DataType.DT_UINT8, NpyType.UINT8);
-    TYPES.put(DataType.DT_UINT16, NpyType.UINT16);
-    TYPES.put(DataType.DT_BOOL, NpyType.BOOL);
-  }
+  private static final Map<DataType, NpyType> TYPES =
+      Map.of(
+          DataType.DT_FLOAT, NpyType.FLOAT32,
+          DataType.DT_DOUBLE, NpyType.FLOAT64,
+          DataType.DT_INT32, NpyType.INT32,
+          DataType.DT_INT64, NpyType.INT64,
+          DataType.DT_UINT8, NpyType.UINT8,
+          DataType.DT_UINT16, NpyType.UINT16,
+          DataType.DT_BOOL, NpyType.BOOL);
 
   private ArrayConversion() {}
 
@@ -37,90 +37,57 @@ final class ArrayConversion {
     return TYPES.containsKey(type) || isHalf(type);
   }
 
-  /** Refuses an output that no array can hold. */
-  static void checkOutput(TensorSpec output) {
-    if (!isKnown(output.type())) {
-      throw new PerformerException(
-          "the output %s is of type %s, which has no array here"
-              .formatted(output.name(), output.typeName()));
-    }
+  /** Refuses an input or output that no array can hold. */
+  static void requireKnown(TensorSpec spec, String kind) {
+    String type = spec.typeName();
+    boolean isKnown = isKnown(spec.type());
+    require(isKnown, "the %s %s is of type %s, which has no array here", kind, spec.name(), type);
   }
 
-  /**
-   * The tensor for an input; the caller closes it. @throws PerformerException if it does not fit
-   */
+  /** The tensor for an input; the caller closes it. @throws PerformerException if none fits */
   static Tensor toTensor(TensorSpec input, NpyArray array) {
-    checkShape(input, array);
-    if (isHalf(input.type())) {
-      return half(input, array);
-    }
-    NpyType wanted = TYPES.get(input.type());
-    if (wanted == null) {
-      throw new PerformerException(
-          "the input %s is of type %s, which has no array here"
-              .formatted(input.name(), input.typeName()));
-    }
-    NpyArray converted = array.type() == wanted ? array : convert(input, array, wanted);
-    return Tensors.ofBytes(input.type(), Shape.of(array.shape()), converted.buffer());
-  }
-
-  private static void checkShape(TensorSpec input, NpyArray array) {
-    Shape shape = input.shape();
-    if (shape.isUnknown()) {
-      return;
-    }
-    boolean fits = shape.numDimensions() == array.shape().length;
-    for (int i = 0; fits && i < array.shape().length; i++) {
-      fits = shape.get(i) < 0 || shape.get(i) == array.shape()[i];
-    }
-    if (!fits) {
+    Shape shape = Shape.of(array.shape());
+    if (!input.shape().isCompatibleWith(shape)) {
       throw new PerformerException(
           "the input %s must have shape %s, not %s"
-              .formatted(
-                  input.name(), input.shapeText(), TensorSpec.shapeText(Shape.of(array.shape()))));
+              .formatted(input.name(), input.shapeText(), TensorSpec.shapeText(shape)));
     }
+    requireKnown(input, "input");
+    if (isHalf(input.type()) && !isFloating(array.type())) {
+      throw wrongType(input, array, "");
+    } else if (isHalf(input.type())) {
+      var values = DataBuffers.of(array.floats());
+      return input.type() == DataType.DT_HALF
+          ? TFloat16.tensorOf(shape, values)
+          : TBfloat16.tensorOf(shape, values);
+    }
+    NpyType wanted = TYPES.get(input.type());
+    NpyArray converted = array.type() == wanted ? array : convert(input, array, wanted);
+    return Tensors.ofBytes(input.type(), shape, converted.buffer());
   }
 
   private static NpyArray convert(TensorSpec input, NpyArray array, NpyType wanted) {
-    boolean floating = isFloating(wanted);
-    if (wanted == NpyType.BOOL
-        || array.type() == NpyType.BOOL
-        || floating != isFloating(array.type())) {
+    boolean isBool = wanted == NpyType.BOOL || array.type() == NpyType.BOOL;
+    if (isBool || isFloating(wanted) != isFloating(array.type())) {
       throw wrongType(input, array, "");
     }
-    ByteBuffer bytes =
-        ByteBuffer.allocate(Math.multiplyExact(array.size(), wanted.size()))
-            .order(ByteOrder.LITTLE_ENDIAN);
+    if (wanted == NpyType.FLOAT64) {
+      return NpyArray.of(array.doubles(), array.shape());
+    }
+    int size = Math.multiplyExact(array.size(), wanted.size());
+    ByteBuffer bytes = ByteBuffer.allocate(size).order(ByteOrder.LITTLE_ENDIAN);
     if (wanted == NpyType.FLOAT32) {
-      putFloats(input, array, bytes);
-    } else if (wanted == NpyType.FLOAT64) {
       for (double value : array.doubles()) {
-        bytes.putDouble(value);
+        // Rounding is what everyone expects of float64 to float32; overflow to infinity is not.
+        if (Double.isFinite(value) && Float.isInfinite((float) value)) {
+          throw wrongType(input, array, ", and " + value + " does not fit it");
+        }
+        bytes.putFloat((float) value);
       }
-    } else {
-      putIntegers(input, array, wanted, bytes);
+      return new NpyArray(wanted, array.shape(), bytes.array());
     }
-    return new NpyArray(wanted, array.shape(), bytes.array());
-  }
-
-  /** Rounding is what everyone expects of float64 to float32; overflow to infinity is not. */
-  private static void putFloats(TensorSpec input, NpyArray array, ByteBuffer bytes) {
-    for (double value : array.doubles()) {
-      if (Double.isFinite(value) && Float.isInfinite((float) value)) {
-        throw wrongType(input, array, ", and " + value + " does not fit it");
-      }
-      bytes.putFloat((float) value);
-    }
-  }
-
-  private static void putIntegers(
-      TensorSpec input, NpyArray array, NpyType wanted, ByteBuffer bytes) {
-    int bits = 8 * wanted.size();
-    boolean unsigned = wanted.code().startsWith("u");
-    long min = unsigned ? 0 : -1L << (bits - 1);
-    long max = unsigned ? (1L << bits) - 1 : (bits == 64 ? Long.MAX_VALUE : (1L << (bits - 1)) - 1);
     for (long value : array.longs()) {
-      if (value < min || value > max) {
+      if (!fits(value, wanted)) {
         throw wrongType(input, array, ", and " + value + " does not fit it");
       }
       switch (wanted.size()) {
@@ -130,6 +97,16 @@ final class ArrayConversion {
         default -> bytes.putLong(value);
       }
     }
+    return new NpyArray(wanted, array.shape(), bytes.array());
+  }
+
+  private static boolean fits(long value, NpyType wanted) {
+    return switch (wanted) {
+      case UINT8 -> value >= 0 && value < 1 << 8;
+      case UINT16 -> value >= 0 && value < 1 << 16;
+      case INT32 -> value == (int) value;
+      default -> true;
+    };
   }
 
   private static PerformerException wrongType(TensorSpec input, NpyArray array, String why) {
@@ -146,27 +123,12 @@ final class ArrayConversion {
     return type == DataType.DT_HALF || type == DataType.DT_BFLOAT16;
   }
 
-  private static Tensor half(TensorSpec input, NpyArray array) {
-    if (!isFloating(array.type())) {
-      throw wrongType(input, array, "");
-    }
-    Shape shape = Shape.of(array.shape());
-    float[] values = array.floats();
-    return input.type() == DataType.DT_HALF
-        ? TFloat16.tensorOf(shape, DataBuffers.of(values))
-        : TBfloat16.tensorOf(shape, DataBuffers.of(values));
-  }
-
   /** A copy of a tensor. */
   static NpyArray toArray(String name, Tensor tensor) {
     long[] shape = tensor.shape().asArray();
     if (isHalf(tensor.dataType())) {
       float[] values = new float[Math.toIntExact(tensor.shape().size())];
-      if (tensor instanceof TFloat16 half) {
-        half.copyTo(DataBuffers.of(values, false, false));
-      } else {
-        ((TBfloat16) tensor).copyTo(DataBuffers.of(values, false, false));
-      }
+      ((FloatNdArray) tensor).copyTo(DataBuffers.of(values, false, false));
       return NpyArray.of(values, shape);
     }
     NpyType type = TYPES.get(tensor.dataType());

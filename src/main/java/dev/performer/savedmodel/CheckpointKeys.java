@@ -1,7 +1,5 @@
 package dev.performer.savedmodel;
 
-import com.google.protobuf.ByteString;
-import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GraphIndex;
 import dev.performer.graph.ResourceConversion;
@@ -26,6 +24,8 @@ final class CheckpointKeys {
   /** A key and the part of its tensor. */
   record Stored(String key, String slice) {}
 
+  static final Stored NOT_STORED = new Stored("", "");
+
   private CheckpointKeys() {}
 
   /** By the name of the node that makes the variable's handle. */
@@ -34,7 +34,7 @@ final class CheckpointKeys {
     if (restore.isEmpty()) {
       return Map.of();
     }
-    FlatGraph flat = FunctionInliner.inline(metaGraph.getGraphDef(), List.of("^" + restore));
+    var flat = FunctionInliner.inline(metaGraph.getGraphDef(), List.of("^" + restore));
     GraphDef graph = ResourceConversion.apply(flat.graph());
     GraphIndex index = new GraphIndex(graph.getNodeList());
     Map<String, Stored> keys = new LinkedHashMap<>();
@@ -49,24 +49,21 @@ final class CheckpointKeys {
 
   private static Optional<Stored> restored(String value, GraphIndex index) {
     String source = index.source(value, TRANSPARENT);
-    Optional<NodeDef> restore = index.find(source).filter(n -> n.getOp().equals("RestoreV2"));
-    if (restore.isEmpty()) {
+    NodeDef restore = index.find(source).orElse(NodeDef.getDefaultInstance());
+    if (!restore.getOp().equals("RestoreV2")) {
       return Optional.empty();
     }
     int output = TensorNames.index(source);
-    Optional<NodeDef> keys = index.find(restore.get().getInput(1));
-    Optional<NodeDef> slices = index.find(restore.get().getInput(2));
-    return keys.flatMap(node -> string(node, output))
-        .map(key -> new Stored(key, slices.flatMap(node -> string(node, output)).orElse("")));
+    String slice = string(restore.getInput(2), output, index).orElse("");
+    return string(restore.getInput(1), output, index).map(key -> new Stored(key, slice));
   }
 
-  private static Optional<String> string(NodeDef constant, int index) {
-    if (!constant.getOp().equals("Const")) {
-      return Optional.empty();
-    }
-    List<ByteString> strings = StringTensors.strings(constant.getAttrOrThrow("value").getTensor());
-    return index < strings.size()
-        ? Optional.of(strings.get(index).toStringUtf8())
-        : Optional.empty();
+  private static Optional<String> string(String constant, int number, GraphIndex index) {
+    return index
+        .find(constant)
+        .filter(node -> node.getOp().equals("Const"))
+        .map(node -> StringTensors.strings(node.getAttrOrThrow("value").getTensor()))
+        .filter(strings -> number < strings.size())
+        .map(strings -> strings.get(number).toStringUtf8());
   }
 }

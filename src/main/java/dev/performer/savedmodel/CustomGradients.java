@@ -2,9 +2,7 @@ package dev.performer.savedmodel;
 
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionCall;
-import dev.performer.graph.FunctionLibrary;
 import dev.performer.graph.IdentityGradients;
-import dev.performer.graph.TensorNames;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -12,11 +10,10 @@ import java.util.Map;
 import java.util.Optional;
 import org.tensorflow.Graph;
 import org.tensorflow.Output;
-import org.tensorflow.proto.MetaGraphDef;
+import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.NodeDef;
-import org.tensorflow.proto.RegisteredGradient;
-import org.tensorflow.proto.SavedObjectGraphOuterClass.CapturedTensor;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
+import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObject;
 
 /**
  * Python's {@code tf.custom_gradient} in a SavedModel: an {@code IdentityN} whose gradient is a
@@ -25,9 +22,8 @@ import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
 final class CustomGradients {
   private static final String TYPE = "_gradient_op_type";
 
-  private final MetaGraphDef metaGraph;
+  private final SavedModelDirectory model;
   private final ObjectGraph objects;
-  private final FunctionLibrary library;
   private final Map<String, String> functionOfType = new HashMap<>();
   private final Map<String, FlatGraph> flattened = new HashMap<>();
 
@@ -38,13 +34,11 @@ final class CustomGradients {
     }
   }
 
-  CustomGradients(MetaGraphDef metaGraph, ObjectGraph objects) {
-    this.metaGraph = metaGraph;
-    this.objects = objects;
-    library = new FunctionLibrary(metaGraph.getGraphDef().getLibrary());
-    for (RegisteredGradient gradient :
-        metaGraph.getGraphDef().getLibrary().getRegisteredGradientsList()) {
-      functionOfType.put(gradient.getRegisteredOpType(), gradient.getGradientFunc());
+  CustomGradients(SavedModelDirectory model) {
+    this.model = model;
+    objects = model.objects();
+    for (var g : model.metaGraph().getGraphDef().getLibrary().getRegisteredGradientsList()) {
+      functionOfType.put(g.getRegisteredOpType(), g.getGradientFunc());
     }
   }
 
@@ -65,20 +59,13 @@ final class CustomGradients {
         continue;
       }
       Captures captures = captures(node, flat.callOf(node.getName()));
-      if (captures.trouble().isPresent()) {
-        continue;
+      if (captures.trouble().isEmpty()) {
+        List<Output<?>> captured = new ArrayList<>();
+        captures.references().forEach(r -> captured.add(graph.outputOrThrow(flat.resolve(r))));
+        String function = functionOfType.get(type(node));
+        var replay = new GradientReplay(flatten(function), concrete(function), captured);
+        IdentityGradients.attach(graph, node.getName(), replay);
       }
-      List<Output<?>> captured = new ArrayList<>();
-      for (String reference : captures.references()) {
-        String tensor = flat.resolve(reference);
-        captured.add(
-            graph.operationOrThrow(TensorNames.node(tensor)).output(TensorNames.index(tensor)));
-      }
-      String function = functionOfType.get(type(node));
-      IdentityGradients.attach(
-          graph,
-          node.getName(),
-          new GradientReplay(flatten(function), concrete(function), captured));
     }
   }
 
@@ -92,8 +79,9 @@ final class CustomGradients {
 
   /** A gradient function without calls, as ops are added to a graph. */
   private FlatGraph flatten(String function) {
+    FunctionDef definition = model.functions().find(function).orElseThrow();
     return flattened.computeIfAbsent(
-        function, name -> GradientReplay.flatten(metaGraph, library.find(name).orElseThrow()));
+        function, name -> GradientReplay.flatten(model.metaGraph(), definition));
   }
 
   private SavedConcreteFunction concrete(String function) {
@@ -107,7 +95,7 @@ final class CustomGradients {
     String function = functionOfType.get(type(node));
     boolean known =
         function != null
-            && library.find(function).isPresent()
+            && model.functions().find(function).isPresent()
             && objects.concreteFunction(function).isPresent();
     if (!known) {
       return Captures.none(
@@ -129,19 +117,15 @@ final class CustomGradients {
   }
 
   private Optional<String> reference(int number, Optional<FunctionCall> call) {
-    Optional<CapturedTensor> captured =
-        objects
-            .object(number)
-            .filter(object -> object.hasCapturedTensor())
-            .map(object -> object.getCapturedTensor());
-    if (captured.isEmpty()) {
+    Optional<SavedObject> object = objects.object(number).filter(SavedObject::hasCapturedTensor);
+    if (object.isEmpty()) {
       return objects.tensor(number);
     }
+    var captured = object.get().getCapturedTensor();
     Optional<FunctionCall> owner = call;
-    while (owner.isPresent()
-        && !owner.get().function().equals(captured.get().getConcreteFunction())) {
+    while (owner.isPresent() && !owner.get().function().equals(captured.getConcreteFunction())) {
       owner = owner.get().caller();
     }
-    return owner.map(c -> c.tensor(captured.get().getName()));
+    return owner.map(c -> c.tensor(captured.getName()));
   }
 }

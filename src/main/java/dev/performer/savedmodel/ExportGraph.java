@@ -1,7 +1,8 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.graph.CheckpointReader.OBJECT_GRAPH_KEY;
+
 import dev.performer.graph.ArgumentSpec;
-import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.NodeBuilders;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.StringTensors;
@@ -18,7 +19,6 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
-import org.tensorflow.Operation;
 import org.tensorflow.Output;
 import org.tensorflow.TensorFlow;
 import org.tensorflow.ndarray.NdArrays;
@@ -27,15 +27,11 @@ import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.FunctionDef;
-import org.tensorflow.proto.FunctionDefLibrary;
 import org.tensorflow.proto.GraphDef;
-import org.tensorflow.proto.MetaGraphDef;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.SavedModel;
-import org.tensorflow.proto.SaverDef;
 import org.tensorflow.proto.SignatureDef;
 import org.tensorflow.proto.TensorInfo;
-import org.tensorflow.proto.TensorProto;
 import org.tensorflow.types.TString;
 
 /**
@@ -43,10 +39,6 @@ import org.tensorflow.types.TString;
  * the ops that save and restore. It is written down and never run.
  */
 final class ExportGraph implements AutoCloseable {
-  private static final String METHOD =
-      "tensorflow/serving/predict"; // TensorFlow Serving takes no other
-  private static final String TAG = "serve";
-
   private final Graph graph = new Graph();
   private final Ops tf = Ops.create(graph);
   private final PythonObjects objects;
@@ -57,11 +49,8 @@ final class ExportGraph implements AutoCloseable {
   ExportGraph(List<Variable> variables, PythonObjects objects) {
     this.objects = objects;
     Variables declared = new Variables(tf);
-    for (Variable variable : variables) {
-      Variable copy =
-          declared.declare(
-              variable.name(), variable.type(), variable.shape(), variable.trainable());
-      copies.put(variable, copy);
+    for (Variable v : variables) {
+      copies.put(v, declared.declare(v.name(), v.type(), v.shape(), v.trainable()));
     }
   }
 
@@ -70,47 +59,46 @@ final class ExportGraph implements AutoCloseable {
     graph.importGraphDef(GraphDef.newBuilder().setLibrary(signature.library()).build());
     // Python hands dictionaries to functions in the order of their sorted keys.
     List<String> sorted = signature.inputs().stream().sorted().toList();
-    String name = "__inference_signature_" + identifier(signature.name()) + "_" + signatures.size();
+    String prefix = identifier(signature.name());
+    String name = "__inference_signature_" + prefix + "_" + signatures.size();
     try (TracedFunction function = trace(name, signature, sorted)) {
-      functionNames.put(function.name(), name);
-      addCall(signature.name(), function);
+      signatures.put(signature.name(), call(prefix, function));
       objects.addSignature(signature.name(), name, function);
     }
     if (callable) {
       String callName = "__inference_call_" + signatures.size();
       try (TracedFunction function = trace(callName, signature, signature.inputs())) {
-        functionNames.put(function.name(), callName);
         graph.attachFunction(function.function());
         objects.addCall(callName, function);
       }
     }
   }
 
-  private static TracedFunction trace(
-      String name, ExportedSignature signature, List<String> order) {
+  private TracedFunction trace(String name, ExportedSignature signature, List<String> order) {
     TracedFunction.Body body = signature.body().apply(order);
-    return TracedFunction.trace(name, tracing -> new TreeMap<>(body.build(tracing)));
+    var function = TracedFunction.trace(name, tracing -> new TreeMap<>(body.build(tracing)));
+    functionNames.put(function.name(), name);
+    return function;
   }
 
-  private void addCall(String signature, TracedFunction function) {
-    String prefix = identifier(signature);
-    SignatureDef.Builder definition = SignatureDef.newBuilder().setMethodName(METHOD);
+  private SignatureDef call(String prefix, TracedFunction function) {
+    SignatureDef.Builder definition = SignatureDef.newBuilder();
+    definition.setMethodName("tensorflow/serving/predict"); // TensorFlow Serving takes no other
     List<Operand<?>> inputs = new ArrayList<>();
     for (ArgumentSpec spec : function.inputs()) {
-      Operand<?> input =
-          tf.withName(prefix + "_" + spec.name())
-              .placeholder(spec.type(), Placeholder.shape(spec.shape()));
+      Ops named = tf.withName(prefix + "_" + spec.name());
+      var input = named.placeholder(spec.type(), Placeholder.shape(spec.shape())).asOutput();
       inputs.add(input);
-      definition.putInputs(spec.name(), info(input.asOutput(), spec));
+      definition.putInputs(spec.name(), info(input, spec));
     }
     List<Output<?>> bound = new ArrayList<>();
     function.captured().forEach(variable -> bound.add(copies.get(variable).handle()));
-    Operation call = function.call(tf, "call_" + prefix, inputs, bound, false);
+    var call = function.call(tf, "call_" + prefix, inputs, bound, false);
     for (int i = 0; i < function.outputs().size(); i++) {
       ArgumentSpec spec = function.outputs().get(i);
       definition.putOutputs(spec.name(), info(call.output(i), spec));
     }
-    signatures.put(signature, definition.build());
+    return definition.build();
   }
 
   private static TensorInfo info(Output<?> output, ArgumentSpec spec) {
@@ -129,20 +117,14 @@ final class ExportGraph implements AutoCloseable {
   SavedModel finish() {
     List<Variable> saved = new ArrayList<>();
     copies.forEach((variable, copy) -> saved.add(copy.withCheckpointKey(objects.key(variable))));
-    SaverDef saver =
-        SaveRestore.withValues(
-                tf,
-                saved,
-                Map.of(CheckpointReader.OBJECT_GRAPH_KEY, objectGraphConstant(tf, objects)))
-            .saverDef();
-    MetaGraphDef.Builder meta =
-        MetaGraphDef.newBuilder()
-            .setGraphDef(renamed(graph.toGraphDef()))
-            .setSaverDef(saver)
-            .putAllSignatureDef(signatures)
-            .setObjectGraphDef(objects.saved());
-    meta.getMetaInfoDefBuilder().addTags(TAG).setTensorflowVersion(TensorFlow.version());
-    return SavedModel.newBuilder().setSavedModelSchemaVersion(1).addMetaGraphs(meta).build();
+    Map<String, Operand<?>> values = Map.of(OBJECT_GRAPH_KEY, objectGraphConstant(tf, objects));
+    var saver = new SaveRestore(tf, saved, values).saverDef();
+    SavedModel.Builder model = SavedModel.newBuilder().setSavedModelSchemaVersion(1);
+    var meta = model.addMetaGraphsBuilder().setGraphDef(renamed(graph.toGraphDef()));
+    meta.setSaverDef(saver).putAllSignatureDef(signatures).setObjectGraphDef(objects.saved());
+    var info = meta.getMetaInfoDefBuilder().addTags(SavedModelDirectory.SERVE);
+    info.setTensorflowVersion(TensorFlow.version());
+    return model.build();
   }
 
   /** TensorFlow Java adds letters to the names of functions; Python expects a number at the end. */
@@ -158,13 +140,12 @@ final class ExportGraph implements AutoCloseable {
       if (node.getOp().equals("Const")
           && node.getAttrOrThrow("dtype").getType() == DataType.DT_STRING) {
         // As Python writes strings, for readers that know no other way.
-        TensorProto strings = StringTensors.unpacked(node.getAttrOrThrow("value").getTensor());
+        var strings = StringTensors.unpacked(node.getAttrOrThrow("value").getTensor());
         node.putAttr("value", AttrValue.newBuilder().setTensor(strings).build());
       }
     }
-    FunctionDefLibrary.Builder library = result.getLibraryBuilder();
     Map<String, FunctionDef> byName = new TreeMap<>();
-    for (FunctionDef function : library.getFunctionList()) {
+    for (FunctionDef function : result.getLibrary().getFunctionList()) {
       FunctionDef.Builder renamed = function.toBuilder();
       String name = function.getSignature().getName();
       renamed.getSignatureBuilder().setName(functionNames.getOrDefault(name, name));
@@ -173,13 +154,13 @@ final class ExportGraph implements AutoCloseable {
       renamed.clearNodeDef().addAllNodeDef(nodes);
       byName.put(renamed.getSignature().getName(), renamed.build());
     }
-    library.clearFunction().addAllFunction(byName.values());
+    result.getLibraryBuilder().clearFunction().addAllFunction(byName.values());
     return result.build();
   }
 
   static Operand<TString> objectGraphConstant(Ops tf, PythonObjects objects) {
-    try (TString bytes =
-        TString.tensorOfBytes(NdArrays.scalarOfObject(objects.trackable().toByteArray()))) {
+    var graph = NdArrays.scalarOfObject(objects.trackable().toByteArray());
+    try (TString bytes = TString.tensorOfBytes(graph)) {
       return tf.constantOf(bytes);
     }
   }

@@ -1,10 +1,13 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.graph.DataTypes;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GradientRewrites;
+import dev.performer.graph.GraphIndex;
 import dev.performer.graph.IdentityGradients;
 import dev.performer.graph.MissingGradients;
 import dev.performer.graph.NativeErrors;
@@ -12,7 +15,6 @@ import dev.performer.graph.ResourceConversion;
 import dev.performer.graph.TensorNames;
 import dev.performer.graph.Variable;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -20,19 +22,18 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 import org.tensorflow.Graph;
-import org.tensorflow.GraphOperation;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
 import org.tensorflow.proto.GraphDef;
-import org.tensorflow.proto.NodeDef;
 
 /**
  * A SavedModel as an ordinary differentiable graph: the functions of one or several signatures are
  * inlined, the variables shared between them. Owns the graph; sessions on it must be closed first.
  */
 public final class ImportedModel implements AutoCloseable {
-  /** The signature that models have by convention. */
+  /** The signature that models have by convention, called when none is named. */
   public static final String DEFAULT_SIGNATURE = "serving_default";
 
   private final SavedModelDirectory directory;
@@ -40,7 +41,7 @@ public final class ImportedModel implements AutoCloseable {
   private final CustomGradients customGradients;
   private final FlatGraph flat;
   private final Graph graph;
-  private final List<Variable> variables = new ArrayList<>();
+  private final List<Variable> variables;
   private final VariableRestore restore;
   private final TableInitialization tables;
 
@@ -48,9 +49,13 @@ public final class ImportedModel implements AutoCloseable {
     this.graph = graph;
     this.directory = directory;
     names.forEach(name -> signatures.put(name, directory.signature(name)));
-    customGradients = new CustomGradients(directory.metaGraph(), directory.objects());
+    customGradients = new CustomGradients(directory);
     MissingGradients.register();
-    Set<String> roots = roots();
+    Set<String> roots = new LinkedHashSet<>();
+    for (SignatureSpec signature : signatures.values()) {
+      signature.inputs().values().forEach(spec -> roots.add(spec.tensor()));
+      roots.addAll(outputs(signature));
+    }
     FlatGraph inlined = flatten(roots);
     Optional<String> initializer =
         TableInitialization.isNeeded(inlined.graph()) ? directory.initializer() : Optional.empty();
@@ -58,37 +63,32 @@ public final class ImportedModel implements AutoCloseable {
       roots.add("^" + TensorNames.node(initializer.get()));
       inlined = flatten(roots);
     }
-    GradientRewrites rewrites = GradientRewrites.of(ResourceConversion.apply(inlined.graph()));
+    GradientRewrites rewrites = new GradientRewrites(ResourceConversion.apply(inlined.graph()));
     flat = inlined.withGraph(rewrites.graph());
     graph.importGraphDef(flat.graph());
     rewrites.attach(graph);
     customGradients.attach(graph, flat);
-    List<VariableSpec> specs = importedVariables();
-    specs.stream()
-        .filter(spec -> ArrayConversion.isKnown(spec.type()))
-        .forEach(spec -> variables.add(variable(spec)));
+    GraphIndex index = new GraphIndex(flat.graph().getNodeList());
+    Predicate<VariableSpec> isImported =
+        spec -> index.find(spec.node()).filter(n -> n.getOp().equals("VarHandleOp")).isPresent();
+    List<VariableSpec> specs = directory.variables().stream().filter(isImported).toList();
+    var known = specs.stream().filter(spec -> ArrayConversion.isKnown(spec.type()));
+    variables = known.map(this::variable).toList();
     restore = new VariableRestore(graph, specs);
-    tables =
-        initializer
-            .map(node -> TableInitialization.of(graph, flat, directory, node))
-            .orElseGet(TableInitialization::none);
-  }
-
-  /** Imports the signature {@link #DEFAULT_SIGNATURE}. */
-  public static ImportedModel load(Path directory) {
-    return load(SavedModelDirectory.open(directory), List.of(DEFAULT_SIGNATURE));
+    tables = new TableInitialization(graph, flat, directory, initializer);
   }
 
   /**
-   * Imports some signatures into one graph.
+   * Imports some signatures into one graph; {@link #DEFAULT_SIGNATURE} where none is named.
    *
    * @throws PerformerException if the model is damaged, lacks a signature, or cannot be inlined
    */
   public static ImportedModel load(Path directory, String... signatures) {
-    return load(SavedModelDirectory.open(directory), List.of(signatures));
+    var names = signatures.length == 0 ? List.of(DEFAULT_SIGNATURE) : List.of(signatures);
+    return load(SavedModelDirectory.open(directory), names);
   }
 
-  /** As {@link #load(Path, String...)}, for a directory that was opened already. */
+  /** The same for a directory that was opened already. */
   public static ImportedModel load(SavedModelDirectory directory, List<String> signatures) {
     Graph graph = new Graph();
     try {
@@ -107,13 +107,8 @@ public final class ImportedModel implements AutoCloseable {
     graph.close();
   }
 
-  private Set<String> roots() {
-    Set<String> roots = new LinkedHashSet<>();
-    for (SignatureSpec signature : signatures.values()) {
-      signature.inputs().values().forEach(spec -> roots.add(spec.tensor()));
-      signature.outputs().values().forEach(spec -> roots.add(spec.tensor()));
-    }
-    return roots;
+  private static List<String> outputs(SignatureSpec signature) {
+    return signature.outputs().values().stream().map(TensorSpec::tensor).toList();
   }
 
   private FlatGraph flatten(Set<String> roots) {
@@ -121,24 +116,11 @@ public final class ImportedModel implements AutoCloseable {
         directory.metaGraph().getGraphDef(), roots, customGradients::alsoNeeded);
   }
 
-  private List<VariableSpec> importedVariables() {
-    Set<String> handles = new LinkedHashSet<>();
-    for (NodeDef node : flat.graph().getNodeList()) {
-      if (node.getOp().equals("VarHandleOp")) {
-        handles.add(node.getName());
-      }
-    }
-    return directory.variables().stream().filter(spec -> handles.contains(spec.node())).toList();
-  }
-
   private Variable variable(VariableSpec spec) {
+    Output<?> handle = graph.outputOrThrow(spec.node());
+    var type = DataTypes.javaType(spec.type());
     return new Variable(
-        spec.name(),
-        graph.operationOrThrow(spec.node()).output(0),
-        DataTypes.javaType(spec.type()),
-        spec.shape(),
-        spec.trainable(),
-        spec.checkpointKey());
+        spec.name(), handle, type, spec.shape(), spec.trainable(), spec.checkpointKey());
   }
 
   /** The flat graph; closed with this model. */
@@ -158,30 +140,20 @@ public final class ImportedModel implements AutoCloseable {
 
   /** The placeholder of a signature's input. @throws PerformerException if there is none */
   public Output<?> input(String signature, String name) {
-    return tensor(imported(signature).input(name).tensor());
+    return graph.outputOrThrow(flat.resolve(imported(signature).input(name).tensor()));
   }
 
   /** The tensor of a signature's output. @throws PerformerException if there is none */
   public Output<?> output(String signature, String name) {
-    return tensor(imported(signature).output(name).tensor());
+    return graph.outputOrThrow(flat.resolve(imported(signature).output(name).tensor()));
   }
 
   /** The variables that the imported signatures use, in the order of the SavedModel's graph. */
   public List<Variable> variables() {
-    return List.copyOf(variables);
+    return variables;
   }
 
-  /** Those an optimizer may change. */
-  public List<Variable> trainableVariables() {
-    return variables.stream().filter(Variable::trainable).toList();
-  }
-
-  /**
-   * Gives the variables of a session on this graph the values the SavedModel stores, and fills its
-   * lookup tables.
-   *
-   * @throws PerformerException if the files are damaged
-   */
+  /** Gives a session on this graph the stored values of variables, and fills lookup tables. */
   public void restore(Session session) {
     restore.run(session, directory);
     tables.run(session);
@@ -189,15 +161,7 @@ public final class ImportedModel implements AutoCloseable {
 
   /** Which trainable variables get a gradient from the floating point outputs of all signatures. */
   public Trainability trainability() {
-    List<String> outputs = new ArrayList<>();
-    signatures.values().forEach(s -> s.outputs().values().forEach(o -> outputs.add(o.tensor())));
-    return trainability(outputs);
-  }
-
-  /** Which trainable variables get a gradient from the floating point outputs of one signature. */
-  public Trainability trainability(String signature) {
-    return trainability(
-        imported(signature).outputs().values().stream().map(TensorSpec::tensor).toList());
+    return trainability(signatures.values().stream().flatMap(s -> outputs(s).stream()).toList());
   }
 
   /** Which trainable variables get a gradient from one output. */
@@ -206,8 +170,8 @@ public final class ImportedModel implements AutoCloseable {
   }
 
   private Trainability trainability(List<String> outputs) {
-    return new TrainabilityCheck(flat, customGradients)
-        .check(outputs.stream().map(flat::resolve).toList(), variables);
+    var resolved = outputs.stream().map(flat::resolve).toList();
+    return Trainability.of(flat, customGradients, resolved, variables);
   }
 
   /** The flat graph as it was imported. */
@@ -216,18 +180,10 @@ public final class ImportedModel implements AutoCloseable {
   }
 
   private SignatureSpec imported(String name) {
-    return Optional.ofNullable(signatures.get(name))
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                    "the signature %s of %s was not imported; imported are %s"
-                        .formatted(name, directory.path(), signatures.keySet())));
-  }
-
-  private Output<?> tensor(String reference) {
-    String tensor = flat.resolve(reference);
-    GraphOperation operation = graph.operationOrThrow(TensorNames.node(tensor));
-    return operation.output(TensorNames.index(tensor));
+    SignatureSpec signature = signatures.get(name);
+    String reason = "the signature %s of %s was not imported; imported are %s";
+    require(signature != null, reason, name, directory.path(), signatures.keySet());
+    return signature;
   }
 
   /** Closes the graph; it blocks while a session on it is open. */

@@ -1,7 +1,6 @@
 package dev.performer.savedmodel;
 
 import dev.performer.PerformerException;
-import dev.performer.graph.TensorNames;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -9,9 +8,8 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeMap;
-import java.util.stream.Collectors;
+import java.util.function.Predicate;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.NodeDef;
 
@@ -43,11 +41,7 @@ public record Inspection(
     List<String> assets,
     String performerJson) {
 
-  /**
-   * An input or output.
-   *
-   * @param shape dimensions, −1 where unknown; null if the rank is unknown
-   */
+  /** An input or output; sizes are −1 where unknown, the shape null if its rank is. */
   public record TensorReport(String name, String type, List<Long> shape) {
     static TensorReport of(TensorSpec spec) {
       return new TensorReport(spec.name(), spec.typeName(), dimensions(spec.shape()));
@@ -74,20 +68,35 @@ public record Inspection(
       boolean trainable,
       int trainableVariables,
       List<String> obstacles,
-      String summary) {}
+      String summary) {
+    private static SignatureReport of(
+        SignatureSpec signature, Trainability training, String summary) {
+      return new SignatureReport(
+          signature.name(),
+          signature.method(),
+          signature.inputs().values().stream().map(TensorReport::of).toList(),
+          signature.outputs().values().stream().map(TensorReport::of).toList(),
+          training.isTrainable(),
+          training.trainable().size(),
+          training.obstacles().stream().map(Trainability.Obstacle::toString).toList(),
+          summary);
+    }
+  }
 
-  /**
-   * A variable.
-   *
-   * @param used whether a signature depends on it
-   */
+  /** A variable, and whether a signature depends on it. */
   public record VariableReport(
       String name,
       String type,
       List<Long> shape,
       boolean trainable,
       boolean used,
-      String checkpointKey) {}
+      String checkpointKey) {
+    private static VariableReport of(VariableSpec v, boolean used) {
+      String type = TensorSpec.typeName(v.type());
+      List<Long> shape = TensorReport.dimensions(v.shape());
+      return new VariableReport(v.name(), type, shape, v.trainable(), used, v.checkpointKey());
+    }
+  }
 
   /** A projection matrix {@code [features, size]}: M random directions of size D, one per row. */
   public record Projection(String name, long features, long size) {}
@@ -104,23 +113,22 @@ public record Inspection(
     for (SignatureSpec signature : directory.signatures().values()) {
       signatures.add(inspect(directory, signature, nodes));
     }
-    Set<String> used =
-        nodes.values().stream()
-            .filter(node -> node.getOp().equals("VarHandleOp"))
-            .map(NodeDef::getName)
-            .collect(Collectors.toSet());
-    List<VariableSpec> usedVariables =
-        directory.variables().stream().filter(v -> used.contains(v.node())).toList();
+    Predicate<VariableSpec> isUsed =
+        v -> nodes.containsKey(v.node()) && nodes.get(v.node()).getOp().equals("VarHandleOp");
+    List<VariableSpec> used = directory.variables().stream().filter(isUsed).toList();
     return new Inspection(
         directory.path().toString(),
         ModelOrigin.of(directory),
         directory.tensorflowVersion(),
         List.copyOf(signatures),
-        variables(directory, used),
-        usedVariables.stream().mapToLong(VariableSpec::size).sum(),
-        usedVariables.stream().filter(VariableSpec::trainable).mapToLong(VariableSpec::size).sum(),
+        directory.variables().stream()
+            .map(variable -> VariableReport.of(variable, used.contains(variable)))
+            .sorted(Comparator.comparing(VariableReport::name))
+            .toList(),
+        used.stream().mapToLong(VariableSpec::size).sum(),
+        used.stream().filter(VariableSpec::trainable).mapToLong(VariableSpec::size).sum(),
         histogram(nodes.values()),
-        ProjectionSearch.find(nodes.values(), usedVariables),
+        ProjectionSearch.find(nodes.values(), used),
         directory.assets().values().stream().map(file -> file.getFileName().toString()).toList(),
         directory.performerJson().orElse(""));
   }
@@ -131,23 +139,11 @@ public record Inspection(
     try (ImportedModel model = ImportedModel.load(directory, List.of(signature.name()))) {
       model.flatGraph().getNodeList().forEach(node -> nodes.put(node.getName(), node));
       Trainability training = model.trainability();
-      return report(signature, training, training.summary());
+      return SignatureReport.of(signature, training, training.summary());
     } catch (PerformerException e) {
-      return report(signature, Trainability.NONE, "cannot be imported: " + e.getMessage());
+      return SignatureReport.of(
+          signature, Trainability.NONE, "cannot be imported: " + e.getMessage());
     }
-  }
-
-  private static SignatureReport report(
-      SignatureSpec signature, Trainability training, String summary) {
-    return new SignatureReport(
-        signature.name(),
-        signature.method(),
-        signature.inputs().values().stream().map(TensorReport::of).toList(),
-        signature.outputs().values().stream().map(TensorReport::of).toList(),
-        training.isTrainable(),
-        training.trainable().size(),
-        training.obstacles().stream().map(Trainability.Obstacle::toString).toList(),
-        summary);
   }
 
   /** How often each op occurs: most frequent first, equals by name. */
@@ -159,21 +155,6 @@ public record Inspection(
         .sorted(Map.Entry.<String, Integer>comparingByValue(Comparator.reverseOrder()))
         .forEach(entry -> sorted.put(entry.getKey(), entry.getValue()));
     return sorted;
-  }
-
-  private static List<VariableReport> variables(SavedModelDirectory directory, Set<String> used) {
-    return directory.variables().stream()
-        .map(
-            v ->
-                new VariableReport(
-                    v.name(),
-                    TensorSpec.typeName(v.type()),
-                    TensorReport.dimensions(v.shape()),
-                    v.trainable(),
-                    used.contains(TensorNames.node(v.node())),
-                    v.checkpointKey()))
-        .sorted(Comparator.comparing(VariableReport::name))
-        .toList();
   }
 
   /** Whether at least one signature can be trained. */

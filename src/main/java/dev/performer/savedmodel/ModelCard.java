@@ -1,10 +1,14 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.util.StdConverter;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
@@ -39,7 +43,7 @@ import org.tensorflow.TensorFlow;
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record ModelCard(
     int formatVersion,
-    @JsonDeserialize(converter = CardAttention.class) AttentionConfig attention,
+    @JsonDeserialize(converter = ModelCard.AnyAttention.class) AttentionConfig attention,
     Vocabulary vocabulary,
     LanguageModel languageModel,
     Provenance provenance,
@@ -55,32 +59,29 @@ public record ModelCard(
   public static final int FORMAT_VERSION = 1;
 
   public ModelCard {
-    if (formatVersion != FORMAT_VERSION) {
-      throw new IllegalArgumentException(
-          "formatVersion is " + formatVersion + ", this program reads " + FORMAT_VERSION);
-    }
+    boolean isKnown = formatVersion == FORMAT_VERSION;
+    require(isKnown, "formatVersion is %d, this program reads %d", formatVersion, FORMAT_VERSION);
   }
 
   /** A card of the current format; any part may be null. */
   public static ModelCard of(
-      AttentionConfig attention,
-      Vocabulary vocabulary,
-      LanguageModel languageModel,
-      Provenance provenance) {
-    return new ModelCard(
-        FORMAT_VERSION, attention, vocabulary, languageModel, provenance, null, null);
+      AttentionConfig attention, Vocabulary words, LanguageModel lm, Provenance provenance) {
+    return new ModelCard(FORMAT_VERSION, attention, words, lm, provenance, null, null);
   }
 
   /** The same with the config of the graph. */
   public ModelCard withConfig(JsonNode tree) {
-    return new ModelCard(
-        formatVersion, attention, vocabulary, languageModel, provenance, data, tree);
+    return with(vocabulary, data, tree);
   }
 
   /** The same with how a recipe reads the data. */
   public ModelCard withData(JsonNode tree) {
+    return with(vocabulary, tree, config);
+  }
+
+  private ModelCard with(Vocabulary words, JsonNode reading, JsonNode graph) {
     return new ModelCard(
-        formatVersion, attention, vocabulary, languageModel, provenance, tree, config);
+        formatVersion, attention, words, languageModel, provenance, reading, graph);
   }
 
   /**
@@ -109,17 +110,8 @@ public record ModelCard(
 
     /** One whose tokens are letters. */
     public Vocabulary(
-        String name,
-        List<String> tokens,
-        Integer padId,
-        Integer maskId,
-        Integer bosId,
-        Integer eosId) {
-      this(name, tokens, padId, maskId, bosId, eosId, null, null);
-    }
-
-    private Vocabulary withTokenizerJson(String json) {
-      return new Vocabulary(name, tokens, padId, maskId, bosId, eosId, tokenizer, json);
+        String name, List<String> tokens, Integer pad, Integer mask, Integer bos, Integer eos) {
+      this(name, tokens, pad, mask, bos, eos, null, null);
     }
   }
 
@@ -146,10 +138,8 @@ public record ModelCard(
     public static final String PROTEIN_LM = "protein-lm";
 
     public Masking {
-      if (evaluation != null && !evaluation.equals(PROTEIN_LM)) {
-        throw new IllegalArgumentException(
-            "masking.evaluation is " + evaluation + ", expected " + PROTEIN_LM + " or nothing");
-      }
+      boolean isKnown = evaluation == null || evaluation.equals(PROTEIN_LM);
+      require(isKnown, "masking.evaluation is %s, expected %s or nothing", evaluation, PROTEIN_LM);
     }
   }
 
@@ -181,8 +171,9 @@ public record ModelCard(
       Integer paddedLength) {
 
     public LanguageModel {
-      requirePositive("maxLength", maxLength);
-      requirePositive("paddedLength", paddedLength);
+      boolean isPadded = paddedLength != null;
+      require(maxLength == null || maxLength > 0, "languageModel.maxLength is %d", maxLength);
+      require(!isPadded || paddedLength > 0, "languageModel.paddedLength is %d", paddedLength);
     }
 
     /** One that shifts nothing, of which nothing more is known. */
@@ -191,29 +182,11 @@ public record ModelCard(
       this(signature, tokens, mask, logits, objective, null, null, null, null);
     }
 
-    private static void requirePositive(String key, Integer value) {
-      if (value != null && value < 1) {
-        throw new IllegalArgumentException("languageModel." + key + " is " + value);
-      }
-    }
-
     /** The same with other tensors and objective. */
     public LanguageModel withTensors(
-        String otherSignature,
-        String otherTokens,
-        String otherMask,
-        String otherLogits,
-        Objective otherObjective) {
+        String signature, String ids, String mask, String logits, Objective objective) {
       return new LanguageModel(
-          otherSignature,
-          otherTokens,
-          otherMask,
-          otherLogits,
-          otherObjective,
-          shiftsInputs,
-          masking,
-          maxLength,
-          paddedLength);
+          signature, ids, mask, logits, objective, shiftsInputs, masking, maxLength, paddedLength);
     }
   }
 
@@ -253,58 +226,29 @@ public record ModelCard(
     /** An import, now. */
     public static Provenance imported(
         Path from, String scheme, List<String> assumptions, Long step) {
+      var known = assumptions.isEmpty() ? null : assumptions;
       return new Provenance(
-          from.toString(),
-          scheme,
-          assumptions.isEmpty() ? null : assumptions,
-          step,
-          null,
-          null,
-          null,
-          programs(),
-          null,
-          null,
-          now());
+          from.toString(), scheme, known, step, null, null, null, programs(), null, null, now());
     }
 
     /** A model that was made of this one, and what has to be known about how. */
     public Provenance madeFrom(Path model, List<String> notes) {
       List<String> all = new ArrayList<>(assumptions == null ? List.of() : assumptions);
       all.addAll(notes);
-      String origin = importedFrom == null ? model.toString() : importedFrom;
+      var known = all.isEmpty() ? null : all;
+      String from = importedFrom == null ? model.toString() : importedFrom;
+      Long step = importedStep;
       return new Provenance(
-          origin,
-          scheme,
-          all.isEmpty() ? null : all,
-          importedStep,
-          trainedOn,
-          seed,
-          steps,
-          versions,
-          null,
-          null,
-          date);
+          from, scheme, known, step, trainedOn, seed, steps, versions, null, null, date);
     }
 
     /** The same after training on some data, now; the metrics are of the validation data. */
     public Provenance trained(
-        String data,
-        long seedUsed,
-        long step,
-        Map<String, Double> before,
-        Map<String, Double> after) {
+        String data, long seed, long steps, Map<String, Double> before, Map<String, Double> after) {
+      String from = importedFrom;
+      Long first = importedStep;
       return new Provenance(
-          importedFrom,
-          scheme,
-          assumptions,
-          importedStep,
-          data,
-          seedUsed,
-          step,
-          programs(),
-          before,
-          after,
-          now());
+          from, scheme, assumptions, first, data, seed, steps, programs(), before, after, now());
     }
 
     private static Map<String, String> programs() {
@@ -313,6 +257,24 @@ public record ModelCard(
 
     private static String now() {
       return Instant.now().truncatedTo(ChronoUnit.SECONDS).toString();
+    }
+  }
+
+  /** Attention, which in old cards had keys of its own. */
+  static final class AnyAttention extends StdConverter<ObjectNode, AttentionConfig> {
+    @Override
+    public AttentionConfig convert(ObjectNode keys) {
+      ObjectNode now = keys.deepCopy();
+      if (now.path("exact").asBoolean()) {
+        now.remove("kernel");
+      }
+      var names = Map.of("projection", "directions", "rowLengths", "lengths");
+      for (String old : names.keySet()) {
+        if (now.has(old)) {
+          now.set(names.get(old), now.remove(old));
+        }
+      }
+      return StrictJson.bind(now, AttentionConfig.class, "attention");
     }
   }
 
@@ -328,22 +290,19 @@ public record ModelCard(
       return Optional.empty();
     }
     ModelCard card = StrictJson.read(file, ModelCard.class);
-    boolean hasFile =
-        card.vocabulary != null && JsonTokenizer.FILE.equals(card.vocabulary.tokenizer);
-    return Optional.of(hasFile ? card.withTokenizerJson(savedModel) : card);
+    Vocabulary words = card.vocabulary;
+    return Optional.of(
+        words != null && JsonTokenizer.FILE.equals(words.tokenizer)
+            ? card.with(withTokenizerJson(words, savedModel), card.data, card.config)
+            : card);
   }
 
-  private ModelCard withTokenizerJson(Path savedModel) {
+  private static Vocabulary withTokenizerJson(Vocabulary v, Path savedModel) {
     Path file = savedModel.resolve(TOKENIZER_FILE);
     try {
-      return new ModelCard(
-          formatVersion,
-          attention,
-          vocabulary.withTokenizerJson(RegularFiles.readString(file)),
-          languageModel,
-          provenance,
-          data,
-          config);
+      String json = RegularFiles.readString(file);
+      return new Vocabulary(
+          v.name, v.tokens, v.padId, v.maskId, v.bosId, v.eosId, v.tokenizer, json);
     } catch (IOException e) {
       throw new PerformerException(
           file + ": cannot be read, but " + FILE + " names it: " + AtomicFiles.describe(e), e);

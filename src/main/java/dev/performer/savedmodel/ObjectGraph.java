@@ -1,7 +1,7 @@
 package dev.performer.savedmodel;
 
 import dev.performer.graph.FunctionLibrary;
-import dev.performer.graph.TensorNames;
+import dev.performer.graph.GraphIndex;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -18,6 +18,8 @@ import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedVariable;
  * after its arguments wherever the main graph calls it.
  */
 final class ObjectGraph {
+  private static final SavedVariable NOTHING_KNOWN = SavedVariable.getDefaultInstance();
+
   private final SavedObjectGraph graph;
   private final Map<Integer, String> tensorOfObject = new HashMap<>();
   private final Map<String, Integer> objectOfTensor = new HashMap<>();
@@ -31,25 +33,20 @@ final class ObjectGraph {
     tensorOfObject.forEach((object, tensor) -> objectOfTensor.put(tensor, object));
     for (SavedObject object : graph.getNodesList()) {
       if (object.hasVariable()) {
-        String name = object.getVariable().getName();
+        SavedVariable variable = object.getVariable();
         // Two variables may share a name: then only what is true of both is known.
         variableByName.merge(
-            name,
-            object.getVariable(),
-            (a, b) ->
-                a.getTrainable() == b.getTrainable() ? a : SavedVariable.getDefaultInstance());
+            variable.getName(),
+            variable,
+            (a, b) -> a.getTrainable() == b.getTrainable() ? a : NOTHING_KNOWN);
       }
     }
   }
 
   private void bind(NodeDef call, String function) {
-    SavedConcreteFunction concrete = graph.getConcreteFunctionsMap().get(function);
-    if (concrete == null) {
-      return;
-    }
-    List<Integer> captured = concrete.getBoundInputsList();
-    List<String> inputs =
-        call.getInputList().stream().filter(input -> !TensorNames.isControl(input)).toList();
+    List<Integer> captured =
+        concreteFunction(function).map(SavedConcreteFunction::getBoundInputsList).orElse(List.of());
+    List<String> inputs = GraphIndex.dataInputs(call);
     int first = inputs.size() - captured.size();
     for (int i = 0; i < captured.size() && first >= 0; i++) {
       tensorOfObject.put(captured.get(i), inputs.get(first + i));
@@ -63,9 +60,8 @@ final class ObjectGraph {
 
   /** The object with that number, if there is one. */
   Optional<SavedObject> object(int number) {
-    return number >= 0 && number < graph.getNodesCount()
-        ? Optional.of(graph.getNodes(number))
-        : Optional.empty();
+    boolean isThere = number >= 0 && number < graph.getNodesCount();
+    return isThere ? Optional.of(graph.getNodes(number)) : Optional.empty();
   }
 
   /** What Python knows of the variable whose handle a node makes. */
@@ -86,14 +82,5 @@ final class ObjectGraph {
   /** What Python knows of a library function that it could call. */
   Optional<SavedConcreteFunction> concreteFunction(String name) {
     return Optional.ofNullable(graph.getConcreteFunctionsMap().get(name));
-  }
-
-  /** Names of the classes of Python's objects, such as {@code _tf_keras_model}. */
-  List<String> userObjects() {
-    return graph.getNodesList().stream()
-        .filter(SavedObject::hasUserObject)
-        .map(object -> object.getUserObject().getIdentifier())
-        .distinct()
-        .toList();
   }
 }

@@ -1,6 +1,7 @@
 package dev.performer.savedmodel;
 
 import dev.performer.data.NpyArray;
+import dev.performer.data.NpyType;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Tensors;
@@ -32,18 +33,15 @@ public final class OptimizerFiles {
   static void write(Path model, Map<String, NpyArray> values) {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
     try {
-      values.forEach((key, value) -> tensors.put(key, tensor(value)));
+      values.forEach(
+          (key, value) -> {
+            var type = value.type() == NpyType.INT64 ? DataType.DT_INT64 : DataType.DT_FLOAT;
+            Shape shape = Shape.of(value.shape());
+            tensors.put(key, Tensors.ofBytes(type, shape, value.buffer()));
+          });
       SaveRestore.write(model.resolve(FOLDER).resolve("variables"), tensors, tf -> Map.of());
     } finally {
       tensors.values().forEach(Tensor::close);
     }
-  }
-
-  private static Tensor tensor(NpyArray value) {
-    return switch (value.type()) {
-      case FLOAT32 -> Tensors.ofBytes(DataType.DT_FLOAT, Shape.of(value.shape()), value.buffer());
-      case INT64 -> Tensors.ofBytes(DataType.DT_INT64, Shape.of(value.shape()), value.buffer());
-      default -> throw new IllegalArgumentException("an optimizer has no " + value);
-    };
   }
 }

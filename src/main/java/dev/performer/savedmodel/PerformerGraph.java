@@ -1,12 +1,12 @@
 package dev.performer.savedmodel;
 
-import dev.performer.graph.Variables;
 import dev.performer.model.Inputs;
-import dev.performer.model.Mode;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Pooling;
+import dev.performer.model.Sequences;
+import dev.performer.nn.Dropout;
 import java.util.Map;
 import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
@@ -19,53 +19,39 @@ import org.tensorflow.types.TInt32;
  * A model in a graph, from which signatures are cut. The graph stays its maker's.
  *
  * @param tf where ops are added
- * @param model the Transformer over {@code variables}
- * @param variables all of its variables
  * @param vocabulary what token ids mean; null if that is not known
  */
-public record PerformerGraph(
-    Ops tf, Performer model, Variables variables, ModelCard.Vocabulary vocabulary) {
+record PerformerGraph(Ops tf, Performer model, ModelCard.Vocabulary vocabulary) {
 
   /** A signature: placeholders and what is computed from them, by the names that callers use. */
-  public record Signature(
-      String name, Map<String, Operand<?>> inputs, Map<String, Operand<?>> outputs) {}
+  record Signature(String name, Map<String, Operand<?>> inputs, Map<String, Operand<?>> outputs) {}
 
-  /** Builds a signature, if a model has one of its kind. */
-  @FunctionalInterface
-  public interface SignatureBuilder {
-    /** The signature, or null if it makes no sense for this model. */
-    Signature build(PerformerGraph graph);
-  }
-
-  /** The configuration. */
-  public PerformerConfig config() {
+  PerformerConfig config() {
     return model.config();
   }
 
+  /** A placeholder for int32. */
+  Operand<TInt32> ints(long... shape) {
+    return tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(shape)));
+  }
+
   /** A placeholder for int32 {@code [B, L]}; L is fixed only where the model's weights fix it. */
-  public Operand<TInt32> ids() {
+  Operand<TInt32> ids() {
     boolean isFixed = config().pooling() == Pooling.FLATTEN && config().hasClassifier();
-    Shape shape = Shape.of(-1, isFixed ? config().maxLength() : -1);
-    return tf.placeholder(TInt32.class, Placeholder.shape(shape));
+    return ints(-1, isFixed ? config().maxLength() : -1);
   }
 
   /** The model without dropout on tokens, with padding as the configuration knows it. */
-  public Outputs apply(Operand<TInt32> tokens) {
-    return model.apply(tf, Inputs.of(tokens), Mode.inference());
+  Outputs apply(Operand<TInt32> tokens) {
+    return model.apply(tf, Inputs.of(tokens), Dropout.none());
   }
 
-  /** The id of padding: the configuration's, else the vocabulary's; null if there is none. */
-  public Integer padId() {
-    if (config().padId() != null) {
-      return config().padId();
-    }
-    return vocabulary == null ? null : vocabulary.padId();
-  }
-
-  /** 1 where a token is not padding, {@code [B, L]}; null if there is no padding. */
-  public Operand<TFloat32> realTokens(Operand<TInt32> tokens) {
-    return padId() == null
-        ? null
-        : tf.dtypes.cast(tf.math.notEqual(tokens, tf.constant(padId().intValue())), TFloat32.class);
+  /**
+   * 1 where a token is not padding, {@code [B, L]}; null if there is no padding. Its id is the
+   * configuration's, else the vocabulary's.
+   */
+  Operand<TFloat32> realTokens(Operand<TInt32> tokens) {
+    Integer ofVocabulary = vocabulary == null ? null : vocabulary.padId();
+    return Sequences.maskOf(tf, tokens, config().padId() == null ? ofVocabulary : config().padId());
   }
 }

@@ -1,5 +1,7 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.savedmodel.ImportedModel.DEFAULT_SIGNATURE;
+
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.data.NpyArray;
@@ -19,6 +21,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Session;
@@ -37,25 +41,10 @@ import org.tensorflow.types.TFloat32;
 public final class PerformerModels {
   private PerformerModels() {}
 
-  /**
-   * A model that was read.
-   *
-   * @param config of the Transformer
-   * @param weights all its variables, projections included, by name
-   * @param card everything else that is known
-   */
+  /** A model that was read; its weights are all its variables by name, projections included. */
   public record Saved(PerformerConfig config, Map<String, NpyArray> weights, ModelCard card) {}
 
-  /**
-   * Writes a SavedModel.
-   *
-   * @param weights all variables of {@link Performer#shapes}, float32
-   * @param card the description of the model; its config is filled in, all of it where it is null
-   * @param target where it goes
-   * @param replace whether a SavedModel that is there may be replaced
-   * @throws PerformerException if a weight is missing, superfluous or of another shape (all are
-   *     listed), or the target is taken or cannot be written; nothing is written then
-   */
+  /** As {@link #write(PerformerConfig, Map, ModelCard, Map, Path, boolean)} without optimizer. */
   public static void write(
       PerformerConfig config,
       Map<String, NpyArray> weights,
@@ -68,7 +57,12 @@ public final class PerformerModels {
   /**
    * Writes a SavedModel and, beside it, the state of an optimizer.
    *
+   * @param weights all variables of {@link Performer#shapes}, float32
+   * @param card the description of the model; its config is filled in, all of it where it is null
    * @param optimizer by checkpoint key; empty for none
+   * @param replace whether a SavedModel that is there may be replaced
+   * @throws PerformerException if a weight is missing, superfluous or of another shape (all are
+   *     listed), or the target is taken or cannot be written; nothing is written then
    */
   public static void write(
       PerformerConfig config,
@@ -85,14 +79,17 @@ public final class PerformerModels {
         Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);
       Variables variables = new Variables(tf);
-      Performer.shapes(config).forEach((name, shape) -> declare(variables, name, shape));
+      Performer.shapes(config)
+          .forEach(
+              (name, shape) -> variables.declare(name, TFloat32.class, shape, !isProjection(name)));
       assign(tf, session, variables.all(), weights);
       Performer model = Performer.over(config, variables::get);
-      var performer = new PerformerGraph(tf, model, variables, card.vocabulary());
       var exporter =
-          SavedModelExporter.builder().variables(variables).card(card.withConfig(config.toJson()));
-      for (PerformerGraph.Signature signature : PerformerSignatures.of(performer)) {
-        exporter.signature(signature.name(), signature.inputs(), signature.outputs());
+          SavedModelExporter.builder()
+              .variables(variables.all())
+              .card(card.withConfig(config.toJson()));
+      for (var s : PerformerSignatures.of(new PerformerGraph(tf, model, card.vocabulary()))) {
+        exporter.signature(s.name(), s.inputs(), s.outputs());
       }
       if (!optimizer.isEmpty()) {
         exporter.extra(staging -> OptimizerFiles.write(staging, optimizer));
@@ -102,10 +99,6 @@ public final class PerformerModels {
       }
       exporter.export(session, target);
     }
-  }
-
-  private static void declare(Variables variables, String name, Shape shape) {
-    variables.declare(name, TFloat32.class, shape, !isProjection(name));
   }
 
   /** Whether a variable is a random projection, which no optimizer may change. */
@@ -127,27 +120,19 @@ public final class PerformerModels {
             problems.add(name + " is " + value.type().label() + ", expected float32");
           }
         });
-    for (String name : weights.keySet()) {
-      if (!shapes.containsKey(name)) {
-        problems.add(name + " is not a weight of this model");
-      }
-    }
+    weights.keySet().stream()
+        .filter(name -> !shapes.containsKey(name))
+        .forEach(name -> problems.add(name + " is not a weight of this model"));
     if (!problems.isEmpty()) {
       throw new PerformerException("the weights do not fit the configuration", problems);
     }
   }
 
-  /**
-   * Gives float32 variables their values, one at a time, so that no constant of the graph holds
-   * weights.
-   *
-   * @param weights by the variables' names
-   */
+  /** Sets float32 variables by name, one at a time, so that no constant of the graph is large. */
   public static void assign(
       Ops tf, Session session, List<Variable> variables, Map<String, NpyArray> weights) {
     List<Operand<TFloat32>> values = new ArrayList<>();
-    List<Op> assigns =
-        new ArrayList<>(); // all before the first run: adding ops between runs is slow
+    List<Op> assigns = new ArrayList<>(); // all before the first run: adding between runs is slow
     for (Variable variable : variables) {
       Operand<TFloat32> value = tf.placeholder(TFloat32.class, Placeholder.shape(variable.shape()));
       values.add(value);
@@ -166,11 +151,10 @@ public final class PerformerModels {
   public static Map<String, NpyArray> values(Session session, List<Variable> variables) {
     Map<String, NpyArray> arrays = new LinkedHashMap<>();
     try (VariableValues values = VariableValues.fetch(session, variables)) {
-      values
-          .tensors()
-          .forEach(
-              (variable, tensor) ->
-                  arrays.put(variable.name(), ArrayConversion.toArray(variable.name(), tensor)));
+      for (var entry : values.tensors().entrySet()) {
+        String name = entry.getKey().name();
+        arrays.put(name, ArrayConversion.toArray(name, entry.getValue()));
+      }
     }
     return arrays;
   }
@@ -178,8 +162,6 @@ public final class PerformerModels {
   /**
    * How a model is used as a language model; null if it is none. A model that sees padding, because
    * nothing masks it, is fed sequences of the length that it was trained with.
-   *
-   * @param masking what a masked model was trained to guess, if that is known
    */
   public static ModelCard.LanguageModel languageModel(
       PerformerConfig config, ModelCard.Masking masking) {
@@ -188,7 +170,7 @@ public final class PerformerModels {
       return null;
     }
     return new ModelCard.LanguageModel(
-        SavedModelExporter.DEFAULT_SIGNATURE,
+        DEFAULT_SIGNATURE,
         PerformerSignatures.TOKENS,
         null,
         PerformerSignatures.LOGITS,
@@ -211,67 +193,48 @@ public final class PerformerModels {
 
   /** Whether outputs of real tokens depend on padding behind them. */
   private static boolean seesPadding(PerformerConfig config) {
-    for (int i = 0; i < config.layers(); i++) {
-      AttentionConfig attention = config.attentionOf(i);
-      if (attention instanceof AttentionConfig.Favor favor && looksAhead(config, favor.config())
-          || config.padId() == null && !attention.isCausal()) {
-        return true;
-      }
-    }
-    return false;
+    boolean isMasked = config.padId() != null;
+    return IntStream.range(0, config.layers())
+        .mapToObj(config::attentionOf)
+        .anyMatch(
+            attention ->
+                attention instanceof AttentionConfig.Favor favor
+                    ? !(isMasked && favor.config().maskKeys()) && looksAhead(favor.config())
+                    : !isMasked && !attention.isCausal());
   }
 
-  private static boolean looksAhead(PerformerConfig config, FavorConfig favor) {
-    boolean isSeen = config.padId() == null || !favor.maskKeys();
-    // A maximum over all keys leaks even where attention is causal.
-    return isSeen && (!favor.causal() || favor.convention().couplesPositions(favor.kernel()));
+  /** A maximum over all keys leaks even where attention is causal. */
+  private static boolean looksAhead(FavorConfig favor) {
+    return !favor.causal() || favor.convention().couplesPositions(favor.kernel());
   }
 
   /** From what configuration a SavedModel was built, if that is recorded. */
   public static Optional<PerformerConfig> config(Path model) {
-    return ModelCard.read(model).flatMap(card -> Optional.ofNullable(config(card, model)));
+    return ModelCard.read(model)
+        .map(ModelCard::config)
+        .map(config -> PerformerConfig.of(config, model.resolve(ModelCard.FILE) + ": config"));
   }
 
-  /**
-   * From what configuration a SavedModel was built.
-   *
-   * @throws PerformerException if that is not recorded
-   */
+  /** As {@link #config}. @throws PerformerException if it is not recorded */
   public static PerformerConfig requireConfig(Path model) {
-    return config(model)
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                    ("%s: does not say how it is built (no config in %s), as only models of"
-                            + " './performer import' and 'train' do; import the checkpoint that it was"
-                            + " made from")
-                        .formatted(model, ModelCard.FILE)));
+    String reason =
+        ": does not say how it is built (no config in %s), as only models of './performer import'"
+            + " and 'train' do; import the checkpoint that it was made from";
+    String message = model + reason.formatted(ModelCard.FILE);
+    return config(model).orElseThrow(() -> new PerformerException(message));
   }
 
-  private static PerformerConfig config(ModelCard card, Path model) {
-    return card.config() == null
-        ? null
-        : PerformerConfig.of(card.config(), model.resolve(ModelCard.FILE) + ": config");
-  }
-
-  /**
-   * Reads a model that {@link #write} wrote, or that was fine-tuned from one.
-   *
-   * @throws PerformerException if it is no SavedModel, or has no configuration, as those that
-   *     Python wrote
-   */
+  /** Reads a model that {@link #write} wrote, or that was fine-tuned from one. */
   public static Saved load(Path model) {
     SavedModelDirectory directory = SavedModelDirectory.open(model);
     PerformerConfig config = requireConfig(model);
-    ModelCard card = ModelCard.read(model).orElseThrow();
+    Set<String> names = Performer.shapes(config).keySet();
     Map<String, NpyArray> weights = new LinkedHashMap<>();
     try (CheckpointReader reader = CheckpointReader.open(directory.variablesPrefix())) {
-      Map<String, String> keys = new LinkedHashMap<>();
-      directory.variables().forEach(v -> keys.put(v.name(), v.checkpointKey()));
-      for (String name : Performer.shapes(config).keySet()) {
-        if (keys.containsKey(name)) {
-          try (Tensor tensor = reader.tensor(keys.get(name))) {
-            weights.put(name, ArrayConversion.toArray(name, tensor));
+      for (VariableSpec variable : directory.variables()) {
+        if (names.contains(variable.name())) {
+          try (Tensor tensor = reader.tensor(variable.checkpointKey())) {
+            weights.put(variable.name(), ArrayConversion.toArray(variable.name(), tensor));
           }
         }
       }
@@ -281,6 +244,6 @@ public final class PerformerModels {
     } catch (PerformerException e) {
       throw e.in(model);
     }
-    return new Saved(config, Map.copyOf(weights), card);
+    return new Saved(config, Map.copyOf(weights), ModelCard.read(model).orElseThrow());
   }
 }

@@ -24,21 +24,21 @@ final class ProjectionSearch {
   static List<Inspection.Projection> find(Collection<NodeDef> nodes, List<VariableSpec> variables) {
     Set<String> factors = factors(nodes);
     List<Inspection.Projection> found = new ArrayList<>();
-    for (NodeDef node : nodes) {
-      if (isMatrix(node) && factors.contains(node.getName())) {
-        Shape shape = shape(node);
-        found.add(new Inspection.Projection(node.getName(), shape.get(0), shape.get(1)));
-      }
-    }
+    nodes.stream()
+        .filter(node -> isMatrix(node) && factors.contains(node.getName()))
+        .forEach(node -> found.add(projection(node.getName(), shape(node))));
     for (VariableSpec variable : variables) {
-      boolean named = variable.name().contains("projection") || variable.name().contains("random");
-      if (named && !variable.trainable() && variable.shape().numDimensions() == 2) {
-        found.add(
-            new Inspection.Projection(
-                variable.name(), variable.shape().get(0), variable.shape().get(1)));
+      String name = variable.name();
+      boolean isNamed = name.contains("projection") || name.contains("random");
+      if (isNamed && !variable.trainable() && variable.shape().numDimensions() == 2) {
+        found.add(projection(name, variable.shape()));
       }
     }
     return List.copyOf(found);
+  }
+
+  private static Inspection.Projection projection(String name, Shape shape) {
+    return new Inspection.Projection(name, shape.get(0), shape.get(1));
   }
 
   private static boolean isMatrix(NodeDef node) {
@@ -56,12 +56,8 @@ final class ProjectionSearch {
 
   /** What goes into a product as it is, or scaled or in another order. */
   private static Set<String> factors(Collection<NodeDef> nodes) {
-    List<String> inputs = new ArrayList<>();
-    for (NodeDef node : nodes) {
-      if (PRODUCTS.contains(node.getOp())) {
-        inputs.addAll(GraphIndex.dataInputs(node));
-      }
-    }
+    var products = nodes.stream().filter(node -> PRODUCTS.contains(node.getOp()));
+    List<String> inputs = products.flatMap(node -> GraphIndex.dataInputs(node).stream()).toList();
     return new GraphIndex(nodes)
         .reached(
             inputs,

@@ -1,29 +1,28 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.savedmodel.StructuredValues.dict;
+import static dev.performer.savedmodel.StructuredValues.tuple;
+
 import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.DataTypes;
 import dev.performer.graph.NodeBuilders;
 import dev.performer.graph.TracedFunction;
 import dev.performer.graph.Variable;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
-import org.tensorflow.proto.SavedObjectGraphOuterClass.FunctionSpec;
-import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedBareConcreteFunction;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
-import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedFunction;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObject;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObjectGraph;
-import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedUserObject;
-import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedVariable;
 import org.tensorflow.proto.Struct.StructuredValue;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject;
-import org.tensorflow.proto.VersionDef;
+import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject.ObjectReference;
 
 /**
  * The Python objects that a SavedModel is: what {@code tf.saved_model.load} makes of it.
@@ -49,94 +48,76 @@ final class PythonObjects {
           "graph_debug_info",
           "tensorflow_version",
           "tensorflow_git_version");
-  private static final VersionDef VERSION =
-      VersionDef.newBuilder().setProducer(1).setMinConsumer(1).build();
 
-  private static final class Node {
-    final SavedObject.Builder saved = SavedObject.newBuilder();
-    final TrackableObject.Builder tracked = TrackableObject.newBuilder();
-    final Map<String, Integer> children = new LinkedHashMap<>();
-  }
+  private record Node(
+      int id,
+      SavedObject.Builder saved,
+      TrackableObject.Builder tracked,
+      Map<String, Node> children) {}
 
   private final List<Node> nodes = new ArrayList<>();
-  private final Map<Variable, Integer> variableNodes = new LinkedHashMap<>();
-  private final Map<Variable, String> keys = new LinkedHashMap<>();
+  private final Map<Variable, Node> variableNodes = new LinkedHashMap<>();
   private final Map<String, SavedConcreteFunction> functions = new TreeMap<>();
-  private final int signatures;
+  private final Node root = userObject(USER_OBJECT);
+  private final Node signatures;
 
   PythonObjects(List<Variable> variables) {
-    int root = userObject(USER_OBJECT);
     variables.forEach(this::place);
-    link(root, "variables", variableList(variables));
-    link(
-        root,
-        "trainable_variables",
-        variableList(variables.stream().filter(Variable::trainable).toList()));
-    link(
-        root,
-        "non_trainable_variables",
-        variableList(variables.stream().filter(variable -> !variable.trainable()).toList()));
+    addList("variables", variables.stream());
+    addList("trainable_variables", variables.stream().filter(Variable::trainable));
+    addList("non_trainable_variables", variables.stream().filter(v -> !v.trainable()));
     signatures = userObject("signature_map");
-    link(root, "signatures", signatures);
+    root.children().put("signatures", signatures);
   }
 
-  private int userObject(String identifier) {
-    Node node = new Node();
-    node.saved.setUserObject(
-        SavedUserObject.newBuilder().setIdentifier(identifier).setVersion(VERSION));
-    return add(node);
-  }
-
-  private int add(Node node) {
+  private Node add(SavedObject.Builder saved) {
+    var node = new Node(nodes.size(), saved, TrackableObject.newBuilder(), new LinkedHashMap<>());
     nodes.add(node);
-    return nodes.size() - 1;
+    return node;
   }
 
-  private void link(int parent, String name, int child) {
-    nodes.get(parent).children.put(name, child);
+  private Node userObject(String identifier) {
+    SavedObject.Builder saved = SavedObject.newBuilder();
+    var object = saved.getUserObjectBuilder().setIdentifier(identifier);
+    object.getVersionBuilder().setProducer(1).setMinConsumer(1);
+    return add(saved);
   }
 
-  private int variableList(List<Variable> variables) {
-    int list = userObject(LIST);
-    for (Variable variable : variables) {
-      link(list, String.valueOf(nodes.get(list).children.size()), variableNodes.get(variable));
-    }
-    return list;
+  private void addList(String name, Stream<Variable> variables) {
+    Node list = userObject(LIST);
+    root.children().put(name, list);
+    var items = list.children();
+    variables.forEach(v -> items.put(String.valueOf(items.size()), variableNodes.get(v)));
   }
 
   private void place(Variable variable) {
     List<String> path = path(variable.name());
-    int parent = 0;
-    for (String name : path.subList(0, path.size() - 1)) {
-      Integer child = nodes.get(parent).children.get(name);
-      if (child == null) {
-        child = userObject(USER_OBJECT);
-        link(parent, name, child);
-      }
-      parent = child;
+    int last = path.size() - 1;
+    Node parent = root;
+    for (String name : path.subList(0, last)) {
+      parent = parent.children().computeIfAbsent(name, n -> userObject(USER_OBJECT));
     }
-    Node node = new Node();
-    nodes.add(node);
-    link(parent, path.get(path.size() - 1), nodes.size() - 1);
-    node.saved.setVariable(
-        SavedVariable.newBuilder()
-            .setName(scopeName(variable.name()))
-            .setDtype(DataTypes.of(variable.type()))
-            .setShape(NodeBuilders.shape(variable.shape()))
-            .setTrainable(variable.trainable()));
-    String key = key(path);
-    node.tracked
+    String name = scopeName(variable.name());
+    SavedObject.Builder saved = SavedObject.newBuilder();
+    saved
+        .getVariableBuilder()
+        .setName(name)
+        .setDtype(DataTypes.of(variable.type()))
+        .setShape(NodeBuilders.shape(variable.shape()))
+        .setTrainable(variable.trainable());
+    Node node = add(saved);
+    parent.children().put(path.get(last), node);
+    // As Python's trackable_utils escapes names.
+    List<String> escaped = path.stream().map(part -> part.replace(".", "..")).toList();
+    node.tracked()
         .addAttributesBuilder()
         .setName("VARIABLE_VALUE")
-        .setFullName(scopeName(variable.name()))
-        .setCheckpointKey(key);
-    variableNodes.put(variable, nodes.size() - 1);
-    keys.put(variable, key);
+        .setFullName(name)
+        .setCheckpointKey(String.join("/", escaped) + "/.ATTRIBUTES/VARIABLE_VALUE");
+    variableNodes.put(variable, node);
   }
 
-  /**
-   * Python saves a variable again only if its name is a legal scope, so none may begin with "_".
-   */
+  /** Python saves a variable again only if its name is a legal scope: none may begin with "_". */
   private static String scopeName(String name) {
     String legal = name.replaceAll("[^A-Za-z0-9_./>-]", "_");
     return legal.matches("[A-Za-z0-9.].*") ? legal : "v" + legal;
@@ -144,9 +125,8 @@ final class PythonObjects {
 
   /** The attributes that lead to a variable, or a single one where its path is taken. */
   private List<String> path(String variableName) {
-    List<String> path =
-        new ArrayList<>(
-            Arrays.stream(variableName.split("/")).filter(name -> !name.isEmpty()).toList());
+    List<String> path = new ArrayList<>(List.of(variableName.split("/")));
+    path.removeIf(String::isEmpty);
     if (path.isEmpty()) {
       throw new IllegalArgumentException("a variable has no name");
     }
@@ -157,69 +137,51 @@ final class PythonObjects {
       return path;
     }
     String flat = String.join("_", path);
-    while (nodes.get(0).children.containsKey(flat) || RESERVED.contains(flat)) {
+    while (root.children().containsKey(flat) || RESERVED.contains(flat)) {
       flat += "_";
     }
     return List.of(flat);
   }
 
   private boolean isFree(List<String> path) {
-    int parent = 0;
-    for (int i = 0; i < path.size(); i++) {
-      Integer child = nodes.get(parent).children.get(path.get(i));
-      if (child == null) {
-        return true;
+    Node parent = root;
+    for (String name : path) {
+      parent = parent.children().get(name);
+      if (parent == null || parent.saved().hasVariable()) {
+        break;
       }
-      if (i == path.size() - 1 || nodes.get(child).saved.hasVariable()) {
-        return false;
-      }
-      parent = child;
     }
-    return false;
-  }
-
-  /** As Python's {@code trackable_utils} escapes names. */
-  private static String key(List<String> path) {
-    List<String> escaped = path.stream().map(name -> name.replace(".", "..")).toList();
-    return String.join("/", escaped) + "/.ATTRIBUTES/VARIABLE_VALUE";
+    return parent == null;
   }
 
   /** The checkpoint key of a variable. */
   String key(Variable variable) {
-    return keys.get(variable);
+    return variableNodes.get(variable).tracked().getAttributes(0).getCheckpointKey();
   }
 
   /** Adds a function of the map {@code signatures}; it takes keyword arguments. */
   void addSignature(String key, String name, TracedFunction function) {
     Map<String, StructuredValue> keywords = specs(function.inputs());
-    addFunction(name, function, StructuredValues.tuple(List.of()), keywords);
-    Node node = new Node();
-    node.saved.setBareConcreteFunction(
-        SavedBareConcreteFunction.newBuilder()
-            .setConcreteFunctionName(name)
-            .addAllArgumentKeywords(keywords.keySet())
-            .setAllowedPositionalArguments(keywords.size() == 1 ? 1 : 0));
-    link(signatures, key, add(node));
+    addFunction(name, function, tuple(List.of()), keywords);
+    SavedObject.Builder saved = SavedObject.newBuilder();
+    saved
+        .getBareConcreteFunctionBuilder()
+        .setConcreteFunctionName(name)
+        .addAllArgumentKeywords(keywords.keySet())
+        .setAllowedPositionalArguments(keywords.size() == 1 ? 1 : 0);
+    signatures.children().put(key, add(saved));
   }
 
   /** Adds {@code __call__}; it takes the inputs as positional arguments in their order. */
   void addCall(String name, TracedFunction function) {
     List<ArgumentSpec> inputs = function.inputs();
-    StructuredValue arguments =
-        StructuredValues.tuple(inputs.stream().map(StructuredValues::spec).toList());
+    StructuredValue arguments = tuple(inputs.stream().map(StructuredValues::spec).toList());
     addFunction(name, function, arguments, Map.of());
-    Node node = new Node();
-    node.saved.setFunction(
-        SavedFunction.newBuilder()
-            .addConcreteFunctions(name)
-            .setFunctionSpec(
-                FunctionSpec.newBuilder()
-                    .setFullargspec(
-                        StructuredValues.fullArgSpec(
-                            inputs.stream().map(ArgumentSpec::name).toList()))
-                    .setIsMethod(false)
-                    .setInputSignature(arguments)));
-    link(0, "__call__", add(node));
+    List<String> names = inputs.stream().map(ArgumentSpec::name).toList();
+    SavedObject.Builder saved = SavedObject.newBuilder();
+    var spec = saved.getFunctionBuilder().addConcreteFunctions(name).getFunctionSpecBuilder();
+    spec.setFullargspec(StructuredValues.fullArgSpec(names)).setInputSignature(arguments);
+    root.children().put("__call__", add(saved));
   }
 
   private void addFunction(
@@ -227,13 +189,13 @@ final class PythonObjects {
       TracedFunction function,
       StructuredValue positional,
       Map<String, StructuredValue> keywords) {
+    var captured = function.captured().stream().map(v -> variableNodes.get(v).id()).toList();
     functions.put(
         name,
         SavedConcreteFunction.newBuilder()
-            .addAllBoundInputs(function.captured().stream().map(variableNodes::get).toList())
-            .setCanonicalizedInputSignature(
-                StructuredValues.tuple(List.of(positional, StructuredValues.dict(keywords))))
-            .setOutputSignature(StructuredValues.dict(specs(function.outputs())))
+            .addAllBoundInputs(captured)
+            .setCanonicalizedInputSignature(tuple(List.of(positional, dict(keywords))))
+            .setOutputSignature(dict(specs(function.outputs())))
             .build());
   }
 
@@ -247,13 +209,11 @@ final class PythonObjects {
   SavedObjectGraph saved() {
     SavedObjectGraph.Builder graph = SavedObjectGraph.newBuilder();
     for (Node node : nodes) {
-      SavedObject.Builder saved = node.saved.clone();
+      SavedObject.Builder saved = node.saved().clone();
       if (isList(node)) {
         saved.getUserObjectBuilder().setIdentifier(LIST);
       }
-      children(node)
-          .forEach((name, id) -> saved.addChildrenBuilder().setLocalName(name).setNodeId(id));
-      graph.addNodes(saved);
+      graph.addNodes(saved.addAllChildren(children(node)));
     }
     return graph.putAllConcreteFunctions(functions).build();
   }
@@ -261,39 +221,31 @@ final class PythonObjects {
   /** For the checkpoint. */
   TrackableObjectGraph trackable() {
     TrackableObjectGraph.Builder graph = TrackableObjectGraph.newBuilder();
-    for (Node node : nodes) {
-      TrackableObject.Builder tracked = node.tracked.clone();
-      children(node)
-          .forEach((name, id) -> tracked.addChildrenBuilder().setLocalName(name).setNodeId(id));
-      graph.addNodes(tracked);
-    }
+    nodes.forEach(n -> graph.addNodes(n.tracked().clone().addAllChildren(children(n))));
     return graph.build();
   }
 
   private boolean isList(Node node) {
-    String identifier = node.saved.getUserObject().getIdentifier();
-    if (identifier.equals(LIST)) {
-      return true;
-    }
-    if (node == nodes.get(0) || node.children.isEmpty() || !identifier.equals(USER_OBJECT)) {
-      return false;
-    }
-    for (int i = 0; i < node.children.size(); i++) {
-      if (!node.children.containsKey(String.valueOf(i))) {
-        return false;
-      }
-    }
-    return true;
+    String identifier = node.saved().getUserObject().getIdentifier();
+    var names = node.children().keySet();
+    return identifier.equals(LIST)
+        || node != root
+            && identifier.equals(USER_OBJECT)
+            && !names.isEmpty()
+            && names.containsAll(numbers(names.size()));
   }
 
-  private Map<String, Integer> children(Node node) {
-    if (!isList(node)) {
-      return node.children;
-    }
-    Map<String, Integer> inOrder = new LinkedHashMap<>();
-    for (int i = 0; i < node.children.size(); i++) {
-      inOrder.put(String.valueOf(i), node.children.get(String.valueOf(i)));
-    }
-    return inOrder;
+  private static List<String> numbers(int count) {
+    return IntStream.range(0, count).mapToObj(String::valueOf).toList();
+  }
+
+  /** Those of a list in order. */
+  private List<ObjectReference> children(Node node) {
+    var names = isList(node) ? numbers(node.children().size()) : node.children().keySet();
+    return names.stream().map(name -> reference(name, node.children().get(name))).toList();
+  }
+
+  private static ObjectReference reference(String name, Node child) {
+    return ObjectReference.newBuilder().setLocalName(name).setNodeId(child.id()).build();
   }
 }

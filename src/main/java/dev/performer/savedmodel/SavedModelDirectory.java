@@ -1,5 +1,7 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.PerformerException.require;
+
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.AtomicFiles;
 import dev.performer.Excerpt;
@@ -17,7 +19,6 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -25,13 +26,12 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
-import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.AssetFileDef;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.MetaGraphDef;
 import org.tensorflow.proto.NodeDef;
-import org.tensorflow.proto.OpDef;
 import org.tensorflow.proto.SavedModel;
+import org.tensorflow.proto.TensorInfo;
 
 /**
  * A SavedModel on disk, read and checked before TensorFlow touches it: some damages would take the
@@ -47,25 +47,29 @@ public final class SavedModelDirectory {
   private final Path path;
   private final MetaGraphDef metaGraph;
   private final GraphIndex index;
+  private final FunctionLibrary functions;
   private final GraphSize size;
   private final ObjectGraph objects;
   private final Map<String, SignatureSpec> signatures = new TreeMap<>();
   private final List<VariableSpec> variables;
-  private final Map<String, CheckpointReader.Entry> stored;
 
   private SavedModelDirectory(Path path, MetaGraphDef metaGraph) {
     this.path = path;
     this.metaGraph = metaGraph;
-    index = new GraphIndex(metaGraph.getGraphDef().getNodeList());
-    size = checkGraph();
+    GraphDef graph = metaGraph.getGraphDef();
+    index = new GraphIndex(graph.getNodeList());
+    functions = new FunctionLibrary(graph.getLibrary());
+    size = GraphSize.check(graph, functions);
+    checkNodes(graph);
     objects = new ObjectGraph(metaGraph);
     metaGraph
         .getSignatureDefMap()
         .forEach((name, definition) -> signatures.put(name, SignatureSpec.of(name, definition)));
     signatures.remove(INIT_SIGNATURE);
     variables = VariableCatalog.of(metaGraph, objects);
-    stored = variables.isEmpty() ? Map.of() : stored(path);
-    variables.forEach(this::checkStored);
+    if (!variables.isEmpty()) {
+      checkStored();
+    }
   }
 
   /**
@@ -81,39 +85,29 @@ public final class SavedModelDirectory {
     } catch (PerformerException e) {
       throw e.in(path);
     } catch (RuntimeException e) { // attributes or references that make no sense
-      throw new PerformerException(
-          path.resolve("saved_model.pb") + " is damaged: " + NativeErrors.firstLine(e), e);
-    }
-  }
-
-  private static Map<String, CheckpointReader.Entry> stored(Path path) {
-    if (!Files.isDirectory(path.resolve("variables"))) {
-      throw new PerformerException(
-          path + ": the folder variables/ is missing, so the model has no weights; copy it again");
-    }
-    try (CheckpointReader reader = CheckpointReader.open(variablesPrefix(path))) {
-      return reader.entries();
+      Path file = path.resolve("saved_model.pb");
+      throw new PerformerException(file + " is damaged: " + NativeErrors.firstLine(e), e);
     }
   }
 
   private static SavedModel parse(Path path) {
     Path file = path.resolve("saved_model.pb");
-    if (!Files.exists(path)) {
-      throw new PerformerException(path + " does not exist");
-    }
-    if (!Files.isDirectory(path)) {
-      throw new PerformerException(path + " is a file; a SavedModel is a directory");
-    }
+    require(Files.exists(path), "%s does not exist", path);
+    require(Files.isDirectory(path), "%s is a file; a SavedModel is a directory", path);
     if (!Files.isRegularFile(file)) {
+      boolean isText = Files.exists(path.resolve("saved_model.pbtxt"));
+      boolean isOther = Files.exists(path.resolve("checkpoint"));
+      String hint = isOther ? " (it looks like a checkpoint)" : "";
       throw new PerformerException(
-          path + " is not a SavedModel: it has no file saved_model.pb" + hint(path));
+          path
+              + " is not a SavedModel: it has no file saved_model.pb"
+              + (isText ? " (the text form saved_model.pbtxt is not supported)" : hint));
     }
     checkFiles(path);
     try {
       SavedModel model = SavedModel.parseFrom(RegularFiles.readAllBytes(file));
-      if (model.getMetaGraphsCount() == 0) {
-        throw new PerformerException(file + " holds no graph: it is empty, truncated or garbage");
-      }
+      boolean hasGraph = model.getMetaGraphsCount() > 0;
+      require(hasGraph, "%s holds no graph: it is empty, truncated or garbage", file);
       return model;
     } catch (InvalidProtocolBufferException e) {
       throw new PerformerException(file + " is truncated or not a SavedModel", e);
@@ -132,94 +126,74 @@ public final class SavedModelDirectory {
       }
     } catch (IOException | UncheckedIOException e) {
       IOException cause = e instanceof UncheckedIOException u ? u.getCause() : (IOException) e;
+      String file = cause.getMessage().split(": ")[0];
       throw new PerformerException(
-          "%s cannot be read: %s: %s"
-              .formatted(path, cause.getMessage().split(": ")[0], AtomicFiles.describe(cause)),
-          cause);
+          "%s cannot be read: %s: %s".formatted(path, file, AtomicFiles.describe(cause)), cause);
     }
-  }
-
-  private static String hint(Path path) {
-    if (Files.exists(path.resolve("saved_model.pbtxt"))) {
-      return " (the text form saved_model.pbtxt is not supported)";
-    }
-    if (Files.exists(path.resolve("checkpoint"))) {
-      return " (it looks like a checkpoint)";
-    }
-    return "";
   }
 
   private static MetaGraphDef serving(Path path, SavedModel model) {
-    List<String> tags = new ArrayList<>();
-    for (MetaGraphDef graph : model.getMetaGraphsList()) {
-      if (graph.getMetaInfoDef().getTagsList().contains(SERVE)) {
-        return graph;
+    List<MetaGraphDef> graphs = model.getMetaGraphsList();
+    var tags = graphs.stream().map(g -> List.copyOf(g.getMetaInfoDef().getTagsList())).toList();
+    for (int i = 0; i < tags.size(); i++) {
+      if (tags.get(i).contains(SERVE)) {
+        return graphs.get(i);
       }
-      tags.add(graph.getMetaInfoDef().getTagsList().toString());
     }
     throw new PerformerException(
         path + ": no graph of the model has the tag " + SERVE + "; the tags are " + tags);
   }
 
-  private GraphSize checkGraph() {
-    GraphDef graph = metaGraph.getGraphDef();
-    FunctionLibrary library = functions();
-    GraphSize size = GraphSize.check(graph, library);
-    graph.getNodeList().forEach(node -> checkNode(node, "the main graph", true, library));
-    for (String name : library.reachedFrom(graph.getNodeList())) {
-      library
-          .find(name)
-          .orElseThrow()
-          .getNodeDefList()
-          .forEach(node -> checkNode(node, "the function " + name, false, library));
+  private void checkNodes(GraphDef graph) {
+    graph.getNodeList().forEach(node -> checkNode(node, "the main graph", true));
+    for (String name : functions.reachedFrom(graph.getNodeList())) {
+      List<NodeDef> body = functions.find(name).orElseThrow().getNodeDefList();
+      body.forEach(node -> checkNode(node, "the function " + name, false));
     }
-    library.checkReferences();
-    return size;
+    functions.checkReferences();
   }
 
-  private static void checkNode(
-      NodeDef node, String place, boolean isMain, FunctionLibrary library) {
-    Optional<OpDef> op = OpDefinitions.find(node.getOp());
+  private void checkNode(NodeDef node, String place, boolean isMain) {
+    var op = OpDefinitions.find(node.getOp());
     if (op.isPresent()) {
       OpDefinitions.checkAttributes(node, op.get(), place);
       // In a function one input may stand for several tensors; a call is checked when expanded.
       if (isMain && !FunctionInliner.CALLS.contains(node.getOp())) {
         OpDefinitions.checkInputs(node, op.get(), place);
       }
-    } else if (library.find(node.getOp()).isEmpty()) {
-      throw new PerformerException(
-          "the op %s (node %s of %s) is unknown to this TensorFlow"
-              .formatted(node.getOp(), node.getName(), place));
     }
-    for (String function : FunctionLibrary.attributeFunctions(node)) {
-      if (!function.isEmpty() && library.find(function).isEmpty()) {
-        throw new PerformerException(
-            "the function %s, which the node %s of %s needs, is not in the model"
-                .formatted(function, node.getName(), place));
-      }
+    boolean isKnown = op.isPresent() || functions.find(node.getOp()).isPresent();
+    String at = node.getName() + " of " + place;
+    require(isKnown, "the op %s (node %s) is unknown to this TensorFlow", node.getOp(), at);
+    for (String name : FunctionLibrary.attributeFunctions(node)) {
+      boolean isThere = name.isEmpty() || functions.find(name).isPresent();
+      require(isThere, "the function %s, which the node %s needs, is not in the model", name, at);
     }
   }
 
-  private void checkStored(VariableSpec variable) {
-    if (variable.checkpointKey().isEmpty()) {
-      return;
+  private void checkStored() {
+    require(
+        Files.isDirectory(path.resolve("variables")),
+        "%s: the folder variables/ is missing, so the model has no weights; copy it again",
+        path);
+    try (CheckpointReader reader = CheckpointReader.open(variablesPrefix())) {
+      variables.stream()
+          .filter(variable -> !variable.checkpointKey().isEmpty())
+          .forEach(variable -> checkStored(variable, reader.entries()));
     }
-    CheckpointReader.Entry entry = stored.get(variable.checkpointKey());
-    if (entry == null) {
-      throw new PerformerException(
-          "variables/ has no tensor %s for the variable %s"
-              .formatted(variable.checkpointKey(), variable.name()));
-    }
-    Shape shape = entry.shape();
+  }
+
+  private static void checkStored(
+      VariableSpec variable, Map<String, CheckpointReader.Entry> stored) {
+    String key = variable.checkpointKey();
+    CheckpointReader.Entry entry = stored.get(key);
+    require(entry != null, "variables/ has no tensor %s for the variable %s", key, variable.name());
     boolean comparable = variable.slice().isEmpty() && !variable.shape().hasUnknownDimension();
-    if (comparable && !shape.equals(variable.shape())) {
-      throw new PerformerException(
-          "the variable %s has shape %s, but variables/ stores %s as %s"
-              .formatted(variable.name(), variable.shape(), shape, variable.checkpointKey()));
-    }
+    String own = "the variable " + variable.name() + " has shape " + variable.shape();
+    boolean isEqual = !comparable || entry.shape().equals(variable.shape());
+    require(isEqual, "%s, but variables/ stores %s as %s", own, entry.shape(), key);
   }
 
-  /** Where the model is. */
   public Path path() {
     return path;
   }
@@ -238,9 +212,9 @@ public final class SavedModelDirectory {
   public SignatureSpec signature(String name) {
     SignatureSpec signature = signatures.get(name);
     if (signature == null) {
+      String known = Excerpt.names(signatures.keySet());
       throw new PerformerException(
-          "%s has no signature %s; it has [%s]"
-              .formatted(path, name, Excerpt.names(signatures.keySet())));
+          "%s has no signature %s; it has [%s]".formatted(path, name, known));
     }
     try {
       signature.inputs().values().forEach(input -> checkTensor(input, "input", name));
@@ -253,19 +227,16 @@ public final class SavedModelDirectory {
 
   private void checkTensor(TensorSpec spec, String kind, String signature) {
     String what = "the " + kind + " " + spec.name() + " of the signature " + signature;
-    if (spec.tensor().isEmpty()) {
-      throw new PerformerException(what + " is sparse or composite, which is not supported");
-    }
-    NodeDef node = index.require(spec.tensor(), what);
+    String tensor = spec.tensor();
+    require(!tensor.isEmpty(), "%s is sparse or composite, which is not supported", what);
+    NodeDef node = index.require(tensor, what);
     int outputs =
-        functions()
+        functions
             .find(node.getOp())
             .map(function -> function.getSignature().getOutputArgCount())
             .orElseGet(() -> OpDefinitions.outputTypes(node).size());
-    if (TensorNames.index(spec.tensor()) >= outputs) {
-      throw new PerformerException(
-          what + " is " + spec.tensor() + ", but that node has " + outputs + " outputs");
-    }
+    boolean isOutput = TensorNames.index(tensor) < outputs;
+    require(isOutput, "%s is %s, but that node has %d outputs", what, tensor, outputs);
   }
 
   /** All variables, optimizer slots and metrics included. */
@@ -280,11 +251,7 @@ public final class SavedModelDirectory {
 
   /** Where TensorFlow's checkpoint ops find the variables. */
   public Path variablesPrefix() {
-    return variablesPrefix(path);
-  }
-
-  private static Path variablesPrefix(Path model) {
-    return model.resolve("variables").resolve("variables");
+    return path.resolve("variables").resolve("variables");
   }
 
   /** Asset files the graph reads: the file by the tensor that names it. */
@@ -292,14 +259,17 @@ public final class SavedModelDirectory {
     Map<String, Path> assets = new TreeMap<>();
     Path folder = path.resolve("assets");
     for (AssetFileDef asset : metaGraph.getAssetFileDefList()) {
-      Path file = folder.resolve(asset.getFilename()).normalize();
-      if (!file.startsWith(folder.normalize())) {
-        throw new PerformerException(
-            path + ": the asset " + asset.getFilename() + " is not inside " + folder);
-      }
+      String name = asset.getFilename();
+      Path file = folder.resolve(name).normalize();
+      boolean isInside = file.startsWith(folder.normalize());
+      require(isInside, "%s: the asset %s is not inside %s", path, name, folder);
       assets.put(asset.getTensorInfo().getName(), file);
     }
     return assets;
+  }
+
+  FunctionLibrary functions() {
+    return functions;
   }
 
   /** How large its graph is once the functions are expanded. */
@@ -309,29 +279,14 @@ public final class SavedModelDirectory {
 
   /** Whether the graph or one of its functions has a node of one of some types. */
   boolean hasOp(Set<String> ops) {
-    return functions()
-        .nodesOf(metaGraph.getGraphDef())
-        .anyMatch(node -> ops.contains(node.getOp()));
-  }
-
-  /** The nodes of the main graph. */
-  GraphIndex index() {
-    return index;
-  }
-
-  /** The model's functions. */
-  public FunctionLibrary functions() {
-    return new FunctionLibrary(metaGraph.getGraphDef().getLibrary());
+    return functions.nodesOf(metaGraph.getGraphDef()).anyMatch(n -> ops.contains(n.getOp()));
   }
 
   /** The text of {@code assets.extra/performer.json}, if the model has one. */
   public Optional<String> performerJson() {
-    Path file = path.resolve("assets.extra").resolve("performer.json");
-    if (!Files.exists(file)) {
-      return Optional.empty();
-    }
+    Path file = path.resolve(ModelCard.FILE);
     try {
-      return Optional.of(RegularFiles.readString(file));
+      return Files.exists(file) ? Optional.of(RegularFiles.readString(file)) : Optional.empty();
     } catch (IOException e) {
       throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
     }
@@ -347,7 +302,7 @@ public final class SavedModelDirectory {
     }
     return Optional.ofNullable(metaGraph.getSignatureDefMap().get(INIT_SIGNATURE))
         .map(signature -> signature.getOutputsMap().get(INIT_SIGNATURE))
-        .map(info -> info.getName());
+        .map(TensorInfo::getName);
   }
 
   ObjectGraph objects() {

@@ -1,19 +1,20 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.graph.CheckpointReader.OBJECT_GRAPH_KEY;
+import static dev.performer.savedmodel.ImportedModel.DEFAULT_SIGNATURE;
+
 import com.google.protobuf.CodedOutputStream;
-import dev.performer.PerformerException;
 import dev.performer.graph.ArgumentSpec;
-import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.GraphCut;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.TracedFunction;
 import dev.performer.graph.Variable;
 import dev.performer.graph.VariableValues;
-import dev.performer.graph.Variables;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -36,9 +37,6 @@ import org.tensorflow.proto.SavedModel;
  * session, which stays as it is.
  */
 public final class SavedModelExporter {
-  /** The signature that is called when none is named. */
-  public static final String DEFAULT_SIGNATURE = "serving_default";
-
   private static final Pattern IDENTIFIER = Pattern.compile("[A-Za-z_][A-Za-z0-9_]*");
 
   /** One signature: how to build it as a function, with inputs in the order of {@code inputs}. */
@@ -51,19 +49,14 @@ public final class SavedModelExporter {
   /** Adds the ops of one signature. It is called once for each function that needs them. */
   @FunctionalInterface
   public interface SignatureBody {
-    /**
-     * @param tf where to add ops
-     * @param inputs the signature's inputs by name
-     * @param readVariable the value of the variable of a name
-     * @return the outputs by name
-     */
+    /** From the inputs by name, and the value of a variable by its name, to outputs by name. */
     Map<String, Operand<?>> build(
         Ops tf, Map<String, Operand<?>> inputs, Function<String, Operand<?>> readVariable);
   }
 
   private final List<Variable> variables = new ArrayList<>();
   private final Map<String, ExportedSignature> signatures = new LinkedHashMap<>();
-  private final List<OutputDirectory.Writer> extras = new ArrayList<>();
+  private OutputDirectory.Writer extra = directory -> {};
   private String callable;
   private ModelCard card;
   private boolean replace;
@@ -81,15 +74,9 @@ public final class SavedModelExporter {
     return this;
   }
 
-  /** Adds all variables of a registry. */
-  public SavedModelExporter variables(Variables added) {
-    return variables(added.all());
-  }
-
   /**
    * Adds a signature that is built anew.
    *
-   * @param name such as {@code serving_default}
    * @param inputs its inputs; use −1 for batch and length; their order is that of Python's {@code
    *     model(...)}
    * @param body adds its ops; the variables must have been given before
@@ -107,34 +94,31 @@ public final class SavedModelExporter {
 
   private Map<String, Operand<?>> trace(
       TracedFunction.Tracing tracing, List<ArgumentSpec> inputs, SignatureBody body) {
+    Ops tf = tracing.tf();
     Map<String, Operand<?>> values = new LinkedHashMap<>();
     inputs.forEach(spec -> values.put(spec.name(), tracing.input(spec)));
-    Map<String, Operand<?>> read = new LinkedHashMap<>();
+    Map<String, Operand<?>> read = new HashMap<>();
     return body.build(
-        tracing.tf(),
+        tf,
         values,
-        name ->
-            read.computeIfAbsent(
-                name, n -> tracing.capture(variable(n)).read(tracing.tf()).asOutput()));
+        name -> read.computeIfAbsent(name, n -> tracing.capture(variable(n)).read(tf).asOutput()));
   }
 
   private Variable variable(String name) {
-    return variables.stream()
-        .filter(variable -> variable.name().equals(name))
-        .findFirst()
-        .orElseThrow(
-            () ->
-                new IllegalArgumentException(
-                    "no variable %s; there are %s"
-                        .formatted(name, variables.stream().map(Variable::name).toList())));
+    for (Variable variable : variables) {
+      if (variable.name().equals(name)) {
+        return variable;
+      }
+    }
+    var names = variables.stream().map(Variable::name).toList();
+    throw new IllegalArgumentException("no variable " + name + "; there are " + names);
   }
 
   /**
    * Adds a signature that is cut out of the variables' graph.
    *
-   * @param name such as {@code serving_default}
    * @param inputs placeholders by the name they shall have in the signature
-   * @param outputs outputs that depend on no other placeholder, by name
+   * @param outputs what depends on no other placeholder, by name
    */
   public SavedModelExporter signature(
       String name,
@@ -157,22 +141,20 @@ public final class SavedModelExporter {
   }
 
   private SavedModelExporter add(ExportedSignature signature) {
+    String name = signature.name();
     for (String input : signature.inputs()) {
       if (!IDENTIFIER.matcher(input).matches()) {
         throw new IllegalArgumentException(
-            "input " + input + " of signature " + signature.name() + " is no Python identifier");
+            "input %s of signature %s is no Python identifier".formatted(input, name));
       }
     }
-    if (signatures.put(signature.name(), signature) != null) {
-      throw new IllegalArgumentException("two signatures are named " + signature.name());
+    if (signatures.put(name, signature) != null) {
+      throw new IllegalArgumentException("two signatures are named " + name);
     }
     return this;
   }
 
-  /**
-   * Sets which signature {@code model(...)} runs in Python: {@code serving_default} by default, or
-   * the first where there is none.
-   */
+  /** What {@code model(...)} runs in Python; by default {@code serving_default} or the first. */
   public SavedModelExporter callable(String signature) {
     callable = signature;
     return this;
@@ -186,7 +168,7 @@ public final class SavedModelExporter {
 
   /** Adds files beside the model, written into its directory before that is moved to its place. */
   SavedModelExporter extra(OutputDirectory.Writer writer) {
-    extras.add(writer);
+    extra = writer;
     return this;
   }
 
@@ -197,18 +179,16 @@ public final class SavedModelExporter {
   }
 
   /**
-   * Writes the SavedModel.
+   * Writes the SavedModel; the directory is made, with its parents, if need be.
    *
    * @param session runs the variables' graph, which stays as it is
-   * @param directory where to write; made, with its parents, if need be
-   * @throws PerformerException if the directory is taken or cannot be written; nothing has changed
-   *     then
+   * @throws dev.performer.PerformerException if the directory is taken or cannot be written;
+   *     nothing has changed then
    */
   public void export(Session session, Path directory) {
     for (Variable variable : variables) {
       if (variable.handle().op().env() != session.graph()) {
-        throw new IllegalArgumentException(
-            "variable " + variable.name() + " is not of the session's graph");
+        throw new IllegalArgumentException(variable.name() + " is not of the session's graph");
       }
     }
     String called = called();
@@ -218,23 +198,21 @@ public final class SavedModelExporter {
       signatures.forEach((name, signature) -> graph.add(signature, name.equals(called)));
       model = graph.finish();
     }
-    OutputDirectory.write(directory, replace, staging -> write(session, objects, model, staging));
+    OutputDirectory.write(
+        directory, replace, card, staging -> write(session, objects, model, staging));
   }
 
   private String called() {
-    if (signatures.isEmpty()) {
-      throw new IllegalStateException("a SavedModel needs at least one signature");
-    }
-    if (callable == null) {
-      return signatures.containsKey(DEFAULT_SIGNATURE)
-          ? DEFAULT_SIGNATURE
-          : signatures.keySet().iterator().next();
-    }
-    if (!signatures.containsKey(callable)) {
+    String first = signatures.keySet().stream().findFirst().orElse("");
+    String known = signatures.containsKey(DEFAULT_SIGNATURE) ? DEFAULT_SIGNATURE : first;
+    String called = callable == null ? known : callable;
+    if (!signatures.containsKey(called)) {
       throw new IllegalStateException(
-          "no signature " + callable + " to call; there are " + signatures.keySet());
+          signatures.isEmpty()
+              ? "a SavedModel needs at least one signature"
+              : "no signature " + called + " to call; there are " + signatures.keySet());
     }
-    return callable;
+    return called;
   }
 
   private void write(Session session, PythonObjects objects, SavedModel model, Path directory)
@@ -246,22 +224,15 @@ public final class SavedModelExporter {
       SaveRestore.write(
           directory.resolve("variables").resolve("variables"),
           tensors,
-          tf ->
-              Map.of(
-                  CheckpointReader.OBJECT_GRAPH_KEY, ExportGraph.objectGraphConstant(tf, objects)));
+          tf -> Map.of(OBJECT_GRAPH_KEY, ExportGraph.objectGraphConstant(tf, objects)));
     }
-    if (card != null) {
-      card.write(directory);
-    }
-    for (OutputDirectory.Writer extra : extras) {
-      extra.write(directory);
-    }
+    extra.write(directory);
   }
 
   /** The same bytes for the same model: attributes are maps, which have no order by themselves. */
   private static byte[] bytes(SavedModel model) throws IOException {
     byte[] bytes = new byte[model.getSerializedSize()];
-    CodedOutputStream out = CodedOutputStream.newInstance(bytes);
+    var out = CodedOutputStream.newInstance(bytes);
     out.useDeterministicSerialization();
     model.writeTo(out);
     out.checkNoSpaceLeft();

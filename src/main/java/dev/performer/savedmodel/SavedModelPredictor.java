@@ -20,9 +20,7 @@ import org.tensorflow.SavedModelBundle;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.proto.ConfigProto;
-import org.tensorflow.proto.GraphOptions;
 import org.tensorflow.proto.OptimizerOptions;
-import org.tensorflow.proto.RewriterConfig;
 import org.tensorflow.proto.RunOptions;
 
 /**
@@ -34,8 +32,6 @@ import org.tensorflow.proto.RunOptions;
  * order of concurrent calls is the order of the changes.
  */
 public final class SavedModelPredictor implements AutoCloseable {
-  private final SavedModelDirectory directory;
-
   /** How long loading, and one run, may take where nothing else is given. */
   public static final Duration TIMEOUT = Duration.ofHours(1);
 
@@ -44,6 +40,7 @@ public final class SavedModelPredictor implements AutoCloseable {
   private static final int MOST_REWRITING_MS = 5_000;
   private static final Set<String> LOOPS = Set.of("While", "StatelessWhile");
 
+  private final SavedModelDirectory directory;
   private final SavedModelBundle bundle;
   private final RunOptions run;
 
@@ -51,18 +48,12 @@ public final class SavedModelPredictor implements AutoCloseable {
     this.directory = directory;
     run = RunOptions.newBuilder().setTimeoutInMs(Math.max(1, timeout.toMillis())).build();
     directory.assets().values().forEach(SavedModelPredictor::requireFile);
+    var loader = SavedModelBundle.loader(directory.path().toString());
+    loader.withTags(SavedModelDirectory.SERVE).withConfigProto(config(directory));
     try {
-      bundle =
-          SavedModelBundle.loader(directory.path().toString())
-              .withTags(SavedModelDirectory.SERVE)
-              .withConfigProto(config(directory))
-              .withRunOptions(run)
-              .load();
+      bundle = loader.withRunOptions(run).load();
     } catch (RuntimeException e) {
-      throw isTimeout(e)
-          ? new PerformerException(directory.path() + " was not loaded within " + seconds(), e)
-          : new PerformerException(
-              directory.path() + " cannot be loaded: " + NativeErrors.firstLine(e), e);
+      throw failure("", " was not loaded within %s", " cannot be loaded: ", e);
     }
   }
 
@@ -76,32 +67,28 @@ public final class SavedModelPredictor implements AutoCloseable {
   }
 
   private static ConfigProto config(SavedModelDirectory directory) {
-    RewriterConfig rewrites =
-        RewriterConfig.newBuilder()
-            .setDisableMetaOptimizer(directory.size().nodes() > MOST_REWRITTEN)
-            .setMetaOptimizerTimeoutMs(MOST_REWRITING_MS)
-            .build();
-    GraphOptions.Builder graph = GraphOptions.newBuilder().setRewriteOptions(rewrites);
+    ConfigProto.Builder config = ConfigProto.newBuilder();
+    var graph = config.getGraphOptionsBuilder();
+    graph
+        .getRewriteOptionsBuilder()
+        .setDisableMetaOptimizer(directory.size().nodes() > MOST_REWRITTEN)
+        .setMetaOptimizerTimeoutMs(MOST_REWRITING_MS);
     if (directory.hasOp(LOOPS)) {
       // A loop over constants would be run, without a timeout, to fold it into one.
       graph.getOptimizerOptionsBuilder().setOptLevel(OptimizerOptions.Level.L0);
     }
-    return ConfigProto.newBuilder().setGraphOptions(graph).build();
+    return config.build();
   }
 
-  private static boolean isTimeout(RuntimeException e) {
-    return String.valueOf(e.getMessage()).startsWith("Timed out waiting for notification");
+  private PerformerException failure(String what, String late, String failed, RuntimeException e) {
+    String timeout = run.getTimeoutInMs() / 1000.0 + " s";
+    boolean isLate =
+        String.valueOf(e.getMessage()).startsWith("Timed out waiting for notification");
+    String reason = isLate ? late.formatted(timeout) : failed + NativeErrors.firstLine(e);
+    return new PerformerException(what + directory.path() + reason, e);
   }
 
-  private String seconds() {
-    return run.getTimeoutInMs() / 1000.0 + " s";
-  }
-
-  /**
-   * Loads a model.
-   *
-   * @throws PerformerException if it is not a SavedModel or damaged
-   */
+  /** Loads a model. @throws PerformerException if it is not a SavedModel or damaged */
   public static SavedModelPredictor load(Path directory) {
     return load(SavedModelDirectory.open(directory), TIMEOUT);
   }
@@ -110,7 +97,6 @@ public final class SavedModelPredictor implements AutoCloseable {
    * Loads a model that was opened already.
    *
    * @param timeout how long loading, and then each run, may take: a signature may loop for ever
-   * @throws PerformerException if TensorFlow cannot load it
    */
   public static SavedModelPredictor load(SavedModelDirectory directory, Duration timeout) {
     return new SavedModelPredictor(directory, timeout);
@@ -129,7 +115,6 @@ public final class SavedModelPredictor implements AutoCloseable {
   /**
    * Runs a signature.
    *
-   * @param signature its name
    * @param inputs one array per input, named like the signature's; whole numbers and floats of
    *     other width are converted where no value changes
    * @return one array per output; float16 and bfloat16 come as float32
@@ -138,15 +123,12 @@ public final class SavedModelPredictor implements AutoCloseable {
   public Map<String, NpyArray> predict(String signature, Map<String, NpyArray> inputs) {
     SignatureSpec spec = directory.signature(signature);
     checkNames(spec, inputs);
-    spec.outputs().values().forEach(ArrayConversion::checkOutput);
+    spec.outputs().values().forEach(out -> ArrayConversion.requireKnown(out, "output"));
     Map<String, Tensor> feeds = new LinkedHashMap<>();
     try {
-      spec.inputs()
-          .values()
-          .forEach(
-              input ->
-                  feeds.put(
-                      input.tensor(), ArrayConversion.toTensor(input, inputs.get(input.name()))));
+      for (TensorSpec input : spec.inputs().values()) {
+        feeds.put(input.tensor(), ArrayConversion.toTensor(input, inputs.get(input.name())));
+      }
       return run(spec, feeds);
     } finally {
       feeds.values().forEach(Tensor::close);
@@ -160,7 +142,7 @@ public final class SavedModelPredictor implements AutoCloseable {
     Session.Runner runner = bundle.session().runner().setOptions(run);
     feeds.forEach(runner::feed);
     tensors.forEach(runner::fetch);
-    List<String> order = List.copyOf(tensors);
+    var order = List.copyOf(tensors);
     try (Result result = runner.run()) {
       Map<String, NpyArray> outputs = new TreeMap<>();
       for (TensorSpec output : spec.outputs().values()) {
@@ -171,33 +153,21 @@ public final class SavedModelPredictor implements AutoCloseable {
     } catch (PerformerException e) {
       throw e;
     } catch (RuntimeException e) {
-      throw new PerformerException(
-          "the signature %s of %s%s"
-              .formatted(
-                  spec.name(),
-                  directory.path(),
-                  isTimeout(e)
-                      ? " did not finish within "
-                          + seconds()
-                          + "; give it more time if it is no endless loop"
-                      : " failed: " + NativeErrors.firstLine(e)),
-          e);
+      String late = " did not finish within %s; give it more time if it is no endless loop";
+      throw failure("the signature " + spec.name() + " of ", late, " failed: ", e);
     }
   }
 
   private void checkNames(SignatureSpec spec, Map<String, NpyArray> inputs) {
     Set<String> missing = new TreeSet<>(spec.inputs().keySet());
-    missing.removeAll(inputs.keySet());
     Set<String> unknown = new TreeSet<>(inputs.keySet());
-    unknown.removeAll(spec.inputs().keySet());
-    if (!missing.isEmpty() || !unknown.isEmpty()) {
+    if (!missing.equals(unknown)) {
+      missing.removeAll(inputs.keySet());
+      unknown.removeAll(spec.inputs().keySet());
       throw new PerformerException(
-          "the signature %s takes %s%s%s"
-              .formatted(
-                  spec.name(),
-                  spec.inputs().values(),
-                  missing.isEmpty() ? "" : "; missing: " + missing,
-                  unknown.isEmpty() ? "" : "; unknown: " + unknown));
+          ("the signature " + spec.name() + " takes " + spec.inputs().values())
+              + (missing.isEmpty() ? "" : "; missing: " + missing)
+              + (unknown.isEmpty() ? "" : "; unknown: " + unknown));
     }
   }
 

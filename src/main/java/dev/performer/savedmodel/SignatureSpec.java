@@ -20,11 +20,9 @@ public record SignatureSpec(
     String name, String method, Map<String, TensorSpec> inputs, Map<String, TensorSpec> outputs) {
 
   static SignatureSpec of(String name, SignatureDef definition) {
-    return new SignatureSpec(
-        name,
-        definition.getMethodName(),
-        specs(definition.getInputsMap()),
-        specs(definition.getOutputsMap()));
+    var inputs = specs(definition.getInputsMap());
+    var outputs = specs(definition.getOutputsMap());
+    return new SignatureSpec(name, definition.getMethodName(), inputs, outputs);
   }
 
   private static Map<String, TensorSpec> specs(Map<String, TensorInfo> infos) {

@@ -16,42 +16,28 @@ import org.tensorflow.Session;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.types.TString;
 
-/** Fills the lookup tables of an imported model from its assets. */
+/** Fills the lookup tables of an imported model from its assets, if it has any. */
 final class TableInitialization {
   private final Optional<String> target;
   private final Map<Output<?>, Path> assets = new HashMap<>();
 
-  private TableInitialization(Optional<String> target) {
-    this.target = target;
+  /** Finds the initializer and the tensors that hold the assets' paths in the imported graph. */
+  TableInitialization(
+      Graph graph, FlatGraph flat, SavedModelDirectory directory, Optional<String> initializer) {
+    target = initializer.map(node -> "^" + TensorNames.node(node)).map(flat::resolve);
+    Map<String, Path> files = target.isPresent() ? directory.assets() : Map.of();
+    files.forEach(
+        (name, file) -> {
+          String tensor = flat.resolve(name);
+          if (graph.operation(TensorNames.node(tensor)) != null) {
+            assets.put(graph.outputOrThrow(tensor), file);
+          }
+        });
   }
 
   /** Whether a graph looks things up in tables. */
   static boolean isNeeded(GraphDef graph) {
     return graph.getNodeList().stream().anyMatch(node -> node.getOp().contains("HashTable"));
-  }
-
-  /** Nothing to fill. */
-  static TableInitialization none() {
-    return new TableInitialization(Optional.empty());
-  }
-
-  /** Finds the initializer and the tensors that hold the assets' paths in the imported graph. */
-  static TableInitialization of(
-      Graph graph, FlatGraph flat, SavedModelDirectory directory, String initializer) {
-    TableInitialization initialization =
-        new TableInitialization(
-            Optional.of(TensorNames.node(flat.resolve("^" + TensorNames.node(initializer)))));
-    directory
-        .assets()
-        .forEach(
-            (name, file) -> {
-              String tensor = flat.resolve(name);
-              var operation = graph.operation(TensorNames.node(tensor));
-              if (operation != null) {
-                initialization.assets.put(operation.output(TensorNames.index(tensor)), file);
-              }
-            });
-    return initialization;
   }
 
   /** Fills the tables of a session. @throws PerformerException if an asset is missing */
@@ -60,13 +46,12 @@ final class TableInitialization {
       return;
     }
     List<TString> paths = new ArrayList<>();
-    Session.Runner runner = session.runner().addTarget(target.get());
+    Session.Runner runner = session.runner().addTarget(TensorNames.node(target.get()));
     try {
-      for (Map.Entry<Output<?>, Path> asset : assets.entrySet()) {
-        if (!Files.isRegularFile(asset.getValue())) {
-          throw new PerformerException("the asset " + asset.getValue() + " is missing");
-        }
-        TString path = TString.scalarOf(asset.getValue().toString());
+      for (var asset : assets.entrySet()) {
+        Path file = asset.getValue();
+        PerformerException.require(Files.isRegularFile(file), "the asset %s is missing", file);
+        TString path = TString.scalarOf(file.toString());
         paths.add(path);
         runner.feed(asset.getKey(), path);
       }

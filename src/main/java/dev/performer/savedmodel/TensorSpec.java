@@ -1,6 +1,8 @@
 package dev.performer.savedmodel;
 
+import java.util.Arrays;
 import java.util.Locale;
+import java.util.stream.Collectors;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.TensorInfo;
@@ -50,11 +52,9 @@ public record TensorSpec(String name, String tensor, DataType type, Shape shape)
     if (shape.isUnknown()) {
       return "of any rank";
     }
-    StringBuilder text = new StringBuilder("[");
-    for (int i = 0; i < shape.numDimensions(); i++) {
-      text.append(i == 0 ? "" : ", ").append(shape.get(i) < 0 ? "?" : "" + shape.get(i));
-    }
-    return text.append(']').toString();
+    return Arrays.stream(shape.asArray())
+        .mapToObj(size -> size < 0 ? "?" : "" + size)
+        .collect(Collectors.joining(", ", "[", "]"));
   }
 
   @Override

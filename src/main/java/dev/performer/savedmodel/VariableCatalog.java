@@ -4,12 +4,14 @@ import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.graph.GraphIndex;
 import dev.performer.graph.TensorNames;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.CollectionDef;
 import org.tensorflow.proto.DataType;
@@ -29,30 +31,28 @@ final class VariableCatalog {
 
   private final MetaGraphDef metaGraph;
   private final ObjectGraph objects;
-  private final Map<String, Boolean> collected = new HashMap<>();
-  private final Set<String> used;
+  private final List<NodeDef> nodes;
+  private final Map<String, Boolean> trainable = new HashMap<>();
 
   private VariableCatalog(MetaGraphDef metaGraph, ObjectGraph objects) {
     this.metaGraph = metaGraph;
     this.objects = objects;
-    used = usedBySignatures();
+    var all = metaGraph.getGraphDef().getNodeList().stream();
+    nodes = all.filter(node -> VARIABLES.contains(node.getOp())).toList();
     collect("variables", false);
     collect("trainable_variables", true);
   }
 
   /** All variables in the order of the graph. */
   static List<VariableSpec> of(MetaGraphDef metaGraph, ObjectGraph objects) {
-    return new VariableCatalog(metaGraph, objects).all();
-  }
-
-  private List<VariableSpec> all() {
+    VariableCatalog catalog = new VariableCatalog(metaGraph, objects);
     Map<String, CheckpointKeys.Stored> keys = CheckpointKeys.of(metaGraph);
-    Map<String, String> names = names();
+    Map<String, String> names = catalog.names();
     List<VariableSpec> specs = new ArrayList<>();
-    for (NodeDef node : metaGraph.getGraphDef().getNodeList()) {
-      if (VARIABLES.contains(node.getOp())) {
-        specs.add(spec(node, keys.get(node.getName()), names.get(node.getName())));
-      }
+    for (NodeDef node : catalog.nodes) {
+      String name = node.getName();
+      var stored = keys.getOrDefault(name, CheckpointKeys.NOT_STORED);
+      specs.add(catalog.spec(node, names.get(name), stored));
     }
     return List.copyOf(specs);
   }
@@ -62,80 +62,56 @@ final class VariableCatalog {
    * have the first choice.
    */
   private Map<String, String> names() {
-    Map<String, String> names = new HashMap<>();
+    Set<String> used = usedBySignatures();
     Set<String> taken = new HashSet<>();
     Map<String, Integer> copies = new HashMap<>();
-    for (boolean first : new boolean[] {true, false}) {
-      for (NodeDef node : metaGraph.getGraphDef().getNodeList()) {
-        if (VARIABLES.contains(node.getOp()) && used.contains(node.getName()) == first) {
-          names.put(node.getName(), freeName(node, taken, copies));
-        }
+    List<NodeDef> usedFirst = new ArrayList<>(nodes);
+    usedFirst.sort(Comparator.comparing(node -> !used.contains(node.getName())));
+    Map<String, String> names = new HashMap<>();
+    for (NodeDef node : usedFirst) {
+      String known = known(node).map(SavedVariable::getName).orElse("");
+      String wanted = known.isEmpty() ? node.getName() : known;
+      String name = wanted;
+      while (!taken.add(name)) {
+        name = wanted + "_" + copies.merge(wanted, 1, Integer::sum);
       }
+      names.put(node.getName(), name);
     }
     return names;
   }
 
-  private String freeName(NodeDef node, Set<String> taken, Map<String, Integer> copies) {
-    String wanted =
-        objects
-            .variable(node.getName(), sharedName(node))
-            .map(SavedVariable::getName)
-            .filter(name -> !name.isEmpty())
-            .orElse(node.getName());
-    String name = wanted;
-    while (!taken.add(name)) {
-      name = wanted + "_" + copies.merge(wanted, 1, Integer::sum);
-    }
-    return name;
-  }
-
   private Set<String> usedBySignatures() {
     List<String> outputs = new ArrayList<>();
-    metaGraph
-        .getSignatureDefMap()
-        .values()
-        .forEach(s -> s.getOutputsMap().values().forEach(o -> outputs.add(o.getName())));
+    for (var signature : metaGraph.getSignatureDefMap().values()) {
+      signature.getOutputsMap().values().forEach(output -> outputs.add(output.getName()));
+    }
     return new GraphIndex(metaGraph.getGraphDef().getNodeList())
         .reached(outputs, NodeDef::getInputList);
   }
 
-  private static String sharedName(NodeDef node) {
-    return node.getAttrOrDefault("shared_name", AttrValue.getDefaultInstance())
-        .getS()
-        .toStringUtf8();
+  private Optional<SavedVariable> known(NodeDef node) {
+    var shared = node.getAttrOrDefault("shared_name", AttrValue.getDefaultInstance());
+    return objects.variable(node.getName(), shared.getS().toStringUtf8());
   }
 
-  private VariableSpec spec(NodeDef node, CheckpointKeys.Stored stored, String name) {
+  private VariableSpec spec(NodeDef node, String name, CheckpointKeys.Stored stored) {
     DataType type = node.getAttrOrThrow("dtype").getType();
-    Optional<SavedVariable> known = objects.variable(node.getName(), sharedName(node));
-    boolean trainable =
-        FLOATING.contains(type)
-            && known
-                .map(SavedVariable::getTrainable)
-                .or(() -> Optional.ofNullable(collected.get(node.getName())))
-                .orElse(true);
+    Shape shape = TensorSpec.shape(node.getAttrOrThrow("shape").getShape());
+    boolean isCollected = trainable.getOrDefault(node.getName(), true);
+    boolean isTrainable = known(node).map(SavedVariable::getTrainable).orElse(isCollected);
+    boolean trains = isTrainable && FLOATING.contains(type);
     return new VariableSpec(
-        name,
-        known.map(SavedVariable::getName).orElse(""),
-        used.contains(node.getName()),
-        node.getName(),
-        type,
-        TensorSpec.shape(node.getAttrOrThrow("shape").getShape()),
-        trainable,
-        stored == null ? "" : stored.key(),
-        stored == null ? "" : stored.slice());
+        name, node.getName(), type, shape, trains, stored.key(), stored.slice());
   }
 
   /** TF1's collections name a variable by its handle or reference tensor. */
-  private void collect(String collection, boolean trainable) {
-    CollectionDef definition = metaGraph.getCollectionDefMap().get(collection);
-    if (definition == null) {
-      return;
-    }
+  private void collect(String collection, boolean isTrainable) {
+    var definition =
+        metaGraph.getCollectionDefOrDefault(collection, CollectionDef.getDefaultInstance());
     for (var bytes : definition.getBytesList().getValueList()) {
       try {
         String tensor = VariableDef.parseFrom(bytes).getVariableName();
-        collected.put(TensorNames.node(tensor), trainable);
+        trainable.put(TensorNames.node(tensor), isTrainable);
       } catch (InvalidProtocolBufferException notVariables) {
         return;
       }

@@ -1,5 +1,7 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.graph.CheckpointReader.OBJECT_GRAPH_KEY;
+
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
@@ -17,10 +19,8 @@ import java.util.stream.Collectors;
 import org.tensorflow.Tensor;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.SavedModel;
-import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObjectGraph;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph;
-import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject.SerializedTensor;
 
 /**
  * Finds variables that a checkpoint holds twice. Keras 3 exports each variable as two objects with
@@ -32,17 +32,11 @@ final class VariableCopies {
   private record Stored(String key, String name, boolean used) {}
 
   /**
-   * Finds the copies of some variables: same name, type, shape and bytes, where not both are used
-   * by functions.
-   *
-   * @param graphFile {@code saved_model.pb}
-   * @param checkpoint the model's checkpoint
-   * @param keys checkpoint keys of the variables
-   * @return from the key of each copy to the key that it copies; what could be the copy of two is
-   *     left out
+   * From the key of each copy to the one of {@code keys} that it copies: same name, type, shape and
+   * bytes, where not both are used by functions. What could be the copy of two is left out.
    */
   static Map<String, String> find(Path graphFile, CheckpointReader checkpoint, Set<String> keys) {
-    if (!checkpoint.entries().containsKey(CheckpointReader.OBJECT_GRAPH_KEY)) {
+    if (!checkpoint.entries().containsKey(OBJECT_GRAPH_KEY)) {
       return Map.of();
     }
     Map<String, List<Stored>> byName =
@@ -70,24 +64,18 @@ final class VariableCopies {
     SavedObjectGraph objects;
     TrackableObjectGraph tracked;
     try {
-      objects =
-          SavedModel.parseFrom(RegularFiles.readAllBytes(graphFile))
-              .getMetaGraphs(0)
-              .getObjectGraphDef();
-      tracked =
-          TrackableObjectGraph.parseFrom(checkpoint.string(CheckpointReader.OBJECT_GRAPH_KEY));
+      SavedModel model = SavedModel.parseFrom(RegularFiles.readAllBytes(graphFile));
+      PerformerException.require(model.getMetaGraphsCount() > 0, "%s holds no graph", graphFile);
+      objects = model.getMetaGraphs(0).getObjectGraphDef();
+      tracked = TrackableObjectGraph.parseFrom(checkpoint.string(OBJECT_GRAPH_KEY));
     } catch (IOException e) {
       throw new PerformerException(graphFile + " cannot be read: " + AtomicFiles.describe(e), e);
-    } catch (IndexOutOfBoundsException e) {
-      throw new PerformerException(graphFile + " holds no graph", e);
     }
     Set<Integer> used = new HashSet<>();
-    for (SavedConcreteFunction function : objects.getConcreteFunctionsMap().values()) {
-      used.addAll(function.getBoundInputsList());
-    }
+    objects.getConcreteFunctionsMap().values().forEach(f -> used.addAll(f.getBoundInputsList()));
     Map<String, Stored> byKey = new TreeMap<>();
     for (int node = 0; node < tracked.getNodesCount(); node++) {
-      for (SerializedTensor tensor : tracked.getNodes(node).getAttributesList()) {
+      for (var tensor : tracked.getNodes(node).getAttributesList()) {
         String key = tensor.getCheckpointKey();
         if (!tensor.getFullName().isEmpty() && checkpoint.entries().containsKey(key)) {
           byKey.put(key, new Stored(key, tensor.getFullName(), used.contains(node)));
@@ -99,10 +87,11 @@ final class VariableCopies {
 
   private static boolean equal(CheckpointReader checkpoint, String key, String other) {
     CheckpointReader.Entry entry = checkpoint.entry(key);
+    CheckpointReader.Entry copy = checkpoint.entry(other);
     if (key.equals(other)
         || entry.type() == DataType.DT_STRING
-        || entry.type() != checkpoint.entry(other).type()
-        || !entry.shape().equals(checkpoint.entry(other).shape())) {
+        || entry.type() != copy.type()
+        || !entry.shape().equals(copy.shape())) {
       return false;
     }
     try (Tensor a = checkpoint.tensor(key);

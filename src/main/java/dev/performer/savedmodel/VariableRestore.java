@@ -27,22 +27,18 @@ final class VariableRestore {
     }
     Ops tf = Ops.create(graph).withSubScope("import_restore");
     prefix = tf.placeholder(TString.class, Placeholder.shape(Shape.scalar())).asOutput();
-    Operation restored =
-        restore(
-            tf,
-            prefix,
-            stored.stream().map(VariableSpec::checkpointKey).toList(),
-            stored.stream().map(VariableSpec::slice).toList(),
-            stored.stream().map(VariableSpec::type).toList());
+    var keys = stored.stream().map(VariableSpec::checkpointKey).toList();
+    var slices = stored.stream().map(VariableSpec::slice).toList();
+    var types = stored.stream().map(VariableSpec::type).toList();
+    Operation restored = restore(tf, prefix, keys, slices, types);
     for (int i = 0; i < stored.size(); i++) {
-      VariableSpec variable = stored.get(i);
-      assignments.add(
+      var assignment =
           tf.scope()
               .opBuilder("AssignVariableOp", "Assign")
-              .addInput(graph.operationOrThrow(variable.node()).output(0))
+              .addInput(graph.operationOrThrow(stored.get(i).node()).output(0))
               .addInput(restored.output(i))
-              .setAttr("dtype", variable.type())
-              .build());
+              .setAttr("dtype", types.get(i));
+      assignments.add(assignment.build());
     }
   }
 

@@ -7,8 +7,6 @@ import org.tensorflow.proto.DataType;
  * One variable as a SavedModel describes it.
  *
  * @param name unique in the model, without {@code :0}
- * @param pythonName the name Python gave it; not always unique, and empty if unknown
- * @param used whether a signature depends on it
  * @param node the node of the main graph that makes its handle
  * @param type element type
  * @param shape static shape
@@ -18,8 +16,6 @@ import org.tensorflow.proto.DataType;
  */
 public record VariableSpec(
     String name,
-    String pythonName,
-    boolean used,
     String node,
     DataType type,
     Shape shape,

@@ -1,5 +1,7 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.PerformerException.require;
+
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
@@ -20,21 +22,16 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
-import org.tensorflow.Operation;
-import org.tensorflow.Output;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.NdArrays;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.core.Placeholder;
-import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.FingerprintDef;
 import org.tensorflow.types.TString;
 
@@ -49,16 +46,9 @@ import org.tensorflow.types.TString;
  */
 public final class WeightReplacement {
   private static final String GRAPH_FILE = "saved_model.pb";
-  private static final String FINGERPRINT_FILE = "fingerprint.pb";
   private static final Path CHECKPOINT = Path.of("variables", "variables");
 
-  /**
-   * What was written.
-   *
-   * @param replaced checkpoint keys with the session's values
-   * @param copies checkpoint keys of second copies of those variables, with the same values
-   * @param kept checkpoint keys with the original's values
-   */
+  /** Checkpoint keys with the session's values, of second copies of those, and with old values. */
   public record Report(List<String> replaced, List<String> copies, List<String> kept) {}
 
   private final Path original;
@@ -69,15 +59,10 @@ public final class WeightReplacement {
     this.original = original;
   }
 
-  /**
-   * Starts from a SavedModel.
-   *
-   * @throws PerformerException if it is none, or lacks the checkpoint of its variables
-   */
+  /** Starts from a SavedModel, which must have the checkpoint of its variables. */
   public static WeightReplacement of(Path original) {
-    if (!Files.isRegularFile(original.resolve(GRAPH_FILE))) {
-      throw new PerformerException(original + " is not a SavedModel: it has no " + GRAPH_FILE);
-    }
+    boolean hasGraph = Files.isRegularFile(original.resolve(GRAPH_FILE));
+    require(hasGraph, "%s is not a SavedModel: it has no %s", original, GRAPH_FILE);
     if (!CheckpointReader.exists(original.resolve(CHECKPOINT))) {
       try {
         SavedModelDirectory.open(original); // fine where the graph has no variables either
@@ -105,29 +90,29 @@ public final class WeightReplacement {
    * Writes the model.
    *
    * @param session holds the new values; its graph stays as it is
-   * @param variables the variables with new values, by their checkpoint keys in the original; none
-   *     makes a copy
-   * @param target where to write
+   * @param variables those with new values, by their checkpoint keys in the original; none makes a
+   *     copy
    * @throws PerformerException if the variables do not fit the original (all disagreements are
    *     listed), or the target is taken or cannot be written; nothing has changed then
    */
   public Report export(Session session, List<Variable> variables, Path target) {
     requireApart(target);
     if (variables.isEmpty()) {
-      write(target, staging -> copyFiles(staging, file -> true));
+      OutputDirectory.write(target, replace, card, staging -> copyFiles(staging, file -> true));
       return new Report(List.of(), List.of(), List.of());
     }
     try (CheckpointReader reader = CheckpointReader.open(original.resolve(CHECKPOINT))) {
       requireFit(reader, variables);
       Map<String, Variable> values = new LinkedHashMap<>();
       variables.forEach(variable -> values.put(variable.checkpointKey(), variable));
-      Map<String, String> copies =
-          VariableCopies.find(original.resolve(GRAPH_FILE), reader, values.keySet());
-      copies.forEach((copy, key) -> values.put(copy, values.get(key).withCheckpointKey(copy)));
-      Set<String> kept = new LinkedHashSet<>(reader.entries().keySet());
+      var copies = VariableCopies.find(original.resolve(GRAPH_FILE), reader, values.keySet());
+      copies.forEach((copy, key) -> values.put(copy, values.get(key)));
+      List<String> kept = new ArrayList<>(reader.entries().keySet());
       kept.removeAll(values.keySet());
-      write(
+      OutputDirectory.write(
           target,
+          replace,
+          card,
           staging -> {
             copyFiles(staging, this::isKept);
             saveCheckpoint(session, values, kept, reader, staging.resolve(CHECKPOINT));
@@ -140,38 +125,25 @@ public final class WeightReplacement {
     }
   }
 
-  private void write(Path target, OutputDirectory.Writer files) {
-    OutputDirectory.write(
-        target,
-        replace,
-        staging -> {
-          files.write(staging);
-          if (card != null) {
-            card.write(staging);
-          }
-        });
-  }
-
   private void requireApart(Path target) {
     Path from = original.toAbsolutePath().normalize();
     Path to = target.toAbsolutePath().normalize();
-    if (!from.equals(to) && (from.startsWith(to) || to.startsWith(from))) {
-      throw new PerformerException(target + " and " + original + " lie inside one another");
-    }
+    boolean isInside = !from.equals(to) && (from.startsWith(to) || to.startsWith(from));
+    require(!isInside, "%s and %s lie inside one another", target, original);
   }
 
   private void requireFit(CheckpointReader reader, List<Variable> variables) {
     List<String> problems = new ArrayList<>();
     for (Variable variable : variables) {
-      CheckpointReader.Entry entry = reader.entries().get(variable.checkpointKey());
-      DataType type = DataTypes.of(variable.type());
+      String key = variable.checkpointKey();
+      CheckpointReader.Entry entry = reader.entries().get(key);
+      var type = DataTypes.of(variable.type());
+      Shape shape = variable.shape();
       if (entry == null) {
-        problems.add(variable.checkpointKey() + " is not in its checkpoint");
-      } else if (entry.type() != type || !variable.shape().isCompatibleWith(entry.shape())) {
-        problems.add(
-            "%s is %s %s, the new value is %s %s"
-                .formatted(
-                    variable.checkpointKey(), entry.type(), entry.shape(), type, variable.shape()));
+        problems.add(key + " is not in its checkpoint");
+      } else if (entry.type() != type || !shape.isCompatibleWith(entry.shape())) {
+        String stored = key + " is " + entry.type() + " " + entry.shape();
+        problems.add(stored + ", the new value is " + type + " " + shape);
       }
     }
     if (!problems.isEmpty()) {
@@ -203,16 +175,14 @@ public final class WeightReplacement {
   private void saveCheckpoint(
       Session session,
       Map<String, Variable> values,
-      Set<String> kept,
+      List<String> kept,
       CheckpointReader reader,
       Path prefix) {
-    Map<Output<?>, Variable> once = new LinkedHashMap<>(); // copies share a variable
-    values.values().forEach(variable -> once.putIfAbsent(variable.handle(), variable));
-    try (VariableValues fetched = VariableValues.fetch(session, List.copyOf(once.values()))) {
+    var once = List.copyOf(new LinkedHashSet<>(values.values())); // copies share a variable
+    try (VariableValues fetched = VariableValues.fetch(session, once)) {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
-      values.forEach(
-          (key, variable) -> tensors.put(key, fetched.tensors().get(once.get(variable.handle()))));
-      SaveRestore.write(prefix, tensors, tf -> originals(tf, List.copyOf(kept), reader));
+      values.forEach((key, variable) -> tensors.put(key, fetched.tensors().get(variable)));
+      SaveRestore.write(prefix, tensors, tf -> originals(tf, kept, reader));
     }
   }
 
@@ -220,13 +190,10 @@ public final class WeightReplacement {
   private Map<String, Operand<?>> originals(Ops tf, List<String> keys, CheckpointReader reader) {
     Map<String, Operand<?>> originals = new LinkedHashMap<>();
     if (!keys.isEmpty()) {
-      Operation restored =
-          VariableRestore.restore(
-              tf,
-              tf.constant(original.resolve(CHECKPOINT).toString()).asOutput(),
-              keys,
-              Collections.nCopies(keys.size(), ""),
-              keys.stream().map(key -> reader.entry(key).type()).toList());
+      var prefix = tf.constant(original.resolve(CHECKPOINT).toString()).asOutput();
+      var types = keys.stream().map(key -> reader.entry(key).type()).toList();
+      var slices = Collections.nCopies(keys.size(), "");
+      var restored = VariableRestore.restore(tf, prefix, keys, slices, types);
       for (int i = 0; i < keys.size(); i++) {
         originals.put(keys.get(i), restored.output(i));
       }
@@ -235,33 +202,29 @@ public final class WeightReplacement {
   }
 
   private static void updateFingerprint(Path model) throws IOException {
-    Path file = model.resolve(FINGERPRINT_FILE);
+    Path file = model.resolve("fingerprint.pb");
     if (!Files.exists(file)) {
       return;
     }
-    FingerprintDef.Builder fingerprint = FingerprintDef.newBuilder();
     try {
-      fingerprint.mergeFrom(RegularFiles.readAllBytes(file));
+      byte[] index = Files.readAllBytes(model.resolve(CHECKPOINT + ".index"));
+      var fingerprint = FingerprintDef.parseFrom(RegularFiles.readAllBytes(file)).toBuilder();
+      Files.write(file, fingerprint.setCheckpointHash(farmHash(index)).build().toByteArray());
     } catch (InvalidProtocolBufferException e) {
       Files.delete(file); // It is damaged, and loaders do without.
-      return;
     }
-    byte[] index = Files.readAllBytes(model.resolve(CHECKPOINT + ".index"));
-    Files.write(file, fingerprint.setCheckpointHash(farmHash(index)).build().toByteArray());
   }
 
   /** FarmHash's Fingerprint64, with which TensorFlow hashes a checkpoint's index. */
-  static long farmHash(byte[] bytes) {
+  static long farmHash(byte[] file) {
     try (Graph graph = new Graph();
         Session session = new Session(graph);
-        TString data = TString.tensorOfBytes(NdArrays.vectorOfObjects(bytes))) {
+        TString data = TString.tensorOfBytes(NdArrays.vectorOfObjects(file))) {
       Ops tf = Ops.create(graph);
-      var input = tf.placeholder(TString.class, Placeholder.shape(Shape.of(1)));
-      var hash = tf.fingerprint(input, tf.constant("farmhash64"));
-      try (Result result = session.runner().feed(input, data).fetch(hash).run()) {
-        return ByteBuffer.wrap(Tensors.bytes(result.get(0)))
-            .order(ByteOrder.LITTLE_ENDIAN)
-            .getLong();
+      var hash = tf.fingerprint(tf.constantOf(data), tf.constant("farmhash64"));
+      try (Result result = session.runner().fetch(hash).run()) {
+        var bytes = ByteBuffer.wrap(Tensors.bytes(result.get(0)));
+        return bytes.order(ByteOrder.LITTLE_ENDIAN).getLong();
       }
     }
   }

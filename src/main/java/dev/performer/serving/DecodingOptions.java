@@ -30,9 +30,8 @@ public record DecodingOptions(
   }
 
   static void requireNotNegative(int newTokens) {
-    if (newTokens < 0) {
-      throw new PerformerException("the number of new tokens must be 0 or more, not " + newTokens);
-    }
+    PerformerException.require(
+        newTokens >= 0, "the number of new tokens must be 0 or more, not %d", newTokens);
   }
 
   /** Without an end token and without forbidden ones, from row 0. */

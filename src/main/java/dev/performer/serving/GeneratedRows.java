@@ -1,31 +1,35 @@
 package dev.performer.serving;
 
 import dev.performer.PerformerException;
+import dev.performer.serving.GenerationSession.Continuation;
+import dev.performer.serving.GenerationSession.Listener;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.OptionalInt;
-import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /** The texts of a batch as they grow. */
 final class GeneratedRows {
   private final List<int[]> prompts;
-  private final int firstRow;
+  private final DecodingOptions options;
+  private final Listener listener;
+  private final Sampler.Choice choice;
   private final List<List<Integer>> texts = new ArrayList<>();
   private final boolean[] ended;
   private final int[] chosen;
   private final int[] positions;
 
   /**
-   * @param firstRow number of the first prompt, for messages
    * @param shift 1 where the model puts a begin token in front
    */
-  GeneratedRows(List<int[]> prompts, int firstRow, int shift) {
+  GeneratedRows(List<int[]> prompts, DecodingOptions options, int shift, Listener listener) {
     this.prompts = prompts;
-    this.firstRow = firstRow;
+    this.options = options;
+    this.listener = listener;
+    choice = options.sampler().begin(options.firstRow(), prompts.size());
     for (int[] prompt : prompts) {
-      texts.add(new ArrayList<>(Arrays.stream(prompt).boxed().toList()));
+      texts.add(Arrays.stream(prompt).boxed().collect(Collectors.toCollection(ArrayList::new)));
     }
     ended = new boolean[prompts.size()];
     chosen = new int[prompts.size()];
@@ -38,36 +42,29 @@ final class GeneratedRows {
    * @param logits {@code [B, V]}
    * @throws PerformerException if a row has no choice; it names prompt and token
    */
-  void choose(
-      Sampler.Choice choice,
-      float[] logits,
-      OptionalInt end,
-      Set<Integer> forbidden,
-      GenerationSession.Listener listener) {
+  void choose(float[] logits) {
     int width = logits.length / ended.length;
     for (int r = 0; r < ended.length; r++) {
       if (ended[r]) {
         continue;
       }
-      float[] own = Arrays.copyOfRange(logits, r * width, (r + 1) * width);
-      List<Integer> text = texts.get(r);
-      int token;
-      try {
-        token = choice.next(r, own, text, forbidden);
-      } catch (PerformerException e) {
-        throw new PerformerException(
-            "new token %d of prompt %d: %s"
-                .formatted(
-                    text.size() - prompts.get(r).length + 1, firstRow + r + 1, e.getMessage()),
-            e);
-      }
-      if (end.isPresent() && token == end.getAsInt()) {
-        ended[r] = true;
-      } else {
+      int token = next(r, Arrays.copyOfRange(logits, r * width, (r + 1) * width));
+      ended[r] = options.end().isPresent() && token == options.end().getAsInt();
+      if (!ended[r]) {
         chosen[r] = token;
-        text.add(token);
+        texts.get(r).add(token);
         listener.token(r, token);
       }
+    }
+  }
+
+  private int next(int row, float[] logits) {
+    List<Integer> text = texts.get(row);
+    try {
+      return choice.next(row, logits, text, options.forbidden());
+    } catch (PerformerException e) {
+      int number = text.size() - prompts.get(row).length + 1;
+      throw e.in("new token %d of prompt %d".formatted(number, options.firstRow() + row + 1));
     }
   }
 
@@ -92,14 +89,13 @@ final class GeneratedRows {
     }
   }
 
-  List<GenerationSession.Continuation> continuations() {
-    return IntStream.range(0, ended.length)
-        .mapToObj(
-            r -> {
-              List<Integer> text = texts.get(r);
-              return new GenerationSession.Continuation(
-                  List.copyOf(text.subList(prompts.get(r).length, text.size())), ended[r]);
-            })
-        .toList();
+  List<Continuation> continuations() {
+    return IntStream.range(0, ended.length).mapToObj(this::continuation).toList();
+  }
+
+  private Continuation continuation(int row) {
+    List<Integer> text = texts.get(row);
+    return new Continuation(
+        List.copyOf(text.subList(prompts.get(row).length, text.size())), ended[row]);
   }
 }

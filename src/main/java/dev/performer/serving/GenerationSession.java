@@ -1,5 +1,8 @@
 package dev.performer.serving;
 
+import static dev.performer.PerformerException.require;
+import static dev.performer.savedmodel.DecodingSignatures.STEP;
+
 import dev.performer.PerformerException;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
@@ -10,10 +13,9 @@ import dev.performer.savedmodel.PerformerSignatures;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.SignatureSpec;
-import dev.performer.savedmodel.TensorSpec;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.HashSet;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -33,6 +35,7 @@ public final class GenerationSession implements AutoCloseable {
   private final PerformerConfig config;
   private final SignatureSpec prefill;
   private final SignatureSpec step;
+  private final List<String> outputs;
 
   /** Hears of each token as it comes. */
   @FunctionalInterface
@@ -56,7 +59,8 @@ public final class GenerationSession implements AutoCloseable {
     this.predictor = predictor;
     this.config = config;
     prefill = predictor.directory().signature(DecodingSignatures.PREFILL);
-    step = predictor.directory().signature(DecodingSignatures.STEP);
+    step = predictor.directory().signature(STEP);
+    outputs = List.copyOf(step.outputs().keySet());
   }
 
   /**
@@ -65,19 +69,17 @@ public final class GenerationSession implements AutoCloseable {
    * @throws PerformerException if it has no configuration, or cannot generate
    */
   public static GenerationSession open(Path model) {
-    SavedModelDirectory directory = SavedModelDirectory.open(model);
+    var directory = SavedModelDirectory.open(model);
     PerformerConfig config = PerformerModels.requireConfig(model);
-    SavedModelPredictor predictor =
-        SavedModelPredictor.load(directory, SavedModelPredictor.TIMEOUT);
-    if (!predictor.directory().signatures().containsKey(DecodingSignatures.STEP)) {
-      var signatures = predictor.directory().signatures().keySet();
-      predictor.close();
-      throw new PerformerException(
-          ("%s: cannot generate: it has no signature %s (it has %s); only causal language"
-                  + " models (task causal-lm with causal attention in every layer) do")
-              .formatted(model, DecodingSignatures.STEP, signatures));
-    }
-    return new GenerationSession(predictor, config);
+    var signatures = directory.signatures().keySet();
+    require(
+        signatures.contains(STEP),
+        "%s: cannot generate: it has no signature %s (it has %s); only causal language models (task causal-lm with causal attention in every layer) do",
+        model,
+        STEP,
+        signatures);
+    return new GenerationSession(
+        SavedModelPredictor.load(directory, SavedModelPredictor.TIMEOUT), config);
   }
 
   /** How the model is built. */
@@ -98,23 +100,20 @@ public final class GenerationSession implements AutoCloseable {
    */
   public List<Continuation> generate(
       List<int[]> prompts, DecodingOptions options, Listener listener) {
-    int newTokens = options.maxTokens();
-    check(prompts, newTokens);
-    if (prompts.isEmpty() || newTokens == 0) {
+    check(prompts, options.maxTokens());
+    if (prompts.isEmpty() || options.maxTokens() == 0) {
       return prompts.stream().map(prompt -> new Continuation(List.of(), false)).toList();
     }
     Set<Integer> never = new HashSet<>(options.forbidden());
     if (config.padId() != null) {
       never.add(config.padId());
     }
-    int first = options.firstRow();
-    GeneratedRows rows = new GeneratedRows(prompts, first, config.shiftBos() == null ? 0 : 1);
-    Sampler.Choice choice = options.sampler().begin(first, prompts.size());
+    var rows = new GeneratedRows(prompts, options.withForbidden(never), shift(), listener);
     Result states = start(prompts);
     try {
       for (int n = 1; ; n++) {
-        rows.choose(choice, logits(states), options.end(), never, listener);
-        if (rows.allDone() || n == newTokens) {
+        rows.choose(logits(states));
+        if (rows.allDone() || n == options.maxTokens()) {
           return rows.continuations();
         }
         Result next = advance(states, rows.chosen(), rows.positions());
@@ -136,33 +135,34 @@ public final class GenerationSession implements AutoCloseable {
   public void check(List<int[]> prompts, int newTokens) {
     DecodingOptions.requireNotNegative(newTokens);
     for (int[] prompt : prompts) {
-      if (prompt.length == 0 && config.shiftBos() == null) {
-        throw new PerformerException(
-            "a prompt is empty; this model has no begin token of its own, so give at least one token");
-      }
+      require(
+          prompt.length + shift() > 0,
+          "a prompt is empty; this model has no begin token of its own, so give at least one token");
       for (int id : prompt) {
+        if (id < 0 || id >= config.vocabularySize()) {
+          int last = config.vocabularySize() - 1;
+          throw new PerformerException(
+              "a prompt has the token " + id + "; the model knows the tokens 0 to " + last);
+        }
         if (config.padId() != null && id == config.padId()) {
           throw new PerformerException(
-              "a prompt has the token %d, which is padding to the model".formatted(id));
-        }
-        if (id < 0 || id >= config.vocabularySize()) {
-          throw new PerformerException(
-              "a prompt has the token %d; the model knows the tokens 0 to %d"
-                  .formatted(id, config.vocabularySize() - 1));
+              "a prompt has the token " + id + ", which is padding to the model");
         }
       }
-      if (newTokens > room(prompt.length)) {
-        throw new PerformerException(
-            "a prompt of %d tokens and %d more exceed the %d positions of the model; %s"
-                .formatted(
-                    prompt.length,
-                    newTokens,
-                    config.longestSequence().orElseThrow(),
-                    room(prompt.length) > 0
-                        ? "ask for at most " + room(prompt.length) + " tokens"
-                        : "shorten the prompt"));
-      }
+      int room = room(prompt.length);
+      require(
+          newTokens <= room,
+          "a prompt of %d tokens and %d more exceed the %d positions of the model; %s",
+          prompt.length,
+          newTokens,
+          config.longestSequence().orElse(0),
+          room > 0 ? "ask for at most " + room + " tokens" : "shorten the prompt");
     }
+  }
+
+  /** 1 where the model puts a begin token in front. */
+  private int shift() {
+    return config.shiftBos() == null ? 0 : 1;
   }
 
   /**
@@ -173,11 +173,10 @@ public final class GenerationSession implements AutoCloseable {
    * @return 0 or less where the prompt is too long
    */
   public int room(int promptLength) {
-    if (config.longestSequence().isEmpty()) {
-      return Integer.MAX_VALUE;
-    }
-    int read = promptLength + (config.shiftBos() == null ? 0 : 1);
-    return config.longestSequence().getAsInt() - read + 1;
+    var longest = config.longestSequence();
+    return longest.isEmpty()
+        ? Integer.MAX_VALUE
+        : longest.getAsInt() - (promptLength + shift()) + 1;
   }
 
   private Result start(List<int[]> prompts) {
@@ -191,23 +190,20 @@ public final class GenerationSession implements AutoCloseable {
     }
     try (Tensor ids = Tensors.of(tokens, rows, length);
         Tensor counts = Tensors.of(lengths, rows)) {
-      Map<String, Tensor> feeds = new LinkedHashMap<>();
-      feeds.put(PerformerSignatures.TOKENS, ids);
-      feeds.put(DecodingSignatures.LENGTHS, counts);
-      return run(prefill, feeds);
+      return run(
+          prefill, Map.of(PerformerSignatures.TOKENS, ids, DecodingSignatures.LENGTHS, counts));
     }
   }
 
   private Result advance(Result before, int[] chosen, int[] positions) {
-    List<String> order = List.copyOf(step.outputs().keySet());
     try (Tensor token = Tensors.of(chosen, chosen.length);
         Tensor position = Tensors.of(positions, positions.length)) {
-      Map<String, Tensor> feeds = new LinkedHashMap<>();
+      Map<String, Tensor> feeds = new HashMap<>();
       feeds.put(DecodingSignatures.TOKEN, token);
       feeds.put(DecodingSignatures.POSITION, position);
       for (String name : step.inputs().keySet()) {
-        if (order.contains(name)) {
-          feeds.put(name, before.get(order.indexOf(name)));
+        if (outputs.contains(name)) {
+          feeds.put(name, before.get(outputs.indexOf(name)));
         }
       }
       return run(step, feeds);
@@ -215,18 +211,14 @@ public final class GenerationSession implements AutoCloseable {
   }
 
   private float[] logits(Result result) {
-    List<String> order = List.copyOf(step.outputs().keySet());
-    return Tensors.floats(result.get(order.indexOf(PerformerSignatures.LOGITS)));
+    return Tensors.floats(result.get(outputs.indexOf(PerformerSignatures.LOGITS)));
   }
 
   /** Both signatures have the same outputs, which are fetched in the same order. */
   private Result run(SignatureSpec signature, Map<String, Tensor> feeds) {
     Session.Runner runner = predictor.session().runner();
     feeds.forEach((name, tensor) -> runner.feed(signature.input(name).tensor(), tensor));
-    for (String name : step.outputs().keySet()) {
-      TensorSpec output = signature.output(name);
-      runner.fetch(output.tensor());
-    }
+    outputs.forEach(name -> runner.fetch(signature.output(name).tensor()));
     try {
       return runner.run();
     } catch (RuntimeException e) {

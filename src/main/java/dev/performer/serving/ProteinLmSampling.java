@@ -1,5 +1,7 @@
 package dev.performer.serving;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.attention.projection.Threefry;
 import java.util.ArrayList;
@@ -39,17 +41,15 @@ public record ProteinLmSampling(
    * @throws PerformerException if a number is out of range
    */
   public ProteinLmSampling {
-    Sampling.require(
-        (float) temperature > 0 && (float) temperature < Float.POSITIVE_INFINITY,
-        "temperature",
-        "above 0 with the sampler protein-lm");
-    Sampling.require(topK >= 0, "top-k", "0 (all) or more");
-    Sampling.require(
-        (float) repetitionPenalty > 0 && (float) repetitionPenalty < Float.POSITIVE_INFINITY,
-        "repetition-penalty",
-        "above 0");
-    Sampling.require(
-        repetitionWindow >= 1, "repetition-window", "at least 1 with the sampler protein-lm");
+    require(isPositive(temperature), "temperature must be above 0 with the sampler protein-lm");
+    require(topK >= 0, "top-k must be 0 (all) or more");
+    require(isPositive(repetitionPenalty), "repetition-penalty must be above 0");
+    require(
+        repetitionWindow >= 1, "repetition-window must be at least 1 with the sampler protein-lm");
+  }
+
+  private static boolean isPositive(double value) {
+    return (float) value > 0 && Float.isFinite((float) value);
   }
 
   /**
@@ -59,15 +59,13 @@ public record ProteinLmSampling(
    */
   @Override
   public Choice begin(int firstRow, int rows) {
-    if (firstRow != 0) {
-      throw new PerformerException(
-          "the sampler protein-lm draws for all prompts together; give them in one batch");
-    }
+    require(
+        firstRow == 0,
+        "the sampler protein-lm draws for all prompts together; give them in one batch");
     Draws draws = new Draws(rows);
     return (row, logits, before, forbidden) -> {
       Sampling.candidates(logits, forbidden); // the model's damage is no choice
-      float[] scores = scores(logits, before, forbidden);
-      return choose(scores, draws.at(before.size(), row));
+      return choose(scores(logits, before, forbidden), draws.at(before.size(), row));
     };
   }
 
@@ -122,10 +120,11 @@ public record ProteinLmSampling(
       toLogProbabilities(scores);
     }
     float penalty = (float) repetitionPenalty;
-    before.subList(Math.max(0, before.size() - repetitionWindow), before.size()).stream()
-        .distinct()
-        .filter(id -> id >= 0 && id < scores.length)
-        .forEach(id -> scores[id] /= scores[id] > 0 ? penalty : 1 / penalty);
+    for (int id : Sampling.recent(before, repetitionWindow)) {
+      if (id >= 0 && id < scores.length) {
+        scores[id] /= scores[id] > 0 ? penalty : 1 / penalty;
+      }
+    }
   }
 
   private static void toLogProbabilities(float[] scores) {
@@ -139,9 +138,7 @@ public record ProteinLmSampling(
     }
   }
 
-  /**
-   * The first token whose cumulated probability reaches the draw; token 0 where rounding loses it.
-   */
+  /** The first whose cumulated probability reaches the draw; token 0 where rounding loses it. */
   private static int choose(float[] scores, float draw) {
     float largest = largest(scores);
     float[] weights = new float[scores.length];

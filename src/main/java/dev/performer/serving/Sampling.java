@@ -1,5 +1,8 @@
 package dev.performer.serving;
 
+import static dev.performer.PerformerException.require;
+import static java.lang.Double.isFinite;
+
 import dev.performer.PerformerException;
 import java.util.Comparator;
 import java.util.HashSet;
@@ -36,23 +39,12 @@ public record Sampling(
    * @throws PerformerException if a number is out of range
    */
   public Sampling {
+    require(isFinite(temperature) && temperature >= 0, "temperature must be 0 (greedy) or above");
+    require(topK >= 0, "top-k must be 0 (all) or more");
+    require(topP >= 0 && topP <= 1, "top-p must be from 0 to 1");
     require(
-        temperature >= 0 && temperature < Double.POSITIVE_INFINITY,
-        "temperature",
-        "0 (greedy) or above");
-    require(topK >= 0, "top-k", "0 (all) or more");
-    require(topP >= 0 && topP <= 1, "top-p", "from 0 to 1");
-    require(
-        repetitionPenalty > 0 && repetitionPenalty < Double.POSITIVE_INFINITY,
-        "repetition-penalty",
-        "above 0");
-    require(repetitionWindow >= 0, "repetition-window", "0 (all) or more");
-  }
-
-  static void require(boolean holds, String name, String range) {
-    if (!holds) {
-      throw new PerformerException(name + " must be " + range);
-    }
+        isFinite(repetitionPenalty) && repetitionPenalty > 0, "repetition-penalty must be above 0");
+    require(repetitionWindow >= 0, "repetition-window must be 0 (all) or more");
   }
 
   /** Draws from the model's own probabilities, with seed 0. */
@@ -129,10 +121,9 @@ public record Sampling(
       float[] logits, List<Integer> before, Set<Integer> forbidden, RandomGenerator random) {
     int[] candidates = candidates(logits, forbidden);
     double[] scores = scores(logits, before);
-    if (greedy || temperature == 0) {
-      return mostLikely(candidates, scores);
-    }
-    return draw(kept(candidates, scores), scores, random);
+    return greedy || temperature == 0
+        ? mostLikely(candidates, scores)
+        : draw(kept(candidates, scores), scores, random);
   }
 
   /** Tokens that may come. */
@@ -147,10 +138,8 @@ public record Sampling(
         IntStream.range(0, logits.length)
             .filter(id -> logits[id] != Float.NEGATIVE_INFINITY && !forbidden.contains(id))
             .toArray();
-    if (candidates.length == 0) {
-      throw new PerformerException(
-          "no token may come: each is forbidden or has the logit -Infinity");
-    }
+    require(
+        candidates.length > 0, "no token may come: each is forbidden or has the logit -Infinity");
     return candidates;
   }
 
@@ -160,7 +149,7 @@ public record Sampling(
       scores[i] = logits[i];
     }
     if (repetitionPenalty != 1) {
-      for (int id : window(before, repetitionWindow)) {
+      for (int id : recent(before, repetitionWindow)) {
         if (id >= 0 && id < scores.length) {
           scores[id] *= scores[id] > 0 ? 1 / repetitionPenalty : repetitionPenalty;
         }
@@ -169,9 +158,9 @@ public record Sampling(
     return scores;
   }
 
-  /** The different ones among the last tokens. */
-  private static Set<Integer> window(List<Integer> before, int length) {
-    int from = length == 0 ? 0 : Math.max(0, before.size() - length);
+  /** The different ones among the last tokens; all for 0. */
+  static Set<Integer> recent(List<Integer> before, int window) {
+    int from = window == 0 ? 0 : Math.max(0, before.size() - window);
     return new HashSet<>(before.subList(from, before.size()));
   }
 
@@ -196,8 +185,11 @@ public record Sampling(
   private int draw(int[] order, double[] scores, RandomGenerator random) {
     double[] weights = new double[order.length];
     double sum = 0;
+    double largest = scores[order[0]];
     for (int i = 0; i < order.length; i++) {
-      weights[i] = weight(scores[order[i]], scores[order[0]]);
+      double score = scores[order[i]];
+      // Equal ones are no difference of infinities.
+      weights[i] = score == largest ? 1 : Math.exp((score - largest) / temperature);
       sum += weights[i];
     }
     double kept = 0;
@@ -213,10 +205,5 @@ public record Sampling(
       }
     }
     return order[0]; // rounding only: the first has the largest weight
-  }
-
-  /** Relative to the largest score; equal ones are no difference of infinities. */
-  private double weight(double score, double largest) {
-    return score == largest ? 1 : Math.exp((score - largest) / temperature);
   }
 }

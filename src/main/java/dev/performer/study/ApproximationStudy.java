@@ -1,5 +1,9 @@
 package dev.performer.study;
 
+import static dev.performer.PerformerException.require;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.annotation.JsonUnwrapped;
 import dev.performer.PerformerException;
 import dev.performer.attention.Attention;
 import dev.performer.attention.Convention;
@@ -9,15 +13,18 @@ import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
 import dev.performer.graph.Tensors;
+import dev.performer.training.Feed;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
-import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
@@ -44,19 +51,17 @@ public record ApproximationStudy(
     Convention convention,
     boolean causal) {
 
-  /** The paper's figure 4: L = 4096, D = 16, q and k ~ 0.5·N(0, 1), 15 draws. */
-  public static final ApproximationStudy FIGURE_4 =
-      new ApproximationStudy(4096, 16, 0.5, 15, 1, Convention.PERFORMER, false);
-
   /**
    * @throws PerformerException if a size is not positive
    */
   public ApproximationStudy {
-    if (length <= 0 || headSize <= 0 || draws <= 0 || !(amplitude > 0)) {
-      throw new PerformerException(
-          "length, head size, draws and amplitude must be positive: %d, %d, %d, %s"
-              .formatted(length, headSize, draws, amplitude));
-    }
+    require(
+        length > 0 && headSize > 0 && draws > 0 && amplitude > 0,
+        "length, head size, draws and amplitude must be positive: %d, %d, %d, %s",
+        length,
+        headSize,
+        draws,
+        amplitude);
   }
 
   /**
@@ -67,15 +72,17 @@ public record ApproximationStudy(
    * @param lengths how long they are
    */
   public record Variant(
-      Kernel kernel, Projection.Directions directions, Projection.Lengths lengths) {
+      Kernel kernel,
+      @JsonProperty("projection") Projection.Directions directions,
+      @JsonProperty("rowLengths") Projection.Lengths lengths) {
     /**
      * @throws PerformerException if the kernel does not estimate softmax
      */
     public Variant {
-      if (!kernel.isSoftmax()) {
-        throw new PerformerException(
-            "kernel " + kernel + " does not estimate softmax, so there is no error to measure");
-      }
+      require(
+          kernel.isSoftmax(),
+          "kernel %s does not estimate softmax, so there is no error to measure",
+          kernel);
     }
 
     @Override
@@ -106,7 +113,8 @@ public record ApproximationStudy(
    * @param error mean squared error over the variance of the exact output, both means over draws
    * @param standardError of that ratio, from the scatter of the draws' errors
    */
-  public record Row(Variant variant, int features, double error, double standardError) {}
+  public record Row(
+      @JsonUnwrapped Variant variant, int features, double error, double standardError) {}
 
   /**
    * Measures every variant at every number of features; draw i has the same data everywhere.
@@ -116,19 +124,19 @@ public record ApproximationStudy(
   public ApproximationReport run(
       List<Variant> variants, List<Integer> features, Consumer<Row> progress) {
     variants.forEach(v -> features.forEach(m -> config(v, m))); // refuse before the long work
-    List<float[][]> data = new ArrayList<>();
     Random random = new Random(seed);
+    List<float[][]> data = new ArrayList<>();
     for (int i = 0; i < draws; i++) {
-      data.add(
-          new float[][] {
-            gaussian(random, amplitude), gaussian(random, amplitude), gaussian(random, 1)
-          });
+      float[] queries = gaussian(random, amplitude);
+      data.add(new float[][] {queries, gaussian(random, amplitude), gaussian(random, 1)});
     }
-    List<float[]> exact = outputs(new ExactAttention(causal), data);
+    List<float[]> exact = outputs(null, data);
+    double scale = exact.stream().mapToDouble(ApproximationStudy::variance).average().orElseThrow();
     List<Row> rows = new ArrayList<>();
     for (Variant variant : variants) {
       for (int m : features) {
-        Row row = measure(variant, m, data, exact);
+        List<float[]> outputs = outputs(config(variant, m), data);
+        Row row = row(variant, m, outputs, exact, scale);
         rows.add(row);
         progress.accept(row);
       }
@@ -137,9 +145,7 @@ public record ApproximationStudy(
   }
 
   private FavorConfig config(Variant v, int m) {
-    if (m <= 0) {
-      throw new PerformerException("the number of features must be positive, not " + m);
-    }
+    require(m > 0, "the number of features must be positive, not %d", m);
     return FavorConfig.builder()
         .kernel(v.kernel())
         .convention(convention)
@@ -150,96 +156,65 @@ public record ApproximationStudy(
         .build();
   }
 
-  private Row measure(Variant variant, int m, List<float[][]> data, List<float[]> exact) {
-    FavorConfig config = config(variant, m);
-    Projection projection = config.projection(headSize);
-    try (Graph graph = new Graph()) {
-      Ops tf = Ops.create(graph);
-      Operand<TFloat32> p =
-          tf.placeholder(
-              TFloat32.class, Placeholder.shape(Shape.of(projection.rows(), projection.columns())));
-      Attended attended = attended(tf, FavorAttention.of(config, p));
-      double[] errors = new double[draws];
-      double[] variances = new double[draws];
-      try (Session session = new Session(graph)) {
-        for (int i = 0; i < draws; i++) {
-          float[] drawn = projection.draw(seed + 1_000_003L * (i + 1));
-          try (Tensor matrix = Tensors.of(drawn, projection.rows(), projection.columns())) {
-            float[] out = attended.run(session.runner().feed(p, matrix), data.get(i), this);
-            errors[i] = meanSquaredError(out, exact.get(i));
-            variances[i] = variance(exact.get(i));
-          }
-        }
-      }
-      return row(variant, m, errors, variances);
-    }
-  }
-
-  private static Row row(Variant variant, int m, double[] errors, double[] variances) {
-    double error = mean(errors);
-    double scale = mean(variances);
-    double scatter = 0;
-    for (double e : errors) {
-      scatter += (e - error) * (e - error) / Math.max(1, errors.length - 1);
-    }
-    return new Row(variant, m, error / scale, Math.sqrt(scatter / errors.length) / scale);
-  }
-
-  private static double mean(double[] x) {
-    double sum = 0;
-    for (double e : x) {
-      sum += e;
-    }
-    return sum / x.length;
-  }
-
-  private List<float[]> outputs(Attention attention, List<float[][]> data) {
-    try (Graph graph = new Graph()) {
-      Attended attended = attended(Ops.create(graph), attention);
-      try (Session session = new Session(graph)) {
-        return data.stream().map(d -> attended.run(session.runner(), d, this)).toList();
-      }
-    }
-  }
-
-  /** A graph of one attention: its placeholders and its output. */
-  private record Attended(List<Operand<TFloat32>> inputs, Operand<TFloat32> output) {
-    float[] run(Session.Runner runner, float[][] data, ApproximationStudy study) {
-      try (Tensor q = study.tensor(data[0]);
-          Tensor k = study.tensor(data[1]);
-          Tensor v = study.tensor(data[2]);
-          Result r =
-              runner
-                  .feed(inputs.get(0), q)
-                  .feed(inputs.get(1), k)
-                  .feed(inputs.get(2), v)
-                  .fetch(output)
-                  .run()) {
-        return Tensors.floats(r.get(0));
-      }
-    }
-  }
-
-  private Attended attended(Ops tf, Attention attention) {
-    List<Operand<TFloat32>> inputs = new ArrayList<>();
-    for (int i = 0; i < 3; i++) {
-      inputs.add(
-          tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(1, 1, length, headSize))));
-    }
-    return new Attended(
-        inputs, attention.attend(tf, inputs.get(0), inputs.get(1), inputs.get(2), null));
-  }
-
-  private Tensor tensor(float[] x) {
-    return Tensors.of(x, 1, 1, length, headSize);
-  }
-
   private float[] gaussian(Random random, double deviation) {
     float[] x = new float[Math.multiplyExact(length, headSize)];
     for (int i = 0; i < x.length; i++) {
       x[i] = (float) (deviation * random.nextGaussian());
     }
     return x;
+  }
+
+  /** Attention's outputs for each draw's data: FAVOR+ with fresh projections, or null for exact. */
+  private List<float[]> outputs(FavorConfig favor, List<float[][]> data) {
+    Projection projection = favor == null ? null : favor.projection(headSize);
+    try (Graph graph = new Graph();
+        Session session = new Session(graph)) {
+      Ops tf = Ops.create(graph);
+      List<Operand<TFloat32>> inputs =
+          Stream.generate(() -> placeholder(tf, 1, 1, length, headSize)).limit(3).toList();
+      Attention attention = new ExactAttention(causal);
+      Operand<TFloat32> p = null;
+      if (favor != null) {
+        p = placeholder(tf, projection.rows(), projection.columns());
+        attention = FavorAttention.of(favor, p);
+      }
+      var out = attention.attend(tf, inputs.get(0), inputs.get(1), inputs.get(2), null);
+      List<float[]> outputs = new ArrayList<>();
+      for (int i = 0; i < draws; i++) {
+        try (Feed feed = new Feed()) {
+          for (int j = 0; j < inputs.size(); j++) {
+            feed.put(inputs.get(j), Tensors.of(data.get(i)[j], 1, 1, length, headSize));
+          }
+          if (favor != null) {
+            float[] drawn = projection.draw(seed + 1_000_003L * (i + 1));
+            feed.put(p, Tensors.of(drawn, projection.rows(), projection.columns()));
+          }
+          Session.Runner runner = session.runner().fetch(out);
+          feed.into(runner);
+          try (Result result = runner.run()) {
+            outputs.add(Tensors.floats(result.get(0)));
+          }
+        }
+      }
+      return outputs;
+    }
+  }
+
+  private static Operand<TFloat32> placeholder(Ops tf, long... shape) {
+    return tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(shape)));
+  }
+
+  private static Row row(
+      Variant variant, int m, List<float[]> outputs, List<float[]> exact, double scale) {
+    double[] errors =
+        IntStream.range(0, exact.size())
+            .mapToDouble(i -> meanSquaredError(outputs.get(i), exact.get(i)))
+            .toArray();
+    double error = Arrays.stream(errors).average().orElseThrow();
+    double scatter =
+        Arrays.stream(errors).map(e -> (e - error) * (e - error)).sum()
+            / Math.max(1, errors.length - 1);
+    return new Row(variant, m, error / scale, Math.sqrt(scatter / errors.length) / scale);
   }
 
   private static double meanSquaredError(float[] out, float[] exact) {
@@ -252,15 +227,13 @@ public record ApproximationStudy(
   }
 
   private static double variance(float[] x) {
-    double mean = 0;
-    for (float e : x) {
-      mean += e;
-    }
-    mean /= x.length;
     double sum = 0;
+    double squares = 0;
     for (float e : x) {
-      sum += (e - mean) * (e - mean);
+      sum += e;
+      squares += (double) e * e;
     }
-    return sum / x.length;
+    double mean = sum / x.length;
+    return squares / x.length - mean * mean;
   }
 }

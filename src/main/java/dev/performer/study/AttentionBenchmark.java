@@ -1,16 +1,18 @@
 package dev.performer.study;
 
+import static dev.performer.study.Table.format;
+
 import dev.performer.chart.Chart;
 import dev.performer.chart.Chart.Scale;
 import dev.performer.chart.Line;
+import dev.performer.study.AttentionCase.Kind;
 import dev.performer.study.AttentionCase.Measured;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
-import java.util.function.ToDoubleFunction;
+import java.util.function.Function;
+import java.util.function.IntFunction;
 import java.util.stream.Collectors;
 
 /**
@@ -20,14 +22,13 @@ import java.util.stream.Collectors;
  */
 public record AttentionBenchmark(
     BenchmarkSize size, List<Integer> lengths, List<BenchmarkedAttention> attentions)
-    implements Benchmark<AttentionCase, Measured> {
+    implements Benchmark<AttentionCase> {
 
   /**
    * @throws dev.performer.PerformerException if a length is not positive, or there is none
    */
   public AttentionBenchmark {
     lengths = BenchmarkSize.checked(lengths);
-    attentions = List.copyOf(attentions);
   }
 
   @Override
@@ -40,164 +41,122 @@ public record AttentionBenchmark(
     List<AttentionCase> cases = new ArrayList<>();
     for (int length : lengths) {
       for (boolean causal : new boolean[] {false, true}) {
-        for (BenchmarkedAttention attention : attentions) {
-          cases.add(new AttentionCase(attention, causal, length, size));
+        for (var attention : attentions) {
+          cases.add(new AttentionCase(new Kind(attention, causal), length, size, null));
         }
       }
     }
     return cases;
   }
 
-  @Override
-  public Class<Measured> resultType() {
-    return Measured.class;
-  }
-
-  @Override
-  public String line(AttentionCase measured, Measured result) {
-    return String.format(
-        Locale.ROOT,
-        "%-28s L=%-6d forward %8.1f ms, forward+backward %8.1f ms, peak %6.0f MB",
-        measured.kind(),
-        measured.length(),
-        result.forwardMs(),
-        result.trainMs(),
-        result.trainMb());
-  }
-
   /** Milliseconds forward / forward+backward, and the peak memory of forward+backward. */
   @Override
-  public String table(List<Row<AttentionCase, Measured>> rows) {
-    StringBuilder text = new StringBuilder(header("attention"));
-    for (String kind : kinds(rows)) {
-      text.append("| ").append(kind).append(" |");
-      for (int length : lengths) {
-        text.append(
-            find(rows, kind, length)
-                .map(
-                    m ->
-                        String.format(
-                            Locale.ROOT,
-                            " %.1f / %.1f ms, %.0f MB |",
-                            m.forwardMs(),
-                            m.trainMs(),
-                            m.trainMb()))
-                .orElse(" – |"));
-      }
-      text.append('\n');
+  public String table(List<AttentionCase> rows) {
+    Table times = new Table("attention" + columns(length -> "L=" + length));
+    byKind(rows).forEach((kind, results) -> times.row(kind + columns(l -> cell(results.get(l)))));
+    String text =
+        times
+            + "\nForward / forward+backward in milliseconds (fastest of several runs), peak memory of"
+            + " forward+backward.\n";
+    var ratios = ratios(rows);
+    if (ratios.isEmpty()) {
+      return text;
     }
-    text.append(
-        "\nForward / forward+backward in milliseconds (fastest of several runs), peak memory of forward+backward.\n");
-    Map<String, Map<String, Double>> ratios = ratios(rows);
-    if (!ratios.isEmpty()) {
-      text.append('\n').append(header("forward+backward, times faster than exact softmax"));
-      ratios.forEach(
-          (kind, byLength) -> {
-            text.append("| ").append(kind).append(" |");
-            for (int length : lengths) {
-              Double ratio = byLength.get("" + length);
-              text.append(ratio == null ? " – |" : String.format(Locale.ROOT, " %.1f× |", ratio));
-            }
-            text.append('\n');
-          });
-    }
-    return text.toString();
+    String title = "forward+backward, times faster than exact softmax";
+    Table faster = new Table(title + columns(length -> "L=" + length));
+    ratios.forEach(
+        (kind, times1) ->
+            faster.row(
+                kind + columns(l -> times1.containsKey(l) ? format("%.1f×", times1.get(l)) : "–")));
+    return text + "\n" + faster;
   }
 
-  private String header(String first) {
-    return lengths.stream()
-            .map(l -> " L=" + l + " |")
-            .collect(Collectors.joining("", "| " + first + " |", "\n"))
-        + "|---|"
-        + "---|".repeat(lengths.size())
-        + "\n";
+  private String columns(IntFunction<String> cell) {
+    return lengths.stream().map(length -> " | " + cell.apply(length)).collect(Collectors.joining());
+  }
+
+  private static String cell(Measured m) {
+    return m == null
+        ? "–"
+        : format("%.1f / %.1f ms, %.0f MB", m.forwardMs(), m.trainMs(), m.trainMb());
   }
 
   @Override
-  public Map<String, Object> json(List<Row<AttentionCase, Measured>> rows) {
-    List<Map<String, Object>> list = new ArrayList<>();
-    for (Row<AttentionCase, Measured> row : rows) {
-      Map<String, Object> entry = new LinkedHashMap<>();
-      entry.put("attention", row.measured().attention().label());
-      entry.put("causal", row.measured().causal());
-      entry.put("length", row.measured().length());
-      entry.put("measurement", row.result());
-      list.add(entry);
-    }
+  public Map<String, Object> json(List<AttentionCase> rows) {
     Map<String, Object> json = new LinkedHashMap<>();
-    json.put("rows", list);
+    json.put("rows", rows.stream().map(AttentionBenchmark::json).toList());
     json.put("ratios", ratios(rows));
     return json;
   }
 
-  /** How many times faster than exact attention forward+backward is: kind, then length. */
-  private static Map<String, Map<String, Double>> ratios(List<Row<AttentionCase, Measured>> rows) {
-    Map<String, Map<String, Double>> result = new LinkedHashMap<>();
-    for (Row<AttentionCase, Measured> row : rows) {
-      AttentionCase measured = row.measured();
-      if (measured.attention().isExact() || !row.isMeasured()) {
-        continue;
+  private static Map<String, Object> json(AttentionCase row) {
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("attention", row.kind().attention().label());
+    json.put("causal", row.kind().causal());
+    json.put("length", row.length());
+    json.put("measurement", row.result());
+    return json;
+  }
+
+  /** What was measured of each kind, by length. */
+  private static Map<Kind, Map<Integer, Measured>> byKind(List<AttentionCase> rows) {
+    Map<Kind, Map<Integer, Measured>> result = new LinkedHashMap<>();
+    for (var row : rows) {
+      var results = result.computeIfAbsent(row.kind(), kind -> new LinkedHashMap<>());
+      if (row.result() != null) {
+        results.put(row.length(), row.result());
       }
-      AttentionCase exact =
-          new AttentionCase(
-              BenchmarkedAttention.EXACT, measured.causal(), measured.length(), measured.size());
-      find(rows, exact.kind(), exact.length())
-          .ifPresent(
-              time ->
-                  result
-                      .computeIfAbsent(measured.kind(), kind -> new LinkedHashMap<>())
-                      .put("" + measured.length(), time.trainMs() / row.result().trainMs()));
     }
     return result;
   }
 
+  /** How many times faster than exact attention forward+backward is, by kind and length. */
+  private static Map<Kind, Map<Integer, Double>> ratios(List<AttentionCase> rows) {
+    var measured = byKind(rows);
+    Map<Kind, Map<Integer, Double>> ratios = new LinkedHashMap<>();
+    measured.forEach(
+        (kind, results) -> {
+          var exact = measured.get(new Kind(BenchmarkedAttention.EXACT, kind.causal()));
+          Map<Integer, Double> faster = new LinkedHashMap<>();
+          if (exact != null && !kind.attention().isExact()) {
+            results.forEach(
+                (length, own) -> {
+                  if (exact.containsKey(length)) {
+                    faster.put(length, exact.get(length).trainMs() / own.trainMs());
+                  }
+                });
+          }
+          if (!faster.isEmpty()) {
+            ratios.put(kind, faster);
+          }
+        });
+    return ratios;
+  }
+
   /** Time on the left, memory on the right. */
   @Override
-  public List<Chart> charts(List<Row<AttentionCase, Measured>> rows) {
+  public List<Chart> charts(List<AttentionCase> rows) {
     return List.of(
         chart(rows, "Forward + backward", "milliseconds", Measured::trainMs),
         chart(rows, "Peak memory, forward + backward", "MB", Measured::trainMb));
   }
 
   private Chart chart(
-      List<Row<AttentionCase, Measured>> rows,
-      String title,
-      String unit,
-      ToDoubleFunction<Measured> value) {
+      List<AttentionCase> rows, String title, String unit, Function<Measured, Double> value) {
     Chart chart =
         Chart.of(title, "sequence length L", unit)
             .withSize(760, 520)
             .withScales(Scale.POWERS_OF_TWO, Scale.DECADES)
             .withLegend(Chart.Legend.INSIDE);
-    for (String kind : kinds(rows)) {
-      List<Row<AttentionCase, Measured>> of =
-          rows.stream().filter(r -> r.isMeasured() && r.measured().kind().equals(kind)).toList();
-      if (!of.isEmpty()) {
-        AttentionCase first = of.get(0).measured();
-        chart =
-            chart.with(
-                Line.of(
-                        kind,
-                        of.stream().map(r -> r.measured().length()).toList(),
-                        of.stream().map(r -> value.applyAsDouble(r.result())).toList())
-                    .withColour(attentions.indexOf(first.attention()))
-                    .withDash(first.causal() ? Line.Dash.DASHED : Line.Dash.SOLID)
-                    .withMarker(Line.Marker.CIRCLE));
-      }
+    for (var kind : byKind(rows).entrySet()) {
+      var y = kind.getValue().values().stream().map(value).toList();
+      chart =
+          chart.with(
+              Line.of(kind.getKey().toString(), kind.getValue().keySet(), y)
+                  .withColour(attentions.indexOf(kind.getKey().attention()))
+                  .withDash(kind.getKey().causal() ? Line.Dash.DASHED : Line.Dash.SOLID)
+                  .withMarker(Line.Marker.CIRCLE));
     }
     return chart;
-  }
-
-  private static List<String> kinds(List<Row<AttentionCase, Measured>> rows) {
-    return rows.stream().map(r -> r.measured().kind()).distinct().toList();
-  }
-
-  private static Optional<Measured> find(
-      List<Row<AttentionCase, Measured>> rows, String kind, int length) {
-    return rows.stream()
-        .filter(r -> r.measured().kind().equals(kind) && r.measured().length() == length)
-        .filter(Row::isMeasured)
-        .map(Row::result)
-        .findFirst();
   }
 }

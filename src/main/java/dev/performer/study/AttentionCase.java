@@ -1,9 +1,11 @@
 package dev.performer.study;
 
-import dev.performer.attention.Attention;
-import dev.performer.graph.Variable;
+import static dev.performer.study.Table.format;
+
 import dev.performer.graph.Variables;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -12,19 +14,16 @@ import org.tensorflow.Session;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.core.ReduceSum;
 import org.tensorflow.types.TFloat32;
 
 /**
  * Time and memory of one attention at one length, without and with gradients.
  *
- * @param attention which
- * @param causal whether the future is hidden
  * @param length L
+ * @param result null before
  */
-public record AttentionCase(
-    BenchmarkedAttention attention, boolean causal, int length, BenchmarkSize size)
-    implements Case<AttentionCase.Measured> {
+public record AttentionCase(Kind kind, int length, BenchmarkSize size, Measured result)
+    implements Benchmark.Case<AttentionCase> {
   private static final int LEAST_RUNS = 3;
   private static final int MOST_RUNS = 12;
   private static final double ENOUGH_SECONDS = 2;
@@ -33,6 +32,18 @@ public record AttentionCase(
 
   /** Of a step with gradients, in those of the output alone. */
   private static final double WITH_GRADIENTS = 3;
+
+  /**
+   * What is compared at each length.
+   *
+   * @param causal whether the future is hidden
+   */
+  public record Kind(BenchmarkedAttention attention, boolean causal) {
+    @Override
+    public String toString() {
+      return attention.label() + (causal ? ", causal" : "");
+    }
+  }
 
   /**
    * What was measured. Times are the fastest of several runs.
@@ -44,62 +55,61 @@ public record AttentionCase(
    */
   public record Measured(double forwardMs, double trainMs, double forwardMb, double trainMb) {}
 
-  /** Without the length. */
-  String kind() {
-    return attention.label() + (causal ? ", causal" : "");
-  }
-
   @Override
   public String label() {
-    return kind() + " at L=" + length;
+    return kind + " at L=" + length;
   }
 
   @Override
-  public Measured measure() throws IOException {
-    Shape shape = Shape.of(size.batch(), size.heads(), length, size.headSize());
+  public String line() {
+    return format(
+        "%-28s L=%-6d forward %8.1f ms, forward+backward %8.1f ms, peak %6.0f MB",
+        kind, length, result.forwardMs(), result.trainMs(), result.trainMb());
+  }
+
+  @Override
+  public AttentionCase measure() throws IOException {
+    var shape = Shape.of(size.batch(), size.heads(), length, size.headSize());
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);
       Variables variables = new Variables(tf);
-      Operand<TFloat32> q = normal(tf, variables, "q", shape, 1);
-      Operand<TFloat32> k = normal(tf, variables, "k", shape, 2);
-      Operand<TFloat32> v = normal(tf, variables, "v", shape, 3);
-      Operand<TFloat32> upstream = normal(tf, variables, "g", shape, 4);
-      Attention built = attention.build(tf, causal, size);
-      Operand<TFloat32> out = built.attend(tf, q, k, v, null); // [B, H, L, D]
+      List<Operand<TFloat32>> normal = new ArrayList<>(); // q, k, v, gradient of the output
+      for (int i = 0; i < 4; i++) {
+        var seed = tf.constant(new int[] {i + 1, 0});
+        var value = tf.random.statelessRandomNormal(tf.constant(shape), seed);
+        normal.add(variables.create("x" + i, shape, true, value).read(tf));
+      }
+      Operand<TFloat32> out =
+          kind.attention()
+              .build(tf, kind.causal(), size)
+              .attend(tf, normal.get(0), normal.get(1), normal.get(2), null); // [B, H, L, D]
+      Output<?>[] inputs = normal.stream().map(Operand::asOutput).toArray(Output<?>[]::new);
       Output<?>[] gradients =
           graph.addGradients(
               "gradients",
               new Output<?>[] {out.asOutput()},
-              new Output<?>[] {q.asOutput(), k.asOutput(), v.asOutput()},
-              new Output<?>[] {upstream.asOutput()});
+              Arrays.copyOf(inputs, 3),
+              new Output<?>[] {inputs[3]});
       // Sums keep results in TensorFlow: what is measured is not a copy to Java.
-      List<Op> forward = List.of(sum(tf, out));
-      List<Op> train =
-          List.of(
-              sum(tf, out), sum(tf, gradients[0]), sum(tf, gradients[1]), sum(tf, gradients[2]));
+      Op forward = sum(tf, out);
+      List<Op> train = new ArrayList<>(List.of(forward));
+      for (Output<?> gradient : gradients) {
+        train.add(sum(tf, gradient.expect(TFloat32.class)));
+      }
       variables.initialize(session);
       double idle = MeasuringProcess.residentMb("VmRSS");
-      double forwardMs = fastest(session, forward);
+      double forwardMs = fastest(session, List.of(forward));
       double forwardMb = MeasuringProcess.residentMb("VmHWM") - idle;
       double trainMs = fastest(session, train);
       double trainMb = MeasuringProcess.residentMb("VmHWM") - idle;
-      return new Measured(forwardMs, trainMs, forwardMb, trainMb);
+      var measured = new Measured(forwardMs, trainMs, forwardMb, trainMb);
+      return new AttentionCase(kind, length, size, measured);
     }
   }
 
-  private static Operand<TFloat32> normal(
-      Ops tf, Variables variables, String name, Shape shape, int seed) {
-    var value =
-        tf.random.statelessRandomNormal(tf.constant(shape), tf.constant(new int[] {seed, 0}));
-    Variable variable = variables.create(name, shape, true, value);
-    return variable.read(tf);
-  }
-
-  @SuppressWarnings("unchecked")
-  private static Op sum(Ops tf, Operand<?> x) {
-    return tf.reduceSum(
-        (Operand<TFloat32>) x, tf.constant(new int[] {0, 1, 2, 3}), ReduceSum.keepDims(false));
+  private static Op sum(Ops tf, Operand<TFloat32> x) {
+    return tf.reduceSum(x, tf.constant(new int[] {0, 1, 2, 3}));
   }
 
   private static double fastest(Session session, List<Op> targets) {
@@ -122,7 +132,7 @@ public record AttentionCase(
   @Override
   public double seconds() {
     double positions = (double) size.batch() * size.heads() * length;
-    double forward = positions * attention.operations(length, size) / OPERATIONS_A_SECOND;
+    double forward = positions * kind.attention().operations(length, size) / OPERATIONS_A_SECOND;
     return START_SECONDS + runs(forward) + runs(WITH_GRADIENTS * forward);
   }
 
@@ -133,6 +143,6 @@ public record AttentionCase(
   /** The logits and their softmax, {@code [B, H, L, L]}, twice with gradients. */
   @Override
   public long leastBytes() {
-    return attention.isExact() ? 4L * 4 * size.batch() * size.heads() * length * length : 0;
+    return kind.attention().isExact() ? 4L * 4 * size.batch() * size.heads() * length * length : 0;
   }
 }

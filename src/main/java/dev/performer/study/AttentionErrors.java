@@ -1,6 +1,8 @@
 package dev.performer.study;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
+import dev.performer.attention.Attention;
 import dev.performer.attention.ExactAttention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
@@ -8,14 +10,16 @@ import dev.performer.data.NpyArray;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variables;
 import dev.performer.model.Inputs;
-import dev.performer.model.Mode;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Dropout;
 import dev.performer.savedmodel.PerformerModels;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -42,7 +46,6 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
   /**
    * What is tried in a layer.
    *
-   * @param favor how
    * @param projection {@code [M, D]}, or null without one
    */
   public record Trial(FavorConfig favor, float[] projection) {}
@@ -74,11 +77,11 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
   /**
    * One layer.
    *
-   * @param layer its number
+   * @param favor what was tried
    * @param all heads together
    * @param heads each, those that a model keeps exact too
    */
-  public record Row(int layer, Errors all, List<Errors> heads) {}
+  public record Row(int layer, FavorConfig favor, Errors all, List<Errors> heads) {}
 
   /**
    * Measures, one sequence at a time.
@@ -89,59 +92,43 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
    * @param paddedLength to which all are padded; 0 for not at all
    */
   public List<Row> measure(List<Trial> trials, List<int[]> sequences, int pad, int paddedLength) {
-    try (Graph graph = new Graph()) {
+    try (Graph graph = new Graph();
+        Session session = new Session(graph, false)) {
       Ops tf = Ops.create(graph);
       Variables variables = new Variables(tf);
       Performer.shapes(model)
           .forEach((name, shape) -> variables.declare(name, TFloat32.class, shape, false));
-      Operand<TInt32> ids = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(1, -1)));
-      Operand<TFloat32> mask = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(1, -1)));
+      var anyLength = Placeholder.shape(Shape.of(1, -1));
+      Operand<TInt32> ids = tf.placeholder(TInt32.class, anyLength);
+      Operand<TFloat32> mask = tf.placeholder(TFloat32.class, anyLength);
       Outputs outputs =
-          Performer.over(model, variables::get).apply(tf, Inputs.of(ids, mask), Mode.inference());
+          Performer.over(model, variables::get).apply(tf, Inputs.of(ids, mask), Dropout.none());
       List<Output<TFloat64>> measures = new ArrayList<>();
-      for (int i = 0; i < model.layers(); i++) {
-        measures.add(measures(tf, outputs.layers().get(i), outputs.mask(), trials.get(i)));
+      List<TokenErrors> layers = new ArrayList<>();
+      for (Trial trial : trials) {
+        var layer = outputs.layers().get(layers.size());
+        measures.add(measures(tf, layer, outputs.mask(), trial));
+        layers.add(new TokenErrors(trial.favor(), model.heads()));
       }
-      List<TokenErrors> sums = new ArrayList<>();
-      trials.forEach(trial -> sums.add(new TokenErrors(model.heads())));
-      try (Session session = new Session(graph, false)) {
-        PerformerModels.assign(tf, session, variables.all(), weights);
-        for (int[] sequence : sequences) {
-          int length = Math.max(sequence.length, paddedLength);
-          int[] tokens = new int[length];
-          float[] real = new float[length];
-          for (int i = 0; i < length; i++) {
-            tokens[i] = i < sequence.length ? sequence[i] : pad;
-            real[i] = i < sequence.length ? 1 : 0;
+      PerformerModels.assign(tf, session, variables.all(), weights);
+      for (int[] sequence : sequences) {
+        int length = Math.max(sequence.length, paddedLength);
+        int[] tokens = Arrays.copyOf(sequence, length);
+        Arrays.fill(tokens, sequence.length, length, pad);
+        float[] real = new float[length];
+        Arrays.fill(real, 0, sequence.length, 1);
+        try (Tensor tokenTensor = Tensors.of(tokens, 1, length);
+            Tensor maskTensor = Tensors.of(real, 1, length)) {
+          Session.Runner runner = session.runner().feed(ids, tokenTensor).feed(mask, maskTensor);
+          measures.forEach(runner::fetch);
+          try (Result result = runner.run()) {
+            for (int i = 0; i < layers.size(); i++) {
+              layers.get(i).add(Tensors.doubles(result.get(i)));
+            }
           }
-          add(session, ids, mask, tokens, real, measures, sums);
         }
       }
-      List<Row> rows = new ArrayList<>();
-      for (int i = 0; i < sums.size(); i++) {
-        rows.add(sums.get(i).row(i, trials.get(i).favor()));
-      }
-      return rows;
-    }
-  }
-
-  private static void add(
-      Session session,
-      Operand<TInt32> ids,
-      Operand<TFloat32> mask,
-      int[] tokens,
-      float[] real,
-      List<Output<TFloat64>> measures,
-      List<TokenErrors> sums) {
-    try (Tensor tokenTensor = Tensors.of(tokens, 1, tokens.length);
-        Tensor maskTensor = Tensors.of(real, 1, real.length)) {
-      Session.Runner runner = session.runner().feed(ids, tokenTensor).feed(mask, maskTensor);
-      measures.forEach(runner::fetch);
-      try (Result result = runner.run()) {
-        for (int i = 0; i < sums.size(); i++) {
-          sums.get(i).add(Tensors.doubles(result.get(i)));
-        }
-      }
+      return IntStream.range(0, layers.size()).mapToObj(i -> layers.get(i).row(i)).toList();
     }
   }
 
@@ -149,25 +136,13 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
   private Output<TFloat64> measures(
       Ops tf, Outputs.Layer layer, Operand<TFloat32> mask, Trial trial) {
     FavorConfig favor = trial.favor();
-    if (trial.projection() == null) {
-      throw new PerformerException(
-          "a kernel without a projection estimates nothing; give features above 0");
-    }
-    Operand<TFloat32> p =
-        tf.reshape(
-            tf.constant(trial.projection()),
-            tf.constant(new int[] {favor.features(), model.headSize()}));
-    Operand<TFloat64> exact =
-        wide(
-            tf,
-            new ExactAttention(favor.causal())
-                .attend(tf, layer.queries(), layer.keys(), layer.values(), mask)); // [1, H, L, D]
-    Operand<TFloat64> estimate =
-        wide(
-            tf,
-            FavorAttention.of(favor, p)
-                .attend(tf, layer.queries(), layer.keys(), layer.values(), mask)); // [1, H, L, D]
-    var last = tf.constant(-1);
+    require(
+        trial.projection() != null,
+        "a kernel without a projection estimates nothing; give features above 0");
+    int[] shape = {favor.features(), model.headSize()};
+    Operand<TFloat32> p = tf.reshape(tf.constant(trial.projection()), tf.constant(shape));
+    var exact = attended(tf, new ExactAttention(favor.causal()), layer, mask); // [1, H, L, D]
+    var estimate = attended(tf, FavorAttention.of(favor, p), layer, mask); // [1, H, L, D]
     Operand<TFloat64> real = tf.expandDims(wide(tf, mask), tf.constant(1)); // [1, 1, L]
     Operand<TFloat64> seen =
         tf.math.mul(
@@ -177,39 +152,37 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
       seen = tf.linalg.bandPart(seen, tf.constant(-1L), tf.constant(0L));
     }
     var scale = tf.constant(Math.pow(model.headSize(), -0.25));
-    Operand<TFloat64> x = tf.math.mul(wide(tf, layer.queries()), scale);
-    Operand<TFloat64> y = tf.math.mul(wide(tf, layer.keys()), scale);
-    Operand<TFloat64> queryNorms = norms(tf, wide(tf, layer.queries()), real); // [1, H, L]
-    Operand<TFloat64> keyNorms = norms(tf, wide(tf, layer.keys()), real); // [1, H, L]
-    Operand<TFloat64> logits =
-        tf.math.mul(
-            tf.math.abs(tf.train.batchMatMul(x, y, TFloat64.class, BatchMatMul.adjY(true))),
-            seen); // [1, H, L, L]
-    Operand<TFloat64> expected =
-        ExpectedError.isKnown(favor.kernel())
-            ? masked(
-                tf,
-                new ExpectedError(tf, x, y, wide(tf, layer.values()), seen).of(favor.kernel()),
-                real)
-            : tf.zerosLike(queryNorms);
+    var queries = wide(tf, layer.queries());
+    var keys = wide(tf, layer.keys());
+    Operand<TFloat64> x = tf.math.mul(queries, scale);
+    Operand<TFloat64> y = tf.math.mul(keys, scale);
+    Operand<TFloat64> products = tf.train.batchMatMul(x, y, TFloat64.class, BatchMatMul.adjY(true));
+    Operand<TFloat64> logits = tf.math.mul(tf.math.abs(products), seen); // [1, H, L, L]
+    Operand<TFloat64> norms = tf.math.sqrt(squares(tf, queries, real)); // [1, H, L]
+    Operand<TFloat64> expected = tf.zerosLike(norms);
+    if (ExpectedError.isKnown(favor.kernel())) {
+      var closed = new ExpectedError(tf, x, y, wide(tf, layer.values()), seen).of(favor.kernel());
+      expected = masked(tf, closed, real);
+    }
     return tf.stack(
             List.of(
                 squares(tf, tf.math.sub(estimate, exact), real),
                 expected,
                 squares(tf, exact, real),
-                queryNorms,
-                keyNorms,
+                norms,
+                tf.math.sqrt(squares(tf, keys, real)),
                 tf.reduceMax(logits, tf.constant(-1)),
-                tf.math.mul(tf.onesLike(queryNorms), real))) // [7, 1, H, L]
+                tf.math.mul(tf.onesLike(norms), real))) // [7, 1, H, L]
         .asOutput();
+  }
+
+  private static Operand<TFloat64> attended(
+      Ops tf, Attention attention, Outputs.Layer layer, Operand<TFloat32> mask) {
+    return wide(tf, attention.attend(tf, layer.queries(), layer.keys(), layer.values(), mask));
   }
 
   private static Operand<TFloat64> squares(Ops tf, Operand<TFloat64> x, Operand<TFloat64> real) {
     return masked(tf, tf.reduceSum(tf.math.square(x), tf.constant(-1)), real); // [1, H, L]
-  }
-
-  private static Operand<TFloat64> norms(Ops tf, Operand<TFloat64> x, Operand<TFloat64> real) {
-    return tf.math.sqrt(squares(tf, x, real));
   }
 
   /** Zero at padding, where there may be NaN. */

@@ -1,45 +1,57 @@
 package dev.performer.study;
 
 import dev.performer.chart.Chart;
+import java.io.IOException;
 import java.util.List;
 import java.util.Map;
 
 /**
- * Measurements that belong together, with the table and the charts that show them. All but the
- * cases can be had of the rows that are there so far.
+ * Measurements that belong together, with the table and the charts that show those of them that are
+ * there so far.
  *
  * @param <C> one measurement
- * @param <R> its result
  */
-public interface Benchmark<C extends Case<R>, R> {
+public interface Benchmark<C extends Benchmark.Case<C>> {
+  /**
+   * One measurement: a record that goes as JSON into a process of its own, so that its memory is
+   * not another's, and comes back with its result.
+   */
+  interface Case<C> {
+    /** What is measured, in a few words. */
+    String label();
+
+    /** The same with its result. */
+    C measure() throws IOException;
+
+    /** What was measured; null where it was not yet, was left out or failed. */
+    Record result();
+
+    /** The result in one line. */
+    String line();
+
+    /** About how long it takes on two cores of a server, as long as nothing is known. */
+    double seconds();
+
+    /** Memory below which it is not worth trying; 0 where that does not matter. */
+    default long leastBytes() {
+      return 0;
+    }
+  }
+
   /** Of the files that are written, without an ending. */
   String name();
 
-  /** What is the same in all cases. */
   BenchmarkSize size();
 
   /** In the order in which they are measured. */
   List<C> cases();
 
-  /** The record that a case measures. */
-  Class<R> resultType();
-
-  /** A measurement in one line. */
-  String line(C measured, R result);
-
   /** Markdown. */
-  String table(List<Row<C, R>> rows);
+  String table(List<C> rows);
 
   /** Rows and what follows from them, for JSON. */
-  Map<String, Object> json(List<Row<C, R>> rows);
+  Map<String, Object> json(List<C> rows);
 
   /** Drawn side by side; none for no picture. */
-  List<Chart> charts(List<Row<C, R>> rows);
-
-  /** A case and its result; null where it was left out or failed. */
-  record Row<C, R>(C measured, R result) {
-    boolean isMeasured() {
-      return result != null;
-    }
-  }
+  List<Chart> charts(List<C> rows);
 }

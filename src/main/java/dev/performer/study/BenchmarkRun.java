@@ -1,6 +1,7 @@
 package dev.performer.study;
 
 import com.sun.management.OperatingSystemMXBean;
+import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import dev.performer.chart.Chart;
@@ -9,6 +10,7 @@ import dev.performer.data.StrictJson;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -17,6 +19,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.ToDoubleFunction;
 
 /**
  * Takes the measurements of a benchmark one after the other. After each the table, the JSON and the
@@ -27,9 +30,6 @@ import java.util.Map;
  * @param limit of one measurement
  */
 public record BenchmarkRun(Path folder, Duration limit) {
-  /** Of one measurement, where none is given. */
-  public static final Duration LIMIT = Duration.ofMinutes(10);
-
   /** Follows a run. */
   public interface Listener {
     /**
@@ -63,30 +63,25 @@ public record BenchmarkRun(Path folder, Duration limit) {
    * @throws PerformerException if the folder cannot be written to, or, after all others are done,
    *     if measurements failed or took longer than the limit
    */
-  public <C extends Case<R>, R> Outcome run(Benchmark<C, R> benchmark, Listener listener) {
+  public <C extends Benchmark.Case<C>> Outcome run(Benchmark<C> benchmark, Listener listener) {
     prepare();
     List<C> cases = benchmark.cases();
-    List<Boolean> fits = cases.stream().map(c -> c.leastBytes() <= availableBytes()).toList();
-    double[] estimates = new double[cases.size()];
-    double left = 0;
-    for (int i = 0; i < estimates.length; i++) {
-      estimates[i] = fits.get(i) ? cases.get(i).seconds() : 0;
-      left += estimates[i];
-    }
+    long available = availableBytes();
+    ToDoubleFunction<C> estimate = c -> c.leastBytes() > available ? 0 : c.seconds();
+    double left = cases.stream().mapToDouble(estimate).sum();
     listener.starts(cases.size(), seconds(left));
-    List<Benchmark.Row<C, R>> rows = new ArrayList<>();
+    List<C> rows = new ArrayList<>();
     List<String> failures = new ArrayList<>();
     Outcome outcome = null;
     double estimated = 0;
     long start = System.nanoTime();
-    for (int i = 0; i < estimates.length; i++) {
-      C measured = cases.get(i);
-      R result = null;
-      String line = measured.label() + ": skipped, as it needs more memory than there is";
-      if (fits.get(i)) {
+    for (C planned : cases) {
+      C row = planned;
+      String line = planned.label() + ": skipped, as it needs more memory than there is";
+      if (planned.leastBytes() <= available) {
         try {
-          result = MeasuringProcess.measure(measured, benchmark.resultType(), limit);
-          line = benchmark.line(measured, result);
+          row = MeasuringProcess.measure(planned, limit);
+          line = row.line();
         } catch (PerformerException e) {
           if (Thread.currentThread().isInterrupted()) {
             throw e;
@@ -95,10 +90,10 @@ public record BenchmarkRun(Path folder, Duration limit) {
           failures.add(line);
         }
       }
-      rows.add(new Benchmark.Row<>(measured, result));
+      rows.add(row);
       outcome = write(benchmark, rows);
-      estimated += estimates[i];
-      left -= estimates[i];
+      estimated += estimate.applyAsDouble(planned);
+      left -= estimate.applyAsDouble(planned);
       double pace = estimated == 0 ? 1 : (System.nanoTime() - start) / 1e9 / estimated;
       listener.measured(line, seconds(left * pace));
     }
@@ -109,16 +104,20 @@ public record BenchmarkRun(Path folder, Duration limit) {
     return outcome;
   }
 
-  private <C extends Case<R>, R> Outcome write(
-      Benchmark<C, R> benchmark, List<Benchmark.Row<C, R>> rows) {
+  private <C extends Benchmark.Case<C>> Outcome write(Benchmark<C> benchmark, List<C> rows) {
     String table = benchmark.table(rows);
-    Map<String, Object> json = settings(benchmark.size());
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("date", Instant.now().toString());
+    StrictJson.tree(benchmark.size())
+        .fields()
+        .forEachRemaining(f -> json.put(f.getKey(), f.getValue()));
+    json.put("cores", Runtime.getRuntime().availableProcessors());
     json.put("measured", rows.size());
     json.putAll(benchmark.json(rows));
     List<Path> files = new ArrayList<>();
-    files.add(
-        write(benchmark.name() + ".json", text(StrictJson.tree(json).toPrettyString() + "\n")));
-    files.add(write(benchmark.name() + ".md", text(table)));
+    String text = StrictJson.tree(json).toPrettyString() + "\n";
+    files.add(write(benchmark.name() + ".json", text.getBytes(StandardCharsets.UTF_8)));
+    files.add(write(benchmark.name() + ".md", table.getBytes(StandardCharsets.UTF_8)));
     List<Chart> charts = benchmark.charts(rows);
     if (OptionalLibrary.CHARTS.isPresent() && charts.stream().anyMatch(c -> !c.isEmpty())) {
       files.add(write(benchmark.name() + ".png", Chart.png(charts)));
@@ -132,35 +131,18 @@ public record BenchmarkRun(Path folder, Duration limit) {
     return file;
   }
 
-  private static byte[] text(String text) {
-    return text.getBytes(StandardCharsets.UTF_8);
-  }
-
-  private static Map<String, Object> settings(BenchmarkSize size) {
-    Map<String, Object> json = new LinkedHashMap<>();
-    json.put("date", Instant.now().toString());
-    json.put("batch", size.batch());
-    json.put("heads", size.heads());
-    json.put("headSize", size.headSize());
-    json.put("features", size.features());
-    json.put("cores", Runtime.getRuntime().availableProcessors());
-    return json;
-  }
-
   /** Before minutes of measuring, not after. */
   private void prepare() {
     try {
       Files.createDirectories(folder);
+      if (!Files.isWritable(folder)) {
+        throw new AccessDeniedException(folder.toString());
+      }
     } catch (IOException e) {
       throw new PerformerException(
-          folder
-              + ": no folder can be made there ("
-              + e.getMessage()
-              + "); choose another output folder",
+          "%s: cannot be written to (%s); choose another output folder"
+              .formatted(folder, AtomicFiles.describe(e)),
           e);
-    }
-    if (!Files.isWritable(folder)) {
-      throw new PerformerException(folder + ": cannot be written to; choose another output folder");
     }
   }
 

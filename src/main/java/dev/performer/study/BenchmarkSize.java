@@ -16,12 +16,9 @@ public record BenchmarkSize(int batch, int heads, int headSize, int features) {
    * @throws PerformerException if one is below 1
    */
   public BenchmarkSize {
-    for (int value : List.of(batch, heads, headSize, features)) {
-      if (value < 1) {
-        throw new PerformerException(
-            "batch, heads, head size and features must be at least 1, not " + value);
-      }
-    }
+    int least = Math.min(Math.min(batch, heads), Math.min(headSize, features));
+    PerformerException.require(
+        least > 0, "batch, heads, head size and features must be at least 1, not %d", least);
   }
 
   /** E, the width of a model of these heads. */
@@ -29,11 +26,12 @@ public record BenchmarkSize(int batch, int heads, int headSize, int features) {
     return Math.multiplyExact(heads, headSize);
   }
 
-  /** Sequence lengths, checked. @throws PerformerException unless there are some, all positive */
+  /** Sequence lengths. @throws PerformerException unless there are some, all positive */
   static List<Integer> checked(List<Integer> lengths) {
-    if (lengths.isEmpty() || lengths.stream().anyMatch(length -> length < 1)) {
-      throw new PerformerException("lengths must be positive numbers, not " + lengths);
-    }
+    PerformerException.require(
+        !lengths.isEmpty() && lengths.stream().allMatch(length -> length > 0),
+        "lengths must be positive numbers, not %s",
+        lengths);
     return List.copyOf(lengths);
   }
 }

@@ -2,11 +2,14 @@ package dev.performer.study;
 
 import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonValue;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.attention.Attention;
 import dev.performer.attention.ExactAttention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
+import dev.performer.data.StrictJson;
 import dev.performer.model.AttentionConfig;
 import java.util.List;
 import java.util.Locale;
@@ -18,8 +21,7 @@ import org.tensorflow.op.Ops;
  * @param kernel of FAVOR+; null for exact softmax attention
  */
 public record BenchmarkedAttention(Kernel kernel) {
-  /** Softmax attention itself. */
-  public static final BenchmarkedAttention EXACT = new BenchmarkedAttention(null);
+  static final BenchmarkedAttention EXACT = new BenchmarkedAttention(null);
 
   /** What is compared where nothing else is chosen. */
   public static final List<BenchmarkedAttention> DEFAULTS =
@@ -27,6 +29,9 @@ public record BenchmarkedAttention(Kernel kernel) {
           EXACT,
           new BenchmarkedAttention(Kernel.DEFAULT),
           new BenchmarkedAttention(Kernel.CHEAPEST));
+
+  /** Layers of a {@link #model}. */
+  static final int LAYERS = 4;
 
   private static final String EXACT_NAME = "exact";
 
@@ -46,16 +51,16 @@ public record BenchmarkedAttention(Kernel kernel) {
   @JsonValue
   @Override
   public String toString() {
-    return kernel == null ? EXACT_NAME : kernel.label();
+    return isExact() ? EXACT_NAME : kernel.label();
   }
 
   /** In tables. */
-  public String label() {
-    return kernel == null ? "exact softmax" : "FAVOR+ " + kernel;
+  String label() {
+    return isExact() ? "exact softmax" : "FAVOR+ " + kernel;
   }
 
   Attention build(Ops tf, boolean causal, BenchmarkSize size) {
-    if (kernel == null) {
+    if (isExact()) {
       return new ExactAttention(causal);
     }
     FavorConfig config = favor(causal, size);
@@ -65,26 +70,31 @@ public record BenchmarkedAttention(Kernel kernel) {
         .orElseGet(() -> FavorAttention.of(config));
   }
 
-  /** How a layer of a causal model attends so. */
-  AttentionConfig config(BenchmarkSize size) {
-    return kernel == null
-        ? new AttentionConfig.Exact(true)
-        : new AttentionConfig.Favor(favor(true, size));
+  /** A causal language model whose layers attend so, as {@code PerformerConfig} reads it. */
+  ObjectNode model(int length, BenchmarkSize size) {
+    var attention =
+        isExact() ? new AttentionConfig.Exact(true) : new AttentionConfig.Favor(favor(true, size));
+    ObjectNode keys = JsonNodeFactory.instance.objectNode();
+    keys.put("task", "causal-lm").put("layers", LAYERS).put("maxLength", length);
+    keys.put("hiddenSize", size.hiddenSize()).put("heads", size.heads());
+    return keys.set("attention", StrictJson.tree(attention));
   }
 
   private FavorConfig favor(boolean causal, BenchmarkSize size) {
-    return FavorConfig.builder()
-        .kernel(kernel)
-        .causal(causal)
-        .features(kernel.isSoftmax() ? size.features() : 0)
-        .seed(1L)
-        .build();
+    int features = kernel.isSoftmax() ? size.features() : 0;
+    return FavorConfig.builder().kernel(kernel).causal(causal).features(features).seed(1L).build();
   }
 
   /** Multiplications and additions of the output of one head at one position. */
   double operations(int length, BenchmarkSize size) {
     double d = size.headSize();
-    return kernel == null ? 4 * length * d : 8 * d * (kernel.isSoftmax() ? size.features() : d);
+    return isExact() ? 4 * length * d : 8 * d * (kernel.isSoftmax() ? size.features() : d);
+  }
+
+  /** The same of the layers of a {@link #model} at one position. */
+  double modelOperations(int length, BenchmarkSize size) {
+    double width = size.hiddenSize();
+    return LAYERS * (24 * width * width + size.heads() * operations(length, size));
   }
 
   boolean isExact() {

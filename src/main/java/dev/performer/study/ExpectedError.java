@@ -20,31 +20,18 @@ import org.tensorflow.types.TFloat64;
  * for hyperbolic ones, {@code cosh(u_j·u_l)} with u = x − y for trigonometric ones (a constant in c
  * drops out, as Σ_j a_j (v_j−o) = 0). Since z_j·z_l = |x|² + x·y_j + x·y_l + y_j·y_l, c is a
  * product in which only exp(y_j·y_l) couples j and l: that is L³ work as a matrix product.
+ *
+ * @param queries x, {@code [B, H, L, D]}
+ * @param keys y, {@code [B, H, S, D]}
+ * @param values {@code [B, H, S, V]}
+ * @param seen 1 where a query sees a key, 0 elsewhere, broadcasts to {@code [B, H, L, S]}
  */
-final class ExpectedError {
-  private final Ops tf;
-  private final Operand<TFloat64> queries; // x, [B, H, L, D]
-  private final Operand<TFloat64> keys; // y, [B, H, S, D]
-  private final Operand<TFloat64> values; // [B, H, S, V]
-  private final Operand<TFloat64> seen; // 1 where a query sees a key, broadcasts to [B, H, L, S]
-
-  /**
-   * @param queries divided by D^¼
-   * @param keys divided by D^¼
-   * @param seen 1 where a query sees a key, 0 elsewhere, {@code [B, 1, L, S]}
-   */
-  ExpectedError(
-      Ops tf,
-      Operand<TFloat64> queries,
-      Operand<TFloat64> keys,
-      Operand<TFloat64> values,
-      Operand<TFloat64> seen) {
-    this.tf = tf;
-    this.queries = queries;
-    this.keys = keys;
-    this.values = values;
-    this.seen = seen;
-  }
+record ExpectedError(
+    Ops tf,
+    Operand<TFloat64> queries,
+    Operand<TFloat64> keys,
+    Operand<TFloat64> values,
+    Operand<TFloat64> seen) {
 
   /** Whether there is a closed form for a kernel's features. */
   static boolean isKnown(Kernel kernel) {
@@ -54,53 +41,39 @@ final class ExpectedError {
 
   /** Expected squared error of each query's output, M = 1, {@code [B, H, L]}. */
   Output<TFloat64> of(Kernel kernel) {
-    Operand<TFloat64> logits = times(queries, keys, true); // [B, H, L, S]
-    Operand<TFloat64> weights = tf.math.mul(tf.math.exp(logits), seen);
-    Operand<TFloat64> sum =
-        tf.reduceSum(weights, tf.constant(-1), ReduceSum.keepDims(true)); // [B, H, L, 1]
+    Operand<TFloat64> grows = tf.math.exp(times(queries, keys, true)); // [B, H, L, S]
+    Operand<TFloat64> weights = tf.math.mul(grows, seen);
+    Operand<TFloat64> sum = tf.reduceSum(weights, tf.constant(-1), ReduceSum.keepDims(true));
     Operand<TFloat64> output = tf.math.div(times(weights, values, false), sum); // [B, H, L, V]
     Operand<TFloat64> apart = times(keys, keys, true); // y_j·y_l, [B, H, S, S]
-    Operand<TFloat64> norms =
-        tf.reduceSum(tf.math.square(queries), tf.constant(-1)); // |x|², [B, H, L]
+    Operand<TFloat64> norms = tf.reduceSum(tf.math.square(queries), tf.constant(-1)); // [B, H, L]
     // a_j exp(±x·y_j), of which one is constant over the keys that are seen.
-    Operand<TFloat64> towards = tf.math.div(tf.math.mul(weights, tf.math.exp(logits)), sum);
+    Operand<TFloat64> towards = tf.math.div(tf.math.mul(weights, grows), sum);
     Operand<TFloat64> even = tf.math.div(seen, sum);
-    Operand<TFloat64> near = tf.math.exp(norms);
-    Operand<TFloat64> far = tf.math.exp(tf.math.neg(norms));
-    Operand<TFloat64> grown = tf.math.exp(apart);
-    Operand<TFloat64> shrunk = tf.math.exp(tf.math.neg(apart));
-    Operand<TFloat64> square;
-    if (kernel.form() instanceof Kernel.Positive positive) {
-      square = tf.math.mul(near, form(towards, grown, output));
-      if (positive.isMirrored()) {
-        square = half(square, tf.math.mul(far, form(even, shrunk, output)));
-      }
-    } else {
-      square =
-          half(
-              tf.math.mul(near, form(even, grown, output)),
-              tf.math.mul(far, form(towards, shrunk, output)));
+    boolean isPositive = kernel.form() instanceof Kernel.Positive;
+    Operand<TFloat64> square = product(norms, isPositive ? towards : even, apart, output);
+    if (!(kernel.form() instanceof Kernel.Positive positive) || positive.isMirrored()) {
+      var mirrored =
+          product(tf.math.neg(norms), isPositive ? even : towards, tf.math.neg(apart), output);
+      square = tf.math.mul(tf.constant(0.5), tf.math.add(square, mirrored));
     }
     return tf.math.maximum(square, tf.constant(0.0)).asOutput();
   }
 
-  /** {@code Σ_jl b_j b_l e_jl (v_j−o)·(v_l−o)} of each query, {@code [B, H, L]}. */
-  private Operand<TFloat64> form(
-      Operand<TFloat64> b, Operand<TFloat64> e, Operand<TFloat64> output) {
+  /** {@code exp(n) Σ_jl b_j b_l exp(e_jl) (v_j−o)·(v_l−o)} of each query, {@code [B, H, L]}. */
+  private Operand<TFloat64> product(
+      Operand<TFloat64> n, Operand<TFloat64> b, Operand<TFloat64> e, Operand<TFloat64> output) {
+    Operand<TFloat64> coupled = tf.math.exp(e);
     Operand<TFloat64> products = times(values, values, true); // v_j·v_l, [B, H, S, S]
-    Operand<TFloat64> both = times(b, tf.math.mul(e, products), false); // [B, H, L, S]
-    Operand<TFloat64> one = times(b, e, false); // [B, H, L, S]
+    Operand<TFloat64> both = times(b, tf.math.mul(coupled, products), false); // [B, H, L, S]
+    Operand<TFloat64> one = times(b, coupled, false); // [B, H, L, S]
     Operand<TFloat64> across = times(output, values, true); // o·v_j, [B, H, L, S]
     Operand<TFloat64> size =
         tf.reduceSum(tf.math.square(output), tf.constant(-1), ReduceSum.keepDims(true));
     Operand<TFloat64> twice = tf.math.mul(tf.constant(2.0), tf.math.mul(across, one));
     Operand<TFloat64> inner =
         tf.math.addN(List.of(both, tf.math.neg(twice), tf.math.mul(size, one)));
-    return tf.reduceSum(tf.math.mul(b, inner), tf.constant(-1));
-  }
-
-  private Operand<TFloat64> half(Operand<TFloat64> a, Operand<TFloat64> b) {
-    return tf.math.mul(tf.constant(0.5), tf.math.add(a, b));
+    return tf.math.mul(tf.math.exp(n), tf.reduceSum(tf.math.mul(b, inner), tf.constant(-1)));
   }
 
   private Operand<TFloat64> times(Operand<TFloat64> a, Operand<TFloat64> b, boolean transpose) {

@@ -1,5 +1,7 @@
 package dev.performer.study;
 
+import static dev.performer.study.Table.format;
+
 import dev.performer.PerformerException;
 import dev.performer.chart.Chart;
 import dev.performer.chart.Chart.Scale;
@@ -8,8 +10,9 @@ import dev.performer.study.GenerationCase.Measured;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
@@ -19,7 +22,7 @@ import java.util.stream.IntStream;
  */
 public record GenerationBenchmark(
     BenchmarkSize size, List<Integer> lengths, List<BenchmarkedAttention> attentions)
-    implements Benchmark<GenerationCase, Measured> {
+    implements Benchmark<GenerationCase> {
   /** So many that a quarter differs measurably from another. */
   private static final int LEAST_TOKENS = 16;
 
@@ -30,11 +33,11 @@ public record GenerationBenchmark(
    */
   public GenerationBenchmark {
     lengths = BenchmarkSize.checked(lengths);
-    attentions = List.copyOf(attentions);
-    if (Collections.max(lengths) < LEAST_TOKENS) {
-      throw new PerformerException(
-          "generation is measured over at least " + LEAST_TOKENS + " tokens, not " + lengths);
-    }
+    PerformerException.require(
+        Collections.max(lengths) >= LEAST_TOKENS,
+        "generation is measured over at least %d tokens, not %s",
+        LEAST_TOKENS,
+        lengths);
   }
 
   @Override
@@ -44,64 +47,41 @@ public record GenerationBenchmark(
 
   @Override
   public List<GenerationCase> cases() {
-    return attentions.stream().map(a -> new GenerationCase(a, lengths, size)).toList();
-  }
-
-  @Override
-  public Class<Measured> resultType() {
-    return Measured.class;
-  }
-
-  @Override
-  public String line(GenerationCase measured, Measured result) {
-    return String.format(
-        Locale.ROOT,
-        "%-28s %.2f ms a token, %.2f ms in the last quarter",
-        measured.label(),
-        result.firstQuarterMs(),
-        result.lastQuarterMs());
+    return attentions.stream().map(a -> new GenerationCase(a, lengths, size, null)).toList();
   }
 
   /** Milliseconds a token in the first and last quarter, and of computing the prefix again. */
   @Override
-  public String table(List<Row<GenerationCase, Measured>> rows) {
-    StringBuilder text =
-        new StringBuilder("| attention | token, first quarter | last quarter | last / first |");
-    lengths.forEach(l -> text.append(" prefix of ").append(l).append(" again |"));
-    text.append("\n|---|---|---|---|").append("---|".repeat(lengths.size())).append('\n');
+  public String table(List<GenerationCase> rows) {
+    String again =
+        lengths.stream().map(l -> " | prefix of " + l + " again").collect(Collectors.joining());
+    Table table =
+        new Table("attention | token, first quarter | last quarter | last / first" + again);
     for (Measured row : results(rows)) {
-      text.append(
-          String.format(
-              Locale.ROOT,
-              "| %s | %.2f ms | %.2f ms | %.2f |",
-              row.attention(),
-              row.firstQuarterMs(),
-              row.lastQuarterMs(),
-              row.growth()));
+      StringBuilder cells = new StringBuilder(row.attention());
+      cells.append(
+          format(
+              " | %.2f ms | %.2f ms | %.2f",
+              row.firstQuarterMs(), row.lastQuarterMs(), row.growth()));
       for (int length : lengths) {
-        text.append(
-            String.format(
-                Locale.ROOT,
-                " %.1f ms, %.1f× |",
-                row.recomputeMs().get(length),
-                row.timesFaster().get(length)));
+        double times = row.timesFaster().get(length);
+        cells.append(format(" | %.1f ms, %.1f×", row.recomputeMs().get(length), times));
       }
-      text.append('\n');
+      table.row(cells.toString());
     }
-    return text.append(
-            "\nMilliseconds a token, each the fastest of several runs; ×: how many times faster the"
-                + " recurrent form is at that length.\n")
-        .toString();
+    return table
+        + "\nMilliseconds a token, each the fastest of several runs; ×: how many times faster the"
+        + " recurrent form is at that length.\n";
   }
 
   @Override
-  public Map<String, Object> json(List<Row<GenerationCase, Measured>> rows) {
+  public Map<String, Object> json(List<GenerationCase> rows) {
     return Map.of("rows", results(rows));
   }
 
   /** Both ways over the length. */
   @Override
-  public List<Chart> charts(List<Row<GenerationCase, Measured>> rows) {
+  public List<Chart> charts(List<GenerationCase> rows) {
     Chart chart =
         Chart.of("One more token", "tokens so far", "milliseconds")
             .withSize(900, 560)
@@ -109,23 +89,21 @@ public record GenerationBenchmark(
             .withLegend(Chart.Legend.INSIDE);
     int colour = 0;
     for (Measured row : results(rows)) {
-      double[] times = row.tokenMs();
-      int step = Math.max(1, times.length / POINTS);
+      int step = Math.max(1, row.tokenMs().length / POINTS);
       double[] x =
-          IntStream.range(0, times.length / step).mapToDouble(i -> (i + 1) * step).toArray();
-      double[] y =
-          IntStream.range(0, x.length)
-              .mapToDouble(
-                  i -> Arrays.stream(times, i * step, (i + 1) * step).average().orElseThrow())
+          IntStream.rangeClosed(1, row.tokenMs().length / step)
+              .mapToDouble(i -> i * step)
               .toArray();
+      double[] y =
+          Arrays.stream(x)
+              .map(at -> GenerationCase.mean(row.tokenMs(), (int) at - step, (int) at))
+              .toArray();
+      var again = row.recomputeMs();
       chart =
           chart
               .with(Line.of(row.attention() + ", recurrent", x, y).withColour(colour))
               .with(
-                  Line.of(
-                          row.attention() + ", prefix again",
-                          row.recomputeMs().keySet(),
-                          row.recomputeMs().values())
+                  Line.of(row.attention() + ", prefix again", again.keySet(), again.values())
                       .withColour(colour++)
                       .withDash(Line.Dash.DASHED)
                       .withMarker(Line.Marker.CIRCLE));
@@ -133,7 +111,7 @@ public record GenerationBenchmark(
     return List.of(chart);
   }
 
-  private static List<Measured> results(List<Row<GenerationCase, Measured>> rows) {
-    return rows.stream().filter(Row::isMeasured).map(Row::result).toList();
+  private static List<Measured> results(List<GenerationCase> rows) {
+    return rows.stream().map(GenerationCase::result).filter(Objects::nonNull).toList();
   }
 }

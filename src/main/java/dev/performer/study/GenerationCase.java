@@ -1,14 +1,12 @@
 package dev.performer.study;
 
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-import com.fasterxml.jackson.databind.node.ObjectNode;
+import static dev.performer.study.Table.format;
+
 import dev.performer.AtomicFiles;
 import dev.performer.data.NpyArray;
-import dev.performer.data.StrictJson;
 import dev.performer.graph.Variables;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
-import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.PerformerSignatures;
 import dev.performer.savedmodel.SavedModelPredictor;
@@ -32,11 +30,11 @@ import org.tensorflow.op.Ops;
  * prefix again. A model of random weights costs what a trained one does.
  *
  * @param lengths where the prefix is computed again; the largest is how much is generated
+ * @param result null before
  */
 public record GenerationCase(
-    BenchmarkedAttention attention, List<Integer> lengths, BenchmarkSize size)
-    implements Case<GenerationCase.Measured> {
-  private static final int LAYERS = 4;
+    BenchmarkedAttention attention, List<Integer> lengths, BenchmarkSize size, Measured result)
+    implements Benchmark.Case<GenerationCase> {
   private static final int RUNS = 3;
   private static final double START_SECONDS = 8;
   private static final double TOKEN_SECONDS = 3e-3;
@@ -67,41 +65,38 @@ public record GenerationCase(
     return attention.label() + ", " + tokens() + " tokens";
   }
 
+  @Override
+  public String line() {
+    return format(
+        "%-28s %.2f ms a token, %.2f ms in the last quarter",
+        label(), result.firstQuarterMs(), result.lastQuarterMs());
+  }
+
   private int tokens() {
     return Collections.max(lengths);
   }
 
   @Override
-  public Measured measure() throws IOException {
-    Path folder = Files.createTempDirectory("performer-bench");
-    try {
-      Path model = folder.resolve("model");
-      write(config(), model);
-      double[] tokenMs = recurrent(model, size.batch(), tokens());
-      return measured(tokenMs, parallel(model, size.batch(), lengths));
-    } finally {
-      AtomicFiles.discard(folder);
-    }
-  }
-
-  @Override
   public double seconds() {
-    double width = size.hiddenSize();
     double again = 0;
     for (int length : lengths) {
-      double attended = LAYERS * size.heads() * attention.operations(length, size);
-      again += size.batch() * length * (LAYERS * 24 * width * width + attended);
+      again += size.batch() * length * attention.modelOperations(length, size);
     }
     return START_SECONDS
         + (RUNS + 1) * (tokens() * size.batch() * TOKEN_SECONDS + again / OPERATIONS_A_SECOND);
   }
 
-  private PerformerConfig config() {
-    ObjectNode keys = JsonNodeFactory.instance.objectNode();
-    keys.put("task", "causal-lm").put("layers", LAYERS).put("maxLength", tokens());
-    keys.put("hiddenSize", size.hiddenSize()).put("heads", size.heads());
-    keys.set("attention", StrictJson.tree(attention.config(size)));
-    return PerformerConfig.of(keys, "the benchmark's model");
+  @Override
+  public GenerationCase measure() throws IOException {
+    Path folder = Files.createTempDirectory("performer-bench");
+    try {
+      Path model = folder.resolve("model");
+      write(PerformerConfig.of(attention.model(tokens(), size), "the benchmark's model"), model);
+      return new GenerationCase(
+          attention, lengths, size, measured(recurrent(model), parallel(model)));
+    } finally {
+      AtomicFiles.discard(folder);
+    }
   }
 
   private static void write(PerformerConfig config, Path target) {
@@ -114,34 +109,30 @@ public record GenerationCase(
       variables.initialize(session);
       weights = PerformerModels.values(session, variables.all());
     }
-    ModelCard card =
-        ModelCard.of(
-            config.attentionOf(0), null, PerformerModels.languageModel(config, null), null);
-    PerformerModels.write(config, weights, card, target, false);
+    PerformerModels.write(config, weights, null, target, false);
   }
 
   /** Token by token, the fastest of all runs. */
-  private static double[] recurrent(Path model, int batch, int tokens) {
-    double[] best = new double[tokens];
+  private double[] recurrent(Path model) {
+    double[] best = new double[tokens()];
     Arrays.fill(best, Double.MAX_VALUE);
-    List<int[]> prompts = Collections.nCopies(batch, new int[] {1});
+    List<int[]> prompts = Collections.nCopies(size.batch(), new int[] {1});
+    var options = DecodingOptions.of(best.length, Sampling.mostLikely());
     try (GenerationSession session = GenerationSession.open(model)) {
       for (int run = 0; run <= RUNS; run++) {
-        double[] times = new double[tokens];
-        long[] last = {System.nanoTime()};
+        long[] times = new long[best.length + 1];
+        times[0] = System.nanoTime();
         int[] count = {0};
         session.generate(
             prompts,
-            DecodingOptions.of(tokens, Sampling.mostLikely()),
+            options,
             (row, token) -> {
-              if (row == batch - 1) {
-                long now = System.nanoTime();
-                times[count[0]++] = (now - last[0]) / 1e6;
-                last[0] = now;
+              if (row == prompts.size() - 1) {
+                times[++count[0]] = System.nanoTime();
               }
             });
-        for (int i = 0; i < tokens && run > 0; i++) { // the first run plans the graph
-          best[i] = Math.min(best[i], times[i]);
+        for (int i = 0; i < best.length && run > 0; i++) { // the first run plans the graph
+          best[i] = Math.min(best[i], (times[i + 1] - times[i]) / 1e6);
         }
       }
     }
@@ -149,14 +140,14 @@ public record GenerationCase(
     return best;
   }
 
-  private static Map<Integer, Double> parallel(Path model, int batch, List<Integer> lengths) {
+  private Map<Integer, Double> parallel(Path model) {
     Map<Integer, Double> result = new TreeMap<>();
     try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
       for (int length : lengths) {
-        int[] tokens = new int[Math.multiplyExact(batch, length)];
+        int[] tokens = new int[Math.multiplyExact(size.batch(), length)];
         Arrays.fill(tokens, 1);
         var inputs =
-            Map.of(PerformerSignatures.TOKENS, NpyArray.of(tokens, batch, length)); // [B, L]
+            Map.of(PerformerSignatures.TOKENS, NpyArray.of(tokens, size.batch(), length)); // [B, L]
         double best = Double.MAX_VALUE;
         for (int run = 0; run <= RUNS; run++) {
           long start = System.nanoTime();
@@ -183,7 +174,7 @@ public record GenerationCase(
     return new Measured(attention.label(), tokenMs, first, last, last / first, recomputeMs, faster);
   }
 
-  private static double mean(double[] values, int from, int to) {
+  static double mean(double[] values, int from, int to) {
     return Arrays.stream(values, from, to).average().orElseThrow();
   }
 }

@@ -1,51 +1,45 @@
 package dev.performer.study;
 
+import static dev.performer.study.Table.format;
+
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.attention.FavorConfig;
 import dev.performer.chart.Chart;
 import dev.performer.chart.Chart.Scale;
 import dev.performer.chart.Line;
 import dev.performer.data.StrictJson;
+import dev.performer.study.AttentionErrors.Errors;
+import dev.performer.study.AttentionErrors.Row;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
-import java.util.Map;
 
 /**
  * What came of a {@link ModelApproximation}: table, JSON, picture.
  *
  * @param model its name
- * @param trials one per layer
  * @param rows one per layer
  * @param sequences how many were measured
  */
-public record LayerErrors(
-    String model,
-    List<AttentionErrors.Trial> trials,
-    List<AttentionErrors.Row> rows,
-    int sequences) {
+public record LayerErrors(String model, List<Row> rows, int sequences) {
   private static final double FAR_OFF = 1e6;
   private static final double LEAST_DRAWN = 1e-12;
 
   /** Markdown, a line for each layer. */
   public String table() {
-    StringBuilder text =
-        new StringBuilder(
-            "| layer | kernel | M | norm of q, mean (max) | norm of k, mean (max) | largest logit |"
-                + " relative error | expected | of the median query | expected | heads |\n"
-                + "|---|---|---|---|---|---|---|---|---|---|---|\n");
-    for (AttentionErrors.Row row : rows) {
-      AttentionErrors.Errors all = row.all();
-      FavorConfig favor = trials.get(row.layer()).favor();
-      double[] heads = row.heads().stream().mapToDouble(AttentionErrors.Errors::measured).toArray();
-      text.append(
-          String.format(
-              Locale.ROOT,
-              "| %d | %s | %d | %.1f (%.1f) | %.1f (%.1f) | %.1f | %s | %s | %s | %s | %s to %s |%n",
+    Table table =
+        new Table(
+            "layer | kernel | M | norm of q, mean (max) | norm of k, mean (max) | largest logit"
+                + " | relative error | expected | of the median query | expected | heads");
+    for (Row row : rows) {
+      Errors all = row.all();
+      var heads = row.heads().stream().mapToDouble(Errors::measured).summaryStatistics();
+      table.row(
+          format(
+              "%d | %s | %d | %.1f (%.1f) | %.1f (%.1f) | %.1f | %s | %s | %s | %s | %s to %s",
               row.layer(),
-              favor.kernel(),
-              favor.features(),
+              row.favor().kernel(),
+              row.favor().features(),
               all.queryNorm(),
               all.largestQueryNorm(),
               all.keyNorm(),
@@ -55,10 +49,10 @@ public record LayerErrors(
               number(all.expected()),
               number(all.medianMeasured()),
               number(all.medianExpected()),
-              number(Arrays.stream(heads).min().orElseThrow()),
-              number(Arrays.stream(heads).max().orElseThrow())));
+              number(heads.getMin()),
+              number(heads.getMax())));
     }
-    return text
+    return table
         + "Error of attention's output relative to exact attention, root mean square, over "
         + sequences
         + " sequences. Expected: of independent directions with chi lengths, first order in 1/M;\n"
@@ -69,73 +63,62 @@ public record LayerErrors(
     if (Double.isNaN(x)) {
       return "–";
     }
-    return Double.isInfinite(x)
-        ? "> 1e300"
-        : String.format(Locale.ROOT, x < 1e4 ? "%.3f" : "%.0e", x);
+    return Double.isInfinite(x) ? "> 1e300" : format(x < 1e4 ? "%.3f" : "%.0e", x);
   }
 
   /** Layers with their heads. */
-  public Map<String, Object> json() {
-    List<Map<String, Object>> layers = new ArrayList<>();
-    for (AttentionErrors.Row row : rows) {
-      FavorConfig favor = trials.get(row.layer()).favor();
-      Map<String, Object> layer = new LinkedHashMap<>();
-      layer.put("layer", row.layer());
-      layer.put("kernel", favor.kernel().label());
-      layer.put("features", favor.features());
-      layer.put("rowLengths", favor.lengths().toString());
-      layer.put("exactHeads", favor.exactHeads());
-      layer.putAll(fields(row.all()));
-      layer.put("heads", row.heads().stream().map(LayerErrors::fields).toList());
-      layers.add(layer);
+  public ObjectNode json() {
+    ObjectNode json = JsonNodeFactory.instance.objectNode();
+    json.put("model", model).put("sequences", sequences);
+    var layers = json.putArray("layers");
+    for (Row row : rows) {
+      FavorConfig favor = row.favor();
+      ObjectNode layer = layers.addObject().put("layer", row.layer());
+      layer.put("kernel", favor.kernel().label()).put("features", favor.features());
+      layer.put("rowLengths", favor.lengths().toString()).put("exactHeads", favor.exactHeads());
+      layer.setAll(fields(row.all()));
+      var heads = layer.putArray("heads");
+      row.heads().forEach(head -> heads.add(fields(head)));
     }
-    Map<String, Object> root = new LinkedHashMap<>();
-    root.put("model", model);
-    root.put("sequences", sequences);
-    root.put("layers", layers);
-    return root;
+    return json;
   }
 
   /** JSON has no number for what is not finite. */
-  private static Map<String, Object> fields(AttentionErrors.Errors errors) {
-    Map<String, Object> fields = new LinkedHashMap<>();
-    StrictJson.tree(errors)
-        .fields()
-        .forEachRemaining(
-            field -> {
-              double value = field.getValue().asDouble(Double.NaN);
-              fields.put(field.getKey(), Double.isFinite(value) ? value : null);
-            });
+  private static ObjectNode fields(Errors errors) {
+    ObjectNode fields = (ObjectNode) StrictJson.tree(errors);
+    for (var field : fields.properties()) {
+      if (!Double.isFinite(field.getValue().asDouble(Double.NaN))) {
+        field.setValue(fields.nullNode());
+      }
+    }
     return fields;
   }
 
   /** The error of each layer, and of each head. */
   public Chart chart() {
-    double[] layers = rows.stream().mapToDouble(AttentionErrors.Row::layer).toArray();
-    double[] measured = rows.stream().mapToDouble(r -> drawn(r.all().measured())).toArray();
-    double[] expected = rows.stream().mapToDouble(r -> r.all().expected()).toArray();
-    List<Double> x = new ArrayList<>();
+    double[] layers = rows.stream().mapToDouble(Row::layer).toArray();
+    double[] measured = rows.stream().mapToDouble(row -> drawn(row.all())).toArray();
+    double[] expected = rows.stream().mapToDouble(row -> row.all().expected()).toArray();
+    List<Integer> x = new ArrayList<>();
     List<Double> y = new ArrayList<>();
-    for (AttentionErrors.Row row : rows) {
-      for (AttentionErrors.Errors head : row.heads()) {
-        x.add((double) row.layer());
-        y.add(drawn(head.measured()));
+    for (Row row : rows) {
+      for (Errors head : row.heads()) {
+        x.add(row.layer());
+        y.add(drawn(head));
       }
     }
     Chart chart =
         Chart.of("FAVOR+ against exact attention", "layer", "error relative to exact attention")
             .withScales(Scale.LINEAR, Scale.DECADES)
             .with(Line.of("measured", layers, measured).withMarker(Line.Marker.CIRCLE));
-    if (Arrays.stream(expected).allMatch(e -> e > 0 && e < FAR_OFF)) {
+    if (rows.stream().allMatch(r -> r.all().expected() > 0 && r.all().expected() < FAR_OFF)) {
       chart = chart.with(Line.of("expected", layers, expected).withMarker(Line.Marker.DIAMOND));
     }
-    return chart.with(
-        Line.of("each head, measured", x, y)
-            .withDash(Line.Dash.NONE)
-            .withMarker(Line.Marker.CROSS));
+    var heads = Line.of("each head, measured", x, y);
+    return chart.with(heads.withDash(Line.Dash.NONE).withMarker(Line.Marker.CROSS));
   }
 
-  private static double drawn(double error) {
-    return Math.max(error, LEAST_DRAWN);
+  private static double drawn(Errors errors) {
+    return Math.max(errors.measured(), LEAST_DRAWN);
   }
 }

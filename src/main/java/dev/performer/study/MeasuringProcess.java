@@ -4,6 +4,7 @@ import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -24,12 +25,15 @@ final class MeasuringProcess {
    * Measures a case in a fork of this JVM.
    *
    * @param limit after which it is ended
+   * @return the case with its result
    * @throws PerformerException if it fails or takes longer
    */
-  static <R> R measure(Case<R> what, Class<R> result, Duration limit) {
-    List<String> arguments = List.of(what.getClass().getName(), StrictJson.tree(what).toString());
+  static <C extends Benchmark.Case<C>> C measure(C what, Duration limit) {
+    @SuppressWarnings("unchecked")
+    Class<C> type = (Class<C>) what.getClass();
+    List<String> arguments = List.of(type.getName(), StrictJson.tree(what).toString());
     byte[] answer = answer(MeasuringProcess.class, arguments, what.label(), limit);
-    return StrictJson.bind(StrictJson.readTree(answer, what.label()), result, what.label());
+    return StrictJson.bind(StrictJson.readTree(answer, what.label()), type, what.label());
   }
 
   /**
@@ -44,14 +48,7 @@ final class MeasuringProcess {
     try {
       Path folder = Files.createTempDirectory("performer-measure");
       Path answer = folder.resolve("answer");
-      List<String> command = command(main, folder);
-      command.addAll(arguments);
-      command.add(answer.toString());
-      Process process =
-          new ProcessBuilder(command)
-              .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-              .redirectError(ProcessBuilder.Redirect.INHERIT)
-              .start();
+      Process process = start(main, arguments, folder, answer);
       CountDownLatch shutdown = new CountDownLatch(1);
       Thread hook =
           new Thread(
@@ -87,6 +84,26 @@ final class MeasuringProcess {
     }
   }
 
+  private static Process start(Class<?> main, List<String> arguments, Path folder, Path answer)
+      throws IOException {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    // A signal ends the process at once. Java's own end of it runs the destructors of native
+    // libraries while TensorFlow's threads still work, which now and then is a SIGSEGV.
+    command.add("-Xrs");
+    command.addAll(List.of("-Xmx1g", "-XX:+UseSerialGC", "-Djava.io.tmpdir=" + folder));
+    command.add(
+        "-XX:ErrorFile=" + Path.of(System.getProperty("java.io.tmpdir"), "hs_err_pid%p.log"));
+    command.add("-Dorg.bytedeco.javacpp.maxPhysicalBytes=0");
+    command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
+    command.addAll(arguments);
+    command.add(answer.toString());
+    return new ProcessBuilder(command)
+        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+        .redirectError(ProcessBuilder.Redirect.INHERIT)
+        .start();
+  }
+
   private static void end(Process process, Path folder) {
     process.destroyForcibly();
     try {
@@ -97,39 +114,17 @@ final class MeasuringProcess {
     AtomicFiles.discard(folder);
   }
 
-  private static List<String> command(Class<?> main, Path temporary) {
-    List<String> command = new ArrayList<>();
-    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    // -Xrs: a signal ends the process at once. Java's own end of it runs the destructors of native
-    // libraries while TensorFlow's threads still work, which now and then is a SIGSEGV.
-    command.addAll(
-        List.of(
-            "-Xrs",
-            "-Xmx1g",
-            "-XX:+UseSerialGC",
-            "-Djava.io.tmpdir=" + temporary,
-            "-XX:ErrorFile=" + Path.of(System.getProperty("java.io.tmpdir"), "hs_err_pid%p.log"),
-            "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
-            "-cp",
-            System.getProperty("java.class.path")));
-    command.add(main.getName());
-    return command;
-  }
-
   private static String words(Duration limit) {
     return limit.toMillis() % 60_000 == 0
         ? limit.toMinutes() + " minutes"
         : limit.toMillis() / 1e3 + " seconds";
   }
 
-  /** The fork. Arguments: a class of {@link Case}, one of it as JSON, the file of the result. */
+  /** The fork. Arguments: a class of cases, one of it as JSON, the file of the result. */
   public static void main(String[] args) throws IOException, ClassNotFoundException {
     endWithParent();
-    byte[] json = args[1].getBytes(StandardCharsets.UTF_8);
-    Case<?> what =
-        (Case<?>)
-            StrictJson.bind(
-                StrictJson.readTree(json, "the case"), Class.forName(args[0]), "the case");
+    var json = StrictJson.readTree(args[1].getBytes(StandardCharsets.UTF_8), "the case");
+    var what = (Benchmark.Case<?>) StrictJson.bind(json, Class.forName(args[0]), "the case");
     StrictJson.write(Path.of(args[2]), what.measure());
   }
 
@@ -139,9 +134,7 @@ final class MeasuringProcess {
         new Thread(
             () -> {
               try {
-                while (System.in.read() >= 0) {
-                  // Not meant for anyone.
-                }
+                System.in.transferTo(OutputStream.nullOutputStream());
               } catch (IOException e) {
                 // As its end.
               }
@@ -168,11 +161,10 @@ final class MeasuringProcess {
     if (!Files.isReadable(status)) {
       return 0;
     }
-    for (String line : Files.readAllLines(status)) {
-      if (line.startsWith(field + ":")) {
-        return Long.parseLong(line.replaceAll("\\D", "")) * 1024 / 1e6;
-      }
-    }
-    return 0;
+    return Files.readAllLines(status).stream()
+        .filter(line -> line.startsWith(field + ":"))
+        .mapToDouble(line -> Long.parseLong(line.replaceAll("\\D", "")) * 1024 / 1e6)
+        .findFirst()
+        .orElse(0);
   }
 }

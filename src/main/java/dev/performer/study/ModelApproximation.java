@@ -1,5 +1,7 @@
 package dev.performer.study;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorKeys;
@@ -8,9 +10,10 @@ import dev.performer.data.NpyArray;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.FavorConversion;
 import dev.performer.savedmodel.PerformerModels;
-import java.util.ArrayList;
+import dev.performer.study.AttentionErrors.Trial;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.IntStream;
 
 /** FAVOR+ against exact attention, on a model's own queries and keys, layer by layer. */
 public final class ModelApproximation {
@@ -19,7 +22,7 @@ public final class ModelApproximation {
 
   private final String name;
   private final PerformerModels.Saved model;
-  private final List<AttentionErrors.Trial> trials = new ArrayList<>();
+  private final List<Trial> trials;
 
   /**
    * @param name of the model, for messages
@@ -30,15 +33,12 @@ public final class ModelApproximation {
   public ModelApproximation(String name, PerformerModels.Saved model, FavorKeys given) {
     this.name = name;
     this.model = model;
-    for (int i = 0; i < model.config().layers(); i++) {
-      trials.add(trial(i, given));
-    }
+    trials = IntStream.range(0, model.config().layers()).mapToObj(i -> trial(i, given)).toList();
   }
 
   /** Tokens of a sequence at most: those requested, or what the model can take. */
   public int longest(int requested) {
-    var longest = model.config().longestSequence();
-    return longest.isPresent() ? Math.min(requested, longest.getAsInt()) : requested;
+    return Math.min(requested, model.config().longestSequence().orElse(requested));
   }
 
   /**
@@ -49,34 +49,32 @@ public final class ModelApproximation {
    * @param paddedLength to which all are padded; 0 for not at all
    */
   public LayerErrors measure(List<int[]> sequences, int pad, int paddedLength) {
-    List<AttentionErrors.Row> rows =
-        new AttentionErrors(model.config(), model.weights())
-            .measure(trials, sequences, pad, paddedLength);
-    return new LayerErrors(name, trials, rows, sequences.size());
+    var errors = new AttentionErrors(model.config(), model.weights());
+    var rows = errors.measure(trials, sequences, pad, paddedLength);
+    return new LayerErrors(name, rows, sequences.size());
   }
 
-  private AttentionErrors.Trial trial(int layer, FavorKeys given) {
+  private Trial trial(int layer, FavorKeys given) {
     AttentionConfig own = model.config().attentionOf(layer);
-    if (!(own instanceof AttentionConfig.Exact) && !(own instanceof AttentionConfig.Favor)) {
-      throw new PerformerException(
-          name + ": layer " + layer + " attends as Model Garden does, which estimates no softmax");
-    }
+    require(
+        own instanceof AttentionConfig.Exact || own instanceof AttentionConfig.Favor,
+        "%s: layer %d attends as Model Garden does, which estimates no softmax",
+        name,
+        layer);
     if (own instanceof AttentionConfig.Favor favor && !given.isGiven()) {
       NpyArray stored = model.weights().get("layer_" + layer + "/attention/projection");
-      if (stored == null) {
-        throw new PerformerException(
-            name
-                + ": layer "
-                + layer
-                + " has no projection, so it estimates no softmax; give a number of features to"
-                + " try one");
-      }
-      return new AttentionErrors.Trial(favor.config(), stored.floats());
+      require(
+          stored != null,
+          "%s: layer %d has no projection, so it estimates no softmax; give a number of features to"
+              + " try one",
+          name,
+          layer);
+      return new Trial(favor.config(), stored.floats());
     }
     FavorConfig tried =
         new FavorConversion(given.over(FavorConversion.defaults()).build(), Set.of())
             .favor(own, layer);
-    return new AttentionErrors.Trial(
-        tried, tried.draw(model.config().headSize()).map(ProjectionMatrix::values).orElse(null));
+    var drawn = tried.draw(model.config().headSize());
+    return new Trial(tried, drawn.map(ProjectionMatrix::values).orElse(null));
   }
 }

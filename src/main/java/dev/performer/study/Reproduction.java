@@ -3,29 +3,32 @@ package dev.performer.study;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
 import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeRuns;
 import dev.performer.recipe.RecipeTraining;
+import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.LoopOptions;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.MetricsLog;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
 import dev.performer.training.run.TrainingResult;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.DoubleStream;
+import java.util.stream.Stream;
 
 /**
  * Trains all runs of some recipes within a budget of time, each recipe's with equal steps, and
@@ -92,7 +95,16 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
       Map<String, List<JsonNode>> metrics) {}
 
   /** A recipe's file, its name, and its runs. */
-  private record Planned(Path file, String name, RecipeRuns runs) {}
+  private record Planned(Path file, String name, RecipeRuns runs) {
+    static Planned read(Path file) {
+      String name = file.getFileName().toString().replaceFirst("\\.[^.]*$", "");
+      return new Planned(file, name, RecipeRuns.read(file));
+    }
+
+    RecipeRuns.Run first() {
+      return runs.runs().get(0);
+    }
+  }
 
   /**
    * Trains what is not trained yet.
@@ -101,11 +113,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
    * @throws PerformerException if a recipe cannot be trained, or Ctrl-C stopped one
    */
   public Path run(Progress progress) {
-    List<Planned> planned = new ArrayList<>();
-    for (Path file : recipes) {
-      String name = file.getFileName().toString().replaceFirst("\\.[^.]*$", "");
-      planned.add(new Planned(file, name, RecipeRuns.read(file)));
-    }
+    List<Planned> planned = recipes.stream().map(Planned::read).toList();
     Plan plan = plan(planned, progress);
     List<Comparison> comparisons = new ArrayList<>();
     for (Planned recipe : planned) {
@@ -116,44 +124,38 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
 
   private void compare(Planned recipe, Plan plan, List<Comparison> all, Progress progress) {
     Long steps = plan.steps().get(recipe.name());
-    if (steps == null) {
-      throw new PerformerException(
-          output + " was begun without the recipe " + recipe.name() + "; choose another directory");
-    }
-    Recipe first = recipe(recipe, recipe.runs().runs().get(0), steps);
+    PerformerException.require(
+        steps != null,
+        "%s was begun without the recipe %s; choose another directory",
+        output,
+        recipe.name());
+    Recipe first = recipe(recipe, recipe.first(), steps);
     boolean hasBaseline = first.task().hasTokenLogits() || first.task().hasNumbers();
     Evaluation baseline = hasBaseline ? UnigramBaseline.of(first) : null;
     List<Result> results = new ArrayList<>();
     Map<String, List<JsonNode>> metrics = new LinkedHashMap<>();
     all.add(new Comparison(recipe.name(), title(recipe), first, baseline, results, metrics));
     for (RecipeRuns.Run run : recipe.runs().runs()) {
-      progress.message(
-          String.format(Locale.ROOT, "== %s, %s: %d steps", recipe.name(), run.name(), steps));
-      results.add(result(recipe, run, steps, progress));
-      metrics.put(run.name(), metrics(directory(recipe, run)));
+      progress.message("== %s, %s: %d steps".formatted(recipe.name(), run.name(), steps));
+      Path directory = output.resolve(recipe.name()).resolve(run.name());
+      results.add(result(recipe, run, steps, directory, progress));
+      metrics.put(run.name(), metrics(directory));
       ReproductionReport.write(output, plan.budgetSeconds(), all);
     }
   }
 
-  private Path directory(Planned recipe, RecipeRuns.Run run) {
-    return output.resolve(recipe.name()).resolve(run.name());
-  }
-
-  private Result result(Planned planned, RecipeRuns.Run run, long steps, Progress progress) {
-    Path directory = directory(planned, run);
+  private Result result(
+      Planned planned, RecipeRuns.Run run, long steps, Path directory, Progress progress) {
     Path file = directory.resolve(RESULT);
     if (Files.exists(file)) {
       return StrictJson.read(file, Result.class);
     }
     Recipe recipe = recipe(planned, run, steps);
-    RecipeTraining training = RecipeTraining.of(recipe, directory);
-    if (run.from() != null) {
-      training = training.startingFrom(directory.resolveSibling(run.from()).resolve("model"));
-    }
-    if (Files.exists(directory.resolve(RecipeTraining.RECIPE))) {
-      training = training.resuming();
-    }
-    TrainingResult trained = training.run(progress).result();
+    Map<String, NpyArray> start =
+        run.from() == null
+            ? Map.of()
+            : PerformerModels.load(directory.resolveSibling(run.from()).resolve("model")).weights();
+    TrainingResult trained = train(recipe, directory, start, progress);
     if (!trained.finished()) {
       throw new PerformerException("stopped; what there is can be resumed").settledBy("resume");
     }
@@ -163,15 +165,19 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
             trained.steps(),
             trained.before(),
             trained.after(),
-            medianStep(directory),
+            medianStep(metrics(directory)),
             fullLength(recipe),
             trained.seconds());
-    try {
-      StrictJson.write(file, result);
-    } catch (IOException e) {
-      throw cannotWrite(file, e);
-    }
+    write(file, result);
     return result;
+  }
+
+  /** Goes on where there is a run. */
+  private static TrainingResult train(
+      Recipe recipe, Path directory, Map<String, NpyArray> start, Progress progress) {
+    boolean isBegun = Files.exists(directory.resolve(RecipeTraining.RECIPE));
+    var place = new ModelTraining.Place(directory, isBegun, false, 0);
+    return RecipeTraining.run(recipe, place, start, () -> false, progress).result();
   }
 
   /** Where examples differ in length, those of full length are measured on their own. */
@@ -181,15 +187,9 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     }
     int length = recipe.data().length();
     int rows = recipe.batchSize().rows(length);
-    double[] times = new double[PROBE_STEPS];
     try (StepBenchmark benchmark = StepBenchmark.open(recipe.model(), rows, length)) {
-      benchmark.step();
-      for (int i = 0; i < times.length; i++) {
-        times[i] = benchmark.step().milliseconds();
-      }
+      return benchmark.medianMs(1, PROBE_STEPS);
     }
-    Arrays.sort(times);
-    return times[times.length / 2];
   }
 
   private Plan plan(List<Planned> planned, Progress progress) {
@@ -199,28 +199,23 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     }
     Map<String, Cost> costs = new LinkedHashMap<>();
     for (Planned recipe : planned) {
-      Cost cost = Cost.NONE;
+      Cost cost = new Cost(0, 0);
       for (RecipeRuns.Run run : recipe.runs().runs()) {
-        cost = cost.plus(cost(recipe, run));
+        Cost other = cost(recipe, run);
+        cost = new Cost(cost.full() + other.full(), cost.start() + other.start());
       }
       costs.put(recipe.name(), cost);
       progress.message(
-          String.format(
-              Locale.ROOT, "%s: about %.0f s in full", recipe.name(), cost.full() + cost.start()));
+          Table.format("%s: about %.0f s in full", recipe.name(), cost.full() + cost.start()));
     }
     Map<String, Double> shares = shares(costs, budget.toMillis() / 1e3);
     Map<String, Long> steps = new LinkedHashMap<>();
     for (Planned recipe : planned) {
-      long full = recipe(recipe, recipe.runs().runs().get(0), 0).training().steps();
+      long full = recipe(recipe, recipe.first(), 0).training().steps();
       steps.put(recipe.name(), Math.max(LEAST_STEPS, Math.round(shares.get(recipe.name()) * full)));
     }
     Plan plan = new Plan(budget.toSeconds(), steps);
-    try {
-      Files.createDirectories(output);
-      StrictJson.write(file, plan);
-    } catch (IOException e) {
-      throw cannotWrite(file, e);
-    }
+    write(file, plan);
     return plan;
   }
 
@@ -230,13 +225,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
    * @param full of the steps and evaluations that it configures
    * @param start of building models and all else that is there once
    */
-  record Cost(double full, double start) {
-    static final Cost NONE = new Cost(0, 0);
-
-    Cost plus(Cost other) {
-      return new Cost(full + other.full, start + other.start);
-    }
-  }
+  record Cost(double full, double start) {}
 
   /**
    * How much of its steps each recipe gets: the cheap ones all, the others equal times. Where all
@@ -244,20 +233,20 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
    */
   static Map<String, Double> shares(Map<String, Cost> costs, double seconds) {
     double start = costs.values().stream().mapToDouble(Cost::start).sum();
-    double free = Math.max(seconds / 4, seconds - start);
+    double left = Math.max(seconds / 4, seconds - start);
     double all = costs.values().stream().mapToDouble(Cost::full).sum();
     Map<String, Double> shares = new LinkedHashMap<>();
-    if (all <= free) {
-      costs.keySet().forEach(name -> shares.put(name, Math.min(MOST_TIMES, free / all)));
+    if (all <= left) {
+      double share = Math.min(MOST_TIMES, left / all);
+      costs.keySet().forEach(name -> shares.put(name, share));
       return shares;
     }
-    double left = free;
     List<String> cheapFirst = new ArrayList<>(costs.keySet());
     cheapFirst.sort(Comparator.comparingDouble(name -> costs.get(name).full()));
-    for (int i = 0; i < cheapFirst.size(); i++) {
-      double cost = costs.get(cheapFirst.get(i)).full();
-      double mine = Math.min(cost, left / (cheapFirst.size() - i));
-      shares.put(cheapFirst.get(i), mine / cost);
+    for (String name : cheapFirst) {
+      double cost = costs.get(name).full();
+      double mine = Math.min(cost, left / (cheapFirst.size() - shares.size()));
+      shares.put(name, mine / cost);
       left -= mine;
     }
     return shares;
@@ -265,7 +254,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
 
   /** What a run would take, from a few steps. */
   private Cost cost(Planned planned, RecipeRuns.Run run) {
-    Recipe full = recipe(planned, run, 0);
+    LoopOptions full = recipe(planned, run, 0).training();
     Recipe few =
         recipe(
             planned,
@@ -278,30 +267,24 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
                 "training.patience=0",
                 "training.evaluationBatches=1",
                 "training.diagnosticsEvery=0"));
+    List<JsonNode> metrics;
+    double wall;
     try {
       Files.createDirectories(output);
       Path directory = AtomicFiles.createDirectoryBeside(output.resolve("probe"));
       try {
         long begun = System.nanoTime();
-        RecipeTraining.of(few, directory).run(Progress.silent());
-        double wall = (System.nanoTime() - begun) / 1e9;
-        return cost(full.training(), metrics(directory), medianStep(directory) / 1e3, wall);
+        train(few, directory, Map.of(), Progress.silent());
+        wall = (System.nanoTime() - begun) / 1e9;
+        metrics = metrics(directory);
       } finally {
         AtomicFiles.delete(directory);
       }
     } catch (IOException e) {
       throw cannotWrite(output, e);
     }
-  }
-
-  private static Cost cost(LoopOptions full, List<JsonNode> probe, double step, double wall) {
-    double batch = 0;
-    for (JsonNode entry : probe) {
-      batch =
-          entry.path("kind").asText().equals("validation")
-              ? entry.path("seconds").asDouble()
-              : batch;
-    }
+    double step = medianStep(metrics) / 1e3;
+    double batch = values(metrics, "validation", "seconds").reduce(0, (one, next) -> next);
     double evaluations =
         1 + (full.evaluateEvery() == 0 ? 1.0 : (double) full.steps() / full.evaluateEvery());
     double batches = full.evaluationBatches() == 0 ? PROBED_BATCHES : full.evaluationBatches();
@@ -322,18 +305,15 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     }
     LoopOptions options = full.training();
     double share = (double) steps / options.steps();
-    long every =
-        options.evaluateEvery() == 0
-            ? 0
-            : Math.max(LEAST_INTERVAL, Math.round(share * options.evaluateEvery()));
+    long every = Math.max(LEAST_INTERVAL, Math.round(share * options.evaluateEvery()));
+    long warmup = Math.round(Math.min(1, share) * options.schedule().warmupSteps());
     return recipe(
         planned,
         run,
         List.of(
             "training.steps=" + steps,
-            "training.warmupSteps="
-                + Math.round(Math.min(1, share) * options.schedule().warmupSteps()),
-            "training.evaluateEvery=" + every,
+            "training.warmupSteps=" + warmup,
+            "training.evaluateEvery=" + (options.evaluateEvery() == 0 ? 0 : every),
             "training.checkpointEvery=" + Math.max(LEAST_STEPS, steps / 5),
             "training.keepCheckpoints=1",
             "training.diagnosticsEvery=0",
@@ -344,38 +324,46 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     List<String> settings = new ArrayList<>(run.set());
     settings.addAll(more);
     Overrides overrides = new Overrides(settings);
-    return Recipe.of(
-        overrides.read(planned.file()), overrides.source(planned.file().toString()), folders);
-  }
-
-  private static double medianStep(Path run) {
-    double[] times =
-        metrics(run).stream()
-            .filter(entry -> entry.path("kind").asText().equals("training"))
-            .mapToDouble(entry -> entry.path("stepMilliseconds").asDouble())
-            .sorted()
-            .toArray();
-    return times[times.length / 2];
+    Path file = planned.file();
+    return Recipe.of(overrides.read(file), overrides.source(file.toString()), folders);
   }
 
   private static List<JsonNode> metrics(Path run) {
     return MetricsLog.read(run.resolve("metrics.jsonl"));
   }
 
+  private static double medianStep(List<JsonNode> metrics) {
+    double[] times = values(metrics, "training", "stepMilliseconds").sorted().toArray();
+    return times[times.length / 2];
+  }
+
+  private static DoubleStream values(List<JsonNode> metrics, String kind, String name) {
+    return metrics.stream()
+        .filter(entry -> entry.path("kind").asText().equals(kind))
+        .mapToDouble(entry -> entry.path(name).asDouble());
+  }
+
   /** The first paragraph of the comment that a recipe begins with. */
   private static String title(Planned recipe) {
-    StringBuilder title = new StringBuilder();
-    try {
-      for (String line : Files.readAllLines(recipe.file(), StandardCharsets.UTF_8)) {
-        if (!line.startsWith("#") || line.length() < 2) {
-          break;
-        }
-        title.append(title.isEmpty() ? "" : " ").append(line.substring(1).strip());
-      }
+    try (Stream<String> lines = Files.lines(recipe.file())) {
+      String title =
+          lines
+              .takeWhile(line -> line.startsWith("#") && line.length() > 1)
+              .map(line -> line.substring(1).strip())
+              .collect(Collectors.joining(" "));
+      return title.isEmpty() ? recipe.name() : title;
     } catch (IOException e) {
       throw new PerformerException(recipe.file() + ": cannot be read: " + e.getMessage(), e);
     }
-    return title.isEmpty() ? recipe.name() : title.toString();
+  }
+
+  private static void write(Path file, Object json) {
+    try {
+      Files.createDirectories(file.getParent());
+      StrictJson.write(file, json);
+    } catch (IOException e) {
+      throw cannotWrite(file, e);
+    }
   }
 
   private static PerformerException cannotWrite(Path file, IOException e) {

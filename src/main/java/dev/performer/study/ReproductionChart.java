@@ -40,12 +40,9 @@ final class ReproductionChart {
       return chart;
     }
     double level = isNumbers ? baseline.loss() : 100 * baseline.accuracy();
-    return chart.with(
-        Line.of(
-                ReproductionReport.baseline(comparison),
-                new double[] {0, last},
-                new double[] {level, level})
-            .withDash(Line.Dash.DASHED));
+    var line =
+        Line.of(ReproductionReport.baseline(comparison), List.of(0, last), List.of(level, level));
+    return chart.with(line.withDash(Line.Dash.DASHED));
   }
 
   /**

@@ -1,5 +1,7 @@
 package dev.performer.study;
 
+import static dev.performer.study.Table.format;
+
 import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
@@ -10,31 +12,33 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** {@code results.md}: a table and a plot for each recipe. */
 final class ReproductionReport {
   private ReproductionReport() {}
 
   static void write(Path output, long budgetSeconds, List<Reproduction.Comparison> comparisons) {
-    StringBuilder text = new StringBuilder("# Results\n\n");
+    StringBuilder text = new StringBuilder();
     text.append(
-        String.format(
-            Locale.ROOT,
-            "Written by `./performer reproduce`, with a budget of %s on %d cores. Within a table all runs"
-                + " have the same data, order, seed and number of steps; perplexity and accuracy are"
-                + " of the validation data after the last step. A step's time is the median."
-                + " Plots leave out the loss of random weights before its first step.%n",
-            duration(budgetSeconds),
-            Runtime.getRuntime().availableProcessors()));
+        """
+        # Results
+
+        Written by `./performer reproduce`, with a budget of %s on %d cores. Within a table all runs \
+        have the same data, order, seed and number of steps; perplexity and accuracy are \
+        of the validation data after the last step. A step's time is the median. \
+        Plots leave out the loss of random weights before its first step.
+        """
+            .formatted(duration(budgetSeconds), Runtime.getRuntime().availableProcessors()));
     try {
       for (Reproduction.Comparison comparison : comparisons) {
-        section(text, comparison);
+        String name = comparison.name();
+        text.append("\n## %s\n\n%s\n\n".formatted(name, comparison.title()));
+        text.append(table(comparison));
         if (OptionalLibrary.CHARTS.isPresent()) {
-          AtomicFiles.write(
-              output.resolve(comparison.name() + ".png"), ReproductionChart.of(comparison).png());
-          text.append("\n![").append(comparison.name()).append("](");
-          text.append(comparison.name()).append(".png)\n");
+          AtomicFiles.write(output.resolve(name + ".png"), ReproductionChart.of(comparison).png());
+          text.append("\n![%s](%s.png)\n".formatted(name, name));
         }
       }
       AtomicFiles.write(
@@ -49,7 +53,7 @@ final class ReproductionReport {
     return seconds % 60 == 0 ? seconds / 60 + " minutes" : seconds + " seconds";
   }
 
-  private static void section(StringBuilder text, Reproduction.Comparison comparison) {
+  private static Table table(Reproduction.Comparison comparison) {
     boolean full = comparison.results().stream().anyMatch(r -> r.fullLengthMs() != null);
     List<String> more =
         comparison.results().stream()
@@ -57,41 +61,35 @@ final class ReproductionReport {
             .distinct()
             .sorted()
             .toList();
-    List<String> columns = new ArrayList<>(List.of("run", "steps"));
-    columns.addAll(isNumbers(comparison) ? List.of("loss") : List.of("accuracy", "perplexity"));
-    columns.addAll(more);
-    columns.addAll(List.of("before", "ms a step"));
-    if (full) {
-      columns.add("ms a step at L = " + comparison.recipe().data().length());
-    }
-    text.append("\n## ").append(comparison.name()).append("\n\n");
-    text.append(comparison.title()).append("\n\n");
-    row(text, columns);
-    text.append("|---".repeat(columns.size())).append("|\n");
+    List<String> scores = new ArrayList<>();
+    scores.addAll(isNumbers(comparison) ? List.of("loss") : List.of("accuracy", "perplexity"));
+    scores.addAll(more);
+    String atLength = "ms a step at L = " + comparison.recipe().data().length();
+    int last = full ? 3 : 2;
+    Table table =
+        new Table(row(last, List.of("run", "steps"), scores, "before", "ms a step", atLength));
     if (comparison.baseline() != null) {
-      List<String> cells = new ArrayList<>(List.of(baseline(comparison), ""));
-      cells.addAll(scores(comparison.baseline(), more));
-      cells.addAll(List.of("", ""));
-      if (full) {
-        cells.add("");
-      }
-      row(text, cells);
+      List<String> name = List.of(baseline(comparison), "");
+      table.row(row(last, name, scores(comparison.baseline(), more), "", "", ""));
     }
     for (Reproduction.Result result : comparison.results()) {
-      List<String> cells = new ArrayList<>(List.of(result.name(), "" + result.steps()));
-      cells.addAll(scores(result.after(), more));
-      cells.add(String.join(", ", scores(result.before(), List.of())));
-      cells.add(String.format(Locale.ROOT, "%.0f", result.stepMs()));
-      if (full) {
-        cells.add(String.format(Locale.ROOT, "%.0f", result.fullLengthMs()));
-      }
-      row(text, cells);
+      table.row(
+          row(
+              last,
+              List.of(result.name(), "" + result.steps()),
+              scores(result.after(), more),
+              String.join(", ", scores(result.before(), List.of())),
+              format("%.0f", result.stepMs()),
+              format("%.0f", result.fullLengthMs())));
     }
+    return table;
   }
 
-  private static void row(StringBuilder text, List<String> cells) {
-    cells.forEach(cell -> text.append("| ").append(cell).append(cell.isEmpty() ? "" : " "));
-    text.append("|\n");
+  /** Cells of a row; of the last ones so many. */
+  private static String row(int count, List<String> first, List<String> scores, String... last) {
+    return Stream.of(first, scores, List.of(last).subList(0, count))
+        .flatMap(List::stream)
+        .collect(Collectors.joining(" | "));
   }
 
   static boolean isNumbers(Reproduction.Comparison comparison) {
@@ -105,14 +103,14 @@ final class ReproductionReport {
   private static List<String> scores(Evaluation evaluation, List<String> more) {
     List<String> scores = new ArrayList<>();
     if (Double.isNaN(evaluation.accuracy())) {
-      scores.add(String.format(Locale.ROOT, "%.4f", evaluation.loss()));
+      scores.add(format("%.4f", evaluation.loss()));
     } else {
-      scores.add(String.format(Locale.ROOT, "%.2f %%", 100 * evaluation.accuracy()));
-      scores.add(String.format(Locale.ROOT, "%.3f", evaluation.perplexity()));
+      scores.add(format("%.2f %%", 100 * evaluation.accuracy()));
+      scores.add(format("%.3f", evaluation.perplexity()));
     }
     for (String name : more) {
-      Double value = evaluation.more().get(name);
-      scores.add(value == null || value.isNaN() ? "" : String.format(Locale.ROOT, "%.4f", value));
+      double value = evaluation.more().getOrDefault(name, Double.NaN);
+      scores.add(Double.isNaN(value) ? "" : format("%.4f", value));
     }
     return scores;
   }

@@ -7,9 +7,9 @@ import dev.performer.data.Vocabulary;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Variables;
 import dev.performer.model.Inputs;
-import dev.performer.model.Mode;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Dropout;
 import dev.performer.nn.Precision;
 import dev.performer.training.CompiledStep;
 import dev.performer.training.LabelledBatch;
@@ -20,11 +20,11 @@ import dev.performer.training.TrainerStep;
 import dev.performer.training.optim.Optimizer;
 import dev.performer.training.optim.OptimizerOps;
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.SplittableRandom;
-import java.util.stream.IntStream;
+import java.util.stream.DoubleStream;
 import org.tensorflow.Graph;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
@@ -43,25 +43,14 @@ public final class StepBenchmark implements AutoCloseable {
   private static final double LEARNING_RATE = 1e-4;
   private static final Optimizer.AdamW ADAM = new Optimizer.AdamW(0.9, 0.999, 1e-8, 0, false);
 
-  private final Graph graph;
-  private final Session session;
-  private final TrainerStep step;
-  private long steps;
+  private final Graph graph = new Graph();
   private final LabelledBatch batch;
-
-  private StepBenchmark(Graph graph, Session session, TrainerStep step, LabelledBatch batch) {
-    this.graph = graph;
-    this.session = session;
-    this.step = step;
-    this.batch = batch;
-  }
+  private final TrainerStep step;
+  private Session session;
+  private long steps;
 
   /**
-   * Builds a model and its step, and initializes it.
-   *
-   * @param rows B
-   * @param length L
-   * @throws PerformerException if the model is no language model, or cannot be built
+   * Builds a model and its step, as {@link #open(PerformerConfig, int, int, boolean, Precision)}.
    */
   public static StepBenchmark open(PerformerConfig config, int rows, int length) {
     return open(config, rows, length, false, Precision.FLOAT32);
@@ -78,32 +67,20 @@ public final class StepBenchmark implements AutoCloseable {
    */
   public static StepBenchmark open(
       PerformerConfig config, int rows, int length, boolean xla, Precision precision) {
-    if (!config.task().hasTokenLogits()) {
-      throw new PerformerException(
-          "task " + config.task().label() + " has no logits of tokens; measure a language model");
-    }
-    Graph graph = new Graph();
-    Session session = null;
+    PerformerException.require(
+        config.task().hasTokenLogits(),
+        "task %s has no logits of tokens; measure a language model",
+        config.task().label());
+    return new StepBenchmark(config, rows, length, xla, precision);
+  }
+
+  private StepBenchmark(
+      PerformerConfig config, int rows, int length, boolean xla, Precision precision) {
+    batch = batch(config.vocabularySize(), rows, length);
     try {
-      Ops tf = Ops.create(graph);
-      Variables variables = new Variables(tf);
-      Performer.build(tf, variables, config, 1);
-      Performer performer = Performer.over(config, variables::get, precision);
-      var tokens = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(rows, length)));
-      Output<TFloat32> logits =
-          performer.apply(tf, Inputs.of(tokens), Mode.inference()).logits().asOutput(); // [B, L, V]
-      LanguageModel model =
-          new LanguageModel(
-              graph,
-              tokens.asOutput(),
-              Optional.empty(),
-              List.of(),
-              logits,
-              variables.all(),
-              variables::initialize);
-      Trainable trained = Trainable.of(model);
+      Trainable trained = Trainable.of(model(config, rows, length, precision));
       OptimizerOps optimizer =
-          OptimizerOps.build(graph, trained.loss(), null, variables.all(), null, ADAM, 0);
+          OptimizerOps.build(graph, trained.loss(), null, trained.variables(), null, ADAM, 0);
       if (xla) {
         CompiledStep compiled = CompiledStep.of(trained, optimizer);
         trained = compiled.model();
@@ -112,32 +89,40 @@ public final class StepBenchmark implements AutoCloseable {
       session = CompiledStep.session(graph, xla);
       trained.initializer().accept(session);
       optimizer.initializer().accept(session);
-      TrainerStep step = new TrainerStep(trained, optimizer, 1);
-      return new StepBenchmark(graph, session, step, batch(config.vocabularySize(), rows, length));
+      step = new TrainerStep(trained, optimizer, 1, null);
     } catch (RuntimeException e) {
-      if (session != null) {
-        session.close();
-      }
-      graph.close();
+      close();
       throw e instanceof TensorFlowException
           ? new PerformerException("the model cannot be built: " + NativeErrors.firstLine(e), e)
           : e;
     }
   }
 
+  private LanguageModel model(PerformerConfig config, int rows, int length, Precision precision) {
+    Ops tf = Ops.create(graph);
+    Variables variables = new Variables(tf);
+    Performer.build(tf, variables, config, 1);
+    Performer performer = Performer.over(config, variables::get, precision);
+    var tokens = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(rows, length)));
+    Output<TFloat32> logits =
+        performer.apply(tf, Inputs.of(tokens), Dropout.none()).logits().asOutput(); // [B, L, V]
+    return new LanguageModel(
+        graph,
+        tokens.asOutput(),
+        Optional.empty(),
+        List.of(),
+        logits,
+        variables.all(),
+        variables::initialize);
+  }
+
   private static LabelledBatch batch(int tokens, int rows, int length) {
     int[] ids = new SplittableRandom(1).ints((long) rows * length, 0, tokens).toArray();
-    int[] lengths = IntStream.range(0, rows).map(row -> length).toArray();
-    Vocabulary vocabulary =
-        new Vocabulary(
-            IntStream.range(0, tokens).mapToObj(i -> "t" + i).toList(),
-            OptionalInt.empty(),
-            OptionalInt.empty(),
-            OptionalInt.empty(),
-            OptionalInt.empty(),
-            OptionalInt.empty());
-    TokenBatch random = new TokenBatch(length, ids, lengths, new long[rows], BatchPosition.START);
-    return new Objective.CausalLanguageModel(false).label(random, vocabulary, 0, 0);
+    int[] lengths = new int[rows];
+    Arrays.fill(lengths, length);
+    var random = new TokenBatch(length, ids, lengths, new long[rows], BatchPosition.START);
+    return new Objective.CausalLanguageModel(false)
+        .label(random, Vocabulary.ofIds(tokens, null), 0, 0);
   }
 
   /**
@@ -155,6 +140,17 @@ public final class StepBenchmark implements AutoCloseable {
     return new Step((System.nanoTime() - start) / 1e6, loss);
   }
 
+  /** Milliseconds of a step, the median of so many after some that plan the graph. */
+  double medianMs(int before, int measured) {
+    double[] times =
+        DoubleStream.generate(() -> step().milliseconds())
+            .limit(before + measured)
+            .skip(before)
+            .sorted()
+            .toArray();
+    return times[measured / 2];
+  }
+
   /** The most memory that this process has had, in MB (10^6 bytes). */
   public static double peakMb() throws IOException {
     return MeasuringProcess.residentMb("VmHWM");
@@ -162,7 +158,9 @@ public final class StepBenchmark implements AutoCloseable {
 
   @Override
   public void close() {
-    session.close();
+    if (session != null) {
+      session.close();
+    }
     graph.close();
   }
 }

@@ -4,7 +4,7 @@ import dev.performer.attention.FavorConfig;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
-import java.util.stream.Stream;
+import java.util.stream.IntStream;
 
 /** What was measured at every real token of a layer, head by head. */
 final class TokenErrors {
@@ -23,12 +23,12 @@ final class TokenErrors {
   private record Token(
       double error, double expected, double output, double query, double key, double logit) {}
 
-  private final List<List<Token>> heads = new ArrayList<>();
+  private final FavorConfig favor;
+  private final List<List<Token>> heads;
 
-  TokenErrors(int heads) {
-    for (int h = 0; h < heads; h++) {
-      this.heads.add(new ArrayList<>());
-    }
+  TokenErrors(FavorConfig favor, int heads) {
+    this.favor = favor;
+    this.heads = IntStream.range(0, heads).<List<Token>>mapToObj(h -> new ArrayList<>()).toList();
   }
 
   /**
@@ -40,60 +40,62 @@ final class TokenErrors {
   void add(double[] measures) {
     int part = measures.length / PARTS;
     int length = part / heads.size();
-    for (int at = 0; at < part; at++) {
-      if (measures[6 * part + at] != 0) {
-        heads
-            .get(at / length)
-            .add(
-                new Token(
-                    measures[at],
-                    measures[part + at],
-                    measures[2 * part + at],
-                    measures[3 * part + at],
-                    measures[4 * part + at],
-                    measures[5 * part + at]));
+    for (int i = 0; i < part; i++) {
+      double[] m = new double[PARTS];
+      for (int j = 0; j < PARTS; j++) {
+        m[j] = measures[j * part + i];
+      }
+      if (m[6] != 0) {
+        heads.get(i / length).add(new Token(m[0], m[1], m[2], m[3], m[4], m[5]));
       }
     }
   }
 
-  AttentionErrors.Row row(int layer, FavorConfig favor) {
+  AttentionErrors.Row row(int layer) {
     List<Token> all = heads.stream().flatMap(List::stream).toList();
     return new AttentionErrors.Row(
-        layer, errors(all, favor), heads.stream().map(tokens -> errors(tokens, favor)).toList());
+        layer, favor, errors(all), heads.stream().map(this::errors).toList());
   }
 
-  private static AttentionErrors.Errors errors(List<Token> tokens, FavorConfig favor) {
+  private AttentionErrors.Errors errors(List<Token> tokens) {
     boolean isKnown = ExpectedError.isKnown(favor.kernel());
-    double size = sum(tokens, Token::output);
     ToDoubleFunction<Token> expected = token -> token.expected() / favor.features();
     return new AttentionErrors.Errors(
         sum(tokens, Token::query) / tokens.size(),
-        tokens.stream().mapToDouble(Token::query).max().orElse(0),
+        largest(tokens, Token::query),
         sum(tokens, Token::key) / tokens.size(),
-        tokens.stream().mapToDouble(Token::key).max().orElse(0),
-        tokens.stream().mapToDouble(Token::logit).max().orElse(0),
-        relative(sum(tokens, Token::error), size),
-        isKnown ? relative(sum(tokens, expected), size) : Double.NaN,
-        median(tokens.stream().map(token -> relative(token.error(), token.output()))),
-        isKnown
-            ? median(
-                tokens.stream()
-                    .map(token -> relative(expected.applyAsDouble(token), token.output())))
-            : Double.NaN);
+        largest(tokens, Token::key),
+        largest(tokens, Token::logit),
+        relative(tokens, Token::error),
+        isKnown ? relative(tokens, expected) : Double.NaN,
+        median(tokens, Token::error),
+        isKnown ? median(tokens, expected) : Double.NaN);
   }
 
   private static double sum(List<Token> tokens, ToDoubleFunction<Token> part) {
     return tokens.stream().mapToDouble(part).sum();
   }
 
+  private static double largest(List<Token> tokens, ToDoubleFunction<Token> part) {
+    return tokens.stream().mapToDouble(part).max().orElse(0);
+  }
+
+  private static double relative(List<Token> tokens, ToDoubleFunction<Token> square) {
+    return relative(sum(tokens, square), sum(tokens, Token::output));
+  }
+
+  private static double median(List<Token> tokens, ToDoubleFunction<Token> square) {
+    double[] sorted =
+        tokens.stream()
+            .mapToDouble(token -> relative(square.applyAsDouble(token), token.output()))
+            .sorted()
+            .toArray();
+    return sorted.length == 0 ? 0 : sorted[sorted.length / 2];
+  }
+
   /** Infinite where double precision has ended. */
   private static double relative(double square, double size) {
     double ratio = square / Math.max(size, 1e-300);
     return Double.isNaN(ratio) ? Double.POSITIVE_INFINITY : Math.sqrt(ratio);
-  }
-
-  private static double median(Stream<Double> values) {
-    List<Double> sorted = values.sorted().toList();
-    return sorted.isEmpty() ? 0 : sorted.get(sorted.size() / 2);
   }
 }

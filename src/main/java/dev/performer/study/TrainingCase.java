@@ -1,27 +1,30 @@
 package dev.performer.study;
 
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import static dev.performer.study.Table.format;
+
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.data.StrictJson;
 import dev.performer.model.PerformerConfig;
 import dev.performer.nn.Precision;
 import java.io.IOException;
-import java.util.Arrays;
 
 /**
- * A whole training step of a causal language model of 4 layers.
+ * A whole training step of a causal language model.
  *
  * @param attention of all layers
  * @param compute how the step is computed
  * @param length L
+ * @param result null before
  */
 public record TrainingCase(
-    BenchmarkedAttention attention, Compute compute, int length, BenchmarkSize size)
-    implements Case<TrainingCase.Measured> {
+    BenchmarkedAttention attention,
+    Compute compute,
+    int length,
+    BenchmarkSize size,
+    Measured result)
+    implements Benchmark.Case<TrainingCase> {
   private static final int WARM_UP = 2; // steps that plan the graph
   private static final int STEPS = 5;
   private static final int VOCABULARY = 256;
-  private static final int LAYERS = 4;
   private static final double START_SECONDS = 6;
   private static final double OPERATIONS_A_SECOND = 1e11;
 
@@ -58,48 +61,43 @@ public record TrainingCase(
     return kind() + ", a training step at L=" + length;
   }
 
-  /** The model that is measured. */
-  PerformerConfig model() {
-    ObjectNode model = JsonNodeFactory.instance.objectNode();
-    model.put("preset", "performer").put("task", "causal-lm");
-    model.put("vocabularySize", VOCABULARY).put("maxLength", length).put("layers", LAYERS);
-    model.put("hiddenSize", size.hiddenSize()).put("heads", size.heads());
-    model.put("positions", "learned").putNull("padId");
-    model.set("attention", StrictJson.tree(attention.config(size)));
-    return PerformerConfig.of(model, "the benchmark's model");
+  @Override
+  public String line() {
+    return format(
+        "%-28s L=%-6d %8.0f ms a step, peak %6.0f MB",
+        kind(), length, result.stepMs(), result.peakMb());
   }
 
   @Override
-  public Measured measure() throws IOException {
+  public TrainingCase measure() throws IOException {
+    ObjectNode model = attention.model(length, size);
+    model.put("preset", "performer").put("vocabularySize", VOCABULARY);
+    model.put("positions", "learned").putNull("padId");
+    PerformerConfig config = PerformerConfig.of(model, "the benchmark's model");
     Precision precision = compute == Compute.BFLOAT16 ? Precision.BFLOAT16 : Precision.FLOAT32;
-    double[] times = new double[STEPS];
-    try (StepBenchmark benchmark =
-        StepBenchmark.open(model(), size.batch(), length, compute == Compute.XLA, precision)) {
-      for (int i = -WARM_UP; i < STEPS; i++) {
-        double milliseconds = benchmark.step().milliseconds();
-        if (i >= 0) {
-          times[i] = milliseconds;
-        }
-      }
+    boolean xla = compute == Compute.XLA;
+    try (var benchmark = StepBenchmark.open(config, size.batch(), length, xla, precision)) {
+      var measured = new Measured(benchmark.medianMs(WARM_UP, STEPS), StepBenchmark.peakMb());
+      return new TrainingCase(attention, compute, length, size, measured);
     }
-    Arrays.sort(times);
-    return new Measured(times[STEPS / 2], StepBenchmark.peakMb());
+  }
+
+  double tokensPerSecond() {
+    return size.batch() * length * 1e3 / result.stepMs();
   }
 
   @Override
   public double seconds() {
-    double width = size.hiddenSize();
-    double weights = LAYERS * 12 * width * width + 2 * VOCABULARY * width;
-    double attended = LAYERS * size.heads() * attention.operations(length, size);
-    double step = 3.0 * size.batch() * length * (2 * weights + attended) / OPERATIONS_A_SECOND;
-    return START_SECONDS + (WARM_UP + STEPS) * step;
+    double logits = 4.0 * VOCABULARY * size.hiddenSize();
+    double operations =
+        3.0 * size.batch() * length * (attention.modelOperations(length, size) + logits);
+    return START_SECONDS + (WARM_UP + STEPS) * operations / OPERATIONS_A_SECOND;
   }
 
   /** The weights of all pairs of positions, kept for each layer, and more. */
   @Override
   public long leastBytes() {
-    return attention.isExact()
-        ? 4L * 3 * LAYERS * size.batch() * size.heads() * length * length
-        : 0;
+    long pairs = 4L * size.batch() * size.heads() * length * length;
+    return attention.isExact() ? 3 * BenchmarkedAttention.LAYERS * pairs : 0;
   }
 }

@@ -7,9 +7,9 @@ import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.Inputs;
-import dev.performer.model.Mode;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
+import dev.performer.nn.Dropout;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -57,7 +57,7 @@ final class ImportedOutputs {
       assignments.run().close();
       List<Operand<TFloat32>> fetches = new ArrayList<>();
       for (Fed fed : inputs) {
-        Outputs outputs = performer.apply(tf, inputs(tf, fed), Mode.inference());
+        Outputs outputs = performer.apply(tf, inputs(tf, fed), Dropout.none());
         for (Part part : parts) {
           fetches.add(part.of(outputs));
         }

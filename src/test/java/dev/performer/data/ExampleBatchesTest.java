@@ -238,8 +238,8 @@ class ExampleBatchesTest {
     for (int count = 1; count < 30; count++) {
       for (int every = 2; every < 6; every++) {
         List<Example> examples = examples(count, 5, count);
-        HeldOutExamples numbered = HeldOutExamples.of(source(examples, true), every);
-        HeldOutExamples streamed = HeldOutExamples.of(source(examples, false), every);
+        HeldOut<ExampleSource> numbered = HeldOut.of(source(examples, true), every);
+        HeldOut<ExampleSource> streamed = HeldOut.of(source(examples, false), every);
         List<String> train = texts(numbered.train());
         List<String> validation = texts(numbered.validation());
         assertThat(train).isEqualTo(texts(streamed.train()));

@@ -169,7 +169,7 @@ class FastaReaderTest {
 
   private static List<ProteinSequence> all(Path file) {
     List<ProteinSequence> all = new ArrayList<>();
-    try (FastaReader reader = FastaReader.open(file)) {
+    try (var reader = FastaReader.open(file)) {
       reader.forEachRemaining(all::add);
     }
     return all;

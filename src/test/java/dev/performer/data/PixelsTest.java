@@ -54,7 +54,7 @@ class PixelsTest {
                 "levels", NpyArray.of(new int[] {17})));
     assertThat(own.levels()).isEqualTo(17);
     assertThat(own.get(0).tokens()).containsExactly(0, 16, 8, 1);
-    assertThat(PixelVocabulary.of(17).size()).isEqualTo(19);
+    assertThat(PixelExamples.vocabulary(17).size()).isEqualTo(19);
   }
 
   @Test
@@ -136,11 +136,11 @@ class PixelsTest {
       grey.getRaster().setSample(x, 0, 0, x);
     }
     save(grey, "grey.png");
-    int[] tokens = ImageFolder.open(folder, 1, 256).get(0).tokens();
+    int[] tokens = ImageFolder.open(folder, 1, 256, null).get(0).tokens();
     for (int x = 0; x < 256; x++) {
       assertThat(tokens[x]).isEqualTo(x);
     }
-    assertThat(ImageFolder.open(folder, 3, 256).get(0).tokens()[3 * 200 + 1]).isEqualTo(200);
+    assertThat(ImageFolder.open(folder, 3, 256, null).get(0).tokens()[3 * 200 + 1]).isEqualTo(200);
     Files.delete(folder.resolve("grey.png"));
 
     BufferedImage colour = new BufferedImage(2, 1, BufferedImage.TYPE_INT_ARGB);
@@ -149,20 +149,20 @@ class PixelsTest {
     save(colour, "b/colour.png");
     save(colour, "a/colour.PNG");
     save(colour, "b/other.png");
-    ImageFolder images = ImageFolder.open(folder, 3, 256);
+    ImageFolder images = ImageFolder.open(folder, 3, 256, null);
     assertThat(images.classes()).containsExactly("a", "b");
     assertThat(images.size()).isEqualTo(3);
     assertThat(images.get(0).tokens()).containsExactly(0x10, 0x20, 0x30, 0xff, 0x80, 0);
     assertThat(images.get(0).label()).isEqualTo(new Label.Category(0));
     assertThat(images.get(2).label()).isEqualTo(new Label.Category(1));
     save(colour, "loose.png");
-    assertFails(() -> ImageFolder.open(folder, 3, 256), "holds images and folders of images");
+    assertFails(() -> ImageFolder.open(folder, 3, 256, null), "holds images and folders of images");
   }
 
   @Test
   void damagedImagesAreNamed() throws IOException {
-    assertFails(() -> ImageFolder.open(folder, 1, 4), "holds no file ending in .png");
-    assertFails(() -> ImageFolder.open(folder.resolve("absent"), 1, 4), "is no folder");
+    assertFails(() -> ImageFolder.open(folder, 1, 4, null), "holds no file ending in .png");
+    assertFails(() -> ImageFolder.open(folder.resolve("absent"), 1, 4, null), "is no folder");
     BufferedImage image = new BufferedImage(30, 30, BufferedImage.TYPE_INT_RGB);
     for (int i = 0; i < 900; i++) {
       image.setRGB(i % 30, i / 30, i * 7919);
@@ -172,13 +172,14 @@ class PixelsTest {
     byte[] whole = Files.readAllBytes(file);
     for (int length = 0; length < whole.length - 20; length += 13) {
       Files.write(file, Arrays.copyOf(whole, length));
-      assertFails(() -> ImageFolder.open(folder, 1, 4).get(0), file.toString());
+      assertFails(() -> ImageFolder.open(folder, 1, 4, null).get(0), file.toString());
     }
     byte[] bomb = whole.clone();
     ByteBuffer.wrap(bomb).putInt(16, 60_000).putInt(20, 60_000);
     Files.write(file, bomb);
     assertFails(
-        () -> ImageFolder.open(folder, 1, 4).get(0), "claims 3600000000 pixels; at most 16777216");
+        () -> ImageFolder.open(folder, 1, 4, null).get(0),
+        "claims 3600000000 pixels; at most 16777216");
   }
 
   private void save(BufferedImage image, String name) throws IOException {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
+import dev.performer.data.TableExamples.LabelColumn;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -167,7 +168,7 @@ class ReadersTest {
     List<String> names = TableExamples.categories(table, "class");
     assertThat(names).containsExactly("neg", "pos");
     List<Example> examples =
-        read(new TableExamples(table, "text", new LabelColumn.Categories("class", names), ENCODER));
+        read(new TableExamples(table, "text", classes("class", names), ENCODER));
     assertThat(examples.stream().map(e -> BYTES.decode(e.tokens())))
         .containsExactly("a, \"b\"\nc", "üñ", "x");
     assertThat(examples.stream().map(Example::label))
@@ -176,7 +177,7 @@ class ReadersTest {
     Path tsv =
         write("b.tsv", gzip("y\tt\n1.5\tsay \"hi\n-2e3\tb\n".getBytes(StandardCharsets.UTF_8)));
     TableFile byTabs = new TableFile(tsv, '\t', true);
-    examples = read(new TableExamples(byTabs, "t", new LabelColumn.Values("y"), ENCODER));
+    examples = read(new TableExamples(byTabs, "t", numbers("y"), ENCODER));
     assertThat(BYTES.decode(examples.get(0).tokens())).isEqualTo("say \"hi");
     assertThat(examples.stream().map(Example::label))
         .containsExactly(new Label.Value(1.5f), new Label.Value(-2000));
@@ -189,8 +190,7 @@ class ReadersTest {
   void brokenTablesAreErrorsOfOneLine() throws IOException {
     Function<Path, ExampleSource> texts =
         file ->
-            new TableExamples(
-                new TableFile(file, ',', true), "text", new LabelColumn.None(), ENCODER);
+            new TableExamples(new TableFile(file, ',', true), "text", Optional.empty(), ENCODER);
     assertFails(texts.apply(write("1", "")), "is empty; expected a table of text");
     assertFails(
         texts.apply(write("2", "id,sequence\n1,2\n")),
@@ -210,14 +210,13 @@ class ReadersTest {
     Path file = write("8", "text,label\na,x\n");
     TableFile table = TableFile.of(file);
     assertFails(
-        new TableExamples(table, "text", new LabelColumn.Values("label"), ENCODER),
+        new TableExamples(table, "text", numbers("label"), ENCODER),
         "row 2 (line 2): label 'x' is not a finite number");
     assertFails(
-        new TableExamples(
-            table, "text", new LabelColumn.Categories("label", List.of("y")), ENCODER),
+        new TableExamples(table, "text", classes("label", List.of("y")), ENCODER),
         "row 2 (line 2): class 'x' is not among the 1 known");
     assertFails(
-        new TableExamples(new TableFile(file, ',', false), "text", new LabelColumn.None(), ENCODER),
+        new TableExamples(new TableFile(file, ',', false), "text", Optional.empty(), ENCODER),
         "has 2 columns and no header; give a column's number, not 'text'");
   }
 
@@ -233,7 +232,7 @@ class ReadersTest {
       }
     }
     assertFails(
-        new TableExamples(new TableFile(bomb, ',', true), "text", new LabelColumn.None(), ENCODER),
+        new TableExamples(new TableFile(bomb, ',', true), "text", Optional.empty(), ENCODER),
         "row 2: cannot be read as a table: a row of over 134217728 characters; is a quote not closed?");
   }
 
@@ -288,6 +287,14 @@ class ReadersTest {
     Files.write(docs.resolve("c.txt"), new byte[] {(byte) 0xff});
     assertFails(
         new TextDocuments(docs, ENCODER), docs.resolve("c.txt") + " holds bytes that are no UTF-8");
+  }
+
+  private static Optional<LabelColumn> classes(String column, List<String> names) {
+    return Optional.of(new LabelColumn(column, Optional.of(names)));
+  }
+
+  private static Optional<LabelColumn> numbers(String column) {
+    return Optional.of(new LabelColumn(column, Optional.empty()));
   }
 
   private List<String> texts(ExampleSource source) {

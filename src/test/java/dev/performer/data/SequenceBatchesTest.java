@@ -16,6 +16,7 @@ import org.junit.jupiter.api.Test;
 
 class SequenceBatchesTest {
   private static final Vocabulary VOCABULARY = ProteinVocabulary.google();
+  private static final Tokenizer LETTERS = new LetterTokenizer(VOCABULARY);
 
   @Property(tries = 60)
   void everySequenceIsInAnEpochOnceAndWithinTheBudget(
@@ -30,7 +31,7 @@ class SequenceBatchesTest {
         new Batching(
             length, new BatchSize.Tokens(budget), bucket, false, true, shuffle, shuffle, window);
     List<String> sequences = randomSequences(count, 90, seed);
-    ExampleBatches batches = ExampleBatches.of(source(sequences), VOCABULARY, batching, seed);
+    ExampleBatches batches = ExampleBatches.of(source(sequences), LETTERS, batching, seed);
 
     List<String> expected = new ArrayList<>();
     List<String> found = new ArrayList<>();
@@ -70,13 +71,12 @@ class SequenceBatchesTest {
       @ForAll @IntRange(min = 0, max = 40) int skipped, @ForAll long seed) {
     Batching batching = new Batching(48, new BatchSize.Tokens(200), 16, true, true, true, true, 7);
     SequenceSource source = source(randomSequences(40, 90, 5));
-    try (var whole =
-        ExampleBatches.of(source, VOCABULARY, batching, seed).from(BatchPosition.START)) {
+    try (var whole = ExampleBatches.of(source, LETTERS, batching, seed).from(BatchPosition.START)) {
       BatchPosition position = BatchPosition.START;
       for (int i = 0; i < skipped; i++) {
         position = whole.next().position().next();
       }
-      try (var resumed = ExampleBatches.of(source, VOCABULARY, batching, seed).from(position)) {
+      try (var resumed = ExampleBatches.of(source, LETTERS, batching, seed).from(position)) {
         for (int i = 0; i < 30; i++) {
           assertSame(resumed.next(), whole.next());
         }
@@ -88,12 +88,12 @@ class SequenceBatchesTest {
   void epochsDifferInOrderAndCrops() {
     SequenceSource source = source(randomSequences(50, 200, 1));
     Batching batching = Batching.training(64, 640);
-    ExampleBatches batches = ExampleBatches.of(source, VOCABULARY, batching, 7);
+    ExampleBatches batches = ExampleBatches.of(source, LETTERS, batching, 7);
     assertThat(list(batches.epoch(0)).get(0).tokens())
         .isNotEqualTo(list(batches.epoch(1)).get(0).tokens());
     assertThat(list(batches.epoch(0)).get(0).tokens())
         .isNotEqualTo(
-            list(ExampleBatches.of(source, VOCABULARY, batching, 8).epoch(0)).get(0).tokens());
+            list(ExampleBatches.of(source, LETTERS, batching, 8).epoch(0)).get(0).tokens());
   }
 
   @Test
@@ -101,9 +101,7 @@ class SequenceBatchesTest {
     Batching batching =
         Batching.training(64, 640).withFixedLength(80).withSize(new BatchSize.Sequences(8));
     List<TokenBatch> batches =
-        list(
-            ExampleBatches.of(source(randomSequences(50, 200, 1)), VOCABULARY, batching, 7)
-                .epoch(0));
+        list(ExampleBatches.of(source(randomSequences(50, 200, 1)), LETTERS, batching, 7).epoch(0));
     assertThat(batches).allMatch(batch -> batch.length() == 80);
     assertThat(batches.stream().mapToInt(TokenBatch::rows).sorted().toArray())
         .containsExactly(2, 8, 8, 8, 8, 8, 8);
@@ -112,11 +110,12 @@ class SequenceBatchesTest {
   @Test
   void cropsASequenceOfOneHundredThousandLetters() {
     SequenceSource source = source(List.of("ACDEFGHIKLMNPQRSTVWY".repeat(5000), "MK"));
-    Batching training = Batching.training(512, 1024).withEnds(true, true);
-    TokenBatch crop = list(ExampleBatches.of(source, VOCABULARY, training, 3).epoch(0)).get(0);
+    Batching training =
+        new Batching(512, new BatchSize.Tokens(1024), 64, true, true, true, true, 8192);
+    TokenBatch crop = list(ExampleBatches.of(source, LETTERS, training, 3).epoch(0)).get(0);
     assertThat(crop.length()).isEqualTo(512);
     List<TokenBatch> whole =
-        list(ExampleBatches.of(source, VOCABULARY, training.forEvaluation(), 3).epoch(0));
+        list(ExampleBatches.of(source, LETTERS, training.forEvaluation(), 3).epoch(0));
     assertThat(whole.get(0).tokens()).startsWith(25, 0, 1, 2);
     assertThat(whole.get(0).lengths()).contains(512, 4);
   }
@@ -124,12 +123,11 @@ class SequenceBatchesTest {
   @Test
   void skipsEmptySequencesAndRefusesToTrainOnNothingElse() {
     SequenceSource mixed = source(List.of("", "--", "MK", ""));
-    assertThat(list(ExampleBatches.of(mixed, VOCABULARY, Batching.training(8, 8), 1).epoch(0)))
+    assertThat(list(ExampleBatches.of(mixed, LETTERS, Batching.training(8, 8), 1).epoch(0)))
         .hasSize(1);
     SequenceSource empty = source(List.of("", "-.-"));
     try (var stream =
-        ExampleBatches.of(empty, VOCABULARY, Batching.training(8, 8), 1)
-            .from(BatchPosition.START)) {
+        ExampleBatches.of(empty, LETTERS, Batching.training(8, 8), 1).from(BatchPosition.START)) {
       assertThatThrownBy(stream::next)
           .isInstanceOf(PerformerException.class)
           .hasMessageContaining("nothing to train on");
@@ -142,8 +140,8 @@ class SequenceBatchesTest {
             () ->
                 ExampleBatches.of(
                     source(List.of("MK")),
-                    ProteinVocabulary.padFirst(),
-                    Batching.training(8, 8).withEnds(false, true),
+                    new LetterTokenizer(ProteinVocabulary.padFirst()),
+                    new Batching(8, new BatchSize.Tokens(8), 64, false, true, true, true, 8192),
                     1))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("no end token");
@@ -152,7 +150,7 @@ class SequenceBatchesTest {
   @Test
   void reportsWhatItReplacedOnce() {
     ExampleBatches batches =
-        ExampleBatches.of(source(List.of("MJK")), VOCABULARY, Batching.training(8, 8), 1);
+        ExampleBatches.of(source(List.of("MJK")), LETTERS, Batching.training(8, 8), 1);
     assertThat(batches.reportOnce()).isEmpty();
     list(batches.epoch(0));
     assertThat(batches.reportOnce().orElseThrow()).contains("'J' × 1");
@@ -164,7 +162,7 @@ class SequenceBatchesTest {
     ExampleBatches batches =
         ExampleBatches.of(
             SequenceSource.fasta(Path.of("training/data/train.fasta.gz")),
-            VOCABULARY,
+            LETTERS,
             Batching.training(512, 16384),
             1);
     long real = 0;

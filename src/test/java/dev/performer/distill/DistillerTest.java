@@ -42,6 +42,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
+import org.tensorflow.types.TFloat64;
 
 class DistillerTest {
   @TempDir Path folder;
@@ -119,8 +120,8 @@ class DistillerTest {
     Map<String, NpyArray> learned;
     try (Distiller distiller = open(models, data(isLanguageModel), recipe(), false)) {
       result = distiller.run();
-      distiller.restoreBest();
-      learned = PerformerModels.values(distiller.session(), distiller.student());
+      distiller.trainer().restoreBest();
+      learned = PerformerModels.values(distiller.trainer().session(), distiller.student());
     }
     assertThat(result.finished()).isTrue();
     assertThat(result.steps()).isEqualTo(20);
@@ -175,7 +176,7 @@ class DistillerTest {
           Feed feed = graph.feed(data(true).label(batch(2, 8, 0), 1, 0))) {
         graph.initialize(session);
         adam.initializer().accept(session);
-        feed.scalar(adam.learningRate(), 0.1);
+        feed.put(adam.learningRate(), TFloat64.scalarOf(0.1));
         Session.Runner runner = session.runner();
         feed.into(runner);
         runner.addTarget(adam.update()).run().close();
@@ -282,16 +283,16 @@ class DistillerTest {
         Distiller.open(
             models, data(false), recipe(six), folder.resolve("whole"), false, Progress.silent())) {
       first = distiller.run();
-      unbroken = PerformerModels.values(distiller.session(), distiller.student());
+      unbroken = PerformerModels.values(distiller.trainer().session(), distiller.student());
     }
     try (Distiller distiller = open(models, data(false), recipe(three), false)) {
       assertThat(distiller.run().steps()).isEqualTo(3);
-      assertThat(PerformerModels.values(distiller.session(), distiller.student()))
+      assertThat(PerformerModels.values(distiller.trainer().session(), distiller.student()))
           .isNotEqualTo(unbroken);
     }
     try (Distiller distiller = open(models, data(false), recipe(six), true)) {
       DistillResult result = distiller.run();
-      assertThat(PerformerModels.values(distiller.session(), distiller.student()))
+      assertThat(PerformerModels.values(distiller.trainer().session(), distiller.student()))
           .isEqualTo(unbroken);
       assertThat(result.steps()).isEqualTo(6);
       assertThat(result.before().cosine()).isEqualTo(first.before().cosine());
@@ -323,7 +324,7 @@ class DistillerTest {
             recipe("training.projections=true", "training.embeddings=true", "training.steps=2"),
             false)) {
       distiller.run();
-      var learned = PerformerModels.values(distiller.session(), distiller.student());
+      var learned = PerformerModels.values(distiller.trainer().session(), distiller.student());
       for (String name : List.of("layer_1/attention/projection", "embeddings/token")) {
         String full =
             learned.keySet().stream().filter(n -> n.startsWith(name)).findFirst().orElseThrow();
@@ -340,7 +341,7 @@ class DistillerTest {
             data(false),
             recipe("training.learningRate=1e30", "training.clip=0"),
             false)) {
-      distiller.debugNumerics();
+      distiller.trainer().debugNumerics();
       assertThatThrownBy(distiller::run)
           .isInstanceOf(PerformerException.class)
           .hasMessageContaining("diverged")

@@ -8,11 +8,11 @@ import dev.performer.checkpoint.WeightFile;
 import dev.performer.cli.CommandLineRun;
 import dev.performer.data.ByteTokenizer;
 import dev.performer.data.ExampleSource;
-import dev.performer.data.FastaReader;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.data.PixelExamples;
+import dev.performer.data.SequenceSource;
 import dev.performer.data.StrictJson;
 import dev.performer.data.TableFile;
 import dev.performer.data.TextDocuments;
@@ -249,8 +249,8 @@ record FuzzTarget(String name, List<Path> seeds, List<String> mutated, Reader re
   }
 
   private static void fasta(Path place) {
-    try (FastaReader reader = FastaReader.open(place)) {
-      reader.forEachRemaining(sequence -> {});
+    try (var sequences = SequenceSource.fasta(place).open()) {
+      sequences.forEachRemaining(sequence -> {});
     }
   }
 

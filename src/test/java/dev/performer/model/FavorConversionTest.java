@@ -14,6 +14,7 @@ import dev.performer.distill.TinyBert;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
+import dev.performer.nn.Dropout;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import java.nio.file.Path;
@@ -57,14 +58,15 @@ class FavorConversionTest {
         session
             .runner()
             .addTarget(
-                variables.assign(v, tf.reshape(tf.constant(w.floats()), tf.constant(v.shape()))))
+                Variables.assign(
+                    tf, v, tf.reshape(tf.constant(w.floats()), tf.constant(v.shape()))))
             .run()
             .close();
       }
       int[][] tokens = {{1, 4, 6, 2, 8, 9, 3, 5}, {2, 2, 7, 1, 10, 11, 12, 3}};
       var out =
           Performer.over(config, variables::get)
-              .apply(tf, Inputs.of(tf.constant(tokens)), Mode.inference());
+              .apply(tf, Inputs.of(tf.constant(tokens)), Dropout.none());
       try (Result result = session.runner().fetch(out.logits()).run()) {
         return Tensors.floats(result.get(0));
       }

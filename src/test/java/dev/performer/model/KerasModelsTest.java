@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
+import dev.performer.nn.Dropout;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -43,7 +44,7 @@ class KerasModelsTest {
             .isEqualTo(expected.get("P/favor_" + i).floats());
       }
       Operand<TInt32> tokens = run.ints();
-      Outputs out = run.performer.apply(run.tf, Inputs.of(tokens), Mode.inference());
+      Outputs out = run.performer.apply(run.tf, Inputs.of(tokens), Dropout.none());
       for (int i = 0; expected.containsKey("in" + i + "/tokens"); i++) {
         Map<Operand<TInt32>, NpyArray> feeds = Map.of(tokens, expected.get("in" + i + "/tokens"));
         for (Map.Entry<String, NpyArray> output : outputs(expected, i).entrySet()) {
@@ -101,7 +102,7 @@ class KerasModelsTest {
     try (ModelRun run = new ModelRun(config)) {
       run.load(Names.keras().arrays(expected, "variables/", config));
       Operand<TInt32> tokens = run.ints();
-      Outputs out = run.performer.apply(run.tf, Inputs.of(tokens), Mode.inference());
+      Outputs out = run.performer.apply(run.tf, Inputs.of(tokens), Dropout.none());
       assertThat(out.logits()).isNull();
       for (int i = 0; i < 3; i++) {
         float[] actual =
@@ -134,7 +135,7 @@ class KerasModelsTest {
       Operand<TInt32> types = run.ints();
       Outputs out =
           run.performer.apply(
-              run.tf, Inputs.of(tokens, mask).withTokenTypes(types), Mode.inference());
+              run.tf, Inputs.of(tokens, mask).withTokenTypes(types), Dropout.none());
       for (int i = 0; i < 3; i++) {
         Map<Operand<?>, NpyArray> feeds = new LinkedHashMap<>();
         feeds.put(tokens, expected.get("in" + i + "/input_word_ids"));

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
+import dev.performer.nn.Dropout;
 import dev.performer.testing.ReferenceCase;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -40,7 +41,7 @@ class LongRangeArenaTest {
     try (ModelRun run = new ModelRun(PerformerConfig.of(own, "test"))) {
       run.load(Names.flax().arrays(golden, "param/", run.config));
       Operand<TInt32> tokens = run.ints();
-      Outputs out = run.performer.apply(run.tf, Inputs.of(tokens), Mode.inference());
+      Outputs out = run.performer.apply(run.tf, Inputs.of(tokens), Dropout.none());
       float[] actual =
           run.run(
                   Map.of(tokens, golden.get("tokens")),

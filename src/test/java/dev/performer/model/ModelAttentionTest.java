@@ -34,7 +34,7 @@ class ModelAttentionTest {
       })
   void noLookingAhead(String keys) {
     try (ModelRun run = new ModelRun(config(keys))) {
-      Built built = build(run, Mode.inference(), 1, 12);
+      Built built = build(run, Dropout.none(), 1, 12);
       boolean isPair = run.config.decoderLayers() > 0;
       Operand<TInt32> changed = isPair ? built.inputs().decoderTokens() : built.inputs().tokens();
       float[] before = run.run(built.feeds(), List.of(built.out().logits())).get(0);
@@ -68,7 +68,7 @@ class ModelAttentionTest {
     try (ModelRun run = new ModelRun(config(keys))) {
       Operand<TInt32> tokens = run.ints();
       Operand<TFloat32> mask = run.floats(2);
-      Outputs out = run.performer.apply(run.tf, Inputs.of(tokens, mask), Mode.inference());
+      Outputs out = run.performer.apply(run.tf, Inputs.of(tokens, mask), Dropout.none());
       int[] real = tokens(1, 9, 4).ints();
       int[] padded = Arrays.copyOf(real, 14);
       float[] ones = new float[9];
@@ -101,8 +101,8 @@ class ModelAttentionTest {
       float[] mask = {1, 1, 1, 1, 1, 1, 1, 0, 0, 0};
       Operand<TInt32> tokens = run.ints();
       Operand<TFloat32> given = run.floats(2);
-      Outputs known = run.performer.apply(run.tf, Inputs.of(tokens), Mode.inference());
-      Outputs explicit = run.performer.apply(run.tf, Inputs.of(tokens, given), Mode.inference());
+      Outputs known = run.performer.apply(run.tf, Inputs.of(tokens), Dropout.none());
+      Outputs explicit = run.performer.apply(run.tf, Inputs.of(tokens, given), Dropout.none());
       List<float[]> both =
           run.run(
               Map.of(tokens, NpyArray.of(padded, 1, 10), given, NpyArray.of(mask, 1, 10)),
@@ -136,7 +136,7 @@ class ModelAttentionTest {
 
   private static float[] logits(PerformerConfig config) {
     try (ModelRun run = new ModelRun(config)) {
-      Built built = build(run, Mode.inference(), 2, 12);
+      Built built = build(run, Dropout.none(), 2, 12);
       return run.run(built.feeds(), List.of(built.out().logits())).get(0);
     }
   }
@@ -152,12 +152,16 @@ class ModelAttentionTest {
       })
   void attentionMapsMixTheValues(String keys) {
     try (ModelRun run = new ModelRun(config(keys))) {
-      Built built = build(run, Mode.inference(), 2, 7);
+      Built built = build(run, Dropout.none(), 2, 7);
       built.feeds().put(built.inputs().tokens(), padded());
       for (int layer = 0; layer < 2; layer++) {
-        Operand<TFloat32> map = run.performer.attentionMap(run.tf, layer, built.out());
-        assertThat(run.shape(built.feeds(), map)).isEqualTo(Shape.of(2, 4, 7, 7));
         Outputs.Layer of = built.out().layers().get(layer);
+        Operand<TFloat32> map =
+            run.performer
+                .attention(layer)
+                .mixer()
+                .weights(run.tf, of.queries(), of.keys(), built.out().mask());
+        assertThat(run.shape(built.feeds(), map)).isEqualTo(Shape.of(2, 4, 7, 7));
         Operand<TFloat32> mixed =
             run.performer
                 .attention(layer)
@@ -184,7 +188,7 @@ class ModelAttentionTest {
                 + positions
                 + ", padId: null, attention: {exact: true}, %s}");
     try (ModelRun run = new ModelRun(config)) {
-      Built whole = build(run, Mode.inference(), 2, 8);
+      Built whole = build(run, Dropout.none(), 2, 8);
       // With attention over the piece alone, a piece that is the whole must equal it.
       Operand<TInt32> at = run.tf.range(run.tf.constant(0), run.tf.constant(8), run.tf.constant(1));
       Operand<TInt32> each =
@@ -196,11 +200,11 @@ class ModelAttentionTest {
                 run.tf,
                 whole.inputs().tokens(),
                 p,
-                (layer, q, k, v) ->
+                (layer, of) ->
                     run.performer
                         .attention(layer)
                         .mixer()
-                        .mix(run.tf, q, k, v, null, Dropout.none())
+                        .mix(run.tf, of, null, Dropout.none())
                         .rest());
         List<float[]> both = run.run(whole.feeds(), List.of(piece.logits(), whole.out().logits()));
         assertThat(ModelRun.error(both.get(0), both.get(1))).isLessThan(1e-6);
@@ -213,7 +217,10 @@ class ModelAttentionTest {
     PerformerConfig config = config("{task: masked-lm, %s, attention: {redrawEvery: 2}}");
     try (ModelRun run = new ModelRun(config)) {
       float[] before = run.value("layer_0/attention/projection");
-      var ops = run.performer.redraw(run.tf, run.variables::get, run.tf.constant(new int[] {1, 2}));
+      var ops =
+          run.performer
+              .redraws(run.tf, run.variables::get, run.tf.constant(new int[] {1, 2}))
+              .get(2);
       assertThat(ops).hasSize(2);
       run.target(ops);
       float[] after = run.value("layer_0/attention/projection");
@@ -240,11 +247,11 @@ class ModelAttentionTest {
                   run.tf,
                   tokens,
                   at,
-                  (layer, q, k, v) ->
+                  (layer, of) ->
                       run.performer
                           .attention(layer)
                           .mixer()
-                          .mix(run.tf, q, k, v, null, Dropout.none())
+                          .mix(run.tf, of, null, Dropout.none())
                           .rest());
           logits.add(out.logits());
         }

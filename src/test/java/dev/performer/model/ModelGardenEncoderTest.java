@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.data.NpyArray;
+import dev.performer.nn.Dropout;
 import dev.performer.testing.ReferenceCase;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -47,7 +48,7 @@ class ModelGardenEncoderTest {
       Operand<TFloat32> pooledGradient = run.floats(2);
       Outputs out =
           run.performer.apply(
-              run.tf, Inputs.of(tokens, mask).withTokenTypes(types), Mode.inference());
+              run.tf, Inputs.of(tokens, mask).withTokenTypes(types), Dropout.none());
       Map<String, Operand<TFloat32>> outputs = new LinkedHashMap<>();
       outputs.put("sequence_output", out.sequence());
       outputs.put("pooled_output", out.pooled());

@@ -13,6 +13,7 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.graph.Variable;
 import dev.performer.model.SmallModels.Built;
+import dev.performer.nn.Dropout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.HashMap;
@@ -42,7 +43,7 @@ class PerformerTest {
         assertThat(variable.trainable()).isEqualTo(!variable.name().endsWith("projection"));
       }
       for (int[] size : new int[][] {{1, 1}, {3, 11}}) {
-        Built built = build(run, Mode.inference(), size[0], size[1]);
+        Built built = build(run, Dropout.none(), size[0], size[1]);
         int length = size[1] + (config.classToken() ? 1 : 0);
         assertThat(run.shape(built.feeds(), built.out().sequence()))
             .isEqualTo(Shape.of(size[0], length, 16));
@@ -77,7 +78,7 @@ class PerformerTest {
         }
       }
       run.set(all);
-      Built built = build(run, Mode.inference(), 2, 9);
+      Built built = build(run, Dropout.none(), 2, 9);
       Operand<TFloat32> loss = loss(run, built.out());
       List<String> names = run.trainable();
       List<float[]> gradients =
@@ -138,14 +139,14 @@ class PerformerTest {
       PerformerConfig config = config(keys).with(Json.of(rates), "test");
       try (ModelRun run = new ModelRun(config)) {
         Operand<TInt64> seed = run.seed();
-        Built trained = build(run, Mode.training(seed), 2, 9);
+        Built trained = build(run, Dropout.of(seed), 2, 9);
         Operand<TFloat32> loss = loss(run, trained.out());
         NpyArray first = longs(1, 0);
         float a = trainedLoss(run, trained, loss, seed, first);
         assertThat(trainedLoss(run, trained, loss, seed, first)).isEqualTo(a);
         assertThat(trainedLoss(run, trained, loss, seed, longs(1, 1))).isNotEqualTo(a);
         assertThat(trainedLoss(run, trained, loss, seed, longs(2, 0))).isNotEqualTo(a);
-        Built still = build(run, Mode.inference(), 2, 9);
+        Built still = build(run, Dropout.none(), 2, 9);
         Operand<TFloat32> quiet = loss(run, still.out());
         float b = run.run(still.feeds(), List.of(quiet)).get(0)[0];
         assertThat(run.run(still.feeds(), List.of(quiet)).get(0)[0]).isEqualTo(b);
@@ -190,15 +191,13 @@ class PerformerTest {
       assertThatThrownBy(
               () ->
                   run.performer.apply(
-                      run.tf,
-                      Inputs.of(run.ints()).withDecoder(run.ints(), null),
-                      Mode.inference()))
+                      run.tf, Inputs.of(run.ints()).withDecoder(run.ints(), null), Dropout.none()))
           .isInstanceOf(PerformerException.class)
           .hasMessageContaining("sequence-to-sequence");
     }
     PerformerConfig pair = config("{task: sequence-to-sequence, %s, decoderLayers: 1}");
     try (ModelRun run = new ModelRun(pair)) {
-      assertThatThrownBy(() -> run.performer.apply(run.tf, Inputs.of(run.ints()), Mode.inference()))
+      assertThatThrownBy(() -> run.performer.apply(run.tf, Inputs.of(run.ints()), Dropout.none()))
           .isInstanceOf(PerformerException.class)
           .hasMessageContaining("decoder tokens");
     }
@@ -217,7 +216,7 @@ class PerformerTest {
             }
           });
       run.set(all);
-      Built built = build(run, Mode.inference(), 1, 3);
+      Built built = build(run, Dropout.none(), 1, 3);
       List<float[]> out =
           run.run(built.feeds(), List.of(built.out().sequence(), built.out().logits()));
       float[] expected = new float[3 * 29];

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
+import dev.performer.nn.Dropout;
 import dev.performer.testing.ReferenceCase;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -42,7 +43,7 @@ class ProteinLmTest {
     read(name);
     try (ModelRun run = loaded(task, attention, task.equals("causal-lm"))) {
       Operand<TInt32> tokens = run.ints();
-      Outputs out = run.performer.apply(run.tf, Inputs.of(tokens), Mode.inference());
+      Outputs out = run.performer.apply(run.tf, Inputs.of(tokens), Dropout.none());
       Map<String, Operand<TFloat32>> heads = new LinkedHashMap<>();
       heads.put("head_input_emb", out.embeddings());
       heads.put("head_layer_0", out.layers().get(0).hidden());
@@ -77,7 +78,7 @@ class ProteinLmTest {
       Operand<TInt32> tokens = run.ints();
       Operand<TInt32> targets = run.ints();
       Operand<TFloat32> weights = run.floats(2);
-      Outputs out = run.performer.apply(run.tf, Inputs.of(tokens), Mode.inference());
+      Outputs out = run.performer.apply(run.tf, Inputs.of(tokens), Dropout.none());
       Operand<TFloat32> loss = Losses.crossEntropy(run.tf, out.logits(), targets, weights, 29);
       List<String> names = new ArrayList<>(expected.keySet());
       List<Operand<TFloat32>> fetches = new ArrayList<>(run.gradients(loss, names).values());
@@ -110,16 +111,19 @@ class ProteinLmTest {
       Operand<TInt32> tokens = run.ints();
       Operand<TInt32> targets = run.ints();
       Operand<TFloat32> weights = run.floats(2);
-      Outputs fast = run.performer.apply(run.tf, Inputs.of(tokens), Mode.inference());
+      Outputs fast = run.performer.apply(run.tf, Inputs.of(tokens), Dropout.none());
       Outputs naive =
           run.performer.applyPiece(
               run.tf,
               tokens,
               run.tf.range(run.tf.constant(0), run.tf.constant(64), run.tf.constant(1)),
-              (layer, q, k, v) ->
+              (layer, of) ->
                   run.tf.train.batchMatMul(
-                      run.performer.attention(layer).mixer().weights(run.tf, q, k, null),
-                      v,
+                      run.performer
+                          .attention(layer)
+                          .mixer()
+                          .weights(run.tf, of.queries(), of.keys(), null),
+                      of.values(),
                       TFloat32.class));
       List<String> names = run.trainable();
       List<Operand<TFloat32>> fetches = new ArrayList<>();

@@ -1,6 +1,7 @@
 package dev.performer.model;
 
 import dev.performer.data.NpyArray;
+import dev.performer.nn.Dropout;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -41,7 +42,7 @@ final class SmallModels {
 
   record Built(Map<Operand<?>, NpyArray> feeds, Inputs inputs, Outputs out) {}
 
-  static Built build(ModelRun run, Mode mode, int rows, int length) {
+  static Built build(ModelRun run, Dropout drop, int rows, int length) {
     Map<Operand<?>, NpyArray> feeds = new HashMap<>();
     Operand<TInt32> tokens = run.ints();
     feeds.put(tokens, tokens(rows, length, 1));
@@ -51,7 +52,7 @@ final class SmallModels {
       feeds.put(decoder, tokens(rows, length + 3, 2));
       inputs = inputs.withDecoder(decoder, null);
     }
-    return new Built(feeds, inputs, run.performer.apply(run.tf, inputs, mode));
+    return new Built(feeds, inputs, run.performer.apply(run.tf, inputs, drop));
   }
 
   /** Everything that an optimizer could want the gradient of. */

@@ -48,7 +48,7 @@ class EvaluationTest {
                   new Objective.MaskedLanguageModel(Masking.PROTEIN_LM),
                   ExampleBatches.of(
                       SequenceSource.fasta(Path.of("training/data/valid.fasta.gz")),
-                      TinyModel.VOCABULARY,
+                      TinyModel.data().tokenizer(),
                       Batching.training(512, 16384).forEvaluation(),
                       0),
                   TokenBatchSource.EVALUATION_SEED);
@@ -106,7 +106,8 @@ class EvaluationTest {
       Evaluation evaluation =
           model.evaluate(
               new Objective.CausalLanguageModel(true),
-              ExampleBatches.of(TinyModel.data().validation(), TinyModel.VOCABULARY, batching, 0),
+              ExampleBatches.of(
+                  TinyModel.data().validation(), TinyModel.data().tokenizer(), batching, 0),
               1);
       // 60 sequences are 8 batches of 7 and one of 4, filled up with rows that do not count.
       assertThat(evaluation.sequences()).isEqualTo(60);
@@ -127,6 +128,7 @@ class EvaluationTest {
 
   private static ExampleBatches batches(BatchSize size, int bucket) {
     Batching batching = new Batching(64, size, bucket, false, false, false, false, 1000);
-    return ExampleBatches.of(TinyModel.data().validation(), TinyModel.VOCABULARY, batching, 0);
+    return ExampleBatches.of(
+        TinyModel.data().validation(), TinyModel.data().tokenizer(), batching, 0);
   }
 }

@@ -16,8 +16,8 @@ import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.Inputs;
-import dev.performer.model.Mode;
 import dev.performer.model.Performer;
+import dev.performer.nn.Dropout;
 import dev.performer.testing.ReferenceCase;
 import dev.performer.training.optim.Optimizer;
 import dev.performer.training.optim.OptimizerOps;
@@ -71,7 +71,7 @@ class ProteinLmTrainingTest {
       }
       var tokens = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(ROWS, LENGTH)));
       var weights = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(ROWS * LENGTH)));
-      var logits = performer.apply(tf, Inputs.of(tokens), Mode.inference()).logits();
+      var logits = performer.apply(tf, Inputs.of(tokens), Dropout.none()).logits();
       var loss = loss(tf, logits, tokens, weights);
       Optimizer google = new Optimizer.AdamW(0.9, 0.98, 1e-9, resumes ? 0.1 : 0, true);
       OptimizerOps adam =

@@ -81,20 +81,16 @@ record KernelArguments(
 
   private Mixing mixing() {
     boolean isShort = or(isShortSeq, false);
-    if (isShort && or(useCausalWindowed, false)) {
-      throw new PerformerException(
-          "is_short_seq and use_causal_windowed exclude each other; set one of them to false");
+    boolean isWindowed = or(useCausalWindowed, false);
+    PerformerException.require(
+        !isShort || !isWindowed,
+        "is_short_seq and use_causal_windowed exclude each other; set one of them to false");
+    if (!isWindowed) {
+      return isShort ? new Short() : new Linear();
     }
-    if (isShort) {
-      return new Short();
-    }
-    return or(useCausalWindowed, false)
-        ? new CausalWindowed(
-            or(causalChunkLength, 1),
-            or(causalWindowLength, 3),
-            optional(causalWindowDecay),
-            padding())
-        : new Linear();
+    int chunk = or(causalChunkLength, 1);
+    int window = or(causalWindowLength, 3);
+    return new CausalWindowed(chunk, window, optional(causalWindowDecay), padding());
   }
 
   private Padding padding() {
@@ -104,9 +100,8 @@ record KernelArguments(
       case "right" -> Padding.RIGHT;
       default ->
           throw new PerformerException(
-              "causal_padding '"
-                  + causalPadding
-                  + "' is unknown; expected left, right or none at all");
+              "causal_padding '%s' is unknown; expected left, right or none at all"
+                  .formatted(causalPadding));
     };
   }
 
@@ -125,8 +120,7 @@ record KernelArguments(
       String name = snakeCase(component.getName());
       Object value = arguments.get(name);
       if (value != null) {
-        Object checked = checked(name, value, component.getType());
-        tree.set(component.getName(), StrictJson.tree(checked));
+        tree.set(component.getName(), StrictJson.tree(checked(name, value, component.getType())));
       }
     }
     return StrictJson.bind(tree, KernelArguments.class, "KernelAttention");
@@ -138,28 +132,22 @@ record KernelArguments(
 
   private static Object checked(String name, Object value, Class<?> type) {
     if (type == String.class || type == Boolean.class) {
-      if (!type.isInstance(value)) {
-        throw wrong(name, value, type == String.class ? "a string" : "true or false");
-      }
-      return value;
+      String expected = type == String.class ? "a string" : "true or false";
+      return require(type.isInstance(value), name, value, expected);
     }
     double number = value instanceof Number n ? n.doubleValue() : Double.NaN;
     if (type == Double.class) {
-      if (!Double.isFinite(number)) {
-        throw wrong(name, value, "a number");
-      }
+      require(Double.isFinite(number), name, value, "a number");
       return number;
     }
-    if (number != Math.rint(number)) { // NaN, too
-      throw wrong(name, value, "a whole number");
-    }
-    if (type == Integer.class && number != (int) number) {
-      throw wrong(name, value, "a number below " + Integer.MAX_VALUE);
-    }
+    require(number == Math.rint(number), name, value, "a whole number"); // NaN is none
+    boolean fits = type == Long.class || number == (int) number;
+    require(fits, name, value, "a number below " + Integer.MAX_VALUE);
     return ((Number) value).longValue();
   }
 
-  private static PerformerException wrong(String name, Object value, String expected) {
-    return new PerformerException(name + " is " + value + ", but must be " + expected);
+  private static Object require(boolean right, String name, Object value, String expected) {
+    PerformerException.require(right, "%s is %s, but must be %s", name, value, expected);
+    return value;
   }
 }

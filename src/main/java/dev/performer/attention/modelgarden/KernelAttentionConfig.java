@@ -1,8 +1,9 @@
 package dev.performer.attention.modelgarden;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonValue;
-import dev.performer.PerformerException;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.projection.ModelGardenProjections;
@@ -62,13 +63,11 @@ public record KernelAttentionConfig(
       implements Mixing {
     /** Checks the numbers. */
     public CausalWindowed {
-      if (chunk < 1 || window < 1) {
-        throw new PerformerException(
-            "causal windows need a chunk length and a window length of 1 or more, not "
-                + chunk
-                + " and "
-                + window);
-      }
+      require(
+          chunk >= 1 && window >= 1,
+          "causal windows need a chunk length and a window length of 1 or more, not %d and %d",
+          chunk,
+          window);
     }
   }
 
@@ -87,29 +86,22 @@ public record KernelAttentionConfig(
 
   /** Checks that the arguments go together, as Model Garden's constructor and first call do. */
   public KernelAttentionConfig {
-    if (kernel.nameIn(Code.MODEL_GARDEN).isEmpty()) {
-      throw new PerformerException(
-          "KernelAttention has no feature transform for the kernel "
-              + kernel.label()
-              + "; it has "
-              + Kernel.allNames(Code.MODEL_GARDEN));
-    }
-    if (numRandomFeatures < 0 || beginKernel < 0) {
-      throw new PerformerException(
-          "num_random_features and begin_kernel must be 0 or more, not "
-              + numRandomFeatures
-              + " and "
-              + beginKernel);
-    }
-    if (redraw && numRandomFeatures == 0) {
-      throw new PerformerException(
-          "redraw needs a projection: set num_random_features above 0, or redraw to false");
-    }
-    if (beginKernel > 0 && mixing instanceof CausalWindowed) {
-      throw new PerformerException(
-          "begin_kernel and use_causal_windowed do not go together (Model Garden fails at the first"
-              + " call); set begin_kernel to 0");
-    }
+    require(
+        kernel.nameIn(Code.MODEL_GARDEN).isPresent(),
+        "KernelAttention has no feature transform for the kernel %s; it has %s",
+        kernel,
+        Kernel.allNames(Code.MODEL_GARDEN));
+    require(
+        numRandomFeatures >= 0 && beginKernel >= 0,
+        "num_random_features and begin_kernel must be 0 or more, not %d and %d",
+        numRandomFeatures,
+        beginKernel);
+    require(
+        !redraw || numRandomFeatures > 0,
+        "redraw needs a projection: set num_random_features above 0, or redraw to false");
+    require(
+        beginKernel == 0 || !(mixing instanceof CausalWindowed),
+        "begin_kernel and use_causal_windowed do not go together (Model Garden fails at the first call); set begin_kernel to 0");
   }
 
   /** Model Garden's defaults: exp, 256 features, seed 0, bidirectional. */

@@ -2,14 +2,13 @@ package dev.performer.attention.projection;
 
 import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonValue;
-import dev.performer.PerformerException;
 import dev.performer.data.Labels;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.SplittableRandom;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.core.ReduceSum;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -79,14 +78,9 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
     }
   }
 
-  /**
-   * @throws PerformerException if a size is not positive
-   */
+  /** Checks the shape. @throws PerformerException if a size is not positive */
   public Projection {
-    if (rows <= 0 || columns <= 0) {
-      throw new PerformerException(
-          "a projection needs rows and columns, not [" + rows + ", " + columns + "]");
-    }
+    ProjectionMatrix.elements(rows, columns);
   }
 
   /**
@@ -100,16 +94,10 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
     float[] matrix = new float[rows * columns];
     double[][] block = null;
     for (int r = 0; r < rows; r++) {
-      double[] direction;
-      if (directions == Directions.IID) {
-        direction = gaussian(random);
-        scale(direction, 1 / norm(direction));
-      } else {
-        if (r % columns == 0) {
-          block = haarRows(random, Math.min(columns, rows - r));
-        }
-        direction = block[r % columns];
+      if (directions == Directions.ORTHOGONAL && r % columns == 0) {
+        block = haarRows(random, Math.min(columns, rows - r));
       }
+      double[] direction = block == null ? unit(gaussian(random)) : block[r % columns];
       double length = lengths == Lengths.CHI ? norm(gaussian(random)) : Math.sqrt(columns);
       for (int c = 0; c < columns; c++) {
         matrix[r * columns + c] = (float) (length * direction[c]);
@@ -132,7 +120,7 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
             tf.constant(new int[] {blocks, columns, columns}), seed); // [blocks, D, D]
     Operand<TFloat32> units; // [blocks, D, D], one direction a row
     if (directions == Directions.IID) {
-      units = tf.math.div(gaussians, norm(tf, gaussians, 2));
+      units = tf.math.div(gaussians, ProjectionGraph.norms(tf, gaussians, 2));
     } else {
       var qr = tf.linalg.qr(gaussians);
       var diagonal =
@@ -142,24 +130,18 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
               tf.math.less(diagonal, tf.constant(0f)),
               tf.constant(-1f),
               tf.constant(1f)); // [blocks, D]
-      Operand<TFloat32> haar = tf.math.mul(qr.q(), tf.expandDims(signs, tf.constant(1)));
+      var haar = tf.math.mul(qr.q(), tf.expandDims(signs, tf.constant(1)));
       units = tf.linalg.transpose(haar, tf.constant(new int[] {0, 2, 1}));
     }
     Operand<TFloat32> all = tf.reshape(units, tf.constant(new int[] {blocks * columns, columns}));
-    Operand<TFloat32> unit =
-        tf.slice(all, tf.constant(new int[] {0, 0}), tf.constant(new int[] {rows, columns}));
+    var unit = tf.slice(all, tf.constant(new int[] {0, 0}), tf.constant(new int[] {rows, columns}));
     if (lengths == Lengths.SQRT_D) {
       return tf.math.mul(unit, tf.constant((float) Math.sqrt(columns)));
     }
     var other = tf.math.add(seed, tf.constant(new int[] {0, 1}));
     var lengthDraws =
         tf.random.statelessRandomNormal(tf.constant(new int[] {rows, columns}), other);
-    return tf.math.mul(unit, norm(tf, lengthDraws, 1));
-  }
-
-  private static Operand<TFloat32> norm(Ops tf, Operand<TFloat32> x, int axis) {
-    return tf.math.sqrt(
-        tf.reduceSum(tf.math.square(x), tf.constant(axis), ReduceSum.keepDims(true)));
+    return tf.math.mul(unit, ProjectionGraph.norms(tf, lengthDraws, 1));
   }
 
   /**
@@ -181,17 +163,14 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
           }
         }
       }
-      scale(row, 1 / norm(row));
-      block[r] = row;
+      block[r] = unit(row);
     }
     return block;
   }
 
   private double[] gaussian(Random random) {
     double[] x = new double[columns];
-    for (int i = 0; i < columns; i++) {
-      x[i] = random.nextGaussian();
-    }
+    Arrays.setAll(x, i -> random.nextGaussian());
     return x;
   }
 
@@ -203,9 +182,12 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
     return Math.sqrt(sum);
   }
 
-  private static void scale(double[] x, double factor) {
+  /** Brings it to length 1 in place. */
+  private static double[] unit(double[] x) {
+    double factor = 1 / norm(x);
     for (int i = 0; i < x.length; i++) {
       x[i] *= factor;
     }
+    return x;
   }
 }

@@ -51,10 +51,10 @@ public enum ProjectionDraw {
    * @throws PerformerException if this is no draw of JAX
    */
   public ProjectionDraw withStream(Threefry.Stream stream) {
-    if (this != JAX_LEGACY && this != JAX_PARTITIONABLE) {
-      throw new PerformerException(
-          "threefry is JAX's random stream, but projections are drawn as " + label() + " does");
-    }
+    PerformerException.require(
+        this == JAX_LEGACY || this == JAX_PARTITIONABLE,
+        "threefry is JAX's random stream, but projections are drawn as %s does",
+        label());
     return stream == Threefry.Stream.LEGACY ? JAX_LEGACY : JAX_PARTITIONABLE;
   }
 
@@ -69,22 +69,17 @@ public enum ProjectionDraw {
     };
   }
 
-  /**
-   * @throws PerformerException if the code that is followed makes no such projections
-   */
+  /** Checks a kind. @throws PerformerException if the code that is followed makes no such one */
   public void require(Directions directions, Lengths lengths) {
-    if (!makes(directions, lengths)) {
-      throw new PerformerException(
-          "a draw as %s makes it has no %s projections with row lengths %s; choose other ones, or the draw performer"
-              .formatted(label(), directions, lengths));
-    }
+    PerformerException.require(
+        makes(directions, lengths),
+        "a draw as %s makes it has no %s projections with row lengths %s; choose other ones, or the draw performer",
+        label(),
+        directions,
+        lengths);
   }
 
-  /**
-   * Draws {@code [M, D]}.
-   *
-   * @throws PerformerException if the code that is followed makes no such projections
-   */
+  /** Draws {@code [M, D]}. @throws PerformerException as {@link #require} does */
   public ProjectionMatrix draw(Projection projection, long seed) {
     require(projection.directions(), projection.lengths());
     return draw.matrix(projection, seed);

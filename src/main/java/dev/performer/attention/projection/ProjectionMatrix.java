@@ -39,29 +39,29 @@ public record ProjectionMatrix(float[] values, int rows, int columns) {
     return tf.constant(Shape.of(rows, columns), DataBuffers.of(values, true, false));
   }
 
+  /** Checks that the projection, and a block of it, are not beyond Java's arrays. */
+  static void requireShape(int rows, int columns) {
+    elements(rows, columns);
+    elements(columns, columns);
+  }
+
   /**
    * The number of elements of a projection.
    *
    * @throws PerformerException if a side is not positive or the matrix is beyond Java's arrays
    */
   static int elements(int rows, int columns) {
-    if (rows < 1 || columns < 1) {
-      throw new PerformerException(
-          "a projection needs at least one row and one column, not ["
-              + rows
-              + ", "
-              + columns
-              + "]; set the number of random features and the head dimension to 1 or more");
-    }
+    PerformerException.require(
+        rows >= 1 && columns >= 1,
+        "a projection needs at least one row and one column, not [%d, %d]; set the number of random features and the head dimension to 1 or more",
+        rows,
+        columns);
     long elements = (long) rows * columns;
-    if (elements > Integer.MAX_VALUE - 16) {
-      throw new PerformerException(
-          "a projection of shape ["
-              + rows
-              + ", "
-              + columns
-              + "] is too large; use fewer random features");
-    }
+    PerformerException.require(
+        elements <= Integer.MAX_VALUE - 16,
+        "a projection of shape [%d, %d] is too large; use fewer random features",
+        rows,
+        columns);
     return (int) elements;
   }
 }

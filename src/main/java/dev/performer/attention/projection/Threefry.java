@@ -98,10 +98,8 @@ public record Threefry(Stream stream, int high, int low) {
    * @throws PerformerException if the range is empty
    */
   public int[] randint(int least, int bound, int number) {
-    if (bound <= least) {
-      throw new PerformerException(
-          "a random integer needs a bound above " + least + ", not " + bound);
-    }
+    PerformerException.require(
+        bound > least, "a random integer needs a bound above %d, not %d", least, bound);
     Threefry[] keys = split(2);
     int[] higher = keys[0].bits(number);
     int[] lower = keys[1].bits(number);

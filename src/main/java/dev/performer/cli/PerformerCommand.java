@@ -1,0 +1,69 @@
+package dev.performer.cli;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.module.SimpleModule;
+import com.fasterxml.jackson.databind.ser.std.ToStringSerializer;
+import dev.performer.data.NpyArray;
+import dev.performer.data.Npz;
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Option;
+
+/** What every command has. Results go to stdout, all else to stderr. */
+abstract class PerformerCommand implements Callable<Integer> {
+  @Option(names = "--json", description = "End with one JSON object on stdout, the rest on stderr.")
+  boolean json;
+
+  @Option(names = "--verbose", description = "Show a stack trace when something fails.")
+  private boolean verbose;
+
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help and exit.")
+  private boolean help;
+
+  /** Where a person's text goes: stdout, or stderr where stdout is for JSON. */
+  PrintStream text() {
+    return json ? System.err : System.out;
+  }
+
+  /** Prints a line for a person. */
+  void print(Object line) {
+    text().println(line);
+  }
+
+  /** Prints a line for a person, its numbers in English. */
+  void print(String format, Object... values) {
+    print(format(format, values));
+  }
+
+  static String format(String format, Object... values) {
+    return String.format(Locale.ROOT, format, values);
+  }
+
+  /** Writes arrays into an .npz and lists them. */
+  void write(Path target, Map<String, NpyArray> arrays) {
+    Npz.write(target, arrays);
+    arrays.forEach((name, array) -> print(name + " " + array));
+    print("Written: " + target);
+  }
+
+  /** Ends a command: the machine's result as one line, where it is requested; paths are texts. */
+  int done(Object result) {
+    if (json) {
+      var paths = new SimpleModule().addSerializer(Path.class, ToStringSerializer.instance);
+      try {
+        System.out.println(
+            JsonMapper.builder().addModule(paths).build().writeValueAsString(result));
+      } catch (JsonProcessingException e) {
+        throw new IllegalStateException(e);
+      }
+    }
+    return 0;
+  }
+}

@@ -1,0 +1,31 @@
+package dev.performer.study;
+
+import java.util.Locale;
+
+/** A table in Markdown. */
+final class Table {
+  private final StringBuilder text = new StringBuilder();
+
+  /**
+   * @param columns as the cells of a row
+   */
+  Table(String columns) {
+    row(columns);
+    text.append("|---".repeat(columns.split(" \\| ").length)).append("|\n");
+  }
+
+  /** Adds a row. @param cells with {@code " | "} between them */
+  void row(String cells) {
+    text.append(("| " + cells + " |\n").replace("|  ", "| ")); // where a cell is empty
+  }
+
+  /** A text with numbers as they are written everywhere. */
+  static String format(String format, Object... values) {
+    return String.format(Locale.ROOT, format, values);
+  }
+
+  @Override
+  public String toString() {
+    return text.toString();
+  }
+}
