@@ -2,7 +2,7 @@ package dev.performer.nn;
 
 import static dev.performer.PerformerException.require;
 
-import dev.performer.attention.ExactRecurrence;
+import dev.performer.attention.ExactAttention;
 import dev.performer.attention.RecurrentForm;
 import dev.performer.attention.RecurrentForm.Advance;
 import dev.performer.nn.MultiHeadAttention.Projected;
@@ -45,7 +45,7 @@ public final class RecurrentHeads {
     int exact = favor == null ? heads : favor.config().exactHeads();
     RecurrentHeads made = new RecurrentHeads(heads);
     if (exact > 0) {
-      made.parts.add(new Part(new ExactRecurrence(exact, size, size), 0, exact));
+      made.parts.add(new Part(new ExactAttention.Recurrence(exact, size, size), 0, exact));
     }
     if (exact < heads) {
       int rest = heads - exact;
