@@ -17,7 +17,6 @@ import java.util.stream.LongStream;
  * @param bytes the elements, {@code product(shape) * type.size()} bytes
  */
 public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
-
   /** Checks that the number of bytes fits the shape. */
   public NpyArray {
     long expected = Math.multiplyExact(elements(shape), (long) type.size());

@@ -21,7 +21,6 @@ import java.util.List;
  * numbers from 0.
  */
 public record Overrides(List<String> settings) {
-
   /** Copies the settings; null is none. */
   public Overrides {
     settings = settings == null ? List.of() : List.copyOf(settings);

@@ -29,7 +29,6 @@ public record TfRecordExamples(
     int vocabularySize,
     Function<String, int[]> encoder)
     implements ExampleSource {
-
   /** The feature that protein_lm's files have. */
   public static final String SEQUENCE = "sequence";
 
