@@ -63,16 +63,17 @@ public final class Recipe {
    *     another, or a file that is not there
    */
   public static Recipe of(JsonNode tree, String source, List<Path> folders) {
-    return of(tree, source, (String name) -> find(name, folders));
+    return of(tree, source, name -> find(name, folders), true);
   }
 
-  /** The recipe of a run, whose data need not be there any more. */
+  /** The recipe of a run, whose data need not be there any more and whose projections are drawn. */
   public static Recipe ofRun(Path run) {
     Path file = run.resolve(RecipeTraining.RECIPE);
-    return of(StrictJson.readTree(file), file.toString(), UnaryOperator.identity());
+    return of(StrictJson.readTree(file), file.toString(), UnaryOperator.identity(), false);
   }
 
-  private static Recipe of(JsonNode tree, String source, UnaryOperator<String> files) {
+  private static Recipe of(
+      JsonNode tree, String source, UnaryOperator<String> files, boolean draws) {
     require(tree.isObject(), "%s: expected an object with the keys %s", source, SECTIONS);
     ObjectNode sections = (ObjectNode) withNumbers(tree.deepCopy());
     requireKnown(sections, SECTIONS, source);
@@ -84,7 +85,8 @@ public final class Recipe {
       ObjectNode data = section(sections, "data", source);
       RecipeData named = DataDefaults.named(task, data, files, source + ": data");
       ObjectNode model = section(sections, "model", source);
-      var recipe = new Recipe(task, training, () -> opened(task, named, training, model, source));
+      var recipe =
+          new Recipe(task, training, () -> opened(task, named, training, model, source, draws));
       if (!DataDefaults.dependsOnFiles(named, task, model.has("classes"))) {
         recipe.opened();
       }
@@ -110,11 +112,19 @@ public final class Recipe {
   private record Opened(RecipeData data, PerformerConfig model) {}
 
   private static Opened opened(
-      Task task, RecipeData named, LoopOptions training, ObjectNode keys, String source) {
+      Task task,
+      RecipeData named,
+      LoopOptions training,
+      ObjectNode keys,
+      String source,
+      boolean draws) {
     try {
       RecipeData data = DataDefaults.measured(named, task, training.xla());
       PerformerConfig model = model(keys, task, data, source);
       check(task, data, model);
+      if (draws) {
+        model.requireDrawable();
+      }
       return new Opened(data, model);
     } catch (PerformerException e) {
       throw e.in(source);
