@@ -197,11 +197,9 @@ public final class Recipe {
   private static PerformerConfig model(ObjectNode keys, Task task, RecipeData data, String source) {
     ObjectNode all = keys.deepCopy();
     JsonNode name = StrictJson.tree(task);
-    require(
-        all.path("task").equals(name) || !all.has("task"),
-        "model.task is %s, but task is %s; leave model.task out",
-        all.get("task"),
-        name);
+    JsonNode given = all.get("task");
+    String text = "model.task is %s, but task is %s; leave model.task out";
+    require(given == null || given.equals(name), text, given, name);
     all.set("task", name);
     JsonNodeFactory json = JsonNodeFactory.instance;
     Vocabulary vocabulary = data.tokens();
@@ -216,17 +214,12 @@ public final class Recipe {
 
   private static void check(Task task, RecipeData data, PerformerConfig model) {
     int size = data.tokens().size();
-    require(
-        model.vocabularySize() >= size,
-        "model.vocabularySize is %d, but the vocabulary %s has %d tokens",
-        model.vocabularySize(),
-        data.vocabulary(),
-        size);
-    require(
-        model.maxLength() >= data.length(),
-        "model.maxLength is %d, but data.length is %d",
-        model.maxLength(),
-        data.length());
+    int own = model.vocabularySize();
+    String text = "model.vocabularySize is %d, but the vocabulary %s has %d tokens";
+    require(own >= size, text, own, data.vocabulary(), size);
+    int longest = model.maxLength();
+    int length = data.length();
+    require(longest >= length, "model.maxLength is %d, but data.length is %d", longest, length);
     RecipeTask.of(task).check(data, model);
   }
 
