@@ -61,13 +61,7 @@ public final class RecurrentHeads {
   }
 
   /** As {@link RecurrentForm#prefill}. */
-  public Advance prefill(
-      Ops tf,
-      Operand<TFloat32> queries,
-      Operand<TFloat32> keys,
-      Operand<TFloat32> values,
-      Operand<TFloat32> mask) {
-    Projected all = new Projected(queries, keys, values);
+  public Advance prefill(Ops tf, Projected all, Operand<TFloat32> mask) {
     List<Advance> advances = new ArrayList<>();
     for (Part part : parts) {
       Projected own = all.some(tf, part.first(), part.count(), heads);
@@ -77,13 +71,7 @@ public final class RecurrentHeads {
   }
 
   /** As {@link RecurrentForm#step}. */
-  public Advance step(
-      Ops tf,
-      List<Operand<TFloat32>> states,
-      Operand<TFloat32> query,
-      Operand<TFloat32> key,
-      Operand<TFloat32> value) {
-    Projected all = new Projected(query, key, value);
+  public Advance step(Ops tf, List<Operand<TFloat32>> states, Projected all) {
     List<Advance> advances = new ArrayList<>();
     int at = 0;
     for (Part part : parts) {
