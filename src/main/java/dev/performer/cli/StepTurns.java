@@ -23,7 +23,7 @@ final class StepTurns {
     PerformerConfig config =
         PerformerConfig.of(StrictJson.readTree(json, "the model"), "the model");
     try (StepBenchmark benchmark =
-            StepBenchmark.open(config, Integer.parseInt(args[1]), Integer.parseInt(args[2]));
+            new StepBenchmark(config, Integer.parseInt(args[1]), Integer.parseInt(args[2]));
         BufferedReader orders =
             new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
       System.out.println("ready");

@@ -54,9 +54,8 @@ public final class Distiller implements AutoCloseable {
       Path directory,
       boolean resume,
       Progress progress) {
-    RunSettings settings =
-        new RunSettings(
-            RunSettings.CONFIG, config(models, data, recipe), was -> current(was, directory));
+    ObjectNode config = config(models, data, recipe);
+    var settings = new RunSettings(RunSettings.CONFIG, config, was -> current(was, directory));
     RunDirectory run = RunDirectory.open(directory, resume, settings, progress);
     DistillGraph graph = null;
     try {

@@ -21,13 +21,7 @@ import java.util.concurrent.TimeUnit;
 final class MeasuringProcess {
   private MeasuringProcess() {}
 
-  /**
-   * Measures a case in a fork of this JVM.
-   *
-   * @param limit after which it is ended
-   * @return the case with its result
-   * @throws PerformerException if it fails or takes longer
-   */
+  /** A case with its result, as {@link #answer}. */
   static <C extends Benchmark.Case<C>> C measure(C what, Duration limit) {
     @SuppressWarnings("unchecked")
     Class<C> type = (Class<C>) what.getClass();
@@ -39,9 +33,8 @@ final class MeasuringProcess {
   /**
    * Runs a class in a fork of this JVM.
    *
-   * @param arguments it has; one more is the file that it writes
+   * @param arguments it has; one more is the file that it writes, which is returned
    * @param what is measured, for errors
-   * @return what it wrote
    * @throws PerformerException if it fails or takes longer than the limit
    */
   static byte[] answer(Class<?> main, List<String> arguments, String what, Duration limit) {

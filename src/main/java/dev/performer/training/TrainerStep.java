@@ -34,7 +34,7 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
    *
    * @throws PerformerException if the model cannot be trained, or not be compiled
    */
-  static TrainerStep of(Trainable model, LoopOptions options) {
+  public static TrainerStep of(Trainable model, LoopOptions options) {
     OptimizerOps optimizer = optimizer(model, options);
     if (!options.xla()) {
       return new TrainerStep(model, optimizer, options.seed());
