@@ -112,12 +112,11 @@ class LibraryExamplesTest {
     Path run = folder.resolve("tuned");
     // docs: fine-tune
     Model python = Model.open(Path.of("savedmodels/protein-mlm/saved_model"));
+    SequenceSource family = SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz"));
     FineTuneJob job =
-        FineTuneJob.builder(python, run)
-            .train(SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")))
+        FineTuneJob.of(python, family, run)
             .validation(SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz")))
-            .options(FineTuneOptions.LOOP.with("steps=3"))
-            .build();
+            .options(FineTuneOptions.LOOP.with("steps=3"));
     FineTuneJob.Outcome outcome = job.run(Progress.on(System.err));
     System.out.println(outcome.result().before().describe());
     System.out.println(outcome.result().best().describe() + ": " + outcome.model().orElseThrow());

@@ -21,11 +21,9 @@ public final class FineTune {
       own.add(new ProteinSequence("repeat" + i, "", "MKTAYIAKQR".repeat(2 + i % 3)));
     }
     var job =
-        FineTuneJob.builder(Model.open(Path.of(args[0])), Path.of(args[1]))
-            .train(SequenceSource.of(own))
+        FineTuneJob.of(Model.open(Path.of(args[0])), SequenceSource.of(own), Path.of(args[1]))
             .batching(SequenceBatching.DEFAULT.withLength(32))
-            .options(FineTuneOptions.LOOP.toBuilder().steps(10).learningRate(1e-3).evaluateEvery(5).build())
-            .build();
+            .options(FineTuneOptions.LOOP.toBuilder().steps(10).learningRate(1e-3).evaluateEvery(5).build());
     var outcome = job.run(Progress.lines(System.out));
     System.out.printf("perplexity %.2f -> %.2f%n", outcome.result().before().perplexity(), outcome.result().best().perplexity());
     System.out.println("model " + outcome.model().orElseThrow());

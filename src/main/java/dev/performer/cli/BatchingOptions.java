@@ -3,6 +3,7 @@ package dev.performer.cli;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Batching;
 import dev.performer.pipeline.SequenceBatching;
+import dev.performer.recipe.RecipeData;
 import picocli.CommandLine.Option;
 
 /** How sequences become batches. */
@@ -19,7 +20,7 @@ final class BatchingOptions {
       names = "--crop",
       description =
           "Which part of a long sequence trains: start or random (default: start where the model takes no more than a length, else random).")
-  private SequenceBatching.Crop crop;
+  private RecipeData.Crop crop;
 
   @Option(names = "--batch-tokens", description = "Tokens of a batch at most, padding included.")
   private int batchTokens = Batching.DEFAULT_TOKENS;

@@ -7,6 +7,7 @@ import dev.performer.data.SequenceSource;
 import dev.performer.pipeline.Evaluator;
 import dev.performer.pipeline.Model;
 import dev.performer.recipe.EvaluationData;
+import dev.performer.training.TokenBatchSource;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -54,7 +55,7 @@ final class EvaluateCommand extends ModelCommand {
   private String label;
 
   @Option(names = "--seed", description = "Of the masks; equal ones make evaluations comparable.")
-  private long seed = Evaluator.DEFAULT_SEED;
+  private long seed = TokenBatchSource.EVALUATION_SEED;
 
   @Option(
       names = "--batch-sequences",
@@ -88,7 +89,8 @@ final class EvaluateCommand extends ModelCommand {
           "--text and --label make no sense with FASTA or lines of text");
       opened.languageModel().notes().forEach(System.err::println);
     }
-    var request = new Evaluator.Request(text, label, batching.length, size, batching.eos, seed);
+    var request =
+        new EvaluationData.Request(text, label, batching.length, size, batching.eos, seed);
     Evaluator.Outcome outcome =
         data == null ? evaluator.evaluateOwnData(request) : evaluator.evaluate(data, request);
     outcome.report().ifPresent(System.err::println);

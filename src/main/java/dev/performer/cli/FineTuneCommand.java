@@ -10,7 +10,7 @@ import dev.performer.distill.DistillRecipe;
 import dev.performer.pipeline.DistillJob;
 import dev.performer.pipeline.FineTuneJob;
 import dev.performer.pipeline.Model;
-import dev.performer.recipe.RecipeTraining;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Progress;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -86,7 +86,7 @@ final class FineTuneCommand extends ModelCommand {
   @Override
   public Integer call() {
     PerformerException.require(
-        at.resume || !Files.exists(at.run.resolve(RecipeTraining.MODEL)),
+        at.resume || !Files.exists(at.run.resolve(ModelTraining.MODEL)),
         "%s: holds a finished run; choose another --output, or --resume it with more --steps",
         at.run);
     if (teacher != null) {
@@ -98,15 +98,13 @@ final class FineTuneCommand extends ModelCommand {
     requireData();
     language.notes().forEach(System.err::println);
     FineTuneJob.Outcome outcome =
-        FineTuneJob.builder(language, at.run)
-            .train(SequenceSource.file(data))
+        FineTuneJob.of(language, SequenceSource.file(data), at.run)
             .validation(validation == null ? null : SequenceSource.file(validation))
             .batching(batching.batching())
             .options(LoopFlags.of(spec))
-            .resume(at.resume)
-            .debugNumerics(at.debugNumerics)
-            .continueOptimizer(continueOptimizer)
-            .build()
+            .resuming(at.resume)
+            .debuggingNumerics(at.debugNumerics)
+            .continuingOptimizer(continueOptimizer)
             .run(Progress.on(System.err));
     var summary = new TrainingSummary(outcome.result(), at.run, outcome.model());
     print(summary.text());

@@ -6,7 +6,7 @@ import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
 import dev.performer.data.Labels;
 import dev.performer.pipeline.ModelOptions;
-import dev.performer.pipeline.SequenceBatching;
+import dev.performer.recipe.RecipeData;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.study.BenchmarkedAttention;
 import java.nio.file.Path;
@@ -27,7 +27,7 @@ final class OptionValues {
     register(commandLine, BenchmarkedAttention.class, BenchmarkedAttention::of);
     register(commandLine, Projection.Directions.class, Projection.Directions::of);
     register(commandLine, Projection.Lengths.class, Projection.Lengths::of);
-    registerLabels(commandLine, SequenceBatching.Crop.class);
+    registerLabels(commandLine, RecipeData.Crop.class);
     registerLabels(commandLine, ModelCard.Objective.class);
     registerLabels(commandLine, ModelOptions.MaskedTokens.class);
     commandLine.registerConverter(Path.class, OptionValues::path);

@@ -47,8 +47,7 @@ final class QuickstartCommand extends PerformerCommand {
     var spec = Model.open(model).languageModel();
     spec.notes().forEach(System.err::println);
     FineTuneJob job =
-        FineTuneJob.builder(spec, run)
-            .train(SequenceSource.fasta(train))
+        FineTuneJob.of(spec, SequenceSource.fasta(train), run)
             .validation(SequenceSource.fasta(valid))
             .batching(SequenceBatching.DEFAULT.withLength(256).withSize(new BatchSize.Tokens(8192)))
             .options(
@@ -57,8 +56,7 @@ final class QuickstartCommand extends PerformerCommand {
                     .steps(steps)
                     .evaluateEvery(Math.max(1, (steps + 3) / 4))
                     .checkpointEvery(0)
-                    .build())
-            .build();
+                    .build());
     print("%n2. Evaluated and fine-tuned in Java on %s, %d steps", shown(train), steps);
     FineTuneJob.Outcome outcome = job.run(Progress.on(System.err));
     PerformerException.require(

@@ -33,7 +33,7 @@ final class StepTurns {
     }
   }
 
-  private static String steps(StepBenchmark benchmark, int count) throws IOException {
+  private static String steps(StepBenchmark benchmark, int count) {
     StringBuilder answer = new StringBuilder();
     double loss = 0;
     for (int i = 0; i < count; i++) {

@@ -1,6 +1,7 @@
 package dev.performer.data;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -25,10 +26,10 @@ public record ByteTokenizer(int offset) implements Tokenizer {
   private static final List<String> SPECIALS = List.of("<pad>", "</s>", "<unk>", "<s>", "<mask>");
 
   public ByteTokenizer {
-    if (offset < 0 || offset > 256) {
-      throw new PerformerException(
-          NAME + ":" + offset + ": the offset of bytes must be from 0 to 256");
-    }
+    require(
+        offset >= 0 && offset <= 256,
+        "bytes:%d: the offset of bytes must be from 0 to 256",
+        offset);
   }
 
   /** Whether a name is {@code bytes} or {@code bytes:N}. */
@@ -36,15 +37,15 @@ public record ByteTokenizer(int offset) implements Tokenizer {
     return name.equals(NAME) || name.startsWith(NAME + ":");
   }
 
-  /** The tokenizer of {@code bytes} or {@code bytes:N}. @throws PerformerException for others */
+  /** The tokenizer of {@code bytes} or {@code bytes:N}. */
   public static ByteTokenizer named(String name) {
     if (name.equals(NAME)) {
       return new ByteTokenizer(DEFAULT_OFFSET);
     }
-    if (!name.matches(NAME + ":\\d{1,3}")) {
-      throw new PerformerException(
-          "tokenizer '" + name + "': expected bytes, or bytes:N with N special ids before them");
-    }
+    require(
+        name.matches(NAME + ":\\d{1,3}"),
+        "tokenizer '%s': expected bytes, or bytes:N with N special ids before them",
+        name);
     return new ByteTokenizer(Integer.parseInt(name.substring(NAME.length() + 1)));
   }
 

@@ -1,8 +1,8 @@
 package dev.performer.data;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.Stream;
 
 /**
  * Random symbols, a separator, and the same symbols again; only the second time counts. No window
@@ -26,11 +26,8 @@ public record CopyTask(int length, int symbols, long size, long seed) implements
 
   /** The symbols, the separator, padding. */
   public Vocabulary vocabulary() {
-    List<String> tokens = new ArrayList<>();
-    for (int symbol = 0; symbol < symbols; symbol++) {
-      tokens.add("s" + symbol + " ");
-    }
-    tokens.addAll(List.of("<copy>", "<pad>"));
+    var symbolNames = Vocabulary.numbered("s", " ", symbols);
+    List<String> tokens = Stream.concat(symbolNames, Stream.of("<copy>", "<pad>")).toList();
     return Vocabulary.of(tokens, "<pad>", null, null, null, null);
   }
 

@@ -40,9 +40,6 @@ public final class DataFile {
   /**
    * Checks that there is something to read, without reading it: a file, a folder or the standard
    * input. Cheap, so that a wrong path is found before anything is loaded.
-   *
-   * @throws PerformerException if there is nothing, it may not be read, or it is another pipe or
-   *     device
    */
   public static void require(Path file) {
     if (!isStandardInput(file)) {
@@ -102,7 +99,6 @@ public final class DataFile {
    * the standard input.
    *
    * @param expected what the file should be, such as "a FASTA file"
-   * @throws PerformerException if it is missing, a directory, or another pipe or device
    */
   static Path place(Path file, String expected) {
     if (isStandardInput(file)) {
@@ -148,11 +144,7 @@ public final class DataFile {
     }
   }
 
-  /**
-   * All of a file, unpacked. Memory grows with what is really there.
-   *
-   * @throws PerformerException if it is longer than {@code limit}, whatever its size on disk
-   */
+  /** All of a file, unpacked. Memory grows with what is really there. */
   static byte[] readAll(Path file, String expected, int limit) {
     try (InputStream in = open(file, expected)) {
       byte[] bytes = in.readNBytes(limit);

@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import java.util.ArrayList;
 import java.util.List;
@@ -36,10 +38,10 @@ public final class ExampleBatches implements Batches {
       Batching batching,
       Optional<Packing> packing,
       long seed) {
-    PerformerException.require(
+    require(
         !batching.prependBos() || vocabulary.bos().isPresent(),
         "the vocabulary has no begin token to prepend");
-    PerformerException.require(
+    require(
         !batching.appendEos() || vocabulary.eos().isPresent(),
         "the vocabulary has no end token to append");
     this.source = source;

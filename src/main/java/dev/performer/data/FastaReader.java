@@ -37,11 +37,7 @@ final class FastaReader {
     in = DataFile.open(file, "a FASTA file");
   }
 
-  /**
-   * Opens a file; whether it is gzipped is seen from its first bytes, not its name.
-   *
-   * @throws PerformerException if it cannot be read
-   */
+  /** Opens a file; whether it is gzipped is seen from its first bytes, not its name. */
   static DataStream<ProteinSequence> open(Path file) {
     FastaReader reader = new FastaReader(file);
     return DataStream.of(reader::next, () -> DataFile.close(file, reader.in));

@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.awt.image.BufferedImage;
@@ -41,13 +43,12 @@ public record ImageFolder(
    *     folder that is none of the classes
    */
   public static ImageFolder open(Path folder, int channels, int levels, List<String> known) {
-    PerformerException.require(
-        Files.isDirectory(folder), "%s is no folder; expected one with PNG images", folder);
+    require(Files.isDirectory(folder), "%s is no folder; expected one with PNG images", folder);
     List<Path> files =
         DataFile.list(folder, 2, f -> f.toString().toLowerCase(Locale.ROOT).endsWith(".png"));
     long direct = files.stream().filter(file -> folder.equals(file.getParent())).count();
-    PerformerException.require(!files.isEmpty(), "%s holds no file ending in .png", folder);
-    PerformerException.require(
+    require(!files.isEmpty(), "%s holds no file ending in .png", folder);
+    require(
         direct == 0 || direct == files.size(),
         "%s holds images and folders of images; expected one or the other",
         folder);
@@ -109,11 +110,11 @@ public record ImageFolder(
     try (InputStream in = DataFile.openPlain(file, "a PNG image");
         ImageInputStream data = new MemoryCacheImageInputStream(in)) {
       Iterator<ImageReader> readers = ImageIO.getImageReaders(data);
-      PerformerException.require(readers.hasNext(), "%s is no image; expected PNG", file);
+      require(readers.hasNext(), "%s is no image; expected PNG", file);
       reader = readers.next();
       reader.setInput(data, true, true);
       long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
-      PerformerException.require(
+      require(
           pixels <= MOST_PIXELS,
           "%s claims %d pixels; at most %d are read",
           file,

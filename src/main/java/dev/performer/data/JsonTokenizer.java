@@ -10,7 +10,6 @@ import java.nio.charset.MalformedInputException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.stream.Stream;
@@ -35,30 +34,24 @@ public final class JsonTokenizer implements Tokenizer {
     this.file = file;
     this.json = json;
     tokenizer = TokenizerLibrary.load(json.text(), json.source());
-    int[] prefix = json.frame().prefix();
-    int[] suffix = json.frame().suffix();
     try {
       vocabulary =
           new Vocabulary(
               json.tokens(),
-              or(special.pad(), json.first("[PAD]", "<pad>", "<|padding|>", "<|pad|>")),
-              or(special.mask(), json.first("[MASK]", "<mask>", "<|mask|>")),
-              prefix.length > 0
-                  ? OptionalInt.of(prefix[0])
-                  : or(special.bos(), json.first("<s>", "<bos>", "[CLS]", "[BOS]")),
-              suffix.length > 0
-                  ? OptionalInt.of(suffix[suffix.length - 1])
-                  : or(
-                      special.eos(),
-                      json.first("</s>", "<eos>", "[SEP]", "[EOS]", "<|endoftext|>")),
+              or(special.pad(), "[PAD]", "<pad>", "<|padding|>", "<|pad|>"),
+              or(special.mask(), "[MASK]", "<mask>", "<|mask|>"),
+              cls().isPresent() ? cls() : or(special.bos(), "<s>", "<bos>", "[CLS]", "[BOS]"),
+              sep().isPresent()
+                  ? sep()
+                  : or(special.eos(), "</s>", "<eos>", "[SEP]", "[EOS]", "<|endoftext|>"),
               json.first(json.unknown(), "[UNK]", "<unk>"));
     } catch (IllegalArgumentException e) {
       throw new PerformerException(json.source() + ": " + e.getMessage(), e);
     }
   }
 
-  private static OptionalInt or(OptionalInt one, OptionalInt other) {
-    return one.isPresent() ? one : other;
+  private OptionalInt or(OptionalInt known, String... usual) {
+    return known.isPresent() ? known : json.first(usual);
   }
 
   /** Special tokens that are known otherwise; what is absent is found by its usual names. */
@@ -80,8 +73,7 @@ public final class JsonTokenizer implements Tokenizer {
     /** A string, or an object with a content. */
     private static String token(JsonNode config, String key) {
       JsonNode value = config.path(key);
-      JsonNode text = value.isObject() ? value.path("content") : value;
-      return text.isTextual() ? text.asText() : null;
+      return (value.isObject() ? value.path("content") : value).textValue();
     }
   }
 
@@ -89,7 +81,6 @@ public final class JsonTokenizer implements Tokenizer {
    * A tokenizer from the bytes of a tokenizer.json.
    *
    * @param source how messages call it
-   * @throws PerformerException if it is broken: one line that names source and key
    */
   public static JsonTokenizer of(byte[] file, String source, SpecialIds special) {
     return new JsonTokenizer(file.clone(), TokenizerJson.of(file, source), special);
@@ -98,18 +89,18 @@ public final class JsonTokenizer implements Tokenizer {
   /**
    * Reads a tokenizer.json, or a vocab.txt of BERT. Special tokens and lower case are as the
    * tokenizer_config.json beside it has them.
-   *
-   * @throws PerformerException if it is broken: one line that names file and key
    */
   public static JsonTokenizer read(Path path) {
     Path beside = path.resolveSibling("tokenizer_config.json");
     JsonNode config =
         Files.isRegularFile(beside) ? StrictJson.readTree(beside) : MissingNode.getInstance();
-    boolean lowerCase = config.path("do_lower_case").asBoolean(true);
     try {
       byte[] bytes =
           path.getFileName().toString().endsWith(".txt")
-              ? TokenizerJson.ofBert(lines(path), lowerCase, path.toString())
+              ? TokenizerJson.ofBert(
+                  RegularFiles.readAllLines(path).stream().map(String::strip).toList(),
+                  config.path("do_lower_case").asBoolean(true),
+                  path.toString())
               : RegularFiles.readAllBytes(path);
       TokenizerJson json = TokenizerJson.of(bytes, path.toString());
       return new JsonTokenizer(bytes, json, SpecialIds.of(config, json));
@@ -120,11 +111,7 @@ public final class JsonTokenizer implements Tokenizer {
     }
   }
 
-  /**
-   * The tokenizer.json, else the vocab.txt, in the directory of a checkpoint or of its file.
-   *
-   * @throws PerformerException if there is one that is broken
-   */
+  /** The tokenizer.json, else the vocab.txt, in the directory of a checkpoint or of its file. */
   public static Optional<JsonTokenizer> beside(Path checkpoint) {
     Path folder =
         Files.isDirectory(checkpoint) ? checkpoint : checkpoint.toAbsolutePath().getParent();
@@ -133,10 +120,6 @@ public final class JsonTokenizer implements Tokenizer {
         .filter(Files::isRegularFile)
         .findFirst()
         .map(JsonTokenizer::read);
-  }
-
-  private static List<String> lines(Path path) throws IOException {
-    return RegularFiles.readAllLines(path).stream().map(String::strip).toList();
   }
 
   /** The bytes of its tokenizer.json. */
@@ -156,29 +139,26 @@ public final class JsonTokenizer implements Tokenizer {
 
   @Override
   public TextEncoder encoder() {
-    return new Encoder();
-  }
+    return new TextEncoder() {
+      private long unknown;
+      private long all;
 
-  private final class Encoder implements TextEncoder {
-    private long unknown;
-    private long all;
+      @Override
+      public int[] encode(String text) {
+        int[] ids = tokenizer.encode(sound(text));
+        int no = vocabulary.unknown().orElse(-1);
+        unknown += Arrays.stream(ids).filter(id -> id == no).count();
+        all += ids.length;
+        return ids;
+      }
 
-    @Override
-    public int[] encode(String text) {
-      int[] ids = tokenizer.encode(sound(text));
-      all += ids.length;
-      vocabulary
-          .unknown()
-          .ifPresent(id -> unknown += Arrays.stream(ids).filter(i -> i == id).count());
-      return ids;
-    }
-
-    @Override
-    public Optional<String> report() {
-      return unknown == 0
-          ? Optional.empty()
-          : Optional.of(unknown + " of " + all + " tokens are unknown to the vocabulary");
-    }
+      @Override
+      public Optional<String> report() {
+        return unknown == 0
+            ? Optional.empty()
+            : Optional.of(unknown + " of " + all + " tokens are unknown to the vocabulary");
+      }
+    };
   }
 
   /** A lone half of a surrogate pair is no character, and native code would not take it. */
@@ -191,9 +171,8 @@ public final class JsonTokenizer implements Tokenizer {
 
   @Override
   public String decode(int[] ids) {
-    long[] known =
-        Arrays.stream(ids).filter(id -> id < json.tokens().size()).asLongStream().toArray();
-    return tokenizer.decode(known);
+    var known = Arrays.stream(ids).filter(id -> id < json.tokens().size());
+    return tokenizer.decode(known.asLongStream().toArray());
   }
 
   @Override

@@ -15,7 +15,6 @@ public final class Labels {
    * What has a label.
    *
    * @param what such as {@code kernel}
-   * @throws PerformerException if nothing has it; it names the nearest
    */
   public static <T> T find(
       String what, String label, List<T> known, Function<? super T, String> labelOf) {

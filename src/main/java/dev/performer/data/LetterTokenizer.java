@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import java.util.stream.IntStream;
+
 /**
  * One letter, one token, as protein models have it; see {@link ResidueEncoder}. The end token, if
  * there is one, stands behind whole sequences.
@@ -18,11 +20,7 @@ public record LetterTokenizer(String label, Vocabulary vocabulary) implements To
 
   @Override
   public String decode(int[] ids) {
-    StringBuilder text = new StringBuilder(ids.length);
-    for (int id : ids) {
-      text.append(vocabulary.isSpecial(id) ? "" : vocabulary.tokens().get(id));
-    }
-    return text.toString();
+    return vocabulary.decode(IntStream.of(ids).filter(id -> !vocabulary.isSpecial(id)).toArray());
   }
 
   @Override

@@ -11,9 +11,6 @@ final class LineReader implements AutoCloseable {
   private final BufferedReader lines;
   private long number;
 
-  /**
-   * @throws dev.performer.PerformerException if the file cannot be opened
-   */
   LineReader(Path file) {
     this.file = file;
     text = new BoundedReader(DataFile.text(file, "a text file"), this::tooLong);

@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
@@ -42,7 +44,7 @@ public record Masking(double rate, double mask, double random) {
    * @throws PerformerException if mask tokens are wanted and the vocabulary has none
    */
   public Masked apply(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
-    PerformerException.require(
+    require(
         mask == 0 || vocabulary.mask().isPresent(),
         "the vocabulary has no mask token; use a masking with a mask share of 0");
     int[] tokens = batch.tokens();

@@ -49,9 +49,6 @@ public final class Npz {
   /**
    * Reads every numeric array of a file. Entries that are no {@code .npy}, and arrays of text or
    * objects, are skipped.
-   *
-   * @throws PerformerException if the file is missing, is no zip, an array in it is broken, or all
-   *     together do not fit into Java's memory
    */
   public static Map<String, NpyArray> read(Path file) {
     return read(file, Runtime.getRuntime().maxMemory() / 10 * 9);
@@ -76,14 +73,13 @@ public final class Npz {
           readNpy(in, entry.getSize(), where).ifPresent(array -> arrays.put(name, array));
         }
       }
-    } catch (ZipException e) {
+    } catch (ZipException | IllegalArgumentException e) {
+      String why =
+          e instanceof ZipException zip ? AtomicFiles.describe(zip) : "a name in it is no text";
       throw new PerformerException(
-          file + ": not an .npz (" + AtomicFiles.describe(e) + "); write it with numpy.savez", e);
+          "%s: not an .npz (%s); write it with numpy.savez".formatted(file, why), e);
     } catch (IOException e) {
       throw new PerformerException(file + ": cannot be read: " + AtomicFiles.describe(e), e);
-    } catch (IllegalArgumentException e) {
-      throw new PerformerException(
-          file + ": not a readable .npz (a name in it is no text); write it with numpy.savez", e);
     }
     return arrays;
   }
@@ -92,20 +88,15 @@ public final class Npz {
     // The largest is there twice while it is read.
     var sizes = entries.stream().mapToDouble(e -> Math.max(0, e.getSize())).summaryStatistics();
     double largest = Math.max(0, sizes.getMax());
-    require(
-        sizes.getSum() + largest <= most,
-        "%s claims %.0f bytes of arrays, the largest of %.0f; at most %d together fit into Java's memory",
-        file,
-        sizes.getSum(),
-        largest,
-        most);
+    double total = sizes.getSum();
+    if (total + largest > most) {
+      throw new PerformerException(
+          "%s claims %.0f bytes of arrays, the largest of %.0f; at most %d together fit into Java's memory"
+              .formatted(file, total, largest, most));
+    }
   }
 
-  /**
-   * Writes arrays beside {@code file} and moves the result there when it is whole.
-   *
-   * @throws PerformerException if the file cannot be written
-   */
+  /** Writes arrays beside {@code file} and moves the result there when it is whole. */
   public static void write(Path file, Map<String, NpyArray> arrays) {
     OutputFile.write(
         file,
@@ -137,11 +128,9 @@ public final class Npz {
     require(length.length == lengthBytes, "%s: truncated header", where);
     int headerLength =
         ByteBuffer.wrap(Arrays.copyOf(length, 4)).order(ByteOrder.LITTLE_ENDIAN).getInt();
-    require(
-        headerLength >= 0 && headerLength <= MAX_HEADER,
-        "%s: header claims %d bytes",
-        where,
-        headerLength);
+    if (headerLength < 0 || headerLength > MAX_HEADER) {
+      throw new PerformerException(where + ": header claims " + headerLength + " bytes");
+    }
     byte[] header = in.readNBytes(headerLength);
     require(header.length == headerLength, "%s: truncated header", where);
     String text = new String(header, StandardCharsets.UTF_8);
@@ -167,19 +156,16 @@ public final class Npz {
     } catch (ArithmeticException | IllegalArgumentException e) {
       throw new PerformerException(where + ": impossible shape " + Arrays.toString(shape));
     }
-    require(
-        expected <= Integer.MAX_VALUE - 16,
-        "%s: %d bytes are more than the 2 GiB an array may have",
-        where,
-        expected);
-    long there = size < 0 ? expected : size - 8 - lengthBytes - headerLength;
-    byte[] bytes = there < expected ? new byte[0] : in.readNBytes((int) expected);
-    require(
-        bytes.length == expected,
-        "%s: truncated: %d of %d bytes",
-        where,
-        there < expected ? Math.max(0, there) : bytes.length,
-        expected);
+    if (expected > Integer.MAX_VALUE - 16) {
+      throw new PerformerException(
+          "%s: %d bytes are more than the 2 GiB an array may have".formatted(where, expected));
+    }
+    long there = size < 0 ? expected : Math.max(0, size - 8 - lengthBytes - headerLength);
+    byte[] bytes = in.readNBytes((int) Math.min(there, expected));
+    if (bytes.length < expected) {
+      throw new PerformerException(
+          "%s: truncated: %d of %d bytes".formatted(where, bytes.length, expected));
+    }
     require(in.read() < 0, "%s: more bytes than the %d its shape needs", where, expected);
     if (descr.group(1).equals(">")) {
       reverseElements(bytes, type.size());

@@ -22,8 +22,6 @@ public final class OutputFile {
   /**
    * Writes a file, its folders too, or replaces it when the new one is whole. Devices and pipes are
    * written to directly.
-   *
-   * @throws PerformerException if it cannot be written; an earlier file is as it was
    */
   public static void write(Path file, Content content) {
     if (Files.isDirectory(file)) {

@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
@@ -11,8 +13,6 @@ import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Set;
-import java.util.TreeSet;
 
 /**
  * Settings of a command line, {@code a.b=c}, over those of a recipe. Values are YAML: {@code 3},
@@ -32,7 +32,6 @@ public record Overrides(List<String> settings) {
    * Reads a recipe and lays the settings over it.
    *
    * @param recipe YAML, or JSON by its name
-   * @throws PerformerException that names the file, or the setting that does not fit it
    */
   public JsonNode read(Path recipe) {
     return over(StrictJson.readTree(recipe));
@@ -43,21 +42,15 @@ public record Overrides(List<String> settings) {
    * ({@link StrictJson#bind}).
    *
    * @return a new tree
-   * @throws PerformerException that names the setting that is no {@code a.b=c} or does not fit
    */
   public JsonNode over(JsonNode tree) {
     JsonNode result = tree.deepCopy();
     for (String setting : settings) {
-      int at = setting.indexOf('=');
-      List<String> path = at < 0 ? List.of() : List.of(setting.substring(0, at).split("\\.", -1));
-      if (path.isEmpty() || path.stream().anyMatch(String::isBlank)) {
-        throw wrong(setting, "expected KEY=VALUE with dots between keys, such as a.b=3");
+      try {
+        apply(setting, result);
+      } catch (PerformerException e) {
+        throw e.in("setting " + setting).settledBy("set");
       }
-      JsonNode inner = result;
-      for (int i = 0; i + 1 < path.size(); i++) {
-        inner = step(inner, path.get(i), setting);
-      }
-      set(inner, path.get(path.size() - 1), value(setting.substring(at + 1), setting), setting);
     }
     return result;
   }
@@ -67,61 +60,60 @@ public record Overrides(List<String> settings) {
     return settings.isEmpty() ? recipe : recipe + " with " + String.join(" and ", settings);
   }
 
-  private static JsonNode step(JsonNode in, String key, String setting) {
-    if (in instanceof ArrayNode list) {
-      return list.get(index(list, key, setting));
+  private static void apply(String setting, JsonNode tree) {
+    int at = setting.indexOf('=');
+    List<String> path = at < 0 ? List.of() : List.of(setting.substring(0, at).split("\\.", -1));
+    require(
+        !path.isEmpty() && path.stream().noneMatch(String::isBlank),
+        "expected KEY=VALUE with dots between keys, such as a.b=3");
+    JsonNode in = tree;
+    for (String key : path.subList(0, path.size() - 1)) {
+      if (in instanceof ArrayNode list) {
+        in = list.get(index(list, key));
+      } else {
+        JsonNode next = object(in, key).get(key);
+        in = next == null || next.isNull() ? object(in, key).putObject(key) : next;
+      }
     }
-    JsonNode next = object(in, key, setting).get(key);
-    return next == null || next.isNull() ? ((ObjectNode) in).putObject(key) : next;
-  }
-
-  private static void set(JsonNode in, String key, JsonNode value, String setting) {
+    String key = path.get(path.size() - 1);
+    JsonNode value = value(setting.substring(at + 1));
     if (in instanceof ArrayNode list) {
-      list.set(index(list, key, setting), value);
+      list.set(index(list, key), value);
     } else {
-      object(in, key, setting).set(key, value);
+      object(in, key).set(key, value);
     }
   }
 
-  private static ObjectNode object(JsonNode in, String key, String setting) {
+  private static ObjectNode object(JsonNode in, String key) {
     if (in instanceof ObjectNode object) {
       return object;
     }
-    throw wrong(setting, "there is no " + key + " in " + in + ", which is no object");
+    throw new PerformerException("there is no " + key + " in " + in + ", which is no object");
   }
 
-  private static int index(ArrayNode list, String key, String setting) {
+  private static int index(ArrayNode list, String key) {
     int index = key.matches("\\d{1,6}") ? Integer.parseInt(key) : -1;
-    if (index < 0 || index >= list.size()) {
-      throw wrong(setting, key + " is no place in a list of " + list.size());
-    }
+    require(index >= 0 && index < list.size(), "%s is no place in a list of %d", key, list.size());
     return index;
   }
 
   /** YAML 1.1 takes 1e-3 for text, which nobody means. */
-  private static JsonNode value(String text, String setting) {
+  private static JsonNode value(String text) {
     String number = text.strip();
     if (number.matches("[-+]?\\d+[eE][-+]?\\d{1,4}")) {
       return JsonNodeFactory.instance.numberNode(new BigDecimal(number).doubleValue());
     }
-    OptionalLibrary.YAML.require("the setting " + setting);
+    OptionalLibrary.YAML.require("a value");
     String document = "value: " + text; // a scalar alone is no document for StrictJson
     var in = new ByteArrayInputStream(document.getBytes(StandardCharsets.UTF_8));
     JsonNode tree;
     try {
-      tree = StrictJson.readYaml(in, "setting " + setting);
+      tree = StrictJson.readYaml(in, "value");
     } catch (PerformerException e) {
-      throw wrong(setting, "the value is not YAML; put text with special characters in quotes");
+      throw new PerformerException(
+          "the value is not YAML; put text with special characters in quotes", e);
     }
-    Set<String> keys = new TreeSet<>();
-    tree.fieldNames().forEachRemaining(keys::add);
-    if (!keys.equals(Set.of("value"))) {
-      throw wrong(setting, "the value is more than one line");
-    }
+    require(tree.size() == 1 && tree.has("value"), "the value is more than one line");
     return tree.get("value");
-  }
-
-  private static PerformerException wrong(String setting, String why) {
-    return new PerformerException("setting " + setting + ": " + why).settledBy("set");
   }
 }

@@ -1,14 +1,16 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * Images held in memory, each a sequence of levels: row by row, from the left, all channels of a
@@ -38,13 +40,13 @@ public record PixelExamples(
   public static PixelExamples npz(Path file, int levels) {
     Map<String, NpyArray> arrays = Npz.read(file);
     NpyArray images = arrays.get("images");
-    PerformerException.require(
+    require(
         images != null,
         "%s has no array 'images'; it has [%s]",
         file,
         Excerpt.names(arrays.keySet()));
     long[] shape = images.shape();
-    PerformerException.require(
+    require(
         (shape.length == 3 || shape.length == 4) && images.size() > 0,
         "%s: images has shape %s; expected [N, H, W] or [N, H, W, C]",
         file,
@@ -54,9 +56,8 @@ public record PixelExamples(
     int own = 256;
     if (ownLevels != null) {
       own = ownLevels.size() == 1 ? ownLevels.ints()[0] : 0;
-      PerformerException.require(
-          own > 1 && own <= 256, "%s: levels must be one number from 2 to 256", file);
-      PerformerException.require(
+      require(own > 1 && own <= 256, "%s: levels must be one number from 2 to 256", file);
+      require(
           !isFloat,
           "%s: images are %s; with an array 'levels' expected whole numbers",
           file,
@@ -90,7 +91,7 @@ public record PixelExamples(
     int[] classes = null;
     if (labels.isPresent()) {
       classes = BYTES.ids(IdxFile.read(labels.get(), 1).bytes());
-      PerformerException.require(
+      require(
           classes.length == shape[0],
           "%s has %d labels for %d images of %s",
           labels.get(),
@@ -117,11 +118,8 @@ public record PixelExamples(
 
   /** Brightness from 0, the darkest, to {@code levels - 1}, then begin and padding. */
   public static Vocabulary vocabulary(int levels) {
-    List<String> tokens = new ArrayList<>();
-    for (int level = 0; level < levels; level++) {
-      tokens.add(level + " ");
-    }
-    tokens.addAll(List.of("<bos>", "<pad>"));
+    var names = Vocabulary.numbered("", " ", levels);
+    List<String> tokens = Stream.concat(names, Stream.of("<bos>", "<pad>")).toList();
     return Vocabulary.of(tokens, "<pad>", null, "<bos>", null, null);
   }
 
@@ -184,15 +182,14 @@ public record PixelExamples(
       return null;
     }
     int[] labels = array.ints();
-    PerformerException.require(
+    require(
         array.shape().length == 1 && labels.length == images,
         "%s: labels has shape %s; expected [%d]",
         file,
         Arrays.toString(array.shape()),
         images);
     int least = Arrays.stream(labels).min().orElse(0);
-    PerformerException.require(
-        least >= 0, "%s: label %d; expected whole numbers from 0", file, least);
+    require(least >= 0, "%s: label %d; expected whole numbers from 0", file, least);
     return labels;
   }
 }

@@ -42,16 +42,8 @@ public final class ProteinVocabulary {
    * The vocabulary of a name: {@code google-protein}, {@code pad-first-protein}, or {@code
    * letters:ABC…} with one letter per token, where {@code _} is padding, {@code *} the mask, {@code
    * <} and {@code >} begin and end.
-   *
-   * @throws PerformerException if there is none
    */
   public static Vocabulary named(String name) {
-    if (name.equals(GOOGLE_NAME)) {
-      return google();
-    }
-    if (name.equals(PAD_FIRST_NAME)) {
-      return padFirst();
-    }
     if (name.startsWith(LETTERS) && name.length() > LETTERS.length()) {
       try {
         return Vocabulary.of(letters(name.substring(LETTERS.length())), "_", "*", "<", ">", "X");
@@ -59,9 +51,14 @@ public final class ProteinVocabulary {
         throw new PerformerException("vocabulary '" + name + "': " + e.getMessage(), e);
       }
     }
-    throw new PerformerException(
-        "no vocabulary '%s'; known are %s, %s and %sABC… (one letter per token)"
-            .formatted(name, GOOGLE_NAME, PAD_FIRST_NAME, LETTERS));
+    return switch (name) {
+      case GOOGLE_NAME -> google();
+      case PAD_FIRST_NAME -> padFirst();
+      default ->
+          throw new PerformerException(
+              "no vocabulary '%s'; known are %s, %s and %sABC… (one letter per token)"
+                  .formatted(name, GOOGLE_NAME, PAD_FIRST_NAME, LETTERS));
+    };
   }
 
   /** One token per character. */

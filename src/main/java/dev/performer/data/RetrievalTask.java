@@ -1,9 +1,10 @@
 package dev.performer.data;
 
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * Associative recall: among filler stand pairs of a key and a value; at the end some of the keys
@@ -40,13 +41,8 @@ public record RetrievalTask(
   private static final int MOST_TOKENS = 1 << 20;
 
   public RetrievalTask {
-    if (pairs < 1
-        || questions < 1
-        || questions > pairs
-        || keys < pairs
-        || values < 2
-        || fillers < 1
-        || size < 1) {
+    boolean isSound = questions >= 1 && questions <= pairs && pairs <= keys;
+    if (!isSound || values < 2 || fillers < 1 || size < 1) {
       throw new IllegalArgumentException(
           "expected 1 <= questions <= pairs <= keys, values >= 2, fillers >= 1, size >= 1: "
               + List.of(questions, pairs, keys, values, fillers, size));
@@ -78,21 +74,16 @@ public record RetrievalTask(
 
   /** Keys, values, records if there are any, filler, the sign that questions follow, padding. */
   public Vocabulary vocabulary() {
-    List<String> tokens = new ArrayList<>();
-    for (int i = 0; i < keys; i++) {
-      tokens.add("k" + i + " ");
-    }
-    for (int i = 0; i < values; i++) {
-      tokens.add("v" + i + " ");
-    }
-    for (int i = firstRecord(); i < firstFiller(); i++) {
-      int record = i - firstRecord();
-      tokens.add("k" + record / values + "v" + record % values + " ");
-    }
-    for (int i = 0; i < fillers; i++) {
-      tokens.add("f" + i + " ");
-    }
-    tokens.addAll(List.of("<ask>", "<pad>"));
+    List<String> tokens =
+        Stream.of(
+                Vocabulary.numbered("k", " ", keys),
+                Vocabulary.numbered("v", " ", values),
+                Vocabulary.numbered("k", "", records ? keys : 0)
+                    .flatMap(key -> Vocabulary.numbered(key + "v", " ", values)),
+                Vocabulary.numbered("f", " ", fillers),
+                Stream.of("<ask>", "<pad>"))
+            .flatMap(names -> names)
+            .toList();
     return Vocabulary.of(tokens, "<pad>", null, null, null, null);
   }
 
@@ -148,10 +139,7 @@ public record RetrievalTask(
 
   /** The first {@code count} of a random order of {@code 0 … n-1}. */
   private static int[] shuffled(int n, int count, SplittableRandom random) {
-    int[] all = new int[n];
-    for (int i = 0; i < n; i++) {
-      all[i] = i;
-    }
+    int[] all = IntStream.range(0, n).toArray();
     for (int i = 0; i < count; i++) {
       int j = i + random.nextInt(n - i);
       int swapped = all[i];

@@ -1,10 +1,12 @@
 package dev.performer.data;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.Stream;
 
 /**
  * T5's objective for an encoder and a decoder: random spans of a sequence are replaced by one
@@ -48,8 +50,7 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
         && tokens.get(first + count).equals(sentinel(count))) {
       count++;
     }
-    PerformerException.require(
-        count > 1, "the vocabulary has no sentinels <extra_id_0>, <extra_id_1>, … in a row");
+    require(count > 1, "the vocabulary has no sentinels <extra_id_0>, <extra_id_1>, … in a row");
     return new SpanCorruption(DEFAULT_RATE, DEFAULT_MEAN_SPAN, first, count);
   }
 
@@ -60,11 +61,9 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
 
   /** A vocabulary with sentinels {@code <extra_id_0>}, … at its end. */
   public static Vocabulary withSentinels(Vocabulary vocabulary, int count) {
-    List<String> tokens = new ArrayList<>(vocabulary.tokens());
-    for (int i = 0; i < count; i++) {
-      tokens.add(sentinel(i));
-    }
     var v = vocabulary;
+    var sentinels = Vocabulary.numbered("<extra_id_", ">", count);
+    List<String> tokens = Stream.concat(v.tokens().stream(), sentinels).toList();
     return new Vocabulary(tokens, v.pad(), v.mask(), v.bos(), v.eos(), v.unknown());
   }
 

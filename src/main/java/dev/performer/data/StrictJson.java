@@ -1,5 +1,6 @@
 package dev.performer.data;
 
+import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
@@ -25,11 +26,11 @@ import dev.performer.RegularFiles;
 import java.io.CharConversionException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.invoke.MethodType;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collection;
-import java.util.List;
 import java.util.stream.Collectors;
 
 /** JSON bound to records; what a record does not know is an error that names the nearest key. */
@@ -72,7 +73,7 @@ public final class StrictJson {
     return Yaml.MAPPER;
   }
 
-  /** Reads a JSON file. @throws PerformerException that names file and key */
+  /** Reads a JSON file; errors name file and key. */
   public static <T> T read(Path file, Class<T> type) {
     return parsed(file.toString(), () -> MAPPER.readValue(RegularFiles.readAllBytes(file), type));
   }
@@ -80,14 +81,12 @@ public final class StrictJson {
   /**
    * Reads a JSON file, or a YAML file if its name ends with {@code .yaml} or {@code .yml}, as a
    * tree that {@link #bind} takes.
-   *
-   * @throws PerformerException that names the file
    */
   public static JsonNode readTree(Path file) {
-    boolean yaml = file.toString().matches("(?i).*\\.ya?ml");
+    String name = file.toString();
     return parsed(
-        file.toString(),
-        () -> (yaml ? yamlMapper() : MAPPER).readTree(RegularFiles.readAllBytes(file)));
+        name,
+        () -> (isYaml(name) ? yamlMapper() : MAPPER).readTree(RegularFiles.readAllBytes(file)));
   }
 
   /** Reads the bytes of a JSON file as a tree. @param source how errors name where it came from */
@@ -104,7 +103,6 @@ public final class StrictJson {
    * Binds a tree to a record.
    *
    * @param source how errors name where the tree came from
-   * @throws PerformerException that names source and key
    */
   public static <T> T bind(JsonNode tree, Class<T> type, String source) {
     return parsed(source, () -> MAPPER.treeToValue(tree, type));
@@ -141,40 +139,43 @@ public final class StrictJson {
   }
 
   private static <T> T parsed(String file, Parse<T> parse) {
+    T value;
     try {
-      T value = parse.run();
-      if (value == null || value instanceof JsonNode node && !node.isContainerNode()) {
-        throw new PerformerException(
-            file
-                + (value == null ? " is empty or 'null'" : " holds a single value")
-                + "; expected an object");
-      }
-      return value;
-    } catch (UnrecognizedPropertyException e) {
-      throw new PerformerException(
-          "%s: unknown key %s%s"
-              .formatted(
-                  file, Excerpt.of(path(e)), nearest(e.getPropertyName(), e.getKnownPropertyIds())),
-          e);
-    } catch (ValueInstantiationException e) {
-      String reason = e.getCause().getMessage();
-      throw new PerformerException(
-          file + ": " + (reason == null ? "key " + path(e) + " is wrong" : placed(e, reason)), e);
-    } catch (MismatchedInputException e) {
-      throw new PerformerException(file + ": key " + Excerpt.of(path(e)) + ": " + expected(e), e);
-    } catch (JsonMappingException e) {
-      throw new PerformerException(file + ": key " + Excerpt.of(path(e)) + ": " + reason(e), e);
-    } catch (JsonProcessingException e) {
-      String line = e.getLocation() == null ? "" : "line " + e.getLocation().getLineNr() + ": ";
-      throw new PerformerException(
-          "%s is not %s: %s%s"
-              .formatted(file, file.matches("(?i).*\\.ya?ml") ? "YAML" : "JSON", line, reason(e)),
-          e);
+      value = parse.run();
     } catch (IOException e) {
-      throw new PerformerException(file + " cannot be read: " + AtomicFiles.describe(e), e);
+      throw new PerformerException(file + problem(file, e), e);
     } catch (IndexOutOfBoundsException e) { // YAML's reader, where a file ends inside a character
       throw new PerformerException(file + " is not YAML: it is cut off or damaged", e);
     }
+    if (value == null || value instanceof JsonNode node && !node.isContainerNode()) {
+      String what = value == null ? "is empty or 'null'" : "holds a single value";
+      throw new PerformerException("%s %s; expected an object".formatted(file, what));
+    }
+    return value;
+  }
+
+  private static String problem(String file, IOException e) {
+    if (e instanceof ValueInstantiationException wrong) {
+      String reason = wrong.getCause().getMessage();
+      return ": " + (reason == null ? "key " + path(wrong) + " is wrong" : placed(wrong, reason));
+    }
+    if (e instanceof UnrecognizedPropertyException unknown) {
+      return ": unknown key " + Excerpt.of(path(unknown)) + nearest(unknown);
+    }
+    if (e instanceof JsonMappingException at) {
+      String what = e instanceof MismatchedInputException other ? expected(other) : reason(e);
+      return ": key " + Excerpt.of(path(at)) + ": " + what;
+    }
+    if (e instanceof JsonProcessingException broken) {
+      JsonLocation at = broken.getLocation();
+      String line = at == null ? "" : "line " + at.getLineNr() + ": ";
+      return (isYaml(file) ? " is not YAML: " : " is not JSON: ") + line + reason(e);
+    }
+    return " cannot be read: " + AtomicFiles.describe(e);
+  }
+
+  private static boolean isYaml(String file) {
+    return file.matches("(?i).*\\.ya?ml");
   }
 
   /** Writes an indented JSON file, whole or not at all. */
@@ -193,10 +194,8 @@ public final class StrictJson {
     String path =
         e.getPath().stream()
             .map(
-                reference ->
-                    reference.getFieldName() != null
-                        ? "." + reference.getFieldName()
-                        : "[" + reference.getIndex() + "]")
+                at ->
+                    at.getFieldName() != null ? "." + at.getFieldName() : "[" + at.getIndex() + "]")
             .collect(Collectors.joining());
     return path.isEmpty() ? "(the whole file)" : path.startsWith(".") ? path.substring(1) : path;
   }
@@ -225,13 +224,12 @@ public final class StrictJson {
           .map(constant -> MAPPER.valueToTree(constant).asText())
           .collect(Collectors.joining(", ", "expected one of ", ""));
     }
-    if (List.of(Integer.class, int.class, Long.class, long.class).contains(type)) {
-      return "expected a whole number";
+    Class<?> boxed = MethodType.methodType(type).wrap().returnType();
+    if (Number.class.isAssignableFrom(boxed)) {
+      boolean isWhole = boxed == Integer.class || boxed == Long.class;
+      return isWhole ? "expected a whole number" : "expected a number";
     }
-    if (List.of(Double.class, double.class, Float.class, float.class).contains(type)) {
-      return "expected a number";
-    }
-    if (type == Boolean.class || type == boolean.class) {
+    if (boxed == Boolean.class) {
       return "expected true or false";
     }
     if (type == String.class) {
@@ -240,12 +238,12 @@ public final class StrictJson {
     return Collection.class.isAssignableFrom(type) ? "expected a list" : "expected an object";
   }
 
-  private static String nearest(String key, Collection<Object> known) {
-    if (known == null || known.isEmpty()) {
-      return "";
-    }
-    return "; did you mean "
-        + Labels.nearest(key, known.stream().map(String::valueOf).toList())
-        + "?";
+  private static String nearest(UnrecognizedPropertyException e) {
+    var known = e.getKnownPropertyIds();
+    return known == null || known.isEmpty()
+        ? ""
+        : "; did you mean %s?"
+            .formatted(
+                Labels.nearest(e.getPropertyName(), known.stream().map(String::valueOf).toList()));
   }
 }

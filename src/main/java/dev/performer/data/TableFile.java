@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.io.EOFException;
@@ -50,7 +52,6 @@ public record TableFile(Path file, char delimiter, boolean header) {
    * All rows; of columns that share a name, the first counts.
    *
    * @return for each row its fields by the names of the columns, in order
-   * @throws PerformerException if the file cannot be read, is no table, or has no header or no row
    */
   public List<Map<String, String>> read() {
     List<Map<String, String>> all = new ArrayList<>();
@@ -66,11 +67,7 @@ public record TableFile(Path file, char delimiter, boolean header) {
     return all;
   }
 
-  /**
-   * Starts at the first row after the header; the caller closes it.
-   *
-   * @throws PerformerException if the file cannot be read or holds nothing
-   */
+  /** Starts at the first row after the header; the caller closes it. */
   Rows open() {
     Reader text = DataFile.text(file, "a table of text");
     try {
@@ -105,11 +102,11 @@ public record TableFile(Path file, char delimiter, boolean header) {
       }
       records = parser.iterator();
       first = record();
-      PerformerException.require(first != null, "%s is empty; expected a table of text", file);
+      require(first != null, "%s is empty; expected a table of text", file);
       row = header ? 1 : 0; // a row without a header is still to come
     }
 
-    /** The place of a column. @throws PerformerException that names the columns there are */
+    /** The place of a column; where it is unknown, an error names those there are. */
     int column(String name) {
       if (header) {
         int place = first.indexOf(name);
@@ -133,8 +130,7 @@ public record TableFile(Path file, char delimiter, boolean header) {
       List<String> fields = row == 0 ? first : record();
       row++;
       if (fields == null) {
-        PerformerException.require(
-            row > 2 || !header, "%s has a header and no row; nothing can be used", file);
+        require(row > 2 || !header, "%s has a header and no row; nothing can be used", file);
         return null;
       }
       if (fields.size() != first.size()) {

@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -32,7 +34,7 @@ public record TextChunks(Path file, ByteTokenizer tokenizer, byte[] bytes, int l
    */
   public static TextChunks read(Path file, ByteTokenizer tokenizer, int length, int stride) {
     byte[] bytes = DataFile.readAll(file, "a text file", LIMIT);
-    PerformerException.require(bytes.length > 0, "%s is empty; expected a text file", file);
+    require(bytes.length > 0, "%s is empty; expected a text file", file);
     return new TextChunks(file, tokenizer, bytes, length, stride);
   }
 

@@ -1,6 +1,7 @@
 package dev.performer.data;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -37,7 +38,7 @@ public record TextDocuments(Path place, Function<String, int[]> encoder) impleme
     List<Path> files =
         DataFile.list(
             folder, Integer.MAX_VALUE, file -> !file.getFileName().toString().startsWith("."));
-    PerformerException.require(!files.isEmpty(), "%s holds no file; expected text files", folder);
+    require(!files.isEmpty(), "%s holds no file; expected text files", folder);
     return files;
   }
 

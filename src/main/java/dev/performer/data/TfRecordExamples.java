@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
@@ -108,7 +110,7 @@ public record TfRecordExamples(
   public static int classes(Path file, String feature) {
     LabelFeature label = new LabelFeature(feature, true);
     int most = -1;
-    try (TfRecordReader reader = TfRecordReader.open(file)) {
+    try (TfRecordReader reader = new TfRecordReader(file)) {
       for (Entry entry = Entry.next(reader); entry != null; entry = Entry.next(reader)) {
         most = Math.max(most, ((Label.Category) label.of(entry)).id());
         if (most >= TableExamples.MOST_CATEGORIES) {
@@ -127,18 +129,18 @@ public record TfRecordExamples(
   @Override
   public DataStream<Example> open() {
     Iterator<Path> rest = files.iterator();
-    TfRecordReader[] reader = {TfRecordReader.open(rest.next())};
+    TfRecordReader[] reader = {new TfRecordReader(rest.next())};
     boolean[] any = {false};
     return DataStream.of(
         () -> {
           Entry entry = Entry.next(reader[0]);
           while (entry == null && rest.hasNext()) {
             reader[0].close();
-            reader[0] = TfRecordReader.open(rest.next());
+            reader[0] = new TfRecordReader(rest.next());
             entry = Entry.next(reader[0]);
           }
           any[0] |= entry != null;
-          PerformerException.require(any[0], "%s holds no record; expected TFRecord", name());
+          require(any[0], "%s holds no record; expected TFRecord", name());
           return entry == null ? null : new Example(tokens(entry), label(entry));
         },
         () -> reader[0].close());

@@ -19,8 +19,7 @@ public final class TfRecordFrame {
 
   /** A record as it stands in a file. */
   public static byte[] of(byte[] data) {
-    ByteBuffer record =
-        ByteBuffer.allocate(HEADER + data.length + FOOTER).order(ByteOrder.LITTLE_ENDIAN);
+    var record = ByteBuffer.allocate(HEADER + data.length + FOOTER).order(ByteOrder.LITTLE_ENDIAN);
     record.putLong(data.length).putInt(checksum(record.array(), 0, Long.BYTES));
     record.put(data).putInt(checksum(data, 0, data.length));
     return record.array();

@@ -20,29 +20,19 @@ final class TfRecordReader implements AutoCloseable {
   private long left; // unknown, so without a limit, where it is gzipped
   private long record;
 
-  private TfRecordReader(Path file, InputStream in, long left) {
+  TfRecordReader(Path file) {
     this.file = file;
-    this.in = in;
-    this.left = left;
-  }
-
-  /**
-   * @throws PerformerException if the file cannot be opened
-   */
-  static TfRecordReader open(Path file) {
     String expected = "a TFRecord file";
     try (InputStream start = DataFile.openPlain(file, expected)) {
       byte[] header = start.readNBytes(HEADER);
       // A length may begin with gzip's two bytes: then its checksum is right.
-      boolean gzipped =
+      boolean isGzipped =
           header.length > 1
               && header[0] == 0x1f
               && header[1] == (byte) 0x8b
               && !(header.length == HEADER && TfRecordFrame.isChecked(header, 8));
-      return gzipped
-          ? new TfRecordReader(file, DataFile.open(file, expected), Long.MAX_VALUE)
-          : new TfRecordReader(
-              file, DataFile.openPlain(file, expected), Files.size(DataFile.place(file, expected)));
+      in = isGzipped ? DataFile.open(file, expected) : DataFile.openPlain(file, expected);
+      left = isGzipped ? Long.MAX_VALUE : Files.size(DataFile.place(file, expected));
     } catch (IOException e) {
       throw DataFile.unreadable(file, e);
     }
@@ -63,21 +53,17 @@ final class TfRecordReader implements AutoCloseable {
       left -= HEADER;
       long length = ByteBuffer.wrap(header).order(ByteOrder.LITTLE_ENDIAN).getLong();
       if (length < 0 || length > MAX_RECORD) {
-        throw new PerformerException(
-            "%sit claims %s bytes; at most %d are read"
-                .formatted(where(), Long.toUnsignedString(length), MAX_RECORD));
+        String claimed = Long.toUnsignedString(length);
+        throw failure("it claims %s bytes; at most %d are read", claimed, MAX_RECORD);
       }
-      require(
-          length + FOOTER <= left,
-          "it claims %d bytes where %d are left; it is cut off",
-          length,
-          Math.max(0, left - FOOTER));
+      if (length + FOOTER > left) {
+        long there = Math.max(0, left - FOOTER);
+        throw failure("it claims %d bytes where %d are left; it is cut off", length, there);
+      }
       byte[] data = in.readNBytes((int) length + FOOTER);
-      require(
-          data.length == length + FOOTER,
-          "the file ends after %d of its %d bytes; it is cut off",
-          data.length,
-          length);
+      if (data.length < length + FOOTER) {
+        throw failure("the file ends after %d of its %d bytes; it is cut off", data.length, length);
+      }
       left -= data.length;
       require(
           TfRecordFrame.isChecked(data, (int) length),
@@ -88,10 +74,14 @@ final class TfRecordReader implements AutoCloseable {
     }
   }
 
-  private void require(boolean condition, String format, Object... values) {
+  private void require(boolean condition, String what) {
     if (!condition) {
-      throw new PerformerException(where() + format.formatted(values));
+      throw failure(what);
     }
+  }
+
+  private PerformerException failure(String format, Object... values) {
+    return new PerformerException(where() + format.formatted(values));
   }
 
   /** Where the record stands that was read last, to begin a message with. */

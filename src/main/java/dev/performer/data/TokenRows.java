@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.nio.file.Path;
@@ -25,9 +27,9 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
   /** The array that is 1 where an id is real, {@code [N, L]}. */
   public static final String MASK = "mask";
 
-  /** Copies the lists. @throws PerformerException if there is no sequence */
+  /** Copies the lists, and refuses none. */
   public TokenRows {
-    PerformerException.require(!rows.isEmpty(), "%s: holds no sequence", name);
+    require(!rows.isEmpty(), "%s: holds no sequence", name);
     rows = List.copyOf(rows);
     notes = List.copyOf(notes);
   }
@@ -37,8 +39,6 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
    * of padding at the end of a row are padding.
    *
    * @param pad the id of padding, if there is one
-   * @throws PerformerException if an array is missing, of another shape or type, or padding stands
-   *     before a token, or nothing is left
    */
   public static TokenRows npz(Path file, OptionalInt pad) {
     List<int[]> all = read(file, pad);
@@ -60,7 +60,7 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     long[] shape = arrays.get(name).shape();
     int length = (int) shape[1];
     int[] mask = arrays.containsKey(MASK) ? whole(file, MASK, arrays) : null;
-    PerformerException.require(
+    require(
         mask == null || Arrays.equals(shape, arrays.get(MASK).shape()),
         "%s: mask is %s, tokens %s",
         file,
@@ -102,7 +102,6 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
    *
    * @param every the first of every so many is held out; at least 2
    * @return held out, and the others
-   * @throws PerformerException if one part is empty
    */
   public List<TokenRows> split(int every) {
     List<int[]> held = new ArrayList<>();
@@ -131,9 +130,7 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
         notes);
   }
 
-  /**
-   * @throws PerformerException if an id is none of a vocabulary of that size
-   */
+  /** Refuses an id that is none of a vocabulary of that size. */
   public void requireIdsBelow(int vocabularySize) {
     for (int i = 0; i < rows.size(); i++) {
       for (int id : rows.get(i)) {

@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.nio.file.Path;
@@ -84,7 +86,7 @@ public record TokenizedSequences(
       List<Tokenizer.Encoding> encodings,
       Optional<String> encoded,
       int length) {
-    PerformerException.require(!encodings.isEmpty(), "%s: holds no sequence", source);
+    require(!encodings.isEmpty(), "%s: holds no sequence", source);
     long cropped = encodings.stream().filter(e -> e.cropped() > 0).count();
     String note =
         "%d of %d sequences were cropped to %d tokens".formatted(cropped, encodings.size(), length);
@@ -98,7 +100,7 @@ public record TokenizedSequences(
     List<Map<String, String>> rows = TableFile.of(file).read();
     Set<String> columns = rows.get(0).keySet();
     String text = columns.contains("sequence") ? "sequence" : "text";
-    PerformerException.require(
+    require(
         columns.contains(text),
         "%s: has columns [%s]; expected one named sequence or text",
         file,

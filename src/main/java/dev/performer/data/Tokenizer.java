@@ -3,6 +3,7 @@ package dev.performer.data;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.OptionalInt;
+import java.util.stream.IntStream;
 
 /**
  * Between texts and the token ids of a model: {@linkplain LetterTokenizer single letters},
@@ -62,13 +63,12 @@ public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTo
 
   /** The id of {@code [CLS]}: what begins a sequence, where the tokenizer puts it there. */
   default OptionalInt cls() {
-    return prefix().length == 0 ? OptionalInt.empty() : OptionalInt.of(prefix()[0]);
+    return Arrays.stream(prefix()).findFirst();
   }
 
   /** The id of {@code [SEP]}: what ends a sequence, where the tokenizer puts it there. */
   default OptionalInt sep() {
-    int[] suffix = suffix();
-    return suffix.length == 0 ? OptionalInt.empty() : OptionalInt.of(suffix[suffix.length - 1]);
+    return Arrays.stream(suffix()).reduce((before, last) -> last);
   }
 
   /** The token that may end a text in training, so that a model learns to stop. */
@@ -100,9 +100,8 @@ public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTo
     int start = Math.min(before.length, limit);
     int kept = fits ? content.length : Math.min(content.length, limit - start - ends);
     if (kept < 0) { // no room for the text: what is around it is cropped too
-      int[] all = Arrays.copyOf(before, before.length + after.length);
-      System.arraycopy(after, 0, all, before.length, after.length);
-      return new Encoding(Arrays.copyOf(all, limit), start, start, content.length);
+      IntStream all = IntStream.concat(Arrays.stream(before), Arrays.stream(after));
+      return new Encoding(all.limit(limit).toArray(), start, start, content.length);
     }
     // Where the end is not kept, a text that fits exactly is whole but for its end.
     int room = fits || ends > 0 ? ends : Math.min(after.length, limit - start - kept);

@@ -1,11 +1,12 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.List;
+import java.util.stream.IntStream;
+import java.util.stream.StreamSupport;
 
 /**
  * The special tokens that the post-processor of a tokenizer.json puts around a single text.
@@ -18,40 +19,35 @@ record TokenizerFrame(int[] prefix, int[] suffix) {
 
   /**
    * @param size number of tokens there are
-   * @throws PerformerException if it is of a kind that is not known, or its ids are no tokens
    */
-  static TokenizerFrame of(JsonNode processor, int size, String source) {
-    return switch (processor.path("type").asText("")) {
-      case "" -> {
-        if (processor.isObject()) {
-          throw broken(source, "has no type");
-        }
+  static TokenizerFrame of(JsonNode processor, int size) {
+    String type = processor.path("type").asText("");
+    return switch (type) {
+      case "", "ByteLevel" -> {
+        require(!type.isEmpty() || !processor.isObject(), "key post_processor: has no type");
         yield NONE;
       }
-      case "ByteLevel" -> NONE;
       case "BertProcessing", "RobertaProcessing" ->
-          new TokenizerFrame(
-              ids(processor.path("cls").path(1), size, source),
-              ids(processor.path("sep").path(1), size, source));
-      case "TemplateProcessing" -> template(processor, size, source);
+          NONE.around(
+              id(processor.path("cls").path(1), size), id(processor.path("sep").path(1), size));
+      case "TemplateProcessing" -> template(processor, size);
       case "Sequence" -> {
         TokenizerFrame all = NONE;
         for (JsonNode part : processor.path("processors")) {
-          TokenizerFrame one = of(part, size, source);
+          TokenizerFrame one = of(part, size);
           // A later one puts its tokens around those of the earlier.
-          all = new TokenizerFrame(joined(one.prefix, all.prefix), joined(all.suffix, one.suffix));
+          all = all.around(IntStream.of(one.prefix), IntStream.of(one.suffix));
         }
         yield all;
       }
       default ->
-          throw broken(
-              source, "type " + Excerpt.of(processor.path("type").toString()) + " is not known");
+          throw new PerformerException(
+              "key post_processor: type '%s' is not known".formatted(Excerpt.of(type)));
     };
   }
 
-  private static TokenizerFrame template(JsonNode processor, int size, String source) {
-    List<int[]> prefix = new ArrayList<>();
-    List<int[]> suffix = new ArrayList<>();
+  private static TokenizerFrame template(JsonNode processor, int size) {
+    TokenizerFrame all = NONE;
     boolean isBehind = false;
     for (JsonNode piece : processor.path("single")) {
       if (piece.has("Sequence") && !isBehind) {
@@ -59,38 +55,37 @@ record TokenizerFrame(int[] prefix, int[] suffix) {
         continue;
       }
       JsonNode name = piece.path("SpecialToken").path("id");
-      JsonNode token = processor.path("special_tokens").path(name.asText());
-      if (!name.isTextual() || !token.path("ids").isArray()) {
-        throw broken(
-            source,
-            "single has "
-                + Excerpt.of(piece.toString())
-                + ", which special_tokens does not explain");
-      }
-      for (JsonNode id : token.path("ids")) {
-        (isBehind ? suffix : prefix).add(ids(id, size, source));
-      }
+      JsonNode ids = processor.path("special_tokens").path(name.asText()).path("ids");
+      require(
+          name.isTextual() && ids.isArray(),
+          "key post_processor: single has %s, which special_tokens does not explain",
+          Excerpt.of(piece.toString()));
+      IntStream more =
+          StreamSupport.stream(ids.spliterator(), false).flatMapToInt(id -> id(id, size));
+      all =
+          isBehind
+              ? new TokenizerFrame(all.prefix, joined(IntStream.of(all.suffix), more))
+              : new TokenizerFrame(joined(IntStream.of(all.prefix), more), all.suffix);
     }
-    if (!isBehind) {
-      throw broken(source, "single has no sequence");
-    }
+    require(isBehind, "key post_processor: single has no sequence");
+    return all;
+  }
+
+  private TokenizerFrame around(IntStream before, IntStream behind) {
     return new TokenizerFrame(
-        joined(prefix.toArray(int[][]::new)), joined(suffix.toArray(int[][]::new)));
+        joined(before, IntStream.of(prefix)), joined(IntStream.of(suffix), behind));
   }
 
-  private static int[] ids(JsonNode id, int size, String source) {
-    if (!id.isInt() || id.intValue() < 0 || id.intValue() >= size) {
-      throw broken(
-          source, "the id " + Excerpt.of(id.toString()) + " is no token; there are " + size);
-    }
-    return new int[] {id.intValue()};
+  private static int[] joined(IntStream one, IntStream other) {
+    return IntStream.concat(one, other).toArray();
   }
 
-  private static int[] joined(int[]... parts) {
-    return Arrays.stream(parts).flatMapToInt(Arrays::stream).toArray();
-  }
-
-  private static PerformerException broken(String source, String what) {
-    return new PerformerException(source + ": key post_processor: " + what);
+  private static IntStream id(JsonNode id, int size) {
+    require(
+        id.isInt() && id.intValue() >= 0 && id.intValue() < size,
+        "key post_processor: the id %s is no token; there are %d",
+        Excerpt.of(id.toString()),
+        size);
+    return IntStream.of(id.intValue());
   }
 }

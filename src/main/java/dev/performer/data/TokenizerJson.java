@@ -1,7 +1,8 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.IntNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.Excerpt;
@@ -12,9 +13,12 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * The text of a tokenizer.json, checked before native code sees it.
@@ -35,14 +39,14 @@ record TokenizerJson(
     String unknown) {
   private static final int MOST_BYTES = 256 << 20;
   private static final int LARGEST_ID = 4_000_000;
-  private static final Set<String> TYPES = Set.of("WordPiece", "BPE", "WordLevel");
+  private static final List<String> TYPES = List.of("BPE", "WordLevel", "WordPiece");
 
   /** The tokenizer of BERT without its tokens. */
   private static final String BERT =
       """
       {
         "version": "1.0",
-        "added_tokens": [],
+        "added_tokens": [%4$s],
         "normalizer": {
           "type": "BertNormalizer",
           "clean_text": true,
@@ -65,44 +69,50 @@ record TokenizerJson(
       }
       """;
 
-  /**
-   * @throws PerformerException naming source and key, if it is broken
-   */
+  private static final String BERT_SPECIAL =
+      """
+      {
+        "id": %d,
+        "content": "%s",
+        "single_word": false,
+        "lstrip": false,
+        "rstrip": false,
+        "normalized": false,
+        "special": true
+      }""";
+
   static TokenizerJson of(byte[] bytes, String source) {
-    if (bytes.length > MOST_BYTES) {
-      throw new PerformerException(source + ": has more than " + MOST_BYTES + " bytes");
+    try {
+      require(bytes.length <= MOST_BYTES, "has more than %d bytes", MOST_BYTES);
+      JsonNode tree = StrictJson.readTree(bytes, source);
+      require(
+          tree.path("model").isObject(),
+          "key model: expected an object, as Hugging Face's tokenizers write it; is this a tokenizer.json?");
+      return of((ObjectNode) tree, source);
+    } catch (PerformerException e) {
+      throw e.in(source);
     }
-    JsonNode tree = StrictJson.readTree(bytes, source);
-    if (!(tree instanceof ObjectNode json) || !json.path("model").isObject()) {
-      throw new PerformerException(
-          source
-              + ": key model: expected an object, as Hugging Face's tokenizers write it; is this a"
-              + " tokenizer.json?");
-    }
-    JsonNode model = json.get("model");
-    String type = type(model, source);
-    TreeMap<Integer, String> byId = new TreeMap<>();
-    putVocabulary(model.path("vocab"), byId, source);
-    Set<String> known = new HashSet<>(byId.values());
-    if (type.equals("BPE")) {
-      requireMerges(model, known, source);
-    }
-    putAdded(json.path("added_tokens"), byId, known, source);
-    if (byId.isEmpty()) {
-      throw new PerformerException(source + ": key model.vocab: has no token");
-    }
-    TokenizerStages.require(json, source);
-    json.putNull("truncation");
-    json.putNull("padding");
-    List<String> tokens = filled(byId);
-    TokenizerFrame frame = TokenizerFrame.of(json.path("post_processor"), tokens.size(), source);
-    json.putNull("post_processor");
-    JsonNode unknown = model.path("unk_token");
-    String unknownToken = unknown.isTextual() ? unknown.asText() : null;
-    return new TokenizerJson(source, type, json.toString(), tokens, frame, unknownToken);
   }
 
-  private static String type(JsonNode model, String source) {
+  private static TokenizerJson of(ObjectNode json, String source) {
+    JsonNode model = json.get("model");
+    String type = type(model);
+    TreeMap<Integer, String> byId = vocabulary(model.path("vocab"));
+    Set<String> known = new HashSet<>(byId.values());
+    if (type.equals("BPE")) {
+      requireMerges(model, known);
+    }
+    putAdded(json.path("added_tokens"), byId, known);
+    require(!byId.isEmpty(), "key model.vocab: has no token");
+    TokenizerStages.requireSafe(json);
+    List<String> tokens = filled(byId);
+    TokenizerFrame frame = TokenizerFrame.of(json.path("post_processor"), tokens.size());
+    List.of("truncation", "padding", "post_processor").forEach(json::putNull);
+    String unknown = model.path("unk_token").textValue();
+    return new TokenizerJson(source, type, json.toString(), tokens, frame, unknown);
+  }
+
+  private static String type(JsonNode model) {
     JsonNode given = model.path("type");
     // Old files lack it; merges are a mark of BPE, a prefix for the inside of words of
     // WordPiece.
@@ -112,49 +122,43 @@ record TokenizerJson(
             : model.has("merges")
                 ? "BPE"
                 : model.has("continuing_subword_prefix") ? "WordPiece" : "";
-    if (!TYPES.contains(type)) {
-      throw new PerformerException(
-          "%s: key model.type is %s; expected one of %s"
-              .formatted(source, StrictJson.shown(given), TYPES.stream().sorted().toList()));
-    }
+    require(
+        TYPES.contains(type),
+        "key model.type is %s; expected one of %s",
+        StrictJson.shown(given),
+        TYPES);
     return type;
   }
 
-  private static void putVocabulary(
-      JsonNode vocabulary, TreeMap<Integer, String> byId, String source) {
-    if (!vocabulary.isObject()) {
-      throw new PerformerException(
-          source + ": key model.vocab: expected an object that gives each token's id");
+  private static TreeMap<Integer, String> vocabulary(JsonNode vocabulary) {
+    require(
+        vocabulary.isObject(), "key model.vocab: expected an object that gives each token's id");
+    TreeMap<Integer, String> byId = new TreeMap<>();
+    for (var entry : vocabulary.properties()) {
+      int id = id(entry.getValue(), "model.vocab");
+      String other = byId.putIfAbsent(id, entry.getKey());
+      if (other != null) {
+        throw new PerformerException(
+            "key model.vocab: '%s' and '%s' both have id %d"
+                .formatted(Excerpt.of(other), Excerpt.of(entry.getKey()), id));
+      }
     }
-    vocabulary
-        .properties()
-        .forEach(e -> put(byId, id(e.getValue(), source, "model.vocab"), e.getKey(), source));
+    return byId;
   }
 
-  private static void put(TreeMap<Integer, String> byId, int id, String token, String source) {
-    String other = byId.putIfAbsent(id, token);
-    if (other != null) {
-      throw new PerformerException(
-          "%s: key model.vocab: '%s' and '%s' both have id %s"
-              .formatted(source, Excerpt.of(other), Excerpt.of(token), id));
-    }
-  }
-
-  private static int id(JsonNode value, String source, String key) {
+  private static int id(JsonNode value, String key) {
     if (!value.isInt() || value.intValue() < 0 || value.intValue() > LARGEST_ID) {
       throw new PerformerException(
-          "%s: key %s: an id must be a whole number from 0 to %s, not %s"
-              .formatted(source, key, LARGEST_ID, StrictJson.shown(value)));
+          "key %s: an id must be a whole number from 0 to %d, not %s"
+              .formatted(key, LARGEST_ID, StrictJson.shown(value)));
     }
     return value.intValue();
   }
 
-  private static void requireMerges(JsonNode model, Set<String> known, String source) {
-    if (!model.path("merges").isArray()) {
-      throw new PerformerException(source + ": key model.merges: expected a list");
-    }
-    JsonNode prefix = model.path("continuing_subword_prefix");
-    String inside = prefix.isTextual() ? prefix.asText() : "";
+  private static void requireMerges(JsonNode model, Set<String> known) {
+    require(model.path("merges").isArray(), "key model.merges: expected a list");
+    String inside =
+        Objects.requireNonNullElse(model.path("continuing_subword_prefix").textValue(), "");
     for (JsonNode merge : model.get("merges")) {
       String[] pair =
           merge.isTextual()
@@ -167,28 +171,25 @@ record TokenizerJson(
           || !pair[1].startsWith(inside)
           || !known.contains(pair[0] + pair[1].substring(inside.length()))) {
         throw new PerformerException(
-            "%s: key model.merges: %s are no two tokens of model.vocab that make a third of it"
-                .formatted(source, StrictJson.shown(merge)));
+            "key model.merges: %s are no two tokens of model.vocab that make a third of it"
+                .formatted(StrictJson.shown(merge)));
       }
     }
   }
 
-  private static void putAdded(
-      JsonNode added, TreeMap<Integer, String> byId, Set<String> known, String source) {
+  private static void putAdded(JsonNode added, TreeMap<Integer, String> byId, Set<String> known) {
     for (JsonNode token : added) {
-      JsonNode content = token.path("content");
-      if (!content.isTextual() || content.asText().isEmpty()) {
-        throw new PerformerException(
-            source + ": key added_tokens: expected objects with an id and a content");
-      }
-      int id = id(token.path("id"), source, "added_tokens");
-      String old = byId.putIfAbsent(id, content.asText());
-      if (old != null && !old.equals(content.asText())
-          || old == null && !known.add(content.asText())) {
-        throw new PerformerException(
-            "%s: key added_tokens: '%s' has id %s, but another in model.vocab"
-                .formatted(source, Excerpt.of(content.asText()), id));
-      }
+      String content = token.path("content").asText("");
+      require(
+          token.path("content").isTextual() && !content.isEmpty(),
+          "key added_tokens: expected objects with an id and a content");
+      int id = id(token.path("id"), "added_tokens");
+      String old = byId.putIfAbsent(id, content);
+      require(
+          old == null ? known.add(content) : old.equals(content),
+          "key added_tokens: '%s' has id %d, but another in model.vocab",
+          Excerpt.of(content),
+          id);
     }
   }
 
@@ -206,13 +207,7 @@ record TokenizerJson(
 
   /** The id of the first of some tokens that there is. */
   OptionalInt first(String... names) {
-    for (String name : names) {
-      int id = name == null ? -1 : tokens.indexOf(name);
-      if (id >= 0) {
-        return OptionalInt.of(id);
-      }
-    }
-    return OptionalInt.empty();
+    return Stream.of(names).mapToInt(tokens::indexOf).filter(id -> id >= 0).findFirst();
   }
 
   /**
@@ -224,10 +219,11 @@ record TokenizerJson(
   static byte[] ofBert(List<String> lines, boolean lowerCase, String source) {
     List<String> missing = new ArrayList<>(List.of("[UNK]", "[CLS]", "[SEP]"));
     missing.removeAll(lines);
-    if (!missing.isEmpty()) {
-      throw new PerformerException(
-          source + ": is no vocabulary of BERT, it lacks " + String.join(", ", missing));
-    }
+    require(
+        missing.isEmpty(),
+        "%s: is no vocabulary of BERT, it lacks %s",
+        source,
+        String.join(", ", missing));
     ObjectNode vocabulary = (ObjectNode) StrictJson.tree(Map.of());
     for (int id = 0; id < lines.size(); id++) {
       if (vocabulary.replace(lines.get(id), IntNode.valueOf(id)) != null) {
@@ -236,22 +232,15 @@ record TokenizerJson(
                 .formatted(source, id + 1, Excerpt.of(lines.get(id))));
       }
     }
-    String template = BERT.formatted(lines.indexOf("[SEP]"), lines.indexOf("[CLS]"), lowerCase);
+    String added =
+        Stream.of("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+            .filter(vocabulary::has)
+            .map(special -> BERT_SPECIAL.formatted(lines.indexOf(special), special))
+            .collect(Collectors.joining(", "));
+    String template =
+        BERT.formatted(lines.indexOf("[SEP]"), lines.indexOf("[CLS]"), lowerCase, added);
     JsonNode json = StrictJson.readTree(template.getBytes(StandardCharsets.UTF_8), source);
     ((ObjectNode) json.get("model")).set("vocab", vocabulary);
-    for (String special : List.of("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")) {
-      if (vocabulary.has(special)) {
-        ((ArrayNode) json.get("added_tokens"))
-            .addObject()
-            .put("id", lines.indexOf(special))
-            .put("content", special)
-            .put("single_word", false)
-            .put("lstrip", false)
-            .put("rstrip", false)
-            .put("normalized", false)
-            .put("special", true);
-      }
-    }
     return json.toString().getBytes(StandardCharsets.UTF_8);
   }
 }

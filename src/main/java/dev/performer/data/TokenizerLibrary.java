@@ -12,8 +12,10 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
+import java.util.Set;
 
 /**
  * Native tokenizers. The library comes with the program, is unpacked into a folder of the user's
@@ -21,6 +23,9 @@ import java.util.Arrays;
  */
 final class TokenizerLibrary {
   private static final Cleaner CLEANER = Cleaner.create();
+  private static final Set<PosixFilePermission> PRIVATE =
+      PosixFilePermissions.fromString("rwx------");
+
   private static boolean isLoaded;
 
   private TokenizerLibrary() {}
@@ -70,9 +75,6 @@ final class TokenizerLibrary {
     }
   }
 
-  /**
-   * @throws PerformerException if the library does not take the text
-   */
   static Handle load(String json, String source) {
     requireLoaded();
     try {
@@ -91,31 +93,25 @@ final class TokenizerLibrary {
     if (isLoaded) {
       return;
     }
-    set("ai.djl.offline", "true");
-    set("OPT_OUT_TRACKING", "true");
-    set("RUST_FLAVOR", "cpu");
+    var settings = System.getProperties();
+    settings.putIfAbsent("ai.djl.offline", "true");
+    settings.putIfAbsent("OPT_OUT_TRACKING", "true");
+    settings.putIfAbsent("RUST_FLAVOR", "cpu");
     if (System.getenv("DJL_CACHE_DIR") == null && System.getenv("ENGINE_CACHE_DIR") == null) {
       String folder = folder().toString();
-      set("DJL_CACHE_DIR", folder);
-      set("ENGINE_CACHE_DIR", folder);
-      set("jna.tmpdir", folder);
+      for (String key : new String[] {"DJL_CACHE_DIR", "ENGINE_CACHE_DIR", "jna.tmpdir"}) {
+        settings.putIfAbsent(key, folder);
+      }
     }
     try {
       LibUtils.checkStatus();
     } catch (RuntimeException | LinkageError e) {
       throw new PerformerException(
-          "a tokenizer.json needs a native library that cannot be loaded here ("
-              + firstLine(e.getMessage())
-              + "); models of single letters or bytes need none",
+          "a tokenizer.json needs a native library that cannot be loaded here (%s); models of single letters or bytes need none"
+              .formatted(firstLine(e.getMessage())),
           e);
     }
     isLoaded = true;
-  }
-
-  private static void set(String property, String value) {
-    if (System.getProperty(property) == null) {
-      System.setProperty(property, value);
-    }
   }
 
   /** One per user, so that it is unpacked once; nobody else may have put a library there. */
@@ -123,11 +119,10 @@ final class TokenizerLibrary {
     Path parent = Path.of(System.getProperty("java.io.tmpdir"));
     String user = System.getProperty("user.name", "user").replaceAll("\\W", "_");
     try {
-      boolean isPosix = parent.getFileSystem().supportedFileAttributeViews().contains("posix");
-      if (!isPosix) {
+      if (!parent.getFileSystem().supportedFileAttributeViews().contains("posix")) {
         return Files.createTempDirectory(parent, "performer-");
       }
-      var mine = PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
+      var mine = PosixFilePermissions.asFileAttribute(PRIVATE);
       Path folder = parent.resolve("performer-" + user);
       try {
         return Files.createDirectory(folder, mine);
@@ -136,7 +131,8 @@ final class TokenizerLibrary {
       }
     } catch (IOException e) {
       throw new PerformerException(
-          parent + ": cannot be written, and a tokenizer.json needs it: " + AtomicFiles.describe(e),
+          "%s: cannot be written, and a tokenizer.json needs it: %s"
+              .formatted(parent, AtomicFiles.describe(e)),
           e);
     }
   }
@@ -145,11 +141,10 @@ final class TokenizerLibrary {
     if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS) || !Files.isWritable(folder)) {
       return false;
     }
-    boolean isPrivate =
-        Files.getPosixFilePermissions(folder).equals(PosixFilePermissions.fromString("rwx------"));
     Path probe = Files.createTempFile(folder, "owner", "");
     try {
-      return isPrivate && Files.getOwner(folder).equals(Files.getOwner(probe));
+      return Files.getPosixFilePermissions(folder).equals(PRIVATE)
+          && Files.getOwner(folder).equals(Files.getOwner(probe));
     } finally {
       Files.delete(probe);
     }

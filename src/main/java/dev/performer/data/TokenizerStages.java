@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.PerformerException;
 import java.util.List;
@@ -22,46 +24,35 @@ final class TokenizerStages {
 
   private TokenizerStages() {}
 
-  /**
-   * @throws PerformerException naming source and key
-   */
-  static void require(JsonNode json, String source) {
+  static void requireSafe(JsonNode json) {
     for (String key : new String[] {"normalizer", "pre_tokenizer", "decoder"}) {
-      walk(json.path(key), key, source);
-    }
-  }
-
-  private static void walk(JsonNode stage, String key, String source) {
-    if (stage.isObject()) {
-      requireSafe(stage, key, source);
-    }
-    for (JsonNode part : stage) {
-      walk(part, key, source);
+      requireSafe(json.path(key), "key " + key + ": ");
     }
   }
 
   /** By its fields, as the library guesses the type of a stage that has none. */
-  private static void requireSafe(JsonNode stage, String key, String source) {
+  private static void requireSafe(JsonNode stage, String at) {
     String type = stage.path("type").asText("");
-    if (type.equals("Precompiled") || stage.has("precompiled_charsmap")) {
-      throw broken(source, key, "Precompiled, as SentencePiece has it, cannot be read");
-    }
-    if (type.equals("FixedLength") && stage.path("length").asLong(1) < 1) {
-      throw broken(source, key, "FixedLength needs a length of at least 1");
-    }
-    if (stage.path("stop").asLong(0) != 0) {
-      throw broken(source, key, "Strip can cut at the start of a token only (stop 0)");
-    }
-    if (stage.has("prepend") && stage.path("prepend").asText("").isEmpty()) {
-      throw broken(source, key, "Prepend needs a text to put in front");
-    }
+    require(
+        !type.equals("Precompiled") && !stage.has("precompiled_charsmap"),
+        at + "Precompiled, as SentencePiece has it, cannot be read");
+    require(
+        !type.equals("FixedLength") || stage.path("length").asLong(1) > 0,
+        at + "FixedLength needs a length of at least 1");
+    require(
+        stage.path("stop").asLong(0) == 0,
+        at + "Strip can cut at the start of a token only (stop 0)");
+    require(
+        !stage.has("prepend") || !stage.path("prepend").asText("").isEmpty(),
+        at + "Prepend needs a text to put in front");
     if (stage.has("pattern") && stage.has("content")) {
-      requireWidth(stage.path("pattern"), key, source);
+      requireWidth(stage.path("pattern"), at);
     }
+    stage.forEach(part -> requireSafe(part, at));
   }
 
   /** A pattern that is replaced must match something, never nothing. */
-  private static void requireWidth(JsonNode pattern, String key, String source) {
+  private static void requireWidth(JsonNode pattern, String at) {
     boolean isEmpty = pattern.path("String").asText("x").isEmpty();
     if (pattern.has("Regex")) {
       try {
@@ -71,18 +62,10 @@ final class TokenizerStages {
                 .flatMap(text -> regex.matcher(text).results())
                 .anyMatch(match -> match.start() == match.end());
       } catch (PatternSyntaxException e) {
-        throw broken(
-            source,
-            key,
-            "Replace has a pattern that is no regular expression: " + e.getDescription());
+        throw new PerformerException(
+            at + "Replace has a pattern that is no regular expression: " + e.getDescription(), e);
       }
     }
-    if (isEmpty) {
-      throw broken(source, key, "Replace has a pattern that matches an empty text");
-    }
-  }
-
-  private static PerformerException broken(String source, String key, String what) {
-    return new PerformerException(source + ": key " + key + ": " + what);
+    require(!isEmpty, at + "Replace has a pattern that matches an empty text");
   }
 }

@@ -1,12 +1,13 @@
 package dev.performer.data;
 
 import dev.performer.Excerpt;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * The tokens a model knows; a token's id is its place in the list.
@@ -36,7 +37,7 @@ public record Vocabulary(
           "a vocabulary needs tokens that differ: [" + Excerpt.names(tokens) + "]");
     }
     for (OptionalInt id : List.of(pad, mask, bos, eos, unknown)) {
-      if (id.isPresent() && (id.getAsInt() < 0 || id.getAsInt() >= tokens.size())) {
+      if (id.orElse(0) < 0 || id.orElse(0) >= tokens.size()) {
         throw new IllegalArgumentException(
             "special token id " + id.getAsInt() + " is outside 0.." + (tokens.size() - 1));
       }
@@ -64,13 +65,13 @@ public record Vocabulary(
    */
   public static Vocabulary ofIds(int size, Integer pad) {
     OptionalInt none = OptionalInt.empty();
-    return new Vocabulary(
-        IntStream.range(0, size).mapToObj(Integer::toString).toList(),
-        pad == null ? none : OptionalInt.of(pad),
-        none,
-        none,
-        none,
-        none);
+    OptionalInt padding = pad == null ? none : OptionalInt.of(pad);
+    return new Vocabulary(numbered("", "", size).toList(), padding, none, none, none, none);
+  }
+
+  /** Tokens that differ by a number from 0 between two texts. */
+  static Stream<String> numbered(String before, String after, int count) {
+    return IntStream.range(0, count).mapToObj(i -> before + i + after);
   }
 
   /** Number of tokens. */
@@ -90,20 +91,12 @@ public record Vocabulary(
 
   /** From the text of every ordinary token to its id. */
   public Map<String, Integer> ordinaryTokens() {
-    Map<String, Integer> result = new HashMap<>();
-    for (int id : ordinaryIds()) {
-      result.put(tokens.get(id), id);
-    }
-    return result;
+    return IntStream.of(ordinaryIds()).boxed().collect(Collectors.toMap(tokens::get, id -> id));
   }
 
   /** The text of a sequence of ids. @throws IndexOutOfBoundsException for an id out of range */
   public String decode(int[] ids) {
-    StringBuilder text = new StringBuilder(ids.length);
-    for (int id : ids) {
-      text.append(tokens.get(id));
-    }
-    return text.toString();
+    return IntStream.of(ids).mapToObj(tokens::get).collect(Collectors.joining());
   }
 
   private static boolean is(OptionalInt special, int id) {

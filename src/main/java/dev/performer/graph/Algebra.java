@@ -11,7 +11,6 @@ import org.tensorflow.op.core.Max;
 import org.tensorflow.op.core.Sum;
 import org.tensorflow.op.train.BatchMatMul;
 import org.tensorflow.types.TBool;
-import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TFloating;
@@ -26,20 +25,15 @@ import org.tensorflow.types.family.TType;
  */
 public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
 
-  private static final int[] ONE = {1};
-
   public static <T extends TFloating> Algebra<T> of(Ops tf, Operand<T> like) {
     return new Algebra<>(tf, like.type());
   }
 
   @SuppressWarnings("unchecked")
   public Operand<T> constant(double value) {
-    if (type == TFloat64.class) {
-      return (Operand<T>) tf.constant(value);
-    } else if (type == TFloat32.class) {
-      return (Operand<T>) tf.constant((float) value);
-    }
-    return tf.dtypes.cast(tf.constant((float) value), type);
+    return type == TFloat64.class
+        ? (Operand<T>) tf.constant(value)
+        : cast(tf.constant((float) value));
   }
 
   @SuppressWarnings("unchecked")
@@ -57,7 +51,7 @@ public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
 
   /** A matrix with its two axes swapped. */
   public Operand<T> transpose(Operand<T> matrix) {
-    return tf.linalg.transpose(matrix, tf.constant(new int[] {1, 0}));
+    return tf.linalg.transpose(matrix, tf.array(1, 0));
   }
 
   /** Batched {@code x y}. */
@@ -103,27 +97,19 @@ public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
 
   /** A column of ones beside the last axis of {@code like}: {@code [..., 1]}. */
   public Operand<T> onesColumn(Operand<T> like) {
-    return tf.fill(
-        tf.concat(
-            List.of(sizes(tf, like, 0, like.shape().numDimensions() - 1), tf.constant(ONE)),
-            tf.constant(0)),
-        constant(1));
+    return tf.fill(leadingSizes(tf, like, 1), constant(1));
   }
 
   /** Sizes of axes {@code from} to {@code to}, excluded. Shape inference sees through this op. */
   public static Operand<TInt32> sizes(Ops tf, Operand<?> x, int from, int to) {
-    return tf.stridedSlice(
-        tf.shape(x),
-        tf.constant(new int[] {from}),
-        tf.constant(new int[] {to}),
-        tf.constant(new int[] {1}));
+    return tf.stridedSlice(tf.shape(x), tf.array(from), tf.array(to), tf.array(1));
   }
 
   /** Rows of any rank times one matrix, as one product: {@code [..., K] × [K, M]}. */
   public Operand<T> rowsTimes(Operand<T> x, Operand<T> matrix) {
     int inner = (int) size(x, -1, "the last axis of the data");
     int outer = (int) size(matrix, 1, "the number of features");
-    Operand<T> rows = tf.reshape(x, tf.constant(new int[] {-1, inner})); // [rows, K]
+    Operand<T> rows = tf.reshape(x, tf.array(-1, inner)); // [rows, K]
     return withLast(tf, tf.linalg.matMul(rows, matrix), x, outer);
   }
 
@@ -136,15 +122,16 @@ public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
     long[] known = like.shape().asArray();
     int leading = known.length - 1;
     if (Arrays.stream(known).limit(leading).filter(n -> n < 0).count() > 1) {
-      Operand<TInt32> sizes =
-          tf.concat(List.of(sizes(tf, like, 0, leading), tf.constant(last)), tf.constant(0));
-      return tf.reshape(x, sizes);
+      return tf.reshape(x, leadingSizes(tf, like, last));
     }
-    int[] target =
-        Arrays.copyOf(
-            IntStream.range(0, leading).map(i -> (int) known[i]).toArray(), leading + last.length);
-    System.arraycopy(last, 0, target, leading, last.length);
-    return tf.reshape(x, tf.constant(target));
+    IntStream sizes = IntStream.range(0, leading).map(i -> (int) known[i]);
+    return tf.reshape(x, tf.constant(IntStream.concat(sizes, IntStream.of(last)).toArray()));
+  }
+
+  /** The shape of {@code like} with other sizes in place of its last one. */
+  private static Operand<TInt32> leadingSizes(Ops tf, Operand<?> like, int... last) {
+    Operand<TInt32> leading = sizes(tf, like, 0, like.shape().numDimensions() - 1);
+    return tf.concat(List.of(leading, tf.constant(last)), tf.constant(0));
   }
 
   /**
@@ -155,10 +142,8 @@ public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
   public static long size(Operand<?> x, int axis, String what) {
     Shape shape = x.shape();
     long size = shape.isUnknown() ? -1 : shape.get(axis < 0 ? axis + shape.numDimensions() : axis);
-    if (size < 0) {
-      throw new PerformerException(
-          what + " must be known when the graph is built, but the shape is " + shape);
-    }
+    String message = "%s must be known when the graph is built, but the shape is %s";
+    PerformerException.require(size >= 0, message, what, shape);
     return size;
   }
 }

@@ -10,7 +10,6 @@ import java.util.Collections;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Function;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -32,11 +31,7 @@ public final class CheckpointReader implements AutoCloseable {
   /** The key of the string that holds a TF2 checkpoint's object graph. */
   public static final String OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH";
 
-  /**
-   * What a checkpoint holds under one key.
-   *
-   * @param shape full shape, also where the tensor is stored in slices
-   */
+  /** What a checkpoint holds under one key; the full shape also where it is stored in slices. */
   public record Entry(DataType type, Shape shape) {}
 
   private final Path prefix;
@@ -45,11 +40,11 @@ public final class CheckpointReader implements AutoCloseable {
 
   private CheckpointReader(Path prefix) {
     this.prefix = prefix;
-    entries = CheckpointTable.read(prefix);
+    entries = Collections.unmodifiableMap(CheckpointTable.read(prefix));
   }
 
   /**
-   * Opens a checkpoint and reads its table of contents.
+   * Reads the table of contents.
    *
    * @param prefix the path without {@code .index}
    * @throws PerformerException if a file is missing, truncated or not a checkpoint
@@ -60,12 +55,12 @@ public final class CheckpointReader implements AutoCloseable {
 
   /** Whether there is an index file of that prefix. */
   public static boolean exists(Path prefix) {
-    return Files.isRegularFile(CheckpointFiles.index(prefix));
+    return Files.isRegularFile(CheckpointTable.index(prefix));
   }
 
   /** Everything the checkpoint holds, by key in alphabetical order. */
   public Map<String, Entry> entries() {
-    return Collections.unmodifiableMap(entries);
+    return entries;
   }
 
   /** The entry of a key. @throws PerformerException if there is none */
@@ -76,15 +71,11 @@ public final class CheckpointReader implements AutoCloseable {
     return entry;
   }
 
-  /**
-   * Reads one tensor. The caller closes it.
-   *
-   * @throws PerformerException if there is no such key or its bytes are damaged
-   */
+  /** Reads one tensor, which the caller closes. @throws PerformerException if it is damaged */
   public Tensor tensor(String key) {
     DataType type = entry(key).type();
     if (source == null) {
-      source = new Source(prefix);
+      source = new Source();
     }
     try {
       return source.read(key, type);
@@ -96,26 +87,15 @@ public final class CheckpointReader implements AutoCloseable {
 
   /** The bytes of a scalar string. @throws PerformerException if the key holds none */
   public byte[] string(String key) {
-    return scalar(key, DataType.DT_STRING, tensor -> ((TString) tensor).asBytes().getObject());
-  }
-
-  /** The value of a scalar int64. @throws PerformerException if the key holds none */
-  public long int64(String key) {
-    return scalar(key, DataType.DT_INT64, tensor -> Tensors.longs(tensor)[0]);
-  }
-
-  private <V> V scalar(String key, DataType type, Function<Tensor, V> value) {
     Entry entry = entry(key);
     require(
-        entry.equals(new Entry(type, Shape.scalar())),
-        "checkpoint %s, key %s: expected a scalar %s, found %s %s",
+        entry.equals(new Entry(DataType.DT_STRING, Shape.scalar())),
+        "checkpoint %s, key %s: expected a scalar string, found %s",
         prefix,
         key,
-        type,
-        entry.type,
-        entry.shape);
+        entry);
     try (Tensor tensor = tensor(key)) {
-      return value.apply(tensor);
+      return ((TString) tensor).asBytes().getObject();
     }
   }
 
@@ -129,18 +109,14 @@ public final class CheckpointReader implements AutoCloseable {
   }
 
   /** A graph with one restoring op per element type, made when the first tensor is read. */
-  private static final class Source {
+  private final class Source {
     private final Graph graph = new Graph();
     private final Session session = new Session(graph);
     private final Ops tf = Ops.create(graph);
-    private final Operand<TString> prefix;
+    private final Operand<TString> checkpoint = tf.constant(prefix.toString());
     private final Placeholder<TString> key =
         tf.placeholder(TString.class, Placeholder.shape(Shape.of(1)));
     private final Map<DataType, Output<?>> values = new EnumMap<>(DataType.class);
-
-    Source(Path prefix) {
-      this.prefix = tf.constant(prefix.toString());
-    }
 
     /** A copy: what a run returns is closed with its result. */
     Tensor read(String name, DataType type) {
@@ -156,7 +132,7 @@ public final class CheckpointReader implements AutoCloseable {
 
     private Output<?> restore(DataType type) {
       var types = List.<Class<? extends TType>>of(DataTypes.javaType(type));
-      return tf.train.restore(prefix, key, tf.array(""), types).tensors().get(0);
+      return tf.train.restore(checkpoint, key, tf.array(""), types).tensors().get(0);
     }
   }
 }

@@ -45,14 +45,16 @@ final class CheckpointTable {
 
   private CheckpointTable(Path prefix) {
     this.prefix = prefix;
-    index = CheckpointFiles.index(prefix);
+    index = index(prefix);
+  }
+
+  static Path index(Path prefix) {
+    return prefix.resolveSibling(prefix.getFileName() + ".index");
   }
 
   /**
-   * Checks every block, every entry, and that the data files hold what the entries list.
-   *
-   * @return what the checkpoint holds, by key in alphabetical order
-   * @throws PerformerException naming the file and what is wrong with it
+   * What a checkpoint holds, by key in alphabetical order. Every block and every entry is checked,
+   * and that the data files hold what the entries list.
    */
   static Map<String, CheckpointReader.Entry> read(Path prefix) {
     return new CheckpointTable(prefix).read();
@@ -113,10 +115,8 @@ final class CheckpointTable {
     crc.update(block.slice(0, length + 1));
     int masked = Integer.rotateRight((int) crc.getValue(), 15) + 0xa282ead8;
     check(block.getInt(length + 1) == masked, "the checksum of a block is wrong");
-    require(
-        block.get(length) == 0,
-        "%s is compressed, as no TensorFlow since 1.2 writes it; save it again",
-        index);
+    boolean isPlain = block.get(length) == 0; // what TensorFlow writes since 1.2
+    require(isPlain, "%s is compressed; save it again with a newer TensorFlow", index);
     return block.slice(0, length).order(ByteOrder.LITTLE_ENDIAN);
   }
 
@@ -149,10 +149,8 @@ final class CheckpointTable {
     ByteString header = items.remove(ByteString.EMPTY);
     check(header != null, "it has no header");
     BundleHeaderProto bundle = BundleHeaderProto.parseFrom(header);
-    require(
-        bundle.getEndianness() == BundleHeaderProto.Endianness.LITTLE,
-        "%s is big endian; save it on a little endian machine",
-        index);
+    boolean isLittle = bundle.getEndianness() == BundleHeaderProto.Endianness.LITTLE;
+    require(isLittle, "%s is big endian; save it on a little endian machine", index);
     long[] sizes = shardSizes(bundle.getNumShards());
     Map<String, CheckpointReader.Entry> entries = new TreeMap<>();
     for (Map.Entry<ByteString, ByteString> item : items.entrySet()) {
@@ -174,7 +172,8 @@ final class CheckpointTable {
     long[] sizes = new long[count];
     int present = 0;
     for (int i = 0; i < count; i++) {
-      Path data = CheckpointFiles.data(prefix, i, count);
+      String name = "%s.data-%05d-of-%05d".formatted(prefix.getFileName(), i, count);
+      Path data = prefix.resolveSibling(name);
       if (Files.isRegularFile(data)) {
         sizes[i] = Files.size(data);
         present++;
@@ -211,11 +210,8 @@ final class CheckpointTable {
         where,
         shardSizes[shard]);
     int width = TensorSizes.width(entry.getDtype());
-    check(
-        width != TensorSizes.UNKNOWN,
-        "%s has elements of an unknown type, %s",
-        where,
-        entry.getDtype());
+    boolean isKnown = width != TensorSizes.UNKNOWN;
+    check(isKnown, "%s has elements of an unknown type, %s", where, entry.getDtype());
     boolean fits =
         width == TensorSizes.VARIABLE
             ? elements <= size

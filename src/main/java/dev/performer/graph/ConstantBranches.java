@@ -10,8 +10,6 @@ import org.tensorflow.proto.NodeDef;
 
 /** Replaces {@code If} and {@code Case} on a constant by a call of the branch taken. */
 final class ConstantBranches {
-  private static final AttrValue NONE = AttrValue.getDefaultInstance();
-
   private ConstantBranches() {}
 
   /** The graph with its constant branches chosen; none if it has no constant branch. */
@@ -43,13 +41,9 @@ final class ConstantBranches {
     };
   }
 
+  /** Of other shapes than scalars "not empty" decides: rare, and left to TensorFlow. */
   private static Optional<Long> decision(NodeDef node, GraphIndex index) {
-    // Of other shapes than scalars "not empty" decides: rare, and left to TensorFlow.
-    return index
-        .find(index.source(node.getInput(0), Set.of("Identity")))
-        .filter(
-            n -> n.getAttrOrDefault("value", NONE).getTensor().getTensorShape().getDimCount() == 0)
-        .flatMap(ScalarConstants::find);
+    return index.integer(index.source(node.getInput(0), Set.of("Identity")));
   }
 
   private static NodeDef call(NodeDef branching, NameAttrList branch) {

@@ -2,7 +2,6 @@ package dev.performer.graph;
 
 import java.io.IOException;
 import java.net.URL;
-import java.util.List;
 import java.util.function.Consumer;
 import org.bytedeco.javacpp.Loader;
 
@@ -15,27 +14,14 @@ public final class CudaLibraries {
   private static final String FOLDER = "/org/bytedeco/cuda/linux-x86_64/";
 
   // In the order of their dependencies.
-  private static final List<String> LIBRARIES =
-      List.of(
-          "libcudart.so.12",
-          "libnvJitLink.so.12",
-          "libcublasLt.so.12",
-          "libcublas.so.12",
-          "libcufft.so.11",
-          "libcusparse.so.12",
-          "libcusolver.so.11",
-          "libcurand.so.10",
-          "libnvrtc-builtins.so.12.6",
-          "libnvrtc.so.12",
-          "libcudnn_graph.so.9",
-          "libcudnn_ops.so.9",
-          "libcudnn_cnn.so.9",
-          "libcudnn_adv.so.9",
-          "libcudnn_heuristic.so.9",
-          "libcudnn_engines_precompiled.so.9",
-          "libcudnn_engines_runtime_compiled.so.9",
-          "libcudnn.so.9",
-          "libcupti.so.12");
+  private static final String LIBRARIES =
+      """
+      libcudart.so.12 libnvJitLink.so.12 libcublasLt.so.12 libcublas.so.12 libcufft.so.11
+      libcusparse.so.12 libcusolver.so.11 libcurand.so.10 libnvrtc-builtins.so.12.6
+      libnvrtc.so.12 libcudnn_graph.so.9 libcudnn_ops.so.9 libcudnn_cnn.so.9 libcudnn_adv.so.9
+      libcudnn_heuristic.so.9 libcudnn_engines_precompiled.so.9
+      libcudnn_engines_runtime_compiled.so.9 libcudnn.so.9 libcupti.so.12
+      """;
 
   private CudaLibraries() {}
 
@@ -49,7 +35,7 @@ public final class CudaLibraries {
    */
   public static int preload(Consumer<String> warn) {
     int loaded = 0;
-    for (String library : LIBRARIES) {
+    for (String library : LIBRARIES.split("\\s+")) {
       URL resource = CudaLibraries.class.getResource(FOLDER + library);
       if (resource != null) {
         try {

@@ -1,8 +1,8 @@
 package dev.performer.graph;
 
+import static dev.performer.PerformerException.require;
 import static java.util.stream.Collectors.toUnmodifiableMap;
 
-import dev.performer.PerformerException;
 import java.util.Map;
 import java.util.function.Function;
 import java.util.stream.Stream;
@@ -46,16 +46,10 @@ public final class DataTypes {
     return type.getAnnotation(TensorType.class).dataType();
   }
 
-  /**
-   * The class of a type.
-   *
-   * @throws PerformerException if TensorFlow Java has none
-   */
+  /** The class of a type. @throws PerformerException if TensorFlow Java has none */
   public static Class<? extends TType> javaType(DataType type) {
     Class<? extends TType> javaType = CLASSES.get(type);
-    if (javaType == null) {
-      throw new PerformerException("TensorFlow Java has no class for tensors of type " + type);
-    }
+    require(javaType != null, "TensorFlow Java has no class for tensors of type %s", type);
     return javaType;
   }
 }

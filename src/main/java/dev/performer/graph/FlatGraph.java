@@ -8,7 +8,6 @@ import org.tensorflow.proto.GraphDef;
 /**
  * A graph without function calls.
  *
- * @param graph what the roots reach, calls expanded
  * @param calls for each node that came out of a function, the call it came from
  * @param resolver turns a reference that was valid in the original graph into one of this graph
  */

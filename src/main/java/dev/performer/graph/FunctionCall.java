@@ -29,16 +29,6 @@ public record FunctionCall(
     Map<String, List<String>> arguments,
     GraphIndex nodes) {
 
-  /** A call whose arguments are still to be bound. */
-  static FunctionCall of(
-      FunctionDef function,
-      String prefix,
-      Optional<FunctionCall> caller,
-      Map<String, AttrValue> attributes) {
-    GraphIndex nodes = new GraphIndex(function.getNodeDefList());
-    return new FunctionCall(function, prefix, caller, attributes, new HashMap<>(), nodes);
-  }
-
   /** The name of the function. */
   public String function() {
     return definition.getSignature().getName();

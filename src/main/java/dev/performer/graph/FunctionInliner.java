@@ -39,6 +39,7 @@ public final class FunctionInliner {
   public static final Set<String> CALLS = Set.of("PartitionedCall", "StatefulPartitionedCall");
 
   private final FunctionLibrary library;
+  private final BiFunction<NodeDef, Optional<FunctionCall>, List<String>> retention;
   private final Set<String> mainScopes = new HashSet<>();
   // What became of the expanded calls.
   private final Map<String, List<String>> returned = new HashMap<>();
@@ -46,8 +47,10 @@ public final class FunctionInliner {
   private final Map<String, FunctionCall> callOfNode = new HashMap<>();
   private final List<NodeDef> flat = new ArrayList<>();
 
-  private FunctionInliner(GraphDef graph) {
+  private FunctionInliner(
+      GraphDef graph, BiFunction<NodeDef, Optional<FunctionCall>, List<String>> retention) {
     this.library = new FunctionLibrary(graph.getLibrary());
+    this.retention = retention;
     for (NodeDef node : graph.getNodeList()) {
       String name = node.getName();
       for (int slash = name.indexOf('/'); slash > 0; slash = name.indexOf('/', slash + 1)) {
@@ -56,7 +59,7 @@ public final class FunctionInliner {
     }
   }
 
-  /** Flattens what the roots (references of the main graph, {@code ^node} included) need. */
+  /** As with a retention of nothing. */
   public static FlatGraph inline(GraphDef graph, Collection<String> roots) {
     return inline(graph, roots, (node, call) -> List.of());
   }
@@ -64,7 +67,6 @@ public final class FunctionInliner {
   /**
    * Flattens what the roots need.
    *
-   * @param graph the graph with its function library
    * @param roots references of the main graph; control references stand for "the call is finished"
    * @param retention references that must survive pruning along with a node, such as the captures
    *     of its custom gradient
@@ -75,13 +77,10 @@ public final class FunctionInliner {
       GraphDef graph,
       Collection<String> roots,
       BiFunction<NodeDef, Optional<FunctionCall>, List<String>> retention) {
-    return new FunctionInliner(graph).run(graph, roots, retention);
+    return new FunctionInliner(graph, retention).run(graph, roots);
   }
 
-  private FlatGraph run(
-      GraphDef graph,
-      Collection<String> roots,
-      BiFunction<NodeDef, Optional<FunctionCall>, List<String>> retention) {
+  private FlatGraph run(GraphDef graph, Collection<String> roots) {
     // First prune, so that the model's save and restore functions are never expanded.
     GraphDef current = prune(graph, roots, node -> List.of());
     while (true) {
@@ -140,13 +139,10 @@ public final class FunctionInliner {
       expand(byName.get(), node.getAttrMap(), name, inputs, caller);
     } else if (CALLS.contains(node.getOp())) {
       NameAttrList callee = node.getAttrOrThrow("f").getFunc();
-      FunctionDef function = library.find(callee.getName()).orElse(null);
+      Optional<FunctionDef> function = library.find(callee.getName());
       require(
-          function != null,
-          "the function %s, which the node %s calls, is not in the graph's library",
-          callee.getName(),
-          name);
-      expand(function, callee.getAttrMap(), name, inputs, caller);
+          function.isPresent(), "the node %s calls no known function: %s", name, callee.getName());
+      expand(function.get(), callee.getAttrMap(), name, inputs, caller);
     } else {
       definition(node, name);
       NodeDef.Builder free = node.toBuilder().setName(name).clearDevice().removeAttr("_class");
@@ -155,13 +151,10 @@ public final class FunctionInliner {
   }
 
   private OpDef definition(NodeDef node, String name) {
-    OpDef definition = library.definition(node).orElse(null);
-    require(
-        definition != null,
-        "the op %s (node %s) is unknown to this TensorFlow",
-        node.getOp(),
-        name);
-    return definition;
+    Optional<OpDef> definition = library.definition(node);
+    String message = "the op %s (node %s) is unknown to this TensorFlow";
+    require(definition.isPresent(), message, node.getOp(), name);
+    return definition.get();
   }
 
   private void add(NodeDef node, Optional<FunctionCall> caller) {
@@ -181,7 +174,9 @@ public final class FunctionInliner {
       String name,
       List<String> inputs,
       Optional<FunctionCall> caller) {
-    FunctionCall call = FunctionCall.of(function, freePrefix(name), caller, attributes);
+    String prefix = freePrefix(name);
+    GraphIndex body = new GraphIndex(function.getNodeDefList());
+    var call = new FunctionCall(function, prefix, caller, attributes, new HashMap<>(), body);
     List<String> wait = bindArguments(call, name, inputs);
     for (NodeDef inner : function.getNodeDefList()) {
       List<String> innerInputs = new ArrayList<>();
@@ -192,14 +187,9 @@ public final class FunctionInliner {
     List<String> results = new ArrayList<>();
     for (ArgDef output : function.getSignature().getOutputArgList()) {
       List<String> tensors = bodyReference(call, function.getRetOrThrow(output.getName()));
-      int length = call.length(output);
-      require(
-          tensors.size() == length,
-          "the function %s returns %s tensors as %s, not %s",
-          call.function(),
-          tensors.size(),
-          output.getName(),
-          length);
+      boolean isWhole = tensors.size() == call.length(output);
+      String mismatch = "the function %s returns another number of tensors as %s than it declares";
+      require(isWhole, mismatch, call.function(), output.getName());
       results.addAll(tensors);
     }
     String done = call.flatName("done__");
@@ -222,12 +212,9 @@ public final class FunctionInliner {
     List<String> data = inputs.stream().filter(input -> !TensorNames.isControl(input)).toList();
     List<String> control = inputs.stream().filter(TensorNames::isControl).toList();
     List<ArgDef> arguments = call.definition().getSignature().getInputArgList();
-    require(
-        arguments.stream().mapToLong(call::length).sum() == data.size(),
-        "the node %s passes %s arguments to the function %s, which takes another number",
-        name,
-        data.size(),
-        call.function());
+    long taken = arguments.stream().mapToLong(call::length).sum();
+    String mismatch = "the node %s passes %s arguments to the function %s, which takes %s";
+    require(taken == data.size(), mismatch, name, data.size(), call.function(), taken);
     int position = 0;
     for (ArgDef argument : arguments) {
       int end = position + call.length(argument);
@@ -325,10 +312,8 @@ public final class FunctionInliner {
     while (returned.containsKey(TensorNames.node(target))) {
       List<String> results = returned.get(TensorNames.node(target));
       int index = TensorNames.index(target);
-      require(
-          index < results.size() && passed.add(target),
-          "the reference %s points to no tensor or to itself",
-          reference);
+      boolean isNew = index < results.size() && passed.add(target);
+      require(isNew, "the reference %s points to no tensor or to itself", reference);
       target = TensorNames.shortest(results.get(index));
     }
     for (String step : passed) {

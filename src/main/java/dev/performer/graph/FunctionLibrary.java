@@ -1,22 +1,15 @@
 package dev.performer.graph;
 
-import static dev.performer.PerformerException.require;
-import static java.util.stream.Collectors.toCollection;
-
-import dev.performer.Excerpt;
-import dev.performer.PerformerException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Deque;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.FunctionDef;
@@ -31,6 +24,10 @@ public final class FunctionLibrary {
 
   public FunctionLibrary(FunctionDefLibrary library) {
     library.getFunctionList().forEach(f -> functions.put(f.getSignature().getName(), f));
+  }
+
+  Set<String> names() {
+    return functions.keySet();
   }
 
   /** The function of that name. */
@@ -72,20 +69,15 @@ public final class FunctionLibrary {
     return names;
   }
 
-  private Set<String> referencesOf(Collection<NodeDef> nodes) {
-    return nodes.stream()
-        .flatMap(node -> referencesOf(node).stream())
-        .collect(toCollection(LinkedHashSet::new));
-  }
-
   /** The functions of this library that these nodes reach, directly or through others. */
   public Set<String> reachedFrom(Collection<NodeDef> nodes) {
     Set<String> reached = new LinkedHashSet<>();
-    Deque<String> todo = new ArrayDeque<>(referencesOf(nodes));
+    Deque<NodeDef> todo = new ArrayDeque<>(nodes);
     while (!todo.isEmpty()) {
-      String name = todo.pop();
-      if (reached.add(name)) {
-        todo.addAll(referencesOf(functions.get(name).getNodeDefList()));
+      for (String name : referencesOf(todo.pop())) {
+        if (reached.add(name)) {
+          todo.addAll(functions.get(name).getNodeDefList());
+        }
       }
     }
     return reached;
@@ -101,39 +93,5 @@ public final class FunctionLibrary {
   /** Checks every reference in every body. @throws PerformerException naming one to nothing */
   public void checkReferences() {
     functions.values().forEach(function -> FunctionReferences.check(function, this));
-  }
-
-  /**
-   * Names of all functions, each after those that it refers to.
-   *
-   * @throws PerformerException if a function reaches itself, naming those on the cycles: TensorFlow
-   *     overflows the stack on it and takes the JVM along
-   */
-  List<String> calleesFirst() {
-    Map<String, Set<String>> callees = new LinkedHashMap<>();
-    Map<String, Set<String>> callers = new HashMap<>();
-    functions.forEach((name, f) -> callees.put(name, referencesOf(f.getNodeDefList())));
-    callees.forEach(
-        (name, called) ->
-            called.forEach(
-                callee -> callers.computeIfAbsent(callee, k -> new LinkedHashSet<>()).add(name)));
-    // Peel off functions that call nothing any more; what stays is on, or calls into, a cycle.
-    List<String> order = new ArrayList<>(callees.keySet());
-    order.removeIf(name -> !callees.get(name).isEmpty());
-    for (int i = 0; i < order.size(); i++) {
-      String leaf = order.get(i);
-      callees.remove(leaf);
-      for (String caller : callers.getOrDefault(leaf, Set.of())) {
-        callees.get(caller).remove(leaf);
-        if (callees.get(caller).isEmpty()) {
-          order.add(caller);
-        }
-      }
-    }
-    require(
-        callees.isEmpty(),
-        "the graph has recursive functions, which TensorFlow cannot run: %s",
-        Excerpt.names(new TreeSet<>(callees.keySet())));
-    return order;
   }
 }

@@ -37,35 +37,26 @@ final class FunctionReferences {
   private void check() {
     Set<String> names = new HashSet<>(arguments);
     OpDef signature = function.getSignature();
-    require(
-        arguments.size() == signature.getInputArgCount(),
-        "the function %s has two arguments of one name",
-        name);
+    boolean areDistinct = arguments.size() == signature.getInputArgCount();
+    require(areDistinct, "the function %s has two arguments of one name", name);
     for (NodeDef node : function.getNodeDefList()) {
-      require(
-          names.add(node.getName()) && !node.getName().isEmpty(),
-          "the function %s has two nodes of the name %s, or one without a name",
-          name,
-          node.getName());
+      String own = node.getName();
+      boolean isNew = !own.isEmpty() && names.add(own);
+      require(isNew, "the function %s has two nodes named %s, or one without a name", name, own);
       node.getInputList().forEach(this::check);
     }
     for (ArgDef output : signature.getOutputArgList()) {
-      require(
-          function.containsRet(output.getName()),
-          "the function %s does not return its output %s",
-          name,
-          output.getName());
+      boolean isReturned = function.containsRet(output.getName());
+      String what = output.getName();
+      require(isReturned, "the function %s does not return its output %s", name, what);
     }
     function.getRetMap().values().forEach(this::check);
     function.getControlRetMap().values().forEach(node -> check("^" + node));
   }
 
   private void check(String reference) {
-    require(
-        pointsToSomething(reference),
-        "the function %s refers to %s, which it lacks",
-        name,
-        reference);
+    boolean isThere = pointsToSomething(reference);
+    require(isThere, "the function %s refers to %s, which it lacks", name, reference);
   }
 
   private boolean pointsToSomething(String reference) {

@@ -2,7 +2,6 @@ package dev.performer.graph;
 
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -30,22 +29,9 @@ public final class GradientPaths {
           ApproximateEqual BroadcastGradientArgs ConcatOffset Const Equal Floor Greater GreaterEqual
           InvertPermutation Less LessEqual LogicalAnd LogicalNot LogicalOr NonMaxSuppression
           NonMaxSuppressionV2 NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 NotEqual
-          OneHot Rank Shape ShapeN Size StopGradient ZerosLike\
+          OneHot Rank Shape ShapeN Size StopGradient ZerosLike
           """
               .split("\\s+"));
-
-  private static final Set<DataType> DIFFERENTIABLE =
-      EnumSet.of(
-          DataType.DT_FLOAT,
-          DataType.DT_DOUBLE,
-          DataType.DT_HALF,
-          DataType.DT_BFLOAT16,
-          DataType.DT_COMPLEX64,
-          DataType.DT_COMPLEX128,
-          DataType.DT_RESOURCE,
-          DataType.DT_VARIANT,
-          DataType.DT_FLOAT_REF,
-          DataType.DT_DOUBLE_REF);
 
   private final GraphIndex index;
   private final Set<String> variables;
@@ -57,19 +43,15 @@ public final class GradientPaths {
   }
 
   /**
-   * What was found.
-   *
-   * @param obstacles nodes no gradient can pass, with the reason
-   * @param reached variables that a gradient reaches past no obstacle
-   * @param blocked variables for which an obstacle is on some path
+   * Nodes that no gradient can pass with the reason, variables that a gradient reaches past none of
+   * them, and variables that one of them keeps from some gradient.
    */
   public record Report(Map<String, String> obstacles, Set<String> reached, Set<String> blocked) {}
 
   /**
    * Follows gradients from outputs to variables.
    *
-   * @param outputs references of floating point tensors
-   * @param variables names of the variables' handle nodes
+   * @param variables names of their handle nodes
    * @param obstruction why no gradient can pass a node, if none can
    */
   public static Report trace(
@@ -135,6 +117,14 @@ public final class GradientPaths {
     List<DataType> outputs =
         types.computeIfAbsent(node.getName(), name -> OpDefinitions.outputTypes(node));
     int output = TensorNames.index(reference);
-    return output >= outputs.size() || DIFFERENTIABLE.contains(outputs.get(output));
+    return output >= outputs.size() || isDifferentiable(outputs.get(output));
+  }
+
+  private static boolean isDifferentiable(DataType type) {
+    return switch (type) {
+      case DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16, DT_COMPLEX64, DT_COMPLEX128 -> true;
+      case DT_RESOURCE, DT_VARIANT, DT_FLOAT_REF, DT_DOUBLE_REF -> true;
+      default -> false;
+    };
   }
 }

@@ -12,7 +12,12 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
+import org.tensorflow.Operand;
+import org.tensorflow.OperationBuilder;
+import org.tensorflow.Output;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.RawCustomGradient;
 import org.tensorflow.proto.AttrValue;
@@ -26,6 +31,9 @@ import org.tensorflow.proto.NodeDef;
  * names.
  */
 public final class GradientRewrites {
+  private static final Set<String> CONVOLUTION_ATTRIBUTES =
+      Set.of("strides", "padding", "explicit_paddings", "data_format", "dilations");
+
   private final GraphIndex index;
   private final GraphDef.Builder rewritten;
   private final Set<String> scopes = new HashSet<>();
@@ -115,7 +123,7 @@ public final class GradientRewrites {
   private void gather(NodeDef original) {
     NodeDef.Builder gather = original.toBuilder();
     String axis = original.getInput(2);
-    if (index.find(axis).flatMap(ScalarConstants::find).filter(known -> known >= 0).isEmpty()) {
+    if (index.integer(axis).filter(known -> known >= 0).isEmpty()) {
       String in = scope(original);
       AttrValue type = original.getAttrOrThrow("Taxis");
       add(
@@ -172,25 +180,43 @@ public final class GradientRewrites {
 
   /** The gradient forgets dilations and explicit paddings: give the node one that does not. */
   private void convolution(NodeDef original) {
-    ConvolutionGradient own = ConvolutionGradient.of(original);
-    if (!own.isNeeded()) {
+    AttrValue none = AttrValue.getDefaultInstance();
+    List<Long> dilations = original.getAttrOrDefault("dilations", none).getList().getIList();
+    String padding = original.getAttrOrDefault("padding", none).getS().toStringUtf8();
+    if (dilations.stream().allMatch(dilation -> dilation == 1) && !padding.equals("EXPLICIT")) {
       rewritten.addNode(original);
       return;
     }
     String in = scope(original);
     AttrValue t = original.getAttrOrThrow("T");
-    List<DataType> three = Collections.nCopies(3, t.getType());
+    List<String> inputs = original.getInputList().subList(0, 2);
     rewritten.addNode(original.toBuilder().setName(in + "forward"));
     add(node(in + "output", "StopGradient", in + "forward"), Map.of("T", t));
     add(
-        node(original.getName(), "IdentityN", in + "output")
-            .addInput(original.getInput(0))
-            .addInput(original.getInput(1)),
-        Map.of(
-            "T",
-            AttrValue.newBuilder()
-                .setList(AttrValue.ListValue.newBuilder().addAllType(three))
-                .build()));
-    identityGradients.put(original.getName(), own);
+        node(original.getName(), "IdentityN", in + "output").addAllInput(inputs),
+        Map.of("T", NodeBuilders.types(Collections.nCopies(3, t.getType()))));
+    identityGradients.put(
+        original.getName(), (tf, node, dy) -> ofConvolution(original, new RawOps(tf), node, dy));
+  }
+
+  /** Of an {@code IdentityN} over the convolution's output, input and filter. */
+  private static List<Operand<?>> ofConvolution(
+      NodeDef convolution, RawOps ops, GraphOperation node, List<Output<?>> gradients) {
+    String type = convolution.getOp();
+    Map<String, AttrValue> attributes = new HashMap<>(convolution.getAttrMap());
+    attributes.keySet().retainAll(CONVOLUTION_ATTRIBUTES);
+    UnaryOperator<OperationBuilder> same =
+        builder -> {
+          attributes.forEach(builder::setAttr);
+          return builder;
+        };
+    Output<?> dy = gradients.get(0);
+    Output<?> x = node.input(1);
+    Output<?> filter = node.input(2);
+    // The other two outputs of the IdentityN have no consumers.
+    return List.of(
+        dy,
+        ops.op(type + "BackpropInput", same, ops.op("Shape", x), filter, dy),
+        ops.op(type + "BackpropFilter", same, x, ops.op("Shape", filter), dy));
   }
 }

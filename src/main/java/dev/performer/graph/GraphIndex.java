@@ -1,6 +1,7 @@
 package dev.performer.graph;
 
 import dev.performer.PerformerException;
+import java.nio.ByteOrder;
 import java.util.ArrayDeque;
 import java.util.Collection;
 import java.util.Deque;
@@ -11,7 +12,9 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
+import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.NodeDef;
+import org.tensorflow.proto.TensorProto;
 
 /** The nodes of a graph or of a function's body by name, and what is reached from where. */
 public final class GraphIndex {
@@ -27,11 +30,7 @@ public final class GraphIndex {
     return Optional.ofNullable(nodes.get(TensorNames.node(reference)));
   }
 
-  /**
-   * The node of a reference.
-   *
-   * @param user who refers to it, for the error
-   */
+  /** The node of a reference; its user is named where there is none. */
   public NodeDef require(String reference, String user) {
     String name = TensorNames.node(reference);
     String message = "the graph has no node %s, which %s refers to";
@@ -49,12 +48,7 @@ public final class GraphIndex {
     return node.getInputList().stream().filter(TensorNames::isControl).toList();
   }
 
-  /**
-   * Names of the nodes that are reached, step by step; references to nothing lead nowhere.
-   *
-   * @param from references to the first nodes, which are reached, too
-   * @param next where it goes on from a node
-   */
+  /** Names of the nodes reached, the first ones included; references to nothing lead nowhere. */
   public Set<String> reached(
       Collection<String> from, Function<NodeDef, ? extends Collection<String>> next) {
     Set<String> reached = new LinkedHashSet<>();
@@ -66,6 +60,30 @@ public final class GraphIndex {
       }
     }
     return reached;
+  }
+
+  /** The value of a scalar integer constant, 1 for true; none for other nodes and types. */
+  Optional<Long> integer(String reference) {
+    NodeDef node = find(reference).orElse(NodeDef.getDefaultInstance());
+    TensorProto tensor = node.getAttrOrDefault("value", AttrValue.getDefaultInstance()).getTensor();
+    if (!node.getOp().equals("Const") || tensor.getTensorShape().getDimCount() > 0) {
+      return Optional.empty();
+    }
+    boolean isPacked = !tensor.getTensorContent().isEmpty();
+    var packed = tensor.getTensorContent().asReadOnlyByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
+    return switch (tensor.getDtype()) {
+      case DT_BOOL ->
+          Optional.of(isPacked ? packed.get() : first(tensor.getBoolValList(), false) ? 1L : 0L);
+      case DT_INT32 ->
+          Optional.of((long) (isPacked ? packed.getInt() : first(tensor.getIntValList(), 0)));
+      case DT_INT64 ->
+          Optional.of(isPacked ? packed.getLong() : first(tensor.getInt64ValList(), 0L));
+      default -> Optional.empty();
+    };
+  }
+
+  private static <T> T first(List<T> values, T otherwise) {
+    return values.isEmpty() ? otherwise : values.get(0);
   }
 
   /** Follows a reference back through nodes of some op types, which pass their first input on. */

@@ -13,10 +13,10 @@ public final class LossGradients {
   /**
    * Adds the gradients to the graph, dense ones. Two variables may share one gradient tensor.
    *
-   * @param loss a floating point tensor; if it is no scalar, its sum is differentiated
+   * @param loss if it is no scalar, its sum is differentiated
    * @param variables each must be one that the loss depends on
-   * @return a gradient per variable, in order; empty where the loss depends on it only through ops
-   *     that stop gradients
+   * @return in order; empty where the loss depends on a variable only through ops that stop
+   *     gradients
    */
   public static List<Optional<Output<?>>> find(
       Graph graph, Output<?> loss, List<Variable> variables) {

@@ -26,27 +26,30 @@ public final class MissingGradients {
       RawCustomGradient.adapter((tf, node, dy) -> GRADIENTS.get(node.type()).call(tf, node, dy));
 
   static {
-    first(NodeGradient::passed, "EnsureShape", "PreventGradient", "CheckNumericsV2");
-    first(NodeGradient::passed, "PlaceholderWithDefault", "Snapshot");
-    first(NodeGradient::resourceGather, "ResourceGather");
-    first(NodeGradient::resourceGatherNd, "ResourceGatherNd");
-    first(NodeGradient::sparseCrossEntropy, "SparseSoftmaxCrossEntropyWithLogits");
+    first(of -> of.dy, "EnsureShape", "PreventGradient", "CheckNumericsV2");
+    first(of -> of.dy, "PlaceholderWithDefault", "Snapshot");
+    first(of -> of.op("ReluGrad", of.dy, of.y), "ReluGrad");
+    first(of -> of.mul(of.dy, of.op("Polygamma", of.op("OnesLike", of.x), of.x)), "Digamma");
     first(NodeGradient::erfc, "Erfc");
-    first(NodeGradient::digamma, "Digamma");
-    first(NodeGradient::reluGrad, "ReluGrad");
     first(NodeGradient::cumprod, "Cumprod");
     first(NodeGradient::cumulativeLogSumExp, "CumulativeLogsumexp");
     first(NodeGradient::euclideanNorm, "EuclideanNorm");
+    first(NodeGradient::sparseCrossEntropy, "SparseSoftmaxCrossEntropyWithLogits");
     first(NodeGradient::topK, "TopKV2");
-    all(NodeGradient::tensorScatterAdd, "TensorScatterAdd");
+    first(NodeGradient::resourceGather, "ResourceGather");
+    first(
+        of -> of.op("ScatterNd", of.y, of.dy, of.cast(of.op("VariableShape", of.x), of.y)),
+        "ResourceGatherNd");
+    all(of -> List.of(of.dy, of.zeros(1), of.op("GatherNd", of.dy, of.y)), "TensorScatterAdd");
     all(NodeGradient::tensorScatterUpdate, "TensorScatterUpdate");
     all(NodeGradient::matrixDiag, "MatrixDiagV2", "MatrixDiagV3");
     all(NodeGradient::matrixDiagPart, "MatrixDiagPartV2", "MatrixDiagPartV3");
-    all(NodeGradient::xlogy, "Xlogy");
+    all(of -> of.slopes(of.op("Xlogy", of.notZero(), of.y), of.op("Xdivy", of.x, of.y)), "Xlogy");
     all(NodeGradient::xlog1py, "Xlog1py");
     all(NodeGradient::xdivy, "Xdivy");
-    all(NodeGradient::mulNoNan, "MulNoNan");
-    all(NodeGradient::floorMod, "FloorMod");
+    // 0 where y is 0, whatever x is.
+    all(of -> of.both(of.op("MulNoNan", of.dy, of.y), of.op("MulNoNan", of.x, of.dy)), "MulNoNan");
+    all(of -> of.remainder(of.op("FloorDiv", of.x, of.y)), "FloorMod");
     all(NodeGradient::truncatedMod, "TruncateMod", "Mod");
     all(flat -> List.of(), "OnesLike", "Round", "Rint", "Ceil", "FloorDiv");
     GRADIENTS.put("IdentityN", IdentityGradients::gradient);

@@ -7,7 +7,7 @@ public final class NativeErrors {
   private NativeErrors() {}
 
   /** The first line of a failed write, without the temporary file that it names. */
-  static String ofFile(RuntimeException e) {
+  static String ofFile(Exception e) {
     return firstLine(e).replaceFirst("^\\S*\\.tempstate\\d+; ", "");
   }
 

@@ -26,6 +26,12 @@ public final class NodeBuilders {
     return AttrValue.newBuilder().setType(type).build();
   }
 
+  static AttrValue types(List<DataType> types) {
+    return AttrValue.newBuilder()
+        .setList(AttrValue.ListValue.newBuilder().addAllType(types))
+        .build();
+  }
+
   /** An attribute that names a function. */
   public static AttrValue function(String name) {
     return AttrValue.newBuilder().setFunc(NameAttrList.newBuilder().setName(name)).build();

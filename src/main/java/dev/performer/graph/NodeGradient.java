@@ -13,9 +13,9 @@ import org.tensorflow.op.Ops;
 final class NodeGradient extends RawOps {
   private final GraphOperation node;
   private final List<Output<?>> gradients;
-  private final Output<?> x;
-  private final Output<?> y;
-  private final Output<?> dy;
+  final Output<?> x;
+  final Output<?> y;
+  final Output<?> dy;
 
   /** The gradients of a node's inputs in order; those left out at the end are zero. */
   interface Rule {
@@ -37,12 +37,8 @@ final class NodeGradient extends RawOps {
     return Stream.<Operand<?>>concat(found.stream(), rest.mapToObj(this::zeros)).toList();
   }
 
-  private Output<?> zeros(int input) {
+  Output<?> zeros(int input) {
     return op("ZerosLike", node.input(input));
-  }
-
-  Output<?> passed() {
-    return dy;
   }
 
   /**
@@ -70,56 +66,39 @@ final class NodeGradient extends RawOps {
     return mul(dy, mul(scalar(-2 / Math.sqrt(Math.PI), x), bell));
   }
 
-  /** d digamma(x)/dx is the trigamma function. */
-  Output<?> digamma() {
-    return mul(dy, op("Polygamma", op("OnesLike", x), x));
-  }
-
-  /** {@code ReluGrad(gradients, features)} is linear in its first input. */
-  Output<?> reluGrad() {
-    return op("ReluGrad", dy, y);
-  }
-
-  /** x·log y, 0 where x is 0. */
-  List<Output<?>> xlogy() {
-    return ofBoth(mul(dy, op("Xlogy", notZero(), y)), mul(dy, op("Xdivy", x, y)));
-  }
-
   /** x·log(1 + y), 0 where x is 0. */
   List<Output<?>> xlog1py() {
     Output<?> slopeY = op("Xdivy", x, op("AddV2", y, scalar(1, y)));
-    return ofBoth(mul(dy, op("Xlog1py", notZero(), y)), mul(dy, slopeY));
+    return slopes(op("Xlog1py", notZero(), y), slopeY);
   }
 
   /** x/y, 0 where x is 0. */
   List<Output<?>> xdivy() {
-    Output<?> slopeY = op("Xdivy", op("Neg", x), op("Square", y));
-    return ofBoth(mul(dy, op("Xdivy", notZero(), y)), mul(dy, slopeY));
-  }
-
-  /** x·y, 0 where y is 0 whatever x is. */
-  List<Output<?>> mulNoNan() {
-    return ofBoth(op("MulNoNan", dy, y), op("MulNoNan", x, dy));
-  }
-
-  /** x − y·⌊x/y⌋. */
-  List<Output<?>> floorMod() {
-    return ofBoth(dy, op("Neg", mul(dy, op("FloorDiv", x, y))));
+    return slopes(op("Xdivy", notZero(), y), op("Xdivy", op("Neg", x), op("Square", y)));
   }
 
   /** x − y·trunc(x/y). */
   List<Output<?>> truncatedMod() {
     Output<?> ratio = op("RealDiv", x, y);
-    Output<?> quotient = mul(op("Sign", ratio), op("Floor", op("Abs", ratio)));
-    return ofBoth(dy, op("Neg", mul(dy, quotient)));
+    return remainder(mul(op("Sign", ratio), op("Floor", op("Abs", ratio))));
   }
 
-  private Output<?> notZero() {
+  /** Of x − y·quotient, where the quotient is a step. */
+  List<Output<?>> remainder(Output<?> quotient) {
+    return both(dy, op("Neg", mul(dy, quotient)));
+  }
+
+  /** 0 where x is 0, else 1. */
+  Output<?> notZero() {
     return cast(op("NotEqual", x, scalar(0, x)), x);
   }
 
+  List<Output<?>> slopes(Output<?> slopeX, Output<?> slopeY) {
+    return both(mul(dy, slopeX), mul(dy, slopeY));
+  }
+
   /** Of both inputs of a function of two numbers, which broadcasting may have spread. */
-  private List<Output<?>> ofBoth(Output<?> ofX, Output<?> ofY) {
+  List<Output<?>> both(Output<?> ofX, Output<?> ofY) {
     return List.of(unbroadcast(ofX, x, y), unbroadcast(ofY, y, x));
   }
 
@@ -179,11 +158,6 @@ final class NodeGradient extends RawOps {
     return op("AddV2", op("Reshape", y, shape), cast(column(starts), y));
   }
 
-  /** Updates scattered and summed. */
-  Output<?> resourceGatherNd() {
-    return op("ScatterNd", y, dy, cast(op("VariableShape", x), y));
-  }
-
   /** Of the diagonals; what they do not take belongs to the value they are padded with. */
   List<Output<?>> matrixDiag() {
     Output<?> diagonal = diagonalOp("MatrixDiagPart", dy, y, scalar(0, dy));
@@ -208,10 +182,6 @@ final class NodeGradient extends RawOps {
 
   private Output<?> sum(Output<?> all) {
     return op("Sum", all, range(op("Rank", all)));
-  }
-
-  List<Output<?>> tensorScatterAdd() {
-    return List.of(dy, zeros(1), op("GatherNd", dy, y));
   }
 
   /** Overwritten elements get none. */

@@ -34,11 +34,7 @@ public final class OpDefinitions {
     return Optional.ofNullable(OPS.get(opType));
   }
 
-  /**
-   * Refuses a node that lacks an attribute of its op.
-   *
-   * @param place where the node is, for the error
-   */
+  /** Refuses a node that lacks an attribute of its op. */
   public static void checkAttributes(NodeDef node, OpDef definition, String place) {
     for (OpDef.AttrDef attr : definition.getAttrList()) {
       if (!attr.hasDefaultValue() && !node.containsAttr(attr.getName())) {
@@ -104,11 +100,8 @@ public final class OpDefinitions {
     String count = arg.getNumberAttr();
     if (!count.isEmpty()) {
       long number = required(attributes, count, arg).getI();
-      require(
-          number >= 0 && number <= MOST_TENSORS,
-          "the attribute %s makes %s tensors of one argument",
-          count,
-          number);
+      boolean isSane = number >= 0 && number <= MOST_TENSORS;
+      require(isSane, "the attribute %s makes %s tensors of one argument", count, number);
       return (int) number;
     }
     String list = arg.getTypeListAttr();
@@ -128,11 +121,7 @@ public final class OpDefinitions {
 
   private static AttrValue required(Map<String, AttrValue> attributes, String name, ArgDef arg) {
     AttrValue value = attributes.get(name);
-    require(
-        value != null,
-        "the attribute %s, which sizes the argument %s, is missing",
-        name,
-        arg.getName());
+    require(value != null, "the attribute %s of the argument %s is missing", name, arg.getName());
     return value;
   }
 }

@@ -2,7 +2,6 @@ package dev.performer.graph;
 
 import java.util.List;
 import java.util.function.UnaryOperator;
-import org.tensorflow.Operation;
 import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
@@ -29,16 +28,12 @@ class RawOps {
   }
 
   Output<?> op(String type, Output<?>... inputs) {
-    return build(type, inputs).output(0);
+    return builder(type, inputs).build().output(0);
   }
 
   /** An op with attributes that its inputs do not determine. */
   Output<?> op(String type, UnaryOperator<OperationBuilder> attributes, Output<?>... inputs) {
     return attributes.apply(builder(type, inputs)).build().output(0);
-  }
-
-  Operation build(String type, Output<?>... inputs) {
-    return builder(type, inputs).build();
   }
 
   OperationBuilder builder(String type, Output<?>... inputs) {

@@ -1,11 +1,11 @@
 package dev.performer.graph;
 
+import static java.util.stream.Collectors.groupingBy;
+import static java.util.stream.Collectors.toCollection;
 import static org.tensorflow.internal.c_api.global.tensorflow.TF_DeleteBuffer;
 import static org.tensorflow.internal.c_api.global.tensorflow.TF_GetAllRegisteredKernels;
 
 import com.google.protobuf.InvalidProtocolBufferException;
-import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -14,8 +14,6 @@ import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
-import org.tensorflow.Operand;
-import org.tensorflow.Operation;
 import org.tensorflow.Session;
 import org.tensorflow.TensorFlow;
 import org.tensorflow.internal.c_api.TF_Buffer;
@@ -31,39 +29,25 @@ import org.tensorflow.proto.KernelList;
  * GPUs lists its GPU kernels on machines without a GPU too.
  */
 public final class RegisteredKernels {
-  /** The device type of kernels for a processor. */
+  // Types of devices; XLA_CPU is that of kernels that XLA compiles for a processor.
   public static final String CPU = "CPU";
-
-  /** The device type of kernels for an NVIDIA GPU. */
   public static final String GPU = "GPU";
-
-  /** The device type of kernels that XLA compiles for a processor. */
   public static final String XLA_CPU = "XLA_CPU_JIT";
-
   private static final String ANY_DEVICE = "DEFAULT";
 
-  // The compiler replaces calls by the functions' bodies; placeholders and captured variables are
-  // arguments of the function.
-  private static final Set<String> NEEDS_NO_XLA_KERNEL =
-      Set.of(
-          "Placeholder",
-          "VarHandleOp",
-          "PartitionedCall",
-          "StatefulPartitionedCall",
-          "_Arg",
-          "_Retval");
+  // Placeholders and captured variables are arguments of the compiled function.
+  private static final Set<String> ARGUMENTS =
+      Set.of("Placeholder", "VarHandleOp", "_Arg", "_Retval");
 
   /** Loaded once: compiling a function makes XLA register its kernels. */
   private static final class Xla {
     static final RegisteredKernels KERNELS = compileOnceThenLoad();
   }
 
-  private final Map<String, List<KernelDef>> byOp = new HashMap<>();
+  private final Map<String, List<KernelDef>> byOp;
 
   private RegisteredKernels(KernelList kernels) {
-    for (KernelDef kernel : kernels.getKernelList()) {
-      byOp.computeIfAbsent(kernel.getOp(), op -> new ArrayList<>()).add(kernel);
-    }
+    byOp = kernels.getKernelList().stream().collect(groupingBy(KernelDef::getOp));
   }
 
   /** What is registered now; XLA's kernels only if something was compiled before. */
@@ -91,59 +75,45 @@ public final class RegisteredKernels {
   }
 
   private static RegisteredKernels compileOnceThenLoad() {
+    TracedFunction.Body body =
+        in -> Map.of("y", in.tf().math.add(in.tf().constant(0.5f), in.tf().constant(0.5f)));
     try (Graph graph = new Graph();
         Session session = new Session(graph);
-        TracedFunction one =
-            TracedFunction.trace(
-                "xla_start", tracing -> Map.<String, Operand<?>>of("y", one(tracing.tf())))) {
-      Operation call = one.call(Ops.create(graph), "start", List.of(), List.of(), true);
+        TracedFunction one = TracedFunction.trace("xla_start", body)) {
+      var call = one.call(Ops.create(graph), "start", List.of(), List.of(), true);
       session.runner().fetch(call.output(0)).run().close();
     }
     return load();
   }
 
-  private static Operand<?> one(Ops tf) {
-    return tf.math.add(tf.constant(0.5f), tf.constant(0.5f));
-  }
-
   /** The device types that have a kernel of an op for some type; DEFAULT means any device. */
   public Set<String> devices(String op) {
-    Set<String> devices = new TreeSet<>();
-    byOp.getOrDefault(op, List.of()).forEach(kernel -> devices.add(kernel.getDeviceType()));
-    return devices;
+    return byOp.getOrDefault(op, List.of()).stream()
+        .map(KernelDef::getDeviceType)
+        .collect(toCollection(TreeSet::new));
   }
 
   /** Whether a device can run this very operation, its types considered. */
   public boolean supports(String device, GraphOperation operation) {
+    Set<String> suitable = device.startsWith("XLA_") ? Set.of(device) : Set.of(device, ANY_DEVICE);
     return byOp.getOrDefault(operation.type(), List.of()).stream()
-        .filter(kernel -> runsOn(kernel, device))
+        .filter(kernel -> suitable.contains(kernel.getDeviceType()))
         .anyMatch(
-            kernel ->
-                kernel.getConstraintList().stream()
-                    .allMatch(constraint -> allows(constraint, types(operation, constraint))));
+            kernel -> kernel.getConstraintList().stream().allMatch(c -> allows(c, operation)));
+  }
+
+  private static boolean allows(KernelDef.AttrConstraint constraint, GraphOperation operation) {
+    AttrValue value = operation.attributes().getAttrValueProto(constraint.getName());
+    List<DataType> types =
+        value.hasList() ? value.getList().getTypeList() : List.of(value.getType());
+    List<DataType> allowed = constraint.getAllowedValues().getList().getTypeList();
+    return allowed.isEmpty() || allowed.containsAll(types);
   }
 
   /** Whether XLA can compile this operation for a processor, calls of functions taken on trust. */
-  public boolean canCompile(GraphOperation operation) {
-    return NEEDS_NO_XLA_KERNEL.contains(operation.type()) || supports(XLA_CPU, operation);
-  }
-
-  private static boolean runsOn(KernelDef kernel, String device) {
-    boolean xla = device.startsWith("XLA_");
-    return kernel.getDeviceType().equals(device)
-        || (!xla && kernel.getDeviceType().equals(ANY_DEVICE));
-  }
-
-  private static List<DataType> types(
-      GraphOperation operation, KernelDef.AttrConstraint constraint) {
-    AttrValue value = operation.attributes().getAttrValueProto(constraint.getName());
-    return value.getValueCase() == AttrValue.ValueCase.LIST
-        ? value.getList().getTypeList()
-        : List.of(value.getType());
-  }
-
-  private static boolean allows(KernelDef.AttrConstraint constraint, List<DataType> types) {
-    List<DataType> allowed = constraint.getAllowedValues().getList().getTypeList();
-    return allowed.isEmpty() || allowed.containsAll(types);
+  boolean canCompile(GraphOperation operation) {
+    return ARGUMENTS.contains(operation.type())
+        || FunctionInliner.CALLS.contains(operation.type())
+        || supports(XLA_CPU, operation);
   }
 }

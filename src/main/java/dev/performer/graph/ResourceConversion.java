@@ -45,6 +45,7 @@ public final class ResourceConversion {
     String name = node.getName();
     String op = node.getOp();
     List<String> inputs = node.getInputList();
+    List<String> rest = inputs.isEmpty() ? inputs : inputs.subList(1, inputs.size());
     NodeDef target = inputs.isEmpty() ? null : variable(inputs.get(0));
     if (variables.containsKey(name)) {
       AttrValue shape = node.getAttrOrThrow("shape");
@@ -57,13 +58,12 @@ public final class ResourceConversion {
           node(name, "VarHandleOp").putAttr("shape", shape).putAttr("shared_name", sharedName));
       add(node, node(name + READ, "ReadVariableOp", name));
     } else if (target != null && op.equals("Identity")) {
-      add(target, onVariable(name, "ReadVariableOp", target, inputs.subList(1, inputs.size())));
+      add(target, node(name, "ReadVariableOp", target.getName()).addAllInput(rest));
     } else if (target != null && ASSIGNMENTS.containsKey(op)) {
       // Assign gives the variable back; so does the read that follows the assignment here.
       String assignment = name + "/as_resource";
-      List<String> value = inputs.subList(1, inputs.size());
-      add(target, onVariable(assignment, ASSIGNMENTS.get(op), target, value));
-      add(target, onVariable(name, "ReadVariableOp", target, List.of("^" + assignment)));
+      add(target, node(assignment, ASSIGNMENTS.get(op), target.getName()).addAllInput(rest));
+      add(target, node(name, "ReadVariableOp", target.getName(), "^" + assignment));
     } else {
       require(
           target == null || !op.matches("(Assign|Scatter|Apply).*"),
@@ -85,10 +85,5 @@ public final class ResourceConversion {
 
   private void add(NodeDef variable, NodeDef.Builder node) {
     converted.addNode(node.putAttr("dtype", variable.getAttrOrThrow("dtype")));
-  }
-
-  private static NodeDef.Builder onVariable(
-      String name, String op, NodeDef variable, List<String> more) {
-    return node(name, op, variable.getName()).addAllInput(more);
   }
 }

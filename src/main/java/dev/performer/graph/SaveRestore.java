@@ -1,16 +1,19 @@
 package dev.performer.graph;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
-import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Function;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
@@ -52,13 +55,9 @@ public final class SaveRestore {
       this.variables.put(variable.checkpointKey(), variable);
     }
     more.forEach(this::add);
-    if (values.isEmpty()) {
-      throw new IllegalArgumentException("there is nothing to save");
-    }
-    Set<String> keys = values.keySet();
-    save =
-        tf.train.save(
-            prefix, strings(tf, keys), wholeTensors(tf, keys.size()), List.copyOf(values.values()));
+    Operand<TString> keys = strings(tf, values.keySet());
+    Operand<TString> whole = strings(tf, Collections.nCopies(values.size(), ""));
+    save = tf.train.save(prefix, keys, whole, values.values());
     saved =
         tf.withControlDependencies(List.of(save)).withName("control_dependency").identity(prefix);
     restore = restoreOp(tf);
@@ -72,34 +71,27 @@ public final class SaveRestore {
 
   /** A scope whose names are free also in a graph that was imported, which scopes do not see. */
   private static Ops freeScope(Ops scope) {
-    Ops tf = scope.withSubScope("save");
-    while (isUsed((Graph) scope.scope().env(), tf.scope().makeOpName(PROBE))) {
-      tf = scope.withSubScope("save");
-    }
-    return tf;
-  }
-
-  private static boolean isUsed(Graph graph, String probe) {
-    String scope = probe.substring(0, probe.length() - PROBE.length());
-    for (Iterator<GraphOperation> operations = graph.operations(); operations.hasNext(); ) {
-      if (operations.next().name().startsWith(scope)) {
-        return true;
+    while (true) {
+      Ops tf = scope.withSubScope("save");
+      String probe = tf.scope().makeOpName(PROBE);
+      String start = probe.substring(0, probe.length() - PROBE.length());
+      Iterator<GraphOperation> operations = ((Graph) scope.scope().env()).operations();
+      boolean isFree = true;
+      while (isFree && operations.hasNext()) {
+        isFree = !operations.next().name().startsWith(start);
+      }
+      if (isFree) {
+        return tf;
       }
     }
-    return false;
   }
 
   /** Adds the ops for some variables. */
   public static SaveRestore of(Ops tf, List<Variable> variables) {
-    return new SaveRestore(tf, variables, Map.of());
+    return withValues(tf, variables, Map.of());
   }
 
-  /**
-   * Adds the ops for some variables, and for values that the graph computes.
-   *
-   * @param values what else is stored, by checkpoint key
-   * @throws IllegalArgumentException if two of them have the same key
-   */
+  /** Also for values that the graph computes, by checkpoint key. */
   public static SaveRestore withValues(
       Ops tf, List<Variable> variables, Map<String, Operand<?>> values) {
     return new SaveRestore(tf, variables, values);
@@ -111,7 +103,6 @@ public final class SaveRestore {
    * @param target path without {@code .index}; its directory is made if need be
    * @param values by checkpoint key; the caller closes them
    * @param more adds ops for further values, by checkpoint key
-   * @throws PerformerException if it cannot be written
    */
   public static void write(
       Path target,
@@ -120,37 +111,37 @@ public final class SaveRestore {
     try (Graph graph = new Graph();
         Session session = new Session(graph, false)) {
       Ops tf = Ops.create(graph);
+      Session.Runner runner = session.runner();
       Map<String, Operand<?>> stored = new LinkedHashMap<>();
       values.forEach(
-          (key, value) -> stored.put(key, tf.placeholder(DataTypes.javaType(value.dataType()))));
+          (key, value) -> {
+            Placeholder<?> fed = tf.placeholder(DataTypes.javaType(value.dataType()));
+            runner.feed(fed, value);
+            stored.put(key, fed);
+          });
       stored.putAll(more.apply(tf));
-      Session.Runner runner = session.runner();
-      values.forEach((key, value) -> runner.feed(stored.get(key).asOutput(), value));
       withValues(tf, List.of(), stored).save(runner, target);
     }
   }
 
-  private static Operand<TString> strings(Ops tf, Collection<String> keys) {
-    return tf.array(keys.toArray(String[]::new));
-  }
-
-  private static Operand<TString> wholeTensors(Ops tf, int count) {
-    return strings(tf, Collections.nCopies(count, ""));
+  private static Operand<TString> strings(Ops tf, Collection<String> strings) {
+    return tf.array(strings.toArray(String[]::new));
   }
 
   private Op restoreOp(Ops tf) {
     if (variables.isEmpty()) {
       return tf.noOp();
     }
-    Set<String> keys = variables.keySet();
+    Collection<Variable> all = variables.values();
     List<Class<? extends TType>> types = new ArrayList<>();
-    variables.values().forEach(variable -> types.add(variable.type()));
-    var values =
-        tf.train.restore(prefix, strings(tf, keys), wholeTensors(tf, keys.size()), types).tensors();
+    all.forEach(variable -> types.add(variable.type()));
+    Operand<TString> keys = strings(tf, variables.keySet());
+    Operand<TString> whole = strings(tf, Collections.nCopies(all.size(), ""));
+    var restored = tf.train.restore(prefix, keys, whole, types);
     List<Op> assigned = new ArrayList<>();
-    int i = 0;
-    for (Variable variable : variables.values()) {
-      assigned.add(Variables.assign(tf, variable, values.get(i++)));
+    for (Variable variable : all) {
+      Operand<?> value = restored.tensors().get(assigned.size());
+      assigned.add(Variables.assign(tf, variable, value));
     }
     return tf.withControlDependencies(assigned).withName("restore_all").noOp();
   }
@@ -175,16 +166,35 @@ public final class SaveRestore {
     save(session.runner(), target);
   }
 
+  /** Data come first and the index last, so that an index never stands without its data. */
   private void save(Session.Runner runner, Path target) {
-    CheckpointFiles.writeBeside(target, staged -> write(runner, target, staged));
+    Path place = target.toAbsolutePath();
+    Path staging = null;
+    try {
+      Files.createDirectories(place.getParent());
+      staging = AtomicFiles.createDirectoryBeside(place);
+      Path staged = staging.resolve(target.getFileName());
+      run(runner, save, staged);
+      Path index = CheckpointTable.index(staged);
+      try (var shards = Files.newDirectoryStream(staging, file -> !file.equals(index))) {
+        for (Path shard : shards) {
+          AtomicFiles.move(shard, place.resolveSibling(shard.getFileName()));
+        }
+      }
+      AtomicFiles.move(index, CheckpointTable.index(place));
+    } catch (IOException | RuntimeException e) { // TensorFlow's exceptions have no common type
+      String why = e instanceof IOException io ? AtomicFiles.describe(io) : NativeErrors.ofFile(e);
+      throw new PerformerException("checkpoint " + target + " cannot be written: " + why, e);
+    } finally {
+      if (staging != null) {
+        AtomicFiles.discard(staging);
+      }
+    }
   }
 
-  private void write(Session.Runner runner, Path target, Path staged) {
-    try (TString file = TString.scalarOf(staged.toString())) {
-      runner.feed(prefix, file).addTarget(save).run().close();
-    } catch (RuntimeException e) {
-      throw new PerformerException(
-          "checkpoint " + target + " cannot be written: " + NativeErrors.ofFile(e), e);
+  private void run(Session.Runner runner, Op op, Path path) {
+    try (TString file = TString.scalarOf(path.toString())) {
+      runner.feed(prefix, file).addTarget(op).run().close();
     }
   }
 
@@ -202,8 +212,8 @@ public final class SaveRestore {
         throw new PerformerException("checkpoint " + source + " does not fit this graph", problems);
       }
     }
-    try (TString file = TString.scalarOf(source.toString())) {
-      session.runner().feed(prefix, file).addTarget(restore).run().close();
+    try {
+      run(session.runner(), restore, source);
     } catch (RuntimeException e) {
       throw new PerformerException(
           "checkpoint " + source + " cannot be read: " + NativeErrors.firstLine(e), e);
@@ -212,12 +222,10 @@ public final class SaveRestore {
 
   private List<String> disagreements(Map<String, CheckpointReader.Entry> entries) {
     List<String> problems = new ArrayList<>();
-    Set<String> unused = new HashSet<>(entries.keySet());
     variables.forEach(
         (key, variable) -> {
           CheckpointReader.Entry entry = entries.get(key);
           DataType type = DataTypes.of(variable.type());
-          unused.remove(key);
           if (entry == null) {
             problems.add(key + " is missing");
           } else if (entry.type() != type) {
@@ -226,12 +234,12 @@ public final class SaveRestore {
             problems.add(key + " has shape " + entry.shape() + ", expected " + variable.shape());
           }
         });
-    if (problems.stream().anyMatch(problem -> problem.endsWith("is missing"))) {
+    if (!entries.keySet().containsAll(variables.keySet())) {
+      Set<String> unused = new TreeSet<>(entries.keySet());
       unused.remove(CheckpointReader.OBJECT_GRAPH_KEY);
       unused.removeAll(values.keySet());
       if (!unused.isEmpty()) {
-        problems.add(
-            "the file has these other keys: " + unused.stream().sorted().limit(10).toList());
+        problems.add("the file has these other keys: " + unused.stream().limit(10).toList());
       }
     }
     return problems;

@@ -15,29 +15,15 @@ import org.tensorflow.proto.TensorProto;
 public final class StringTensors {
   private StringTensors() {}
 
-  /** More strings than any checkpoint has keys are a damaged shape. */
-  private static final int MOST_REPEATED = 1 << 20;
-
-  /**
-   * All strings of a tensor in C order.
-   *
-   * @throws IllegalArgumentException if it holds no strings or is damaged
-   */
+  /** All of a tensor in C order. @throws IllegalArgumentException if it is damaged or of numbers */
   public static List<ByteString> strings(TensorProto tensor) {
     if (tensor.getDtype() != DataType.DT_STRING) {
       throw new IllegalArgumentException("a tensor of " + tensor.getDtype() + " holds no strings");
     }
-    int count = 1;
-    for (var dimension : tensor.getTensorShape().getDimList()) {
-      count = Math.multiplyExact(count, Math.toIntExact(dimension.getSize()));
-    }
+    int count = Math.toIntExact(TensorSizes.elements(tensor.getTensorShape()));
     List<ByteString> strings = new ArrayList<>(tensor.getStringValList());
     if (strings.isEmpty() && !tensor.getTensorContent().isEmpty()) {
       return unpack(tensor.getTensorContent(), count);
-    }
-    if (count > MOST_REPEATED && count > strings.size()) {
-      throw new IllegalArgumentException(
-          "a constant claims " + count + " strings and holds " + strings.size());
     }
     while (strings.size() < count) { // repeated last values may be left out
       strings.add(strings.isEmpty() ? ByteString.EMPTY : strings.get(strings.size() - 1));

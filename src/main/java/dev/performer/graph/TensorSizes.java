@@ -17,11 +17,8 @@ import org.tensorflow.proto.TensorShapeProto;
  * and ends the process where a number of elements overflows.
  */
 final class TensorSizes {
-  /** Width of elements that have no fixed size. */
-  static final int VARIABLE = 0;
-
-  /** Width of types that are stored nowhere. */
-  static final int UNKNOWN = -1;
+  static final int VARIABLE = 0; // width of elements that have no fixed size
+  static final int UNKNOWN = -1; // width of types that are stored nowhere
 
   private TensorSizes() {}
 
@@ -80,13 +77,8 @@ final class TensorSizes {
       return elements > content ? multiplyExact(elements, 24L) : 0;
     }
     long size = multiplyExact(elements, (long) width);
-    require(
-        content == 0 || content == size,
-        "the node %s of %s: a constant holds %s bytes, its shape needs %s",
-        node.getName(),
-        place,
-        content,
-        size);
+    String message = "the node %s of %s: a constant holds %s bytes, its shape needs %s";
+    require(content == 0 || content == size, message, node.getName(), place, content, size);
     return size;
   }
 

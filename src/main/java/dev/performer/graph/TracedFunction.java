@@ -1,14 +1,15 @@
 package dev.performer.graph;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.tensorflow.ConcreteFunction;
 import org.tensorflow.Graph;
-import org.tensorflow.GraphOperationBuilder;
 import org.tensorflow.Operand;
 import org.tensorflow.Operation;
+import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.Signature;
 import org.tensorflow.op.Ops;
@@ -22,9 +23,6 @@ import org.tensorflow.proto.DataType;
  *
  * <p>Owns the native function; close it once it has been attached to every graph that calls it.
  *
- * @param function the function itself; this object keeps owning it
- * @param inputs its ordinary inputs, in order
- * @param outputs its outputs, in order
  * @param captured the calling graph's variables, in the order in which their handles follow the
  *     inputs
  */
@@ -35,10 +33,8 @@ public record TracedFunction(
     List<Variable> captured)
     implements AutoCloseable {
 
-  /** Adds the ops of a function. */
-  @FunctionalInterface
+  /** Adds the ops of a function and returns its outputs by name, in order. */
   public interface Body {
-    /** Returns the function's outputs by name, in order. */
     Map<String, Operand<?>> build(Tracing tracing);
   }
 
@@ -54,7 +50,6 @@ public record TracedFunction(
       this.signature = signature;
     }
 
-    /** Adds ops to the function. */
     public Ops tf() {
       return tf;
     }
@@ -64,17 +59,14 @@ public record TracedFunction(
       return (Graph) tf.scope().env();
     }
 
-    /** Adds an input. Inputs come in the order in which they are added. */
+    /** Adds an input. Inputs come before variables, in the order in which they are added. */
     public Operand<?> input(ArgumentSpec spec) {
       return adoptInput(
           spec, tf.placeholder(spec.type(), Placeholder.shape(spec.shape())).asOutput());
     }
 
     /** Makes a placeholder that is already in the function's graph an input. */
-    public Operand<?> adoptInput(ArgumentSpec spec, Output<?> placeholder) {
-      if (!captured.isEmpty()) {
-        throw new IllegalStateException("inputs come before variables");
-      }
+    Operand<?> adoptInput(ArgumentSpec spec, Output<?> placeholder) {
       inputs.add(spec);
       signature.input(spec.name(), placeholder);
       return placeholder;
@@ -83,26 +75,15 @@ public record TracedFunction(
     /** A variable of the calling graph, as it is seen inside the function. */
     public Variable capture(Variable outer) {
       Variable inner = captured.get(outer);
-      if (inner != null) {
-        return inner;
-      }
-      // It becomes an argument; unlike a placeholder it tells readers the variable's shape.
-      Output<?> handle =
-          graph()
-              .opBuilder("VarHandleOp", tf.scope().makeOpName("variable"), tf.scope())
-              .setAttr("dtype", DataTypes.of(outer.type()))
-              .setAttr("shape", outer.shape())
-              .setAttr("shared_name", outer.name())
-              .build()
-              .output(0);
-      return adoptCapture(outer, handle);
+      // A handle becomes an argument; unlike a placeholder it tells readers the variable's shape.
+      return inner != null
+          ? inner
+          : adoptCapture(
+              outer, Variable.handle(tf, "variable", outer.name(), outer.type(), outer.shape()));
     }
 
-    /**
-     * Makes a handle that is already in the function's graph an argument that stands for a
-     * variable.
-     */
-    public Variable adoptCapture(Variable outer, Output<?> handle) {
+    /** Makes a handle that is already in the function's graph stand for a variable. */
+    Variable adoptCapture(Variable outer, Output<?> handle) {
       Variable inner = outer.withHandle(handle);
       // The key cannot clash with an input's: those are identifiers.
       signature.input("variable/" + captured.size(), handle);
@@ -111,11 +92,7 @@ public record TracedFunction(
     }
   }
 
-  /**
-   * Runs {@code body} in a graph of its own and makes a function of it.
-   *
-   * @param name the function's name, unique in the graphs that call it
-   */
+  /** Makes a function, whose name is unique in the graphs that call it, in a graph of its own. */
   public static TracedFunction trace(String name, Body body) {
     List<ArgumentSpec> inputs = new ArrayList<>();
     List<ArgumentSpec> outputs = new ArrayList<>();
@@ -125,14 +102,14 @@ public record TracedFunction(
             tf -> {
               Signature.Builder signature = Signature.builder(name);
               Tracing tracing = new Tracing(tf, signature);
-              body.build(tracing)
-                  .forEach(
-                      (key, value) -> {
-                        // An input or a value named twice cannot be an output itself.
-                        Output<?> output = tf.identity(value).asOutput();
-                        outputs.add(new ArgumentSpec(key, output.type(), output.shape()));
-                        signature.output(key, output);
-                      });
+              Map<String, Operand<?>> built = body.build(tracing);
+              built.forEach(
+                  (key, value) -> {
+                    // An input or a value named twice cannot be an output itself.
+                    Output<?> output = tf.identity(value).asOutput();
+                    outputs.add(new ArgumentSpec(key, output.type(), output.shape()));
+                    signature.output(key, output);
+                  });
               inputs.addAll(tracing.inputs);
               captured.addAll(tracing.captured.keySet());
               return signature.build();
@@ -146,13 +123,10 @@ public record TracedFunction(
   }
 
   /**
-   * Adds a call of the function.
+   * Adds a call of the function; its outputs are those of the function, in order.
    *
-   * @param name the operation's name
-   * @param values one per input
-   * @param handles one variable handle per captured variable
+   * @param handles one per captured variable
    * @param mustCompile whether XLA must compile the call; it fails when run if it cannot
-   * @return the call; its outputs are those of the function, in order
    */
   public Operation call(
       Ops tf,
@@ -160,29 +134,20 @@ public record TracedFunction(
       List<? extends Operand<?>> values,
       List<? extends Output<?>> handles,
       boolean mustCompile) {
-    Graph graph = (Graph) tf.scope().env();
-    graph.attachFunction(function);
+    ((Graph) tf.scope().env()).attachFunction(function);
+    OperationBuilder builder = tf.scope().opBuilder("StatefulPartitionedCall", name);
     List<Output<?>> all = new ArrayList<>();
     values.forEach(value -> all.add(value.asOutput()));
     all.addAll(handles);
-    List<DataType> inputTypes = new ArrayList<>();
-    inputs.forEach(spec -> inputTypes.add(spec.dataType()));
-    captured.forEach(variable -> inputTypes.add(DataType.DT_RESOURCE));
-    if (all.size() != inputTypes.size()) {
-      throw new IllegalArgumentException(
-          name() + " takes " + inputTypes.size() + " inputs, not " + all.size());
-    }
-    GraphOperationBuilder builder =
-        graph
-            .opBuilder("StatefulPartitionedCall", tf.scope().makeOpName(name), tf.scope())
-            .addInputList(all.toArray(Output<?>[]::new))
-            .setAttr("Tin", inputTypes.toArray(DataType[]::new))
-            .setAttr("Tout", outputs.stream().map(ArgumentSpec::dataType).toArray(DataType[]::new));
+    List<DataType> types = new ArrayList<>(inputs.stream().map(ArgumentSpec::dataType).toList());
+    types.addAll(Collections.nCopies(captured.size(), DataType.DT_RESOURCE));
+    DataType[] results = outputs.stream().map(ArgumentSpec::dataType).toArray(DataType[]::new);
+    builder.addInputList(all.toArray(Output<?>[]::new));
+    builder.setAttr("Tin", types.toArray(DataType[]::new)).setAttr("Tout", results);
     if (mustCompile) {
       builder.setAttr("_XlaMustCompile", true);
     }
-    builder.setAttr("f", function);
-    return builder.build();
+    return builder.setAttr("f", function).build();
   }
 
   @Override

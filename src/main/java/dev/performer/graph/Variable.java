@@ -10,10 +10,8 @@ import org.tensorflow.types.family.TType;
  * A resource variable of a graph. It holds no native memory of its own: the session that runs the
  * graph owns the value.
  *
- * @param name the variable's name, unique in its graph, with {@code /} between scopes and without
- *     {@code :0}
+ * @param name unique in its graph, with {@code /} between scopes and without {@code :0}
  * @param handle the DT_RESOURCE output of its {@code VarHandleOp}
- * @param type element type
  * @param shape static shape
  * @param trainable whether an optimizer may change it (a projection matrix is not)
  * @param checkpointKey the key under which it is stored in a TF2 object checkpoint
@@ -25,6 +23,14 @@ public record Variable(
     Shape shape,
     boolean trainable,
     String checkpointKey) {
+
+  /** Adds a handle. Without a shared name all unnamed variables would be one and the same. */
+  static Output<?> handle(
+      Ops tf, String operation, String sharedName, Class<? extends TType> type, Shape shape) {
+    var builder = tf.scope().opBuilder("VarHandleOp", operation);
+    builder.setAttr("dtype", DataTypes.of(type)).setAttr("shape", shape);
+    return builder.setAttr("shared_name", sharedName).build().output(0);
+  }
 
   /** The same variable, stored under another key. */
   public Variable withCheckpointKey(String key) {

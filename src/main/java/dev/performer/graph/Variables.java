@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
@@ -18,15 +17,10 @@ import org.tensorflow.types.family.TType;
  * part of a graph; holds no native memory.
  */
 public final class Variables {
-  private static final String KEY_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE";
-
   private final Ops tf;
   private final Map<String, Variable> variables = new LinkedHashMap<>();
   private final List<Op> initializers = new ArrayList<>();
 
-  /**
-   * @param tf where the variables' ops are added
-   */
   public Variables(Ops tf) {
     this.tf = tf;
   }
@@ -34,38 +28,23 @@ public final class Variables {
   /**
    * Creates a variable.
    *
-   * @param name unique name with {@code /} between scopes
-   * @param shape static shape
-   * @param trainable whether an optimizer may change it
+   * @param name unique, with {@code /} between scopes
    * @param initialValue evaluated when {@link #initialize} runs
-   * @throws IllegalArgumentException if the name is taken
    */
   public <T extends TType> Variable create(
       String name, Shape shape, boolean trainable, Operand<T> initialValue) {
     Variable variable = declare(name, initialValue.type(), shape, trainable);
-    initializers.add(assign(variable, initialValue));
+    initializers.add(assign(tf, variable, initialValue));
     return variable;
   }
 
-  /**
-   * Creates a variable without an initial value, for one that will be restored.
-   *
-   * @throws IllegalArgumentException if the name is taken
-   */
+  /** Creates a variable without an initial value, for one that will be restored. */
   public Variable declare(
       String name, Class<? extends TType> type, Shape shape, boolean trainable) {
     if (variables.containsKey(name)) {
       throw new IllegalArgumentException("a variable named " + name + " exists");
     }
-    // Without a shared name all unnamed variables would be one and the same.
-    Output<?> handle =
-        ((Graph) tf.scope().env())
-            .opBuilder("VarHandleOp", tf.scope().makeOpName(operationName(name)), tf.scope())
-            .setAttr("dtype", DataTypes.of(type))
-            .setAttr("shape", shape)
-            .setAttr("shared_name", name)
-            .build()
-            .output(0);
+    Output<?> handle = Variable.handle(tf, operationName(name), name, type, shape);
     Variable variable = new Variable(name, handle, type, shape, trainable, checkpointKey(name));
     variables.put(name, variable);
     return variable;
@@ -73,18 +52,13 @@ public final class Variables {
 
   /** The key under which a variable of that name is stored, unless it was given another. */
   public static String checkpointKey(String name) {
-    return name + KEY_SUFFIX;
+    return name + "/.ATTRIBUTES/VARIABLE_VALUE";
   }
 
   /** TensorFlow Java takes no name with "/", nor one that begins with "_" as Keras 3's do. */
   private static String operationName(String name) {
     String legal = name.replaceAll("[^A-Za-z0-9_.-]", "_");
     return legal.matches("[A-Za-z0-9.].*") ? legal : "v" + legal;
-  }
-
-  /** Adds an op that sets a variable. */
-  public Op assign(Variable variable, Operand<?> value) {
-    return assign(tf, variable, value);
   }
 
   /** Adds an op that sets a variable. */

@@ -1,15 +1,15 @@
 package dev.performer.graph;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import java.util.ArrayList;
-import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.regex.Matcher;
+import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import org.tensorflow.Graph;
@@ -37,13 +37,11 @@ public final class XlaFunction {
    * Adds a compiled call of a part of the graph that is there already; what it computed stays, too,
    * and costs nothing where nobody fetches it.
    *
-   * @param tf the graph that is cut
    * @param inputs where the part begins: first outputs of their operations, any shapes. Each new
    *     combination of sizes is compiled anew when it first comes
    * @param values what goes in there, one for each of {@code inputs}, which may be the same
    * @param outputs what is computed; what they depend on by control dependencies is part of it
-   * @param variables the graph's variables; those that the part needs are read or updated inside
-   * @return the outputs, in order
+   * @param variables those that the part needs are read or updated inside
    * @throws PerformerException if an op of the part has no kernel for XLA: the message names it
    */
   public static List<Output<?>> cut(
@@ -57,17 +55,15 @@ public final class XlaFunction {
     Map<String, Output<?>> out = new LinkedHashMap<>();
     outputs.forEach(output -> out.put("output_" + out.size(), output));
     GraphCut cut = new GraphCut((Graph) tf.scope().env(), in, out, variables);
+    TracedFunction.Body body =
+        tracing -> {
+          Map<String, Operand<?>> built = cut.build(tracing);
+          requireKernels(tracing.graph());
+          return built;
+        };
     String name = "xla_" + COUNT.incrementAndGet();
-    try (TracedFunction function =
-        TracedFunction.trace(
-            name,
-            tracing -> {
-              Map<String, Operand<?>> built = cut.build(tracing);
-              requireKernels(tracing.graph());
-              return built;
-            })) {
-      List<Output<?>> handles =
-          function.captured().stream().<Output<?>>map(Variable::handle).toList();
+    try (TracedFunction function = TracedFunction.trace(name, body)) {
+      var handles = function.captured().stream().map(Variable::handle).toList();
       Operation call = function.call(tf, name, values, handles, true);
       return IntStream.range(0, outputs.size()).<Output<?>>mapToObj(call::output).toList();
     }
@@ -78,11 +74,10 @@ public final class XlaFunction {
    * otherwise brings ops into large ones that XLA cannot compile, such as TemporaryVariable.
    */
   public static ConfigProto sessionConfig() {
-    RewriterConfig rewrites =
+    RewriterConfig.Builder rewrites =
         RewriterConfig.newBuilder()
             .setMemoryOptimization(RewriterConfig.MemOptType.NO_MEM_OPT)
-            .setRemapping(RewriterConfig.Toggle.OFF)
-            .build();
+            .setRemapping(RewriterConfig.Toggle.OFF);
     return ConfigProto.newBuilder()
         .setGraphOptions(GraphOptions.newBuilder().setRewriteOptions(rewrites))
         .build();
@@ -91,40 +86,30 @@ public final class XlaFunction {
   private static void requireKernels(Graph graph) {
     RegisteredKernels kernels = RegisteredKernels.withXla();
     List<String> problems = new ArrayList<>();
-    for (Iterator<GraphOperation> it = graph.operations(); it.hasNext(); ) {
-      GraphOperation operation = it.next();
+    for (var all = graph.operations(); all.hasNext(); ) {
+      GraphOperation operation = all.next();
       if (!kernels.canCompile(operation)) {
         problems.add(operation.type() + " (node " + operation.name() + ")");
       }
     }
-    if (!problems.isEmpty()) {
-      throw new PerformerException(
-          "XLA cannot compile "
-              + String.join(", ", problems)
-              + ": there is no kernel for these ops and types; leave them outside the function");
-    }
+    require(
+        problems.isEmpty(),
+        "XLA cannot compile %s: it has no kernel for these ops and types; leave them outside",
+        String.join(", ", problems));
   }
 
-  /**
-   * Turns what TensorFlow throws when XLA refuses a graph at run time into one line that names the
-   * op.
-   *
-   * @return the exception to throw: {@code e} itself where XLA is not its cause
-   */
+  /** One line that names the op that XLA refused when it ran; {@code e} where XLA did not. */
   public static RuntimeException explain(RuntimeException e) {
-    Matcher matcher = UNSUPPORTED.matcher(String.valueOf(e.getMessage()));
-    Set<String> ops = new TreeSet<>();
-    String device = "";
-    while (matcher.find()) {
-      ops.add(matcher.group(1));
-      device = matcher.group(2);
-    }
-    if (ops.isEmpty()) {
+    List<MatchResult> found =
+        UNSUPPORTED.matcher(String.valueOf(e.getMessage())).results().toList();
+    if (found.isEmpty()) {
       return e;
     }
+    TreeSet<String> ops = new TreeSet<>();
+    found.forEach(match -> ops.add(match.group(1)));
     return new PerformerException(
         "XLA (%s) cannot compile %s; leave them outside the compiled function"
-            .formatted(device, String.join(", ", ops)),
+            .formatted(found.get(0).group(2), String.join(", ", ops)),
         e);
   }
 }

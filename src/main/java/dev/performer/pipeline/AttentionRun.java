@@ -1,5 +1,7 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.attention.Attention;
 import dev.performer.attention.ExactAttention;
@@ -8,11 +10,13 @@ import dev.performer.attention.FavorConfig;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.graph.Tensors;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
+import java.util.Optional;
+import java.util.stream.Stream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -41,9 +45,9 @@ public final class AttentionRun {
   /** What failures name that come from drawing a projection. */
   public static final String PROJECTION = "projection";
 
-  private static final Set<String> KNOWN = Set.of("q", "k", "v", "P", "mask", "g");
+  private static final List<String> KNOWN = List.of("q", "k", "v", "P", "mask", "g");
 
-  private final FavorConfig favor;
+  private final FavorConfig favor; // null for softmax attention
   private final boolean causal;
 
   private AttentionRun(FavorConfig favor, boolean causal) {
@@ -74,17 +78,17 @@ public final class AttentionRun {
    */
   public Map<String, NpyArray> run(Map<String, NpyArray> arrays) {
     check(arrays);
-    NpyArray projection = favor == null ? null : projection(arrays);
-    Map<String, NpyArray> feeds = new LinkedHashMap<>(arrays);
-    if (projection != null) {
-      feeds.put("P", projection);
+    var feeds = new LinkedHashMap<>(arrays);
+    if (favor != null && !feeds.containsKey("P")) {
+      projection(arrays.get("q").shape()[3]).ifPresent(drawn -> feeds.put("P", drawn));
     }
     boolean isWide = arrays.values().stream().anyMatch(a -> a.type() == NpyType.FLOAT64);
-    boolean isGiven = arrays.containsKey("P");
-    Map<String, NpyArray> results =
-        isWide ? attend(TFloat64.class, feeds, isGiven) : attend(TFloat32.class, feeds, isGiven);
-    if (projection != null) {
-      results.put("P", projection);
+    List<String> inputs =
+        Stream.of("q", "k", "v", "P").filter(arrays::containsKey).toList(); // with a gradient
+    Class<? extends TFloating> type = isWide ? TFloat64.class : TFloat32.class;
+    var results = attend(type, feeds, inputs);
+    if (feeds.containsKey("P")) {
+      results.put("P", feeds.get("P"));
     }
     return results;
   }
@@ -92,27 +96,16 @@ public final class AttentionRun {
   /** Names, ranks and sizes, so that what TensorFlow gets fits together. */
   private void check(Map<String, NpyArray> arrays) {
     for (String name : arrays.keySet()) {
-      if (!KNOWN.contains(name)) {
-        throw new PerformerException(
-            "unknown array '%s'; known are q, k, v, P, mask, g".formatted(name));
-      }
+      require(KNOWN.contains(name), "unknown array '%s'; known are %s", name, KNOWN);
     }
     long[] q = shape(arrays, "q", -1, -1, -1, -1);
     long[] k = shape(arrays, "k", q[0], -1, q[2], q[3]);
     long[] v = shape(arrays, "v", q[0], k[1], q[2], -1);
-    if (arrays.containsKey("P")) {
-      shape(arrays, "P", -1, q[3]);
-    }
-    if (arrays.containsKey("mask")) {
-      shape(arrays, "mask", q[0], k[1]);
-    }
-    if (arrays.containsKey("g")) {
-      shape(arrays, "g", q[0], q[1], q[2], v[3]);
-    }
-    if (Arrays.stream(q).anyMatch(d -> d == 0) || Arrays.stream(v).anyMatch(d -> d == 0)) {
-      throw new PerformerException(
-          "q %s and v %s must not be empty".formatted(Arrays.toString(q), Arrays.toString(v)));
-    }
+    shape(arrays, "P", -1, q[3]);
+    shape(arrays, "mask", q[0], k[1]);
+    shape(arrays, "g", q[0], q[1], q[2], v[3]);
+    String sizes = Arrays.toString(q) + " and v " + Arrays.toString(v);
+    require(q[0] * q[1] * q[2] * q[3] * v[1] * v[3] != 0, "q %s must not be empty", sizes);
     if (favor == null && arrays.containsKey("P")) {
       throw new PerformerException("exact attention takes no projection P; leave one of them out")
           .settledBy("exact");
@@ -122,72 +115,88 @@ public final class AttentionRun {
   /** The shape of a float array; {@code expected} has -1 where any size will do. */
   private static long[] shape(Map<String, NpyArray> arrays, String name, long... expected) {
     NpyArray array = arrays.get(name);
-    if (array == null) {
-      throw new PerformerException(
-          "no array '%s'; q, k and v are needed, found %s".formatted(name, arrays.keySet()));
+    if (array == null && !name.matches("[qkv]")) {
+      return expected;
     }
-    boolean isFloat = array.type() == NpyType.FLOAT32 || array.type() == NpyType.FLOAT64;
-    if (!isFloat && !name.equals("mask")) {
-      throw new PerformerException(
-          "array '%s' is %s; expected float32".formatted(name, array.type().label()));
-    }
+    require(array != null, "no array '%s'; q, k, v are needed, found %s", name, arrays.keySet());
+    NpyType type = array.type();
+    boolean isFloat = type == NpyType.FLOAT32 || type == NpyType.FLOAT64 || name.equals("mask");
+    require(isFloat, "array '%s' is %s; expected float32", name, type.label());
     long[] shape = array.shape();
     boolean fits = shape.length == expected.length;
     for (int i = 0; fits && i < expected.length; i++) {
       fits = expected[i] < 0 || expected[i] == shape[i];
     }
-    if (!fits) {
-      throw new PerformerException(
-          "array '%s' has shape %s; expected %s"
-              .formatted(
-                  name,
-                  Arrays.toString(shape),
-                  name.equals("q")
-                      ? "[B, L, H, D]"
-                      : Arrays.toString(expected).replace("-1", "any")));
-    }
+    String found = Arrays.toString(shape);
+    boolean isFirst = name.equals("q"); // which the others have to fit
+    String sizes = isFirst ? "[B, L, H, D]" : Arrays.toString(expected).replace("-1", "any");
+    require(fits, "array '%s' has shape %s; expected %s", name, found, sizes);
     return shape;
   }
 
-  private NpyArray projection(Map<String, NpyArray> arrays) {
-    if (arrays.containsKey("P")) {
-      return arrays.get("P");
-    }
-    int headSize = Math.toIntExact(arrays.get("q").shape()[3]);
+  private Optional<NpyArray> projection(long headSize) {
     try {
-      return favor.draw(headSize).map(p -> NpyArray.of(p.values(), p.shape())).orElse(null);
+      return favor
+          .draw(Math.toIntExact(headSize))
+          .map(drawn -> NpyArray.of(drawn.values(), drawn.shape()));
     } catch (PerformerException e) {
       throw new PerformerException(e.getMessage() + "; or give P", e).settledBy(PROJECTION);
     }
   }
 
+  /** Also the gradients of some inputs, where there is one of the output. */
   private <T extends TFloating> Map<String, NpyArray> attend(
-      Class<T> type, Map<String, NpyArray> feeds, boolean isProjectionGiven) {
+      Class<T> type, Map<String, NpyArray> feeds, List<String> inputs) {
+    List<Tensor> tensors = new ArrayList<>();
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);
+      Session.Runner runner = session.runner();
       Map<String, Operand<T>> in = new LinkedHashMap<>();
       feeds.forEach(
-          (name, array) ->
-              in.put(name, tf.placeholder(type, Placeholder.shape(Shape.of(array.shape())))));
-      Operand<T> out =
+          (name, array) -> {
+            in.put(name, tf.placeholder(type, Placeholder.shape(Shape.of(array.shape()))));
+            tensors.add(tensor(type, array));
+            runner.feed(in.get(name), tensors.get(tensors.size() - 1));
+          });
+      Output<?> out =
           attention(in.get("P"))
-              .attendPositionsFirst(tf, in.get("q"), in.get("k"), in.get("v"), in.get("mask"));
-      Map<String, Output<?>> fetches = new LinkedHashMap<>();
-      fetches.put("out", out.asOutput());
+              .attendPositionsFirst(tf, in.get("q"), in.get("k"), in.get("v"), in.get("mask"))
+              .asOutput();
+      Map<String, Output<?>> fetches = new LinkedHashMap<>(Map.of("out", out));
       if (in.containsKey("g")) {
-        List<String> names =
-            isProjectionGiven ? List.of("q", "k", "v", "P") : List.of("q", "k", "v");
-        Output<?>[] y = {out.asOutput()};
-        Output<?>[] x = names.stream().map(n -> in.get(n).asOutput()).toArray(Output<?>[]::new);
+        Output<?>[] x = inputs.stream().map(n -> in.get(n).asOutput()).toArray(Output<?>[]::new);
         Output<?>[] dy = {in.get("g").asOutput()};
-        Output<?>[] dx = graph.addGradients("gradients", y, x, dy);
+        Output<?>[] dx = graph.addGradients("gradients", new Output<?>[] {out}, x, dy);
         for (int i = 0; i < dx.length; i++) {
-          fetches.put("d" + names.get(i), dx[i]);
+          fetches.put("d" + inputs.get(i), dx[i]);
         }
       }
-      return run(session, type == TFloat64.class, in, feeds, fetches);
+      fetches.values().forEach(runner::fetch);
+      Map<String, NpyArray> results = new LinkedHashMap<>();
+      try (Result result = runner.run()) {
+        int i = 0;
+        for (String name : fetches.keySet()) {
+          results.put(name, array(type, result.get(i++)));
+        }
+      }
+      return results;
+    } finally {
+      tensors.forEach(Tensor::close);
     }
+  }
+
+  private static Tensor tensor(Class<?> type, NpyArray array) {
+    return type == TFloat64.class
+        ? Tensors.of(array.doubles(), array.shape())
+        : Tensors.of(array.floats(), array.shape());
+  }
+
+  private static NpyArray array(Class<?> type, Tensor tensor) {
+    long[] shape = tensor.shape().asArray();
+    return type == TFloat64.class
+        ? NpyArray.of(Tensors.doubles(tensor), shape)
+        : NpyArray.of(Tensors.floats(tensor), shape);
   }
 
   private Attention attention(Operand<? extends TFloating> projection) {
@@ -198,42 +207,5 @@ public final class AttentionRun {
         ? FavorAttention.of(favor)
         : FavorAttention.of(
             favor.withFeatures(Math.toIntExact(projection.shape().get(0))), projection);
-  }
-
-  private static <T extends TFloating> Map<String, NpyArray> run(
-      Session session,
-      boolean isWide,
-      Map<String, Operand<T>> in,
-      Map<String, NpyArray> feeds,
-      Map<String, Output<?>> fetches) {
-    Session.Runner runner = session.runner();
-    Map<String, Tensor> tensors = new LinkedHashMap<>();
-    Map<String, NpyArray> results = new LinkedHashMap<>();
-    try {
-      feeds.forEach(
-          (name, array) ->
-              tensors.put(
-                  name,
-                  isWide
-                      ? Tensors.of(array.doubles(), array.shape())
-                      : Tensors.of(array.floats(), array.shape())));
-      tensors.forEach((name, tensor) -> runner.feed(in.get(name), tensor));
-      fetches.values().forEach(runner::fetch);
-      try (Result result = runner.run()) {
-        int i = 0;
-        for (String name : fetches.keySet()) {
-          Tensor tensor = result.get(i++);
-          long[] shape = tensor.shape().asArray();
-          results.put(
-              name,
-              isWide
-                  ? NpyArray.of(Tensors.doubles(tensor), shape)
-                  : NpyArray.of(Tensors.floats(tensor), shape));
-        }
-      }
-    } finally {
-      tensors.values().forEach(Tensor::close);
-    }
-    return results;
   }
 }

@@ -9,6 +9,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Formatter;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -19,11 +20,8 @@ import java.util.TreeMap;
 /**
  * What is in a checkpoint.
  *
- * @param path what was opened
- * @param format its format
  * @param scheme whose names its tensors have, if that is known
  * @param config the text of the config beside it, if there is one
- * @param tensors in the order of their names
  */
 public record CheckpointReport(
     Path path,
@@ -40,7 +38,7 @@ public record CheckpointReport(
   /** A tensor in JSON. */
   record Tensor(String name, String type, long[] shape, long bytes) {
     static Tensor of(Map.Entry<String, WeightFile.Info> entry) {
-      WeightFile.Info info = entry.getValue();
+      var info = entry.getValue();
       return new Tensor(entry.getKey(), info.type(), info.shape(), info.bytes());
     }
   }
@@ -48,12 +46,9 @@ public record CheckpointReport(
   /** Reads names, types and shapes; no values. */
   public static CheckpointReport of(Path path) {
     try (WeightFile file = Checkpoints.open(path)) {
-      return new CheckpointReport(
-          path,
-          file.format(),
-          NamingSchemes.of(file).map(NamingScheme::label),
-          beside(path),
-          new TreeMap<>(file.tensors()));
+      Optional<String> scheme = NamingSchemes.of(file).map(NamingScheme::label);
+      var tensors = new TreeMap<>(file.tensors());
+      return new CheckpointReport(path, file.format(), scheme, beside(path), tensors);
     }
   }
 
@@ -72,30 +67,30 @@ public record CheckpointReport(
     return Optional.empty();
   }
 
+  /** For a terminal. */
   public String text() {
-    StringBuilder text = new StringBuilder();
     String names = scheme.orElse("of no model that is known here; import needs a mapping");
-    text.append("   format       %s%n   names        %s%n".formatted(format, names));
+    Formatter text = new Formatter(Locale.ROOT);
+    text.format("   format       %s%n   names        %s%n", format, names);
     String sizes = "   tensors      %d, %,d elements, %,d bytes%n";
-    text.append(String.format(Locale.ROOT, sizes, tensors.size(), elements(), bytes()));
+    text.format(sizes, tensors.size(), elements(), bytes());
     int widest = tensors.keySet().stream().mapToInt(String::length).max().orElse(0);
     String line = "     %-" + Math.max(1, Math.min(widest, 90)) + "s  %-9s %-18s %,d bytes%n";
     tensors.forEach(
-        (name, info) -> {
-          String shape = Arrays.toString(info.shape());
-          text.append(String.format(Locale.ROOT, line, name, info.type(), shape, info.bytes()));
-        });
+        (name, info) ->
+            text.format(line, name, info.type(), Arrays.toString(info.shape()), info.bytes()));
     config.ifPresent(
         c -> {
-          text.append("   ").append(c.file().getFileName()).append('\n');
+          text.format("   %s%n", c.file().getFileName());
           c.text()
               .lines()
               .filter(l -> !l.isBlank() && !l.startsWith("#"))
-              .forEach(l -> text.append("     ").append(l).append('\n'));
+              .forEach(l -> text.format("     %s%n", l));
         });
     return text.toString();
   }
 
+  /** For a program. */
   public Map<String, ?> json() {
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("path", path.toString());

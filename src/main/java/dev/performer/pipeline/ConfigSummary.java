@@ -34,10 +34,9 @@ public final class ConfigSummary {
       return "%sFAVOR+ with kernel %s, %s, convention %s"
           .formatted(causal, config.kernel(), projection, config.convention());
     }
-    return attention instanceof AttentionConfig.ModelGarden garden
-        ? causal
-            + "Model Garden's KernelAttention"
-            + (garden.projectionRows() == 0 ? "" : ", M = " + garden.projectionRows())
+    int rows = attention.projectionRows();
+    return attention instanceof AttentionConfig.ModelGarden
+        ? causal + "Model Garden's KernelAttention" + (rows == 0 ? "" : ", M = " + rows)
         : causal + "exact softmax attention";
   }
 }

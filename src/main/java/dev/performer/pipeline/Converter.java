@@ -21,20 +21,13 @@ import java.util.List;
  * @param conversion which layers attend how
  */
 public record Converter(FavorConversion conversion) {
-  /**
-   * What came of it.
-   *
-   * @param model the SavedModel that was written
-   * @param layers that were replaced
-   * @param note one line on what was done
-   */
+  /** The SavedModel that was written, the layers that were replaced, and one line on it. */
   public record Outcome(Path model, List<Integer> layers, String note) {}
 
   /**
    * Writes a converted model.
    *
    * @param source a model of ours with exact attention
-   * @param target where the SavedModel goes
    * @param replace whether one that is there may be replaced
    * @throws PerformerException if no layer attends exactly, or the target cannot be written
    */
@@ -48,12 +41,15 @@ public record Converter(FavorConversion conversion) {
       throw e.in(source);
     }
     String note = note(conversion, converted);
-    PerformerModels.write(
-        converted.config(),
-        converted.weights(),
-        card(source, model, converted, note),
-        target,
-        replace);
+    ModelCard old = model.card();
+    var lm = old.languageModel();
+    ModelCard card =
+        ModelCard.of(
+            converted.config().attentionOf(0),
+            old.vocabulary(),
+            lm == null ? null : PerformerModels.languageModel(converted.config(), lm.masking()),
+            origin(old).madeFrom(source, List.of(note))); // metrics were of exact attention
+    PerformerModels.write(converted.config(), converted.weights(), card, target, replace);
     return new Outcome(target, converted.layers(), note);
   }
 
@@ -70,16 +66,8 @@ public record Converter(FavorConversion conversion) {
             favor.exactHeads() == 0 ? "" : ", exact heads " + favor.exactHeads());
   }
 
-  private static ModelCard card(
-      Path source, PerformerModels.Saved model, FavorConversion.Converted converted, String note) {
-    ModelCard old = model.card();
-    ModelCard.LanguageModel lm = old.languageModel();
-    ModelCard.Provenance origin =
-        old.provenance() == null ? ModelCard.Provenance.UNKNOWN : old.provenance();
-    return ModelCard.of(
-        converted.config().attentionOf(0),
-        old.vocabulary(),
-        lm == null ? null : PerformerModels.languageModel(converted.config(), lm.masking()),
-        origin.madeFrom(source, List.of(note))); // metrics were of exact attention
+  /** Where a model comes from, as far as that is known. */
+  static ModelCard.Provenance origin(ModelCard card) {
+    return card.provenance() == null ? ModelCard.Provenance.UNKNOWN : card.provenance();
   }
 }

@@ -1,7 +1,6 @@
 package dev.performer.pipeline;
 
 import dev.performer.PerformerException;
-import dev.performer.data.NpyArray;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.TokenRowBatches;
 import dev.performer.data.TokenRows;
@@ -13,11 +12,8 @@ import dev.performer.distill.DistillRecipe;
 import dev.performer.distill.DistillResult;
 import dev.performer.distill.Distiller;
 import dev.performer.distill.ModelSequences;
-import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
-import dev.performer.savedmodel.SavedModelPredictor;
-import dev.performer.savedmodel.WeightReplacement;
 import dev.performer.training.run.Progress;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -36,22 +32,16 @@ import java.util.TreeMap;
  * DistillJob.Outcome outcome =
  *     job.run(Path.of("family.fasta.gz"), Optional.empty(), Progress.lines(System.out));
  * }</pre>
- *
- * <p>A job runs in one thread; {@link #stop} may be called from any.
  */
-public final class DistillJob {
+public final class DistillJob extends Job<DistillJob> {
   private final Model student;
   private final Model teacher;
-  private final Path run;
   private DistillRecipe recipe = DistillRecipe.DEFAULT;
-  private boolean resume;
-  private boolean debugNumerics;
-  private volatile boolean stops;
 
   private DistillJob(Model student, Model teacher, Path run) {
+    super(run);
     this.student = student;
     this.teacher = teacher;
-    this.run = run;
   }
 
   /**
@@ -71,24 +61,11 @@ public final class DistillJob {
     return this;
   }
 
-  /** Whether to go on from the newest checkpoint of the run directory. */
-  public DistillJob resuming(boolean value) {
-    resume = value;
-    return this;
-  }
-
-  /** Whether to look for the op that brought forth a number that is not finite. */
-  public DistillJob debuggingNumerics(boolean value) {
-    debugNumerics = value;
-    return this;
-  }
-
   /**
-   * What came of it.
+   * What came of it; the model is there unless the run was stopped before its end.
    *
-   * @param model the export; empty if the run was stopped before its end
    * @param maxOutputDifference largest absolute difference of the reloaded export's outputs from
-   *     the trained graph's
+   *     the trained graph's; NaN without an export
    */
   public record Outcome(DistillResult result, Optional<Path> model, double maxOutputDifference) {}
 
@@ -108,27 +85,24 @@ public final class DistillJob {
     data.validation().notes().forEach(progress::message);
     try (Distiller distiller = Distiller.open(models, data, recipe, run, resume, progress)) {
       RunSource.of(student.path(), ImportedModel.DEFAULT_SIGNATURE).write(run);
-      distiller.trainer().stopWhen(() -> stops);
-      if (debugNumerics) {
-        distiller.trainer().debugNumerics();
-      }
+      watch(distiller.trainer());
       DistillResult result = distiller.run();
       if (!result.finished()) {
         return new Outcome(result, Optional.empty(), Double.NaN);
       }
       distiller.trainer().restoreBest();
-      Path target = run.resolve(RecipeTraining.MODEL);
-      WeightReplacement.of(student.path())
-          .card(card(models, data, result))
-          .replaceExisting()
-          .export(distiller.trainer().session(), distiller.student(), target);
-      return new Outcome(result, Optional.of(target), difference(models, distiller, data, target));
+      ModelCard card = card(models, data, result);
+      Path exported =
+          export(student.path(), card, distiller.trainer().session(), distiller.student());
+      var held = data.validation().atMost(4);
+      TokenBatch batch =
+          new TokenRowBatches(held, data.pad(), 1024, data.paddedLength(), 0).inOrder().get(0);
+      var signature = ModelOptions.builder().signature(ImportedModel.DEFAULT_SIGNATURE).build();
+      TokenInput input = Model.open(exported, signature).input(true);
+      String output = models.config().task().hasTokenLogits() ? "logits" : "sequence_output";
+      double difference = difference(exported, input, batch, output, distiller.outputs(batch));
+      return new Outcome(result, Optional.of(exported), difference);
     }
-  }
-
-  /** Ends {@link #run} after the step under way, with a checkpoint; from any thread. */
-  public void stop() {
-    stops = true;
   }
 
   private DistillData data(
@@ -141,29 +115,25 @@ public final class DistillJob {
       tokenizer = Optional.of(spec.tokenizer());
       guesses = Optional.of(new DistillData.Guesses(spec.objective(), spec.vocabulary()));
     }
-    int length = recipe.data().length();
+    int wanted = recipe.data().length();
+    int length = Math.min(wanted, models.config().longestSequence().orElse(wanted));
     List<String> notes = new ArrayList<>();
-    var longest = models.config().longestSequence();
-    if (longest.isPresent() && length > longest.getAsInt()) {
+    if (length < wanted) {
       notes.add(
           "%s takes sequences of at most %d tokens, so data.length is that, not %d"
-              .formatted(student.path(), longest.getAsInt(), length));
-      length = longest.getAsInt();
+              .formatted(student.path(), length, wanted));
     }
     var reader = new ModelSequences(student.path(), models.student(), tokenizer);
-    TokenRows train = reader.read(file, length);
-    TokenRows held;
-    if (validation.isEmpty()) {
-      List<TokenRows> split = train.split(recipe.data().holdOutEvery());
-      held = split.get(0);
-      train = split.get(1);
-    } else {
-      held = reader.read(validation.get(), length);
-    }
+    TokenRows all = reader.read(file, length);
+    List<TokenRows> split = // held out, and the rest
+        validation.isPresent()
+            ? List.of(reader.read(validation.get(), length), all)
+            : all.split(recipe.data().holdOutEvery());
+    TokenRows train = split.get(1);
     notes.addAll(train.notes());
     return new DistillData(
         new TokenRows(train.name(), train.rows(), notes),
-        held,
+        split.get(0),
         reader.pad(),
         reader.paddedLength(),
         guesses);
@@ -171,25 +141,21 @@ public final class DistillJob {
 
   private ModelCard card(DistillModels models, DistillData data, DistillResult result) {
     ModelCard old = models.student().card();
-    ModelCard.Provenance origin =
-        old.provenance() == null ? ModelCard.Provenance.UNKNOWN : old.provenance();
     List<String> notes = new ArrayList<>();
     notes.add("learned from the teacher " + teacher.path() + " in " + result.bestStep() + " steps");
     if (recipe.weights().projections()) {
       notes.add("projections were trained: they are no random draw any more");
     }
-    return ModelCard.of(
-            old.attention(),
-            old.vocabulary(),
-            old.languageModel(),
-            origin
-                .madeFrom(student.path(), notes)
-                .trained(
-                    data.train().name(),
-                    recipe.training().seed(),
-                    result.bestStep(),
-                    metrics(result.before()),
-                    metrics(result.best())))
+    ModelCard.Provenance provenance =
+        Converter.origin(old)
+            .madeFrom(student.path(), notes)
+            .trained(
+                data.train().name(),
+                recipe.training().seed(),
+                result.bestStep(),
+                metrics(result.before()),
+                metrics(result.best()));
+    return ModelCard.of(old.attention(), old.vocabulary(), old.languageModel(), provenance)
         .withConfig(old.config())
         .withData(old.data());
   }
@@ -203,30 +169,5 @@ public final class DistillJob {
       metrics.put("relativeAccuracy", evaluation.relativeAccuracy());
     }
     return metrics;
-  }
-
-  /** Runs one batch through the trained graph and through the reloaded export. */
-  private double difference(
-      DistillModels models, Distiller distiller, DistillData data, Path exported) {
-    TokenBatch batch =
-        new TokenRowBatches(data.validation().atMost(4), data.pad(), 1024, data.paddedLength(), 0)
-            .inOrder()
-            .get(0);
-    float[] trained = distiller.outputs(batch);
-    TokenInput input =
-        Model.open(exported)
-            .with(ModelOptions.builder().signature(ImportedModel.DEFAULT_SIGNATURE).build())
-            .input(true);
-    try (SavedModelPredictor predictor = SavedModelPredictor.load(exported)) {
-      Map<String, NpyArray> outputs =
-          predictor.predict(
-              ImportedModel.DEFAULT_SIGNATURE,
-              input.feeds(batch.tokens(), batch.mask(), batch.rows(), batch.length()));
-      boolean hasLogits = models.config().task().hasTokenLogits();
-      NpyArray reloaded = outputs.get(hasLogits ? "logits" : "sequence_output");
-      return reloaded == null
-          ? Double.NaN
-          : FineTuneJob.largestDifference(trained, reloaded.floats());
-    }
   }
 }

@@ -4,11 +4,9 @@ import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.savedmodel.ImportedModel;
-import dev.performer.savedmodel.SavedModelPredictor;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -27,12 +25,10 @@ public final class Embedder implements AutoCloseable {
   private static final List<String> STATES = List.of("embeddings", "sequence_output");
   private static final int BATCH = 8;
 
-  private final TokenInput input;
-  private final SavedModelPredictor predictor;
+  private final TokenRunner runner;
 
   private Embedder(TokenInput input) {
-    this.input = input;
-    predictor = SavedModelPredictor.load(input.model());
+    runner = TokenRunner.load(input);
   }
 
   /** Loads a model, as {@link Model#open(Path)} takes it. */
@@ -56,20 +52,17 @@ public final class Embedder implements AutoCloseable {
    * @param idsOnly whether they come as ids, so that nothing need say what these mean
    */
   public static TokenInput input(Model model, boolean idsOnly) {
-    ModelOptions options = model.options();
     boolean hasEmbed = model.signatures().containsKey("embed");
-    return model
-        .with(
-            ModelOptions.builder()
-                .signature(hasEmbed ? "embed" : ImportedModel.DEFAULT_SIGNATURE)
-                .tokenizer(options.tokenizer())
-                .build())
-        .input(idsOnly);
+    var options =
+        ModelOptions.builder()
+            .signature(hasEmbed ? "embed" : ImportedModel.DEFAULT_SIGNATURE)
+            .tokenizer(model.options().tokenizer());
+    return model.with(options.build()).input(idsOnly);
   }
 
   /** How the model takes sequences, and reads them from files. */
   public TokenInput input() {
-    return input;
+    return runner.input();
   }
 
   /** The mean over a text's tokens, {@code [E]}. */
@@ -80,7 +73,7 @@ public final class Embedder implements AutoCloseable {
   /** The means over the tokens of texts, in their order, {@code [E]} each. */
   public List<float[]> embed(List<String> texts) {
     NpyArray vectors =
-        embed(input.encode(texts), SequencePooling.MEAN, BATCH).values().iterator().next();
+        embed(input().encode(texts), SequencePooling.MEAN, BATCH).values().iterator().next();
     float[] all = vectors.floats(); // [N, E]
     int size = (int) vectors.shape()[1];
     List<float[]> rows = new ArrayList<>();
@@ -100,38 +93,30 @@ public final class Embedder implements AutoCloseable {
    */
   public Map<String, NpyArray> embed(
       TokenizedSequences sequences, SequencePooling pooling, int batch) {
-    TokenRunner runner = new TokenRunner(predictor, input);
     boolean isPerToken = pooling == SequencePooling.NONE;
-    int length = input.length(sequences.longest());
-    List<int[]> ids = sequences.ids();
-    int rows = input.rows(Math.min(batch, ids.size()));
-    List<NpyArray> parts = new ArrayList<>();
-    for (int first = 0; first < ids.size(); first += rows) {
-      List<int[]> part = ids.subList(first, Math.min(ids.size(), first + rows));
-      int padded = isPerToken ? length : input.length(TokenRunner.longest(part));
-      parts.add(pooling.apply(states(runner.run(part, padded)), part, padded, input));
-    }
-    Map<String, NpyArray> arrays = new LinkedHashMap<>();
-    arrays.put(isPerToken ? "embeddings" : "embedding", TokenRunner.join(parts));
-    arrays.putAll(runner.arrays(sequences, length));
-    return arrays;
+    String name = isPerToken ? "embeddings" : "embedding";
+    return runner.run(
+        sequences,
+        batch,
+        isPerToken,
+        (outputs, ids, length) ->
+            Map.of(name, pooling.apply(states(outputs), ids, length, input())));
   }
 
   private NpyArray states(Map<String, NpyArray> outputs) {
-    return STATES.stream()
-        .filter(outputs::containsKey)
-        .map(outputs::get)
-        .findFirst()
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                    "%s: has no vectors of tokens: expected a signature embed, or an output %s; there are %s"
-                        .formatted(input.model(), String.join(" or ", STATES), outputs.keySet())));
+    for (String name : STATES) {
+      if (outputs.containsKey(name)) {
+        return outputs.get(name);
+      }
+    }
+    throw new PerformerException(
+        "%s: has no vectors of tokens: expected a signature embed, or an output %s; there are %s"
+            .formatted(input().model(), String.join(" or ", STATES), outputs.keySet()));
   }
 
   /** Frees the model. */
   @Override
   public void close() {
-    predictor.close();
+    runner.close();
   }
 }

@@ -1,19 +1,21 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
+import dev.performer.data.Batches;
 import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.SequenceSource;
-import dev.performer.model.Task;
 import dev.performer.recipe.EvaluationData;
+import dev.performer.recipe.EvaluationData.Request;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeEvaluation;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.LanguageModel;
-import dev.performer.training.TokenBatchSource;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -34,9 +36,6 @@ public final class Evaluator {
   /** Sequences of a batch where Google's protein_lm draws masks from all of its tokens. */
   public static final int GOOGLE_ROWS = 50;
 
-  /** Of the masks; any number will do, as long as it stays. */
-  public static final long DEFAULT_SEED = TokenBatchSource.EVALUATION_SEED;
-
   private final Model model;
   private final Optional<EvaluationData> trained;
 
@@ -53,23 +52,6 @@ public final class Evaluator {
   /** Evaluates a model on data that are read as a recipe specifies. */
   public static Evaluator of(Model model, Recipe recipe) {
     return new Evaluator(model, Optional.of(EvaluationData.of(recipe)));
-  }
-
-  /**
-   * How data are read; null for what the model or its recipe records.
-   *
-   * @param text column or feature with the sequence
-   * @param label column or feature with the class or number, or the file of MNIST's labels
-   * @param length tokens of a sequence at most
-   * @param size of a batch; for FASTA and lines of text, masks of Google's protein_lm aside, 16,384
-   *     tokens
-   * @param end whether the end token is appended to FASTA and lines of text
-   * @param seed of the masks
-   */
-  public record Request(
-      String text, String label, Integer length, BatchSize size, boolean end, long seed) {
-    /** Nothing is given. */
-    public static final Request DEFAULT = new Request(null, null, null, null, true, DEFAULT_SEED);
   }
 
   /**
@@ -91,11 +73,8 @@ public final class Evaluator {
    * @throws PerformerException if the model cannot read such data
    */
   public boolean readsAsInTraining(Path file) {
-    return trained.isPresent() && trained.get().reads(file, task());
-  }
-
-  private Task task() {
-    return PerformerModels.requireConfig(model.path()).task();
+    return trained.isPresent()
+        && trained.get().reads(file, PerformerModels.requireConfig(model.path()).task());
   }
 
   /** Evaluates on a file: FASTA, lines of text, or what the model was trained on. */
@@ -110,8 +89,7 @@ public final class Evaluator {
     }
     if (trained.isEmpty() && EvaluationData.needsRecipe(file)) {
       throw new PerformerException(
-              ("%s does not say how %s is read, as models that were trained here do; give the recipe or the run"
-                      + " that trained it, or FASTA or text")
+              "%s does not say how %s is read, as models that were trained here do; give the recipe or the run that trained it, or FASTA or text"
                   .formatted(model.path(), file))
           .settledBy("recipe");
     }
@@ -124,29 +102,27 @@ public final class Evaluator {
   }
 
   private Outcome asInTraining(Optional<Path> file, Request request) {
-    if (!model.options().isDefault()) {
-      throw new PerformerException(
-          model.path()
-              + ": signature, tensors, vocabulary, objective and masking make no sense where data"
-              + " are read as in training");
-    }
-    var data =
-        new EvaluationData.Request(
-            request.text(), request.label(), request.length(), request.size());
-    var outcome =
-        new RecipeEvaluation(model.path(), trained.orElseThrow()).run(file, data, request.seed());
-    return new Outcome(outcome.evaluation(), outcome.data(), outcome.report());
+    require(
+        model.options().isDefault(),
+        "%s: signature, tensors, vocabulary, objective and masking make no sense where data are read as in training",
+        model.path());
+    EvaluationData data = trained.orElseThrow();
+    PerformerModels.Saved saved = PerformerModels.load(model.path());
+    Batches batches = data.batches(file, saved.config(), request);
+    int limit =
+        file.isPresent() ? 0 : data.recipe().map(r -> r.training().evaluationBatches()).orElse(0);
+    var evaluation = RecipeEvaluation.of(saved, data.trained(), batches, limit, request.seed());
+    return new Outcome(evaluation, batches.name(), batches.reportOnce());
   }
 
   /** Evaluates a language model on sequences. @throws PerformerException if it is none */
   public Outcome evaluate(SequenceSource source, Request request) {
     LanguageModelSpec spec = model.languageModel();
-    var objective = spec.evaluationObjective();
     try (ImportedModel imported = spec.load()) {
       LanguageModel language = ImportedLanguageModel.of(imported, spec.tensors());
       Batching batching = language.fit(batching(spec, request)).forEvaluation();
       var batches = ExampleBatches.of(source, spec.tokenizer(), batching, request.seed());
-      Evaluation evaluation = language.evaluate(objective, batches, request.seed());
+      var evaluation = language.evaluate(spec.evaluationObjective(), batches, request.seed());
       return new Outcome(evaluation, source.name(), batches.reportOnce());
     }
   }
@@ -154,17 +130,11 @@ public final class Evaluator {
   /** Masks that are drawn from a batch need its size and length, as Python had them. */
   private static Batching batching(LanguageModelSpec spec, Request request) {
     boolean isGoogle = spec.isGoogleEvaluation();
-    BatchSize size = request.size();
+    BatchSize size = request.size() == null ? SequenceBatching.DEFAULT.size() : request.size();
     if (isGoogle && !(size instanceof BatchSize.Sequences)) {
       size = new BatchSize.Sequences(GOOGLE_ROWS);
     }
-    SequenceBatching wanted =
-        new SequenceBatching(
-            request.length(),
-            null,
-            size == null ? SequenceBatching.DEFAULT.size() : size,
-            request.end());
-    Batching batching = wanted.of(spec);
+    Batching batching = new SequenceBatching(request.length(), null, size, request.end()).of(spec);
     return isGoogle ? batching.withFixedLength(batching.length()) : batching;
   }
 }

@@ -1,5 +1,7 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.graph.SaveRestore;
 import dev.performer.recipe.RecipeTraining;
@@ -8,6 +10,7 @@ import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.OutputDirectory;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.WeightReplacement;
+import dev.performer.training.ModelTraining;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,8 +26,7 @@ import org.tensorflow.op.Ops;
  * Exporter.to(Path.of("served")).replacing(true).export(Path.of("runs/family"), "best");
  * }</pre>
  *
- * @param target where the SavedModel goes
- * @param replace whether one that is there may be replaced
+ * @param replace whether a SavedModel that is there may be replaced
  */
 public record Exporter(Path target, boolean replace) {
   /** Writes to a new directory. */
@@ -43,8 +45,7 @@ public record Exporter(Path target, boolean replace) {
    * @param source a run directory, also of a run that was stopped, or a SavedModel
    * @param checkpoint of a run: {@code best}, {@code last} or {@code step-N}
    * @return where the weights were read
-   * @throws PerformerException if there is no such model or checkpoint, or the target cannot be
-   *     written
+   * @throws PerformerException if there is none such, or the target cannot be written
    */
   public Path export(Path source, String checkpoint) {
     OutputDirectory.requireFree(target, replace);
@@ -61,45 +62,47 @@ public record Exporter(Path target, boolean replace) {
   private Path exportModel(Path source) {
     SavedModelDirectory directory = SavedModelDirectory.open(ModelLocation.savedModel(source));
     // Any signature will do: what it does not use is kept bit for bit.
-    List<String> names = List.copyOf(directory.signatures().keySet());
-    String signature =
-        names.contains(ImportedModel.DEFAULT_SIGNATURE) || names.isEmpty()
-            ? ImportedModel.DEFAULT_SIGNATURE
-            : names.get(0);
-    try (ImportedModel model = ImportedModel.load(directory, List.of(signature));
-        Session session = new Session(model.graph(), false)) {
-      model.restore(session);
-      replacement(source, ModelCard.read(source)).export(session, model.variables(), target);
+    var names = directory.signatures().keySet();
+    String signature = ImportedModel.DEFAULT_SIGNATURE;
+    if (!names.isEmpty() && !names.contains(signature)) {
+      signature = names.iterator().next();
     }
+    write(directory, signature, Optional.empty(), ModelCard.read(directory.path()));
     return directory.variablesPrefix();
   }
 
   private Path exportRun(Path run, Path weights) {
-    if (!Files.exists(run.resolve(RunSource.FILE))) {
-      throw new PerformerException(
-          run
-              + ": trains on sequences of a program, which alone knows what their tokens mean; resume"
-              + " it there, its end writes a model");
-    }
+    require(
+        Files.exists(run.resolve(RunSource.FILE)),
+        "%s: trains on sequences of a program, which alone knows what their tokens mean; resume it there, its end writes a model",
+        run);
     RunSource from = RunSource.read(run);
-    try (ImportedModel model = ImportedModel.load(from.model(), from.signature());
-        Session session = new Session(model.graph(), false)) {
-      model.restore(session);
-      SaveRestore.of(Ops.create(model.graph()), model.variables()).restore(session, weights);
-      replacement(from.model(), card(run, from.model())).export(session, model.variables(), target);
-    }
+    Path original = Path.of(from.model());
+    var directory = SavedModelDirectory.open(original);
+    write(directory, from.signature(), Optional.of(weights), card(run, original));
     return weights;
   }
 
-  private WeightReplacement replacement(Path original, Optional<ModelCard> card) {
-    WeightReplacement replacement = WeightReplacement.of(original);
-    card.ifPresent(replacement::card);
-    return replace ? replacement.replaceExisting() : replacement;
+  private void write(
+      SavedModelDirectory original,
+      String signature,
+      Optional<Path> weights,
+      Optional<ModelCard> card) {
+    try (ImportedModel model = ImportedModel.load(original, List.of(signature));
+        Session session = new Session(model.graph(), false)) {
+      model.restore(session);
+      Ops tf = Ops.create(model.graph());
+      weights.ifPresent(at -> SaveRestore.of(tf, model.variables()).restore(session, at));
+      WeightReplacement replacement = WeightReplacement.of(original.path());
+      card.ifPresent(replacement::card);
+      (replace ? replacement.replaceExisting() : replacement)
+          .export(session, model.variables(), target);
+    }
   }
 
   /** The run's own card, which knows what was trained, before that of the model it started from. */
   private static Optional<ModelCard> card(Path run, Path from) {
-    Path finished = run.resolve(RecipeTraining.MODEL);
+    Path finished = run.resolve(ModelTraining.MODEL);
     return ModelCard.read(Files.exists(finished.resolve(ModelCard.FILE)) ? finished : from);
   }
 

@@ -4,27 +4,22 @@ import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.HeldOut;
-import dev.performer.data.NpyArray;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TokenBatch;
-import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.OptimizerFiles;
-import dev.performer.savedmodel.SavedModelPredictor;
-import dev.performer.savedmodel.WeightReplacement;
 import dev.performer.training.FineTuneOptions;
 import dev.performer.training.FineTuner;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.LanguageModel;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelCards;
+import dev.performer.training.Trainer;
 import dev.performer.training.TrainingData;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
-import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 
 /**
@@ -33,126 +28,71 @@ import java.util.Optional;
  * was trained.
  *
  * <pre>{@code
- * FineTuneJob job =
- *     FineTuneJob.builder(Model.open(Path.of("savedmodels/protein-mlm/saved_model")), run)
- *         .train(SequenceSource.file(Path.of("family.fasta.gz")))
- *         .build();
- * FineTuneJob.Outcome outcome = job.run(Progress.lines(System.out));
+ * Model model = Model.open(Path.of("savedmodels/protein-mlm/saved_model"));
+ * SequenceSource family = SequenceSource.file(Path.of("family.fasta.gz"));
+ * FineTuneJob.Outcome outcome =
+ *     FineTuneJob.of(model, family, run).run(Progress.lines(System.out));
  * System.out.println(outcome.result().best().perplexity() + " " + outcome.model());
  * }</pre>
  *
- * <p>The run directory gets config.json, metrics.jsonl, checkpoints/ and, at the end, model/. A job
- * runs in one thread; {@link #stop} may be called from any.
+ * <p>The run directory gets config.json, metrics.jsonl, checkpoints/ and, at the end, model/.
  */
-public final class FineTuneJob {
+public final class FineTuneJob extends Job<FineTuneJob> {
   private final LanguageModelSpec spec;
-  private final Path run;
-  private final TrainingData data;
-  private final FineTuneOptions options;
-  private final boolean resume;
-  private final boolean debugNumerics;
-  private final Optional<Path> optimizer;
-  private volatile boolean stops;
+  private final SequenceSource train;
+  private SequenceSource validation;
+  private SequenceBatching batching = SequenceBatching.DEFAULT;
+  private LoopOptions loop = FineTuneOptions.LOOP;
+  private boolean continueOptimizer;
 
-  private FineTuneJob(Builder from) {
-    spec = from.spec;
-    run = from.run;
-    SequenceSource all = Objects.requireNonNull(from.train, "sequences to train on are needed");
-    data = data(all, from.validation);
-    options = new FineTuneOptions(spec.objective(), from.batching.of(spec), from.loop);
-    resume = from.resume;
-    debugNumerics = from.debugNumerics;
-    optimizer = from.continueOptimizer ? Optional.of(moments()) : Optional.empty();
+  private FineTuneJob(LanguageModelSpec spec, SequenceSource train, Path run) {
+    super(run);
+    this.spec = spec;
+    this.train = train;
   }
 
   /**
-   * Begins with what is needed.
+   * With the defaults for everything else.
    *
-   * @param model a language model
+   * @param train what it learns from, read again and again
    * @param run the run directory: new or empty, or that of the run to go on with
    */
-  public static Builder builder(Model model, Path run) {
-    return builder(model.languageModel(), run);
+  public static FineTuneJob of(Model model, SequenceSource train, Path run) {
+    return of(model.languageModel(), train, run);
   }
 
   /** The same of a model that is used in a way of its own. */
-  public static Builder builder(LanguageModelSpec model, Path run) {
-    return new Builder(model, run);
+  public static FineTuneJob of(LanguageModelSpec model, SequenceSource train, Path run) {
+    return new FineTuneJob(model, train, run);
   }
 
-  /** Collects what differs from the defaults; sequences to train on are needed. */
-  public static final class Builder {
-    private final LanguageModelSpec spec;
-    private final Path run;
-    private SequenceSource train;
-    private SequenceSource validation;
-    private SequenceBatching batching = SequenceBatching.DEFAULT;
-    private LoopOptions loop = FineTuneOptions.LOOP;
-    private boolean resume;
-    private boolean debugNumerics;
-    private boolean continueOptimizer;
+  /** For evaluation only; where it is null, every 20th sequence is held out. */
+  public FineTuneJob validation(SequenceSource value) {
+    validation = value;
+    return this;
+  }
 
-    private Builder(LanguageModelSpec spec, Path run) {
-      this.spec = spec;
-      this.run = run;
-    }
+  /** How sequences become batches. */
+  public FineTuneJob batching(SequenceBatching value) {
+    batching = value;
+    return this;
+  }
 
-    /** What it learns from, read again and again. */
-    public Builder train(SequenceSource value) {
-      train = value;
-      return this;
-    }
+  /** The loop; its batch is that of the batching. */
+  public FineTuneJob options(LoopOptions value) {
+    loop = value;
+    return this;
+  }
 
-    /** For evaluation only; where it is not given, every 20th sequence is held out. */
-    public Builder validation(SequenceSource value) {
-      validation = value;
-      return this;
-    }
-
-    /** How sequences become batches. */
-    public Builder batching(SequenceBatching value) {
-      batching = value;
-      return this;
-    }
-
-    /** The loop; its batch is that of the batching. */
-    public Builder options(LoopOptions value) {
-      loop = value;
-      return this;
-    }
-
-    /** Whether to go on from the newest checkpoint of the run directory. */
-    public Builder resume(boolean value) {
-      resume = value;
-      return this;
-    }
-
-    /** Whether to look for the op that brought forth a number that is not finite. */
-    public Builder debugNumerics(boolean value) {
-      debugNumerics = value;
-      return this;
-    }
-
-    /** Whether to start from the moments of the optimizer that were imported with the model. */
-    public Builder continueOptimizer(boolean value) {
-      continueOptimizer = value;
-      return this;
-    }
-
-    /**
-     * @throws PerformerException if the model cannot be trained so, or a source cannot be split
-     */
-    public FineTuneJob build() {
-      return new FineTuneJob(this);
-    }
+  /** Whether to start from the moments of the optimizer that were imported with the model. */
+  public FineTuneJob continuingOptimizer(boolean value) {
+    continueOptimizer = value;
+    return this;
   }
 
   /**
-   * What came of it.
+   * What came of it; the model is there unless the run was stopped before its end.
    *
-   * @param result of the training
-   * @param run the run directory
-   * @param model the export; empty if the run was stopped before its end
    * @param maxOutputDifference largest absolute difference of the reloaded export's logits from the
    *     trained graph's; NaN without an export
    */
@@ -166,6 +106,9 @@ public final class FineTuneJob {
    *     checkpoints are good
    */
   public Outcome run(Progress progress) {
+    TrainingData data = data();
+    var options = new FineTuneOptions(spec.objective(), batching.of(spec), loop);
+    Optional<Path> moments = continueOptimizer ? Optional.of(moments()) : Optional.empty();
     RunSource source = RunSource.of(path(), spec.tensors().signature());
     if (resume) {
       source.requireStarted(run);
@@ -173,48 +116,44 @@ public final class FineTuneJob {
     try (ImportedModel model = spec.load()) {
       LanguageModel language = ImportedLanguageModel.of(model, spec.tensors());
       requireTrainable(model, progress);
-      try (FineTuner tuner =
+      try (Trainer tuner =
           resume
               ? FineTuner.resume(language, data, options, run, progress)
-              : FineTuner.start(language, data, options, run, optimizer, progress)) {
-        source.write(run);
-        tuner.stopWhen(() -> stops);
-        if (debugNumerics) {
-          tuner.debugNumerics();
+              : FineTuner.start(language, data, options, run, progress)) {
+        if (!resume) {
+          moments.ifPresent(tuner::restoreOptimizer);
         }
+        source.write(run);
+        watch(tuner);
         TrainingResult result = tuner.run();
         if (!result.finished()) {
           return new Outcome(result, run, Optional.empty(), Double.NaN);
         }
         tuner.restoreBest();
-        Path target = run.resolve(RecipeTraining.MODEL);
-        WeightReplacement.of(path())
-            .card(card(result))
-            .replaceExisting()
-            .export(tuner.session(), model.variables(), target);
-        return new Outcome(result, run, Optional.of(target), difference(language, tuner, target));
+        ModelCard card = card(data, result);
+        Path exported = export(path(), card, tuner.session(), model.variables());
+        TokenBatch batch = batch(data, language.fit(options.batching()).forEvaluation());
+        float[] trained = language.logits(tuner.session(), batch);
+        String logits = spec.tensors().logits();
+        double difference = difference(exported, spec.input(), batch, logits, trained);
+        return new Outcome(result, run, Optional.of(exported), difference);
       }
     }
-  }
-
-  /** Ends {@link #run} after the step under way, with a checkpoint; from any thread. */
-  public void stop() {
-    stops = true;
   }
 
   private Path path() {
     return spec.model().path();
   }
 
-  private TrainingData data(SequenceSource all, SequenceSource validation) {
+  private TrainingData data() {
     if (validation != null) {
-      return new TrainingData(spec.tokenizer(), all, validation);
+      return new TrainingData(spec.tokenizer(), train, validation);
     }
-    HeldOut<SequenceSource> split = HeldOut.of(all);
+    HeldOut<SequenceSource> split = HeldOut.of(train);
     try (var training = split.train().open()) {
       if (!training.hasNext()) {
         throw new PerformerException(
-                all.name() + ": one sequence cannot be split; give other ones for validation")
+                train.name() + ": one sequence cannot be split; give other ones for validation")
             .settledBy("validation");
       }
     }
@@ -222,13 +161,11 @@ public final class FineTuneJob {
   }
 
   private Path moments() {
+    String missing =
+        "%s: has no state of an optimizer (%s) to continue; import a checkpoint that holds one"
+            .formatted(path(), OptimizerFiles.FOLDER);
     return OptimizerFiles.prefix(path())
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                        "%s: has no state of an optimizer (%s) to continue; import a checkpoint that holds one"
-                            .formatted(path(), OptimizerFiles.FOLDER))
-                    .settledBy("continueOptimizer"));
+        .orElseThrow(() -> new PerformerException(missing).settledBy("continueOptimizer"));
   }
 
   private void requireTrainable(ImportedModel model, Progress progress) {
@@ -241,42 +178,26 @@ public final class FineTuneJob {
     }
   }
 
-  private ModelCard card(TrainingResult result) {
+  private ModelCard card(TrainingData data, TrainingResult result) {
     Optional<ModelCard> old = spec.model().card();
-    return ModelCard.of(
-            old.map(ModelCard::attention).orElse(null),
-            spec.cardVocabulary(),
-            spec.tensors(),
-            ModelCards.provenance(path().toString(), data, options, result))
+    ModelCard.Provenance provenance =
+        ModelCards.provenance(
+            path().toString(),
+            data.train().name(),
+            loop.seed(),
+            result.bestStep(),
+            result.before(),
+            result.best());
+    var attention = old.map(ModelCard::attention).orElse(null);
+    return ModelCard.of(attention, spec.cardVocabulary(), spec.tensors(), provenance)
         .withConfig(old.map(ModelCard::config).orElse(null))
         .withData(old.map(ModelCard::data).orElse(null));
   }
 
-  /** Runs one validation batch through the trained graph and through the reloaded export. */
-  private double difference(LanguageModel model, FineTuner tuner, Path exported) {
-    Batching batching = model.fit(options.batching()).forEvaluation();
+  private static TokenBatch batch(TrainingData data, Batching batching) {
     var batches = ExampleBatches.of(data.validation(), data.tokenizer(), batching, 0);
-    TokenBatch batch;
     try (var stream = batches.epoch(0)) {
-      batch = stream.next();
+      return stream.next();
     }
-    float[] trained = model.logits(tuner.session(), batch);
-    try (SavedModelPredictor predictor = SavedModelPredictor.load(exported)) {
-      Map<String, NpyArray> feeds =
-          spec.input().feeds(batch.tokens(), batch.mask(), batch.rows(), batch.length());
-      NpyArray reloaded =
-          predictor.predict(spec.tensors().signature(), feeds).get(spec.tensors().logits());
-      return largestDifference(trained, reloaded.floats());
-    }
-  }
-
-  /** Infinite where one is not a number. */
-  static double largestDifference(float[] a, float[] b) {
-    double largest = 0;
-    for (int i = 0; i < a.length; i++) {
-      double distance = Math.abs((double) a[i] - b[i]);
-      largest = Math.max(largest, Double.isNaN(distance) ? Double.POSITIVE_INFINITY : distance);
-    }
-    return largest;
   }
 }

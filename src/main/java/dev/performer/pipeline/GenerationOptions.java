@@ -1,6 +1,7 @@
 package dev.performer.pipeline;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import dev.performer.serving.Sampler;
 import dev.performer.serving.Sampling;
 import java.util.OptionalInt;
@@ -28,15 +29,11 @@ public record GenerationOptions(OptionalInt maxTokens, Sampler sampler, int batc
   public static final GenerationOptions DEFAULT =
       new GenerationOptions(OptionalInt.empty(), Sampling.DEFAULT, 8);
 
-  /**
-   * @throws PerformerException if a number is not positive
-   */
+  /** Checks. @throws PerformerException if a number is not positive */
   public GenerationOptions {
-    if (maxTokens.isPresent() && maxTokens.getAsInt() < 1 || batch < 1) {
-      throw new PerformerException(
-          "the number of new tokens and the batch must be at least 1, not %d and %d"
-              .formatted(maxTokens.orElse(DEFAULT_TOKENS), batch));
-    }
+    int count = maxTokens.orElse(DEFAULT_TOKENS);
+    String text = "the number of new tokens and the batch must be at least 1, not %d and %d";
+    require(count > 0 && batch > 0, text, count, batch);
   }
 
   /** The same with so many new tokens of a text at most. */

@@ -1,5 +1,7 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.ImportOptions;
@@ -70,10 +72,8 @@ public record Importer(
    *
    * @param model the SavedModel that was written
    * @param scheme whose names the checkpoint's tensors had
-   * @param config how the model is built
    * @param variables their number
    * @param parameters all their numbers
-   * @param tokenizer what its token ids mean, if that is known
    * @param notes what was assumed, one line each
    * @param notFinite names of weights that hold NaN or infinity
    * @param optimizerStep where the checkpoint's optimizer was, if its moments came along
@@ -90,23 +90,24 @@ public record Importer(
       OptionalLong optimizerStep) {}
 
   /**
-   * Reads the checkpoint and writes the model.
+   * Reads the checkpoint and writes a SavedModel.
    *
-   * @param target where the SavedModel goes
    * @param replace whether one that is there may be replaced
    * @throws PerformerException if the checkpoint is damaged or unknown, weights are missing, or the
    *     target cannot be written
    */
   public Outcome write(Path target, boolean replace) {
-    if (isOurs()) {
-      throw new PerformerException(
-          path + ": is a model of ours already; use it as it is, or export it, which copies it");
-    }
+    boolean isOurs = isSavedModel() && PerformerModels.config(path).isPresent();
+    require(
+        !isOurs,
+        "%s: is a model of ours already; use it as it is, or export it, which copies it",
+        path);
     OutputDirectory.requireFree(target, replace);
     ImportedWeights weights =
         withTokenizer(ImportedWeights.of(load(), path, options.allowMissing()));
     weights.write(target, replace);
     SavedModelDirectory.open(target); // read back as everything else will
+    var step = weights.source().optimizer().map(state -> OptionalLong.of(state.step()));
     return new Outcome(
         target,
         weights.source().scheme(),
@@ -116,34 +117,26 @@ public record Importer(
         weights.tokenizer(),
         weights.notes(),
         weights.notFinite(),
-        weights
-            .source()
-            .optimizer()
-            .map(state -> OptionalLong.of(state.step()))
-            .orElse(OptionalLong.empty()));
+        step.orElse(OptionalLong.empty()));
   }
 
   private boolean isSavedModel() {
     return Files.isRegularFile(path.resolve("saved_model.pb"));
   }
 
-  private boolean isOurs() {
-    return isSavedModel() && PerformerModels.config(path).isPresent();
-  }
-
   private ImportedWeights withTokenizer(ImportedWeights weights) {
-    if (tokenizer.isPresent()) {
-      return weights.withTokenizer(tokenizer.get());
-    }
-    if (weights.tokenizer().isPresent()) {
+    if (tokenizer.isEmpty() && weights.tokenizer().isPresent()) {
       return weights;
     }
-    return JsonTokenizer.beside(path).map(weights::withTokenizer).orElse(weights);
+    return tokenizer
+        .or(() -> JsonTokenizer.beside(path))
+        .map(weights::withTokenizer)
+        .orElse(weights);
   }
 
   private ModelWeights load() {
     try {
-      return conversion.isPresent() ? converted() : Checkpoints.load(path, options);
+      return conversion.isPresent() ? converted(conversion.get()) : Checkpoints.load(path, options);
     } catch (PerformerException e) {
       if (!isSavedModel()) {
         throw e;
@@ -156,7 +149,7 @@ public record Importer(
   }
 
   /** What was exact becomes FAVOR+. */
-  private ModelWeights converted() {
+  private ModelWeights converted(FavorConversion to) {
     ModelWeights exact;
     try {
       exact = Checkpoints.load(path, options);
@@ -164,18 +157,15 @@ public record Importer(
       // Where the file does not say how it attends, it is the weights' own attention that is exact.
       exact = Checkpoints.load(path, options.with(ImportOptions.AttentionKind.EXACT));
     }
-    FavorConversion to = conversion.orElseThrow();
-    FavorConversion.Converted converted;
     try {
-      converted = to.apply(exact.config(), exact.weights());
+      var converted = to.apply(exact.config(), exact.weights());
+      List<String> notes = new ArrayList<>(exact.notes());
+      notes.add(
+          Converter.note(to, converted)
+              + ", which approximates it; training it with the exact model as its teacher brings back what is lost");
+      return exact.converted(converted.config(), converted.weights(), notes);
     } catch (PerformerException e) {
       throw new PerformerException(path + ": " + e.getMessage(), e).settledBy(CONVERSION);
     }
-    List<String> notes = new ArrayList<>(exact.notes());
-    notes.add(
-        Converter.note(to, converted)
-            + ", which approximates it; training it with the exact model as its teacher brings back"
-            + " what is lost");
-    return exact.converted(converted.config(), converted.weights(), notes);
   }
 }

@@ -14,7 +14,6 @@ import java.util.List;
 /**
  * How a model is used as a language model. Immutable.
  *
- * @param model the model
  * @param tensors signature, inputs, output and what it was trained to guess
  * @param tokenizer between texts and its tokens
  * @param notes what was assumed because neither model nor options say it, one line each
@@ -37,15 +36,10 @@ public record LanguageModelSpec(
 
   /** Whether logits at t are for token t. */
   public boolean shiftsInputs() {
-    Boolean given = model.options().shiftsInputs();
-    return Boolean.TRUE.equals(given != null ? given : tensors.shiftsInputs());
+    return Boolean.TRUE.equals(tensors.shiftsInputs());
   }
 
-  /**
-   * What it guesses in training.
-   *
-   * @throws PerformerException if a masked model's vocabulary has no mask token
-   */
+  /** What it guesses in training. */
   Objective objective() {
     if (isCausal()) {
       return new Objective.CausalLanguageModel(shiftsInputs());
@@ -54,44 +48,33 @@ public record LanguageModelSpec(
     return new Objective.MaskedLanguageModel(proportions());
   }
 
-  /**
-   * What it guesses in evaluation: Google's protein_lm draws its masks in a way of its own, from
-   * the tokens of a whole batch.
-   */
+  /** What it guesses in evaluation, where Google's protein_lm draws masks in a way of its own. */
   Objective evaluationObjective() {
     return isGoogleEvaluation()
         ? new Objective.GoogleMaskedLanguageModel(proportions())
         : objective();
   }
 
-  /** Whether masks are drawn as protein_lm draws them in evaluation. */
+  /** Whether masks are drawn from the tokens of a whole batch, as protein_lm does in evaluation. */
   boolean isGoogleEvaluation() {
-    ModelOptions.MaskedTokens given = model.options().masking();
-    ModelCard.Masking recorded = tensors.masking();
-    return !isCausal()
-        && (given == null
-            ? recorded != null && ModelCard.Masking.PROTEIN_LM.equals(recorded.evaluation())
-            : given == ModelOptions.MaskedTokens.GOOGLE_EVAL);
+    var masking = tensors.masking();
+    return !isCausal() && masking != null && masking.evaluation() != null;
   }
 
   void requireMaskToken() {
     if (!isCausal() && vocabulary().mask().isEmpty()) {
-      throw new PerformerException(
-              model.path()
-                  + ": the vocabulary has no mask token, which masked-lm needs; choose the objective"
-                  + " causal-lm or another vocabulary")
+      String text =
+          "%s: the vocabulary has no mask token, which masked-lm needs; choose the objective causal-lm or another vocabulary";
+      throw new PerformerException(text.formatted(model.path()))
           .settledBy("objective", "vocabulary");
     }
   }
 
   private Masking proportions() {
-    if (model.options().masking() != null) {
-      return model.options().masking().proportions();
-    }
-    ModelCard.Masking recorded = tensors.masking();
-    return recorded == null
+    var masking = tensors.masking();
+    return masking == null
         ? Masking.BERT
-        : new Masking(recorded.rate(), recorded.mask(), recorded.random());
+        : new Masking(masking.rate(), masking.mask(), masking.random());
   }
 
   /** What a model that is made from this one records of its tokens. */
@@ -104,15 +87,8 @@ public record LanguageModelSpec(
 
   /** How it takes sequences. */
   public TokenInput input() {
-    return new TokenInput(
-        model.path(),
-        model.directory().signature(tensors.signature()),
-        tensors.tokens(),
-        tensors.mask(),
-        tokenizer,
-        tensors.maxLength() == null ? 0 : tensors.maxLength(),
-        tensors.paddedLength() == null ? 0 : tensors.paddedLength(),
-        notes);
+    var signature = model.directory().signature(tensors.signature());
+    return TokenInput.of(model.path(), signature, tensors, tokenizer, notes);
   }
 
   /** Imports the signature into a graph; the caller closes it. */

@@ -8,6 +8,7 @@ import dev.performer.data.Vocabulary;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.ModelCard.LanguageModel;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SignatureSpec;
@@ -18,7 +19,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.function.Function;
 import org.tensorflow.ndarray.Shape;
 
 /**
@@ -39,9 +39,12 @@ public final class Model {
   private static final String ASSUMED_OBJECTIVE =
       "The model does not say what it was trained for: the objective masked-lm is assumed.";
 
+  private static final LanguageModel NOT_RECORDED = new LanguageModel(null, null, null, null, null);
+
   private final SavedModelDirectory directory;
   private final Optional<ModelCard> card;
   private final Optional<PerformerConfig> config;
+  private final LanguageModel recorded;
   private final ModelOptions options;
 
   private Model(SavedModelDirectory directory, ModelOptions options) {
@@ -49,6 +52,7 @@ public final class Model {
     this.options = options;
     card = ModelCard.read(directory.path());
     config = PerformerModels.config(directory.path());
+    recorded = card.map(ModelCard::languageModel).orElse(NOT_RECORDED);
   }
 
   /**
@@ -106,11 +110,7 @@ public final class Model {
     return options;
   }
 
-  /**
-   * What its token ids mean, if options or model have it.
-   *
-   * @throws PerformerException if what the model records is broken
-   */
+  /** What its token ids mean, if options or model have it. */
   public Optional<Tokenizer> tokenizer() {
     return options.tokenizer() != null
         ? Optional.of(options.tokenizer())
@@ -120,59 +120,57 @@ public final class Model {
   /**
    * How it is used as a language model.
    *
-   * @throws PerformerException if tokens or logits are not to be found, or the meaning of its token
-   *     ids is not known
+   * @throws PerformerException if tokens, logits or the meaning of the ids are not found
    */
   public LanguageModelSpec languageModel() {
     List<String> notes = new ArrayList<>();
-    ModelCard.LanguageModel recorded = recorded();
-    SignatureSpec spec = directory.signature(signature(recorded));
+    SignatureSpec spec = directory.signature(signature());
     Tokenizer known = tokenizer().orElse(null);
-    boolean isRecorded = recorded != null && spec.name().equals(recorded.signature());
-    ModelCard.LanguageModel base =
-        recorded != null ? recorded : new ModelCard.LanguageModel(null, null, null, null, null);
-    ModelCard.LanguageModel wanted =
-        base.withTensors(
+    LanguageModel own = spec.name().equals(recorded.signature()) ? recorded : NOT_RECORDED;
+    ModelCard.Objective objective = first(options.objective(), recorded.objective());
+    if (objective == null) {
+      notes.add(ASSUMED_OBJECTIVE);
+      objective = ModelCard.Objective.MASKED_LM;
+    }
+    var masking = options.masking() == null ? null : options.masking().forCard();
+    LanguageModel wanted =
+        new LanguageModel(
             spec.name(),
-            options.tokens() != null || !isRecorded ? options.tokens() : recorded.tokens(),
-            options.mask() != null || !isRecorded ? options.mask() : recorded.mask(),
-            options.logits() != null || !isRecorded ? options.logits() : recorded.logits(),
-            objective(recorded, notes));
-    ModelCard.LanguageModel tensors;
+            first(options.tokens(), own.tokens()),
+            first(options.mask(), own.mask()),
+            first(options.logits(), own.logits()),
+            objective,
+            first(options.shiftsInputs(), recorded.shiftsInputs()),
+            first(masking, recorded.masking()),
+            recorded.maxLength(),
+            recorded.paddedLength());
     try {
-      tensors = ImportedLanguageModel.resolve(spec, wanted, known == null ? 0 : known.size());
+      var tensors = ImportedLanguageModel.resolve(spec, wanted, known == null ? 0 : known.size());
+      Tokenizer meaning = known != null ? known : assumedTokenizer(spec, tensors, notes);
+      return new LanguageModelSpec(this, tensors, meaning, notes);
     } catch (PerformerException e) {
       throw e.in(path());
     }
-    Tokenizer meaning = known != null ? known : assumedTokenizer(spec, tensors, notes);
-    return new LanguageModelSpec(this, tensors, meaning, notes);
   }
 
   /**
    * How a signature takes sequences; it need not have logits.
    *
-   * @throws PerformerException if its input is not to be found, or the meaning of its token ids is
-   *     not known
+   * @throws PerformerException if its input is not found, or the meaning of its ids is not known
    */
   public TokenInput input() {
     return input(false);
   }
 
-  /**
-   * The same.
-   *
-   * @param idsOnly whether sequences come as ids, so that nothing need say what they mean
-   */
+  /** The same. @param idsOnly whether sequences come as ids, which then need no meaning */
   public TokenInput input(boolean idsOnly) {
-    ModelCard.LanguageModel recorded = recorded();
-    SignatureSpec called = directory.signature(signature(recorded));
+    SignatureSpec called = directory.signature(signature());
     Tokenizer known = tokenizer().orElse(null);
     List<String> notes = List.of();
     if (known == null && idsOnly && config.isPresent()) {
-      known =
-          new LetterTokenizer(
-              "ids", Vocabulary.ofIds(config.get().vocabularySize(), config.get().padId()));
-    } else if (known == null && recorded == null && config.isPresent()) {
+      var ids = Vocabulary.ofIds(config.get().vocabularySize(), config.get().padId());
+      known = new LetterTokenizer("ids", ids);
+    } else if (known == null && recorded == NOT_RECORDED && config.isPresent()) {
       throw new PerformerException(
               path()
                   + ": does not say what its token ids mean; give a vocabulary, or import it with a tokenizer")
@@ -182,59 +180,39 @@ public final class Model {
       known = spec.tokenizer();
       notes = spec.notes().stream().filter(note -> !note.equals(ASSUMED_OBJECTIVE)).toList();
     }
-    String tokens = options.tokens();
-    String mask = options.mask();
     try {
+      String tokens = options.tokens();
       tokens = tokens != null ? tokens : ImportedLanguageModel.tokens(called);
+      String mask = options.mask();
       mask = mask != null ? mask : ImportedLanguageModel.mask(called, tokens);
+      var fed = lengths().withTensors(called.name(), tokens, mask, null, null);
+      return TokenInput.of(path(), called, fed, known, notes);
     } catch (PerformerException e) {
       throw e.in(path());
     }
-    return new TokenInput(
-        path(),
-        called,
-        tokens,
-        mask,
-        known,
-        length(recorded, ModelCard.LanguageModel::maxLength, PerformerModels::longest),
-        length(recorded, ModelCard.LanguageModel::paddedLength, PerformerModels::paddedLength),
-        notes);
   }
 
-  private int length(
-      ModelCard.LanguageModel recorded,
-      Function<ModelCard.LanguageModel, Integer> own,
-      Function<PerformerConfig, Integer> built) {
-    Integer length = recorded != null ? own.apply(recorded) : config.map(built).orElse(null);
-    return length == null ? 0 : length;
-  }
-
-  private ModelCard.LanguageModel recorded() {
-    return card.map(ModelCard::languageModel).orElse(null);
-  }
-
-  private String signature(ModelCard.LanguageModel recorded) {
-    if (options.signature() != null) {
-      return options.signature();
+  /** The lengths that it records, or else was built for. */
+  private LanguageModel lengths() {
+    if (recorded != NOT_RECORDED || config.isEmpty()) {
+      return recorded;
     }
-    return recorded != null && recorded.signature() != null
-        ? recorded.signature()
-        : ImportedModel.DEFAULT_SIGNATURE;
+    Integer longest = PerformerModels.longest(config.get());
+    Integer padded = PerformerModels.paddedLength(config.get());
+    return new LanguageModel(null, null, null, null, null, null, null, longest, padded);
   }
 
-  private ModelCard.Objective objective(ModelCard.LanguageModel recorded, List<String> notes) {
-    if (options.objective() != null) {
-      return options.objective();
-    }
-    if (recorded != null && recorded.objective() != null) {
-      return recorded.objective();
-    }
-    notes.add(ASSUMED_OBJECTIVE);
-    return ModelCard.Objective.MASKED_LM;
+  private String signature() {
+    String own = first(recorded.signature(), ImportedModel.DEFAULT_SIGNATURE);
+    return first(options.signature(), own);
+  }
+
+  private static <T> T first(T given, T otherwise) {
+    return given != null ? given : otherwise;
   }
 
   private Tokenizer assumedTokenizer(
-      SignatureSpec spec, ModelCard.LanguageModel tensors, List<String> notes) {
+      SignatureSpec spec, LanguageModel tensors, List<String> notes) {
     Shape shape = spec.output(tensors.logits()).shape();
     long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
     for (String name : List.of(ProteinVocabulary.GOOGLE_NAME, ProteinVocabulary.PAD_FIRST_NAME)) {
@@ -246,14 +224,11 @@ public final class Model {
         return new LetterTokenizer(name, candidate);
       }
     }
-    throw new PerformerException(
-            ("%s: the output %s has %s numbers a token, which fits no known vocabulary (google-protein has %d);"
-                    + " if these are logits, give their vocabulary, else name the logits")
-                .formatted(
-                    path(),
-                    tensors.logits(),
-                    size < 0 ? "an unknown number of" : size,
-                    ProteinVocabulary.google().size()))
+    String text =
+        "%s: the output %s has %s numbers a token, which fits no known vocabulary (google-protein has %d); if these are logits, give their vocabulary, else name the logits";
+    Object found = size < 0 ? "an unknown number of" : size;
+    int google = ProteinVocabulary.google().size();
+    throw new PerformerException(text.formatted(path(), tensors.logits(), found, google))
         .settledBy("vocabulary", "logits");
   }
 }

@@ -1,9 +1,11 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.checkpoint.Checkpoints;
-import dev.performer.checkpoint.WeightFile;
 import dev.performer.recipe.RecipeTraining;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.run.RunSettings;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -24,18 +26,17 @@ final class ModelLocation {
       return path;
     }
     if (isRun(path)) {
-      Path exported = path.resolve(RecipeTraining.MODEL);
-      if (Files.exists(exported.resolve(GRAPH))) {
-        return exported;
-      }
-      throw new PerformerException(
-          path
-              + ": is a run that has not come to its end, so it has no model yet; resume it, or export one of its checkpoints");
+      Path exported = path.resolve(ModelTraining.MODEL);
+      require(
+          Files.exists(exported.resolve(GRAPH)),
+          "%s: is a run that has not come to its end, so it has no model yet; resume it, or export one of its checkpoints",
+          path);
+      return exported;
     }
-    if (isCheckpoint(path)) {
-      throw new PerformerException(
-          path + ": is a checkpoint, not a model; import it, which makes a model of it");
-    }
+    require(
+        !isCheckpoint(path),
+        "%s: is a checkpoint, not a model; import it, which makes a model of it",
+        path);
     return path; // reading it will say what is missing
   }
 
@@ -51,7 +52,8 @@ final class ModelLocation {
     if (!Files.exists(path) || Files.isDirectory(path.resolve("variables"))) {
       return false; // a damaged SavedModel holds a checkpoint, too
     }
-    try (WeightFile file = Checkpoints.open(path)) {
+    try {
+      Checkpoints.open(path).close();
       return true;
     } catch (PerformerException e) {
       return false;

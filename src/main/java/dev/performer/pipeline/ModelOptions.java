@@ -3,8 +3,6 @@ package dev.performer.pipeline;
 import dev.performer.data.Masking;
 import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.ModelCard;
-import java.util.Objects;
-import java.util.stream.Stream;
 
 /**
  * How a SavedModel is used, where its own description is missing or shall not count; null leaves a
@@ -35,27 +33,29 @@ public record ModelOptions(
   /** Which tokens a masked model has to guess, 15 % of all. */
   public enum MaskedTokens {
     /** 80 % masked, 10 % replaced at random. */
-    BERT(Masking.BERT),
+    BERT(Masking.BERT, null),
     /** 10 % masked, 80 % replaced at random. */
-    PROTEIN_LM(Masking.PROTEIN_LM),
+    PROTEIN_LM(Masking.PROTEIN_LM, null),
     /** The same, at the places that protein_lm draws from the tokens of a batch in evaluation. */
-    GOOGLE_EVAL(Masking.PROTEIN_LM);
+    GOOGLE_EVAL(Masking.PROTEIN_LM, ModelCard.Masking.PROTEIN_LM);
 
-    private final Masking proportions;
+    private final Masking of;
+    private final String evaluation;
 
-    MaskedTokens(Masking proportions) {
-      this.proportions = proportions;
+    MaskedTokens(Masking of, String evaluation) {
+      this.of = of;
+      this.evaluation = evaluation;
     }
 
-    Masking proportions() {
-      return proportions;
+    /** As a model records it. */
+    ModelCard.Masking forCard() {
+      return new ModelCard.Masking(of.rate(), of.mask(), of.random(), evaluation);
     }
   }
 
   /** Whether nothing is given. */
   public boolean isDefault() {
-    return Stream.of(signature, tokens, mask, logits, tokenizer, objective, masking, shiftsInputs)
-        .allMatch(Objects::isNull);
+    return equals(DEFAULT);
   }
 
   /** Nothing is given yet. */

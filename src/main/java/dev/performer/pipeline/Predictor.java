@@ -39,16 +39,12 @@ public final class Predictor implements AutoCloseable {
     return load(Model.open(model));
   }
 
-  /** Loads a model. */
+  /** The same of a model. */
   public static Predictor load(Model model) {
     return load(model, SavedModelPredictor.TIMEOUT);
   }
 
-  /**
-   * Loads a model.
-   *
-   * @param timeout how long loading, and then each run of a signature, may take
-   */
+  /** The same. @param timeout how long loading, and then each run of a signature, may take */
   public static Predictor load(Model model, Duration timeout) {
     return new Predictor(model, timeout);
   }
@@ -96,12 +92,13 @@ public final class Predictor implements AutoCloseable {
    * @return the outputs, joined over the sequences; 'tokens' [N, L] and 'lengths' [N]
    */
   public Map<String, NpyArray> predict(TokenInput input, TokenizedSequences sequences, int batch) {
-    return new TokenRunner(predictor, input).run(sequences, batch);
+    return new TokenRunner(predictor, input)
+        .run(sequences, batch, true, (outputs, ids, length) -> outputs);
   }
 
   /** TensorFlow would say that some index of a table of positions does not exist. */
   private void requireShort(Map<String, NpyArray> inputs) {
-    ModelCard.LanguageModel card = model.card().map(ModelCard::languageModel).orElse(null);
+    var card = model.card().map(ModelCard::languageModel).orElse(null);
     if (card == null || card.maxLength() == null || card.tokens() == null) {
       return;
     }

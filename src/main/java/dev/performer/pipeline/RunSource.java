@@ -1,6 +1,7 @@
 package dev.performer.pipeline;
 
-import com.fasterxml.jackson.databind.JsonNode;
+import static dev.performer.PerformerException.require;
+
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
@@ -10,8 +11,6 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
-import java.util.LinkedHashMap;
-import java.util.Map;
 
 /**
  * The model that a run fine-tunes; {@code source.json} of its directory.
@@ -20,38 +19,26 @@ import java.util.Map;
  * @param signature the signature that is trained
  * @param graph SHA-256 of its saved_model.pb; null where an older version wrote this
  */
-record RunSource(Path model, String signature, String graph) {
+record RunSource(String model, String signature, String graph) {
   /** Where it is inside a run directory. */
   static final String FILE = "source.json";
 
   static RunSource of(Path model, String signature) {
-    return new RunSource(model.toAbsolutePath().normalize(), signature, digest(model));
+    return new RunSource(model.toAbsolutePath().normalize().toString(), signature, digest(model));
   }
 
-  /**
-   * @throws PerformerException if it is no such run directory
-   */
   static RunSource read(Path run) {
     Path file = run.resolve(FILE);
-    JsonNode json = StrictJson.readTree(file);
-    if (json.path("model").isTextual() && json.path("signature").isTextual()) {
-      return new RunSource(
-          Path.of(json.path("model").asText()),
-          json.path("signature").asText(),
-          json.path("graph").asText(null));
-    }
-    throw new PerformerException(
-        file + ": keys 'model' and 'signature' are expected: which model the run trains");
+    RunSource source = StrictJson.read(file, RunSource.class);
+    boolean isWhole = source.model != null && source.signature != null;
+    require(isWhole, "%s: keys 'model' and 'signature' are expected: what the run trains", file);
+    return source;
   }
 
   void write(Path run) {
-    Map<String, Object> source = new LinkedHashMap<>();
-    source.put("model", model.toString());
-    source.put("signature", signature);
-    source.put("graph", graph);
     Path file = run.resolve(FILE);
     try {
-      StrictJson.write(file, source);
+      StrictJson.write(file, this);
     } catch (IOException e) {
       throw new PerformerException(file + ": cannot be written: " + AtomicFiles.describe(e), e);
     }
@@ -63,11 +50,12 @@ record RunSource(Path model, String signature, String graph) {
       return; // whoever resumes it finds out what else is missing
     }
     RunSource started = read(run);
-    if (started.graph != null && !started.graph.equals(graph)) {
-      throw new PerformerException(
-          "%s trains another model, %s; resume with that one, or choose another directory for %s"
-              .formatted(run, started.model, model));
-    }
+    require(
+        started.graph == null || started.graph.equals(graph),
+        "%s trains another model, %s; resume with that one, or choose another directory for %s",
+        run,
+        started.model,
+        model);
   }
 
   private static String digest(Path model) {

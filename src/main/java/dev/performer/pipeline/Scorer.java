@@ -1,13 +1,15 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
-import dev.performer.savedmodel.SavedModelPredictor;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
@@ -40,26 +42,19 @@ public final class Scorer implements AutoCloseable {
   private static final int BATCH = 8;
 
   private final LanguageModelSpec model;
-  private final TokenInput input;
-  private final SavedModelPredictor predictor;
+  private final Vocabulary vocabulary;
   private final TokenRunner runner;
 
   private Scorer(LanguageModelSpec model) {
     model.requireMaskToken();
     this.model = model;
-    input = model.input();
-    predictor = SavedModelPredictor.load(model.model().path());
-    runner = new TokenRunner(predictor, input);
+    vocabulary = model.vocabulary();
+    runner = TokenRunner.load(model.input());
   }
 
-  /**
-   * Loads a model.
-   *
-   * @param model as {@link Model#open(Path)} takes it
-   * @throws PerformerException if it is no language model
-   */
+  /** Loads {@link Model#open(Path)}. @throws PerformerException if it is no language model */
   public static Scorer load(Path model) {
-    return load(Model.open(model).languageModel());
+    return load(Model.open(model));
   }
 
   /** Loads a model. @throws PerformerException if it is no language model */
@@ -74,7 +69,7 @@ public final class Scorer implements AutoCloseable {
 
   /** How the model takes sequences, and reads them from files. */
   public TokenInput input() {
-    return input;
+    return runner.input();
   }
 
   /**
@@ -86,11 +81,7 @@ public final class Scorer implements AutoCloseable {
   public record Score(double[] tokens, int counted) {
     /** The sum over all tokens that count, in nats. */
     public double sum() {
-      double sum = 0;
-      for (double token : tokens) {
-        sum += token;
-      }
-      return sum;
+      return Arrays.stream(tokens).sum();
     }
 
     /** NaN where no token counts. */
@@ -118,8 +109,11 @@ public final class Scorer implements AutoCloseable {
 
   /** Scores texts, in their order. */
   public List<Score> score(List<String> texts) {
-    return score(input.encode(texts), BATCH);
+    return score(input().encode(texts), BATCH);
   }
+
+  /** Tokens of a sequence to guess, {@code first} to {@code end - 1}, in one run of the model. */
+  private record Guessed(int sequence, int first, int end) {}
 
   /**
    * Scores sequences, in their order.
@@ -128,8 +122,31 @@ public final class Scorer implements AutoCloseable {
    * @throws PerformerException if one has a token id that the vocabulary lacks
    */
   public List<Score> score(TokenizedSequences sequences, int batch) {
-    requireKnown(sequences);
-    return model.isCausal() ? causal(sequences.ids(), batch) : masked(sequences.encodings(), batch);
+    List<int[]> ids = sequences.ids();
+    requireKnown(ids, sequences.source());
+    List<Guessed> all = model.isCausal() ? causal(ids) : masked(sequences.encodings());
+    int shift = model.isCausal() && !model.shiftsInputs() ? 1 : 0;
+    List<double[]> tokens = ids.stream().map(row -> new double[row.length]).toList();
+    int[] counted = new int[ids.size()];
+    for (int next = 0; next < all.size(); ) {
+      int rows = rows(ids.get(all.get(next).sequence).length, batch);
+      List<Guessed> part = all.subList(next, Math.min(all.size(), next + rows));
+      Logits logits = run(part.stream().map(guessed -> given(guessed, ids)).toList());
+      for (int r = 0; r < part.size(); r++) {
+        Guessed guessed = part.get(r);
+        int[] right = ids.get(guessed.sequence);
+        for (int i = guessed.first; i < guessed.end; i++) {
+          if (input().isReal(right[i])) {
+            tokens.get(guessed.sequence)[i] = logits.logProbability(r, i - shift, right[i]);
+            counted[guessed.sequence]++;
+          }
+        }
+      }
+      next += part.size();
+    }
+    return IntStream.range(0, counted.length)
+        .mapToObj(s -> new Score(tokens.get(s), counted[s]))
+        .toList();
   }
 
   /**
@@ -146,20 +163,19 @@ public final class Scorer implements AutoCloseable {
       throw new PerformerException(
           model.model().path() + ": is a causal model, which guesses no token in the middle");
     }
-    Tokenizer.Encoding encoding = input.encode(List.of(text)).encodings().get(0);
-    if (position < 0 || position >= encoding.end() - encoding.start()) {
-      throw new PerformerException(
-          "the text has %d tokens, so none at position %d"
-              .formatted(encoding.end() - encoding.start(), position));
-    }
+    Tokenizer.Encoding encoding = input().encode(List.of(text)).encodings().get(0);
+    int own = encoding.end() - encoding.start();
+    require(
+        position >= 0 && position < own,
+        "the text has %d tokens, so none at position %d",
+        own,
+        position);
     int place = encoding.start() + position;
-    int[] ids = encoding.ids().clone();
-    ids[place] = vocabulary().mask().orElseThrow();
-    Logits logits = run(List.of(ids), input.length(ids.length));
-    List<String> tokens = vocabulary().tokens();
+    Logits logits = run(List.of(given(new Guessed(0, place, place + 1), List.of(encoding.ids()))));
+    List<String> tokens = vocabulary.tokens();
     return IntStream.range(0, Math.min(tokens.size(), logits.size()))
         .mapToObj(id -> new Guess(tokens.get(id), Math.exp(logits.logProbability(0, place, id))))
-        .sorted(Comparator.comparingDouble((Guess guess) -> -guess.probability()))
+        .sorted(Comparator.comparingDouble(guess -> -guess.probability()))
         .limit(count)
         .toList();
   }
@@ -169,104 +185,62 @@ public final class Scorer implements AutoCloseable {
     return runner.arrays(sequences, sequences.longest());
   }
 
-  private Vocabulary vocabulary() {
-    return model.vocabulary();
+  private void requireKnown(List<int[]> sequences, String source) {
+    int largest = sequences.stream().flatMapToInt(Arrays::stream).max().orElse(0);
+    int size = vocabulary.size();
+    require(
+        largest < size,
+        "%s: token id %d is not in the vocabulary, which has %d",
+        source,
+        largest,
+        size);
   }
 
-  private void requireKnown(TokenizedSequences sequences) {
-    for (int[] ids : sequences.ids()) {
-      for (int id : ids) {
-        if (id >= vocabulary().size()) {
-          throw new PerformerException(
-              "%s: token id %d is not in the vocabulary, which has %d"
-                  .formatted(sequences.source(), id, vocabulary().size()));
-        }
-      }
-    }
+  /** All tokens of a sequence at once. */
+  private List<Guessed> causal(List<int[]> sequences) {
+    int first = model.shiftsInputs() ? 0 : 1;
+    return IntStream.range(0, sequences.size())
+        .mapToObj(s -> new Guessed(s, first, sequences.get(s).length))
+        .toList();
   }
 
-  private List<Score> causal(List<int[]> sequences, int batch) {
-    List<Score> scores = new ArrayList<>();
-    for (int first = 0; first < sequences.size(); ) {
-      int rows = rows(sequences.get(first).length, sequences.size() - first, batch);
-      List<int[]> part = sequences.subList(first, first + rows);
-      int length = input.length(TokenRunner.longest(part));
-      Logits logits = run(part, length);
-      for (int r = 0; r < rows; r++) {
-        int[] ids = part.get(r);
-        double[] tokens = new double[ids.length];
-        int counted = 0;
-        int start = model.shiftsInputs() ? 0 : 1;
-        for (int i = start; i < ids.length; i++) {
-          if (input.isReal(ids[i])) {
-            tokens[i] = logits.logProbability(r, i - start, ids[i]);
-            counted++;
-          }
-        }
-        scores.add(new Score(tokens, counted));
-      }
-      first += rows;
-    }
-    return scores;
-  }
-
-  /** A sequence with a mask at one place. */
-  private record Hidden(int sequence, int position) {}
-
-  private List<Score> masked(List<Tokenizer.Encoding> sequences, int batch) {
-    List<double[]> tokens = new ArrayList<>();
-    List<Hidden> all = new ArrayList<>();
-    int[] counted = new int[sequences.size()];
+  /** Each token on its own. */
+  private List<Guessed> masked(List<Tokenizer.Encoding> sequences) {
+    List<Guessed> all = new ArrayList<>();
     for (int s = 0; s < sequences.size(); s++) {
       Tokenizer.Encoding encoding = sequences.get(s);
-      tokens.add(new double[encoding.ids().length]);
       for (int i = encoding.start(); i < encoding.end(); i++) {
-        if (!vocabulary().isSpecial(encoding.ids()[i])) {
-          all.add(new Hidden(s, i));
-          counted[s]++;
+        if (!vocabulary.isSpecial(encoding.ids()[i])) {
+          all.add(new Guessed(s, i, i + 1));
         }
       }
     }
-    for (int first = 0; first < all.size(); ) {
-      int width = sequences.get(all.get(first).sequence).ids().length;
-      List<Hidden> part = all.subList(first, first + rows(width, all.size() - first, batch));
-      List<int[]> rows = part.stream().map(h -> hide(sequences, h)).toList();
-      Logits logits = run(rows, input.length(TokenRunner.longest(rows)));
-      for (int r = 0; r < part.size(); r++) {
-        Hidden hidden = part.get(r);
-        int id = sequences.get(hidden.sequence).ids()[hidden.position];
-        tokens.get(hidden.sequence)[hidden.position] =
-            logits.logProbability(r, hidden.position, id);
-      }
-      first += part.size();
+    return all;
+  }
+
+  /** What the model sees: a masked one a mask in place of what it is to guess. */
+  private int[] given(Guessed guessed, List<int[]> sequences) {
+    int[] ids = sequences.get(guessed.sequence);
+    if (model.isCausal()) {
+      return ids;
     }
-    List<Score> scores = new ArrayList<>();
-    for (int s = 0; s < sequences.size(); s++) {
-      scores.add(new Score(tokens.get(s), counted[s]));
-    }
-    return scores;
+    int[] hidden = ids.clone();
+    hidden[guessed.first] = vocabulary.mask().orElseThrow();
+    return hidden;
   }
 
-  private int[] hide(List<Tokenizer.Encoding> sequences, Hidden hidden) {
-    int[] ids = sequences.get(hidden.sequence).ids().clone();
-    ids[hidden.position] = vocabulary().mask().orElseThrow();
-    return ids;
+  private int rows(int length, int batch) {
+    long bytes = 4L * input().length(length) * vocabulary.size();
+    return input().rows((int) Math.max(1, Math.min(batch, MOST_BYTES / bytes)));
   }
 
-  private int rows(int length, int left, int batch) {
-    long bytes = 4L * Math.max(1, input.length(length)) * vocabulary().size();
-    int most = (int) Math.max(1, Math.min(batch, MOST_BYTES / bytes));
-    return Math.min(left, input.rows(most));
-  }
-
-  private Logits run(List<int[]> rows, int length) {
+  private Logits run(List<int[]> rows) {
+    int length = input().length(TokenRunner.longest(rows));
     String name = model.tensors().logits();
     NpyArray logits = runner.run(rows, length).get(name);
     if (logits == null || logits.shape().length != 3 || logits.shape()[1] != length) {
-      throw new PerformerException(
-              "the output %s is %s; expected logits [B, L, vocabulary] of each token"
-                  .formatted(name, logits))
-          .settledBy("logits");
+      String expected = "the output %s is %s; expected logits [B, L, vocabulary] of each token";
+      throw new PerformerException(expected.formatted(name, logits)).settledBy("logits");
     }
     return new Logits(logits.floats(), length, (int) logits.shape()[2]);
   }
@@ -290,6 +264,6 @@ public final class Scorer implements AutoCloseable {
   /** Frees the model. */
   @Override
   public void close() {
-    predictor.close();
+    runner.close();
   }
 }

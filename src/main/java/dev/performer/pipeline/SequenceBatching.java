@@ -4,6 +4,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Batching;
 import dev.performer.data.Tokenizer;
+import dev.performer.recipe.RecipeData.Crop;
 
 /**
  * How sequences become batches of a language model.
@@ -20,15 +21,7 @@ public record SequenceBatching(Integer length, Crop crop, BatchSize size, boolea
   public static final SequenceBatching DEFAULT =
       new SequenceBatching(null, null, new BatchSize.Tokens(Batching.DEFAULT_TOKENS), true);
 
-  /** Which part of a long sequence trains. */
-  public enum Crop {
-    START,
-    RANDOM
-  }
-
-  /**
-   * @throws PerformerException if the length is no length
-   */
+  /** Checks. @throws PerformerException if the length is no length */
   public SequenceBatching {
     if (length != null && length < 2) {
       throw new PerformerException("length must be at least 2, not " + length).settledBy("length");
@@ -55,13 +48,10 @@ public record SequenceBatching(Integer length, Crop crop, BatchSize size, boolea
     return new SequenceBatching(length, crop, size, value);
   }
 
-  /** For the training of a model. @throws PerformerException if it takes no such length */
+  /** For a model. @throws PerformerException if it takes no such length */
   Batching of(LanguageModelSpec spec) {
-    return of(
-        spec.model().path().toString(),
-        spec.tokenizer(),
-        spec.tensors().maxLength(),
-        spec.tensors().paddedLength());
+    var tensors = spec.tensors();
+    return of(spec.model().path(), spec.tokenizer(), tensors.maxLength(), tensors.paddedLength());
   }
 
   /**
@@ -71,15 +61,12 @@ public record SequenceBatching(Integer length, Crop crop, BatchSize size, boolea
    * @param longest tokens of a sequence at most; null for no limit
    * @param padded length of all sequences; null where they may differ
    */
-  Batching of(String model, Tokenizer tokenizer, Integer longest, Integer padded) {
-    if (length != null && longest != null && length > longest) {
-      throw new PerformerException(
-              "%s: takes sequences of at most %d tokens, not %d; choose a length of %d or less"
-                  .formatted(model, longest, length, longest))
-          .settledBy("length=" + longest);
-    }
+  Batching of(Object model, Tokenizer tokenizer, Integer longest, Integer padded) {
     int wanted = length == null ? Batching.DEFAULT_LENGTH : length;
     int tokens = longest == null ? wanted : Math.min(wanted, longest);
+    if (length != null) {
+      TokenInput.requireLength(model, tokens, length);
+    }
     Batching batching =
         Batching.training(tokens, Batching.DEFAULT_TOKENS)
             .withSize(size)

@@ -1,12 +1,14 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.HeldOut;
 import dev.performer.data.Masking;
+import dev.performer.data.NpyArray;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.StrictJson;
 import dev.performer.data.Tokenizer;
@@ -20,13 +22,15 @@ import dev.performer.training.ModelTraining;
 import dev.performer.training.Objective;
 import dev.performer.training.Standardization;
 import dev.performer.training.run.Evaluation;
-import java.util.function.UnaryOperator;
+import dev.performer.training.run.Progress;
+import dev.performer.training.run.RunSettings;
+import java.util.Map;
+import java.util.function.BooleanSupplier;
 
 /**
  * The training of a new language model on a program's own sequences.
  *
  * @param model how it is built: task causal-lm or masked-lm
- * @param tokenizer between texts and its tokens
  * @param train what it learns from, read again and again
  * @param validation for evaluation only; null to hold out every 20th sequence
  * @param batching how sequences become batches
@@ -42,24 +46,18 @@ public record SequenceTraining(
     Masking masking,
     LoopOptions loop) {
 
-  /**
-   * @throws PerformerException if the task needs more than sequences, or the model has fewer tokens
-   *     than the tokenizer
-   */
+  /** Checks. @throws PerformerException if the task or the tokenizer will not do */
   public SequenceTraining {
-    if (model.task() != Task.CAUSAL_LM && model.task() != Task.MASKED_LM) {
-      throw new PerformerException(
-          "sequences alone train the tasks causal-lm and masked-lm; a recipe trains others");
-    }
-    if (tokenizer.size() > model.vocabularySize()) {
-      throw new PerformerException(
-          "the tokenizer %s has %d tokens, but the model only %d"
-              .formatted(tokenizer.label(), tokenizer.size(), model.vocabularySize()));
-    }
-    if (model.task() == Task.MASKED_LM && tokenizer.vocabulary().mask().isEmpty()) {
-      throw new PerformerException(
-          "the tokenizer %s has no mask token, which masked-lm needs".formatted(tokenizer.label()));
-    }
+    boolean isMasked = model.task() == Task.MASKED_LM;
+    require(
+        isMasked || model.task() == Task.CAUSAL_LM,
+        "sequences alone train the tasks causal-lm and masked-lm; a recipe trains others");
+    String name = tokenizer.label();
+    int size = tokenizer.size();
+    int own = model.vocabularySize();
+    require(size <= own, "the tokenizer %s has %d tokens, but the model only %d", name, size, own);
+    boolean canMask = !isMasked || tokenizer.vocabulary().mask().isPresent();
+    require(canMask, "the tokenizer %s has no mask token, which masked-lm needs", name);
     if (model.task() == Task.CAUSAL_LM) {
       model.requireCausal();
     }
@@ -93,29 +91,31 @@ public record SequenceTraining(
     return new SequenceTraining(model, tokenizer, train, validation, batching, masking, other);
   }
 
-  ModelTraining training() {
+  ModelTraining.Outcome run(
+      ModelTraining.Place place,
+      Map<String, NpyArray> start,
+      BooleanSupplier stop,
+      Progress progress) {
     Objective objective =
         model.task() == Task.CAUSAL_LM
             ? new Objective.CausalLanguageModel(model.shiftBos() != null)
             : new Objective.MaskedLanguageModel(masking);
-    return new ModelTraining(
-        model, objective, loop, UnaryOperator.identity(), Standardization.NONE);
+    var settings = RunSettings.of(settings());
+    return new ModelTraining(model, objective, loop, built -> built, Standardization.NONE)
+        .run(place, settings, data(), start, this::card, stop, progress);
   }
 
-  ModelTraining.Data data() {
+  private ModelTraining.Data data() {
     var split = validation == null ? HeldOut.of(train) : new HeldOut<>(train, validation);
-    Batching batches =
-        batching.of(
-            "the model",
-            tokenizer,
-            PerformerModels.longest(model),
-            PerformerModels.paddedLength(model));
+    Integer longest = PerformerModels.longest(model);
+    Integer padded = PerformerModels.paddedLength(model);
+    Batching batches = batching.of("the model", tokenizer, longest, padded);
     return new ModelTraining.Data(
         ExampleBatches.of(split.train(), tokenizer, batches, loop.seed()),
         ExampleBatches.of(split.validation(), tokenizer, batches.forEvaluation(), loop.seed()));
   }
 
-  ModelCard card(Evaluation before, Evaluation after, long step) {
+  private ModelCard card(Evaluation before, Evaluation after, long step) {
     boolean isMasked = model.task() == Task.MASKED_LM;
     return ModelCard.of(
         model.attentionOf(0),
@@ -125,7 +125,7 @@ public record SequenceTraining(
   }
 
   /** All that the rest of a run must have in common with its beginning. */
-  ObjectNode settings() {
+  private ObjectNode settings() {
     ObjectNode settings = JsonNodeFactory.instance.objectNode().put("format", 1);
     settings
         .putObject("data")

@@ -1,5 +1,7 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.ResidueEncoder;
 import dev.performer.data.TextEncoder;
@@ -12,11 +14,11 @@ import dev.performer.serving.GenerationSession;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
@@ -40,7 +42,7 @@ public final class TextGenerator implements AutoCloseable {
   private TextGenerator(Model model, Tokenizer tokenizer) {
     this.tokenizer = tokenizer;
     session = GenerationSession.open(model.path());
-    forbidden = forbidden(model, session.config().vocabularySize());
+    forbidden = forbidden(model, tokenizer.vocabulary(), session.config().vocabularySize());
   }
 
   /** Loads a model, as {@link Model#open(Path)} takes it. */
@@ -48,29 +50,20 @@ public final class TextGenerator implements AutoCloseable {
     return load(Model.open(model));
   }
 
-  /**
-   * Loads a model.
-   *
-   * @throws PerformerException if it cannot generate, or the meaning of its token ids is not known
-   */
+  /** Loads a model. @throws PerformerException if it cannot generate, or its ids mean nothing */
   public static TextGenerator load(Model model) {
-    Tokenizer tokenizer =
+    String missing = "%s: does not say what its token ids mean (no vocabulary in its card)";
+    return new TextGenerator(
+        model,
         model
             .tokenizer()
-            .orElseThrow(
-                () ->
-                    new PerformerException(
-                        model.path()
-                            + ": does not say what its token ids mean (no vocabulary in its card)"));
-    return new TextGenerator(model, tokenizer);
+            .orElseThrow(() -> new PerformerException(missing.formatted(model.path()))));
   }
 
   /**
    * A text and how it went on.
    *
-   * @param prompt as it was given
-   * @param continuation what was generated
-   * @param tokens its ids, without the end token
+   * @param tokens ids of the continuation, without the end token
    * @param ended whether the model ended it itself
    */
   public record Generation(
@@ -124,81 +117,67 @@ public final class TextGenerator implements AutoCloseable {
   public List<Generation> generate(
       List<String> prompts, GenerationOptions options, Listener listener) {
     List<int[]> ids = prompts.stream().map(this::encode).toList();
-    int count = newTokens(options, ids);
+    int longest = ids.stream().mapToInt(prompt -> prompt.length).max().orElse(0);
+    int usual = Math.max(1, Math.min(GenerationOptions.DEFAULT_TOKENS, session.room(longest)));
+    int count = options.maxTokens().orElse(usual);
     session.check(ids, count);
     List<TextStream> streams = ids.stream().map(row -> new TextStream(tokenizer, row)).toList();
+    List<StringBuilder> texts = ids.stream().map(row -> new StringBuilder()).toList();
     List<Generation> all = new ArrayList<>();
     int size = options.sampler().batch(Math.min(options.batch(), ids.size()), ids.size());
-    DecodingOptions decoding =
-        new DecodingOptions(count, options.sampler(), tokenizer.vocabulary().eos(), forbidden, 0);
+    var end = tokenizer.vocabulary().eos();
+    var decoding = new DecodingOptions(count, options.sampler(), end, forbidden, 0);
     for (int first = 0; first < ids.size(); first += size) {
       int offset = first;
-      StringBuilder[] texts = new StringBuilder[Math.min(size, ids.size() - first)];
-      Arrays.setAll(texts, r -> new StringBuilder());
-      List<GenerationSession.Continuation> done =
+      List<int[]> part = ids.subList(first, Math.min(ids.size(), first + size));
+      var continuations =
           session.generate(
-              ids.subList(first, first + texts.length),
+              part,
               decoding.withFirstRow(first),
               (row, token) -> {
                 String piece = streams.get(offset + row).add(token);
-                texts[row].append(piece);
+                texts.get(offset + row).append(piece);
                 listener.text(offset + row, piece);
               });
-      for (int r = 0; r < texts.length; r++) {
-        String rest = streams.get(first + r).rest();
-        listener.text(first + r, rest);
-        GenerationSession.Continuation one = done.get(r);
-        String text = texts[r].append(rest).toString();
-        all.add(new Generation(prompts.get(first + r), text, one.tokens(), one.ended()));
-        listener.done(all.get(first + r));
+      for (var one : continuations) {
+        int row = all.size();
+        String rest = streams.get(row).rest();
+        listener.text(row, rest);
+        String text = texts.get(row).append(rest).toString();
+        all.add(new Generation(prompts.get(row), text, one.tokens(), one.ended()));
+        listener.done(all.get(row));
       }
     }
     return all;
   }
 
-  private int newTokens(GenerationOptions options, List<int[]> ids) {
-    int longest = ids.stream().mapToInt(prompt -> prompt.length).max().orElse(0);
-    return options
-        .maxTokens()
-        .orElseGet(
-            () -> Math.max(1, Math.min(GenerationOptions.DEFAULT_TOKENS, session.room(longest))));
-  }
-
   /** A model that never saw the end token in training gives it a probability that means nothing. */
-  private Set<Integer> forbidden(Model model, int size) {
-    Vocabulary vocabulary = tokenizer.vocabulary();
-    boolean ends =
-        model
-            .card()
-            .map(ModelCard::data)
-            .map(data -> data.path("end").asBoolean(true))
-            .orElse(true);
-    Set<Integer> ids = new HashSet<>();
-    for (int id = 0; id < size; id++) {
-      boolean isEnd = vocabulary.eos().isPresent() && vocabulary.eos().getAsInt() == id;
-      if (id >= vocabulary.size() || vocabulary.isSpecial(id) && !(isEnd && ends)) {
-        ids.add(id);
-      }
-    }
-    return ids;
+  private static Set<Integer> forbidden(Model model, Vocabulary vocabulary, int size) {
+    var data = model.card().map(ModelCard::data);
+    boolean ends = data.map(how -> how.path("end").asBoolean(true)).orElse(true);
+    int end = ends ? vocabulary.eos().orElse(-1) : -1;
+    return IntStream.range(0, size)
+        .filter(id -> id >= vocabulary.size() || vocabulary.isSpecial(id) && id != end)
+        .boxed()
+        .collect(Collectors.toSet());
   }
 
   /** The begin token of the tokenizer stands before a prompt; its end token never behind it. */
   private int[] encode(String text) {
-    TextEncoder any = tokenizer.encoder();
-    int[] ids = any.encode(text);
-    if (!(any instanceof ResidueEncoder encoder)) {
+    TextEncoder encoder = tokenizer.encoder();
+    int[] ids = encoder.encode(text);
+    if (!(encoder instanceof ResidueEncoder residues)) {
       return IntStream.concat(Arrays.stream(tokenizer.prefix()), Arrays.stream(ids)).toArray();
     }
-    Vocabulary vocabulary = tokenizer.vocabulary();
-    if (!encoder.unknown().isEmpty() || !encoder.dropped().isEmpty()) {
-      Set<Character> letters = new LinkedHashSet<>(encoder.unknown().keySet());
-      letters.addAll(encoder.dropped().keySet());
-      throw new PerformerException(
-          "the prompt '%s' has letters that the model's vocabulary lacks: %s; it has %s"
-              .formatted(
-                  text, letters, String.join("", vocabulary.decode(vocabulary.ordinaryIds()))));
-    }
+    Set<Character> lacking = new LinkedHashSet<>(residues.unknown().keySet());
+    lacking.addAll(residues.dropped().keySet());
+    Vocabulary known = tokenizer.vocabulary();
+    require(
+        lacking.isEmpty(),
+        "the prompt '%s' has letters that the model's vocabulary lacks: %s; it has %s",
+        text,
+        lacking,
+        String.join("", known.decode(known.ordinaryIds())));
     return ids;
   }
 

@@ -5,6 +5,7 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
+import dev.performer.savedmodel.ModelCard.LanguageModel;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
 import java.nio.file.Path;
@@ -15,8 +16,6 @@ import java.util.Map;
 /**
  * How a signature takes sequences. Immutable.
  *
- * @param model the SavedModel
- * @param signature its inputs and outputs
  * @param tokens the input with token ids, {@code [B, L]}
  * @param mask the input that is 1 where a token is real, {@code [B, L]}; null if there is none
  * @param tokenizer between texts and token ids
@@ -33,6 +32,18 @@ public record TokenInput(
     int maxLength,
     int paddedLength,
     List<String> notes) {
+  static TokenInput of(
+      Path model,
+      SignatureSpec signature,
+      LanguageModel fed,
+      Tokenizer tokenizer,
+      List<String> notes) {
+    int longest = fed.maxLength() == null ? 0 : fed.maxLength();
+    int padded = fed.paddedLength() == null ? 0 : fed.paddedLength();
+    return new TokenInput(
+        model, signature, fed.tokens(), fed.mask(), tokenizer, longest, padded, notes);
+  }
+
   /** Longer sequences are cropped where no length is given. */
   public static final int DEFAULT_LENGTH = 1024;
 
@@ -44,19 +55,20 @@ public record TokenInput(
     return TokenizedSequences.read(file, tokenizer, Math.min(DEFAULT_LENGTH, limit()));
   }
 
-  /**
-   * The same up to a length.
-   *
-   * @throws PerformerException if the model does not take sequences of that length
-   */
+  /** The same up to a length. @throws PerformerException if the model takes less */
   public TokenizedSequences read(Path file, int length) {
-    if (length > limit()) {
-      throw new PerformerException(
-              "%s: takes sequences of at most %d tokens, not %d; crop them to a length of %d or less"
-                  .formatted(model, limit(), length, limit()))
-          .settledBy("length=" + limit());
-    }
+    requireLength(model, limit(), length);
     return TokenizedSequences.read(file, tokenizer, length);
+  }
+
+  /** Names the length that a model takes at most. */
+  static void requireLength(Object model, int limit, int length) {
+    if (length > limit) {
+      String text =
+          "%s: takes sequences of at most %d tokens, not %d; choose a length of %d or less";
+      throw new PerformerException(text.formatted(model, limit, length, limit))
+          .settledBy("length=" + limit);
+    }
   }
 
   /** Texts as the model sees them, begin and end tokens included; the model's limit crops them. */
@@ -102,32 +114,26 @@ public record TokenInput(
   Map<String, NpyArray> feeds(int[] ids, int[] real, int rows, int length) {
     Map<String, NpyArray> feeds = new LinkedHashMap<>();
     for (TensorSpec input : signature.inputs().values()) {
-      int[] values =
-          input.name().equals(tokens)
-              ? ids
-              : input.name().equals(mask) ? real : new int[ids.length];
-      feeds.put(input.name(), array(input, values, rows, length));
+      boolean isTokens = input.name().equals(tokens);
+      int[] values = isTokens ? ids : input.name().equals(mask) ? real : new int[ids.length];
+      feeds.put(input.name(), array(input, NpyArray.of(values, rows, length)));
     }
     return feeds;
   }
 
-  private static NpyArray array(TensorSpec input, int[] values, int rows, int length) {
+  private static NpyArray array(TensorSpec input, NpyArray values) {
     return switch (input.type()) {
-      case DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16 -> {
-        float[] floats = new float[values.length];
-        for (int i = 0; i < floats.length; i++) {
-          floats[i] = values[i];
-        }
-        yield NpyArray.of(floats, rows, length);
-      }
+      case DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16 ->
+          NpyArray.of(values.floats(), values.shape());
       case DT_BOOL -> {
-        byte[] bytes = new byte[values.length];
+        int[] ints = values.ints();
+        byte[] bytes = new byte[ints.length];
         for (int i = 0; i < bytes.length; i++) {
-          bytes[i] = (byte) (values[i] == 0 ? 0 : 1);
+          bytes[i] = (byte) (ints[i] == 0 ? 0 : 1);
         }
-        yield new NpyArray(NpyType.BOOL, new long[] {rows, length}, bytes);
+        yield new NpyArray(NpyType.BOOL, values.shape(), bytes);
       }
-      default -> NpyArray.of(values, rows, length); // the predictor widens whole numbers
+      default -> values; // the predictor widens whole numbers
     };
   }
 }

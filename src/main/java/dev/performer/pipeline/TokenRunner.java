@@ -1,10 +1,12 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
-import dev.performer.data.NpyType;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.savedmodel.SavedModelPredictor;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -12,7 +14,15 @@ import java.util.List;
 import java.util.Map;
 
 /** Runs a signature on rows of token ids of unequal lengths: pads, masks, and cuts padding off. */
-record TokenRunner(SavedModelPredictor predictor, TokenInput input) {
+record TokenRunner(SavedModelPredictor predictor, TokenInput input) implements AutoCloseable {
+  static TokenRunner load(TokenInput input) {
+    return new TokenRunner(SavedModelPredictor.load(input.model()), input);
+  }
+
+  /** What is kept of a batch's outputs. */
+  interface Kept {
+    Map<String, NpyArray> of(Map<String, NpyArray> outputs, List<int[]> ids, int length);
+  }
 
   /**
    * Runs some rows.
@@ -40,27 +50,29 @@ record TokenRunner(SavedModelPredictor predictor, TokenInput input) {
   /**
    * Runs all sequences, some at a time.
    *
-   * @return the outputs, joined over the sequences; 'tokens' [N, L] and 'lengths' [N]
+   * @param isEven whether batches are padded to the longest sequence of all, not to their own
+   * @return what is kept, joined over the sequences; 'tokens' [N, L] and 'lengths' [N]
    */
-  Map<String, NpyArray> run(TokenizedSequences sequences, int batch) {
+  Map<String, NpyArray> run(TokenizedSequences sequences, int batch, boolean isEven, Kept kept) {
     int longest = sequences.longest();
-    if (longest > input.limit()) {
-      throw new PerformerException(
-              "%s: a sequence has %d tokens, but the model takes %d; crop to a length of %d"
-                  .formatted(sequences.source(), longest, input.limit(), input.limit()))
-          .settledBy("length=" + input.limit());
+    int limit = input.limit();
+    if (longest > limit) {
+      String found = "%s: a sequence has %d tokens, but the model takes %d; crop to a length of %d";
+      throw new PerformerException(found.formatted(sequences.source(), longest, limit, limit))
+          .settledBy("length=" + limit);
     }
     List<int[]> ids = sequences.ids();
-    int length = input.length(longest);
     int rows = input.rows(Math.min(batch, ids.size()));
     Map<String, List<NpyArray>> parts = new LinkedHashMap<>();
     for (int first = 0; first < ids.size(); first += rows) {
-      run(ids.subList(first, Math.min(ids.size(), first + rows)), length)
+      List<int[]> part = ids.subList(first, Math.min(ids.size(), first + rows));
+      int length = input.length(isEven ? longest : longest(part));
+      kept.of(run(part, length), part, length)
           .forEach((name, y) -> parts.computeIfAbsent(name, k -> new ArrayList<>()).add(y));
     }
     Map<String, NpyArray> outputs = new LinkedHashMap<>();
     parts.forEach((name, list) -> outputs.put(name, join(list)));
-    outputs.putAll(arrays(sequences, length));
+    outputs.putAll(arrays(sequences, input.length(longest)));
     return outputs;
   }
 
@@ -79,18 +91,13 @@ record TokenRunner(SavedModelPredictor predictor, TokenInput input) {
   }
 
   /** Rows below each other. */
-  static NpyArray join(List<NpyArray> parts) {
+  private static NpyArray join(List<NpyArray> parts) {
     long[] shape = parts.get(0).shape().clone();
     shape[0] = parts.stream().mapToLong(p -> p.shape()[0]).sum();
-    NpyType type = parts.get(0).type();
-    byte[] bytes =
-        new byte[parts.stream().mapToInt(p -> p.bytes().length).reduce(0, Math::addExact)];
-    int at = 0;
-    for (NpyArray part : parts) {
-      System.arraycopy(part.bytes(), 0, bytes, at, part.bytes().length);
-      at += part.bytes().length;
-    }
-    return new NpyArray(type, shape, bytes);
+    int size = parts.stream().mapToInt(p -> p.bytes().length).reduce(0, Math::addExact);
+    ByteBuffer bytes = ByteBuffer.allocate(size);
+    parts.forEach(part -> bytes.put(part.bytes()));
+    return new NpyArray(parts.get(0).type(), shape, bytes.array());
   }
 
   /** {@code [size, length]}; rows beyond the last are all padding. */
@@ -103,18 +110,20 @@ record TokenRunner(SavedModelPredictor predictor, TokenInput input) {
     return flat;
   }
 
-  private static NpyArray head(String name, NpyArray array, int real, int size) {
+  private static NpyArray head(String name, NpyArray array, int rows, int size) {
     long[] shape = array.shape().clone();
-    if (shape.length == 0 || shape[0] != size) {
-      throw new PerformerException(
-          "output %s %s has no row per sequence; run this signature with an .npz"
-              .formatted(name, array));
-    }
-    if (real == size) {
+    boolean hasRows = shape.length > 0 && shape[0] == size;
+    require(hasRows, "output %s %s has no row per sequence; give an .npz", name, array);
+    if (rows == size) {
       return array;
     }
-    shape[0] = real;
-    return new NpyArray(
-        array.type(), shape, Arrays.copyOf(array.bytes(), array.bytes().length / size * real));
+    shape[0] = rows;
+    byte[] bytes = Arrays.copyOf(array.bytes(), array.bytes().length / size * rows);
+    return new NpyArray(array.type(), shape, bytes);
+  }
+
+  @Override
+  public void close() {
+    predictor.close();
   }
 }

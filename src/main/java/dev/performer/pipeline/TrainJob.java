@@ -1,16 +1,17 @@
 package dev.performer.pipeline;
 
 import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Progress;
-import dev.performer.training.run.RunSettings;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.BooleanSupplier;
 
 /**
  * Trains a model from scratch, as a recipe describes it or on a program's own sequences, and writes
@@ -26,45 +27,36 @@ import java.util.Optional;
  * }</pre>
  *
  * <p>The run directory gets its settings, metrics.jsonl, events for TensorBoard, checkpoints/,
- * report.md and, at the end, model/. A job runs in one thread; {@link #stop} may be called from
- * any.
+ * report.md and, at the end, model/.
  */
-public final class TrainJob {
-  private final Recipe recipe;
-  private final SequenceTraining sequences;
-  private final Path run;
-  private boolean resume;
-  private boolean debugNumerics;
+public final class TrainJob extends Job<TrainJob> {
+  private final Training training;
   private long pauseAt;
   private Path from;
-  private volatile boolean stops;
 
-  private TrainJob(Recipe recipe, SequenceTraining sequences, Path run) {
-    this.recipe = recipe;
-    this.sequences = sequences;
-    this.run = run;
+  private interface Training {
+    ModelTraining.Outcome run(
+        ModelTraining.Place place,
+        Map<String, NpyArray> start,
+        BooleanSupplier stop,
+        Progress progress);
+  }
+
+  private TrainJob(Path run, Training training) {
+    super(run);
+    this.training = training;
   }
 
   /** What a recipe describes. @param run the run directory: new or empty, or that of a run */
   public static TrainJob of(Recipe recipe, Path run) {
-    return new TrainJob(recipe, null, run);
+    return new TrainJob(
+        run,
+        (place, start, stop, progress) -> RecipeTraining.run(recipe, place, start, stop, progress));
   }
 
   /** On own sequences. @param run the run directory: new or empty, or that of a run */
   public static TrainJob of(SequenceTraining sequences, Path run) {
-    return new TrainJob(null, sequences, run);
-  }
-
-  /** Whether to go on from the newest checkpoint of the run directory. */
-  public TrainJob resuming(boolean value) {
-    resume = value;
-    return this;
-  }
-
-  /** Whether to look for the op that brought forth a number that is not finite. */
-  public TrainJob debuggingNumerics(boolean value) {
-    debugNumerics = value;
-    return this;
+    return new TrainJob(run, sequences::run);
   }
 
   /** Stops after a step as {@link #stop} would; 0 for no such step. */
@@ -79,13 +71,7 @@ public final class TrainJob {
     return this;
   }
 
-  /**
-   * What came of it.
-   *
-   * @param result of the training
-   * @param run the run directory
-   * @param model the SavedModel; empty if the run was stopped before its end
-   */
+  /** What came of it; the model is there unless the run was stopped before its end. */
   public record Outcome(TrainingResult result, Path run, Optional<Path> model) {}
 
   /**
@@ -96,30 +82,10 @@ public final class TrainJob {
    *     diverges; the checkpoints are good
    */
   public Outcome run(Progress progress) {
-    Path start = from == null ? null : ModelLocation.savedModel(from);
-    ModelTraining.Outcome outcome;
-    if (recipe != null) {
-      outcome =
-          new RecipeTraining(recipe, run, resume, pauseAt, debugNumerics, start)
-              .run(progress, () -> stops);
-    } else {
-      outcome =
-          sequences
-              .training()
-              .run(
-                  new ModelTraining.Place(run, resume, debugNumerics, pauseAt),
-                  RunSettings.of(sequences.settings()),
-                  sequences.data(),
-                  start == null ? Map.of() : PerformerModels.load(start).weights(),
-                  sequences::card,
-                  () -> stops,
-                  progress);
-    }
+    Map<String, NpyArray> start =
+        from == null ? Map.of() : PerformerModels.load(ModelLocation.savedModel(from)).weights();
+    var place = new ModelTraining.Place(run, resume, debugNumerics, pauseAt);
+    var outcome = training.run(place, start, this::isStopped, progress);
     return new Outcome(outcome.result(), run, outcome.model());
-  }
-
-  /** Ends {@link #run} after the step under way, with a checkpoint; from any thread. */
-  public void stop() {
-    stops = true;
   }
 }

@@ -23,7 +23,7 @@ import dev.performer.data.TextEncoder;
 import dev.performer.data.TfRecordExamples;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
-import dev.performer.recipe.RecipeData.Split;
+import dev.performer.training.ModelTraining;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -47,10 +47,9 @@ sealed interface DataFormat
   ExampleSource source(RecipeData data, Path file, TextEncoder encoder);
 
   /** Batches of training, and of validation. */
-  default Split batches(RecipeData data, Batching batching, long seed) {
+  default ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
     TextEncoder encoder = data.tokenizer().encoder();
-    HeldOut<ExampleSource> parts = parts(data, file -> source(data, file, encoder));
-    return split(data, parts.train(), parts.validation(), batching, seed);
+    return split(data, parts(data, file -> source(data, file, encoder)), batching, seed);
   }
 
   /** All examples of {@code train}, in their order. */
@@ -98,17 +97,14 @@ sealed interface DataFormat
         : new HeldOut<>(train, open.apply(Path.of(data.validation())));
   }
 
-  private Split split(
-      RecipeData data,
-      ExampleSource train,
-      ExampleSource validation,
-      Batching batching,
-      long seed) {
+  private ModelTraining.Data split(
+      RecipeData data, HeldOut<ExampleSource> parts, Batching batching, long seed) {
     Vocabulary tokens = data.tokens();
-    Optional<Packing> packing = packing(data);
-    return new Split(
-        new ExampleBatches(train, tokens, batching, packing, seed),
-        new ExampleBatches(validation, tokens, batching.forEvaluation(), packing, seed));
+    var packing = packing(data);
+    var held = batching.forEvaluation();
+    return new ModelTraining.Data(
+        new ExampleBatches(parts.train(), tokens, batching, packing, seed),
+        new ExampleBatches(parts.validation(), tokens, held, packing, seed));
   }
 
   /** Records of letters. */
@@ -118,15 +114,16 @@ sealed interface DataFormat
       return ExampleSource.of(SequenceSource.fasta(file), encoder);
     }
 
+    /** Each part reports its own unknown letters. */
     @Override
-    public Split batches(RecipeData data, Batching batching, long seed) {
+    public ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
       SequenceSource all = SequenceSource.fasta(Path.of(data.train()));
       HeldOut<SequenceSource> split =
           data.validation() != null
               ? new HeldOut<>(all, SequenceSource.fasta(Path.of(data.validation())))
               : HeldOut.of(all);
       Tokenizer tokenizer = data.tokenizer();
-      return new Split(
+      return new ModelTraining.Data(
           ExampleBatches.of(split.train(), tokenizer, batching, seed),
           ExampleBatches.of(split.validation(), tokenizer, batching.forEvaluation(), seed));
     }
@@ -137,7 +134,7 @@ sealed interface DataFormat
     @Override
     public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
       return isBytes(data)
-          ? TextChunks.read(file, ByteTokenizer.named(data.vocabulary()), data.length())
+          ? chunks(data, file, data.length())
           : new TextDocuments(file, encoder::encode);
     }
 
@@ -145,23 +142,20 @@ sealed interface DataFormat
      * Pieces of twice the length that begin everywhere, cropped, are pieces that begin anywhere.
      */
     @Override
-    public Split batches(RecipeData data, Batching batching, long seed) {
+    public ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
       if (!isBytes(data)) {
         return DataFormat.super.batches(data, batching, seed);
       }
       boolean anywhere = data.crop() == RecipeData.Crop.RANDOM;
-      int length = data.length();
       Path file = Path.of(data.train());
+      int length = data.length();
       TextChunks pieces = chunks(data, file, anywhere ? 2 * length : length);
-      TextChunks held;
-      if (data.validation() != null) {
-        held = chunks(data, Path.of(data.validation()), length);
-      } else {
-        double kept = 1 - 1.0 / HeldOut.EVERY;
-        held = chunks(data, file, length).part(kept, 1);
-        pieces = pieces.part(0, kept);
-      }
-      return DataFormat.super.split(data, pieces, held, batching, seed);
+      double kept = 1 - 1.0 / HeldOut.EVERY;
+      HeldOut<ExampleSource> parts =
+          data.validation() != null
+              ? new HeldOut<>(pieces, chunks(data, Path.of(data.validation()), length))
+              : new HeldOut<>(pieces.part(0, kept), chunks(data, file, length).part(kept, 1));
+      return DataFormat.super.split(data, parts, batching, seed);
     }
 
     private static TextChunks chunks(RecipeData data, Path file, int size) {
@@ -191,15 +185,13 @@ sealed interface DataFormat
   record Table(String text, String label, List<String> classes) implements DataFormat {
     @Override
     public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
-      return new TableExamples(TableFile.of(file), text, labels(data), encoder::encode);
-    }
-
-    private Optional<LabelColumn> labels(RecipeData data) {
-      if (data.standardize() != null) {
-        return Optional.of(new LabelColumn(label, Optional.empty()));
-      }
       // A language model names no classes.
-      return Optional.ofNullable(classes).map(names -> new LabelColumn(label, Optional.of(names)));
+      var labels =
+          data.standardize() != null
+              ? Optional.of(new LabelColumn(label, Optional.empty()))
+              : Optional.ofNullable(classes)
+                  .map(names -> new LabelColumn(label, Optional.of(names)));
+      return new TableExamples(TableFile.of(file), text, labels, encoder::encode);
     }
 
     @Override
@@ -225,12 +217,10 @@ sealed interface DataFormat
     @Override
     public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
       boolean isClass = data.standardize() == null;
-      return new TfRecordExamples(
-          List.of(file),
-          text,
-          Optional.ofNullable(label).map(name -> new TfRecordExamples.LabelFeature(name, isClass)),
-          data.tokens().size(),
-          encoder::encode);
+      var labels =
+          Optional.ofNullable(label).map(name -> new TfRecordExamples.LabelFeature(name, isClass));
+      int size = data.tokens().size();
+      return new TfRecordExamples(List.of(file), text, labels, size, encoder::encode);
     }
 
     @Override
@@ -268,9 +258,9 @@ sealed interface DataFormat
     }
 
     @Override
-    default Split batches(RecipeData data, Batching batching, long seed) {
-      IndexedExamples train = mixed(data, exercise().examples(), seed);
-      return DataFormat.super.split(data, train, heldOut(data, seed), batching, seed);
+    default ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
+      var parts = new HeldOut<ExampleSource>(mixed(data, seed), heldOut(data, seed));
+      return DataFormat.super.split(data, parts, batching, seed);
     }
 
     /** The examples of validation. */
@@ -278,15 +268,15 @@ sealed interface DataFormat
       return new ExampleBatches(heldOut(data, seed), data.tokens(), batching, seed);
     }
 
-    private IndexedExamples mixed(RecipeData data, int size, long seed) {
-      Integer shortest = exercise().shortest();
+    /** Of the full length, of half of it, a quarter, …, as many tokens of each. */
+    private IndexedExamples mixed(RecipeData data, long seed) {
+      Integer given = exercise().shortest();
+      int shortest = given == null ? data.length() : given;
       List<IndexedExamples> parts = new ArrayList<>();
       List<Integer> shares = new ArrayList<>();
-      for (int rest = data.length();
-          parts.isEmpty() || shortest != null && rest >= shortest;
-          rest /= 2) {
+      for (int rest = data.length(); parts.isEmpty() || rest >= shortest; rest /= 2) {
         int length = rest;
-        parts.add(checked(() -> examples(length, size, seed + length)));
+        parts.add(checked(() -> examples(length, exercise().examples(), seed + length)));
         shares.add(data.length() / length);
       }
       return new MixedExamples(parts.get(0).name(), parts, shares);

@@ -1,5 +1,7 @@
 package dev.performer.recipe;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
@@ -9,12 +11,16 @@ import dev.performer.data.Batching;
 import dev.performer.data.ByteTokenizer;
 import dev.performer.data.PixelExamples;
 import dev.performer.data.StrictJson;
+import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
+import dev.performer.recipe.RecipeData.Kind;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.training.LoopOptions;
+import dev.performer.training.TokenBatchSource;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * The data that a model is evaluated on, read as the data that it was trained on were.
@@ -25,14 +31,22 @@ import java.util.Optional;
  */
 public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long seed) {
   /**
-   * What is requested besides the file; null for what the model was trained with.
+   * How data are read; null for what the model or its recipe records.
    *
-   * @param text column or feature with the tokens
-   * @param label the same of the class; of images in MNIST's format the labels' file
+   * @param text column or feature with the sequence
+   * @param label column or feature with the class or number, or the file of MNIST's labels
    * @param length tokens of a sequence at most
-   * @param size sequences of a batch
+   * @param size of a batch; for FASTA and lines of text, masks of Google's protein_lm aside, 16,384
+   *     tokens
+   * @param end whether the end token is appended to FASTA and lines of text
+   * @param seed of the masks; any number will do, as long as it stays
    */
-  public record Request(String text, String label, Integer length, BatchSize size) {}
+  public record Request(
+      String text, String label, Integer length, BatchSize size, boolean end, long seed) {
+    /** Nothing is given. */
+    public static final Request DEFAULT =
+        new Request(null, null, null, null, true, TokenBatchSource.EVALUATION_SEED);
+  }
 
   /**
    * What the card of a model records of its data.
@@ -44,13 +58,12 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
     return ModelCard.read(model)
         .filter(card -> card.data() != null)
         .map(
-            card ->
-                new EvaluationData(
-                    bind(card.data(), model),
-                    Optional.empty(),
-                    card.provenance() == null || card.provenance().seed() == null
-                        ? LoopOptions.DEFAULT.seed()
-                        : card.provenance().seed()));
+            card -> {
+              var origin = card.provenance();
+              boolean hasSeed = origin != null && origin.seed() != null;
+              long seed = hasSeed ? origin.seed() : LoopOptions.DEFAULT.seed();
+              return new EvaluationData(bind(card.data(), model), Optional.empty(), seed);
+            });
   }
 
   /** The data of a recipe. */
@@ -60,51 +73,41 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
 
   private static RecipeData bind(JsonNode tree, Path model) {
     String source = model.resolve(ModelCard.FILE) + ": data";
-    if (tree instanceof ObjectNode keys) {
-      if (RecipeData.isFile(keys.path("vocabulary").asText())) {
-        keys.put("vocabulary", model.resolve(ModelCard.TOKENIZER_FILE).toString());
-      }
-      RecipeData data = RecipeData.of(keys, source);
-      if (data.kind() != null
-          && data.vocabulary() != null
-          && data.length() != null
-          && data.bucket() != null
-          && data.begin() != null
-          && data.end() != null) {
-        return data;
-      }
+    boolean isWhole =
+        tree instanceof ObjectNode
+            && Stream.of("kind", "vocabulary", "length", "bucket", "begin", "end")
+                .allMatch(tree::hasNonNull);
+    require(isWhole, "%s: expected the section data of a recipe as resolved", source);
+    ObjectNode keys = (ObjectNode) tree;
+    if (RecipeData.isFile(keys.path("vocabulary").asText())) {
+      keys.put("vocabulary", model.resolve(ModelCard.TOKENIZER_FILE).toString());
     }
-    throw new PerformerException(source + ": expected the section data of a recipe as resolved");
+    return RecipeData.of(keys, source);
   }
 
-  /**
-   * What a file holds, by its name; where that is unknown, what the training data were.
-   *
-   * @throws PerformerException if the model cannot read such data; the message names what it can
-   */
-  public RecipeData.Kind kind(Path file) {
-    RecipeData.Kind named = RecipeData.Kind.of(file.toString());
-    RecipeData.Kind own = trained.kind();
-    boolean isUnnamed = named == RecipeData.Kind.TEXT && !own.isExercise();
-    RecipeData.Kind kind = isUnnamed ? own : named;
+  /** What a file holds, by its name; where that is unknown, what the training data were. */
+  private Kind kind(Path file) {
+    Kind named = Kind.of(file.toString());
+    Kind own = trained.kind();
+    boolean isUnnamed = named == Kind.TEXT && !own.isExercise();
+    Kind kind = isUnnamed ? own : named;
     if (own.ownsTokens() ? kind != own : kind.ownsTokens()) {
-      throw new PerformerException(
-              file
-                  + (isUnnamed ? "" : " is data of the kind " + kind.label())
-                  + ", but the model was trained on data of the kind "
-                  + own.label()
-                  + (own.isExercise() ? ", which is made up" : ""))
-          .settledBy(own.isExercise() ? new String[] {"data"} : new String[0]);
+      String found = isUnnamed ? "" : " is data of the kind " + kind.label();
+      String text = file + found + ", but the model was trained on data of the kind " + own.label();
+      throw own.isExercise()
+          ? new PerformerException(text + ", which is made up").settledBy("data")
+          : new PerformerException(text);
     }
     return kind;
   }
 
+  private static boolean isPlain(Kind kind) {
+    return kind == Kind.FASTA || kind == Kind.TEXT;
+  }
+
   /** Whether a file can be read only with a recipe. */
   public static boolean needsRecipe(Path file) {
-    RecipeData.Kind kind = RecipeData.Kind.of(file.toString());
-    return kind != RecipeData.Kind.FASTA
-        && kind != RecipeData.Kind.TEXT
-        && !Files.isDirectory(file);
+    return !isPlain(Kind.of(file.toString())) && !Files.isDirectory(file);
   }
 
   /** Whether there are examples without a file: made up, or named by the recipe. */
@@ -112,58 +115,57 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
     return trained.kind().isExercise() || recipe.isPresent();
   }
 
-  /**
-   * Whether a file is to be read as in training; else it is letters or lines for a language model.
-   *
-   * @throws PerformerException if the model cannot read such data
-   */
+  /** Whether a file is read as in training; else it is letters or lines for a language model. */
   public boolean reads(Path file, Task task) {
-    RecipeData.Kind kind = kind(file);
+    Kind kind = kind(file);
     return recipe.isPresent()
         || !(task == Task.CAUSAL_LM || task == Task.MASKED_LM)
-        || kind == RecipeData.Kind.TEXT && trained.kind() == kind
-        || kind != RecipeData.Kind.TEXT && kind != RecipeData.Kind.FASTA;
+        || kind == Kind.TEXT && trained.kind() == kind
+        || !isPlain(kind);
   }
 
   /**
-   * The validation data of the recipe, a held-out part of the training data included; or made-up
-   * examples.
+   * What a model is evaluated on.
+   *
+   * @param file all of it; empty for the validation data of the recipe, a held-out part of the
+   *     training data included, or for made-up examples
+   * @throws PerformerException if the file is not there, or does not fit the model
    */
-  public Batches own(Request request) {
+  public Batches batches(Optional<Path> file, PerformerConfig model, Request request) {
+    Task task = recipe.map(Recipe::task).orElse(model.task());
+    require(
+        task == model.task(),
+        "the recipe's task is %s, but the model's is %s; give the recipe that trained it",
+        task.label(),
+        model.task().label());
+    Batches batches = file.isPresent() ? of(file.get(), task, request) : own(request);
+    int size = batches.vocabulary().size();
+    int own = model.vocabularySize();
+    require(size <= own, "%s has %d tokens, but the model only %d", batches.name(), size, own);
+    return batches;
+  }
+
+  private Batches own(Request request) {
     if (trained.format() instanceof DataFormat.Exercise exercise) {
       RecipeData data = over(null, trained.kind(), request);
       return exercise.made(data, batching(data, request), seed);
     }
-    Recipe whole = recipe.orElseThrow();
-    if (request.length() != null || request.label() != null || request.text() != null) {
-      throw new PerformerException(
-          "a recipe's own validation data are read as the recipe specifies; change their length, text or"
-              + " label there");
-    }
-    return trained
-        .batches(request.size() == null ? whole.batchSize() : request.size(), seed)
-        .validation();
+    require(
+        request.length() == null && request.label() == null && request.text() == null,
+        "a recipe's own validation data are read as the recipe specifies; change their length, text or label there");
+    BatchSize size = request.size() == null ? recipe.orElseThrow().batchSize() : request.size();
+    return trained.batches(size, seed).validation();
   }
 
-  /**
-   * All of a file.
-   *
-   * @param task of the model
-   * @throws PerformerException if the file is not there, or does not fit the model
-   */
-  public Batches of(Path file, Task task, Request request) {
-    RecipeData.Kind kind = kind(file);
-    boolean hasNoLabels = kind == RecipeData.Kind.FASTA || kind == RecipeData.Kind.TEXT;
-    if (task.hasLabels() && hasNoLabels) {
-      throw new PerformerException(
-          "%s has no labels, but the task of the model is %s; expected %s"
-              .formatted(
-                  file,
-                  task.label(),
-                  trained.kind() == RecipeData.Kind.PIXELS
-                      ? "images with labels"
-                      : "a table or TFRecords with a label"));
-    }
+  private Batches of(Path file, Task task, Request request) {
+    Kind kind = kind(file);
+    boolean areImages = trained.kind() == Kind.PIXELS;
+    require(
+        !task.hasLabels() || !isPlain(kind),
+        "%s has no labels, but the task of the model is %s; expected %s",
+        file,
+        task.label(),
+        areImages ? "images with labels" : "a table or TFRecords with a label");
     RecipeData read = over(file, kind, request);
     RecipeData data = task.hasLabels() ? read : read.with(keys -> keys.putNull("label"));
     if (data.format() instanceof PixelFormat pixels) {
@@ -174,25 +176,27 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
 
   private void checkImages(RecipeData data, PixelFormat.Images images, Request request) {
     int begin = data.begin() ? 1 : 0;
-    if (request.length() == null && images.size() + begin > data.length()) {
+    int length = data.length();
+    String file = data.train();
+    if (request.length() == null && images.size() + begin > length) {
       throw new PerformerException(
               "%s: an image has %d tokens, but the model was trained on %d; a length of %d crops them"
-                  .formatted(data.train(), images.size(), data.length() - begin, data.length()))
-          .settledBy("length=" + data.length());
+                  .formatted(file, images.size(), length - begin, length))
+          .settledBy("length=" + length);
     }
     int levels = ((PixelFormat) trained.format()).levels();
-    if (images.levels() != levels) {
-      throw new PerformerException(
-          "%s has %d levels of brightness, but the model was trained on %d"
-              .formatted(data.train(), images.levels(), levels));
-    }
+    require(
+        images.levels() == levels,
+        "%s has %d levels of brightness, but the model was trained on %d",
+        file,
+        images.levels(),
+        levels);
   }
 
   /** Another file, whole, whose classes are those of training; null for made-up examples. */
-  private RecipeData over(Path file, RecipeData.Kind kind, Request request) {
+  private RecipeData over(Path file, Kind kind, Request request) {
     int length = request.length() == null ? trained.length() : request.length();
-    boolean hasColumns =
-        trained.kind() == RecipeData.Kind.TABLE || trained.kind() == RecipeData.Kind.TFRECORD;
+    boolean hasColumns = trained.kind() == Kind.TABLE || trained.kind() == Kind.TFRECORD;
     return trained.with(
         keys -> {
           keys.put("train", file == null ? null : file.toString()).put("length", length);
@@ -207,12 +211,10 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
           }
           if (request.label() != null) {
             keys.put("label", request.label());
-          } else if (trained.label() != null && kind == RecipeData.Kind.PIXELS) {
-            keys.put(
-                "label",
-                PixelFormat.isIdx(file)
-                    ? PixelExamples.labelsBeside(file).toString()
-                    : RecipeData.LABEL);
+          } else if (trained.label() != null && kind == Kind.PIXELS) {
+            boolean isIdx = PixelFormat.isIdx(file);
+            Path beside = isIdx ? PixelExamples.labelsBeside(file) : Path.of(RecipeData.LABEL);
+            keys.put("label", beside.toString());
           }
         });
   }

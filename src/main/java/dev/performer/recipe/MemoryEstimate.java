@@ -8,7 +8,6 @@ import dev.performer.model.PerformerConfig;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.run.AvailableMemory;
 import java.util.Locale;
-import java.util.OptionalLong;
 import org.tensorflow.ndarray.Shape;
 
 /**
@@ -23,10 +22,7 @@ record MemoryEstimate(long parameters, double bytes) {
   private static final int FLOAT = 4;
 
   static MemoryEstimate of(PerformerConfig model, LoopOptions training, int length) {
-    double parameters = 0;
-    for (Shape shape : Performer.shapes(model).values()) {
-      parameters += shape.size();
-    }
+    long parameters = Performer.shapes(model).values().stream().mapToLong(Shape::size).sum();
     // Weight, gradient, two slots; sums of gradients and averages where there are any.
     double copies = 4 + (training.accumulate() > 1 ? 1 : 0) + (training.averageDecay() > 0 ? 1 : 0);
     double tokens = (double) training.batch().rows(length) * length;
@@ -39,7 +35,7 @@ record MemoryEstimate(long parameters, double bytes) {
       perToken += attention(model, model.crossAttentionOf(i), length) + mlp(model);
     }
     perToken += 4.0 * model.vocabularySize();
-    return new MemoryEstimate((long) parameters, FLOAT * (copies * parameters + tokens * perToken));
+    return new MemoryEstimate(parameters, FLOAT * (copies * parameters + tokens * perToken));
   }
 
   /** Scores or features of queries and keys, and their gradients. */
@@ -56,21 +52,17 @@ record MemoryEstimate(long parameters, double bytes) {
    * @throws PerformerException if this machine or the container has not so much to spare
    */
   void check(LoopOptions training) {
-    OptionalLong available = AvailableMemory.bytes();
-    if (available.isPresent() && bytes > available.getAsLong()) {
+    double free = AvailableMemory.bytes().orElse(Long.MAX_VALUE);
+    if (bytes > free) {
+      var batch = training.batch();
+      String rows =
+          batch instanceof BatchSize.Tokens size
+              ? size.tokens() + " tokens"
+              : batch.rows(1) + " sequences";
+      String text =
+          "a training step would take about %.1f GB of memory (%.1f million weights, batches of %s), and %.1f GB are free; lower training.batchTokens and raise training.accumulate, or shorten data.length (training.memoryCheck: false tries all the same)";
       throw new PerformerException(
-          String.format(
-              Locale.ROOT,
-              "a training step would take about %.1f GB of memory (%.1f million weights, batches of"
-                  + " %s), and %.1f GB are free; lower training.batchTokens and raise"
-                  + " training.accumulate, or shorten data.length (training.memoryCheck: false"
-                  + " tries all the same)",
-              bytes / 1e9,
-              parameters / 1e6,
-              training.batch() instanceof BatchSize.Tokens size
-                  ? size.tokens() + " tokens"
-                  : training.batch().rows(1) + " sequences",
-              available.getAsLong() / 1e9));
+          String.format(Locale.ROOT, text, bytes / 1e9, parameters / 1e6, rows, free / 1e9));
     }
   }
 }

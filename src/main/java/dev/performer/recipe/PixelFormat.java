@@ -1,6 +1,7 @@
 package dev.performer.recipe;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import dev.performer.data.ExampleSource;
 import dev.performer.data.ImageFolder;
 import dev.performer.data.PixelExamples;
@@ -29,11 +30,12 @@ record PixelFormat(String label, Integer levels, List<String> classes, int chann
 
   /** Checks ranges. */
   PixelFormat {
-    if (levels != null && (levels < 2 || levels > MOST_LEVELS) || channels != 1 && channels != 3) {
-      throw new PerformerException(
-          "data.levels must be from 2 to 256 and data.channels 1 or 3: %d, %d"
-              .formatted(levels, channels));
-    }
+    boolean fits = levels == null || levels >= 2 && levels <= MOST_LEVELS;
+    require(
+        fits && (channels == 1 || channels == 3),
+        "data.levels must be from 2 to 256 and data.channels 1 or 3: %d, %d",
+        levels,
+        channels);
   }
 
   /**
@@ -53,10 +55,9 @@ record PixelFormat(String label, Integer levels, List<String> classes, int chann
       return PixelExamples.npz(file, depth());
     }
     boolean isTraining = file.toString().equals(data.train());
-    Optional<Path> labels =
-        Optional.ofNullable(label)
-            .map(own -> isTraining ? Path.of(own) : PixelExamples.labelsBeside(file));
-    return PixelExamples.idx(file, labels, depth());
+    Path labels =
+        label == null ? null : isTraining ? Path.of(label) : PixelExamples.labelsBeside(file);
+    return PixelExamples.idx(file, Optional.ofNullable(labels), depth());
   }
 
   /** How large and how deep the images of training are. */
@@ -77,10 +78,8 @@ record PixelFormat(String label, Integer levels, List<String> classes, int chann
     }
     Images images = images(data);
     int size = images.size() + (data.begin() ? 1 : 0);
-    return data.with(
-        keys ->
-            keys.put("length", data.length() != null ? data.length() : Integer.valueOf(size))
-                .put("levels", images.levels()));
+    int length = data.length() != null ? data.length() : size;
+    return data.with(keys -> keys.put("length", length).put("levels", images.levels()));
   }
 
   @Override
@@ -120,17 +119,15 @@ record PixelFormat(String label, Integer levels, List<String> classes, int chann
   static String label(
       String written, boolean isClassified, Path images, UnaryOperator<String> file) {
     boolean isNamed = written != null && !written.equals(RecipeData.LABEL);
-    if (isIdx(images)) {
-      if (!isClassified) {
-        return null;
-      }
-      return isNamed ? file.apply(written) : PixelExamples.labelsBeside(images).toString();
+    if (!isIdx(images)) {
+      require(
+          !isNamed,
+          "data.label names the labels of images in MNIST's format only; an npz has an array 'labels', and a folder has a folder for each class");
+      return written;
     }
-    if (isNamed) {
-      throw new PerformerException(
-          "data.label names the labels of images in MNIST's format only; an npz has an array"
-              + " 'labels', and a folder has a folder for each class");
+    if (!isClassified) {
+      return null;
     }
-    return written;
+    return isNamed ? file.apply(written) : PixelExamples.labelsBeside(images).toString();
   }
 }

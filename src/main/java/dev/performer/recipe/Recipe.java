@@ -1,5 +1,7 @@
 package dev.performer.recipe;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -15,15 +17,14 @@ import dev.performer.training.LoopOptions;
 import dev.performer.training.Measures;
 import dev.performer.training.Objective;
 import dev.performer.training.Trainable;
-import dev.performer.training.run.ResumePolicy;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 
 /**
  * A training from scratch: YAML with the keys {@code task}, {@code data}, {@code model} and {@code
@@ -72,66 +73,52 @@ public final class Recipe {
   }
 
   private static Recipe of(JsonNode tree, String source, UnaryOperator<String> files) {
-    if (!(withNumbers(tree) instanceof ObjectNode sections)) {
-      throw new PerformerException(source + ": expected an object with the keys " + SECTIONS);
-    }
+    require(tree.isObject(), "%s: expected an object with the keys %s", source, SECTIONS);
+    ObjectNode sections = (ObjectNode) withNumbers(tree.deepCopy());
     requireKnown(sections, SECTIONS, source);
     try {
       Task task = task(sections.path("task"), source);
-      LoopOptions training =
-          LoopOptions.DEFAULT.with(section(sections, "training", source), source + ": training");
+      ObjectNode loop = section(sections, "training", source);
+      LoopOptions training = LoopOptions.DEFAULT.with(loop, source + ": training");
       RecipeTask.of(task).check(training);
       ObjectNode data = section(sections, "data", source);
-      RecipeData named = RecipeData.named(task, data, files, source + ": data");
-      boolean isOneLength = training.xla() && !data.hasNonNull("bucket");
+      RecipeData named = DataDefaults.named(task, data, files, source + ": data");
       ObjectNode model = section(sections, "model", source);
-      Recipe recipe =
-          new Recipe(task, training, () -> opened(task, named, isOneLength, model, source));
-      if (!named.dependsOnFiles(task, model.has("classes"))) {
+      var recipe = new Recipe(task, training, () -> opened(task, named, training, model, source));
+      if (!DataDefaults.dependsOnFiles(named, task, model.has("classes"))) {
         recipe.opened();
       }
       return recipe;
     } catch (PerformerException e) {
-      throw of(source, e);
+      throw e.in(source);
     }
   }
 
   /** Names a key that there is not, and the nearest that there is. */
   static void requireKnown(ObjectNode section, Collection<String> known, String source) {
-    section
-        .fieldNames()
-        .forEachRemaining(
-            key -> {
-              if (!known.contains(key)) {
-                throw new PerformerException(
-                    "%s: unknown key %s; did you mean %s?"
-                        .formatted(source, Excerpt.of(key), Labels.nearest(key, known)));
-              }
-            });
+    for (var field : section.properties()) {
+      String key = field.getKey();
+      if (!known.contains(key)) {
+        throw new PerformerException(
+            "%s: unknown key %s; did you mean %s?"
+                .formatted(source, Excerpt.of(key), Labels.nearest(key, known)));
+      }
+    }
   }
 
   /** What follows from what the files hold. */
   private record Opened(RecipeData data, PerformerConfig model) {}
 
   private static Opened opened(
-      Task task, RecipeData named, boolean isOneLength, ObjectNode keys, String source) {
+      Task task, RecipeData named, LoopOptions training, ObjectNode keys, String source) {
     try {
-      RecipeData data = named.measured(task);
-      if (isOneLength) {
-        int length = data.length();
-        data = data.with(all -> all.put("bucket", length)); // XLA compiles every length anew
-      }
+      RecipeData data = DataDefaults.measured(named, task, training.xla());
       PerformerConfig model = model(keys, task, data, source);
       check(task, data, model);
       return new Opened(data, model);
     } catch (PerformerException e) {
-      throw of(source, e);
+      throw e.in(source);
     }
-  }
-
-  private static PerformerException of(String source, PerformerException e) {
-    String message = e.getMessage();
-    return message.startsWith(source) ? e : new PerformerException(source + ": " + message, e);
   }
 
   private synchronized Opened opened() {
@@ -152,8 +139,7 @@ public final class Recipe {
   }
 
   /**
-   * What is learnt, with everything filled in: the first call opens files where that follows from
-   * them.
+   * What is learnt, with everything filled in; the first call opens files where that takes them.
    *
    * @throws PerformerException if they cannot be read, or what they hold contradicts the recipe
    */
@@ -169,9 +155,8 @@ public final class Recipe {
   /** YAML 1.1 takes 1e-3 for text, which nobody means. */
   private static JsonNode withNumbers(JsonNode node) {
     if (node instanceof ObjectNode object) {
-      ObjectNode result = JsonNodeFactory.instance.objectNode();
-      object.fields().forEachRemaining(f -> result.set(f.getKey(), withNumbers(f.getValue())));
-      return result;
+      object.fields().forEachRemaining(field -> field.setValue(withNumbers(field.getValue())));
+      return object;
     }
     return node.isTextual() && node.textValue().matches("[-+]?\\d+[eE][-+]?\\d{1,4}")
         ? JsonNodeFactory.instance.numberNode(Double.parseDouble(node.textValue()))
@@ -179,86 +164,74 @@ public final class Recipe {
   }
 
   private static Task task(JsonNode node, String source) {
-    Task task =
-        node.isTextual()
-            ? StrictJson.bind(
-                    JsonNodeFactory.instance.objectNode().set("task", node), TaskOnly.class, source)
-                .task()
-            : null;
-    if (task == null || task == Task.ENCODER) {
-      throw new PerformerException(
-          "task is "
-              + StrictJson.shown(node)
-              + "; expected "
-              + String.join(", ", RecipeTask.labels()).replaceFirst(", ([^,]+)$", " or $1"));
-    }
+    ObjectNode only = JsonNodeFactory.instance.objectNode();
+    only.set("task", node.isTextual() ? node : null);
+    Task task = StrictJson.bind(only, TaskOnly.class, source).task();
+    require(
+        task != null && task != Task.ENCODER,
+        "task is %s; expected %s",
+        StrictJson.shown(node),
+        String.join(", ", RecipeTask.labels()).replaceFirst(", ([^,]+)$", " or $1"));
     return task;
   }
 
   private record TaskOnly(Task task) {}
 
   private static ObjectNode section(ObjectNode sections, String key, String source) {
-    JsonNode node = sections.get(key);
-    if (node == null || node.isNull()) {
-      return JsonNodeFactory.instance.objectNode();
-    }
-    if (node instanceof ObjectNode object) {
-      return object;
-    }
-    throw new PerformerException(source + ": key " + key + ": expected an object");
+    JsonNode node = sections.path(key);
+    boolean isEmpty = node.isMissingNode() || node.isNull();
+    require(isEmpty || node.isObject(), "%s: key %s: expected an object", source, key);
+    return isEmpty ? JsonNodeFactory.instance.objectNode() : (ObjectNode) node;
   }
 
   private static PerformerConfig model(ObjectNode keys, Task task, RecipeData data, String source) {
     ObjectNode all = keys.deepCopy();
-    Vocabulary vocabulary = data.tokens();
     JsonNode name = StrictJson.tree(task);
-    if (all.has("task") && !all.get("task").equals(name)) {
-      throw new PerformerException(
-          "model.task is " + all.get("task") + ", but task is " + name + "; leave model.task out");
-    }
+    require(
+        all.path("task").equals(name) || !all.has("task"),
+        "model.task is %s, but task is %s; leave model.task out",
+        all.get("task"),
+        name);
     all.set("task", name);
-    if (!all.has("vocabularySize")) {
-      all.put("vocabularySize", vocabulary.size());
-    }
+    JsonNodeFactory json = JsonNodeFactory.instance;
+    Vocabulary vocabulary = data.tokens();
+    all.putIfAbsent("vocabularySize", json.numberNode(vocabulary.size()));
     RecipeTask.of(task).complete(all, data);
-    if (!all.has("maxLength")) {
-      all.put("maxLength", data.length());
-    }
-    if (!all.has("padId")) {
-      all.set(
-          "padId",
-          vocabulary.pad().isPresent()
-              ? JsonNodeFactory.instance.numberNode(vocabulary.pad().getAsInt())
-              : JsonNodeFactory.instance.nullNode());
-    }
+    all.putIfAbsent("maxLength", json.numberNode(data.length()));
+    boolean hasPad = vocabulary.pad().isPresent();
+    all.putIfAbsent(
+        "padId", hasPad ? json.numberNode(vocabulary.pad().getAsInt()) : json.nullNode());
     return PerformerConfig.of(all, source + ": model");
   }
 
   private static void check(Task task, RecipeData data, PerformerConfig model) {
-    Vocabulary vocabulary = data.tokens();
-    if (model.vocabularySize() < vocabulary.size()) {
-      throw new PerformerException(
-          "model.vocabularySize is %d, but the vocabulary %s has %d tokens"
-              .formatted(model.vocabularySize(), data.vocabulary(), vocabulary.size()));
-    }
-    if (model.maxLength() < data.length()) {
-      throw new PerformerException(
-          "model.maxLength is " + model.maxLength() + ", but data.length is " + data.length());
-    }
+    int size = data.tokens().size();
+    require(
+        model.vocabularySize() >= size,
+        "model.vocabularySize is %d, but the vocabulary %s has %d tokens",
+        model.vocabularySize(),
+        data.vocabulary(),
+        size);
+    require(
+        model.maxLength() >= data.length(),
+        "model.maxLength is %d, but data.length is %d",
+        model.maxLength(),
+        data.length());
     RecipeTask.of(task).check(data, model);
   }
 
   private static String find(String name, List<Path> folders) {
-    List<Path> candidates = new ArrayList<>(List.of(Path.of(name)));
-    folders.forEach(folder -> candidates.add(folder.resolve(name)));
-    for (Path candidate : candidates) {
-      if (Files.exists(candidate)) {
-        return candidate.toAbsolutePath().normalize().toString();
-      }
-    }
-    throw new PerformerException(
-        "the data file %s does not exist; looked in the current folder%s"
-            .formatted(name, folders.isEmpty() ? "" : " and " + folders));
+    String others = folders.isEmpty() ? "" : " and " + folders;
+    String missing =
+        "the data file %s does not exist; looked in the current folder%s".formatted(name, others);
+    return Stream.concat(Stream.of(Path.of("")), folders.stream())
+        .map(folder -> folder.resolve(name))
+        .filter(Files::exists)
+        .findFirst()
+        .orElseThrow(() -> new PerformerException(missing))
+        .toAbsolutePath()
+        .normalize()
+        .toString();
   }
 
   /** Sequences per batch. */
@@ -278,10 +251,7 @@ public final class Recipe {
 
   @Override
   public boolean equals(Object other) {
-    return other instanceof Recipe that
-        && task == that.task
-        && training.equals(that.training)
-        && opened().equals(that.opened());
+    return other instanceof Recipe that && toJson().equals(that.toJson());
   }
 
   @Override
@@ -291,28 +261,10 @@ public final class Recipe {
 
   /** All keys, with every default. */
   public ObjectNode toJson() {
-    ObjectNode tree = JsonNodeFactory.instance.objectNode();
-    tree.put("task", task.label());
+    ObjectNode tree = JsonNodeFactory.instance.objectNode().put("task", task.label());
     tree.set("data", data().toJson());
     tree.set("model", model().toJson());
-    tree.set("training", training.toJson());
-    return tree;
-  }
-
-  /** The same as a file. */
-  public String toYaml() {
-    return StrictJson.yaml(toJson());
-  }
-
-  /**
-   * Compares with the recipe that a run began with.
-   *
-   * @param was what its directory holds
-   * @return keys that changed and may
-   * @throws PerformerException that names a key that must not change
-   */
-  public List<String> changesFrom(JsonNode was, Path run) {
-    return ResumePolicy.changes(current(was), toJson(), run);
+    return tree.set("training", training.toJson());
   }
 
   /**

@@ -1,13 +1,15 @@
 package dev.performer.recipe;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
-import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.annotation.JsonValue;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
-import dev.performer.data.Batches;
 import dev.performer.data.Batching;
 import dev.performer.data.ByteTokenizer;
 import dev.performer.data.JsonTokenizer;
@@ -18,7 +20,7 @@ import dev.performer.data.StrictJson;
 import dev.performer.data.TableFile;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
-import dev.performer.model.Task;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.Standardization;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -26,7 +28,6 @@ import java.util.Locale;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Consumer;
-import java.util.function.UnaryOperator;
 
 /**
  * The section {@code data} of a recipe; what is null there follows from other keys.
@@ -71,25 +72,18 @@ public record RecipeData(
   /** What a file holds. */
   public enum Kind {
     /** Records of letters. */
-    @JsonProperty("fasta")
     FASTA(new DataFormat.Fasta()),
     /** One text, cut into pieces of bytes; or lines through a tokenizer, packed. */
-    @JsonProperty("text")
     TEXT(new DataFormat.Text()),
     /** Columns of CSV or TSV. */
-    @JsonProperty("table")
     TABLE(new DataFormat.Table(null, null, null)),
     /** Examples of TensorFlow. */
-    @JsonProperty("tfrecord")
     TFRECORD(new DataFormat.TfRecord(null, null)),
     /** Images of an npz, of MNIST's format, or PNGs in a folder. */
-    @JsonProperty("pixels")
     PIXELS(new PixelFormat(null, null, null, 1)),
     /** Made up: random symbols, and the same again. */
-    @JsonProperty("copy")
     COPY(new DataFormat.Copy(null)),
     /** Made up: values by their keys. */
-    @JsonProperty("retrieval")
     RETRIEVAL(new DataFormat.Retrieval(null));
 
     private final DataFormat usual;
@@ -99,9 +93,9 @@ public record RecipeData(
     }
 
     /** Its own among the keys of a section that has all. */
-    DataFormat format(ObjectNode keys, String source) {
-      ObjectNode own = (ObjectNode) StrictJson.tree(usual);
-      own.fields().forEachRemaining(field -> field.setValue(keys.get(field.getKey())));
+    private DataFormat format(ObjectNode all, String source) {
+      ObjectNode own = keys(usual);
+      own.fields().forEachRemaining(field -> field.setValue(all.get(field.getKey())));
       return StrictJson.bind(own, usual.getClass(), source);
     }
 
@@ -114,27 +108,12 @@ public record RecipeData(
       return isExercise() || this == PIXELS;
     }
 
+    @JsonValue
     String label() {
       return name().toLowerCase(Locale.ROOT);
     }
 
-    /** Whether the written keys fit. @throws PerformerException that names the key */
-    void check(JsonNode data) {
-      String own = label();
-      if (ownsTokens() && !data.path("vocabulary").asText(own).equals(own)) {
-        throw new PerformerException(
-            "data.vocabulary makes no sense with data.kind %s, which has its own".formatted(own));
-      }
-      if (isExercise() && (data.hasNonNull("train") || data.hasNonNull("validation"))) {
-        throw new PerformerException(
-            "data.train and data.validation make no sense with data.kind %s, which is made up"
-                .formatted(own));
-      }
-      if (!isExercise() && data.hasNonNull("exercise")) {
-        throw new PerformerException("data.exercise needs data.kind copy or retrieval");
-      }
-    }
-
+    /** What follows from the name of a file. */
     static Kind of(String name) {
       String file = name.toLowerCase(Locale.ROOT).replaceFirst("\\.gz$", "");
       if (file.matches(".*\\.(fa|faa|fasta|fas)")) {
@@ -143,10 +122,9 @@ public record RecipeData(
         return TABLE;
       } else if (file.matches(".*\\.(tfrecord|tfrecords|tfrec)")) {
         return TFRECORD;
-      } else if (file.matches(".*(\\.npz|[.-]idx3-ubyte)") || Files.isDirectory(Path.of(name))) {
-        return PIXELS;
       }
-      return TEXT;
+      boolean isImages = file.matches(".*(\\.npz|[.-]idx3-ubyte)");
+      return isImages || Files.isDirectory(Path.of(name)) ? PIXELS : TEXT;
     }
   }
 
@@ -178,39 +156,31 @@ public record RecipeData(
   static final String LABEL = "label";
 
   /** Before the keys of a recipe; all keys but those that are left out where they are null. */
-  private static final ObjectNode DEFAULT =
-      (ObjectNode)
-          StrictJson.tree(
-              new RecipeData(
-                  null,
-                  null,
-                  null,
-                  null,
-                  null,
-                  null,
-                  Crop.RANDOM,
-                  null,
-                  null,
-                  8192,
-                  Masks.BERT,
-                  null,
-                  null,
-                  null));
+  private static final ObjectNode DEFAULT = defaults();
 
-  static {
+  private static ObjectNode defaults() {
+    ObjectNode own = JsonNodeFactory.instance.objectNode();
+    own.put("crop", "random").put("window", Batching.DEFAULT_WINDOW).put("masking", "bert");
+    ObjectNode keys = keys(StrictJson.bind(own, RecipeData.class, "data"));
     for (Kind kind : Kind.values()) {
-      DEFAULT.setAll((ObjectNode) StrictJson.tree(kind.usual));
+      keys.setAll(keys(kind.usual));
     }
+    return keys;
+  }
+
+  private static ObjectNode keys(Object section) {
+    return (ObjectNode) StrictJson.tree(section);
   }
 
   /** Checks ranges. */
   public RecipeData {
-    boolean tooShort = length != null && length < 2;
-    if (tooShort || window < 1 || bucket != null && bucket < 1) {
-      throw new PerformerException(
-          "data.length must be at least 2, data.bucket and data.window at least 1: %d, %d, %d"
-              .formatted(length, bucket, window));
-    }
+    boolean fits = (length == null || length > 1) && window > 0 && (bucket == null || bucket > 0);
+    require(
+        fits,
+        "data.length must be at least 2, data.bucket and data.window at least 1: %d, %d, %d",
+        length,
+        bucket,
+        window);
   }
 
   /**
@@ -228,7 +198,7 @@ public record RecipeData(
     ObjectNode common = keys.deepCopy();
     for (Kind each : Kind.values()) { // all, so that a wrong value is found whatever the kind
       each.format(keys, source);
-      ((ObjectNode) StrictJson.tree(each.usual)).fieldNames().forEachRemaining(common::remove);
+      keys(each.usual).fieldNames().forEachRemaining(common::remove);
     }
     RecipeData data = StrictJson.bind(common, RecipeData.class, source);
     return data.kind == null ? data : data.in(data.kind.format(keys, source));
@@ -254,10 +224,10 @@ public record RecipeData(
 
   /** All keys: {@link #of} gives an equal section back. */
   ObjectNode toJson() {
-    ObjectNode keys = DEFAULT.deepCopy();
-    keys.setAll((ObjectNode) StrictJson.tree(this));
-    keys.put("text", usualText(kind, vocabulary));
-    return keys.setAll((ObjectNode) StrictJson.tree(format));
+    ObjectNode all = DEFAULT.deepCopy();
+    all.setAll(keys(this));
+    all.put("text", DataDefaults.text(kind, vocabulary));
+    return all.setAll(keys(format));
   }
 
   /** The same with other values. */
@@ -267,96 +237,7 @@ public record RecipeData(
     return of(keys, "data");
   }
 
-  /**
-   * With everything filled in that follows from other keys and the names of files.
-   *
-   * @param section the keys that are written
-   * @param file finds a file that a recipe names
-   * @param source how errors name the section
-   * @throws PerformerException if there is no such file, or keys contradict each other
-   */
-  static RecipeData named(
-      Task task, ObjectNode section, UnaryOperator<String> file, String source) {
-    RecipeData written = of(section, source);
-    Kind kind = written.kind;
-    if (written.train == null && (kind == null || !kind.isExercise())) {
-      throw new PerformerException("data.train is missing: the file to learn from");
-    }
-    String found = written.train == null ? null : file.apply(written.train);
-    Kind of = kind == null ? Kind.of(found) : kind;
-    of.check(section);
-    RecipeTask.of(task).check(of, section);
-    String tokens = of.ownsTokens() ? of.label() : written.tokens(of, file);
-    boolean isLetters = isLetters(of, tokens);
-    if (of != Kind.TEXT ? of == Kind.FASTA && ByteTokenizer.isNamed(tokens) : isLetters) {
-      throw new PerformerException(
-          "data.kind %s and data.vocabulary %s do not go together; a text is bytes or a tokenizer.json's, FASTA is letters"
-              .formatted(of.label(), tokens));
-    }
-    if (of == Kind.TEXT
-        && (Boolean.TRUE.equals(written.begin) || Boolean.TRUE.equals(written.end))) {
-      throw new PerformerException("data.begin and data.end make no sense in pieces of a text");
-    }
-    ObjectNode keys = section.deepCopy().put("train", found).put("vocabulary", tokens);
-    keys.set("kind", StrictJson.tree(of));
-    if (written.validation != null) {
-      keys.put("validation", file.apply(written.validation));
-    }
-    RecipeTask.of(task).complete(of, keys);
-    if (!keys.hasNonNull("begin")) {
-      keys.put("begin", false);
-    }
-    if (of.isExercise() && !section.hasNonNull("exercise")) {
-      keys.set("exercise", StrictJson.tree(RecipeExercise.DEFAULT));
-    }
-    if (!section.hasNonNull("text")) {
-      keys.put("text", usualText(of, tokens));
-    }
-    String label = section.path("label").textValue();
-    if (of == Kind.PIXELS) {
-      label = PixelFormat.label(label, task.hasLabels(), Path.of(found), file);
-    }
-    keys.put("label", label == null && task.hasLabels() ? LABEL : label);
-    return of(keys, source);
-  }
-
-  private static boolean isLetters(Kind kind, String vocabulary) {
-    return !kind.ownsTokens() && !ByteTokenizer.isNamed(vocabulary) && !isFile(vocabulary);
-  }
-
-  private static String usualText(Kind kind, String vocabulary) {
-    return kind == Kind.TFRECORD || isLetters(kind, vocabulary) ? "sequence" : "text";
-  }
-
-  /** Whether {@link #measured} reads data. @param isCounted whether the model has its classes */
-  boolean dependsOnFiles(Task task, boolean isCounted) {
-    return format instanceof PixelFormat images && (images.levels() == null || length == null)
-        || RecipeTask.of(task).dependsOnFiles(this, isCounted);
-  }
-
-  /** What {@link #named} gave, with everything else filled in: what the files hold. */
-  RecipeData measured(Task task) {
-    RecipeData sized = format.measured(this);
-    int longest = sized.length != null ? sized.length : Batching.DEFAULT_LENGTH;
-    boolean isOneShape = kind.ownsTokens() || kind == Kind.TEXT;
-    int multiple = isOneShape ? longest : Math.min(longest, Batching.DEFAULT_BUCKET);
-    boolean ends = end != null ? end : !isOneShape && tokenizer().vocabulary().eos().isPresent();
-    RecipeData whole =
-        sized.with(
-            keys ->
-                keys.put("length", longest)
-                    .put("end", ends)
-                    .put("bucket", bucket != null ? bucket : Integer.valueOf(multiple)));
-    return RecipeTask.of(task).measured(whole);
-  }
-
-  private String tokens(Kind of, UnaryOperator<String> file) {
-    if (vocabulary == null) {
-      return of == Kind.TEXT ? ByteTokenizer.NAME : ProteinVocabulary.GOOGLE_NAME;
-    }
-    return isFile(vocabulary) ? file.apply(vocabulary) : vocabulary;
-  }
-
+  /** Whether a vocabulary is that of a file. */
   static boolean isFile(String vocabulary) {
     return vocabulary.endsWith(".json") || vocabulary.endsWith(".txt");
   }
@@ -381,12 +262,10 @@ public record RecipeData(
     return new LetterTokenizer(vocabulary, counted ? spans.extended(letters) : letters);
   }
 
-  /** Batches for training, and those for evaluation. */
-  public record Split(Batches train, Batches validation) {}
-
-  public Split batches(BatchSize size, long seed) {
-    Batching training =
-        new Batching(length, size, bucket, begin, end, true, crop == Crop.RANDOM, window);
+  /** Batches of training and evaluation, in an order and with crops that follow from a seed. */
+  public ModelTraining.Data batches(BatchSize size, long seed) {
+    boolean isRandom = crop == Crop.RANDOM;
+    var training = new Batching(length, size, bucket, begin, end, true, isRandom, window);
     return format.batches(this, training, seed);
   }
 

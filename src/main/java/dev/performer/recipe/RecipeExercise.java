@@ -1,6 +1,7 @@
 package dev.performer.recipe;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+import static java.util.Objects.requireNonNullElse;
 
 /**
  * Sizes of what a recipe makes up. Copying takes {@code symbols}; retrieval the others.
@@ -28,23 +29,19 @@ public record RecipeExercise(
     Integer shortest,
     Integer examples,
     Integer validation) {
-  static final RecipeExercise DEFAULT =
-      new RecipeExercise(null, null, null, null, null, null, null, null, null, null);
-
   /** Fills in what is absent. */
   public RecipeExercise {
-    symbols = symbols == null ? Integer.valueOf(8) : symbols;
-    pairs = pairs == null ? Integer.valueOf(1) : pairs;
-    records = records != null && records;
-    questions = questions == null ? pairs : questions;
-    keys = keys == null ? pairs : keys;
-    values = values == null ? Integer.valueOf(16) : values;
-    fillers = fillers == null ? Integer.valueOf(16) : fillers;
-    examples = examples == null ? Integer.valueOf(100_000) : examples;
-    validation = validation == null ? Integer.valueOf(64) : validation;
-    if (symbols < 2 || examples < 1 || validation < 1) {
-      throw new PerformerException(
-          "data.exercise: symbols must be at least 2, examples and validation at least 1");
-    }
+    symbols = requireNonNullElse(symbols, 8);
+    pairs = requireNonNullElse(pairs, 1);
+    records = requireNonNullElse(records, false);
+    questions = requireNonNullElse(questions, pairs);
+    keys = requireNonNullElse(keys, pairs);
+    values = requireNonNullElse(values, 16);
+    fillers = requireNonNullElse(fillers, 16);
+    examples = requireNonNullElse(examples, 100_000);
+    validation = requireNonNullElse(validation, 64);
+    require(
+        symbols > 1 && examples > 0 && validation > 0,
+        "data.exercise: symbols must be at least 2, examples and validation at least 1");
   }
 }

@@ -1,7 +1,8 @@
 package dev.performer.recipe;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.Labels;
 import dev.performer.data.StrictJson;
@@ -32,58 +33,41 @@ public record RecipeRuns(List<Run> runs) {
 
   private record Keys(String from, List<String> set) {}
 
-  /** Copies the list. */
-  public RecipeRuns {
-    runs = List.copyOf(runs);
-  }
-
   /** Of a recipe's file. @throws PerformerException that names the file and the key */
   public static RecipeRuns read(Path recipe) {
-    return of(StrictJson.readTree(recipe), recipe.toString(), recipe);
-  }
-
-  private static RecipeRuns of(JsonNode tree, String source, Path file) {
-    JsonNode keys = tree.path("runs");
+    JsonNode keys = StrictJson.readTree(recipe).path("runs");
     if (keys.isMissingNode() || keys.isNull()) {
-      String name = file.getFileName().toString().replaceFirst("\\.[^.]*$", "");
-      return new RecipeRuns(List.of(new Run(name, null, List.of())));
+      String name = recipe.getFileName().toString().replaceFirst("\\.[^.]*$", "");
+      return new RecipeRuns(List.of(new Run(name, null, null)));
     }
-    if (!(keys instanceof ObjectNode object) || object.isEmpty()) {
-      throw new PerformerException(
-          source + ": key runs: expected an object of runs, such as {relu: {set: []}}");
-    }
+    boolean hasRuns = keys.isObject() && !keys.isEmpty();
+    require(hasRuns, "%s: key runs: expected an object of runs, such as {relu: {set: []}}", recipe);
     List<Run> runs = new ArrayList<>();
-    object
-        .fields()
-        .forEachRemaining(
-            field -> {
-              String name = field.getKey();
-              Keys run = StrictJson.bind(field.getValue(), Keys.class, source + ": runs." + name);
-              if (!name.matches("[a-z0-9][a-z0-9-]*")) {
-                throw new PerformerException(
-                    source + ": key runs: expected names of letters, digits and -, not " + name);
-              }
-              if (run.from() != null
-                  && runs.stream().noneMatch(other -> other.name().equals(run.from()))) {
-                throw new PerformerException(
-                    source + ": runs." + name + ".from: no run " + run.from() + " before it");
-              }
-              runs.add(new Run(name, run.from(), run.set()));
-            });
-    return new RecipeRuns(runs);
+    for (var field : keys.properties()) {
+      String name = field.getKey();
+      Keys run = StrictJson.bind(field.getValue(), Keys.class, recipe + ": runs." + name);
+      require(
+          name.matches("[a-z0-9][a-z0-9-]*"),
+          "%s: key runs: expected names of letters, digits and -, not %s",
+          recipe,
+          name);
+      boolean isKnown = run.from == null || runs.stream().anyMatch(r -> r.name.equals(run.from));
+      require(isKnown, "%s: runs.%s.from: no run %s before it", recipe, name, run.from);
+      runs.add(new Run(name, run.from, run.set));
+    }
+    return new RecipeRuns(List.copyOf(runs));
   }
 
   /** A run. @throws PerformerException that names the runs there are */
   public Run named(String name) {
-    return runs.stream()
-        .filter(run -> run.name().equals(name))
-        .findFirst()
-        .orElseThrow(
-            () -> {
-              List<String> names = runs.stream().map(Run::name).toList();
-              return new PerformerException(
-                  "the recipe has no run '%s'; did you mean %s? It has %s"
-                      .formatted(name, Labels.nearest(name, names), String.join(", ", names)));
-            });
+    for (Run run : runs) {
+      if (run.name.equals(name)) {
+        return run;
+      }
+    }
+    List<String> names = runs.stream().map(Run::name).toList();
+    throw new PerformerException(
+        "the recipe has no run '%s'; did you mean %s? It has %s"
+            .formatted(name, Labels.nearest(name, names), String.join(", ", names)));
   }
 }

@@ -1,6 +1,8 @@
 package dev.performer.recipe;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+import static java.util.Objects.requireNonNullElse;
+
 import dev.performer.data.SpanCorruption;
 import dev.performer.data.Vocabulary;
 
@@ -14,40 +16,31 @@ import dev.performer.data.Vocabulary;
  *     sequence takes, which are put behind a vocabulary that has none
  */
 public record RecipeSpans(Double rate, Double length, Integer sentinels) {
-  static final RecipeSpans DEFAULT = new RecipeSpans(null, null, null);
-
   /** Fills in T5's numbers and checks ranges. */
   public RecipeSpans {
-    rate = rate == null ? Double.valueOf(SpanCorruption.DEFAULT_RATE) : rate;
-    length = length == null ? Double.valueOf(SpanCorruption.DEFAULT_MEAN_SPAN) : length;
-    if (!(rate > 0 && rate < 1 && length >= 1) || sentinels != null && sentinels < 2) {
-      throw new PerformerException(
-          "data.spans: rate must be between 0 and 1, length at least 1, sentinels at least 2: "
-              + rate
-              + ", "
-              + length
-              + ", "
-              + sentinels);
-    }
+    rate = requireNonNullElse(rate, SpanCorruption.DEFAULT_RATE);
+    length = requireNonNullElse(length, SpanCorruption.DEFAULT_MEAN_SPAN);
+    require(
+        rate > 0 && rate < 1 && length >= 1 && (sentinels == null || sentinels > 1),
+        "data.spans: rate must be between 0 and 1, length at least 1, sentinels at least 2: %s, %s, %s",
+        rate,
+        length,
+        sentinels);
   }
 
-  /**
-   * With the sentinels counted.
-   *
-   * @param longest tokens of a sequence at most
-   */
+  /** With the sentinels counted. @param longest tokens of a sequence at most */
   RecipeSpans resolved(Vocabulary vocabulary, int longest) {
-    if (SpanCorruption.hasSentinels(vocabulary)) {
-      int own = SpanCorruption.of(vocabulary).sentinels();
-      if (sentinels != null && sentinels != own) {
-        throw new PerformerException(
-            "data.spans.sentinels is %d, but the vocabulary has %d of its own; leave it out"
-                .formatted(sentinels, own));
-      }
-      return new RecipeSpans(rate, length, own);
+    if (!SpanCorruption.hasSentinels(vocabulary)) {
+      int needed = new SpanCorruption(rate, length, 0, longest + 1).spans(longest) + 1;
+      return new RecipeSpans(rate, length, requireNonNullElse(sentinels, needed));
     }
-    int needed = new SpanCorruption(rate, length, 0, longest + 1).spans(longest) + 1;
-    return sentinels == null ? new RecipeSpans(rate, length, needed) : this;
+    int own = SpanCorruption.of(vocabulary).sentinels();
+    require(
+        sentinels == null || sentinels == own,
+        "data.spans.sentinels is %d, but the vocabulary has %d of its own; leave it out",
+        sentinels,
+        own);
+    return new RecipeSpans(rate, length, own);
   }
 
   /** The vocabulary with the sentinels that it lacks. */

@@ -1,8 +1,10 @@
 package dev.performer.recipe;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.IntNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.data.SpanCorruption;
 import dev.performer.data.StrictJson;
 import dev.performer.data.TextEncoder;
@@ -49,13 +51,12 @@ enum RecipeTask {
   MASKED_LM(null) {
     @Override
     void check(RecipeData data, PerformerConfig model) {
-      if (data.masking().proportions().mask() > 0 && data.tokens().mask().isEmpty()) {
-        throw new PerformerException(
-            "task masked-lm needs a mask token, which the vocabulary %s lacks%s"
-                .formatted(
-                    data.vocabulary(),
-                    data.vocabulary().equals("bytes") ? "; bytes:5 has one" : ""));
-      }
+      String name = data.vocabulary();
+      require(
+          data.masking().proportions().mask() == 0 || data.tokens().mask().isPresent(),
+          "task masked-lm needs a mask token, which the vocabulary %s lacks%s",
+          name,
+          name.equals("bytes") ? "; bytes:5 has one" : "");
       super.check(data, model);
     }
 
@@ -87,11 +88,10 @@ enum RecipeTask {
         return;
       }
       int classes = data.format().classes(data);
-      if (classes < 2) {
-        throw new PerformerException(
-            "task classification needs classes, but %s does not say how many; name its label column, or set model.classes"
-                .formatted(data.name()));
-      }
+      require(
+          classes > 1,
+          "task classification needs classes, but %s does not say how many; name its label column, or set model.classes",
+          data.name());
       model.put("classes", classes);
     }
 
@@ -109,19 +109,17 @@ enum RecipeTask {
   REGRESSION("standardize") {
     @Override
     void check(LoopOptions training) {
-      if (training.labelSmoothing() > 0 || training.zLoss() > 0) {
-        throw new PerformerException(
-            "training.labelSmoothing and training.zLoss make no sense with task regression");
-      }
+      require(
+          training.labelSmoothing() == 0 && training.zLoss() == 0,
+          "training.labelSmoothing and training.zLoss make no sense with task regression");
     }
 
     @Override
     void check(Kind kind, JsonNode data) {
-      if (kind != Kind.TABLE && kind != Kind.TFRECORD) {
-        throw new PerformerException(
-            "task regression needs numbers, which data.kind %s has not; expected table or tfrecord"
-                .formatted(kind.label()));
-      }
+      require(
+          kind == Kind.TABLE || kind == Kind.TFRECORD,
+          "task regression needs numbers, which data.kind %s has not; expected table or tfrecord",
+          kind.label());
       super.check(kind, data);
     }
 
@@ -138,10 +136,8 @@ enum RecipeTask {
       // Numbers are read as numbers, whatever their unit.
       RecipeData plain = data.with(keys -> unit(keys, Standardization.NONE));
       TextEncoder encoder = data.tokenizer().encoder();
-      Standardization unit =
-          Standardization.of(
-              DataFormat.parts(plain, file -> plain.format().source(plain, file, encoder)).train());
-      return data.with(keys -> unit(keys, unit));
+      var parts = DataFormat.parts(plain, file -> plain.format().source(plain, file, encoder));
+      return data.with(keys -> unit(keys, Standardization.of(parts.train())));
     }
 
     private void unit(ObjectNode keys, Standardization unit) {
@@ -150,11 +146,10 @@ enum RecipeTask {
 
     @Override
     void check(RecipeData data, PerformerConfig model) {
-      if (model.classes() != 1) {
-        throw new PerformerException(
-            "model.classes is %d, but task regression guesses one number"
-                .formatted(model.classes()));
-      }
+      require(
+          model.classes() == 1,
+          "model.classes is %d, but task regression guesses one number",
+          model.classes());
       super.check(data, model);
     }
 
@@ -172,20 +167,16 @@ enum RecipeTask {
   SEQUENCE_TO_SEQUENCE("spans") {
     @Override
     void check(Kind kind, JsonNode data) {
-      if (data.hasNonNull("masking")) {
-        throw new PerformerException(
-            "data.masking makes no sense with task sequence-to-sequence; data.spans specifies what is"
-                + " missing");
-      }
-      if (kind.ownsTokens()) {
-        throw new PerformerException(
-            "task sequence-to-sequence and data.kind %s do not go together; expected fasta, text, table or tfrecord"
-                .formatted(kind.label()));
-      }
-      if (data.hasNonNull("label")) {
-        throw new PerformerException(
-            "data.label makes no sense with task sequence-to-sequence, which writes missing spans");
-      }
+      require(
+          !data.hasNonNull("masking"),
+          "data.masking makes no sense with task sequence-to-sequence; data.spans specifies what is missing");
+      require(
+          !kind.ownsTokens(),
+          "task sequence-to-sequence and data.kind %s do not go together; expected fasta, text, table or tfrecord",
+          kind.label());
+      require(
+          !data.hasNonNull("label"),
+          "data.label makes no sense with task sequence-to-sequence, which writes missing spans");
       super.check(kind, data);
     }
 
@@ -193,7 +184,7 @@ enum RecipeTask {
     void complete(Kind kind, ObjectNode data) {
       data.putNull("masking");
       if (!data.hasNonNull("spans")) {
-        data.set("spans", StrictJson.tree(RecipeSpans.DEFAULT));
+        data.putObject("spans");
       }
     }
 
@@ -205,42 +196,34 @@ enum RecipeTask {
 
     @Override
     void complete(ObjectNode model, RecipeData data) {
+      int longest = Math.max(data.length(), longestTarget(data));
+      model.putIfAbsent("maxLength", IntNode.valueOf(longest));
+      if (model.path("layers").isInt()) {
+        model.putIfAbsent("decoderLayers", model.get("layers"));
+      }
       Vocabulary vocabulary = data.tokens();
-      if (!model.has("maxLength")) {
-        model.put("maxLength", Math.max(data.length(), longestTarget(data)));
-      }
-      if (!model.has("decoderLayers") && model.path("layers").isInt()) {
-        model.put("decoderLayers", model.path("layers").intValue());
-      }
-      if (!model.has("shiftBos")) {
-        vocabulary.bos().ifPresent(id -> model.put("shiftBos", id));
-        if (vocabulary.bos().isEmpty() && vocabulary.pad().isPresent()) {
-          model.put("shiftBos", vocabulary.pad().getAsInt());
-        }
-      }
+      var first = vocabulary.bos().isPresent() ? vocabulary.bos() : vocabulary.pad();
+      first.ifPresent(id -> model.putIfAbsent("shiftBos", IntNode.valueOf(id)));
     }
 
     @Override
     void check(RecipeData data, PerformerConfig model) {
-      if (model.padId() == null) {
-        throw new PerformerException(
-            "task sequence-to-sequence needs padding, which the vocabulary %s lacks; set model.padId, or take another"
-                .formatted(data.vocabulary()));
-      }
-      if (model.shiftBos() == null) {
-        throw new PerformerException(
-            "task sequence-to-sequence needs model.shiftBos, the token that a decoder starts with");
-      }
-      if (model.maxLength() < longestTarget(data)) {
-        throw new PerformerException(
-            "model.maxLength is %d, but the decoder writes up to %d tokens; raise it, or lower data.spans.rate"
-                .formatted(model.maxLength(), longestTarget(data)));
-      }
+      require(
+          model.padId() != null,
+          "task sequence-to-sequence needs padding, which the vocabulary %s lacks; set model.padId, or take another",
+          data.vocabulary());
+      require(
+          model.shiftBos() != null,
+          "task sequence-to-sequence needs model.shiftBos, the token that a decoder starts with");
+      int written = longestTarget(data);
+      require(
+          model.maxLength() >= written,
+          "model.maxLength is %d, but the decoder writes up to %d tokens; raise it, or lower data.spans.rate",
+          model.maxLength(),
+          written);
       for (int i = 0; i < model.decoderLayers(); i++) {
-        if (!model.decoderAttentionOf(i).isCausal()) {
-          throw new PerformerException(
-              "task sequence-to-sequence needs a causal model.decoderAttention");
-        }
+        boolean isCausal = model.decoderAttentionOf(i).isCausal();
+        require(isCausal, "task sequence-to-sequence needs a causal model.decoderAttention");
       }
     }
 
@@ -278,27 +261,21 @@ enum RecipeTask {
     return Task.valueOf(name()).label();
   }
 
-  /** Whether a loop fits. @throws PerformerException that names the key */
+  /** Refuses a loop that does not fit. */
   void check(LoopOptions training) {}
 
-  /** Whether the written keys of the data fit. @throws PerformerException that names the key */
+  /** Refuses keys of the data that do not fit. */
   void check(Kind kind, JsonNode data) {
     for (RecipeTask other : values()) {
-      if (other != this && other.key != null && data.hasNonNull(other.key)) {
-        throw new PerformerException(
-            "data.%s makes sense with task %s only".formatted(other.key, other.label()));
-      }
+      boolean isOthers = other != this && other.key != null && data.hasNonNull(other.key);
+      require(!isOthers, "data.%s makes sense with task %s only", other.key, other.label());
     }
   }
 
   /** Fills in the keys of the data that follow from the task alone. */
   void complete(Kind kind, ObjectNode data) {}
 
-  /**
-   * Whether {@link #measured} or {@link #complete} of the model reads data.
-   *
-   * @param isCounted whether the model has its classes
-   */
+  /** Whether the data are read for more keys. @param isCounted whether the model has its classes */
   boolean dependsOnFiles(RecipeData data, boolean isCounted) {
     return false;
   }
@@ -311,12 +288,11 @@ enum RecipeTask {
   /** Fills in the keys of the model that follow from task and data. */
   void complete(ObjectNode model, RecipeData data) {}
 
-  /** Whether the model fits. @throws PerformerException that names the key */
+  /** Refuses a model that does not fit. */
   void check(RecipeData data, PerformerConfig model) {
-    if (model.shiftBos() != null) {
-      throw new PerformerException(
-          "model.shiftBos makes sense with tasks causal-lm and sequence-to-sequence only");
-    }
+    require(
+        model.shiftBos() == null,
+        "model.shiftBos makes sense with tasks causal-lm and sequence-to-sequence only");
   }
 
   /** What the model learns to guess. */

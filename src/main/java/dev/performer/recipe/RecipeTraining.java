@@ -11,7 +11,6 @@ import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelCards;
 import dev.performer.training.ModelTraining;
-import dev.performer.training.Trainable;
 import dev.performer.training.optim.Averages;
 import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Evaluation;
@@ -25,90 +24,41 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
-import org.tensorflow.Graph;
 import org.tensorflow.Tensor;
 
-/**
- * Trains what a {@link Recipe} describes and exports the best weights as a SavedModel.
- *
- * @param recipe what to train
- * @param directory of the run: new or empty, or that of an earlier part
- * @param resume whether an earlier run goes on
- * @param pauseAt step after which to stop as Ctrl-C would; 0 for none
- * @param debugsNumerics whether to look for the op that brought forth a NaN
- * @param from a SavedModel whose weights a new run starts with; null for random ones
- */
-public record RecipeTraining(
-    Recipe recipe,
-    Path directory,
-    boolean resume,
-    long pauseAt,
-    boolean debugsNumerics,
-    Path from) {
+/** Trains what a {@link Recipe} describes, and exports its weights as a SavedModel. */
+public final class RecipeTraining {
   /** The settings of a run, every default written out. */
   public static final String RECIPE = "recipe.yaml";
 
-  /** The export inside a run directory. */
-  public static final String MODEL = ModelTraining.MODEL;
-
-  /** From random weights, without interruption. */
-  public static RecipeTraining of(Recipe recipe, Path directory) {
-    return new RecipeTraining(recipe, directory, false, 0, false, null);
-  }
-
-  /** The same, going on. */
-  public RecipeTraining resuming() {
-    return new RecipeTraining(recipe, directory, true, pauseAt, debugsNumerics, from);
-  }
-
-  /** The same, up to a step of this part of the run. */
-  public RecipeTraining pausingAt(long step) {
-    return new RecipeTraining(recipe, directory, resume, step, debugsNumerics, from);
-  }
-
-  /** The same, starting with the weights of a SavedModel that this program wrote. */
-  public RecipeTraining startingFrom(Path model) {
-    return new RecipeTraining(recipe, directory, resume, pauseAt, debugsNumerics, model);
-  }
+  private RecipeTraining() {}
 
   /**
    * Trains.
    *
+   * @param start weights that a new run starts with, by name; empty for random ones
+   * @param stop polled between steps: whether to end with a checkpoint, as Ctrl-C would
    * @throws PerformerException if the directory is another's or cannot be written, the data has
    *     nothing usable, memory is short, or training diverges
    */
-  public ModelTraining.Outcome run(Progress progress) {
-    return run(progress, () -> false);
-  }
-
-  /**
-   * The same.
-   *
-   * @param stop polled between steps: whether to end with a checkpoint, as Ctrl-C would
-   */
-  public ModelTraining.Outcome run(Progress progress, BooleanSupplier stop) {
+  public static ModelTraining.Outcome run(
+      Recipe recipe,
+      ModelTraining.Place place,
+      Map<String, NpyArray> start,
+      BooleanSupplier stop,
+      Progress progress) {
     LoopOptions loop = recipe.training();
-    RecipeData.Split batches = recipe.data().batches(recipe.batchSize(), loop.seed());
+    ModelTraining.Data batches = recipe.data().batches(loop.batch(), loop.seed());
     if (loop.memoryCheck()) {
       MemoryEstimate.of(recipe.model(), loop, recipe.data().length()).check(loop);
     }
-    return training()
-        .run(
-            new ModelTraining.Place(directory, resume, debugsNumerics, pauseAt),
-            new RunSettings(RECIPE, recipe.toJson(), Recipe::current),
-            new ModelTraining.Data(batches.train(), batches.validation()),
-            start(),
-            (before, after, step) -> card(recipe, before, after, step),
-            stop,
-            progress);
+    var settings = new RunSettings(RECIPE, recipe.toJson(), Recipe::current);
+    ModelTraining.Cards cards = (before, after, step) -> card(recipe, before, after, step);
+    return of(recipe).run(place, settings, batches, start, cards, stop, progress);
   }
 
-  /** The recipe's model in a graph that is empty. */
-  public Trainable trainable(Graph graph) {
-    return training().trainable(graph, start());
-  }
-
-  private ModelTraining training() {
+  /** The training of a recipe's model on any data. */
+  public static ModelTraining of(Recipe recipe) {
     return new ModelTraining(
         recipe.model(),
         recipe.objective(),
@@ -117,24 +67,13 @@ public record RecipeTraining(
         recipe.data().unit());
   }
 
-  private Map<String, NpyArray> start() {
-    return from == null ? Map.of() : PerformerModels.load(from).weights();
-  }
-
   /** Whether a directory is that of a run. */
   public static boolean isRun(Path directory) {
     return Files.exists(directory.resolve(RECIPE))
         && Files.isDirectory(directory.resolve("checkpoints"));
   }
 
-  /**
-   * Writes a SavedModel with the weights of any checkpoint of a run, also of one that goes on.
-   *
-   * @param checkpoint a folder {@code step-N} of the run
-   * @param target where it goes
-   * @param replace whether a SavedModel that is there may be replaced
-   * @throws PerformerException if the checkpoint is not whole, or the target cannot be written
-   */
+  /** Writes the weights of any checkpoint {@code step-N} of a run, also of one that goes on. */
   public static void export(Path run, Path checkpoint, Path target, boolean replace) {
     Recipe recipe = Recipe.ofRun(run);
     Checkpoint saved;
@@ -147,16 +86,14 @@ public record RecipeTraining(
     String prefix = recipe.training().averageDecay() > 0 ? Averages.SCOPE + "/" : "";
     Map<String, NpyArray> weights = new LinkedHashMap<>();
     try (CheckpointReader reader = CheckpointReader.open(saved.prefix())) {
-      Performer.shapes(recipe.model())
-          .forEach(
-              (name, shape) -> {
-                String own = Variables.checkpointKey(name);
-                String average = Variables.checkpointKey(prefix + name);
-                String key = reader.entries().containsKey(average) ? average : own;
-                try (Tensor tensor = reader.tensor(key)) {
-                  weights.put(name, NpyArray.of(Tensors.floats(tensor), shape.asArray()));
-                }
-              });
+      for (var weight : Performer.shapes(recipe.model()).entrySet()) {
+        String name = weight.getKey();
+        String average = Variables.checkpointKey(prefix + name);
+        boolean hasAverage = reader.entries().containsKey(average);
+        try (Tensor tensor = reader.tensor(hasAverage ? average : Variables.checkpointKey(name))) {
+          weights.put(name, NpyArray.of(Tensors.floats(tensor), weight.getValue().asArray()));
+        }
+      }
     }
     TrainingState state = saved.state();
     ModelCard card = card(recipe, state.before(), state.latest(), state.step());
@@ -165,14 +102,15 @@ public record RecipeTraining(
   }
 
   private static ModelCard card(Recipe recipe, Evaluation before, Evaluation after, long step) {
-    RecipeData.Masks masks = recipe.data().masking();
-    ModelCard.Masking masking = masks == null ? null : ModelCards.masking(masks.proportions());
+    RecipeData data = recipe.data();
+    var masks = data.masking();
+    var masking = masks == null ? null : ModelCards.masking(masks.proportions());
+    long seed = recipe.training().seed();
     return ModelCard.of(
             recipe.model().attentionOf(0),
-            ModelCards.vocabulary(recipe.data().tokenizer()),
+            ModelCards.vocabulary(data.tokenizer()),
             PerformerModels.languageModel(recipe.model(), masking),
-            ModelCards.provenance(
-                null, recipe.data().name(), recipe.training().seed(), step, before, after))
-        .withData(recipe.data().withoutFiles().toJson());
+            ModelCards.provenance(null, data.name(), seed, step, before, after))
+        .withData(data.withoutFiles().toJson());
   }
 }

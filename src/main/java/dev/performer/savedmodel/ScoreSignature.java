@@ -5,6 +5,8 @@ import dev.performer.savedmodel.PerformerGraph.Signature;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.stream.Stream;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.ReduceMax;
@@ -18,8 +20,8 @@ import org.tensorflow.types.TInt32;
  *
  * <p>Causal models: of each token given those before it. Where the model does not shift its inputs,
  * nothing stands before the first token, which then counts nothing. Masked models: of each token
- * given all others (pseudo-likelihood); this runs the model once per token, L × the memory of a
- * prediction.
+ * given all others (pseudo-likelihood); special tokens, which are never guessed in training, count
+ * nothing. This runs the model once per token, L × the memory of a prediction.
  *
  * <p>Ids count as they are given: a model that was trained to guess the end of a sequence counts it
  * where the caller appends its id, as the scoring of texts does.
@@ -41,10 +43,21 @@ final class ScoreSignature {
     if (real != null) {
       scores = tf.math.mul(scores, real);
     }
+    for (Integer special : isMasked ? specials(graph.vocabulary()) : List.<Integer>of()) {
+      var isOther = tf.math.notEqual(tokens, tf.constant(special.intValue()));
+      scores = tf.math.mul(scores, tf.dtypes.cast(isOther, TFloat32.class));
+    }
     Map<String, Operand<?>> outputs = new LinkedHashMap<>();
     outputs.put("log_probabilities", scores);
     outputs.put("log_probability", tf.reduceSum(scores, tf.constant(1)));
     return new Signature("score", Map.of(PerformerSignatures.TOKENS, tokens), outputs);
+  }
+
+  /** What masked models never guess in training, padding aside. */
+  private static List<Integer> specials(ModelCard.Vocabulary vocabulary) {
+    return Stream.of(vocabulary.maskId(), vocabulary.bosId(), vocabulary.eosId())
+        .filter(Objects::nonNull)
+        .toList();
   }
 
   private static Integer maskId(PerformerGraph graph) {
@@ -57,16 +70,14 @@ final class ScoreSignature {
     if (graph.config().shiftBos() != null) {
       return logProbabilities(graph, logits, tokens);
     }
-    var none = tf.constant(new int[] {0, 0});
     var shorter = tf.math.sub(tf.shape(tokens), tf.constant(new int[] {0, 1})); // [B, L-1]
     var after = tf.slice(tokens, tf.constant(new int[] {0, 1}), shorter);
     var vocabulary = tf.constant(new int[] {graph.config().vocabularySize()});
     var sizes = tf.concat(List.of(shorter, vocabulary), tf.constant(0));
     var before = tf.slice(logits, tf.constant(new int[] {0, 0, 0}), sizes);
     Operand<TFloat32> scores = logProbabilities(graph, before, after); // [B, L-1]
-    var first = tf.math.sub(tf.shape(tokens), shorter); // [0, 1]
-    // Nothing in front of rows, one in front of columns.
-    return tf.pad(scores, tf.stack(List.of(none, first)), tf.constant(0f));
+    var first = tf.constant(new int[][] {{0, 0}, {1, 0}}); // a column of 0 in front
+    return tf.pad(scores, first, tf.constant(0f)); // [B, L]
   }
 
   /** Row b·L+l of the batch that is run has the mask at l. */

@@ -147,17 +147,4 @@ final class MeasuringProcess {
     }
     Runtime.getRuntime().halt(1);
   }
-
-  /** A memory line of this process in MB (10^6 bytes); 0 where the system has no such file. */
-  static double residentMb(String field) throws IOException {
-    Path status = Path.of("/proc/self/status");
-    if (!Files.isReadable(status)) {
-      return 0;
-    }
-    return Files.readAllLines(status).stream()
-        .filter(line -> line.startsWith(field + ":"))
-        .mapToDouble(line -> Long.parseLong(line.replaceAll("\\D", "")) * 1024 / 1e6)
-        .findFirst()
-        .orElse(0);
-  }
 }

@@ -3,12 +3,15 @@ package dev.performer.study;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
 import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeRuns;
 import dev.performer.recipe.RecipeTraining;
+import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.LoopOptions;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.MetricsLog;
 import dev.performer.training.run.Progress;
@@ -145,14 +148,11 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
       return StrictJson.read(file, Result.class);
     }
     Recipe recipe = withSteps(planned, run, steps);
-    RecipeTraining training = RecipeTraining.of(recipe, directory);
-    if (run.from() != null) {
-      training = training.startingFrom(directory.resolveSibling(run.from()).resolve("model"));
-    }
-    if (Files.exists(directory.resolve(RecipeTraining.RECIPE))) {
-      training = training.resuming();
-    }
-    TrainingResult trained = training.run(progress).result();
+    Map<String, NpyArray> start =
+        run.from() == null
+            ? Map.of()
+            : PerformerModels.load(directory.resolveSibling(run.from()).resolve("model")).weights();
+    TrainingResult trained = train(recipe, directory, start, progress);
     if (!trained.finished()) {
       throw new PerformerException("stopped; what there is can be resumed").settledBy("resume");
     }
@@ -167,6 +167,14 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
             trained.seconds());
     write(file, result);
     return result;
+  }
+
+  /** Goes on where there is a run. */
+  private static TrainingResult train(
+      Recipe recipe, Path directory, Map<String, NpyArray> start, Progress progress) {
+    boolean isBegun = Files.exists(directory.resolve(RecipeTraining.RECIPE));
+    var place = new ModelTraining.Place(directory, isBegun, false, 0);
+    return RecipeTraining.run(recipe, place, start, () -> false, progress).result();
   }
 
   /** Where examples differ in length, those of full length are measured on their own. */
@@ -255,7 +263,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
       Path directory = AtomicFiles.createDirectoryBeside(output.resolve("probe"));
       try {
         long begun = System.nanoTime();
-        RecipeTraining.of(few, directory).run(Progress.silent());
+        train(few, directory, Map.of(), Progress.silent());
         return cost(full, metrics(directory), (System.nanoTime() - begun) / 1e9);
       } finally {
         AtomicFiles.delete(directory);

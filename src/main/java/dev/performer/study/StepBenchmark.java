@@ -19,7 +19,7 @@ import dev.performer.training.Objective;
 import dev.performer.training.Trainable;
 import dev.performer.training.TrainerStep;
 import dev.performer.training.optim.Optimizer;
-import java.io.IOException;
+import dev.performer.training.run.AvailableMemory;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -134,8 +134,8 @@ public final class StepBenchmark implements AutoCloseable {
   }
 
   /** The most memory that this process has had, in MB (10^6 bytes). */
-  public static double peakMb() throws IOException {
-    return MeasuringProcess.residentMb("VmHWM");
+  public static double peakMb() {
+    return AvailableMemory.peak().orElse(0) / 1e6;
   }
 
   @Override

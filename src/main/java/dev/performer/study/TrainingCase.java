@@ -5,7 +5,6 @@ import static dev.performer.study.Table.format;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.model.PerformerConfig;
 import dev.performer.nn.Precision;
-import java.io.IOException;
 
 /**
  * A whole training step of a causal language model.
@@ -64,7 +63,7 @@ public record TrainingCase(
   }
 
   @Override
-  public TrainingCase measure() throws IOException {
+  public TrainingCase measure() {
     ObjectNode model = attention.model(length, size);
     model.put("preset", "performer").put("vocabularySize", VOCABULARY);
     model.put("positions", "learned").putNull("padId");

@@ -5,6 +5,7 @@ import dev.performer.recipe.RecipeData;
 import dev.performer.training.BatchSource;
 import dev.performer.training.LabelledBatch;
 import dev.performer.training.Measures;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.TokenBatchSource;
 import dev.performer.training.run.Evaluation;
 import java.util.Arrays;
@@ -28,7 +29,8 @@ public final class UnigramBaseline {
    * @param recipe of a language model or a regression
    */
   public static Evaluation of(Recipe recipe) {
-    RecipeData.Split batches = recipe.data().batches(recipe.batchSize(), recipe.training().seed());
+    ModelTraining.Data batches =
+        recipe.data().batches(recipe.batchSize(), recipe.training().seed());
     boolean numbers = recipe.task().hasNumbers(); // standardized ones, of which the mean is 0
     double[] costs = numbers ? null : costs(recipe, batches);
     int likeliest = numbers ? -1 : likeliest(costs);
@@ -70,7 +72,7 @@ public final class UnigramBaseline {
   }
 
   /** −ln of each token's share of the right answers. */
-  private static double[] costs(Recipe recipe, RecipeData.Split batches) {
+  private static double[] costs(Recipe recipe, ModelTraining.Data batches) {
     double[] counts = new double[recipe.model().vocabularySize()];
     Arrays.fill(counts, 1);
     try (BatchSource train = TokenBatchSource.evaluation(batches.train(), recipe.objective())) {

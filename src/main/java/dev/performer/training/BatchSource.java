@@ -9,18 +9,12 @@ import java.util.Optional;
  * by one thread.
  */
 public interface BatchSource extends AutoCloseable {
-  /** Whether there is a further batch; always true of a source for training. */
+  /** Always true of a source for training. */
   boolean hasNext();
 
-  /**
-   * The batch at {@link #position}, which moves on.
-   *
-   * @throws dev.performer.PerformerException if the data cannot be read or holds nothing to train
-   *     on
-   */
+  /** The batch at {@link #position}, which moves on. */
   LabelledBatch next();
 
-  /** Where the next batch stands. */
   BatchPosition position();
 
   /** Goes to a position that an equal source had. */
@@ -29,7 +23,7 @@ public interface BatchSource extends AutoCloseable {
   /** What a message calls the data. */
   String name();
 
-  /** Said once, after the first pass: what was read otherwise than it stood in the file. */
+  /** Reported once, after the first pass: what was read otherwise than it stood in the file. */
   default Optional<String> reportOnce() {
     return Optional.empty();
   }

@@ -25,10 +25,10 @@ public final class ClassTally implements Measures.Tally {
     for (int row = 0; row < batch.rows(); row++) {
       double weight = batch.weights()[row];
       int target = batch.targets()[row];
+      int from = row * classes;
       int guess = 0;
       for (int i = 1; i < classes; i++) {
-        boolean larger = predictions[row * classes + i] > predictions[row * classes + guess];
-        guess = larger ? i : guess;
+        guess = predictions[from + i] > predictions[from + guess] ? i : guess;
       }
       guessed[guess] += weight;
       if (target < classes) {
@@ -54,9 +54,6 @@ public final class ClassTally implements Measures.Tally {
         seen++;
       }
     }
-    Map<String, Double> measures = new TreeMap<>();
-    measures.put("macroAccuracy", recall / present);
-    measures.put("macroF1", f1 / seen);
-    return measures;
+    return new TreeMap<>(Map.of("macroAccuracy", recall / present, "macroF1", f1 / seen));
   }
 }

@@ -1,24 +1,16 @@
 package dev.performer.training;
 
-import dev.performer.PerformerException;
 import dev.performer.graph.Variable;
 import dev.performer.graph.XlaFunction;
+import dev.performer.training.optim.Ancestors;
 import dev.performer.training.optim.OptimizerOps;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
-import java.util.HashSet;
-import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Set;
 import org.tensorflow.Graph;
-import org.tensorflow.GraphOperation;
-import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
-import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TFloat64;
 
 /**
@@ -34,16 +26,9 @@ import org.tensorflow.types.TFloat64;
  */
 public record CompiledStep(Trainable model, OptimizerOps optimizer) {
 
-  /**
-   * Cuts a step out of its graph and puts compiled calls beside it.
-   *
-   * @throws PerformerException if XLA cannot compile an op: the message names it
-   */
+  /** Cuts a step out of its graph, compiled calls beside it; an error names what XLA cannot do. */
   public static CompiledStep of(Trainable model, OptimizerOps optimizer) {
     OptimizerOps.Seam seam = optimizer.seam();
-    if (seam == null) {
-      throw new PerformerException("XLA compiles the steps of train only");
-    }
     List<Variable> variables = new ArrayList<>(model.variables());
     model.averages().ifPresent(averages -> variables.addAll(averages.averages().values()));
     variables.addAll(optimizer.slots());
@@ -68,19 +53,7 @@ public record CompiledStep(Trainable model, OptimizerOps optimizer) {
     }
     Output<?> norm = update(tf, optimizer, gradients, variables);
     return new CompiledStep(
-        model.withSums(sums),
-        new OptimizerOps(
-            norm,
-            accumulate,
-            optimizer.learningRate(),
-            norm.expect(TFloat64.class),
-            optimizer.trained(),
-            optimizer.gradients(),
-            optimizer.unused(),
-            null,
-            optimizer.slots(),
-            optimizer.sums(),
-            optimizer.initializer()));
+        model.withSums(sums), optimizer.compiled(norm.expect(TFloat64.class), accumulate));
   }
 
   /** A session for a graph whose step may be compiled. */
@@ -97,18 +70,11 @@ public record CompiledStep(Trainable model, OptimizerOps optimizer) {
     List<Output<?>> inside = new ArrayList<>(seam.gradients());
     inside.add(seam.finiteNorm());
     inside.add(rate);
-    Output<?> done =
-        tf.withControlDependencies(List.of(optimizer.update()))
-            .identity(seam.finiteNorm())
-            .asOutput();
-    var finite =
-        tf.debugging.checkNumerics(
-            gradients.get(count).expect(TFloat64.class), OptimizerOps.NOT_FINITE);
-    List<Output<?>> outside = new ArrayList<>();
-    for (int i = 0; i < count; i++) {
-      outside.add(gradients.get(i).expect(TFloat32.class));
-    }
-    outside.add(finite.asOutput());
+    Ops after = tf.withControlDependencies(List.of(optimizer.update()));
+    Output<?> done = after.identity(seam.finiteNorm()).asOutput();
+    Output<TFloat64> norm = gradients.get(count).expect(TFloat64.class);
+    List<Output<?>> outside = new ArrayList<>(gradients.subList(0, count));
+    outside.add(tf.debugging.checkNumerics(norm, OptimizerOps.NOT_FINITE).asOutput());
     outside.add(rate);
     return XlaFunction.cut(tf, inside, outside, List.of(done), variables).get(0);
   }
@@ -121,22 +87,12 @@ public record CompiledStep(Trainable model, OptimizerOps optimizer) {
 
   /** What has to be fed for these outputs, control dependencies considered. */
   private static List<Output<?>> placeholders(List<? extends Output<?>> outputs) {
-    Set<Output<?>> found = new LinkedHashSet<>();
-    Set<String> seen = new HashSet<>();
-    Deque<GraphOperation> open = new ArrayDeque<>();
-    outputs.forEach(output -> open.add((GraphOperation) output.op()));
-    while (!open.isEmpty()) {
-      GraphOperation operation = open.remove();
-      if (seen.add(operation.name())) {
-        if (operation.type().equals("Placeholder")) {
-          found.add(operation.output(0));
-        }
-        for (Operand<?> input : operation.inputs()) {
-          open.add((GraphOperation) input.asOutput().op());
-        }
-        operation.controlInputs().forEach(open::add);
+    List<Output<?>> found = new ArrayList<>();
+    for (var operation : Ancestors.of(outputs, true).values()) {
+      if (operation.type().equals("Placeholder")) {
+        found.add(operation.output(0));
       }
     }
-    return List.copyOf(found);
+    return found;
   }
 }

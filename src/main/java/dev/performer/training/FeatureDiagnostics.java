@@ -44,8 +44,7 @@ final class FeatureDiagnostics {
   }
 
   private static Operand<TFloat32> norm(Ops tf, Operand<TFloat32> keys, Operand<TFloat32> mask) {
-    Operand<TFloat32> lengths =
-        tf.math.sqrt(tf.reduceSum(tf.math.square(keys), tf.constant(-1))); // [B, H, L]
+    var lengths = tf.math.sqrt(tf.reduceSum(tf.math.square(keys), tf.constant(-1))); // [B, H, L]
     if (mask == null) {
       return tf.math.mean(lengths, tf.constant(new int[] {0, 1, 2}));
     }
@@ -58,16 +57,12 @@ final class FeatureDiagnostics {
 
   private static Operand<TFloat32> rank(Ops tf, Operand<TFloat32> keys) {
     var last = tf.constant(new int[] {2, 3});
-    Operand<TFloat32> size =
-        tf.math.sqrt(
-            tf.reduceSum(tf.math.square(keys), last, ReduceSum.keepDims(true))); // [B, H, 1, 1]
-    Operand<TFloat32> unit = tf.math.divNoNan(keys, size); // so that tr(G) = 1
-    Operand<TFloat32> gram =
-        tf.train.batchMatMul(unit, unit, TFloat32.class, BatchMatMul.adjX(true)); // [B, H, M, M]
-    Operand<TFloat32> squares = tf.reduceSum(tf.math.square(gram), last); // [B, H]
-    return tf.math.mean(
-        tf.math.reciprocal(tf.math.maximum(squares, tf.constant(1e-12f))),
-        tf.constant(new int[] {0, 1}));
+    var sum = tf.reduceSum(tf.math.square(keys), last, ReduceSum.keepDims(true)); // [B, H, 1, 1]
+    var unit = tf.math.divNoNan(keys, tf.math.sqrt(sum)); // so that tr(G) = 1
+    var gram = tf.train.batchMatMul(unit, unit, TFloat32.class, BatchMatMul.adjX(true));
+    var squares = tf.reduceSum(tf.math.square(gram), last); // [B, H, M, M] to [B, H]
+    var ranks = tf.math.reciprocal(tf.math.maximum(squares, tf.constant(1e-12f)));
+    return tf.math.mean(ranks, tf.constant(new int[] {0, 1}));
   }
 
   private static Output<TFloat64> wide(Ops tf, Operand<TFloat32> x) {

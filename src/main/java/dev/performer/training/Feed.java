@@ -2,10 +2,13 @@ package dev.performer.training;
 
 import dev.performer.PerformerException;
 import dev.performer.graph.Tensors;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
+import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
@@ -25,46 +28,28 @@ public final class Feed implements AutoCloseable {
   static Feed of(LanguageModel model, LossGraph loss, LabelledBatch labelled) {
     int rows = model.fixedRows();
     LabelledBatch batch = rows > labelled.rows() ? labelled.withRows(rows) : labelled;
-    Feed feed = new Feed();
-    try {
-      long[] shape = {batch.rows(), batch.length()};
-      feed.put(model.tokens(), batch.inputs(), shape);
-      if (model.mask().isPresent()) {
-        feed.put(model.mask().get(), batch.mask(), shape);
-      }
-      for (Output<?> input : model.constantInputs()) {
-        feed.put(input, new int[batch.inputs().length], shape);
-      }
-      long[] guesses = {batch.rows(), batch.guesses()};
-      if (batch.numbers().length > 0) {
-        feed.tensors.put(loss.targets(), Tensors.of(batch.numbers(), guesses));
-      } else {
-        feed.put(loss.targets(), batch.targets(), guesses);
-      }
-      feed.tensors.put(loss.weights(), Tensors.of(batch.weights(), guesses));
-      return feed;
-    } catch (RuntimeException e) {
-      feed.close();
-      throw e;
-    }
+    return of(model, batch.inputs(), batch.mask(), batch.rows(), batch.length())
+        .putLabels(loss, batch);
   }
 
   /** The model's inputs alone. */
   static Feed of(LanguageModel model, int[] tokens, int[] mask, long... shape) {
     Feed feed = new Feed();
-    try {
-      feed.put(model.tokens(), tokens, shape);
-      if (model.mask().isPresent()) {
-        feed.put(model.mask().get(), mask, shape);
-      }
-      for (Output<?> input : model.constantInputs()) {
-        feed.put(input, new int[tokens.length], shape);
-      }
-      return feed;
-    } catch (RuntimeException e) {
-      feed.close();
-      throw e;
+    feed.put(model.tokens(), tokens, shape);
+    model.mask().ifPresent(input -> feed.put(input, mask, shape));
+    model.constantInputs().forEach(input -> feed.put(input, new int[tokens.length], shape));
+    return feed;
+  }
+
+  /** Feeds the loss's targets and weights. */
+  Feed putLabels(LossGraph loss, LabelledBatch batch) {
+    long[] shape = {batch.rows(), batch.guesses()};
+    if (batch.numbers().length > 0) {
+      put(loss.targets(), Tensors.of(batch.numbers(), shape));
+    } else {
+      put(loss.targets(), batch.targets(), shape);
     }
+    return put(loss.weights(), Tensors.of(batch.weights(), shape));
   }
 
   /** Feeds a float64 scalar. */
@@ -82,6 +67,14 @@ public final class Feed implements AutoCloseable {
     tensors.forEach(runner::feed);
   }
 
+  /** Computes outputs of these. */
+  Result run(Session session, Collection<? extends Output<?>> outputs) {
+    Session.Runner runner = session.runner();
+    into(runner);
+    outputs.forEach(runner::fetch);
+    return runner.run();
+  }
+
   @Override
   public void close() {
     tensors.values().forEach(Tensor::close);
@@ -94,39 +87,29 @@ public final class Feed implements AutoCloseable {
 
   private static Tensor tensor(Output<?> placeholder, int[] values, long[] shape) {
     Class<?> type = placeholder.type();
-    int n = values.length;
     if (type == TInt32.class) {
       return Tensors.of(values, shape);
     } else if (type == TInt64.class) {
-      long[] longs = new long[n];
-      for (int i = 0; i < n; i++) {
-        longs[i] = values[i];
-      }
-      return Tensors.of(longs, shape);
+      return Tensors.of(IntStream.of(values).asLongStream().toArray(), shape);
+    } else if (type == TFloat64.class) {
+      return Tensors.of(IntStream.of(values).asDoubleStream().toArray(), shape);
     } else if (type == TFloat32.class) {
-      float[] floats = new float[n];
-      for (int i = 0; i < n; i++) {
+      float[] floats = new float[values.length];
+      for (int i = 0; i < floats.length; i++) {
         floats[i] = values[i];
       }
       return Tensors.of(floats, shape);
-    } else if (type == TFloat64.class) {
-      double[] doubles = new double[n];
-      for (int i = 0; i < n; i++) {
-        doubles[i] = values[i];
-      }
-      return Tensors.of(doubles, shape);
-    } else if (type == TBool.class || type == TUint8.class) {
-      byte[] bytes = new byte[n];
-      for (int i = 0; i < n; i++) {
-        bytes[i] = (byte) values[i];
-      }
-      return Tensor.of(placeholder.type(), Shape.of(shape), DataBuffers.of(bytes));
     }
-    throw new PerformerException(
-        "input "
-            + placeholder.op().name()
-            + " of the model has type "
-            + placeholder.dataType()
-            + "; tokens and masks must be int32, int64, float, double, bool or uint8");
+    PerformerException.require(
+        type == TBool.class || type == TUint8.class,
+        "input %s of the model has type %s; tokens and masks must be int32, int64, float, double,"
+            + " bool or uint8",
+        placeholder.op().name(),
+        placeholder.dataType());
+    byte[] bytes = new byte[values.length];
+    for (int i = 0; i < bytes.length; i++) {
+      bytes[i] = (byte) values[i];
+    }
+    return Tensor.of(placeholder.type(), Shape.of(shape), DataBuffers.of(bytes));
   }
 }

@@ -7,7 +7,6 @@ import dev.performer.training.optim.Schedule;
 /**
  * How a language model is fine-tuned.
  *
- * @param objective what the model learns to guess
  * @param batching length, batch size and ends of the training batches
  * @param loop the loop; its batch is that of {@code batching}
  */
@@ -38,15 +37,5 @@ public record FineTuneOptions(Objective objective, Batching batching, LoopOption
       throw new IllegalArgumentException("training batches must be shuffled");
     }
     loop = loop.toBuilder().batch(batching.size()).build();
-  }
-
-  /** The same with another loop. */
-  public FineTuneOptions withLoop(LoopOptions other) {
-    return new FineTuneOptions(objective, batching, other);
-  }
-
-  /** The same with another objective. */
-  public FineTuneOptions withObjective(Objective other) {
-    return new FineTuneOptions(other, batching, loop);
   }
 }

@@ -3,11 +3,9 @@ package dev.performer.training;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.data.Vocabulary;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
-import java.util.OptionalInt;
+import java.util.Optional;
 
 /** {@code config.json} of a fine-tuning: every setting, defaults included. */
 final class FineTuneSettings {
@@ -18,17 +16,22 @@ final class FineTuneSettings {
   private FineTuneSettings() {}
 
   static ObjectNode of(FineTuneOptions options, TrainingData data) {
-    ObjectNode json = JSON.createObjectNode();
-    json.put("format", 2);
-    json.set("objective", kind((Record) options.objective()));
+    ObjectNode json = JSON.createObjectNode().put("format", 2);
+    json.set("objective", kind(options.objective()));
     ObjectNode batching = JSON.valueToTree(options.batching());
-    batching.set("size", kind((Record) options.batching().size()));
-    json.set("batching", batching);
+    json.set("batching", batching.set("size", kind(options.batching().size())));
     json.set(TRAINING, options.loop().toJson());
     json.putObject("data")
         .put("train", data.train().name())
         .put("validation", data.validation().name());
-    json.set("vocabulary", vocabulary(data.vocabulary()));
+    var known = data.vocabulary();
+    ObjectNode vocabulary = json.putObject("vocabulary");
+    vocabulary.set("tokens", JSON.valueToTree(known.tokens()));
+    known.pad().ifPresent(id -> vocabulary.put("pad", id));
+    known.mask().ifPresent(id -> vocabulary.put("mask", id));
+    known.bos().ifPresent(id -> vocabulary.put("bos", id));
+    known.eos().ifPresent(id -> vocabulary.put("eos", id));
+    known.unknown().ifPresent(id -> vocabulary.put("unknown", id));
     return json;
   }
 
@@ -38,12 +41,11 @@ final class FineTuneSettings {
       return was;
     }
     ObjectNode loop = JSON.createObjectNode();
-    for (Iterator<String> keys = FineTuneOptions.LOOP.toJson().fieldNames(); keys.hasNext(); ) {
-      String key = keys.next();
-      if (old.has(key)) {
-        loop.set(key, old.get(key));
-      }
-    }
+    FineTuneOptions.LOOP
+        .toJson()
+        .fieldNames()
+        .forEachRemaining(
+            key -> Optional.ofNullable(old.get(key)).ifPresent(v -> loop.set(key, v)));
     if (old.get("optimizer") instanceof ObjectNode optimizer) {
       loop.set("clipNorm", optimizer.remove("clipNorm"));
       loop.set("optimizer", optimizer.has("name") ? optimizer : optimizer.put("name", "adamw"));
@@ -54,9 +56,8 @@ final class FineTuneSettings {
     loop.set("warmupSteps", schedule.path("warmup"));
     loop.put("finalShare", schedule.path("floor").asDouble());
     JsonNode size = old.at("/batching/size");
-    loop.set(
-        size.has("count") ? "batchSequences" : "batchTokens",
-        size.path(size.has("count") ? "count" : "tokens"));
+    boolean counts = size.has("count");
+    loop.set(counts ? "batchSequences" : "batchTokens", size.path(counts ? "count" : "tokens"));
     LoopOptions options = FineTuneOptions.LOOP.with(loop, "config.json of format 1");
     old.remove(List.of("optimizer", "schedule"));
     loop.fieldNames().forEachRemaining(old::remove);
@@ -64,27 +65,10 @@ final class FineTuneSettings {
     return old.put("format", 2);
   }
 
-  private static ObjectNode kind(Record choice) {
+  private static ObjectNode kind(Object choice) {
     String name = choice.getClass().getSimpleName();
     ObjectNode json = JSON.createObjectNode();
     json.put("kind", name.replaceAll("(?<=.)([A-Z])", "-$1").toLowerCase(Locale.ROOT));
     return json.setAll((ObjectNode) JSON.<JsonNode>valueToTree(choice));
-  }
-
-  private static ObjectNode vocabulary(Vocabulary vocabulary) {
-    ObjectNode json = JSON.createObjectNode();
-    json.set("tokens", JSON.valueToTree(vocabulary.tokens()));
-    put(json, "pad", vocabulary.pad());
-    put(json, "mask", vocabulary.mask());
-    put(json, "bos", vocabulary.bos());
-    put(json, "eos", vocabulary.eos());
-    put(json, "unknown", vocabulary.unknown());
-    return json;
-  }
-
-  private static void put(ObjectNode json, String name, OptionalInt id) {
-    if (id.isPresent()) {
-      json.put(name, id.getAsInt());
-    }
   }
 }

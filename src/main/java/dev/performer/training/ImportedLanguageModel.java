@@ -1,6 +1,7 @@
 package dev.performer.training;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SignatureSpec;
@@ -9,11 +10,8 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 import java.util.function.Predicate;
-import java.util.stream.Collectors;
 import org.tensorflow.Output;
-import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.types.TFloat32;
 
@@ -32,9 +30,11 @@ public final class ImportedLanguageModel {
   private ImportedLanguageModel() {}
 
   /**
+   * The language model of a signature that was imported.
+   *
    * @param model stays the caller's, to be closed after the session
-   * @param signature one that was imported
-   * @throws PerformerException if tokens or logits are not to be found; it lists what there is
+   * @throws dev.performer.PerformerException if tokens or logits are not to be found; it lists what
+   *     there is
    */
   public static LanguageModel of(ImportedModel model, String signature) {
     return of(model, resolve(signature(model, signature), null, 0));
@@ -45,33 +45,31 @@ public final class ImportedLanguageModel {
    *
    * @param given what is known already; null, or any part of it null: that is looked for
    * @param vocabularySize size of the last dimension of the logits, 0 if it is not known
-   * @throws PerformerException if a tensor is not to be found; it lists what there is
+   * @throws dev.performer.PerformerException if a tensor is not to be found; it lists what there is
    */
   public static ModelCard.LanguageModel resolve(
       SignatureSpec spec, ModelCard.LanguageModel given, int vocabularySize) {
-    String tokens = given != null && given.tokens() != null ? given.tokens() : tokens(spec);
-    String mask = given != null && given.mask() != null ? given.mask() : mask(spec, tokens);
-    String logits =
-        given != null && given.logits() != null ? given.logits() : logits(spec, vocabularySize);
-    spec.input(tokens);
-    spec.output(logits);
-    if (mask != null) {
-      spec.input(mask);
-    }
+    var known = Optional.ofNullable(given);
+    String tokens = known.map(m -> m.tokens()).orElseGet(() -> tokens(spec));
+    String mask = known.map(m -> m.mask()).orElseGet(() -> mask(spec, tokens));
+    String logits = known.map(m -> m.logits()).orElseGet(() -> logits(spec, vocabularySize));
+    check(spec, tokens, mask, logits);
     return given == null
         ? new ModelCard.LanguageModel(spec.name(), tokens, mask, logits, null)
         : given.withTensors(spec.name(), tokens, mask, logits, given.objective());
   }
 
-  /** The input for tokens. @throws PerformerException if it is not to be found */
+  /** The input for tokens. @throws dev.performer.PerformerException if it is not to be found */
   public static String tokens(SignatureSpec spec) {
     return choose(
-            spec,
-            "input for tokens: int32 or int64 [B, L]",
-            TOKENS,
-            spec.inputs().values(),
-            ImportedLanguageModel::isTokens)
-        .name();
+        spec,
+        "input for tokens: int32 or int64 [B, L]",
+        TOKENS,
+        spec.inputs().values(),
+        input ->
+            List.of(DataType.DT_INT32, DataType.DT_INT64).contains(input.type())
+                && hasRank(input, 2)
+                && !isMask(input));
   }
 
   /** The input that is 1 where a token is real; null if there is none. */
@@ -83,119 +81,90 @@ public final class ImportedLanguageModel {
         .orElse(null);
   }
 
-  private static String logits(SignatureSpec spec, int vocabularySize) {
+  private static String logits(SignatureSpec spec, long size) {
     return choose(
-            spec,
-            "output for logits: float32 [B, L, V]",
-            LOGITS,
-            spec.outputs().values(),
-            output -> isLogits(output) && (vocabularySize == 0 || mayEndIn(output, vocabularySize)))
-        .name();
+        spec,
+        "output for logits: float32 [B, L, V]",
+        LOGITS,
+        spec.outputs().values(),
+        output ->
+            output.type() == DataType.DT_FLOAT
+                && hasRank(output, 3)
+                && (size == 0
+                    || output.shape().isUnknown()
+                    || List.of(-1L, size).contains(output.shape().get(-1))));
   }
 
-  private static boolean mayEndIn(TensorSpec spec, int size) {
-    Shape shape = spec.shape();
-    return shape.isUnknown() || Set.of(-1L, (long) size).contains(shape.get(-1));
+  private static void check(SignatureSpec spec, String tokens, String mask, String logits) {
+    spec.input(tokens);
+    spec.output(logits);
+    if (mask != null) {
+      spec.input(mask);
+    }
   }
 
   /**
    * The language model that a model's card describes.
    *
    * @param card names signature, tokens, mask and logits
-   * @throws PerformerException if the model has no such signature, input or output
+   * @throws dev.performer.PerformerException if the model has no such signature, input or output
    */
   public static LanguageModel of(ImportedModel model, ModelCard.LanguageModel card) {
     SignatureSpec spec = signature(model, card.signature());
-    spec.input(card.tokens());
-    spec.output(card.logits());
-    Optional<String> mask = Optional.ofNullable(card.mask());
-    mask.ifPresent(spec::input);
-    return of(model, spec, card.tokens(), mask, card.logits());
-  }
-
-  private static LanguageModel of(
-      ImportedModel model,
-      SignatureSpec spec,
-      String tokens,
-      Optional<String> mask,
-      String logits) {
+    check(spec, card.tokens(), card.mask(), card.logits());
     List<Output<?>> constant = new ArrayList<>();
     for (TensorSpec input : spec.inputs().values()) {
-      if (!input.name().equals(tokens) && !mask.equals(Optional.of(input.name()))) {
-        if (!hasRank(input, 2)) {
-          throw new PerformerException(
-              "the input "
-                  + input
-                  + " of signature "
-                  + spec.name()
-                  + " is not [B, L]; a language model is trained on tokens and masks only");
-        }
+      if (!input.name().equals(card.tokens()) && !input.name().equals(card.mask())) {
+        require(
+            hasRank(input, 2),
+            "the input %s of signature %s is not [B, L]; a language model is trained on tokens and"
+                + " masks only",
+            input,
+            spec.name());
         constant.add(model.input(spec.name(), input.name()));
       }
     }
-    Output<?> output = model.output(spec.name(), logits);
-    if (output.type() != TFloat32.class) {
-      throw new PerformerException(
-          "the output " + spec.output(logits) + " is no float32; logits must be");
-    }
+    Output<?> logits = model.output(spec.name(), card.logits());
+    require(
+        logits.type() == TFloat32.class,
+        "the output %s is no float32; logits must be",
+        spec.output(card.logits()));
     return new LanguageModel(
         model.graph(),
-        model.input(spec.name(), tokens),
-        mask.map(name -> model.input(spec.name(), name)),
+        model.input(spec.name(), card.tokens()),
+        Optional.ofNullable(card.mask()).map(name -> model.input(spec.name(), name)),
         constant,
-        output.expect(TFloat32.class),
+        logits.expect(TFloat32.class),
         model.variables(),
         model::restore);
   }
 
   private static SignatureSpec signature(ImportedModel model, String name) {
-    SignatureSpec spec = model.signatures().get(name);
-    if (spec == null) {
-      throw new PerformerException(
-          "the signature "
-              + name
-              + " was not imported; imported are "
-              + model.signatures().keySet());
-    }
-    return spec;
+    var known = model.signatures();
+    require(
+        known.containsKey(name),
+        "the signature %s was not imported; imported are %s",
+        name,
+        known.keySet());
+    return known.get(name);
   }
 
-  private static TensorSpec choose(
+  private static String choose(
       SignatureSpec signature,
       String what,
-      List<String> names,
+      List<String> usual,
       Collection<TensorSpec> specs,
       Predicate<TensorSpec> fits) {
-    List<TensorSpec> candidates = specs.stream().filter(fits).toList();
-    for (String name : names) {
-      for (TensorSpec candidate : candidates) {
-        if (candidate.name().equals(name)) {
-          return candidate;
-        }
-      }
-    }
-    if (candidates.size() != 1) {
-      throw new PerformerException(
-          "the signature "
-              + signature.name()
-              + " has "
-              + (candidates.isEmpty() ? "no" : "more than one")
-              + " "
-              + what
-              + "; it has "
-              + specs.stream().map(TensorSpec::toString).collect(Collectors.joining(", ")));
-    }
-    return candidates.get(0);
-  }
-
-  private static boolean isTokens(TensorSpec spec) {
-    return (spec.type() == DataType.DT_INT32 || spec.type() == DataType.DT_INT64)
-        && hasRank(spec, 2)
-        && !isMask(spec);
-  }
-
-  private static boolean isLogits(TensorSpec spec) {
-    return spec.type() == DataType.DT_FLOAT && hasRank(spec, 3);
+    List<String> names = specs.stream().filter(fits).map(TensorSpec::name).toList();
+    Optional<String> known = usual.stream().filter(names::contains).findFirst();
+    require(
+        known.isPresent() || names.size() == 1,
+        "the signature %s has %s %s; it has %s",
+        signature.name(),
+        names.isEmpty() ? "no" : "more than one",
+        what,
+        String.join(", ", specs.stream().map(TensorSpec::toString).toList()));
+    return known.orElseGet(() -> names.get(0));
   }
 
   private static boolean isMask(TensorSpec spec) {

@@ -25,6 +25,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.DoubleStream;
 import org.tensorflow.Graph;
 import org.tensorflow.Session;
 import org.tensorflow.op.Ops;
@@ -47,35 +48,26 @@ public record ImportedWeights(
   private static final String KEY_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE";
   private static final long SEED = 0;
 
-  /**
-   * Adds what the checkpoint lacks: projections are drawn as configured; other weights are drawn
-   * anew if that is allowed.
-   *
-   * @throws PerformerException if weights are missing and that is not allowed: names all
-   */
+  /** Draws what the checkpoint lacks: projections as configured; weights if that is allowed. */
   public static ImportedWeights of(ModelWeights source, Path path, boolean allowMissing) {
     PerformerConfig config = source.config();
     Map<String, NpyArray> weights = new LinkedHashMap<>(source.weights());
     Performer.projections(config)
         .forEach(
-            (name, matrix) ->
-                weights.putIfAbsent(
-                    name, NpyArray.of(matrix.values(), matrix.rows(), matrix.columns())));
+            (name, m) -> weights.putIfAbsent(name, NpyArray.of(m.values(), m.rows(), m.columns())));
     List<String> notes = new ArrayList<>(source.notes());
     List<String> missing =
         Performer.shapes(config).keySet().stream().filter(n -> !weights.containsKey(n)).toList();
+    String names = String.join(", ", missing);
+    if (!missing.isEmpty() && !allowMissing) {
+      throw new PerformerException(
+              path + ": has no " + names + "; they are drawn anew where weights may be missing")
+          .settledBy("allowMissing");
+    }
     if (!missing.isEmpty()) {
-      if (!allowMissing) {
-        throw new PerformerException(
-                path
-                    + ": has no "
-                    + String.join(", ", missing)
-                    + "; they are drawn anew where weights may be missing")
-            .settledBy("allowMissing");
-      }
       Map<String, NpyArray> drawn = drawn(config);
       missing.forEach(name -> weights.put(name, drawn.get(name)));
-      notes.add("drawn anew, as the checkpoint has none: " + String.join(", ", missing));
+      notes.add("drawn anew, as the checkpoint has none: " + names);
     }
     Optional<Tokenizer> known = source.vocabulary().map(v -> new LetterTokenizer(name(v), v));
     return new ImportedWeights(source, Map.copyOf(weights), List.copyOf(notes), path, known);
@@ -91,23 +83,14 @@ public record ImportedWeights(
     }
   }
 
-  /**
-   * The same with a tokenizer.
-   *
-   * @throws PerformerException if it has more tokens than the model
-   */
+  /** The same with a tokenizer that has no more tokens than the model. */
   public ImportedWeights withTokenizer(Tokenizer other) {
     int size = source.config().vocabularySize();
     if (size > 0 && other.size() > size) {
-      throw new PerformerException(
-              path
-                  + ": the model has "
-                  + size
-                  + " tokens, but its tokenizer "
-                  + other.label()
-                  + " has "
-                  + other.size()
-                  + "; give the one that it was trained with")
+      String text =
+          "%s: the model has %d tokens, but its tokenizer %s has %d; give the one that it was"
+              + " trained with";
+      throw new PerformerException(text.formatted(path, size, other.label(), other.size()))
           .settledBy("tokenizer");
     }
     return new ImportedWeights(source, weights, notes, path, Optional.of(other));
@@ -116,37 +99,24 @@ public record ImportedWeights(
   /** The names of weights that hold NaN or infinity, sorted. */
   public List<String> notFinite() {
     return weights.entrySet().stream()
-        .filter(entry -> !isFinite(entry.getValue()))
+        .filter(entry -> !DoubleStream.of(entry.getValue().doubles()).allMatch(Double::isFinite))
         .map(Map.Entry::getKey)
         .sorted()
         .toList();
   }
 
-  private static boolean isFinite(NpyArray array) {
-    for (double value : array.doubles()) {
-      if (!Double.isFinite(value)) {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  /** Writes the SavedModel. @throws PerformerException as {@link PerformerModels#write} */
   public void write(Path target, boolean replace) {
     PerformerModels.write(source.config(), weights, card(), optimizer(), target, replace);
   }
 
   private ModelCard card() {
     PerformerConfig config = source.config();
+    Long step = source.optimizer().map(OptimizerState::step).orElse(null);
     return ModelCard.of(
         config.attentionOf(0),
         tokenizer.map(ModelCards::vocabulary).orElse(null),
         PerformerModels.languageModel(config, masking(config)),
-        ModelCard.Provenance.imported(
-            path,
-            source.scheme(),
-            notes,
-            source.optimizer().map(OptimizerState::step).orElse(null)));
+        ModelCard.Provenance.imported(path, source.scheme(), notes, step));
   }
 
   private static String name(Vocabulary vocabulary) {
@@ -155,38 +125,33 @@ public record ImportedWeights(
 
   /** Only protein_lm's masked models are evaluated with masks drawn from their tokens. */
   private ModelCard.Masking masking(PerformerConfig config) {
-    if (config.task() != Task.MASKED_LM) {
-      return null;
-    }
-    String evaluation =
-        source.scheme().contains("protein_lm") ? ModelCard.Masking.PROTEIN_LM : null;
+    boolean isProteinLm = source.scheme().contains("protein_lm");
+    String evaluation = isProteinLm ? ModelCard.Masking.PROTEIN_LM : null;
     return source
         .masking()
+        .filter(m -> config.task() == Task.MASKED_LM)
         .map(m -> new ModelCard.Masking(m.rate(), m.mask(), m.random(), evaluation))
         .orElse(null);
   }
 
   private Map<String, NpyArray> optimizer() {
     Map<String, NpyArray> values = new LinkedHashMap<>();
+    String scope = OptimizerOps.scope(Optimizer.ADAMW);
     source
         .optimizer()
         .ifPresent(
             state -> {
-              String scope = OptimizerOps.scope(Optimizer.ADAMW);
               values.put(scope + "/step" + KEY_SUFFIX, scalar(state.step()));
-              state
-                  .firstMoments()
-                  .forEach((name, m) -> values.put(scope + "/m/" + name + KEY_SUFFIX, m));
+              state.firstMoments().forEach((n, m) -> values.put(scope + "/m/" + n + KEY_SUFFIX, m));
               state
                   .secondMoments()
-                  .forEach((name, v) -> values.put(scope + "/v/" + name + KEY_SUFFIX, v));
+                  .forEach((n, v) -> values.put(scope + "/v/" + n + KEY_SUFFIX, v));
             });
     return values;
   }
 
   private static NpyArray scalar(long value) {
-    byte[] bytes = new byte[Long.BYTES];
-    ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(value);
-    return new NpyArray(NpyType.INT64, new long[0], bytes);
+    ByteBuffer bytes = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    return new NpyArray(NpyType.INT64, new long[0], bytes.putLong(value).array());
   }
 }

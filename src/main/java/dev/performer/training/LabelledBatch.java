@@ -1,7 +1,9 @@
 package dev.performer.training;
 
 import dev.performer.PerformerException;
+import dev.performer.data.TokenBatch;
 import dev.performer.graph.NativeErrors;
+import java.lang.reflect.Array;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
@@ -38,6 +40,11 @@ public record LabelledBatch(
     this(rows, length, inputs, mask, targets, weights, new float[0], new int[0]);
   }
 
+  /** The same with the shape and the mask of a batch of tokens. */
+  static LabelledBatch of(TokenBatch batch, int[] inputs, int[] targets, float[] weights) {
+    return new LabelledBatch(batch.rows(), batch.length(), inputs, batch.mask(), targets, weights);
+  }
+
   /** Tokens that are not padding, of encoder and decoder. */
   public long realTokens() {
     return Arrays.stream(mask).asLongStream().sum()
@@ -69,26 +76,16 @@ public record LabelledBatch(
 
   /** Adds all that a model sees and guesses to a checksum. */
   public void addTo(Checksum sum) {
-    ByteBuffer bytes =
-        ByteBuffer.allocate(
-            4
-                * (inputs.length
-                    + mask.length
-                    + targets.length
-                    + weights.length
-                    + numbers.length
-                    + decoderMask.length));
     for (int[] part : List.of(inputs, mask, targets, decoderMask)) {
-      for (int value : part) {
-        bytes.putInt(value);
-      }
+      ByteBuffer bytes = ByteBuffer.allocate(Integer.BYTES * part.length);
+      bytes.asIntBuffer().put(part);
+      sum.update(bytes);
     }
     for (float[] part : List.of(weights, numbers)) {
-      for (float value : part) {
-        bytes.putFloat(value);
-      }
+      ByteBuffer bytes = ByteBuffer.allocate(Float.BYTES * part.length);
+      bytes.asFloatBuffer().put(part);
+      sum.update(bytes);
     }
-    sum.update(bytes.flip());
   }
 
   /** The same with its rows once more, at weight 0, until there are as many as this. */
@@ -100,15 +97,13 @@ public record LabelledBatch(
       copy(mask, from, result.mask, row);
       copy(targets, from, result.targets, row);
       copy(decoderMask, from, result.decoderMask, row);
-      if (numbers.length > 0) {
-        result.numbers[row] = numbers[from];
-      }
+      copy(numbers, from, result.numbers, row);
     }
     return result;
   }
 
-  private void copy(int[] all, int from, int[] into, int row) {
-    int each = all.length / rows;
+  private void copy(Object all, int from, Object into, int row) {
+    int each = Array.getLength(all) / rows;
     System.arraycopy(all, from * each, into, row * each, each);
   }
 

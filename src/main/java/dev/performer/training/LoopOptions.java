@@ -1,11 +1,8 @@
 package dev.performer.training;
 
-import com.fasterxml.jackson.annotation.JsonIgnore;
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
-import com.fasterxml.jackson.annotation.JsonValue;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
-import com.fasterxml.jackson.databind.annotation.JsonPOJOBuilder;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
@@ -15,28 +12,28 @@ import dev.performer.data.StrictJson;
 import dev.performer.nn.Precision;
 import dev.performer.training.optim.Optimizer;
 import dev.performer.training.optim.Schedule;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
 
 /**
  * How a training loop runs, whatever it trains: the section {@code training} of a recipe, of a
- * distillation and of a fine-tuning. {@link #DEFAULT} has every default; other jobs state theirs as
- * overrides of it.
+ * distillation and of a fine-tuning. Jobs state their defaults as overrides of {@link #DEFAULT}:
+ * {@code LoopOptions.builder().steps(500).schedule(new Schedule.Cosine(2e-3, 50, 0)).build()
+ * .with("steps=1000", "optimizer={name: lion}")}.
  *
- * <pre>{@code
- * LoopOptions options = LoopOptions.builder().steps(500).schedule(new Schedule.Cosine(2e-3, 50, 0)).build();
- * LoopOptions longer = options.with("steps=1000", "optimizer={name: lion}");
- * }</pre>
- *
- * <p>In JSON and YAML the schedule is the keys {@code schedule}, {@code learningRate}, {@code
- * warmupSteps} and {@code finalShare}, and the batch is {@code batchTokens} or {@code
- * batchSequences}.
+ * <p>The components are the keys in JSON and YAML; four of them make the {@link #schedule}, and one
+ * of two the {@link #batch}.
  *
  * @param steps optimizer steps of the whole run
- * @param batch how many sequences a batch has; with {@code accumulate} each part
+ * @param batchTokens tokens of a batch, padding included; with {@code accumulate} of each part
+ * @param batchSequences sequences of a batch, whatever the tokens; null for as many as fit
  * @param accumulate batches whose gradients make one step
  * @param optimizer how weights follow gradients
- * @param schedule learning rate by step
+ * @param learningRate the peak
+ * @param scheduleName one of {@link Schedule#NAMES}
+ * @param warmupSteps steps until the peak
+ * @param finalShare of the peak, at the last step
  * @param clipNorm greatest global norm of a gradient; 0 for no limit
  * @param labelSmoothing share of the targets that all tokens have alike
  * @param zLoss weight of log² of the softmax's sum
@@ -56,13 +53,17 @@ import java.util.Map;
  * @param precision of the products of dense layers in training; validation and export are float32
  * @param seed of weights, order, crops, masks, dropout and redraws
  */
-@JsonDeserialize(builder = LoopOptions.Builder.class)
+@JsonInclude(JsonInclude.Include.NON_NULL)
 public record LoopOptions(
     long steps,
-    BatchSize batch,
+    Integer batchTokens,
+    Integer batchSequences,
     int accumulate,
     Optimizer optimizer,
-    Schedule schedule,
+    double learningRate,
+    @JsonProperty("schedule") String scheduleName,
+    long warmupSteps,
+    double finalShare,
     double clipNorm,
     double labelSmoothing,
     double zLoss,
@@ -87,12 +88,36 @@ public record LoopOptions(
   private static final Map<String, String> RENAMED =
       Map.of("clip", "clipNorm", "finalRate", "finalShare");
 
-  /** What is not configured. */
-  public static final LoopOptions DEFAULT = new Builder().build();
+  private static final String DEFAULTS =
+      """
+      {"steps": 1000, "batchTokens": 16384, "accumulate": 1, "optimizer": "adamw",
+       "learningRate": 1e-3, "schedule": "inverse-square-root", "warmupSteps": 100, "finalShare": 0,
+       "clipNorm": 1, "labelSmoothing": 0, "zLoss": 0, "averageDecay": 0,
+       "evaluateEvery": 200, "evaluationBatches": 0, "patience": 0,
+       "checkpointEvery": 200, "keepCheckpoints": 2, "logEvery": 10, "diagnosticsEvery": 200,
+       "divergence": 3, "memoryCheck": true, "xla": false, "precision": "float32", "seed": 1}
+      """;
 
-  /** Checks ranges. */
+  /** What is not configured. */
+  public static final LoopOptions DEFAULT =
+      StrictJson.bind(
+          StrictJson.readTree(DEFAULTS.getBytes(StandardCharsets.UTF_8), "defaults"),
+          LoopOptions.class,
+          "defaults");
+
+  /** Checks ranges; what a schedule does not look at, or the other size of a batch, goes. */
   public LoopOptions {
     atLeast("steps", steps, 1);
+    require(TOKENS, batchTokens != null || batchSequences != null, "given without " + SEQUENCES);
+    if (batchSequences != null) {
+      atLeast(SEQUENCES, batchSequences, 1);
+      batchTokens = null;
+    } else {
+      atLeast(TOKENS, batchTokens, 1);
+    }
+    Schedule schedule = Schedule.of(scheduleName, learningRate, warmupSteps, finalShare);
+    scheduleName = schedule.label();
+    finalShare = schedule.finalShare();
     atLeast("accumulate", accumulate, 1);
     atLeast("evaluateEvery", evaluateEvery, 0);
     atLeast("evaluationBatches", evaluationBatches, 0);
@@ -108,9 +133,21 @@ public record LoopOptions(
     require("divergence", divergence >= 0, "at least 0");
     require("optimizer", optimizer != null, "a name such as adamw");
     require("precision", precision != null, "float32 or bfloat16");
-    if (patience > 0 && evaluateEvery == 0) {
-      throw new PerformerException("patience needs evaluations; set evaluateEvery above 0");
-    }
+    PerformerException.require(
+        patience == 0 || evaluateEvery > 0,
+        "patience needs evaluations; set evaluateEvery above 0");
+  }
+
+  /** How many sequences a batch has. */
+  public BatchSize batch() {
+    return batchSequences == null
+        ? new BatchSize.Tokens(batchTokens)
+        : new BatchSize.Sequences(batchSequences);
+  }
+
+  /** Learning rate by step. */
+  public Schedule schedule() {
+    return Schedule.of(scheduleName, learningRate, warmupSteps, finalShare);
   }
 
   /** Begins with the defaults. */
@@ -120,20 +157,20 @@ public record LoopOptions(
 
   /** Begins with these. */
   public Builder toBuilder() {
-    return new Builder(this);
+    return new Builder(toJson());
   }
 
-  /**
-   * The defaults with other values for some keys.
-   *
-   * @param settings such as {@code "steps=100"} and {@code "optimizer={name: lion}"}
-   * @throws PerformerException that names the key
-   */
+  /** As {@link #with(String...)} over the defaults. */
   public static LoopOptions of(String... settings) {
     return DEFAULT.with(settings);
   }
 
-  /** These with other values for some keys. @throws PerformerException that names the key */
+  /**
+   * These with other values for some keys.
+   *
+   * @param settings such as {@code "steps=100"} and {@code "optimizer={name: lion}"}
+   * @throws PerformerException that names the key
+   */
   public LoopOptions with(String... settings) {
     JsonNode keys = new Overrides(List.of(settings)).over(JsonNodeFactory.instance.objectNode());
     return with(keys, "training options");
@@ -155,41 +192,19 @@ public record LoopOptions(
     if (keys.isMissingNode() || keys.isNull()) {
       return all;
     }
-    if (!(keys instanceof ObjectNode object)) {
-      throw new PerformerException(source + ": expected an object, such as {steps: 1000}");
-    }
-    if (object.hasNonNull(TOKENS) || object.hasNonNull(SEQUENCES)) {
+    PerformerException.require(
+        keys.isObject(), "%s: expected an object, such as {steps: 1000}", source);
+    if (keys.hasNonNull(TOKENS) || keys.hasNonNull(SEQUENCES)) {
       all.remove(List.of(TOKENS, SEQUENCES));
     }
-    object
-        .fields()
-        .forEachRemaining(
-            field ->
-                all.set(RENAMED.getOrDefault(field.getKey(), field.getKey()), field.getValue()));
+    keys.fields()
+        .forEachRemaining(k -> all.set(RENAMED.getOrDefault(k.getKey(), k.getKey()), k.getValue()));
     return all;
   }
 
   /** All keys; {@link #with} gives these options back. */
-  @JsonValue
   public ObjectNode toJson() {
-    ObjectNode json = JsonNodeFactory.instance.objectNode().put("steps", steps);
-    if (batch instanceof BatchSize.Tokens size) {
-      json.put(TOKENS, size.tokens());
-    } else if (batch instanceof BatchSize.Sequences size) {
-      json.put(SEQUENCES, size.count());
-    }
-    json.put("accumulate", accumulate);
-    json.set("optimizer", optimizer.json());
-    json.put("learningRate", schedule.learningRate()).put("schedule", schedule.label());
-    json.put("warmupSteps", schedule.warmupSteps()).put("finalShare", schedule.finalShare());
-    json.put("clipNorm", clipNorm).put("labelSmoothing", labelSmoothing).put("zLoss", zLoss);
-    json.put("averageDecay", averageDecay).put("evaluateEvery", evaluateEvery);
-    json.put("evaluationBatches", evaluationBatches).put("patience", patience);
-    json.put("checkpointEvery", checkpointEvery).put("keepCheckpoints", keepCheckpoints);
-    json.put("logEvery", logEvery).put("diagnosticsEvery", diagnosticsEvery);
-    json.put("divergence", divergence).put("memoryCheck", memoryCheck).put("xla", xla);
-    json.set("precision", StrictJson.tree(precision));
-    return json.put("seed", seed);
+    return (ObjectNode) StrictJson.tree(this);
   }
 
   private static void atLeast(String key, long value, long least) {
@@ -197,247 +212,136 @@ public record LoopOptions(
   }
 
   private static void require(String key, boolean holds, String range) {
-    if (!holds) {
-      throw new PerformerException(key + " must be " + range);
-    }
+    PerformerException.require(holds, "%s must be %s", key, range);
   }
 
   /** Collects what differs from the defaults; {@link LoopOptions} describes each. */
-  @JsonPOJOBuilder(withPrefix = "")
   public static final class Builder {
-    private long steps = 1000;
-    private Integer batchTokens = 16384;
-    private Integer batchSequences;
-    private int accumulate = 1;
-    private Optimizer optimizer = Optimizer.ADAMW;
-    private double learningRate = 1e-3;
-    private String schedule = "inverse-square-root";
-    private long warmupSteps = 100;
-    private double finalShare;
-    private double clipNorm = 1;
-    private double labelSmoothing;
-    private double zLoss;
-    private double averageDecay;
-    private long evaluateEvery = 200;
-    private int evaluationBatches;
-    private int patience;
-    private long checkpointEvery = 200;
-    private int keepCheckpoints = 2;
-    private long logEvery = 10;
-    private long diagnosticsEvery = 200;
-    private double divergence = 3;
-    private boolean memoryCheck = true;
-    private boolean xla;
-    private Precision precision = Precision.FLOAT32;
-    private long seed = 1;
+    private final ObjectNode keys;
 
-    private Builder() {}
-
-    private Builder(LoopOptions from) {
-      batch(from.batch).schedule(from.schedule);
-      steps = from.steps;
-      accumulate = from.accumulate;
-      optimizer = from.optimizer;
-      clipNorm = from.clipNorm;
-      labelSmoothing = from.labelSmoothing;
-      zLoss = from.zLoss;
-      averageDecay = from.averageDecay;
-      evaluateEvery = from.evaluateEvery;
-      evaluationBatches = from.evaluationBatches;
-      patience = from.patience;
-      checkpointEvery = from.checkpointEvery;
-      keepCheckpoints = from.keepCheckpoints;
-      logEvery = from.logEvery;
-      diagnosticsEvery = from.diagnosticsEvery;
-      divergence = from.divergence;
-      memoryCheck = from.memoryCheck;
-      xla = from.xla;
-      precision = from.precision;
-      seed = from.seed;
+    private Builder(ObjectNode keys) {
+      this.keys = keys;
     }
 
-    /** How many sequences a batch has. */
-    @JsonIgnore
+    private Builder set(String key, Object value) {
+      keys.set(key, StrictJson.tree(value));
+      return this;
+    }
+
     public Builder batch(BatchSize value) {
-      batchTokens = value instanceof BatchSize.Tokens size ? size.tokens() : null;
-      batchSequences = value instanceof BatchSize.Sequences size ? size.count() : null;
-      return this;
+      return value instanceof BatchSize.Sequences size
+          ? batchSequences(size.count())
+          : batchSequences(null).batchTokens(((BatchSize.Tokens) value).tokens());
     }
 
-    /** Tokens of a batch, padding included. */
     public Builder batchTokens(Integer value) {
-      batchTokens = value;
-      return this;
+      return set(TOKENS, value);
     }
 
-    /** Sequences of a batch, whatever the tokens; null for as many as the tokens allow. */
     public Builder batchSequences(Integer value) {
-      batchSequences = value;
-      return this;
+      return set(SEQUENCES, value);
     }
 
-    /** Learning rate by step. */
-    @JsonIgnore
     public Builder schedule(Schedule value) {
-      schedule = value.label();
-      learningRate = value.learningRate();
-      warmupSteps = value.warmupSteps();
-      finalShare = value.finalShare();
-      return this;
-    }
-
-    @JsonProperty("schedule")
-    private Builder scheduleNamed(String value) {
-      schedule = value;
-      return this;
+      return set("schedule", value.label())
+          .learningRate(value.learningRate())
+          .warmupSteps(value.warmupSteps())
+          .finalShare(value.finalShare());
     }
 
     public Builder steps(long value) {
-      steps = value;
-      return this;
+      return set("steps", value);
     }
 
     public Builder accumulate(int value) {
-      accumulate = value;
-      return this;
+      return set("accumulate", value);
     }
 
     public Builder optimizer(Optimizer value) {
-      optimizer = value;
-      return this;
+      return set("optimizer", value);
     }
 
     public Builder learningRate(double value) {
-      learningRate = value;
-      return this;
+      return set("learningRate", value);
     }
 
     public Builder warmupSteps(long value) {
-      warmupSteps = value;
-      return this;
+      return set("warmupSteps", value);
     }
 
     public Builder finalShare(double value) {
-      finalShare = value;
-      return this;
+      return set("finalShare", value);
     }
 
     public Builder clipNorm(double value) {
-      clipNorm = value;
-      return this;
+      return set("clipNorm", value);
     }
 
     public Builder labelSmoothing(double value) {
-      labelSmoothing = value;
-      return this;
+      return set("labelSmoothing", value);
     }
 
     public Builder zLoss(double value) {
-      zLoss = value;
-      return this;
+      return set("zLoss", value);
     }
 
     public Builder averageDecay(double value) {
-      averageDecay = value;
-      return this;
+      return set("averageDecay", value);
     }
 
     public Builder evaluateEvery(long value) {
-      evaluateEvery = value;
-      return this;
+      return set("evaluateEvery", value);
     }
 
     public Builder evaluationBatches(int value) {
-      evaluationBatches = value;
-      return this;
+      return set("evaluationBatches", value);
     }
 
     public Builder patience(int value) {
-      patience = value;
-      return this;
+      return set("patience", value);
     }
 
     public Builder checkpointEvery(long value) {
-      checkpointEvery = value;
-      return this;
+      return set("checkpointEvery", value);
     }
 
     public Builder keepCheckpoints(int value) {
-      keepCheckpoints = value;
-      return this;
+      return set("keepCheckpoints", value);
     }
 
     public Builder logEvery(long value) {
-      logEvery = value;
-      return this;
+      return set("logEvery", value);
     }
 
     public Builder diagnosticsEvery(long value) {
-      diagnosticsEvery = value;
-      return this;
+      return set("diagnosticsEvery", value);
     }
 
     public Builder divergence(double value) {
-      divergence = value;
-      return this;
+      return set("divergence", value);
     }
 
     public Builder memoryCheck(boolean value) {
-      memoryCheck = value;
-      return this;
+      return set("memoryCheck", value);
     }
 
     public Builder xla(boolean value) {
-      xla = value;
-      return this;
+      return set("xla", value);
     }
 
     public Builder precision(Precision value) {
-      precision = value;
-      return this;
+      return set("precision", value);
     }
 
     public Builder seed(long value) {
-      seed = value;
-      return this;
+      return set("seed", value);
     }
 
     /**
      * @throws PerformerException if a value is out of range
      */
     public LoopOptions build() {
-      return new LoopOptions(
-          steps,
-          batch(),
-          accumulate,
-          optimizer,
-          Schedule.of(schedule, learningRate, warmupSteps, finalShare),
-          clipNorm,
-          labelSmoothing,
-          zLoss,
-          averageDecay,
-          evaluateEvery,
-          evaluationBatches,
-          patience,
-          checkpointEvery,
-          keepCheckpoints,
-          logEvery,
-          diagnosticsEvery,
-          divergence,
-          memoryCheck,
-          xla,
-          precision,
-          seed);
-    }
-
-    private BatchSize batch() {
-      if (batchSequences != null) {
-        atLeast(SEQUENCES, batchSequences, 1);
-        return new BatchSize.Sequences(batchSequences);
-      }
-      require(TOKENS, batchTokens != null, "given where " + SEQUENCES + " is not");
-      atLeast(TOKENS, batchTokens, 1);
-      return new BatchSize.Tokens(batchTokens);
+      return StrictJson.bind(keys, LoopOptions.class, "training options");
     }
   }
 }

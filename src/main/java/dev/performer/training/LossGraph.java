@@ -28,12 +28,7 @@ import org.tensorflow.types.TInt32;
 public record LossGraph(
     Output<?> targets, Output<TFloat32> weights, Output<TFloat32> loss, Output<TFloat64> sums) {
 
-  /**
-   * What is added to cross-entropy.
-   *
-   * @param labelSmoothing s, in [0, 1)
-   * @param zLoss z, at least 0
-   */
+  /** What is added to cross-entropy: s, in [0, 1), and z, at least 0. */
   public record Options(double labelSmoothing, double zLoss) {
     public static final Options NONE = new Options(0, 0);
   }
@@ -46,10 +41,7 @@ public record LossGraph(
     return build(tf, model.logits(), targets.asOutput(), weights.asOutput(), Options.NONE);
   }
 
-  /**
-   * Adds the loss of logits {@code [B, L, V]}; several may share targets and weights {@code [B,
-   * L]}.
-   */
+  /** Adds the loss of logits [B, L, V]; several may share targets and weights [B, L]. */
   static LossGraph build(
       Ops tf,
       Operand<TFloat32> predicted,
@@ -70,36 +62,26 @@ public record LossGraph(
         options.equals(Options.NONE)
             ? weighted
             : tf.math.mul(minimized(tf, logits, labels, entropy, vocabulary, options), flatWeights);
-    var loss =
-        tf.math.div(
-            tf.reduceSum(minimized, tf.constant(0)), tf.math.maximum(total, tf.constant(1e-9f)));
+    var least = tf.constant(1e-9f);
+    var loss = tf.math.div(tf.reduceSum(minimized, tf.constant(0)), tf.math.maximum(total, least));
     var guesses = tf.math.argMax(logits, tf.constant(1), TInt32.class); // [B*L]
-    var right =
-        tf.math.mul(
-            tf.dtypes.cast(tf.math.equal(guesses, flatTargets), TFloat32.class), flatWeights);
+    var hits = tf.dtypes.cast(tf.math.equal(guesses, flatTargets), TFloat32.class);
+    var right = tf.math.mul(hits, flatWeights);
     var sums = tf.stack(List.of(sum(tf, weighted), sum(tf, right), sum(tf, flatWeights))); // [3]
     return new LossGraph(targets, weights, loss.asOutput(), sums.asOutput());
   }
 
-  /**
-   * Adds the mean squared error of numbers {@code [B, 1]}; several may share targets and weights
-   * {@code [B, 1]}.
-   */
+  /** Adds the mean squared error of numbers [B, 1]; several may share targets and weights. */
   static LossGraph ofNumbers(
       Ops tf, Operand<TFloat32> predicted, Output<TFloat32> targets, Output<TFloat32> weights) {
     var axes = tf.constant(new int[] {0, 1});
     var weighted = tf.math.mul(tf.math.squaredDifference(predicted, targets), weights); // [B, 1]
-    var loss =
-        tf.math.div(
-            tf.reduceSum(weighted, axes),
-            tf.math.maximum(tf.reduceSum(weights, axes), tf.constant(1e-9f)));
+    var total = tf.math.maximum(tf.reduceSum(weights, axes), tf.constant(1e-9f));
+    var loss = tf.math.div(tf.reduceSum(weighted, axes), total);
     var row = tf.constant(new int[] {-1});
-    var sums =
-        tf.stack(
-            List.of(
-                sum(tf, tf.reshape(weighted, row)),
-                tf.constant(Double.NaN),
-                sum(tf, tf.reshape(weights, row)))); // [3]
+    var squares = sum(tf, tf.reshape(weighted, row));
+    var counted = sum(tf, tf.reshape(weights, row));
+    var sums = tf.stack(List.of(squares, tf.constant(Double.NaN), counted)); // [3]
     return new LossGraph(targets, weights, loss.asOutput(), sums.asOutput());
   }
 
@@ -118,16 +100,13 @@ public record LossGraph(
       result = tf.nn.softmaxCrossEntropyWithLogits(logits, smooth).loss();
     }
     if (options.zLoss() > 0) {
-      var largest =
-          tf.stopGradient(
-              tf.reduceMax(logits, tf.constant(1), ReduceMax.keepDims(true))); // [B*L, 1]
+      var rowMax = tf.reduceMax(logits, tf.constant(1), ReduceMax.keepDims(true)); // [B*L, 1]
+      var largest = tf.stopGradient(rowMax);
       var exponentials = tf.math.exp(tf.math.sub(logits, largest));
-      var z =
-          tf.math.add(
-              tf.math.log(tf.reduceSum(exponentials, tf.constant(1))),
-              tf.squeeze(largest, Squeeze.axis(List.of(1L)))); // [B*L]
-      result =
-          tf.math.add(result, tf.math.mul(tf.math.square(z), tf.constant((float) options.zLoss())));
+      var log = tf.math.log(tf.reduceSum(exponentials, tf.constant(1)));
+      var z = tf.math.add(log, tf.squeeze(largest, Squeeze.axis(List.of(1L)))); // [B*L]
+      var penalty = tf.math.mul(tf.math.square(z), tf.constant((float) options.zLoss()));
+      result = tf.math.add(result, penalty);
     }
     return result;
   }

@@ -2,6 +2,7 @@ package dev.performer.training;
 
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Supplier;
 import org.tensorflow.Output;
 import org.tensorflow.types.TFloat32;
 
@@ -12,46 +13,22 @@ import org.tensorflow.types.TFloat32;
  *     where the loss is enough
  * @param tallies begins a pass over the data
  */
-public record Measures(Optional<Output<TFloat32>> predictions, Tallies tallies) {
+public record Measures(Optional<Output<TFloat32>> predictions, Supplier<Tally> tallies) {
   /** Nothing besides. */
-  public static final Measures NONE =
-      new Measures(Optional.empty(), () -> new OfLoss(loss -> Map.of()));
-
-  /** Begins a pass. */
-  @FunctionalInterface
-  public interface Tallies {
-    Tally begin();
-  }
+  public static final Measures NONE = new Measures(Optional.empty(), () -> loss -> Map.of());
 
   /** One pass over the data. */
+  @FunctionalInterface
   public interface Tally {
-    /**
-     * Takes a batch.
-     *
-     * @param predictions in C order; empty where none are fetched
-     */
-    void add(LabelledBatch batch, float[] predictions);
+    /** Takes a batch. @param predictions in C order; empty where none are fetched */
+    default void add(LabelledBatch batch, float[] predictions) {}
 
     /** What all batches come to, by name. */
     Map<String, Double> result(double loss);
   }
 
-  private interface OfMeanLoss {
-    Map<String, Double> of(double loss);
-  }
-
-  private record OfLoss(OfMeanLoss values) implements Tally {
-    @Override
-    public void add(LabelledBatch batch, float[] predictions) {}
-
-    @Override
-    public Map<String, Double> result(double loss) {
-      return values.of(loss);
-    }
-  }
-
   /** The same predictions, measured in another way. */
-  public Measures with(Tallies others) {
+  public Measures with(Supplier<Tally> others) {
     return new Measures(predictions, others);
   }
 
@@ -61,6 +38,6 @@ public record Measures(Optional<Output<TFloat32>> predictions, Tallies tallies) 
 
   /** The loss in bits, as image models are compared: each guess is one dimension. */
   public static Measures bitsPerDimension() {
-    return new Measures(Optional.empty(), () -> new OfLoss(Measures::ofBits));
+    return new Measures(Optional.empty(), () -> Measures::ofBits);
   }
 }

@@ -1,5 +1,8 @@
 package dev.performer.training;
 
+import static dev.performer.PerformerException.require;
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import dev.performer.PerformerException;
 import dev.performer.data.ByteTokenizer;
 import dev.performer.data.JsonTokenizer;
@@ -10,11 +13,8 @@ import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.training.run.Evaluation;
-import dev.performer.training.run.TrainingResult;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.OptionalInt;
 import java.util.TreeMap;
 
@@ -25,11 +25,7 @@ public final class ModelCards {
 
   private ModelCards() {}
 
-  /**
-   * The vocabulary of a card. Its unknown token is X, if it has one.
-   *
-   * @throws PerformerException if it has neither tokens nor a known name, or ids out of range
-   */
+  /** The vocabulary of {@link #tokenizer}. Its unknown token is X, if it has one. */
   public static Vocabulary vocabulary(ModelCard.Vocabulary card) {
     return tokenizer(card).vocabulary();
   }
@@ -48,18 +44,14 @@ public final class ModelCards {
     if (ByteTokenizer.isNamed(name)) {
       return ByteTokenizer.named(name);
     }
-    if (card.tokenizerJson() == null) {
-      throw new PerformerException(
-          "the model's card has a tokenizer "
-              + name
-              + "; known are "
-              + JsonTokenizer.FILE
-              + " and "
-              + ByteTokenizer.NAME
-              + ":N");
-    }
+    require(
+        card.tokenizerJson() != null,
+        "the model's card has a tokenizer %s; known are %s and %s:N",
+        name,
+        JsonTokenizer.FILE,
+        ByteTokenizer.NAME);
     return JsonTokenizer.of(
-        card.tokenizerJson().getBytes(StandardCharsets.UTF_8),
+        card.tokenizerJson().getBytes(UTF_8),
         "the model's " + ModelCard.TOKENIZER_FILE,
         new JsonTokenizer.SpecialIds(
             id(card.padId()), id(card.maskId()), id(card.bosId()), id(card.eosId())));
@@ -71,31 +63,38 @@ public final class ModelCards {
     if (tokenizer instanceof LetterTokenizer letters) {
       return vocabulary(letters.label(), known);
     }
+    return tokenizer instanceof JsonTokenizer json
+        ? card(json.label(), null, known, JsonTokenizer.FILE, new String(json.file(), UTF_8))
+        : card(tokenizer.label(), null, known, tokenizer.label(), null);
+  }
+
+  /** The same as a part of a card. */
+  public static ModelCard.Vocabulary vocabulary(String name, Vocabulary vocabulary) {
+    return card(name, vocabulary.tokens(), vocabulary, null, null);
+  }
+
+  private static ModelCard.Vocabulary card(
+      String name, List<String> tokens, Vocabulary ids, String tokenizer, String json) {
     return new ModelCard.Vocabulary(
-        tokenizer.label(),
-        null,
-        orNull(known.pad()),
-        orNull(known.mask()),
-        orNull(known.bos()),
-        orNull(known.eos()),
-        tokenizer instanceof JsonTokenizer ? JsonTokenizer.FILE : tokenizer.label(),
-        tokenizer instanceof JsonTokenizer json
-            ? new String(json.file(), StandardCharsets.UTF_8)
-            : null);
+        name,
+        tokens,
+        orNull(ids.pad()),
+        orNull(ids.mask()),
+        orNull(ids.bos()),
+        orNull(ids.eos()),
+        tokenizer,
+        json);
   }
 
   private static Vocabulary letters(ModelCard.Vocabulary card) {
-    if (card.tokens() == null) {
-      if (PROTEIN.equals(card.name())) {
-        return ProteinVocabulary.google();
-      }
-      throw new PerformerException(
-          "the model's card has a vocabulary "
-              + card.name()
-              + " without tokens; only "
-              + PROTEIN
-              + " is known by its name");
+    if (card.tokens() == null && PROTEIN.equals(card.name())) {
+      return ProteinVocabulary.google();
     }
+    require(
+        card.tokens() != null,
+        "the model's card has a vocabulary %s without tokens; only %s is known by its name",
+        card.name(),
+        PROTEIN);
     try {
       int unknown = card.tokens().indexOf("X");
       return new Vocabulary(
@@ -104,28 +103,13 @@ public final class ModelCards {
           id(card.maskId()),
           id(card.bosId()),
           id(card.eosId()),
-          unknown < 0 ? OptionalInt.empty() : OptionalInt.of(unknown));
+          id(unknown < 0 ? null : unknown));
     } catch (IllegalArgumentException e) {
       throw new PerformerException("the model's card has a bad vocabulary: " + e.getMessage(), e);
     }
   }
 
-  /** The same as a part of a card. */
-  public static ModelCard.Vocabulary vocabulary(String name, Vocabulary vocabulary) {
-    return new ModelCard.Vocabulary(
-        name,
-        vocabulary.tokens(),
-        orNull(vocabulary.pad()),
-        orNull(vocabulary.mask()),
-        orNull(vocabulary.bos()),
-        orNull(vocabulary.eos()));
-  }
-
-  /**
-   * The objective of a card; a causal model is taken not to shift its inputs.
-   *
-   * @param masking for masked language models
-   */
+  /** The objective of a card; a causal model is taken not to shift its inputs. */
   public static Objective objective(ModelCard.LanguageModel card, Masking masking) {
     return card.objective() == ModelCard.Objective.CAUSAL_LM
         ? new Objective.CausalLanguageModel(false)
@@ -145,28 +129,10 @@ public final class ModelCards {
   }
 
   /**
-   * Where a model with the best weights of a run comes from.
-   *
-   * @param importedFrom the model it was made from
-   */
-  public static ModelCard.Provenance provenance(
-      String importedFrom, TrainingData data, FineTuneOptions options, TrainingResult result) {
-    return provenance(
-        importedFrom,
-        data.train().name(),
-        options.loop().seed(),
-        result.bestStep(),
-        result.before(),
-        result.best());
-  }
-
-  /**
-   * The same of any training.
+   * Where the weights of a step come from.
    *
    * @param importedFrom the model it was made from; null for none
    * @param trainedOn the data
-   * @param seed of the training
-   * @param step of the weights
    */
   public static ModelCard.Provenance provenance(
       String importedFrom,
@@ -179,11 +145,8 @@ public final class ModelCards {
     if (importedFrom != null) {
       origin = origin.madeFrom(Path.of(importedFrom), List.of());
     }
-    return origin.trained(trainedOn, seed, step, metrics(before), metrics(after));
-  }
-
-  private static Map<String, Double> metrics(Evaluation evaluation) {
-    return new TreeMap<>(evaluation.measures());
+    return origin.trained(
+        trainedOn, seed, step, new TreeMap<>(before.measures()), new TreeMap<>(after.measures()));
   }
 
   private static OptionalInt id(Integer id) {

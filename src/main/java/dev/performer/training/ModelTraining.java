@@ -38,35 +38,17 @@ public record ModelTraining(
   /** The export inside a run directory. */
   public static final String MODEL = "model";
 
-  /**
-   * Where a run is.
-   *
-   * @param directory of the run: new or empty, or that of an earlier part
-   * @param resume whether an earlier run goes on
-   * @param debugNumerics whether to look for the op that brought forth a NaN
-   * @param pauseAt step after which to stop as Ctrl-C would; 0 for none
-   */
+  /** Where a run is. @param pauseAt step after which to stop as Ctrl-C would; 0 for none */
   public record Place(Path directory, boolean resume, boolean debugNumerics, long pauseAt) {}
 
-  /** What a model learns from, and what it is evaluated on. */
   public record Data(Batches train, Batches validation) {}
 
-  /** The card of a model with some weights. */
+  /** The card of a model with the weights of a step. */
   public interface Cards {
-    /**
-     * @param before evaluation before the first step
-     * @param after that of the weights
-     * @param step of the weights
-     */
     ModelCard of(Evaluation before, Evaluation after, long step);
   }
 
-  /**
-   * What came of it.
-   *
-   * @param result of the training
-   * @param model the SavedModel; empty if the run was stopped before its end
-   */
+  /** What came of it; there is no model if the run was stopped before its end. */
   public record Outcome(TrainingResult result, Optional<Path> model) {}
 
   /**
@@ -74,8 +56,6 @@ public record ModelTraining(
    *
    * @param start weights to begin with, by name; empty for random ones
    * @param stop polled between steps: whether to end with a checkpoint, as Ctrl-C would
-   * @throws PerformerException if the directory is another's or cannot be written, the data has
-   *     nothing usable, or training diverges
    */
   public Outcome run(
       Place place,
@@ -104,13 +84,10 @@ public record ModelTraining(
           return new Outcome(result, Optional.empty());
         }
         trainer.restoreBest();
+        var weights = unit.restored(model.weights(trainer.session()));
+        ModelCard card = cards.of(result.before(), result.best(), result.bestStep());
         Path target = place.directory().resolve(MODEL);
-        PerformerModels.write(
-            config,
-            unit.restored(model.weights(trainer.session())),
-            cards.of(result.before(), result.best(), result.bestStep()),
-            target,
-            Files.exists(target));
+        PerformerModels.write(config, weights, card, target, Files.exists(target));
         return new Outcome(result, Optional.of(target));
       }
     }
@@ -118,23 +95,18 @@ public record ModelTraining(
 
   /** The model with its loss in a graph that is empty. */
   public Trainable trainable(Graph graph, Map<String, NpyArray> start) {
+    var loss = new LossGraph.Options(loop.labelSmoothing(), loop.zLoss());
+    Map<String, NpyArray> weights = start.isEmpty() ? start : unit.standardized(start);
     return measured.apply(
         PerformerTraining.build(
-            graph,
-            config,
-            new LossGraph.Options(loop.labelSmoothing(), loop.zLoss()),
-            loop.precision(),
-            loop.averageDecay(),
-            loop.seed(),
-            start.isEmpty() ? start : unit.standardized(start)));
+            graph, config, loss, loop.precision(), loop.averageDecay(), loop.seed(), weights));
   }
 
   /** Something must be guessed: sequences of a single token, say, teach nothing. */
   private void requireGuesses(Batches batches) {
     try (BatchSource pass = TokenBatchSource.evaluation(batches, objective)) {
-      if (!pass.hasNext()) {
-        throw new PerformerException(batches.name() + " holds no sequence with tokens");
-      }
+      PerformerException.require(
+          pass.hasNext(), "%s holds no sequence with tokens", batches.name());
       while (pass.hasNext()) {
         if (pass.next().hasGuesses()) {
           return;

@@ -1,24 +1,19 @@
 package dev.performer.training;
 
+import dev.performer.PerformerException;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
-import dev.performer.graph.Variable;
-import dev.performer.training.optim.OptimizerOps;
-import java.util.ArrayDeque;
+import dev.performer.training.optim.Ancestors;
+import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.HashMap;
-import java.util.HashSet;
-import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
-import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
-import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.op.Ops;
 import org.tensorflow.proto.DataType;
@@ -29,79 +24,83 @@ import org.tensorflow.types.TFloat64;
  * Finds out where a step went wrong, with the weights as they were before it: the first weight,
  * layer or gradient that is not finite, or else the variable with the largest gradient. Adds ops to
  * the graph.
+ *
+ * @param number of the step
  */
-record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, Session session) {
+record NumericsCheck(TrainerStep step, Session session, long number) {
   private static final int OPS_PER_RUN = 500;
 
-  /**
-   * In words, such as {@code first not finite: the output of layer_1}.
-   *
-   * @param number of the step
-   * @param byOp whether to find the op, too
-   */
-  String describe(List<LabelledBatch> batches, long number, boolean byOp) {
+  /** The error of a run whose loss or gradient exploded. @param byOp whether to find the op, too */
+  PerformerException diverged(
+      String what,
+      List<LabelledBatch> batches,
+      boolean byOp,
+      Path checkpoint,
+      double rate,
+      RuntimeException cause) {
+    String text =
+        "training diverged at step %d: %s; %s; the last good checkpoint is %s; lower the learning"
+            + " rate (now %.3g) and resume";
+    String where = where(batches, byOp);
+    long failed = number + (cause == null ? 0 : 1); // a loss is looked at after its step
+    return new PerformerException(format(text, failed, what, where, checkpoint, rate), cause);
+  }
+
+  static String format(String text, Object... values) {
+    return String.format(Locale.ROOT, text, values);
+  }
+
+  private String where(List<LabelledBatch> batches, boolean byOp) {
     try {
       for (int part = 0; part < batches.size(); part++) {
-        Optional<String> found = first(named(), batches.get(part), number, part);
+        Optional<String> found = first(named(), batches.get(part), part);
         if (found.isPresent()) {
           String op =
               byOp
-                  ? first(ops(), batches.get(part), number, part).map(o -> ", " + o).orElse("")
+                  ? first(ops(), batches.get(part), part).map(o -> ", " + o).orElse("")
                   : "; debugNumerics finds the op";
           return "first not finite: " + found.get() + op;
         }
       }
-      return "the largest gradient is that of " + largest(batches.get(0), number);
+      return "the largest gradient is that of " + largest(batches.get(0));
     } catch (RuntimeException e) {
       return "where it began could not be found (" + NativeErrors.firstLine(e) + ")";
     }
   }
 
   private Map<String, Output<?>> named() {
-    Ops tf = Ops.create(model.graph()).withSubScope("numerics");
+    Ops tf = Ops.create(step.model().graph()).withSubScope("numerics");
     Map<String, Output<?>> named = new LinkedHashMap<>();
-    for (Variable variable : model.variables()) {
+    for (var variable : step.model().variables()) {
       named.put("the variable " + variable.name(), variable.read(tf).asOutput());
     }
-    model.activations().forEach((name, output) -> named.put("the output of " + name, output));
-    named.put("the loss", model.loss());
-    for (int i = 0; i < optimizer.gradients().size(); i++) {
-      named.put(
-          "the gradient of " + optimizer.trained().get(i).name(), optimizer.gradients().get(i));
+    step.model()
+        .activations()
+        .forEach((name, output) -> named.put("the output of " + name, output));
+    named.put("the loss", step.model().loss());
+    List<Output<?>> gradients = step.optimizer().gradients();
+    for (int i = 0; i < gradients.size(); i++) {
+      named.put("the gradient of " + step.optimizer().trained().get(i).name(), gradients.get(i));
     }
     return named;
   }
 
-  /** Every op that a loss or gradient depends on, in the order of their making. */
+  /**
+   * Floating point outputs of every op that a loss or gradient depends on, in the order of their
+   * making, named by their op and the last variable that went into it.
+   */
   private Map<String, Output<?>> ops() {
-    Set<String> behind = new HashSet<>();
-    Deque<GraphOperation> open = new ArrayDeque<>();
-    open.add((GraphOperation) model.loss().op());
-    optimizer.gradients().forEach(gradient -> open.add((GraphOperation) gradient.op()));
-    while (!open.isEmpty()) {
-      GraphOperation operation = open.remove();
-      if (behind.add(operation.name())) {
-        for (Operand<?> input : operation.inputs()) {
-          open.add((GraphOperation) input.asOutput().op());
-        }
-      }
-    }
-    List<GraphOperation> ordered = new ArrayList<>();
-    for (Iterator<GraphOperation> all = model.graph().operations(); all.hasNext(); ) {
-      GraphOperation operation = all.next();
-      if (behind.contains(operation.name())) {
-        ordered.add(operation);
-      }
-    }
-    return outputs(ordered);
-  }
-
-  /** Floating point outputs, named by their op and the last variable that went into it. */
-  private static Map<String, Output<?>> outputs(List<GraphOperation> operations) {
+    List<Output<?>> ends = new ArrayList<>(step.optimizer().gradients());
+    ends.add(step.model().loss());
+    var behind = Ancestors.of(ends, false).keySet();
     Map<String, Output<?>> outputs = new LinkedHashMap<>();
     Map<String, Integer> latest = new HashMap<>();
     List<String> variables = new ArrayList<>();
-    for (GraphOperation operation : operations) {
+    for (var all = step.model().graph().operations(); all.hasNext(); ) {
+      var operation = all.next();
+      if (!behind.contains(operation.name())) {
+        continue;
+      }
       int own = -1;
       for (Operand<?> input : operation.inputs()) {
         own = Math.max(own, latest.get(input.asOutput().op().name()));
@@ -123,23 +122,18 @@ record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, 
     return outputs;
   }
 
-  private Optional<String> first(
-      Map<String, Output<?>> candidates, LabelledBatch batch, long number, int part) {
-    Ops tf = Ops.create(model.graph()).withSubScope("finite");
+  private Optional<String> first(Map<String, Output<?>> candidates, LabelledBatch batch, int part) {
+    Ops tf = Ops.create(step.model().graph()).withSubScope("finite");
     List<String> names = List.copyOf(candidates.keySet());
     for (int from = 0; from < names.size(); from += OPS_PER_RUN) {
       List<String> some = names.subList(from, Math.min(names.size(), from + OPS_PER_RUN));
-      List<Output<TFloat64>> probes = new ArrayList<>();
+      List<Output<?>> probes = new ArrayList<>();
       some.forEach(name -> probes.add(probe(tf, candidates.get(name))));
-      try (Feed feed = step.feed(batch, number, part)) {
-        Session.Runner runner = session.runner();
-        feed.into(runner);
-        probes.forEach(runner::fetch);
-        try (Result result = runner.run()) {
-          for (int i = 0; i < some.size(); i++) {
-            if (!Double.isFinite(Tensors.doubles(result.get(i))[0])) {
-              return Optional.of(some.get(i));
-            }
+      try (Feed feed = step.feed(batch, number, part);
+          var result = feed.run(session, probes)) {
+        for (int i = 0; i < some.size(); i++) {
+          if (!Double.isFinite(Tensors.doubles(result.get(i))[0])) {
+            return Optional.of(some.get(i));
           }
         }
       }
@@ -154,25 +148,21 @@ record NumericsCheck(Trainable model, OptimizerOps optimizer, TrainerStep step, 
     return tf.reduceSum(tf.reshape(sines, tf.constant(new int[] {-1})), tf.constant(0)).asOutput();
   }
 
-  private String largest(LabelledBatch batch, long number) {
-    Ops tf = Ops.create(model.graph()).withSubScope("largest");
-    List<Output<TFloat32>> halves = new ArrayList<>();
-    for (Output<?> gradient : optimizer.gradients()) {
+  private String largest(LabelledBatch batch) {
+    Ops tf = Ops.create(step.model().graph()).withSubScope("largest");
+    List<Output<?>> halves = new ArrayList<>();
+    for (Output<?> gradient : step.optimizer().gradients()) {
       halves.add(tf.nn.l2Loss(gradient.expect(TFloat32.class)).asOutput());
     }
-    try (Feed feed = step.feed(batch, number, 0)) {
-      Session.Runner runner = session.runner();
-      feed.into(runner);
-      halves.forEach(runner::fetch);
-      try (Result result = runner.run()) {
-        int best = 0;
-        for (int i = 1; i < halves.size(); i++) {
-          if (Tensors.floats(result.get(i))[0] > Tensors.floats(result.get(best))[0]) {
-            best = i;
-          }
+    try (Feed feed = step.feed(batch, number, 0);
+        var result = feed.run(session, halves)) {
+      int best = 0;
+      for (int i = 1; i < halves.size(); i++) {
+        if (Tensors.floats(result.get(i))[0] > Tensors.floats(result.get(best))[0]) {
+          best = i;
         }
-        return optimizer.trained().get(best).name();
       }
+      return step.optimizer().trained().get(best).name();
     }
   }
 }

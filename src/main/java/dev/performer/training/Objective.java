@@ -13,7 +13,7 @@ public interface Objective {
   /**
    * Inputs, targets and weights for a batch; the same for the same seed and step.
    *
-   * @throws dev.performer.PerformerException if the vocabulary lacks a token that is needed
+   * @throws PerformerException if the vocabulary lacks a token that is needed
    */
   LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step);
 
@@ -26,8 +26,7 @@ public interface Objective {
       for (int i = 0; i < weights.length; i++) {
         weights[i] = masked.chosen()[i] ? 1 : 0;
       }
-      return new LabelledBatch(
-          batch.rows(), batch.length(), masked.inputs(), batch.mask(), batch.tokens(), weights);
+      return LabelledBatch.of(batch, masked.inputs(), batch.tokens(), weights);
     }
   }
 
@@ -41,7 +40,6 @@ public interface Objective {
   record CausalLanguageModel(boolean modelShifts) implements Objective {
     @Override
     public LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
-      int[] mask = batch.mask();
       int[] tokens = batch.tokens();
       int[] targets = tokens.clone();
       float[] given = batch.weights();
@@ -54,7 +52,7 @@ public interface Objective {
           weights[start + i] = given[start + i + ahead];
         }
       }
-      return new LabelledBatch(batch.rows(), batch.length(), tokens, mask, targets, weights);
+      return LabelledBatch.of(batch, tokens, targets, weights);
     }
   }
 
@@ -66,21 +64,15 @@ public interface Objective {
   record Classification(int classes) implements Objective {
     @Override
     public LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
-      for (int category : batch.categories()) {
-        if (category >= classes) {
-          throw new PerformerException(
-              "an example has class "
-                  + category
-                  + ", but the model has "
-                  + classes
-                  + " classes, from 0; mend the label, or train with model.classes "
-                  + (category + 1));
-        }
-      }
-      float[] weights = new float[batch.rows()];
-      Arrays.fill(weights, 1);
-      return new LabelledBatch(
-          batch.rows(), batch.length(), batch.tokens(), batch.mask(), batch.categories(), weights);
+      int greatest = Arrays.stream(batch.categories()).max().orElse(0);
+      PerformerException.require(
+          greatest < classes,
+          "an example has class %d, but the model has %d classes, from 0; mend the label, or train"
+              + " with model.classes %d",
+          greatest,
+          classes,
+          greatest + 1);
+      return LabelledBatch.of(batch, batch.tokens(), batch.categories(), ones(batch.rows()));
     }
   }
 
@@ -92,18 +84,22 @@ public interface Objective {
       for (int row = 0; row < numbers.length; row++) {
         numbers[row] = unit.standardized(numbers[row]);
       }
-      float[] weights = new float[batch.rows()];
-      Arrays.fill(weights, 1);
       return new LabelledBatch(
           batch.rows(),
           batch.length(),
           batch.tokens(),
           batch.mask(),
           new int[0],
-          weights,
+          ones(batch.rows()),
           numbers,
           new int[0]);
     }
+  }
+
+  private static float[] ones(int rows) {
+    float[] ones = new float[rows];
+    Arrays.fill(ones, 1);
+    return ones;
   }
 
   /**
@@ -141,15 +137,11 @@ public interface Objective {
   record GoogleMaskedLanguageModel(Masking masking) implements Objective {
     @Override
     public LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
-      if (vocabulary.mask().isEmpty() || vocabulary.pad().isEmpty()) {
-        throw new PerformerException(
-            "the masks of Google's protein_lm need a vocabulary with a mask token and padding");
-      }
+      PerformerException.require(
+          vocabulary.mask().isPresent() && vocabulary.pad().isPresent(),
+          "the masks of Google's protein_lm need a vocabulary with a mask token and padding");
       int[] tokens = batch.tokens();
-      int sum = 0; // of int32, as in JAX
-      for (int token : tokens) {
-        sum += token;
-      }
+      int sum = Arrays.stream(tokens).sum(); // of int32, as in JAX
       int[] ordinary = vocabulary.ordinaryIds();
       Threefry[] first = Threefry.ofSeed(Threefry.Stream.LEGACY, sum).split(2);
       boolean[] chosen = first[1].bernoulli((float) masking.rate(), tokens.length);
@@ -169,7 +161,7 @@ public interface Objective {
           inputs[i] = ordinary[replacements[i]];
         }
       }
-      return new LabelledBatch(batch.rows(), batch.length(), inputs, batch.mask(), tokens, weights);
+      return LabelledBatch.of(batch, inputs, tokens, weights);
     }
   }
 }

@@ -4,6 +4,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
+import dev.performer.model.DropoutRates;
 import dev.performer.model.Inputs;
 import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
@@ -12,7 +13,6 @@ import dev.performer.nn.Dropout;
 import dev.performer.nn.Precision;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.Averages;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -36,11 +36,8 @@ public final class PerformerTraining {
   /**
    * Builds the graph.
    *
-   * @param graph empty
-   * @param config of a task with logits of tokens or classes, or of a regression
    * @param precision of what is differentiated; evaluation is float32
    * @param averageDecay of the weights' averages; 0 for none
-   * @param seed of the weights
    * @param start weights to begin with, by name, instead of random ones; projections are drawn in
    *     any case. Empty for none
    * @throws PerformerException if {@code start} lacks a weight, or has one of another shape
@@ -57,26 +54,26 @@ public final class PerformerTraining {
     Variables variables = new Variables(tf);
     Performer model = Performer.build(tf, variables, config, seed);
     List<Variable> own = variables.all();
-    Optional<Averages> averages =
-        averageDecay == 0
-            ? Optional.empty()
-            : Optional.of(Averages.create(variables, variables.trainable(), averageDecay));
+    var averages =
+        Optional.of(averageDecay)
+            .filter(decay -> decay > 0)
+            .map(decay -> Averages.create(variables, variables.trainable(), decay));
     Optional<Op> averageInitializer = averages.map(a -> a.initializer(tf));
     var anyBatch = Placeholder.shape(Shape.of(-1, -1));
     Operand<TInt32> tokens = tf.placeholder(TInt32.class, anyBatch); // [B, L]
     Operand<TFloat32> mask = tf.placeholder(TFloat32.class, anyBatch); // [B, L]
-    boolean ofNumbers = config.task().hasNumbers();
-    Output<?> targets =
-        ofNumbers
-            ? tf.placeholder(TFloat32.class, anyBatch).asOutput() // [B, 1]
-            : tf.placeholder(TInt32.class, anyBatch).asOutput(); // [B, L]
+    var kind = config.task().hasNumbers() ? TFloat32.class : TInt32.class;
+    Output<?> targets = tf.placeholder(kind, anyBatch).asOutput(); // [B, 1] or [B, L]
     Output<TFloat32> weights = tf.placeholder(TFloat32.class, anyBatch).asOutput(); // [B, L]
     Operand<TInt64> dropout = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(2)));
     Operand<TInt32> redraw = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(2)));
-    Optional<DecoderInputs> decoder =
-        config.task().hasDecoder() ? Optional.of(DecoderInputs.create(tf)) : Optional.empty();
-    Inputs inputs = DecoderInputs.joined(Inputs.of(tokens, mask), decoder);
-    boolean drops = !config.dropout().equals(dev.performer.model.DropoutRates.NONE);
+    Inputs encoded = Inputs.of(tokens, mask);
+    Inputs inputs =
+        config.task().hasDecoder() // it reads the right tokens, which the model shifts: [B, T]
+            ? encoded.withDecoder(
+                tf.placeholder(TInt32.class, anyBatch), tf.placeholder(TFloat32.class, anyBatch))
+            : encoded;
+    boolean drops = !config.dropout().equals(DropoutRates.NONE);
     boolean rounds = precision != Precision.FLOAT32;
     Performer trained = rounds ? Performer.over(config, variables::get, precision) : model;
     Outputs outputs = trained.apply(tf, inputs, drops ? Dropout.of(dropout) : Dropout.none());
@@ -85,22 +82,13 @@ public final class PerformerTraining {
     Outputs inference = outputs;
     if (drops || rounds || averages.isPresent()) {
       Performer evaluated =
-          averages.isEmpty()
-              ? model
-              : Performer.over(config, name -> averages.get().of(variables.get(name)));
+          averages
+              .map(a -> Performer.over(config, name -> a.of(variables.get(name))))
+              .orElse(model);
       inference = evaluated.apply(tf, inputs, Dropout.none());
       evaluation = loss(tf, inference, targets, weights, LossGraph.Options.NONE).sums();
     }
     Map<Integer, List<Op>> redraws = model.redraws(tf, variables::get, redraw);
-    LanguageModel language =
-        new LanguageModel(
-            graph,
-            tokens.asOutput(),
-            Optional.of(mask.asOutput()),
-            List.of(),
-            (outputs.logits() != null ? outputs.logits() : outputs.classLogits()).asOutput(),
-            own,
-            variables::initialize);
     return new Trainable(
         graph,
         own,
@@ -115,7 +103,7 @@ public final class PerformerTraining {
         training.loss(),
         training.sums(),
         evaluation,
-        batch -> DecoderInputs.fed(Feed.of(language, training, batch), decoder, batch),
+        batch -> feed(inputs, training, batch),
         averages,
         drops ? Optional.of(dropout) : Optional.empty(),
         redraws.isEmpty() ? Optional.empty() : Optional.of(redraw),
@@ -123,6 +111,18 @@ public final class PerformerTraining {
         activations(outputs),
         FeatureDiagnostics.of(tf, model, inference),
         measured(inference));
+  }
+
+  private static Feed feed(Inputs inputs, LossGraph loss, LabelledBatch batch) {
+    Feed feed = new Feed();
+    feed.put(inputs.tokens().asOutput(), batch.inputs(), batch.rows(), batch.length());
+    feed.put(inputs.mask().asOutput(), batch.mask(), batch.rows(), batch.length());
+    if (inputs.decoderTokens() != null) {
+      long[] shape = {batch.rows(), batch.guesses()};
+      feed.put(inputs.decoderTokens().asOutput(), batch.targets(), shape);
+      feed.put(inputs.decoderMask().asOutput(), batch.decoderMask(), shape);
+    }
+    return feed.putLabels(loss, batch);
   }
 
   /** Classes and numbers are looked at one by one, tokens are not. */
@@ -138,42 +138,40 @@ public final class PerformerTraining {
       Output<?> targets,
       Output<TFloat32> weights,
       LossGraph.Options options) {
-    return targets.type() == TFloat32.class
-        ? LossGraph.ofNumbers(tf, outputs.classLogits(), targets.expect(TFloat32.class), weights)
-        : LossGraph.build(tf, logits(tf, outputs), targets.expect(TInt32.class), weights, options);
+    if (targets.type() == TFloat32.class) {
+      var numbers = targets.expect(TFloat32.class);
+      return LossGraph.ofNumbers(tf, outputs.classLogits(), numbers, weights);
+    }
+    // A sequence's classes are as if it were one token: [B, 1, C].
+    var logits =
+        outputs.logits() != null
+            ? outputs.logits()
+            : tf.expandDims(outputs.classLogits(), tf.constant(1));
+    return LossGraph.build(tf, logits, targets.expect(TInt32.class), weights, options);
   }
 
   private static Map<String, Output<?>> activations(Outputs outputs) {
     Map<String, Output<?>> result = new LinkedHashMap<>();
     result.put("embeddings", outputs.embeddings().asOutput());
-    List<Outputs.Layer> layers = new ArrayList<>(outputs.layers());
-    for (int i = 0; i < layers.size(); i++) {
-      result.put("layer_" + i + "/attention", layers.get(i).attentionOutput().asOutput());
-      result.put("layer_" + i, layers.get(i).hidden().asOutput());
+    for (int i = 0; i < outputs.layers().size(); i++) {
+      Outputs.Layer layer = outputs.layers().get(i);
+      result.put("layer_" + i + "/attention", layer.attentionOutput().asOutput());
+      result.put("layer_" + i, layer.hidden().asOutput());
     }
-    result.put(
-        "logits", (outputs.logits() != null ? outputs.logits() : outputs.classLogits()).asOutput());
+    var logits = outputs.logits() != null ? outputs.logits() : outputs.classLogits();
+    result.put("logits", logits.asOutput());
     return result;
-  }
-
-  /** Logits of tokens, or of a sequence's classes as if it were one token, {@code [B, 1, C]}. */
-  private static Operand<TFloat32> logits(Ops tf, Outputs outputs) {
-    return outputs.logits() != null
-        ? outputs.logits()
-        : tf.expandDims(outputs.classLogits(), tf.constant(1));
   }
 
   private static List<Variable> started(List<Variable> variables, Map<String, NpyArray> start) {
     for (Variable variable : variables) {
       NpyArray value = start.get(variable.name());
-      if (value == null || !Shape.of(value.shape()).equals(variable.shape())) {
-        throw new PerformerException(
-            "the model to start from has "
-                + (value == null ? "no weight " : "another shape of ")
-                + variable.name()
-                + (value == null ? "" : ": " + value + " for " + variable.shape())
-                + "; its sizes must be the recipe's");
-      }
+      boolean fits = value != null && Shape.of(value.shape()).equals(variable.shape());
+      PerformerException.require(
+          fits,
+          "the model to start from has %s %s; its sizes must be the recipe's",
+          value == null ? "no weight" : "another shape of",
+          variable.name() + (value == null ? "" : ": " + value + " for " + variable.shape()));
     }
     return variables;
   }

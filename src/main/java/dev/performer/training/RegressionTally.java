@@ -1,10 +1,9 @@
 package dev.performer.training;
 
-import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 
 /**
@@ -15,9 +14,9 @@ import java.util.stream.IntStream;
  */
 public final class RegressionTally implements Measures.Tally {
   private final Standardization unit;
-  private final List<Double> predicted = new ArrayList<>();
-  private final List<Double> labels = new ArrayList<>();
-  private final List<Double> weights = new ArrayList<>();
+  private final DoubleStream.Builder predicted = DoubleStream.builder();
+  private final DoubleStream.Builder labels = DoubleStream.builder();
+  private final DoubleStream.Builder weights = DoubleStream.builder();
 
   public RegressionTally(Standardization unit) {
     this.unit = unit;
@@ -29,16 +28,16 @@ public final class RegressionTally implements Measures.Tally {
       if (batch.weights()[i] > 0) {
         predicted.add(unit.restored(predictions[i]));
         labels.add(unit.restored(batch.numbers()[i]));
-        weights.add((double) batch.weights()[i]);
+        weights.add(batch.weights()[i]);
       }
     }
   }
 
   @Override
   public Map<String, Double> result(double loss) {
-    double[] x = array(predicted);
-    double[] y = array(labels);
-    double[] w = array(weights);
+    double[] x = predicted.build().toArray();
+    double[] y = labels.build().toArray();
+    double[] w = weights.build().toArray();
     double total = 0;
     double squares = 0;
     double absolute = 0;
@@ -56,10 +55,6 @@ public final class RegressionTally implements Measures.Tally {
     measures.put("r2", variance == 0 ? Double.NaN : 1 - squares / total / variance);
     measures.values().removeIf(value -> value.isNaN());
     return measures;
-  }
-
-  private static double[] array(List<Double> values) {
-    return values.stream().mapToDouble(Double::doubleValue).toArray();
   }
 
   private static double correlation(double[] x, double[] y, double[] weights) {
@@ -84,22 +79,16 @@ public final class RegressionTally implements Measures.Tally {
   }
 
   private static double[] ranks(double[] values) {
-    int[] order =
-        IntStream.range(0, values.length)
-            .boxed()
-            .sorted(Comparator.comparingDouble(i -> values[i]))
-            .mapToInt(Integer::intValue)
-            .toArray();
+    var byValue = Comparator.<Integer>comparingDouble(i -> values[i]);
+    var order = IntStream.range(0, values.length).boxed().sorted(byValue).toList();
     double[] ranks = new double[values.length];
-    for (int from = 0; from < order.length; ) {
-      int to = from;
-      while (to < order.length && values[order[to]] == values[order[from]]) {
+    for (int from = 0, to = 0; from < values.length; from = to) {
+      while (to < values.length && values[order.get(to)] == values[order.get(from)]) {
         to++;
       }
       for (int i = from; i < to; i++) {
-        ranks[order[i]] = (from + to - 1) / 2.0;
+        ranks[order.get(i)] = (from + to - 1) / 2.0;
       }
-      from = to;
     }
     return ranks;
   }

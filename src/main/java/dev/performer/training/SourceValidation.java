@@ -4,12 +4,14 @@ import dev.performer.PerformerException;
 import dev.performer.data.BatchPosition;
 import dev.performer.graph.Tensors;
 import dev.performer.training.run.Evaluation;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import java.util.zip.CRC32;
-import org.tensorflow.Result;
+import org.tensorflow.Output;
 import org.tensorflow.Session;
 import org.tensorflow.exceptions.TensorFlowException;
 
@@ -20,18 +22,12 @@ import org.tensorflow.exceptions.TensorFlowException;
  */
 record SourceValidation(Trainable model, BatchSource validation, int limit) implements Validation {
 
-  /**
-   * Loss, accuracy and perplexity; sums run in float64, so the batches do not matter.
-   *
-   * @param stop polled before each batch
-   * @return empty if it was stopped
-   * @throws PerformerException if there is nothing to guess, or the model cannot run the batches
-   */
+  /** Loss, accuracy and perplexity; sums run in float64, so the batches do not matter. */
   @Override
   public Optional<Evaluation> evaluate(Session session, BooleanSupplier stop) {
     long start = System.nanoTime();
     double[] sums = new double[3];
-    Measures.Tally tally = model.measures().tallies().begin();
+    Measures.Tally tally = model.measures().tallies().get();
     long sequences = 0;
     validation.restore(BatchPosition.START);
     for (int n = 0; (limit == 0 || n < limit) && validation.hasNext(); n++) {
@@ -45,11 +41,10 @@ record SourceValidation(Trainable model, BatchSource validation, int limit) impl
       }
       sequences += batch.rows();
     }
-    if (sums[2] == 0) {
-      throw new PerformerException(
-          validation.name()
-              + " holds nothing to guess: no sequence, or none of two letters or more");
-    }
+    PerformerException.require(
+        sums[2] != 0,
+        "%s holds nothing to guess: no sequence, or none of two letters or more",
+        validation.name());
     double mean = sums[0] / sums[2];
     double accuracy = sums[1] / sums[2];
     double seconds = (System.nanoTime() - start) / 1e9;
@@ -79,15 +74,11 @@ record SourceValidation(Trainable model, BatchSource validation, int limit) impl
   public Map<String, Double> diagnostics(Session session) {
     validation.restore(BatchPosition.START);
     Map<String, Double> values = new LinkedHashMap<>();
-    try (Feed feed = model.feed().of(validation.next())) {
-      Session.Runner runner = session.runner();
-      feed.into(runner);
-      model.diagnostics().values().forEach(runner::fetch);
-      try (Result result = runner.run()) {
-        int i = 0;
-        for (String name : model.diagnostics().keySet()) {
-          values.put(name, Tensors.doubles(result.get(i++))[0]);
-        }
+    try (Feed feed = model.feed().apply(validation.next());
+        var result = feed.run(session, model.diagnostics().values())) {
+      int i = 0;
+      for (String name : model.diagnostics().keySet()) {
+        values.put(name, Tensors.doubles(result.get(i++))[0]);
       }
     }
     return values;
@@ -99,17 +90,14 @@ record SourceValidation(Trainable model, BatchSource validation, int limit) impl
   }
 
   private double[] run(Session session, LabelledBatch batch, Measures.Tally tally) {
-    try (Feed feed = model.feed().of(batch)) {
-      Session.Runner runner = session.runner();
-      feed.into(runner);
-      runner.fetch(model.evaluation());
-      model.measures().predictions().ifPresent(runner::fetch);
-      try (Result result = runner.run()) {
-        tally.add(batch, result.size() > 1 ? Tensors.floats(result.get(1)) : new float[0]);
-        return Tensors.doubles(result.get(0));
-      } catch (TensorFlowException | IllegalArgumentException e) {
-        throw batch.failed("evaluation", e);
-      }
+    List<Output<?>> fetched = new ArrayList<>(List.of(model.evaluation()));
+    model.measures().predictions().ifPresent(fetched::add);
+    try (Feed feed = model.feed().apply(batch);
+        var result = feed.run(session, fetched)) {
+      tally.add(batch, result.size() > 1 ? Tensors.floats(result.get(1)) : new float[0]);
+      return Tensors.doubles(result.get(0));
+    } catch (TensorFlowException | IllegalArgumentException e) {
+      throw batch.failed("evaluation", e);
     }
   }
 }

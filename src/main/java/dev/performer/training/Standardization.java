@@ -1,5 +1,7 @@
 package dev.performer.training;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.ExampleSource;
 import dev.performer.data.Label;
@@ -23,13 +25,11 @@ public record Standardization(double mean, double deviation) {
   public static final Standardization NONE = new Standardization(0, 1);
 
   public Standardization {
-    if (!Double.isFinite(mean) || !(deviation > 0) || Double.isInfinite(deviation)) {
-      throw new PerformerException(
-          "data.standardize: expected a finite mean and a deviation above 0, not "
-              + mean
-              + " and "
-              + deviation);
-    }
+    require(
+        Double.isFinite(mean) && deviation > 0 && Double.isFinite(deviation),
+        "data.standardize: expected a finite mean and a deviation above 0, not %s and %s",
+        mean,
+        deviation);
   }
 
   /**
@@ -53,13 +53,11 @@ public record Standardization(double mean, double deviation) {
         squares += difference * (number.value() - mean);
       }
     }
-    if (squares == 0) {
-      throw new PerformerException(
-          source.name()
-              + ": "
-              + (count < 2 ? "fewer than two labels" : "every label is " + mean)
-              + "; a regression needs labels that differ");
-    }
+    require(
+        squares != 0,
+        "%s: %s; a regression needs labels that differ",
+        source.name(),
+        count < 2 ? "fewer than two labels" : "every label is " + mean);
     return new Standardization(mean, Math.sqrt(squares / count));
   }
 

@@ -34,7 +34,7 @@ public final class TokenBatchSource implements BatchSource {
     return new TokenBatchSource(batches, objective, seed, true, null);
   }
 
-  /** The same with masks that depend on a number, such as the step, instead of the epoch. */
+  /** The same with masks that depend on the step, say, instead of the epoch. */
   static TokenBatchSource training(
       Batches batches, Objective objective, long seed, LongSupplier moment) {
     return new TokenBatchSource(batches, objective, seed, true, moment);

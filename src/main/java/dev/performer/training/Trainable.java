@@ -15,6 +15,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -31,18 +32,16 @@ import org.tensorflow.types.TInt64;
  * A graph with a loss, ready for a {@link Trainer}; {@link #builder} makes one. The graph is owned
  * by whoever made it.
  *
- * @param graph holds everything below
  * @param variables all of the model, projections included
  * @param initializer gives a new session's variables their values, averages included
  * @param loss mean over a batch, scalar; what is differentiated
- * @param sums over a batch: of losses, of right guesses, and of guesses, {@code [3]}; right guesses
- *     are NaN where there is no right and wrong
+ * @param sums over a batch: of losses, of right guesses (NaN where there is no right and wrong) and
+ *     of guesses, {@code [3]}
  * @param evaluation the same sums without dropout and, where there are averages, with them
- * @param feed how a batch is fed
- * @param averages of the weights, or empty
- * @param dropoutSeed placeholder {@code [2]}, fed anew for every batch; empty where nothing is
- *     dropped
- * @param redrawSeed placeholder {@code [2]} of the redraws; empty without any
+ * @param feed makes the tensors of a batch, which are closed; rows of weight 0 must count nothing
+ * @param averages of the weights, moved along with every step
+ * @param dropoutSeed placeholder {@code [2]}, fed anew for every batch
+ * @param redrawSeed placeholder {@code [2]} of the redraws, fed from the run's seed and the step
  * @param redraws ops that draw new projections, by the steps between draws
  * @param activations what layers compute, in their order, by names that a message can use
  * @param diagnostics scalars on a validation batch, such as the rank of features, by name
@@ -55,7 +54,7 @@ public record Trainable(
     Output<TFloat32> loss,
     Output<TFloat64> sums,
     Output<TFloat64> evaluation,
-    BatchFeed feed,
+    Function<LabelledBatch, Feed> feed,
     Optional<Averages> averages,
     Optional<Operand<TInt64>> dropoutSeed,
     Optional<Operand<TInt32>> redrawSeed,
@@ -64,18 +63,7 @@ public record Trainable(
     Map<String, Output<TFloat64>> diagnostics,
     Measures measures) {
 
-  /** Makes the tensors of a batch. */
-  @FunctionalInterface
-  public interface BatchFeed {
-    /** What is fed for a batch; the trainer closes it. */
-    public Feed of(LabelledBatch batch);
-  }
-
-  /**
-   * Begins with what every graph has.
-   *
-   * @param variables of the model, and of averages if there are any
-   */
+  /** Begins with what every graph has; averages may be among the variables. */
   public static Builder builder(Graph graph, Variables variables) {
     return new Builder(graph, variables::all, variables::initialize);
   }
@@ -95,13 +83,7 @@ public record Trainable(
     return new Builder(this).measures(other).build();
   }
 
-  /**
-   * A new Performer with the loss of its task and random weights.
-   *
-   * @param graph empty
-   * @param config of a task with logits of tokens or classes, or of a regression
-   * @param seed of the weights and projections
-   */
+  /** A new Performer in an empty graph, with the loss of its task and random weights. */
   public static Trainable of(Graph graph, PerformerConfig config, long seed) {
     return PerformerTraining.build(
         graph, config, LossGraph.Options.NONE, Precision.FLOAT32, 0, seed, Map.of());
@@ -109,10 +91,8 @@ public record Trainable(
 
   /** The values of the weights by name; averages in their place, where there are any. */
   public Map<String, NpyArray> weights(Session session) {
-    List<Variable> exported = new ArrayList<>();
-    for (Variable variable : variables) {
-      exported.add(averages.map(all -> all.of(variable)).orElse(variable));
-    }
+    List<Variable> exported =
+        variables.stream().map(v -> averages.map(all -> all.of(v)).orElse(v)).toList();
     Map<String, NpyArray> values = PerformerModels.values(session, exported);
     Map<String, NpyArray> named = new LinkedHashMap<>();
     for (int i = 0; i < exported.size(); i++) {
@@ -132,7 +112,7 @@ public record Trainable(
         .build();
   }
 
-  /** Collects what a graph has; loss, sums and feed are needed. */
+  /** Collects what a graph has, as {@link Trainable} describes; loss, sums, feed are needed. */
   public static final class Builder {
     private final Graph graph;
     private final Supplier<List<Variable>> variables;
@@ -143,7 +123,7 @@ public record Trainable(
     private Output<TFloat32> loss;
     private Output<TFloat64> sums;
     private Output<TFloat64> evaluation;
-    private BatchFeed feed;
+    private Function<LabelledBatch, Feed> feed;
     private Averages averages;
     private Operand<TInt64> dropoutSeed;
     private Operand<TInt32> redrawSeed;
@@ -171,76 +151,58 @@ public record Trainable(
       measures = other.measures;
     }
 
-    /** Mean over a batch, scalar; what is differentiated. */
     public Builder loss(Output<TFloat32> value) {
       loss = value;
       return this;
     }
 
-    /** Over a batch: of losses, of right guesses (NaN where there are none), of guesses. */
     public Builder sums(Output<TFloat64> value) {
       sums = value;
       return this;
     }
 
-    /** The sums without dropout and with averages, where these differ from those of training. */
     public Builder evaluation(Output<TFloat64> value) {
       evaluation = value;
       return this;
     }
 
-    /** How a batch is fed; rows of weight 0 must count nothing. */
-    public Builder feed(BatchFeed value) {
+    public Builder feed(Function<LabelledBatch, Feed> value) {
       feed = value;
       return this;
     }
 
-    /** Moved along with every step; evaluation is to read them. */
     public Builder averages(Averages value) {
       averages = value;
       return this;
     }
 
-    /** Placeholder {@code [2]} of dropout's seed, fed anew for every batch. */
     public Builder dropoutSeed(Operand<TInt64> value) {
       dropoutSeed = value;
       return this;
     }
 
-    /**
-     * New projections.
-     *
-     * @param seed placeholder {@code [2]}, fed from the run's seed and the step
-     * @param every steps between draws
-     * @param ops that draw
-     */
+    /** Ops that draw anew every so many steps. @param seed placeholder {@code [2]} */
     public Builder redraw(Operand<TInt32> seed, int every, List<Op> ops) {
       redrawSeed = seed;
       redraws.put(every, List.copyOf(ops));
       return this;
     }
 
-    /** What a layer computes: an error has its name where it is the first that is not finite. */
     public Builder activation(String name, Output<?> value) {
       activations.put(name, value);
       return this;
     }
 
-    /** A scalar on a validation batch, logged every so many steps. */
     public Builder diagnostic(String name, Output<TFloat64> value) {
       diagnostics.put(name, value);
       return this;
     }
 
-    /** What an evaluation measures besides. */
     public Builder measures(Measures value) {
       measures = value;
       return this;
     }
 
-    /**
-     * @throws NullPointerException if loss, sums or feed are missing
-     */
     public Trainable build() {
       List<Variable> own = new ArrayList<>(variables.get());
       Consumer<Session> begin = initializer;

@@ -1,37 +1,31 @@
 package dev.performer.training;
 
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
+import dev.performer.data.StrictJson;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
-import dev.performer.nn.Precision;
-import dev.performer.training.optim.OptimizerOps;
-import dev.performer.training.run.Checkpoint;
-import dev.performer.training.run.Evaluation;
+import dev.performer.training.optim.Schedule;
 import dev.performer.training.run.ExitHook;
 import dev.performer.training.run.Interval;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
 import dev.performer.training.run.RunSettings;
-import dev.performer.training.run.StepMeasures;
 import dev.performer.training.run.TrainerLog;
 import dev.performer.training.run.TrainingResult;
 import dev.performer.training.run.TrainingState;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
-import java.util.Optional;
+import java.util.Map;
 import java.util.function.BooleanSupplier;
 import org.tensorflow.Session;
 import org.tensorflow.op.Ops;
 
 /**
  * The training loop: steps, metrics, evaluations, checkpoints, and going on where an earlier run
- * was stopped, bit for bit. It trains any graph that is a {@link Trainable}; {@code RecipeTraining}
- * is the short way to train what a recipe describes.
+ * was stopped, bit for bit. It trains any graph that is a {@link Trainable}.
  *
  * <pre>{@code
  * try (Trainer trainer = Trainer.start(model, batches, validation, options, run, progress)) {
@@ -46,31 +40,32 @@ import org.tensorflow.op.Ops;
 public final class Trainer implements AutoCloseable {
   private final Trainable model;
   private final LoopOptions options;
+  private final Schedule schedule;
   private final RunDirectory run;
   private final BatchSource train;
   private final Validation validation;
   private final Progress progress;
-  private final OptimizerOps optimizer;
   private final TrainerStep step;
   private final SaveRestore store;
   private final Session session;
+  private final RunEvaluations evaluations;
 
   private boolean debugsNumerics;
   private TrainingState state;
   private long savedStep = -1;
   private Duration exitGrace = Duration.ofSeconds(30);
+  private List<BatchSource> owned = List.of();
   private volatile boolean stops;
   private BooleanSupplier stopCondition = () -> false;
 
   /**
    * Opens a new run.
    *
-   * @param model what is trained; optimizer and savers are added to its graph
+   * @param model optimizer and savers are added to its graph
    * @param train without end
-   * @param validation such as {@link Validation#of(Trainable, BatchSource)}
-   * @param options how; sizes of batches are {@code train}'s business, and what changes a graph,
-   *     such as label smoothing, is refused
-   * @param directory of the run: new or empty
+   * @param options sizes of batches are {@code train}'s business, and what changes a graph, such as
+   *     label smoothing, is refused
+   * @param directory new or empty
    * @throws PerformerException if the directory is another's or cannot be written, or the model
    *     cannot be trained
    */
@@ -81,7 +76,8 @@ public final class Trainer implements AutoCloseable {
       LoopOptions options,
       Path directory,
       Progress progress) {
-    return open(model, train, validation, options, directory, false, progress);
+    var run = RunDirectory.open(directory, false, settings(model, train, options), progress);
+    return new Trainer(model, train, validation, options, run, progress);
   }
 
   /**
@@ -98,62 +94,29 @@ public final class Trainer implements AutoCloseable {
       LoopOptions options,
       Path directory,
       Progress progress) {
-    return open(model, train, validation, options, directory, true, progress);
-  }
-
-  private static Trainer open(
-      Trainable model,
-      BatchSource train,
-      Validation validation,
-      LoopOptions options,
-      Path directory,
-      boolean resume,
-      Progress progress) {
-    requireNoneOfTheGraph(model, options);
-    RunDirectory run =
-        RunDirectory.open(
-            directory, resume, RunSettings.of(settings(model, train, options)), progress);
+    var run = RunDirectory.open(directory, true, settings(model, train, options), progress);
     return new Trainer(model, train, validation, options, run, progress);
   }
 
-  /** What the rest of a run is compared with; variables of a graph that differs, too. */
-  private static ObjectNode settings(Trainable model, BatchSource train, LoopOptions options) {
-    ObjectNode settings = JsonNodeFactory.instance.objectNode().put("format", 1);
-    settings.putObject("data").put("train", train.name());
-    settings.set("training", options.toJson());
-    ObjectNode variables = settings.putObject("variables");
-    for (Variable variable : model.variables()) {
-      variables.put(variable.name(), variable.shape().toString());
+  /** What the rest of a run is compared with; refuses what a recipe builds into its own graph. */
+  private static RunSettings settings(Trainable model, BatchSource train, LoopOptions options) {
+    for (String key : List.of("averageDecay", "labelSmoothing", "zLoss", "precision")) {
+      boolean isDefault = options.toJson().get(key).equals(LoopOptions.DEFAULT.toJson().get(key));
+      PerformerException.require(
+          isDefault || key.equals("averageDecay") && model.averages().isPresent(),
+          "training option %s is no business of the loop: build it into the graph",
+          key);
     }
-    return settings;
+    Map<String, String> variables = new LinkedHashMap<>();
+    model.variables().forEach(v -> variables.put(v.name(), v.shape().toString()));
+    Map<String, Object> settings = new LinkedHashMap<>(Map.of("format", 1));
+    settings.put("data", Map.of("train", train.name()));
+    settings.put("training", options);
+    settings.put("variables", variables);
+    return RunSettings.of(StrictJson.tree(settings));
   }
 
-  /** Refuses what a recipe builds into its graph, where the graph is a program's own. */
-  private static void requireNoneOfTheGraph(Trainable model, LoopOptions options) {
-    boolean averages = options.averageDecay() > 0 && model.averages().isEmpty();
-    String key =
-        averages
-            ? "averageDecay"
-            : options.labelSmoothing() > 0
-                ? "labelSmoothing"
-                : options.zLoss() > 0
-                    ? "zLoss"
-                    : options.precision() != Precision.FLOAT32 ? "precision" : null;
-    if (key != null) {
-      throw new PerformerException(
-          "training option " + key + " is no business of the loop: build it into the graph");
-    }
-  }
-
-  /**
-   * Takes the newest whole checkpoint of the run directory, or first values.
-   *
-   * @param train without end
-   * @param options its batch is not looked at
-   * @param run closed with this, or where it cannot be opened
-   * @throws PerformerException if the model cannot be trained, or the run has steps but no whole
-   *     checkpoint
-   */
+  /** Takes the newest whole checkpoint of a run, which it closes, or first values. */
   public Trainer(
       Trainable trained,
       BatchSource train,
@@ -162,6 +125,7 @@ public final class Trainer implements AutoCloseable {
       RunDirectory run,
       Progress progress) {
     this.options = options;
+    schedule = options.schedule();
     this.run = run;
     this.train = train;
     this.validation = validation;
@@ -169,12 +133,12 @@ public final class Trainer implements AutoCloseable {
     try {
       step = TrainerStep.of(trained, options);
       model = step.model();
-      optimizer = step.optimizer();
       List<Variable> saved = new ArrayList<>(model.variables());
       model.averages().ifPresent(averages -> saved.addAll(averages.averages().values()));
-      saved.addAll(optimizer.slots());
+      saved.addAll(step.optimizer().slots());
       store = SaveRestore.of(Ops.create(model.graph()).withSubScope("training"), saved);
       session = CompiledStep.session(model.graph(), options.xla());
+      evaluations = new RunEvaluations(validation, session, store, run, progress, this::stops);
     } catch (RuntimeException e) {
       run.close();
       throw e;
@@ -188,32 +152,50 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  /**
-   * Where training diverges, the message names the op that it began at, too; for that every op is
-   * computed once more.
-   *
-   * @return this
-   */
+  private void restoreOrInitialize() {
+    model.initializer().accept(session);
+    step.optimizer().initializer().accept(session);
+    var newest = run.newest(progress::message);
+    PerformerException.require(
+        newest.isPresent() || !run.hasSaved(),
+        "%s has no whole checkpoint to resume from; start in another directory",
+        run.root());
+    newest.ifPresent(
+        checkpoint -> {
+          store.restore(session, checkpoint.prefix());
+          state = checkpoint.state();
+          savedStep = state.step();
+          progress.message("resumed at step " + savedStep);
+        });
+  }
+
+  /** Sets the optimizer's variables to those of a TensorFlow checkpoint. */
+  public void restoreOptimizer(Path prefix) {
+    SaveRestore.of(Ops.create(model.graph()).withSubScope("moments"), step.optimizer().slots())
+        .restore(session, prefix);
+  }
+
+  /** Closes these with itself. */
+  Trainer owning(BatchSource... sources) {
+    owned = List.of(sources);
+    return this;
+  }
+
+  /** Where training diverges, every op is computed once more to name the one it began at. */
   public Trainer debugNumerics() {
     debugsNumerics = true;
     return this;
   }
 
   /**
-   * Ends {@link #run} after the step under way, with a checkpoint, as Ctrl-C does; a {@code run}
-   * that has not begun ends at once. May be called from any thread and from a listener. Another
-   * {@code run} goes on.
+   * Ends {@link #run} after the step under way, with a checkpoint, as Ctrl-C does. May be called
+   * from any thread, before a run, too, and from a listener; another run goes on.
    */
   public void stop() {
     stops = true;
   }
 
-  /**
-   * Ends {@link #run} as {@link #stop} does, once this is true.
-   *
-   * @param condition polled between steps and between batches of an evaluation
-   * @return this
-   */
+  /** Ends {@link #run} once this is true; polled between steps and batches of an evaluation. */
   public Trainer stopWhen(BooleanSupplier condition) {
     stopCondition = condition;
     return this;
@@ -223,12 +205,7 @@ public final class Trainer implements AutoCloseable {
     return stops || stopCondition.getAsBoolean();
   }
 
-  /**
-   * How long a JVM that exits waits for the step under way and its checkpoint.
-   *
-   * @param grace zero if an exit shall not be noticed at all; without this, 30 seconds
-   * @return this
-   */
+  /** How long an exit waits for a step and its checkpoint; zero if it is not to be noticed. */
   public Trainer exitGrace(Duration grace) {
     exitGrace = grace;
     return this;
@@ -253,25 +230,16 @@ public final class Trainer implements AutoCloseable {
     return run(0);
   }
 
-  /**
-   * The same, up to a step.
-   *
-   * @param pauseAt step after which to stop as Ctrl-C would; 0 for none
-   * @throws PerformerException if training diverges or the disk is full; the checkpoints are good
-   */
-  public TrainingResult run(long pauseAt) {
+  /** The same, up to a step, as if Ctrl-C came after it; 0 for none. */
+  TrainingResult run(long pauseAt) {
+    long from = state == null ? -1 : state.step();
+    String plotted = validation.plotted();
     try (ExitHook hook = new ExitHook(this::stop, exitGrace);
-        TrainerLog log =
-            TrainerLog.open(
-                run,
-                options.steps(),
-                validation.plotted(),
-                progress,
-                state == null ? -1 : state.step())) {
-      if (state != null) {
-        compareValidation(log);
-      } else if (!begin(log)) {
-        throw new PerformerException("stopped before the first step; nothing was trained");
+        TrainerLog log = new TrainerLog(run, options.steps(), plotted, progress, from)) {
+      TrainingState was = state;
+      state = was == null ? evaluations.first(log) : evaluations.resumed(was, log);
+      if (was == null || was.latest() != state.latest()) {
+        save();
       }
       warnOfUnused();
       log.plot(); // loads what draws, which a JVM that is shutting down no longer can
@@ -306,147 +274,64 @@ public final class Trainer implements AutoCloseable {
     try {
       session.close();
     } finally {
+      owned.forEach(BatchSource::close);
       run.close();
     }
   }
 
-  /** Sets the optimizer's variables to those of a TensorFlow checkpoint. */
-  void restoreOptimizer(Path prefix) {
-    SaveRestore.of(Ops.create(model.graph()).withSubScope("moments"), optimizer.slots())
-        .restore(session, prefix);
-  }
-
   private void trainOneStep(TrainerLog log) {
     long start = System.nanoTime();
-    double rate = options.schedule().at(state.step(), options.steps());
+    double rate = schedule.at(state.step(), options.steps());
     List<LabelledBatch> batches = new ArrayList<>();
     for (int i = 0; i < options.accumulate(); i++) {
       batches.add(train.next());
     }
-    StepMeasures measured;
+    Interval measured;
     try {
       measured = step.run(session, batches, state.step(), rate);
     } catch (TrainerStep.NotFinite e) {
       throw diverged("the loss or its gradient is not finite", batches, rate, e);
     }
     double seconds = (System.nanoTime() - start) / 1e9;
-    state = state.afterStep(train.position(), measured.tokens(), seconds);
-    state = state.withInterval(state.interval().plus(measured, seconds));
-    progress.step(state.step(), measured.loss(), state.interval().tokensPerSecond());
+    state = state.afterStep(train.position(), measured, seconds);
+    Interval interval = state.interval();
+    progress.step(state.step(), measured.loss(), interval.tokensPerSecond());
     if (due(options.logEvery())) {
-      Interval interval = state.interval();
       log.training(state.step(), interval, rate);
       state = state.withInterval(Interval.EMPTY);
-      double limit = options.divergence() * state.before().loss();
-      if (options.divergence() > 0 && interval.loss() > limit) {
-        String what =
-            String.format(
-                Locale.ROOT,
-                "the loss is %.4g, over %.4g times the %.4g before training",
-                interval.loss(),
-                options.divergence(),
-                state.before().loss());
+      double first = state.before().loss();
+      if (options.divergence() > 0 && interval.loss() > options.divergence() * first) {
+        String what = "the loss is %.4g, over %.4g times the %.4g before training";
+        what = NumericsCheck.format(what, interval.loss(), options.divergence(), first);
         throw diverged(what, batches, rate, null);
       }
     }
     if (due(options.diagnosticsEvery()) && !model.diagnostics().isEmpty()) {
       log.diagnostics(state.step(), validation.diagnostics(session));
     }
-    boolean best = evaluateIfDue(log);
-    if (best || due(options.checkpointEvery())) {
+    boolean isBest = false;
+    if (due(options.evaluateEvery()) || state.step() == options.steps()) {
+      var evaluated = evaluations.next(state, log);
+      state = evaluated.orElse(state);
+      isBest = evaluated.isPresent() && state.standsAtBest();
+    }
+    if (isBest || due(options.checkpointEvery())) {
       save();
     }
     train.reportOnce().ifPresent(progress::message);
   }
 
-  /** Whether there was an evaluation and it is the best so far. */
-  private boolean evaluateIfDue(TrainerLog log) {
-    if (!due(options.evaluateEvery()) && state.step() != options.steps()) {
-      return false;
-    }
-    Optional<Evaluation> evaluation = validation.evaluate(session, this::stops);
-    evaluation.ifPresent(
-        result -> {
-          state = state.withEvaluation(result, isBetter(result));
-          log.validation(state.step(), result, validation.describe(result));
-        });
-    return evaluation.isPresent() && state.standsAtBest();
-  }
-
-  private boolean isBetter(Evaluation evaluation) {
-    double least = validation.distance(state.best());
-    return validation.distance(evaluation) < least || Double.isNaN(least);
-  }
-
-  private boolean begin(TrainerLog log) {
-    Optional<Evaluation> before = validation.evaluate(session, this::stops);
-    before.ifPresent(
-        result -> {
-          state = TrainingState.start(result, validation.fingerprint());
-          log.validation(0, result, validation.describe(result));
-          validation.reportOnce().ifPresent(progress::message);
-          save();
-        });
-    return before.isPresent();
-  }
-
-  /**
-   * Evaluations of a resumed run are compared with the best before: where the data are others now,
-   * its weights and these are measured anew.
-   */
-  private void compareValidation(TrainerLog log) {
-    String data = validation.fingerprint();
-    if (state.validation() == null) {
-      state = state.remeasured(state.latest(), state.best(), state.bestStep(), data);
-    }
-    if (data.equals(state.validation())) {
-      return;
-    }
-    progress.message("the validation data are others now; the best weights are measured on these");
-    Optional<Evaluation> now = validation.evaluate(session, this::stops);
-    Optional<Evaluation> best = state.standsAtBest() ? now : evaluateBest(now);
-    if (now.isEmpty() || best.isEmpty()) {
-      return;
-    }
-    boolean isBetter = validation.distance(now.get()) <= validation.distance(best.get());
-    state =
-        state.remeasured(
-            now.get(),
-            isBetter ? now.get() : best.get(),
-            isBetter ? state.step() : state.bestStep(),
-            data);
-    log.validation(state.step(), now.get(), validation.describe(now.get()));
-    save();
-  }
-
-  /**
-   * @param otherwise where its checkpoint is damaged
-   */
-  private Optional<Evaluation> evaluateBest(Optional<Evaluation> otherwise) {
-    Path best;
-    try {
-      best = run.at(state.bestStep()).prefix();
-    } catch (PerformerException e) {
-      progress.message(e.getMessage());
-      return otherwise;
-    }
-    try {
-      store.restore(session, best);
-      return validation.evaluate(session, this::stops);
-    } finally {
-      store.restore(session, run.at(state.step()).prefix());
-    }
+  private PerformerException diverged(
+      String what, List<LabelledBatch> batches, double rate, RuntimeException cause) {
+    return new NumericsCheck(step, session, state.step())
+        .diverged(what, batches, debugsNumerics, run.place(savedStep), rate, cause);
   }
 
   private boolean isFinished() {
-    return state.step() >= options.steps()
-        || isOutOfPatience()
-        || validation.isEnough(state.best());
-  }
-
-  private boolean isOutOfPatience() {
-    return options.patience() > 0
-        && state.step() - state.bestStep() >= options.patience() * options.evaluateEvery();
+    boolean isOutOfPatience =
+        options.patience() > 0
+            && state.step() - state.bestStep() >= options.patience() * options.evaluateEvery();
+    return state.step() >= options.steps() || isOutOfPatience || validation.isEnough(state.best());
   }
 
   private boolean due(long every) {
@@ -454,60 +339,23 @@ public final class Trainer implements AutoCloseable {
   }
 
   private void save() {
-    Checkpoint saved =
-        run.save(state, options.keepCheckpoints(), prefix -> store.save(session, prefix));
+    run.save(state, options.keepCheckpoints(), prefix -> store.save(session, prefix));
     savedStep = state.step();
-    progress.checkpoint(savedStep, saved.directory());
+    progress.checkpoint(savedStep, run.place(savedStep));
   }
 
-  private PerformerException diverged(
-      String what, List<LabelledBatch> batches, double rate, RuntimeException cause) {
-    NumericsCheck check = new NumericsCheck(model, optimizer, step, session);
-    String where = check.describe(batches, state.step(), debugsNumerics);
-    return new PerformerException(
-        String.format(
-            Locale.ROOT,
-            "training diverged at step %d: %s; %s; the last good checkpoint is %s; lower the"
-                + " learning rate (now %.3g) and resume",
-            state.step() + (cause == null ? 0 : 1),
-            what,
-            where,
-            run.root().resolve("checkpoints").resolve("step-" + savedStep),
-            rate),
-        cause);
+  private List<String> unused() {
+    return step.optimizer().unused().stream().map(Variable::name).toList();
   }
 
   private void warnOfUnused() {
-    List<String> names = unusedNames();
+    List<String> names = unused();
     if (!names.isEmpty()) {
       String some = String.join(", ", names.subList(0, Math.min(3, names.size())));
       progress.message(
-          names.size()
-              + " trainable variables do not act on the loss and stay as they are: "
-              + some
-              + (names.size() > 3 ? ", …" : ""));
+          "%d trainable variables do not act on the loss and stay as they are: %s%s"
+              .formatted(names.size(), some, names.size() > 3 ? ", …" : ""));
     }
-  }
-
-  private List<String> unusedNames() {
-    return optimizer.unused().stream().map(Variable::name).toList();
-  }
-
-  private void restoreOrInitialize() {
-    model.initializer().accept(session);
-    optimizer.initializer().accept(session);
-    Optional<Checkpoint> newest = run.newest(progress::message);
-    if (newest.isEmpty() && run.hasSaved()) {
-      throw new PerformerException(
-          run.root() + " has no whole checkpoint to resume from; start in another directory");
-    }
-    newest.ifPresent(
-        checkpoint -> {
-          store.restore(session, checkpoint.prefix());
-          state = checkpoint.state();
-          savedStep = state.step();
-          progress.message("resumed at step " + savedStep);
-        });
   }
 
   private TrainingResult result() {
@@ -521,7 +369,7 @@ public final class Trainer implements AutoCloseable {
         state.tokens(),
         state.seconds(),
         state.seconds() == 0 ? 0 : state.tokens() / state.seconds(),
-        run.root().resolve("checkpoints").resolve("step-" + state.step()),
-        unusedNames());
+        run.place(state.step()),
+        unused());
   }
 }

@@ -6,12 +6,12 @@ import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.XlaFunction;
 import dev.performer.training.optim.OptimizerOps;
-import dev.performer.training.run.StepMeasures;
+import dev.performer.training.run.Interval;
 import java.util.List;
 import java.util.SplittableRandom;
+import org.tensorflow.Output;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
-import org.tensorflow.Tensor;
 import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
@@ -25,19 +25,11 @@ import org.tensorflow.types.TFloat32;
  */
 public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, BatchSize fixed) {
 
-  public TrainerStep(Trainable model, OptimizerOps optimizer, long seed) {
-    this(model, optimizer, seed, null);
-  }
-
-  /**
-   * Adds gradients and update to a model's graph, compiled if so configured.
-   *
-   * @throws PerformerException if the model cannot be trained, or not be compiled
-   */
+  /** Adds gradients and update to a model's graph, compiled if so configured. */
   public static TrainerStep of(Trainable model, LoopOptions options) {
     OptimizerOps optimizer = optimizer(model, options);
     if (!options.xla()) {
-      return new TrainerStep(model, optimizer, options.seed());
+      return new TrainerStep(model, optimizer, options.seed(), null);
     }
     CompiledStep compiled = CompiledStep.of(model, optimizer);
     return new TrainerStep(compiled.model(), compiled.optimizer(), options.seed(), options.batch());
@@ -71,49 +63,40 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
     }
   }
 
-  /**
-   * Takes a step.
-   *
-   * @param step its number, from 0
-   * @param batches one, or as many as are accumulated
-   * @throws NotFinite if loss or gradient is not finite
-   */
-  public StepMeasures run(Session session, List<LabelledBatch> batches, long step, double rate) {
+  /** Takes a step, from 0, with one batch, or as many as are accumulated. @throws NotFinite */
+  public Interval run(Session session, List<LabelledBatch> batches, long step, double rate) {
     redraw(session, step);
+    boolean single = optimizer.accumulate() == null;
     double[] sums = new double[4];
     long tokens = 0;
     for (int i = 0; i < batches.size(); i++) {
-      boolean single = optimizer.accumulate() == null;
       double[] own = forward(session, batches.get(i), step, i, single, rate);
       for (int j = 0; j < own.length; j++) {
         sums[j] += own[j];
       }
       tokens += batches.get(i).realTokens();
     }
-    double norm = optimizer.accumulate() == null ? sums[3] : update(session, rate, batches.get(0));
+    double norm = single ? sums[3] : update(session, rate, batches.get(0));
     if (!Double.isFinite(sums[0]) || !Double.isFinite(norm)) {
       throw new NotFinite(null);
     }
-    return new StepMeasures(sums[0], sums[1], sums[2], norm, tokens);
+    return new Interval(sums[0], sums[1], sums[2], norm, tokens, 0, 1);
   }
 
   private double[] forward(
       Session session, LabelledBatch batch, long step, int part, boolean updates, double rate) {
     try (Feed feed = feed(batch, step, part)) {
-      Session.Runner runner = session.runner();
       if (updates) {
         feed.scalar(optimizer.learningRate(), rate);
-        runner.addTarget(optimizer.update()).fetch(model.sums()).fetch(optimizer.gradientNorm());
-      } else {
-        runner.addTarget(optimizer.accumulate()).fetch(model.sums());
       }
-      feed.into(runner);
-      try (Result result = runner.run()) {
+      try (Result result =
+          updates
+              ? run(
+                  session, feed, batch, optimizer.update(), model.sums(), optimizer.gradientNorm())
+              : run(session, feed, batch, optimizer.accumulate(), model.sums())) {
         double[] sums = Tensors.doubles(result.get(0));
         double norm = updates ? Tensors.doubles(result.get(1))[0] : 0;
         return new double[] {sums[0], sums[1], sums[2], norm};
-      } catch (TensorFlowException | IllegalArgumentException e) {
-        throw failure(e, batch);
       }
     }
   }
@@ -121,37 +104,38 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
   private double update(Session session, double rate, LabelledBatch batch) {
     try (Feed feed = new Feed()) {
       feed.scalar(optimizer.learningRate(), rate);
-      Session.Runner runner = session.runner();
-      feed.into(runner);
-      runner.addTarget(optimizer.update()).fetch(optimizer.gradientNorm());
-      try (Result result = runner.run()) {
+      try (Result result =
+          run(session, feed, batch, optimizer.update(), optimizer.gradientNorm())) {
         return Tensors.doubles(result.get(0))[0];
-      } catch (TensorFlowException | IllegalArgumentException e) {
-        throw failure(e, batch);
       }
+    }
+  }
+
+  private static Result run(
+      Session session, Feed feed, LabelledBatch batch, Op target, Output<?>... fetched) {
+    Session.Runner runner = session.runner().addTarget(target);
+    feed.into(runner);
+    for (Output<?> output : fetched) {
+      runner.fetch(output);
+    }
+    try {
+      return runner.run();
+    } catch (TensorFlowException | IllegalArgumentException e) {
+      if (String.valueOf(e.getMessage()).contains(OptimizerOps.NOT_FINITE)) {
+        throw new NotFinite(e);
+      }
+      RuntimeException explained = XlaFunction.explain(e);
+      throw explained != e ? explained : batch.failed("a training step", e);
     }
   }
 
   /** The tensors of a batch, with the seed of its dropout. */
   Feed feed(LabelledBatch batch, long step, int part) {
     int rows = fixed == null ? 0 : fixed.rows(batch.length());
-    Feed feed = model.feed().of(rows > batch.rows() ? batch.repeatedTo(rows) : batch);
-    model
-        .dropoutSeed()
-        .ifPresent(
-            placeholder ->
-                feed.put(
-                    placeholder, Tensors.of(new long[] {seed + ((long) part << 40), step}, 2)));
+    Feed feed = model.feed().apply(rows > batch.rows() ? batch.repeatedTo(rows) : batch);
+    long[] dropout = {seed + ((long) part << 40), step};
+    model.dropoutSeed().ifPresent(input -> feed.put(input, Tensors.of(dropout, 2)));
     return feed;
-  }
-
-  private static RuntimeException failure(RuntimeException e, LabelledBatch batch) {
-    boolean notFinite = String.valueOf(e.getMessage()).contains(OptimizerOps.NOT_FINITE);
-    if (notFinite) {
-      return new NotFinite(e);
-    }
-    RuntimeException explained = XlaFunction.explain(e);
-    return explained != e ? explained : batch.failed("a training step", e);
   }
 
   private void redraw(Session session, long step) {
@@ -161,11 +145,9 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
     for (var entry : model.redraws().entrySet()) {
       if (step % entry.getKey() == 0) {
         int mixed = new SplittableRandom(seed * 0x9E3779B97F4A7C15L + step).nextInt();
-        try (Tensor pair = Tensors.of(new int[] {mixed, (int) step}, 2)) {
+        try (var pair = Tensors.of(new int[] {mixed, (int) step}, 2)) {
           Session.Runner runner = session.runner().feed(model.redrawSeed().get(), pair);
-          for (Op op : entry.getValue()) {
-            runner.addTarget(op);
-          }
+          entry.getValue().forEach(runner::addTarget);
           runner.run().close();
         }
       }

@@ -6,21 +6,14 @@ import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import org.tensorflow.Session;
 
-/**
- * What a {@link Trainer} measures on held-out data, and which of two measurements is the better
- * one.
- */
+/** What a {@link Trainer} measures on held-out data, and which of two measurements is better. */
 public interface Validation {
   /** One pass over a source with a model's own sums: loss, accuracy and perplexity. */
   static Validation of(Trainable model, BatchSource source) {
     return of(model, source, 0);
   }
 
-  /**
-   * The same.
-   *
-   * @param limit batches at most; 0 for all
-   */
+  /** The same of so many batches at most; 0 for all. */
   static Validation of(Trainable model, BatchSource source, int limit) {
     return new SourceValidation(model, source, limit);
   }
@@ -30,17 +23,10 @@ public interface Validation {
    *
    * @param stop polled now and then: whether training is to end
    * @return empty if it was stopped
-   * @throws dev.performer.PerformerException if there is nothing to measure on, or the model cannot
-   *     run the data
    */
   Optional<Evaluation> evaluate(Session session, BooleanSupplier stop);
 
-  /**
-   * What is measured on: equal where evaluations can be compared. An earlier part of a run may have
-   * had other data.
-   *
-   * @return empty if it is always the same
-   */
+  /** Equal where evaluations can be compared: an earlier part of a run may have had other data. */
   default String fingerprint() {
     return "";
   }
@@ -70,7 +56,7 @@ public interface Validation {
     return Map.of();
   }
 
-  /** Reported once, after the first pass: what was read otherwise than it stood in the file. */
+  /** As {@link BatchSource#reportOnce}. */
   default Optional<String> reportOnce() {
     return Optional.empty();
   }

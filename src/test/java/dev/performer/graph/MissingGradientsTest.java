@@ -270,7 +270,7 @@ class MissingGradientsTest {
         new Variables(tf).declare("table", TFloat64.class, Shape.of(ROWS, COLUMNS), true);
     handle = variable.handle();
     RawOps ops = new RawOps(tf);
-    Op assigned = () -> ops.build("AssignVariableOp", variable.handle(), x);
+    Op assigned = () -> ops.builder("AssignVariableOp", variable.handle(), x).build();
     var after = new RawOps(tf.withControlDependencies(List.of(assigned)));
     if (batchDims < 0) {
       Output<?> pairs = tf.constant(new int[][] {{0, 1}, {3, 5}, {0, 1}}).asOutput();

@@ -58,7 +58,8 @@ class FavorConversionTest {
         session
             .runner()
             .addTarget(
-                variables.assign(v, tf.reshape(tf.constant(w.floats()), tf.constant(v.shape()))))
+                Variables.assign(
+                    tf, v, tf.reshape(tf.constant(w.floats()), tf.constant(v.shape()))))
             .run()
             .close();
       }

@@ -101,7 +101,7 @@ final class ModelRun implements AutoCloseable {
     if (setters.isEmpty()) {
       for (Variable variable : variables.all()) {
         Operand<TFloat32> fed = tf.placeholder(TFloat32.class, Placeholder.shape(variable.shape()));
-        setters.put(variable.name(), new Setter(fed, variables.assign(variable, fed)));
+        setters.put(variable.name(), new Setter(fed, Variables.assign(tf, variable, fed)));
       }
     }
     List<Tensor> owned = new ArrayList<>();

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.performer.ChildJvm;
 import dev.performer.PerformerException;
+import dev.performer.pipeline.TrainJob;
 import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Progress;
 import java.io.IOException;
@@ -34,8 +35,8 @@ class RecipeInterruptionTest {
     public static void main(String[] args) {
       Path run = Path.of(args[1]);
       boolean resume = Files.exists(run.resolve("run.lock"));
-      new RecipeTraining(
-              recipe(Path.of(args[0]), Long.parseLong(args[2])), run, resume, 0, false, null)
+      TrainJob.of(recipe(Path.of(args[0]), Long.parseLong(args[2])), run)
+          .resuming(resume)
           .run(Progress.silent());
     }
   }
@@ -88,10 +89,10 @@ class RecipeInterruptionTest {
       }
     }
     Recipe rest = recipe(temporary, reached + 3);
-    var outcome = RecipeTraining.of(rest, run).resuming().run(Progress.silent());
+    var outcome = TrainJob.of(rest, run).resuming(true).run(Progress.silent());
     assertThat(outcome.result().steps()).isEqualTo(reached + 3);
     Path whole = temporary.resolve("whole");
-    var expected = RecipeTraining.of(rest, whole).run(Progress.silent());
+    var expected = TrainJob.of(rest, whole).run(Progress.silent());
     assertThat(outcome.result().after().loss()).isEqualTo(expected.result().after().loss());
     assertThat(hidden(run)).isEmpty();
   }
@@ -99,12 +100,12 @@ class RecipeInterruptionTest {
   @Test
   void twoTrainersOnOneDirectoryAreRefused() throws IOException {
     Path run = temporary.resolve("run");
-    RecipeTraining training = RecipeTraining.of(TinyRecipe.in(temporary), run).pausingAt(2);
+    TrainJob training = TrainJob.of(TinyRecipe.in(temporary), run).pausingAt(2);
     training.run(Progress.silent());
     try (FileChannel channel = FileChannel.open(run.resolve("run.lock"), StandardOpenOption.WRITE);
         FileLock lock = channel.lock()) {
       assertThat(lock.isValid()).isTrue();
-      assertThatThrownBy(() -> training.resuming().run(Progress.silent()))
+      assertThatThrownBy(() -> training.resuming(true).run(Progress.silent()))
           .isInstanceOf(PerformerException.class)
           .hasMessage(run + " is in use: another process trains there (it holds run.lock)");
     }
@@ -114,19 +115,19 @@ class RecipeInterruptionTest {
   void resumingWithoutARunOrWithoutAWholeCheckpointIsOneLine() throws IOException {
     Recipe recipe = TinyRecipe.in(temporary);
     Path gone = temporary.resolve("gone");
-    assertThatThrownBy(() -> RecipeTraining.of(recipe, gone).resuming().run(Progress.silent()))
+    assertThatThrownBy(() -> TrainJob.of(recipe, gone).resuming(true).run(Progress.silent()))
         .isInstanceOf(PerformerException.class)
         .hasMessage(gone + " holds no run to resume (no recipe.yaml)");
     assertThat(gone).doesNotExist();
     Path run = temporary.resolve("run");
-    RecipeTraining training = RecipeTraining.of(recipe, run).pausingAt(2);
+    TrainJob training = TrainJob.of(recipe, run).pausingAt(2);
     training.run(Progress.silent());
     assertThatThrownBy(() -> training.run(Progress.silent()))
         .hasMessage(run + " holds a run already; resume it or choose another directory");
     for (String step : List.of("step-0", "step-2")) {
       Files.write(run.resolve("checkpoints").resolve(step).resolve("state.json"), new byte[0]);
     }
-    assertThatThrownBy(() -> training.resuming().run(Progress.silent()))
+    assertThatThrownBy(() -> training.resuming(true).run(Progress.silent()))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("has no whole checkpoint to resume from");
   }
@@ -137,7 +138,7 @@ class RecipeInterruptionTest {
     assumeTrue(Files.isExecutable(Path.of("/bin/bash")));
     Path run = temporary.resolve("run");
     TinyRecipe.in(temporary);
-    RecipeTraining.of(recipe(temporary, 3), run).run(Progress.silent());
+    TrainJob.of(recipe(temporary, 3), run).run(Progress.silent());
     // Blocks of 1 KiB: fewer than a checkpoint has, more than metrics and settings.
     List<String> limited = List.of("/bin/bash", "-c", "ulimit -f 20; exec \"$0\" \"$@\"");
     try (ChildJvm child = start(run, limited)) {
@@ -148,7 +149,7 @@ class RecipeInterruptionTest {
         .doesNotContain("SIGXFSZ");
     assertThat(Files.readString(run.resolve("last"))).isEqualTo("step-3\n");
     assertThat(hidden(run)).isEmpty();
-    var outcome = RecipeTraining.of(recipe(temporary, 6), run).resuming().run(Progress.silent());
+    var outcome = TrainJob.of(recipe(temporary, 6), run).resuming(true).run(Progress.silent());
     assertThat(outcome.result().steps()).isEqualTo(6);
   }
 

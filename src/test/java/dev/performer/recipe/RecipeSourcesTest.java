@@ -8,6 +8,7 @@ import dev.performer.data.BatchPosition;
 import dev.performer.data.Overrides;
 import dev.performer.data.TokenBatch;
 import dev.performer.model.PerformerConfig;
+import dev.performer.pipeline.TrainJob;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.study.UnigramBaseline;
 import dev.performer.training.BatchSource;
@@ -150,18 +151,17 @@ class RecipeSourcesTest {
   @Test
   void aRunStartsWithAnothersWeights() {
     Recipe exact = TinyRecipe.in(temporary, "model.attention={exact: true}");
-    TrainingResult first =
-        RecipeTraining.of(exact, temporary.resolve("exact")).run(quiet()).result();
+    TrainingResult first = TrainJob.of(exact, temporary.resolve("exact")).run(quiet()).result();
     Recipe favor = TinyRecipe.in(temporary, "model.attention={exact: true}", "training.seed=9");
-    RecipeTraining second =
-        RecipeTraining.of(favor, temporary.resolve("second"))
+    TrainJob second =
+        TrainJob.of(favor, temporary.resolve("second"))
             .startingFrom(temporary.resolve("exact/model"));
     TrainingResult result = second.run(quiet()).result();
     assertThat(result.before().loss()).isEqualTo(first.best().loss());
     Recipe wide = TinyRecipe.in(temporary, "model.hiddenSize=32");
     assertThatThrownBy(
             () ->
-                RecipeTraining.of(wide, temporary.resolve("wide"))
+                TrainJob.of(wide, temporary.resolve("wide"))
                     .startingFrom(temporary.resolve("exact/model"))
                     .run(quiet()))
         .isInstanceOf(PerformerException.class)
@@ -322,7 +322,7 @@ class RecipeSourcesTest {
   }
 
   private TrainingResult train(Recipe recipe, String name) {
-    return RecipeTraining.of(recipe, temporary.resolve(name)).run(quiet()).result();
+    return TrainJob.of(recipe, temporary.resolve(name)).run(quiet()).result();
   }
 
   private static Progress quiet() {

@@ -11,13 +11,13 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.Overrides;
 import dev.performer.data.TokenBatch;
 import dev.performer.model.Task;
+import dev.performer.pipeline.TrainJob;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.study.UnigramBaseline;
 import dev.performer.training.BatchSource;
 import dev.performer.training.ClassTally;
 import dev.performer.training.LabelledBatch;
-import dev.performer.training.ModelTraining;
 import dev.performer.training.RegressionTally;
 import dev.performer.training.Standardization;
 import dev.performer.training.TokenBatchSource;
@@ -82,7 +82,7 @@ class RecipeTasksTest {
     assertThat(recipe.data().standardize().mean()).isBetween(490.0, 520.0);
     assertThat(recipe.model().classes()).isEqualTo(1);
     Path run = temporary.resolve("run");
-    ModelTraining.Outcome outcome = train(RecipeTraining.of(recipe, run));
+    TrainJob.Outcome outcome = train(TrainJob.of(recipe, run));
     Evaluation best = outcome.result().best();
     assertThat(UnigramBaseline.of(recipe).loss()).isBetween(0.7, 1.5);
     assertThat(best.loss()).isLessThan(0.2);
@@ -105,8 +105,8 @@ class RecipeTasksTest {
     assertThat(PerformerModels.load(exported).weights())
         .isEqualTo(PerformerModels.load(outcome.model().get()).weights());
     // What starts with it starts as good as it was.
-    RecipeTraining next =
-        RecipeTraining.of(recipe, temporary.resolve("next")).startingFrom(exported).pausingAt(1);
+    TrainJob next =
+        TrainJob.of(recipe, temporary.resolve("next")).startingFrom(exported).pausingAt(1);
     assertThat(train(next).result().before().loss()).isCloseTo(best.loss(), within(0.01));
   }
 
@@ -138,7 +138,7 @@ class RecipeTasksTest {
     assertThat(recipe.data().spans().sentinels()).isEqualTo(3);
     assertThat(recipe.model().vocabularySize()).isEqualTo(29 + 3);
     Path run = temporary.resolve("run");
-    ModelTraining.Outcome outcome = train(RecipeTraining.of(recipe, run));
+    TrainJob.Outcome outcome = train(TrainJob.of(recipe, run));
     Evaluation best = outcome.result().best();
     assertThat(best.perplexity()).isLessThan(0.6 * UnigramBaseline.of(recipe).perplexity());
     PerformerModels.Saved saved = PerformerModels.load(outcome.model().orElseThrow());
@@ -191,11 +191,11 @@ class RecipeTasksTest {
     Recipe recipe = TinyRecipe.in(temporary, settings.split(" "));
     Path whole = temporary.resolve("whole");
     Path parts = temporary.resolve("parts");
-    train(RecipeTraining.of(recipe, whole));
-    train(RecipeTraining.of(recipe, parts).pausingAt(7));
+    train(TrainJob.of(recipe, whole));
+    train(TrainJob.of(recipe, parts).pausingAt(7));
     Recipe again = Recipe.ofRun(parts);
     assertThat(again).isEqualTo(recipe);
-    train(RecipeTraining.of(again, parts).resuming());
+    train(TrainJob.of(again, parts).resuming(true));
     assertThat(metrics(parts)).isEqualTo(metrics(whole)).hasSizeGreaterThan(10);
     assertThat(Files.readAllBytes(parts.resolve("model/variables/variables.data-00000-of-00001")))
         .isEqualTo(
@@ -220,7 +220,7 @@ class RecipeTasksTest {
 
   private Evaluation trained(String name, List<String> keys) {
     Recipe recipe = TinyRecipe.in(temporary, keys.toArray(String[]::new));
-    return train(RecipeTraining.of(recipe, temporary.resolve(name))).result().best();
+    return train(TrainJob.of(recipe, temporary.resolve(name))).result().best();
   }
 
   @Test
@@ -234,7 +234,7 @@ class RecipeTasksTest {
             "training.evaluateEvery=2");
     assertThat(recipe.model().vocabularySize()).isEqualTo(259 + 3);
     assertThat(recipe.model().shiftBos()).isZero(); // padding, as in T5
-    ModelTraining.Outcome outcome = train(RecipeTraining.of(recipe, temporary.resolve("run")));
+    TrainJob.Outcome outcome = train(TrainJob.of(recipe, temporary.resolve("run")));
     assertThat(outcome.model()).isPresent();
   }
 
@@ -326,7 +326,7 @@ class RecipeTasksTest {
     return all.toArray(String[]::new);
   }
 
-  private static ModelTraining.Outcome train(RecipeTraining training) {
+  private static TrainJob.Outcome train(TrainJob training) {
     return training.run(Progress.silent());
   }
 

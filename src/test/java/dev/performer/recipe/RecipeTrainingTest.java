@@ -10,9 +10,9 @@ import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
+import dev.performer.pipeline.TrainJob;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
-import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
@@ -40,7 +40,7 @@ class RecipeTrainingTest {
   void learnsExportsAndReports() throws IOException {
     Path run = temporary.resolve("run");
     Recipe recipe = TinyRecipe.in(temporary, "training.steps=60", "training.averageDecay=0.9");
-    ModelTraining.Outcome outcome = train(RecipeTraining.of(recipe, run));
+    TrainJob.Outcome outcome = train(TrainJob.of(recipe, run));
     TrainingResult result = outcome.result();
     assertThat(result.finished()).isTrue();
     assertThat(result.before().perplexity()).isGreaterThan(20);
@@ -75,10 +75,10 @@ class RecipeTrainingTest {
     Recipe recipe = TinyRecipe.in(temporary, each);
     Path whole = temporary.resolve("whole");
     Path parts = temporary.resolve("parts");
-    train(RecipeTraining.of(recipe, whole));
-    RecipeTraining part = RecipeTraining.of(recipe, parts);
+    train(TrainJob.of(recipe, whole));
+    TrainJob part = TrainJob.of(recipe, parts);
     assertThat(train(part.pausingAt(7)).model()).isEmpty();
-    assertThat(train(part.resuming()).result().finished()).isTrue();
+    assertThat(train(part.pausingAt(0).resuming(true)).result().finished()).isTrue();
     assertThat(metrics(parts)).isEqualTo(metrics(whole)).hasSizeGreaterThan(10);
     Map<String, float[]> expected = values(whole, 20);
     Map<String, float[]> actual = values(parts, 20);
@@ -116,9 +116,9 @@ class RecipeTrainingTest {
             "model.dropout={residual: 0.1}");
     Path whole = temporary.resolve("whole");
     Path parts = temporary.resolve("parts");
-    train(RecipeTraining.of(recipe, whole));
-    train(RecipeTraining.of(recipe, parts).pausingAt(100));
-    train(RecipeTraining.of(recipe, parts).resuming());
+    train(TrainJob.of(recipe, whole));
+    train(TrainJob.of(recipe, parts).pausingAt(100));
+    train(TrainJob.of(recipe, parts).resuming(true));
     assertThat(metrics(parts)).isEqualTo(metrics(whole)).hasSizeGreaterThan(60);
     Map<String, float[]> expected = values(whole, 200);
     values(parts, 200)
@@ -135,7 +135,7 @@ class RecipeTrainingTest {
             "model.attention.redrawEvery=6",
             "training.steps=10",
             "training.keepCheckpoints=9");
-    train(RecipeTraining.of(recipe, run));
+    train(TrainJob.of(recipe, run));
     assertThat(values(run, 5).get(projection)).isEqualTo(values(run, 0).get(projection));
     assertThat(values(run, 10).get(projection)).isNotEqualTo(values(run, 5).get(projection));
   }
@@ -150,7 +150,7 @@ class RecipeTrainingTest {
             "training.patience=2",
             "training.schedule=constant",
             "training.learningRate=1e-30");
-    TrainingResult result = train(RecipeTraining.of(recipe, temporary.resolve("run"))).result();
+    TrainingResult result = train(TrainJob.of(recipe, temporary.resolve("run"))).result();
     assertThat(result.finished()).isTrue();
     assertThat(result.steps()).isLessThan(500);
     assertThat(result.steps() - result.bestStep()).isEqualTo(10);
@@ -168,7 +168,7 @@ class RecipeTrainingTest {
             "training.learningRate=1e30",
             "training.divergence=0");
     assertThatThrownBy(
-            () -> new RecipeTraining(recipe, run, false, 0, true, null).run(Progress.silent()))
+            () -> TrainJob.of(recipe, run).debuggingNumerics(true).run(Progress.silent()))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("training diverged at step ")
         .hasMessageContaining("first not finite: the ")
@@ -177,7 +177,7 @@ class RecipeTrainingTest {
         .hasMessageEndingWith("e+29) and resume");
     assertThat(run.resolve("checkpoints/step-0/state.json")).exists();
     Recipe milder = TinyRecipe.in(temporary, "training.optimizer=sgd");
-    assertThat(train(RecipeTraining.of(milder, run).resuming()).result().finished()).isTrue();
+    assertThat(train(TrainJob.of(milder, run).resuming(true)).result().finished()).isTrue();
   }
 
   @Test
@@ -190,7 +190,7 @@ class RecipeTrainingTest {
             "training.warmupSteps=0",
             "training.learningRate=30",
             "training.steps=200");
-    assertThatThrownBy(() -> train(RecipeTraining.of(recipe, temporary.resolve("run"))))
+    assertThatThrownBy(() -> train(TrainJob.of(recipe, temporary.resolve("run"))))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("training diverged at step ")
         .hasMessageContaining("last good checkpoint");
@@ -199,9 +199,9 @@ class RecipeTrainingTest {
   @Test
   void refusesToGoOnWithAnotherArchitecture() {
     Path run = temporary.resolve("run");
-    train(RecipeTraining.of(TinyRecipe.in(temporary), run).pausingAt(5));
+    train(TrainJob.of(TinyRecipe.in(temporary), run).pausingAt(5));
     Recipe other = TinyRecipe.in(temporary, "model.mlpSize=48");
-    assertThatThrownBy(() -> train(RecipeTraining.of(other, run).resuming()))
+    assertThatThrownBy(() -> train(TrainJob.of(other, run).resuming(true)))
         .isInstanceOf(PerformerException.class)
         .hasMessage(
             "cannot resume "
@@ -209,18 +209,18 @@ class RecipeTrainingTest {
                 + ": model.mlpSize was 32 and is now 48; resume with the same, or start in another"
                 + " directory");
     Recipe longer = TinyRecipe.in(temporary, "training.steps=25", "training.evaluateEvery=25");
-    assertThat(train(RecipeTraining.of(longer, run).resuming()).result().steps()).isEqualTo(25);
+    assertThat(train(TrainJob.of(longer, run).resuming(true)).result().steps()).isEqualTo(25);
   }
 
   @Test
   void theResolvedRecipeReadsBackAsItself() throws IOException {
     Recipe recipe = TinyRecipe.in(temporary, "training.optimizer=lion", "model.layers=3");
     Path file = temporary.resolve("resolved.yaml");
-    Files.writeString(file, recipe.toYaml());
+    Files.writeString(file, StrictJson.yaml(recipe.toJson()));
     assertThat(Recipe.of(StrictJson.readTree(file), "resolved.yaml", List.of())).isEqualTo(recipe);
   }
 
-  private static ModelTraining.Outcome train(RecipeTraining training) {
+  private static TrainJob.Outcome train(TrainJob training) {
     return training.run(Progress.silent());
   }
 

@@ -7,12 +7,12 @@ import static org.assertj.core.api.Assertions.within;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
+import dev.performer.pipeline.TrainJob;
 import dev.performer.recipe.Recipe;
-import dev.performer.recipe.RecipeData;
-import dev.performer.recipe.RecipeTraining;
 import dev.performer.recipe.TinyRecipe;
 import dev.performer.training.BatchSource;
 import dev.performer.training.LabelledBatch;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.TokenBatchSource;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
@@ -74,7 +74,7 @@ class ReproductionTest {
     // Nor are the steps of a run that was stopped within.
     Recipe half = Recipe.ofRun(output.resolve("tiny/favor"));
     AtomicFiles.delete(output.resolve("tiny/favor"));
-    RecipeTraining.of(half, output.resolve("tiny/favor"))
+    TrainJob.of(half, output.resolve("tiny/favor"))
         .startingFrom(output.resolve("tiny/exact/model"))
         .pausingAt(7)
         .run(Progress.lines(new PrintStream(new ByteArrayOutputStream())));
@@ -114,7 +114,7 @@ class ReproductionTest {
     Evaluation baseline = UnigramBaseline.of(recipe);
     double[] counts = new double[29];
     double total = 0;
-    RecipeData.Split split = recipe.data().batches(recipe.batchSize(), 1);
+    ModelTraining.Data split = recipe.data().batches(recipe.batchSize(), 1);
     try (BatchSource train = TokenBatchSource.evaluation(split.train(), recipe.objective())) {
       while (train.hasNext()) {
         LabelledBatch batch = train.next();

@@ -8,10 +8,12 @@ import dev.performer.PerformerException;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.recipe.TinyRecipe;
-import dev.performer.training.run.StepMeasures;
+import dev.performer.training.run.Interval;
+import dev.performer.training.run.ResumePolicy;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Tag;
@@ -52,7 +54,7 @@ class CompiledStepTest {
   }
 
   private TrainerStep step(Graph graph, Recipe recipe) {
-    Trainable model = RecipeTraining.of(recipe, temporary).trainable(graph);
+    Trainable model = RecipeTraining.of(recipe).trainable(graph, Map.of());
     return TrainerStep.of(model, recipe.training());
   }
 
@@ -66,9 +68,9 @@ class CompiledStepTest {
             for (int j = 0; j < recipe.training().accumulate(); j++) {
               batches.add(source.next());
             }
-            StepMeasures one = step.run(session, batches, i, 0.01);
+            Interval one = step.run(session, batches, i, 0.01);
             measured.add(one.loss());
-            measured.add(one.gradientNorm());
+            measured.add(one.norm());
             measured.add((double) one.tokens());
           }
         });
@@ -208,7 +210,8 @@ class CompiledStepTest {
     Recipe compiled = TinyRecipe.in(temporary, "data.bucket=null", "training.xla=true");
     assertThat(compiled.data().bucket()).isEqualTo(32);
     assertThat(TinyRecipe.in(temporary, "training.xla=true").data().bucket()).isEqualTo(16);
-    assertThatThrownBy(() -> compiled.changesFrom(plain.toJson(), Path.of("run")))
+    assertThatThrownBy(
+            () -> ResumePolicy.changes(plain.toJson(), compiled.toJson(), Path.of("run")))
         .hasMessageStartingWith("cannot resume run: training.xla was false and is now true");
   }
 

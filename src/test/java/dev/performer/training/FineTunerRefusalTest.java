@@ -27,7 +27,7 @@ class FineTunerRefusalTest {
   void twoTrainersDoNotShareADirectory() {
     Path run = temporary.resolve("run");
     try (Graph graph = new Graph();
-        FineTuner first = start(graph, run)) {
+        Trainer first = start(graph, run)) {
       assertThat(first.session()).isNotNull();
       try (Graph other = new Graph()) {
         assertThatThrownBy(
@@ -48,7 +48,7 @@ class FineTunerRefusalTest {
   void refusesDirectoriesThatWillNotDo() throws IOException {
     Path run = temporary.resolve("run");
     try (Graph graph = new Graph();
-        FineTuner tuner = start(graph, run)) {
+        Trainer tuner = start(graph, run)) {
       tuner.run();
     }
     try (Graph graph = new Graph()) {
@@ -123,7 +123,7 @@ class FineTunerRefusalTest {
               TinyModel.VOCABULARY,
               TinyModel.data().train(),
               SequenceSource.of(List.of(new ProteinSequence("a", "", "M"))));
-      try (FineTuner tuner =
+      try (Trainer tuner =
           FineTuner.start(
               model, single, FineTunerTest.tuning(FineTunerTest.loop(5)), run, Progress.silent())) {
         assertRefused(tuner::run, "nothing to guess");
@@ -181,7 +181,7 @@ class FineTunerRefusalTest {
       }
       assertThat(run).doesNotExist();
       assertThat(empty).isEmptyDirectory();
-      try (FineTuner tuner =
+      try (Trainer tuner =
           FineTuner.start(
               model,
               TinyModel.data(),
@@ -200,7 +200,7 @@ class FineTunerRefusalTest {
         .hasMessageNotContaining("\n");
   }
 
-  private static FineTuner start(Graph graph, Path run) {
+  private static Trainer start(Graph graph, Path run) {
     return FineTuner.start(
         TinyModel.causal(graph),
         TinyModel.data(),

@@ -79,9 +79,12 @@ class FineTunerTest {
   @Test
   void aMaskedModelLearnsTheLanguage() {
     FineTuneOptions config =
-        tuning(loop(150)).withObjective(new Objective.MaskedLanguageModel(Masking.BERT));
+        new FineTuneOptions(
+            new Objective.MaskedLanguageModel(Masking.BERT),
+            tuning(loop(150)).batching(),
+            loop(150).build());
     try (Graph graph = new Graph();
-        FineTuner tuner =
+        Trainer tuner =
             FineTuner.start(
                 TinyModel.masked(graph),
                 TinyModel.data(),
@@ -101,7 +104,7 @@ class FineTunerTest {
     // The schedule of a constant rate does not know the length of the run.
     train(halves, tuning(loop(15).logEvery(5)));
     try (Graph graph = new Graph();
-        FineTuner tuner =
+        Trainer tuner =
             FineTuner.resume(
                 TinyModel.causal(graph),
                 TinyModel.data(),
@@ -142,7 +145,7 @@ class FineTunerTest {
           copy.resolve("metrics.jsonl"), "{\"kind\":\"tra", StandardOpenOption.APPEND);
       ByteArrayOutputStream log = new ByteArrayOutputStream();
       try (Graph graph = new Graph();
-          FineTuner tuner =
+          Trainer tuner =
               FineTuner.resume(
                   TinyModel.causal(graph),
                   TinyModel.data(),
@@ -171,7 +174,7 @@ class FineTunerTest {
       FineTuneOptions config =
           tuning(loop(50).checkpointEvery(5).schedule(new Schedule.Linear(1e-3, 0, 0)));
       Poison poison = new Poison(model, 12);
-      try (FineTuner tuner = FineTuner.start(model, TinyModel.data(), config, run, poison)) {
+      try (Trainer tuner = FineTuner.start(model, TinyModel.data(), config, run, poison)) {
         poison.tuner = tuner;
         assertThatThrownBy(tuner::run)
             .isInstanceOf(PerformerException.class)
@@ -183,7 +186,7 @@ class FineTunerTest {
     }
     assertThat(Files.readString(run.resolve("last"))).isEqualTo("step-10\n");
     try (Graph graph = new Graph();
-        FineTuner tuner =
+        Trainer tuner =
             FineTuner.resume(
                 TinyModel.causal(graph),
                 TinyModel.data(),
@@ -212,7 +215,7 @@ class FineTunerTest {
         tuning(loop(12).schedule(new Schedule.Constant(3, 0)).checkpointEvery(3));
     try (Graph graph = new Graph()) {
       LanguageModel model = TinyModel.causal(graph);
-      try (FineTuner tuner =
+      try (Trainer tuner =
           FineTuner.start(
               model, TinyModel.data(), config, temporary.resolve("run"), Progress.silent())) {
         TrainingResult result = tuner.run();
@@ -240,14 +243,14 @@ class FineTunerTest {
     train(temporary.resolve("alone"), tuning(loop(10)));
     try (Graph graph = new Graph()) {
       LanguageModel model = TinyModel.causal(graph);
-      try (FineTuner first =
+      try (Trainer first =
               FineTuner.start(
                   model,
                   TinyModel.data(),
                   tuning(loop(10)),
                   temporary.resolve("a"),
                   Progress.silent());
-          FineTuner second =
+          Trainer second =
               FineTuner.start(
                   model,
                   TinyModel.data(),
@@ -282,7 +285,7 @@ class FineTunerTest {
 
   private void runTwentySteps(Progress progress) {
     try (Graph graph = new Graph();
-        FineTuner tuner =
+        Trainer tuner =
             FineTuner.start(
                 TinyModel.causal(graph),
                 TinyModel.data(),
@@ -309,7 +312,7 @@ class FineTunerTest {
 
   private static TrainingResult train(Path run, FineTuneOptions config) {
     try (Graph graph = new Graph();
-        FineTuner tuner =
+        Trainer tuner =
             FineTuner.start(
                 TinyModel.causal(graph), TinyModel.data(), config, run, Progress.silent())) {
       return tuner.run();
@@ -331,7 +334,7 @@ class FineTunerTest {
   /** Sets a bias to NaN after a step, as an overflow would. */
   private static final class Poison implements Progress {
     private final long step;
-    private FineTuner tuner;
+    private Trainer tuner;
     private Op poison;
 
     Poison(LanguageModel model, long step) {

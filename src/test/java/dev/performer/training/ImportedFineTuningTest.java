@@ -54,7 +54,7 @@ class ImportedFineTuningTest {
                 .checkpointEvery(0)
                 .build());
     try (ImportedModel imported = ImportedModel.load(directory, "serving_default");
-        FineTuner tuner =
+        Trainer tuner =
             FineTuner.start(
                 ImportedLanguageModel.of(imported, "serving_default"),
                 data,
@@ -89,7 +89,7 @@ class ImportedFineTuningTest {
     TrainingResult result;
     try (ImportedModel imported = ImportedModel.load(original, "serving_default")) {
       LanguageModel model = ImportedLanguageModel.of(imported, names);
-      try (FineTuner tuner =
+      try (Trainer tuner =
           FineTuner.start(model, data, config, temporary.resolve("run"), Progress.silent())) {
         result = tuner.run();
         WeightReplacement.of(original)
@@ -98,7 +98,13 @@ class ImportedFineTuningTest {
                     null,
                     ModelCards.vocabulary("padded", data.vocabulary()),
                     names,
-                    ModelCards.provenance("protein_exp", data, config, result)))
+                    ModelCards.provenance(
+                        "protein_exp",
+                        data.train().name(),
+                        config.loop().seed(),
+                        result.bestStep(),
+                        result.before(),
+                        result.best())))
             .export(tuner.session(), model.variables(), exported);
       }
     }
@@ -124,7 +130,7 @@ class ImportedFineTuningTest {
   void aLengthBeyondTheModelIsOneLine() {
     Path directory = ReferenceModels.directory("models/protein_exp").resolve("saved_model");
     try (ImportedModel imported = ImportedModel.load(directory, "serving_default");
-        FineTuner tuner =
+        Trainer tuner =
             FineTuner.start(
                 ImportedLanguageModel.of(imported, "serving_default"),
                 new TrainingData(

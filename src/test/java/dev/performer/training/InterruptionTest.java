@@ -31,7 +31,7 @@ class InterruptionTest {
       FineTuneOptions config = config(Long.parseLong(args[1]), Long.parseLong(args[2]));
       Progress progress = Progress.lines(System.err);
       try (Graph graph = new Graph();
-          FineTuner tuner =
+          Trainer tuner =
               Files.exists(run.resolve("config.json"))
                   ? FineTuner.resume(
                       TinyModel.causal(graph), TinyModel.data(), config, run, progress)
@@ -124,7 +124,7 @@ class InterruptionTest {
 
   private static TrainingResult finish(Path run, long steps) {
     try (Graph graph = new Graph();
-        FineTuner tuner =
+        Trainer tuner =
             FineTuner.resume(
                 TinyModel.causal(graph),
                 TinyModel.data(),

@@ -40,7 +40,7 @@ class LeakTest {
                 .schedule(new Schedule.Constant(1e-4, 0))
                 .build());
     try (Graph graph = new Graph();
-        FineTuner tuner =
+        Trainer tuner =
             FineTuner.start(
                 TinyModel.causal(graph),
                 TinyModel.data(),

@@ -8,12 +8,13 @@ import dev.performer.PerformerException;
 import dev.performer.data.NpyType;
 import dev.performer.graph.Tensors;
 import dev.performer.nn.Precision;
+import dev.performer.pipeline.TrainJob;
 import dev.performer.recipe.Recipe;
-import dev.performer.recipe.RecipeTraining;
 import dev.performer.recipe.TinyRecipe;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.OptimizerOps;
 import dev.performer.training.run.Progress;
+import dev.performer.training.run.ResumePolicy;
 import dev.performer.training.run.TrainingResult;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -85,7 +86,7 @@ class PrecisionTest {
       OptimizerOps optimizer = TrainerStep.optimizer(model, recipe.training());
       model.initializer().accept(session);
       List<float[]> values = new ArrayList<>();
-      try (Feed feed = model.feed().of(source.next())) {
+      try (Feed feed = model.feed().apply(source.next())) {
         Session.Runner runner = session.runner();
         feed.into(runner);
         optimizer.gradients().forEach(runner::fetch);
@@ -125,7 +126,7 @@ class PrecisionTest {
   @Test
   void learnsAsInFloat32AndExportsFloat32() throws IOException {
     TrainingResult single = train("float32", "training.steps=40").result();
-    ModelTraining.Outcome outcome = train("bfloat16", "training.steps=40");
+    TrainJob.Outcome outcome = train("bfloat16", "training.steps=40");
     TrainingResult rounded = outcome.result();
     // Before training both are the same: validation is float32.
     assertThat(rounded.before().loss()).isEqualTo(single.before().loss());
@@ -151,12 +152,12 @@ class PrecisionTest {
         .isCloseTo(plain.after().loss(), within(0.03 * plain.after().loss()));
   }
 
-  private ModelTraining.Outcome train(String precision, String... settings) {
+  private TrainJob.Outcome train(String precision, String... settings) {
     List<String> all = new ArrayList<>(List.of(settings));
     all.add("training.precision=" + precision);
     Recipe recipe = TinyRecipe.in(temporary, all.toArray(String[]::new));
     Path run = temporary.resolve(precision + "-" + recipe.training().xla());
-    return RecipeTraining.of(recipe, run).run(Progress.silent());
+    return TrainJob.of(recipe, run).run(Progress.silent());
   }
 
   @Test
@@ -175,7 +176,7 @@ class PrecisionTest {
     Recipe single = TinyRecipe.in(temporary);
     assertThat(single.training().precision()).isEqualTo(Precision.FLOAT32);
     Recipe rounded = TinyRecipe.in(temporary, "training.precision=bfloat16");
-    assertThat(rounded.changesFrom(single.toJson(), Path.of("run")))
+    assertThat(ResumePolicy.changes(single.toJson(), rounded.toJson(), Path.of("run")))
         .containsExactly("training.precision was float32 and is now bfloat16");
   }
 }

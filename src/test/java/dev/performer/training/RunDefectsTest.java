@@ -23,7 +23,7 @@ import org.tensorflow.Graph;
 class RunDefectsTest {
   @TempDir Path temporary;
 
-  private static FineTuner open(
+  private static Trainer open(
       Graph graph, Path run, TrainingData data, LoopOptions.Builder loop, Progress progress) {
     FineTuneOptions options = FineTunerTest.tuning(loop);
     return Files.exists(run.resolve("last"))
@@ -33,7 +33,7 @@ class RunDefectsTest {
 
   private static TrainingResult train(Path run, TrainingData data, LoopOptions.Builder loop) {
     try (Graph graph = new Graph();
-        FineTuner tuner = open(graph, run, data, loop, Progress.silent())) {
+        Trainer tuner = open(graph, run, data, loop, Progress.silent())) {
       return tuner.run();
     }
   }
@@ -62,7 +62,7 @@ class RunDefectsTest {
     List<String> lines = new ArrayList<>();
     TrainingResult second;
     try (Graph graph = new Graph();
-        FineTuner tuner =
+        Trainer tuner =
             open(
                 graph,
                 run,
@@ -83,7 +83,7 @@ class RunDefectsTest {
     assertThat(first.best().guesses()).isGreaterThan(1000);
     lines.clear();
     try (Graph graph = new Graph();
-        FineTuner tuner = open(graph, run, other, FineTunerTest.loop(42), Progress.silent())) {
+        Trainer tuner = open(graph, run, other, FineTunerTest.loop(42), Progress.silent())) {
       assertThat(tuner.run().best().guesses()).isEqualTo(second.best().guesses());
     }
   }
@@ -104,7 +104,7 @@ class RunDefectsTest {
     Path run = temporary.resolve("run");
     try (Graph graph = new Graph()) {
       Progress[] listener = new Progress[1];
-      FineTuner[] tuner = new FineTuner[1];
+      Trainer[] tuner = new Trainer[1];
       listener[0] =
           new Progress() {
             @Override
@@ -131,7 +131,7 @@ class RunDefectsTest {
               TinyModel.data(),
               FineTunerTest.loop(30).evaluateEvery(4).checkpointEvery(0),
               listener[0]);
-      try (FineTuner opened = tuner[0]) {
+      try (Trainer opened = tuner[0]) {
         TrainingResult result = opened.run();
         assertThat(result.steps()).isEqualTo(5);
         assertThat(result.finished()).isFalse();
@@ -154,7 +154,7 @@ class RunDefectsTest {
 
     public static void main(String[] args) {
       try (Graph graph = new Graph();
-          FineTuner tuner =
+          Trainer tuner =
               open(
                   graph,
                   Path.of(args[0]),

@@ -15,89 +15,62 @@ import org.tensorflow.types.TFloat64;
 /**
  * Adafactor, algorithms 4 (matrices) and 5 (vectors) with the update clipping, the relative step
  * sizes and the increasing decay of algorithm 6.
+ *
+ * @param fresh 1 − β₂, which is 1 at the first step
+ * @param kept what has to run with the update
  */
-record AdafactorRule(Optimizer.Adafactor config) implements UpdateRule {
+record AdafactorRule(UpdateRule rule, Operand<TFloat32> fresh, List<Op> kept) {
 
-  @Override
-  public Op update(Shared shared, Variable variable, Operand<TFloat32> gradient, double decay) {
-    Ops tf = shared.tf();
-    List<Op> kept = new ArrayList<>();
+  static Op update(UpdateRule rule, Optimizer.Adafactor config) {
+    Ops tf = rule.tf();
+    Variable variable = rule.variable();
     Operand<TFloat64> exponent = tf.constant(-config.decayExponent());
-    Operand<TFloat32> fresh =
-        shared.single(tf.math.pow(shared.step(), exponent)); // 1 − β₂, which is 1 at the first step
-    Operand<TFloat32> squares =
-        tf.math.add(tf.math.square(gradient), tf.constant((float) config.epsilon1()));
+    var fresh = rule.single(tf.math.pow(rule.shared().step(), exponent));
+    var moments = new AdafactorRule(rule, fresh, new ArrayList<>());
+    List<Op> kept = moments.kept;
+    var least = tf.constant((float) config.epsilon1());
+    var squares = tf.math.add(tf.math.square(rule.gradient()), least);
     int[] sides = sides(variable.shape());
     boolean factored = Math.min(sides[0], sides[1]) >= Math.max(2, config.smallestFactored());
     Operand<TFloat32> inverseRoot =
         factored
-            ? factored(shared, variable, squares, sides, fresh, kept)
-            : tf.math.rsqrt(moved(shared, "v", variable, variable.shape(), squares, fresh, kept));
-    Operand<TFloat32> direction = tf.math.mul(gradient, inverseRoot);
-    Operand<TFloat32> excess =
-        tf.math.maximum(
-            tf.constant(1f), shared.scaled(rms(tf, direction), 1 / config.clipThreshold()));
-    direction = tf.math.div(direction, excess);
+            ? moments.factored(squares, sides)
+            : tf.math.rsqrt(moments.moved("v", variable.shape(), squares));
+    Operand<TFloat32> direction = tf.math.mul(rule.gradient(), inverseRoot);
+    var length = rule.scaled(rms(tf, direction), 1 / config.clipThreshold());
+    direction = tf.math.div(direction, tf.math.maximum(tf.constant(1f), length));
     if (config.beta1() > 0) {
-      Variable m = shared.slot("m", variable, variable.shape());
-      direction = shared.mean(config.beta1(), m.read(tf), direction);
+      Variable m = rule.slot("m", variable.shape());
+      direction = rule.mean(config.beta1(), m.read(tf), direction);
       kept.add(Variables.assign(tf, m, direction));
     }
-    Operand<TFloat32> rate = shared.single(shared.rate());
+    Operand<TFloat32> rate = rule.rate();
     if (config.relative()) {
       Operand<TFloat32> size = rms(tf, variable.read(tf));
       rate = tf.math.mul(rate, tf.math.maximum(tf.constant((float) config.epsilon2()), size));
     }
-    kept.add(UpdateRule.descend(shared, variable, rate, direction, decay));
+    kept.add(rule.descend(rate, direction));
     return tf.withControlDependencies(kept).noOp();
   }
 
   /** One over the root of R·C / ΣR, in the shape of the variable. */
-  private static Operand<TFloat32> factored(
-      Shared shared,
-      Variable variable,
-      Operand<TFloat32> squares,
-      int[] sides,
-      Operand<TFloat32> fresh,
-      List<Op> kept) {
-    Ops tf = shared.tf();
+  private Operand<TFloat32> factored(Operand<TFloat32> squares, int[] sides) {
+    Ops tf = rule.tf();
     Operand<TFloat32> matrix = tf.reshape(squares, tf.constant(sides)); // [n, m]
-    Operand<TFloat32> rows =
-        moved(
-            shared,
-            "rows",
-            variable,
-            Shape.of(sides[0], 1),
-            tf.reduceSum(matrix, tf.constant(1), ReduceSum.keepDims(true)),
-            fresh,
-            kept); // [n, 1]
-    Operand<TFloat32> columns =
-        moved(
-            shared,
-            "columns",
-            variable,
-            Shape.of(1, sides[1]),
-            tf.reduceSum(matrix, tf.constant(0), ReduceSum.keepDims(true)),
-            fresh,
-            kept); // [1, m]
+    var ofRows = tf.reduceSum(matrix, tf.constant(1), ReduceSum.keepDims(true)); // [n, 1]
+    var rows = moved("rows", Shape.of(sides[0], 1), ofRows);
+    var ofColumns = tf.reduceSum(matrix, tf.constant(0), ReduceSum.keepDims(true)); // [1, m]
+    var columns = moved("columns", Shape.of(1, sides[1]), ofColumns);
     Operand<TFloat32> total = tf.reduceSum(rows, tf.constant(new int[] {0, 1}));
     // Root by root: the product of two sums of tiny squares would vanish.
-    Operand<TFloat32> inverse =
-        tf.math.mul(tf.math.rsqrt(tf.math.div(rows, total)), tf.math.rsqrt(columns)); // [n, m]
-    return tf.reshape(inverse, tf.constant(variable.shape()));
+    var inverse = tf.math.mul(tf.math.rsqrt(tf.math.div(rows, total)), tf.math.rsqrt(columns));
+    return tf.reshape(inverse, tf.constant(rule.variable().shape())); // from [n, m]
   }
 
   /** A moment after this step, {@code (1 − fresh)·old + fresh·added}. */
-  private static Operand<TFloat32> moved(
-      Shared shared,
-      String kind,
-      Variable variable,
-      Shape shape,
-      Operand<TFloat32> added,
-      Operand<TFloat32> fresh,
-      List<Op> kept) {
-    Ops tf = shared.tf();
-    Variable slot = shared.slot(kind, variable, shape);
+  private Operand<TFloat32> moved(String kind, Shape shape, Operand<TFloat32> added) {
+    Ops tf = rule.tf();
+    Variable slot = rule.slot(kind, shape);
     Operand<TFloat32> old = slot.read(tf);
     Operand<TFloat32> result = tf.math.add(old, tf.math.mul(fresh, tf.math.sub(added, old)));
     kept.add(Variables.assign(tf, slot, result));

@@ -28,9 +28,8 @@ public record Averages(double decay, Map<String, Variable> averages, List<Variab
   public static Averages create(Variables variables, List<Variable> weights, double decay) {
     Map<String, Variable> averages = new LinkedHashMap<>();
     for (Variable weight : weights) {
-      averages.put(
-          weight.name(),
-          variables.declare(SCOPE + "/" + weight.name(), weight.type(), weight.shape(), false));
+      String name = SCOPE + "/" + weight.name();
+      averages.put(weight.name(), variables.declare(name, weight.type(), weight.shape(), false));
     }
     return new Averages(decay, averages, List.copyOf(weights));
   }
@@ -56,13 +55,10 @@ public record Averages(double decay, Map<String, Variable> averages, List<Variab
    * @param step t, from 1
    */
   Op follow(Ops after, Operand<TFloat64> step) {
-    var early =
-        after.math.div(
-            after.math.add(step, after.constant(1.0)), after.math.add(step, after.constant(10.0)));
-    var share =
-        after.dtypes.cast(
-            after.math.sub(after.constant(1.0), after.math.minimum(after.constant(decay), early)),
-            TFloat32.class);
+    var above = after.math.add(step, after.constant(1.0));
+    var early = after.math.div(above, after.math.add(step, after.constant(10.0)));
+    var d = after.math.minimum(after.constant(decay), early);
+    var share = after.dtypes.cast(after.math.sub(after.constant(1.0), d), TFloat32.class);
     List<Op> moved = new ArrayList<>();
     for (Variable weight : weights) {
       Variable average = of(weight);

@@ -2,16 +2,10 @@ package dev.performer.training.optim;
 
 import dev.performer.graph.LossGradients;
 import dev.performer.graph.Variable;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 import org.tensorflow.Graph;
-import org.tensorflow.GraphOperation;
-import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.types.family.TFloating;
 
@@ -28,16 +22,14 @@ record Gradients(List<Variable> variables, List<Output<?>> values, List<Variable
    * @throws IllegalArgumentException if no trainable variable has a gradient
    */
   static Gradients of(Graph graph, Output<?> loss, List<Variable> all) {
-    Set<String> reached = operationsBehind(loss);
+    var reached = Ancestors.of(List.of(loss), false).keySet();
     List<Variable> candidates = new ArrayList<>();
     List<Variable> unused = new ArrayList<>();
-    for (Variable variable : all) {
-      if (variable.trainable()) {
-        boolean used =
-            reached.contains(variable.handle().op().name())
-                && TFloating.class.isAssignableFrom(variable.type());
-        (used ? candidates : unused).add(variable);
-      }
+    for (Variable variable : all.stream().filter(Variable::trainable).toList()) {
+      boolean used =
+          reached.contains(variable.handle().op().name())
+              && TFloating.class.isAssignableFrom(variable.type());
+      (used ? candidates : unused).add(variable);
     }
     if (candidates.isEmpty()) {
       throw new IllegalArgumentException("the loss depends on no trainable variable");
@@ -53,20 +45,5 @@ record Gradients(List<Variable> variables, List<Output<?>> values, List<Variable
       throw new IllegalArgumentException("no gradient of the loss reaches a trainable variable");
     }
     return new Gradients(List.copyOf(variables), List.copyOf(values), List.copyOf(unused));
-  }
-
-  private static Set<String> operationsBehind(Output<?> loss) {
-    Set<String> seen = new HashSet<>();
-    Deque<GraphOperation> open = new ArrayDeque<>();
-    open.add((GraphOperation) loss.op());
-    while (!open.isEmpty()) {
-      GraphOperation operation = open.remove();
-      if (seen.add(operation.name())) {
-        for (Operand<?> input : operation.inputs()) {
-          open.add((GraphOperation) input.asOutput().op());
-        }
-      }
-    }
-    return seen;
   }
 }

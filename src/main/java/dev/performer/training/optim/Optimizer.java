@@ -1,15 +1,15 @@
 package dev.performer.training.optim;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.annotation.JsonCreator;
-import com.fasterxml.jackson.annotation.JsonValue;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.annotation.JsonPropertyOrder;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.Labels;
 import dev.performer.data.StrictJson;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 
@@ -20,6 +20,7 @@ import java.util.Locale;
  * <p>Weight decay is decoupled everywhere: {@code x ← x − rate·decay·x} with x as before the step.
  * Biases, normalisations and vectors are spared unless {@code decaysAll} is set.
  */
+@JsonPropertyOrder("name")
 public sealed interface Optimizer {
   /** Share of a weight that is taken away per step and unit of learning rate. */
   double weightDecay();
@@ -37,17 +38,11 @@ public sealed interface Optimizer {
    */
   record AdamW(double beta1, double beta2, double epsilon, double weightDecay, boolean decaysAll)
       implements Optimizer {
-    /** Checks ranges. */
     public AdamW {
       fraction("beta1", beta1);
       fraction("beta2", beta2);
       positive("epsilon", epsilon);
       notNegative("weightDecay", weightDecay);
-    }
-
-    /** The same with another weight decay. */
-    public AdamW withWeightDecay(double value) {
-      return new AdamW(beta1, beta2, epsilon, value, decaysAll);
     }
   }
 
@@ -75,7 +70,6 @@ public sealed interface Optimizer {
       double weightDecay,
       boolean decaysAll)
       implements Optimizer {
-    /** Checks ranges. */
     public Adafactor {
       positive("decayExponent", decayExponent);
       positive("epsilon1", epsilon1);
@@ -96,13 +90,10 @@ public sealed interface Optimizer {
    */
   record Sgd(double momentum, boolean nesterov, double weightDecay, boolean decaysAll)
       implements Optimizer {
-    /** Checks ranges. */
     public Sgd {
       fraction("momentum", momentum);
       notNegative("weightDecay", weightDecay);
-      if (nesterov && momentum == 0) {
-        throw new PerformerException("optimizer: nesterov needs momentum above 0");
-      }
+      require(!nesterov || momentum > 0, "optimizer: nesterov needs momentum above 0");
     }
   }
 
@@ -116,7 +107,6 @@ public sealed interface Optimizer {
    */
   record Lion(double beta1, double beta2, double weightDecay, boolean decaysAll)
       implements Optimizer {
-    /** Checks ranges. */
     public Lion {
       fraction("beta1", beta1);
       fraction("beta2", beta2);
@@ -136,6 +126,7 @@ public sealed interface Optimizer {
           new Lion(0.9, 0.99, 0.1, false));
 
   /** The name in recipes, such as {@code adamw}. */
+  @JsonProperty("name")
   default String label() {
     return getClass().getSimpleName().toLowerCase(Locale.ROOT);
   }
@@ -147,18 +138,13 @@ public sealed interface Optimizer {
    */
   static Optimizer named(String name) {
     List<String> names = DEFAULTS.stream().map(Optimizer::label).toList();
-    return DEFAULTS.stream()
-        .filter(optimizer -> optimizer.label().equals(name))
-        .findFirst()
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                    "no optimizer '"
-                        + name
-                        + "'; did you mean "
-                        + Labels.nearest(name, names)
-                        + "? Known: "
-                        + String.join(", ", names)));
+    require(
+        names.contains(name),
+        "no optimizer '%s'; did you mean %s? Known: %s",
+        name,
+        Labels.nearest(name, names),
+        String.join(", ", names));
+    return DEFAULTS.get(names.indexOf(name));
   }
 
   /**
@@ -171,49 +157,34 @@ public sealed interface Optimizer {
     if (node.isTextual()) {
       return named(node.textValue());
     }
-    if (!(node instanceof ObjectNode object) || !object.path("name").isTextual()) {
-      throw new PerformerException(
-          "optimizer: expected a name such as adamw, or an object with the key name");
-    }
-    Optimizer base = named(object.path("name").textValue());
+    require(
+        node.path("name").isTextual(),
+        "optimizer: expected a name such as adamw, or an object with the key name");
+    Optimizer base = named(node.path("name").textValue());
     ObjectNode keys = (ObjectNode) base.json();
-    keys.setAll(object);
+    keys.setAll((ObjectNode) node);
     keys.remove("name");
     return StrictJson.bind(keys, base.getClass(), "optimizer " + base.label());
   }
 
   /** Name and all constants. */
-  @JsonValue
   default JsonNode json() {
-    ObjectNode json = JsonNodeFactory.instance.objectNode().put("name", label());
-    Arrays.stream(getClass().getRecordComponents())
-        .forEach(
-            component -> {
-              try {
-                var value = component.getAccessor().invoke(this);
-                json.set(component.getName(), new ObjectMapper().valueToTree(value));
-              } catch (ReflectiveOperationException e) {
-                throw new IllegalStateException(e);
-              }
-            });
-    return json;
+    return StrictJson.tree(this);
   }
 
   private static void fraction(String key, double value) {
-    if (!(value >= 0 && value < 1)) {
-      throw new PerformerException("optimizer: " + key + " must be in [0, 1), not " + value);
-    }
+    check(value >= 0 && value < 1, key, "in [0, 1)", value);
   }
 
   private static void positive(String key, double value) {
-    if (!(value > 0)) {
-      throw new PerformerException("optimizer: " + key + " must be above 0, not " + value);
-    }
+    check(value > 0, key, "above 0", value);
   }
 
   private static void notNegative(String key, double value) {
-    if (!(value >= 0)) {
-      throw new PerformerException("optimizer: " + key + " must be at least 0, not " + value);
-    }
+    check(value >= 0, key, "at least 0", value);
+  }
+
+  private static void check(boolean holds, String key, String range, double value) {
+    require(holds, "optimizer: %s must be %s, not %s", key, range, value);
   }
 }

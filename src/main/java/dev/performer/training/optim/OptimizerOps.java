@@ -25,14 +25,13 @@ import org.tensorflow.types.TInt64;
  * <p>With an accumulation, {@link #accumulate} adds up the gradients of a batch, weighted by what
  * it guesses, and {@link #update} takes a step with their mean.
  *
- * @param update one optimizer step
- * @param accumulate adds a batch's gradients; null without accumulation
+ * @param accumulate null without accumulation
  * @param learningRate placeholder, scalar
  * @param gradientNorm global norm before clipping, scalar
  * @param trained variables that are updated
- * @param gradients of {@link #trained}, in the same order, of one batch; empty if not known
+ * @param gradients of {@link #trained}, in the same order, of one batch
  * @param unused trainable variables that the loss does not depend on, or not differentiably
- * @param seam where {@link #update} can be cut in two; null if not known
+ * @param seam where {@link #update} can be cut in two; null once it is
  * @param slots the optimizer's own variables, to be saved between steps
  * @param sums of gradients between batches; need not be saved
  * @param initializer gives slots and sums their first values
@@ -50,24 +49,32 @@ public record OptimizerOps(
     List<Variable> sums,
     Consumer<Session> initializer) {
 
-  /**
-   * Between gradients and update.
-   *
-   * @param gradients of the step, first outputs of their ops
-   * @param norm their global norm
-   * @param finiteNorm the same, after it was found to be finite; nothing is changed before
-   */
+  /** Gradients of a step and their norm; nothing is changed before that was found to be finite. */
   public record Seam(
       List<Output<TFloat32>> gradients, Output<TFloat64> norm, Output<TFloat64> finiteNorm) {}
-
-  private static final String SCOPE = "performer_";
 
   /** In the error of a step that failed for its gradient. */
   public static final String NOT_FINITE = "the gradient's norm is not finite";
 
   /** How names of an optimizer's variables begin. */
   public static String scope(Optimizer optimizer) {
-    return SCOPE + optimizer.label();
+    return "performer_" + optimizer.label();
+  }
+
+  /** The same where computing this norm is the update. */
+  public OptimizerOps compiled(Output<TFloat64> norm, Op otherAccumulate) {
+    return new OptimizerOps(
+        norm,
+        otherAccumulate,
+        learningRate,
+        norm,
+        trained,
+        gradients,
+        unused,
+        null,
+        slots,
+        sums,
+        initializer);
   }
 
   /**
@@ -77,7 +84,6 @@ public record OptimizerOps(
    * @param weight a scalar: how much a batch counts among those of one step; null where every step
    *     is one batch
    * @param averages moved along with every update; null for none
-   * @param clipNorm greatest global norm of a gradient; 0 for no limit
    * @throws IllegalArgumentException if the loss depends on no trainable variable
    */
   public static OptimizerOps build(
@@ -96,46 +102,36 @@ public record OptimizerOps(
     String scope = scope(optimizer);
     Variable count = slots.create(scope + "/step", Shape.scalar(), false, tf.constant(0L));
     var rate = tf.placeholder(TFloat64.class, Placeholder.shape(Shape.scalar()));
-    Accumulation accumulation =
-        weight == null ? null : Accumulation.of(tf, sums, own, weight, scope);
+    var accumulation = weight == null ? null : Accumulation.of(tf, sums, own, weight, scope);
     List<Output<TFloat32>> gradients = new ArrayList<>();
     for (int i = 0; i < own.values().size(); i++) {
-      gradients.add(
-          tf.identity(
-                  accumulation == null
-                      ? float32(tf, own.values().get(i))
-                      : accumulation.means().get(i))
-              .asOutput());
+      var value = own.values().get(i);
+      var mean = accumulation == null ? float32(tf, value) : accumulation.means().get(i);
+      gradients.add(tf.identity(mean).asOutput());
     }
     var anyNorm = globalNorm(tf, gradients);
     var norm = tf.debugging.checkNumerics(anyNorm, NOT_FINITE);
     Ops after = tf.withControlDependencies(List.of(norm));
     Op counted = after.assignAddVariableOp(count.handle(), tf.constant(1L));
-    var t =
-        tf.dtypes.cast(
-            tf.withControlDependencies(List.of(counted))
-                .readVariableOp(count.handle(), TInt64.class),
-            TFloat64.class);
+    Ops then = tf.withControlDependencies(List.of(counted));
+    var t = tf.dtypes.cast(then.readVariableOp(count.handle(), TInt64.class), TFloat64.class);
     var clip = tf.constant(clipNorm);
     var scale = clipNorm > 0 ? tf.math.div(clip, tf.math.maximum(norm, clip)) : tf.constant(1.0);
-    UpdateRule rule = UpdateRule.of(optimizer);
-    UpdateRule.Shared shared = new UpdateRule.Shared(after, tf, slots, scope, t, rate);
+    var shared = new UpdateRule.Shared(tf, slots, scope, t, rate);
     List<Op> updates = new ArrayList<>();
     for (int i = 0; i < gradients.size(); i++) {
       Variable variable = own.variables().get(i);
       boolean decays = optimizer.decaysAll() || WeightDecay.appliesTo(variable);
       var clipped = after.math.mul(gradients.get(i), tf.dtypes.cast(scale, TFloat32.class));
-      updates.add(rule.update(shared, variable, clipped, decays ? optimizer.weightDecay() : 0));
+      double decay = decays ? optimizer.weightDecay() : 0;
+      updates.add(new UpdateRule(after, shared, variable, clipped, decay).of(optimizer));
     }
     if (accumulation != null) {
       updates.add(accumulation.clear(tf.withControlDependencies(List.copyOf(updates))));
     }
-    Op update =
-        averages == null
-            ? tf.withControlDependencies(updates).noOp()
-            : averages.follow(tf.withControlDependencies(updates), t);
+    Ops last = tf.withControlDependencies(updates);
     return new OptimizerOps(
-        update,
+        averages == null ? last.noOp() : averages.follow(last, t),
         accumulation == null ? null : accumulation.add(),
         rate,
         tf.identity(norm).asOutput(),
@@ -180,26 +176,21 @@ public record OptimizerOps(
 
     static Accumulation of(
         Ops tf, Variables variables, Gradients gradients, Operand<TFloat32> weight, String scope) {
-      Variable total =
-          variables.create(scope + "/sum/weight", Shape.scalar(), false, tf.constant(0f));
+      String sums = scope + "/sum/";
+      var total = variables.create(sums + "weight", Shape.scalar(), false, tf.constant(0f));
       List<Op> added = new ArrayList<>();
       List<Operand<TFloat32>> means = new ArrayList<>();
       added.add(tf.assignAddVariableOp(total.handle(), weight));
       for (int i = 0; i < gradients.variables().size(); i++) {
         Variable variable = gradients.variables().get(i);
-        Variable sum =
-            variables.create(
-                scope + "/sum/" + variable.name(),
-                variable.shape(),
-                false,
-                tf.fill(tf.constant(variable.shape()), tf.constant(0f)));
-        added.add(
-            tf.assignAddVariableOp(
-                sum.handle(), tf.math.mul(float32(tf, gradients.values().get(i)), weight)));
-        means.add(
-            tf.math.div(
-                sum.<TFloat32>read(tf),
-                tf.math.maximum(total.<TFloat32>read(tf), tf.constant(1e-9f))));
+        Shape shape = variable.shape();
+        var zeros = tf.fill(tf.constant(shape), tf.constant(0f));
+        var sum = variables.create(sums + variable.name(), shape, false, zeros);
+        var weighted = tf.math.mul(float32(tf, gradients.values().get(i)), weight);
+        added.add(tf.assignAddVariableOp(sum.handle(), weighted));
+        Operand<TFloat32> value = sum.read(tf);
+        Operand<TFloat32> weights = total.read(tf);
+        means.add(tf.math.div(value, tf.math.maximum(weights, tf.constant(1e-9f))));
       }
       return new Accumulation(tf.withControlDependencies(added).noOp(), means, variables.all());
     }

@@ -1,8 +1,11 @@
 package dev.performer.training.optim;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.Labels;
 import java.util.List;
+import java.util.Locale;
 
 /**
  * Learning rate by step: a linear warm-up to the peak, then by the name. Step 0 is the first; with
@@ -23,8 +26,10 @@ public sealed interface Schedule {
     return 0;
   }
 
-  /** The name in recipes. */
-  String label();
+  /** The name in recipes, one of {@link #NAMES}. */
+  default String label() {
+    return getClass().getSimpleName().replaceAll("(?<=.)([A-Z])", "-$1").toLowerCase(Locale.ROOT);
+  }
 
   /**
    * @param step 0 for the first
@@ -40,7 +45,8 @@ public sealed interface Schedule {
    * @throws PerformerException if there is none of that name, or a number is out of range
    */
   static Schedule of(String name, double learningRate, long warmupSteps, double finalShare) {
-    return switch (String.valueOf(name)) {
+    String known = String.valueOf(name);
+    return switch (known) {
       case "constant" -> new Constant(learningRate, warmupSteps);
       case "linear" -> new Linear(learningRate, warmupSteps, finalShare);
       case "cosine" -> new Cosine(learningRate, warmupSteps, finalShare);
@@ -49,21 +55,14 @@ public sealed interface Schedule {
       default ->
           throw new PerformerException(
               "schedule must be one of %s, not '%s'; did you mean %s?"
-                  .formatted(
-                      String.join(", ", NAMES), name, Labels.nearest(String.valueOf(name), NAMES)));
+                  .formatted(String.join(", ", NAMES), name, Labels.nearest(known, NAMES)));
     };
   }
 
   /** Stays at the peak. */
   record Constant(double learningRate, long warmupSteps) implements Schedule {
-    /** Checks ranges. */
     public Constant {
       check(learningRate, warmupSteps, 0);
-    }
-
-    @Override
-    public String label() {
-      return "constant";
     }
 
     @Override
@@ -74,14 +73,8 @@ public sealed interface Schedule {
 
   /** Falls linearly to {@code finalShare} of the peak at the last step. */
   record Linear(double learningRate, long warmupSteps, double finalShare) implements Schedule {
-    /** Checks ranges. */
     public Linear {
       check(learningRate, warmupSteps, finalShare);
-    }
-
-    @Override
-    public String label() {
-      return "linear";
     }
 
     @Override
@@ -93,14 +86,8 @@ public sealed interface Schedule {
 
   /** Falls along half a cosine to {@code finalShare} of the peak at the last step. */
   record Cosine(double learningRate, long warmupSteps, double finalShare) implements Schedule {
-    /** Checks ranges. */
     public Cosine {
       check(learningRate, warmupSteps, finalShare);
-    }
-
-    @Override
-    public String label() {
-      return "cosine";
     }
 
     @Override
@@ -112,14 +99,8 @@ public sealed interface Schedule {
 
   /** Falls with the root of the step number, as for the first Transformer and protein_lm. */
   record InverseSquareRoot(double learningRate, long warmupSteps) implements Schedule {
-    /** Checks ranges. */
     public InverseSquareRoot {
       check(learningRate, warmupSteps, 0);
-    }
-
-    @Override
-    public String label() {
-      return "inverse-square-root";
     }
 
     @Override
@@ -130,15 +111,12 @@ public sealed interface Schedule {
   }
 
   private static void check(double learningRate, long warmupSteps, double finalShare) {
-    if (!(learningRate > 0) || Double.isInfinite(learningRate)) {
-      throw new PerformerException("learningRate must be above 0, not " + learningRate);
-    }
-    if (warmupSteps < 0) {
-      throw new PerformerException("warmupSteps must be at least 0, not " + warmupSteps);
-    }
-    if (!(finalShare >= 0 && finalShare <= 1)) {
-      throw new PerformerException("finalShare must be in [0, 1], not " + finalShare);
-    }
+    require(
+        learningRate > 0 && Double.isFinite(learningRate),
+        "learningRate must be above 0, not %s",
+        learningRate);
+    require(warmupSteps >= 0, "warmupSteps must be at least 0, not %s", warmupSteps);
+    require(finalShare >= 0 && finalShare <= 1, "finalShare must be in [0, 1], not %s", finalShare);
   }
 
   private static double warm(long step, long warmup) {

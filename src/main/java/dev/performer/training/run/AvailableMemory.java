@@ -2,11 +2,11 @@ package dev.performer.training.run;
 
 import java.io.IOException;
 import java.math.BigInteger;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalLong;
+import java.util.stream.LongStream;
 
 /**
  * How much memory a Linux process may still take: what the machine has to spare, or the rest of a
@@ -18,21 +18,15 @@ public record AvailableMemory(Path root) {
   private static final BigInteger LARGEST = BigInteger.valueOf(Long.MAX_VALUE);
 
   /** Files of a version of control groups. */
-  private enum Version {
-    ONE("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
-    TWO("sys/fs/cgroup", "memory.max", "memory.current", "");
-
-    final String mount;
-    final String limit;
-    final String usage;
-    final String prefix;
-
-    Version(String mount, String limit, String usage, String prefix) {
-      this.mount = mount;
-      this.limit = limit;
-      this.usage = usage;
-      this.prefix = prefix;
-    }
+  private record Version(String mount, String limit, String usage, String cached) {
+    static final Version ONE =
+        new Version(
+            "sys/fs/cgroup/memory",
+            "memory.limit_in_bytes",
+            "memory.usage_in_bytes",
+            "total_inactive_file ");
+    static final Version TWO =
+        new Version("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file ");
   }
 
   /** Of this process. */
@@ -40,9 +34,19 @@ public record AvailableMemory(Path root) {
     return new AvailableMemory(Path.of("/")).least();
   }
 
+  /** The most memory that this process has had, in bytes; empty where it is not known. */
+  public static OptionalLong peak() {
+    return kilobytes("VmHWM:", Path.of("/proc/self/status"));
+  }
+
+  /** The memory that this process has now, in bytes; empty where it is not known. */
+  public static OptionalLong resident() {
+    return kilobytes("VmRSS:", Path.of("/proc/self/status"));
+  }
+
   /** In bytes; empty where it is not known. */
   OptionalLong least() {
-    OptionalLong least = TrainerLog.status("MemAvailable:", root.resolve("proc/meminfo"));
+    OptionalLong least = kilobytes("MemAvailable:", root.resolve("proc/meminfo"));
     for (String line : lines(root.resolve("proc/self/cgroup"))) {
       String[] parts = line.split(":", 3); // number:controllers:path
       if (parts.length == 3 && parts[1].isEmpty()) {
@@ -68,43 +72,38 @@ public record AvailableMemory(Path root) {
   }
 
   private static OptionalLong left(Version version, Path group) {
-    OptionalLong limit = number(group.resolve(version.limit)); // "max" is none
-    OptionalLong usage = number(group.resolve(version.usage));
+    OptionalLong limit = number(group.resolve(version.limit), ""); // "max" is none
+    OptionalLong usage = number(group.resolve(version.usage), "");
     if (limit.isEmpty() || usage.isEmpty()) {
       return OptionalLong.empty();
     }
     // Cached files give way.
-    String key = version.prefix + "inactive_file ";
-    long cached =
-        lines(group.resolve("memory.stat")).stream()
-            .filter(line -> line.startsWith(key))
-            .mapToLong(line -> number(line.substring(key.length())).orElse(0))
-            .findFirst()
-            .orElse(0);
+    long cached = number(group.resolve("memory.stat"), version.cached).orElse(0);
     return OptionalLong.of(Math.max(0, limit.getAsLong() - usage.getAsLong() + cached));
   }
 
   private static OptionalLong lesser(OptionalLong a, OptionalLong b) {
-    if (a.isEmpty() || b.isEmpty()) {
-      return a.isEmpty() ? b : a;
-    }
-    return OptionalLong.of(Math.min(a.getAsLong(), b.getAsLong()));
+    return LongStream.concat(a.stream(), b.stream()).min();
   }
 
-  private static OptionalLong number(Path file) {
-    List<String> lines = lines(file);
-    return lines.isEmpty() ? OptionalLong.empty() : number(lines.get(0));
+  private static OptionalLong kilobytes(String key, Path file) {
+    return number(file, key).stream().map(n -> 1024 * n).findFirst();
   }
 
-  private static OptionalLong number(String text) {
-    return text.strip().matches("\\d{1,19}")
-        ? OptionalLong.of(new BigInteger(text.strip()).min(LARGEST).longValue())
-        : OptionalLong.empty();
+  /** The number behind a key, in the first line that begins with it. */
+  private static OptionalLong number(Path file, String key) {
+    return lines(file).stream()
+        .filter(line -> line.startsWith(key))
+        .map(line -> line.substring(key.length()).replace("kB", "").strip())
+        .limit(1)
+        .filter(number -> number.matches("\\d{1,19}"))
+        .mapToLong(number -> new BigInteger(number).min(LARGEST).longValue())
+        .findFirst();
   }
 
   private static List<String> lines(Path file) {
     try {
-      return Files.readAllLines(file, StandardCharsets.UTF_8);
+      return Files.readAllLines(file);
     } catch (IOException e) {
       return List.of(); // not this system, or not ours to read
     }

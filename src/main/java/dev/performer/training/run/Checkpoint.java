@@ -6,12 +6,9 @@ import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.AtomicFiles;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
-import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import java.util.zip.CheckedInputStream;
 
@@ -42,36 +39,33 @@ public record Checkpoint(Path directory, TrainingState state) {
     ObjectNode json = JSON.createObjectNode();
     json.set("state", JSON.valueToTree(state));
     ObjectNode files = json.putObject("files");
-    for (Path file : files(directory)) {
-      AtomicFiles.force(file);
-      ObjectNode entry = files.putObject(file.getFileName().toString());
-      entry.put("bytes", Files.size(file));
-      entry.put("crc32", crc32(file));
+    try (var list = Files.list(directory)) {
+      for (Path file : list.filter(Files::isRegularFile).sorted().toList()) {
+        AtomicFiles.force(file);
+        ObjectNode entry = files.putObject(file.getFileName().toString());
+        entry.put("bytes", Files.size(file)).put("crc32", crc32(file));
+      }
     }
     Path stateFile = directory.resolve(STATE);
     JSON.writeValue(stateFile.toFile(), json);
     AtomicFiles.force(stateFile);
   }
 
-  /**
-   * Reads a directory back.
-   *
-   * @throws IOException if anything is missing or damaged; the message names it
-   */
+  /** Reads a directory. @throws IOException that names what is missing or damaged */
   public static Checkpoint open(Path directory) throws IOException {
     JsonNode json = JSON.readTree(directory.resolve(STATE).toFile());
     JsonNode files = json.path("files");
     if (files.isEmpty()) {
       throw new IOException("state.json names no files");
     }
-    for (var fields = files.fields(); fields.hasNext(); ) {
-      var field = fields.next();
+    for (var field : files.properties()) {
       Path file = directory.resolve(field.getKey());
+      JsonNode entry = field.getValue();
       if (!Files.isRegularFile(file)) {
         throw new IOException(field.getKey() + " is missing");
       }
-      if (Files.size(file) != field.getValue().path("bytes").asLong(-1)
-          || crc32(file) != field.getValue().path("crc32").asLong(-1)) {
+      if (Files.size(file) != entry.path("bytes").asLong(-1)
+          || crc32(file) != entry.path("crc32").asLong(-1)) {
         throw new IOException(field.getKey() + " is cut off or damaged");
       }
     }
@@ -82,16 +76,10 @@ public record Checkpoint(Path directory, TrainingState state) {
     return new Checkpoint(directory, state);
   }
 
-  private static List<Path> files(Path directory) throws IOException {
-    try (Stream<Path> list = Files.list(directory)) {
-      return list.filter(Files::isRegularFile).sorted().toList();
-    }
-  }
-
   private static long crc32(Path file) throws IOException {
-    try (InputStream in = new CheckedInputStream(Files.newInputStream(file), new CRC32())) {
+    try (var in = new CheckedInputStream(Files.newInputStream(file), new CRC32())) {
       in.transferTo(OutputStream.nullOutputStream());
-      return ((CheckedInputStream) in).getChecksum().getValue();
+      return in.getChecksum().getValue();
     }
   }
 }

@@ -2,6 +2,7 @@ package dev.performer.training.run;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import java.util.Collections;
+import java.util.Formatter;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -56,14 +57,13 @@ public record Evaluation(
 
   /** In words, for a line of a log. */
   public String describe() {
-    StringBuilder text = new StringBuilder();
-    text.append(
-        Double.isNaN(accuracy)
-            ? String.format(Locale.ROOT, "loss %.4g", loss)
-            : String.format(
-                Locale.ROOT, "perplexity %.3f  accuracy %.1f %%", perplexity, 100 * accuracy));
-    more.forEach(
-        (name, value) -> text.append(String.format(Locale.ROOT, "  %s %.4f", name, value)));
+    var text = new Formatter(Locale.ROOT);
+    if (Double.isNaN(accuracy)) {
+      text.format("loss %.4g", loss);
+    } else {
+      text.format("perplexity %.3f  accuracy %.1f %%", perplexity, 100 * accuracy);
+    }
+    more.forEach((name, value) -> text.format("  %s %.4f", name, value));
     return text.toString();
   }
 }

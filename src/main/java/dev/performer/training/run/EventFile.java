@@ -1,8 +1,6 @@
 package dev.performer.training.run;
 
-import dev.performer.PerformerException;
 import dev.performer.data.TfRecordFrame;
-import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
@@ -19,54 +17,37 @@ import org.tensorflow.proto.Summary;
  * steps that are done again.
  */
 final class EventFile implements AutoCloseable {
-  /** How names begin that TensorBoard looks for. */
-  static final String PREFIX = "events.out.tfevents.";
-
   private final Path file;
   private final OutputStream out;
 
-  private EventFile(Path file, OutputStream out) {
-    this.file = file;
-    this.out = out;
-  }
-
-  /**
-   * Creates a file.
-   *
-   * @param step where the run stands; later steps of earlier files are taken back
-   */
-  static EventFile create(Path directory, long step) {
+  /** Creates a file; what earlier files have after a step is taken back. */
+  EventFile(Path directory, long step) {
     long now = System.currentTimeMillis();
-    Path file =
-        directory.resolve(PREFIX + String.format("%010d.performer.%d", now / 1000, now % 1000));
+    String name = "events.out.tfevents.%010d.performer.%d".formatted(now / 1000, now % 1000);
+    while (Files.exists(directory.resolve(name))) {
+      name += "x";
+    }
+    file = directory.resolve(name);
     try {
-      while (Files.exists(file)) {
-        file = file.resolveSibling(file.getFileName() + "x");
-      }
-      var out =
-          new BufferedOutputStream(Files.newOutputStream(file, StandardOpenOption.CREATE_NEW));
-      EventFile events = new EventFile(file, out);
-      events.append(Event.newBuilder().setFileVersion("brain.Event:2"));
-      if (step >= 0) {
-        SessionLog start =
-            SessionLog.newBuilder().setStatus(SessionLog.SessionStatus.START).build();
-        events.append(Event.newBuilder().setStep(step + 1).setSessionLog(start));
-      }
-      return events;
+      out = Files.newOutputStream(file, StandardOpenOption.CREATE_NEW);
     } catch (IOException e) {
-      throw failed(file, e);
+      throw RunDirectory.unwritable(file, e);
+    }
+    append(Event.newBuilder().setFileVersion("brain.Event:2"));
+    if (step >= 0) {
+      var start = SessionLog.newBuilder().setStatus(SessionLog.SessionStatus.START);
+      append(Event.newBuilder().setStep(step + 1).setSessionLog(start));
     }
   }
 
-  /** Adds scalars of one step. */
   void scalars(long step, String group, Map<String, ? extends Number> values) {
     Summary.Builder summary = Summary.newBuilder();
     values.forEach(
         (name, value) ->
-            summary.addValue(
-                Summary.Value.newBuilder()
-                    .setTag(group + "/" + name)
-                    .setSimpleValue(value.floatValue())));
+            summary
+                .addValueBuilder()
+                .setTag(group + "/" + name)
+                .setSimpleValue(value.floatValue()));
     append(Event.newBuilder().setStep(step).setSummary(summary));
   }
 
@@ -75,7 +56,7 @@ final class EventFile implements AutoCloseable {
     try {
       out.close();
     } catch (IOException e) {
-      throw failed(file, e);
+      throw RunDirectory.unwritable(file, e);
     }
   }
 
@@ -83,14 +64,8 @@ final class EventFile implements AutoCloseable {
     byte[] data = event.setWallTime(System.currentTimeMillis() / 1000.0).build().toByteArray();
     try {
       out.write(TfRecordFrame.of(data));
-      out.flush();
     } catch (IOException e) {
-      throw failed(file, e);
+      throw RunDirectory.unwritable(file, e);
     }
-  }
-
-  private static PerformerException failed(Path file, IOException e) {
-    return new PerformerException(
-        "cannot write " + file + ": " + RunDirectory.describe(e) + "; make room and resume", e);
   }
 }

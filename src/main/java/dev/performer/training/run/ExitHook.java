@@ -1,6 +1,7 @@
 package dev.performer.training.run;
 
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
@@ -45,12 +46,8 @@ public final class ExitHook implements AutoCloseable {
 
   /** Whether the loop's own thread waits for the hooks, this one among them. */
   private boolean loopExits() {
-    for (StackTraceElement frame : loop.getStackTrace()) {
-      if (frame.getClassName().equals("java.lang.Shutdown")) {
-        return true;
-      }
-    }
-    return false;
+    return Arrays.stream(loop.getStackTrace())
+        .anyMatch(frame -> frame.getClassName().equals("java.lang.Shutdown"));
   }
 
   @Override

@@ -79,14 +79,8 @@ public interface Progress extends AutoCloseable {
 
     @Override
     public void interval(long step, double loss, double tokensPerSecond, double secondsLeft) {
-      out.printf(
-          Locale.ROOT,
-          "step %d/%d  loss %.4f  %.0f tokens/s  %.0f s left%n",
-          step,
-          total,
-          loss,
-          tokensPerSecond,
-          secondsLeft);
+      String line = "step %d/%d  loss %.4f  %.0f tokens/s  %.0f s left%n";
+      out.printf(Locale.ROOT, line, step, total, loss, tokensPerSecond, secondsLeft);
     }
 
     @Override
@@ -126,9 +120,9 @@ public interface Progress extends AutoCloseable {
 
     @Override
     public void step(long step, double loss, double tokensPerSecond) {
+      String text = " loss %.3f, %.0f tokens/s";
       bar.stepTo(step);
-      bar.setExtraMessage(
-          String.format(Locale.ROOT, " loss %.3f, %.0f tokens/s", loss, tokensPerSecond));
+      bar.setExtraMessage(String.format(Locale.ROOT, text, loss, tokensPerSecond));
     }
 
     @Override

@@ -9,50 +9,18 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 
 /** Which settings a run may go on with though they changed. */
 public final class ResumePolicy {
-  /** Keys that a run may go on with though they changed. */
-  private static final Set<String> FREE =
-      Set.of(
-          "data.train",
-          "data.validation",
-          "training.steps",
-          "training.learningRate",
-          "training.schedule",
-          "training.warmupSteps",
-          "training.finalShare",
-          "training.clipNorm",
-          "training.labelSmoothing",
-          "training.zLoss",
-          "training.optimizer.weightDecay",
-          "training.evaluateEvery",
-          "training.evaluationBatches",
-          "training.patience",
-          "training.checkpointEvery",
-          "training.keepCheckpoints",
-          "training.logEvery",
-          "training.diagnosticsEvery",
-          "training.divergence",
-          "training.memoryCheck",
-          "evaluation.sequences",
-          "evaluation.target",
-          "validation",
-          "training.precision");
+  private static final Pattern FREE =
+      Pattern.compile(
+          "data\\.(train|validation)|evaluation\\.(sequences|target)|validation|training\\.(steps"
+              + "|learningRate|schedule|warmupSteps|finalShare|clipNorm|labelSmoothing|zLoss"
+              + "|optimizer\\.weightDecay|evaluateEvery|evaluationBatches|patience|checkpointEvery"
+              + "|keepCheckpoints|logEvery|diagnosticsEvery|divergence|memoryCheck|precision)");
 
   private ResumePolicy() {}
-
-  /**
-   * Reports what differs from the settings that a run began with.
-   *
-   * @throws PerformerException that names a key that must not change
-   */
-  static void report(JsonNode was, JsonNode now, Path run, Progress progress) {
-    List<String> changed = changes(was, now, run);
-    if (!changed.isEmpty()) {
-      progress.message("resumed with other settings: " + String.join(", ", changed));
-    }
-  }
 
   /**
    * Compares settings with those that a run began with.
@@ -63,19 +31,16 @@ public final class ResumePolicy {
   public static List<String> changes(JsonNode was, JsonNode now, Path run) {
     List<String> changed = new ArrayList<>();
     compare("", was, now, changed);
-    changed.stream()
-        .filter(change -> !FREE.contains(change.substring(0, change.indexOf(' '))))
-        // Other keys may follow from this one.
-        .min(Comparator.comparing(change -> !change.startsWith("training.xla ")))
-        .ifPresent(
-            change -> {
-              throw new PerformerException(
-                  "cannot resume "
-                      + run
-                      + ": "
-                      + change
-                      + "; resume with the same, or start in another directory");
-            });
+    var fixed =
+        changed.stream()
+            .filter(change -> !FREE.matcher(change.substring(0, change.indexOf(' '))).matches())
+            // Other keys may follow from this one.
+            .min(Comparator.comparing(change -> !change.startsWith("training.xla ")));
+    PerformerException.require(
+        fixed.isEmpty(),
+        "cannot resume %s: %s; resume with the same, or start in another directory",
+        run,
+        fixed.orElse(""));
     return changed;
   }
 
@@ -110,6 +75,6 @@ public final class ResumePolicy {
   private static String text(JsonNode value) {
     return value.isMissingNode()
         ? "absent"
-        : value.isTextual() ? value.textValue() : value.toString();
+        : value.isValueNode() ? value.asText() : value.toString();
   }
 }

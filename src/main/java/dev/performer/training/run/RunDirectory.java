@@ -1,5 +1,8 @@
 package dev.performer.training.run;
 
+import static dev.performer.PerformerException.require;
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
@@ -9,10 +12,7 @@ import dev.performer.data.StrictJson;
 import dev.performer.graph.NativeErrors;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -21,7 +21,6 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
-import java.util.stream.Stream;
 
 /**
  * The directory of one training run, locked while this is open.
@@ -40,32 +39,30 @@ import java.util.stream.Stream;
  */
 public final class RunDirectory implements AutoCloseable {
   private static final String STEP = "step-";
+  private static final String LOCK = "run.lock";
+  private static final String CHECKPOINTS = "checkpoints";
 
   /** What may be there before the first checkpoint. */
-  private static final List<String> FIRST_FILES =
-      List.of(
-          "run.lock",
-          "config.json",
-          "recipe.yaml",
-          ".config.json.new",
-          "metrics.jsonl",
-          "source.json",
-          "loss.png",
-          ".loss.png.new",
-          ".last.new");
+  private static final String FIRST_FILES =
+      "{run.lock,config.json,recipe.yaml,.config.json.new,metrics.jsonl,source.json,loss.png,"
+          + ".loss.png.new,.last.new,events.out.tfevents.*}";
+
+  /** What a killed process left of files that it was writing. */
+  private static final String PARTS =
+      ".{config.json,recipe.yaml,metrics.jsonl,loss.png,gradient.png,report.md,last,best}.part-*";
 
   private static final ObjectMapper JSON =
       new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
 
   private final Path root;
   private final RunSettings settings;
-  private final FileChannel lockChannel;
+  private final FileChannel lock;
   private final boolean isNew;
 
-  private RunDirectory(Path root, RunSettings settings, FileChannel lockChannel, boolean isNew) {
+  private RunDirectory(Path root, RunSettings settings, FileChannel lock, boolean isNew) {
     this.root = root;
     this.settings = settings;
-    this.lockChannel = lockChannel;
+    this.lock = lock;
     this.isNew = isNew;
   }
 
@@ -74,46 +71,40 @@ public final class RunDirectory implements AutoCloseable {
    *
    * @param resume whether an earlier run shall go on
    * @param progress hears which settings differ
-   * @throws PerformerException if there is an earlier run that shall not go on or none that shall,
-   *     if it had settings that must not change, if another process trains there, or it cannot be
-   *     written
    */
   public static RunDirectory open(
       Path root, boolean resume, RunSettings settings, Progress progress) {
-    String configFile = settings.file();
+    String file = settings.file();
     // A run killed before it wrote its settings has the lock alone, and begins anew; settings alone
     // may be a person's own file.
-    boolean isBegun = Files.exists(root.resolve("run.lock"));
-    boolean isOther = !isBegun && !Files.isDirectory(root.resolve("checkpoints"));
-    boolean holdsRun = Files.exists(root.resolve(configFile)) && !isOther;
-    if (resume && !holdsRun && !isBegun) {
-      throw new PerformerException(root + " holds no run to resume (no " + configFile + ")");
-    }
-    if (!resume && holdsRun) {
-      throw new PerformerException(
-          root + " holds a run already; resume it or choose another directory");
-    }
+    boolean isBegun = Files.exists(root.resolve(LOCK));
+    boolean isRun = isBegun || Files.isDirectory(root.resolve(CHECKPOINTS));
+    boolean holdsRun = isRun && Files.exists(root.resolve(file));
     boolean isNew = !Files.exists(root);
-    if (!isNew && !Files.isDirectory(root)) {
-      throw new PerformerException(root + " is a file; choose another directory for the run");
-    }
+    require(!resume || holdsRun || isBegun, "%s holds no run to resume (no %s)", root, file);
+    require(
+        resume || !holdsRun, "%s holds a run already; resume it or choose another directory", root);
+    require(
+        isNew || Files.isDirectory(root),
+        "%s is a file; choose another directory for the run",
+        root);
     try {
-      if (!holdsRun && Files.isDirectory(root) && !holdsOnlyLock(root)) {
-        throw new PerformerException(
-            root + " exists and holds other files; choose an empty or new directory");
-      }
-      Files.createDirectories(root.resolve("checkpoints"));
-      FileChannel channel =
-          FileChannel.open(
-              root.resolve("run.lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-      if (!lock(channel)) {
-        channel.close();
+      require(
+          isNew || holdsRun || holdsOnlyLock(root),
+          "%s exists and holds other files; choose an empty or new directory",
+          root);
+      Files.createDirectories(root.resolve(CHECKPOINTS));
+      FileChannel lock =
+          FileChannel.open(root.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+      if (!isLocked(lock)) {
+        lock.close();
         throw new PerformerException(
             root + " is in use: another process trains there (it holds run.lock)");
       }
-      RunDirectory run = new RunDirectory(root, settings, channel, isNew);
+      RunDirectory run = new RunDirectory(root, settings, lock, isNew);
       try {
-        run.removeUnfinished();
+        deleteAll(root.resolve(CHECKPOINTS), "." + STEP + "*");
+        deleteAll(root, PARTS);
         run.compareSettings(progress);
       } catch (IOException | RuntimeException e) {
         run.close();
@@ -121,36 +112,39 @@ public final class RunDirectory implements AutoCloseable {
       }
       return run;
     } catch (IOException e) {
-      throw new PerformerException("cannot write to " + root + ": " + describe(e), e);
+      throw failed("write to " + root, e);
     }
   }
 
-  Path metrics() {
-    return root.resolve("metrics.jsonl");
+  public Path root() {
+    return root;
   }
 
-  Path lossPlot() {
-    return root.resolve("loss.png");
+  /** Where the checkpoint of a step is, or would be. */
+  public Path place(long step) {
+    return root.resolve(CHECKPOINTS).resolve(STEP + step);
   }
 
   private void compareSettings(Progress progress) {
     Path file = root.resolve(settings.file());
     if (Files.exists(file)) {
       JsonNode was = settings.current().apply(StrictJson.readTree(file));
-      ResumePolicy.report(was, settings.settings(), root, progress);
+      List<String> changed = ResumePolicy.changes(was, settings.settings(), root);
+      if (!changed.isEmpty()) {
+        progress.message("resumed with other settings: " + String.join(", ", changed));
+      }
     }
   }
 
   /** Records the settings. */
   public void writeSettings() {
+    boolean isYaml = settings.file().endsWith(".yaml");
+    JsonNode all = settings.settings();
     try {
-      String text =
-          settings.file().endsWith(".yaml")
-              ? StrictJson.yaml(settings.settings())
-              : JSON.writeValueAsString(settings.settings());
-      AtomicFiles.write(root.resolve(settings.file()), text.getBytes(StandardCharsets.UTF_8));
+      String text = isYaml ? StrictJson.yaml(all) : JSON.writeValueAsString(all);
+      AtomicFiles.write(root.resolve(settings.file()), text.getBytes(UTF_8));
     } catch (IOException e) {
-      throw new PerformerException("cannot write to " + root + ": " + describe(e), e);
+      throw failed("write to " + root, e);
     }
   }
 
@@ -159,22 +153,16 @@ public final class RunDirectory implements AutoCloseable {
     return Files.exists(root.resolve("last"));
   }
 
-  public Path root() {
-    return root;
-  }
-
   /**
    * Writes a checkpoint beside its place, moves it there and points {@code last}, and {@code best}
    * if it is, to it. Then removes all but the newest and the best.
    *
    * @param writer saves the variables under the prefix it is given
-   * @throws PerformerException if that fails; earlier checkpoints are as they were
    */
-  public Checkpoint save(TrainingState state, int keep, Consumer<Path> writer) {
-    Path checkpoints = root.resolve("checkpoints");
-    String name = STEP + state.step();
-    Path unfinished = checkpoints.resolve("." + name);
-    Path place = checkpoints.resolve(name);
+  public void save(TrainingState state, int keep, Consumer<Path> writer) {
+    Path place = place(state.step());
+    Path unfinished = place.resolveSibling("." + place.getFileName());
+    byte[] name = (place.getFileName() + "\n").getBytes(UTF_8);
     try {
       AtomicFiles.delete(unfinished);
       Files.createDirectory(unfinished);
@@ -182,128 +170,102 @@ public final class RunDirectory implements AutoCloseable {
       Checkpoint.seal(unfinished, state);
       AtomicFiles.delete(place);
       AtomicFiles.move(unfinished, place);
-      AtomicFiles.write(root.resolve("last"), (name + "\n").getBytes(StandardCharsets.UTF_8));
+      AtomicFiles.write(root.resolve("last"), name);
       if (state.standsAtBest()) {
-        AtomicFiles.write(root.resolve("best"), (name + "\n").getBytes(StandardCharsets.UTF_8));
+        AtomicFiles.write(root.resolve("best"), name);
       }
       prune(keep, state.step(), state.bestStep());
-      return new Checkpoint(place, state);
     } catch (IOException | RuntimeException e) {
-      try {
-        AtomicFiles.delete(unfinished);
-      } catch (IOException suppressed) {
-        e.addSuppressed(suppressed);
-      }
+      AtomicFiles.discard(unfinished);
+      String advice =
+          hasSaved()
+              ? "earlier checkpoints are intact: make room and resume"
+              : "make room and start again";
       throw new PerformerException(
-          "cannot save checkpoint "
-              + place
-              + " ("
-              + describe(e)
-              + (Files.exists(root.resolve("last"))
-                  ? "); earlier checkpoints are intact: make room and resume"
-                  : "); make room and start again"),
-          e);
+          "cannot save checkpoint %s (%s); %s".formatted(place, describe(e), advice), e);
     }
   }
 
-  /**
-   * The newest checkpoint that is whole.
-   *
-   * @param warn hears of each newer one that is not
-   */
+  /** The newest checkpoint that is whole. @param warn hears of each newer one that is not */
   public Optional<Checkpoint> newest(Consumer<String> warn) {
-    for (long step : steps().stream().sorted(Comparator.reverseOrder()).toList()) {
-      Path directory = directory(step);
+    for (long step : newestFirst()) {
       try {
-        return Optional.of(Checkpoint.open(directory));
+        return Optional.of(Checkpoint.open(place(step)));
       } catch (IOException e) {
-        warn.accept(directory + " is not whole (" + describe(e) + "); taking an older one");
+        warn.accept(place(step) + " is not whole (" + describe(e) + "); taking an older one");
       }
     }
     return Optional.empty();
   }
 
-  /**
-   * The checkpoint of a step.
-   *
-   * @throws PerformerException if it is not there or not whole
-   */
+  /** The checkpoint of a step. @throws PerformerException if it is not there or not whole */
   public Checkpoint at(long step) {
     try {
-      return Checkpoint.open(directory(step));
+      return Checkpoint.open(place(step));
     } catch (IOException e) {
-      throw new PerformerException(directory(step) + " is not whole: " + describe(e), e);
+      throw new PerformerException(place(step) + " is not whole: " + describe(e), e);
     }
   }
 
   /** Releases the lock; without a single whole checkpoint nothing is worth keeping. */
   @Override
   public void close() {
-    if (!lockChannel.isOpen()) {
+    if (!lock.isOpen()) {
       return;
     }
     try {
-      if (!Files.exists(root.resolve("last"))) {
+      if (!hasSaved()) {
         removeTraces();
       }
-      lockChannel.close();
+      lock.close();
     } catch (IOException e) {
-      throw new PerformerException("cannot release run.lock in " + root + ": " + describe(e), e);
+      throw failed("release run.lock in " + root, e);
     }
   }
 
+  /** What went wrong, in one line that begins with the kind of an exception. */
   public static String describe(Throwable e) {
     String kind = e instanceof PerformerException ? "" : e.getClass().getSimpleName() + ": ";
     return kind + NativeErrors.firstLine(e);
   }
 
-  private Path directory(long step) {
-    return root.resolve("checkpoints").resolve(STEP + step);
+  static PerformerException unwritable(Path file, IOException e) {
+    return new PerformerException(
+        "cannot write " + file + ": " + describe(e) + "; make room and resume", e);
+  }
+
+  private static PerformerException failed(String what, IOException e) {
+    return new PerformerException("cannot " + what + ": " + describe(e), e);
   }
 
   /** Of steps after the newest only damaged ones are there: the run went on from before them. */
   private void prune(int keep, long newest, long best) throws IOException {
-    List<Long> steps = steps().stream().sorted(Comparator.reverseOrder()).toList();
     int kept = 0;
-    for (long step : steps) {
+    for (long step : newestFirst()) {
       if (step > newest || kept++ >= keep && step != best) {
-        AtomicFiles.delete(directory(step));
+        AtomicFiles.delete(place(step));
       }
     }
   }
 
-  private List<Long> steps() {
+  private List<Long> newestFirst() {
     List<Long> steps = new ArrayList<>();
-    try (DirectoryStream<Path> list =
-        Files.newDirectoryStream(root.resolve("checkpoints"), STEP + "*")) {
+    try (var list = Files.newDirectoryStream(root.resolve(CHECKPOINTS), STEP + "*")) {
       for (Path path : list) {
         String number = path.getFileName().toString().substring(STEP.length());
         if (number.matches("\\d{1,18}")) {
           steps.add(Long.parseLong(number));
         }
       }
-      return steps;
     } catch (IOException e) {
-      throw new PerformerException("cannot read " + root + ": " + describe(e), e);
+      throw failed("read " + root, e);
     }
+    steps.sort(Comparator.reverseOrder());
+    return steps;
   }
 
-  private void removeUnfinished() throws IOException {
-    try (DirectoryStream<Path> list =
-        Files.newDirectoryStream(root.resolve("checkpoints"), "." + STEP + "*")) {
-      for (Path path : list) {
-        AtomicFiles.delete(path);
-      }
-    }
-    removeParts();
-  }
-
-  /** What a killed process left of files that it was writing. */
-  private void removeParts() throws IOException {
-    try (DirectoryStream<Path> list =
-        Files.newDirectoryStream(
-            root,
-            ".{config.json,recipe.yaml,metrics.jsonl,loss.png,gradient.png,report.md,last,best}.part-*")) {
+  private static void deleteAll(Path folder, String glob) throws IOException {
+    try (var list = Files.newDirectoryStream(folder, glob)) {
       for (Path path : list) {
         AtomicFiles.delete(path);
       }
@@ -311,44 +273,31 @@ public final class RunDirectory implements AutoCloseable {
   }
 
   private void removeTraces() throws IOException {
-    removeParts();
-    for (String file : FIRST_FILES) {
-      Files.deleteIfExists(root.resolve(file));
-    }
-    try (DirectoryStream<Path> list = Files.newDirectoryStream(root, EventFile.PREFIX + "*")) {
-      for (Path path : list) {
-        AtomicFiles.delete(path);
-      }
-    }
-    AtomicFiles.delete(root.resolve("checkpoints"));
-    if (isNew && isEmpty(root)) {
+    deleteAll(root, PARTS);
+    deleteAll(root, FIRST_FILES);
+    AtomicFiles.delete(root.resolve(CHECKPOINTS));
+    if (isNew && names(root).isEmpty()) {
       Files.delete(root);
     }
   }
 
-  private static boolean isEmpty(Path folder) throws IOException {
-    try (Stream<Path> list = Files.list(folder)) {
-      return list.findAny().isEmpty();
+  private static List<String> names(Path folder) throws IOException {
+    try (var list = Files.list(folder)) {
+      return list.map(path -> path.getFileName().toString()).toList();
     }
   }
 
+  /** Whether that is all, or what a run leaves that was stopped before its first file. */
   private static boolean holdsOnlyLock(Path root) throws IOException {
-    // What a run leaves that was stopped before its first file.
-    try (Stream<Path> list = Files.list(root)) {
-      return list.map(path -> path.getFileName().toString())
-          .allMatch(
-              name ->
-                  name.equals("run.lock")
-                      || name.equals("checkpoints")
-                      || name.startsWith(".config.json.part-")
-                      || name.startsWith(".recipe.yaml.part-"));
-    }
+    return names(root).stream()
+        .allMatch(
+            name ->
+                name.matches("run\\.lock|checkpoints|\\.(config\\.json|recipe\\.yaml)\\.part-.*"));
   }
 
-  private static boolean lock(FileChannel channel) throws IOException {
+  private static boolean isLocked(FileChannel channel) throws IOException {
     try {
-      FileLock lock = channel.tryLock();
-      return lock != null;
+      return channel.tryLock() != null;
     } catch (OverlappingFileLockException e) {
       return false;
     }

@@ -4,53 +4,44 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
-import dev.performer.chart.Chart;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Formatter;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Stream;
 
 /** {@code report.md} of a run: what came of it, its curves, and the recipe. */
 final class RunReport {
-  /** Beside the report. */
-  static final String GRADIENT_PLOT = "gradient.png";
-
   private RunReport() {}
 
   static void write(Path run, List<JsonNode> entries, TrainingResult result) {
-    StringBuilder text = new StringBuilder("# Training report\n\n");
-    text.append("| | before | best | last |\n|---|---|---|---|\n");
+    var text = new Formatter(Locale.ROOT);
+    text.format("# Training report%n%n| | before | best | last |%n|---|---|---|---|%n");
     row(text, "step", "%.0f", 0, result.bestStep(), result.steps());
-    for (String name : result.best().measures().keySet()) {
-      measure(text, name, result);
-    }
-    text.append(
-        String.format(
-            Locale.ROOT,
-            "%n%d tokens in %.1f s of training steps: %.0f tokens/s. %s%n",
-            result.tokens(),
-            result.seconds(),
-            result.tokensPerSecond(),
-            result.finished()
-                ? "The run is finished."
-                : "The run was stopped and can be resumed."));
+    result.best().measures().keySet().forEach(name -> measure(text, name, result));
+    text.format(
+        "%n%d tokens in %.1f s of training steps: %.0f tokens/s. The run %s.%n",
+        result.tokens(),
+        result.seconds(),
+        result.tokensPerSecond(),
+        result.finished() ? "is finished" : "was stopped and can be resumed");
     if (!result.unusedVariables().isEmpty()) {
-      text.append("\nVariables that do not act on the loss: ")
-          .append(String.join(", ", result.unusedVariables()))
-          .append("\n");
+      String unused = String.join(", ", result.unusedVariables());
+      text.format("%nVariables that do not act on the loss: %s%n", unused);
     }
     try {
-      Chart gradient = TrainingCharts.gradient(entries);
+      var gradient = TrainingCharts.gradient(entries);
       if (OptionalLibrary.CHARTS.isPresent() && !gradient.isEmpty()) {
-        AtomicFiles.write(run.resolve(GRADIENT_PLOT), gradient.png());
-        text.append("\n![loss](loss.png)\n\n![gradient norm and learning rate](gradient.png)\n");
+        AtomicFiles.write(run.resolve("gradient.png"), gradient.png());
+        text.format("%n![loss](loss.png)%n%n![gradient norm and learning rate](gradient.png)%n");
       }
       diagnostics(text, entries);
       Path recipe = run.resolve("recipe.yaml");
       if (Files.exists(recipe)) {
-        text.append("\n## Recipe\n\n```yaml\n").append(Files.readString(recipe)).append("```\n");
+        text.format("%n## Recipe%n%n```yaml%n%s```%n", Files.readString(recipe));
       }
       AtomicFiles.write(run.resolve("report.md"), text.toString().getBytes(StandardCharsets.UTF_8));
     } catch (IOException e) {
@@ -58,57 +49,38 @@ final class RunReport {
     }
   }
 
-  private static void measure(StringBuilder text, String name, TrainingResult result) {
-    boolean ofNumbers = Double.isNaN(result.best().perplexity());
-    String title =
-        switch (name) {
-          case "loss" -> ofNumbers ? "validation loss" : "validation loss (nats)";
-          case "accuracy" -> "validation accuracy (%)";
-          default -> "validation " + name;
-        };
-    String format =
-        switch (name) {
-          case "perplexity" -> "%.3f";
-          case "accuracy" -> "%.2f";
-          default -> "%.4f";
-        };
-    double scale = name.equals("accuracy") ? 100 : 1;
-    row(
-        text,
-        title,
-        format,
-        scale * measured(result.before(), name),
-        scale * measured(result.best(), name),
-        scale * measured(result.after(), name));
+  private static void measure(Formatter text, String name, TrainingResult result) {
+    boolean isNats = name.equals("loss") && !Double.isNaN(result.best().perplexity());
+    boolean isShare = name.equals("accuracy");
+    double[] values =
+        Stream.of(result.before(), result.best(), result.after())
+            .mapToDouble(e -> (isShare ? 100 : 1) * e.measures().getOrDefault(name, Double.NaN))
+            .toArray();
+    String title = "validation " + name + (isNats ? " (nats)" : isShare ? " (%)" : "");
+    row(text, title, isShare ? "%.2f" : name.equals("perplexity") ? "%.3f" : "%.4f", values);
   }
 
-  private static double measured(Evaluation evaluation, String name) {
-    return evaluation.measures().getOrDefault(name, Double.NaN);
-  }
-
-  private static void row(StringBuilder text, String name, String format, double... values) {
-    text.append("| ").append(name);
+  private static void row(Formatter text, String name, String format, double... values) {
+    text.format("| %s", name);
     for (double value : values) {
-      text.append(" | ").append(String.format(Locale.ROOT, format, value));
+      text.format(" | " + format, value);
     }
-    text.append(" |\n");
+    text.format(" |%n");
   }
 
-  private static void diagnostics(StringBuilder text, List<JsonNode> entries) {
+  private static void diagnostics(Formatter text, List<JsonNode> entries) {
     JsonNode last = null;
     for (JsonNode entry : entries) {
       last = entry.path("kind").asText().equals("diagnostics") ? entry : last;
     }
     if (last != null) {
-      text.append("\n## Random features at step ").append(last.path("step").asLong());
-      text.append("\n\n| | |\n|---|---|\n");
-      last.fields()
-          .forEachRemaining(
-              field -> {
-                if (field.getValue().isDouble()) {
-                  row(text, field.getKey(), "%.4g", field.getValue().asDouble());
-                }
-              });
+      long step = last.path("step").asLong();
+      text.format("%n## Random features at step %d%n%n| | |%n|---|---|%n", step);
+      for (var field : last.properties()) {
+        if (field.getValue().isDouble()) {
+          row(text, field.getKey(), "%.4g", field.getValue().asDouble());
+        }
+      }
     }
   }
 }

@@ -34,9 +34,8 @@ public record TrainingState(
     interval = interval == null ? Interval.EMPTY : interval;
   }
 
-  public static TrainingState start(Evaluation before, String validation) {
-    return new TrainingState(
-        0, BatchPosition.START, before, before, before, 0, 0, 0, validation, null);
+  public static TrainingState start(Evaluation now, String validation) {
+    return new TrainingState(0, BatchPosition.START, now, now, now, 0, 0, 0, validation, null);
   }
 
   /** Measured anew, on other data or on data not known before. */
@@ -46,7 +45,7 @@ public record TrainingState(
         step, position, before, now, ofBest, itsStep, tokens, seconds, otherValidation, interval);
   }
 
-  public TrainingState afterStep(BatchPosition next, long moreTokens, double moreSeconds) {
+  public TrainingState afterStep(BatchPosition next, Interval measured, double moreSeconds) {
     return new TrainingState(
         step + 1,
         next,
@@ -54,10 +53,10 @@ public record TrainingState(
         latest,
         best,
         bestStep,
-        tokens + moreTokens,
+        tokens + measured.tokens(),
         seconds + moreSeconds,
         validation,
-        interval);
+        interval.plus(measured, moreSeconds));
   }
 
   public TrainingState withInterval(Interval other) {
@@ -65,23 +64,9 @@ public record TrainingState(
         step, position, before, latest, best, bestStep, tokens, seconds, validation, other);
   }
 
-  /**
-   * After an evaluation.
-   *
-   * @param better whether it is the best so far
-   */
-  public TrainingState withEvaluation(Evaluation evaluation, boolean better) {
-    return new TrainingState(
-        step,
-        position,
-        before,
-        evaluation,
-        better ? evaluation : best,
-        better ? step : bestStep,
-        tokens,
-        seconds,
-        validation,
-        interval);
+  /** After an evaluation. @param better whether it is the best so far */
+  public TrainingState withEvaluation(Evaluation now, boolean better) {
+    return remeasured(now, better ? now : best, better ? step : bestStep, validation);
   }
 
   public boolean standsAtBest() {

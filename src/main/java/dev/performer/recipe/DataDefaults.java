@@ -1,0 +1,132 @@
+package dev.performer.recipe;
+
+import static dev.performer.PerformerException.require;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.PerformerException;
+import dev.performer.data.Batching;
+import dev.performer.data.ByteTokenizer;
+import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.StrictJson;
+import dev.performer.model.Task;
+import dev.performer.recipe.RecipeData.Kind;
+import java.nio.file.Path;
+import java.util.function.UnaryOperator;
+
+/** Checks the section {@code data} of a recipe and fills in what it leaves out. */
+final class DataDefaults {
+  private DataDefaults() {}
+
+  /**
+   * With everything filled in that follows from other keys and the names of files.
+   *
+   * @param section the keys that are written
+   * @param file finds a file that a recipe names
+   * @param source how errors name the section
+   * @throws PerformerException if there is no such file, or keys contradict each other
+   */
+  static RecipeData named(
+      Task task, ObjectNode section, UnaryOperator<String> file, String source) {
+    RecipeData written = RecipeData.of(section, source);
+    boolean isMade = written.kind() != null && written.kind().isExercise();
+    require(written.train() != null || isMade, "data.train is missing: the file to learn from");
+    String found = written.train() == null ? null : file.apply(written.train());
+    Kind kind = written.kind() == null ? Kind.of(found) : written.kind();
+    check(kind, section);
+    RecipeTask.of(task).check(kind, section);
+    String tokens = kind.ownsTokens() ? kind.label() : tokens(kind, written.vocabulary(), file);
+    boolean fits =
+        kind == Kind.TEXT
+            ? !isLetters(kind, tokens)
+            : kind != Kind.FASTA || !ByteTokenizer.isNamed(tokens);
+    require(
+        fits,
+        "data.kind %s and data.vocabulary %s do not go together; a text is bytes or a tokenizer.json's, FASTA is letters",
+        kind.label(),
+        tokens);
+    ObjectNode keys = section.deepCopy().put("train", found).put("vocabulary", tokens);
+    keys.set("kind", StrictJson.tree(kind));
+    if (written.validation() != null) {
+      keys.put("validation", file.apply(written.validation()));
+    }
+    RecipeTask.of(task).complete(kind, keys);
+    if (!keys.hasNonNull("begin")) {
+      keys.put("begin", false);
+    }
+    if (kind.isExercise() && !section.hasNonNull("exercise")) {
+      keys.putObject("exercise");
+    }
+    if (!section.hasNonNull("text")) {
+      keys.put("text", text(kind, tokens));
+    }
+    String label = section.path("label").textValue();
+    if (kind == Kind.PIXELS) {
+      label = PixelFormat.label(label, task.hasLabels(), Path.of(found), file);
+    }
+    keys.put("label", label == null && task.hasLabels() ? RecipeData.LABEL : label);
+    return RecipeData.of(keys, source);
+  }
+
+  /** Whether the written keys fit the kind. */
+  private static void check(Kind kind, ObjectNode data) {
+    String own = kind.label();
+    boolean isMade = kind.isExercise();
+    require(
+        !kind.ownsTokens() || data.path("vocabulary").asText(own).equals(own),
+        "data.vocabulary makes no sense with data.kind %s, which has its own",
+        own);
+    require(
+        !isMade || !data.hasNonNull("train") && !data.hasNonNull("validation"),
+        "data.train and data.validation make no sense with data.kind %s, which is made up",
+        own);
+    require(
+        isMade || !data.hasNonNull("exercise"), "data.exercise needs data.kind copy or retrieval");
+    boolean hasEnds = data.path("begin").asBoolean() || data.path("end").asBoolean();
+    require(
+        kind != Kind.TEXT || !hasEnds, "data.begin and data.end make no sense in pieces of a text");
+  }
+
+  private static String tokens(Kind kind, String vocabulary, UnaryOperator<String> file) {
+    if (vocabulary == null) {
+      return kind == Kind.TEXT ? ByteTokenizer.NAME : ProteinVocabulary.GOOGLE_NAME;
+    }
+    return RecipeData.isFile(vocabulary) ? file.apply(vocabulary) : vocabulary;
+  }
+
+  private static boolean isLetters(Kind kind, String vocabulary) {
+    return !kind.ownsTokens()
+        && !ByteTokenizer.isNamed(vocabulary)
+        && !RecipeData.isFile(vocabulary);
+  }
+
+  /** The column or feature with the sequence. */
+  static String text(Kind kind, String vocabulary) {
+    return kind == Kind.TFRECORD || isLetters(kind, vocabulary) ? "sequence" : "text";
+  }
+
+  /** Whether {@link #measured} reads data. @param isCounted whether the model has its classes */
+  static boolean dependsOnFiles(RecipeData data, Task task, boolean isCounted) {
+    boolean isMeasured = data.format() instanceof PixelFormat images && images.levels() != null;
+    return data.kind() == Kind.PIXELS && (!isMeasured || data.length() == null)
+        || RecipeTask.of(task).dependsOnFiles(data, isCounted);
+  }
+
+  /**
+   * What {@link #named} gave, with everything else filled in: what the files hold.
+   *
+   * @param isCompiled whether XLA compiles the step, which it does anew for every length
+   */
+  static RecipeData measured(RecipeData data, Task task, boolean isCompiled) {
+    RecipeData sized = data.format().measured(data);
+    int longest = sized.length() != null ? sized.length() : Batching.DEFAULT_LENGTH;
+    boolean isOneShape = data.kind().ownsTokens() || data.kind() == Kind.TEXT;
+    boolean isOneLength = isOneShape || isCompiled;
+    int multiple = isOneLength ? longest : Math.min(longest, Batching.DEFAULT_BUCKET);
+    int bucket = data.bucket() != null ? data.bucket() : multiple;
+    boolean hasEnd = !isOneShape && data.tokenizer().vocabulary().eos().isPresent();
+    boolean end = data.end() != null ? data.end() : hasEnd;
+    return RecipeTask.of(task)
+        .measured(
+            sized.with(keys -> keys.put("length", longest).put("end", end).put("bucket", bucket)));
+  }
+}
