@@ -8,6 +8,8 @@ import dev.performer.data.TokenBatch;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.training.Feed;
+import dev.performer.training.Objective;
+import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Trainer;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
@@ -79,8 +81,10 @@ public final class Distiller implements AutoCloseable {
     this.graph = graph;
     evaluator = DistillEvaluator.of(graph, data, recipe);
     long seed = recipe.training().seed();
-    var batches = new DistillBatches(data, recipe.batchTokens(), seed, this::step);
-    trainer = new Trainer(graph.trainable(), batches, evaluator, recipe.training(), run, progress);
+    var batches = data.batches(data.train(), recipe.batchTokens(), seed);
+    Objective objective = (batch, vocabulary, drawn, step) -> data.label(batch, drawn, step);
+    var source = TokenBatchSource.training(batches, objective, seed, this::step);
+    trainer = new Trainer(graph.trainable(), source, evaluator, recipe.training(), run, progress);
   }
 
   /** The loop, and the session with the weights as they are; valid until {@link #close}. */
