@@ -62,23 +62,19 @@ final class CheckpointLocation {
       }
       Path named = Path.of(matcher.group(1).replaceAll("\\\\(.)", "$1"));
       // An absolute path is where the checkpoint was written, perhaps on another machine.
-      Path place = named.isAbsolute() ? named.getFileName() : named;
+      boolean isMoved = named.isAbsolute() && named.getNameCount() > 0;
+      Path place = isMoved ? named.getFileName() : named;
       Path prefix = state.resolveSibling(place).normalize();
-      require(
-          prefix.startsWith(state.resolveSibling("").normalize()),
-          "%s names a checkpoint outside of its folder; name that one itself",
-          state);
-      require(
-          CheckpointReader.exists(prefix),
-          "%s names the checkpoint %s, but %s.index is missing",
-          state,
-          Excerpt.of(named.toString()),
-          prefix);
+      boolean isInside = prefix.startsWith(state.resolveSibling("").normalize());
+      require(isInside, "%s names a checkpoint outside of its folder; name that one itself", state);
+      String missing = "%s names the checkpoint %s, but %s.index is missing";
+      String shown = Excerpt.of(named.toString());
+      require(CheckpointReader.exists(prefix), missing, state, shown, prefix);
       return Optional.of(prefix);
     } catch (InvalidPathException e) {
       throw new PerformerException(state + " names a checkpoint by what is no path", e);
     } catch (IOException e) {
-      throw OpenedWeights.unreadable(state, e);
+      throw WeightFile.unreadable(state, e);
     }
   }
 
@@ -94,7 +90,7 @@ final class CheckpointLocation {
                   .thenComparing(Comparator.naturalOrder()))
           .map(directory::resolve);
     } catch (IOException e) {
-      throw OpenedWeights.unreadable(directory, e);
+      throw WeightFile.unreadable(directory, e);
     }
   }
 

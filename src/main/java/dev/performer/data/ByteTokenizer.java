@@ -12,7 +12,6 @@ import java.util.OptionalInt;
  * are special, in this order, as far as there are: padding 0, end 1, unknown 2, begin 3, mask 4.
  * Offset 3 is the layout of ByT5, without its spare ids. An end token stands behind whole texts.
  *
- * @param offset special ids before the bytes, 0–256
  * @see <a
  *     href="https://github.com/google-research/t5x/blob/main/docs/models.md#byt5-checkpoints">ByT5</a>
  */

@@ -3,12 +3,7 @@ package dev.performer.data;
 import java.util.function.BiFunction;
 import java.util.function.Supplier;
 
-/**
- * One source in two parts.
- *
- * @param train the larger part
- * @param validation never seen in training
- */
+/** One source in two parts: what is trained on, and what is never seen in training. */
 public record HeldOut<S>(S train, S validation) {
   /** One in so many is for validation where no such data are named: 5 %. */
   public static final int EVERY = 20;
@@ -18,11 +13,7 @@ public record HeldOut<S>(S train, S validation) {
     return of(all.name(), all::open, EVERY, SequenceSource::of);
   }
 
-  /**
-   * Splits examples; the parts of numbered ones are numbered too.
-   *
-   * @param every the first of every so many is held out; at least 2
-   */
+  /** Holds out the first of every so many, at least 2; parts of numbered examples are numbered. */
   public static HeldOut<ExampleSource> of(ExampleSource all, int every) {
     if (!(all instanceof IndexedExamples indexed)) {
       return of(all.name(), all::open, every, ExampleSource::of);

@@ -22,11 +22,8 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
  * PNG images of a folder as sequences of levels: row by row, from the left, all channels of a pixel
  * together. Where the folder has folders, their names, sorted, are the classes. Read on demand.
  *
- * @param name of the folder
- * @param files in the order of their numbers
  * @param classes their names; a name's place is its id. Empty where there are none
  * @param channels 1 for brightness, 3 for red, green and blue
- * @param levels to which values are rounded down
  */
 public record ImageFolder(
     String name, List<Path> files, List<String> classes, int channels, int levels)
@@ -37,7 +34,6 @@ public record ImageFolder(
    * Lists a folder.
    *
    * @param channels 1 for brightness, 3 for red, green and blue; transparency is left out
-   * @param levels to which values are rounded down
    * @param known names of all classes; null for those of this folder
    * @throws PerformerException if there is no PNG in it, both images and folders of images, or a
    *     folder that is none of the classes

@@ -6,24 +6,17 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
 /** Writes files that are whole or not there: beside their place, then moved. */
 public final class OutputFile {
   private OutputFile() {}
 
-  /** What is written. */
-  @FunctionalInterface
-  public interface Content {
-    void writeTo(OutputStream out) throws IOException;
-  }
-
   /**
    * Writes a file, its folders too, or replaces it when the new one is whole. Devices and pipes are
    * written to directly.
    */
-  public static void write(Path file, Content content) {
+  public static void write(Path file, AtomicFiles.Writer content) {
     if (Files.isDirectory(file)) {
       throw new PerformerException(file + ": is a directory; give the name of a file");
     }
@@ -35,13 +28,15 @@ public final class OutputFile {
       }
       if (special) {
         try (OutputStream out = Files.newOutputStream(place)) {
-          content.writeTo(out);
+          content.write(out);
         }
       } else {
-        AtomicFiles.write(place, content::writeTo);
+        AtomicFiles.write(place, content);
       }
     } catch (IOException e) {
-      throw new PerformerException(file + ": cannot be written: " + reason(e, place), e);
+      boolean isDenied = e instanceof AccessDeniedException;
+      String why = isDenied ? "no permission in " + place.getParent() : AtomicFiles.describe(e);
+      throw new PerformerException(file + ": cannot be written: " + why, e);
     }
   }
 
@@ -52,16 +47,5 @@ public final class OutputFile {
     } catch (IOException e) {
       return file;
     }
-  }
-
-  private static String reason(IOException e, Path place) {
-    Path folder = place.getParent();
-    if (e instanceof NoSuchFileException && !Files.isDirectory(folder)) {
-      return "the folder " + folder + " does not exist; make it first";
-    }
-    if (e instanceof AccessDeniedException) {
-      return "no permission in " + folder;
-    }
-    return AtomicFiles.describe(e);
   }
 }

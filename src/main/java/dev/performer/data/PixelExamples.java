@@ -16,12 +16,7 @@ import java.util.stream.Stream;
  * Images held in memory, each a sequence of levels: row by row, from the left, all channels of a
  * pixel together.
  *
- * @param name of the file
- * @param height rows of an image
- * @param width columns of an image
- * @param channels values of a pixel
  * @param levels of a token; ids are below
- * @param pixels of all images
  * @param labels the class of each image, or null
  */
 public record PixelExamples(

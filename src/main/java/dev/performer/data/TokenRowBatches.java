@@ -1,7 +1,6 @@
 package dev.performer.data;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -32,8 +31,8 @@ public record TokenRowBatches(
 
   /** Every sequence once, the longest first; for evaluation. */
   public List<TokenBatch> inOrder() {
-    var filled = filled(byLength(numbers()));
-    return filled.stream().map(rows -> pack(rows, BatchPosition.START)).toList();
+    var all = split(numbers());
+    return all.stream().map(rows -> pack(rows, BatchPosition.START)).toList();
   }
 
   @Override
@@ -42,10 +41,9 @@ public record TokenRowBatches(
     Seeds.shuffle(order, Seeds.random(seed, epoch, ORDER));
     double mean = data.rows().stream().mapToInt(r -> r.length).average().orElseThrow();
     int window = (int) Math.max(1, Math.min(order.size(), WINDOW * (tokens / mean)));
-    List<int[]> batches = new ArrayList<>();
+    List<List<Integer>> batches = new ArrayList<>();
     for (int from = 0; from < order.size(); from += window) {
-      int to = Math.min(order.size(), from + window);
-      batches.addAll(filled(byLength(order.subList(from, to))));
+      batches.addAll(split(order.subList(from, Math.min(order.size(), from + window))));
     }
     Seeds.shuffle(batches, Seeds.random(seed, epoch, BATCH_ORDER));
     return DataStream.of(
@@ -58,34 +56,23 @@ public record TokenRowBatches(
     return IntStream.range(0, data.rows().size()).boxed().toList();
   }
 
-  private List<Integer> byLength(List<Integer> numbers) {
-    return numbers.stream()
-        .sorted(Comparator.comparingInt((Integer i) -> data.rows().get(i).length).reversed())
-        .toList();
-  }
-
-  private List<int[]> filled(List<Integer> longestFirst) {
-    List<int[]> filled = new ArrayList<>();
-    for (int from = 0; from < longestFirst.size(); ) {
-      int length = padded(longestFirst.get(from));
-      int to = Math.min(longestFirst.size(), from + Math.max(1, tokens / length));
-      filled.add(longestFirst.subList(from, to).stream().mapToInt(Integer::intValue).toArray());
-      from = to;
-    }
-    return filled;
+  private List<List<Integer>> split(List<Integer> numbers) {
+    var longestFirst =
+        numbers.stream().sorted(Comparator.comparingInt(i -> -data.rows().get(i).length)).toList();
+    return Collator.split(longestFirst, i -> Math.max(1, tokens / padded(i)));
   }
 
   private int padded(int row) {
     return Math.max(fixedLength, data.rows().get(row).length);
   }
 
-  private TokenBatch pack(int[] numbers, BatchPosition position) {
+  private TokenBatch pack(List<Integer> numbers, BatchPosition position) {
     return TokenBatch.padded(
-        Arrays.stream(numbers).mapToObj(data.rows()::get).toList(),
-        padded(numbers[0]),
+        numbers.stream().map(data.rows()::get).toList(),
+        padded(numbers.get(0)),
         pad,
-        Arrays.stream(numbers).mapToLong(i -> Seeds.mix(seed, position.epoch(), i)).toArray(),
+        numbers.stream().mapToLong(i -> Seeds.mix(seed, position.epoch(), i)).toArray(),
         position,
-        TokenBatch.unlabelled(numbers.length));
+        TokenBatch.unlabelled(numbers.size()));
   }
 }

@@ -9,10 +9,8 @@ import java.util.stream.IntStream;
 import java.util.stream.StreamSupport;
 
 /**
- * The special tokens that the post-processor of a tokenizer.json puts around a single text.
- *
- * @param prefix ids before it
- * @param suffix ids after it
+ * The special tokens that the post-processor of a tokenizer.json puts before and after a single
+ * text.
  */
 record TokenizerFrame(int[] prefix, int[] suffix) {
   private static final TokenizerFrame NONE = new TokenizerFrame(new int[0], new int[0]);

@@ -40,13 +40,10 @@ public final class CheckpointReader implements AutoCloseable {
 
   private CheckpointReader(Path prefix) {
     this.prefix = prefix;
-    entries = Collections.unmodifiableMap(CheckpointTable.read(prefix));
+    entries = Collections.unmodifiableMap(new CheckpointTable(prefix).read());
   }
 
   /**
-   * Reads the table of contents.
-   *
-   * @param prefix the path without {@code .index}
    * @throws PerformerException if a file is missing, truncated or not a checkpoint
    */
   public static CheckpointReader open(Path prefix) {
@@ -58,7 +55,7 @@ public final class CheckpointReader implements AutoCloseable {
     return Files.isRegularFile(CheckpointTable.index(prefix));
   }
 
-  /** Everything the checkpoint holds, by key in alphabetical order. */
+  /** By key in alphabetical order. */
   public Map<String, Entry> entries() {
     return entries;
   }

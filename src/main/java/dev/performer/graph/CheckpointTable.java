@@ -43,7 +43,7 @@ final class CheckpointTable {
 
   private record Item(ByteString key, ByteString value) {}
 
-  private CheckpointTable(Path prefix) {
+  CheckpointTable(Path prefix) {
     this.prefix = prefix;
     index = index(prefix);
   }
@@ -56,11 +56,7 @@ final class CheckpointTable {
    * What a checkpoint holds, by key in alphabetical order. Every block and every entry is checked,
    * and that the data files hold what the entries list.
    */
-  static Map<String, CheckpointReader.Entry> read(Path prefix) {
-    return new CheckpointTable(prefix).read();
-  }
-
-  private Map<String, CheckpointReader.Entry> read() {
+  Map<String, CheckpointReader.Entry> read() {
     require(Files.isRegularFile(index), "no checkpoint at %s: %s is missing", prefix, index);
     try {
       require(Files.size(index) <= LARGEST, "%s is too large for an index of a checkpoint", index);

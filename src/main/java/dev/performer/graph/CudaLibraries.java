@@ -26,8 +26,7 @@ public final class CudaLibraries {
   private CudaLibraries() {}
 
   /**
-   * Loads the libraries that the class path holds. Call it before the first TensorFlow class is
-   * used.
+   * Loads those that the class path holds, before the first TensorFlow class is used.
    *
    * @param warn gets a line for each that is there and cannot be loaded; TensorFlow then reports
    *     which library it misses and runs on the CPU

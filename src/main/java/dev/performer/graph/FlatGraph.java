@@ -24,7 +24,6 @@ public record FlatGraph(
     return Optional.ofNullable(calls.get(node));
   }
 
-  /** This graph with other nodes. */
   public FlatGraph withGraph(GraphDef other) {
     return new FlatGraph(other, calls, resolver);
   }

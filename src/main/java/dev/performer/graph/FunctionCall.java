@@ -19,7 +19,6 @@ import org.tensorflow.proto.OpDef.ArgDef;
  * @param caller the call in whose body this one stood; none if it stood in the main graph
  * @param attributes what the caller passes for the attributes that the body leaves open
  * @param arguments references in the flat graph, by the function's arguments
- * @param nodes of the function's body
  */
 public record FunctionCall(
     FunctionDef definition,
@@ -29,7 +28,6 @@ public record FunctionCall(
     Map<String, List<String>> arguments,
     GraphIndex nodes) {
 
-  /** The name of the function. */
   public String function() {
     return definition.getSignature().getName();
   }
@@ -67,11 +65,8 @@ public record FunctionCall(
   private AttrValue filled(AttrValue value, NodeDef node) {
     if (!value.getPlaceholder().isEmpty()) {
       AttrValue given = attributes.get(value.getPlaceholder());
-      require(
-          given != null,
-          "the node %s leaves the attribute %s to the function's caller, which does not give it",
-          node.getName(),
-          value.getPlaceholder());
+      String message = "the caller of a function does not give the attribute %s of the node %s";
+      require(given != null, message, value.getPlaceholder(), node.getName());
       return given;
     }
     if (!value.hasFunc() && value.getList().getFuncCount() == 0) {

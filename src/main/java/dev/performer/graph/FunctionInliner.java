@@ -2,7 +2,6 @@ package dev.performer.graph;
 
 import static dev.performer.PerformerException.require;
 
-import dev.performer.PerformerException;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
@@ -59,7 +58,6 @@ public final class FunctionInliner {
     }
   }
 
-  /** As with a retention of nothing. */
   public static FlatGraph inline(GraphDef graph, Collection<String> roots) {
     return inline(graph, roots, (node, call) -> List.of());
   }
@@ -70,8 +68,6 @@ public final class FunctionInliner {
    * @param roots references of the main graph; control references stand for "the call is finished"
    * @param retention references that must survive pruning along with a node, such as the captures
    *     of its custom gradient
-   * @throws PerformerException for recursive functions, calls of functions or ops that do not
-   *     exist, and references to nothing
    */
   public static FlatGraph inline(
       GraphDef graph,
@@ -106,7 +102,6 @@ public final class FunctionInliner {
     }
   }
 
-  /** Drops all nodes that no root needs. */
   private static GraphDef prune(
       GraphDef graph, Collection<String> roots, Function<NodeDef, List<String>> alsoNeeded) {
     GraphIndex index = new GraphIndex(graph.getNodeList());

@@ -92,6 +92,6 @@ public final class FunctionLibrary {
 
   /** Checks every reference in every body. @throws PerformerException naming one to nothing */
   public void checkReferences() {
-    functions.values().forEach(function -> FunctionReferences.check(function, this));
+    functions.values().forEach(function -> new FunctionReferences(function, this).check());
   }
 }

@@ -21,7 +21,7 @@ final class FunctionReferences {
   private final GraphIndex nodes;
   private final Set<String> arguments = new HashSet<>();
 
-  private FunctionReferences(FunctionDef function, FunctionLibrary library) {
+  FunctionReferences(FunctionDef function, FunctionLibrary library) {
     this.function = function;
     name = function.getSignature().getName();
     this.library = library;
@@ -29,12 +29,10 @@ final class FunctionReferences {
     function.getSignature().getInputArgList().forEach(arg -> arguments.add(arg.getName()));
   }
 
-  /** Checks a function. @throws PerformerException naming the reference that points to nothing */
-  static void check(FunctionDef function, FunctionLibrary library) {
-    new FunctionReferences(function, library).check();
-  }
-
-  private void check() {
+  /**
+   * @throws PerformerException naming the reference that points to nothing
+   */
+  void check() {
     Set<String> names = new HashSet<>(arguments);
     OpDef signature = function.getSignature();
     boolean areDistinct = arguments.size() == signature.getInputArgCount();

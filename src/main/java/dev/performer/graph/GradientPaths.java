@@ -37,7 +37,10 @@ public final class GradientPaths {
   private final Set<String> variables;
   private final Map<String, List<DataType>> types = new HashMap<>();
 
-  private GradientPaths(GraphDef flat, Collection<String> variables) {
+  /**
+   * @param variables names of their handle nodes
+   */
+  public GradientPaths(GraphDef flat, Collection<String> variables) {
     index = new GraphIndex(flat.getNodeList());
     this.variables = Set.copyOf(variables);
   }
@@ -48,22 +51,8 @@ public final class GradientPaths {
    */
   public record Report(Map<String, String> obstacles, Set<String> reached, Set<String> blocked) {}
 
-  /**
-   * Follows gradients from outputs to variables.
-   *
-   * @param variables names of their handle nodes
-   * @param obstruction why no gradient can pass a node, if none can
-   */
-  public static Report trace(
-      GraphDef flat,
-      Collection<String> outputs,
-      Collection<String> variables,
-      Function<NodeDef, Optional<String>> obstruction) {
-    return new GradientPaths(flat, variables).trace(outputs, obstruction);
-  }
-
-  private Report trace(
-      Collection<String> outputs, Function<NodeDef, Optional<String>> obstruction) {
+  /** Follows gradients from outputs; an obstruction is why none can pass a node. */
+  public Report trace(Collection<String> outputs, Function<NodeDef, Optional<String>> obstruction) {
     Map<String, String> obstacles = new LinkedHashMap<>();
     // There may be more behind an obstacle.
     Set<String> seen = index.reached(passable(outputs), this::flowing);

@@ -39,7 +39,8 @@ public final class GradientRewrites {
   private final Set<String> scopes = new HashSet<>();
   private final Map<String, RawCustomGradient> identityGradients = new HashMap<>();
 
-  private GradientRewrites(GraphDef graph) {
+  /** Replaces every known trouble of a graph. */
+  public GradientRewrites(GraphDef graph) {
     index = new GraphIndex(graph.getNodeList());
     rewritten = graph.toBuilder().clearNode();
     for (NodeDef node : graph.getNodeList()) {
@@ -47,11 +48,6 @@ public final class GradientRewrites {
       scopes.add(slash < 0 ? "" : node.getName().substring(0, slash));
     }
     graph.getNodeList().forEach(this::rewrite);
-  }
-
-  /** Replaces every known trouble of a graph. */
-  public static GradientRewrites of(GraphDef graph) {
-    return new GradientRewrites(graph);
   }
 
   /** The graph to import. */

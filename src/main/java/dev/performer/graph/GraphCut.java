@@ -2,14 +2,12 @@ package dev.performer.graph;
 
 import static dev.performer.PerformerException.require;
 
-import dev.performer.PerformerException;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.regex.Pattern;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -29,9 +27,6 @@ public final class GraphCut implements TracedFunction.Body {
   private static final String KEEP =
       "a lookup table that cannot be cut out; keep the original model and replace its weights";
 
-  private static final Pattern TABLE =
-      Pattern.compile("\\w*(HashTable|HashTableV2|HashTableOfTensorsV2|DenseHashTableV2)");
-
   private final Map<String, Output<?>> inputs = new LinkedHashMap<>();
   private final Map<String, Output<?>> outputs = new LinkedHashMap<>();
   private final Map<String, Variable> variables = new HashMap<>();
@@ -39,10 +34,8 @@ public final class GraphCut implements TracedFunction.Body {
   private final List<NodeDef> nodes;
 
   /**
-   * @param inputs where the cut begins, by the name they shall have; in order
-   * @param outputs what is computed, by the name they shall have; in order
+   * @param inputs where the cut begins, by the name they shall have; likewise the outputs
    * @param variables those that are needed become resource arguments
-   * @throws PerformerException if the outputs depend on something else
    */
   public GraphCut(
       Graph graph,
@@ -53,13 +46,17 @@ public final class GraphCut implements TracedFunction.Body {
     outputs.forEach((name, output) -> this.outputs.put(name, output.asOutput()));
     variables.forEach(v -> this.variables.put(v.handle().op().name(), v));
     whole = graph.toGraphDef();
-    Set<String> ends = new HashSet<>(this.variables.keySet());
-    this.inputs.values().forEach(input -> ends.add(input.op().name()));
+    Set<String> given = new HashSet<>();
+    this.inputs.values().forEach(input -> given.add(input.op().name()));
     GraphIndex index = new GraphIndex(whole.getNodeList());
     Set<String> needed =
         index.reached(
             this.outputs.values().stream().map(output -> output.op().name()).toList(),
-            node -> ends.contains(node.getName()) ? List.of() : boundInputs(node));
+            node ->
+                given.contains(node.getName()) || this.variables.containsKey(node.getName())
+                    ? List.of()
+                    : boundInputs(node));
+    needed.removeAll(given);
     nodes = needed.stream().map(name -> index.require(name, "an output")).toList();
   }
 
@@ -69,7 +66,7 @@ public final class GraphCut implements TracedFunction.Body {
         switch (op) {
           case "Placeholder" -> "which is not an input";
           case "VarHandleOp", "VariableV2", "Variable" -> "which is not in the list of variables";
-          default -> TABLE.matcher(op).matches() ? KEEP : "";
+          default -> op.contains("HashTable") ? KEEP : "";
         };
     require(trouble.isEmpty(), "the outputs depend on %s %s, %s", op, node.getName(), trouble);
     return node.getInputList();
@@ -90,17 +87,9 @@ public final class GraphCut implements TracedFunction.Body {
   public Map<String, Operand<?>> build(TracedFunction.Tracing tracing) {
     GraphDef.Builder cut = GraphDef.newBuilder().setVersions(whole.getVersions());
     cut.setLibrary(library());
-    Set<String> bound = new HashSet<>();
-    for (Output<?> input : inputs.values()) {
-      bound.add(input.op().name());
-      cut.addNode(placeholder(input));
-    }
-    for (NodeDef node : nodes) {
-      if (!bound.contains(node.getName())) {
-        // Without the machine's devices, and without colocation with nodes that stay behind.
-        cut.addNode(node.toBuilder().clearDevice().removeAttr("_class"));
-      }
-    }
+    inputs.values().forEach(input -> cut.addNode(placeholder(input)));
+    // Without the machine's devices, and without colocation with nodes that stay behind.
+    nodes.forEach(node -> cut.addNode(node.toBuilder().clearDevice().removeAttr("_class")));
     Graph inner = tracing.graph();
     inner.importGraphDef(cut.build(), SCOPE);
     inputs.forEach(

@@ -38,12 +38,10 @@ public final class GraphIndex {
     return nodes.get(name);
   }
 
-  /** The inputs of a node that are no control dependencies. */
   public static List<String> dataInputs(NodeDef node) {
     return node.getInputList().stream().filter(input -> !TensorNames.isControl(input)).toList();
   }
 
-  /** The control dependencies of a node. */
   static List<String> controlInputs(NodeDef node) {
     return node.getInputList().stream().filter(TensorNames::isControl).toList();
   }

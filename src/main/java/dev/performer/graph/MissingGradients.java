@@ -76,7 +76,7 @@ public final class MissingGradients {
     all(of -> List.of(rule.apply(of)), ops);
   }
 
-  private static void all(NodeGradient.Rule rule, String... ops) {
+  private static void all(Function<NodeGradient, List<Output<?>>> rule, String... ops) {
     for (String op : ops) {
       GRADIENTS.put(op, (tf, node, dy) -> new NodeGradient(tf, node, dy).by(rule));
     }

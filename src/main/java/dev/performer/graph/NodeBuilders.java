@@ -16,12 +16,10 @@ public final class NodeBuilders {
 
   private NodeBuilders() {}
 
-  /** A node without attributes. */
   public static NodeDef.Builder node(String name, String op, String... inputs) {
     return NodeDef.newBuilder().setName(name).setOp(op).addAllInput(List.of(inputs));
   }
 
-  /** An attribute that holds a type. */
   public static AttrValue type(DataType type) {
     return AttrValue.newBuilder().setType(type).build();
   }
@@ -32,7 +30,6 @@ public final class NodeBuilders {
         .build();
   }
 
-  /** An attribute that names a function. */
   public static AttrValue function(String name) {
     return AttrValue.newBuilder().setFunc(NameAttrList.newBuilder().setName(name)).build();
   }
@@ -49,7 +46,6 @@ public final class NodeBuilders {
     return proto.build();
   }
 
-  /** An int32 constant of that shape. */
   static NodeDef.Builder ints(String name, Shape shape, int... values) {
     TensorProto.Builder tensor = TensorProto.newBuilder().setDtype(DataType.DT_INT32);
     IntStream.of(values).forEach(tensor.setTensorShape(shape(shape))::addIntVal);

@@ -1,6 +1,7 @@
 package dev.performer.graph;
 
 import java.util.List;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.tensorflow.GraphOperation;
@@ -17,11 +18,6 @@ final class NodeGradient extends RawOps {
   final Output<?> y;
   final Output<?> dy;
 
-  /** The gradients of a node's inputs in order; those left out at the end are zero. */
-  interface Rule {
-    List<Output<?>> apply(NodeGradient of);
-  }
-
   NodeGradient(Ops tf, GraphOperation node, List<Output<?>> gradients) {
     super(tf);
     this.node = node;
@@ -31,7 +27,8 @@ final class NodeGradient extends RawOps {
     dy = gradients.get(0);
   }
 
-  List<Operand<?>> by(Rule rule) {
+  /** A rule gives the gradients of the inputs in order; those left out at the end are zero. */
+  List<Operand<?>> by(Function<NodeGradient, List<Output<?>>> rule) {
     List<Output<?>> found = rule.apply(this);
     IntStream rest = IntStream.range(found.size(), node.numInputs());
     return Stream.<Operand<?>>concat(found.stream(), rest.mapToObj(this::zeros)).toList();

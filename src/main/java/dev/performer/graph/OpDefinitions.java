@@ -29,7 +29,6 @@ public final class OpDefinitions {
 
   private OpDefinitions() {}
 
-  /** The definition of an op type, if TensorFlow has it. */
   public static Optional<OpDef> find(String opType) {
     return Optional.ofNullable(OPS.get(opType));
   }

@@ -29,7 +29,7 @@ import org.tensorflow.proto.KernelList;
  * GPUs lists its GPU kernels on machines without a GPU too.
  */
 public final class RegisteredKernels {
-  // Types of devices; XLA_CPU is that of kernels that XLA compiles for a processor.
+  // Types of devices.
   public static final String CPU = "CPU";
   public static final String GPU = "GPU";
   public static final String XLA_CPU = "XLA_CPU_JIT";

@@ -8,7 +8,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
-import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -16,7 +15,6 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Function;
 import org.tensorflow.Graph;
-import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
@@ -34,12 +32,11 @@ import org.tensorflow.types.family.TType;
  * keys that Python's object-based checkpoints use. TensorFlow Java's own saver knows nothing of
  * resource variables.
  *
- * <p>A checkpoint is written beside its place and moved there when whole. The two files are moved
- * one after the other, so give each checkpoint a new prefix where a kill between the moves matters.
+ * <p>Paths are without {@code .index}; their directories are made. A checkpoint is written beside
+ * its place and moved there when whole. The two files are moved one after the other, so give each
+ * checkpoint a new prefix where a kill between the moves matters.
  */
 public final class SaveRestore {
-  private static final String PROBE = "probe";
-
   private final Map<String, Variable> variables = new LinkedHashMap<>();
   private final Map<String, Operand<?>> values = new LinkedHashMap<>();
   private final Placeholder<TString> prefix;
@@ -47,7 +44,8 @@ public final class SaveRestore {
   private final Operand<TString> saved;
   private final Op restore;
 
-  private SaveRestore(Ops scope, List<Variable> variables, Map<String, Operand<?>> more) {
+  /** Of some variables, and of values that the graph computes, by checkpoint key. */
+  public SaveRestore(Ops scope, List<Variable> variables, Map<String, Operand<?>> more) {
     Ops tf = freeScope(scope);
     prefix = tf.withName("filename").placeholder(TString.class, Placeholder.shape(Shape.scalar()));
     for (Variable variable : variables) {
@@ -71,39 +69,23 @@ public final class SaveRestore {
 
   /** A scope whose names are free also in a graph that was imported, which scopes do not see. */
   private static Ops freeScope(Ops scope) {
+    List<String> names = new ArrayList<>();
+    ((Graph) scope.scope().env()).operations().forEachRemaining(op -> names.add(op.name()));
     while (true) {
       Ops tf = scope.withSubScope("save");
-      String probe = tf.scope().makeOpName(PROBE);
-      String start = probe.substring(0, probe.length() - PROBE.length());
-      Iterator<GraphOperation> operations = ((Graph) scope.scope().env()).operations();
-      boolean isFree = true;
-      while (isFree && operations.hasNext()) {
-        isFree = !operations.next().name().startsWith(start);
-      }
-      if (isFree) {
+      String probe = tf.scope().makeOpName("probe");
+      String start = probe.substring(0, probe.lastIndexOf('/') + 1);
+      if (names.stream().noneMatch(name -> name.startsWith(start))) {
         return tf;
       }
     }
   }
 
-  /** Adds the ops for some variables. */
   public static SaveRestore of(Ops tf, List<Variable> variables) {
-    return withValues(tf, variables, Map.of());
+    return new SaveRestore(tf, variables, Map.of());
   }
 
-  /** Also for values that the graph computes, by checkpoint key. */
-  public static SaveRestore withValues(
-      Ops tf, List<Variable> variables, Map<String, Operand<?>> values) {
-    return new SaveRestore(tf, variables, values);
-  }
-
-  /**
-   * Writes tensors to a checkpoint, through a graph of its own.
-   *
-   * @param target path without {@code .index}; its directory is made if need be
-   * @param values by checkpoint key; the caller closes them
-   * @param more adds ops for further values, by checkpoint key
-   */
+  /** Writes tensors, which the caller closes, and what more ops compute, all by checkpoint key. */
   public static void write(
       Path target,
       Map<String, ? extends Tensor> values,
@@ -120,7 +102,7 @@ public final class SaveRestore {
             stored.put(key, fed);
           });
       stored.putAll(more.apply(tf));
-      withValues(tf, List.of(), stored).save(runner, target);
+      new SaveRestore(tf, List.of(), stored).save(runner, target);
     }
   }
 
@@ -156,12 +138,7 @@ public final class SaveRestore {
         .build();
   }
 
-  /**
-   * Saves the session's values.
-   *
-   * @param target path without {@code .index}; its directory is made if need be
-   * @throws PerformerException if it cannot be written; the session stays usable
-   */
+  /** Saves the session's values; it stays usable where they cannot be written. */
   public void save(Session session, Path target) {
     save(session.runner(), target);
   }
@@ -201,7 +178,6 @@ public final class SaveRestore {
   /**
    * Gives the session's variables the values of a checkpoint, which may hold more than these.
    *
-   * @param source path without {@code .index}
    * @throws PerformerException if it is missing or damaged, or if keys, types or shapes disagree:
    *     all disagreements are listed, and no variable is changed
    */

@@ -24,7 +24,6 @@ public final class TensorNames {
     return Integer.parseInt(index);
   }
 
-  /** Whether this is a control dependency. */
   public static boolean isControl(String reference) {
     return reference.startsWith("^");
   }
@@ -34,7 +33,6 @@ public final class TensorNames {
     return index == 0 ? node : node + ":" + index;
   }
 
-  /** The tensor of a reference in its shortest form. */
   static String shortest(String reference) {
     return of(node(reference), index(reference));
   }

@@ -23,8 +23,7 @@ import org.tensorflow.proto.DataType;
  *
  * <p>Owns the native function; close it once it has been attached to every graph that calls it.
  *
- * @param captured the calling graph's variables, in the order in which their handles follow the
- *     inputs
+ * @param captured the calling graph's variables, whose handles follow the inputs in this order
  */
 public record TracedFunction(
     ConcreteFunction function,
@@ -40,21 +39,33 @@ public record TracedFunction(
 
   /** The function while its ops are being added. */
   public static final class Tracing {
-    private final Ops tf;
     private final Signature.Builder signature;
     private final List<ArgumentSpec> inputs = new ArrayList<>();
+    private final List<ArgumentSpec> outputs = new ArrayList<>();
     private final Map<Variable, Variable> captured = new LinkedHashMap<>();
+    private Ops tf;
 
-    private Tracing(Ops tf, Signature.Builder signature) {
-      this.tf = tf;
-      this.signature = signature;
+    private Tracing(String name) {
+      signature = Signature.builder(name);
+    }
+
+    private Signature run(Ops ops, Body body) {
+      tf = ops;
+      Map<String, Operand<?>> built = body.build(this);
+      built.forEach(
+          (key, value) -> {
+            // An input or a value named twice cannot be an output itself.
+            Output<?> output = tf.identity(value).asOutput();
+            outputs.add(new ArgumentSpec(key, output.type(), output.shape()));
+            signature.output(key, output);
+          });
+      return signature.build();
     }
 
     public Ops tf() {
       return tf;
     }
 
-    /** The function's own graph. */
     public Graph graph() {
       return (Graph) tf.scope().env();
     }
@@ -94,40 +105,17 @@ public record TracedFunction(
 
   /** Makes a function, whose name is unique in the graphs that call it, in a graph of its own. */
   public static TracedFunction trace(String name, Body body) {
-    List<ArgumentSpec> inputs = new ArrayList<>();
-    List<ArgumentSpec> outputs = new ArrayList<>();
-    List<Variable> captured = new ArrayList<>();
-    ConcreteFunction function =
-        ConcreteFunction.create(
-            tf -> {
-              Signature.Builder signature = Signature.builder(name);
-              Tracing tracing = new Tracing(tf, signature);
-              Map<String, Operand<?>> built = body.build(tracing);
-              built.forEach(
-                  (key, value) -> {
-                    // An input or a value named twice cannot be an output itself.
-                    Output<?> output = tf.identity(value).asOutput();
-                    outputs.add(new ArgumentSpec(key, output.type(), output.shape()));
-                    signature.output(key, output);
-                  });
-              inputs.addAll(tracing.inputs);
-              captured.addAll(tracing.captured.keySet());
-              return signature.build();
-            });
-    return new TracedFunction(function, inputs, outputs, captured);
+    Tracing tracing = new Tracing(name);
+    var function = ConcreteFunction.create(ops -> tracing.run(ops, body));
+    List<Variable> captured = List.copyOf(tracing.captured.keySet());
+    return new TracedFunction(function, tracing.inputs, tracing.outputs, captured);
   }
 
-  /** The function's name in a graph's library. */
   public String name() {
     return function.getDefinedName();
   }
 
-  /**
-   * Adds a call of the function; its outputs are those of the function, in order.
-   *
-   * @param handles one per captured variable
-   * @param mustCompile whether XLA must compile the call; it fails when run if it cannot
-   */
+  /** Adds a call, with a handle per captured variable; one XLA must compile fails if it cannot. */
   public Operation call(
       Ops tf,
       String name,

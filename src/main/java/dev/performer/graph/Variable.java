@@ -12,7 +12,6 @@ import org.tensorflow.types.family.TType;
  *
  * @param name unique in its graph, with {@code /} between scopes and without {@code :0}
  * @param handle the DT_RESOURCE output of its {@code VarHandleOp}
- * @param shape static shape
  * @param trainable whether an optimizer may change it (a projection matrix is not)
  * @param checkpointKey the key under which it is stored in a TF2 object checkpoint
  */
@@ -32,7 +31,6 @@ public record Variable(
     return builder.setAttr("shared_name", sharedName).build().output(0);
   }
 
-  /** The same variable, stored under another key. */
   public Variable withCheckpointKey(String key) {
     return new Variable(name, handle, type, shape, trainable, key);
   }

@@ -13,13 +13,10 @@ import org.tensorflow.op.Ops;
 /**
  * The values that variables have in a session, fetched in one run. Owns the tensors; on a CPU they
  * share memory with the session's until a variable changes.
- *
- * @param tensors by variable, in the order given
  */
 public record VariableValues(Map<Variable, Tensor> tensors, Result result)
     implements AutoCloseable {
 
-  /** Fetches the values of some variables, each given once. */
   public static VariableValues fetch(Session session, List<Variable> variables) {
     Ops tf = Ops.create(session.graph()).withSubScope("values");
     // All ops that are missing are added before the run.
@@ -32,10 +29,7 @@ public record VariableValues(Map<Variable, Tensor> tensors, Result result)
     return new VariableValues(tensors, result);
   }
 
-  /**
-   * An op that the graph has already serves where there is one: TensorFlow prepares a changed graph
-   * anew, which takes long for one that trains.
-   */
+  /** Of an op that is there already, if so: TensorFlow takes long to prepare a changed graph. */
   private static Output<?> read(Ops tf, Variable variable) {
     for (GraphOperation user : ((GraphOperation) variable.handle().op()).consumers(0)) {
       if (user.type().equals("ReadVariableOp") && user.numControlInputs() == 0) {

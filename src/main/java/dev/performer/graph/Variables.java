@@ -25,12 +25,7 @@ public final class Variables {
     this.tf = tf;
   }
 
-  /**
-   * Creates a variable.
-   *
-   * @param name unique, with {@code /} between scopes
-   * @param initialValue evaluated when {@link #initialize} runs
-   */
+  /** Creates a variable of a unique name, which {@link #initialize} gives its first value. */
   public <T extends TType> Variable create(
       String name, Shape shape, boolean trainable, Operand<T> initialValue) {
     Variable variable = declare(name, initialValue.type(), shape, trainable);
@@ -61,18 +56,15 @@ public final class Variables {
     return legal.matches("[A-Za-z0-9.].*") ? legal : "v" + legal;
   }
 
-  /** Adds an op that sets a variable. */
   @SuppressWarnings({"unchecked", "rawtypes"})
   public static Op assign(Ops tf, Variable variable, Operand<?> value) {
     return tf.assignVariableOp((Operand) variable.handle(), (Operand) value);
   }
 
-  /** All variables in the order of their creation. */
   public List<Variable> all() {
     return List.copyOf(variables.values());
   }
 
-  /** Those an optimizer may change. */
   public List<Variable> trainable() {
     return variables.values().stream().filter(Variable::trainable).toList();
   }
@@ -87,7 +79,6 @@ public final class Variables {
     return variable;
   }
 
-  /** Gives every variable its initial value. */
   public void initialize(Session session) {
     if (!initializers.isEmpty()) {
       Session.Runner runner = session.runner();

@@ -39,10 +39,9 @@ public final class XlaFunction {
    *
    * @param inputs where the part begins: first outputs of their operations, any shapes. Each new
    *     combination of sizes is compiled anew when it first comes
-   * @param values what goes in there, one for each of {@code inputs}, which may be the same
-   * @param outputs what is computed; what they depend on by control dependencies is part of it
-   * @param variables those that the part needs are read or updated inside
-   * @throws PerformerException if an op of the part has no kernel for XLA: the message names it
+   * @param values what goes in there, which may be the same
+   * @param outputs what they depend on by control dependencies is part of it
+   * @throws PerformerException naming the ops of the part that have no kernel for XLA
    */
   public static List<Output<?>> cut(
       Ops tf,
@@ -69,10 +68,7 @@ public final class XlaFunction {
     }
   }
 
-  /**
-   * How a session must be configured that runs compiled functions: TensorFlow's own optimizer
-   * otherwise brings ops into large ones that XLA cannot compile, such as TemporaryVariable.
-   */
+  /** TensorFlow's optimizer would bring in ops that XLA cannot compile: TemporaryVariable. */
   public static ConfigProto sessionConfig() {
     RewriterConfig.Builder rewrites =
         RewriterConfig.newBuilder()

@@ -2,7 +2,7 @@ package dev.performer.nn;
 
 import static dev.performer.PerformerException.require;
 
-import dev.performer.attention.ExactRecurrence;
+import dev.performer.attention.ExactAttention;
 import dev.performer.attention.RecurrentForm;
 import dev.performer.attention.RecurrentForm.Advance;
 import dev.performer.nn.MultiHeadAttention.Projected;
@@ -38,7 +38,7 @@ public record RecurrentHeads(int heads, List<Part> parts) {
     int exact = favor == null ? heads : favor.config().exactHeads();
     List<Part> parts = new ArrayList<>();
     if (exact > 0) {
-      parts.add(new Part(new ExactRecurrence(exact, size, size), 0, exact));
+      parts.add(new Part(new ExactAttention.Recurrence(exact, size, size), 0, exact));
     }
     if (exact < heads) {
       int rest = heads - exact;

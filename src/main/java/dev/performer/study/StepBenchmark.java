@@ -2,6 +2,7 @@ package dev.performer.study;
 
 import dev.performer.PerformerException;
 import dev.performer.data.BatchPosition;
+import dev.performer.data.BatchSize;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.Vocabulary;
 import dev.performer.graph.NativeErrors;
@@ -73,7 +74,7 @@ public final class StepBenchmark implements AutoCloseable {
       batch = batch(config.vocabularySize(), rows, length);
       var options = LoopOptions.builder().optimizer(ADAM).clipNorm(0).xla(xla);
       Trainable model = Trainable.of(model(config, rows, length, precision));
-      step = TrainerStep.of(model, options.batchSequences(rows).build());
+      step = TrainerStep.of(model, options.batch(new BatchSize.Sequences(rows)).build());
       session = CompiledStep.session(graph, xla);
       step.model().initializer().accept(session);
       step.optimizer().initializer().accept(session);

@@ -142,7 +142,7 @@ class SaveRestoreTest {
             .build()
             .output(0);
     Path prefix = directory.resolve("c");
-    SaveRestore.withValues(tf, List.of(), Map.of("small", small)).save(session, prefix);
+    new SaveRestore(tf, List.of(), Map.of("small", small)).save(session, prefix);
     try (CheckpointReader reader = CheckpointReader.open(prefix)) {
       assertThat(reader.entry("small").type()).isEqualTo(DataType.DT_INT8);
       assertThatThrownBy(() -> reader.tensor("small"))
@@ -169,7 +169,7 @@ class SaveRestoreTest {
     weights("w", 2);
     variables.initialize(session);
     SaveRestore saver =
-        SaveRestore.withValues(
+        new SaveRestore(
             tf,
             variables.all(),
             Map.of("step", tf.constant(1L << 40), "position", tf.constant("épo que=3")));
