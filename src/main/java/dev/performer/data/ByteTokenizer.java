@@ -2,10 +2,12 @@ package dev.performer.data;
 
 import static dev.performer.PerformerException.require;
 
+import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.stream.IntStream;
 
 /**
  * The bytes of a text in UTF-8: a byte's id is its value plus an offset. The ids below the offset
@@ -85,14 +87,9 @@ public record ByteTokenizer(int offset) implements Tokenizer {
 
   @Override
   public String decode(int[] ids) {
-    byte[] bytes = new byte[ids.length];
-    int length = 0;
-    for (int id : ids) {
-      if (id >= offset && id < offset + 256) {
-        bytes[length++] = (byte) (id - offset);
-      }
-    }
-    return new String(bytes, 0, length, StandardCharsets.UTF_8);
+    var bytes = new ByteArrayOutputStream(ids.length);
+    IntStream.of(ids).map(id -> id - offset).filter(b -> b >= 0 && b < 256).forEach(bytes::write);
+    return bytes.toString(StandardCharsets.UTF_8);
   }
 
   @Override

@@ -63,35 +63,31 @@ public final class DataFile {
 
   /** The bytes of a file, unpacked if its first bytes are gzip's. */
   static InputStream open(Path file, String expected) {
-    return open(file, expected, true);
+    InputStream raw = openPlain(file, expected);
+    try {
+      raw.mark(2);
+      boolean isGzipped = raw.read() == 0x1f && raw.read() == 0x8b;
+      raw.reset();
+      return isGzipped ? new BufferedInputStream(new GZIPInputStream(raw, BUFFER), BUFFER) : raw;
+    } catch (IOException e) {
+      close(file, raw);
+      throw unreadable(file, e);
+    }
   }
 
   /** The bytes of a file as they are. */
   static InputStream openPlain(Path file, String expected) {
-    return open(file, expected, false);
+    try {
+      return new BufferedInputStream(Files.newInputStream(place(file, expected)), BUFFER);
+    } catch (IOException e) {
+      throw unreadable(file, e);
+    }
   }
 
   /** The characters of a text, gzipped or not; bytes that are none are an error when met. */
   static Reader text(Path file, String expected, Charset charset) {
     // Given by itself, the charset would replace what it cannot decode.
     return new InputStreamReader(open(file, expected), charset.newDecoder());
-  }
-
-  private static InputStream open(Path file, String expected, boolean unpack) {
-    Path place = place(file, expected);
-    InputStream raw = null;
-    try {
-      raw = new BufferedInputStream(Files.newInputStream(place), BUFFER);
-      raw.mark(2);
-      boolean gzipped = unpack && raw.read() == 0x1f && raw.read() == 0x8b;
-      raw.reset();
-      return gzipped ? new BufferedInputStream(new GZIPInputStream(raw, BUFFER), BUFFER) : raw;
-    } catch (IOException e) {
-      if (raw != null) {
-        close(file, raw);
-      }
-      throw unreadable(file, e);
-    }
   }
 
   /**

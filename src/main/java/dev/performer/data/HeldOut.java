@@ -8,6 +8,8 @@ public record HeldOut<S>(S train, S validation) {
   /** One in so many is for validation where no such data are named: 5 %. */
   public static final int EVERY = 20;
 
+  private static final String HELD_OUT = ", held out";
+
   /** The first of every {@link #EVERY} sequences is held out. */
   public static HeldOut<SequenceSource> of(SequenceSource all) {
     return of(all.name(), all::open, EVERY, SequenceSource::of);
@@ -21,7 +23,7 @@ public record HeldOut<S>(S train, S validation) {
     long held = (indexed.size() + every - 1) / every;
     return new HeldOut<>(
         new Part(indexed, all.name(), indexed.size() - held, every, false),
-        new Part(indexed, heldOut(all.name()), held, every, true));
+        new Part(indexed, all.name() + HELD_OUT, held, every, true));
   }
 
   private static <T, S> HeldOut<S> of(
@@ -31,11 +33,7 @@ public record HeldOut<S>(S train, S validation) {
       BiFunction<String, Supplier<DataStream<T>>, S> part) {
     return new HeldOut<>(
         part.apply(name, () -> open.get().at(i -> i % every != 0)),
-        part.apply(heldOut(name), () -> open.get().at(i -> i % every == 0)));
-  }
-
-  private static String heldOut(String name) {
-    return name + ", held out";
+        part.apply(name + HELD_OUT, () -> open.get().at(i -> i % every == 0)));
   }
 
   private record Part(IndexedExamples all, String name, long size, int every, boolean validation)

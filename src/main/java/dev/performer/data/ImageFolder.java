@@ -86,19 +86,14 @@ public record ImageFolder(
           tokens[at++] = red * levels >> 8;
           tokens[at++] = green * levels >> 8;
           tokens[at++] = blue * levels >> 8;
-        } else {
-          tokens[at++] = brightness(red, green, blue) * levels >> 8;
+        } else { // Rec. 601 luma, which leaves grey as it is
+          tokens[at++] = (299 * red + 587 * green + 114 * blue + 500) / 1000 * levels >> 8;
         }
       }
     }
     return new Example(
         tokens,
         classes.isEmpty() ? Label.NONE : new Label.Category(classes.indexOf(folderName(file))));
-  }
-
-  /** Rec. 601 luma, which leaves grey as it is. */
-  private static int brightness(int red, int green, int blue) {
-    return (299 * red + 587 * green + 114 * blue + 500) / 1000;
   }
 
   private static BufferedImage read(Path file) {
@@ -110,12 +105,8 @@ public record ImageFolder(
       reader = readers.next();
       reader.setInput(data, true, true);
       long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
-      require(
-          pixels <= MOST_PIXELS,
-          "%s claims %d pixels; at most %d are read",
-          file,
-          pixels,
-          MOST_PIXELS);
+      String tooMany = "%s claims %d pixels; at most %d are read";
+      require(pixels <= MOST_PIXELS, tooMany, file, pixels, MOST_PIXELS);
       return grey(reader.read(0));
     } catch (IOException | IllegalArgumentException | IndexOutOfBoundsException e) {
       throw new PerformerException(file + " is a damaged image; expected PNG", e);

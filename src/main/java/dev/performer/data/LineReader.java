@@ -20,13 +20,12 @@ final class LineReader implements AutoCloseable {
 
   LineReader(Path file, String expected, Charset charset) {
     this.file = file;
-    text = new BoundedReader(DataFile.text(file, expected, charset), this::tooLong);
+    String tooLong = "line %d has over %d characters; expected lines of text";
+    text =
+        new BoundedReader(
+            DataFile.text(file, expected, charset),
+            () -> tooLong.formatted(number, BoundedReader.LONGEST));
     lines = new BufferedReader(text);
-  }
-
-  private String tooLong() {
-    return "line %d has over %d characters; expected lines of text"
-        .formatted(number, BoundedReader.LONGEST);
   }
 
   /** The next line without its end, or null behind the last. */

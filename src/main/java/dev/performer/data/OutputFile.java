@@ -20,32 +20,23 @@ public final class OutputFile {
     if (Files.isDirectory(file)) {
       throw new PerformerException(file + ": is a directory; give the name of a file");
     }
-    Path place = target(file).toAbsolutePath();
-    boolean special = Files.exists(place) && !Files.isRegularFile(place);
     try {
+      Path place = (Files.exists(file) ? file.toRealPath() : file).toAbsolutePath(); // a link stays
       if (!Files.exists(place.getParent())) {
         Files.createDirectories(place.getParent());
       }
-      if (special) {
+      if (Files.exists(place) && !Files.isRegularFile(place)) {
         try (OutputStream out = Files.newOutputStream(place)) {
           content.write(out);
         }
       } else {
         AtomicFiles.write(place, content);
       }
+    } catch (AccessDeniedException e) {
+      Path folder = file.toAbsolutePath().getParent();
+      throw new PerformerException(file + ": cannot be written: no permission in " + folder, e);
     } catch (IOException e) {
-      boolean isDenied = e instanceof AccessDeniedException;
-      String why = isDenied ? "no permission in " + place.getParent() : AtomicFiles.describe(e);
-      throw new PerformerException(file + ": cannot be written: " + why, e);
-    }
-  }
-
-  /** Where a link leads, so that the link stays. */
-  private static Path target(Path file) {
-    try {
-      return Files.exists(file) ? file.toRealPath() : file;
-    } catch (IOException e) {
-      return file;
+      throw new PerformerException(file + ": cannot be written: " + AtomicFiles.describe(e), e);
     }
   }
 }
