@@ -10,9 +10,6 @@ import java.util.Arrays;
  * The bytes of a text file, gzipped or not, in pieces of one length; the last may be shorter. For
  * files that fit into memory; {@link TextDocuments} streams.
  *
- * @param file where they were read
- * @param tokenizer which ids the bytes have
- * @param bytes of the file
  * @param length bytes of a piece
  * @param stride bytes from the start of one piece to that of the next
  */

@@ -26,7 +26,7 @@ import org.tensorflow.types.TFloat64;
 public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, BatchSize fixed) {
 
   /** Adds gradients and update to a model's graph, compiled if so configured. */
-  static TrainerStep of(Trainable model, LoopOptions options) {
+  public static TrainerStep of(Trainable model, LoopOptions options) {
     OptimizerOps optimizer = optimizer(model, options);
     if (!options.xla()) {
       return new TrainerStep(model, optimizer, options.seed(), null);
