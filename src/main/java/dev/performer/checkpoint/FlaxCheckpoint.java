@@ -9,12 +9,10 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Comparator;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 
 /**
  * A Flax checkpoint. Opening reads the structure only; values are read on demand. Complex numbers
@@ -52,7 +50,8 @@ final class FlaxCheckpoint extends WeightFile {
     if (!Files.isDirectory(path)) {
       return Optional.of(path);
     }
-    Optional<Path> newest = newest(path).or(() -> Optional.of(path).filter(p -> step(p) != null));
+    Optional<Path> newest =
+        newest(path, FlaxCheckpoint::step).or(() -> Optional.of(path).filter(p -> step(p) != null));
     return newest.map(found -> Files.isDirectory(found) ? inside(found) : found);
   }
 
@@ -76,16 +75,6 @@ final class FlaxCheckpoint extends WeightFile {
         "%s has no file 'checkpoint': sharded arrays are not read; save it with flax.training.checkpoints";
     require(Files.isRegularFile(file), sharded, directory);
     return file;
-  }
-
-  private static Optional<Path> newest(Path directory) {
-    try (Stream<Path> children = Files.list(directory)) {
-      return children
-          .filter(child -> step(child) != null)
-          .max(Comparator.comparing(FlaxCheckpoint::step));
-    } catch (IOException e) {
-      throw unreadable(directory, e);
-    }
   }
 
   /** The step in a path's name; null if it has none. */

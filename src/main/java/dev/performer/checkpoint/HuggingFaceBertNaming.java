@@ -102,16 +102,13 @@ final class HuggingFaceBertNaming implements NamingScheme {
   }
 
   private static int heads(WeightMap map, JsonNode near, ImportOptions options) {
-    if (options.heads() != null) {
-      return options.heads();
-    }
-    JsonNode heads = near.path("num_attention_heads");
-    if (!heads.canConvertToInt() || !heads.isIntegralNumber()) {
+    JsonNode stored = near.path("num_attention_heads");
+    if (options.heads() == null && !stored.isInt()) {
       throw map.wrong(
               "the number of heads is not in the file; put its config.json beside it, or give it")
           .settledBy("heads");
     }
-    return heads.intValue();
+    return options.heads() != null ? options.heads() : stored.intValue();
   }
 
   private static void putNear(ConfigBuilder config, WeightMap map, JsonNode near) {

@@ -12,7 +12,6 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import dev.performer.model.PerformerConfig;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -132,11 +131,7 @@ final class MappedNaming implements NamingScheme {
   }
 
   private static long[] numbers(JsonNode node, String where) {
-    List<JsonNode> all = new ArrayList<>();
-    node.forEach(all::add);
-    boolean isList =
-        node.isArray() && all.stream().allMatch(n -> n.isIntegralNumber() && n.canConvertToLong());
-    require(isList, "%s: expected a list of whole numbers", where);
-    return all.stream().mapToLong(JsonNode::longValue).toArray();
+    require(node.isArray(), "%s: expected a list of whole numbers", where);
+    return StrictJson.bind(node, long[].class, where);
   }
 }

@@ -18,13 +18,16 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.stream.LongStream;
+import java.util.stream.Stream;
 import java.util.zip.ZipFile;
 
 /**
@@ -119,6 +122,17 @@ public abstract class WeightFile implements AutoCloseable {
       return zip.stream().anyMatch(entry -> name.test(entry.getName()));
     } catch (IOException | IllegalArgumentException e) { // which are names that are no UTF-8
       return false;
+    }
+  }
+
+  /** The entry of a directory with the largest number, and then name; a null is no number. */
+  static <N extends Comparable<N>> Optional<Path> newest(Path folder, Function<Path, N> number) {
+    try (Stream<Path> entries = Files.list(folder)) {
+      return entries
+          .filter(entry -> number.apply(entry) != null)
+          .max(Comparator.comparing(number).thenComparing(Path::compareTo));
+    } catch (IOException e) {
+      throw unreadable(folder, e);
     }
   }
 

@@ -72,10 +72,7 @@ public final class RecurrentDecoder {
     Operand<TFloat32> mask = tf.dtypes.cast(isReal, TFloat32.class); // [B, T]
     Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
     Performer.Mixing mixing =
-        (layer, p) -> {
-          var heads = layers.get(layer);
-          return keep(layer, states, heads.prefill(tf, p.queries(), p.keys(), p.values(), mask));
-        };
+        (layer, own) -> keep(layer, states, layers.get(layer).prefill(tf, own, mask));
     var logits = model.applyPiece(tf, read, positions, mixing).logits();
     var last = tf.expandDims(tf.math.sub(counts, tf.constant(1)), tf.constant(1)); // [B, 1]
     return advance(tf, tf.gather(logits, last, tf.constant(1), Gather.batchDims(1L)), states);
@@ -96,11 +93,11 @@ public final class RecurrentDecoder {
       Map<String, ? extends Operand<TFloat32>> before) {
     Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
     Performer.Mixing mixing =
-        (layer, p) -> {
+        (layer, projected) -> {
           RecurrentHeads heads = layers.get(layer);
           List<Operand<TFloat32>> own = new ArrayList<>();
           heads.states().forEach(state -> own.add(before.get(name(layer, state))));
-          return keep(layer, states, heads.step(tf, own, p.queries(), p.keys(), p.values()));
+          return keep(layer, states, heads.step(tf, own, projected));
         };
     var column = tf.expandDims(token, tf.constant(1)); // [B, 1]
     var at = tf.expandDims(position, tf.constant(1));

@@ -21,13 +21,12 @@ import org.tensorflow.types.TFloat64;
 /**
  * One optimizer step: new projections where they are due, gradients of the batches, the update.
  *
- * @param fixed how many rows every batch is filled up to, at weight 0; null to leave them as they
- *     are
+ * @param fixed rows that every batch is filled up to, at weight 0; null for as many as it has
  */
 public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, BatchSize fixed) {
 
   /** Adds gradients and update to a model's graph, compiled if so configured. */
-  static TrainerStep of(Trainable model, LoopOptions options) {
+  public static TrainerStep of(Trainable model, LoopOptions options) {
     OptimizerOps optimizer = optimizer(model, options);
     if (!options.xla()) {
       return new TrainerStep(model, optimizer, options.seed(), null);
