@@ -88,14 +88,10 @@ public record TableFile(Path file, char delimiter, boolean header) {
     private Rows(Reader text) {
       String tooLong = "a row of over %d characters; is a quote not closed?";
       reader = new BoundedReader(text, () -> tooLong.formatted(BoundedReader.LONGEST));
-      CSVFormat format =
-          CSVFormat.DEFAULT
-              .builder()
-              .setDelimiter(delimiter)
-              .setQuote(delimiter == '\t' ? null : '"')
-              .get();
+      var format = CSVFormat.DEFAULT.builder();
+      format.setDelimiter(delimiter).setQuote(delimiter == '\t' ? null : '"');
       try {
-        parser = CSVParser.builder().setReader(reader).setFormat(format).get();
+        parser = format.get().parse(reader);
       } catch (IOException e) {
         throw unreadable(e);
       }
