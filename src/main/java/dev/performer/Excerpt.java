@@ -35,7 +35,7 @@ public final class Excerpt {
   }
 
   /** A message in one line; of a very long one, as names from a damaged file make it, both ends. */
-  static String line(String message) {
+  public static String line(String message) {
     if (message == null) {
       return "no message";
     }

@@ -80,8 +80,7 @@ record Chunks(
         tf.math.sub(band(ones, -1), band(ones, 0)); // [G, G], 1 strictly below the diagonal
     Operand<T> inGroup = a.matMul(before, grouped); // [B, H, K, G, XY]
     if (!oneGroup) {
-      Operand<T> carried =
-          tf.math.cumsum(a.sum(grouped, 3), tf.constant(2), Cumsum.exclusive(true));
+      var carried = tf.math.cumsum(a.sum(grouped, 3), tf.constant(2), Cumsum.exclusive(true));
       inGroup = tf.math.add(inGroup, carried); // [B, H, K, 1, XY] to every chunk of a group
     }
     return tf.reshape(inGroup, join(List.of(outer, count(), tf.constant(new int[] {x, y}))));

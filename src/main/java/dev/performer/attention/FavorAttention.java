@@ -64,9 +64,7 @@ public final class FavorAttention implements Attention {
   public <T extends TFloating> Operand<T> attend(
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> values, Operand<T> keyMask) {
     if (isNarrow(queries.type())) {
-      Operand<TFloat32> wide =
-          attend(tf, wide(tf, queries), wide(tf, keys), wide(tf, values), wide(tf, keyMask));
-      return tf.dtypes.cast(wide, queries.type());
+      return widened(this, tf, queries, keys, values, keyMask);
     }
     return combine(tf, featureMap.map(tf, queries, keys, keyMask), values, keyMask);
   }
@@ -84,6 +82,13 @@ public final class FavorAttention implements Attention {
             Algebra.size(values, -1, "the value size"));
     return LinearAttention.causal(
         tf, features.queries(), features.keys(), values, keyMask, denominator(), chunk);
+  }
+
+  /** Attends in float32 and returns to the type of the q. */
+  static <T extends TFloating> Operand<T> widened(
+      Attention attention, Ops tf, Operand<T> q, Operand<T> k, Operand<T> v, Operand<T> keyMask) {
+    var out = attention.attend(tf, wide(tf, q), wide(tf, k), wide(tf, v), wide(tf, keyMask));
+    return tf.dtypes.cast(out, q.type());
   }
 
   public static boolean isNarrow(Class<?> type) {

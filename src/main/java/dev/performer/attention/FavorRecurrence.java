@@ -137,12 +137,10 @@ final class FavorRecurrence {
       Algebra<TFloat32> a = Algebra.of(tf, key);
       var e = map.exponents(a, key);
       Operand<TFloat32> before = states.get(0); // [B, H, 1, 1]
-      Operand<TFloat32> max =
-          tf.math.maximum(before, a.max(e.projected(), LENGTH_AND_FEATURES.axes()));
+      var max = tf.math.maximum(before, a.max(e.projected(), LENGTH_AND_FEATURES.axes()));
       Operand<TFloat32> shrunk =
           tf.math.mul(states.get(1), tf.math.exp(tf.math.sub(before, max))); // [B, H, V+1, R]
-      Operand<TFloat32> sums =
-          tf.math.add(shrunk, LinearAttention.state(tf, map.exp(a, e, max), value, null));
+      var sums = tf.math.add(shrunk, LinearAttention.state(tf, map.exp(a, e, max), value, null));
       Operand<TFloat32> total =
           tf.math.add(states.get(2), LinearAttention.state(tf, a.onesColumn(value), value, null));
       Operand<TFloat32> state =

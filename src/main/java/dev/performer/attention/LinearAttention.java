@@ -18,21 +18,21 @@ public final class LinearAttention {
   /**
    * Every query sees every kept key.
    *
-   * @param queries φ(q), {@code [B, H, L, R]}
-   * @param keys φ(k), {@code [B, H, S, R]}
-   * @param values {@code [B, H, S, V]}
+   * @param q φ(q), {@code [B, H, L, R]}
+   * @param k φ(k), {@code [B, H, S, R]}
+   * @param v {@code [B, H, S, V]}
    * @param keyMask {@code [B, S]}, 1 = keep, or null
    * @param denominator how to divide
    * @return {@code [B, H, L, V]}
    */
   public static <T extends TFloating> Operand<T> bidirectional(
       Ops tf,
-      Operand<T> queries,
-      Operand<T> keys,
-      Operand<T> values,
+      Operand<T> q,
+      Operand<T> k,
+      Operand<T> v,
       Operand<T> keyMask,
       Denominator denominator) {
-    return read(tf, queries, state(tf, keys, values, keyMask), denominator);
+    return read(tf, q, state(tf, k, v, keyMask), denominator);
   }
 
   /**

@@ -104,8 +104,7 @@ record PlusPlusFeatures(FavorConfig config, Operand<? extends TNumber> projectio
       Operand<T> padding = a.plus(LinearAttention.maskColumn(tf, keyMask), -1); // -1 or 0
       candidates = tf.math.add(exponent, a.times(padding, 1e30));
     }
-    Operand<T> max =
-        tf.stopGradient(a.max(candidates, Convention.Maximum.LENGTH_AND_FEATURES.axes()));
+    var max = tf.stopGradient(a.max(candidates, Convention.Maximum.LENGTH_AND_FEATURES.axes()));
     return tf.math.minimum(tf.math.sub(exponent, max), a.constant(0));
   }
 
@@ -117,8 +116,7 @@ record PlusPlusFeatures(FavorConfig config, Operand<? extends TNumber> projectio
       Algebra<T> a, Operand<T> x, Operand<T> y) {
     Ops tf = a.tf();
     Operand<T> length = a.cast(LinearAttention.length(tf, x)); // [1]
-    Operand<T> squares =
-        tf.math.add(a.sum(tf.math.square(x), 2, 3), a.sum(tf.math.square(y), 2, 3));
+    var squares = tf.math.add(a.sum(tf.math.square(x), 2, 3), a.sum(tf.math.square(y), 2, 3));
     Operand<T> cross = a.times(a.sum(tf.math.mul(a.sum(x, 2), a.sum(y, 2)), 3), 2);
     return tf.math.add(tf.math.div(squares, length), tf.math.div(cross, tf.math.square(length)));
   }
@@ -151,8 +149,7 @@ record PlusPlusFeatures(FavorConfig config, Operand<? extends TNumber> projectio
     Ops tf = a.tf();
     Operand<T> positive = tf.math.maximum(meanSquare, a.constant(1e-6)); // 0/0 where all is 0
     Operand<T> twice = a.plus(a.times(positive, 2), headSize);
-    Operand<T> root =
-        tf.math.sqrt(tf.math.add(tf.math.square(twice), a.times(positive, 8.0 * headSize)));
+    var root = tf.math.sqrt(tf.math.add(tf.math.square(twice), a.times(positive, 8.0 * headSize)));
     Operand<T> inner = tf.math.div(tf.math.sub(root, twice), a.times(positive, 4));
     Operand<T> one = a.constant(1);
     return tf.stopGradient(

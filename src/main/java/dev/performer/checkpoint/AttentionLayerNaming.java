@@ -28,10 +28,8 @@ final class AttentionLayerNaming implements NamingScheme {
   @Override
   public ModelWeights map(WeightFile file, ImportOptions options) {
     throw new PerformerException(
-            ("%s holds attention layers only (%s tensors, no table of tokens), which make"
-                    + " no Transformer; import the SavedModel that Python saved with them, or name"
-                    + " every variable in a mapping file")
-                .formatted(file.path(), file.tensors().size()))
+            "%s holds attention layers only, which make no Transformer; import the SavedModel that Python saved with them, or name every variable in a mapping file"
+                .formatted(file.path()))
         .settledBy("mapping");
   }
 }

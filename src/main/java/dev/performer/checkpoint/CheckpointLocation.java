@@ -11,17 +11,16 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
-import java.util.Comparator;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 
 /** Finds the prefix of a TensorFlow checkpoint from what a person names. */
 final class CheckpointLocation {
   private static final Pattern STATE =
       Pattern.compile("(?m)^\\s*model_checkpoint_path:\\s*\"((?:[^\"\\\\]|\\\\.)*)\"");
   private static final Pattern PART = Pattern.compile("(.*)\\.(index|data-\\d{5}-of-\\d{5})");
+  private static final Pattern INDEX = Pattern.compile("(?s)(?!\\.index$).*?(\\d*)\\.index");
   private static final long LONGEST_STATE = 1 << 22;
 
   private CheckpointLocation() {}
@@ -47,7 +46,8 @@ final class CheckpointLocation {
     if (CheckpointReader.exists(variables)) {
       return Optional.of(variables);
     }
-    return fromState(directory.resolve("checkpoint")).or(() -> newest(directory));
+    return fromState(directory.resolve("checkpoint"))
+        .or(() -> WeightFile.newest(directory, CheckpointLocation::number).flatMap(p -> find(p)));
   }
 
   private static Optional<Path> fromState(Path state) {
@@ -62,44 +62,29 @@ final class CheckpointLocation {
       }
       Path named = Path.of(matcher.group(1).replaceAll("\\\\(.)", "$1"));
       // An absolute path is where the checkpoint was written, perhaps on another machine.
-      Path place = named.isAbsolute() ? named.getFileName() : named;
+      boolean isMoved = named.isAbsolute() && named.getNameCount() > 0;
+      Path place = isMoved ? named.getFileName() : named;
       Path prefix = state.resolveSibling(place).normalize();
-      require(
-          prefix.startsWith(state.resolveSibling("").normalize()),
-          "%s names a checkpoint outside of its folder; name that one itself",
-          state);
-      require(
-          CheckpointReader.exists(prefix),
-          "%s names the checkpoint %s, but %s.index is missing",
-          state,
-          Excerpt.of(named.toString()),
-          prefix);
+      boolean isInside = prefix.startsWith(state.resolveSibling("").normalize());
+      require(isInside, "%s names a checkpoint outside of its folder; name that one itself", state);
+      String missing = "%s names the checkpoint %s, but %s.index is missing";
+      String shown = Excerpt.of(named.toString());
+      require(CheckpointReader.exists(prefix), missing, state, shown, prefix);
       return Optional.of(prefix);
     } catch (InvalidPathException e) {
       throw new PerformerException(state + " names a checkpoint by what is no path", e);
     } catch (IOException e) {
-      throw OpenedWeights.unreadable(state, e);
+      throw WeightFile.unreadable(state, e);
     }
   }
 
-  /** The index with the largest number in its name. */
-  private static Optional<Path> newest(Path directory) {
-    try (Stream<Path> files = Files.list(directory)) {
-      return files
-          .map(file -> file.getFileName().toString())
-          .filter(name -> name.endsWith(".index") && name.length() > 6)
-          .map(name -> name.substring(0, name.length() - 6))
-          .max(
-              Comparator.comparing(CheckpointLocation::number)
-                  .thenComparing(Comparator.naturalOrder()))
-          .map(directory::resolve);
-    } catch (IOException e) {
-      throw OpenedWeights.unreadable(directory, e);
+  /** The number at the end of an index's name, -1 for none; null for what is no index. */
+  private static BigInteger number(Path file) {
+    Matcher index = INDEX.matcher(file.getFileName().toString());
+    if (!index.matches()) {
+      return null;
     }
-  }
-
-  private static BigInteger number(String name) {
-    String digits = name.replaceFirst("(?s)^.*?(\\d*)$", "$1");
-    return digits.isEmpty() ? BigInteger.ONE.negate() : new BigInteger(digits);
+    String digits = index.group(1);
+    return new BigInteger(digits.isEmpty() ? "-1" : digits);
   }
 }

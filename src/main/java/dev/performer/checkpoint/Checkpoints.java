@@ -2,8 +2,6 @@ package dev.performer.checkpoint;
 
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
-import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -14,8 +12,6 @@ public final class Checkpoints {
   /**
    * Opens a file, a directory or the prefix of a TensorFlow checkpoint; its content tells what it
    * is, not its name alone. The caller closes it.
-   *
-   * @throws PerformerException if there is nothing, it is of no known format, or damaged
    */
   public static WeightFile open(Path path) {
     if (Files.isDirectory(path)) {
@@ -37,7 +33,7 @@ public final class Checkpoints {
       return KerasFile.open(path); // which reports what is wrong
     } else if (TensorFlowCheckpoint.recognizes(path)) {
       return TensorFlowCheckpoint.open(path);
-    } else if (isFile && FlaxCheckpoint.recognizes(head(path))) {
+    } else if (FlaxCheckpoint.recognizes(path)) {
       return FlaxCheckpoint.open(path);
     }
     PerformerException.require(Files.exists(path), "%s: no such file or directory", path);
@@ -71,12 +67,7 @@ public final class Checkpoints {
             .formatted(path, verb));
   }
 
-  /**
-   * Reads a model.
-   *
-   * @throws PerformerException as {@link #open} and {@link NamingScheme#map}, or if no scheme knows
-   *     the names
-   */
+  /** Reads a model. @throws PerformerException also if no scheme knows the names */
   public static ModelWeights load(Path path, ImportOptions options) {
     try (WeightFile file = open(path)) {
       ModelWeights weights = NamingSchemes.of(file, options).map(file, options);
@@ -89,14 +80,6 @@ public final class Checkpoints {
             .settledBy("task");
       }
       return weights;
-    }
-  }
-
-  private static byte[] head(Path file) {
-    try (InputStream in = Files.newInputStream(file)) {
-      return in.readNBytes(16);
-    } catch (IOException e) {
-      throw OpenedWeights.unreadable(file, e);
     }
   }
 }

@@ -4,68 +4,58 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
-import dev.performer.model.AttentionConfig;
 import dev.performer.model.PerformerConfig;
-import java.util.List;
+import java.nio.file.Path;
 
 /** Builds a configuration: a preset, what a file tells, and the keys that a user gives. */
 final class ConfigBuilder {
   private final ObjectNode tree = JsonNodeFactory.instance.objectNode();
-  private final WeightFile file;
+  private final WeightMap map;
 
-  ConfigBuilder(WeightFile file, String preset) {
-    this.file = file;
-    tree.put("preset", preset);
-  }
-
-  ConfigBuilder put(String key, Object value) {
-    tree.set(key, StrictJson.tree(value));
-    return this;
-  }
-
-  /** Vocabulary, lengths, widths and layers, from the shapes of the weights. */
-  ConfigBuilder putSizes(WeightMap map) {
+  /** Begins with vocabulary, lengths, widths and layers, from the shapes of the weights. */
+  ConfigBuilder(String preset, WeightMap map) {
+    this.map = map;
+    put("preset", preset);
     put("vocabularySize", map.size("embeddings/token", 2, 0));
     put("hiddenSize", map.size("embeddings/token", 2, 1));
     if (map.has("embeddings/position")) {
       put("maxLength", map.size("embeddings/position", 2, 0));
     }
     put("tokenTypes", map.has("embeddings/type") ? map.size("embeddings/type", 2, 0) : 0);
-    if (map.layers() == 0) {
-      throw new PerformerException(file.path() + " has no layers");
-    }
+    map.check(map.layers() > 0, "there are no layers");
     put("layers", map.layers());
-    return put("mlpSize", map.size("layer_0/mlp/in/kernel", 2, 1));
+    put("mlpSize", map.size("layer_0/mlp/in/kernel", 2, 1));
   }
 
   /** Heads and their size, from a kernel {@code [E, H, D]}. */
-  ConfigBuilder putHeads(WeightMap map) {
+  ConfigBuilder putHeads() {
     put("heads", map.size("layer_0/attention/query/kernel", 3, 1));
     return put("headSize", map.size("layer_0/attention/query/kernel", 3, 2));
   }
 
-  /** One attention per layer. */
-  ConfigBuilder putAttention(List<AttentionConfig> layers) {
-    return put("attention", layers);
+  /** Sets a key; one with a dot is inside of an object. */
+  ConfigBuilder put(String key, Object value) {
+    int dot = key.indexOf('.');
+    ObjectNode parent = dot < 0 ? tree : tree.withObject("/" + key.substring(0, dot));
+    parent.set(key.substring(dot + 1), StrictJson.tree(value));
+    return this;
   }
 
-  /** The same attention in all layers. */
-  ConfigBuilder putAttention(AttentionConfig attention) {
-    return put("attention", attention);
+  /** Does nothing where the key is there, or the value is null. */
+  void putIfAbsent(String key, Object value) {
+    if (value != null && !tree.has(key)) {
+      put(key, value);
+    }
   }
 
-  /** The configuration, with the keys of the user's file over it. */
-  PerformerConfig config(ImportOptions options) {
+  /** The configuration. @param given a file whose keys go before; null for none */
+  PerformerConfig build(Path given) {
     PerformerConfig config;
     try {
-      config = PerformerConfig.of(tree, file.path().toString());
+      config = PerformerConfig.of(tree, map.path().toString());
     } catch (PerformerException e) {
-      throw e.getMessage().startsWith(file.path().toString())
-          ? e
-          : new PerformerException(file.path() + ": " + e.getMessage(), e);
+      throw e.in(map.path());
     }
-    return options.config() == null
-        ? config
-        : config.with(StrictJson.readTree(options.config()), options.config().toString());
+    return given == null ? config : config.with(StrictJson.readTree(given), given.toString());
   }
 }

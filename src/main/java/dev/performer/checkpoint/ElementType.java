@@ -2,7 +2,6 @@ package dev.performer.checkpoint;
 
 import static dev.performer.PerformerException.require;
 
-import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import java.nio.ByteBuffer;
@@ -21,40 +20,33 @@ import org.tensorflow.proto.DataType;
  * become their real and imaginary parts in a last dimension of 2.
  */
 enum ElementType {
-  FLOAT64("F64", DataType.DT_DOUBLE, NpyType.FLOAT64),
-  FLOAT32("F32", DataType.DT_FLOAT, NpyType.FLOAT32),
-  FLOAT16("F16", DataType.DT_HALF, 2),
-  BFLOAT16("BF16", DataType.DT_BFLOAT16, 2),
-  FLOAT8_E5M2("F8_E5M2", null, 1),
-  FLOAT8_E4M3("F8_E4M3", null, 1),
-  INT64("I64", DataType.DT_INT64, NpyType.INT64),
-  INT32("I32", DataType.DT_INT32, NpyType.INT32),
-  INT16("I16", DataType.DT_INT16, NpyType.INT16),
-  INT8("I8", DataType.DT_INT8, NpyType.INT8),
-  UINT64("U64", null, 8),
-  UINT32("U32", null, NpyType.UINT32),
-  UINT16("U16", null, NpyType.UINT16),
-  UINT8("U8", DataType.DT_UINT8, NpyType.UINT8),
-  BOOL("BOOL", DataType.DT_BOOL, NpyType.BOOL),
-  COMPLEX64(null, null, 8),
-  COMPLEX128(null, null, 16);
+  FLOAT64("F64", DataType.DT_DOUBLE, NpyType.FLOAT64, 8),
+  FLOAT32("F32", DataType.DT_FLOAT, NpyType.FLOAT32, 4),
+  FLOAT16("F16", DataType.DT_HALF, null, 2),
+  BFLOAT16("BF16", DataType.DT_BFLOAT16, null, 2),
+  FLOAT8_E5M2("F8_E5M2", null, null, 1),
+  FLOAT8_E4M3("F8_E4M3", null, null, 1),
+  INT64("I64", DataType.DT_INT64, NpyType.INT64, 8),
+  INT32("I32", DataType.DT_INT32, NpyType.INT32, 4),
+  INT16("I16", DataType.DT_INT16, NpyType.INT16, 2),
+  INT8("I8", DataType.DT_INT8, NpyType.INT8, 1),
+  UINT64("U64", null, null, 8),
+  UINT32("U32", null, NpyType.UINT32, 4),
+  UINT16("U16", null, NpyType.UINT16, 2),
+  UINT8("U8", DataType.DT_UINT8, NpyType.UINT8, 1),
+  BOOL("BOOL", DataType.DT_BOOL, NpyType.BOOL, 1),
+  COMPLEX64(null, null, null, 8),
+  COMPLEX128(null, null, null, 16);
 
   private final String safetensors;
   private final DataType tensorFlow;
   private final NpyType same;
   private final int bytes;
 
-  ElementType(String safetensors, DataType tensorFlow, NpyType same) {
+  ElementType(String safetensors, DataType tensorFlow, NpyType same, int bytes) {
     this.safetensors = safetensors;
     this.tensorFlow = tensorFlow;
     this.same = same;
-    this.bytes = same.size();
-  }
-
-  ElementType(String safetensors, DataType tensorFlow, int bytes) {
-    this.safetensors = safetensors;
-    this.tensorFlow = tensorFlow;
-    this.same = null;
     this.bytes = bytes;
   }
 
@@ -90,36 +82,24 @@ enum ElementType {
     return name().toLowerCase(Locale.ROOT);
   }
 
-  private boolean isComplex() {
-    return this == COMPLEX64 || this == COMPLEX128;
-  }
-
-  /** Turns the numbers that msgpack itself holds, big endian, into what {@link #array} takes. */
-  void reverse(byte[] elements) {
-    int size = isComplex() ? bytes / 2 : bytes;
-    for (int start = 0; start < elements.length; start += size) {
-      for (int i = start, j = start + size - 1; i < j; i++, j--) {
-        byte swapped = elements[i];
-        elements[i] = elements[j];
-        elements[j] = swapped;
-      }
+  /** Turns a number that msgpack itself holds, big endian, into what {@link #array} takes. */
+  void reverse(byte[] number) {
+    for (int i = 0, j = number.length - 1; i < j; i++, j--) {
+      byte swapped = number[i];
+      number[i] = number[j];
+      number[j] = swapped;
     }
     if (this == BOOL) {
-      elements[0] &= 1; // its false and true are the bytes c2 and c3
+      number[0] &= 1; // its false and true are the bytes c2 and c3
     }
   }
 
-  /**
-   * The array of little endian elements; the narrow floats become float32, uint64 becomes int64.
-   *
-   * @param where file and tensor, for errors
-   * @throws PerformerException if a uint64 does not fit int64
-   */
+  /** The array of little endian elements; narrow floats become float32, uint64 becomes int64. */
   NpyArray array(byte[] elements, long[] shape, String where) {
     if (same != null) {
       return new NpyArray(same, shape, elements);
     }
-    if (isComplex()) {
+    if (this == COMPLEX64 || this == COMPLEX128) {
       long[] parts = Arrays.copyOf(shape, shape.length + 1);
       parts[shape.length] = 2;
       return new NpyArray(this == COMPLEX64 ? NpyType.FLOAT32 : NpyType.FLOAT64, parts, elements);
@@ -145,10 +125,8 @@ enum ElementType {
   }
 
   /**
-   * A float of fewer than 32 bits.
-   *
-   * @param hasInfinity whether the largest exponent means infinity and NaN as in IEEE 754; else
-   *     only the pattern of all ones is NaN
+   * A float of fewer than 32 bits. With infinity the largest exponent means it or NaN, as in IEEE
+   * 754; without, only the pattern of all ones is NaN.
    */
   private static float small(int bits, int exponentBits, int fractionBits, boolean hasInfinity) {
     int ones = (1 << fractionBits) - 1;
@@ -163,18 +141,13 @@ enum ElementType {
     return sign * Math.scalb(significand, Math.max(1, exponent) - (largest >> 1) - fractionBits);
   }
 
-  /**
-   * Bytes of a tensor of that shape.
-   *
-   * @param where file and tensor, for errors
-   * @throws PerformerException if a dimension is negative or the others' product overflows
-   */
+  /** Bytes of a tensor; fails for a negative dimension and where the product overflows. */
   long bytesOf(long[] shape, String where) {
     long n = bytes;
     for (long d : shape) {
       require(d >= 0, "%s: negative dimension %s", where, d);
-      require(
-          Math.multiplyHigh(n, d) == 0 && n * d >= 0, "%s: the shape is impossibly large", where);
+      boolean fits = Math.multiplyHigh(n, d) == 0 && n * d >= 0;
+      require(fits, "%s: the shape is impossibly large", where);
       n *= Math.max(1, d);
     }
     return LongStream.of(shape).anyMatch(d -> d == 0) ? 0 : n;

@@ -2,7 +2,6 @@ package dev.performer.checkpoint;
 
 import static dev.performer.PerformerException.require;
 
-import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import java.io.IOException;
 import java.math.BigDecimal;
@@ -10,12 +9,10 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Comparator;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 
 /**
  * A Flax checkpoint. Opening reads the structure only; values are read on demand. Complex numbers
@@ -24,7 +21,7 @@ import java.util.stream.Stream;
  * @see <a
  *     href="https://github.com/google/flax/blob/main/flax/serialization.py">serialization.py</a>
  */
-public final class FlaxCheckpoint extends OpenedWeights {
+final class FlaxCheckpoint extends WeightFile {
   private static final Pattern STEP =
       Pattern.compile("checkpoint_(-?[0-9]{1,18}(?:\\.[0-9]{1,18})?)");
 
@@ -38,12 +35,8 @@ public final class FlaxCheckpoint extends OpenedWeights {
     places.forEach((name, place) -> tensors.put(name, place.info()));
   }
 
-  /**
-   * Opens a file, or the newest checkpoint of a directory.
-   *
-   * @throws PerformerException if it is no whole Flax checkpoint
-   */
-  public static FlaxCheckpoint open(Path path) {
+  /** Opens a file, or the newest checkpoint of a directory. */
+  static FlaxCheckpoint open(Path path) {
     Path file = locate(path).orElse(null);
     require(file != null, "%s holds no checkpoint_<step>; give the file itself", path);
     return open(file, channel -> new FlaxCheckpoint(file, channel));
@@ -52,19 +45,19 @@ public final class FlaxCheckpoint extends OpenedWeights {
   /**
    * The file that a path means: itself, the newest {@code checkpoint_<step>} of a directory, or the
    * {@code checkpoint} inside the directory that Orbax makes of one.
-   *
-   * @throws PerformerException if the newest checkpoint is one of sharded arrays
    */
   static Optional<Path> locate(Path path) {
     if (!Files.isDirectory(path)) {
       return Optional.of(path);
     }
-    Optional<Path> newest = newest(path).or(() -> Optional.of(path).filter(p -> step(p) != null));
+    Optional<Path> newest =
+        newest(path, FlaxCheckpoint::step).or(() -> Optional.of(path).filter(p -> step(p) != null));
     return newest.map(found -> Files.isDirectory(found) ? inside(found) : found);
   }
 
   /** Whether a file begins as a msgpack map or as one array; a pickle is neither. */
-  static boolean recognizes(byte[] head) {
+  static boolean recognizes(Path file) {
+    byte[] head = head(file, 16);
     int first = head.length == 0 ? 0 : head[0] & 0xff;
     boolean isMap = (first > 0x80 && first <= 0x8f) || first == 0xde || first == 0xdf;
     boolean isArray = first >= 0xc7 && first <= 0xc9 && head.length > 6;
@@ -78,22 +71,10 @@ public final class FlaxCheckpoint extends OpenedWeights {
 
   private static Path inside(Path directory) {
     Path file = directory.resolve("checkpoint");
-    require(
-        Files.isRegularFile(file),
-        "%s is a checkpoint directory without a file 'checkpoint': its arrays are sharded, which is"
-            + " not read here; save it with flax.training.checkpoints instead",
-        directory);
+    String sharded =
+        "%s has no file 'checkpoint': sharded arrays are not read; save it with flax.training.checkpoints";
+    require(Files.isRegularFile(file), sharded, directory);
     return file;
-  }
-
-  private static Optional<Path> newest(Path directory) {
-    try (Stream<Path> children = Files.list(directory)) {
-      return children
-          .filter(child -> step(child) != null)
-          .max(Comparator.comparing(FlaxCheckpoint::step));
-    } catch (IOException e) {
-      throw unreadable(directory, e);
-    }
   }
 
   /** The step in a path's name; null if it has none. */

@@ -34,14 +34,14 @@ record GinConfig(Path file, Map<String, Object> bindings, List<String> skipped) 
   private static final Pattern KEY =
       Pattern.compile("(?:(.*)/)?(?:[^/]*\\.)?([^./]*)\\.([^./]*)", Pattern.DOTALL);
 
+  private enum Literal {
+    None
+  }
+
   /** Python's None. */
-  static final Object NONE =
-      new Object() {
-        @Override
-        public String toString() {
-          return "None";
-        }
-      };
+  static final Object NONE = Literal.None;
+
+  static final GinConfig EMPTY = new GinConfig(Path.of("config.gin"), Map.of(), List.of());
 
   /** {@code @scope/name} without modules, or with {@code ()} its result. */
   record Reference(String scope, String name, boolean called) {
@@ -72,7 +72,7 @@ record GinConfig(Path file, Map<String, Object> bindings, List<String> skipped) 
     } catch (CharacterCodingException e) {
       throw new PerformerException(file + " is no text in UTF-8", e);
     } catch (IOException e) {
-      throw OpenedWeights.unreadable(file, e);
+      throw WeightFile.unreadable(file, e);
     }
   }
 
@@ -84,18 +84,16 @@ record GinConfig(Path file, Map<String, Object> bindings, List<String> skipped) 
   }
 
   /**
-   * The value of a parameter of a configurable, whatever module it is given with; macros are
-   * resolved.
-   *
-   * @param scope only a binding of exactly this scope, or one without any; "" for no scope
+   * The value of a parameter of a configurable, whatever module it is given with, as bound in
+   * exactly that scope or else in none; macros are resolved.
    */
   Optional<Object> value(String scope, String name, String parameter) {
     return Optional.ofNullable(values(scope, name).get(parameter)).map(this::resolved);
   }
 
-  /** As {@link #value(String, String, String)} without a scope. */
-  Optional<Object> value(String name, String parameter) {
-    return value("", name, parameter);
+  /** What is bound without a scope. */
+  GinParameters of(String name) {
+    return new GinParameters(this, "", name, name);
   }
 
   /** The parameters that a configurable has bindings for in a scope or in none, in order. */
@@ -120,10 +118,9 @@ record GinConfig(Path file, Map<String, Object> bindings, List<String> skipped) 
 
   /** Whether it has bindings or is referenced. */
   boolean names(String configurable) {
+    String bound = "(.*[/.])?" + Pattern.quote(configurable) + "\\.[^./]*";
     return isReferenced(configurable)
-        || bindings.keySet().stream()
-            .map(KEY::matcher)
-            .anyMatch(parts -> parts.matches() && parts.group(2).equals(configurable));
+        || bindings.keySet().stream().anyMatch(key -> key.matches(bound));
   }
 
   /** Whether a reference to it is a whole value. */

@@ -27,12 +27,7 @@ final class GinIncludes {
     open.push(real(first));
   }
 
-  /**
-   * The file that another one includes, by its place relative to that.
-   *
-   * @throws PerformerException if there is none, it includes itself, or there are too many; the
-   *     line is not named
-   */
+  /** The file that another one includes, by its place relative to that; errors name no line. */
   Path enter(Path from, String name) {
     Path place;
     try {
@@ -40,22 +35,14 @@ final class GinIncludes {
     } catch (InvalidPathException e) {
       throw new PerformerException("this is no path", e);
     }
-    require(
-        isInside(place),
-        "the file lies outside of %s, and only those in it are read; copy it there, or write its"
-            + " bindings into the file that includes it",
-        folder);
-    require(
-        !name.isBlank() && Files.isRegularFile(place),
-        "there is no file %s; put it there, or write its bindings into the file that includes it",
-        place);
+    require(isInside(place), "it lies outside of %s, where all files must be", folder);
+    boolean isThere = !name.isBlank() && Files.isRegularFile(place);
+    require(isThere, "there is no file %s; put it there, or leave the line out", place);
     Path real = real(place);
     require(!open.contains(real), "this file is being read already: it includes itself");
-    require(
-        open.size() <= MAX_DEPTH && ++files <= MAX_FILES,
-        "more than %s files inside each other, or %s in all, are not read",
-        MAX_DEPTH,
-        MAX_FILES);
+    String tooMany = "more than %s files inside each other, or %s in all, are not read";
+    boolean fits = open.size() <= MAX_DEPTH && ++files <= MAX_FILES;
+    require(fits, tooMany, MAX_DEPTH, MAX_FILES);
     open.push(real);
     return place;
   }

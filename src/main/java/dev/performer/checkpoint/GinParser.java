@@ -44,9 +44,7 @@ final class GinParser {
   private final Matcher token;
   private int at;
 
-  /**
-   * @param config gets what is bound
-   */
+  /** Binds into {@code config}. */
   GinParser(Path file, String text, GinConfig config, GinIncludes includes) {
     this.file = file;
     this.text = text.startsWith("\uFEFF") ? text.substring(1) : text;

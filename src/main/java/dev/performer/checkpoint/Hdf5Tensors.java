@@ -5,7 +5,6 @@ import static dev.performer.PerformerException.require;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
-import dev.performer.data.NpyType;
 import io.jhdf.api.Attribute;
 import io.jhdf.api.Dataset;
 import io.jhdf.api.Group;
@@ -15,7 +14,6 @@ import io.jhdf.object.datatype.DataType;
 import io.jhdf.object.datatype.FixedPoint;
 import io.jhdf.object.datatype.FloatingPoint;
 import java.lang.reflect.Array;
-import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Supplier;
@@ -28,20 +26,14 @@ final class Hdf5Tensors {
   private static final int DEEPEST = 64;
   private static final int MOST_NODES = 200_000;
 
-  private final Group root;
   private final long fileBytes;
   private final String file;
   private final SortedMap<String, Dataset> datasets = new TreeMap<>();
   private final SortedMap<String, Group> groups = new TreeMap<>();
   private int nodes;
 
-  /**
-   * @param fileBytes size of the file; no dataset can have more
-   * @param file for errors
-   * @throws PerformerException if groups are damaged, too deep or too many
-   */
+  /** No dataset can have more than {@code fileBytes}; {@code file} is for errors. */
   Hdf5Tensors(Group root, long fileBytes, String file) {
-    this.root = root;
     this.fileBytes = fileBytes;
     this.file = file;
     guarded(file, () -> walk(root, "", 0));
@@ -94,11 +86,6 @@ final class Hdf5Tensors {
     return groups;
   }
 
-  /** A group; the root for the empty path. */
-  Optional<Group> group(String path) {
-    return Optional.ofNullable(path.isEmpty() ? root : groups.get(path));
-  }
-
   /** Paths of the numeric datasets with their type, shape and size. */
   SortedMap<String, WeightFile.Info> infos() {
     SortedMap<String, WeightFile.Info> infos = new TreeMap<>();
@@ -118,12 +105,10 @@ final class Hdf5Tensors {
           ElementType type = type(dataset, where);
           long[] shape = dataset.isScalar() ? new long[0] : dataset.getDimensionsAsLong();
           long bytes = type.bytesOf(shape, where);
-          require(
-              bytes <= fileBytes, "%s claims %s bytes in a file of %s", where, bytes, fileBytes);
-          require(
-              dataset.getFilters().isEmpty(),
-              "%s is compressed, which Keras never does; h5repack -f NONE undoes it",
-              where);
+          boolean fits = bytes <= fileBytes;
+          require(fits, "%s claims %s bytes in a file of %s", where, bytes, fileBytes);
+          boolean isPlain = dataset.getFilters().isEmpty();
+          require(isPlain, "%s is compressed; h5repack -f NONE undoes it", where);
           long stored = bytes == 0 ? 0 : dataset.getStorageInBytes();
           require(stored >= bytes, "%s holds %s bytes of %s", where, stored, bytes);
           return new WeightFile.Info(type.label(), shape, bytes);
@@ -148,38 +133,33 @@ final class Hdf5Tensors {
   NpyArray read(String path, WeightFile.Info info) {
     String where = where(path);
     Dataset dataset = datasets.get(path);
-    return guarded(where, () -> array(dataset.getDataFlat(), info.shape(), info.type(), where));
+    return guarded(where, () -> array(dataset.getDataFlat(), info.shape()));
   }
 
-  private static NpyArray array(Object flat, long[] shape, String type, String where) {
+  private static NpyArray array(Object flat, long[] shape) {
     if (flat instanceof float[] values) {
       return NpyArray.of(values, shape);
     } else if (flat instanceof double[] values) {
       return NpyArray.of(values, shape);
-    } else if (flat instanceof int[] values && type.equals("int32")) {
-      return NpyArray.of(values, shape);
-    } else if (flat instanceof byte[] values && type.equals("int8")) {
-      return new NpyArray(NpyType.INT8, shape, values);
-    } else if (flat instanceof Number number) { // scalars
-      return type.startsWith("float")
-          ? NpyArray.of(new float[] {number.floatValue()}, shape)
-          : NpyArray.of(new long[] {number.longValue()}, shape);
+    } else if (flat instanceof Float || flat instanceof Double) { // scalars
+      return NpyArray.of(new double[] {((Number) flat).doubleValue()}, shape);
     }
-    long[] wide = new long[Array.getLength(flat)];
+    Object all = flat.getClass().isArray() ? flat : new Object[] {flat};
+    long[] wide = new long[Array.getLength(all)];
     for (int i = 0; i < wide.length; i++) {
-      Object value = Array.get(flat, i);
+      Object value = Array.get(all, i);
       wide[i] = value instanceof Boolean flag ? (flag ? 1 : 0) : ((Number) value).longValue();
     }
     return NpyArray.of(wide, shape);
   }
 
-  /** Texts of an attribute: one for a scalar, none where there is no such attribute. */
+  /** Texts of an attribute: one for a scalar, none where there is no such group or attribute. */
   String[] texts(Group group, String attribute) {
     String where = file + ", attribute " + attribute;
     return guarded(
         where,
         () -> {
-          Attribute found = group.getAttributes().get(attribute);
+          Attribute found = group == null ? null : group.getAttributes().get(attribute);
           if (found == null || found.isEmpty()) {
             return new String[0];
           }

@@ -1,8 +1,11 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorKeys;
+import dev.performer.data.StrictJson;
 import java.nio.file.Path;
 
 /**
@@ -55,21 +58,16 @@ public record ImportOptions(
               "exact attention has no kernel; leave out the kernel " + favor.kernel())
           .settledBy("kernel");
     }
-    if (favor.features() != null && favor.features() < 0) {
-      throw new PerformerException("features cannot be negative: " + favor.features());
-    }
-    if (heads != null && heads < 1) {
-      throw new PerformerException("heads must be at least 1: " + heads);
-    }
-    if (window != null && window < 1) {
-      throw new PerformerException("a window holds at least 1 chunk: " + window);
-    }
-    if (window != null && Boolean.FALSE.equals(favor.causal())) {
-      throw new PerformerException("a window is of causal attention; so causal cannot be false");
-    }
-    if (maxLength != null && maxLength < 1) {
-      throw new PerformerException("the longest sequence needs a token: " + maxLength);
-    }
+    atLeast(0, favor.features(), "features cannot be negative: %s");
+    atLeast(1, heads, "heads must be at least 1: %s");
+    atLeast(1, window, "a window holds at least 1 chunk: %s");
+    atLeast(1, maxLength, "the longest sequence needs a token: %s");
+    boolean isCausal = window == null || !Boolean.FALSE.equals(favor.causal());
+    require(isCausal, "a window is of causal attention; so causal cannot be false");
+  }
+
+  private static void atLeast(int least, Integer value, String otherwise) {
+    require(value == null || value >= least, otherwise, value);
   }
 
   /** Nothing given. */
@@ -82,23 +80,19 @@ public record ImportOptions(
     return favor.causal();
   }
 
-  /** The same without a configuration file, when that was read already. */
-  ImportOptions withoutConfig() {
-    return toBuilder().config(null).build();
+  /** Whether the configuration file, which is no gin, gives a key. */
+  boolean configHas(String key) {
+    return config != null && StrictJson.readTree(config).hasNonNull(key);
   }
 
   /** The same with another kind of attention. */
   public ImportOptions with(AttentionKind kind) {
-    return toBuilder().attention(kind).build();
-  }
-
-  private Builder toBuilder() {
     return builder()
         .scheme(scheme)
         .preset(preset)
         .config(config)
         .task(task)
-        .attention(attention)
+        .attention(kind)
         .favor(favor)
         .heads(heads)
         .window(window)
@@ -106,7 +100,8 @@ public record ImportOptions(
         .pooling(pooling)
         .maxLength(maxLength)
         .mapping(mapping)
-        .allowMissing(allowMissing);
+        .allowMissing(allowMissing)
+        .build();
   }
 
   public static Builder builder() {

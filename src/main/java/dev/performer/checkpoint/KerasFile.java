@@ -31,7 +31,7 @@ import java.util.zip.ZipFile;
  * layers/multi_head_attention_1/query_dense/vars/0}; there {@link #variable} knows what the layers
  * were called, if the file does.
  */
-public final class KerasFile extends OpenedWeights {
+final class KerasFile extends WeightFile {
   private static final byte[] HDF5 = {(byte) 0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
   private static final String WEIGHTS = "model.weights.h5";
   private static final String CONFIG = "config.json";
@@ -40,7 +40,6 @@ public final class KerasFile extends OpenedWeights {
   private final Hdf5Tensors contents;
   private final JsonNode config;
   private final Map<String, String> places = new HashMap<>();
-  private final Map<String, String> variableNames = new HashMap<>();
 
   private KerasFile(Path path, String format, HdfFile hdf, Hdf5Tensors contents, JsonNode config) {
     super(path, format, hdf::close);
@@ -59,26 +58,17 @@ public final class KerasFile extends OpenedWeights {
 
   /** Whether a file is HDF5, or a zip that holds Keras' weights. */
   static boolean recognizes(Path file) {
-    try (InputStream in = RegularFiles.newInputStream(file)) {
-      byte[] start = in.readNBytes(HDF5.length);
-      return Arrays.equals(start, HDF5) || isZip(start) && isZipWith(file, WEIGHTS::equals);
-    } catch (IOException e) {
-      return false;
-    }
+    byte[] start = head(file, HDF5.length);
+    return Arrays.equals(start, HDF5) || isZip(start) && isZipWith(file, WEIGHTS::equals);
   }
 
   private static boolean isZip(byte[] start) {
     return start.length > 3 && start[0] == 'P' && start[1] == 'K' && start[2] == 3;
   }
 
-  /**
-   * Opens a file of any of the forms.
-   *
-   * @throws PerformerException if it is none of them, or damaged
-   */
-  public static KerasFile open(Path file) {
-    try (InputStream in = RegularFiles.newInputStream(file)) {
-      return isZip(in.readNBytes(HDF5.length)) ? openZip(file) : openHdf5(file);
+  static KerasFile open(Path file) {
+    try {
+      return isZip(head(file, HDF5.length)) ? openZip(file) : openHdf5(file);
     } catch (IOException e) {
       throw unreadable(file, e);
     }
@@ -86,18 +76,24 @@ public final class KerasFile extends OpenedWeights {
 
   private static KerasFile openHdf5(Path file) throws IOException {
     long size = Files.size(file);
-    HdfFile hdf = openMapped(file, size);
+    return of(file, openMapped(file, size), size, file.toString(), null);
+  }
+
+  /** The tree is the configuration that lies beside the HDF5 file in a zip; null for none. */
+  private static KerasFile of(Path file, HdfFile hdf, long size, String where, JsonNode tree)
+      throws IOException {
     return owning(
         hdf::close,
         () -> {
-          var contents = new Hdf5Tensors(hdf, size, file.toString());
-          String[] config = contents.texts(hdf, "model_config");
+          var contents = new Hdf5Tensors(hdf, size, where);
+          String[] config = tree == null ? contents.texts(hdf, "model_config") : new String[0];
           if (config.length == 0) {
-            return new KerasFile(file, "Keras HDF5 weights", hdf, contents, null);
+            String format = tree == null ? "Keras HDF5 weights" : "Keras model";
+            return new KerasFile(file, format, hdf, contents, tree);
           }
           byte[] json = config[0].getBytes(StandardCharsets.UTF_8);
-          JsonNode tree = StrictJson.readTree(json, file + ", attribute model_config");
-          return new KerasFile(file, "Keras HDF5 model", hdf, contents, tree);
+          JsonNode own = StrictJson.readTree(json, file + ", attribute model_config");
+          return new KerasFile(file, "Keras HDF5 model", hdf, contents, own);
         });
   }
 
@@ -123,12 +119,7 @@ public final class KerasFile extends OpenedWeights {
     }
     String where = file + ", " + WEIGHTS;
     HdfFile hdf = Hdf5Tensors.guarded(where, () -> HdfFile.fromBytes(weights));
-    return owning(
-        hdf::close,
-        () -> {
-          var contents = new Hdf5Tensors(hdf, weights.length, where);
-          return new KerasFile(file, "Keras model", hdf, contents, tree);
-        });
+    return of(file, hdf, weights.length, where, tree);
   }
 
   /** Keras stores entries without compression: what claims more than the zip holds is none. */
@@ -148,12 +139,7 @@ public final class KerasFile extends OpenedWeights {
   }
 
   @Override
-  public String variable(String tensor) {
-    return variableNames.getOrDefault(tensor, tensor);
-  }
-
-  @Override
-  public Optional<JsonNode> modelConfig() {
+  Optional<JsonNode> modelConfig() {
     return Optional.ofNullable(config);
   }
 

@@ -61,11 +61,7 @@ final class KerasNames {
     StringBuilder name = new StringBuilder();
     for (int end = layer.indexOf('/'); ; end = layer.indexOf('/', end + 1)) {
       String ancestor = end < 0 ? layer : layer.substring(0, end);
-      String[] own =
-          contents
-              .group(ancestor + "/vars")
-              .map(vars -> contents.texts(vars, "name"))
-              .orElse(new String[0]);
+      String[] own = contents.texts(contents.groups().get(ancestor + "/vars"), "name");
       if (own.length == 1) {
         name.append(name.isEmpty() ? "" : "/").append(own[0]);
       }

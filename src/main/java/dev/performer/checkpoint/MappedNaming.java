@@ -1,5 +1,7 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -9,11 +11,11 @@ import dev.performer.data.Labels;
 import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import dev.performer.model.PerformerConfig;
-import java.math.BigInteger;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 
 /**
@@ -39,25 +41,33 @@ final class MappedNaming implements NamingScheme {
   @Override
   public ModelWeights map(WeightFile file, ImportOptions options) {
     Path mapping = options.mapping();
-    JsonNode tree = StrictJson.readTree(mapping);
-    if (tree == null || !tree.isObject()) {
-      throw new PerformerException(
-          mapping + ": expected an object that gives a tensor's name for each variable");
-    }
+    JsonNode tree = object(mapping, "an object that gives a tensor's name for each variable");
     PerformerConfig config = config(tree, mapping, options);
     WeightMap map = new WeightMap(file);
     for (Map.Entry<String, JsonNode> entry : tree.properties()) {
-      if (entry.getKey().equals(CONFIG)) {
-        continue;
+      String variable = entry.getKey();
+      String where = mapping + ", " + variable + ": ";
+      int copies = variable.equals(CONFIG) ? 0 : variable.contains(LAYER) ? config.layers() : 1;
+      for (int i = 0; i < copies; i++) {
+        String number = String.valueOf(i);
+        String tensor = tensor(file, entry.getValue(), number, where);
+        NpyArray array = transposed(file.read(tensor), entry.getValue().path("transpose"), where);
+        array = reshaped(array, entry.getValue().path("reshape"), where);
+        map.give(variable.replace(LAYER, number), array);
+        map.ignore(tensor);
       }
-      int copies = entry.getKey().contains(LAYER) ? config.layers() : 1;
-      IntStream.range(0, copies).forEach(i -> place(map, file, entry, String.valueOf(i), mapping));
     }
     List<String> rest = map.ignoreRest();
     if (!rest.isEmpty()) {
       map.note("tensors that " + mapping + " does not name were left out: " + Excerpt.names(rest));
     }
-    return map.finish(label(), config, options.allowMissing());
+    return map.finish(label(), config, options);
+  }
+
+  private static ObjectNode object(Path file, String expected) {
+    JsonNode tree = StrictJson.readTree(file);
+    require(tree.isObject(), "%s: expected %s", file, expected);
+    return (ObjectNode) tree;
   }
 
   private static PerformerConfig config(JsonNode tree, Path mapping, ImportOptions options) {
@@ -68,64 +78,39 @@ final class MappedNaming implements NamingScheme {
     if (tree.path(CONFIG) instanceof ObjectNode own) {
       keys.setAll(own);
     }
-    if (keys.isEmpty() && options.config() == null) {
+    if (options.config() != null) { // replaces what the mapping file has
+      keys.setAll(object(options.config(), "an object with the keys of a model"));
+    } else if (keys.isEmpty()) {
       throw new PerformerException(
-              ("%s: names alone tell no model; give a configuration or a preset, or put"
-                      + " the keys of the configuration under %s")
+              "%s: names alone tell no model; give a configuration or a preset, or put the keys of the configuration under %s"
                   .formatted(mapping, CONFIG))
           .settledBy("config", "preset");
-    }
-    if (options.config() != null) {
-      if (!(StrictJson.readTree(options.config()) instanceof ObjectNode given)) {
-        throw new PerformerException(
-            options.config() + ": expected an object with the keys of a model");
-      }
-      keys.setAll(given); // replaces what the mapping file has
     }
     return PerformerConfig.of(keys, mapping.toString());
   }
 
-  private static void place(
-      WeightMap map, WeightFile file, Map.Entry<String, JsonNode> entry, String i, Path mapping) {
-    String variable = entry.getKey().replace(LAYER, i);
-    String where = mapping + ", " + entry.getKey() + ": ";
-    JsonNode value = entry.getValue();
+  private static String tensor(WeightFile file, JsonNode value, String number, String where) {
     JsonNode from = value.isTextual() ? value : value.path("from");
-    if (!from.isTextual()) {
-      throw new PerformerException(where + "expected a tensor's name, or an object with from");
+    require(from.isTextual(), "%sexpected a tensor's name, or an object with from", where);
+    for (Map.Entry<String, JsonNode> key : value.properties()) {
+      boolean isKnown = Set.of("from", "transpose", "reshape").contains(key.getKey());
+      require(isKnown, "%sunknown key %s", where, key.getKey());
     }
-    value
-        .properties()
-        .forEach(
-            key -> {
-              if (!List.of("from", "transpose", "reshape").contains(key.getKey())) {
-                throw new PerformerException(where + "unknown key " + key.getKey());
-              }
-            });
-    String tensor = from.textValue().replace(LAYER, i);
-    if (!file.tensors().containsKey(tensor)) {
+    String tensor = from.textValue().replace(LAYER, number);
+    Set<String> tensors = file.tensors().keySet();
+    if (!tensors.contains(tensor)) {
       throw new PerformerException(
           "%s%s has no tensor %s; did you mean %s?"
-              .formatted(
-                  where, file.path(), tensor, Labels.nearest(tensor, file.tensors().keySet())));
+              .formatted(where, file.path(), tensor, Labels.nearest(tensor, tensors)));
     }
-    NpyArray array = file.read(tensor);
-    array = transposed(array, value.path("transpose"), where);
-    map.give(variable, reshaped(array, value.path("reshape"), where));
-    map.ignore(tensor);
+    return tensor;
   }
 
   private static NpyArray reshaped(NpyArray array, JsonNode sizes, String where) {
     long[] shape = sizes.isMissingNode() ? array.shape() : numbers(sizes, where + "reshape");
-    BigInteger elements =
-        Arrays.stream(shape)
-            .mapToObj(BigInteger::valueOf)
-            .reduce(BigInteger.ONE, BigInteger::multiply);
-    if (!elements.equals(BigInteger.valueOf(array.size()))
-        || Arrays.stream(shape).anyMatch(d -> d < 0)) {
-      throw new PerformerException(
-          where + array + " cannot be reshaped to " + Arrays.toString(shape));
-    }
+    double elements = Arrays.stream(shape).asDoubleStream().reduce(1, (a, b) -> a * b); // or ∞
+    boolean fits = Arrays.stream(shape).allMatch(d -> d >= 0) && elements == array.size();
+    require(fits, "%s%s cannot be reshaped to %s", where, array, Arrays.toString(shape));
     return NpyArray.of(array.floats(), shape);
   }
 
@@ -138,44 +123,15 @@ final class MappedNaming implements NamingScheme {
         order.isBoolean()
             ? IntStream.range(0, rank).map(axis -> rank - 1 - axis).toArray()
             : Arrays.stream(numbers(order, where + "transpose")).mapToInt(a -> (int) a).toArray();
-    int[] sorted = axes.clone();
-    Arrays.sort(sorted);
-    if (!Arrays.equals(sorted, IntStream.range(0, rank).toArray())) {
-      throw new PerformerException(
-          where + "transpose " + Arrays.toString(axes) + " is no order of " + rank + " axes");
-    }
-    long[] shape = Arrays.stream(axes).mapToLong(axis -> array.shape()[axis]).toArray();
-    long[] strides = new long[rank]; // of the old array, in the new order
-    for (int i = 0; i < rank; i++) {
-      strides[i] = Arrays.stream(array.shape(), axes[i] + 1, rank).reduce(1, (a, b) -> a * b);
-    }
-    float[] old = array.floats();
-    float[] result = new float[old.length];
-    int[] index = new int[rank];
-    for (int n = 0; n < result.length; n++) {
-      int place = 0;
-      for (int i = 0; i < rank; i++) {
-        place += (int) (index[i] * strides[i]);
-      }
-      result[n] = old[place];
-      for (int i = rank - 1; i >= 0 && ++index[i] == shape[i]; i--) {
-        index[i] = 0;
-      }
-    }
-    return NpyArray.of(result, shape);
+    int[] sorted = IntStream.of(axes).sorted().toArray();
+    boolean isOrder = Arrays.equals(sorted, IntStream.range(0, rank).toArray());
+    String wrong = "%stranspose %s is no order of %s axes";
+    require(isOrder, wrong, where, Arrays.toString(axes), rank);
+    return WeightMap.transposed(array, axes);
   }
 
   private static long[] numbers(JsonNode node, String where) {
-    long[] numbers = new long[node.size()];
-    for (int i = 0; i < numbers.length; i++) {
-      if (!node.path(i).canConvertToLong() || !node.path(i).isIntegralNumber()) {
-        throw new PerformerException(where + ": expected a list of whole numbers");
-      }
-      numbers[i] = node.path(i).longValue();
-    }
-    if (!node.isArray()) {
-      throw new PerformerException(where + ": expected a list of whole numbers");
-    }
-    return numbers;
+    require(node.isArray(), "%s: expected a list of whole numbers", where);
+    return StrictJson.bind(node, long[].class, where);
   }
 }

@@ -9,7 +9,7 @@ import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.modelgarden.KernelAttentionConfig;
-import dev.performer.data.StrictJson;
+import dev.performer.checkpoint.ImportOptions.AttentionKind;
 import dev.performer.model.AttentionConfig;
 import java.util.Collection;
 import java.util.HashMap;
@@ -22,48 +22,42 @@ import java.util.stream.IntStream;
  * config.json} near it, and what is given; names tell kernel from softmax attention.
  */
 final class ModelGardenConfig {
-  private final WeightFile file;
   private final ImportOptions options;
   private final WeightMap map;
   private final JsonNode keras;
+  private final JsonNode hidden;
   private final JsonNode near;
   private final boolean isKernel;
 
   ModelGardenConfig(
       WeightFile file, Collection<String> names, ImportOptions options, WeightMap map) {
-    this.file = file;
     this.options = options;
     this.map = map;
     this.keras = file.modelConfig().map(c -> c.path("config")).orElse(MissingNode.getInstance());
+    this.hidden = keras.path("hidden_cfg");
     this.near = NeighbourConfig.near(file.path());
     this.isKernel = findKernel(names);
   }
 
   private boolean findKernel(Collection<String> names) {
-    if (!keras.path("hidden_cfg").isMissingNode()) {
-      return "KernelAttention".equals(keras.path("hidden_cfg").path("attention_cls").textValue());
+    if (!hidden.isMissingNode()) {
+      return "KernelAttention".equals(hidden.path("attention_cls").textValue());
     }
+    String softmax = "(.*/)?(self_attention|transformer_encoder_block(_\\d+)?)/.*";
     if (names.stream().anyMatch(name -> name.contains("kernel_attention"))) {
       return true;
-    }
-    if (names.stream()
-        .anyMatch(n -> n.matches("(.*/)?(self_attention|transformer_encoder_block(_\\d+)?)/.*"))) {
-      return false;
-    }
-    if (options.attention() == ImportOptions.AttentionKind.EXACT
+    } else if (names.stream().anyMatch(name -> name.matches(softmax))
+        || options.attention() == AttentionKind.EXACT
         || "bert".equals(options.preset())) {
       return false;
-    }
-    if (options.favor().kernel() != null || "kernel-encoder".equals(options.preset())) {
+    } else if (options.favor().kernel() != null || "kernel-encoder".equals(options.preset())) {
       return true;
     }
     String type = near.path("type").textValue();
     if (type == null) {
-      throw new UnknownAttentionException(
-          file.path()
-              + ": names do not tell whether attention is KernelAttention or softmax; say"
-              + " which preset it is, kernel-encoder or bert",
-          "preset");
+      String say =
+          "names do not tell KernelAttention from softmax; say which preset it is, kernel-encoder or bert";
+      throw new UnknownAttentionException(map.path(), say, "preset");
     }
     return type.equals("kernel");
   }
@@ -72,25 +66,14 @@ final class ModelGardenConfig {
     return isKernel;
   }
 
-  /** Whether the user's file has attention entries, so that nothing else needs to be known. */
-  boolean isAttentionGiven() {
-    return options.config() != null
-        && StrictJson.readTree(options.config()).path("attention").isContainerNode();
-  }
-
   /** Scaffolds that normalize first take keys and values from what is not normalized. */
   String normPosition() {
-    boolean isFirst =
-        keras.path("norm_first").asBoolean(false)
-            || keras.path("hidden_cfg").path("norm_first").asBoolean(false);
-    if (options.normFirst() != null) {
-      isFirst = options.normFirst();
-    } else if (keras.isMissingNode()) {
-      isFirst = near.path("norm_first").asBoolean(false);
-      if (!near.has("norm_first")) {
-        map.note(
-            "assumed norms after each part (norm_first=False), as weights do not tell;"
-                + " the option normFirst overrides it");
+    Boolean isFirst = options.normFirst();
+    if (isFirst == null) {
+      List<JsonNode> told = keras.isMissingNode() ? List.of(near) : List.of(keras, hidden);
+      isFirst = told.stream().anyMatch(keys -> keys.path("norm_first").asBoolean(false));
+      if (keras.isMissingNode() && !near.has("norm_first")) {
+        map.note("assumed norms after each part; the option normFirst overrides it");
       }
     }
     return !isFirst ? "post" : isKernel ? "pre-query" : "pre";
@@ -98,69 +81,61 @@ final class ModelGardenConfig {
 
   /** The MLP's activation in our words. Model Garden's gelu is the one with tanh. */
   String activation() {
-    JsonNode found =
-        keras.has("inner_activation")
-            ? keras.path("inner_activation")
-            : keras.path("hidden_cfg").path("intermediate_activation");
-    JsonNode name = found.isObject() ? found.path("config") : found;
-    String text = name.asText("gelu").replaceFirst(".*>", "");
-    return switch (text) {
+    JsonNode found = keras.path("inner_activation");
+    found = found.isMissingNode() ? hidden.path("intermediate_activation") : found;
+    found = found.isObject() ? found.path("config") : found;
+    String name = found.asText("gelu").replaceFirst(".*>", "");
+    return switch (name) {
       case "gelu" -> "gelu-tanh";
-      case "relu", "tanh", "silu", "elu", "sigmoid", "linear" -> text;
+      case "relu", "tanh", "silu", "elu", "sigmoid", "linear" -> name;
       case "swish" -> "silu";
-      default ->
-          throw new PerformerException(
-              file.path() + ": the activation " + text + " cannot be expressed");
+      default -> throw map.wrong("the activation %s cannot be expressed", name);
     };
   }
 
   /** How each layer attends, with the seed of its projection. */
   List<AttentionConfig> attention(int layers) {
     requireItsDraw();
-    JsonNode cfg = keras.path("hidden_cfg").path("attention_cfg");
+    JsonNode cfg = hidden.path("attention_cfg");
     Map<String, Object> entry = new HashMap<>();
     for (JsonNode keys : List.of(near, cfg)) {
-      keys.fields().forEachRemaining(key -> entry.put(key.getKey(), value(key.getValue())));
+      keys.properties().forEach(key -> entry.put(key.getKey(), value(key.getValue())));
     }
-    if (entry.get("transform") != null) {
-      entry.putIfAbsent("feature_transform", entry.get("transform"));
-    }
+    entry.computeIfAbsent("feature_transform", key -> entry.get("transform"));
     FavorKeys given = options.favor();
     if (given.kernel() != null) {
-      entry.put(
-          "feature_transform",
-          given.kernel().nameIn(Code.MODEL_GARDEN).orElse(given.kernel().label()));
+      String label = given.kernel().label();
+      entry.put("feature_transform", given.kernel().nameIn(Code.MODEL_GARDEN).orElse(label));
     }
     if (given.features() != null) {
       entry.put("num_random_features", given.features());
     }
     putWindow(entry);
     if (entry.get("num_random_features") == null) {
-      throw new PerformerException(
-              file.path()
-                  + ": the number of random features is not in the file; say how many features"
-                  + " (Model Garden's default is 256)")
+      throw map.wrong(
+              "the file does not tell how many features there are (Model Garden's default is 256)")
           .settledBy("features");
     }
     if (entry.get("feature_transform") == null) {
       map.note("the kernel is not in the file: assumed Model Garden's default, exp (softmax)");
     }
-    boolean isShared =
-        cfg.has("seed")
-            && keras.has("layer_idx_as_attention_seed")
-            && !keras.path("layer_idx_as_attention_seed").asBoolean();
-    long first = given.seed() != null ? given.seed() : (isShared ? cfg.path("seed").asLong() : 0);
+    JsonNode perLayer = keras.path("layer_idx_as_attention_seed");
+    boolean isShared = cfg.has("seed") && !perLayer.isMissingNode() && !perLayer.asBoolean();
     if (given.seed() == null && !isShared) {
       map.note("projections: seed of layer i is i, as Model Garden's encoder gives it");
     }
-    entry.put("seed", first);
-    KernelAttentionConfig config = config(entry);
-    if (map.has("layer_0/attention/output_exact/kernel") && config.beginKernel() == 0) {
-      throw new PerformerException(
-          file.path()
-              + ": the first positions have an output layer of their own, but how many they are is"
-              + " not in the file; give begin_kernel in a config.json beside it");
+    long first = isShared ? cfg.path("seed").asLong() : 0;
+    entry.put("seed", given.seed() != null ? given.seed() : first);
+    KernelAttentionConfig config;
+    try {
+      config = KernelAttentionConfig.ofKeras(entry);
+    } catch (PerformerException e) {
+      throw e.in(map.path());
     }
+    map.check(
+        config.beginKernel() > 0 || !map.has("layer_0/attention/output_exact/kernel"),
+        "the first positions have an output layer of their own, but how many they are is not in the"
+            + " file; give begin_kernel in a config.json beside it");
     return IntStream.range(0, layers)
         .<AttentionConfig>mapToObj(
             i -> new AttentionConfig.ModelGarden(isShared ? config : config.ofLayer(i)))
@@ -173,39 +148,25 @@ final class ModelGardenConfig {
         : node.isBoolean() ? node.booleanValue() : node.isNumber() ? node.numberValue() : null;
   }
 
-  private KernelAttentionConfig config(Map<String, Object> keras) {
-    try {
-      return KernelAttentionConfig.ofKeras(keras);
-    } catch (PerformerException e) {
-      throw new PerformerException(file.path() + ": " + e.getMessage(), e);
-    }
-  }
-
   /** Options of projections that the layer cannot have. */
   private void requireItsDraw() {
     Convention given = options.favor().convention();
-    if (given != null && !given.equals(Convention.MODEL_GARDEN)) {
-      throw new PerformerException(
-          file.path() + ": KernelAttention has the convention model-garden, not " + given);
-    }
-    FavorConfig favor =
-        options
-            .favor()
-            .over(FavorConfig.builder().kernel(Kernel.DEFAULT).convention(Convention.MODEL_GARDEN))
-            .causal(false)
-            .build();
+    boolean isItsOwn = given == null || given.equals(Convention.MODEL_GARDEN);
+    map.check(isItsOwn, "KernelAttention has the convention model-garden, not %s", given);
+    FavorKeys defaults =
+        FavorConfig.builder().kernel(Kernel.DEFAULT).convention(Convention.MODEL_GARDEN);
     try {
+      FavorConfig favor = options.favor().over(defaults).causal(false).build();
       favor.draw().require(favor.directions(), favor.lengths());
     } catch (PerformerException e) {
-      throw new PerformerException(file.path() + ": " + e.getMessage(), e);
+      throw e.in(map.path());
     }
   }
 
   private void putWindow(Map<String, Object> entry) {
-    Boolean causal = options.causal();
-    boolean isGiven = causal != null || options.window() != null;
+    boolean isGiven = options.causal() != null || options.window() != null;
     boolean isCausal =
-        isGiven ? !Boolean.FALSE.equals(causal) : near.path("causal").asBoolean(false);
+        isGiven ? !Boolean.FALSE.equals(options.causal()) : near.path("causal").asBoolean(false);
     if (isGiven && !isCausal) {
       entry.remove("use_causal_windowed");
     }
@@ -215,15 +176,10 @@ final class ModelGardenConfig {
     if (!isCausal || Boolean.TRUE.equals(entry.get("use_causal_windowed"))) {
       return;
     }
-    if (entry.get("window") != null) {
-      entry.putIfAbsent("causal_window_length", entry.get("window"));
-    }
+    entry.computeIfAbsent("causal_window_length", key -> entry.get("window"));
     if (entry.get("causal_window_length") == null) {
-      throw new PerformerException(
-              file.path()
-                  + ": causal KernelAttention needs the length of its window, which the file does not"
-                  + " have; say its window, or give causal_window_length and causal_chunk_length in a"
-                  + " config.json beside it")
+      throw map.wrong(
+              "the file does not tell the window of causal KernelAttention; say it, or give causal_window_length and causal_chunk_length in a config.json beside it")
           .settledBy("window");
     }
     entry.put("use_causal_windowed", true);

@@ -44,12 +44,7 @@ final class MsgpackStructure {
   /** A run of bytes of the file. */
   record Piece(long offset, long bytes) {}
 
-  /**
-   * Where the elements of one tensor lie.
-   *
-   * @param bigEndian as msgpack's own numbers are
-   * @param pieces one after another they are the elements in C order
-   */
+  /** Where a tensor's elements lie in C order; msgpack's own numbers are big endian. */
   record Tensor(ElementType type, boolean bigEndian, long[] shape, List<Piece> pieces) {
     WeightFile.Info info() {
       long bytes = pieces.stream().mapToLong(Piece::bytes).sum();
@@ -196,7 +191,7 @@ final class MsgpackStructure {
       in.expect(in.position() + 9 <= end, NO_PAIR);
       in.expect(unpacker.getNextFormat() == MessageFormat.FLOAT64, NO_PAIR);
       unpacker.unpackDouble();
-      parts.add(new Piece(in.position() - 8, 8));
+      parts.add(0, new Piece(in.position() - 8, 8)); // all bytes are reversed later
     }
     return new Tensor(ElementType.COMPLEX128, true, new long[0], parts);
   }

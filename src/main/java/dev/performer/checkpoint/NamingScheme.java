@@ -9,10 +9,8 @@ public interface NamingScheme {
   boolean recognizes(WeightFile file);
 
   /**
-   * The file as one of our models.
-   *
-   * @throws dev.performer.PerformerException if tensors are missing, superfluous or of a wrong
-   *     shape (all are listed), or an option is missing that the file leaves open
+   * The file as one of our models. All tensors that are missing, superfluous or of a wrong shape
+   * are one error, and so is an option that the file leaves open.
    */
   ModelWeights map(WeightFile file, ImportOptions options);
 }

@@ -1,5 +1,7 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.util.List;
@@ -24,39 +26,25 @@ public final class NamingSchemes {
     return ALL.stream().filter(scheme -> scheme.recognizes(file)).findFirst();
   }
 
-  /**
-   * The mapping file that is given, the scheme that a person names, or the first that recognizes a
-   * file.
-   *
-   * @throws PerformerException if there is none
-   */
-  public static NamingScheme of(WeightFile file, ImportOptions options) {
+  /** The mapping file that is given, else the scheme that is, else the first that recognizes. */
+  static NamingScheme of(WeightFile file, ImportOptions options) {
     if (options.mapping() != null) {
       return new MappedNaming();
     }
-    if (options.scheme() != null) {
-      return ALL.stream()
-          .filter(scheme -> scheme.label().equals(options.scheme()))
-          .findFirst()
-          .orElseThrow(
-              () ->
-                  new PerformerException(
-                      "no naming scheme '" + options.scheme() + "'; known are " + labels()));
+    if (options.scheme() == null) {
+      return of(file).orElseThrow(() -> unknown(file));
     }
-    return of(file)
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                        ("%s: its names are of no model that is known here %s; they begin"
-                                + " with %s; name every variable in a mapping file")
-                            .formatted(
-                                file.path(),
-                                labels(),
-                                file.tensors().keySet().stream()
-                                    .limit(3)
-                                    .map(Excerpt::of)
-                                    .toList()))
-                    .settledBy("mapping"));
+    int known = labels().indexOf(options.scheme());
+    require(known >= 0, "no naming scheme '%s'; known are %s", options.scheme(), labels());
+    return ALL.get(known);
+  }
+
+  private static PerformerException unknown(WeightFile file) {
+    List<String> first = file.tensors().keySet().stream().limit(3).map(Excerpt::of).toList();
+    return new PerformerException(
+            "%s: its names are of no model that is known here %s; they begin with %s; name every variable in a mapping file"
+                .formatted(file.path(), labels(), first))
+        .settledBy("mapping");
   }
 
   /** What the schemes are called. */

@@ -1,41 +1,37 @@
 package dev.performer.checkpoint;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.data.StrictJson;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 
-/** The {@code config.json} that lies beside weights, or beside the folder of a checkpoint. */
+/** The {@code config.json} that lies beside weights; an empty object where there is none. */
 final class NeighbourConfig {
-  private static final JsonNode NONE = new com.fasterxml.jackson.databind.node.ObjectNode(null);
-
   private NeighbourConfig() {}
 
-  /**
-   * The configuration; an empty object where there is none.
-   *
-   * @param weights file, prefix or directory
-   */
+  /** Of a file, a prefix or a directory. */
   static JsonNode of(Path weights) {
-    return of(weights, false);
+    return in(folder(weights));
   }
 
-  /** As {@link #of(Path)}, looking one folder higher too. */
+  /** As {@link #of}, looking one folder higher too. */
   static JsonNode near(Path weights) {
-    return of(weights, true);
+    Path folder = folder(weights);
+    JsonNode beside = in(folder);
+    Path parent = folder.toAbsolutePath().getParent();
+    return parent == null || Files.isRegularFile(folder.resolve("config.json"))
+        ? beside
+        : in(parent);
   }
 
-  private static JsonNode of(Path weights, boolean higher) {
-    Path folder = Files.isDirectory(weights) ? weights : weights.toAbsolutePath().getParent();
-    Path parent = higher && folder != null ? folder.toAbsolutePath().getParent() : null;
-    for (Path place : parent == null ? List.of(folder) : List.of(folder, parent)) {
-      Path file = place.resolve("config.json");
-      if (Files.isRegularFile(file)) {
-        JsonNode tree = StrictJson.readTree(file);
-        return tree != null && tree.isObject() ? tree : NONE;
-      }
-    }
-    return NONE;
+  private static Path folder(Path weights) {
+    return Files.isDirectory(weights) ? weights : weights.toAbsolutePath().getParent();
+  }
+
+  private static JsonNode in(Path folder) {
+    Path file = folder.resolve("config.json");
+    JsonNode tree = Files.isRegularFile(file) ? StrictJson.readTree(file) : null;
+    return tree != null && tree.isObject() ? tree : JsonNodeFactory.instance.objectNode();
   }
 }

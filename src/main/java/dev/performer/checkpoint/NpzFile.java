@@ -7,7 +7,7 @@ import java.nio.file.Path;
 import java.util.Map;
 
 /** Arrays that {@code numpy.savez} wrote; all are read at once. */
-public final class NpzFile extends OpenedWeights {
+final class NpzFile extends WeightFile {
   private final Map<String, NpyArray> arrays;
 
   private NpzFile(Path path, Map<String, NpyArray> arrays) {
@@ -24,8 +24,7 @@ public final class NpzFile extends OpenedWeights {
         && (file.toString().endsWith(".npz") || isZipWith(file, name -> name.endsWith(".npy")));
   }
 
-  /** Reads a file. @throws PerformerException if it is no npz, or damaged */
-  public static NpzFile open(Path file) {
+  static NpzFile open(Path file) {
     return new NpzFile(file, Npz.read(file));
   }
 

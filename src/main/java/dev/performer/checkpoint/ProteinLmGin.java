@@ -1,5 +1,7 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.Masking;
 import dev.performer.data.ProteinVocabulary;
@@ -16,124 +18,103 @@ import java.util.Optional;
 final class ProteinLmGin {
   private final GinConfig gin;
   private final Task task;
-  private final String model;
+  private final GinParameters model;
+  private final GinParameters domain;
   private final List<String> conflicts = new ArrayList<>();
 
-  /**
-   * @param given the task that a user specifies, or null
-   */
+  /** For the task that is given, or null. */
   ProteinLmGin(GinConfig gin, Task given) {
     this.gin = gin;
     this.task = given != null ? given : task(gin);
-    this.model = task == Task.CAUSAL_LM ? "FlaxLM" : "FlaxBERT";
-    ProteinLmParameters.check(gin, model);
+    String name = this.task == Task.CAUSAL_LM ? "FlaxLM" : "FlaxBERT";
+    this.model = new GinParameters(gin, "", name, "FlaxModel");
+    this.domain = gin.of("make_protein_domain");
+    ProteinLmParameters.check(model);
   }
 
   private static Task task(GinConfig gin) {
-    boolean lm = gin.names("FlaxLM");
-    boolean bert = gin.names("FlaxBERT");
-    if (lm == bert) {
-      lm = gin.isReferenced("FlaxLM");
-      bert = gin.isReferenced("FlaxBERT");
+    boolean isLm = gin.names("FlaxLM");
+    boolean isBert = gin.names("FlaxBERT");
+    if (isLm == isBert) {
+      isLm = gin.isReferenced("FlaxLM");
+      isBert = gin.isReferenced("FlaxBERT");
     }
-    if (lm == bert) {
+    if (isLm == isBert) {
       throw new PerformerException(
-              gin.file()
-                  + " does not say whether the model is a FlaxLM or a FlaxBERT; give its task, causal-lm or"
-                  + " masked-lm")
+              "%s does not say whether the model is a FlaxLM or a FlaxBERT; give its task, causal-lm or masked-lm"
+                  .formatted(gin.file()))
           .settledBy("task");
     }
-    return lm ? Task.CAUSAL_LM : Task.MASKED_LM;
+    return isLm ? Task.CAUSAL_LM : Task.MASKED_LM;
   }
 
   Task task() {
     return task;
   }
 
-  /** The value of a parameter of the model; empty where Google's default holds. */
-  Optional<Object> value(String parameter) {
-    return gin.value("", model, parameter).or(() -> gin.value("", "FlaxModel", parameter));
+  /** The function that the layers attend with. */
+  Object attention() {
+    return model.value("attention_fn", GinConfig.NONE);
   }
 
-  /** Compares a parameter with what the weights' shapes say. */
-  void check(String parameter, long found, String tensor) {
-    value(parameter)
-        .filter(value -> value != GinConfig.NONE && !value.equals(found))
-        .ifPresent(
-            value ->
-                conflicts.add(
-                    "%s.%s is %s, but %s has %d"
-                        .formatted(model, parameter, value, tensor, found)));
-  }
-
-  /** Compares the longest sequence with the table of positions. */
-  void checkLength(long found, String tensor) {
-    gin.value("", "make_protein_domain", "length")
-        .filter(value -> !value.equals(found))
-        .ifPresent(
-            value ->
-                conflicts.add(
-                    "make_protein_domain.length is %s, but %s has %d"
-                        .formatted(value, tensor, found)));
-  }
-
-  /**
-   * Compares the kind of positions with whether there is a table of them.
-   *
-   * @throws PerformerException if it is a kind that this model does not have
-   */
-  void checkPositions(boolean hasTable) {
-    String key = "positional_encoding_module";
-    value(key)
-        .ifPresent(
-            value -> {
-              String name = value instanceof GinConfig.Reference module ? module.name() : "";
-              boolean learned = name.equals("AddLearnedPositionalEncodings");
-              if (!learned && !name.equals("AddSinusoidalPositionalEncodings")) {
-                throw wrong(
-                    key,
-                    value,
-                    "@AddLearnedPositionalEncodings or @AddSinusoidalPositionalEncodings");
-              }
-              if (learned != hasTable) {
-                conflicts.add(
-                    "%s.%s is %s, but there is %s pos_embedding"
-                        .formatted(model, key, value, hasTable ? "a" : "no"));
-              }
-            });
-  }
-
-  /**
-   * What the model puts out.
-   *
-   * @return outputs that are not part of our model, beside the logits
-   * @throws PerformerException if there are no logits among them
-   */
-  List<?> otherOutputs() {
-    Object heads = value("output_head").orElse("logits");
-    List<?> all = heads instanceof List<?> list ? list : List.of(heads);
-    if (!all.contains("logits")) {
-      throw wrong("output_head", heads, "'logits', or a list with 'logits' in it");
+  /** Fails where the weights' shapes are not those of the configuration, with all that differs. */
+  void requireShapesOf(WeightMap map) {
+    long heads = map.size("layer_0/attention/query/kernel", 3, 1);
+    long size = map.size("layer_0/attention/query/kernel", 3, 2);
+    String query = "the kernel of queries";
+    check("emb_dim", map.size("embeddings/token", 2, 1), "embed/embedding");
+    check("num_heads", heads, query);
+    check("qkv_dim", heads * size, query);
+    check("num_layers", map.layers(), "the number of Transformer1DBlock");
+    check("mlp_dim", map.size("layer_0/mlp/in/kernel", 2, 1), "MlpBlock_3/Dense_0/kernel");
+    boolean hasTable = map.has("embeddings/position");
+    if (hasTable) {
+      long length = map.size("embeddings/position", 2, 0);
+      Object given = domain.value("length", length);
+      check("make_protein_domain.length", given, length, "pos_embedding");
+      check("max_len", length, "pos_embedding");
     }
-    return all.stream().filter(head -> !head.equals("logits")).toList();
+    checkPositions(hasTable);
+    String wrong = "%s disagrees with the weights: %s; is it the configuration of this checkpoint?";
+    require(conflicts.isEmpty(), wrong, gin.file(), String.join("; ", conflicts));
+  }
+
+  private void check(String key, long found, String tensor) {
+    check(model.name() + "." + key, model.value(key, found), found, tensor);
+  }
+
+  private void check(String parameter, Object given, long found, String tensor) {
+    if (given != GinConfig.NONE && !given.equals(found)) {
+      conflicts.add("%s is %s, but %s has %s".formatted(parameter, given, tensor, found));
+    }
+  }
+
+  private void checkPositions(boolean hasTable) {
+    String key = "positional_encoding_module";
+    Object value = model.value(key).orElse(null);
+    if (value == null) {
+      return;
+    }
+    String kind = value instanceof GinConfig.Reference module ? module.name() : "";
+    boolean isLearned = kind.equals("AddLearnedPositionalEncodings");
+    if (!isLearned && !kind.equals("AddSinusoidalPositionalEncodings")) {
+      throw model.wrong(
+          key, value, "@AddLearnedPositionalEncodings or @AddSinusoidalPositionalEncodings");
+    }
+    if (isLearned != hasTable) {
+      String there = "there is " + (hasTable ? "a" : "no") + " pos_embedding";
+      conflicts.add("%s.%s is %s, but %s".formatted(model.name(), key, value, there));
+    }
   }
 
   /** Whether exact attention sees no later tokens. */
   boolean causal() {
-    Object value = value("causal").orElse(task == Task.CAUSAL_LM);
-    if (value instanceof Boolean causal) {
-      return causal;
-    }
-    throw wrong("causal", value, "True or False");
+    return model.bool("causal", task == Task.CAUSAL_LM);
   }
 
   /** A rate of dropout; Google's default is 0.1. */
   double rate(String key) {
-    Object value = value(key).orElse(0.1);
-    if (value instanceof Number n && n.doubleValue() >= 0 && n.doubleValue() < 1) {
-      return n.doubleValue();
-    }
-    throw wrong(key, value, "a rate from 0 to below 1");
+    return model.number(key, 0.1, x -> x >= 0 && x < 1, "a rate from 0 to below 1");
   }
 
   /** Which tokens a FlaxBERT was trained to guess; empty for a FlaxLM. */
@@ -145,75 +126,64 @@ final class ProteinLmGin {
     double mask = share("mask_token_proportion", Masking.PROTEIN_LM.mask());
     double random = share("random_token_proportion", Masking.PROTEIN_LM.random());
     if (rate == 0) {
-      throw wrong("mask_rate", rate, "a share above 0: without masks there is nothing to guess");
+      throw model.wrong(
+          "mask_rate", rate, "a share above 0: without masks there is nothing to guess");
     }
-    if (mask + random > 1 + 1e-9) {
-      throw new PerformerException(
-          "%s: FlaxBERT.mask_token_proportion and random_token_proportion are %s and %s; together they are at most 1"
-              .formatted(gin.file(), mask, random));
-    }
+    String wrong = "%s: mask_token_proportion %s and random_token_proportion %s together exceed 1";
+    require(mask + random <= 1 + 1e-9, wrong, gin.file(), mask, random);
     return Optional.of(new Masking(rate, mask, random));
   }
 
   private double share(String key, double absent) {
-    Object value = gin.value("", "FlaxBERT", key).orElse(absent);
-    if (value instanceof Number n && n.doubleValue() >= 0 && n.doubleValue() <= 1) {
-      return n.doubleValue();
-    }
-    throw wrong(key, value, "a share from 0 to 1");
-  }
-
-  private PerformerException wrong(String key, Object value, String expected) {
-    return new PerformerException(
-        "%s: %s.%s is %s; expected %s".formatted(gin.file(), model, key, value, expected));
-  }
-
-  /** Fails with all that was found to disagree. */
-  void settle() {
-    if (!conflicts.isEmpty()) {
-      throw new PerformerException(
-          "%s disagrees with the weights: %s; is it the configuration of this checkpoint?"
-              .formatted(gin.file(), String.join("; ", conflicts)));
-    }
+    return model.number(key, absent, x -> x >= 0 && x <= 1, "a share from 0 to 1");
   }
 
   /** The longest sequence, where no table tells. */
-  Optional<Long> length() {
-    return gin.value("", "make_protein_domain", "length")
-        .filter(Long.class::isInstance)
-        .map(Long.class::cast);
+  long length() {
+    return domain.value("length", 1024L) instanceof Long n ? n : 1024;
   }
 
   /** The tokens of the domain, with those that the model adds. */
   Vocabulary vocabulary() {
-    StringBuilder letters = new StringBuilder("ACDEFGHIKLMNPQRSTVWY");
-    letters.append(included("anomalous_amino_acids") ? "BOUXZ" : "");
-    letters.append(included("bos") ? "<" : "");
-    letters.append(included("eos") ? ">" : "");
-    letters.append(included("pad") ? "_" : "");
-    letters.append(included("mask") ? "*" : "");
-    boolean lm = task == Task.CAUSAL_LM;
-    if (letters.indexOf("<") < 0 && (lm || value("with_bos").equals(Optional.of(true)))) {
-      letters.append('<');
+    boolean isLm = task == Task.CAUSAL_LM;
+    String letters =
+        "ACDEFGHIKLMNPQRSTVWY"
+            + (included("anomalous_amino_acids") ? "BOUXZ" : "")
+            + (included("bos") ? "<" : "")
+            + (included("eos") ? ">" : "")
+            + (included("pad") ? "_" : "")
+            + (included("mask") ? "*" : "");
+    if (!included("bos") && (isLm || model.value("with_bos", false).equals(true))) {
+      letters += "<";
     }
-    if (letters.indexOf("*") < 0 && (!lm || value("with_mask").equals(Optional.of(true)))) {
-      letters.append('*');
+    if (!included("mask") && (!isLm || model.value("with_mask", false).equals(true))) {
+      letters += "*";
     }
-    return Vocabulary.of(ProteinVocabulary.letters(letters.toString()), "_", "*", "<", ">", "X");
+    return Vocabulary.of(ProteinVocabulary.letters(letters), "_", "*", "<", ">", "X");
   }
 
   private boolean included(String what) {
-    return !gin.value("", "make_protein_domain", "include_" + what).equals(Optional.of(false));
+    return !domain.value("include_" + what, true).equals(false);
   }
 
-  /** A line on how it was trained. */
-  Optional<String> training() {
-    List<String> parts = new ArrayList<>();
-    for (String key : List.of("learning_rate", "weight_decay", "grad_clip")) {
-      value(key).ifPresent(value -> parts.add(key + " " + value));
+  /** Lines about what it has that the model here has not. */
+  List<String> notes() {
+    List<String> notes = new ArrayList<>();
+    Object heads = model.value("output_head", "logits");
+    List<?> others = new ArrayList<>(heads instanceof List<?> all ? all : List.of(heads));
+    if (!others.remove("logits")) {
+      throw model.wrong("output_head", heads, "'logits', or a list with 'logits' in it");
     }
-    return parts.isEmpty()
-        ? Optional.empty()
-        : Optional.of("trained with " + String.join(", ", parts));
+    if (!others.isEmpty()) {
+      notes.add("output_head: besides logits, " + others + " are no output of this model");
+    }
+    List<String> training = new ArrayList<>(List.of("learning_rate", "weight_decay", "grad_clip"));
+    training.removeIf(key -> model.value(key).isEmpty());
+    training.replaceAll(key -> key + " " + model.value(key).orElseThrow());
+    if (!training.isEmpty()) {
+      notes.add("trained with " + String.join(", ", training));
+    }
+    gin.skipped().forEach(line -> notes.add("config.gin: '" + line + "' was not followed"));
+    return notes;
   }
 }

@@ -1,15 +1,9 @@
 package dev.performer.checkpoint;
 
 import dev.performer.PerformerException;
-import dev.performer.RegularFiles;
-import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Path;
 
-/**
- * PyTorch's pickles, which are programs and so are never read: they are recognized to say what to
- * do.
- */
+/** PyTorch's pickles: programs, which are never run, but recognized to tell what to do. */
 final class PytorchPickle {
   private static final int PROTOCOL = 0x80; // the first opcode of every pickle since protocol 2
 
@@ -17,16 +11,11 @@ final class PytorchPickle {
 
   /** Whether a file is a pickle, or a zip with one inside as {@code torch.save} writes it. */
   static boolean recognizes(Path file) {
-    byte[] start;
-    try (InputStream in = RegularFiles.newInputStream(file)) {
-      start = in.readNBytes(2);
-    } catch (IOException e) {
-      return false;
-    }
+    byte[] start = WeightFile.head(file, 2);
     if (start.length == 2 && start[0] == (byte) PROTOCOL) {
       return start[1] >= 1 && start[1] <= 5;
     }
-    return OpenedWeights.isZipWith(file, name -> name.matches("(.*/)?data\\.pkl"));
+    return WeightFile.isZipWith(file, name -> name.matches("(.*/)?data\\.pkl"));
   }
 
   /** The refusal, with the Python line that makes a file that is read. */

@@ -2,8 +2,6 @@ package dev.performer.checkpoint;
 
 import static dev.performer.PerformerException.require;
 
-import dev.performer.PerformerException;
-import dev.performer.RegularFiles;
 import dev.performer.data.NpyArray;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -14,7 +12,7 @@ import java.util.Collections;
 import java.util.SortedMap;
 
 /** One {@code .safetensors} file. Nothing is read before its place in the file is checked. */
-public final class SafetensorsFile extends OpenedWeights {
+final class SafetensorsFile extends WeightFile {
   private static final int LENGTH_BYTES = 8;
   private static final long LONGEST_HEADER = 100_000_000; // as the format's own library
 
@@ -26,15 +24,13 @@ public final class SafetensorsFile extends OpenedWeights {
     super(path, "safetensors", channel);
     this.channel = channel;
     long size = channel.size();
-    require(
-        size >= LENGTH_BYTES + 2, "%s: %s bytes are too few for a safetensors file", path, size);
+    boolean fits = size >= LENGTH_BYTES + 2;
+    require(fits, "%s: %s bytes are too few for a safetensors file", path, size);
     long length = read(channel, 0, LENGTH_BYTES).getLong();
-    require(
-        length >= 2 && length <= size - LENGTH_BYTES && length <= LONGEST_HEADER,
-        "%s: the header claims %s bytes in a file of %s; it is no safetensors file, or damaged",
-        path,
-        Long.toUnsignedString(length),
-        size);
+    boolean isHeader = length >= 2 && length <= Math.min(size - LENGTH_BYTES, LONGEST_HEADER);
+    String claims =
+        "%s: the header claims %s bytes in a file of %s: it is damaged, or of other kind";
+    require(isHeader, claims, path, Long.toUnsignedString(length), size);
     dataStart = LENGTH_BYTES + length;
     byte[] json = read(channel, LENGTH_BYTES, (int) length).array();
     header = SafetensorsHeader.parse(json, size - dataStart, path.toString());
@@ -43,21 +39,15 @@ public final class SafetensorsFile extends OpenedWeights {
 
   /** Whether the file begins as a {@code .safetensors} does: a length, then a brace. */
   static boolean recognizes(Path file) {
-    try (FileChannel channel = RegularFiles.open(file)) {
-      ByteBuffer start = read(channel, 0, LENGTH_BYTES + 1);
-      long length = start.getLong();
-      return length > 0 && length <= LONGEST_HEADER && start.get() == '{';
-    } catch (IOException e) {
+    byte[] start = head(file, LENGTH_BYTES + 1);
+    if (start.length <= LENGTH_BYTES || start[LENGTH_BYTES] != '{') {
       return false;
     }
+    long length = ByteBuffer.wrap(start).order(ByteOrder.LITTLE_ENDIAN).getLong();
+    return length > 0 && length <= LONGEST_HEADER;
   }
 
-  /**
-   * Opens a file and reads its header.
-   *
-   * @throws PerformerException if it cannot be read, or header and size do not fit
-   */
-  public static SafetensorsFile open(Path file) {
+  static SafetensorsFile open(Path file) {
     return open(file, channel -> new SafetensorsFile(file, channel));
   }
 
@@ -69,7 +59,7 @@ public final class SafetensorsFile extends OpenedWeights {
   }
 
   /** The free texts that the file carries. */
-  public SortedMap<String, String> metadata() {
+  SortedMap<String, String> metadata() {
     return Collections.unmodifiableSortedMap(header.metadata());
   }
 
@@ -77,6 +67,6 @@ public final class SafetensorsFile extends OpenedWeights {
   NpyArray read(String name, Info info, String where) throws IOException {
     SafetensorsHeader.Entry entry = header.tensors().get(name);
     byte[] elements = read(channel, dataStart + entry.begin(), (int) info.bytes()).array();
-    return entry.type().array(elements, entry.shape(), where);
+    return entry.type().array(elements, info.shape(), where);
   }
 }

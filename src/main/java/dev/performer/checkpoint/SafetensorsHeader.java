@@ -17,10 +17,9 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 
 /**
- * The JSON at the start of a {@code .safetensors}: every tensor's type, shape and place.
+ * The JSON at the start of a {@code .safetensors}: every tensor's type, shape and place, and the
+ * free texts under {@code __metadata__}.
  *
- * @param tensors by name
- * @param metadata the free texts under {@code __metadata__}
  * @see <a href="https://github.com/huggingface/safetensors#format">the format</a>
  */
 record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, String> metadata) {
@@ -30,20 +29,10 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
   private record Written(
       String dtype, long[] shape, @JsonProperty("data_offsets") long[] dataOffsets) {}
 
-  /** A tensor's type, shape, and its bytes from {@code begin} to {@code end} behind the header. */
-  record Entry(ElementType type, long[] shape, long begin, long end) {
-    WeightFile.Info info() {
-      return new WeightFile.Info(type.label(), shape, end - begin);
-    }
-  }
+  /** A tensor's type, and its bytes from {@code begin} to {@code end} behind the header. */
+  record Entry(ElementType type, WeightFile.Info info, long begin, long end) {}
 
-  /**
-   * Reads a header.
-   *
-   * @param file for errors
-   * @param dataBytes bytes behind the header; the tensors must fill them without gap or overlap
-   * @throws PerformerException that names file and tensor
-   */
+  /** Reads a header; its tensors must fill the data behind it without gap or overlap. */
   static SafetensorsHeader parse(byte[] json, long dataBytes, String file) {
     var header = new SafetensorsHeader(new TreeMap<>(), new TreeMap<>());
     try (JsonParser parser =
@@ -96,61 +85,32 @@ record SafetensorsHeader(SortedMap<String, Entry> tensors, SortedMap<String, Str
     long bytes = type.bytesOf(shape, where);
     long begin = offsets[0];
     long end = offsets[1];
-    require(
-        begin >= 0 && end >= begin && end - begin == bytes,
-        "%s: data_offsets %s to %s do not hold the %s bytes of its shape",
-        where,
-        begin,
-        end,
-        bytes);
-    return new Entry(type, shape, begin, end);
+    boolean fits = begin >= 0 && end >= begin && end - begin == bytes;
+    String wrong = "%s: data_offsets %s to %s do not hold the %s bytes of its shape";
+    require(fits, wrong, where, begin, end, bytes);
+    return new Entry(type, new WeightFile.Info(type.label(), shape, bytes), begin, end);
   }
 
   private static void expect(JsonToken found, JsonToken expected, String where) {
-    if (found != expected) {
-      throw new PerformerException(
-          "%s: expected %s, found %s".formatted(where, word(expected), word(found)));
-    }
-  }
-
-  private static String word(JsonToken token) {
-    if (token == null) {
-      return "the end";
-    }
-    return switch (token) {
-      case START_OBJECT -> "an object";
-      case VALUE_STRING -> "a text";
-      default -> "another value";
-    };
+    String word = expected == JsonToken.START_OBJECT ? "an object" : "a text";
+    require(found == expected, "%s: expected %s", where, word);
   }
 
   private void checkPlaces(long dataBytes, String file) {
     var inOrder = new ArrayList<>(tensors.entrySet());
     inOrder.sort(Map.Entry.comparingByValue(comparing(Entry::begin).thenComparing(Entry::end)));
+    String truncated = "%s ends at byte %s of the data, which has %s; the file is truncated";
     long place = 0;
     for (Map.Entry<String, Entry> e : inOrder) {
       long begin = e.getValue().begin();
       long end = e.getValue().end();
-      if (end <= dataBytes && begin == place) {
-        place = end;
-        continue;
-      }
-      String what =
-          end > dataBytes
-              ? "ends at byte %s of the data, which has %s; the file is truncated or damaged, copy it again"
-                  .formatted(end, dataBytes)
-              : "%s (begins at byte %s, expected %s)"
-                  .formatted(
-                      begin < place ? "overlaps the tensor before it" : "a gap is before it",
-                      begin,
-                      place);
-      throw new PerformerException(file + ", tensor " + Excerpt.of(e.getKey()) + ": " + what);
+      String where = file + ", tensor " + Excerpt.of(e.getKey());
+      require(end <= dataBytes, truncated, where, end, dataBytes);
+      String what = begin < place ? "overlaps the tensor before it" : "leaves a gap before it";
+      require(begin == place, "%s %s: begins at byte %s, not %s", where, what, begin, place);
+      place = end;
     }
-    require(
-        place == dataBytes,
-        "%s: the tensors end at byte %s of the data, which has %s",
-        file,
-        place,
-        dataBytes);
+    String wrong = "%s: the tensors end at byte %s of the data, which has %s";
+    require(place == dataBytes, wrong, file, place, dataBytes);
   }
 }

@@ -4,7 +4,6 @@ import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.Excerpt;
-import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import java.nio.file.Path;
@@ -12,7 +11,7 @@ import java.util.HashMap;
 import java.util.Map;
 
 /** Several {@code .safetensors} and the {@code …index.json} that tells what is in which. */
-public final class ShardedSafetensors extends OpenedWeights {
+final class ShardedSafetensors extends WeightFile {
   /** How the names of such indices end. */
   static final String INDEX_SUFFIX = ".safetensors.index.json";
 
@@ -23,12 +22,8 @@ public final class ShardedSafetensors extends OpenedWeights {
     super(path, "safetensors", () -> {});
   }
 
-  /**
-   * Opens all files of an index, which stand beside it.
-   *
-   * @throws PerformerException if the index is broken, a file is missing or lacks a tensor
-   */
-  public static ShardedSafetensors open(Path index) {
+  /** Opens all files of an index, which stand beside it. */
+  static ShardedSafetensors open(Path index) {
     JsonNode map = StrictJson.readTree(index).path("weight_map");
     boolean isMap = map.isObject() && !map.isEmpty();
     require(isMap, "%s: expected a key weight_map that gives each tensor's file", index);

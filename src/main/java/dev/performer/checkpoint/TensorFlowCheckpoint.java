@@ -23,7 +23,7 @@ import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.
  * encoder/layer_with_weights-4/_attention_layer/_query_dense/kernel}; {@link #variable} has the
  * variables' own names.
  */
-public final class TensorFlowCheckpoint extends OpenedWeights {
+final class TensorFlowCheckpoint extends WeightFile {
   private static final String ATTRIBUTE = "/.ATTRIBUTES/VARIABLE_VALUE";
   private static final String SLOT = "/.OPTIMIZER_SLOT/";
   private static final String COPIES = "_all_variables/";
@@ -36,7 +36,6 @@ public final class TensorFlowCheckpoint extends OpenedWeights {
 
   private final CheckpointReader reader;
   private final Map<String, String> keys = new HashMap<>();
-  private final Map<String, String> variableNames = new HashMap<>();
 
   private TensorFlowCheckpoint(Path prefix, CheckpointReader reader) {
     super(prefix, "TensorFlow " + (hasObjects(reader) ? 2 : 1) + " checkpoint", reader::close);
@@ -60,19 +59,13 @@ public final class TensorFlowCheckpoint extends OpenedWeights {
   }
 
   /**
-   * Opens a checkpoint.
-   *
-   * @param path its prefix, its {@code .index} or a data file, a directory of checkpoints (the
-   *     newest is taken) or a SavedModel
-   * @throws PerformerException if there is none, or it is not whole
+   * Opens a checkpoint by its prefix, its {@code .index} or a data file, by a directory of
+   * checkpoints (the newest is taken) or by a SavedModel.
    */
-  public static TensorFlowCheckpoint open(Path path) {
+  static TensorFlowCheckpoint open(Path path) {
     Path prefix = CheckpointLocation.find(path).orElse(null);
-    PerformerException.require(
-        prefix != null,
-        "%s: no TensorFlow checkpoint there; expected a prefix, of which there are PREFIX.index and"
-            + " PREFIX.data-00000-of-00001",
-        path);
+    String none = "%s: expected the PREFIX of files PREFIX.index and PREFIX.data-00000-of-00001";
+    PerformerException.require(prefix != null, none, path);
     CheckpointReader reader = CheckpointReader.open(prefix);
     try {
       return owning(reader::close, () -> new TensorFlowCheckpoint(prefix, reader));
@@ -120,7 +113,7 @@ public final class TensorFlowCheckpoint extends OpenedWeights {
     (isTraining ? trainingState : tensors)
         .put(name, new Info(type.label(), shape, type.bytesOf(shape, path() + ", " + key)));
     if (variableName != null && !variableName.isEmpty()) {
-      variableNames.put(name, variableName.replaceFirst(":0$", ""));
+      variableNames.put(name, variableName);
     }
   }
 
@@ -131,11 +124,6 @@ public final class TensorFlowCheckpoint extends OpenedWeights {
       tensors.keySet().removeIf(name -> !name.contains(COPIES));
     }
     trainingState.keySet().removeIf(name -> name.contains(COPIES));
-  }
-
-  @Override
-  public String variable(String tensor) {
-    return variableNames.getOrDefault(tensor, tensor);
   }
 
   @Override

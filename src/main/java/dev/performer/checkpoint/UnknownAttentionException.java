@@ -1,6 +1,7 @@
 package dev.performer.checkpoint;
 
 import dev.performer.PerformerException;
+import java.nio.file.Path;
 
 /**
  * Neither a checkpoint nor what lies beside it nor the options tell how it attends. All else that
@@ -9,11 +10,9 @@ import dev.performer.PerformerException;
 public final class UnknownAttentionException extends PerformerException {
   private static final long serialVersionUID = 1;
 
-  /**
-   * @param settings that would tell it
-   */
-  UnknownAttentionException(String message, String... settings) {
-    super(message);
+  /** Names the settings that would tell it. */
+  UnknownAttentionException(Path file, String say, String... settings) {
+    super(file + ": " + say);
     settledBy(settings);
   }
 }

@@ -1,76 +1,46 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.performer.AtomicFiles;
+import dev.performer.Excerpt;
+import dev.performer.PerformerException;
+import dev.performer.RegularFiles;
 import dev.performer.data.NpyArray;
+import java.io.Closeable;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.function.Function;
+import java.util.function.Predicate;
 import java.util.stream.LongStream;
+import java.util.stream.Stream;
+import java.util.zip.ZipFile;
 
 /**
  * The tensors in a file or directory of a foreign format, under the names that the format gives
  * them, with {@code /} between levels. Values are read on demand; whoever opened it closes it.
  */
-public interface WeightFile extends AutoCloseable {
-
-  /** What was opened. */
-  Path path();
-
-  /** The format's name for people, such as {@code Flax msgpack}. */
-  String format();
-
-  /** What is there, without values. */
-  SortedMap<String, Info> tensors();
+public abstract class WeightFile implements AutoCloseable {
+  private static final int LARGEST_ARRAY = Integer.MAX_VALUE - 16;
 
   /**
-   * What belongs to a training run and not to the model: moments of optimizers, counters, metrics.
-   * {@link #tensors} does not have them; {@link #read} reads them.
+   * Element type as the file has it, such as {@code bfloat16}, and size of a tensor in the file.
    */
-  SortedMap<String, Info> trainingState();
-
-  /**
-   * The name that a variable had in Python, without {@code :0}; the tensor's own where the file has
-   * no other.
-   *
-   * @param tensor a key of {@link #tensors} or {@link #trainingState}
-   */
-  default String variable(String tensor) {
-    return tensor.replaceFirst(":0$", "");
-  }
-
-  /** The model's configuration as Keras wrote it: an object with {@code class_name, config}. */
-  default Optional<JsonNode> modelConfig() {
-    return Optional.empty();
-  }
-
-  /**
-   * Reads a tensor; bfloat16 and float16 are widened to float32.
-   *
-   * @throws dev.performer.PerformerException if there is no such tensor or its bytes are broken:
-   *     names file and tensor
-   */
-  NpyArray read(String name);
-
-  @Override
-  void close();
-
-  /**
-   * One tensor.
-   *
-   * @param type element type as the file has it, such as {@code bfloat16}
-   * @param shape dimensions, empty for a scalar
-   * @param bytes size of its elements in the file
-   */
-  record Info(String type, long[] shape, long bytes) {
-    long elements() {
-      return LongStream.of(shape).reduce(1, (a, b) -> a * b);
-    }
-
-    boolean isFloat() {
-      return type.contains("float");
-    }
-
+  public record Info(String type, long[] shape, long bytes) {
     @Override
     public String toString() {
       return type + Arrays.toString(shape);
@@ -87,6 +57,156 @@ public interface WeightFile extends AutoCloseable {
     @Override
     public int hashCode() {
       return type.hashCode() * 31 + Arrays.hashCode(shape);
+    }
+  }
+
+  /** What is made of a source, and owns it then. */
+  interface Maker<T> {
+    T make() throws IOException;
+  }
+
+  /** What is made of an open file, and owns it then. */
+  interface Opener<T> {
+    T open(FileChannel channel) throws IOException;
+  }
+
+  private final Path path;
+  private final String format;
+  private final Closeable source;
+  final SortedMap<String, Info> tensors = new TreeMap<>();
+  final SortedMap<String, Info> trainingState = new TreeMap<>();
+  final Map<String, String> variableNames = new HashMap<>();
+
+  /** The source is closed with this. */
+  WeightFile(Path path, String format, Closeable source) {
+    this.path = path;
+    this.format = format;
+    this.source = source;
+  }
+
+  /** Opens a file; it is closed again where the opener fails. */
+  static <T> T open(Path file, Opener<T> opener) {
+    try {
+      FileChannel channel = RegularFiles.open(file);
+      return owning(channel, () -> opener.open(channel));
+    } catch (IOException e) {
+      throw unreadable(file, e);
+    }
+  }
+
+  /** What a maker makes; the source is closed where it fails. */
+  static <T> T owning(Closeable source, Maker<T> maker) throws IOException {
+    try {
+      return maker.make();
+    } catch (Throwable e) {
+      source.close();
+      throw e;
+    }
+  }
+
+  /** The first bytes of a file, as many as there are; none if it cannot be read. */
+  static byte[] head(Path file, int bytes) {
+    try (InputStream in = RegularFiles.newInputStream(file)) {
+      return in.readNBytes(bytes);
+    } catch (IOException e) {
+      return new byte[0];
+    }
+  }
+
+  /** Whether a file is a zip with an entry of such a name. */
+  static boolean isZipWith(Path file, Predicate<String> name) {
+    if (!Files.isRegularFile(file)) {
+      return false;
+    }
+    try (ZipFile zip = new ZipFile(file.toFile())) {
+      return zip.stream().anyMatch(entry -> name.test(entry.getName()));
+    } catch (IOException | IllegalArgumentException e) { // which are names that are no UTF-8
+      return false;
+    }
+  }
+
+  /** The entry of a directory with the largest number, and then name; a null is no number. */
+  static <N extends Comparable<N>> Optional<Path> newest(Path folder, Function<Path, N> number) {
+    try (Stream<Path> entries = Files.list(folder)) {
+      return entries
+          .filter(entry -> number.apply(entry) != null)
+          .max(Comparator.comparing(number).thenComparing(Path::compareTo));
+    } catch (IOException e) {
+      throw unreadable(folder, e);
+    }
+  }
+
+  static PerformerException unreadable(Object place, IOException e) {
+    return new PerformerException(place + " cannot be read: " + AtomicFiles.describe(e), e);
+  }
+
+  /** Fills a buffer with what stands in a file from a position on. */
+  static void read(FileChannel channel, long position, ByteBuffer into) throws IOException {
+    long from = position - into.position();
+    while (into.hasRemaining()) {
+      if (channel.read(into, from + into.position()) < 0) {
+        throw new EOFException("it ends too early");
+      }
+    }
+  }
+
+  /** What was opened. */
+  public Path path() {
+    return path;
+  }
+
+  /** The format's name for people, such as {@code Flax msgpack}. */
+  public String format() {
+    return format;
+  }
+
+  /** What is there, without values. */
+  public SortedMap<String, Info> tensors() {
+    return Collections.unmodifiableSortedMap(tensors);
+  }
+
+  /**
+   * What belongs to a training run and not to the model: moments of optimizers, counters, metrics.
+   * {@link #tensors} does not have them; {@link #read} reads them.
+   */
+  public SortedMap<String, Info> trainingState() {
+    return Collections.unmodifiableSortedMap(trainingState);
+  }
+
+  /** The name that a variable had in Python, without {@code :0}, as far as the file has it. */
+  String variable(String tensor) {
+    return variableNames.getOrDefault(tensor, tensor).replaceFirst(":0$", "");
+  }
+
+  /** The model's configuration as Keras wrote it: an object with {@code class_name, config}. */
+  Optional<JsonNode> modelConfig() {
+    return Optional.empty();
+  }
+
+  /** Reads a tensor; narrow floats are widened to float32. Errors name file and tensor. */
+  public final NpyArray read(String name) {
+    Info info = tensors.getOrDefault(name, trainingState.get(name));
+    String where = path + ", tensor " + Excerpt.of(name);
+    require(info != null, "%s: there is none of that name", where);
+    long wide = 4 * LongStream.of(info.shape()).reduce(1, (a, b) -> a * b); // as float32
+    boolean fits = Math.max(info.bytes(), wide) <= LARGEST_ARRAY;
+    require(fits, "%s: above the 2 GiB that one tensor may have", where);
+    try {
+      return read(name, info, where);
+    } catch (IOException e) {
+      throw unreadable(where, e);
+    }
+  }
+
+  /** Reads a tensor that is there and not too large. @param where file and tensor, for errors */
+  abstract NpyArray read(String name, Info info, String where) throws IOException;
+
+  @Override
+  public void close() {
+    try {
+      source.close();
+    } catch (IOException e) {
+      // Nothing was written: what was read is right all the same.
     }
   }
 }

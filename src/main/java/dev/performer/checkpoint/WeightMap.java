@@ -2,33 +2,39 @@ package dev.performer.checkpoint;
 
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
+import dev.performer.attention.projection.ProjectionMatrix;
+import dev.performer.data.Masking;
 import dev.performer.data.NpyArray;
+import dev.performer.data.Vocabulary;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.tensorflow.ndarray.Shape;
 
 /** Which tensor of a file is which variable of ours; collects all that does not fit. */
 final class WeightMap {
   /** How a tensor lies in its file. */
   enum Layout {
-    /** As ours. */
+    /** As ours, perhaps with dimensions of 1 in front. */
     SAME,
-    /** As ours, with dimensions of 1 in front. */
-    LEADING_ONES,
     /** PyTorch's: dense kernels {@code [out, in]}, and heads not split. */
     LINEAR
   }
 
-  private record Source(String tensor, Layout layout) {}
+  private record Source(String tensor, WeightFile.Info info, Layout layout) {}
 
   private final WeightFile file;
   private final Map<String, Source> sources = new TreeMap<>();
@@ -36,18 +42,33 @@ final class WeightMap {
   private final Set<String> left;
   private final List<String> problems = new ArrayList<>();
   private final List<String> notes = new ArrayList<>();
+  private String zeros = "";
 
   WeightMap(WeightFile file) {
     this.file = file;
     this.left = new TreeSet<>(file.tensors().keySet());
   }
 
+  Path path() {
+    return file.path();
+  }
+
+  void check(boolean condition, String otherwise, Object... values) {
+    if (!condition) {
+      throw wrong(otherwise, values);
+    }
+  }
+
+  PerformerException wrong(String what, Object... values) {
+    return new PerformerException(path() + ": " + what.formatted(values));
+  }
+
   /** Notes that a tensor is a variable. */
   void put(String variable, String tensor, Layout layout) {
     left.remove(tensor);
-    Source old = sources.put(variable, new Source(tensor, layout));
+    Source old = sources.put(variable, new Source(tensor, file.tensors().get(tensor), layout));
     if (old != null) {
-      problems.add("both " + old.tensor() + " and " + tensor + " are " + variable);
+      problems.add("both %s and %s are %s".formatted(old.tensor(), tensor, variable));
     }
   }
 
@@ -68,53 +89,33 @@ final class WeightMap {
     given.put(variable, value);
   }
 
+  /** Variables of these names, a regular expression, are 0 where the file has none: biases. */
+  void zeroWhereAbsent(String variables) {
+    zeros = variables;
+  }
+
   /** A line about what was assumed. */
   void note(String line) {
     notes.add(line);
-  }
-
-  /** The lines so far. */
-  List<String> notes() {
-    return List.copyOf(notes);
   }
 
   boolean has(String variable) {
     return sources.containsKey(variable);
   }
 
-  /** Shape of a variable's tensor in the file; dense kernels as {@code [in, out]}. */
-  Optional<long[]> shape(String variable) {
-    Source source = sources.get(variable);
-    if (source == null) {
-      return Optional.empty();
-    }
-    long[] shape = file.tensors().get(source.tensor()).shape();
-    if (source.layout() == Layout.LEADING_ONES) {
-      return Optional.of(withoutLeadingOnes(shape, variable.endsWith("/class_token") ? 1 : 2));
-    }
-    return Optional.of(
-        source.layout() == Layout.LINEAR && shape.length == 2 ? reversed(shape) : shape);
-  }
-
-  /**
-   * One dimension of a variable that a scheme cannot do without.
-   *
-   * @param rank that the variable must have
-   */
+  /** One dimension of a variable that must be there; dense kernels are {@code [in, out]}. */
   int size(String variable, int rank, int dimension) {
-    long[] shape =
-        shape(variable)
-            .orElseThrow(
-                () ->
-                    new PerformerException(
-                        file.path() + ": no tensor is " + variable + ", which this model needs"));
-    if (shape.length != rank || shape[dimension] < 1 || shape[dimension] > Integer.MAX_VALUE) {
-      throw new PerformerException(
-          "%s: %s has shape %s, expected %s dimensions of 1 or more"
-              .formatted(
-                  file.path(), sources.get(variable).tensor(), Arrays.toString(shape), rank));
+    Source source = sources.get(variable);
+    check(source != null, "no tensor is %s, which this model needs", variable);
+    long[] shape = withoutLeadingOnes(source.info().shape(), rank);
+    if (source.layout() == Layout.LINEAR && shape.length == 2) {
+      shape = new long[] {shape[1], shape[0]};
     }
-    return (int) shape[dimension];
+    long size = shape.length == rank ? shape[dimension] : 0;
+    String expected = "%s has shape %s, expected %s dimensions of 1 or more";
+    boolean isRight = size >= 1 && size <= Integer.MAX_VALUE;
+    check(isRight, expected, source.tensor(), Arrays.toString(shape), rank);
+    return (int) size;
   }
 
   /** One more than the largest i in variables named {@code layer_<i>/…}. */
@@ -126,148 +127,105 @@ final class WeightMap {
         .orElse(0);
   }
 
+  ModelWeights finish(String label, PerformerConfig config, ImportOptions options) {
+    return finish(label, config, options, Optional.empty(), Optional.empty());
+  }
+
   /**
-   * Reads everything.
-   *
-   * @throws PerformerException that lists all that is missing, left over or mis-shaped, unless
-   *     {@code allowMissing}: then notes list it, and what is missing gets initial values
+   * Reads everything. All that is missing, left over or mis-shaped is an error, unless the options
+   * allow it: then notes list it, and what is missing gets initial values.
    */
-  ModelWeights finish(String label, PerformerConfig config, boolean allowMissing) {
-    Map<String, Shape> shapes = Performer.shapes(config);
-    Map<String, NpyArray> weights = new LinkedHashMap<>();
-    List<String> missing = new ArrayList<>(); // behind what is there and wrong, as lists are cut
-    for (Map.Entry<String, Shape> e : shapes.entrySet()) {
-      String variable = e.getKey();
-      long[] shape = e.getValue().asArray();
-      if (sources.containsKey(variable)) {
-        checkShape(variable, sources.get(variable), shape);
-      } else if (given.containsKey(variable)) {
-        long[] found = given.get(variable).shape();
-        if (!Arrays.equals(found, shape)) {
-          problems.add(
-              "%s became %s, expected %s"
-                  .formatted(variable, Arrays.toString(found), Arrays.toString(shape)));
-          given.remove(variable);
-        }
-      } else if (!isProjection(variable)) {
-        missing.add("missing: " + variable + " " + Arrays.toString(shape));
+  ModelWeights finish(
+      String label,
+      PerformerConfig config,
+      ImportOptions options,
+      Optional<Vocabulary> vocabulary,
+      Optional<Masking> masking) {
+    Map<String, Supplier<NpyArray>> readers = readers(Performer.shapes(config));
+    if (!problems.isEmpty()) {
+      if (!options.allowMissing()) {
+        throw new PerformerException(
+                "%s does not fit a model of the scheme %s, and missing weights were not allowed"
+                    .formatted(path(), label),
+                problems)
+            .settledBy("allowMissing");
       }
+      String all = String.join("; ", Excerpt.items(problems));
+      note("what does not fit was left out or has initial values: " + all);
     }
-    problems.addAll(missing);
-    given.keySet().stream()
-        .filter(variable -> !shapes.containsKey(variable))
-        .forEach(v -> problems.add("this model has no variable " + v));
-    sources.keySet().stream()
-        .filter(variable -> !shapes.containsKey(variable))
-        .forEach(v -> problems.add("this model has no " + v + ": " + sources.get(v).tensor()));
-    left.forEach(tensor -> problems.add("left over: " + tensor + " " + info(tensor)));
-    settleProblems(label, allowMissing);
-    Map<String, NpyArray> projections = new TreeMap<>();
-    if (shapes.keySet().stream()
-        .anyMatch(v -> isProjection(v) && !sources.containsKey(v) && !given.containsKey(v))) {
-      Performer.projections(config)
-          .forEach(
-              (name, p) -> projections.put(name, NpyArray.of(p.values(), p.rows(), p.columns())));
-    }
-    for (Map.Entry<String, Shape> e : shapes.entrySet()) {
-      String name = e.getKey();
-      long[] shape = e.getValue().asArray();
-      Source source = sources.get(name);
-      boolean isRead = source != null && fits(source, shape);
-      NpyArray value =
-          isRead
-              ? laidOut(source, shape)
-              : given.containsKey(name)
-                  ? given.get(name)
-                  : isProjection(name) ? projections.get(name) : initial(name, shape);
-      weights.put(name, value);
-    }
-    noteProjections(projections, config);
+    Map<String, NpyArray> weights = new LinkedHashMap<>();
+    readers.forEach((variable, reader) -> weights.put(variable, reader.get()));
+    drawProjections(weights, config);
     noteNotFinite(weights);
     Optional<OptimizerState> optimizer = optimizer(weights);
-    return new ModelWeights(
-        label, config, weights, optimizer, Optional.empty(), Optional.empty(), List.copyOf(notes));
+    return new ModelWeights(label, config, weights, optimizer, vocabulary, masking, notes);
   }
 
-  private Optional<OptimizerState> optimizer(Map<String, NpyArray> weights) {
-    Map<String, String> trained = new LinkedHashMap<>();
-    for (String variable : weights.keySet()) {
+  /** How to get each variable; finds all problems. */
+  private Map<String, Supplier<NpyArray>> readers(Map<String, Shape> shapes) {
+    Map<String, Supplier<NpyArray>> readers = new LinkedHashMap<>();
+    List<String> missing = new ArrayList<>(); // behind what is there and wrong, as lists are cut
+    shapes.forEach((name, shape) -> readers.put(name, reader(name, shape.asArray(), missing)));
+    problems.addAll(missing);
+    Set<String> unknown = new TreeSet<>(given.keySet());
+    unknown.addAll(sources.keySet());
+    unknown.removeAll(shapes.keySet());
+    for (String variable : unknown) {
       Source source = sources.get(variable);
-      if (source != null && source.layout() == Layout.SAME) {
-        trained.put(variable, source.tensor());
-      } else if (!isProjection(variable)) {
-        return Optional.empty(); // weights that the optimizer has not seen
-      }
+      problems.add(
+          "this model has no " + variable + (source == null ? "" : ": " + source.tensor()));
     }
-    return new KerasOptimizer(file, notes::add).state(trained, weights);
+    left.forEach(tensor -> problems.add("left over: " + tensor + " " + file.tensors().get(tensor)));
+    return readers;
   }
 
-  private void settleProblems(String label, boolean allowMissing) {
-    if (problems.isEmpty()) {
-      return;
+  private Supplier<NpyArray> reader(String variable, long[] shape, List<String> missing) {
+    Source source = sources.get(variable);
+    NpyArray value = given.get(variable);
+    String expected = Arrays.toString(shape);
+    if (source == null && value == null) {
+      if (isProjection(variable)) {
+        return () -> null; // to be drawn
+      }
+      if (!variable.matches(zeros)) {
+        missing.add("missing: " + variable + " " + expected);
+      }
+    } else if (source == null && Arrays.equals(value.shape(), shape)) {
+      return () -> value;
+    } else if (source == null) {
+      String found = Arrays.toString(value.shape());
+      problems.add("%s became %s, expected %s".formatted(variable, found, expected));
+    } else if (source.info().type().startsWith("complex")) {
+      String type = source.info().type();
+      problems.add("%s is %s, but %s is real".formatted(source.tensor(), type, variable));
+    } else if (fits(source, shape)) {
+      return () -> laidOut(source, shape);
+    } else {
+      String found = Arrays.toString(source.info().shape());
+      problems.add(
+          "%s has shape %s, but %s has %s".formatted(source.tensor(), found, variable, expected));
     }
-    if (!allowMissing) {
-      throw new PerformerException(
-              "%s does not fit a model of the scheme %s, and missing weights were not allowed"
-                  .formatted(file.path(), label),
-              problems)
-          .settledBy("allowMissing");
-    }
-    notes.add(
-        "what does not fit was left out or has initial values: "
-            + String.join("; ", Excerpt.items(problems)));
+    return () -> isProjection(variable) ? null : initial(variable, shape);
   }
 
   private static boolean isProjection(String variable) {
     return variable.endsWith("/projection");
   }
 
-  private WeightFile.Info info(String tensor) {
-    return file.tensors().get(tensor);
-  }
-
-  private void checkShape(String variable, Source source, long[] shape) {
-    if (isComplex(source)) {
-      problems.add(
-          "%s is %s, but %s is real"
-              .formatted(source.tensor(), info(source.tensor()).type(), variable));
-    } else if (!fits(source, shape)) {
-      problems.add(
-          "%s has shape %s, but %s has %s"
-              .formatted(
-                  source.tensor(),
-                  Arrays.toString(info(source.tensor()).shape()),
-                  variable,
-                  Arrays.toString(shape)));
-    }
-  }
-
-  private boolean isComplex(Source source) {
-    return info(source.tensor()).type().startsWith("complex");
-  }
-
-  private boolean fits(Source source, long[] shape) {
-    if (isComplex(source)) {
-      return false;
-    }
-    long[] found = info(source.tensor()).shape();
-    if (source.layout() == Layout.LEADING_ONES) {
-      return Arrays.equals(withoutLeadingOnes(found, shape.length), shape);
-    }
-    if (source.layout() == Layout.SAME || Arrays.equals(found, shape) && found.length == 1) {
-      return Arrays.equals(found, shape);
-    }
-    if (found.length == 1) {
-      return product(shape, 0, shape.length) == found[0];
-    }
-    for (int split = 1; split < shape.length; split++) {
-      if (found.length == 2
-          && product(shape, 0, split) == found[1]
-          && product(shape, split, shape.length) == found[0]) {
-        return true;
-      }
-    }
-    return false;
+  private static boolean fits(Source source, long[] shape) {
+    long[] found = source.info().shape();
+    return switch (source.layout()) {
+      case SAME -> Arrays.equals(withoutLeadingOnes(found, shape.length), shape);
+      case LINEAR ->
+          found.length == 1
+              ? product(shape, 0, shape.length) == found[0]
+              : found.length == 2
+                  && IntStream.range(1, shape.length)
+                      .anyMatch(
+                          split ->
+                              product(shape, 0, split) == found[1]
+                                  && product(shape, split, shape.length) == found[0]);
+    };
   }
 
   private static long product(long[] shape, int from, int to) {
@@ -282,25 +240,30 @@ final class WeightMap {
     return rest;
   }
 
-  private static long[] reversed(long[] shape) {
-    return new long[] {shape[1], shape[0]};
-  }
-
   private NpyArray laidOut(Source source, long[] shape) {
     NpyArray read = file.read(source.tensor());
-    float[] values = read.floats();
-    if (source.layout() == Layout.LINEAR && read.shape().length == 2) {
-      int out = (int) read.shape()[0];
-      int in = (int) read.shape()[1];
-      float[] turned = new float[values.length];
-      for (int i = 0; i < in; i++) {
-        for (int o = 0; o < out; o++) {
-          turned[i * out + o] = values[o * in + i];
-        }
+    boolean isTurned = source.layout() == Layout.LINEAR && read.shape().length == 2;
+    return NpyArray.of((isTurned ? transposed(read, 1, 0) : read).floats(), shape);
+  }
+
+  /** With the axes in another order, as NumPy's transpose. */
+  static NpyArray transposed(NpyArray array, int... axes) {
+    int rank = axes.length;
+    long[] shape = Arrays.stream(axes).mapToLong(axis -> array.shape()[axis]).toArray();
+    long[] strides = // of the old array, in the new order
+        Arrays.stream(axes).mapToLong(axis -> product(array.shape(), axis + 1, rank)).toArray();
+    float[] old = array.floats();
+    float[] result = new float[old.length];
+    for (int n = 0; n < result.length; n++) {
+      long place = 0;
+      long rest = n;
+      for (int i = rank - 1; i >= 0; i--) {
+        place += rest % shape[i] * strides[i];
+        rest /= shape[i];
       }
-      values = turned;
+      result[n] = old[(int) place];
     }
-    return NpyArray.of(values, shape);
+    return NpyArray.of(result, shape);
   }
 
   /** What a new model would begin with: ones, zeros, or small normal numbers. */
@@ -309,7 +272,7 @@ final class WeightMap {
     if (variable.endsWith("/scale")) {
       Arrays.fill(values, 1);
     } else if (!variable.endsWith("/bias")) {
-      java.util.Random random = new java.util.Random(variable.hashCode());
+      Random random = new Random(variable.hashCode());
       for (int i = 0; i < values.length; i++) {
         values[i] = (float) (0.02 * random.nextGaussian());
       }
@@ -317,28 +280,44 @@ final class WeightMap {
     return NpyArray.of(values, shape);
   }
 
-  private void noteProjections(Map<String, NpyArray> drawn, PerformerConfig config) {
-    if (!drawn.isEmpty()) {
-      notes.add(
-          ("projections are not in the file; %s were drawn anew as the attention entries"
-                  + " of the configuration say: %s")
-              .formatted(drawn.size(), config.toJson().path("attention")));
+  private void drawProjections(Map<String, NpyArray> weights, PerformerConfig config) {
+    long absent = weights.values().stream().filter(Objects::isNull).count();
+    if (absent == 0) {
+      return;
     }
+    Map<String, ProjectionMatrix> drawn = Performer.projections(config);
+    weights.replaceAll(
+        (name, value) -> {
+          ProjectionMatrix p = drawn.get(name);
+          return value != null ? value : NpyArray.of(p.values(), p.rows(), p.columns());
+        });
+    note(
+        "projections are not in the file; %s were drawn anew as the attention entries of the configuration say: %s"
+            .formatted(absent, config.toJson().path("attention")));
   }
 
   private void noteNotFinite(Map<String, NpyArray> weights) {
-    List<String> bad = new ArrayList<>();
-    weights.forEach(
-        (name, value) -> {
-          for (float x : value.floats()) {
-            if (!Float.isFinite(x)) {
-              bad.add(name);
-              break;
-            }
-          }
-        });
+    List<String> bad = new ArrayList<>(weights.keySet());
+    bad.removeIf(name -> isFinite(weights.get(name).floats()));
     if (!bad.isEmpty()) {
-      notes.add("warning: NaN or infinite values in " + Excerpt.names(bad));
+      note("warning: NaN or infinite values in " + Excerpt.names(bad));
     }
+  }
+
+  private static boolean isFinite(float[] values) {
+    return IntStream.range(0, values.length).allMatch(i -> Float.isFinite(values[i]));
+  }
+
+  private Optional<OptimizerState> optimizer(Map<String, NpyArray> weights) {
+    Map<String, String> trained = new LinkedHashMap<>();
+    for (String variable : weights.keySet()) {
+      Source source = sources.get(variable);
+      if (source != null && source.layout() != Layout.LINEAR) {
+        trained.put(variable, source.tensor());
+      } else if (!isProjection(variable)) {
+        return Optional.empty(); // weights that the optimizer has not seen
+      }
+    }
+    return new AdamMoments(file, notes::add).state(trained, weights);
   }
 }

@@ -43,9 +43,9 @@ final class ConvertCommand extends PerformerCommand {
   @Override
   public Integer call() {
     FavorConversion conversion = options.conversion();
-    Converter.Outcome converted =
+    Converter.Outcome outcome =
         new Converter(conversion).convert(source, target.path, target.replace);
-    print("Written: " + target.path + "; " + converted.note());
+    print("Written: " + target.path + "; " + outcome.note());
     print(
         "It approximates the original. How well:  ./performer approximate --model %s --data FILE",
         target.path);
@@ -55,10 +55,6 @@ final class ConvertCommand extends PerformerCommand {
     FavorConfig favor = conversion.favor();
     return done(
         new Result(
-            target.path,
-            converted.layers(),
-            favor.kernel().label(),
-            favor.features(),
-            favor.seed()));
+            target.path, outcome.layers(), favor.kernel().label(), favor.features(), favor.seed()));
   }
 }

@@ -1,6 +1,7 @@
 package dev.performer.cli;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.io.PrintWriter;
 import java.util.List;
@@ -30,7 +31,7 @@ record Failures(boolean verbose, boolean json) {
   int wrongUsage(ParameterException e, String... args) {
     CommandLine command = e.getCommandLine();
     String name = command.getCommandSpec().qualifiedName();
-    print(command, "%s%s; see ./%s --help".formatted(oneLine(e.getMessage()), hint(e), name));
+    print(command, "%s%s; see ./%s --help".formatted(Excerpt.line(e.getMessage()), hint(e), name));
     return WRONG_USAGE;
   }
 
@@ -63,10 +64,7 @@ record Failures(boolean verbose, boolean json) {
 
   private static String describe(Throwable failure, CommandLine command) {
     if (failure instanceof PerformerException known) {
-      String message =
-          known.lines().stream()
-              .map(line -> (line.startsWith("  ") ? "  " : "") + oneLine(line))
-              .collect(Collectors.joining(System.lineSeparator()));
+      String message = String.join(System.lineSeparator(), known.lines());
       // A setting that stands first is the option's own value.
       return (message + options(known, message, command))
           .replaceFirst("^setting (.*) \\(--set\\)$", "--set $1");
@@ -75,7 +73,7 @@ record Failures(boolean verbose, boolean json) {
       return "out of Java memory; raise it with PERFORMER_HEAP=8g in the environment, or use a smaller batch or length";
     }
     String name = failure.getClass().getSimpleName();
-    String message = oneLine(failure.getMessage());
+    String message = Excerpt.line(failure.getMessage());
     return name.equals("TFResourceExhaustedException")
         ? "TensorFlow ran out of memory or disk: " + message + "; use a smaller batch or length"
         : "unexpected " + name + ": " + message + " (--verbose shows where)";
@@ -103,9 +101,5 @@ record Failures(boolean verbose, boolean json) {
             && !unmatched.getSuggestions().isEmpty()
         ? "; did you mean " + String.join(" or ", unmatched.getSuggestions()) + "?"
         : "";
-  }
-
-  static String oneLine(String message) {
-    return message == null ? "no message" : message.strip().replaceAll("\\s*\\R\\s*", " ");
   }
 }

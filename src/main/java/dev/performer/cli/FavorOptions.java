@@ -22,10 +22,11 @@ final class FavorOptions {
 
   @Option(
       names = "--lengths",
-      description = "Of its rows: chi, or sqrt-d, the default in place of exact attention.")
+      description =
+          "Of rows of a drawn projection: chi, or sqrt-d (default in place of exact attention).")
   private Projection.Lengths lengths;
 
-  @Option(names = "--seed", description = "Of its draw (default: 0; layer i adds i).")
+  @Option(names = "--seed", description = "Of a drawn projection (default: 0; layer i adds i).")
   private Long seed;
 
   /** What is given. */

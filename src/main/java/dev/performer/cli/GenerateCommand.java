@@ -94,8 +94,7 @@ final class GenerateCommand extends ModelCommand {
       long start = System.nanoTime();
       // Several rows cannot share a terminal's line.
       boolean streams = !noStream && !json && texts.size() == 1;
-      List<Generation> all =
-          generator.generate(texts, options, streams ? growing(texts.get(0)) : whole());
+      var all = generator.generate(texts, options, streams ? growing(texts.get(0)) : whole());
       double seconds = (System.nanoTime() - start) / 1e9;
       if (target != null) {
         var lines = new StringBuilder();

@@ -88,7 +88,7 @@ final class ImportCommand extends PerformerCommand {
   @Option(names = "--pooling", description = "Of a classifier: cls, mean, max, sum or flatten.")
   private String pooling;
 
-  @Option(names = "--max-length", description = "Tokens of a sequence, where no table has it.")
+  @Option(names = "--max-length", description = "Where no table of positions has it.")
   private Integer maxLength;
 
   @Option(names = "--mapping", description = "JSON or YAML: our name of each tensor in the file.")

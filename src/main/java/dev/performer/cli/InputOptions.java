@@ -9,7 +9,7 @@ final class InputOptions {
   @Option(names = "--signature", description = "Default: performer.json's, else serving_default.")
   String signature;
 
-  @Option(names = "--tokens-input", description = "Takes token ids (default: by type and name).")
+  @Option(names = "--tokens-input", description = "Input of token ids (default: by type and name).")
   private String tokens;
 
   @Option(names = "--mask", description = "Input that is 1 at real tokens (default: by name).")

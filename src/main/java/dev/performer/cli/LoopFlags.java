@@ -42,7 +42,8 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
           new Flag("--clip", "clipNorm", double.class, "Largest global norm of the gradient."),
           new Flag(
               "--evaluate-every", "evaluateEvery", long.class, "Steps; 0 = before and after only."),
-          new Flag("--evaluation-batches", "evaluationBatches", int.class, "At most; 0 = all."),
+          new Flag(
+              "--evaluation-batches", "evaluationBatches", int.class, "Of validation; 0 = all."),
           new Flag(
               "--checkpoint-every", "checkpointEvery", long.class, "Steps; 0 = at the end only."),
           new Flag("--keep", "keepCheckpoints", int.class, "Newest checkpoints, besides the best."),

@@ -1,5 +1,6 @@
 package dev.performer.cli;
 
+import dev.performer.Excerpt;
 import dev.performer.graph.CudaLibraries;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
@@ -112,7 +113,7 @@ public final class Main implements Runnable {
       try {
         return TensorFlow.version();
       } catch (LinkageError e) {
-        return "cannot be loaded: " + Failures.oneLine(e.getMessage());
+        return "cannot be loaded: " + Excerpt.line(e.getMessage());
       }
     }
   }

@@ -20,17 +20,17 @@ import picocli.CommandLine.TypeConversionException;
 final class OptionValues {
   private OptionValues() {}
 
-  static void register(CommandLine commandLine) {
-    commandLine.setCaseInsensitiveEnumValuesAllowed(true);
-    register(commandLine, Kernel.class, Kernel::of);
-    register(commandLine, Convention.class, Convention::of);
-    register(commandLine, BenchmarkedAttention.class, BenchmarkedAttention::of);
-    register(commandLine, Projection.Directions.class, Projection.Directions::of);
-    register(commandLine, Projection.Lengths.class, Projection.Lengths::of);
-    registerLabels(commandLine, RecipeData.Crop.class);
-    registerLabels(commandLine, ModelCard.Objective.class);
-    registerLabels(commandLine, ModelOptions.MaskedTokens.class);
-    commandLine.registerConverter(Path.class, OptionValues::path);
+  static void register(CommandLine line) {
+    line.setCaseInsensitiveEnumValuesAllowed(true);
+    register(line, Kernel.class, Kernel::of);
+    register(line, Convention.class, Convention::of);
+    register(line, BenchmarkedAttention.class, BenchmarkedAttention::of);
+    register(line, Projection.Directions.class, Projection.Directions::of);
+    register(line, Projection.Lengths.class, Projection.Lengths::of);
+    registerLabels(line, RecipeData.Crop.class);
+    registerLabels(line, ModelCard.Objective.class);
+    registerLabels(line, ModelOptions.MaskedTokens.class);
+    line.registerConverter(Path.class, OptionValues::path);
   }
 
   private static Path path(String text) {
@@ -41,9 +41,8 @@ final class OptionValues {
   }
 
   /** A value that its type refuses is wrong usage. */
-  private static <T> void register(
-      CommandLine commandLine, Class<T> type, ITypeConverter<T> converter) {
-    commandLine.registerConverter(
+  private static <T> void register(CommandLine line, Class<T> type, ITypeConverter<T> converter) {
+    line.registerConverter(
         type,
         text -> {
           try {
@@ -55,12 +54,10 @@ final class OptionValues {
   }
 
   /** Constants as users write them, such as {@code masked-lm}. */
-  private static <E extends Enum<E>> void registerLabels(CommandLine commandLine, Class<E> type) {
+  private static <E extends Enum<E>> void registerLabels(CommandLine line, Class<E> type) {
     List<E> known = List.of(type.getEnumConstants());
     register(
-        commandLine,
-        type,
-        text -> Labels.find("value", label(text), known, value -> label(value.name())));
+        line, type, text -> Labels.find("value", label(text), known, value -> label(value.name())));
   }
 
   private static String label(String text) {

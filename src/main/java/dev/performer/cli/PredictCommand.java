@@ -71,9 +71,7 @@ final class PredictCommand extends ModelCommand {
 
   private Predictor load(Model opened) {
     UsageException.require(
-        timeout > 0 && timeout <= LONGEST_TIMEOUT,
-        "--timeout must be more than 0 seconds, not %s",
-        timeout);
+        timeout > 0 && timeout <= LONGEST_TIMEOUT, "--timeout must be above 0, not %s", timeout);
     return Predictor.load(opened, Duration.ofMillis((long) Math.ceil(1000 * timeout)));
   }
 
@@ -91,10 +89,7 @@ final class PredictCommand extends ModelCommand {
 
   private Map<String, NpyArray> sequences() {
     UsageException.require(
-        length >= 1 && batch >= 1,
-        "--length and --batch must be at least 1, not %d and %d",
-        length,
-        batch);
+        length >= 1 && batch >= 1, "--length, --batch: at least 1, not %d and %d", length, batch);
     Model opened = Model.open(model, options.builder().build());
     TokenInput input = opened.input();
     input.notes().forEach(System.err::println);

@@ -56,7 +56,7 @@ final class ReproduceCommand extends PerformerCommand {
     boolean begun = Files.exists(folder.resolve(Reproduction.PLAN));
     PerformerException.require(
         resume || !begun,
-        "%s holds results already; go on with --resume, or choose another --output",
+        "%s holds results already; go on with --resume or another --output",
         folder);
     PerformerException.require(
         begun || !resume, "%s holds nothing to go on with (no %s)", folder, Reproduction.PLAN);

@@ -165,15 +165,9 @@ final class ScoreCommand extends ModelCommand {
     print(
         "%d sequences, %d tokens: log-likelihood per token %.4f, perplexity %.3f%s",
         lines.size(), counted, mean, perplexity, written);
-    boolean counts = counted > 0;
+    boolean any = counted > 0;
     return done(
         new Result(
-            lines.size(),
-            counted,
-            sum,
-            counts ? mean : null,
-            counts ? perplexity : null,
-            target,
-            lines));
+            lines.size(), counted, sum, any ? mean : null, any ? perplexity : null, target, lines));
   }
 }

@@ -23,7 +23,7 @@ final class StepTurns {
     PerformerConfig config =
         PerformerConfig.of(StrictJson.readTree(json, "the model"), "the model");
     try (StepBenchmark benchmark =
-            StepBenchmark.open(config, Integer.parseInt(args[1]), Integer.parseInt(args[2]));
+            new StepBenchmark(config, Integer.parseInt(args[1]), Integer.parseInt(args[2]));
         BufferedReader orders =
             new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
       System.out.println("ready");
@@ -33,7 +33,7 @@ final class StepTurns {
     }
   }
 
-  private static String steps(StepBenchmark benchmark, int count) throws IOException {
+  private static String steps(StepBenchmark benchmark, int count) {
     StringBuilder answer = new StringBuilder();
     double loss = 0;
     for (int i = 0; i < count; i++) {

@@ -8,6 +8,6 @@ final class TargetOptions {
   @Option(names = "--output", required = true, description = "Where the SavedModel goes.")
   Path path;
 
-  @Option(names = "--replace", description = "Replace a SavedModel that is at DIR.")
+  @Option(names = "--replace", description = "Replace a SavedModel that is there.")
   boolean replace;
 }

@@ -52,19 +52,6 @@ public record Batching(
     return new Batching(length, size, bucket, prependBos, appendEos, false, false, window);
   }
 
-  /** The same with begin and end tokens or without. */
-  public Batching withEnds(boolean prependBos, boolean appendEos) {
-    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, randomCrop, window);
-  }
-
-  /**
-   * The same with crops from the start of a sequence: a model that learned where a sequence begins
-   * sees nothing else.
-   */
-  public Batching withCropsFromStart() {
-    return new Batching(length, size, bucket, prependBos, appendEos, shuffle, false, window);
-  }
-
   /** The same with all batches padded to {@code length}, for models of a fixed length. */
   public Batching withFixedLength(int length) {
     return new Batching(length, size, length, prependBos, appendEos, shuffle, randomCrop, window);

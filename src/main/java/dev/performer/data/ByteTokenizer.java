@@ -2,17 +2,18 @@ package dev.performer.data;
 
 import static dev.performer.PerformerException.require;
 
+import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.stream.IntStream;
 
 /**
  * The bytes of a text in UTF-8: a byte's id is its value plus an offset. The ids below the offset
  * are special, in this order, as far as there are: padding 0, end 1, unknown 2, begin 3, mask 4.
  * Offset 3 is the layout of ByT5, without its spare ids. An end token stands behind whole texts.
  *
- * @param offset special ids before the bytes, 0–256
  * @see <a
  *     href="https://github.com/google-research/t5x/blob/main/docs/models.md#byt5-checkpoints">ByT5</a>
  */
@@ -86,14 +87,9 @@ public record ByteTokenizer(int offset) implements Tokenizer {
 
   @Override
   public String decode(int[] ids) {
-    byte[] bytes = new byte[ids.length];
-    int length = 0;
-    for (int id : ids) {
-      if (id >= offset && id < offset + 256) {
-        bytes[length++] = (byte) (id - offset);
-      }
-    }
-    return new String(bytes, 0, length, StandardCharsets.UTF_8);
+    var bytes = new ByteArrayOutputStream(ids.length);
+    IntStream.of(ids).map(id -> id - offset).filter(b -> b >= 0 && b < 256).forEach(bytes::write);
+    return bytes.toString(StandardCharsets.UTF_8);
   }
 
   @Override

@@ -1,6 +1,8 @@
 package dev.performer.data;
 
+import java.util.ArrayList;
 import java.util.List;
+import java.util.function.ToIntFunction;
 
 /** Examples cropped, with their ends, and put together as the rows of a batch. */
 record Collator(Vocabulary vocabulary, Batching batching) {
@@ -54,5 +56,16 @@ record Collator(Vocabulary vocabulary, Batching batching) {
         rows.stream().mapToLong(Row::key).toArray(),
         position,
         rows.stream().map(Row::label).toList());
+  }
+
+  /** Batches of as many rows as there may be of the length of their first. */
+  static <T> List<List<T>> split(List<T> longestFirst, ToIntFunction<T> rows) {
+    List<List<T>> batches = new ArrayList<>();
+    for (int from = 0; from < longestFirst.size(); ) {
+      int to = Math.min(longestFirst.size(), from + rows.applyAsInt(longestFirst.get(from)));
+      batches.add(longestFirst.subList(from, to));
+      from = to;
+    }
+    return batches;
   }
 }

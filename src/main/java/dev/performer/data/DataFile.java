@@ -12,7 +12,7 @@ import java.io.InputStreamReader;
 import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
+import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -63,42 +63,36 @@ public final class DataFile {
 
   /** The bytes of a file, unpacked if its first bytes are gzip's. */
   static InputStream open(Path file, String expected) {
-    return open(file, expected, true);
-  }
-
-  /** The bytes of a file as they are. */
-  static InputStream openPlain(Path file, String expected) {
-    return open(file, expected, false);
-  }
-
-  /** The characters of a text in UTF-8, gzipped or not; other bytes are an error when met. */
-  static Reader text(Path file, String expected) {
-    // Given by its name, the charset would replace what it cannot decode.
-    return new InputStreamReader(open(file, expected), StandardCharsets.UTF_8.newDecoder());
-  }
-
-  private static InputStream open(Path file, String expected, boolean unpack) {
-    Path place = place(file, expected);
-    InputStream raw = null;
+    InputStream raw = openPlain(file, expected);
     try {
-      raw = new BufferedInputStream(Files.newInputStream(place), BUFFER);
       raw.mark(2);
-      boolean gzipped = unpack && raw.read() == 0x1f && raw.read() == 0x8b;
+      boolean isGzipped = raw.read() == 0x1f && raw.read() == 0x8b;
       raw.reset();
-      return gzipped ? new BufferedInputStream(new GZIPInputStream(raw, BUFFER), BUFFER) : raw;
+      return isGzipped ? new BufferedInputStream(new GZIPInputStream(raw, BUFFER), BUFFER) : raw;
     } catch (IOException e) {
-      if (raw != null) {
-        close(file, raw);
-      }
+      close(file, raw);
       throw unreadable(file, e);
     }
   }
 
+  /** The bytes of a file as they are. */
+  static InputStream openPlain(Path file, String expected) {
+    try {
+      return new BufferedInputStream(Files.newInputStream(place(file, expected)), BUFFER);
+    } catch (IOException e) {
+      throw unreadable(file, e);
+    }
+  }
+
+  /** The characters of a text, gzipped or not; bytes that are none are an error when met. */
+  static Reader text(Path file, String expected, Charset charset) {
+    // Given by itself, the charset would replace what it cannot decode.
+    return new InputStreamReader(open(file, expected), charset.newDecoder());
+  }
+
   /**
    * Where the bytes of a file can be read at any place and again: the file itself, or the copy of
-   * the standard input.
-   *
-   * @param expected what the file should be, such as "a FASTA file"
+   * the standard input. @param expected such as "a FASTA file"
    */
   static Path place(Path file, String expected) {
     if (isStandardInput(file)) {
@@ -182,8 +176,7 @@ public final class DataFile {
     }
   }
 
-  /** What an input or output error is, in words. */
-  static String reason(Exception e) {
+  private static String reason(Exception e) {
     return (e instanceof UncheckedIOException ? e.getCause() : e) instanceof IOException io
         ? AtomicFiles.describe(io)
         : "the system gives no reason";

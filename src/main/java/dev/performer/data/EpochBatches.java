@@ -94,13 +94,7 @@ final class EpochBatches {
     List<Collator.Row> rest = new ArrayList<>();
     buckets.values().forEach(rest::addAll);
     rest.sort(Comparator.comparingInt((Collator.Row item) -> item.tokens().length).reversed());
-    List<List<Collator.Row>> batches = new ArrayList<>();
-    for (int from = 0; from < rest.size(); ) {
-      int padded = batching.paddedLength(rest.get(from).tokens().length);
-      int to = Math.min(rest.size(), from + batching.size().rows(padded));
-      batches.add(rest.subList(from, to));
-      from = to;
-    }
-    return batches;
+    return Collator.split(
+        rest, row -> batching.size().rows(batching.paddedLength(row.tokens().length)));
   }
 }

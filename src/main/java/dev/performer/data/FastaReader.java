@@ -1,9 +1,6 @@
 package dev.performer.data;
 
 import dev.performer.PerformerException;
-import java.io.ByteArrayOutputStream;
-import java.io.IOException;
-import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
@@ -21,159 +18,112 @@ final class FastaReader {
   static final int MAX_RESIDUES = 100_000_000;
 
   private static final int MAX_HEADER = 1 << 20;
-  private static final int END = -1;
+  private static final String BYTE_ORDER_MARK = "\u00EF\u00BB\u00BF";
 
   private final Path file;
-  private final InputStream in;
-  private final byte[] buffer = new byte[1 << 16];
-  private int position;
-  private int limit;
-  private long line = 1;
-  private boolean afterCarriageReturn;
+  private final LineReader lines; // of bytes: only headers may hold more than ASCII
+  private String header; // of the next record, behind its '>'
   private boolean started;
 
   private FastaReader(Path file) {
     this.file = file;
-    in = DataFile.open(file, "a FASTA file");
+    lines = new LineReader(file, "a FASTA file", StandardCharsets.ISO_8859_1);
   }
 
   /** Opens a file; whether it is gzipped is seen from its first bytes, not its name. */
   static DataStream<ProteinSequence> open(Path file) {
     FastaReader reader = new FastaReader(file);
-    return DataStream.of(reader::next, () -> DataFile.close(file, reader.in));
+    return DataStream.of(reader::next, reader.lines::close);
   }
 
   /** Whether the first thing in a file is a header or a comment of FASTA. */
   static boolean recognizes(Path file) {
     try (LineReader lines = new LineReader(file)) {
-      String first = lines.next();
+      String first = lines.nextText();
       return first != null && first.matches("\\uFEFF?\\s*[>;].*");
     }
   }
 
-  /** Null at the end of the file. Every call after the first starts behind a {@code >}. */
   private ProteinSequence next() {
     if (!started) {
       started = true;
-      skipToFirstHeader();
-    } else if (peek() == END) {
+      header = firstHeader();
+    }
+    if (header == null) {
       return null;
     }
-    String header = readHeader().strip();
-    int space = (int) header.chars().takeWhile(c -> !Character.isWhitespace(c)).count();
+    requireText(header);
+    if (header.length() > MAX_HEADER) {
+      throw failure("a header of over " + MAX_HEADER + " bytes; not FASTA");
+    }
+    byte[] bytes = header.getBytes(StandardCharsets.ISO_8859_1);
+    String text = new String(bytes, StandardCharsets.UTF_8).strip();
+    int space = (int) text.chars().takeWhile(c -> !Character.isWhitespace(c)).count();
     return new ProteinSequence(
-        header.substring(0, space), header.substring(space).strip(), readResidues());
+        text.substring(0, space), text.substring(space).strip(), readResidues());
   }
 
-  private void skipToFirstHeader() {
-    if (peek() == 0xEF) {
-      readByte();
-      if (readByte() != 0xBB || readByte() != 0xBF) { // no byte order mark
-        throw binary(0xEF);
+  private String firstHeader() {
+    for (String line = lines.next(); line != null; line = lines.next()) {
+      boolean isMarked = lines.number() == 1 && line.startsWith(BYTE_ORDER_MARK);
+      String text = line.substring(isMarked ? BYTE_ORDER_MARK.length() : 0);
+      int start = (int) text.chars().takeWhile(FastaReader::isSpace).count();
+      if (text.startsWith(">", start)) {
+        return text.substring(start + 1);
+      } else if (text.startsWith(";", start)) {
+        requireText(text);
+      } else if (start < text.length()) {
+        char c = text.charAt(start);
+        throw isLetter(c) ? failure("text before the first '>'; expected FASTA") : binary(c);
       }
     }
-    for (int b = readByte(); b != '>'; b = readByte()) {
-      if (b == END) {
-        throw new PerformerException(file + " holds no sequence; expected FASTA (lines with '>')");
-      } else if (b == ';') {
-        skipLine();
-      } else if (isText(b)) {
-        throw failure("text before the first '>'; expected FASTA");
-      } else if (!isSpace(b)) {
-        throw binary(b);
-      }
-    }
+    throw new PerformerException(file + " holds no sequence; expected FASTA (lines with '>')");
   }
 
-  private String readHeader() {
-    var bytes = new ByteArrayOutputStream(100);
-    for (int b = readInLine(); b != '\n'; b = readInLine()) {
-      bytes.write(b);
-      if (bytes.size() > MAX_HEADER) {
-        throw failure("a header of over " + MAX_HEADER + " bytes; not FASTA");
-      }
-    }
-    return bytes.toString(StandardCharsets.UTF_8);
-  }
-
-  /** Up to the {@code >} that starts the next record, which is consumed, or the end. */
+  /** Up to the next header, which is kept, or the end. */
   private String readResidues() {
     StringBuilder residues = new StringBuilder(512);
-    boolean atLineStart = true;
-    for (int b = readByte(); b != END; b = readByte()) {
-      if (atLineStart && b == '>') {
+    header = null;
+    for (String line = lines.next(); line != null; line = lines.next()) {
+      if (line.startsWith(">")) {
+        header = line.substring(1);
         break;
       }
-      if (atLineStart && b == ';') {
-        skipLine();
+      if (line.startsWith(";")) {
+        requireText(line);
         continue;
       }
-      atLineStart = b == '\n';
-      if (isText(b)) {
-        if (residues.length() == MAX_RESIDUES) {
-          throw failure("a sequence of over " + MAX_RESIDUES + " letters");
+      for (int i = 0; i < line.length(); i++) {
+        char c = line.charAt(i);
+        if (isLetter(c)) {
+          residues.append(c);
+        } else if (!isSpace(c)) {
+          throw binary(c);
         }
-        residues.append((char) b);
-      } else if (!isSpace(b)) {
-        throw binary(b);
+      }
+      if (residues.length() > MAX_RESIDUES) {
+        throw failure("a sequence of over " + MAX_RESIDUES + " letters");
       }
     }
     return residues.toString();
   }
 
-  private void skipLine() {
-    while (readInLine() != '\n') {}
-  }
-
-  /** The next byte of a line of free text; its end, and that of the file, are {@code \n}. */
-  private int readInLine() {
-    int b = readByte();
-    if (b != END && b < ' ' && b != '\t' && b != '\n') {
-      throw binary(b);
-    }
-    return b == END ? '\n' : b;
-  }
-
-  /** The next byte with every kind of line end as {@code \n}, or {@link #END}. */
-  private int readByte() {
-    int b = peek();
-    if (b == END) {
-      return END;
-    }
-    position++;
-    if (b == '\n' && afterCarriageReturn) {
-      afterCarriageReturn = false;
-      return readByte();
-    }
-    afterCarriageReturn = b == '\r';
-    if (b == '\r' || b == '\n') {
-      line++;
-      return '\n';
-    }
-    return b;
-  }
-
-  private int peek() {
-    if (position == limit) {
-      try {
-        limit = Math.max(0, in.read(buffer));
-        position = 0;
-      } catch (IOException e) {
-        throw DataFile.unreadable(file, e);
-      }
-      if (limit == 0) {
-        return END;
+  /** Headers and comments are free text, without control characters. */
+  private void requireText(String line) {
+    for (int i = 0; i < line.length(); i++) {
+      char c = line.charAt(i);
+      if (c < ' ' && c != '\t') {
+        throw binary(c);
       }
     }
-    return buffer[position] & 0xFF;
   }
 
-  private static boolean isSpace(int b) {
-    return b == ' ' || b == '\t' || b == '\n';
+  private static boolean isSpace(int c) {
+    return c == ' ' || c == '\t';
   }
 
-  private static boolean isText(int b) {
-    return b > ' ' && b < 0x7F;
+  private static boolean isLetter(int c) {
+    return c > ' ' && c < 0x7F;
   }
 
   private PerformerException binary(int b) {
@@ -182,6 +132,6 @@ final class FastaReader {
   }
 
   private PerformerException failure(String what) {
-    return new PerformerException(file + ", line " + line + ": " + what);
+    return new PerformerException(file + ", line " + lines.number() + ": " + what);
   }
 }

@@ -7,12 +7,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Arrays;
 
-/**
- * An array of unsigned bytes in the IDX format, MNIST's.
- *
- * @param shape all dimensions
- * @param bytes in C order
- */
+/** An array of unsigned bytes, in C order, in the IDX format, MNIST's. */
 record IdxFile(int[] shape, byte[] bytes) {
   private static final int UNSIGNED_BYTE = 8;
   private static final int MAX_BYTES = 1 << 30;

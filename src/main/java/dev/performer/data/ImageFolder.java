@@ -22,11 +22,8 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
  * PNG images of a folder as sequences of levels: row by row, from the left, all channels of a pixel
  * together. Where the folder has folders, their names, sorted, are the classes. Read on demand.
  *
- * @param name of the folder
- * @param files in the order of their numbers
  * @param classes their names; a name's place is its id. Empty where there are none
  * @param channels 1 for brightness, 3 for red, green and blue
- * @param levels to which values are rounded down
  */
 public record ImageFolder(
     String name, List<Path> files, List<String> classes, int channels, int levels)
@@ -37,7 +34,6 @@ public record ImageFolder(
    * Lists a folder.
    *
    * @param channels 1 for brightness, 3 for red, green and blue; transparency is left out
-   * @param levels to which values are rounded down
    * @param known names of all classes; null for those of this folder
    * @throws PerformerException if there is no PNG in it, both images and folders of images, or a
    *     folder that is none of the classes
@@ -90,19 +86,14 @@ public record ImageFolder(
           tokens[at++] = red * levels >> 8;
           tokens[at++] = green * levels >> 8;
           tokens[at++] = blue * levels >> 8;
-        } else {
-          tokens[at++] = brightness(red, green, blue) * levels >> 8;
+        } else { // Rec. 601 luma, which leaves grey as it is
+          tokens[at++] = (299 * red + 587 * green + 114 * blue + 500) / 1000 * levels >> 8;
         }
       }
     }
     return new Example(
         tokens,
         classes.isEmpty() ? Label.NONE : new Label.Category(classes.indexOf(folderName(file))));
-  }
-
-  /** Rec. 601 luma, which leaves grey as it is. */
-  private static int brightness(int red, int green, int blue) {
-    return (299 * red + 587 * green + 114 * blue + 500) / 1000;
   }
 
   private static BufferedImage read(Path file) {
@@ -114,12 +105,8 @@ public record ImageFolder(
       reader = readers.next();
       reader.setInput(data, true, true);
       long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
-      require(
-          pixels <= MOST_PIXELS,
-          "%s claims %d pixels; at most %d are read",
-          file,
-          pixels,
-          MOST_PIXELS);
+      String tooMany = "%s claims %d pixels; at most %d are read";
+      require(pixels <= MOST_PIXELS, tooMany, file, pixels, MOST_PIXELS);
       return grey(reader.read(0));
     } catch (IOException | IllegalArgumentException | IndexOutOfBoundsException e) {
       throw new PerformerException(file + " is a damaged image; expected PNG", e);

@@ -56,11 +56,6 @@ public final class JsonTokenizer implements Tokenizer {
 
   /** Special tokens that are known otherwise; what is absent is found by its usual names. */
   public record SpecialIds(OptionalInt pad, OptionalInt mask, OptionalInt bos, OptionalInt eos) {
-    /** Nothing is known. */
-    public static final SpecialIds NONE =
-        new SpecialIds(
-            OptionalInt.empty(), OptionalInt.empty(), OptionalInt.empty(), OptionalInt.empty());
-
     /** Those that a tokenizer_config.json names. */
     private static SpecialIds of(JsonNode config, TokenizerJson json) {
       return new SpecialIds(
@@ -77,11 +72,7 @@ public final class JsonTokenizer implements Tokenizer {
     }
   }
 
-  /**
-   * A tokenizer from the bytes of a tokenizer.json.
-   *
-   * @param source how messages call it
-   */
+  /** A tokenizer from the bytes of a tokenizer.json. */
   public static JsonTokenizer of(byte[] file, String source, SpecialIds special) {
     return new JsonTokenizer(file.clone(), TokenizerJson.of(file, source), special);
   }

@@ -11,11 +11,7 @@ import java.util.function.Function;
 public final class Labels {
   private Labels() {}
 
-  /**
-   * What has a label.
-   *
-   * @param what such as {@code kernel}
-   */
+  /** What has a label. @param what such as {@code kernel} */
   public static <T> T find(
       String what, String label, List<T> known, Function<? super T, String> labelOf) {
     return known.stream()

@@ -5,8 +5,6 @@ import java.util.stream.IntStream;
 /**
  * One letter, one token, as protein models have it; see {@link ResidueEncoder}. The end token, if
  * there is one, stands behind whole sequences.
- *
- * @param label such as {@code google-protein}
  */
 public record LetterTokenizer(String label, Vocabulary vocabulary) implements Tokenizer {
   public LetterTokenizer(Vocabulary vocabulary) {

@@ -2,39 +2,50 @@ package dev.performer.data;
 
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
-/** The lines of a text in UTF-8, gzipped or not, which end as on any system. */
+/** The lines of a text, gzipped or not, which end as on any system. */
 final class LineReader implements AutoCloseable {
   private final Path file;
   private final BoundedReader text;
   private final BufferedReader lines;
   private long number;
 
+  /** Of UTF-8. */
   LineReader(Path file) {
+    this(file, "a text file", StandardCharsets.UTF_8);
+  }
+
+  LineReader(Path file, String expected, Charset charset) {
     this.file = file;
-    text = new BoundedReader(DataFile.text(file, "a text file"), this::tooLong);
+    String tooLong = "line %d has over %d characters; expected lines of text";
+    text =
+        new BoundedReader(
+            DataFile.text(file, expected, charset),
+            () -> tooLong.formatted(number, BoundedReader.LONGEST));
     lines = new BufferedReader(text);
   }
 
-  private String tooLong() {
-    return "line %d has over %d characters; expected lines of text"
-        .formatted(number, BoundedReader.LONGEST);
-  }
-
-  /** The next line that is not blank, without its end, or null behind the last. */
+  /** The next line without its end, or null behind the last. */
   String next() {
     try {
-      String line;
-      do {
-        number++;
-        text.allowNext();
-        line = lines.readLine();
-      } while (line != null && line.isBlank());
-      return line;
+      number++;
+      text.allowNext();
+      return lines.readLine();
     } catch (IOException e) {
       throw DataFile.unreadable(file, e);
     }
+  }
+
+  /** The next line that is not blank, or null behind the last. */
+  String nextText() {
+    String line = next();
+    while (line != null && line.isBlank()) {
+      line = next();
+    }
+    return line;
   }
 
   /** The number of the line that was read last, from 1. */

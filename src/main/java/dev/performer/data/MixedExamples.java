@@ -6,7 +6,6 @@ import java.util.List;
  * Several numbered sources as one: example {@code i} is the i-th of one of them, which of them
  * going round by their shares.
  *
- * @param name what a message calls it
  * @param parts as large as one another
  * @param shares how many of a round each has, at least 1
  */

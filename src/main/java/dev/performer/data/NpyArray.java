@@ -6,6 +6,7 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Objects;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /**
@@ -16,7 +17,6 @@ import java.util.stream.LongStream;
  * @param bytes the elements, {@code product(shape) * type.size()} bytes
  */
 public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
-
   /** Checks that the number of bytes fits the shape. */
   public NpyArray {
     long expected = Math.multiplyExact(elements(shape), (long) type.size());
@@ -75,15 +75,12 @@ public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
 
   /** The elements as doubles. @throws PerformerException if this holds text */
   public double[] doubles() {
-    if (type != NpyType.FLOAT32 && type != NpyType.FLOAT64) {
-      return LongStream.of(longs()).asDoubleStream().toArray();
-    }
-    ByteBuffer b = buffer();
-    double[] result = new double[size()];
-    for (int i = 0; i < result.length; i++) {
-      result[i] = type == NpyType.FLOAT32 ? b.getFloat() : b.getDouble();
-    }
-    return result;
+    IntStream places = IntStream.range(0, size());
+    return switch (type) {
+      case FLOAT32 -> places.mapToDouble(buffer().asFloatBuffer()::get).toArray();
+      case FLOAT64 -> places.mapToDouble(buffer().asDoubleBuffer()::get).toArray();
+      default -> LongStream.of(longs()).asDoubleStream().toArray();
+    };
   }
 
   /** The elements as ints. @throws PerformerException if an element is no int */

@@ -111,11 +111,7 @@ public final class Npz {
         });
   }
 
-  /**
-   * Empty for arrays of text and of objects.
-   *
-   * @param size bytes of the whole .npy; -1 if unknown
-   */
+  /** Empty for arrays of text and of objects. @param size of the whole .npy; -1 if unknown */
   private static Optional<NpyArray> readNpy(InputStream in, long size, String where)
       throws IOException {
     byte[] head = in.readNBytes(8);

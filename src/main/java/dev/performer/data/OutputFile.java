@@ -6,62 +6,37 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
 /** Writes files that are whole or not there: beside their place, then moved. */
 public final class OutputFile {
   private OutputFile() {}
 
-  /** What is written. */
-  @FunctionalInterface
-  public interface Content {
-    void writeTo(OutputStream out) throws IOException;
-  }
-
   /**
    * Writes a file, its folders too, or replaces it when the new one is whole. Devices and pipes are
    * written to directly.
    */
-  public static void write(Path file, Content content) {
+  public static void write(Path file, AtomicFiles.Writer content) {
     if (Files.isDirectory(file)) {
       throw new PerformerException(file + ": is a directory; give the name of a file");
     }
-    Path place = target(file).toAbsolutePath();
-    boolean special = Files.exists(place) && !Files.isRegularFile(place);
     try {
+      Path place = (Files.exists(file) ? file.toRealPath() : file).toAbsolutePath(); // a link stays
       if (!Files.exists(place.getParent())) {
         Files.createDirectories(place.getParent());
       }
-      if (special) {
+      if (Files.exists(place) && !Files.isRegularFile(place)) {
         try (OutputStream out = Files.newOutputStream(place)) {
-          content.writeTo(out);
+          content.write(out);
         }
       } else {
-        AtomicFiles.write(place, content::writeTo);
+        AtomicFiles.write(place, content);
       }
+    } catch (AccessDeniedException e) {
+      Path folder = file.toAbsolutePath().getParent();
+      throw new PerformerException(file + ": cannot be written: no permission in " + folder, e);
     } catch (IOException e) {
-      throw new PerformerException(file + ": cannot be written: " + reason(e, place), e);
+      throw new PerformerException(file + ": cannot be written: " + AtomicFiles.describe(e), e);
     }
-  }
-
-  /** Where a link leads, so that the link stays. */
-  private static Path target(Path file) {
-    try {
-      return Files.exists(file) ? file.toRealPath() : file;
-    } catch (IOException e) {
-      return file;
-    }
-  }
-
-  private static String reason(IOException e, Path place) {
-    Path folder = place.getParent();
-    if (e instanceof NoSuchFileException && !Files.isDirectory(folder)) {
-      return "the folder " + folder + " does not exist; make it first";
-    }
-    if (e instanceof AccessDeniedException) {
-      return "no permission in " + folder;
-    }
-    return AtomicFiles.describe(e);
   }
 }

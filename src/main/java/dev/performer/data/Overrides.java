@@ -15,33 +15,25 @@ import java.nio.file.Path;
 import java.util.List;
 
 /**
- * Settings of a command line, {@code a.b=c}, over those of a recipe. Values are YAML: {@code 3},
- * {@code 1e-3}, {@code true}, {@code [1, 2]}, {@code {exact: true}}, {@code null}, or text. A path
- * goes through objects, which are made where they lack, and through lists by numbers from 0.
- *
- * @param settings in their order; a later one wins
+ * Settings of a command line, {@code a.b=c}, over those of a recipe; a later one wins. Values are
+ * YAML: {@code 3}, {@code 1e-3}, {@code true}, {@code [1, 2]}, {@code {exact: true}}, {@code null},
+ * or text. A path goes through objects, which are made where they lack, and through lists by
+ * numbers from 0.
  */
 public record Overrides(List<String> settings) {
-
   /** Copies the settings; null is none. */
   public Overrides {
     settings = settings == null ? List.of() : List.copyOf(settings);
   }
 
-  /**
-   * Reads a recipe and lays the settings over it.
-   *
-   * @param recipe YAML, or JSON by its name
-   */
+  /** Reads a recipe, YAML or JSON by its name, and lays the settings over it. */
   public JsonNode read(Path recipe) {
     return over(StrictJson.readTree(recipe));
   }
 
   /**
-   * Lays the settings over a tree. Whether the keys are known shows when it is bound to a record
-   * ({@link StrictJson#bind}).
-   *
-   * @return a new tree
+   * A copy of a tree with the settings laid over it. Whether the keys are known shows when it is
+   * bound to a record ({@link StrictJson#bind}).
    */
   public JsonNode over(JsonNode tree) {
     JsonNode result = tree.deepCopy();

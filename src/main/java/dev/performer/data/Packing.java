@@ -9,7 +9,6 @@ import java.util.OptionalInt;
  *
  * @param length tokens of a row at most
  * @param separator token after each example, such as the end token; empty for none
- * @param mode what happens to an example that does not fit into the rest of a row
  */
 public record Packing(int length, OptionalInt separator, Mode mode) {
   /** What happens at the end of a row. */
@@ -20,11 +19,7 @@ public record Packing(int length, OptionalInt separator, Mode mode) {
     SPLIT
   }
 
-  /**
-   * Packs a stream; closing the result closes it. Labels other than weights cannot be packed.
-   *
-   * @param name of the source, for errors
-   */
+  /** Packs a stream; closing the result closes it. Labels other than weights cannot be packed. */
   DataStream<Example> apply(DataStream<Example> examples, String name) {
     return DataStream.of(new Rows(examples, name)::next, examples::close);
   }

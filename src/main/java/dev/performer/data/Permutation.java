@@ -22,9 +22,6 @@ public final class Permutation implements LongUnaryOperator {
    * @param key which of the orders
    */
   public Permutation(long size, long key) {
-    if (size < 0) {
-      throw new IllegalArgumentException("size must not be negative: " + size);
-    }
     this.size = size;
     int bits = 64 - Long.numberOfLeadingZeros(Math.max(1, size - 1));
     half = (bits + 1) / 2;
@@ -37,9 +34,6 @@ public final class Permutation implements LongUnaryOperator {
   /** Where the order has its {@code index}-th number. */
   @Override
   public long applyAsLong(long index) {
-    if (index < 0 || index >= size) {
-      throw new IndexOutOfBoundsException(index + " is outside 0.." + (size - 1));
-    }
     long place = index;
     do {
       place = encrypt(place);

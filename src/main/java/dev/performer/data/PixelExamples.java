@@ -16,12 +16,7 @@ import java.util.stream.Stream;
  * Images held in memory, each a sequence of levels: row by row, from the left, all channels of a
  * pixel together.
  *
- * @param name of the file
- * @param height rows of an image
- * @param width columns of an image
- * @param channels values of a pixel
  * @param levels of a token; ids are below
- * @param pixels of all images
  * @param labels the class of each image, or null
  */
 public record PixelExamples(
@@ -40,28 +35,19 @@ public record PixelExamples(
   public static PixelExamples npz(Path file, int levels) {
     Map<String, NpyArray> arrays = Npz.read(file);
     NpyArray images = arrays.get("images");
-    require(
-        images != null,
-        "%s has no array 'images'; it has [%s]",
-        file,
-        Excerpt.names(arrays.keySet()));
+    String names = Excerpt.names(arrays.keySet());
+    require(images != null, "%s has no array 'images'; it has [%s]", file, names);
     long[] shape = images.shape();
     require(
         (shape.length == 3 || shape.length == 4) && images.size() > 0,
         "%s: images has shape %s; expected [N, H, W] or [N, H, W, C]",
         file,
         Arrays.toString(shape));
-    boolean isFloat = images.type() == NpyType.FLOAT32 || images.type() == NpyType.FLOAT64;
     NpyArray ownLevels = arrays.get("levels");
     int own = 256;
     if (ownLevels != null) {
       own = ownLevels.size() == 1 ? ownLevels.ints()[0] : 0;
       require(own > 1 && own <= 256, "%s: levels must be one number from 2 to 256", file);
-      require(
-          !isFloat,
-          "%s: images are %s; with an array 'levels' expected whole numbers",
-          file,
-          images.type().label());
     }
     int target = ownLevels == null ? levels : own;
     return new PixelExamples(
@@ -70,7 +56,7 @@ public record PixelExamples(
         (int) shape[2],
         shape.length == 4 ? (int) shape[3] : 1,
         target,
-        isFloat ? fractions(images, target, file) : integers(images, own, target, file),
+        pixels(images, ownLevels == null, own, target, file),
         labels(arrays.get("labels"), (int) shape[0], file));
   }
 
@@ -91,13 +77,9 @@ public record PixelExamples(
     int[] classes = null;
     if (labels.isPresent()) {
       classes = BYTES.ids(IdxFile.read(labels.get(), 1).bytes());
+      int n = classes.length;
       require(
-          classes.length == shape[0],
-          "%s has %d labels for %d images of %s",
-          labels.get(),
-          classes.length,
-          shape[0],
-          images);
+          n == shape[0], "%s has %d labels for %d images of %s", labels.get(), n, shape[0], images);
     }
     return new PixelExamples(images.toString(), shape[1], shape[2], 1, levels, pixels, classes);
   }
@@ -146,35 +128,32 @@ public record PixelExamples(
     return labels == null ? 0 : Arrays.stream(labels).max().orElse(-1) + 1;
   }
 
-  private static byte[] integers(NpyArray images, int own, int levels, Path file) {
-    long[] values = images.longs();
-    byte[] pixels = new byte[values.length];
-    for (int i = 0; i < values.length; i++) {
-      if (values[i] < 0 || values[i] >= own) {
-        throw outside(file, images, i, values[i], "0.." + (own - 1));
-      }
-      pixels[i] = (byte) (values[i] * levels / own);
-    }
-    return pixels;
-  }
-
-  private static byte[] fractions(NpyArray images, int levels, Path file) {
+  /** From levels of their own, whole numbers or shares of the brightest, to others. */
+  private static byte[] pixels(
+      NpyArray images, boolean mayBeShares, int own, int levels, Path file) {
+    NpyType type = images.type();
+    boolean isShare = type == NpyType.FLOAT32 || type == NpyType.FLOAT64;
+    require(
+        !isShare || mayBeShares,
+        "%s: images are %s; with an array 'levels' expected whole numbers",
+        file,
+        type.label());
     double[] values = images.doubles();
     byte[] pixels = new byte[values.length];
     for (int i = 0; i < values.length; i++) {
-      if (!(values[i] >= 0 && values[i] <= 1)) {
-        throw outside(file, images, i, values[i], "0..1 (or use uint8 from 0 to 255)");
+      double value = values[i];
+      if (!(value >= 0 && value <= (isShare ? 1 : own - 1))) {
+        throw new PerformerException(
+            "%s: image %d has the value %s; expected %s"
+                .formatted(
+                    file,
+                    i / (values.length / images.shape()[0]),
+                    isShare ? value + "" : (long) value + "",
+                    isShare ? "0..1 (or use uint8 from 0 to 255)" : "0.." + (own - 1)));
       }
-      pixels[i] = (byte) (Math.round(values[i] * 255) * levels >> 8);
+      pixels[i] = (byte) ((isShare ? Math.round(value * 255) : (long) value) * levels / own);
     }
     return pixels;
-  }
-
-  private static PerformerException outside(
-      Path file, NpyArray images, int i, Object value, String range) {
-    long image = i / (images.size() / images.shape()[0]);
-    return new PerformerException(
-        "%s: image %d has the value %s; expected %s".formatted(file, image, value, range));
   }
 
   private static int[] labels(NpyArray array, int images, Path file) {

@@ -28,10 +28,7 @@ public final class ResidueEncoder implements TextEncoder {
     unknownId = vocabulary.unknown().orElse(DROP);
     for (int c = 0; c < ids.length; c++) {
       String letter = Character.toString(c);
-      Integer id = tokens.get(letter);
-      if (id == null) {
-        id = tokens.get(letter.toUpperCase(Locale.ROOT));
-      }
+      Integer id = tokens.getOrDefault(letter, tokens.get(letter.toUpperCase(Locale.ROOT)));
       known[c] = id != null;
       ids[c] = id != null ? id : GAPS.indexOf(c) >= 0 ? DROP : unknownId;
     }

@@ -20,11 +20,6 @@ import java.util.stream.Stream;
  * @param pairs pairs among the filler, of different keys
  * @param records whether a pair is one token, of {@code keys * values} different ones
  * @param questions keys queried; at most {@code pairs}
- * @param keys different keys; at least {@code pairs}
- * @param values different values
- * @param fillers different filler tokens
- * @param size examples
- * @param seed another seed, other examples
  */
 public record RetrievalTask(
     int length,

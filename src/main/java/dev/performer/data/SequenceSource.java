@@ -36,7 +36,7 @@ public interface SequenceSource {
         file.toString(),
         () -> {
           LineReader lines = new LineReader(file);
-          return DataStream.of(lines::next, lines::close)
+          return DataStream.of(lines::nextText, lines::close)
               .map(line -> new ProteinSequence("" + lines.number(), "", line.strip()));
         });
   }

@@ -29,14 +29,6 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
 
   private static final int PURPOSE = 6;
 
-  public SpanCorruption {
-    if (!(rate > 0 && rate < 1 && meanSpan >= 1) || firstSentinel < 0 || sentinels < 2) {
-      throw new IllegalArgumentException(
-          "expected 0 < rate < 1, meanSpan >= 1, at least 2 sentinels: %s, %s, %s"
-              .formatted(rate, meanSpan, sentinels));
-    }
-  }
-
   /** What encoder and decoder see. */
   public record Corrupted(int[] inputs, int[] targets) {}
 

@@ -99,11 +99,7 @@ public final class StrictJson {
     return parsed(source, () -> yamlMapper().readTree(in));
   }
 
-  /**
-   * Binds a tree to a record.
-   *
-   * @param source how errors name where the tree came from
-   */
+  /** Binds a tree to a record. */
   public static <T> T bind(JsonNode tree, Class<T> type, String source) {
     return parsed(source, () -> MAPPER.treeToValue(tree, type));
   }

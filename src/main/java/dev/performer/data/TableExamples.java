@@ -15,10 +15,7 @@ import java.util.function.Function;
 /**
  * Texts and labels from the columns of a CSV or TSV file, gzipped or not, read as a stream.
  *
- * @param table how the file is written
  * @param textColumn its name, or its number from 1 where the table has no header
- * @param label where labels are, if anywhere
- * @param encoder turns a text into ids
  */
 public record TableExamples(
     TableFile table,

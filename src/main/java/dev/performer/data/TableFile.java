@@ -2,6 +2,7 @@ package dev.performer.data;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.AtomicFiles;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.io.EOFException;
@@ -9,6 +10,7 @@ import java.io.IOException;
 import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -25,8 +27,6 @@ import org.apache.commons.csv.CSVRecord;
  * A table as text in UTF-8: fields between delimiters, quoted where they hold one ({@code RFC
  * 4180}). In tab-separated files quotes mean nothing.
  *
- * @param file gzipped or not
- * @param delimiter between fields
  * @param header whether the first row names the columns
  */
 public record TableFile(Path file, char delimiter, boolean header) {
@@ -49,9 +49,8 @@ public record TableFile(Path file, char delimiter, boolean header) {
   }
 
   /**
-   * All rows; of columns that share a name, the first counts.
-   *
-   * @return for each row its fields by the names of the columns, in order
+   * The fields of all rows by the names of their columns, in order; of two columns of a name, the
+   * first.
    */
   public List<Map<String, String>> read() {
     List<Map<String, String>> all = new ArrayList<>();
@@ -69,7 +68,7 @@ public record TableFile(Path file, char delimiter, boolean header) {
 
   /** Starts at the first row after the header; the caller closes it. */
   Rows open() {
-    Reader text = DataFile.text(file, "a table of text");
+    Reader text = DataFile.text(file, "a table of text", StandardCharsets.UTF_8);
     try {
       return new Rows(text);
     } catch (RuntimeException e) {
@@ -89,14 +88,10 @@ public record TableFile(Path file, char delimiter, boolean header) {
     private Rows(Reader text) {
       String tooLong = "a row of over %d characters; is a quote not closed?";
       reader = new BoundedReader(text, () -> tooLong.formatted(BoundedReader.LONGEST));
-      CSVFormat format =
-          CSVFormat.DEFAULT
-              .builder()
-              .setDelimiter(delimiter)
-              .setQuote(delimiter == '\t' ? null : '"')
-              .get();
+      var format = CSVFormat.DEFAULT.builder();
+      format.setDelimiter(delimiter).setQuote(delimiter == '\t' ? null : '"');
       try {
-        parser = CSVParser.builder().setReader(reader).setFormat(format).get();
+        parser = format.get().parse(reader);
       } catch (IOException e) {
         throw unreadable(e);
       }
@@ -162,26 +157,25 @@ public record TableFile(Path file, char delimiter, boolean header) {
           fields.set(0, fields.get(0).substring(1));
         }
         return fields;
-      } catch (UncheckedIOException e) {
-        throw unreadable(e.getCause());
-      } catch (IllegalStateException e) {
-        throw unreadable(e.getCause() instanceof IOException io ? io : new IOException(e));
+      } catch (UncheckedIOException | IllegalStateException e) {
+        throw unreadable(e);
       }
     }
 
-    private PerformerException unreadable(IOException e) {
-      IOException cause = e;
-      while (cause.getCause() instanceof IOException deeper && deeper != cause) {
-        cause = deeper;
+    private PerformerException unreadable(Exception e) {
+      Throwable cause = e;
+      while (cause.getCause() != null) {
+        cause = cause.getCause();
       }
-      if (cause instanceof CharacterCodingException
-          || cause instanceof ZipException
-          || cause instanceof EOFException) {
-        return DataFile.unreadable(file, cause);
+      IOException io = cause instanceof IOException own ? own : new IOException();
+      if (io instanceof CharacterCodingException
+          || io instanceof ZipException
+          || io instanceof EOFException) {
+        return DataFile.unreadable(file, io);
       }
       return new PerformerException(
-          "%s, row %s: cannot be read as a table: %s"
-              .formatted(file, row + 1, Excerpt.of(DataFile.reason(cause))),
+          "%s, row %d: cannot be read as a table: %s"
+              .formatted(file, row + 1, Excerpt.of(AtomicFiles.describe(io))),
           e);
     }
   }

@@ -10,13 +10,10 @@ import java.util.Arrays;
  * The bytes of a text file, gzipped or not, in pieces of one length; the last may be shorter. For
  * files that fit into memory; {@link TextDocuments} streams.
  *
- * @param file where they were read
- * @param tokenizer which ids the bytes have
- * @param bytes of the file
  * @param length bytes of a piece
  * @param stride bytes from the start of one piece to that of the next
  */
-public record TextChunks(Path file, ByteTokenizer tokenizer, byte[] bytes, int length, int stride)
+public record TextChunks(String name, ByteTokenizer tokenizer, byte[] bytes, int length, int stride)
     implements IndexedExamples {
   private static final int LIMIT = 1 << 30;
 
@@ -35,18 +32,13 @@ public record TextChunks(Path file, ByteTokenizer tokenizer, byte[] bytes, int l
   public static TextChunks read(Path file, ByteTokenizer tokenizer, int length, int stride) {
     byte[] bytes = DataFile.readAll(file, "a text file", LIMIT);
     require(bytes.length > 0, "%s is empty; expected a text file", file);
-    return new TextChunks(file, tokenizer, bytes, length, stride);
+    return new TextChunks(file.toString(), tokenizer, bytes, length, stride);
   }
 
   /** The first or the last part of the text, by a share of its bytes, as pieces of its own. */
   public TextChunks part(double from, double to) {
     byte[] part = Arrays.copyOfRange(bytes, (int) (from * bytes.length), (int) (to * bytes.length));
-    return new TextChunks(file, tokenizer, part, length, stride);
-  }
-
-  @Override
-  public String name() {
-    return file.toString();
+    return new TextChunks(name, tokenizer, part, length, stride);
   }
 
   @Override

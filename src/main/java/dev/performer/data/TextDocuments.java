@@ -15,7 +15,6 @@ import java.util.function.Function;
  * one, or each line of a file.
  *
  * @param place a folder, or a file whose lines are documents; files may be gzipped
- * @param encoder turns a document into ids, such as {@link TextEncoder#encode}
  */
 public record TextDocuments(Path place, Function<String, int[]> encoder) implements ExampleSource {
   private static final int LIMIT = 1 << 27;
@@ -31,7 +30,7 @@ public record TextDocuments(Path place, Function<String, int[]> encoder) impleme
       return DataStream.of(files(place).iterator()).map(this::read);
     }
     LineReader lines = new LineReader(place);
-    return DataStream.of(lines::next, lines::close).map(this::example);
+    return DataStream.of(lines::nextText, lines::close).map(this::example);
   }
 
   private static List<Path> files(Path folder) {

@@ -11,11 +11,9 @@ public final class TextStream {
   private static final char UNFINISHED = '\uFFFD';
 
   private final Tokenizer tokenizer;
-  private int[] ids = new int[16];
-  private int length;
-  // Ids from here on are decoded together, as some decoders join words by what stands before.
-  private int context;
-  private int written;
+  // Decoded together, as some decoders join words by what stands before.
+  private int[] ids;
+  private int written; // of these
 
   /**
    * @param before ids that are written already, such as those of a prompt
@@ -23,43 +21,33 @@ public final class TextStream {
   public TextStream(Tokenizer tokenizer, int[] before) {
     this.tokenizer = tokenizer;
     // A few tokens tell how the next is joined.
-    int from = Math.max(0, before.length - 8);
-    for (int i = from; i < before.length; i++) {
-      append(before[i]);
-    }
-    written = length;
+    ids = Arrays.copyOfRange(before, Math.max(0, before.length - 8), before.length);
+    written = ids.length;
   }
 
   /** Adds an id. @return the text that is certain now, often empty */
   public String add(int id) {
-    append(id);
-    String old = text(context, written);
-    String all = text(context, length);
-    boolean isLonger = all.length() > old.length() && all.startsWith(old);
-    if (!isLonger || all.charAt(all.length() - 1) == UNFINISHED) {
+    ids = Arrays.copyOf(ids, ids.length + 1);
+    ids[ids.length - 1] = id;
+    String more = more();
+    if (more.isEmpty() || more.charAt(more.length() - 1) == UNFINISHED) {
       return "";
     }
-    context = written;
-    written = length;
-    return all.substring(old.length());
+    ids = Arrays.copyOfRange(ids, written, ids.length);
+    written = ids.length;
+    return more;
   }
 
   /** What is left at the end, such as bytes that never became a character. */
   public String rest() {
-    String old = text(context, written);
-    String all = text(context, length);
-    written = length;
+    String more = more();
+    written = ids.length;
+    return more;
+  }
+
+  private String more() {
+    String old = tokenizer.decode(Arrays.copyOf(ids, written));
+    String all = tokenizer.decode(ids);
     return all.startsWith(old) ? all.substring(old.length()) : "";
-  }
-
-  private void append(int id) {
-    if (length == ids.length) {
-      ids = Arrays.copyOf(ids, 2 * length);
-    }
-    ids[length++] = id;
-  }
-
-  private String text(int from, int to) {
-    return tokenizer.decode(Arrays.copyOfRange(ids, from, to));
   }
 }

@@ -18,11 +18,9 @@ import org.tensorflow.proto.Feature;
  * TFRecord files of {@code tf.train.Example}s, one after the other: a feature of integers is the
  * tokens themselves (as protein_lm's {@code sequence} is), one of bytes is text for the encoder.
  *
- * @param files at least one, read in this order
  * @param feature name of the tokens' or text's feature
  * @param label feature of the label, an integer or a number; empty for none
  * @param vocabularySize ids must be below
- * @param encoder turns text into ids
  */
 public record TfRecordExamples(
     List<Path> files,
@@ -31,7 +29,6 @@ public record TfRecordExamples(
     int vocabularySize,
     Function<String, int[]> encoder)
     implements ExampleSource {
-
   /** The feature that protein_lm's files have. */
   public static final String SEQUENCE = "sequence";
 
@@ -104,7 +101,6 @@ public record TfRecordExamples(
   /**
    * Counts the classes of a file: one more than the largest, which takes a pass over it.
    *
-   * @param feature of integers from 0
    * @throws PerformerException if a record has no such feature, or a number that is no class
    */
   public static int classes(Path file, String feature) {

@@ -23,7 +23,6 @@ public record TokenBatch(
     long[] keys,
     BatchPosition position,
     List<Label> labels) {
-
   /** Without labels. */
   public TokenBatch(int length, int[] tokens, int[] lengths, long[] keys, BatchPosition position) {
     this(length, tokens, lengths, keys, position, unlabelled(lengths.length));

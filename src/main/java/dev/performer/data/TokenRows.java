@@ -16,7 +16,6 @@ import java.util.stream.Stream;
 /**
  * Token sequences in memory, without padding.
  *
- * @param name where they come from, for messages
  * @param rows ids of each sequence; none is empty
  * @param notes what was not taken as it stood, one line each
  */
@@ -37,8 +36,6 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
   /**
    * Reads {@code tokens} and, if it is there, {@code mask} of an {@code .npz}. Without a mask, ids
    * of padding at the end of a row are padding.
-   *
-   * @param pad the id of padding, if there is one
    */
   public static TokenRows npz(Path file, OptionalInt pad) {
     List<int[]> all = read(file, pad);
@@ -60,24 +57,25 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     long[] shape = arrays.get(name).shape();
     int length = (int) shape[1];
     int[] mask = arrays.containsKey(MASK) ? whole(file, MASK, arrays) : null;
-    require(
-        mask == null || Arrays.equals(shape, arrays.get(MASK).shape()),
-        "%s: mask is %s, tokens %s",
-        file,
-        arrays.get(MASK),
-        arrays.get(name));
+    if (mask != null && !Arrays.equals(shape, arrays.get(MASK).shape())) {
+      throw new PerformerException(
+          "%s: mask is %s, tokens %s".formatted(file, arrays.get(MASK), arrays.get(name)));
+    }
     List<int[]> rows = new ArrayList<>();
     for (int from = 0; from < tokens.length; from += length) {
-      int[] row = Arrays.copyOfRange(tokens, from, from + length);
-      int end = length;
-      if (mask != null) {
-        end = masked(file, rows.size(), Arrays.copyOfRange(mask, from, from + length));
-      } else if (pad.isPresent()) {
-        while (end > 0 && row[end - 1] == pad.getAsInt()) {
-          end--;
+      int end = from + length;
+      while (end > from
+          && (mask == null ? pad.equals(OptionalInt.of(tokens[end - 1])) : mask[end - 1] == 0)) {
+        end--;
+      }
+      for (int i = from; mask != null && i < end; i++) {
+        if (mask[i] != 1) {
+          throw new PerformerException(
+              "%s: row %d of mask holds %d at %d; expected ones and then zeros: padding stands at the end"
+                  .formatted(file, rows.size(), mask[i], i - from));
         }
       }
-      rows.add(Arrays.copyOf(row, end));
+      rows.add(Arrays.copyOfRange(tokens, from, end));
     }
     return rows;
   }
@@ -97,12 +95,7 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
         Stream.concat(notes.stream(), Stream.of(note)).toList());
   }
 
-  /**
-   * Every n-th sequence apart from the others.
-   *
-   * @param every the first of every so many is held out; at least 2
-   * @return held out, and the others
-   */
+  /** The first of every so many sequences, at least 2, held out, and the others. */
   public List<TokenRows> split(int every) {
     List<int[]> held = new ArrayList<>();
     List<int[]> rest = new ArrayList<>();
@@ -164,20 +157,5 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
       }
     }
     return whole;
-  }
-
-  private static int masked(Path file, int row, int[] mask) {
-    int end = 0;
-    while (end < mask.length && mask[end] == 1) {
-      end++;
-    }
-    for (int i = end; i < mask.length; i++) {
-      if (mask[i] != 0) {
-        throw new PerformerException(
-            "%s: row %d of mask holds %d at %d; expected ones and then zeros: padding stands at the end"
-                .formatted(file, row, mask[i], i));
-      }
-    }
-    return end;
   }
 }

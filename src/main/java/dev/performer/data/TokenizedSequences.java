@@ -26,7 +26,6 @@ public record TokenizedSequences(
     List<String> names,
     List<Tokenizer.Encoding> encodings,
     Optional<String> report) {
-
   /**
    * Texts in memory, numbered from 1.
    *

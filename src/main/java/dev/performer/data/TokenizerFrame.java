@@ -5,87 +5,73 @@ import static dev.performer.PerformerException.require;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
-import java.util.stream.IntStream;
-import java.util.stream.StreamSupport;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
- * The special tokens that the post-processor of a tokenizer.json puts around a single text.
- *
- * @param prefix ids before it
- * @param suffix ids after it
+ * The ids of special tokens that the post-processor of a tokenizer.json puts before and after a
+ * single text.
  */
 record TokenizerFrame(int[] prefix, int[] suffix) {
-  private static final TokenizerFrame NONE = new TokenizerFrame(new int[0], new int[0]);
-
-  /**
-   * @param size number of tokens there are
-   */
+  /** Refuses what is of no known kind, and ids that are none of so many tokens. */
   static TokenizerFrame of(JsonNode processor, int size) {
+    List<Integer> prefix = new ArrayList<>();
+    List<Integer> suffix = new ArrayList<>();
+    surround(processor, size, prefix, suffix);
+    return new TokenizerFrame(
+        prefix.stream().mapToInt(i -> i).toArray(), suffix.stream().mapToInt(i -> i).toArray());
+  }
+
+  private static void surround(
+      JsonNode processor, int size, List<Integer> prefix, List<Integer> suffix) {
     String type = processor.path("type").asText("");
-    return switch (type) {
-      case "", "ByteLevel" -> {
-        require(!type.isEmpty() || !processor.isObject(), "key post_processor: has no type");
-        yield NONE;
+    switch (type) {
+      case "" -> require(!processor.isObject(), "key post_processor: has no type");
+      case "ByteLevel" -> {}
+      case "BertProcessing", "RobertaProcessing" -> {
+        prefix.add(0, id(processor.path("cls").path(1), size));
+        suffix.add(id(processor.path("sep").path(1), size));
       }
-      case "BertProcessing", "RobertaProcessing" ->
-          NONE.around(
-              id(processor.path("cls").path(1), size), id(processor.path("sep").path(1), size));
-      case "TemplateProcessing" -> template(processor, size);
-      case "Sequence" -> {
-        TokenizerFrame all = NONE;
-        for (JsonNode part : processor.path("processors")) {
-          TokenizerFrame one = of(part, size);
-          // A later one puts its tokens around those of the earlier.
-          all = all.around(IntStream.of(one.prefix), IntStream.of(one.suffix));
-        }
-        yield all;
-      }
+      case "TemplateProcessing" -> fill(processor, size, prefix, suffix);
+      // A later one puts its tokens around those of the earlier.
+      case "Sequence" ->
+          processor.path("processors").forEach(part -> surround(part, size, prefix, suffix));
       default ->
           throw new PerformerException(
               "key post_processor: type '%s' is not known".formatted(Excerpt.of(type)));
-    };
+    }
   }
 
-  private static TokenizerFrame template(JsonNode processor, int size) {
-    TokenizerFrame all = NONE;
+  private static void fill(
+      JsonNode template, int size, List<Integer> prefix, List<Integer> suffix) {
+    int before = 0;
     boolean isBehind = false;
-    for (JsonNode piece : processor.path("single")) {
+    for (JsonNode piece : template.path("single")) {
       if (piece.has("Sequence") && !isBehind) {
         isBehind = true;
         continue;
       }
       JsonNode name = piece.path("SpecialToken").path("id");
-      JsonNode ids = processor.path("special_tokens").path(name.asText()).path("ids");
+      JsonNode ids = template.path("special_tokens").path(name.asText()).path("ids");
       require(
           name.isTextual() && ids.isArray(),
           "key post_processor: single has %s, which special_tokens does not explain",
           Excerpt.of(piece.toString()));
-      IntStream more =
-          StreamSupport.stream(ids.spliterator(), false).flatMapToInt(id -> id(id, size));
-      all =
-          isBehind
-              ? new TokenizerFrame(all.prefix, joined(IntStream.of(all.suffix), more))
-              : new TokenizerFrame(joined(IntStream.of(all.prefix), more), all.suffix);
+      for (JsonNode id : ids) {
+        if (isBehind) {
+          suffix.add(id(id, size));
+        } else {
+          prefix.add(before++, id(id, size));
+        }
+      }
     }
     require(isBehind, "key post_processor: single has no sequence");
-    return all;
   }
 
-  private TokenizerFrame around(IntStream before, IntStream behind) {
-    return new TokenizerFrame(
-        joined(before, IntStream.of(prefix)), joined(IntStream.of(suffix), behind));
-  }
-
-  private static int[] joined(IntStream one, IntStream other) {
-    return IntStream.concat(one, other).toArray();
-  }
-
-  private static IntStream id(JsonNode id, int size) {
-    require(
-        id.isInt() && id.intValue() >= 0 && id.intValue() < size,
-        "key post_processor: the id %s is no token; there are %d",
-        Excerpt.of(id.toString()),
-        size);
-    return IntStream.of(id.intValue());
+  private static int id(JsonNode id, int size) {
+    String shown = Excerpt.of(id.toString());
+    boolean isToken = id.isInt() && id.intValue() >= 0 && id.intValue() < size;
+    require(isToken, "key post_processor: the id %s is no token; there are %d", shown, size);
+    return id.intValue();
   }
 }

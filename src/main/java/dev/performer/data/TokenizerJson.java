@@ -23,11 +23,9 @@ import java.util.stream.Stream;
 /**
  * The text of a tokenizer.json, checked before native code sees it.
  *
- * @param source how messages call it
  * @param type WordPiece, BPE or WordLevel
  * @param text without cropping, padding and the tokens around it, which are put there here
  * @param tokens the token of each id; ids that no token has are filled up
- * @param frame the special tokens around a text
  * @param unknown the token that stands for what the vocabulary lacks, or null
  */
 record TokenizerJson(
@@ -44,42 +42,20 @@ record TokenizerJson(
   /** The tokenizer of BERT without its tokens. */
   private static final String BERT =
       """
-      {
-        "version": "1.0",
-        "added_tokens": [%4$s],
-        "normalizer": {
-          "type": "BertNormalizer",
-          "clean_text": true,
-          "handle_chinese_chars": true,
-          "lowercase": %3$s
-        },
-        "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "post_processor": {
-          "type": "BertProcessing",
-          "sep": ["[SEP]", %1$d],
-          "cls": ["[CLS]", %2$d]
-        },
-        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
-        "model": {
-          "type": "WordPiece",
-          "unk_token": "[UNK]",
-          "continuing_subword_prefix": "##",
-          "max_input_chars_per_word": 100
-        }
-      }
+      {"version": "1.0", "added_tokens": [%4$s],
+       "normalizer": {"type": "BertNormalizer", "clean_text": true,
+        "handle_chinese_chars": true, "lowercase": %3$s},
+       "pre_tokenizer": {"type": "BertPreTokenizer"},
+       "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", %1$d], "cls": ["[CLS]", %2$d]},
+       "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+       "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+        "max_input_chars_per_word": 100}}
       """;
 
   private static final String BERT_SPECIAL =
       """
-      {
-        "id": %d,
-        "content": "%s",
-        "single_word": false,
-        "lstrip": false,
-        "rstrip": false,
-        "normalized": false,
-        "special": true
-      }""";
+      {"id": %d, "content": "%s", "single_word": false, "lstrip": false, "rstrip": false,
+       "normalized": false, "special": true}""";
 
   static TokenizerJson of(byte[] bytes, String source) {
     try {
@@ -114,19 +90,15 @@ record TokenizerJson(
 
   private static String type(JsonNode model) {
     JsonNode given = model.path("type");
-    // Old files lack it; merges are a mark of BPE, a prefix for the inside of words of
-    // WordPiece.
+    // Old files lack it; merges are a mark of BPE, a prefix inside of words one of WordPiece.
     String type =
         given.isTextual()
             ? given.asText()
             : model.has("merges")
                 ? "BPE"
                 : model.has("continuing_subword_prefix") ? "WordPiece" : "";
-    require(
-        TYPES.contains(type),
-        "key model.type is %s; expected one of %s",
-        StrictJson.shown(given),
-        TYPES);
+    String shown = StrictJson.shown(given);
+    require(TYPES.contains(type), "key model.type is %s; expected one of %s", shown, TYPES);
     return type;
   }
 
@@ -219,11 +191,8 @@ record TokenizerJson(
   static byte[] ofBert(List<String> lines, boolean lowerCase, String source) {
     List<String> missing = new ArrayList<>(List.of("[UNK]", "[CLS]", "[SEP]"));
     missing.removeAll(lines);
-    require(
-        missing.isEmpty(),
-        "%s: is no vocabulary of BERT, it lacks %s",
-        source,
-        String.join(", ", missing));
+    String lacks = String.join(", ", missing);
+    require(lacks.isEmpty(), "%s: is no vocabulary of BERT, it lacks %s", source, lacks);
     ObjectNode vocabulary = (ObjectNode) StrictJson.tree(Map.of());
     for (int id = 0; id < lines.size(); id++) {
       if (vocabulary.replace(lines.get(id), IntNode.valueOf(id)) != null) {

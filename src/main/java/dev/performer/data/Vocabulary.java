@@ -26,7 +26,6 @@ public record Vocabulary(
     OptionalInt bos,
     OptionalInt eos,
     OptionalInt unknown) {
-
   /**
    * @throws IllegalArgumentException if a token occurs twice or an id is out of range
    */

@@ -1,6 +1,7 @@
 package dev.performer.distill;
 
 import dev.performer.data.TokenBatch;
+import dev.performer.data.TokenRowBatches;
 import dev.performer.data.TokenRows;
 import dev.performer.data.Vocabulary;
 import dev.performer.training.LabelledBatch;
@@ -26,10 +27,17 @@ public record DistillData(
   public record Guesses(Objective objective, Vocabulary vocabulary) {}
 
   /**
-   * What both models see, and what a language model is to guess.
+   * Batches of its sequences.
    *
-   * @param step of the masks
+   * @param rows its sequences, or some of them
+   * @param tokens of a batch at most
    */
+  public TokenRowBatches batches(TokenRows rows, int tokens, long seed) {
+    Vocabulary vocabulary = guesses.map(Guesses::vocabulary).orElse(null);
+    return new TokenRowBatches(rows, vocabulary, pad, tokens, paddedLength, seed);
+  }
+
+  /** What both models see, and what a language model is to guess. */
   LabelledBatch label(TokenBatch batch, long seed, long step) {
     return guesses
         .map(g -> g.objective().label(batch, g.vocabulary(), seed, step))

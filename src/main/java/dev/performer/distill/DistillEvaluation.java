@@ -49,23 +49,14 @@ public record DistillEvaluation(
 
   /** {@link #of} gives this back. */
   Evaluation evaluation(long guesses) {
-    Map<String, Double> more = new TreeMap<>();
-    more.put("hidden", hidden);
-    more.put("attention", attention);
-    more.put("cosine", cosine);
-    more.put("lowestCosine", lowestCosine);
+    Map<String, Double> more = new TreeMap<>(Map.of("hidden", hidden, "attention", attention));
+    more.putAll(Map.of("cosine", cosine, "lowestCosine", lowestCosine));
     if (accuracy != null) {
       more.put("divergence", divergence);
       more.put("teacherAccuracy", teacherAccuracy);
     }
-    return new Evaluation(
-        loss,
-        accuracy == null ? Double.NaN : accuracy,
-        Double.NaN,
-        guesses,
-        sequences,
-        seconds,
-        more);
+    double share = accuracy == null ? Double.NaN : accuracy;
+    return new Evaluation(loss, share, Double.NaN, guesses, sequences, seconds, more);
   }
 
   /** Accuracy over the teacher's; null without logits. */

@@ -1,8 +1,6 @@
 package dev.performer.distill;
 
 import dev.performer.PerformerException;
-import dev.performer.data.TokenBatch;
-import dev.performer.data.TokenRowBatches;
 import dev.performer.graph.Tensors;
 import dev.performer.training.Feed;
 import dev.performer.training.LabelledBatch;
@@ -25,26 +23,26 @@ import org.tensorflow.exceptions.TensorFlowException;
  * @param target at which training ends; null for none
  */
 record DistillEvaluator(
-    DistillGraph graph, DistillData data, List<TokenBatch> batches, Double target)
+    DistillGraph graph, DistillData data, List<LabelledBatch> batches, Double target)
     implements Validation {
   private static final long SEED = TokenBatchSource.EVALUATION_SEED;
 
   static DistillEvaluator of(DistillGraph graph, DistillData data, DistillRecipe recipe) {
     var some = data.validation().atMost(recipe.evaluation().sequences());
-    var batches =
-        new TokenRowBatches(some, data.pad(), recipe.batchTokens(), data.paddedLength(), SEED);
-    return new DistillEvaluator(graph, data, batches.inOrder(), recipe.evaluation().target());
+    var batches = data.batches(some, recipe.batchTokens(), SEED);
+    var labelled = batches.inOrder().stream().map(b -> data.label(b, SEED, 0)).toList();
+    return new DistillEvaluator(graph, data, labelled, recipe.evaluation().target());
   }
 
   @Override
   public Optional<Evaluation> evaluate(Session session, BooleanSupplier stop) {
     long start = System.nanoTime();
     Sums sums = new Sums();
-    for (TokenBatch batch : batches) {
+    for (LabelledBatch batch : batches) {
       if (stop.getAsBoolean()) {
         return Optional.empty();
       }
-      add(session, data.label(batch, SEED, 0), sums);
+      add(session, batch, sums);
     }
     DistillEvaluation measured =
         sums.evaluation(data.guesses().isPresent(), (System.nanoTime() - start) / 1e9);
@@ -59,7 +57,7 @@ record DistillEvaluator(
   @Override
   public String fingerprint() {
     CRC32 sum = new CRC32();
-    batches.forEach(batch -> data.label(batch, SEED, 0).addTo(sum));
+    batches.forEach(batch -> batch.addTo(sum));
     return Long.toHexString(sum.getValue());
   }
 

@@ -43,10 +43,7 @@ final class DistillGraph implements AutoCloseable {
   private final DistillModels models;
   private final Map<String, Variable> student;
   private final Variables teacher;
-  private final Output<TInt32> tokens;
-  private final Output<TFloat32> mask;
-  private final Output<TInt32> targets;
-  private final Output<TFloat32> weights;
+  private final DistillLoss.Batch inputs;
   private final DistillLoss loss;
   private final Output<TFloat32> studentOutput;
 
@@ -55,10 +52,12 @@ final class DistillGraph implements AutoCloseable {
     try {
       Ops tf = Ops.create(graph);
       var anyBatch = Placeholder.shape(Shape.of(-1, -1));
-      tokens = tf.placeholder(TInt32.class, anyBatch).asOutput(); // [B, L]
-      mask = tf.placeholder(TFloat32.class, anyBatch).asOutput(); // [B, L]
-      targets = tf.placeholder(TInt32.class, anyBatch).asOutput(); // [B, L]
-      weights = tf.placeholder(TFloat32.class, anyBatch).asOutput(); // [B, L]
+      inputs =
+          new DistillLoss.Batch(
+              tf.placeholder(TInt32.class, anyBatch),
+              tf.placeholder(TFloat32.class, anyBatch),
+              tf.placeholder(TInt32.class, anyBatch),
+              tf.placeholder(TFloat32.class, anyBatch));
       student = studentVariables(tf, recipe.weights());
       teacher = new Variables(tf);
       Performer.shapes(models.teacher().config())
@@ -72,12 +71,7 @@ final class DistillGraph implements AutoCloseable {
               name -> teacher.get(TEACHER + name));
       loss =
           DistillLoss.build(
-              tf.withSubScope("distill"),
-              models.config(),
-              recipe.loss(),
-              learned,
-              taught,
-              new DistillLoss.Batch(mask, targets, weights));
+              tf.withSubScope("distill"), models.config(), recipe.loss(), learned, taught, inputs);
     } catch (RuntimeException e) {
       graph.close();
       throw e;
@@ -119,10 +113,10 @@ final class DistillGraph implements AutoCloseable {
     }
     long[] shape = {batch.rows(), batch.length()};
     return new Feed()
-        .put(tokens, Tensors.of(batch.inputs(), shape))
-        .put(mask, Tensors.of(real, shape))
-        .put(targets, Tensors.of(batch.targets(), shape))
-        .put(weights, Tensors.of(batch.weights(), shape));
+        .put(inputs.tokens(), Tensors.of(batch.inputs(), shape))
+        .put(inputs.mask(), Tensors.of(real, shape))
+        .put(inputs.targets(), Tensors.of(batch.targets(), shape))
+        .put(inputs.weights(), Tensors.of(batch.weights(), shape));
   }
 
   /** Logits, or last states where there are none. */
@@ -172,7 +166,8 @@ final class DistillGraph implements AutoCloseable {
 
   /** As the model's signatures feed it: encoders get a mask, others know padding by its id. */
   private Outputs apply(Ops tf, PerformerConfig config, Function<String, Variable> variables) {
-    Operand<TFloat32> given = config.task() == Task.ENCODER ? mask : null;
-    return Performer.over(config, variables).apply(tf, Inputs.of(tokens, given), Dropout.none());
+    Operand<TFloat32> mask = config.task() == Task.ENCODER ? inputs.mask() : null;
+    return Performer.over(config, variables)
+        .apply(tf, Inputs.of(inputs.tokens(), mask), Dropout.none());
   }
 }

@@ -28,13 +28,17 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
   private static final float TINY = 1e-12f;
 
   /**
-   * What is fed beside the tokens.
+   * What is fed, each {@code [B, L]}.
    *
-   * @param mask 1 at real tokens, {@code [B, L]}
-   * @param targets right ids, {@code [B, L]}
-   * @param weights of the guesses, {@code [B, L]}
+   * @param mask 1 at real tokens
+   * @param targets right ids
+   * @param weights of the guesses
    */
-  record Batch(Operand<TFloat32> mask, Operand<TInt32> targets, Operand<TFloat32> weights) {}
+  record Batch(
+      Operand<TInt32> tokens,
+      Operand<TFloat32> mask,
+      Operand<TInt32> targets,
+      Operand<TFloat32> weights) {}
 
   static DistillLoss build(
       Ops tf,

@@ -33,7 +33,7 @@ public record DistillRecipe(
   public static final LoopOptions LOOP =
       LoopOptions.builder()
           .steps(600)
-          .batchTokens(2048)
+          .batch(new BatchSize.Tokens(2048))
           .optimizer(new Optimizer.AdamW(0.9, 0.98, 1e-8, 0, false))
           .schedule(new Schedule.Cosine(3e-4, 20, 0))
           .evaluateEvery(50)

@@ -8,6 +8,8 @@ import dev.performer.data.TokenBatch;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.training.Feed;
+import dev.performer.training.Objective;
+import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Trainer;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
@@ -54,9 +56,8 @@ public final class Distiller implements AutoCloseable {
       Path directory,
       boolean resume,
       Progress progress) {
-    RunSettings settings =
-        new RunSettings(
-            RunSettings.CONFIG, config(models, data, recipe), was -> current(was, directory));
+    ObjectNode config = config(models, data, recipe);
+    var settings = new RunSettings(RunSettings.CONFIG, config, was -> current(was, directory));
     RunDirectory run = RunDirectory.open(directory, resume, settings, progress);
     DistillGraph graph = null;
     try {
@@ -80,8 +81,10 @@ public final class Distiller implements AutoCloseable {
     this.graph = graph;
     evaluator = DistillEvaluator.of(graph, data, recipe);
     long seed = recipe.training().seed();
-    var batches = new DistillBatches(data, recipe.batchTokens(), seed, this::step);
-    trainer = new Trainer(graph.trainable(), batches, evaluator, recipe.training(), run, progress);
+    var batches = data.batches(data.train(), recipe.batchTokens(), seed);
+    Objective objective = (batch, vocabulary, drawn, step) -> data.label(batch, drawn, step);
+    var source = TokenBatchSource.training(batches, objective, seed, this::step);
+    trainer = new Trainer(graph.trainable(), source, evaluator, recipe.training(), run, progress);
   }
 
   /** The loop, and the session with the weights as they are; valid until {@link #close}. */

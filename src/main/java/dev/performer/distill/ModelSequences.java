@@ -36,9 +36,8 @@ public final class ModelSequences {
   }
 
   /**
-   * Reads a file.
+   * Reads a file; sequences of more tokens than the length are cropped, which is noted.
    *
-   * @param length tokens of a sequence at most; longer ones are cropped, which is noted
    * @throws PerformerException if there is no sequence, or an id that the model does not know
    */
   public TokenRows read(Path file, int length) {

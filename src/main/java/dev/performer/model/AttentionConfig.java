@@ -148,10 +148,8 @@ public sealed interface AttentionConfig {
     } else if (this instanceof Favor favor) {
       return new Favor(favor.config().withCausal(causal));
     }
-    require(
-        causal == isCausal(),
-        "modelGarden attention is %s in the configuration",
-        causal ? "not causal; set decoderAttention" : "causal; set crossAttention");
+    String key = causal ? "not causal; set decoderAttention" : "causal; set crossAttention";
+    require(causal == isCausal(), "modelGarden attention is %s in the configuration", key);
     return this;
   }
 
@@ -171,19 +169,15 @@ public sealed interface AttentionConfig {
           "attention is one of exact: true, kernel: … (FAVOR+) or modelGarden: {…}; their keys do"
               + " not go together");
       require(
-          !isGarden || causal() == null,
-          "attention.modelGarden is causal with useCausalWindowed: true, not with causal");
-      require(
           isExact || isGarden || maskQueries == null, "attention.maskQueries needs exact: true");
-      if (isGarden) {
-        return new ModelGarden(modelGarden);
-      } else if (isExact) {
+      if (isExact) {
         return new Exact(Boolean.TRUE.equals(causal()), Boolean.TRUE.equals(maskQueries));
+      } else if (isGarden) {
+        require(causal() == null, "modelGarden is causal with useCausalWindowed, not with causal");
+        return new ModelGarden(modelGarden);
       }
-      require(
-          kernel() != null,
-          "attention needs exact: true, a kernel (such as %s) or modelGarden",
-          Kernel.DEFAULT);
+      String example = "attention needs exact: true, a kernel (such as %s) or modelGarden";
+      require(kernel() != null, example, Kernel.DEFAULT);
       return new Favor(build());
     }
   }

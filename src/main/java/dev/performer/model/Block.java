@@ -25,33 +25,28 @@ record Block(
     Normalization.Position position,
     double dropout) {
 
-  /** What all blocks of one pass share. */
+  /** What all blocks of one pass share; {@code mixing} is null for self attention of their own. */
   record Context(
       Operand<TFloat32> mask,
       Rotation rotation,
       Operand<TFloat32> encoded,
       Operand<TFloat32> encodedMask,
-      Dropout drop) {}
-
-  /** In place of the block's own self attention; outputs of heads are {@code [B, H, L, D]}. */
-  @FunctionalInterface
-  interface Mixing {
-    Operand<TFloat32> mix(MultiHeadAttention.Projected projected);
-  }
+      Dropout drop,
+      Performer.Mixing mixing) {}
 
   /**
    * @param x {@code [B, L, E]}
-   * @param mixing null for the block's own
+   * @param number of this block
    */
-  Outputs.Layer apply(Ops tf, Operand<TFloat32> x, Context in, Mixing mixing) {
+  Outputs.Layer apply(Ops tf, Operand<TFloat32> x, Context in, int number) {
     boolean isPost = position == Normalization.Position.POST;
     Operand<TFloat32> normed = isPost ? x : selfNorm.apply(tf, x);
     Operand<TFloat32> source = position == Normalization.Position.PRE_QUERY ? x : normed;
     MultiHeadAttention.Projected projected = self.project(tf, normed, source, in.rotation());
     Operand<TFloat32> attended =
-        mixing == null
+        in.mixing() == null
             ? self.attend(tf, projected, in.mask(), in.drop())
-            : self.output(tf, mixing.mix(projected)); // [B, L, E]
+            : self.output(tf, in.mixing().mix(number, projected)); // [B, L, E]
     Operand<TFloat32> hidden = residual(tf, x, attended, selfNorm, in);
     if (cross != null) {
       Operand<TFloat32> queries = isPost ? hidden : crossNorm.apply(tf, hidden);

@@ -20,22 +20,14 @@ final class ConfigChecks {
 
   /** A matrix must fit into one array. */
   static void matrix(String rowsKey, long rows, String columnsKey, long columns) {
-    require(
-        rows * columns <= Integer.MAX_VALUE - 16,
-        "%s %d times %s %d is more than a matrix can hold; use smaller ones",
-        rowsKey,
-        rows,
-        columnsKey,
-        columns);
+    String product = "%s %d times %s %d".formatted(rowsKey, rows, columnsKey, columns);
+    boolean fits = rows * columns <= Integer.MAX_VALUE - 16;
+    require(fits, "%s is more than a matrix can hold; use smaller ones", product);
   }
 
   static void token(String key, Integer value, int vocabularySize) {
-    require(
-        value == null || value >= 0 && value < vocabularySize,
-        "key %s is %d, but tokens go from 0 to %d",
-        key,
-        value,
-        vocabularySize - 1);
+    boolean isToken = value == null || value >= 0 && value < vocabularySize;
+    require(isToken, "key %s is %d, but tokens go from 0 to %d", key, value, vocabularySize - 1);
   }
 
   /** An attention entry; null is none. */

@@ -1,6 +1,6 @@
 package dev.performer.model;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
 
 /**
  * The share of elements that training sets to 0. At inference nothing is dropped.
@@ -21,10 +21,8 @@ public record DropoutRates(
   /** Checks the rates. */
   public DropoutRates {
     for (double rate : new double[] {embeddings, attention, mlp, residual, classifier}) {
-      PerformerException.require(
-          rate >= 0 && rate < 1,
-          "a dropout rate must be 0 or more and below 1, not %s; see key dropout",
-          rate);
+      boolean isRate = rate >= 0 && rate < 1;
+      require(isRate, "a rate of dropout must be 0 or more and below 1, not %s", rate);
     }
   }
 }

@@ -15,13 +15,12 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * Tokens, their types and positions, as the vectors that enter the first block.
+ * Tokens, their types and positions, as the vectors that enter the first block. What a
+ * configuration does not have is null.
  *
- * @param tokens {@code [V, E]}
- * @param positions {@code [maxLength, E]}, or null; one row more with a class token
- * @param types {@code [tokenTypes, E]}, or null
- * @param classToken {@code [E]}, or null
- * @param norm of the sum, or null
+ * @param positions {@code [maxLength, E]}; one row more with a class token
+ * @param classToken {@code [E]}
+ * @param norm of the sum
  */
 record Embeddings(
     PerformerConfig config,
@@ -65,10 +64,8 @@ record Embeddings(
     }
     int rows = config.positionRows();
     int size = config.hiddenSize();
-    Initializer initializer =
-        config.positions().isOfSizeOne()
-            ? new Initializer.Given(Sinusoids.table(rows, size))
-            : SMALL;
+    boolean isGiven = config.positions().isOfSizeOne();
+    var initializer = isGiven ? new Initializer.Given(Sinusoids.table(rows, size)) : SMALL;
     return Embedding.create(in, "position", rows, size, initializer);
   }
 

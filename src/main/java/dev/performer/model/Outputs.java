@@ -29,13 +29,8 @@ public record Outputs(
     Operand<TFloat32> mask) {
 
   /**
-   * What one block computes.
-   *
-   * @param hidden its output, {@code [B, L, E]}
-   * @param attentionOutput of self attention, after its output layer, {@code [B, L, E]}
-   * @param queries of self attention, as they are compared, {@code [B, H, L, D]}
-   * @param keys {@code [B, H, L, D]}
-   * @param values {@code [B, H, L, D]}
+   * What one block computes: {@code [B, L, E]}, also behind self attention's output layer, and what
+   * goes into self attention, {@code [B, H, L, D]}, queries and keys as they are compared.
    */
   public record Layer(
       Operand<TFloat32> hidden,

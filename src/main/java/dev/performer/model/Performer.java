@@ -1,11 +1,11 @@
 package dev.performer.model;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.nn.Dropout;
-import dev.performer.nn.LayerNorm;
 import dev.performer.nn.MultiHeadAttention;
 import dev.performer.nn.Parameters;
 import dev.performer.nn.Precision;
@@ -16,7 +16,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Function;
-import java.util.stream.IntStream;
 import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Op;
@@ -32,33 +31,21 @@ import org.tensorflow.types.TInt32;
  */
 public final class Performer {
   private final PerformerConfig config;
-  private final Embeddings embeddings;
-  private final List<Block> blocks;
-  private final LayerNorm finalNorm;
+  private final Stack encoder;
+  private final Stack decoder;
   private final TaskHeads heads;
-  private final Decoder decoder;
 
   private Performer(PerformerConfig config, Parameters all, boolean draws, Precision precision) {
     this.config = config;
     Parameters stacks = all.in(precision);
     Blocks made = new Blocks(config, draws);
-    embeddings = Embeddings.create(all, config, made);
-    blocks = IntStream.range(0, config.layers()).mapToObj(i -> made.encoder(stacks, i)).toList();
-    finalNorm = config.normalization().last() ? made.norm(all.in("final_norm")) : null;
-    decoder =
-        config.decoderLayers() == 0
-            ? null
-            : Decoder.create(stacks.in("decoder"), config, made, embeddings.tokens());
-    heads = TaskHeads.create(all, config, made, embeddings.tokens());
+    encoder = Stack.encoder(stacks, config, made);
+    boolean isPair = config.decoderLayers() > 0;
+    decoder = isPair ? Stack.decoder(stacks.in("decoder"), config, made, encoder) : null;
+    heads = TaskHeads.create(all, config, made, encoder.embeddings().tokens());
   }
 
-  /**
-   * Creates the variables.
-   *
-   * @param tf where their first values are drawn
-   * @param variables where they are registered
-   * @param seed of the weights; projections have their own seeds in {@code config}
-   */
+  /** Creates the variables; projections have seeds of their own in {@code config}. */
   public static Performer build(Ops tf, Variables variables, PerformerConfig config, long seed) {
     var parameters = Parameters.create(tf, variables, seed);
     return new Performer(config, parameters, true, Precision.FLOAT32);
@@ -100,7 +87,7 @@ public final class Performer {
   }
 
   /** How each layer attends, by the name that the variable of its projection has. */
-  private static Map<String, AttentionConfig> attentions(PerformerConfig config) {
+  static Map<String, AttentionConfig> attentions(PerformerConfig config) {
     Map<String, AttentionConfig> attentions = new LinkedHashMap<>();
     for (int i = 0; i < config.layers(); i++) {
       attentions.put(projectionOf(i), config.attentionOf(i));
@@ -124,46 +111,53 @@ public final class Performer {
 
   /** Self attention of a layer of the encoder, or of the only stack. */
   public MultiHeadAttention attention(int layer) {
-    return blocks.get(layer).self();
+    return encoder.blocks().get(layer).self();
   }
 
   /**
    * Computes. Sequences may be of any length up to {@code maxLength} (beyond it without a table of
    * positions), and batches of any size.
    *
-   * @throws PerformerException if a decoder's tokens are missing, or given without a decoder
+   * @throws dev.performer.PerformerException if a decoder's tokens are missing, or given without
+   *     one
    */
   public Outputs apply(Ops tf, Inputs inputs, Dropout drop) {
-    if ((inputs.decoderTokens() == null) != (decoder == null)) {
-      throw new PerformerException(
-          decoder == null
-              ? "decoder tokens need task sequence-to-sequence"
-              : "task sequence-to-sequence needs decoder tokens");
-    }
+    boolean isGiven = inputs.decoderTokens() != null;
+    require(!isGiven || decoder != null, "decoder tokens need task sequence-to-sequence");
+    require(isGiven || decoder == null, "task sequence-to-sequence needs decoder tokens");
     var read = Sequences.read(tf, inputs.tokens(), inputs.mask(), config, decoder == null);
     Operand<TFloat32> mask = read.mask();
     if (config.classToken() && mask != null) {
       mask = Sequences.inFront(tf, mask, tf.constant(1f));
     }
     Operand<TInt32> positions = Sequences.positions(tf, read.tokens(), config.classToken() ? 1 : 0);
-    Encoded encoded = encode(tf, read.tokens(), inputs.tokenTypes(), positions, mask, drop, null);
+    var context = new Block.Context(mask, rotation(tf, positions), null, null, drop, null);
+    var encoded = encoder.apply(tf, read.tokens(), inputs.tokenTypes(), positions, context);
     Operand<TFloat32> decoded =
-        decoder == null ? null : decoder.apply(tf, inputs, encoded.hidden(), mask, drop);
+        decoder == null ? null : decode(tf, inputs, encoded.hidden(), mask, drop);
     return outputs(tf, encoded, mask, decoded, drop);
   }
 
-  /** Mixes values in place of a layer's own attention, as a recurrent form does. */
+  private Operand<TFloat32> decode(
+      Ops tf,
+      Inputs inputs,
+      Operand<TFloat32> encoded,
+      Operand<TFloat32> encodedMask,
+      Dropout drop) {
+    var read = Sequences.read(tf, inputs.decoderTokens(), inputs.decoderMask(), config, true);
+    var positions = Sequences.positions(tf, read.tokens(), 0);
+    var rotation = rotation(tf, positions);
+    var context = new Block.Context(read.mask(), rotation, encoded, encodedMask, drop, null);
+    return decoder.apply(tf, read.tokens(), null, positions, context).hidden();
+  }
+
+  /**
+   * Mixes values in place of a layer's own attention, as a recurrent form does: all are {@code [B,
+   * H, T, D]}, queries and keys as they are compared, rotation included.
+   */
   @FunctionalInterface
   public interface Mixing {
-    /**
-     * @param layer its number
-     * @param queries {@code [B, H, T, D]}, as they are compared, rotation included
-     * @param keys {@code [B, H, T, D]}
-     * @param values {@code [B, H, T, D]}
-     * @return {@code [B, H, T, D]}
-     */
-    Operand<TFloat32> mix(
-        int layer, Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> values);
+    Operand<TFloat32> mix(int layer, MultiHeadAttention.Projected projected);
   }
 
   /**
@@ -172,51 +166,25 @@ public final class Performer {
    *
    * @param tokens {@code [B, T]}
    * @param positions of the tokens, {@code [T]} or {@code [B, T]}
-   * @param mixing attention of every layer
-   * @throws PerformerException if the model has a decoder or a class token
+   * @throws dev.performer.PerformerException if the model has a decoder or a class token
    */
   public Outputs applyPiece(
       Ops tf, Operand<TInt32> tokens, Operand<TInt32> positions, Mixing mixing) {
-    if (decoder != null || config.classToken()) {
-      throw new PerformerException(
-          "a model with a decoder or a class token cannot run piece by piece");
-    }
-    Encoded encoded = encode(tf, tokens, null, positions, null, Dropout.none(), mixing);
-    return outputs(tf, encoded, null, null, Dropout.none());
+    require(
+        decoder == null && !config.classToken(),
+        "a model with a decoder or a class token cannot run piece by piece");
+    Dropout none = Dropout.none();
+    var context = new Block.Context(null, rotation(tf, positions), null, null, none, mixing);
+    return outputs(tf, encoder.apply(tf, tokens, null, positions, context), null, null, none);
   }
 
-  private record Encoded(
-      Operand<TFloat32> embeddings, Operand<TFloat32> hidden, List<Outputs.Layer> layers) {}
-
-  private Encoded encode(
-      Ops tf,
-      Operand<TInt32> tokens,
-      Operand<TInt32> types,
-      Operand<TInt32> positions,
-      Operand<TFloat32> mask,
-      Dropout drop,
-      Mixing mixing) {
-    Operand<TFloat32> embedded = embeddings.apply(tf, tokens, types, positions, drop);
-    var context = new Block.Context(mask, rotation(tf, config, positions), null, null, drop);
-    List<Outputs.Layer> layers = new ArrayList<>();
-    Operand<TFloat32> x = embedded;
-    for (int i = 0; i < blocks.size(); i++) {
-      int number = i;
-      Block.Mixing own =
-          mixing == null ? null : p -> mixing.mix(number, p.queries(), p.keys(), p.values());
-      layers.add(blocks.get(i).apply(tf, x, context, own));
-      x = layers.get(i).hidden();
-    }
-    return new Encoded(embedded, finalNorm == null ? x : finalNorm.apply(tf, x), layers);
-  }
-
-  static Rotation rotation(Ops tf, PerformerConfig config, Operand<TInt32> positions) {
+  private Rotation rotation(Ops tf, Operand<TInt32> positions) {
     boolean isRotary = config.positions() == Positions.ROTARY;
     return isRotary ? Rotation.at(tf, positions, config.headSize()) : null;
   }
 
   private Outputs outputs(
-      Ops tf, Encoded encoded, Operand<TFloat32> mask, Operand<TFloat32> decoded, Dropout drop) {
+      Ops tf, Stack.Pass encoded, Operand<TFloat32> mask, Operand<TFloat32> decoded, Dropout drop) {
     Operand<TFloat32> hidden = encoded.hidden();
     Operand<TFloat32> pooled = heads.pooled(tf, hidden, mask);
     return new Outputs(
@@ -224,8 +192,8 @@ public final class Performer {
         heads.classLogits(tf, pooled, drop),
         Sequences.kept(tf, hidden, config.maskSequence() ? mask : null),
         pooled,
-        encoded.embeddings(),
-        List.copyOf(encoded.layers()),
+        encoded.embedded(),
+        encoded.layers(),
         mask);
   }
 
@@ -234,7 +202,6 @@ public final class Performer {
    * this number of steps between draws. Directions are as configured, whatever code drew the first
    * ones.
    *
-   * @param variables this model's, by name
    * @param seed {@code [2]}
    */
   public Map<Integer, List<Op>> redraws(

@@ -113,11 +113,8 @@ public record PerformerConfig(
     atMost(MOST_LAYERS, "layers", layers);
     atMost(MOST_LAYERS, "decoderLayers", decoderLayers);
     atMost(MOST_WIDTH, "hiddenSize", hiddenSize);
-    require(
-        headSize != 0 || hiddenSize % heads == 0,
-        "hiddenSize %d is no multiple of heads %d; set headSize",
-        hiddenSize,
-        heads);
+    int rest = headSize == 0 ? hiddenSize % heads : 0;
+    require(rest == 0, "hiddenSize %d is no multiple of heads %d; set headSize", hiddenSize, heads);
     headSize = headSize == 0 ? hiddenSize / heads : headSize;
     mlpSize = mlpSize == 0 ? 4 * hiddenSize : mlpSize;
     atLeast(1, "headSize", headSize);
@@ -136,9 +133,7 @@ public record PerformerConfig(
     token("padId", padId, vocabularySize);
     token("shiftBos", shiftBos, vocabularySize);
     classes = task.hasNumbers() && classes == 0 ? 1 : classes;
-    require(
-        classes > 0 || !task.hasLabels(),
-        "task classification needs classes, the number of classes");
+    require(classes > 0 || !task.hasLabels(), "key classes is missing, the number of classes");
     require(classes > 0 || classifierSizes.isEmpty(), "classifierSizes needs classes above 0");
     boolean isPair = task.hasDecoder();
     require(!isPair || decoderLayers > 0, "task sequence-to-sequence needs decoderLayers above 0");
@@ -149,15 +144,12 @@ public record PerformerConfig(
         "decoderAttention and crossAttention need task sequence-to-sequence");
     require(
         !classToken || !task.hasTokenLogits(), "classToken needs a task without logits of tokens");
+    boolean isOdd = positions == Positions.ROTARY && headSize % 2 != 0;
+    require(!isOdd, "rotary positions need an even headSize, not %d", headSize);
+    int entries = attention.size();
     require(
-        positions != Positions.ROTARY || headSize % 2 == 0,
-        "rotary positions need an even headSize, not %d",
-        headSize);
-    require(
-        attention.size() == 1 || attention.size() == layers,
-        "attention has %d entries for %d layers; give one, or one per layer",
-        attention.size(),
-        layers);
+        entries == 1 || entries == layers,
+        "attention has " + entries + " entries for " + layers + " layers; give one, or one each");
     int size = headSize;
     int most = heads;
     attention.forEach(entry -> ConfigChecks.attention("attention", entry, most, size));
@@ -209,8 +201,8 @@ public record PerformerConfig(
    * @throws PerformerException that names the key
    */
   public PerformerConfig with(String... settings) {
-    Overrides overrides = new Overrides(List.of(settings));
-    return with(overrides.over(JsonNodeFactory.instance.objectNode()), "model options");
+    var empty = JsonNodeFactory.instance.objectNode();
+    return with(new Overrides(List.of(settings)).over(empty), "model options");
   }
 
   /** All keys; {@link #of} gives this configuration back. */
@@ -226,10 +218,17 @@ public record PerformerConfig(
   /** Refuses a layer that sees later tokens, which task causal-lm must not. */
   public void requireCausal() {
     for (int i = 0; i < layers; i++) {
-      require(
-          attentionOf(i).isCausal(),
-          "task causal-lm needs causal attention, but that of layer %d is not",
-          i);
+      boolean isCausal = attentionOf(i).isCausal();
+      require(isCausal, "task causal-lm needs causal attention, but that of layer %d is not", i);
+    }
+  }
+
+  /** Refuses projections that the code whose draws are followed does not make. */
+  public void requireDrawable() {
+    for (AttentionConfig attention : Performer.attentions(this).values()) {
+      if (attention instanceof AttentionConfig.Favor favor && favor.config().hasProjection()) {
+        favor.config().draw().require(favor.config().directions(), favor.config().lengths());
+      }
     }
   }
 

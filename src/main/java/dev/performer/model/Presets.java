@@ -19,8 +19,6 @@ final class Presets {
   static final List<String> NAMES =
       List.of("protein-lm", "kernel-encoder", "lra-encoder", "bert", "performer");
 
-  private static final String BASE = "performer";
-
   private static final ObjectReader COMMENTED =
       JsonMapper.builder().enable(JsonReadFeature.ALLOW_JAVA_COMMENTS).build().reader();
 
@@ -42,11 +40,9 @@ final class Presets {
   static ObjectNode merged(JsonNode keys, String source) {
     ObjectNode own = object(keys, source).deepCopy();
     JsonNode preset = own.remove("preset");
-    require(
-        preset == null || preset.isTextual(),
-        "%s: key preset: expected a string in quotes",
-        source);
-    return merged(tree(preset == null ? BASE : preset.textValue()), own, source);
+    boolean isText = preset == null || preset.isTextual();
+    require(isText, "%s: key preset: expected a string in quotes", source);
+    return merged(tree(preset == null ? "performer" : preset.textValue()), own, source);
   }
 
   /** Keys of a user over all keys of a configuration. */

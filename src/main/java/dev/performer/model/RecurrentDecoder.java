@@ -3,6 +3,7 @@ package dev.performer.model;
 import dev.performer.PerformerException;
 import dev.performer.attention.RecurrentForm;
 import dev.performer.nn.RecurrentHeads;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -23,19 +24,10 @@ public final class RecurrentDecoder {
   private final PerformerConfig config;
   private final List<RecurrentHeads> layers;
 
-  /**
-   * Logits of the next token, and the states after what was read.
-   *
-   * @param logits {@code [B, V]}
-   * @param states by the names of {@link RecurrentDecoder#states}
-   */
+  /** Logits {@code [B, V]} of the next token, and the states after what was read, by name. */
   public record Advance(Operand<TFloat32> logits, Map<String, Operand<TFloat32>> states) {}
 
-  /**
-   * Over a model.
-   *
-   * @throws PerformerException if it is no causal language model, or a layer has no recurrent form
-   */
+  /** Over a causal language model. @throws PerformerException if a layer has no recurrent form */
   public RecurrentDecoder(Ops tf, Performer model) {
     this.model = model;
     config = model.config();
@@ -80,7 +72,7 @@ public final class RecurrentDecoder {
     Operand<TFloat32> mask = tf.dtypes.cast(isReal, TFloat32.class); // [B, T]
     Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
     Performer.Mixing mixing =
-        (layer, q, k, v) -> keep(layer, states, layers.get(layer).prefill(tf, q, k, v, mask));
+        (layer, own) -> keep(layer, states, layers.get(layer).prefill(tf, own, mask));
     var logits = model.applyPiece(tf, read, positions, mixing).logits();
     var last = tf.expandDims(tf.math.sub(counts, tf.constant(1)), tf.constant(1)); // [B, 1]
     return advance(tf, tf.gather(logits, last, tf.constant(1), Gather.batchDims(1L)), states);
@@ -101,13 +93,11 @@ public final class RecurrentDecoder {
       Map<String, ? extends Operand<TFloat32>> before) {
     Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
     Performer.Mixing mixing =
-        (layer, q, k, v) -> {
+        (layer, projected) -> {
           RecurrentHeads heads = layers.get(layer);
-          List<Operand<TFloat32>> own =
-              heads.states().stream()
-                  .<Operand<TFloat32>>map(state -> before.get(name(layer, state)))
-                  .toList();
-          return keep(layer, states, heads.step(tf, own, q, k, v));
+          List<Operand<TFloat32>> own = new ArrayList<>();
+          heads.states().forEach(state -> own.add(before.get(name(layer, state))));
+          return keep(layer, states, heads.step(tf, own, projected));
         };
     var column = tf.expandDims(token, tf.constant(1)); // [B, 1]
     var at = tf.expandDims(position, tf.constant(1));

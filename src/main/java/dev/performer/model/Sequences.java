@@ -13,12 +13,7 @@ import org.tensorflow.types.family.TNumber;
 public final class Sequences {
   private Sequences() {}
 
-  /**
-   * What a stack reads.
-   *
-   * @param tokens {@code [B, L]}
-   * @param mask {@code [B, L]}, or null
-   */
+  /** What a stack reads, {@code [B, L]}; the mask may be null. */
   record Read(Operand<TInt32> tokens, Operand<TFloat32> mask) {}
 
   /** Tokens with the mask that they have by themselves; both shifted if the model shifts them. */
@@ -68,13 +63,7 @@ public final class Sequences {
         : tf.dtypes.cast(tf.math.notEqual(tokens, tf.constant((int) padId)), TFloat32.class);
   }
 
-  /**
-   * The mean over positions.
-   *
-   * @param x {@code [B, L, E]}
-   * @param mask {@code [B, L]} of the positions that count, or null for all
-   * @return {@code [B, E]}; 0 where no position counts
-   */
+  /** The mean over the positions of a mask, or over all: {@code [B, L, E]} to {@code [B, E]}. */
   public static Operand<TFloat32> mean(Ops tf, Operand<TFloat32> x, Operand<TFloat32> mask) {
     if (mask == null) {
       return tf.math.mean(x, tf.constant(1));

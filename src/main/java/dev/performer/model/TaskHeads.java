@@ -17,12 +17,11 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * What stands on hidden states: logits of tokens, the pooler, the classifier.
+ * What stands on hidden states: logits of tokens, the pooler, the classifier. What a configuration
+ * does not have is null.
  *
- * @param pooler dense layer with tanh, or null
- * @param transform dense layer before the logits, or null
- * @param transformNorm its norm, or null
- * @param logits {@code [E, V]}; null if tied or without logits
+ * @param transform before the logits, with its norm
+ * @param logits {@code [E, V]}; null if tied
  * @param tiedBias {@code [V]}; null unless tied
  * @param tokens the table that tied logits use
  * @param classifier hidden layers, then the logits of classes; empty for none

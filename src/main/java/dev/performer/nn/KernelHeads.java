@@ -59,10 +59,8 @@ public record KernelHeads(
       convention =
           convention.withScale(new Convention.Scale(Math.sqrt(config.scale().getAsDouble()), 0));
     }
-    FavorConfig favor =
-        FavorConfig.of(config.kernel())
-            .withConvention(convention)
-            .withFeatures(config.numRandomFeatures());
+    FavorConfig favor = FavorConfig.of(config.kernel()).withConvention(convention);
+    favor = favor.withFeatures(config.numRandomFeatures());
     return new FavorHeads(favor, projection, heads).weights(tf, queries, keys, keyMask);
   }
 

@@ -36,8 +36,7 @@ public record LayerNorm(Variable scale, Variable bias, double epsilon, VarianceF
               tf.math.maximum(
                   tf.math.sub(mean(tf, tf.math.square(x)), tf.math.square(mean)), tf.constant(0f));
         }; // [..., 1]
-    Operand<TFloat32> inverse =
-        tf.math.rsqrt(tf.math.add(variance, tf.constant((float) epsilon))); // [..., 1]
+    var inverse = tf.math.rsqrt(tf.math.add(variance, tf.constant((float) epsilon))); // [..., 1]
     Operand<TFloat32> factor = tf.math.mul(inverse, scale.<TFloat32>read(tf)); // [..., E]
     return tf.math.add(tf.math.mul(centred, factor), bias.<TFloat32>read(tf));
   }

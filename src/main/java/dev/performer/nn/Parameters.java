@@ -6,22 +6,16 @@ import java.util.function.Function;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 
-/** Where layers get their variables from: a registry that makes them, or one that has them. */
-public final class Parameters {
+/**
+ * Where layers get their variables from: a registry that makes them, or one that has them.
+ *
+ * @param precision what layers of these variables compute in
+ */
+public record Parameters(Source source, String prefix, Precision precision) {
 
   /** Makes or finds the variable of a full name. */
   public interface Source {
     Variable variable(String name, Shape shape, boolean trainable, Initializer initializer);
-  }
-
-  private final Source source;
-  private final String prefix;
-  private final Precision precision;
-
-  private Parameters(Source source, String prefix, Precision precision) {
-    this.source = source;
-    this.prefix = prefix;
-    this.precision = precision;
   }
 
   public static Parameters of(Source source) {
@@ -53,11 +47,6 @@ public final class Parameters {
   /** The same for layers that compute in another precision. */
   public Parameters in(Precision other) {
     return new Parameters(source, prefix, other);
-  }
-
-  /** What layers of these variables compute in. */
-  Precision precision() {
-    return precision;
   }
 
   /** A variable that an optimizer may change. */

@@ -2,7 +2,7 @@ package dev.performer.nn;
 
 import static dev.performer.PerformerException.require;
 
-import dev.performer.attention.ExactRecurrence;
+import dev.performer.attention.ExactAttention;
 import dev.performer.attention.RecurrentForm;
 import dev.performer.attention.RecurrentForm.Advance;
 import dev.performer.nn.MultiHeadAttention.Projected;
@@ -13,16 +13,9 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 
 /** The recurrent form of one layer's heads: the first ones exact, the others FAVOR+. */
-public final class RecurrentHeads {
-  private final int heads;
-  private final List<Part> parts = new ArrayList<>();
-
+public record RecurrentHeads(int heads, List<Part> parts) {
   /** Heads that share a form. */
-  private record Part(RecurrentForm form, int first, int count) {}
-
-  private RecurrentHeads(int heads) {
-    this.heads = heads;
-  }
+  record Part(RecurrentForm form, int first, int count) {}
 
   /**
    * Of a layer.
@@ -43,16 +36,16 @@ public final class RecurrentHeads {
             : favor.config().causal();
     require(causal, "attention that is not causal has no recurrent form");
     int exact = favor == null ? heads : favor.config().exactHeads();
-    RecurrentHeads made = new RecurrentHeads(heads);
+    List<Part> parts = new ArrayList<>();
     if (exact > 0) {
-      made.parts.add(new Part(new ExactRecurrence(exact, size, size), 0, exact));
+      parts.add(new Part(new ExactAttention.Recurrence(exact, size, size), 0, exact));
     }
     if (exact < heads) {
       int rest = heads - exact;
       var form = RecurrentForm.of(favor.attention(tf), rest, size, size);
-      made.parts.add(new Part(form, exact, rest));
+      parts.add(new Part(form, exact, rest));
     }
-    return made;
+    return new RecurrentHeads(heads, parts);
   }
 
   /** What the state consists of; names of exact heads' and of FAVOR+'s differ. */
@@ -61,13 +54,7 @@ public final class RecurrentHeads {
   }
 
   /** As {@link RecurrentForm#prefill}. */
-  public Advance prefill(
-      Ops tf,
-      Operand<TFloat32> queries,
-      Operand<TFloat32> keys,
-      Operand<TFloat32> values,
-      Operand<TFloat32> mask) {
-    Projected all = new Projected(queries, keys, values);
+  public Advance prefill(Ops tf, Projected all, Operand<TFloat32> mask) {
     List<Advance> advances = new ArrayList<>();
     for (Part part : parts) {
       Projected own = all.some(tf, part.first(), part.count(), heads);
@@ -77,13 +64,7 @@ public final class RecurrentHeads {
   }
 
   /** As {@link RecurrentForm#step}. */
-  public Advance step(
-      Ops tf,
-      List<Operand<TFloat32>> states,
-      Operand<TFloat32> query,
-      Operand<TFloat32> key,
-      Operand<TFloat32> value) {
-    Projected all = new Projected(query, key, value);
+  public Advance step(Ops tf, List<Operand<TFloat32>> states, Projected all) {
     List<Advance> advances = new ArrayList<>();
     int at = 0;
     for (Part part : parts) {

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Formatter;
 import java.util.LinkedHashMap;
@@ -36,12 +37,7 @@ public record CheckpointReport(
   public record Config(Path file, String text) {}
 
   /** A tensor in JSON. */
-  record Tensor(String name, String type, long[] shape, long bytes) {
-    static Tensor of(Map.Entry<String, WeightFile.Info> entry) {
-      var info = entry.getValue();
-      return new Tensor(entry.getKey(), info.type(), info.shape(), info.bytes());
-    }
-  }
+  record Tensor(String name, String type, long[] shape, long bytes) {}
 
   /** Reads names, types and shapes; no values. */
   public static CheckpointReport of(Path path) {
@@ -92,13 +88,15 @@ public record CheckpointReport(
 
   /** For a program. */
   public Map<String, ?> json() {
+    List<Tensor> each = new ArrayList<>();
+    tensors.forEach((name, t) -> each.add(new Tensor(name, t.type(), t.shape(), t.bytes())));
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("path", path.toString());
     json.put("format", format);
     json.put("scheme", scheme.orElse(null));
     json.put("elements", elements());
     json.put("bytes", bytes());
-    json.put("tensors", tensors.entrySet().stream().map(Tensor::of).toList());
+    json.put("tensors", each);
     json.put("config", config.map(Config::text).orElse(null));
     return json;
   }

@@ -2,7 +2,6 @@ package dev.performer.pipeline;
 
 import dev.performer.PerformerException;
 import dev.performer.data.TokenBatch;
-import dev.performer.data.TokenRowBatches;
 import dev.performer.data.TokenRows;
 import dev.performer.data.Tokenizer;
 import dev.performer.distill.DistillData;
@@ -95,8 +94,7 @@ public final class DistillJob extends Job<DistillJob> {
       Path exported =
           export(student.path(), card, distiller.trainer().session(), distiller.student());
       var held = data.validation().atMost(4);
-      TokenBatch batch =
-          new TokenRowBatches(held, data.pad(), 1024, data.paddedLength(), 0).inOrder().get(0);
+      TokenBatch batch = data.batches(held, 1024, 0).inOrder().get(0);
       var signature = ModelOptions.builder().signature(ImportedModel.DEFAULT_SIGNATURE).build();
       TokenInput input = Model.open(exported, signature).input(true);
       String output = models.config().task().hasTokenLogits() ? "logits" : "sequence_output";

@@ -165,11 +165,8 @@ public final class Scorer implements AutoCloseable {
     }
     Tokenizer.Encoding encoding = input().encode(List.of(text)).encodings().get(0);
     int own = encoding.end() - encoding.start();
-    require(
-        position >= 0 && position < own,
-        "the text has %d tokens, so none at position %d",
-        own,
-        position);
+    boolean isThere = position >= 0 && position < own;
+    require(isThere, "the text has %d tokens, so none at position %d", own, position);
     int place = encoding.start() + position;
     Logits logits = run(List.of(given(new Guessed(0, place, place + 1), List.of(encoding.ids()))));
     List<String> tokens = vocabulary.tokens();
@@ -188,12 +185,8 @@ public final class Scorer implements AutoCloseable {
   private void requireKnown(List<int[]> sequences, String source) {
     int largest = sequences.stream().flatMapToInt(Arrays::stream).max().orElse(0);
     int size = vocabulary.size();
-    require(
-        largest < size,
-        "%s: token id %d is not in the vocabulary, which has %d",
-        source,
-        largest,
-        size);
+    String text = "%s: token id %d is not in the vocabulary, which has %d";
+    require(largest < size, text, source, largest, size);
   }
 
   /** All tokens of a sequence at once. */

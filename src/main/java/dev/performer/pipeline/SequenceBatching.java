@@ -67,13 +67,15 @@ public record SequenceBatching(Integer length, Crop crop, BatchSize size, boolea
     if (length != null) {
       TokenInput.requireLength(model, tokens, length);
     }
-    Batching batching =
-        Batching.training(tokens, Batching.DEFAULT_TOKENS)
-            .withSize(size)
-            .withEnds(tokenizer.cls().isPresent(), end && tokenizer.ends().isPresent());
-    if (crop == null ? longest != null : crop == Crop.START) {
-      batching = batching.withCropsFromStart();
-    }
-    return padded == null ? batching : batching.withFixedLength(tokens);
+    return new Batching(
+        tokens,
+        size,
+        padded == null ? Batching.DEFAULT_BUCKET : tokens,
+        tokenizer.cls().isPresent(),
+        end && tokenizer.ends().isPresent(),
+        true,
+        // A model that learned where a sequence begins sees nothing else.
+        crop == null ? longest == null : crop == Crop.RANDOM,
+        Batching.DEFAULT_WINDOW);
   }
 }

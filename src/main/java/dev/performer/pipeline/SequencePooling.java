@@ -24,26 +24,23 @@ public enum SequencePooling {
   NpyArray apply(NpyArray states, List<int[]> ids, int length, TokenInput input) {
     int positions = (int) states.shape()[1];
     int size = (int) states.shape()[2];
-    int first = positions - length; // 1 behind a class token
     float[] all = states.floats();
-    if (this == NONE) {
-      float[] result = new float[ids.size() * length * size];
-      for (int r = 0; r < ids.size(); r++) {
-        int from = (r * positions + first) * size;
-        System.arraycopy(all, from, result, r * length * size, ids.get(r).length * size);
-      }
-      return NpyArray.of(result, ids.size(), length, size);
-    }
-    float[] result = new float[ids.size() * size];
-    for (int r = 0; r < ids.size(); r++) {
-      for (int c = 0; c < size; c++) {
-        result[r * size + c] =
-            this == CLS
-                ? all[r * positions * size + c]
-                : (float) pooled(all, (r * positions + first) * size + c, size, ids.get(r), input);
+    int rows = ids.size();
+    int width = this == NONE ? length * size : size;
+    float[] result = new float[rows * width];
+    for (int r = 0; r < rows; r++) {
+      int from = (r * positions + positions - length) * size; // behind a class token
+      if (this == NONE) {
+        System.arraycopy(all, from, result, r * width, ids.get(r).length * size);
+      } else if (this == CLS) {
+        System.arraycopy(all, r * positions * size, result, r * width, size);
+      } else {
+        for (int c = 0; c < size; c++) {
+          result[r * size + c] = (float) pooled(all, from + c, size, ids.get(r), input);
+        }
       }
     }
-    return NpyArray.of(result, ids.size(), size);
+    return this == NONE ? NpyArray.of(result, rows, length, size) : NpyArray.of(result, rows, size);
   }
 
   /** Of one component; 0 for a sequence without tokens. */

@@ -50,7 +50,7 @@ public final class TextGenerator implements AutoCloseable {
     return load(Model.open(model));
   }
 
-  /** Loads a model. @throws PerformerException if it cannot generate, or its ids mean nothing */
+  /** Loads a model. @throws PerformerException if it cannot generate, or has no tokenizer */
   public static TextGenerator load(Model model) {
     String missing = "%s: does not say what its token ids mean (no vocabulary in its card)";
     return new TextGenerator(

@@ -133,11 +133,8 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
    */
   public Batches batches(Optional<Path> file, PerformerConfig model, Request request) {
     Task task = recipe.map(Recipe::task).orElse(model.task());
-    require(
-        task == model.task(),
-        "the recipe's task is %s, but the model's is %s; give the recipe that trained it",
-        task.label(),
-        model.task().label());
+    String text = "the recipe's task is %s, but the model's is %s; give the recipe that trained it";
+    require(task == model.task(), text, task.label(), model.task().label());
     Batches batches = file.isPresent() ? of(file.get(), task, request) : own(request);
     int size = batches.vocabulary().size();
     int own = model.vocabularySize();
@@ -185,12 +182,9 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
           .settledBy("length=" + length);
     }
     int levels = ((PixelFormat) trained.format()).levels();
-    require(
-        images.levels() == levels,
-        "%s has %d levels of brightness, but the model was trained on %d",
-        file,
-        images.levels(),
-        levels);
+    int own = images.levels();
+    String text = "%s has %d levels of brightness, but the model was trained on %d";
+    require(own == levels, text, file, own, levels);
   }
 
   /** Another file, whole, whose classes are those of training; null for made-up examples. */

@@ -31,11 +31,8 @@ record PixelFormat(String label, Integer levels, List<String> classes, int chann
   /** Checks ranges. */
   PixelFormat {
     boolean fits = levels == null || levels >= 2 && levels <= MOST_LEVELS;
-    require(
-        fits && (channels == 1 || channels == 3),
-        "data.levels must be from 2 to 256 and data.channels 1 or 3: %d, %d",
-        levels,
-        channels);
+    String text = "data.levels must be from 2 to 256 and data.channels 1 or 3: %d, %d";
+    require(fits && (channels == 1 || channels == 3), text, levels, channels);
   }
 
   /**

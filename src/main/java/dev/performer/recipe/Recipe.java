@@ -63,16 +63,17 @@ public final class Recipe {
    *     another, or a file that is not there
    */
   public static Recipe of(JsonNode tree, String source, List<Path> folders) {
-    return of(tree, source, (String name) -> find(name, folders));
+    return of(tree, source, name -> find(name, folders), true);
   }
 
-  /** The recipe of a run, whose data need not be there any more. */
+  /** The recipe of a run, whose data need not be there any more and whose projections are drawn. */
   public static Recipe ofRun(Path run) {
     Path file = run.resolve(RecipeTraining.RECIPE);
-    return of(StrictJson.readTree(file), file.toString(), UnaryOperator.identity());
+    return of(StrictJson.readTree(file), file.toString(), UnaryOperator.identity(), false);
   }
 
-  private static Recipe of(JsonNode tree, String source, UnaryOperator<String> files) {
+  private static Recipe of(
+      JsonNode tree, String source, UnaryOperator<String> files, boolean draws) {
     require(tree.isObject(), "%s: expected an object with the keys %s", source, SECTIONS);
     ObjectNode sections = (ObjectNode) withNumbers(tree.deepCopy());
     requireKnown(sections, SECTIONS, source);
@@ -84,7 +85,8 @@ public final class Recipe {
       ObjectNode data = section(sections, "data", source);
       RecipeData named = DataDefaults.named(task, data, files, source + ": data");
       ObjectNode model = section(sections, "model", source);
-      var recipe = new Recipe(task, training, () -> opened(task, named, training, model, source));
+      var recipe =
+          new Recipe(task, training, () -> opened(task, named, training, model, source, draws));
       if (!DataDefaults.dependsOnFiles(named, task, model.has("classes"))) {
         recipe.opened();
       }
@@ -110,11 +112,19 @@ public final class Recipe {
   private record Opened(RecipeData data, PerformerConfig model) {}
 
   private static Opened opened(
-      Task task, RecipeData named, LoopOptions training, ObjectNode keys, String source) {
+      Task task,
+      RecipeData named,
+      LoopOptions training,
+      ObjectNode keys,
+      String source,
+      boolean draws) {
     try {
       RecipeData data = DataDefaults.measured(named, task, training.xla());
       PerformerConfig model = model(keys, task, data, source);
       check(task, data, model);
+      if (draws) {
+        model.requireDrawable();
+      }
       return new Opened(data, model);
     } catch (PerformerException e) {
       throw e.in(source);
@@ -187,11 +197,9 @@ public final class Recipe {
   private static PerformerConfig model(ObjectNode keys, Task task, RecipeData data, String source) {
     ObjectNode all = keys.deepCopy();
     JsonNode name = StrictJson.tree(task);
-    require(
-        all.path("task").equals(name) || !all.has("task"),
-        "model.task is %s, but task is %s; leave model.task out",
-        all.get("task"),
-        name);
+    JsonNode given = all.get("task");
+    String text = "model.task is %s, but task is %s; leave model.task out";
+    require(given == null || given.equals(name), text, given, name);
     all.set("task", name);
     JsonNodeFactory json = JsonNodeFactory.instance;
     Vocabulary vocabulary = data.tokens();
@@ -206,17 +214,12 @@ public final class Recipe {
 
   private static void check(Task task, RecipeData data, PerformerConfig model) {
     int size = data.tokens().size();
-    require(
-        model.vocabularySize() >= size,
-        "model.vocabularySize is %d, but the vocabulary %s has %d tokens",
-        model.vocabularySize(),
-        data.vocabulary(),
-        size);
-    require(
-        model.maxLength() >= data.length(),
-        "model.maxLength is %d, but data.length is %d",
-        model.maxLength(),
-        data.length());
+    int own = model.vocabularySize();
+    String text = "model.vocabularySize is %d, but the vocabulary %s has %d tokens";
+    require(own >= size, text, own, data.vocabulary(), size);
+    int longest = model.maxLength();
+    int length = data.length();
+    require(longest >= length, "model.maxLength is %d, but data.length is %d", longest, length);
     RecipeTask.of(task).check(data, model);
   }
 

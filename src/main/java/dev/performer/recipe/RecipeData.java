@@ -175,12 +175,9 @@ public record RecipeData(
   /** Checks ranges. */
   public RecipeData {
     boolean fits = (length == null || length > 1) && window > 0 && (bucket == null || bucket > 0);
-    require(
-        fits,
-        "data.length must be at least 2, data.bucket and data.window at least 1: %d, %d, %d",
-        length,
-        bucket,
-        window);
+    String text =
+        "data.length must be at least 2, data.bucket and data.window at least 1: %d, %d, %d";
+    require(fits, text, length, bucket, window);
   }
 
   /**

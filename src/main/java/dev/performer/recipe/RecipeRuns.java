@@ -46,11 +46,9 @@ public record RecipeRuns(List<Run> runs) {
     for (var field : keys.properties()) {
       String name = field.getKey();
       Keys run = StrictJson.bind(field.getValue(), Keys.class, recipe + ": runs." + name);
-      require(
-          name.matches("[a-z0-9][a-z0-9-]*"),
-          "%s: key runs: expected names of letters, digits and -, not %s",
-          recipe,
-          name);
+      boolean isName = name.matches("[a-z0-9][a-z0-9-]*");
+      String text = "%s: key runs: expected names of letters, digits and -, not %s";
+      require(isName, text, recipe, name);
       boolean isKnown = run.from == null || runs.stream().anyMatch(r -> r.name.equals(run.from));
       require(isKnown, "%s: runs.%s.from: no run %s before it", recipe, name, run.from);
       runs.add(new Run(name, run.from, run.set));

@@ -35,11 +35,8 @@ public record RecipeSpans(Double rate, Double length, Integer sentinels) {
       return new RecipeSpans(rate, length, requireNonNullElse(sentinels, needed));
     }
     int own = SpanCorruption.of(vocabulary).sentinels();
-    require(
-        sentinels == null || sentinels == own,
-        "data.spans.sentinels is %d, but the vocabulary has %d of its own; leave it out",
-        sentinels,
-        own);
+    String text = "data.spans.sentinels is %d, but the vocabulary has %d of its own; leave it out";
+    require(sentinels == null || sentinels == own, text, sentinels, own);
     return new RecipeSpans(rate, length, own);
   }
 

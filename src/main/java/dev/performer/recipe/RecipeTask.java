@@ -16,15 +16,21 @@ import dev.performer.training.ClassTally;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.Measures;
 import dev.performer.training.Objective;
+import dev.performer.training.Objective.CausalLanguageModel;
+import dev.performer.training.Objective.Classification;
+import dev.performer.training.Objective.MaskedLanguageModel;
+import dev.performer.training.Objective.Regression;
+import dev.performer.training.Objective.SpanCorruptedSequence;
 import dev.performer.training.RegressionTally;
 import dev.performer.training.Standardization;
 import dev.performer.training.Trainable;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.BiFunction;
 
 /** All that a recipe knows of a task, by the names of {@link Task}: one constant a task. */
 enum RecipeTask {
-  CAUSAL_LM(null) {
+  CAUSAL_LM(null, (data, model) -> new CausalLanguageModel(model.shiftBos() != null)) {
     @Override
     void complete(Kind kind, ObjectNode data) {
       if (kind == Kind.PIXELS && !data.hasNonNull("begin")) {
@@ -38,17 +44,12 @@ enum RecipeTask {
     }
 
     @Override
-    Objective objective(RecipeData data, PerformerConfig model) {
-      return new Objective.CausalLanguageModel(model.shiftBos() != null);
-    }
-
-    @Override
     Measures measures(Trainable model, RecipeData data, int classes) {
       return data.kind() == Kind.PIXELS ? Measures.bitsPerDimension() : Measures.NONE;
     }
   },
 
-  MASKED_LM(null) {
+  MASKED_LM(null, (data, model) -> new MaskedLanguageModel(data.masking().proportions())) {
     @Override
     void check(RecipeData data, PerformerConfig model) {
       String name = data.vocabulary();
@@ -59,14 +60,9 @@ enum RecipeTask {
           name.equals("bytes") ? "; bytes:5 has one" : "");
       super.check(data, model);
     }
-
-    @Override
-    Objective objective(RecipeData data, PerformerConfig model) {
-      return new Objective.MaskedLanguageModel(data.masking().proportions());
-    }
   },
 
-  CLASSIFICATION(null) {
+  CLASSIFICATION(null, (data, model) -> new Classification(model.classes())) {
     @Override
     boolean dependsOnFiles(RecipeData data, boolean isCounted) {
       return data.kind() == Kind.PIXELS
@@ -96,17 +92,12 @@ enum RecipeTask {
     }
 
     @Override
-    Objective objective(RecipeData data, PerformerConfig model) {
-      return new Objective.Classification(model.classes());
-    }
-
-    @Override
     Measures measures(Trainable model, RecipeData data, int classes) {
       return model.measures().with(() -> new ClassTally(classes));
     }
   },
 
-  REGRESSION("standardize") {
+  REGRESSION("standardize", (data, model) -> new Regression(data.standardize())) {
     @Override
     void check(LoopOptions training) {
       require(
@@ -154,17 +145,13 @@ enum RecipeTask {
     }
 
     @Override
-    Objective objective(RecipeData data, PerformerConfig model) {
-      return new Objective.Regression(data.standardize());
-    }
-
-    @Override
     Measures measures(Trainable model, RecipeData data, int classes) {
       return model.measures().with(() -> new RegressionTally(data.standardize()));
     }
   },
 
-  SEQUENCE_TO_SEQUENCE("spans") {
+  SEQUENCE_TO_SEQUENCE(
+      "spans", (data, model) -> new SpanCorruptedSequence(corruption(data), model.padId())) {
     @Override
     void check(Kind kind, JsonNode data) {
       require(
@@ -227,15 +214,6 @@ enum RecipeTask {
       }
     }
 
-    @Override
-    Objective objective(RecipeData data, PerformerConfig model) {
-      return new Objective.SpanCorruptedSequence(corruption(data), model.padId());
-    }
-
-    private SpanCorruption corruption(RecipeData data) {
-      return data.spans().corruption(data.tokens());
-    }
-
     private int longestTarget(RecipeData data) {
       return corruption(data).targetLength(data.length());
     }
@@ -244,8 +222,11 @@ enum RecipeTask {
   /** A key of the data that no other task has; null for none. */
   private final String key;
 
-  RecipeTask(String key) {
+  private final BiFunction<RecipeData, PerformerConfig, Objective> objective;
+
+  RecipeTask(String key, BiFunction<RecipeData, PerformerConfig, Objective> objective) {
     this.key = key;
+    this.objective = objective;
   }
 
   static RecipeTask of(Task task) {
@@ -296,7 +277,13 @@ enum RecipeTask {
   }
 
   /** What the model learns to guess. */
-  abstract Objective objective(RecipeData data, PerformerConfig model);
+  Objective objective(RecipeData data, PerformerConfig model) {
+    return objective.apply(data, model);
+  }
+
+  private static SpanCorruption corruption(RecipeData data) {
+    return data.spans().corruption(data.tokens());
+  }
 
   /** What is measured besides the loss. */
   Measures measures(Trainable model, RecipeData data, int classes) {

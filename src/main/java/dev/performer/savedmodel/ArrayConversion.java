@@ -37,18 +37,11 @@ final class ArrayConversion {
     return TYPES.containsKey(type) || isHalf(type);
   }
 
-  /** Refuses an output that no array can hold. */
-  static void checkOutput(TensorSpec output) {
-    requireKnown(output, "output");
-  }
-
-  private static void requireKnown(TensorSpec spec, String kind) {
-    require(
-        isKnown(spec.type()),
-        "the %s %s is of type %s, which has no array here",
-        kind,
-        spec.name(),
-        spec.typeName());
+  /** Refuses an input or output that no array can hold. */
+  static void requireKnown(TensorSpec spec, String kind) {
+    String type = spec.typeName();
+    boolean isKnown = isKnown(spec.type());
+    require(isKnown, "the %s %s is of type %s, which has no array here", kind, spec.name(), type);
   }
 
   /** The tensor for an input; the caller closes it. @throws PerformerException if none fits */
@@ -60,10 +53,9 @@ final class ArrayConversion {
               .formatted(input.name(), input.shapeText(), TensorSpec.shapeText(shape)));
     }
     requireKnown(input, "input");
-    if (isHalf(input.type())) {
-      if (!isFloating(array.type())) {
-        throw wrongType(input, array, "");
-      }
+    if (isHalf(input.type()) && !isFloating(array.type())) {
+      throw wrongType(input, array, "");
+    } else if (isHalf(input.type())) {
       var values = DataBuffers.of(array.floats());
       return input.type() == DataType.DT_HALF
           ? TFloat16.tensorOf(shape, values)

@@ -1,6 +1,5 @@
 package dev.performer.savedmodel;
 
-import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GraphIndex;
 import dev.performer.graph.ResourceConversion;
@@ -35,7 +34,7 @@ final class CheckpointKeys {
     if (restore.isEmpty()) {
       return Map.of();
     }
-    FlatGraph flat = FunctionInliner.inline(metaGraph.getGraphDef(), List.of("^" + restore));
+    var flat = FunctionInliner.inline(metaGraph.getGraphDef(), List.of("^" + restore));
     GraphDef graph = ResourceConversion.apply(flat.graph());
     GraphIndex index = new GraphIndex(graph.getNodeList());
     Map<String, Stored> keys = new LinkedHashMap<>();

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Optional;
 import org.tensorflow.Graph;
 import org.tensorflow.Output;
+import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObject;
@@ -78,10 +79,9 @@ final class CustomGradients {
 
   /** A gradient function without calls, as ops are added to a graph. */
   private FlatGraph flatten(String function) {
+    FunctionDef definition = model.functions().find(function).orElseThrow();
     return flattened.computeIfAbsent(
-        function,
-        name ->
-            GradientReplay.flatten(model.metaGraph(), model.functions().find(name).orElseThrow()));
+        function, name -> GradientReplay.flatten(model.metaGraph(), definition));
   }
 
   private SavedConcreteFunction concrete(String function) {

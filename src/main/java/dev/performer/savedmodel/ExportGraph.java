@@ -28,7 +28,6 @@ import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.GraphDef;
-import org.tensorflow.proto.MetaGraphDef;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.SavedModel;
 import org.tensorflow.proto.SignatureDef;
@@ -120,15 +119,12 @@ final class ExportGraph implements AutoCloseable {
     copies.forEach((variable, copy) -> saved.add(copy.withCheckpointKey(objects.key(variable))));
     Map<String, Operand<?>> values = Map.of(OBJECT_GRAPH_KEY, objectGraphConstant(tf, objects));
     var saver = new SaveRestore(tf, saved, values).saverDef();
-    MetaGraphDef.Builder meta =
-        MetaGraphDef.newBuilder()
-            .setGraphDef(renamed(graph.toGraphDef()))
-            .setSaverDef(saver)
-            .putAllSignatureDef(signatures)
-            .setObjectGraphDef(objects.saved());
+    SavedModel.Builder model = SavedModel.newBuilder().setSavedModelSchemaVersion(1);
+    var meta = model.addMetaGraphsBuilder().setGraphDef(renamed(graph.toGraphDef()));
+    meta.setSaverDef(saver).putAllSignatureDef(signatures).setObjectGraphDef(objects.saved());
     var info = meta.getMetaInfoDefBuilder().addTags(SavedModelDirectory.SERVE);
     info.setTensorflowVersion(TensorFlow.version());
-    return SavedModel.newBuilder().setSavedModelSchemaVersion(1).addMetaGraphs(meta).build();
+    return model.build();
   }
 
   /** TensorFlow Java adds letters to the names of functions; Python expects a number at the end. */

@@ -9,7 +9,6 @@ import dev.performer.graph.OpDefinitions;
 import dev.performer.graph.TensorNames;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -20,15 +19,12 @@ import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.RawCustomGradient;
-import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.MetaGraphDef;
 import org.tensorflow.proto.NodeDef;
-import org.tensorflow.proto.OpDef;
 import org.tensorflow.proto.OpDef.ArgDef;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
-import org.tensorflow.proto.Struct.StructuredValue;
 
 /**
  * Writes a saved gradient function into a graph op by op. Inside a gradient callback the graph is
@@ -39,36 +35,29 @@ final class GradientReplay implements RawCustomGradient {
   private final List<String> results = new ArrayList<>(); // null where there is no gradient
   private final List<Output<?>> captured;
 
-  /**
-   * @param flat what {@link #flatten} made of the gradient function
-   * @param concrete what Python knows of it
-   * @param captured tensors of the forward pass in the order in which the function takes them
-   */
+  /** Over what {@link #flatten} made of a function, which takes captured tensors in that order. */
   GradientReplay(FlatGraph flat, SavedConcreteFunction concrete, List<Output<?>> captured) {
     index = new GraphIndex(flat.graph().getNodeList());
     this.captured = captured;
     // Python returns None for the inputs of the IdentityN that are forward results.
-    StructuredValue structure = concrete.getOutputSignature();
-    var gradients =
-        structure.hasListValue()
-            ? structure.getListValue().getValuesList()
-            : structure.getTupleValue().getValuesList();
+    var structure = concrete.getOutputSignature();
+    var list = structure.getListValue().getValuesList(); // empty if it is a tuple
     int next = 0;
-    for (StructuredValue gradient : gradients) {
+    for (var gradient : list.isEmpty() ? structure.getTupleValue().getValuesList() : list) {
       results.add(gradient.hasNoneValue() ? null : flat.resolve("gradient:" + next++));
     }
   }
 
   /** Expands the calls of a gradient function, its arguments as placeholders. */
   static FlatGraph flatten(MetaGraphDef metaGraph, FunctionDef function) {
-    OpDef signature = function.getSignature();
+    var signature = function.getSignature();
     GraphDef source = metaGraph.getGraphDef();
-    GraphDef.Builder graph =
-        GraphDef.newBuilder().setVersions(source.getVersions()).setLibrary(source.getLibrary());
+    var graph = GraphDef.newBuilder().setVersions(source.getVersions());
+    graph.setLibrary(source.getLibrary());
     NodeDef.Builder call = NodeBuilders.node("gradient", "PartitionedCall");
     call.putAttr("f", NodeBuilders.function(signature.getName()));
     for (int i = 0; i < signature.getInputArgCount(); i++) {
-      AttrValue type = NodeBuilders.type(signature.getInputArg(i).getType());
+      var type = NodeBuilders.type(signature.getInputArg(i).getType());
       graph.addNode(NodeBuilders.node(argument(i), "Placeholder").putAttr("dtype", type));
       call.addInput(argument(i));
     }
@@ -104,7 +93,7 @@ final class GradientReplay implements RawCustomGradient {
 
   /** Builds a node after everything it needs, without recursion: gradients can be deep. */
   private void build(String wanted, Ops tf, Map<String, Output<?>> tensors) {
-    Deque<String> todo = new ArrayDeque<>(List.of(wanted));
+    var todo = new ArrayDeque<>(List.of(wanted));
     while (!todo.isEmpty()) {
       String name = todo.peek();
       if (tensors.containsKey(name)) {
@@ -145,13 +134,12 @@ final class GradientReplay implements RawCustomGradient {
   private static void addInputs(OperationBuilder builder, NodeDef node, List<Output<?>> inputs) {
     int position = 0;
     for (ArgDef argument : OpDefinitions.find(node.getOp()).orElseThrow().getInputArgList()) {
-      boolean list = !argument.getNumberAttr().isEmpty() || !argument.getTypeListAttr().isEmpty();
-      if (!list) {
-        builder.addInput(inputs.get(position++));
-        continue;
-      }
       int end = position + OpDefinitions.length(argument, node.getAttrMap());
-      builder.addInputList(inputs.subList(position, end).toArray(new Output<?>[0]));
+      if (argument.getNumberAttr().isEmpty() && argument.getTypeListAttr().isEmpty()) {
+        builder.addInput(inputs.get(position));
+      } else {
+        builder.addInputList(inputs.subList(position, end).toArray(Output<?>[]::new));
+      }
       position = end;
     }
   }

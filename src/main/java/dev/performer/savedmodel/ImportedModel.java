@@ -1,5 +1,7 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.graph.DataTypes;
 import dev.performer.graph.FlatGraph;
@@ -20,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 import org.tensorflow.Graph;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
@@ -32,8 +35,6 @@ import org.tensorflow.proto.GraphDef;
 public final class ImportedModel implements AutoCloseable {
   /** The signature that models have by convention, called when none is named. */
   public static final String DEFAULT_SIGNATURE = "serving_default";
-
-  private static final String HANDLE = "VarHandleOp";
 
   private final SavedModelDirectory directory;
   private final Map<String, SignatureSpec> signatures = new LinkedHashMap<>();
@@ -67,28 +68,27 @@ public final class ImportedModel implements AutoCloseable {
     graph.importGraphDef(flat.graph());
     rewrites.attach(graph);
     customGradients.attach(graph, flat);
-    List<VariableSpec> specs = importedVariables();
+    GraphIndex index = new GraphIndex(flat.graph().getNodeList());
+    Predicate<VariableSpec> isImported =
+        spec -> index.find(spec.node()).filter(n -> n.getOp().equals("VarHandleOp")).isPresent();
+    List<VariableSpec> specs = directory.variables().stream().filter(isImported).toList();
     var known = specs.stream().filter(spec -> ArrayConversion.isKnown(spec.type()));
     variables = known.map(this::variable).toList();
     restore = new VariableRestore(graph, specs);
     tables = new TableInitialization(graph, flat, directory, initializer);
   }
 
-  /** Imports the signature {@link #DEFAULT_SIGNATURE}. */
-  public static ImportedModel load(Path directory) {
-    return load(SavedModelDirectory.open(directory), List.of(DEFAULT_SIGNATURE));
-  }
-
   /**
-   * Imports some signatures into one graph.
+   * Imports some signatures into one graph; {@link #DEFAULT_SIGNATURE} where none is named.
    *
    * @throws PerformerException if the model is damaged, lacks a signature, or cannot be inlined
    */
   public static ImportedModel load(Path directory, String... signatures) {
-    return load(SavedModelDirectory.open(directory), List.of(signatures));
+    var names = signatures.length == 0 ? List.of(DEFAULT_SIGNATURE) : List.of(signatures);
+    return load(SavedModelDirectory.open(directory), names);
   }
 
-  /** As {@link #load(Path, String...)}, for a directory that was opened already. */
+  /** The same for a directory that was opened already. */
   public static ImportedModel load(SavedModelDirectory directory, List<String> signatures) {
     Graph graph = new Graph();
     try {
@@ -116,21 +116,11 @@ public final class ImportedModel implements AutoCloseable {
         directory.metaGraph().getGraphDef(), roots, customGradients::alsoNeeded);
   }
 
-  private List<VariableSpec> importedVariables() {
-    GraphIndex index = new GraphIndex(flat.graph().getNodeList());
-    return directory.variables().stream()
-        .filter(spec -> index.find(spec.node()).filter(n -> n.getOp().equals(HANDLE)).isPresent())
-        .toList();
-  }
-
   private Variable variable(VariableSpec spec) {
+    Output<?> handle = graph.outputOrThrow(spec.node());
+    var type = DataTypes.javaType(spec.type());
     return new Variable(
-        spec.name(),
-        graph.operationOrThrow(spec.node()).output(0),
-        DataTypes.javaType(spec.type()),
-        spec.shape(),
-        spec.trainable(),
-        spec.checkpointKey());
+        spec.name(), handle, type, spec.shape(), spec.trainable(), spec.checkpointKey());
   }
 
   /** The flat graph; closed with this model. */
@@ -150,12 +140,12 @@ public final class ImportedModel implements AutoCloseable {
 
   /** The placeholder of a signature's input. @throws PerformerException if there is none */
   public Output<?> input(String signature, String name) {
-    return tensor(imported(signature).input(name).tensor());
+    return graph.outputOrThrow(flat.resolve(imported(signature).input(name).tensor()));
   }
 
   /** The tensor of a signature's output. @throws PerformerException if there is none */
   public Output<?> output(String signature, String name) {
-    return tensor(imported(signature).output(name).tensor());
+    return graph.outputOrThrow(flat.resolve(imported(signature).output(name).tensor()));
   }
 
   /** The variables that the imported signatures use, in the order of the SavedModel's graph. */
@@ -163,17 +153,7 @@ public final class ImportedModel implements AutoCloseable {
     return variables;
   }
 
-  /** Those an optimizer may change. */
-  public List<Variable> trainableVariables() {
-    return variables.stream().filter(Variable::trainable).toList();
-  }
-
-  /**
-   * Gives the variables of a session on this graph the values the SavedModel stores, and fills its
-   * lookup tables.
-   *
-   * @throws PerformerException if the files are damaged
-   */
+  /** Gives a session on this graph the stored values of variables, and fills lookup tables. */
   public void restore(Session session) {
     restore.run(session, directory);
     tables.run(session);
@@ -191,7 +171,7 @@ public final class ImportedModel implements AutoCloseable {
 
   private Trainability trainability(List<String> outputs) {
     var resolved = outputs.stream().map(flat::resolve).toList();
-    return new TrainabilityCheck(flat, customGradients).check(resolved, variables);
+    return Trainability.of(flat, customGradients, resolved, variables);
   }
 
   /** The flat graph as it was imported. */
@@ -201,17 +181,9 @@ public final class ImportedModel implements AutoCloseable {
 
   private SignatureSpec imported(String name) {
     SignatureSpec signature = signatures.get(name);
-    PerformerException.require(
-        signature != null,
-        "the signature %s of %s was not imported; imported are %s",
-        name,
-        directory.path(),
-        signatures.keySet());
+    String reason = "the signature %s of %s was not imported; imported are %s";
+    require(signature != null, reason, name, directory.path(), signatures.keySet());
     return signature;
-  }
-
-  private Output<?> tensor(String reference) {
-    return graph.outputOrThrow(flat.resolve(reference));
   }
 
   /** Closes the graph; it blocks while a session on it is open. */

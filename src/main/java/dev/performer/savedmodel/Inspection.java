@@ -41,11 +41,7 @@ public record Inspection(
     List<String> assets,
     String performerJson) {
 
-  /**
-   * An input or output.
-   *
-   * @param shape dimensions, −1 where unknown; null if the rank is unknown
-   */
+  /** An input or output; sizes are −1 where unknown, the shape null if its rank is. */
   public record TensorReport(String name, String type, List<Long> shape) {
     static TensorReport of(TensorSpec spec) {
       return new TensorReport(spec.name(), spec.typeName(), dimensions(spec.shape()));
@@ -87,11 +83,7 @@ public record Inspection(
     }
   }
 
-  /**
-   * A variable.
-   *
-   * @param used whether a signature depends on it
-   */
+  /** A variable, and whether a signature depends on it. */
   public record VariableReport(
       String name,
       String type,

@@ -7,6 +7,8 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.util.StdConverter;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
@@ -41,7 +43,7 @@ import org.tensorflow.TensorFlow;
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record ModelCard(
     int formatVersion,
-    @JsonDeserialize(converter = CardAttention.class) AttentionConfig attention,
+    @JsonDeserialize(converter = ModelCard.AnyAttention.class) AttentionConfig attention,
     Vocabulary vocabulary,
     LanguageModel languageModel,
     Provenance provenance,
@@ -57,11 +59,8 @@ public record ModelCard(
   public static final int FORMAT_VERSION = 1;
 
   public ModelCard {
-    require(
-        formatVersion == FORMAT_VERSION,
-        "formatVersion is %d, this program reads %d",
-        formatVersion,
-        FORMAT_VERSION);
+    boolean isKnown = formatVersion == FORMAT_VERSION;
+    require(isKnown, "formatVersion is %d, this program reads %d", formatVersion, FORMAT_VERSION);
   }
 
   /** A card of the current format; any part may be null. */
@@ -139,11 +138,8 @@ public record ModelCard(
     public static final String PROTEIN_LM = "protein-lm";
 
     public Masking {
-      require(
-          evaluation == null || evaluation.equals(PROTEIN_LM),
-          "masking.evaluation is %s, expected %s or nothing",
-          evaluation,
-          PROTEIN_LM);
+      boolean isKnown = evaluation == null || evaluation.equals(PROTEIN_LM);
+      require(isKnown, "masking.evaluation is %s, expected %s or nothing", evaluation, PROTEIN_LM);
     }
   }
 
@@ -175,10 +171,9 @@ public record ModelCard(
       Integer paddedLength) {
 
     public LanguageModel {
-      int length = maxLength == null ? 1 : maxLength;
-      int padded = paddedLength == null ? 1 : paddedLength;
-      require(length > 0, "languageModel.maxLength is %d", length);
-      require(padded > 0, "languageModel.paddedLength is %d", padded);
+      boolean isPadded = paddedLength != null;
+      require(maxLength == null || maxLength > 0, "languageModel.maxLength is %d", maxLength);
+      require(!isPadded || paddedLength > 0, "languageModel.paddedLength is %d", paddedLength);
     }
 
     /** One that shifts nothing, of which nothing more is known. */
@@ -262,6 +257,24 @@ public record ModelCard(
 
     private static String now() {
       return Instant.now().truncatedTo(ChronoUnit.SECONDS).toString();
+    }
+  }
+
+  /** Attention, which in old cards had keys of its own. */
+  static final class AnyAttention extends StdConverter<ObjectNode, AttentionConfig> {
+    @Override
+    public AttentionConfig convert(ObjectNode keys) {
+      ObjectNode now = keys.deepCopy();
+      if (now.path("exact").asBoolean()) {
+        now.remove("kernel");
+      }
+      var names = Map.of("projection", "directions", "rowLengths", "lengths");
+      for (String old : names.keySet()) {
+        if (now.has(old)) {
+          now.set(names.get(old), now.remove(old));
+        }
+      }
+      return StrictJson.bind(now, AttentionConfig.class, "attention");
     }
   }
 

@@ -60,9 +60,8 @@ final class ObjectGraph {
 
   /** The object with that number, if there is one. */
   Optional<SavedObject> object(int number) {
-    return number >= 0 && number < graph.getNodesCount()
-        ? Optional.of(graph.getNodes(number))
-        : Optional.empty();
+    boolean isThere = number >= 0 && number < graph.getNodesCount();
+    return isThere ? Optional.of(graph.getNodes(number)) : Optional.empty();
   }
 
   /** What Python knows of the variable whose handle a node makes. */

@@ -5,9 +5,9 @@ import static dev.performer.PerformerException.require;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import java.io.IOException;
-import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.stream.Stream;
 
 /** A SavedModel directory that is written beside its place and moved there when whole. */
 public final class OutputDirectory {
@@ -19,14 +19,12 @@ public final class OutputDirectory {
   private OutputDirectory() {}
 
   /**
-   * Writes a directory.
+   * Writes a directory; where the target is taken or cannot be written, nothing changes.
    *
-   * @param target where it shall be
    * @param replace whether a SavedModel that is there is deleted once the new one is whole
-   * @throws PerformerException if the target is taken or cannot be written; nothing has changed
-   *     then
+   * @param card written into it; null for none
    */
-  static void write(Path target, boolean replace, Writer writer) {
+  static void write(Path target, boolean replace, ModelCard card, Writer writer) {
     requireFree(target, replace);
     Path place = target.toAbsolutePath().normalize();
     require(place.getParent() != null, "%s cannot be replaced", target);
@@ -35,6 +33,9 @@ public final class OutputDirectory {
       Files.createDirectories(place.getParent());
       staging = AtomicFiles.createDirectoryBeside(place);
       writer.write(staging);
+      if (card != null) {
+        card.write(staging);
+      }
       moveInto(place, staging);
     } catch (PerformerException e) {
       throw staging == null ? e : inTermsOf(target, staging, e);
@@ -53,20 +54,15 @@ public final class OutputDirectory {
     return message.equals(e.getMessage()) ? e : new PerformerException(message, e);
   }
 
-  /**
-   * Refuses a place for a SavedModel before any work is done for it.
-   *
-   * @param replace whether a SavedModel that is there may be replaced
-   * @throws PerformerException if it is taken
-   */
+  /** Refuses a place for a SavedModel that is taken, before any work is done for it. */
   public static void requireFree(Path target, boolean replace) {
     Path place = target.toAbsolutePath().normalize();
     if (!Files.exists(place)) {
       return;
     }
     require(Files.isDirectory(place), "%s is a file; a SavedModel is a directory", target);
-    try (DirectoryStream<Path> files = Files.newDirectoryStream(place)) {
-      if (!files.iterator().hasNext()) {
+    try (Stream<Path> files = Files.list(place)) {
+      if (files.findAny().isEmpty()) {
         return;
       }
     } catch (IOException e) {
@@ -77,10 +73,8 @@ public final class OutputDirectory {
               target + " exists and is not empty; choose another directory or have it replaced")
           .settledBy("replace");
     }
-    require(
-        Files.exists(place.resolve("saved_model.pb")),
-        "%s is not replaced: it holds something other than a SavedModel",
-        target);
+    boolean isModel = Files.exists(place.resolve("saved_model.pb"));
+    require(isModel, "%s is not replaced: it holds something other than a SavedModel", target);
   }
 
   private static void moveInto(Path place, Path staging) throws IOException {

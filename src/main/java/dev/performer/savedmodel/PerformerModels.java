@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Session;
@@ -40,13 +41,7 @@ import org.tensorflow.types.TFloat32;
 public final class PerformerModels {
   private PerformerModels() {}
 
-  /**
-   * A model that was read.
-   *
-   * @param config of the Transformer
-   * @param weights all its variables, projections included, by name
-   * @param card everything else that is known
-   */
+  /** A model that was read; its weights are all its variables by name, projections included. */
   public record Saved(PerformerConfig config, Map<String, NpyArray> weights, ModelCard card) {}
 
   /** As {@link #write(PerformerConfig, Map, ModelCard, Map, Path, boolean)} without optimizer. */
@@ -65,7 +60,6 @@ public final class PerformerModels {
    * @param weights all variables of {@link Performer#shapes}, float32
    * @param card the description of the model; its config is filled in, all of it where it is null
    * @param optimizer by checkpoint key; empty for none
-   * @param target where it goes
    * @param replace whether a SavedModel that is there may be replaced
    * @throws PerformerException if a weight is missing, superfluous or of another shape (all are
    *     listed), or the target is taken or cannot be written; nothing is written then
@@ -91,7 +85,9 @@ public final class PerformerModels {
       assign(tf, session, variables.all(), weights);
       Performer model = Performer.over(config, variables::get);
       var exporter =
-          SavedModelExporter.builder().variables(variables).card(card.withConfig(config.toJson()));
+          SavedModelExporter.builder()
+              .variables(variables.all())
+              .card(card.withConfig(config.toJson()));
       for (var s : PerformerSignatures.of(new PerformerGraph(tf, model, card.vocabulary()))) {
         exporter.signature(s.name(), s.inputs(), s.outputs());
       }
@@ -132,12 +128,7 @@ public final class PerformerModels {
     }
   }
 
-  /**
-   * Gives float32 variables their values, one at a time, so that no constant of the graph holds
-   * weights.
-   *
-   * @param weights by the variables' names
-   */
+  /** Sets float32 variables by name, one at a time, so that no constant of the graph is large. */
   public static void assign(
       Ops tf, Session session, List<Variable> variables, Map<String, NpyArray> weights) {
     List<Operand<TFloat32>> values = new ArrayList<>();
@@ -171,8 +162,6 @@ public final class PerformerModels {
   /**
    * How a model is used as a language model; null if it is none. A model that sees padding, because
    * nothing masks it, is fed sequences of the length that it was trained with.
-   *
-   * @param masking what a masked model was trained to guess, if that is known
    */
   public static ModelCard.LanguageModel languageModel(
       PerformerConfig config, ModelCard.Masking masking) {
@@ -204,20 +193,19 @@ public final class PerformerModels {
 
   /** Whether outputs of real tokens depend on padding behind them. */
   private static boolean seesPadding(PerformerConfig config) {
-    for (int i = 0; i < config.layers(); i++) {
-      AttentionConfig attention = config.attentionOf(i);
-      if (attention instanceof AttentionConfig.Favor favor && looksAhead(config, favor.config())
-          || config.padId() == null && !attention.isCausal()) {
-        return true;
-      }
-    }
-    return false;
+    boolean isMasked = config.padId() != null;
+    return IntStream.range(0, config.layers())
+        .mapToObj(config::attentionOf)
+        .anyMatch(
+            attention ->
+                attention instanceof AttentionConfig.Favor favor
+                    ? !(isMasked && favor.config().maskKeys()) && looksAhead(favor.config())
+                    : !isMasked && !attention.isCausal());
   }
 
-  private static boolean looksAhead(PerformerConfig config, FavorConfig favor) {
-    boolean isSeen = config.padId() == null || !favor.maskKeys();
-    // A maximum over all keys leaks even where attention is causal.
-    return isSeen && (!favor.causal() || favor.convention().couplesPositions(favor.kernel()));
+  /** A maximum over all keys leaks even where attention is causal. */
+  private static boolean looksAhead(FavorConfig favor) {
+    return !favor.causal() || favor.convention().couplesPositions(favor.kernel());
   }
 
   /** From what configuration a SavedModel was built, if that is recorded. */
@@ -227,25 +215,16 @@ public final class PerformerModels {
         .map(config -> PerformerConfig.of(config, model.resolve(ModelCard.FILE) + ": config"));
   }
 
-  /**
-   * From what configuration a SavedModel was built.
-   *
-   * @throws PerformerException if that is not recorded
-   */
+  /** As {@link #config}. @throws PerformerException if it is not recorded */
   public static PerformerConfig requireConfig(Path model) {
-    String missing =
-        "%s: does not say how it is built (no config in %s), as only models of './performer import'"
+    String reason =
+        ": does not say how it is built (no config in %s), as only models of './performer import'"
             + " and 'train' do; import the checkpoint that it was made from";
-    return config(model)
-        .orElseThrow(() -> new PerformerException(missing.formatted(model, ModelCard.FILE)));
+    String message = model + reason.formatted(ModelCard.FILE);
+    return config(model).orElseThrow(() -> new PerformerException(message));
   }
 
-  /**
-   * Reads a model that {@link #write} wrote, or that was fine-tuned from one.
-   *
-   * @throws PerformerException if it is no SavedModel, or has no configuration, as those that
-   *     Python wrote
-   */
+  /** Reads a model that {@link #write} wrote, or that was fine-tuned from one. */
   public static Saved load(Path model) {
     SavedModelDirectory directory = SavedModelDirectory.open(model);
     PerformerConfig config = requireConfig(model);
@@ -255,8 +234,7 @@ public final class PerformerModels {
       for (VariableSpec variable : directory.variables()) {
         if (names.contains(variable.name())) {
           try (Tensor tensor = reader.tensor(variable.checkpointKey())) {
-            String name = variable.name();
-            weights.put(name, ArrayConversion.toArray(name, tensor));
+            weights.put(variable.name(), ArrayConversion.toArray(variable.name(), tensor));
           }
         }
       }

@@ -16,14 +16,13 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.tensorflow.proto.SavedObjectGraphOuterClass.FunctionSpec;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
-import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedFunction;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObject;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObjectGraph;
 import org.tensorflow.proto.Struct.StructuredValue;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject;
+import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject.ObjectReference;
 
 /**
  * The Python objects that a SavedModel is: what {@code tf.saved_model.load} makes of it.
@@ -179,12 +178,10 @@ final class PythonObjects {
     StructuredValue arguments = tuple(inputs.stream().map(StructuredValues::spec).toList());
     addFunction(name, function, arguments, Map.of());
     List<String> names = inputs.stream().map(ArgumentSpec::name).toList();
-    var spec =
-        FunctionSpec.newBuilder()
-            .setFullargspec(StructuredValues.fullArgSpec(names))
-            .setInputSignature(arguments);
-    var saved = SavedFunction.newBuilder().addConcreteFunctions(name).setFunctionSpec(spec);
-    root.children().put("__call__", add(SavedObject.newBuilder().setFunction(saved)));
+    SavedObject.Builder saved = SavedObject.newBuilder();
+    var spec = saved.getFunctionBuilder().addConcreteFunctions(name).getFunctionSpecBuilder();
+    spec.setFullargspec(StructuredValues.fullArgSpec(names)).setInputSignature(arguments);
+    root.children().put("__call__", add(saved));
   }
 
   private void addFunction(
@@ -216,9 +213,7 @@ final class PythonObjects {
       if (isList(node)) {
         saved.getUserObjectBuilder().setIdentifier(LIST);
       }
-      children(node)
-          .forEach((name, id) -> saved.addChildrenBuilder().setLocalName(name).setNodeId(id));
-      graph.addNodes(saved);
+      graph.addNodes(saved.addAllChildren(children(node)));
     }
     return graph.putAllConcreteFunctions(functions).build();
   }
@@ -226,12 +221,7 @@ final class PythonObjects {
   /** For the checkpoint. */
   TrackableObjectGraph trackable() {
     TrackableObjectGraph.Builder graph = TrackableObjectGraph.newBuilder();
-    for (Node node : nodes) {
-      TrackableObject.Builder tracked = node.tracked().clone();
-      children(node)
-          .forEach((name, id) -> tracked.addChildrenBuilder().setLocalName(name).setNodeId(id));
-      graph.addNodes(tracked);
-    }
+    nodes.forEach(n -> graph.addNodes(n.tracked().clone().addAllChildren(children(n))));
     return graph.build();
   }
 
@@ -249,11 +239,13 @@ final class PythonObjects {
     return IntStream.range(0, count).mapToObj(String::valueOf).toList();
   }
 
-  /** Numbers of a node's children by their names, those of a list in order. */
-  private Map<String, Integer> children(Node node) {
-    Map<String, Integer> ids = new LinkedHashMap<>();
+  /** Those of a list in order. */
+  private List<ObjectReference> children(Node node) {
     var names = isList(node) ? numbers(node.children().size()) : node.children().keySet();
-    names.forEach(name -> ids.put(name, node.children().get(name).id()));
-    return ids;
+    return names.stream().map(name -> reference(name, node.children().get(name))).toList();
+  }
+
+  private static ObjectReference reference(String name, Node child) {
+    return ObjectReference.newBuilder().setLocalName(name).setNodeId(child.id()).build();
   }
 }

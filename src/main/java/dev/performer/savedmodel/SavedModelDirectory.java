@@ -95,20 +95,19 @@ public final class SavedModelDirectory {
     require(Files.exists(path), "%s does not exist", path);
     require(Files.isDirectory(path), "%s is a file; a SavedModel is a directory", path);
     if (!Files.isRegularFile(file)) {
-      String hint =
-          Files.exists(path.resolve("saved_model.pbtxt"))
-              ? " (the text form saved_model.pbtxt is not supported)"
-              : Files.exists(path.resolve("checkpoint")) ? " (it looks like a checkpoint)" : "";
+      boolean isText = Files.exists(path.resolve("saved_model.pbtxt"));
+      boolean isOther = Files.exists(path.resolve("checkpoint"));
+      String hint = isOther ? " (it looks like a checkpoint)" : "";
       throw new PerformerException(
-          path + " is not a SavedModel: it has no file saved_model.pb" + hint);
+          path
+              + " is not a SavedModel: it has no file saved_model.pb"
+              + (isText ? " (the text form saved_model.pbtxt is not supported)" : hint));
     }
     checkFiles(path);
     try {
       SavedModel model = SavedModel.parseFrom(RegularFiles.readAllBytes(file));
-      require(
-          model.getMetaGraphsCount() > 0,
-          "%s holds no graph: it is empty, truncated or garbage",
-          file);
+      boolean hasGraph = model.getMetaGraphsCount() > 0;
+      require(hasGraph, "%s holds no graph: it is empty, truncated or garbage", file);
       return model;
     } catch (InvalidProtocolBufferException e) {
       throw new PerformerException(file + " is truncated or not a SavedModel", e);
@@ -136,14 +135,13 @@ public final class SavedModelDirectory {
   private static MetaGraphDef serving(Path path, SavedModel model) {
     List<MetaGraphDef> graphs = model.getMetaGraphsList();
     var tags = graphs.stream().map(g -> List.copyOf(g.getMetaInfoDef().getTagsList())).toList();
-    return graphs.stream()
-        .filter(graph -> graph.getMetaInfoDef().getTagsList().contains(SERVE))
-        .findFirst()
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                    "%s: no graph of the model has the tag %s; the tags are %s"
-                        .formatted(path, SERVE, tags)));
+    for (int i = 0; i < tags.size(); i++) {
+      if (tags.get(i).contains(SERVE)) {
+        return graphs.get(i);
+      }
+    }
+    throw new PerformerException(
+        path + ": no graph of the model has the tag " + SERVE + "; the tags are " + tags);
   }
 
   private void checkNodes(GraphDef graph) {
@@ -164,19 +162,12 @@ public final class SavedModelDirectory {
         OpDefinitions.checkInputs(node, op.get(), place);
       }
     }
-    require(
-        op.isPresent() || functions.find(node.getOp()).isPresent(),
-        "the op %s (node %s of %s) is unknown to this TensorFlow",
-        node.getOp(),
-        node.getName(),
-        place);
-    for (String function : FunctionLibrary.attributeFunctions(node)) {
-      require(
-          function.isEmpty() || functions.find(function).isPresent(),
-          "the function %s, which the node %s of %s needs, is not in the model",
-          function,
-          node.getName(),
-          place);
+    boolean isKnown = op.isPresent() || functions.find(node.getOp()).isPresent();
+    String at = node.getName() + " of " + place;
+    require(isKnown, "the op %s (node %s) is unknown to this TensorFlow", node.getOp(), at);
+    for (String name : FunctionLibrary.attributeFunctions(node)) {
+      boolean isThere = name.isEmpty() || functions.find(name).isPresent();
+      require(isThere, "the function %s, which the node %s needs, is not in the model", name, at);
     }
   }
 
@@ -198,16 +189,11 @@ public final class SavedModelDirectory {
     CheckpointReader.Entry entry = stored.get(key);
     require(entry != null, "variables/ has no tensor %s for the variable %s", key, variable.name());
     boolean comparable = variable.slice().isEmpty() && !variable.shape().hasUnknownDimension();
-    require(
-        !comparable || entry.shape().equals(variable.shape()),
-        "the variable %s has shape %s, but variables/ stores %s as %s",
-        variable.name(),
-        variable.shape(),
-        entry.shape(),
-        key);
+    String own = "the variable " + variable.name() + " has shape " + variable.shape();
+    boolean isEqual = !comparable || entry.shape().equals(variable.shape());
+    require(isEqual, "%s, but variables/ stores %s as %s", own, entry.shape(), key);
   }
 
-  /** Where the model is. */
   public Path path() {
     return path;
   }
@@ -249,12 +235,8 @@ public final class SavedModelDirectory {
             .find(node.getOp())
             .map(function -> function.getSignature().getOutputArgCount())
             .orElseGet(() -> OpDefinitions.outputTypes(node).size());
-    require(
-        TensorNames.index(tensor) < outputs,
-        "%s is %s, but that node has %d outputs",
-        what,
-        tensor,
-        outputs);
+    boolean isOutput = TensorNames.index(tensor) < outputs;
+    require(isOutput, "%s is %s, but that node has %d outputs", what, tensor, outputs);
   }
 
   /** All variables, optimizer slots and metrics included. */
@@ -279,12 +261,8 @@ public final class SavedModelDirectory {
     for (AssetFileDef asset : metaGraph.getAssetFileDefList()) {
       String name = asset.getFilename();
       Path file = folder.resolve(name).normalize();
-      require(
-          file.startsWith(folder.normalize()),
-          "%s: the asset %s is not inside %s",
-          path,
-          name,
-          folder);
+      boolean isInside = file.startsWith(folder.normalize());
+      require(isInside, "%s: the asset %s is not inside %s", path, name, folder);
       assets.put(asset.getTensorInfo().getName(), file);
     }
     return assets;

@@ -4,14 +4,12 @@ import static dev.performer.graph.CheckpointReader.OBJECT_GRAPH_KEY;
 import static dev.performer.savedmodel.ImportedModel.DEFAULT_SIGNATURE;
 
 import com.google.protobuf.CodedOutputStream;
-import dev.performer.PerformerException;
 import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.GraphCut;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.TracedFunction;
 import dev.performer.graph.Variable;
 import dev.performer.graph.VariableValues;
-import dev.performer.graph.Variables;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -51,12 +49,7 @@ public final class SavedModelExporter {
   /** Adds the ops of one signature. It is called once for each function that needs them. */
   @FunctionalInterface
   public interface SignatureBody {
-    /**
-     * @param tf where to add ops
-     * @param inputs the signature's inputs by name
-     * @param readVariable the value of the variable of a name
-     * @return the outputs by name
-     */
+    /** From the inputs by name, and the value of a variable by its name, to outputs by name. */
     Map<String, Operand<?>> build(
         Ops tf, Map<String, Operand<?>> inputs, Function<String, Operand<?>> readVariable);
   }
@@ -81,15 +74,9 @@ public final class SavedModelExporter {
     return this;
   }
 
-  /** Adds all variables of a registry. */
-  public SavedModelExporter variables(Variables added) {
-    return variables(added.all());
-  }
-
   /**
    * Adds a signature that is built anew.
    *
-   * @param name such as {@code serving_default}
    * @param inputs its inputs; use −1 for batch and length; their order is that of Python's {@code
    *     model(...)}
    * @param body adds its ops; the variables must have been given before
@@ -130,9 +117,8 @@ public final class SavedModelExporter {
   /**
    * Adds a signature that is cut out of the variables' graph.
    *
-   * @param name such as {@code serving_default}
    * @param inputs placeholders by the name they shall have in the signature
-   * @param outputs outputs that depend on no other placeholder, by name
+   * @param outputs what depends on no other placeholder, by name
    */
   public SavedModelExporter signature(
       String name,
@@ -168,10 +154,7 @@ public final class SavedModelExporter {
     return this;
   }
 
-  /**
-   * Sets which signature {@code model(...)} runs in Python: {@code serving_default} by default, or
-   * the first where there is none.
-   */
+  /** What {@code model(...)} runs in Python; by default {@code serving_default} or the first. */
   public SavedModelExporter callable(String signature) {
     callable = signature;
     return this;
@@ -196,12 +179,11 @@ public final class SavedModelExporter {
   }
 
   /**
-   * Writes the SavedModel.
+   * Writes the SavedModel; the directory is made, with its parents, if need be.
    *
    * @param session runs the variables' graph, which stays as it is
-   * @param directory where to write; made, with its parents, if need be
-   * @throws PerformerException if the directory is taken or cannot be written; nothing has changed
-   *     then
+   * @throws dev.performer.PerformerException if the directory is taken or cannot be written;
+   *     nothing has changed then
    */
   public void export(Session session, Path directory) {
     for (Variable variable : variables) {
@@ -216,7 +198,8 @@ public final class SavedModelExporter {
       signatures.forEach((name, signature) -> graph.add(signature, name.equals(called)));
       model = graph.finish();
     }
-    OutputDirectory.write(directory, replace, staging -> write(session, objects, model, staging));
+    OutputDirectory.write(
+        directory, replace, card, staging -> write(session, objects, model, staging));
   }
 
   private String called() {
@@ -243,16 +226,13 @@ public final class SavedModelExporter {
           tensors,
           tf -> Map.of(OBJECT_GRAPH_KEY, ExportGraph.objectGraphConstant(tf, objects)));
     }
-    if (card != null) {
-      card.write(directory);
-    }
     extra.write(directory);
   }
 
   /** The same bytes for the same model: attributes are maps, which have no order by themselves. */
   private static byte[] bytes(SavedModel model) throws IOException {
     byte[] bytes = new byte[model.getSerializedSize()];
-    CodedOutputStream out = CodedOutputStream.newInstance(bytes);
+    var out = CodedOutputStream.newInstance(bytes);
     out.useDeterministicSerialization();
     model.writeTo(out);
     out.checkNoSpaceLeft();

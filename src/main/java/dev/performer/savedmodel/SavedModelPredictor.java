@@ -53,11 +53,7 @@ public final class SavedModelPredictor implements AutoCloseable {
     try {
       bundle = loader.withRunOptions(run).load();
     } catch (RuntimeException e) {
-      String reason =
-          isTimeout(e)
-              ? " was not loaded within " + seconds()
-              : " cannot be loaded: " + NativeErrors.firstLine(e);
-      throw new PerformerException(directory.path() + reason, e);
+      throw failure("", " was not loaded within %s", " cannot be loaded: ", e);
     }
   }
 
@@ -84,19 +80,15 @@ public final class SavedModelPredictor implements AutoCloseable {
     return config.build();
   }
 
-  private static boolean isTimeout(RuntimeException e) {
-    return String.valueOf(e.getMessage()).startsWith("Timed out waiting for notification");
+  private PerformerException failure(String what, String late, String failed, RuntimeException e) {
+    String timeout = run.getTimeoutInMs() / 1000.0 + " s";
+    boolean isLate =
+        String.valueOf(e.getMessage()).startsWith("Timed out waiting for notification");
+    String reason = isLate ? late.formatted(timeout) : failed + NativeErrors.firstLine(e);
+    return new PerformerException(what + directory.path() + reason, e);
   }
 
-  private String seconds() {
-    return run.getTimeoutInMs() / 1000.0 + " s";
-  }
-
-  /**
-   * Loads a model.
-   *
-   * @throws PerformerException if it is not a SavedModel or damaged
-   */
+  /** Loads a model. @throws PerformerException if it is not a SavedModel or damaged */
   public static SavedModelPredictor load(Path directory) {
     return load(SavedModelDirectory.open(directory), TIMEOUT);
   }
@@ -105,7 +97,6 @@ public final class SavedModelPredictor implements AutoCloseable {
    * Loads a model that was opened already.
    *
    * @param timeout how long loading, and then each run, may take: a signature may loop for ever
-   * @throws PerformerException if TensorFlow cannot load it
    */
   public static SavedModelPredictor load(SavedModelDirectory directory, Duration timeout) {
     return new SavedModelPredictor(directory, timeout);
@@ -124,7 +115,6 @@ public final class SavedModelPredictor implements AutoCloseable {
   /**
    * Runs a signature.
    *
-   * @param signature its name
    * @param inputs one array per input, named like the signature's; whole numbers and floats of
    *     other width are converted where no value changes
    * @return one array per output; float16 and bfloat16 come as float32
@@ -133,7 +123,7 @@ public final class SavedModelPredictor implements AutoCloseable {
   public Map<String, NpyArray> predict(String signature, Map<String, NpyArray> inputs) {
     SignatureSpec spec = directory.signature(signature);
     checkNames(spec, inputs);
-    spec.outputs().values().forEach(ArrayConversion::checkOutput);
+    spec.outputs().values().forEach(out -> ArrayConversion.requireKnown(out, "output"));
     Map<String, Tensor> feeds = new LinkedHashMap<>();
     try {
       for (TensorSpec input : spec.inputs().values()) {
@@ -152,7 +142,7 @@ public final class SavedModelPredictor implements AutoCloseable {
     Session.Runner runner = bundle.session().runner().setOptions(run);
     feeds.forEach(runner::feed);
     tensors.forEach(runner::fetch);
-    List<String> order = List.copyOf(tensors);
+    var order = List.copyOf(tensors);
     try (Result result = runner.run()) {
       Map<String, NpyArray> outputs = new TreeMap<>();
       for (TensorSpec output : spec.outputs().values()) {
@@ -163,28 +153,21 @@ public final class SavedModelPredictor implements AutoCloseable {
     } catch (PerformerException e) {
       throw e;
     } catch (RuntimeException e) {
-      String reason =
-          isTimeout(e)
-              ? " did not finish within %s; give it more time if it is no endless loop"
-                  .formatted(seconds())
-              : " failed: " + NativeErrors.firstLine(e);
-      throw new PerformerException(
-          "the signature " + spec.name() + " of " + directory.path() + reason, e);
+      String late = " did not finish within %s; give it more time if it is no endless loop";
+      throw failure("the signature " + spec.name() + " of ", late, " failed: ", e);
     }
   }
 
   private void checkNames(SignatureSpec spec, Map<String, NpyArray> inputs) {
     Set<String> missing = new TreeSet<>(spec.inputs().keySet());
-    missing.removeAll(inputs.keySet());
     Set<String> unknown = new TreeSet<>(inputs.keySet());
-    unknown.removeAll(spec.inputs().keySet());
-    if (!missing.isEmpty() || !unknown.isEmpty()) {
-      String lacking = missing.isEmpty() ? "" : "; missing: " + missing;
-      String more = unknown.isEmpty() ? "" : "; unknown: " + unknown;
+    if (!missing.equals(unknown)) {
+      missing.removeAll(inputs.keySet());
+      unknown.removeAll(spec.inputs().keySet());
       throw new PerformerException(
-          "the signature %s takes %s".formatted(spec.name(), spec.inputs().values())
-              + lacking
-              + more);
+          ("the signature " + spec.name() + " takes " + spec.inputs().values())
+              + (missing.isEmpty() ? "" : "; missing: " + missing)
+              + (unknown.isEmpty() ? "" : "; unknown: " + unknown));
     }
   }
 

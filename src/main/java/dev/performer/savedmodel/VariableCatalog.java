@@ -4,12 +4,14 @@ import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.graph.GraphIndex;
 import dev.performer.graph.TensorNames;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.CollectionDef;
 import org.tensorflow.proto.DataType;
@@ -35,10 +37,8 @@ final class VariableCatalog {
   private VariableCatalog(MetaGraphDef metaGraph, ObjectGraph objects) {
     this.metaGraph = metaGraph;
     this.objects = objects;
-    nodes =
-        metaGraph.getGraphDef().getNodeList().stream()
-            .filter(node -> VARIABLES.contains(node.getOp()))
-            .toList();
+    var all = metaGraph.getGraphDef().getNodeList().stream();
+    nodes = all.filter(node -> VARIABLES.contains(node.getOp())).toList();
     collect("variables", false);
     collect("trainable_variables", true);
   }
@@ -48,14 +48,13 @@ final class VariableCatalog {
     VariableCatalog catalog = new VariableCatalog(metaGraph, objects);
     Map<String, CheckpointKeys.Stored> keys = CheckpointKeys.of(metaGraph);
     Map<String, String> names = catalog.names();
-    return catalog.nodes.stream()
-        .map(
-            node ->
-                catalog.spec(
-                    node,
-                    names.get(node.getName()),
-                    keys.getOrDefault(node.getName(), CheckpointKeys.NOT_STORED)))
-        .toList();
+    List<VariableSpec> specs = new ArrayList<>();
+    for (NodeDef node : catalog.nodes) {
+      String name = node.getName();
+      var stored = keys.getOrDefault(name, CheckpointKeys.NOT_STORED);
+      specs.add(catalog.spec(node, names.get(name), stored));
+    }
+    return List.copyOf(specs);
   }
 
   /**
@@ -64,24 +63,19 @@ final class VariableCatalog {
    */
   private Map<String, String> names() {
     Set<String> used = usedBySignatures();
-    Map<String, String> names = new HashMap<>();
     Set<String> taken = new HashSet<>();
     Map<String, Integer> copies = new HashMap<>();
-    for (boolean first : new boolean[] {true, false}) {
-      for (NodeDef node : nodes) {
-        if (used.contains(node.getName()) == first) {
-          String wanted =
-              known(node)
-                  .map(SavedVariable::getName)
-                  .filter(name -> !name.isEmpty())
-                  .orElse(node.getName());
-          String name = wanted;
-          while (!taken.add(name)) {
-            name = wanted + "_" + copies.merge(wanted, 1, Integer::sum);
-          }
-          names.put(node.getName(), name);
-        }
+    List<NodeDef> usedFirst = new ArrayList<>(nodes);
+    usedFirst.sort(Comparator.comparing(node -> !used.contains(node.getName())));
+    Map<String, String> names = new HashMap<>();
+    for (NodeDef node : usedFirst) {
+      String known = known(node).map(SavedVariable::getName).orElse("");
+      String wanted = known.isEmpty() ? node.getName() : known;
+      String name = wanted;
+      while (!taken.add(name)) {
+        name = wanted + "_" + copies.merge(wanted, 1, Integer::sum);
       }
+      names.put(node.getName(), name);
     }
     return names;
   }
@@ -96,25 +90,18 @@ final class VariableCatalog {
   }
 
   private Optional<SavedVariable> known(NodeDef node) {
-    AttrValue shared = node.getAttrOrDefault("shared_name", AttrValue.getDefaultInstance());
+    var shared = node.getAttrOrDefault("shared_name", AttrValue.getDefaultInstance());
     return objects.variable(node.getName(), shared.getS().toStringUtf8());
   }
 
   private VariableSpec spec(NodeDef node, String name, CheckpointKeys.Stored stored) {
     DataType type = node.getAttrOrThrow("dtype").getType();
-    boolean isTrainable =
-        FLOATING.contains(type)
-            && known(node)
-                .map(SavedVariable::getTrainable)
-                .orElseGet(() -> trainable.getOrDefault(node.getName(), true));
+    Shape shape = TensorSpec.shape(node.getAttrOrThrow("shape").getShape());
+    boolean isCollected = trainable.getOrDefault(node.getName(), true);
+    boolean isTrainable = known(node).map(SavedVariable::getTrainable).orElse(isCollected);
+    boolean trains = isTrainable && FLOATING.contains(type);
     return new VariableSpec(
-        name,
-        node.getName(),
-        type,
-        TensorSpec.shape(node.getAttrOrThrow("shape").getShape()),
-        isTrainable,
-        stored.key(),
-        stored.slice());
+        name, node.getName(), type, shape, trains, stored.key(), stored.slice());
   }
 
   /** TF1's collections name a variable by its handle or reference tensor. */

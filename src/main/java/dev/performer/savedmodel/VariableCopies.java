@@ -32,14 +32,8 @@ final class VariableCopies {
   private record Stored(String key, String name, boolean used) {}
 
   /**
-   * Finds the copies of some variables: same name, type, shape and bytes, where not both are used
-   * by functions.
-   *
-   * @param graphFile {@code saved_model.pb}
-   * @param checkpoint the model's checkpoint
-   * @param keys checkpoint keys of the variables
-   * @return from the key of each copy to the key that it copies; what could be the copy of two is
-   *     left out
+   * From the key of each copy to the one of {@code keys} that it copies: same name, type, shape and
+   * bytes, where not both are used by functions. What could be the copy of two is left out.
    */
   static Map<String, String> find(Path graphFile, CheckpointReader checkpoint, Set<String> keys) {
     if (!checkpoint.entries().containsKey(OBJECT_GRAPH_KEY)) {

@@ -32,8 +32,6 @@ import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.NdArrays;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.core.Placeholder;
-import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.FingerprintDef;
 import org.tensorflow.types.TString;
 
@@ -48,16 +46,9 @@ import org.tensorflow.types.TString;
  */
 public final class WeightReplacement {
   private static final String GRAPH_FILE = "saved_model.pb";
-  private static final String FINGERPRINT_FILE = "fingerprint.pb";
   private static final Path CHECKPOINT = Path.of("variables", "variables");
 
-  /**
-   * What was written.
-   *
-   * @param replaced checkpoint keys with the session's values
-   * @param copies checkpoint keys of second copies of those variables, with the same values
-   * @param kept checkpoint keys with the original's values
-   */
+  /** Checkpoint keys with the session's values, of second copies of those, and with old values. */
   public record Report(List<String> replaced, List<String> copies, List<String> kept) {}
 
   private final Path original;
@@ -68,17 +59,10 @@ public final class WeightReplacement {
     this.original = original;
   }
 
-  /**
-   * Starts from a SavedModel.
-   *
-   * @throws PerformerException if it is none, or lacks the checkpoint of its variables
-   */
+  /** Starts from a SavedModel, which must have the checkpoint of its variables. */
   public static WeightReplacement of(Path original) {
-    require(
-        Files.isRegularFile(original.resolve(GRAPH_FILE)),
-        "%s is not a SavedModel: it has no %s",
-        original,
-        GRAPH_FILE);
+    boolean hasGraph = Files.isRegularFile(original.resolve(GRAPH_FILE));
+    require(hasGraph, "%s is not a SavedModel: it has no %s", original, GRAPH_FILE);
     if (!CheckpointReader.exists(original.resolve(CHECKPOINT))) {
       try {
         SavedModelDirectory.open(original); // fine where the graph has no variables either
@@ -106,16 +90,15 @@ public final class WeightReplacement {
    * Writes the model.
    *
    * @param session holds the new values; its graph stays as it is
-   * @param variables the variables with new values, by their checkpoint keys in the original; none
-   *     makes a copy
-   * @param target where to write
+   * @param variables those with new values, by their checkpoint keys in the original; none makes a
+   *     copy
    * @throws PerformerException if the variables do not fit the original (all disagreements are
    *     listed), or the target is taken or cannot be written; nothing has changed then
    */
   public Report export(Session session, List<Variable> variables, Path target) {
     requireApart(target);
     if (variables.isEmpty()) {
-      write(target, staging -> copyFiles(staging, file -> true));
+      OutputDirectory.write(target, replace, card, staging -> copyFiles(staging, file -> true));
       return new Report(List.of(), List.of(), List.of());
     }
     try (CheckpointReader reader = CheckpointReader.open(original.resolve(CHECKPOINT))) {
@@ -126,8 +109,10 @@ public final class WeightReplacement {
       copies.forEach((copy, key) -> values.put(copy, values.get(key)));
       List<String> kept = new ArrayList<>(reader.entries().keySet());
       kept.removeAll(values.keySet());
-      write(
+      OutputDirectory.write(
           target,
+          replace,
+          card,
           staging -> {
             copyFiles(staging, this::isKept);
             saveCheckpoint(session, values, kept, reader, staging.resolve(CHECKPOINT));
@@ -140,26 +125,11 @@ public final class WeightReplacement {
     }
   }
 
-  private void write(Path target, OutputDirectory.Writer files) {
-    OutputDirectory.write(
-        target,
-        replace,
-        staging -> {
-          files.write(staging);
-          if (card != null) {
-            card.write(staging);
-          }
-        });
-  }
-
   private void requireApart(Path target) {
     Path from = original.toAbsolutePath().normalize();
     Path to = target.toAbsolutePath().normalize();
-    require(
-        from.equals(to) || !from.startsWith(to) && !to.startsWith(from),
-        "%s and %s lie inside one another",
-        target,
-        original);
+    boolean isInside = !from.equals(to) && (from.startsWith(to) || to.startsWith(from));
+    require(!isInside, "%s and %s lie inside one another", target, original);
   }
 
   private void requireFit(CheckpointReader reader, List<Variable> variables) {
@@ -167,14 +137,13 @@ public final class WeightReplacement {
     for (Variable variable : variables) {
       String key = variable.checkpointKey();
       CheckpointReader.Entry entry = reader.entries().get(key);
-      DataType type = DataTypes.of(variable.type());
+      var type = DataTypes.of(variable.type());
       Shape shape = variable.shape();
       if (entry == null) {
         problems.add(key + " is not in its checkpoint");
       } else if (entry.type() != type || !shape.isCompatibleWith(entry.shape())) {
-        problems.add(
-            "%s is %s %s, the new value is %s %s"
-                .formatted(key, entry.type(), entry.shape(), type, shape));
+        String stored = key + " is " + entry.type() + " " + entry.shape();
+        problems.add(stored + ", the new value is " + type + " " + shape);
       }
     }
     if (!problems.isEmpty()) {
@@ -233,15 +202,14 @@ public final class WeightReplacement {
   }
 
   private static void updateFingerprint(Path model) throws IOException {
-    Path file = model.resolve(FINGERPRINT_FILE);
+    Path file = model.resolve("fingerprint.pb");
     if (!Files.exists(file)) {
       return;
     }
     try {
       byte[] index = Files.readAllBytes(model.resolve(CHECKPOINT + ".index"));
-      FingerprintDef old = FingerprintDef.parseFrom(RegularFiles.readAllBytes(file));
-      FingerprintDef updated = old.toBuilder().setCheckpointHash(farmHash(index)).build();
-      Files.write(file, updated.toByteArray());
+      var fingerprint = FingerprintDef.parseFrom(RegularFiles.readAllBytes(file)).toBuilder();
+      Files.write(file, fingerprint.setCheckpointHash(farmHash(index)).build().toByteArray());
     } catch (InvalidProtocolBufferException e) {
       Files.delete(file); // It is damaged, and loaders do without.
     }
@@ -253,9 +221,8 @@ public final class WeightReplacement {
         Session session = new Session(graph);
         TString data = TString.tensorOfBytes(NdArrays.vectorOfObjects(file))) {
       Ops tf = Ops.create(graph);
-      var input = tf.placeholder(TString.class, Placeholder.shape(Shape.of(1)));
-      var hash = tf.fingerprint(input, tf.constant("farmhash64"));
-      try (Result result = session.runner().feed(input, data).fetch(hash).run()) {
+      var hash = tf.fingerprint(tf.constantOf(data), tf.constant("farmhash64"));
+      try (Result result = session.runner().fetch(hash).run()) {
         var bytes = ByteBuffer.wrap(Tensors.bytes(result.get(0)));
         return bytes.order(ByteOrder.LITTLE_ENDIAN).getLong();
       }

@@ -35,6 +35,7 @@ public final class GenerationSession implements AutoCloseable {
   private final PerformerConfig config;
   private final SignatureSpec prefill;
   private final SignatureSpec step;
+  private final List<String> outputs;
 
   /** Hears of each token as it comes. */
   @FunctionalInterface
@@ -59,6 +60,7 @@ public final class GenerationSession implements AutoCloseable {
     this.config = config;
     prefill = predictor.directory().signature(DecodingSignatures.PREFILL);
     step = predictor.directory().signature(STEP);
+    outputs = List.copyOf(step.outputs().keySet());
   }
 
   /**
@@ -194,15 +196,14 @@ public final class GenerationSession implements AutoCloseable {
   }
 
   private Result advance(Result before, int[] chosen, int[] positions) {
-    List<String> order = List.copyOf(step.outputs().keySet());
     try (Tensor token = Tensors.of(chosen, chosen.length);
         Tensor position = Tensors.of(positions, positions.length)) {
       Map<String, Tensor> feeds = new HashMap<>();
       feeds.put(DecodingSignatures.TOKEN, token);
       feeds.put(DecodingSignatures.POSITION, position);
       for (String name : step.inputs().keySet()) {
-        if (order.contains(name)) {
-          feeds.put(name, before.get(order.indexOf(name)));
+        if (outputs.contains(name)) {
+          feeds.put(name, before.get(outputs.indexOf(name)));
         }
       }
       return run(step, feeds);
@@ -210,17 +211,14 @@ public final class GenerationSession implements AutoCloseable {
   }
 
   private float[] logits(Result result) {
-    List<String> order = List.copyOf(step.outputs().keySet());
-    return Tensors.floats(result.get(order.indexOf(PerformerSignatures.LOGITS)));
+    return Tensors.floats(result.get(outputs.indexOf(PerformerSignatures.LOGITS)));
   }
 
   /** Both signatures have the same outputs, which are fetched in the same order. */
   private Result run(SignatureSpec signature, Map<String, Tensor> feeds) {
     Session.Runner runner = predictor.session().runner();
     feeds.forEach((name, tensor) -> runner.feed(signature.input(name).tensor(), tensor));
-    for (String name : step.outputs().keySet()) {
-      runner.fetch(signature.output(name).tensor());
-    }
+    outputs.forEach(name -> runner.fetch(signature.output(name).tensor()));
     try {
       return runner.run();
     } catch (RuntimeException e) {

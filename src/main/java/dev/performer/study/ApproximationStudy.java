@@ -20,7 +20,6 @@ import java.util.List;
 import java.util.Random;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Result;
@@ -64,20 +63,11 @@ public record ApproximationStudy(
         amplitude);
   }
 
-  /**
-   * What is tried.
-   *
-   * @param kernel one that estimates softmax
-   * @param directions how directions are drawn
-   * @param lengths how long they are
-   */
+  /** What is tried: a kernel that estimates softmax, and how its directions are drawn. */
   public record Variant(
       Kernel kernel,
       @JsonProperty("projection") Projection.Directions directions,
       @JsonProperty("rowLengths") Projection.Lengths lengths) {
-    /**
-     * @throws PerformerException if the kernel does not estimate softmax
-     */
     public Variant {
       require(
           kernel.isSoftmax(),
@@ -108,7 +98,6 @@ public record ApproximationStudy(
   /**
    * One measurement.
    *
-   * @param variant what was tried
    * @param features M, directions of the projection
    * @param error mean squared error over the variance of the exact output, both means over draws
    * @param standardError of that ratio, from the scatter of the draws' errors
@@ -170,24 +159,26 @@ public record ApproximationStudy(
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);
-      List<Operand<TFloat32>> inputs =
-          Stream.generate(() -> placeholder(tf, 1, 1, length, headSize)).limit(3).toList();
+      var q = placeholder(tf, 1, 1, length, headSize);
+      var k = placeholder(tf, 1, 1, length, headSize);
+      var v = placeholder(tf, 1, 1, length, headSize);
       Attention attention = new ExactAttention(causal);
       Operand<TFloat32> p = null;
       if (favor != null) {
         p = placeholder(tf, projection.rows(), projection.columns());
         attention = FavorAttention.of(favor, p);
       }
-      var out = attention.attend(tf, inputs.get(0), inputs.get(1), inputs.get(2), null);
+      var out = attention.attend(tf, q, k, v, null);
       List<float[]> outputs = new ArrayList<>();
       for (int i = 0; i < draws; i++) {
+        float[][] drawn = data.get(i);
         try (Feed feed = new Feed()) {
-          for (int j = 0; j < inputs.size(); j++) {
-            feed.put(inputs.get(j), Tensors.of(data.get(i)[j], 1, 1, length, headSize));
-          }
+          feed.put(q, Tensors.of(drawn[0], 1, 1, length, headSize));
+          feed.put(k, Tensors.of(drawn[1], 1, 1, length, headSize));
+          feed.put(v, Tensors.of(drawn[2], 1, 1, length, headSize));
           if (favor != null) {
-            float[] drawn = projection.draw(seed + 1_000_003L * (i + 1));
-            feed.put(p, Tensors.of(drawn, projection.rows(), projection.columns()));
+            float[] matrix = projection.draw(seed + 1_000_003L * (i + 1));
+            feed.put(p, Tensors.of(matrix, projection.rows(), projection.columns()));
           }
           Session.Runner runner = session.runner().fetch(out);
           feed.into(runner);
@@ -211,10 +202,9 @@ public record ApproximationStudy(
             .mapToDouble(i -> meanSquaredError(outputs.get(i), exact.get(i)))
             .toArray();
     double error = Arrays.stream(errors).average().orElseThrow();
-    double scatter =
-        Arrays.stream(errors).map(e -> (e - error) * (e - error)).sum()
-            / Math.max(1, errors.length - 1);
-    return new Row(variant, m, error / scale, Math.sqrt(scatter / errors.length) / scale);
+    double squares = Arrays.stream(errors).map(e -> (e - error) * (e - error)).sum();
+    double scatter = squares / Math.max(1, errors.length - 1) / errors.length;
+    return new Row(variant, m, error / scale, Math.sqrt(scatter) / scale);
   }
 
   private static double meanSquaredError(float[] out, float[] exact) {

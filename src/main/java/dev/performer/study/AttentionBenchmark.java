@@ -65,9 +65,8 @@ public record AttentionBenchmark(
     String title = "forward+backward, times faster than exact softmax";
     Table faster = new Table(title + columns(length -> "L=" + length));
     ratios.forEach(
-        (kind, times1) ->
-            faster.row(
-                kind + columns(l -> times1.containsKey(l) ? format("%.1f×", times1.get(l)) : "–")));
+        (kind, of) ->
+            faster.row(kind + columns(l -> of.containsKey(l) ? format("%.1f×", of.get(l)) : "–")));
     return text + "\n" + faster;
   }
 
@@ -114,22 +113,15 @@ public record AttentionBenchmark(
   private static Map<Kind, Map<Integer, Double>> ratios(List<AttentionCase> rows) {
     var measured = byKind(rows);
     Map<Kind, Map<Integer, Double>> ratios = new LinkedHashMap<>();
-    measured.forEach(
-        (kind, results) -> {
-          var exact = measured.get(new Kind(BenchmarkedAttention.EXACT, kind.causal()));
-          Map<Integer, Double> faster = new LinkedHashMap<>();
-          if (exact != null && !kind.attention().isExact()) {
-            results.forEach(
-                (length, own) -> {
-                  if (exact.containsKey(length)) {
-                    faster.put(length, exact.get(length).trainMs() / own.trainMs());
-                  }
-                });
-          }
-          if (!faster.isEmpty()) {
-            ratios.put(kind, faster);
-          }
-        });
+    for (AttentionCase row : rows) {
+      Kind twin = new Kind(BenchmarkedAttention.EXACT, row.kind().causal());
+      Measured exact = measured.getOrDefault(twin, Map.of()).get(row.length());
+      if (exact != null && row.result() != null && !row.kind().equals(twin)) {
+        ratios
+            .computeIfAbsent(row.kind(), kind -> new LinkedHashMap<>())
+            .put(row.length(), exact.trainMs() / row.result().trainMs());
+      }
+    }
     return ratios;
   }
 

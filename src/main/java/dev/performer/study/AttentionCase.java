@@ -3,7 +3,7 @@ package dev.performer.study;
 import static dev.performer.study.Table.format;
 
 import dev.performer.graph.Variables;
-import java.io.IOException;
+import dev.performer.training.run.AvailableMemory;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -68,7 +68,7 @@ public record AttentionCase(Kind kind, int length, BenchmarkSize size, Measured 
   }
 
   @Override
-  public AttentionCase measure() throws IOException {
+  public AttentionCase measure() {
     var shape = Shape.of(size.batch(), size.heads(), length, size.headSize());
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {
@@ -98,11 +98,11 @@ public record AttentionCase(Kind kind, int length, BenchmarkSize size, Measured 
         train.add(sum(tf, gradient.expect(TFloat32.class)));
       }
       variables.initialize(session);
-      double idle = MeasuringProcess.residentMb("VmRSS");
+      double idle = AvailableMemory.resident().orElse(0) / 1e6;
       double forwardMs = fastest(session, List.of(forward));
-      double forwardMb = MeasuringProcess.residentMb("VmHWM") - idle;
+      double forwardMb = StepBenchmark.peakMb() - idle;
       double trainMs = fastest(session, train);
-      double trainMb = MeasuringProcess.residentMb("VmHWM") - idle;
+      double trainMb = StepBenchmark.peakMb() - idle;
       var measured = new Measured(forwardMs, trainMs, forwardMb, trainMb);
       return new AttentionCase(kind, length, size, measured);
     }

@@ -53,5 +53,7 @@ public interface Benchmark<C extends Benchmark.Case<C>> {
   Map<String, Object> json(List<C> rows);
 
   /** Drawn side by side; none for no picture. */
-  List<Chart> charts(List<C> rows);
+  default List<Chart> charts(List<C> rows) {
+    return List.of();
+  }
 }

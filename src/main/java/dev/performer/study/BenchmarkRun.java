@@ -1,5 +1,7 @@
 package dev.performer.study;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.sun.management.OperatingSystemMXBean;
 import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
@@ -16,9 +18,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.function.ToDoubleFunction;
 
 /**
@@ -32,30 +32,15 @@ import java.util.function.ToDoubleFunction;
 public record BenchmarkRun(Path folder, Duration limit) {
   /** Follows a run. */
   public interface Listener {
-    /**
-     * Before the first measurement.
-     *
-     * @param estimate of all, from nominal figures of two cores of a server
-     */
+    /** Before the first one; the estimate is of all, from nominal figures of two cores. */
     void starts(int measurements, Duration estimate);
 
-    /**
-     * After each measurement.
-     *
-     * @param line what was measured, or why it was not
-     * @param left of the rest, from the times of those before
-     */
+    /** After each: what was measured, or why it was not, and the time of those that are left. */
     void measured(String line, Duration left);
   }
 
-  /**
-   * What came of it.
-   *
-   * @param table Markdown
-   * @param json all that was written as JSON
-   * @param files that were written
-   */
-  public record Outcome(String table, Map<String, Object> json, List<Path> files) {}
+  /** What came of it: a table in Markdown, what was written as JSON, and all files. */
+  public record Outcome(String table, ObjectNode json, List<Path> files) {}
 
   /**
    * Measures all cases. Those that need more memory than the machine has are left out.
@@ -106,16 +91,12 @@ public record BenchmarkRun(Path folder, Duration limit) {
 
   private <C extends Benchmark.Case<C>> Outcome write(Benchmark<C> benchmark, List<C> rows) {
     String table = benchmark.table(rows);
-    Map<String, Object> json = new LinkedHashMap<>();
-    json.put("date", Instant.now().toString());
-    StrictJson.tree(benchmark.size())
-        .fields()
-        .forEachRemaining(f -> json.put(f.getKey(), f.getValue()));
-    json.put("cores", Runtime.getRuntime().availableProcessors());
-    json.put("measured", rows.size());
-    json.putAll(benchmark.json(rows));
+    ObjectNode json = JsonNodeFactory.instance.objectNode().put("date", Instant.now().toString());
+    json.setAll((ObjectNode) StrictJson.tree(benchmark.size()));
+    json.put("cores", Runtime.getRuntime().availableProcessors()).put("measured", rows.size());
+    json.setAll((ObjectNode) StrictJson.tree(benchmark.json(rows)));
     List<Path> files = new ArrayList<>();
-    String text = StrictJson.tree(json).toPrettyString() + "\n";
+    String text = json.toPrettyString() + "\n";
     files.add(write(benchmark.name() + ".json", text.getBytes(StandardCharsets.UTF_8)));
     files.add(write(benchmark.name() + ".md", table.getBytes(StandardCharsets.UTF_8)));
     List<Chart> charts = benchmark.charts(rows);

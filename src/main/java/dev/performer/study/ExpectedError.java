@@ -70,9 +70,8 @@ record ExpectedError(
     Operand<TFloat64> across = times(output, values, true); // o·v_j, [B, H, L, S]
     Operand<TFloat64> size =
         tf.reduceSum(tf.math.square(output), tf.constant(-1), ReduceSum.keepDims(true));
-    Operand<TFloat64> twice = tf.math.mul(tf.constant(2.0), tf.math.mul(across, one));
-    Operand<TFloat64> inner =
-        tf.math.addN(List.of(both, tf.math.neg(twice), tf.math.mul(size, one)));
+    Operand<TFloat64> twice = tf.math.mul(tf.constant(-2.0), tf.math.mul(across, one));
+    Operand<TFloat64> inner = tf.math.addN(List.of(both, twice, tf.math.mul(size, one)));
     return tf.math.mul(tf.math.exp(n), tf.reduceSum(tf.math.mul(b, inner), tf.constant(-1)));
   }
 

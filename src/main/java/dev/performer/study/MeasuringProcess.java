@@ -21,13 +21,7 @@ import java.util.concurrent.TimeUnit;
 final class MeasuringProcess {
   private MeasuringProcess() {}
 
-  /**
-   * Measures a case in a fork of this JVM.
-   *
-   * @param limit after which it is ended
-   * @return the case with its result
-   * @throws PerformerException if it fails or takes longer
-   */
+  /** A case with its result, as {@link #answer}. */
   static <C extends Benchmark.Case<C>> C measure(C what, Duration limit) {
     @SuppressWarnings("unchecked")
     Class<C> type = (Class<C>) what.getClass();
@@ -39,9 +33,8 @@ final class MeasuringProcess {
   /**
    * Runs a class in a fork of this JVM.
    *
-   * @param arguments it has; one more is the file that it writes
+   * @param arguments it has; one more is the file that it writes, which is returned
    * @param what is measured, for errors
-   * @return what it wrote
    * @throws PerformerException if it fails or takes longer than the limit
    */
   static byte[] answer(Class<?> main, List<String> arguments, String what, Duration limit) {
@@ -153,18 +146,5 @@ final class MeasuringProcess {
       // There is no shell: what follows is the next best.
     }
     Runtime.getRuntime().halt(1);
-  }
-
-  /** A memory line of this process in MB (10^6 bytes); 0 where the system has no such file. */
-  static double residentMb(String field) throws IOException {
-    Path status = Path.of("/proc/self/status");
-    if (!Files.isReadable(status)) {
-      return 0;
-    }
-    return Files.readAllLines(status).stream()
-        .filter(line -> line.startsWith(field + ":"))
-        .mapToDouble(line -> Long.parseLong(line.replaceAll("\\D", "")) * 1024 / 1e6)
-        .findFirst()
-        .orElse(0);
   }
 }

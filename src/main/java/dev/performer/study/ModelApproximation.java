@@ -71,9 +71,8 @@ public final class ModelApproximation {
           layer);
       return new Trial(favor.config(), stored.floats());
     }
-    FavorConfig tried =
-        new FavorConversion(given.over(FavorConversion.defaults()).build(), Set.of())
-            .favor(own, layer);
+    FavorConfig all = given.over(FavorConversion.defaults()).build();
+    FavorConfig tried = new FavorConversion(all, Set.of()).favor(own, layer);
     var drawn = tried.draw(model.config().headSize());
     return new Trial(tried, drawn.map(ProjectionMatrix::values).orElse(null));
   }

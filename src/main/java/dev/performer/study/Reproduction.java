@@ -58,7 +58,6 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   private static final int PROBE_STEPS = 6;
   private static final int LEAST_STEPS = 20;
   private static final double MOST_TIMES = 10;
-
   private static final int LEAST_INTERVAL = 5;
 
   /** A guess, where a recipe evaluates on all there are. */
@@ -68,10 +67,8 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   record Plan(long budgetSeconds, Map<String, Long> steps) {}
 
   /**
-   * What came of a run.
+   * What came of a run, evaluated before the first step and after the last.
    *
-   * @param before evaluation before the first step
-   * @param after the same after the last
    * @param stepMs milliseconds of a step, median
    * @param fullLengthMs the same of steps where all sequences have the full length; null where they
    *     were not measured
@@ -129,7 +126,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
         "%s was begun without the recipe %s; choose another directory",
         output,
         recipe.name());
-    Recipe first = recipe(recipe, recipe.first(), steps);
+    Recipe first = withSteps(recipe, recipe.first(), steps);
     boolean hasBaseline = first.task().hasTokenLogits() || first.task().hasNumbers();
     Evaluation baseline = hasBaseline ? UnigramBaseline.of(first) : null;
     List<Result> results = new ArrayList<>();
@@ -150,7 +147,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     if (Files.exists(file)) {
       return StrictJson.read(file, Result.class);
     }
-    Recipe recipe = recipe(planned, run, steps);
+    Recipe recipe = withSteps(planned, run, steps);
     Map<String, NpyArray> start =
         run.from() == null
             ? Map.of()
@@ -187,7 +184,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     }
     int length = recipe.data().length();
     int rows = recipe.batchSize().rows(length);
-    try (StepBenchmark benchmark = StepBenchmark.open(recipe.model(), rows, length)) {
+    try (StepBenchmark benchmark = new StepBenchmark(recipe.model(), rows, length)) {
       return benchmark.medianMs(1, PROBE_STEPS);
     }
   }
@@ -211,7 +208,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     Map<String, Double> shares = shares(costs, budget.toMillis() / 1e3);
     Map<String, Long> steps = new LinkedHashMap<>();
     for (Planned recipe : planned) {
-      long full = recipe(recipe, recipe.first(), 0).training().steps();
+      long full = recipe(recipe, recipe.first()).training().steps();
       steps.put(recipe.name(), Math.max(LEAST_STEPS, Math.round(shares.get(recipe.name()) * full)));
     }
     Plan plan = new Plan(budget.toSeconds(), steps);
@@ -219,12 +216,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     return plan;
   }
 
-  /**
-   * Seconds of all runs of a recipe.
-   *
-   * @param full of the steps and evaluations that it configures
-   * @param start of building models and all else that is there once
-   */
+  /** Seconds of the steps and evaluations that recipes configure, and of what is there once. */
   record Cost(double full, double start) {}
 
   /**
@@ -254,37 +246,36 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
 
   /** What a run would take, from a few steps. */
   private Cost cost(Planned planned, RecipeRuns.Run run) {
-    LoopOptions full = recipe(planned, run, 0).training();
+    LoopOptions full = recipe(planned, run).training();
     Recipe few =
         recipe(
             planned,
             run,
-            List.of(
-                "training.steps=" + PROBE_STEPS,
-                "training.warmupSteps=0",
-                "training.logEvery=1",
-                "training.evaluateEvery=0",
-                "training.patience=0",
-                "training.evaluationBatches=1",
-                "training.diagnosticsEvery=0"));
-    List<JsonNode> metrics;
-    double wall;
+            "training.steps=" + PROBE_STEPS,
+            "training.warmupSteps=0",
+            "training.logEvery=1",
+            "training.evaluateEvery=0",
+            "training.patience=0",
+            "training.evaluationBatches=1",
+            "training.diagnosticsEvery=0");
     try {
       Files.createDirectories(output);
       Path directory = AtomicFiles.createDirectoryBeside(output.resolve("probe"));
       try {
         long begun = System.nanoTime();
         train(few, directory, Map.of(), Progress.silent());
-        wall = (System.nanoTime() - begun) / 1e9;
-        metrics = metrics(directory);
+        return cost(full, metrics(directory), (System.nanoTime() - begun) / 1e9);
       } finally {
         AtomicFiles.delete(directory);
       }
     } catch (IOException e) {
       throw cannotWrite(output, e);
     }
-    double step = medianStep(metrics) / 1e3;
-    double batch = values(metrics, "validation", "seconds").reduce(0, (one, next) -> next);
+  }
+
+  private static Cost cost(LoopOptions full, List<JsonNode> probe, double wall) {
+    double step = medianStep(probe) / 1e3;
+    double batch = values(probe, "validation", "seconds").reduce(0, (one, next) -> next);
     double evaluations =
         1 + (full.evaluateEvery() == 0 ? 1.0 : (double) full.steps() / full.evaluateEvery());
     double batches = full.evaluationBatches() == 0 ? PROBED_BATCHES : full.evaluationBatches();
@@ -293,36 +284,27 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
         Math.max(0, wall - step * PROBE_STEPS - 2 * batch));
   }
 
-  /**
-   * A recipe of a run, its intervals in proportion to its steps.
-   *
-   * @param steps 0 for the recipe's own
-   */
-  private Recipe recipe(Planned planned, RecipeRuns.Run run, long steps) {
-    Recipe full = recipe(planned, run, List.of());
-    if (steps == 0) {
-      return full;
-    }
-    LoopOptions options = full.training();
+  /** A recipe of a run with other steps, its intervals in proportion to them. */
+  private Recipe withSteps(Planned planned, RecipeRuns.Run run, long steps) {
+    LoopOptions options = recipe(planned, run).training();
     double share = (double) steps / options.steps();
     long every = Math.max(LEAST_INTERVAL, Math.round(share * options.evaluateEvery()));
     long warmup = Math.round(Math.min(1, share) * options.schedule().warmupSteps());
     return recipe(
         planned,
         run,
-        List.of(
-            "training.steps=" + steps,
-            "training.warmupSteps=" + warmup,
-            "training.evaluateEvery=" + (options.evaluateEvery() == 0 ? 0 : every),
-            "training.checkpointEvery=" + Math.max(LEAST_STEPS, steps / 5),
-            "training.keepCheckpoints=1",
-            "training.diagnosticsEvery=0",
-            "training.logEvery=" + Math.max(1, Math.min(10, steps / 10))));
+        "training.steps=" + steps,
+        "training.warmupSteps=" + warmup,
+        "training.evaluateEvery=" + (options.evaluateEvery() == 0 ? 0 : every),
+        "training.checkpointEvery=" + Math.max(LEAST_STEPS, steps / 5),
+        "training.keepCheckpoints=1",
+        "training.diagnosticsEvery=0",
+        "training.logEvery=" + Math.max(1, Math.min(10, steps / 10)));
   }
 
-  private Recipe recipe(Planned planned, RecipeRuns.Run run, List<String> more) {
+  private Recipe recipe(Planned planned, RecipeRuns.Run run, String... more) {
     List<String> settings = new ArrayList<>(run.set());
-    settings.addAll(more);
+    settings.addAll(List.of(more));
     Overrides overrides = new Overrides(settings);
     Path file = planned.file();
     return Recipe.of(overrides.read(file), overrides.source(file.toString()), folders);

@@ -2,9 +2,13 @@ package dev.performer.study;
 
 import static dev.performer.study.Table.format;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
+import dev.performer.chart.Chart;
+import dev.performer.chart.Line;
+import dev.performer.study.Reproduction.Comparison;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.RunDirectory;
 import java.io.IOException;
@@ -19,7 +23,7 @@ import java.util.stream.Stream;
 final class ReproductionReport {
   private ReproductionReport() {}
 
-  static void write(Path output, long budgetSeconds, List<Reproduction.Comparison> comparisons) {
+  static void write(Path output, long budgetSeconds, List<Comparison> comparisons) {
     StringBuilder text = new StringBuilder();
     text.append(
         """
@@ -32,12 +36,12 @@ final class ReproductionReport {
         """
             .formatted(duration(budgetSeconds), Runtime.getRuntime().availableProcessors()));
     try {
-      for (Reproduction.Comparison comparison : comparisons) {
+      for (Comparison comparison : comparisons) {
         String name = comparison.name();
         text.append("\n## %s\n\n%s\n\n".formatted(name, comparison.title()));
         text.append(table(comparison));
         if (OptionalLibrary.CHARTS.isPresent()) {
-          AtomicFiles.write(output.resolve(name + ".png"), ReproductionChart.of(comparison).png());
+          AtomicFiles.write(output.resolve(name + ".png"), chart(comparison).png());
           text.append("\n![%s](%s.png)\n".formatted(name, name));
         }
       }
@@ -53,7 +57,7 @@ final class ReproductionReport {
     return seconds % 60 == 0 ? seconds / 60 + " minutes" : seconds + " seconds";
   }
 
-  private static Table table(Reproduction.Comparison comparison) {
+  private static Table table(Comparison comparison) {
     boolean full = comparison.results().stream().anyMatch(r -> r.fullLengthMs() != null);
     List<String> more =
         comparison.results().stream()
@@ -92,11 +96,11 @@ final class ReproductionReport {
         .collect(Collectors.joining(" | "));
   }
 
-  static boolean isNumbers(Reproduction.Comparison comparison) {
+  private static boolean isNumbers(Comparison comparison) {
     return comparison.recipe().task().hasNumbers();
   }
 
-  static String baseline(Reproduction.Comparison comparison) {
+  private static String baseline(Comparison comparison) {
     return isNumbers(comparison) ? "mean" : "unigram baseline";
   }
 
@@ -113,5 +117,36 @@ final class ReproductionReport {
       scores.add(Double.isNaN(value) ? "" : format("%.4f", value));
     }
     return scores;
+  }
+
+  /** Accuracy, or loss where numbers are guessed, on the validation data by step. */
+  private static Chart chart(Comparison comparison) {
+    boolean isNumbers = isNumbers(comparison);
+    Evaluation baseline = comparison.baseline();
+    double level =
+        baseline == null ? Double.NaN : isNumbers ? baseline.loss() : 100 * baseline.accuracy();
+    String title = isNumbers ? "validation loss" : "validation accuracy (%)";
+    Chart chart = Chart.of(comparison.name(), "step", title);
+    double last = 1;
+    for (var run : comparison.metrics().entrySet()) {
+      List<Double> steps = new ArrayList<>();
+      List<Double> values = new ArrayList<>();
+      for (JsonNode entry : run.getValue()) {
+        double step = entry.path("step").asDouble();
+        double value =
+            isNumbers ? entry.path("loss").asDouble() : 100 * entry.path("accuracy").asDouble();
+        // Before the first step a model from random weights is worse than counting, so much so that
+        // what tells runs apart would not be seen; weights that were carried over are not.
+        boolean isOffScale = step == 0 && (isNumbers ? value > level : value < level);
+        if (entry.path("kind").asText().equals("validation") && !isOffScale) {
+          steps.add(step);
+          values.add(value);
+        }
+        last = Math.max(last, step);
+      }
+      chart = chart.with(Line.of(run.getKey(), steps, values).withMarker(Line.Marker.CIRCLE));
+    }
+    var line = Line.of(baseline(comparison), List.of(0, last), List.of(level, level));
+    return chart.with(line.withDash(Line.Dash.DASHED)); // left out without a level
   }
 }

@@ -2,6 +2,7 @@ package dev.performer.study;
 
 import dev.performer.PerformerException;
 import dev.performer.data.BatchPosition;
+import dev.performer.data.BatchSize;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.Vocabulary;
 import dev.performer.graph.NativeErrors;
@@ -14,12 +15,12 @@ import dev.performer.nn.Precision;
 import dev.performer.training.CompiledStep;
 import dev.performer.training.LabelledBatch;
 import dev.performer.training.LanguageModel;
+import dev.performer.training.LoopOptions;
 import dev.performer.training.Objective;
 import dev.performer.training.Trainable;
 import dev.performer.training.TrainerStep;
 import dev.performer.training.optim.Optimizer;
-import dev.performer.training.optim.OptimizerOps;
-import java.io.IOException;
+import dev.performer.training.run.AvailableMemory;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -49,11 +50,9 @@ public final class StepBenchmark implements AutoCloseable {
   private Session session;
   private long steps;
 
-  /**
-   * Builds a model and its step, as {@link #open(PerformerConfig, int, int, boolean, Precision)}.
-   */
-  public static StepBenchmark open(PerformerConfig config, int rows, int length) {
-    return open(config, rows, length, false, Precision.FLOAT32);
+  /** Op by op, in float32; else as the other constructor. */
+  public StepBenchmark(PerformerConfig config, int rows, int length) {
+    this(config, rows, length, false, Precision.FLOAT32);
   }
 
   /**
@@ -65,31 +64,20 @@ public final class StepBenchmark implements AutoCloseable {
    * @param precision of dense layers
    * @throws PerformerException if the model is no language model, or cannot be built
    */
-  public static StepBenchmark open(
+  public StepBenchmark(
       PerformerConfig config, int rows, int length, boolean xla, Precision precision) {
-    PerformerException.require(
-        config.task().hasTokenLogits(),
-        "task %s has no logits of tokens; measure a language model",
-        config.task().label());
-    return new StepBenchmark(config, rows, length, xla, precision);
-  }
-
-  private StepBenchmark(
-      PerformerConfig config, int rows, int length, boolean xla, Precision precision) {
-    batch = batch(config.vocabularySize(), rows, length);
     try {
-      Trainable trained = Trainable.of(model(config, rows, length, precision));
-      OptimizerOps optimizer =
-          OptimizerOps.build(graph, trained.loss(), null, trained.variables(), null, ADAM, 0);
-      if (xla) {
-        CompiledStep compiled = CompiledStep.of(trained, optimizer);
-        trained = compiled.model();
-        optimizer = compiled.optimizer();
-      }
+      PerformerException.require(
+          config.task().hasTokenLogits(),
+          "task %s has no logits of tokens; measure a language model",
+          config.task().label());
+      batch = batch(config.vocabularySize(), rows, length);
+      var options = LoopOptions.builder().optimizer(ADAM).clipNorm(0).xla(xla);
+      Trainable model = Trainable.of(model(config, rows, length, precision));
+      step = TrainerStep.of(model, options.batch(new BatchSize.Sequences(rows)).build());
       session = CompiledStep.session(graph, xla);
-      trained.initializer().accept(session);
-      optimizer.initializer().accept(session);
-      step = new TrainerStep(trained, optimizer, 1, null);
+      step.model().initializer().accept(session);
+      step.optimizer().initializer().accept(session);
     } catch (RuntimeException e) {
       close();
       throw e instanceof TensorFlowException
@@ -125,12 +113,7 @@ public final class StepBenchmark implements AutoCloseable {
         .label(random, Vocabulary.ofIds(tokens, null), 0, 0);
   }
 
-  /**
-   * What a step took.
-   *
-   * @param milliseconds from Java's arrays to the updated weights
-   * @param loss before the update
-   */
+  /** What a step took, from Java's arrays to the updated weights, and the loss before it. */
   public record Step(double milliseconds, double loss) {}
 
   /** Takes one step on the same batch. */
@@ -152,8 +135,8 @@ public final class StepBenchmark implements AutoCloseable {
   }
 
   /** The most memory that this process has had, in MB (10^6 bytes). */
-  public static double peakMb() throws IOException {
-    return MeasuringProcess.residentMb("VmHWM");
+  public static double peakMb() {
+    return AvailableMemory.peak().orElse(0) / 1e6;
   }
 
   @Override

@@ -2,7 +2,6 @@ package dev.performer.study;
 
 import static dev.performer.study.Table.format;
 
-import dev.performer.chart.Chart;
 import dev.performer.study.TrainingCase.Compute;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -76,10 +75,5 @@ public record TrainingBenchmark(
       }
     }
     return Map.of("trainingSteps", steps);
-  }
-
-  @Override
-  public List<Chart> charts(List<TrainingCase> rows) {
-    return List.of();
   }
 }

@@ -5,7 +5,6 @@ import static dev.performer.study.Table.format;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.model.PerformerConfig;
 import dev.performer.nn.Precision;
-import java.io.IOException;
 
 /**
  * A whole training step of a causal language model.
@@ -43,12 +42,7 @@ public record TrainingCase(
     }
   }
 
-  /**
-   * What was measured.
-   *
-   * @param stepMs milliseconds of a step, median
-   * @param peakMb of the process, in MB (10^6 bytes)
-   */
+  /** Milliseconds of a step, median, and the most memory of the process in MB (10^6 bytes). */
   public record Measured(double stepMs, double peakMb) {}
 
   /** Without the length. */
@@ -69,14 +63,14 @@ public record TrainingCase(
   }
 
   @Override
-  public TrainingCase measure() throws IOException {
+  public TrainingCase measure() {
     ObjectNode model = attention.model(length, size);
     model.put("preset", "performer").put("vocabularySize", VOCABULARY);
     model.put("positions", "learned").putNull("padId");
     PerformerConfig config = PerformerConfig.of(model, "the benchmark's model");
     Precision precision = compute == Compute.BFLOAT16 ? Precision.BFLOAT16 : Precision.FLOAT32;
     boolean xla = compute == Compute.XLA;
-    try (var benchmark = StepBenchmark.open(config, size.batch(), length, xla, precision)) {
+    try (var benchmark = new StepBenchmark(config, size.batch(), length, xla, precision)) {
       var measured = new Measured(benchmark.medianMs(WARM_UP, STEPS), StepBenchmark.peakMb());
       return new TrainingCase(attention, compute, length, size, measured);
     }
@@ -89,9 +83,8 @@ public record TrainingCase(
   @Override
   public double seconds() {
     double logits = 4.0 * VOCABULARY * size.hiddenSize();
-    double operations =
-        3.0 * size.batch() * length * (attention.modelOperations(length, size) + logits);
-    return START_SECONDS + (WARM_UP + STEPS) * operations / OPERATIONS_A_SECOND;
+    double forward = size.batch() * length * (attention.modelOperations(length, size) + logits);
+    return START_SECONDS + (WARM_UP + STEPS) * 3 * forward / OPERATIONS_A_SECOND;
   }
 
   /** The weights of all pairs of positions, kept for each layer, and more. */

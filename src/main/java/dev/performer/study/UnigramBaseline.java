@@ -40,8 +40,8 @@ public final class UnigramBaseline {
     double right = 0;
     double guesses = 0;
     long sequences = 0;
-    try (BatchSource validation =
-        TokenBatchSource.evaluation(batches.validation(), recipe.objective())) {
+    var objective = recipe.objective();
+    try (var validation = TokenBatchSource.evaluation(batches.validation(), objective)) {
       for (int n = 0; (limit == 0 || n < limit) && validation.hasNext(); n++) {
         LabelledBatch batch = validation.next();
         for (int i = 0; i < batch.weights().length; i++) {

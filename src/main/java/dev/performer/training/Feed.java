@@ -52,11 +52,6 @@ public final class Feed implements AutoCloseable {
     return put(loss.weights(), Tensors.of(batch.weights(), shape));
   }
 
-  /** Feeds a float64 scalar. */
-  public void scalar(Operand<TFloat64> placeholder, double value) {
-    tensors.put(placeholder, TFloat64.scalarOf(value));
-  }
-
   /** Feeds a tensor, which is closed with the others. */
   public Feed put(Operand<?> placeholder, Tensor tensor) {
     tensors.put(placeholder, tensor);

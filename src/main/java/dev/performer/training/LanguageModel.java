@@ -26,7 +26,6 @@ import org.tensorflow.types.TFloat32;
  *     model takes one
  * @param constantInputs other placeholders {@code [B, L]} that are fed zeros, such as token types
  * @param logits {@code [B, L, vocabulary]}
- * @param variables all variables, trainable or not
  * @param initializer gives a new session's variables their values
  */
 public record LanguageModel(

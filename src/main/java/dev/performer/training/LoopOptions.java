@@ -1,5 +1,7 @@
 package dev.performer.training;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -12,18 +14,14 @@ import dev.performer.data.StrictJson;
 import dev.performer.nn.Precision;
 import dev.performer.training.optim.Optimizer;
 import dev.performer.training.optim.Schedule;
-import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
 
 /**
  * How a training loop runs, whatever it trains: the section {@code training} of a recipe, of a
- * distillation and of a fine-tuning. Jobs state their defaults as overrides of {@link #DEFAULT}:
- * {@code LoopOptions.builder().steps(500).schedule(new Schedule.Cosine(2e-3, 50, 0)).build()
- * .with("steps=1000", "optimizer={name: lion}")}.
- *
- * <p>The components are the keys in JSON and YAML; four of them make the {@link #schedule}, and one
- * of two the {@link #batch}.
+ * distillation and of a fine-tuning. In Java {@code LoopOptions.builder().steps(500) .schedule(new
+ * Schedule.Cosine(2e-3, 50, 0)).build().with("optimizer={name: lion}")}; the components are the
+ * keys in JSON and YAML.
  *
  * @param steps optimizer steps of the whole run
  * @param batchTokens tokens of a batch, padding included; with {@code accumulate} of each part
@@ -37,8 +35,7 @@ import java.util.Map;
  * @param clipNorm greatest global norm of a gradient; 0 for no limit
  * @param labelSmoothing share of the targets that all tokens have alike
  * @param zLoss weight of log² of the softmax's sum
- * @param averageDecay of a moving average of the weights, which is evaluated and exported; 0 for
- *     none
+ * @param averageDecay of an average of the weights, which is evaluated and exported; 0 for none
  * @param evaluateEvery steps between evaluations; 0 for before and after only
  * @param evaluationBatches validation batches at most; 0 for all
  * @param patience evaluations without a better one until training stops; 0 for no such end
@@ -46,8 +43,7 @@ import java.util.Map;
  * @param keepCheckpoints newest checkpoints that stay, besides the best
  * @param logEvery steps between lines of metrics
  * @param diagnosticsEvery steps between looks at the features of each layer; 0 for none
- * @param divergence how many times the first validation loss is a loss that has diverged; 0 for any
- *     that is finite
+ * @param divergence times the first validation loss: a loss that has diverged; 0 for no limit
  * @param memoryCheck whether a run is refused whose estimate exceeds the machine's memory
  * @param xla whether XLA compiles the step, for each shape of a batch anew
  * @param precision of the products of dense layers in training; validation and export are float32
@@ -92,29 +88,24 @@ public record LoopOptions(
       """
       {"steps": 1000, "batchTokens": 16384, "accumulate": 1, "optimizer": "adamw",
        "learningRate": 1e-3, "schedule": "inverse-square-root", "warmupSteps": 100, "finalShare": 0,
-       "clipNorm": 1, "labelSmoothing": 0, "zLoss": 0, "averageDecay": 0,
-       "evaluateEvery": 200, "evaluationBatches": 0, "patience": 0,
-       "checkpointEvery": 200, "keepCheckpoints": 2, "logEvery": 10, "diagnosticsEvery": 200,
-       "divergence": 3, "memoryCheck": true, "xla": false, "precision": "float32", "seed": 1}
+       "clipNorm": 1, "labelSmoothing": 0, "zLoss": 0, "averageDecay": 0, "evaluateEvery": 200,
+       "evaluationBatches": 0, "patience": 0, "checkpointEvery": 200, "keepCheckpoints": 2,
+       "logEvery": 10, "diagnosticsEvery": 200, "divergence": 3, "memoryCheck": true,
+       "xla": false, "precision": "float32", "seed": 1}
       """;
 
   /** What is not configured. */
   public static final LoopOptions DEFAULT =
       StrictJson.bind(
-          StrictJson.readTree(DEFAULTS.getBytes(StandardCharsets.UTF_8), "defaults"),
-          LoopOptions.class,
-          "defaults");
+          StrictJson.readTree(DEFAULTS.getBytes(UTF_8), "defaults"), LoopOptions.class, "defaults");
 
   /** Checks ranges; what a schedule does not look at, or the other size of a batch, goes. */
   public LoopOptions {
     atLeast("steps", steps, 1);
     require(TOKENS, batchTokens != null || batchSequences != null, "given without " + SEQUENCES);
-    if (batchSequences != null) {
-      atLeast(SEQUENCES, batchSequences, 1);
-      batchTokens = null;
-    } else {
-      atLeast(TOKENS, batchTokens, 1);
-    }
+    boolean counts = batchSequences != null;
+    atLeast(counts ? SEQUENCES : TOKENS, counts ? batchSequences : batchTokens, 1);
+    batchTokens = counts ? null : batchTokens;
     Schedule schedule = Schedule.of(scheduleName, learningRate, warmupSteps, finalShare);
     scheduleName = schedule.label();
     finalShare = schedule.finalShare();
@@ -150,12 +141,10 @@ public record LoopOptions(
     return Schedule.of(scheduleName, learningRate, warmupSteps, finalShare);
   }
 
-  /** Begins with the defaults. */
   public static Builder builder() {
     return DEFAULT.toBuilder();
   }
 
-  /** Begins with these. */
   public Builder toBuilder() {
     return new Builder(toJson());
   }
@@ -165,12 +154,7 @@ public record LoopOptions(
     return DEFAULT.with(settings);
   }
 
-  /**
-   * These with other values for some keys.
-   *
-   * @param settings such as {@code "steps=100"} and {@code "optimizer={name: lion}"}
-   * @throws PerformerException that names the key
-   */
+  /** These with {@code "steps=100"}, for instance. @throws PerformerException that names the key */
   public LoopOptions with(String... settings) {
     JsonNode keys = new Overrides(List.of(settings)).over(JsonNodeFactory.instance.objectNode());
     return with(keys, "training options");
@@ -181,12 +165,7 @@ public record LoopOptions(
     return StrictJson.bind(over(keys, source), LoopOptions.class, source);
   }
 
-  /**
-   * All keys, those given in place of these: what {@link #with} reads.
-   *
-   * @param keys may be missing
-   * @throws PerformerException if they are no object
-   */
+  /** All keys, those given in place of these. @throws PerformerException if they are no object */
   public ObjectNode over(JsonNode keys, String source) {
     ObjectNode all = toJson();
     if (keys.isMissingNode() || keys.isNull()) {
@@ -229,24 +208,14 @@ public record LoopOptions(
     }
 
     public Builder batch(BatchSize value) {
-      return value instanceof BatchSize.Sequences size
-          ? batchSequences(size.count())
-          : batchSequences(null).batchTokens(((BatchSize.Tokens) value).tokens());
-    }
-
-    public Builder batchTokens(Integer value) {
-      return set(TOKENS, value);
-    }
-
-    public Builder batchSequences(Integer value) {
-      return set(SEQUENCES, value);
+      return value instanceof BatchSize.Tokens size
+          ? set(SEQUENCES, null).set(TOKENS, size.tokens())
+          : set(SEQUENCES, ((BatchSize.Sequences) value).count());
     }
 
     public Builder schedule(Schedule value) {
-      return set("schedule", value.label())
-          .learningRate(value.learningRate())
-          .warmupSteps(value.warmupSteps())
-          .finalShare(value.finalShare());
+      set("schedule", value.label()).set("learningRate", value.learningRate());
+      return set("warmupSteps", value.warmupSteps()).set("finalShare", value.finalShare());
     }
 
     public Builder steps(long value) {
@@ -259,18 +228,6 @@ public record LoopOptions(
 
     public Builder optimizer(Optimizer value) {
       return set("optimizer", value);
-    }
-
-    public Builder learningRate(double value) {
-      return set("learningRate", value);
-    }
-
-    public Builder warmupSteps(long value) {
-      return set("warmupSteps", value);
-    }
-
-    public Builder finalShare(double value) {
-      return set("finalShare", value);
     }
 
     public Builder clipNorm(double value) {
@@ -337,9 +294,7 @@ public record LoopOptions(
       return set("seed", value);
     }
 
-    /**
-     * @throws PerformerException if a value is out of range
-     */
+    /** Builds. @throws PerformerException that names a key whose value is out of range */
     public LoopOptions build() {
       return StrictJson.bind(keys, LoopOptions.class, "training options");
     }

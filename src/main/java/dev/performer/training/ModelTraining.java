@@ -23,9 +23,6 @@ import org.tensorflow.Graph;
  * The training of a model that is built from its configuration, and its export with the weights of
  * the best evaluation.
  *
- * @param config of the model
- * @param objective what it learns to guess
- * @param loop how
  * @param measured adds what evaluations measure besides
  * @param unit of the numbers that a regression guesses
  */

@@ -35,7 +35,7 @@ public final class TokenBatchSource implements BatchSource {
   }
 
   /** The same with masks that depend on the step, say, instead of the epoch. */
-  static TokenBatchSource training(
+  public static TokenBatchSource training(
       Batches batches, Objective objective, long seed, LongSupplier moment) {
     return new TokenBatchSource(batches, objective, seed, true, moment);
   }

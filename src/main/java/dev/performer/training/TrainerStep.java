@@ -16,17 +16,17 @@ import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
 
 /**
  * One optimizer step: new projections where they are due, gradients of the batches, the update.
  *
- * @param fixed how many rows every batch is filled up to, at weight 0; null to leave them as they
- *     are
+ * @param fixed rows that every batch is filled up to, at weight 0; null for as many as it has
  */
 public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, BatchSize fixed) {
 
   /** Adds gradients and update to a model's graph, compiled if so configured. */
-  static TrainerStep of(Trainable model, LoopOptions options) {
+  public static TrainerStep of(Trainable model, LoopOptions options) {
     OptimizerOps optimizer = optimizer(model, options);
     if (!options.xla()) {
       return new TrainerStep(model, optimizer, options.seed(), null);
@@ -87,7 +87,7 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
       Session session, LabelledBatch batch, long step, int part, boolean updates, double rate) {
     try (Feed feed = feed(batch, step, part)) {
       if (updates) {
-        feed.scalar(optimizer.learningRate(), rate);
+        feed.put(optimizer.learningRate(), TFloat64.scalarOf(rate));
       }
       try (Result result =
           updates
@@ -103,7 +103,7 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
 
   private double update(Session session, double rate, LabelledBatch batch) {
     try (Feed feed = new Feed()) {
-      feed.scalar(optimizer.learningRate(), rate);
+      feed.put(optimizer.learningRate(), TFloat64.scalarOf(rate));
       try (Result result =
           run(session, feed, batch, optimizer.update(), optimizer.gradientNorm())) {
         return Tensors.doubles(result.get(0))[0];

@@ -73,7 +73,9 @@ class HostileCheckpointTest {
       assertThat(checkpoint.read("w").shape()).containsExactly(2, 2);
       WeightMap weights = new WeightMap(checkpoint);
       weights.put("final_norm/scale", "w", WeightMap.Layout.SAME);
-      assertThat(ErrorMessages.of(() -> weights.finish("test", SMALL, false), file.toString()))
+      assertThat(
+              ErrorMessages.of(
+                  () -> weights.finish("test", SMALL, ImportOptions.NONE), file.toString()))
           .contains("w is complex64, but final_norm/scale is real");
     }
   }
@@ -179,7 +181,8 @@ class HostileCheckpointTest {
     try (WeightFile opened = Checkpoints.open(file)) {
       WeightMap weights = new WeightMap(opened);
       String message =
-          ErrorMessages.of(() -> weights.finish("test", SMALL, false), file.toString());
+          ErrorMessages.of(
+              () -> weights.finish("test", SMALL, ImportOptions.NONE), file.toString());
       assertThat(message).containsPattern("and \\d\\d more").hasSizeLessThan(2000);
       assertThat(
               ErrorMessages.of(

@@ -89,7 +89,7 @@ class MaskInputTest {
       variables.create("head", Shape.of(WIDTH, VOCABULARY), true, normal(tf, WIDTH, VOCABULARY));
       variables.initialize(session);
       SavedModelExporter.builder()
-          .variables(variables)
+          .variables(variables.all())
           .signature(
               "serving_default",
               List.of(

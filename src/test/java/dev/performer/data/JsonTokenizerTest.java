@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.SplittableRandom;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
@@ -22,6 +23,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class JsonTokenizerTest {
+  private static final OptionalInt NO_ID = OptionalInt.empty();
+  private static final JsonTokenizer.SpecialIds NO_IDS =
+      new JsonTokenizer.SpecialIds(NO_ID, NO_ID, NO_ID, NO_ID);
+
   private static final Path FOLDER = Path.of("src/test/resources/tokenizers");
   private static final ObjectMapper MAPPER = new ObjectMapper();
 
@@ -174,8 +179,7 @@ class JsonTokenizerTest {
     for (int i = 0; i < Integer.getInteger("mutations", 300); i++) {
       byte[] bytes = random.nextInt(3) == 0 ? bytes(whole, random) : values(whole, random);
       try {
-        JsonTokenizer tokenizer =
-            JsonTokenizer.of(bytes, "mutant.json", JsonTokenizer.SpecialIds.NONE);
+        JsonTokenizer tokenizer = JsonTokenizer.of(bytes, "mutant.json", NO_IDS);
         int[] ids = tokenizer.encoder().encode("The attention, Café 東京 [MASK]");
         tokenizer.decode(ids);
         loaded++;
@@ -308,7 +312,7 @@ class JsonTokenizerTest {
   }
 
   private static void refused(byte[] bytes, String... texts) {
-    assertThatThrownBy(() -> JsonTokenizer.of(bytes, "t.json", JsonTokenizer.SpecialIds.NONE))
+    assertThatThrownBy(() -> JsonTokenizer.of(bytes, "t.json", NO_IDS))
         .isInstanceOf(PerformerException.class)
         .hasMessageStartingWith("t.json")
         .hasMessageNotContaining("\n")

@@ -110,7 +110,8 @@ class SequenceBatchesTest {
   @Test
   void cropsASequenceOfOneHundredThousandLetters() {
     SequenceSource source = source(List.of("ACDEFGHIKLMNPQRSTVWY".repeat(5000), "MK"));
-    Batching training = Batching.training(512, 1024).withEnds(true, true);
+    Batching training =
+        new Batching(512, new BatchSize.Tokens(1024), 64, true, true, true, true, 8192);
     TokenBatch crop = list(ExampleBatches.of(source, LETTERS, training, 3).epoch(0)).get(0);
     assertThat(crop.length()).isEqualTo(512);
     List<TokenBatch> whole =
@@ -140,7 +141,7 @@ class SequenceBatchesTest {
                 ExampleBatches.of(
                     source(List.of("MK")),
                     new LetterTokenizer(ProteinVocabulary.padFirst()),
-                    Batching.training(8, 8).withEnds(false, true),
+                    new Batching(8, new BatchSize.Tokens(8), 64, false, true, true, true, 8192),
                     1))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("no end token");

@@ -115,14 +115,14 @@ class TokenRowsTest {
       all.add(row);
     }
     TokenRows rows = new TokenRows("test", all, List.of());
-    TokenRowBatches batches = new TokenRowBatches(rows, 7, 64, 0, 5);
+    TokenRowBatches batches = new TokenRowBatches(rows, null, 7, 64, 0, 5);
     List<Integer> orders = new ArrayList<>();
     for (int epoch = 0; epoch < 2; epoch++) {
       TreeSet<Integer> seen = new TreeSet<>();
       BatchPosition at = new BatchPosition(epoch, 0);
-      for (TokenBatch batch = batches.at(at);
+      for (TokenBatch batch = batches.from(at).next();
           batch.position().epoch() == epoch;
-          batch = batches.at(batch.position().next())) {
+          batch = batches.from(batch.position().next()).next()) {
         assertThat(batch.rows() * batch.length()).isLessThanOrEqualTo(64);
         for (int r = 0; r < batch.rows(); r++) {
           int first = batch.tokens()[r * batch.length()];
@@ -138,10 +138,11 @@ class TokenRowsTest {
       assertThat(seen).hasSize(100);
     }
     assertThat(orders.subList(0, 100)).isNotEqualTo(orders.subList(100, 200));
-    TokenRowBatches again = new TokenRowBatches(rows, 7, 64, 0, 5);
-    assertThat(again.at(new BatchPosition(1, 2)).tokens())
-        .isEqualTo(batches.at(new BatchPosition(1, 2)).tokens());
-    assertThat(new TokenRowBatches(rows, 7, 64, 32, 5).at(BatchPosition.START).length())
+    TokenRowBatches again = new TokenRowBatches(rows, null, 7, 64, 0, 5);
+    assertThat(again.from(new BatchPosition(1, 2)).next().tokens())
+        .isEqualTo(batches.from(new BatchPosition(1, 2)).next().tokens());
+    assertThat(
+            new TokenRowBatches(rows, null, 7, 64, 32, 5).from(BatchPosition.START).next().length())
         .isEqualTo(32);
   }
 }

@@ -42,6 +42,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
+import org.tensorflow.types.TFloat64;
 
 class DistillerTest {
   @TempDir Path folder;
@@ -175,7 +176,7 @@ class DistillerTest {
           Feed feed = graph.feed(data(true).label(batch(2, 8, 0), 1, 0))) {
         graph.initialize(session);
         adam.initializer().accept(session);
-        feed.scalar(adam.learningRate(), 0.1);
+        feed.put(adam.learningRate(), TFloat64.scalarOf(0.1));
         Session.Runner runner = session.runner();
         feed.into(runner);
         runner.addTarget(adam.update()).run().close();

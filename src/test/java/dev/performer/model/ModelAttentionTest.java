@@ -9,7 +9,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.performer.data.NpyArray;
 import dev.performer.model.SmallModels.Built;
 import dev.performer.nn.Dropout;
-import dev.performer.nn.MultiHeadAttention;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -201,12 +200,11 @@ class ModelAttentionTest {
                 run.tf,
                 whole.inputs().tokens(),
                 p,
-                (layer, q, k, v) ->
+                (layer, of) ->
                     run.performer
                         .attention(layer)
                         .mixer()
-                        .mix(
-                            run.tf, new MultiHeadAttention.Projected(q, k, v), null, Dropout.none())
+                        .mix(run.tf, of, null, Dropout.none())
                         .rest());
         List<float[]> both = run.run(whole.feeds(), List.of(piece.logits(), whole.out().logits()));
         assertThat(ModelRun.error(both.get(0), both.get(1))).isLessThan(1e-6);
@@ -249,15 +247,11 @@ class ModelAttentionTest {
                   run.tf,
                   tokens,
                   at,
-                  (layer, q, k, v) ->
+                  (layer, of) ->
                       run.performer
                           .attention(layer)
                           .mixer()
-                          .mix(
-                              run.tf,
-                              new MultiHeadAttention.Projected(q, k, v),
-                              null,
-                              Dropout.none())
+                          .mix(run.tf, of, null, Dropout.none())
                           .rest());
           logits.add(out.logits());
         }

@@ -117,10 +117,13 @@ class ProteinLmTest {
               run.tf,
               tokens,
               run.tf.range(run.tf.constant(0), run.tf.constant(64), run.tf.constant(1)),
-              (layer, q, k, v) ->
+              (layer, of) ->
                   run.tf.train.batchMatMul(
-                      run.performer.attention(layer).mixer().weights(run.tf, q, k, null),
-                      v,
+                      run.performer
+                          .attention(layer)
+                          .mixer()
+                          .weights(run.tf, of.queries(), of.keys(), null),
+                      of.values(),
                       TFloat32.class));
       List<String> names = run.trainable();
       List<Operand<TFloat32>> fetches = new ArrayList<>();

@@ -49,6 +49,8 @@ class RecipeTest {
         "model: {vocabularySize: 7, padId: 0} | model.vocabularySize is 7, but the vocabulary google-protein has 29",
         "model: {maxLength: 8} | model.maxLength is 8, but data.length is 512",
         "model: {attention: {exact: true, causal: false}} | task causal-lm needs causal attention",
+        "model: {attention: {kernel: softmax, convention: google-tf, directions: iid}} | google-tf makes it has no iid",
+        "model: {attention: {kernel: exp, convention: model-garden, lengths: sqrt-d}} | row lengths sqrt-d",
         "model: {heads: 3} | tiny.yaml",
         "training: {steps: 0} | training: steps must be at least 1, not 0",
         "training: {steps: many} | key steps: expected a whole number",
@@ -75,6 +77,16 @@ class RecipeTest {
         .isInstanceOf(PerformerException.class)
         .hasMessageStartingWith("tiny.yaml")
         .hasMessageContaining(parts[1]);
+  }
+
+  /** Runs of earlier versions drew otherwise than their recipes have it. */
+  @Test
+  void aRunMayHaveProjectionsThatCannotBeDrawn() throws IOException {
+    Files.writeString(
+        temporary.resolve(RecipeTraining.RECIPE),
+        "task: causal-lm\ndata: {train: gone.fasta}\n"
+            + "model: {attention: {kernel: softmax, convention: google-tf, directions: iid}}\n");
+    assertThat(Recipe.ofRun(temporary).model().attentionOf(0).projectionRows()).isEqualTo(128);
   }
 
   @Test

@@ -119,7 +119,8 @@ class ExportImportTest {
       Output<?> logits = imported.output("serving_default", name);
       Map<String, float[]> before = call(PROTEIN, "serving_default", input);
       List<Variable> used =
-          imported.trainableVariables().stream()
+          imported.variables().stream()
+              .filter(Variable::trainable)
               .filter(v -> !v.name().startsWith("class_head"))
               .toList();
       train(session, tf, tokens, logits, used);

@@ -65,7 +65,7 @@ public final class InteropExport {
       trainOneStep(model);
       Path cut = directory.resolve("cut");
       SavedModelExporter.builder()
-          .variables(model.variables)
+          .variables(model.variables.all())
           .signature(
               "serving_default", Map.of("tokens", model.tokens), Map.of("logits", model.logits))
           .export(model.session, cut);
@@ -102,7 +102,7 @@ public final class InteropExport {
       }
       variables.initialize(session);
       SavedModelExporter.builder()
-          .variables(variables)
+          .variables(variables.all())
           .signature(
               "serving_default",
               List.of(

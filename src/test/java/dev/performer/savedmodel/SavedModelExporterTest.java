@@ -104,7 +104,7 @@ class SavedModelExporterTest {
       assertThat(after).isNotEqualTo(before);
       Path target = directory.resolve("cut");
       SavedModelExporter.builder()
-          .variables(model.variables)
+          .variables(model.variables.all())
           .signature(
               "serving_default", Map.of("tokens", model.tokens), Map.of("logits", model.logits))
           .export(model.session, target);
@@ -134,7 +134,7 @@ class SavedModelExporterTest {
       assertThatThrownBy(
               () ->
                   SavedModelExporter.builder()
-                      .variables(model.variables)
+                      .variables(model.variables.all())
                       .signature("s", Map.of("tokens", model.tokens), Map.of("y", output)))
           .isInstanceOf(PerformerException.class)
           .hasMessageContaining("forgotten");
@@ -151,7 +151,7 @@ class SavedModelExporterTest {
       assertThatThrownBy(
               () ->
                   SavedModelExporter.builder()
-                      .variables(model.variables)
+                      .variables(model.variables.all())
                       .signature("s", Map.of("tokens", model.tokens), Map.of("y", found)))
           .isInstanceOf(PerformerException.class)
           .hasMessageContaining("lookup table")

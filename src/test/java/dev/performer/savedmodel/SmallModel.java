@@ -126,7 +126,7 @@ final class SmallModel implements AutoCloseable {
 
   SavedModelExporter exporter() {
     return SavedModelExporter.builder()
-        .variables(variables)
+        .variables(variables.all())
         .signature(
             "serving_default",
             List.of(TOKENS),

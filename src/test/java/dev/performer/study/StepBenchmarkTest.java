@@ -22,7 +22,7 @@ class StepBenchmarkTest {
             "{'task': 'causal-lm', 'vocabularySize': 16, 'hiddenSize': 16, 'layers': 1, 'heads': 2,"
                 + " 'padId': null, 'attention': {'kernel': 'softmax', 'features': 8, 'causal':"
                 + " true}}");
-    try (StepBenchmark benchmark = StepBenchmark.open(config, 2, 32, xla, precision)) {
+    try (StepBenchmark benchmark = new StepBenchmark(config, 2, 32, xla, precision)) {
       StepBenchmark.Step first = benchmark.step();
       assertThat(first.loss()).isCloseTo(Math.log(16), Offset.offset(1.0));
       double last = first.loss();
@@ -39,7 +39,7 @@ class StepBenchmarkTest {
   void aModelWithoutLogitsIsRefused() {
     PerformerConfig config =
         config("{'task': 'classification', 'classes': 3, 'layers': 1, 'padId': null}");
-    assertThatThrownBy(() -> StepBenchmark.open(config, 1, 8))
+    assertThatThrownBy(() -> new StepBenchmark(config, 1, 8))
         .isInstanceOf(PerformerException.class)
         .hasMessage("task classification has no logits of tokens; measure a language model");
   }

@@ -147,7 +147,7 @@ class CompiledStepTest {
   private static List<NodeDef> executed(Session session, TrainerStep step, LabelledBatch batch) {
     List<NodeDef> nodes = new ArrayList<>();
     try (Feed feed = step.feed(batch, 0, 0)) {
-      feed.scalar(step.optimizer().learningRate(), 0.01);
+      feed.put(step.optimizer().learningRate(), TFloat64.scalarOf(0.01));
       Session.Runner runner =
           session
               .runner()

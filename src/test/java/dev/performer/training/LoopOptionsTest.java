@@ -90,7 +90,7 @@ class LoopOptionsTest {
     assertThat(now.path("training"))
         .isEqualTo(
             FineTuneOptions.LOOP.toBuilder()
-                .batchTokens(1024)
+                .batch(new BatchSize.Tokens(1024))
                 .schedule(new Schedule.InverseSquareRoot(0.01, 5))
                 .clipNorm(3)
                 .steps(30)

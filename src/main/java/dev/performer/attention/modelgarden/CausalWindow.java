@@ -110,8 +110,7 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
       Ops tf, Operand<T> x, Operand<TInt32> before, Operand<TInt32> behind) {
     int rank = x.shape().numDimensions();
     Operand<TInt32> after = tf.constant(new int[2 * (rank - 3)]);
-    Operand<TInt32> flat =
-        tf.concat(List.of(tf.constant(new int[4]), before, behind, after), tf.constant(0));
+    var flat = tf.concat(List.of(tf.constant(new int[4]), before, behind, after), tf.constant(0));
     Operand<TInt32> paddings = tf.reshape(flat, tf.constant(new int[] {rank, 2}));
     return tf.pad(x, paddings, Algebra.of(tf, x).constant(0));
   }

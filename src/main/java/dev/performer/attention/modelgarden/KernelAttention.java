@@ -53,25 +53,20 @@ public record KernelAttention(KernelAttentionConfig config) {
   /**
    * Attends over whole sequences.
    *
-   * @param queries {@code [B, T, H, D]}, unscaled
-   * @param keys {@code [B, S, H, D]}
-   * @param values {@code [B, S, H, V]}
+   * @param q {@code [B, T, H, D]}, unscaled
+   * @param k {@code [B, S, H, D]}
+   * @param v {@code [B, S, H, V]}
    * @param keyMask {@code [B, S]}, 1 = keep, 0 = padding; null keeps all
    * @param projection {@code [M, D]}; null if and only if {@code num_random_features} is 0
    * @throws PerformerException if the arguments do not fit the configuration
    */
   public <T extends TFloating> Outputs<T> attend(
-      Ops tf,
-      Operand<T> queries,
-      Operand<T> keys,
-      Operand<T> values,
-      Operand<T> keyMask,
-      Operand<T> projection) {
-    check(queries, keyMask, projection);
-    if (FavorAttention.isNarrow(queries.type())) {
-      return attendWidened(tf, queries, keys, values, keyMask, projection);
+      Ops tf, Operand<T> q, Operand<T> k, Operand<T> v, Operand<T> keyMask, Operand<T> projection) {
+    check(q, keyMask, projection);
+    if (FavorAttention.isNarrow(q.type())) {
+      return attendWidened(tf, q, k, v, keyMask, projection);
     }
-    KernelInputs<T> all = KernelInputs.of(tf, queries, keys, values, keyMask, projection);
+    KernelInputs<T> all = KernelInputs.of(tf, q, k, v, keyMask, projection);
     int begin = config.beginKernel();
     if (begin == 0) {
       Operand<T> heads = mix(all, config.kernel(), config.mixing());
@@ -87,21 +82,16 @@ public record KernelAttention(KernelAttentionConfig config) {
 
   /** Features, sums and the division are at least float32. */
   private <T extends TFloating> Outputs<T> attendWidened(
-      Ops tf,
-      Operand<T> queries,
-      Operand<T> keys,
-      Operand<T> values,
-      Operand<T> keyMask,
-      Operand<T> projection) {
+      Ops tf, Operand<T> q, Operand<T> k, Operand<T> v, Operand<T> keyMask, Operand<T> projection) {
     Outputs<TFloat32> wide =
         attend(
             tf,
-            FavorAttention.wide(tf, queries),
-            FavorAttention.wide(tf, keys),
-            FavorAttention.wide(tf, values),
+            FavorAttention.wide(tf, q),
+            FavorAttention.wide(tf, k),
+            FavorAttention.wide(tf, v),
             FavorAttention.wide(tf, keyMask),
             FavorAttention.wide(tf, projection));
-    Class<T> narrow = queries.type();
+    Class<T> narrow = q.type();
     return new Outputs<>(
         wide.begin().map(begin -> tf.dtypes.cast(begin, narrow)),
         tf.dtypes.cast(wide.rest(), narrow));

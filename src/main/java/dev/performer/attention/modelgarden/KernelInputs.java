@@ -29,17 +29,12 @@ record KernelInputs<T extends TFloating>(
 
   /** From queries, keys and values as callers have them: {@code [B, T, H, ·]}. */
   static <T extends TFloating> KernelInputs<T> of(
-      Ops tf,
-      Operand<T> queries,
-      Operand<T> keys,
-      Operand<T> values,
-      Operand<T> keyMask,
-      Operand<T> projection) {
+      Ops tf, Operand<T> q, Operand<T> k, Operand<T> v, Operand<T> keyMask, Operand<T> projection) {
     return new KernelInputs<>(
-        Algebra.of(tf, queries),
-        Attention.swapPositionsAndHeads(tf, queries),
-        Attention.swapPositionsAndHeads(tf, keys),
-        Attention.swapPositionsAndHeads(tf, values),
+        Algebra.of(tf, q),
+        Attention.swapPositionsAndHeads(tf, q),
+        Attention.swapPositionsAndHeads(tf, k),
+        Attention.swapPositionsAndHeads(tf, v),
         keyMask,
         projection);
   }

@@ -26,8 +26,7 @@ public record JaxProjections(
 
   /** Checks the shape. */
   public JaxProjections {
-    ProjectionMatrix.elements(rows, columns);
-    ProjectionMatrix.elements(columns, columns);
+    ProjectionMatrix.requireShape(rows, columns);
   }
 
   /** Of a shape and a kind. */
@@ -68,8 +67,7 @@ public record JaxProjections(
             tf.constant(gaussian), tf.constant(new int[] {blocks, columns, columns})); // [N, D, D]
     // JAX uses LAPACK's QR, TensorFlow has Eigen's: in float64 only LAPACK's rounding is left.
     Operand<TFloat64> wide = tf.dtypes.cast(stacked, TFloat64.class);
-    Operand<TFloat32> unit =
-        tf.dtypes.cast(ProjectionGraph.orthonormalRows(tf, wide), TFloat32.class);
+    var unit = tf.dtypes.cast(ProjectionGraph.orthonormalRows(tf, wide), TFloat32.class);
     Operand<TFloat32> flat = tf.reshape(unit, tf.constant(new int[] {-1, columns})); // [N*D, D]
     return ProjectionGraph.stack(tf, List.of(flat), rows);
   }

@@ -32,8 +32,7 @@ public final class ModelGardenProjections {
 
   /** The matrix of a pair of seeds. */
   public static ProjectionMatrix of(int rows, int columns, long seed0, long seed1) {
-    ProjectionMatrix.elements(rows, columns);
-    ProjectionMatrix.elements(columns, columns);
+    ProjectionMatrix.requireShape(rows, columns);
     float[] values =
         ProjectionGraph.evaluate(
             tf -> {
@@ -50,8 +49,7 @@ public final class ModelGardenProjections {
    * @return {@code [rows, columns]}
    */
   public static Operand<TFloat32> redraw(Ops tf, int rows, int columns) {
-    ProjectionMatrix.elements(rows, columns);
-    ProjectionMatrix.elements(columns, columns);
+    ProjectionMatrix.requireShape(rows, columns);
     int blocks = (rows + columns - 1) / columns;
     Operand<TFloat32> gaussian =
         tf.random.randomStandardNormal(
@@ -61,8 +59,7 @@ public final class ModelGardenProjections {
             ProjectionGraph.orthonormalRows(tf, gaussian),
             tf.constant(new int[] {-1, columns})); // [N*D, D]
     Operand<TFloat32> unit = ProjectionGraph.stack(tf, List.of(all), rows); // [M, D]
-    Operand<TFloat32> lengths =
-        lengths(tf, rows, columns, tf.constant(new long[] {0, 1})); // [M, 1]
+    var lengths = lengths(tf, rows, columns, tf.constant(new long[] {0, 1})); // [M, 1]
     return tf.stopGradient(
         tf.reshape(tf.math.mul(lengths, unit), tf.constant(new int[] {rows, columns})));
   }
@@ -86,7 +83,7 @@ public final class ModelGardenProjections {
   }
 
   private static Operand<TFloat32> lengths(Ops tf, int rows, int columns, Operand<TInt64> seed) {
-    return ProjectionGraph.rowNorms(
-        tf, tf.random.statelessRandomNormal(tf.constant(new int[] {rows, columns}), seed));
+    var drawn = tf.random.statelessRandomNormal(tf.constant(new int[] {rows, columns}), seed);
+    return ProjectionGraph.norms(tf, drawn, 1);
   }
 }

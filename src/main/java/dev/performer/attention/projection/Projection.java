@@ -9,7 +9,6 @@ import java.util.Random;
 import java.util.SplittableRandom;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.core.ReduceSum;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -121,7 +120,7 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
             tf.constant(new int[] {blocks, columns, columns}), seed); // [blocks, D, D]
     Operand<TFloat32> units; // [blocks, D, D], one direction a row
     if (directions == Directions.IID) {
-      units = tf.math.div(gaussians, norm(tf, gaussians, 2));
+      units = tf.math.div(gaussians, ProjectionGraph.norms(tf, gaussians, 2));
     } else {
       var qr = tf.linalg.qr(gaussians);
       var diagonal =
@@ -135,20 +134,14 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
       units = tf.linalg.transpose(haar, tf.constant(new int[] {0, 2, 1}));
     }
     Operand<TFloat32> all = tf.reshape(units, tf.constant(new int[] {blocks * columns, columns}));
-    Operand<TFloat32> unit =
-        tf.slice(all, tf.constant(new int[] {0, 0}), tf.constant(new int[] {rows, columns}));
+    var unit = tf.slice(all, tf.constant(new int[] {0, 0}), tf.constant(new int[] {rows, columns}));
     if (lengths == Lengths.SQRT_D) {
       return tf.math.mul(unit, tf.constant((float) Math.sqrt(columns)));
     }
     var other = tf.math.add(seed, tf.constant(new int[] {0, 1}));
     var lengthDraws =
         tf.random.statelessRandomNormal(tf.constant(new int[] {rows, columns}), other);
-    return tf.math.mul(unit, norm(tf, lengthDraws, 1));
-  }
-
-  private static Operand<TFloat32> norm(Ops tf, Operand<TFloat32> x, int axis) {
-    return tf.math.sqrt(
-        tf.reduceSum(tf.math.square(x), tf.constant(axis), ReduceSum.keepDims(true)));
+    return tf.math.mul(unit, ProjectionGraph.norms(tf, lengthDraws, 1));
   }
 
   /**

@@ -47,21 +47,15 @@ final class ProjectionGraph {
     return tf.linalg.transpose(q, tf.constant(order));
   }
 
-  /**
-   * Euclidean norms of the rows.
-   *
-   * @param matrix {@code [M, D]}
-   * @return {@code [M, 1]}
-   */
-  static Operand<TFloat32> rowNorms(Ops tf, Operand<TFloat32> matrix) {
+  /** Euclidean norms along an axis, which stays with size 1. */
+  static Operand<TFloat32> norms(Ops tf, Operand<TFloat32> x, int axis) {
     return tf.math.sqrt(
-        tf.reduceSum(tf.math.square(matrix), tf.constant(1), ReduceSum.keepDims(true)));
+        tf.reduceSum(tf.math.square(x), tf.constant(axis), ReduceSum.keepDims(true)));
   }
 
   /** The first {@code rows} rows of stacked blocks. */
   static Operand<TFloat32> stack(Ops tf, List<Operand<TFloat32>> blocks, int rows) {
-    Operand<TFloat32> all =
-        blocks.size() == 1 ? blocks.get(0) : tf.concat(blocks, tf.constant(0)); // [N*D, D]
+    var all = blocks.size() == 1 ? blocks.get(0) : tf.concat(blocks, tf.constant(0)); // [N*D, D]
     return tf.slice(all, tf.constant(new int[] {0, 0}), tf.constant(new int[] {rows, -1}));
   }
 }

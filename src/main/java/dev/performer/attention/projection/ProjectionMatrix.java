@@ -39,6 +39,12 @@ public record ProjectionMatrix(float[] values, int rows, int columns) {
     return tf.constant(Shape.of(rows, columns), DataBuffers.of(values, true, false));
   }
 
+  /** Checks that the projection, and a block of it, are not beyond Java's arrays. */
+  static void requireShape(int rows, int columns) {
+    elements(rows, columns);
+    elements(columns, columns);
+  }
+
   /**
    * The number of elements of a projection.
    *

@@ -27,8 +27,7 @@ public record TensorFlowProjections(int rows, int columns, long seed, Lengths le
 
   /** Checks the shape. */
   public TensorFlowProjections {
-    ProjectionMatrix.elements(rows, columns);
-    ProjectionMatrix.elements(columns, columns);
+    ProjectionMatrix.requireShape(rows, columns);
   }
 
   /**
@@ -49,7 +48,7 @@ public record TensorFlowProjections(int rows, int columns, long seed, Lengths le
     Operand<TFloat32> scale =
         switch (lengths) {
           // The seed moves past a rest block even when there is none.
-          case CHI -> ProjectionGraph.rowNorms(tf, normal(tf, seed + full + 1, rows)); // [M, 1]
+          case CHI -> ProjectionGraph.norms(tf, normal(tf, seed + full + 1, rows), 1); // [M, 1]
           case SQRT_D -> tf.constant((float) Math.sqrt(columns));
         };
     return tf.math.mul(scale, directions);

@@ -48,12 +48,7 @@ public record Averages(double decay, Map<String, Variable> averages, List<Variab
     return tf.withControlDependencies(assigned).noOp();
   }
 
-  /**
-   * Adds an op that moves the averages.
-   *
-   * @param after adds ops that run after the weights changed
-   * @param step t, from 1
-   */
+  /** Adds an op that moves the averages after the weights changed. @param step t, from 1 */
   Op follow(Ops after, Operand<TFloat64> step) {
     var above = after.math.add(step, after.constant(1.0));
     var early = after.math.div(above, after.math.add(step, after.constant(10.0)));

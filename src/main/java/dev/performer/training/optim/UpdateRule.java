@@ -26,10 +26,8 @@ record UpdateRule(
    * What all variables share.
    *
    * @param free adds ops that need not run after every weight was read
-   * @param slots where the optimizer's own variables are created
-   * @param scope how names of slots begin
+   * @param scope how names of slots begin, the optimizer's own variables
    * @param step t, from 1
-   * @param rate learning rate
    */
   record Shared(
       Ops free, Variables slots, String scope, Operand<TFloat64> step, Operand<TFloat64> rate) {}

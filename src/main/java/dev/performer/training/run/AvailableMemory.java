@@ -35,8 +35,13 @@ public record AvailableMemory(Path root) {
   }
 
   /** The most memory that this process has had, in bytes; empty where it is not known. */
-  static OptionalLong peak() {
+  public static OptionalLong peak() {
     return kilobytes("VmHWM:", Path.of("/proc/self/status"));
+  }
+
+  /** The memory that this process has now, in bytes; empty where it is not known. */
+  public static OptionalLong resident() {
+    return kilobytes("VmRSS:", Path.of("/proc/self/status"));
   }
 
   /** In bytes; empty where it is not known. */

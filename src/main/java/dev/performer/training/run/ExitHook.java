@@ -18,12 +18,7 @@ public final class ExitHook implements AutoCloseable {
   private final Thread loop = Thread.currentThread();
   private final Thread hook;
 
-  /**
-   * Installs the hook for a loop that runs in this thread.
-   *
-   * @param stop makes the loop end
-   * @param grace at most this long the exit waits; zero installs nothing
-   */
+  /** Installs the hook for a loop that runs in this thread; nothing if there is no grace. */
   public ExitHook(Runnable stop, Duration grace) {
     hook = new Thread(() -> onExit(stop, grace), "stop-training");
     if (!grace.isZero()) {

@@ -7,7 +7,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 
@@ -46,7 +45,7 @@ public final class ResumePolicy {
 
   private static void compare(String path, JsonNode was, JsonNode now, List<String> changed) {
     if (was instanceof ObjectNode && now instanceof ObjectNode) {
-      Set<String> keys = new TreeSet<>();
+      var keys = new TreeSet<String>();
       was.fieldNames().forEachRemaining(keys::add);
       now.fieldNames().forEachRemaining(keys::add);
       for (String key : keys) {

@@ -3,7 +3,6 @@ package dev.performer.training.run;
 import static dev.performer.PerformerException.require;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import dev.performer.AtomicFiles;
@@ -128,7 +127,7 @@ public final class RunDirectory implements AutoCloseable {
   private void compareSettings(Progress progress) {
     Path file = root.resolve(settings.file());
     if (Files.exists(file)) {
-      JsonNode was = settings.current().apply(StrictJson.readTree(file));
+      var was = settings.current().apply(StrictJson.readTree(file));
       List<String> changed = ResumePolicy.changes(was, settings.settings(), root);
       if (!changed.isEmpty()) {
         progress.message("resumed with other settings: " + String.join(", ", changed));
@@ -139,7 +138,7 @@ public final class RunDirectory implements AutoCloseable {
   /** Records the settings. */
   public void writeSettings() {
     boolean isYaml = settings.file().endsWith(".yaml");
-    JsonNode all = settings.settings();
+    var all = settings.settings();
     try {
       String text = isYaml ? StrictJson.yaml(all) : JSON.writeValueAsString(all);
       AtomicFiles.write(root.resolve(settings.file()), text.getBytes(UTF_8));

@@ -10,11 +10,7 @@ import java.util.List;
 final class TrainingCharts {
   private TrainingCharts() {}
 
-  /**
-   * Training loss and a measure of evaluations.
-   *
-   * @param measure of the evaluations; where there is none, the loss
-   */
+  /** Training loss and a measure of evaluations, or their loss where there is none. */
   static Chart loss(List<JsonNode> entries, String measure) {
     boolean isNats = entries.stream().anyMatch(entry -> entry.has("perplexity"));
     boolean isMeasured = entries.stream().anyMatch(entry -> entry.has(measure));

@@ -9,13 +9,10 @@ import dev.performer.data.BatchPosition;
  * @param step optimizer steps done
  * @param position the next training batch
  * @param before the evaluation before the first step
- * @param latest the latest evaluation
- * @param best the best evaluation so far
- * @param bestStep its step
+ * @param bestStep that of the best evaluation so far
  * @param tokens real tokens seen in training
  * @param seconds time spent in training steps
- * @param validation what was evaluated on, as {@code Validation.fingerprint} has it; null in
- *     checkpoints of earlier versions
+ * @param validation {@code Validation.fingerprint}; null in checkpoints of earlier versions
  * @param interval what steps measured since the last line of metrics
  */
 public record TrainingState(

@@ -1,0 +1,93 @@
+package dev.performer.checkpoint;
+
+import dev.performer.checkpoint.WeightMap.Layout;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * Names that a producer gives to the parts of a Transformer, and their places in ours; what a
+ * weight of a part is called ({@code gamma}, {@code vars/0}) is the same for all producers.
+ */
+final class NameTable {
+  private static final Pattern WEIGHT =
+      Pattern.compile(
+          "(.*)[./](weight|kernel|embeddings?|pos_embedding|table|scale|gamma|vars/0"
+              + "|bias|beta|vars/1|projection_matrix)");
+  private static final Pattern TABLE = Pattern.compile("embeddings/(token|position|type)");
+
+  private record Rule(Pattern part, String place) {}
+
+  private final Layout dense;
+  private final List<Rule> rules = new ArrayList<>();
+
+  /**
+   * @param dense how dense kernels lie in the file
+   * @param prefix regular expression of what stands before every name
+   * @param rules lines {@code part -> place}, of which the first that matches counts: {@code {i}}
+   *     is the number of a layer, {@code $2} what the group behind it matches
+   */
+  NameTable(Layout dense, String prefix, String rules) {
+    this.dense = dense;
+    for (String rule : rules.strip().split("\n")) {
+      String[] sides = rule.split(" -> ");
+      String part = sides[0].replace("{i}", "(?<i>\\d{1,6})");
+      String place = sides[1].replace("{i}", "${i}");
+      this.rules.add(new Rule(Pattern.compile("^" + prefix + "(?:" + part + ")$"), place));
+    }
+  }
+
+  /** Our name of a foreign variable; null if no rule knows it. */
+  String variable(String name) {
+    Matcher weight = WEIGHT.matcher(name);
+    if (!weight.matches()) {
+      return null;
+    }
+    for (Rule rule : rules) {
+      Matcher part = rule.part().matcher(weight.group(1));
+      if (part.find()) {
+        String place = part.replaceFirst(rule.place());
+        return place + leaf(place, weight.group(2));
+      }
+    }
+    return null;
+  }
+
+  private static String leaf(String place, String weight) {
+    return switch (weight) {
+      case "bias", "beta", "vars/1" -> "/bias";
+      case "projection_matrix" -> "/projection";
+      default ->
+          TABLE.matcher(place).matches() ? "" : place.endsWith("norm") ? "/scale" : "/kernel";
+    };
+  }
+
+  /** Whether a rule knows one of the names as a variable of that pattern. */
+  boolean knows(Iterable<String> names, String variable) {
+    for (String name : names) {
+      String found = variable(name);
+      if (found != null && found.matches(variable)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Notes which variable a tensor of that name is, if a rule knows it. */
+  void place(WeightMap map, String tensor, String name) {
+    place(map, tensor, variable(name), "");
+  }
+
+  /** As above for a name that was looked up; @param prefix of the variable */
+  void place(WeightMap map, String tensor, String variable, String prefix) {
+    if (variable != null) {
+      map.put(prefix + variable, tensor, layout(variable));
+    }
+  }
+
+  private Layout layout(String variable) {
+    boolean isTable = TABLE.matcher(variable).matches() || variable.endsWith("/projection");
+    return isTable ? Layout.SAME : dense;
+  }
+}
