@@ -2,6 +2,7 @@ package dev.performer.graph;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.PerformerException;
 import java.util.HashSet;
 import java.util.Optional;
 import java.util.Set;

@@ -2,6 +2,7 @@ package dev.performer.attention.modelgarden;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.PerformerException;
 import dev.performer.attention.Attention;
 import dev.performer.attention.Convention;
 import dev.performer.attention.Denominator;

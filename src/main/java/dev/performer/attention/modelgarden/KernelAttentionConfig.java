@@ -4,6 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonValue;
+import dev.performer.PerformerException;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.projection.ModelGardenProjections;
