@@ -23,7 +23,7 @@ public final class FineTune {
     var job =
         FineTuneJob.of(Model.open(Path.of(args[0])), SequenceSource.of(own), Path.of(args[1]))
             .batching(SequenceBatching.DEFAULT.withLength(32))
-            .options(FineTuneOptions.LOOP.with("steps=10", "learningRate=1e-3", "evaluateEvery=5"));
+            .options(FineTuneOptions.LOOP.toBuilder().steps(10).learningRate(1e-3).evaluateEvery(5).build());
     var outcome = job.run(Progress.lines(System.out));
     System.out.printf("perplexity %.2f -> %.2f%n", outcome.result().before().perplexity(), outcome.result().best().perplexity());
     System.out.println("model " + outcome.model().orElseThrow());

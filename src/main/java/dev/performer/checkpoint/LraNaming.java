@@ -50,9 +50,9 @@ final class LraNaming implements NamingScheme {
     boolean isDual = parameters.prefix().endsWith("encoder/");
     map.check(!isDual, "this is a dual encoder; no model here takes two sequences");
     if (!JaxAttention.isGiven(options) && !options.configHas("attention")) {
-      String say =
-          "the file does not tell which attention it has; say the kernel relu (Long Range Arena's 'generalized'), the kernel softmax and how many features, or attention exact ('dot_product')";
-      throw new UnknownAttentionException(file.path(), say, "kernel", "features", "attention");
+      String lacks =
+          "the file does not tell which attention it has; give the kernel relu (Long Range Arena's 'generalized'), the kernel softmax and how many features, or attention exact ('dot_product')";
+      throw new UnknownAttentionException(file.path(), lacks, "kernel", "features", "attention");
     }
     parameters.names().forEach((name, tensor) -> place(map, name, tensor));
     parameters.ignoreState(map);

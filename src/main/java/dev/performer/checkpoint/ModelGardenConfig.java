@@ -55,9 +55,9 @@ final class ModelGardenConfig {
     }
     String type = near.path("type").textValue();
     if (type == null) {
-      String say =
-          "names do not tell KernelAttention from softmax; say which preset it is, kernel-encoder or bert";
-      throw new UnknownAttentionException(map.path(), say, "preset");
+      String lacks =
+          "names do not tell KernelAttention from softmax; give the preset, kernel-encoder or bert";
+      throw new UnknownAttentionException(map.path(), lacks, "preset");
     }
     return type.equals("kernel");
   }
@@ -70,8 +70,8 @@ final class ModelGardenConfig {
   String normPosition() {
     Boolean isFirst = options.normFirst();
     if (isFirst == null) {
-      List<JsonNode> told = keras.isMissingNode() ? List.of(near) : List.of(keras, hidden);
-      isFirst = told.stream().anyMatch(keys -> keys.path("norm_first").asBoolean(false));
+      List<JsonNode> configs = keras.isMissingNode() ? List.of(near) : List.of(keras, hidden);
+      isFirst = configs.stream().anyMatch(keys -> keys.path("norm_first").asBoolean(false));
       if (keras.isMissingNode() && !near.has("norm_first")) {
         map.note("assumed norms after each part; the option normFirst overrides it");
       }
@@ -179,7 +179,7 @@ final class ModelGardenConfig {
     entry.computeIfAbsent("causal_window_length", key -> entry.get("window"));
     if (entry.get("causal_window_length") == null) {
       throw map.wrong(
-              "the file does not tell the window of causal KernelAttention; say it, or give causal_window_length and causal_chunk_length in a config.json beside it")
+              "the file does not tell the window of causal KernelAttention; give it, or causal_window_length and causal_chunk_length in a config.json beside it")
           .settledBy("window");
     }
     entry.put("use_causal_windowed", true);

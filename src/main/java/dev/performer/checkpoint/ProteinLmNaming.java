@@ -187,22 +187,22 @@ final class ProteinLmNaming implements NamingScheme {
       case "masked-lm" -> Task.MASKED_LM;
       default ->
           throw new PerformerException(
-              "task " + label + " is none of protein_lm's; say causal-lm or masked-lm");
+              "task " + label + " is none of protein_lm's; give causal-lm or masked-lm");
     };
   }
 
   private static void requireGiven(ImportOptions options, WeightMap map, String task) {
     boolean lacksAttention = !JaxAttention.isGiven(options) && !options.configHas("attention");
-    String say =
+    String lacks =
         "there is no config.gin beside it, and weights do not tell what it would; name the file with its config, or give "
             + (task == null ? "the task, causal-lm (FlaxLM) or masked-lm (FlaxBERT)" : "")
             + (task == null && lacksAttention ? ", and " : "")
             + (lacksAttention ? "that attention is exact, or its kernel and features" : "");
     if (lacksAttention) {
       throw new UnknownAttentionException(
-          map.path(), say, "task", "attention", "kernel", "features", "config");
+          map.path(), lacks, "task", "attention", "kernel", "features", "config");
     } else if (task == null) {
-      throw map.wrong(say).settledBy("task", "config");
+      throw map.wrong(lacks).settledBy("task", "config");
     }
   }
 

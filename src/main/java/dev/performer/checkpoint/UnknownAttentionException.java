@@ -11,8 +11,8 @@ public final class UnknownAttentionException extends PerformerException {
   private static final long serialVersionUID = 1;
 
   /** Names the settings that would tell it. */
-  UnknownAttentionException(Path file, String say, String... settings) {
-    super(file + ": " + say);
+  UnknownAttentionException(Path file, String lacks, String... settings) {
+    super(file + ": " + lacks);
     settledBy(settings);
   }
 }

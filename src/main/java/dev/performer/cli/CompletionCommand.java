@@ -8,7 +8,7 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "completion",
     description = {
-      "Print a script that completes commands and options in bash or zsh:",
+      "Print a script that completes commands and options in bash or zsh.",
       "source <(./performer completion)"
     })
 final class CompletionCommand extends PerformerCommand {

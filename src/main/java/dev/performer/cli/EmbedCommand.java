@@ -44,7 +44,7 @@ final class EmbedCommand extends ModelCommand {
 
   @Option(
       names = "--vocabulary",
-      description = "Where the model does not say: a name, bytes, or a tokenizer.json.")
+      description = "Where the model names none: a name, bytes, or a tokenizer.json.")
   private String vocabulary;
 
   private record Result(Path output, int sequences, int size) {}

@@ -30,7 +30,8 @@ final class HelpLayout extends Help {
   /** Appends the default of an option that takes a value, unless the description mentions one. */
   private static OptionSpec withDefault(OptionSpec option) {
     String description = String.join(" ", option.description());
-    String value = option.defaultValueString();
+    String stated = option.defaultValueString();
+    String value = option.typeInfo().isEnum() ? OptionValues.label(stated) : stated;
     if (option.arity().max() == 0 || NO_DEFAULT.contains(value) || description.contains("efault")) {
       return option;
     }

@@ -24,7 +24,7 @@ import picocli.CommandLine.Parameters;
       "Turn a checkpoint of Python code into a SavedModel that every other command takes.",
       "",
       "Reads Flax msgpack (a file, or a directory with checkpoint_N and config.gin), TensorFlow checkpoints, Keras .h5 and .keras,",
-      ".safetensors and .npz. What a checkpoint does not say, such as the kernel of its attention, is taken from the options; what",
+      ".safetensors and .npz. What a checkpoint leaves open, such as the kernel of its attention, is taken from the options; what",
       "is assumed is listed."
     },
     footer = {
@@ -73,7 +73,7 @@ final class ImportCommand extends PerformerCommand {
   @Option(names = "--causal", negatable = true, description = "Attention sees no later tokens.")
   private Boolean causal;
 
-  @Option(names = "--heads", paramLabel = "H", description = "Where the shapes do not say it.")
+  @Option(names = "--heads", paramLabel = "H", description = "Where the shapes leave it open.")
   private Integer heads;
 
   @Option(names = "--window", description = "Chunks seen in Model Garden's causal attention.")

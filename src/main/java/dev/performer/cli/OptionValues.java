@@ -60,7 +60,8 @@ final class OptionValues {
         line, type, text -> Labels.find("value", label(text), known, value -> label(value.name())));
   }
 
-  private static String label(String text) {
+  /** A constant's name as users write it. */
+  static String label(String text) {
     return text.toLowerCase(Locale.ROOT).replace('_', '-');
   }
 }

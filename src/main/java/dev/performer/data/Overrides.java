@@ -89,11 +89,19 @@ public record Overrides(List<String> settings) {
     return index;
   }
 
-  /** YAML 1.1 takes 1e-3 for text, which nobody means. */
+  /** YAML 1.1 takes 1e-3 for text, which nobody means; plain values need no library. */
   private static JsonNode value(String text) {
-    String number = text.strip();
-    if (number.matches("[-+]?\\d+[eE][-+]?\\d{1,4}")) {
-      return JsonNodeFactory.instance.numberNode(new BigDecimal(number).doubleValue());
+    String plain = text.strip();
+    var json = JsonNodeFactory.instance;
+    if (plain.matches("[-+]?\\d+[eE][-+]?\\d{1,4}")) {
+      return json.numberNode(new BigDecimal(plain).doubleValue());
+    } else if (plain.matches("0|-?[1-9]\\d{0,17}")) {
+      long number = Long.parseLong(plain);
+      return number == (int) number ? json.numberNode((int) number) : json.numberNode(number);
+    } else if (plain.matches("true|false")) {
+      return json.booleanNode(plain.equals("true"));
+    } else if (plain.matches("-?\\d{1,9}\\.\\d{1,9}")) {
+      return json.numberNode(Double.parseDouble(plain));
     }
     OptionalLibrary.YAML.require("a value");
     String document = "value: " + text; // a scalar alone is no document for StrictJson

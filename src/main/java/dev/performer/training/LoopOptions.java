@@ -230,6 +230,11 @@ public record LoopOptions(
       return set("optimizer", value);
     }
 
+    /** The peak of the schedule. */
+    public Builder learningRate(double value) {
+      return set("learningRate", value);
+    }
+
     public Builder clipNorm(double value) {
       return set("clipNorm", value);
     }
