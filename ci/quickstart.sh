@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The quickstart does what the README promises: a Python model gets better, and its export says what the trained graph said.
+# The quickstart does what the README promises: a Python model gets better, and its export computes what the trained graph computed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p build/ci

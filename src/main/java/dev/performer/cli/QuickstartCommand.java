@@ -42,7 +42,7 @@ final class QuickstartCommand extends PerformerCommand {
     clear(run);
 
     print("1. A Performer that Python made: " + shown(model));
-    print(InspectCommand.summary(model));
+    text().print(InspectCommand.summary(model));
 
     var spec = Model.open(model).languageModel();
     spec.notes().forEach(System.err::println);
