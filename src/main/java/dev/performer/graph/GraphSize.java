@@ -83,10 +83,10 @@ public record GraphSize(long nodes, int depth, long constantBytes) {
   }
 
   /**
-   * Measures a graph, functions that it does not reach left out, and refuses one that takes all
-   * memory or overflows the stack of TensorFlow, which ends the process: more than 62,000 nodes (1
-   * GB of memory when they run), 100 levels, or constants that claim 256 MB more than the file
-   * holds, as one that repeats a single value does. System properties set other limits.
+   * Measures a graph, sizes of functions that it does not reach left out, and refuses one that
+   * takes all memory or overflows the stack of TensorFlow, which ends the process: more than 62,000
+   * nodes (1 GB of memory when they run), 100 levels, or constants that claim 256 MB more than the
+   * file holds, as one that repeats a single value does. System properties set other limits.
    *
    * @throws PerformerException if it is too large, if functions are recursive, or if a constant's
    *     shape makes no sense

@@ -19,9 +19,13 @@ import java.util.Map;
 
 /**
  * How a training loop runs, whatever it trains: the section {@code training} of a recipe, of a
- * distillation and of a fine-tuning. In Java {@code LoopOptions.builder().steps(500) .schedule(new
- * Schedule.Cosine(2e-3, 50, 0)).build().with("optimizer={name: lion}")}; the components are the
- * keys in JSON and YAML.
+ * distillation and of a fine-tuning. The components are the keys in JSON and YAML.
+ *
+ * <pre>{@code
+ * var cosine = new Schedule.Cosine(2e-3, 50, 0);
+ * LoopOptions options = LoopOptions.builder().steps(500).schedule(cosine).build();
+ * LoopOptions longer = options.with("steps=1000", "optimizer={name: lion}");
+ * }</pre>
  *
  * @param steps optimizer steps of the whole run
  * @param batchTokens tokens of a batch, padding included; with {@code accumulate} of each part
@@ -141,10 +145,12 @@ public record LoopOptions(
     return Schedule.of(scheduleName, learningRate, warmupSteps, finalShare);
   }
 
+  /** Begins with the defaults. */
   public static Builder builder() {
     return DEFAULT.toBuilder();
   }
 
+  /** Begins with these. */
   public Builder toBuilder() {
     return new Builder(toJson());
   }
@@ -207,12 +213,14 @@ public record LoopOptions(
       return this;
     }
 
+    /** How many sequences a batch has: by tokens, or by count. */
     public Builder batch(BatchSize value) {
       return value instanceof BatchSize.Tokens size
           ? set(SEQUENCES, null).set(TOKENS, size.tokens())
           : set(SEQUENCES, ((BatchSize.Sequences) value).count());
     }
 
+    /** Learning rate by step: its name, peak, warm-up and last share. */
     public Builder schedule(Schedule value) {
       set("schedule", value.label()).set("learningRate", value.learningRate());
       return set("warmupSteps", value.warmupSteps()).set("finalShare", value.finalShare());

@@ -38,6 +38,7 @@ public record ModelTraining(
   /** Where a run is. @param pauseAt step after which to stop as Ctrl-C would; 0 for none */
   public record Place(Path directory, boolean resume, boolean debugNumerics, long pauseAt) {}
 
+  /** What a model learns from, and what measures it. */
   public record Data(Batches train, Batches validation) {}
 
   /** The card of a model with the weights of a step. */
