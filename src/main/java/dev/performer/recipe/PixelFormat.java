@@ -31,8 +31,8 @@ record PixelFormat(String label, Integer levels, List<String> classes, int chann
   /** Checks ranges. */
   PixelFormat {
     boolean fits = levels == null || levels >= 2 && levels <= MOST_LEVELS;
-    String text = "data.levels must be from 2 to 256 and data.channels 1 or 3: %d, %d";
-    require(fits && (channels == 1 || channels == 3), text, levels, channels);
+    require(fits, "data.levels must be from 2 to %d, not %d", MOST_LEVELS, levels);
+    require(channels == 1 || channels == 3, "data.channels must be 1 or 3, not %d", channels);
   }
 
   /**

@@ -199,7 +199,7 @@ public final class Recipe {
     JsonNode name = StrictJson.tree(task);
     JsonNode given = all.get("task");
     String text = "model.task is %s, but task is %s; leave model.task out";
-    require(given == null || given.equals(name), text, given, name);
+    require(given == null || given.equals(name), text, StrictJson.shown(all.path("task")), name);
     all.set("task", name);
     JsonNodeFactory json = JsonNodeFactory.instance;
     Vocabulary vocabulary = data.tokens();

@@ -174,10 +174,9 @@ public record RecipeData(
 
   /** Checks ranges. */
   public RecipeData {
-    boolean fits = (length == null || length > 1) && window > 0 && (bucket == null || bucket > 0);
-    String text =
-        "data.length must be at least 2, data.bucket and data.window at least 1: %d, %d, %d";
-    require(fits, text, length, bucket, window);
+    require(length == null || length > 1, "data.length must be at least 2, not %d", length);
+    require(bucket == null || bucket > 0, "data.bucket must be at least 1, not %d", bucket);
+    require(window > 0, "data.window must be at least 1, not %d", window);
   }
 
   /**
