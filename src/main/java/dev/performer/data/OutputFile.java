@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import java.io.IOException;
@@ -12,14 +14,9 @@ import java.nio.file.Path;
 public final class OutputFile {
   private OutputFile() {}
 
-  /**
-   * Writes a file, its folders too, or replaces it when the new one is whole. Devices and pipes are
-   * written to directly.
-   */
+  /** Writes a file, its folders too, or replaces it; devices and pipes are written to directly. */
   public static void write(Path file, AtomicFiles.Writer content) {
-    if (Files.isDirectory(file)) {
-      throw new PerformerException(file + ": is a directory; give the name of a file");
-    }
+    require(!Files.isDirectory(file), "%s: is a directory; give the name of a file", file);
     try {
       Path place = (Files.exists(file) ? file.toRealPath() : file).toAbsolutePath(); // a link stays
       if (!Files.exists(place.getParent())) {

@@ -5,13 +5,13 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
-import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * Turns residue letters into token ids, and never fails: lower case counts as upper case where the
  * vocabulary lacks it, gaps and stops ({@code - . * ~}) are left out, any other letter that the
- * vocabulary lacks becomes its unknown token (or is left out if it has none). What was not taken as
- * it stood is counted. A letter never becomes a special token. Not for use by several threads.
+ * vocabulary lacks becomes its unknown token (or is left out if it has none). A letter never
+ * becomes a special token. Not for use by several threads.
  */
 public final class ResidueEncoder implements TextEncoder {
   private static final String GAPS = "-.*~";
@@ -64,18 +64,15 @@ public final class ResidueEncoder implements TextEncoder {
 
   @Override
   public Optional<String> report() {
-    String text =
-        (unknown.isEmpty() ? "" : "letters outside the vocabulary, read as unknown: ")
-            + list(unknown)
-            + (unknown.isEmpty() || dropped.isEmpty() ? "" : "; ")
-            + (dropped.isEmpty() ? "" : "gaps, stops and letters left out: ")
-            + list(dropped);
-    return text.isEmpty() ? Optional.empty() : Optional.of(text);
+    var parts =
+        Stream.of(
+            list("letters outside the vocabulary, read as unknown: ", unknown),
+            list("gaps, stops and letters left out: ", dropped));
+    return parts.filter(part -> !part.isEmpty()).reduce((first, second) -> first + "; " + second);
   }
 
-  private static String list(Map<Character, Long> counts) {
-    return counts.entrySet().stream()
-        .map(e -> "'" + e.getKey() + "' × " + e.getValue())
-        .collect(Collectors.joining(", "));
+  private static String list(String what, Map<Character, Long> counts) {
+    var letters = counts.entrySet().stream().map(e -> "'" + e.getKey() + "' × " + e.getValue());
+    return counts.isEmpty() ? "" : what + String.join(", ", letters.toList());
   }
 }
