@@ -2,11 +2,9 @@ package dev.performer.data;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
-import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import java.io.IOException;
-import java.nio.charset.MalformedInputException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -96,17 +94,15 @@ public final class JsonTokenizer implements Tokenizer {
       }
       TokenizerJson json = TokenizerJson.of(bytes, path.toString());
       return new JsonTokenizer(bytes, json, SpecialIds.of(config, json));
-    } catch (MalformedInputException e) {
-      throw new PerformerException(path + ": is no text in UTF-8", e);
     } catch (IOException e) {
-      throw new PerformerException(path + ": cannot be read: " + AtomicFiles.describe(e), e);
+      throw DataFile.unreadable(path, e);
     }
   }
 
   /** The tokenizer.json, else the vocab.txt, in the directory of a checkpoint or of its file. */
   public static Optional<JsonTokenizer> beside(Path checkpoint) {
-    Path place = checkpoint.toAbsolutePath();
-    Path folder = Files.isDirectory(place) ? place : place.getParent();
+    Path folder =
+        Files.isDirectory(checkpoint) ? checkpoint : checkpoint.toAbsolutePath().getParent();
     var files = Stream.of(FILE, "vocab.txt").map(folder::resolve).filter(Files::isRegularFile);
     return files.findFirst().map(JsonTokenizer::read);
   }

@@ -34,7 +34,7 @@ public record TableExamples(
   public record LabelColumn(String column, Optional<List<String>> classes) {}
 
   /** protein_lm's lines {@code id,sequence}, without a header. */
-  public static TableExamples proteinLm(Path file, ResidueEncoder encoder) {
+  public static TableExamples proteinLm(Path file, TextEncoder encoder) {
     TableFile table = new TableFile(file, ',', false);
     return new TableExamples(table, "2", Optional.empty(), encoder::encode);
   }
