@@ -7,10 +7,8 @@ import dev.performer.PerformerException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.stream.Stream;
 
 /**
  * Images held in memory, each a sequence of levels: row by row, from the left, all channels of a
@@ -100,9 +98,7 @@ public record PixelExamples(
 
   /** Brightness from 0, the darkest, to {@code levels - 1}, then begin and padding. */
   public static Vocabulary vocabulary(int levels) {
-    var names = Vocabulary.numbered("", " ", levels);
-    List<String> tokens = Stream.concat(names, Stream.of("<bos>", "<pad>")).toList();
-    return Vocabulary.of(tokens, "<pad>", null, "<bos>", null, null);
+    return Vocabulary.of(Vocabulary.numbered("", " ", levels), "<bos>", "<pad>");
   }
 
   @Override
