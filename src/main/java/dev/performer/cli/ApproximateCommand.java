@@ -11,10 +11,9 @@ import dev.performer.data.OutputFile;
 import dev.performer.data.TokenRows;
 import dev.performer.distill.ModelSequences;
 import dev.performer.savedmodel.PerformerModels;
-import dev.performer.study.ApproximationReport;
 import dev.performer.study.ApproximationStudy;
-import dev.performer.study.LayerErrors;
 import dev.performer.study.ModelApproximation;
+import dev.performer.study.ModelApproximation.LayerErrors;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -104,14 +103,14 @@ final class ApproximateCommand extends PerformerCommand {
   private int ofGaussians() {
     var study =
         new ApproximationStudy(length, headSize, amplitude, draws, seed, convention, causal);
-    ApproximationReport report =
+    ApproximationStudy.Report report =
         study.run(
             ApproximationStudy.variants(kernels, projections, rowLengths),
             features,
             row ->
                 System.err.printf(
                     "%s, M=%d: %s%n",
-                    row.variant(), row.features(), ApproximationReport.number(row.error())));
+                    row.variant(), row.features(), ApproximationStudy.number(row.error())));
     return report(report.table(), report, report::chart);
   }
 

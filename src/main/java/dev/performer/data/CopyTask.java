@@ -2,7 +2,6 @@ package dev.performer.data;
 
 import java.util.List;
 import java.util.SplittableRandom;
-import java.util.stream.Stream;
 
 /**
  * Random symbols, a separator, and the same symbols again; only the second time counts. No window
@@ -17,16 +16,13 @@ public record CopyTask(int length, int symbols, long size, long seed) implements
   public CopyTask {
     if (length < 3 || symbols < 2 || size < 1) {
       throw new IllegalArgumentException(
-          "expected length >= 3, symbols >= 2, size >= 1: %s, %s, %s"
-              .formatted(length, symbols, size));
+          "expected length >= 3, symbols >= 2, size >= 1: " + List.of(length, symbols, size));
     }
   }
 
   /** The symbols, the separator, padding. */
   public Vocabulary vocabulary() {
-    var symbolNames = Vocabulary.numbered("s", " ", symbols);
-    List<String> tokens = Stream.concat(symbolNames, Stream.of("<copy>", "<pad>")).toList();
-    return Vocabulary.of(tokens, "<pad>", null, null, null, null);
+    return Vocabulary.of(Vocabulary.numbered("s", " ", symbols), "<copy>", "<pad>");
   }
 
   @Override

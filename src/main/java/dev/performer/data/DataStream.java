@@ -11,11 +11,7 @@ public interface DataStream<T> extends Iterator<T>, AutoCloseable {
   @Override
   void close();
 
-  /**
-   * A stream of what is read when its presence is queried.
-   *
-   * @param read the next thing, or null at the end, behind which it is not called again
-   */
+  /** Of what is read when its presence is queried; null is the end, after which none is read. */
   static <T> DataStream<T> of(Supplier<? extends T> read, Runnable close) {
     return new DataStream<>() {
       private T ahead;
@@ -73,11 +69,7 @@ public interface DataStream<T> extends Iterator<T>, AutoCloseable {
         this::close);
   }
 
-  /**
-   * Passes over some things, or all if there are fewer.
-   *
-   * @return this, closed if one of them cannot be read
-   */
+  /** This, behind some things, or all if there are fewer; closed if one cannot be read. */
   default DataStream<T> after(long count) {
     try {
       for (long i = 0; i < count && hasNext(); i++) {

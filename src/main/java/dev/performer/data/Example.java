@@ -7,9 +7,7 @@ package dev.performer.data;
  * @param label what else is known of it
  */
 public record Example(int[] tokens, Label label) {
-  /**
-   * @throws IllegalArgumentException if there are weights for another number of tokens
-   */
+  /** Refuses weights for another number of tokens. */
   public Example {
     if (label instanceof Label.Weights weighted && weighted.weights().length != tokens.length) {
       throw new IllegalArgumentException(

@@ -20,29 +20,33 @@ public interface ExampleSource {
 
   /** What opens a stream anew each time, under a name. */
   static ExampleSource of(String name, Supplier<DataStream<Example>> opener) {
-    record Named(String name, Supplier<DataStream<Example>> opener) implements ExampleSource {
+    return of(name, opener, Optional::empty);
+  }
+
+  private static ExampleSource of(
+      String name, Supplier<DataStream<Example>> opener, Supplier<Optional<String>> reporter) {
+    return new ExampleSource() {
+      @Override
+      public String name() {
+        return name;
+      }
+
       @Override
       public DataStream<Example> open() {
         return opener.get();
       }
-    }
-    return new Named(name, opener);
+
+      @Override
+      public Optional<String> report() {
+        return reporter.get();
+      }
+    };
   }
 
   /** Examples held in memory. */
   static IndexedExamples of(String name, List<Example> examples) {
-    record InMemory(String name, List<Example> examples) implements IndexedExamples {
-      @Override
-      public long size() {
-        return examples.size();
-      }
-
-      @Override
-      public Example get(long index) {
-        return examples.get(Math.toIntExact(index));
-      }
-    }
-    return new InMemory(name, List.copyOf(examples));
+    List<Example> copy = List.copyOf(examples);
+    return IndexedExamples.of(name, copy.size(), index -> copy.get(Math.toIntExact(index)));
   }
 
   /**
@@ -68,21 +72,9 @@ public interface ExampleSource {
 
   /** The texts of sequences, such as the letters of a FASTA file, as the encoder reads them. */
   static ExampleSource of(SequenceSource sequences, TextEncoder encoder) {
-    return new ExampleSource() {
-      @Override
-      public String name() {
-        return sequences.name();
-      }
-
-      @Override
-      public DataStream<Example> open() {
-        return sequences.open().map(next -> Example.of(encoder.encode(next.residues())));
-      }
-
-      @Override
-      public Optional<String> report() {
-        return encoder.report();
-      }
-    };
+    return of(
+        sequences.name(),
+        () -> sequences.open().map(next -> Example.of(encoder.encode(next.residues()))),
+        encoder::report);
   }
 }

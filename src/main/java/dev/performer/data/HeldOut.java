@@ -20,10 +20,12 @@ public record HeldOut<S>(S train, S validation) {
     if (!(all instanceof IndexedExamples indexed)) {
       return of(all.name(), all::open, every, ExampleSource::of);
     }
-    long held = (indexed.size() + every - 1) / every;
+    int kept = every - 1;
+    long held = (indexed.size() + kept) / every;
     return new HeldOut<>(
-        new Part(indexed, all.name(), indexed.size() - held, every, false),
-        new Part(indexed, all.name() + HELD_OUT, held, every, true));
+        IndexedExamples.of(
+            all.name(), indexed.size() - held, i -> indexed.get(i / kept * every + i % kept + 1)),
+        IndexedExamples.of(all.name() + HELD_OUT, held, i -> indexed.get(i * every)));
   }
 
   private static <T, S> HeldOut<S> of(
@@ -34,14 +36,5 @@ public record HeldOut<S>(S train, S validation) {
     return new HeldOut<>(
         part.apply(name, () -> open.get().at(i -> i % every != 0)),
         part.apply(name + HELD_OUT, () -> open.get().at(i -> i % every == 0)));
-  }
-
-  private record Part(IndexedExamples all, String name, long size, int every, boolean validation)
-      implements IndexedExamples {
-    @Override
-    public Example get(long index) {
-      return all.get(
-          validation ? index * every : index / (every - 1) * every + index % (every - 1) + 1);
-    }
   }
 }

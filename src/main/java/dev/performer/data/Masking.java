@@ -3,6 +3,7 @@ package dev.performer.data;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
+import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 
@@ -23,8 +24,8 @@ public record Masking(double rate, double mask, double random) {
   public Masking {
     if (!(rate > 0 && rate <= 1 && mask >= 0 && random >= 0 && mask + random <= 1 + 1e-9)) {
       throw new IllegalArgumentException(
-          "expected rate in (0, 1], mask and random from 0, at most 1 together: %s, %s, %s"
-              .formatted(rate, mask, random));
+          "expected rate in (0, 1], mask and random from 0, at most 1 together: "
+              + List.of(rate, mask, random));
     }
   }
 

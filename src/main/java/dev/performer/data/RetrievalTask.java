@@ -12,9 +12,8 @@ import java.util.stream.Stream;
  * half, questions at the end, so no window shorter than about half the length can solve it. Each
  * example comes from the seed and its number alone.
  *
- * <p>A pair is a key and the value after it, or with {@code records} one token that stands for
- * both. With two tokens a model has to find out which value comes after which key, by positions or
- * by a layer that looks one token back; with one token it only has to select.
+ * <p>Where a pair is two tokens, a model has to find out which value comes after which key, by
+ * positions or by a layer that looks one token back; with one token it only has to select.
  *
  * @param length tokens of every example
  * @param pairs pairs among the filler, of different keys
@@ -48,9 +47,8 @@ public record RetrievalTask(
           "expected at most " + MOST_TOKENS + " different tokens, found " + tokens);
     }
     if (length / 2 < width() * pairs || length - length / 2 < 2 * questions + 1) {
-      throw new IllegalArgumentException(
-          "length %s is too short for %s pairs and %s questions"
-              .formatted(length, pairs, questions));
+      String tooShort = "length %s is too short for %s pairs and %s questions";
+      throw new IllegalArgumentException(tooShort.formatted(length, pairs, questions));
     }
   }
 
@@ -69,17 +67,16 @@ public record RetrievalTask(
 
   /** Keys, values, records if there are any, filler, the sign that questions follow, padding. */
   public Vocabulary vocabulary() {
-    List<String> tokens =
+    var pairs =
+        Vocabulary.numbered("k", "", records ? keys : 0)
+            .flatMap(key -> Vocabulary.numbered(key + "v", " ", values));
+    var names =
         Stream.of(
-                Vocabulary.numbered("k", " ", keys),
-                Vocabulary.numbered("v", " ", values),
-                Vocabulary.numbered("k", "", records ? keys : 0)
-                    .flatMap(key -> Vocabulary.numbered(key + "v", " ", values)),
-                Vocabulary.numbered("f", " ", fillers),
-                Stream.of("<ask>", "<pad>"))
-            .flatMap(names -> names)
-            .toList();
-    return Vocabulary.of(tokens, "<pad>", null, null, null, null);
+            Vocabulary.numbered("k", " ", keys),
+            Vocabulary.numbered("v", " ", values),
+            pairs,
+            Vocabulary.numbered("f", " ", fillers));
+    return Vocabulary.of(names.flatMap(all -> all), "<ask>", "<pad>");
   }
 
   @Override
@@ -108,10 +105,9 @@ public record RetrievalTask(
         tokens[places[i] + 1] = answers[i];
       }
     }
-    int[] order = shuffled(pairs, questions, random);
     int at = length - 2 * questions - 1;
     tokens[at++] = firstFiller() + fillers;
-    for (int i : order) {
+    for (int i : shuffled(pairs, questions, random)) {
       tokens[at++] = queried[i];
       tokens[at] = answers[i];
       weights[at++] = 1;

@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Function;
+import java.util.function.Predicate;
 
 /**
  * Whole documents: each file of a folder (and of the folders in it, in the order of their names) is
@@ -26,19 +27,14 @@ public record TextDocuments(Path place, Function<String, int[]> encoder) impleme
 
   @Override
   public DataStream<Example> open() {
-    if (Files.isDirectory(place)) {
-      return DataStream.of(files(place).iterator()).map(this::read);
+    if (!Files.isDirectory(place)) {
+      LineReader lines = new LineReader(place);
+      return DataStream.of(lines::nextText, lines::close).map(this::example);
     }
-    LineReader lines = new LineReader(place);
-    return DataStream.of(lines::nextText, lines::close).map(this::example);
-  }
-
-  private static List<Path> files(Path folder) {
-    List<Path> files =
-        DataFile.list(
-            folder, Integer.MAX_VALUE, file -> !file.getFileName().toString().startsWith("."));
-    require(!files.isEmpty(), "%s holds no file; expected text files", folder);
-    return files;
+    Predicate<Path> isShown = file -> !file.getFileName().toString().startsWith(".");
+    List<Path> files = DataFile.list(place, Integer.MAX_VALUE, isShown);
+    require(!files.isEmpty(), "%s holds no file; expected text files", place);
+    return DataStream.of(files.iterator()).map(this::read);
   }
 
   private Example read(Path file) {
