@@ -35,7 +35,7 @@ final class ModelGardenConfig {
     this.map = map;
     this.keras = file.modelConfig().map(c -> c.path("config")).orElse(MissingNode.getInstance());
     this.hidden = keras.path("hidden_cfg");
-    this.near = NeighbourConfig.near(file.path());
+    this.near = file.nearConfig();
     this.isKernel = findKernel(names);
   }
 

@@ -7,6 +7,7 @@ import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.checkpoint.ImportOptions.AttentionKind;
+import dev.performer.checkpoint.ModelWeights.OptimizerState;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.data.ProteinVocabulary;

@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.ImportOptions;
 import dev.performer.checkpoint.ModelWeights;
-import dev.performer.checkpoint.OptimizerState;
+import dev.performer.checkpoint.ModelWeights.OptimizerState;
 import dev.performer.data.BatchPosition;
 import dev.performer.data.Masking;
 import dev.performer.data.NpyArray;
