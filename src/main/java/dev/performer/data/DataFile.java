@@ -6,6 +6,7 @@ import dev.performer.RegularFiles;
 import java.io.BufferedInputStream;
 import java.io.EOFException;
 import java.io.FileInputStream;
+import java.io.FilterReader;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
@@ -84,10 +85,49 @@ public final class DataFile {
     }
   }
 
-  /** The characters of a text, gzipped or not; bytes that are none are an error when met. */
-  static Reader text(Path file, String expected, Charset charset) {
+  /**
+   * The rows of a text, gzipped or not; bytes that are no characters are an error when met.
+   *
+   * @param tooLong the message, with the most characters of a row and the row's number
+   */
+  static Rows rows(Path file, String expected, Charset charset, String tooLong) {
     // Given by itself, the charset would replace what it cannot decode.
-    return new InputStreamReader(open(file, expected), charset.newDecoder());
+    return new Rows(new InputStreamReader(open(file, expected), charset.newDecoder()), tooLong);
+  }
+
+  /** Refuses a row that never ends before it fills the memory. */
+  static final class Rows extends FilterReader {
+    private static final int LONGEST = 1 << 27; // of any text by far
+
+    private final String tooLong;
+    private int allowance;
+    private long row;
+
+    private Rows(Reader in, String tooLong) {
+      super(in);
+      this.tooLong = tooLong;
+    }
+
+    /** Begins the next row. */
+    void begin() {
+      allowance = LONGEST;
+      row++;
+    }
+
+    /** The number of the row that was begun last, from 1. */
+    long row() {
+      return row;
+    }
+
+    @Override
+    public int read(char[] chars, int from, int length) throws IOException {
+      int n = super.read(chars, from, length);
+      allowance -= Math.max(0, n);
+      if (allowance < 0) {
+        throw new IOException(tooLong.formatted(LONGEST, row));
+      }
+      return n;
+    }
   }
 
   /**
@@ -106,12 +146,12 @@ public final class DataFile {
     try {
       RegularFiles.require(file);
     } catch (IOException e) {
-      String what =
-          e instanceof NoSuchFileException
-              ? "does not exist"
-              : Files.isDirectory(file)
-                  ? "is a directory"
-                  : "is a pipe or a device; only - , the standard input, may be one";
+      String what = "is a pipe or a device; only - , the standard input, may be one";
+      if (e instanceof NoSuchFileException) {
+        what = "does not exist";
+      } else if (Files.isDirectory(file)) {
+        what = "is a directory";
+      }
       throw new PerformerException(file + " " + what + "; expected " + expected, e);
     }
   }
@@ -142,10 +182,9 @@ public final class DataFile {
   static byte[] readAll(Path file, String expected, int limit) {
     try (InputStream in = open(file, expected)) {
       byte[] bytes = in.readNBytes(limit);
-      if (bytes.length == limit && in.read() >= 0) {
-        throw new PerformerException(
-            file + " unpacks to more than " + limit + " bytes; split it into smaller files");
-      }
+      boolean isWhole = bytes.length < limit || in.read() < 0;
+      String tooLarge = "%s unpacks to more than %d bytes; split it into smaller files";
+      PerformerException.require(isWhole, tooLarge, file, limit);
       return bytes;
     } catch (IOException e) {
       throw unreadable(file, e);
@@ -154,16 +193,16 @@ public final class DataFile {
 
   /** Why a file could not be read. */
   static PerformerException unreadable(Path file, IOException e) {
-    String what =
-        e instanceof EOFException
-            ? " ends inside its gzip stream: it is cut off; copy or download it again"
-            : e instanceof ZipException
-                ? " is a damaged gzip file: " + AtomicFiles.describe(e)
-                : e instanceof CharacterCodingException
-                    ? " holds bytes that are no UTF-8; expected text"
-                    : e instanceof AccessDeniedException
-                        ? ": no permission to read it"
-                        : ": cannot be read: " + AtomicFiles.describe(e);
+    String what = ": cannot be read: " + AtomicFiles.describe(e);
+    if (e instanceof EOFException) {
+      what = " ends inside its gzip stream: it is cut off; copy or download it again";
+    } else if (e instanceof ZipException) {
+      what = " is a damaged gzip file: " + AtomicFiles.describe(e);
+    } else if (e instanceof CharacterCodingException) {
+      what = " holds bytes that are no UTF-8; expected text";
+    } else if (e instanceof AccessDeniedException) {
+      what = ": no permission to read it";
+    }
     return new PerformerException(file + what, e);
   }
 

@@ -23,42 +23,31 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
  * together. Where the folder has folders, their names, sorted, are the classes. Read on demand.
  *
  * @param classes their names; a name's place is its id. Empty where there are none
- * @param channels 1 for brightness, 3 for red, green and blue
+ * @param channels 1 for brightness, 3 for red, green and blue; transparency is left out
  */
 public record ImageFolder(
     String name, List<Path> files, List<String> classes, int channels, int levels)
     implements IndexedExamples {
   private static final int MOST_PIXELS = 1 << 24;
 
-  /**
-   * Lists a folder.
-   *
-   * @param channels 1 for brightness, 3 for red, green and blue; transparency is left out
-   * @param known names of all classes; null for those of this folder
-   * @throws PerformerException if there is no PNG in it, both images and folders of images, or a
-   *     folder that is none of the classes
-   */
+  /** Lists a folder. @param known names of all classes; null for those of this folder */
   public static ImageFolder open(Path folder, int channels, int levels, List<String> known) {
     require(Files.isDirectory(folder), "%s is no folder; expected one with PNG images", folder);
     List<Path> files =
         DataFile.list(folder, 2, f -> f.toString().toLowerCase(Locale.ROOT).endsWith(".png"));
     long direct = files.stream().filter(file -> folder.equals(file.getParent())).count();
     require(!files.isEmpty(), "%s holds no file ending in .png", folder);
-    require(
-        direct == 0 || direct == files.size(),
-        "%s holds images and folders of images; expected one or the other",
-        folder);
+    boolean isOne = direct == 0 || direct == files.size();
+    require(isOne, "%s holds images and folders of images; expected one or the other", folder);
     if (direct > 0) {
       return new ImageFolder(folder.toString(), files, List.of(), channels, levels);
     }
     List<String> own = files.stream().map(ImageFolder::folderName).distinct().sorted().toList();
     List<String> classes = known == null ? own : List.copyOf(known);
+    String names = Excerpt.names(classes);
     for (String name : own) {
-      if (!classes.contains(name)) {
-        throw new PerformerException(
-            "%s is none of the %d known classes [%s]"
-                .formatted(folder.resolve(name), classes.size(), Excerpt.names(classes)));
-      }
+      String unknown = "%s is none of the %d known classes [%s]";
+      require(classes.contains(name), unknown, folder.resolve(name), classes.size(), names);
     }
     return new ImageFolder(folder.toString(), files, classes, channels, levels);
   }
@@ -82,18 +71,18 @@ public record ImageFolder(
         int red = rgb >> 16 & 0xff;
         int green = rgb >> 8 & 0xff;
         int blue = rgb & 0xff;
+        // Rec. 601 luma leaves grey as it is.
+        tokens[at++] =
+            (channels == 3 ? red : (299 * red + 587 * green + 114 * blue + 500) / 1000) * levels
+                >> 8;
         if (channels == 3) {
-          tokens[at++] = red * levels >> 8;
           tokens[at++] = green * levels >> 8;
           tokens[at++] = blue * levels >> 8;
-        } else { // Rec. 601 luma, which leaves grey as it is
-          tokens[at++] = (299 * red + 587 * green + 114 * blue + 500) / 1000 * levels >> 8;
         }
       }
     }
-    return new Example(
-        tokens,
-        classes.isEmpty() ? Label.NONE : new Label.Category(classes.indexOf(folderName(file))));
+    int category = classes.indexOf(folderName(file));
+    return new Example(tokens, classes.isEmpty() ? Label.NONE : new Label.Category(category));
   }
 
   private static BufferedImage read(Path file) {
