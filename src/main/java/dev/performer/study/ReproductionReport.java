@@ -6,7 +6,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.OptionalLibrary;
 import dev.performer.chart.Chart;
-import dev.performer.chart.Line;
+import dev.performer.chart.Chart.Line;
 import dev.performer.data.DataFile;
 import dev.performer.recipe.Recipe;
 import dev.performer.training.run.Evaluation;
