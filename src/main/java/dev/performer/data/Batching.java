@@ -1,16 +1,14 @@
 package dev.performer.data;
 
+import java.util.List;
+
 /**
- * How sequences become batches.
+ * How sequences become batches. At most {@code length} tokens of a sequence are kept, begin and end
+ * included: of a longer one any part ({@code randomCrop}), or its start.
  *
- * @param length tokens of a sequence at most, begin and end included; longer ones are cropped
- * @param size sequences per batch
  * @param bucket padded lengths are multiples of this (or {@code length}); sequences of one multiple
  *     share batches. At {@code length}, every batch has the same shape
- * @param prependBos whether the begin token comes first
- * @param appendEos whether the end token comes last
  * @param shuffle whether the order is random (training) or that of the file (evaluation)
- * @param randomCrop whether a long sequence is cropped anywhere, or from its start
  * @param window sequences held in memory, within which shuffling and bucketing happen
  */
 public record Batching(
@@ -37,7 +35,7 @@ public record Batching(
   public Batching {
     if (length < 1 || bucket < 1 || window < 1) {
       throw new IllegalArgumentException(
-          "length, bucket and window must be positive: " + length + ", " + bucket + ", " + window);
+          "length, bucket and window must be positive: " + List.of(length, bucket, window));
     }
   }
 

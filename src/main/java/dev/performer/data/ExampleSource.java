@@ -49,12 +49,7 @@ public interface ExampleSource {
     return IndexedExamples.of(name, copy.size(), index -> copy.get(Math.toIntExact(index)));
   }
 
-  /**
-   * Sequences of token ids.
-   *
-   * @param sequences gives the same ones in the same order each time; an iterator that is closeable
-   *     is closed
-   */
+  /** Token ids, the same ones in the same order each time; a closeable iterator is closed. */
   static ExampleSource ofTokens(String name, Iterable<int[]> sequences) {
     return of(
         name,

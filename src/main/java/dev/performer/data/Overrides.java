@@ -29,10 +29,7 @@ public record Overrides(List<String> settings) {
     return over(StrictJson.readTree(recipe));
   }
 
-  /**
-   * A copy of a tree with the settings over it; {@link StrictJson#bind} knows which keys it may
-   * have.
-   */
+  /** A copy of a tree with the settings laid over it; which keys it may have is not checked. */
   public JsonNode over(JsonNode tree) {
     JsonNode result = tree.deepCopy();
     for (String setting : settings) {

@@ -15,10 +15,7 @@ import java.util.stream.Stream;
  * <p>Where a pair is two tokens, a model has to find out which value comes after which key, by
  * positions or by a layer that looks one token back; with one token it only has to select.
  *
- * @param length tokens of every example
- * @param pairs pairs among the filler, of different keys
  * @param records whether a pair is one token, of {@code keys * values} different ones
- * @param questions keys queried; at most {@code pairs}
  */
 public record RetrievalTask(
     int length,

@@ -79,10 +79,7 @@ public final class StrictJson {
     return parsed(file.toString(), () -> MAPPER.readValue(RegularFiles.readAllBytes(file), type));
   }
 
-  /**
-   * Reads a JSON file, or a YAML file if its name ends with {@code .yaml} or {@code .yml}, as a
-   * tree that {@link #bind} takes.
-   */
+  /** Reads JSON, or YAML if the name ends with {@code .yaml} or {@code .yml}, for {@link #bind}. */
   public static JsonNode readTree(Path file) {
     String name = file.toString();
     ObjectMapper mapper = isYaml(name) ? yamlMapper() : MAPPER;

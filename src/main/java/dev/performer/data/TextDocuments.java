@@ -12,10 +12,8 @@ import java.util.function.Function;
 import java.util.function.Predicate;
 
 /**
- * Whole documents: each file of a folder (and of the folders in it, in the order of their names) is
- * one, or each line of a file.
- *
- * @param place a folder, or a file whose lines are documents; files may be gzipped
+ * Whole documents, which may be gzipped: each file of a folder (and of the folders in it, in the
+ * order of their names) is one, or each line of a file.
  */
 public record TextDocuments(Path place, Function<String, int[]> encoder) implements ExampleSource {
   private static final int LIMIT = 1 << 27;

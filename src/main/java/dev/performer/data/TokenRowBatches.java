@@ -11,7 +11,6 @@ import java.util.stream.LongStream;
  * tokens, padding included. The order depends on seed and epoch alone.
  *
  * @param vocabulary null where it is not known what ids mean
- * @param pad fills up short sequences
  * @param tokens of a batch at most, unless one sequence has more
  * @param fixedLength all batches are padded to at least this
  */
