@@ -20,16 +20,11 @@ public record Batching(
     boolean shuffle,
     boolean randomCrop,
     int window) {
-  /** Google's protein_lm trains on crops of 512. */
+  // Crops and shuffle buffer are those of Google's protein_lm: 32 sequences of full length in a
+  // batch, 16 MiB in the window. Buckets make 8 shapes, and less than a tenth of padding.
   public static final int DEFAULT_LENGTH = 512;
-
-  /** 32 sequences at full length. */
   public static final int DEFAULT_TOKENS = 16384;
-
-  /** At most 8 shapes at full length, and less than a tenth of padding on proteins. */
   public static final int DEFAULT_BUCKET = 64;
-
-  /** The shuffle buffer of Google's protein_lm; 16 MiB at full length. */
   public static final int DEFAULT_WINDOW = 8192;
 
   public Batching {

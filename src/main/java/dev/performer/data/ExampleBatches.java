@@ -49,12 +49,10 @@ public final class ExampleBatches implements Batches {
       Batching batching,
       Optional<Packing> packing,
       long seed) {
-    require(
-        !batching.prependBos() || vocabulary.bos().isPresent(),
-        "the vocabulary has no begin token to prepend");
-    require(
-        !batching.appendEos() || vocabulary.eos().isPresent(),
-        "the vocabulary has no end token to append");
+    boolean hasBegin = !batching.prependBos() || vocabulary.bos().isPresent();
+    require(hasBegin, "the vocabulary has no begin token to prepend");
+    boolean hasEnd = !batching.appendEos() || vocabulary.eos().isPresent();
+    require(hasEnd, "the vocabulary has no end token to append");
     this.source = source;
     this.vocabulary = vocabulary;
     this.batching = batching;

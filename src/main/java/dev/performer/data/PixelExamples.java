@@ -63,11 +63,9 @@ public record PixelExamples(
     }
     int[] shape = file.shape();
     int[] classes = labels.map(beside -> BYTES.ids(Idx.read(beside, 1).bytes())).orElse(null);
-    if (classes != null && classes.length != shape[0]) {
-      throw new PerformerException(
-          "%s has %d labels for %d images of %s"
-              .formatted(labels.get(), classes.length, shape[0], images));
-    }
+    int labelled = classes == null ? shape[0] : classes.length;
+    String differ = "%s has %d labels for %d images of %s";
+    require(labelled == shape[0], differ, labels.orElse(null), labelled, shape[0], images);
     return new PixelExamples(images.toString(), shape[1], shape[2], 1, levels, pixels, classes);
   }
 

@@ -7,12 +7,8 @@ import java.util.List;
 
 /** Vocabularies of protein models. Their tokens are single letters. */
 public final class ProteinVocabulary {
-  /** The name of {@link #google}. */
   public static final String GOOGLE_NAME = "google-protein";
-
-  /** The name of {@link #padFirst}. */
   public static final String PAD_FIRST_NAME = "pad-first-protein";
-
   private static final String LETTERS = "letters:";
   private static final String GOOGLE = "ACDEFGHIKLMNPQRSTVWYBOUXZ<>_*";
   private static final String PAD_FIRST = "_*ACDEFGHIKLMNPQRSTVWYBUXZ";

@@ -21,12 +21,8 @@ import java.util.stream.Stream;
  *     section 3.1.4; random_spans_noise_mask</a>
  */
 public record SpanCorruption(double rate, double meanSpan, int firstSentinel, int sentinels) {
-  /** T5's share. */
-  public static final double DEFAULT_RATE = 0.15;
-
-  /** T5's mean length of a span. */
-  public static final double DEFAULT_MEAN_SPAN = 3;
-
+  public static final double DEFAULT_RATE = 0.15; // T5's
+  public static final double DEFAULT_MEAN_SPAN = 3; // T5's
   private static final int PURPOSE = 6;
   private static final String NO_SENTINELS =
       "the vocabulary has no sentinels <extra_id_0>, <extra_id_1>, … in a row";

@@ -225,9 +225,7 @@ public final class StrictJson {
 
   private static String nearest(UnrecognizedPropertyException e) {
     var known = Objects.requireNonNullElse(e.getKnownPropertyIds(), List.of());
-    var names = known.stream().map(String::valueOf).toList();
-    return names.isEmpty()
-        ? ""
-        : "; did you mean " + Labels.nearest(e.getPropertyName(), names) + "?";
+    String near = Labels.nearest(e.getPropertyName(), known.stream().map(String::valueOf).toList());
+    return near.isEmpty() ? "" : "; did you mean " + near + "?";
   }
 }

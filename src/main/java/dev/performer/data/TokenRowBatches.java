@@ -19,9 +19,7 @@ public record TokenRowBatches(
     implements Batches {
   private static final int ORDER = 11;
   private static final int BATCH_ORDER = 12;
-
-  /** Within so many batches' worth of sequences, those of like length are put together. */
-  private static final int WINDOW = 64;
+  private static final int WINDOW = 64; // batches' worth, within which like lengths come together
 
   @Override
   public String name() {

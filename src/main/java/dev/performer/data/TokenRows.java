@@ -17,11 +17,8 @@ import java.util.stream.Stream;
  * Sequences in memory, without padding, none empty, and lines on what was not taken as it stood.
  */
 public record TokenRows(String name, List<int[]> rows, List<String> notes) {
-  /** The array of ids, {@code [N, L]} of whole numbers. */
-  public static final String TOKENS = "tokens";
-
-  /** The array that is 1 where an id is real, {@code [N, L]}. */
-  public static final String MASK = "mask";
+  public static final String TOKENS = "tokens"; // the array of ids, [N, L]
+  public static final String MASK = "mask"; // the array that is 1 where an id is real, [N, L]
 
   /** Copies the lists, and refuses none. */
   public TokenRows {
