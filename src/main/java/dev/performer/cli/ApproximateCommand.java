@@ -2,12 +2,12 @@ package dev.performer.cli;
 
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.FavorKeys;
+import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Directions;
 import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.chart.Chart;
-import dev.performer.data.OutputFile;
+import dev.performer.data.DataFile;
 import dev.performer.data.TokenRows;
 import dev.performer.distill.ModelSequences;
 import dev.performer.savedmodel.PerformerModels;
@@ -138,7 +138,7 @@ final class ApproximateCommand extends PerformerCommand {
   private int report(String table, Object json, Supplier<Chart> chart) {
     if (plot != null) {
       byte[] png = chart.get().png();
-      OutputFile.write(plot, out -> out.write(png));
+      DataFile.write(plot, out -> out.write(png));
     }
     text().print(table);
     return done(json);

@@ -1,8 +1,8 @@
 package dev.performer.cli;
 
+import dev.performer.data.DataFile;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
-import dev.performer.data.OutputFile;
 import dev.performer.data.TableFile;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
@@ -66,7 +66,7 @@ final class EmbedCommand extends ModelCommand {
     NpyArray vectors = kept.values().iterator().next();
     int size = (int) vectors.shape()[vectors.shape().length - 1];
     if (SequenceInputs.isCsv(target)) {
-      OutputFile.write(
+      DataFile.write(
           target,
           out -> {
             Writer writer = new OutputStreamWriter(out, StandardCharsets.UTF_8);

@@ -1,7 +1,7 @@
 package dev.performer.cli;
 
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.FavorKeys;
+import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
 import picocli.CommandLine.Option;

@@ -1,8 +1,8 @@
 package dev.performer.cli;
 
+import dev.performer.data.DataFile;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
-import dev.performer.data.OutputFile;
 import dev.performer.data.TableFile;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
@@ -79,7 +79,7 @@ final class ScoreCommand extends ModelCommand {
     if (isCsv) {
       String text =
           perToken ? tokenLines(sequences, scores, spec.tokenizer()) : lines(sequences, scores);
-      OutputFile.write(target, out -> out.write(text.getBytes(StandardCharsets.UTF_8)));
+      DataFile.write(target, out -> out.write(text.getBytes(StandardCharsets.UTF_8)));
     } else if (target != null) {
       Npz.write(target, npz(scores, arrays, sequences.longest()));
     }

@@ -4,7 +4,7 @@ import static dev.performer.study.Table.format;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.model.PerformerConfig;
-import dev.performer.nn.Precision;
+import dev.performer.nn.Dense.Precision;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;

@@ -12,7 +12,7 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.model.AttentionConfig;
-import dev.performer.model.Outputs;
+import dev.performer.model.Performer.Outputs;
 import dev.performer.model.Task;
 import dev.performer.testing.ReferenceCase;
 import java.io.IOException;
