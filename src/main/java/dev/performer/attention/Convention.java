@@ -11,12 +11,13 @@ import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonValue;
 import dev.performer.attention.Convention.Stabilizer.Centred;
 import dev.performer.attention.Convention.Stabilizer.Maxima;
-import dev.performer.attention.Denominator.AddAlways;
-import dev.performer.attention.Denominator.AddNearZero;
-import dev.performer.attention.Denominator.Unguarded;
-import dev.performer.attention.Denominator.ZeroBelow;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.Kernel.Zeros;
+import dev.performer.attention.LinearAttention.Denominator;
+import dev.performer.attention.LinearAttention.Denominator.AddAlways;
+import dev.performer.attention.LinearAttention.Denominator.AddNearZero;
+import dev.performer.attention.LinearAttention.Denominator.Unguarded;
+import dev.performer.attention.LinearAttention.Denominator.ZeroBelow;
 import dev.performer.attention.projection.ProjectionDraw;
 import dev.performer.data.Labels;
 import java.util.List;
@@ -91,12 +92,7 @@ public record Convention(
     }
   }
 
-  /**
-   * @param scale of queries and keys
-   * @param stabilizer what keeps the exponential in range
-   * @param epsilon added to the exponential, before 1/√M
-   * @param denominator how to divide
-   */
+  /** Rules for exponential features; ε is added to the exponential, before 1/√M. */
   public record Exponential(
       Scale scale, Stabilizer stabilizer, double epsilon, Denominator denominator) {
     private Exponential scaled(Scale other) {
@@ -113,13 +109,7 @@ public record Convention(
     OUTSIDE
   }
 
-  /**
-   * @param scale of queries and keys
-   * @param ratio where 1/√M goes
-   * @param epsilon added to features
-   * @param epsilonFor the functions that get ε, by where they are 0
-   * @param denominator how to divide
-   */
+  /** Rules for features {@code f(Px)}; functions get ε by where they are 0. */
   public record Generalized(
       Scale scale, Ratio ratio, double epsilon, Set<Zeros> epsilonFor, Denominator denominator) {
     public Generalized {

@@ -55,7 +55,7 @@ final class HuggingFaceBertNaming implements NamingScheme {
     boolean isTied = placeDecoder(file, map);
     boolean hasClassifier = map.has("classifier/logits/kernel");
     boolean hasPooler = map.has("pooler/kernel");
-    JsonNode near = NeighbourConfig.of(file.path());
+    JsonNode near = file.neighbourConfig();
     ConfigBuilder config =
         new ConfigBuilder("bert", map)
             .put("task", isMaskedLm ? "masked-lm" : hasClassifier ? "classification" : "encoder")

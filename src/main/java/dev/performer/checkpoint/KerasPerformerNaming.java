@@ -51,7 +51,7 @@ final class KerasPerformerNaming implements NamingScheme {
     ConfigBuilder config =
         new ConfigBuilder(isKernel ? "kernel-encoder" : "bert", map)
             .putHeads()
-            .put("task", task(map, options))
+            .put("task", task(file, map, options))
             .put("activation", "gelu-erf")
             .put("normalization.position", isNormFirst ? "pre" : "post")
             .put("normalization.epsilon", 1e-6)
@@ -76,9 +76,9 @@ final class KerasPerformerNaming implements NamingScheme {
     return map.finish(label(), config.build(options.config()), options);
   }
 
-  private static String task(WeightMap map, ImportOptions options) {
+  private static String task(WeightFile file, WeightMap map, ImportOptions options) {
     if (map.has("head/logits/kernel")) {
-      boolean isNearCausal = NeighbourConfig.near(map.path()).path("causal").asBoolean(false);
+      boolean isNearCausal = file.nearConfig().path("causal").asBoolean(false);
       boolean isCausal =
           options.causal() != null ? options.causal() : options.window() != null || isNearCausal;
       return isCausal ? "causal-lm" : "masked-lm";

@@ -5,7 +5,7 @@ import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.FavorKeys;
+import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.modelgarden.KernelAttentionConfig;
@@ -35,7 +35,7 @@ final class ModelGardenConfig {
     this.map = map;
     this.keras = file.modelConfig().map(c -> c.path("config")).orElse(MissingNode.getInstance());
     this.hidden = keras.path("hidden_cfg");
-    this.near = NeighbourConfig.near(file.path());
+    this.near = file.nearConfig();
     this.isKernel = findKernel(names);
   }
 

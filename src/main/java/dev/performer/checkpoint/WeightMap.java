@@ -3,6 +3,7 @@ package dev.performer.checkpoint;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.attention.projection.ProjectionMatrix;
+import dev.performer.checkpoint.ModelWeights.OptimizerState;
 import dev.performer.data.Masking;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Vocabulary;

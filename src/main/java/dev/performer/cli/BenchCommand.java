@@ -4,11 +4,10 @@ import dev.performer.PerformerException;
 import dev.performer.study.AttentionBenchmark;
 import dev.performer.study.Benchmark;
 import dev.performer.study.BenchmarkRun;
-import dev.performer.study.BenchmarkSize;
 import dev.performer.study.BenchmarkedAttention;
 import dev.performer.study.GenerationBenchmark;
 import dev.performer.study.TrainingBenchmark;
-import dev.performer.study.TrainingCase.Compute;
+import dev.performer.study.TrainingBenchmark.Compute;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -86,10 +85,10 @@ final class BenchCommand extends PerformerCommand {
     requireUsage(train || computes.equals(List.of(Compute.PLAIN)), "--compute needs --train");
     int h = heads != null ? heads : train ? 4 : 8;
     int m = features != null ? features : train ? 128 : 256;
-    BenchmarkSize size =
+    Benchmark.Size size =
         checked(
             "--batch, --heads, --head-size, --features",
-            () -> new BenchmarkSize(batch, h, headSize, m));
+            () -> new Benchmark.Size(batch, h, headSize, m));
     if (train) {
       return checked(
           "--lengths",

@@ -2,7 +2,7 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.projection.Threefry;
-import dev.performer.data.OutputFile;
+import dev.performer.data.DataFile;
 import dev.performer.pipeline.GenerationOptions;
 import dev.performer.pipeline.TextGenerator;
 import dev.performer.pipeline.TextGenerator.Generation;
@@ -99,8 +99,7 @@ final class GenerateCommand extends PerformerCommand.OnModel {
       if (target != null) {
         var lines = new StringBuilder();
         all.forEach(one -> lines.append(one.text()).append('\n'));
-        OutputFile.write(
-            target, out -> out.write(lines.toString().getBytes(StandardCharsets.UTF_8)));
+        DataFile.write(target, out -> out.write(lines.toString().getBytes(StandardCharsets.UTF_8)));
       }
       long count = all.stream().mapToLong(one -> one.tokens().size()).sum();
       return done(new Result(all, seconds, count / seconds));

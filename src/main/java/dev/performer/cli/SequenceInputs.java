@@ -3,7 +3,6 @@ package dev.performer.cli;
 import static dev.performer.cli.PerformerCommand.requireUsage;
 
 import dev.performer.data.DataFile;
-import dev.performer.data.OutputFile;
 import dev.performer.data.TableFile;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.pipeline.TokenInput;
@@ -80,7 +79,7 @@ final class SequenceInputs {
       Columns columns) {
     List<String> tokens = input.tokenizer().vocabulary().tokens();
     List<int[]> rows = sequences.ids();
-    OutputFile.write(
+    DataFile.write(
         target,
         out -> {
           var csv = new BufferedWriter(new OutputStreamWriter(out, StandardCharsets.UTF_8));

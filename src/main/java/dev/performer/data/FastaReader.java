@@ -8,10 +8,7 @@ import java.nio.file.Path;
  * Reads a FASTA file, plain or gzipped, one record at a time.
  *
  * <p>Takes any line ends, blank lines, wrapped lines, {@code ;} comment lines and white space
- * inside sequences. Letters come as they are: what a letter means is the business of {@link
- * ResidueEncoder}. A file without a sequence, with text before the first {@code >}, with bytes that
- * are no text, or cut off inside its gzip stream ends in a {@link PerformerException} that names
- * file and line.
+ * inside sequences. Letters come as they are.
  */
 final class FastaReader {
   /** Longer than any protein by far: what exceeds it is not a protein file. */
@@ -110,11 +107,9 @@ final class FastaReader {
 
   /** Headers and comments are free text, without control characters. */
   private void requireText(String line) {
-    for (int i = 0; i < line.length(); i++) {
-      char c = line.charAt(i);
-      if (c < ' ' && c != '\t') {
-        throw binary(c);
-      }
+    var control = line.chars().filter(c -> c < ' ' && c != '\t').findFirst();
+    if (control.isPresent()) {
+      throw binary(control.getAsInt());
     }
   }
 

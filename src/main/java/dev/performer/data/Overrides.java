@@ -8,9 +8,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
-import java.io.ByteArrayInputStream;
 import java.math.BigDecimal;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -32,8 +30,8 @@ public record Overrides(List<String> settings) {
   }
 
   /**
-   * A copy of a tree with the settings laid over it. Whether the keys are known shows when it is
-   * bound to a record ({@link StrictJson#bind}).
+   * A copy of a tree with the settings over it; {@link StrictJson#bind} knows which keys it may
+   * have.
    */
   public JsonNode over(JsonNode tree) {
     JsonNode result = tree.deepCopy();
@@ -55,9 +53,8 @@ public record Overrides(List<String> settings) {
   private static void apply(String setting, JsonNode tree) {
     int at = setting.indexOf('=');
     List<String> path = at < 0 ? List.of() : List.of(setting.substring(0, at).split("\\.", -1));
-    require(
-        !path.isEmpty() && path.stream().noneMatch(String::isBlank),
-        "expected KEY=VALUE with dots between keys, such as a.b=3");
+    boolean isSetting = !path.isEmpty() && path.stream().noneMatch(String::isBlank);
+    require(isSetting, "expected KEY=VALUE with dots between keys, such as a.b=3");
     JsonNode in = tree;
     for (String key : path.subList(0, path.size() - 1)) {
       if (in instanceof ArrayNode list) {
@@ -77,10 +74,8 @@ public record Overrides(List<String> settings) {
   }
 
   private static ObjectNode object(JsonNode in, String key) {
-    if (in instanceof ObjectNode object) {
-      return object;
-    }
-    throw new PerformerException("there is no " + key + " in " + in + ", which is no object");
+    require(in instanceof ObjectNode, "there is no %s in %s, which is no object", key, in);
+    return (ObjectNode) in;
   }
 
   private static int index(ArrayNode list, String key) {
@@ -104,11 +99,9 @@ public record Overrides(List<String> settings) {
       return json.numberNode(Double.parseDouble(plain));
     }
     OptionalLibrary.YAML.require("a value");
-    String document = "value: " + text; // a scalar alone is no document for StrictJson
-    var in = new ByteArrayInputStream(document.getBytes(StandardCharsets.UTF_8));
     JsonNode tree;
     try {
-      tree = StrictJson.readYaml(in, "value");
+      tree = StrictJson.readYaml("value: " + text, "value"); // a scalar alone is no document
     } catch (PerformerException e) {
       throw new PerformerException(
           "the value is not YAML; put text with special characters in quotes", e);

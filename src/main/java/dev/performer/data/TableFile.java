@@ -7,7 +7,6 @@ import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.io.EOFException;
 import java.io.IOException;
-import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
@@ -68,7 +67,8 @@ public record TableFile(Path file, char delimiter, boolean header) {
 
   /** Starts at the first row after the header; the caller closes it. */
   Rows open() {
-    Reader text = DataFile.text(file, "a table of text", StandardCharsets.UTF_8);
+    String tooLong = "a row of over %d characters; is a quote not closed?";
+    var text = DataFile.rows(file, "a table of text", StandardCharsets.UTF_8, tooLong);
     try {
       return new Rows(text);
     } catch (RuntimeException e) {
@@ -79,15 +79,14 @@ public record TableFile(Path file, char delimiter, boolean header) {
 
   /** The rows of the file, all as wide as the first. */
   final class Rows implements AutoCloseable {
-    private final BoundedReader reader;
+    private final DataFile.Rows reader;
     private final CSVParser parser;
     private final Iterator<CSVRecord> records;
     private final List<String> first;
     private long row;
 
-    private Rows(Reader text) {
-      String tooLong = "a row of over %d characters; is a quote not closed?";
-      reader = new BoundedReader(text, () -> tooLong.formatted(BoundedReader.LONGEST));
+    private Rows(DataFile.Rows text) {
+      reader = text;
       var format = CSVFormat.DEFAULT.builder();
       format.setDelimiter(delimiter).setQuote(delimiter == '\t' ? null : '"');
       try {
@@ -104,20 +103,14 @@ public record TableFile(Path file, char delimiter, boolean header) {
     /** The place of a column; where it is unknown, an error names those there are. */
     int column(String name) {
       if (header) {
-        int place = first.indexOf(name);
-        if (place < 0) {
-          throw new PerformerException(
-              "%s has no column '%s'; its first row names %s"
-                  .formatted(file, name, Excerpt.names(first)));
-        }
-        return place;
+        String unknown = "%s has no column '%s'; its first row names %s";
+        require(first.contains(name), unknown, file, name, Excerpt.names(first));
+        return first.indexOf(name);
       }
-      if (name.matches("[1-9]\\d{0,6}") && Integer.parseInt(name) <= first.size()) {
-        return Integer.parseInt(name) - 1;
-      }
-      throw new PerformerException(
-          "%s has %s columns and no header; give a column's number, not '%s'"
-              .formatted(file, first.size(), name));
+      int number = name.matches("[1-9]\\d{0,6}") ? Integer.parseInt(name) : 0;
+      String unknown = "%s has %s columns and no header; give a column's number, not '%s'";
+      require(number > 0 && number <= first.size(), unknown, file, first.size(), name);
+      return number - 1;
     }
 
     /** The next row, or null at the end. */
@@ -129,8 +122,8 @@ public record TableFile(Path file, char delimiter, boolean header) {
         return null;
       }
       if (fields.size() != first.size()) {
-        throw new PerformerException(
-            where() + fields.size() + " fields; expected " + first.size() + " as in the first row");
+        String differs = "%s%d fields; expected %d as in the first row";
+        throw new PerformerException(differs.formatted(where(), fields.size(), first.size()));
       }
       return fields;
     }
@@ -147,7 +140,7 @@ public record TableFile(Path file, char delimiter, boolean header) {
 
     private List<String> record() {
       try {
-        reader.allowNext();
+        reader.begin();
         if (!records.hasNext()) {
           return null;
         }

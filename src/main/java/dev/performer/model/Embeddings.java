@@ -2,11 +2,12 @@ package dev.performer.model;
 
 import dev.performer.graph.Algebra;
 import dev.performer.graph.Variable;
+import dev.performer.model.PerformerConfig.Positions;
+import dev.performer.nn.Dense.Precision;
 import dev.performer.nn.Dropout;
-import dev.performer.nn.Embedding;
-import dev.performer.nn.Initializer;
 import dev.performer.nn.LayerNorm;
 import dev.performer.nn.Parameters;
+import dev.performer.nn.Parameters.Initializer;
 import dev.performer.nn.Sinusoids;
 import java.util.List;
 import org.tensorflow.Operand;
@@ -24,9 +25,9 @@ import org.tensorflow.types.TInt32;
  */
 record Embeddings(
     PerformerConfig config,
-    Embedding tokens,
-    Embedding positions,
-    Embedding types,
+    Table tokens,
+    Table positions,
+    Table types,
     Variable classToken,
     LayerNorm norm) {
   private static final Initializer SMALL = new Initializer.Normal(0.02f);
@@ -37,10 +38,10 @@ record Embeddings(
     int size = config.hiddenSize();
     // Sinusoids have components of size 1: smaller tokens would drown in them.
     Initializer initializer = config.positions().isOfSizeOne() ? new Initializer.Normal(1) : SMALL;
-    var tokens = Embedding.create(in, "token", config.vocabularySize(), size, initializer);
+    var tokens = Table.create(in, "token", config.vocabularySize(), size, initializer);
     var positions = positions(in, config);
     int kinds = config.tokenTypes();
-    var types = kinds == 0 ? null : Embedding.create(in, "type", kinds, size, SMALL);
+    var types = kinds == 0 ? null : Table.create(in, "type", kinds, size, SMALL);
     Variable classToken =
         config.classToken() ? in.trainable("class_token", new Initializer.Constant(0), size) : null;
     return new Embeddings(config, tokens, positions, types, classToken, norm(in, config, blocks));
@@ -48,7 +49,7 @@ record Embeddings(
 
   /** Tables of a decoder, which shares the encoder's tokens. */
   static Embeddings decoder(
-      Parameters decoder, PerformerConfig config, Blocks blocks, Embedding tokens) {
+      Parameters decoder, PerformerConfig config, Blocks blocks, Table tokens) {
     Parameters in = decoder.in("embeddings");
     return new Embeddings(
         config, tokens, positions(in, config), null, null, norm(in, config, blocks));
@@ -58,7 +59,7 @@ record Embeddings(
     return config.normalization().embeddings() ? blocks.norm(in.in("norm")) : null;
   }
 
-  private static Embedding positions(Parameters in, PerformerConfig config) {
+  private static Table positions(Parameters in, PerformerConfig config) {
     if (!config.positions().isTable()) {
       return null;
     }
@@ -66,7 +67,7 @@ record Embeddings(
     int size = config.hiddenSize();
     boolean isGiven = config.positions().isOfSizeOne();
     var initializer = isGiven ? new Initializer.Given(Sinusoids.table(rows, size)) : SMALL;
-    return Embedding.create(in, "position", rows, size, initializer);
+    return Table.create(in, "position", rows, size, initializer);
   }
 
   /**
@@ -94,8 +95,27 @@ record Embeddings(
 
   /** The class token for every row of a batch, {@code [B, 1, E]}. */
   private Operand<TFloat32> classRows(Ops tf, Operand<TInt32> ids) {
-    var one = tf.constant(new int[] {1, config.hiddenSize()});
+    var one = tf.array(1, config.hiddenSize());
     var shape = tf.concat(List.of(Algebra.sizes(tf, ids, 0, 1), one), tf.constant(0));
     return tf.broadcastTo(classToken.<TFloat32>read(tf), shape);
+  }
+
+  /** Vectors {@code [rows, E]}. */
+  record Table(Variable rows) {
+    static Table create(Parameters in, String name, int rows, int size, Initializer initializer) {
+      return new Table(in.trainable(name, initializer, rows, size));
+    }
+
+    /** Rows, {@code [..., E]}; an id beyond them fails when the graph runs. */
+    Operand<TFloat32> apply(Ops tf, Operand<TInt32> ids) {
+      return tf.gather(rows.<TFloat32>read(tf), ids, tf.constant(0));
+    }
+
+    /** Products of {@code x}, {@code [..., E]}, with all rows, {@code [..., rows]}. */
+    Operand<TFloat32> products(Ops tf, Operand<TFloat32> x) {
+      long[] shape = rows.shape().asArray();
+      var transposed = tf.linalg.transpose(rows.<TFloat32>read(tf), tf.array(1, 0));
+      return Precision.FLOAT32.times(tf, x, transposed, (int) shape[1], (int) shape[0]);
+    }
   }
 }

@@ -2,14 +2,16 @@ package dev.performer.model;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.attention.Attention.Projected;
 import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
+import dev.performer.model.PerformerConfig.Positions;
+import dev.performer.nn.Dense.Precision;
 import dev.performer.nn.Dropout;
 import dev.performer.nn.MultiHeadAttention;
 import dev.performer.nn.Parameters;
-import dev.performer.nn.Precision;
-import dev.performer.nn.Rotation;
+import dev.performer.nn.Sinusoids.Rotation;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -131,7 +133,7 @@ public final class Performer {
       mask = Sequences.inFront(tf, mask, tf.constant(1f));
     }
     Operand<TInt32> positions = Sequences.positions(tf, read.tokens(), config.classToken() ? 1 : 0);
-    var context = new Block.Context(mask, rotation(tf, positions), null, null, drop, null);
+    var context = new Stack.Context(mask, rotation(tf, positions), null, null, drop, null);
     var encoded = encoder.apply(tf, read.tokens(), inputs.tokenTypes(), positions, context);
     Operand<TFloat32> decoded =
         decoder == null ? null : decode(tf, inputs, encoded.hidden(), mask, drop);
@@ -147,7 +149,7 @@ public final class Performer {
     var read = Sequences.read(tf, inputs.decoderTokens(), inputs.decoderMask(), config, true);
     var positions = Sequences.positions(tf, read.tokens(), 0);
     var rotation = rotation(tf, positions);
-    var context = new Block.Context(read.mask(), rotation, encoded, encodedMask, drop, null);
+    var context = new Stack.Context(read.mask(), rotation, encoded, encodedMask, drop, null);
     return decoder.apply(tf, read.tokens(), null, positions, context).hidden();
   }
 
@@ -157,7 +159,7 @@ public final class Performer {
    */
   @FunctionalInterface
   public interface Mixing {
-    Operand<TFloat32> mix(int layer, MultiHeadAttention.Projected projected);
+    Operand<TFloat32> mix(int layer, Projected projected);
   }
 
   /**
@@ -174,7 +176,7 @@ public final class Performer {
         decoder == null && !config.classToken(),
         "a model with a decoder or a class token cannot run piece by piece");
     Dropout none = Dropout.none();
-    var context = new Block.Context(null, rotation(tf, positions), null, null, none, mixing);
+    var context = new Stack.Context(null, rotation(tf, positions), null, null, none, mixing);
     return outputs(tf, encoder.apply(tf, tokens, null, positions, context), null, null, none);
   }
 
@@ -214,12 +216,87 @@ public final class Performer {
               if (attention instanceof AttentionConfig.Favor favor
                   && favor.config().redrawEvery() > 0) {
                 // A projection draws from two neighbouring seeds: stay two apart.
-                var own = tf.math.add(seed, tf.constant(new int[] {0, 2 * drawn[0]++}));
+                var own = tf.math.add(seed, tf.array(0, 2 * drawn[0]++));
                 var fresh = favor.config().projection(config.headSize()).redraw(tf, own);
                 ops.computeIfAbsent(favor.config().redrawEvery(), period -> new ArrayList<>())
                     .add(Variables.assign(tf, variables.apply(name), fresh));
               }
             });
     return ops;
+  }
+
+  /**
+   * What a model reads.
+   *
+   * @param tokens {@code [B, L]}
+   * @param mask {@code [B, L]}, 1 = token, 0 = padding; null where {@code padId} decides, or for no
+   *     padding
+   * @param tokenTypes {@code [B, L]}; null for zeros
+   * @param decoderTokens {@code [B, T]}; null unless there is a decoder
+   * @param decoderMask {@code [B, T]}; null as {@code mask}
+   */
+  public record Inputs(
+      Operand<TInt32> tokens,
+      Operand<TFloat32> mask,
+      Operand<TInt32> tokenTypes,
+      Operand<TInt32> decoderTokens,
+      Operand<TFloat32> decoderMask) {
+
+    /** Tokens, with padding known by {@code padId} only. */
+    public static Inputs of(Operand<TInt32> tokens) {
+      return new Inputs(tokens, null, null, null, null);
+    }
+
+    /** Tokens and their mask, which may be null. */
+    public static Inputs of(Operand<TInt32> tokens, Operand<TFloat32> mask) {
+      return new Inputs(tokens, mask, null, null, null);
+    }
+
+    /** With token types. */
+    public Inputs withTokenTypes(Operand<TInt32> types) {
+      return new Inputs(tokens, mask, types, decoderTokens, decoderMask);
+    }
+
+    /** With the decoder's tokens and their mask, which may be null. */
+    public Inputs withDecoder(Operand<TInt32> ofDecoder, Operand<TFloat32> maskOfDecoder) {
+      return new Inputs(tokens, mask, tokenTypes, ofDecoder, maskOfDecoder);
+    }
+  }
+
+  /**
+   * What a model computes. Everything is an operand of one graph: what is not fetched costs
+   * nothing.
+   *
+   * @param logits of tokens, {@code [B, L, V]} (of the decoder's, if there is one); null without a
+   *     language-model head
+   * @param classLogits {@code [B, classes]}, or the numbers of a regression; null without a
+   *     classifier
+   * @param sequence last hidden states, {@code [B, L, E]}, of the encoder if there is a decoder;
+   *     with {@code maskSequence} 0 at padding
+   * @param pooled {@code [B, E]}; after the pooler if there is one
+   * @param embeddings what enters the first block, {@code [B, L, E]}
+   * @param layers of the encoder, or of the only stack
+   * @param mask {@code [B, L]} of the positions above; null where all are tokens. A class token, or
+   *     the shift by {@code shiftBos}, changes it along with the tokens
+   */
+  public record Outputs(
+      Operand<TFloat32> logits,
+      Operand<TFloat32> classLogits,
+      Operand<TFloat32> sequence,
+      Operand<TFloat32> pooled,
+      Operand<TFloat32> embeddings,
+      List<Layer> layers,
+      Operand<TFloat32> mask) {
+
+    /**
+     * What one block computes: {@code [B, L, E]}, also behind self attention's output layer, and
+     * what goes into self attention, {@code [B, H, L, D]}, queries and keys as they are compared.
+     */
+    public record Layer(
+        Operand<TFloat32> hidden,
+        Operand<TFloat32> attentionOutput,
+        Operand<TFloat32> queries,
+        Operand<TFloat32> keys,
+        Operand<TFloat32> values) {}
   }
 }

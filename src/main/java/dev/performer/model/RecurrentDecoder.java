@@ -114,7 +114,7 @@ public final class RecurrentDecoder {
   }
 
   private Advance advance(Ops tf, Operand<TFloat32> logits, Map<String, Operand<TFloat32>> states) {
-    var flat = tf.reshape(logits, tf.constant(new int[] {-1, config.vocabularySize()}));
+    var flat = tf.reshape(logits, tf.array(-1, config.vocabularySize()));
     return new Advance(flat, states);
   }
 }

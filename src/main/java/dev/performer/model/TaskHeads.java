@@ -1,13 +1,13 @@
 package dev.performer.model;
 
 import dev.performer.graph.Variable;
+import dev.performer.model.PerformerConfig.Pooling;
 import dev.performer.nn.Activation;
 import dev.performer.nn.Dense;
 import dev.performer.nn.Dropout;
-import dev.performer.nn.Embedding;
-import dev.performer.nn.Initializer;
 import dev.performer.nn.LayerNorm;
 import dev.performer.nn.Parameters;
+import dev.performer.nn.Parameters.Initializer;
 import java.util.ArrayList;
 import java.util.List;
 import org.tensorflow.Operand;
@@ -33,11 +33,12 @@ record TaskHeads(
     LayerNorm transformNorm,
     Dense logits,
     Variable tiedBias,
-    Embedding tokens,
+    Embeddings.Table tokens,
     List<Dense> classifier) {
   private static final float NEVER = -1e9f;
 
-  static TaskHeads create(Parameters all, PerformerConfig config, Blocks blocks, Embedding tokens) {
+  static TaskHeads create(
+      Parameters all, PerformerConfig config, Blocks blocks, Embeddings.Table tokens) {
     int size = config.hiddenSize();
     int vocabulary = config.vocabularySize();
     Parameters head = all.in("head");

@@ -1,6 +1,8 @@
 package dev.performer.nn;
 
+import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.performer.graph.Variable;
+import dev.performer.nn.Parameters.Initializer;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.math.Mean;
@@ -13,6 +15,16 @@ import org.tensorflow.types.TFloat32;
  * @param bias {@code [E]}
  */
 public record LayerNorm(Variable scale, Variable bias, double epsilon, VarianceFormula formula) {
+
+  /** The two ways to compute a variance; in float32 they differ in the last digits. */
+  public enum VarianceFormula {
+    /** {@code mean((x − mean(x))²)}: Keras, PyTorch. */
+    @JsonProperty("two-pass")
+    TWO_PASS,
+    /** {@code mean(x²) − mean(x)²}: Flax. */
+    @JsonProperty("mean-of-squares")
+    MEAN_OF_SQUARES
+  }
 
   /** Creates its variables. */
   public static LayerNorm create(

@@ -1,7 +1,9 @@
 package dev.performer.nn;
 
 import dev.performer.attention.Attention;
+import dev.performer.attention.Attention.Projected;
 import dev.performer.graph.Algebra;
+import dev.performer.nn.Sinusoids.Rotation;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -28,26 +30,6 @@ public record MultiHeadAttention(
     HeadMixer mixer,
     int heads,
     int headSize) {
-
-  /** Queries, keys and values, heads before positions: {@code [B, H, L, D]}; values may be null. */
-  public record Projected(
-      Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> values) {
-
-    /** Of some heads; of all the same operands. */
-    Projected some(Ops tf, int first, int count, int heads) {
-      return count == heads
-          ? this
-          : new Projected(
-              some(tf, queries, first, count),
-              some(tf, keys, first, count),
-              values == null ? null : some(tf, values, first, count));
-    }
-
-    private static Operand<TFloat32> some(Ops tf, Operand<TFloat32> x, int first, int count) {
-      return tf.slice(
-          x, tf.constant(new int[] {0, first, 0, 0}), tf.constant(new int[] {-1, count, -1, -1}));
-    }
-  }
 
   /** Creates the dense layers' variables. */
   public static MultiHeadAttention create(
@@ -106,8 +88,7 @@ public record MultiHeadAttention(
 
   private Operand<TFloat32> join(Ops tf, Operand<TFloat32> x) {
     Operand<TFloat32> swapped = Attention.swapPositionsAndHeads(tf, x); // [B, L, H, D]
-    var sizes =
-        List.of(Algebra.sizes(tf, swapped, 0, 2), tf.constant(new int[] {heads * headSize}));
+    var sizes = List.of(Algebra.sizes(tf, swapped, 0, 2), tf.array(heads * headSize));
     return tf.reshape(swapped, tf.concat(sizes, tf.constant(0))); // [B, L, H·D]
   }
 }

@@ -2,7 +2,7 @@ package dev.performer.recipe;
 
 import dev.performer.data.Batches;
 import dev.performer.model.PerformerConfig;
-import dev.performer.nn.Precision;
+import dev.performer.nn.Dense.Precision;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.BatchSource;
 import dev.performer.training.LoopOptions;

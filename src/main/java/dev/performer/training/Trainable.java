@@ -4,7 +4,7 @@ import dev.performer.data.NpyArray;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.PerformerConfig;
-import dev.performer.nn.Precision;
+import dev.performer.nn.Dense.Precision;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.Averages;
 import java.util.ArrayList;

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variables;
+import dev.performer.nn.LayerNorm.VarianceFormula;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.tensorflow.Graph;

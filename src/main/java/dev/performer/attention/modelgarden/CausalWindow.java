@@ -1,8 +1,8 @@
 package dev.performer.attention.modelgarden;
 
 import dev.performer.PerformerException;
-import dev.performer.attention.Denominator;
 import dev.performer.attention.LinearAttention;
+import dev.performer.attention.LinearAttention.Denominator;
 import dev.performer.attention.modelgarden.KernelAttentionConfig.CausalWindowed;
 import dev.performer.attention.modelgarden.KernelAttentionConfig.Padding;
 import dev.performer.graph.Algebra;
@@ -65,7 +65,7 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
     Operand<TInt32> zero = tf.constant(new int[1]);
     Operand<TInt32> fill =
         known >= 0
-            ? tf.constant(new int[] {missing})
+            ? tf.array(missing)
             : tf.math.floorMod(
                 tf.math.neg(LinearAttention.length(tf, x)), tf.constant(setting.chunk()));
     return setting.padding() == Padding.LEFT ? pad(tf, x, fill, zero) : pad(tf, x, zero, fill);
@@ -100,7 +100,7 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
     Operand<T> shifted =
         first(
             tf,
-            pad(tf, term, tf.constant(new int[] {back}), tf.constant(new int[1])),
+            pad(tf, term, tf.array(back), tf.constant(new int[1])),
             LinearAttention.length(tf, term));
     return tf.math.add(sum, a.times(shifted, Math.pow(decay, back)));
   }
@@ -111,7 +111,7 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
     int rank = x.shape().numDimensions();
     Operand<TInt32> after = tf.constant(new int[2 * (rank - 3)]);
     var flat = tf.concat(List.of(tf.constant(new int[4]), before, behind, after), tf.constant(0));
-    Operand<TInt32> paddings = tf.reshape(flat, tf.constant(new int[] {rank, 2}));
+    Operand<TInt32> paddings = tf.reshape(flat, tf.array(rank, 2));
     return tf.pad(x, paddings, Algebra.of(tf, x).constant(0));
   }
 

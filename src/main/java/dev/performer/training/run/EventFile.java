@@ -1,6 +1,6 @@
 package dev.performer.training.run;
 
-import dev.performer.data.TfRecordFrame;
+import dev.performer.data.TfRecordFile;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
@@ -63,7 +63,7 @@ final class EventFile implements AutoCloseable {
   private void append(Event.Builder event) {
     byte[] data = event.setWallTime(System.currentTimeMillis() / 1000.0).build().toByteArray();
     try {
-      out.write(TfRecordFrame.of(data));
+      out.write(TfRecordFile.framed(data));
     } catch (IOException e) {
       throw RunDirectory.unwritable(file, e);
     }
