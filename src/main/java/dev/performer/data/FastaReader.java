@@ -8,7 +8,7 @@ import java.nio.file.Path;
  * Reads a FASTA file, plain or gzipped, one record at a time.
  *
  * <p>Takes any line ends, blank lines, wrapped lines, {@code ;} comment lines and white space
- * inside sequences. Letters come as they are: {@link ResidueEncoder} knows what they mean.
+ * inside sequences. Letters come as they are.
  */
 final class FastaReader {
   /** Longer than any protein by far: what exceeds it is not a protein file. */

@@ -92,7 +92,7 @@ public final class Npz {
 
   /** Writes a file, whole or not at all. */
   public static void write(Path file, Map<String, NpyArray> arrays) {
-    OutputFile.write(
+    DataFile.write(
         file,
         out -> {
           try (ZipOutputStream zip = new ZipOutputStream(out)) {

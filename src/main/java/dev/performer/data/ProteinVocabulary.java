@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import java.util.List;
 
@@ -44,21 +46,19 @@ public final class ProteinVocabulary {
    * <} and {@code >} begin and end.
    */
   public static Vocabulary named(String name) {
-    if (name.startsWith(LETTERS) && name.length() > LETTERS.length()) {
-      try {
-        return Vocabulary.of(letters(name.substring(LETTERS.length())), "_", "*", "<", ">", "X");
-      } catch (IllegalArgumentException e) {
-        throw new PerformerException("vocabulary '" + name + "': " + e.getMessage(), e);
-      }
+    if (name.equals(GOOGLE_NAME)) {
+      return google();
+    } else if (name.equals(PAD_FIRST_NAME)) {
+      return padFirst();
     }
-    return switch (name) {
-      case GOOGLE_NAME -> google();
-      case PAD_FIRST_NAME -> padFirst();
-      default ->
-          throw new PerformerException(
-              "no vocabulary '%s'; known are %s, %s and %sABC… (one letter per token)"
-                  .formatted(name, GOOGLE_NAME, PAD_FIRST_NAME, LETTERS));
-    };
+    boolean isLetters = name.startsWith(LETTERS) && name.length() > LETTERS.length();
+    String unknown = "no vocabulary '%s'; known are %s, %s and %sABC… (one letter per token)";
+    require(isLetters, unknown, name, GOOGLE_NAME, PAD_FIRST_NAME, LETTERS);
+    try {
+      return Vocabulary.of(letters(name.substring(LETTERS.length())), "_", "*", "<", ">", "X");
+    } catch (IllegalArgumentException e) {
+      throw new PerformerException("vocabulary '" + name + "': " + e.getMessage(), e);
+    }
   }
 
   /** One token per character. */

@@ -3,7 +3,6 @@ package dev.performer.data;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.OptionalInt;
-import java.util.stream.IntStream;
 
 /**
  * Between texts and the token ids of a model: {@linkplain LetterTokenizer single letters},
@@ -95,19 +94,14 @@ public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTo
   default Encoding framed(int[] content, int limit) {
     int[] before = prefix();
     int[] after = suffix();
-    boolean fits = before.length + content.length + after.length <= limit;
-    int ends = fits || endsCropped() ? after.length : 0;
     int start = Math.min(before.length, limit);
-    int kept = fits ? content.length : Math.min(content.length, limit - start - ends);
-    if (kept < 0) { // no room for the text: what is around it is cropped too
-      IntStream all = IntStream.concat(Arrays.stream(before), Arrays.stream(after));
-      return new Encoding(all.limit(limit).toArray(), start, start, content.length);
-    }
+    int room = limit - start - (endsCropped() ? after.length : 0);
+    int kept = Math.max(0, Math.min(content.length, room));
     // Where the end is not kept, a text that fits exactly is whole but for its end.
-    int room = fits || ends > 0 ? ends : Math.min(after.length, limit - start - kept);
-    int[] ids = Arrays.copyOf(before, start + kept + room);
+    int end = start + kept;
+    int[] ids = Arrays.copyOf(before, Math.min(limit, end + after.length));
     System.arraycopy(content, 0, ids, start, kept);
-    System.arraycopy(after, 0, ids, start + kept, room);
-    return new Encoding(ids, start, start + kept, content.length - kept);
+    System.arraycopy(after, 0, ids, end, ids.length - end);
+    return new Encoding(ids, start, end, content.length - kept);
   }
 }

@@ -46,9 +46,8 @@ final class TokenizerLibrary {
       long encoding = 0;
       try {
         encoding = TokenizersLibrary.LIB.encode(address, text, false);
-        return Arrays.stream(TokenizersLibrary.LIB.getTokenIds(encoding))
-            .mapToInt(Math::toIntExact)
-            .toArray();
+        long[] ids = TokenizersLibrary.LIB.getTokenIds(encoding);
+        return Arrays.stream(ids).mapToInt(Math::toIntExact).toArray();
       } catch (RuntimeException e) {
         throw failure("cannot tokenize a text", e);
       } finally {
@@ -106,10 +105,9 @@ final class TokenizerLibrary {
     try {
       LibUtils.checkStatus();
     } catch (RuntimeException | LinkageError e) {
-      throw new PerformerException(
-          "a tokenizer.json needs a native library that cannot be loaded here (%s); models of single letters or bytes need none"
-              .formatted(firstLine(e.getMessage())),
-          e);
+      String lacking =
+          "a tokenizer.json needs a native library that cannot be loaded here (%s); models of single letters or bytes need none";
+      throw new PerformerException(lacking.formatted(firstLine(e.getMessage())), e);
     }
     isLoaded = true;
   }
@@ -130,10 +128,8 @@ final class TokenizerLibrary {
         return isMine(folder) ? folder : Files.createTempDirectory(parent, "performer-", mine);
       }
     } catch (IOException e) {
-      throw new PerformerException(
-          "%s: cannot be written, and a tokenizer.json needs it: %s"
-              .formatted(parent, AtomicFiles.describe(e)),
-          e);
+      String needed = "%s: cannot be written, and a tokenizer.json needs it: %s";
+      throw new PerformerException(needed.formatted(parent, AtomicFiles.describe(e)), e);
     }
   }
 

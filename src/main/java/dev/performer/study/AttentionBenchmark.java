@@ -3,8 +3,8 @@ package dev.performer.study;
 import static dev.performer.study.Table.format;
 
 import dev.performer.chart.Chart;
+import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
-import dev.performer.chart.Line;
 import dev.performer.graph.Variables;
 import dev.performer.training.run.AvailableMemory;
 import java.util.ArrayList;

@@ -9,7 +9,7 @@ import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import dev.performer.chart.Chart;
-import dev.performer.data.OutputFile;
+import dev.performer.data.DataFile;
 import dev.performer.data.StrictJson;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -109,7 +109,7 @@ public record BenchmarkRun(Path folder, Duration limit) {
 
   private Path write(String name, byte[] content) {
     Path file = folder.resolve(name);
-    OutputFile.write(file, out -> out.write(content));
+    DataFile.write(file, out -> out.write(content));
     return file;
   }
 

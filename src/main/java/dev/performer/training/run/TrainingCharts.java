@@ -2,7 +2,7 @@ package dev.performer.training.run;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.chart.Chart;
-import dev.performer.chart.Line;
+import dev.performer.chart.Chart.Line;
 import java.util.ArrayList;
 import java.util.List;
 
