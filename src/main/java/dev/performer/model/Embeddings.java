@@ -18,18 +18,14 @@ import org.tensorflow.types.TInt32;
 /**
  * Tokens, their types and positions, as the vectors that enter the first block. What a
  * configuration does not have is null.
- *
- * @param positions {@code [maxLength, E]}; one row more with a class token
- * @param classToken {@code [E]}
- * @param norm of the sum
  */
 record Embeddings(
     PerformerConfig config,
     Table tokens,
-    Table positions,
+    Table positions, // [maxLength, E]; one row more with a class token
     Table types,
-    Variable classToken,
-    LayerNorm norm) {
+    Variable classToken, // [E]
+    LayerNorm norm) { // of the sum
   private static final Initializer SMALL = new Initializer.Normal(0.02f);
 
   /** Tables of the encoder or of the only stack. */
@@ -71,10 +67,8 @@ record Embeddings(
   }
 
   /**
-   * @param ids {@code [B, L]}
-   * @param typeIds {@code [B, L]}, or null for zeros
-   * @param at positions {@code [L]} or {@code [B, L]}, of the class token too if there is one
-   * @return {@code [B, L, E]}, or with a class token {@code [B, L+1, E]}
+   * Of ids and their types, {@code [B, L]}, or null for zeros, at positions {@code [L]} or {@code
+   * [B, L]}: {@code [B, L, E]}, or with a class token, which has a position too, one row more.
    */
   Operand<TFloat32> apply(
       Ops tf, Operand<TInt32> ids, Operand<TInt32> typeIds, Operand<TInt32> at, Dropout drop) {

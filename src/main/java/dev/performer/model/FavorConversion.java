@@ -26,7 +26,6 @@ import java.util.stream.IntStream;
  * @param layers which layers; empty for all that attend exactly
  */
 public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
-
   /** What takes the place of exact attention where nothing else is chosen. */
   public static FavorKeys defaults() {
     return FavorConfig.builder().kernel(Kernel.CLOSEST).lengths(Lengths.SQRT_D);
@@ -62,11 +61,8 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
     PerformerConfig converted = config.with(keys, "convert");
     Map<String, NpyArray> all = new LinkedHashMap<>(weights);
     for (int i : chosen) {
-      converted
-          .attentionOf(i)
-          .projection(config.headSize())
-          .map(p -> NpyArray.of(p.values(), p.shape()))
-          .ifPresent(p -> all.put(Performer.projectionOf(i), p));
+      var drawn = converted.attentionOf(i).projection(config.headSize());
+      drawn.ifPresent(p -> all.put(Performer.projectionOf(i), NpyArray.of(p.values(), p.shape())));
     }
     return new Converted(converted, all, List.copyOf(chosen));
   }

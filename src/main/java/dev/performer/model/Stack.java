@@ -20,7 +20,6 @@ import org.tensorflow.types.TInt32;
 
 /** Embeddings, blocks, and a last norm or null: the encoder or only stack, or the decoder. */
 record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
-
   /** What one pass computes: {@code [B, L, E]} before the blocks and after the last norm. */
   record Pass(Operand<TFloat32> embedded, Operand<TFloat32> hidden, List<Outputs.Layer> layers) {}
 
@@ -79,7 +78,6 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
       LayerNorm mlpNorm,
       Normalization.Position position,
       double dropout) {
-
     /** What block {@code number} makes of {@code x}, {@code [B, L, E]}. */
     Outputs.Layer apply(Ops tf, Operand<TFloat32> x, Context in, int number) {
       boolean isPost = position == Normalization.Position.POST;

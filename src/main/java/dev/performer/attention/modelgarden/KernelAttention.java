@@ -20,6 +20,7 @@ import dev.performer.attention.projection.ModelGardenProjections;
 import dev.performer.graph.Algebra;
 import java.util.Optional;
 import org.tensorflow.Operand;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.StridedSlice;
 import org.tensorflow.types.TFloat32;
@@ -90,10 +91,8 @@ public record KernelAttention(KernelAttentionConfig config) {
       Ops tf, Operand<T> q, Operand<T> k, Operand<T> v, Operand<T> keyMask, Operand<T> projection) {
     var wide =
         attend(tf, wide(tf, q), wide(tf, k), wide(tf, v), wide(tf, keyMask), wide(tf, projection));
-    Class<T> narrow = q.type();
-    return new Outputs<>(
-        wide.begin().map(begin -> tf.dtypes.cast(begin, narrow)),
-        tf.dtypes.cast(wide.rest(), narrow));
+    Optional<Operand<T>> begin = wide.begin().map(x -> tf.dtypes.cast(x, q.type()));
+    return new Outputs<>(begin, tf.dtypes.cast(wide.rest(), q.type()));
   }
 
   /**
@@ -113,29 +112,23 @@ public record KernelAttention(KernelAttentionConfig config) {
   private <T extends TFloating> void check(
       Operand<T> queries, Operand<T> keyMask, Operand<T> projection) {
     int features = config.numRandomFeatures();
-    require(
-        !config.scaleByLength() || keyMask != null,
-        "scale_by_length needs a mask to know the lengths from");
-    require(
-        keyMask == null || keyMask.shape().numDimensions() == 2,
-        "KernelAttention takes a mask of keys, [batch, length], not one of shape %s",
-        keyMask == null ? null : keyMask.shape());
-    require(
-        (projection == null) == (features == 0),
-        "num_random_features is %d, so a projection is %s",
-        features,
-        projection == null ? "needed" : "not expected");
+    boolean isUnknown = config.scaleByLength() && keyMask == null;
+    require(!isUnknown, "scale_by_length needs a mask to know the lengths from");
+    if (keyMask != null) {
+      Shape mask = keyMask.shape();
+      String message = "KernelAttention takes a mask of keys, [batch, length], not one of shape %s";
+      require(mask.numDimensions() == 2, message, mask);
+    }
+    boolean fits = (projection == null) == (features == 0);
+    String expected = projection == null ? "needed" : "not expected";
+    require(fits, "num_random_features is %d, so a projection is %s", features, expected);
     if (projection != null) {
       long rows = Algebra.size(projection, 0, "the number of random features");
       long columns = Algebra.size(projection, 1, "the head size of the projection");
       long headSize = Algebra.size(queries, 3, "the head size");
-      require(
-          rows == features && columns == headSize,
-          "expected a projection of shape [%d, %d], not [%d, %d]",
-          features,
-          headSize,
-          rows,
-          columns);
+      String message = "expected a projection of shape [%d, %d], not [%d, %d]";
+      boolean matches = rows == features && columns == headSize;
+      require(matches, message, features, headSize, rows, columns);
     }
   }
 
@@ -200,7 +193,6 @@ public record KernelAttention(KernelAttentionConfig config) {
       Operand<T> values,
       Operand<T> keyMask,
       Operand<T> projection) {
-
     /** Features with those of masked keys zeroed. */
     Features<T> masked(Features<T> features) {
       return keyMask == null ? features : features.masked(algebra.tf(), keyMask);
