@@ -13,7 +13,7 @@ import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Trainer;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
-import dev.performer.training.run.RunSettings;
+import dev.performer.training.run.RunDirectory.Settings;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.List;
@@ -57,7 +57,7 @@ public final class Distiller implements AutoCloseable {
       boolean resume,
       Progress progress) {
     ObjectNode config = config(models, data, recipe);
-    var settings = new RunSettings(RunSettings.CONFIG, config, was -> current(was, directory));
+    var settings = new Settings(RunDirectory.CONFIG, config, was -> current(was, directory));
     RunDirectory run = RunDirectory.open(directory, resume, settings, progress);
     DistillGraph graph = null;
     try {

@@ -4,7 +4,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.ExampleBatches;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
-import dev.performer.training.run.RunSettings;
+import dev.performer.training.run.RunDirectory.Settings;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
@@ -75,7 +75,7 @@ public final class FineTuner {
     Trainable trainable = Trainable.of(model);
     var best = Validation.of(trainable, validation, loop.evaluationBatches());
     var settings = FineTuneSettings.of(options, data);
-    var kept = new RunSettings(RunSettings.CONFIG, settings, FineTuneSettings::current);
+    var kept = new Settings(RunDirectory.CONFIG, settings, FineTuneSettings::current);
     RunDirectory run = RunDirectory.open(directory, resume, kept, progress);
     opened.set(new Trainer(trainable, train, best, loop, run, progress));
     return opened.get().owning(train, validation);

@@ -9,7 +9,7 @@ import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
-import dev.performer.training.run.RunSettings;
+import dev.performer.training.run.RunDirectory.Settings;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -57,7 +57,7 @@ public record ModelTraining(
    */
   public Outcome run(
       Place place,
-      RunSettings settings,
+      Settings settings,
       Data data,
       Map<String, NpyArray> start,
       Cards cards,

@@ -6,13 +6,13 @@ import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
 import dev.performer.training.optim.Schedule;
 import dev.performer.training.run.ExitHook;
-import dev.performer.training.run.Interval;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
-import dev.performer.training.run.RunSettings;
+import dev.performer.training.run.RunDirectory.Settings;
 import dev.performer.training.run.TrainerLog;
 import dev.performer.training.run.TrainingResult;
 import dev.performer.training.run.TrainingState;
+import dev.performer.training.run.TrainingState.Interval;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -99,7 +99,7 @@ public final class Trainer implements AutoCloseable {
   }
 
   /** What the rest of a run is compared with; refuses what a recipe builds into its own graph. */
-  private static RunSettings settings(Trainable model, BatchSource train, LoopOptions options) {
+  private static Settings settings(Trainable model, BatchSource train, LoopOptions options) {
     for (String key : List.of("averageDecay", "labelSmoothing", "zLoss", "precision")) {
       boolean isDefault = options.toJson().get(key).equals(LoopOptions.DEFAULT.toJson().get(key));
       PerformerException.require(
@@ -113,7 +113,7 @@ public final class Trainer implements AutoCloseable {
     settings.put("data", Map.of("train", train.name()));
     settings.put("training", options);
     settings.put("variables", variables);
-    return RunSettings.of(StrictJson.tree(settings));
+    return Settings.of(StrictJson.tree(settings));
   }
 
   /** Takes the newest whole checkpoint of a run, which it closes, or first values. */

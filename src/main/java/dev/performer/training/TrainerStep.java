@@ -6,7 +6,7 @@ import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.XlaFunction;
 import dev.performer.training.optim.OptimizerOps;
-import dev.performer.training.run.Interval;
+import dev.performer.training.run.TrainingState.Interval;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.tensorflow.Output;
