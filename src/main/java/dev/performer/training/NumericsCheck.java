@@ -3,7 +3,7 @@ package dev.performer.training;
 import dev.performer.PerformerException;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
-import dev.performer.training.optim.Ancestors;
+import dev.performer.training.optim.Gradients;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -43,11 +43,8 @@ record NumericsCheck(TrainerStep step, Session session, long number) {
             + " rate (now %.3g) and resume";
     String where = where(batches, byOp);
     long failed = number + (cause == null ? 0 : 1); // a loss is looked at after its step
-    return new PerformerException(format(text, failed, what, where, checkpoint, rate), cause);
-  }
-
-  static String format(String text, Object... values) {
-    return String.format(Locale.ROOT, text, values);
+    text = String.format(Locale.ROOT, text, failed, what, where, checkpoint, rate);
+    return new PerformerException(text, cause);
   }
 
   private String where(List<LabelledBatch> batches, boolean byOp) {
@@ -92,7 +89,7 @@ record NumericsCheck(TrainerStep step, Session session, long number) {
   private Map<String, Output<?>> ops() {
     List<Output<?>> ends = new ArrayList<>(step.optimizer().gradients());
     ends.add(step.model().loss());
-    var behind = Ancestors.of(ends, false).keySet();
+    var behind = Gradients.ancestors(ends, false).keySet();
     Map<String, Output<?>> outputs = new LinkedHashMap<>();
     Map<String, Integer> latest = new HashMap<>();
     List<String> variables = new ArrayList<>();
