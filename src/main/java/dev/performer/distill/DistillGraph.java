@@ -93,7 +93,7 @@ final class DistillGraph implements AutoCloseable {
     var wide = tf.dtypes.cast(loss.loss(), TFloat64.class);
     Output<TFloat64> sums =
         tf.stack(List.of(wide, tf.constant(Double.NaN), tf.constant(1.0))).asOutput();
-    return Trainable.builder(graph, student(), this::initialize)
+    return Trainable.builder(graph, this::student, this::initialize)
         .loss(loss.loss())
         .sums(sums)
         .feed(this::feed)

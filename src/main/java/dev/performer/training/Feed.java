@@ -91,6 +91,7 @@ public final class Feed implements AutoCloseable {
       for (int i = 0; i < floats.length; i++) {
         floats[i] = values[i];
       }
+      return Tensors.of(floats, shape);
     }
     PerformerException.require(
         type == TBool.class || type == TUint8.class,
