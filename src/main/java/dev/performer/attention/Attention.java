@@ -2,10 +2,27 @@ package dev.performer.attention;
 
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.family.TFloating;
 
 /** Attention of many heads; FAVOR+ and exact softmax are peers, so any model can switch. */
 public interface Attention {
+  /** Queries, keys and values of a layer, heads before positions: {@code [B, H, L, D]}. */
+  record Projected(Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> values) {
+    /** Of some heads; of all the same operands. */
+    public Projected some(Ops tf, int first, int count, int heads) {
+      return count == heads
+          ? this
+          : new Projected(
+              some(tf, queries, first, count),
+              some(tf, keys, first, count),
+              values == null ? null : some(tf, values, first, count));
+    }
+
+    private static Operand<TFloat32> some(Ops tf, Operand<TFloat32> x, int first, int count) {
+      return tf.slice(x, tf.array(0, first, 0, 0), tf.array(-1, count, -1, -1));
+    }
+  }
 
   /**
    * Attends, heads before positions.
@@ -31,18 +48,14 @@ public interface Attention {
    */
   default <T extends TFloating> Operand<T> attendPositionsFirst(
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> values, Operand<T> keyMask) {
-    Operand<T> out =
-        attend(
-            tf,
-            swapPositionsAndHeads(tf, queries), // [B, H, L, D]
-            swapPositionsAndHeads(tf, keys), // [B, H, S, D]
-            swapPositionsAndHeads(tf, values), // [B, H, S, V]
-            keyMask);
-    return swapPositionsAndHeads(tf, out); // [B, L, H, V]
+    Operand<T> q = swapPositionsAndHeads(tf, queries); // [B, H, L, D]
+    Operand<T> k = swapPositionsAndHeads(tf, keys); // [B, H, S, D]
+    Operand<T> v = swapPositionsAndHeads(tf, values); // [B, H, S, V]
+    return swapPositionsAndHeads(tf, attend(tf, q, k, v, keyMask)); // [B, L, H, V]
   }
 
-  /** {@code [B, L, H, D]} to {@code [B, H, L, D]} and back. */
+  /** {@code [B, H, L, D]} to {@code [B, L, H, D]} and back. */
   static <T extends TFloating> Operand<T> swapPositionsAndHeads(Ops tf, Operand<T> x) {
-    return tf.linalg.transpose(x, tf.constant(new int[] {0, 2, 1, 3}));
+    return tf.linalg.transpose(x, tf.array(0, 2, 1, 3));
   }
 }

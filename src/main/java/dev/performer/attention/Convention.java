@@ -11,12 +11,13 @@ import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonValue;
 import dev.performer.attention.Convention.Stabilizer.Centred;
 import dev.performer.attention.Convention.Stabilizer.Maxima;
-import dev.performer.attention.Denominator.AddAlways;
-import dev.performer.attention.Denominator.AddNearZero;
-import dev.performer.attention.Denominator.Unguarded;
-import dev.performer.attention.Denominator.ZeroBelow;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.Kernel.Zeros;
+import dev.performer.attention.LinearAttention.Denominator;
+import dev.performer.attention.LinearAttention.Denominator.AddAlways;
+import dev.performer.attention.LinearAttention.Denominator.AddNearZero;
+import dev.performer.attention.LinearAttention.Denominator.Unguarded;
+import dev.performer.attention.LinearAttention.Denominator.ZeroBelow;
 import dev.performer.attention.projection.ProjectionDraw;
 import dev.performer.data.Labels;
 import java.util.List;
@@ -45,7 +46,6 @@ public record Convention(
     boolean masksKeys,
     ProjectionDraw draw,
     Code kernelNames) {
-
   /** What queries and keys are each multiplied by first: {@code factor · D^exponent}. */
   public record Scale(double factor, double exponent) {
     /** No scaling. */
@@ -70,9 +70,9 @@ public record Convention(
   }
 
   /**
-   * Over which axes of the projected data {@code [B, H, L, M]} the maximum is taken that keeps an
-   * exponential in range. More than {@link #FEATURES} for keys couples positions, so the future
-   * reaches the past through ε or underflow.
+   * The axes of the projected data {@code [B, H, L, M]} whose maximum keeps an exponential in
+   * range. More than {@link #FEATURES} for keys couples positions: the future reaches the past
+   * through ε or underflow.
    */
   public enum Maximum {
     FEATURES(3),
@@ -91,12 +91,7 @@ public record Convention(
     }
   }
 
-  /**
-   * @param scale of queries and keys
-   * @param stabilizer what keeps the exponential in range
-   * @param epsilon added to the exponential, before 1/√M
-   * @param denominator how to divide
-   */
+  /** Rules for exponential features; ε is added to the exponential, before 1/√M. */
   public record Exponential(
       Scale scale, Stabilizer stabilizer, double epsilon, Denominator denominator) {
     private Exponential scaled(Scale other) {
@@ -113,13 +108,7 @@ public record Convention(
     OUTSIDE
   }
 
-  /**
-   * @param scale of queries and keys
-   * @param ratio where 1/√M goes
-   * @param epsilon added to features
-   * @param epsilonFor the functions that get ε, by where they are 0
-   * @param denominator how to divide
-   */
+  /** Rules for features {@code f(Px)}; functions get ε by where they are 0. */
   public record Generalized(
       Scale scale, Ratio ratio, double epsilon, Set<Zeros> epsilonFor, Denominator denominator) {
     public Generalized {
@@ -255,19 +244,13 @@ public record Convention(
    */
   public Convention withScale(Scale scale) {
     Scale before = plusPlus.scale();
+    double factor = scale.factor() * before.factor() / generalized.scale().factor();
     Scale own =
-        new Scale(
-            scale.factor() * before.factor() / generalized.scale().factor(),
-            scale.exponent() + before.exponent() - softmax.scale().exponent());
-    return new Convention(
-        label,
-        softmax.scaled(scale),
-        plusPlus.scaled(own),
-        generalized.scaled(scale),
-        bareSoftmax,
-        masksKeys,
-        draw,
-        kernelNames);
+        new Scale(factor, scale.exponent() + before.exponent() - softmax.scale().exponent());
+    Exponential s = softmax.scaled(scale);
+    Exponential p = plusPlus.scaled(own);
+    Generalized g = generalized.scaled(scale);
+    return new Convention(label, s, p, g, bareSoftmax, masksKeys, draw, kernelNames);
   }
 
   /** Whether features of keys depend on other positions, so that no simple recurrence exists. */

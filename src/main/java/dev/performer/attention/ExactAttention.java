@@ -5,7 +5,6 @@ import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
-import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TFloating;
 
 /**
@@ -62,32 +61,30 @@ public record ExactAttention(boolean causal) implements Attention {
   private static <T extends TFloating> Operand<T> softmax(
       Algebra<T> a, Operand<T> scores, Operand<T> allowed) {
     Ops tf = a.tf();
-    return tf.nn.softmax(
-        allowed == null
-            ? scores
-            : tf.math.add(scores, a.times(tf.math.sub(a.constant(1), allowed), FORBIDDEN)));
+    if (allowed == null) {
+      return tf.nn.softmax(scores);
+    }
+    Operand<T> bias = a.times(tf.math.sub(a.constant(1), allowed), FORBIDDEN);
+    return tf.nn.softmax(tf.math.add(scores, bias));
   }
 
   /** 1 where a query may see a key, 0 elsewhere; null where all may. */
   private <T extends TFloating> Operand<T> allowed(
       Algebra<T> a, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
     Ops tf = a.tf();
-    Operand<T> kept = // [B, 1, 1, S]
-        keyMask == null
-            ? null
-            : tf.expandDims(tf.expandDims(keyMask, tf.constant(1)), tf.constant(1));
+    Operand<T> kept = keyMask == null ? null : expanded(tf, keyMask, 1); // [B, 1, 1, S]
     if (!causal) {
       return kept;
     }
-    Operand<TInt32> size =
-        tf.concat(
-            List.of(LinearAttention.length(tf, queries), LinearAttention.length(tf, keys)),
-            tf.constant(0)); // [L, S]
-    Operand<T> triangle =
-        tf.linalg.bandPart(tf.fill(size, a.constant(1)), tf.constant(-1L), tf.constant(0L));
-    Operand<T> below =
-        tf.expandDims(tf.expandDims(triangle, tf.constant(0)), tf.constant(0)); // [1, 1, L, S]
+    var lengths = List.of(Algebra.sizes(tf, queries, 2, 3), Algebra.sizes(tf, keys, 2, 3));
+    Operand<T> ones = tf.fill(tf.concat(lengths, tf.constant(0)), a.constant(1)); // [L, S]
+    Operand<T> triangle = tf.linalg.bandPart(ones, tf.constant(-1L), tf.constant(0L));
+    Operand<T> below = expanded(tf, triangle, 0); // [1, 1, L, S]
     return kept == null ? below : tf.math.mul(below, kept);
+  }
+
+  private static <T extends TFloating> Operand<T> expanded(Ops tf, Operand<T> x, int axis) {
+    return tf.expandDims(tf.expandDims(x, tf.constant(axis)), tf.constant(axis));
   }
 
   /**
@@ -95,7 +92,6 @@ public record ExactAttention(boolean causal) implements Attention {
    * are real, as prompts of one batch differ in length.
    */
   public record Recurrence(int heads, int headSize, int valueSize) implements RecurrentForm {
-
     @Override
     public List<State> states() {
       return List.of(
@@ -105,36 +101,21 @@ public record ExactAttention(boolean causal) implements Attention {
     }
 
     @Override
-    public Advance prefill(
-        Ops tf,
-        Operand<TFloat32> queries,
-        Operand<TFloat32> keys,
-        Operand<TFloat32> values,
-        Operand<TFloat32> keyMask) {
-      return new Advance(
-          new ExactAttention(true).attend(tf, queries, keys, values, keyMask),
-          List.of(keys, values, keyMask));
+    public Advance prefill(Ops tf, Projected all, Operand<TFloat32> keyMask) {
+      var exact = new ExactAttention(true);
+      var out = exact.attend(tf, all.queries(), all.keys(), all.values(), keyMask);
+      return new Advance(out, List.of(all.keys(), all.values(), keyMask));
     }
 
     @Override
-    public Advance step(
-        Ops tf,
-        List<Operand<TFloat32>> states,
-        Operand<TFloat32> query,
-        Operand<TFloat32> key,
-        Operand<TFloat32> value) {
-      Operand<TFloat32> keys = tf.concat(List.of(states.get(0), key), tf.constant(2));
-      Operand<TFloat32> values = tf.concat(List.of(states.get(1), value), tf.constant(2));
-      Operand<TFloat32> row =
-          tf.fill(
-              tf.concat(
-                  List.of(Algebra.sizes(tf, key, 0, 1), tf.constant(new int[] {1})),
-                  tf.constant(0)),
-              tf.constant(1f)); // [B, 1]
+    public Advance step(Ops tf, List<Operand<TFloat32>> states, Projected one) {
+      Operand<TFloat32> keys = tf.concat(List.of(states.get(0), one.keys()), tf.constant(2));
+      Operand<TFloat32> values = tf.concat(List.of(states.get(1), one.values()), tf.constant(2));
+      var column = List.of(Algebra.sizes(tf, one.keys(), 0, 1), tf.array(1));
+      var row = tf.fill(tf.concat(column, tf.constant(0)), tf.constant(1f)); // [B, 1]
       Operand<TFloat32> real = tf.concat(List.of(states.get(2), row), tf.constant(1)); // [B, S]
-      return new Advance(
-          new ExactAttention(false).attend(tf, query, keys, values, real),
-          List.of(keys, values, real));
+      var out = new ExactAttention(false).attend(tf, one.queries(), keys, values, real);
+      return new Advance(out, List.of(keys, values, real));
     }
   }
 }

@@ -1,6 +1,7 @@
 package dev.performer.attention;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.Convention.Stabilizer;
 import java.util.function.UnaryOperator;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -15,7 +16,6 @@ import org.tensorflow.types.family.TNumber;
  */
 @FunctionalInterface
 public interface FeatureMap {
-
   /**
    * φ of queries and of keys.
    *
@@ -23,11 +23,7 @@ public interface FeatureMap {
    * @param keys φ(k), {@code [B, H, S, R]}
    */
   record Features<T extends TFloating>(Operand<T> queries, Operand<T> keys) {
-    /**
-     * With φ(k) multiplied by a key mask.
-     *
-     * @param keyMask {@code [B, S]}, 1 = keep
-     */
+    /** With φ(k) multiplied by a key mask, {@code [B, S]}, 1 = keep. */
     public Features<T> masked(Ops tf, Operand<T> keyMask) {
       Operand<T> column = LinearAttention.maskColumn(tf, keyMask); // [B, 1, S, 1]
       return new Features<>(queries, tf.math.mul(keys, column));
@@ -65,41 +61,31 @@ public interface FeatureMap {
   static FeatureMap of(FavorConfig config, Operand<? extends TNumber> projection) {
     Convention convention = config.convention();
     Kernel.Form form = config.meantKernel().form();
-    boolean isBare = projection == null;
+    boolean isTrigonometric = form instanceof Kernel.Trigonometric;
     boolean mayBeBare =
-        form instanceof Kernel.Generalized
-            || convention.bareSoftmax() && !(form instanceof Kernel.Trigonometric);
+        form instanceof Kernel.Generalized || convention.bareSoftmax() && !isTrigonometric;
+    String message = "kernel %s needs a projection with convention %s; give one or set features";
     PerformerException.require(
-        mayBeBare || !isBare,
-        "kernel %s needs a projection with convention %s; give one or set features",
-        config.kernel(),
-        convention);
-    if (form instanceof Kernel.Generalized f) {
-      return generalized(config, f, projection);
-    } else if (form instanceof Kernel.Trigonometric) {
-      return new TrigonometricFeatures(config, projection);
-    } else if (form instanceof Kernel.PlusPlus) {
-      // Model Garden's expplus passes the data through where it has no projection.
-      return isBare
-          ? generalized(config, (Kernel.Generalized) Kernel.PLAIN.form(), null)
-          : new PlusPlusFeatures(config, projection);
+        projection != null || mayBeBare, message, config.kernel(), convention);
+    if (form instanceof Kernel.PlusPlus) {
+      if (projection != null) {
+        return new PlusPlusFeatures(config, projection);
+      }
+      form = Kernel.PLAIN.form(); // Model Garden's expplus then passes the data through
     }
-    return convention.softmax().stabilizer() instanceof Convention.Stabilizer.Centred
+    if (form instanceof Kernel.Generalized f) {
+      double epsilon = config.generalizedEpsilon(f.zeros());
+      return new ProjectedFeatures.Generalized(config, f.function(), epsilon, projection);
+    } else if (isTrigonometric) {
+      return new ProjectedFeatures.Trigonometric(config, projection);
+    }
+    return convention.softmax().stabilizer() instanceof Stabilizer.Centred
         ? new CentredFeatures(config, projection)
-        : new StabilizedFeatures(config, projection);
-  }
-
-  private static FeatureMap generalized(
-      FavorConfig config, Kernel.Generalized form, Operand<? extends TNumber> projection) {
-    return new GeneralizedFeatures(
-        form.function(),
-        config.convention().generalized(),
-        config.generalizedEpsilon(form.zeros()),
-        projection);
+        : new ProjectedFeatures.Stabilized(config, projection);
   }
 
   /**
-   * A map from any element-wise function {@code f}: {@code f(P s x) }, or {@code f(s x)} without a
+   * A map from any element-wise function {@code f}: {@code f(P s x)}, or {@code f(s x)} without a
    * projection, with the convention's scale s, 1/√M and no ε.
    *
    * @param function applied to projected queries and keys, in the type it is called with
@@ -111,6 +97,7 @@ public interface FeatureMap {
       Convention convention,
       Operand<? extends TNumber> projection) {
     Kernel.Function f = (a, x) -> (Operand) function.apply((Operand) x);
-    return new GeneralizedFeatures(f, convention.generalized(), 0, projection);
+    FavorConfig plain = FavorConfig.of(Kernel.PLAIN).withConvention(convention);
+    return new ProjectedFeatures.Generalized(plain, f, 0, projection);
   }
 }

@@ -26,39 +26,30 @@ public enum Kernel {
   SOFTMAX(
       "softmax",
       new Positive(false, true),
-      modelGarden("exp"),
+      garden("exp"),
       jaxSoftmax("nonnegative_softmax_kernel_feature_creator"),
-      performerPytorch("softmax")),
+      torch("softmax")),
   /** Positive features of ω and −ω, so two features a direction (paper, lemma 1). */
   HYPERBOLIC("hyperbolic", new Positive(true, true)),
   /** {@code exp(|x|²/2) (cos ω·x, sin ω·x)}; two features a direction; can be negative. */
   TRIGONOMETRIC(
       "trigonometric", new Trigonometric(), jaxSoftmax("sincos_softmax_kernel_feature_creator")),
   /** Positive bounded features (arXiv 2205.15317); bidirectional only. */
-  FAVOR_PLUS_PLUS("favor++", new PlusPlus(), modelGarden("expplus")),
+  FAVOR_PLUS_PLUS("favor++", new PlusPlus(), garden("expplus")),
   /** Model Garden's softmax features without the norm term. */
-  EXPMOD("expmod", new Positive(false, false), modelGarden("expmod")),
+  EXPMOD("expmod", new Positive(false, false), garden("expmod")),
   RELU(
       "relu",
       new Generalized((a, x) -> a.tf().nn.relu(x), Zeros.HALF_SPACE),
-      modelGarden("relu"),
+      garden("relu"),
       jax("relu"),
       jax("jrelu"),
-      performerPytorch("relu")),
-  ELU(
-      "elu",
-      new Generalized((a, x) -> a.plus(a.tf().nn.elu(x), 1), Zeros.NONE),
-      modelGarden("elu")),
-  SQUARE(
-      "square",
-      new Generalized((a, x) -> a.tf().math.square(x), Zeros.POINT),
-      modelGarden("square")),
+      torch("relu")),
+  ELU("elu", new Generalized((a, x) -> a.plus(a.tf().nn.elu(x), 1), Zeros.NONE), garden("elu")),
+  SQUARE("square", new Generalized((a, x) -> a.tf().math.square(x), Zeros.POINT), garden("square")),
   EXP("exp", new Generalized((a, x) -> a.tf().math.exp(x), Zeros.NONE), jax("jexp")),
   IDENTITY(
-      "identity",
-      new Generalized((a, x) -> x, Zeros.SIGNED),
-      modelGarden("identity"),
-      jax("jidentity")),
+      "identity", new Generalized((a, x) -> x, Zeros.SIGNED), garden("identity"), jax("jidentity")),
   /** The exact form, with erf. */
   GELU("gelu", new Generalized(Kernel::gelu, Zeros.SIGNED), jax("jgelu")),
   TANH("tanh", new Generalized((a, x) -> a.tf().math.tanh(x), Zeros.SIGNED), jax("jtanh")),
@@ -127,24 +118,24 @@ public enum Kernel {
     }
   }
 
-  /** Where a function of generalized attention is 0. */
+  /**
+   * Where a function of generalized attention is 0: nowhere, as it is positive; in one point; on
+   * one side of it, so that all features of a query can be 0; between values of both signs.
+   */
   public enum Zeros {
-    /** Nowhere: it is positive. */
     NONE,
-    /** In one point, positive elsewhere. */
     POINT,
-    /** On one side of it, so that all features of a query can be 0. */
     HALF_SPACE,
-    /** Between positive and negative values. */
     SIGNED
   }
 
-  /** Code that has names of its own for kernels. */
+  /**
+   * Code that has names of its own for kernels; Google's JAX code has one kind of functions for
+   * generalized attention, and another that makes features of softmax.
+   */
   public enum Code {
     MODEL_GARDEN,
-    /** Functions of Google's generalized attention in JAX. */
     JAX,
-    /** Functions that make features of softmax in Google's JAX code. */
     JAX_SOFTMAX,
     PERFORMER_PYTORCH
   }
@@ -152,20 +143,20 @@ public enum Kernel {
   /** What a kernel is called elsewhere. */
   private record ForeignName(Code code, String name) {}
 
-  private static ForeignName modelGarden(String featureTransform) {
-    return new ForeignName(Code.MODEL_GARDEN, featureTransform);
+  private static ForeignName garden(String name) {
+    return new ForeignName(Code.MODEL_GARDEN, name);
   }
 
-  private static ForeignName jax(String function) {
-    return new ForeignName(Code.JAX, function);
+  private static ForeignName jax(String name) {
+    return new ForeignName(Code.JAX, name);
   }
 
-  private static ForeignName jaxSoftmax(String function) {
-    return new ForeignName(Code.JAX_SOFTMAX, function);
+  private static ForeignName jaxSoftmax(String name) {
+    return new ForeignName(Code.JAX_SOFTMAX, name);
   }
 
-  private static ForeignName performerPytorch(String kernel) {
-    return new ForeignName(Code.PERFORMER_PYTORCH, kernel);
+  private static ForeignName torch(String name) {
+    return new ForeignName(Code.PERFORMER_PYTORCH, name);
   }
 
   private final String label;

@@ -1,6 +1,6 @@
 package dev.performer.attention;
 
-import dev.performer.PerformerException;
+import dev.performer.attention.Attention.Projected;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -11,7 +11,6 @@ import org.tensorflow.types.TFloat32;
  * a position gets is what the parallel form gives the last position of the same prefix.
  */
 public interface RecurrentForm {
-
   /**
    * One tensor of the state.
    *
@@ -34,42 +33,11 @@ public interface RecurrentForm {
   /**
    * Takes prompts in.
    *
-   * @param queries {@code [B, H, T, D]}
-   * @param keys {@code [B, H, T, D]}
-   * @param values {@code [B, H, T, V]}
+   * @param all of T positions
    * @param keyMask {@code [B, T]}, 1 = token; rows end in padding, whose outputs mean nothing
    */
-  Advance prefill(
-      Ops tf,
-      Operand<TFloat32> queries,
-      Operand<TFloat32> keys,
-      Operand<TFloat32> values,
-      Operand<TFloat32> keyMask);
+  Advance prefill(Ops tf, Projected all, Operand<TFloat32> keyMask);
 
-  /**
-   * Takes one position in.
-   *
-   * @param states before it
-   * @param query {@code [B, H, 1, D]}
-   * @param key {@code [B, H, 1, D]}
-   * @param value {@code [B, H, 1, V]}
-   */
-  Advance step(
-      Ops tf,
-      List<Operand<TFloat32>> states,
-      Operand<TFloat32> query,
-      Operand<TFloat32> key,
-      Operand<TFloat32> value);
-
-  /**
-   * The recurrent form of FAVOR+.
-   *
-   * @param heads H
-   * @param valueSize V
-   * @throws PerformerException if attention is not causal, or its features take statistics that no
-   *     running state can hold
-   */
-  static RecurrentForm of(FavorAttention attention, int heads, int headSize, int valueSize) {
-    return FavorRecurrence.of(attention, heads, headSize, valueSize);
-  }
+  /** Takes one position in, T = 1, after what gave {@code states}. */
+  Advance step(Ops tf, List<Operand<TFloat32>> states, Projected one);
 }

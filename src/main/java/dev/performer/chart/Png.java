@@ -1,5 +1,6 @@
 package dev.performer.chart;
 
+import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
 import java.awt.BasicStroke;
 import java.awt.Color;
@@ -108,16 +109,14 @@ final class Png {
   }
 
   private static void show(XYSeries series, Line line, Color colour) {
-    series.setLineColor(colour);
-    series
-        .setMarkerColor(colour)
-        .setMarker(
-            switch (line.marker()) {
-              case NONE -> SeriesMarkers.NONE;
-              case CIRCLE -> SeriesMarkers.CIRCLE;
-              case DIAMOND -> SeriesMarkers.DIAMOND;
-              case CROSS -> SeriesMarkers.CROSS;
-            });
+    series.setMarkerColor(colour).setLineColor(colour);
+    series.setMarker(
+        switch (line.marker()) {
+          case NONE -> SeriesMarkers.NONE;
+          case CIRCLE -> SeriesMarkers.CIRCLE;
+          case DIAMOND -> SeriesMarkers.DIAMOND;
+          case CROSS -> SeriesMarkers.CROSS;
+        });
     series.setYAxisGroup(line.right() ? 1 : 0);
     if (line.dash() == Line.Dash.NONE) {
       series.setXYSeriesRenderStyle(XYSeries.XYSeriesRenderStyle.Scatter);
@@ -128,9 +127,10 @@ final class Png {
   }
 
   private static double[] scaled(Scale scale, double[] values) {
+    double unit = Math.log(base(scale));
     return scale == Scale.LINEAR
         ? values
-        : Arrays.stream(values).map(value -> Math.log(value) / Math.log(base(scale))).toArray();
+        : Arrays.stream(values).map(value -> Math.log(value) / unit).toArray();
   }
 
   private static int base(Scale scale) {
@@ -170,8 +170,6 @@ final class Png {
     if (Math.abs(whole) > (base == 2 ? 20 : 5)) {
       return base == 2 ? "2^" + whole : "1e" + whole;
     }
-    return whole >= 0
-        ? BigDecimal.valueOf(base).pow((int) whole).toPlainString()
-        : BigDecimal.valueOf(Math.pow(base, whole)).toPlainString();
+    return BigDecimal.valueOf(Math.pow(base, whole)).stripTrailingZeros().toPlainString();
   }
 }

@@ -2,14 +2,16 @@ package dev.performer.checkpoint;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.Excerpt;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.Predicate;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
@@ -41,7 +43,7 @@ enum ElementType {
   private final String safetensors;
   private final DataType tensorFlow;
   private final NpyType same;
-  private final int bytes;
+  final int bytes; // of one element
 
   ElementType(String safetensors, DataType tensorFlow, NpyType same, int bytes) {
     this.safetensors = safetensors;
@@ -63,18 +65,14 @@ enum ElementType {
     return first(type -> type.tensorFlow == tensorFlow);
   }
 
-  static Optional<ElementType> ofSafetensors(String name) {
-    return first(type -> name.equals(type.safetensors));
-  }
-
-  static List<String> safetensorsNames() {
-    Stream<ElementType> all = Arrays.stream(values()).filter(type -> type.safetensors != null);
-    return all.map(type -> type.safetensors).sorted().toList();
-  }
-
-  /** Bytes of one element. */
-  int bytes() {
-    return bytes;
+  static ElementType ofSafetensors(String name, String where) {
+    Map<String, ElementType> known = new TreeMap<>();
+    Stream.of(values())
+        .filter(t -> t.safetensors != null)
+        .forEach(t -> known.put(t.safetensors, t));
+    String wrong = "%s: dtype %s is not supported; expected one of %s";
+    require(known.containsKey(name), wrong, where, Excerpt.of(name), known.keySet());
+    return known.get(name);
   }
 
   /** The name a person uses: {@code bfloat16}. */
@@ -141,15 +139,16 @@ enum ElementType {
     return sign * Math.scalb(significand, Math.max(1, exponent) - (largest >> 1) - fractionBits);
   }
 
-  /** Bytes of a tensor; fails for a negative dimension and where the product overflows. */
-  long bytesOf(long[] shape, String where) {
-    long n = bytes;
+  /** A tensor of this type; fails for a negative dimension and where the product overflows. */
+  WeightFile.Info info(long[] shape, String where) {
+    long size = bytes;
     for (long d : shape) {
       require(d >= 0, "%s: negative dimension %s", where, d);
-      boolean fits = Math.multiplyHigh(n, d) == 0 && n * d >= 0;
+      boolean fits = Math.multiplyHigh(size, d) == 0 && size * d >= 0;
       require(fits, "%s: the shape is impossibly large", where);
-      n *= Math.max(1, d);
+      size *= Math.max(1, d);
     }
-    return LongStream.of(shape).anyMatch(d -> d == 0) ? 0 : n;
+    boolean isEmpty = LongStream.of(shape).anyMatch(d -> d == 0);
+    return new WeightFile.Info(label(), shape, isEmpty ? 0 : size);
   }
 }

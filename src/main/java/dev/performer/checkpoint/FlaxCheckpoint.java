@@ -2,6 +2,7 @@ package dev.performer.checkpoint;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import java.io.IOException;
 import java.math.BigDecimal;
@@ -9,8 +10,10 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -55,8 +58,11 @@ final class FlaxCheckpoint extends WeightFile {
     return newest.map(found -> Files.isDirectory(found) ? inside(found) : found);
   }
 
-  /** Whether a file begins as a msgpack map or as one array; a pickle is neither. */
+  /** Whether a directory holds one, or a file begins as a msgpack map or array; no pickle does. */
   static boolean recognizes(Path file) {
+    if (Files.isDirectory(file)) {
+      return locate(file).isPresent();
+    }
     byte[] head = head(file, 16);
     int first = head.length == 0 ? 0 : head[0] & 0xff;
     boolean isMap = (first > 0x80 && first <= 0x8f) || first == 0xde || first == 0xdf;
@@ -101,5 +107,55 @@ final class FlaxCheckpoint extends WeightFile {
       place.type().reverse(into.array());
     }
     return place.type().array(into.array(), info.shape(), where);
+  }
+
+  /**
+   * Where a Flax checkpoint has its parameters: in a tree of them alone, or in the {@code target}
+   * of an optimizer, beside its {@code state}.
+   *
+   * @param prefix of every parameter, such as {@code target/params/}
+   */
+  record Parameters(WeightFile file, String prefix) {
+    static final String TARGET = "target/";
+    static final String STATE = "state/";
+
+    /** The place of the one parameter whose path ends so; empty if there is none. */
+    static Optional<Parameters> find(WeightFile file, String last) {
+      return file.tensors().keySet().stream()
+          .filter(name -> name.equals(last) || name.endsWith("/" + last))
+          .filter(name -> !name.startsWith(STATE))
+          .map(name -> new Parameters(file, name.substring(0, name.length() - last.length())))
+          .findFirst();
+    }
+
+    /** As {@link #find}, but it must be there, and no preset but this one be given. */
+    static Parameters of(WeightFile file, String last, ImportOptions options, String preset) {
+      if (options.preset() != null && !options.preset().equals(preset)) {
+        throw new PerformerException(
+                "%s: preset %s does not fit its names; use the preset %s or none"
+                    .formatted(file.path(), options.preset(), preset))
+            .settledBy("preset");
+      }
+      return find(file, last)
+          .orElseThrow(() -> new PerformerException(file.path() + " has no " + last));
+    }
+
+    /** Tensors by their names without the prefix. */
+    Map<String, String> names() {
+      Map<String, String> names = new TreeMap<>();
+      for (String tensor : file.tensors().keySet()) {
+        if (tensor.startsWith(prefix) && !(prefix.isEmpty() && tensor.startsWith(STATE))) {
+          names.put(tensor.substring(prefix.length()), tensor);
+        }
+      }
+      return names;
+    }
+
+    /** Tells the map that the optimizer's own tensors are known. */
+    void ignoreState(WeightMap map) {
+      if (prefix.startsWith(TARGET)) {
+        file.tensors().keySet().stream().filter(n -> n.startsWith(STATE)).forEach(map::ignore);
+      }
+    }
   }
 }

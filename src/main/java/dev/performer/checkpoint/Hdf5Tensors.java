@@ -104,14 +104,15 @@ final class Hdf5Tensors {
         () -> {
           ElementType type = type(dataset, where);
           long[] shape = dataset.isScalar() ? new long[0] : dataset.getDimensionsAsLong();
-          long bytes = type.bytesOf(shape, where);
+          WeightFile.Info info = type.info(shape, where);
+          long bytes = info.bytes();
           boolean fits = bytes <= fileBytes;
           require(fits, "%s claims %s bytes in a file of %s", where, bytes, fileBytes);
           boolean isPlain = dataset.getFilters().isEmpty();
           require(isPlain, "%s is compressed; h5repack -f NONE undoes it", where);
           long stored = bytes == 0 ? 0 : dataset.getStorageInBytes();
           require(stored >= bytes, "%s holds %s bytes of %s", where, stored, bytes);
-          return new WeightFile.Info(type.label(), shape, bytes);
+          return info;
         });
   }
 

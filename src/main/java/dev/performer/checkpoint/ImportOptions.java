@@ -4,7 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.FavorKeys;
+import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.data.StrictJson;
 import java.nio.file.Path;
 
@@ -49,9 +49,7 @@ public record ImportOptions(
   /** Nothing given. */
   public static final ImportOptions NONE = builder().build();
 
-  /**
-   * @throws PerformerException if the options contradict each other
-   */
+  /** Checks. @throws PerformerException if the options contradict each other */
   public ImportOptions {
     if (attention == AttentionKind.EXACT && favor.kernel() != null) {
       throw new PerformerException(

@@ -17,8 +17,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 
@@ -36,24 +40,35 @@ final class KerasFile extends WeightFile {
   private static final String WEIGHTS = "model.weights.h5";
   private static final String CONFIG = "config.json";
   private static final int LONGEST_CONFIG = 1 << 26;
+  private static final Pattern NUMBERED = Pattern.compile("(.*)/vars/(\\d{1,6})\\d*");
+  private static final Pattern TRAINING =
+      Pattern.compile("(optimizer|optimizer_weights)(/.*)?|.*/seed_generator_state");
 
   private final Hdf5Tensors contents;
   private final JsonNode config;
+  private final boolean isZip;
   private final Map<String, String> places = new HashMap<>();
 
-  private KerasFile(Path path, String format, HdfFile hdf, Hdf5Tensors contents, JsonNode config) {
-    super(path, format, hdf::close);
-    this.contents = contents;
-    this.config = config;
-    Map<String, WeightFile.Info> infos = contents.infos();
-    Map<String, String> named = KerasNames.ofWeightNames(contents, infos.keySet());
+  /** With the configuration that lies beside the HDF5 file in a zip; null for no zip. */
+  private KerasFile(Path path, HdfFile hdf, long size, String where, JsonNode zipped) {
+    super(path, "Keras", hdf::close);
+    contents = new Hdf5Tensors(hdf, size, where);
+    isZip = zipped != null;
+    String[] own = isZip ? new String[0] : contents.texts(hdf, "model_config");
+    config = own.length == 0 ? zipped : tree(own[0].getBytes(StandardCharsets.UTF_8), path);
+    Map<String, Info> infos = contents.infos();
+    Map<String, String> named = weightNames(infos.keySet());
     infos.forEach(
         (place, info) -> {
           String name = named.getOrDefault(place, place);
           places.put(name, place);
-          (KerasNames.isTrainingState(place) ? trainingState : tensors).put(name, info);
+          (TRAINING.matcher(place).matches() ? trainingState : tensors).put(name, info);
         });
-    variableNames.putAll(KerasNames.ofLayerNames(contents, tensors));
+    nameLayers();
+  }
+
+  private static JsonNode tree(byte[] attribute, Path path) {
+    return StrictJson.readTree(attribute, path + ", attribute model_config");
   }
 
   /** Whether a file is HDF5, or a zip that holds Keras' weights. */
@@ -68,33 +83,19 @@ final class KerasFile extends WeightFile {
 
   static KerasFile open(Path file) {
     try {
-      return isZip(head(file, HDF5.length)) ? openZip(file) : openHdf5(file);
+      if (isZip(head(file, HDF5.length))) {
+        return openZip(file);
+      }
+      long size = Files.size(file);
+      return of(file, openMapped(file, size), size, file.toString(), null);
     } catch (IOException e) {
       throw unreadable(file, e);
     }
   }
 
-  private static KerasFile openHdf5(Path file) throws IOException {
-    long size = Files.size(file);
-    return of(file, openMapped(file, size), size, file.toString(), null);
-  }
-
-  /** The tree is the configuration that lies beside the HDF5 file in a zip; null for none. */
-  private static KerasFile of(Path file, HdfFile hdf, long size, String where, JsonNode tree)
+  private static KerasFile of(Path file, HdfFile hdf, long size, String where, JsonNode zipped)
       throws IOException {
-    return owning(
-        hdf::close,
-        () -> {
-          var contents = new Hdf5Tensors(hdf, size, where);
-          String[] config = tree == null ? contents.texts(hdf, "model_config") : new String[0];
-          if (config.length == 0) {
-            String format = tree == null ? "Keras HDF5 weights" : "Keras model";
-            return new KerasFile(file, format, hdf, contents, tree);
-          }
-          byte[] json = config[0].getBytes(StandardCharsets.UTF_8);
-          JsonNode own = StrictJson.readTree(json, file + ", attribute model_config");
-          return new KerasFile(file, "Keras HDF5 model", hdf, contents, own);
-        });
+    return owning(hdf::close, source -> new KerasFile(file, hdf, size, where, zipped));
   }
 
   /** Out of a buffer jhdf cannot read more than there is; from a channel it allocates any claim. */
@@ -136,6 +137,68 @@ final class KerasFile extends WeightFile {
       require(isWhole, "%s, %s is not as long as it claims", file, name);
       return bytes;
     }
+  }
+
+  /** Keras 2: groups list their weights in the attribute {@code weight_names}. */
+  private Map<String, String> weightNames(Set<String> known) {
+    Map<String, String> names = new HashMap<>();
+    Set<String> seen = new HashSet<>();
+    Set<String> twice = new HashSet<>();
+    contents
+        .groups()
+        .forEach(
+            (path, group) -> {
+              for (String weight : contents.texts(group, "weight_names")) {
+                String place = path + "/" + weight;
+                String name = weight.replaceFirst(":0$", "");
+                if (known.contains(place)) {
+                  names.put(place, name);
+                  (seen.add(name) ? seen : twice).add(name);
+                }
+              }
+            });
+    names.values().removeAll(twice); // the paths tell those apart
+    return names;
+  }
+
+  /** Keras 3: the group {@code vars} of a layer has its name as an attribute. */
+  private void nameLayers() {
+    for (String tensor : tensors.keySet()) {
+      Matcher numbered = NUMBERED.matcher(tensor);
+      if (numbered.matches()) {
+        String layer = numbered.group(1);
+        String weight = weight(layer, Integer.parseInt(numbered.group(2)));
+        layerName(layer).ifPresent(name -> variableNames.put(tensor, name + "/" + weight));
+      }
+    }
+  }
+
+  private Optional<String> layerName(String layer) {
+    StringBuilder name = new StringBuilder();
+    String[] own = {};
+    for (int end = 0; end < layer.length(); ) {
+      int slash = layer.indexOf('/', end + 1);
+      end = slash < 0 ? layer.length() : slash;
+      own = contents.texts(contents.groups().get(layer.substring(0, end) + "/vars"), "name");
+      name.append(own.length == 1 ? "/" + own[0] : "");
+    }
+    return own.length == 1 ? Optional.of(name.substring(1)) : Optional.empty();
+  }
+
+  /** Keras numbers weights in the order of their creation; what they are, their shapes tell. */
+  private String weight(String layer, int number) {
+    Info first = tensors.get(layer + "/vars/0");
+    if (number > 1 || first == null) {
+      return "vars/" + number;
+    }
+    int rank = first.shape().length;
+    boolean isTable = rank == 2 && !tensors.containsKey(layer + "/vars/1");
+    return isTable ? "embeddings" : (rank == 1 ? "gamma beta" : "kernel bias").split(" ")[number];
+  }
+
+  @Override
+  public String format() {
+    return isZip ? "Keras model" : config == null ? "Keras HDF5 weights" : "Keras HDF5 model";
   }
 
   @Override

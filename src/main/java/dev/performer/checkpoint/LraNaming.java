@@ -1,5 +1,7 @@
 package dev.performer.checkpoint;
 
+import dev.performer.checkpoint.FlaxCheckpoint.Parameters;
+import dev.performer.checkpoint.NamingScheme.UnknownAttentionException;
 import dev.performer.checkpoint.WeightMap.Layout;
 import java.util.List;
 
@@ -38,14 +40,14 @@ final class LraNaming implements NamingScheme {
 
   @Override
   public boolean recognizes(WeightFile file) {
-    return FlaxParameters.find(file, EMBEDDING)
+    return Parameters.find(file, EMBEDDING)
         .filter(p -> p.names().containsKey("encoderblock_0/LayerNorm_0/scale"))
         .isPresent();
   }
 
   @Override
   public ModelWeights map(WeightFile file, ImportOptions options) {
-    FlaxParameters parameters = FlaxParameters.of(file, EMBEDDING, options, "lra-encoder");
+    Parameters parameters = Parameters.of(file, EMBEDDING, options, "lra-encoder");
     WeightMap map = new WeightMap(file);
     boolean isDual = parameters.prefix().endsWith("encoder/");
     map.check(!isDual, "this is a dual encoder; no model here takes two sequences");

@@ -5,11 +5,12 @@ import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.FavorKeys;
+import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.modelgarden.KernelAttentionConfig;
 import dev.performer.checkpoint.ImportOptions.AttentionKind;
+import dev.performer.checkpoint.NamingScheme.UnknownAttentionException;
 import dev.performer.model.AttentionConfig;
 import java.util.Collection;
 import java.util.HashMap;
@@ -35,7 +36,7 @@ final class ModelGardenConfig {
     this.map = map;
     this.keras = file.modelConfig().map(c -> c.path("config")).orElse(MissingNode.getInstance());
     this.hidden = keras.path("hidden_cfg");
-    this.near = NeighbourConfig.near(file.path());
+    this.near = file.nearConfig();
     this.isKernel = findKernel(names);
   }
 

@@ -13,9 +13,7 @@ import java.util.Optional;
  * A foreign checkpoint as one of our models.
  *
  * @param scheme label of the naming scheme that knew its names
- * @param config the Transformer
  * @param weights all variables by our names, projections included
- * @param optimizer state of its optimizer, if the file holds it
  * @param vocabulary what its token ids mean, if the scheme knows
  * @param masking which tokens a masked model was trained to guess, if the configuration has it
  * @param notes what was assumed or left out, one line each
@@ -28,6 +26,11 @@ public record ModelWeights(
     Optional<Vocabulary> vocabulary,
     Optional<Masking> masking,
     List<String> notes) {
+
+  /** Adam's updates so far, and averages of gradients and of their squares by our names. */
+  public record OptimizerState(
+      long step, Map<String, NpyArray> firstMoments, Map<String, NpyArray> secondMoments) {}
+
   public ModelWeights {
     weights = new LinkedHashMap<>(weights);
     notes = List.copyOf(notes);

@@ -1,6 +1,7 @@
 package dev.performer.checkpoint;
 
 import dev.performer.PerformerException;
+import dev.performer.checkpoint.FlaxCheckpoint.Parameters;
 import dev.performer.checkpoint.WeightMap.Layout;
 import dev.performer.data.StrictJson;
 import dev.performer.data.Vocabulary;
@@ -56,13 +57,13 @@ final class ProteinLmNaming implements NamingScheme {
 
   @Override
   public boolean recognizes(WeightFile file) {
-    return FlaxParameters.find(file, EMBEDDING)
+    return Parameters.find(file, EMBEDDING)
         .filter(parameters -> NAMES.knows(numbered(parameters).keySet(), QUERY))
         .isPresent();
   }
 
   /** Tensors by names of numbers, as the table has them. */
-  private static Map<String, String> numbered(FlaxParameters parameters) {
+  private static Map<String, String> numbered(Parameters parameters) {
     Pattern className = Pattern.compile("(^|/)[A-Za-z][A-Za-z0-9]*_([0-9]+)(?=/)");
     Map<String, String> tensors = new TreeMap<>();
     parameters
@@ -89,7 +90,7 @@ final class ProteinLmNaming implements NamingScheme {
 
   @Override
   public ModelWeights map(WeightFile file, ImportOptions options) {
-    FlaxParameters parameters = FlaxParameters.of(file, EMBEDDING, options, "protein-lm");
+    Parameters parameters = Parameters.of(file, EMBEDDING, options, "protein-lm");
     WeightMap map = new WeightMap(file);
     numbered(parameters).forEach((name, tensor) -> place(map, name, tensor, options));
     parameters.ignoreState(map);
@@ -117,8 +118,8 @@ final class ProteinLmNaming implements NamingScheme {
     AttentionConfig attention = null;
     if (gin.isPresent()) {
       attention =
-          new GinAttention(gin.get(), map.size(QUERY, 3, 2), map)
-              .attention(model.attention(), model.causal());
+          new JaxAttention(gin.get(), map.size(QUERY, 3, 2), map)
+              .of(model.attention(), model.causal());
       double dropout = model.rate("dropout_rate");
       config
           .put("dropout.embeddings", dropout)

@@ -1,21 +1,28 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+
 import com.google.protobuf.InvalidProtocolBufferException;
+import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import java.io.IOException;
+import java.math.BigInteger;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.tensorflow.Tensor;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph;
-import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject;
-import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject.SerializedTensor;
 
 /**
  * A checkpoint of TensorFlow: of objects (version 2; a SavedModel's variables are one too) or of
@@ -33,6 +40,11 @@ final class TensorFlowCheckpoint extends WeightFile {
               + "|global_step|step)(/.*)?");
   private static final Pattern TRAINING_NAME =
       Pattern.compile("(Adam\\w*|SGD|RMSprop|Adagrad|Adafactor|Ftrl|Lion|optimizer)/.*");
+  private static final Pattern STATE =
+      Pattern.compile("(?m)^\\s*model_checkpoint_path:\\s*\"((?:[^\"\\\\]|\\\\.)*)\"");
+  private static final Pattern PART = Pattern.compile("(.*)\\.(index|data-\\d{5}-of-\\d{5})");
+  private static final Pattern INDEX = Pattern.compile("(?s)(?!\\.index$).*?(\\d*)\\.index");
+  private static final long LONGEST_STATE = 1 << 22;
 
   private final CheckpointReader reader;
   private final Map<String, String> keys = new HashMap<>();
@@ -40,12 +52,9 @@ final class TensorFlowCheckpoint extends WeightFile {
   private TensorFlowCheckpoint(Path prefix, CheckpointReader reader) {
     super(prefix, "TensorFlow " + (hasObjects(reader) ? 2 : 1) + " checkpoint", reader::close);
     this.reader = reader;
-    Map<String, String> namesByKey = new HashMap<>();
     Set<String> slots = new HashSet<>();
-    if (hasObjects(reader)) {
-      readObjects(namesByKey, slots);
-    }
-    reader.entries().forEach((key, entry) -> add(key, entry, namesByKey.get(key), slots));
+    Map<String, String> variables = hasObjects(reader) ? readObjects(slots) : Map.of();
+    reader.entries().forEach((key, entry) -> add(key, entry, variables.get(key), slots));
     dropSecondCopies();
   }
 
@@ -55,7 +64,7 @@ final class TensorFlowCheckpoint extends WeightFile {
 
   /** Whether a path is, or leads to, a checkpoint. */
   static boolean recognizes(Path path) {
-    return CheckpointLocation.find(path).isPresent();
+    return find(path).isPresent();
   }
 
   /**
@@ -63,18 +72,19 @@ final class TensorFlowCheckpoint extends WeightFile {
    * checkpoints (the newest is taken) or by a SavedModel.
    */
   static TensorFlowCheckpoint open(Path path) {
-    Path prefix = CheckpointLocation.find(path).orElse(null);
+    Path prefix = find(path).orElse(null);
     String none = "%s: expected the PREFIX of files PREFIX.index and PREFIX.data-00000-of-00001";
-    PerformerException.require(prefix != null, none, path);
+    require(prefix != null, none, path);
     CheckpointReader reader = CheckpointReader.open(prefix);
     try {
-      return owning(reader::close, () -> new TensorFlowCheckpoint(prefix, reader));
+      return owning(reader::close, source -> new TensorFlowCheckpoint(prefix, reader));
     } catch (IOException e) {
       throw unreadable(path, e);
     }
   }
 
-  private void readObjects(Map<String, String> namesByKey, Set<String> slots) {
+  /** The variables' own names by keys; finds the keys of an optimizer's slots, too. */
+  private Map<String, String> readObjects(Set<String> slots) {
     TrackableObjectGraph graph;
     try {
       graph = TrackableObjectGraph.parseFrom(reader.string(CheckpointReader.OBJECT_GRAPH_KEY));
@@ -82,21 +92,22 @@ final class TensorFlowCheckpoint extends WeightFile {
       throw new PerformerException("checkpoint " + path() + ": its object graph is damaged", e);
     }
     Set<Integer> slotNodes = new HashSet<>();
-    for (TrackableObject object : graph.getNodesList()) {
+    for (var object : graph.getNodesList()) {
       object.getSlotVariablesList().forEach(slot -> slotNodes.add(slot.getSlotVariableNodeId()));
     }
+    Map<String, String> variables = new HashMap<>();
     for (int i = 0; i < graph.getNodesCount(); i++) {
-      for (SerializedTensor tensor : graph.getNodes(i).getAttributesList()) {
-        namesByKey.put(tensor.getCheckpointKey(), tensor.getFullName());
+      for (var tensor : graph.getNodes(i).getAttributesList()) {
+        variables.put(tensor.getCheckpointKey(), tensor.getFullName());
         if (slotNodes.contains(i)) {
           slots.add(tensor.getCheckpointKey());
         }
       }
     }
+    return variables;
   }
 
-  private void add(
-      String key, CheckpointReader.Entry entry, String variableName, Set<String> slots) {
+  private void add(String key, CheckpointReader.Entry entry, String variable, Set<String> slots) {
     ElementType type = ElementType.of(entry.type()).orElse(null);
     if (type == null) {
       return; // the object graph, strings, and what no layer has
@@ -104,16 +115,15 @@ final class TensorFlowCheckpoint extends WeightFile {
     String name =
         key.endsWith(ATTRIBUTE) ? key.substring(0, key.length() - ATTRIBUTE.length()) : key;
     keys.put(name, key);
-    long[] shape = entry.shape().asArray();
     boolean isTraining =
         slots.contains(key)
             || key.contains(SLOT)
             || TRAINING.matcher(name).matches()
-            || variableName != null && TRAINING_NAME.matcher(variableName).matches();
-    (isTraining ? trainingState : tensors)
-        .put(name, new Info(type.label(), shape, type.bytesOf(shape, path() + ", " + key)));
-    if (variableName != null && !variableName.isEmpty()) {
-      variableNames.put(name, variableName);
+            || variable != null && TRAINING_NAME.matcher(variable).matches();
+    Info info = type.info(entry.shape().asArray(), path() + ", " + key);
+    (isTraining ? trainingState : tensors).put(name, info);
+    if (variable != null && !variable.isEmpty()) {
+      variableNames.put(name, variable);
     }
   }
 
@@ -129,9 +139,65 @@ final class TensorFlowCheckpoint extends WeightFile {
   @Override
   NpyArray read(String name, Info info, String where) {
     try (Tensor tensor = reader.tensor(keys.get(name))) {
-      return ElementType.of(info.type())
-          .orElseThrow()
-          .array(Tensors.bytes(tensor), info.shape(), where);
+      ElementType type = ElementType.of(info.type()).orElseThrow();
+      return type.array(Tensors.bytes(tensor), info.shape(), where);
     }
+  }
+
+  /** The prefix, if the path is, or leads to, a checkpoint. */
+  private static Optional<Path> find(Path path) {
+    if (Files.isDirectory(path)) {
+      Path variables = path.resolve("variables/variables");
+      return CheckpointReader.exists(variables)
+          ? Optional.of(variables)
+          : fromState(path.resolve("checkpoint"))
+              .or(() -> newest(path, TensorFlowCheckpoint::number).flatMap(p -> find(p)));
+    }
+    Matcher part = PART.matcher(String.valueOf(path.getFileName()));
+    if (part.matches()) {
+      return Optional.of(path.resolveSibling(part.group(1)));
+    }
+    Path data = path.resolveSibling(path.getFileName() + ".data-00000-of-00001");
+    if (CheckpointReader.exists(path) || Files.isRegularFile(data)) {
+      return Optional.of(path);
+    }
+    return path.endsWith("checkpoint") ? fromState(path) : Optional.empty();
+  }
+
+  private static Optional<Path> fromState(Path state) {
+    try {
+      if (!Files.isRegularFile(state) || Files.size(state) > LONGEST_STATE) {
+        return Optional.empty();
+      }
+      Matcher matcher =
+          STATE.matcher(new String(Files.readAllBytes(state), StandardCharsets.UTF_8));
+      if (!matcher.find()) {
+        return Optional.empty();
+      }
+      Path named = Path.of(matcher.group(1).replaceAll("\\\\(.)", "$1"));
+      // An absolute path is where the checkpoint was written, perhaps on another machine.
+      boolean isMoved = named.isAbsolute() && named.getNameCount() > 0;
+      Path place = isMoved ? named.getFileName() : named;
+      Path prefix = state.resolveSibling(place).normalize();
+      boolean isInside = prefix.startsWith(state.resolveSibling("").normalize());
+      require(isInside, "%s names a checkpoint outside of its folder; name that one itself", state);
+      String missing = "%s names the checkpoint %s, but %s.index is missing";
+      String shown = Excerpt.of(named.toString());
+      require(CheckpointReader.exists(prefix), missing, state, shown, prefix);
+      return Optional.of(prefix);
+    } catch (InvalidPathException e) {
+      throw new PerformerException(state + " names a checkpoint by what is no path", e);
+    } catch (IOException e) {
+      throw unreadable(state, e);
+    }
+  }
+
+  /** The number at the end of an index's name, -1 for none; null for what is no index. */
+  private static BigInteger number(Path file) {
+    Matcher index = INDEX.matcher(file.getFileName().toString());
+    if (!index.matches()) {
+      return null;
+    }
+    return new BigInteger(index.group(1).isEmpty() ? "-1" : index.group(1));
   }
 }

@@ -3,11 +3,13 @@ package dev.performer.checkpoint;
 import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.AtomicFiles;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.data.NpyArray;
+import dev.performer.data.StrictJson;
 import java.io.Closeable;
 import java.io.EOFException;
 import java.io.IOException;
@@ -37,37 +39,17 @@ import java.util.zip.ZipFile;
 public abstract class WeightFile implements AutoCloseable {
   private static final int LARGEST_ARRAY = Integer.MAX_VALUE - 16;
 
-  /**
-   * Element type as the file has it, such as {@code bfloat16}, and size of a tensor in the file.
-   */
+  /** A tensor's element type as the file has it, such as {@code bfloat16}, and its size there. */
   public record Info(String type, long[] shape, long bytes) {
     @Override
     public String toString() {
       return type + Arrays.toString(shape);
     }
-
-    @Override
-    public boolean equals(Object other) {
-      return other instanceof Info that
-          && type.equals(that.type)
-          && Arrays.equals(shape, that.shape)
-          && bytes == that.bytes;
-    }
-
-    @Override
-    public int hashCode() {
-      return type.hashCode() * 31 + Arrays.hashCode(shape);
-    }
   }
 
-  /** What is made of a source, and owns it then. */
-  interface Maker<T> {
-    T make() throws IOException;
-  }
-
-  /** What is made of an open file, and owns it then. */
-  interface Opener<T> {
-    T open(FileChannel channel) throws IOException;
+  /** Makes something of an open source, and owns it then. */
+  interface Opener<S, T> {
+    T open(S source) throws IOException;
   }
 
   private final Path path;
@@ -85,19 +67,18 @@ public abstract class WeightFile implements AutoCloseable {
   }
 
   /** Opens a file; it is closed again where the opener fails. */
-  static <T> T open(Path file, Opener<T> opener) {
+  static <T> T open(Path file, Opener<FileChannel, T> opener) {
     try {
-      FileChannel channel = RegularFiles.open(file);
-      return owning(channel, () -> opener.open(channel));
+      return owning(RegularFiles.open(file), opener);
     } catch (IOException e) {
       throw unreadable(file, e);
     }
   }
 
-  /** What a maker makes; the source is closed where it fails. */
-  static <T> T owning(Closeable source, Maker<T> maker) throws IOException {
+  /** What an opener makes; the source is closed where it fails. */
+  static <S extends Closeable, T> T owning(S source, Opener<S, T> opener) throws IOException {
     try {
-      return maker.make();
+      return opener.open(source);
     } catch (Throwable e) {
       source.close();
       throw e;
@@ -178,15 +159,42 @@ public abstract class WeightFile implements AutoCloseable {
     return variableNames.getOrDefault(tensor, tensor).replaceFirst(":0$", "");
   }
 
+  /** File and tensor, for errors. */
+  String where(String tensor) {
+    return path + ", tensor " + Excerpt.of(tensor);
+  }
+
   /** The model's configuration as Keras wrote it: an object with {@code class_name, config}. */
   Optional<JsonNode> modelConfig() {
     return Optional.empty();
   }
 
+  /** The {@code config.json} beside the file; an empty object where there is none. */
+  JsonNode neighbourConfig() {
+    return configIn(folder());
+  }
+
+  /** As {@link #neighbourConfig}, looking one folder higher too. */
+  JsonNode nearConfig() {
+    Path parent = folder().toAbsolutePath().getParent();
+    boolean isBeside = parent == null || Files.isRegularFile(folder().resolve("config.json"));
+    return configIn(isBeside ? folder() : parent);
+  }
+
+  private Path folder() {
+    return Files.isDirectory(path) ? path : path.toAbsolutePath().getParent();
+  }
+
+  private static JsonNode configIn(Path folder) {
+    Path file = folder.resolve("config.json");
+    JsonNode tree = Files.isRegularFile(file) ? StrictJson.readTree(file) : null;
+    return tree != null && tree.isObject() ? tree : JsonNodeFactory.instance.objectNode();
+  }
+
   /** Reads a tensor; narrow floats are widened to float32. Errors name file and tensor. */
   public final NpyArray read(String name) {
     Info info = tensors.getOrDefault(name, trainingState.get(name));
-    String where = path + ", tensor " + Excerpt.of(name);
+    String where = where(name);
     require(info != null, "%s: there is none of that name", where);
     long wide = 4 * LongStream.of(info.shape()).reduce(1, (a, b) -> a * b); // as float32
     boolean fits = Math.max(info.bytes(), wide) <= LARGEST_ARRAY;
@@ -198,7 +206,7 @@ public abstract class WeightFile implements AutoCloseable {
     }
   }
 
-  /** Reads a tensor that is there and not too large. @param where file and tensor, for errors */
+  /** Reads a tensor that is there and not too large. */
   abstract NpyArray read(String name, Info info, String where) throws IOException;
 
   @Override

@@ -2,19 +2,18 @@ package dev.performer.cli;
 
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.FavorKeys;
+import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Directions;
 import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.chart.Chart;
-import dev.performer.data.OutputFile;
+import dev.performer.data.DataFile;
 import dev.performer.data.TokenRows;
 import dev.performer.distill.ModelSequences;
 import dev.performer.savedmodel.PerformerModels;
-import dev.performer.study.ApproximationReport;
 import dev.performer.study.ApproximationStudy;
-import dev.performer.study.LayerErrors;
 import dev.performer.study.ModelApproximation;
+import dev.performer.study.ModelApproximation.LayerErrors;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -104,19 +103,19 @@ final class ApproximateCommand extends PerformerCommand {
   private int ofGaussians() {
     var study =
         new ApproximationStudy(length, headSize, amplitude, draws, seed, convention, causal);
-    ApproximationReport report =
+    ApproximationStudy.Report report =
         study.run(
             ApproximationStudy.variants(kernels, projections, rowLengths),
             features,
             row ->
                 System.err.printf(
                     "%s, M=%d: %s%n",
-                    row.variant(), row.features(), ApproximationReport.number(row.error())));
+                    row.variant(), row.features(), ApproximationStudy.number(row.error())));
     return report(report.table(), report, report::chart);
   }
 
   private int ofModel() {
-    UsageException.require(
+    requireUsage(
         model != null && data != null && sequences >= 1,
         "--model and --data go together; --sequences is at least 1");
     FavorKeys given =
@@ -139,7 +138,7 @@ final class ApproximateCommand extends PerformerCommand {
   private int report(String table, Object json, Supplier<Chart> chart) {
     if (plot != null) {
       byte[] png = chart.get().png();
-      OutputFile.write(plot, out -> out.write(png));
+      DataFile.write(plot, out -> out.write(png));
     }
     text().print(table);
     return done(json);
@@ -150,7 +149,7 @@ final class ApproximateCommand extends PerformerCommand {
     if (!isGiven(name)) {
       return null;
     }
-    UsageException.require(values.size() == 1, "%s takes one value with --model", name);
+    requireUsage(values.size() == 1, "%s takes one value with --model", name);
     return values.get(0);
   }
 

@@ -4,11 +4,10 @@ import dev.performer.PerformerException;
 import dev.performer.study.AttentionBenchmark;
 import dev.performer.study.Benchmark;
 import dev.performer.study.BenchmarkRun;
-import dev.performer.study.BenchmarkSize;
 import dev.performer.study.BenchmarkedAttention;
 import dev.performer.study.GenerationBenchmark;
 import dev.performer.study.TrainingBenchmark;
-import dev.performer.study.TrainingCase.Compute;
+import dev.performer.study.TrainingBenchmark.Compute;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -72,7 +71,7 @@ final class BenchCommand extends PerformerCommand {
 
   @Override
   public Integer call() {
-    UsageException.require(timeout >= 1, "--timeout must be at least 1, not %d", timeout);
+    requireUsage(timeout >= 1, "--timeout must be at least 1, not %d", timeout);
     BenchmarkRun.Outcome outcome =
         new BenchmarkRun(folder, Duration.ofMinutes(timeout)).run(benchmark(), new Lines());
     print(outcome.table());
@@ -82,15 +81,14 @@ final class BenchCommand extends PerformerCommand {
   }
 
   private Benchmark<?> benchmark() {
-    UsageException.require(!train || !generate, "--train and --generate exclude each other");
-    UsageException.require(
-        train || computes.equals(List.of(Compute.PLAIN)), "--compute needs --train");
+    requireUsage(!train || !generate, "--train and --generate exclude each other");
+    requireUsage(train || computes.equals(List.of(Compute.PLAIN)), "--compute needs --train");
     int h = heads != null ? heads : train ? 4 : 8;
     int m = features != null ? features : train ? 128 : 256;
-    BenchmarkSize size =
+    Benchmark.Size size =
         checked(
             "--batch, --heads, --head-size, --features",
-            () -> new BenchmarkSize(batch, h, headSize, m));
+            () -> new Benchmark.Size(batch, h, headSize, m));
     if (train) {
       return checked(
           "--lengths",

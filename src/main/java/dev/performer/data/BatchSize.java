@@ -5,12 +5,16 @@ public sealed interface BatchSize {
   /** The number of sequences in a batch that is padded to {@code length}; at least 1. */
   int rows(int length);
 
+  private static void requireAny(int count, String what) {
+    if (count < 1) {
+      throw new IllegalArgumentException("a batch needs at least 1 " + what + ", not " + count);
+    }
+  }
+
   /** As many sequences as fit into a number of tokens, padding included. */
   record Tokens(int tokens) implements BatchSize {
     public Tokens {
-      if (tokens < 1) {
-        throw new IllegalArgumentException("a batch needs at least 1 token, not " + tokens);
-      }
+      requireAny(tokens, "token");
     }
 
     @Override
@@ -22,9 +26,7 @@ public sealed interface BatchSize {
   /** Always the same number of sequences (the last batch of an epoch may have fewer). */
   record Sequences(int count) implements BatchSize {
     public Sequences {
-      if (count < 1) {
-        throw new IllegalArgumentException("a batch needs at least 1 sequence, not " + count);
-      }
+      requireAny(count, "sequence");
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.performer.data;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import java.util.Optional;
 
 /** The batches of a data set, epoch after epoch; a position is enough to go on from anywhere. */
@@ -34,10 +35,7 @@ public interface Batches {
       @Override
       public TokenBatch next() {
         while (!current.hasNext()) {
-          if (!epochHadBatches) {
-            throw new PerformerException(
-                name() + " holds no sequence with tokens; nothing to train on");
-          }
+          require(epochHadBatches, "%s holds no sequence with tokens; nothing to train on", name());
           current.close();
           current = Batches.this.epoch(++epoch);
           epochHadBatches = false;

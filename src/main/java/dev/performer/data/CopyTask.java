@@ -2,14 +2,12 @@ package dev.performer.data;
 
 import java.util.List;
 import java.util.SplittableRandom;
-import java.util.stream.Stream;
 
 /**
  * Random symbols, a separator, and the same symbols again; only the second time counts. No window
  * shorter than half the length can solve it. Each example comes from the seed and its number alone.
  *
  * @param length tokens of an example at most: two halves and the separator, so an odd number
- * @param seed another seed, other examples: the same numbers of two seeds have nothing in common
  */
 public record CopyTask(int length, int symbols, long size, long seed) implements IndexedExamples {
   private static final int PURPOSE = 101;
@@ -17,16 +15,13 @@ public record CopyTask(int length, int symbols, long size, long seed) implements
   public CopyTask {
     if (length < 3 || symbols < 2 || size < 1) {
       throw new IllegalArgumentException(
-          "expected length >= 3, symbols >= 2, size >= 1: %s, %s, %s"
-              .formatted(length, symbols, size));
+          "expected length >= 3, symbols >= 2, size >= 1: " + List.of(length, symbols, size));
     }
   }
 
   /** The symbols, the separator, padding. */
   public Vocabulary vocabulary() {
-    var symbolNames = Vocabulary.numbered("s", " ", symbols);
-    List<String> tokens = Stream.concat(symbolNames, Stream.of("<copy>", "<pad>")).toList();
-    return Vocabulary.of(tokens, "<pad>", null, null, null, null);
+    return Vocabulary.of(Vocabulary.numbered("s", " ", symbols), "<copy>", "<pad>");
   }
 
   @Override

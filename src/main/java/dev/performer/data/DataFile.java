@@ -6,9 +6,11 @@ import dev.performer.RegularFiles;
 import java.io.BufferedInputStream;
 import java.io.EOFException;
 import java.io.FileInputStream;
+import java.io.FilterReader;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
+import java.io.OutputStream;
 import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
@@ -27,7 +29,7 @@ import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipException;
 
 /**
- * Opening files of data, gzipped or not, and saying in one line why one cannot be read. {@code -}
+ * Files of data, gzipped or not: they are opened, or one line tells why they cannot be. {@code -}
  * and {@code /dev/stdin} are the standard input, which is copied into a temporary file once, so
  * that it can be read again like any other.
  */
@@ -37,10 +39,7 @@ public final class DataFile {
 
   private DataFile() {}
 
-  /**
-   * Checks that there is something to read, without reading it: a file, a folder or the standard
-   * input. Cheap, so that a wrong path is found before anything is loaded.
-   */
+  /** Checks that there is something to read, before anything is loaded. */
   public static void require(Path file) {
     if (!isStandardInput(file)) {
       PerformerException.require(Files.exists(file), "%s: no such file or directory", file);
@@ -84,16 +83,52 @@ public final class DataFile {
     }
   }
 
-  /** The characters of a text, gzipped or not; bytes that are none are an error when met. */
-  static Reader text(Path file, String expected, Charset charset) {
+  /**
+   * The rows of a text, gzipped or not; bytes that are no characters are an error when met.
+   *
+   * @param tooLong the message, with the most characters of a row and the row's number
+   */
+  static Rows rows(Path file, String expected, Charset charset, String tooLong) {
     // Given by itself, the charset would replace what it cannot decode.
-    return new InputStreamReader(open(file, expected), charset.newDecoder());
+    return new Rows(new InputStreamReader(open(file, expected), charset.newDecoder()), tooLong);
   }
 
-  /**
-   * Where the bytes of a file can be read at any place and again: the file itself, or the copy of
-   * the standard input. @param expected such as "a FASTA file"
-   */
+  /** Refuses a row that never ends before it fills the memory. */
+  static final class Rows extends FilterReader {
+    private static final int LONGEST = 1 << 27; // of any text by far
+
+    private final String tooLong;
+    private int allowance;
+    private long row;
+
+    private Rows(Reader in, String tooLong) {
+      super(in);
+      this.tooLong = tooLong;
+    }
+
+    /** Begins the next row. */
+    void begin() {
+      allowance = LONGEST;
+      row++;
+    }
+
+    /** The number of the row that was begun last, from 1. */
+    long row() {
+      return row;
+    }
+
+    @Override
+    public int read(char[] chars, int from, int length) throws IOException {
+      int n = super.read(chars, from, length);
+      allowance -= Math.max(0, n);
+      if (allowance < 0) {
+        throw new IOException(tooLong.formatted(LONGEST, row));
+      }
+      return n;
+    }
+  }
+
+  /** Where bytes can be read at any place and again: the file, or a copy of the standard input. */
   static Path place(Path file, String expected) {
     if (isStandardInput(file)) {
       return COPIES.computeIfAbsent(file, DataFile::copy);
@@ -106,12 +141,12 @@ public final class DataFile {
     try {
       RegularFiles.require(file);
     } catch (IOException e) {
-      String what =
-          e instanceof NoSuchFileException
-              ? "does not exist"
-              : Files.isDirectory(file)
-                  ? "is a directory"
-                  : "is a pipe or a device; only - , the standard input, may be one";
+      String what = "is a pipe or a device; only - , the standard input, may be one";
+      if (e instanceof NoSuchFileException) {
+        what = "does not exist";
+      } else if (Files.isDirectory(file)) {
+        what = "is a directory";
+      }
       throw new PerformerException(file + " " + what + "; expected " + expected, e);
     }
   }
@@ -142,28 +177,51 @@ public final class DataFile {
   static byte[] readAll(Path file, String expected, int limit) {
     try (InputStream in = open(file, expected)) {
       byte[] bytes = in.readNBytes(limit);
-      if (bytes.length == limit && in.read() >= 0) {
-        throw new PerformerException(
-            file + " unpacks to more than " + limit + " bytes; split it into smaller files");
-      }
+      boolean isWhole = bytes.length < limit || in.read() < 0;
+      String tooLarge = "%s unpacks to more than %d bytes; split it into smaller files";
+      PerformerException.require(isWhole, tooLarge, file, limit);
       return bytes;
     } catch (IOException e) {
       throw unreadable(file, e);
     }
   }
 
+  /** Writes a file, its folders too, whole or not at all; directly to devices and pipes. */
+  public static void write(Path file, AtomicFiles.Writer content) {
+    String isFolder = "%s: is a directory; give the name of a file";
+    PerformerException.require(!Files.isDirectory(file), isFolder, file);
+    try {
+      Path place = (Files.exists(file) ? file.toRealPath() : file).toAbsolutePath(); // a link stays
+      if (!Files.exists(place.getParent())) {
+        Files.createDirectories(place.getParent());
+      }
+      if (Files.exists(place) && !Files.isRegularFile(place)) {
+        try (OutputStream out = Files.newOutputStream(place)) {
+          content.write(out);
+        }
+      } else {
+        AtomicFiles.write(place, content);
+      }
+    } catch (IOException e) {
+      boolean isRefused = e instanceof AccessDeniedException;
+      Path folder = file.toAbsolutePath().getParent();
+      String why = isRefused ? "no permission in " + folder : AtomicFiles.describe(e);
+      throw new PerformerException(file + ": cannot be written: " + why, e);
+    }
+  }
+
   /** Why a file could not be read. */
   static PerformerException unreadable(Path file, IOException e) {
-    String what =
-        e instanceof EOFException
-            ? " ends inside its gzip stream: it is cut off; copy or download it again"
-            : e instanceof ZipException
-                ? " is a damaged gzip file: " + AtomicFiles.describe(e)
-                : e instanceof CharacterCodingException
-                    ? " holds bytes that are no UTF-8; expected text"
-                    : e instanceof AccessDeniedException
-                        ? ": no permission to read it"
-                        : ": cannot be read: " + AtomicFiles.describe(e);
+    String what = ": cannot be read: " + AtomicFiles.describe(e);
+    if (e instanceof EOFException) {
+      what = " ends inside its gzip stream: it is cut off; copy or download it again";
+    } else if (e instanceof ZipException) {
+      what = " is a damaged gzip file: " + AtomicFiles.describe(e);
+    } else if (e instanceof CharacterCodingException) {
+      what = " holds bytes that are no UTF-8; expected text";
+    } else if (e instanceof AccessDeniedException) {
+      what = ": no permission to read it";
+    }
     return new PerformerException(file + what, e);
   }
 

@@ -11,11 +11,7 @@ public interface DataStream<T> extends Iterator<T>, AutoCloseable {
   @Override
   void close();
 
-  /**
-   * A stream of what is read when its presence is queried.
-   *
-   * @param read the next thing, or null at the end, behind which it is not called again
-   */
+  /** Of what is read when its presence is queried; null is the end, after which none is read. */
   static <T> DataStream<T> of(Supplier<? extends T> read, Runnable close) {
     return new DataStream<>() {
       private T ahead;
@@ -47,9 +43,10 @@ public interface DataStream<T> extends Iterator<T>, AutoCloseable {
     };
   }
 
-  /** What an iterator gives, which holds nothing to close. */
+  /** What an iterator gives, which is closed if it can be. */
   static <T> DataStream<T> of(Iterator<? extends T> all) {
-    return of(() -> all.hasNext() ? all.next() : null, () -> {});
+    AutoCloseable end = all instanceof AutoCloseable closeable ? closeable : () -> {};
+    return of(() -> all.hasNext() ? all.next() : null, () -> DataFile.close("the data", end));
   }
 
   /** Each thing as a function has it; closing the result closes this. */
@@ -73,11 +70,7 @@ public interface DataStream<T> extends Iterator<T>, AutoCloseable {
         this::close);
   }
 
-  /**
-   * Passes over some things, or all if there are fewer.
-   *
-   * @return this, closed if one of them cannot be read
-   */
+  /** This, behind some things, or all if there are fewer; closed if one cannot be read. */
   default DataStream<T> after(long count) {
     try {
       for (long i = 0; i < count && hasNext(); i++) {

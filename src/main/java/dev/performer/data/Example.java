@@ -1,15 +1,8 @@
 package dev.performer.data;
 
-/**
- * One thing to learn from.
- *
- * @param tokens ids, of any length; an example without tokens is passed over
- * @param label what else is known of it
- */
+/** One thing to learn from: ids, of which there may be none, and what else is known of it. */
 public record Example(int[] tokens, Label label) {
-  /**
-   * @throws IllegalArgumentException if there are weights for another number of tokens
-   */
+  /** Refuses weights for another number of tokens. */
   public Example {
     if (label instanceof Label.Weights weighted && weighted.weights().length != tokens.length) {
       throw new IllegalArgumentException(

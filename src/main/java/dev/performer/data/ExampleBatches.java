@@ -3,11 +3,15 @@ package dev.performer.data;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Queue;
 import java.util.SplittableRandom;
+import java.util.TreeMap;
 import java.util.function.LongUnaryOperator;
 import java.util.stream.LongStream;
 
@@ -17,15 +21,22 @@ import java.util.stream.LongStream;
  * depend on the source, the seed and the epoch alone.
  */
 public final class ExampleBatches implements Batches {
+  // What random numbers are for.
+  private static final int ORDER = 1;
+  private static final int CROP = 2;
+  private static final int BATCH_ORDER = 3;
   private static final int PERMUTATION = 4;
   private static final int SHUFFLE = 5;
 
   private final ExampleSource source;
-  private final Collator collator;
+  private final Vocabulary vocabulary;
   private final Batching batching;
   private final Optional<Packing> packing;
   private final long seed;
   private boolean reportable = true;
+
+  /** A row before padding, and the number that its random choices come from. */
+  private record Row(int[] tokens, Label label, long key) {}
 
   /**
    * @param packing how examples share rows, where they do
@@ -38,14 +49,12 @@ public final class ExampleBatches implements Batches {
       Batching batching,
       Optional<Packing> packing,
       long seed) {
-    require(
-        !batching.prependBos() || vocabulary.bos().isPresent(),
-        "the vocabulary has no begin token to prepend");
-    require(
-        !batching.appendEos() || vocabulary.eos().isPresent(),
-        "the vocabulary has no end token to append");
+    boolean hasBegin = !batching.prependBos() || vocabulary.bos().isPresent();
+    require(hasBegin, "the vocabulary has no begin token to prepend");
+    boolean hasEnd = !batching.appendEos() || vocabulary.eos().isPresent();
+    require(hasEnd, "the vocabulary has no end token to append");
     this.source = source;
-    this.collator = new Collator(vocabulary, batching);
+    this.vocabulary = vocabulary;
     this.batching = batching;
     this.packing = packing;
     // Without shuffling nothing is random, so that evaluation masks depend on their own seed alone.
@@ -66,26 +75,25 @@ public final class ExampleBatches implements Batches {
 
   @Override
   public DataStream<TokenBatch> epoch(long epoch, long index) {
+    DataStream<Example> examples;
     if (source instanceof IndexedExamples indexed) {
       LongUnaryOperator order =
           batching.shuffle()
-              ? new Permutation(indexed.size(), Seeds.mix(seed, epoch, PERMUTATION))
+              ? Seeds.permutation(indexed.size(), Seeds.mix(seed, epoch, PERMUTATION))
               : place -> place;
-      return packing.isEmpty() && batching.bucket() >= batching.length()
-          ? ofOneShape(indexed, order, epoch, index)
-          : replayed(indexed.open(order), epoch, index);
+      if (packing.isEmpty() && batching.bucket() >= batching.length()) {
+        return ofOneShape(indexed, order, epoch, index);
+      }
+      examples = indexed.open(order);
+    } else {
+      examples = source.open();
+      if (packing.isPresent() && batching.shuffle()) {
+        examples = shuffled(examples, Seeds.random(seed, epoch, SHUFFLE));
+      }
     }
-    boolean buffered = packing.isPresent() && batching.shuffle();
-    return replayed(
-        buffered ? shuffled(source.open(), Seeds.random(seed, epoch, SHUFFLE)) : source.open(),
-        epoch,
-        index);
-  }
-
-  private DataStream<TokenBatch> replayed(DataStream<Example> examples, long epoch, long index) {
-    DataStream<Example> rows =
-        packing.isPresent() ? packing.get().apply(examples, source.name()) : examples;
-    return EpochBatches.of(rows, collator, seed, epoch).after(index);
+    Pass pass =
+        new Pass(packing.isEmpty() ? examples : packing.get().apply(examples, name()), epoch);
+    return DataStream.of(pass::next, pass.examples::close).after(index);
   }
 
   /** Any batch of numbered examples is had at once; one whose examples are empty is none. */
@@ -96,15 +104,12 @@ public final class ExampleBatches implements Batches {
         LongStream.range(index, all.size() / count + (all.size() % count == 0 ? 0 : 1))
             .mapToObj(
                 i -> {
-                  List<Collator.Row> rows = new ArrayList<>(count);
+                  List<Row> rows = new ArrayList<>(count);
                   long end = Math.min(all.size(), (i + 1) * count);
                   for (long place = i * count; place < end; place++) {
-                    Example example = all.get(order.applyAsLong(place));
-                    if (example.tokens().length > 0) {
-                      rows.add(collator.crop(example, Seeds.mix(seed, epoch, place)));
-                    }
+                    add(all.get(order.applyAsLong(place)), Seeds.mix(seed, epoch, place), rows);
                   }
-                  return rows.isEmpty() ? null : collator.batch(rows, new BatchPosition(epoch, i));
+                  return rows.isEmpty() ? null : batch(rows, new BatchPosition(epoch, i));
                 })
             .filter(Objects::nonNull)
             .iterator());
@@ -112,8 +117,7 @@ public final class ExampleBatches implements Batches {
 
   /**
    * In an order that is random within a window, for streams too large for memory: whichever example
-   * of the buffer is drawn, the next of the stream takes its place. The order depends on the stream
-   * and the random numbers alone, so that replaying it gives the same buffer.
+   * of the buffer is drawn, the next of the stream takes its place.
    */
   private DataStream<Example> shuffled(DataStream<Example> examples, SplittableRandom random) {
     List<Example> buffer = new ArrayList<>();
@@ -132,6 +136,112 @@ public final class ExampleBatches implements Batches {
         examples::close);
   }
 
+  /**
+   * One pass over a source: window by window, examples are shuffled, cropped and put into the
+   * bucket of their padded length; a full bucket is a batch. What is left is put together at the
+   * end.
+   */
+  private final class Pass {
+    private final DataStream<Example> examples;
+    private final long epoch;
+    private final TreeMap<Integer, List<Row>> buckets = new TreeMap<>();
+    private final Queue<List<Row>> ready = new ArrayDeque<>();
+    private BatchPosition position;
+    private long ordinal;
+    private long windows;
+    private boolean exhausted;
+
+    Pass(DataStream<Example> examples, long epoch) {
+      this.examples = examples;
+      this.epoch = epoch;
+      position = new BatchPosition(epoch, 0);
+    }
+
+    TokenBatch next() {
+      while (ready.isEmpty() && !exhausted) {
+        fill();
+      }
+      if (ready.isEmpty()) {
+        return null;
+      }
+      TokenBatch batch = batch(ready.remove(), position);
+      position = position.next();
+      return batch;
+    }
+
+    private void fill() {
+      List<Row> window = new ArrayList<>();
+      while (window.size() < batching.window() && examples.hasNext()) {
+        add(examples.next(), Seeds.mix(seed, epoch, ordinal++), window);
+      }
+      exhausted = window.size() < batching.window() && !examples.hasNext();
+      shuffle(window, ORDER);
+      List<List<Row>> full = new ArrayList<>();
+      for (Row row : window) {
+        int padded = batching.paddedLength(row.tokens.length);
+        List<Row> bucket = buckets.computeIfAbsent(padded, length -> new ArrayList<>());
+        bucket.add(row);
+        if (bucket.size() == batching.size().rows(padded)) {
+          full.add(buckets.remove(padded));
+        }
+      }
+      if (exhausted) {
+        var longestFirst = Comparator.comparingInt((Row row) -> -row.tokens.length);
+        full.addAll(
+            TokenBatch.split(
+                buckets.values().stream().flatMap(List::stream).sorted(longestFirst).toList(),
+                row -> batching.size().rows(batching.paddedLength(row.tokens.length))));
+      }
+      shuffle(full, BATCH_ORDER);
+      ready.addAll(full);
+      windows++;
+    }
+
+    private void shuffle(List<?> list, int purpose) {
+      if (batching.shuffle()) {
+        Seeds.shuffle(list, Seeds.random(seed, epoch, purpose, windows));
+      }
+    }
+  }
+
+  /** Adds the example, unless it is empty, with its ends, cut: from the start, or anywhere. */
+  private void add(Example example, long key, List<Row> rows) {
+    int[] ids = example.tokens();
+    if (ids.length == 0) {
+      return;
+    }
+    int begin = batching.prependBos() ? 1 : 0;
+    int total = begin + ids.length + (batching.appendEos() ? 1 : 0);
+    int length = Math.min(total, batching.length());
+    boolean isAnywhere = batching.randomCrop() && total > length;
+    int start = isAnywhere ? Seeds.random(key, CROP).nextInt(total - length + 1) : 0;
+    int[] tokens = new int[length];
+    float[] weights = example.label() instanceof Label.Weights all ? all.weights() : null;
+    float[] cropped = new float[weights == null ? 0 : length];
+    for (int i = 0; i < length; i++) {
+      int at = start + i - begin;
+      boolean isEnd = at < 0 || at >= ids.length;
+      tokens[i] = isEnd ? (at < 0 ? vocabulary.bos() : vocabulary.eos()).getAsInt() : ids[at];
+      if (weights != null) {
+        cropped[i] = isEnd ? 0 : weights[at];
+      }
+    }
+    Label label = weights == null ? example.label() : new Label.Weights(cropped);
+    rows.add(new Row(tokens, label, key));
+  }
+
+  /** Rows padded to the length of the longest, rounded up as the batching has it. */
+  private TokenBatch batch(List<Row> rows, BatchPosition position) {
+    int longest = rows.stream().mapToInt(row -> row.tokens.length).max().orElseThrow();
+    return TokenBatch.padded(
+        rows.stream().map(Row::tokens).toList(),
+        batching.paddedLength(longest),
+        vocabulary.pad().orElse(0),
+        rows.stream().mapToLong(Row::key).toArray(),
+        position,
+        rows.stream().map(Row::label).toList());
+  }
+
   @Override
   public Optional<String> reportOnce() {
     Optional<String> report = reportable ? source.report() : Optional.empty();
@@ -146,6 +256,6 @@ public final class ExampleBatches implements Batches {
 
   @Override
   public Vocabulary vocabulary() {
-    return collator.vocabulary();
+    return vocabulary;
   }
 }

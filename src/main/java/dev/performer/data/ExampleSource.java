@@ -1,6 +1,5 @@
 package dev.performer.data;
 
-import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
@@ -20,69 +19,43 @@ public interface ExampleSource {
 
   /** What opens a stream anew each time, under a name. */
   static ExampleSource of(String name, Supplier<DataStream<Example>> opener) {
-    record Named(String name, Supplier<DataStream<Example>> opener) implements ExampleSource {
+    return of(name, opener, Optional::empty);
+  }
+
+  private static ExampleSource of(
+      String name, Supplier<DataStream<Example>> opener, Supplier<Optional<String>> reporter) {
+    record Named(
+        String name, Supplier<DataStream<Example>> opener, Supplier<Optional<String>> reporter)
+        implements ExampleSource {
       @Override
       public DataStream<Example> open() {
         return opener.get();
       }
+
+      @Override
+      public Optional<String> report() {
+        return reporter.get();
+      }
     }
-    return new Named(name, opener);
+    return new Named(name, opener, reporter);
   }
 
   /** Examples held in memory. */
   static IndexedExamples of(String name, List<Example> examples) {
-    record InMemory(String name, List<Example> examples) implements IndexedExamples {
-      @Override
-      public long size() {
-        return examples.size();
-      }
-
-      @Override
-      public Example get(long index) {
-        return examples.get(Math.toIntExact(index));
-      }
-    }
-    return new InMemory(name, List.copyOf(examples));
+    List<Example> copy = List.copyOf(examples);
+    return IndexedExamples.of(name, copy.size(), index -> copy.get(Math.toIntExact(index)));
   }
 
-  /**
-   * Sequences of token ids.
-   *
-   * @param sequences gives the same ones in the same order each time; an iterator that is closeable
-   *     is closed
-   */
+  /** Token ids, the same ones in the same order each time; a closeable iterator is closed. */
   static ExampleSource ofTokens(String name, Iterable<int[]> sequences) {
-    return of(
-        name,
-        () -> {
-          Iterator<int[]> all = sequences.iterator();
-          return DataStream.of(
-              () -> all.hasNext() ? Example.of(all.next()) : null,
-              () -> {
-                if (all instanceof AutoCloseable closeable) {
-                  DataFile.close(name, closeable);
-                }
-              });
-        });
+    return of(name, () -> DataStream.of(sequences.iterator()).map(Example::of));
   }
 
   /** The texts of sequences, such as the letters of a FASTA file, as the encoder reads them. */
   static ExampleSource of(SequenceSource sequences, TextEncoder encoder) {
-    return new ExampleSource() {
-      @Override
-      public String name() {
-        return sequences.name();
-      }
-
-      @Override
-      public DataStream<Example> open() {
-        return sequences.open().map(next -> Example.of(encoder.encode(next.residues())));
-      }
-
-      @Override
-      public Optional<String> report() {
-        return encoder.report();
-      }
-    };
+    return of(
+        sequences.name(),
+        () -> sequences.open().map(next -> Example.of(encoder.encode(next.residues()))),
+        encoder::report);
   }
 }

@@ -5,25 +5,17 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 /**
- * Reads a FASTA file, plain or gzipped, one record at a time.
- *
- * <p>Takes any line ends, blank lines, wrapped lines, {@code ;} comment lines and white space
- * inside sequences. Letters come as they are: what a letter means is the business of {@link
- * ResidueEncoder}. A file without a sequence, with text before the first {@code >}, with bytes that
- * are no text, or cut off inside its gzip stream ends in a {@link PerformerException} that names
- * file and line.
+ * Reads a FASTA file, plain or gzipped, one record at a time: with any line ends, blank lines,
+ * wrapped lines, {@code ;} comment lines and white space inside sequences.
  */
 final class FastaReader {
-  /** Longer than any protein by far: what exceeds it is not a protein file. */
-  static final int MAX_RESIDUES = 100_000_000;
-
+  static final int MAX_RESIDUES = 100_000_000; // longer than any protein by far
   private static final int MAX_HEADER = 1 << 20;
   private static final String BYTE_ORDER_MARK = "\u00EF\u00BB\u00BF";
 
   private final Path file;
   private final LineReader lines; // of bytes: only headers may hold more than ASCII
   private String header; // of the next record, behind its '>'
-  private boolean started;
 
   private FastaReader(Path file) {
     this.file = file;
@@ -45,8 +37,7 @@ final class FastaReader {
   }
 
   private ProteinSequence next() {
-    if (!started) {
-      started = true;
+    if (lines.number() == 0) {
       header = firstHeader();
     }
     if (header == null) {
@@ -110,11 +101,9 @@ final class FastaReader {
 
   /** Headers and comments are free text, without control characters. */
   private void requireText(String line) {
-    for (int i = 0; i < line.length(); i++) {
-      char c = line.charAt(i);
-      if (c < ' ' && c != '\t') {
-        throw binary(c);
-      }
+    var control = line.chars().filter(c -> c < ' ' && c != '\t').findFirst();
+    if (control.isPresent()) {
+      throw binary(control.getAsInt());
     }
   }
 

@@ -5,9 +5,7 @@ import java.util.function.Supplier;
 
 /** One source in two parts: what is trained on, and what is never seen in training. */
 public record HeldOut<S>(S train, S validation) {
-  /** One in so many is for validation where no such data are named: 5 %. */
-  public static final int EVERY = 20;
-
+  public static final int EVERY = 20; // one in so many where no data of validation are named
   private static final String HELD_OUT = ", held out";
 
   /** The first of every {@link #EVERY} sequences is held out. */
@@ -20,10 +18,12 @@ public record HeldOut<S>(S train, S validation) {
     if (!(all instanceof IndexedExamples indexed)) {
       return of(all.name(), all::open, every, ExampleSource::of);
     }
-    long held = (indexed.size() + every - 1) / every;
+    int kept = every - 1;
+    long held = (indexed.size() + kept) / every;
     return new HeldOut<>(
-        new Part(indexed, all.name(), indexed.size() - held, every, false),
-        new Part(indexed, all.name() + HELD_OUT, held, every, true));
+        IndexedExamples.of(
+            all.name(), indexed.size() - held, i -> indexed.get(i / kept * every + i % kept + 1)),
+        IndexedExamples.of(all.name() + HELD_OUT, held, i -> indexed.get(i * every)));
   }
 
   private static <T, S> HeldOut<S> of(
@@ -34,14 +34,5 @@ public record HeldOut<S>(S train, S validation) {
     return new HeldOut<>(
         part.apply(name, () -> open.get().at(i -> i % every != 0)),
         part.apply(name + HELD_OUT, () -> open.get().at(i -> i % every == 0)));
-  }
-
-  private record Part(IndexedExamples all, String name, long size, int every, boolean validation)
-      implements IndexedExamples {
-    @Override
-    public Example get(long index) {
-      return all.get(
-          validation ? index * every : index / (every - 1) * every + index % (every - 1) + 1);
-    }
   }
 }

@@ -5,6 +5,7 @@ import static dev.performer.PerformerException.require;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.awt.image.BufferedImage;
+import java.awt.image.ColorModel;
 import java.awt.image.IndexColorModel;
 import java.io.IOException;
 import java.io.InputStream;
@@ -20,45 +21,33 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /**
  * PNG images of a folder as sequences of levels: row by row, from the left, all channels of a pixel
- * together. Where the folder has folders, their names, sorted, are the classes. Read on demand.
+ * together. Where the folder has folders, their names are the classes. Read on demand.
  *
- * @param classes their names; a name's place is its id. Empty where there are none
- * @param channels 1 for brightness, 3 for red, green and blue
+ * @param channels 1 for brightness, 3 for red, green and blue; transparency is left out
  */
 public record ImageFolder(
     String name, List<Path> files, List<String> classes, int channels, int levels)
     implements IndexedExamples {
   private static final int MOST_PIXELS = 1 << 24;
 
-  /**
-   * Lists a folder.
-   *
-   * @param channels 1 for brightness, 3 for red, green and blue; transparency is left out
-   * @param known names of all classes; null for those of this folder
-   * @throws PerformerException if there is no PNG in it, both images and folders of images, or a
-   *     folder that is none of the classes
-   */
+  /** Lists a folder. @param known names of all classes; null for those of this folder */
   public static ImageFolder open(Path folder, int channels, int levels, List<String> known) {
     require(Files.isDirectory(folder), "%s is no folder; expected one with PNG images", folder);
     List<Path> files =
         DataFile.list(folder, 2, f -> f.toString().toLowerCase(Locale.ROOT).endsWith(".png"));
     long direct = files.stream().filter(file -> folder.equals(file.getParent())).count();
     require(!files.isEmpty(), "%s holds no file ending in .png", folder);
-    require(
-        direct == 0 || direct == files.size(),
-        "%s holds images and folders of images; expected one or the other",
-        folder);
+    boolean isOne = direct == 0 || direct == files.size();
+    require(isOne, "%s holds images and folders of images; expected one or the other", folder);
     if (direct > 0) {
       return new ImageFolder(folder.toString(), files, List.of(), channels, levels);
     }
     List<String> own = files.stream().map(ImageFolder::folderName).distinct().sorted().toList();
     List<String> classes = known == null ? own : List.copyOf(known);
+    String names = Excerpt.names(classes);
     for (String name : own) {
-      if (!classes.contains(name)) {
-        throw new PerformerException(
-            "%s is none of the %d known classes [%s]"
-                .formatted(folder.resolve(name), classes.size(), Excerpt.names(classes)));
-      }
+      String unknown = "%s is none of the %d known classes [%s]";
+      require(classes.contains(name), unknown, folder.resolve(name), classes.size(), names);
     }
     return new ImageFolder(folder.toString(), files, classes, channels, levels);
   }
@@ -72,28 +61,24 @@ public record ImageFolder(
   public Example get(long index) {
     Path file = files.get(Math.toIntExact(index));
     BufferedImage image = read(file);
-    int width = image.getWidth();
-    int[] tokens = new int[width * image.getHeight() * channels];
-    int[] row = new int[width];
+    int[] tokens = new int[image.getWidth() * image.getHeight() * channels];
     int at = 0;
     for (int y = 0; y < image.getHeight(); y++) {
-      image.getRGB(0, y, width, 1, row, 0, width);
-      for (int rgb : row) {
+      for (int x = 0; x < image.getWidth(); x++) {
+        int rgb = rgb(image, x, y);
         int red = rgb >> 16 & 0xff;
         int green = rgb >> 8 & 0xff;
         int blue = rgb & 0xff;
+        int luma = (299 * red + 587 * green + 114 * blue + 500) / 1000; // Rec. 601 leaves grey
+        tokens[at++] = (channels == 3 ? red : luma) * levels >> 8;
         if (channels == 3) {
-          tokens[at++] = red * levels >> 8;
           tokens[at++] = green * levels >> 8;
           tokens[at++] = blue * levels >> 8;
-        } else { // Rec. 601 luma, which leaves grey as it is
-          tokens[at++] = (299 * red + 587 * green + 114 * blue + 500) / 1000 * levels >> 8;
         }
       }
     }
-    return new Example(
-        tokens,
-        classes.isEmpty() ? Label.NONE : new Label.Category(classes.indexOf(folderName(file))));
+    int category = classes.indexOf(folderName(file));
+    return new Example(tokens, classes.isEmpty() ? Label.NONE : new Label.Category(category));
   }
 
   private static BufferedImage read(Path file) {
@@ -107,7 +92,7 @@ public record ImageFolder(
       long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
       String tooMany = "%s claims %d pixels; at most %d are read";
       require(pixels <= MOST_PIXELS, tooMany, file, pixels, MOST_PIXELS);
-      return grey(reader.read(0));
+      return reader.read(0);
     } catch (IOException | IllegalArgumentException | IndexOutOfBoundsException e) {
       throw new PerformerException(file + " is a damaged image; expected PNG", e);
     } finally {
@@ -118,21 +103,15 @@ public record ImageFolder(
   }
 
   /** Java converts linear grey to sRGB where colours are read: levels are to stay as stored. */
-  private static BufferedImage grey(BufferedImage image) {
-    if (image.getColorModel().getNumComponents() != 1
-        || image.getColorModel() instanceof IndexColorModel) {
-      return image;
+  private static int rgb(BufferedImage image, int x, int y) {
+    ColorModel colours = image.getColorModel();
+    if (colours.getNumComponents() != 1 || colours instanceof IndexColorModel) {
+      return image.getRGB(x, y);
     }
-    int bits = image.getColorModel().getComponentSize(0);
-    var copy = new BufferedImage(image.getWidth(), image.getHeight(), BufferedImage.TYPE_INT_RGB);
-    for (int y = 0; y < image.getHeight(); y++) {
-      for (int x = 0; x < image.getWidth(); x++) {
-        int sample = image.getRaster().getSample(x, y, 0);
-        int level = bits >= 8 ? sample >> bits - 8 : sample * 255 / ((1 << bits) - 1);
-        copy.setRGB(x, y, level << 16 | level << 8 | level);
-      }
-    }
-    return copy;
+    int bits = colours.getComponentSize(0);
+    int sample = image.getRaster().getSample(x, y, 0);
+    int level = bits >= 8 ? sample >> bits - 8 : sample * 255 / ((1 << bits) - 1);
+    return level << 16 | level << 8 | level;
   }
 
   private static String folderName(Path file) {

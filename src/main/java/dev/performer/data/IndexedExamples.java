@@ -1,6 +1,9 @@
 package dev.performer.data;
 
+import java.util.List;
+import java.util.function.LongFunction;
 import java.util.function.LongUnaryOperator;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /**
@@ -11,11 +14,7 @@ public interface IndexedExamples extends ExampleSource {
   /** How many there are. */
   long size();
 
-  /**
-   * The example of a number, the same each time.
-   *
-   * @param index from 0 to {@code size() - 1}
-   */
+  /** The example of a number from 0, the same each time. */
   Example get(long index);
 
   @Override
@@ -26,5 +25,33 @@ public interface IndexedExamples extends ExampleSource {
   /** All examples in another order: the i-th is that of number {@code order(i)}. */
   default DataStream<Example> open(LongUnaryOperator order) {
     return DataStream.of(LongStream.range(0, size()).map(order).mapToObj(this::get).iterator());
+  }
+
+  /** What a function has for each number. */
+  static IndexedExamples of(String name, long size, LongFunction<Example> examples) {
+    record Numbered(String name, long size, LongFunction<Example> examples)
+        implements IndexedExamples {
+      @Override
+      public Example get(long index) {
+        return examples.apply(index);
+      }
+    }
+    return new Numbered(name, size, examples);
+  }
+
+  /**
+   * Several sources of one size: example {@code i} is the i-th of one of them, which of them going
+   * round by their shares.
+   */
+  static IndexedExamples mixed(
+      String name, List<? extends IndexedExamples> parts, List<Integer> shares) {
+    if (parts.size() != shares.size() || shares.stream().anyMatch(share -> share < 1)) {
+      throw new IllegalArgumentException("expected as many shares, of at least 1, as parts");
+    }
+    int[] round =
+        IntStream.range(0, parts.size())
+            .flatMap(part -> IntStream.generate(() -> part).limit(shares.get(part)))
+            .toArray();
+    return of(name, parts.get(0).size(), i -> parts.get(round[(int) (i % round.length)]).get(i));
   }
 }

@@ -8,11 +8,7 @@ public sealed interface Label {
   /** The tokens are all there is. */
   record None() implements Label {}
 
-  /**
-   * A class.
-   *
-   * @param id from 0
-   */
+  /** A class, from 0. */
   record Category(int id) implements Label {}
 
   /** A number to regress to. */
@@ -21,10 +17,6 @@ public sealed interface Label {
   /** The sequence that a decoder has to write. */
   record Target(int[] tokens) implements Label {}
 
-  /**
-   * How much the guess of each token counts; 0 where it is given.
-   *
-   * @param weights as many as there are tokens
-   */
+  /** How much the guess of each token counts; 0 where it is given. */
   record Weights(float[] weights) implements Label {}
 }

@@ -9,9 +9,8 @@ import java.nio.file.Path;
 /** The lines of a text, gzipped or not, which end as on any system. */
 final class LineReader implements AutoCloseable {
   private final Path file;
-  private final BoundedReader text;
+  private final DataFile.Rows text;
   private final BufferedReader lines;
-  private long number;
 
   /** Of UTF-8. */
   LineReader(Path file) {
@@ -20,19 +19,15 @@ final class LineReader implements AutoCloseable {
 
   LineReader(Path file, String expected, Charset charset) {
     this.file = file;
-    String tooLong = "line %d has over %d characters; expected lines of text";
-    text =
-        new BoundedReader(
-            DataFile.text(file, expected, charset),
-            () -> tooLong.formatted(number, BoundedReader.LONGEST));
+    String tooLong = "line %2$d has over %1$d characters; expected lines of text";
+    text = DataFile.rows(file, expected, charset, tooLong);
     lines = new BufferedReader(text);
   }
 
   /** The next line without its end, or null behind the last. */
   String next() {
     try {
-      number++;
-      text.allowNext();
+      text.begin();
       return lines.readLine();
     } catch (IOException e) {
       throw DataFile.unreadable(file, e);
@@ -50,7 +45,7 @@ final class LineReader implements AutoCloseable {
 
   /** The number of the line that was read last, from 1. */
   long number() {
-    return number;
+    return text.row();
   }
 
   @Override

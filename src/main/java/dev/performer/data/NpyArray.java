@@ -9,17 +9,11 @@ import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
-/**
- * One NumPy array: element type, shape, and the elements in C order, little endian.
- *
- * @param type element type
- * @param shape dimensions; empty for a scalar
- * @param bytes the elements, {@code product(shape) * type.size()} bytes
- */
+/** One NumPy array: type, shape (empty for a scalar), elements in C order, little endian. */
 public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
   /** Checks that the number of bytes fits the shape. */
   public NpyArray {
-    long expected = Math.multiplyExact(elements(shape), (long) type.size());
+    long expected = bytes(type, shape);
     if (expected != bytes.length) {
       throw new IllegalArgumentException(
           "shape %s of %s needs %s bytes, not %s"
@@ -55,7 +49,7 @@ public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
 
   /** Number of elements. */
   public int size() {
-    return (int) elements(shape);
+    return bytes.length / type.size();
   }
 
   /** The elements, little endian; a view of {@link #bytes()}. */
@@ -118,16 +112,12 @@ public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
     return result;
   }
 
-  /** Number of elements of a shape. @throws ArithmeticException if it does not fit a long */
-  static long elements(long[] shape) {
-    long n = 1;
-    for (long d : shape) {
-      if (d < 0) {
-        throw new IllegalArgumentException("negative dimension in " + Arrays.toString(shape));
-      }
-      n = Math.multiplyExact(n, d);
+  /** Bytes of an array. @throws ArithmeticException if they do not fit a long */
+  static long bytes(NpyType type, long[] shape) {
+    if (LongStream.of(shape).anyMatch(size -> size < 0)) {
+      throw new IllegalArgumentException("negative dimension in " + Arrays.toString(shape));
     }
-    return n;
+    return Math.multiplyExact(LongStream.of(shape).reduce(1, Math::multiplyExact), type.size());
   }
 
   @Override

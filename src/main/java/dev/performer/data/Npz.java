@@ -21,8 +21,6 @@ import java.util.Optional;
 import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
-import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
@@ -46,20 +44,15 @@ public final class Npz {
 
   private Npz() {}
 
-  /**
-   * Reads every numeric array of a file. Entries that are no {@code .npy}, and arrays of text or
-   * objects, are skipped.
-   */
+  /** Reads every numeric array; arrays of text or objects, and other entries, are skipped. */
   public static Map<String, NpyArray> read(Path file) {
     return read(file, Runtime.getRuntime().maxMemory() / 10 * 9);
   }
 
   /** As {@link #read(Path)}. @param most bytes of memory that reading may take */
   static Map<String, NpyArray> read(Path file, long most) {
-    require(
-        Files.exists(file) || DataFile.isStandardInput(file),
-        "%s: no such file; expected an .npz of NumPy arrays",
-        file);
+    boolean isThere = Files.exists(file) || DataFile.isStandardInput(file);
+    require(isThere, "%s: no such file; expected an .npz of NumPy arrays", file);
     Path place = DataFile.place(file, "an .npz of NumPy arrays");
     Map<String, NpyArray> arrays = new LinkedHashMap<>();
     try (ZipFile zip = new ZipFile(place.toFile())) {
@@ -89,16 +82,14 @@ public final class Npz {
     var sizes = entries.stream().mapToDouble(e -> Math.max(0, e.getSize())).summaryStatistics();
     double largest = Math.max(0, sizes.getMax());
     double total = sizes.getSum();
-    if (total + largest > most) {
-      throw new PerformerException(
-          "%s claims %.0f bytes of arrays, the largest of %.0f; at most %d together fit into Java's memory"
-              .formatted(file, total, largest, most));
-    }
+    String tooLarge =
+        "%s claims %.0f bytes of arrays, the largest of %.0f; at most %d together fit into Java's memory";
+    require(total + largest <= most, tooLarge, file, total, largest, most);
   }
 
-  /** Writes arrays beside {@code file} and moves the result there when it is whole. */
+  /** Writes a file, whole or not at all. */
   public static void write(Path file, Map<String, NpyArray> arrays) {
-    OutputFile.write(
+    DataFile.write(
         file,
         out -> {
           try (ZipOutputStream zip = new ZipOutputStream(out)) {
@@ -115,53 +106,42 @@ public final class Npz {
   private static Optional<NpyArray> readNpy(InputStream in, long size, String where)
       throws IOException {
     byte[] head = in.readNBytes(8);
-    require(
-        head.length == 8 && Arrays.equals(MAGIC, 0, 6, head, 0, 6),
-        "%s: not a .npy (wrong first bytes)",
-        where);
+    boolean isNpy = head.length == 8 && Arrays.equals(MAGIC, 0, 6, head, 0, 6);
+    require(isNpy, "%s: not a .npy (wrong first bytes)", where);
     int lengthBytes = head[6] == 1 ? 2 : 4;
     byte[] length = in.readNBytes(lengthBytes);
-    require(length.length == lengthBytes, "%s: truncated header", where);
-    int headerLength =
-        ByteBuffer.wrap(Arrays.copyOf(length, 4)).order(ByteOrder.LITTLE_ENDIAN).getInt();
-    if (headerLength < 0 || headerLength > MAX_HEADER) {
-      throw new PerformerException(where + ": header claims " + headerLength + " bytes");
-    }
-    byte[] header = in.readNBytes(headerLength);
-    require(header.length == headerLength, "%s: truncated header", where);
+    int claimed = ByteBuffer.wrap(Arrays.copyOf(length, 4)).order(ByteOrder.LITTLE_ENDIAN).getInt();
+    boolean isSound = claimed >= 0 && claimed <= MAX_HEADER;
+    require(isSound, "%s: header claims %d bytes", where, claimed);
+    byte[] header = in.readNBytes(claimed);
+    boolean isWhole = length.length == lengthBytes && header.length == claimed;
+    require(isWhole, "%s: truncated header", where);
     String text = new String(header, StandardCharsets.UTF_8);
     MatchResult descr = field(DESCR, text, where, "'descr', such as '<f4'");
     MatchResult fortran = field(FORTRAN, text, where, "'fortran_order', True or False");
     MatchResult dimensions = field(SHAPE, text, where, "'shape', such as (2, 3)");
     String code = descr.group(2) + descr.group(3);
-    Optional<NpyType> known =
-        Stream.of(NpyType.values()).filter(type -> type.code().equals(code)).findFirst();
-    if (known.isEmpty()) {
-      require(
-          "USO".indexOf(code.charAt(0)) >= 0,
-          "%s: element type '%s' is not supported; use float32, float64, int32 or int64",
-          where,
-          Excerpt.of(code));
+    NpyType type =
+        Stream.of(NpyType.values()).filter(t -> t.code().equals(code)).findFirst().orElse(null);
+    if (type == null) {
+      String unknown =
+          "%s: element type '%s' is not supported; use float32, float64, int32 or int64";
+      require("USO".indexOf(code.charAt(0)) >= 0, unknown, where, Excerpt.of(code));
       return Optional.empty();
     }
-    NpyType type = known.get();
     long[] shape = shape(dimensions.group(1), where);
     long expected;
     try {
-      expected = Math.multiplyExact(NpyArray.elements(shape), (long) type.size());
+      expected = NpyArray.bytes(type, shape);
     } catch (ArithmeticException | IllegalArgumentException e) {
       throw new PerformerException(where + ": impossible shape " + Arrays.toString(shape));
     }
-    if (expected > Integer.MAX_VALUE - 16) {
-      throw new PerformerException(
-          "%s: %d bytes are more than the 2 GiB an array may have".formatted(where, expected));
-    }
-    long there = size < 0 ? expected : Math.max(0, size - 8 - lengthBytes - headerLength);
+    String tooLarge = "%s: %d bytes are more than the 2 GiB an array may have";
+    require(expected <= Integer.MAX_VALUE - 16, tooLarge, where, expected);
+    long there = size < 0 ? expected : Math.max(0, size - 8 - lengthBytes - claimed);
     byte[] bytes = in.readNBytes((int) Math.min(there, expected));
-    if (bytes.length < expected) {
-      throw new PerformerException(
-          "%s: truncated: %d of %d bytes".formatted(where, bytes.length, expected));
-    }
+    require(
+        bytes.length == expected, "%s: truncated: %d of %d bytes", where, bytes.length, expected);
     require(in.read() < 0, "%s: more bytes than the %d its shape needs", where, expected);
     if (descr.group(1).equals(">")) {
       reverseElements(bytes, type.size());
@@ -179,27 +159,26 @@ public final class Npz {
   }
 
   private static long[] shape(String text, String where) {
-    String[] parts = Stream.of(text.split(",")).filter(p -> !p.isBlank()).toArray(String[]::new);
-    require(parts.length <= MAX_RANK, "%s: over %d dimensions", where, MAX_RANK);
-    long[] shape = new long[parts.length];
-    for (int d = 0; d < shape.length; d++) {
-      try {
-        shape[d] = Long.parseLong(parts[d].strip().replace("L", ""));
-      } catch (NumberFormatException e) {
-        throw new PerformerException(
-            "%s: impossible shape: dimension '%s' is no whole number"
-                .formatted(where, Excerpt.of(parts[d].strip())));
-      }
+    String[] sizes = Stream.of(text.split(",")).filter(p -> !p.isBlank()).toArray(String[]::new);
+    require(sizes.length <= MAX_RANK, "%s: over %d dimensions", where, MAX_RANK);
+    return Stream.of(sizes).map(String::strip).mapToLong(size -> dimension(size, where)).toArray();
+  }
+
+  private static long dimension(String size, String where) {
+    try {
+      return Long.parseLong(size.replace("L", ""));
+    } catch (NumberFormatException e) {
+      String wrong = "%s: impossible shape: dimension '%s' is no whole number";
+      throw new PerformerException(wrong.formatted(where, Excerpt.of(size)));
     }
-    return shape;
   }
 
   private static void reverseElements(byte[] bytes, int size) {
     for (int i = 0; i < bytes.length; i += size) {
       for (int a = i, b = i + size - 1; a < b; a++, b--) {
-        byte t = bytes[a];
+        byte swapped = bytes[a];
         bytes[a] = bytes[b];
-        bytes[b] = t;
+        bytes[b] = swapped;
       }
     }
   }
@@ -222,10 +201,8 @@ public final class Npz {
   }
 
   private static void writeNpy(OutputStream out, NpyArray array) throws IOException {
-    String shape =
-        LongStream.of(array.shape())
-            .mapToObj(Long::toString)
-            .collect(Collectors.joining(", ", "(", array.shape().length == 1 ? ",)" : ")"));
+    String sizes = Arrays.toString(array.shape()).replaceAll("[\\[\\]]", "");
+    String shape = "(" + sizes + (array.shape().length == 1 ? ",)" : ")");
     String order = array.type().size() == 1 ? "|" : "<";
     String header =
         "{'descr': '%s%s', 'fortran_order': False, 'shape': %s, }"

@@ -1,16 +1,15 @@
 package dev.performer.data;
 
 import static dev.performer.PerformerException.require;
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.DoubleNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
-import java.io.ByteArrayInputStream;
 import java.math.BigDecimal;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -31,10 +30,7 @@ public record Overrides(List<String> settings) {
     return over(StrictJson.readTree(recipe));
   }
 
-  /**
-   * A copy of a tree with the settings laid over it. Whether the keys are known shows when it is
-   * bound to a record ({@link StrictJson#bind}).
-   */
+  /** A copy of a tree with the settings laid over it; which keys it may have is not checked. */
   public JsonNode over(JsonNode tree) {
     JsonNode result = tree.deepCopy();
     for (String setting : settings) {
@@ -55,9 +51,8 @@ public record Overrides(List<String> settings) {
   private static void apply(String setting, JsonNode tree) {
     int at = setting.indexOf('=');
     List<String> path = at < 0 ? List.of() : List.of(setting.substring(0, at).split("\\.", -1));
-    require(
-        !path.isEmpty() && path.stream().noneMatch(String::isBlank),
-        "expected KEY=VALUE with dots between keys, such as a.b=3");
+    boolean isSetting = !path.isEmpty() && path.stream().noneMatch(String::isBlank);
+    require(isSetting, "expected KEY=VALUE with dots between keys, such as a.b=3");
     JsonNode in = tree;
     for (String key : path.subList(0, path.size() - 1)) {
       if (in instanceof ArrayNode list) {
@@ -77,10 +72,8 @@ public record Overrides(List<String> settings) {
   }
 
   private static ObjectNode object(JsonNode in, String key) {
-    if (in instanceof ObjectNode object) {
-      return object;
-    }
-    throw new PerformerException("there is no " + key + " in " + in + ", which is no object");
+    require(in instanceof ObjectNode, "there is no %s in %s, which is no object", key, in);
+    return (ObjectNode) in;
   }
 
   private static int index(ArrayNode list, String key) {
@@ -92,23 +85,15 @@ public record Overrides(List<String> settings) {
   /** YAML 1.1 takes 1e-3 for text, which nobody means; plain values need no library. */
   private static JsonNode value(String text) {
     String plain = text.strip();
-    var json = JsonNodeFactory.instance;
     if (plain.matches("[-+]?\\d+[eE][-+]?\\d{1,4}")) {
-      return json.numberNode(new BigDecimal(plain).doubleValue());
-    } else if (plain.matches("0|-?[1-9]\\d{0,17}")) {
-      long number = Long.parseLong(plain);
-      return number == (int) number ? json.numberNode((int) number) : json.numberNode(number);
-    } else if (plain.matches("true|false")) {
-      return json.booleanNode(plain.equals("true"));
-    } else if (plain.matches("-?\\d{1,9}\\.\\d{1,9}")) {
-      return json.numberNode(Double.parseDouble(plain));
+      return DoubleNode.valueOf(new BigDecimal(plain).doubleValue());
+    } else if (plain.matches("true|false|0|-?[1-9]\\d{0,17}|-?(0|[1-9]\\d{0,8})\\.\\d{1,9}")) {
+      return StrictJson.readTree(("[" + plain + "]").getBytes(UTF_8), "value").get(0);
     }
     OptionalLibrary.YAML.require("a value");
-    String document = "value: " + text; // a scalar alone is no document for StrictJson
-    var in = new ByteArrayInputStream(document.getBytes(StandardCharsets.UTF_8));
     JsonNode tree;
     try {
-      tree = StrictJson.readYaml(in, "value");
+      tree = StrictJson.readYaml("value: " + text, "value"); // a scalar alone is no document
     } catch (PerformerException e) {
       throw new PerformerException(
           "the value is not YAML; put text with special characters in quotes", e);

@@ -1,14 +1,13 @@
 package dev.performer.data;
 
 import dev.performer.PerformerException;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.OptionalInt;
 
 /**
- * Several examples in one row, so that little of it is padding.
- *
- * @param length tokens of a row at most
- * @param separator token after each example, such as the end token; empty for none
+ * Several examples in one row of a length, each with a separator, such as the end token, behind.
  */
 public record Packing(int length, OptionalInt separator, Mode mode) {
   /** What happens at the end of a row. */
@@ -40,39 +39,36 @@ public record Packing(int length, OptionalInt separator, Mode mode) {
     }
 
     Example next() {
-      int[] row = new int[length];
-      float[] weights = new float[length];
-      int filled = 0;
-      while (filled < length && (restStart < rest.length || nextExample())) {
-        int left = rest.length - restStart;
-        int room = length - filled;
-        if (mode == Mode.WHOLE && left > room && filled > 0) {
+      IntBuffer row = IntBuffer.allocate(length);
+      FloatBuffer weights = FloatBuffer.allocate(length);
+      while (row.hasRemaining() && (restStart < rest.length || nextExample())) {
+        int count = Math.min(rest.length - restStart, row.remaining());
+        if (mode == Mode.WHOLE && restStart + count < rest.length && row.position() > 0) {
           break;
         }
-        int count = Math.min(left, room);
-        System.arraycopy(rest, restStart, row, filled, count);
-        System.arraycopy(restWeights, restStart, weights, filled, count);
+        row.put(rest, restStart, count);
+        weights.put(restWeights, restStart, count);
         restStart += count;
-        filled += count;
       }
+      int filled = row.position();
       if (filled == 0) {
         return null;
       }
-      Label label = weighted ? new Label.Weights(Arrays.copyOf(weights, filled)) : Label.NONE;
-      return new Example(Arrays.copyOf(row, filled), label);
+      int[] tokens = Arrays.copyOf(row.array(), filled);
+      return weighted
+          ? new Example(tokens, new Label.Weights(Arrays.copyOf(weights.array(), filled)))
+          : Example.of(tokens);
     }
 
     private boolean nextExample() {
-      int tokens = 0;
-      Example example = null;
-      while (tokens == 0) {
+      Example example;
+      do {
         if (!examples.hasNext()) {
           return false;
         }
         example = examples.next();
-        tokens = example.tokens().length;
-      }
-      int end = tokens;
+      } while (example.tokens().length == 0);
+      int end = example.tokens().length;
       rest = Arrays.copyOf(example.tokens(), end + (separator.isPresent() ? 1 : 0));
       restWeights = new float[rest.length];
       restStart = 0;

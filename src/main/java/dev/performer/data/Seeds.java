@@ -3,9 +3,13 @@ package dev.performer.data;
 import java.util.Collections;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.function.LongUnaryOperator;
+import java.util.stream.LongStream;
 
 /** Independent random streams from a seed and the numbers that say what the stream is for. */
 final class Seeds {
+  private static final int ROUNDS = 8;
+
   private Seeds() {}
 
   static SplittableRandom random(long seed, long... purpose) {
@@ -17,6 +21,29 @@ final class Seeds {
     for (int i = list.size() - 1; i > 0; i--) {
       Collections.swap(list, i, random.nextInt(i + 1));
     }
+  }
+
+  /**
+   * A random order of {@code 0 … size-1} that takes no memory: a Feistel network over the next
+   * power of four, walked until it lands inside. The same for the same size and key.
+   *
+   * @see <a href="https://doi.org/10.1007/3-540-45760-7_9">Black and Rogaway, Ciphers with
+   *     arbitrary finite domains: cycle walking</a>
+   */
+  static LongUnaryOperator permutation(long size, long key) {
+    int half = (65 - Long.numberOfLeadingZeros(Math.max(1, size - 1))) / 2;
+    long mask = (1L << half) - 1;
+    long[] keys = LongStream.range(0, ROUNDS).map(round -> mix(key, round)).toArray();
+    return index -> {
+      long place = index;
+      do {
+        for (long roundKey : keys) {
+          long right = place & mask;
+          place = right << half | (place >>> half ^ mix(roundKey, right) & mask);
+        }
+      } while (place >= size);
+      return place;
+    };
   }
 
   static long mix(long seed, long... purpose) {

@@ -46,10 +46,7 @@ public interface SequenceSource {
     return isLines(file) ? lines(file) : fasta(file);
   }
 
-  /**
-   * Whether a file holds one sequence or text a line: its name ends with {@code .txt}, or it is the
-   * standard input and does not begin as FASTA does.
-   */
+  /** Whether it is a {@code .txt}, or the standard input, which does not begin as FASTA does. */
   static boolean isLines(Path file) {
     return DataFile.isStandardInput(file)
         ? !FastaReader.recognizes(file)
@@ -62,12 +59,7 @@ public interface SequenceSource {
     return of("the given sequences", () -> DataStream.of(copy.iterator()));
   }
 
-  /**
-   * A program's own texts; they have no names.
-   *
-   * @param name what messages call them
-   * @param texts iterated anew for each pass, and in the same order
-   */
+  /** A program's own texts, without names; iterated anew for each pass, and in the same order. */
   static SequenceSource texts(String name, Iterable<String> texts) {
     return of(
         name, () -> DataStream.of(texts.iterator()).map(text -> new ProteinSequence("", "", text)));

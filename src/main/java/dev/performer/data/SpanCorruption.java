@@ -2,32 +2,30 @@ package dev.performer.data;
 
 import static dev.performer.PerformerException.require;
 
+import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
  * T5's objective for an encoder and a decoder: random spans of a sequence are replaced by one
- * sentinel each, and the target is the sentinels, each followed by what it stands for, and a last
- * sentinel.
+ * sentinel each; the target is the sentinels, each with what it stands for, and one more.
  *
  * @param rate share of the tokens that are in spans
  * @param meanSpan mean tokens of a span
- * @param firstSentinel id of the first sentinel; the next ones follow
- * @param sentinels how many there are; one more than spans is needed
+ * @param firstSentinel id of the first of the {@code sentinels}, which follow one another
  * @see <a href="https://arxiv.org/abs/1910.10683">Exploring the limits of transfer learning,
  *     section 3.1.4; random_spans_noise_mask</a>
  */
 public record SpanCorruption(double rate, double meanSpan, int firstSentinel, int sentinels) {
-  /** T5's share. */
-  public static final double DEFAULT_RATE = 0.15;
-
-  /** T5's mean length of a span. */
-  public static final double DEFAULT_MEAN_SPAN = 3;
-
+  public static final double DEFAULT_RATE = 0.15; // T5's
+  public static final double DEFAULT_MEAN_SPAN = 3; // T5's
   private static final int PURPOSE = 6;
+  private static final String NO_SENTINELS =
+      "the vocabulary has no sentinels <extra_id_0>, <extra_id_1>, … in a row";
 
   /** What encoder and decoder see. */
   public record Corrupted(int[] inputs, int[] targets) {}
@@ -36,14 +34,11 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
   public static SpanCorruption of(Vocabulary extended) {
     List<String> tokens = extended.tokens();
     int first = tokens.indexOf(sentinel(0));
-    int count = 0;
-    while (first >= 0
-        && first + count < tokens.size()
-        && tokens.get(first + count).equals(sentinel(count))) {
-      count++;
-    }
-    require(count > 1, "the vocabulary has no sentinels <extra_id_0>, <extra_id_1>, … in a row");
-    return new SpanCorruption(DEFAULT_RATE, DEFAULT_MEAN_SPAN, first, count);
+    require(first >= 0, NO_SENTINELS);
+    IntStream places = IntStream.range(first, tokens.size());
+    long count = places.takeWhile(i -> tokens.get(i).equals(sentinel(i - first))).count();
+    require(count > 1, NO_SENTINELS);
+    return new SpanCorruption(DEFAULT_RATE, DEFAULT_MEAN_SPAN, first, (int) count);
   }
 
   /** Whether a vocabulary has sentinels of its own. */
@@ -60,12 +55,9 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
   }
 
   /**
-   * Corrupts each row of a batch, padded to what {@link #inputLength} gives for the batch's length,
-   * so that batches of one length stay so; labels of the result are the targets. What happens to a
-   * row depends on the seed, the step and its key alone. A row of one token stays as it is, and its
-   * target is a sentinel.
-   *
-   * @param pad id of padding
+   * Corrupts each row of a batch, padded to the {@link #inputLength} of the batch's length, so that
+   * batches of one length stay so; labels of the result are the targets. What happens to a row
+   * depends on the seed, the step and its key alone. A row of one token stays as it is.
    */
   public TokenBatch apply(TokenBatch batch, int pad, long seed, long step) {
     List<int[]> inputs = new ArrayList<>();
@@ -88,9 +80,6 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
 
   /** In how many spans they are. */
   public int spans(int tokens) {
-    if (tokens < 2) {
-      return 0;
-    }
     int noise = noise(tokens);
     int most = Math.min(Math.min(noise, tokens - noise), sentinels - 1);
     return (int) Math.min(Math.max(Math.round(noise / meanSpan), 1), most);
@@ -111,37 +100,27 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
     int spans = spans(tokens.length);
     int[] noise = segments(noise(tokens.length), spans, random);
     int[] kept = segments(tokens.length - noise(tokens.length), spans, random);
-    int[] inputs = new int[inputLength(tokens.length)];
-    int[] targets = new int[targetLength(tokens.length)];
+    IntBuffer inputs = IntBuffer.allocate(inputLength(tokens.length));
+    IntBuffer targets = IntBuffer.allocate(targetLength(tokens.length));
     int from = 0;
-    int in = 0;
-    int out = 0;
     for (int span = 0; span < spans; span++) {
-      System.arraycopy(tokens, from, inputs, in, kept[span]);
-      in += kept[span];
+      inputs.put(tokens, from, kept[span]).put(firstSentinel + span);
       from += kept[span];
-      inputs[in++] = firstSentinel + span;
-      targets[out++] = firstSentinel + span;
-      System.arraycopy(tokens, from, targets, out, noise[span]);
-      out += noise[span];
+      targets.put(firstSentinel + span).put(tokens, from, noise[span]);
       from += noise[span];
     }
-    System.arraycopy(tokens, from, inputs, in, tokens.length - from); // without a span, all of it
-    targets[out] = firstSentinel + spans;
-    return new Corrupted(inputs, targets);
+    inputs.put(tokens, from, tokens.length - from); // without a span, all of it
+    targets.put(firstSentinel + spans);
+    return new Corrupted(inputs.array(), targets.array());
   }
 
   /** Cuts into parts of at least 1, all ways equally likely. */
   private static int[] segments(int total, int parts, SplittableRandom random) {
     int[] lengths = new int[parts];
-    if (parts == 0) {
-      return lengths;
-    }
     // A random subset of the total-1 places where a cut may be (selection sampling).
-    int part = 0;
-    lengths[0] = 1;
-    for (int place = 1; place < total; place++) {
-      if (random.nextInt(total - place) < parts - 1 - part) {
+    int part = -1;
+    for (int place = 0; place < total && parts > 0; place++) {
+      if (place == 0 || random.nextInt(total - place) < parts - 1 - part) {
         part++;
       }
       lengths[part]++;

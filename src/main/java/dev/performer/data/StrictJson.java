@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
@@ -23,14 +25,14 @@ import dev.performer.Excerpt;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
-import java.io.CharConversionException;
 import java.io.IOException;
-import java.io.InputStream;
 import java.lang.invoke.MethodType;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.List;
+import java.util.Objects;
 import java.util.stream.Collectors;
 
 /** JSON bound to records; what a record does not know is an error that names the nearest key. */
@@ -45,11 +47,10 @@ public final class StrictJson {
           .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
           .withCoercionConfig(
               LogicalType.Textual,
-              config -> {
-                config.setCoercion(CoercionInputShape.Integer, CoercionAction.Fail);
-                config.setCoercion(CoercionInputShape.Float, CoercionAction.Fail);
-                config.setCoercion(CoercionInputShape.Boolean, CoercionAction.Fail);
-              })
+              text ->
+                  text.setCoercion(CoercionInputShape.Integer, CoercionAction.Fail)
+                      .setCoercion(CoercionInputShape.Float, CoercionAction.Fail)
+                      .setCoercion(CoercionInputShape.Boolean, CoercionAction.Fail))
           .build();
 
   /** For values inside of a larger text. */
@@ -78,15 +79,11 @@ public final class StrictJson {
     return parsed(file.toString(), () -> MAPPER.readValue(RegularFiles.readAllBytes(file), type));
   }
 
-  /**
-   * Reads a JSON file, or a YAML file if its name ends with {@code .yaml} or {@code .yml}, as a
-   * tree that {@link #bind} takes.
-   */
+  /** Reads JSON, or YAML if the name ends with {@code .yaml} or {@code .yml}, for {@link #bind}. */
   public static JsonNode readTree(Path file) {
     String name = file.toString();
-    return parsed(
-        name,
-        () -> (isYaml(name) ? yamlMapper() : MAPPER).readTree(RegularFiles.readAllBytes(file)));
+    ObjectMapper mapper = isYaml(name) ? yamlMapper() : MAPPER;
+    return parsed(name, () -> mapper.readTree(RegularFiles.readAllBytes(file)));
   }
 
   /** Reads the bytes of a JSON file as a tree. @param source how errors name where it came from */
@@ -95,8 +92,8 @@ public final class StrictJson {
   }
 
   /** Reads YAML as a tree. @param source how errors name where it came from */
-  public static JsonNode readYaml(InputStream in, String source) {
-    return parsed(source, () -> yamlMapper().readTree(in));
+  public static JsonNode readYaml(String yaml, String source) {
+    return parsed(source, () -> yamlMapper().readTree(yaml));
   }
 
   /** Binds a tree to a record. */
@@ -135,25 +132,27 @@ public final class StrictJson {
   }
 
   private static <T> T parsed(String file, Parse<T> parse) {
-    T value;
     try {
-      value = parse.run();
+      T value = parse.run();
+      require(value != null, "%s is empty or 'null'; expected an object", file);
+      boolean isValue = value instanceof JsonNode node && !node.isContainerNode();
+      require(!isValue, "%s holds a single value; expected an object", file);
+      return value;
     } catch (IOException e) {
       throw new PerformerException(file + problem(file, e), e);
     } catch (IndexOutOfBoundsException e) { // YAML's reader, where a file ends inside a character
       throw new PerformerException(file + " is not YAML: it is cut off or damaged", e);
     }
-    if (value == null || value instanceof JsonNode node && !node.isContainerNode()) {
-      String what = value == null ? "is empty or 'null'" : "holds a single value";
-      throw new PerformerException("%s %s; expected an object".formatted(file, what));
-    }
-    return value;
   }
 
   private static String problem(String file, IOException e) {
     if (e instanceof ValueInstantiationException wrong) {
+      // With the keys that lead to what is wrong, where the reason does not name them itself.
       String reason = wrong.getCause().getMessage();
-      return ": " + (reason == null ? "key " + path(wrong) + " is wrong" : placed(wrong, reason));
+      String place = wrong.getPath().isEmpty() ? "" : path(wrong) + ".";
+      return reason == null
+          ? ": key " + path(wrong) + " is wrong"
+          : ": " + (reason.startsWith(place) ? "" : place) + reason;
     }
     if (e instanceof UnrecognizedPropertyException unknown) {
       return ": unknown key " + Excerpt.of(path(unknown)) + nearest(unknown);
@@ -180,26 +179,18 @@ public final class StrictJson {
         file, (MAPPER.writeValueAsString(value) + "\n").getBytes(StandardCharsets.UTF_8));
   }
 
-  /** With the keys that lead to what is wrong, where the reason does not name them itself. */
-  private static String placed(JsonMappingException e, String reason) {
-    String place = e.getPath().isEmpty() ? "" : path(e) + ".";
-    return reason.startsWith(place) ? reason : place + reason;
-  }
-
   private static String path(JsonMappingException e) {
-    String path =
-        e.getPath().stream()
-            .map(
-                at ->
-                    at.getFieldName() != null ? "." + at.getFieldName() : "[" + at.getIndex() + "]")
-            .collect(Collectors.joining());
-    return path.isEmpty() ? "(the whole file)" : path.startsWith(".") ? path.substring(1) : path;
+    String path = "";
+    for (var at : e.getPath()) {
+      String key = at.getFieldName();
+      path += key == null ? "[" + at.getIndex() + "]" : (path.isEmpty() ? "" : ".") + key;
+    }
+    return path.isEmpty() ? "(the whole file)" : path;
   }
 
   /** What is wrong with a text that is no JSON, in one short line. */
   public static String reason(IOException e) {
-    if (String.valueOf(e.getMessage()).contains("CharConversionException")
-        || e instanceof CharConversionException) { // YAML's reader names the class only
+    if ((e + "").contains("CharConversionException")) { // YAML's reader names the class only
       return "it holds bytes that are no UTF-8";
     }
     if (!(e instanceof JsonProcessingException known) || known.getOriginalMessage() == null) {
@@ -214,32 +205,27 @@ public final class StrictJson {
     Class<?> type = e.getTargetType();
     if (type == null) {
       return reason(e);
-    }
-    if (type.isEnum()) {
+    } else if (type.isEnum()) {
       return Arrays.stream(type.getEnumConstants())
           .map(constant -> MAPPER.valueToTree(constant).asText())
           .collect(Collectors.joining(", ", "expected one of ", ""));
     }
     Class<?> boxed = MethodType.methodType(type).wrap().returnType();
-    if (Number.class.isAssignableFrom(boxed)) {
-      boolean isWhole = boxed == Integer.class || boxed == Long.class;
-      return isWhole ? "expected a whole number" : "expected a number";
-    }
-    if (boxed == Boolean.class) {
+    if (boxed == Integer.class || boxed == Long.class) {
+      return "expected a whole number";
+    } else if (Number.class.isAssignableFrom(boxed)) {
+      return "expected a number";
+    } else if (boxed == Boolean.class) {
       return "expected true or false";
-    }
-    if (type == String.class) {
+    } else if (type == String.class) {
       return "expected a string in quotes";
     }
     return Collection.class.isAssignableFrom(type) ? "expected a list" : "expected an object";
   }
 
   private static String nearest(UnrecognizedPropertyException e) {
-    var known = e.getKnownPropertyIds();
-    return known == null || known.isEmpty()
-        ? ""
-        : "; did you mean %s?"
-            .formatted(
-                Labels.nearest(e.getPropertyName(), known.stream().map(String::valueOf).toList()));
+    var known = Objects.requireNonNullElse(e.getKnownPropertyIds(), List.of());
+    String near = Labels.nearest(e.getPropertyName(), known.stream().map(String::valueOf).toList());
+    return near.isEmpty() ? "" : "; did you mean " + near + "?";
   }
 }

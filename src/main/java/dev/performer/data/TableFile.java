@@ -7,7 +7,6 @@ import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.io.EOFException;
 import java.io.IOException;
-import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
@@ -25,9 +24,7 @@ import org.apache.commons.csv.CSVRecord;
 
 /**
  * A table as text in UTF-8: fields between delimiters, quoted where they hold one ({@code RFC
- * 4180}). In tab-separated files quotes mean nothing.
- *
- * @param header whether the first row names the columns
+ * 4180}). In tab-separated files quotes mean nothing. A header names the columns.
  */
 public record TableFile(Path file, char delimiter, boolean header) {
   /** A table with a header: {@code .tsv} and {@code .tsv.gz} by tabs, all others by commas. */
@@ -48,10 +45,7 @@ public record TableFile(Path file, char delimiter, boolean header) {
     return isPlain ? text : CSVFormat.DEFAULT.format(text);
   }
 
-  /**
-   * The fields of all rows by the names of their columns, in order; of two columns of a name, the
-   * first.
-   */
+  /** The fields of all rows by the names of their columns; of two columns of a name, the first. */
   public List<Map<String, String>> read() {
     List<Map<String, String>> all = new ArrayList<>();
     try (Rows rows = open()) {
@@ -68,7 +62,8 @@ public record TableFile(Path file, char delimiter, boolean header) {
 
   /** Starts at the first row after the header; the caller closes it. */
   Rows open() {
-    Reader text = DataFile.text(file, "a table of text", StandardCharsets.UTF_8);
+    String tooLong = "a row of over %d characters; is a quote not closed?";
+    var text = DataFile.rows(file, "a table of text", StandardCharsets.UTF_8, tooLong);
     try {
       return new Rows(text);
     } catch (RuntimeException e) {
@@ -79,15 +74,14 @@ public record TableFile(Path file, char delimiter, boolean header) {
 
   /** The rows of the file, all as wide as the first. */
   final class Rows implements AutoCloseable {
-    private final BoundedReader reader;
+    private final DataFile.Rows reader;
     private final CSVParser parser;
     private final Iterator<CSVRecord> records;
     private final List<String> first;
     private long row;
 
-    private Rows(Reader text) {
-      String tooLong = "a row of over %d characters; is a quote not closed?";
-      reader = new BoundedReader(text, () -> tooLong.formatted(BoundedReader.LONGEST));
+    private Rows(DataFile.Rows text) {
+      reader = text;
       var format = CSVFormat.DEFAULT.builder();
       format.setDelimiter(delimiter).setQuote(delimiter == '\t' ? null : '"');
       try {
@@ -104,20 +98,14 @@ public record TableFile(Path file, char delimiter, boolean header) {
     /** The place of a column; where it is unknown, an error names those there are. */
     int column(String name) {
       if (header) {
-        int place = first.indexOf(name);
-        if (place < 0) {
-          throw new PerformerException(
-              "%s has no column '%s'; its first row names %s"
-                  .formatted(file, name, Excerpt.names(first)));
-        }
-        return place;
+        String unknown = "%s has no column '%s'; its first row names %s";
+        require(first.contains(name), unknown, file, name, Excerpt.names(first));
+        return first.indexOf(name);
       }
-      if (name.matches("[1-9]\\d{0,6}") && Integer.parseInt(name) <= first.size()) {
-        return Integer.parseInt(name) - 1;
-      }
-      throw new PerformerException(
-          "%s has %s columns and no header; give a column's number, not '%s'"
-              .formatted(file, first.size(), name));
+      int number = name.matches("[1-9]\\d{0,6}") ? Integer.parseInt(name) : 0;
+      String unknown = "%s has %s columns and no header; give a column's number, not '%s'";
+      require(number > 0 && number <= first.size(), unknown, file, first.size(), name);
+      return number - 1;
     }
 
     /** The next row, or null at the end. */
@@ -129,8 +117,8 @@ public record TableFile(Path file, char delimiter, boolean header) {
         return null;
       }
       if (fields.size() != first.size()) {
-        throw new PerformerException(
-            where() + fields.size() + " fields; expected " + first.size() + " as in the first row");
+        String differs = "%s%d fields; expected %d as in the first row";
+        throw new PerformerException(differs.formatted(where(), fields.size(), first.size()));
       }
       return fields;
     }
@@ -147,7 +135,7 @@ public record TableFile(Path file, char delimiter, boolean header) {
 
     private List<String> record() {
       try {
-        reader.allowNext();
+        reader.begin();
         if (!records.hasNext()) {
           return null;
         }

@@ -2,33 +2,23 @@ package dev.performer.data;
 
 import static dev.performer.PerformerException.require;
 
-import dev.performer.PerformerException;
 import java.nio.file.Path;
 import java.util.Arrays;
 
 /**
- * The bytes of a text file, gzipped or not, in pieces of one length; the last may be shorter. For
- * files that fit into memory; {@link TextDocuments} streams.
- *
- * @param length bytes of a piece
- * @param stride bytes from the start of one piece to that of the next
+ * The bytes of a text file, gzipped or not, in pieces of one length that begin every {@code stride}
+ * bytes; the last may be shorter. For files that fit into memory; {@link TextDocuments} streams.
  */
 public record TextChunks(String name, ByteTokenizer tokenizer, byte[] bytes, int length, int stride)
     implements IndexedExamples {
   private static final int LIMIT = 1 << 30;
 
-  /**
-   * Reads a file into pieces that do not overlap.
-   *
-   * @throws PerformerException if the file cannot be read, is empty, or unpacks to over 1 GiB
-   */
+  /** Pieces that do not overlap, of a file of at most 1 GiB. */
   public static TextChunks read(Path file, ByteTokenizer tokenizer, int length) {
     return read(file, tokenizer, length, length);
   }
 
-  /**
-   * Pieces that begin every {@code stride} bytes, overlapping where that is less than their length.
-   */
+  /** Pieces that overlap where {@code stride} is less than their length. */
   public static TextChunks read(Path file, ByteTokenizer tokenizer, int length, int stride) {
     byte[] bytes = DataFile.readAll(file, "a text file", LIMIT);
     require(bytes.length > 0, "%s is empty; expected a text file", file);

@@ -9,12 +9,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Function;
+import java.util.function.Predicate;
 
 /**
- * Whole documents: each file of a folder (and of the folders in it, in the order of their names) is
- * one, or each line of a file.
- *
- * @param place a folder, or a file whose lines are documents; files may be gzipped
+ * Whole documents, which may be gzipped: each file of a folder (and of the folders in it, in the
+ * order of their names) is one, or each line of a file.
  */
 public record TextDocuments(Path place, Function<String, int[]> encoder) implements ExampleSource {
   private static final int LIMIT = 1 << 27;
@@ -26,31 +25,26 @@ public record TextDocuments(Path place, Function<String, int[]> encoder) impleme
 
   @Override
   public DataStream<Example> open() {
-    if (Files.isDirectory(place)) {
-      return DataStream.of(files(place).iterator()).map(this::read);
+    if (!Files.isDirectory(place)) {
+      LineReader lines = new LineReader(place);
+      return examples(DataStream.of(lines::nextText, lines::close));
     }
-    LineReader lines = new LineReader(place);
-    return DataStream.of(lines::nextText, lines::close).map(this::example);
+    Predicate<Path> isShown = file -> !file.getFileName().toString().startsWith(".");
+    List<Path> files = DataFile.list(place, Integer.MAX_VALUE, isShown);
+    require(!files.isEmpty(), "%s holds no file; expected text files", place);
+    return examples(DataStream.of(files.iterator()).map(TextDocuments::read));
   }
 
-  private static List<Path> files(Path folder) {
-    List<Path> files =
-        DataFile.list(
-            folder, Integer.MAX_VALUE, file -> !file.getFileName().toString().startsWith("."));
-    require(!files.isEmpty(), "%s holds no file; expected text files", folder);
-    return files;
+  private DataStream<Example> examples(DataStream<String> documents) {
+    return documents.map(document -> Example.of(encoder.apply(document)));
   }
 
-  private Example read(Path file) {
+  private static String read(Path file) {
     ByteBuffer bytes = ByteBuffer.wrap(DataFile.readAll(file, "a text file", LIMIT));
     try {
-      return example(StandardCharsets.UTF_8.newDecoder().decode(bytes).toString());
+      return StandardCharsets.UTF_8.newDecoder().decode(bytes).toString();
     } catch (IOException e) {
       throw DataFile.unreadable(file, e);
     }
-  }
-
-  private Example example(String document) {
-    return Example.of(encoder.apply(document));
   }
 }

@@ -7,17 +7,14 @@ import java.util.Arrays;
  * never taken back.
  */
 public final class TextStream {
-  /** What a decoder puts where bytes are no character, or not yet. */
-  private static final char UNFINISHED = '\uFFFD';
+  private static final String UNFINISHED = "\uFFFD"; // no character, or none yet
 
   private final Tokenizer tokenizer;
   // Decoded together, as some decoders join words by what stands before.
   private int[] ids;
   private int written; // of these
 
-  /**
-   * @param before ids that are written already, such as those of a prompt
-   */
+  /** Behind ids that are written already, such as those of a prompt. */
   public TextStream(Tokenizer tokenizer, int[] before) {
     this.tokenizer = tokenizer;
     // A few tokens tell how the next is joined.
@@ -30,7 +27,7 @@ public final class TextStream {
     ids = Arrays.copyOf(ids, ids.length + 1);
     ids[ids.length - 1] = id;
     String more = more();
-    if (more.isEmpty() || more.charAt(more.length() - 1) == UNFINISHED) {
+    if (more.isEmpty() || more.endsWith(UNFINISHED)) {
       return "";
     }
     ids = Arrays.copyOfRange(ids, written, ids.length);

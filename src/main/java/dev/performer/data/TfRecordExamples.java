@@ -17,10 +17,6 @@ import org.tensorflow.proto.Feature;
 /**
  * TFRecord files of {@code tf.train.Example}s, one after the other: a feature of integers is the
  * tokens themselves (as protein_lm's {@code sequence} is), one of bytes is text for the encoder.
- *
- * @param feature name of the tokens' or text's feature
- * @param label feature of the label, an integer or a number; empty for none
- * @param vocabularySize ids must be below
  */
 public record TfRecordExamples(
     List<Path> files,
@@ -32,37 +28,25 @@ public record TfRecordExamples(
   /** The feature that protein_lm's files have. */
   public static final String SEQUENCE = "sequence";
 
-  /**
-   * Where an example's label is.
-   *
-   * @param name of the feature; its first value counts
-   * @param category whether it is a class, or a number to regress to
-   */
+  /** The first value of a feature: a class, or a number to regress to. */
   public record LabelFeature(String name, boolean category) {
     private Label of(Entry entry) {
       Feature found = entry.feature(name);
       if (found.getInt64List().getValueCount() > 0) {
         long value = found.getInt64List().getValue(0);
-        if (category && (value < 0 || value > Integer.MAX_VALUE)) {
-          throw entry.failure("class %d of '%s' is not from 0 up", value, name);
-        }
+        boolean isSound = !category || value >= 0 && value <= Integer.MAX_VALUE;
+        entry.require(isSound, "class %d of '%s' is not from 0 up", value, name);
         return category ? new Label.Category((int) value) : new Label.Value(value);
       }
       if (category || found.getFloatList().getValueCount() == 0) {
-        String kind =
-            switch (found.getKindCase()) {
-              case BYTES_LIST -> "bytes";
-              case FLOAT_LIST -> "floats";
-              case INT64_LIST -> "integers";
-              case KIND_NOT_SET -> "nothing";
-            };
+        boolean isBytes = found.hasBytesList();
+        String kind = isBytes ? "bytes" : found.hasFloatList() ? "floats" : "nothing";
         String expected = category ? "an integer" : "a number";
         throw entry.failure("label '%s' holds %s; expected %s", name, kind, expected);
       }
       float number = found.getFloatList().getValue(0);
-      if (!Float.isFinite(number)) {
-        throw entry.failure("label '%s' is %s; expected a finite number", name, number);
-      }
+      boolean isFinite = Float.isFinite(number);
+      entry.require(isFinite, "label '%s' is %s; expected a finite number", name, number);
       return new Label.Value(number);
     }
   }
@@ -70,17 +54,17 @@ public record TfRecordExamples(
   /** One example, and where it stands. */
   private record Entry(String place, Map<String, Feature> features) {
     /** The next one; null at the end. */
-    static Entry next(TfRecordReader reader) {
-      byte[] data = reader.next();
-      if (data == null) {
-        return null;
-      }
+    static Entry next(TfRecordFile records) {
+      byte[] data = records.next();
       try {
-        var example = org.tensorflow.proto.Example.parseFrom(data);
-        return new Entry(reader.where(), example.getFeatures().getFeatureMap());
+        return data == null
+            ? null
+            : new Entry(
+                records.where(),
+                org.tensorflow.proto.Example.parseFrom(data).getFeatures().getFeatureMap());
       } catch (InvalidProtocolBufferException e) {
         throw new PerformerException(
-            reader.where() + "no tf.train.Example: its bytes are no such message", e);
+            records.where() + "no tf.train.Example: its bytes are no such message", e);
       }
     }
 
@@ -93,25 +77,26 @@ public record TfRecordExamples(
       return found;
     }
 
+    void require(boolean condition, String format, Object... values) {
+      if (!condition) {
+        throw failure(format, values);
+      }
+    }
+
     PerformerException failure(String format, Object... values) {
       return new PerformerException(place + format.formatted(values));
     }
   }
 
-  /**
-   * Counts the classes of a file: one more than the largest, which takes a pass over it.
-   *
-   * @throws PerformerException if a record has no such feature, or a number that is no class
-   */
+  /** Counts the classes of a file: one more than the largest, which takes a pass over it. */
   public static int classes(Path file, String feature) {
     LabelFeature label = new LabelFeature(feature, true);
     int most = -1;
-    try (TfRecordReader reader = new TfRecordReader(file)) {
-      for (Entry entry = Entry.next(reader); entry != null; entry = Entry.next(reader)) {
+    try (TfRecordFile records = new TfRecordFile(file)) {
+      for (Entry entry = Entry.next(records); entry != null; entry = Entry.next(records)) {
         most = Math.max(most, ((Label.Category) label.of(entry)).id());
-        if (most >= TableExamples.MOST_CATEGORIES) {
-          throw entry.failure("class %d of '%s'; at most 100,000 are counted", most, feature);
-        }
+        boolean isCounted = most < TableExamples.MOST_CATEGORIES;
+        entry.require(isCounted, "class %d of '%s'; at most 100,000 are counted", most, feature);
       }
     }
     return most + 1;
@@ -125,40 +110,37 @@ public record TfRecordExamples(
   @Override
   public DataStream<Example> open() {
     Iterator<Path> rest = files.iterator();
-    TfRecordReader[] reader = {new TfRecordReader(rest.next())};
+    TfRecordFile[] records = {new TfRecordFile(rest.next())};
     boolean[] any = {false};
     return DataStream.of(
         () -> {
-          Entry entry = Entry.next(reader[0]);
+          Entry entry = Entry.next(records[0]);
           while (entry == null && rest.hasNext()) {
-            reader[0].close();
-            reader[0] = new TfRecordReader(rest.next());
-            entry = Entry.next(reader[0]);
+            records[0].close();
+            records[0] = new TfRecordFile(rest.next());
+            entry = Entry.next(records[0]);
           }
           any[0] |= entry != null;
           require(any[0], "%s holds no record; expected TFRecord", name());
-          return entry == null ? null : new Example(tokens(entry), label(entry));
+          return entry == null ? null : example(entry);
         },
-        () -> reader[0].close());
+        () -> records[0].close());
   }
 
-  private Label label(Entry entry) {
-    return label.isEmpty() ? Label.NONE : label.get().of(entry);
+  private Example example(Entry entry) {
+    int[] tokens = tokens(entry);
+    return new Example(tokens, label.isEmpty() ? Label.NONE : label.get().of(entry));
   }
 
   private int[] tokens(Entry entry) {
     Feature found = entry.feature(feature);
     var texts = found.getBytesList().getValueList();
     int floats = found.getFloatList().getValueCount();
-    if (floats > 0 || texts.size() > 1) {
-      throw entry.failure(
-          "feature '%s' holds %d texts and %d floats; expected one text or integers",
-          feature, texts.size(), floats);
-    }
+    boolean isOne = floats == 0 && texts.size() <= 1;
+    String other = "feature '%s' holds %d texts and %d floats; expected one text or integers";
+    entry.require(isOne, other, feature, texts.size(), floats);
     if (!texts.isEmpty()) {
-      if (!texts.get(0).isValidUtf8()) {
-        throw entry.failure("feature '%s' is no UTF-8 text", feature);
-      }
+      entry.require(texts.get(0).isValidUtf8(), "feature '%s' is no UTF-8 text", feature);
       return encoder.apply(texts.get(0).toStringUtf8());
     }
     int[] tokens = new int[found.getInt64List().getValueCount()];

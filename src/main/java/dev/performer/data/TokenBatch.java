@@ -1,9 +1,14 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.function.ToIntFunction;
+import java.util.stream.Stream;
 
 /**
  * Token sequences of one batch, padded at their ends.
@@ -46,6 +51,17 @@ public record TokenBatch(
     return new TokenBatch(length, tokens, lengths, keys, position, labels);
   }
 
+  /** The rows of batches, each of as many as there may be of the length of its first. */
+  static <T> List<List<T>> split(List<T> longestFirst, ToIntFunction<T> rows) {
+    List<List<T>> batches = new ArrayList<>();
+    for (int from = 0; from < longestFirst.size(); ) {
+      int to = Math.min(longestFirst.size(), from + rows.applyAsInt(longestFirst.get(from)));
+      batches.add(longestFirst.subList(from, to));
+      from = to;
+    }
+    return batches;
+  }
+
   static List<Label> unlabelled(int rows) {
     return Collections.nCopies(rows, Label.NONE);
   }
@@ -66,26 +82,20 @@ public record TokenBatch(
 
   /** The class of each row, {@code [B]}. @throws PerformerException if a row has none */
   public int[] categories() {
-    int[] categories = new int[rows()];
-    for (int row = 0; row < categories.length; row++) {
-      categories[row] = label(row, Label.Category.class, "class").id();
-    }
-    return categories;
+    return labels(Label.Category.class, "class").mapToInt(Label.Category::id).toArray();
   }
 
   /** The number of each row, {@code [B]}. @throws PerformerException if a row has none */
   public float[] values() {
+    List<Label.Value> numbers = labels(Label.Value.class, "number").toList();
     float[] values = new float[rows()];
     for (int row = 0; row < values.length; row++) {
-      values[row] = label(row, Label.Value.class, "number").value();
+      values[row] = numbers.get(row).value();
     }
     return values;
   }
 
-  /**
-   * How much the guess of each token counts, {@code [B * L]}: 1 where a row has no weights of its
-   * own, 0 at padding.
-   */
+  /** How much the guess of each token counts, {@code [B * L]}: 0 at padding, else 1 by default. */
   public float[] weights() {
     float[] weights = new float[tokens.length];
     for (int row = 0; row < rows(); row++) {
@@ -100,26 +110,20 @@ public record TokenBatch(
   }
 
   /**
-   * What a decoder has to write for each row, as a batch of its own with the same keys and
-   * position.
+   * What a decoder has to write for each row, cut to a length or padded, with the same keys.
    *
-   * @param length L of the result; longer targets are cut
-   * @param pad id of padding
    * @throws PerformerException if a row has no target
    */
   public TokenBatch targets(int length, int pad) {
-    int[][] targets = new int[rows()][];
-    for (int row = 0; row < targets.length; row++) {
-      targets[row] = label(row, Label.Target.class, "target sequence").tokens();
-    }
-    return padded(List.of(targets), length, pad, keys, position, unlabelled(rows()));
+    var targets = labels(Label.Target.class, "target sequence").map(Label.Target::tokens).toList();
+    return padded(targets, length, pad, keys, position, unlabelled(rows()));
   }
 
-  private <T extends Label> T label(int row, Class<T> kind, String what) {
-    if (!kind.isInstance(labels.get(row))) {
-      throw new PerformerException(
-          "the data has examples without a " + what + "; name its label column or array");
-    }
-    return kind.cast(labels.get(row));
+  private <T extends Label> Stream<T> labels(Class<T> kind, String what) {
+    require(
+        labels.stream().allMatch(kind::isInstance),
+        "the data has examples without a %s; name its label column or array",
+        what);
+    return labels.stream().map(kind::cast);
   }
 }

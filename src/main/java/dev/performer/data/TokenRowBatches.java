@@ -11,7 +11,6 @@ import java.util.stream.LongStream;
  * tokens, padding included. The order depends on seed and epoch alone.
  *
  * @param vocabulary null where it is not known what ids mean
- * @param pad fills up short sequences
  * @param tokens of a batch at most, unless one sequence has more
  * @param fixedLength all batches are padded to at least this
  */
@@ -20,9 +19,7 @@ public record TokenRowBatches(
     implements Batches {
   private static final int ORDER = 11;
   private static final int BATCH_ORDER = 12;
-
-  /** Within so many batches' worth of sequences, those of like length are put together. */
-  private static final int WINDOW = 64;
+  private static final int WINDOW = 64; // batches' worth, within which like lengths come together
 
   @Override
   public String name() {
@@ -31,15 +28,14 @@ public record TokenRowBatches(
 
   /** Every sequence once, the longest first; for evaluation. */
   public List<TokenBatch> inOrder() {
-    var all = split(numbers());
-    return all.stream().map(rows -> pack(rows, BatchPosition.START)).toList();
+    return split(numbers()).stream().map(rows -> pack(rows, BatchPosition.START)).toList();
   }
 
   @Override
   public DataStream<TokenBatch> epoch(long epoch, long index) {
     List<Integer> order = new ArrayList<>(numbers());
     Seeds.shuffle(order, Seeds.random(seed, epoch, ORDER));
-    double mean = data.rows().stream().mapToInt(r -> r.length).average().orElseThrow();
+    double mean = data.rows().stream().mapToInt(row -> row.length).average().orElseThrow();
     int window = (int) Math.max(1, Math.min(order.size(), WINDOW * (tokens / mean)));
     List<List<Integer>> batches = new ArrayList<>();
     for (int from = 0; from < order.size(); from += window) {
@@ -59,7 +55,7 @@ public record TokenRowBatches(
   private List<List<Integer>> split(List<Integer> numbers) {
     var longestFirst =
         numbers.stream().sorted(Comparator.comparingInt(i -> -data.rows().get(i).length)).toList();
-    return Collator.split(longestFirst, i -> Math.max(1, tokens / padded(i)));
+    return TokenBatch.split(longestFirst, i -> Math.max(1, tokens / padded(i)));
   }
 
   private int padded(int row) {

@@ -14,17 +14,11 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
- * Token sequences in memory, without padding.
- *
- * @param rows ids of each sequence; none is empty
- * @param notes what was not taken as it stood, one line each
+ * Sequences in memory, without padding, none empty, and lines on what was not taken as it stood.
  */
 public record TokenRows(String name, List<int[]> rows, List<String> notes) {
-  /** The array of ids, {@code [N, L]} of whole numbers. */
-  public static final String TOKENS = "tokens";
-
-  /** The array that is 1 where an id is real, {@code [N, L]}. */
-  public static final String MASK = "mask";
+  public static final String TOKENS = "tokens"; // the array of ids, [N, L]
+  public static final String MASK = "mask"; // the array that is 1 where an id is real, [N, L]
 
   /** Copies the lists, and refuses none. */
   public TokenRows {
@@ -34,8 +28,8 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
   }
 
   /**
-   * Reads {@code tokens} and, if it is there, {@code mask} of an {@code .npz}. Without a mask, ids
-   * of padding at the end of a row are padding.
+   * Reads {@code tokens} and perhaps {@code mask} of an {@code .npz}; without a mask, ids of
+   * padding at the end of a row are padding.
    */
   public static TokenRows npz(Path file, OptionalInt pad) {
     List<int[]> all = read(file, pad);
@@ -54,13 +48,12 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     if (tokens.length == 0) {
       return List.of(); // however many rows of nothing there are
     }
-    long[] shape = arrays.get(name).shape();
-    int length = (int) shape[1];
-    int[] mask = arrays.containsKey(MASK) ? whole(file, MASK, arrays) : null;
-    if (mask != null && !Arrays.equals(shape, arrays.get(MASK).shape())) {
-      throw new PerformerException(
-          "%s: mask is %s, tokens %s".formatted(file, arrays.get(MASK), arrays.get(name)));
-    }
+    NpyArray all = arrays.get(name);
+    NpyArray real = arrays.get(MASK);
+    int[] mask = real == null ? null : whole(file, MASK, arrays);
+    boolean isSame = real == null || Arrays.equals(all.shape(), real.shape());
+    require(isSame, "%s: mask is %s, tokens %s", file, real, all);
+    int length = (int) all.shape()[1];
     List<int[]> rows = new ArrayList<>();
     for (int from = 0; from < tokens.length; from += length) {
       int end = from + length;
@@ -89,23 +82,21 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     String note =
         "%s: %d of %d sequences are longer than %d tokens and are cropped"
             .formatted(name, longer, rows.size(), length);
-    return new TokenRows(
-        name,
-        rows.stream().map(r -> r.length > length ? Arrays.copyOf(r, length) : r).toList(),
-        Stream.concat(notes.stream(), Stream.of(note)).toList());
+    var all = rows.stream().map(row -> Arrays.copyOf(row, Math.min(row.length, length))).toList();
+    return new TokenRows(name, all, Stream.concat(notes.stream(), Stream.of(note)).toList());
   }
 
   /** The first of every so many sequences, at least 2, held out, and the others. */
   public List<TokenRows> split(int every) {
+    if (rows.size() == 1) {
+      throw new PerformerException(
+              name + ": one sequence cannot be split in two; give other ones for validation")
+          .settledBy("validation");
+    }
     List<int[]> held = new ArrayList<>();
     List<int[]> rest = new ArrayList<>();
     for (int i = 0; i < rows.size(); i++) {
       (i % every == 0 ? held : rest).add(rows.get(i));
-    }
-    if (rest.isEmpty()) {
-      throw new PerformerException(
-              name + ": one sequence cannot be split in two; give other ones for validation")
-          .settledBy("validation");
     }
     return List.of(
         new TokenRows(name + ", held out", held, List.of()), new TokenRows(name, rest, notes));
@@ -113,14 +104,9 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
 
   /** At most so many of the sequences, evenly spread. */
   public TokenRows atMost(int count) {
-    if (rows.size() <= count) {
-      return this;
-    }
     long all = rows.size();
-    return new TokenRows(
-        name,
-        IntStream.range(0, count).mapToObj(i -> rows.get((int) (i * all / count))).toList(),
-        notes);
+    var some = IntStream.range(0, count).mapToObj(i -> rows.get((int) (i * all / count)));
+    return all <= count ? this : new TokenRows(name, some.toList(), notes);
   }
 
   /** Refuses an id that is none of a vocabulary of that size. */
@@ -138,15 +124,10 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
 
   private static int[] whole(Path file, String name, Map<String, NpyArray> arrays) {
     NpyArray array = arrays.get(name);
-    if (array == null) {
-      throw new PerformerException(
-          "%s: has no array '%s' [N, L]; it has [%s]"
-              .formatted(file, name, Excerpt.names(arrays.keySet())));
-    }
-    if (array.shape().length != 2) {
-      throw new PerformerException(
-          "%s: %s is %s, expected [N, L]".formatted(file, name, Excerpt.of(array.toString())));
-    }
+    String there = Excerpt.names(arrays.keySet());
+    require(array != null, "%s: has no array '%s' [N, L]; it has [%s]", file, name, there);
+    String shown = Excerpt.of(array.toString());
+    require(array.shape().length == 2, "%s: %s is %s, expected [N, L]", file, name, shown);
     double[] values = array.doubles();
     int[] whole = new int[values.length];
     for (int i = 0; i < values.length; i++) {

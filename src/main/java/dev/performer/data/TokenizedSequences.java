@@ -14,11 +14,9 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Sequences or texts of a file as token ids.
+ * Sequences or texts of a source as token ids.
  *
- * @param source where they come from, for messages
  * @param names the id of each: of FASTA or a column id, else a number from 1
- * @param encodings of each, without padding
  * @param report one line on what was not taken as it stood, if anything
  */
 public record TokenizedSequences(
@@ -26,12 +24,7 @@ public record TokenizedSequences(
     List<String> names,
     List<Tokenizer.Encoding> encodings,
     Optional<String> report) {
-  /**
-   * Texts in memory, numbered from 1.
-   *
-   * @param length tokens at most, with those around a text; longer ones are cropped
-   * @throws PerformerException if there is none
-   */
+  /** Texts in memory, numbered from 1; those of more tokens than the length are cropped. */
   public static TokenizedSequences of(List<String> texts, Tokenizer tokenizer, int length) {
     List<ProteinSequence> sequences = new ArrayList<>();
     texts.forEach(
@@ -67,12 +60,10 @@ public record TokenizedSequences(
     }
     List<String> names = new ArrayList<>();
     List<Tokenizer.Encoding> encodings = new ArrayList<>();
+    String negative = "%s: row %d of tokens holds a number below 0, which is no id";
     for (int[] ids : TokenRows.read(file, tokenizer.vocabulary().pad())) {
-      if (Arrays.stream(ids).anyMatch(id -> id < 0)) {
-        throw new PerformerException(
-            file + ": row " + names.size() + " of tokens holds a number below 0, which is no id");
-      }
-      names.add(Integer.toString(names.size() + 1));
+      require(Arrays.stream(ids).allMatch(id -> id >= 0), negative, file, names.size());
+      names.add("" + (names.size() + 1));
       int kept = Math.min(ids.length, length);
       encodings.add(new Tokenizer.Encoding(Arrays.copyOf(ids, kept), 0, kept, ids.length - kept));
     }
@@ -99,14 +90,11 @@ public record TokenizedSequences(
     List<Map<String, String>> rows = TableFile.of(file).read();
     Set<String> columns = rows.get(0).keySet();
     String text = columns.contains("sequence") ? "sequence" : "text";
-    require(
-        columns.contains(text),
-        "%s: has columns [%s]; expected one named sequence or text",
-        file,
-        Excerpt.names(columns));
+    String unfit = "%s: has columns [%s]; expected one named sequence or text";
+    require(columns.contains(text), unfit, file, Excerpt.names(columns));
     List<ProteinSequence> sequences = new ArrayList<>();
     for (Map<String, String> row : rows) {
-      String id = row.getOrDefault("id", Integer.toString(sequences.size() + 1));
+      String id = row.getOrDefault("id", "" + (sequences.size() + 1));
       sequences.add(new ProteinSequence(id, "", row.get(text)));
     }
     return SequenceSource.of(file.toString(), () -> DataStream.of(sequences.iterator()));

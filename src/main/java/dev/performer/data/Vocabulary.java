@@ -10,14 +10,9 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
- * The tokens a model knows; a token's id is its place in the list.
- *
- * @param tokens all tokens, each once
- * @param pad fills up short sequences
- * @param mask stands where a masked language model has to guess
- * @param bos begins a sequence
- * @param eos ends a sequence
- * @param unknown stands for letters that the vocabulary lacks; an ordinary token
+ * The tokens a model knows, each once; a token's id is its place in the list. {@code pad} fills up
+ * short sequences, {@code mask} stands where a masked language model has to guess, {@code bos}
+ * begins and {@code eos} ends a sequence, {@code unknown} stands for letters that are no tokens.
  */
 public record Vocabulary(
     List<String> tokens,
@@ -26,9 +21,7 @@ public record Vocabulary(
     OptionalInt bos,
     OptionalInt eos,
     OptionalInt unknown) {
-  /**
-   * @throws IllegalArgumentException if a token occurs twice or an id is out of range
-   */
+  /** Refuses tokens that occur twice, and ids out of range. */
   public Vocabulary {
     tokens = List.copyOf(tokens);
     if (tokens.isEmpty() || new HashSet<>(tokens).size() != tokens.size()) {
@@ -43,25 +36,14 @@ public record Vocabulary(
     }
   }
 
-  /**
-   * A vocabulary whose special tokens are given by their text; null or absent means there is none.
-   */
+  /** Special tokens are given by their text; null or absent means there is none. */
   public static Vocabulary of(
       List<String> tokens, String pad, String mask, String bos, String eos, String unknown) {
-    return new Vocabulary(
-        tokens,
-        find(tokens, pad),
-        find(tokens, mask),
-        find(tokens, bos),
-        find(tokens, eos),
-        find(tokens, unknown));
+    var ids = Stream.of(pad, mask, bos, eos, unknown).map(token -> find(tokens, token)).toList();
+    return new Vocabulary(tokens, ids.get(0), ids.get(1), ids.get(2), ids.get(3), ids.get(4));
   }
 
-  /**
-   * A vocabulary of which nothing is known but its size: tokens are called as their ids.
-   *
-   * @param pad the id of padding, or null
-   */
+  /** Nothing is known but the size, and perhaps padding: tokens are called as their ids. */
   public static Vocabulary ofIds(int size, Integer pad) {
     OptionalInt none = OptionalInt.empty();
     OptionalInt padding = pad == null ? none : OptionalInt.of(pad);
@@ -71,6 +53,12 @@ public record Vocabulary(
   /** Tokens that differ by a number from 0 between two texts. */
   static Stream<String> numbered(String before, String after, int count) {
     return IntStream.range(0, count).mapToObj(i -> before + i + after);
+  }
+
+  /** Numbered tokens, and signs behind them: padding, begin, or others. */
+  static Vocabulary of(Stream<String> numbered, String... signs) {
+    List<String> tokens = Stream.concat(numbered, Stream.of(signs)).toList();
+    return of(tokens, "<pad>", null, "<bos>", null, null);
   }
 
   /** Number of tokens. */

@@ -1,6 +1,6 @@
 package dev.performer.distill;
 
-import dev.performer.model.Outputs;
+import dev.performer.model.Performer.Outputs;
 import dev.performer.model.PerformerConfig;
 import java.util.List;
 import java.util.function.Function;

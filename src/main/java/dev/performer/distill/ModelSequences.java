@@ -72,7 +72,7 @@ public final class ModelSequences {
         TokenizedSequences.read(file, tokenizer.get(), isLetters ? Integer.MAX_VALUE : length);
     var rows =
         texts.encodings().stream()
-            .filter(text -> isLetters ? text.end() > text.start() : text.ids().length > 0)
+            .filter(some -> isLetters ? some.end() > some.start() : some.ids().length > 0)
             .map(Tokenizer.Encoding::ids)
             .toList();
     var notes = texts.report().map(line -> file + ": " + line).stream().toList();

@@ -3,15 +3,13 @@ package dev.performer.model;
 import dev.performer.attention.ExactAttention;
 import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.graph.Variable;
-import dev.performer.nn.ExactHeads;
-import dev.performer.nn.FavorHeads;
+import dev.performer.model.Stack.Block;
+import dev.performer.model.Stack.Mlp;
 import dev.performer.nn.HeadMixer;
-import dev.performer.nn.Initializer;
-import dev.performer.nn.KernelHeads;
 import dev.performer.nn.LayerNorm;
-import dev.performer.nn.Mlp;
 import dev.performer.nn.MultiHeadAttention;
 import dev.performer.nn.Parameters;
+import dev.performer.nn.Parameters.Initializer;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -22,9 +20,7 @@ final class Blocks {
   private final boolean draws;
   private final Map<AttentionConfig, Optional<ProjectionMatrix>> drawn = new HashMap<>();
 
-  /**
-   * @param draws false where only names and shapes of projections matter
-   */
+  /** Where {@code draws} is false, only names and shapes of projections matter. */
   Blocks(PerformerConfig config, boolean draws) {
     this.config = config;
     this.draws = draws;
@@ -52,38 +48,36 @@ final class Blocks {
       LayerNorm selfNorm,
       MultiHeadAttention cross,
       LayerNorm crossNorm) {
-    DropoutRates rates = config.dropout();
-    int inner = config.mlpSize();
-    Mlp mlp =
-        Mlp.create(in.in("mlp"), config.hiddenSize(), inner, config.activation(), rates.mlp());
+    Mlp mlp = Mlp.create(in.in("mlp"), config);
     LayerNorm mlpNorm = norm(in.in("mlp_norm"));
     var position = config.normalization().position();
-    return new Block(self, selfNorm, cross, crossNorm, mlp, mlpNorm, position, rates.residual());
+    double dropout = config.dropout().residual();
+    return new Block(self, selfNorm, cross, crossNorm, mlp, mlpNorm, position, dropout);
   }
 
   /** A layer norm of the configuration. */
   LayerNorm norm(Parameters in) {
-    Normalization norm = config.normalization();
+    var norm = config.normalization();
     return LayerNorm.create(in, config.hiddenSize(), norm.epsilon(), norm.formula());
   }
 
   private MultiHeadAttention attention(Parameters in, AttentionConfig attention) {
-    int size = config.hiddenSize();
+    PerformerConfig c = config;
     HeadMixer mixer = mixer(in, attention);
     return MultiHeadAttention.create(
-        in, size, config.heads(), config.headSize(), config.attentionBias(), mixer);
+        in, c.hiddenSize(), c.heads(), c.headSize(), c.attentionBias(), mixer);
   }
 
   private HeadMixer mixer(Parameters in, AttentionConfig attention) {
     double dropout = config.dropout().attention();
     Variable projection = projection(in, attention);
     if (attention instanceof AttentionConfig.Favor favor) {
-      return new FavorHeads(favor.config(), projection, config.heads());
+      return new HeadMixer.Favor(favor.config(), projection, config.heads());
     } else if (attention instanceof AttentionConfig.ModelGarden garden) {
-      return new KernelHeads(garden.config(), projection, config.heads(), dropout);
+      return new HeadMixer.ModelGarden(garden.config(), projection, config.heads(), dropout);
     }
     AttentionConfig.Exact exact = (AttentionConfig.Exact) attention;
-    return new ExactHeads(new ExactAttention(exact.causal()), exact.maskQueries(), dropout);
+    return new HeadMixer.Exact(new ExactAttention(exact.causal()), exact.maskQueries(), dropout);
   }
 
   private Variable projection(Parameters in, AttentionConfig attention) {

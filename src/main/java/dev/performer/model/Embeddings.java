@@ -2,11 +2,12 @@ package dev.performer.model;
 
 import dev.performer.graph.Algebra;
 import dev.performer.graph.Variable;
+import dev.performer.model.PerformerConfig.Positions;
+import dev.performer.nn.Dense.Precision;
 import dev.performer.nn.Dropout;
-import dev.performer.nn.Embedding;
-import dev.performer.nn.Initializer;
 import dev.performer.nn.LayerNorm;
 import dev.performer.nn.Parameters;
+import dev.performer.nn.Parameters.Initializer;
 import dev.performer.nn.Sinusoids;
 import java.util.List;
 import org.tensorflow.Operand;
@@ -17,48 +18,37 @@ import org.tensorflow.types.TInt32;
 /**
  * Tokens, their types and positions, as the vectors that enter the first block. What a
  * configuration does not have is null.
- *
- * @param positions {@code [maxLength, E]}; one row more with a class token
- * @param classToken {@code [E]}
- * @param norm of the sum
  */
 record Embeddings(
     PerformerConfig config,
-    Embedding tokens,
-    Embedding positions,
-    Embedding types,
-    Variable classToken,
-    LayerNorm norm) {
+    Table tokens,
+    Table positions, // [maxLength, E]; one row more with a class token
+    Table types,
+    Variable classToken, // [E]
+    LayerNorm norm) { // of the sum
   private static final Initializer SMALL = new Initializer.Normal(0.02f);
 
-  /** Tables of the encoder or of the only stack. */
-  static Embeddings create(Parameters all, PerformerConfig config, Blocks blocks) {
+  /** Tables of a stack; a decoder's shares tokens, and has neither types nor a class token. */
+  static Embeddings create(Parameters all, PerformerConfig config, Blocks blocks, Table shared) {
     Parameters in = all.in("embeddings");
     int size = config.hiddenSize();
+    int kinds = shared == null ? config.tokenTypes() : 0;
+    boolean hasClass = shared == null && config.classToken();
     // Sinusoids have components of size 1: smaller tokens would drown in them.
     Initializer initializer = config.positions().isOfSizeOne() ? new Initializer.Normal(1) : SMALL;
-    var tokens = Embedding.create(in, "token", config.vocabularySize(), size, initializer);
+    Table tokens = shared;
+    if (tokens == null) {
+      tokens = Table.create(in, "token", config.vocabularySize(), size, initializer);
+    }
     var positions = positions(in, config);
-    int kinds = config.tokenTypes();
-    var types = kinds == 0 ? null : Embedding.create(in, "type", kinds, size, SMALL);
-    Variable classToken =
-        config.classToken() ? in.trainable("class_token", new Initializer.Constant(0), size) : null;
-    return new Embeddings(config, tokens, positions, types, classToken, norm(in, config, blocks));
+    var types = kinds == 0 ? null : Table.create(in, "type", kinds, size, SMALL);
+    var zero = new Initializer.Constant(0);
+    Variable classToken = hasClass ? in.trainable("class_token", zero, size) : null;
+    LayerNorm norm = config.normalization().embeddings() ? blocks.norm(in.in("norm")) : null;
+    return new Embeddings(config, tokens, positions, types, classToken, norm);
   }
 
-  /** Tables of a decoder, which shares the encoder's tokens. */
-  static Embeddings decoder(
-      Parameters decoder, PerformerConfig config, Blocks blocks, Embedding tokens) {
-    Parameters in = decoder.in("embeddings");
-    return new Embeddings(
-        config, tokens, positions(in, config), null, null, norm(in, config, blocks));
-  }
-
-  private static LayerNorm norm(Parameters in, PerformerConfig config, Blocks blocks) {
-    return config.normalization().embeddings() ? blocks.norm(in.in("norm")) : null;
-  }
-
-  private static Embedding positions(Parameters in, PerformerConfig config) {
+  private static Table positions(Parameters in, PerformerConfig config) {
     if (!config.positions().isTable()) {
       return null;
     }
@@ -66,14 +56,12 @@ record Embeddings(
     int size = config.hiddenSize();
     boolean isGiven = config.positions().isOfSizeOne();
     var initializer = isGiven ? new Initializer.Given(Sinusoids.table(rows, size)) : SMALL;
-    return Embedding.create(in, "position", rows, size, initializer);
+    return Table.create(in, "position", rows, size, initializer);
   }
 
   /**
-   * @param ids {@code [B, L]}
-   * @param typeIds {@code [B, L]}, or null for zeros
-   * @param at positions {@code [L]} or {@code [B, L]}, of the class token too if there is one
-   * @return {@code [B, L, E]}, or with a class token {@code [B, L+1, E]}
+   * Of ids and their types, {@code [B, L]}, or null for zeros, at positions {@code [L]} or {@code
+   * [B, L]}: {@code [B, L, E]}, or with a class token, which has a position too, one row more.
    */
   Operand<TFloat32> apply(
       Ops tf, Operand<TInt32> ids, Operand<TInt32> typeIds, Operand<TInt32> at, Dropout drop) {
@@ -94,8 +82,27 @@ record Embeddings(
 
   /** The class token for every row of a batch, {@code [B, 1, E]}. */
   private Operand<TFloat32> classRows(Ops tf, Operand<TInt32> ids) {
-    var one = tf.constant(new int[] {1, config.hiddenSize()});
+    var one = tf.array(1, config.hiddenSize());
     var shape = tf.concat(List.of(Algebra.sizes(tf, ids, 0, 1), one), tf.constant(0));
     return tf.broadcastTo(classToken.<TFloat32>read(tf), shape);
+  }
+
+  /** Vectors {@code [rows, E]}. */
+  record Table(Variable rows) {
+    static Table create(Parameters in, String name, int rows, int size, Initializer initializer) {
+      return new Table(in.trainable(name, initializer, rows, size));
+    }
+
+    /** Rows, {@code [..., E]}; an id beyond them fails when the graph runs. */
+    Operand<TFloat32> apply(Ops tf, Operand<TInt32> ids) {
+      return tf.gather(rows.<TFloat32>read(tf), ids, tf.constant(0));
+    }
+
+    /** Products of {@code x}, {@code [..., E]}, with all rows, {@code [..., rows]}. */
+    Operand<TFloat32> products(Ops tf, Operand<TFloat32> x) {
+      long[] shape = rows.shape().asArray();
+      var transposed = tf.linalg.transpose(rows.<TFloat32>read(tf), tf.array(1, 0));
+      return Precision.FLOAT32.times(tf, x, transposed, (int) shape[1], (int) shape[0]);
+    }
   }
 }

@@ -2,14 +2,16 @@ package dev.performer.model;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.attention.Attention.Projected;
 import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
+import dev.performer.model.PerformerConfig.Positions;
+import dev.performer.nn.Dense.Precision;
 import dev.performer.nn.Dropout;
 import dev.performer.nn.MultiHeadAttention;
 import dev.performer.nn.Parameters;
-import dev.performer.nn.Precision;
-import dev.performer.nn.Rotation;
+import dev.performer.nn.Sinusoids.Rotation;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -39,9 +41,9 @@ public final class Performer {
     this.config = config;
     Parameters stacks = all.in(precision);
     Blocks made = new Blocks(config, draws);
-    encoder = Stack.encoder(stacks, config, made);
+    encoder = Stack.of(stacks, config, made, null);
     boolean isPair = config.decoderLayers() > 0;
-    decoder = isPair ? Stack.decoder(stacks.in("decoder"), config, made, encoder) : null;
+    decoder = isPair ? Stack.of(stacks.in("decoder"), config, made, encoder) : null;
     heads = TaskHeads.create(all, config, made, encoder.embeddings().tokens());
   }
 
@@ -81,8 +83,8 @@ public final class Performer {
   public static Map<String, ProjectionMatrix> projections(PerformerConfig config) {
     Map<String, ProjectionMatrix> projections = new LinkedHashMap<>();
     Blocks drawing = new Blocks(config, true);
-    attentions(config)
-        .forEach((name, of) -> drawing.draw(of).ifPresent(p -> projections.put(name, p)));
+    var attentions = attentions(config);
+    attentions.forEach((name, of) -> drawing.draw(of).ifPresent(p -> projections.put(name, p)));
     return projections;
   }
 
@@ -118,8 +120,8 @@ public final class Performer {
    * Computes. Sequences may be of any length up to {@code maxLength} (beyond it without a table of
    * positions), and batches of any size.
    *
-   * @throws dev.performer.PerformerException if a decoder's tokens are missing, or given without
-   *     one
+   * @throws dev.performer.PerformerException if tokens of a decoder and a decoder are not both
+   *     there
    */
   public Outputs apply(Ops tf, Inputs inputs, Dropout drop) {
     boolean isGiven = inputs.decoderTokens() != null;
@@ -131,7 +133,7 @@ public final class Performer {
       mask = Sequences.inFront(tf, mask, tf.constant(1f));
     }
     Operand<TInt32> positions = Sequences.positions(tf, read.tokens(), config.classToken() ? 1 : 0);
-    var context = new Block.Context(mask, rotation(tf, positions), null, null, drop, null);
+    var context = new Stack.Context(mask, rotation(tf, positions), null, null, drop, null);
     var encoded = encoder.apply(tf, read.tokens(), inputs.tokenTypes(), positions, context);
     Operand<TFloat32> decoded =
         decoder == null ? null : decode(tf, inputs, encoded.hidden(), mask, drop);
@@ -139,15 +141,11 @@ public final class Performer {
   }
 
   private Operand<TFloat32> decode(
-      Ops tf,
-      Inputs inputs,
-      Operand<TFloat32> encoded,
-      Operand<TFloat32> encodedMask,
-      Dropout drop) {
+      Ops tf, Inputs inputs, Operand<TFloat32> encoded, Operand<TFloat32> seen, Dropout drop) {
     var read = Sequences.read(tf, inputs.decoderTokens(), inputs.decoderMask(), config, true);
     var positions = Sequences.positions(tf, read.tokens(), 0);
     var rotation = rotation(tf, positions);
-    var context = new Block.Context(read.mask(), rotation, encoded, encodedMask, drop, null);
+    var context = new Stack.Context(read.mask(), rotation, encoded, seen, drop, null);
     return decoder.apply(tf, read.tokens(), null, positions, context).hidden();
   }
 
@@ -157,7 +155,7 @@ public final class Performer {
    */
   @FunctionalInterface
   public interface Mixing {
-    Operand<TFloat32> mix(int layer, MultiHeadAttention.Projected projected);
+    Operand<TFloat32> mix(int layer, Projected projected);
   }
 
   /**
@@ -170,11 +168,10 @@ public final class Performer {
    */
   public Outputs applyPiece(
       Ops tf, Operand<TInt32> tokens, Operand<TInt32> positions, Mixing mixing) {
-    require(
-        decoder == null && !config.classToken(),
-        "a model with a decoder or a class token cannot run piece by piece");
+    boolean isWhole = decoder != null || config.classToken();
+    require(!isWhole, "a model with a decoder or a class token cannot run piece by piece");
     Dropout none = Dropout.none();
-    var context = new Block.Context(null, rotation(tf, positions), null, null, none, mixing);
+    var context = new Stack.Context(null, rotation(tf, positions), null, null, none, mixing);
     return outputs(tf, encoder.apply(tf, tokens, null, positions, context), null, null, none);
   }
 
@@ -187,14 +184,11 @@ public final class Performer {
       Ops tf, Stack.Pass encoded, Operand<TFloat32> mask, Operand<TFloat32> decoded, Dropout drop) {
     Operand<TFloat32> hidden = encoded.hidden();
     Operand<TFloat32> pooled = heads.pooled(tf, hidden, mask);
-    return new Outputs(
-        heads.tokenLogits(tf, decoded == null ? hidden : decoded),
-        heads.classLogits(tf, pooled, drop),
-        Sequences.kept(tf, hidden, config.maskSequence() ? mask : null),
-        pooled,
-        encoded.embedded(),
-        encoded.layers(),
-        mask);
+    Operand<TFloat32> tokens = heads.tokenLogits(tf, decoded == null ? hidden : decoded);
+    Operand<TFloat32> classes = heads.classLogits(tf, pooled, drop);
+    var kept = Sequences.kept(tf, hidden, config.maskSequence() ? mask : null);
+    var layers = encoded.layers();
+    return new Outputs(tokens, classes, kept, pooled, encoded.embedded(), layers, mask);
   }
 
   /**
@@ -207,19 +201,69 @@ public final class Performer {
   public Map<Integer, List<Op>> redraws(
       Ops tf, Function<String, Variable> variables, Operand<TInt32> seed) {
     Map<Integer, List<Op>> ops = new TreeMap<>();
-    int[] drawn = {0};
-    attentions(config)
-        .forEach(
-            (name, attention) -> {
-              if (attention instanceof AttentionConfig.Favor favor
-                  && favor.config().redrawEvery() > 0) {
-                // A projection draws from two neighbouring seeds: stay two apart.
-                var own = tf.math.add(seed, tf.constant(new int[] {0, 2 * drawn[0]++}));
-                var fresh = favor.config().projection(config.headSize()).redraw(tf, own);
-                ops.computeIfAbsent(favor.config().redrawEvery(), period -> new ArrayList<>())
-                    .add(Variables.assign(tf, variables.apply(name), fresh));
-              }
-            });
+    int drawn = 0;
+    for (var entry : attentions(config).entrySet()) {
+      if (entry.getValue() instanceof AttentionConfig.Favor favor
+          && favor.config().redrawEvery() > 0) {
+        // A projection draws from two neighbouring seeds: stay two apart.
+        var own = tf.math.add(seed, tf.array(0, 2 * drawn++));
+        var fresh = favor.config().projection(config.headSize()).redraw(tf, own);
+        var assign = Variables.assign(tf, variables.apply(entry.getKey()), fresh);
+        ops.computeIfAbsent(favor.config().redrawEvery(), p -> new ArrayList<>()).add(assign);
+      }
+    }
     return ops;
+  }
+
+  /** What a model reads. */
+  public record Inputs(
+      Operand<TInt32> tokens, // [B, L]
+      Operand<TFloat32> mask, // [B, L], 1 = token; null where padId decides, or for no padding
+      Operand<TInt32> tokenTypes, // [B, L]; null for zeros
+      Operand<TInt32> decoderTokens, // [B, T]; null unless there is a decoder
+      Operand<TFloat32> decoderMask) { // [B, T]; null as mask
+    /** Tokens, with padding known by {@code padId} only. */
+    public static Inputs of(Operand<TInt32> tokens) {
+      return new Inputs(tokens, null, null, null, null);
+    }
+
+    /** Tokens and their mask, which may be null. */
+    public static Inputs of(Operand<TInt32> tokens, Operand<TFloat32> mask) {
+      return new Inputs(tokens, mask, null, null, null);
+    }
+
+    /** With token types. */
+    public Inputs withTokenTypes(Operand<TInt32> types) {
+      return new Inputs(tokens, mask, types, decoderTokens, decoderMask);
+    }
+
+    /** With the decoder's tokens and their mask, which may be null. */
+    public Inputs withDecoder(Operand<TInt32> ofDecoder, Operand<TFloat32> maskOfDecoder) {
+      return new Inputs(tokens, mask, tokenTypes, ofDecoder, maskOfDecoder);
+    }
+  }
+
+  /**
+   * What a model computes, of the encoder if there is a decoder, whose tokens the logits then are.
+   * Everything is an operand of one graph: what is not fetched costs nothing.
+   */
+  public record Outputs(
+      Operand<TFloat32> logits, // of tokens, [B, L, V]; null without a language-model head
+      Operand<TFloat32> classLogits, // [B, classes], or numbers; null without a classifier
+      Operand<TFloat32> sequence, // last hidden states, [B, L, E]; with maskSequence 0 at padding
+      Operand<TFloat32> pooled, // [B, E]; after the pooler if there is one
+      Operand<TFloat32> embeddings, // what enters the first block, [B, L, E]
+      List<Layer> layers,
+      Operand<TFloat32> mask) { // [B, L]; changed along with the tokens; null where all are tokens
+    /**
+     * What one block computes: {@code [B, L, E]}, also behind self attention's output layer, and
+     * what goes into self attention, {@code [B, H, L, D]}, queries and keys as they are compared.
+     */
+    public record Layer(
+        Operand<TFloat32> hidden,
+        Operand<TFloat32> attentionOutput,
+        Operand<TFloat32> queries,
+        Operand<TFloat32> keys,
+        Operand<TFloat32> values) {}
   }
 }

@@ -1,20 +1,19 @@
 package dev.performer.model;
 
+import static com.fasterxml.jackson.annotation.JsonFormat.Feature.ACCEPT_SINGLE_VALUE_AS_ARRAY;
+import static com.fasterxml.jackson.annotation.JsonFormat.Feature.WRITE_SINGLE_ELEM_ARRAYS_UNWRAPPED;
 import static dev.performer.PerformerException.require;
-import static dev.performer.model.ConfigChecks.atLeast;
-import static dev.performer.model.ConfigChecks.atMost;
-import static dev.performer.model.ConfigChecks.matrix;
-import static dev.performer.model.ConfigChecks.present;
-import static dev.performer.model.ConfigChecks.token;
 
 import com.fasterxml.jackson.annotation.JsonFormat;
 import com.fasterxml.jackson.annotation.JsonIgnore;
+import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
 import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
 import dev.performer.nn.Activation;
+import dev.performer.nn.LayerNorm.Formula;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalInt;
@@ -84,11 +83,7 @@ public record PerformerConfig(
     List<Integer> classifierSizes,
     int classes,
     DropoutRates dropout,
-    @JsonFormat(
-            with = {
-              JsonFormat.Feature.ACCEPT_SINGLE_VALUE_AS_ARRAY,
-              JsonFormat.Feature.WRITE_SINGLE_ELEM_ARRAYS_UNWRAPPED
-            })
+    @JsonFormat(with = {ACCEPT_SINGLE_VALUE_AS_ARRAY, WRITE_SINGLE_ELEM_ARRAYS_UNWRAPPED})
         List<AttentionConfig> attention,
     AttentionConfig decoderAttention,
     AttentionConfig crossAttention) {
@@ -136,39 +131,66 @@ public record PerformerConfig(
     require(classes > 0 || !task.hasLabels(), "key classes is missing, the number of classes");
     require(classes > 0 || classifierSizes.isEmpty(), "classifierSizes needs classes above 0");
     boolean isPair = task.hasDecoder();
-    require(!isPair || decoderLayers > 0, "task sequence-to-sequence needs decoderLayers above 0");
-    require(
-        isPair || decoderLayers <= 0, "decoderLayers needs task sequence-to-sequence; set it to 0");
-    require(
-        isPair || decoderAttention == null && crossAttention == null,
-        "decoderAttention and crossAttention need task sequence-to-sequence");
-    require(
-        !classToken || !task.hasTokenLogits(), "classToken needs a task without logits of tokens");
+    boolean isAlone = decoderAttention == null && crossAttention == null;
+    String pair = "task sequence-to-sequence";
+    require(!isPair || decoderLayers > 0, "%s needs decoderLayers above 0", pair);
+    require(isPair || decoderLayers <= 0, "decoderLayers needs %s; set it to 0", pair);
+    require(isPair || isAlone, "decoderAttention and crossAttention need %s", pair);
+    boolean hasWhole = !classToken || !task.hasTokenLogits();
+    require(hasWhole, "classToken needs a task without logits of tokens");
     boolean isOdd = positions == Positions.ROTARY && headSize % 2 != 0;
     require(!isOdd, "rotary positions need an even headSize, not %d", headSize);
     int entries = attention.size();
-    require(
-        entries == 1 || entries == layers,
-        "attention has " + entries + " entries for " + layers + " layers; give one, or one each");
-    int size = headSize;
-    int most = heads;
-    attention.forEach(entry -> ConfigChecks.attention("attention", entry, most, size));
-    ConfigChecks.attention("decoderAttention", decoderAttention, most, size);
-    ConfigChecks.attention("crossAttention", crossAttention, most, size);
+    String message = "attention has %d entries for %d layers; give one, or one each";
+    require(entries == 1 || entries == layers, message, entries, layers);
+    for (AttentionConfig entry : attention) {
+      checked("attention", entry, heads, headSize);
+    }
+    checked("decoderAttention", decoderAttention, heads, headSize);
+    checked("crossAttention", crossAttention, heads, headSize);
+  }
+
+  private static void present(String key, Object value) {
+    require(value != null, "key %s is missing", key);
+  }
+
+  private static void atLeast(int least, String key, int value) {
+    require(value >= least, "key %s must be %d or more, not %d", key, least, value);
+  }
+
+  private static void atMost(int most, String key, int value) {
+    require(value <= most, "key %s must be at most %d, not %d", key, most, value);
+  }
+
+  /** A matrix must fit into one array. */
+  private static void matrix(String rowsKey, long rows, String columnsKey, long columns) {
+    String product = "%s %d times %s %d".formatted(rowsKey, rows, columnsKey, columns);
+    boolean fits = rows * columns <= Integer.MAX_VALUE - 16;
+    require(fits, "%s is more than a matrix can hold; use smaller ones", product);
+  }
+
+  private static void token(String key, Integer value, int vocabularySize) {
+    boolean isToken = value == null || value >= 0 && value < vocabularySize;
+    require(isToken, "key %s is %d, but tokens go from 0 to %d", key, value, vocabularySize - 1);
+  }
+
+  /** An attention entry; null is none. */
+  private static void checked(String key, AttentionConfig entry, int heads, int headSize) {
+    matrix("features", entry == null ? 0 : entry.projectionRows(), "headSize", headSize);
+    int exact = entry instanceof AttentionConfig.Favor favor ? favor.config().exactHeads() : 0;
+    require(exact <= heads, "%s.exactHeads is %d, but there are %d heads", key, exact, heads);
   }
 
   /**
    * A preset: {@code protein-lm} (Google's Flax protein_lm), {@code kernel-encoder} (Model Garden's
    * encoder of type kernel), {@code lra-encoder} (Long Range Arena's Performer, as for text),
-   * {@code bert}, or {@code performer}, our own defaults.
-   *
-   * @throws PerformerException if there is none of that name; it names the nearest
+   * {@code bert}, or {@code performer}, our own defaults. @throws PerformerException for others
    */
   public static PerformerConfig preset(String name) {
     return of(Presets.tree(name), "preset " + name);
   }
 
-  /** The names that {@link #preset} takes. */
+  /** The names of {@link #preset}. */
   public static List<String> presets() {
     return Presets.NAMES;
   }
@@ -194,12 +216,7 @@ public record PerformerConfig(
     return StrictJson.bind(Presets.merged(toJson(), keys, source), PerformerConfig.class, source);
   }
 
-  /**
-   * This configuration with other values for some keys.
-   *
-   * @param settings such as {@code "layers=2"} and {@code "attention={kernel: relu}"}
-   * @throws PerformerException that names the key
-   */
+  /** The same of settings such as {@code "layers=2"} and {@code "attention={kernel: relu}"}. */
   public PerformerConfig with(String... settings) {
     var empty = JsonNodeFactory.instance.objectNode();
     return with(new Overrides(List.of(settings)).over(empty), "model options");
@@ -249,9 +266,8 @@ public record PerformerConfig(
 
   /** The length beyond which the model has no positions; empty if there is none. */
   public OptionalInt longestSequence() {
-    return positions.isTable() || pooling == Pooling.FLATTEN
-        ? OptionalInt.of(maxLength)
-        : OptionalInt.empty();
+    boolean isBounded = positions.isTable() || pooling == Pooling.FLATTEN;
+    return isBounded ? OptionalInt.of(maxLength) : OptionalInt.empty();
   }
 
   /** Rows that a position needs, the class token's included. */
@@ -263,5 +279,101 @@ public record PerformerConfig(
   @JsonIgnore
   public boolean hasClassifier() {
     return classes > 0;
+  }
+
+  /** How a model knows where a token stands. */
+  public enum Positions {
+    @JsonProperty("none")
+    NONE,
+    /** A trained table, added to the embeddings. */
+    @JsonProperty("learned")
+    LEARNED,
+    /** A trained table that begins as {@link #SINUSOIDAL}. */
+    @JsonProperty("learned-from-sinusoids")
+    LEARNED_FROM_SINUSOIDS,
+    /** Added constants: see {@link dev.performer.nn.Sinusoids#interleaved}; Google's JAX code. */
+    @JsonProperty("sinusoidal")
+    SINUSOIDAL,
+    /** Rotation of queries and keys by position (arXiv 2104.09864), halves of a head paired. */
+    @JsonProperty("rotary")
+    ROTARY;
+
+    /** Whether components are sines and cosines, in the beginning at least. */
+    boolean isOfSizeOne() {
+      return this == SINUSOIDAL || this == LEARNED_FROM_SINUSOIDS;
+    }
+
+    /** Whether there is a trained table. */
+    public boolean isTable() {
+      return this == LEARNED || this == LEARNED_FROM_SINUSOIDS;
+    }
+  }
+
+  /** How a sequence becomes one vector. */
+  public enum Pooling {
+    @JsonProperty("mean")
+    MEAN,
+    @JsonProperty("sum")
+    SUM,
+    @JsonProperty("max")
+    MAX,
+    /** All positions beside each other; every sequence must be {@code maxLength} long. */
+    @JsonProperty("flatten")
+    FLATTEN,
+    /** The first position. */
+    @JsonProperty("cls")
+    CLS
+  }
+
+  /**
+   * Where layer norms stand, in each block, and what they compute.
+   *
+   * @param epsilon added to the variance
+   * @param embeddings whether the sum of the embeddings is normalised
+   * @param last whether the output of the last block is
+   */
+  public record Normalization(
+      Position position, double epsilon, Formula formula, boolean embeddings, boolean last) {
+    /** Where the norms of a block stand. */
+    public enum Position {
+      /** {@code x + f(norm(x))}. */
+      @JsonProperty("pre")
+      PRE,
+      /** {@code norm(x + f(x))}. */
+      @JsonProperty("post")
+      POST,
+      /**
+       * As {@link #PRE}, but attention takes its keys and values from x itself: Model Garden's
+       * TransformerScaffold with {@code norm_first}.
+       */
+      @JsonProperty("pre-query")
+      PRE_QUERY
+    }
+
+    public Normalization {
+      require(position != null && formula != null, "normalization needs a position and a formula");
+      require(epsilon >= 0, "normalization.epsilon must be 0 or more, not %s", epsilon);
+    }
+  }
+
+  /**
+   * The share of elements that training sets to 0. At inference nothing is dropped.
+   *
+   * @param attention of exact attention's weights, and of the outputs of heads in Model Garden's;
+   *     FAVOR+ has no weights and drops nothing, as in Google's code
+   * @param mlp between the two dense layers of an MLP
+   * @param residual of what a block adds to its input
+   * @param classifier of the vector that the classifier takes
+   */
+  public record DropoutRates(
+      double embeddings, double attention, double mlp, double residual, double classifier) {
+    public static final DropoutRates NONE = new DropoutRates(0, 0, 0, 0, 0);
+
+    public DropoutRates {
+      for (double rate : new double[] {embeddings, attention, mlp, residual, classifier}) {
+        boolean isRate = rate >= 0 && rate < 1;
+        require(isRate, "a rate of dropout must be 0 or more and below 1, not %s", rate);
+      }
+    }
   }
 }

@@ -1,6 +1,7 @@
 package dev.performer.model;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import dev.performer.attention.RecurrentForm;
 import dev.performer.nn.RecurrentHeads;
 import java.util.ArrayList;
@@ -31,9 +32,8 @@ public final class RecurrentDecoder {
   public RecurrentDecoder(Ops tf, Performer model) {
     this.model = model;
     config = model.config();
-    PerformerException.require(
-        config.task() == Task.CAUSAL_LM,
-        "only a causal language model (task causal-lm) can generate");
+    boolean isCausal = config.task() == Task.CAUSAL_LM;
+    require(isCausal, "only a causal language model (task causal-lm) can generate");
     var numbers = IntStream.range(0, config.layers());
     layers = numbers.mapToObj(i -> RecurrentHeads.of(tf, model.attention(i))).toList();
   }
@@ -114,7 +114,7 @@ public final class RecurrentDecoder {
   }
 
   private Advance advance(Ops tf, Operand<TFloat32> logits, Map<String, Operand<TFloat32>> states) {
-    var flat = tf.reshape(logits, tf.constant(new int[] {-1, config.vocabularySize()}));
+    var flat = tf.reshape(logits, tf.array(-1, config.vocabularySize()));
     return new Advance(flat, states);
   }
 }

@@ -40,8 +40,8 @@ public final class Sequences {
 
   /** {@code first} in front, and the last column dropped. */
   private static <T extends TNumber> Operand<T> shifted(Ops tf, Operand<T> x, Operand<T> first) {
-    var size = tf.math.sub(tf.shape(x), tf.constant(new int[] {0, 1}));
-    return inFront(tf, tf.slice(x, tf.constant(new int[] {0, 0}), size), x, first);
+    var size = tf.math.sub(tf.shape(x), tf.array(0, 1));
+    return inFront(tf, tf.slice(x, tf.array(0, 0), size), x, first);
   }
 
   /** A column of {@code first} in front of {@code x}, {@code [B, L]}. */
@@ -51,7 +51,7 @@ public final class Sequences {
 
   private static <T extends TNumber> Operand<T> inFront(
       Ops tf, Operand<T> x, Operand<T> rows, Operand<T> first) {
-    var sizes = List.of(Algebra.sizes(tf, rows, 0, 1), tf.constant(new int[] {1}));
+    var sizes = List.of(Algebra.sizes(tf, rows, 0, 1), tf.array(1));
     var column = tf.fill(tf.concat(sizes, tf.constant(0)), first); // [B, 1]
     return tf.concat(List.of(column, x), tf.constant(1));
   }

@@ -1,7 +1,15 @@
 package dev.performer.model;
 
+import dev.performer.attention.Attention.Projected;
+import dev.performer.model.Performer.Outputs;
+import dev.performer.model.PerformerConfig.Normalization;
+import dev.performer.nn.Activation;
+import dev.performer.nn.Dense;
+import dev.performer.nn.Dropout;
 import dev.performer.nn.LayerNorm;
+import dev.performer.nn.MultiHeadAttention;
 import dev.performer.nn.Parameters;
+import dev.performer.nn.Sinusoids.Rotation;
 import java.util.ArrayList;
 import java.util.List;
 import org.tensorflow.Operand;
@@ -11,25 +19,25 @@ import org.tensorflow.types.TInt32;
 
 /** Embeddings, blocks, and a last norm or null: the encoder or only stack, or the decoder. */
 record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
-
   /** What one pass computes: {@code [B, L, E]} before the blocks and after the last norm. */
   record Pass(Operand<TFloat32> embedded, Operand<TFloat32> hidden, List<Outputs.Layer> layers) {}
 
-  static Stack encoder(Parameters in, PerformerConfig config, Blocks made) {
-    return of(in, config, made, Embeddings.create(in, config, made), false);
-  }
+  /** What all blocks of one pass share; {@code mixing} is null for self attention of their own. */
+  record Context(
+      Operand<TFloat32> mask,
+      Rotation rotation,
+      Operand<TFloat32> encoded,
+      Operand<TFloat32> encodedMask,
+      Dropout drop,
+      Performer.Mixing mixing) {}
 
-  /** It shares the encoder's tokens. */
-  static Stack decoder(Parameters in, PerformerConfig config, Blocks made, Stack encoder) {
-    var tokens = encoder.embeddings.tokens();
-    return of(in, config, made, Embeddings.decoder(in, config, made, tokens), true);
-  }
-
-  private static Stack of(
-      Parameters in, PerformerConfig config, Blocks made, Embeddings embeddings, boolean decodes) {
-    int layers = decodes ? config.decoderLayers() : config.layers();
+  /** The encoder or the only stack; or, of an encoder whose tokens it shares, the decoder. */
+  static Stack of(Parameters in, PerformerConfig config, Blocks made, Stack encoder) {
+    boolean decodes = encoder != null;
+    var shared = decodes ? encoder.embeddings.tokens() : null;
+    var embeddings = Embeddings.create(in, config, made, shared);
     List<Block> blocks = new ArrayList<>();
-    for (int i = 0; i < layers; i++) {
+    for (int i = 0; i < (decodes ? config.decoderLayers() : config.layers()); i++) {
       blocks.add(decodes ? made.decoder(in, i) : made.encoder(in, i));
     }
     LayerNorm norm = config.normalization().last() ? made.norm(in.in("final_norm")) : null;
@@ -42,7 +50,7 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
       Operand<TInt32> tokens,
       Operand<TInt32> types,
       Operand<TInt32> positions,
-      Block.Context context) {
+      Context context) {
     Operand<TFloat32> embedded = embeddings.apply(tf, tokens, types, positions, context.drop());
     List<Outputs.Layer> layers = new ArrayList<>();
     Operand<TFloat32> x = embedded;
@@ -51,5 +59,63 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
       x = layers.get(i).hidden();
     }
     return new Pass(embedded, norm == null ? x : norm.apply(tf, x), List.copyOf(layers));
+  }
+
+  /**
+   * Self attention, cross attention in a decoder (else null), and an MLP, each with a norm and a
+   * residual.
+   *
+   * @param dropout rate of what each part adds
+   */
+  record Block(
+      MultiHeadAttention self,
+      LayerNorm selfNorm,
+      MultiHeadAttention cross,
+      LayerNorm crossNorm,
+      Mlp mlp,
+      LayerNorm mlpNorm,
+      Normalization.Position position,
+      double dropout) {
+    /** What block {@code number} makes of {@code x}, {@code [B, L, E]}. */
+    Outputs.Layer apply(Ops tf, Operand<TFloat32> x, Context in, int number) {
+      boolean isPost = position == Normalization.Position.POST;
+      Operand<TFloat32> normed = isPost ? x : selfNorm.apply(tf, x);
+      Operand<TFloat32> source = position == Normalization.Position.PRE_QUERY ? x : normed;
+      Projected of = self.project(tf, normed, source, in.rotation());
+      Operand<TFloat32> attended =
+          in.mixing() == null
+              ? self.attend(tf, of, in.mask(), in.drop())
+              : self.output(tf, in.mixing().mix(number, of)); // [B, L, E]
+      Operand<TFloat32> hidden = residual(tf, x, attended, selfNorm, in);
+      if (cross != null) {
+        Operand<TFloat32> queries = isPost ? hidden : crossNorm.apply(tf, hidden);
+        Projected pair = cross.project(tf, queries, in.encoded(), null);
+        Operand<TFloat32> seen = cross.attend(tf, pair, in.encodedMask(), in.drop());
+        hidden = residual(tf, hidden, seen, crossNorm, in);
+      }
+      Operand<TFloat32> into = isPost ? hidden : mlpNorm.apply(tf, hidden);
+      Operand<TFloat32> out = residual(tf, hidden, mlp.apply(tf, into, in.drop()), mlpNorm, in);
+      return new Outputs.Layer(out, attended, of.queries(), of.keys(), of.values());
+    }
+
+    private Operand<TFloat32> residual(
+        Ops tf, Operand<TFloat32> x, Operand<TFloat32> added, LayerNorm norm, Context in) {
+      Operand<TFloat32> sum = tf.math.add(x, in.drop().apply(tf, added, dropout));
+      return position == Normalization.Position.POST ? norm.apply(tf, sum) : sum;
+    }
+  }
+
+  /** Dense layers {@code [E, F]} and {@code [F, E]}; dropout follows the activation between. */
+  record Mlp(Dense in, Dense out, Activation activation, double dropout) {
+    static Mlp create(Parameters all, PerformerConfig c) {
+      Dense in = Dense.create(all.in("in"), c.hiddenSize(), c.mlpSize());
+      Dense out = Dense.create(all.in("out"), c.mlpSize(), c.hiddenSize());
+      return new Mlp(in, out, c.activation(), c.dropout().mlp());
+    }
+
+    private Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x, Dropout drop) {
+      Operand<TFloat32> hidden = activation.apply(tf, in.apply(tf, x)); // [..., F]
+      return out.apply(tf, drop.apply(tf, hidden, dropout));
+    }
   }
 }

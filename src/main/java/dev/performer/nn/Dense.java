@@ -1,10 +1,14 @@
 package dev.performer.nn;
 
+import com.fasterxml.jackson.annotation.JsonProperty;
+import dev.performer.graph.Algebra;
 import dev.performer.graph.Variable;
+import dev.performer.nn.Parameters.Initializer;
 import java.util.Arrays;
 import java.util.stream.LongStream;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
+import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat32;
 
 /**
@@ -50,10 +54,35 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
 
   /** The outputs, {@code [..., out]}, of {@code x}, {@code [..., in]}. */
   public Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x) {
-    var matrix = tf.reshape(kernel.<TFloat32>read(tf), tf.constant(new int[] {in, out}));
+    var matrix = tf.reshape(kernel.<TFloat32>read(tf), tf.array(in, out));
     Operand<TFloat32> product = precision.times(tf, x, matrix, in, out); // [..., out]
     return bias == null
         ? product
-        : tf.math.add(product, tf.reshape(bias.<TFloat32>read(tf), tf.constant(new int[] {out})));
+        : tf.math.add(product, tf.reshape(bias.<TFloat32>read(tf), tf.array(out)));
+  }
+
+  /** In what the products of dense layers are computed; variables are float32 in any case. */
+  public enum Precision {
+    @JsonProperty("float32")
+    FLOAT32,
+    /** Both factors, and so both factors of each gradient, are rounded to 8 significant bits. */
+    @JsonProperty("bfloat16")
+    BFLOAT16;
+
+    /** {@code [..., K]} times {@code [K, N]} as one product. */
+    public Operand<TFloat32> times(
+        Ops tf, Operand<TFloat32> x, Operand<TFloat32> matrix, int inner, int outer) {
+      Operand<TFloat32> rows = tf.reshape(x, tf.array(-1, inner)); // [rows, K]
+      return Algebra.withLast(tf, product(tf, rows, matrix), x, outer);
+    }
+
+    private Operand<TFloat32> product(Ops tf, Operand<TFloat32> x, Operand<TFloat32> matrix) {
+      if (this == FLOAT32) {
+        return tf.linalg.matMul(x, matrix);
+      }
+      Operand<TBfloat16> rounded = tf.dtypes.cast(x, TBfloat16.class);
+      var product = tf.linalg.matMul(rounded, tf.dtypes.cast(matrix, TBfloat16.class));
+      return tf.dtypes.cast(product, TFloat32.class);
+    }
   }
 }

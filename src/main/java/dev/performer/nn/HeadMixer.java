@@ -1,13 +1,26 @@
 package dev.performer.nn;
 
-import dev.performer.nn.MultiHeadAttention.Projected;
+import static dev.performer.PerformerException.require;
+import static dev.performer.attention.Attention.swapPositionsAndHeads;
+
+import dev.performer.attention.Attention.Projected;
+import dev.performer.attention.Convention;
+import dev.performer.attention.ExactAttention;
+import dev.performer.attention.FavorAttention;
+import dev.performer.attention.FavorConfig;
+import dev.performer.attention.LinearAttention;
+import dev.performer.attention.modelgarden.KernelAttention;
+import dev.performer.attention.modelgarden.KernelAttentionConfig;
+import dev.performer.graph.Algebra;
+import dev.performer.graph.Variable;
+import java.util.List;
+import java.util.function.Function;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 
 /** How heads mix values; between the dense layers of {@link MultiHeadAttention}. */
-public interface HeadMixer {
-
+public sealed interface HeadMixer {
   /**
    * Outputs of all heads.
    *
@@ -17,24 +30,171 @@ public interface HeadMixer {
    */
   record Mixed(Operand<TFloat32> begin, Operand<TFloat32> rest) {}
 
-  /**
-   * Attends.
-   *
-   * @param keyMask {@code [B, S]}, 1 = keep, or null
-   * @param drop what training drops
-   */
+  /** Attends; keyMask is {@code [B, S]}, 1 = keep, or null. */
   Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop);
 
   /**
    * The weights of the values, {@code [B, H, L, S]}.
    *
+   * @param x whose values may be null
    * @throws dev.performer.PerformerException if there is no such matrix
    */
-  Operand<TFloat32> weights(
-      Ops tf, Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> keyMask);
+  Operand<TFloat32> weights(Ops tf, Projected x, Operand<TFloat32> keyMask);
 
   /** Whether the first queries have an output layer of their own. */
   default boolean hasBegin() {
     return false;
+  }
+
+  /**
+   * Softmax attention.
+   *
+   * @param maskQueries whether padding, which then must be that of the keys, sees all positions
+   *     alike
+   * @param dropout rate of its weights
+   */
+  record Exact(ExactAttention attention, boolean maskQueries, double dropout) implements HeadMixer {
+    @Override
+    public Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop) {
+      if (!maskQueries && (!drop.isActive() || dropout == 0)) {
+        return new Mixed(null, attention.attend(tf, x.queries(), x.keys(), x.values(), keyMask));
+      }
+      var weights = drop.apply(tf, weights(tf, x, keyMask), dropout);
+      return new Mixed(null, tf.train.batchMatMul(weights, x.values(), TFloat32.class));
+    }
+
+    @Override
+    public Operand<TFloat32> weights(Ops tf, Projected x, Operand<TFloat32> keyMask) {
+      Operand<TFloat32> weights = attention.weights(tf, x.queries(), x.keys(), keyMask);
+      if (!maskQueries || keyMask == null) {
+        return weights;
+      }
+      // In Flax a row of a padded query holds the same large negative number everywhere.
+      Operand<TFloat32> real = LinearAttention.maskColumn(tf, keyMask); // [B, 1, L, 1]
+      var length = tf.gather(tf.shape(x.keys()), tf.constant(2), tf.constant(0));
+      var padding = tf.math.sub(tf.constant(1f), real);
+      var even = tf.math.div(padding, tf.dtypes.cast(length, TFloat32.class)); // [B, 1, L, 1]
+      return tf.math.add(tf.math.mul(weights, real), even);
+    }
+  }
+
+  /**
+   * FAVOR+, with exact attention in some heads if wanted.
+   *
+   * @param projection {@code [M, D]}, or null
+   * @param heads H
+   */
+  record Favor(FavorConfig config, Variable projection, int heads) implements HeadMixer {
+    /** FAVOR+ with the projection as it is read here. */
+    public FavorAttention attention(Ops tf) {
+      return FavorAttention.of(config, projection == null ? null : projection.<TFloat32>read(tf));
+    }
+
+    @Override
+    public Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop) {
+      var exact = new ExactAttention(config.causal());
+      Operand<TFloat32> kept = favorMask(keyMask);
+      var heads =
+          joined(
+              tf,
+              x,
+              p -> exact.attend(tf, p.queries(), p.keys(), p.values(), keyMask),
+              p -> attention(tf).attend(tf, p.queries(), p.keys(), p.values(), kept));
+      return new Mixed(null, heads);
+    }
+
+    @Override
+    public Operand<TFloat32> weights(Ops tf, Projected x, Operand<TFloat32> keyMask) {
+      var exact = new ExactAttention(config.causal());
+      return joined(
+          tf,
+          x,
+          p -> exact.weights(tf, p.queries(), p.keys(), keyMask),
+          p -> favorWeights(tf, p.queries(), p.keys(), favorMask(keyMask)));
+    }
+
+    /** Exact attention in the first heads, FAVOR+ in the others. */
+    private Operand<TFloat32> joined(
+        Ops tf,
+        Projected x,
+        Function<Projected, Operand<TFloat32>> exact,
+        Function<Projected, Operand<TFloat32>> favor) {
+      int first = config.exactHeads();
+      if (first == 0 || first == heads) {
+        return (first == 0 ? favor : exact).apply(x);
+      }
+      var begin = exact.apply(x.some(tf, 0, first, heads));
+      var rest = favor.apply(x.some(tf, first, heads - first, heads));
+      return tf.concat(List.of(begin, rest), tf.constant(1));
+    }
+
+    /** Exact heads always leave padded keys out. */
+    private Operand<TFloat32> favorMask(Operand<TFloat32> keyMask) {
+      return config.maskKeys() ? keyMask : null;
+    }
+
+    /** {@code φ(q)·φ(k)} over its sum, {@code [B, H, L, S]}. */
+    private Operand<TFloat32> favorWeights(
+        Ops tf, Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> keyMask) {
+      Algebra<TFloat32> a = Algebra.of(tf, queries);
+      FavorAttention attention = attention(tf);
+      var features = attention.featureMap().map(tf, queries, keys, keyMask);
+      if (keyMask != null) {
+        features = features.masked(tf, keyMask);
+      }
+      Operand<TFloat32> products = a.matMulTransposed(features.queries(), features.keys());
+      if (config.causal()) {
+        products = tf.linalg.bandPart(products, tf.constant(-1L), tf.constant(0L));
+      }
+      return attention.denominator().divide(tf, products, a.sum(products, -1));
+    }
+  }
+
+  /**
+   * Model Garden's KernelAttention.
+   *
+   * @param projection {@code [M, D]}, or null
+   * @param heads H
+   * @param dropout rate of the heads' outputs
+   */
+  record ModelGarden(KernelAttentionConfig config, Variable projection, int heads, double dropout)
+      implements HeadMixer {
+    @Override
+    public Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop) {
+      KernelAttention attention = new KernelAttention(config);
+      Operand<TFloat32> held = projection == null ? null : projection.<TFloat32>read(tf);
+      var q = swapPositionsAndHeads(tf, x.queries());
+      var k = swapPositionsAndHeads(tf, x.keys());
+      var v = swapPositionsAndHeads(tf, x.values());
+      var matrix = drop.isActive() ? attention.trainingProjection(tf, held) : held;
+      var out = attention.attend(tf, q, k, v, keyMask, matrix);
+      var begin = out.begin().map(first -> headsFirst(tf, first, drop)).orElse(null);
+      return new Mixed(begin, headsFirst(tf, out.rest(), drop));
+    }
+
+    private Operand<TFloat32> headsFirst(Ops tf, Operand<TFloat32> x, Dropout drop) {
+      return drop.apply(tf, swapPositionsAndHeads(tf, x), dropout);
+    }
+
+    @Override
+    public Operand<TFloat32> weights(Ops tf, Projected x, Operand<TFloat32> keyMask) {
+      boolean isLinear = config.mixing() instanceof KernelAttentionConfig.Linear;
+      require(
+          isLinear && !hasBegin() && !config.scaleByLength(),
+          "attention maps of modelGarden attention exist only without isShortSeq, useCausalWindowed, beginKernel and scaleByLength");
+      Convention convention = Convention.MODEL_GARDEN;
+      if (config.scale().isPresent()) {
+        double side = Math.sqrt(config.scale().getAsDouble());
+        convention = convention.withScale(new Convention.Scale(side, 0));
+      }
+      FavorConfig favor = FavorConfig.of(config.kernel()).withConvention(convention);
+      favor = favor.withFeatures(config.numRandomFeatures());
+      return new Favor(favor, projection, heads).weights(tf, x, keyMask);
+    }
+
+    @Override
+    public boolean hasBegin() {
+      return config.beginKernel() > 0;
+    }
   }
 }

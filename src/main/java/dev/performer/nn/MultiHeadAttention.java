@@ -1,54 +1,24 @@
 package dev.performer.nn;
 
 import dev.performer.attention.Attention;
+import dev.performer.attention.Attention.Projected;
 import dev.performer.graph.Algebra;
+import dev.performer.nn.Sinusoids.Rotation;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 
-/**
- * Dense layers to queries, keys and values, heads that mix them, and a dense layer back.
- *
- * @param query {@code [E, H, D]}
- * @param key {@code [E, H, D]}
- * @param value {@code [E, H, D]}
- * @param output {@code [H, D, E]}
- * @param outputExact of the first queries where {@code mixer} sets them apart, {@code [H, D, E]};
- *     else null
- * @param heads H
- * @param headSize D
- */
+/** Dense layers to queries, keys and values, heads that mix them, and a dense layer back. */
 public record MultiHeadAttention(
-    Dense query,
+    Dense query, // [E, H, D], as key and value
     Dense key,
     Dense value,
-    Dense output,
-    Dense outputExact,
+    Dense output, // [H, D, E]
+    Dense outputExact, // of the first queries where the mixer sets them apart, or null
     HeadMixer mixer,
     int heads,
     int headSize) {
-
-  /** Queries, keys and values, heads before positions: {@code [B, H, L, D]}; values may be null. */
-  public record Projected(
-      Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> values) {
-
-    /** Of some heads; of all the same operands. */
-    Projected some(Ops tf, int first, int count, int heads) {
-      return count == heads
-          ? this
-          : new Projected(
-              some(tf, queries, first, count),
-              some(tf, keys, first, count),
-              values == null ? null : some(tf, values, first, count));
-    }
-
-    private static Operand<TFloat32> some(Ops tf, Operand<TFloat32> x, int first, int count) {
-      return tf.slice(
-          x, tf.constant(new int[] {0, first, 0, 0}), tf.constant(new int[] {-1, count, -1, -1}));
-    }
-  }
-
   /** Creates the dense layers' variables. */
   public static MultiHeadAttention create(
       Parameters parameters, int size, int heads, int headSize, boolean bias, HeadMixer mixer) {
@@ -65,13 +35,7 @@ public record MultiHeadAttention(
         headSize);
   }
 
-  /**
-   * The first half.
-   *
-   * @param x where queries come from, {@code [B, L, E]}
-   * @param source where keys and values come from, {@code [B, S, E]}
-   * @param rotation of queries and keys, or null
-   */
+  /** The first half: queries of {@code x}, keys and values of {@code source}; rotation or null. */
   public Projected project(
       Ops tf, Operand<TFloat32> x, Operand<TFloat32> source, Rotation rotation) {
     Operand<TFloat32> q = split(tf, query.apply(tf, x)); // [B, H, L, D]
@@ -106,8 +70,7 @@ public record MultiHeadAttention(
 
   private Operand<TFloat32> join(Ops tf, Operand<TFloat32> x) {
     Operand<TFloat32> swapped = Attention.swapPositionsAndHeads(tf, x); // [B, L, H, D]
-    var sizes =
-        List.of(Algebra.sizes(tf, swapped, 0, 2), tf.constant(new int[] {heads * headSize}));
+    var sizes = List.of(Algebra.sizes(tf, swapped, 0, 2), tf.array(heads * headSize));
     return tf.reshape(swapped, tf.concat(sizes, tf.constant(0))); // [B, L, H·D]
   }
 }

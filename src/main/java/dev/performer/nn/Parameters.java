@@ -2,17 +2,18 @@ package dev.performer.nn;
 
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
+import dev.performer.nn.Dense.Precision;
+import java.util.Arrays;
+import java.util.SplittableRandom;
 import java.util.function.Function;
+import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
+import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
 
-/**
- * Where layers get their variables from: a registry that makes them, or one that has them.
- *
- * @param precision what layers of these variables compute in
- */
+/** Where layers get their variables from, and what they compute in. */
 public record Parameters(Source source, String prefix, Precision precision) {
-
   /** Makes or finds the variable of a full name. */
   public interface Source {
     Variable variable(String name, Shape shape, boolean trainable, Initializer initializer);
@@ -22,12 +23,7 @@ public record Parameters(Source source, String prefix, Precision precision) {
     return new Parameters(source, "", Precision.FLOAT32);
   }
 
-  /**
-   * New variables.
-   *
-   * @param tf where their first values are drawn
-   * @param seed of the draws
-   */
+  /** New variables; their first values are drawn in {@code tf}. */
   public static Parameters create(Ops tf, Variables variables, long seed) {
     return of(
         (name, shape, trainable, initializer) ->
@@ -57,5 +53,40 @@ public record Parameters(Source source, String prefix, Precision precision) {
   /** A variable that none may. */
   public Variable fixed(String name, Initializer initializer, long... shape) {
     return source.variable(prefix + name, Shape.of(shape), false, initializer);
+  }
+
+  /** The first value of a variable. */
+  public sealed interface Initializer {
+    /** The same number everywhere. */
+    record Constant(float value) implements Initializer {}
+
+    /** Normal numbers. */
+    record Normal(float deviation) implements Initializer {}
+
+    /** Uniform numbers in ±√(6/(fanIn + fanOut)) (Glorot). */
+    record Glorot(long fanIn, long fanOut) implements Initializer {}
+
+    /** These numbers, in C order. */
+    record Given(float[] values) implements Initializer {}
+
+    /** Draws, for each name of a variable its own numbers, whatever stands beside it. */
+    default Operand<TFloat32> draw(Ops tf, Shape shape, long seed, String name) {
+      if (this instanceof Given given) {
+        return tf.constant(shape, DataBuffers.of(given.values(), true, false));
+      }
+      var sizes = tf.constant(Arrays.stream(shape.asArray()).mapToInt(Math::toIntExact).toArray());
+      if (this instanceof Constant constant) {
+        return tf.fill(sizes, tf.constant(constant.value()));
+      }
+      SplittableRandom mixed = new SplittableRandom(seed ^ ((long) name.hashCode() << 32));
+      var pair = tf.constant(new long[] {mixed.nextLong(), mixed.nextLong()});
+      if (this instanceof Glorot glorot) {
+        double limit = Math.sqrt(6.0 / (glorot.fanIn() + glorot.fanOut()));
+        var twice = tf.math.mul(tf.random.statelessRandomUniform(sizes, pair), tf.constant(2f));
+        return tf.math.mul(tf.math.sub(twice, tf.constant(1f)), tf.constant((float) limit));
+      }
+      float deviation = ((Normal) this).deviation();
+      return tf.math.mul(tf.random.statelessRandomNormal(sizes, pair), tf.constant(deviation));
+    }
   }
 }

@@ -33,30 +33,59 @@ public final class Sinusoids {
     if (size == 2 * pairs) {
       return flat;
     }
-    int[] begin = new int[rank];
     int[] sizes = new int[rank];
     Arrays.fill(sizes, -1);
     sizes[rank - 1] = size;
-    return tf.slice(flat, tf.constant(begin), tf.constant(sizes));
+    return tf.slice(flat, tf.constant(new int[rank]), tf.constant(sizes));
   }
 
   /** The first value of a table {@code [rows, size]}, in C order. */
   public static float[] table(int rows, int size) {
     float[] values = new float[rows * size];
-    for (int p = 0; p < rows; p++) {
-      for (int j = 0; j < size; j++) {
-        double angle = p * Math.pow(BASE, -(2.0 * (j / 2)) / size);
-        values[p * size + j] = (float) (j % 2 == 0 ? Math.sin(angle) : Math.cos(angle));
-      }
+    for (int i = 0; i < values.length; i++) {
+      int j = i % size;
+      double angle = i / size * Math.pow(BASE, -(2.0 * (j / 2)) / size);
+      values[i] = (float) (j % 2 == 0 ? Math.sin(angle) : Math.cos(angle));
     }
     return values;
   }
 
   /** {@code p/10000^(2i/size)}, {@code [..., L, pairs]}. */
-  static Operand<TFloat64> angles(Ops tf, Operand<TInt32> positions, int pairs, int size) {
+  private static Operand<TFloat64> angles(Ops tf, Operand<TInt32> positions, int pairs, int size) {
     double[] frequencies =
         IntStream.range(0, pairs).mapToDouble(i -> Math.pow(BASE, -2.0 * i / size)).toArray();
     var column = tf.expandDims(tf.dtypes.cast(positions, TFloat64.class), tf.constant(-1));
     return tf.math.mul(column, tf.constant(frequencies));
+  }
+
+  /**
+   * Rotary positions: the pair (x_i, x_{i+D/2}) turns by {@code p/10000^(2i/D)}, so that a product
+   * of a query and a key depends on their distance only.
+   *
+   * @param cosines {@code [L, D/2]} or {@code [B, 1, L, D/2]}
+   * @param sines of the same shape
+   * @see <a href="https://arxiv.org/abs/2104.09864">RoFormer</a>
+   */
+  public record Rotation(Operand<TFloat32> cosines, Operand<TFloat32> sines) {
+    /** For positions of all rows of a batch, {@code [L]}, or of each, {@code [B, L]}. */
+    public static Rotation at(Ops tf, Operand<TInt32> positions, int headSize) {
+      var angles = angles(tf, positions, headSize / 2, headSize); // [..., L, D/2]
+      if (positions.shape().numDimensions() == 2) {
+        angles = tf.expandDims(angles, tf.constant(1)); // [B, 1, L, D/2]
+      }
+      return new Rotation(
+          tf.dtypes.cast(tf.math.cos(angles), TFloat32.class),
+          tf.dtypes.cast(tf.math.sin(angles), TFloat32.class));
+    }
+
+    /** Turns queries or keys, {@code [B, H, L, D]}. */
+    public Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x) {
+      var halves = tf.split(tf.constant(3), x, 2L).output(); // [B, H, L, D/2] each
+      Operand<TFloat32> a = halves.get(0);
+      Operand<TFloat32> b = halves.get(1);
+      var first = tf.math.sub(tf.math.mul(a, cosines), tf.math.mul(b, sines));
+      var second = tf.math.add(tf.math.mul(b, cosines), tf.math.mul(a, sines));
+      return tf.concat(List.of(first, second), tf.constant(3));
+    }
   }
 }

@@ -10,7 +10,6 @@ import dev.performer.data.ExampleBatches;
 import dev.performer.data.ExampleSource;
 import dev.performer.data.HeldOut;
 import dev.performer.data.IndexedExamples;
-import dev.performer.data.MixedExamples;
 import dev.performer.data.Packing;
 import dev.performer.data.RetrievalTask;
 import dev.performer.data.SequenceSource;
@@ -279,7 +278,7 @@ sealed interface DataFormat
         parts.add(checked(() -> examples(length, exercise().examples(), seed + length)));
         shares.add(data.length() / length);
       }
-      return new MixedExamples(parts.get(0).name(), parts, shares);
+      return IndexedExamples.mixed(parts.get(0).name(), parts, shares);
     }
   }
 

@@ -3,7 +3,6 @@ package dev.performer.recipe;
 import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.performer.PerformerException;
 import dev.performer.data.Labels;
 import dev.performer.data.StrictJson;
 import java.nio.file.Path;
@@ -11,12 +10,10 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The key {@code runs} of a recipe: what is compared, each run by its name and its settings over
- * the recipe's keys. A recipe without the key is one run.
- *
- * @param runs in the order in which they train
+ * A recipe's file, its name, and its key {@code runs}: what is compared, in the order of training,
+ * each run by its name and its settings over the recipe's keys. Without the key it is one run.
  */
-public record RecipeRuns(List<Run> runs) {
+public record RecipeRuns(Path file, String name, List<Run> runs) {
 
   /**
    * A variant of a recipe.
@@ -33,12 +30,14 @@ public record RecipeRuns(List<Run> runs) {
 
   private record Keys(String from, List<String> set) {}
 
-  /** Of a recipe's file. @throws PerformerException that names the file and the key */
+  /**
+   * Of a recipe's file. @throws dev.performer.PerformerException that names the file and the key
+   */
   public static RecipeRuns read(Path recipe) {
+    String own = recipe.getFileName().toString().replaceFirst("\\.[^.]*$", "");
     JsonNode keys = StrictJson.readTree(recipe).path("runs");
     if (keys.isMissingNode() || keys.isNull()) {
-      String name = recipe.getFileName().toString().replaceFirst("\\.[^.]*$", "");
-      return new RecipeRuns(List.of(new Run(name, null, null)));
+      return new RecipeRuns(recipe, own, List.of(new Run(own, null, null)));
     }
     boolean hasRuns = keys.isObject() && !keys.isEmpty();
     require(hasRuns, "%s: key runs: expected an object of runs, such as {relu: {set: []}}", recipe);
@@ -53,19 +52,18 @@ public record RecipeRuns(List<Run> runs) {
       require(isKnown, "%s: runs.%s.from: no run %s before it", recipe, name, run.from);
       runs.add(new Run(name, run.from, run.set));
     }
-    return new RecipeRuns(List.copyOf(runs));
+    return new RecipeRuns(recipe, own, List.copyOf(runs));
   }
 
-  /** A run. @throws PerformerException that names the runs there are */
-  public Run named(String name) {
-    for (Run run : runs) {
-      if (run.name.equals(name)) {
-        return run;
-      }
-    }
+  /** A run. @throws dev.performer.PerformerException that names the runs there are */
+  public Run named(String run) {
     List<String> names = runs.stream().map(Run::name).toList();
-    throw new PerformerException(
-        "the recipe has no run '%s'; did you mean %s? It has %s"
-            .formatted(name, Labels.nearest(name, names), String.join(", ", names)));
+    require(
+        names.contains(run),
+        "the recipe has no run '%s'; did you mean %s? It has %s",
+        run,
+        Labels.nearest(run, names),
+        String.join(", ", names));
+    return runs.get(names.indexOf(run));
   }
 }

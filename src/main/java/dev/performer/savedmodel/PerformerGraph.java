@@ -1,10 +1,10 @@
 package dev.performer.savedmodel;
 
-import dev.performer.model.Inputs;
-import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
+import dev.performer.model.Performer.Inputs;
+import dev.performer.model.Performer.Outputs;
 import dev.performer.model.PerformerConfig;
-import dev.performer.model.Pooling;
+import dev.performer.model.PerformerConfig.Pooling;
 import dev.performer.model.Sequences;
 import dev.performer.nn.Dropout;
 import java.util.Map;

@@ -2,8 +2,8 @@ package dev.performer.savedmodel;
 
 import static dev.performer.savedmodel.ImportedModel.DEFAULT_SIGNATURE;
 
-import dev.performer.model.Inputs;
-import dev.performer.model.Outputs;
+import dev.performer.model.Performer.Inputs;
+import dev.performer.model.Performer.Outputs;
 import dev.performer.model.Sequences;
 import dev.performer.model.Task;
 import dev.performer.nn.Dropout;

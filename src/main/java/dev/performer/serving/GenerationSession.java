@@ -14,11 +14,15 @@ import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.SignatureSpec;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
@@ -40,10 +44,7 @@ public final class GenerationSession implements AutoCloseable {
   /** Hears of each token as it comes. */
   @FunctionalInterface
   public interface Listener {
-    /**
-     * @param row which prompt
-     * @param token its next token
-     */
+    /** The next token of a row, which is the number of its prompt. */
     void token(int row, int token);
   }
 
@@ -63,11 +64,7 @@ public final class GenerationSession implements AutoCloseable {
     outputs = List.copyOf(step.outputs().keySet());
   }
 
-  /**
-   * Loads a model.
-   *
-   * @throws PerformerException if it has no configuration, or cannot generate
-   */
+  /** Loads a model. @throws PerformerException if it has no configuration, or cannot generate */
   public static GenerationSession open(Path model) {
     var directory = SavedModelDirectory.open(model);
     PerformerConfig config = PerformerModels.requireConfig(model);
@@ -108,15 +105,15 @@ public final class GenerationSession implements AutoCloseable {
     if (config.padId() != null) {
       never.add(config.padId());
     }
-    var rows = new GeneratedRows(prompts, options.withForbidden(never), shift(), listener);
+    Rows rows = new Rows(prompts, options.withForbidden(never), shift(), listener);
     Result states = start(prompts);
     try {
       for (int n = 1; ; n++) {
-        rows.choose(logits(states));
+        rows.choose(Tensors.floats(states.get(outputs.indexOf(PerformerSignatures.LOGITS))));
         if (rows.allDone() || n == options.maxTokens()) {
           return rows.continuations();
         }
-        Result next = advance(states, rows.chosen(), rows.positions());
+        Result next = advance(states, rows.chosen, rows.positions);
         states.close();
         states = next;
         rows.moveOn();
@@ -134,19 +131,17 @@ public final class GenerationSession implements AutoCloseable {
    */
   public void check(List<int[]> prompts, int newTokens) {
     DecodingOptions.requireNotNegative(newTokens);
+    int last = config.vocabularySize() - 1;
+    String known = "; the model knows the tokens 0 to " + last;
     for (int[] prompt : prompts) {
       require(
           prompt.length + shift() > 0,
           "a prompt is empty; this model has no begin token of its own, so give at least one token");
       for (int id : prompt) {
-        if (id < 0 || id >= config.vocabularySize()) {
-          int last = config.vocabularySize() - 1;
-          throw new PerformerException(
-              "a prompt has the token " + id + "; the model knows the tokens 0 to " + last);
-        }
-        if (config.padId() != null && id == config.padId()) {
-          throw new PerformerException(
-              "a prompt has the token " + id + ", which is padding to the model");
+        boolean isPad = config.padId() != null && id == config.padId();
+        if (isPad || id < 0 || id > last) {
+          String why = isPad ? ", which is padding to the model" : known;
+          throw new PerformerException("a prompt has the token " + id + why);
         }
       }
       int room = room(prompt.length);
@@ -166,11 +161,8 @@ public final class GenerationSession implements AutoCloseable {
   }
 
   /**
-   * How many tokens can follow a prompt. The last one needs no position: the model does not read
-   * it.
-   *
-   * @param promptLength its number of tokens
-   * @return 0 or less where the prompt is too long
+   * How many tokens can follow a prompt of so many; 0 or less where it is too long. The last one
+   * needs no position: the model does not read it.
    */
   public int room(int promptLength) {
     var longest = config.longestSequence();
@@ -181,14 +173,13 @@ public final class GenerationSession implements AutoCloseable {
 
   private Result start(List<int[]> prompts) {
     int rows = prompts.size();
-    int length = Math.max(1, prompts.stream().mapToInt(p -> p.length).max().orElseThrow());
-    int[] tokens = new int[rows * length];
-    int[] lengths = new int[rows];
+    int[] lengths = prompts.stream().mapToInt(prompt -> prompt.length).toArray();
+    int longest = Math.max(1, Arrays.stream(lengths).max().orElseThrow());
+    int[] tokens = new int[rows * longest];
     for (int r = 0; r < rows; r++) {
-      lengths[r] = prompts.get(r).length;
-      System.arraycopy(prompts.get(r), 0, tokens, r * length, lengths[r]);
+      System.arraycopy(prompts.get(r), 0, tokens, r * longest, lengths[r]);
     }
-    try (Tensor ids = Tensors.of(tokens, rows, length);
+    try (Tensor ids = Tensors.of(tokens, rows, longest);
         Tensor counts = Tensors.of(lengths, rows)) {
       return run(
           prefill, Map.of(PerformerSignatures.TOKENS, ids, DecodingSignatures.LENGTHS, counts));
@@ -210,10 +201,6 @@ public final class GenerationSession implements AutoCloseable {
     }
   }
 
-  private float[] logits(Result result) {
-    return Tensors.floats(result.get(outputs.indexOf(PerformerSignatures.LOGITS)));
-  }
-
   /** Both signatures have the same outputs, which are fetched in the same order. */
   private Result run(SignatureSpec signature, Map<String, Tensor> feeds) {
     Session.Runner runner = predictor.session().runner();
@@ -222,10 +209,10 @@ public final class GenerationSession implements AutoCloseable {
     try {
       return runner.run();
     } catch (RuntimeException e) {
+      Path model = predictor.directory().path();
+      String text = "the signature %s of %s failed: %s";
       throw new PerformerException(
-          "the signature %s of %s failed: %s"
-              .formatted(signature.name(), predictor.directory().path(), NativeErrors.firstLine(e)),
-          e);
+          text.formatted(signature.name(), model, NativeErrors.firstLine(e)), e);
     }
   }
 
@@ -233,5 +220,82 @@ public final class GenerationSession implements AutoCloseable {
   @Override
   public void close() {
     predictor.close();
+  }
+
+  /** The texts of a batch as they grow. */
+  private static final class Rows {
+    private final List<int[]> prompts;
+    private final DecodingOptions options;
+    private final Listener listener;
+    private final Sampler.Choice choice;
+    private final List<List<Integer>> texts = new ArrayList<>();
+    private final boolean[] ended;
+
+    /** {@code [B]}; of ended rows some token that was there before. */
+    private final int[] chosen;
+
+    /** Where the chosen tokens stand, {@code [B]}. */
+    private final int[] positions;
+
+    private Rows(List<int[]> prompts, DecodingOptions options, int shift, Listener listener) {
+      this.prompts = prompts;
+      this.options = options;
+      this.listener = listener;
+      choice = options.sampler().begin(options.firstRow(), prompts.size());
+      for (int[] prompt : prompts) {
+        texts.add(Arrays.stream(prompt).boxed().collect(Collectors.toCollection(ArrayList::new)));
+      }
+      ended = new boolean[prompts.size()];
+      chosen = new int[prompts.size()];
+      positions = prompts.stream().mapToInt(prompt -> prompt.length + shift).toArray();
+    }
+
+    /** One token for each row that goes on, of the logits {@code [B, V]}. */
+    private void choose(float[] logits) {
+      int width = logits.length / ended.length;
+      for (int r = 0; r < ended.length; r++) {
+        if (ended[r]) {
+          continue;
+        }
+        int token = next(r, Arrays.copyOfRange(logits, r * width, (r + 1) * width));
+        ended[r] = options.end().isPresent() && token == options.end().getAsInt();
+        if (!ended[r]) {
+          chosen[r] = token;
+          texts.get(r).add(token);
+          listener.token(r, token);
+        }
+      }
+    }
+
+    private int next(int row, float[] logits) {
+      List<Integer> text = texts.get(row);
+      try {
+        return choice.next(row, logits, text, options.forbidden());
+      } catch (PerformerException e) {
+        int number = text.size() - prompts.get(row).length + 1;
+        throw e.in("new token %d of prompt %d".formatted(number, options.firstRow() + row + 1));
+      }
+    }
+
+    private boolean allDone() {
+      return IntStream.range(0, ended.length).allMatch(r -> ended[r]);
+    }
+
+    /** The chosen tokens were read. A row that is done stays within the positions. */
+    private void moveOn() {
+      for (int r = 0; r < ended.length; r++) {
+        positions[r] += ended[r] ? 0 : 1;
+      }
+    }
+
+    private List<Continuation> continuations() {
+      return IntStream.range(0, ended.length).mapToObj(this::continuation).toList();
+    }
+
+    private Continuation continuation(int row) {
+      List<Integer> text = texts.get(row);
+      var added = text.subList(prompts.get(row).length, text.size());
+      return new Continuation(List.copyOf(added), ended[row]);
+    }
   }
 }

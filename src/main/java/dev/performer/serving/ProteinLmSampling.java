@@ -44,8 +44,8 @@ public record ProteinLmSampling(
     require(isPositive(temperature), "temperature must be above 0 with the sampler protein-lm");
     require(topK >= 0, "top-k must be 0 (all) or more");
     require(isPositive(repetitionPenalty), "repetition-penalty must be above 0");
-    require(
-        repetitionWindow >= 1, "repetition-window must be at least 1 with the sampler protein-lm");
+    String window = "repetition-window must be at least 1 with the sampler protein-lm";
+    require(repetitionWindow >= 1, window);
   }
 
   private static boolean isPositive(double value) {
@@ -59,9 +59,8 @@ public record ProteinLmSampling(
    */
   @Override
   public Choice begin(int firstRow, int rows) {
-    require(
-        firstRow == 0,
-        "the sampler protein-lm draws for all prompts together; give them in one batch");
+    String all = "the sampler protein-lm draws for all prompts together; give them in one batch";
+    require(firstRow == 0, all);
     Draws draws = new Draws(rows);
     return (row, logits, before, forbidden) -> {
       Sampling.candidates(logits, forbidden); // the model's damage is no choice

@@ -2,6 +2,7 @@ package dev.performer.serving;
 
 import static dev.performer.PerformerException.require;
 import static java.lang.Double.isFinite;
+import static java.lang.Float.NEGATIVE_INFINITY;
 
 import dev.performer.PerformerException;
 import java.util.Comparator;
@@ -9,6 +10,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.function.IntPredicate;
 import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
 
@@ -42,8 +44,8 @@ public record Sampling(
     require(isFinite(temperature) && temperature >= 0, "temperature must be 0 (greedy) or above");
     require(topK >= 0, "top-k must be 0 (all) or more");
     require(topP >= 0 && topP <= 1, "top-p must be from 0 to 1");
-    require(
-        isFinite(repetitionPenalty) && repetitionPenalty > 0, "repetition-penalty must be above 0");
+    boolean isPenalty = isFinite(repetitionPenalty) && repetitionPenalty > 0;
+    require(isPenalty, "repetition-penalty must be above 0");
     require(repetitionWindow >= 0, "repetition-window must be 0 (all) or more");
   }
 
@@ -66,15 +68,13 @@ public record Sampling(
   }
 
   /** The same from the k most likely tokens; 0 for all. */
-  public Sampling withTopK(int value) {
-    return new Sampling(
-        greedy, temperature, value, topP, repetitionPenalty, repetitionWindow, seed);
+  public Sampling withTopK(int k) {
+    return new Sampling(greedy, temperature, k, topP, repetitionPenalty, repetitionWindow, seed);
   }
 
   /** The same from the most likely tokens whose probabilities sum to p; 1 for all. */
-  public Sampling withTopP(double value) {
-    return new Sampling(
-        greedy, temperature, topK, value, repetitionPenalty, repetitionWindow, seed);
+  public Sampling withTopP(double p) {
+    return new Sampling(greedy, temperature, topK, p, repetitionPenalty, repetitionWindow, seed);
   }
 
   /**
@@ -88,19 +88,15 @@ public record Sampling(
   }
 
   /** The same with other random numbers. */
-  public Sampling withSeed(long value) {
-    return new Sampling(
-        greedy, temperature, topK, topP, repetitionPenalty, repetitionWindow, value);
+  public Sampling withSeed(long seed) {
+    return new Sampling(greedy, temperature, topK, topP, repetitionPenalty, repetitionWindow, seed);
   }
 
   /** Every prompt has random numbers of its own, whatever the batch that it is in. */
   @Override
   public Choice begin(int firstRow, int rows) {
-    RandomGenerator[] random =
-        IntStream.range(firstRow, firstRow + rows)
-            .mapToObj(this::random)
-            .toArray(RandomGenerator[]::new);
-    return (row, logits, before, forbidden) -> next(logits, before, forbidden, random[row]);
+    var random = IntStream.range(firstRow, firstRow + rows).mapToObj(this::random).toList();
+    return (row, logits, before, forbidden) -> next(logits, before, forbidden, random.get(row));
   }
 
   /** Two rounds: rows of neighbouring seeds must not meet. */
@@ -134,12 +130,10 @@ public record Sampling(
             "the logit of token " + id + " is not a number (NaN); the model's weights are damaged");
       }
     }
-    int[] candidates =
-        IntStream.range(0, logits.length)
-            .filter(id -> logits[id] != Float.NEGATIVE_INFINITY && !forbidden.contains(id))
-            .toArray();
-    require(
-        candidates.length > 0, "no token may come: each is forbidden or has the logit -Infinity");
+    IntPredicate mayCome = id -> logits[id] != NEGATIVE_INFINITY && !forbidden.contains(id);
+    int[] candidates = IntStream.range(0, logits.length).filter(mayCome).toArray();
+    String none = "no token may come: each is forbidden or has the logit -Infinity";
+    require(candidates.length > 0, none);
     return candidates;
   }
 

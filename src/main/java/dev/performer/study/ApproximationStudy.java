@@ -1,6 +1,9 @@
 package dev.performer.study;
 
 import static dev.performer.PerformerException.require;
+import static java.util.stream.Collectors.groupingBy;
+import static java.util.stream.Collectors.joining;
+import static java.util.stream.Collectors.toList;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonUnwrapped;
@@ -12,13 +15,21 @@ import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
+import dev.performer.attention.projection.Projection.Directions;
+import dev.performer.attention.projection.Projection.Lengths;
+import dev.performer.chart.Chart;
+import dev.performer.chart.Chart.Line;
+import dev.performer.chart.Chart.Scale;
 import dev.performer.graph.Tensors;
 import dev.performer.training.Feed;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.function.Consumer;
+import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -37,9 +48,7 @@ import org.tensorflow.types.TFloat32;
  * @param headSize D
  * @param amplitude standard deviation of queries and keys
  * @param draws how many fresh data and projections are averaged
- * @param seed of all draws
- * @param convention of the features
- * @param causal whether both attentions are causal
+ * @param causal whether both attentions are
  */
 public record ApproximationStudy(
     int length,
@@ -54,25 +63,19 @@ public record ApproximationStudy(
    * @throws PerformerException if a size is not positive
    */
   public ApproximationStudy {
-    require(
-        length > 0 && headSize > 0 && draws > 0 && amplitude > 0,
-        "length, head size, draws and amplitude must be positive: %d, %d, %d, %s",
-        length,
-        headSize,
-        draws,
-        amplitude);
+    boolean isFit = length > 0 && headSize > 0 && draws > 0 && amplitude > 0;
+    String text = "length, head size, draws and amplitude must be positive: %d, %d, %d, %s";
+    require(isFit, text, length, headSize, draws, amplitude);
   }
 
   /** What is tried: a kernel that estimates softmax, and how its directions are drawn. */
   public record Variant(
       Kernel kernel,
-      @JsonProperty("projection") Projection.Directions directions,
-      @JsonProperty("rowLengths") Projection.Lengths lengths) {
+      @JsonProperty("projection") Directions directions,
+      @JsonProperty("rowLengths") Lengths lengths) {
     public Variant {
-      require(
-          kernel.isSoftmax(),
-          "kernel %s does not estimate softmax, so there is no error to measure",
-          kernel);
+      String text = "kernel %s does not estimate softmax, so there is no error to measure";
+      require(kernel.isSoftmax(), text, kernel);
     }
 
     @Override
@@ -83,12 +86,10 @@ public record ApproximationStudy(
 
   /** All combinations, each checked as {@link Variant} is. */
   public static List<Variant> variants(
-      List<Kernel> kernels,
-      List<Projection.Directions> directions,
-      List<Projection.Lengths> lengths) {
+      List<Kernel> kernels, List<Directions> directions, List<Lengths> lengths) {
     List<Variant> variants = new ArrayList<>();
     for (Kernel kernel : kernels) {
-      for (Projection.Directions direction : directions) {
+      for (Directions direction : directions) {
         lengths.forEach(l -> variants.add(new Variant(kernel, direction, l)));
       }
     }
@@ -110,8 +111,7 @@ public record ApproximationStudy(
    *
    * @param progress takes each row as it is done
    */
-  public ApproximationReport run(
-      List<Variant> variants, List<Integer> features, Consumer<Row> progress) {
+  public Report run(List<Variant> variants, List<Integer> features, Consumer<Row> progress) {
     variants.forEach(v -> features.forEach(m -> config(v, m))); // refuse before the long work
     Random random = new Random(seed);
     List<float[][]> data = new ArrayList<>();
@@ -130,7 +130,7 @@ public record ApproximationStudy(
         progress.accept(row);
       }
     }
-    return new ApproximationReport(this, rows);
+    return new Report(this, rows);
   }
 
   private FavorConfig config(Variant v, int m) {
@@ -197,33 +197,85 @@ public record ApproximationStudy(
 
   private static Row row(
       Variant variant, int m, List<float[]> outputs, List<float[]> exact, double scale) {
-    double[] errors =
-        IntStream.range(0, exact.size())
-            .mapToDouble(i -> meanSquaredError(outputs.get(i), exact.get(i)))
-            .toArray();
-    double error = Arrays.stream(errors).average().orElseThrow();
+    double[] errors = new double[exact.size()];
+    Arrays.setAll(errors, i -> meanSquaredError(outputs.get(i), exact.get(i)));
+    double error = mean(errors.length, i -> errors[i]);
     double squares = Arrays.stream(errors).map(e -> (e - error) * (e - error)).sum();
     double scatter = squares / Math.max(1, errors.length - 1) / errors.length;
     return new Row(variant, m, error / scale, Math.sqrt(scatter) / scale);
   }
 
   private static double meanSquaredError(float[] out, float[] exact) {
-    double sum = 0;
-    for (int i = 0; i < exact.length; i++) {
-      double d = (double) out[i] - exact[i];
-      sum += d * d;
-    }
-    return sum / exact.length;
+    return mean(exact.length, i -> Math.pow((double) out[i] - exact[i], 2));
   }
 
   private static double variance(float[] x) {
-    double sum = 0;
-    double squares = 0;
-    for (float e : x) {
-      sum += e;
-      squares += (double) e * e;
+    double mean = mean(x.length, i -> x[i]);
+    return mean(x.length, i -> (double) x[i] * x[i]) - mean * mean;
+  }
+
+  private static double mean(int count, IntToDoubleFunction value) {
+    return IntStream.range(0, count).mapToDouble(value).average().orElseThrow();
+  }
+
+  /** An error with as many digits as it is worth. */
+  public static String number(double x) {
+    return Table.format(x >= 100 ? "%.0f" : x >= 0.1 ? "%.2f" : "%.4f", x);
+  }
+
+  /**
+   * What came of a study: table, picture, and as JSON what it holds.
+   *
+   * @param rows all variants with the same numbers of features
+   */
+  public record Report(@JsonUnwrapped ApproximationStudy study, List<Row> rows) {
+    private static final List<Line.Dash> DASHES =
+        List.of(Line.Dash.DASHED, Line.Dash.SOLID, Line.Dash.DOTTED);
+    private static final List<Line.Marker> MARKERS =
+        List.of(Line.Marker.CIRCLE, Line.Marker.DIAMOND, Line.Marker.CROSS);
+
+    /** Markdown: a line for each variant, a column for each number of features. */
+    public String table() {
+      Table table =
+          new Table(
+              "kernel | projection | row lengths"
+                  + rows.stream().map(row -> " | M=" + row.features).distinct().collect(joining()));
+      byVariant()
+          .forEach(
+              (v, row) ->
+                  table.row(
+                      v.toString().replace(", ", " | ")
+                          + row.stream().map(r -> " | " + number(r.error)).collect(joining())));
+      return table.toString();
     }
-    double mean = sum / x.length;
-    return squares / x.length - mean * mean;
+
+    /** The error over M: colour by kernel, dash by directions, marker by row lengths. */
+    public Chart chart() {
+      String title = "FAVOR+ against softmax: L=" + study.length + ", D=" + study.headSize;
+      Chart chart =
+          Chart.of(title, "features M", "mean squared error / variance")
+              .withSize(1000, 650)
+              .withScales(Scale.POWERS_OF_TWO, Scale.DECADES);
+      var variants = byVariant();
+      var kernels = variants.keySet().stream().map(Variant::kernel).distinct().toList();
+      var directions = variants.keySet().stream().map(Variant::directions).distinct().toList();
+      var lengths = variants.keySet().stream().map(Variant::lengths).distinct().toList();
+      for (var entry : variants.entrySet()) {
+        Variant v = entry.getKey();
+        var features = entry.getValue().stream().map(Row::features).toList();
+        var errors = entry.getValue().stream().map(Row::error).toList();
+        chart =
+            chart.with(
+                Line.of(v.toString(), features, errors)
+                    .withColour(kernels.indexOf(v.kernel))
+                    .withDash(DASHES.get(directions.indexOf(v.directions) % DASHES.size()))
+                    .withMarker(MARKERS.get(lengths.indexOf(v.lengths) % MARKERS.size())));
+      }
+      return chart;
+    }
+
+    private Map<Variant, List<Row>> byVariant() {
+      return rows.stream().collect(groupingBy(Row::variant, LinkedHashMap::new, toList()));
+    }
   }
 }

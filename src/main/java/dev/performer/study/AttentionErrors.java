@@ -9,9 +9,9 @@ import dev.performer.attention.FavorConfig;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variables;
-import dev.performer.model.Inputs;
-import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
+import dev.performer.model.Performer.Inputs;
+import dev.performer.model.Performer.Outputs;
 import dev.performer.model.PerformerConfig;
 import dev.performer.nn.Dropout;
 import dev.performer.savedmodel.PerformerModels;
@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -54,9 +55,7 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
    * Of one head, or of all heads of a layer together.
    *
    * @param queryNorm mean length of real tokens' queries
-   * @param largestQueryNorm of all
    * @param keyNorm of their keys
-   * @param largestKeyNorm of all
    * @param largestLogit largest |q·k|/√D between tokens that see one another
    * @param measured error relative to exact attention's output, root mean square, with the layer's
    *     own projection
@@ -75,11 +74,7 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
       double medianExpected) {}
 
   /**
-   * One layer.
-   *
-   * @param favor what was tried
-   * @param all heads together
-   * @param heads each, those that a model keeps exact too
+   * One layer: what was tried, all heads together, and each, those that a model keeps exact too.
    */
   public record Row(int layer, FavorConfig favor, Errors all, List<Errors> heads) {}
 
@@ -104,11 +99,11 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
       Outputs outputs =
           Performer.over(model, variables::get).apply(tf, Inputs.of(ids, mask), Dropout.none());
       List<Output<TFloat64>> measures = new ArrayList<>();
-      List<TokenErrors> layers = new ArrayList<>();
+      List<Tokens> layers = new ArrayList<>();
       for (Trial trial : trials) {
         var layer = outputs.layers().get(layers.size());
         measures.add(measures(tf, layer, outputs.mask(), trial));
-        layers.add(new TokenErrors(trial.favor(), model.heads()));
+        layers.add(new Tokens(trial.favor, model.heads()));
       }
       PerformerModels.assign(tf, session, variables.all(), weights);
       for (int[] sequence : sequences) {
@@ -132,22 +127,19 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
     }
   }
 
-  /** What {@link TokenErrors} takes, of one sequence: {@code [7, 1, H, L]}. */
+  /** What {@link Tokens} takes, of one sequence: {@code [7, 1, H, L]}. */
   private Output<TFloat64> measures(
       Ops tf, Outputs.Layer layer, Operand<TFloat32> mask, Trial trial) {
-    FavorConfig favor = trial.favor();
-    require(
-        trial.projection() != null,
-        "a kernel without a projection estimates nothing; give features above 0");
+    FavorConfig favor = trial.favor;
+    boolean isDrawn = trial.projection != null;
+    require(isDrawn, "a kernel without a projection estimates nothing; give features above 0");
     int[] shape = {favor.features(), model.headSize()};
-    Operand<TFloat32> p = tf.reshape(tf.constant(trial.projection()), tf.constant(shape));
+    Operand<TFloat32> p = tf.reshape(tf.constant(trial.projection), tf.constant(shape));
     var exact = attended(tf, new ExactAttention(favor.causal()), layer, mask); // [1, H, L, D]
     var estimate = attended(tf, FavorAttention.of(favor, p), layer, mask); // [1, H, L, D]
     Operand<TFloat64> real = tf.expandDims(wide(tf, mask), tf.constant(1)); // [1, 1, L]
-    Operand<TFloat64> seen =
-        tf.math.mul(
-            tf.expandDims(real, tf.constant(2)),
-            tf.expandDims(real, tf.constant(3))); // [1, 1, L, L]
+    Operand<TFloat64> seen = // [1, 1, L, L]
+        tf.math.mul(tf.expandDims(real, tf.constant(2)), tf.expandDims(real, tf.constant(3)));
     if (favor.causal()) {
       seen = tf.linalg.bandPart(seen, tf.constant(-1L), tf.constant(0L));
     }
@@ -164,16 +156,16 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
       var closed = new ExpectedError(tf, x, y, wide(tf, layer.values()), seen).of(favor.kernel());
       expected = masked(tf, closed, real);
     }
-    return tf.stack(
-            List.of(
-                squares(tf, tf.math.sub(estimate, exact), real),
-                expected,
-                squares(tf, exact, real),
-                norms,
-                tf.math.sqrt(squares(tf, keys, real)),
-                tf.reduceMax(logits, tf.constant(-1)),
-                tf.math.mul(tf.onesLike(norms), real))) // [7, 1, H, L]
-        .asOutput();
+    var parts =
+        List.of(
+            squares(tf, tf.math.sub(estimate, exact), real),
+            expected,
+            squares(tf, exact, real),
+            norms,
+            tf.math.sqrt(squares(tf, keys, real)),
+            tf.reduceMax(logits, tf.constant(-1)),
+            tf.math.mul(tf.onesLike(norms), real));
+    return tf.stack(parts).asOutput();
   }
 
   private static Operand<TFloat64> attended(
@@ -192,5 +184,88 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
 
   private static Operand<TFloat64> wide(Ops tf, Operand<TFloat32> x) {
     return tf.dtypes.cast(x, TFloat64.class);
+  }
+
+  /**
+   * One real token of one head.
+   *
+   * @param error squared, of attention's output
+   * @param expected the same in closed form for M = 1
+   * @param output squared length of exact attention's output
+   * @param query length of its query
+   * @param key length of its key
+   * @param logit largest |q·k|/√D of its query
+   */
+  private record Token(
+      double error, double expected, double output, double query, double key, double logit) {}
+
+  /** What was measured at every real token of a layer, head by head. */
+  private static final class Tokens {
+    private static final int PARTS = 7;
+
+    private final FavorConfig favor;
+    private final List<List<Token>> heads;
+
+    Tokens(FavorConfig favor, int heads) {
+      this.favor = favor;
+      this.heads = IntStream.range(0, heads).<List<Token>>mapToObj(h -> new ArrayList<>()).toList();
+    }
+
+    /** Adds a sequence: the parts of {@link Token}, then 1 at real tokens, {@code [7, 1, H, L]}. */
+    void add(double[] measures) {
+      int part = measures.length / PARTS;
+      int length = part / heads.size();
+      for (int i = 0; i < part; i++) {
+        int at = i;
+        double[] m = IntStream.range(0, PARTS).mapToDouble(j -> measures[j * part + at]).toArray();
+        if (m[6] != 0) {
+          heads.get(i / length).add(new Token(m[0], m[1], m[2], m[3], m[4], m[5]));
+        }
+      }
+    }
+
+    Row row(int layer) {
+      List<Token> all = heads.stream().flatMap(List::stream).toList();
+      return new Row(layer, favor, errors(all), heads.stream().map(this::errors).toList());
+    }
+
+    private Errors errors(List<Token> tokens) {
+      boolean isKnown = ExpectedError.isKnown(favor.kernel());
+      ToDoubleFunction<Token> expected = token -> token.expected / favor.features();
+      return new Errors(
+          sum(tokens, Token::query) / tokens.size(),
+          largest(tokens, Token::query),
+          sum(tokens, Token::key) / tokens.size(),
+          largest(tokens, Token::key),
+          largest(tokens, Token::logit),
+          relative(tokens, Token::error),
+          isKnown ? relative(tokens, expected) : Double.NaN,
+          median(tokens, Token::error),
+          isKnown ? median(tokens, expected) : Double.NaN);
+    }
+
+    private static double sum(List<Token> tokens, ToDoubleFunction<Token> part) {
+      return tokens.stream().mapToDouble(part).sum();
+    }
+
+    private static double largest(List<Token> tokens, ToDoubleFunction<Token> part) {
+      return tokens.stream().mapToDouble(part).max().orElse(0);
+    }
+
+    private static double relative(List<Token> tokens, ToDoubleFunction<Token> square) {
+      return relative(sum(tokens, square), sum(tokens, Token::output));
+    }
+
+    private static double median(List<Token> tokens, ToDoubleFunction<Token> square) {
+      ToDoubleFunction<Token> ratio = t -> relative(square.applyAsDouble(t), t.output);
+      double[] sorted = tokens.stream().mapToDouble(ratio).sorted().toArray();
+      return sorted.length == 0 ? 0 : sorted[sorted.length / 2];
+    }
+
+    /** Infinite where double precision has ended. */
+    private static double relative(double square, double size) {
+      double ratio = square / Math.max(size, 1e-300);
+      return Double.isNaN(ratio) ? Double.POSITIVE_INFINITY : Math.sqrt(ratio);
+    }
   }
 }

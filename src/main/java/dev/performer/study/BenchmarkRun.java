@@ -1,5 +1,7 @@
 package dev.performer.study;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.sun.management.OperatingSystemMXBean;
@@ -7,11 +9,10 @@ import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import dev.performer.chart.Chart;
-import dev.performer.data.OutputFile;
+import dev.performer.data.DataFile;
 import dev.performer.data.StrictJson;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,8 +24,7 @@ import java.util.function.ToDoubleFunction;
 
 /**
  * Takes the measurements of a benchmark one after the other. After each the table, the JSON and the
- * picture of what is there so far stand in a folder, whole, so that an interruption loses one
- * measurement.
+ * picture of what is there so far stand in a folder, whole: an interruption loses one measurement.
  *
  * @param folder where {@code NAME.md}, {@code NAME.json} and {@code NAME.png} go; made if need be
  * @param limit of one measurement
@@ -51,7 +51,8 @@ public record BenchmarkRun(Path folder, Duration limit) {
   public <C extends Benchmark.Case<C>> Outcome run(Benchmark<C> benchmark, Listener listener) {
     prepare();
     List<C> cases = benchmark.cases();
-    long available = availableBytes();
+    var os = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    long available = os.getTotalMemorySize() * 3 / 4;
     ToDoubleFunction<C> estimate = c -> c.leastBytes() > available ? 0 : c.seconds();
     double left = cases.stream().mapToDouble(estimate).sum();
     listener.starts(cases.size(), seconds(left));
@@ -95,20 +96,20 @@ public record BenchmarkRun(Path folder, Duration limit) {
     json.setAll((ObjectNode) StrictJson.tree(benchmark.size()));
     json.put("cores", Runtime.getRuntime().availableProcessors()).put("measured", rows.size());
     json.setAll((ObjectNode) StrictJson.tree(benchmark.json(rows)));
+    String name = benchmark.name();
     List<Path> files = new ArrayList<>();
-    String text = json.toPrettyString() + "\n";
-    files.add(write(benchmark.name() + ".json", text.getBytes(StandardCharsets.UTF_8)));
-    files.add(write(benchmark.name() + ".md", table.getBytes(StandardCharsets.UTF_8)));
+    files.add(write(name + ".json", (json.toPrettyString() + "\n").getBytes(UTF_8)));
+    files.add(write(name + ".md", table.getBytes(UTF_8)));
     List<Chart> charts = benchmark.charts(rows);
     if (OptionalLibrary.CHARTS.isPresent() && charts.stream().anyMatch(c -> !c.isEmpty())) {
-      files.add(write(benchmark.name() + ".png", Chart.png(charts)));
+      files.add(write(name + ".png", Chart.png(charts)));
     }
     return new Outcome(table, json, files);
   }
 
   private Path write(String name, byte[] content) {
     Path file = folder.resolve(name);
-    OutputFile.write(file, out -> out.write(content));
+    DataFile.write(file, out -> out.write(content));
     return file;
   }
 
@@ -120,16 +121,9 @@ public record BenchmarkRun(Path folder, Duration limit) {
         throw new AccessDeniedException(folder.toString());
       }
     } catch (IOException e) {
-      throw new PerformerException(
-          "%s: cannot be written to (%s); choose another output folder"
-              .formatted(folder, AtomicFiles.describe(e)),
-          e);
+      String text = "%s: cannot be written to (%s); choose another output folder";
+      throw new PerformerException(text.formatted(folder, AtomicFiles.describe(e)), e);
     }
-  }
-
-  private static long availableBytes() {
-    var os = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
-    return os.getTotalMemorySize() * 3 / 4;
   }
 
   private static Duration seconds(double seconds) {

@@ -13,6 +13,7 @@ import dev.performer.data.StrictJson;
 import dev.performer.model.AttentionConfig;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Stream;
 import org.tensorflow.op.Ops;
 
 /**
@@ -25,22 +26,14 @@ public record BenchmarkedAttention(Kernel kernel) {
 
   /** What is compared where nothing else is chosen. */
   public static final List<BenchmarkedAttention> DEFAULTS =
-      List.of(
-          EXACT,
-          new BenchmarkedAttention(Kernel.DEFAULT),
-          new BenchmarkedAttention(Kernel.CHEAPEST));
+      Stream.of(null, Kernel.DEFAULT, Kernel.CHEAPEST).map(BenchmarkedAttention::new).toList();
 
   /** Layers of a {@link #model}. */
   static final int LAYERS = 4;
 
   private static final String EXACT_NAME = "exact";
 
-  /**
-   * Of its name.
-   *
-   * @param name {@code exact} or the label of a kernel, in letters of any case
-   * @throws dev.performer.PerformerException if there is none; it names the nearest
-   */
+  /** Of {@code exact} or the label of a kernel, in letters of any case. */
   @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
   public static BenchmarkedAttention of(String name) {
     String label = name.toLowerCase(Locale.ROOT);
@@ -59,19 +52,17 @@ public record BenchmarkedAttention(Kernel kernel) {
     return isExact() ? "exact softmax" : "FAVOR+ " + kernel;
   }
 
-  Attention build(Ops tf, boolean causal, BenchmarkSize size) {
+  Attention build(Ops tf, boolean causal, Benchmark.Size size) {
     if (isExact()) {
       return new ExactAttention(causal);
     }
     FavorConfig config = favor(causal, size);
-    return config
-        .draw(size.headSize())
-        .map(p -> FavorAttention.of(config, p.constant(tf)))
-        .orElseGet(() -> FavorAttention.of(config));
+    var drawn = config.draw(size.headSize()).map(p -> FavorAttention.of(config, p.constant(tf)));
+    return drawn.orElseGet(() -> FavorAttention.of(config));
   }
 
   /** A causal language model whose layers attend so, as {@code PerformerConfig} reads it. */
-  ObjectNode model(int length, BenchmarkSize size) {
+  ObjectNode model(int length, Benchmark.Size size) {
     var attention =
         isExact() ? new AttentionConfig.Exact(true) : new AttentionConfig.Favor(favor(true, size));
     ObjectNode keys = JsonNodeFactory.instance.objectNode();
@@ -80,19 +71,19 @@ public record BenchmarkedAttention(Kernel kernel) {
     return keys.set("attention", StrictJson.tree(attention));
   }
 
-  private FavorConfig favor(boolean causal, BenchmarkSize size) {
+  private FavorConfig favor(boolean causal, Benchmark.Size size) {
     int features = kernel.isSoftmax() ? size.features() : 0;
     return FavorConfig.builder().kernel(kernel).causal(causal).features(features).seed(1L).build();
   }
 
   /** Multiplications and additions of the output of one head at one position. */
-  double operations(int length, BenchmarkSize size) {
+  double operations(int length, Benchmark.Size size) {
     double d = size.headSize();
     return isExact() ? 4 * length * d : 8 * d * (kernel.isSoftmax() ? size.features() : d);
   }
 
   /** The same of the layers of a {@link #model} at one position. */
-  double modelOperations(int length, BenchmarkSize size) {
+  double modelOperations(int length, Benchmark.Size size) {
     double width = size.hiddenSize();
     return LAYERS * (24 * width * width + size.heads() * operations(length, size));
   }

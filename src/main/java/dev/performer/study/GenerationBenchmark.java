@@ -2,27 +2,45 @@ package dev.performer.study;
 
 import static dev.performer.study.Table.format;
 
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.chart.Chart;
+import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
-import dev.performer.chart.Line;
-import dev.performer.study.GenerationCase.Measured;
+import dev.performer.data.NpyArray;
+import dev.performer.graph.Variables;
+import dev.performer.model.Performer;
+import dev.performer.model.PerformerConfig;
+import dev.performer.savedmodel.PerformerModels;
+import dev.performer.savedmodel.PerformerSignatures;
+import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.serving.DecodingOptions;
+import dev.performer.serving.GenerationSession;
+import dev.performer.serving.Sampling;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.tensorflow.Graph;
+import org.tensorflow.Session;
+import org.tensorflow.op.Ops;
 
 /**
- * Generation token by token against computing the whole prefix again.
+ * Generation token by token, by the recurrent form, against running the parallel form on the whole
+ * prefix again. A model of random weights costs what a trained one does.
  *
  * @param lengths where the prefix is computed again; the largest is how much is generated
  */
 public record GenerationBenchmark(
-    BenchmarkSize size, List<Integer> lengths, List<BenchmarkedAttention> attentions)
-    implements Benchmark<GenerationCase> {
+    Size size, List<Integer> lengths, List<BenchmarkedAttention> attentions)
+    implements Benchmark<GenerationBenchmark.Case> {
   /** So many that a quarter differs measurably from another. */
   private static final int LEAST_TOKENS = 16;
 
@@ -32,7 +50,7 @@ public record GenerationBenchmark(
    * @throws PerformerException if a length is not positive, or none is long enough
    */
   public GenerationBenchmark {
-    lengths = BenchmarkSize.checked(lengths);
+    lengths = Size.checked(lengths);
     PerformerException.require(
         Collections.max(lengths) >= LEAST_TOKENS,
         "generation is measured over at least %d tokens, not %s",
@@ -40,32 +58,67 @@ public record GenerationBenchmark(
         lengths);
   }
 
+  /**
+   * What was measured, in milliseconds a token. Every time is the fastest of several runs.
+   *
+   * @param attention its label
+   * @param tokenMs by token
+   * @param firstQuarterMs mean over the first quarter of the tokens
+   * @param lastQuarterMs mean over the last quarter
+   * @param growth last quarter over first
+   * @param recomputeMs by length: the parallel form on so many tokens
+   * @param timesFaster by length: recomputing over the recurrent form
+   */
+  record Measured(
+      String attention,
+      double[] tokenMs,
+      double firstQuarterMs,
+      double lastQuarterMs,
+      double growth,
+      Map<Integer, Double> recomputeMs,
+      Map<Integer, Double> timesFaster) {
+    private static Measured of(
+        String attention, double[] tokenMs, Map<Integer, Double> recomputeMs) {
+      int quarter = tokenMs.length / 4;
+      double first = mean(tokenMs, 0, quarter);
+      double last = mean(tokenMs, tokenMs.length - quarter, tokenMs.length);
+      Map<Integer, Double> faster = new TreeMap<>();
+      recomputeMs.forEach( // over the mean around that length: one token's time is noise
+          (l, ms) -> faster.put(l, ms / mean(tokenMs, Math.min(l - 1, l - l / 4), l)));
+      return new Measured(attention, tokenMs, first, last, last / first, recomputeMs, faster);
+    }
+
+    private static double mean(double[] values, int from, int to) {
+      return Arrays.stream(values, from, to).average().orElseThrow();
+    }
+  }
+
+  private record Json(List<Measured> rows) {}
+
   @Override
   public String name() {
     return "generate";
   }
 
   @Override
-  public List<GenerationCase> cases() {
-    return attentions.stream().map(a -> new GenerationCase(a, lengths, size, null)).toList();
+  public List<Case> cases() {
+    return attentions.stream().map(a -> new Case(a, lengths, size, null)).toList();
   }
 
   /** Milliseconds a token in the first and last quarter, and of computing the prefix again. */
   @Override
-  public String table(List<GenerationCase> rows) {
+  public String table(List<Case> rows) {
     String again =
         lengths.stream().map(l -> " | prefix of " + l + " again").collect(Collectors.joining());
     Table table =
         new Table("attention | token, first quarter | last quarter | last / first" + again);
     for (Measured row : results(rows)) {
-      StringBuilder cells = new StringBuilder(row.attention());
-      cells.append(
-          format(
-              " | %.2f ms | %.2f ms | %.2f",
-              row.firstQuarterMs(), row.lastQuarterMs(), row.growth()));
+      double first = row.firstQuarterMs;
+      String quarters = format(" | %.2f ms | %.2f ms | %.2f", first, row.lastQuarterMs, row.growth);
+      StringBuilder cells = new StringBuilder(row.attention).append(quarters);
       for (int length : lengths) {
-        double times = row.timesFaster().get(length);
-        cells.append(format(" | %.1f ms, %.1f×", row.recomputeMs().get(length), times));
+        double times = row.timesFaster.get(length);
+        cells.append(format(" | %.1f ms, %.1f×", row.recomputeMs.get(length), times));
       }
       table.row(cells.toString());
     }
@@ -75,13 +128,13 @@ public record GenerationBenchmark(
   }
 
   @Override
-  public Map<String, Object> json(List<GenerationCase> rows) {
-    return Map.of("rows", results(rows));
+  public Record json(List<Case> rows) {
+    return new Json(results(rows));
   }
 
   /** Both ways over the length. */
   @Override
-  public List<Chart> charts(List<GenerationCase> rows) {
+  public List<Chart> charts(List<Case> rows) {
     Chart chart =
         Chart.of("One more token", "tokens so far", "milliseconds")
             .withSize(900, 560)
@@ -89,21 +142,17 @@ public record GenerationBenchmark(
             .withLegend(Chart.Legend.INSIDE);
     int colour = 0;
     for (Measured row : results(rows)) {
-      int step = Math.max(1, row.tokenMs().length / POINTS);
-      double[] x =
-          IntStream.rangeClosed(1, row.tokenMs().length / step)
-              .mapToDouble(i -> i * step)
-              .toArray();
+      double[] ms = row.tokenMs;
+      int step = Math.max(1, ms.length / POINTS);
+      double[] x = IntStream.rangeClosed(1, ms.length / step).mapToDouble(i -> i * step).toArray();
       double[] y =
-          Arrays.stream(x)
-              .map(at -> GenerationCase.mean(row.tokenMs(), (int) at - step, (int) at))
-              .toArray();
-      var again = row.recomputeMs();
+          Arrays.stream(x).map(at -> Measured.mean(ms, (int) at - step, (int) at)).toArray();
+      var again = row.recomputeMs;
       chart =
           chart
-              .with(Line.of(row.attention() + ", recurrent", x, y).withColour(colour))
+              .with(Line.of(row.attention + ", recurrent", x, y).withColour(colour))
               .with(
-                  Line.of(row.attention() + ", prefix again", again.keySet(), again.values())
+                  Line.of(row.attention + ", prefix again", again.keySet(), again.values())
                       .withColour(colour++)
                       .withDash(Line.Dash.DASHED)
                       .withMarker(Line.Marker.CIRCLE));
@@ -111,7 +160,115 @@ public record GenerationBenchmark(
     return List.of(chart);
   }
 
-  private static List<Measured> results(List<GenerationCase> rows) {
-    return rows.stream().map(GenerationCase::result).filter(Objects::nonNull).toList();
+  private static List<Measured> results(List<Case> rows) {
+    return rows.stream().map(Case::result).filter(Objects::nonNull).toList();
+  }
+
+  /** Both ways with one attention, at all lengths. */
+  record Case(BenchmarkedAttention attention, List<Integer> lengths, Size size, Measured result)
+      implements Benchmark.Case<Case> {
+    private static final int RUNS = 3;
+    private static final double START_SECONDS = 8;
+    private static final double TOKEN_SECONDS = 3e-3;
+    private static final double OPERATIONS_A_SECOND = 1e11;
+
+    @Override
+    public String label() {
+      return attention.label() + ", " + tokens() + " tokens";
+    }
+
+    @Override
+    public String line() {
+      return format(
+          "%-28s %.2f ms a token, %.2f ms in the last quarter",
+          label(), result.firstQuarterMs, result.lastQuarterMs);
+    }
+
+    private int tokens() {
+      return Collections.max(lengths);
+    }
+
+    @Override
+    public double seconds() {
+      double again =
+          lengths.stream()
+              .mapToDouble(l -> size.batch() * l * attention.modelOperations(l, size))
+              .sum();
+      return START_SECONDS
+          + (RUNS + 1) * (tokens() * size.batch() * TOKEN_SECONDS + again / OPERATIONS_A_SECOND);
+    }
+
+    @Override
+    public Case measure() throws IOException {
+      Path folder = Files.createTempDirectory("performer-bench");
+      try {
+        Path model = folder.resolve("model");
+        write(PerformerConfig.of(attention.model(tokens(), size), "the benchmark's model"), model);
+        var measured = Measured.of(attention.label(), recurrent(model), parallel(model));
+        return new Case(attention, lengths, size, measured);
+      } finally {
+        AtomicFiles.discard(folder);
+      }
+    }
+
+    private static void write(PerformerConfig config, Path target) {
+      Map<String, NpyArray> weights;
+      try (Graph graph = new Graph();
+          Session session = new Session(graph)) {
+        Ops tf = Ops.create(graph);
+        Variables variables = new Variables(tf);
+        Performer.build(tf, variables, config, 1);
+        variables.initialize(session);
+        weights = PerformerModels.values(session, variables.all());
+      }
+      PerformerModels.write(config, weights, null, target, false);
+    }
+
+    /** Token by token, the fastest of all runs. */
+    private double[] recurrent(Path model) {
+      double[] best = new double[tokens()];
+      Arrays.fill(best, Double.MAX_VALUE);
+      List<int[]> prompts = Collections.nCopies(size.batch(), new int[] {1});
+      var options = DecodingOptions.of(best.length, Sampling.mostLikely());
+      try (GenerationSession session = GenerationSession.open(model)) {
+        for (int run = 0; run <= RUNS; run++) {
+          long[] times = new long[best.length + 1];
+          times[0] = System.nanoTime();
+          int[] count = {0};
+          session.generate(
+              prompts,
+              options,
+              (row, token) -> {
+                if (row == prompts.size() - 1) {
+                  times[++count[0]] = System.nanoTime();
+                }
+              });
+          for (int i = 0; i < best.length && run > 0; i++) { // the first run plans the graph
+            best[i] = Math.min(best[i], (times[i + 1] - times[i]) / 1e6);
+          }
+        }
+      }
+      best[0] = best[1]; // that is the prompt's time
+      return best;
+    }
+
+    private Map<Integer, Double> parallel(Path model) {
+      Map<Integer, Double> result = new TreeMap<>();
+      try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
+        for (int length : lengths) {
+          int[] tokens = new int[Math.multiplyExact(size.batch(), length)];
+          Arrays.fill(tokens, 1);
+          var batch = NpyArray.of(tokens, size.batch(), length); // [B, L]
+          double best = Double.MAX_VALUE;
+          for (int run = 0; run <= RUNS; run++) {
+            long start = System.nanoTime();
+            predictor.predict("serving_default", Map.of(PerformerSignatures.TOKENS, batch));
+            best = run == 0 ? best : Math.min(best, (System.nanoTime() - start) / 1e6);
+          }
+          result.put(length, best);
+        }
+      }
+      return result;
+    }
   }
 }

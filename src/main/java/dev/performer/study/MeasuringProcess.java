@@ -1,5 +1,7 @@
 package dev.performer.study;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
@@ -14,10 +16,7 @@ import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
-/**
- * A process of its own for a measurement: its memory is not another's, and it ends with the one
- * that wants to know, or at a limit of time.
- */
+/** A process of its own for a measurement, which ends with its parent or at a limit of time. */
 final class MeasuringProcess {
   private MeasuringProcess() {}
 
@@ -34,7 +33,6 @@ final class MeasuringProcess {
    * Runs a class in a fork of this JVM.
    *
    * @param arguments it has; one more is the file that it writes, which is returned
-   * @param what is measured, for errors
    * @throws PerformerException if it fails or takes longer than the limit
    */
   static byte[] answer(Class<?> main, List<String> arguments, String what, Duration limit) {
@@ -43,25 +41,22 @@ final class MeasuringProcess {
       Path answer = folder.resolve("answer");
       Process process = start(main, arguments, folder, answer);
       CountDownLatch shutdown = new CountDownLatch(1);
-      Thread hook =
-          new Thread(
-              () -> {
-                shutdown.countDown();
-                end(process, folder);
-              });
+      Runnable ended =
+          () -> {
+            shutdown.countDown();
+            end(process, folder);
+          };
+      Thread hook = new Thread(ended);
       try {
         Runtime.getRuntime().addShutdownHook(hook);
-        if (!process.waitFor(limit.toMillis(), TimeUnit.MILLISECONDS)) {
-          throw new PerformerException(what + ": no result after " + words(limit));
+        boolean inTime = process.waitFor(limit.toMillis(), TimeUnit.MILLISECONDS);
+        require(inTime, "%s: no result after %s", what, words(limit));
+        int code = process.exitValue();
+        // Ctrl-C ends both: the one that waits shall not go on to the next measurement.
+        if (code != 0 && shutdown.await(1, TimeUnit.SECONDS)) {
+          throw new InterruptedException();
         }
-        if (process.exitValue() != 0) {
-          // Ctrl-C ends both: the one that waits shall not go on to the next measurement.
-          if (shutdown.await(1, TimeUnit.SECONDS)) {
-            throw new InterruptedException();
-          }
-          throw new PerformerException(
-              what + ": the measuring process ended with exit code " + process.exitValue());
-        }
+        require(code == 0, "%s: the measuring process ended with exit code %d", what, code);
         return Files.readAllBytes(answer);
       } finally {
         end(process, folder);
@@ -81,10 +76,9 @@ final class MeasuringProcess {
       throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    // A signal ends the process at once. Java's own end of it runs the destructors of native
+    // -Xrs: a signal ends the process at once. Java's own end of it runs the destructors of native
     // libraries while TensorFlow's threads still work, which now and then is a SIGSEGV.
-    command.add("-Xrs");
-    command.addAll(List.of("-Xmx1g", "-XX:+UseSerialGC", "-Djava.io.tmpdir=" + folder));
+    command.addAll(List.of("-Xrs", "-Xmx1g", "-XX:+UseSerialGC", "-Djava.io.tmpdir=" + folder));
     command.add(
         "-XX:ErrorFile=" + Path.of(System.getProperty("java.io.tmpdir"), "hs_err_pid%p.log"));
     command.add("-Dorg.bytedeco.javacpp.maxPhysicalBytes=0");
@@ -123,17 +117,16 @@ final class MeasuringProcess {
 
   /** Nothing is written to standard input: its end means that the parent is gone. */
   static void endWithParent() {
-    Thread watch =
-        new Thread(
-            () -> {
-              try {
-                System.in.transferTo(OutputStream.nullOutputStream());
-              } catch (IOException e) {
-                // As its end.
-              }
-              endAtOnce();
-            },
-            "parent");
+    Runnable waiting =
+        () -> {
+          try {
+            System.in.transferTo(OutputStream.nullOutputStream());
+          } catch (IOException e) {
+            // As its end.
+          }
+          endAtOnce();
+        };
+    Thread watch = new Thread(waiting, "parent");
     watch.setDaemon(true);
     watch.start();
   }

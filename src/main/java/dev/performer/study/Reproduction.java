@@ -82,27 +82,6 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
       Double fullLengthMs,
       double seconds) {}
 
-  /** A recipe with what came of it. */
-  record Comparison(
-      String name,
-      String title,
-      Recipe recipe,
-      Evaluation baseline,
-      List<Result> results,
-      Map<String, List<JsonNode>> metrics) {}
-
-  /** A recipe's file, its name, and its runs. */
-  private record Planned(Path file, String name, RecipeRuns runs) {
-    static Planned read(Path file) {
-      String name = file.getFileName().toString().replaceFirst("\\.[^.]*$", "");
-      return new Planned(file, name, RecipeRuns.read(file));
-    }
-
-    RecipeRuns.Run first() {
-      return runs.runs().get(0);
-    }
-  }
-
   /**
    * Trains what is not trained yet.
    *
@@ -110,39 +89,36 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
    * @throws PerformerException if a recipe cannot be trained, or Ctrl-C stopped one
    */
   public Path run(Progress progress) {
-    List<Planned> planned = recipes.stream().map(Planned::read).toList();
+    List<RecipeRuns> planned = recipes.stream().map(RecipeRuns::read).toList();
     Plan plan = plan(planned, progress);
-    List<Comparison> comparisons = new ArrayList<>();
-    for (Planned recipe : planned) {
-      compare(recipe, plan, comparisons, progress);
-    }
+    List<ReproductionReport> reports = new ArrayList<>();
+    planned.forEach(recipe -> compare(recipe, plan, reports, progress));
     return output.resolve(RESULTS);
   }
 
-  private void compare(Planned recipe, Plan plan, List<Comparison> all, Progress progress) {
-    Long steps = plan.steps().get(recipe.name());
-    PerformerException.require(
-        steps != null,
-        "%s was begun without the recipe %s; choose another directory",
-        output,
-        recipe.name());
-    Recipe first = withSteps(recipe, recipe.first(), steps);
+  private void compare(
+      RecipeRuns recipe, Plan plan, List<ReproductionReport> all, Progress progress) {
+    Long steps = plan.steps.get(recipe.name());
+    String begun = "%s was begun without the recipe %s; choose another directory";
+    PerformerException.require(steps != null, begun, output, recipe.name());
+    Recipe first = withSteps(recipe, recipe.runs().get(0), steps);
     boolean hasBaseline = first.task().hasTokenLogits() || first.task().hasNumbers();
     Evaluation baseline = hasBaseline ? UnigramBaseline.of(first) : null;
     List<Result> results = new ArrayList<>();
     Map<String, List<JsonNode>> metrics = new LinkedHashMap<>();
-    all.add(new Comparison(recipe.name(), title(recipe), first, baseline, results, metrics));
-    for (RecipeRuns.Run run : recipe.runs().runs()) {
+    all.add(
+        new ReproductionReport(recipe.name(), title(recipe), first, baseline, results, metrics));
+    for (RecipeRuns.Run run : recipe.runs()) {
       progress.message("== %s, %s: %d steps".formatted(recipe.name(), run.name(), steps));
       Path directory = output.resolve(recipe.name()).resolve(run.name());
       results.add(result(recipe, run, steps, directory, progress));
       metrics.put(run.name(), metrics(directory));
-      ReproductionReport.write(output, plan.budgetSeconds(), all);
+      ReproductionReport.write(output, plan.budgetSeconds, all);
     }
   }
 
   private Result result(
-      Planned planned, RecipeRuns.Run run, long steps, Path directory, Progress progress) {
+      RecipeRuns planned, RecipeRuns.Run run, long steps, Path directory, Progress progress) {
     Path file = directory.resolve(RESULT);
     if (Files.exists(file)) {
       return StrictJson.read(file, Result.class);
@@ -156,15 +132,12 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     if (!trained.finished()) {
       throw new PerformerException("stopped; what there is can be resumed").settledBy("resume");
     }
+    double stepMs = medianStep(metrics(directory));
+    var before = trained.before();
+    var after = trained.after();
+    Double full = fullLength(recipe);
     Result result =
-        new Result(
-            run.name(),
-            trained.steps(),
-            trained.before(),
-            trained.after(),
-            medianStep(metrics(directory)),
-            fullLength(recipe),
-            trained.seconds());
+        new Result(run.name(), trained.steps(), before, after, stepMs, full, trained.seconds());
     write(file, result);
     return result;
   }
@@ -189,26 +162,23 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     }
   }
 
-  private Plan plan(List<Planned> planned, Progress progress) {
+  private Plan plan(List<RecipeRuns> planned, Progress progress) {
     Path file = output.resolve(PLAN);
     if (Files.exists(file)) {
       return StrictJson.read(file, Plan.class);
     }
     Map<String, Cost> costs = new LinkedHashMap<>();
-    for (Planned recipe : planned) {
-      Cost cost = new Cost(0, 0);
-      for (RecipeRuns.Run run : recipe.runs().runs()) {
-        Cost other = cost(recipe, run);
-        cost = new Cost(cost.full() + other.full(), cost.start() + other.start());
-      }
+    for (RecipeRuns recipe : planned) {
+      Cost cost =
+          recipe.runs().stream().map(run -> cost(recipe, run)).reduce(new Cost(0, 0), Cost::plus);
       costs.put(recipe.name(), cost);
       progress.message(
-          Table.format("%s: about %.0f s in full", recipe.name(), cost.full() + cost.start()));
+          Table.format("%s: about %.0f s in full", recipe.name(), cost.full + cost.start));
     }
     Map<String, Double> shares = shares(costs, budget.toMillis() / 1e3);
     Map<String, Long> steps = new LinkedHashMap<>();
-    for (Planned recipe : planned) {
-      long full = recipe(recipe, recipe.first()).training().steps();
+    for (RecipeRuns recipe : planned) {
+      long full = recipe(recipe, recipe.runs().get(0)).training().steps();
       steps.put(recipe.name(), Math.max(LEAST_STEPS, Math.round(shares.get(recipe.name()) * full)));
     }
     Plan plan = new Plan(budget.toSeconds(), steps);
@@ -217,7 +187,11 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   }
 
   /** Seconds of the steps and evaluations that recipes configure, and of what is there once. */
-  record Cost(double full, double start) {}
+  record Cost(double full, double start) {
+    private Cost plus(Cost other) {
+      return new Cost(full + other.full, start + other.start);
+    }
+  }
 
   /**
    * How much of its steps each recipe gets: the cheap ones all, the others equal times. Where all
@@ -245,7 +219,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   }
 
   /** What a run would take, from a few steps. */
-  private Cost cost(Planned planned, RecipeRuns.Run run) {
+  private Cost cost(RecipeRuns planned, RecipeRuns.Run run) {
     LoopOptions full = recipe(planned, run).training();
     Recipe few =
         recipe(
@@ -269,7 +243,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
         AtomicFiles.delete(directory);
       }
     } catch (IOException e) {
-      throw cannotWrite(output, e);
+      throw RunDirectory.unwritable(output, e).settledBy("resume");
     }
   }
 
@@ -285,7 +259,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   }
 
   /** A recipe of a run with other steps, its intervals in proportion to them. */
-  private Recipe withSteps(Planned planned, RecipeRuns.Run run, long steps) {
+  private Recipe withSteps(RecipeRuns planned, RecipeRuns.Run run, long steps) {
     LoopOptions options = recipe(planned, run).training();
     double share = (double) steps / options.steps();
     long every = Math.max(LEAST_INTERVAL, Math.round(share * options.evaluateEvery()));
@@ -302,10 +276,9 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
         "training.logEvery=" + Math.max(1, Math.min(10, steps / 10)));
   }
 
-  private Recipe recipe(Planned planned, RecipeRuns.Run run, String... more) {
-    List<String> settings = new ArrayList<>(run.set());
-    settings.addAll(List.of(more));
-    Overrides overrides = new Overrides(settings);
+  private Recipe recipe(RecipeRuns planned, RecipeRuns.Run run, String... more) {
+    Overrides overrides =
+        new Overrides(Stream.concat(run.set().stream(), Stream.of(more)).toList());
     Path file = planned.file();
     return Recipe.of(overrides.read(file), overrides.source(file.toString()), folders);
   }
@@ -326,13 +299,11 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   }
 
   /** The first paragraph of the comment that a recipe begins with. */
-  private static String title(Planned recipe) {
+  private static String title(RecipeRuns recipe) {
     try (Stream<String> lines = Files.lines(recipe.file())) {
+      var comment = lines.takeWhile(line -> line.startsWith("#") && line.length() > 1);
       String title =
-          lines
-              .takeWhile(line -> line.startsWith("#") && line.length() > 1)
-              .map(line -> line.substring(1).strip())
-              .collect(Collectors.joining(" "));
+          comment.map(line -> line.substring(1).strip()).collect(Collectors.joining(" "));
       return title.isEmpty() ? recipe.name() : title;
     } catch (IOException e) {
       throw new PerformerException(recipe.file() + ": cannot be read: " + e.getMessage(), e);
@@ -344,13 +315,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
       Files.createDirectories(file.getParent());
       StrictJson.write(file, json);
     } catch (IOException e) {
-      throw cannotWrite(file, e);
+      throw RunDirectory.unwritable(file, e).settledBy("resume");
     }
-  }
-
-  private static PerformerException cannotWrite(Path file, IOException e) {
-    return new PerformerException(
-            "cannot write " + file + ": " + RunDirectory.describe(e) + "; make room and resume", e)
-        .settledBy("resume");
   }
 }

@@ -1,29 +1,37 @@
 package dev.performer.study;
 
 import static dev.performer.study.Table.format;
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
-import dev.performer.PerformerException;
 import dev.performer.chart.Chart;
-import dev.performer.chart.Line;
-import dev.performer.study.Reproduction.Comparison;
+import dev.performer.chart.Chart.Line;
+import dev.performer.data.DataFile;
+import dev.performer.recipe.Recipe;
 import dev.performer.training.run.Evaluation;
-import dev.performer.training.run.RunDirectory;
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/** {@code results.md}: a table and a plot for each recipe. */
-final class ReproductionReport {
-  private ReproductionReport() {}
+/**
+ * A recipe with what came of its runs: a table and a plot in {@code results.md}.
+ *
+ * @param baseline null where there is none
+ * @param metrics of each run, by its name
+ */
+record ReproductionReport(
+    String name,
+    String title,
+    Recipe recipe,
+    Evaluation baseline,
+    List<Reproduction.Result> results,
+    Map<String, List<JsonNode>> metrics) {
 
-  static void write(Path output, long budgetSeconds, List<Comparison> comparisons) {
+  static void write(Path output, long budgetSeconds, List<ReproductionReport> recipes) {
     StringBuilder text = new StringBuilder();
     text.append(
         """
@@ -35,48 +43,37 @@ final class ReproductionReport {
         Plots leave out the loss of random weights before its first step.
         """
             .formatted(duration(budgetSeconds), Runtime.getRuntime().availableProcessors()));
-    try {
-      for (Comparison comparison : comparisons) {
-        String name = comparison.name();
-        text.append("\n## %s\n\n%s\n\n".formatted(name, comparison.title()));
-        text.append(table(comparison));
-        if (OptionalLibrary.CHARTS.isPresent()) {
-          AtomicFiles.write(output.resolve(name + ".png"), chart(comparison).png());
-          text.append("\n![%s](%s.png)\n".formatted(name, name));
-        }
+    for (ReproductionReport recipe : recipes) {
+      String name = recipe.name;
+      text.append("\n## %s\n\n%s\n\n%s".formatted(name, recipe.title, recipe.table()));
+      if (OptionalLibrary.CHARTS.isPresent()) {
+        byte[] png = recipe.chart().png();
+        DataFile.write(output.resolve(name + ".png"), out -> out.write(png));
+        text.append("\n![%s](%s.png)\n".formatted(name, name));
       }
-      AtomicFiles.write(
-          output.resolve(Reproduction.RESULTS), text.toString().getBytes(StandardCharsets.UTF_8));
-    } catch (IOException e) {
-      throw new PerformerException(
-          "cannot write the results in " + output + ": " + RunDirectory.describe(e), e);
     }
+    byte[] content = text.toString().getBytes(UTF_8);
+    DataFile.write(output.resolve(Reproduction.RESULTS), out -> out.write(content));
   }
 
   private static String duration(long seconds) {
     return seconds % 60 == 0 ? seconds / 60 + " minutes" : seconds + " seconds";
   }
 
-  private static Table table(Comparison comparison) {
-    boolean full = comparison.results().stream().anyMatch(r -> r.fullLengthMs() != null);
-    List<String> more =
-        comparison.results().stream()
-            .flatMap(result -> result.after().more().keySet().stream())
-            .distinct()
-            .sorted()
-            .toList();
-    List<String> scores = new ArrayList<>();
-    scores.addAll(isNumbers(comparison) ? List.of("loss") : List.of("accuracy", "perplexity"));
+  private Table table() {
+    int last = results.stream().anyMatch(r -> r.fullLengthMs() != null) ? 3 : 2;
+    var measured = results.stream().flatMap(result -> result.after().more().keySet().stream());
+    List<String> more = measured.distinct().sorted().toList();
+    List<String> scores =
+        new ArrayList<>(isNumbers() ? List.of("loss") : List.of("accuracy", "perplexity"));
     scores.addAll(more);
-    String atLength = "ms a step at L = " + comparison.recipe().data().length();
-    int last = full ? 3 : 2;
+    String atLength = "ms a step at L = " + recipe.data().length();
     Table table =
         new Table(row(last, List.of("run", "steps"), scores, "before", "ms a step", atLength));
-    if (comparison.baseline() != null) {
-      List<String> name = List.of(baseline(comparison), "");
-      table.row(row(last, name, scores(comparison.baseline(), more), "", "", ""));
+    if (baseline != null) {
+      table.row(row(last, List.of(baselineName(), ""), scores(baseline, more), "", "", ""));
     }
-    for (Reproduction.Result result : comparison.results()) {
+    for (var result : results) {
       table.row(
           row(
               last,
@@ -96,12 +93,12 @@ final class ReproductionReport {
         .collect(Collectors.joining(" | "));
   }
 
-  private static boolean isNumbers(Comparison comparison) {
-    return comparison.recipe().task().hasNumbers();
+  private boolean isNumbers() {
+    return recipe.task().hasNumbers();
   }
 
-  private static String baseline(Comparison comparison) {
-    return isNumbers(comparison) ? "mean" : "unigram baseline";
+  private String baselineName() {
+    return isNumbers() ? "mean" : "unigram baseline";
   }
 
   private static List<String> scores(Evaluation evaluation, List<String> more) {
@@ -113,28 +110,27 @@ final class ReproductionReport {
       scores.add(format("%.3f", evaluation.perplexity()));
     }
     for (String name : more) {
-      double value = evaluation.more().getOrDefault(name, Double.NaN);
-      scores.add(Double.isNaN(value) ? "" : format("%.4f", value));
+      Double value = evaluation.more().get(name);
+      scores.add(value == null ? "" : format("%.4f", value));
     }
     return scores;
   }
 
   /** Accuracy, or loss where numbers are guessed, on the validation data by step. */
-  private static Chart chart(Comparison comparison) {
-    boolean isNumbers = isNumbers(comparison);
-    Evaluation baseline = comparison.baseline();
+  private Chart chart() {
+    boolean isNumbers = isNumbers();
+    String measure = isNumbers ? "loss" : "accuracy";
+    double scale = isNumbers ? 1 : 100;
     double level =
         baseline == null ? Double.NaN : isNumbers ? baseline.loss() : 100 * baseline.accuracy();
-    String title = isNumbers ? "validation loss" : "validation accuracy (%)";
-    Chart chart = Chart.of(comparison.name(), "step", title);
+    Chart chart = Chart.of(name, "step", "validation " + measure + (isNumbers ? "" : " (%)"));
     double last = 1;
-    for (var run : comparison.metrics().entrySet()) {
+    for (var run : metrics.entrySet()) {
       List<Double> steps = new ArrayList<>();
       List<Double> values = new ArrayList<>();
       for (JsonNode entry : run.getValue()) {
         double step = entry.path("step").asDouble();
-        double value =
-            isNumbers ? entry.path("loss").asDouble() : 100 * entry.path("accuracy").asDouble();
+        double value = scale * entry.path(measure).asDouble();
         // Before the first step a model from random weights is worse than counting, so much so that
         // what tells runs apart would not be seen; weights that were carried over are not.
         boolean isOffScale = step == 0 && (isNumbers ? value > level : value < level);
@@ -146,7 +142,7 @@ final class ReproductionReport {
       }
       chart = chart.with(Line.of(run.getKey(), steps, values).withMarker(Line.Marker.CIRCLE));
     }
-    var line = Line.of(baseline(comparison), List.of(0, last), List.of(level, level));
+    var line = Line.of(baselineName(), List.of(0, last), List.of(level, level));
     return chart.with(line.withDash(Line.Dash.DASHED)); // left out without a level
   }
 }

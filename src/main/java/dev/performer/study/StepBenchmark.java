@@ -7,11 +7,11 @@ import dev.performer.data.TokenBatch;
 import dev.performer.data.Vocabulary;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Variables;
-import dev.performer.model.Inputs;
 import dev.performer.model.Performer;
+import dev.performer.model.Performer.Inputs;
 import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Dense.Precision;
 import dev.performer.nn.Dropout;
-import dev.performer.nn.Precision;
 import dev.performer.training.CompiledStep;
 import dev.performer.training.LabelledBatch;
 import dev.performer.training.LanguageModel;
@@ -37,8 +37,8 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * Training steps of a language model on random tokens, for measuring: forward, backward, Adam, and
- * the feeding and metrics of a real step. Owns its graph and session.
+ * Training steps of a language model on random tokens, with Adam and the feeding and metrics of
+ * real ones. Owns its graph and session.
  */
 public final class StepBenchmark implements AutoCloseable {
   private static final double LEARNING_RATE = 1e-4;
@@ -60,17 +60,15 @@ public final class StepBenchmark implements AutoCloseable {
    *
    * @param rows B
    * @param length L
-   * @param xla whether XLA compiles the step
    * @param precision of dense layers
    * @throws PerformerException if the model is no language model, or cannot be built
    */
   public StepBenchmark(
       PerformerConfig config, int rows, int length, boolean xla, Precision precision) {
     try {
-      PerformerException.require(
-          config.task().hasTokenLogits(),
-          "task %s has no logits of tokens; measure a language model",
-          config.task().label());
+      var task = config.task();
+      String text = "task %s has no logits of tokens; measure a language model";
+      PerformerException.require(task.hasTokenLogits(), text, task.label());
       batch = batch(config.vocabularySize(), rows, length);
       var options = LoopOptions.builder().optimizer(ADAM).clipNorm(0).xla(xla);
       Trainable model = Trainable.of(model(config, rows, length, precision));
@@ -91,17 +89,13 @@ public final class StepBenchmark implements AutoCloseable {
     Variables variables = new Variables(tf);
     Performer.build(tf, variables, config, 1);
     Performer performer = Performer.over(config, variables::get, precision);
-    var tokens = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(rows, length)));
+    Output<TInt32> tokens =
+        tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(rows, length))).asOutput();
     Output<TFloat32> logits =
         performer.apply(tf, Inputs.of(tokens), Dropout.none()).logits().asOutput(); // [B, L, V]
+    var all = variables.all();
     return new LanguageModel(
-        graph,
-        tokens.asOutput(),
-        Optional.empty(),
-        List.of(),
-        logits,
-        variables.all(),
-        variables::initialize);
+        graph, tokens, Optional.empty(), List.of(), logits, all, variables::initialize);
   }
 
   private static LabelledBatch batch(int tokens, int rows, int length) {
@@ -109,8 +103,8 @@ public final class StepBenchmark implements AutoCloseable {
     int[] lengths = new int[rows];
     Arrays.fill(lengths, length);
     var random = new TokenBatch(length, ids, lengths, new long[rows], BatchPosition.START);
-    return new Objective.CausalLanguageModel(false)
-        .label(random, Vocabulary.ofIds(tokens, null), 0, 0);
+    var objective = new Objective.CausalLanguageModel(false);
+    return objective.label(random, Vocabulary.ofIds(tokens, null), 0, 0);
   }
 
   /** What a step took, from Java's arrays to the updated weights, and the loss before it. */
@@ -125,13 +119,8 @@ public final class StepBenchmark implements AutoCloseable {
 
   /** Milliseconds of a step, the median of so many after some that plan the graph. */
   double medianMs(int before, int measured) {
-    double[] times =
-        DoubleStream.generate(() -> step().milliseconds())
-            .limit(before + measured)
-            .skip(before)
-            .sorted()
-            .toArray();
-    return times[measured / 2];
+    var times = DoubleStream.generate(() -> step().milliseconds()).limit(before + measured);
+    return times.skip(before).sorted().toArray()[measured / 2];
   }
 
   /** The most memory that this process has had, in MB (10^6 bytes). */

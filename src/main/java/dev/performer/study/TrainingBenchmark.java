@@ -2,31 +2,42 @@ package dev.performer.study;
 
 import static dev.performer.study.Table.format;
 
-import dev.performer.study.TrainingCase.Compute;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.model.PerformerConfig;
+import dev.performer.nn.Dense.Precision;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 
 /**
- * Whole training steps by attention and length.
+ * Whole training steps of a causal language model, by attention and length L.
  *
- * @param lengths L
  * @param computes how steps are computed, each measured
  */
 public record TrainingBenchmark(
-    BenchmarkSize size,
-    List<Integer> lengths,
-    List<BenchmarkedAttention> attentions,
-    List<Compute> computes)
-    implements Benchmark<TrainingCase> {
+    Size size, List<Integer> lengths, List<BenchmarkedAttention> attentions, List<Compute> computes)
+    implements Benchmark<TrainingBenchmark.Case> {
+
+  /** How a step is computed. */
+  public enum Compute {
+    PLAIN(""),
+    /** The whole step is one function that XLA compiles. */
+    XLA(", XLA"),
+    /** Dense layers in bfloat16. */
+    BFLOAT16(", bfloat16");
+
+    private final String suffix;
+
+    Compute(String suffix) {
+      this.suffix = suffix;
+    }
+  }
 
   /**
    * @throws dev.performer.PerformerException if a length is not positive, or there is none
    */
   public TrainingBenchmark {
-    lengths = BenchmarkSize.checked(lengths);
+    lengths = Size.checked(lengths);
   }
 
   @Override
@@ -35,45 +46,111 @@ public record TrainingBenchmark(
   }
 
   @Override
-  public List<TrainingCase> cases() {
-    List<TrainingCase> cases = new ArrayList<>();
+  public List<Case> cases() {
+    List<Case> cases = new ArrayList<>();
     for (int length : lengths) {
       for (var attention : attentions) {
-        computes.forEach(c -> cases.add(new TrainingCase(attention, c, length, size, null)));
+        computes.forEach(c -> cases.add(new Case(attention, c, length, size, null)));
       }
     }
     return cases;
   }
 
   @Override
-  public String table(List<TrainingCase> rows) {
+  public String table(List<Case> rows) {
     Table table = new Table("attention | L | ms a step | tokens/s | peak MB");
-    for (TrainingCase row : rows) {
-      var m = row.result();
+    for (Case row : rows) {
+      var m = row.result;
       String measured =
           m == null
               ? "– | – | –"
-              : format("%.0f | %.0f | %.0f", m.stepMs(), row.tokensPerSecond(), m.peakMb());
-      table.row(format("%s | %d | %s", row.kind(), row.length(), measured));
+              : format("%.0f | %.0f | %.0f", m.stepMs, row.tokensPerSecond(), m.peakMb);
+      table.row(format("%s | %d | %s", row.kind(), row.length, measured));
     }
     return table.toString();
   }
 
+  private record Step(
+      String attention,
+      String compute,
+      int length,
+      double stepMs,
+      double tokensPerSecond,
+      double peakMb) {}
+
+  private record Json(List<Step> trainingSteps) {}
+
   @Override
-  public Map<String, Object> json(List<TrainingCase> rows) {
-    List<Map<String, Object>> steps = new ArrayList<>();
-    for (TrainingCase row : rows) {
-      if (row.result() != null) {
-        Map<String, Object> json = new LinkedHashMap<>();
-        json.put("attention", row.attention().label());
-        json.put("compute", row.compute().name().toLowerCase(Locale.ROOT));
-        json.put("length", row.length());
-        json.put("stepMs", row.result().stepMs());
-        json.put("tokensPerSecond", row.tokensPerSecond());
-        json.put("peakMb", row.result().peakMb());
-        steps.add(json);
+  public Record json(List<Case> rows) {
+    return new Json(rows.stream().filter(row -> row.result != null).map(Case::step).toList());
+  }
+
+  /** Milliseconds of a step, median, and the most memory of the process in MB (10^6 bytes). */
+  record Measured(double stepMs, double peakMb) {}
+
+  /** One attention, in all layers of the model, at one length. */
+  record Case(
+      BenchmarkedAttention attention, Compute compute, int length, Size size, Measured result)
+      implements Benchmark.Case<Case> {
+    private static final int WARM_UP = 2; // steps that plan the graph
+    private static final int STEPS = 5;
+    private static final int VOCABULARY = 256;
+    private static final double START_SECONDS = 6;
+    private static final double OPERATIONS_A_SECOND = 1e11;
+
+    /** Without the length. */
+    private String kind() {
+      return attention.label() + compute.suffix;
+    }
+
+    @Override
+    public String label() {
+      return kind() + ", a training step at L=" + length;
+    }
+
+    @Override
+    public String line() {
+      return format(
+          "%-28s L=%-6d %8.0f ms a step, peak %6.0f MB",
+          kind(), length, result.stepMs, result.peakMb);
+    }
+
+    private Step step() {
+      String how = compute.name().toLowerCase(Locale.ROOT);
+      return new Step(
+          attention.label(), how, length, result.stepMs, tokensPerSecond(), result.peakMb);
+    }
+
+    @Override
+    public Case measure() {
+      ObjectNode model = attention.model(length, size);
+      model.put("preset", "performer").put("vocabularySize", VOCABULARY);
+      model.put("positions", "learned").putNull("padId");
+      PerformerConfig config = PerformerConfig.of(model, "the benchmark's model");
+      Precision precision = compute == Compute.BFLOAT16 ? Precision.BFLOAT16 : Precision.FLOAT32;
+      boolean xla = compute == Compute.XLA;
+      try (var benchmark = new StepBenchmark(config, size.batch(), length, xla, precision)) {
+        var measured = new Measured(benchmark.medianMs(WARM_UP, STEPS), StepBenchmark.peakMb());
+        return new Case(attention, compute, length, size, measured);
       }
     }
-    return Map.of("trainingSteps", steps);
+
+    private double tokensPerSecond() {
+      return size.batch() * length * 1e3 / result.stepMs;
+    }
+
+    @Override
+    public double seconds() {
+      double logits = 4.0 * VOCABULARY * size.hiddenSize();
+      double forward = size.batch() * length * (attention.modelOperations(length, size) + logits);
+      return START_SECONDS + (WARM_UP + STEPS) * 3 * forward / OPERATIONS_A_SECOND;
+    }
+
+    /** The weights of all pairs of positions, kept for each layer, and more. */
+    @Override
+    public long leastBytes() {
+      long pairs = 4L * size.batch() * size.heads() * length * length;
+      return attention.isExact() ? 3 * BenchmarkedAttention.LAYERS * pairs : 0;
+    }
   }
 }

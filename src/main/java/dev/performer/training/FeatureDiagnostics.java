@@ -1,9 +1,9 @@
 package dev.performer.training;
 
 import dev.performer.attention.FeatureMap;
-import dev.performer.model.Outputs;
 import dev.performer.model.Performer;
-import dev.performer.nn.FavorHeads;
+import dev.performer.model.Performer.Outputs;
+import dev.performer.nn.HeadMixer;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.tensorflow.Operand;
@@ -28,7 +28,7 @@ final class FeatureDiagnostics {
   static Map<String, Output<TFloat64>> of(Ops tf, Performer model, Outputs outputs) {
     Map<String, Output<TFloat64>> result = new LinkedHashMap<>();
     for (int i = 0; i < outputs.layers().size(); i++) {
-      if (model.attention(i).mixer() instanceof FavorHeads favor) {
+      if (model.attention(i).mixer() instanceof HeadMixer.Favor favor) {
         Outputs.Layer layer = outputs.layers().get(i);
         FeatureMap.Features<TFloat32> features =
             favor.attention(tf).featureMap().map(tf, layer.queries(), layer.keys(), outputs.mask());

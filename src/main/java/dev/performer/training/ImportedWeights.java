@@ -2,7 +2,7 @@ package dev.performer.training;
 
 import dev.performer.PerformerException;
 import dev.performer.checkpoint.ModelWeights;
-import dev.performer.checkpoint.OptimizerState;
+import dev.performer.checkpoint.ModelWeights.OptimizerState;
 import dev.performer.data.LetterTokenizer;
 import dev.performer.data.NpyArray;
 import dev.performer.data.ProteinVocabulary;

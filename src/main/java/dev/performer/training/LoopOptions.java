@@ -11,7 +11,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
-import dev.performer.nn.Precision;
+import dev.performer.nn.Dense.Precision;
 import dev.performer.training.optim.Optimizer;
 import dev.performer.training.optim.Schedule;
 import java.util.List;

@@ -3,6 +3,7 @@ package dev.performer.attention;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.data.NpyArray;
 import dev.performer.testing.GraphRun;
 import dev.performer.testing.ReferenceCase;

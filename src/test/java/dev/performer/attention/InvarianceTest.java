@@ -280,7 +280,7 @@ class InvarianceTest {
               UnaryOperator<Operand<TFloat32>> map =
                   x -> tf.math.add(tf.nn.relu(x), tf.constant(0.5f));
               FeatureMap custom = FeatureMap.custom(map, Convention.PERFORMER, null);
-              return FavorAttention.of(config, custom)
+              return new FavorAttention(config, custom)
                   .attend(tf, in.get("q"), in.get("k"), in.get("v"), null);
             })) {
       assertThat(GraphRun.maxDifference(run.value(arrays), expected)).isLessThan(1e-6);

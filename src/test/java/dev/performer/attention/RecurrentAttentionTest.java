@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.Attention.Projected;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.Tensors;
 import dev.performer.testing.GraphRun;
@@ -51,7 +52,7 @@ class RecurrentAttentionTest {
       var q = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, H, 1, D)));
       var k = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, H, 1, D)));
       var v = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, H, 1, V)));
-      RecurrentForm recurrent = RecurrentForm.of(attention(tf, config, arrays.get("P")), H, D, V);
+      RecurrentForm recurrent = attention(tf, config, arrays.get("P")).recurrent(H, D, V);
       List<Operand<TFloat32>> states = new ArrayList<>();
       List<long[]> sizes = new ArrayList<>();
       for (RecurrentForm.State one : recurrent.states()) {
@@ -59,7 +60,7 @@ class RecurrentAttentionTest {
         states.add(tf.placeholder(TFloat32.class, Placeholder.shape(shape)));
         sizes.add(shape.asArray());
       }
-      RecurrentForm.Advance step = recurrent.step(tf, states, q, k, v);
+      RecurrentForm.Advance step = recurrent.step(tf, states, new Projected(q, k, v));
       try (Session session = new Session(graph)) {
         List<Tensor> state = new ArrayList<>();
         sizes.forEach(s -> state.add(Tensors.of(new float[(int) Shape.of(s).size()], s)));
@@ -110,14 +111,15 @@ class RecurrentAttentionTest {
     }
     try (Graph graph = new Graph()) {
       Ops tf = Ops.create(graph);
-      RecurrentForm recurrent = RecurrentForm.of(attention(tf, config, arrays.get("P")), H, D, V);
+      RecurrentForm recurrent = attention(tf, config, arrays.get("P")).recurrent(H, D, V);
       Operand<TFloat32> q = constant(tf, arrays.get("q"));
       Operand<TFloat32> k = constant(tf, arrays.get("k"));
       Operand<TFloat32> v = constant(tf, arrays.get("v"));
       Operand<TFloat32> mask =
           tf.constant(new float[][] {{1, 1, 1, 1, 1, 1, 1, 1, 1, 0}}); // all but the last
-      var prompt = recurrent.prefill(tf, q, k, v, mask);
-      var step = recurrent.step(tf, prompt.states(), last(tf, q), last(tf, k), last(tf, v));
+      var prompt = recurrent.prefill(tf, new Projected(q, k, v), mask);
+      var step =
+          recurrent.step(tf, prompt.states(), new Projected(last(tf, q), last(tf, k), last(tf, v)));
       try (Session session = new Session(graph);
           Result r = session.runner().fetch(step.output()).run()) {
         float[] out = Tensors.floats(r.get(0));
@@ -137,7 +139,7 @@ class RecurrentAttentionTest {
     try (Graph graph = new Graph()) {
       Ops tf = Ops.create(graph);
       FavorAttention attention = FavorAttention.of(config, tf.constant(new float[6][D]));
-      assertThat(RecurrentForm.of(attention, H, D, V).states().get(0).sizes())
+      assertThat(attention.recurrent(H, D, V).states().get(0).sizes())
           .containsExactly(H, V + 1, 12);
     }
   }
@@ -149,7 +151,7 @@ class RecurrentAttentionTest {
     try (Graph graph = new Graph()) {
       Ops tf = Ops.create(graph);
       FavorAttention attention = FavorAttention.of(config, tf.constant(new float[4][4]));
-      assertThatThrownBy(() -> RecurrentForm.of(attention, 1, 4, 4))
+      assertThatThrownBy(() -> attention.recurrent(1, 4, 4))
           .isInstanceOf(PerformerException.class)
           .hasMessageContaining("model-garden")
           .hasMessageContaining("cannot generate");

@@ -2,6 +2,7 @@ package dev.performer.chart;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.performer.chart.Chart.Line;
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;

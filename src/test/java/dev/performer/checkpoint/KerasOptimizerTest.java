@@ -2,6 +2,7 @@ package dev.performer.checkpoint;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.performer.checkpoint.ModelWeights.OptimizerState;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.model.Performer;

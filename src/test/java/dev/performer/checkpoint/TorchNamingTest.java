@@ -8,7 +8,7 @@ import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
-import dev.performer.model.Outputs;
+import dev.performer.model.Performer.Outputs;
 import dev.performer.savedmodel.ReferenceModels;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -16,7 +16,6 @@ import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.training.ImportedWeights;
 import dev.performer.training.ModelCards;
-import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -65,11 +64,7 @@ class TextModelsTest {
 
   private static Path model(Path folder, String keys, Tokenizer tokenizer) {
     String json = "{" + keys + SIZES;
-    PerformerConfig config =
-        PerformerConfig.of(
-            StrictJson.readYaml(
-                new ByteArrayInputStream(json.getBytes(StandardCharsets.UTF_8)), "config"),
-            "config");
+    PerformerConfig config = PerformerConfig.of(StrictJson.readYaml(json, "config"), "config");
     ModelWeights none =
         new ModelWeights(
             "none",

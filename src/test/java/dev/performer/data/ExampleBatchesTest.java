@@ -12,6 +12,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.LongUnaryOperator;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import net.jqwik.api.ForAll;
@@ -27,14 +28,14 @@ class ExampleBatchesTest {
   @Property(tries = 100)
   void aPermutationHasEachNumberOnce(
       @ForAll @LongRange(min = 0, max = 3000) long size, @ForAll long key) {
-    Permutation order = new Permutation(size, key);
+    LongUnaryOperator order = Seeds.permutation(size, key);
     assertThat(LongStream.range(0, size).map(order).sorted().toArray())
         .isEqualTo(LongStream.range(0, size).toArray());
   }
 
   @Test
   void aPermutationOfMoreThanMemoryStaysInside() {
-    Permutation order = new Permutation(1L << 50, 7);
+    LongUnaryOperator order = Seeds.permutation(1L << 50, 7);
     Set<Long> seen = new HashSet<>();
     for (long i = (1L << 50) - 10_000; i < 1L << 50; i++) {
       long place = order.applyAsLong(i);
@@ -49,7 +50,7 @@ class ExampleBatchesTest {
     int[][] counts = new int[7][7];
     int keys = 7000;
     for (int key = 0; key < keys; key++) {
-      Permutation order = new Permutation(7, key);
+      LongUnaryOperator order = Seeds.permutation(7, key);
       for (int i = 0; i < 7; i++) {
         counts[i][(int) order.applyAsLong(i)]++;
       }

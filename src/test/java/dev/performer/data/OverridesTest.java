@@ -5,9 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.PerformerException;
-import java.io.ByteArrayInputStream;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -18,8 +16,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 class OverridesTest {
   private static JsonNode yaml(String text) {
-    var in = new ByteArrayInputStream(text.getBytes(StandardCharsets.UTF_8));
-    return StrictJson.readYaml(in, "test");
+    return StrictJson.readYaml(text, "test");
   }
 
   private static JsonNode over(String tree, String... settings) {

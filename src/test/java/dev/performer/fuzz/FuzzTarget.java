@@ -17,7 +17,7 @@ import dev.performer.data.StrictJson;
 import dev.performer.data.TableFile;
 import dev.performer.data.TextDocuments;
 import dev.performer.data.TfRecordExamples;
-import dev.performer.data.TfRecordFrame;
+import dev.performer.data.TfRecordFile;
 import dev.performer.data.TokenRows;
 import dev.performer.recipe.Recipe;
 import dev.performer.savedmodel.ModelCard;
@@ -245,7 +245,7 @@ record FuzzTarget(String name, List<Path> seeds, List<String> mutated, Reader re
 
   /** A record with a right checksum, whatever is in it. */
   private static void framedExample(Path place) throws IOException {
-    examples(records(Files.write(place, TfRecordFrame.of(Files.readAllBytes(place)))));
+    examples(records(Files.write(place, TfRecordFile.framed(Files.readAllBytes(place)))));
   }
 
   private static void fasta(Path place) {

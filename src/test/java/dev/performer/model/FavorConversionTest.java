@@ -14,6 +14,7 @@ import dev.performer.distill.TinyBert;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
+import dev.performer.model.Performer.Inputs;
 import dev.performer.nn.Dropout;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
+import dev.performer.model.Performer.Inputs;
+import dev.performer.model.Performer.Outputs;
 import dev.performer.nn.Dropout;
 import java.nio.file.Path;
 import java.util.ArrayList;

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
+import dev.performer.model.Performer.Inputs;
+import dev.performer.model.Performer.Outputs;
 import dev.performer.nn.Dropout;
 import dev.performer.testing.ReferenceCase;
 import java.util.LinkedHashMap;

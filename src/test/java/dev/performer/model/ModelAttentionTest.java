@@ -6,7 +6,10 @@ import static dev.performer.model.SmallModels.config;
 import static dev.performer.model.SmallModels.tokens;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.performer.attention.Attention.Projected;
 import dev.performer.data.NpyArray;
+import dev.performer.model.Performer.Inputs;
+import dev.performer.model.Performer.Outputs;
 import dev.performer.model.SmallModels.Built;
 import dev.performer.nn.Dropout;
 import java.util.ArrayList;
@@ -160,7 +163,7 @@ class ModelAttentionTest {
             run.performer
                 .attention(layer)
                 .mixer()
-                .weights(run.tf, of.queries(), of.keys(), built.out().mask());
+                .weights(run.tf, new Projected(of.queries(), of.keys(), null), built.out().mask());
         assertThat(run.shape(built.feeds(), map)).isEqualTo(Shape.of(2, 4, 7, 7));
         Operand<TFloat32> mixed =
             run.performer

@@ -8,6 +8,7 @@ import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.ProjectionDraw;
 import dev.performer.data.StrictJson;
+import dev.performer.model.PerformerConfig.DropoutRates;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -12,6 +12,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.graph.Variable;
+import dev.performer.model.Performer.Inputs;
 import dev.performer.model.SmallModels.Built;
 import dev.performer.nn.Dropout;
 import java.nio.ByteBuffer;

@@ -6,6 +6,8 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
+import dev.performer.model.Performer.Inputs;
+import dev.performer.model.Performer.Outputs;
 import dev.performer.nn.Dropout;
 import dev.performer.testing.ReferenceCase;
 import java.util.ArrayList;
@@ -119,10 +121,7 @@ class ProteinLmTest {
               run.tf.range(run.tf.constant(0), run.tf.constant(64), run.tf.constant(1)),
               (layer, of) ->
                   run.tf.train.batchMatMul(
-                      run.performer
-                          .attention(layer)
-                          .mixer()
-                          .weights(run.tf, of.queries(), of.keys(), null),
+                      run.performer.attention(layer).mixer().weights(run.tf, of, null),
                       of.values(),
                       TFloat32.class));
       List<String> names = run.trainable();

@@ -1,6 +1,8 @@
 package dev.performer.model;
 
 import dev.performer.data.NpyArray;
+import dev.performer.model.Performer.Inputs;
+import dev.performer.model.Performer.Outputs;
 import dev.performer.nn.Dropout;
 import java.util.ArrayList;
 import java.util.Arrays;

@@ -7,10 +7,8 @@ import dev.performer.data.Overrides;
 import dev.performer.data.ProteinSequence;
 import dev.performer.data.StrictJson;
 import dev.performer.training.TinyModel;
-import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -54,8 +52,7 @@ public final class TinyRecipe {
   }
 
   public static JsonNode tree(String yaml) {
-    return StrictJson.readYaml(
-        new ByteArrayInputStream(yaml.getBytes(StandardCharsets.UTF_8)), "tiny.yaml");
+    return StrictJson.readYaml(yaml, "tiny.yaml");
   }
 
   private static void write(Path file, int sequences, long seed) {

@@ -15,7 +15,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class BenchmarkRunTest {
-  private static final BenchmarkSize SIZE = new BenchmarkSize(1, 2, 8, 8);
+  private static final Benchmark.Size SIZE = new Benchmark.Size(1, 2, 8, 8);
 
   @TempDir Path folder;
 
@@ -85,7 +85,7 @@ class BenchmarkRunTest {
 
   @Test
   void sizesAndLengthsAreChecked() {
-    assertThatThrownBy(() -> new BenchmarkSize(1, 0, 8, 8)).hasMessageContaining("not 0");
+    assertThatThrownBy(() -> new Benchmark.Size(1, 0, 8, 8)).hasMessageContaining("not 0");
     assertThatThrownBy(() -> new AttentionBenchmark(SIZE, List.of(), List.of()))
         .hasMessageContaining("lengths");
     assertThatThrownBy(() -> new GenerationBenchmark(SIZE, List.of(8), List.of()))

@@ -6,7 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
 import dev.performer.model.PerformerConfig;
-import dev.performer.nn.Precision;
+import dev.performer.nn.Dense.Precision;
 import java.nio.charset.StandardCharsets;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;

@@ -7,7 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyType;
 import dev.performer.graph.Tensors;
-import dev.performer.nn.Precision;
+import dev.performer.nn.Dense.Precision;
 import dev.performer.pipeline.TrainJob;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.TinyRecipe;

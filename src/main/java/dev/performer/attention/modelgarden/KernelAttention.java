@@ -1,17 +1,18 @@
 package dev.performer.attention.modelgarden;
 
 import static dev.performer.PerformerException.require;
+import static dev.performer.attention.Attention.swapPositionsAndHeads;
+import static dev.performer.attention.FavorAttention.wide;
 
 import dev.performer.PerformerException;
-import dev.performer.attention.Attention;
 import dev.performer.attention.Convention;
-import dev.performer.attention.Denominator;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FeatureMap;
 import dev.performer.attention.FeatureMap.Features;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.LinearAttention;
+import dev.performer.attention.LinearAttention.Denominator;
 import dev.performer.attention.modelgarden.KernelAttentionConfig.CausalWindowed;
 import dev.performer.attention.modelgarden.KernelAttentionConfig.Mixing;
 import dev.performer.attention.modelgarden.KernelAttentionConfig.Short;
@@ -19,8 +20,11 @@ import dev.performer.attention.projection.ModelGardenProjections;
 import dev.performer.graph.Algebra;
 import java.util.Optional;
 import org.tensorflow.Operand;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.StridedSlice;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TFloating;
 import org.tensorflow.types.family.TNumber;
 
@@ -67,35 +71,28 @@ public record KernelAttention(KernelAttentionConfig config) {
     if (FavorAttention.isNarrow(q.type())) {
       return attendWidened(tf, q, k, v, keyMask, projection);
     }
-    KernelInputs<T> all = KernelInputs.of(tf, q, k, v, keyMask, projection);
+    Operand<T> queries = swapPositionsAndHeads(tf, q);
+    Operand<T> keys = swapPositionsAndHeads(tf, k);
+    Operand<T> values = swapPositionsAndHeads(tf, v);
+    Pass<T> all = new Pass<>(Algebra.of(tf, q), queries, keys, values, keyMask, projection);
     int begin = config.beginKernel();
-    if (begin == 0) {
-      Operand<T> heads = mix(all, config.kernel(), config.mixing());
-      return new Outputs<>(
-          Optional.empty(), Attention.swapPositionsAndHeads(tf, heads)); // [B, T, H, V]
+    Optional<Operand<T>> first = Optional.empty();
+    if (begin > 0) {
+      Operand<T> heads = mix(all.withQueries(0, begin, 0b1011), Kernel.PLAIN, new Short());
+      first = Optional.of(swapPositionsAndHeads(tf, heads));
+      all = all.withQueries(begin, 0, 0b1111);
     }
-    Operand<T> first = mix(all.firstQueries(begin), Kernel.PLAIN, new Short());
-    Operand<T> rest = mix(all.queriesFrom(begin), config.kernel(), config.mixing());
-    return new Outputs<>(
-        Optional.of(Attention.swapPositionsAndHeads(tf, first)),
-        Attention.swapPositionsAndHeads(tf, rest));
+    Operand<T> rest = mix(all, config.kernel(), config.mixing());
+    return new Outputs<>(first, swapPositionsAndHeads(tf, rest)); // [B, T, H, V]
   }
 
   /** Features, sums and the division are at least float32. */
   private <T extends TFloating> Outputs<T> attendWidened(
       Ops tf, Operand<T> q, Operand<T> k, Operand<T> v, Operand<T> keyMask, Operand<T> projection) {
-    Outputs<TFloat32> wide =
-        attend(
-            tf,
-            FavorAttention.wide(tf, q),
-            FavorAttention.wide(tf, k),
-            FavorAttention.wide(tf, v),
-            FavorAttention.wide(tf, keyMask),
-            FavorAttention.wide(tf, projection));
-    Class<T> narrow = q.type();
-    return new Outputs<>(
-        wide.begin().map(begin -> tf.dtypes.cast(begin, narrow)),
-        tf.dtypes.cast(wide.rest(), narrow));
+    var wide =
+        attend(tf, wide(tf, q), wide(tf, k), wide(tf, v), wide(tf, keyMask), wide(tf, projection));
+    Optional<Operand<T>> begin = wide.begin().map(x -> tf.dtypes.cast(x, q.type()));
+    return new Outputs<>(begin, tf.dtypes.cast(wide.rest(), q.type()));
   }
 
   /**
@@ -115,34 +112,28 @@ public record KernelAttention(KernelAttentionConfig config) {
   private <T extends TFloating> void check(
       Operand<T> queries, Operand<T> keyMask, Operand<T> projection) {
     int features = config.numRandomFeatures();
-    require(
-        !config.scaleByLength() || keyMask != null,
-        "scale_by_length needs a mask to know the lengths from");
-    require(
-        keyMask == null || keyMask.shape().numDimensions() == 2,
-        "KernelAttention takes a mask of keys, [batch, length], not one of shape %s",
-        keyMask == null ? null : keyMask.shape());
-    require(
-        (projection == null) == (features == 0),
-        "num_random_features is %d, so a projection is %s",
-        features,
-        projection == null ? "needed" : "not expected");
+    boolean isUnknown = config.scaleByLength() && keyMask == null;
+    require(!isUnknown, "scale_by_length needs a mask to know the lengths from");
+    if (keyMask != null) {
+      Shape mask = keyMask.shape();
+      String message = "KernelAttention takes a mask of keys, [batch, length], not one of shape %s";
+      require(mask.numDimensions() == 2, message, mask);
+    }
+    boolean fits = (projection == null) == (features == 0);
+    String expected = projection == null ? "needed" : "not expected";
+    require(fits, "num_random_features is %d, so a projection is %s", features, expected);
     if (projection != null) {
       long rows = Algebra.size(projection, 0, "the number of random features");
       long columns = Algebra.size(projection, 1, "the head size of the projection");
       long headSize = Algebra.size(queries, 3, "the head size");
-      require(
-          rows == features && columns == headSize,
-          "expected a projection of shape [%d, %d], not [%d, %d]",
-          features,
-          headSize,
-          rows,
-          columns);
+      String message = "expected a projection of shape [%d, %d], not [%d, %d]";
+      boolean matches = rows == features && columns == headSize;
+      require(matches, message, features, headSize, rows, columns);
     }
   }
 
   /** {@code [B, H, T, V]}. */
-  private <T extends TFloating> Operand<T> mix(KernelInputs<T> in, Kernel kernel, Mixing mixing) {
+  private <T extends TFloating> Operand<T> mix(Pass<T> in, Kernel kernel, Mixing mixing) {
     Ops tf = in.algebra().tf();
     Features<T> all = features(in, kernel, mixing instanceof Short);
     if (mixing instanceof Short) {
@@ -151,15 +142,14 @@ public record KernelAttention(KernelAttentionConfig config) {
       return in.algebra().matMul(tf.nn.softmax(scores), in.values());
     } else if (mixing instanceof CausalWindowed windowed) {
       Features<T> f = in.masked(all);
-      return new CausalWindow(windowed, denominator())
-          .attend(tf, f.queries(), f.keys(), in.values());
+      var window = new CausalWindow(windowed, denominator());
+      return window.attend(tf, f.queries(), f.keys(), in.values());
     }
     return LinearAttention.bidirectional(
         tf, all.queries(), all.keys(), in.values(), in.keyMask(), denominator());
   }
 
-  private <T extends TFloating> Features<T> features(
-      KernelInputs<T> in, Kernel kernel, boolean isShort) {
+  private <T extends TFloating> Features<T> features(Pass<T> in, Kernel kernel, boolean isShort) {
     Algebra<T> a = in.algebra();
     Ops tf = a.tf();
     Operand<T> scale = scale(in);
@@ -176,22 +166,47 @@ public record KernelAttention(KernelAttentionConfig config) {
   }
 
   /** A scalar, or {@code [B, 1, 1, 1]} by length. */
-  private <T extends TFloating> Operand<T> scale(KernelInputs<T> in) {
+  private <T extends TFloating> Operand<T> scale(Pass<T> in) {
     Algebra<T> a = in.algebra();
     Ops tf = a.tf();
-    double scale =
-        config
-            .scale()
-            .orElseGet(() -> 1 / Math.sqrt(Algebra.size(in.queries(), 3, "the head size")));
+    double usual = 1 / Math.sqrt(Algebra.size(in.queries(), 3, "the head size"));
+    double scale = config.scale().orElse(usual);
     if (!config.scaleByLength()) {
       return a.constant(scale);
     }
     Operand<T> kept = tf.reduceSum(in.keyMask(), tf.constant(1)); // [B]
     Operand<T> perItem = a.times(tf.math.log(kept), scale / Math.log(REFERENCE_LENGTH)); // [B]
-    return tf.reshape(perItem, tf.constant(new int[] {-1, 1, 1, 1}));
+    return tf.reshape(perItem, tf.array(-1, 1, 1, 1));
   }
 
   private Denominator denominator() {
     return CONVENTION.denominator(config.kernel());
+  }
+
+  /**
+   * What one pass works on: {@code [B, H, T, D]}; mask and projection, {@code [M, D]}, may be null.
+   */
+  private record Pass<T extends TFloating>(
+      Algebra<T> algebra,
+      Operand<T> queries,
+      Operand<T> keys,
+      Operand<T> values,
+      Operand<T> keyMask,
+      Operand<T> projection) {
+    /** Features with those of masked keys zeroed. */
+    Features<T> masked(Features<T> features) {
+      return keyMask == null ? features : features.masked(algebra.tf(), keyMask);
+    }
+
+    /** With queries from one on, up to another or, as the open ends have it, all there are. */
+    Pass<T> withQueries(int begin, int end, long openEnds) {
+      Ops tf = algebra.tf();
+      Operand<TInt32> ones = tf.array(1, 1, 1, 1);
+      var from = tf.array(0, 0, begin, 0);
+      var to = tf.array(0, 0, end, 0);
+      StridedSlice.Options[] masks = {StridedSlice.endMask(openEnds), StridedSlice.beginMask(0L)};
+      var some = tf.stridedSlice(queries, from, to, ones, masks); // [B, H, T', D]
+      return new Pass<>(algebra, some, keys, values, keyMask, projection);
+    }
   }
 }

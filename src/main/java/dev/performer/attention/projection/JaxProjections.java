@@ -23,7 +23,6 @@ import org.tensorflow.types.TFloat64;
  */
 public record JaxProjections(
     int rows, int columns, Directions directions, Lengths lengths, Threefry.Stream stream) {
-
   /** Checks the shape. */
   public JaxProjections {
     ProjectionMatrix.requireShape(rows, columns);
@@ -39,11 +38,8 @@ public record JaxProjections(
     // draw_weights splits its key once and gives the first half to the matrix.
     Threefry key = Threefry.ofSeed(stream, seed).split(2)[0];
     float[] gaussian = key.normal(rows * columns); // [M, D]
-    float[] values =
-        switch (directions) {
-          case IID -> gaussian;
-          case ORTHOGONAL -> scaled(orthogonalRows(key), gaussian);
-        };
+    boolean isIid = directions == Directions.IID;
+    float[] values = isIid ? gaussian : scaled(orthogonalRows(key), gaussian);
     return new ProjectionMatrix(values, rows, columns);
   }
 
@@ -62,13 +58,11 @@ public record JaxProjections(
   }
 
   private Operand<TFloat32> orthogonalRows(Ops tf, float[] gaussian, int blocks) {
-    Operand<TFloat32> stacked =
-        tf.reshape(
-            tf.constant(gaussian), tf.constant(new int[] {blocks, columns, columns})); // [N, D, D]
+    var stacked = tf.reshape(tf.constant(gaussian), tf.array(blocks, columns, columns));
     // JAX uses LAPACK's QR, TensorFlow has Eigen's: in float64 only LAPACK's rounding is left.
-    Operand<TFloat64> wide = tf.dtypes.cast(stacked, TFloat64.class);
+    Operand<TFloat64> wide = tf.dtypes.cast(stacked, TFloat64.class); // [N, D, D]
     var unit = tf.dtypes.cast(ProjectionGraph.orthonormalRows(tf, wide), TFloat32.class);
-    Operand<TFloat32> flat = tf.reshape(unit, tf.constant(new int[] {-1, columns})); // [N*D, D]
+    Operand<TFloat32> flat = tf.reshape(unit, tf.array(-1, columns)); // [N*D, D]
     return ProjectionGraph.stack(tf, List.of(flat), rows);
   }
 
@@ -76,22 +70,18 @@ public record JaxProjections(
   private float[] scaled(float[] unit, float[] gaussian) {
     float[] result = new float[unit.length];
     for (int row = 0; row < rows; row++) {
-      float length = length(gaussian, row);
+      double squared = columns;
+      if (lengths == Lengths.CHI) {
+        squared = 0;
+        for (int i = row * columns; i < (row + 1) * columns; i++) {
+          squared += (double) gaussian[i] * gaussian[i];
+        }
+      }
+      float length = (float) Math.sqrt(squared);
       for (int i = row * columns; i < (row + 1) * columns; i++) {
         result[i] = length * unit[i];
       }
     }
     return result;
-  }
-
-  private float length(float[] gaussian, int row) {
-    if (lengths == Lengths.SQRT_D) {
-      return (float) Math.sqrt(columns);
-    }
-    double sum = 0;
-    for (int i = row * columns; i < (row + 1) * columns; i++) {
-      sum += (double) gaussian[i] * gaussian[i];
-    }
-    return (float) Math.sqrt(sum);
   }
 }

@@ -33,12 +33,7 @@ public final class ModelGardenProjections {
   /** The matrix of a pair of seeds. */
   public static ProjectionMatrix of(int rows, int columns, long seed0, long seed1) {
     ProjectionMatrix.requireShape(rows, columns);
-    float[] values =
-        ProjectionGraph.evaluate(
-            tf -> {
-              Drawn drawn = directions(tf, rows, columns, seed0, seed1);
-              return tf.math.mul(lengths(tf, rows, columns, drawn.nextSeed()), drawn.rows());
-            });
+    float[] values = ProjectionGraph.evaluate(tf -> draw(tf, rows, columns, seed0, seed1));
     return new ProjectionMatrix(values, rows, columns);
   }
 
@@ -51,39 +46,32 @@ public final class ModelGardenProjections {
   public static Operand<TFloat32> redraw(Ops tf, int rows, int columns) {
     ProjectionMatrix.requireShape(rows, columns);
     int blocks = (rows + columns - 1) / columns;
-    Operand<TFloat32> gaussian =
-        tf.random.randomStandardNormal(
-            tf.constant(new int[] {blocks, columns, columns}), TFloat32.class); // [N, D, D]
+    var size = tf.array(blocks, columns, columns);
+    Operand<TFloat32> gaussian = tf.random.randomStandardNormal(size, TFloat32.class); // [N, D, D]
     Operand<TFloat32> all =
         tf.reshape(
-            ProjectionGraph.orthonormalRows(tf, gaussian),
-            tf.constant(new int[] {-1, columns})); // [N*D, D]
+            ProjectionGraph.orthonormalRows(tf, gaussian), tf.array(-1, columns)); // [N*D, D]
     Operand<TFloat32> unit = ProjectionGraph.stack(tf, List.of(all), rows); // [M, D]
-    var lengths = lengths(tf, rows, columns, tf.constant(new long[] {0, 1})); // [M, 1]
-    return tf.stopGradient(
-        tf.reshape(tf.math.mul(lengths, unit), tf.constant(new int[] {rows, columns})));
+    var lengths = lengths(tf, rows, columns, tf.array(0L, 1L)); // [M, 1]
+    return tf.stopGradient(tf.reshape(tf.math.mul(lengths, unit), tf.array(rows, columns)));
   }
 
-  private record Drawn(Operand<TFloat32> rows, Operand<TInt64> nextSeed) {}
-
-  private static Drawn directions(Ops tf, int rows, int columns, long seed0, long seed1) {
-    Operand<TInt64> seed = tf.constant(new long[] {seed0, seed1});
+  /** Each block has the seed that the one before it drew, and so have the lengths. */
+  private static Operand<TFloat32> draw(Ops tf, int rows, int columns, long seed0, long seed1) {
+    Operand<TInt64> seed = tf.array(seed0, seed1);
     List<Operand<TFloat32>> blocks = new ArrayList<>();
     for (int i = 0; i * (long) columns < rows; i++) {
-      Operand<TFloat32> gaussian =
-          tf.random.statelessRandomNormal(tf.constant(new int[] {columns, columns}), seed);
+      var gaussian = tf.random.statelessRandomNormal(tf.array(columns, columns), seed);
       blocks.add(ProjectionGraph.orthonormalRows(tf, gaussian)); // [D, D]
-      seed =
-          tf.dtypes.cast(
-              tf.random.statelessRandomUniformFullInt(
-                  tf.constant(new int[] {2}), seed, TInt32.class),
-              TInt64.class);
+      var next = tf.random.statelessRandomUniformFullInt(tf.array(2), seed, TInt32.class);
+      seed = tf.dtypes.cast(next, TInt64.class);
     }
-    return new Drawn(ProjectionGraph.stack(tf, blocks, rows), seed);
+    var directions = ProjectionGraph.stack(tf, blocks, rows); // [M, D]
+    return tf.math.mul(lengths(tf, rows, columns, seed), directions);
   }
 
   private static Operand<TFloat32> lengths(Ops tf, int rows, int columns, Operand<TInt64> seed) {
-    var drawn = tf.random.statelessRandomNormal(tf.constant(new int[] {rows, columns}), seed);
+    var drawn = tf.random.statelessRandomNormal(tf.array(rows, columns), seed);
     return ProjectionGraph.norms(tf, drawn, 1);
   }
 }

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.annotation.JsonValue;
 import dev.performer.data.Labels;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Random;
 import java.util.SplittableRandom;
 import org.tensorflow.Operand;
@@ -25,19 +26,12 @@ import org.tensorflow.types.TInt32;
  * @param lengths how long the rows are
  */
 public record Projection(int rows, int columns, Directions directions, Lengths lengths) {
-
   /** How directions are drawn. */
   public enum Directions {
     /** Blocks of D orthogonal directions; less variance. */
-    ORTHOGONAL("orthogonal"),
+    ORTHOGONAL,
     /** Independent. */
-    IID("iid");
-
-    private final String label;
-
-    Directions(String label) {
-      this.label = label;
-    }
+    IID;
 
     /** The directions of a label. @throws PerformerException if there is none */
     @JsonCreator
@@ -48,22 +42,16 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
     @JsonValue
     @Override
     public String toString() {
-      return label;
+      return name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
   }
 
   /** How long rows are. */
   public enum Lengths {
     /** chi(D), as a Gaussian vector has: unbiased. */
-    CHI("chi"),
+    CHI,
     /** √D: the regularised softmax kernel (paper, theorem 1); a bias, far less variance. */
-    SQRT_D("sqrt-d");
-
-    private final String label;
-
-    Lengths(String label) {
-      this.label = label;
-    }
+    SQRT_D;
 
     /** The lengths of a label. @throws PerformerException if there are none */
     @JsonCreator
@@ -74,7 +62,7 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
     @JsonValue
     @Override
     public String toString() {
-      return label;
+      return name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
   }
 
@@ -115,32 +103,25 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
    */
   public Operand<TFloat32> redraw(Ops tf, Operand<TInt32> seed) {
     int blocks = (rows + columns - 1) / columns;
-    var gaussians =
-        tf.random.statelessRandomNormal(
-            tf.constant(new int[] {blocks, columns, columns}), seed); // [blocks, D, D]
+    var gaussians = tf.random.statelessRandomNormal(tf.array(blocks, columns, columns), seed);
     Operand<TFloat32> units; // [blocks, D, D], one direction a row
     if (directions == Directions.IID) {
       units = tf.math.div(gaussians, ProjectionGraph.norms(tf, gaussians, 2));
     } else {
       var qr = tf.linalg.qr(gaussians);
-      var diagonal =
-          tf.linalg.matrixDiagPart(qr.r(), tf.constant(0), tf.constant(0f)); // [blocks, D]
-      Operand<TFloat32> signs =
-          tf.select(
-              tf.math.less(diagonal, tf.constant(0f)),
-              tf.constant(-1f),
-              tf.constant(1f)); // [blocks, D]
+      var diagonal = tf.linalg.matrixDiagPart(qr.r(), tf.constant(0), tf.constant(0f));
+      var isNegative = tf.math.less(diagonal, tf.constant(0f)); // [blocks, D]
+      Operand<TFloat32> signs = tf.select(isNegative, tf.constant(-1f), tf.constant(1f));
       var haar = tf.math.mul(qr.q(), tf.expandDims(signs, tf.constant(1)));
-      units = tf.linalg.transpose(haar, tf.constant(new int[] {0, 2, 1}));
+      units = tf.linalg.transpose(haar, tf.array(0, 2, 1));
     }
-    Operand<TFloat32> all = tf.reshape(units, tf.constant(new int[] {blocks * columns, columns}));
-    var unit = tf.slice(all, tf.constant(new int[] {0, 0}), tf.constant(new int[] {rows, columns}));
+    Operand<TFloat32> all = tf.reshape(units, tf.array(blocks * columns, columns));
+    var unit = tf.slice(all, tf.array(0, 0), tf.array(rows, columns));
     if (lengths == Lengths.SQRT_D) {
       return tf.math.mul(unit, tf.constant((float) Math.sqrt(columns)));
     }
-    var other = tf.math.add(seed, tf.constant(new int[] {0, 1}));
-    var lengthDraws =
-        tf.random.statelessRandomNormal(tf.constant(new int[] {rows, columns}), other);
+    var other = tf.math.add(seed, tf.array(0, 1));
+    var lengthDraws = tf.random.statelessRandomNormal(tf.array(rows, columns), other);
     return tf.math.mul(unit, ProjectionGraph.norms(tf, lengthDraws, 1));
   }
 

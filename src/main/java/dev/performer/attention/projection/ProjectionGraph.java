@@ -23,10 +23,8 @@ final class ProjectionGraph {
   static float[] evaluate(Function<Ops, Operand<TFloat32>> expression) {
     try (Graph graph = new Graph()) {
       // The streams are promised for the CPU's kernels; QR's signs are the CPU's.
-      Ops tf =
-          Ops.create(graph)
-              .withDevice(
-                  DeviceSpec.newBuilder().deviceType(DeviceType.CPU).deviceIndex(0).build());
+      var cpu = DeviceSpec.newBuilder().deviceType(DeviceType.CPU).deviceIndex(0).build();
+      Ops tf = Ops.create(graph).withDevice(cpu);
       Operand<TFloat32> value = expression.apply(tf);
       try (Session session = new Session(graph);
           Result result = session.runner().fetch(value).run()) {
@@ -43,8 +41,8 @@ final class ProjectionGraph {
    */
   static <T extends TFloating> Operand<T> orthonormalRows(Ops tf, Operand<T> gaussian) {
     Operand<T> q = tf.linalg.qr(gaussian, Qr.fullMatrices(false)).q();
-    int[] order = gaussian.shape().numDimensions() == 2 ? new int[] {1, 0} : new int[] {0, 2, 1};
-    return tf.linalg.transpose(q, tf.constant(order));
+    boolean isOne = gaussian.shape().numDimensions() == 2;
+    return tf.linalg.transpose(q, isOne ? tf.array(1, 0) : tf.array(0, 2, 1));
   }
 
   /** Euclidean norms along an axis, which stays with size 1. */
@@ -56,6 +54,6 @@ final class ProjectionGraph {
   /** The first {@code rows} rows of stacked blocks. */
   static Operand<TFloat32> stack(Ops tf, List<Operand<TFloat32>> blocks, int rows) {
     var all = blocks.size() == 1 ? blocks.get(0) : tf.concat(blocks, tf.constant(0)); // [N*D, D]
-    return tf.slice(all, tf.constant(new int[] {0, 0}), tf.constant(new int[] {rows, -1}));
+    return tf.slice(all, tf.array(0, 0), tf.array(rows, -1));
   }
 }

@@ -20,7 +20,6 @@ import org.tensorflow.types.TFloat32;
  *     href="https://github.com/google-research/google-research/blob/master/performer/fast_attention/tensorflow/fast_attention.py">fast_attention.py</a>
  */
 public record TensorFlowProjections(int rows, int columns, long seed, Lengths lengths) {
-
   // What TensorFlow takes for the graph's seed where tf.random.set_seed was not called.
   private static final long GRAPH_SEED = 87654321;
   private static final long MODULUS = Integer.MAX_VALUE;
@@ -45,19 +44,18 @@ public record TensorFlowProjections(int rows, int columns, long seed, Lengths le
       stacked.add(ProjectionGraph.orthonormalRows(tf, normal(tf, seed + i, columns))); // [D, D]
     }
     Operand<TFloat32> directions = ProjectionGraph.stack(tf, stacked, rows); // [M, D]
+    // The seed moves past a rest block even when there is none.
     Operand<TFloat32> scale =
-        switch (lengths) {
-          // The seed moves past a rest block even when there is none.
-          case CHI -> ProjectionGraph.norms(tf, normal(tf, seed + full + 1, rows), 1); // [M, 1]
-          case SQRT_D -> tf.constant((float) Math.sqrt(columns));
-        };
+        lengths == Lengths.CHI
+            ? ProjectionGraph.norms(tf, normal(tf, seed + full + 1, rows), 1) // [M, 1]
+            : tf.constant((float) Math.sqrt(columns));
     return tf.math.mul(scale, directions);
   }
 
   /** What {@code tf.random.normal((n, d), seed=opSeed)} is on its first use. */
   private Operand<TFloat32> normal(Ops tf, long opSeed, int n) {
     return tf.random.randomStandardNormal(
-        tf.constant(new int[] {n, columns}),
+        tf.array(n, columns),
         TFloat32.class,
         RandomStandardNormal.seed(GRAPH_SEED),
         RandomStandardNormal.seed2(Math.floorMod(opSeed, MODULUS)));

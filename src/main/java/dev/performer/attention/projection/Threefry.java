@@ -13,7 +13,6 @@ import dev.performer.PerformerException;
  *     Parallel Random Numbers: As Easy as 1, 2, 3</a>
  */
 public record Threefry(Stream stream, int high, int low) {
-
   /** JAX's flag {@code jax_threefry_partitionable}; it changes splits and bits. */
   public enum Stream {
     /** Off: the default of older JAX, and of every protein model Google trained. */
@@ -60,23 +59,22 @@ public record Threefry(Stream stream, int high, int low) {
     return words;
   }
 
-  /** {@code jax.random.uniform(key, (number,))}: float32 in [0, 1). */
+  /** {@code jax.random.uniform(key, (number,))}: float32 in [0, 1), from the upper 23 bits. */
   public float[] uniform(int number) {
     int[] words = bits(number);
     float[] result = new float[number];
     for (int i = 0; i < number; i++) {
-      result[i] = mantissa(words[i]);
+      result[i] = Float.intBitsToFloat((words[i] >>> 9) | 0x3f800000) - 1f;
     }
     return result;
   }
 
   /** {@code jax.random.normal(key, (number,))}: float32, by the inverse error function. */
   public float[] normal(int number) {
-    int[] words = bits(number);
-    float[] result = new float[number];
+    float[] result = uniform(number);
     float least = Math.nextUp(-1f);
     for (int i = 0; i < number; i++) {
-      float u = Math.max(least, mantissa(words[i]) * (1f - least) + least);
+      float u = Math.max(least, result[i] * (1f - least) + least);
       result[i] = (float) Math.sqrt(2) * ErfInv.of(u);
     }
     return result;
@@ -116,11 +114,6 @@ public record Threefry(Stream stream, int high, int low) {
     return result;
   }
 
-  /** A float in [0, 1) from the upper 23 bits. */
-  private static float mantissa(int word) {
-    return Float.intBitsToFloat((word >>> 9) | 0x3f800000) - 1f;
-  }
-
   /** The counters 0..number-1, the second half paired to the first. */
   private int[] legacyWords(int number) {
     int half = (number + 1) / 2;
@@ -150,5 +143,39 @@ public record Threefry(Stream stream, int high, int low) {
       x1 += key[(group + 2) % 3] + group + 1;
     }
     return ((long) x0 << 32) | (x1 & 0xffffffffL);
+  }
+
+  /**
+   * The float32 inverse error function that XLA computes.
+   *
+   * @see <a href="https://people.maths.ox.ac.uk/gilesm/files/gems_erfinv.pdf">Giles, Approximating
+   *     the erfinv function</a>
+   */
+  private static final class ErfInv {
+    private static final float[] CENTRE = {
+      2.81022636e-08f, 3.43273939e-07f, -3.5233877e-06f,
+      -4.39150654e-06f, 0.00021858087f, -0.00125372503f,
+      -0.00417768164f, 0.246640727f, 1.50140941f
+    };
+    private static final float[] TAIL = {
+      -0.000200214257f, 0.000100950558f, 0.00134934322f,
+      -0.00367342844f, 0.00573950773f, -0.0076224613f,
+      0.00943887047f, 1.00167406f, 2.83297682f
+    };
+
+    private ErfInv() {}
+
+    /** The inverse error function on (-1, 1). */
+    static float of(float x) {
+      float w = (float) -Math.log1p(-x * x);
+      boolean centre = w < 5f;
+      float[] coefficients = centre ? CENTRE : TAIL;
+      float t = centre ? w - 2.5f : (float) Math.sqrt(w) - 3f;
+      float p = coefficients[0];
+      for (int i = 1; i < coefficients.length; i++) {
+        p = coefficients[i] + p * t;
+      }
+      return p * x;
+    }
   }
 }

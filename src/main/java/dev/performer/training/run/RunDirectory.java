@@ -247,7 +247,8 @@ public final class RunDirectory implements AutoCloseable {
     return kind + NativeErrors.firstLine(e);
   }
 
-  static PerformerException unwritable(Path file, IOException e) {
+  /** That a file of a run cannot be written, and that it can be resumed. */
+  public static PerformerException unwritable(Path file, IOException e) {
     return new PerformerException(
         "cannot write %s: %s; make room and resume".formatted(file, describe(e)), e);
   }

@@ -5,7 +5,7 @@ import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import dev.performer.chart.Chart;
-import dev.performer.chart.Line;
+import dev.performer.chart.Chart.Line;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;

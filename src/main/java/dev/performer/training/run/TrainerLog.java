@@ -2,7 +2,7 @@ package dev.performer.training.run;
 
 import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
-import dev.performer.data.TfRecordFrame;
+import dev.performer.data.TfRecordFile;
 import dev.performer.graph.NativeErrors;
 import dev.performer.training.run.TrainingState.Interval;
 import java.io.IOException;
@@ -162,7 +162,7 @@ public final class TrainerLog implements AutoCloseable {
     private void append(Event.Builder event) {
       byte[] data = event.setWallTime(System.currentTimeMillis() / 1000.0).build().toByteArray();
       try {
-        out.write(TfRecordFrame.of(data));
+        out.write(TfRecordFile.framed(data));
       } catch (IOException e) {
         throw RunDirectory.unwritable(file, e);
       }

@@ -3,8 +3,8 @@ package dev.performer.attention.modelgarden;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import dev.performer.attention.Denominator;
 import dev.performer.attention.LinearAttention;
+import dev.performer.attention.LinearAttention.Denominator;
 import dev.performer.attention.modelgarden.KernelAttentionConfig.CausalWindowed;
 import dev.performer.attention.modelgarden.KernelAttentionConfig.Padding;
 import dev.performer.testing.FedGraph;

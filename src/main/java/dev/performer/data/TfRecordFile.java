@@ -8,11 +8,18 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.zip.CRC32C;
 
-/** Reads the records of a TFRecord file, gzipped or not, and checks every checksum. */
-final class TfRecordReader implements AutoCloseable {
-  private static final int HEADER = TfRecordFrame.HEADER;
-  private static final int FOOTER = TfRecordFrame.FOOTER;
+/**
+ * Reads the records of a TFRecord file, gzipped or not, and checks every checksum. Around the data
+ * of a record are its length in 8 bytes, the masked CRC-32C of that, and behind the data theirs.
+ *
+ * @see <a href="https://www.tensorflow.org/tutorials/load_data/tfrecord">the TFRecord format</a>
+ */
+public final class TfRecordFile implements AutoCloseable {
+  private static final int HEADER = 12;
+  private static final int FOOTER = 4;
+  private static final int MASK = 0xa282ead8;
   private static final int MAX_RECORD = 1 << 30;
 
   private final Path file;
@@ -20,7 +27,7 @@ final class TfRecordReader implements AutoCloseable {
   private long left; // unknown, so without a limit, where it is gzipped
   private long record;
 
-  TfRecordReader(Path file) {
+  TfRecordFile(Path file) {
     this.file = file;
     String expected = "a TFRecord file";
     try (InputStream start = DataFile.openPlain(file, expected)) {
@@ -30,7 +37,7 @@ final class TfRecordReader implements AutoCloseable {
           header.length > 1
               && header[0] == 0x1f
               && header[1] == (byte) 0x8b
-              && !(header.length == HEADER && TfRecordFrame.isChecked(header, 8));
+              && !(header.length == HEADER && isChecked(header, 8));
       in = isGzipped ? DataFile.open(file, expected) : DataFile.openPlain(file, expected);
       left = isGzipped ? Long.MAX_VALUE : Files.size(DataFile.place(file, expected));
     } catch (IOException e) {
@@ -47,9 +54,7 @@ final class TfRecordReader implements AutoCloseable {
       }
       record++;
       require(header.length == HEADER, "the file ends inside its header; it is cut off");
-      require(
-          TfRecordFrame.isChecked(header, 8),
-          "the checksum of its length is wrong; expected TFRecord");
+      require(isChecked(header, 8), "the checksum of its length is wrong; expected TFRecord");
       left -= HEADER;
       long length = ByteBuffer.wrap(header).order(ByteOrder.LITTLE_ENDIAN).getLong();
       if (length < 0 || length > MAX_RECORD) {
@@ -65,9 +70,7 @@ final class TfRecordReader implements AutoCloseable {
         throw failure("the file ends after %d of its %d bytes; it is cut off", data.length, length);
       }
       left -= data.length;
-      require(
-          TfRecordFrame.isChecked(data, (int) length),
-          "the checksum of its data is wrong; the file is damaged");
+      require(isChecked(data, (int) length), "the checksum of its data is wrong; it is damaged");
       return Arrays.copyOf(data, (int) length);
     } catch (IOException e) {
       throw DataFile.unreadable(file, e);
@@ -92,5 +95,24 @@ final class TfRecordReader implements AutoCloseable {
   @Override
   public void close() {
     DataFile.close(file, in);
+  }
+
+  /** A record as it stands in a file. */
+  public static byte[] framed(byte[] data) {
+    var record = ByteBuffer.allocate(HEADER + data.length + FOOTER).order(ByteOrder.LITTLE_ENDIAN);
+    record.putLong(data.length).putInt(checksum(record.array(), Long.BYTES));
+    return record.put(data).putInt(checksum(data, data.length)).array();
+  }
+
+  /** Whether 4 bytes at {@code length} are the checksum of those before. */
+  private static boolean isChecked(byte[] bytes, int length) {
+    int stored = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getInt(length);
+    return stored == checksum(bytes, length);
+  }
+
+  private static int checksum(byte[] bytes, int length) {
+    CRC32C crc = new CRC32C();
+    crc.update(bytes, 0, length);
+    return Integer.rotateRight((int) crc.getValue(), 15) + MASK;
   }
 }

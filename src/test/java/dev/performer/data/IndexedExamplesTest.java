@@ -7,10 +7,11 @@ import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
-class MixedExamplesTest {
+class IndexedExamplesTest {
   @Test
   void sharesGoRoundAndNumbersStay() {
-    MixedExamples mixed = new MixedExamples("both", List.of(part(0), part(100)), List.of(1, 2));
+    IndexedExamples mixed =
+        IndexedExamples.mixed("both", List.of(part(0), part(100)), List.of(1, 2));
     assertThat(mixed.size()).isEqualTo(10);
     assertThat(IntStream.range(0, 10).map(i -> mixed.get(i).tokens()[0]).toArray())
         .containsExactly(0, 101, 102, 3, 104, 105, 6, 107, 108, 9);
@@ -18,9 +19,9 @@ class MixedExamplesTest {
 
   @Test
   void refusesSharesThatFitNoParts() {
-    assertThatThrownBy(() -> new MixedExamples("x", List.of(part(0)), List.of()))
+    assertThatThrownBy(() -> IndexedExamples.mixed("x", List.of(part(0)), List.of()))
         .isInstanceOf(IllegalArgumentException.class);
-    assertThatThrownBy(() -> new MixedExamples("x", List.of(part(0)), List.of(0)))
+    assertThatThrownBy(() -> IndexedExamples.mixed("x", List.of(part(0)), List.of(0)))
         .isInstanceOf(IllegalArgumentException.class);
   }
 
