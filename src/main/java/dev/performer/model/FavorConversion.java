@@ -51,8 +51,7 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
     var entries = keys.putArray("attention");
     for (int i = 0; i < config.layers(); i++) {
       AttentionConfig own = config.attentionOf(i);
-      Object entry = chosen.contains(i) ? favor(own, i) : own;
-      entries.add(StrictJson.tree(entry));
+      entries.add(StrictJson.tree(chosen.contains(i) ? favor(own, i) : own));
     }
     if (config.decoderLayers() > 0) {
       keys.set("decoderAttention", StrictJson.tree(config.decoderAttentionOf(0)));

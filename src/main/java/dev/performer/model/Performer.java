@@ -41,9 +41,9 @@ public final class Performer {
     this.config = config;
     Parameters stacks = all.in(precision);
     Blocks made = new Blocks(config, draws);
-    encoder = Stack.encoder(stacks, config, made);
+    encoder = Stack.of(stacks, config, made, null);
     boolean isPair = config.decoderLayers() > 0;
-    decoder = isPair ? Stack.decoder(stacks.in("decoder"), config, made, encoder) : null;
+    decoder = isPair ? Stack.of(stacks.in("decoder"), config, made, encoder) : null;
     heads = TaskHeads.create(all, config, made, encoder.embeddings().tokens());
   }
 

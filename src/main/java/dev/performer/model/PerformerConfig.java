@@ -13,7 +13,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
 import dev.performer.nn.Activation;
-import dev.performer.nn.LayerNorm.VarianceFormula;
+import dev.performer.nn.LayerNorm.Formula;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalInt;
@@ -333,11 +333,7 @@ public record PerformerConfig(
    * @param last whether the output of the last block is
    */
   public record Normalization(
-      Position position,
-      double epsilon,
-      VarianceFormula formula,
-      boolean embeddings,
-      boolean last) {
+      Position position, double epsilon, Formula formula, boolean embeddings, boolean last) {
     /** Where the norms of a block stand. */
     public enum Position {
       /** {@code x + f(norm(x))}. */

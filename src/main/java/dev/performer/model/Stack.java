@@ -12,7 +12,6 @@ import dev.performer.nn.Parameters;
 import dev.performer.nn.Sinusoids.Rotation;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.IntStream;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
@@ -32,18 +31,17 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
       Dropout drop,
       Performer.Mixing mixing) {}
 
-  static Stack encoder(Parameters in, PerformerConfig config, Blocks made) {
-    var embeddings = Embeddings.create(in, config, made);
-    var blocks = IntStream.range(0, config.layers()).mapToObj(i -> made.encoder(in, i)).toList();
-    return new Stack(embeddings, blocks, made.finalNorm(in));
-  }
-
-  /** It shares the encoder's tokens. */
-  static Stack decoder(Parameters in, PerformerConfig config, Blocks made, Stack encoder) {
-    var embeddings = Embeddings.decoder(in, config, made, encoder.embeddings.tokens());
-    var numbers = IntStream.range(0, config.decoderLayers());
-    var blocks = numbers.mapToObj(i -> made.decoder(in, i)).toList();
-    return new Stack(embeddings, blocks, made.finalNorm(in));
+  /** The encoder or the only stack; or, of an encoder whose tokens it shares, the decoder. */
+  static Stack of(Parameters in, PerformerConfig config, Blocks made, Stack encoder) {
+    boolean decodes = encoder != null;
+    var shared = decodes ? encoder.embeddings.tokens() : null;
+    var embeddings = Embeddings.create(in, config, made, shared);
+    List<Block> blocks = new ArrayList<>();
+    for (int i = 0; i < (decodes ? config.decoderLayers() : config.layers()); i++) {
+      blocks.add(decodes ? made.decoder(in, i) : made.encoder(in, i));
+    }
+    LayerNorm norm = config.normalization().last() ? made.norm(in.in("final_norm")) : null;
+    return new Stack(embeddings, blocks, norm);
   }
 
   /** Arguments as of {@link Embeddings#apply}. */

@@ -14,9 +14,9 @@ import org.tensorflow.types.TFloat32;
  * @param scale {@code [E]}
  * @param bias {@code [E]}
  */
-public record LayerNorm(Variable scale, Variable bias, double epsilon, VarianceFormula formula) {
+public record LayerNorm(Variable scale, Variable bias, double epsilon, Formula formula) {
   /** The two ways to compute a variance; in float32 they differ in the last digits. */
-  public enum VarianceFormula {
+  public enum Formula {
     /** {@code mean((x − mean(x))²)}: Keras, PyTorch. */
     @JsonProperty("two-pass")
     TWO_PASS,
@@ -26,8 +26,7 @@ public record LayerNorm(Variable scale, Variable bias, double epsilon, VarianceF
   }
 
   /** Creates its variables. */
-  public static LayerNorm create(
-      Parameters parameters, int size, double epsilon, VarianceFormula formula) {
+  public static LayerNorm create(Parameters parameters, int size, double epsilon, Formula formula) {
     Variable scale = parameters.trainable("scale", new Initializer.Constant(1), size);
     Variable bias = parameters.trainable("bias", new Initializer.Constant(0), size);
     return new LayerNorm(scale, bias, epsilon, formula);
@@ -38,7 +37,7 @@ public record LayerNorm(Variable scale, Variable bias, double epsilon, VarianceF
     Operand<TFloat32> mean = mean(tf, x); // [..., 1]
     Operand<TFloat32> centred = tf.math.sub(x, mean);
     Operand<TFloat32> variance; // [..., 1]
-    if (formula == VarianceFormula.TWO_PASS) {
+    if (formula == Formula.TWO_PASS) {
       variance = mean(tf, tf.math.square(centred));
     } else { // rounding takes the difference below 0 where a row is nearly constant
       var difference = tf.math.sub(mean(tf, tf.math.square(x)), tf.math.square(mean));

@@ -78,9 +78,9 @@ public record KernelAttention(KernelAttentionConfig config) {
     int begin = config.beginKernel();
     Optional<Operand<T>> first = Optional.empty();
     if (begin > 0) {
-      Operand<T> heads = mix(all.firstQueries(begin), Kernel.PLAIN, new Short());
+      Operand<T> heads = mix(all.withQueries(0, begin, 0b1011), Kernel.PLAIN, new Short());
       first = Optional.of(swapPositionsAndHeads(tf, heads));
-      all = all.queriesFrom(begin);
+      all = all.withQueries(begin, 0, 0b1111);
     }
     Operand<T> rest = mix(all, config.kernel(), config.mixing());
     return new Outputs<>(first, swapPositionsAndHeads(tf, rest)); // [B, T, H, V]
@@ -142,8 +142,8 @@ public record KernelAttention(KernelAttentionConfig config) {
       return in.algebra().matMul(tf.nn.softmax(scores), in.values());
     } else if (mixing instanceof CausalWindowed windowed) {
       Features<T> f = in.masked(all);
-      return new CausalWindow(windowed, denominator())
-          .attend(tf, f.queries(), f.keys(), in.values());
+      var window = new CausalWindow(windowed, denominator());
+      return window.attend(tf, f.queries(), f.keys(), in.values());
     }
     return LinearAttention.bidirectional(
         tf, all.queries(), all.keys(), in.values(), in.keyMask(), denominator());
@@ -198,17 +198,8 @@ public record KernelAttention(KernelAttentionConfig config) {
       return keyMask == null ? features : features.masked(algebra.tf(), keyMask);
     }
 
-    /** With the first {@code count} queries, or all if there are fewer. */
-    Pass<T> firstQueries(int count) {
-      return withQueries(0, count, 0b1011);
-    }
-
-    /** With the queries from one on; none if there are not so many. */
-    Pass<T> queriesFrom(int first) {
-      return withQueries(first, 0, 0b1111);
-    }
-
-    private Pass<T> withQueries(int begin, int end, long openEnds) {
+    /** With queries from one on, up to another or, as the open ends have it, all there are. */
+    Pass<T> withQueries(int begin, int end, long openEnds) {
       Ops tf = algebra.tf();
       Operand<TInt32> ones = tf.array(1, 1, 1, 1);
       var from = tf.array(0, 0, begin, 0);
