@@ -11,6 +11,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
@@ -95,13 +96,11 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
               name + ": one sequence cannot be split in two; give other ones for validation")
           .settledBy("validation");
     }
-    List<int[]> held = new ArrayList<>();
-    List<int[]> rest = new ArrayList<>();
-    for (int i = 0; i < rows.size(); i++) {
-      (i % every == 0 ? held : rest).add(rows.get(i));
-    }
+    var held = IntStream.range(0, rows.size()).filter(i -> i % every == 0).mapToObj(rows::get);
+    var rest = IntStream.range(0, rows.size()).filter(i -> i % every != 0).mapToObj(rows::get);
     return List.of(
-        new TokenRows(name + ", held out", held, List.of()), new TokenRows(name, rest, notes));
+        new TokenRows(name + ", held out", held.toList(), List.of()),
+        new TokenRows(name, rest.toList(), notes));
   }
 
   /** At most so many of the sequences, evenly spread. */
@@ -114,13 +113,10 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
   /** Refuses an id that is none of a vocabulary of that size. */
   public void requireIdsBelow(int vocabularySize) {
     for (int i = 0; i < rows.size(); i++) {
-      for (int id : rows.get(i)) {
-        if (id < 0 || id >= vocabularySize) {
-          throw new PerformerException(
-              "%s: sequence %d has the token id %d; the model knows 0 to %d"
-                  .formatted(name, i, id, vocabularySize - 1));
-        }
-      }
+      var other =
+          IntStream.of(rows.get(i)).filter(id -> id < 0 || id >= vocabularySize).findFirst();
+      String unknown = "%s: sequence %d has the token id %d; the model knows 0 to %d";
+      require(other.isEmpty(), unknown, name, i, other.orElse(0), vocabularySize - 1);
     }
   }
 
@@ -131,15 +127,10 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     String shown = Excerpt.of(array.toString());
     require(array.shape().length == 2, "%s: %s is %s, expected [N, L]", file, name, shown);
     double[] values = array.doubles();
-    int[] whole = new int[values.length];
-    for (int i = 0; i < values.length; i++) {
-      whole[i] = (int) values[i];
-      if (whole[i] != values[i]) { // NaN too
-        throw new PerformerException(
-            file + ": " + name + " holds " + values[i] + ", expected whole numbers");
-      }
-    }
-    return whole;
+    var other = DoubleStream.of(values).filter(x -> (int) x != x).findFirst(); // NaN too
+    String holds = "%s: %s holds %s, expected whole numbers";
+    require(other.isEmpty(), holds, file, name, other.orElse(0));
+    return DoubleStream.of(values).mapToInt(x -> (int) x).toArray();
   }
 
   /**
