@@ -61,7 +61,7 @@ final class DataDefaults {
     }
     String label = section.path("label").textValue();
     if (kind == Kind.PIXELS) {
-      label = PixelFormat.label(label, task.hasLabels(), Path.of(found), file);
+      label = DataFormat.Pixels.label(label, task.hasLabels(), Path.of(found), file);
     }
     keys.put("label", label == null && task.hasLabels() ? RecipeData.LABEL : label);
     return RecipeData.of(keys, source);
@@ -106,7 +106,8 @@ final class DataDefaults {
 
   /** Whether {@link #measured} reads data. @param isCounted whether the model has its classes */
   static boolean dependsOnFiles(RecipeData data, Task task, boolean isCounted) {
-    boolean isMeasured = data.format() instanceof PixelFormat images && images.levels() != null;
+    boolean isMeasured =
+        data.format() instanceof DataFormat.Pixels images && images.levels() != null;
     return data.kind() == Kind.PIXELS && (!isMeasured || data.length() == null)
         || RecipeTask.of(task).dependsOnFiles(data, isCounted);
   }

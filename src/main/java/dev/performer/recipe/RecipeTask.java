@@ -7,7 +7,6 @@ import com.fasterxml.jackson.databind.node.IntNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.data.SpanCorruption;
 import dev.performer.data.StrictJson;
-import dev.performer.data.TextEncoder;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
@@ -126,9 +125,8 @@ enum RecipeTask {
       }
       // Numbers are read as numbers, whatever their unit.
       RecipeData plain = data.with(keys -> unit(keys, Standardization.NONE));
-      TextEncoder encoder = data.tokenizer().encoder();
-      var parts = DataFormat.parts(plain, file -> plain.format().source(plain, file, encoder));
-      return data.with(keys -> unit(keys, Standardization.of(parts.train())));
+      var training = plain.format().parts(plain, 0).train();
+      return data.with(keys -> unit(keys, Standardization.of(training)));
     }
 
     private void unit(ObjectNode keys, Standardization unit) {
@@ -177,7 +175,7 @@ enum RecipeTask {
 
     @Override
     RecipeData measured(RecipeData data) {
-      RecipeSpans spans = data.spans().resolved(data.tokenizer().vocabulary(), data.length());
+      RecipeData.Spans spans = data.spans().resolved(data.tokenizer().vocabulary(), data.length());
       return data.with(keys -> keys.set("spans", StrictJson.tree(spans)));
     }
 
