@@ -125,22 +125,18 @@ public record RecipeData(
     }
   }
 
-  /** Where a sequence is cut that is longer than {@code length}. */
+  /** A longer sequence is cut anywhere, at another place each time, or its first tokens stay. */
   public enum Crop {
-    /** Anywhere, another place each time. */
     @JsonProperty("random")
     RANDOM,
-    /** Its first tokens stay. */
     @JsonProperty("start")
     START
   }
 
-  /** Proportions of a masked language model, of 15 % of the tokens. */
+  /** Of 15 % of the tokens: 80 % mask, 10 % random, 10 % kept; or 10 %, 80 %, 10 %. */
   public enum Masks {
-    /** 80 % mask, 10 % random, 10 % kept. */
     @JsonProperty("bert")
     BERT,
-    /** 10 % mask, 80 % random, 10 % kept. */
     @JsonProperty("protein-lm")
     PROTEIN_LM;
 
@@ -151,15 +147,13 @@ public record RecipeData(
   }
 
   /**
-   * Sizes of what a recipe makes up. Copying takes {@code symbols}; retrieval the others.
+   * Sizes of what a recipe makes up. Copying takes {@code symbols}; retrieval {@code pairs} to
+   * {@code fillers}.
    *
-   * @param symbols different symbols to copy
+   * @param symbols different symbols to copy, as keys, values and fillers are different ones
    * @param pairs of a key and a value among the filler
    * @param records whether a pair is one token that stands for both; false if absent
    * @param questions keys whose values are to be guessed
-   * @param keys different keys
-   * @param values different values
-   * @param fillers different filler tokens
    * @param shortest tokens of the shortest examples of training, which have half, a quarter, … of
    *     the length, too; as many tokens of each. Null for the full length only, as in evaluation
    * @param examples of an epoch of training

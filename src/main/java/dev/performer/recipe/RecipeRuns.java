@@ -10,19 +10,19 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A recipe's file, its name, and its key {@code runs}: what is compared, in the order of training,
- * each run by its name and its settings over the recipe's keys. Without the key it is one run.
+ * A recipe's name, and its key {@code runs}: what is compared, in the order of training, each run
+ * by its name and its settings over the recipe's keys. Without the key it is one run.
  */
-public record RecipeRuns(Path file, String name, List<Run> runs) {
+public record RecipeRuns(String name, List<Run> runs) {
 
   /**
-   * A variant of a recipe.
+   * A variant of a recipe's file.
    *
    * @param name lower-case letters, digits and hyphens
    * @param from the run before it whose weights it starts with; null for random ones
    * @param set settings, {@code a.b=c}
    */
-  public record Run(String name, String from, List<String> set) {
+  public record Run(Path recipe, String name, String from, List<String> set) {
     public Run {
       set = set == null ? List.of() : List.copyOf(set);
     }
@@ -37,7 +37,7 @@ public record RecipeRuns(Path file, String name, List<Run> runs) {
     String own = recipe.getFileName().toString().replaceFirst("\\.[^.]*$", "");
     JsonNode keys = StrictJson.readTree(recipe).path("runs");
     if (keys.isMissingNode() || keys.isNull()) {
-      return new RecipeRuns(recipe, own, List.of(new Run(own, null, null)));
+      return new RecipeRuns(own, List.of(new Run(recipe, own, null, null)));
     }
     boolean hasRuns = keys.isObject() && !keys.isEmpty();
     require(hasRuns, "%s: key runs: expected an object of runs, such as {relu: {set: []}}", recipe);
@@ -50,9 +50,9 @@ public record RecipeRuns(Path file, String name, List<Run> runs) {
       require(isName, text, recipe, name);
       boolean isKnown = run.from == null || runs.stream().anyMatch(r -> r.name.equals(run.from));
       require(isKnown, "%s: runs.%s.from: no run %s before it", recipe, name, run.from);
-      runs.add(new Run(name, run.from, run.set));
+      runs.add(new Run(recipe, name, run.from, run.set));
     }
-    return new RecipeRuns(recipe, own, List.copyOf(runs));
+    return new RecipeRuns(own, List.copyOf(runs));
   }
 
   /** A run. @throws dev.performer.PerformerException that names the runs there are */
