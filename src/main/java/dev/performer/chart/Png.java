@@ -14,7 +14,6 @@ import java.util.function.Function;
 import java.util.stream.Stream;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.XYChart;
-import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.XYSeries;
 import org.knowm.xchart.style.Styler.LegendPosition;
 import org.knowm.xchart.style.Styler.YAxisPosition;
@@ -62,14 +61,10 @@ final class Png {
   }
 
   private static XYChart draw(Chart chart) {
-    XYChart drawn =
-        new XYChartBuilder()
-            .width(chart.width())
-            .height(chart.height())
-            .title(chart.title())
-            .xAxisTitle(chart.xTitle())
-            .yAxisTitle(chart.yTitle())
-            .build();
+    XYChart drawn = new XYChart(chart.width(), chart.height());
+    drawn.setTitle(chart.title());
+    drawn.setXAxisTitle(chart.xTitle());
+    drawn.setYAxisTitle(chart.yTitle());
     XYStyler style = drawn.getStyler();
     style.setLegendPosition(
         switch (chart.legend()) {
@@ -87,9 +82,8 @@ final class Png {
     }
     int own = 0;
     for (Line line : chart.lines()) {
-      Scale y = line.right() ? Scale.LINEAR : chart.y();
-      XYSeries series =
-          drawn.addSeries(line.name(), scaled(chart.x(), line.x()), scaled(y, line.y()));
+      double[] y = scaled(line.right() ? Scale.LINEAR : chart.y(), line.y());
+      XYSeries series = drawn.addSeries(line.name(), scaled(chart.x(), line.x()), y);
       int colour = line.colour() == null ? own++ : line.colour();
       show(series, line, COLOURS[Math.floorMod(colour, COLOURS.length)]);
     }
@@ -121,9 +115,9 @@ final class Png {
     if (line.dash() == Line.Dash.NONE) {
       series.setXYSeriesRenderStyle(XYSeries.XYSeriesRenderStyle.Scatter);
     }
+    float[] dash = DASHES[line.dash().ordinal()];
     series.setLineStyle(
-        new BasicStroke(
-            2, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 10, DASHES[line.dash().ordinal()], 0));
+        new BasicStroke(2, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 10, dash, 0));
   }
 
   private static double[] scaled(Scale scale, double[] values) {
@@ -148,16 +142,13 @@ final class Png {
   }
 
   private static Ticks ticks(Scale scale, Stream<double[]> values) {
-    if (scale == Scale.LINEAR) {
+    var exponents = values.flatMapToDouble(v -> Arrays.stream(scaled(scale, v)));
+    var range = exponents.summaryStatistics();
+    if (scale == Scale.LINEAR || range.getCount() == 0) {
       return null;
     }
-    double[] exponents =
-        values.flatMapToDouble(v -> Arrays.stream(scaled(scale, v))).sorted().toArray();
-    if (exponents.length == 0) {
-      return null;
-    }
-    double first = Math.floor(exponents[0] + 1e-9);
-    double last = Math.ceil(exponents[exponents.length - 1] - 1e-9);
+    double first = Math.floor(range.getMin() + 1e-9);
+    double last = Math.ceil(range.getMax() - 1e-9);
     return new Ticks(first, Math.max(last, first + 1), exponent -> label(base(scale), exponent));
   }
 

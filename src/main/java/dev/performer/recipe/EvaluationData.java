@@ -110,10 +110,9 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
   /** Whether a file is read as in training; else it is letters or lines for a language model. */
   public boolean reads(Path file, Task task) {
     Kind kind = kind(file);
-    return recipe.isPresent()
-        || !(task == Task.CAUSAL_LM || task == Task.MASKED_LM)
-        || kind == Kind.TEXT && trained.kind() == kind
-        || !isPlain(kind);
+    boolean isLanguage = task == Task.CAUSAL_LM || task == Task.MASKED_LM;
+    boolean isAsTrained = kind == Kind.TEXT && trained.kind() == kind;
+    return recipe.isPresent() || !isLanguage || isAsTrained || !isPlain(kind);
   }
 
   /**
@@ -139,9 +138,10 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
       RecipeData data = over(null, trained.kind(), request);
       return data.format().whole(data, batching(data, request), seed);
     }
-    require(
-        request.length() == null && request.label() == null && request.text() == null,
-        "a recipe's own validation data are read as the recipe specifies; change their length, text or label there");
+    boolean isUsual = request.length() == null && request.label() == null && request.text() == null;
+    String text =
+        "a recipe's own validation data are read as the recipe specifies; change their length, text or label there";
+    require(isUsual, text);
     BatchSize size = request.size() == null ? recipe.orElseThrow().batchSize() : request.size();
     return trained.batches(size, seed).validation();
   }
@@ -165,10 +165,10 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
     int length = data.length();
     String file = data.train();
     if (request.length() == null && images.size() + begin > length) {
-      throw new PerformerException(
-              "%s: an image has %d tokens, but the model was trained on %d; a length of %d crops them"
-                  .formatted(file, images.size(), length - begin, length))
-          .settledBy("length=" + length);
+      String crops =
+          "%s: an image has %d tokens, but the model was trained on %d; a length of %d crops them";
+      crops = crops.formatted(file, images.size(), length - begin, length);
+      throw new PerformerException(crops).settledBy("length=" + length);
     }
     int levels = ((DataFormat.Pixels) trained.format()).levels();
     String text = "%s has %d levels of brightness, but the model was trained on %d";

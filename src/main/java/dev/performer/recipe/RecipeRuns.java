@@ -58,12 +58,9 @@ public record RecipeRuns(String name, List<Run> runs) {
   /** A run. @throws dev.performer.PerformerException that names the runs there are */
   public Run named(String run) {
     List<String> names = runs.stream().map(Run::name).toList();
-    require(
-        names.contains(run),
-        "the recipe has no run '%s'; did you mean %s? It has %s",
-        run,
-        Labels.nearest(run, names),
-        String.join(", ", names));
+    String text = "the recipe has no run '%s'; did you mean %s? It has %s";
+    String known = String.join(", ", names);
+    require(names.contains(run), text, run, Labels.nearest(run, names), known);
     return runs.get(names.indexOf(run));
   }
 }

@@ -36,6 +36,7 @@ import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
+import java.util.function.UnaryOperator;
 import org.tensorflow.Graph;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
@@ -96,10 +97,8 @@ public final class RecipeTraining {
     double bytes = Float.BYTES * (copies * parameters + tokens * perToken);
     double free = AvailableMemory.bytes().orElse(Long.MAX_VALUE);
     if (bytes > free) {
-      String rows =
-          batch instanceof BatchSize.Tokens size
-              ? size.tokens() + " tokens"
-              : batch.rows(1) + " sequences";
+      boolean isTokens = batch instanceof BatchSize.Tokens;
+      String rows = batch.rows(1) + (isTokens ? " tokens" : " sequences");
       String text =
           "a training step would take about %.1f GB of memory (%.1f million weights, batches of %s), and %.1f GB are free; lower training.batchTokens and raise training.accumulate, or shorten data.length (training.memoryCheck: false tries all the same)";
       throw new PerformerException(
@@ -142,12 +141,9 @@ public final class RecipeTraining {
 
   /** The training of a recipe's model on any data. */
   public static ModelTraining of(Recipe recipe) {
-    return new ModelTraining(
-        recipe.model(),
-        recipe.objective(),
-        recipe.training(),
-        model -> model.withMeasures(recipe.measures(model)),
-        recipe.data().unit());
+    UnaryOperator<Trainable> measured = model -> model.withMeasures(recipe.measures(model));
+    var unit = recipe.data().unit();
+    return new ModelTraining(recipe.model(), recipe.objective(), recipe.training(), measured, unit);
   }
 
   /** Whether a directory is that of a run. */
@@ -189,11 +185,10 @@ public final class RecipeTraining {
     var masks = data.masking();
     var masking = masks == null ? null : ModelCards.masking(masks.proportions());
     long seed = recipe.training().seed();
-    return ModelCard.of(
-            recipe.model().attentionOf(0),
-            ModelCards.vocabulary(data.tokenizer()),
-            PerformerModels.languageModel(recipe.model(), masking),
-            ModelCards.provenance(null, data.name(), seed, step, before, after))
+    var language = PerformerModels.languageModel(recipe.model(), masking);
+    var origin = ModelCards.provenance(null, data.name(), seed, step, before, after);
+    var vocabulary = ModelCards.vocabulary(data.tokenizer());
+    return ModelCard.of(recipe.model().attentionOf(0), vocabulary, language, origin)
         .withData(data.withoutFiles().toJson());
   }
 }

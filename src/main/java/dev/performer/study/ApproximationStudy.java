@@ -236,16 +236,12 @@ public record ApproximationStudy(
 
     /** Markdown: a line for each variant, a column for each number of features. */
     public String table() {
-      Table table =
-          new Table(
-              "kernel | projection | row lengths"
-                  + rows.stream().map(row -> " | M=" + row.features).distinct().collect(joining()));
-      byVariant()
-          .forEach(
-              (v, row) ->
-                  table.row(
-                      v.toString().replace(", ", " | ")
-                          + row.stream().map(r -> " | " + number(r.error)).collect(joining())));
+      var features = rows.stream().map(row -> " | M=" + row.features).distinct();
+      Table table = new Table("kernel | projection | row lengths" + features.collect(joining()));
+      for (var row : byVariant().entrySet()) {
+        var errors = row.getValue().stream().map(r -> " | " + number(r.error));
+        table.row(row.getKey().toString().replace(", ", " | ") + errors.collect(joining()));
+      }
       return table.toString();
     }
 

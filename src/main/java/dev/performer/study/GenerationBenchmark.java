@@ -51,11 +51,9 @@ public record GenerationBenchmark(
    */
   public GenerationBenchmark {
     lengths = Size.checked(lengths);
-    PerformerException.require(
-        Collections.max(lengths) >= LEAST_TOKENS,
-        "generation is measured over at least %d tokens, not %s",
-        LEAST_TOKENS,
-        lengths);
+    boolean isFit = Collections.max(lengths) >= LEAST_TOKENS;
+    String text = "generation is measured over at least %d tokens, not %s";
+    PerformerException.require(isFit, text, LEAST_TOKENS, lengths);
   }
 
   /**
@@ -147,15 +145,11 @@ public record GenerationBenchmark(
       double[] x = IntStream.rangeClosed(1, ms.length / step).mapToDouble(i -> i * step).toArray();
       double[] y =
           Arrays.stream(x).map(at -> Measured.mean(ms, (int) at - step, (int) at)).toArray();
-      var again = row.recomputeMs;
-      chart =
-          chart
-              .with(Line.of(row.attention + ", recurrent", x, y).withColour(colour))
-              .with(
-                  Line.of(row.attention + ", prefix again", again.keySet(), again.values())
-                      .withColour(colour++)
-                      .withDash(Line.Dash.DASHED)
-                      .withMarker(Line.Marker.CIRCLE));
+      var times = row.recomputeMs;
+      Line again = Line.of(row.attention + ", prefix again", times.keySet(), times.values());
+      again = again.withDash(Line.Dash.DASHED).withMarker(Line.Marker.CIRCLE);
+      Line recurrent = Line.of(row.attention + ", recurrent", x, y);
+      chart = chart.with(recurrent.withColour(colour)).with(again.withColour(colour++));
     }
     return List.of(chart);
   }
@@ -190,10 +184,10 @@ public record GenerationBenchmark(
 
     @Override
     public double seconds() {
-      double again =
-          lengths.stream()
-              .mapToDouble(l -> size.batch() * l * attention.modelOperations(l, size))
-              .sum();
+      double again = 0;
+      for (int length : lengths) {
+        again += size.batch() * length * attention.modelOperations(length, size);
+      }
       return START_SECONDS
           + (RUNS + 1) * (tokens() * size.batch() * TOKEN_SECONDS + again / OPERATIONS_A_SECOND);
     }
@@ -235,14 +229,13 @@ public record GenerationBenchmark(
           long[] times = new long[best.length + 1];
           times[0] = System.nanoTime();
           int[] count = {0};
-          session.generate(
-              prompts,
-              options,
+          GenerationSession.Listener watch =
               (row, token) -> {
                 if (row == prompts.size() - 1) {
                   times[++count[0]] = System.nanoTime();
                 }
-              });
+              };
+          session.generate(prompts, options, watch);
           for (int i = 0; i < best.length && run > 0; i++) { // the first run plans the graph
             best[i] = Math.min(best[i], (times[i + 1] - times[i]) / 1e6);
           }

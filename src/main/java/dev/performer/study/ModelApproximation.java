@@ -67,19 +67,14 @@ public final class ModelApproximation {
 
   private Trial trial(int layer, FavorKeys given) {
     AttentionConfig own = model.config().attentionOf(layer);
-    require(
-        own instanceof AttentionConfig.Exact || own instanceof AttentionConfig.Favor,
-        "%s: layer %d attends as Model Garden does, which estimates no softmax",
-        name,
-        layer);
+    boolean isKnown = own instanceof AttentionConfig.Exact || own instanceof AttentionConfig.Favor;
+    String other = "%s: layer %d attends as Model Garden does, which estimates no softmax";
+    require(isKnown, other, name, layer);
     if (own instanceof AttentionConfig.Favor favor && !given.isGiven()) {
       NpyArray stored = model.weights().get("layer_" + layer + "/attention/projection");
-      require(
-          stored != null,
-          "%s: layer %d has no projection, so it estimates no softmax; give a number of features to"
-              + " try one",
-          name,
-          layer);
+      String none =
+          "%s: layer %d has no projection, so it estimates no softmax; give a number of features to try one";
+      require(stored != null, none, name, layer);
       return new Trial(favor.config(), stored.floats());
     }
     FavorConfig all = given.over(FavorConversion.defaults()).build();
@@ -102,23 +97,15 @@ public final class ModelApproximation {
       for (Row row : rows) {
         Errors all = row.all();
         var heads = row.heads().stream().mapToDouble(Errors::measured).summaryStatistics();
-        table.row(
-            format(
-                "%d | %s | %d | %.1f (%.1f) | %.1f (%.1f) | %.1f | %s | %s | %s | %s | %s to %s",
-                row.layer(),
-                row.favor().kernel(),
-                row.favor().features(),
-                all.queryNorm(),
-                all.largestQueryNorm(),
-                all.keyNorm(),
-                all.largestKeyNorm(),
-                all.largestLogit(),
-                number(all.measured()),
-                number(all.expected()),
-                number(all.medianMeasured()),
-                number(all.medianExpected()),
-                number(heads.getMin()),
-                number(heads.getMax())));
+        FavorConfig favor = row.favor();
+        String tried = format("%d | %s | %d", row.layer(), favor.kernel(), favor.features());
+        String q = format("%.1f (%.1f)", all.queryNorm(), all.largestQueryNorm());
+        String k = format("%.1f (%.1f)", all.keyNorm(), all.largestKeyNorm());
+        String logit = format("%.1f", all.largestLogit());
+        String error = number(all.measured()) + " | " + number(all.expected());
+        String median = number(all.medianMeasured()) + " | " + number(all.medianExpected());
+        String ofHeads = number(heads.getMin()) + " to " + number(heads.getMax());
+        table.row(String.join(" | ", tried, q, k, logit, error, median, ofHeads));
       }
       return table
           + "Error of attention's output relative to exact attention, root mean square, over "

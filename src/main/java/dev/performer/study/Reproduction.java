@@ -214,16 +214,9 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   /** What a run would take, from a few steps. */
   private Cost cost(Run run) {
     LoopOptions full = recipe(run).training();
-    String[] few = {
-      "training.steps=" + PROBE_STEPS,
-      "training.warmupSteps=0",
-      "training.logEvery=1",
-      "training.evaluateEvery=0",
-      "training.evaluationBatches=1",
-      "training.patience=0",
-      "training.diagnosticsEvery=0"
-    };
-    Recipe probe = recipe(run, few);
+    String few =
+        "warmupSteps=0 logEvery=1 evaluateEvery=0 evaluationBatches=1 patience=0 diagnosticsEvery=0 steps=";
+    Recipe probe = recipe(run, (few + PROBE_STEPS).split(" "));
     try {
       Files.createDirectories(output);
       Path directory = AtomicFiles.createDirectoryBeside(output.resolve("probe"));
@@ -254,22 +247,21 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   private Recipe withSteps(Run run, long steps) {
     LoopOptions options = recipe(run).training();
     double share = (double) steps / options.steps();
-    long every = Math.max(LEAST_INTERVAL, Math.round(share * options.evaluateEvery()));
+    long evaluateEvery = options.evaluateEvery();
+    long every =
+        evaluateEvery == 0 ? 0 : Math.max(LEAST_INTERVAL, Math.round(share * evaluateEvery));
     long warmup = Math.round(Math.min(1, share) * options.schedule().warmupSteps());
-    String[] settings = {
-      "training.steps=" + steps,
-      "training.warmupSteps=" + warmup,
-      "training.evaluateEvery=" + (options.evaluateEvery() == 0 ? 0 : every),
-      "training.checkpointEvery=" + Math.max(LEAST_STEPS, steps / 5),
-      "training.keepCheckpoints=1",
-      "training.diagnosticsEvery=0",
-      "training.logEvery=" + Math.max(1, Math.min(10, steps / 10))
-    };
-    return recipe(run, settings);
+    long checkpointEvery = Math.max(LEAST_STEPS, steps / 5);
+    long logEvery = Math.max(1, Math.min(10, steps / 10));
+    String settings =
+        "steps=%d warmupSteps=%d evaluateEvery=%d checkpointEvery=%d keepCheckpoints=1 diagnosticsEvery=0 logEvery=%d";
+    settings = settings.formatted(steps, warmup, every, checkpointEvery, logEvery);
+    return recipe(run, settings.split(" "));
   }
 
-  private Recipe recipe(Run run, String... more) {
-    var all = new Overrides(Stream.concat(run.set().stream(), Stream.of(more)).toList());
+  private Recipe recipe(Run run, String... training) {
+    var more = Stream.of(training).map("training."::concat);
+    var all = new Overrides(Stream.concat(run.set().stream(), more).toList());
     return Recipe.of(all.read(run.recipe()), all.source(run.recipe().toString()), folders);
   }
 

@@ -60,11 +60,11 @@ public record TrainingBenchmark(
   public String table(List<Case> rows) {
     Table table = new Table("attention | L | ms a step | tokens/s | peak MB");
     for (Case row : rows) {
-      var m = row.result;
-      String measured =
-          m == null
-              ? "– | – | –"
-              : format("%.0f | %.0f | %.0f", m.stepMs, row.tokensPerSecond(), m.peakMb);
+      String measured = "– | – | –";
+      if (row.result != null) {
+        double perSecond = row.tokensPerSecond();
+        measured = format("%.0f | %.0f | %.0f", row.result.stepMs, perSecond, row.result.peakMb);
+      }
       table.row(format("%s | %d | %s", row.kind(), row.length, measured));
     }
     return table.toString();
