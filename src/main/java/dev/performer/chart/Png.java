@@ -61,13 +61,13 @@ final class Png {
   }
 
   private static XYChart draw(Chart chart) {
-    XYChart drawn = new XYChart(chart.width(), chart.height());
+    XYChart drawn = new XYChart(chart.layout().width(), chart.layout().height());
     drawn.setTitle(chart.title());
     drawn.setXAxisTitle(chart.xTitle());
     drawn.setYAxisTitle(chart.yTitle());
     XYStyler style = drawn.getStyler();
     style.setLegendPosition(
-        switch (chart.legend()) {
+        switch (chart.layout().legend()) {
           case INSIDE -> LegendPosition.InsideNW;
           case BESIDE -> LegendPosition.OutsideE;
           case BELOW -> LegendPosition.OutsideS;
@@ -82,22 +82,24 @@ final class Png {
     }
     int own = 0;
     for (Line line : chart.lines()) {
-      double[] y = scaled(line.right() ? Scale.LINEAR : chart.y(), line.y());
-      XYSeries series = drawn.addSeries(line.name(), scaled(chart.x(), line.x()), y);
+      double[] y = scaled(line.right() ? Scale.LINEAR : chart.layout().y(), line.y());
+      XYSeries series = drawn.addSeries(line.name(), scaled(chart.layout().x(), line.x()), y);
       int colour = line.colour() == null ? own++ : line.colour();
       show(series, line, COLOURS[Math.floorMod(colour, COLOURS.length)]);
     }
-    Ticks x = ticks(chart.x(), chart.lines().stream().map(Line::x));
+    Ticks x = ticks(chart.layout().x(), chart.lines().stream().map(Line::x));
     if (x != null) {
       drawn.setCustomXAxisTickLabelsFormatter(x.labels());
       style.setXAxisMin(x.first()).setXAxisMax(x.last());
-      style.setXAxisTickMarkSpacingHint(x.pixels(chart.width()));
+      style.setXAxisTickMarkSpacingHint(x.pixels(chart.layout().width()));
     }
-    Ticks y = ticks(chart.y(), chart.lines().stream().filter(line -> !line.right()).map(Line::y));
+    Ticks y =
+        ticks(
+            chart.layout().y(), chart.lines().stream().filter(line -> !line.right()).map(Line::y));
     if (y != null) {
       drawn.setCustomYAxisTickLabelsFormatter(y.labels());
       style.setYAxisMin(0, y.first()).setYAxisMax(0, y.last());
-      style.setYAxisTickMarkSpacingHint(y.pixels(chart.height()));
+      style.setYAxisTickMarkSpacingHint(y.pixels(chart.layout().height()));
     }
     return drawn;
   }

@@ -4,7 +4,6 @@ import static dev.performer.PerformerException.require;
 import static java.util.Objects.requireNonNullElse;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.ByteTokenizer;
 import dev.performer.data.ProteinVocabulary;
@@ -18,12 +17,7 @@ import java.util.function.UnaryOperator;
 final class DataDefaults {
   private DataDefaults() {}
 
-  /**
-   * With everything filled in that follows from other keys and the names of files.
-   *
-   * @param file finds a file that a recipe names
-   * @throws PerformerException if there is no such file, or keys contradict each other
-   */
+  /** With everything filled in that follows from other keys and the names of files, once found. */
   static RecipeData named(
       Task task, ObjectNode section, UnaryOperator<String> file, String source) {
     RecipeData written = RecipeData.of(section, source);
@@ -103,9 +97,8 @@ final class DataDefaults {
   }
 
   /**
-   * What {@link #named} gave, with everything else filled in: what the files hold.
-   *
-   * @param isCompiled whether XLA compiles the step, which it does anew for every length
+   * What {@link #named} gave, with everything else filled in: what the files hold. XLA compiles a
+   * step anew for every length.
    */
   static RecipeData measured(RecipeData data, Task task, boolean isCompiled) {
     RecipeData sized = data.format().measured(data);

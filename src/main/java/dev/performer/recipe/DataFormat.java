@@ -163,12 +163,9 @@ sealed interface DataFormat {
   }
 
   /**
-   * Columns of CSV or TSV.
+   * Columns of CSV or TSV: the sequence, and the class or the number.
    *
-   * @param text column with the sequence
-   * @param label column with the class or the number
-   * @param classes names of the classes, in the order of their ids; null for those of {@code
-   *     train}, sorted
+   * @param classes their names in the order of their ids; null for those of {@code train}, sorted
    */
   record Table(String text, String label, List<String> classes) implements DataFormat {
     @Override
@@ -194,12 +191,7 @@ sealed interface DataFormat {
     }
   }
 
-  /**
-   * Examples of TensorFlow.
-   *
-   * @param text feature with the sequence
-   * @param label feature with the class or the number
-   */
+  /** Examples of TensorFlow: features of the sequence, and of the class or the number. */
   record TfRecord(String text, String label) implements DataFormat {
     @Override
     public ExampleSource source(RecipeData data, Path file) {
@@ -223,8 +215,7 @@ sealed interface DataFormat {
    * @param label file with the labels of images in MNIST's format, null for the one beside them;
    *     any word where images bring their own
    * @param levels of brightness; null for 256, or those of the file
-   * @param classes names of a folder's classes, in the order of their ids; null for those of {@code
-   *     train}, sorted
+   * @param classes names of a folder's classes, as of {@link Table}
    * @param channels of PNG images: 1 for brightness, 3 for colours
    */
   record Pixels(String label, Integer levels, List<String> classes, int channels)
@@ -305,12 +296,7 @@ sealed interface DataFormat {
           && !file.getFileName().toString().toLowerCase(Locale.ROOT).endsWith(".npz");
     }
 
-    /**
-     * The key {@code label} with everything filled in.
-     *
-     * @param written the key, or null
-     * @param images the file or folder
-     */
+    /** The key {@code label} with everything filled in. */
     static String label(
         String written, boolean isClassified, Path images, UnaryOperator<String> file) {
       boolean isNamed = written != null && !written.equals(RecipeData.LABEL);

@@ -48,12 +48,7 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
         new Request(null, null, null, null, true, TokenBatchSource.EVALUATION_SEED);
   }
 
-  /**
-   * What the card of a model records of its data.
-   *
-   * @return empty if it has nothing, as models that no recipe trained
-   * @throws PerformerException if its card is broken
-   */
+  /** What the card of a model records of its data; empty for models that no recipe trained. */
   public static Optional<EvaluationData> of(Path model) {
     var card = ModelCard.read(model).filter(read -> read.data() != null);
     var own = card.map(ModelCard::provenance).map(ModelCard.Provenance::seed);

@@ -9,7 +9,6 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonValue;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Batching;
 import dev.performer.data.ByteTokenizer;
@@ -147,10 +146,9 @@ public record RecipeData(
   }
 
   /**
-   * Sizes of what a recipe makes up. Copying takes {@code symbols}; retrieval {@code pairs} to
-   * {@code fillers}.
+   * Sizes of what a recipe makes up: how many different symbols to copy, and for retrieval how many
+   * different keys, values and fillers.
    *
-   * @param symbols different symbols to copy, as keys, values and fillers are different ones
    * @param pairs of a key and a value among the filler
    * @param records whether a pair is one token that stands for both; false if absent
    * @param questions keys whose values are to be guessed
@@ -188,8 +186,7 @@ public record RecipeData(
   }
 
   /**
-   * What a sequence-to-sequence model has to write: the spans that are missing in what its encoder
-   * reads.
+   * What a sequence-to-sequence model has to write: the spans that its encoder misses.
    *
    * @param rate share of the tokens that are missing
    * @param length mean tokens of a span
@@ -258,12 +255,7 @@ public record RecipeData(
     require(window > 0, "data.window must be at least 1, not %d", window);
   }
 
-  /**
-   * Binds a section.
-   *
-   * @param section keys over the defaults
-   * @throws PerformerException that names source and key: unknown, of another type, out of range
-   */
+  /** Binds the keys of a section, over the defaults. */
   static RecipeData of(ObjectNode section, String source) {
     ObjectNode keys = DEFAULT.deepCopy();
     Set<String> known = new TreeSet<>(Set.of("standardize", "spans"));

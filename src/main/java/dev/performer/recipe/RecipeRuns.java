@@ -18,7 +18,6 @@ public record RecipeRuns(String name, List<Run> runs) {
   /**
    * A variant of a recipe's file.
    *
-   * @param name lower-case letters, digits and hyphens
    * @param from the run before it whose weights it starts with; null for random ones
    * @param set settings, {@code a.b=c}
    */
@@ -30,9 +29,7 @@ public record RecipeRuns(String name, List<Run> runs) {
 
   private record Keys(String from, List<String> set) {}
 
-  /**
-   * Of a recipe's file. @throws dev.performer.PerformerException that names the file and the key
-   */
+  /** Of a recipe's file. */
   public static RecipeRuns read(Path recipe) {
     String own = recipe.getFileName().toString().replaceFirst("\\.[^.]*$", "");
     JsonNode keys = StrictJson.readTree(recipe).path("runs");
@@ -55,7 +52,7 @@ public record RecipeRuns(String name, List<Run> runs) {
     return new RecipeRuns(own, List.copyOf(runs));
   }
 
-  /** A run. @throws dev.performer.PerformerException that names the runs there are */
+  /** A run; an error names those there are. */
   public Run named(String run) {
     List<String> names = runs.stream().map(Run::name).toList();
     String text = "the recipe has no run '%s'; did you mean %s? It has %s";

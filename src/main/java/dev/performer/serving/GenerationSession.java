@@ -48,12 +48,7 @@ public final class GenerationSession implements AutoCloseable {
     void token(int row, int token);
   }
 
-  /**
-   * What became of a prompt.
-   *
-   * @param tokens that were generated, without the end token
-   * @param ended whether the model ended the sequence itself
-   */
+  /** The tokens behind a prompt, without the end token, and whether the model ended it itself. */
   public record Continuation(List<Integer> tokens, boolean ended) {}
 
   private GenerationSession(SavedModelPredictor predictor, PerformerConfig config) {

@@ -36,9 +36,7 @@ public record Sampling(
     int repetitionWindow,
     long seed)
     implements Sampler {
-  /**
-   * @throws PerformerException if a number is out of range
-   */
+  /** Checks ranges. @throws PerformerException if a number is out of range */
   public Sampling {
     require(isFinite(temperature) && temperature >= 0, "temperature must be 0 (greedy) or above");
     require(topK >= 0, "top-k must be 0 (all) or more");

@@ -23,11 +23,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
 
-/**
- * Measurements that belong together, with table and charts of those that are there so far.
- *
- * @param <C> one measurement
- */
+/** Measurements that belong together, with table and charts of those that are there so far. */
 public interface Benchmark<C extends Benchmark.Case<C>> {
   /**
    * One measurement: a record that goes as JSON into a process of its own, so that its memory is
@@ -54,15 +50,9 @@ public interface Benchmark<C extends Benchmark.Case<C>> {
     }
   }
 
-  /**
-   * Sizes that all cases have.
-   *
-   * @param features M of the kernels that estimate softmax
-   */
+  /** Sizes that all cases have; M features where a kernel estimates softmax. */
   record Size(int batch, int heads, int headSize, int features) {
-    /**
-     * @throws PerformerException if one is below 1
-     */
+    /** Checks sizes. */
     public Size {
       int least = Math.min(Math.min(batch, heads), Math.min(headSize, features));
       require(least > 0, "batch, heads, head size and features must be at least 1, not %d", least);
@@ -73,7 +63,6 @@ public interface Benchmark<C extends Benchmark.Case<C>> {
       return Math.multiplyExact(heads, headSize);
     }
 
-    /** Sequence lengths. @throws PerformerException unless there are some, all positive */
     static List<Integer> checked(List<Integer> lengths) {
       boolean isFit = !lengths.isEmpty() && lengths.stream().allMatch(length -> length > 0);
       require(isFit, "lengths must be positive numbers, not %s", lengths);

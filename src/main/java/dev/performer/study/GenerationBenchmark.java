@@ -5,6 +5,8 @@ import static dev.performer.study.Table.format;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.chart.Chart;
+import dev.performer.chart.Chart.Layout;
+import dev.performer.chart.Chart.Legend;
 import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
 import dev.performer.data.NpyArray;
@@ -46,9 +48,7 @@ public record GenerationBenchmark(
 
   private static final int POINTS = 32;
 
-  /**
-   * @throws PerformerException if a length is not positive, or none is long enough
-   */
+  /** Checks lengths. */
   public GenerationBenchmark {
     lengths = Size.checked(lengths);
     boolean isFit = Collections.max(lengths) >= LEAST_TOKENS;
@@ -59,10 +59,6 @@ public record GenerationBenchmark(
   /**
    * What was measured, in milliseconds a token. Every time is the fastest of several runs.
    *
-   * @param attention its label
-   * @param tokenMs by token
-   * @param firstQuarterMs mean over the first quarter of the tokens
-   * @param lastQuarterMs mean over the last quarter
    * @param growth last quarter over first
    * @param recomputeMs by length: the parallel form on so many tokens
    * @param timesFaster by length: recomputing over the recurrent form
@@ -133,11 +129,8 @@ public record GenerationBenchmark(
   /** Both ways over the length. */
   @Override
   public List<Chart> charts(List<Case> rows) {
-    Chart chart =
-        Chart.of("One more token", "tokens so far", "milliseconds")
-            .withSize(900, 560)
-            .withScales(Scale.POWERS_OF_TWO, Scale.DECADES)
-            .withLegend(Chart.Legend.INSIDE);
+    var layout = new Layout(900, 560, Scale.POWERS_OF_TWO, Scale.DECADES, Legend.INSIDE);
+    Chart chart = Chart.of("One more token", "tokens so far", "milliseconds", layout);
     int colour = 0;
     for (Measured row : results(rows)) {
       double[] ms = row.tokenMs;

@@ -5,11 +5,12 @@ import static dev.performer.study.Table.format;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.chart.Chart;
+import dev.performer.chart.Chart.Layout;
+import dev.performer.chart.Chart.Legend;
 import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
 import dev.performer.data.NpyArray;
@@ -39,7 +40,6 @@ public final class ModelApproximation {
    * @param name of the model, for messages
    * @param given what is tried; where nothing is given, the model's own attention, and in place of
    *     exact attention what a conversion would put there
-   * @throws PerformerException if a layer attends in a way that cannot be compared
    */
   public ModelApproximation(String name, PerformerModels.Saved model, FavorKeys given) {
     this.name = name;
@@ -52,13 +52,7 @@ public final class ModelApproximation {
     return Math.min(requested, model.config().longestSequence().orElse(requested));
   }
 
-  /**
-   * Measures on some sequences.
-   *
-   * @param sequences token ids without padding, each at most {@link #longest} long
-   * @param pad what fills up short sequences
-   * @param paddedLength to which all are padded; 0 for not at all
-   */
+  /** As {@link AttentionErrors#measure}, sequences at most {@link #longest} long. */
   public LayerErrors measure(List<int[]> sequences, int pad, int paddedLength) {
     var errors = new AttentionErrors(model.config(), model.weights());
     var rows = errors.measure(trials, sequences, pad, paddedLength);
@@ -160,10 +154,10 @@ public final class ModelApproximation {
         }
       }
       Line measured = line("measured", row -> drawn(row.all())).withMarker(Line.Marker.CIRCLE);
-      Chart chart =
-          Chart.of("FAVOR+ against exact attention", "layer", "error relative to exact attention")
-              .withScales(Scale.LINEAR, Scale.DECADES)
-              .with(measured);
+      var layout = new Layout(900, 500, Scale.LINEAR, Scale.DECADES, Legend.BESIDE);
+      String error = "error relative to exact attention";
+      Chart chart = Chart.of("FAVOR+ against exact attention", "layer", error, layout);
+      chart = chart.with(measured);
       if (rows.stream().allMatch(r -> r.all().expected() > 0 && r.all().expected() < FAR_OFF)) {
         Line expected = line("expected", row -> row.all().expected());
         chart = chart.with(expected.withMarker(Line.Marker.DIAMOND));

@@ -43,7 +43,6 @@ import java.util.stream.Stream;
  *
  * <p>What was done before an interruption is not done again.
  *
- * @param recipes files
  * @param folders where the files are looked for that recipes name
  * @param budget of all runs together
  */
@@ -63,10 +62,8 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   record Plan(long budgetSeconds, Map<String, Long> steps) {}
 
   /**
-   * What came of a run, evaluated before the first step and after the last.
-   *
-   * @param stepMs milliseconds of a step, median
-   * @param fullLengthMs the same where all sequences have the full length; null if not measured
+   * What came of a run, evaluated before the first step and after the last: the median milliseconds
+   * of a step, also where all sequences have the full length; null where that was not measured.
    */
   record Result(
       String name,
@@ -77,12 +74,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
       Double fullLengthMs,
       double seconds) {}
 
-  /**
-   * Trains what is not trained yet.
-   *
-   * @return results.md; it is there after every run
-   * @throws PerformerException if a recipe cannot be trained, or Ctrl-C stopped one
-   */
+  /** Trains what is not trained yet, and gives {@code results.md}. */
   public Path run(Progress progress) {
     List<RecipeRuns> planned = recipes.stream().map(RecipeRuns::read).toList();
     Plan plan = plan(planned, progress);

@@ -18,10 +18,8 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * A recipe with what came of its runs: a table and a plot in {@code results.md}.
- *
- * @param baseline null where there is none
- * @param metrics of each run, by its name
+ * A recipe with what came of its runs, metrics by their names: a table and a plot in {@code
+ * results.md}. The baseline is null where there is none.
  */
 record ReproductionReport(
     String name,

@@ -9,11 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
-/**
- * Whole training steps of a causal language model, by attention and length L.
- *
- * @param computes how steps are computed, each measured
- */
+/** Whole training steps of a causal language model, by attention, length L and computation. */
 public record TrainingBenchmark(
     Size size, List<Integer> lengths, List<BenchmarkedAttention> attentions, List<Compute> computes)
     implements Benchmark<TrainingBenchmark.Case> {
@@ -33,9 +29,7 @@ public record TrainingBenchmark(
     }
   }
 
-  /**
-   * @throws dev.performer.PerformerException if a length is not positive, or there is none
-   */
+  /** Checks lengths. */
   public TrainingBenchmark {
     lengths = Size.checked(lengths);
   }

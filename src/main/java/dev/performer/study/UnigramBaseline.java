@@ -14,8 +14,8 @@ import java.util.Map;
 import java.util.stream.IntStream;
 
 /**
- * The paper's empirical baseline: every guess is how often tokens occur in training. Nothing is
- * learnt of their order. Of numbers, every guess is their mean in training.
+ * The paper's empirical baseline: every guess is how often tokens occur in training, whatever their
+ * order. Of numbers, every guess is their mean in training.
  */
 public final class UnigramBaseline {
   private static final int TRAINING_BATCHES = 500;
