@@ -7,7 +7,7 @@ import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Directions;
 import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.chart.Chart;
-import dev.performer.data.OutputFile;
+import dev.performer.data.DataFile;
 import dev.performer.data.TokenRows;
 import dev.performer.distill.ModelSequences;
 import dev.performer.savedmodel.PerformerModels;
@@ -115,7 +115,7 @@ final class ApproximateCommand extends PerformerCommand {
   }
 
   private int ofModel() {
-    UsageException.require(
+    requireUsage(
         model != null && data != null && sequences >= 1,
         "--model and --data go together; --sequences is at least 1");
     FavorKeys given =
@@ -138,7 +138,7 @@ final class ApproximateCommand extends PerformerCommand {
   private int report(String table, Object json, Supplier<Chart> chart) {
     if (plot != null) {
       byte[] png = chart.get().png();
-      OutputFile.write(plot, out -> out.write(png));
+      DataFile.write(plot, out -> out.write(png));
     }
     text().print(table);
     return done(json);
@@ -149,7 +149,7 @@ final class ApproximateCommand extends PerformerCommand {
     if (!isGiven(name)) {
       return null;
     }
-    UsageException.require(values.size() == 1, "%s takes one value with --model", name);
+    requireUsage(values.size() == 1, "%s takes one value with --model", name);
     return values.get(0);
   }
 

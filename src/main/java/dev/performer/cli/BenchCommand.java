@@ -70,7 +70,7 @@ final class BenchCommand extends PerformerCommand {
 
   @Override
   public Integer call() {
-    UsageException.require(timeout >= 1, "--timeout must be at least 1, not %d", timeout);
+    requireUsage(timeout >= 1, "--timeout must be at least 1, not %d", timeout);
     var outcome = benchmark().run(folder, Duration.ofMinutes(timeout), new Lines());
     print(outcome.table());
     String files = outcome.files().stream().map(Path::toString).collect(Collectors.joining(", "));
@@ -79,9 +79,8 @@ final class BenchCommand extends PerformerCommand {
   }
 
   private Benchmark<?> benchmark() {
-    UsageException.require(!train || !generate, "--train and --generate exclude each other");
-    UsageException.require(
-        train || computes.equals(List.of(Compute.PLAIN)), "--compute needs --train");
+    requireUsage(!train || !generate, "--train and --generate exclude each other");
+    requireUsage(train || computes.equals(List.of(Compute.PLAIN)), "--compute needs --train");
     int h = heads != null ? heads : train ? 4 : 8;
     int m = features != null ? features : train ? 128 : 256;
     Benchmark.Size size =

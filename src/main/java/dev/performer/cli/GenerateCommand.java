@@ -2,7 +2,7 @@ package dev.performer.cli;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.projection.Threefry;
-import dev.performer.data.OutputFile;
+import dev.performer.data.DataFile;
 import dev.performer.pipeline.GenerationOptions;
 import dev.performer.pipeline.TextGenerator;
 import dev.performer.pipeline.TextGenerator.Generation;
@@ -29,7 +29,7 @@ import picocli.CommandLine.Option;
       "Example:",
       "  ./performer generate MODEL --prompt MKT --tokens 50 --temperature 0.8 --seed 1"
     })
-final class GenerateCommand extends ModelCommand {
+final class GenerateCommand extends PerformerCommand.OnModel {
   @Option(
       names = "--prompt",
       arity = "1..*",
@@ -99,8 +99,7 @@ final class GenerateCommand extends ModelCommand {
       if (target != null) {
         var lines = new StringBuilder();
         all.forEach(one -> lines.append(one.text()).append('\n'));
-        OutputFile.write(
-            target, out -> out.write(lines.toString().getBytes(StandardCharsets.UTF_8)));
+        DataFile.write(target, out -> out.write(lines.toString().getBytes(StandardCharsets.UTF_8)));
       }
       long count = all.stream().mapToLong(one -> one.tokens().size()).sum();
       return done(new Result(all, seconds, count / seconds));
@@ -137,7 +136,7 @@ final class GenerateCommand extends ModelCommand {
   }
 
   private GenerationOptions options() {
-    UsageException.require(
+    requireUsage(
         (tokens == null || tokens >= 1) && batch >= 1,
         "--tokens and --batch must be at least 1, not %s and %d",
         tokens,
@@ -161,7 +160,7 @@ final class GenerateCommand extends ModelCommand {
   }
 
   private Sampler proteinLm() {
-    UsageException.require(
+    requireUsage(
         !greedy && topP == 1 && seed == (int) seed,
         "--sampler protein-lm has neither --greedy nor --top-p, and takes seeds of 32 bits");
     int last = window == 0 ? ProteinLmSampling.DEFAULT_WINDOW : window;
@@ -170,7 +169,7 @@ final class GenerateCommand extends ModelCommand {
   }
 
   private List<String> texts() {
-    UsageException.require(
+    requireUsage(
         prompts.isEmpty() == (file != null), "give either --prompt TEXT… or --prompts FILE");
     if (file == null) {
       return prompts;

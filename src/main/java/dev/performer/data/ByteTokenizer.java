@@ -18,19 +18,13 @@ import java.util.stream.IntStream;
  *     href="https://github.com/google-research/t5x/blob/main/docs/models.md#byt5-checkpoints">ByT5</a>
  */
 public record ByteTokenizer(int offset) implements Tokenizer {
-  /** How options and cards call it; {@code bytes:N} has the offset N. */
-  public static final String NAME = "bytes";
-
-  /** The offset of ByT5. */
-  public static final int DEFAULT_OFFSET = 3;
-
+  public static final String NAME = "bytes"; // bytes:N has the offset N
+  public static final int DEFAULT_OFFSET = 3; // ByT5's
   private static final List<String> SPECIALS = List.of("<pad>", "</s>", "<unk>", "<s>", "<mask>");
 
   public ByteTokenizer {
-    require(
-        offset >= 0 && offset <= 256,
-        "bytes:%d: the offset of bytes must be from 0 to 256",
-        offset);
+    boolean isOffset = offset >= 0 && offset <= 256;
+    require(isOffset, "bytes:%d: the offset of bytes must be from 0 to 256", offset);
   }
 
   /** Whether a name is {@code bytes} or {@code bytes:N}. */
@@ -43,10 +37,8 @@ public record ByteTokenizer(int offset) implements Tokenizer {
     if (name.equals(NAME)) {
       return new ByteTokenizer(DEFAULT_OFFSET);
     }
-    require(
-        name.matches(NAME + ":\\d{1,3}"),
-        "tokenizer '%s': expected bytes, or bytes:N with N special ids before them",
-        name);
+    String unfit = "tokenizer '%s': expected bytes, or bytes:N with N special ids before them";
+    require(name.matches(NAME + ":\\d{1,3}"), unfit, name);
     return new ByteTokenizer(Integer.parseInt(name.substring(NAME.length() + 1)));
   }
 

@@ -10,6 +10,7 @@ import java.io.FilterReader;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
+import java.io.OutputStream;
 import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
@@ -28,7 +29,7 @@ import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipException;
 
 /**
- * Opening files of data, gzipped or not, and saying in one line why one cannot be read. {@code -}
+ * Files of data, gzipped or not: they are opened, or one line tells why they cannot be. {@code -}
  * and {@code /dev/stdin} are the standard input, which is copied into a temporary file once, so
  * that it can be read again like any other.
  */
@@ -38,10 +39,7 @@ public final class DataFile {
 
   private DataFile() {}
 
-  /**
-   * Checks that there is something to read, without reading it: a file, a folder or the standard
-   * input. Cheap, so that a wrong path is found before anything is loaded.
-   */
+  /** Checks that there is something to read, before anything is loaded. */
   public static void require(Path file) {
     if (!isStandardInput(file)) {
       PerformerException.require(Files.exists(file), "%s: no such file or directory", file);
@@ -130,10 +128,7 @@ public final class DataFile {
     }
   }
 
-  /**
-   * Where the bytes of a file can be read at any place and again: the file itself, or the copy of
-   * the standard input. @param expected such as "a FASTA file"
-   */
+  /** Where bytes can be read at any place and again: the file, or a copy of the standard input. */
   static Path place(Path file, String expected) {
     if (isStandardInput(file)) {
       return COPIES.computeIfAbsent(file, DataFile::copy);
@@ -188,6 +183,30 @@ public final class DataFile {
       return bytes;
     } catch (IOException e) {
       throw unreadable(file, e);
+    }
+  }
+
+  /** Writes a file, its folders too, whole or not at all; directly to devices and pipes. */
+  public static void write(Path file, AtomicFiles.Writer content) {
+    String isFolder = "%s: is a directory; give the name of a file";
+    PerformerException.require(!Files.isDirectory(file), isFolder, file);
+    try {
+      Path place = (Files.exists(file) ? file.toRealPath() : file).toAbsolutePath(); // a link stays
+      if (!Files.exists(place.getParent())) {
+        Files.createDirectories(place.getParent());
+      }
+      if (Files.exists(place) && !Files.isRegularFile(place)) {
+        try (OutputStream out = Files.newOutputStream(place)) {
+          content.write(out);
+        }
+      } else {
+        AtomicFiles.write(place, content);
+      }
+    } catch (IOException e) {
+      boolean isRefused = e instanceof AccessDeniedException;
+      Path folder = file.toAbsolutePath().getParent();
+      String why = isRefused ? "no permission in " + folder : AtomicFiles.describe(e);
+      throw new PerformerException(file + ": cannot be written: " + why, e);
     }
   }
 

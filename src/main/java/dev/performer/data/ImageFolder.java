@@ -5,6 +5,7 @@ import static dev.performer.PerformerException.require;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.awt.image.BufferedImage;
+import java.awt.image.ColorModel;
 import java.awt.image.IndexColorModel;
 import java.io.IOException;
 import java.io.InputStream;
@@ -20,9 +21,8 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /**
  * PNG images of a folder as sequences of levels: row by row, from the left, all channels of a pixel
- * together. Where the folder has folders, their names, sorted, are the classes. Read on demand.
+ * together. Where the folder has folders, their names are the classes. Read on demand.
  *
- * @param classes their names; a name's place is its id. Empty where there are none
  * @param channels 1 for brightness, 3 for red, green and blue; transparency is left out
  */
 public record ImageFolder(
@@ -61,20 +61,16 @@ public record ImageFolder(
   public Example get(long index) {
     Path file = files.get(Math.toIntExact(index));
     BufferedImage image = read(file);
-    int width = image.getWidth();
-    int[] tokens = new int[width * image.getHeight() * channels];
-    int[] row = new int[width];
+    int[] tokens = new int[image.getWidth() * image.getHeight() * channels];
     int at = 0;
     for (int y = 0; y < image.getHeight(); y++) {
-      image.getRGB(0, y, width, 1, row, 0, width);
-      for (int rgb : row) {
+      for (int x = 0; x < image.getWidth(); x++) {
+        int rgb = rgb(image, x, y);
         int red = rgb >> 16 & 0xff;
         int green = rgb >> 8 & 0xff;
         int blue = rgb & 0xff;
-        // Rec. 601 luma leaves grey as it is.
-        tokens[at++] =
-            (channels == 3 ? red : (299 * red + 587 * green + 114 * blue + 500) / 1000) * levels
-                >> 8;
+        int luma = (299 * red + 587 * green + 114 * blue + 500) / 1000; // Rec. 601 leaves grey
+        tokens[at++] = (channels == 3 ? red : luma) * levels >> 8;
         if (channels == 3) {
           tokens[at++] = green * levels >> 8;
           tokens[at++] = blue * levels >> 8;
@@ -96,7 +92,7 @@ public record ImageFolder(
       long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
       String tooMany = "%s claims %d pixels; at most %d are read";
       require(pixels <= MOST_PIXELS, tooMany, file, pixels, MOST_PIXELS);
-      return grey(reader.read(0));
+      return reader.read(0);
     } catch (IOException | IllegalArgumentException | IndexOutOfBoundsException e) {
       throw new PerformerException(file + " is a damaged image; expected PNG", e);
     } finally {
@@ -107,21 +103,15 @@ public record ImageFolder(
   }
 
   /** Java converts linear grey to sRGB where colours are read: levels are to stay as stored. */
-  private static BufferedImage grey(BufferedImage image) {
-    if (image.getColorModel().getNumComponents() != 1
-        || image.getColorModel() instanceof IndexColorModel) {
-      return image;
+  private static int rgb(BufferedImage image, int x, int y) {
+    ColorModel colours = image.getColorModel();
+    if (colours.getNumComponents() != 1 || colours instanceof IndexColorModel) {
+      return image.getRGB(x, y);
     }
-    int bits = image.getColorModel().getComponentSize(0);
-    var copy = new BufferedImage(image.getWidth(), image.getHeight(), BufferedImage.TYPE_INT_RGB);
-    for (int y = 0; y < image.getHeight(); y++) {
-      for (int x = 0; x < image.getWidth(); x++) {
-        int sample = image.getRaster().getSample(x, y, 0);
-        int level = bits >= 8 ? sample >> bits - 8 : sample * 255 / ((1 << bits) - 1);
-        copy.setRGB(x, y, level << 16 | level << 8 | level);
-      }
-    }
-    return copy;
+    int bits = colours.getComponentSize(0);
+    int sample = image.getRaster().getSample(x, y, 0);
+    int level = bits >= 8 ? sample >> bits - 8 : sample * 255 / ((1 << bits) - 1);
+    return level << 16 | level << 8 | level;
   }
 
   private static String folderName(Path file) {

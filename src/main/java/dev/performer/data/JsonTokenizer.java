@@ -2,11 +2,9 @@ package dev.performer.data;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
-import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import java.io.IOException;
-import java.nio.charset.MalformedInputException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -16,8 +14,7 @@ import java.util.stream.Stream;
 
 /**
  * The tokenizer of a {@code tokenizer.json} of Hugging Face: WordPiece, BPE or WordLevel, with its
- * own normalization and special tokens. Cropping and padding in the file are left aside. Holds
- * native memory, which is freed when nothing refers to it any more.
+ * own normalization and special tokens. Cropping and padding in the file are left aside.
  *
  * @see <a href="https://huggingface.co/docs/tokenizers">Hugging Face Tokenizers</a>
  */
@@ -25,25 +22,27 @@ public final class JsonTokenizer implements Tokenizer {
   /** How the file is called beside weights and inside SavedModels. */
   public static final String FILE = "tokenizer.json";
 
+  private static final String[] ENDS = {"</s>", "<eos>", "[SEP]", "[EOS]", "<|endoftext|>"};
+
   private final byte[] file;
   private final TokenizerJson json;
-  private final TokenizerLibrary.Handle tokenizer;
+  private final NativeTokenizer tokenizer;
   private final Vocabulary vocabulary;
 
   private JsonTokenizer(byte[] file, TokenizerJson json, SpecialIds special) {
     this.file = file;
     this.json = json;
-    tokenizer = TokenizerLibrary.load(json.text(), json.source());
+    tokenizer = new NativeTokenizer(json.text(), json.source());
+    var bos = cls().isPresent() ? cls() : or(special.bos(), "<s>", "<bos>", "[CLS]", "[BOS]");
+    var eos = sep().isPresent() ? sep() : or(special.eos(), ENDS);
     try {
       vocabulary =
           new Vocabulary(
               json.tokens(),
               or(special.pad(), "[PAD]", "<pad>", "<|padding|>", "<|pad|>"),
               or(special.mask(), "[MASK]", "<mask>", "<|mask|>"),
-              cls().isPresent() ? cls() : or(special.bos(), "<s>", "<bos>", "[CLS]", "[BOS]"),
-              sep().isPresent()
-                  ? sep()
-                  : or(special.eos(), "</s>", "<eos>", "[SEP]", "[EOS]", "<|endoftext|>"),
+              bos,
+              eos,
               json.first(json.unknown(), "[UNK]", "<unk>"));
     } catch (IllegalArgumentException e) {
       throw new PerformerException(json.source() + ": " + e.getMessage(), e);
@@ -77,28 +76,22 @@ public final class JsonTokenizer implements Tokenizer {
     return new JsonTokenizer(file.clone(), TokenizerJson.of(file, source), special);
   }
 
-  /**
-   * Reads a tokenizer.json, or a vocab.txt of BERT. Special tokens and lower case are as the
-   * tokenizer_config.json beside it has them.
-   */
+  /** Reads a tokenizer.json, or BERT's vocab.txt, with the tokenizer_config.json beside it. */
   public static JsonTokenizer read(Path path) {
     Path beside = path.resolveSibling("tokenizer_config.json");
     JsonNode config =
         Files.isRegularFile(beside) ? StrictJson.readTree(beside) : MissingNode.getInstance();
     try {
-      byte[] bytes =
-          path.getFileName().toString().endsWith(".txt")
-              ? TokenizerJson.ofBert(
-                  RegularFiles.readAllLines(path).stream().map(String::strip).toList(),
-                  config.path("do_lower_case").asBoolean(true),
-                  path.toString())
-              : RegularFiles.readAllBytes(path);
+      byte[] bytes = RegularFiles.readAllBytes(path);
+      if (path.getFileName().toString().endsWith(".txt")) {
+        var lines = RegularFiles.readAllLines(path).stream().map(String::strip).toList();
+        boolean isLowerCase = config.path("do_lower_case").asBoolean(true);
+        bytes = TokenizerJson.ofBert(lines, isLowerCase, path.toString());
+      }
       TokenizerJson json = TokenizerJson.of(bytes, path.toString());
       return new JsonTokenizer(bytes, json, SpecialIds.of(config, json));
-    } catch (MalformedInputException e) {
-      throw new PerformerException(path + ": is no text in UTF-8", e);
     } catch (IOException e) {
-      throw new PerformerException(path + ": cannot be read: " + AtomicFiles.describe(e), e);
+      throw DataFile.unreadable(path, e);
     }
   }
 
@@ -106,11 +99,8 @@ public final class JsonTokenizer implements Tokenizer {
   public static Optional<JsonTokenizer> beside(Path checkpoint) {
     Path folder =
         Files.isDirectory(checkpoint) ? checkpoint : checkpoint.toAbsolutePath().getParent();
-    return Stream.of(FILE, "vocab.txt")
-        .map(folder::resolve)
-        .filter(Files::isRegularFile)
-        .findFirst()
-        .map(JsonTokenizer::read);
+    var files = Stream.of(FILE, "vocab.txt").map(folder::resolve).filter(Files::isRegularFile);
+    return files.findFirst().map(JsonTokenizer::read);
   }
 
   /** The bytes of its tokenizer.json. */
@@ -136,7 +126,9 @@ public final class JsonTokenizer implements Tokenizer {
 
       @Override
       public int[] encode(String text) {
-        int[] ids = tokenizer.encode(sound(text));
+        // A lone half of a surrogate pair is no character, and native code would not take it.
+        int[] sound = text.codePoints().map(c -> c < 0xD800 || c > 0xDFFF ? c : 0xFFFD).toArray();
+        int[] ids = tokenizer.encode(new String(sound, 0, sound.length));
         int no = vocabulary.unknown().orElse(-1);
         unknown += Arrays.stream(ids).filter(id -> id == no).count();
         all += ids.length;
@@ -145,19 +137,10 @@ public final class JsonTokenizer implements Tokenizer {
 
       @Override
       public Optional<String> report() {
-        return unknown == 0
-            ? Optional.empty()
-            : Optional.of(unknown + " of " + all + " tokens are unknown to the vocabulary");
+        String report = unknown + " of " + all + " tokens are unknown to the vocabulary";
+        return unknown == 0 ? Optional.empty() : Optional.of(report);
       }
     };
-  }
-
-  /** A lone half of a surrogate pair is no character, and native code would not take it. */
-  private static String sound(String text) {
-    return text.codePoints()
-        .map(c -> c < 0xD800 || c > 0xDFFF ? c : 0xFFFD)
-        .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append)
-        .toString();
   }
 
   @Override

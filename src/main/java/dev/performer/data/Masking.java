@@ -2,7 +2,6 @@ package dev.performer.data;
 
 import static dev.performer.PerformerException.require;
 
-import dev.performer.PerformerException;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
@@ -29,25 +28,17 @@ public record Masking(double rate, double mask, double random) {
     }
   }
 
-  /**
-   * A batch as the model sees it.
-   *
-   * @param inputs ids with the guessed ones replaced, {@code [B * L]}
-   * @param chosen where a guess is wanted, {@code [B * L]}
-   */
+  /** Ids with those to be guessed replaced, and where a guess is wanted, {@code [B * L]}. */
   public record Masked(int[] inputs, boolean[] chosen) {}
 
   /**
    * Chooses and replaces tokens; padding, begin, end and mask tokens are never chosen, and at least
    * one token of each sequence is, if it has an ordinary one. What happens to a sequence depends on
    * the seed, the step and its key alone, so it is the same in batches of any size.
-   *
-   * @throws PerformerException if mask tokens are wanted and the vocabulary has none
    */
   public Masked apply(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
-    require(
-        mask == 0 || vocabulary.mask().isPresent(),
-        "the vocabulary has no mask token; use a masking with a mask share of 0");
+    boolean hasMask = mask == 0 || vocabulary.mask().isPresent();
+    require(hasMask, "the vocabulary has no mask token; use a masking with a mask share of 0");
     int[] tokens = batch.tokens();
     int[] inputs = tokens.clone();
     boolean[] chosen = new boolean[tokens.length];
@@ -68,10 +59,8 @@ public record Masking(double rate, double mask, double random) {
           any = true;
         }
       }
-      int[] candidates =
-          IntStream.range(start, any ? start : end)
-              .filter(i -> !vocabulary.isSpecial(tokens[i]))
-              .toArray();
+      var places = IntStream.range(start, any ? start : end);
+      int[] candidates = places.filter(i -> !vocabulary.isSpecial(tokens[i])).toArray();
       if (candidates.length > 0) {
         int only = candidates[draws.nextInt(candidates.length)];
         int replacement = ordinary[draws.nextInt(ordinary.length)];

@@ -1,16 +1,14 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import java.util.List;
 
 /** Vocabularies of protein models. Their tokens are single letters. */
 public final class ProteinVocabulary {
-  /** The name of {@link #google}. */
   public static final String GOOGLE_NAME = "google-protein";
-
-  /** The name of {@link #padFirst}. */
   public static final String PAD_FIRST_NAME = "pad-first-protein";
-
   private static final String LETTERS = "letters:";
   private static final String GOOGLE = "ACDEFGHIKLMNPQRSTVWYBOUXZ<>_*";
   private static final String PAD_FIRST = "_*ACDEFGHIKLMNPQRSTVWYBUXZ";
@@ -30,35 +28,33 @@ public final class ProteinVocabulary {
 
   /**
    * 26 tokens with padding first: padding {@code _} 0, mask {@code *} 1, the 20 amino acids in
-   * alphabetical order 2–21, B U X Z 22–25; no begin, no end. A usual layout for Keras models,
-   * whose embeddings mask id 0. A model does not say which letter an id was in its training, so
-   * this is right only for models made with it.
+   * alphabetical order 2–21, B U X Z 22–25. A usual layout for Keras models, whose embeddings mask
+   * id 0; a model does not say which letter an id was, so this is right only for models made with
+   * it.
    */
   public static Vocabulary padFirst() {
     return Vocabulary.of(letters(PAD_FIRST), "_", "*", null, null, "X");
   }
 
   /**
-   * The vocabulary of a name: {@code google-protein}, {@code pad-first-protein}, or {@code
-   * letters:ABC…} with one letter per token, where {@code _} is padding, {@code *} the mask, {@code
-   * <} and {@code >} begin and end.
+   * The vocabulary of {@code google-protein}, {@code pad-first-protein}, or {@code letters:ABC…}
+   * with one letter per token: {@code _} is padding, {@code *} mask, {@code <} begin, {@code >}
+   * end.
    */
   public static Vocabulary named(String name) {
-    if (name.startsWith(LETTERS) && name.length() > LETTERS.length()) {
-      try {
-        return Vocabulary.of(letters(name.substring(LETTERS.length())), "_", "*", "<", ">", "X");
-      } catch (IllegalArgumentException e) {
-        throw new PerformerException("vocabulary '" + name + "': " + e.getMessage(), e);
-      }
+    if (name.equals(GOOGLE_NAME)) {
+      return google();
+    } else if (name.equals(PAD_FIRST_NAME)) {
+      return padFirst();
     }
-    return switch (name) {
-      case GOOGLE_NAME -> google();
-      case PAD_FIRST_NAME -> padFirst();
-      default ->
-          throw new PerformerException(
-              "no vocabulary '%s'; known are %s, %s and %sABC… (one letter per token)"
-                  .formatted(name, GOOGLE_NAME, PAD_FIRST_NAME, LETTERS));
-    };
+    boolean isLetters = name.startsWith(LETTERS) && name.length() > LETTERS.length();
+    String unknown = "no vocabulary '%s'; known are %s, %s and %sABC… (one letter per token)";
+    require(isLetters, unknown, name, GOOGLE_NAME, PAD_FIRST_NAME, LETTERS);
+    try {
+      return Vocabulary.of(letters(name.substring(LETTERS.length())), "_", "*", "<", ">", "X");
+    } catch (IllegalArgumentException e) {
+      throw new PerformerException("vocabulary '" + name + "': " + e.getMessage(), e);
+    }
   }
 
   /** One token per character. */

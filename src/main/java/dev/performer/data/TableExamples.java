@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.nio.file.Path;
@@ -13,9 +15,8 @@ import java.util.TreeSet;
 import java.util.function.Function;
 
 /**
- * Texts and labels from the columns of a CSV or TSV file, gzipped or not, read as a stream.
- *
- * @param textColumn its name, or its number from 1 where the table has no header
+ * Texts and labels from the columns of a CSV or TSV file, gzipped or not, read as a stream. Columns
+ * are known by their names, or by numbers from 1 where the table has no header.
  */
 public record TableExamples(
     TableFile table,
@@ -25,38 +26,25 @@ public record TableExamples(
     implements ExampleSource {
   static final int MOST_CATEGORIES = 100_000;
 
-  /**
-   * Where labels are.
-   *
-   * @param column its name, or its number from 1 where the table has no header
-   * @param classes all names in the order of their ids, as {@link #categories} finds them; empty
-   *     for numbers
-   */
+  /** A column of labels, and all names by their ids ({@link #categories}); empty for numbers. */
   public record LabelColumn(String column, Optional<List<String>> classes) {}
 
   /** protein_lm's lines {@code id,sequence}, without a header. */
-  public static TableExamples proteinLm(Path file, ResidueEncoder encoder) {
+  public static TableExamples proteinLm(Path file, TextEncoder encoder) {
     TableFile table = new TableFile(file, ',', false);
     return new TableExamples(table, "2", Optional.empty(), encoder::encode);
   }
 
-  /**
-   * The different values of a column, sorted: the classes of a training set. Numbers come in their
-   * own order.
-   *
-   * @throws PerformerException if the file cannot be read, has no row, or has over 100,000 values
-   */
+  /** The different values of a column, at most 100,000, sorted, numbers in their own order. */
   public static List<String> categories(TableFile table, String column) {
     TreeSet<String> names = new TreeSet<>();
     try (TableFile.Rows rows = table.open()) {
       int index = rows.column(column);
       for (List<String> row = rows.next(); row != null; row = rows.next()) {
         names.add(row.get(index));
-        if (names.size() > MOST_CATEGORIES) {
-          throw new PerformerException(
-              "%s: column '%s' has over %s values; it is no class"
-                  .formatted(table.file(), column, MOST_CATEGORIES));
-        }
+        boolean fits = names.size() <= MOST_CATEGORIES;
+        String tooMany = "%s: column '%s' has over %s values; it is no class";
+        require(fits, tooMany, table.file(), column, MOST_CATEGORIES);
       }
     }
     List<String> sorted = new ArrayList<>(names);
@@ -79,16 +67,12 @@ public record TableExamples(
       int place = label.isPresent() ? rows.column(label.get().column()) : -1;
       Map<String, Integer> ids = new HashMap<>();
       label.flatMap(LabelColumn::classes).orElse(List.of()).forEach(n -> ids.put(n, ids.size()));
-      return DataStream.of(
-          () -> {
-            List<String> row = rows.next();
-            return row == null
-                ? null
-                : new Example(
-                    encoder.apply(row.get(text)),
-                    label.isEmpty() ? Label.NONE : label(row.get(place), ids, rows));
-          },
-          rows::close);
+      return DataStream.<List<String>>of(rows::next, rows::close)
+          .map(
+              row ->
+                  new Example(
+                      encoder.apply(row.get(text)),
+                      label.isEmpty() ? Label.NONE : label(row.get(place), ids, rows)));
     } catch (RuntimeException e) {
       rows.close();
       throw e;
@@ -96,24 +80,22 @@ public record TableExamples(
   }
 
   private Label label(String value, Map<String, Integer> ids, TableFile.Rows rows) {
-    if (label.get().classes().isPresent()) {
-      Integer id = ids.get(value);
-      if (id == null) {
-        throw new PerformerException(
-            "%sclass '%s' is not among the %s known"
-                .formatted(rows.where(), Excerpt.of(value), ids.size()));
-      }
-      return new Label.Category(id);
+    if (ids.containsKey(value)) {
+      return new Label.Category(ids.get(value));
+    } else if (label.get().classes().isPresent()) {
+      String unknown = "%sclass '%s' is not among the %s known";
+      throw new PerformerException(unknown.formatted(rows.where(), Excerpt.of(value), ids.size()));
     }
+    float number = Float.NaN;
     try {
-      float number = Float.parseFloat(value.strip());
-      if (Float.isFinite(number)) {
-        return new Label.Value(number);
-      }
+      number = Float.parseFloat(value.strip());
     } catch (NumberFormatException e) {
       // reported below
     }
-    throw new PerformerException(
-        rows.where() + "label '" + Excerpt.of(value) + "' is not a finite number");
+    if (!Float.isFinite(number)) {
+      throw new PerformerException(
+          rows.where() + "label '" + Excerpt.of(value) + "' is not a finite number");
+    }
+    return new Label.Value(number);
   }
 }

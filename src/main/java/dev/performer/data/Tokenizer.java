@@ -3,7 +3,6 @@ package dev.performer.data;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.OptionalInt;
-import java.util.stream.IntStream;
 
 /**
  * Between texts and the token ids of a model: {@linkplain LetterTokenizer single letters},
@@ -17,7 +16,6 @@ public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTo
    * @param name {@code google-protein}, {@code pad-first-protein}, {@code letters:ABC…}, {@code
    *     bytes}, {@code bytes:N} (N special ids before the bytes), or the path of a tokenizer.json
    *     or a BERT vocabulary in .txt
-   * @throws dev.performer.PerformerException if there is none of that name, or the file is broken
    */
   static Tokenizer named(String name) {
     if (ByteTokenizer.isNamed(name)) {
@@ -31,10 +29,7 @@ public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTo
   /** What a message calls it, such as {@code WordPiece}. */
   String label();
 
-  /**
-   * All tokens and which of them are special; {@code bos} is also known as {@code [CLS]}, and
-   * {@code eos} as {@code [SEP]}.
-   */
+  /** All tokens; {@code bos} is also known as {@code [CLS]}, and {@code eos} as {@code [SEP]}. */
   Vocabulary vocabulary();
 
   /** A new encoder of texts. */
@@ -77,37 +72,26 @@ public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTo
   }
 
   /**
-   * A text as a model sees it.
+   * A text as a model sees it: from {@code start} to {@code end}, between prefix and suffix.
    *
-   * @param ids prefix, text, suffix
-   * @param start where the text begins, behind the prefix
-   * @param end where it ends, before the suffix
    * @param cropped how many ids of the text were left out at its end
    */
   record Encoding(int[] ids, int start, int end, int cropped) {}
 
   /**
-   * Puts {@link #prefix} and {@link #suffix} around a text and crops it at its end.
-   *
-   * @param content ids of the text alone
-   * @param limit ids at most, those around the text included
+   * Puts {@link #prefix} and {@link #suffix} around ids, cropped so that all are at most a limit.
    */
   default Encoding framed(int[] content, int limit) {
     int[] before = prefix();
     int[] after = suffix();
-    boolean fits = before.length + content.length + after.length <= limit;
-    int ends = fits || endsCropped() ? after.length : 0;
     int start = Math.min(before.length, limit);
-    int kept = fits ? content.length : Math.min(content.length, limit - start - ends);
-    if (kept < 0) { // no room for the text: what is around it is cropped too
-      IntStream all = IntStream.concat(Arrays.stream(before), Arrays.stream(after));
-      return new Encoding(all.limit(limit).toArray(), start, start, content.length);
-    }
+    int room = limit - start - (endsCropped() ? after.length : 0);
+    int kept = Math.max(0, Math.min(content.length, room));
     // Where the end is not kept, a text that fits exactly is whole but for its end.
-    int room = fits || ends > 0 ? ends : Math.min(after.length, limit - start - kept);
-    int[] ids = Arrays.copyOf(before, start + kept + room);
+    int end = start + kept;
+    int[] ids = Arrays.copyOf(before, Math.min(limit, end + after.length));
     System.arraycopy(content, 0, ids, start, kept);
-    System.arraycopy(after, 0, ids, start + kept, room);
-    return new Encoding(ids, start, start + kept, content.length - kept);
+    System.arraycopy(after, 0, ids, end, ids.length - end);
+    return new Encoding(ids, start, end, content.length - kept);
   }
 }

@@ -91,15 +91,6 @@ public final class FineTuneJob extends Job<FineTuneJob> {
   }
 
   /**
-   * What came of it; the model is there unless the run was stopped before its end.
-   *
-   * @param maxOutputDifference largest absolute difference of the reloaded export's logits from the
-   *     trained graph's; NaN without an export
-   */
-  public record Outcome(
-      TrainingResult result, Path run, Optional<Path> model, double maxOutputDifference) {}
-
-  /**
    * Trains and exports.
    *
    * @throws PerformerException if directory, data or model will not do, or training diverges; the

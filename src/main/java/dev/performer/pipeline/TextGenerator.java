@@ -3,7 +3,7 @@ package dev.performer.pipeline;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
-import dev.performer.data.ResidueEncoder;
+import dev.performer.data.LetterTokenizer.ResidueEncoder;
 import dev.performer.data.TextEncoder;
 import dev.performer.data.TextStream;
 import dev.performer.data.Tokenizer;

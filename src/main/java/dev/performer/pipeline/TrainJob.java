@@ -7,10 +7,8 @@ import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Progress;
-import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.Map;
-import java.util.Optional;
 import java.util.function.BooleanSupplier;
 
 /**
@@ -71,9 +69,6 @@ public final class TrainJob extends Job<TrainJob> {
     return this;
   }
 
-  /** What came of it; the model is there unless the run was stopped before its end. */
-  public record Outcome(TrainingResult result, Path run, Optional<Path> model) {}
-
   /**
    * Trains and exports.
    *
@@ -86,6 +81,6 @@ public final class TrainJob extends Job<TrainJob> {
         from == null ? Map.of() : PerformerModels.load(ModelLocation.savedModel(from)).weights();
     var place = new ModelTraining.Place(run, resume, debugNumerics, pauseAt);
     var outcome = training.run(place, start, this::isStopped, progress);
-    return new Outcome(outcome.result(), run, outcome.model());
+    return new Outcome(outcome.result(), run, outcome.model(), Double.NaN);
   }
 }

@@ -10,7 +10,7 @@ import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import dev.performer.chart.Chart;
-import dev.performer.data.OutputFile;
+import dev.performer.data.DataFile;
 import dev.performer.data.StrictJson;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -171,7 +171,7 @@ public interface Benchmark<C extends Benchmark.Case<C>> {
 
   private Path write(Path folder, String ending, byte[] content) {
     Path file = folder.resolve(name() + ending);
-    OutputFile.write(file, out -> out.write(content));
+    DataFile.write(file, out -> out.write(content));
     return file;
   }
 

@@ -7,7 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.OptionalLibrary;
 import dev.performer.chart.Chart;
 import dev.performer.chart.Chart.Line;
-import dev.performer.data.OutputFile;
+import dev.performer.data.DataFile;
 import dev.performer.recipe.Recipe;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
@@ -46,12 +46,12 @@ record ReproductionReport(
       text.append("\n## %s\n\n%s\n\n%s".formatted(name, recipe.title, recipe.table()));
       if (OptionalLibrary.CHARTS.isPresent()) {
         byte[] png = recipe.chart().png();
-        OutputFile.write(output.resolve(name + ".png"), out -> out.write(png));
+        DataFile.write(output.resolve(name + ".png"), out -> out.write(png));
         text.append("\n![%s](%s.png)\n".formatted(name, name));
       }
     }
     byte[] content = text.toString().getBytes(UTF_8);
-    OutputFile.write(output.resolve(Reproduction.RESULTS), out -> out.write(content));
+    DataFile.write(output.resolve(Reproduction.RESULTS), out -> out.write(content));
   }
 
   private static String duration(long seconds) {

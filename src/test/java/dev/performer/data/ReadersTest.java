@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
+import dev.performer.data.LetterTokenizer.ResidueEncoder;
 import dev.performer.data.TableExamples.LabelColumn;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;

@@ -3,6 +3,7 @@ package dev.performer.data;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.performer.data.LetterTokenizer.ResidueEncoder;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;

@@ -11,14 +11,14 @@ import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-class OutputFileTest {
+class DataFileTest {
   @TempDir Path folder;
 
   @Test
   void writesWithThePermissionsOfAnyNewFileAndReplaces() throws IOException {
     Path file = folder.resolve("a.txt");
-    OutputFile.write(file, out -> out.write('a'));
-    OutputFile.write(file, out -> out.write('b'));
+    DataFile.write(file, out -> out.write('a'));
+    DataFile.write(file, out -> out.write('b'));
     assertThat(file).hasContent("b");
     Path plain = Files.writeString(folder.resolve("plain"), "");
     assertThat(Files.getPosixFilePermissions(file)).isEqualTo(Files.getPosixFilePermissions(plain));
@@ -30,7 +30,7 @@ class OutputFileTest {
     Path file = Files.writeString(folder.resolve("a.txt"), "good");
     assertThatThrownBy(
             () ->
-                OutputFile.write(
+                DataFile.write(
                     file,
                     out -> {
                       out.write('b');
@@ -45,7 +45,7 @@ class OutputFileTest {
   @Test
   void makesTheFolders() {
     Path file = folder.resolve("new/deep/a.txt");
-    OutputFile.write(file, out -> out.write('a'));
+    DataFile.write(file, out -> out.write('a'));
     assertThat(file).hasContent("a");
   }
 
@@ -61,20 +61,20 @@ class OutputFileTest {
   void keepsLinksAndDevices() throws IOException {
     Path target = Files.writeString(folder.resolve("target"), "old");
     Path link = Files.createSymbolicLink(folder.resolve("link"), target);
-    OutputFile.write(link, out -> out.write('n'));
+    DataFile.write(link, out -> out.write('n'));
     assertThat(link).isSymbolicLink();
     assertThat(target).hasContent("n");
 
     Path sink = Path.of("/dev/null");
     assumeTrue(Files.exists(sink));
     Path toSink = Files.createSymbolicLink(folder.resolve("sink"), sink);
-    OutputFile.write(toSink, out -> out.write('n'));
+    DataFile.write(toSink, out -> out.write('n'));
     assertThat(Files.isRegularFile(sink)).isFalse();
     assertThat(toSink).isSymbolicLink();
   }
 
   private static void assertRefused(Path file, String why) {
-    assertThatThrownBy(() -> OutputFile.write(file, out -> out.write('x')))
+    assertThatThrownBy(() -> DataFile.write(file, out -> out.write('x')))
         .isInstanceOf(PerformerException.class)
         .hasMessageStartingWith(file.toString())
         .hasMessageContaining(why);
