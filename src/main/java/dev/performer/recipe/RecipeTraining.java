@@ -10,15 +10,12 @@ import dev.performer.graph.Variables;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
-import dev.performer.nn.Dense.Precision;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.BatchSource;
 import dev.performer.training.LoopOptions;
-import dev.performer.training.LossGraph;
 import dev.performer.training.ModelCards;
 import dev.performer.training.ModelTraining;
-import dev.performer.training.PerformerTraining;
 import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Trainable;
 import dev.performer.training.Validation;
@@ -28,7 +25,7 @@ import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
-import dev.performer.training.run.RunSettings;
+import dev.performer.training.run.RunDirectory.Settings;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -69,7 +66,7 @@ public final class RecipeTraining {
     if (loop.memoryCheck()) {
       checkMemory(recipe.model(), loop, recipe.data().length());
     }
-    var settings = new RunSettings(RECIPE, recipe.toJson(), Recipe::current);
+    var settings = new Settings(RECIPE, recipe.toJson(), Recipe::current);
     ModelTraining.Cards cards = (before, after, step) -> card(recipe, before, after, step);
     return of(recipe).run(place, settings, batches, start, cards, stop, progress);
   }
@@ -125,9 +122,7 @@ public final class RecipeTraining {
     var recipe = new Recipe(config.task(), trained, config, LoopOptions.DEFAULT);
     try (Graph graph = new Graph();
         BatchSource source = TokenBatchSource.evaluation(batches, recipe.objective(), seed)) {
-      Trainable built =
-          PerformerTraining.build(
-              graph, config, LossGraph.Options.NONE, Precision.FLOAT32, 0, 0, Map.of());
+      Trainable built = Trainable.of(graph, config, 0);
       Trainable trainable = built.withMeasures(recipe.measures(built));
       try (Session session = new Session(graph, false)) {
         trainable.initializer().accept(session);
