@@ -37,14 +37,13 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
   }
 
   /** How the layers attend, over the base of a file, or null; {@code causal} if nothing tells. */
-  static AttentionConfig over(
-      AttentionConfig base, ImportOptions options, boolean causal, WeightMap map) {
-    FavorKeys given = options.favor();
+  static AttentionConfig over(AttentionConfig base, boolean causal, WeightMap map) {
+    FavorKeys given = map.options.favor();
     AttentionConfig chosen = base;
     boolean isBase =
         given.kernel() == null
             || base instanceof AttentionConfig.Favor favor && favor.kernel() == given.kernel();
-    if (options.attention() == AttentionKind.EXACT) {
+    if (map.options.attention() == AttentionKind.EXACT) {
       chosen = exact(causal);
     } else if (!isBase) {
       FavorKeys google = FavorConfig.builder().convention(Convention.GOOGLE_JAX).causal(causal);

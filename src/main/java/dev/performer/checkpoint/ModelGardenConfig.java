@@ -30,13 +30,13 @@ final class ModelGardenConfig {
   private final JsonNode near;
   private final boolean isKernel;
 
-  ModelGardenConfig(
-      WeightFile file, Collection<String> names, ImportOptions options, WeightMap map) {
-    this.options = options;
+  ModelGardenConfig(Collection<String> names, WeightMap map) {
+    this.options = map.options;
     this.map = map;
-    this.keras = file.modelConfig().map(c -> c.path("config")).orElse(MissingNode.getInstance());
+    this.keras =
+        map.file.modelConfig().map(c -> c.path("config")).orElse(MissingNode.getInstance());
     this.hidden = keras.path("hidden_cfg");
-    this.near = file.nearConfig();
+    this.near = map.file.nearConfig();
     this.isKernel = findKernel(names);
   }
 
