@@ -130,10 +130,9 @@ final class FlaxCheckpoint extends WeightFile {
     /** As {@link #find}, but it must be there, and no preset but this one be given. */
     static Parameters of(WeightMap map, String last, String preset) {
       String given = map.options.preset();
-      if (given != null && !given.equals(preset)) {
-        String wrong = "preset %s does not fit its names; use the preset %s or none";
-        throw map.wrong(wrong, given, preset).settledBy("preset");
-      }
+      String wrong = "preset %s does not fit its names; use the preset %s or none";
+      boolean fits = given == null || given.equals(preset);
+      map.checkGiven("preset", fits, wrong, given, preset);
       return find(map.file, last).orElseThrow(() -> map.wrong("there is no %s", last));
     }
 

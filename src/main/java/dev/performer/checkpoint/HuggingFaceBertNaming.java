@@ -94,11 +94,9 @@ final class HuggingFaceBertNaming implements NamingScheme {
   private static int heads(WeightMap map, JsonNode near) {
     Integer given = map.options.heads();
     JsonNode stored = near.path("num_attention_heads");
-    if (given == null && !stored.isInt()) {
-      throw map.wrong(
-              "the number of heads is not in the file; put its config.json beside it, or give it")
-          .settledBy("heads");
-    }
+    String unknown =
+        "the number of heads is not in the file; put its config.json beside it, or give it";
+    map.checkGiven("heads", given != null || stored.isInt(), unknown);
     return given != null ? given : stored.intValue();
   }
 

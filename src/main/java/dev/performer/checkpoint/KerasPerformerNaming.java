@@ -58,10 +58,10 @@ final class KerasPerformerNaming implements NamingScheme {
       var garden = new ModelGardenConfig(List.of("kernel_attention"), map);
       config.put("attention", garden.attention(map.layers()));
     }
+    String assumed =
+        "Keras keeps no graph in weights: assumed norms %s each part, epsilon 1e-6, gelu (erf), %s";
     map.note(
-        "Keras keeps no graph in weights: assumed norms %s each part, epsilon 1e-6, gelu (erf), %s"
-            .formatted(
-                isNormFirst ? "before" : "after", isKernel ? "padding token 0" : "no padding"));
+        assumed, isNormFirst ? "before" : "after", isKernel ? "padding token 0" : "no padding");
     return map.finish(config.build(map.options.config()));
   }
 

@@ -77,12 +77,12 @@ final class ModelGardenNaming implements NamingScheme {
     names.forEach((tensor, name) -> place(map, tensor, name, blocks));
     placeByKeys(map, names);
     var garden = new ModelGardenConfig(names.values(), map);
-    var config = new ConfigBuilder(garden.isKernel() ? "kernel-encoder" : "bert", map).putHeads();
+    var config = new ConfigBuilder(garden.isKernel ? "kernel-encoder" : "bert", map).putHeads();
     config
         .put("task", "encoder", "activation", garden.activation(), "padId", null)
         .put("tiedOutput", false, "headTransform", false, "pooler", map.has("pooler/kernel"))
         .put("normalization.position", garden.normPosition());
-    if (garden.isKernel() && !map.options.configHas("attention")) {
+    if (garden.isKernel && !map.options.configHas("attention")) {
       config.put("attention", garden.attention(map.layers()));
     }
     return map.finish(config.build(map.options.config()));

@@ -89,16 +89,14 @@ final class PerformerPytorchNaming implements NamingScheme {
     FavorKeys options = map.options.favor();
     Kernel given = options.kernel();
     Kernel kernel = given == null ? Kernel.DEFAULT : given;
-    map.check(
-        kernel.nameIn(Code.PERFORMER_PYTORCH).isPresent(),
-        "the kernel is one of %s, with generalized_attention=True if it is no softmax; not %s",
-        Kernel.allNames(Code.PERFORMER_PYTORCH),
-        kernel);
+    String wrong =
+        "the kernel is one of %s, with generalized_attention=True if it is no softmax; not %s";
+    boolean isKnown = kernel.nameIn(Code.PERFORMER_PYTORCH).isPresent();
+    map.check(isKnown, wrong, Kernel.allNames(Code.PERFORMER_PYTORCH), kernel);
     boolean isCausal = Boolean.TRUE.equals(options.causal());
     if (options.causal() == null || given == null) {
-      map.note(
-          "kernel and causality are not in the file: assumed kernel %s, %s"
-              .formatted(kernel, isCausal ? "causal" : "not causal"));
+      String assumed = "kernel and causality are not in the file: assumed kernel %s, %s";
+      map.note(assumed, kernel, isCausal ? "causal" : "not causal");
     }
     // Its generalized features are relu(x D^(-1/4) Pᵀ) + 0.001. Attention does not change when they
     // are multiplied by D^(1/4), which relu lets through and the constant takes up.

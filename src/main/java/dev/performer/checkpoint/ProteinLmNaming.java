@@ -139,12 +139,9 @@ final class ProteinLmNaming implements NamingScheme {
       NAMES.place(map, tensor, name);
       return;
     }
-    if (!map.options.allowMissing()) {
-      throw map.wrong(
-              "the regression head %s is not part of this model, and missing weights were not allowed, which leaves it out",
-              tensor)
-          .settledBy("allowMissing");
-    }
+    String wrong =
+        "the regression head %s is not part of this model, and missing weights were not allowed, which leaves it out";
+    map.checkGiven("allowMissing", map.options.allowMissing(), wrong, tensor);
     map.ignore(tensor);
     map.note("the regression head " + tensor + " was left out: it is not part of this model");
   }

@@ -63,6 +63,22 @@ final class WeightMap {
     }
   }
 
+  /** As {@link #check}, naming the setting that decides about it. */
+  void checkGiven(String setting, boolean condition, String otherwise, Object... values) {
+    if (!condition) {
+      throw wrong(otherwise, values).settledBy(setting);
+    }
+  }
+
+  /** What is made of the file; errors name it. */
+  <T> T named(Supplier<T> made) {
+    try {
+      return made.get();
+    } catch (PerformerException e) {
+      throw e.in(path());
+    }
+  }
+
   PerformerException wrong(String what, Object... values) {
     return new PerformerException(path() + ": " + what.formatted(values));
   }
@@ -99,8 +115,8 @@ final class WeightMap {
   }
 
   /** A line about what was assumed. */
-  void note(String line) {
-    notes.add(line);
+  void note(String line, Object... values) {
+    notes.add(values.length == 0 ? line : line.formatted(values));
   }
 
   boolean has(String variable) {
@@ -289,8 +305,8 @@ final class WeightMap {
           return value != null ? value : NpyArray.of(p.values(), p.rows(), p.columns());
         });
     note(
-        "projections are not in the file; %s were drawn anew as the attention entries of the configuration say: %s"
-            .formatted(absent, config.toJson().path("attention")));
+        "projections are not in the file; %s were drawn anew as the attention entries of the configuration say: %s",
+        absent, config.toJson().path("attention"));
   }
 
   private static boolean isFinite(float[] values) {
