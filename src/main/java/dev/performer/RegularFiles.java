@@ -1,6 +1,5 @@
 package dev.performer;
 
-import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.channels.FileChannel;
@@ -46,11 +45,6 @@ public final class RegularFiles {
   public static InputStream newInputStream(Path file) throws IOException {
     require(file);
     return Files.newInputStream(file);
-  }
-
-  public static BufferedReader newBufferedReader(Path file) throws IOException {
-    require(file);
-    return Files.newBufferedReader(file);
   }
 
   public static FileChannel open(Path file) throws IOException {

@@ -16,7 +16,6 @@ import org.tensorflow.types.family.TNumber;
  */
 @FunctionalInterface
 public interface FeatureMap {
-
   /**
    * φ of queries and of keys.
    *
@@ -63,13 +62,11 @@ public interface FeatureMap {
     Convention convention = config.convention();
     Kernel.Form form = config.meantKernel().form();
     boolean isTrigonometric = form instanceof Kernel.Trigonometric;
+    boolean mayBeBare =
+        form instanceof Kernel.Generalized || convention.bareSoftmax() && !isTrigonometric;
+    String message = "kernel %s needs a projection with convention %s; give one or set features";
     PerformerException.require(
-        projection != null
-            || form instanceof Kernel.Generalized
-            || convention.bareSoftmax() && !isTrigonometric,
-        "kernel %s needs a projection with convention %s; give one or set features",
-        config.kernel(),
-        convention);
+        projection != null || mayBeBare, message, config.kernel(), convention);
     if (form instanceof Kernel.PlusPlus) {
       if (projection != null) {
         return new PlusPlusFeatures(config, projection);

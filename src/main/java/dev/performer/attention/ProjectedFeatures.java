@@ -47,7 +47,6 @@ interface ProjectedFeatures extends FeatureMap {
       double epsilon,
       Operand<? extends TNumber> projection)
       implements BySide {
-
     @Override
     public <T extends TFloating> Operand<T> side(Algebra<T> a, Operand<T> x, boolean isQuery) {
       var rule = config.convention().generalized();
@@ -101,7 +100,6 @@ interface ProjectedFeatures extends FeatureMap {
    * its place has the constant {@code √D/2}. Without a projection ω·x' is x' itself.
    */
   record Stabilized(FavorConfig config, Operand<? extends TNumber> projection) implements BySide {
-
     @Override
     public <T extends TFloating> Operand<T> side(Algebra<T> a, Operand<T> x, boolean isQuery) {
       Exponents<T> e = exponents(a, x);
@@ -140,7 +138,6 @@ interface ProjectedFeatures extends FeatureMap {
      */
     record Exponents<T extends TFloating>(
         Operand<T> projected, Operand<T> norms, double constant, double ratio) {
-
       /** The exponential under a maximum that is given. */
       Operand<T> exp(Algebra<T> a, Operand<T> max) {
         Operand<T> shift = norms == null ? max : a.tf().math.add(norms, max);

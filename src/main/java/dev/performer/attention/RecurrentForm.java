@@ -11,7 +11,6 @@ import org.tensorflow.types.TFloat32;
  * a position gets is what the parallel form gives the last position of the same prefix.
  */
 public interface RecurrentForm {
-
   /**
    * One tensor of the state.
    *

@@ -2,8 +2,13 @@ package dev.performer.checkpoint;
 
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -40,12 +45,12 @@ final class GinParser {
   private final Path file;
   private final String text;
   private final GinConfig config;
-  private final GinIncludes includes;
+  private final Includes includes;
   private final Matcher token;
   private int at;
 
   /** Binds into {@code config}. */
-  GinParser(Path file, String text, GinConfig config, GinIncludes includes) {
+  GinParser(Path file, String text, GinConfig config, Includes includes) {
     this.file = file;
     this.text = text.startsWith("\uFEFF") ? text.substring(1) : text;
     this.config = config;
@@ -90,7 +95,7 @@ final class GinParser {
       throw expected("'=' after a parameter's name");
     }
     take(SPACE);
-    String key = block == null ? selector : block + "." + selector;
+    var key = GinConfig.Key.of(block == null ? selector : block + "." + selector);
     config.bindings().remove(key); // the order is that of the last bindings
     config.bindings().put(key, value(0));
     return block;
@@ -112,12 +117,11 @@ final class GinParser {
     if (depth > MAX_DEPTH) {
       throw fail("is nested too deeply");
     }
+    List<Object> items = new ArrayList<>();
     if (take('(')) {
-      List<Object> items = new ArrayList<>();
       boolean isTuple = items(')', () -> items.add(value(depth + 1))) || items.size() != 1;
       return isTuple ? List.copyOf(items) : items.get(0);
     } else if (take('[')) {
-      List<Object> items = new ArrayList<>();
       items(']', () -> items.add(value(depth + 1)));
       return List.copyOf(items);
     } else if (take('{')) {
@@ -256,5 +260,64 @@ final class GinParser {
   private PerformerException fail(String what) {
     long ends = text.chars().limit(at).filter(c -> c == '\n').count();
     return new PerformerException(file + " line " + (ends + 1) + ": " + what);
+  }
+
+  /**
+   * The files that gin configurations include, one inside the other: only those of the first one's
+   * folder and the folders in it, links followed.
+   */
+  static final class Includes {
+    private static final int MAX_DEPTH = 20;
+    private static final int MAX_FILES = 200;
+
+    private final Path folder;
+    private final Deque<Path> open = new ArrayDeque<>();
+    private int files;
+
+    Includes(Path first) {
+      folder = real(first.toAbsolutePath().getParent());
+      open.push(real(first));
+    }
+
+    /** The file that another one includes, by its place relative to that; errors name no line. */
+    Path enter(Path from, String name) {
+      Path place;
+      try {
+        place = from.resolveSibling(name).normalize();
+      } catch (InvalidPathException e) {
+        throw new PerformerException("this is no path", e);
+      }
+      PerformerException.require(
+          isInside(place), "it lies outside of %s, where all files must be", folder);
+      boolean isThere = !name.isBlank() && Files.isRegularFile(place);
+      PerformerException.require(
+          isThere, "there is no file %s; put it there, or leave the line out", place);
+      Path real = real(place);
+      PerformerException.require(
+          !open.contains(real), "this file is being read already: it includes itself");
+      String tooMany = "more than %s files inside each other, or %s in all, are not read";
+      boolean fits = open.size() <= MAX_DEPTH && ++files <= MAX_FILES;
+      PerformerException.require(fits, tooMany, MAX_DEPTH, MAX_FILES);
+      open.push(real);
+      return place;
+    }
+
+    /** Whether a file, links followed, lies in the folder of the first one. */
+    boolean isInside(Path file) {
+      return real(file).startsWith(folder);
+    }
+
+    /** The file that was entered last has been read. */
+    void leave() {
+      open.pop();
+    }
+
+    private static Path real(Path file) {
+      try {
+        return file.toRealPath();
+      } catch (IOException e) {
+        return file.toAbsolutePath().normalize(); // a text that is no file
+      }
+    }
   }
 }

@@ -56,16 +56,14 @@ final class HuggingFaceBertNaming implements NamingScheme {
     boolean hasClassifier = map.has("classifier/logits/kernel");
     boolean hasPooler = map.has("pooler/kernel");
     JsonNode near = file.neighbourConfig();
-    ConfigBuilder config =
-        new ConfigBuilder("bert", map)
-            .put("task", isMaskedLm ? "masked-lm" : hasClassifier ? "classification" : "encoder")
-            .put("heads", heads(map, near, options))
-            .put("headSize", 0)
-            .put("tiedOutput", isMaskedLm && isTied)
-            .put("headTransform", isMaskedLm)
-            .put("pooler", hasPooler)
-            .put("pooling", hasPooler || hasClassifier ? "cls" : "mean")
-            .put("classes", hasClassifier ? map.size("classifier/logits/kernel", 2, 1) : 0);
+    String task = isMaskedLm ? "masked-lm" : hasClassifier ? "classification" : "encoder";
+    int classes = hasClassifier ? map.size("classifier/logits/kernel", 2, 1) : 0;
+    var config = new ConfigBuilder("bert", map).put("task", task);
+    config
+        .put("heads", heads(map, near, options), "headSize", 0)
+        .put("tiedOutput", isMaskedLm && isTied, "headTransform", isMaskedLm)
+        .put("pooler", hasPooler, "pooling", hasPooler || hasClassifier ? "cls" : "mean")
+        .put("classes", classes);
     putNear(config, map, near);
     return map.finish(label(), config.build(options.config()), options);
   }
@@ -84,9 +82,7 @@ final class HuggingFaceBertNaming implements NamingScheme {
   /** The decoder repeats the token table and the bias; only where it does not it is its own. */
   private static boolean placeDecoder(WeightFile file, WeightMap map) {
     Map<String, String> tensors = new TreeMap<>();
-    file.tensors()
-        .keySet()
-        .forEach(tensor -> tensors.put(tensor.replaceFirst("^bert\\.", ""), tensor));
+    file.tensors().keySet().forEach(t -> tensors.put(t.replaceFirst("^bert\\.", ""), t));
     String bias = tensors.get("cls.predictions.decoder.bias");
     if (bias != null && !map.has("head/logits/bias")) {
       map.put("head/logits/bias", bias, Layout.SAME);
@@ -126,11 +122,10 @@ final class HuggingFaceBertNaming implements NamingScheme {
     map.check(isAbsolute, "its positions are %s; only tables of positions are known", positions);
     boolean isDecoder = near.path("is_decoder").asBoolean(false);
     map.check(!isDecoder, "config.json has is_decoder; only encoders can be expressed");
+    double epsilon = near.path("layer_norm_eps").asDouble(1e-12);
+    config.put("activation", ours, "normalization.epsilon", epsilon);
     JsonNode pad = near.path("pad_token_id");
-    config
-        .put("activation", ours)
-        .put("normalization.epsilon", near.path("layer_norm_eps").asDouble(1e-12))
-        .put("padId", pad.isIntegralNumber() ? pad.intValue() : 0);
+    config.put("padId", pad.isIntegralNumber() ? pad.intValue() : 0);
     if (near.isEmpty()) {
       map.note(
           "no config.json beside the weights: assumed gelu (erf), epsilon 1e-12, padding token 0");

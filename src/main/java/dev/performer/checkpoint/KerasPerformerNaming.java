@@ -48,23 +48,17 @@ final class KerasPerformerNaming implements NamingScheme {
     boolean isKernel = names(file).stream().anyMatch(name -> name.matches("(.*/)?favor_.*"));
     boolean hasClasses = map.has("classifier/logits/kernel");
     boolean isNormFirst = Boolean.TRUE.equals(options.normFirst());
-    ConfigBuilder config =
-        new ConfigBuilder(isKernel ? "kernel-encoder" : "bert", map)
-            .putHeads()
-            .put("task", task(file, map, options))
-            .put("activation", "gelu-erf")
-            .put("normalization.position", isNormFirst ? "pre" : "post")
-            .put("normalization.epsilon", 1e-6)
-            .put("normalization.embeddings", false)
-            .put("normalization.last", false)
-            .put("attentionBias", map.has("layer_0/attention/query/bias"))
-            .put("padId", isKernel ? 0 : null)
-            .put("tiedOutput", false)
-            .put("headTransform", false)
-            .put("pooler", false)
-            .put("pooling", "mean")
-            .put("classes", hasClasses ? map.size("classifier/logits/kernel", 2, 1) : 0)
-            .put("dropout", Map.of("embeddings", 0, "residual", 0, "attention", 0, "mlp", 0.1));
+    int classes = hasClasses ? map.size("classifier/logits/kernel", 2, 1) : 0;
+    var config = new ConfigBuilder(isKernel ? "kernel-encoder" : "bert", map).putHeads();
+    config
+        .put("task", task(file, map, options), "activation", "gelu-erf")
+        .put("normalization.position", isNormFirst ? "pre" : "post")
+        .put("normalization.epsilon", 1e-6, "normalization.embeddings", false)
+        .put("normalization.last", false, "padId", isKernel ? 0 : null)
+        .put("attentionBias", map.has("layer_0/attention/query/bias"))
+        .put("tiedOutput", false, "headTransform", false, "pooler", false)
+        .put("pooling", "mean", "classes", classes)
+        .put("dropout", Map.of("embeddings", 0, "residual", 0, "attention", 0, "mlp", 0.1));
     if (isKernel) {
       var garden = new ModelGardenConfig(file, List.of("kernel_attention"), options, map);
       config.put("attention", garden.attention(map.layers()));

@@ -1,6 +1,7 @@
 package dev.performer.checkpoint;
 
 import dev.performer.checkpoint.FlaxCheckpoint.Parameters;
+import dev.performer.checkpoint.NamingScheme.UnknownAttentionException;
 import dev.performer.checkpoint.WeightMap.Layout;
 import java.util.List;
 

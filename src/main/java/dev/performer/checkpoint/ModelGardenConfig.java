@@ -10,6 +10,7 @@ import dev.performer.attention.Kernel;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.modelgarden.KernelAttentionConfig;
 import dev.performer.checkpoint.ImportOptions.AttentionKind;
+import dev.performer.checkpoint.NamingScheme.UnknownAttentionException;
 import dev.performer.model.AttentionConfig;
 import java.util.Collection;
 import java.util.HashMap;

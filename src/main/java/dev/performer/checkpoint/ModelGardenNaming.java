@@ -4,6 +4,7 @@ import dev.performer.checkpoint.WeightMap.Layout;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -82,16 +83,11 @@ final class ModelGardenNaming implements NamingScheme {
     names.forEach((tensor, name) -> place(map, tensor, name, blocks));
     placeByKeys(map, names);
     var garden = new ModelGardenConfig(file, names.values(), options, map);
-    ConfigBuilder config =
-        new ConfigBuilder(garden.isKernel() ? "kernel-encoder" : "bert", map)
-            .putHeads()
-            .put("task", "encoder")
-            .put("activation", garden.activation())
-            .put("padId", null)
-            .put("tiedOutput", false)
-            .put("headTransform", false)
-            .put("pooler", map.has("pooler/kernel"))
-            .put("normalization.position", garden.normPosition());
+    var config = new ConfigBuilder(garden.isKernel() ? "kernel-encoder" : "bert", map).putHeads();
+    config
+        .put("task", "encoder", "activation", garden.activation(), "padId", null)
+        .put("tiedOutput", false, "headTransform", false, "pooler", map.has("pooler/kernel"))
+        .put("normalization.position", garden.normPosition());
     if (garden.isKernel() && !options.configHas("attention")) {
       config.put("attention", garden.attention(map.layers()));
     }
@@ -106,8 +102,7 @@ final class ModelGardenNaming implements NamingScheme {
       if (block.matches() && IN_BLOCK.variable(block.group(3)) != null) {
         boolean isKeyOnly = block.group(1).startsWith(KEYED) && !block.group(3).startsWith("_");
         if (!isKeyOnly) {
-          String number = block.group(2);
-          numbers.put(block.group(1), number == null ? -1 : Integer.parseInt(number));
+          numbers.put(block.group(1), Integer.valueOf(Objects.toString(block.group(2), "-1")));
         }
       }
     }

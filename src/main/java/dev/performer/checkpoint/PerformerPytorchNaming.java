@@ -72,26 +72,17 @@ final class PerformerPytorchNaming implements NamingScheme {
     map.check(!hasGate, "the MLP has a gate (ff_glu=True), which cannot be expressed");
     FavorConfig favor = favor(map, options, headSize);
     boolean isTied = !map.has("head/logits/kernel");
-    ConfigBuilder config =
-        new ConfigBuilder("performer", map)
-            .put("task", favor.causal() ? "causal-lm" : "masked-lm")
-            .put("heads", width / headSize)
-            .put("headSize", headSize)
-            .put("activation", "gelu-erf")
-            .put("normalization.position", "pre")
-            .put("normalization.epsilon", 1e-5)
-            .put("normalization.formula", "two-pass")
-            .put("normalization.embeddings", false)
-            .put("normalization.last", map.has("final_norm/scale"))
-            .put("positions", map.has("embeddings/position") ? "learned" : "none")
-            .put("attentionBias", true)
-            .put("padId", null)
-            .put("shiftBos", null)
-            .put("tiedOutput", isTied)
-            .put("headTransform", false)
-            .put("pooler", false)
-            .put("classes", 0)
-            .put("attention", new AttentionConfig.Favor(favor));
+    var config = new ConfigBuilder("performer", map).put("heads", width / headSize);
+    config
+        .put("task", favor.causal() ? "causal-lm" : "masked-lm", "headSize", headSize)
+        .put("activation", "gelu-erf", "normalization.position", "pre")
+        .put("normalization.epsilon", 1e-5, "normalization.formula", "two-pass")
+        .put("normalization.embeddings", false)
+        .put("normalization.last", map.has("final_norm/scale"))
+        .put("positions", map.has("embeddings/position") ? "learned" : "none")
+        .put("attentionBias", true, "padId", null, "shiftBos", null, "tiedOutput", isTied)
+        .put("headTransform", false, "pooler", false, "classes", 0)
+        .put("attention", new AttentionConfig.Favor(favor));
     map.zeroWhereAbsent("layer_\\d+/attention/.*/bias|head/logits/bias");
     if (isTied) {
       map.note("no to_out in the file: logits use the table of tokens (tie_embed=True)");

@@ -118,8 +118,8 @@ final class ProteinLmNaming implements NamingScheme {
     AttentionConfig attention = null;
     if (gin.isPresent()) {
       attention =
-          new GinAttention(gin.get(), map.size(QUERY, 3, 2), map)
-              .attention(model.attention(), model.causal());
+          new JaxAttention(gin.get(), map.size(QUERY, 3, 2), map)
+              .of(model.attention(), model.causal());
       double dropout = model.rate("dropout_rate");
       config
           .put("dropout.embeddings", dropout)

@@ -2,7 +2,6 @@ package dev.performer.checkpoint;
 
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
-import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.checkpoint.ModelWeights.OptimizerState;
 import dev.performer.data.Masking;
 import dev.performer.data.NpyArray;
@@ -12,10 +11,10 @@ import dev.performer.model.PerformerConfig;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
@@ -23,7 +22,6 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
-import org.tensorflow.ndarray.Shape;
 
 /** Which tensor of a file is which variable of ours; collects all that does not fit. */
 final class WeightMap {
@@ -109,10 +107,8 @@ final class WeightMap {
     Source source = sources.get(variable);
     check(source != null, "no tensor is %s, which this model needs", variable);
     long[] shape = withoutLeadingOnes(source.info().shape(), rank);
-    if (source.layout() == Layout.LINEAR && shape.length == 2) {
-      shape = new long[] {shape[1], shape[0]};
-    }
-    long size = shape.length == rank ? shape[dimension] : 0;
+    boolean isTurned = source.layout() == Layout.LINEAR && shape.length == 2;
+    long size = shape.length == rank ? shape[isTurned ? 1 - dimension : dimension] : 0;
     String expected = "%s has shape %s, expected %s dimensions of 1 or more";
     boolean isRight = size >= 1 && size <= Integer.MAX_VALUE;
     check(isRight, expected, source.tensor(), Arrays.toString(shape), rank);
@@ -142,13 +138,12 @@ final class WeightMap {
       ImportOptions options,
       Optional<Vocabulary> vocabulary,
       Optional<Masking> masking) {
-    Map<String, Supplier<NpyArray>> readers = readers(Performer.shapes(config));
+    Map<String, Supplier<NpyArray>> readers = readers(config);
     if (!problems.isEmpty()) {
       if (!options.allowMissing()) {
-        throw new PerformerException(
-                "%s does not fit a model of the scheme %s, and missing weights were not allowed"
-                    .formatted(path(), label),
-                problems)
+        String heading =
+            "%s does not fit a model of the scheme %s, and missing weights were not allowed";
+        throw new PerformerException(heading.formatted(path(), label), problems)
             .settledBy("allowMissing");
       }
       String all = String.join("; ", Excerpt.items(problems));
@@ -157,24 +152,28 @@ final class WeightMap {
     Map<String, NpyArray> weights = new LinkedHashMap<>();
     readers.forEach((variable, reader) -> weights.put(variable, reader.get()));
     drawProjections(weights, config);
-    noteNotFinite(weights);
+    List<String> bad = new ArrayList<>(weights.keySet());
+    bad.removeIf(name -> isFinite(weights.get(name).floats()));
+    if (!bad.isEmpty()) {
+      note("warning: NaN or infinite values in " + Excerpt.names(bad));
+    }
     Optional<OptimizerState> optimizer = optimizer(weights);
     return new ModelWeights(label, config, weights, optimizer, vocabulary, masking, notes);
   }
 
   /** How to get each variable; finds all problems. */
-  private Map<String, Supplier<NpyArray>> readers(Map<String, Shape> shapes) {
+  private Map<String, Supplier<NpyArray>> readers(PerformerConfig config) {
     Map<String, Supplier<NpyArray>> readers = new LinkedHashMap<>();
     List<String> missing = new ArrayList<>(); // behind what is there and wrong, as lists are cut
-    shapes.forEach((name, shape) -> readers.put(name, reader(name, shape.asArray(), missing)));
+    Performer.shapes(config)
+        .forEach((name, shape) -> readers.put(name, reader(name, shape.asArray(), missing)));
     problems.addAll(missing);
     Set<String> unknown = new TreeSet<>(given.keySet());
     unknown.addAll(sources.keySet());
-    unknown.removeAll(shapes.keySet());
+    unknown.removeAll(readers.keySet());
     for (String variable : unknown) {
-      Source source = sources.get(variable);
-      problems.add(
-          "this model has no " + variable + (source == null ? "" : ": " + source.tensor()));
+      String tensor = has(variable) ? ": " + sources.get(variable).tensor() : "";
+      problems.add("this model has no " + variable + tensor);
     }
     left.forEach(tensor -> problems.add("left over: " + tensor + " " + file.tensors().get(tensor)));
     return readers;
@@ -185,15 +184,13 @@ final class WeightMap {
     NpyArray value = given.get(variable);
     String expected = Arrays.toString(shape);
     if (source == null && value == null) {
-      if (isProjection(variable)) {
-        return () -> null; // to be drawn
-      }
-      if (!variable.matches(zeros)) {
+      if (!isProjection(variable) && !variable.matches(zeros)) {
         missing.add("missing: " + variable + " " + expected);
       }
-    } else if (source == null && Arrays.equals(value.shape(), shape)) {
-      return () -> value;
     } else if (source == null) {
+      if (Arrays.equals(value.shape(), shape)) {
+        return () -> value;
+      }
       String found = Arrays.toString(value.shape());
       problems.add("%s became %s, expected %s".formatted(variable, found, expected));
     } else if (source.info().type().startsWith("complex")) {
@@ -203,10 +200,10 @@ final class WeightMap {
       return () -> laidOut(source, shape);
     } else {
       String found = Arrays.toString(source.info().shape());
-      problems.add(
-          "%s has shape %s, but %s has %s".formatted(source.tensor(), found, variable, expected));
+      String wrong = "%s has shape %s, but %s has %s";
+      problems.add(wrong.formatted(source.tensor(), found, variable, expected));
     }
-    return () -> isProjection(variable) ? null : initial(variable, shape);
+    return () -> isProjection(variable) ? null : initial(variable, shape); // null is to be drawn
   }
 
   private static boolean isProjection(String variable) {
@@ -215,18 +212,16 @@ final class WeightMap {
 
   private static boolean fits(Source source, long[] shape) {
     long[] found = source.info().shape();
-    return switch (source.layout()) {
-      case SAME -> Arrays.equals(withoutLeadingOnes(found, shape.length), shape);
-      case LINEAR ->
-          found.length == 1
-              ? product(shape, 0, shape.length) == found[0]
-              : found.length == 2
-                  && IntStream.range(1, shape.length)
-                      .anyMatch(
-                          split ->
-                              product(shape, 0, split) == found[1]
-                                  && product(shape, split, shape.length) == found[0]);
-    };
+    if (source.layout() == Layout.SAME) {
+      return Arrays.equals(withoutLeadingOnes(found, shape.length), shape);
+    } else if (found.length == 1) {
+      return product(shape, 0, shape.length) == found[0];
+    }
+    IntStream splits = IntStream.range(1, found.length == 2 ? shape.length : 0);
+    return splits.anyMatch(
+        split ->
+            product(shape, 0, split) == found[1]
+                && product(shape, split, shape.length) == found[0]);
   }
 
   private static long product(long[] shape, int from, int to) {
@@ -234,11 +229,11 @@ final class WeightMap {
   }
 
   private static long[] withoutLeadingOnes(long[] shape, int rank) {
-    long[] rest = shape;
-    while (rest.length > rank && rest[0] == 1) {
-      rest = Arrays.copyOfRange(rest, 1, rest.length);
+    int ones = 0;
+    while (shape.length - ones > rank && shape[ones] == 1) {
+      ones++;
     }
-    return rest;
+    return Arrays.copyOfRange(shape, ones, shape.length);
   }
 
   private NpyArray laidOut(Source source, long[] shape) {
@@ -282,27 +277,19 @@ final class WeightMap {
   }
 
   private void drawProjections(Map<String, NpyArray> weights, PerformerConfig config) {
-    long absent = weights.values().stream().filter(Objects::isNull).count();
+    int absent = Collections.frequency(weights.values(), null);
     if (absent == 0) {
       return;
     }
-    Map<String, ProjectionMatrix> drawn = Performer.projections(config);
+    var drawn = Performer.projections(config);
     weights.replaceAll(
         (name, value) -> {
-          ProjectionMatrix p = drawn.get(name);
+          var p = drawn.get(name);
           return value != null ? value : NpyArray.of(p.values(), p.rows(), p.columns());
         });
     note(
         "projections are not in the file; %s were drawn anew as the attention entries of the configuration say: %s"
             .formatted(absent, config.toJson().path("attention")));
-  }
-
-  private void noteNotFinite(Map<String, NpyArray> weights) {
-    List<String> bad = new ArrayList<>(weights.keySet());
-    bad.removeIf(name -> isFinite(weights.get(name).floats()));
-    if (!bad.isEmpty()) {
-      note("warning: NaN or infinite values in " + Excerpt.names(bad));
-    }
   }
 
   private static boolean isFinite(float[] values) {

@@ -49,12 +49,10 @@ public final class ExampleBatches implements Batches {
       Batching batching,
       Optional<Packing> packing,
       long seed) {
-    require(
-        !batching.prependBos() || vocabulary.bos().isPresent(),
-        "the vocabulary has no begin token to prepend");
-    require(
-        !batching.appendEos() || vocabulary.eos().isPresent(),
-        "the vocabulary has no end token to append");
+    boolean hasBegin = !batching.prependBos() || vocabulary.bos().isPresent();
+    require(hasBegin, "the vocabulary has no begin token to prepend");
+    boolean hasEnd = !batching.appendEos() || vocabulary.eos().isPresent();
+    require(hasEnd, "the vocabulary has no end token to append");
     this.source = source;
     this.vocabulary = vocabulary;
     this.batching = batching;
@@ -119,8 +117,7 @@ public final class ExampleBatches implements Batches {
 
   /**
    * In an order that is random within a window, for streams too large for memory: whichever example
-   * of the buffer is drawn, the next of the stream takes its place. The order depends on the stream
-   * and the random numbers alone, so that replaying it gives the same buffer.
+   * of the buffer is drawn, the next of the stream takes its place.
    */
   private DataStream<Example> shuffled(DataStream<Example> examples, SplittableRandom random) {
     List<Example> buffer = new ArrayList<>();
@@ -141,8 +138,8 @@ public final class ExampleBatches implements Batches {
 
   /**
    * One pass over a source: window by window, examples are shuffled, cropped and put into the
-   * bucket of their padded length; a full bucket is a batch. What is left in the buckets at the end
-   * is put together, longest first.
+   * bucket of their padded length; a full bucket is a batch. What is left is put together at the
+   * end.
    */
   private final class Pass {
     private final DataStream<Example> examples;

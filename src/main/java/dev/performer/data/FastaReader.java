@@ -5,22 +5,17 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 /**
- * Reads a FASTA file, plain or gzipped, one record at a time.
- *
- * <p>Takes any line ends, blank lines, wrapped lines, {@code ;} comment lines and white space
- * inside sequences. Letters come as they are.
+ * Reads a FASTA file, plain or gzipped, one record at a time: with any line ends, blank lines,
+ * wrapped lines, {@code ;} comment lines and white space inside sequences.
  */
 final class FastaReader {
-  /** Longer than any protein by far: what exceeds it is not a protein file. */
-  static final int MAX_RESIDUES = 100_000_000;
-
+  static final int MAX_RESIDUES = 100_000_000; // longer than any protein by far
   private static final int MAX_HEADER = 1 << 20;
   private static final String BYTE_ORDER_MARK = "\u00EF\u00BB\u00BF";
 
   private final Path file;
   private final LineReader lines; // of bytes: only headers may hold more than ASCII
   private String header; // of the next record, behind its '>'
-  private boolean started;
 
   private FastaReader(Path file) {
     this.file = file;
@@ -42,8 +37,7 @@ final class FastaReader {
   }
 
   private ProteinSequence next() {
-    if (!started) {
-      started = true;
+    if (lines.number() == 0) {
       header = firstHeader();
     }
     if (header == null) {

@@ -21,9 +21,8 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /**
  * PNG images of a folder as sequences of levels: row by row, from the left, all channels of a pixel
- * together. Where the folder has folders, their names, sorted, are the classes. Read on demand.
+ * together. Where the folder has folders, their names are the classes. Read on demand.
  *
- * @param classes their names; a name's place is its id. Empty where there are none
  * @param channels 1 for brightness, 3 for red, green and blue; transparency is left out
  */
 public record ImageFolder(

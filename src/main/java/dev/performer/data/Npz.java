@@ -44,10 +44,7 @@ public final class Npz {
 
   private Npz() {}
 
-  /**
-   * Reads every numeric array of a file. Entries that are no {@code .npy}, and arrays of text or
-   * objects, are skipped.
-   */
+  /** Reads every numeric array; arrays of text or objects, and other entries, are skipped. */
   public static Map<String, NpyArray> read(Path file) {
     return read(file, Runtime.getRuntime().maxMemory() / 10 * 9);
   }

@@ -7,10 +7,7 @@ import java.util.Arrays;
 import java.util.OptionalInt;
 
 /**
- * Several examples in one row, so that little of it is padding.
- *
- * @param length tokens of a row at most
- * @param separator token after each example, such as the end token; empty for none
+ * Several examples in one row of a length, each with a separator, such as the end token, behind.
  */
 public record Packing(int length, OptionalInt separator, Mode mode) {
   /** What happens at the end of a row. */

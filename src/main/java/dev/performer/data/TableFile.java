@@ -24,9 +24,7 @@ import org.apache.commons.csv.CSVRecord;
 
 /**
  * A table as text in UTF-8: fields between delimiters, quoted where they hold one ({@code RFC
- * 4180}). In tab-separated files quotes mean nothing.
- *
- * @param header whether the first row names the columns
+ * 4180}). In tab-separated files quotes mean nothing. A header names the columns.
  */
 public record TableFile(Path file, char delimiter, boolean header) {
   /** A table with a header: {@code .tsv} and {@code .tsv.gz} by tabs, all others by commas. */
@@ -47,10 +45,7 @@ public record TableFile(Path file, char delimiter, boolean header) {
     return isPlain ? text : CSVFormat.DEFAULT.format(text);
   }
 
-  /**
-   * The fields of all rows by the names of their columns, in order; of two columns of a name, the
-   * first.
-   */
+  /** The fields of all rows by the names of their columns; of two columns of a name, the first. */
   public List<Map<String, String>> read() {
     List<Map<String, String>> all = new ArrayList<>();
     try (Rows rows = open()) {

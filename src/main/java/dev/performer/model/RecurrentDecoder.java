@@ -1,6 +1,7 @@
 package dev.performer.model;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import dev.performer.attention.RecurrentForm;
 import dev.performer.nn.RecurrentHeads;
 import java.util.ArrayList;
@@ -31,9 +32,8 @@ public final class RecurrentDecoder {
   public RecurrentDecoder(Ops tf, Performer model) {
     this.model = model;
     config = model.config();
-    PerformerException.require(
-        config.task() == Task.CAUSAL_LM,
-        "only a causal language model (task causal-lm) can generate");
+    boolean isCausal = config.task() == Task.CAUSAL_LM;
+    require(isCausal, "only a causal language model (task causal-lm) can generate");
     var numbers = IntStream.range(0, config.layers());
     layers = numbers.mapToObj(i -> RecurrentHeads.of(tf, model.attention(i))).toList();
   }

@@ -80,9 +80,8 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
       if (this == FLOAT32) {
         return tf.linalg.matMul(x, matrix);
       }
-      Operand<TBfloat16> product =
-          tf.linalg.matMul(
-              tf.dtypes.cast(x, TBfloat16.class), tf.dtypes.cast(matrix, TBfloat16.class));
+      Operand<TBfloat16> rounded = tf.dtypes.cast(x, TBfloat16.class);
+      var product = tf.linalg.matMul(rounded, tf.dtypes.cast(matrix, TBfloat16.class));
       return tf.dtypes.cast(product, TFloat32.class);
     }
   }

@@ -21,7 +21,6 @@ import org.tensorflow.types.TFloat32;
 
 /** How heads mix values; between the dense layers of {@link MultiHeadAttention}. */
 public sealed interface HeadMixer {
-
   /**
    * Outputs of all heads.
    *
@@ -55,7 +54,6 @@ public sealed interface HeadMixer {
    * @param dropout rate of its weights
    */
   record Exact(ExactAttention attention, boolean maskQueries, double dropout) implements HeadMixer {
-
     @Override
     public Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop) {
       if (!maskQueries && (!drop.isActive() || dropout == 0)) {
@@ -74,10 +72,8 @@ public sealed interface HeadMixer {
       // In Flax a row of a padded query holds the same large negative number everywhere.
       Operand<TFloat32> real = LinearAttention.maskColumn(tf, keyMask); // [B, 1, L, 1]
       var length = tf.gather(tf.shape(x.keys()), tf.constant(2), tf.constant(0));
-      var even =
-          tf.math.div(
-              tf.math.sub(tf.constant(1f), real),
-              tf.dtypes.cast(length, TFloat32.class)); // [B, 1, L, 1]
+      var padding = tf.math.sub(tf.constant(1f), real);
+      var even = tf.math.div(padding, tf.dtypes.cast(length, TFloat32.class)); // [B, 1, L, 1]
       return tf.math.add(tf.math.mul(weights, real), even);
     }
   }
@@ -89,7 +85,6 @@ public sealed interface HeadMixer {
    * @param heads H
    */
   record Favor(FavorConfig config, Variable projection, int heads) implements HeadMixer {
-
     /** FAVOR+ with the projection as it is read here. */
     public FavorAttention attention(Ops tf) {
       return FavorAttention.of(config, projection == null ? null : projection.<TFloat32>read(tf));
@@ -98,14 +93,14 @@ public sealed interface HeadMixer {
     @Override
     public Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop) {
       var exact = new ExactAttention(config.causal());
-      return new Mixed(
-          null,
+      Operand<TFloat32> kept = favorMask(keyMask);
+      var heads =
           joined(
               tf,
               x,
               p -> exact.attend(tf, p.queries(), p.keys(), p.values(), keyMask),
-              p ->
-                  attention(tf).attend(tf, p.queries(), p.keys(), p.values(), favorMask(keyMask))));
+              p -> attention(tf).attend(tf, p.queries(), p.keys(), p.values(), kept));
+      return new Mixed(null, heads);
     }
 
     @Override
@@ -164,7 +159,6 @@ public sealed interface HeadMixer {
    */
   record ModelGarden(KernelAttentionConfig config, Variable projection, int heads, double dropout)
       implements HeadMixer {
-
     @Override
     public Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop) {
       KernelAttention attention = new KernelAttention(config);
@@ -174,9 +168,8 @@ public sealed interface HeadMixer {
       var v = swapPositionsAndHeads(tf, x.values());
       var matrix = drop.isActive() ? attention.trainingProjection(tf, held) : held;
       var out = attention.attend(tf, q, k, v, keyMask, matrix);
-      return new Mixed(
-          out.begin().map(begin -> headsFirst(tf, begin, drop)).orElse(null),
-          headsFirst(tf, out.rest(), drop));
+      var begin = out.begin().map(first -> headsFirst(tf, first, drop)).orElse(null);
+      return new Mixed(begin, headsFirst(tf, out.rest(), drop));
     }
 
     private Operand<TFloat32> headsFirst(Ops tf, Operand<TFloat32> x, Dropout drop) {

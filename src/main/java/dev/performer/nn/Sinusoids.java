@@ -67,7 +67,6 @@ public final class Sinusoids {
    * @see <a href="https://arxiv.org/abs/2104.09864">RoFormer</a>
    */
   public record Rotation(Operand<TFloat32> cosines, Operand<TFloat32> sines) {
-
     /** For positions of all rows of a batch, {@code [L]}, or of each, {@code [B, L]}. */
     public static Rotation at(Ops tf, Operand<TInt32> positions, int headSize) {
       var angles = angles(tf, positions, headSize / 2, headSize); // [..., L, D/2]

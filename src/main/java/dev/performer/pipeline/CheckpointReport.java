@@ -2,7 +2,6 @@ package dev.performer.pipeline;
 
 import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.NamingScheme;
-import dev.performer.checkpoint.NamingSchemes;
 import dev.performer.checkpoint.WeightFile;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -42,7 +41,7 @@ public record CheckpointReport(
   /** Reads names, types and shapes; no values. */
   public static CheckpointReport of(Path path) {
     try (WeightFile file = Checkpoints.open(path)) {
-      Optional<String> scheme = NamingSchemes.of(file).map(NamingScheme::label);
+      Optional<String> scheme = NamingScheme.of(file).map(NamingScheme::label);
       var tensors = new TreeMap<>(file.tensors());
       return new CheckpointReport(path, file.format(), scheme, beside(path), tensors);
     }

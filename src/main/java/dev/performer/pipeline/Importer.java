@@ -6,7 +6,7 @@ import dev.performer.PerformerException;
 import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.ImportOptions;
 import dev.performer.checkpoint.ModelWeights;
-import dev.performer.checkpoint.UnknownAttentionException;
+import dev.performer.checkpoint.NamingScheme.UnknownAttentionException;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Tokenizer;

@@ -186,7 +186,7 @@ class HostileCheckpointTest {
       assertThat(message).containsPattern("and \\d\\d more").hasSizeLessThan(2000);
       assertThat(
               ErrorMessages.of(
-                  () -> NamingSchemes.of(opened, ImportOptions.builder().build()), file.toString()))
+                  () -> NamingScheme.of(opened, ImportOptions.builder().build()), file.toString()))
           .hasSizeLessThan(1000);
     }
   }

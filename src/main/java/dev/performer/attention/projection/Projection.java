@@ -26,7 +26,6 @@ import org.tensorflow.types.TInt32;
  * @param lengths how long the rows are
  */
 public record Projection(int rows, int columns, Directions directions, Lengths lengths) {
-
   /** How directions are drawn. */
   public enum Directions {
     /** Blocks of D orthogonal directions; less variance. */

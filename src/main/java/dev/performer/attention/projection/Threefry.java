@@ -13,7 +13,6 @@ import dev.performer.PerformerException;
  *     Parallel Random Numbers: As Easy as 1, 2, 3</a>
  */
 public record Threefry(Stream stream, int high, int low) {
-
   /** JAX's flag {@code jax_threefry_partitionable}; it changes splits and bits. */
   public enum Stream {
     /** Off: the default of older JAX, and of every protein model Google trained. */
