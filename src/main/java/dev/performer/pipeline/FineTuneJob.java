@@ -107,10 +107,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     try (ImportedModel model = spec.load()) {
       LanguageModel language = ImportedLanguageModel.of(model, spec.tensors());
       requireTrainable(model, progress);
-      try (Trainer tuner =
-          resume
-              ? FineTuner.resume(language, data, options, run, progress)
-              : FineTuner.start(language, data, options, run, progress)) {
+      try (Trainer tuner = FineTuner.open(language, data, options, run, resume, progress)) {
         if (!resume) {
           moments.ifPresent(tuner::restoreOptimizer);
         }

@@ -6,7 +6,7 @@ import dev.performer.PerformerException;
 import dev.performer.checkpoint.Checkpoints;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.training.ModelTraining;
-import dev.performer.training.run.RunSettings;
+import dev.performer.training.run.RunDirectory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -44,7 +44,7 @@ final class ModelLocation {
   static boolean isRun(Path path) {
     return RecipeTraining.isRun(path)
         || Files.exists(path.resolve(RunSource.FILE))
-        || Files.exists(path.resolve(RunSettings.CONFIG))
+        || Files.exists(path.resolve(RunDirectory.CONFIG))
             && Files.isDirectory(path.resolve("checkpoints"));
   }
 

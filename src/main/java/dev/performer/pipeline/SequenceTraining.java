@@ -23,7 +23,7 @@ import dev.performer.training.Objective;
 import dev.performer.training.Standardization;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
-import dev.performer.training.run.RunSettings;
+import dev.performer.training.run.RunDirectory.Settings;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
 
@@ -100,7 +100,7 @@ public record SequenceTraining(
         model.task() == Task.CAUSAL_LM
             ? new Objective.CausalLanguageModel(model.shiftBos() != null)
             : new Objective.MaskedLanguageModel(masking);
-    var settings = RunSettings.of(settings());
+    var settings = Settings.of(settings());
     return new ModelTraining(model, objective, loop, built -> built, Standardization.NONE)
         .run(place, settings, data(), start, this::card, stop, progress);
   }
