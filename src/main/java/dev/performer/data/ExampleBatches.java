@@ -143,7 +143,6 @@ public final class ExampleBatches implements Batches {
    */
   private final class Pass {
     private final DataStream<Example> examples;
-    private final long epoch;
     private final TreeMap<Integer, List<Row>> buckets = new TreeMap<>();
     private final Queue<List<Row>> ready = new ArrayDeque<>();
     private BatchPosition position;
@@ -153,7 +152,6 @@ public final class ExampleBatches implements Batches {
 
     Pass(DataStream<Example> examples, long epoch) {
       this.examples = examples;
-      this.epoch = epoch;
       position = new BatchPosition(epoch, 0);
     }
 
@@ -172,7 +170,7 @@ public final class ExampleBatches implements Batches {
     private void fill() {
       List<Row> window = new ArrayList<>();
       while (window.size() < batching.window() && examples.hasNext()) {
-        add(examples.next(), Seeds.mix(seed, epoch, ordinal++), window);
+        add(examples.next(), Seeds.mix(seed, position.epoch(), ordinal++), window);
       }
       exhausted = window.size() < batching.window() && !examples.hasNext();
       shuffle(window, ORDER);
@@ -199,7 +197,7 @@ public final class ExampleBatches implements Batches {
 
     private void shuffle(List<?> list, int purpose) {
       if (batching.shuffle()) {
-        Seeds.shuffle(list, Seeds.random(seed, epoch, purpose, windows));
+        Seeds.shuffle(list, Seeds.random(seed, position.epoch(), purpose, windows));
       }
     }
   }
