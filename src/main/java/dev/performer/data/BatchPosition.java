@@ -1,11 +1,6 @@
 package dev.performer.data;
 
-/**
- * A place in the endless row of training batches.
- *
- * @param epoch passes over the data that are complete
- * @param index batches of this epoch that lie before
- */
+/** A place in the endless row of batches: complete passes, and batches of this one before it. */
 public record BatchPosition(long epoch, long index) {
   /** The first batch of all. */
   public static final BatchPosition START = new BatchPosition(0, 0);

@@ -128,10 +128,7 @@ public final class DataFile {
     }
   }
 
-  /**
-   * Where the bytes of a file can be read at any place and again: the file itself, or the copy of
-   * the standard input. @param expected such as "a FASTA file"
-   */
+  /** Where bytes can be read at any place and again: the file, or a copy of the standard input. */
   static Path place(Path file, String expected) {
     if (isStandardInput(file)) {
       return COPIES.computeIfAbsent(file, DataFile::copy);

@@ -17,9 +17,6 @@ import org.tensorflow.proto.Feature;
 /**
  * TFRecord files of {@code tf.train.Example}s, one after the other: a feature of integers is the
  * tokens themselves (as protein_lm's {@code sequence} is), one of bytes is text for the encoder.
- *
- * @param feature name of the tokens' or text's feature
- * @param vocabularySize ids must be below
  */
 public record TfRecordExamples(
     List<Path> files,
@@ -42,13 +39,8 @@ public record TfRecordExamples(
         return category ? new Label.Category((int) value) : new Label.Value(value);
       }
       if (category || found.getFloatList().getValueCount() == 0) {
-        String kind =
-            switch (found.getKindCase()) {
-              case BYTES_LIST -> "bytes";
-              case FLOAT_LIST -> "floats";
-              case INT64_LIST -> "integers";
-              case KIND_NOT_SET -> "nothing";
-            };
+        boolean isBytes = found.hasBytesList();
+        String kind = isBytes ? "bytes" : found.hasFloatList() ? "floats" : "nothing";
         String expected = category ? "an integer" : "a number";
         throw entry.failure("label '%s' holds %s; expected %s", name, kind, expected);
       }

@@ -110,11 +110,8 @@ public record TokenBatch(
   }
 
   /**
-   * What a decoder has to write for each row, as a batch of its own with the same keys and
-   * position.
+   * What a decoder has to write for each row, cut to a length or padded, with the same keys.
    *
-   * @param length L of the result; longer targets are cut
-   * @param pad id of padding
    * @throws PerformerException if a row has no target
    */
   public TokenBatch targets(int length, int pad) {

@@ -11,7 +11,6 @@ import java.util.stream.LongStream;
  * tokens, padding included. The order depends on seed and epoch alone.
  *
  * @param vocabulary null where it is not known what ids mean
- * @param pad fills up short sequences
  * @param tokens of a batch at most, unless one sequence has more
  * @param fixedLength all batches are padded to at least this
  */
@@ -20,9 +19,7 @@ public record TokenRowBatches(
     implements Batches {
   private static final int ORDER = 11;
   private static final int BATCH_ORDER = 12;
-
-  /** Within so many batches' worth of sequences, those of like length are put together. */
-  private static final int WINDOW = 64;
+  private static final int WINDOW = 64; // batches' worth, within which like lengths come together
 
   @Override
   public String name() {

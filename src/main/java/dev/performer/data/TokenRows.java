@@ -14,17 +14,11 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
- * Token sequences in memory, without padding.
- *
- * @param rows ids of each sequence; none is empty
- * @param notes what was not taken as it stood, one line each
+ * Sequences in memory, without padding, none empty, and lines on what was not taken as it stood.
  */
 public record TokenRows(String name, List<int[]> rows, List<String> notes) {
-  /** The array of ids, {@code [N, L]} of whole numbers. */
-  public static final String TOKENS = "tokens";
-
-  /** The array that is 1 where an id is real, {@code [N, L]}. */
-  public static final String MASK = "mask";
+  public static final String TOKENS = "tokens"; // the array of ids, [N, L]
+  public static final String MASK = "mask"; // the array that is 1 where an id is real, [N, L]
 
   /** Copies the lists, and refuses none. */
   public TokenRows {
@@ -34,8 +28,8 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
   }
 
   /**
-   * Reads {@code tokens} and, if it is there, {@code mask} of an {@code .npz}. Without a mask, ids
-   * of padding at the end of a row are padding.
+   * Reads {@code tokens} and perhaps {@code mask} of an {@code .npz}; without a mask, ids of
+   * padding at the end of a row are padding.
    */
   public static TokenRows npz(Path file, OptionalInt pad) {
     List<int[]> all = read(file, pad);

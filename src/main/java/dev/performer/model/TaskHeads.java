@@ -16,25 +16,16 @@ import org.tensorflow.op.core.ReduceMax;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
-/**
- * What stands on hidden states: logits of tokens, the pooler, the classifier. What a configuration
- * does not have is null.
- *
- * @param transform before the logits, with its norm
- * @param logits {@code [E, V]}; null if tied
- * @param tiedBias {@code [V]}; null unless tied
- * @param tokens the table that tied logits use
- * @param classifier hidden layers, then the logits of classes; empty for none
- */
+/** What stands on hidden states; what a configuration does not have is null. */
 record TaskHeads(
     PerformerConfig config,
     Dense pooler,
-    Dense transform,
+    Dense transform, // before the logits, with its norm
     LayerNorm transformNorm,
-    Dense logits,
-    Variable tiedBias,
-    Embeddings.Table tokens,
-    List<Dense> classifier) {
+    Dense logits, // [E, V]; null if tied
+    Variable tiedBias, // [V]; null unless tied
+    Embeddings.Table tokens, // that tied logits use
+    List<Dense> classifier) { // hidden layers, then the logits of classes; empty for none
   private static final float NEVER = -1e9f;
 
   static TaskHeads create(
@@ -88,13 +79,7 @@ record TaskHeads(
         : tf.math.add(tokens.products(tf, hidden), tiedBias.<TFloat32>read(tf));
   }
 
-  /**
-   * One vector a sequence.
-   *
-   * @param x {@code [B, L, E]}
-   * @param mask {@code [B, L]}, or null
-   * @return {@code [B, E]}
-   */
+  /** One vector a sequence, {@code [B, E]}; the mask, {@code [B, L]}, may be null. */
   Operand<TFloat32> pooled(Ops tf, Operand<TFloat32> x, Operand<TFloat32> mask) {
     Operand<TFloat32> pooled = pool(tf, x, config.maskPooling() ? mask : null);
     return pooler == null ? pooled : tf.math.tanh(pooler.apply(tf, pooled));

@@ -2,17 +2,13 @@ package dev.performer.recipe;
 
 import dev.performer.data.Batches;
 import dev.performer.model.PerformerConfig;
-import dev.performer.nn.Dense.Precision;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.BatchSource;
 import dev.performer.training.LoopOptions;
-import dev.performer.training.LossGraph;
-import dev.performer.training.PerformerTraining;
 import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Trainable;
 import dev.performer.training.Validation;
 import dev.performer.training.run.Evaluation;
-import java.util.Map;
 import org.tensorflow.Graph;
 import org.tensorflow.Session;
 import org.tensorflow.op.Ops;
@@ -34,9 +30,7 @@ public final class RecipeEvaluation {
     var recipe = new Recipe(config.task(), trained, config, LoopOptions.DEFAULT);
     try (Graph graph = new Graph();
         BatchSource source = TokenBatchSource.evaluation(batches, recipe.objective(), seed)) {
-      Trainable built =
-          PerformerTraining.build(
-              graph, config, LossGraph.Options.NONE, Precision.FLOAT32, 0, 0, Map.of());
+      Trainable built = Trainable.of(graph, config, 0);
       Trainable trainable = built.withMeasures(recipe.measures(built));
       try (Session session = new Session(graph, false)) {
         trainable.initializer().accept(session);

@@ -16,7 +16,7 @@ import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
-import dev.performer.training.run.RunSettings;
+import dev.performer.training.run.RunDirectory.Settings;
 import dev.performer.training.run.TrainingState;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -52,7 +52,7 @@ public final class RecipeTraining {
     if (loop.memoryCheck()) {
       MemoryEstimate.of(recipe.model(), loop, recipe.data().length()).check(loop);
     }
-    var settings = new RunSettings(RECIPE, recipe.toJson(), Recipe::current);
+    var settings = new Settings(RECIPE, recipe.toJson(), Recipe::current);
     ModelTraining.Cards cards = (before, after, step) -> card(recipe, before, after, step);
     return of(recipe).run(place, settings, batches, start, cards, stop, progress);
   }
