@@ -349,11 +349,7 @@ public record FavorConfig(
           .maskKeys(maskKeys);
     }
 
-    /**
-     * The description.
-     *
-     * @throws PerformerException if there is no kernel, or the parts do not go together
-     */
+    /** The description. @throws PerformerException if it has no kernel or parts do not fit */
     public FavorConfig build() {
       require(kernel != null, "FAVOR+ needs a kernel, such as %s", Kernel.DEFAULT);
       Convention c = convention == null ? Convention.PERFORMER : convention;

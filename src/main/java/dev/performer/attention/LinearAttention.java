@@ -98,13 +98,7 @@ public final class LinearAttention {
     return Algebra.of(tf, keys).transposedMatMul(withOnes(tf, values, keyMask), keys);
   }
 
-  /**
-   * Outputs of queries that see one state.
-   *
-   * @param queries φ(q), {@code [B, H, L, R]}
-   * @param state {@code [B, H, V+1, R]}
-   * @return {@code [B, H, L, V]}
-   */
+  /** Outputs of φ(q), {@code [B, H, L, R]}, that see one state: {@code [B, H, L, V]}. */
   public static <T extends TFloating> Operand<T> read(
       Ops tf, Operand<T> queries, Operand<T> state, Denominator by) {
     return divided(tf, Algebra.of(tf, queries).matMulTransposed(queries, state), by);

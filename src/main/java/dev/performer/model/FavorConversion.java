@@ -31,11 +31,7 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
     return FavorConfig.builder().kernel(Kernel.CLOSEST).lengths(Lengths.SQRT_D);
   }
 
-  /**
-   * @param config of the converted model
-   * @param weights all its variables by name, projections included
-   * @param layers that were replaced
-   */
+  /** The converted model, all its variables by name, and the layers that were replaced. */
   public record Converted(
       PerformerConfig config, Map<String, NpyArray> weights, List<Integer> layers) {}
 

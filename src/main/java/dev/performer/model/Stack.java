@@ -63,9 +63,7 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
 
   /**
    * Self attention, cross attention in a decoder (else null), and an MLP, each with a norm and a
-   * residual.
-   *
-   * @param dropout rate of what each part adds
+   * residual, of which a share is dropped.
    */
   record Block(
       MultiHeadAttention self,
