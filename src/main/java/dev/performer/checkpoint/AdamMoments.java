@@ -139,9 +139,9 @@ record AdamMoments(WeightFile file, Consumer<String> note) {
   }
 
   /**
-   * Moments that have numbers alone, as in Keras 3: two for each variable in the order in which the
-   * model has them, which its configuration and the layers' own order tell. Empty if that is
-   * unknown, or they are not Adam's.
+   * Moments that have numbers alone, as in Keras 3: two for each variable in the model's order,
+   * which its configuration and the layers' own order tell. Empty if that is unknown, or they are
+   * not Adam's.
    */
   private Map<String, String[]> numbered() {
     List<String> moments = byNumber();

@@ -17,8 +17,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A Flax checkpoint. Opening reads the structure only; values are read on demand. Complex numbers
- * come as real and imaginary parts in a last dimension of 2.
+ * A Flax checkpoint. Opening reads the structure only.
  *
  * @see <a
  *     href="https://github.com/google/flax/blob/main/flax/serialization.py">serialization.py</a>
@@ -44,10 +43,7 @@ final class FlaxCheckpoint extends WeightFile {
     return open(file, channel -> new FlaxCheckpoint(file, channel));
   }
 
-  /**
-   * The file that a path means: itself, the newest {@code checkpoint_<step>} of a directory, or the
-   * {@code checkpoint} inside the directory that Orbax makes of one.
-   */
+  /** The file itself, the newest of a directory, or what a directory of Orbax' has inside. */
   static Optional<Path> locate(Path path) {
     if (!Files.isDirectory(path)) {
       return Optional.of(path);
@@ -109,10 +105,8 @@ final class FlaxCheckpoint extends WeightFile {
   }
 
   /**
-   * Where a Flax checkpoint has its parameters: in a tree of them alone, or in the {@code target}
-   * of an optimizer, beside its {@code state}.
-   *
-   * @param prefix of every parameter, such as {@code target/params/}
+   * Where the parameters are: in a tree of them alone, or in an optimizer's {@code target}, beside
+   * its {@code state}. The prefix is theirs, such as {@code target/params/}.
    */
   record Parameters(WeightFile file, String prefix) {
     static final String TARGET = "target/";

@@ -43,9 +43,7 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
 
   static final GinConfig EMPTY = new GinConfig(Path.of("config.gin"), Map.of(), List.of());
 
-  /**
-   * What is bound; the module does not matter. {@code x = 1} is gin's {@code x/macro.value = 1}.
-   */
+  /** What is bound, whatever the module; {@code x = 1} is gin's {@code x/macro.value = 1}. */
   record Key(String scope, String name, String parameter) {
     private static final Pattern WRITTEN =
         Pattern.compile("(?:(.*)/)?(?:[^/]*\\.)?([^./]*)\\.([^./]*)");
@@ -136,11 +134,7 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
         .anyMatch(value -> value instanceof Reference r && r.name().equals(configurable));
   }
 
-  /**
-   * The parameters of a configurable, with the types that they must have.
-   *
-   * @param parent whose parameters it inherits; itself for none
-   */
+  /** Parameters of a configurable by type. @param parent whose it inherits; itself for none */
   record Parameters(GinConfig gin, String scope, String name, String parent) {
 
     /** The value of a parameter; empty where the default holds. */

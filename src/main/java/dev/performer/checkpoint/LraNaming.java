@@ -6,15 +6,13 @@ import dev.performer.checkpoint.WeightMap.Layout;
 import java.util.List;
 
 /**
- * Encoders of Google's Long Range Arena. Attention, number of heads apart, and pooling are not in
- * the file.
+ * Encoders of Google's Long Range Arena. Attention and pooling are not in the file.
  *
  * @see <a
  *     href="https://github.com/google-research/long-range-arena/tree/main/lra_benchmarks/models">long-range-arena</a>
  */
 final class LraNaming implements NamingScheme {
   private static final String EMBEDDING = "Embed_0/embedding";
-
   private static final NameTable NAMES =
       new NameTable(
           Layout.SAME,

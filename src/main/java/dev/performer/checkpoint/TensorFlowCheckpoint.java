@@ -25,10 +25,8 @@ import org.tensorflow.Tensor;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph;
 
 /**
- * A checkpoint of TensorFlow: of objects (version 2; a SavedModel's variables are one too) or of
- * names (version 1). Tensors have the paths of objects, such as {@code
- * encoder/layer_with_weights-4/_attention_layer/_query_dense/kernel}; {@link #variable} has the
- * variables' own names.
+ * A checkpoint of objects (TensorFlow 2; a SavedModel's variables are one too) or of names (1).
+ * Tensors have the paths of objects; {@link #variable} has the variables' own names.
  */
 final class TensorFlowCheckpoint extends WeightFile {
   private static final String ATTRIBUTE = "/.ATTRIBUTES/VARIABLE_VALUE";
@@ -67,10 +65,7 @@ final class TensorFlowCheckpoint extends WeightFile {
     return find(path).isPresent();
   }
 
-  /**
-   * Opens a checkpoint by its prefix, its {@code .index} or a data file, by a directory of
-   * checkpoints (the newest is taken) or by a SavedModel.
-   */
+  /** By prefix, {@code .index} or data file, directory (the newest is taken) or SavedModel. */
   static TensorFlowCheckpoint open(Path path) {
     Path prefix = find(path).orElse(null);
     String none = "%s: expected the PREFIX of files PREFIX.index and PREFIX.data-00000-of-00001";
