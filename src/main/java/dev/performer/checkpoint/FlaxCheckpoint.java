@@ -48,9 +48,16 @@ final class FlaxCheckpoint extends WeightFile {
     if (!Files.isDirectory(path)) {
       return Optional.of(path);
     }
-    Optional<Path> newest =
-        newest(path, FlaxCheckpoint::step).or(() -> Optional.of(path).filter(p -> step(p) != null));
-    return newest.map(found -> Files.isDirectory(found) ? inside(found) : found);
+    Path itself = step(path) == null ? null : path;
+    Path found = newest(path, FlaxCheckpoint::step).orElse(itself);
+    if (found == null || !Files.isDirectory(found)) {
+      return Optional.ofNullable(found);
+    }
+    Path file = found.resolve("checkpoint");
+    String sharded =
+        "%s has no file 'checkpoint': sharded arrays are not read; save it with flax.training.checkpoints";
+    require(Files.isRegularFile(file), sharded, found);
+    return Optional.of(file);
   }
 
   /** Whether a directory holds one, or a file begins as a msgpack map or array; no pickle does. */
@@ -68,14 +75,6 @@ final class FlaxCheckpoint extends WeightFile {
   /** Whether a file's name is one that Flax gives. */
   static boolean isNamed(Path path) {
     return step(path) != null || path.toString().endsWith(".msgpack");
-  }
-
-  private static Path inside(Path directory) {
-    Path file = directory.resolve("checkpoint");
-    String sharded =
-        "%s has no file 'checkpoint': sharded arrays are not read; save it with flax.training.checkpoints";
-    require(Files.isRegularFile(file), sharded, directory);
-    return file;
   }
 
   /** The step in a path's name; null if it has none. */

@@ -17,6 +17,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.DoublePredicate;
+import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -146,28 +147,26 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
       return value(key).orElse(absent);
     }
 
-    boolean bool(String key, boolean absent) {
+    private <T> T typed(
+        Class<T> type, String key, Object absent, Predicate<T> condition, String expected) {
       Object value = value(key, absent);
-      if (value instanceof Boolean flag) {
-        return flag;
-      }
-      throw wrong(key, value, "True or False");
-    }
-
-    double number(String key, double absent, DoublePredicate condition, String expected) {
-      Object value = value(key, absent);
-      if (value instanceof Number n && condition.test(n.doubleValue())) {
-        return n.doubleValue();
+      if (type.isInstance(value) && condition.test(type.cast(value))) {
+        return type.cast(value);
       }
       throw wrong(key, value, expected);
     }
 
+    boolean bool(String key, boolean absent) {
+      return typed(Boolean.class, key, absent, x -> true, "True or False");
+    }
+
+    double number(String key, double absent, DoublePredicate range, String expected) {
+      return typed(Number.class, key, absent, x -> range.test(x.doubleValue()), expected)
+          .doubleValue();
+    }
+
     long whole(String key, long absent) {
-      Object value = value(key, absent);
-      if (value instanceof Long n) {
-        return n;
-      }
-      throw wrong(key, value, "a whole number");
+      return typed(Long.class, key, absent, x -> true, "a whole number");
     }
 
     /** Those that have bindings, in order. */

@@ -29,7 +29,7 @@ import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph;
  * Tensors have the paths of objects; {@link #variable} has the variables' own names.
  */
 final class TensorFlowCheckpoint extends WeightFile {
-  private static final String ATTRIBUTE = "/.ATTRIBUTES/VARIABLE_VALUE";
+  private static final String ATTRIBUTE = "/\\.ATTRIBUTES/VARIABLE_VALUE$";
   private static final String SLOT = "/.OPTIMIZER_SLOT/";
   private static final String COPIES = "_all_variables/";
   private static final Pattern TRAINING =
@@ -107,8 +107,7 @@ final class TensorFlowCheckpoint extends WeightFile {
     if (type == null) {
       return; // the object graph, strings, and what no layer has
     }
-    String name =
-        key.endsWith(ATTRIBUTE) ? key.substring(0, key.length() - ATTRIBUTE.length()) : key;
+    String name = key.replaceFirst(ATTRIBUTE, "");
     keys.put(name, key);
     boolean isTraining =
         slots.contains(key)
@@ -190,9 +189,7 @@ final class TensorFlowCheckpoint extends WeightFile {
   /** The number at the end of an index's name, -1 for none; null for what is no index. */
   private static BigInteger number(Path file) {
     Matcher index = INDEX.matcher(file.getFileName().toString());
-    if (!index.matches()) {
-      return null;
-    }
-    return new BigInteger(index.group(1).isEmpty() ? "-1" : index.group(1));
+    String digits = index.matches() ? index.group(1) : null;
+    return digits == null ? null : new BigInteger(digits.isEmpty() ? "-1" : digits);
   }
 }
