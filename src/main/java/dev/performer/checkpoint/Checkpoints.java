@@ -57,7 +57,7 @@ public final class Checkpoints {
   /** Reads a model. @throws PerformerException also if no scheme knows the names */
   public static ModelWeights load(Path path, ImportOptions options) {
     try (WeightFile file = open(path)) {
-      ModelWeights weights = NamingScheme.of(file, options).map(file, options);
+      ModelWeights weights = NamingScheme.map(file, options);
       // A task that has other weights than those that are there would be another model.
       String task = StrictJson.tree(weights.config().task()).asText();
       if (options.task() != null && !options.task().equals(task)) {

@@ -2,7 +2,6 @@ package dev.performer.checkpoint;
 
 import static dev.performer.PerformerException.require;
 
-import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import java.io.IOException;
 import java.math.BigDecimal;
@@ -89,8 +88,8 @@ final class FlaxCheckpoint extends WeightFile {
     return matcher.matches() ? new BigDecimal(matcher.group(1)) : null;
   }
 
-  /** Where {@code config.gin} would lie: beside the checkpoint, whatever form that has. */
-  Path directory() {
+  @Override
+  Path folder() {
     Path parent = path().toAbsolutePath().getParent();
     boolean isOrbax = path().endsWith("checkpoint") && step(parent) != null;
     return isOrbax && parent.getParent() != null ? parent.getParent() : parent;
@@ -129,15 +128,12 @@ final class FlaxCheckpoint extends WeightFile {
     }
 
     /** As {@link #find}, but it must be there, and no preset but this one be given. */
-    static Parameters of(WeightFile file, String last, ImportOptions options, String preset) {
-      if (options.preset() != null && !options.preset().equals(preset)) {
-        throw new PerformerException(
-                "%s: preset %s does not fit its names; use the preset %s or none"
-                    .formatted(file.path(), options.preset(), preset))
-            .settledBy("preset");
-      }
-      return find(file, last)
-          .orElseThrow(() -> new PerformerException(file.path() + " has no " + last));
+    static Parameters of(WeightMap map, String last, String preset) {
+      String given = map.options.preset();
+      String wrong = "preset %s does not fit its names; use the preset %s or none";
+      boolean fits = given == null || given.equals(preset);
+      map.checkGiven("preset", fits, wrong, given, preset);
+      return find(map.file, last).orElseThrow(() -> map.wrong("there is no %s", last));
     }
 
     /** Tensors by their names without the prefix. */

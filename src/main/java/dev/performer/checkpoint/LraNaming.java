@@ -34,11 +34,6 @@ final class LraNaming implements NamingScheme {
           """);
 
   @Override
-  public String label() {
-    return "long-range-arena";
-  }
-
-  @Override
   public boolean recognizes(WeightFile file) {
     return Parameters.find(file, EMBEDDING)
         .filter(p -> p.names().containsKey("encoderblock_0/LayerNorm_0/scale"))
@@ -46,15 +41,15 @@ final class LraNaming implements NamingScheme {
   }
 
   @Override
-  public ModelWeights map(WeightFile file, ImportOptions options) {
-    Parameters parameters = Parameters.of(file, EMBEDDING, options, "lra-encoder");
-    WeightMap map = new WeightMap(file);
+  public ModelWeights map(WeightMap map) {
+    ImportOptions options = map.options;
+    Parameters parameters = Parameters.of(map, EMBEDDING, "lra-encoder");
     boolean isDual = parameters.prefix().endsWith("encoder/");
     map.check(!isDual, "this is a dual encoder; no model here takes two sequences");
     if (!JaxAttention.isGiven(options) && !options.configHas("attention")) {
       String lacks =
           "the file does not tell which attention it has; give the kernel relu (Long Range Arena's 'generalized'), the kernel softmax and how many features, or attention exact ('dot_product')";
-      throw new UnknownAttentionException(file.path(), lacks, "kernel", "features", "attention");
+      throw new UnknownAttentionException(map.path(), lacks, "kernel", "features", "attention");
     }
     parameters.names().forEach((name, tensor) -> place(map, name, tensor));
     parameters.ignoreState(map);
@@ -69,9 +64,9 @@ final class LraNaming implements NamingScheme {
       config.put("positions", "sinusoidal").putIfAbsent("maxLength", options.maxLength());
     }
     if (JaxAttention.isGiven(options)) {
-      config.put("attention", JaxAttention.over(null, options, false, map));
+      config.put("attention", JaxAttention.over(null, false, map));
     }
-    return map.finish(label(), config.build(options.config()), options);
+    return map.finish(config.build(map.options.config()));
   }
 
   private static void place(WeightMap map, String name, String tensor) {

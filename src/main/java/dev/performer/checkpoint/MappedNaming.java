@@ -29,21 +29,16 @@ final class MappedNaming implements NamingScheme {
   private static final String LAYER = "{i}";
 
   @Override
-  public String label() {
-    return "mapping file";
-  }
-
-  @Override
   public boolean recognizes(WeightFile file) {
     return false; // only where a mapping file is given
   }
 
   @Override
-  public ModelWeights map(WeightFile file, ImportOptions options) {
-    Path mapping = options.mapping();
+  public ModelWeights map(WeightMap map) {
+    WeightFile file = map.file;
+    Path mapping = map.options.mapping();
     JsonNode tree = object(mapping, "an object that gives a tensor's name for each variable");
-    PerformerConfig config = config(tree, mapping, options);
-    WeightMap map = new WeightMap(file);
+    PerformerConfig config = config(tree, map.options);
     for (Map.Entry<String, JsonNode> entry : tree.properties()) {
       String variable = entry.getKey();
       String where = mapping + ", " + variable + ": ";
@@ -61,7 +56,7 @@ final class MappedNaming implements NamingScheme {
     if (!rest.isEmpty()) {
       map.note("tensors that " + mapping + " does not name were left out: " + Excerpt.names(rest));
     }
-    return map.finish(label(), config, options);
+    return map.finish(config);
   }
 
   private static ObjectNode object(Path file, String expected) {
@@ -70,7 +65,7 @@ final class MappedNaming implements NamingScheme {
     return (ObjectNode) tree;
   }
 
-  private static PerformerConfig config(JsonNode tree, Path mapping, ImportOptions options) {
+  private static PerformerConfig config(JsonNode tree, ImportOptions options) {
     ObjectNode keys = JsonNodeFactory.instance.objectNode();
     if (options.preset() != null) {
       keys.put("preset", options.preset());
@@ -83,10 +78,10 @@ final class MappedNaming implements NamingScheme {
     } else if (keys.isEmpty()) {
       throw new PerformerException(
               "%s: names alone tell no model; give a configuration or a preset, or put the keys of the configuration under %s"
-                  .formatted(mapping, CONFIG))
+                  .formatted(options.mapping(), CONFIG))
           .settledBy("config", "preset");
     }
-    return PerformerConfig.of(keys, mapping.toString());
+    return PerformerConfig.of(keys, options.mapping().toString());
   }
 
   private static String tensor(WeightFile file, JsonNode value, String number, String where) {

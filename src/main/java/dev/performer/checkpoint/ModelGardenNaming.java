@@ -53,11 +53,6 @@ final class ModelGardenNaming implements NamingScheme {
           """);
 
   @Override
-  public String label() {
-    return "Model Garden encoder";
-  }
-
-  @Override
   public boolean recognizes(WeightFile file) {
     return names(file).values().stream()
         .map(BLOCK::matcher)
@@ -76,22 +71,21 @@ final class ModelGardenNaming implements NamingScheme {
   }
 
   @Override
-  public ModelWeights map(WeightFile file, ImportOptions options) {
-    WeightMap map = new WeightMap(file);
-    Map<String, String> names = names(file);
+  public ModelWeights map(WeightMap map) {
+    Map<String, String> names = names(map.file);
     List<String> blocks = blocks(names);
     names.forEach((tensor, name) -> place(map, tensor, name, blocks));
     placeByKeys(map, names);
-    var garden = new ModelGardenConfig(file, names.values(), options, map);
-    var config = new ConfigBuilder(garden.isKernel() ? "kernel-encoder" : "bert", map).putHeads();
+    var garden = new ModelGardenConfig(names.values(), map);
+    var config = new ConfigBuilder(garden.isKernel ? "kernel-encoder" : "bert", map).putHeads();
     config
         .put("task", "encoder", "activation", garden.activation(), "padId", null)
         .put("tiedOutput", false, "headTransform", false, "pooler", map.has("pooler/kernel"))
         .put("normalization.position", garden.normPosition());
-    if (garden.isKernel() && !options.configHas("attention")) {
+    if (garden.isKernel && !map.options.configHas("attention")) {
       config.put("attention", garden.attention(map.layers()));
     }
-    return map.finish(label(), config.build(options.config()), options);
+    return map.finish(config.build(map.options.config()));
   }
 
   /** What names of blocks begin with, in the blocks' order. */

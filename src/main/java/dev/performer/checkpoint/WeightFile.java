@@ -181,7 +181,8 @@ public abstract class WeightFile implements AutoCloseable {
     return configIn(isBeside ? folder() : parent);
   }
 
-  private Path folder() {
+  /** Where what belongs to a checkpoint would lie: beside it, whatever form that has. */
+  Path folder() {
     return Files.isDirectory(path) ? path : path.toAbsolutePath().getParent();
   }
 

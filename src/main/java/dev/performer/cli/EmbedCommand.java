@@ -9,7 +9,6 @@ import dev.performer.data.Tokenizer;
 import dev.performer.pipeline.Embedder;
 import dev.performer.pipeline.Model;
 import dev.performer.pipeline.ModelOptions;
-import dev.performer.pipeline.SequencePooling;
 import dev.performer.pipeline.TokenInput;
 import java.nio.file.Path;
 import java.util.Map;
@@ -36,7 +35,7 @@ final class EmbedCommand extends PerformerCommand.OnModel {
   @Option(
       names = "--pool",
       description = "Over tokens: mean, max, sum, cls (the class token, else the first) or none.")
-  private SequencePooling pool = SequencePooling.MEAN;
+  private Embedder.Pooling pool = Embedder.Pooling.MEAN;
 
   @Option(
       names = "--vocabulary",

@@ -34,10 +34,7 @@ public final class TrainJob extends Job<TrainJob> {
 
   private interface Training {
     ModelTraining.Outcome run(
-        ModelTraining.Place place,
-        Map<String, NpyArray> start,
-        BooleanSupplier stop,
-        Progress progress);
+        ModelTraining.Place at, Map<String, NpyArray> start, BooleanSupplier stop, Progress heard);
   }
 
   private TrainJob(Path run, Training training) {
@@ -48,8 +45,7 @@ public final class TrainJob extends Job<TrainJob> {
   /** What a recipe describes. @param run the run directory: new or empty, or that of a run */
   public static TrainJob of(Recipe recipe, Path run) {
     return new TrainJob(
-        run,
-        (place, start, stop, progress) -> RecipeTraining.run(recipe, place, start, stop, progress));
+        run, (at, start, stop, heard) -> RecipeTraining.run(recipe, at, start, stop, heard));
   }
 
   /** On own sequences. @param run the run directory: new or empty, or that of a run */
