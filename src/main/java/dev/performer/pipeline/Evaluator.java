@@ -11,7 +11,7 @@ import dev.performer.data.SequenceSource;
 import dev.performer.recipe.EvaluationData;
 import dev.performer.recipe.EvaluationData.Request;
 import dev.performer.recipe.Recipe;
-import dev.performer.recipe.RecipeEvaluation;
+import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.ImportedLanguageModel;
@@ -110,7 +110,7 @@ public final class Evaluator {
     Batches batches = data.batches(file, saved.config(), request);
     var recipe = file.isPresent() ? Optional.<Recipe>empty() : data.recipe();
     int limit = recipe.map(r -> r.training().evaluationBatches()).orElse(0);
-    var evaluation = RecipeEvaluation.of(saved, data.trained(), batches, limit, request.seed());
+    var evaluation = RecipeTraining.evaluate(saved, data.trained(), batches, limit, request.seed());
     return new Outcome(evaluation, batches.name(), batches.reportOnce());
   }
 
