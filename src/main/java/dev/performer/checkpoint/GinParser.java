@@ -246,10 +246,7 @@ final class GinParser {
     return new PerformerException(file + " line " + (ends + 1) + ": " + what);
   }
 
-  /**
-   * The files that gin configurations include, one inside the other: only those of the first one's
-   * folder and the folders in it, links followed.
-   */
+  /** The files that others include: only those in the first one's folder, links followed. */
   static final class Includes {
     private static final int MAX_DEPTH = 20;
     private static final int MAX_FILES = 200;

@@ -17,13 +17,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 
-/**
- * Attention of Google's JAX code: its functions as a gin configuration names them, and what options
- * give over that.
- *
- * @param headSize as the weights have it
- * @param map gets notes
- */
+/** Attention of Google's JAX code, as gin names its functions, and what options give over that. */
 record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
   private static final Set<String> COMMON_PARAMETERS =
       Set.of(

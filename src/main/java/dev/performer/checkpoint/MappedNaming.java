@@ -19,10 +19,9 @@ import java.util.Set;
 import java.util.stream.IntStream;
 
 /**
- * Any names, by a file of the user's (YAML or JSON): each of our variables with the name of a
- * tensor, or with {@code {from: NAME, transpose: true or an order of axes, reshape: [sizes]}}. In
- * both names {@code {i}} stands for every layer's number. The key {@code config} may hold the keys
- * of the configuration.
+ * Any names, by a file of the user's: each of our variables with the name of a tensor, or with
+ * {@code {from: NAME, transpose: true or an order of axes, reshape: [sizes]}}. In both {@code {i}}
+ * stands for every layer's number. The key {@code config} may hold the keys of the configuration.
  */
 final class MappedNaming implements NamingScheme {
   private static final String CONFIG = "config";

@@ -17,10 +17,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/**
- * What KernelAttention computes in a checkpoint, gathered from Keras' configuration, a {@code
- * config.json} near it, and what is given; names tell kernel from softmax attention.
- */
+/** What KernelAttention computes, from Keras' configuration, a config.json near it, and options. */
 final class ModelGardenConfig {
   private final ImportOptions options;
   private final WeightMap map;

@@ -149,10 +149,7 @@ final class WeightMap {
     return finish(config, Optional.empty(), Optional.empty());
   }
 
-  /**
-   * Reads everything. All that is missing, left over or mis-shaped is an error, unless the options
-   * allow it: then notes list it, and what is missing gets initial values.
-   */
+  /** Reads all. What does not fit is an error, unless allowed: then notes list it. */
   ModelWeights finish(
       PerformerConfig config, Optional<Vocabulary> vocabulary, Optional<Masking> masking) {
     Map<String, Supplier<NpyArray>> readers = readers(config);
