@@ -57,7 +57,7 @@ public final class GradientRewrites {
 
   /** Completes the work on the imported graph, before any gradient is added. */
   public void attach(Graph graph) {
-    identityGradients.forEach((node, own) -> IdentityGradients.attach(graph, node, own));
+    identityGradients.forEach((node, own) -> LossGradients.attach(graph, node, own));
   }
 
   private void rewrite(NodeDef node) {

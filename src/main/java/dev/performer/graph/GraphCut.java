@@ -2,6 +2,7 @@ package dev.performer.graph;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.graph.TracedFunction.ArgumentSpec;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;

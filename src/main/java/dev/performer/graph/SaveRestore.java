@@ -97,7 +97,7 @@ public final class SaveRestore {
       Map<String, Operand<?>> stored = new LinkedHashMap<>();
       values.forEach(
           (key, value) -> {
-            Placeholder<?> fed = tf.placeholder(DataTypes.javaType(value.dataType()));
+            Placeholder<?> fed = tf.placeholder(Tensors.javaType(value.dataType()));
             runner.feed(fed, value);
             stored.put(key, fed);
           });
@@ -151,13 +151,13 @@ public final class SaveRestore {
       staging = AtomicFiles.createDirectoryBeside(place);
       Path staged = staging.resolve(target.getFileName());
       run(runner, save, staged);
-      Path index = CheckpointTable.index(staged);
+      Path index = CheckpointReader.index(staged);
       try (var shards = Files.newDirectoryStream(staging, file -> !file.equals(index))) {
         for (Path shard : shards) {
           AtomicFiles.move(shard, place.resolveSibling(shard.getFileName()));
         }
       }
-      AtomicFiles.move(index, CheckpointTable.index(place));
+      AtomicFiles.move(index, CheckpointReader.index(place));
     } catch (IOException | RuntimeException e) { // TensorFlow's exceptions have no common type
       String why =
           e instanceof IOException io ? AtomicFiles.describe(io) : NativeErrors.firstLine(e);
@@ -201,7 +201,7 @@ public final class SaveRestore {
     variables.forEach(
         (key, variable) -> {
           CheckpointReader.Entry entry = entries.get(key);
-          DataType type = DataTypes.of(variable.type());
+          DataType type = Tensors.dataType(variable.type());
           if (entry == null) {
             problems.add(key + " is missing");
           } else if (entry.type() != type) {

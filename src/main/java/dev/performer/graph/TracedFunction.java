@@ -12,9 +12,11 @@ import org.tensorflow.Operation;
 import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.Signature;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.proto.DataType;
+import org.tensorflow.types.family.TType;
 
 /**
  * A TensorFlow function made by running Java code that adds ops. Variables of the calling graph
@@ -31,6 +33,17 @@ public record TracedFunction(
     List<ArgumentSpec> outputs,
     List<Variable> captured)
     implements AutoCloseable {
+
+  /** A named tensor that goes into or comes out of a function; −1 for a size of run time. */
+  public record ArgumentSpec(String name, Class<? extends TType> type, Shape shape) {
+    public static ArgumentSpec of(String name, Class<? extends TType> type, long... shape) {
+      return new ArgumentSpec(name, type, Shape.of(shape));
+    }
+
+    public DataType dataType() {
+      return Tensors.dataType(type);
+    }
+  }
 
   /** Adds the ops of a function and returns its outputs by name, in order. */
   public interface Body {

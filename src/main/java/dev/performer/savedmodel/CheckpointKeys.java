@@ -3,8 +3,8 @@ package dev.performer.savedmodel;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GraphIndex;
 import dev.performer.graph.ResourceConversion;
-import dev.performer.graph.StringTensors;
 import dev.performer.graph.TensorNames;
+import dev.performer.graph.TensorProtos;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -62,7 +62,7 @@ final class CheckpointKeys {
     return index
         .find(constant)
         .filter(node -> node.getOp().equals("Const"))
-        .map(node -> StringTensors.strings(node.getAttrOrThrow("value").getTensor()))
+        .map(node -> TensorProtos.strings(node.getAttrOrThrow("value").getTensor()))
         .filter(strings -> number < strings.size())
         .map(strings -> strings.get(number).toStringUtf8());
   }

@@ -1,8 +1,7 @@
 package dev.performer.savedmodel;
 
 import dev.performer.graph.FlatGraph;
-import dev.performer.graph.FunctionCall;
-import dev.performer.graph.IdentityGradients;
+import dev.performer.graph.LossGradients;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -43,12 +42,12 @@ final class CustomGradients {
   }
 
   /** What pruning must keep for a node's gradient. */
-  List<String> alsoNeeded(NodeDef node, Optional<FunctionCall> call) {
+  List<String> alsoNeeded(NodeDef node, Optional<FlatGraph.Call> call) {
     return isCustom(node) ? captures(node, call).references() : List.of();
   }
 
   /** Why the gradient of a node cannot be had, if so. */
-  Optional<String> obstacle(NodeDef node, Optional<FunctionCall> call) {
+  Optional<String> obstacle(NodeDef node, Optional<FlatGraph.Call> call) {
     return isCustom(node) ? captures(node, call).trouble() : Optional.empty();
   }
 
@@ -64,7 +63,7 @@ final class CustomGradients {
         captures.references().forEach(r -> captured.add(graph.outputOrThrow(flat.resolve(r))));
         String function = functionOfType.get(type(node));
         var replay = new GradientReplay(flatten(function), concrete(function), captured);
-        IdentityGradients.attach(graph, node.getName(), replay);
+        LossGradients.attach(graph, node.getName(), replay);
       }
     }
   }
@@ -88,7 +87,7 @@ final class CustomGradients {
     return objects.concreteFunction(function).orElseThrow();
   }
 
-  private Captures captures(NodeDef node, Optional<FunctionCall> call) {
+  private Captures captures(NodeDef node, Optional<FlatGraph.Call> call) {
     if (!node.getOp().equals("IdentityN")) {
       return Captures.none("its gradient is replaced by one named " + type(node));
     }
@@ -116,13 +115,13 @@ final class CustomGradients {
     return new Captures(references, Optional.empty());
   }
 
-  private Optional<String> reference(int number, Optional<FunctionCall> call) {
+  private Optional<String> reference(int number, Optional<FlatGraph.Call> call) {
     Optional<SavedObject> object = objects.object(number).filter(SavedObject::hasCapturedTensor);
     if (object.isEmpty()) {
       return objects.tensor(number);
     }
     var captured = object.get().getCapturedTensor();
-    Optional<FunctionCall> owner = call;
+    Optional<FlatGraph.Call> owner = call;
     while (owner.isPresent() && !owner.get().function().equals(captured.getConcreteFunction())) {
       owner = owner.get().caller();
     }

@@ -2,11 +2,11 @@ package dev.performer.savedmodel;
 
 import static dev.performer.graph.CheckpointReader.OBJECT_GRAPH_KEY;
 
-import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.NodeBuilders;
 import dev.performer.graph.SaveRestore;
-import dev.performer.graph.StringTensors;
+import dev.performer.graph.TensorProtos;
 import dev.performer.graph.TracedFunction;
+import dev.performer.graph.TracedFunction.ArgumentSpec;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.savedmodel.SavedModelExporter.ExportedSignature;
@@ -140,7 +140,7 @@ final class ExportGraph implements AutoCloseable {
       if (node.getOp().equals("Const")
           && node.getAttrOrThrow("dtype").getType() == DataType.DT_STRING) {
         // As Python writes strings, for readers that know no other way.
-        var strings = StringTensors.unpacked(node.getAttrOrThrow("value").getTensor());
+        var strings = TensorProtos.unpacked(node.getAttrOrThrow("value").getTensor());
         node.putAttr("value", AttrValue.newBuilder().setTensor(strings).build());
       }
     }

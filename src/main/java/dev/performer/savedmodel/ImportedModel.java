@@ -3,16 +3,15 @@ package dev.performer.savedmodel;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
-import dev.performer.graph.DataTypes;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GradientRewrites;
 import dev.performer.graph.GraphIndex;
-import dev.performer.graph.IdentityGradients;
-import dev.performer.graph.MissingGradients;
+import dev.performer.graph.LossGradients;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.ResourceConversion;
 import dev.performer.graph.TensorNames;
+import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import java.nio.file.Path;
 import java.util.Collections;
@@ -50,7 +49,7 @@ public final class ImportedModel implements AutoCloseable {
     this.directory = directory;
     names.forEach(name -> signatures.put(name, directory.signature(name)));
     customGradients = new CustomGradients(directory);
-    MissingGradients.register();
+    LossGradients.register();
     Set<String> roots = new LinkedHashSet<>();
     for (SignatureSpec signature : signatures.values()) {
       signature.inputs().values().forEach(spec -> roots.add(spec.tensor()));
@@ -103,7 +102,7 @@ public final class ImportedModel implements AutoCloseable {
   }
 
   private static void close(Graph graph) {
-    IdentityGradients.detach(graph);
+    LossGradients.detach(graph);
     graph.close();
   }
 
@@ -118,7 +117,7 @@ public final class ImportedModel implements AutoCloseable {
 
   private Variable variable(VariableSpec spec) {
     Output<?> handle = graph.outputOrThrow(spec.node());
-    var type = DataTypes.javaType(spec.type());
+    var type = Tensors.javaType(spec.type());
     return new Variable(
         spec.name(), handle, type, spec.shape(), spec.trainable(), spec.checkpointKey());
   }

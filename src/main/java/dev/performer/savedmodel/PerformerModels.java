@@ -9,7 +9,6 @@ import dev.performer.data.NpyType;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
-import dev.performer.graph.VariableValues;
 import dev.performer.graph.Variables;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.Performer;
@@ -150,7 +149,7 @@ public final class PerformerModels {
   /** The values that variables have in a session, by name. */
   public static Map<String, NpyArray> values(Session session, List<Variable> variables) {
     Map<String, NpyArray> arrays = new LinkedHashMap<>();
-    try (VariableValues values = VariableValues.fetch(session, variables)) {
+    try (Variables.Values values = Variables.fetch(session, variables)) {
       for (var entry : values.tensors().entrySet()) {
         String name = entry.getKey().name();
         arrays.put(name, ArrayConversion.toArray(name, entry.getValue()));

@@ -3,10 +3,10 @@ package dev.performer.savedmodel;
 import static dev.performer.savedmodel.StructuredValues.dict;
 import static dev.performer.savedmodel.StructuredValues.tuple;
 
-import dev.performer.graph.ArgumentSpec;
-import dev.performer.graph.DataTypes;
 import dev.performer.graph.NodeBuilders;
+import dev.performer.graph.Tensors;
 import dev.performer.graph.TracedFunction;
+import dev.performer.graph.TracedFunction.ArgumentSpec;
 import dev.performer.graph.Variable;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -102,7 +102,7 @@ final class PythonObjects {
     saved
         .getVariableBuilder()
         .setName(name)
-        .setDtype(DataTypes.of(variable.type()))
+        .setDtype(Tensors.dataType(variable.type()))
         .setShape(NodeBuilders.shape(variable.shape()))
         .setTrainable(variable.trainable());
     Node node = add(saved);

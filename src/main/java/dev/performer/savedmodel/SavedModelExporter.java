@@ -4,12 +4,12 @@ import static dev.performer.graph.CheckpointReader.OBJECT_GRAPH_KEY;
 import static dev.performer.savedmodel.ImportedModel.DEFAULT_SIGNATURE;
 
 import com.google.protobuf.CodedOutputStream;
-import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.GraphCut;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.TracedFunction;
+import dev.performer.graph.TracedFunction.ArgumentSpec;
 import dev.performer.graph.Variable;
-import dev.performer.graph.VariableValues;
+import dev.performer.graph.Variables;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -218,7 +218,7 @@ public final class SavedModelExporter {
   private void write(Session session, PythonObjects objects, SavedModel model, Path directory)
       throws IOException {
     Files.write(directory.resolve("saved_model.pb"), bytes(model));
-    try (VariableValues values = VariableValues.fetch(session, variables)) {
+    try (Variables.Values values = Variables.fetch(session, variables)) {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
       values.tensors().forEach((variable, value) -> tensors.put(objects.key(variable), value));
       SaveRestore.write(

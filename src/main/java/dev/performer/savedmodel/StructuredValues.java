@@ -1,7 +1,7 @@
 package dev.performer.savedmodel;
 
-import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.NodeBuilders;
+import dev.performer.graph.TracedFunction.ArgumentSpec;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;

@@ -2,10 +2,9 @@ package dev.performer.savedmodel;
 
 import dev.performer.Excerpt;
 import dev.performer.graph.FlatGraph;
-import dev.performer.graph.FunctionCall;
 import dev.performer.graph.GradientPaths;
 import dev.performer.graph.GraphIndex;
-import dev.performer.graph.MissingGradients;
+import dev.performer.graph.LossGradients;
 import dev.performer.graph.Variable;
 import java.util.ArrayList;
 import java.util.List;
@@ -66,7 +65,7 @@ public record Trainability(
         .forEach(
             (name, reason) -> {
               String op = index.require(name, "a path").getOp();
-              String function = flat.callOf(name).map(FunctionCall::function).orElse("");
+              String function = flat.callOf(name).map(FlatGraph.Call::function).orElse("");
               obstacles.add(new Obstacle(op, name, function, reason));
             });
     Predicate<Variable> isReached = variable -> report.reached().contains(handle(variable));
@@ -88,7 +87,7 @@ public record Trainability(
     if (op.startsWith("TensorList") || op.startsWith("TensorArray")) {
       return "tensor lists have no gradient here";
     }
-    String known = MissingGradients.isDifferentiable(op) ? null : "the op has no gradient here";
+    String known = LossGradients.isDifferentiable(op) ? null : "the op has no gradient here";
     return switch (op) {
       case "While", "StatelessWhile", "Enter", "Exit", "NextIteration", "LoopCond" ->
           "loops have no gradient here";

@@ -6,11 +6,10 @@ import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.graph.CheckpointReader;
-import dev.performer.graph.DataTypes;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
-import dev.performer.graph.VariableValues;
+import dev.performer.graph.Variables;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -137,7 +136,7 @@ public final class WeightReplacement {
     for (Variable variable : variables) {
       String key = variable.checkpointKey();
       CheckpointReader.Entry entry = reader.entries().get(key);
-      var type = DataTypes.of(variable.type());
+      var type = Tensors.dataType(variable.type());
       Shape shape = variable.shape();
       if (entry == null) {
         problems.add(key + " is not in its checkpoint");
@@ -179,7 +178,7 @@ public final class WeightReplacement {
       CheckpointReader reader,
       Path prefix) {
     var once = List.copyOf(new LinkedHashSet<>(values.values())); // copies share a variable
-    try (VariableValues fetched = VariableValues.fetch(session, once)) {
+    try (Variables.Values fetched = Variables.fetch(session, once)) {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
       values.forEach((key, variable) -> tensors.put(key, fetched.tensors().get(variable)));
       SaveRestore.write(prefix, tensors, tf -> originals(tf, kept, reader));

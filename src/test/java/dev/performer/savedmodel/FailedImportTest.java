@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
-import dev.performer.graph.IdentityGradients;
+import dev.performer.graph.LossGradients;
 import dev.performer.graph.NodeBuilders;
 import java.io.IOException;
 import java.lang.reflect.Field;
@@ -61,7 +61,7 @@ class FailedImportTest {
   }
 
   private static Map<?, ?> graphsWithGradients() throws ReflectiveOperationException {
-    Field field = IdentityGradients.class.getDeclaredField("GRADIENTS");
+    Field field = LossGradients.class.getDeclaredField("OF_IDENTITIES");
     field.setAccessible(true);
     return (Map<?, ?>) field.get(null);
   }
