@@ -41,8 +41,7 @@ public final class ImportedModel implements AutoCloseable {
   private final FlatGraph flat;
   private final Graph graph;
   private final List<Variable> variables;
-  private final VariableRestore restore;
-  private final TableInitialization tables;
+  private final ModelRestore restore;
 
   private ImportedModel(Graph graph, SavedModelDirectory directory, List<String> names) {
     this.graph = graph;
@@ -56,8 +55,9 @@ public final class ImportedModel implements AutoCloseable {
       roots.addAll(outputs(signature));
     }
     FlatGraph inlined = flatten(roots);
-    Optional<String> initializer =
-        TableInitialization.isNeeded(inlined.graph()) ? directory.initializer() : Optional.empty();
+    var nodes = inlined.graph().getNodeList();
+    boolean hasTables = nodes.stream().anyMatch(node -> node.getOp().contains("HashTable"));
+    Optional<String> initializer = hasTables ? directory.initializer() : Optional.empty();
     if (initializer.isPresent()) {
       roots.add("^" + TensorNames.node(initializer.get()));
       inlined = flatten(roots);
@@ -73,8 +73,7 @@ public final class ImportedModel implements AutoCloseable {
     List<VariableSpec> specs = directory.variables().stream().filter(isImported).toList();
     var known = specs.stream().filter(spec -> ArrayConversion.isKnown(spec.type()));
     variables = known.map(this::variable).toList();
-    restore = new VariableRestore(graph, specs);
-    tables = new TableInitialization(graph, flat, directory, initializer);
+    restore = new ModelRestore(graph, flat, directory, specs, initializer);
   }
 
   /**
@@ -154,8 +153,7 @@ public final class ImportedModel implements AutoCloseable {
 
   /** Gives a session on this graph the stored values of variables, and fills lookup tables. */
   public void restore(Session session) {
-    restore.run(session, directory);
-    tables.run(session);
+    restore.run(session);
   }
 
   /** Which trainable variables get a gradient from the floating point outputs of all signatures. */

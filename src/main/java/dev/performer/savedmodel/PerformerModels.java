@@ -87,7 +87,7 @@ public final class PerformerModels {
           SavedModelExporter.builder()
               .variables(variables.all())
               .card(card.withConfig(config.toJson()));
-      for (var s : PerformerSignatures.of(new PerformerGraph(tf, model, card.vocabulary()))) {
+      for (var s : new PerformerSignatures(tf, model, card.vocabulary()).all()) {
         exporter.signature(s.name(), s.inputs(), s.outputs());
       }
       if (!optimizer.isEmpty()) {

@@ -1,14 +1,12 @@
 package dev.performer.savedmodel;
 
-import static dev.performer.savedmodel.StructuredValues.dict;
-import static dev.performer.savedmodel.StructuredValues.tuple;
-
 import dev.performer.graph.NodeBuilders;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.TracedFunction;
 import dev.performer.graph.TracedFunction.ArgumentSpec;
 import dev.performer.graph.Variable;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -19,6 +17,7 @@ import java.util.stream.Stream;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObject;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObjectGraph;
+import org.tensorflow.proto.Struct.NoneValue;
 import org.tensorflow.proto.Struct.StructuredValue;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject;
@@ -162,7 +161,7 @@ final class PythonObjects {
   /** Adds a function of the map {@code signatures}; it takes keyword arguments. */
   void addSignature(String key, String name, TracedFunction function) {
     Map<String, StructuredValue> keywords = specs(function.inputs());
-    addFunction(name, function, tuple(List.of()), keywords);
+    addFunction(name, function, StructuredValues.tuple(List.of()), keywords);
     SavedObject.Builder saved = SavedObject.newBuilder();
     saved
         .getBareConcreteFunctionBuilder()
@@ -175,7 +174,8 @@ final class PythonObjects {
   /** Adds {@code __call__}; it takes the inputs as positional arguments in their order. */
   void addCall(String name, TracedFunction function) {
     List<ArgumentSpec> inputs = function.inputs();
-    StructuredValue arguments = tuple(inputs.stream().map(StructuredValues::spec).toList());
+    StructuredValue arguments =
+        StructuredValues.tuple(inputs.stream().map(StructuredValues::spec).toList());
     addFunction(name, function, arguments, Map.of());
     List<String> names = inputs.stream().map(ArgumentSpec::name).toList();
     SavedObject.Builder saved = SavedObject.newBuilder();
@@ -194,8 +194,9 @@ final class PythonObjects {
         name,
         SavedConcreteFunction.newBuilder()
             .addAllBoundInputs(captured)
-            .setCanonicalizedInputSignature(tuple(List.of(positional, dict(keywords))))
-            .setOutputSignature(dict(specs(function.outputs())))
+            .setCanonicalizedInputSignature(
+                StructuredValues.tuple(List.of(positional, StructuredValues.dict(keywords))))
+            .setOutputSignature(StructuredValues.dict(specs(function.outputs())))
             .build());
   }
 
@@ -247,5 +248,53 @@ final class PythonObjects {
 
   private static ObjectReference reference(String name, Node child) {
     return ObjectReference.newBuilder().setLocalName(name).setNodeId(child.id()).build();
+  }
+
+  /** Python values as a SavedModel's object graph writes them down. */
+  private static final class StructuredValues {
+    private static final StructuredValue NONE =
+        StructuredValue.newBuilder().setNoneValue(NoneValue.getDefaultInstance()).build();
+
+    static StructuredValue tuple(Collection<StructuredValue> values) {
+      var value = StructuredValue.newBuilder();
+      value.getTupleValueBuilder().addAllValues(values);
+      return value.build();
+    }
+
+    private static StructuredValue list(Collection<String> strings) {
+      var value = StructuredValue.newBuilder();
+      var list = value.getListValueBuilder();
+      strings.forEach(string -> list.addValuesBuilder().setStringValue(string));
+      return value.build();
+    }
+
+    static StructuredValue dict(Map<String, StructuredValue> values) {
+      var value = StructuredValue.newBuilder();
+      value.getDictValueBuilder().putAllFields(values);
+      return value.build();
+    }
+
+    static StructuredValue spec(ArgumentSpec spec) {
+      var value = StructuredValue.newBuilder();
+      var tensor = value.getTensorSpecValueBuilder().setName(spec.name());
+      tensor.setShape(NodeBuilders.shape(spec.shape())).setDtype(spec.dataType());
+      return value.build();
+    }
+
+    /** {@code inspect.FullArgSpec} of a function with these positional arguments and no others. */
+    static StructuredValue fullArgSpec(List<String> arguments) {
+      Map<String, StructuredValue> fields = new LinkedHashMap<>();
+      fields.put("args", list(arguments));
+      fields.put("varargs", NONE);
+      fields.put("varkw", NONE);
+      fields.put("defaults", NONE);
+      fields.put("kwonlyargs", list(List.of()));
+      fields.put("kwonlydefaults", NONE);
+      fields.put("annotations", dict(Map.of()));
+      var value = StructuredValue.newBuilder();
+      var tuple = value.getNamedTupleValueBuilder().setName("FullArgSpec");
+      fields.forEach((key, field) -> tuple.addValuesBuilder().setKey(key).setValue(field));
+      return value.build();
+    }
   }
 }

@@ -66,7 +66,7 @@ public final class SavedModelDirectory {
         .getSignatureDefMap()
         .forEach((name, definition) -> signatures.put(name, SignatureSpec.of(name, definition)));
     signatures.remove(INIT_SIGNATURE);
-    variables = VariableCatalog.of(metaGraph, objects);
+    variables = VariableSpec.of(metaGraph, objects);
     if (!variables.isEmpty()) {
       checkStored();
     }
@@ -178,7 +178,7 @@ public final class SavedModelDirectory {
         path);
     try (CheckpointReader reader = CheckpointReader.open(variablesPrefix())) {
       variables.stream()
-          .filter(variable -> !variable.checkpointKey().isEmpty())
+          .filter(VariableSpec::isStored)
           .forEach(variable -> checkStored(variable, reader.entries()));
     }
   }

@@ -192,7 +192,7 @@ public final class WeightReplacement {
       var prefix = tf.constant(original.resolve(CHECKPOINT).toString()).asOutput();
       var types = keys.stream().map(key -> reader.entry(key).type()).toList();
       var slices = Collections.nCopies(keys.size(), "");
-      var restored = VariableRestore.restore(tf, prefix, keys, slices, types);
+      var restored = ModelRestore.restore(tf, prefix, keys, slices, types);
       for (int i = 0; i < keys.size(); i++) {
         originals.put(keys.get(i), restored.output(i));
       }
