@@ -46,7 +46,12 @@ public final class CheckpointReader implements AutoCloseable {
   public static final String OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH";
 
   /** What a checkpoint holds under one key; the full shape also where it is stored in slices. */
-  public record Entry(DataType type, Shape shape) {}
+  public record Entry(DataType type, Shape shape) {
+    public boolean fits(Variable variable) {
+      boolean isOfType = type == Tensors.dataType(variable.type());
+      return isOfType && variable.shape().isCompatibleWith(shape);
+    }
+  }
 
   private final Path prefix;
   private final Map<String, Entry> entries;

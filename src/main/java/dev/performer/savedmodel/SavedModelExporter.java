@@ -217,12 +217,12 @@ public final class SavedModelExporter {
 
   private void write(Session session, PythonObjects objects, SavedModel model, Path directory)
       throws IOException {
-    Files.write(directory.resolve("saved_model.pb"), bytes(model));
+    Files.write(directory.resolve(SavedModelDirectory.GRAPH_FILE), bytes(model));
     try (Variables.Values values = Variables.fetch(session, variables)) {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
       values.tensors().forEach((variable, value) -> tensors.put(objects.key(variable), value));
       SaveRestore.write(
-          directory.resolve("variables").resolve("variables"),
+          directory.resolve(SavedModelDirectory.CHECKPOINT),
           tensors,
           tf -> Map.of(OBJECT_GRAPH_KEY, ExportGraph.objectGraphConstant(tf, objects)));
     }
