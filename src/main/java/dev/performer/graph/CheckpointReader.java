@@ -264,7 +264,7 @@ public final class CheckpointReader implements AutoCloseable {
         String key = item.getKey().toStringUtf8();
         check(isSlice ? "a slice of a tensor" : "key " + key, entry, sizes);
         if (!isSlice) {
-          entries.put(key, new Entry(entry.getDtype(), TensorProtos.shape(entry.getShape())));
+          entries.put(key, new Entry(entry.getDtype(), GraphProtos.shape(entry.getShape())));
         }
       }
       return entries;
@@ -296,7 +296,7 @@ public final class CheckpointReader implements AutoCloseable {
       check(!shape.getUnknownRank() && shape.getDimCount() <= 254, "%s has no shape", where);
       boolean isNegative = shape.getDimList().stream().anyMatch(dim -> dim.getSize() < 0);
       check(!isNegative, "%s has a negative dimension", where);
-      long elements = TensorProtos.elements(shape);
+      long elements = GraphProtos.elements(shape);
       if (entry.getSlicesCount() > 0) {
         return; // entries of their own hold the slices
       }
@@ -307,10 +307,10 @@ public final class CheckpointReader implements AutoCloseable {
       boolean isThere = entry.getOffset() <= shardSizes[shard] - size;
       String ends = "%s: %s ends behind its data file, which has %s bytes: it is truncated" + AGAIN;
       require(isThere, ends, index, where, shardSizes[shard]);
-      int width = TensorProtos.width(entry.getDtype());
-      boolean isKnown = width != TensorProtos.UNKNOWN;
+      int width = GraphProtos.width(entry.getDtype());
+      boolean isKnown = width != GraphProtos.UNKNOWN;
       check(isKnown, "%s has elements of an unknown type, %s", where, entry.getDtype());
-      boolean isPacked = width == TensorProtos.VARIABLE;
+      boolean isPacked = width == GraphProtos.VARIABLE;
       boolean fits = isPacked ? elements <= size : Math.multiplyExact(elements, width) == size;
       check(fits, "%s has %s bytes for %s elements", where, size, elements);
     }

@@ -160,7 +160,7 @@ public final class FunctionInliner {
 
   private void addNoOp(String name, Collection<String> control, FlatGraph.Call call) {
     add(
-        NodeBuilders.node(name, "NoOp").addAllInput(new LinkedHashSet<>(control)).build(),
+        GraphProtos.node(name, "NoOp").addAllInput(new LinkedHashSet<>(control)).build(),
         Optional.of(call));
   }
 
@@ -355,7 +355,7 @@ public final class FunctionInliner {
     }
 
     private static NodeDef call(NodeDef branching, NameAttrList branch) {
-      return NodeBuilders.node(branching.getName(), "StatefulPartitionedCall")
+      return GraphProtos.node(branching.getName(), "StatefulPartitionedCall")
           .addAllInput(branching.getInputList().subList(1, branching.getInputCount()))
           .putAttr("f", AttrValue.newBuilder().setFunc(branch).build())
           .putAttr("Tin", branching.getAttrOrThrow("Tin"))

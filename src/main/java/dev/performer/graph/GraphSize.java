@@ -112,8 +112,8 @@ public record GraphSize(long nodes, int depth, long constantBytes) {
     try {
       long bytes = 0;
       for (AttrValue value : node.getAttrMap().values()) {
-        TensorProtos.elements(value.getShape());
-        value.getList().getShapeList().forEach(TensorProtos::elements);
+        GraphProtos.elements(value.getShape());
+        value.getList().getShapeList().forEach(GraphProtos::elements);
         for (TensorProto tensor : tensors(value)) {
           bytes = addExact(bytes, claimed(tensor, node, place));
         }
@@ -126,9 +126,9 @@ public record GraphSize(long nodes, int depth, long constantBytes) {
   }
 
   private static long claimed(TensorProto tensor, NodeDef node, String place) {
-    long elements = TensorProtos.elements(tensor.getTensorShape());
+    long elements = GraphProtos.elements(tensor.getTensorShape());
     long content = tensor.getTensorContent().size();
-    int width = TensorProtos.width(tensor.getDtype());
+    int width = GraphProtos.width(tensor.getDtype());
     if (width <= 0) {
       // Packed strings take a byte each at least; one that is left out repeats the last, and empty
       // ones take 24 bytes of memory.

@@ -64,14 +64,12 @@ public record TracedFunction(
 
     private Signature run(Ops ops, Body body) {
       tf = ops;
-      Map<String, Operand<?>> built = body.build(this);
-      built.forEach(
-          (key, value) -> {
-            // An input or a value named twice cannot be an output itself.
-            Output<?> output = tf.identity(value).asOutput();
-            outputs.add(new ArgumentSpec(key, output.type(), output.shape()));
-            signature.output(key, output);
-          });
+      for (var built : body.build(this).entrySet()) {
+        // An input or a value named twice cannot be an output itself.
+        Output<?> output = tf.identity(built.getValue()).asOutput();
+        outputs.add(new ArgumentSpec(built.getKey(), output.type(), output.shape()));
+        signature.output(built.getKey(), output);
+      }
       return signature.build();
     }
 
@@ -85,8 +83,8 @@ public record TracedFunction(
 
     /** Adds an input. Inputs come before variables, in the order in which they are added. */
     public Operand<?> input(ArgumentSpec spec) {
-      return adoptInput(
-          spec, tf.placeholder(spec.type(), Placeholder.shape(spec.shape())).asOutput());
+      var shape = Placeholder.shape(spec.shape());
+      return adoptInput(spec, tf.placeholder(spec.type(), shape).asOutput());
     }
 
     /** Makes a placeholder that is already in the function's graph an input. */

@@ -5,8 +5,8 @@ import static dev.performer.PerformerException.require;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GraphIndex;
+import dev.performer.graph.GraphProtos;
 import dev.performer.graph.LossGradients;
-import dev.performer.graph.NodeBuilders;
 import dev.performer.graph.OpDefinitions;
 import dev.performer.graph.TensorNames;
 import java.util.ArrayDeque;
@@ -142,11 +142,11 @@ final class CustomGradients {
 
   private FlatGraph flatten(OpDef function) {
     GraphDef.Builder graph = model.metaGraph().getGraphDef().toBuilder().clearNode();
-    NodeDef.Builder call = NodeBuilders.node("gradient", "PartitionedCall");
-    call.putAttr("f", NodeBuilders.function(function.getName()));
+    NodeDef.Builder call = GraphProtos.node("gradient", "PartitionedCall");
+    call.putAttr("f", GraphProtos.function(function.getName()));
     for (int i = 0; i < function.getInputArgCount(); i++) {
-      var type = NodeBuilders.type(function.getInputArg(i).getType());
-      graph.addNode(NodeBuilders.node(argument(i), "Placeholder").putAttr("dtype", type));
+      var type = GraphProtos.type(function.getInputArg(i).getType());
+      graph.addNode(GraphProtos.node(argument(i), "Placeholder").putAttr("dtype", type));
       call.addInput(argument(i));
     }
     var outputs = IntStream.range(0, function.getOutputArgCount());

@@ -4,7 +4,7 @@ import static java.util.stream.Collectors.toSet;
 
 import dev.performer.PerformerException;
 import dev.performer.graph.GraphIndex;
-import dev.performer.graph.TensorProtos;
+import dev.performer.graph.GraphProtos;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -263,7 +263,7 @@ public record Inspection(
     }
 
     private static Shape shape(NodeDef constant) {
-      return TensorProtos.shape(constant.getAttrOrThrow("value").getTensor().getTensorShape());
+      return GraphProtos.shape(constant.getAttrOrThrow("value").getTensor().getTensorShape());
     }
   }
 }

@@ -1,10 +1,11 @@
 package dev.performer.savedmodel;
 
-import dev.performer.graph.NodeBuilders;
+import dev.performer.graph.GraphProtos;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.TracedFunction;
 import dev.performer.graph.TracedFunction.ArgumentSpec;
 import dev.performer.graph.Variable;
+import dev.performer.graph.Variables;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
@@ -36,17 +37,11 @@ final class PythonObjects {
   private static final String LIST = "trackable_list_wrapper";
   private static final Set<String> RESERVED =
       Set.of(
-          "variables",
-          "trainable_variables",
-          "non_trainable_variables",
-          "signatures",
-          "__call__",
-          "asset_paths",
-          "initializer",
-          "restore",
-          "graph_debug_info",
-          "tensorflow_version",
-          "tensorflow_git_version");
+          """
+          variables trainable_variables non_trainable_variables signatures __call__ asset_paths
+          initializer restore graph_debug_info tensorflow_version tensorflow_git_version
+          """
+              .split("\\s+"));
 
   private record Node(
       int id,
@@ -98,21 +93,15 @@ final class PythonObjects {
     }
     String name = scopeName(variable.name());
     SavedObject.Builder saved = SavedObject.newBuilder();
-    saved
-        .getVariableBuilder()
-        .setName(name)
-        .setDtype(Tensors.dataType(variable.type()))
-        .setShape(NodeBuilders.shape(variable.shape()))
-        .setTrainable(variable.trainable());
+    var known = saved.getVariableBuilder().setName(name).setTrainable(variable.trainable());
+    known.setDtype(Tensors.dataType(variable.type()));
+    known.setShape(GraphProtos.shape(variable.shape()));
     Node node = add(saved);
     parent.children().put(path.get(last), node);
     // As Python's trackable_utils escapes names.
-    List<String> escaped = path.stream().map(part -> part.replace(".", "..")).toList();
-    node.tracked()
-        .addAttributesBuilder()
-        .setName("VARIABLE_VALUE")
-        .setFullName(name)
-        .setCheckpointKey(String.join("/", escaped) + "/.ATTRIBUTES/VARIABLE_VALUE");
+    String key = Variables.checkpointKey(String.join("/", path).replace(".", ".."));
+    var value = node.tracked().addAttributesBuilder().setName("VARIABLE_VALUE");
+    value.setFullName(name).setCheckpointKey(key);
     variableNodes.put(variable, node);
   }
 
@@ -143,14 +132,11 @@ final class PythonObjects {
   }
 
   private boolean isFree(List<String> path) {
-    Node parent = root;
-    for (String name : path) {
-      parent = parent.children().get(name);
-      if (parent == null || parent.saved().hasVariable()) {
-        break;
-      }
+    Node node = root;
+    for (int i = 0; i < path.size() && node != null && !node.saved().hasVariable(); i++) {
+      node = node.children().get(path.get(i));
     }
-    return parent == null;
+    return node == null;
   }
 
   /** The checkpoint key of a variable. */
@@ -161,13 +147,12 @@ final class PythonObjects {
   /** Adds a function of the map {@code signatures}; it takes keyword arguments. */
   void addSignature(String key, String name, TracedFunction function) {
     Map<String, StructuredValue> keywords = specs(function.inputs());
-    addFunction(name, function, StructuredValues.tuple(List.of()), keywords);
+    var none = StructuredValues.tuple(List.of());
+    addFunction(name, function, none, StructuredValues.dict(keywords));
     SavedObject.Builder saved = SavedObject.newBuilder();
-    saved
-        .getBareConcreteFunctionBuilder()
-        .setConcreteFunctionName(name)
-        .addAllArgumentKeywords(keywords.keySet())
-        .setAllowedPositionalArguments(keywords.size() == 1 ? 1 : 0);
+    var bare = saved.getBareConcreteFunctionBuilder().setConcreteFunctionName(name);
+    bare.addAllArgumentKeywords(keywords.keySet());
+    bare.setAllowedPositionalArguments(keywords.size() == 1 ? 1 : 0);
     signatures.children().put(key, add(saved));
   }
 
@@ -176,7 +161,7 @@ final class PythonObjects {
     List<ArgumentSpec> inputs = function.inputs();
     StructuredValue arguments =
         StructuredValues.tuple(inputs.stream().map(StructuredValues::spec).toList());
-    addFunction(name, function, arguments, Map.of());
+    addFunction(name, function, arguments, StructuredValues.dict(Map.of()));
     List<String> names = inputs.stream().map(ArgumentSpec::name).toList();
     SavedObject.Builder saved = SavedObject.newBuilder();
     var spec = saved.getFunctionBuilder().addConcreteFunctions(name).getFunctionSpecBuilder();
@@ -185,19 +170,12 @@ final class PythonObjects {
   }
 
   private void addFunction(
-      String name,
-      TracedFunction function,
-      StructuredValue positional,
-      Map<String, StructuredValue> keywords) {
-    var captured = function.captured().stream().map(v -> variableNodes.get(v).id()).toList();
-    functions.put(
-        name,
-        SavedConcreteFunction.newBuilder()
-            .addAllBoundInputs(captured)
-            .setCanonicalizedInputSignature(
-                StructuredValues.tuple(List.of(positional, StructuredValues.dict(keywords))))
-            .setOutputSignature(StructuredValues.dict(specs(function.outputs())))
-            .build());
+      String name, TracedFunction function, StructuredValue positional, StructuredValue keywords) {
+    var concrete = SavedConcreteFunction.newBuilder();
+    function.captured().forEach(v -> concrete.addBoundInputs(variableNodes.get(v).id()));
+    concrete.setCanonicalizedInputSignature(StructuredValues.tuple(List.of(positional, keywords)));
+    concrete.setOutputSignature(StructuredValues.dict(specs(function.outputs())));
+    functions.put(name, concrete.build());
   }
 
   private static Map<String, StructuredValue> specs(List<ArgumentSpec> tensors) {
@@ -229,11 +207,8 @@ final class PythonObjects {
   private boolean isList(Node node) {
     String identifier = node.saved().getUserObject().getIdentifier();
     var names = node.children().keySet();
-    return identifier.equals(LIST)
-        || node != root
-            && identifier.equals(USER_OBJECT)
-            && !names.isEmpty()
-            && names.containsAll(numbers(names.size()));
+    boolean isNumbered = !names.isEmpty() && names.containsAll(numbers(names.size()));
+    return identifier.equals(LIST) || node != root && identifier.equals(USER_OBJECT) && isNumbered;
   }
 
   private static List<String> numbers(int count) {
@@ -242,12 +217,12 @@ final class PythonObjects {
 
   /** Those of a list in order. */
   private List<ObjectReference> children(Node node) {
-    var names = isList(node) ? numbers(node.children().size()) : node.children().keySet();
-    return names.stream().map(name -> reference(name, node.children().get(name))).toList();
-  }
-
-  private static ObjectReference reference(String name, Node child) {
-    return ObjectReference.newBuilder().setLocalName(name).setNodeId(child.id()).build();
+    List<ObjectReference> children = new ArrayList<>();
+    for (var name : isList(node) ? numbers(node.children().size()) : node.children().keySet()) {
+      int id = node.children().get(name).id();
+      children.add(ObjectReference.newBuilder().setLocalName(name).setNodeId(id).build());
+    }
+    return children;
   }
 
   /** Python values as a SavedModel's object graph writes them down. */
@@ -277,7 +252,7 @@ final class PythonObjects {
     static StructuredValue spec(ArgumentSpec spec) {
       var value = StructuredValue.newBuilder();
       var tensor = value.getTensorSpecValueBuilder().setName(spec.name());
-      tensor.setShape(NodeBuilders.shape(spec.shape())).setDtype(spec.dataType());
+      tensor.setShape(GraphProtos.shape(spec.shape())).setDtype(spec.dataType());
       return value.build();
     }
 

@@ -1,6 +1,6 @@
 package dev.performer.savedmodel;
 
-import dev.performer.graph.TensorProtos;
+import dev.performer.graph.GraphProtos;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.stream.Collectors;
@@ -19,7 +19,7 @@ import org.tensorflow.proto.TensorInfo;
 public record TensorSpec(String name, String tensor, DataType type, Shape shape) {
 
   static TensorSpec of(String name, TensorInfo info) {
-    Shape shape = TensorProtos.shape(info.getTensorShape());
+    Shape shape = GraphProtos.shape(info.getTensorShape());
     return new TensorSpec(name, info.getName(), info.getDtype(), shape);
   }
 

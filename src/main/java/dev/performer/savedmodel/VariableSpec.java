@@ -3,9 +3,9 @@ package dev.performer.savedmodel;
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GraphIndex;
+import dev.performer.graph.GraphProtos;
 import dev.performer.graph.ResourceConversion;
 import dev.performer.graph.TensorNames;
-import dev.performer.graph.TensorProtos;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -100,7 +100,7 @@ public record VariableSpec(
       for (NodeDef node : nodes) {
         String name = node.getName();
         DataType type = node.getAttrOrThrow("dtype").getType();
-        Shape shape = TensorProtos.shape(node.getAttrOrThrow("shape").getShape());
+        Shape shape = GraphProtos.shape(node.getAttrOrThrow("shape").getShape());
         boolean isCollected = trainable.getOrDefault(name, true);
         boolean isTrainable = known(node).map(SavedVariable::getTrainable).orElse(isCollected);
         boolean trains = isTrainable && FLOATING.contains(type);
@@ -183,7 +183,7 @@ public record VariableSpec(
       return index
           .find(constant)
           .filter(node -> node.getOp().equals("Const"))
-          .map(node -> TensorProtos.strings(node.getAttrOrThrow("value").getTensor()))
+          .map(node -> GraphProtos.strings(node.getAttrOrThrow("value").getTensor()))
           .filter(strings -> number < strings.size())
           .map(strings -> strings.get(number).toStringUtf8());
     }

@@ -225,7 +225,7 @@ public final class WeightReplacement {
     boolean isCheckpoint =
         file.startsWith(original.resolve(CHECKPOINT.getParent()))
             && file.getFileName().toString().startsWith(CHECKPOINT.getFileName() + ".");
-    return !isCheckpoint && !file.startsWith(original.resolve(OptimizerFiles.FOLDER));
+    return !isCheckpoint && !file.startsWith(original.resolve(PerformerModels.OPTIMIZER));
   }
 
   private void copyFiles(Path target, Predicate<Path> wanted) throws IOException {

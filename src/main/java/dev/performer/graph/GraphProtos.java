@@ -7,17 +7,22 @@ import com.google.protobuf.CodedInputStream;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.tensorflow.ndarray.Shape;
+import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
+import org.tensorflow.proto.NameAttrList;
+import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.TensorProto;
 import org.tensorflow.proto.TensorShapeProto;
 
-/** What tensors and shapes in protocol buffers claim and hold. */
-public final class TensorProtos {
+/** Nodes, tensors and shapes as protocol buffers. */
+public final class GraphProtos {
+  static final AttrValue INT32 = type(DataType.DT_INT32);
   static final int VARIABLE = 0; // width of elements that have no fixed size
   static final int UNKNOWN = -1; // width of types that are stored nowhere
 
-  private TensorProtos() {}
+  private GraphProtos() {}
 
   /** Bytes of one element in tensors and checkpoints. */
   static int width(DataType type) {
@@ -91,5 +96,38 @@ public final class TensorProtos {
         .clearStringVal()
         .addAllStringVal(strings)
         .build();
+  }
+
+  public static NodeDef.Builder node(String name, String op, String... inputs) {
+    return NodeDef.newBuilder().setName(name).setOp(op).addAllInput(List.of(inputs));
+  }
+
+  public static AttrValue type(DataType type) {
+    return AttrValue.newBuilder().setType(type).build();
+  }
+
+  static AttrValue types(List<DataType> types) {
+    var list = AttrValue.ListValue.newBuilder().addAllType(types);
+    return AttrValue.newBuilder().setList(list).build();
+  }
+
+  public static AttrValue function(String name) {
+    return AttrValue.newBuilder().setFunc(NameAttrList.newBuilder().setName(name)).build();
+  }
+
+  /** A shape, −1 where a size is unknown. */
+  public static TensorShapeProto shape(Shape shape) {
+    var proto = TensorShapeProto.newBuilder().setUnknownRank(shape.isUnknown());
+    for (long size : shape.isUnknown() ? new long[0] : shape.asArray()) {
+      proto.addDimBuilder().setSize(size);
+    }
+    return proto.build();
+  }
+
+  static NodeDef.Builder ints(String name, Shape shape, int... values) {
+    TensorProto.Builder tensor = TensorProto.newBuilder().setDtype(DataType.DT_INT32);
+    IntStream.of(values).forEach(tensor.setTensorShape(shape(shape))::addIntVal);
+    AttrValue value = AttrValue.newBuilder().setTensor(tensor).build();
+    return node(name, "Const").putAttr("dtype", INT32).putAttr("value", value);
   }
 }
