@@ -1,6 +1,5 @@
 package dev.performer;
 
-import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.channels.FileChannel;
@@ -11,10 +10,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
 
-/**
- * Reads files of models, checkpoints and runs as {@link Files} does. They must be regular files:
- * reading a pipe or a device in their place may wait, or go on, without end.
- */
+/** Reads as {@link Files} does, but no pipes and devices, which may wait or go on without end. */
 public final class RegularFiles {
   private RegularFiles() {}
 
@@ -46,11 +42,6 @@ public final class RegularFiles {
   public static InputStream newInputStream(Path file) throws IOException {
     require(file);
     return Files.newInputStream(file);
-  }
-
-  public static BufferedReader newBufferedReader(Path file) throws IOException {
-    require(file);
-    return Files.newBufferedReader(file);
   }
 
   public static FileChannel open(Path file) throws IOException {

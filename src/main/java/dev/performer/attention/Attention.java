@@ -7,10 +7,8 @@ import org.tensorflow.types.family.TFloating;
 
 /** Attention of many heads; FAVOR+ and exact softmax are peers, so any model can switch. */
 public interface Attention {
-
   /** Queries, keys and values of a layer, heads before positions: {@code [B, H, L, D]}. */
   record Projected(Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> values) {
-
     /** Of some heads; of all the same operands. */
     public Projected some(Ops tf, int first, int count, int heads) {
       return count == heads

@@ -12,7 +12,7 @@ import org.tensorflow.types.family.TNumber;
  * float32: {@code φ(k) = exp(−|ω−k'|²/2 + D/2)} and {@code φ(q) = exp(ω·q' + |ω|²/2 − max)}.
  */
 record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection)
-    implements FeatureMap {
+    implements ProjectedFeatures {
   // Lemma 1 up to factors that cancel: exp(−|q'|²/2) is one of the query, exp(|ω|²/2 − D/2) moves
   // from keys to queries, where the maximum over features takes care of it. What is left of an
   // exponent is linear in x, |x|² and 1, so it is one product with columns for norms and lengths:
@@ -47,18 +47,10 @@ record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection
     Operand<T> directions =
         PositiveFeatures.directions(a, a.cast(projection), form().isMirrored()); // [R, D]
     Operand<T> lengths = lengths(a, directions, headSize); // [1, R]
-    if (isWide(headSize)) {
-      lengths = tf.zerosLike(lengths);
-    }
+    lengths = isWide(headSize) ? tf.zerosLike(lengths) : lengths;
     Operand<T> scaled = a.times(a.transpose(directions), scale); // [D, R]
     return new Features<>(
         queries(a, queries, scaled, lengths), keys(a, keys, scaled, lengths, scale));
-  }
-
-  @Override
-  public long features(long headSize) {
-    return Algebra.size(projection, 0, "the number of directions")
-        * config.kernel().featuresPerDirection();
   }
 
   private <T extends TFloating> Operand<T> queries(
@@ -79,22 +71,16 @@ record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection
     double epsilon = config.exponentialEpsilon();
     Operand<T> ones = a.onesColumn(keys);
     if (!form().hasNorm()) { // not bounded by itself
-      Operand<T> u =
-          a.rowsTimes(
-              a.concat(-1, List.of(keys, ones)),
-              a.concat(0, List.of(scaled, tf.math.neg(lengths))));
+      Operand<T> rows = a.concat(-1, List.of(keys, ones)); // [B, H, S, D+1]
+      Operand<T> u = a.rowsTimes(rows, a.concat(0, List.of(scaled, tf.math.neg(lengths))));
       return a.plus(tf.math.exp(tf.math.minimum(u, a.constant(LARGEST_EXPONENT))), epsilon);
     }
     boolean isWide = isWide(Algebra.size(keys, -1, "the head size"));
     Operand<T> norms = a.times(a.squaredNorm(keys), -scale * scale / 2); // [B, H, S, 1]
     Operand<T> rows = a.concat(-1, List.of(keys, norms, ones)); // [B, H, S, D+2]
-    Operand<T> matrix =
-        a.concat(
-            0,
-            List.of(
-                scaled,
-                tf.fill(tf.shape(lengths), a.constant(1)),
-                a.plus(tf.math.neg(lengths), isWide ? WIDE_SHIFT : 0))); // [D+2, R]
+    Operand<T> row = tf.fill(tf.shape(lengths), a.constant(1)); // [1, R]
+    Operand<T> last = a.plus(tf.math.neg(lengths), isWide ? WIDE_SHIFT : 0);
+    Operand<T> matrix = a.concat(0, List.of(scaled, row, last)); // [D+2, R]
     Operand<T> u = a.rowsTimes(rows, matrix); // [B, H, S, R]
     Operand<T> bounded = isWide ? tf.math.minimum(u, a.constant(LARGEST_KEY)) : u;
     return a.plus(tf.math.exp(bounded), epsilon);

@@ -46,7 +46,6 @@ public record Convention(
     boolean masksKeys,
     ProjectionDraw draw,
     Code kernelNames) {
-
   /** What queries and keys are each multiplied by first: {@code factor · D^exponent}. */
   public record Scale(double factor, double exponent) {
     /** No scaling. */
@@ -71,9 +70,9 @@ public record Convention(
   }
 
   /**
-   * Over which axes of the projected data {@code [B, H, L, M]} the maximum is taken that keeps an
-   * exponential in range. More than {@link #FEATURES} for keys couples positions, so the future
-   * reaches the past through ε or underflow.
+   * The axes of the projected data {@code [B, H, L, M]} whose maximum keeps an exponential in
+   * range. More than {@link #FEATURES} for keys couples positions: the future reaches the past
+   * through ε or underflow.
    */
   public enum Maximum {
     FEATURES(3),
@@ -245,19 +244,13 @@ public record Convention(
    */
   public Convention withScale(Scale scale) {
     Scale before = plusPlus.scale();
+    double factor = scale.factor() * before.factor() / generalized.scale().factor();
     Scale own =
-        new Scale(
-            scale.factor() * before.factor() / generalized.scale().factor(),
-            scale.exponent() + before.exponent() - softmax.scale().exponent());
-    return new Convention(
-        label,
-        softmax.scaled(scale),
-        plusPlus.scaled(own),
-        generalized.scaled(scale),
-        bareSoftmax,
-        masksKeys,
-        draw,
-        kernelNames);
+        new Scale(factor, scale.exponent() + before.exponent() - softmax.scale().exponent());
+    Exponential s = softmax.scaled(scale);
+    Exponential p = plusPlus.scaled(own);
+    Generalized g = generalized.scaled(scale);
+    return new Convention(label, s, p, g, bareSoftmax, masksKeys, draw, kernelNames);
   }
 
   /** Whether features of keys depend on other positions, so that no simple recurrence exists. */

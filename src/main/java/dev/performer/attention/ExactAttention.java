@@ -61,10 +61,11 @@ public record ExactAttention(boolean causal) implements Attention {
   private static <T extends TFloating> Operand<T> softmax(
       Algebra<T> a, Operand<T> scores, Operand<T> allowed) {
     Ops tf = a.tf();
-    return tf.nn.softmax(
-        allowed == null
-            ? scores
-            : tf.math.add(scores, a.times(tf.math.sub(a.constant(1), allowed), FORBIDDEN)));
+    if (allowed == null) {
+      return tf.nn.softmax(scores);
+    }
+    Operand<T> bias = a.times(tf.math.sub(a.constant(1), allowed), FORBIDDEN);
+    return tf.nn.softmax(tf.math.add(scores, bias));
   }
 
   /** 1 where a query may see a key, 0 elsewhere; null where all may. */
@@ -91,7 +92,6 @@ public record ExactAttention(boolean causal) implements Attention {
    * are real, as prompts of one batch differ in length.
    */
   public record Recurrence(int heads, int headSize, int valueSize) implements RecurrentForm {
-
     @Override
     public List<State> states() {
       return List.of(
@@ -103,9 +103,8 @@ public record ExactAttention(boolean causal) implements Attention {
     @Override
     public Advance prefill(Ops tf, Projected all, Operand<TFloat32> keyMask) {
       var exact = new ExactAttention(true);
-      return new Advance(
-          exact.attend(tf, all.queries(), all.keys(), all.values(), keyMask),
-          List.of(all.keys(), all.values(), keyMask));
+      var out = exact.attend(tf, all.queries(), all.keys(), all.values(), keyMask);
+      return new Advance(out, List.of(all.keys(), all.values(), keyMask));
     }
 
     @Override
@@ -115,9 +114,8 @@ public record ExactAttention(boolean causal) implements Attention {
       var column = List.of(Algebra.sizes(tf, one.keys(), 0, 1), tf.array(1));
       var row = tf.fill(tf.concat(column, tf.constant(0)), tf.constant(1f)); // [B, 1]
       Operand<TFloat32> real = tf.concat(List.of(states.get(2), row), tf.constant(1)); // [B, S]
-      return new Advance(
-          new ExactAttention(false).attend(tf, one.queries(), keys, values, real),
-          List.of(keys, values, real));
+      var out = new ExactAttention(false).attend(tf, one.queries(), keys, values, real);
+      return new Advance(out, List.of(keys, values, real));
     }
   }
 }

@@ -25,21 +25,12 @@ import org.tensorflow.types.family.TNumber;
  * @see <a href="https://arxiv.org/abs/2009.14794">Rethinking Attention with Performers</a>
  */
 public record FavorAttention(FavorConfig config, FeatureMap featureMap) implements Attention {
-
-  /**
-   * Attention without a projection.
-   *
-   * @throws PerformerException if the kernel needs one
-   */
+  /** Attention without a projection. @throws PerformerException if the kernel needs one */
   public static FavorAttention of(FavorConfig config) {
     return of(config, null);
   }
 
-  /**
-   * Attention with a projection, which decides M whatever {@code config.features()} is.
-   *
-   * @param projection {@code [M, D]}: a constant, or a variable as it is read
-   */
+  /** Attention with a projection {@code [M, D]}, whose M counts whatever {@code features()} is. */
   public static FavorAttention of(FavorConfig config, Operand<? extends TNumber> projection) {
     return new FavorAttention(config, FeatureMap.of(config, projection));
   }
@@ -105,15 +96,14 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
         && map.maxima().equals(new Convention.Stabilizer.Maxima(FEATURES, LENGTH_AND_FEATURES))) {
       return new OfMaxima(map, heads, features, valueSize);
     }
-    throw new PerformerException(
-        "kernel %s with convention %s takes statistics over heads or positions that no running state holds, so it cannot generate"
-            .formatted(config.kernel(), config.convention()));
+    String message =
+        "kernel %s with convention %s takes statistics over heads or positions that no running state holds, so it cannot generate";
+    throw new PerformerException(message.formatted(config.kernel(), config.convention()));
   }
 
   /** Features of one position only: the state is {@code Σ_j [v_j | 1] φ(k_j)ᵀ}. */
   private record OfSums(FavorAttention attention, int heads, long features, int valueSize)
       implements RecurrentForm {
-
     @Override
     public List<State> states() {
       return List.of(new State("sums", heads, valueSize + 1, features));
@@ -161,13 +151,11 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
       Algebra<TFloat32> a = Algebra.of(tf, all.keys());
       var e = map.exponents(a, all.keys());
       Operand<TFloat32> real = LinearAttention.maskColumn(tf, keyMask); // [B, 1, S, 1]
-      var kept = tf.math.mul(e.projected(), real);
-      Operand<TFloat32> projected =
-          tf.math.add(kept, a.times(tf.math.sub(a.constant(1), real), NEVER)); // [B, H, S, R]
+      var kept = tf.math.mul(e.projected(), real); // [B, H, S, R]
+      var projected = tf.math.add(kept, a.times(tf.math.sub(a.constant(1), real), NEVER));
       Operand<TFloat32> max = a.max(projected, LENGTH_AND_FEATURES.axes()); // [B, H, 1, 1]
-      Operand<TFloat32> exponentials =
-          new Stabilized.Exponents<>(projected, e.norms(), e.constant(), e.ratio())
-              .exp(a, max); // [B, H, S, R]
+      var masked = new Stabilized.Exponents<>(projected, e.norms(), e.constant(), e.ratio());
+      Operand<TFloat32> exponentials = masked.exp(a, max); // [B, H, S, R]
       var k = a.times(a.plus(exponentials, config.exponentialEpsilon()), e.ratio());
       var q = map.side(a, all.queries(), true);
       int chunk = config.chunkFor(features, valueSize);

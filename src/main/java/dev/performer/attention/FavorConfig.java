@@ -1,6 +1,7 @@
 package dev.performer.attention;
 
 import static dev.performer.PerformerException.require;
+import static java.util.Objects.requireNonNullElse;
 
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.annotation.JsonAutoDetect.Visibility;
@@ -61,7 +62,6 @@ public record FavorConfig(
     boolean renormalize,
     int exactHeads,
     boolean maskKeys) {
-
   /** The number of directions where none is given and the kernel needs a projection. */
   public static final int DEFAULT_FEATURES = 256;
 
@@ -74,12 +74,10 @@ public record FavorConfig(
     notNegative("chunk", chunk);
     notNegative("redrawEvery", redrawEvery);
     notNegative("exactHeads", exactHeads);
-    String use = "use %s or %s".formatted(Kernel.DEFAULT, Kernel.CLOSEST);
-    require(
-        !causal || !meant.isBidirectionalOnly(),
-        "kernel %s takes statistics of the whole sequence and cannot be causal; %s",
-        kernel,
-        use);
+    String message =
+        "kernel %s takes statistics of the whole sequence and cannot be causal; use %s or %s";
+    boolean isPossible = !causal || !meant.isBidirectionalOnly();
+    require(isPossible, message, kernel, Kernel.DEFAULT, Kernel.CLOSEST);
     boolean needsNone = features > 0 || !meant.isSoftmax() || convention.bareSoftmax();
     require(needsNone, "kernel %s needs a projection; set features above 0", kernel);
     boolean redraws = features > 0 || redrawEvery == 0;
@@ -131,14 +129,6 @@ public record FavorConfig(
 
   public FavorConfig withFeatures(int m) {
     return toBuilder().features(m).build();
-  }
-
-  public FavorConfig withChunk(int c) {
-    return toBuilder().chunk(c).build();
-  }
-
-  public FavorConfig withEpsilon(double e) {
-    return toBuilder().epsilon(e).build();
   }
 
   /** The same as layer {@code i} has it: with the seed of its own projection. */
@@ -351,11 +341,7 @@ public record FavorConfig(
           .maskKeys(maskKeys);
     }
 
-    /**
-     * The description.
-     *
-     * @throws PerformerException if there is no kernel, or the parts do not go together
-     */
+    /** The description. @throws PerformerException if it has no kernel or parts do not fit */
     public FavorConfig build() {
       require(kernel != null, "FAVOR+ needs a kernel, such as %s", Kernel.DEFAULT);
       Convention c = convention == null ? Convention.PERFORMER : convention;
@@ -371,19 +357,19 @@ public record FavorConfig(
       return new FavorConfig(
           kernel,
           c,
-          or(causal, false),
-          or(features, meant.isSoftmax() ? DEFAULT_FEATURES : 0),
-          or(directions, Directions.ORTHOGONAL),
-          or(lengths, Lengths.CHI),
+          requireNonNullElse(causal, false),
+          requireNonNullElse(features, meant.isSoftmax() ? DEFAULT_FEATURES : 0),
+          requireNonNullElse(directions, Directions.ORTHOGONAL),
+          requireNonNullElse(lengths, Lengths.CHI),
           threefry == null ? drawn : drawn.withStream(threefry),
-          or(seed, 0L),
-          or(redrawEvery, 0),
-          or(chunk, 0),
+          requireNonNullElse(seed, 0L),
+          requireNonNullElse(redrawEvery, 0),
+          requireNonNullElse(chunk, 0),
           e,
           guard,
-          or(renormalize, true),
-          or(exactHeads, 0),
-          or(maskKeys, c.masksKeys()));
+          requireNonNullElse(renormalize, true),
+          requireNonNullElse(exactHeads, 0),
+          requireNonNullElse(maskKeys, c.masksKeys()));
     }
 
     private <T> FavorKeys given(T value, Consumer<T> key) {
@@ -391,10 +377,6 @@ public record FavorConfig(
         key.accept(value);
       }
       return this;
-    }
-
-    private static <T> T or(T value, T absent) {
-      return value == null ? absent : value;
     }
   }
 }

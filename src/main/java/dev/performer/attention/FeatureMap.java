@@ -16,13 +16,7 @@ import org.tensorflow.types.family.TNumber;
  */
 @FunctionalInterface
 public interface FeatureMap {
-
-  /**
-   * φ of queries and of keys.
-   *
-   * @param queries φ(q), {@code [B, H, L, R]}
-   * @param keys φ(k), {@code [B, H, S, R]}
-   */
+  /** φ of queries, {@code [B, H, L, R]}, and of keys, {@code [B, H, S, R]}. */
   record Features<T extends TFloating>(Operand<T> queries, Operand<T> keys) {
     /** With φ(k) multiplied by a key mask, {@code [B, S]}, 1 = keep. */
     public Features<T> masked(Ops tf, Operand<T> keyMask) {
@@ -44,9 +38,8 @@ public interface FeatureMap {
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask);
 
   /**
-   * R, the length of a feature vector.
+   * R, the length of a feature vector, for the head size D.
    *
-   * @param headSize D
    * @throws PerformerException if a map of one's own has no such number
    */
   default long features(long headSize) {
@@ -54,22 +47,19 @@ public interface FeatureMap {
   }
 
   /**
-   * The map of a configuration.
+   * The map of a configuration and its projection, {@code [M, D]}, or null where it has none.
    *
-   * @param projection {@code [M, D]}, or null where the configuration has none
    * @throws PerformerException if a softmax kernel has no projection
    */
   static FeatureMap of(FavorConfig config, Operand<? extends TNumber> projection) {
     Convention convention = config.convention();
     Kernel.Form form = config.meantKernel().form();
     boolean isTrigonometric = form instanceof Kernel.Trigonometric;
+    boolean mayBeBare =
+        form instanceof Kernel.Generalized || convention.bareSoftmax() && !isTrigonometric;
+    String message = "kernel %s needs a projection with convention %s; give one or set features";
     PerformerException.require(
-        projection != null
-            || form instanceof Kernel.Generalized
-            || convention.bareSoftmax() && !isTrigonometric,
-        "kernel %s needs a projection with convention %s; give one or set features",
-        config.kernel(),
-        convention);
+        projection != null || mayBeBare, message, config.kernel(), convention);
     if (form instanceof Kernel.PlusPlus) {
       if (projection != null) {
         return new PlusPlusFeatures(config, projection);

@@ -19,7 +19,6 @@ public final class LinearAttention {
 
   /** How the weighted sum of values becomes a weighted mean, and what guards the division. */
   public sealed interface Denominator {
-
     /** No division: the weighted sum itself ({@code renormalize_attention=False}, Google's JAX). */
     record Absent() implements Denominator {}
 
@@ -99,13 +98,7 @@ public final class LinearAttention {
     return Algebra.of(tf, keys).transposedMatMul(withOnes(tf, values, keyMask), keys);
   }
 
-  /**
-   * Outputs of queries that see one state.
-   *
-   * @param queries φ(q), {@code [B, H, L, R]}
-   * @param state {@code [B, H, V+1, R]}
-   * @return {@code [B, H, L, V]}
-   */
+  /** Outputs of φ(q), {@code [B, H, L, R]}, that see one state: {@code [B, H, L, V]}. */
   public static <T extends TFloating> Operand<T> read(
       Ops tf, Operand<T> queries, Operand<T> state, Denominator by) {
     return divided(tf, Algebra.of(tf, queries).matMulTransposed(queries, state), by);
@@ -189,22 +182,15 @@ public final class LinearAttention {
   /**
    * How a length is cut into N = K·G chunks of C, K groups of G: in the graph where the length is
    * not known when it is built. Every size is a {@code [1]}.
-   *
-   * @param length L
-   * @param chunk C; never longer than L
-   * @param groups K
-   * @param perGroup G, at most 64
-   * @param knownLength L, or -1
-   * @param oneGroup whether K is known to be 1
    */
   private record Chunks(
       Ops tf,
-      Operand<TInt32> length,
-      Operand<TInt32> chunk,
-      Operand<TInt32> groups,
-      Operand<TInt32> perGroup,
-      long knownLength,
-      boolean oneGroup) {
+      Operand<TInt32> length, // L
+      Operand<TInt32> chunk, // C; never longer than L
+      Operand<TInt32> groups, // K
+      Operand<TInt32> perGroup, // G, at most 64
+      long knownLength, // L, or -1
+      boolean oneGroup) { // whether K is known to be 1
     private static final int LARGEST_GROUP = 64;
 
     static Chunks of(Ops tf, Operand<?> queries, int longest) {

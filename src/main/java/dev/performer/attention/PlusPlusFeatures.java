@@ -17,8 +17,7 @@ import org.tensorflow.types.family.TNumber;
  * @see <a href="https://arxiv.org/abs/2205.15317">Chefs' Random Tables</a>
  */
 record PlusPlusFeatures(FavorConfig config, Operand<? extends TNumber> projection)
-    implements FeatureMap {
-
+    implements ProjectedFeatures {
   @Override
   public <T extends TFloating> Features<T> map(
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
@@ -35,16 +34,23 @@ record PlusPlusFeatures(FavorConfig config, Operand<? extends TNumber> projectio
       Operand<T> ofQueries = amount(a, meanOfPairs(a, q, k), headSize); // [B, H, 1, 1]
       Operand<T> ofKeys = amount(a, meanOfPairs(a, k, q), headSize); // [B, H, 1, 1]
       return new Features<>(
-          stabilized(a, q, matrix, squares, ofQueries, headSize, maxima.query()),
-          stabilized(a, k, matrix, squares, ofKeys, headSize, maxima.key()));
+          stabilized(a, q, matrix, squares, ofQueries, maxima.query()),
+          stabilized(a, k, matrix, squares, ofKeys, maxima.key()));
     }
-    Operand<T> amount = amount(a, meanOfKeys(a, k, keyMask), headSize);
-    return centred(a, q, k, keyMask, matrix, squares, slope(a, amount), headSize);
-  }
-
-  @Override
-  public long features(long headSize) {
-    return Algebra.size(projection, 0, "the number of directions");
+    Operand<T> slope = slope(a, amount(a, meanOfKeys(a, k, keyMask), headSize));
+    double epsilon = config.exponentialEpsilon();
+    Operand<T> lengths = a.times(a.plus(squares, -headSize), 0.5); // [1, M]
+    Operand<T> u = tf.math.add(tf.math.mul(slope, a.rowsTimes(q, matrix)), lengths);
+    Operand<T> max = a.max(u, Convention.Maximum.FEATURES.axes());
+    if (config.renormalize()) {
+      max = tf.stopGradient(max); // cancels in the division
+    }
+    Operand<T> halfNorms = a.times(a.squaredNorm(k), 0.5);
+    Operand<T> shift = tf.math.add(halfNorms, tf.math.mul(tf.math.square(slope), lengths));
+    Operand<T> v = tf.math.sub(tf.math.mul(slope, a.rowsTimes(k, matrix)), shift);
+    return new Features<>(
+        a.plus(tf.math.exp(tf.math.sub(u, max)), epsilon),
+        a.plus(tf.math.exp(belowLargest(a, v, keyMask)), epsilon));
   }
 
   private <T extends TFloating> Operand<T> stabilized(
@@ -53,43 +59,19 @@ record PlusPlusFeatures(FavorConfig config, Operand<? extends TNumber> projectio
       Operand<T> matrix,
       Operand<T> squares,
       Operand<T> amount,
-      long headSize,
       Convention.Maximum maximum) {
     Ops tf = a.tf();
+    long headSize = Algebra.size(x, -1, "the head size");
     Operand<T> slope = slope(a, amount);
     Operand<T> front = tf.math.pow(slope, a.constant(headSize / 2.0)); // (1−4A)^(D/4)
     Operand<T> u = a.rowsTimes(x, matrix); // [B, H, L, M]
-    Operand<T> shift =
-        tf.math.add(tf.math.mul(slope, a.max(u, maximum.axes())), a.times(a.squaredNorm(x), 0.5));
-    Operand<T> exponent =
-        tf.math.add(tf.math.sub(tf.math.mul(slope, u), shift), tf.math.mul(amount, squares));
+    Operand<T> largest = tf.math.mul(slope, a.max(u, maximum.axes()));
+    Operand<T> shift = tf.math.add(largest, a.times(a.squaredNorm(x), 0.5));
+    Operand<T> exponent = tf.math.sub(tf.math.mul(slope, u), shift);
+    exponent = tf.math.add(exponent, tf.math.mul(amount, squares));
     double ratio = 1 / Math.sqrt(Algebra.size(matrix, 1, "the number of features"));
     return tf.math.mul(
         a.plus(tf.math.exp(exponent), config.exponentialEpsilon()), a.times(front, ratio));
-  }
-
-  private <T extends TFloating> Features<T> centred(
-      Algebra<T> a,
-      Operand<T> q,
-      Operand<T> k,
-      Operand<T> keyMask,
-      Operand<T> matrix,
-      Operand<T> squares,
-      Operand<T> slope,
-      long headSize) {
-    Ops tf = a.tf();
-    Operand<T> lengths = a.times(a.plus(squares, -headSize), 0.5); // [1, M]
-    Operand<T> u = tf.math.add(tf.math.mul(slope, a.rowsTimes(q, matrix)), lengths);
-    Operand<T> max = a.max(u, Convention.Maximum.FEATURES.axes());
-    if (config.renormalize()) {
-      max = tf.stopGradient(max); // cancels in the division
-    }
-    Operand<T> shift =
-        tf.math.add(a.times(a.squaredNorm(k), 0.5), tf.math.mul(tf.math.square(slope), lengths));
-    Operand<T> exponent = tf.math.sub(tf.math.mul(slope, a.rowsTimes(k, matrix)), shift);
-    return new Features<>(
-        a.plus(tf.math.exp(tf.math.sub(u, max)), config.exponentialEpsilon()),
-        a.plus(tf.math.exp(belowLargest(a, exponent, keyMask)), config.exponentialEpsilon()));
   }
 
   /**

@@ -12,9 +12,12 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.function.DoublePredicate;
+import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -23,16 +26,14 @@ import java.util.regex.Pattern;
  * of the same parameter wins, as in gin. Files that it includes are read in their place.
  *
  * @param file where it was read, for messages
- * @param bindings values by full key: {@link Long}, {@link Double}, {@link Boolean}, {@link
- *     String}, {@link List}, {@link Map}, {@link Reference}, {@link Macro} or {@link #NONE}
+ * @param bindings each a {@link Long}, {@link Double}, {@link Boolean}, {@link String}, {@link
+ *     List}, {@link Map}, {@link Reference}, {@link Macro} or {@link #NONE}
  * @param skipped imports, which name Python's modules and are not followed
  * @see <a href="https://github.com/google/gin-config">gin-config</a>
  */
-record GinConfig(Path file, Map<String, Object> bindings, List<String> skipped) {
+record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
   private static final long MAX_BYTES = 4_000_000;
   private static final int MAX_MACROS = 20;
-  private static final Pattern KEY =
-      Pattern.compile("(?:(.*)/)?(?:[^/]*\\.)?([^./]*)\\.([^./]*)", Pattern.DOTALL);
 
   private enum Literal {
     None
@@ -42,6 +43,23 @@ record GinConfig(Path file, Map<String, Object> bindings, List<String> skipped) 
   static final Object NONE = Literal.None;
 
   static final GinConfig EMPTY = new GinConfig(Path.of("config.gin"), Map.of(), List.of());
+
+  /** What is bound, whatever the module; {@code x = 1} is gin's {@code x/macro.value = 1}. */
+  record Key(String scope, String name, String parameter) {
+    private static final Pattern WRITTEN =
+        Pattern.compile("(?:(.*)/)?(?:[^/]*\\.)?([^./]*)\\.([^./]*)");
+
+    static Key of(String written) {
+      Matcher parts = WRITTEN.matcher(written);
+      return parts.matches()
+          ? new Key(Objects.toString(parts.group(1), ""), parts.group(2), parts.group(3))
+          : macro(written);
+    }
+
+    static Key macro(String name) {
+      return new Key(name, "macro", "value");
+    }
+  }
 
   /** {@code @scope/name} without modules, or with {@code ()} its result. */
   record Reference(String scope, String name, boolean called) {
@@ -79,48 +97,36 @@ record GinConfig(Path file, Map<String, Object> bindings, List<String> skipped) 
   /** Parses a text. @throws PerformerException that names file and line */
   static GinConfig parse(Path file, String text) {
     var config = new GinConfig(file, new LinkedHashMap<>(), new ArrayList<>());
-    new GinParser(file, text, config, new GinIncludes(file)).parse();
+    new GinParser(file, text, config, new GinParser.Includes(file)).parse();
     return config;
   }
 
-  /**
-   * The value of a parameter of a configurable, whatever module it is given with, as bound in
-   * exactly that scope or else in none; macros are resolved.
-   */
+  /** A parameter as bound in exactly that scope or else in none; macros are resolved. */
   Optional<Object> value(String scope, String name, String parameter) {
-    return Optional.ofNullable(values(scope, name).get(parameter)).map(this::resolved);
+    Object anywhere = bindings.get(new Key("", name, parameter));
+    Object value = bindings.getOrDefault(new Key(scope, name, parameter), anywhere);
+    return Optional.ofNullable(value).map(this::resolved);
+  }
+
+  private Object resolved(Object value) {
+    Object found = value;
+    for (int i = 0; found instanceof Macro macro; i++) {
+      found = bindings.get(Key.macro(macro.name()));
+      require(found != null, "%s: the macro %s is defined nowhere in this file", file, macro);
+      require(i <= MAX_MACROS, "%s: the macro %s refers to itself", file, macro);
+    }
+    return found;
   }
 
   /** What is bound without a scope. */
-  GinParameters of(String name) {
-    return new GinParameters(this, "", name, name);
-  }
-
-  /** The parameters that a configurable has bindings for in a scope or in none, in order. */
-  Set<String> parameters(String scope, String name) {
-    return values(scope, name).keySet();
-  }
-
-  private Map<String, Object> values(String scope, String name) {
-    Map<String, Object> values = new TreeMap<>();
-    for (String place : List.of("", scope)) {
-      bindings.forEach(
-          (key, value) -> {
-            Matcher parts = KEY.matcher(key);
-            boolean isBound = parts.matches() && parts.group(2).equals(name);
-            if (isBound && place.equals(Optional.ofNullable(parts.group(1)).orElse(""))) {
-              values.put(parts.group(3), value);
-            }
-          });
-    }
-    return values;
+  Parameters of(String name) {
+    return new Parameters(this, "", name, name);
   }
 
   /** Whether it has bindings or is referenced. */
   boolean names(String configurable) {
-    String bound = "(.*[/.])?" + Pattern.quote(configurable) + "\\.[^./]*";
     return isReferenced(configurable)
-        || bindings.keySet().stream().anyMatch(key -> key.matches(bound));
+        || bindings.keySet().stream().anyMatch(key -> key.name().equals(configurable));
   }
 
   /** Whether a reference to it is a whole value. */
@@ -129,14 +135,62 @@ record GinConfig(Path file, Map<String, Object> bindings, List<String> skipped) 
         .anyMatch(value -> value instanceof Reference r && r.name().equals(configurable));
   }
 
-  private Object resolved(Object value) {
-    Object found = value;
-    for (int i = 0; found instanceof Macro macro; i++) {
-      Object old = bindings.get(macro.name() + "/macro.value");
-      found = bindings.getOrDefault(macro.name(), old);
-      require(found != null, "%s: the macro %s is defined nowhere in this file", file, macro);
-      require(i <= MAX_MACROS, "%s: the macro %s refers to itself", file, macro);
+  /** Parameters of a configurable by type. @param parent whose it inherits; itself for none */
+  record Parameters(GinConfig gin, String scope, String name, String parent) {
+
+    /** The value of a parameter; empty where the default holds. */
+    Optional<Object> value(String key) {
+      return gin.value(scope, name, key).or(() -> gin.value(scope, parent, key));
     }
-    return found;
+
+    Object value(String key, Object absent) {
+      return value(key).orElse(absent);
+    }
+
+    private <T> T typed(
+        Class<T> type, String key, Object absent, Predicate<T> condition, String expected) {
+      Object value = value(key, absent);
+      if (type.isInstance(value) && condition.test(type.cast(value))) {
+        return type.cast(value);
+      }
+      throw wrong(key, value, expected);
+    }
+
+    boolean bool(String key, boolean absent) {
+      return typed(Boolean.class, key, absent, x -> true, "True or False");
+    }
+
+    double number(String key, double absent, DoublePredicate range, String expected) {
+      return typed(Number.class, key, absent, x -> range.test(x.doubleValue()), expected)
+          .doubleValue();
+    }
+
+    long whole(String key, long absent) {
+      return typed(Long.class, key, absent, x -> true, "a whole number");
+    }
+
+    /** Those that have bindings, in order. */
+    Set<String> bound() {
+      Set<String> bound = new TreeSet<>();
+      for (Key key : gin.bindings.keySet()) {
+        if (key.name.equals(name) && (key.scope.isEmpty() || key.scope.equals(scope))) {
+          bound.add(key.parameter);
+        }
+      }
+      return bound;
+    }
+
+    /** What a configurable does not take would change nothing here, and is a mistake. */
+    void requireOnly(Set<String> known) {
+      for (String key : bound()) {
+        boolean isKnown = known.contains(key);
+        require(isKnown, "%s: %s has no parameter %s; it has %s", gin.file, name, key, known);
+      }
+    }
+
+    PerformerException wrong(String key, Object value, String expected) {
+      return new PerformerException(
+          "%s: %s.%s is %s; expected %s".formatted(gin.file, name, key, value, expected));
+    }
   }
 }

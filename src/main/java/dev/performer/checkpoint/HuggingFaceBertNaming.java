@@ -6,9 +6,8 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * BERT as Hugging Face's transformers name it, with or without {@code bert.} in front: softmax
- * attention, which a later step may turn into FAVOR+. Heads are not in the file: {@code
- * config.json} beside it has them.
+ * BERT as Hugging Face's transformers name it, with or without {@code bert.} in front. Heads are
+ * not in the file: {@code config.json} beside it has them.
  */
 final class HuggingFaceBertNaming implements NamingScheme {
   private static final NameTable NAMES =
@@ -38,36 +37,28 @@ final class HuggingFaceBertNaming implements NamingScheme {
       "(bert\\.)?(embeddings\\.(position|token_type)_ids|cls\\.(seq_relationship|predictions\\.decoder)\\..*)";
 
   @Override
-  public String label() {
-    return "Hugging Face BERT";
-  }
-
-  @Override
   public boolean recognizes(WeightFile file) {
     return NAMES.knows(file.tensors().keySet(), "layer_\\d+/attention/query/kernel");
   }
 
   @Override
-  public ModelWeights map(WeightFile file, ImportOptions options) {
-    WeightMap map = new WeightMap(file);
-    file.tensors().keySet().forEach(tensor -> place(map, tensor));
+  public ModelWeights map(WeightMap map) {
+    map.file.tensors().keySet().forEach(tensor -> place(map, tensor));
     boolean isMaskedLm = map.has("head/transform/kernel") || map.has("head/logits/bias");
-    boolean isTied = placeDecoder(file, map);
+    boolean isTied = placeDecoder(map.file, map);
     boolean hasClassifier = map.has("classifier/logits/kernel");
     boolean hasPooler = map.has("pooler/kernel");
-    JsonNode near = file.neighbourConfig();
-    ConfigBuilder config =
-        new ConfigBuilder("bert", map)
-            .put("task", isMaskedLm ? "masked-lm" : hasClassifier ? "classification" : "encoder")
-            .put("heads", heads(map, near, options))
-            .put("headSize", 0)
-            .put("tiedOutput", isMaskedLm && isTied)
-            .put("headTransform", isMaskedLm)
-            .put("pooler", hasPooler)
-            .put("pooling", hasPooler || hasClassifier ? "cls" : "mean")
-            .put("classes", hasClassifier ? map.size("classifier/logits/kernel", 2, 1) : 0);
+    JsonNode near = map.file.neighbourConfig();
+    String task = isMaskedLm ? "masked-lm" : hasClassifier ? "classification" : "encoder";
+    int classes = hasClassifier ? map.size("classifier/logits/kernel", 2, 1) : 0;
+    var config = new ConfigBuilder("bert", map).put("task", task);
+    config
+        .put("heads", heads(map, near), "headSize", 0)
+        .put("tiedOutput", isMaskedLm && isTied, "headTransform", isMaskedLm)
+        .put("pooler", hasPooler, "pooling", hasPooler || hasClassifier ? "cls" : "mean")
+        .put("classes", classes);
     putNear(config, map, near);
-    return map.finish(label(), config.build(options.config()), options);
+    return map.finish(config.build(map.options.config()));
   }
 
   private static void place(WeightMap map, String tensor) {
@@ -84,9 +75,7 @@ final class HuggingFaceBertNaming implements NamingScheme {
   /** The decoder repeats the token table and the bias; only where it does not it is its own. */
   private static boolean placeDecoder(WeightFile file, WeightMap map) {
     Map<String, String> tensors = new TreeMap<>();
-    file.tensors()
-        .keySet()
-        .forEach(tensor -> tensors.put(tensor.replaceFirst("^bert\\.", ""), tensor));
+    file.tensors().keySet().forEach(t -> tensors.put(t.replaceFirst("^bert\\.", ""), t));
     String bias = tensors.get("cls.predictions.decoder.bias");
     if (bias != null && !map.has("head/logits/bias")) {
       map.put("head/logits/bias", bias, Layout.SAME);
@@ -101,14 +90,13 @@ final class HuggingFaceBertNaming implements NamingScheme {
     return isTied;
   }
 
-  private static int heads(WeightMap map, JsonNode near, ImportOptions options) {
+  private static int heads(WeightMap map, JsonNode near) {
+    Integer given = map.options.heads();
     JsonNode stored = near.path("num_attention_heads");
-    if (options.heads() == null && !stored.isInt()) {
-      throw map.wrong(
-              "the number of heads is not in the file; put its config.json beside it, or give it")
-          .settledBy("heads");
-    }
-    return options.heads() != null ? options.heads() : stored.intValue();
+    String unknown =
+        "the number of heads is not in the file; put its config.json beside it, or give it";
+    map.checkGiven("heads", given != null || stored.isInt(), unknown);
+    return given != null ? given : stored.intValue();
   }
 
   private static void putNear(ConfigBuilder config, WeightMap map, JsonNode near) {
@@ -126,11 +114,10 @@ final class HuggingFaceBertNaming implements NamingScheme {
     map.check(isAbsolute, "its positions are %s; only tables of positions are known", positions);
     boolean isDecoder = near.path("is_decoder").asBoolean(false);
     map.check(!isDecoder, "config.json has is_decoder; only encoders can be expressed");
+    double epsilon = near.path("layer_norm_eps").asDouble(1e-12);
+    config.put("activation", ours, "normalization.epsilon", epsilon);
     JsonNode pad = near.path("pad_token_id");
-    config
-        .put("activation", ours)
-        .put("normalization.epsilon", near.path("layer_norm_eps").asDouble(1e-12))
-        .put("padId", pad.isIntegralNumber() ? pad.intValue() : 0);
+    config.put("padId", pad.isIntegralNumber() ? pad.intValue() : 0);
     if (near.isEmpty()) {
       map.note(
           "no config.json beside the weights: assumed gelu (erf), epsilon 1e-12, padding token 0");

@@ -49,9 +49,7 @@ public record ImportOptions(
   /** Nothing given. */
   public static final ImportOptions NONE = builder().build();
 
-  /**
-   * @throws PerformerException if the options contradict each other
-   */
+  /** Checks. @throws PerformerException if the options contradict each other */
   public ImportOptions {
     if (attention == AttentionKind.EXACT && favor.kernel() != null) {
       throw new PerformerException(

@@ -3,33 +3,85 @@ package dev.performer.checkpoint;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
+import dev.performer.checkpoint.GinConfig.Parameters;
+import dev.performer.checkpoint.GinConfig.Reference;
 import dev.performer.data.Masking;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.Task;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * What a gin configuration has of a protein_lm model: parameters of {@code FlaxLM} or {@code
- * FlaxBERT}, or of {@code FlaxModel}, from which both inherit.
+ * FlaxBERT}, or of {@code FlaxModel}, from which both inherit. Each is read here, without effect on
+ * what a trained model computes, or refused by name.
+ *
+ * @see <a
+ *     href="https://github.com/google-research/google-research/blob/master/protein_lm/models.py">models.py</a>
  */
 final class ProteinLmGin {
+  /** Of {@code FlaxModel}, and so of both models: its own, those of training, the Transformer's. */
+  private static final Set<String> MODEL =
+      names(
+          """
+          domain model_cls attention_fn with_bos with_mask
+          random_seed batch_size grad_clip learning_rate weight_decay cache pmap store_metrics
+          sampling_kwargs
+          emb_dim num_heads num_layers qkv_dim mlp_dim max_len dropout_rate
+          attention_dropout_rate causal positional_encoding_module self_attention_module
+          output_head
+          """);
+
+  private static final Set<String> BERT =
+      names("mask_rate mask_token_proportion random_token_proportion");
+  private static final Set<String> DOMAIN =
+      names(
+          """
+          include_anomalous_amino_acids include_bos include_eos include_pad include_mask length
+          """);
+
+  /** Values that may be given but change nothing. */
+  private static final Map<String, Set<String>> ONLY =
+      Map.of(
+          "domain", Set.of("protein_domain", "make_protein_domain"),
+          "model_cls", Set.of("Transformer"),
+          "self_attention_module", Set.of("SelfAttention", "MultiHeadDotProductAttention"));
+
+  private static final Map<String, Object> VOCABULARY =
+      Map.of("bos_token", "<", "eos_token", ">", "pad_token", "_", "mask_token", "*");
+
+  /** Parts of the network, which no configuration of Google's names. */
+  private static final Set<String> NETWORK =
+      names(
+          """
+          Transformer Transformer1DBlock MlpBlock Embed LayerNorm Dense SelfAttention
+          MultiHeadDotProductAttention AddLearnedPositionalEncodings
+          AddSinusoidalPositionalEncodings
+          """);
+
   private final GinConfig gin;
   private final Task task;
-  private final GinParameters model;
-  private final GinParameters domain;
+  private final Parameters model;
+  private final Parameters domain;
   private final List<String> conflicts = new ArrayList<>();
 
   /** For the task that is given, or null. */
   ProteinLmGin(GinConfig gin, Task given) {
     this.gin = gin;
     this.task = given != null ? given : task(gin);
-    String name = this.task == Task.CAUSAL_LM ? "FlaxLM" : "FlaxBERT";
-    this.model = new GinParameters(gin, "", name, "FlaxModel");
+    String name = task == Task.CAUSAL_LM ? "FlaxLM" : "FlaxBERT";
+    this.model = new Parameters(gin, "", name, "FlaxModel");
     this.domain = gin.of("make_protein_domain");
-    ProteinLmParameters.check(model);
+    requireKnown();
+  }
+
+  private static Set<String> names(String text) {
+    return new TreeSet<>(List.of(text.strip().split("\\s+")));
   }
 
   private static Task task(GinConfig gin) {
@@ -46,6 +98,44 @@ final class ProteinLmGin {
           .settledBy("task");
     }
     return isLm ? Task.CAUSAL_LM : Task.MASKED_LM;
+  }
+
+  /** Fails for what a FlaxLM or FlaxBERT does not take or what would be another model. */
+  private void requireKnown() {
+    Set<String> own = new TreeSet<>(MODEL);
+    own.addAll(task == Task.MASKED_LM ? BERT : Set.of());
+    requireKnown(gin.of("FlaxModel"), MODEL);
+    requireKnown(model, own);
+    domain.requireOnly(DOMAIN);
+    boolean isAligned = gin.of("ProteinVocab").value("include_align_tokens", false).equals(true);
+    String aligned = "%s: tokens of alignments (ProteinVocab.include_align_tokens) are not known";
+    require(!isAligned, aligned, gin.file());
+    VOCABULARY.forEach(
+        (key, expected) -> {
+          Object value = gin.of("Vocabulary").value(key, expected);
+          String wrong = "%s: Vocabulary.%s is '%s'; expected '%s'";
+          boolean fits = value == GinConfig.NONE || value.equals(expected);
+          require(fits, wrong, gin.file(), key, value, expected);
+        });
+    for (String part : NETWORK) {
+      for (String key : gin.of(part).bound()) {
+        throw new PerformerException(
+            "%s: %s.%s changes the network; only what %s takes can be imported: %s"
+                .formatted(gin.file(), part, key, model.name(), own));
+      }
+    }
+  }
+
+  private static void requireKnown(Parameters parameters, Set<String> known) {
+    parameters.requireOnly(known);
+    ONLY.forEach(
+        (key, names) -> {
+          Object value = parameters.value(key).orElse(null);
+          if (value != null && !(value instanceof Reference r && names.contains(r.name()))) {
+            List<String> all = names.stream().sorted().map(name -> "@" + name).toList();
+            throw parameters.wrong(key, value, "one of " + all + ", or nothing");
+          }
+        });
   }
 
   Task task() {
@@ -70,8 +160,7 @@ final class ProteinLmGin {
     boolean hasTable = map.has("embeddings/position");
     if (hasTable) {
       long length = map.size("embeddings/position", 2, 0);
-      Object given = domain.value("length", length);
-      check("make_protein_domain.length", given, length, "pos_embedding");
+      check(domain, "length", length, "pos_embedding");
       check("max_len", length, "pos_embedding");
     }
     checkPositions(hasTable);
@@ -80,12 +169,14 @@ final class ProteinLmGin {
   }
 
   private void check(String key, long found, String tensor) {
-    check(model.name() + "." + key, model.value(key, found), found, tensor);
+    check(model, key, found, tensor);
   }
 
-  private void check(String parameter, Object given, long found, String tensor) {
+  private void check(Parameters parameters, String key, long found, String tensor) {
+    Object given = parameters.value(key, found);
     if (given != GinConfig.NONE && !given.equals(found)) {
-      conflicts.add("%s is %s, but %s has %s".formatted(parameter, given, tensor, found));
+      String wrong = "%s.%s is %s, but %s has %s";
+      conflicts.add(wrong.formatted(parameters.name(), key, given, tensor, found));
     }
   }
 
@@ -95,7 +186,7 @@ final class ProteinLmGin {
     if (value == null) {
       return;
     }
-    String kind = value instanceof GinConfig.Reference module ? module.name() : "";
+    String kind = value instanceof Reference module ? module.name() : "";
     boolean isLearned = kind.equals("AddLearnedPositionalEncodings");
     if (!isLearned && !kind.equals("AddSinusoidalPositionalEncodings")) {
       throw model.wrong(

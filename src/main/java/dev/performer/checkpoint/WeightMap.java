@@ -2,7 +2,6 @@ package dev.performer.checkpoint;
 
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
-import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.checkpoint.ModelWeights.OptimizerState;
 import dev.performer.data.Masking;
 import dev.performer.data.NpyArray;
@@ -12,10 +11,10 @@ import dev.performer.model.PerformerConfig;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
@@ -23,7 +22,6 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
-import org.tensorflow.ndarray.Shape;
 
 /** Which tensor of a file is which variable of ours; collects all that does not fit. */
 final class WeightMap {
@@ -37,7 +35,9 @@ final class WeightMap {
 
   private record Source(String tensor, WeightFile.Info info, Layout layout) {}
 
-  private final WeightFile file;
+  final WeightFile file;
+  final ImportOptions options;
+  private final String scheme;
   private final Map<String, Source> sources = new TreeMap<>();
   private final Map<String, NpyArray> given = new TreeMap<>();
   private final Set<String> left;
@@ -45,8 +45,11 @@ final class WeightMap {
   private final List<String> notes = new ArrayList<>();
   private String zeros = "";
 
-  WeightMap(WeightFile file) {
+  /** For the naming scheme of that label, and what is given beside the file. */
+  WeightMap(WeightFile file, String scheme, ImportOptions options) {
     this.file = file;
+    this.scheme = scheme;
+    this.options = options;
     this.left = new TreeSet<>(file.tensors().keySet());
   }
 
@@ -57,6 +60,22 @@ final class WeightMap {
   void check(boolean condition, String otherwise, Object... values) {
     if (!condition) {
       throw wrong(otherwise, values);
+    }
+  }
+
+  /** As {@link #check}, naming the setting that decides about it. */
+  void checkGiven(String setting, boolean condition, String otherwise, Object... values) {
+    if (!condition) {
+      throw wrong(otherwise, values).settledBy(setting);
+    }
+  }
+
+  /** What is made of the file; errors name it. */
+  <T> T named(Supplier<T> made) {
+    try {
+      return made.get();
+    } catch (PerformerException e) {
+      throw e.in(path());
     }
   }
 
@@ -96,8 +115,8 @@ final class WeightMap {
   }
 
   /** A line about what was assumed. */
-  void note(String line) {
-    notes.add(line);
+  void note(String line, Object... values) {
+    notes.add(values.length == 0 ? line : line.formatted(values));
   }
 
   boolean has(String variable) {
@@ -109,10 +128,8 @@ final class WeightMap {
     Source source = sources.get(variable);
     check(source != null, "no tensor is %s, which this model needs", variable);
     long[] shape = withoutLeadingOnes(source.info().shape(), rank);
-    if (source.layout() == Layout.LINEAR && shape.length == 2) {
-      shape = new long[] {shape[1], shape[0]};
-    }
-    long size = shape.length == rank ? shape[dimension] : 0;
+    boolean isTurned = source.layout() == Layout.LINEAR && shape.length == 2;
+    long size = shape.length == rank ? shape[isTurned ? 1 - dimension : dimension] : 0;
     String expected = "%s has shape %s, expected %s dimensions of 1 or more";
     boolean isRight = size >= 1 && size <= Integer.MAX_VALUE;
     check(isRight, expected, source.tensor(), Arrays.toString(shape), rank);
@@ -128,27 +145,19 @@ final class WeightMap {
         .orElse(0);
   }
 
-  ModelWeights finish(String label, PerformerConfig config, ImportOptions options) {
-    return finish(label, config, options, Optional.empty(), Optional.empty());
+  ModelWeights finish(PerformerConfig config) {
+    return finish(config, Optional.empty(), Optional.empty());
   }
 
-  /**
-   * Reads everything. All that is missing, left over or mis-shaped is an error, unless the options
-   * allow it: then notes list it, and what is missing gets initial values.
-   */
+  /** Reads all. What does not fit is an error, unless allowed: then notes list it. */
   ModelWeights finish(
-      String label,
-      PerformerConfig config,
-      ImportOptions options,
-      Optional<Vocabulary> vocabulary,
-      Optional<Masking> masking) {
-    Map<String, Supplier<NpyArray>> readers = readers(Performer.shapes(config));
+      PerformerConfig config, Optional<Vocabulary> vocabulary, Optional<Masking> masking) {
+    Map<String, Supplier<NpyArray>> readers = readers(config);
     if (!problems.isEmpty()) {
       if (!options.allowMissing()) {
-        throw new PerformerException(
-                "%s does not fit a model of the scheme %s, and missing weights were not allowed"
-                    .formatted(path(), label),
-                problems)
+        String heading =
+            "%s does not fit a model of the scheme %s, and missing weights were not allowed";
+        throw new PerformerException(heading.formatted(path(), scheme), problems)
             .settledBy("allowMissing");
       }
       String all = String.join("; ", Excerpt.items(problems));
@@ -157,24 +166,28 @@ final class WeightMap {
     Map<String, NpyArray> weights = new LinkedHashMap<>();
     readers.forEach((variable, reader) -> weights.put(variable, reader.get()));
     drawProjections(weights, config);
-    noteNotFinite(weights);
+    List<String> bad = new ArrayList<>(weights.keySet());
+    bad.removeIf(name -> isFinite(weights.get(name).floats()));
+    if (!bad.isEmpty()) {
+      note("warning: NaN or infinite values in " + Excerpt.names(bad));
+    }
     Optional<OptimizerState> optimizer = optimizer(weights);
-    return new ModelWeights(label, config, weights, optimizer, vocabulary, masking, notes);
+    return new ModelWeights(scheme, config, weights, optimizer, vocabulary, masking, notes);
   }
 
   /** How to get each variable; finds all problems. */
-  private Map<String, Supplier<NpyArray>> readers(Map<String, Shape> shapes) {
+  private Map<String, Supplier<NpyArray>> readers(PerformerConfig config) {
     Map<String, Supplier<NpyArray>> readers = new LinkedHashMap<>();
     List<String> missing = new ArrayList<>(); // behind what is there and wrong, as lists are cut
-    shapes.forEach((name, shape) -> readers.put(name, reader(name, shape.asArray(), missing)));
+    Performer.shapes(config)
+        .forEach((name, shape) -> readers.put(name, reader(name, shape.asArray(), missing)));
     problems.addAll(missing);
     Set<String> unknown = new TreeSet<>(given.keySet());
     unknown.addAll(sources.keySet());
-    unknown.removeAll(shapes.keySet());
+    unknown.removeAll(readers.keySet());
     for (String variable : unknown) {
-      Source source = sources.get(variable);
-      problems.add(
-          "this model has no " + variable + (source == null ? "" : ": " + source.tensor()));
+      String tensor = has(variable) ? ": " + sources.get(variable).tensor() : "";
+      problems.add("this model has no " + variable + tensor);
     }
     left.forEach(tensor -> problems.add("left over: " + tensor + " " + file.tensors().get(tensor)));
     return readers;
@@ -185,15 +198,13 @@ final class WeightMap {
     NpyArray value = given.get(variable);
     String expected = Arrays.toString(shape);
     if (source == null && value == null) {
-      if (isProjection(variable)) {
-        return () -> null; // to be drawn
-      }
-      if (!variable.matches(zeros)) {
+      if (!isProjection(variable) && !variable.matches(zeros)) {
         missing.add("missing: " + variable + " " + expected);
       }
-    } else if (source == null && Arrays.equals(value.shape(), shape)) {
-      return () -> value;
     } else if (source == null) {
+      if (Arrays.equals(value.shape(), shape)) {
+        return () -> value;
+      }
       String found = Arrays.toString(value.shape());
       problems.add("%s became %s, expected %s".formatted(variable, found, expected));
     } else if (source.info().type().startsWith("complex")) {
@@ -203,10 +214,10 @@ final class WeightMap {
       return () -> laidOut(source, shape);
     } else {
       String found = Arrays.toString(source.info().shape());
-      problems.add(
-          "%s has shape %s, but %s has %s".formatted(source.tensor(), found, variable, expected));
+      String wrong = "%s has shape %s, but %s has %s";
+      problems.add(wrong.formatted(source.tensor(), found, variable, expected));
     }
-    return () -> isProjection(variable) ? null : initial(variable, shape);
+    return () -> isProjection(variable) ? null : initial(variable, shape); // null is to be drawn
   }
 
   private static boolean isProjection(String variable) {
@@ -215,18 +226,16 @@ final class WeightMap {
 
   private static boolean fits(Source source, long[] shape) {
     long[] found = source.info().shape();
-    return switch (source.layout()) {
-      case SAME -> Arrays.equals(withoutLeadingOnes(found, shape.length), shape);
-      case LINEAR ->
-          found.length == 1
-              ? product(shape, 0, shape.length) == found[0]
-              : found.length == 2
-                  && IntStream.range(1, shape.length)
-                      .anyMatch(
-                          split ->
-                              product(shape, 0, split) == found[1]
-                                  && product(shape, split, shape.length) == found[0]);
-    };
+    if (source.layout() == Layout.SAME) {
+      return Arrays.equals(withoutLeadingOnes(found, shape.length), shape);
+    } else if (found.length == 1) {
+      return product(shape, 0, shape.length) == found[0];
+    }
+    IntStream splits = IntStream.range(1, found.length == 2 ? shape.length : 0);
+    return splits.anyMatch(
+        split ->
+            product(shape, 0, split) == found[1]
+                && product(shape, split, shape.length) == found[0]);
   }
 
   private static long product(long[] shape, int from, int to) {
@@ -234,11 +243,11 @@ final class WeightMap {
   }
 
   private static long[] withoutLeadingOnes(long[] shape, int rank) {
-    long[] rest = shape;
-    while (rest.length > rank && rest[0] == 1) {
-      rest = Arrays.copyOfRange(rest, 1, rest.length);
+    int ones = 0;
+    while (shape.length - ones > rank && shape[ones] == 1) {
+      ones++;
     }
-    return rest;
+    return Arrays.copyOfRange(shape, ones, shape.length);
   }
 
   private NpyArray laidOut(Source source, long[] shape) {
@@ -282,27 +291,19 @@ final class WeightMap {
   }
 
   private void drawProjections(Map<String, NpyArray> weights, PerformerConfig config) {
-    long absent = weights.values().stream().filter(Objects::isNull).count();
+    int absent = Collections.frequency(weights.values(), null);
     if (absent == 0) {
       return;
     }
-    Map<String, ProjectionMatrix> drawn = Performer.projections(config);
+    var drawn = Performer.projections(config);
     weights.replaceAll(
         (name, value) -> {
-          ProjectionMatrix p = drawn.get(name);
+          var p = drawn.get(name);
           return value != null ? value : NpyArray.of(p.values(), p.rows(), p.columns());
         });
     note(
-        "projections are not in the file; %s were drawn anew as the attention entries of the configuration say: %s"
-            .formatted(absent, config.toJson().path("attention")));
-  }
-
-  private void noteNotFinite(Map<String, NpyArray> weights) {
-    List<String> bad = new ArrayList<>(weights.keySet());
-    bad.removeIf(name -> isFinite(weights.get(name).floats()));
-    if (!bad.isEmpty()) {
-      note("warning: NaN or infinite values in " + Excerpt.names(bad));
-    }
+        "projections are not in the file; %s were drawn anew as the attention entries of the configuration say: %s",
+        absent, config.toJson().path("attention"));
   }
 
   private static boolean isFinite(float[] values) {

@@ -115,7 +115,7 @@ final class ApproximateCommand extends PerformerCommand {
   }
 
   private int ofModel() {
-    UsageException.require(
+    requireUsage(
         model != null && data != null && sequences >= 1,
         "--model and --data go together; --sequences is at least 1");
     FavorKeys given =
@@ -149,7 +149,7 @@ final class ApproximateCommand extends PerformerCommand {
     if (!isGiven(name)) {
       return null;
     }
-    UsageException.require(values.size() == 1, "%s takes one value with --model", name);
+    requireUsage(values.size() == 1, "%s takes one value with --model", name);
     return values.get(0);
   }
 

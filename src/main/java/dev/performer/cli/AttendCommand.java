@@ -29,7 +29,7 @@ import picocli.CommandLine.Parameters;
       "Out, in float64 if an input is: out [B,L,H,V], P if one was used; with g also dq, dk, dv and, where P was given, dP."
     })
 final class AttendCommand extends PerformerCommand {
-  @Mixin private FavorOptions options;
+  @Mixin private SharedOptions.Favor options;
 
   @Parameters(index = "0", paramLabel = "X.npz", description = "The arrays.")
   private Path inputs;

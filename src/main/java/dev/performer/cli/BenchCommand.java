@@ -3,7 +3,6 @@ package dev.performer.cli;
 import dev.performer.PerformerException;
 import dev.performer.study.AttentionBenchmark;
 import dev.performer.study.Benchmark;
-import dev.performer.study.BenchmarkRun;
 import dev.performer.study.BenchmarkedAttention;
 import dev.performer.study.GenerationBenchmark;
 import dev.performer.study.TrainingBenchmark;
@@ -71,9 +70,8 @@ final class BenchCommand extends PerformerCommand {
 
   @Override
   public Integer call() {
-    UsageException.require(timeout >= 1, "--timeout must be at least 1, not %d", timeout);
-    BenchmarkRun.Outcome outcome =
-        new BenchmarkRun(folder, Duration.ofMinutes(timeout)).run(benchmark(), new Lines());
+    requireUsage(timeout >= 1, "--timeout must be at least 1, not %d", timeout);
+    var outcome = benchmark().run(folder, Duration.ofMinutes(timeout), new Lines());
     print(outcome.table());
     String files = outcome.files().stream().map(Path::toString).collect(Collectors.joining(", "));
     print("Written: " + files);
@@ -81,9 +79,8 @@ final class BenchCommand extends PerformerCommand {
   }
 
   private Benchmark<?> benchmark() {
-    UsageException.require(!train || !generate, "--train and --generate exclude each other");
-    UsageException.require(
-        train || computes.equals(List.of(Compute.PLAIN)), "--compute needs --train");
+    requireUsage(!train || !generate, "--train and --generate exclude each other");
+    requireUsage(train || computes.equals(List.of(Compute.PLAIN)), "--compute needs --train");
     int h = heads != null ? heads : train ? 4 : 8;
     int m = features != null ? features : train ? 128 : 256;
     Benchmark.Size size =
@@ -119,7 +116,7 @@ final class BenchCommand extends PerformerCommand {
   }
 
   /** A line for every measurement, with the time that is left. */
-  private static final class Lines implements BenchmarkRun.Listener {
+  private static final class Lines implements Benchmark.Listener {
     @Override
     public void starts(int measurements, Duration estimate) {
       System.err.printf("%d measurements, about %s on two cores%n", measurements, words(estimate));

@@ -35,22 +35,20 @@ final class ConvertCommand extends PerformerCommand {
   @Option(names = "--attention", required = true, description = "To what: favor.")
   private Target attention;
 
-  @Mixin private ConversionOptions options;
-  @Mixin private TargetOptions target;
+  @Mixin private SharedOptions.Conversion options;
+  @Mixin private SharedOptions.Target target;
 
   private record Result(Path model, List<Integer> layers, String kernel, int features, long seed) {}
 
   @Override
   public Integer call() {
     FavorConversion conversion = options.conversion();
-    Converter.Outcome outcome =
-        new Converter(conversion).convert(source, target.path, target.replace);
+    var outcome = new Converter(conversion).convert(source, target.path, target.replace);
     print("Written: " + target.path + "; " + outcome.note());
     print(
-        "It approximates the original. How well:  ./performer approximate --model %s --data FILE",
-        target.path);
-    print(
-        "To bring back what is lost:  ./performer fine-tune %s --teacher %s --data FILE --output RUN",
+        """
+        It approximates the original. How well:  ./performer approximate --model %s --data FILE
+        To bring back what is lost:  ./performer fine-tune %1$s --teacher %s --data FILE --output RUN""",
         target.path, source);
     FavorConfig favor = conversion.favor();
     return done(

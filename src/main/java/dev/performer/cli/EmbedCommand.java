@@ -1,23 +1,18 @@
 package dev.performer.cli;
 
-import dev.performer.data.DataFile;
+import static java.util.stream.Collectors.joining;
+
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
-import dev.performer.data.TableFile;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
 import dev.performer.pipeline.Embedder;
 import dev.performer.pipeline.Model;
 import dev.performer.pipeline.ModelOptions;
-import dev.performer.pipeline.SequencePooling;
 import dev.performer.pipeline.TokenInput;
-import java.io.IOException;
-import java.io.OutputStreamWriter;
-import java.io.Writer;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -31,7 +26,7 @@ import picocli.CommandLine.Option;
       "Y.csv has a line per sequence: id, then E numbers; with --pool none a line per token: id, position, token, E numbers."
     },
     footer = {"", "Example:", "  ./performer embed MODEL --data x.fasta --output vectors.npz"})
-final class EmbedCommand extends ModelCommand {
+final class EmbedCommand extends PerformerCommand.OnModel {
   @Mixin private SequenceInputs data;
 
   @Option(names = "--output", required = true, description = "Y.npz or Y.csv, for the vectors.")
@@ -40,7 +35,7 @@ final class EmbedCommand extends ModelCommand {
   @Option(
       names = "--pool",
       description = "Over tokens: mean, max, sum, cls (the class token, else the first) or none.")
-  private SequencePooling pool = SequencePooling.MEAN;
+  private Embedder.Pooling pool = Embedder.Pooling.MEAN;
 
   @Option(
       names = "--vocabulary",
@@ -52,60 +47,36 @@ final class EmbedCommand extends ModelCommand {
   @Override
   public Integer call() {
     data.requireSound(target);
-    ModelOptions options =
-        ModelOptions.builder()
-            .tokenizer(vocabulary == null ? null : Tokenizer.named(vocabulary))
-            .build();
-    TokenInput input = Embedder.input(Model.open(model, options), data.isIds());
-    input.notes().forEach(System.err::println);
+    Tokenizer tokenizer = vocabulary == null ? null : Tokenizer.named(vocabulary);
+    var opened = Model.open(model, ModelOptions.builder().tokenizer(tokenizer).build());
+    TokenInput input = Embedder.input(opened, data.isIds());
     TokenizedSequences sequences = data.read(input);
     Map<String, NpyArray> kept;
     try (Embedder embedder = Embedder.load(input)) {
       kept = embedder.embed(sequences, pool, data.batch);
     }
-    NpyArray vectors = kept.values().iterator().next();
-    int size = (int) vectors.shape()[vectors.shape().length - 1];
+    NpyArray vectors = kept.values().iterator().next(); // [N, E] or [N, L, E]
+    long[] shape = vectors.shape();
+    int size = (int) shape[shape.length - 1];
     if (SequenceInputs.isCsv(target)) {
-      DataFile.write(
+      boolean isPerToken = shape.length == 3;
+      int length = isPerToken ? (int) shape[1] : 1;
+      float[] all = vectors.floats();
+      String header = IntStream.range(0, size).mapToObj(c -> ",e" + c).collect(joining());
+      SequenceInputs.writeCsv(
           target,
-          out -> {
-            Writer writer = new OutputStreamWriter(out, StandardCharsets.UTF_8);
-            writeCsv(writer, sequences, input.tokenizer(), vectors, size);
-            writer.flush();
-          });
+          sequences,
+          input,
+          isPerToken,
+          header,
+          (r, i) ->
+              IntStream.range((r * length + i) * size, (r * length + i + 1) * size)
+                  .mapToObj(at -> "," + all[at])
+                  .collect(joining()));
     } else {
       Npz.write(target, kept);
     }
     kept.forEach((name, array) -> print(name + " " + array));
     return done(new Result(target, sequences.ids().size(), size));
-  }
-
-  private void writeCsv(
-      Writer out, TokenizedSequences sequences, Tokenizer tokenizer, NpyArray vectors, int size)
-      throws IOException {
-    float[] values = vectors.floats();
-    boolean isPerToken = pool == SequencePooling.NONE;
-    out.append(isPerToken ? "id,position,token" : "id");
-    for (int c = 0; c < size; c++) {
-      out.append(",e" + c);
-    }
-    out.append('\n');
-    int length = isPerToken ? (int) vectors.shape()[1] : 1;
-    List<String> tokens = tokenizer.vocabulary().tokens();
-    for (int r = 0; r < sequences.names().size(); r++) {
-      String id = TableFile.field(sequences.names().get(r));
-      int[] ids = sequences.ids().get(r);
-      for (int i = 0; i < (isPerToken ? ids.length : 1); i++) {
-        out.append(id);
-        if (isPerToken) {
-          String token = ids[i] < tokens.size() ? tokens.get(ids[i]) : "";
-          out.append("," + i + ',').append(TableFile.field(token));
-        }
-        for (int c = 0; c < size; c++) {
-          out.append(',').append(Float.toString(values[(r * length + i) * size + c]));
-        }
-        out.append('\n');
-      }
-    }
   }
 }

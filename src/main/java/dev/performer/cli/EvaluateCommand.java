@@ -6,11 +6,15 @@ import dev.performer.data.DataFile;
 import dev.performer.data.SequenceSource;
 import dev.performer.pipeline.Evaluator;
 import dev.performer.pipeline.Model;
+import dev.performer.pipeline.ModelOptions;
 import dev.performer.recipe.EvaluationData;
+import dev.performer.recipe.Recipe;
+import dev.performer.recipe.RecipeTraining;
 import dev.performer.training.TokenBatchSource;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -26,9 +30,9 @@ import picocli.CommandLine.Option;
       "  ./performer evaluate MODEL --data valid.fasta.gz",
       "  ./performer evaluate runs/protein"
     })
-final class EvaluateCommand extends ModelCommand {
-  @Mixin private LanguageModelOptions options;
-  @Mixin private BatchingOptions batching;
+final class EvaluateCommand extends PerformerCommand.OnModel {
+  @Mixin private SharedOptions.LanguageModel options;
+  @Mixin private SharedOptions.Batches batching;
 
   @Option(
       names = "--data",
@@ -68,23 +72,23 @@ final class EvaluateCommand extends ModelCommand {
 
   @Override
   public Integer call() {
-    Model opened = Model.open(model, options.options());
+    ModelOptions given = options.given();
+    Model opened = Model.open(model, given);
     if (data != null) {
       DataFile.require(data);
     }
-    Evaluator evaluator =
-        recipe == null ? Evaluator.of(opened) : Evaluator.of(opened, RecipeFiles.readOrRun(recipe));
-    UsageException.require(
+    Evaluator evaluator = recipe == null ? Evaluator.of(opened) : Evaluator.of(opened, recipe());
+    requireUsage(
         data != null || evaluator.hasOwnData(),
         "--data is missing: what to evaluate on; or give --recipe");
     boolean asInTraining = data == null || readsAsInTraining(evaluator);
     BatchSize size = size(asInTraining && recipe != null);
     if (asInTraining) {
-      UsageException.require(
-          !options.isAnyGiven(),
+      requireUsage(
+          given.isDefault(),
           "--signature, --tokens-input, --mask, --logits, --vocabulary, --objective, --masking and --model-shifts make no sense where data are read as in training");
     } else if (SequenceSource.isLines(data) || !EvaluationData.needsRecipe(data)) {
-      UsageException.require(
+      requireUsage(
           text == null && label == null,
           "--text and --label make no sense with FASTA or lines of text");
       opened.languageModel().notes().forEach(System.err::println);
@@ -95,6 +99,12 @@ final class EvaluateCommand extends ModelCommand {
         data == null ? evaluator.evaluateOwnData(request) : evaluator.evaluate(data, request);
     outcome.report().ifPresent(System.err::println);
     return report(outcome.evaluation(), outcome.data());
+  }
+
+  private Recipe recipe() {
+    return RecipeTraining.isRun(recipe)
+        ? Recipe.ofRun(recipe)
+        : TrainCommand.recipe(recipe, List.of());
   }
 
   private boolean readsAsInTraining(Evaluator evaluator) {
@@ -111,7 +121,7 @@ final class EvaluateCommand extends ModelCommand {
     if (batchSequences == null) {
       return ofRecipe ? null : batching.batching().size();
     }
-    UsageException.require(
+    requireUsage(
         batchSequences >= 1, "--batch-sequences must be at least 1, not %d", batchSequences);
     return new BatchSize.Sequences(batchSequences);
   }
@@ -119,13 +129,12 @@ final class EvaluateCommand extends ModelCommand {
   private int report(Evaluation of, String over) {
     var line = new StringBuilder(format("%s over %s: loss %.4f", model, over, of.loss()));
     if (!Double.isNaN(of.accuracy())) {
-      line.append(
-          format(", accuracy %.2f %%, perplexity %.3f", 100 * of.accuracy(), of.perplexity()));
+      String measures = ", accuracy %.2f %%, perplexity %.3f";
+      line.append(format(measures, 100 * of.accuracy(), of.perplexity()));
     }
     of.more().forEach((name, value) -> line.append(format(", %s %.4f", name, value)));
-    print(
-        "%s (%d guesses in %d sequences, %.1f s)",
-        line, of.guesses(), of.sequences(), of.seconds());
+    String counts = "%s (%d guesses in %d sequences, %.1f s)";
+    print(counts, line, of.guesses(), of.sequences(), of.seconds());
     Map<String, Object> json = new LinkedHashMap<>(of.measures());
     json.put("guesses", of.guesses());
     json.put("sequences", of.sequences());

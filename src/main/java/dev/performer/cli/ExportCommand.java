@@ -22,7 +22,7 @@ import picocli.CommandLine.Parameters;
       "  ./performer export runs/protein --checkpoint last --output served"
     })
 final class ExportCommand extends PerformerCommand {
-  @Mixin private TargetOptions target;
+  @Mixin private SharedOptions.Target target;
 
   @Parameters(index = "0", paramLabel = "MODEL|RUN", description = "A SavedModel or a run.")
   private Path source;

@@ -48,7 +48,7 @@ record Failures(boolean verbose, boolean json) {
       failure.printStackTrace(command.getErr());
       command.getErr().flush();
     }
-    return failure instanceof UsageException ? WRONG_USAGE : FAILED;
+    return failure instanceof PerformerCommand.UsageException ? WRONG_USAGE : FAILED;
   }
 
   private void print(CommandLine command, String message) {

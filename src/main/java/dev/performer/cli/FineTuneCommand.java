@@ -1,7 +1,8 @@
 package dev.performer.cli;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-import dev.performer.PerformerException;
 import dev.performer.data.DataFile;
 import dev.performer.data.Overrides;
 import dev.performer.data.SequenceSource;
@@ -9,6 +10,7 @@ import dev.performer.distill.DistillEvaluation;
 import dev.performer.distill.DistillRecipe;
 import dev.performer.pipeline.DistillJob;
 import dev.performer.pipeline.FineTuneJob;
+import dev.performer.pipeline.Job;
 import dev.performer.pipeline.Model;
 import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Progress;
@@ -43,14 +45,14 @@ import picocli.CommandLine.Spec;
       "  ./performer fine-tune MODEL --data family.fasta.gz --output runs/family --steps 100",
       "  ./performer fine-tune favor --teacher exact --data family.fasta.gz --output runs/favor"
     })
-final class FineTuneCommand extends ModelCommand {
+final class FineTuneCommand extends PerformerCommand.OnModel {
   /** Besides the flags of the loop. */
   private static final List<String> SET_BY_RECIPE =
       List.of("--length", "--crop", "--batch-tokens", "--continue-optimizer");
 
-  @Mixin private RunOptions at;
-  @Mixin private LanguageModelOptions options;
-  @Mixin private BatchingOptions batching;
+  @Mixin private SharedOptions.Run at;
+  @Mixin private SharedOptions.LanguageModel options;
+  @Mixin private SharedOptions.Batches batching;
 
   @Option(
       names = "--data",
@@ -85,20 +87,19 @@ final class FineTuneCommand extends ModelCommand {
 
   @Override
   public Integer call() {
-    PerformerException.require(
-        at.resume || !Files.exists(at.run.resolve(ModelTraining.MODEL)),
+    require(
+        at.resume || !Files.exists(at.directory.resolve(ModelTraining.MODEL)),
         "%s: holds a finished run; choose another --output, or --resume it with more --steps",
-        at.run);
+        at.directory);
     if (teacher != null) {
       return distill();
     }
-    UsageException.require(
-        recipe == null && settings.isEmpty(), "--recipe and --set need --teacher");
-    var language = Model.open(model, options.options()).languageModel();
+    requireUsage(recipe == null && settings.isEmpty(), "--recipe and --set need --teacher");
+    var language = Model.open(model, options.given()).languageModel();
     requireData();
     language.notes().forEach(System.err::println);
-    FineTuneJob.Outcome outcome =
-        FineTuneJob.of(language, SequenceSource.file(data), at.run)
+    Job.Outcome outcome =
+        FineTuneJob.of(language, SequenceSource.file(data), at.directory)
             .validation(validation == null ? null : SequenceSource.file(validation))
             .batching(batching.batching())
             .options(LoopFlags.of(spec))
@@ -106,7 +107,7 @@ final class FineTuneCommand extends ModelCommand {
             .debuggingNumerics(at.debugNumerics)
             .continuingOptimizer(continueOptimizer)
             .run(Progress.on(System.err));
-    var summary = new TrainingSummary(outcome.result(), at.run, outcome.model());
+    var summary = new TrainingSummary(outcome);
     print(summary.text());
     Map<String, Object> json = summary.json();
     Double difference = outcome.model().isPresent() ? outcome.maxOutputDifference() : null;
@@ -123,14 +124,11 @@ final class FineTuneCommand extends ModelCommand {
   }
 
   private int distill() {
+    var parsed = spec.commandLine().getParseResult();
+    String other = "%s does not go with --teacher, where the recipe has it (--set KEY=VALUE)";
     Stream.concat(LoopFlags.names(), SET_BY_RECIPE.stream())
-        .forEach(
-            name ->
-                UsageException.require(
-                    !spec.commandLine().getParseResult().hasMatchedOption(name),
-                    "%s does not go with --teacher, where the recipe has it (--set KEY=VALUE)",
-                    name));
-    Model student = Model.open(model, options.options());
+        .forEach(name -> requireUsage(!parsed.hasMatchedOption(name), other, name));
+    Model student = Model.open(model, options.given());
     requireData();
     var overrides = new Overrides(settings);
     var learning =
@@ -140,7 +138,7 @@ final class FineTuneCommand extends ModelCommand {
                 overrides.source("the default recipe"))
             : DistillRecipe.of(overrides.read(recipe), overrides.source(recipe.toString()));
     DistillJob.Outcome outcome =
-        DistillJob.of(student, Model.open(teacher), at.run)
+        DistillJob.of(student, Model.open(teacher), at.directory)
             .with(learning)
             .resuming(at.resume)
             .debuggingNumerics(at.debugNumerics)
@@ -156,16 +154,10 @@ final class FineTuneCommand extends ModelCommand {
               100 * before.accuracy(), 100 * best.accuracy(), 100 * best.teacherAccuracy());
     }
     print("%s in %d steps, %.0f s", text, result.steps(), result.seconds());
-    print(TrainingSummary.written(at.run, outcome.model()));
-    done(json(outcome));
-    return result.finished() ? 0 : Failures.FAILED;
-  }
-
-  private static Map<String, Object> json(DistillJob.Outcome outcome) {
-    var result = outcome.result();
+    print(TrainingSummary.written(at.directory, outcome.model()));
     Map<String, Object> json = new LinkedHashMap<>();
-    put(json, "Before", result.before());
-    put(json, "After", result.best());
+    put(json, "Before", before);
+    put(json, "After", best);
     json.put("bestStep", result.bestStep());
     json.put("steps", result.steps());
     json.put("finished", result.finished());
@@ -175,7 +167,8 @@ final class FineTuneCommand extends ModelCommand {
     Double difference = outcome.model().isPresent() ? outcome.maxOutputDifference() : null;
     json.put("maxOutputDifference", difference);
     json.put("model", outcome.model().orElse(null));
-    return json;
+    done(json);
+    return result.finished() ? 0 : Failures.FAILED;
   }
 
   private static void put(Map<String, Object> json, String when, DistillEvaluation e) {

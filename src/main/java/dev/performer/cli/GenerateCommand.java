@@ -29,7 +29,7 @@ import picocli.CommandLine.Option;
       "Example:",
       "  ./performer generate MODEL --prompt MKT --tokens 50 --temperature 0.8 --seed 1"
     })
-final class GenerateCommand extends ModelCommand {
+final class GenerateCommand extends PerformerCommand.OnModel {
   @Option(
       names = "--prompt",
       arity = "1..*",
@@ -136,7 +136,7 @@ final class GenerateCommand extends ModelCommand {
   }
 
   private GenerationOptions options() {
-    UsageException.require(
+    requireUsage(
         (tokens == null || tokens >= 1) && batch >= 1,
         "--tokens and --batch must be at least 1, not %s and %d",
         tokens,
@@ -160,7 +160,7 @@ final class GenerateCommand extends ModelCommand {
   }
 
   private Sampler proteinLm() {
-    UsageException.require(
+    requireUsage(
         !greedy && topP == 1 && seed == (int) seed,
         "--sampler protein-lm has neither --greedy nor --top-p, and takes seeds of 32 bits");
     int last = window == 0 ? ProteinLmSampling.DEFAULT_WINDOW : window;
@@ -169,7 +169,7 @@ final class GenerateCommand extends ModelCommand {
   }
 
   private List<String> texts() {
-    UsageException.require(
+    requireUsage(
         prompts.isEmpty() == (file != null), "give either --prompt TEXT… or --prompts FILE");
     if (file == null) {
       return prompts;

@@ -8,7 +8,6 @@ import dev.performer.attention.projection.Threefry;
 import dev.performer.checkpoint.ImportOptions;
 import dev.performer.checkpoint.ImportOptions.AttentionKind;
 import dev.performer.data.Tokenizer;
-import dev.performer.pipeline.ConfigSummary;
 import dev.performer.pipeline.Importer;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -34,8 +33,8 @@ import picocli.CommandLine.Parameters;
       "  ./performer import bert.safetensors --attention favor --output bert"
     })
 final class ImportCommand extends PerformerCommand {
-  @Mixin private TargetOptions target;
-  @Mixin private ConversionOptions conversion;
+  @Mixin private SharedOptions.Target target;
+  @Mixin private SharedOptions.Conversion conversion;
 
   @Parameters(index = "0", paramLabel = "PATH", description = "A checkpoint: file or directory.")
   private Path path;
@@ -109,9 +108,9 @@ final class ImportCommand extends PerformerCommand {
   @Override
   public Integer call() {
     boolean converts = attention == AttentionKind.FAVOR;
-    UsageException.require(
+    requireUsage(
         converts || !conversion.isGiven(), "--layers and --exact-heads need --attention favor");
-    UsageException.require(
+    requireUsage(
         !converts || convention == null && directions == null,
         "--convention and --directions say what a checkpoint has; with --attention favor it gets ours");
     Importer importer = Importer.of(path).with(options(converts));
@@ -154,7 +153,7 @@ final class ImportCommand extends PerformerCommand {
 
   private int report(Importer.Outcome imported) {
     print(path + ": " + imported.scheme());
-    print("   " + ConfigSummary.of(imported.config()));
+    print("   " + InspectCommand.summary(imported.config()));
     imported.tokenizer().ifPresent(t -> print("   tokenizer: %s, %d tokens", t.label(), t.size()));
     imported.notes().forEach(note -> print("   assumed: " + note));
     if (!imported.notFinite().isEmpty()) {
@@ -162,12 +161,9 @@ final class ImportCommand extends PerformerCommand {
       System.err.println("Warning: these weights hold NaN or infinity: " + weights);
     }
     boolean resumes = imported.optimizerStep().isPresent();
-    print(
-        "Written: %s, %d variables, %,d parameters%s",
-        target.path,
-        imported.variables(),
-        imported.parameters(),
-        resumes ? ", and its optimizer's moments" : "");
+    String written = "Written: %s, %d variables, %,d parameters";
+    written += resumes ? ", and its optimizer's moments" : "";
+    print(written, target.path, imported.variables(), imported.parameters());
     Map<String, Object> result = new LinkedHashMap<>();
     result.put("model", target.path);
     result.put("scheme", imported.scheme());

@@ -1,10 +1,14 @@
 package dev.performer.cli;
 
+import static java.util.stream.Collectors.joining;
+
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.performer.attention.FavorConfig;
 import dev.performer.data.Tokenizer;
+import dev.performer.model.AttentionConfig;
+import dev.performer.model.PerformerConfig;
 import dev.performer.pipeline.CheckpointReport;
-import dev.performer.pipeline.ConfigSummary;
 import dev.performer.pipeline.Model;
 import dev.performer.savedmodel.Inspection;
 import dev.performer.savedmodel.Inspection.SignatureReport;
@@ -18,7 +22,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.stream.Collectors;
+import java.util.function.BiConsumer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -69,7 +73,13 @@ final class InspectCommand extends PerformerCommand {
     if (listOps) {
       print("   ops after inlining: " + counts(inspection, Integer.MAX_VALUE));
     }
-    return done(json(inspection));
+    Map<String, Object> json =
+        new ObjectMapper().convertValue(inspection, new TypeReference<>() {});
+    json.put("trainable", inspection.trainable());
+    PerformerModels.config(path).ifPresent(config -> json.put("config", config.toJson()));
+    tokenizer(path)
+        .ifPresent(t -> json.put("tokenizer", Map.of("label", t.label(), "tokens", t.size())));
+    return done(json);
   }
 
   /** A directory without a checkpoint is taken for a broken SavedModel, whose errors say more. */
@@ -80,44 +90,64 @@ final class InspectCommand extends PerformerCommand {
   }
 
   /** A screenful on a model. */
-  static String summary(Path path) {
-    return summary(Inspection.of(path));
-  }
-
-  private static String summary(Inspection model) {
+  static String summary(Inspection model) {
+    var text = new StringBuilder();
+    BiConsumer<String, Object> line =
+        (label, value) -> text.append("   %-12s %s%n".formatted(label, value));
     Path path = Path.of(model.path());
     String version = model.tensorflowVersion();
-    var text = new StringBuilder();
-    text.append(
-        line("made by", model.origin() + (version.isEmpty() ? "" : ", TensorFlow " + version)));
-    PerformerModels.config(path)
-        .ifPresent(config -> text.append(line("model", ConfigSummary.of(config))));
+    line.accept("made by", model.origin() + (version.isEmpty() ? "" : ", TensorFlow " + version));
+    PerformerModels.config(path).ifPresent(config -> line.accept("model", summary(config)));
     tokenizer(path)
-        .ifPresent(t -> text.append(line("tokenizer", t.label() + ", " + t.size() + " tokens")));
+        .ifPresent(t -> line.accept("tokenizer", t.label() + ", " + t.size() + " tokens"));
     for (SignatureReport s : model.signatures()) {
-      String types = tensors(s.inputs()) + " -> " + tensors(s.outputs());
-      text.append(line("signature", s.name() + ": " + types)).append(line("", s.summary()));
+      line.accept(
+          "signature", "%s: %s -> %s".formatted(s.name(), list(s.inputs()), list(s.outputs())));
+      line.accept("", s.summary());
     }
-    text.append(
-        line(
-            "variables",
-            format(
-                "%d, of them used by signatures %,d parameters, %,d trainable",
-                model.variables().size(), model.parameters(), model.trainableParameters())));
+    String sizes = "%d, of them used by signatures %,d parameters, %,d trainable";
+    int variables = model.variables().size();
+    line.accept(
+        "variables", format(sizes, variables, model.parameters(), model.trainableParameters()));
     for (Inspection.Projection p : model.projections()) {
-      String shape = "[%d, %d] ".formatted(p.features(), p.size());
-      text.append(line("projection", shape + p.name()));
+      line.accept("projection", "[%d, %d] %s".formatted(p.features(), p.size(), p.name()));
     }
     if (!model.assets().isEmpty()) {
-      text.append(line("assets", String.join(", ", model.assets())));
+      line.accept("assets", String.join(", ", model.assets()));
     }
     int ops = model.ops().values().stream().mapToInt(Integer::intValue).sum();
-    String counts = format("%,d after inlining: %s ...", ops, counts(model, 6));
-    return text.append(line("ops", counts)).toString();
+    line.accept("ops", format("%,d after inlining: %s ...", ops, counts(model, 6)));
+    return text.toString();
   }
 
-  private static String line(String label, String value) {
-    return "   %-12s %s%n".formatted(label, value);
+  /** Such as {@code causal-lm, 3 layers of 128, 4 heads of 32, 29 tokens; relu attention}. */
+  static String summary(PerformerConfig config) {
+    return format(
+        "%s, %d layer%s of width %d, %d heads of %d, MLP %d, vocabulary of %d, at most %d tokens; %s",
+        OptionValues.label(config.task().name()),
+        config.layers(),
+        config.layers() == 1 ? "" : "s",
+        config.hiddenSize(),
+        config.heads(),
+        config.headSize(),
+        config.mlpSize(),
+        config.vocabularySize(),
+        config.maxLength(),
+        summary(config.attentionOf(0)));
+  }
+
+  private static String summary(AttentionConfig attention) {
+    String causal = attention.isCausal() ? "causal " : "";
+    if (attention instanceof AttentionConfig.Favor favor) {
+      FavorConfig config = favor.config();
+      String projection = config.hasProjection() ? "M = " + config.features() : "no projection";
+      return "%sFAVOR+ with kernel %s, %s, convention %s"
+          .formatted(causal, config.kernel(), projection, config.convention());
+    }
+    int rows = attention.projectionRows();
+    return attention instanceof AttentionConfig.ModelGarden
+        ? causal + "Model Garden's KernelAttention" + (rows == 0 ? "" : ", M = " + rows)
+        : causal + "exact softmax attention";
   }
 
   /** How often ops occur, the first of them. */
@@ -125,33 +155,22 @@ final class InspectCommand extends PerformerCommand {
     return model.ops().entrySet().stream()
         .limit(limit)
         .map(e -> e.getKey() + " × " + e.getValue())
-        .collect(Collectors.joining(", "));
+        .collect(joining(", "));
   }
 
   private static Optional<Tokenizer> tokenizer(Path model) {
     return ModelCard.read(model).map(ModelCard::vocabulary).map(ModelCards::tokenizer);
   }
 
-  private static Map<String, ?> json(Inspection inspection) {
-    Map<String, Object> json =
-        new ObjectMapper().convertValue(inspection, new TypeReference<>() {});
-    json.put("trainable", inspection.trainable());
-    PerformerModels.config(Path.of(inspection.path()))
-        .ifPresent(config -> json.put("config", config.toJson()));
-    tokenizer(Path.of(inspection.path()))
-        .ifPresent(t -> json.put("tokenizer", Map.of("label", t.label(), "tokens", t.size())));
-    return json;
-  }
-
-  private static String tensors(List<TensorReport> tensors) {
+  private static String list(List<TensorReport> tensors) {
     return tensors.stream()
         .map(t -> t.name() + " " + t.type() + " " + dimensions(t.shape()))
-        .collect(Collectors.joining(", "));
+        .collect(joining(", "));
   }
 
   private static String dimensions(List<Long> shape) {
     return shape == null
         ? "of any rank"
-        : shape.stream().map(d -> d < 0 ? "?" : "" + d).collect(Collectors.joining(", ", "[", "]"));
+        : shape.stream().map(d -> d < 0 ? "?" : "" + d).collect(joining(", ", "[", "]"));
   }
 }

@@ -22,12 +22,9 @@ public final class JarMain {
       try {
         Class.forName(type, false, JarMain.class.getClassLoader());
       } catch (ClassNotFoundException e) {
-        System.err.println(
-            "performer: this jar is the library alone (no "
-                + type
-                + " on the class path); run ./performer, or collect the libraries with `mvn"
-                + " dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=lib` and"
-                + " run java -cp 'performer.jar:lib/*' dev.performer.cli.Main");
+        System.err.printf(
+            "performer: this jar is the library alone (no %s on the class path); run ./performer, or collect the libraries with `mvn dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=lib` and run java -cp 'performer.jar:lib/*' dev.performer.cli.Main%n",
+            type);
         System.exit(1);
       }
     }

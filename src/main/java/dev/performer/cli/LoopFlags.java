@@ -77,7 +77,7 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
         .orElse(null);
   }
 
-  /** The loop with what a command line gives. @throws UsageException that names the flag */
+  /** The loop with what a command line gives. @throws PerformerException that names the flag */
   static LoopOptions of(CommandSpec command) {
     ObjectNode keys = JsonNodeFactory.instance.objectNode();
     ObjectNode optimizer = (ObjectNode) FineTuneOptions.LOOP.optimizer().json();
@@ -89,7 +89,7 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
     try {
       return FineTuneOptions.LOOP.with(keys, "fine-tune");
     } catch (PerformerException e) {
-      throw new UsageException(e.getMessage())
+      throw new PerformerCommand.UsageException(e.getMessage())
           .settledBy(
               FLAGS.stream()
                   .filter(flag -> e.getMessage().contains(" " + flag.last() + " "))

@@ -6,6 +6,7 @@ import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintStream;
 import org.tensorflow.TensorFlow;
+import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.HelpCommand;
@@ -37,7 +38,7 @@ import picocli.CommandLine.Spec;
       ConvertCommand.class,
       ApproximateCommand.class,
       BenchCommand.class,
-      CompletionCommand.class,
+      Main.Completion.class,
       HelpCommand.class,
     },
     footer = {"", "Exit codes: 0 done, 1 failed (with the reason in one line), 2 wrong usage."})
@@ -47,6 +48,22 @@ public final class Main implements Runnable {
   @Override
   public void run() {
     throw new CommandLine.ParameterException(spec.commandLine(), "a command is missing");
+  }
+
+  @Command(
+      name = "completion",
+      description = {
+        "Print a script that completes commands and options in bash or zsh.",
+        "source <(./performer completion)"
+      })
+  static final class Completion extends PerformerCommand {
+    @Spec private CommandSpec spec;
+
+    @Override
+    public Integer call() {
+      System.out.print(AutoComplete.bash("performer", spec.root().commandLine()));
+      return 0;
+    }
   }
 
   /** Runs the command line and ends the JVM with its exit code. */
@@ -76,11 +93,7 @@ public final class Main implements Runnable {
     }
   }
 
-  /**
-   * Runs the command line in this JVM.
-   *
-   * @return the exit code: 0, 1 or 2
-   */
+  /** Runs the command line in this JVM. @return the exit code: 0, 1 or 2 */
   public static int execute(String... args) {
     CommandLine commandLine = new CommandLine(new Main());
     OptionValues.register(commandLine);
@@ -101,20 +114,16 @@ public final class Main implements Runnable {
   static final class Version implements IVersionProvider {
     @Override
     public String[] getVersion() {
-      String version = Main.class.getPackage().getImplementationVersion();
-      return new String[] {
-        "Performer for Java " + (version == null ? "(classes without a jar)" : version),
-        "TensorFlow " + tensorFlow(),
-        "JDK " + System.getProperty("java.version")
-      };
-    }
-
-    private static String tensorFlow() {
+      String own = Main.class.getPackage().getImplementationVersion();
+      own = own == null ? "(classes without a jar)" : own;
+      String tensorFlow;
       try {
-        return TensorFlow.version();
+        tensorFlow = TensorFlow.version();
       } catch (LinkageError e) {
-        return "cannot be loaded: " + Excerpt.line(e.getMessage());
+        tensorFlow = "cannot be loaded: " + Excerpt.line(e.getMessage());
       }
+      String jdk = System.getProperty("java.version");
+      return new String[] {"Performer for Java " + own, "TensorFlow " + tensorFlow, "JDK " + jdk};
     }
   }
 }

@@ -1,9 +1,9 @@
 package dev.performer.cli;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.module.SimpleModule;
 import com.fasterxml.jackson.databind.ser.std.ToStringSerializer;
+import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import java.io.PrintStream;
@@ -12,9 +12,28 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
 
 /** What every command has. Results go to stdout, all else to stderr. */
 abstract class PerformerCommand implements Callable<Integer> {
+  /** A command that works with a model. */
+  abstract static class OnModel extends PerformerCommand {
+    @Parameters(
+        index = "0",
+        paramLabel = "MODEL",
+        description = "A SavedModel, or a run directory.")
+    Path model;
+  }
+
+  /** An option's value is wrong, whatever the files hold: exit code 2. */
+  static final class UsageException extends PerformerException {
+    private static final long serialVersionUID = 1;
+
+    UsageException(String message) {
+      super(message);
+    }
+  }
+
   @Option(names = "--json", description = "End with one JSON object on stdout, the rest on stderr.")
   boolean json;
 
@@ -27,6 +46,13 @@ abstract class PerformerCommand implements Callable<Integer> {
       description = "Show this help and exit.")
   private boolean help;
 
+  /** Fails with a {@link UsageException} unless options have values that go together. */
+  static void requireUsage(boolean sound, String format, Object... values) {
+    if (!sound) {
+      throw new UsageException(format.formatted(values));
+    }
+  }
+
   /** Where a person's text goes: stdout, or stderr where stdout is for JSON. */
   PrintStream text() {
     return json ? System.err : System.out;
@@ -37,7 +63,7 @@ abstract class PerformerCommand implements Callable<Integer> {
     text().println(line);
   }
 
-  /** Prints a line for a person, its numbers in English. */
+  /** The same, its numbers in English. */
   void print(String format, Object... values) {
     print(format(format, values));
   }
@@ -57,12 +83,8 @@ abstract class PerformerCommand implements Callable<Integer> {
   int done(Object result) {
     if (json) {
       var paths = new SimpleModule().addSerializer(Path.class, ToStringSerializer.instance);
-      try {
-        System.out.println(
-            JsonMapper.builder().addModule(paths).build().writeValueAsString(result));
-      } catch (JsonProcessingException e) {
-        throw new IllegalStateException(e);
-      }
+      System.out.println(
+          JsonMapper.builder().addModule(paths).build().valueToTree(result).toString());
     }
     return 0;
   }

@@ -31,10 +31,10 @@ import picocli.CommandLine.Option;
       "  ./performer predict MODEL --inputs x.npz --output y.npz",
       "  ./performer predict MODEL --inputs x.fasta --output y.npz"
     })
-final class PredictCommand extends ModelCommand {
+final class PredictCommand extends PerformerCommand.OnModel {
   private static final double LONGEST_TIMEOUT = 1e9; // seconds: 30 years
 
-  @Mixin private InputOptions options;
+  @Mixin private SharedOptions.Inputs options;
 
   @Option(names = "--inputs", required = true, description = "X.npz, X.fasta(.gz) or X.txt.")
   private Path inputs;
@@ -57,10 +57,9 @@ final class PredictCommand extends ModelCommand {
   public Integer call() {
     long start = System.nanoTime();
     String name = inputs.getFileName().toString().toLowerCase(Locale.ROOT);
-    PerformerException.require(
-        !name.endsWith(".npy"),
-        "%s: a .npy has no name; put the array in an .npz, numpy.savez('X.npz', name=array)",
-        inputs);
+    String unnamed =
+        "%s: a .npy has no name; put the array in an .npz, numpy.savez('X.npz', name=array)";
+    PerformerException.require(!name.endsWith(".npy"), unnamed, inputs);
     DataFile.require(inputs);
     Map<String, NpyArray> outputs = name.endsWith(".npz") ? arrays() : sequences();
     write(target, outputs);
@@ -69,28 +68,31 @@ final class PredictCommand extends ModelCommand {
     return done(new Result(target, (System.nanoTime() - start) / 1e9, shapes));
   }
 
+  private Model open() {
+    return Model.open(model, options.given().build());
+  }
+
   private Predictor load(Model opened) {
-    UsageException.require(
-        timeout > 0 && timeout <= LONGEST_TIMEOUT, "--timeout must be above 0, not %s", timeout);
+    boolean isTime = timeout > 0 && timeout <= LONGEST_TIMEOUT;
+    requireUsage(isTime, "--timeout must be above 0, not %s", timeout);
     return Predictor.load(opened, Duration.ofMillis((long) Math.ceil(1000 * timeout)));
   }
 
   private Map<String, NpyArray> arrays() {
     Map<String, NpyArray> feeds = Npz.read(inputs);
-    try (Predictor predictor = load(Model.open(model, options.builder().build()))) {
+    try (Predictor predictor = load(open())) {
       return predictor.predict(feeds);
     } catch (PerformerException e) {
-      throw e.getMessage().contains(inputs.toString())
-              || e.getMessage().startsWith(model.toString())
-          ? e
-          : e.in(inputs);
+      String text = e.getMessage();
+      boolean isPlaced = text.contains(inputs.toString()) || text.startsWith(model.toString());
+      throw isPlaced ? e : e.in(inputs);
     }
   }
 
   private Map<String, NpyArray> sequences() {
-    UsageException.require(
+    requireUsage(
         length >= 1 && batch >= 1, "--length, --batch: at least 1, not %d and %d", length, batch);
-    Model opened = Model.open(model, options.builder().build());
+    Model opened = open();
     TokenInput input = opened.input();
     input.notes().forEach(System.err::println);
     TokenizedSequences sequences = TokenizedSequences.read(inputs, input.tokenizer(), length);

@@ -1,15 +1,17 @@
 package dev.performer.cli;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.AtomicFiles;
-import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.SequenceSource;
 import dev.performer.pipeline.FineTuneJob;
+import dev.performer.pipeline.Job;
 import dev.performer.pipeline.Model;
 import dev.performer.pipeline.Scorer;
 import dev.performer.pipeline.SequenceBatching;
+import dev.performer.savedmodel.Inspection;
 import dev.performer.training.FineTuneOptions;
-import dev.performer.training.optim.Schedule;
 import dev.performer.training.run.Progress;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -33,16 +35,15 @@ final class QuickstartCommand extends PerformerCommand {
 
   @Override
   public Integer call() throws IOException {
-    UsageException.require(steps >= 1, "--steps must be at least 1, not %d", steps);
+    requireUsage(steps >= 1, "--steps must be at least 1, not %d", steps);
     long start = System.nanoTime();
     Path model = Project.shipped("savedmodels/protein-mlm/saved_model");
     Path train = Project.shipped("training/data/train.fasta.gz");
     Path valid = Project.shipped("training/data/valid.fasta.gz");
     Path run = folder != null ? folder : Project.home().resolve("build/quickstart");
     clear(run);
-
     print("1. A Performer that Python made: " + shown(model));
-    text().print(InspectCommand.summary(model));
+    text().print(InspectCommand.summary(Inspection.of(model)));
 
     var spec = Model.open(model).languageModel();
     spec.notes().forEach(System.err::println);
@@ -51,27 +52,22 @@ final class QuickstartCommand extends PerformerCommand {
             .validation(SequenceSource.fasta(valid))
             .batching(SequenceBatching.DEFAULT.withLength(256).withSize(new BatchSize.Tokens(8192)))
             .options(
-                FineTuneOptions.LOOP.toBuilder()
-                    .schedule(new Schedule.Linear(2e-3, 20, 0))
-                    .steps(steps)
-                    .evaluateEvery(Math.max(1, (steps + 3) / 4))
-                    .checkpointEvery(0)
-                    .build());
+                FineTuneOptions.LOOP
+                    .with("steps=" + steps, "evaluateEvery=" + (steps + 3) / 4)
+                    .with("learningRate=2e-3", "checkpointEvery=0"));
     print("%n2. Evaluated and fine-tuned in Java on %s, %d steps", shown(train), steps);
-    FineTuneJob.Outcome outcome = job.run(Progress.on(System.err));
-    PerformerException.require(
-        outcome.model().isPresent(), "quickstart was stopped; run it again, which starts anew");
+    Job.Outcome outcome = job.run(Progress.on(System.err));
+    require(outcome.model().isPresent(), "quickstart was stopped; run it again, which starts anew");
     Path exported = outcome.model().get();
     double seconds = (System.nanoTime() - start) / 1e9;
     print(
-        "%n3. Exported, and queried through the exported SavedModel: what is the hidden residue?%n%s",
-        ask(exported, valid));
-
+        "\n3. Exported, and queried through the exported SavedModel: what is the hidden residue?");
+    print(ask(exported, valid));
     Path plot = run.resolve("loss.png");
     print(table(outcome, seconds));
     print("The curve: " + shown(plot));
     print("The model: " + shown(exported) + "  (Python: tf.saved_model.load)");
-    Map<String, Object> json = new TrainingSummary(outcome.result(), run, outcome.model()).json();
+    Map<String, Object> json = new TrainingSummary(outcome).json();
     json.put("maxOutputDifference", outcome.maxOutputDifference());
     json.put("seconds", seconds);
     json.put("plot", plot);
@@ -84,13 +80,20 @@ final class QuickstartCommand extends PerformerCommand {
     return absolute.startsWith(Project.home()) ? Project.home().relativize(absolute) : path;
   }
 
-  private static String table(FineTuneJob.Outcome outcome, double seconds) {
+  private static String table(Job.Outcome outcome, double seconds) {
     var before = outcome.result().before();
     var after = outcome.result().best();
     return format(
-        "%n| validation      | before  | after   |%n|-----------------|---------|---------|%n"
-            + "| perplexity      | %7.3f | %7.3f |%n| accuracy        | %5.2f %% | %5.2f %% |%n"
-            + "%nExported model against the trained graph: largest difference of an output %.1e.%nWhole run: %.0f s, %.0f tokens/s in training.%n",
+        """
+
+        | validation      | before  | after   |
+        |-----------------|---------|---------|
+        | perplexity      | %7.3f | %7.3f |
+        | accuracy        | %5.2f %% | %5.2f %% |
+
+        Exported model against the trained graph: largest difference of an output %.1e.
+        Whole run: %.0f s, %.0f tokens/s in training.
+        """,
         before.perplexity(),
         after.perplexity(),
         100 * before.accuracy(),
@@ -123,10 +126,9 @@ final class QuickstartCommand extends PerformerCommand {
     if (!Files.exists(run)) {
       return;
     }
-    PerformerException.require(
-        Files.isDirectory(run), "%s: is a file; choose another --output", run);
+    require(Files.isDirectory(run), "%s: is a file; choose another --output", run);
     try (var files = Files.newDirectoryStream(run)) {
-      PerformerException.require(
+      require(
           Files.exists(run.resolve("source.json")) || !files.iterator().hasNext(),
           "%s: exists and was not made by quickstart; choose another --output",
           run);

@@ -1,6 +1,7 @@
 package dev.performer.cli;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import dev.performer.study.Reproduction;
 import dev.performer.training.run.Progress;
 import java.nio.file.Files;
@@ -9,8 +10,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -23,17 +22,8 @@ import picocli.CommandLine.Option;
       "written after every run; what an interruption left is done with --resume."
     })
 final class ReproduceCommand extends PerformerCommand {
-  private static final List<String> NAMES =
-      List.of(
-          "protein-causal",
-          "protein-masked",
-          "pixels",
-          "long-range",
-          "weight-transfer",
-          "redraw",
-          "text-bytes");
-
-  private static final Pattern BUDGET = Pattern.compile("(\\d{1,6})([smh])");
+  private static final String NAMES =
+      "protein-causal, protein-masked, pixels, long-range, weight-transfer, redraw, text-bytes";
 
   @Option(names = "--budget", description = "Time for all runs, about, such as 10m or 8h.")
   private String budget = "1h";
@@ -53,13 +43,11 @@ final class ReproduceCommand extends PerformerCommand {
   @Override
   public Integer call() {
     List<Path> recipes = recipes();
-    boolean begun = Files.exists(folder.resolve(Reproduction.PLAN));
-    PerformerException.require(
-        resume || !begun,
-        "%s holds results already; go on with --resume or another --output",
-        folder);
-    PerformerException.require(
-        begun || !resume, "%s holds nothing to go on with (no %s)", folder, Reproduction.PLAN);
+    String plan = Reproduction.PLAN;
+    boolean begun = Files.exists(folder.resolve(plan));
+    String again = "%s holds results already; go on with --resume or another --output";
+    require(resume || !begun, again, folder);
+    require(begun || !resume, "%s holds nothing to go on with (no %s)", folder, plan);
     List<Path> folders = new ArrayList<>(List.of(Project.home()));
     recipes.forEach(file -> folders.add(file.toAbsolutePath().getParent()));
     Path results =
@@ -69,33 +57,25 @@ final class ReproduceCommand extends PerformerCommand {
   }
 
   private List<Path> recipes() {
-    UsageException.require(
-        own.isEmpty() || only.isEmpty(), "--only and --recipe exclude each other");
+    requireUsage(own.isEmpty() || only.isEmpty(), "--only and --recipe exclude each other");
     if (!own.isEmpty()) {
       return own;
     }
-    String known = String.join(", ", NAMES);
+    List<String> known = List.of(NAMES.split(", "));
     for (String name : only) {
-      UsageException.require(
-          NAMES.contains(name), "--only %s: no such recipe; there are %s", name, known);
+      requireUsage(known.contains(name), "--only %s: no such recipe; there are %s", name, NAMES);
     }
-    return NAMES.stream()
+    return known.stream()
         .filter(name -> only.isEmpty() || only.contains(name))
         .map(name -> Project.shipped("training/" + name + ".yaml"))
         .toList();
   }
 
   private Duration duration() {
-    Matcher parts = BUDGET.matcher(budget);
-    UsageException.require(
-        parts.matches() && Long.parseLong(parts.group(1)) > 0,
+    requireUsage(
+        budget.matches("\\d{1,6}[smh]") && !budget.matches("0+."),
         "--budget %s: expected a time such as 10m, 1h or 90s",
         budget);
-    long number = Long.parseLong(parts.group(1));
-    return switch (parts.group(2)) {
-      case "s" -> Duration.ofSeconds(number);
-      case "m" -> Duration.ofMinutes(number);
-      default -> Duration.ofHours(number);
-    };
+    return Duration.parse("PT" + budget);
   }
 }

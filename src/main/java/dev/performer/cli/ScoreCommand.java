@@ -1,15 +1,12 @@
 package dev.performer.cli;
 
-import dev.performer.data.DataFile;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
-import dev.performer.data.TableFile;
 import dev.performer.data.TokenizedSequences;
-import dev.performer.data.Tokenizer;
 import dev.performer.pipeline.Model;
 import dev.performer.pipeline.Scorer;
 import dev.performer.pipeline.Scorer.Score;
-import java.nio.charset.StandardCharsets;
+import dev.performer.pipeline.TokenInput;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -31,10 +28,10 @@ import picocli.CommandLine.Option;
       "Y.csv has a line per sequence, or with --per-token a line per token."
     },
     footer = {"", "Example:", "  ./performer score MODEL --data x.fasta --output scores.csv"})
-final class ScoreCommand extends ModelCommand {
+final class ScoreCommand extends PerformerCommand.OnModel {
   private static final int SHOWN = 20;
 
-  @Mixin private LanguageModelOptions options;
+  @Mixin private SharedOptions.LanguageModel options;
   @Mixin private SequenceInputs data;
 
   @Option(names = "--output", paramLabel = "Y", description = "Y.npz or Y.csv (default: a table).")
@@ -53,23 +50,17 @@ final class ScoreCommand extends ModelCommand {
       List<Line> results) {}
 
   private record Line(
-      String id, int tokens, double logProbability, Double mean, Double perplexity) {
-    static Line of(String id, Score s) {
-      boolean counts = s.counted() > 0;
-      return new Line(
-          id, s.counted(), s.sum(), counts ? s.mean() : null, counts ? s.perplexity() : null);
-    }
-  }
+      String id, int tokens, double logProbability, Double mean, Double perplexity) {}
 
   @Override
   public Integer call() {
     data.requireSound(target);
     boolean isCsv = target != null && SequenceInputs.isCsv(target);
-    UsageException.require(
+    requireUsage(
         isCsv || !perToken, "--per-token is for --output Y.csv; an .npz holds every token");
-    var spec = Model.open(model, options.options()).languageModel();
-    spec.notes().forEach(System.err::println);
-    TokenizedSequences sequences = data.read(spec.input());
+    var spec = Model.open(model, options.given()).languageModel();
+    TokenInput input = spec.input();
+    TokenizedSequences sequences = data.read(input);
     List<Score> scores;
     Map<String, NpyArray> arrays;
     try (Scorer scorer = Scorer.load(spec)) {
@@ -77,13 +68,23 @@ final class ScoreCommand extends ModelCommand {
       arrays = scorer.arrays(sequences);
     }
     if (isCsv) {
-      String text =
-          perToken ? tokenLines(sequences, scores, spec.tokenizer()) : lines(sequences, scores);
-      DataFile.write(target, out -> out.write(text.getBytes(StandardCharsets.UTF_8)));
+      String header = perToken ? ",log_probability" : ",tokens,log_probability,mean,perplexity";
+      SequenceInputs.writeCsv(
+          target,
+          sequences,
+          input,
+          perToken,
+          header,
+          (r, i) -> {
+            Score s = scores.get(r);
+            return perToken
+                ? "," + s.tokens()[i]
+                : ",%s,%s,%s,%s".formatted(s.counted(), s.sum(), s.mean(), s.perplexity());
+          });
     } else if (target != null) {
       Npz.write(target, npz(scores, arrays, sequences.longest()));
     }
-    return report(sequences, scores);
+    return report(sequences.names(), scores);
   }
 
   private static Map<String, NpyArray> npz(
@@ -115,59 +116,33 @@ final class ScoreCommand extends ModelCommand {
     return NpyArray.of(values, values.length);
   }
 
-  private static String lines(TokenizedSequences sequences, List<Score> scores) {
-    var text = new StringBuilder("id,tokens,log_probability,mean,perplexity\n");
-    for (int r = 0; r < scores.size(); r++) {
-      Score s = scores.get(r);
-      String name = TableFile.field(sequences.names().get(r));
-      text.append(
-          "%s,%s,%s,%s,%s\n".formatted(name, s.counted(), s.sum(), s.mean(), s.perplexity()));
-    }
-    return text.toString();
-  }
-
-  private static String tokenLines(
-      TokenizedSequences sequences, List<Score> scores, Tokenizer tokenizer) {
-    List<String> tokens = tokenizer.vocabulary().tokens();
-    var text = new StringBuilder("id,position,token,log_probability\n");
-    for (int r = 0; r < scores.size(); r++) {
-      String name = TableFile.field(sequences.names().get(r));
-      int[] ids = sequences.ids().get(r);
-      for (int i = 0; i < ids.length; i++) {
-        String token = TableFile.field(tokens.get(ids[i]));
-        text.append("%s,%s,%s,%s\n".formatted(name, i, token, scores.get(r).tokens()[i]));
-      }
-    }
-    return text.toString();
-  }
-
-  private int report(TokenizedSequences sequences, List<Score> scores) {
+  private int report(List<String> names, List<Score> scores) {
     List<Line> lines = new ArrayList<>();
+    double sum = 0;
+    long counted = 0;
     for (int r = 0; r < scores.size(); r++) {
       Score s = scores.get(r);
-      String id = sequences.names().get(r);
-      lines.add(Line.of(id, s));
+      int n = s.counted();
+      lines.add(new Line(names.get(r), n, s.sum(), of(n, s.mean()), of(n, s.perplexity())));
       if (r < SHOWN && target == null) {
         print(
             "%-24s %6d tokens   log-likelihood %12.4f   per token %9.4f   perplexity %10.3f",
-            id, s.counted(), s.sum(), s.mean(), s.perplexity());
+            names.get(r), n, s.sum(), s.mean(), s.perplexity());
       }
-    }
-    double sum = 0;
-    long counted = 0;
-    for (Line line : lines) {
-      sum += line.logProbability();
-      counted += line.tokens();
+      sum += s.sum();
+      counted += n;
     }
     double mean = sum / counted;
     double perplexity = Math.exp(-mean);
-    String written = target == null ? "" : "; written: " + target;
     print(
         "%d sequences, %d tokens: log-likelihood per token %.4f, perplexity %.3f%s",
-        lines.size(), counted, mean, perplexity, written);
-    boolean any = counted > 0;
-    return done(
-        new Result(
-            lines.size(), counted, sum, any ? mean : null, any ? perplexity : null, target, lines));
+        lines.size(), counted, mean, perplexity, target == null ? "" : "; written: " + target);
+    Double shown = of(counted, perplexity);
+    return done(new Result(lines.size(), counted, sum, of(counted, mean), shown, target, lines));
+  }
+
+  /** Null where no token counts. */
+  private static Double of(long counted, double measure) {
+    return counted > 0 ? measure : null;
   }
 }

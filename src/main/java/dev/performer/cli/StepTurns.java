@@ -3,11 +3,9 @@ package dev.performer.cli;
 import dev.performer.data.StrictJson;
 import dev.performer.model.PerformerConfig;
 import dev.performer.study.StepBenchmark;
-import java.io.BufferedReader;
-import java.io.IOException;
-import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
+import java.util.Scanner;
 
 /**
  * Takes training steps as lines of standard input order them, so that several processes can be
@@ -18,29 +16,24 @@ final class StepTurns {
   private StepTurns() {}
 
   /** Arguments: the model as JSON, B, L. */
-  public static void main(String[] args) throws IOException {
+  public static void main(String[] args) {
     byte[] json = args[0].getBytes(StandardCharsets.UTF_8);
     PerformerConfig config =
         PerformerConfig.of(StrictJson.readTree(json, "the model"), "the model");
-    try (StepBenchmark benchmark =
-            new StepBenchmark(config, Integer.parseInt(args[1]), Integer.parseInt(args[2]));
-        BufferedReader orders =
-            new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
+    int batch = Integer.parseInt(args[1]);
+    int length = Integer.parseInt(args[2]);
+    try (var benchmark = new StepBenchmark(config, batch, length);
+        var orders = new Scanner(System.in, StandardCharsets.UTF_8)) {
       System.out.println("ready");
-      for (String line = orders.readLine(); line != null; line = orders.readLine()) {
-        System.out.println(steps(benchmark, Integer.parseInt(line.strip())));
+      while (orders.hasNextInt()) {
+        double loss = 0;
+        for (int i = orders.nextInt(); i > 0; i--) {
+          StepBenchmark.Step step = benchmark.step();
+          System.out.printf(Locale.ROOT, "%.3f ", step.milliseconds());
+          loss = step.loss();
+        }
+        System.out.println("loss " + loss + " " + StepBenchmark.peakMb());
       }
     }
-  }
-
-  private static String steps(StepBenchmark benchmark, int count) {
-    StringBuilder answer = new StringBuilder();
-    double loss = 0;
-    for (int i = 0; i < count; i++) {
-      StepBenchmark.Step step = benchmark.step();
-      answer.append(String.format(Locale.ROOT, "%.3f ", step.milliseconds()));
-      loss = step.loss();
-    }
-    return answer + "loss " + loss + " " + StepBenchmark.peakMb();
   }
 }

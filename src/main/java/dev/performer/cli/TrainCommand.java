@@ -1,6 +1,9 @@
 package dev.performer.cli;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
+import dev.performer.data.Overrides;
+import dev.performer.pipeline.Job;
 import dev.performer.pipeline.TrainJob;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeRuns;
@@ -32,7 +35,7 @@ import picocli.CommandLine.Parameters;
       "  ./performer train --resume --output runs/protein"
     })
 final class TrainCommand extends PerformerCommand {
-  @Mixin private RunOptions at;
+  @Mixin private SharedOptions.Run at;
 
   @Parameters(
       index = "0",
@@ -55,32 +58,32 @@ final class TrainCommand extends PerformerCommand {
 
   @Override
   public Integer call() {
-    TrainJob.Outcome outcome =
-        TrainJob.of(read(), at.run)
+    Job.Outcome outcome =
+        TrainJob.of(read(), at.directory)
             .resuming(at.resume)
             .debuggingNumerics(at.debugNumerics)
             .pausingAt(pauseAt)
             .startingFrom(from)
             .run(Progress.on(System.err));
-    TrainingResult result = outcome.result();
-    var summary = new TrainingSummary(result, at.run, outcome.model());
+    var summary = new TrainingSummary(outcome);
     print(summary.text());
     done(summary.json());
+    TrainingResult result = outcome.result();
     return result.finished() || pauseAt > 0 && result.steps() >= pauseAt ? 0 : Failures.FAILED;
   }
 
   private Recipe read() {
     Path file = recipe;
     if (file == null) {
-      UsageException.require(at.resume, "a recipe is missing; only --resume goes without");
-      file = at.run.resolve(RecipeTraining.RECIPE);
-      PerformerException.require(
-          Files.exists(file), "%s holds no run to resume (no %s)", at.run, RecipeTraining.RECIPE);
+      requireUsage(at.resume, "a recipe is missing; only --resume goes without");
+      String own = RecipeTraining.RECIPE;
+      file = at.directory.resolve(own);
+      require(Files.exists(file), "%s holds no run to resume (no %s)", at.directory, own);
     }
     List<String> all = new ArrayList<>();
     if (name != null && Files.isRegularFile(file)) {
       RecipeRuns.Run run = RecipeRuns.read(file).named(name);
-      UsageException.require(
+      requireUsage(
           run.from() == null || from != null || at.resume,
           "run %s starts with the weights of run %s; train that one first and give its model: --from RUN/model",
           name,
@@ -88,6 +91,14 @@ final class TrainCommand extends PerformerCommand {
       all.addAll(run.set());
     }
     all.addAll(settings);
-    return RecipeFiles.read(file, all);
+    return recipe(file, all);
+  }
+
+  /** Reads a recipe with settings over it; its data are looked up beside it and in the project. */
+  static Recipe recipe(Path file, List<String> settings) {
+    require(Files.isRegularFile(file), "%s is no file; expected a recipe in YAML", file);
+    var overrides = new Overrides(settings);
+    List<Path> folders = List.of(Project.home(), file.toAbsolutePath().getParent());
+    return Recipe.of(overrides.read(file), overrides.source(file.toString()), folders);
   }
 }

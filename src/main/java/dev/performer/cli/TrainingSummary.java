@@ -1,20 +1,16 @@
 package dev.performer.cli;
 
-import dev.performer.training.run.TrainingResult;
+import dev.performer.pipeline.Job;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 
-/**
- * What {@code train} and {@code fine-tune} report of a run at its end.
- *
- * @param run the run directory
- * @param model the export; empty if the run was stopped before its end
- */
-record TrainingSummary(TrainingResult result, Path run, Optional<Path> model) {
+/** What {@code train} and {@code fine-tune} report of a run at its end. */
+record TrainingSummary(Job.Outcome outcome) {
   /** For a person: the exported weights against those before. */
   String text() {
+    var result = outcome.result();
     return PerformerCommand.format(
         "validation %s -> %s in %d steps, %.0f s, %.0f tokens/s%n%s",
         result.before().describe(),
@@ -22,7 +18,7 @@ record TrainingSummary(TrainingResult result, Path run, Optional<Path> model) {
         result.steps(),
         result.seconds(),
         result.tokensPerSecond(),
-        written(run, model));
+        written(outcome.run(), outcome.model()));
   }
 
   static String written(Path run, Optional<Path> model) {
@@ -35,6 +31,7 @@ record TrainingSummary(TrainingResult result, Path run, Optional<Path> model) {
    * the best evaluation, which are those of the export, and {@code …Last} after the last step.
    */
   Map<String, Object> json() {
+    var result = outcome.result();
     Map<String, Object> json = new LinkedHashMap<>();
     result.before().measures().forEach((name, value) -> json.put(name + "Before", value));
     result.best().measures().forEach((name, value) -> json.put(name + "After", value));
@@ -45,8 +42,8 @@ record TrainingSummary(TrainingResult result, Path run, Optional<Path> model) {
     json.put("tokens", result.tokens());
     json.put("seconds", result.seconds());
     json.put("tokensPerSecond", result.tokensPerSecond());
-    json.put("run", run);
-    json.put("model", model.orElse(null));
+    json.put("run", outcome.run());
+    json.put("model", outcome.model().orElse(null));
     return json;
   }
 }

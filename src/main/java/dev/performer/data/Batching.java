@@ -1,16 +1,14 @@
 package dev.performer.data;
 
+import java.util.List;
+
 /**
- * How sequences become batches.
+ * How sequences become batches. At most {@code length} tokens of a sequence are kept, begin and end
+ * included: of a longer one any part ({@code randomCrop}), or its start.
  *
- * @param length tokens of a sequence at most, begin and end included; longer ones are cropped
- * @param size sequences per batch
  * @param bucket padded lengths are multiples of this (or {@code length}); sequences of one multiple
  *     share batches. At {@code length}, every batch has the same shape
- * @param prependBos whether the begin token comes first
- * @param appendEos whether the end token comes last
  * @param shuffle whether the order is random (training) or that of the file (evaluation)
- * @param randomCrop whether a long sequence is cropped anywhere, or from its start
  * @param window sequences held in memory, within which shuffling and bucketing happen
  */
 public record Batching(
@@ -22,22 +20,17 @@ public record Batching(
     boolean shuffle,
     boolean randomCrop,
     int window) {
-  /** Google's protein_lm trains on crops of 512. */
+  // Crops and shuffle buffer are those of Google's protein_lm: 32 sequences of full length in a
+  // batch, 16 MiB in the window. Buckets make 8 shapes, and less than a tenth of padding.
   public static final int DEFAULT_LENGTH = 512;
-
-  /** 32 sequences at full length. */
   public static final int DEFAULT_TOKENS = 16384;
-
-  /** At most 8 shapes at full length, and less than a tenth of padding on proteins. */
   public static final int DEFAULT_BUCKET = 64;
-
-  /** The shuffle buffer of Google's protein_lm; 16 MiB at full length. */
   public static final int DEFAULT_WINDOW = 8192;
 
   public Batching {
     if (length < 1 || bucket < 1 || window < 1) {
       throw new IllegalArgumentException(
-          "length, bucket and window must be positive: " + length + ", " + bucket + ", " + window);
+          "length, bucket and window must be positive: " + List.of(length, bucket, window));
     }
   }
 

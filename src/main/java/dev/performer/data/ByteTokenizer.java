@@ -18,12 +18,8 @@ import java.util.stream.IntStream;
  *     href="https://github.com/google-research/t5x/blob/main/docs/models.md#byt5-checkpoints">ByT5</a>
  */
 public record ByteTokenizer(int offset) implements Tokenizer {
-  /** How options and cards call it; {@code bytes:N} has the offset N. */
-  public static final String NAME = "bytes";
-
-  /** The offset of ByT5. */
-  public static final int DEFAULT_OFFSET = 3;
-
+  public static final String NAME = "bytes"; // bytes:N has the offset N
+  public static final int DEFAULT_OFFSET = 3; // ByT5's
   private static final List<String> SPECIALS = List.of("<pad>", "</s>", "<unk>", "<s>", "<mask>");
 
   public ByteTokenizer {

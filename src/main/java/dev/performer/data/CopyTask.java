@@ -8,7 +8,6 @@ import java.util.SplittableRandom;
  * shorter than half the length can solve it. Each example comes from the seed and its number alone.
  *
  * @param length tokens of an example at most: two halves and the separator, so an odd number
- * @param seed another seed, other examples: the same numbers of two seeds have nothing in common
  */
 public record CopyTask(int length, int symbols, long size, long seed) implements IndexedExamples {
   private static final int PURPOSE = 101;

@@ -43,9 +43,10 @@ public interface DataStream<T> extends Iterator<T>, AutoCloseable {
     };
   }
 
-  /** What an iterator gives, which holds nothing to close. */
+  /** What an iterator gives, which is closed if it can be. */
   static <T> DataStream<T> of(Iterator<? extends T> all) {
-    return of(() -> all.hasNext() ? all.next() : null, () -> {});
+    AutoCloseable end = all instanceof AutoCloseable closeable ? closeable : () -> {};
+    return of(() -> all.hasNext() ? all.next() : null, () -> DataFile.close("the data", end));
   }
 
   /** Each thing as a function has it; closing the result closes this. */

@@ -1,11 +1,6 @@
 package dev.performer.data;
 
-/**
- * One thing to learn from.
- *
- * @param tokens ids, of any length; an example without tokens is passed over
- * @param label what else is known of it
- */
+/** One thing to learn from: ids, of which there may be none, and what else is known of it. */
 public record Example(int[] tokens, Label label) {
   /** Refuses weights for another number of tokens. */
   public Example {

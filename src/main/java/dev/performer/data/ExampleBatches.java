@@ -49,12 +49,10 @@ public final class ExampleBatches implements Batches {
       Batching batching,
       Optional<Packing> packing,
       long seed) {
-    require(
-        !batching.prependBos() || vocabulary.bos().isPresent(),
-        "the vocabulary has no begin token to prepend");
-    require(
-        !batching.appendEos() || vocabulary.eos().isPresent(),
-        "the vocabulary has no end token to append");
+    boolean hasBegin = !batching.prependBos() || vocabulary.bos().isPresent();
+    require(hasBegin, "the vocabulary has no begin token to prepend");
+    boolean hasEnd = !batching.appendEos() || vocabulary.eos().isPresent();
+    require(hasEnd, "the vocabulary has no end token to append");
     this.source = source;
     this.vocabulary = vocabulary;
     this.batching = batching;
@@ -119,8 +117,7 @@ public final class ExampleBatches implements Batches {
 
   /**
    * In an order that is random within a window, for streams too large for memory: whichever example
-   * of the buffer is drawn, the next of the stream takes its place. The order depends on the stream
-   * and the random numbers alone, so that replaying it gives the same buffer.
+   * of the buffer is drawn, the next of the stream takes its place.
    */
   private DataStream<Example> shuffled(DataStream<Example> examples, SplittableRandom random) {
     List<Example> buffer = new ArrayList<>();
@@ -141,12 +138,11 @@ public final class ExampleBatches implements Batches {
 
   /**
    * One pass over a source: window by window, examples are shuffled, cropped and put into the
-   * bucket of their padded length; a full bucket is a batch. What is left in the buckets at the end
-   * is put together, longest first.
+   * bucket of their padded length; a full bucket is a batch. What is left is put together at the
+   * end.
    */
   private final class Pass {
     private final DataStream<Example> examples;
-    private final long epoch;
     private final TreeMap<Integer, List<Row>> buckets = new TreeMap<>();
     private final Queue<List<Row>> ready = new ArrayDeque<>();
     private BatchPosition position;
@@ -156,7 +152,6 @@ public final class ExampleBatches implements Batches {
 
     Pass(DataStream<Example> examples, long epoch) {
       this.examples = examples;
-      this.epoch = epoch;
       position = new BatchPosition(epoch, 0);
     }
 
@@ -175,7 +170,7 @@ public final class ExampleBatches implements Batches {
     private void fill() {
       List<Row> window = new ArrayList<>();
       while (window.size() < batching.window() && examples.hasNext()) {
-        add(examples.next(), Seeds.mix(seed, epoch, ordinal++), window);
+        add(examples.next(), Seeds.mix(seed, position.epoch(), ordinal++), window);
       }
       exhausted = window.size() < batching.window() && !examples.hasNext();
       shuffle(window, ORDER);
@@ -202,7 +197,7 @@ public final class ExampleBatches implements Batches {
 
     private void shuffle(List<?> list, int purpose) {
       if (batching.shuffle()) {
-        Seeds.shuffle(list, Seeds.random(seed, epoch, purpose, windows));
+        Seeds.shuffle(list, Seeds.random(seed, position.epoch(), purpose, windows));
       }
     }
   }

@@ -1,6 +1,5 @@
 package dev.performer.data;
 
-import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
@@ -25,12 +24,9 @@ public interface ExampleSource {
 
   private static ExampleSource of(
       String name, Supplier<DataStream<Example>> opener, Supplier<Optional<String>> reporter) {
-    return new ExampleSource() {
-      @Override
-      public String name() {
-        return name;
-      }
-
+    record Named(
+        String name, Supplier<DataStream<Example>> opener, Supplier<Optional<String>> reporter)
+        implements ExampleSource {
       @Override
       public DataStream<Example> open() {
         return opener.get();
@@ -40,7 +36,8 @@ public interface ExampleSource {
       public Optional<String> report() {
         return reporter.get();
       }
-    };
+    }
+    return new Named(name, opener, reporter);
   }
 
   /** Examples held in memory. */
@@ -49,25 +46,9 @@ public interface ExampleSource {
     return IndexedExamples.of(name, copy.size(), index -> copy.get(Math.toIntExact(index)));
   }
 
-  /**
-   * Sequences of token ids.
-   *
-   * @param sequences gives the same ones in the same order each time; an iterator that is closeable
-   *     is closed
-   */
+  /** Token ids, the same ones in the same order each time; a closeable iterator is closed. */
   static ExampleSource ofTokens(String name, Iterable<int[]> sequences) {
-    return of(
-        name,
-        () -> {
-          Iterator<int[]> all = sequences.iterator();
-          return DataStream.of(
-              () -> all.hasNext() ? Example.of(all.next()) : null,
-              () -> {
-                if (all instanceof AutoCloseable closeable) {
-                  DataFile.close(name, closeable);
-                }
-              });
-        });
+    return of(name, () -> DataStream.of(sequences.iterator()).map(Example::of));
   }
 
   /** The texts of sequences, such as the letters of a FASTA file, as the encoder reads them. */

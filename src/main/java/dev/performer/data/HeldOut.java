@@ -5,9 +5,7 @@ import java.util.function.Supplier;
 
 /** One source in two parts: what is trained on, and what is never seen in training. */
 public record HeldOut<S>(S train, S validation) {
-  /** One in so many is for validation where no such data are named: 5 %. */
-  public static final int EVERY = 20;
-
+  public static final int EVERY = 20; // one in so many where no data of validation are named
   private static final String HELD_OUT = ", held out";
 
   /** The first of every {@link #EVERY} sequences is held out. */

@@ -13,7 +13,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.List;
-import java.util.Locale;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
 import javax.imageio.stream.ImageInputStream;
@@ -21,9 +20,8 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /**
  * PNG images of a folder as sequences of levels: row by row, from the left, all channels of a pixel
- * together. Where the folder has folders, their names, sorted, are the classes. Read on demand.
+ * together. Where the folder has folders, their names are the classes. Read on demand.
  *
- * @param classes their names; a name's place is its id. Empty where there are none
  * @param channels 1 for brightness, 3 for red, green and blue; transparency is left out
  */
 public record ImageFolder(
@@ -34,8 +32,7 @@ public record ImageFolder(
   /** Lists a folder. @param known names of all classes; null for those of this folder */
   public static ImageFolder open(Path folder, int channels, int levels, List<String> known) {
     require(Files.isDirectory(folder), "%s is no folder; expected one with PNG images", folder);
-    List<Path> files =
-        DataFile.list(folder, 2, f -> f.toString().toLowerCase(Locale.ROOT).endsWith(".png"));
+    List<Path> files = DataFile.list(folder, 2, f -> f.toString().matches("(?i).*\\.png"));
     long direct = files.stream().filter(file -> folder.equals(file.getParent())).count();
     require(!files.isEmpty(), "%s holds no file ending in .png", folder);
     boolean isOne = direct == 0 || direct == files.size();

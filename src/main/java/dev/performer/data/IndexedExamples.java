@@ -40,11 +40,8 @@ public interface IndexedExamples extends ExampleSource {
   }
 
   /**
-   * Several sources as one: example {@code i} is the i-th of one of them, which of them going round
-   * by their shares.
-   *
-   * @param parts as large as one another
-   * @param shares how many of a round each has, at least 1
+   * Several sources of one size: example {@code i} is the i-th of one of them, which of them going
+   * round by their shares.
    */
   static IndexedExamples mixed(
       String name, List<? extends IndexedExamples> parts, List<Integer> shares) {

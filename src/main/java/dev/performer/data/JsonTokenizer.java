@@ -14,8 +14,7 @@ import java.util.stream.Stream;
 
 /**
  * The tokenizer of a {@code tokenizer.json} of Hugging Face: WordPiece, BPE or WordLevel, with its
- * own normalization and special tokens. Cropping and padding in the file are left aside. Holds
- * native memory, which is freed when nothing refers to it any more.
+ * own normalization and special tokens. Cropping and padding in the file are left aside.
  *
  * @see <a href="https://huggingface.co/docs/tokenizers">Hugging Face Tokenizers</a>
  */
@@ -27,13 +26,13 @@ public final class JsonTokenizer implements Tokenizer {
 
   private final byte[] file;
   private final TokenizerJson json;
-  private final TokenizerLibrary.Handle tokenizer;
+  private final NativeTokenizer tokenizer;
   private final Vocabulary vocabulary;
 
   private JsonTokenizer(byte[] file, TokenizerJson json, SpecialIds special) {
     this.file = file;
     this.json = json;
-    tokenizer = TokenizerLibrary.load(json.text(), json.source());
+    tokenizer = new NativeTokenizer(json.text(), json.source());
     var bos = cls().isPresent() ? cls() : or(special.bos(), "<s>", "<bos>", "[CLS]", "[BOS]");
     var eos = sep().isPresent() ? sep() : or(special.eos(), ENDS);
     try {
@@ -77,10 +76,7 @@ public final class JsonTokenizer implements Tokenizer {
     return new JsonTokenizer(file.clone(), TokenizerJson.of(file, source), special);
   }
 
-  /**
-   * Reads a tokenizer.json, or a vocab.txt of BERT. Special tokens and lower case are as the
-   * tokenizer_config.json beside it has them.
-   */
+  /** Reads a tokenizer.json, or BERT's vocab.txt, with the tokenizer_config.json beside it. */
   public static JsonTokenizer read(Path path) {
     Path beside = path.resolveSibling("tokenizer_config.json");
     JsonNode config =

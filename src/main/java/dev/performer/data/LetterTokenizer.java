@@ -9,8 +9,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
- * One letter, one token, as protein models have it. The end token, if there is one, stands behind
- * whole sequences.
+ * One letter, one token, as protein models have it; the end token stands behind whole sequences.
  */
 public record LetterTokenizer(String label, Vocabulary vocabulary) implements Tokenizer {
   public LetterTokenizer(Vocabulary vocabulary) {

@@ -2,7 +2,6 @@ package dev.performer.data;
 
 import static dev.performer.PerformerException.require;
 
-import dev.performer.PerformerException;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
@@ -36,8 +35,6 @@ public record Masking(double rate, double mask, double random) {
    * Chooses and replaces tokens; padding, begin, end and mask tokens are never chosen, and at least
    * one token of each sequence is, if it has an ordinary one. What happens to a sequence depends on
    * the seed, the step and its key alone, so it is the same in batches of any size.
-   *
-   * @throws PerformerException if mask tokens are wanted and the vocabulary has none
    */
   public Masked apply(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
     boolean hasMask = mask == 0 || vocabulary.mask().isPresent();
@@ -56,11 +53,9 @@ public record Masking(double rate, double mask, double random) {
         double choice = draws.nextDouble();
         double fate = draws.nextDouble();
         int replacement = ordinary[draws.nextInt(ordinary.length)];
-        if (choice < rate && !vocabulary.isSpecial(tokens[i])) {
-          inputs[i] = seen(tokens[i], fate, replacement, vocabulary);
-          chosen[i] = true;
-          any = true;
-        }
+        chosen[i] = choice < rate && !vocabulary.isSpecial(tokens[i]);
+        inputs[i] = chosen[i] ? seen(tokens[i], fate, replacement, vocabulary) : tokens[i];
+        any |= chosen[i];
       }
       var places = IntStream.range(start, any ? start : end);
       int[] candidates = places.filter(i -> !vocabulary.isSpecial(tokens[i])).toArray();

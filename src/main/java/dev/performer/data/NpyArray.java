@@ -9,13 +9,7 @@ import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
-/**
- * One NumPy array: element type, shape, and the elements in C order, little endian.
- *
- * @param type element type
- * @param shape dimensions; empty for a scalar
- * @param bytes the elements, {@code product(shape) * type.size()} bytes
- */
+/** One NumPy array: type, shape (empty for a scalar), elements in C order, little endian. */
 public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
   /** Checks that the number of bytes fits the shape. */
   public NpyArray {

@@ -1,10 +1,11 @@
 package dev.performer.data;
 
 import static dev.performer.PerformerException.require;
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.DoubleNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
@@ -29,10 +30,7 @@ public record Overrides(List<String> settings) {
     return over(StrictJson.readTree(recipe));
   }
 
-  /**
-   * A copy of a tree with the settings over it; {@link StrictJson#bind} knows which keys it may
-   * have.
-   */
+  /** A copy of a tree with the settings laid over it; which keys it may have is not checked. */
   public JsonNode over(JsonNode tree) {
     JsonNode result = tree.deepCopy();
     for (String setting : settings) {
@@ -87,16 +85,10 @@ public record Overrides(List<String> settings) {
   /** YAML 1.1 takes 1e-3 for text, which nobody means; plain values need no library. */
   private static JsonNode value(String text) {
     String plain = text.strip();
-    var json = JsonNodeFactory.instance;
     if (plain.matches("[-+]?\\d+[eE][-+]?\\d{1,4}")) {
-      return json.numberNode(new BigDecimal(plain).doubleValue());
-    } else if (plain.matches("0|-?[1-9]\\d{0,17}")) {
-      long number = Long.parseLong(plain);
-      return number == (int) number ? json.numberNode((int) number) : json.numberNode(number);
-    } else if (plain.matches("true|false")) {
-      return json.booleanNode(plain.equals("true"));
-    } else if (plain.matches("-?\\d{1,9}\\.\\d{1,9}")) {
-      return json.numberNode(Double.parseDouble(plain));
+      return DoubleNode.valueOf(new BigDecimal(plain).doubleValue());
+    } else if (plain.matches("true|false|0|-?[1-9]\\d{0,17}|-?(0|[1-9]\\d{0,8})\\.\\d{1,9}")) {
+      return StrictJson.readTree(("[" + plain + "]").getBytes(UTF_8), "value").get(0);
     }
     OptionalLibrary.YAML.require("a value");
     JsonNode tree;

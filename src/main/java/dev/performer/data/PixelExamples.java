@@ -15,10 +15,7 @@ import java.util.Optional;
 
 /**
  * Images held in memory, each a sequence of levels: row by row, from the left, all channels of a
- * pixel together.
- *
- * @param levels of a token; ids are below
- * @param labels the class of each image, or null
+ * pixel together. Where {@code labels} is not null, it is their classes.
  */
 public record PixelExamples(
     String name, int height, int width, int channels, int levels, byte[] pixels, int[] labels)
@@ -27,10 +24,9 @@ public record PixelExamples(
 
   /**
    * An {@code .npz} with {@code images}, {@code [N, H, W]} or {@code [N, H, W, C]}, whole numbers
-   * from 0 to 255 or floats from 0 to 1, and perhaps {@code labels}, {@code [N]}, whole numbers
-   * from 0. Where it has a scalar {@code levels}, images are whole numbers below that, as they are.
-   *
-   * @param levels to which brightness is rounded down; ignored where the file gives their number
+   * from 0 to 255 or floats from 0 to 1, rounded down to so many levels, and perhaps {@code
+   * labels}, {@code [N]}, whole numbers from 0. Where it has a scalar {@code levels}, images are
+   * whole numbers below that, as they are.
    */
   public static PixelExamples npz(Path file, int levels) {
     Map<String, NpyArray> arrays = Npz.read(file);
@@ -67,11 +63,9 @@ public record PixelExamples(
     }
     int[] shape = file.shape();
     int[] classes = labels.map(beside -> BYTES.ids(Idx.read(beside, 1).bytes())).orElse(null);
-    if (classes != null && classes.length != shape[0]) {
-      throw new PerformerException(
-          "%s has %d labels for %d images of %s"
-              .formatted(labels.get(), classes.length, shape[0], images));
-    }
+    int labelled = classes == null ? shape[0] : classes.length;
+    String differ = "%s has %d labels for %d images of %s";
+    require(labelled == shape[0], differ, labels.orElse(null), labelled, shape[0], images);
     return new PixelExamples(images.toString(), shape[1], shape[2], 1, levels, pixels, classes);
   }
 
@@ -116,7 +110,7 @@ public record PixelExamples(
   }
 
   /**
-   * Where MNIST's naming has the labels of images: {@code train-images-idx3-ubyte} has {@code
+   * Where MNIST has the labels of images: {@code train-images-idx3-ubyte} has {@code
    * train-labels-idx1-ubyte} beside it, gzipped or not. The file need not exist.
    */
   public static Path labelsBeside(Path images) {

@@ -7,12 +7,8 @@ import java.util.List;
 
 /** Vocabularies of protein models. Their tokens are single letters. */
 public final class ProteinVocabulary {
-  /** The name of {@link #google}. */
   public static final String GOOGLE_NAME = "google-protein";
-
-  /** The name of {@link #padFirst}. */
   public static final String PAD_FIRST_NAME = "pad-first-protein";
-
   private static final String LETTERS = "letters:";
   private static final String GOOGLE = "ACDEFGHIKLMNPQRSTVWYBOUXZ<>_*";
   private static final String PAD_FIRST = "_*ACDEFGHIKLMNPQRSTVWYBUXZ";
@@ -32,18 +28,18 @@ public final class ProteinVocabulary {
 
   /**
    * 26 tokens with padding first: padding {@code _} 0, mask {@code *} 1, the 20 amino acids in
-   * alphabetical order 2–21, B U X Z 22–25; no begin, no end. A usual layout for Keras models,
-   * whose embeddings mask id 0. A model does not say which letter an id was in its training, so
-   * this is right only for models made with it.
+   * alphabetical order 2–21, B U X Z 22–25. A usual layout for Keras models, whose embeddings mask
+   * id 0; a model does not say which letter an id was, so this is right only for models made with
+   * it.
    */
   public static Vocabulary padFirst() {
     return Vocabulary.of(letters(PAD_FIRST), "_", "*", null, null, "X");
   }
 
   /**
-   * The vocabulary of a name: {@code google-protein}, {@code pad-first-protein}, or {@code
-   * letters:ABC…} with one letter per token, where {@code _} is padding, {@code *} the mask, {@code
-   * <} and {@code >} begin and end.
+   * The vocabulary of {@code google-protein}, {@code pad-first-protein}, or {@code letters:ABC…}
+   * with one letter per token: {@code _} is padding, {@code *} mask, {@code <} begin, {@code >}
+   * end.
    */
   public static Vocabulary named(String name) {
     if (name.equals(GOOGLE_NAME)) {

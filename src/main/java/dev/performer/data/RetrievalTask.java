@@ -15,10 +15,7 @@ import java.util.stream.Stream;
  * <p>Where a pair is two tokens, a model has to find out which value comes after which key, by
  * positions or by a layer that looks one token back; with one token it only has to select.
  *
- * @param length tokens of every example
- * @param pairs pairs among the filler, of different keys
  * @param records whether a pair is one token, of {@code keys * values} different ones
- * @param questions keys queried; at most {@code pairs}
  */
 public record RetrievalTask(
     int length,
@@ -46,23 +43,14 @@ public record RetrievalTask(
       throw new IllegalArgumentException(
           "expected at most " + MOST_TOKENS + " different tokens, found " + tokens);
     }
-    if (length / 2 < width() * pairs || length - length / 2 < 2 * questions + 1) {
+    if (length / 2 < (records ? 1 : 2) * pairs || length - length / 2 < 2 * questions + 1) {
       String tooShort = "length %s is too short for %s pairs and %s questions";
       throw new IllegalArgumentException(tooShort.formatted(length, pairs, questions));
     }
   }
 
-  /** Tokens of a pair. */
-  private int width() {
-    return records ? 1 : 2;
-  }
-
-  private int firstRecord() {
-    return keys + values;
-  }
-
   private int firstFiller() {
-    return firstRecord() + (records ? keys * values : 0);
+    return keys + values + (records ? keys * values : 0);
   }
 
   /** Keys, values, records if there are any, filler, the sign that questions follow, padding. */
@@ -99,7 +87,7 @@ public record RetrievalTask(
       int value = random.nextInt(values);
       answers[i] = keys + value;
       if (records) {
-        tokens[places[i]] = firstRecord() + queried[i] * values + value;
+        tokens[places[i]] = keys + values + queried[i] * values + value;
       } else {
         tokens[places[i]] = queried[i];
         tokens[places[i] + 1] = answers[i];
@@ -118,7 +106,7 @@ public record RetrievalTask(
   /** Where pairs begin: in the first half, never overlapping, all arrangements equally likely. */
   private int[] places(SplittableRandom random) {
     // Pairs shrunk to one token each: choose which of the slots they are, then stretch.
-    int stretch = width() - 1;
+    int stretch = records ? 0 : 1;
     int slots = length / 2 - stretch * pairs;
     int[] chosen = shuffled(slots, pairs, random);
     Arrays.sort(chosen);

@@ -12,23 +12,17 @@ import java.util.stream.Stream;
 
 /**
  * T5's objective for an encoder and a decoder: random spans of a sequence are replaced by one
- * sentinel each, and the target is the sentinels, each followed by what it stands for, and a last
- * sentinel.
+ * sentinel each; the target is the sentinels, each with what it stands for, and one more.
  *
  * @param rate share of the tokens that are in spans
  * @param meanSpan mean tokens of a span
- * @param firstSentinel id of the first sentinel; the next ones follow
- * @param sentinels how many there are; one more than spans is needed
+ * @param firstSentinel id of the first of the {@code sentinels}, which follow one another
  * @see <a href="https://arxiv.org/abs/1910.10683">Exploring the limits of transfer learning,
  *     section 3.1.4; random_spans_noise_mask</a>
  */
 public record SpanCorruption(double rate, double meanSpan, int firstSentinel, int sentinels) {
-  /** T5's share. */
-  public static final double DEFAULT_RATE = 0.15;
-
-  /** T5's mean length of a span. */
-  public static final double DEFAULT_MEAN_SPAN = 3;
-
+  public static final double DEFAULT_RATE = 0.15; // T5's
+  public static final double DEFAULT_MEAN_SPAN = 3; // T5's
   private static final int PURPOSE = 6;
   private static final String NO_SENTINELS =
       "the vocabulary has no sentinels <extra_id_0>, <extra_id_1>, … in a row";
@@ -63,8 +57,7 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
   /**
    * Corrupts each row of a batch, padded to the {@link #inputLength} of the batch's length, so that
    * batches of one length stay so; labels of the result are the targets. What happens to a row
-   * depends on the seed, the step and its key alone. A row of one token stays as it is, and its
-   * target is a sentinel.
+   * depends on the seed, the step and its key alone. A row of one token stays as it is.
    */
   public TokenBatch apply(TokenBatch batch, int pad, long seed, long step) {
     List<int[]> inputs = new ArrayList<>();

@@ -79,10 +79,7 @@ public final class StrictJson {
     return parsed(file.toString(), () -> MAPPER.readValue(RegularFiles.readAllBytes(file), type));
   }
 
-  /**
-   * Reads a JSON file, or a YAML file if its name ends with {@code .yaml} or {@code .yml}, as a
-   * tree that {@link #bind} takes.
-   */
+  /** Reads JSON, or YAML if the name ends with {@code .yaml} or {@code .yml}, for {@link #bind}. */
   public static JsonNode readTree(Path file) {
     String name = file.toString();
     ObjectMapper mapper = isYaml(name) ? yamlMapper() : MAPPER;
@@ -228,9 +225,7 @@ public final class StrictJson {
 
   private static String nearest(UnrecognizedPropertyException e) {
     var known = Objects.requireNonNullElse(e.getKnownPropertyIds(), List.of());
-    var names = known.stream().map(String::valueOf).toList();
-    return names.isEmpty()
-        ? ""
-        : "; did you mean " + Labels.nearest(e.getPropertyName(), names) + "?";
+    String near = Labels.nearest(e.getPropertyName(), known.stream().map(String::valueOf).toList());
+    return near.isEmpty() ? "" : "; did you mean " + near + "?";
   }
 }

@@ -26,11 +26,7 @@ public record TableExamples(
     implements ExampleSource {
   static final int MOST_CATEGORIES = 100_000;
 
-  /**
-   * Where labels are.
-   *
-   * @param classes all names by their ids, as {@link #categories} finds them; empty for numbers
-   */
+  /** A column of labels, and all names by their ids ({@link #categories}); empty for numbers. */
   public record LabelColumn(String column, Optional<List<String>> classes) {}
 
   /** protein_lm's lines {@code id,sequence}, without a header. */

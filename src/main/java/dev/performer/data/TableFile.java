@@ -15,7 +15,6 @@ import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.zip.ZipException;
 import org.apache.commons.csv.CSVFormat;
@@ -24,20 +23,18 @@ import org.apache.commons.csv.CSVRecord;
 
 /**
  * A table as text in UTF-8: fields between delimiters, quoted where they hold one ({@code RFC
- * 4180}). In tab-separated files quotes mean nothing.
- *
- * @param header whether the first row names the columns
+ * 4180}). In tab-separated files quotes mean nothing. A header names the columns.
  */
 public record TableFile(Path file, char delimiter, boolean header) {
   /** A table with a header: {@code .tsv} and {@code .tsv.gz} by tabs, all others by commas. */
   public static TableFile of(Path file) {
-    boolean isByTabs = file.toString().toLowerCase(Locale.ROOT).matches(".*\\.tsv(\\.gz)?");
+    boolean isByTabs = file.toString().matches("(?i).*\\.tsv(\\.gz)?");
     return new TableFile(file, isByTabs ? '\t' : ',', true);
   }
 
   /** Whether a name is that of a table: {@code .csv} or {@code .tsv}, gzipped or not. */
   public static boolean isNamed(Path file) {
-    return file.toString().toLowerCase(Locale.ROOT).matches(".*\\.[ct]sv(\\.gz)?");
+    return file.toString().matches("(?i).*\\.[ct]sv(\\.gz)?");
   }
 
   /** A field as it is written between commas: in quotes where it must be. */
@@ -47,10 +44,7 @@ public record TableFile(Path file, char delimiter, boolean header) {
     return isPlain ? text : CSVFormat.DEFAULT.format(text);
   }
 
-  /**
-   * The fields of all rows by the names of their columns, in order; of two columns of a name, the
-   * first.
-   */
+  /** The fields of all rows by the names of their columns; of two columns of a name, the first. */
   public List<Map<String, String>> read() {
     List<Map<String, String>> all = new ArrayList<>();
     try (Rows rows = open()) {

@@ -6,10 +6,8 @@ import java.nio.file.Path;
 import java.util.Arrays;
 
 /**
- * The bytes of a text file, gzipped or not, in pieces of one length; the last may be shorter. For
- * files that fit into memory; {@link TextDocuments} streams.
- *
- * @param stride bytes from the start of one piece to that of the next
+ * The bytes of a text file, gzipped or not, in pieces of one length that begin every {@code stride}
+ * bytes; the last may be shorter. For files that fit into memory; {@link TextDocuments} streams.
  */
 public record TextChunks(String name, ByteTokenizer tokenizer, byte[] bytes, int length, int stride)
     implements IndexedExamples {

@@ -12,10 +12,8 @@ import java.util.function.Function;
 import java.util.function.Predicate;
 
 /**
- * Whole documents: each file of a folder (and of the folders in it, in the order of their names) is
- * one, or each line of a file.
- *
- * @param place a folder, or a file whose lines are documents; files may be gzipped
+ * Whole documents, which may be gzipped: each file of a folder (and of the folders in it, in the
+ * order of their names) is one, or each line of a file.
  */
 public record TextDocuments(Path place, Function<String, int[]> encoder) implements ExampleSource {
   private static final int LIMIT = 1 << 27;
@@ -28,25 +26,25 @@ public record TextDocuments(Path place, Function<String, int[]> encoder) impleme
   @Override
   public DataStream<Example> open() {
     if (!Files.isDirectory(place)) {
-      LineReader lines = new LineReader(place);
-      return DataStream.of(lines::nextText, lines::close).map(this::example);
+      DataFile.Lines lines = new DataFile.Lines(place);
+      return examples(DataStream.of(lines::nextText, lines::close));
     }
     Predicate<Path> isShown = file -> !file.getFileName().toString().startsWith(".");
     List<Path> files = DataFile.list(place, Integer.MAX_VALUE, isShown);
     require(!files.isEmpty(), "%s holds no file; expected text files", place);
-    return DataStream.of(files.iterator()).map(this::read);
+    return examples(DataStream.of(files.iterator()).map(TextDocuments::read));
   }
 
-  private Example read(Path file) {
+  private DataStream<Example> examples(DataStream<String> documents) {
+    return documents.map(document -> Example.of(encoder.apply(document)));
+  }
+
+  private static String read(Path file) {
     ByteBuffer bytes = ByteBuffer.wrap(DataFile.readAll(file, "a text file", LIMIT));
     try {
-      return example(StandardCharsets.UTF_8.newDecoder().decode(bytes).toString());
+      return StandardCharsets.UTF_8.newDecoder().decode(bytes).toString();
     } catch (IOException e) {
       throw DataFile.unreadable(file, e);
     }
-  }
-
-  private Example example(String document) {
-    return Example.of(encoder.apply(document));
   }
 }

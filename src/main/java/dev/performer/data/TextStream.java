@@ -7,8 +7,7 @@ import java.util.Arrays;
  * never taken back.
  */
 public final class TextStream {
-  /** What a decoder puts where bytes are no character, or not yet. */
-  private static final String UNFINISHED = "\uFFFD";
+  private static final String UNFINISHED = "\uFFFD"; // no character, or none yet
 
   private final Tokenizer tokenizer;
   // Decoded together, as some decoders join words by what stands before.

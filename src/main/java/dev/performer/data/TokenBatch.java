@@ -3,6 +3,7 @@ package dev.performer.data;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
+import dev.performer.data.Batches.BatchPosition;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -110,11 +111,8 @@ public record TokenBatch(
   }
 
   /**
-   * What a decoder has to write for each row, as a batch of its own with the same keys and
-   * position.
+   * What a decoder has to write for each row, cut to a length or padded, with the same keys.
    *
-   * @param length L of the result; longer targets are cut
-   * @param pad id of padding
    * @throws PerformerException if a row has no target
    */
   public TokenBatch targets(int length, int pad) {

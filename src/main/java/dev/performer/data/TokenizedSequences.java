@@ -8,17 +8,14 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
 /**
- * Sequences or texts of a file as token ids.
+ * Sequences or texts of a source as token ids.
  *
- * @param source where they come from, for messages
  * @param names the id of each: of FASTA or a column id, else a number from 1
- * @param encodings of each, without padding
  * @param report one line on what was not taken as it stood, if anything
  */
 public record TokenizedSequences(
@@ -26,12 +23,7 @@ public record TokenizedSequences(
     List<String> names,
     List<Tokenizer.Encoding> encodings,
     Optional<String> report) {
-  /**
-   * Texts in memory, numbered from 1.
-   *
-   * @param length tokens at most, with those around a text; longer ones are cropped
-   * @throws PerformerException if there is none
-   */
+  /** Texts in memory, numbered from 1; those of more tokens than the length are cropped. */
   public static TokenizedSequences of(List<String> texts, Tokenizer tokenizer, int length) {
     List<ProteinSequence> sequences = new ArrayList<>();
     texts.forEach(
@@ -61,7 +53,7 @@ public record TokenizedSequences(
    * @throws PerformerException if there is no sequence, or the file is broken
    */
   public static TokenizedSequences read(Path file, Tokenizer tokenizer, int length) {
-    if (!file.toString().toLowerCase(Locale.ROOT).endsWith(".npz")) {
+    if (!file.toString().matches("(?i).*\\.npz")) {
       boolean isTable = TableFile.isNamed(file);
       return read(isTable ? table(file) : SequenceSource.file(file), tokenizer, length);
     }

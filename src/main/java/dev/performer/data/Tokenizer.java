@@ -16,7 +16,6 @@ public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTo
    * @param name {@code google-protein}, {@code pad-first-protein}, {@code letters:ABC…}, {@code
    *     bytes}, {@code bytes:N} (N special ids before the bytes), or the path of a tokenizer.json
    *     or a BERT vocabulary in .txt
-   * @throws dev.performer.PerformerException if there is none of that name, or the file is broken
    */
   static Tokenizer named(String name) {
     if (ByteTokenizer.isNamed(name)) {
@@ -30,10 +29,7 @@ public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTo
   /** What a message calls it, such as {@code WordPiece}. */
   String label();
 
-  /**
-   * All tokens and which of them are special; {@code bos} is also known as {@code [CLS]}, and
-   * {@code eos} as {@code [SEP]}.
-   */
+  /** All tokens; {@code bos} is also known as {@code [CLS]}, and {@code eos} as {@code [SEP]}. */
   Vocabulary vocabulary();
 
   /** A new encoder of texts. */
@@ -76,20 +72,14 @@ public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTo
   }
 
   /**
-   * A text as a model sees it.
+   * A text as a model sees it: from {@code start} to {@code end}, between prefix and suffix.
    *
-   * @param ids prefix, text, suffix
-   * @param start where the text begins, behind the prefix
-   * @param end where it ends, before the suffix
    * @param cropped how many ids of the text were left out at its end
    */
   record Encoding(int[] ids, int start, int end, int cropped) {}
 
   /**
-   * Puts {@link #prefix} and {@link #suffix} around a text and crops it at its end.
-   *
-   * @param content ids of the text alone
-   * @param limit ids at most, those around the text included
+   * Puts {@link #prefix} and {@link #suffix} around ids, cropped so that all are at most a limit.
    */
   default Encoding framed(int[] content, int limit) {
     int[] before = prefix();

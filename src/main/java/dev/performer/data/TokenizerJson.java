@@ -168,12 +168,7 @@ record TokenizerJson(
     return Stream.of(names).mapToInt(tokens::indexOf).filter(id -> id >= 0).findFirst();
   }
 
-  /**
-   * The tokenizer.json of BERT's vocab.txt.
-   *
-   * @param lines one token each, the id is its line from 0
-   * @param lowerCase whether texts become lower case and lose their accents
-   */
+  /** The tokenizer.json of BERT's vocab.txt; texts may become lower case and lose their accents. */
   static byte[] ofBert(List<String> lines, boolean lowerCase, String source) {
     List<String> missing = new ArrayList<>(List.of("[UNK]", "[CLS]", "[SEP]"));
     missing.removeAll(lines);

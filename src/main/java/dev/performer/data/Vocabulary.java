@@ -10,14 +10,9 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
- * The tokens a model knows; a token's id is its place in the list.
- *
- * @param tokens all tokens, each once
- * @param pad fills up short sequences
- * @param mask stands where a masked language model has to guess
- * @param bos begins a sequence
- * @param eos ends a sequence
- * @param unknown stands for letters that the vocabulary lacks; an ordinary token
+ * The tokens a model knows, each once; a token's id is its place in the list. {@code pad} fills up
+ * short sequences, {@code mask} stands where a masked language model has to guess, {@code bos}
+ * begins and {@code eos} ends a sequence, {@code unknown} stands for letters that are no tokens.
  */
 public record Vocabulary(
     List<String> tokens,

@@ -2,7 +2,6 @@ package dev.performer.distill;
 
 import dev.performer.training.run.Evaluation;
 import java.util.Map;
-import java.util.TreeMap;
 
 /**
  * How near a student is to its teacher on held-out data.
@@ -31,7 +30,6 @@ public record DistillEvaluation(
     long sequences,
     double seconds) {
 
-  /** An evaluation as that of a student. */
   static DistillEvaluation of(Evaluation evaluation) {
     Map<String, Double> more = evaluation.more();
     return new DistillEvaluation(
@@ -47,18 +45,6 @@ public record DistillEvaluation(
         evaluation.seconds());
   }
 
-  /** {@link #of} gives this back. */
-  Evaluation evaluation(long guesses) {
-    Map<String, Double> more = new TreeMap<>(Map.of("hidden", hidden, "attention", attention));
-    more.putAll(Map.of("cosine", cosine, "lowestCosine", lowestCosine));
-    if (accuracy != null) {
-      more.put("divergence", divergence);
-      more.put("teacherAccuracy", teacherAccuracy);
-    }
-    double share = accuracy == null ? Double.NaN : accuracy;
-    return new Evaluation(loss, share, Double.NaN, guesses, sequences, seconds, more);
-  }
-
   /** Accuracy over the teacher's; null without logits. */
   public Double relativeAccuracy() {
     return accuracy == null ? null : accuracy / Math.max(teacherAccuracy, 1e-12);
@@ -67,14 +53,5 @@ public record DistillEvaluation(
   /** What a target is compared with: relative accuracy of language models, else the cosine. */
   public double reached() {
     return accuracy == null ? cosine : relativeAccuracy();
-  }
-
-  /** What the best weights have least of: divergence of language models, else 1 − cosine. */
-  double distance() {
-    return divergence == null ? 1 - cosine : divergence;
-  }
-
-  boolean isFinite() {
-    return Double.isFinite(distance()) && Double.isFinite(loss);
   }
 }

@@ -8,12 +8,14 @@ import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Validation;
 import dev.performer.training.run.Evaluation;
 import java.util.DoubleSummaryStatistics;
+import java.util.Formatter;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.BooleanSupplier;
 import java.util.zip.CRC32;
-import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.exceptions.TensorFlowException;
 
@@ -34,24 +36,56 @@ record DistillEvaluator(
     return new DistillEvaluator(graph, data, labelled, recipe.evaluation().target());
   }
 
+  /** Means weigh batches by their tokens, cosines by sequences. */
   @Override
   public Optional<Evaluation> evaluate(Session session, BooleanSupplier stop) {
     long start = System.nanoTime();
-    Sums sums = new Sums();
+    var fetched = List.of(graph.loss().sums(), graph.loss().cosines(), graph.loss().loss());
+    double[] sums = new double[7]; // as in a loss; its means times real tokens
+    double loss = 0;
+    var cosines = new DoubleSummaryStatistics();
     for (LabelledBatch batch : batches) {
       if (stop.getAsBoolean()) {
         return Optional.empty();
       }
-      add(session, batch, sums);
+      try (Feed feed = graph.feed(batch);
+          var result = feed.run(session, fetched)) {
+        double[] own = Tensors.doubles(result.get(0));
+        for (int i = 0; i < sums.length; i++) {
+          sums[i] += i < 2 ? own[i] * own[3] : own[i];
+        }
+        for (float cosine : Tensors.floats(result.get(1))) {
+          cosines.accept(cosine);
+        }
+        loss += Tensors.floats(result.get(2))[0] * own[3];
+      } catch (TensorFlowException | IllegalArgumentException e) {
+        throw batch.failed("evaluation", e);
+      }
     }
-    DistillEvaluation measured =
-        sums.evaluation(data.guesses().isPresent(), (System.nanoTime() - start) / 1e9);
+    double tokens = sums[3];
+    double guesses = Math.max(1, sums[6]);
+    double accuracy = Double.NaN;
+    Map<String, Double> more = new TreeMap<>();
+    more.put("hidden", sums[0] / tokens);
+    more.put("attention", sums[1] / tokens);
+    more.put("cosine", cosines.getAverage());
+    more.put("lowestCosine", cosines.getMin());
+    if (data.guesses().isPresent()) {
+      accuracy = sums[4] / guesses;
+      more.put("divergence", sums[2] / tokens);
+      more.put("teacherAccuracy", sums[5] / guesses);
+    }
+    double seconds = (System.nanoTime() - start) / 1e9;
+    long counted = Math.round(sums[6]);
+    var measured =
+        new Evaluation(
+            loss / tokens, accuracy, Double.NaN, counted, cosines.getCount(), seconds, more);
     PerformerException.require(
-        measured.isFinite(),
+        Double.isFinite(distance(measured)) && Double.isFinite(measured.loss()),
         "the student computes numbers that are not finite on %s; check the conversion, or lower"
             + " training.learningRate and resume",
         data.validation().name());
-    return Optional.of(measured.evaluation(Math.round(sums.guesses())));
+    return Optional.of(measured);
   }
 
   @Override
@@ -61,9 +95,11 @@ record DistillEvaluator(
     return Long.toHexString(sum.getValue());
   }
 
+  /** The divergence of language models, else 1 − cosine. */
   @Override
   public double distance(Evaluation evaluation) {
-    return DistillEvaluation.of(evaluation).distance();
+    Map<String, Double> more = evaluation.more();
+    return more.getOrDefault("divergence", 1 - more.get("cosine"));
   }
 
   @Override
@@ -74,82 +110,25 @@ record DistillEvaluator(
   @Override
   public String describe(Evaluation evaluation) {
     DistillEvaluation e = DistillEvaluation.of(evaluation);
+    var text = new Formatter(Locale.ROOT);
     String format = "cosine to the teacher %.4f (lowest %.4f)  hidden %.3f  attention %.3f";
-    String text =
-        String.format(Locale.ROOT, format, e.cosine(), e.lowestCosine(), e.hidden(), e.attention());
-    if (e.accuracy() == null) {
-      return text;
+    text.format(format, e.cosine(), e.lowestCosine(), e.hidden(), e.attention());
+    if (e.accuracy() != null) {
+      double share = e.accuracy();
+      long guesses = evaluation.guesses();
+      text.format(
+          "  divergence %.4f  accuracy %.1f %% of the teacher's %.1f %% (± %.1f, %d guesses)",
+          e.divergence(),
+          100 * share,
+          100 * e.teacherAccuracy(),
+          100 * Math.sqrt(share * (1 - share) / Math.max(1, guesses)),
+          guesses);
     }
-    long guesses = evaluation.guesses();
-    double share = e.accuracy();
-    return text
-        + String.format(
-            Locale.ROOT,
-            "  divergence %.4f  accuracy %.1f %% of the teacher's %.1f %% (± %.1f, %d guesses)",
-            e.divergence(),
-            100 * share,
-            100 * e.teacherAccuracy(),
-            100 * Math.sqrt(share * (1 - share) / Math.max(1, guesses)),
-            guesses);
+    return text.toString();
   }
 
   @Override
   public String plotted() {
     return "cosine";
-  }
-
-  private void add(Session session, LabelledBatch batch, Sums sums) {
-    try (Feed feed = graph.feed(batch)) {
-      DistillLoss loss = graph.loss();
-      Session.Runner runner =
-          session.runner().fetch(loss.loss()).fetch(loss.sums()).fetch(loss.cosines());
-      feed.into(runner);
-      try (Result result = runner.run()) {
-        sums.add(
-            Tensors.floats(result.get(0))[0],
-            Tensors.doubles(result.get(1)),
-            Tensors.floats(result.get(2)));
-      } catch (TensorFlowException | IllegalArgumentException e) {
-        throw batch.failed("evaluation", e);
-      }
-    }
-  }
-
-  /** Means weigh batches by their tokens, cosines by sequences. */
-  private static final class Sums {
-    private final double[] sums = new double[7]; // as in a loss; its means times real tokens
-    private final DoubleSummaryStatistics cosines = new DoubleSummaryStatistics();
-    private double loss;
-
-    void add(double batchLoss, double[] batch, float[] rows) {
-      double real = batch[3];
-      loss += batchLoss * real;
-      for (int i = 0; i < sums.length; i++) {
-        sums[i] += i < 2 ? batch[i] * real : batch[i];
-      }
-      for (float cosine : rows) {
-        cosines.accept(cosine);
-      }
-    }
-
-    double guesses() {
-      return sums[6];
-    }
-
-    DistillEvaluation evaluation(boolean isLanguageModel, double seconds) {
-      double tokens = sums[3];
-      double all = Math.max(1, guesses());
-      return new DistillEvaluation(
-          loss / tokens,
-          sums[0] / tokens,
-          sums[1] / tokens,
-          cosines.getAverage(),
-          cosines.getMin(),
-          isLanguageModel ? sums[2] / tokens : null,
-          isLanguageModel ? sums[4] / all : null,
-          isLanguageModel ? sums[5] / all : null,
-          cosines.getCount(),
-          seconds);
-    }
   }
 }

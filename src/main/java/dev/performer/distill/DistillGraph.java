@@ -60,18 +60,14 @@ final class DistillGraph implements AutoCloseable {
               tf.placeholder(TFloat32.class, anyBatch));
       student = studentVariables(tf, recipe.weights());
       teacher = new Variables(tf);
-      Performer.shapes(models.teacher().config())
+      PerformerConfig taughtBy = models.teacher().config();
+      Performer.shapes(taughtBy)
           .forEach((name, shape) -> teacher.declare(TEACHER + name, TFloat32.class, shape, false));
       Outputs learned = apply(tf.withSubScope("student"), models.config(), student::get);
       studentOutput = (learned.logits() == null ? learned.sequence() : learned.logits()).asOutput();
-      Outputs taught =
-          apply(
-              tf.withSubScope("teacher"),
-              models.teacher().config(),
-              name -> teacher.get(TEACHER + name));
-      loss =
-          DistillLoss.build(
-              tf.withSubScope("distill"), models.config(), recipe.loss(), learned, taught, inputs);
+      var taught = apply(tf.withSubScope("teacher"), taughtBy, name -> teacher.get(TEACHER + name));
+      Ops distill = tf.withSubScope("distill");
+      loss = DistillLoss.build(distill, models.config(), recipe.loss(), learned, taught, inputs);
     } catch (RuntimeException e) {
       graph.close();
       throw e;
@@ -97,7 +93,7 @@ final class DistillGraph implements AutoCloseable {
     var wide = tf.dtypes.cast(loss.loss(), TFloat64.class);
     Output<TFloat64> sums =
         tf.stack(List.of(wide, tf.constant(Double.NaN), tf.constant(1.0))).asOutput();
-    return Trainable.builder(graph, student(), this::initialize)
+    return Trainable.builder(graph, this::student, this::initialize)
         .loss(loss.loss())
         .sums(sums)
         .feed(this::feed)
@@ -107,15 +103,11 @@ final class DistillGraph implements AutoCloseable {
 
   /** The tensors of a batch, for student and teacher. */
   Feed feed(LabelledBatch batch) {
-    float[] real = new float[batch.mask().length];
-    for (int i = 0; i < real.length; i++) {
-      real[i] = batch.mask()[i];
-    }
     long[] shape = {batch.rows(), batch.length()};
     return new Feed()
-        .put(inputs.tokens(), Tensors.of(batch.inputs(), shape))
-        .put(inputs.mask(), Tensors.of(real, shape))
-        .put(inputs.targets(), Tensors.of(batch.targets(), shape))
+        .put(inputs.tokens(), batch.inputs(), shape)
+        .put(inputs.mask(), batch.mask(), shape)
+        .put(inputs.targets(), batch.targets(), shape)
         .put(inputs.weights(), Tensors.of(batch.weights(), shape));
   }
 
@@ -149,12 +141,12 @@ final class DistillGraph implements AutoCloseable {
         .forEach(v -> keys.put(v.name(), v.checkpointKey()));
     Variables declared = new Variables(tf);
     Map<String, Variable> byName = new LinkedHashMap<>();
-    Performer.shapes(models.config())
-        .forEach(
-            (name, shape) -> {
-              Variable v = declared.declare(name, TFloat32.class, shape, isTrained(name, which));
-              byName.put(name, v.withCheckpointKey(keys.get(name)));
-            });
+    for (var shape : Performer.shapes(models.config()).entrySet()) {
+      String name = shape.getKey();
+      boolean isTrained = isTrained(name, which);
+      Variable own = declared.declare(name, TFloat32.class, shape.getValue(), isTrained);
+      byName.put(name, own.withCheckpointKey(keys.get(name)));
+    }
     return byName;
   }
 

@@ -15,14 +15,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
 
-/**
- * A student and its teacher, which differ in attention only.
- *
- * @param studentPath where the student was read
- * @param student which attends by FAVOR+
- * @param teacherPath where the teacher was read
- * @param teacher which attends exactly
- */
+/** A student that attends by FAVOR+ and its exact teacher, which differ in attention only. */
 public record DistillModels(
     Path studentPath,
     PerformerModels.Saved student,
@@ -61,14 +54,14 @@ public record DistillModels(
     List<String> notes = new ArrayList<>();
     List<Integer> estimated = favorLayers(teacher.config());
     if (!estimated.isEmpty()) {
-      notes.add(
-          "the teacher %s attends by FAVOR+ itself, in layers %s: the student learns that, not exact attention"
-              .formatted(teacherPath, estimated));
+      String text =
+          "the teacher %s attends by FAVOR+ itself, in layers %s: the student learns that";
+      notes.add(text.formatted(teacherPath, estimated) + ", not exact attention");
     }
     if (favorLayers(student.config()).isEmpty()) {
-      notes.add(
-          "the student %s attends by FAVOR+ in no layer; converting it makes one that does"
-              .formatted(studentPath));
+      String text =
+          "the student %s attends by FAVOR+ in no layer; converting it makes one that does";
+      notes.add(text.formatted(studentPath));
     }
     return notes;
   }
@@ -83,22 +76,26 @@ public record DistillModels(
   private void requireAlike() {
     JsonNode theirs = teacher.config().toJson();
     for (var ours : student.config().toJson().properties()) {
-      JsonNode other = theirs.get(ours.getKey());
-      if (!MAY_DIFFER.contains(ours.getKey()) && !ours.getValue().equals(other)) {
-        throw differs(ours.getKey(), other, ours.getValue());
-      }
+      String key = ours.getKey();
+      JsonNode other = theirs.get(key);
+      boolean isAlike = MAY_DIFFER.contains(key) || ours.getValue().equals(other);
+      requireAlike(isAlike, key, other, ours.getValue());
     }
     List<String> tokens = tokens(student);
     List<String> others = tokens(teacher);
-    if (tokens != null && others != null && !tokens.equals(others)) {
-      throw differs("vocabulary", "of other tokens", "not");
-    }
+    boolean isAlike = tokens == null || others == null || tokens.equals(others);
+    requireAlike(isAlike, "vocabulary", "of other tokens", "not");
   }
 
-  private PerformerException differs(String key, Object theirs, Object ours) {
-    return new PerformerException(
-        "%s: is no teacher for %s: its %s is %s, the student's %s; they may differ in attention only"
-            .formatted(teacherPath, studentPath, key, theirs, ours));
+  private void requireAlike(boolean isAlike, String key, Object theirs, Object ours) {
+    require(
+        isAlike,
+        "%s: is no teacher for %s: its %s is %s, the student's %s; they may differ in attention only",
+        teacherPath,
+        studentPath,
+        key,
+        theirs,
+        ours);
   }
 
   private static List<String> tokens(PerformerModels.Saved model) {
@@ -106,14 +103,13 @@ public record DistillModels(
   }
 
   private static void requireFinite(Path model, Map<String, NpyArray> weights) {
-    weights.forEach(
-        (name, weight) -> {
-          for (float value : weight.floats()) {
-            if (!Float.isFinite(value)) {
-              throw new PerformerException(
-                  model + ": " + name + " holds " + value + "; nothing can be learned so");
-            }
-          }
-        });
+    for (var weight : weights.entrySet()) {
+      for (float value : weight.getValue().floats()) {
+        if (!Float.isFinite(value)) {
+          String text = "%s: %s holds %s; nothing can be learned so";
+          throw new PerformerException(text.formatted(model, weight.getKey(), value));
+        }
+      }
+    }
   }
 }

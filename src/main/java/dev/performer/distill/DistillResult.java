@@ -24,7 +24,6 @@ public record DistillResult(
     long tokens,
     double seconds) {
 
-  /** A trainer's result as that of a student. */
   static DistillResult of(TrainingResult result, boolean reachedTarget) {
     return new DistillResult(
         DistillEvaluation.of(result.before()),

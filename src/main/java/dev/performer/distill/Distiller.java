@@ -13,12 +13,11 @@ import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Trainer;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
-import dev.performer.training.run.RunSettings;
+import dev.performer.training.run.RunDirectory.Settings;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.List;
 import org.tensorflow.Result;
-import org.tensorflow.Session;
 
 /**
  * Knowledge distillation: a student that attends by FAVOR+ learns, layer by layer, to compute what
@@ -57,16 +56,17 @@ public final class Distiller implements AutoCloseable {
       boolean resume,
       Progress progress) {
     ObjectNode config = config(models, data, recipe);
-    var settings = new RunSettings(RunSettings.CONFIG, config, was -> current(was, directory));
+    var settings = new Settings(RunDirectory.CONFIG, config, was -> current(was, directory));
     RunDirectory run = RunDirectory.open(directory, resume, settings, progress);
-    DistillGraph graph = null;
     try {
-      graph = new DistillGraph(models, recipe);
-      return new Distiller(graph, data, recipe, run, progress);
-    } catch (RuntimeException e) {
-      if (graph != null) {
+      DistillGraph graph = new DistillGraph(models, recipe);
+      try {
+        return new Distiller(graph, data, recipe, run, progress);
+      } catch (RuntimeException e) {
         graph.close();
+        throw e;
       }
+    } catch (RuntimeException e) {
       run.close();
       throw e;
     }
@@ -83,7 +83,7 @@ public final class Distiller implements AutoCloseable {
     long seed = recipe.training().seed();
     var batches = data.batches(data.train(), recipe.batchTokens(), seed);
     Objective objective = (batch, vocabulary, drawn, step) -> data.label(batch, drawn, step);
-    var source = TokenBatchSource.training(batches, objective, seed, this::step);
+    var source = TokenBatchSource.training(batches, objective, seed, () -> trainer().step());
     trainer = new Trainer(graph.trainable(), source, evaluator, recipe.training(), run, progress);
   }
 
@@ -108,17 +108,11 @@ public final class Distiller implements AutoCloseable {
     return DistillResult.of(result, evaluator.isEnough(result.best()));
   }
 
-  /**
-   * The student's states of sequences, {@code [B, L, E]}, or logits {@code [B, L, V]} if it has
-   * them.
-   */
+  /** The student's states of sequences, {@code [B, L, E]}, or its logits {@code [B, L, V]}. */
   public float[] outputs(TokenBatch batch) {
-    try (Feed feed = graph.feed(DistillData.unlabelled(batch))) {
-      Session.Runner runner = trainer.session().runner().fetch(graph.studentOutput());
-      feed.into(runner);
-      try (Result result = runner.run()) {
-        return Tensors.floats(result.get(0));
-      }
+    try (Feed feed = graph.feed(DistillData.unlabelled(batch));
+        Result result = feed.run(trainer.session(), List.of(graph.studentOutput()))) {
+      return Tensors.floats(result.get(0));
     }
   }
 
@@ -131,16 +125,10 @@ public final class Distiller implements AutoCloseable {
     }
   }
 
-  private long step() {
-    return trainer.step();
-  }
-
   private static ObjectNode config(DistillModels models, DistillData data, DistillRecipe recipe) {
     ObjectNode config = recipe.toJson().deepCopy();
-    config.put(FORMAT, CURRENT);
-    config.put("student", models.studentPath().toString());
-    config.put("teacher", models.teacherPath().toString());
-    config.put("train", data.train().name());
+    config.put(FORMAT, CURRENT).put("student", models.studentPath().toString());
+    config.put("teacher", models.teacherPath().toString()).put("train", data.train().name());
     return config.put("validation", data.validation().name());
   }
 

@@ -10,7 +10,6 @@ import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.ModelCards;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -71,19 +70,18 @@ public final class ModelSequences {
     boolean isLetters = tokenizer.get() instanceof LetterTokenizer && !TableFile.isNamed(file);
     var texts =
         TokenizedSequences.read(file, tokenizer.get(), isLetters ? Integer.MAX_VALUE : length);
-    return new TokenRows(
-        file.toString(),
+    var rows =
         texts.encodings().stream()
-            .filter(text -> isLetters ? text.end() > text.start() : text.ids().length > 0)
+            .filter(some -> isLetters ? some.end() > some.start() : some.ids().length > 0)
             .map(Tokenizer.Encoding::ids)
-            .toList(),
-        texts.report().map(line -> List.of(file + ": " + line)).orElse(List.of()));
+            .toList();
+    var notes = texts.report().map(line -> file + ": " + line).stream().toList();
+    return new TokenRows(file.toString(), rows, notes);
   }
 
   private OptionalInt padId() {
     Integer own = model.config().padId();
-    return own != null
-        ? OptionalInt.of(own)
-        : tokenizer.map(known -> known.vocabulary().pad()).orElse(OptionalInt.empty());
+    var known = tokenizer.map(t -> t.vocabulary().pad()).orElse(OptionalInt.empty());
+    return own != null ? OptionalInt.of(own) : known;
   }
 }

@@ -10,10 +10,12 @@ import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.modelgarden.KernelAttentionConfig;
+import dev.performer.attention.modelgarden.KernelAttentionConfig.CausalWindowed;
 import dev.performer.attention.projection.ProjectionMatrix;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 import java.util.stream.Stream;
 
 /**
@@ -22,36 +24,9 @@ import java.util.stream.Stream;
  */
 @JsonDeserialize(builder = AttentionConfig.Keys.class)
 public sealed interface AttentionConfig {
-
-  /** Whether position l sees keys 0 … l only. */
-  boolean isCausal();
-
-  /** M, rows of the projection; 0 for none. */
-  default int projectionRows() {
-    return 0;
-  }
-
-  /** The kernel that is estimated, or softmax itself. */
-  default Kernel kernel() {
-    return Kernel.DEFAULT;
-  }
-
-  /** The same attention as one layer has it: with the seed of its own projection. */
-  default AttentionConfig ofLayer(int layer) {
-    return this;
-  }
-
-  /** Draws the projection {@code [M, D]}; empty where there is none. */
-  default Optional<ProjectionMatrix> projection(int headSize) {
-    return Optional.empty();
-  }
-
   /**
-   * Softmax attention.
-   *
-   * @param causal whether position l sees keys 0 … l only
-   * @param maskQueries whether queries that are padding see all positions alike, as in Flax; it
-   *     changes nothing at real tokens
+   * Softmax attention; where queries are masked, padding sees all positions alike, as in Flax,
+   * which changes nothing at real tokens.
    */
   record Exact(boolean causal, boolean maskQueries) implements AttentionConfig {
     /** As Keras and PyTorch have it. */
@@ -68,11 +43,6 @@ public sealed interface AttentionConfig {
       keys.put("causal", causal);
       return keys;
     }
-
-    @Override
-    public boolean isCausal() {
-      return causal;
-    }
   }
 
   /** FAVOR+. Where one entry stands for all layers, {@code draw} decides about their seeds. */
@@ -80,31 +50,6 @@ public sealed interface AttentionConfig {
     /** Of a kernel, all else by default: bidirectional, 256 features for softmax kernels. */
     public static Favor of(Kernel kernel) {
       return new Favor(FavorConfig.of(kernel));
-    }
-
-    @Override
-    public boolean isCausal() {
-      return config.causal();
-    }
-
-    @Override
-    public int projectionRows() {
-      return config.features();
-    }
-
-    @Override
-    public Kernel kernel() {
-      return config.kernel();
-    }
-
-    @Override
-    public Favor ofLayer(int layer) {
-      return new Favor(config.ofLayer(layer));
-    }
-
-    @Override
-    public Optional<ProjectionMatrix> projection(int headSize) {
-      return config.draw(headSize);
     }
   }
 
@@ -114,31 +59,41 @@ public sealed interface AttentionConfig {
     Map<String, Object> keys() {
       return Map.of("modelGarden", config);
     }
+  }
 
-    @Override
-    public boolean isCausal() {
-      return config.mixing() instanceof KernelAttentionConfig.CausalWindowed;
+  /** What this answers, by its kind. */
+  private <T> T by(
+      Function<FavorConfig, T> favor, Function<KernelAttentionConfig, T> garden, T exact) {
+    if (this instanceof Favor f) {
+      return favor.apply(f.config());
     }
+    return this instanceof ModelGarden g ? garden.apply(g.config()) : exact;
+  }
 
-    @Override
-    public int projectionRows() {
-      return config.numRandomFeatures();
-    }
+  /** Whether position l sees keys 0 … l only. */
+  default boolean isCausal() {
+    boolean exact = this instanceof Exact e && e.causal();
+    return by(FavorConfig::causal, c -> c.mixing() instanceof CausalWindowed, exact);
+  }
 
-    @Override
-    public Kernel kernel() {
-      return config.kernel();
-    }
+  /** M, rows of the projection; 0 for none. */
+  default int projectionRows() {
+    return by(FavorConfig::features, KernelAttentionConfig::numRandomFeatures, 0);
+  }
 
-    @Override
-    public ModelGarden ofLayer(int layer) {
-      return new ModelGarden(config.ofLayer(layer));
-    }
+  /** The kernel that is estimated, or softmax itself. */
+  default Kernel kernel() {
+    return by(FavorConfig::kernel, KernelAttentionConfig::kernel, Kernel.DEFAULT);
+  }
 
-    @Override
-    public Optional<ProjectionMatrix> projection(int headSize) {
-      return config.projection(headSize);
-    }
+  /** The same attention as one layer has it: with the seed of its own projection. */
+  default AttentionConfig ofLayer(int layer) {
+    return by(c -> new Favor(c.ofLayer(layer)), c -> new ModelGarden(c.ofLayer(layer)), this);
+  }
+
+  /** Draws the projection {@code [M, D]}; empty where there is none. */
+  default Optional<ProjectionMatrix> projection(int headSize) {
+    return by(c -> c.draw(headSize), c -> c.projection(headSize), Optional.empty());
   }
 
   /** The same attention, causal or not. @throws PerformerException where it cannot be */
@@ -166,8 +121,7 @@ public sealed interface AttentionConfig {
       boolean isGarden = modelGarden != null;
       require(
           Stream.of(isExact, isGiven(), isGarden).filter(given -> given).count() <= 1,
-          "attention is one of exact: true, kernel: … (FAVOR+) or modelGarden: {…}; their keys do"
-              + " not go together");
+          "attention is one of exact: true, kernel: … (FAVOR+) or modelGarden: {…}; their keys do not go together");
       require(
           isExact || isGarden || maskQueries == null, "attention.maskQueries needs exact: true");
       if (isExact) {

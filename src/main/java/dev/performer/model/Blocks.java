@@ -61,11 +61,6 @@ final class Blocks {
     return LayerNorm.create(in, config.hiddenSize(), norm.epsilon(), norm.formula());
   }
 
-  /** The one behind the last block, or null. */
-  LayerNorm finalNorm(Parameters in) {
-    return config.normalization().last() ? norm(in.in("final_norm")) : null;
-  }
-
   private MultiHeadAttention attention(Parameters in, AttentionConfig attention) {
     PerformerConfig c = config;
     HeadMixer mixer = mixer(in, attention);

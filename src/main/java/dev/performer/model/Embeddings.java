@@ -18,45 +18,34 @@ import org.tensorflow.types.TInt32;
 /**
  * Tokens, their types and positions, as the vectors that enter the first block. What a
  * configuration does not have is null.
- *
- * @param positions {@code [maxLength, E]}; one row more with a class token
- * @param classToken {@code [E]}
- * @param norm of the sum
  */
 record Embeddings(
     PerformerConfig config,
     Table tokens,
-    Table positions,
+    Table positions, // [maxLength, E]; one row more with a class token
     Table types,
-    Variable classToken,
-    LayerNorm norm) {
+    Variable classToken, // [E]
+    LayerNorm norm) { // of the sum
   private static final Initializer SMALL = new Initializer.Normal(0.02f);
 
-  /** Tables of the encoder or of the only stack. */
-  static Embeddings create(Parameters all, PerformerConfig config, Blocks blocks) {
+  /** Tables of a stack; a decoder's shares tokens, and has neither types nor a class token. */
+  static Embeddings create(Parameters all, PerformerConfig config, Blocks blocks, Table shared) {
     Parameters in = all.in("embeddings");
     int size = config.hiddenSize();
+    int kinds = shared == null ? config.tokenTypes() : 0;
+    boolean hasClass = shared == null && config.classToken();
     // Sinusoids have components of size 1: smaller tokens would drown in them.
     Initializer initializer = config.positions().isOfSizeOne() ? new Initializer.Normal(1) : SMALL;
-    var tokens = Table.create(in, "token", config.vocabularySize(), size, initializer);
+    Table tokens = shared;
+    if (tokens == null) {
+      tokens = Table.create(in, "token", config.vocabularySize(), size, initializer);
+    }
     var positions = positions(in, config);
-    int kinds = config.tokenTypes();
     var types = kinds == 0 ? null : Table.create(in, "type", kinds, size, SMALL);
-    Variable classToken =
-        config.classToken() ? in.trainable("class_token", new Initializer.Constant(0), size) : null;
-    return new Embeddings(config, tokens, positions, types, classToken, norm(in, config, blocks));
-  }
-
-  /** Tables of a decoder, which shares the encoder's tokens. */
-  static Embeddings decoder(
-      Parameters decoder, PerformerConfig config, Blocks blocks, Table tokens) {
-    Parameters in = decoder.in("embeddings");
-    return new Embeddings(
-        config, tokens, positions(in, config), null, null, norm(in, config, blocks));
-  }
-
-  private static LayerNorm norm(Parameters in, PerformerConfig config, Blocks blocks) {
-    return config.normalization().embeddings() ? blocks.norm(in.in("norm")) : null;
+    var zero = new Initializer.Constant(0);
+    Variable classToken = hasClass ? in.trainable("class_token", zero, size) : null;
+    LayerNorm norm = config.normalization().embeddings() ? blocks.norm(in.in("norm")) : null;
+    return new Embeddings(config, tokens, positions, types, classToken, norm);
   }
 
   private static Table positions(Parameters in, PerformerConfig config) {
@@ -71,10 +60,8 @@ record Embeddings(
   }
 
   /**
-   * @param ids {@code [B, L]}
-   * @param typeIds {@code [B, L]}, or null for zeros
-   * @param at positions {@code [L]} or {@code [B, L]}, of the class token too if there is one
-   * @return {@code [B, L, E]}, or with a class token {@code [B, L+1, E]}
+   * Of ids and their types, {@code [B, L]}, or null for zeros, at positions {@code [L]} or {@code
+   * [B, L]}: {@code [B, L, E]}, or with a class token, which has a position too, one row more.
    */
   Operand<TFloat32> apply(
       Ops tf, Operand<TInt32> ids, Operand<TInt32> typeIds, Operand<TInt32> at, Dropout drop) {

@@ -26,17 +26,12 @@ import java.util.stream.IntStream;
  * @param layers which layers; empty for all that attend exactly
  */
 public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
-
   /** What takes the place of exact attention where nothing else is chosen. */
   public static FavorKeys defaults() {
     return FavorConfig.builder().kernel(Kernel.CLOSEST).lengths(Lengths.SQRT_D);
   }
 
-  /**
-   * @param config of the converted model
-   * @param weights all its variables by name, projections included
-   * @param layers that were replaced
-   */
+  /** The converted model, all its variables by name, and the layers that were replaced. */
   public record Converted(
       PerformerConfig config, Map<String, NpyArray> weights, List<Integer> layers) {}
 
@@ -52,8 +47,7 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
     var entries = keys.putArray("attention");
     for (int i = 0; i < config.layers(); i++) {
       AttentionConfig own = config.attentionOf(i);
-      Object entry = chosen.contains(i) ? favor(own, i) : own;
-      entries.add(StrictJson.tree(entry));
+      entries.add(StrictJson.tree(chosen.contains(i) ? favor(own, i) : own));
     }
     if (config.decoderLayers() > 0) {
       keys.set("decoderAttention", StrictJson.tree(config.decoderAttentionOf(0)));
@@ -62,11 +56,8 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
     PerformerConfig converted = config.with(keys, "convert");
     Map<String, NpyArray> all = new LinkedHashMap<>(weights);
     for (int i : chosen) {
-      converted
-          .attentionOf(i)
-          .projection(config.headSize())
-          .map(p -> NpyArray.of(p.values(), p.shape()))
-          .ifPresent(p -> all.put(Performer.projectionOf(i), p));
+      var drawn = converted.attentionOf(i).projection(config.headSize());
+      drawn.ifPresent(p -> all.put(Performer.projectionOf(i), NpyArray.of(p.values(), p.shape())));
     }
     return new Converted(converted, all, List.copyOf(chosen));
   }

@@ -41,9 +41,9 @@ public final class Performer {
     this.config = config;
     Parameters stacks = all.in(precision);
     Blocks made = new Blocks(config, draws);
-    encoder = Stack.encoder(stacks, config, made);
+    encoder = Stack.of(stacks, config, made, null);
     boolean isPair = config.decoderLayers() > 0;
-    decoder = isPair ? Stack.decoder(stacks.in("decoder"), config, made, encoder) : null;
+    decoder = isPair ? Stack.of(stacks.in("decoder"), config, made, encoder) : null;
     heads = TaskHeads.create(all, config, made, encoder.embeddings().tokens());
   }
 
@@ -83,8 +83,8 @@ public final class Performer {
   public static Map<String, ProjectionMatrix> projections(PerformerConfig config) {
     Map<String, ProjectionMatrix> projections = new LinkedHashMap<>();
     Blocks drawing = new Blocks(config, true);
-    attentions(config)
-        .forEach((name, of) -> drawing.draw(of).ifPresent(p -> projections.put(name, p)));
+    var attentions = attentions(config);
+    attentions.forEach((name, of) -> drawing.draw(of).ifPresent(p -> projections.put(name, p)));
     return projections;
   }
 
@@ -120,8 +120,8 @@ public final class Performer {
    * Computes. Sequences may be of any length up to {@code maxLength} (beyond it without a table of
    * positions), and batches of any size.
    *
-   * @throws dev.performer.PerformerException if a decoder's tokens are missing, or given without
-   *     one
+   * @throws dev.performer.PerformerException if tokens of a decoder and a decoder are not both
+   *     there
    */
   public Outputs apply(Ops tf, Inputs inputs, Dropout drop) {
     boolean isGiven = inputs.decoderTokens() != null;
@@ -141,15 +141,11 @@ public final class Performer {
   }
 
   private Operand<TFloat32> decode(
-      Ops tf,
-      Inputs inputs,
-      Operand<TFloat32> encoded,
-      Operand<TFloat32> encodedMask,
-      Dropout drop) {
+      Ops tf, Inputs inputs, Operand<TFloat32> encoded, Operand<TFloat32> seen, Dropout drop) {
     var read = Sequences.read(tf, inputs.decoderTokens(), inputs.decoderMask(), config, true);
     var positions = Sequences.positions(tf, read.tokens(), 0);
     var rotation = rotation(tf, positions);
-    var context = new Stack.Context(read.mask(), rotation, encoded, encodedMask, drop, null);
+    var context = new Stack.Context(read.mask(), rotation, encoded, seen, drop, null);
     return decoder.apply(tf, read.tokens(), null, positions, context).hidden();
   }
 
@@ -163,18 +159,16 @@ public final class Performer {
   }
 
   /**
-   * Computes a piece of a sequence, without dropout, with attention of the caller's. Tokens are not
-   * shifted: they are what the model reads at these positions.
+   * Computes a piece of a sequence, {@code [B, T]} at positions {@code [T]} or {@code [B, T]},
+   * without dropout, with attention of the caller's. Tokens are what the model reads there: not
+   * shifted.
    *
-   * @param tokens {@code [B, T]}
-   * @param positions of the tokens, {@code [T]} or {@code [B, T]}
    * @throws dev.performer.PerformerException if the model has a decoder or a class token
    */
   public Outputs applyPiece(
       Ops tf, Operand<TInt32> tokens, Operand<TInt32> positions, Mixing mixing) {
-    require(
-        decoder == null && !config.classToken(),
-        "a model with a decoder or a class token cannot run piece by piece");
+    boolean isWhole = decoder != null || config.classToken();
+    require(!isWhole, "a model with a decoder or a class token cannot run piece by piece");
     Dropout none = Dropout.none();
     var context = new Stack.Context(null, rotation(tf, positions), null, null, none, mixing);
     return outputs(tf, encoder.apply(tf, tokens, null, positions, context), null, null, none);
@@ -189,59 +183,42 @@ public final class Performer {
       Ops tf, Stack.Pass encoded, Operand<TFloat32> mask, Operand<TFloat32> decoded, Dropout drop) {
     Operand<TFloat32> hidden = encoded.hidden();
     Operand<TFloat32> pooled = heads.pooled(tf, hidden, mask);
-    return new Outputs(
-        heads.tokenLogits(tf, decoded == null ? hidden : decoded),
-        heads.classLogits(tf, pooled, drop),
-        Sequences.kept(tf, hidden, config.maskSequence() ? mask : null),
-        pooled,
-        encoded.embedded(),
-        encoded.layers(),
-        mask);
+    Operand<TFloat32> tokens = heads.tokenLogits(tf, decoded == null ? hidden : decoded);
+    Operand<TFloat32> classes = heads.classLogits(tf, pooled, drop);
+    var kept = Sequences.kept(tf, hidden, config.maskSequence() ? mask : null);
+    var layers = encoded.layers();
+    return new Outputs(tokens, classes, kept, pooled, encoded.embedded(), layers, mask);
   }
 
   /**
-   * Ops that draw new projections, for layers whose attention has {@code redrawEvery} above 0, by
-   * this number of steps between draws. Directions are as configured, whatever code drew the first
-   * ones.
-   *
-   * @param seed {@code [2]}
+   * Ops that draw new projections from a seed {@code [2]}, by the number of steps between draws,
+   * for layers whose {@code redrawEvery} is above 0. Directions are as configured, whatever drew
+   * the first.
    */
   public Map<Integer, List<Op>> redraws(
       Ops tf, Function<String, Variable> variables, Operand<TInt32> seed) {
     Map<Integer, List<Op>> ops = new TreeMap<>();
-    int[] drawn = {0};
-    attentions(config)
-        .forEach(
-            (name, attention) -> {
-              if (attention instanceof AttentionConfig.Favor favor
-                  && favor.config().redrawEvery() > 0) {
-                // A projection draws from two neighbouring seeds: stay two apart.
-                var own = tf.math.add(seed, tf.array(0, 2 * drawn[0]++));
-                var fresh = favor.config().projection(config.headSize()).redraw(tf, own);
-                ops.computeIfAbsent(favor.config().redrawEvery(), period -> new ArrayList<>())
-                    .add(Variables.assign(tf, variables.apply(name), fresh));
-              }
-            });
+    int drawn = 0;
+    for (var entry : attentions(config).entrySet()) {
+      if (entry.getValue() instanceof AttentionConfig.Favor favor
+          && favor.config().redrawEvery() > 0) {
+        // A projection draws from two neighbouring seeds: stay two apart.
+        var own = tf.math.add(seed, tf.array(0, 2 * drawn++));
+        var fresh = favor.config().projection(config.headSize()).redraw(tf, own);
+        var assign = Variables.assign(tf, variables.apply(entry.getKey()), fresh);
+        ops.computeIfAbsent(favor.config().redrawEvery(), p -> new ArrayList<>()).add(assign);
+      }
+    }
     return ops;
   }
 
-  /**
-   * What a model reads.
-   *
-   * @param tokens {@code [B, L]}
-   * @param mask {@code [B, L]}, 1 = token, 0 = padding; null where {@code padId} decides, or for no
-   *     padding
-   * @param tokenTypes {@code [B, L]}; null for zeros
-   * @param decoderTokens {@code [B, T]}; null unless there is a decoder
-   * @param decoderMask {@code [B, T]}; null as {@code mask}
-   */
+  /** What a model reads. */
   public record Inputs(
-      Operand<TInt32> tokens,
-      Operand<TFloat32> mask,
-      Operand<TInt32> tokenTypes,
-      Operand<TInt32> decoderTokens,
-      Operand<TFloat32> decoderMask) {
-
+      Operand<TInt32> tokens, // [B, L]
+      Operand<TFloat32> mask, // [B, L], 1 = token; null where padId decides, or for no padding
+      Operand<TInt32> tokenTypes, // [B, L]; null for zeros
+      Operand<TInt32> decoderTokens, // [B, T]; null unless there is a decoder
+      Operand<TFloat32> decoderMask) { // [B, T]; null as mask
     /** Tokens, with padding known by {@code padId} only. */
     public static Inputs of(Operand<TInt32> tokens) {
       return new Inputs(tokens, null, null, null, null);
@@ -264,30 +241,17 @@ public final class Performer {
   }
 
   /**
-   * What a model computes. Everything is an operand of one graph: what is not fetched costs
-   * nothing.
-   *
-   * @param logits of tokens, {@code [B, L, V]} (of the decoder's, if there is one); null without a
-   *     language-model head
-   * @param classLogits {@code [B, classes]}, or the numbers of a regression; null without a
-   *     classifier
-   * @param sequence last hidden states, {@code [B, L, E]}, of the encoder if there is a decoder;
-   *     with {@code maskSequence} 0 at padding
-   * @param pooled {@code [B, E]}; after the pooler if there is one
-   * @param embeddings what enters the first block, {@code [B, L, E]}
-   * @param layers of the encoder, or of the only stack
-   * @param mask {@code [B, L]} of the positions above; null where all are tokens. A class token, or
-   *     the shift by {@code shiftBos}, changes it along with the tokens
+   * What a model computes, of the encoder if there is a decoder, whose tokens the logits then are.
+   * Everything is an operand of one graph: what is not fetched costs nothing.
    */
   public record Outputs(
-      Operand<TFloat32> logits,
-      Operand<TFloat32> classLogits,
-      Operand<TFloat32> sequence,
-      Operand<TFloat32> pooled,
-      Operand<TFloat32> embeddings,
+      Operand<TFloat32> logits, // of tokens, [B, L, V]; null without a language-model head
+      Operand<TFloat32> classLogits, // [B, classes], or numbers; null without a classifier
+      Operand<TFloat32> sequence, // last hidden states, [B, L, E]; with maskSequence 0 at padding
+      Operand<TFloat32> pooled, // [B, E]; after the pooler if there is one
+      Operand<TFloat32> embeddings, // what enters the first block, [B, L, E]
       List<Layer> layers,
-      Operand<TFloat32> mask) {
-
+      Operand<TFloat32> mask) { // [B, L]; changed along with the tokens; null where all are tokens
     /**
      * What one block computes: {@code [B, L, E]}, also behind self attention's output layer, and
      * what goes into self attention, {@code [B, H, L, D]}, queries and keys as they are compared.

@@ -13,7 +13,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
 import dev.performer.nn.Activation;
-import dev.performer.nn.LayerNorm.VarianceFormula;
+import dev.performer.nn.LayerNorm.Formula;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalInt;
@@ -131,25 +131,23 @@ public record PerformerConfig(
     require(classes > 0 || !task.hasLabels(), "key classes is missing, the number of classes");
     require(classes > 0 || classifierSizes.isEmpty(), "classifierSizes needs classes above 0");
     boolean isPair = task.hasDecoder();
-    require(!isPair || decoderLayers > 0, "task sequence-to-sequence needs decoderLayers above 0");
-    require(
-        isPair || decoderLayers <= 0, "decoderLayers needs task sequence-to-sequence; set it to 0");
-    require(
-        isPair || decoderAttention == null && crossAttention == null,
-        "decoderAttention and crossAttention need task sequence-to-sequence");
-    require(
-        !classToken || !task.hasTokenLogits(), "classToken needs a task without logits of tokens");
+    boolean isAlone = decoderAttention == null && crossAttention == null;
+    String pair = "task sequence-to-sequence";
+    require(!isPair || decoderLayers > 0, "%s needs decoderLayers above 0", pair);
+    require(isPair || decoderLayers <= 0, "decoderLayers needs %s; set it to 0", pair);
+    require(isPair || isAlone, "decoderAttention and crossAttention need %s", pair);
+    boolean hasWhole = !classToken || !task.hasTokenLogits();
+    require(hasWhole, "classToken needs a task without logits of tokens");
     boolean isOdd = positions == Positions.ROTARY && headSize % 2 != 0;
     require(!isOdd, "rotary positions need an even headSize, not %d", headSize);
     int entries = attention.size();
-    require(
-        entries == 1 || entries == layers,
-        "attention has " + entries + " entries for " + layers + " layers; give one, or one each");
-    int size = headSize;
-    int most = heads;
-    attention.forEach(entry -> checked("attention", entry, most, size));
-    checked("decoderAttention", decoderAttention, most, size);
-    checked("crossAttention", crossAttention, most, size);
+    String message = "attention has %d entries for %d layers; give one, or one each";
+    require(entries == 1 || entries == layers, message, entries, layers);
+    for (AttentionConfig entry : attention) {
+      checked("attention", entry, heads, headSize);
+    }
+    checked("decoderAttention", decoderAttention, heads, headSize);
+    checked("crossAttention", crossAttention, heads, headSize);
   }
 
   private static void present(String key, Object value) {
@@ -178,10 +176,7 @@ public record PerformerConfig(
 
   /** An attention entry; null is none. */
   private static void checked(String key, AttentionConfig entry, int heads, int headSize) {
-    if (entry == null) {
-      return;
-    }
-    matrix("features", entry.projectionRows(), "headSize", headSize);
+    matrix("features", entry == null ? 0 : entry.projectionRows(), "headSize", headSize);
     int exact = entry instanceof AttentionConfig.Favor favor ? favor.config().exactHeads() : 0;
     require(exact <= heads, "%s.exactHeads is %d, but there are %d heads", key, exact, heads);
   }
@@ -189,15 +184,13 @@ public record PerformerConfig(
   /**
    * A preset: {@code protein-lm} (Google's Flax protein_lm), {@code kernel-encoder} (Model Garden's
    * encoder of type kernel), {@code lra-encoder} (Long Range Arena's Performer, as for text),
-   * {@code bert}, or {@code performer}, our own defaults.
-   *
-   * @throws PerformerException if there is none of that name; it names the nearest
+   * {@code bert}, or {@code performer}, our own defaults. @throws PerformerException for others
    */
   public static PerformerConfig preset(String name) {
     return of(Presets.tree(name), "preset " + name);
   }
 
-  /** The names that {@link #preset} takes. */
+  /** The names of {@link #preset}. */
   public static List<String> presets() {
     return Presets.NAMES;
   }
@@ -223,12 +216,7 @@ public record PerformerConfig(
     return StrictJson.bind(Presets.merged(toJson(), keys, source), PerformerConfig.class, source);
   }
 
-  /**
-   * This configuration with other values for some keys.
-   *
-   * @param settings such as {@code "layers=2"} and {@code "attention={kernel: relu}"}
-   * @throws PerformerException that names the key
-   */
+  /** The same of settings such as {@code "layers=2"} and {@code "attention={kernel: relu}"}. */
   public PerformerConfig with(String... settings) {
     var empty = JsonNodeFactory.instance.objectNode();
     return with(new Overrides(List.of(settings)).over(empty), "model options");
@@ -278,9 +266,8 @@ public record PerformerConfig(
 
   /** The length beyond which the model has no positions; empty if there is none. */
   public OptionalInt longestSequence() {
-    return positions.isTable() || pooling == Pooling.FLATTEN
-        ? OptionalInt.of(maxLength)
-        : OptionalInt.empty();
+    boolean isBounded = positions.isTable() || pooling == Pooling.FLATTEN;
+    return isBounded ? OptionalInt.of(maxLength) : OptionalInt.empty();
   }
 
   /** Rows that a position needs, the class token's included. */
@@ -304,15 +291,10 @@ public record PerformerConfig(
     /** A trained table that begins as {@link #SINUSOIDAL}. */
     @JsonProperty("learned-from-sinusoids")
     LEARNED_FROM_SINUSOIDS,
-    /**
-     * Added constants: column j of position p is the sine (even j) or cosine (odd j) of {@code
-     * p/10000^(2⌊j/2⌋/E)}, as in Google's JAX code.
-     */
+    /** Added constants: see {@link dev.performer.nn.Sinusoids#interleaved}; Google's JAX code. */
     @JsonProperty("sinusoidal")
     SINUSOIDAL,
-    /**
-     * Queries and keys are rotated by their position (arXiv 2104.09864), halves of a head paired.
-     */
+    /** Rotation of queries and keys by position (arXiv 2104.09864), halves of a head paired. */
     @JsonProperty("rotary")
     ROTARY;
 
@@ -344,21 +326,14 @@ public record PerformerConfig(
   }
 
   /**
-   * Where layer norms stand and what they compute.
+   * Where layer norms stand, in each block, and what they compute.
    *
-   * @param position before or after each part of a block
    * @param epsilon added to the variance
-   * @param formula of the variance
    * @param embeddings whether the sum of the embeddings is normalised
    * @param last whether the output of the last block is
    */
   public record Normalization(
-      Position position,
-      double epsilon,
-      VarianceFormula formula,
-      boolean embeddings,
-      boolean last) {
-
+      Position position, double epsilon, Formula formula, boolean embeddings, boolean last) {
     /** Where the norms of a block stand. */
     public enum Position {
       /** {@code x + f(norm(x))}. */
@@ -375,7 +350,6 @@ public record PerformerConfig(
       PRE_QUERY
     }
 
-    /** Checks the numbers. */
     public Normalization {
       require(position != null && formula != null, "normalization needs a position and a formula");
       require(epsilon >= 0, "normalization.epsilon must be 0 or more, not %s", epsilon);
@@ -385,7 +359,6 @@ public record PerformerConfig(
   /**
    * The share of elements that training sets to 0. At inference nothing is dropped.
    *
-   * @param embeddings of the embeddings
    * @param attention of exact attention's weights, and of the outputs of heads in Model Garden's;
    *     FAVOR+ has no weights and drops nothing, as in Google's code
    * @param mlp between the two dense layers of an MLP
@@ -394,11 +367,8 @@ public record PerformerConfig(
    */
   public record DropoutRates(
       double embeddings, double attention, double mlp, double residual, double classifier) {
-
-    /** No dropout. */
     public static final DropoutRates NONE = new DropoutRates(0, 0, 0, 0, 0);
 
-    /** Checks the rates. */
     public DropoutRates {
       for (double rate : new double[] {embeddings, attention, mlp, residual, classifier}) {
         boolean isRate = rate >= 0 && rate < 1;

@@ -7,7 +7,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectReader;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.data.Labels;
 import java.io.IOException;
 import java.io.InputStream;
@@ -26,10 +25,8 @@ final class Presets {
 
   /** All keys of a preset. */
   static ObjectNode tree(String name) {
-    if (!NAMES.contains(name)) {
-      throw Labels.unknown("preset", name, NAMES);
-    }
-    try (InputStream in = Presets.class.getResourceAsStream("preset-" + name + ".json")) {
+    String known = Labels.find("preset", name, NAMES, n -> n);
+    try (InputStream in = Presets.class.getResourceAsStream("preset-" + known + ".json")) {
       return (ObjectNode) COMMENTED.readTree(in);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
@@ -64,10 +61,9 @@ final class Presets {
   }
 
   private static ObjectNode object(JsonNode node, String source) {
-    if (node instanceof ObjectNode object) {
-      return object;
-    }
-    throw new PerformerException(source + ": expected an object with the keys of a model");
+    boolean isObject = node instanceof ObjectNode;
+    require(isObject, "%s: expected an object with the keys of a model", source);
+    return (ObjectNode) node;
   }
 
   private static void replace(ObjectNode base, ObjectNode keys) {

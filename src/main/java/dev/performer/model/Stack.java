@@ -12,7 +12,6 @@ import dev.performer.nn.Parameters;
 import dev.performer.nn.Sinusoids.Rotation;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.IntStream;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
@@ -20,7 +19,6 @@ import org.tensorflow.types.TInt32;
 
 /** Embeddings, blocks, and a last norm or null: the encoder or only stack, or the decoder. */
 record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
-
   /** What one pass computes: {@code [B, L, E]} before the blocks and after the last norm. */
   record Pass(Operand<TFloat32> embedded, Operand<TFloat32> hidden, List<Outputs.Layer> layers) {}
 
@@ -33,18 +31,17 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
       Dropout drop,
       Performer.Mixing mixing) {}
 
-  static Stack encoder(Parameters in, PerformerConfig config, Blocks made) {
-    var embeddings = Embeddings.create(in, config, made);
-    var blocks = IntStream.range(0, config.layers()).mapToObj(i -> made.encoder(in, i)).toList();
-    return new Stack(embeddings, blocks, made.finalNorm(in));
-  }
-
-  /** It shares the encoder's tokens. */
-  static Stack decoder(Parameters in, PerformerConfig config, Blocks made, Stack encoder) {
-    var embeddings = Embeddings.decoder(in, config, made, encoder.embeddings.tokens());
-    var numbers = IntStream.range(0, config.decoderLayers());
-    var blocks = numbers.mapToObj(i -> made.decoder(in, i)).toList();
-    return new Stack(embeddings, blocks, made.finalNorm(in));
+  /** The encoder or the only stack; or, of an encoder whose tokens it shares, the decoder. */
+  static Stack of(Parameters in, PerformerConfig config, Blocks made, Stack encoder) {
+    boolean decodes = encoder != null;
+    var shared = decodes ? encoder.embeddings.tokens() : null;
+    var embeddings = Embeddings.create(in, config, made, shared);
+    List<Block> blocks = new ArrayList<>();
+    for (int i = 0; i < (decodes ? config.decoderLayers() : config.layers()); i++) {
+      blocks.add(decodes ? made.decoder(in, i) : made.encoder(in, i));
+    }
+    LayerNorm norm = config.normalization().last() ? made.norm(in.in("final_norm")) : null;
+    return new Stack(embeddings, blocks, norm);
   }
 
   /** Arguments as of {@link Embeddings#apply}. */
@@ -66,9 +63,7 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
 
   /**
    * Self attention, cross attention in a decoder (else null), and an MLP, each with a norm and a
-   * residual.
-   *
-   * @param dropout rate of what each part adds
+   * residual, of which a share is dropped.
    */
   record Block(
       MultiHeadAttention self,
@@ -79,7 +74,6 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
       LayerNorm mlpNorm,
       Normalization.Position position,
       double dropout) {
-
     /** What block {@code number} makes of {@code x}, {@code [B, L, E]}. */
     Outputs.Layer apply(Ops tf, Operand<TFloat32> x, Context in, int number) {
       boolean isPost = position == Normalization.Position.POST;

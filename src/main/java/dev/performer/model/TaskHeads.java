@@ -14,27 +14,17 @@ import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.ReduceMax;
 import org.tensorflow.types.TFloat32;
-import org.tensorflow.types.TInt32;
 
-/**
- * What stands on hidden states: logits of tokens, the pooler, the classifier. What a configuration
- * does not have is null.
- *
- * @param transform before the logits, with its norm
- * @param logits {@code [E, V]}; null if tied
- * @param tiedBias {@code [V]}; null unless tied
- * @param tokens the table that tied logits use
- * @param classifier hidden layers, then the logits of classes; empty for none
- */
+/** What stands on hidden states; what a configuration does not have is null. */
 record TaskHeads(
     PerformerConfig config,
     Dense pooler,
-    Dense transform,
+    Dense transform, // before the logits, with its norm
     LayerNorm transformNorm,
-    Dense logits,
-    Variable tiedBias,
-    Embeddings.Table tokens,
-    List<Dense> classifier) {
+    Dense logits, // [E, V]; null if tied
+    Variable tiedBias, // [V]; null unless tied
+    Embeddings.Table tokens, // that tied logits use
+    List<Dense> classifier) { // hidden layers, then the logits of classes; empty for none
   private static final float NEVER = -1e9f;
 
   static TaskHeads create(
@@ -88,13 +78,7 @@ record TaskHeads(
         : tf.math.add(tokens.products(tf, hidden), tiedBias.<TFloat32>read(tf));
   }
 
-  /**
-   * One vector a sequence.
-   *
-   * @param x {@code [B, L, E]}
-   * @param mask {@code [B, L]}, or null
-   * @return {@code [B, E]}
-   */
+  /** One vector a sequence, {@code [B, E]}; the mask, {@code [B, L]}, may be null. */
   Operand<TFloat32> pooled(Ops tf, Operand<TFloat32> x, Operand<TFloat32> mask) {
     Operand<TFloat32> pooled = pool(tf, x, config.maskPooling() ? mask : null);
     return pooler == null ? pooled : tf.math.tanh(pooler.apply(tf, pooled));
@@ -102,7 +86,7 @@ record TaskHeads(
 
   private Operand<TFloat32> pool(Ops tf, Operand<TFloat32> x, Operand<TFloat32> mask) {
     return switch (config.pooling()) {
-      case CLS -> rows(tf, tf.slice(x, ints(tf, 0, 0, 0), ints(tf, -1, 1, -1)));
+      case CLS -> rows(tf, tf.slice(x, tf.array(0, 0, 0), tf.array(-1, 1, -1)));
       case FLATTEN -> rows(tf, Sequences.kept(tf, x, mask));
       case SUM -> Sequences.sum(tf, x, mask);
       case MEAN -> Sequences.mean(tf, x, mask);
@@ -111,11 +95,7 @@ record TaskHeads(
   }
 
   private Operand<TFloat32> rows(Ops tf, Operand<TFloat32> x) {
-    return tf.reshape(x, ints(tf, -1, pooledSize(config)));
-  }
-
-  private static Operand<TInt32> ints(Ops tf, int... values) {
-    return tf.constant(values);
+    return tf.reshape(x, tf.array(-1, pooledSize(config)));
   }
 
   /** Masked positions so far down that none is a maximum. */

@@ -12,14 +12,9 @@ import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat32;
 
 /**
- * {@code x W + b}. W may have more axes than two, as those around attention have: {@code [E, H, D]}
- * is used as {@code [E, H·D]}.
- *
- * @param kernel {@code [in..., out...]}
- * @param bias {@code [out...]}, or null
- * @param in number of inputs
- * @param out number of outputs
- * @param precision of {@code x W}; what comes in and goes out, and b, are float32
+ * {@code x W + b}, b or null. W, {@code [in..., out...]}, may have more axes than two, as those
+ * around attention have: {@code [E, H, D]} is used as {@code [E, H·D]}. Precision is that of {@code
+ * x W}; what comes in and goes out, and b, are float32.
  */
 public record Dense(Variable kernel, Variable bias, int in, int out, Precision precision) {
   /** Small weights: a new model holds all classes for about equally likely. */
@@ -80,9 +75,8 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
       if (this == FLOAT32) {
         return tf.linalg.matMul(x, matrix);
       }
-      Operand<TBfloat16> product =
-          tf.linalg.matMul(
-              tf.dtypes.cast(x, TBfloat16.class), tf.dtypes.cast(matrix, TBfloat16.class));
+      Operand<TBfloat16> rounded = tf.dtypes.cast(x, TBfloat16.class);
+      var product = tf.linalg.matMul(rounded, tf.dtypes.cast(matrix, TBfloat16.class));
       return tf.dtypes.cast(product, TFloat32.class);
     }
   }

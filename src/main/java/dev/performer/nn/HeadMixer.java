@@ -21,13 +21,9 @@ import org.tensorflow.types.TFloat32;
 
 /** How heads mix values; between the dense layers of {@link MultiHeadAttention}. */
 public sealed interface HeadMixer {
-
   /**
-   * Outputs of all heads.
-   *
-   * @param begin of the first queries, which have an output layer of their own, {@code [B, H, b,
-   *     D]}; null if none have
-   * @param rest of all other queries, {@code [B, H, L-b, D]}
+   * Outputs of the first queries, {@code [B, H, b, D]}, which have an output layer of their own, or
+   * null, and of all others, {@code [B, H, L-b, D]}.
    */
   record Mixed(Operand<TFloat32> begin, Operand<TFloat32> rest) {}
 
@@ -35,9 +31,8 @@ public sealed interface HeadMixer {
   Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop);
 
   /**
-   * The weights of the values, {@code [B, H, L, S]}.
+   * The weights of the values, {@code [B, H, L, S]}; those of {@code x} may be null.
    *
-   * @param x whose values may be null
    * @throws dev.performer.PerformerException if there is no such matrix
    */
   Operand<TFloat32> weights(Ops tf, Projected x, Operand<TFloat32> keyMask);
@@ -48,14 +43,10 @@ public sealed interface HeadMixer {
   }
 
   /**
-   * Softmax attention.
-   *
-   * @param maskQueries whether padding, which then must be that of the keys, sees all positions
-   *     alike
-   * @param dropout rate of its weights
+   * Softmax attention with dropout of its weights; where queries are masked, padding, which must be
+   * that of the keys, sees all positions alike.
    */
   record Exact(ExactAttention attention, boolean maskQueries, double dropout) implements HeadMixer {
-
     @Override
     public Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop) {
       if (!maskQueries && (!drop.isActive() || dropout == 0)) {
@@ -74,22 +65,14 @@ public sealed interface HeadMixer {
       // In Flax a row of a padded query holds the same large negative number everywhere.
       Operand<TFloat32> real = LinearAttention.maskColumn(tf, keyMask); // [B, 1, L, 1]
       var length = tf.gather(tf.shape(x.keys()), tf.constant(2), tf.constant(0));
-      var even =
-          tf.math.div(
-              tf.math.sub(tf.constant(1f), real),
-              tf.dtypes.cast(length, TFloat32.class)); // [B, 1, L, 1]
+      var padding = tf.math.sub(tf.constant(1f), real);
+      var even = tf.math.div(padding, tf.dtypes.cast(length, TFloat32.class)); // [B, 1, L, 1]
       return tf.math.add(tf.math.mul(weights, real), even);
     }
   }
 
-  /**
-   * FAVOR+, with exact attention in some heads if wanted.
-   *
-   * @param projection {@code [M, D]}, or null
-   * @param heads H
-   */
+  /** FAVOR+, exact attention in the first heads if wanted; projection {@code [M, D]}, or null. */
   record Favor(FavorConfig config, Variable projection, int heads) implements HeadMixer {
-
     /** FAVOR+ with the projection as it is read here. */
     public FavorAttention attention(Ops tf) {
       return FavorAttention.of(config, projection == null ? null : projection.<TFloat32>read(tf));
@@ -98,14 +81,14 @@ public sealed interface HeadMixer {
     @Override
     public Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop) {
       var exact = new ExactAttention(config.causal());
-      return new Mixed(
-          null,
+      Operand<TFloat32> kept = favorMask(keyMask);
+      var heads =
           joined(
               tf,
               x,
               p -> exact.attend(tf, p.queries(), p.keys(), p.values(), keyMask),
-              p ->
-                  attention(tf).attend(tf, p.queries(), p.keys(), p.values(), favorMask(keyMask))));
+              p -> attention(tf).attend(tf, p.queries(), p.keys(), p.values(), kept));
+      return new Mixed(null, heads);
     }
 
     @Override
@@ -155,16 +138,9 @@ public sealed interface HeadMixer {
     }
   }
 
-  /**
-   * Model Garden's KernelAttention.
-   *
-   * @param projection {@code [M, D]}, or null
-   * @param heads H
-   * @param dropout rate of the heads' outputs
-   */
+  /** Model Garden's KernelAttention, with dropout of its outputs; the projection may be null. */
   record ModelGarden(KernelAttentionConfig config, Variable projection, int heads, double dropout)
       implements HeadMixer {
-
     @Override
     public Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop) {
       KernelAttention attention = new KernelAttention(config);
@@ -174,9 +150,8 @@ public sealed interface HeadMixer {
       var v = swapPositionsAndHeads(tf, x.values());
       var matrix = drop.isActive() ? attention.trainingProjection(tf, held) : held;
       var out = attention.attend(tf, q, k, v, keyMask, matrix);
-      return new Mixed(
-          out.begin().map(begin -> headsFirst(tf, begin, drop)).orElse(null),
-          headsFirst(tf, out.rest(), drop));
+      var begin = out.begin().map(first -> headsFirst(tf, first, drop)).orElse(null);
+      return new Mixed(begin, headsFirst(tf, out.rest(), drop));
     }
 
     private Operand<TFloat32> headsFirst(Ops tf, Operand<TFloat32> x, Dropout drop) {

@@ -8,16 +8,10 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.op.math.Mean;
 import org.tensorflow.types.TFloat32;
 
-/**
- * {@code (x − mean)/√(variance + ε) · scale + bias} over the last axis.
- *
- * @param scale {@code [E]}
- * @param bias {@code [E]}
- */
-public record LayerNorm(Variable scale, Variable bias, double epsilon, VarianceFormula formula) {
-
+/** {@code (x − mean)/√(variance + ε) · scale + bias} over the last axis. */
+public record LayerNorm(Variable scale, Variable bias, double epsilon, Formula formula) {
   /** The two ways to compute a variance; in float32 they differ in the last digits. */
-  public enum VarianceFormula {
+  public enum Formula {
     /** {@code mean((x − mean(x))²)}: Keras, PyTorch. */
     @JsonProperty("two-pass")
     TWO_PASS,
@@ -27,27 +21,23 @@ public record LayerNorm(Variable scale, Variable bias, double epsilon, VarianceF
   }
 
   /** Creates its variables. */
-  public static LayerNorm create(
-      Parameters parameters, int size, double epsilon, VarianceFormula formula) {
-    return new LayerNorm(
-        parameters.trainable("scale", new Initializer.Constant(1), size),
-        parameters.trainable("bias", new Initializer.Constant(0), size),
-        epsilon,
-        formula);
+  public static LayerNorm create(Parameters parameters, int size, double epsilon, Formula formula) {
+    Variable scale = parameters.trainable("scale", new Initializer.Constant(1), size);
+    Variable bias = parameters.trainable("bias", new Initializer.Constant(0), size);
+    return new LayerNorm(scale, bias, epsilon, formula);
   }
 
   /** The outputs, in the shape of {@code x}, {@code [..., E]}. */
   public Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x) {
     Operand<TFloat32> mean = mean(tf, x); // [..., 1]
     Operand<TFloat32> centred = tf.math.sub(x, mean);
-    Operand<TFloat32> variance =
-        switch (formula) {
-          case TWO_PASS -> mean(tf, tf.math.square(centred));
-          // Rounding takes the difference below 0 where a row is nearly constant.
-          case MEAN_OF_SQUARES ->
-              tf.math.maximum(
-                  tf.math.sub(mean(tf, tf.math.square(x)), tf.math.square(mean)), tf.constant(0f));
-        }; // [..., 1]
+    Operand<TFloat32> variance; // [..., 1]
+    if (formula == Formula.TWO_PASS) {
+      variance = mean(tf, tf.math.square(centred));
+    } else { // rounding takes the difference below 0 where a row is nearly constant
+      var difference = tf.math.sub(mean(tf, tf.math.square(x)), tf.math.square(mean));
+      variance = tf.math.maximum(difference, tf.constant(0f));
+    }
     var inverse = tf.math.rsqrt(tf.math.add(variance, tf.constant((float) epsilon))); // [..., 1]
     Operand<TFloat32> factor = tf.math.mul(inverse, scale.<TFloat32>read(tf)); // [..., E]
     return tf.math.add(tf.math.mul(centred, factor), bias.<TFloat32>read(tf));

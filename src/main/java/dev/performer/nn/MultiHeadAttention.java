@@ -9,28 +9,16 @@ import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 
-/**
- * Dense layers to queries, keys and values, heads that mix them, and a dense layer back.
- *
- * @param query {@code [E, H, D]}
- * @param key {@code [E, H, D]}
- * @param value {@code [E, H, D]}
- * @param output {@code [H, D, E]}
- * @param outputExact of the first queries where {@code mixer} sets them apart, {@code [H, D, E]};
- *     else null
- * @param heads H
- * @param headSize D
- */
+/** Dense layers to queries, keys and values, heads that mix them, and a dense layer back. */
 public record MultiHeadAttention(
-    Dense query,
+    Dense query, // [E, H, D], as key and value
     Dense key,
     Dense value,
-    Dense output,
-    Dense outputExact,
+    Dense output, // [H, D, E]
+    Dense outputExact, // of the first queries where the mixer sets them apart, or null
     HeadMixer mixer,
     int heads,
     int headSize) {
-
   /** Creates the dense layers' variables. */
   public static MultiHeadAttention create(
       Parameters parameters, int size, int heads, int headSize, boolean bias, HeadMixer mixer) {
@@ -47,13 +35,7 @@ public record MultiHeadAttention(
         headSize);
   }
 
-  /**
-   * The first half.
-   *
-   * @param x where queries come from, {@code [B, L, E]}
-   * @param source where keys and values come from, {@code [B, S, E]}
-   * @param rotation of queries and keys, or null
-   */
+  /** The first half: queries of {@code x}, keys and values of {@code source}; rotation or null. */
   public Projected project(
       Ops tf, Operand<TFloat32> x, Operand<TFloat32> source, Rotation rotation) {
     Operand<TFloat32> q = split(tf, query.apply(tf, x)); // [B, H, L, D]

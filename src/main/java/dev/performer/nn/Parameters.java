@@ -12,13 +12,8 @@ import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 
-/**
- * Where layers get their variables from: a registry that makes them, or one that has them.
- *
- * @param precision what layers of these variables compute in
- */
+/** Where layers get their variables from, and what they compute in. */
 public record Parameters(Source source, String prefix, Precision precision) {
-
   /** Makes or finds the variable of a full name. */
   public interface Source {
     Variable variable(String name, Shape shape, boolean trainable, Initializer initializer);
@@ -28,12 +23,7 @@ public record Parameters(Source source, String prefix, Precision precision) {
     return new Parameters(source, "", Precision.FLOAT32);
   }
 
-  /**
-   * New variables.
-   *
-   * @param tf where their first values are drawn
-   * @param seed of the draws
-   */
+  /** New variables; their first values are drawn in {@code tf}. */
   public static Parameters create(Ops tf, Variables variables, long seed) {
     return of(
         (name, shape, trainable, initializer) ->
@@ -67,7 +57,6 @@ public record Parameters(Source source, String prefix, Precision precision) {
 
   /** The first value of a variable. */
   public sealed interface Initializer {
-
     /** The same number everywhere. */
     record Constant(float value) implements Initializer {}
 

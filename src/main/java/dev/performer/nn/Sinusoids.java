@@ -18,10 +18,8 @@ public final class Sinusoids {
   private Sinusoids() {}
 
   /**
-   * Column j of position p is sin (even j) or cos (odd j) of {@code p/10000^(2⌊j/2⌋/size)}.
-   *
-   * @param positions {@code [..., L]}
-   * @return {@code [..., L, size]}
+   * Of positions {@code [..., L]}, {@code [..., L, size]}: column j of position p is sin (even j)
+   * or cos (odd j) of {@code p/10000^(2⌊j/2⌋/size)}.
    */
   public static Operand<TFloat32> interleaved(Ops tf, Operand<TInt32> positions, int size) {
     int pairs = (size + 1) / 2;
@@ -67,7 +65,6 @@ public final class Sinusoids {
    * @see <a href="https://arxiv.org/abs/2104.09864">RoFormer</a>
    */
   public record Rotation(Operand<TFloat32> cosines, Operand<TFloat32> sines) {
-
     /** For positions of all rows of a batch, {@code [L]}, or of each, {@code [B, L]}. */
     public static Rotation at(Ops tf, Operand<TInt32> positions, int headSize) {
       var angles = angles(tf, positions, headSize / 2, headSize); // [..., L, D/2]

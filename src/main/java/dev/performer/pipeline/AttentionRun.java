@@ -83,10 +83,9 @@ public final class AttentionRun {
       projection(arrays.get("q").shape()[3]).ifPresent(drawn -> feeds.put("P", drawn));
     }
     boolean isWide = arrays.values().stream().anyMatch(a -> a.type() == NpyType.FLOAT64);
-    List<String> inputs =
-        Stream.of("q", "k", "v", "P").filter(arrays::containsKey).toList(); // with a gradient
+    var withGradient = Stream.of("q", "k", "v", "P").filter(arrays::containsKey).toList();
     Class<? extends TFloating> type = isWide ? TFloat64.class : TFloat32.class;
-    var results = attend(type, feeds, inputs);
+    var results = attend(type, feeds, withGradient);
     if (feeds.containsKey("P")) {
       results.put("P", feeds.get("P"));
     }
@@ -136,9 +135,8 @@ public final class AttentionRun {
 
   private Optional<NpyArray> projection(long headSize) {
     try {
-      return favor
-          .draw(Math.toIntExact(headSize))
-          .map(drawn -> NpyArray.of(drawn.values(), drawn.shape()));
+      var drawn = favor.draw(Math.toIntExact(headSize));
+      return drawn.map(p -> NpyArray.of(p.values(), p.shape()));
     } catch (PerformerException e) {
       throw new PerformerException(e.getMessage() + "; or give P", e).settledBy(PROJECTION);
     }
@@ -175,10 +173,9 @@ public final class AttentionRun {
       fetches.values().forEach(runner::fetch);
       Map<String, NpyArray> results = new LinkedHashMap<>();
       try (Result result = runner.run()) {
-        int i = 0;
-        for (String name : fetches.keySet()) {
-          results.put(name, array(type, result.get(i++)));
-        }
+        fetches
+            .keySet()
+            .forEach(name -> results.put(name, array(type, result.get(results.size()))));
       }
       return results;
     } finally {
@@ -203,9 +200,10 @@ public final class AttentionRun {
     if (favor == null) {
       return new ExactAttention(causal);
     }
-    return projection == null
-        ? FavorAttention.of(favor)
-        : FavorAttention.of(
-            favor.withFeatures(Math.toIntExact(projection.shape().get(0))), projection);
+    if (projection == null) {
+      return FavorAttention.of(favor);
+    }
+    int rows = Math.toIntExact(projection.shape().get(0));
+    return FavorAttention.of(favor.withFeatures(rows), projection);
   }
 }

@@ -11,7 +11,7 @@ import dev.performer.data.SequenceSource;
 import dev.performer.recipe.EvaluationData;
 import dev.performer.recipe.EvaluationData.Request;
 import dev.performer.recipe.Recipe;
-import dev.performer.recipe.RecipeEvaluation;
+import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.ImportedLanguageModel;
@@ -88,10 +88,9 @@ public final class Evaluator {
       return asInTraining(Optional.of(file), request);
     }
     if (trained.isEmpty() && EvaluationData.needsRecipe(file)) {
-      throw new PerformerException(
-              "%s does not say how %s is read, as models that were trained here do; give the recipe or the run that trained it, or FASTA or text"
-                  .formatted(model.path(), file))
-          .settledBy("recipe");
+      String text =
+          "%s does not say how %s is read, as models that were trained here do; give the recipe or the run that trained it, or FASTA or text";
+      throw new PerformerException(text.formatted(model.path(), file)).settledBy("recipe");
     }
     return evaluate(SequenceSource.file(file), request);
   }
@@ -109,9 +108,9 @@ public final class Evaluator {
     EvaluationData data = trained.orElseThrow();
     PerformerModels.Saved saved = PerformerModels.load(model.path());
     Batches batches = data.batches(file, saved.config(), request);
-    int limit =
-        file.isPresent() ? 0 : data.recipe().map(r -> r.training().evaluationBatches()).orElse(0);
-    var evaluation = RecipeEvaluation.of(saved, data.trained(), batches, limit, request.seed());
+    var recipe = file.isPresent() ? Optional.<Recipe>empty() : data.recipe();
+    int limit = recipe.map(r -> r.training().evaluationBatches()).orElse(0);
+    var evaluation = RecipeTraining.evaluate(saved, data.trained(), batches, limit, request.seed());
     return new Outcome(evaluation, batches.name(), batches.reportOnce());
   }
 

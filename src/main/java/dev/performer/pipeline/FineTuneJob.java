@@ -1,11 +1,14 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.HeldOut;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TokenBatch;
+import dev.performer.pipeline.ModelLocation.RunSource;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
@@ -91,15 +94,6 @@ public final class FineTuneJob extends Job<FineTuneJob> {
   }
 
   /**
-   * What came of it; the model is there unless the run was stopped before its end.
-   *
-   * @param maxOutputDifference largest absolute difference of the reloaded export's logits from the
-   *     trained graph's; NaN without an export
-   */
-  public record Outcome(
-      TrainingResult result, Path run, Optional<Path> model, double maxOutputDifference) {}
-
-  /**
    * Trains and exports.
    *
    * @throws PerformerException if directory, data or model will not do, or training diverges; the
@@ -116,10 +110,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     try (ImportedModel model = spec.load()) {
       LanguageModel language = ImportedLanguageModel.of(model, spec.tensors());
       requireTrainable(model, progress);
-      try (Trainer tuner =
-          resume
-              ? FineTuner.resume(language, data, options, run, progress)
-              : FineTuner.start(language, data, options, run, progress)) {
+      try (Trainer tuner = FineTuner.open(language, data, options, run, resume, progress)) {
         if (!resume) {
           moments.ifPresent(tuner::restoreOptimizer);
         }
@@ -130,8 +121,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
           return new Outcome(result, run, Optional.empty(), Double.NaN);
         }
         tuner.restoreBest();
-        ModelCard card = card(data, result);
-        Path exported = export(path(), card, tuner.session(), model.variables());
+        Path exported = export(path(), card(data, result), tuner.session(), model.variables());
         TokenBatch batch = batch(data, language.fit(options.batching()).forEvaluation());
         float[] trained = language.logits(tuner.session(), batch);
         String logits = spec.tensors().logits();
@@ -146,15 +136,13 @@ public final class FineTuneJob extends Job<FineTuneJob> {
   }
 
   private TrainingData data() {
-    if (validation != null) {
-      return new TrainingData(spec.tokenizer(), train, validation);
-    }
-    HeldOut<SequenceSource> split = HeldOut.of(train);
-    try (var training = split.train().open()) {
-      if (!training.hasNext()) {
-        throw new PerformerException(
-                train.name() + ": one sequence cannot be split; give other ones for validation")
-            .settledBy("validation");
+    var split = validation == null ? HeldOut.of(train) : new HeldOut<>(train, validation);
+    if (validation == null) {
+      try (var training = split.train().open()) {
+        if (!training.hasNext()) {
+          String text = "%s: one sequence cannot be split; give other ones for validation";
+          throw new PerformerException(text.formatted(train.name())).settledBy("validation");
+        }
       }
     }
     return new TrainingData(spec.tokenizer(), split.train(), split.validation());
@@ -170,24 +158,20 @@ public final class FineTuneJob extends Job<FineTuneJob> {
 
   private void requireTrainable(ImportedModel model, Progress progress) {
     var trainability = model.trainability(spec.tensors().signature(), spec.tensors().logits());
-    if (trainability.trainable().isEmpty()) {
-      throw new PerformerException(path() + " " + trainability.summary());
-    }
+    String found = path() + " " + trainability.summary();
+    require(!trainability.trainable().isEmpty(), "%s", found);
     if (!trainability.isTrainable()) {
-      progress.message("Warning: " + path() + " " + trainability.summary());
+      progress.message("Warning: " + found);
     }
   }
 
   private ModelCard card(TrainingData data, TrainingResult result) {
     Optional<ModelCard> old = spec.model().card();
-    ModelCard.Provenance provenance =
+    String from = path().toString();
+    String on = data.train().name();
+    var provenance =
         ModelCards.provenance(
-            path().toString(),
-            data.train().name(),
-            loop.seed(),
-            result.bestStep(),
-            result.before(),
-            result.best());
+            from, on, loop.seed(), result.bestStep(), result.before(), result.best());
     var attention = old.map(ModelCard::attention).orElse(null);
     return ModelCard.of(attention, spec.cardVocabulary(), spec.tensors(), provenance)
         .withConfig(old.map(ModelCard::config).orElse(null))

@@ -8,8 +8,10 @@ import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.WeightReplacement;
 import dev.performer.training.ModelTraining;
 import dev.performer.training.Trainer;
+import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import org.tensorflow.Session;
 
 /**
@@ -19,6 +21,16 @@ import org.tensorflow.Session;
  * @param <J> the kind of job
  */
 public abstract sealed class Job<J extends Job<J>> permits TrainJob, FineTuneJob, DistillJob {
+  /**
+   * What came of a training; the model is there unless the run was stopped before its end.
+   *
+   * @param run the run directory
+   * @param maxOutputDifference largest absolute difference of the reloaded export's outputs from
+   *     the trained graph's; NaN where they were not compared
+   */
+  public record Outcome(
+      TrainingResult result, Path run, Optional<Path> model, double maxOutputDifference) {}
+
   final Path run;
   boolean resume;
   boolean debugNumerics;

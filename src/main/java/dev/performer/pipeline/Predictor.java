@@ -1,5 +1,7 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.TokenizedSequences;
@@ -39,7 +41,7 @@ public final class Predictor implements AutoCloseable {
     return load(Model.open(model));
   }
 
-  /** The same of a model. */
+  /** Loads a model. */
   public static Predictor load(Model model) {
     return load(model, SavedModelPredictor.TIMEOUT);
   }
@@ -103,10 +105,11 @@ public final class Predictor implements AutoCloseable {
       return;
     }
     NpyArray tokens = inputs.get(card.tokens());
-    if (tokens != null && tokens.shape().length == 2 && tokens.shape()[1] > card.maxLength()) {
-      throw new PerformerException(
-          "%s has %d tokens a row, but %s takes %d at most; cut the rows to that"
-              .formatted(card.tokens(), tokens.shape()[1], model.path(), card.maxLength()));
+    if (tokens != null && tokens.shape().length == 2) {
+      String text = "%s has %d tokens a row, but %s takes %d at most; cut the rows to that";
+      long length = tokens.shape()[1];
+      int most = card.maxLength();
+      require(length <= most, text, card.tokens(), length, model.path(), most);
     }
   }
 

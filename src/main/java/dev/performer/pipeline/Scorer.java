@@ -94,12 +94,7 @@ public final class Scorer implements AutoCloseable {
     }
   }
 
-  /**
-   * A token that could stand at a place.
-   *
-   * @param token as the vocabulary writes it
-   * @param probability that the model gives it there
-   */
+  /** A token as the vocabulary writes it, and the probability that it stands at a place. */
   public record Guess(String token, double probability) {}
 
   /** Scores a text. */
@@ -124,7 +119,7 @@ public final class Scorer implements AutoCloseable {
   public List<Score> score(TokenizedSequences sequences, int batch) {
     List<int[]> ids = sequences.ids();
     requireKnown(ids, sequences.source());
-    List<Guessed> all = model.isCausal() ? causal(ids) : masked(sequences.encodings());
+    List<Guessed> all = guessed(sequences.encodings());
     int shift = model.isCausal() && !model.shiftsInputs() ? 1 : 0;
     List<double[]> tokens = ids.stream().map(row -> new double[row.length]).toList();
     int[] counted = new int[ids.size()];
@@ -159,10 +154,8 @@ public final class Scorer implements AutoCloseable {
    * @throws PerformerException if the model is causal, or there is no such token
    */
   public List<Guess> guesses(String text, int position, int count) {
-    if (model.isCausal()) {
-      throw new PerformerException(
-          model.model().path() + ": is a causal model, which guesses no token in the middle");
-    }
+    String causal = "%s: is a causal model, which guesses no token in the middle";
+    require(!model.isCausal(), causal, model.model().path());
     Tokenizer.Encoding encoding = input().encode(List.of(text)).encodings().get(0);
     int own = encoding.end() - encoding.start();
     boolean isThere = position >= 0 && position < own;
@@ -184,24 +177,19 @@ public final class Scorer implements AutoCloseable {
 
   private void requireKnown(List<int[]> sequences, String source) {
     int largest = sequences.stream().flatMapToInt(Arrays::stream).max().orElse(0);
-    int size = vocabulary.size();
     String text = "%s: token id %d is not in the vocabulary, which has %d";
-    require(largest < size, text, source, largest, size);
+    require(largest < vocabulary.size(), text, source, largest, vocabulary.size());
   }
 
-  /** All tokens of a sequence at once. */
-  private List<Guessed> causal(List<int[]> sequences) {
-    int first = model.shiftsInputs() ? 0 : 1;
-    return IntStream.range(0, sequences.size())
-        .mapToObj(s -> new Guessed(s, first, sequences.get(s).length))
-        .toList();
-  }
-
-  /** Each token on its own. */
-  private List<Guessed> masked(List<Tokenizer.Encoding> sequences) {
+  /** Causal models guess all tokens of a sequence at once, masked ones each on its own. */
+  private List<Guessed> guessed(List<Tokenizer.Encoding> sequences) {
     List<Guessed> all = new ArrayList<>();
     for (int s = 0; s < sequences.size(); s++) {
       Tokenizer.Encoding encoding = sequences.get(s);
+      if (model.isCausal()) {
+        all.add(new Guessed(s, model.shiftsInputs() ? 0 : 1, encoding.ids().length));
+        continue;
+      }
       for (int i = encoding.start(); i < encoding.end(); i++) {
         if (!vocabulary.isSpecial(encoding.ids()[i])) {
           all.add(new Guessed(s, i, i + 1));

@@ -23,7 +23,7 @@ import dev.performer.training.Objective;
 import dev.performer.training.Standardization;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
-import dev.performer.training.run.RunSettings;
+import dev.performer.training.run.RunDirectory.Settings;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
 
@@ -45,7 +45,6 @@ public record SequenceTraining(
     SequenceBatching batching,
     Masking masking,
     LoopOptions loop) {
-
   /** Checks. @throws PerformerException if the task or the tokenizer will not do */
   public SequenceTraining {
     boolean isMasked = model.task() == Task.MASKED_LM;
@@ -58,7 +57,7 @@ public record SequenceTraining(
     require(size <= own, "the tokenizer %s has %d tokens, but the model only %d", name, size, own);
     boolean canMask = !isMasked || tokenizer.vocabulary().mask().isPresent();
     require(canMask, "the tokenizer %s has no mask token, which masked-lm needs", name);
-    if (model.task() == Task.CAUSAL_LM) {
+    if (!isMasked) {
       model.requireCausal();
     }
     loop = loop.toBuilder().batch(batching.size()).build();
@@ -96,13 +95,17 @@ public record SequenceTraining(
       Map<String, NpyArray> start,
       BooleanSupplier stop,
       Progress progress) {
-    Objective objective =
-        model.task() == Task.CAUSAL_LM
-            ? new Objective.CausalLanguageModel(model.shiftBos() != null)
-            : new Objective.MaskedLanguageModel(masking);
-    var settings = RunSettings.of(settings());
+    var objective =
+        isMasked()
+            ? new Objective.MaskedLanguageModel(masking)
+            : new Objective.CausalLanguageModel(model.shiftBos() != null);
+    var settings = Settings.of(settings());
     return new ModelTraining(model, objective, loop, built -> built, Standardization.NONE)
         .run(place, settings, data(), start, this::card, stop, progress);
+  }
+
+  private boolean isMasked() {
+    return model.task() == Task.MASKED_LM;
   }
 
   private ModelTraining.Data data() {
@@ -116,23 +119,19 @@ public record SequenceTraining(
   }
 
   private ModelCard card(Evaluation before, Evaluation after, long step) {
-    boolean isMasked = model.task() == Task.MASKED_LM;
     return ModelCard.of(
         model.attentionOf(0),
         ModelCards.vocabulary(tokenizer),
-        PerformerModels.languageModel(model, isMasked ? ModelCards.masking(masking) : null),
+        PerformerModels.languageModel(model, isMasked() ? ModelCards.masking(masking) : null),
         ModelCards.provenance(null, train.name(), loop.seed(), step, before, after));
   }
 
   /** All that the rest of a run must have in common with its beginning. */
   private ObjectNode settings() {
     ObjectNode settings = JsonNodeFactory.instance.objectNode().put("format", 1);
-    settings
-        .putObject("data")
-        .put("train", train.name())
-        .put("tokenizer", tokenizer.label())
-        .put("length", batching.length())
-        .put("end", batching.end());
+    ObjectNode data = settings.putObject("data").put("train", train.name());
+    data.put("tokenizer", tokenizer.label()).put("length", batching.length());
+    data.put("end", batching.end());
     settings.set("model", model.toJson());
     settings.set("masking", StrictJson.tree(masking));
     settings.set("training", loop.toJson());

@@ -53,11 +53,8 @@ public final class TextGenerator implements AutoCloseable {
   /** Loads a model. @throws PerformerException if it cannot generate, or has no tokenizer */
   public static TextGenerator load(Model model) {
     String missing = "%s: does not say what its token ids mean (no vocabulary in its card)";
-    return new TextGenerator(
-        model,
-        model
-            .tokenizer()
-            .orElseThrow(() -> new PerformerException(missing.formatted(model.path()))));
+    require(model.tokenizer().isPresent(), missing, model.path());
+    return new TextGenerator(model, model.tokenizer().get());
   }
 
   /**
@@ -88,7 +85,7 @@ public final class TextGenerator implements AutoCloseable {
 
   /** Continues a text. */
   public Generation generate(String prompt, GenerationOptions options) {
-    return generate(List.of(prompt), options, new Listener() {}).get(0);
+    return generate(List.of(prompt), options).get(0);
   }
 
   /** Continues a text and passes on what is new as it comes; what the receiver throws ends it. */
@@ -154,7 +151,7 @@ public final class TextGenerator implements AutoCloseable {
   /** A model that never saw the end token in training gives it a probability that means nothing. */
   private static Set<Integer> forbidden(Model model, Vocabulary vocabulary, int size) {
     var data = model.card().map(ModelCard::data);
-    boolean ends = data.map(how -> how.path("end").asBoolean(true)).orElse(true);
+    boolean ends = data.isEmpty() || data.get().path("end").asBoolean(true);
     int end = ends ? vocabulary.eos().orElse(-1) : -1;
     return IntStream.range(0, size)
         .filter(id -> id >= vocabulary.size() || vocabulary.isSpecial(id) && id != end)
@@ -172,12 +169,9 @@ public final class TextGenerator implements AutoCloseable {
     Set<Character> lacking = new LinkedHashSet<>(residues.unknown().keySet());
     lacking.addAll(residues.dropped().keySet());
     Vocabulary known = tokenizer.vocabulary();
-    require(
-        lacking.isEmpty(),
-        "the prompt '%s' has letters that the model's vocabulary lacks: %s; it has %s",
-        text,
-        lacking,
-        String.join("", known.decode(known.ordinaryIds())));
+    String found = "the prompt '%s' has letters that the model's vocabulary lacks: %s; it has %s";
+    String letters = String.join("", known.decode(known.ordinaryIds()));
+    require(lacking.isEmpty(), found, text, lacking, letters);
     return ids;
   }
 

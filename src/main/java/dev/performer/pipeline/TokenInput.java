@@ -32,20 +32,16 @@ public record TokenInput(
     int maxLength,
     int paddedLength,
     List<String> notes) {
+  /** Longer sequences are cropped where no length is given. */
+  public static final int DEFAULT_LENGTH = 1024;
+
   static TokenInput of(
-      Path model,
-      SignatureSpec signature,
-      LanguageModel fed,
-      Tokenizer tokenizer,
-      List<String> notes) {
+      Model model, SignatureSpec spec, LanguageModel fed, Tokenizer tokenizer, List<String> notes) {
     int longest = fed.maxLength() == null ? 0 : fed.maxLength();
     int padded = fed.paddedLength() == null ? 0 : fed.paddedLength();
     return new TokenInput(
-        model, signature, fed.tokens(), fed.mask(), tokenizer, longest, padded, notes);
+        model.path(), spec, fed.tokens(), fed.mask(), tokenizer, longest, padded, notes);
   }
-
-  /** Longer sequences are cropped where no length is given. */
-  public static final int DEFAULT_LENGTH = 1024;
 
   /**
    * Reads FASTA, lines of text, a table or token ids, as {@link TokenizedSequences#read}; sequences
@@ -99,17 +95,16 @@ public record TokenInput(
   }
 
   private int fixed(int dimension) {
-    TensorSpec input = signature.input(tokens);
-    return input.shape().isUnknown() ? 0 : (int) Math.max(0, input.shape().get(dimension));
+    var shape = signature.input(tokens).shape();
+    return shape.isUnknown() ? 0 : (int) Math.max(0, shape.get(dimension));
   }
 
   /**
-   * Arrays for the signature: tokens and mask under their names, zeros for every other input, each
-   * of its input's own type.
+   * Arrays {@code [rows, length]} for the signature: tokens and mask under their names, zeros for
+   * every other input, each of its input's own type.
    *
    * @param ids {@code [rows * length]}
    * @param real 1 where a token is real, {@code [rows * length]}
-   * @return {@code [rows, length]} by input
    */
   Map<String, NpyArray> feeds(int[] ids, int[] real, int rows, int length) {
     Map<String, NpyArray> feeds = new LinkedHashMap<>();

@@ -24,13 +24,7 @@ record TokenRunner(SavedModelPredictor predictor, TokenInput input) implements A
     Map<String, NpyArray> of(Map<String, NpyArray> outputs, List<int[]> ids, int length);
   }
 
-  /**
-   * Runs some rows.
-   *
-   * @param ids no more rows than {@link TokenInput#rows} allows
-   * @param length of {@link TokenInput#length}
-   * @return outputs, with as many rows as {@code ids}
-   */
+  /** Runs no more rows than {@link TokenInput#rows} allows; outputs have as many rows. */
   Map<String, NpyArray> run(List<int[]> ids, int length) {
     int size = input.rows(ids.size());
     int[] padded = padded(ids, size, length);
@@ -40,10 +34,9 @@ record TokenRunner(SavedModelPredictor predictor, TokenInput input) implements A
         real[r * length + i] = input.isReal(ids.get(r)[i]) ? 1 : 0;
       }
     }
-    Map<String, NpyArray> outputs = new LinkedHashMap<>();
-    predictor
-        .predict(input.signature().name(), input.feeds(padded, real, size, length))
-        .forEach((name, array) -> outputs.put(name, head(name, array, ids.size(), size)));
+    var outputs =
+        predictor.predict(input.signature().name(), input.feeds(padded, real, size, length));
+    outputs.replaceAll((name, array) -> head(name, array, ids.size(), size));
     return outputs;
   }
 
@@ -57,8 +50,9 @@ record TokenRunner(SavedModelPredictor predictor, TokenInput input) implements A
     int longest = sequences.longest();
     int limit = input.limit();
     if (longest > limit) {
-      String found = "%s: a sequence has %d tokens, but the model takes %d; crop to a length of %d";
-      throw new PerformerException(found.formatted(sequences.source(), longest, limit, limit))
+      String found =
+          "%s: a sequence has %d tokens, but the model takes %d; crop to a length of %3$d";
+      throw new PerformerException(found.formatted(sequences.source(), longest, limit))
           .settledBy("length=" + limit);
     }
     List<int[]> ids = sequences.ids();

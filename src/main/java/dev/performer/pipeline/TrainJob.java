@@ -7,10 +7,8 @@ import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Progress;
-import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.Map;
-import java.util.Optional;
 import java.util.function.BooleanSupplier;
 
 /**
@@ -36,10 +34,7 @@ public final class TrainJob extends Job<TrainJob> {
 
   private interface Training {
     ModelTraining.Outcome run(
-        ModelTraining.Place place,
-        Map<String, NpyArray> start,
-        BooleanSupplier stop,
-        Progress progress);
+        ModelTraining.Place at, Map<String, NpyArray> start, BooleanSupplier stop, Progress heard);
   }
 
   private TrainJob(Path run, Training training) {
@@ -50,8 +45,7 @@ public final class TrainJob extends Job<TrainJob> {
   /** What a recipe describes. @param run the run directory: new or empty, or that of a run */
   public static TrainJob of(Recipe recipe, Path run) {
     return new TrainJob(
-        run,
-        (place, start, stop, progress) -> RecipeTraining.run(recipe, place, start, stop, progress));
+        run, (at, start, stop, heard) -> RecipeTraining.run(recipe, at, start, stop, heard));
   }
 
   /** On own sequences. @param run the run directory: new or empty, or that of a run */
@@ -71,9 +65,6 @@ public final class TrainJob extends Job<TrainJob> {
     return this;
   }
 
-  /** What came of it; the model is there unless the run was stopped before its end. */
-  public record Outcome(TrainingResult result, Path run, Optional<Path> model) {}
-
   /**
    * Trains and exports.
    *
@@ -86,6 +77,6 @@ public final class TrainJob extends Job<TrainJob> {
         from == null ? Map.of() : PerformerModels.load(ModelLocation.savedModel(from)).weights();
     var place = new ModelTraining.Place(run, resume, debugNumerics, pauseAt);
     var outcome = training.run(place, start, this::isStopped, progress);
-    return new Outcome(outcome.result(), run, outcome.model());
+    return new Outcome(outcome.result(), run, outcome.model(), Double.NaN);
   }
 }

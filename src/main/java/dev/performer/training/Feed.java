@@ -27,15 +27,14 @@ public final class Feed implements AutoCloseable {
   /** The model's inputs and the loss's targets and weights. */
   static Feed of(LanguageModel model, LossGraph loss, LabelledBatch labelled) {
     int rows = model.fixedRows();
-    LabelledBatch batch = rows > labelled.rows() ? labelled.withRows(rows) : labelled;
+    LabelledBatch batch = rows > labelled.rows() ? labelled.withRows(rows, false) : labelled;
     return of(model, batch.inputs(), batch.mask(), batch.rows(), batch.length())
         .putLabels(loss, batch);
   }
 
   /** The model's inputs alone. */
   static Feed of(LanguageModel model, int[] tokens, int[] mask, long... shape) {
-    Feed feed = new Feed();
-    feed.put(model.tokens(), tokens, shape);
+    Feed feed = new Feed().put(model.tokens(), tokens, shape);
     model.mask().ifPresent(input -> feed.put(input, mask, shape));
     model.constantInputs().forEach(input -> feed.put(input, new int[tokens.length], shape));
     return feed;
@@ -44,12 +43,10 @@ public final class Feed implements AutoCloseable {
   /** Feeds the loss's targets and weights. */
   Feed putLabels(LossGraph loss, LabelledBatch batch) {
     long[] shape = {batch.rows(), batch.guesses()};
-    if (batch.numbers().length > 0) {
-      put(loss.targets(), Tensors.of(batch.numbers(), shape));
-    } else {
-      put(loss.targets(), batch.targets(), shape);
-    }
-    return put(loss.weights(), Tensors.of(batch.weights(), shape));
+    put(loss.weights(), Tensors.of(batch.weights(), shape));
+    return batch.numbers().length > 0
+        ? put(loss.targets(), Tensors.of(batch.numbers(), shape))
+        : put(loss.targets(), batch.targets(), shape);
   }
 
   /** Feeds a tensor, which is closed with the others. */
@@ -58,14 +55,20 @@ public final class Feed implements AutoCloseable {
     return this;
   }
 
-  public void into(Session.Runner runner) {
+  /** Feeds whole numbers as whatever type the placeholder has. */
+  public Feed put(Operand<?> placeholder, int[] values, long... shape) {
+    return put(placeholder, tensor(placeholder.asOutput(), values, shape));
+  }
+
+  /** Adds the tensors to a run. */
+  public Session.Runner into(Session.Runner runner) {
     tensors.forEach(runner::feed);
+    return runner;
   }
 
   /** Computes outputs of these. */
-  Result run(Session session, Collection<? extends Output<?>> outputs) {
-    Session.Runner runner = session.runner();
-    into(runner);
+  public Result run(Session session, Collection<? extends Output<?>> outputs) {
+    Session.Runner runner = into(session.runner());
     outputs.forEach(runner::fetch);
     return runner.run();
   }
@@ -73,11 +76,6 @@ public final class Feed implements AutoCloseable {
   @Override
   public void close() {
     tensors.values().forEach(Tensor::close);
-  }
-
-  /** Feeds whole numbers as whatever type the placeholder has. */
-  void put(Output<?> placeholder, int[] values, long... shape) {
-    tensors.put(placeholder, tensor(placeholder, values, shape));
   }
 
   private static Tensor tensor(Output<?> placeholder, int[] values, long[] shape) {

@@ -1,8 +1,15 @@
 package dev.performer.training;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.data.Batching;
 import dev.performer.data.Masking;
 import dev.performer.training.optim.Schedule;
+import dev.performer.training.run.RunDirectory;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
 
 /**
  * How a language model is fine-tuned.
@@ -32,10 +39,67 @@ public record FineTuneOptions(Objective objective, Batching batching, LoopOption
           Batching.training(Batching.DEFAULT_LENGTH, Batching.DEFAULT_TOKENS),
           LOOP);
 
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final String TRAINING = "training";
+
   public FineTuneOptions {
     if (!batching.shuffle()) {
       throw new IllegalArgumentException("training batches must be shuffled");
     }
     loop = loop.toBuilder().batch(batching.size()).build();
+  }
+
+  /** The {@code config.json} of a run: every setting, defaults included. */
+  RunDirectory.Settings settings(TrainingData data) {
+    ObjectNode json = JSON.createObjectNode().put("format", 2);
+    json.set("objective", kind(objective));
+    ObjectNode batches = JSON.valueToTree(batching);
+    json.set("batching", batches.set("size", kind(batching.size())));
+    json.set(TRAINING, loop.toJson());
+    json.putObject("data")
+        .put("train", data.train().name())
+        .put("validation", data.validation().name());
+    var known = data.vocabulary();
+    ObjectNode vocabulary = json.putObject("vocabulary");
+    vocabulary.set("tokens", JSON.valueToTree(known.tokens()));
+    known.pad().ifPresent(id -> vocabulary.put("pad", id));
+    known.mask().ifPresent(id -> vocabulary.put("mask", id));
+    known.bos().ifPresent(id -> vocabulary.put("bos", id));
+    known.eos().ifPresent(id -> vocabulary.put("eos", id));
+    known.unknown().ifPresent(id -> vocabulary.put("unknown", id));
+    return new RunDirectory.Settings(RunDirectory.CONFIG, json, FineTuneOptions::current);
+  }
+
+  /** The settings of an earlier run in this form; format 1 had them in one level. */
+  static JsonNode current(JsonNode was) {
+    if (!(was instanceof ObjectNode old) || was.has(TRAINING)) {
+      return was;
+    }
+    var keys = LOOP.toJson().properties().stream().map(Map.Entry::getKey).toList();
+    ObjectNode loop = old.deepCopy().retain(keys);
+    if (old.get("optimizer") instanceof ObjectNode optimizer) {
+      loop.set("clipNorm", optimizer.remove("clipNorm"));
+      loop.set("optimizer", optimizer.has("name") ? optimizer : optimizer.put("name", "adamw"));
+    }
+    JsonNode schedule = old.path("schedule");
+    loop.set("schedule", schedule.path("kind"));
+    loop.set("learningRate", schedule.path("peak"));
+    loop.set("warmupSteps", schedule.path("warmup"));
+    loop.put("finalShare", schedule.path("floor").asDouble());
+    JsonNode size = old.at("/batching/size");
+    boolean counts = size.has("count");
+    loop.set(counts ? "batchSequences" : "batchTokens", size.path(counts ? "count" : "tokens"));
+    LoopOptions options = LOOP.with(loop, "config.json of format 1");
+    old.remove(List.of("optimizer", "schedule"));
+    loop.fieldNames().forEachRemaining(old::remove);
+    old.set(TRAINING, options.toJson());
+    return old.put("format", 2);
+  }
+
+  private static ObjectNode kind(Object choice) {
+    String name = choice.getClass().getSimpleName();
+    ObjectNode json = JSON.createObjectNode();
+    json.put("kind", name.replaceAll("(?<=.)([A-Z])", "-$1").toLowerCase(Locale.ROOT));
+    return json.setAll((ObjectNode) JSON.<JsonNode>valueToTree(choice));
   }
 }

@@ -4,7 +4,6 @@ import dev.performer.PerformerException;
 import dev.performer.data.ExampleBatches;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
-import dev.performer.training.run.RunSettings;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
@@ -16,36 +15,14 @@ public final class FineTuner {
   private FineTuner() {}
 
   /**
-   * Opens a new run.
+   * Opens a run.
    *
-   * @param directory new or empty
-   * @throws PerformerException if the directory, the data or the model will not do
+   * @param directory new or empty, or that of the run to go on with
+   * @param resume whether to go on from its newest whole checkpoint
+   * @throws PerformerException if directory, data or model will not do, or the run was started with
+   *     another objective, batching, vocabulary or seed
    */
-  public static Trainer start(
-      LanguageModel model,
-      TrainingData data,
-      FineTuneOptions options,
-      Path directory,
-      Progress progress) {
-    return open(model, data, options, directory, false, progress);
-  }
-
-  /**
-   * Opens an earlier run, to go on from its newest whole checkpoint.
-   *
-   * @throws PerformerException if there is none, or it was started with another objective,
-   *     batching, vocabulary or seed
-   */
-  public static Trainer resume(
-      LanguageModel model,
-      TrainingData data,
-      FineTuneOptions options,
-      Path directory,
-      Progress progress) {
-    return open(model, data, options, directory, true, progress);
-  }
-
-  private static Trainer open(
+  public static Trainer open(
       LanguageModel model,
       TrainingData data,
       FineTuneOptions options,
@@ -59,24 +36,19 @@ public final class FineTuner {
       }
     }
     LoopOptions loop = options.loop();
+    var tokenizer = data.tokenizer();
     var batching = model.fit(options.batching());
-    var trained = ExampleBatches.of(data.train(), data.tokenizer(), batching, loop.seed());
-    var held =
-        ExampleBatches.of(
-            data.validation(),
-            data.tokenizer(),
-            batching.forEvaluation(),
-            TokenBatchSource.EVALUATION_SEED);
+    var trained = ExampleBatches.of(data.train(), tokenizer, batching, loop.seed());
     var opened = new AtomicReference<Trainer>();
     BatchSource train =
         TokenBatchSource.training(
             trained, options.objective(), loop.seed(), () -> opened.get().step());
+    long seed = TokenBatchSource.EVALUATION_SEED;
+    var held = ExampleBatches.of(data.validation(), tokenizer, batching.forEvaluation(), seed);
     BatchSource validation = TokenBatchSource.evaluation(held, options.objective());
     Trainable trainable = Trainable.of(model);
     var best = Validation.of(trainable, validation, loop.evaluationBatches());
-    var settings = FineTuneSettings.of(options, data);
-    var kept = new RunSettings(RunSettings.CONFIG, settings, FineTuneSettings::current);
-    RunDirectory run = RunDirectory.open(directory, resume, kept, progress);
+    RunDirectory run = RunDirectory.open(directory, resume, options.settings(data), progress);
     opened.set(new Trainer(trainable, train, best, loop, run, progress));
     return opened.get().owning(train, validation);
   }

@@ -7,8 +7,8 @@ import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.Predicate;
 import org.tensorflow.Output;
@@ -29,23 +29,16 @@ public final class ImportedLanguageModel {
 
   private ImportedLanguageModel() {}
 
-  /**
-   * The language model of a signature that was imported.
-   *
-   * @param model stays the caller's, to be closed after the session
-   * @throws dev.performer.PerformerException if tokens or logits are not to be found; it lists what
-   *     there is
-   */
+  /** The language model of a signature that was imported; the model stays the caller's. */
   public static LanguageModel of(ImportedModel model, String signature) {
     return of(model, resolve(signature(model, signature), null, 0));
   }
 
   /**
-   * Finds the tensors of a signature.
+   * Finds the tensors of a signature; an error lists what there is.
    *
    * @param given what is known already; null, or any part of it null: that is looked for
    * @param vocabularySize size of the last dimension of the logits, 0 if it is not known
-   * @throws dev.performer.PerformerException if a tensor is not to be found; it lists what there is
    */
   public static ModelCard.LanguageModel resolve(
       SignatureSpec spec, ModelCard.LanguageModel given, int vocabularySize) {
@@ -59,40 +52,29 @@ public final class ImportedLanguageModel {
         : given.withTensors(spec.name(), tokens, mask, logits, given.objective());
   }
 
-  /** The input for tokens. @throws dev.performer.PerformerException if it is not to be found */
+  /** The input for tokens; an error lists what there is. */
   public static String tokens(SignatureSpec spec) {
-    return choose(
-        spec,
-        "input for tokens: int32 or int64 [B, L]",
-        TOKENS,
-        spec.inputs().values(),
-        input ->
-            List.of(DataType.DT_INT32, DataType.DT_INT64).contains(input.type())
-                && hasRank(input, 2)
-                && !isMask(input));
+    var types = List.of(DataType.DT_INT32, DataType.DT_INT64);
+    Predicate<TensorSpec> fits =
+        input -> types.contains(input.type()) && hasRank(input, 2) && !isMask(input);
+    return choose(spec, spec.inputs(), fits, TOKENS, "input for tokens: int32 or int64 [B, L]");
   }
 
   /** The input that is 1 where a token is real; null if there is none. */
   public static String mask(SignatureSpec spec, String tokens) {
-    return spec.inputs().values().stream()
-        .filter(input -> isMask(input) && !input.name().equals(tokens))
-        .map(TensorSpec::name)
-        .findFirst()
-        .orElse(null);
+    var names = spec.inputs().values().stream().filter(s -> isMask(s)).map(TensorSpec::name);
+    return names.filter(name -> !name.equals(tokens)).findFirst().orElse(null);
   }
 
   private static String logits(SignatureSpec spec, long size) {
-    return choose(
-        spec,
-        "output for logits: float32 [B, L, V]",
-        LOGITS,
-        spec.outputs().values(),
+    Predicate<TensorSpec> knowsTokens =
         output ->
-            output.type() == DataType.DT_FLOAT
-                && hasRank(output, 3)
-                && (size == 0
-                    || output.shape().isUnknown()
-                    || List.of(-1L, size).contains(output.shape().get(-1))));
+            size == 0
+                || output.shape().isUnknown()
+                || List.of(-1L, size).contains(output.shape().get(-1));
+    Predicate<TensorSpec> fits = output -> output.type() == DataType.DT_FLOAT && hasRank(output, 3);
+    String what = "output for logits: float32 [B, L, V]";
+    return choose(spec, spec.outputs(), fits.and(knowsTokens), LOGITS, what);
   }
 
   private static void check(SignatureSpec spec, String tokens, String mask, String logits) {
@@ -103,12 +85,7 @@ public final class ImportedLanguageModel {
     }
   }
 
-  /**
-   * The language model that a model's card describes.
-   *
-   * @param card names signature, tokens, mask and logits
-   * @throws dev.performer.PerformerException if the model has no such signature, input or output
-   */
+  /** The language model that a card describes; an error names what the model has not. */
   public static LanguageModel of(ImportedModel model, ModelCard.LanguageModel card) {
     SignatureSpec spec = signature(model, card.signature());
     check(spec, card.tokens(), card.mask(), card.logits());
@@ -141,21 +118,18 @@ public final class ImportedLanguageModel {
 
   private static SignatureSpec signature(ImportedModel model, String name) {
     var known = model.signatures();
-    require(
-        known.containsKey(name),
-        "the signature %s was not imported; imported are %s",
-        name,
-        known.keySet());
+    String text = "the signature %s was not imported; imported are %s";
+    require(known.containsKey(name), text, name, known.keySet());
     return known.get(name);
   }
 
   private static String choose(
       SignatureSpec signature,
-      String what,
+      Map<String, TensorSpec> specs,
+      Predicate<TensorSpec> fits,
       List<String> usual,
-      Collection<TensorSpec> specs,
-      Predicate<TensorSpec> fits) {
-    List<String> names = specs.stream().filter(fits).map(TensorSpec::name).toList();
+      String what) {
+    List<String> names = specs.values().stream().filter(fits).map(TensorSpec::name).toList();
     Optional<String> known = usual.stream().filter(names::contains).findFirst();
     require(
         known.isPresent() || names.size() == 1,
@@ -163,7 +137,7 @@ public final class ImportedLanguageModel {
         signature.name(),
         names.isEmpty() ? "no" : "more than one",
         what,
-        String.join(", ", specs.stream().map(TensorSpec::toString).toList()));
+        String.join(", ", specs.values().stream().map(TensorSpec::toString).toList()));
     return known.orElseGet(() -> names.get(0));
   }
 

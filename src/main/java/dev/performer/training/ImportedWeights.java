@@ -5,7 +5,6 @@ import dev.performer.checkpoint.ModelWeights;
 import dev.performer.checkpoint.ModelWeights.OptimizerState;
 import dev.performer.data.LetterTokenizer;
 import dev.performer.data.NpyArray;
-import dev.performer.data.NpyType;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
@@ -17,8 +16,6 @@ import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.Optimizer;
 import dev.performer.training.optim.OptimizerOps;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -33,7 +30,6 @@ import org.tensorflow.op.Ops;
 /**
  * A checkpoint's model, made whole and ready to be written.
  *
- * @param source what the checkpoint held
  * @param weights all variables of the model, projections included
  * @param notes what was assumed, one line each
  * @param path the checkpoint
@@ -45,7 +41,6 @@ public record ImportedWeights(
     List<String> notes,
     Path path,
     Optional<Tokenizer> tokenizer) {
-  private static final String KEY_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE";
   private static final long SEED = 0;
 
   /** Draws what the checkpoint lacks: projections as configured; weights if that is allowed. */
@@ -56,13 +51,12 @@ public record ImportedWeights(
         .forEach(
             (name, m) -> weights.putIfAbsent(name, NpyArray.of(m.values(), m.rows(), m.columns())));
     List<String> notes = new ArrayList<>(source.notes());
-    List<String> missing =
-        Performer.shapes(config).keySet().stream().filter(n -> !weights.containsKey(n)).toList();
+    List<String> missing = new ArrayList<>(Performer.shapes(config).keySet());
+    missing.removeAll(weights.keySet());
     String names = String.join(", ", missing);
     if (!missing.isEmpty() && !allowMissing) {
-      throw new PerformerException(
-              path + ": has no " + names + "; they are drawn anew where weights may be missing")
-          .settledBy("allowMissing");
+      String text = "%s: has no %s; they are drawn anew where weights may be missing";
+      throw new PerformerException(text.formatted(path, names)).settledBy("allowMissing");
     }
     if (!missing.isEmpty()) {
       Map<String, NpyArray> drawn = drawn(config);
@@ -88,8 +82,7 @@ public record ImportedWeights(
     int size = source.config().vocabularySize();
     if (size > 0 && other.size() > size) {
       String text =
-          "%s: the model has %d tokens, but its tokenizer %s has %d; give the one that it was"
-              + " trained with";
+          "%s: the model has %d tokens, but its tokenizer %s has %d; give the one it was trained with";
       throw new PerformerException(text.formatted(path, size, other.label(), other.size()))
           .settledBy("tokenizer");
     }
@@ -136,22 +129,16 @@ public record ImportedWeights(
 
   private Map<String, NpyArray> optimizer() {
     Map<String, NpyArray> values = new LinkedHashMap<>();
-    String scope = OptimizerOps.scope(Optimizer.ADAMW);
-    source
-        .optimizer()
-        .ifPresent(
-            state -> {
-              values.put(scope + "/step" + KEY_SUFFIX, scalar(state.step()));
-              state.firstMoments().forEach((n, m) -> values.put(scope + "/m/" + n + KEY_SUFFIX, m));
-              state
-                  .secondMoments()
-                  .forEach((n, v) -> values.put(scope + "/v/" + n + KEY_SUFFIX, v));
-            });
+    if (source.optimizer().isPresent()) {
+      OptimizerState state = source.optimizer().get();
+      values.put(slot("step"), NpyArray.of(new long[] {state.step()}));
+      state.firstMoments().forEach((name, m) -> values.put(slot("m/" + name), m));
+      state.secondMoments().forEach((name, v) -> values.put(slot("v/" + name), v));
+    }
     return values;
   }
 
-  private static NpyArray scalar(long value) {
-    ByteBuffer bytes = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-    return new NpyArray(NpyType.INT64, new long[0], bytes.putLong(value).array());
+  private static String slot(String name) {
+    return Variables.checkpointKey(OptimizerOps.scope(Optimizer.ADAMW) + "/" + name);
   }
 }

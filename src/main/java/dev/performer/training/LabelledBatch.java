@@ -7,13 +7,12 @@ import java.lang.reflect.Array;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import java.util.zip.Checksum;
 
 /**
  * What a model sees and what it shall guess.
  *
- * @param rows B
- * @param length L
  * @param inputs token ids, {@code [B * L]}
  * @param mask 1 for real tokens, 0 for padding, {@code [B * L]}
  * @param targets the right token ids, {@code [B * L]}, or {@code [B * T]} of a decoder; or one
@@ -21,8 +20,7 @@ import java.util.zip.Checksum;
  * @param weights how much each position counts; 0 where nothing is to be guessed, as many as
  *     targets or numbers
  * @param numbers one a row, {@code [B]}; empty where ids are guessed
- * @param decoderMask 1 for real targets of a decoder, which reads them too, {@code [B * T]}; empty
- *     without one
+ * @param decoderMask 1 for real targets of a decoder, {@code [B * T]}; empty without one
  */
 public record LabelledBatch(
     int rows,
@@ -58,20 +56,16 @@ public record LabelledBatch(
 
   /** Whether any target counts. */
   public boolean hasGuesses() {
-    for (float weight : weights) {
-      if (weight > 0) {
-        return true;
-      }
-    }
-    return false;
+    return IntStream.range(0, weights.length).anyMatch(i -> weights[i] > 0);
   }
 
   /** What to tell where a model could not run this batch. @param what was being done */
   public PerformerException failed(String what, RuntimeException e) {
-    return new PerformerException(
-        "%s failed on a batch of %d sequences of %d tokens; a smaller length or batch may help, if the model has a limit or memory is short: %s"
-            .formatted(what, rows, length, NativeErrors.firstLine(e)),
-        e);
+    String text =
+        "%s failed on a batch of %d sequences of %d tokens; a smaller length or batch may help, if"
+            + " the model has a limit or memory is short: %s";
+    String cause = NativeErrors.firstLine(e);
+    return new PerformerException(text.formatted(what, rows, length, cause), e);
   }
 
   /** Adds all that a model sees and guesses to a checksum. */
@@ -88,35 +82,27 @@ public record LabelledBatch(
     }
   }
 
-  /** The same with its rows once more, at weight 0, until there are as many as this. */
-  LabelledBatch repeatedTo(int rows) {
-    LabelledBatch result = withRows(rows);
-    for (int row = this.rows; row < rows; row++) {
-      int from = row % this.rows;
-      copy(inputs, from, result.inputs, row);
-      copy(mask, from, result.mask, row);
-      copy(targets, from, result.targets, row);
-      copy(decoderMask, from, result.decoderMask, row);
-      copy(numbers, from, result.numbers, row);
+  /** The same with more rows, at weight 0: its own once more, or rows of zeros. */
+  LabelledBatch withRows(int more, boolean repeated) {
+    return new LabelledBatch(
+        more,
+        length,
+        extended(inputs, more, repeated),
+        extended(mask, more, repeated),
+        extended(targets, more, repeated),
+        extended(weights, more, false),
+        extended(numbers, more, repeated),
+        extended(decoderMask, more, repeated));
+  }
+
+  @SuppressWarnings({"unchecked", "SuspiciousSystemArraycopy"})
+  private <T> T extended(T array, int more, boolean repeated) {
+    int own = Array.getLength(array);
+    int size = own / rows * more;
+    T result = (T) Array.newInstance(array.getClass().getComponentType(), size);
+    for (int at = 0; at < (repeated ? size : own); at += own) {
+      System.arraycopy(array, 0, result, at, Math.min(own, size - at));
     }
     return result;
-  }
-
-  private void copy(Object all, int from, Object into, int row) {
-    int each = Array.getLength(all) / rows;
-    System.arraycopy(all, from * each, into, row * each, each);
-  }
-
-  /** The same with rows of zeros and weight 0 added, for a model that takes this many rows only. */
-  LabelledBatch withRows(int rows) {
-    return new LabelledBatch(
-        rows,
-        length,
-        Arrays.copyOf(inputs, inputs.length / this.rows * rows),
-        Arrays.copyOf(mask, mask.length / this.rows * rows),
-        Arrays.copyOf(targets, targets.length / this.rows * rows),
-        Arrays.copyOf(weights, weights.length / this.rows * rows),
-        Arrays.copyOf(numbers, numbers.length / this.rows * rows),
-        Arrays.copyOf(decoderMask, decoderMask.length / this.rows * rows));
   }
 }

@@ -30,12 +30,7 @@ public final class ModelCards {
     return tokenizer(card).vocabulary();
   }
 
-  /**
-   * The tokenizer of a card.
-   *
-   * @throws PerformerException if it has neither a tokenizer nor tokens nor a known name, or ids
-   *     out of range
-   */
+  /** The tokenizer of a card; an error if it names none or has ids out of range. */
   public static Tokenizer tokenizer(ModelCard.Vocabulary card) {
     String name = card.tokenizer();
     if (name == null) {
@@ -60,12 +55,13 @@ public final class ModelCards {
   /** A tokenizer as a part of a card. */
   public static ModelCard.Vocabulary vocabulary(Tokenizer tokenizer) {
     Vocabulary known = tokenizer.vocabulary();
-    if (tokenizer instanceof LetterTokenizer letters) {
-      return vocabulary(letters.label(), known);
+    String label = tokenizer.label();
+    if (tokenizer instanceof LetterTokenizer) {
+      return vocabulary(label, known);
     }
     return tokenizer instanceof JsonTokenizer json
-        ? card(json.label(), null, known, JsonTokenizer.FILE, new String(json.file(), UTF_8))
-        : card(tokenizer.label(), null, known, tokenizer.label(), null);
+        ? card(label, null, known, JsonTokenizer.FILE, new String(json.file(), UTF_8))
+        : card(label, null, known, label, null);
   }
 
   /** The same as a part of a card. */
@@ -128,12 +124,7 @@ public final class ModelCards {
         : ModelCard.Objective.MASKED_LM;
   }
 
-  /**
-   * Where the weights of a step come from.
-   *
-   * @param importedFrom the model it was made from; null for none
-   * @param trainedOn the data
-   */
+  /** Where the weights of a step come from. @param importedFrom a model, null for none */
   public static ModelCard.Provenance provenance(
       String importedFrom,
       String trainedOn,
@@ -141,10 +132,8 @@ public final class ModelCards {
       long step,
       Evaluation before,
       Evaluation after) {
-    ModelCard.Provenance origin = ModelCard.Provenance.UNKNOWN;
-    if (importedFrom != null) {
-      origin = origin.madeFrom(Path.of(importedFrom), List.of());
-    }
+    ModelCard.Provenance none = ModelCard.Provenance.UNKNOWN;
+    var origin = importedFrom == null ? none : none.madeFrom(Path.of(importedFrom), List.of());
     return origin.trained(
         trainedOn, seed, step, new TreeMap<>(before.measures()), new TreeMap<>(after.measures()));
   }

@@ -1,6 +1,7 @@
 package dev.performer.training;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import dev.performer.data.Batches;
 import dev.performer.data.NpyArray;
 import dev.performer.model.PerformerConfig;
@@ -9,7 +10,7 @@ import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
-import dev.performer.training.run.RunSettings;
+import dev.performer.training.run.RunDirectory.Settings;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -53,11 +54,11 @@ public record ModelTraining(
    * Trains and exports.
    *
    * @param start weights to begin with, by name; empty for random ones
-   * @param stop polled between steps: whether to end with a checkpoint, as Ctrl-C would
+   * @param stop polled between steps: whether to end with a checkpoint
    */
   public Outcome run(
       Place place,
-      RunSettings settings,
+      Settings settings,
       Data data,
       Map<String, NpyArray> start,
       Cards cards,
@@ -93,25 +94,20 @@ public record ModelTraining(
 
   /** The model with its loss in a graph that is empty. */
   public Trainable trainable(Graph graph, Map<String, NpyArray> start) {
-    var loss = new LossGraph.Options(loop.labelSmoothing(), loop.zLoss());
     Map<String, NpyArray> weights = start.isEmpty() ? start : unit.standardized(start);
-    return measured.apply(
-        PerformerTraining.build(
-            graph, config, loss, loop.precision(), loop.averageDecay(), loop.seed(), weights));
+    return measured.apply(PerformerTraining.build(graph, config, loop, weights));
   }
 
   /** Something must be guessed: sequences of a single token, say, teach nothing. */
   private void requireGuesses(Batches batches) {
+    String name = batches.name();
     try (BatchSource pass = TokenBatchSource.evaluation(batches, objective)) {
-      PerformerException.require(
-          pass.hasNext(), "%s holds no sequence with tokens", batches.name());
-      while (pass.hasNext()) {
-        if (pass.next().hasGuesses()) {
-          return;
-        }
+      require(pass.hasNext(), "%s holds no sequence with tokens", name);
+      boolean found = false;
+      while (!found && pass.hasNext()) {
+        found = pass.next().hasGuesses();
       }
+      require(found, "%s holds nothing to guess: its sequences are too short", name);
     }
-    throw new PerformerException(
-        batches.name() + " holds nothing to guess: its sequences are too short");
   }
 }

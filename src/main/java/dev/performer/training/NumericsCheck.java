@@ -3,15 +3,18 @@ package dev.performer.training;
 import dev.performer.PerformerException;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
-import dev.performer.training.optim.Ancestors;
+import dev.performer.training.optim.Gradients;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.stream.IntStream;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
@@ -29,6 +32,7 @@ import org.tensorflow.types.TFloat64;
  */
 record NumericsCheck(TrainerStep step, Session session, long number) {
   private static final int OPS_PER_RUN = 500;
+  private static final Set<DataType> FLOATING = Set.of(DataType.DT_FLOAT, DataType.DT_DOUBLE);
 
   /** The error of a run whose loss or gradient exploded. @param byOp whether to find the op, too */
   PerformerException diverged(
@@ -43,23 +47,19 @@ record NumericsCheck(TrainerStep step, Session session, long number) {
             + " rate (now %.3g) and resume";
     String where = where(batches, byOp);
     long failed = number + (cause == null ? 0 : 1); // a loss is looked at after its step
-    return new PerformerException(format(text, failed, what, where, checkpoint, rate), cause);
-  }
-
-  static String format(String text, Object... values) {
-    return String.format(Locale.ROOT, text, values);
+    text = String.format(Locale.ROOT, text, failed, what, where, checkpoint, rate);
+    return new PerformerException(text, cause);
   }
 
   private String where(List<LabelledBatch> batches, boolean byOp) {
     try {
       for (int part = 0; part < batches.size(); part++) {
-        Optional<String> found = first(named(), batches.get(part), part);
+        LabelledBatch batch = batches.get(part);
+        Optional<String> found = first(named(), batch, part);
         if (found.isPresent()) {
-          String op =
-              byOp
-                  ? first(ops(), batches.get(part), part).map(o -> ", " + o).orElse("")
-                  : "; debugNumerics finds the op";
-          return "first not finite: " + found.get() + op;
+          String op = byOp ? first(ops(), batch, part).map(o -> ", " + o).orElse("") : "";
+          String hint = byOp ? "" : "; debugNumerics finds the op";
+          return "first not finite: " + found.get() + op + hint;
         }
       }
       return "the largest gradient is that of " + largest(batches.get(0));
@@ -71,13 +71,10 @@ record NumericsCheck(TrainerStep step, Session session, long number) {
   private Map<String, Output<?>> named() {
     Ops tf = Ops.create(step.model().graph()).withSubScope("numerics");
     Map<String, Output<?>> named = new LinkedHashMap<>();
-    for (var variable : step.model().variables()) {
-      named.put("the variable " + variable.name(), variable.read(tf).asOutput());
-    }
-    step.model()
-        .activations()
-        .forEach((name, output) -> named.put("the output of " + name, output));
-    named.put("the loss", step.model().loss());
+    var model = step.model();
+    model.variables().forEach(v -> named.put("the variable " + v.name(), v.read(tf).asOutput()));
+    model.activations().forEach((name, output) -> named.put("the output of " + name, output));
+    named.put("the loss", model.loss());
     List<Output<?>> gradients = step.optimizer().gradients();
     for (int i = 0; i < gradients.size(); i++) {
       named.put("the gradient of " + step.optimizer().trained().get(i).name(), gradients.get(i));
@@ -85,14 +82,11 @@ record NumericsCheck(TrainerStep step, Session session, long number) {
     return named;
   }
 
-  /**
-   * Floating point outputs of every op that a loss or gradient depends on, in the order of their
-   * making, named by their op and the last variable that went into it.
-   */
+  /** Floating point outputs of all that the loss or a gradient depends on, in order of making. */
   private Map<String, Output<?>> ops() {
     List<Output<?>> ends = new ArrayList<>(step.optimizer().gradients());
     ends.add(step.model().loss());
-    var behind = Ancestors.of(ends, false).keySet();
+    var behind = Gradients.ancestors(ends, false).keySet();
     Map<String, Output<?>> outputs = new LinkedHashMap<>();
     Map<String, Integer> latest = new HashMap<>();
     List<String> variables = new ArrayList<>();
@@ -101,7 +95,7 @@ record NumericsCheck(TrainerStep step, Session session, long number) {
       if (!behind.contains(operation.name())) {
         continue;
       }
-      int own = -1;
+      int own = -1; // the last variable that went into it
       for (Operand<?> input : operation.inputs()) {
         own = Math.max(own, latest.get(input.asOutput().op().name()));
       }
@@ -110,11 +104,10 @@ record NumericsCheck(TrainerStep step, Session session, long number) {
         variables.add(operation.name());
       }
       latest.put(operation.name(), own);
+      String near = own < 0 ? "" : ", after " + variables.get(own);
       for (int i = 0; i < operation.numOutputs(); i++) {
-        DataType type = operation.output(i).dataType();
-        if (type == DataType.DT_FLOAT || type == DataType.DT_DOUBLE) {
-          String near = own < 0 ? "" : ", after " + variables.get(own);
-          String name = "op " + operation.name() + ":" + i + " (" + operation.type() + near + ")";
+        if (FLOATING.contains(operation.output(i).dataType())) {
+          String name = "op %s:%d (%s%s)".formatted(operation.name(), i, operation.type(), near);
           outputs.put(name, operation.output(i));
         }
       }
@@ -127,8 +120,7 @@ record NumericsCheck(TrainerStep step, Session session, long number) {
     List<String> names = List.copyOf(candidates.keySet());
     for (int from = 0; from < names.size(); from += OPS_PER_RUN) {
       List<String> some = names.subList(from, Math.min(names.size(), from + OPS_PER_RUN));
-      List<Output<?>> probes = new ArrayList<>();
-      some.forEach(name -> probes.add(probe(tf, candidates.get(name))));
+      var probes = some.stream().map(name -> probe(tf, candidates.get(name))).toList();
       try (Feed feed = step.feed(batch, number, part);
           var result = feed.run(session, probes)) {
         for (int i = 0; i < some.size(); i++) {
@@ -151,18 +143,14 @@ record NumericsCheck(TrainerStep step, Session session, long number) {
   private String largest(LabelledBatch batch) {
     Ops tf = Ops.create(step.model().graph()).withSubScope("largest");
     List<Output<?>> halves = new ArrayList<>();
-    for (Output<?> gradient : step.optimizer().gradients()) {
-      halves.add(tf.nn.l2Loss(gradient.expect(TFloat32.class)).asOutput());
-    }
+    step.optimizer()
+        .gradients()
+        .forEach(g -> halves.add(tf.nn.l2Loss(g.expect(TFloat32.class)).asOutput()));
     try (Feed feed = step.feed(batch, number, 0);
         var result = feed.run(session, halves)) {
-      int best = 0;
-      for (int i = 1; i < halves.size(); i++) {
-        if (Tensors.floats(result.get(i))[0] > Tensors.floats(result.get(best))[0]) {
-          best = i;
-        }
-      }
-      return step.optimizer().trained().get(best).name();
+      var norm = Comparator.<Integer>comparingDouble(i -> Tensors.floats(result.get(i))[0]);
+      int largest = IntStream.range(0, halves.size()).boxed().max(norm).orElseThrow();
+      return step.optimizer().trained().get(largest).name();
     }
   }
 }

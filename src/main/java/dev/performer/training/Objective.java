@@ -84,15 +84,10 @@ public interface Objective {
       for (int row = 0; row < numbers.length; row++) {
         numbers[row] = unit.standardized(numbers[row]);
       }
+      int[] none = {};
+      int rows = batch.rows();
       return new LabelledBatch(
-          batch.rows(),
-          batch.length(),
-          batch.tokens(),
-          batch.mask(),
-          new int[0],
-          ones(batch.rows()),
-          numbers,
-          new int[0]);
+          rows, batch.length(), batch.tokens(), batch.mask(), none, ones(rows), numbers, none);
     }
   }
 
@@ -112,17 +107,18 @@ public interface Objective {
   record SpanCorruptedSequence(SpanCorruption corruption, int pad) implements Objective {
     @Override
     public LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
-      TokenBatch corrupted = corruption.apply(batch, pad, seed, step);
-      TokenBatch targets = corrupted.targets(corruption.targetLength(batch.length()), pad);
+      TokenBatch in = corruption.apply(batch, pad, seed, step);
+      TokenBatch out = in.targets(corruption.targetLength(batch.length()), pad);
+      float[] none = {};
       return new LabelledBatch(
-          corrupted.rows(),
-          corrupted.length(),
-          corrupted.tokens(),
-          corrupted.mask(),
-          targets.tokens(),
-          targets.weights(),
-          new float[0],
-          targets.mask());
+          in.rows(),
+          in.length(),
+          in.tokens(),
+          in.mask(),
+          out.tokens(),
+          out.weights(),
+          none,
+          out.mask());
     }
   }
 

@@ -13,7 +13,6 @@ import dev.performer.nn.Dense.Precision;
 import dev.performer.nn.Dropout;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.Averages;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -21,106 +20,102 @@ import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.ndarray.Shape;
-import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.types.TFloat32;
-import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
 
 /** A new {@link Performer} with the loss of its task. */
-public final class PerformerTraining {
-  private PerformerTraining() {}
+final class PerformerTraining {
+  private final Ops tf;
+  private final Inputs inputs;
+  private final Output<?> targets; // [B, 1] or [B, L]
+  private final Output<TFloat32> weights; // [B, L]
 
-  /**
-   * Builds the graph.
-   *
-   * @param precision of what is differentiated; evaluation is float32
-   * @param averageDecay of the weights' averages; 0 for none
-   * @param start weights to begin with, by name, instead of random ones; projections are drawn in
-   *     any case. Empty for none
-   * @throws PerformerException if {@code start} lacks a weight, or has one of another shape
-   */
-  public static Trainable build(
-      Graph graph,
-      PerformerConfig config,
-      LossGraph.Options options,
-      Precision precision,
-      double averageDecay,
-      long seed,
-      Map<String, NpyArray> start) {
-    Ops tf = Ops.create(graph);
-    Variables variables = new Variables(tf);
-    Performer model = Performer.build(tf, variables, config, seed);
-    List<Variable> own = variables.all();
-    var averages =
-        Optional.of(averageDecay)
-            .filter(decay -> decay > 0)
-            .map(decay -> Averages.create(variables, variables.trainable(), decay));
-    Optional<Op> averageInitializer = averages.map(a -> a.initializer(tf));
+  private PerformerTraining(Ops tf, PerformerConfig config) {
+    this.tf = tf;
     var anyBatch = Placeholder.shape(Shape.of(-1, -1));
     Operand<TInt32> tokens = tf.placeholder(TInt32.class, anyBatch); // [B, L]
     Operand<TFloat32> mask = tf.placeholder(TFloat32.class, anyBatch); // [B, L]
     var kind = config.task().hasNumbers() ? TFloat32.class : TInt32.class;
-    Output<?> targets = tf.placeholder(kind, anyBatch).asOutput(); // [B, 1] or [B, L]
-    Output<TFloat32> weights = tf.placeholder(TFloat32.class, anyBatch).asOutput(); // [B, L]
-    Operand<TInt64> dropout = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(2)));
-    Operand<TInt32> redraw = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(2)));
+    targets = tf.placeholder(kind, anyBatch).asOutput();
+    weights = tf.placeholder(TFloat32.class, anyBatch).asOutput();
     Inputs encoded = Inputs.of(tokens, mask);
-    Inputs inputs =
+    inputs =
         config.task().hasDecoder() // it reads the right tokens, which the model shifts: [B, T]
             ? encoded.withDecoder(
                 tf.placeholder(TInt32.class, anyBatch), tf.placeholder(TFloat32.class, anyBatch))
             : encoded;
-    boolean drops = !config.dropout().equals(DropoutRates.NONE);
-    boolean rounds = precision != Precision.FLOAT32;
-    Performer trained = rounds ? Performer.over(config, variables::get, precision) : model;
-    Outputs outputs = trained.apply(tf, inputs, drops ? Dropout.of(dropout) : Dropout.none());
-    LossGraph training = loss(tf, outputs, targets, weights, options);
-    Output<TFloat64> evaluation = training.sums();
-    Outputs inference = outputs;
-    if (drops || rounds || averages.isPresent()) {
-      Performer evaluated =
-          averages
-              .map(a -> Performer.over(config, name -> a.of(variables.get(name))))
-              .orElse(model);
-      inference = evaluated.apply(tf, inputs, Dropout.none());
-      evaluation = loss(tf, inference, targets, weights, LossGraph.Options.NONE).sums();
-    }
-    Map<Integer, List<Op>> redraws = model.redraws(tf, variables::get, redraw);
-    return new Trainable(
-        graph,
-        own,
-        session -> {
-          variables.initialize(session);
-          if (!start.isEmpty()) {
-            PerformerModels.assign(
-                tf.withSubScope("start"), session, started(variables.trainable(), start), start);
-          }
-          averageInitializer.ifPresent(op -> session.runner().addTarget(op).run().close());
-        },
-        training.loss(),
-        training.sums(),
-        evaluation,
-        batch -> feed(inputs, training, batch),
-        averages,
-        drops ? Optional.of(dropout) : Optional.empty(),
-        redraws.isEmpty() ? Optional.empty() : Optional.of(redraw),
-        redraws,
-        activations(outputs),
-        FeatureDiagnostics.of(tf, model, inference),
-        measured(inference));
   }
 
-  private static Feed feed(Inputs inputs, LossGraph loss, LabelledBatch batch) {
-    Feed feed = new Feed();
-    feed.put(inputs.tokens().asOutput(), batch.inputs(), batch.rows(), batch.length());
-    feed.put(inputs.mask().asOutput(), batch.mask(), batch.rows(), batch.length());
+  /**
+   * Builds the graph.
+   *
+   * @param loop its seed, averages, losses and precision; evaluation is float32
+   * @param start weights to begin with, by name, instead of random ones; projections are drawn in
+   *     any case. Empty for none
+   * @throws PerformerException if {@code start} lacks a weight, or has one of another shape
+   */
+  static Trainable build(
+      Graph graph, PerformerConfig config, LoopOptions loop, Map<String, NpyArray> start) {
+    Ops tf = Ops.create(graph);
+    Variables variables = new Variables(tf);
+    Performer model = Performer.build(tf, variables, config, loop.seed());
+    List<Variable> weights = variables.trainable();
+    double decay = loop.averageDecay();
+    var averages = decay > 0 ? Averages.create(variables, weights, decay) : null;
+    var training = new PerformerTraining(tf, config);
+    Operand<TInt64> dropout = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(2)));
+    Operand<TInt32> redraw = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(2)));
+    boolean drops = !config.dropout().equals(DropoutRates.NONE);
+    boolean rounds = loop.precision() != Precision.FLOAT32;
+    Performer trained = rounds ? Performer.over(config, variables::get, loop.precision()) : model;
+    Dropout rates = drops ? Dropout.of(dropout) : Dropout.none();
+    Outputs outputs = trained.apply(tf, training.inputs, rates);
+    var options = new LossGraph.Options(loop.labelSmoothing(), loop.zLoss());
+    LossGraph loss = training.loss(outputs, options);
+    var built =
+        Trainable.builder(
+            graph,
+            variables::all,
+            session -> {
+              variables.initialize(session);
+              if (!start.isEmpty()) {
+                requireAlike(weights, start);
+                PerformerModels.assign(tf.withSubScope("start"), session, weights, start);
+              }
+            });
+    Outputs inference = outputs;
+    if (drops || rounds || averages != null) {
+      Performer evaluated =
+          averages == null
+              ? model
+              : Performer.over(config, name -> averages.of(variables.get(name)));
+      inference = evaluated.apply(tf, training.inputs, Dropout.none());
+      built.evaluation(training.loss(inference, LossGraph.Options.NONE).sums());
+    }
+    model.redraws(tf, variables::get, redraw).forEach((n, ops) -> built.redraw(redraw, n, ops));
+    activations(built, outputs);
+    FeatureDiagnostics.of(tf, model, inference).forEach(built::diagnostic);
+    return built
+        .loss(loss.loss())
+        .sums(loss.sums())
+        .feed(batch -> training.feed(loss, batch))
+        .averages(averages)
+        .dropoutSeed(drops ? dropout : null)
+        .measures(measured(inference))
+        .build();
+  }
+
+  private Feed feed(LossGraph loss, LabelledBatch batch) {
+    Feed feed =
+        new Feed()
+            .put(inputs.tokens(), batch.inputs(), batch.rows(), batch.length())
+            .put(inputs.mask(), batch.mask(), batch.rows(), batch.length());
     if (inputs.decoderTokens() != null) {
-      long[] shape = {batch.rows(), batch.guesses()};
-      feed.put(inputs.decoderTokens().asOutput(), batch.targets(), shape);
-      feed.put(inputs.decoderMask().asOutput(), batch.decoderMask(), shape);
+      feed.put(inputs.decoderTokens(), batch.targets(), batch.rows(), batch.guesses())
+          .put(inputs.decoderMask(), batch.decoderMask(), batch.rows(), batch.guesses());
     }
     return feed.putLabels(loss, batch);
   }
@@ -132,12 +127,7 @@ public final class PerformerTraining {
         : new Measures(Optional.of(outputs.classLogits().asOutput()), Measures.NONE.tallies());
   }
 
-  private static LossGraph loss(
-      Ops tf,
-      Outputs outputs,
-      Output<?> targets,
-      Output<TFloat32> weights,
-      LossGraph.Options options) {
+  private LossGraph loss(Outputs outputs, LossGraph.Options options) {
     if (targets.type() == TFloat32.class) {
       var numbers = targets.expect(TFloat32.class);
       return LossGraph.ofNumbers(tf, outputs.classLogits(), numbers, weights);
@@ -150,29 +140,26 @@ public final class PerformerTraining {
     return LossGraph.build(tf, logits, targets.expect(TInt32.class), weights, options);
   }
 
-  private static Map<String, Output<?>> activations(Outputs outputs) {
-    Map<String, Output<?>> result = new LinkedHashMap<>();
-    result.put("embeddings", outputs.embeddings().asOutput());
+  private static void activations(Trainable.Builder built, Outputs outputs) {
+    built.activation("embeddings", outputs.embeddings().asOutput());
     for (int i = 0; i < outputs.layers().size(); i++) {
       Outputs.Layer layer = outputs.layers().get(i);
-      result.put("layer_" + i + "/attention", layer.attentionOutput().asOutput());
-      result.put("layer_" + i, layer.hidden().asOutput());
+      built.activation("layer_" + i + "/attention", layer.attentionOutput().asOutput());
+      built.activation("layer_" + i, layer.hidden().asOutput());
     }
     var logits = outputs.logits() != null ? outputs.logits() : outputs.classLogits();
-    result.put("logits", logits.asOutput());
-    return result;
+    built.activation("logits", logits.asOutput());
   }
 
-  private static List<Variable> started(List<Variable> variables, Map<String, NpyArray> start) {
-    for (Variable variable : variables) {
+  private static void requireAlike(List<Variable> weights, Map<String, NpyArray> start) {
+    for (Variable variable : weights) {
       NpyArray value = start.get(variable.name());
-      boolean fits = value != null && Shape.of(value.shape()).equals(variable.shape());
+      String found = value == null ? "" : ": " + value + " for " + variable.shape();
       PerformerException.require(
-          fits,
+          value != null && Shape.of(value.shape()).equals(variable.shape()),
           "the model to start from has %s %s; its sizes must be the recipe's",
           value == null ? "no weight" : "another shape of",
-          variable.name() + (value == null ? "" : ": " + value + " for " + variable.shape()));
+          variable.name() + found);
     }
-    return variables;
   }
 }

@@ -42,13 +42,11 @@ record RunEvaluations(
 
   /** After another evaluation; empty if it was stopped. */
   Optional<TrainingState> next(TrainingState state, TrainerLog log) {
-    Optional<Evaluation> evaluation = measure();
-    evaluation.ifPresent(result -> log(log, state.step(), result));
+    Optional<Evaluation> measured = measure();
+    measured.ifPresent(evaluation -> log(log, state.step(), evaluation));
     double least = validation.distance(state.best());
-    return evaluation.map(
-        result ->
-            state.withEvaluation(
-                result, validation.distance(result) < least || Double.isNaN(least)));
+    return measured.map(
+        now -> state.withEvaluation(now, Double.isNaN(least) || validation.distance(now) < least));
   }
 
   /**
@@ -73,9 +71,7 @@ record RunEvaluations(
         : was.remeasured(now, ofBest.get(), was.bestStep(), data);
   }
 
-  /**
-   * @param otherwise where its checkpoint is damaged
-   */
+  /** With the best weights; the other evaluation where their checkpoint is damaged. */
   private Optional<Evaluation> ofBest(TrainingState state, Optional<Evaluation> otherwise) {
     Path best;
     try {

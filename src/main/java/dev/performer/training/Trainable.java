@@ -4,7 +4,6 @@ import dev.performer.data.NpyArray;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.PerformerConfig;
-import dev.performer.nn.Dense.Precision;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.Averages;
 import java.util.ArrayList;
@@ -65,12 +64,12 @@ public record Trainable(
 
   /** Begins with what every graph has; averages may be among the variables. */
   public static Builder builder(Graph graph, Variables variables) {
-    return new Builder(graph, variables::all, variables::initialize);
+    return builder(graph, variables::all, variables::initialize);
   }
 
   public static Builder builder(
-      Graph graph, List<Variable> variables, Consumer<Session> initializer) {
-    return new Builder(graph, () -> variables, initializer);
+      Graph graph, Supplier<List<Variable>> variables, Consumer<Session> initializer) {
+    return new Builder(graph, variables, initializer);
   }
 
   /** The same, measured by another output. */
@@ -86,7 +85,7 @@ public record Trainable(
   /** A new Performer in an empty graph, with the loss of its task and random weights. */
   public static Trainable of(Graph graph, PerformerConfig config, long seed) {
     return PerformerTraining.build(
-        graph, config, LossGraph.Options.NONE, Precision.FLOAT32, 0, seed, Map.of());
+        graph, config, LoopOptions.builder().seed(seed).build(), Map.of());
   }
 
   /** The values of the weights by name; averages in their place, where there are any. */
@@ -104,7 +103,7 @@ public record Trainable(
   /** A language model as it is, with nothing drawn anew: an imported one. */
   public static Trainable of(LanguageModel model) {
     LossGraph loss = LossGraph.build(model);
-    return new Builder(model.graph(), model::variables, model.initializer())
+    return builder(model.graph(), model::variables, model.initializer())
         .loss(loss.loss())
         .sums(loss.sums())
         .feed(batch -> Feed.of(model, loss, batch))

@@ -1,24 +1,24 @@
 package dev.performer.training;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
-import dev.performer.data.StrictJson;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
 import dev.performer.training.optim.Schedule;
 import dev.performer.training.run.ExitHook;
-import dev.performer.training.run.Interval;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
-import dev.performer.training.run.RunSettings;
+import dev.performer.training.run.RunDirectory.Settings;
 import dev.performer.training.run.TrainerLog;
 import dev.performer.training.run.TrainingResult;
 import dev.performer.training.run.TrainingState;
+import dev.performer.training.run.TrainingState.Interval;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
+import java.util.Locale;
 import java.util.function.BooleanSupplier;
 import org.tensorflow.Session;
 import org.tensorflow.op.Ops;
@@ -28,7 +28,7 @@ import org.tensorflow.op.Ops;
  * was stopped, bit for bit. It trains any graph that is a {@link Trainable}.
  *
  * <pre>{@code
- * try (Trainer trainer = Trainer.start(model, batches, validation, options, run, progress)) {
+ * try (Trainer trainer = Trainer.open(model, batches, validation, options, run, false, progress)) {
  *   TrainingResult result = trainer.run();
  *   trainer.restoreBest(); // trainer.session() has the weights until it is closed
  * }
@@ -59,47 +59,31 @@ public final class Trainer implements AutoCloseable {
   private BooleanSupplier stopCondition = () -> false;
 
   /**
-   * Opens a new run.
+   * Opens a run.
    *
    * @param model optimizer and savers are added to its graph
    * @param train without end
    * @param options sizes of batches are {@code train}'s business, and what changes a graph, such as
    *     label smoothing, is refused
-   * @param directory new or empty
-   * @throws PerformerException if the directory is another's or cannot be written, or the model
-   *     cannot be trained
+   * @param directory new or empty, or that of the run to go on with
+   * @param resume whether to go on from its newest whole checkpoint, with the same model and data
+   * @throws PerformerException if the directory cannot be written or holds no such run, the model
+   *     cannot be trained, or variables or an option differ that may not: the message names it
    */
-  public static Trainer start(
+  public static Trainer open(
       Trainable model,
       BatchSource train,
       Validation validation,
       LoopOptions options,
       Path directory,
+      boolean resume,
       Progress progress) {
-    var run = RunDirectory.open(directory, false, settings(model, train, options), progress);
-    return new Trainer(model, train, validation, options, run, progress);
-  }
-
-  /**
-   * Opens an earlier run, to go on from its newest whole checkpoint; model and data must be the
-   * same.
-   *
-   * @throws PerformerException as {@link #start}, or if there is no such run or checkpoint, or
-   *     variables or an option differ that may not: the message names it
-   */
-  public static Trainer resume(
-      Trainable model,
-      BatchSource train,
-      Validation validation,
-      LoopOptions options,
-      Path directory,
-      Progress progress) {
-    var run = RunDirectory.open(directory, true, settings(model, train, options), progress);
+    var run = RunDirectory.open(directory, resume, settings(model, train, options), progress);
     return new Trainer(model, train, validation, options, run, progress);
   }
 
   /** What the rest of a run is compared with; refuses what a recipe builds into its own graph. */
-  private static RunSettings settings(Trainable model, BatchSource train, LoopOptions options) {
+  private static Settings settings(Trainable model, BatchSource train, LoopOptions options) {
     for (String key : List.of("averageDecay", "labelSmoothing", "zLoss", "precision")) {
       boolean isDefault = options.toJson().get(key).equals(LoopOptions.DEFAULT.toJson().get(key));
       PerformerException.require(
@@ -107,13 +91,12 @@ public final class Trainer implements AutoCloseable {
           "training option %s is no business of the loop: build it into the graph",
           key);
     }
-    Map<String, String> variables = new LinkedHashMap<>();
+    ObjectNode settings = JsonNodeFactory.instance.objectNode().put("format", 1);
+    settings.putObject("data").put("train", train.name());
+    settings.set("training", options.toJson());
+    ObjectNode variables = settings.putObject("variables");
     model.variables().forEach(v -> variables.put(v.name(), v.shape().toString()));
-    Map<String, Object> settings = new LinkedHashMap<>(Map.of("format", 1));
-    settings.put("data", Map.of("train", train.name()));
-    settings.put("training", options);
-    settings.put("variables", variables);
-    return RunSettings.of(StrictJson.tree(settings));
+    return Settings.of(settings);
   }
 
   /** Takes the newest whole checkpoint of a run, which it closes, or first values. */
@@ -302,20 +285,17 @@ public final class Trainer implements AutoCloseable {
       double first = state.before().loss();
       if (options.divergence() > 0 && interval.loss() > options.divergence() * first) {
         String what = "the loss is %.4g, over %.4g times the %.4g before training";
-        what = NumericsCheck.format(what, interval.loss(), options.divergence(), first);
+        what = String.format(Locale.ROOT, what, interval.loss(), options.divergence(), first);
         throw diverged(what, batches, rate, null);
       }
     }
     if (due(options.diagnosticsEvery()) && !model.diagnostics().isEmpty()) {
       log.diagnostics(state.step(), validation.diagnostics(session));
     }
-    boolean isBest = false;
     if (due(options.evaluateEvery()) || state.step() == options.steps()) {
-      var evaluated = evaluations.next(state, log);
-      state = evaluated.orElse(state);
-      isBest = evaluated.isPresent() && state.standsAtBest();
+      state = evaluations.next(state, log).orElse(state);
     }
-    if (isBest || due(options.checkpointEvery())) {
+    if (state.standsAtBest() || due(options.checkpointEvery())) {
       save();
     }
     train.reportOnce().ifPresent(progress::message);
@@ -352,9 +332,8 @@ public final class Trainer implements AutoCloseable {
     List<String> names = unused();
     if (!names.isEmpty()) {
       String some = String.join(", ", names.subList(0, Math.min(3, names.size())));
-      progress.message(
-          "%d trainable variables do not act on the loss and stay as they are: %s%s"
-              .formatted(names.size(), some, names.size() > 3 ? ", …" : ""));
+      String text = "%d trainable variables do not act on the loss and stay as they are: %s%s";
+      progress.message(text.formatted(names.size(), some, names.size() > 3 ? ", …" : ""));
     }
   }
 

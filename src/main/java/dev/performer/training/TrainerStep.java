@@ -6,9 +6,11 @@ import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.XlaFunction;
 import dev.performer.training.optim.OptimizerOps;
-import dev.performer.training.run.Interval;
+import dev.performer.training.run.TrainingState.Interval;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.DoubleStream;
+import java.util.stream.IntStream;
 import org.tensorflow.Output;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
@@ -28,11 +30,10 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
   /** Adds gradients and update to a model's graph, compiled if so configured. */
   public static TrainerStep of(Trainable model, LoopOptions options) {
     OptimizerOps optimizer = optimizer(model, options);
-    if (!options.xla()) {
-      return new TrainerStep(model, optimizer, options.seed(), null);
-    }
-    CompiledStep compiled = CompiledStep.of(model, optimizer);
-    return new TrainerStep(compiled.model(), compiled.optimizer(), options.seed(), options.batch());
+    boolean xla = options.xla();
+    var step = xla ? CompiledStep.of(model, optimizer) : new CompiledStep(model, optimizer);
+    BatchSize fixed = xla ? options.batch() : null;
+    return new TrainerStep(step.model(), step.optimizer(), options.seed(), fixed);
   }
 
   /** The optimizer's ops in a model's graph. @throws PerformerException if it cannot be trained */
@@ -67,59 +68,47 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
   public Interval run(Session session, List<LabelledBatch> batches, long step, double rate) {
     redraw(session, step);
     boolean single = optimizer.accumulate() == null;
-    double[] sums = new double[4];
+    double[] sums = new double[4]; // of the model, and the norm
     long tokens = 0;
-    for (int i = 0; i < batches.size(); i++) {
-      double[] own = forward(session, batches.get(i), step, i, single, rate);
-      for (int j = 0; j < own.length; j++) {
-        sums[j] += own[j];
+    for (int part = 0; part < batches.size(); part++) {
+      LabelledBatch batch = batches.get(part);
+      Feed feed = feed(batch, step, part);
+      double[] own =
+          single
+              ? update(session, feed, rate, batch, model.sums(), optimizer.gradientNorm())
+              : run(session, feed, batch, optimizer.accumulate(), model.sums());
+      for (int i = 0; i < own.length; i++) {
+        sums[i] += own[i];
       }
-      tokens += batches.get(i).realTokens();
+      tokens += batch.realTokens();
     }
-    double norm = single ? sums[3] : update(session, rate, batches.get(0));
-    if (!Double.isFinite(sums[0]) || !Double.isFinite(norm)) {
+    if (!single) {
+      sums[3] = update(session, new Feed(), rate, batches.get(0), optimizer.gradientNorm())[0];
+    }
+    if (!Double.isFinite(sums[0]) || !Double.isFinite(sums[3])) {
       throw new NotFinite(null);
     }
-    return new Interval(sums[0], sums[1], sums[2], norm, tokens, 0, 1);
+    return new Interval(sums[0], sums[1], sums[2], sums[3], tokens, 0, 1);
   }
 
-  private double[] forward(
-      Session session, LabelledBatch batch, long step, int part, boolean updates, double rate) {
-    try (Feed feed = feed(batch, step, part)) {
-      if (updates) {
-        feed.put(optimizer.learningRate(), TFloat64.scalarOf(rate));
-      }
-      try (Result result =
-          updates
-              ? run(
-                  session, feed, batch, optimizer.update(), model.sums(), optimizer.gradientNorm())
-              : run(session, feed, batch, optimizer.accumulate(), model.sums())) {
-        double[] sums = Tensors.doubles(result.get(0));
-        double norm = updates ? Tensors.doubles(result.get(1))[0] : 0;
-        return new double[] {sums[0], sums[1], sums[2], norm};
-      }
-    }
+  private double[] update(
+      Session session, Feed feed, double rate, LabelledBatch batch, Output<?>... fetched) {
+    feed.put(optimizer.learningRate(), TFloat64.scalarOf(rate));
+    return run(session, feed, batch, optimizer.update(), fetched);
   }
 
-  private double update(Session session, double rate, LabelledBatch batch) {
-    try (Feed feed = new Feed()) {
-      feed.put(optimizer.learningRate(), TFloat64.scalarOf(rate));
-      try (Result result =
-          run(session, feed, batch, optimizer.update(), optimizer.gradientNorm())) {
-        return Tensors.doubles(result.get(0))[0];
-      }
-    }
-  }
-
-  private static Result run(
+  /** Closes the feed. */
+  private static double[] run(
       Session session, Feed feed, LabelledBatch batch, Op target, Output<?>... fetched) {
-    Session.Runner runner = session.runner().addTarget(target);
-    feed.into(runner);
-    for (Output<?> output : fetched) {
-      runner.fetch(output);
-    }
-    try {
-      return runner.run();
+    try (feed) {
+      Session.Runner runner = feed.into(session.runner().addTarget(target));
+      List.of(fetched).forEach(runner::fetch);
+      try (Result result = runner.run()) {
+        return IntStream.range(0, fetched.length)
+            .mapToObj(i -> Tensors.doubles(result.get(i)))
+            .flatMapToDouble(DoubleStream::of)
+            .toArray();
+      }
     } catch (TensorFlowException | IllegalArgumentException e) {
       if (String.valueOf(e.getMessage()).contains(OptimizerOps.NOT_FINITE)) {
         throw new NotFinite(e);
@@ -132,7 +121,7 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
   /** The tensors of a batch, with the seed of its dropout. */
   Feed feed(LabelledBatch batch, long step, int part) {
     int rows = fixed == null ? 0 : fixed.rows(batch.length());
-    Feed feed = model.feed().apply(rows > batch.rows() ? batch.repeatedTo(rows) : batch);
+    Feed feed = model.feed().apply(rows > batch.rows() ? batch.withRows(rows, true) : batch);
     long[] dropout = {seed + ((long) part << 40), step};
     model.dropoutSeed().ifPresent(input -> feed.put(input, Tensors.of(dropout, 2)));
     return feed;

@@ -1,10 +1,19 @@
 package dev.performer.training;
 
+import dev.performer.PerformerException;
+import dev.performer.data.Batches.BatchPosition;
+import dev.performer.graph.Tensors;
 import dev.performer.training.run.Evaluation;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
+import java.util.zip.CRC32;
+import org.tensorflow.Output;
 import org.tensorflow.Session;
+import org.tensorflow.exceptions.TensorFlowException;
 
 /** What a {@link Trainer} measures on held-out data, and which of two measurements is better. */
 public interface Validation {
@@ -15,7 +24,7 @@ public interface Validation {
 
   /** The same of so many batches at most; 0 for all. */
   static Validation of(Trainable model, BatchSource source, int limit) {
-    return new SourceValidation(model, source, limit);
+    return new OfSource(model, source, limit);
   }
 
   /**
@@ -59,5 +68,87 @@ public interface Validation {
   /** As {@link BatchSource#reportOnce}. */
   default Optional<String> reportOnce() {
     return Optional.empty();
+  }
+
+  /** One pass over a source, with averaged weights where there are any. */
+  record OfSource(Trainable model, BatchSource source, int limit) implements Validation {
+
+    /** Sums run in float64, so the batches do not matter. */
+    @Override
+    public Optional<Evaluation> evaluate(Session session, BooleanSupplier stop) {
+      long start = System.nanoTime();
+      double[] sums = new double[3];
+      Measures.Tally tally = model.measures().tallies().get();
+      long sequences = 0;
+      source.restore(BatchPosition.START);
+      for (int n = 0; hasNext(n); n++) {
+        if (stop.getAsBoolean()) {
+          return Optional.empty();
+        }
+        LabelledBatch batch = source.next();
+        double[] own = run(session, batch, tally);
+        for (int i = 0; i < sums.length; i++) {
+          sums[i] += own[i];
+        }
+        sequences += batch.rows();
+      }
+      PerformerException.require(
+          sums[2] != 0,
+          "%s holds nothing to guess: no sequence, or none of two letters or more",
+          source.name());
+      double mean = sums[0] / sums[2];
+      double accuracy = sums[1] / sums[2];
+      double perplexity = Double.isNaN(accuracy) ? Double.NaN : Math.exp(mean);
+      long guesses = Math.round(sums[2]);
+      double seconds = (System.nanoTime() - start) / 1e9;
+      var more = tally.result(mean);
+      return Optional.of(
+          new Evaluation(mean, accuracy, perplexity, guesses, sequences, seconds, more));
+    }
+
+    private boolean hasNext(int done) {
+      return (limit == 0 || done < limit) && source.hasNext();
+    }
+
+    private double[] run(Session session, LabelledBatch batch, Measures.Tally tally) {
+      List<Output<?>> fetched = new ArrayList<>(List.of(model.evaluation()));
+      model.measures().predictions().ifPresent(fetched::add);
+      try (Feed feed = model.feed().apply(batch);
+          var result = feed.run(session, fetched)) {
+        tally.add(batch, result.size() > 1 ? Tensors.floats(result.get(1)) : new float[0]);
+        return Tensors.doubles(result.get(0));
+      } catch (TensorFlowException | IllegalArgumentException e) {
+        throw batch.failed("evaluation", e);
+      }
+    }
+
+    @Override
+    public String fingerprint() {
+      CRC32 sum = new CRC32();
+      source.restore(BatchPosition.START);
+      for (int n = 0; hasNext(n); n++) {
+        source.next().addTo(sum);
+      }
+      return Long.toHexString(sum.getValue());
+    }
+
+    /** On the first batch. */
+    @Override
+    public Map<String, Double> diagnostics(Session session) {
+      source.restore(BatchPosition.START);
+      Map<String, Double> values = new LinkedHashMap<>();
+      try (Feed feed = model.feed().apply(source.next());
+          var result = feed.run(session, model.diagnostics().values())) {
+        for (String name : model.diagnostics().keySet()) {
+          values.put(name, Tensors.doubles(result.get(values.size()))[0]);
+        }
+      }
+      return values;
+    }
+
+    @Override
+    public Optional<String> reportOnce() {
+      return source.reportOnce();
+    }
   }
 }

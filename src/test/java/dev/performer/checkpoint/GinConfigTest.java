@@ -84,7 +84,7 @@ class GinConfigTest {
     assertThat(gin.value("", "a", "c")).contains(2L);
     assertThat(gin.value("", "a", "d")).contains(5L);
     Files.writeString(main, "include '" + folder.resolve("width.gin").toAbsolutePath() + "'\n");
-    assertThat(GinConfig.read(main).bindings()).containsEntry("w", 48L);
+    assertThat(GinConfig.read(main).bindings()).containsEntry(GinConfig.Key.macro("w"), 48L);
   }
 
   @Test

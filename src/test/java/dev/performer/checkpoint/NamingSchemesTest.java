@@ -26,7 +26,7 @@ class NamingSchemesTest {
         schemes.add(file.getFileName().toString());
       }
     }
-    assertThat(schemes).hasSizeGreaterThan(NamingSchemes.labels().size()); // and mapping files
+    assertThat(schemes).hasSizeGreaterThan(NamingScheme.labels().size()); // and mapping files
     for (String scheme : schemes) {
       Pattern name = Pattern.compile("\\b" + scheme.replace(".java", "") + "\\b");
       List<String> naming = new ArrayList<>();
@@ -35,7 +35,7 @@ class NamingSchemesTest {
           naming.add(file.getFileName().toString());
         }
       }
-      assertThat(naming).containsExactlyInAnyOrder(scheme, "NamingSchemes.java");
+      assertThat(naming).containsExactlyInAnyOrder(scheme, "NamingScheme.java");
     }
   }
 }

@@ -7,7 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
-import dev.performer.data.BatchPosition;
+import dev.performer.data.Batches.BatchPosition;
 import dev.performer.data.Masking;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Overrides;
@@ -25,6 +25,7 @@ import dev.performer.training.Objective;
 import dev.performer.training.Trainable;
 import dev.performer.training.optim.Optimizer;
 import dev.performer.training.optim.OptimizerOps;
+import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -36,6 +37,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -388,9 +390,11 @@ class DistillerTest {
   /** The lowest cosine was shown above the mean, and a few guesses as if they were many. */
   @Test
   void theLogShowsHowSureItIs() {
-    DistillEvaluation measured =
-        new DistillEvaluation(0.1, 0.2, 0.3, 0.99984, 0.99961, 0.01, 0.26, 0.28, 24, 1);
-    assertThat(new DistillEvaluator(null, null, List.of(), null).describe(measured.evaluation(150)))
+    Map<String, Double> more = new TreeMap<>(Map.of("hidden", 0.2, "attention", 0.3));
+    more.putAll(Map.of("cosine", 0.99984, "lowestCosine", 0.99961));
+    more.putAll(Map.of("divergence", 0.01, "teacherAccuracy", 0.28));
+    Evaluation measured = new Evaluation(0.1, 0.26, Double.NaN, 150, 24, 1, more);
+    assertThat(new DistillEvaluator(null, null, List.of(), null).describe(measured))
         .contains("cosine to the teacher 0.9998 (lowest 0.9996)")
         .endsWith("accuracy 26.0 % of the teacher's 28.0 % (± 3.6, 150 guesses)");
   }

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variables;
-import dev.performer.nn.LayerNorm.VarianceFormula;
+import dev.performer.nn.LayerNorm.Formula;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.tensorflow.Graph;
@@ -17,7 +17,7 @@ class LayerNormTest {
   /** In float32 the mean of squares can be below the square of the mean. */
   @ParameterizedTest
   @EnumSource
-  void rowsThatAreNearlyConstantGiveNoNaN(VarianceFormula formula) {
+  void rowsThatAreNearlyConstantGiveNoNaN(Formula formula) {
     int rows = 64;
     int size = 96;
     float[][] x = new float[rows][size];

@@ -8,6 +8,7 @@ import dev.performer.PerformerException;
 import dev.performer.checkpoint.ImportOptions;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.Tokenizer;
+import dev.performer.pipeline.ModelLocation.RunSource;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.ReferenceModels;

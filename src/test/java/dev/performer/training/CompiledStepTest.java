@@ -8,8 +8,8 @@ import dev.performer.PerformerException;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.recipe.TinyRecipe;
-import dev.performer.training.run.Interval;
 import dev.performer.training.run.ResumePolicy;
+import dev.performer.training.run.TrainingState.Interval;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -225,7 +225,7 @@ class CompiledStepTest {
             new int[] {1, 1, 1, 0},
             new int[] {2, 3, 4, 5},
             new float[] {1, 1, 1, 0});
-    LabelledBatch filled = batch.repeatedTo(5);
+    LabelledBatch filled = batch.withRows(5, true);
     assertThat(filled.inputs()).containsExactly(1, 2, 3, 4, 1, 2, 3, 4, 1, 2);
     assertThat(filled.mask()).containsExactly(1, 1, 1, 0, 1, 1, 1, 0, 1, 1);
     assertThat(filled.targets()).containsExactly(2, 3, 4, 5, 2, 3, 4, 5, 2, 3);

@@ -32,11 +32,12 @@ class FineTunerRefusalTest {
       try (Graph other = new Graph()) {
         assertThatThrownBy(
                 () ->
-                    FineTuner.resume(
+                    FineTuner.open(
                         TinyModel.causal(other),
                         TinyModel.data(),
                         FineTunerTest.tuning(FineTunerTest.loop(5)),
                         run,
+                        true,
                         Progress.silent()))
             .isInstanceOf(PerformerException.class)
             .hasMessageContaining("in use");
@@ -61,20 +62,22 @@ class FineTunerRefusalTest {
       LanguageModel model = TinyModel.causal(graph);
       assertRefused(
           () ->
-              FineTuner.resume(
+              FineTuner.open(
                   model,
                   TinyModel.data(),
                   FineTunerTest.tuning(FineTunerTest.loop(5)),
                   temporary.resolve("no"),
+                  true,
                   Progress.silent()),
           "holds no run to resume");
       assertRefused(
           () ->
-              FineTuner.resume(
+              FineTuner.open(
                   model,
                   TinyModel.data(),
                   FineTunerTest.tuning(FineTunerTest.loop(5).seed(9)),
                   run,
+                  true,
                   Progress.silent()),
           "seed was 1 and is now 9");
     }
@@ -91,11 +94,12 @@ class FineTunerRefusalTest {
       Path run = temporary.resolve("run");
       assertRefused(
           () ->
-              FineTuner.start(
+              FineTuner.open(
                   model,
                   empty,
                   FineTunerTest.tuning(FineTunerTest.loop(5)),
                   run,
+                  false,
                   Progress.silent()),
           "empty.fasta holds no sequence");
       assertThat(run).doesNotExist();
@@ -111,11 +115,12 @@ class FineTunerRefusalTest {
           new TrainingData(wide, TinyModel.data().train(), TinyModel.data().validation());
       assertRefused(
           () ->
-              FineTuner.start(
+              FineTuner.open(
                   model,
                   tooWide,
                   FineTunerTest.tuning(FineTunerTest.loop(5)),
                   run,
+                  false,
                   Progress.silent()),
           "36 tokens");
       TrainingData single =
@@ -124,8 +129,13 @@ class FineTunerRefusalTest {
               TinyModel.data().train(),
               SequenceSource.of(List.of(new ProteinSequence("a", "", "M"))));
       try (Trainer tuner =
-          FineTuner.start(
-              model, single, FineTunerTest.tuning(FineTunerTest.loop(5)), run, Progress.silent())) {
+          FineTuner.open(
+              model,
+              single,
+              FineTunerTest.tuning(FineTunerTest.loop(5)),
+              run,
+              false,
+              Progress.silent())) {
         assertRefused(tuner::run, "nothing to guess");
       }
       assertThat(run).doesNotExist();
@@ -148,11 +158,12 @@ class FineTunerRefusalTest {
               model.initializer());
       assertRefused(
           () ->
-              FineTuner.start(
+              FineTuner.open(
                   frozen,
                   TinyModel.data(),
                   FineTunerTest.tuning(FineTunerTest.loop(5)),
                   run,
+                  false,
                   Progress.silent()),
           "the model cannot be trained");
       assertThat(run).doesNotExist();
@@ -171,22 +182,24 @@ class FineTunerRefusalTest {
       for (Path place : List.of(run, empty)) {
         assertRefused(
             () ->
-                FineTuner.start(
+                FineTuner.open(
                     broken,
                     TinyModel.data(),
                     FineTunerTest.tuning(FineTunerTest.loop(5)),
                     place,
+                    false,
                     Progress.silent()),
             "weights cannot be read");
       }
       assertThat(run).doesNotExist();
       assertThat(empty).isEmptyDirectory();
       try (Trainer tuner =
-          FineTuner.start(
+          FineTuner.open(
               model,
               TinyModel.data(),
               FineTunerTest.tuning(FineTunerTest.loop(5)),
               run,
+              false,
               Progress.silent())) {
         assertThat(tuner.run().finished()).isTrue();
       }
@@ -201,11 +214,12 @@ class FineTunerRefusalTest {
   }
 
   private static Trainer start(Graph graph, Path run) {
-    return FineTuner.start(
+    return FineTuner.open(
         TinyModel.causal(graph),
         TinyModel.data(),
         FineTunerTest.tuning(FineTunerTest.loop(5)),
         run,
+        false,
         Progress.silent());
   }
 }

@@ -85,11 +85,12 @@ class FineTunerTest {
             loop(150).build());
     try (Graph graph = new Graph();
         Trainer tuner =
-            FineTuner.start(
+            FineTuner.open(
                 TinyModel.masked(graph),
                 TinyModel.data(),
                 config,
                 temporary.resolve("run"),
+                false,
                 Progress.silent())) {
       TrainingResult result = tuner.run();
       assertThat(result.after().perplexity()).isLessThan(0.7 * UNIGRAM_PERPLEXITY);
@@ -105,11 +106,12 @@ class FineTunerTest {
     train(halves, tuning(loop(15).logEvery(5)));
     try (Graph graph = new Graph();
         Trainer tuner =
-            FineTuner.resume(
+            FineTuner.open(
                 TinyModel.causal(graph),
                 TinyModel.data(),
                 tuning(loop(30).logEvery(5)),
                 halves,
+                true,
                 Progress.silent())) {
       assertThat(tuner.run().steps()).isEqualTo(30);
     }
@@ -146,11 +148,12 @@ class FineTunerTest {
       ByteArrayOutputStream log = new ByteArrayOutputStream();
       try (Graph graph = new Graph();
           Trainer tuner =
-              FineTuner.resume(
+              FineTuner.open(
                   TinyModel.causal(graph),
                   TinyModel.data(),
                   tuning(loop(20).checkpointEvery(10)),
                   copy,
+                  true,
                   Progress.lines(new PrintStream(log)))) {
         assertThat(log.toString(StandardCharsets.UTF_8))
             .contains("step-20 is not whole")
@@ -174,7 +177,7 @@ class FineTunerTest {
       FineTuneOptions config =
           tuning(loop(50).checkpointEvery(5).schedule(new Schedule.Linear(1e-3, 0, 0)));
       Poison poison = new Poison(model, 12);
-      try (Trainer tuner = FineTuner.start(model, TinyModel.data(), config, run, poison)) {
+      try (Trainer tuner = FineTuner.open(model, TinyModel.data(), config, run, false, poison)) {
         poison.tuner = tuner;
         assertThatThrownBy(tuner::run)
             .isInstanceOf(PerformerException.class)
@@ -187,11 +190,12 @@ class FineTunerTest {
     assertThat(Files.readString(run.resolve("last"))).isEqualTo("step-10\n");
     try (Graph graph = new Graph();
         Trainer tuner =
-            FineTuner.resume(
+            FineTuner.open(
                 TinyModel.causal(graph),
                 TinyModel.data(),
                 tuning(loop(15)),
                 run,
+                true,
                 Progress.silent())) {
       assertThat(tuner.run().after().loss()).isFinite();
     }
@@ -216,8 +220,13 @@ class FineTunerTest {
     try (Graph graph = new Graph()) {
       LanguageModel model = TinyModel.causal(graph);
       try (Trainer tuner =
-          FineTuner.start(
-              model, TinyModel.data(), config, temporary.resolve("run"), Progress.silent())) {
+          FineTuner.open(
+              model,
+              TinyModel.data(),
+              config,
+              temporary.resolve("run"),
+              false,
+              Progress.silent())) {
         TrainingResult result = tuner.run();
         assertThat(result.bestStep()).isZero();
         tuner.restoreBest();
@@ -244,18 +253,20 @@ class FineTunerTest {
     try (Graph graph = new Graph()) {
       LanguageModel model = TinyModel.causal(graph);
       try (Trainer first =
-              FineTuner.start(
+              FineTuner.open(
                   model,
                   TinyModel.data(),
                   tuning(loop(10)),
                   temporary.resolve("a"),
+                  false,
                   Progress.silent());
           Trainer second =
-              FineTuner.start(
+              FineTuner.open(
                   model,
                   TinyModel.data(),
                   tuning(loop(10)),
                   temporary.resolve("b"),
+                  false,
                   Progress.silent())) {
         first.run();
         second.run();
@@ -286,11 +297,12 @@ class FineTunerTest {
   private void runTwentySteps(Progress progress) {
     try (Graph graph = new Graph();
         Trainer tuner =
-            FineTuner.start(
+            FineTuner.open(
                 TinyModel.causal(graph),
                 TinyModel.data(),
                 tuning(loop(20)),
                 temporary.resolve("run"),
+                false,
                 progress)) {
       tuner.run();
     }
@@ -313,8 +325,8 @@ class FineTunerTest {
   private static TrainingResult train(Path run, FineTuneOptions config) {
     try (Graph graph = new Graph();
         Trainer tuner =
-            FineTuner.start(
-                TinyModel.causal(graph), TinyModel.data(), config, run, Progress.silent())) {
+            FineTuner.open(
+                TinyModel.causal(graph), TinyModel.data(), config, run, false, Progress.silent())) {
       return tuner.run();
     }
   }

@@ -55,11 +55,12 @@ class ImportedFineTuningTest {
                 .build());
     try (ImportedModel imported = ImportedModel.load(directory, "serving_default");
         Trainer tuner =
-            FineTuner.start(
+            FineTuner.open(
                 ImportedLanguageModel.of(imported, "serving_default"),
                 data,
                 config,
                 temporary.resolve("run"),
+                false,
                 Progress.silent())) {
       TrainingResult result = tuner.run();
       // Python trained it on nothing: before, it is no better than chance among 26 tokens.
@@ -90,7 +91,7 @@ class ImportedFineTuningTest {
     try (ImportedModel imported = ImportedModel.load(original, "serving_default")) {
       LanguageModel model = ImportedLanguageModel.of(imported, names);
       try (Trainer tuner =
-          FineTuner.start(model, data, config, temporary.resolve("run"), Progress.silent())) {
+          FineTuner.open(model, data, config, temporary.resolve("run"), false, Progress.silent())) {
         result = tuner.run();
         WeightReplacement.of(original)
             .card(
@@ -131,7 +132,7 @@ class ImportedFineTuningTest {
     Path directory = ReferenceModels.directory("models/protein_exp").resolve("saved_model");
     try (ImportedModel imported = ImportedModel.load(directory, "serving_default");
         Trainer tuner =
-            FineTuner.start(
+            FineTuner.open(
                 ImportedLanguageModel.of(imported, "serving_default"),
                 new TrainingData(
                     ProteinVocabulary.padFirst(),
@@ -142,6 +143,7 @@ class ImportedFineTuningTest {
                     Batching.training(512, 2048),
                     FineTuneOptions.LOOP),
                 temporary.resolve("run"),
+                false,
                 Progress.silent())) {
       assertThatThrownBy(tuner::run)
           .isInstanceOf(PerformerException.class)

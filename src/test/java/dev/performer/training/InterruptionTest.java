@@ -30,13 +30,11 @@ class InterruptionTest {
       Path run = Path.of(args[0]);
       FineTuneOptions config = config(Long.parseLong(args[1]), Long.parseLong(args[2]));
       Progress progress = Progress.lines(System.err);
+      boolean resume = Files.exists(run.resolve("config.json"));
       try (Graph graph = new Graph();
           Trainer tuner =
-              Files.exists(run.resolve("config.json"))
-                  ? FineTuner.resume(
-                      TinyModel.causal(graph), TinyModel.data(), config, run, progress)
-                  : FineTuner.start(
-                      TinyModel.causal(graph), TinyModel.data(), config, run, progress)) {
+              FineTuner.open(
+                  TinyModel.causal(graph), TinyModel.data(), config, run, resume, progress)) {
         tuner.run();
       } catch (PerformerException e) {
         System.err.println("ERROR " + e.getMessage());
@@ -125,11 +123,12 @@ class InterruptionTest {
   private static TrainingResult finish(Path run, long steps) {
     try (Graph graph = new Graph();
         Trainer tuner =
-            FineTuner.resume(
+            FineTuner.open(
                 TinyModel.causal(graph),
                 TinyModel.data(),
                 config(steps, 0),
                 run,
+                true,
                 Progress.silent())) {
       return tuner.run();
     }

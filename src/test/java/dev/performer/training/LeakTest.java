@@ -41,11 +41,12 @@ class LeakTest {
                 .build());
     try (Graph graph = new Graph();
         Trainer tuner =
-            FineTuner.start(
+            FineTuner.open(
                 TinyModel.causal(graph),
                 TinyModel.data(),
                 config,
                 temporary.resolve("run" + run++),
+                false,
                 new Watch(probe))) {
       tuner.run();
     }

@@ -86,7 +86,7 @@ class LoopOptionsTest {
                 + " 'inverse-square-root', 'peak': 0.01, 'warmup': 5}, 'steps': 30,"
                 + " 'evaluateEvery': 0, 'evaluationBatches': 0, 'checkpointEvery': 4,"
                 + " 'keepCheckpoints': 2, 'logEvery': 10, 'seed': 7, 'data': {'train': 't'}}");
-    JsonNode now = FineTuneSettings.current(old);
+    JsonNode now = FineTuneOptions.current(old);
     assertThat(now.path("training"))
         .isEqualTo(
             FineTuneOptions.LOOP.toBuilder()

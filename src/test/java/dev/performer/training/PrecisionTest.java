@@ -41,14 +41,8 @@ class PrecisionTest {
   @TempDir Path temporary;
 
   private static Trainable build(Graph graph, Recipe recipe) {
-    return PerformerTraining.build(
-        graph,
-        recipe.model(),
-        LossGraph.Options.NONE,
-        recipe.training().precision(),
-        0,
-        1,
-        Map.of());
+    LoopOptions loop = LoopOptions.builder().precision(recipe.training().precision()).build();
+    return PerformerTraining.build(graph, recipe.model(), loop, Map.of());
   }
 
   @ParameterizedTest

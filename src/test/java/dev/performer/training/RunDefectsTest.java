@@ -26,9 +26,8 @@ class RunDefectsTest {
   private static Trainer open(
       Graph graph, Path run, TrainingData data, LoopOptions.Builder loop, Progress progress) {
     FineTuneOptions options = FineTunerTest.tuning(loop);
-    return Files.exists(run.resolve("last"))
-        ? FineTuner.resume(TinyModel.causal(graph), data, options, run, progress)
-        : FineTuner.start(TinyModel.causal(graph), data, options, run, progress);
+    boolean resume = Files.exists(run.resolve("last"));
+    return FineTuner.open(TinyModel.causal(graph), data, options, run, resume, progress);
   }
 
   private static TrainingResult train(Path run, TrainingData data, LoopOptions.Builder loop) {

@@ -1,5 +1,7 @@
 package dev.performer.attention.modelgarden;
 
+import static dev.performer.attention.LinearAttention.length;
+
 import dev.performer.PerformerException;
 import dev.performer.attention.LinearAttention;
 import dev.performer.attention.LinearAttention.Denominator;
@@ -15,19 +17,11 @@ import org.tensorflow.types.family.TFloating;
 /**
  * Model Garden's {@code causal_windowed_performer_attention}: chunks see themselves and a window of
  * chunks before them. T is the length, G the number of chunks, C their length.
- *
- * @param setting chunk, window, decay and padding
- * @param denominator how to divide
  */
 record CausalWindow(CausalWindowed setting, Denominator denominator) {
-
   /**
-   * Attends.
+   * Attends with features {@code [B, H, T, R]} to values {@code [B, H, T, V]}.
    *
-   * @param queries features, {@code [B, H, T, R]}
-   * @param keys features, {@code [B, H, T, R]}
-   * @param values {@code [B, H, T, V]}
-   * @return {@code [B, H, T, V]}
    * @throws PerformerException if nothing is padded and T is known to be no multiple of C
    */
   <T extends TFloating> Operand<T> attend(
@@ -40,7 +34,7 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
     Operand<T> sums = a.matMulTransposed(chunks(tf, queries), state); // [B, H, G, C, V+1]
     Operand<T> out = LinearAttention.divided(tf, sums, denominator); // [B, H, G, C, V]
     Operand<T> joined = tf.reshape(out, shape(tf, values, -1)); // [B, H, G*C, V]
-    return first(tf, joined, LinearAttention.length(tf, values)); // [B, H, T, V]
+    return first(tf, joined, length(tf, values)); // [B, H, T, V]
   }
 
   /** {@code [B, H, T, X]} to {@code [B, H, G, C, X]}. */
@@ -55,19 +49,16 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
       return x;
     }
     if (setting.padding() == Padding.NONE) {
-      PerformerException.require(
-          known < 0,
-          "causal windows need a length that is a multiple of the chunk length %d, not %d; set causal_padding to right",
-          setting.chunk(),
-          known);
+      String message =
+          "causal windows need a length that is a multiple of the chunk length %d, not %d; set causal_padding to right";
+      PerformerException.require(known < 0, message, setting.chunk(), known);
       return x;
     }
-    Operand<TInt32> zero = tf.constant(new int[1]);
+    Operand<TInt32> zero = tf.array(0);
     Operand<TInt32> fill =
         known >= 0
             ? tf.array(missing)
-            : tf.math.floorMod(
-                tf.math.neg(LinearAttention.length(tf, x)), tf.constant(setting.chunk()));
+            : tf.math.floorMod(tf.math.neg(length(tf, x)), tf.constant(setting.chunk()));
     return setting.padding() == Padding.LEFT ? pad(tf, x, fill, zero) : pad(tf, x, zero, fill);
   }
 
@@ -97,11 +88,8 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
     if (known >= 0 && back >= known) {
       return sum;
     }
-    Operand<T> shifted =
-        first(
-            tf,
-            pad(tf, term, tf.array(back), tf.constant(new int[1])),
-            LinearAttention.length(tf, term));
+    Operand<T> padded = pad(tf, term, tf.array(back), tf.array(0));
+    Operand<T> shifted = first(tf, padded, length(tf, term));
     return tf.math.add(sum, a.times(shifted, Math.pow(decay, back)));
   }
 
@@ -110,7 +98,7 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
       Ops tf, Operand<T> x, Operand<TInt32> before, Operand<TInt32> behind) {
     int rank = x.shape().numDimensions();
     Operand<TInt32> after = tf.constant(new int[2 * (rank - 3)]);
-    var flat = tf.concat(List.of(tf.constant(new int[4]), before, behind, after), tf.constant(0));
+    var flat = tf.concat(List.of(tf.array(0, 0, 0, 0), before, behind, after), tf.constant(0));
     Operand<TInt32> paddings = tf.reshape(flat, tf.array(rank, 2));
     return tf.pad(x, paddings, Algebra.of(tf, x).constant(0));
   }
@@ -119,17 +107,14 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
   private static <T extends TFloating> Operand<T> first(
       Ops tf, Operand<T> x, Operand<TInt32> count) {
     int rank = x.shape().numDimensions();
-    Operand<TInt32> sizes =
-        tf.concat(
-            List.of(Algebra.sizes(tf, x, 0, 2), count, Algebra.sizes(tf, x, 3, rank)),
-            tf.constant(0));
-    return tf.slice(x, tf.constant(new int[rank]), sizes);
+    var sizes = List.of(Algebra.sizes(tf, x, 0, 2), count, Algebra.sizes(tf, x, 3, rank));
+    return tf.slice(x, tf.constant(new int[rank]), tf.concat(sizes, tf.constant(0)));
   }
 
   /** The shape of {@code like}, {@code [B, H, T, X]}, with other sizes in place of T. */
   private static Operand<TInt32> shape(Ops tf, Operand<?> like, int... middle) {
-    return tf.concat(
-        List.of(Algebra.sizes(tf, like, 0, 2), tf.constant(middle), Algebra.sizes(tf, like, 3, 4)),
-        tf.constant(0));
+    var outer = Algebra.sizes(tf, like, 0, 2);
+    var sizes = List.of(outer, tf.constant(middle), Algebra.sizes(tf, like, 3, 4));
+    return tf.concat(sizes, tf.constant(0));
   }
 }

@@ -20,6 +20,7 @@ import dev.performer.attention.projection.ModelGardenProjections;
 import dev.performer.graph.Algebra;
 import java.util.Optional;
 import org.tensorflow.Operand;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.StridedSlice;
 import org.tensorflow.types.TFloat32;
@@ -77,9 +78,9 @@ public record KernelAttention(KernelAttentionConfig config) {
     int begin = config.beginKernel();
     Optional<Operand<T>> first = Optional.empty();
     if (begin > 0) {
-      Operand<T> heads = mix(all.firstQueries(begin), Kernel.PLAIN, new Short());
+      Operand<T> heads = mix(all.withQueries(0, begin, 0b1011), Kernel.PLAIN, new Short());
       first = Optional.of(swapPositionsAndHeads(tf, heads));
-      all = all.queriesFrom(begin);
+      all = all.withQueries(begin, 0, 0b1111);
     }
     Operand<T> rest = mix(all, config.kernel(), config.mixing());
     return new Outputs<>(first, swapPositionsAndHeads(tf, rest)); // [B, T, H, V]
@@ -90,10 +91,8 @@ public record KernelAttention(KernelAttentionConfig config) {
       Ops tf, Operand<T> q, Operand<T> k, Operand<T> v, Operand<T> keyMask, Operand<T> projection) {
     var wide =
         attend(tf, wide(tf, q), wide(tf, k), wide(tf, v), wide(tf, keyMask), wide(tf, projection));
-    Class<T> narrow = q.type();
-    return new Outputs<>(
-        wide.begin().map(begin -> tf.dtypes.cast(begin, narrow)),
-        tf.dtypes.cast(wide.rest(), narrow));
+    Optional<Operand<T>> begin = wide.begin().map(x -> tf.dtypes.cast(x, q.type()));
+    return new Outputs<>(begin, tf.dtypes.cast(wide.rest(), q.type()));
   }
 
   /**
@@ -113,29 +112,23 @@ public record KernelAttention(KernelAttentionConfig config) {
   private <T extends TFloating> void check(
       Operand<T> queries, Operand<T> keyMask, Operand<T> projection) {
     int features = config.numRandomFeatures();
-    require(
-        !config.scaleByLength() || keyMask != null,
-        "scale_by_length needs a mask to know the lengths from");
-    require(
-        keyMask == null || keyMask.shape().numDimensions() == 2,
-        "KernelAttention takes a mask of keys, [batch, length], not one of shape %s",
-        keyMask == null ? null : keyMask.shape());
-    require(
-        (projection == null) == (features == 0),
-        "num_random_features is %d, so a projection is %s",
-        features,
-        projection == null ? "needed" : "not expected");
+    boolean isUnknown = config.scaleByLength() && keyMask == null;
+    require(!isUnknown, "scale_by_length needs a mask to know the lengths from");
+    if (keyMask != null) {
+      Shape mask = keyMask.shape();
+      String message = "KernelAttention takes a mask of keys, [batch, length], not one of shape %s";
+      require(mask.numDimensions() == 2, message, mask);
+    }
+    boolean fits = (projection == null) == (features == 0);
+    String expected = projection == null ? "needed" : "not expected";
+    require(fits, "num_random_features is %d, so a projection is %s", features, expected);
     if (projection != null) {
       long rows = Algebra.size(projection, 0, "the number of random features");
       long columns = Algebra.size(projection, 1, "the head size of the projection");
       long headSize = Algebra.size(queries, 3, "the head size");
-      require(
-          rows == features && columns == headSize,
-          "expected a projection of shape [%d, %d], not [%d, %d]",
-          features,
-          headSize,
-          rows,
-          columns);
+      String message = "expected a projection of shape [%d, %d], not [%d, %d]";
+      boolean matches = rows == features && columns == headSize;
+      require(matches, message, features, headSize, rows, columns);
     }
   }
 
@@ -149,8 +142,8 @@ public record KernelAttention(KernelAttentionConfig config) {
       return in.algebra().matMul(tf.nn.softmax(scores), in.values());
     } else if (mixing instanceof CausalWindowed windowed) {
       Features<T> f = in.masked(all);
-      return new CausalWindow(windowed, denominator())
-          .attend(tf, f.queries(), f.keys(), in.values());
+      var window = new CausalWindow(windowed, denominator());
+      return window.attend(tf, f.queries(), f.keys(), in.values());
     }
     return LinearAttention.bidirectional(
         tf, all.queries(), all.keys(), in.values(), in.keyMask(), denominator());
@@ -200,23 +193,13 @@ public record KernelAttention(KernelAttentionConfig config) {
       Operand<T> values,
       Operand<T> keyMask,
       Operand<T> projection) {
-
     /** Features with those of masked keys zeroed. */
     Features<T> masked(Features<T> features) {
       return keyMask == null ? features : features.masked(algebra.tf(), keyMask);
     }
 
-    /** With the first {@code count} queries, or all if there are fewer. */
-    Pass<T> firstQueries(int count) {
-      return withQueries(0, count, 0b1011);
-    }
-
-    /** With the queries from one on; none if there are not so many. */
-    Pass<T> queriesFrom(int first) {
-      return withQueries(first, 0, 0b1111);
-    }
-
-    private Pass<T> withQueries(int begin, int end, long openEnds) {
+    /** With queries from one on, up to another or, as the open ends have it, all there are. */
+    Pass<T> withQueries(int begin, int end, long openEnds) {
       Ops tf = algebra.tf();
       Operand<TInt32> ones = tf.array(1, 1, 1, 1);
       var from = tf.array(0, 0, begin, 0);

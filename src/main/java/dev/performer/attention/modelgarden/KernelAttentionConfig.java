@@ -1,6 +1,7 @@
 package dev.performer.attention.modelgarden;
 
 import static dev.performer.PerformerException.require;
+import static java.util.Objects.requireNonNullElse;
 
 import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonInclude;
@@ -45,7 +46,6 @@ public record KernelAttentionConfig(
     int beginKernel,
     OptionalDouble scale,
     boolean scaleByLength) {
-
   /** How queries and keys meet. */
   public sealed interface Mixing {}
 
@@ -71,11 +71,9 @@ public record KernelAttentionConfig(
       implements Mixing {
     /** Checks the numbers. */
     public CausalWindowed {
-      require(
-          chunk >= 1 && window >= 1,
-          "causal windows need a chunk length and a window length of 1 or more, not %d and %d",
-          chunk,
-          window);
+      String message =
+          "causal windows need a chunk length and a window length of 1 or more, not %d and %d";
+      require(chunk >= 1 && window >= 1, message, chunk, window);
     }
   }
 
@@ -94,16 +92,12 @@ public record KernelAttentionConfig(
 
   /** Checks that the arguments go together, as Model Garden's constructor and first call do. */
   public KernelAttentionConfig {
-    require(
-        kernel.nameIn(Code.MODEL_GARDEN).isPresent(),
-        "KernelAttention has no feature transform for the kernel %s; it has %s",
-        kernel,
-        Kernel.allNames(Code.MODEL_GARDEN));
-    require(
-        numRandomFeatures >= 0 && beginKernel >= 0,
-        "num_random_features and begin_kernel must be 0 or more, not %d and %d",
-        numRandomFeatures,
-        beginKernel);
+    boolean isKnown = kernel.nameIn(Code.MODEL_GARDEN).isPresent();
+    String unknown = "KernelAttention has no feature transform for the kernel %s; it has %s";
+    require(isKnown, unknown, kernel, Kernel.allNames(Code.MODEL_GARDEN));
+    String negative = "num_random_features and begin_kernel must be 0 or more, not %d and %d";
+    boolean areCounts = numRandomFeatures >= 0 && beginKernel >= 0;
+    require(areCounts, negative, numRandomFeatures, beginKernel);
     require(
         !redraw || numRandomFeatures > 0,
         "redraw needs a projection: set num_random_features above 0, or redraw to false");
@@ -128,13 +122,11 @@ public record KernelAttentionConfig(
     return of(Keys.ofKeras(arguments));
   }
 
-  /** From its keys in JSON and YAML. */
   @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
   static KernelAttentionConfig of(Keys keys) {
     return keys.config();
   }
 
-  /** All its keys in JSON and YAML. */
   @JsonValue
   Keys keys() {
     return Keys.of(this);
@@ -146,16 +138,11 @@ public record KernelAttentionConfig(
         kernel, numRandomFeatures, seed + layer, redraw, mixing, beginKernel, scale, scaleByLength);
   }
 
-  /**
-   * The projection that the layer holds.
-   *
-   * @param headSize D
-   * @return {@code [numRandomFeatures, D]}; empty without random features
-   */
+  /** The projection that the layer holds, {@code [M, D]}; empty without random features. */
   public Optional<ProjectionMatrix> projection(int headSize) {
-    return numRandomFeatures == 0
-        ? Optional.empty()
-        : Optional.of(ModelGardenProjections.ofLayer(numRandomFeatures, headSize, seed));
+    int rows = numRandomFeatures;
+    return Optional.ofNullable(
+        rows == 0 ? null : ModelGardenProjections.ofLayer(rows, headSize, seed));
   }
 
   /**
@@ -185,7 +172,6 @@ public record KernelAttentionConfig(
       Integer causalWindowLength,
       Double causalWindowDecay,
       String causalPadding) {
-
     static Keys of(KernelAttentionConfig c) {
       CausalWindowed window = c.mixing() instanceof CausalWindowed w ? w : null;
       return new Keys(
@@ -211,47 +197,40 @@ public record KernelAttentionConfig(
     }
 
     KernelAttentionConfig config() {
-      String transform = or(featureTransform, "exp");
+      String transform = requireNonNullElse(featureTransform, "exp");
       Kernel kernel = Kernel.named(Code.MODEL_GARDEN, transform).orElse(null);
-      require(
-          kernel != null,
-          "feature_transform '%s' is unknown; expected one of %s",
-          transform,
-          Kernel.allNames(Code.MODEL_GARDEN));
+      String unknown = "feature_transform '%s' is unknown; expected one of %s";
+      require(kernel != null, unknown, transform, Kernel.allNames(Code.MODEL_GARDEN));
       return new KernelAttentionConfig(
           kernel,
-          Math.max(0, or(numRandomFeatures, 256)),
-          or(seed, 0L),
-          or(redraw, false),
+          Math.max(0, requireNonNullElse(numRandomFeatures, 256)),
+          requireNonNullElse(seed, 0L),
+          requireNonNullElse(redraw, false),
           mixing(),
-          or(beginKernel, 0),
+          requireNonNullElse(beginKernel, 0),
           optional(scale),
-          or(scaleByLength, false));
+          requireNonNullElse(scaleByLength, false));
     }
 
     private Mixing mixing() {
-      boolean isShort = or(isShortSeq, false);
-      boolean isWindowed = or(useCausalWindowed, false);
+      boolean isShort = requireNonNullElse(isShortSeq, false);
+      boolean isWindowed = requireNonNullElse(useCausalWindowed, false);
       require(
           !isShort || !isWindowed,
           "is_short_seq and use_causal_windowed exclude each other; set one of them to false");
       if (!isWindowed) {
         return isShort ? new Short() : new Linear();
       }
-      int chunk = or(causalChunkLength, 1);
-      int window = or(causalWindowLength, 3);
+      int chunk = requireNonNullElse(causalChunkLength, 1);
+      int window = requireNonNullElse(causalWindowLength, 3);
       return new CausalWindowed(chunk, window, optional(causalWindowDecay), padding());
     }
 
     private Padding padding() {
       String message = "causal_padding '%s' is unknown; expected left, right or none at all";
-      String side = or(causalPadding, "");
+      String side = requireNonNullElse(causalPadding, "");
       require(List.of("", "left", "right").contains(side), message, side);
       return side.isEmpty() ? Padding.NONE : Padding.valueOf(side.toUpperCase(Locale.ROOT));
-    }
-
-    private static <T> T or(T value, T absent) {
-      return value == null ? absent : value;
     }
 
     private static OptionalDouble optional(Double x) {

@@ -23,7 +23,6 @@ import org.tensorflow.types.TFloat64;
  */
 public record JaxProjections(
     int rows, int columns, Directions directions, Lengths lengths, Threefry.Stream stream) {
-
   /** Checks the shape. */
   public JaxProjections {
     ProjectionMatrix.requireShape(rows, columns);

@@ -45,38 +45,30 @@ public enum ProjectionDraw {
     return isPerLayer;
   }
 
-  /**
-   * The same draw from one of JAX's random streams.
-   *
-   * @throws PerformerException if this is no draw of JAX
-   */
+  /** The same draw from another stream. @throws PerformerException if this is no draw of JAX */
   public ProjectionDraw withStream(Threefry.Stream stream) {
-    PerformerException.require(
-        this == JAX_LEGACY || this == JAX_PARTITIONABLE,
-        "threefry is JAX's random stream, but projections are drawn as %s does",
-        label());
+    boolean isJax = this == JAX_LEGACY || this == JAX_PARTITIONABLE;
+    String message = "threefry is JAX's random stream, but projections are drawn as %s does";
+    PerformerException.require(isJax, message, label());
     return stream == Threefry.Stream.LEGACY ? JAX_LEGACY : JAX_PARTITIONABLE;
   }
 
   /** Whether the code that is followed makes such projections at all. */
   private boolean makes(Directions directions, Lengths lengths) {
+    boolean isOrthogonal = directions == Directions.ORTHOGONAL;
     return switch (this) {
       case PERFORMER -> true;
-      case JAX_LEGACY, JAX_PARTITIONABLE ->
-          directions == Directions.ORTHOGONAL || lengths == Lengths.CHI;
-      case GOOGLE_TF -> directions == Directions.ORTHOGONAL;
-      case MODEL_GARDEN -> directions == Directions.ORTHOGONAL && lengths == Lengths.CHI;
+      case JAX_LEGACY, JAX_PARTITIONABLE -> isOrthogonal || lengths == Lengths.CHI;
+      case GOOGLE_TF -> isOrthogonal;
+      case MODEL_GARDEN -> isOrthogonal && lengths == Lengths.CHI;
     };
   }
 
   /** Checks a kind. @throws PerformerException if the code that is followed makes no such one */
   public void require(Directions directions, Lengths lengths) {
-    PerformerException.require(
-        makes(directions, lengths),
-        "a draw as %s makes it has no %s projections with row lengths %s; choose other ones, or the draw performer",
-        label(),
-        directions,
-        lengths);
+    String message =
+        "a draw as %s makes it has no %s projections with row lengths %s; choose other ones, or the draw performer";
+    PerformerException.require(makes(directions, lengths), message, label(), directions, lengths);
   }
 
   /** Draws {@code [M, D]}. @throws PerformerException as {@link #require} does */

@@ -1,6 +1,7 @@
 package dev.performer.attention.projection;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.DataBuffers;
@@ -15,7 +16,6 @@ import org.tensorflow.types.TFloat32;
  * @param columns D, the head dimension
  */
 public record ProjectionMatrix(float[] values, int rows, int columns) {
-
   /** Checks that the number of values fits the shape. */
   public ProjectionMatrix {
     if (values.length != elements(rows, columns)) {
@@ -45,23 +45,14 @@ public record ProjectionMatrix(float[] values, int rows, int columns) {
     elements(columns, columns);
   }
 
-  /**
-   * The number of elements of a projection.
-   *
-   * @throws PerformerException if a side is not positive or the matrix is beyond Java's arrays
-   */
+  /** The number of elements; sides are positive, and the matrix fits one of Java's arrays. */
   static int elements(int rows, int columns) {
-    PerformerException.require(
-        rows >= 1 && columns >= 1,
-        "a projection needs at least one row and one column, not [%d, %d]; set the number of random features and the head dimension to 1 or more",
-        rows,
-        columns);
+    String empty =
+        "a projection needs at least one row and one column, not [%d, %d]; set the number of random features and the head dimension to 1 or more";
+    require(rows >= 1 && columns >= 1, empty, rows, columns);
     long elements = (long) rows * columns;
-    PerformerException.require(
-        elements <= Integer.MAX_VALUE - 16,
-        "a projection of shape [%d, %d] is too large; use fewer random features",
-        rows,
-        columns);
+    String large = "a projection of shape [%d, %d] is too large; use fewer random features";
+    require(elements <= Integer.MAX_VALUE - 16, large, rows, columns);
     return (int) elements;
   }
 }

@@ -20,7 +20,6 @@ import org.tensorflow.types.TFloat32;
  *     href="https://github.com/google-research/google-research/blob/master/performer/fast_attention/tensorflow/fast_attention.py">fast_attention.py</a>
  */
 public record TensorFlowProjections(int rows, int columns, long seed, Lengths lengths) {
-
   // What TensorFlow takes for the graph's seed where tf.random.set_seed was not called.
   private static final long GRAPH_SEED = 87654321;
   private static final long MODULUS = Integer.MAX_VALUE;

@@ -13,7 +13,6 @@ import dev.performer.PerformerException;
  *     Parallel Random Numbers: As Easy as 1, 2, 3</a>
  */
 public record Threefry(Stream stream, int high, int low) {
-
   /** JAX's flag {@code jax_threefry_partitionable}; it changes splits and bits. */
   public enum Stream {
     /** Off: the default of older JAX, and of every protein model Google trained. */
@@ -91,11 +90,7 @@ public record Threefry(Stream stream, int high, int low) {
     return result;
   }
 
-  /**
-   * {@code jax.random.randint(key, (number,), least, bound)}: int32 in [least, bound).
-   *
-   * @throws PerformerException if the range is empty
-   */
+  /** {@code jax.random.randint(key, (number,), least, bound)}: int32 in [least, bound). */
   public int[] randint(int least, int bound, int number) {
     PerformerException.require(
         bound > least, "a random integer needs a bound above %d, not %d", least, bound);

@@ -42,9 +42,7 @@ public record Averages(double decay, Map<String, Variable> averages, List<Variab
   /** Adds an op that makes every average its weight. */
   public Op initializer(Ops tf) {
     List<Op> assigned = new ArrayList<>();
-    for (Variable weight : weights) {
-      assigned.add(Variables.assign(tf, of(weight), weight.<TFloat32>read(tf)));
-    }
+    weights.forEach(w -> assigned.add(Variables.assign(tf, of(w), w.read(tf))));
     return tf.withControlDependencies(assigned).noOp();
   }
 

@@ -2,10 +2,16 @@ package dev.performer.training.optim;
 
 import dev.performer.graph.LossGradients;
 import dev.performer.graph.Variable;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
+import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.types.family.TFloating;
 
@@ -16,13 +22,11 @@ import org.tensorflow.types.family.TFloating;
  * @param values their gradients, in the same order
  * @param unused trainable variables without one
  */
-record Gradients(List<Variable> variables, List<Output<?>> values, List<Variable> unused) {
+public record Gradients(List<Variable> variables, List<Output<?>> values, List<Variable> unused) {
 
-  /**
-   * @throws IllegalArgumentException if no trainable variable has a gradient
-   */
+  /** Fails with an IllegalArgumentException if no trainable variable has a gradient. */
   static Gradients of(Graph graph, Output<?> loss, List<Variable> all) {
-    var reached = Ancestors.of(List.of(loss), false).keySet();
+    var reached = ancestors(List.of(loss), false).keySet();
     List<Variable> candidates = new ArrayList<>();
     List<Variable> unused = new ArrayList<>();
     for (Variable variable : all.stream().filter(Variable::trainable).toList()) {
@@ -31,9 +35,7 @@ record Gradients(List<Variable> variables, List<Output<?>> values, List<Variable
               && TFloating.class.isAssignableFrom(variable.type());
       (used ? candidates : unused).add(variable);
     }
-    if (candidates.isEmpty()) {
-      throw new IllegalArgumentException("the loss depends on no trainable variable");
-    }
+    requireAny(candidates, "the loss depends on no trainable variable");
     List<Optional<Output<?>>> found = LossGradients.find(graph, loss, candidates);
     List<Variable> variables = new ArrayList<>();
     List<Output<?>> values = new ArrayList<>();
@@ -41,9 +43,37 @@ record Gradients(List<Variable> variables, List<Output<?>> values, List<Variable
       (found.get(i).isPresent() ? variables : unused).add(candidates.get(i));
       found.get(i).ifPresent(values::add);
     }
-    if (variables.isEmpty()) {
-      throw new IllegalArgumentException("no gradient of the loss reaches a trainable variable");
-    }
+    requireAny(variables, "no gradient of the loss reaches a trainable variable");
     return new Gradients(List.copyOf(variables), List.copyOf(values), List.copyOf(unused));
+  }
+
+  private static void requireAny(List<Variable> variables, String otherwise) {
+    if (variables.isEmpty()) {
+      throw new IllegalArgumentException(otherwise);
+    }
+  }
+
+  /**
+   * The operations that outputs are computed from, by name, the nearest first, their own included.
+   *
+   * @param control whether control dependencies count
+   */
+  public static Map<String, GraphOperation> ancestors(
+      Collection<? extends Output<?>> outputs, boolean control) {
+    Map<String, GraphOperation> found = new LinkedHashMap<>();
+    var open = new ArrayDeque<GraphOperation>();
+    outputs.forEach(output -> open.add((GraphOperation) output.op()));
+    while (!open.isEmpty()) {
+      GraphOperation operation = open.remove();
+      if (found.putIfAbsent(operation.name(), operation) == null) {
+        for (Operand<?> input : operation.inputs()) {
+          open.add((GraphOperation) input.asOutput().op());
+        }
+        if (control) {
+          operation.controlInputs().forEach(open::add);
+        }
+      }
+    }
+    return found;
   }
 }

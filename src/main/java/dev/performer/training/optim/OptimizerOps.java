@@ -78,13 +78,12 @@ public record OptimizerOps(
   }
 
   /**
-   * Adds gradients and update to the graph.
+   * Adds gradients and update to the graph; an IllegalArgumentException if nothing can be trained.
    *
    * @param loss a scalar: the mean over {@code weight}
    * @param weight a scalar: how much a batch counts among those of one step; null where every step
    *     is one batch
    * @param averages moved along with every update; null for none
-   * @throws IllegalArgumentException if the loss depends on no trainable variable
    */
   public static OptimizerOps build(
       Graph graph,
@@ -105,8 +104,8 @@ public record OptimizerOps(
     var accumulation = weight == null ? null : Accumulation.of(tf, sums, own, weight, scope);
     List<Output<TFloat32>> gradients = new ArrayList<>();
     for (int i = 0; i < own.values().size(); i++) {
-      var value = own.values().get(i);
-      var mean = accumulation == null ? float32(tf, value) : accumulation.means().get(i);
+      var mean =
+          accumulation == null ? float32(tf, own.values().get(i)) : accumulation.means().get(i);
       gradients.add(tf.identity(mean).asOutput());
     }
     var anyNorm = globalNorm(tf, gradients);
@@ -121,7 +120,7 @@ public record OptimizerOps(
     List<Op> updates = new ArrayList<>();
     for (int i = 0; i < gradients.size(); i++) {
       Variable variable = own.variables().get(i);
-      boolean decays = optimizer.decaysAll() || WeightDecay.appliesTo(variable);
+      boolean decays = optimizer.decaysAll() || UpdateRule.decays(variable);
       var clipped = after.math.mul(gradients.get(i), tf.dtypes.cast(scale, TFloat32.class));
       double decay = decays ? optimizer.weightDecay() : 0;
       updates.add(new UpdateRule(after, shared, variable, clipped, decay).of(optimizer));

@@ -7,10 +7,11 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.stream.LongStream;
+import java.util.stream.Stream;
 
 /**
  * How much memory a Linux process may still take: what the machine has to spare, or the rest of a
- * container's limit (control groups, version 1 or 2) where that is less.
+ * container's limit (control groups, version 1 or 2) where that is less. Empty where not known.
  *
  * @param root of the file system, {@code /} but for tests
  */
@@ -34,56 +35,47 @@ public record AvailableMemory(Path root) {
     return new AvailableMemory(Path.of("/")).least();
   }
 
-  /** The most memory that this process has had, in bytes; empty where it is not known. */
+  /** The most memory that this process has had, in bytes. */
   public static OptionalLong peak() {
     return kilobytes("VmHWM:", Path.of("/proc/self/status"));
   }
 
-  /** The memory that this process has now, in bytes; empty where it is not known. */
+  /** The memory that this process has now, in bytes. */
   public static OptionalLong resident() {
     return kilobytes("VmRSS:", Path.of("/proc/self/status"));
   }
 
-  /** In bytes; empty where it is not known. */
   OptionalLong least() {
-    OptionalLong least = kilobytes("MemAvailable:", root.resolve("proc/meminfo"));
+    var limits = LongStream.builder();
+    kilobytes("MemAvailable:", root.resolve("proc/meminfo")).ifPresent(limits);
     for (String line : lines(root.resolve("proc/self/cgroup"))) {
       String[] parts = line.split(":", 3); // number:controllers:path
       if (parts.length == 3 && parts[1].isEmpty()) {
-        least = lesser(least, ofGroup(Version.TWO, parts[2]));
+        ofGroup(Version.TWO, parts[2]).forEach(limits);
       } else if (parts.length == 3 && List.of(parts[1].split(",")).contains("memory")) {
-        least = lesser(least, ofGroup(Version.ONE, parts[2]));
+        ofGroup(Version.ONE, parts[2]).forEach(limits);
       }
     }
-    return least;
+    return limits.build().min();
   }
 
-  /** The least of a group and those around it; inside a container its path may not be visible. */
-  private OptionalLong ofGroup(Version version, String path) {
+  /** What a group and those around it leave; inside a container its path may not be visible. */
+  private LongStream ofGroup(Version version, String path) {
     Path mount = root.resolve(version.mount).normalize();
     Path group = mount.resolve(path.replaceFirst("^/+", "")).normalize();
-    OptionalLong least = OptionalLong.empty();
-    for (Path g = group.startsWith(mount) ? group : mount;
-        g != null && g.startsWith(mount);
-        g = g.getParent()) {
-      least = lesser(least, left(version, g));
-    }
-    return least;
+    Path inner = group.startsWith(mount) ? group : mount;
+    return Stream.iterate(inner, g -> g != null && g.startsWith(mount), Path::getParent)
+        .flatMapToLong(g -> left(version, g).stream());
   }
 
   private static OptionalLong left(Version version, Path group) {
     OptionalLong limit = number(group.resolve(version.limit), ""); // "max" is none
     OptionalLong usage = number(group.resolve(version.usage), "");
-    if (limit.isEmpty() || usage.isEmpty()) {
-      return OptionalLong.empty();
-    }
     // Cached files give way.
     long cached = number(group.resolve("memory.stat"), version.cached).orElse(0);
-    return OptionalLong.of(Math.max(0, limit.getAsLong() - usage.getAsLong() + cached));
-  }
-
-  private static OptionalLong lesser(OptionalLong a, OptionalLong b) {
-    return LongStream.concat(a.stream(), b.stream()).min();
+    return limit.isEmpty() || usage.isEmpty()
+        ? OptionalLong.empty()
+        : OptionalLong.of(Math.max(0, limit.getAsLong() - usage.getAsLong() + cached));
   }
 
   private static OptionalLong kilobytes(String key, Path file) {

@@ -13,12 +13,9 @@ import java.util.zip.CRC32;
 import java.util.zip.CheckedInputStream;
 
 /**
- * One checkpoint directory: TensorFlow's files under {@link #prefix} and {@code state.json}, which
- * is written last and holds size and CRC-32 of every other file, so that a damaged checkpoint is
- * known.
- *
- * @param directory {@code step-N}
- * @param state where the run stood
+ * One checkpoint directory, {@code step-N}: TensorFlow's files under {@link #prefix} and {@code
+ * state.json}, which is written last and holds size and CRC-32 of every other file, so that a
+ * damaged checkpoint is known.
  */
 public record Checkpoint(Path directory, TrainingState state) {
   private static final String STATE = "state.json";
@@ -55,25 +52,27 @@ public record Checkpoint(Path directory, TrainingState state) {
   public static Checkpoint open(Path directory) throws IOException {
     JsonNode json = JSON.readTree(directory.resolve(STATE).toFile());
     JsonNode files = json.path("files");
-    if (files.isEmpty()) {
-      throw new IOException("state.json names no files");
-    }
+    require(!files.isEmpty(), "state.json names no files");
     for (var field : files.properties()) {
       Path file = directory.resolve(field.getKey());
       JsonNode entry = field.getValue();
-      if (!Files.isRegularFile(file)) {
-        throw new IOException(field.getKey() + " is missing");
-      }
-      if (Files.size(file) != entry.path("bytes").asLong(-1)
-          || crc32(file) != entry.path("crc32").asLong(-1)) {
-        throw new IOException(field.getKey() + " is cut off or damaged");
-      }
+      require(Files.isRegularFile(file), field.getKey() + " is missing");
+      require(
+          Files.size(file) == entry.path("bytes").asLong(-1)
+              && crc32(file) == entry.path("crc32").asLong(-1),
+          field.getKey() + " is cut off or damaged");
     }
     TrainingState state = JSON.treeToValue(json.path("state"), TrainingState.class);
-    if (state == null || state.position() == null || state.best() == null) {
-      throw new IOException("state.json lacks the state");
-    }
+    require(
+        state != null && state.position() != null && state.best() != null,
+        "state.json lacks the state");
     return new Checkpoint(directory, state);
+  }
+
+  private static void require(boolean holds, String otherwise) throws IOException {
+    if (!holds) {
+      throw new IOException(otherwise);
+    }
   }
 
   private static long crc32(Path file) throws IOException {

@@ -17,8 +17,7 @@ import java.util.TreeMap;
  * @param guesses what was to be guessed: tokens, classes or numbers
  * @param sequences sequences read
  * @param seconds time it took
- * @param more what the task measures besides, by name, such as {@code bitsPerDimension}; null for
- *     nothing
+ * @param more what the task measures besides, by name: {@code bitsPerDimension}; null for nothing
  */
 public record Evaluation(
     double loss,
@@ -31,17 +30,6 @@ public record Evaluation(
 
   public Evaluation {
     more = more == null ? Map.of() : Collections.unmodifiableMap(new TreeMap<>(more));
-  }
-
-  /** With nothing besides. */
-  public Evaluation(
-      double loss,
-      double accuracy,
-      double perplexity,
-      long guesses,
-      long sequences,
-      double seconds) {
-    this(loss, accuracy, perplexity, guesses, sequences, seconds, null);
   }
 
   /** Loss, accuracy, perplexity and {@link #more}, without what is not a number. */

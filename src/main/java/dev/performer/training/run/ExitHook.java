@@ -7,13 +7,10 @@ import java.util.concurrent.TimeUnit;
 
 /**
  * Turns Ctrl-C and SIGTERM into a wish to stop: the JVM then waits until the training loop has
- * saved and closed this, or the grace is over. It does not wait for a loop that cannot come to its
- * end: one whose own thread exits the JVM, or whose thread is dead. The hook touches no session:
- * closing one waits for its running step.
+ * saved and closed this, its thread is dead or exits the JVM itself, or the grace is over. The hook
+ * touches no session: closing one waits for its running step.
  */
 public final class ExitHook implements AutoCloseable {
-  private static final long SLICE_MILLIS = 50;
-
   private final CountDownLatch done = new CountDownLatch(1);
   private final Thread loop = Thread.currentThread();
   private final Thread hook;
@@ -30,7 +27,7 @@ public final class ExitHook implements AutoCloseable {
     stop.run();
     long end = System.nanoTime() + grace.toNanos();
     try {
-      while (!done.await(SLICE_MILLIS, TimeUnit.MILLISECONDS)
+      while (!done.await(50, TimeUnit.MILLISECONDS)
           && loop.isAlive()
           && !loopExits()
           && System.nanoTime() < end) {}

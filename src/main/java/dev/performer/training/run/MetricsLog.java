@@ -14,8 +14,8 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** {@code metrics.jsonl}: one object per line, each on the disk as soon as it is known. */
 public final class MetricsLog implements AutoCloseable {
@@ -43,23 +43,19 @@ public final class MetricsLog implements AutoCloseable {
 
   /** The lines of a file, if there is one, without what a killed process left unfinished. */
   public static List<JsonNode> read(Path file) {
-    if (!Files.exists(file)) {
-      return List.of();
-    }
     try {
-      var lines = Files.readAllLines(file).stream();
-      return lines.map(MetricsLog::parse).filter(Objects::nonNull).toList();
+      var lines = Files.exists(file) ? Files.readAllLines(file) : List.<String>of();
+      return lines.stream().flatMap(MetricsLog::parse).toList();
     } catch (IOException e) {
       throw new PerformerException(file + " cannot be read: " + RunDirectory.describe(e), e);
     }
   }
 
-  /** Null for a line that a killed process left unfinished. */
-  private static JsonNode parse(String line) {
+  private static Stream<JsonNode> parse(String line) {
     try {
-      return JSON.readTree(line);
+      return Stream.of(JSON.readTree(line));
     } catch (IOException e) {
-      return null;
+      return Stream.empty();
     }
   }
 

@@ -16,10 +16,7 @@ import me.tongfei.progressbar.ProgressBarStyle;
  * what it wants to know; {@link #on} makes one for a person.
  */
 public interface Progress extends AutoCloseable {
-  /**
-   * @param step steps done before
-   * @param total steps of the whole run
-   */
+  /** Before the first. @param step steps done before @param total steps of the whole run */
   default void start(long step, long total) {}
 
   /** After every step. */
@@ -40,10 +37,7 @@ public interface Progress extends AutoCloseable {
   @Override
   default void close() {}
 
-  /**
-   * A progress bar with time left on a terminal, where its library is present; else a line per
-   * interval.
-   */
+  /** A bar with time left on a terminal, where its library is present; else {@link #lines}. */
   static Progress on(PrintStream out) {
     return Terminal.isPresent() && OptionalLibrary.PROGRESS_BAR.isPresent() ? bar(out) : lines(out);
   }

@@ -21,12 +21,7 @@ public final class ResumePolicy {
 
   private ResumePolicy() {}
 
-  /**
-   * Compares settings with those that a run began with.
-   *
-   * @return keys that changed and may
-   * @throws PerformerException that names a key that must not change
-   */
+  /** Keys that changed and may. @throws PerformerException that names one that must not */
   public static List<String> changes(JsonNode was, JsonNode now, Path run) {
     List<String> changed = new ArrayList<>();
     compare("", was, now, changed);
@@ -59,21 +54,14 @@ public final class ResumePolicy {
 
   /** 1 and 1.0 are the same number, and a key without a value is as one that is not there. */
   private static boolean same(JsonNode was, JsonNode now) {
-    if (isAbsent(was) || isAbsent(now)) {
-      return isAbsent(was) && isAbsent(now);
-    }
-    return was.isNumber() && now.isNumber()
-        ? was.doubleValue() == now.doubleValue()
-        : was.equals(now);
-  }
-
-  private static boolean isAbsent(JsonNode value) {
-    return value.isMissingNode() || value.isNull();
+    boolean isAbsent = was.isMissingNode() || was.isNull();
+    return was.equals(now)
+        || was.isNumber() && now.isNumber() && was.doubleValue() == now.doubleValue()
+        || isAbsent && (now.isMissingNode() || now.isNull());
   }
 
   private static String text(JsonNode value) {
-    return value.isMissingNode()
-        ? "absent"
-        : value.isValueNode() ? value.asText() : value.toString();
+    String shown = value.isValueNode() ? value.asText() : value.toString();
+    return value.isMissingNode() ? "absent" : shown;
   }
 }

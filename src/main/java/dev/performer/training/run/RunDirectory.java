@@ -2,7 +2,10 @@ package dev.performer.training.run;
 
 import static dev.performer.PerformerException.require;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.nio.file.StandardOpenOption.CREATE;
+import static java.nio.file.StandardOpenOption.WRITE;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import dev.performer.AtomicFiles;
@@ -14,12 +17,11 @@ import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
 
 /**
  * The directory of one training run, locked while this is open.
@@ -37,9 +39,16 @@ import java.util.function.Consumer;
  * process at any time leaves a directory to resume from.
  */
 public final class RunDirectory implements AutoCloseable {
+  /** The file of {@link Settings} that no recipe describes. */
+  public static final String CONFIG = "config.json";
+
   private static final String STEP = "step-";
   private static final String LOCK = "run.lock";
   private static final String CHECKPOINTS = "checkpoints";
+
+  /** What a run leaves that was stopped before its first file. */
+  private static final String BEGINNING =
+      "run\\.lock|checkpoints|\\.(config\\.json|recipe\\.yaml)\\.part-.*";
 
   /** What may be there before the first checkpoint. */
   private static final String FIRST_FILES =
@@ -54,15 +63,36 @@ public final class RunDirectory implements AutoCloseable {
       new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
 
   private final Path root;
-  private final RunSettings settings;
+  private final Settings settings;
   private final FileChannel lock;
   private final boolean isNew;
 
-  private RunDirectory(Path root, RunSettings settings, FileChannel lock, boolean isNew) {
+  /**
+   * Every setting of a run, defaults included.
+   *
+   * @param file that holds them in the run directory, JSON or YAML by its name; it marks the
+   *     directory as a run
+   * @param all what {@link ResumePolicy} compares
+   * @param current turns settings that an earlier version wrote into ones of this form
+   */
+  public record Settings(String file, JsonNode all, UnaryOperator<JsonNode> current) {
+    /** In {@link #CONFIG}, of a form that never changed. */
+    public static Settings of(JsonNode all) {
+      return new Settings(CONFIG, all, UnaryOperator.identity());
+    }
+  }
+
+  private RunDirectory(Path root, Settings settings, boolean isNew) throws IOException {
     this.root = root;
     this.settings = settings;
-    this.lock = lock;
     this.isNew = isNew;
+    Files.createDirectories(root.resolve(CHECKPOINTS));
+    lock = FileChannel.open(root.resolve(LOCK), CREATE, WRITE);
+    if (!isLocked(lock)) {
+      lock.close();
+      throw new PerformerException(
+          root + " is in use: another process trains there (it holds run.lock)");
+    }
   }
 
   /**
@@ -71,8 +101,7 @@ public final class RunDirectory implements AutoCloseable {
    * @param resume whether an earlier run shall go on
    * @param progress hears which settings differ
    */
-  public static RunDirectory open(
-      Path root, boolean resume, RunSettings settings, Progress progress) {
+  public static RunDirectory open(Path root, boolean resume, Settings settings, Progress progress) {
     String file = settings.file();
     // A run killed before it wrote its settings has the lock alone, and begins anew; settings alone
     // may be a person's own file.
@@ -83,24 +112,13 @@ public final class RunDirectory implements AutoCloseable {
     require(!resume || holdsRun || isBegun, "%s holds no run to resume (no %s)", root, file);
     require(
         resume || !holdsRun, "%s holds a run already; resume it or choose another directory", root);
-    require(
-        isNew || Files.isDirectory(root),
-        "%s is a file; choose another directory for the run",
-        root);
+    require(isNew || Files.isDirectory(root), "%s is a file; choose another directory", root);
     try {
       require(
-          isNew || holdsRun || holdsOnlyLock(root),
+          isNew || holdsRun || holdsOnly(root, BEGINNING),
           "%s exists and holds other files; choose an empty or new directory",
           root);
-      Files.createDirectories(root.resolve(CHECKPOINTS));
-      FileChannel lock =
-          FileChannel.open(root.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-      if (!isLocked(lock)) {
-        lock.close();
-        throw new PerformerException(
-            root + " is in use: another process trains there (it holds run.lock)");
-      }
-      RunDirectory run = new RunDirectory(root, settings, lock, isNew);
+      RunDirectory run = new RunDirectory(root, settings, isNew);
       try {
         deleteAll(root.resolve(CHECKPOINTS), "." + STEP + "*");
         deleteAll(root, PARTS);
@@ -128,7 +146,7 @@ public final class RunDirectory implements AutoCloseable {
     Path file = root.resolve(settings.file());
     if (Files.exists(file)) {
       var was = settings.current().apply(StrictJson.readTree(file));
-      List<String> changed = ResumePolicy.changes(was, settings.settings(), root);
+      List<String> changed = ResumePolicy.changes(was, settings.all(), root);
       if (!changed.isEmpty()) {
         progress.message("resumed with other settings: " + String.join(", ", changed));
       }
@@ -138,7 +156,7 @@ public final class RunDirectory implements AutoCloseable {
   /** Records the settings. */
   public void writeSettings() {
     boolean isYaml = settings.file().endsWith(".yaml");
-    var all = settings.settings();
+    var all = settings.all();
     try {
       String text = isYaml ? StrictJson.yaml(all) : JSON.writeValueAsString(all);
       AtomicFiles.write(root.resolve(settings.file()), text.getBytes(UTF_8));
@@ -176,8 +194,9 @@ public final class RunDirectory implements AutoCloseable {
       prune(keep, state.step(), state.bestStep());
     } catch (IOException | RuntimeException e) {
       AtomicFiles.discard(unfinished);
+      boolean canResume = hasSaved();
       String advice =
-          hasSaved()
+          canResume
               ? "earlier checkpoints are intact: make room and resume"
               : "make room and start again";
       throw new PerformerException(
@@ -231,7 +250,7 @@ public final class RunDirectory implements AutoCloseable {
   /** That a file of a run cannot be written, and that it can be resumed. */
   public static PerformerException unwritable(Path file, IOException e) {
     return new PerformerException(
-        "cannot write " + file + ": " + describe(e) + "; make room and resume", e);
+        "cannot write %s: %s; make room and resume".formatted(file, describe(e)), e);
   }
 
   private static PerformerException failed(String what, IOException e) {
@@ -249,19 +268,15 @@ public final class RunDirectory implements AutoCloseable {
   }
 
   private List<Long> newestFirst() {
-    List<Long> steps = new ArrayList<>();
-    try (var list = Files.newDirectoryStream(root.resolve(CHECKPOINTS), STEP + "*")) {
-      for (Path path : list) {
-        String number = path.getFileName().toString().substring(STEP.length());
-        if (number.matches("\\d{1,18}")) {
-          steps.add(Long.parseLong(number));
-        }
-      }
+    try (var list = Files.list(root.resolve(CHECKPOINTS))) {
+      return list.map(path -> path.getFileName().toString())
+          .filter(name -> name.matches(STEP + "\\d{1,18}"))
+          .map(name -> Long.parseLong(name.substring(STEP.length())))
+          .sorted(Comparator.reverseOrder())
+          .toList();
     } catch (IOException e) {
       throw failed("read " + root, e);
     }
-    steps.sort(Comparator.reverseOrder());
-    return steps;
   }
 
   private static void deleteAll(Path folder, String glob) throws IOException {
@@ -276,23 +291,15 @@ public final class RunDirectory implements AutoCloseable {
     deleteAll(root, PARTS);
     deleteAll(root, FIRST_FILES);
     AtomicFiles.delete(root.resolve(CHECKPOINTS));
-    if (isNew && names(root).isEmpty()) {
+    if (isNew && holdsOnly(root, "")) {
       Files.delete(root);
     }
   }
 
-  private static List<String> names(Path folder) throws IOException {
+  private static boolean holdsOnly(Path folder, String names) throws IOException {
     try (var list = Files.list(folder)) {
-      return list.map(path -> path.getFileName().toString()).toList();
+      return list.allMatch(path -> path.getFileName().toString().matches(names));
     }
-  }
-
-  /** Whether that is all, or what a run leaves that was stopped before its first file. */
-  private static boolean holdsOnlyLock(Path root) throws IOException {
-    return names(root).stream()
-        .allMatch(
-            name ->
-                name.matches("run\\.lock|checkpoints|\\.(config\\.json|recipe\\.yaml)\\.part-.*"));
   }
 
   private static boolean isLocked(FileChannel channel) throws IOException {

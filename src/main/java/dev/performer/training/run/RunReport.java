@@ -4,6 +4,9 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
+import dev.performer.chart.Chart;
+import dev.performer.chart.Chart.Line;
+import dev.performer.chart.Chart.Scale;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -13,7 +16,10 @@ import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
 
-/** {@code report.md} of a run: what came of it, its curves, and the recipe. */
+/**
+ * {@code report.md} of a run: what came of it, its curves, and the recipe; from {@link
+ * MetricsLog#entries}.
+ */
 final class RunReport {
   private RunReport() {}
 
@@ -33,7 +39,7 @@ final class RunReport {
       text.format("%nVariables that do not act on the loss: %s%n", unused);
     }
     try {
-      var gradient = TrainingCharts.gradient(entries);
+      Chart gradient = gradient(entries);
       if (OptionalLibrary.CHARTS.isPresent() && !gradient.isEmpty()) {
         AtomicFiles.write(run.resolve("gradient.png"), gradient.png());
         text.format("%n![loss](loss.png)%n%n![gradient norm and learning rate](gradient.png)%n");
@@ -69,18 +75,50 @@ final class RunReport {
   }
 
   private static void diagnostics(Formatter text, List<JsonNode> entries) {
-    JsonNode last = null;
-    for (JsonNode entry : entries) {
-      last = entry.path("kind").asText().equals("diagnostics") ? entry : last;
+    var all = of("diagnostics", entries);
+    if (all.isEmpty()) {
+      return;
     }
-    if (last != null) {
-      long step = last.path("step").asLong();
-      text.format("%n## Random features at step %d%n%n| | |%n|---|---|%n", step);
-      for (var field : last.properties()) {
-        if (field.getValue().isDouble()) {
-          row(text, field.getKey(), "%.4g", field.getValue().asDouble());
-        }
+    JsonNode last = all.get(all.size() - 1);
+    long step = last.path("step").asLong();
+    text.format("%n## Random features at step %d%n%n| | |%n|---|---|%n", step);
+    for (var field : last.properties()) {
+      if (field.getValue().isDouble()) {
+        row(text, field.getKey(), "%.4g", field.getValue().asDouble());
       }
     }
+  }
+
+  /** Training loss and a measure of evaluations, or their loss where there is none. */
+  static Chart loss(List<JsonNode> entries, String measure) {
+    boolean isNats = entries.stream().anyMatch(entry -> entry.has("perplexity"));
+    boolean isMeasured = entries.stream().anyMatch(entry -> entry.has(measure));
+    String field = isMeasured ? measure : "loss";
+    String name = "validation " + field;
+    return chart("Training", isNats ? "training loss (nats per token)" : "training loss", 500, name)
+        .with(line("training loss", entries, "training", "loss"))
+        .with(line(name, entries, "validation", field).withMarker(Line.Marker.CIRCLE).onTheRight());
+  }
+
+  private static Chart gradient(List<JsonNode> entries) {
+    return chart("Gradient norm and learning rate", "gradient norm", 400, "learning rate")
+        .with(line("gradient norm", entries, "training", "gradientNorm"))
+        .with(line("learning rate", entries, "training", "learningRate").onTheRight());
+  }
+
+  private static Chart chart(String title, String left, int height, String right) {
+    var layout = new Chart.Layout(900, height, Scale.LINEAR, Scale.LINEAR, Chart.Legend.BELOW);
+    return Chart.of(title, "step", left, layout).withRightTitle(right);
+  }
+
+  private static Line line(String name, List<JsonNode> entries, String kind, String field) {
+    var some = of(kind, entries);
+    var steps = some.stream().map(entry -> entry.path("step").asDouble()).toList();
+    var values = some.stream().map(entry -> entry.path(field).asDouble(Double.NaN)).toList();
+    return Line.of(name, steps, values);
+  }
+
+  private static List<JsonNode> of(String kind, List<JsonNode> entries) {
+    return entries.stream().filter(e -> e.path("kind").asText().equals(kind)).toList();
   }
 }

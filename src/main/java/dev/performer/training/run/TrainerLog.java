@@ -2,10 +2,19 @@ package dev.performer.training.run;
 
 import dev.performer.AtomicFiles;
 import dev.performer.OptionalLibrary;
+import dev.performer.data.TfRecordFile;
 import dev.performer.graph.NativeErrors;
+import dev.performer.training.run.TrainingState.Interval;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.tensorflow.proto.Event;
+import org.tensorflow.proto.SessionLog;
+import org.tensorflow.proto.Summary;
 
 /** Where numbers go while a run trains: metrics.jsonl, TensorBoard, plots and whoever watches. */
 public final class TrainerLog implements AutoCloseable {
@@ -37,8 +46,7 @@ public final class TrainerLog implements AutoCloseable {
   }
 
   public void training(long step, Interval interval, double rate) {
-    Map<String, Number> values = new LinkedHashMap<>();
-    values.put("loss", interval.loss());
+    Map<String, Number> values = new LinkedHashMap<>(Map.of("loss", interval.loss()));
     if (!Double.isNaN(interval.accuracy())) {
       values.put("accuracy", interval.accuracy());
       values.put("perplexity", Math.exp(interval.loss()));
@@ -48,8 +56,7 @@ public final class TrainerLog implements AutoCloseable {
     values.put("tokensPerSecond", interval.tokensPerSecond());
     values.put("stepMilliseconds", 1000 * interval.secondsPerStep());
     AvailableMemory.peak().ifPresent(bytes -> values.put("peakMemoryBytes", bytes));
-    metrics.add("training", step, values);
-    events.scalars(step, "training", values);
+    add("training", step, values, values);
     double left = (steps - step) * interval.secondsPerStep();
     progress.interval(step, interval.loss(), interval.tokensPerSecond(), left);
   }
@@ -60,8 +67,7 @@ public final class TrainerLog implements AutoCloseable {
     values.put("guesses", evaluation.guesses());
     values.put("sequences", evaluation.sequences());
     values.put("seconds", evaluation.seconds());
-    metrics.add("validation", step, values);
-    events.scalars(step, "validation", evaluation.measures());
+    add("validation", step, values, evaluation.measures());
     progress.message("step " + step + "  " + words);
     progress.evaluation(step, evaluation);
     if (step > 0) {
@@ -70,8 +76,13 @@ public final class TrainerLog implements AutoCloseable {
   }
 
   public void diagnostics(long step, Map<String, Double> values) {
-    metrics.add("diagnostics", step, values);
-    events.scalars(step, "diagnostics", values);
+    add("diagnostics", step, values, values);
+  }
+
+  private void add(
+      String kind, long step, Map<String, ?> values, Map<String, ? extends Number> scalars) {
+    metrics.add(kind, step, values);
+    events.scalars(step, kind, scalars);
   }
 
   /** A picture is no reason to lose a run. */
@@ -80,7 +91,7 @@ public final class TrainerLog implements AutoCloseable {
       return;
     }
     try {
-      var chart = TrainingCharts.loss(metrics.entries(), plotted);
+      var chart = RunReport.loss(metrics.entries(), plotted);
       if (!chart.isEmpty()) {
         AtomicFiles.write(run.root().resolve("loss.png"), chart.png());
       }
@@ -106,10 +117,64 @@ public final class TrainerLog implements AutoCloseable {
 
   @Override
   public void close() {
-    try {
-      metrics.close();
-    } finally {
-      events.close();
+    try (metrics;
+        events) {}
+  }
+
+  /**
+   * A file of scalars that TensorBoard reads: {@code Event} protos as TFRecords. Each part of a
+   * resumed run has a file of its own, which begins by taking back what an earlier one wrote of the
+   * steps that are done again.
+   */
+  private static final class EventFile implements AutoCloseable {
+    private final Path file;
+    private final OutputStream out;
+
+    EventFile(Path directory, long step) {
+      long now = System.currentTimeMillis();
+      String name = "events.out.tfevents.%010d.performer.%d".formatted(now / 1000, now % 1000);
+      while (Files.exists(directory.resolve(name))) {
+        name += "x";
+      }
+      file = directory.resolve(name);
+      try {
+        out = Files.newOutputStream(file, StandardOpenOption.CREATE_NEW);
+      } catch (IOException e) {
+        throw RunDirectory.unwritable(file, e);
+      }
+      append(Event.newBuilder().setFileVersion("brain.Event:2"));
+      if (step >= 0) {
+        var start = SessionLog.newBuilder().setStatus(SessionLog.SessionStatus.START);
+        append(Event.newBuilder().setStep(step + 1).setSessionLog(start));
+      }
+    }
+
+    void scalars(long step, String group, Map<String, ? extends Number> values) {
+      Summary.Builder summary = Summary.newBuilder();
+      values.forEach(
+          (name, value) -> {
+            String tag = group + "/" + name;
+            summary.addValueBuilder().setTag(tag).setSimpleValue(value.floatValue());
+          });
+      append(Event.newBuilder().setStep(step).setSummary(summary));
+    }
+
+    private void append(Event.Builder event) {
+      byte[] data = event.setWallTime(System.currentTimeMillis() / 1000.0).build().toByteArray();
+      try {
+        out.write(TfRecordFile.framed(data));
+      } catch (IOException e) {
+        throw RunDirectory.unwritable(file, e);
+      }
+    }
+
+    @Override
+    public void close() {
+      try {
+        out.close();
+      } catch (IOException e) {
+        throw RunDirectory.unwritable(file, e);
+      }
     }
   }
 }

@@ -8,7 +8,7 @@ import java.util.List;
  *
  * @param before evaluation on the validation data before the first step
  * @param after the same after the last
- * @param best the best of all evaluations
+ * @param best of all evaluations
  * @param bestStep its step; 0 is before training
  * @param steps optimizer steps done
  * @param finished whether these are all; false after Ctrl-C

@@ -1,14 +1,13 @@
 package dev.performer.training.run;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
-import dev.performer.data.BatchPosition;
+import dev.performer.data.Batches.BatchPosition;
 
 /**
  * Where a run stands, besides the values of its variables.
  *
  * @param step optimizer steps done
  * @param position the next training batch
- * @param before the evaluation before the first step
  * @param bestStep that of the best evaluation so far
  * @param tokens real tokens seen in training
  * @param seconds time spent in training steps
@@ -43,17 +42,11 @@ public record TrainingState(
   }
 
   public TrainingState afterStep(BatchPosition next, Interval measured, double moreSeconds) {
+    long seen = tokens + measured.tokens;
+    double spent = seconds + moreSeconds;
+    Interval all = interval.plus(measured, moreSeconds);
     return new TrainingState(
-        step + 1,
-        next,
-        before,
-        latest,
-        best,
-        bestStep,
-        tokens + measured.tokens(),
-        seconds + moreSeconds,
-        validation,
-        interval.plus(measured, moreSeconds));
+        step + 1, next, before, latest, best, bestStep, seen, spent, validation, all);
   }
 
   public TrainingState withInterval(Interval other) {
@@ -68,5 +61,56 @@ public record TrainingState(
 
   public boolean standsAtBest() {
     return bestStep == step;
+  }
+
+  /**
+   * Sums over a step, or over those since the last line of metrics. A checkpoint holds them, so
+   * that a resumed run writes the same lines.
+   *
+   * @param entropy cross-entropy over all guesses, in nats
+   * @param norm of gradients before clipping
+   * @param tokens real tokens seen
+   */
+  public record Interval(
+      double entropy,
+      double right,
+      double guesses,
+      double norm,
+      long tokens,
+      double seconds,
+      long steps) {
+    public static final Interval EMPTY = new Interval(0, 0, 0, 0, 0, 0, 0);
+
+    /** With a step that took so long. */
+    Interval plus(Interval step, double itsSeconds) {
+      return new Interval(
+          entropy + step.entropy,
+          right + step.right,
+          guesses + step.guesses,
+          norm + step.norm,
+          tokens + step.tokens,
+          seconds + itsSeconds,
+          steps + 1);
+    }
+
+    public double loss() {
+      return entropy / Math.max(guesses, 1e-9);
+    }
+
+    double accuracy() {
+      return right / Math.max(guesses, 1e-9);
+    }
+
+    double gradientNorm() {
+      return norm / Math.max(steps, 1);
+    }
+
+    public double tokensPerSecond() {
+      return seconds == 0 ? 0 : tokens / seconds;
+    }
+
+    double secondsPerStep() {
+      return seconds / Math.max(steps, 1);
+    }
   }
 }

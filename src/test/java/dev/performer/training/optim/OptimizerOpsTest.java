@@ -80,7 +80,7 @@ class OptimizerOpsTest {
   @Test
   void sparesBiasesAndNormalisationsFromDecay() {
     assertThat(List.of("dense/kernel", "embedding/embeddings", "abc/normal_mapping/w"))
-        .allMatch(name -> WeightDecay.appliesTo(variable(name, 4, 4)));
+        .allMatch(name -> UpdateRule.decays(variable(name, 4, 4)));
     assertThat(
             List.of(
                 "query/bias",
@@ -89,8 +89,8 @@ class OptimizerOpsTest {
                 "ln/beta:0",
                 "LayerNorm_1/scale",
                 "batch_normalization_2/x"))
-        .noneMatch(name -> WeightDecay.appliesTo(variable(name, 4, 4)));
-    assertThat(WeightDecay.appliesTo(variable("dense/kernel", 4))).isFalse();
+        .noneMatch(name -> UpdateRule.decays(variable(name, 4, 4)));
+    assertThat(UpdateRule.decays(variable("dense/kernel", 4))).isFalse();
   }
 
   /** Weights of any floating type have moments of that type, in double precision too. */

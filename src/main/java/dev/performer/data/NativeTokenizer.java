@@ -18,70 +18,63 @@ import java.util.Arrays;
 import java.util.Set;
 
 /**
- * Native tokenizers. The library comes with the program, is unpacked into a folder of the user's
- * own below the temporary folder, and asks nothing of the network.
+ * A tokenizer outside Java's heap; freed when nothing refers to it any more. The native library
+ * comes with the program, is unpacked into a folder of the user's own below the temporary folder,
+ * and asks nothing of the network.
  */
-final class TokenizerLibrary {
+final class NativeTokenizer {
   private static final Cleaner CLEANER = Cleaner.create();
   private static final Set<PosixFilePermission> PRIVATE =
       PosixFilePermissions.fromString("rwx------");
 
   private static boolean isLoaded;
 
-  private TokenizerLibrary() {}
+  private final String source;
+  private final long address;
 
-  /** A tokenizer outside Java's heap; freed when nothing refers to it any more. */
-  static final class Handle {
-    private final String source;
-    private final long address;
-
-    private Handle(String source, long address) {
-      this.source = source;
-      this.address = address;
-      CLEANER.register(this, () -> TokenizersLibrary.LIB.deleteTokenizer(address));
-    }
-
-    /** Ids of a text; special tokens around it are none of its affair. */
-    int[] encode(String text) {
-      long encoding = 0;
-      try {
-        encoding = TokenizersLibrary.LIB.encode(address, text, false);
-        long[] ids = TokenizersLibrary.LIB.getTokenIds(encoding);
-        return Arrays.stream(ids).mapToInt(Math::toIntExact).toArray();
-      } catch (RuntimeException e) {
-        throw failure("cannot tokenize a text", e);
-      } finally {
-        if (encoding != 0) {
-          TokenizersLibrary.LIB.deleteEncoding(encoding);
-        }
-        Reference.reachabilityFence(this);
-      }
-    }
-
-    /** The text of ids, special tokens left out. */
-    String decode(long[] ids) {
-      try {
-        return TokenizersLibrary.LIB.decode(address, ids, true);
-      } catch (RuntimeException e) {
-        throw failure("cannot turn ids into text", e);
-      } finally {
-        Reference.reachabilityFence(this);
-      }
-    }
-
-    private PerformerException failure(String what, RuntimeException e) {
-      return new PerformerException(source + ": " + what + ": " + firstLine(e.getMessage()), e);
+  /** Of the text of a tokenizer.json. */
+  NativeTokenizer(String json, String source) {
+    requireLoaded();
+    this.source = source;
+    try {
+      long created = TokenizersLibrary.LIB.createTokenizerFromString(json);
+      CLEANER.register(this, () -> TokenizersLibrary.LIB.deleteTokenizer(created));
+      address = created;
+    } catch (RuntimeException e) {
+      throw failure("is no tokenizer that can be used", e);
     }
   }
 
-  static Handle load(String json, String source) {
-    requireLoaded();
+  /** Ids of a text; special tokens around it are none of its affair. */
+  int[] encode(String text) {
+    long encoding = 0;
     try {
-      return new Handle(source, TokenizersLibrary.LIB.createTokenizerFromString(json));
+      encoding = TokenizersLibrary.LIB.encode(address, text, false);
+      long[] ids = TokenizersLibrary.LIB.getTokenIds(encoding);
+      return Arrays.stream(ids).mapToInt(Math::toIntExact).toArray();
     } catch (RuntimeException e) {
-      throw new PerformerException(
-          source + ": is no tokenizer that can be used: " + firstLine(e.getMessage()), e);
+      throw failure("cannot tokenize a text", e);
+    } finally {
+      if (encoding != 0) {
+        TokenizersLibrary.LIB.deleteEncoding(encoding);
+      }
+      Reference.reachabilityFence(this);
     }
+  }
+
+  /** The text of ids, special tokens left out. */
+  String decode(long[] ids) {
+    try {
+      return TokenizersLibrary.LIB.decode(address, ids, true);
+    } catch (RuntimeException e) {
+      throw failure("cannot turn ids into text", e);
+    } finally {
+      Reference.reachabilityFence(this);
+    }
+  }
+
+  private PerformerException failure(String what, RuntimeException e) {
+    return new PerformerException(source + ": " + what + ": " + firstLine(e.getMessage()), e);
   }
 
   private static String firstLine(String message) {
