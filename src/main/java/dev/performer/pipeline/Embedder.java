@@ -25,10 +25,10 @@ public final class Embedder implements AutoCloseable {
   private static final List<String> STATES = List.of("embeddings", "sequence_output");
   private static final int BATCH = 8;
 
-  private final TokenRunner runner;
+  private final TokenInput.Runner runner;
 
   private Embedder(TokenInput input) {
-    runner = TokenRunner.load(input);
+    runner = TokenInput.Runner.load(input);
   }
 
   /** Loads a model, as {@link Model#open(Path)} takes it. */
@@ -53,11 +53,9 @@ public final class Embedder implements AutoCloseable {
    */
   public static TokenInput input(Model model, boolean idsOnly) {
     boolean hasEmbed = model.signatures().containsKey("embed");
-    var options =
-        ModelOptions.builder()
-            .signature(hasEmbed ? "embed" : ImportedModel.DEFAULT_SIGNATURE)
-            .tokenizer(model.options().tokenizer());
-    return model.with(options.build()).input(idsOnly);
+    String signature = hasEmbed ? "embed" : ImportedModel.DEFAULT_SIGNATURE;
+    var options = ModelOptions.DEFAULT.withSignature(signature);
+    return model.with(options.withTokenizer(model.options().tokenizer())).input(idsOnly);
   }
 
   /** How the model takes sequences, and reads them from files. */

@@ -4,7 +4,6 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
-import dev.performer.data.Batches;
 import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.SequenceSource;
@@ -12,10 +11,8 @@ import dev.performer.recipe.EvaluationData;
 import dev.performer.recipe.EvaluationData.Request;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeEvaluation;
-import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.ImportedLanguageModel;
-import dev.performer.training.LanguageModel;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -107,7 +104,7 @@ public final class Evaluator {
         model.path());
     EvaluationData data = trained.orElseThrow();
     PerformerModels.Saved saved = PerformerModels.load(model.path());
-    Batches batches = data.batches(file, saved.config(), request);
+    var batches = data.batches(file, saved.config(), request);
     var recipe = file.isPresent() ? Optional.<Recipe>empty() : data.recipe();
     int limit = recipe.map(r -> r.training().evaluationBatches()).orElse(0);
     var evaluation = RecipeEvaluation.of(saved, data.trained(), batches, limit, request.seed());
@@ -117,8 +114,8 @@ public final class Evaluator {
   /** Evaluates a language model on sequences. @throws PerformerException if it is none */
   public Outcome evaluate(SequenceSource source, Request request) {
     LanguageModelSpec spec = model.languageModel();
-    try (ImportedModel imported = spec.load()) {
-      LanguageModel language = ImportedLanguageModel.of(imported, spec.tensors());
+    try (var imported = spec.load()) {
+      var language = ImportedLanguageModel.of(imported, spec.tensors());
       Batching batching = language.fit(batching(spec, request)).forEvaluation();
       var batches = ExampleBatches.of(source, spec.tokenizer(), batching, request.seed());
       var evaluation = language.evaluate(spec.evaluationObjective(), batches, request.seed());

@@ -15,10 +15,8 @@ import dev.performer.savedmodel.OptimizerFiles;
 import dev.performer.training.FineTuneOptions;
 import dev.performer.training.FineTuner;
 import dev.performer.training.ImportedLanguageModel;
-import dev.performer.training.LanguageModel;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelCards;
-import dev.performer.training.Trainer;
 import dev.performer.training.TrainingData;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
@@ -108,9 +106,9 @@ public final class FineTuneJob extends Job<FineTuneJob> {
       source.requireStarted(run);
     }
     try (ImportedModel model = spec.load()) {
-      LanguageModel language = ImportedLanguageModel.of(model, spec.tensors());
+      var language = ImportedLanguageModel.of(model, spec.tensors());
       requireTrainable(model, progress);
-      try (Trainer tuner = FineTuner.open(language, data, options, run, resume, progress)) {
+      try (var tuner = FineTuner.open(language, data, options, run, resume, progress)) {
         if (!resume) {
           moments.ifPresent(tuner::restoreOptimizer);
         }

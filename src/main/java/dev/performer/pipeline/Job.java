@@ -1,6 +1,5 @@
 package dev.performer.pipeline;
 
-import dev.performer.data.NpyArray;
 import dev.performer.data.TokenBatch;
 import dev.performer.graph.Variable;
 import dev.performer.savedmodel.ModelCard;
@@ -92,7 +91,7 @@ public abstract sealed class Job<J extends Job<J>> permits TrainJob, FineTuneJob
       Path export, TokenInput input, TokenBatch batch, String output, float[] trained) {
     try (SavedModelPredictor predictor = SavedModelPredictor.load(export)) {
       var feeds = input.feeds(batch.tokens(), batch.mask(), batch.rows(), batch.length());
-      NpyArray reloaded = predictor.predict(input.signature().name(), feeds).get(output);
+      var reloaded = predictor.predict(input.signature().name(), feeds).get(output);
       if (reloaded == null) {
         return Double.NaN;
       }

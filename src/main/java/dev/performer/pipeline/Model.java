@@ -19,7 +19,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import org.tensorflow.ndarray.Shape;
 
 /**
  * A model on disk and how it is used: signature, tensors, tokenizer, objective. What its options
@@ -210,7 +209,7 @@ public final class Model {
 
   private Tokenizer assumedTokenizer(
       SignatureSpec spec, LanguageModel tensors, List<String> notes) {
-    Shape shape = spec.output(tensors.logits()).shape();
+    var shape = spec.output(tensors.logits()).shape();
     long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
     String assumed =
         "The model does not say what its token ids mean: the vocabulary %s is assumed, as it has %d tokens too.";

@@ -94,7 +94,7 @@ public final class Predictor implements AutoCloseable {
    * @return the outputs, joined over the sequences; 'tokens' [N, L] and 'lengths' [N]
    */
   public Map<String, NpyArray> predict(TokenInput input, TokenizedSequences sequences, int batch) {
-    return new TokenRunner(predictor, input)
+    return new TokenInput.Runner(predictor, input)
         .run(sequences, batch, true, (outputs, ids, length) -> outputs);
   }
 

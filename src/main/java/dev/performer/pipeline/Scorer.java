@@ -43,13 +43,13 @@ public final class Scorer implements AutoCloseable {
 
   private final LanguageModelSpec model;
   private final Vocabulary vocabulary;
-  private final TokenRunner runner;
+  private final TokenInput.Runner runner;
 
   private Scorer(LanguageModelSpec model) {
     model.requireMaskToken();
     this.model = model;
     vocabulary = model.vocabulary();
-    runner = TokenRunner.load(model.input());
+    runner = TokenInput.Runner.load(model.input());
   }
 
   /** Loads {@link Model#open(Path)}. @throws PerformerException if it is no language model */
@@ -216,7 +216,7 @@ public final class Scorer implements AutoCloseable {
   }
 
   private Logits run(List<int[]> rows) {
-    int length = input().length(TokenRunner.longest(rows));
+    int length = input().length(TokenInput.Runner.longest(rows));
     String name = model.tensors().logits();
     NpyArray logits = runner.run(rows, length).get(name);
     if (logits == null || logits.shape().length != 3 || logits.shape()[1] != length) {

@@ -4,7 +4,6 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
 import dev.performer.data.LetterTokenizer.ResidueEncoder;
-import dev.performer.data.TextEncoder;
 import dev.performer.data.TextStream;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
@@ -161,7 +160,7 @@ public final class TextGenerator implements AutoCloseable {
 
   /** The begin token of the tokenizer stands before a prompt; its end token never behind it. */
   private int[] encode(String text) {
-    TextEncoder encoder = tokenizer.encoder();
+    var encoder = tokenizer.encoder();
     int[] ids = encoder.encode(text);
     if (!(encoder instanceof ResidueEncoder residues)) {
       return IntStream.concat(Arrays.stream(tokenizer.prefix()), Arrays.stream(ids)).toArray();
