@@ -23,10 +23,8 @@ public record Converter(FavorConversion conversion) {
   public record Outcome(Path model, List<Integer> layers, String note) {}
 
   /**
-   * Writes a converted model.
+   * Converts a model of ours with exact attention, and may replace what is at the target.
    *
-   * @param source a model of ours with exact attention
-   * @param replace whether one that is there may be replaced
    * @throws PerformerException if no layer attends exactly, or the target cannot be written
    */
   public Outcome convert(Path source, Path target, boolean replace) {

@@ -43,11 +43,8 @@ public final class DistillJob extends Job<DistillJob> {
   }
 
   /**
-   * By the default recipe.
-   *
-   * @param student a model of ours that attends by FAVOR+
-   * @param teacher the same model with exact attention
-   * @param run the run directory: new or empty, or that of the run to go on with
+   * By the default recipe, a model of ours that attends by FAVOR+ learns from the same model with
+   * exact attention; the run directory is new or empty, or that of the run to go on with.
    */
   public static DistillJob of(Model student, Model teacher, Path run) {
     return new DistillJob(student, teacher, run);
@@ -59,12 +56,7 @@ public final class DistillJob extends Job<DistillJob> {
     return this;
   }
 
-  /**
-   * What came of it; the model is there unless the run was stopped before its end.
-   *
-   * @param maxOutputDifference largest absolute difference of the reloaded export's outputs from
-   *     the trained graph's; NaN without an export
-   */
+  /** As {@link Job.Outcome}, of a student. */
   public record Outcome(DistillResult result, Optional<Path> model, double maxOutputDifference) {}
 
   /**

@@ -1,5 +1,7 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.TokenizedSequences;
@@ -12,14 +14,7 @@ import java.util.stream.IntStream;
 
 /**
  * Turns sequences into vectors, with a model's signature {@code embed} or, of encoders, its states.
- *
- * <pre>{@code
- * try (Embedder embedder = Embedder.load(Path.of("lm"))) {
- *   List<float[]> vectors = embedder.embed(List.of("MKTAYIAKQR", "MKVLAAGIVG")); // [E] each
- * }
- * }</pre>
- *
- * <p>Safe for use by several threads.
+ * Safe for use by several threads.
  */
 public final class Embedder implements AutoCloseable {
   private static final List<String> STATES = List.of("embeddings", "sequence_output");
@@ -46,11 +41,7 @@ public final class Embedder implements AutoCloseable {
     return new Embedder(input);
   }
 
-  /**
-   * How a model takes the sequences that are embedded.
-   *
-   * @param idsOnly whether they come as ids, so that nothing need say what these mean
-   */
+  /** How a model takes sequences to embed; {@code idsOnly} where no text is, only ids. */
   public static TokenInput input(Model model, boolean idsOnly) {
     boolean hasEmbed = model.signatures().containsKey("embed");
     String signature = hasEmbed ? "embed" : ImportedModel.DEFAULT_SIGNATURE;
@@ -100,15 +91,10 @@ public final class Embedder implements AutoCloseable {
   private NpyArray states(Map<String, NpyArray> outputs) {
     String missing =
         "%s: has no vectors of tokens: expected a signature embed, or an output %s; there are %s";
-    return STATES.stream()
-        .filter(outputs::containsKey)
-        .findFirst()
-        .map(outputs::get)
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                    missing.formatted(
-                        input().model(), String.join(" or ", STATES), outputs.keySet())));
+    var found = STATES.stream().filter(outputs::containsKey).findFirst();
+    String wanted = String.join(" or ", STATES);
+    require(found.isPresent(), missing, input().model(), wanted, outputs.keySet());
+    return outputs.get(found.get());
   }
 
   /** How the states of a sequence's tokens become one vector; padding never counts. */

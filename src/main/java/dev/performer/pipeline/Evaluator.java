@@ -52,10 +52,8 @@ public final class Evaluator {
   }
 
   /**
-   * What came of it.
-   *
-   * @param data what was read
-   * @param report one line on what was not taken as it stood, such as letters that are unknown
+   * What came of it over which data; the report is one line on what was not taken as it stood, such
+   * as letters that are unknown.
    */
   public record Outcome(Evaluation evaluation, String data, Optional<String> report) {}
 
@@ -64,11 +62,7 @@ public final class Evaluator {
     return trained.isPresent() && trained.get().hasOwn();
   }
 
-  /**
-   * Whether a file is read as in training; else its sequences go to a language model.
-   *
-   * @throws PerformerException if the model cannot read such data
-   */
+  /** Whether a file is read as in training. @throws PerformerException if the model cannot do so */
   public boolean readsAsInTraining(Path file) {
     return trained.isPresent()
         && trained.get().reads(file, PerformerModels.requireConfig(model.path()).task());

@@ -28,14 +28,6 @@ import java.util.Optional;
  * exports the best weights as the same model with other values, and compares the export with what
  * was trained.
  *
- * <pre>{@code
- * Model model = Model.open(Path.of("savedmodels/protein-mlm/saved_model"));
- * SequenceSource family = SequenceSource.file(Path.of("family.fasta.gz"));
- * FineTuneJob.Outcome outcome =
- *     FineTuneJob.of(model, family, run).run(Progress.lines(System.out));
- * System.out.println(outcome.result().best().perplexity() + " " + outcome.model());
- * }</pre>
- *
  * <p>The run directory gets config.json, metrics.jsonl, checkpoints/ and, at the end, model/.
  */
 public final class FineTuneJob extends Job<FineTuneJob> {
@@ -53,10 +45,8 @@ public final class FineTuneJob extends Job<FineTuneJob> {
   }
 
   /**
-   * With the defaults for everything else.
-   *
-   * @param train what it learns from, read again and again
-   * @param run the run directory: new or empty, or that of the run to go on with
+   * Learns from sequences, which are read again and again; the run directory is new or empty, or
+   * that of the run to go on with.
    */
   public static FineTuneJob of(Model model, SequenceSource train, Path run) {
     return of(model.languageModel(), train, run);

@@ -106,11 +106,8 @@ public record TokenInput(
   }
 
   /**
-   * Arrays {@code [rows, length]} for the signature: tokens and mask under their names, zeros for
-   * every other input, each of its input's own type.
-   *
-   * @param ids {@code [rows * length]}
-   * @param real 1 where a token is real, {@code [rows * length]}
+   * Arrays {@code [rows, length]} of each input's type: tokens and mask, which is 1 where a token
+   * is {@code real}, under their names; zeros for every other input.
    */
   Map<String, NpyArray> feeds(int[] ids, int[] real, int rows, int length) {
     Map<String, NpyArray> feeds = new LinkedHashMap<>();
@@ -168,10 +165,8 @@ public record TokenInput(
     }
 
     /**
-     * Runs all sequences, some at a time.
-     *
-     * @param isEven whether batches are padded to the longest sequence of all, not to their own
-     * @return what is kept, joined over the sequences; 'tokens' [N, L] and 'lengths' [N]
+     * What is kept of all sequences, some at a time, and their 'tokens' [N, L] and 'lengths' [N];
+     * even batches are padded to the longest sequence of all, not to their own.
      */
     Map<String, NpyArray> run(TokenizedSequences sequences, int batch, boolean isEven, Kept kept) {
       int longest = sequences.longest();
