@@ -14,7 +14,6 @@ import java.util.function.Function;
 import java.util.stream.Stream;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.XYChart;
-import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.XYSeries;
 import org.knowm.xchart.style.Styler.LegendPosition;
 import org.knowm.xchart.style.Styler.YAxisPosition;
@@ -62,17 +61,13 @@ final class Png {
   }
 
   private static XYChart draw(Chart chart) {
-    XYChart drawn =
-        new XYChartBuilder()
-            .width(chart.width())
-            .height(chart.height())
-            .title(chart.title())
-            .xAxisTitle(chart.xTitle())
-            .yAxisTitle(chart.yTitle())
-            .build();
+    XYChart drawn = new XYChart(chart.layout().width(), chart.layout().height());
+    drawn.setTitle(chart.title());
+    drawn.setXAxisTitle(chart.xTitle());
+    drawn.setYAxisTitle(chart.yTitle());
     XYStyler style = drawn.getStyler();
     style.setLegendPosition(
-        switch (chart.legend()) {
+        switch (chart.layout().legend()) {
           case INSIDE -> LegendPosition.InsideNW;
           case BESIDE -> LegendPosition.OutsideE;
           case BELOW -> LegendPosition.OutsideS;
@@ -87,23 +82,24 @@ final class Png {
     }
     int own = 0;
     for (Line line : chart.lines()) {
-      Scale y = line.right() ? Scale.LINEAR : chart.y();
-      XYSeries series =
-          drawn.addSeries(line.name(), scaled(chart.x(), line.x()), scaled(y, line.y()));
+      double[] y = scaled(line.right() ? Scale.LINEAR : chart.layout().y(), line.y());
+      XYSeries series = drawn.addSeries(line.name(), scaled(chart.layout().x(), line.x()), y);
       int colour = line.colour() == null ? own++ : line.colour();
       show(series, line, COLOURS[Math.floorMod(colour, COLOURS.length)]);
     }
-    Ticks x = ticks(chart.x(), chart.lines().stream().map(Line::x));
+    Ticks x = ticks(chart.layout().x(), chart.lines().stream().map(Line::x));
     if (x != null) {
       drawn.setCustomXAxisTickLabelsFormatter(x.labels());
       style.setXAxisMin(x.first()).setXAxisMax(x.last());
-      style.setXAxisTickMarkSpacingHint(x.pixels(chart.width()));
+      style.setXAxisTickMarkSpacingHint(x.pixels(chart.layout().width()));
     }
-    Ticks y = ticks(chart.y(), chart.lines().stream().filter(line -> !line.right()).map(Line::y));
+    Ticks y =
+        ticks(
+            chart.layout().y(), chart.lines().stream().filter(line -> !line.right()).map(Line::y));
     if (y != null) {
       drawn.setCustomYAxisTickLabelsFormatter(y.labels());
       style.setYAxisMin(0, y.first()).setYAxisMax(0, y.last());
-      style.setYAxisTickMarkSpacingHint(y.pixels(chart.height()));
+      style.setYAxisTickMarkSpacingHint(y.pixels(chart.layout().height()));
     }
     return drawn;
   }
@@ -121,9 +117,9 @@ final class Png {
     if (line.dash() == Line.Dash.NONE) {
       series.setXYSeriesRenderStyle(XYSeries.XYSeriesRenderStyle.Scatter);
     }
+    float[] dash = DASHES[line.dash().ordinal()];
     series.setLineStyle(
-        new BasicStroke(
-            2, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 10, DASHES[line.dash().ordinal()], 0));
+        new BasicStroke(2, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 10, dash, 0));
   }
 
   private static double[] scaled(Scale scale, double[] values) {
@@ -148,16 +144,13 @@ final class Png {
   }
 
   private static Ticks ticks(Scale scale, Stream<double[]> values) {
-    if (scale == Scale.LINEAR) {
+    var exponents = values.flatMapToDouble(v -> Arrays.stream(scaled(scale, v)));
+    var range = exponents.summaryStatistics();
+    if (scale == Scale.LINEAR || range.getCount() == 0) {
       return null;
     }
-    double[] exponents =
-        values.flatMapToDouble(v -> Arrays.stream(scaled(scale, v))).sorted().toArray();
-    if (exponents.length == 0) {
-      return null;
-    }
-    double first = Math.floor(exponents[0] + 1e-9);
-    double last = Math.ceil(exponents[exponents.length - 1] - 1e-9);
+    double first = Math.floor(range.getMin() + 1e-9);
+    double last = Math.ceil(range.getMax() - 1e-9);
     return new Ticks(first, Math.max(last, first + 1), exponent -> label(base(scale), exponent));
   }
 

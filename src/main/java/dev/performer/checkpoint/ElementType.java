@@ -17,10 +17,7 @@ import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.tensorflow.proto.DataType;
 
-/**
- * The element types of foreign files, and how the narrow ones become float32. Complex numbers
- * become their real and imaginary parts in a last dimension of 2.
- */
+/** Element types of foreign files; the parts of complex numbers become a last dimension of 2. */
 enum ElementType {
   FLOAT64("F64", DataType.DT_DOUBLE, NpyType.FLOAT64, 8),
   FLOAT32("F32", DataType.DT_FLOAT, NpyType.FLOAT32, 4),
@@ -122,10 +119,7 @@ enum ElementType {
     return NpyArray.of(wide, shape);
   }
 
-  /**
-   * A float of fewer than 32 bits. With infinity the largest exponent means it or NaN, as in IEEE
-   * 754; without, only the pattern of all ones is NaN.
-   */
+  /** A float of fewer than 32 bits. Without infinity, only the pattern of all ones is NaN. */
   private static float small(int bits, int exponentBits, int fractionBits, boolean hasInfinity) {
     int ones = (1 << fractionBits) - 1;
     int fraction = bits & ones;

@@ -17,13 +17,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 
-/**
- * Attention of Google's JAX code: its functions as a gin configuration names them, and what options
- * give over that.
- *
- * @param headSize as the weights have it
- * @param map gets notes
- */
+/** Attention of Google's JAX code, as gin names its functions, and what options give over that. */
 record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
   private static final Set<String> COMMON_PARAMETERS =
       Set.of(
@@ -37,14 +31,13 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
   }
 
   /** How the layers attend, over the base of a file, or null; {@code causal} if nothing tells. */
-  static AttentionConfig over(
-      AttentionConfig base, ImportOptions options, boolean causal, WeightMap map) {
-    FavorKeys given = options.favor();
+  static AttentionConfig over(AttentionConfig base, boolean causal, WeightMap map) {
+    FavorKeys given = map.options.favor();
     AttentionConfig chosen = base;
     boolean isBase =
         given.kernel() == null
             || base instanceof AttentionConfig.Favor favor && favor.kernel() == given.kernel();
-    if (options.attention() == AttentionKind.EXACT) {
+    if (map.options.attention() == AttentionKind.EXACT) {
       chosen = exact(causal);
     } else if (!isBase) {
       FavorKeys google = FavorConfig.builder().convention(Convention.GOOGLE_JAX).causal(causal);
@@ -54,9 +47,8 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
       }
     }
     if (base != null && !chosen.equals(base)) {
-      map.note(
-          "attention is as given, %s, and not as the configuration has it: %s"
-              .formatted(StrictJson.tree(chosen), StrictJson.tree(base)));
+      String other = "attention is as given, %s, and not as the configuration has it: %s";
+      map.note(other, StrictJson.tree(chosen), StrictJson.tree(base));
     }
     if (chosen instanceof AttentionConfig.Favor favor) {
       return new AttentionConfig.Favor(detailed(favor.config(), given, map));
@@ -71,9 +63,9 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
     }
     FavorConfig favor = given.over(builder).build();
     if (favor.hasProjection()) {
-      map.note(
-          "the projection is not in the file: drawn as Google's code draws it at construction, PRNGKey(%d), draw %s; all layers share it"
-              .formatted(favor.seed(), favor.draw().label()));
+      String drawn =
+          "the projection is not in the file: drawn as Google's code draws it at construction, PRNGKey(%d), draw %s; all layers share it";
+      map.note(drawn, favor.seed(), favor.draw().label());
     }
     return favor;
   }
@@ -141,10 +133,9 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
 
   private void noteRedraw(Parameters f, boolean isRedrawn) {
     if (isRedrawn) {
-      map.note(
-          f.name()
-              + ".redraw_features is True: Google's code draws new features from the sum of the"
-              + " queries at every call, at inference too; here they stay as drawn at construction");
+      String redrawn =
+          "%s.redraw_features is True: Google's code draws new features from the sum of the queries at every call, at inference too; here they stay as drawn at construction";
+      map.note(redrawn, f.name());
     }
   }
 

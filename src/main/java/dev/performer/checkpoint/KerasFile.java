@@ -55,20 +55,17 @@ final class KerasFile extends WeightFile {
     contents = new Hdf5Tensors(hdf, size, where);
     isZip = zipped != null;
     String[] own = isZip ? new String[0] : contents.texts(hdf, "model_config");
-    config = own.length == 0 ? zipped : tree(own[0].getBytes(StandardCharsets.UTF_8), path);
-    Map<String, Info> infos = contents.infos();
-    Map<String, String> named = weightNames(infos.keySet());
-    infos.forEach(
+    byte[] json = own.length == 0 ? null : own[0].getBytes(StandardCharsets.UTF_8);
+    String attribute = path + ", attribute model_config";
+    config = json == null ? zipped : StrictJson.readTree(json, attribute);
+    Map<String, String> named = weightNames();
+    contents.infos.forEach(
         (place, info) -> {
           String name = named.getOrDefault(place, place);
           places.put(name, place);
           (TRAINING.matcher(place).matches() ? trainingState : tensors).put(name, info);
         });
     nameLayers();
-  }
-
-  private static JsonNode tree(byte[] attribute, Path path) {
-    return StrictJson.readTree(attribute, path + ", attribute model_config");
   }
 
   /** Whether a file is HDF5, or a zip that holds Keras' weights. */
@@ -140,23 +137,21 @@ final class KerasFile extends WeightFile {
   }
 
   /** Keras 2: groups list their weights in the attribute {@code weight_names}. */
-  private Map<String, String> weightNames(Set<String> known) {
+  private Map<String, String> weightNames() {
     Map<String, String> names = new HashMap<>();
     Set<String> seen = new HashSet<>();
     Set<String> twice = new HashSet<>();
-    contents
-        .groups()
-        .forEach(
-            (path, group) -> {
-              for (String weight : contents.texts(group, "weight_names")) {
-                String place = path + "/" + weight;
-                String name = weight.replaceFirst(":0$", "");
-                if (known.contains(place)) {
-                  names.put(place, name);
-                  (seen.add(name) ? seen : twice).add(name);
-                }
-              }
-            });
+    contents.groups.forEach(
+        (path, group) -> {
+          for (String weight : contents.texts(group, "weight_names")) {
+            String place = path + "/" + weight;
+            String name = weight.replaceFirst(":0$", "");
+            if (contents.infos.containsKey(place)) {
+              names.put(place, name);
+              (seen.add(name) ? seen : twice).add(name);
+            }
+          }
+        });
     names.values().removeAll(twice); // the paths tell those apart
     return names;
   }
@@ -179,7 +174,7 @@ final class KerasFile extends WeightFile {
     for (int end = 0; end < layer.length(); ) {
       int slash = layer.indexOf('/', end + 1);
       end = slash < 0 ? layer.length() : slash;
-      own = contents.texts(contents.groups().get(layer.substring(0, end) + "/vars"), "name");
+      own = contents.texts(contents.groups.get(layer.substring(0, end) + "/vars"), "name");
       name.append(own.length == 1 ? "/" + own[0] : "");
     }
     return own.length == 1 ? Optional.of(name.substring(1)) : Optional.empty();

@@ -19,19 +19,13 @@ import java.util.Set;
 import java.util.stream.IntStream;
 
 /**
- * Any names, by a file of the user's (YAML or JSON): each of our variables with the name of a
- * tensor, or with {@code {from: NAME, transpose: true or an order of axes, reshape: [sizes]}}. In
- * both names {@code {i}} stands for every layer's number. The key {@code config} may hold the keys
- * of the configuration.
+ * Any names, by a file of the user's: each of our variables with the name of a tensor, or with
+ * {@code {from: NAME, transpose: true or an order of axes, reshape: [sizes]}}. In both {@code {i}}
+ * stands for every layer's number. The key {@code config} may hold the keys of the configuration.
  */
 final class MappedNaming implements NamingScheme {
   private static final String CONFIG = "config";
   private static final String LAYER = "{i}";
-
-  @Override
-  public String label() {
-    return "mapping file";
-  }
 
   @Override
   public boolean recognizes(WeightFile file) {
@@ -39,11 +33,11 @@ final class MappedNaming implements NamingScheme {
   }
 
   @Override
-  public ModelWeights map(WeightFile file, ImportOptions options) {
-    Path mapping = options.mapping();
+  public ModelWeights map(WeightMap map) {
+    WeightFile file = map.file;
+    Path mapping = map.options.mapping();
     JsonNode tree = object(mapping, "an object that gives a tensor's name for each variable");
-    PerformerConfig config = config(tree, mapping, options);
-    WeightMap map = new WeightMap(file);
+    PerformerConfig config = config(tree, map.options);
     for (Map.Entry<String, JsonNode> entry : tree.properties()) {
       String variable = entry.getKey();
       String where = mapping + ", " + variable + ": ";
@@ -61,7 +55,7 @@ final class MappedNaming implements NamingScheme {
     if (!rest.isEmpty()) {
       map.note("tensors that " + mapping + " does not name were left out: " + Excerpt.names(rest));
     }
-    return map.finish(label(), config, options);
+    return map.finish(config);
   }
 
   private static ObjectNode object(Path file, String expected) {
@@ -70,7 +64,7 @@ final class MappedNaming implements NamingScheme {
     return (ObjectNode) tree;
   }
 
-  private static PerformerConfig config(JsonNode tree, Path mapping, ImportOptions options) {
+  private static PerformerConfig config(JsonNode tree, ImportOptions options) {
     ObjectNode keys = JsonNodeFactory.instance.objectNode();
     if (options.preset() != null) {
       keys.put("preset", options.preset());
@@ -83,10 +77,10 @@ final class MappedNaming implements NamingScheme {
     } else if (keys.isEmpty()) {
       throw new PerformerException(
               "%s: names alone tell no model; give a configuration or a preset, or put the keys of the configuration under %s"
-                  .formatted(mapping, CONFIG))
+                  .formatted(options.mapping(), CONFIG))
           .settledBy("config", "preset");
     }
-    return PerformerConfig.of(keys, mapping.toString());
+    return PerformerConfig.of(keys, options.mapping().toString());
   }
 
   private static String tensor(WeightFile file, JsonNode value, String number, String where) {

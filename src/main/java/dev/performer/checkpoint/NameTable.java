@@ -6,10 +6,7 @@ import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/**
- * Names that a producer gives to the parts of a Transformer, and their places in ours; what a
- * weight of a part is called ({@code gamma}, {@code vars/0}) is the same for all producers.
- */
+/** A producer's names of parts of a Transformer; names of weights are the same for all. */
 final class NameTable {
   private static final Pattern WEIGHT =
       Pattern.compile(

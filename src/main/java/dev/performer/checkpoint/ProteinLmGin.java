@@ -39,7 +39,6 @@ final class ProteinLmGin {
 
   private static final Set<String> BERT =
       names("mask_rate mask_token_proportion random_token_proportion");
-
   private static final Set<String> DOMAIN =
       names(
           """

@@ -33,8 +33,8 @@ import java.util.stream.Stream;
 import java.util.zip.ZipFile;
 
 /**
- * The tensors in a file or directory of a foreign format, under the names that the format gives
- * them, with {@code /} between levels. Values are read on demand; whoever opened it closes it.
+ * The tensors of a foreign format by its own names, with {@code /} between levels. Values are read
+ * on demand; whoever opened it closes it.
  */
 public abstract class WeightFile implements AutoCloseable {
   private static final int LARGEST_ARRAY = Integer.MAX_VALUE - 16;
@@ -146,10 +146,7 @@ public abstract class WeightFile implements AutoCloseable {
     return Collections.unmodifiableSortedMap(tensors);
   }
 
-  /**
-   * What belongs to a training run and not to the model: moments of optimizers, counters, metrics.
-   * {@link #tensors} does not have them; {@link #read} reads them.
-   */
+  /** Moments of optimizers, counters and such, which {@link #tensors} lacks. */
   public SortedMap<String, Info> trainingState() {
     return Collections.unmodifiableSortedMap(trainingState);
   }
@@ -181,7 +178,8 @@ public abstract class WeightFile implements AutoCloseable {
     return configIn(isBeside ? folder() : parent);
   }
 
-  private Path folder() {
+  /** Where what belongs to a checkpoint would lie: beside it, whatever form that has. */
+  Path folder() {
     return Files.isDirectory(path) ? path : path.toAbsolutePath().getParent();
   }
 

@@ -41,7 +41,7 @@ public record CheckpointReport(
   /** Reads names, types and shapes; no values. */
   public static CheckpointReport of(Path path) {
     try (WeightFile file = Checkpoints.open(path)) {
-      Optional<String> scheme = NamingScheme.of(file).map(NamingScheme::label);
+      Optional<String> scheme = NamingScheme.of(file);
       var tensors = new TreeMap<>(file.tensors());
       return new CheckpointReport(path, file.format(), scheme, beside(path), tensors);
     }

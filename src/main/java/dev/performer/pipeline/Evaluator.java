@@ -10,7 +10,7 @@ import dev.performer.data.SequenceSource;
 import dev.performer.recipe.EvaluationData;
 import dev.performer.recipe.EvaluationData.Request;
 import dev.performer.recipe.Recipe;
-import dev.performer.recipe.RecipeEvaluation;
+import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.run.Evaluation;
@@ -101,7 +101,7 @@ public final class Evaluator {
     var batches = data.batches(file, saved.config(), request);
     var recipe = file.isPresent() ? Optional.<Recipe>empty() : data.recipe();
     int limit = recipe.map(r -> r.training().evaluationBatches()).orElse(0);
-    var evaluation = RecipeEvaluation.of(saved, data.trained(), batches, limit, request.seed());
+    var evaluation = RecipeTraining.evaluate(saved, data.trained(), batches, limit, request.seed());
     return new Outcome(evaluation, batches.name(), batches.reportOnce());
   }
 

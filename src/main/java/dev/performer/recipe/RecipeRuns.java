@@ -10,19 +10,18 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A recipe's file, its name, and its key {@code runs}: what is compared, in the order of training,
- * each run by its name and its settings over the recipe's keys. Without the key it is one run.
+ * A recipe's name, and its key {@code runs}: what is compared, in the order of training, each run
+ * by its name and its settings over the recipe's keys. Without the key it is one run.
  */
-public record RecipeRuns(Path file, String name, List<Run> runs) {
+public record RecipeRuns(String name, List<Run> runs) {
 
   /**
-   * A variant of a recipe.
+   * A variant of a recipe's file.
    *
-   * @param name lower-case letters, digits and hyphens
    * @param from the run before it whose weights it starts with; null for random ones
    * @param set settings, {@code a.b=c}
    */
-  public record Run(String name, String from, List<String> set) {
+  public record Run(Path recipe, String name, String from, List<String> set) {
     public Run {
       set = set == null ? List.of() : List.copyOf(set);
     }
@@ -30,14 +29,12 @@ public record RecipeRuns(Path file, String name, List<Run> runs) {
 
   private record Keys(String from, List<String> set) {}
 
-  /**
-   * Of a recipe's file. @throws dev.performer.PerformerException that names the file and the key
-   */
+  /** Of a recipe's file. */
   public static RecipeRuns read(Path recipe) {
     String own = recipe.getFileName().toString().replaceFirst("\\.[^.]*$", "");
     JsonNode keys = StrictJson.readTree(recipe).path("runs");
     if (keys.isMissingNode() || keys.isNull()) {
-      return new RecipeRuns(recipe, own, List.of(new Run(own, null, null)));
+      return new RecipeRuns(own, List.of(new Run(recipe, own, null, null)));
     }
     boolean hasRuns = keys.isObject() && !keys.isEmpty();
     require(hasRuns, "%s: key runs: expected an object of runs, such as {relu: {set: []}}", recipe);
@@ -50,20 +47,17 @@ public record RecipeRuns(Path file, String name, List<Run> runs) {
       require(isName, text, recipe, name);
       boolean isKnown = run.from == null || runs.stream().anyMatch(r -> r.name.equals(run.from));
       require(isKnown, "%s: runs.%s.from: no run %s before it", recipe, name, run.from);
-      runs.add(new Run(name, run.from, run.set));
+      runs.add(new Run(recipe, name, run.from, run.set));
     }
-    return new RecipeRuns(recipe, own, List.copyOf(runs));
+    return new RecipeRuns(own, List.copyOf(runs));
   }
 
-  /** A run. @throws dev.performer.PerformerException that names the runs there are */
+  /** A run; an error names those there are. */
   public Run named(String run) {
     List<String> names = runs.stream().map(Run::name).toList();
-    require(
-        names.contains(run),
-        "the recipe has no run '%s'; did you mean %s? It has %s",
-        run,
-        Labels.nearest(run, names),
-        String.join(", ", names));
+    String text = "the recipe has no run '%s'; did you mean %s? It has %s";
+    String known = String.join(", ", names);
+    require(names.contains(run), text, run, Labels.nearest(run, names), known);
     return runs.get(names.indexOf(run));
   }
 }

@@ -48,12 +48,7 @@ public final class GenerationSession implements AutoCloseable {
     void token(int row, int token);
   }
 
-  /**
-   * What became of a prompt.
-   *
-   * @param tokens that were generated, without the end token
-   * @param ended whether the model ended the sequence itself
-   */
+  /** The tokens behind a prompt, without the end token, and whether the model ended it itself. */
   public record Continuation(List<Integer> tokens, boolean ended) {}
 
   private GenerationSession(SavedModelPredictor predictor, PerformerConfig config) {
@@ -69,14 +64,11 @@ public final class GenerationSession implements AutoCloseable {
     var directory = SavedModelDirectory.open(model);
     PerformerConfig config = PerformerModels.requireConfig(model);
     var signatures = directory.signatures().keySet();
-    require(
-        signatures.contains(STEP),
-        "%s: cannot generate: it has no signature %s (it has %s); only causal language models (task causal-lm with causal attention in every layer) do",
-        model,
-        STEP,
-        signatures);
-    return new GenerationSession(
-        SavedModelPredictor.load(directory, SavedModelPredictor.TIMEOUT), config);
+    String text =
+        "%s: cannot generate: it has no signature %s (it has %s); only causal language models (task causal-lm with causal attention in every layer) do";
+    require(signatures.contains(STEP), text, model, STEP, signatures);
+    var predictor = SavedModelPredictor.load(directory, SavedModelPredictor.TIMEOUT);
+    return new GenerationSession(predictor, config);
   }
 
   /** How the model is built. */
@@ -145,13 +137,12 @@ public final class GenerationSession implements AutoCloseable {
         }
       }
       int room = room(prompt.length);
-      require(
-          newTokens <= room,
-          "a prompt of %d tokens and %d more exceed the %d positions of the model; %s",
-          prompt.length,
-          newTokens,
-          config.longestSequence().orElse(0),
-          room > 0 ? "ask for at most " + room + " tokens" : "shorten the prompt");
+      if (newTokens > room) {
+        String text = "a prompt of %d tokens and %d more exceed the %d positions of the model; %s";
+        String way = room > 0 ? "ask for at most " + room + " tokens" : "shorten the prompt";
+        int most = config.longestSequence().orElseThrow();
+        throw new PerformerException(text.formatted(prompt.length, newTokens, most, way));
+      }
     }
   }
 

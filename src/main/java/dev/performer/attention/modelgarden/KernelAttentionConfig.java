@@ -138,16 +138,11 @@ public record KernelAttentionConfig(
         kernel, numRandomFeatures, seed + layer, redraw, mixing, beginKernel, scale, scaleByLength);
   }
 
-  /**
-   * The projection that the layer holds.
-   *
-   * @param headSize D
-   * @return {@code [numRandomFeatures, D]}; empty without random features
-   */
+  /** The projection that the layer holds, {@code [M, D]}; empty without random features. */
   public Optional<ProjectionMatrix> projection(int headSize) {
-    return numRandomFeatures == 0
-        ? Optional.empty()
-        : Optional.of(ModelGardenProjections.ofLayer(numRandomFeatures, headSize, seed));
+    int rows = numRandomFeatures;
+    return Optional.ofNullable(
+        rows == 0 ? null : ModelGardenProjections.ofLayer(rows, headSize, seed));
   }
 
   /**
