@@ -11,7 +11,7 @@ import dev.performer.data.TokenBatch;
 import dev.performer.pipeline.ModelLocation.RunSource;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
-import dev.performer.savedmodel.OptimizerFiles;
+import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.FineTuneOptions;
 import dev.performer.training.FineTuner;
 import dev.performer.training.ImportedLanguageModel;
@@ -139,8 +139,8 @@ public final class FineTuneJob extends Job<FineTuneJob> {
   private Path moments() {
     String missing =
         "%s: has no state of an optimizer (%s) to continue; import a checkpoint that holds one"
-            .formatted(path(), OptimizerFiles.FOLDER);
-    return OptimizerFiles.prefix(path())
+            .formatted(path(), PerformerModels.OPTIMIZER);
+    return PerformerModels.optimizer(path())
         .orElseThrow(() -> new PerformerException(missing).settledBy("continueOptimizer"));
   }
 

@@ -4,7 +4,6 @@ import static dev.performer.PerformerException.require;
 import static dev.performer.attention.Attention.swapPositionsAndHeads;
 import static dev.performer.attention.FavorAttention.wide;
 
-import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
@@ -63,7 +62,7 @@ public record KernelAttention(KernelAttentionConfig config) {
    * @param v {@code [B, S, H, V]}
    * @param keyMask {@code [B, S]}, 1 = keep, 0 = padding; null keeps all
    * @param projection {@code [M, D]}; null if and only if {@code num_random_features} is 0
-   * @throws PerformerException if the arguments do not fit the configuration
+   * @throws dev.performer.PerformerException if the arguments do not fit the configuration
    */
   public <T extends TFloating> Outputs<T> attend(
       Ops tf, Operand<T> q, Operand<T> k, Operand<T> v, Operand<T> keyMask, Operand<T> projection) {
