@@ -26,7 +26,7 @@ public record TextDocuments(Path place, Function<String, int[]> encoder) impleme
   @Override
   public DataStream<Example> open() {
     if (!Files.isDirectory(place)) {
-      LineReader lines = new LineReader(place);
+      DataFile.Lines lines = new DataFile.Lines(place);
       return examples(DataStream.of(lines::nextText, lines::close));
     }
     Predicate<Path> isShown = file -> !file.getFileName().toString().startsWith(".");

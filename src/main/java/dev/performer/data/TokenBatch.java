@@ -3,6 +3,7 @@ package dev.performer.data;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
+import dev.performer.data.Batches.BatchPosition;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
