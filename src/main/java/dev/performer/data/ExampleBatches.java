@@ -136,8 +136,7 @@ public final class ExampleBatches implements Batches {
 
   /**
    * One pass over a source: window by window, examples are shuffled, cropped and put into the
-   * bucket of their padded length; a full bucket is a batch. What is left is put together at the
-   * end.
+   * bucket of their padded length; a full bucket is a batch, and in the end what is left.
    */
   private final class Pass {
     private final DataStream<Example> examples;

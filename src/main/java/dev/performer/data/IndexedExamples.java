@@ -39,10 +39,7 @@ public interface IndexedExamples extends ExampleSource {
     return new Numbered(name, size, examples);
   }
 
-  /**
-   * Several sources of one size: example {@code i} is the i-th of one of them, which of them going
-   * round by their shares.
-   */
+  /** Sources of one size that go round by shares: example {@code i} is the i-th of one of them. */
   static IndexedExamples mixed(
       String name, List<? extends IndexedExamples> parts, List<Integer> shares) {
     if (parts.size() != shares.size() || shares.stream().anyMatch(share -> share < 1)) {

@@ -19,8 +19,7 @@ import java.util.Set;
 
 /**
  * A tokenizer outside Java's heap; freed when nothing refers to it any more. The native library
- * comes with the program, is unpacked into a folder of the user's own below the temporary folder,
- * and asks nothing of the network.
+ * comes with the program, asks nothing of the network, and is unpacked into the user's own folder.
  */
 final class NativeTokenizer {
   private static final Cleaner CLEANER = Cleaner.create();

@@ -16,8 +16,7 @@ import java.util.List;
 /**
  * Settings of a command line, {@code a.b=c}, over those of a recipe; a later one wins. Values are
  * YAML: {@code 3}, {@code 1e-3}, {@code true}, {@code [1, 2]}, {@code {exact: true}}, {@code null},
- * or text. A path goes through objects, which are made where they lack, and through lists by
- * numbers from 0.
+ * or text. A path goes through objects, made where they lack, and lists, by numbers from 0.
  */
 public record Overrides(List<String> settings) {
   /** Copies the settings; null is none. */

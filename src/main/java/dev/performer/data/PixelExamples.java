@@ -25,8 +25,8 @@ public record PixelExamples(
   /**
    * An {@code .npz} with {@code images}, {@code [N, H, W]} or {@code [N, H, W, C]}, whole numbers
    * from 0 to 255 or floats from 0 to 1, rounded down to so many levels, and perhaps {@code
-   * labels}, {@code [N]}, whole numbers from 0. Where it has a scalar {@code levels}, images are
-   * whole numbers below that, as they are.
+   * labels}, {@code [N]}, whole numbers from 0. With a scalar {@code levels}, images are below
+   * that.
    */
   public static PixelExamples npz(Path file, int levels) {
     Map<String, NpyArray> arrays = Npz.read(file);

@@ -29,17 +29,15 @@ public final class ProteinVocabulary {
   /**
    * 26 tokens with padding first: padding {@code _} 0, mask {@code *} 1, the 20 amino acids in
    * alphabetical order 2–21, B U X Z 22–25. A usual layout for Keras models, whose embeddings mask
-   * id 0; a model does not say which letter an id was, so this is right only for models made with
-   * it.
+   * id 0; a model does not say which letter an id was: right only for models made with it.
    */
   public static Vocabulary padFirst() {
     return Vocabulary.of(letters(PAD_FIRST), "_", "*", null, null, "X");
   }
 
   /**
-   * The vocabulary of {@code google-protein}, {@code pad-first-protein}, or {@code letters:ABC…}
-   * with one letter per token: {@code _} is padding, {@code *} mask, {@code <} begin, {@code >}
-   * end.
+   * The vocabulary of {@code google-protein}, {@code pad-first-protein}, or {@code letters:ABC…},
+   * one letter per token: {@code _} is padding, {@code *} mask, {@code <} begin, {@code >} end.
    */
   public static Vocabulary named(String name) {
     if (name.equals(GOOGLE_NAME)) {

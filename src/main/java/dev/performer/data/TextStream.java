@@ -2,10 +2,7 @@ package dev.performer.data;
 
 import java.util.Arrays;
 
-/**
- * Writes a text while its ids come one at a time: no character is cut, and what was written is
- * never taken back.
- */
+/** Writes a text while its ids come one at a time: no character is cut, nothing is taken back. */
 public final class TextStream {
   private static final String UNFINISHED = "\uFFFD"; // no character, or none yet
 

@@ -113,8 +113,7 @@ public record TfRecordExamples(
   }
 
   private Example example(Entry entry) {
-    int[] tokens = tokens(entry);
-    return new Example(tokens, label.isEmpty() ? Label.NONE : label.get().of(entry));
+    return new Example(tokens(entry), label.map(known -> known.of(entry)).orElse(Label.NONE));
   }
 
   private int[] tokens(Entry entry) {

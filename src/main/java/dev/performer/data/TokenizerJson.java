@@ -251,10 +251,7 @@ record TokenizerJson(
     }
   }
 
-  /**
-   * Refuses what would end the process, as a panic of the native library does; whatever else is
-   * wrong, the library reports itself.
-   */
+  /** Refuses what would end the process as a panic; other errors the library reports itself. */
   private static final class Stages {
     private static final List<String> SAMPLES =
         List.of(
