@@ -141,8 +141,9 @@ record AdamMoments(WeightFile file, Consumer<String> note) {
    */
   private Map<String, String[]> numbered() {
     List<String> moments = byNumber();
-    JsonNode config = file.modelConfig().orElse(null);
-    if (config == null || moments.size() != 2 * file.tensors().size() || !isAdam(config)) {
+    JsonNode config = file.modelConfig;
+    boolean isWhole = !config.isMissingNode() && moments.size() == 2 * file.tensors().size();
+    if (!isWhole || !isAdam(config)) {
       return Map.of();
     }
     Map<String, List<String>> layers = layers();

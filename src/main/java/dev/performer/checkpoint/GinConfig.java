@@ -17,6 +17,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.DoublePredicate;
+import java.util.function.LongPredicate;
 import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -165,8 +166,8 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
           .doubleValue();
     }
 
-    long whole(String key, long absent) {
-      return typed(Long.class, key, absent, x -> true, "a whole number");
+    long whole(String key, long absent, LongPredicate range, String expected) {
+      return typed(Long.class, key, absent, range::test, expected);
     }
 
     /** Those that have bindings, in order. */

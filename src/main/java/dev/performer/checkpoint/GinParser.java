@@ -107,7 +107,7 @@ final class GinParser {
       throw fail("include '" + Excerpt.of(name) + "': " + e.getMessage());
     }
     new GinParser(included, GinConfig.text(included), config, includes).parse();
-    includes.leave();
+    includes.open.pop();
   }
 
   private Object value(int depth) {
@@ -283,11 +283,6 @@ final class GinParser {
     /** Whether a file, links followed, lies in the folder of the first one. */
     boolean isInside(Path file) {
       return real(file).startsWith(folder);
-    }
-
-    /** The file that was entered last has been read. */
-    void leave() {
-      open.pop();
     }
 
     private static Path real(Path file) {

@@ -60,11 +60,6 @@ final class TensorFlowCheckpoint extends WeightFile {
     return reader.entries().containsKey(CheckpointReader.OBJECT_GRAPH_KEY);
   }
 
-  /** Whether a path is, or leads to, a checkpoint. */
-  static boolean recognizes(Path path) {
-    return find(path).isPresent();
-  }
-
   /** By prefix, {@code .index} or data file, directory (the newest is taken) or SavedModel. */
   static TensorFlowCheckpoint open(Path path) {
     Path prefix = find(path).orElse(null);
@@ -139,7 +134,7 @@ final class TensorFlowCheckpoint extends WeightFile {
   }
 
   /** The prefix, if the path is, or leads to, a checkpoint. */
-  private static Optional<Path> find(Path path) {
+  static Optional<Path> find(Path path) {
     if (Files.isDirectory(path)) {
       Path variables = path.resolve("variables/variables");
       return CheckpointReader.exists(variables)
