@@ -210,18 +210,23 @@ public final class ExampleBatches implements Batches {
     int length = Math.min(total, batching.length());
     boolean isAnywhere = batching.randomCrop() && total > length;
     int start = isAnywhere ? Seeds.random(key, CROP).nextInt(total - length + 1) : 0;
+    int from = Math.max(0, start - begin);
+    int place = from + begin - start;
+    int count = Math.min(ids.length - from, length - place);
     int[] tokens = new int[length];
-    float[] weights = example.label() instanceof Label.Weights all ? all.weights() : null;
-    float[] cropped = new float[weights == null ? 0 : length];
-    for (int i = 0; i < length; i++) {
-      int at = start + i - begin;
-      boolean isEnd = at < 0 || at >= ids.length;
-      tokens[i] = isEnd ? (at < 0 ? vocabulary.bos() : vocabulary.eos()).getAsInt() : ids[at];
-      if (weights != null) {
-        cropped[i] = isEnd ? 0 : weights[at];
-      }
+    if (place > 0) {
+      tokens[0] = vocabulary.bos().getAsInt();
     }
-    Label label = weights == null ? example.label() : new Label.Weights(cropped);
+    System.arraycopy(ids, from, tokens, place, count);
+    if (place + count < length) {
+      tokens[length - 1] = vocabulary.eos().getAsInt();
+    }
+    Label label = example.label();
+    if (label instanceof Label.Weights all) {
+      float[] weights = new float[length];
+      System.arraycopy(all.weights(), from, weights, place, count);
+      label = new Label.Weights(weights);
+    }
     rows.add(new Row(tokens, label, key));
   }
 

@@ -69,18 +69,24 @@ final class FastaReader {
         requireText(line.substring(start));
         continue;
       }
-      for (int i = start; i < line.length(); i++) {
-        char c = line.charAt(i);
-        if (c > ' ' && c < 0x7F) {
-          if (residues == null) {
-            throw failure("text before the first '>'; expected FASTA");
-          }
-          residues.append(c);
-        } else if (!isSpace(c)) {
-          throw binary(c);
+      if (residues == null) {
+        if (start < line.length()) {
+          char c = line.charAt(start);
+          throw isLetter(c) ? failure("text before the first '>'; expected FASTA") : binary(c);
+        }
+        continue;
+      }
+      int from = 0;
+      for (int i = 0; i < line.length(); i++) {
+        if (isSpace(line.charAt(i))) {
+          residues.append(line, from, i);
+          from = i + 1;
+        } else if (!isLetter(line.charAt(i))) {
+          throw binary(line.charAt(i));
         }
       }
-      if (residues != null && residues.length() > MAX_RESIDUES) {
+      residues.append(line.substring(from));
+      if (residues.length() > MAX_RESIDUES) {
         throw failure("a sequence of over " + MAX_RESIDUES + " letters");
       }
     }
@@ -96,10 +102,16 @@ final class FastaReader {
 
   /** Headers and comments are free text, without control characters. */
   private void requireText(String line) {
-    var control = line.chars().filter(c -> c < ' ' && c != '\t').findFirst();
-    if (control.isPresent()) {
-      throw binary(control.getAsInt());
+    for (int i = 0; i < line.length(); i++) {
+      char c = line.charAt(i);
+      if (c < ' ' && c != '\t') {
+        throw binary(c);
+      }
     }
+  }
+
+  private static boolean isLetter(int c) {
+    return c > ' ' && c < 0x7F;
   }
 
   private static boolean isSpace(int c) {

@@ -62,8 +62,7 @@ public record ImageFolder(
     int[] tokens = new int[image.getWidth() * image.getHeight() * channels];
     int at = 0;
     for (int y = 0; y < image.getHeight(); y++) {
-      for (int x = 0; x < image.getWidth(); x++) {
-        int rgb = rgb(image, x, y);
+      for (int rgb : row(image, y)) {
         int red = rgb >> 16 & 0xff;
         int green = rgb >> 8 & 0xff;
         int blue = rgb & 0xff;
@@ -101,15 +100,19 @@ public record ImageFolder(
   }
 
   /** Java converts linear grey to sRGB where colours are read: levels are to stay as stored. */
-  private static int rgb(BufferedImage image, int x, int y) {
+  private static int[] row(BufferedImage image, int y) {
+    int width = image.getWidth();
     ColorModel colours = image.getColorModel();
     if (colours.getNumComponents() != 1 || colours instanceof IndexColorModel) {
-      return image.getRGB(x, y);
+      return image.getRGB(0, y, width, 1, null, 0, width);
     }
     int bits = colours.getComponentSize(0);
-    int sample = image.getRaster().getSample(x, y, 0);
-    int level = bits >= 8 ? sample >> bits - 8 : sample * 255 / ((1 << bits) - 1);
-    return level << 16 | level << 8 | level;
+    int[] row = image.getRaster().getSamples(0, y, width, 1, 0, (int[]) null);
+    for (int x = 0; x < width; x++) {
+      int level = bits >= 8 ? row[x] >> bits - 8 : row[x] * 255 / ((1 << bits) - 1);
+      row[x] = level << 16 | level << 8 | level;
+    }
+    return row;
   }
 
   private static String folderName(Path file) {
