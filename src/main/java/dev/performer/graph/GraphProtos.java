@@ -75,7 +75,7 @@ public final class GraphProtos {
   private static List<ByteString> unpacked(CodedInputStream in, int count) {
     try {
       List<Integer> lengths = new ArrayList<>();
-      for (int i = 0; i < count; i++) {
+      while (lengths.size() < count) {
         lengths.add(in.readRawVarint32());
       }
       List<ByteString> strings = new ArrayList<>();
@@ -90,12 +90,8 @@ public final class GraphProtos {
 
   /** The same tensor with its strings one by one, as Python writes them. */
   public static TensorProto unpacked(TensorProto tensor) {
-    List<ByteString> strings = strings(tensor);
-    return tensor.toBuilder()
-        .clearTensorContent()
-        .clearStringVal()
-        .addAllStringVal(strings)
-        .build();
+    TensorProto.Builder unpacked = tensor.toBuilder().clearTensorContent().clearStringVal();
+    return unpacked.addAllStringVal(strings(tensor)).build();
   }
 
   public static NodeDef.Builder node(String name, String op, String... inputs) {

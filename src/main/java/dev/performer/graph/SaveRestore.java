@@ -28,16 +28,15 @@ import org.tensorflow.types.TString;
 import org.tensorflow.types.family.TType;
 
 /**
- * Ops of a graph that save its variables to a TensorFlow checkpoint and restore them, under the
- * keys that Python's object-based checkpoints use. TensorFlow Java's own saver knows nothing of
- * resource variables.
+ * Ops of a graph that save its variables to a TensorFlow checkpoint, under the keys of Python's
+ * object-based ones, and restore them. TensorFlow Java's own saver knows no resource variables.
  *
  * <p>Paths are without {@code .index}; their directories are made. A checkpoint is written beside
- * its place and moved there when whole. The two files are moved one after the other, so give each
- * checkpoint a new prefix where a kill between the moves matters.
+ * its place and moved there when whole, file by file: give each a new prefix where a kill between
+ * the moves matters.
  */
 public final class SaveRestore {
-  private final Map<String, Variable> variables = new LinkedHashMap<>();
+  private final Map<String, Variable> variables = new LinkedHashMap<>(); // by checkpoint key
   private final Map<String, Operand<?>> values = new LinkedHashMap<>();
   private final Placeholder<TString> prefix;
   private final Op save;
@@ -48,10 +47,8 @@ public final class SaveRestore {
   public SaveRestore(Ops scope, List<Variable> variables, Map<String, Operand<?>> more) {
     Ops tf = freeScope(scope);
     prefix = tf.withName("filename").placeholder(TString.class, Placeholder.shape(Shape.scalar()));
-    for (Variable variable : variables) {
-      add(variable.checkpointKey(), variable.read(tf));
-      this.variables.put(variable.checkpointKey(), variable);
-    }
+    variables.forEach(variable -> this.variables.put(variable.checkpointKey(), variable));
+    variables.forEach(variable -> add(variable.checkpointKey(), variable.read(tf)));
     more.forEach(this::add);
     Operand<TString> keys = tf.array(values.keySet().toArray(String[]::new));
     save = tf.train.save(prefix, keys, whole(tf, values.size()), values.values());
@@ -122,12 +119,10 @@ public final class SaveRestore {
 
   /** Names these ops to whoever loads the graph from a SavedModel. */
   public SaverDef saverDef() {
-    return SaverDef.newBuilder()
-        .setFilenameTensorName(prefix.op().name() + ":0")
-        .setSaveTensorName(saved.op().name() + ":0")
-        .setRestoreOpName(restore.op().name())
-        .setVersion(SaverDef.CheckpointFormatVersion.V2)
-        .build();
+    var def = SaverDef.newBuilder().setVersion(SaverDef.CheckpointFormatVersion.V2);
+    def.setFilenameTensorName(prefix.op().name() + ":0");
+    def.setSaveTensorName(saved.op().name() + ":0");
+    return def.setRestoreOpName(restore.op().name()).build();
   }
 
   /** Saves the session's values; it stays usable where they cannot be written. */

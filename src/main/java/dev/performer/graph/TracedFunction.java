@@ -1,10 +1,10 @@
 package dev.performer.graph;
 
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.tensorflow.ConcreteFunction;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -20,10 +20,8 @@ import org.tensorflow.types.family.TType;
 
 /**
  * A TensorFlow function made by running Java code that adds ops. Variables of the calling graph
- * reach it as resource arguments behind its ordinary inputs, so it can read and update them, and
- * gradients can be taken inside it.
- *
- * <p>Owns the native function; close it once it has been attached to every graph that calls it.
+ * reach it as resource arguments behind its inputs, so it can read and update them and take
+ * gradients. Owns the native function; close it once every graph that calls it has it.
  *
  * @param captured the calling graph's variables, whose handles follow the inputs in this order
  */
@@ -135,13 +133,11 @@ public record TracedFunction(
       boolean mustCompile) {
     ((Graph) tf.scope().env()).attachFunction(function);
     OperationBuilder builder = tf.scope().opBuilder("StatefulPartitionedCall", name);
-    List<Output<?>> all = new ArrayList<>();
-    values.forEach(value -> all.add(value.asOutput()));
-    all.addAll(handles);
-    List<DataType> types = new ArrayList<>(inputs.stream().map(ArgumentSpec::dataType).toList());
-    types.addAll(Collections.nCopies(captured.size(), DataType.DT_RESOURCE));
+    var outs = values.stream().map(Operand::asOutput);
+    builder.addInputList(Stream.concat(outs, handles.stream()).toArray(Output<?>[]::new));
+    var resources = captured.stream().map(variable -> DataType.DT_RESOURCE);
+    var types = Stream.concat(inputs.stream().map(ArgumentSpec::dataType), resources);
     DataType[] results = outputs.stream().map(ArgumentSpec::dataType).toArray(DataType[]::new);
-    builder.addInputList(all.toArray(Output<?>[]::new));
     builder.setAttr("Tin", types.toArray(DataType[]::new)).setAttr("Tout", results);
     if (mustCompile) {
       builder.setAttr("_XlaMustCompile", true);

@@ -93,10 +93,10 @@ public final class ImportedModel implements AutoCloseable {
       return new ImportedModel(graph, directory, signatures);
     } catch (RuntimeException e) {
       close(graph);
+      String message = directory.path() + " cannot be imported: " + NativeErrors.firstLine(e);
       throw e instanceof PerformerException known
           ? known.in(directory.path())
-          : new PerformerException(
-              directory.path() + " cannot be imported: " + NativeErrors.firstLine(e), e);
+          : new PerformerException(message, e);
     }
   }
 
@@ -121,17 +121,14 @@ public final class ImportedModel implements AutoCloseable {
         spec.name(), handle, type, spec.shape(), spec.trainable(), spec.checkpointKey());
   }
 
-  /** The flat graph; closed with this model. */
   public Graph graph() {
     return graph;
   }
 
-  /** What was imported. */
   public SavedModelDirectory directory() {
     return directory;
   }
 
-  /** The imported signatures by name. */
   public Map<String, SignatureSpec> signatures() {
     return Collections.unmodifiableMap(signatures);
   }
@@ -171,7 +168,6 @@ public final class ImportedModel implements AutoCloseable {
     return Trainability.of(flat, customGradients, resolved, variables);
   }
 
-  /** The flat graph as it was imported. */
   GraphDef flatGraph() {
     return flat.graph();
   }

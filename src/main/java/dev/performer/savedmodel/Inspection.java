@@ -26,13 +26,10 @@ import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.
 /**
  * What is in a SavedModel and whether it can be trained here, in plain values for text and JSON.
  *
- * @param path the directory
  * @param origin a guess what wrote it, such as {@code Keras 2; Model Garden KernelAttention}
- * @param tensorflowVersion the version of TensorFlow that wrote it; empty if that is not recorded
- * @param signatures sorted by name
- * @param variables all variables, optimizer slots included, sorted by name
+ * @param tensorflowVersion that wrote it; empty if that is not recorded
+ * @param signatures sorted by name, as the variables, optimizer slots included
  * @param parameters number of values in all variables that the signatures use
- * @param trainableParameters the trainable part of them
  * @param ops how often each op occurs once functions are inlined, most frequent first
  * @param projections random projections of linear attention, as constants or variables
  * @param assets names of files the model reads
@@ -80,7 +77,6 @@ public record Inspection(
    * @param trainable whether every trainable variable it depends on gets a gradient
    * @param trainableVariables how many get one
    * @param obstacles ops that stop gradients, one line each
-   * @param summary one line about training
    */
   public record SignatureReport(
       String name,
@@ -90,20 +86,7 @@ public record Inspection(
       boolean trainable,
       int trainableVariables,
       List<String> obstacles,
-      String summary) {
-    private static SignatureReport of(
-        SignatureSpec signature, Trainability training, String summary) {
-      return new SignatureReport(
-          signature.name(),
-          signature.method(),
-          TensorReport.of(signature.inputs()),
-          TensorReport.of(signature.outputs()),
-          training.isTrainable(),
-          training.trainable().size(),
-          training.obstacles().stream().map(Trainability.Obstacle::toString).toList(),
-          summary);
-    }
-  }
+      String summary) {}
 
   /** A variable, and whether a signature depends on it. */
   public record VariableReport(
@@ -162,14 +145,24 @@ public record Inspection(
   /** Signatures are imported one by one, so that one that cannot be imported spoils no other. */
   private static SignatureReport inspect(
       SavedModelDirectory directory, SignatureSpec signature, Map<String, NodeDef> nodes) {
+    Trainability training = Trainability.NONE;
+    String summary;
     try (ImportedModel model = ImportedModel.load(directory, List.of(signature.name()))) {
       model.flatGraph().getNodeList().forEach(node -> nodes.put(node.getName(), node));
-      Trainability training = model.trainability();
-      return SignatureReport.of(signature, training, training.summary());
+      training = model.trainability();
+      summary = training.summary();
     } catch (PerformerException e) {
-      return SignatureReport.of(
-          signature, Trainability.NONE, "cannot be imported: " + e.getMessage());
+      summary = "cannot be imported: " + e.getMessage();
     }
+    return new SignatureReport(
+        signature.name(),
+        signature.method(),
+        TensorReport.of(signature.inputs()),
+        TensorReport.of(signature.outputs()),
+        training.isTrainable(),
+        training.trainable().size(),
+        training.obstacles().stream().map(Trainability.Obstacle::toString).toList(),
+        summary);
   }
 
   /** How often each op occurs: most frequent first, equals by name. */

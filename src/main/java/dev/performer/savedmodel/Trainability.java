@@ -14,7 +14,6 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
@@ -51,12 +50,11 @@ public record Trainability(
               .split("\\s+"));
 
   /**
-   * An op that stops training.
+   * An op that stops training, and why.
    *
    * @param op its type
    * @param node its name in the flat graph
    * @param function the function of the SavedModel it comes from; empty for the main graph
-   * @param reason why no gradient passes
    */
   public record Obstacle(String op, String node, String function, String reason) {
     @Override
@@ -79,11 +77,11 @@ public record Trainability(
     for (String name : seen) {
       NodeDef node = index.require(name, "a gradient");
       var call = flat.callOf(name);
-      String function = call.map(FlatGraph.Call::function).orElse("");
-      Optional.of(node)
-          .filter(n -> !paths.isEnd(n))
-          .flatMap(n -> custom.obstacle(n, call).or(() -> Optional.ofNullable(reason(n))))
-          .ifPresent(why -> obstacles.put(name, new Obstacle(node.getOp(), name, function, why)));
+      String reason = paths.isEnd(node) ? null : custom.obstacle(node, call).orElse(reason(node));
+      if (reason != null) {
+        String function = call.map(FlatGraph.Call::function).orElse("");
+        obstacles.put(name, new Obstacle(node.getOp(), name, function, reason));
+      }
     }
     obstacles.keySet().retainAll(paths.leadingTo(handles, seen));
     Set<String> behind = index.reached(obstacles.keySet(), paths::flowing);
@@ -153,21 +151,20 @@ public record Trainability(
     if (op.startsWith("TensorList") || op.startsWith("TensorArray")) {
       return "tensor lists have no gradient here";
     }
-    String known = isDifferentiable(op) ? null : "the op has no gradient here";
+    var none = AttrValue.getDefaultInstance();
+    if (op.equals("GatherV2") && node.getAttrOrDefault("batch_dims", none).getI() < 0) {
+      return "a gather with negative batch_dims has no gradient here";
+    }
+    boolean isFloat = node.getAttrOrDefault("T", none).getType() == DataType.DT_FLOAT;
+    if (op.equals("SoftmaxCrossEntropyWithLogits") && !isFloat) {
+      return "its gradient exists in float32 only";
+    }
     return switch (op) {
       case "While", "StatelessWhile", "Enter", "Exit", "NextIteration", "LoopCond" ->
           "loops have no gradient here";
       case "If", "StatelessIf", "Case", "StatelessCase", "Switch", "Merge" ->
           "branches on a tensor have no gradient here";
-      case "GatherV2" ->
-          node.getAttrOrDefault("batch_dims", AttrValue.getDefaultInstance()).getI() < 0
-              ? "a gather with negative batch_dims has no gradient here"
-              : known;
-      case "SoftmaxCrossEntropyWithLogits" ->
-          node.getAttrOrThrow("T").getType() == DataType.DT_FLOAT
-              ? known
-              : "its gradient exists in float32 only";
-      default -> known;
+      default -> isDifferentiable(op) ? null : "the op has no gradient here";
     };
   }
 
