@@ -24,7 +24,6 @@ import java.util.zip.CRC32C;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
-import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
@@ -33,7 +32,6 @@ import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.proto.BundleEntryProto;
 import org.tensorflow.proto.BundleHeaderProto;
 import org.tensorflow.proto.DataType;
-import org.tensorflow.proto.TensorShapeProto;
 import org.tensorflow.types.TString;
 import org.tensorflow.types.family.TType;
 
@@ -139,7 +137,7 @@ public final class CheckpointReader implements AutoCloseable {
     Tensor read(String name, DataType type) {
       Output<?> value = values.computeIfAbsent(type, this::restore);
       try (TString fed = TString.vectorOf(name);
-          Result result = session.runner().feed(key, fed).fetch(value).run()) {
+          var result = session.runner().feed(key, fed).fetch(value).run()) {
         Tensor tensor = result.get(0);
         return tensor instanceof TString strings
             ? TString.tensorOfBytes(strings.asBytes())
@@ -292,7 +290,7 @@ public final class CheckpointReader implements AutoCloseable {
     }
 
     private void check(String where, BundleEntryProto entry, long[] shardSizes) {
-      TensorShapeProto shape = entry.getShape();
+      var shape = entry.getShape();
       check(!shape.getUnknownRank() && shape.getDimCount() <= 254, "%s has no shape", where);
       boolean isNegative = shape.getDimList().stream().anyMatch(dim -> dim.getSize() < 0);
       check(!isNegative, "%s has a negative dimension", where);

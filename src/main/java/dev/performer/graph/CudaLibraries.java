@@ -1,7 +1,6 @@
 package dev.performer.graph;
 
 import java.io.IOException;
-import java.net.URL;
 import java.util.function.Consumer;
 import org.bytedeco.javacpp.Loader;
 
@@ -32,7 +31,7 @@ public final class CudaLibraries {
   public static int preload(Consumer<String> warn) {
     int loaded = 0;
     for (String library : LIBRARIES.split("\\s+")) {
-      URL resource = CudaLibraries.class.getResource(FOLDER + library);
+      var resource = CudaLibraries.class.getResource(FOLDER + library);
       if (resource != null) {
         try {
           System.load(Loader.cacheResource(resource).getAbsolutePath());

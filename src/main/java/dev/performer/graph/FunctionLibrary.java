@@ -13,7 +13,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
-import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.FunctionDefLibrary;
 import org.tensorflow.proto.GraphDef;
@@ -52,7 +51,7 @@ public final class FunctionLibrary {
   /** The functions a node names in its attributes (called, or branches and bodies). */
   public static List<String> attributeFunctions(NodeDef node) {
     List<String> names = new ArrayList<>();
-    for (AttrValue value : node.getAttrMap().values()) {
+    for (var value : node.getAttrMap().values()) {
       if (value.hasFunc()) {
         names.add(value.getFunc().getName());
       }

@@ -6,7 +6,6 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
-import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
 
@@ -120,7 +119,7 @@ final class NodeGradient extends RawOps {
 
   /** Accumulates along the node's axis, from its other end. */
   private Output<?> backwards(String type, Output<?> terms) {
-    OperationBuilder builder = builder(type, terms, y);
+    var builder = builder(type, terms, y);
     builder.setAttr("exclusive", node.attributes().getAttrBool("exclusive"));
     builder.setAttr("reverse", !node.attributes().getAttrBool("reverse"));
     return builder.build().output(0);

@@ -15,10 +15,8 @@ import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Session;
 import org.tensorflow.TensorFlow;
-import org.tensorflow.internal.c_api.TF_Buffer;
 import org.tensorflow.internal.c_api.TF_Status;
 import org.tensorflow.op.Ops;
-import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.KernelDef;
 import org.tensorflow.proto.KernelList;
@@ -50,7 +48,7 @@ public final class RegisteredKernels {
   public static RegisteredKernels load() {
     TensorFlow.version(); // loads the native library
     try (TF_Status status = TF_Status.newStatus()) {
-      TF_Buffer buffer = TF_GetAllRegisteredKernels(status);
+      var buffer = TF_GetAllRegisteredKernels(status);
       status.throwExceptionIfNotOK();
       try {
         byte[] bytes = new byte[Math.toIntExact(buffer.length())];
@@ -96,7 +94,7 @@ public final class RegisteredKernels {
   }
 
   private static boolean allows(KernelDef.AttrConstraint constraint, GraphOperation operation) {
-    AttrValue value = operation.attributes().getAttrValueProto(constraint.getName());
+    var value = operation.attributes().getAttrValueProto(constraint.getName());
     List<DataType> types =
         value.hasList() ? value.getList().getTypeList() : List.of(value.getType());
     List<DataType> allowed = constraint.getAllowedValues().getList().getTypeList();

@@ -6,12 +6,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Function;
 import org.tensorflow.Graph;
@@ -22,7 +20,6 @@ import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
-import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.SaverDef;
 import org.tensorflow.types.TString;
 import org.tensorflow.types.family.TType;
@@ -108,7 +105,7 @@ public final class SaveRestore {
     if (variables.isEmpty()) {
       return tf.noOp();
     }
-    Collection<Variable> all = variables.values();
+    var all = variables.values();
     var types = all.stream().<Class<? extends TType>>map(Variable::type).toList();
     Operand<TString> keys = tf.array(variables.keySet().toArray(String[]::new));
     var restored = tf.train.restore(prefix, keys, whole(tf, all.size()), types).tensors();
@@ -189,7 +186,7 @@ public final class SaveRestore {
     variables.forEach(
         (key, variable) -> {
           CheckpointReader.Entry entry = entries.get(key);
-          DataType type = Tensors.dataType(variable.type());
+          var type = Tensors.dataType(variable.type());
           if (entry == null) {
             problems.add(key + " is missing");
           } else if (entry.type() != type) {
@@ -198,7 +195,7 @@ public final class SaveRestore {
             problems.add(key + " has shape " + entry.shape() + ", expected " + variable.shape());
           }
         });
-    Set<String> unused = new TreeSet<>(entries.keySet());
+    var unused = new TreeSet<>(entries.keySet());
     unused.remove(CheckpointReader.OBJECT_GRAPH_KEY);
     unused.removeAll(values.keySet());
     if (!unused.isEmpty() && !entries.keySet().containsAll(variables.keySet())) {

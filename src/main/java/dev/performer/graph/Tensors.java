@@ -10,7 +10,6 @@ import java.util.function.Function;
 import java.util.stream.Stream;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
-import org.tensorflow.ndarray.buffer.ByteDataBuffer;
 import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.types.TBfloat16;
@@ -107,7 +106,7 @@ public final class Tensors {
 
   /** The bytes of a numeric tensor, little endian. */
   public static byte[] bytes(Tensor tensor) {
-    ByteDataBuffer data = tensor.asRawTensor().data();
+    var data = tensor.asRawTensor().data();
     byte[] result = new byte[Math.toIntExact(data.size())];
     data.read(result);
     if (ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {

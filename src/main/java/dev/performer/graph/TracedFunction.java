@@ -9,7 +9,6 @@ import org.tensorflow.ConcreteFunction;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Operation;
-import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.Signature;
 import org.tensorflow.ndarray.Shape;
@@ -132,7 +131,7 @@ public record TracedFunction(
       List<? extends Output<?>> handles,
       boolean mustCompile) {
     ((Graph) tf.scope().env()).attachFunction(function);
-    OperationBuilder builder = tf.scope().opBuilder("StatefulPartitionedCall", name);
+    var builder = tf.scope().opBuilder("StatefulPartitionedCall", name);
     var outs = values.stream().map(Operand::asOutput);
     builder.addInputList(Stream.concat(outs, handles.stream()).toArray(Output<?>[]::new));
     var resources = captured.stream().map(variable -> DataType.DT_RESOURCE);

@@ -26,7 +26,6 @@ import org.tensorflow.op.RawCustomGradient;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.OpDef;
-import org.tensorflow.proto.OpDef.ArgDef;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObject;
 
@@ -241,7 +240,7 @@ final class CustomGradients {
         OperationBuilder builder, NodeDef node, Map<String, Output<?>> tensors) {
       List<String> inputs = GraphIndex.dataInputs(node);
       int position = 0;
-      for (ArgDef argument : OpDefinitions.find(node.getOp()).orElseThrow().getInputArgList()) {
+      for (var argument : OpDefinitions.find(node.getOp()).orElseThrow().getInputArgList()) {
         int end = position + OpDefinitions.length(argument, node.getAttrMap());
         var values = inputs.subList(position, end).stream().map(tensors::get);
         if (argument.getNumberAttr().isEmpty() && argument.getTypeListAttr().isEmpty()) {

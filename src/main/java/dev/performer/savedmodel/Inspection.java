@@ -19,7 +19,6 @@ import java.util.TreeSet;
 import java.util.function.Predicate;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.DataType;
-import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject.ObjectReference;
 
@@ -183,7 +182,7 @@ public record Inspection(
 
   private static String origin(SavedModelDirectory directory) {
     Set<String> traces = new TreeSet<>();
-    for (FunctionDef f : directory.metaGraph().getGraphDef().getLibrary().getFunctionList()) {
+    for (var f : directory.metaGraph().getGraphDef().getLibrary().getFunctionList()) {
       for (NodeDef node : f.getNodeDefList()) {
         LAYERS.keySet().stream()
             .filter(node.getName()::contains)

@@ -7,7 +7,6 @@ import dev.performer.PerformerException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.stream.Stream;
 
 /** A SavedModel directory that is written beside its place and moved there when whole. */
 public final class OutputDirectory {
@@ -61,7 +60,7 @@ public final class OutputDirectory {
       return;
     }
     require(Files.isDirectory(place), "%s is a file; a SavedModel is a directory", target);
-    try (Stream<Path> files = Files.list(place)) {
+    try (var files = Files.list(place)) {
       if (files.findAny().isEmpty()) {
         return;
       }

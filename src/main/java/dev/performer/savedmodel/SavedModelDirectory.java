@@ -25,8 +25,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.stream.Stream;
-import org.tensorflow.proto.AssetFileDef;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.MetaGraphDef;
@@ -128,7 +126,7 @@ public record SavedModelDirectory(
 
   /** TensorFlow opens whatever has the name of a file that it knows, and would wait for a pipe. */
   private static void checkFiles(Path path) {
-    try (Stream<Path> files = Files.walk(path, DEEPEST_FILE)) {
+    try (var files = Files.walk(path, DEEPEST_FILE)) {
       for (Path file : files.toList()) {
         if (Files.exists(file) && !Files.isDirectory(file)) {
           RegularFiles.require(file);
@@ -252,7 +250,7 @@ public record SavedModelDirectory(
   public Map<String, Path> assets() {
     Map<String, Path> assets = new TreeMap<>();
     Path folder = path.resolve("assets");
-    for (AssetFileDef asset : metaGraph.getAssetFileDefList()) {
+    for (var asset : metaGraph.getAssetFileDefList()) {
       String name = asset.getFilename();
       Path file = folder.resolve(name).normalize();
       boolean isInside = file.startsWith(folder.normalize());

@@ -15,7 +15,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
-import org.tensorflow.Result;
 import org.tensorflow.SavedModelBundle;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
@@ -132,7 +131,7 @@ public final class SavedModelPredictor implements AutoCloseable {
     feeds.forEach(runner::feed);
     tensors.forEach(runner::fetch);
     var order = List.copyOf(tensors);
-    try (Result result = runner.run()) {
+    try (var result = runner.run()) {
       Map<String, NpyArray> outputs = new TreeMap<>();
       for (TensorSpec output : spec.outputs().values()) {
         Tensor tensor = result.get(order.indexOf(output.tensor()));

@@ -19,7 +19,6 @@ import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.CollectionDef;
 import org.tensorflow.proto.DataType;
-import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.MetaGraphDef;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedVariable;
@@ -156,7 +155,7 @@ public record VariableSpec(
         return Map.of();
       }
       var flat = FunctionInliner.inline(metaGraph.getGraphDef(), List.of("^" + restore));
-      GraphDef graph = ResourceConversion.apply(flat.graph());
+      var graph = ResourceConversion.apply(flat.graph());
       GraphIndex index = new GraphIndex(graph.getNodeList());
       Map<String, Stored> keys = new LinkedHashMap<>();
       for (NodeDef node : graph.getNodeList()) {

@@ -32,10 +32,8 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
-import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.NdArrays;
@@ -229,7 +227,7 @@ public final class WeightReplacement {
   }
 
   private void copyFiles(Path target, Predicate<Path> wanted) throws IOException {
-    try (Stream<Path> files = Files.walk(original)) {
+    try (var files = Files.walk(original)) {
       for (Path file : files.filter(wanted).toList()) {
         Path copy = target.resolve(original.relativize(file).toString());
         if (Files.isDirectory(file)) {
@@ -291,7 +289,7 @@ public final class WeightReplacement {
         TString data = TString.tensorOfBytes(NdArrays.vectorOfObjects(file))) {
       Ops tf = Ops.create(graph);
       var hash = tf.fingerprint(tf.constantOf(data), tf.constant("farmhash64"));
-      try (Result result = session.runner().fetch(hash).run()) {
+      try (var result = session.runner().fetch(hash).run()) {
         var bytes = ByteBuffer.wrap(Tensors.bytes(result.get(0)));
         return bytes.order(ByteOrder.LITTLE_ENDIAN).getLong();
       }
