@@ -67,7 +67,6 @@ public final class CheckpointReader implements AutoCloseable {
     return new CheckpointReader(prefix);
   }
 
-  /** Whether there is an index file of that prefix. */
   public static boolean exists(Path prefix) {
     return Files.isRegularFile(index(prefix));
   }

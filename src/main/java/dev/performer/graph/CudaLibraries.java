@@ -5,9 +5,8 @@ import java.util.function.Consumer;
 import org.bytedeco.javacpp.Loader;
 
 /**
- * CUDA and cuDNN from Maven artifacts (profile {@code gpu-redist}). TensorFlow opens these
- * libraries by their SONAME, which does not look into jars; loading them first makes the names
- * resolve.
+ * CUDA and cuDNN from Maven artifacts (profile {@code gpu-redist}). TensorFlow opens them by their
+ * SONAME, which does not look into jars; loading them first makes the names resolve.
  */
 public final class CudaLibraries {
   private static final String FOLDER = "/org/bytedeco/cuda/linux-x86_64/";

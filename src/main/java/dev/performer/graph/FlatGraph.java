@@ -40,7 +40,7 @@ public record FlatGraph(GraphDef graph, Map<String, Call> calls, UnaryOperator<S
    * One call that was replaced by the function's body, whose node {@code x} became {@code
    * prefix/x}.
    *
-   * @param caller the call in whose body this one stood; none if it stood in the main graph
+   * @param caller the call in whose body this one stood, if any
    * @param attributes what the caller passes for the attributes that the body leaves open
    * @param arguments references in the flat graph, by the function's arguments
    */

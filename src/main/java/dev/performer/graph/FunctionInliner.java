@@ -27,8 +27,7 @@ import org.tensorflow.proto.OpDef.ArgDef;
  * body, because TensorFlow's C++ gradients do not see through calls.
  *
  * <p>{@code If} and {@code Case} on a constant become the branch taken; other control flow keeps
- * its functions. Devices and colocation, which belong to the graph the function was traced in, are
- * dropped. Only what the roots need is kept.
+ * its functions. Devices and colocation, which belong to the graph of the trace, are dropped.
  *
  * <p>Three kinds of reference are in play: {@code node}, {@code node:2}, {@code ^node} in the main
  * graph; {@code argument}, {@code node:output:2}, {@code ^node} in a function's body; and those of
@@ -64,10 +63,9 @@ public final class FunctionInliner {
   }
 
   /**
-   * Flattens what the roots need.
-   *
-   * @param roots references of the main graph; control references stand for "the call is finished"
-   * @param retention what must survive with a node, such as the captures of its custom gradient
+   * Flattens what the roots need; those that are control references stand for "the call is
+   * finished". Retention is what must survive with a node, such as the captures of its custom
+   * gradient.
    */
   public static FlatGraph inline(
       GraphDef graph,

@@ -42,7 +42,6 @@ public final class FunctionLibrary {
     return find(op).map(FunctionDef::getSignature).or(() -> OpDefinitions.find(op));
   }
 
-  /** The nodes of the graph with this library and of all its functions. */
   public Stream<NodeDef> nodesOf(GraphDef graph) {
     var bodies = functions.values().stream().flatMap(f -> f.getNodeDefList().stream());
     return Stream.concat(graph.getNodeList().stream(), bodies);
@@ -82,7 +81,6 @@ public final class FunctionLibrary {
     return reached;
   }
 
-  /** The part of this library that these nodes reach. */
   FunctionDefLibrary usedBy(Collection<NodeDef> nodes) {
     FunctionDefLibrary.Builder used = FunctionDefLibrary.newBuilder();
     reachedFrom(nodes).forEach(name -> used.addFunction(functions.get(name)));

@@ -27,8 +27,7 @@ import org.tensorflow.proto.NodeDef;
 
 /**
  * Replaces, in a graph about to be imported, what TensorFlow's C++ registry differentiates wrongly
- * or not at all by an equal that it differentiates rightly. Outputs stay the same, under the same
- * names.
+ * or not at all by an equal, under the same names, that it differentiates rightly.
  */
 public final class GradientRewrites {
   private static final Set<String> CONVOLUTION_ATTRIBUTES =
@@ -39,7 +38,6 @@ public final class GradientRewrites {
   private final Set<String> scopes = new HashSet<>();
   private final Map<String, RawCustomGradient> identityGradients = new HashMap<>();
 
-  /** Replaces every known trouble of a graph. */
   public GradientRewrites(GraphDef graph) {
     index = new GraphIndex(graph.getNodeList());
     rewritten = graph.toBuilder().clearNode();
@@ -50,7 +48,6 @@ public final class GradientRewrites {
     graph.getNodeList().forEach(this::rewrite);
   }
 
-  /** The graph to import. */
   public GraphDef graph() {
     return rewritten.build();
   }

@@ -77,7 +77,6 @@ public final class GraphCut implements TracedFunction.Body {
     return node.getInputList();
   }
 
-  /** The functions that the cut part calls, directly or not. */
   public FunctionDefLibrary library() {
     FunctionLibrary functions = new FunctionLibrary(whole.getLibrary());
     Set<String> called = functions.reachedFrom(nodes);

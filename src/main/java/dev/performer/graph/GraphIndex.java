@@ -23,7 +23,6 @@ public final class GraphIndex {
     nodes.forEach(node -> this.nodes.put(node.getName(), node));
   }
 
-  /** The node of a name or of any reference to it. */
   public Optional<NodeDef> find(String reference) {
     return Optional.ofNullable(nodes.get(TensorNames.node(reference)));
   }

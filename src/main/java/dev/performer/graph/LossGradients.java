@@ -79,11 +79,9 @@ public final class LossGradients {
   private LossGradients() {}
 
   /**
-   * Adds the gradients to the graph, dense ones. Two variables may share one gradient tensor.
-   *
-   * @param loss if it is no scalar, its sum is differentiated
-   * @param variables each must be one that the loss depends on
-   * @return in order; empty where only ops that stop gradients lie between
+   * Adds the gradients of a loss, or of its sum, to the graph, dense ones. Two variables, on each
+   * of which the loss depends, may share one gradient tensor; it is empty where only ops that stop
+   * gradients lie between.
    */
   public static List<Optional<Output<?>>> find(
       Graph graph, Output<?> loss, List<Variable> variables) {

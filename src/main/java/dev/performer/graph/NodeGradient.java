@@ -84,7 +84,6 @@ final class NodeGradient extends RawOps {
     return both(dy, op("Neg", mul(dy, quotient)));
   }
 
-  /** 0 where x is 0, else 1. */
   Output<?> notZero() {
     return cast(op("NotEqual", x, scalar(0, x)), x);
   }

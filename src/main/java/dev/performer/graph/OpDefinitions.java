@@ -34,7 +34,6 @@ public final class OpDefinitions {
     return Optional.ofNullable(OPS.get(opType));
   }
 
-  /** Refuses a node that lacks an attribute of its op. */
   public static void checkAttributes(NodeDef node, OpDef definition, String place) {
     for (OpDef.AttrDef attr : definition.getAttrList()) {
       String name = attr.getName();

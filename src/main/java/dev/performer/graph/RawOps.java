@@ -8,8 +8,7 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.proto.DataType;
 
 /**
- * Ops by their type name, for code that handles tensors of any type. TensorFlow infers type
- * attributes from the inputs.
+ * Ops by their type name, for tensors of any type; TensorFlow infers type attributes from inputs.
  */
 class RawOps {
   private final Ops tf;
@@ -78,7 +77,6 @@ class RawOps {
     return op(reduction, builder -> builder.setAttr("keep_dims", true), x, axes);
   }
 
-  /** All elements in one vector. */
   Output<?> flat(Output<?> x) {
     return op("Reshape", x, ints(-1));
   }
@@ -88,7 +86,6 @@ class RawOps {
     return op("ExpandDims", vector, integer(1));
   }
 
-  /** 0, 1, …, count − 1. */
   Output<?> range(Output<?> count) {
     return op("Range", integer(0), count, integer(1));
   }

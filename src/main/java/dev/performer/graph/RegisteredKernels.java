@@ -22,8 +22,8 @@ import org.tensorflow.proto.KernelDef;
 import org.tensorflow.proto.KernelList;
 
 /**
- * Which device has a kernel for an op, as the loaded TensorFlow library lists them. The library for
- * GPUs lists its GPU kernels on machines without a GPU too.
+ * Which device has a kernel for an op, as the loaded TensorFlow library lists them: one for GPUs
+ * lists its GPU kernels on machines without a GPU too.
  */
 public final class RegisteredKernels {
   public static final String CPU = "CPU";

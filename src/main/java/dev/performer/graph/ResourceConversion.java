@@ -12,8 +12,7 @@ import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NodeDef;
 
 /**
- * Turns the reference variables of TF1 graphs into resource variables: only those are trained,
- * saved and compiled here.
+ * Reference variables of TF1 become resource variables: only those are trained, saved and compiled.
  */
 public final class ResourceConversion {
   private static final String READ = "/as_resource_read";

@@ -114,7 +114,6 @@ public final class SaveRestore {
     return tf.withControlDependencies(assigned).withName("restore_all").noOp();
   }
 
-  /** Names these ops to whoever loads the graph from a SavedModel. */
   public SaverDef saverDef() {
     var def = SaverDef.newBuilder().setVersion(SaverDef.CheckpointFormatVersion.V2);
     def.setFilenameTensorName(prefix.op().name() + ":0");

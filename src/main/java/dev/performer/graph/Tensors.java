@@ -26,8 +26,8 @@ import org.tensorflow.types.annotation.TensorType;
 import org.tensorflow.types.family.TType;
 
 /**
- * Tensors of Java arrays and back, all elements in C order, and the classes of their types. The
- * caller closes every tensor it gets.
+ * Tensors, which the caller closes, of Java arrays and back, in C order; the classes of their
+ * types.
  */
 public final class Tensors {
   // TensorFlow Java's own table is in a package that its module keeps to itself.
@@ -47,7 +47,6 @@ public final class Tensors {
 
   private Tensors() {}
 
-  /** The type of a class such as {@link TFloat32}. */
   public static DataType dataType(Class<? extends TType> type) {
     return type.getAnnotation(TensorType.class).dataType();
   }

@@ -47,7 +47,6 @@ public record TracedFunction(
     Map<String, Operand<?>> build(Tracing tracing);
   }
 
-  /** The function while its ops are being added. */
   public static final class Tracing {
     private final Signature.Builder signature;
     private final List<ArgumentSpec> inputs = new ArrayList<>();
@@ -91,7 +90,6 @@ public record TracedFunction(
       return placeholder;
     }
 
-    /** A variable of the calling graph, as it is seen inside the function. */
     public Variable capture(Variable outer) {
       Variable inner = captured.get(outer);
       // A handle becomes an argument; unlike a placeholder it tells readers the variable's shape.

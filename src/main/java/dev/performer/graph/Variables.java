@@ -15,10 +15,7 @@ import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.family.TType;
 
-/**
- * The resource variables of one graph, in the order of their creation. Passed to whatever builds a
- * part of a graph; holds no native memory.
- */
+/** The resource variables of one graph in the order of their creation, without native memory. */
 public final class Variables {
   private final Ops tf;
   private final Map<String, Variable> variables = new LinkedHashMap<>();

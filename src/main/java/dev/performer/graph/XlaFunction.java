@@ -31,8 +31,8 @@ public final class XlaFunction {
   private XlaFunction() {}
 
   /**
-   * Adds a compiled call of a part of the graph that is there already; what it computed stays, too,
-   * and costs nothing where nobody fetches it.
+   * Adds a compiled call of a part of the graph; what it computed there stays and costs nothing
+   * where nobody fetches it.
    *
    * @param inputs where the part begins: first outputs of their operations, any shapes. Each new
    *     combination of sizes is compiled anew when it first comes

@@ -37,7 +37,6 @@ final class ArrayConversion {
     return TYPES.containsKey(type) || isHalf(type);
   }
 
-  /** Refuses an input or output that no array can hold. */
   static void requireKnown(TensorSpec spec, String kind) {
     String type = spec.typeName();
     boolean isKnown = isKnown(spec.type());
@@ -123,7 +122,6 @@ final class ArrayConversion {
     return type == DataType.DT_HALF || type == DataType.DT_BFLOAT16;
   }
 
-  /** A copy of a tensor. */
   static NpyArray toArray(String name, Tensor tensor) {
     long[] shape = tensor.shape().asArray();
     if (isHalf(tensor.dataType())) {

@@ -61,7 +61,6 @@ final class CustomGradients {
     return isCustom(node) ? captures(node, call).references() : List.of();
   }
 
-  /** Why the gradient of a node cannot be had, if so. */
   Optional<String> obstacle(NodeDef node, Optional<FlatGraph.Call> call) {
     return isCustom(node) ? captures(node, call).trouble() : Optional.empty();
   }

@@ -53,7 +53,6 @@ final class ExportGraph implements AutoCloseable {
     }
   }
 
-  /** Adds the functions of a signature and a call of it. */
   void add(ExportedSignature signature, boolean callable) {
     graph.importGraphDef(GraphDef.newBuilder().setLibrary(signature.library()).build());
     // Python hands dictionaries to functions in the order of their sorted keys.
@@ -112,7 +111,6 @@ final class ExportGraph implements AutoCloseable {
     return name.replaceAll("[^A-Za-z0-9_]", "_");
   }
 
-  /** Adds the saver and writes everything down. */
   SavedModel finish() {
     List<Variable> saved = new ArrayList<>();
     copies.forEach((variable, copy) -> saved.add(copy.withCheckpointKey(objects.key(variable))));
@@ -156,7 +154,6 @@ final class ExportGraph implements AutoCloseable {
     return result.build();
   }
 
-  /** What the checkpoint holds beside the variables. */
   static Map<String, Operand<?>> objectGraph(Ops tf, PythonObjects objects) {
     var graph = NdArrays.scalarOfObject(objects.trackable().toByteArray());
     try (TString bytes = TString.tensorOfBytes(graph)) {

@@ -77,16 +77,14 @@ public final class ImportedModel implements AutoCloseable {
   }
 
   /**
-   * Imports some signatures into one graph; {@link #DEFAULT_SIGNATURE} where none is named.
-   *
-   * @throws PerformerException if the model is damaged, lacks a signature, or cannot be inlined
+   * Imports some signatures into one graph; {@link #DEFAULT_SIGNATURE} where none is named. @throws
+   * PerformerException if the model is damaged, lacks a signature, or cannot be inlined
    */
   public static ImportedModel load(Path directory, String... signatures) {
     var names = signatures.length == 0 ? List.of(DEFAULT_SIGNATURE) : List.of(signatures);
     return load(SavedModelDirectory.open(directory), names);
   }
 
-  /** The same for a directory that was opened already. */
   public static ImportedModel load(SavedModelDirectory directory, List<String> signatures) {
     Graph graph = new Graph();
     try {
@@ -158,7 +156,6 @@ public final class ImportedModel implements AutoCloseable {
     return trainability(signatures.values().stream().flatMap(s -> outputs(s).stream()).toList());
   }
 
-  /** Which trainable variables get a gradient from one output. */
   public Trainability trainability(String signature, String output) {
     return trainability(List.of(imported(signature).output(output).tensor()));
   }

@@ -71,11 +71,8 @@ public record Inspection(
   }
 
   /**
-   * A signature and what training it meets.
-   *
-   * @param trainable whether every trainable variable it depends on gets a gradient
-   * @param trainableVariables how many get one
-   * @param obstacles ops that stop gradients, one line each
+   * A signature and what training it meets: whether all trainable variables it depends on get a
+   * gradient, how many do, and the ops that stop gradients, one line each.
    */
   public record SignatureReport(
       String name,
@@ -87,7 +84,6 @@ public record Inspection(
       List<String> obstacles,
       String summary) {}
 
-  /** A variable, and whether a signature depends on it. */
   public record VariableReport(
       String name,
       String type,
@@ -114,7 +110,6 @@ public record Inspection(
     return of(SavedModelDirectory.open(path));
   }
 
-  /** Describes a SavedModel that was opened already. */
   public static Inspection of(SavedModelDirectory directory) {
     List<SignatureReport> signatures = new ArrayList<>();
     Map<String, NodeDef> nodes = new TreeMap<>();
@@ -175,7 +170,6 @@ public record Inspection(
     return sorted;
   }
 
-  /** Whether at least one signature can be trained. */
   public boolean trainable() {
     return signatures.stream().anyMatch(SignatureReport::trainable);
   }

@@ -32,10 +32,8 @@ final class ModelRestore {
   private Output<TString> prefix;
 
   /**
-   * Adds the ops, so that restoring never has to extend a graph that sessions already use.
-   *
-   * @param flat what was imported into the graph
-   * @param initializer what fills its lookup tables, if it has any
+   * Adds the ops, so that restoring never has to extend a graph that sessions already use; the
+   * initializer fills the model's lookup tables, if it has any.
    */
   ModelRestore(
       Graph graph,
@@ -86,7 +84,6 @@ final class ModelRestore {
         .build();
   }
 
-  /** Runs them. @throws PerformerException if a file is damaged or missing */
   void run(Session session) {
     if (!assignments.isEmpty()) {
       restoreVariables(session);

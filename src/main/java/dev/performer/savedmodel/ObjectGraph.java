@@ -58,7 +58,6 @@ final class ObjectGraph {
     return Optional.ofNullable(tensorOfObject.get(object));
   }
 
-  /** The object with that number, if there is one. */
   Optional<SavedObject> object(int number) {
     boolean isThere = number >= 0 && number < graph.getNodesCount();
     return isThere ? Optional.of(graph.getNodes(number)) : Optional.empty();
@@ -79,7 +78,6 @@ final class ObjectGraph {
         .filter(variable -> !variable.getName().isEmpty());
   }
 
-  /** What Python knows of a library function that it could call. */
   Optional<SavedConcreteFunction> concreteFunction(String name) {
     return Optional.ofNullable(graph.getConcreteFunctionsMap().get(name));
   }

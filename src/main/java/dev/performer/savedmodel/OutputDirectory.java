@@ -10,7 +10,6 @@ import java.nio.file.Path;
 
 /** A SavedModel directory that is written beside its place and moved there when whole. */
 public final class OutputDirectory {
-  /** Writes files into a directory. */
   interface Writer {
     void write(Path directory) throws IOException;
   }
@@ -18,10 +17,9 @@ public final class OutputDirectory {
   private OutputDirectory() {}
 
   /**
-   * Writes a directory; where the target is taken or cannot be written, nothing changes.
-   *
-   * @param replace whether a SavedModel that is there is deleted once the new one is whole
-   * @param card written into it; null for none
+   * Writes a directory; where the target is taken or cannot be written, nothing changes. A
+   * SavedModel that is there is replaced, if so wanted, once the new one is whole; the card may be
+   * null.
    */
   static void write(Path target, boolean replace, ModelCard card, Writer writer) {
     requireFree(target, replace);

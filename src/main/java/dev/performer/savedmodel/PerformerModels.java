@@ -37,8 +37,7 @@ import org.tensorflow.proto.DataType;
 import org.tensorflow.types.TFloat32;
 
 /**
- * SavedModels of a {@link Performer}: graph, weights, and in {@link ModelCard#config} the
- * configuration, so that the model can be built again.
+ * SavedModels of a {@link Performer}, which their {@link ModelCard#config} allows to build again.
  */
 public final class PerformerModels {
   /** The folder inside a SavedModel for the state of the optimizer that trained it. */
@@ -63,11 +62,10 @@ public final class PerformerModels {
    * Writes a SavedModel and, beside it, the state of an optimizer.
    *
    * @param weights all variables of {@link Performer#shapes}, float32
-   * @param card the description of the model; its config is filled in, all of it where it is null
+   * @param card its config is filled in, all of it where it is null
    * @param optimizer float32 and int64 by checkpoint key; empty for none
-   * @param replace whether a SavedModel that is there may be replaced
-   * @throws PerformerException listing weights that are missing, superfluous or of another shape,
-   *     or if the target is taken or cannot be written; nothing is written then
+   * @throws PerformerException listing weights that do not fit, or if the target is taken or cannot
+   *     be written; nothing is written then
    */
   public static void write(
       PerformerConfig config,
@@ -170,7 +168,6 @@ public final class PerformerModels {
     }
   }
 
-  /** The values that variables have in a session, by name. */
   public static Map<String, NpyArray> values(Session session, List<Variable> variables) {
     Map<String, NpyArray> arrays = new LinkedHashMap<>();
     try (Variables.Values values = Variables.fetch(session, variables)) {
@@ -182,7 +179,7 @@ public final class PerformerModels {
   }
 
   /**
-   * How a model is used as a language model; null if it is none. A model that sees padding, because
+   * How a model is used as a language model; null if it is none. One that sees padding, because
    * nothing masks it, is fed sequences of the length that it was trained with.
    */
   public static ModelCard.LanguageModel languageModel(

@@ -25,12 +25,10 @@ import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject.ObjectReference;
 
 /**
- * The Python objects that a SavedModel is: what {@code tf.saved_model.load} makes of it.
- *
- * <p>A variable {@code layer_0/attention/query} becomes {@code model.layer_0.attention.query};
- * children named 0, 1, 2, … become a list. The lists {@code variables}, {@code trainable_variables}
- * and {@code non_trainable_variables}, the map {@code signatures} and the function {@code __call__}
- * stand at the root.
+ * The Python objects that a SavedModel is: what {@code tf.saved_model.load} makes of it. A variable
+ * {@code layer_0/attention/query} becomes {@code model.layer_0.attention.query}; children named 0,
+ * 1, 2, … become a list. Lists of variables, the map {@code signatures} and the function {@code
+ * __call__} stand at the root.
  */
 final class PythonObjects {
   private static final String USER_OBJECT = "_generic_user_object";
@@ -139,7 +137,6 @@ final class PythonObjects {
     return node == null;
   }
 
-  /** The checkpoint key of a variable. */
   String key(Variable variable) {
     return variableNodes.get(variable).tracked().getAttributes(0).getCheckpointKey();
   }

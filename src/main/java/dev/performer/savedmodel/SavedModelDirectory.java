@@ -36,9 +36,7 @@ import org.tensorflow.proto.TensorInfo;
  * A SavedModel on disk, read and checked before TensorFlow touches it: some damages would take the
  * JVM along, others would show only when the model runs.
  *
- * @param metaGraph the graph for inference, as it was read
- * @param nodes those of its main graph
- * @param functions those of its library
+ * @param metaGraph the graph for inference, as it was read, with its nodes and functions
  * @param size how large its graph is once the functions are expanded
  * @param signatures by name, sorted, without TensorFlow's own initializer
  * @param variables all of them, optimizer slots and metrics included
@@ -55,7 +53,6 @@ public record SavedModelDirectory(
   /** The tag of graphs that are made for inference. */
   public static final String SERVE = "serve";
 
-  /** The file that holds the graph. */
   static final String GRAPH_FILE = "saved_model.pb";
 
   /** Where TensorFlow's checkpoint ops find the variables. */
@@ -67,8 +64,8 @@ public record SavedModelDirectory(
   /**
    * Reads and checks a directory.
    *
-   * @throws PerformerException if it is not a SavedModel, damaged, or of a kind TensorFlow cannot
-   *     run; the message names which file or node is to blame
+   * @throws PerformerException naming the file or node to blame, if it is no SavedModel, damaged,
+   *     or of a kind TensorFlow cannot run
    */
   public static SavedModelDirectory open(Path path) {
     MetaGraphDef metaGraph = serving(path, parse(path));

@@ -22,9 +22,8 @@ import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.NodeDef;
 
 /**
- * Whether and how far gradients of a model's outputs reach its variables. A gradient goes from an
- * output back along floating point tensors and ends where an op stops it on purpose ({@code
- * StopGradient}, comparisons, shapes).
+ * Whether and how far gradients of a model's outputs reach its variables. One goes from an output
+ * back along floating point tensors and ends where an op stops it on purpose.
  *
  * @param obstacles ops between trainable variables and outputs that no gradient can pass
  * @param trainable trainable variables that a gradient reaches past no obstacle
@@ -50,11 +49,8 @@ public record Trainability(
               .split("\\s+"));
 
   /**
-   * An op that stops training, and why.
-   *
-   * @param op its type
-   * @param node its name in the flat graph
-   * @param function the function of the SavedModel it comes from; empty for the main graph
+   * An op that stops training, its name in the flat graph, the function of the SavedModel it comes
+   * from, empty for the main graph, and why no gradient passes.
    */
   public record Obstacle(String op, String node, String function, String reason) {
     @Override
@@ -173,7 +169,6 @@ public record Trainability(
     return obstacles.isEmpty() && !trainable.isEmpty();
   }
 
-  /** One line for the user. */
   public String summary() {
     if (isTrainable()) {
       return "can be trained: gradients reach " + trainable.size() + " variables";

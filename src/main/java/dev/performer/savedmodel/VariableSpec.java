@@ -29,8 +29,6 @@ import org.tensorflow.proto.VariableDef;
  *
  * @param name unique in the model, without {@code :0}
  * @param node the node of the main graph that makes its handle
- * @param type element type
- * @param shape static shape
  * @param trainable whether Python marked it so; without any mark, whether it is floating point
  * @param checkpointKey where {@code variables/} stores it; empty if it is not stored
  * @param slice the part of the stored tensor it is, as RestoreV2 writes it; empty for all of it

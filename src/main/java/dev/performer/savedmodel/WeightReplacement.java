@@ -49,9 +49,8 @@ import org.tensorflow.types.TString;
  * variables/}, whose checkpoint gets the values of a session under the keys that were trained and
  * keeps all others bit for bit. So all signatures, Keras layers and training functions survive.
  *
- * <p>Where Python stored a variable twice (Keras 3 exports do), both get the new value. The
- * checkpoint's hash in {@code fingerprint.pb} is computed anew; the other hashes are of files that
- * do not change.
+ * <p>Where Python stored a variable twice (Keras 3 does), both get the new value. The checkpoint's
+ * hash in {@code fingerprint.pb} is computed anew; the others are of files that stay.
  */
 public final class WeightReplacement {
   /** Checkpoint keys with the session's values, of second copies of those, and with old values. */
@@ -93,13 +92,11 @@ public final class WeightReplacement {
   }
 
   /**
-   * Writes the model.
+   * Writes the model with a session's values, by the variables' checkpoint keys in the original; no
+   * variables make a copy.
    *
-   * @param session holds the new values; its graph stays as it is
-   * @param variables those with new values, by their checkpoint keys in the original; none makes a
-   *     copy
-   * @throws PerformerException if the variables do not fit the original (all disagreements are
-   *     listed), or the target is taken or cannot be written; nothing has changed then
+   * @throws PerformerException listing variables that do not fit the original, or if the target is
+   *     taken or cannot be written; nothing has changed then
    */
   public Report export(Session session, List<Variable> variables, Path target) {
     requireApart(target);
