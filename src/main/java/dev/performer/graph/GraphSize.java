@@ -140,10 +140,8 @@ public record GraphSize(long nodes, int depth, long constantBytes) {
 
   /** Bytes of the file that the node's constants take. */
   private static long present(NodeDef node) {
-    return node.getAttrMap().values().stream()
-        .flatMap(value -> tensors(value).stream())
-        .mapToLong(TensorProto::getSerializedSize)
-        .sum();
+    var tensors = node.getAttrMap().values().stream().flatMap(value -> tensors(value).stream());
+    return tensors.mapToLong(TensorProto::getSerializedSize).sum();
   }
 
   private static List<TensorProto> tensors(AttrValue value) {

@@ -80,9 +80,8 @@ public final class RegisteredKernels {
 
   /** The device types that have a kernel of an op for some type; DEFAULT means any device. */
   public Set<String> devices(String op) {
-    return byOp.getOrDefault(op, List.of()).stream()
-        .map(KernelDef::getDeviceType)
-        .collect(toCollection(TreeSet::new));
+    var kernels = byOp.getOrDefault(op, List.of()).stream();
+    return kernels.map(KernelDef::getDeviceType).collect(toCollection(TreeSet::new));
   }
 
   /** Whether a device can run this very operation, its types considered. */

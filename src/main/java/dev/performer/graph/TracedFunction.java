@@ -91,12 +91,12 @@ public record TracedFunction(
     }
 
     public Variable capture(Variable outer) {
-      Variable inner = captured.get(outer);
+      if (captured.containsKey(outer)) {
+        return captured.get(outer);
+      }
       // A handle becomes an argument; unlike a placeholder it tells readers the variable's shape.
-      return inner != null
-          ? inner
-          : adoptCapture(
-              outer, Variable.handle(tf, "variable", outer.name(), outer.type(), outer.shape()));
+      var handle = Variable.handle(tf, "variable", outer.name(), outer.type(), outer.shape());
+      return adoptCapture(outer, handle);
     }
 
     /** Makes a handle that is already in the function's graph stand for a variable. */

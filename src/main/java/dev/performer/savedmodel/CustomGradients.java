@@ -23,6 +23,7 @@ import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.RawCustomGradient;
+import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.OpDef;
@@ -35,6 +36,9 @@ import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObject;
  */
 final class CustomGradients {
   private static final String TYPE = "_gradient_op_type";
+  private static final String UNSAVED =
+      "it has a custom gradient that was not saved; save the model with"
+          + " SaveOptions(experimental_custom_gradients=True)";
 
   private final SavedModelDirectory model;
   private final ObjectGraph objects;
@@ -68,15 +72,13 @@ final class CustomGradients {
   /** Gives the nodes of an imported graph their gradients; before any gradient is added. */
   void attach(Graph graph, FlatGraph flat) {
     for (NodeDef node : flat.graph().getNodeList()) {
-      if (isCustom(node) && node.getOp().equals("IdentityN")) {
-        Captures captures = captures(node, flat.callOf(node.getName()));
-        if (captures.trouble().isEmpty()) {
-          List<Output<?>> captured = new ArrayList<>();
-          captures.references().forEach(r -> captured.add(graph.outputOrThrow(flat.resolve(r))));
-          String function = functionOfType.get(type(node));
-          var replay = new Replay(flatten(function), concrete(function), captured);
-          LossGradients.attach(graph, node.getName(), replay);
-        }
+      var call = flat.callOf(node.getName());
+      if (isCustom(node) && obstacle(node, call).isEmpty()) {
+        List<Output<?>> captured = new ArrayList<>();
+        alsoNeeded(node, call).forEach(r -> captured.add(graph.outputOrThrow(flat.resolve(r))));
+        String function = functionOfType.get(type(node));
+        var replay = new Replay(flatten(function), concrete(function), captured);
+        LossGradients.attach(graph, node.getName(), replay);
       }
     }
   }
@@ -97,15 +99,10 @@ final class CustomGradients {
     if (!node.getOp().equals("IdentityN")) {
       return Captures.none("its gradient is replaced by one named " + type(node));
     }
-    String function = functionOfType.get(type(node));
-    boolean known =
-        function != null
-            && model.functions().find(function).isPresent()
-            && objects.concreteFunction(function).isPresent();
-    if (!known) {
-      return Captures.none(
-          "it has a custom gradient that was not saved; save the model with"
-              + " SaveOptions(experimental_custom_gradients=True)");
+    String function = functionOfType.getOrDefault(type(node), "");
+    if (model.functions().find(function).isEmpty()
+        || objects.concreteFunction(function).isEmpty()) {
+      return Captures.none(UNSAVED);
     }
     if (flatten(function).graph().getLibrary().getFunctionCount() > 0) {
       return Captures.none("its custom gradient has loops or branches on a tensor");
@@ -220,13 +217,9 @@ final class CustomGradients {
       String shortName = node.getName().substring(node.getName().lastIndexOf('/') + 1);
       OperationBuilder builder = tf.scope().opBuilder(node.getOp(), shortName);
       addInputs(builder, node, tensors);
-      node.getAttrMap()
-          .forEach(
-              (name, value) -> {
-                if (!name.startsWith("_")) {
-                  builder.setAttr(name, value);
-                }
-              });
+      Map<String, AttrValue> attributes = new HashMap<>(node.getAttrMap());
+      attributes.keySet().removeIf(name -> name.startsWith("_"));
+      attributes.forEach(builder::setAttr);
       var operation = builder.build();
       for (int i = 0; i < operation.numOutputs(); i++) {
         tensors.put(TensorNames.of(node.getName(), i), operation.output(i));

@@ -100,11 +100,8 @@ final class ExportGraph implements AutoCloseable {
   }
 
   private static TensorInfo info(Output<?> output, ArgumentSpec spec) {
-    return TensorInfo.newBuilder()
-        .setName(output.op().name() + ":" + output.index())
-        .setDtype(spec.dataType())
-        .setTensorShape(GraphProtos.shape(spec.shape()))
-        .build();
+    var info = TensorInfo.newBuilder().setName(output.op().name() + ":" + output.index());
+    return info.setDtype(spec.dataType()).setTensorShape(GraphProtos.shape(spec.shape())).build();
   }
 
   private static String identifier(String name) {
@@ -127,11 +124,11 @@ final class ExportGraph implements AutoCloseable {
   private GraphDef renamed(GraphDef definition) {
     GraphDef.Builder result = definition.toBuilder();
     for (NodeDef.Builder node : result.getNodeBuilderList()) {
-      AttrValue function = node.getAttrMap().get("f");
-      if (function != null && functionNames.containsKey(function.getFunc().getName())) {
-        AttrValue.Builder renamed = function.toBuilder();
-        renamed.getFuncBuilder().setName(functionNames.get(function.getFunc().getName()));
-        node.putAttr("f", renamed.build());
+      AttrValue.Builder f = node.getAttrOrDefault("f", AttrValue.getDefaultInstance()).toBuilder();
+      String name = functionNames.get(f.getFunc().getName());
+      if (name != null) {
+        f.getFuncBuilder().setName(name);
+        node.putAttr("f", f.build());
       }
       if (node.getOp().equals("Const")
           && node.getAttrOrThrow("dtype").getType() == DataType.DT_STRING) {

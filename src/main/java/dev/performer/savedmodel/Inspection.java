@@ -16,6 +16,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.DataType;
@@ -178,9 +179,8 @@ public record Inspection(
     Set<String> traces = new TreeSet<>();
     for (var f : directory.metaGraph().getGraphDef().getLibrary().getFunctionList()) {
       for (NodeDef node : f.getNodeDefList()) {
-        LAYERS.keySet().stream()
-            .filter(node.getName()::contains)
-            .forEach(layer -> traces.add(LAYERS.get(layer)));
+        var layers = LAYERS.keySet().stream().filter(node.getName()::contains);
+        layers.forEach(layer -> traces.add(LAYERS.get(layer)));
       }
     }
     String writer = writer(directory);
@@ -218,11 +218,9 @@ public record Inspection(
       // What goes into a product as it is, or scaled or in another order.
       var products = nodes.stream().filter(node -> PRODUCTS.contains(node.getOp()));
       List<String> inputs = products.flatMap(n -> GraphIndex.dataInputs(n).stream()).toList();
-      Set<String> factors =
-          new GraphIndex(nodes)
-              .reached(
-                  inputs,
-                  n -> TRANSPARENT.contains(n.getOp()) ? GraphIndex.dataInputs(n) : List.of());
+      Function<NodeDef, List<String>> passed =
+          node -> TRANSPARENT.contains(node.getOp()) ? GraphIndex.dataInputs(node) : List.of();
+      Set<String> factors = new GraphIndex(nodes).reached(inputs, passed);
       List<Projection> found = new ArrayList<>();
       for (NodeDef node : nodes) {
         if (isMatrix(node) && factors.contains(node.getName())) {

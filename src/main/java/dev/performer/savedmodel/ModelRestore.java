@@ -70,18 +70,11 @@ final class ModelRestore {
 
   /** By hand, for TensorFlow Java's class knows only types that have a Java class. */
   static Operation restore(
-      Ops tf,
-      Output<TString> prefix,
-      List<String> keys,
-      List<String> slices,
-      List<DataType> types) {
-    return tf.scope()
-        .opBuilder("RestoreV2", "RestoreV2")
-        .addInput(prefix)
-        .addInput(tf.array(keys.toArray(String[]::new)).asOutput())
-        .addInput(tf.array(slices.toArray(String[]::new)).asOutput())
-        .setAttr("dtypes", types.toArray(DataType[]::new))
-        .build();
+      Ops tf, Output<?> prefix, List<String> keys, List<String> slices, List<DataType> types) {
+    var restore = tf.scope().opBuilder("RestoreV2", "RestoreV2").addInput(prefix);
+    restore.addInput(tf.array(keys.toArray(String[]::new)).asOutput());
+    restore.addInput(tf.array(slices.toArray(String[]::new)).asOutput());
+    return restore.setAttr("dtypes", types.toArray(DataType[]::new)).build();
   }
 
   void run(Session session) {
@@ -99,8 +92,8 @@ final class ModelRestore {
     try (TString path = TString.scalarOf(directory.variablesPrefix().toString())) {
       runner.feed(prefix, path).run().close();
     } catch (RuntimeException e) {
-      throw new PerformerException(
-          directory.path() + ": variables/ cannot be read: " + NativeErrors.firstLine(e), e);
+      String why = NativeErrors.firstLine(e);
+      throw new PerformerException(directory.path() + ": variables/ cannot be read: " + why, e);
     }
   }
 

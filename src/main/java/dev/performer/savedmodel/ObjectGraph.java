@@ -6,6 +6,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.BinaryOperator;
 import org.tensorflow.proto.MetaGraphDef;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
@@ -31,14 +32,12 @@ final class ObjectGraph {
       FunctionLibrary.attributeFunctions(node).forEach(function -> bind(node, function));
     }
     tensorOfObject.forEach((object, tensor) -> objectOfTensor.put(tensor, object));
+    // Two variables may share a name: then only what is true of both is known.
+    BinaryOperator<SavedVariable> both =
+        (a, b) -> a.getTrainable() == b.getTrainable() ? a : NOTHING_KNOWN;
     for (SavedObject object : graph.getNodesList()) {
       if (object.hasVariable()) {
-        SavedVariable variable = object.getVariable();
-        // Two variables may share a name: then only what is true of both is known.
-        variableByName.merge(
-            variable.getName(),
-            variable,
-            (a, b) -> a.getTrainable() == b.getTrainable() ? a : NOTHING_KNOWN);
+        variableByName.merge(object.getVariable().getName(), object.getVariable(), both);
       }
     }
   }

@@ -29,6 +29,7 @@ import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.MetaGraphDef;
 import org.tensorflow.proto.NodeDef;
+import org.tensorflow.proto.OpDef;
 import org.tensorflow.proto.SavedModel;
 import org.tensorflow.proto.TensorInfo;
 
@@ -224,11 +225,9 @@ public record SavedModelDirectory(
     String tensor = spec.tensor();
     require(!tensor.isEmpty(), "%s is sparse or composite, which is not supported", what);
     NodeDef node = nodes.require(tensor, what);
-    Optional<FunctionDef> function = functions.find(node.getOp());
+    var function = functions.find(node.getOp()).map(FunctionDef::getSignature);
     int outputs =
-        function.isPresent()
-            ? function.get().getSignature().getOutputArgCount()
-            : OpDefinitions.outputTypes(node).size();
+        function.map(OpDef::getOutputArgCount).orElse(OpDefinitions.outputTypes(node).size());
     boolean isOutput = TensorNames.index(tensor) < outputs;
     require(isOutput, "%s is %s, but that node has %d outputs", what, tensor, outputs);
   }

@@ -94,10 +94,8 @@ public final class SavedModelExporter {
   }
 
   private Variable variable(String name) {
-    return variables.stream()
-        .filter(variable -> variable.name().equals(name))
-        .findFirst()
-        .orElseThrow(() -> new IllegalArgumentException("no variable " + name));
+    var found = variables.stream().filter(variable -> variable.name().equals(name)).findFirst();
+    return found.orElseThrow(() -> new IllegalArgumentException("no variable " + name));
   }
 
   /**

@@ -53,9 +53,8 @@ final class ScoreSignature {
 
   /** What masked models never guess in training, padding aside. */
   private static List<Integer> specials(ModelCard.Vocabulary vocabulary) {
-    return Stream.of(vocabulary.maskId(), vocabulary.bosId(), vocabulary.eosId())
-        .filter(Objects::nonNull)
-        .toList();
+    var ids = Stream.of(vocabulary.maskId(), vocabulary.bosId(), vocabulary.eosId());
+    return ids.filter(Objects::nonNull).toList();
   }
 
   private static Integer maskId(PerformerSignatures graph) {

@@ -217,10 +217,10 @@ public final class WeightReplacement {
 
   /** The checkpoint and what belongs to its weights is not copied with new ones. */
   private boolean isKept(Path file) {
-    boolean isCheckpoint =
-        file.startsWith(original.resolve(CHECKPOINT.getParent()))
-            && file.getFileName().toString().startsWith(CHECKPOINT.getFileName() + ".");
-    return !isCheckpoint && !file.startsWith(original.resolve(PerformerModels.OPTIMIZER));
+    boolean isIn = file.startsWith(original.resolve(CHECKPOINT.getParent()));
+    boolean isNamed = file.getFileName().toString().startsWith(CHECKPOINT.getFileName() + ".");
+    boolean isOptimizer = file.startsWith(original.resolve(PerformerModels.OPTIMIZER));
+    return !(isIn && isNamed) && !isOptimizer;
   }
 
   private void copyFiles(Path target, Predicate<Path> wanted) throws IOException {
@@ -258,9 +258,7 @@ public final class WeightReplacement {
       var types = keys.stream().map(key -> reader.entry(key).type()).toList();
       var slices = Collections.nCopies(keys.size(), "");
       var restored = ModelRestore.restore(tf, prefix, keys, slices, types);
-      for (int i = 0; i < keys.size(); i++) {
-        originals.put(keys.get(i), restored.output(i));
-      }
+      keys.forEach(key -> originals.put(key, restored.output(originals.size())));
     }
     return originals;
   }
