@@ -27,13 +27,8 @@ public record FlatGraph(GraphDef graph, Map<String, Call> calls, UnaryOperator<S
     return resolver.apply(reference);
   }
 
-  /** The call that a node came from; none for nodes of the main graph. */
   public Optional<Call> callOf(String node) {
     return Optional.ofNullable(calls.get(node));
-  }
-
-  public FlatGraph withGraph(GraphDef other) {
-    return new FlatGraph(other, calls, resolver);
   }
 
   /**
@@ -64,7 +59,6 @@ public record FlatGraph(GraphDef graph, Map<String, Call> calls, UnaryOperator<S
       return argument == null ? flatName(node) + ":" + index : argument.get(index);
     }
 
-    /** How many tensors stand for an argument or output of the function. */
     int length(ArgDef argument) {
       return OpDefinitions.length(argument, attributes);
     }

@@ -34,7 +34,6 @@ import org.tensorflow.proto.OpDef.ArgDef;
  * the flat graph, which are written like the main graph's with names {@code call/inner/node}.
  */
 public final class FunctionInliner {
-  /** Ops that call the function in their attribute f. */
   public static final Set<String> CALLS = Set.of("PartitionedCall", "StatefulPartitionedCall");
 
   private final FunctionLibrary library;
@@ -285,7 +284,6 @@ public final class FunctionInliner {
     return references.stream().map(this::resolve).toList();
   }
 
-  /** Follows a reference through expanded calls. */
   private String resolve(String reference) {
     if (TensorNames.isControl(reference)) {
       String node = TensorNames.node(reference);

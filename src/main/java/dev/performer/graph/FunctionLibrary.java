@@ -59,7 +59,6 @@ public final class FunctionLibrary {
     return names;
   }
 
-  /** The functions of this library that a node calls, or has as branches or bodies. */
   List<String> referencesOf(NodeDef node) {
     List<String> names = attributeFunctions(node);
     names.add(node.getOp()); // a function may be called by its name, like an op
@@ -67,7 +66,6 @@ public final class FunctionLibrary {
     return names;
   }
 
-  /** The functions of this library that these nodes reach, directly or through others. */
   public Set<String> reachedFrom(Collection<NodeDef> nodes) {
     Set<String> reached = new LinkedHashSet<>();
     var todo = new ArrayDeque<>(nodes);

@@ -27,7 +27,6 @@ public final class GraphIndex {
     return Optional.ofNullable(nodes.get(TensorNames.node(reference)));
   }
 
-  /** The node of a reference; its user is named where there is none. */
   public NodeDef require(String reference, String user) {
     String name = TensorNames.node(reference);
     String message = "the graph has no node %s, which %s refers to";

@@ -24,7 +24,6 @@ public final class GraphProtos {
 
   private GraphProtos() {}
 
-  /** Bytes of one element in tensors and checkpoints. */
   static int width(DataType type) {
     return switch (type) {
       case DT_COMPLEX128 -> 16;
@@ -111,7 +110,6 @@ public final class GraphProtos {
     return AttrValue.newBuilder().setFunc(NameAttrList.newBuilder().setName(name)).build();
   }
 
-  /** A shape, −1 where a size is unknown. */
   public static TensorShapeProto shape(Shape shape) {
     var proto = TensorShapeProto.newBuilder().setUnknownRank(shape.isUnknown());
     for (long size : shape.isUnknown() ? new long[0] : shape.asArray()) {

@@ -51,7 +51,6 @@ public record GraphSize(long nodes, int depth, long constantBytes) {
     return size;
   }
 
-  /** Sizes of functions as they become known, in the order of their calls. */
   private static final class Measurement {
     private final FunctionLibrary library;
     private final Map<String, GraphSize> functions = new HashMap<>();
@@ -138,7 +137,6 @@ public record GraphSize(long nodes, int depth, long constantBytes) {
     return size;
   }
 
-  /** Bytes of the file that the node's constants take. */
   private static long present(NodeDef node) {
     var tensors = node.getAttrMap().values().stream().flatMap(value -> tensors(value).stream());
     return tensors.mapToLong(TensorProto::getSerializedSize).sum();

@@ -116,7 +116,6 @@ final class NodeGradient extends RawOps {
     return op("Exp", op("AddV2", backwards("CumulativeLogsumexp", terms), x));
   }
 
-  /** Accumulates along the node's axis, from its other end. */
   private Output<?> backwards(String type, Output<?> terms) {
     var builder = builder(type, terms, y);
     builder.setAttr("exclusive", node.attributes().getAttrBool("exclusive"));
@@ -160,7 +159,6 @@ final class NodeGradient extends RawOps {
     return List.of(diagonal, zeros(1), zeros(2), zeros(3), padding);
   }
 
-  /** The diagonals put back into a zero matrix. */
   List<Output<?>> matrixDiagPart() {
     Output<?> matrix = diagonalOp("MatrixSetDiag", zeros(0), dy, y);
     return List.of(matrix, zeros(1), op("Sub", sum(dy), sum(matrix)));

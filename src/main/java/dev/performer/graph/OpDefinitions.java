@@ -74,7 +74,6 @@ public final class OpDefinitions {
     return types;
   }
 
-  /** Which outputs of a node the definition has under a name. */
   static IntStream outputs(NodeDef node, OpDef definition, String name) {
     Map<String, AttrValue> attributes = withDefaults(node, definition);
     int offset = 0;
@@ -89,7 +88,6 @@ public final class OpDefinitions {
         "the op %s (node %s) has no output %s".formatted(node.getOp(), node.getName(), name));
   }
 
-  /** How many tensors stand for one argument. */
   public static int length(ArgDef arg, Map<String, AttrValue> attributes) {
     String count = arg.getNumberAttr();
     if (!count.isEmpty()) {

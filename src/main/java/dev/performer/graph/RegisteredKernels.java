@@ -84,7 +84,6 @@ public final class RegisteredKernels {
     return kernels.map(KernelDef::getDeviceType).collect(toCollection(TreeSet::new));
   }
 
-  /** Whether a device can run this very operation, its types considered. */
   public boolean supports(String device, GraphOperation operation) {
     Set<String> suitable = device.startsWith("XLA_") ? Set.of(device) : Set.of(device, ANY_DEVICE);
     return byOp.getOrDefault(operation.type(), List.of()).stream()

@@ -10,7 +10,6 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeSet;
 import java.util.function.Function;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -40,7 +39,6 @@ public final class SaveRestore {
   private final Operand<TString> saved;
   private final Op restore;
 
-  /** Of some variables, and of values that the graph computes, by checkpoint key. */
   public SaveRestore(Ops scope, List<Variable> variables, Map<String, Operand<?>> more) {
     Ops tf = freeScope(scope);
     prefix = tf.withName("filename").placeholder(TString.class, Placeholder.shape(Shape.scalar()));
@@ -167,10 +165,7 @@ public final class SaveRestore {
    */
   public void restore(Session session, Path source) {
     try (CheckpointReader reader = CheckpointReader.open(source)) {
-      List<String> problems = disagreements(reader.entries());
-      if (!problems.isEmpty()) {
-        throw new PerformerException("checkpoint " + source + " does not fit this graph", problems);
-      }
+      reader.requireFit(variables.values(), "checkpoint " + source + " does not fit this graph");
     }
     try {
       run(session.runner(), restore, source);
@@ -178,28 +173,5 @@ public final class SaveRestore {
       String why = NativeErrors.firstLine(e);
       throw new PerformerException("checkpoint " + source + " cannot be read: " + why, e);
     }
-  }
-
-  private List<String> disagreements(Map<String, CheckpointReader.Entry> entries) {
-    List<String> problems = new ArrayList<>();
-    variables.forEach(
-        (key, variable) -> {
-          CheckpointReader.Entry entry = entries.get(key);
-          var type = Tensors.dataType(variable.type());
-          if (entry == null) {
-            problems.add(key + " is missing");
-          } else if (entry.type() != type) {
-            problems.add(key + " is " + entry.type() + ", expected " + type);
-          } else if (!entry.fits(variable)) {
-            problems.add(key + " has shape " + entry.shape() + ", expected " + variable.shape());
-          }
-        });
-    var unused = new TreeSet<>(entries.keySet());
-    unused.remove(CheckpointReader.OBJECT_GRAPH_KEY);
-    unused.removeAll(values.keySet());
-    if (!unused.isEmpty() && !entries.keySet().containsAll(variables.keySet())) {
-      problems.add("the file has these other keys: " + unused.stream().limit(10).toList());
-    }
-    return problems;
   }
 }

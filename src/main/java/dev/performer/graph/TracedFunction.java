@@ -83,7 +83,6 @@ public record TracedFunction(
       return adoptInput(spec, tf.placeholder(spec.type(), shape).asOutput());
     }
 
-    /** Makes a placeholder that is already in the function's graph an input. */
     Operand<?> adoptInput(ArgumentSpec spec, Output<?> placeholder) {
       inputs.add(spec);
       signature.input(spec.name(), placeholder);

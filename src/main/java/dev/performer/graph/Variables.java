@@ -69,7 +69,6 @@ public final class Variables {
     return variables.values().stream().filter(Variable::trainable).toList();
   }
 
-  /** The variable of that name. @throws IllegalArgumentException if there is none */
   public Variable get(String name) {
     Variable variable = variables.get(name);
     if (variable == null) {

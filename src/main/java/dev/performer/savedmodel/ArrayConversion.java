@@ -32,7 +32,6 @@ final class ArrayConversion {
 
   private ArrayConversion() {}
 
-  /** Whether there are tensors of that type in Java, and arrays for them. */
   static boolean isKnown(DataType type) {
     return TYPES.containsKey(type) || isHalf(type);
   }
@@ -42,7 +41,6 @@ final class ArrayConversion {
     require(isKnown(spec.type()), message, kind, spec.name(), spec.typeName());
   }
 
-  /** The tensor for an input; the caller closes it. @throws PerformerException if none fits */
   static Tensor toTensor(TensorSpec input, NpyArray array) {
     Shape shape = Shape.of(array.shape());
     if (!input.shape().isCompatibleWith(shape)) {

@@ -45,7 +45,6 @@ final class CustomGradients {
   private final Map<String, String> functionOfType = new HashMap<>();
   private final Map<String, FlatGraph> flattened = new HashMap<>();
 
-  /** What the gradient function of a node needs, or why it cannot be had. */
   private record Captures(List<String> references, Optional<String> trouble) {
     static Captures none(String trouble) {
       return new Captures(List.of(), Optional.of(trouble));

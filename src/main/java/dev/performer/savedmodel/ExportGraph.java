@@ -57,7 +57,7 @@ final class ExportGraph implements AutoCloseable {
     graph.importGraphDef(GraphDef.newBuilder().setLibrary(signature.library()).build());
     // Python hands dictionaries to functions in the order of their sorted keys.
     List<String> sorted = signature.inputs().stream().sorted().toList();
-    String prefix = identifier(signature.name());
+    String prefix = signature.name().replaceAll("[^A-Za-z0-9_]", "_");
     String name = "__inference_signature_" + prefix + "_" + signatures.size();
     try (TracedFunction function = trace(name, signature, sorted)) {
       signatures.put(signature.name(), call(prefix, function));
@@ -102,10 +102,6 @@ final class ExportGraph implements AutoCloseable {
   private static TensorInfo info(Output<?> output, ArgumentSpec spec) {
     var info = TensorInfo.newBuilder().setName(output.op().name() + ":" + output.index());
     return info.setDtype(spec.dataType()).setTensorShape(GraphProtos.shape(spec.shape())).build();
-  }
-
-  private static String identifier(String name) {
-    return name.replaceAll("[^A-Za-z0-9_]", "_");
   }
 
   SavedModel finish() {

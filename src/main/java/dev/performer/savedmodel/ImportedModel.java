@@ -63,7 +63,7 @@ public final class ImportedModel implements AutoCloseable {
       inlined = flatten(roots);
     }
     GradientRewrites rewrites = new GradientRewrites(ResourceConversion.apply(inlined.graph()));
-    flat = inlined.withGraph(rewrites.graph());
+    flat = new FlatGraph(rewrites.graph(), inlined.calls(), inlined.resolver());
     graph.importGraphDef(flat.graph());
     rewrites.attach(graph);
     customGradients.attach(graph, flat);
@@ -131,12 +131,10 @@ public final class ImportedModel implements AutoCloseable {
     return Collections.unmodifiableMap(signatures);
   }
 
-  /** The placeholder of a signature's input. @throws PerformerException if there is none */
   public Output<?> input(String signature, String name) {
     return graph.outputOrThrow(flat.resolve(imported(signature).input(name).tensor()));
   }
 
-  /** The tensor of a signature's output. @throws PerformerException if there is none */
   public Output<?> output(String signature, String name) {
     return graph.outputOrThrow(flat.resolve(imported(signature).output(name).tensor()));
   }

@@ -106,7 +106,6 @@ public record Inspection(
     }
   }
 
-  /** Reads, checks and describes a SavedModel. @throws PerformerException if it is damaged */
   public static Inspection of(Path path) {
     return of(SavedModelDirectory.open(path));
   }
@@ -160,7 +159,6 @@ public record Inspection(
         summary);
   }
 
-  /** How often each op occurs: most frequent first, equals by name. */
   private static Map<String, Integer> histogram(Collection<NodeDef> nodes) {
     Map<String, Integer> counts = new TreeMap<>();
     nodes.forEach(node -> counts.merge(node.getOp(), 1, Integer::sum));

@@ -62,7 +62,6 @@ final class ObjectGraph {
     return isThere ? Optional.of(graph.getNodes(number)) : Optional.empty();
   }
 
-  /** What Python knows of the variable whose handle a node makes. */
   Optional<SavedVariable> variable(String node, String sharedName) {
     return Optional.ofNullable(objectOfTensor.get(node))
         .flatMap(this::object)

@@ -74,7 +74,7 @@ public final class PerformerModels {
       Map<String, NpyArray> optimizer,
       Path target,
       boolean replace) {
-    requireFit(config, weights);
+    requireFit(config, weights, "");
     if (card == null) {
       card = ModelCard.of(config.attentionOf(0), null, languageModel(config, null), null);
     }
@@ -101,7 +101,6 @@ public final class PerformerModels {
     }
   }
 
-  /** A TensorFlow checkpoint with the keys of a training run's. */
   private static void writeOptimizer(Path model, Map<String, NpyArray> values) {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
     try {
@@ -123,12 +122,12 @@ public final class PerformerModels {
     return CheckpointReader.exists(prefix) ? Optional.of(prefix) : Optional.empty();
   }
 
-  /** Whether a variable is a random projection, which no optimizer may change. */
   public static boolean isProjection(String name) {
     return name.endsWith("/projection");
   }
 
-  private static void requireFit(PerformerConfig config, Map<String, NpyArray> weights) {
+  private static void requireFit(
+      PerformerConfig config, Map<String, NpyArray> weights, String place) {
     Map<String, Shape> shapes = Performer.shapes(config);
     List<String> problems = new ArrayList<>();
     shapes.forEach(
@@ -146,7 +145,7 @@ public final class PerformerModels {
     others.removeAll(shapes.keySet());
     others.forEach(name -> problems.add(name + " is not a weight of this model"));
     if (!problems.isEmpty()) {
-      throw new PerformerException("the weights do not fit the configuration", problems);
+      throw new PerformerException(place + "the weights do not fit the configuration", problems);
     }
   }
 
@@ -210,7 +209,6 @@ public final class PerformerModels {
     return seesPadding(config) ? config.maxLength() : null;
   }
 
-  /** Whether outputs of real tokens depend on padding behind them. */
   private static boolean seesPadding(PerformerConfig config) {
     boolean isMasked = config.padId() != null;
     Predicate<AttentionConfig> seesPadding =
@@ -226,14 +224,12 @@ public final class PerformerModels {
     return !favor.causal() || favor.convention().couplesPositions(favor.kernel());
   }
 
-  /** From what configuration a SavedModel was built, if that is recorded. */
   public static Optional<PerformerConfig> config(Path model) {
     return ModelCard.read(model)
         .map(ModelCard::config)
         .map(config -> PerformerConfig.of(config, model.resolve(ModelCard.FILE) + ": config"));
   }
 
-  /** As {@link #config}. @throws PerformerException if it is not recorded */
   public static PerformerConfig requireConfig(Path model) {
     String message =
         "%s: does not say how it is built (no config in %s), as only models of './performer import'"
@@ -257,11 +253,7 @@ public final class PerformerModels {
         }
       }
     }
-    try {
-      requireFit(config, weights);
-    } catch (PerformerException e) {
-      throw e.in(model);
-    }
+    requireFit(config, weights, model + ": ");
     return new Saved(config, Map.copyOf(weights), ModelCard.read(model).orElseThrow());
   }
 }

@@ -141,7 +141,6 @@ final class PythonObjects {
     return variableNodes.get(variable).tracked().getAttributes(0).getCheckpointKey();
   }
 
-  /** Adds a function of the map {@code signatures}; it takes keyword arguments. */
   void addSignature(String key, String name, TracedFunction function) {
     Map<String, StructuredValue> keywords = specs(function.inputs());
     var none = StructuredValues.tuple(List.of());
@@ -181,7 +180,6 @@ final class PythonObjects {
     return specs;
   }
 
-  /** For {@code saved_model.pb}. */
   SavedObjectGraph saved() {
     SavedObjectGraph.Builder graph = SavedObjectGraph.newBuilder();
     for (Node node : nodes) {
@@ -194,7 +192,6 @@ final class PythonObjects {
     return graph.putAllConcreteFunctions(functions).build();
   }
 
-  /** For the checkpoint. */
   TrackableObjectGraph trackable() {
     TrackableObjectGraph.Builder graph = TrackableObjectGraph.newBuilder();
     nodes.forEach(n -> graph.addNodes(n.tracked().clone().addAllChildren(children(n))));

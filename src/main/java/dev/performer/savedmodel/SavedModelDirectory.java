@@ -203,7 +203,6 @@ public record SavedModelDirectory(
     require(isEqual, "%s, but variables/ stores %s as %s", own, entry.shape(), key);
   }
 
-  /** The signature of that name. @throws PerformerException that lists those there are */
   public SignatureSpec signature(String name) {
     SignatureSpec signature = signatures.get(name);
     if (signature == null) {
@@ -237,7 +236,6 @@ public record SavedModelDirectory(
     return metaGraph.getMetaInfoDef().getTensorflowVersion();
   }
 
-  /** Where TensorFlow's checkpoint ops find the variables. */
   public Path variablesPrefix() {
     return path.resolve(CHECKPOINT);
   }
@@ -256,12 +254,10 @@ public record SavedModelDirectory(
     return assets;
   }
 
-  /** Whether the graph or one of its functions has a node of one of some types. */
   boolean hasOp(Set<String> ops) {
     return functions.nodesOf(metaGraph.getGraphDef()).anyMatch(n -> ops.contains(n.getOp()));
   }
 
-  /** The text of {@code assets.extra/performer.json}, if the model has one. */
   public Optional<String> performerJson() {
     Path file = path.resolve(ModelCard.FILE);
     try {

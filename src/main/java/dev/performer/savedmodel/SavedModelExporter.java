@@ -43,7 +43,6 @@ public final class SavedModelExporter {
       Function<List<String>, TracedFunction.Body> body,
       FunctionDefLibrary library) {}
 
-  /** Adds the ops of one signature. It is called once for each function that needs them. */
   @FunctionalInterface
   public interface SignatureBody {
     /** From the inputs by name, and the value of a variable by its name, to outputs by name. */
@@ -151,7 +150,6 @@ public final class SavedModelExporter {
     return this;
   }
 
-  /** Replaces a SavedModel that is already at the place, once the new one is whole. */
   public SavedModelExporter replaceExisting() {
     replace = true;
     return this;

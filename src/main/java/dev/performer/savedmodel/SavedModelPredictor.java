@@ -83,7 +83,6 @@ public final class SavedModelPredictor implements AutoCloseable {
     return new PerformerException(what + directory.path() + reason, e);
   }
 
-  /** Loads a model. @throws PerformerException if it is not a SavedModel or damaged */
   public static SavedModelPredictor load(Path directory) {
     return load(SavedModelDirectory.open(directory), TIMEOUT);
   }
@@ -97,7 +96,6 @@ public final class SavedModelPredictor implements AutoCloseable {
     return directory;
   }
 
-  /** The session that runs the model; closed with it. */
   public Session session() {
     return bundle.session();
   }

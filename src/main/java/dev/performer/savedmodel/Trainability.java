@@ -60,7 +60,6 @@ public record Trainability(
     }
   }
 
-  /** Looks for what keeps gradients of outputs of a flat graph from its trainable variables. */
   static Trainability of(
       FlatGraph flat, CustomGradients custom, List<String> outputs, List<Variable> variables) {
     List<Variable> trainable = variables.stream().filter(Variable::trainable).toList();

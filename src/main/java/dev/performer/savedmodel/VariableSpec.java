@@ -56,7 +56,6 @@ public record VariableSpec(
     return new Catalog(metaGraph, objects).specs();
   }
 
-  /** Takes names and marks from a graph, its object graph and its collections. */
   private static final class Catalog {
     private static final Set<String> VARIABLES = Set.of("VarHandleOp", "VariableV2", "Variable");
     private static final Set<DataType> FLOATING =
@@ -146,7 +145,6 @@ public record VariableSpec(
    * never run: it names the keys for TF1, TF2 and every Keras alike.
    */
   private record Stored(String key, String slice) {
-    /** By the name of the node that makes the variable's handle. */
     static Map<String, Stored> of(MetaGraphDef metaGraph) {
       String restore = TensorNames.node(metaGraph.getSaverDef().getRestoreOpName());
       if (restore.isEmpty()) {

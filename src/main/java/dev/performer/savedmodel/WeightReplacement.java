@@ -79,13 +79,11 @@ public final class WeightReplacement {
     return new WeightReplacement(original);
   }
 
-  /** Adds a description, in place of the one that the original has. */
   public WeightReplacement card(ModelCard description) {
     card = description;
     return this;
   }
 
-  /** Replaces a SavedModel that is already at the target, once the new one is whole. */
   public WeightReplacement replaceExisting() {
     replace = true;
     return this;
@@ -105,7 +103,7 @@ public final class WeightReplacement {
       return new Report(List.of(), List.of(), List.of());
     }
     try (CheckpointReader reader = CheckpointReader.open(original.resolve(CHECKPOINT))) {
-      requireFit(reader, variables);
+      reader.requireFit(variables, "these weights are not of " + original);
       Map<String, Variable> values = new LinkedHashMap<>();
       variables.forEach(variable -> values.put(variable.checkpointKey(), variable));
       List<String> replaced = List.copyOf(values.keySet());
@@ -129,24 +127,6 @@ public final class WeightReplacement {
     Path to = target.toAbsolutePath().normalize();
     boolean isInside = !from.equals(to) && (from.startsWith(to) || to.startsWith(from));
     require(!isInside, "%s and %s lie inside one another", target, original);
-  }
-
-  private void requireFit(CheckpointReader reader, List<Variable> variables) {
-    List<String> problems = new ArrayList<>();
-    for (Variable variable : variables) {
-      String key = variable.checkpointKey();
-      CheckpointReader.Entry entry = reader.entries().get(key);
-      if (entry == null) {
-        problems.add(key + " is not in its checkpoint");
-      } else if (!entry.fits(variable)) {
-        var type = Tensors.dataType(variable.type());
-        String stored = key + " is " + entry.type() + " " + entry.shape();
-        problems.add(stored + ", the new value is " + type + " " + variable.shape());
-      }
-    }
-    if (!problems.isEmpty()) {
-      throw new PerformerException("these weights are not of " + original, problems);
-    }
   }
 
   private record Stored(String key, String name, boolean used) {}
@@ -250,7 +230,6 @@ public final class WeightReplacement {
     }
   }
 
-  /** The values that stay, of whatever type. */
   private Map<String, Operand<?>> originals(Ops tf, List<String> keys, CheckpointReader reader) {
     Map<String, Operand<?>> originals = new LinkedHashMap<>();
     if (!keys.isEmpty()) {
