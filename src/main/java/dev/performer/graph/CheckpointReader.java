@@ -73,7 +73,6 @@ public final class CheckpointReader implements AutoCloseable {
     return prefix.resolveSibling(prefix.getFileName() + ".index");
   }
 
-  /** By key in alphabetical order. */
   public Map<String, Entry> entries() {
     return entries;
   }

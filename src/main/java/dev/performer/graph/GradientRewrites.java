@@ -52,7 +52,6 @@ public final class GradientRewrites {
     return rewritten.build();
   }
 
-  /** Completes the work on the imported graph, before any gradient is added. */
   public void attach(Graph graph) {
     identityGradients.forEach((node, own) -> LossGradients.attach(graph, node, own));
   }

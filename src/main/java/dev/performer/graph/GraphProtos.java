@@ -87,7 +87,6 @@ public final class GraphProtos {
     }
   }
 
-  /** The same tensor with its strings one by one, as Python writes them. */
   public static TensorProto unpacked(TensorProto tensor) {
     TensorProto.Builder unpacked = tensor.toBuilder().clearTensorContent().clearStringVal();
     return unpacked.addAllStringVal(strings(tensor)).build();

@@ -102,7 +102,6 @@ public final class LossGradients {
     return TFJ_HasGradient(opType);
   }
 
-  /** Ops of which the first input alone gets a gradient. */
   private static void first(Function<NodeGradient, Output<?>> rule, String... ops) {
     all(of -> List.of(rule.apply(of)), ops);
   }
@@ -121,7 +120,6 @@ public final class LossGradients {
     OF_IDENTITIES.computeIfAbsent(graph, key -> new ConcurrentHashMap<>()).put(node, gradient);
   }
 
-  /** Forgets what was attached to a graph that is about to be closed. */
   public static void detach(Graph graph) {
     OF_IDENTITIES.remove(graph);
   }

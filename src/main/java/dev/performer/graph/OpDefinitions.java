@@ -24,7 +24,6 @@ public final class OpDefinitions {
   private static final Map<String, OpDef> OPS =
       TensorFlow.registeredOpList().getOpList().stream()
           .collect(toUnmodifiableMap(OpDef::getName, Function.identity()));
-
   private static final int MOST_TENSORS = 1 << 20;
   private static final String WRONG = "the op %s (node %s of %s): ";
 
@@ -100,7 +99,6 @@ public final class OpDefinitions {
     return list.isEmpty() ? 1 : required(attributes, list, arg).getList().getTypeCount();
   }
 
-  /** The attributes of a node, with defaults where Python stripped them. */
   private static Map<String, AttrValue> withDefaults(NodeDef node, OpDef definition) {
     Map<String, AttrValue> attributes = new HashMap<>(node.getAttrMap());
     for (OpDef.AttrDef attr : definition.getAttrList()) {

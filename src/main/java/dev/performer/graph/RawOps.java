@@ -30,7 +30,6 @@ class RawOps {
     return builder(type, inputs).build().output(0);
   }
 
-  /** An op with attributes that its inputs do not determine. */
   Output<?> op(String type, UnaryOperator<OperationBuilder> attributes, Output<?>... inputs) {
     return attributes.apply(builder(type, inputs)).build().output(0);
   }
@@ -41,7 +40,6 @@ class RawOps {
     return builder;
   }
 
-  /** A scalar of the type of {@code like}. */
   Output<?> scalar(double value, Output<?> like) {
     Output<?> wide = tf.constant(value).asOutput();
     return like.dataType() == DataType.DT_DOUBLE ? wide : cast(wide, like);

@@ -30,7 +30,6 @@ public final class RegisteredKernels {
   public static final String GPU = "GPU";
   public static final String XLA_CPU = "XLA_CPU_JIT";
   private static final String ANY_DEVICE = "DEFAULT";
-
   private static final Set<String> ARGUMENTS = // of the compiled function
       Set.of("Placeholder", "VarHandleOp", "_Arg", "_Retval");
 

@@ -35,7 +35,6 @@ public final class ResourceConversion {
     graph.getNodeList().forEach(this::convert);
   }
 
-  /** The graph with {@code VarHandleOp}s instead of reference variables, names kept. */
   public static GraphDef apply(GraphDef graph) {
     return new ResourceConversion(graph).converted.build();
   }

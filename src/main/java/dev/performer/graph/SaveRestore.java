@@ -94,7 +94,6 @@ public final class SaveRestore {
     }
   }
 
-  /** Slices that are all of a tensor. */
   private static Operand<TString> whole(Ops tf, int count) {
     return tf.array(Collections.nCopies(count, "").toArray(String[]::new));
   }

@@ -42,7 +42,6 @@ public record TracedFunction(
     }
   }
 
-  /** Adds the ops of a function and returns its outputs by name, in order. */
   public interface Body {
     Map<String, Operand<?>> build(Tracing tracing);
   }

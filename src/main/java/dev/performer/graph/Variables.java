@@ -33,7 +33,6 @@ public final class Variables {
     return variable;
   }
 
-  /** Creates a variable without an initial value, for one that will be restored. */
   public Variable declare(
       String name, Class<? extends TType> type, Shape shape, boolean trainable) {
     if (variables.containsKey(name)) {

@@ -128,7 +128,6 @@ final class CustomGradients {
     return owner.map(c -> c.tensor(captured.getName()));
   }
 
-  /** A gradient function without calls, its arguments as placeholders. */
   private FlatGraph flatten(String function) {
     return flattened.computeIfAbsent(
         function, name -> flatten(model.functions().find(name).orElseThrow().getSignature()));

@@ -139,7 +139,6 @@ public final class ImportedModel implements AutoCloseable {
     return graph.outputOrThrow(flat.resolve(imported(signature).output(name).tensor()));
   }
 
-  /** The variables that the imported signatures use, in the order of the SavedModel's graph. */
   public List<Variable> variables() {
     return variables;
   }

@@ -122,7 +122,7 @@ public record Inspection(
     return new Inspection(
         directory.path().toString(),
         origin(directory),
-        directory.tensorflowVersion(),
+        directory.metaGraph().getMetaInfoDef().getTensorflowVersion(),
         List.copyOf(signatures),
         directory.variables().stream()
             .map(variable -> VariableReport.of(variable, used.contains(variable)))

@@ -52,7 +52,6 @@ final class ObjectGraph {
     }
   }
 
-  /** The main graph's tensor that stands for an object. */
   Optional<String> tensor(int object) {
     return Optional.ofNullable(tensorOfObject.get(object));
   }

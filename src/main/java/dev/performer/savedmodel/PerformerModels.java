@@ -238,7 +238,6 @@ public final class PerformerModels {
         .orElseThrow(() -> new PerformerException(message.formatted(model, ModelCard.FILE)));
   }
 
-  /** Reads a model that {@link #write} wrote, or that was fine-tuned from one. */
   public static Saved load(Path model) {
     SavedModelDirectory directory = SavedModelDirectory.open(model);
     PerformerConfig config = requireConfig(model);

@@ -219,7 +219,6 @@ final class PythonObjects {
     return children;
   }
 
-  /** Python values as a SavedModel's object graph writes them down. */
   private static final class StructuredValues {
     private static final StructuredValue NONE =
         StructuredValue.newBuilder().setNoneValue(NoneValue.getDefaultInstance()).build();

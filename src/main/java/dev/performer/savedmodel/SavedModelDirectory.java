@@ -23,7 +23,6 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.TreeMap;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.GraphDef;
@@ -231,11 +230,6 @@ public record SavedModelDirectory(
     require(isOutput, "%s is %s, but that node has %d outputs", what, tensor, outputs);
   }
 
-  /** The version of TensorFlow that wrote it; empty if that is not recorded. */
-  public String tensorflowVersion() {
-    return metaGraph.getMetaInfoDef().getTensorflowVersion();
-  }
-
   public Path variablesPrefix() {
     return path.resolve(CHECKPOINT);
   }
@@ -252,10 +246,6 @@ public record SavedModelDirectory(
       assets.put(asset.getTensorInfo().getName(), file);
     }
     return assets;
-  }
-
-  boolean hasOp(Set<String> ops) {
-    return functions.nodesOf(metaGraph.getGraphDef()).anyMatch(n -> ops.contains(n.getOp()));
   }
 
   public Optional<String> performerJson() {

@@ -69,7 +69,8 @@ public final class SavedModelPredictor implements AutoCloseable {
     var graph = config.getGraphOptionsBuilder();
     var rewrites = graph.getRewriteOptionsBuilder().setMetaOptimizerTimeoutMs(MOST_REWRITING_MS);
     rewrites.setDisableMetaOptimizer(directory.size().nodes() > MOST_REWRITTEN);
-    if (directory.hasOp(LOOPS)) {
+    var nodes = directory.functions().nodesOf(directory.metaGraph().getGraphDef());
+    if (nodes.anyMatch(node -> LOOPS.contains(node.getOp()))) {
       // A loop over constants would be run, without a timeout, to fold it into one.
       graph.getOptimizerOptionsBuilder().setOptLevel(OptimizerOptions.Level.L0);
     }

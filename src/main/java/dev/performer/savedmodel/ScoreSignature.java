@@ -51,7 +51,6 @@ final class ScoreSignature {
     return new Signature("score", Map.of(PerformerSignatures.TOKENS, tokens), outputs);
   }
 
-  /** What masked models never guess in training, padding aside. */
   private static List<Integer> specials(ModelCard.Vocabulary vocabulary) {
     var ids = Stream.of(vocabulary.maskId(), vocabulary.bosId(), vocabulary.eosId());
     return ids.filter(Objects::nonNull).toList();

@@ -93,7 +93,6 @@ public record Trainability(
     return variable.handle().op().name();
   }
 
-  /** Where gradients can flow in a flat graph, down to the handles of some variables. */
   private record Paths(
       GraphIndex index, Set<String> handles, Map<String, List<DataType>> outputTypes) {
 
@@ -128,7 +127,6 @@ public record Trainability(
           };
     }
 
-    /** Of the nodes seen, those from which gradients would flow to one of the ends. */
     Set<String> leadingTo(Set<String> ends, Set<String> seen) {
       Map<String, List<String>> users = new HashMap<>();
       for (String name : seen) {
@@ -163,7 +161,6 @@ public record Trainability(
     };
   }
 
-  /** Whether every trainable variable that the outputs depend on gets its gradient. */
   public boolean isTrainable() {
     return obstacles.isEmpty() && !trainable.isEmpty();
   }

@@ -64,7 +64,6 @@ public final class WeightReplacement {
     this.original = original;
   }
 
-  /** Starts from a SavedModel, which must have the checkpoint of its variables. */
   public static WeightReplacement of(Path original) {
     boolean hasGraph = Files.isRegularFile(original.resolve(GRAPH_FILE));
     require(hasGraph, "%s is not a SavedModel: it has no %s", original, GRAPH_FILE);
@@ -195,7 +194,6 @@ public final class WeightReplacement {
     }
   }
 
-  /** The checkpoint and what belongs to its weights is not copied with new ones. */
   private boolean isKept(Path file) {
     boolean isIn = file.startsWith(original.resolve(CHECKPOINT.getParent()));
     boolean isNamed = file.getFileName().toString().startsWith(CHECKPOINT.getFileName() + ".");
