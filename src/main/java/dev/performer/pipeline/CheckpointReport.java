@@ -17,12 +17,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.LongStream;
 
-/**
- * What is in a checkpoint.
- *
- * @param scheme whose names its tensors have, if that is known
- * @param config the text of the config beside it, if there is one
- */
+/** What is in a checkpoint: tensors, whose names they have if that is known, a config beside it. */
 public record CheckpointReport(
     Path path,
     String format,

@@ -124,13 +124,14 @@ public final class FineTuneJob extends Job<FineTuneJob> {
   }
 
   private TrainingData data() {
-    var split = validation == null ? HeldOut.of(train) : new HeldOut<>(train, validation);
-    if (validation == null) {
-      try (var training = split.train().open()) {
-        if (!training.hasNext()) {
-          String text = "%s: one sequence cannot be split; give other ones for validation";
-          throw new PerformerException(text.formatted(train.name())).settledBy("validation");
-        }
+    if (validation != null) {
+      return new TrainingData(spec.tokenizer(), train, validation);
+    }
+    var split = HeldOut.of(train);
+    try (var training = split.train().open()) {
+      if (!training.hasNext()) {
+        String text = "%s: one sequence cannot be split; give other ones for validation";
+        throw new PerformerException(text.formatted(train.name())).settledBy("validation");
       }
     }
     return new TrainingData(spec.tokenizer(), split.train(), split.validation());
