@@ -89,11 +89,8 @@ public record Importer(
     OutputDirectory.requireFree(target, replace);
     var own = ImportedWeights.of(load(), path, options.allowMissing());
     boolean isOpen = own.tokenizer().isEmpty();
-    ImportedWeights weights =
-        tokenizer
-            .or(() -> isOpen ? JsonTokenizer.beside(path) : Optional.empty())
-            .map(own::withTokenizer)
-            .orElse(own);
+    var given = tokenizer.or(() -> isOpen ? JsonTokenizer.beside(path) : Optional.empty());
+    ImportedWeights weights = given.map(own::withTokenizer).orElse(own);
     weights.write(target, replace);
     SavedModelDirectory.open(target); // read back as everything else will
     var step = weights.source().optimizer().map(state -> OptionalLong.of(state.step()));
