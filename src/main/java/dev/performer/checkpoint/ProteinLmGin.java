@@ -167,17 +167,13 @@ final class ProteinLmGin {
 
   private void checkPositions(boolean hasTable) {
     String key = "positional_encoding_module";
-    Object value = model.value(key).orElse(null);
-    if (value == null) {
-      return;
-    }
+    String learned = "AddLearnedPositionalEncodings";
+    String sinusoidal = "AddSinusoidalPositionalEncodings";
+    Object value = model.value(key, new Reference("", hasTable ? learned : sinusoidal, false));
     String kind = value instanceof Reference module ? module.name() : "";
-    boolean isLearned = kind.equals("AddLearnedPositionalEncodings");
-    if (!isLearned && !kind.equals("AddSinusoidalPositionalEncodings")) {
-      throw model.wrong(
-          key, value, "@AddLearnedPositionalEncodings or @AddSinusoidalPositionalEncodings");
-    }
-    if (isLearned != hasTable) {
+    if (!kind.equals(learned) && !kind.equals(sinusoidal)) {
+      throw model.wrong(key, value, "@%s or @%s".formatted(learned, sinusoidal));
+    } else if (kind.equals(learned) != hasTable) {
       String there = "there is " + (hasTable ? "a" : "no") + " pos_embedding";
       conflicts.add("%s.%s is %s, but %s".formatted(model.name(), key, value, there));
     }

@@ -56,8 +56,7 @@ final class SafetensorsFile extends WeightFile {
     require(fits, "%s: %s bytes are too few for a safetensors file", path, size);
     long length = read(channel, 0, LENGTH_BYTES).getLong();
     boolean isHeader = length >= 2 && length <= Math.min(size - LENGTH_BYTES, LONGEST_HEADER);
-    String claims =
-        "%s: the header claims %s bytes in a file of %s: it is damaged, or of other kind";
+    String claims = "%s: the header claims %s bytes in a file of %s: damaged, or of other kind";
     require(isHeader, claims, path, Long.toUnsignedString(length), size);
     dataStart = LENGTH_BYTES + length;
     readHeader(read(channel, LENGTH_BYTES, (int) length).array());
@@ -100,12 +99,10 @@ final class SafetensorsFile extends WeightFile {
           readEntry(name, StrictJson.bind(parser, Written.class, where), where);
         }
       }
-      boolean isOne = parser.nextToken() == null;
-      require(isOne, "%s: more than one JSON value in the header", path());
+      require(parser.nextToken() == null, "%s: more than one JSON value in the header", path());
     } catch (IOException e) {
-      throw new PerformerException(
-          path() + ": the header is not the JSON of a safetensors file: " + StrictJson.reason(e),
-          e);
+      String wrong = ": the header is not the JSON of a safetensors file: ";
+      throw new PerformerException(path() + wrong + StrictJson.reason(e), e);
     }
   }
 
@@ -195,8 +192,7 @@ final class SafetensorsFile extends WeightFile {
       SafetensorsFile file =
           files.computeIfAbsent(name, n -> SafetensorsFile.open(path().resolveSibling(n)));
       Info info = file.tensors().get(tensor);
-      String missing = "%s: it is not in %s, as the index has it";
-      require(info != null, missing, where(tensor), file.path());
+      require(info != null, "%s: it is not in %s, as the index has it", where(tensor), file.path());
       owners.put(tensor, file);
       tensors.put(tensor, info);
     }
