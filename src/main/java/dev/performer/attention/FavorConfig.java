@@ -131,14 +131,6 @@ public record FavorConfig(
     return toBuilder().features(m).build();
   }
 
-  public FavorConfig withChunk(int c) {
-    return toBuilder().chunk(c).build();
-  }
-
-  public FavorConfig withEpsilon(double e) {
-    return toBuilder().epsilon(e).build();
-  }
-
   /** The same as layer {@code i} has it: with the seed of its own projection. */
   public FavorConfig ofLayer(int layer) {
     return draw.isPerLayer() ? toBuilder().seed(seed + layer).build() : this;

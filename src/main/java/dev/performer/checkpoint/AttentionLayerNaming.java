@@ -3,10 +3,7 @@ package dev.performer.checkpoint;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 
-/**
- * Google Research's Keras attention layers, alone in a checkpoint: known, so that one line can say
- * why they are no model.
- */
+/** Google Research's Keras attention layers, known to tell in one line why they are no model. */
 final class AttentionLayerNaming implements NamingScheme {
   private static final Pattern LAYER =
       Pattern.compile(

@@ -107,7 +107,7 @@ final class GinParser {
       throw fail("include '" + Excerpt.of(name) + "': " + e.getMessage());
     }
     new GinParser(included, GinConfig.text(included), config, includes).parse();
-    includes.leave();
+    includes.open.pop();
   }
 
   private Object value(int depth) {
@@ -246,10 +246,7 @@ final class GinParser {
     return new PerformerException(file + " line " + (ends + 1) + ": " + what);
   }
 
-  /**
-   * The files that gin configurations include, one inside the other: only those of the first one's
-   * folder and the folders in it, links followed.
-   */
+  /** The files that others include: only those in the first one's folder, links followed. */
   static final class Includes {
     private static final int MAX_DEPTH = 20;
     private static final int MAX_FILES = 200;
@@ -286,11 +283,6 @@ final class GinParser {
     /** Whether a file, links followed, lies in the folder of the first one. */
     boolean isInside(Path file) {
       return real(file).startsWith(folder);
-    }
-
-    /** The file that was entered last has been read. */
-    void leave() {
-      open.pop();
     }
 
     private static Path real(Path file) {

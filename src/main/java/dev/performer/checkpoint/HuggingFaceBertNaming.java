@@ -6,9 +6,8 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * BERT as Hugging Face's transformers name it, with or without {@code bert.} in front: softmax
- * attention, which a later step may turn into FAVOR+. Heads are not in the file: {@code
- * config.json} beside it has them.
+ * BERT as Hugging Face's transformers name it, with or without {@code bert.} in front. Heads are
+ * not in the file: {@code config.json} beside it has them.
  */
 final class HuggingFaceBertNaming implements NamingScheme {
   private static final NameTable NAMES =

@@ -17,13 +17,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 
-/**
- * Attention of Google's JAX code: its functions as a gin configuration names them, and what options
- * give over that.
- *
- * @param headSize as the weights have it
- * @param map gets notes
- */
+/** Attention of Google's JAX code, as gin names its functions, and what options give over that. */
 record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
   private static final Set<String> COMMON_PARAMETERS =
       Set.of(
@@ -44,7 +38,7 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
         given.kernel() == null
             || base instanceof AttentionConfig.Favor favor && favor.kernel() == given.kernel();
     if (map.options.attention() == AttentionKind.EXACT) {
-      chosen = exact(causal);
+      chosen = new AttentionConfig.Exact(causal, true);
     } else if (!isBase) {
       FavorKeys google = FavorConfig.builder().convention(Convention.GOOGLE_JAX).causal(causal);
       chosen = new AttentionConfig.Favor(google.kernel(given.kernel()).build());
@@ -56,40 +50,32 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
       String other = "attention is as given, %s, and not as the configuration has it: %s";
       map.note(other, StrictJson.tree(chosen), StrictJson.tree(base));
     }
-    if (chosen instanceof AttentionConfig.Favor favor) {
-      return new AttentionConfig.Favor(detailed(favor.config(), given, map));
+    if (!(chosen instanceof AttentionConfig.Favor kernels)) {
+      return given.causal() == null ? chosen : chosen.withCausality(given.causal());
     }
-    return given.causal() == null ? chosen : chosen.withCausality(given.causal());
-  }
-
-  private static FavorConfig detailed(FavorConfig base, FavorKeys given, WeightMap map) {
-    FavorKeys builder = base.toBuilder();
+    FavorKeys keys = kernels.config().toBuilder();
     if (given.convention() != null) {
-      builder.maskKeys(given.convention().masksKeys());
+      keys.maskKeys(given.convention().masksKeys());
     }
-    FavorConfig favor = given.over(builder).build();
+    FavorConfig favor = given.over(keys).build();
     if (favor.hasProjection()) {
       String drawn =
           "the projection is not in the file: drawn as Google's code draws it at construction, PRNGKey(%d), draw %s; all layers share it";
       map.note(drawn, favor.seed(), favor.draw().label());
     }
-    return favor;
-  }
-
-  /** Softmax attention as Flax has it. */
-  private static AttentionConfig exact(boolean causal) {
-    return new AttentionConfig.Exact(causal, true);
+    return new AttentionConfig.Favor(favor);
   }
 
   /** What a function of gin's computes; FAVOR+ has its own argument for causality. */
   AttentionConfig of(Object function, boolean causalModel) {
+    var exact = new AttentionConfig.Exact(causalModel, true);
     if (function == GinConfig.NONE) {
-      return exact(causalModel);
+      return exact;
     }
     Reference f = function instanceof Reference r ? r : new Reference("", "", false);
     var parameters = new Parameters(gin, f.scope(), f.name(), f.name());
     return switch (f.name()) {
-      case "dot_product_attention" -> exact(causalModel);
+      case "dot_product_attention" -> exact;
       case "make_fast_softmax_attention" -> new AttentionConfig.Favor(softmax(parameters));
       case "make_fast_generalized_attention" -> new AttentionConfig.Favor(generalized(parameters));
       default ->
@@ -146,10 +132,7 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
   }
 
   private FavorKeys common(Parameters f, double stabilizer) {
-    long size = f.whole("qkv_dim", headSize);
-    if (size != headSize) {
-      throw f.wrong("qkv_dim", size, "the size of the heads, " + headSize);
-    }
+    f.whole("qkv_dim", headSize, n -> n == headSize, "the size of the heads, " + headSize);
     return FavorConfig.builder()
         .convention(Convention.GOOGLE_JAX)
         .causal(f.bool("unidirectional", false))
@@ -166,11 +149,7 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
   }
 
   private static int features(Parameters f) {
-    long features = f.whole("nb_features", 256);
-    if (features < 1 || features > 1 << 20) {
-      throw f.wrong("nb_features", features, "a number of features");
-    }
-    return (int) features;
+    return (int) f.whole("nb_features", 256, n -> n >= 1 && n <= 1 << 20, "a number of features");
   }
 
   private static double positive(Parameters f, String key, double absent) {

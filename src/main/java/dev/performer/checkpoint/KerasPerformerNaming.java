@@ -5,9 +5,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Transformers that people write with Keras layers and number themselves: {@code favor_0} (Model
- * Garden's KernelAttention) or {@code mha_0} (Keras' softmax attention), {@code ff1_0}, {@code
- * ln_a_0} and so on, norms after each part.
+ * Transformers of Keras layers that people number themselves: {@code favor_0} (Model Garden's
+ * KernelAttention) or {@code mha_0} (Keras' softmax), {@code ff1_0}, norms after each part.
  */
 final class KerasPerformerNaming implements NamingScheme {
   private static final NameTable NAMES =

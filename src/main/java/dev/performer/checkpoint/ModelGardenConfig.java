@@ -1,7 +1,6 @@
 package dev.performer.checkpoint;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorConfig.FavorKeys;
@@ -17,10 +16,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/**
- * What KernelAttention computes in a checkpoint, gathered from Keras' configuration, a {@code
- * config.json} near it, and what is given; names tell kernel from softmax attention.
- */
+/** What KernelAttention computes, from Keras' configuration, a config.json near it, and options. */
 final class ModelGardenConfig {
   private final ImportOptions options;
   private final WeightMap map;
@@ -32,7 +28,7 @@ final class ModelGardenConfig {
   ModelGardenConfig(Collection<String> names, WeightMap map) {
     this.options = map.options;
     this.map = map;
-    this.keras = map.file.modelConfig().orElse(MissingNode.getInstance()).path("config");
+    this.keras = map.file.modelConfig.path("config");
     this.hidden = keras.path("hidden_cfg");
     this.near = map.file.nearConfig();
     this.isKernel = findKernel(names);

@@ -10,9 +10,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The encoders of TensorFlow's Model Garden, with KernelAttention ({@code kernel}) or softmax
- * ({@code bert}), in every form that Keras 2 saves. Blocks are known by their order: scaffolds have
- * numbers that depend on what else the program made.
+ * The encoders of TensorFlow's Model Garden in every form that Keras 2 saves. Blocks are known by
+ * their order: scaffolds have numbers that depend on what else the program made.
  */
 final class ModelGardenNaming implements NamingScheme {
   private static final Pattern BLOCK =
@@ -21,10 +20,8 @@ final class ModelGardenNaming implements NamingScheme {
               + "|_hidden_layers/|layer_with_weights-|transformer/layer_)(?:_?(\\d{1,6}))?)/(.+)");
   private static final Pattern KEY = Pattern.compile("(?:.*/)?layer_with_weights-(\\d{1,6})/(.+)");
   private static final String KEYED = "layer_with_weights-";
-
   private static final String ATTENTION =
       "(?:(?:kernel|self|multi_head)_attention(?:_\\d+)?|_attention_layer)/";
-
   private static final NameTable IN_BLOCK =
       new NameTable(
           Layout.SAME,
@@ -39,7 +36,6 @@ final class ModelGardenNaming implements NamingScheme {
           _?output_layer_norm -> mlp_norm
           """
               .replace("ATTENTION", ATTENTION));
-
   private static final NameTable REST =
       new NameTable(
           Layout.SAME,

@@ -4,7 +4,6 @@ import static dev.performer.PerformerException.require;
 import static org.msgpack.value.ValueType.BOOLEAN;
 import static org.msgpack.value.ValueType.EXTENSION;
 import static org.msgpack.value.ValueType.MAP;
-import static org.msgpack.value.ValueType.NIL;
 
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
@@ -101,16 +100,13 @@ final class MsgpackStructure {
       case ARRAY -> list(name, depth);
       case EXTENSION -> add(name, extension());
       case INTEGER, FLOAT, BOOLEAN -> add(name, number());
+      case NIL -> in.unpackNil();
       default -> skip();
     }
   }
 
-  /** What is no tensor: nothing, or a text. */
+  /** A text, which is no tensor. */
   private void skip() throws IOException {
-    if (next() == NIL) {
-      in.unpackNil();
-      return;
-    }
     int length = rawHeader();
     requireLeft(length, 1, "bytes");
     moveTo(position() + length);

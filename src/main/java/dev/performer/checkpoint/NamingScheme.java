@@ -29,10 +29,7 @@ public interface NamingScheme {
   /** Whether the names in a file are this scheme's. */
   boolean recognizes(WeightFile file);
 
-  /**
-   * The file as one of our models. All tensors that are missing, superfluous or of a wrong shape
-   * are one error, and so is an option that the file leaves open.
-   */
+  /** The file as one of our models; all that is missing, superfluous or mis-shaped is one error. */
   ModelWeights map(WeightMap map);
 
   /** What the schemes are called. */
@@ -66,10 +63,7 @@ public interface NamingScheme {
         .settledBy("mapping");
   }
 
-  /**
-   * Neither a checkpoint nor what lies beside it nor the options tell how it attends. All else that
-   * was looked at is in order, so that whoever knows can give it and read again.
-   */
+  /** Nothing tells how a checkpoint attends. All else is in order: whoever knows can read again. */
   final class UnknownAttentionException extends PerformerException {
     private static final long serialVersionUID = 1;
 

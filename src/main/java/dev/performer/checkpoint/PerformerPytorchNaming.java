@@ -9,10 +9,7 @@ import dev.performer.checkpoint.WeightMap.Layout;
 import dev.performer.model.AttentionConfig;
 import java.util.Map;
 
-/**
- * {@code PerformerLM} of the package performer-pytorch. Its projections are in the file. Kernel and
- * causality are not: its defaults are softmax and not causal.
- */
+/** {@code PerformerLM} of performer-pytorch. Projections are in the file; kernel, causality not. */
 final class PerformerPytorchNaming implements NamingScheme {
   private static final NameTable NAMES =
       new NameTable(
@@ -33,7 +30,6 @@ final class PerformerPytorchNaming implements NamingScheme {
           norm -> final_norm
           to_out -> head/logits
           """);
-
   private static final String PROJECTION = "fast_attention.projection_matrix";
 
   /** Parts of names that tell what cannot be expressed. */
@@ -78,7 +74,7 @@ final class PerformerPytorchNaming implements NamingScheme {
         .put("attentionBias", true, "padId", null, "shiftBos", null, "tiedOutput", isTied)
         .put("headTransform", false, "pooler", false, "classes", 0)
         .put("attention", new AttentionConfig.Favor(favor));
-    map.zeroWhereAbsent("layer_\\d+/attention/.*/bias|head/logits/bias");
+    map.zeros = "layer_\\d+/attention/.*/bias|head/logits/bias";
     if (isTied) {
       map.note("no to_out in the file: logits use the table of tokens (tie_embed=True)");
     }

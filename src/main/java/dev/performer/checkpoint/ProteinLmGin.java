@@ -29,22 +29,17 @@ final class ProteinLmGin {
   private static final Set<String> MODEL =
       names(
           """
-          domain model_cls attention_fn with_bos with_mask
-          random_seed batch_size grad_clip learning_rate weight_decay cache pmap store_metrics
-          sampling_kwargs
-          emb_dim num_heads num_layers qkv_dim mlp_dim max_len dropout_rate
-          attention_dropout_rate causal positional_encoding_module self_attention_module
-          output_head
+          domain model_cls attention_fn with_bos with_mask random_seed batch_size grad_clip
+          learning_rate weight_decay cache pmap store_metrics sampling_kwargs emb_dim num_heads
+          num_layers qkv_dim mlp_dim max_len dropout_rate attention_dropout_rate causal
+          positional_encoding_module self_attention_module output_head
           """);
 
   private static final Set<String> BERT =
       names("mask_rate mask_token_proportion random_token_proportion");
-
   private static final Set<String> DOMAIN =
       names(
-          """
-          include_anomalous_amino_acids include_bos include_eos include_pad include_mask length
-          """);
+          "include_anomalous_amino_acids include_bos include_eos include_pad include_mask length");
 
   /** Values that may be given but change nothing. */
   private static final Map<String, Set<String>> ONLY =
@@ -218,8 +213,7 @@ final class ProteinLmGin {
     double mask = share("mask_token_proportion", Masking.PROTEIN_LM.mask());
     double random = share("random_token_proportion", Masking.PROTEIN_LM.random());
     if (rate == 0) {
-      throw model.wrong(
-          "mask_rate", rate, "a share above 0: without masks there is nothing to guess");
+      throw model.wrong("mask_rate", rate, "a share above 0, as without masks nothing is guessed");
     }
     String wrong = "%s: mask_token_proportion %s and random_token_proportion %s together exceed 1";
     require(mask + random <= 1 + 1e-9, wrong, gin.file(), mask, random);
@@ -238,13 +232,9 @@ final class ProteinLmGin {
   /** The tokens of the domain, with those that the model adds. */
   Vocabulary vocabulary() {
     boolean isLm = task == Task.CAUSAL_LM;
-    String letters =
-        "ACDEFGHIKLMNPQRSTVWY"
-            + (included("anomalous_amino_acids") ? "BOUXZ" : "")
-            + (included("bos") ? "<" : "")
-            + (included("eos") ? ">" : "")
-            + (included("pad") ? "_" : "")
-            + (included("mask") ? "*" : "");
+    String letters = "ACDEFGHIKLMNPQRSTVWY" + (included("anomalous_amino_acids") ? "BOUXZ" : "");
+    letters += (included("bos") ? "<" : "") + (included("eos") ? ">" : "");
+    letters += (included("pad") ? "_" : "") + (included("mask") ? "*" : "");
     if (!included("bos") && (isLm || model.value("with_bos", false).equals(true))) {
       letters += "<";
     }

@@ -43,7 +43,7 @@ final class WeightMap {
   private final Set<String> left;
   private final List<String> problems = new ArrayList<>();
   private final List<String> notes = new ArrayList<>();
-  private String zeros = "";
+  String zeros = ""; // expression for the names of biases that are 0 where the file has none
 
   /** For the naming scheme of that label, and what is given beside the file. */
   WeightMap(WeightFile file, String scheme, ImportOptions options) {
@@ -109,11 +109,6 @@ final class WeightMap {
     given.put(variable, value);
   }
 
-  /** Variables of these names, a regular expression, are 0 where the file has none: biases. */
-  void zeroWhereAbsent(String variables) {
-    zeros = variables;
-  }
-
   /** A line about what was assumed. */
   void note(String line, Object... values) {
     notes.add(values.length == 0 ? line : line.formatted(values));
@@ -149,10 +144,7 @@ final class WeightMap {
     return finish(config, Optional.empty(), Optional.empty());
   }
 
-  /**
-   * Reads everything. All that is missing, left over or mis-shaped is an error, unless the options
-   * allow it: then notes list it, and what is missing gets initial values.
-   */
+  /** Reads all. What does not fit is an error, unless allowed: then notes list it. */
   ModelWeights finish(
       PerformerConfig config, Optional<Vocabulary> vocabulary, Optional<Masking> masking) {
     Map<String, Supplier<NpyArray>> readers = readers(config);

@@ -16,12 +16,12 @@ final class FastaReader {
   private static final String BYTE_ORDER_MARK = "\u00EF\u00BB\u00BF";
 
   private final Path file;
-  private final LineReader lines; // of bytes: only headers may hold more than ASCII
+  private final DataFile.Lines lines; // of bytes: only headers may hold more than ASCII
   private String header; // of the next record, behind its '>'
 
   private FastaReader(Path file) {
     this.file = file;
-    lines = new LineReader(file, "a FASTA file", StandardCharsets.ISO_8859_1);
+    lines = new DataFile.Lines(file, "a FASTA file", StandardCharsets.ISO_8859_1);
   }
 
   /** Opens a file; whether it is gzipped is seen from its first bytes, not its name. */
@@ -32,7 +32,7 @@ final class FastaReader {
 
   /** Whether the first thing in a file is a header or a comment of FASTA. */
   static boolean recognizes(Path file) {
-    try (LineReader lines = new LineReader(file)) {
+    try (DataFile.Lines lines = new DataFile.Lines(file)) {
       String first = lines.nextText();
       return first != null && first.matches("\\uFEFF?\\s*[>;].*");
     }

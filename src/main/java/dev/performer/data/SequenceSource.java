@@ -34,7 +34,7 @@ public interface SequenceSource {
     return of(
         file.toString(),
         () -> {
-          LineReader lines = new LineReader(file);
+          DataFile.Lines lines = new DataFile.Lines(file);
           return DataStream.of(lines::nextText, lines::close)
               .map(line -> new ProteinSequence("" + lines.number(), "", line.strip()));
         });

@@ -74,15 +74,15 @@ public final class TfRecordFile implements AutoCloseable {
     }
   }
 
-  private void require(boolean condition, String format, Object... values) {
+  /** Fails for the record that was read last unless a condition holds. */
+  void require(boolean condition, String format, Object... values) {
     if (!condition) {
-      throw new PerformerException(where() + format.formatted(values));
+      throw failure(format.formatted(values), null);
     }
   }
 
-  /** Where the record stands that was read last, to begin a message with. */
-  String where() {
-    return file + ", record " + record + ": ";
+  PerformerException failure(String what, Exception cause) {
+    return new PerformerException(file + ", record " + record + ": " + what, cause);
   }
 
   @Override

@@ -11,14 +11,12 @@ import dev.performer.data.TokenBatch;
 import dev.performer.pipeline.ModelLocation.RunSource;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
-import dev.performer.savedmodel.OptimizerFiles;
+import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.FineTuneOptions;
 import dev.performer.training.FineTuner;
 import dev.performer.training.ImportedLanguageModel;
-import dev.performer.training.LanguageModel;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelCards;
-import dev.performer.training.Trainer;
 import dev.performer.training.TrainingData;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
@@ -29,14 +27,6 @@ import java.util.Optional;
  * Continues the training of any language model on sequences, Python's SavedModels included: trains,
  * exports the best weights as the same model with other values, and compares the export with what
  * was trained.
- *
- * <pre>{@code
- * Model model = Model.open(Path.of("savedmodels/protein-mlm/saved_model"));
- * SequenceSource family = SequenceSource.file(Path.of("family.fasta.gz"));
- * FineTuneJob.Outcome outcome =
- *     FineTuneJob.of(model, family, run).run(Progress.lines(System.out));
- * System.out.println(outcome.result().best().perplexity() + " " + outcome.model());
- * }</pre>
  *
  * <p>The run directory gets config.json, metrics.jsonl, checkpoints/ and, at the end, model/.
  */
@@ -55,10 +45,8 @@ public final class FineTuneJob extends Job<FineTuneJob> {
   }
 
   /**
-   * With the defaults for everything else.
-   *
-   * @param train what it learns from, read again and again
-   * @param run the run directory: new or empty, or that of the run to go on with
+   * Learns from sequences, which are read again and again; the run directory is new or empty, or
+   * that of the run to go on with.
    */
   public static FineTuneJob of(Model model, SequenceSource train, Path run) {
     return of(model.languageModel(), train, run);
@@ -108,9 +96,9 @@ public final class FineTuneJob extends Job<FineTuneJob> {
       source.requireStarted(run);
     }
     try (ImportedModel model = spec.load()) {
-      LanguageModel language = ImportedLanguageModel.of(model, spec.tensors());
+      var language = ImportedLanguageModel.of(model, spec.tensors());
       requireTrainable(model, progress);
-      try (Trainer tuner = FineTuner.open(language, data, options, run, resume, progress)) {
+      try (var tuner = FineTuner.open(language, data, options, run, resume, progress)) {
         if (!resume) {
           moments.ifPresent(tuner::restoreOptimizer);
         }
@@ -151,8 +139,8 @@ public final class FineTuneJob extends Job<FineTuneJob> {
   private Path moments() {
     String missing =
         "%s: has no state of an optimizer (%s) to continue; import a checkpoint that holds one"
-            .formatted(path(), OptimizerFiles.FOLDER);
-    return OptimizerFiles.prefix(path())
+            .formatted(path(), PerformerModels.OPTIMIZER);
+    return PerformerModels.optimizer(path())
         .orElseThrow(() -> new PerformerException(missing).settledBy("continueOptimizer"));
   }
 

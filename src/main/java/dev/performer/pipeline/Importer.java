@@ -27,12 +27,6 @@ import java.util.OptionalLong;
  * Turns a checkpoint of another program into a model that everything else here takes, with its
  * provenance: Flax msgpack, TensorFlow checkpoints, Keras, safetensors and npz.
  *
- * <pre>{@code
- * Importer.Outcome imported =
- *     Importer.of(Path.of("checkpoints/protein_lm")).write(Path.of("lm"), false);
- * imported.notes().forEach(System.out::println); // what the checkpoint did not say and was assumed
- * }</pre>
- *
  * @param path the checkpoint: file, directory or prefix
  * @param options what the checkpoint does not say
  * @param conversion turns exact attention into FAVOR+ on the way; empty to keep it

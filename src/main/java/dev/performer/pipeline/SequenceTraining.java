@@ -4,7 +4,6 @@ import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.HeldOut;
 import dev.performer.data.Masking;
@@ -112,7 +111,7 @@ public record SequenceTraining(
     var split = validation == null ? HeldOut.of(train) : new HeldOut<>(train, validation);
     Integer longest = PerformerModels.longest(model);
     Integer padded = PerformerModels.paddedLength(model);
-    Batching batches = batching.of("the model", tokenizer, longest, padded);
+    var batches = batching.of("the model", tokenizer, longest, padded);
     return new ModelTraining.Data(
         ExampleBatches.of(split.train(), tokenizer, batches, loop.seed()),
         ExampleBatches.of(split.validation(), tokenizer, batches.forEvaluation(), loop.seed()));

@@ -163,7 +163,7 @@ sealed interface DataFormat {
       boolean isLabelled = isNumber || classes != null; // a language model names no classes
       var labels = Optional.of(new LabelColumn(label, names)).filter(column -> isLabelled);
       TextEncoder encoder = data.tokenizer().encoder();
-      return new TableExamples(TableFile.of(file), text, labels, encoder::encode);
+      return new TableExamples(TableFile.of(file), text, labels, encoder);
     }
 
     @Override
@@ -188,7 +188,7 @@ sealed interface DataFormat {
           Optional.ofNullable(label).map(name -> new TfRecordExamples.LabelFeature(name, isClass));
       int size = data.tokens().size();
       TextEncoder encoder = data.tokenizer().encoder();
-      return new TfRecordExamples(List.of(file), text, labels, size, encoder::encode);
+      return new TfRecordExamples(List.of(file), text, labels, size, encoder);
     }
 
     @Override

@@ -1,13 +1,12 @@
 package dev.performer.serving;
 
 import static dev.performer.PerformerException.require;
-import static dev.performer.savedmodel.DecodingSignatures.STEP;
+import static dev.performer.savedmodel.PerformerSignatures.STEP;
 
 import dev.performer.PerformerException;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
 import dev.performer.model.PerformerConfig;
-import dev.performer.savedmodel.DecodingSignatures;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.PerformerSignatures;
 import dev.performer.savedmodel.SavedModelDirectory;
@@ -54,7 +53,7 @@ public final class GenerationSession implements AutoCloseable {
   private GenerationSession(SavedModelPredictor predictor, PerformerConfig config) {
     this.predictor = predictor;
     this.config = config;
-    prefill = predictor.directory().signature(DecodingSignatures.PREFILL);
+    prefill = predictor.directory().signature(PerformerSignatures.PREFILL);
     step = predictor.directory().signature(STEP);
     outputs = List.copyOf(step.outputs().keySet());
   }
@@ -173,7 +172,7 @@ public final class GenerationSession implements AutoCloseable {
     try (Tensor ids = Tensors.of(tokens, rows, longest);
         Tensor counts = Tensors.of(lengths, rows)) {
       return run(
-          prefill, Map.of(PerformerSignatures.TOKENS, ids, DecodingSignatures.LENGTHS, counts));
+          prefill, Map.of(PerformerSignatures.TOKENS, ids, PerformerSignatures.LENGTHS, counts));
     }
   }
 
@@ -181,8 +180,8 @@ public final class GenerationSession implements AutoCloseable {
     try (Tensor token = Tensors.of(chosen, chosen.length);
         Tensor position = Tensors.of(positions, positions.length)) {
       Map<String, Tensor> feeds = new HashMap<>();
-      feeds.put(DecodingSignatures.TOKEN, token);
-      feeds.put(DecodingSignatures.POSITION, position);
+      feeds.put(PerformerSignatures.TOKEN, token);
+      feeds.put(PerformerSignatures.POSITION, position);
       for (String name : step.inputs().keySet()) {
         if (outputs.contains(name)) {
           feeds.put(name, before.get(outputs.indexOf(name)));

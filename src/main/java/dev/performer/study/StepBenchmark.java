@@ -1,8 +1,8 @@
 package dev.performer.study;
 
 import dev.performer.PerformerException;
-import dev.performer.data.BatchPosition;
 import dev.performer.data.BatchSize;
+import dev.performer.data.Batches.BatchPosition;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.Vocabulary;
 import dev.performer.graph.NativeErrors;

@@ -1,7 +1,7 @@
 package dev.performer.training.run;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
-import dev.performer.data.BatchPosition;
+import dev.performer.data.Batches.BatchPosition;
 
 /**
  * Where a run stands, besides the values of its variables.
