@@ -1,7 +1,6 @@
 package dev.performer.checkpoint;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorConfig.FavorKeys;
@@ -29,7 +28,7 @@ final class ModelGardenConfig {
   ModelGardenConfig(Collection<String> names, WeightMap map) {
     this.options = map.options;
     this.map = map;
-    this.keras = map.file.modelConfig().orElse(MissingNode.getInstance()).path("config");
+    this.keras = map.file.modelConfig.path("config");
     this.hidden = keras.path("hidden_cfg");
     this.near = map.file.nearConfig();
     this.isKernel = findKernel(names);

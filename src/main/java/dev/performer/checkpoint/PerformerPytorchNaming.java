@@ -74,7 +74,7 @@ final class PerformerPytorchNaming implements NamingScheme {
         .put("attentionBias", true, "padId", null, "shiftBos", null, "tiedOutput", isTied)
         .put("headTransform", false, "pooler", false, "classes", 0)
         .put("attention", new AttentionConfig.Favor(favor));
-    map.zeroWhereAbsent("layer_\\d+/attention/.*/bias|head/logits/bias");
+    map.zeros = "layer_\\d+/attention/.*/bias|head/logits/bias";
     if (isTied) {
       map.note("no to_out in the file: logits use the table of tokens (tie_embed=True)");
     }

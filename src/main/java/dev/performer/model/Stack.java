@@ -46,7 +46,7 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
     var embeddings = Embeddings.create(in, config, made, shared);
     List<Block> blocks = new ArrayList<>();
     for (int i = 0; i < (decodes ? config.decoderLayers() : config.layers()); i++) {
-      blocks.add(decodes ? made.decoder(in, i) : made.encoder(in, i));
+      blocks.add(made.block(in, i, decodes));
     }
     LayerNorm norm = config.normalization().last() ? made.norm(in.in("final_norm")) : null;
     return new Stack(embeddings, blocks, norm);
@@ -54,12 +54,8 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
 
   /** Arguments as of {@link Embeddings#apply}. */
   Pass apply(
-      Ops tf,
-      Operand<TInt32> tokens,
-      Operand<TInt32> types,
-      Operand<TInt32> positions,
-      Context context) {
-    Operand<TFloat32> embedded = embeddings.apply(tf, tokens, types, positions, context.drop());
+      Ops tf, Operand<TInt32> tokens, Operand<TInt32> types, Operand<TInt32> at, Context context) {
+    Operand<TFloat32> embedded = embeddings.apply(tf, tokens, types, at, context.drop());
     List<Outputs.Layer> layers = new ArrayList<>();
     Operand<TFloat32> x = embedded;
     for (int i = 0; i < blocks.size(); i++) {
@@ -137,28 +133,19 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
       this.draws = draws;
     }
 
-    /** Block i of the encoder, or of the only stack. */
-    Block encoder(Parameters parameters, int i) {
+    /** Block i of the encoder or the only stack; or of the decoder, with cross attention. */
+    Block block(Parameters parameters, int i, boolean decodes) {
       Parameters in = parameters.in("layer_" + i);
-      MultiHeadAttention self = attention(in.in("attention"), config.attentionOf(i));
-      return block(in, self, norm(in.in("attention_norm")), null, null);
-    }
-
-    /** Block i of the decoder. */
-    Block decoder(Parameters parameters, int i) {
-      Parameters in = parameters.in("layer_" + i);
-      MultiHeadAttention self = attention(in.in("self_attention"), config.decoderAttentionOf(i));
-      LayerNorm selfNorm = norm(in.in("self_attention_norm"));
-      MultiHeadAttention cross = attention(in.in("cross_attention"), config.crossAttentionOf(i));
-      return block(in, self, selfNorm, cross, norm(in.in("cross_attention_norm")));
-    }
-
-    private Block block(
-        Parameters in,
-        MultiHeadAttention self,
-        LayerNorm selfNorm,
-        MultiHeadAttention cross,
-        LayerNorm crossNorm) {
+      String name = decodes ? "self_attention" : "attention";
+      var own = decodes ? config.decoderAttentionOf(i) : config.attentionOf(i);
+      MultiHeadAttention self = attention(in.in(name), own);
+      LayerNorm selfNorm = norm(in.in(name + "_norm"));
+      MultiHeadAttention cross = null;
+      LayerNorm crossNorm = null;
+      if (decodes) {
+        cross = attention(in.in("cross_attention"), config.crossAttentionOf(i));
+        crossNorm = norm(in.in("cross_attention_norm"));
+      }
       Mlp mlp = Mlp.create(in.in("mlp"), config);
       LayerNorm mlpNorm = norm(in.in("mlp_norm"));
       var position = config.normalization().position();

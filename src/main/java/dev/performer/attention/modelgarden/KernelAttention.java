@@ -44,13 +44,10 @@ public record KernelAttention(KernelAttentionConfig config) {
       Convention.MODEL_GARDEN.withScale(Convention.Scale.NONE);
 
   /**
-   * The outputs of all heads. Model Garden applies dropout to each part, sends {@link #begin}
-   * through the layer {@code attention_output_softmax} and {@link #rest} through {@code
-   * attention_output}, and joins them along the length.
-   *
-   * @param begin of the first {@code begin_kernel} queries, {@code [B, b, H, V]}; empty if {@code
-   *     begin_kernel} is 0
-   * @param rest of the other queries, {@code [B, T-b, H, V]}
+   * The outputs of all heads: of the first {@code begin_kernel} queries, {@code [B, b, H, V]},
+   * empty if that is 0, and of the others, {@code [B, T-b, H, V]}. Model Garden applies dropout to
+   * each, sends {@link #begin} through {@code attention_output_softmax} and {@link #rest} through
+   * {@code attention_output}, and joins them along the length.
    */
   public record Outputs<T extends TFloating>(Optional<Operand<T>> begin, Operand<T> rest) {}
 
@@ -95,10 +92,8 @@ public record KernelAttention(KernelAttentionConfig config) {
   }
 
   /**
-   * The projection to attend with in training: the layer's own, or another one at every run if the
-   * layer redraws.
-   *
-   * @param held the layer's own, {@code [M, D]}, or null if it has none
+   * The projection to attend with in training: the one that the layer holds, {@code [M, D]} or
+   * null, or another one at every run if the layer redraws.
    */
   public Operand<TFloat32> trainingProjection(Ops tf, Operand<TFloat32> held) {
     if (!config.redrawsInTraining()) {
