@@ -19,7 +19,6 @@ import java.util.Optional;
  */
 public record DistillData(
     TokenRows train, TokenRows validation, int pad, int paddedLength, Optional<Guesses> guesses) {
-
   /**
    * @param objective what the inputs are made to be, and what counts as right
    * @param vocabulary its tokens

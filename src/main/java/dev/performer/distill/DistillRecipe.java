@@ -138,14 +138,11 @@ public record DistillRecipe(
   /**
    * From a recipe's tree; keys may stand where earlier versions had them.
    *
-   * @param source how errors name where it came from
    * @throws PerformerException that names source and key
    */
   public static DistillRecipe of(JsonNode tree, String source) {
-    require(
-        tree instanceof ObjectNode,
-        "%s: expected an object, such as {training: {steps: 600}}",
-        source);
+    String text = "%s: expected an object, such as {training: {steps: 600}}";
+    require(tree instanceof ObjectNode, text, source);
     ObjectNode keys = tree.deepCopy();
     MOVED.forEach((from, to) -> move(keys, JsonPointer.compile(from), JsonPointer.compile(to)));
     if (keys.at("/training/optimizer") instanceof ObjectNode optimizer && !optimizer.has("name")) {
@@ -183,11 +180,8 @@ public record DistillRecipe(
 
   private static double notNegative(String key, Double given, double otherwise) {
     double value = given == null ? otherwise : given;
-    require(
-        value >= 0 && Double.isFinite(value),
-        "%s must not be negative, and finite: %s",
-        key,
-        value);
+    boolean holds = value >= 0 && Double.isFinite(value);
+    require(holds, "%s must not be negative, and finite: %s", key, value);
     return value;
   }
 }

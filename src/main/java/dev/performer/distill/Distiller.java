@@ -134,13 +134,10 @@ public final class Distiller implements AutoCloseable {
 
   /** The settings of an earlier run as {@link #config} has them. */
   private static JsonNode current(JsonNode was, Path directory) {
-    require(
-        was.path(FORMAT).asInt() == CURRENT,
-        "cannot resume %s: another version of this program began it (config.json has format %s, not"
-            + " %d); start in another directory",
-        directory,
-        was.path(FORMAT),
-        CURRENT);
+    JsonNode format = was.path(FORMAT);
+    String text =
+        "cannot resume %s: another version of this program began it (format %s); start elsewhere";
+    require(format.asInt() == CURRENT, text, directory, format);
     ObjectNode recipe = was.deepCopy();
     recipe.remove(RUN_KEYS);
     ObjectNode now = (ObjectNode) DistillRecipe.of(recipe, directory + "/config.json").toJson();

@@ -52,20 +52,18 @@ public final class ModelSequences {
 
   /** The length to which all sequences are padded, as this model needs; 0 for none. */
   public int paddedLength() {
-    ModelCard.LanguageModel tensors = model.card().languageModel();
-    return tensors == null || tensors.paddedLength() == null ? 0 : tensors.paddedLength();
+    var tensors = Optional.ofNullable(model.card().languageModel());
+    return tensors.map(ModelCard.LanguageModel::paddedLength).orElse(0);
   }
 
   private TokenRows rows(Path file, int length) {
     if (file.toString().toLowerCase(Locale.ROOT).endsWith(".npz")) {
       return TokenRows.npz(file, padId());
     }
-    PerformerException.require(
-        tokenizer.isPresent(),
-        "%s: %s does not say what its token ids mean, so it can only read token ids: give an .npz with"
-            + " 'tokens' [N, L] and 'mask' [N, L], or import it with a tokenizer",
-        file,
-        path);
+    String text =
+        "%s: %s does not say what its token ids mean: give an .npz of token ids with 'tokens' [N, L]"
+            + " and 'mask' [N, L], or import it with a tokenizer";
+    PerformerException.require(tokenizer.isPresent(), text, file, path);
     // A sequence of letters is cropped with its end token, and is none without letters.
     boolean isLetters = tokenizer.get() instanceof LetterTokenizer && !TableFile.isNamed(file);
     var texts =

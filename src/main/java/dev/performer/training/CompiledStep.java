@@ -22,7 +22,6 @@ import org.tensorflow.types.TFloat64;
  * @param optimizer compiled
  */
 public record CompiledStep(Trainable model, OptimizerOps optimizer) {
-
   /** Cuts a step out of its graph, compiled calls beside it; an error names what XLA cannot do. */
   public static CompiledStep of(Trainable model, OptimizerOps optimizer) {
     List<Variable> variables = new ArrayList<>(model.variables());

@@ -31,7 +31,6 @@ public record LabelledBatch(
     float[] weights,
     float[] numbers,
     int[] decoderMask) {
-
   /** Of a model with one stack that guesses ids. */
   public LabelledBatch(
       int rows, int length, int[] inputs, int[] mask, int[] targets, float[] weights) {

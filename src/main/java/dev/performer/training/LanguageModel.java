@@ -36,7 +36,6 @@ public record LanguageModel(
     Output<TFloat32> logits,
     List<Variable> variables,
     Consumer<Session> initializer) {
-
   /** The batching this model takes: its graph may fix length or number of sequences. */
   public Batching fit(Batching batching) {
     Batching ofLength = fixed(1) > 0 ? batching.withFixedLength(fixed(1)) : batching;
@@ -75,12 +74,10 @@ public record LanguageModel(
   void check(Vocabulary vocabulary) {
     var shape = logits.shape();
     long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
-    PerformerException.require(
-        size <= 0 || size >= vocabulary.size(),
-        "the vocabulary has %d tokens, but the model's logits only %d; give the vocabulary the"
-            + " model was trained with",
-        vocabulary.size(),
-        size);
+    int tokens = vocabulary.size();
+    String text =
+        "the vocabulary has %d tokens, but the model's logits only %d; give the model's own";
+    PerformerException.require(size <= 0 || size >= tokens, text, tokens, size);
   }
 
   private int fixed(int dimension) {

@@ -27,7 +27,6 @@ import org.tensorflow.types.TInt32;
  */
 public record LossGraph(
     Output<?> targets, Output<TFloat32> weights, Output<TFloat32> loss, Output<TFloat64> sums) {
-
   /** What is added to cross-entropy: s, in [0, 1), and z, at least 0. */
   public record Options(double labelSmoothing, double zLoss) {
     public static final Options NONE = new Options(0, 0);

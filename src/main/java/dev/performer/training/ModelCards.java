@@ -39,17 +39,13 @@ public final class ModelCards {
     if (ByteTokenizer.isNamed(name)) {
       return ByteTokenizer.named(name);
     }
-    require(
-        card.tokenizerJson() != null,
-        "the model's card has a tokenizer %s; known are %s and %s:N",
-        name,
-        JsonTokenizer.FILE,
-        ByteTokenizer.NAME);
-    return JsonTokenizer.of(
-        card.tokenizerJson().getBytes(UTF_8),
-        "the model's " + ModelCard.TOKENIZER_FILE,
+    String json = card.tokenizerJson();
+    String text = "the model's card has a tokenizer %s; known are %s and %s:N";
+    require(json != null, text, name, JsonTokenizer.FILE, ByteTokenizer.NAME);
+    var ids =
         new JsonTokenizer.SpecialIds(
-            id(card.padId()), id(card.maskId()), id(card.bosId()), id(card.eosId())));
+            id(card.padId()), id(card.maskId()), id(card.bosId()), id(card.eosId()));
+    return JsonTokenizer.of(json.getBytes(UTF_8), "the model's " + ModelCard.TOKENIZER_FILE, ids);
   }
 
   /** A tokenizer as a part of a card. */
@@ -86,11 +82,9 @@ public final class ModelCards {
     if (card.tokens() == null && PROTEIN.equals(card.name())) {
       return ProteinVocabulary.google();
     }
-    require(
-        card.tokens() != null,
-        "the model's card has a vocabulary %s without tokens; only %s is known by its name",
-        card.name(),
-        PROTEIN);
+    String text =
+        "the model's card has a vocabulary %s without tokens; only %s is known by its name";
+    require(card.tokens() != null, text, card.name(), PROTEIN);
     try {
       int unknown = card.tokens().indexOf("X");
       return new Vocabulary(

@@ -65,13 +65,9 @@ public interface Objective {
     @Override
     public LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
       int greatest = Arrays.stream(batch.categories()).max().orElse(0);
-      PerformerException.require(
-          greatest < classes,
-          "an example has class %d, but the model has %d classes, from 0; mend the label, or train"
-              + " with model.classes %d",
-          greatest,
-          classes,
-          greatest + 1);
+      String text =
+          "an example has class %d, but the model has %d classes, from 0; mend it or model.classes";
+      PerformerException.require(greatest < classes, text, greatest, classes);
       return LabelledBatch.of(batch, batch.tokens(), batch.categories(), ones(batch.rows()));
     }
   }

@@ -155,11 +155,10 @@ final class PerformerTraining {
     for (Variable variable : weights) {
       NpyArray value = start.get(variable.name());
       String found = value == null ? "" : ": " + value + " for " + variable.shape();
-      PerformerException.require(
-          value != null && Shape.of(value.shape()).equals(variable.shape()),
-          "the model to start from has %s %s; its sizes must be the recipe's",
-          value == null ? "no weight" : "another shape of",
-          variable.name() + found);
+      String what = value == null ? "no weight" : "another shape of";
+      boolean isAlike = value != null && Shape.of(value.shape()).equals(variable.shape());
+      String text = "the model to start from has %s %s%s; its sizes must be the recipe's";
+      PerformerException.require(isAlike, text, what, variable.name(), found);
     }
   }
 }

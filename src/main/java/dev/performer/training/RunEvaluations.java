@@ -20,7 +20,6 @@ record RunEvaluations(
     RunDirectory run,
     Progress progress,
     BooleanSupplier stop) {
-
   private Optional<Evaluation> measure() {
     return validation.evaluate(session, stop);
   }

@@ -25,11 +25,9 @@ public record Standardization(double mean, double deviation) {
   public static final Standardization NONE = new Standardization(0, 1);
 
   public Standardization {
-    require(
-        Double.isFinite(mean) && deviation > 0 && Double.isFinite(deviation),
-        "data.standardize: expected a finite mean and a deviation above 0, not %s and %s",
-        mean,
-        deviation);
+    boolean holds = Double.isFinite(mean) && deviation > 0 && Double.isFinite(deviation);
+    String text = "data.standardize: expected a finite mean and a deviation above 0, not %s and %s";
+    require(holds, text, mean, deviation);
   }
 
   /**
@@ -44,8 +42,8 @@ public record Standardization(double mean, double deviation) {
     try (var stream = source.open()) {
       while (stream.hasNext()) {
         if (!(stream.next().label() instanceof Label.Value number)) {
-          throw new PerformerException(
-              source.name() + " has no numbers to learn; name their column in data.label");
+          String text = " has no numbers to learn; name their column in data.label";
+          throw new PerformerException(source.name() + text);
         }
         count++;
         double difference = number.value() - mean;
@@ -53,11 +51,8 @@ public record Standardization(double mean, double deviation) {
         squares += difference * (number.value() - mean);
       }
     }
-    require(
-        squares != 0,
-        "%s: %s; a regression needs labels that differ",
-        source.name(),
-        count < 2 ? "fewer than two labels" : "every label is " + mean);
+    String reason = count < 2 ? "fewer than two labels" : "every label is " + mean;
+    require(squares != 0, "%s: %s; a regression needs labels that differ", source.name(), reason);
     return new Standardization(mean, Math.sqrt(squares / count));
   }
 

@@ -61,7 +61,6 @@ public record Trainable(
     Map<String, Output<?>> activations,
     Map<String, Output<TFloat64>> diagnostics,
     Measures measures) {
-
   /** Begins with what every graph has; averages may be among the variables. */
   public static Builder builder(Graph graph, Variables variables) {
     return builder(graph, variables::all, variables::initialize);

@@ -86,10 +86,9 @@ public final class Trainer implements AutoCloseable {
   private static Settings settings(Trainable model, BatchSource train, LoopOptions options) {
     for (String key : List.of("averageDecay", "labelSmoothing", "zLoss", "precision")) {
       boolean isDefault = options.toJson().get(key).equals(LoopOptions.DEFAULT.toJson().get(key));
-      PerformerException.require(
-          isDefault || key.equals("averageDecay") && model.averages().isPresent(),
-          "training option %s is no business of the loop: build it into the graph",
-          key);
+      boolean isBuilt = key.equals("averageDecay") && model.averages().isPresent();
+      String text = "training option %s is no business of the loop: build it into the graph";
+      PerformerException.require(isDefault || isBuilt, text, key);
     }
     ObjectNode settings = JsonNodeFactory.instance.objectNode().put("format", 1);
     settings.putObject("data").put("train", train.name());
@@ -139,10 +138,8 @@ public final class Trainer implements AutoCloseable {
     model.initializer().accept(session);
     step.optimizer().initializer().accept(session);
     var newest = run.newest(progress::message);
-    PerformerException.require(
-        newest.isPresent() || !run.hasSaved(),
-        "%s has no whole checkpoint to resume from; start in another directory",
-        run.root());
+    String text = "%s has no whole checkpoint to resume from; start in another directory";
+    PerformerException.require(newest.isPresent() || !run.hasSaved(), text, run.root());
     newest.ifPresent(
         checkpoint -> {
           store.restore(session, checkpoint.prefix());
@@ -188,7 +185,7 @@ public final class Trainer implements AutoCloseable {
     return stops || stopCondition.getAsBoolean();
   }
 
-  /** How long an exit waits for a step and its checkpoint; zero if it is not to be noticed. */
+  /** How long an exit waits for a step and its checkpoint; zero not to notice it. */
   public Trainer exitGrace(Duration grace) {
     exitGrace = grace;
     return this;
@@ -235,7 +232,7 @@ public final class Trainer implements AutoCloseable {
         save();
       }
       train.reportOnce().ifPresent(progress::message);
-      TrainingResult result = result();
+      TrainingResult result = state.result(isFinished(), run.place(state.step()), unused());
       if (!result.finished()) {
         progress.message("stopped after step " + state.step() + "; the run can be resumed");
       }
@@ -269,17 +266,16 @@ public final class Trainer implements AutoCloseable {
     for (int i = 0; i < options.accumulate(); i++) {
       batches.add(train.next());
     }
-    Interval measured;
     try {
-      measured = step.run(session, batches, state.step(), rate);
+      Interval measured = step.run(session, batches, state.step(), rate);
+      double seconds = (System.nanoTime() - start) / 1e9;
+      state = state.afterStep(train.position(), measured, seconds);
+      progress.step(state.step(), measured.loss(), state.interval().tokensPerSecond());
     } catch (TrainerStep.NotFinite e) {
       throw diverged("the loss or its gradient is not finite", batches, rate, e);
     }
-    double seconds = (System.nanoTime() - start) / 1e9;
-    state = state.afterStep(train.position(), measured, seconds);
-    Interval interval = state.interval();
-    progress.step(state.step(), measured.loss(), interval.tokensPerSecond());
     if (due(options.logEvery())) {
+      Interval interval = state.interval();
       log.training(state.step(), interval, rate);
       state = state.withInterval(Interval.EMPTY);
       double first = state.before().loss();
@@ -308,9 +304,8 @@ public final class Trainer implements AutoCloseable {
   }
 
   private boolean isFinished() {
-    boolean isOutOfPatience =
-        options.patience() > 0
-            && state.step() - state.bestStep() >= options.patience() * options.evaluateEvery();
+    long patience = options.patience() * options.evaluateEvery(); // in steps
+    boolean isOutOfPatience = patience > 0 && state.step() - state.bestStep() >= patience;
     return state.step() >= options.steps() || isOutOfPatience || validation.isEnough(state.best());
   }
 
@@ -335,20 +330,5 @@ public final class Trainer implements AutoCloseable {
       String text = "%d trainable variables do not act on the loss and stay as they are: %s%s";
       progress.message(text.formatted(names.size(), some, names.size() > 3 ? ", …" : ""));
     }
-  }
-
-  private TrainingResult result() {
-    return new TrainingResult(
-        state.before(),
-        state.latest(),
-        state.best(),
-        state.bestStep(),
-        state.step(),
-        isFinished(),
-        state.tokens(),
-        state.seconds(),
-        state.seconds() == 0 ? 0 : state.tokens() / state.seconds(),
-        run.place(state.step()),
-        unused());
   }
 }

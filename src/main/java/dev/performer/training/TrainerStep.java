@@ -26,7 +26,6 @@ import org.tensorflow.types.TFloat64;
  * @param fixed rows that every batch is filled up to, at weight 0; null for as many as it has
  */
 public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, BatchSize fixed) {
-
   /** Adds gradients and update to a model's graph, compiled if so configured. */
   public static TrainerStep of(Trainable model, LoopOptions options) {
     OptimizerOps optimizer = optimizer(model, options);

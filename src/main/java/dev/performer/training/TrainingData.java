@@ -13,7 +13,6 @@ import dev.performer.data.Vocabulary;
  * @param validation for evaluation only
  */
 public record TrainingData(Tokenizer tokenizer, SequenceSource train, SequenceSource validation) {
-
   /** Data of single letters. */
   public TrainingData(Vocabulary vocabulary, SequenceSource train, SequenceSource validation) {
     this(new LetterTokenizer(vocabulary), train, validation);

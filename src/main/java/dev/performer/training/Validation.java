@@ -72,7 +72,6 @@ public interface Validation {
 
   /** One pass over a source, with averaged weights where there are any. */
   record OfSource(Trainable model, BatchSource source, int limit) implements Validation {
-
     /** Sums run in float64, so the batches do not matter. */
     @Override
     public Optional<Evaluation> evaluate(Session session, BooleanSupplier stop) {
@@ -92,10 +91,8 @@ public interface Validation {
         }
         sequences += batch.rows();
       }
-      PerformerException.require(
-          sums[2] != 0,
-          "%s holds nothing to guess: no sequence, or none of two letters or more",
-          source.name());
+      String text = "%s holds nothing to guess: no sequence, or none of two letters or more";
+      PerformerException.require(sums[2] != 0, text, source.name());
       double mean = sums[0] / sums[2];
       double accuracy = sums[1] / sums[2];
       double perplexity = Double.isNaN(accuracy) ? Double.NaN : Math.exp(mean);

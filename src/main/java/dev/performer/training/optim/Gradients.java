@@ -23,7 +23,6 @@ import org.tensorflow.types.family.TFloating;
  * @param unused trainable variables without one
  */
 public record Gradients(List<Variable> variables, List<Output<?>> values, List<Variable> unused) {
-
   /** Fails with an IllegalArgumentException if no trainable variable has a gradient. */
   static Gradients of(Graph graph, Output<?> loss, List<Variable> all) {
     var reached = ancestors(List.of(loss), false).keySet();

@@ -42,7 +42,7 @@ public interface Progress extends AutoCloseable {
     return Terminal.isPresent() && OptionalLibrary.PROGRESS_BAR.isPresent() ? bar(out) : lines(out);
   }
 
-  /** A line per interval. */
+  /** A line per interval, for logs. */
   static Progress lines(PrintStream out) {
     return new Lines(out);
   }
@@ -57,7 +57,6 @@ public interface Progress extends AutoCloseable {
     return new Progress() {};
   }
 
-  /** For logs. */
   final class Lines implements Progress {
     private final PrintStream out;
     private long total;
@@ -88,7 +87,6 @@ public interface Progress extends AutoCloseable {
     }
   }
 
-  /** For terminals. */
   final class Bar implements Progress {
     private final PrintStream out;
     private ProgressBar bar;

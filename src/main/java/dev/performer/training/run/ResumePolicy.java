@@ -30,11 +30,8 @@ public final class ResumePolicy {
             .filter(change -> !FREE.matcher(change.substring(0, change.indexOf(' '))).matches())
             // Other keys may follow from this one.
             .min(Comparator.comparing(change -> !change.startsWith("training.xla ")));
-    PerformerException.require(
-        fixed.isEmpty(),
-        "cannot resume %s: %s; resume with the same, or start in another directory",
-        run,
-        fixed.orElse(""));
+    String text = "cannot resume %s: %s; resume with the same, or start in another directory";
+    PerformerException.require(fixed.isEmpty(), text, run, fixed.orElse(""));
     return changed;
   }
 

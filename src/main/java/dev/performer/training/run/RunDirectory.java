@@ -90,17 +90,12 @@ public final class RunDirectory implements AutoCloseable {
     lock = FileChannel.open(root.resolve(LOCK), CREATE, WRITE);
     if (!isLocked(lock)) {
       lock.close();
-      throw new PerformerException(
-          root + " is in use: another process trains there (it holds run.lock)");
+      String text = " is in use: another process trains there (it holds run.lock)";
+      throw new PerformerException(root + text);
     }
   }
 
-  /**
-   * Creates the directory, or opens the one of an earlier run.
-   *
-   * @param resume whether an earlier run shall go on
-   * @param progress hears which settings differ
-   */
+  /** Creates the directory, or opens that of an earlier run; tells which settings differ. */
   public static RunDirectory open(Path root, boolean resume, Settings settings, Progress progress) {
     String file = settings.file();
     // A run killed before it wrote its settings has the lock alone, and begins anew; settings alone
@@ -110,14 +105,12 @@ public final class RunDirectory implements AutoCloseable {
     boolean holdsRun = isRun && Files.exists(root.resolve(file));
     boolean isNew = !Files.exists(root);
     require(!resume || holdsRun || isBegun, "%s holds no run to resume (no %s)", root, file);
-    require(
-        resume || !holdsRun, "%s holds a run already; resume it or choose another directory", root);
+    String text = "%s holds a run already; resume it or choose another directory";
+    require(resume || !holdsRun, text, root);
     require(isNew || Files.isDirectory(root), "%s is a file; choose another directory", root);
     try {
-      require(
-          isNew || holdsRun || holdsOnly(root, BEGINNING),
-          "%s exists and holds other files; choose an empty or new directory",
-          root);
+      text = "%s exists and holds other files; choose an empty or new directory";
+      require(isNew || holdsRun || holdsOnly(root, BEGINNING), text, root);
       RunDirectory run = new RunDirectory(root, settings, isNew);
       try {
         deleteAll(root.resolve(CHECKPOINTS), "." + STEP + "*");
@@ -144,12 +137,11 @@ public final class RunDirectory implements AutoCloseable {
 
   private void compareSettings(Progress progress) {
     Path file = root.resolve(settings.file());
-    if (Files.exists(file)) {
-      var was = settings.current().apply(StrictJson.readTree(file));
-      List<String> changed = ResumePolicy.changes(was, settings.all(), root);
-      if (!changed.isEmpty()) {
-        progress.message("resumed with other settings: " + String.join(", ", changed));
-      }
+    JsonNode now = settings.all();
+    JsonNode was = Files.exists(file) ? settings.current().apply(StrictJson.readTree(file)) : now;
+    List<String> changed = ResumePolicy.changes(was, now, root);
+    if (!changed.isEmpty()) {
+      progress.message("resumed with other settings: " + String.join(", ", changed));
     }
   }
 
@@ -174,7 +166,7 @@ public final class RunDirectory implements AutoCloseable {
    * Writes a checkpoint beside its place, moves it there and points {@code last}, and {@code best}
    * if it is, to it. Then removes all but the newest and the best.
    *
-   * @param writer saves the variables under the prefix it is given
+   * @param writer saves the variables under a prefix
    */
   public void save(TrainingState state, int keep, Consumer<Path> writer) {
     Path place = place(state.step());
@@ -194,13 +186,9 @@ public final class RunDirectory implements AutoCloseable {
       prune(keep, state.step(), state.bestStep());
     } catch (IOException | RuntimeException e) {
       AtomicFiles.discard(unfinished);
-      boolean canResume = hasSaved();
-      String advice =
-          canResume
-              ? "earlier checkpoints are intact: make room and resume"
-              : "make room and start again";
-      throw new PerformerException(
-          "cannot save checkpoint %s (%s); %s".formatted(place, describe(e), advice), e);
+      String advice = hasSaved() ? "resume: earlier checkpoints are intact" : "start again";
+      String text = "cannot save checkpoint %s (%s); make room and %s";
+      throw new PerformerException(text.formatted(place, describe(e), advice), e);
     }
   }
 
@@ -228,14 +216,16 @@ public final class RunDirectory implements AutoCloseable {
   /** Releases the lock; without a single whole checkpoint nothing is worth keeping. */
   @Override
   public void close() {
-    if (!lock.isOpen()) {
-      return;
-    }
-    try {
-      if (!hasSaved()) {
-        removeTraces();
+    boolean isHeld = lock.isOpen();
+    try (lock) {
+      if (isHeld && !hasSaved()) {
+        deleteAll(root, PARTS);
+        deleteAll(root, FIRST_FILES);
+        AtomicFiles.delete(root.resolve(CHECKPOINTS));
+        if (isNew && holdsOnly(root, "")) {
+          Files.delete(root);
+        }
       }
-      lock.close();
     } catch (IOException e) {
       throw failed("release run.lock in " + root, e);
     }
@@ -287,15 +277,6 @@ public final class RunDirectory implements AutoCloseable {
     }
   }
 
-  private void removeTraces() throws IOException {
-    deleteAll(root, PARTS);
-    deleteAll(root, FIRST_FILES);
-    AtomicFiles.delete(root.resolve(CHECKPOINTS));
-    if (isNew && holdsOnly(root, "")) {
-      Files.delete(root);
-    }
-  }
-
   private static boolean holdsOnly(Path folder, String names) throws IOException {
     try (var list = Files.list(folder)) {
       return list.allMatch(path -> path.getFileName().toString().matches(names));
@@ -305,7 +286,7 @@ public final class RunDirectory implements AutoCloseable {
   private static boolean isLocked(FileChannel channel) throws IOException {
     try {
       return channel.tryLock() != null;
-    } catch (OverlappingFileLockException e) {
+    } catch (OverlappingFileLockException e) { // by this process
       return false;
     }
   }

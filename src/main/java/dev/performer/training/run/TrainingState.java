@@ -2,6 +2,8 @@ package dev.performer.training.run;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.performer.data.BatchPosition;
+import java.nio.file.Path;
+import java.util.List;
 
 /**
  * Where a run stands, besides the values of its variables.
@@ -25,7 +27,6 @@ public record TrainingState(
     double seconds,
     @JsonInclude(JsonInclude.Include.NON_NULL) String validation,
     Interval interval) {
-
   public TrainingState {
     interval = interval == null ? Interval.EMPTY : interval;
   }
@@ -61,6 +62,12 @@ public record TrainingState(
 
   public boolean standsAtBest() {
     return bestStep == step;
+  }
+
+  public TrainingResult result(boolean finished, Path checkpoint, List<String> unused) {
+    double rate = seconds == 0 ? 0 : tokens / seconds;
+    return new TrainingResult(
+        before, latest, best, bestStep, step, finished, tokens, seconds, rate, checkpoint, unused);
   }
 
   /**
