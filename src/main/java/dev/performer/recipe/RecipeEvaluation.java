@@ -30,8 +30,8 @@ public final class RecipeEvaluation {
     var recipe = new Recipe(config.task(), trained, config, LoopOptions.DEFAULT);
     try (Graph graph = new Graph();
         BatchSource source = TokenBatchSource.evaluation(batches, recipe.objective(), seed)) {
-      Trainable built = Trainable.of(graph, config, 0);
-      Trainable trainable = built.withMeasures(recipe.measures(built));
+      Trainable trainable = Trainable.of(graph, config, 0);
+      var validation = Validation.of(trainable, source, limit, recipe.measures(trainable));
       try (Session session = new Session(graph, false)) {
         trainable.initializer().accept(session);
         PerformerModels.assign(
@@ -39,7 +39,7 @@ public final class RecipeEvaluation {
             session,
             trainable.variables(),
             trained.unit().standardized(model.weights()));
-        return Validation.of(trainable, source, limit).evaluate(session, () -> false).orElseThrow();
+        return validation.evaluate(session, () -> false).orElseThrow();
       }
     }
   }

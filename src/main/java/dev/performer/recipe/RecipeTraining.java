@@ -63,7 +63,7 @@ public final class RecipeTraining {
         recipe.model(),
         recipe.objective(),
         recipe.training(),
-        model -> model.withMeasures(recipe.measures(model)),
+        recipe::measures,
         recipe.data().unit());
   }
 

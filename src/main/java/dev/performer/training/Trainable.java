@@ -71,16 +71,6 @@ public record Trainable(
     return new Builder(graph, variables, initializer);
   }
 
-  /** The same, measured by another output. */
-  Trainable withSums(Output<TFloat64> other) {
-    return new Builder(this).sums(other).build();
-  }
-
-  /** The same with an evaluation that measures something else besides. */
-  public Trainable withMeasures(Measures other) {
-    return new Builder(this).measures(other).build();
-  }
-
   /** A new Performer in an empty graph, with the loss of its task and random weights. */
   public static Trainable of(Graph graph, PerformerConfig config, long seed) {
     return PerformerTraining.build(
@@ -132,21 +122,6 @@ public record Trainable(
       this.graph = graph;
       this.variables = variables;
       this.initializer = initializer;
-    }
-
-    private Builder(Trainable other) {
-      this(other.graph, other::variables, other.initializer);
-      loss = other.loss;
-      sums = other.sums;
-      evaluation = other.evaluation;
-      feed = other.feed;
-      averages = other.averages.orElse(null);
-      dropoutSeed = other.dropoutSeed.orElse(null);
-      redrawSeed = other.redrawSeed.orElse(null);
-      redraws.putAll(other.redraws);
-      activations.putAll(other.activations);
-      diagnostics.putAll(other.diagnostics);
-      measures = other.measures;
     }
 
     public Builder loss(Output<TFloat32> value) {

@@ -119,7 +119,7 @@ public final class Trainer implements AutoCloseable {
       model.averages().ifPresent(averages -> saved.addAll(averages.averages().values()));
       saved.addAll(step.optimizer().slots());
       store = SaveRestore.of(Ops.create(model.graph()).withSubScope("training"), saved);
-      session = CompiledStep.session(model.graph(), options.xla());
+      session = TrainerStep.session(model.graph(), options.xla());
       evaluations = new RunEvaluations(validation, session, store, run, progress, this::stops);
     } catch (RuntimeException e) {
       run.close();
