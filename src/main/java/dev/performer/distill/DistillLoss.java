@@ -27,13 +27,7 @@ import org.tensorflow.types.family.TNumber;
 record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloat64> sums) {
   private static final float TINY = 1e-12f;
 
-  /**
-   * What is fed, each {@code [B, L]}.
-   *
-   * @param mask 1 at real tokens
-   * @param targets right ids
-   * @param weights of the guesses
-   */
+  /** What is fed, each {@code [B, L]}: mask 1 at real tokens, right ids, weights of guesses. */
   record Batch(
       Operand<TInt32> tokens,
       Operand<TFloat32> mask,
@@ -100,10 +94,7 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
     return tf.concat(List.of(tf.onesLike(first), mask), tf.constant(1)); // [B, L+1]
   }
 
-  /**
-   * Sum over layers of squared error over variance, of {@code [B, L, E]}: the variance is around
-   * each component's mean over real tokens.
-   */
+  /** Sum over layers of squared error over variance around each component's mean over tokens. */
   private static Operand<TFloat32> errors(
       Ops tf,
       Outputs student,

@@ -17,28 +17,18 @@ import java.util.OptionalInt;
 /**
  * Sequences for a model of ours: token ids in an .npz; FASTA, lines of text or a column of a table
  * where it is known what its tokens mean.
+ *
+ * @param path where the model was read, for messages
+ * @param tokenizer where that is empty, its card's
  */
-public final class ModelSequences {
-  private final Path path;
-  private final PerformerModels.Saved model;
-  private final Optional<Tokenizer> tokenizer;
-
-  /**
-   * @param path where the model was read, for messages
-   * @param known its tokenizer; where that is empty, its card's
-   */
-  public ModelSequences(Path path, PerformerModels.Saved model, Optional<Tokenizer> known) {
-    this.path = path;
-    this.model = model;
-    ModelCard.Vocabulary card = model.card().vocabulary();
-    tokenizer = known.isPresent() || card == null ? known : Optional.of(ModelCards.tokenizer(card));
+public record ModelSequences(
+    Path path, PerformerModels.Saved model, Optional<Tokenizer> tokenizer) {
+  public ModelSequences {
+    var card = Optional.ofNullable(model.card().vocabulary());
+    tokenizer = tokenizer.or(() -> card.map(ModelCards::tokenizer));
   }
 
-  /**
-   * Reads a file; sequences of more tokens than the length are cropped, which is noted.
-   *
-   * @throws PerformerException if there is no sequence, or an id that the model does not know
-   */
+  /** Reads a file; sequences of more tokens than the length are cropped, which is noted. */
   public TokenRows read(Path file, int length) {
     TokenRows rows = rows(file, length).cropped(length);
     rows.requireIdsBelow(model.config().vocabularySize());

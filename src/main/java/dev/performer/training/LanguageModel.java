@@ -22,8 +22,7 @@ import org.tensorflow.types.TFloat32;
  * respect to its variables. The graph is owned by whoever made this.
  *
  * @param tokens placeholder, {@code [B, L]}, int32 or int64
- * @param mask placeholder for a {@code [B, L]} mask (1 = real token) of any numeric type, where the
- *     model takes one
+ * @param mask placeholder {@code [B, L]} of any numeric type, 1 at real tokens, if there is one
  * @param constantInputs other placeholders {@code [B, L]} that are fed zeros, such as token types
  * @param logits {@code [B, L, vocabulary]}
  * @param initializer gives a new session's variables their values
@@ -42,12 +41,7 @@ public record LanguageModel(
     return fixed(0) > 0 ? ofLength.withSize(new BatchSize.Sequences(fixed(0))) : ofLength;
   }
 
-  /**
-   * Loss, accuracy and perplexity over a data set, with the weights the model came with.
-   *
-   * @param batches from {@link Batching#forEvaluation}
-   * @param seed of the masks, such as {@link TokenBatchSource#EVALUATION_SEED}
-   */
+  /** Evaluates on batches for evaluation with the model's own weights. @param seed of masks */
   public Evaluation evaluate(Objective objective, Batches batches, long seed) {
     Trainable trainable = Trainable.of(this);
     try (BatchSource source = TokenBatchSource.evaluation(batches, objective, seed);

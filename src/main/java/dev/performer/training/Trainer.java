@@ -100,12 +100,13 @@ public final class Trainer implements AutoCloseable {
 
   /** Takes the newest whole checkpoint of a run, which it closes, or first values. */
   public Trainer(
-      Trainable trained,
+      Trainable model,
       BatchSource train,
       Validation validation,
       LoopOptions options,
       RunDirectory run,
       Progress progress) {
+    this.model = model;
     this.options = options;
     schedule = options.schedule();
     this.run = run;
@@ -113,8 +114,7 @@ public final class Trainer implements AutoCloseable {
     this.validation = validation;
     this.progress = progress;
     try {
-      step = TrainerStep.of(trained, options);
-      model = step.model();
+      step = TrainerStep.of(model, options);
       List<Variable> saved = new ArrayList<>(model.variables());
       model.averages().ifPresent(averages -> saved.addAll(averages.averages().values()));
       saved.addAll(step.optimizer().slots());
