@@ -16,7 +16,6 @@ import dev.performer.training.LanguageModel;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelCards;
 import dev.performer.training.Trainer;
-import dev.performer.training.TrainingData;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
@@ -97,7 +96,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
    *     checkpoints are good
    */
   public Outcome run(Progress progress) {
-    TrainingData data = data();
+    FineTuner.Data data = data();
     var options = new FineTuneOptions(spec.objective(), batching.of(spec), loop);
     Optional<Path> moments = continueOptimizer ? Optional.of(moments()) : Optional.empty();
     RunSource source = RunSource.of(path(), spec.tensors().signature());
@@ -133,9 +132,9 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     return spec.model().path();
   }
 
-  private TrainingData data() {
+  private FineTuner.Data data() {
     if (validation != null) {
-      return new TrainingData(spec.tokenizer(), train, validation);
+      return new FineTuner.Data(spec.tokenizer(), train, validation);
     }
     HeldOut<SequenceSource> split = HeldOut.of(train);
     try (var training = split.train().open()) {
@@ -145,7 +144,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
             .settledBy("validation");
       }
     }
-    return new TrainingData(spec.tokenizer(), split.train(), split.validation());
+    return new FineTuner.Data(spec.tokenizer(), split.train(), split.validation());
   }
 
   private Path moments() {
@@ -166,7 +165,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     }
   }
 
-  private ModelCard card(TrainingData data, TrainingResult result) {
+  private ModelCard card(FineTuner.Data data, TrainingResult result) {
     Optional<ModelCard> old = spec.model().card();
     ModelCard.Provenance provenance =
         ModelCards.provenance(
@@ -182,7 +181,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
         .withData(old.map(ModelCard::data).orElse(null));
   }
 
-  private static TokenBatch batch(TrainingData data, Batching batching) {
+  private static TokenBatch batch(FineTuner.Data data, Batching batching) {
     var batches = ExampleBatches.of(data.validation(), data.tokenizer(), batching, 0);
     try (var stream = batches.epoch(0)) {
       return stream.next();

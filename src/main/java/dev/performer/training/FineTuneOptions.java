@@ -50,7 +50,7 @@ public record FineTuneOptions(Objective objective, Batching batching, LoopOption
   }
 
   /** The {@code config.json} of a run: every setting, defaults included. */
-  RunDirectory.Settings settings(TrainingData data) {
+  RunDirectory.Settings settings(FineTuner.Data data) {
     ObjectNode json = JSON.createObjectNode().put("format", 2);
     json.set("objective", kind(objective));
     ObjectNode batches = JSON.valueToTree(batching);
@@ -59,7 +59,7 @@ public record FineTuneOptions(Objective objective, Batching batching, LoopOption
     json.putObject("data")
         .put("train", data.train().name())
         .put("validation", data.validation().name());
-    var known = data.vocabulary();
+    var known = data.tokenizer().vocabulary();
     ObjectNode vocabulary = json.putObject("vocabulary");
     vocabulary.set("tokens", JSON.valueToTree(known.tokens()));
     known.pad().ifPresent(id -> vocabulary.put("pad", id));

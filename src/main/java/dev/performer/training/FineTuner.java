@@ -2,6 +2,10 @@ package dev.performer.training;
 
 import dev.performer.PerformerException;
 import dev.performer.data.ExampleBatches;
+import dev.performer.data.LetterTokenizer;
+import dev.performer.data.SequenceSource;
+import dev.performer.data.Tokenizer;
+import dev.performer.data.Vocabulary;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
 import java.nio.file.Path;
@@ -14,6 +18,14 @@ import java.util.concurrent.atomic.AtomicReference;
 public final class FineTuner {
   private FineTuner() {}
 
+  /** What a model is trained on, and evaluated on. @param tokenizer of the model */
+  public record Data(Tokenizer tokenizer, SequenceSource train, SequenceSource validation) {
+    /** Data of single letters. */
+    public Data(Vocabulary vocabulary, SequenceSource train, SequenceSource validation) {
+      this(new LetterTokenizer(vocabulary), train, validation);
+    }
+  }
+
   /**
    * Opens a run.
    *
@@ -24,12 +36,12 @@ public final class FineTuner {
    */
   public static Trainer open(
       LanguageModel model,
-      TrainingData data,
+      Data data,
       FineTuneOptions options,
       Path directory,
       boolean resume,
       Progress progress) {
-    model.check(data.vocabulary());
+    model.check(data.tokenizer().vocabulary());
     for (var source : List.of(data.train(), data.validation())) {
       try (var stream = source.open()) {
         PerformerException.require(stream.hasNext(), "%s holds no sequence", source.name());

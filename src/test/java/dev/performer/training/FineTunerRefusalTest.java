@@ -88,8 +88,8 @@ class FineTunerRefusalTest {
     Path fasta = Files.writeString(temporary.resolve("empty.fasta"), "");
     try (Graph graph = new Graph()) {
       LanguageModel model = TinyModel.causal(graph);
-      TrainingData empty =
-          new TrainingData(
+      FineTuner.Data empty =
+          new FineTuner.Data(
               TinyModel.VOCABULARY, SequenceSource.fasta(fasta), TinyModel.data().validation());
       Path run = temporary.resolve("run");
       assertRefused(
@@ -111,8 +111,8 @@ class FineTunerRefusalTest {
               null,
               null,
               null);
-      TrainingData tooWide =
-          new TrainingData(wide, TinyModel.data().train(), TinyModel.data().validation());
+      FineTuner.Data tooWide =
+          new FineTuner.Data(wide, TinyModel.data().train(), TinyModel.data().validation());
       assertRefused(
           () ->
               FineTuner.open(
@@ -123,8 +123,8 @@ class FineTunerRefusalTest {
                   false,
                   Progress.silent()),
           "36 tokens");
-      TrainingData single =
-          new TrainingData(
+      FineTuner.Data single =
+          new FineTuner.Data(
               TinyModel.VOCABULARY,
               TinyModel.data().train(),
               SequenceSource.of(List.of(new ProteinSequence("a", "", "M"))));

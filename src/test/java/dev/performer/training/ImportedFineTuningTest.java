@@ -35,8 +35,8 @@ class ImportedFineTuningTest {
   @CsvSource({"protein_exp, saved_model, false", "protein_relu_causal, saved_model, true"})
   void aPythonModelLearnsProteins(String name, String form, boolean causal) {
     Path directory = ReferenceModels.directory("models/" + name).resolve(form);
-    TrainingData data =
-        new TrainingData(
+    FineTuner.Data data =
+        new FineTuner.Data(
             ProteinVocabulary.padFirst(),
             SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
             SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz")));
@@ -79,8 +79,8 @@ class ImportedFineTuningTest {
     Batching batching = Batching.training(96, 2048);
     FineTuneOptions config =
         new FineTuneOptions(objective, batching, FineTuneOptions.LOOP.toBuilder().steps(8).build());
-    TrainingData data =
-        new TrainingData(
+    FineTuner.Data data =
+        new FineTuner.Data(
             ProteinVocabulary.padFirst(),
             SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
             SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz")));
@@ -97,7 +97,7 @@ class ImportedFineTuningTest {
             .card(
                 ModelCard.of(
                     null,
-                    ModelCards.vocabulary("padded", data.vocabulary()),
+                    ModelCards.vocabulary("padded", data.tokenizer().vocabulary()),
                     names,
                     ModelCards.provenance(
                         "protein_exp",
@@ -112,7 +112,7 @@ class ImportedFineTuningTest {
     ModelCard card = ModelCard.read(exported).orElseThrow();
     assertThat(card.provenance().steps()).isEqualTo(8);
     assertThat(card.provenance().metricsAfter().get("loss")).isEqualTo(result.after().loss());
-    assertThat(ModelCards.vocabulary(card.vocabulary())).isEqualTo(data.vocabulary());
+    assertThat(ModelCards.vocabulary(card.vocabulary())).isEqualTo(data.tokenizer().vocabulary());
     try (ImportedModel imported = ImportedModel.load(exported, "serving_default")) {
       Evaluation again =
           ImportedLanguageModel.of(imported, card.languageModel())
@@ -134,7 +134,7 @@ class ImportedFineTuningTest {
         Trainer tuner =
             FineTuner.open(
                 ImportedLanguageModel.of(imported, "serving_default"),
-                new TrainingData(
+                new FineTuner.Data(
                     ProteinVocabulary.padFirst(),
                     SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
                     SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz"))),

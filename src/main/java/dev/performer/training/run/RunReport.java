@@ -15,10 +15,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
 
-/**
- * {@code report.md} of a run: what came of it, its curves, and the recipe; from {@link
- * MetricsLog#entries}.
- */
+/** {@code report.md} of a run: what came of it, its curves, from metrics, and the recipe. */
 final class RunReport {
   private RunReport() {}
 
