@@ -43,16 +43,13 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
       Batch batch) {
     Operand<TFloat32> real = positions(tf, config, batch.mask());
     Operand<TFloat32> hidden = errors(tf, student, teacher, real, Outputs.Layer::hidden);
-    Operand<TFloat32> attention =
-        errors(tf, student, teacher, real, Outputs.Layer::attentionOutput);
-    var taught = tf.stopGradient(mean(tf, teacher.sequence(), real));
-    Operand<TFloat32> cosines =
-        Losses.cosineSimilarity(
-            tf, taught, mean(tf, student.sequence(), real), new int[] {1}); // [B]
+    var attention = errors(tf, student, teacher, real, Outputs.Layer::attentionOutput);
+    var taught = tf.stopGradient(mean(tf, teacher.sequence(), real)); // [B, E]
+    var learned = mean(tf, student.sequence(), real);
+    Operand<TFloat32> cosines = Losses.cosineSimilarity(tf, taught, learned, new int[] {1}); // [B]
     var layers = tf.constant((float) student.layers().size());
-    Operand<TFloat32> loss =
-        tf.math.add(
-            weighted(tf, share.hidden(), hidden), weighted(tf, share.attention(), attention));
+    var ofHidden = weighted(tf, share.hidden(), hidden);
+    Operand<TFloat32> loss = tf.math.add(ofHidden, weighted(tf, share.attention(), attention));
     if (!config.attentionOf(0).isCausal()) {
       var apart = tf.math.sub(tf.constant(1f), tf.math.mean(cosines, tf.constant(0)));
       loss = tf.math.add(loss, weighted(tf, share.embedding(), apart));
@@ -120,9 +117,8 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
   private static Operand<TFloat32> mean(Ops tf, Operand<TFloat32> states, Operand<TFloat32> real) {
     var column = tf.expandDims(real, tf.constant(2)); // [B, L, 1]
     var count = tf.reduceSum(real, tf.constant(1), ReduceSum.keepDims(true)); // [B, 1]
-    return tf.math.div(
-        tf.reduceSum(tf.math.mul(states, column), tf.constant(1)),
-        tf.math.maximum(count, tf.constant(1f))); // [B, E]
+    var sum = tf.reduceSum(tf.math.mul(states, column), tf.constant(1)); // [B, E]
+    return tf.math.div(sum, tf.math.maximum(count, tf.constant(1f)));
   }
 
   /** Kullback-Leibler from {@code theirs} to {@code ours}, nats; {@code [B*L]}. */

@@ -31,8 +31,7 @@ public final class FineTuner {
    *
    * @param directory new or empty, or that of the run to go on with
    * @param resume whether to go on from its newest whole checkpoint
-   * @throws PerformerException if directory, data or model will not do, or the run was started with
-   *     another objective, batching, vocabulary or seed
+   * @throws PerformerException if directory, data or model will not do, or are not the same
    */
   public static Trainer open(
       LanguageModel model,

@@ -38,13 +38,11 @@ import org.tensorflow.types.TInt64;
  *     of guesses, {@code [3]}
  * @param evaluation the same sums without dropout and, where there are averages, with them
  * @param feed makes the tensors of a batch, which are closed; rows of weight 0 must count nothing
- * @param averages of the weights, moved along with every step
  * @param dropoutSeed placeholder {@code [2]}, fed anew for every batch
  * @param redrawSeed placeholder {@code [2]} of the redraws, fed from the run's seed and the step
  * @param redraws ops that draw new projections, by the steps between draws
  * @param activations what layers compute, in their order, by names that a message can use
  * @param diagnostics scalars on a validation batch, such as the rank of features, by name
- * @param measures what an evaluation measures besides
  */
 public record Trainable(
     Graph graph,

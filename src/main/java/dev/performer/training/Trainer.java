@@ -6,14 +6,14 @@ import dev.performer.PerformerException;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
 import dev.performer.training.optim.Schedule;
+import dev.performer.training.run.Checkpoint.Interval;
+import dev.performer.training.run.Checkpoint.TrainingState;
 import dev.performer.training.run.ExitHook;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
 import dev.performer.training.run.RunDirectory.Settings;
 import dev.performer.training.run.TrainerLog;
 import dev.performer.training.run.TrainingResult;
-import dev.performer.training.run.TrainingState;
-import dev.performer.training.run.TrainingState.Interval;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -67,8 +67,7 @@ public final class Trainer implements AutoCloseable {
    *     label smoothing, is refused
    * @param directory new or empty, or that of the run to go on with
    * @param resume whether to go on from its newest whole checkpoint, with the same model and data
-   * @throws PerformerException if the directory cannot be written or holds no such run, the model
-   *     cannot be trained, or variables or an option differ that may not: the message names it
+   * @throws PerformerException if directory or model will not do; it names an option that differs
    */
   public static Trainer open(
       Trainable model,
@@ -201,11 +200,7 @@ public final class Trainer implements AutoCloseable {
     return session;
   }
 
-  /**
-   * Trains to the last step, or until Ctrl-C or SIGTERM.
-   *
-   * @throws PerformerException if training diverges or the disk is full; the checkpoints are good
-   */
+  /** Trains to the last step, or until Ctrl-C or SIGTERM; if it fails, checkpoints are good. */
   public TrainingResult run() {
     return run(0);
   }

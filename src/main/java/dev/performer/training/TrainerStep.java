@@ -8,7 +8,7 @@ import dev.performer.graph.Variable;
 import dev.performer.graph.XlaFunction;
 import dev.performer.training.optim.Gradients;
 import dev.performer.training.optim.OptimizerOps;
-import dev.performer.training.run.TrainingState.Interval;
+import dev.performer.training.run.Checkpoint.Interval;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;

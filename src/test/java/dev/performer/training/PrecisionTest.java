@@ -14,7 +14,7 @@ import dev.performer.recipe.TinyRecipe;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.OptimizerOps;
 import dev.performer.training.run.Progress;
-import dev.performer.training.run.ResumePolicy;
+import dev.performer.training.run.RunDirectory.ResumePolicy;
 import dev.performer.training.run.TrainingResult;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -69,8 +69,7 @@ public record OptimizerOps(
    * Adds gradients and update to the graph; an IllegalArgumentException if nothing can be trained.
    *
    * @param loss a scalar: the mean over {@code weight}
-   * @param weight a scalar: how much a batch counts among those of one step; null where every step
-   *     is one batch
+   * @param weight a scalar: how much a batch counts in a step; null where each step is one batch
    * @param averages moved along with every update; null for none
    */
   public static OptimizerOps build(

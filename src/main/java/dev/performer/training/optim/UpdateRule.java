@@ -143,10 +143,7 @@ record UpdateRule(
     return tf.withControlDependencies(List.of(kept, descend(rate(), direction))).noOp();
   }
 
-  /**
-   * Adafactor, algorithms 4 (matrices) and 5 (vectors) with the update clipping, the relative step
-   * sizes and the increasing decay of algorithm 6.
-   */
+  /** Adafactor, algorithms 4 (matrices) and 5 (vectors) with the refinements of algorithm 6. */
   private Op adafactor(Optimizer.Adafactor config) {
     Operand<TFloat64> exponent = tf.constant(-config.decayExponent());
     var fresh = single(tf.math.pow(shared.step, exponent)); // 1 − β₂, which is 1 at the first step

@@ -10,7 +10,7 @@ import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import dev.performer.data.TfRecordFile;
 import dev.performer.graph.NativeErrors;
-import dev.performer.training.run.TrainingState.Interval;
+import dev.performer.training.run.Checkpoint.Interval;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
