@@ -148,9 +148,9 @@ record DistillGraph(
       Ops tf,
       PerformerConfig config,
       DistillLoss.Batch inputs,
-      Function<String, Variable> variables) {
+      Function<String, Variable> weights) {
     Operand<TFloat32> mask = config.task() == Task.ENCODER ? inputs.mask() : null;
-    return Performer.over(config, variables)
+    return Performer.over(config, weights)
         .apply(tf, Inputs.of(inputs.tokens(), mask), Dropout.none());
   }
 }

@@ -118,18 +118,13 @@ public final class ModelCards {
         : ModelCard.Objective.MASKED_LM;
   }
 
-  /** Where the weights of a step come from. @param importedFrom a model, null for none */
+  /** Where the weights of a step come from. @param from a model, null for none */
   public static ModelCard.Provenance provenance(
-      String importedFrom,
-      String trainedOn,
-      long seed,
-      long step,
-      Evaluation before,
-      Evaluation after) {
+      String from, String data, long seed, long step, Evaluation before, Evaluation after) {
     ModelCard.Provenance none = ModelCard.Provenance.UNKNOWN;
-    var origin = importedFrom == null ? none : none.madeFrom(Path.of(importedFrom), List.of());
+    var origin = from == null ? none : none.madeFrom(Path.of(from), List.of());
     return origin.trained(
-        trainedOn, seed, step, new TreeMap<>(before.measures()), new TreeMap<>(after.measures()));
+        data, seed, step, new TreeMap<>(before.measures()), new TreeMap<>(after.measures()));
   }
 
   private static OptionalInt id(Integer id) {

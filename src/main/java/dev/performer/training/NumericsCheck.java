@@ -30,28 +30,23 @@ import org.tensorflow.types.TFloat64;
  *
  * @param number of the step
  */
-record NumericsCheck(TrainerStep step, Session session, long number) {
+record NumericsCheck(
+    TrainerStep step, Session session, long number, List<LabelledBatch> batches, double rate) {
   private static final int OPS_PER_RUN = 500;
   private static final Set<DataType> FLOATING = Set.of(DataType.DT_FLOAT, DataType.DT_DOUBLE);
 
   /** The error of a run whose loss or gradient exploded. @param byOp whether to find the op, too */
-  PerformerException diverged(
-      String what,
-      List<LabelledBatch> batches,
-      boolean byOp,
-      Path checkpoint,
-      double rate,
-      RuntimeException cause) {
+  PerformerException diverged(String what, boolean byOp, Path checkpoint, RuntimeException cause) {
     String text =
         "training diverged at step %d: %s; %s; the last good checkpoint is %s; lower the learning"
             + " rate (now %.3g) and resume";
-    String where = where(batches, byOp);
+    String where = where(byOp);
     long failed = number + (cause == null ? 0 : 1); // a loss is looked at after its step
     text = String.format(Locale.ROOT, text, failed, what, where, checkpoint, rate);
     return new PerformerException(text, cause);
   }
 
-  private String where(List<LabelledBatch> batches, boolean byOp) {
+  private String where(boolean byOp) {
     try {
       for (int part = 0; part < batches.size(); part++) {
         LabelledBatch batch = batches.get(part);

@@ -294,8 +294,8 @@ public final class Trainer implements AutoCloseable {
 
   private PerformerException diverged(
       String what, List<LabelledBatch> batches, double rate, RuntimeException cause) {
-    return new NumericsCheck(step, session, state.step())
-        .diverged(what, batches, debugsNumerics, run.place(savedStep), rate, cause);
+    return new NumericsCheck(step, session, state.step(), batches, rate)
+        .diverged(what, debugsNumerics, run.place(savedStep), cause);
   }
 
   private boolean isFinished() {

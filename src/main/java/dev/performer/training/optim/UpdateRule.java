@@ -26,13 +26,7 @@ record UpdateRule(
   private static final Pattern SPARED =
       Pattern.compile("(?i)(^|[/_.])(bias|beta|gamma|scale|[a-z]*norm(alization)?)([/_.:]|$)");
 
-  /**
-   * What all variables share.
-   *
-   * @param free adds ops that need not run after every weight was read
-   * @param scope how names of slots begin, the optimizer's own variables
-   * @param step t, from 1
-   */
+  /** What all variables share. @param free adds ops that need not run after reads @param step t */
   record Shared(
       Ops free, Variables slots, String scope, Operand<TFloat64> step, Operand<TFloat64> rate) {}
 
