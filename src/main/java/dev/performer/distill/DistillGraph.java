@@ -145,12 +145,9 @@ record DistillGraph(
 
   /** As the model's signatures feed it: encoders get a mask, others know padding by its id. */
   private static Outputs apply(
-      Ops tf,
-      PerformerConfig config,
-      DistillLoss.Batch inputs,
-      Function<String, Variable> weights) {
+      Ops tf, PerformerConfig config, DistillLoss.Batch inputs, Function<String, Variable> named) {
     Operand<TFloat32> mask = config.task() == Task.ENCODER ? inputs.mask() : null;
-    return Performer.over(config, weights)
+    return Performer.over(config, named)
         .apply(tf, Inputs.of(inputs.tokens(), mask), Dropout.none());
   }
 }

@@ -1,5 +1,6 @@
 package dev.performer.distill;
 
+import dev.performer.distill.DistillRecipe.Loss;
 import dev.performer.model.Performer.Outputs;
 import dev.performer.model.PerformerConfig;
 import java.util.List;
@@ -35,12 +36,7 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
       Operand<TFloat32> weights) {}
 
   static DistillLoss build(
-      Ops tf,
-      PerformerConfig config,
-      DistillRecipe.Loss share,
-      Outputs student,
-      Outputs teacher,
-      Batch batch) {
+      Ops tf, PerformerConfig config, Loss share, Outputs student, Outputs teacher, Batch batch) {
     Operand<TFloat32> real = positions(tf, config, batch.mask());
     Operand<TFloat32> hidden = errors(tf, student, teacher, real, Outputs.Layer::hidden);
     var attention = errors(tf, student, teacher, real, Outputs.Layer::attentionOutput);

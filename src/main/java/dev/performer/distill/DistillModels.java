@@ -8,6 +8,7 @@ import dev.performer.data.NpyArray;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.savedmodel.PerformerModels.Saved;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -16,11 +17,7 @@ import java.util.Set;
 import java.util.stream.IntStream;
 
 /** A student that attends by FAVOR+ and its exact teacher, which differ in attention only. */
-public record DistillModels(
-    Path studentPath,
-    PerformerModels.Saved student,
-    Path teacherPath,
-    PerformerModels.Saved teacher) {
+public record DistillModels(Path studentPath, Saved student, Path teacherPath, Saved teacher) {
   private static final Set<String> MAY_DIFFER =
       Set.of("attention", "decoderAttention", "crossAttention", "dropout");
 
@@ -86,7 +83,7 @@ public record DistillModels(
     require(isAlike, text, teacherPath, studentPath, key, theirs, ours);
   }
 
-  private static List<String> tokens(PerformerModels.Saved model) {
+  private static List<String> tokens(Saved model) {
     return model.card().vocabulary() == null ? null : model.card().vocabulary().tokens();
   }
 

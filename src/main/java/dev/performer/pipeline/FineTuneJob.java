@@ -10,7 +10,6 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.OptimizerFiles;
 import dev.performer.training.FineTuneOptions;
-import dev.performer.training.FineTuner;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.LanguageModel;
 import dev.performer.training.LoopOptions;
@@ -96,7 +95,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
    *     checkpoints are good
    */
   public Outcome run(Progress progress) {
-    FineTuner.Data data = data();
+    FineTuneOptions.Data data = data();
     var options = new FineTuneOptions(spec.objective(), batching.of(spec), loop);
     Optional<Path> moments = continueOptimizer ? Optional.of(moments()) : Optional.empty();
     RunSource source = RunSource.of(path(), spec.tensors().signature());
@@ -106,7 +105,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     try (ImportedModel model = spec.load()) {
       LanguageModel language = ImportedLanguageModel.of(model, spec.tensors());
       requireTrainable(model, progress);
-      try (Trainer tuner = FineTuner.open(language, data, options, run, resume, progress)) {
+      try (Trainer tuner = options.open(language, data, run, resume, progress)) {
         if (!resume) {
           moments.ifPresent(tuner::restoreOptimizer);
         }
@@ -132,9 +131,9 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     return spec.model().path();
   }
 
-  private FineTuner.Data data() {
+  private FineTuneOptions.Data data() {
     if (validation != null) {
-      return new FineTuner.Data(spec.tokenizer(), train, validation);
+      return new FineTuneOptions.Data(spec.tokenizer(), train, validation);
     }
     HeldOut<SequenceSource> split = HeldOut.of(train);
     try (var training = split.train().open()) {
@@ -144,7 +143,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
             .settledBy("validation");
       }
     }
-    return new FineTuner.Data(spec.tokenizer(), split.train(), split.validation());
+    return new FineTuneOptions.Data(spec.tokenizer(), split.train(), split.validation());
   }
 
   private Path moments() {
@@ -165,7 +164,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     }
   }
 
-  private ModelCard card(FineTuner.Data data, TrainingResult result) {
+  private ModelCard card(FineTuneOptions.Data data, TrainingResult result) {
     Optional<ModelCard> old = spec.model().card();
     ModelCard.Provenance provenance =
         ModelCards.provenance(
@@ -181,7 +180,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
         .withData(old.map(ModelCard::data).orElse(null));
   }
 
-  private static TokenBatch batch(FineTuner.Data data, Batching batching) {
+  private static TokenBatch batch(FineTuneOptions.Data data, Batching batching) {
     var batches = ExampleBatches.of(data.validation(), data.tokenizer(), batching, 0);
     try (var stream = batches.epoch(0)) {
       return stream.next();

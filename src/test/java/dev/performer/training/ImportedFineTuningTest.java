@@ -35,8 +35,8 @@ class ImportedFineTuningTest {
   @CsvSource({"protein_exp, saved_model, false", "protein_relu_causal, saved_model, true"})
   void aPythonModelLearnsProteins(String name, String form, boolean causal) {
     Path directory = ReferenceModels.directory("models/" + name).resolve(form);
-    FineTuner.Data data =
-        new FineTuner.Data(
+    FineTuneOptions.Data data =
+        new FineTuneOptions.Data(
             ProteinVocabulary.padFirst(),
             SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
             SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz")));
@@ -55,10 +55,9 @@ class ImportedFineTuningTest {
                 .build());
     try (ImportedModel imported = ImportedModel.load(directory, "serving_default");
         Trainer tuner =
-            FineTuner.open(
+            config.open(
                 ImportedLanguageModel.of(imported, "serving_default"),
                 data,
-                config,
                 temporary.resolve("run"),
                 false,
                 Progress.silent())) {
@@ -79,8 +78,8 @@ class ImportedFineTuningTest {
     Batching batching = Batching.training(96, 2048);
     FineTuneOptions config =
         new FineTuneOptions(objective, batching, FineTuneOptions.LOOP.toBuilder().steps(8).build());
-    FineTuner.Data data =
-        new FineTuner.Data(
+    FineTuneOptions.Data data =
+        new FineTuneOptions.Data(
             ProteinVocabulary.padFirst(),
             SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
             SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz")));
@@ -91,7 +90,7 @@ class ImportedFineTuningTest {
     try (ImportedModel imported = ImportedModel.load(original, "serving_default")) {
       LanguageModel model = ImportedLanguageModel.of(imported, names);
       try (Trainer tuner =
-          FineTuner.open(model, data, config, temporary.resolve("run"), false, Progress.silent())) {
+          config.open(model, data, temporary.resolve("run"), false, Progress.silent())) {
         result = tuner.run();
         WeightReplacement.of(original)
             .card(
@@ -132,19 +131,19 @@ class ImportedFineTuningTest {
     Path directory = ReferenceModels.directory("models/protein_exp").resolve("saved_model");
     try (ImportedModel imported = ImportedModel.load(directory, "serving_default");
         Trainer tuner =
-            FineTuner.open(
-                ImportedLanguageModel.of(imported, "serving_default"),
-                new FineTuner.Data(
-                    ProteinVocabulary.padFirst(),
-                    SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
-                    SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz"))),
-                new FineTuneOptions(
+            new FineTuneOptions(
                     FineTuneOptions.DEFAULT.objective(),
                     Batching.training(512, 2048),
-                    FineTuneOptions.LOOP),
-                temporary.resolve("run"),
-                false,
-                Progress.silent())) {
+                    FineTuneOptions.LOOP)
+                .open(
+                    ImportedLanguageModel.of(imported, "serving_default"),
+                    new FineTuneOptions.Data(
+                        ProteinVocabulary.padFirst(),
+                        SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
+                        SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz"))),
+                    temporary.resolve("run"),
+                    false,
+                    Progress.silent())) {
       assertThatThrownBy(tuner::run)
           .isInstanceOf(PerformerException.class)
           .hasMessageContaining("a smaller length")

@@ -24,13 +24,18 @@ class RunDefectsTest {
   @TempDir Path temporary;
 
   private static Trainer open(
-      Graph graph, Path run, FineTuner.Data data, LoopOptions.Builder loop, Progress progress) {
+      Graph graph,
+      Path run,
+      FineTuneOptions.Data data,
+      LoopOptions.Builder loop,
+      Progress progress) {
     FineTuneOptions options = FineTunerTest.tuning(loop);
     boolean resume = Files.exists(run.resolve("last"));
-    return FineTuner.open(TinyModel.causal(graph), data, options, run, resume, progress);
+    return options.open(TinyModel.causal(graph), data, run, resume, progress);
   }
 
-  private static TrainingResult train(Path run, FineTuner.Data data, LoopOptions.Builder loop) {
+  private static TrainingResult train(
+      Path run, FineTuneOptions.Data data, LoopOptions.Builder loop) {
     try (Graph graph = new Graph();
         Trainer tuner = open(graph, run, data, loop, Progress.silent())) {
       return tuner.run();
@@ -53,11 +58,11 @@ class RunDefectsTest {
   @Test
   void theBestIsComparedOnTheSameData() {
     Path run = temporary.resolve("run");
-    FineTuner.Data data = TinyModel.data();
+    FineTuneOptions.Data data = TinyModel.data();
     TrainingResult first = train(run, data, FineTunerTest.loop(40).evaluateEvery(20));
     List<ProteinSequence> easy = List.of(new ProteinSequence("a", "", "A".repeat(60)));
-    FineTuner.Data other =
-        new FineTuner.Data(TinyModel.VOCABULARY, data.train(), SequenceSource.of(easy));
+    FineTuneOptions.Data other =
+        new FineTuneOptions.Data(TinyModel.VOCABULARY, data.train(), SequenceSource.of(easy));
     List<String> lines = new ArrayList<>();
     TrainingResult second;
     try (Graph graph = new Graph();

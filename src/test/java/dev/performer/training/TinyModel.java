@@ -120,7 +120,7 @@ public final class TinyModel {
     return SequenceSource.of(result);
   }
 
-  static FineTuner.Data data() {
-    return new FineTuner.Data(VOCABULARY, language(300, 1), language(60, 2));
+  static FineTuneOptions.Data data() {
+    return new FineTuneOptions.Data(VOCABULARY, language(300, 1), language(60, 2));
   }
 }
