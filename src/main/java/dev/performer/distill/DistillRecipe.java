@@ -5,7 +5,6 @@ import static dev.performer.PerformerException.require;
 import com.fasterxml.jackson.core.JsonPointer;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.StrictJson;
 import dev.performer.training.LoopOptions;
@@ -135,11 +134,7 @@ public record DistillRecipe(
     }
   }
 
-  /**
-   * From a recipe's tree; keys may stand where earlier versions had them.
-   *
-   * @throws PerformerException that names source and key
-   */
+  /** From a recipe's tree, in which old places of keys are known; errors name source and key. */
   public static DistillRecipe of(JsonNode tree, String source) {
     String text = "%s: expected an object, such as {training: {steps: 600}}";
     require(tree instanceof ObjectNode, text, source);

@@ -26,9 +26,7 @@ import org.tensorflow.Result;
  */
 public final class Distiller implements AutoCloseable {
   private static final String FORMAT = "format";
-
-  /** Checkpoints of format 1 lack what evaluations are compared by. */
-  private static final int CURRENT = 2;
+  private static final int CURRENT = 2; // 1 lacks what evaluations are compared by
 
   /** Settings of a run besides the recipe's. */
   private static final List<String> RUN_KEYS =

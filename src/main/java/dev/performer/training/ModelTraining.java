@@ -50,12 +50,7 @@ public record ModelTraining(
   /** What came of it; there is no model if the run was stopped before its end. */
   public record Outcome(TrainingResult result, Optional<Path> model) {}
 
-  /**
-   * Trains and exports.
-   *
-   * @param start weights to begin with, by name; empty for random ones
-   * @param stop polled between steps: whether to end with a checkpoint
-   */
+  /** Trains and exports. @param start weights to begin with; empty for random ones */
   public Outcome run(
       Place place,
       Settings settings,

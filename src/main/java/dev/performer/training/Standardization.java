@@ -30,11 +30,7 @@ public record Standardization(double mean, double deviation) {
     require(holds, text, mean, deviation);
   }
 
-  /**
-   * Mean and deviation of the labels of a source, in one pass.
-   *
-   * @throws PerformerException if an example has no number, or all have the same
-   */
+  /** Of the labels of a source, in one pass; an error if one is no number, or all are the same. */
   public static Standardization of(ExampleSource source) {
     long count = 0;
     double mean = 0;

@@ -52,11 +52,7 @@ public record Gradients(List<Variable> variables, List<Output<?>> values, List<V
     }
   }
 
-  /**
-   * The operations that outputs are computed from, by name, the nearest first, their own included.
-   *
-   * @param control whether control dependencies count
-   */
+  /** What outputs are computed from, by name, their own operations first; control if it counts. */
   public static Map<String, GraphOperation> ancestors(
       Collection<? extends Output<?>> outputs, boolean control) {
     Map<String, GraphOperation> found = new LinkedHashMap<>();

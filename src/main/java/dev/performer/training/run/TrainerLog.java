@@ -44,12 +44,7 @@ public final class TrainerLog implements AutoCloseable {
   private final Appended metrics;
   private final Appended events;
 
-  /**
-   * Opens the files; what they hold after a step goes.
-   *
-   * @param steps of the whole run
-   * @param plotted the measure that is drawn beside the training loss
-   */
+  /** Opens the files; what they hold after a step goes. @param plotted measure beside the loss */
   public TrainerLog(RunDirectory run, long steps, String plotted, Progress progress, long step) {
     this.run = run;
     this.steps = steps;
