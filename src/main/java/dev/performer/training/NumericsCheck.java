@@ -70,16 +70,16 @@ record NumericsCheck(
     model.variables().forEach(v -> named.put("the variable " + v.name(), v.read(tf).asOutput()));
     model.activations().forEach((name, output) -> named.put("the output of " + name, output));
     named.put("the loss", model.loss());
-    List<Output<?>> gradients = step.optimizer().gradients();
-    for (int i = 0; i < gradients.size(); i++) {
-      named.put("the gradient of " + step.optimizer().trained().get(i).name(), gradients.get(i));
+    Gradients found = step.optimizer().gradients();
+    for (int i = 0; i < found.values().size(); i++) {
+      named.put("the gradient of " + found.variables().get(i).name(), found.values().get(i));
     }
     return named;
   }
 
   /** Floating point outputs of all that the loss or a gradient depends on, in order of making. */
   private Map<String, Output<?>> ops() {
-    List<Output<?>> ends = new ArrayList<>(step.optimizer().gradients());
+    List<Output<?>> ends = new ArrayList<>(step.optimizer().gradients().values());
     ends.add(step.model().loss());
     var behind = Gradients.ancestors(ends, false).keySet();
     Map<String, Output<?>> outputs = new LinkedHashMap<>();
@@ -138,14 +138,14 @@ record NumericsCheck(
   private String largest(LabelledBatch batch) {
     Ops tf = Ops.create(step.model().graph()).withSubScope("largest");
     List<Output<?>> halves = new ArrayList<>();
-    step.optimizer()
-        .gradients()
-        .forEach(g -> halves.add(tf.nn.l2Loss(g.expect(TFloat32.class)).asOutput()));
+    for (Output<?> gradient : step.optimizer().gradients().values()) {
+      halves.add(tf.nn.l2Loss(gradient.expect(TFloat32.class)).asOutput());
+    }
     try (Feed feed = step.feed(batch, number, 0);
         var result = feed.run(session, halves)) {
       var norm = Comparator.<Integer>comparingDouble(i -> Tensors.floats(result.get(i))[0]);
       int largest = IntStream.range(0, halves.size()).boxed().max(norm).orElseThrow();
-      return step.optimizer().trained().get(largest).name();
+      return step.optimizer().gradients().variables().get(largest).name();
     }
   }
 }

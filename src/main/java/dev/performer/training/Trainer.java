@@ -315,7 +315,7 @@ public final class Trainer implements AutoCloseable {
   }
 
   private List<String> unused() {
-    return step.optimizer().unused().stream().map(Variable::name).toList();
+    return step.optimizer().gradients().unused().stream().map(Variable::name).toList();
   }
 
   private void warnOfUnused() {

@@ -27,9 +27,7 @@ import org.tensorflow.types.TInt64;
  * @param accumulate null without accumulation
  * @param learningRate placeholder, scalar
  * @param gradientNorm global norm before clipping, scalar
- * @param trained variables that are updated
- * @param gradients of {@link #trained}, in the same order, of one batch
- * @param unused trainable variables that the loss does not depend on, or not differentiably
+ * @param gradients of one batch
  * @param seam where {@link #update} can be cut in two; null once it is
  * @param slots the optimizer's own variables, to be saved between steps
  * @param sums of gradients between batches; need not be saved
@@ -40,9 +38,7 @@ public record OptimizerOps(
     Op accumulate,
     Operand<TFloat64> learningRate,
     Output<TFloat64> gradientNorm,
-    List<Variable> trained,
-    List<Output<?>> gradients,
-    List<Variable> unused,
+    Gradients gradients,
     Seam seam,
     List<Variable> slots,
     List<Variable> sums,
@@ -62,7 +58,7 @@ public record OptimizerOps(
   /** The same where computing this norm is the update. */
   public OptimizerOps compiled(Output<TFloat64> norm, Op adds) {
     return new OptimizerOps(
-        norm, adds, learningRate, norm, trained, gradients, unused, null, slots, sums, initializer);
+        norm, adds, learningRate, norm, gradients, null, slots, sums, initializer);
   }
 
   /**
@@ -121,9 +117,7 @@ public record OptimizerOps(
         accumulation == null ? null : accumulation.add(),
         rate,
         tf.identity(norm).asOutput(),
-        own.variables(),
-        own.values(),
-        own.unused(),
+        own,
         new Seam(List.copyOf(gradients), anyNorm.asOutput(), norm.asOutput()),
         slots.all(),
         sums.all(),
