@@ -21,10 +21,7 @@ import java.util.Comparator;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Stream;
 
-/**
- * Files that stand in their place only when they are whole: they are written beside it, under a
- * hidden name that contains {@code .part-}, and moved there.
- */
+/** Files that are written beside their place, as {@code .…part-…}, and moved there when whole. */
 public final class AtomicFiles {
   /** Gives a file its content. */
   public interface Writer {

@@ -1,9 +1,6 @@
 package dev.performer;
 
-/**
- * Libraries that one feature each needs. A program that depends on Performer adds those whose
- * features it uses; classes that name their types are loaded only where they are present.
- */
+/** Libraries that one feature each needs; a program adds to its class path those that it uses. */
 public enum OptionalLibrary {
   /** Draws the charts of reports. */
   CHARTS("org.knowm.xchart:xchart", "org.knowm.xchart.XYChart"),

@@ -24,12 +24,7 @@ public class PerformerException extends RuntimeException {
     this(message, List.of(), cause);
   }
 
-  /**
-   * One that lists what is wrong: the first ten items, and how many more there are.
-   *
-   * @param heading what they have in common, without a colon at its end
-   * @param items at least one
-   */
+  /** One that lists what is wrong, at most ten items. @param heading what they have in common */
   public PerformerException(String heading, Collection<String> items) {
     this(heading, Excerpt.items(items), null);
   }
@@ -40,12 +35,7 @@ public class PerformerException extends RuntimeException {
     this.items = items;
   }
 
-  /**
-   * Fails unless a condition holds.
-   *
-   * @param format one line for the user, as of {@link String#format}
-   * @throws PerformerException with that line
-   */
+  /** Fails with one line, as of {@link String#format}, unless a condition holds. */
   public static void require(boolean condition, String format, Object... values) {
     if (!condition) {
       throw new PerformerException(format.formatted(values));
@@ -72,22 +62,13 @@ public class PerformerException extends RuntimeException {
     return placed;
   }
 
-  /**
-   * Names the settings that decide about this failure.
-   *
-   * @param names as the options in Java call them, such as {@code allowMissing}, or with the value
-   *     that helps, such as {@code length=64}
-   * @return this
-   */
+  /** Names the settings that decide, as in Java: {@code allowMissing}, {@code length=64}. */
   public PerformerException settledBy(String... names) {
     settings = List.of(names);
     return this;
   }
 
-  /**
-   * The settings that decide about this failure, or about the one that caused it: a command line
-   * names the options that set them.
-   */
+  /** The settings that decide about this failure, or about the one that caused it. */
   public List<String> settings() {
     return settings.isEmpty() && getCause() instanceof PerformerException cause
         ? cause.settings()

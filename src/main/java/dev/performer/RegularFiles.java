@@ -10,10 +10,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
 
-/**
- * Reads files of models, checkpoints and runs as {@link Files} does. They must be regular files:
- * reading a pipe or a device in their place may wait, or go on, without end.
- */
+/** Reads as {@link Files} does, but no pipes and devices, which may wait or go on without end. */
 public final class RegularFiles {
   private RegularFiles() {}
 

@@ -25,20 +25,12 @@ import org.tensorflow.types.family.TNumber;
  * @see <a href="https://arxiv.org/abs/2009.14794">Rethinking Attention with Performers</a>
  */
 public record FavorAttention(FavorConfig config, FeatureMap featureMap) implements Attention {
-  /**
-   * Attention without a projection.
-   *
-   * @throws PerformerException if the kernel needs one
-   */
+  /** Attention without a projection. @throws PerformerException if the kernel needs one */
   public static FavorAttention of(FavorConfig config) {
     return of(config, null);
   }
 
-  /**
-   * Attention with a projection, which decides M whatever {@code config.features()} is.
-   *
-   * @param projection {@code [M, D]}: a constant, or a variable as it is read
-   */
+  /** Attention with a projection {@code [M, D]}, whose M counts whatever {@code features()} is. */
   public static FavorAttention of(FavorConfig config, Operand<? extends TNumber> projection) {
     return new FavorAttention(config, FeatureMap.of(config, projection));
   }
@@ -86,12 +78,8 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
   }
 
   /**
-   * The recurrent form.
-   *
-   * @param heads H
-   * @param valueSize V
-   * @throws PerformerException if attention is not causal, or its features take statistics that no
-   *     running state can hold
+   * The recurrent form. @throws PerformerException if attention is not causal, or its features take
+   * statistics that no running state can hold
    */
   public RecurrentForm recurrent(int heads, int headSize, int valueSize) {
     PerformerException.require(

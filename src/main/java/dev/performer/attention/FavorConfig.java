@@ -131,14 +131,6 @@ public record FavorConfig(
     return toBuilder().features(m).build();
   }
 
-  public FavorConfig withChunk(int c) {
-    return toBuilder().chunk(c).build();
-  }
-
-  public FavorConfig withEpsilon(double e) {
-    return toBuilder().epsilon(e).build();
-  }
-
   /** The same as layer {@code i} has it: with the seed of its own projection. */
   public FavorConfig ofLayer(int layer) {
     return draw.isPerLayer() ? toBuilder().seed(seed + layer).build() : this;
@@ -349,11 +341,7 @@ public record FavorConfig(
           .maskKeys(maskKeys);
     }
 
-    /**
-     * The description.
-     *
-     * @throws PerformerException if there is no kernel, or the parts do not go together
-     */
+    /** The description. @throws PerformerException if it has no kernel or parts do not fit */
     public FavorConfig build() {
       require(kernel != null, "FAVOR+ needs a kernel, such as %s", Kernel.DEFAULT);
       Convention c = convention == null ? Convention.PERFORMER : convention;

@@ -16,12 +16,7 @@ import org.tensorflow.types.family.TNumber;
  */
 @FunctionalInterface
 public interface FeatureMap {
-  /**
-   * φ of queries and of keys.
-   *
-   * @param queries φ(q), {@code [B, H, L, R]}
-   * @param keys φ(k), {@code [B, H, S, R]}
-   */
+  /** φ of queries, {@code [B, H, L, R]}, and of keys, {@code [B, H, S, R]}. */
   record Features<T extends TFloating>(Operand<T> queries, Operand<T> keys) {
     /** With φ(k) multiplied by a key mask, {@code [B, S]}, 1 = keep. */
     public Features<T> masked(Ops tf, Operand<T> keyMask) {
@@ -43,9 +38,8 @@ public interface FeatureMap {
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask);
 
   /**
-   * R, the length of a feature vector.
+   * R, the length of a feature vector, for the head size D.
    *
-   * @param headSize D
    * @throws PerformerException if a map of one's own has no such number
    */
   default long features(long headSize) {
@@ -53,9 +47,8 @@ public interface FeatureMap {
   }
 
   /**
-   * The map of a configuration.
+   * The map of a configuration and its projection, {@code [M, D]}, or null where it has none.
    *
-   * @param projection {@code [M, D]}, or null where the configuration has none
    * @throws PerformerException if a softmax kernel has no projection
    */
   static FeatureMap of(FavorConfig config, Operand<? extends TNumber> projection) {

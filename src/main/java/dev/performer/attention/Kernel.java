@@ -84,12 +84,7 @@ public enum Kernel {
   /** What a kernel's features are made of. */
   public sealed interface Form {}
 
-  /**
-   * {@code exp(ω·x − |x|²/2)}.
-   *
-   * @param isMirrored whether −ω makes a feature, too
-   * @param hasNorm whether |x|²/2 is subtracted
-   */
+  /** {@code exp(ω·x − |x|²/2)}; of −ω, too, where mirrored; without the norm where it has none. */
   public record Positive(boolean isMirrored, boolean hasNorm) implements Form {}
 
   /** {@code exp(|x|²/2) (cos ω·x, sin ω·x)}. */
@@ -98,12 +93,7 @@ public enum Kernel {
   /** {@code exp(A|ω|² + √(1−4A) ω·x − |x|²/2)}. */
   public record PlusPlus() implements Form {}
 
-  /**
-   * {@code f(ω·x)}.
-   *
-   * @param function f
-   * @param zeros where f is 0, which decides whether it needs an ε
-   */
+  /** {@code f(ω·x)}; where f is 0 decides whether it needs an ε. */
   public record Generalized(Function function, Zeros zeros) implements Form {}
 
   /** An element-wise function, in the type of its argument. */

@@ -128,16 +128,12 @@ interface ProjectedFeatures extends FeatureMap {
           : new Exponents<>(u, null, Math.exp(-Math.sqrt(headSize) / 2), ratio);
     }
 
-    /**
-     * What stands in the exponential.
-     *
-     * @param projected ω·x', {@code [B, H, L, R]}
-     * @param norms |x'|²/2, {@code [B, H, L, 1]}; null without
-     * @param constant factor of the exponential
-     * @param ratio 1/√R
-     */
+    /** What stands in the exponential. */
     record Exponents<T extends TFloating>(
-        Operand<T> projected, Operand<T> norms, double constant, double ratio) {
+        Operand<T> projected, // ω·x', [B, H, L, R]
+        Operand<T> norms, // |x'|²/2, [B, H, L, 1]; null without
+        double constant, // factor of the exponential
+        double ratio) { // 1/√R
       /** The exponential under a maximum that is given. */
       Operand<T> exp(Algebra<T> a, Operand<T> max) {
         Operand<T> shift = norms == null ? max : a.tf().math.add(norms, max);

@@ -11,30 +11,18 @@ import org.tensorflow.types.TFloat32;
  * a position gets is what the parallel form gives the last position of the same prefix.
  */
 public interface RecurrentForm {
-  /**
-   * One tensor of the state.
-   *
-   * @param name such as {@code sums}
-   * @param sizes behind the batch; −1 grows with every position
-   */
+  /** One tensor of the state; of its sizes, behind the batch, −1 grows with every position. */
   record State(String name, long... sizes) {}
 
-  /**
-   * Outputs, and the state after them.
-   *
-   * @param output {@code [B, H, T, V]}
-   * @param states in the order of {@link #states}
-   */
+  /** Outputs, {@code [B, H, T, V]}, and the states after them, in the order of {@link #states}. */
   record Advance(Operand<TFloat32> output, List<Operand<TFloat32>> states) {}
 
   /** What the state consists of. */
   List<State> states();
 
   /**
-   * Takes prompts in.
-   *
-   * @param all of T positions
-   * @param keyMask {@code [B, T]}, 1 = token; rows end in padding, whose outputs mean nothing
+   * Takes prompts of T positions in; rows of the mask, {@code [B, T]}, 1 = token, end in padding,
+   * whose outputs mean nothing.
    */
   Advance prefill(Ops tf, Projected all, Operand<TFloat32> keyMask);
 

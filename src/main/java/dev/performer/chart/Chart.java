@@ -10,13 +10,7 @@ import java.util.stream.IntStream;
 /**
  * Lines over a common x axis, drawn as PNG.
  *
- * <pre>{@code
- * Chart chart = Chart.of("Training", "step", "loss").with(Line.of("training", steps, losses));
- * Files.write(file, chart.png());
- * }</pre>
- *
  * @param rightTitle beside the right axis; null without lines there
- * @param width pixels, as the height
  * @param lines in the order of the legend
  */
 public record Chart(
@@ -24,11 +18,7 @@ public record Chart(
     String xTitle,
     String yTitle,
     String rightTitle,
-    Scale x,
-    Scale y,
-    int width,
-    int height,
-    Legend legend,
+    Layout layout,
     List<Line> lines) {
 
   /** How an axis counts, and where its labels are. */
@@ -47,39 +37,36 @@ public record Chart(
     BELOW
   }
 
+  /** How large a chart is, in pixels, how its axes count, and where its legend stands. */
+  public record Layout(int width, int height, Scale x, Scale y, Legend legend) {}
+
   /** A chart without lines, 900 by 500, both axes linear. */
   public static Chart of(String title, String xTitle, String yTitle) {
-    Scale scale = Scale.LINEAR;
-    return new Chart(title, xTitle, yTitle, null, scale, scale, 900, 500, Legend.BESIDE, List.of());
+    var layout = new Layout(900, 500, Scale.LINEAR, Scale.LINEAR, Legend.BESIDE);
+    return of(title, xTitle, yTitle, layout);
   }
 
-  public Chart withSize(int w, int h) {
-    return new Chart(title, xTitle, yTitle, rightTitle, x, y, w, h, legend, lines);
-  }
-
-  public Chart withScales(Scale ofX, Scale ofY) {
-    return new Chart(title, xTitle, yTitle, rightTitle, ofX, ofY, width, height, legend, lines);
-  }
-
-  public Chart withLegend(Legend place) {
-    return new Chart(title, xTitle, yTitle, rightTitle, x, y, width, height, place, lines);
+  /** A chart without lines. */
+  public static Chart of(String title, String xTitle, String yTitle, Layout layout) {
+    return new Chart(title, xTitle, yTitle, null, layout, List.of());
   }
 
   public Chart withRightTitle(String text) {
-    return new Chart(title, xTitle, yTitle, text, x, y, width, height, legend, lines);
+    return new Chart(title, xTitle, yTitle, text, layout, lines);
   }
 
-  /** The same with a line more; lines without a point that can be drawn are left out. */
+  /**
+   * The same with a line more; points that an axis cannot show, and lines without, are left out.
+   */
   public Chart with(Line line) {
-    Line drawn =
-        line.points(
-            i -> canShow(x, line.x()[i]) && canShow(line.right() ? Scale.LINEAR : y, line.y()[i]));
-    if (drawn.x().length == 0) {
+    Scale y = line.right ? Scale.LINEAR : layout.y;
+    Line drawn = line.points(i -> canShow(layout.x, line.x[i]) && canShow(y, line.y[i]));
+    if (drawn.x.length == 0) {
       return this;
     }
     List<Line> more = new ArrayList<>(lines);
     more.add(drawn);
-    return new Chart(title, xTitle, yTitle, rightTitle, x, y, width, height, legend, more);
+    return new Chart(title, xTitle, yTitle, rightTitle, layout, more);
   }
 
   public boolean isEmpty() {
@@ -105,8 +92,6 @@ public record Chart(
    * Points and how they are drawn.
    *
    * @param name in the legend, one of its kind in a chart
-   * @param y of each point, as x; points that are not finite, or not positive on a logarithmic
-   *     axis, are left out
    * @param colour a number; equal numbers are equal colours. Null for a colour of its own
    * @param dash NONE draws the points alone
    * @param right whether its y axis is the right one

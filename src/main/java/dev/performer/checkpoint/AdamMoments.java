@@ -98,8 +98,7 @@ record AdamMoments(WeightFile file, Consumer<String> note) {
   }
 
   private boolean fits(String moment, String tensor) {
-    WeightFile.Info info = moment == null ? null : info(moment);
-    return info != null && info.type().contains("float") && isAlike(moment, tensor);
+    return moment != null && info(moment).type().contains("float") && isAlike(moment, tensor);
   }
 
   private boolean isAlike(String moment, String tensor) {
@@ -109,20 +108,16 @@ record AdamMoments(WeightFile file, Consumer<String> note) {
   /** First and second moment by the variable's tensor or name; null for one that is missing. */
   private static Map<String, String[]> named(Map<String, String> names) {
     Map<String, String[]> pairs = new LinkedHashMap<>();
-    names.forEach(
-        (tensor, name) -> {
-          String place = tensor.contains("/.OPTIMIZER_SLOT/") ? tensor : name;
-          NAMES.stream()
-              .map(n -> n.matcher(place))
-              .filter(Matcher::matches)
-              .findFirst()
-              .ifPresent(
-                  moment -> {
-                    String variable = moment.group("of").replaceFirst(":0$", "");
-                    int which = moment.group("which").matches("m|ema") ? 0 : 1;
-                    pairs.computeIfAbsent(variable, n -> new String[2])[which] = tensor;
-                  });
-        });
+    for (Map.Entry<String, String> name : names.entrySet()) {
+      String tensor = name.getKey();
+      String place = tensor.contains("/.OPTIMIZER_SLOT/") ? tensor : name.getValue();
+      var moment = NAMES.stream().map(n -> n.matcher(place)).filter(Matcher::matches).findFirst();
+      if (moment.isPresent()) {
+        String variable = moment.get().group("of").replaceFirst(":0$", "");
+        int which = moment.get().group("which").matches("m|ema") ? 0 : 1;
+        pairs.computeIfAbsent(variable, n -> new String[2])[which] = tensor;
+      }
+    }
     return pairs;
   }
 
@@ -139,14 +134,15 @@ record AdamMoments(WeightFile file, Consumer<String> note) {
   }
 
   /**
-   * Moments that have numbers alone, as in Keras 3: two for each variable in the order in which the
-   * model has them, which its configuration and the layers' own order tell. Empty if that is
-   * unknown, or they are not Adam's.
+   * Moments that have numbers alone, as in Keras 3: two for each variable in the model's order,
+   * which its configuration and the layers' own order tell. Empty if that is unknown, or they are
+   * not Adam's.
    */
   private Map<String, String[]> numbered() {
     List<String> moments = byNumber();
-    JsonNode config = file.modelConfig().orElse(null);
-    if (config == null || moments.size() != 2 * file.tensors().size() || !isAdam(config)) {
+    JsonNode config = file.modelConfig;
+    boolean isWhole = !config.isMissingNode() && moments.size() == 2 * file.tensors().size();
+    if (!isWhole || !isAdam(config)) {
       return Map.of();
     }
     Map<String, List<String>> layers = layers();

@@ -17,8 +17,8 @@ public final class Checkpoints {
   private Checkpoints() {}
 
   /**
-   * Opens a file, a directory or the prefix of a TensorFlow checkpoint; its content tells what it
-   * is, not its name alone. The caller closes it.
+   * Opens a file, a directory or the prefix of a TensorFlow checkpoint, by its content and not its
+   * name alone. The caller closes it.
    */
   public static WeightFile open(Path path) {
     boolean isDirectory = Files.isDirectory(path);
@@ -41,7 +41,7 @@ public final class Checkpoints {
       return SafetensorsFile.open(path);
     } else if (name.endsWith(".h5") || name.endsWith(".keras")) {
       return KerasFile.open(path); // which reports what is wrong
-    } else if (TensorFlowCheckpoint.recognizes(path)) {
+    } else if (TensorFlowCheckpoint.find(path).isPresent()) {
       return TensorFlowCheckpoint.open(path);
     }
     boolean isFlax = FlaxCheckpoint.recognizes(path);
@@ -57,7 +57,7 @@ public final class Checkpoints {
   /** Reads a model. @throws PerformerException also if no scheme knows the names */
   public static ModelWeights load(Path path, ImportOptions options) {
     try (WeightFile file = open(path)) {
-      ModelWeights weights = NamingScheme.of(file, options).map(file, options);
+      ModelWeights weights = NamingScheme.map(file, options);
       // A task that has other weights than those that are there would be another model.
       String task = StrictJson.tree(weights.config().task()).asText();
       if (options.task() != null && !options.task().equals(task)) {
@@ -70,10 +70,7 @@ public final class Checkpoints {
     }
   }
 
-  /**
-   * Whether a file is a pickle, or a zip with one inside as {@code torch.save} writes it: a
-   * program, which is never run.
-   */
+  /** Whether a file is a pickle, a program which is never run, or a zip with one inside. */
   private static boolean isPickle(Path file) {
     byte[] start = WeightFile.head(file, 2);
     boolean hasProtocol = start.length == 2 && start[0] == (byte) 0x80; // since protocol 2

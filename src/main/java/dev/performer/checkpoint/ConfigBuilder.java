@@ -2,7 +2,6 @@ package dev.performer.checkpoint;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
 import dev.performer.model.PerformerConfig;
 import java.nio.file.Path;
@@ -52,12 +51,7 @@ final class ConfigBuilder {
 
   /** The configuration. @param given a file whose keys go before; null for none */
   PerformerConfig build(Path given) {
-    PerformerConfig config;
-    try {
-      config = PerformerConfig.of(tree, map.path().toString());
-    } catch (PerformerException e) {
-      throw e.in(map.path());
-    }
+    var config = map.named(() -> PerformerConfig.of(tree, map.path().toString()));
     return given == null ? config : config.with(StrictJson.readTree(given), given.toString());
   }
 }

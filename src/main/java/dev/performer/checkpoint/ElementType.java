@@ -8,19 +8,15 @@ import dev.performer.data.NpyType;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
 import java.util.function.Predicate;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.tensorflow.proto.DataType;
 
-/**
- * The element types of foreign files, and how the narrow ones become float32. Complex numbers
- * become their real and imaginary parts in a last dimension of 2.
- */
+/** Element types of foreign files; the parts of complex numbers become a last dimension of 2. */
 enum ElementType {
   FLOAT64("F64", DataType.DT_DOUBLE, NpyType.FLOAT64, 8),
   FLOAT32("F32", DataType.DT_FLOAT, NpyType.FLOAT32, 4),
@@ -66,13 +62,11 @@ enum ElementType {
   }
 
   static ElementType ofSafetensors(String name, String where) {
-    Map<String, ElementType> known = new TreeMap<>();
-    Stream.of(values())
-        .filter(t -> t.safetensors != null)
-        .forEach(t -> known.put(t.safetensors, t));
+    List<String> known =
+        Stream.of(values()).map(t -> t.safetensors).filter(n -> n != null).toList();
     String wrong = "%s: dtype %s is not supported; expected one of %s";
-    require(known.containsKey(name), wrong, where, Excerpt.of(name), known.keySet());
-    return known.get(name);
+    require(known.contains(name), wrong, where, Excerpt.of(name), known);
+    return first(type -> name.equals(type.safetensors)).orElseThrow();
   }
 
   /** The name a person uses: {@code bfloat16}. */
@@ -122,10 +116,7 @@ enum ElementType {
     return NpyArray.of(wide, shape);
   }
 
-  /**
-   * A float of fewer than 32 bits. With infinity the largest exponent means it or NaN, as in IEEE
-   * 754; without, only the pattern of all ones is NaN.
-   */
+  /** A float of fewer than 32 bits. Without infinity, only the pattern of all ones is NaN. */
   private static float small(int bits, int exponentBits, int fractionBits, boolean hasInfinity) {
     int ones = (1 << fractionBits) - 1;
     int fraction = bits & ones;

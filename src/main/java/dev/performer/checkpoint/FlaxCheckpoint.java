@@ -2,7 +2,6 @@ package dev.performer.checkpoint;
 
 import static dev.performer.PerformerException.require;
 
-import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import java.io.IOException;
 import java.math.BigDecimal;
@@ -18,8 +17,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A Flax checkpoint. Opening reads the structure only; values are read on demand. Complex numbers
- * come as real and imaginary parts in a last dimension of 2.
+ * A Flax checkpoint. Opening reads the structure only.
  *
  * @see <a
  *     href="https://github.com/google/flax/blob/main/flax/serialization.py">serialization.py</a>
@@ -45,17 +43,21 @@ final class FlaxCheckpoint extends WeightFile {
     return open(file, channel -> new FlaxCheckpoint(file, channel));
   }
 
-  /**
-   * The file that a path means: itself, the newest {@code checkpoint_<step>} of a directory, or the
-   * {@code checkpoint} inside the directory that Orbax makes of one.
-   */
+  /** The file itself, the newest of a directory, or what a directory of Orbax' has inside. */
   static Optional<Path> locate(Path path) {
     if (!Files.isDirectory(path)) {
       return Optional.of(path);
     }
-    Optional<Path> newest =
-        newest(path, FlaxCheckpoint::step).or(() -> Optional.of(path).filter(p -> step(p) != null));
-    return newest.map(found -> Files.isDirectory(found) ? inside(found) : found);
+    Path itself = step(path) == null ? null : path;
+    Path found = newest(path, FlaxCheckpoint::step).orElse(itself);
+    if (found == null || !Files.isDirectory(found)) {
+      return Optional.ofNullable(found);
+    }
+    Path file = found.resolve("checkpoint");
+    String sharded =
+        "%s has no file 'checkpoint': sharded arrays are not read; save it with flax.training.checkpoints";
+    require(Files.isRegularFile(file), sharded, found);
+    return Optional.of(file);
   }
 
   /** Whether a directory holds one, or a file begins as a msgpack map or array; no pickle does. */
@@ -75,22 +77,14 @@ final class FlaxCheckpoint extends WeightFile {
     return step(path) != null || path.toString().endsWith(".msgpack");
   }
 
-  private static Path inside(Path directory) {
-    Path file = directory.resolve("checkpoint");
-    String sharded =
-        "%s has no file 'checkpoint': sharded arrays are not read; save it with flax.training.checkpoints";
-    require(Files.isRegularFile(file), sharded, directory);
-    return file;
-  }
-
   /** The step in a path's name; null if it has none. */
   private static BigDecimal step(Path path) {
     Matcher matcher = STEP.matcher(String.valueOf(path.toAbsolutePath().getFileName()));
     return matcher.matches() ? new BigDecimal(matcher.group(1)) : null;
   }
 
-  /** Where {@code config.gin} would lie: beside the checkpoint, whatever form that has. */
-  Path directory() {
+  @Override
+  Path folder() {
     Path parent = path().toAbsolutePath().getParent();
     boolean isOrbax = path().endsWith("checkpoint") && step(parent) != null;
     return isOrbax && parent.getParent() != null ? parent.getParent() : parent;
@@ -110,10 +104,8 @@ final class FlaxCheckpoint extends WeightFile {
   }
 
   /**
-   * Where a Flax checkpoint has its parameters: in a tree of them alone, or in the {@code target}
-   * of an optimizer, beside its {@code state}.
-   *
-   * @param prefix of every parameter, such as {@code target/params/}
+   * Where the parameters are: in a tree of them alone, or in an optimizer's {@code target}, beside
+   * its {@code state}. The prefix is theirs, such as {@code target/params/}.
    */
   record Parameters(WeightFile file, String prefix) {
     static final String TARGET = "target/";
@@ -129,15 +121,11 @@ final class FlaxCheckpoint extends WeightFile {
     }
 
     /** As {@link #find}, but it must be there, and no preset but this one be given. */
-    static Parameters of(WeightFile file, String last, ImportOptions options, String preset) {
-      if (options.preset() != null && !options.preset().equals(preset)) {
-        throw new PerformerException(
-                "%s: preset %s does not fit its names; use the preset %s or none"
-                    .formatted(file.path(), options.preset(), preset))
-            .settledBy("preset");
-      }
-      return find(file, last)
-          .orElseThrow(() -> new PerformerException(file.path() + " has no " + last));
+    static Parameters of(WeightMap map, String last, String preset) {
+      String given = map.options.preset();
+      String wrong = "preset %s does not fit its names; use the preset %s or none";
+      map.checkGiven("preset", given == null || given.equals(preset), wrong, given, preset);
+      return find(map.file, last).orElseThrow(() -> map.wrong("there is no %s", last));
     }
 
     /** Tensors by their names without the prefix. */

@@ -17,6 +17,8 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.DoublePredicate;
+import java.util.function.LongPredicate;
+import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -43,9 +45,7 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
 
   static final GinConfig EMPTY = new GinConfig(Path.of("config.gin"), Map.of(), List.of());
 
-  /**
-   * What is bound; the module does not matter. {@code x = 1} is gin's {@code x/macro.value = 1}.
-   */
+  /** What is bound, whatever the module; {@code x = 1} is gin's {@code x/macro.value = 1}. */
   record Key(String scope, String name, String parameter) {
     private static final Pattern WRITTEN =
         Pattern.compile("(?:(.*)/)?(?:[^/]*\\.)?([^./]*)\\.([^./]*)");
@@ -78,6 +78,11 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
     }
   }
 
+  /** The words of a text, in order. */
+  static Set<String> words(String text) {
+    return new TreeSet<>(List.of(text.strip().split("\\s+")));
+  }
+
   /** Reads a file. @throws PerformerException that names file and line */
   static GinConfig read(Path file) {
     return parse(file, text(file));
@@ -85,7 +90,6 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
 
   static String text(Path file) {
     try {
-      RegularFiles.require(file);
       require(Files.size(file) <= MAX_BYTES, "%s is too large for a gin configuration", file);
       return RegularFiles.readString(file);
     } catch (CharacterCodingException e) {
@@ -136,13 +140,8 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
         .anyMatch(value -> value instanceof Reference r && r.name().equals(configurable));
   }
 
-  /**
-   * The parameters of a configurable, with the types that they must have.
-   *
-   * @param parent whose parameters it inherits; itself for none
-   */
+  /** Parameters of a configurable by type. @param parent whose it inherits; itself for none */
   record Parameters(GinConfig gin, String scope, String name, String parent) {
-
     /** The value of a parameter; empty where the default holds. */
     Optional<Object> value(String key) {
       return gin.value(scope, name, key).or(() -> gin.value(scope, parent, key));
@@ -152,28 +151,26 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
       return value(key).orElse(absent);
     }
 
-    boolean bool(String key, boolean absent) {
+    private <T> T typed(
+        Class<T> type, String key, Object absent, Predicate<T> condition, String expected) {
       Object value = value(key, absent);
-      if (value instanceof Boolean flag) {
-        return flag;
-      }
-      throw wrong(key, value, "True or False");
-    }
-
-    double number(String key, double absent, DoublePredicate condition, String expected) {
-      Object value = value(key, absent);
-      if (value instanceof Number n && condition.test(n.doubleValue())) {
-        return n.doubleValue();
+      if (type.isInstance(value) && condition.test(type.cast(value))) {
+        return type.cast(value);
       }
       throw wrong(key, value, expected);
     }
 
-    long whole(String key, long absent) {
-      Object value = value(key, absent);
-      if (value instanceof Long n) {
-        return n;
-      }
-      throw wrong(key, value, "a whole number");
+    boolean bool(String key, boolean absent) {
+      return typed(Boolean.class, key, absent, x -> true, "True or False");
+    }
+
+    double number(String key, double absent, DoublePredicate range, String expected) {
+      return typed(Number.class, key, absent, x -> range.test(x.doubleValue()), expected)
+          .doubleValue();
+    }
+
+    long whole(String key, long absent, LongPredicate range, String expected) {
+      return typed(Long.class, key, absent, range::test, expected);
     }
 
     /** Those that have bindings, in order. */

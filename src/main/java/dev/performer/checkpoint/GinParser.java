@@ -1,5 +1,7 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.io.IOException;
@@ -49,7 +51,6 @@ final class GinParser {
   private final Matcher token;
   private int at;
 
-  /** Binds into {@code config}. */
   GinParser(Path file, String text, GinConfig config, Includes includes) {
     this.file = file;
     this.text = text.startsWith("\uFEFF") ? text.substring(1) : text;
@@ -69,9 +70,7 @@ final class GinParser {
 
   private void endOfStatement() {
     take(SPACE);
-    if (at < text.length() && peek() != '\n' && peek() != '#') {
-      throw expected("the end of the line");
-    }
+    expect(at >= text.length() || peek() == '\n' || peek() == '#', "the end of the line");
   }
 
   /** One statement; the selector of the block that it begins or is in, or null. */
@@ -86,14 +85,12 @@ final class GinParser {
       include(name);
       return null;
     }
-    String selector = require(SELECTOR, "a parameter name");
+    String selector = next(SELECTOR, "a parameter name");
     take(SPACE);
     if (take(':')) {
       return selector;
     }
-    if (!take('=')) {
-      throw expected("'=' after a parameter's name");
-    }
+    expect(take('='), "'=' after a parameter's name");
     take(SPACE);
     var key = GinConfig.Key.of(block == null ? selector : block + "." + selector);
     config.bindings().remove(key); // the order is that of the last bindings
@@ -110,7 +107,7 @@ final class GinParser {
       throw fail("include '" + Excerpt.of(name) + "': " + e.getMessage());
     }
     new GinParser(included, GinConfig.text(included), config, includes).parse();
-    includes.leave();
+    includes.open.pop();
   }
 
   private Object value(int depth) {
@@ -129,17 +126,16 @@ final class GinParser {
       items('}', () -> entries.put(key(depth + 1), value(depth + 1)));
       return entries;
     } else if (take('@')) {
-      return reference(require(SELECTOR, "a name after @"));
+      return reference(next(SELECTOR, "a name after @"));
     } else if (take('%')) {
-      return new GinConfig.Macro(require(SELECTOR, "a macro's name"));
+      return new GinConfig.Macro(next(SELECTOR, "a macro's name"));
     } else if (token.usePattern(STRING_START).region(at, text.length()).lookingAt()) {
       return strings(depth > 0 ? LINES : SPACE);
     } else if (take(NUMBER)) {
       return number(token.group().replace("_", ""));
     }
-    String word =
-        require(
-            CONSTANT, "a value: a number, string, list, True, False, None, @reference or %macro");
+    String values = "a value: a number, string, list, True, False, None, @reference or %macro";
+    String word = next(CONSTANT, values);
     return word.equals("None") ? GinConfig.NONE : Boolean.valueOf(word);
   }
 
@@ -153,9 +149,7 @@ final class GinParser {
   private Object key(int depth) {
     Object key = value(depth);
     take(LINES);
-    if (!take(':')) {
-      throw expected("':' after a key");
-    }
+    expect(take(':'), "':' after a key");
     take(LINES);
     return key;
   }
@@ -169,9 +163,7 @@ final class GinParser {
       take(LINES);
       hasComma = take(',');
       take(LINES);
-      if (!hasComma && peek() != close) {
-        throw expected("',' or '" + close + "'");
-      }
+      expect(hasComma || peek() == close, "',' or '" + close + "'");
     }
     return hasComma;
   }
@@ -184,9 +176,7 @@ final class GinParser {
       String end = token.group(2);
       int start = at;
       while (!text.startsWith(end, at)) {
-        if (at >= text.length() || peek() == '\n' && end.length() == 1) {
-          throw expected("the end of a string");
-        }
+        expect(at < text.length() && (peek() != '\n' || end.length() > 1), "the end of a string");
         at += peek() == '\\' ? 2 : 1;
       }
       String body = text.substring(start, at);
@@ -198,15 +188,8 @@ final class GinParser {
   }
 
   private static String unescaped(MatchResult escape) {
-    return Matcher.quoteReplacement(
-        switch (escape.group(1)) {
-          case "n" -> "\n";
-          case "t" -> "\t";
-          case "r" -> "\r";
-          case "\\", "'", "\"" -> escape.group(1);
-          case "\n" -> "";
-          default -> escape.group();
-        });
+    boolean isKnown = "ntr\\'\"\n".contains(escape.group(1)); // others stay, as in Python
+    return Matcher.quoteReplacement(isKnown ? escape.group().translateEscapes() : escape.group());
   }
 
   private Object number(String digits) {
@@ -238,18 +221,18 @@ final class GinParser {
     return isNext;
   }
 
-  private String require(Pattern pattern, String what) {
-    if (!take(pattern)) {
-      throw expected(what);
-    }
+  private String next(Pattern pattern, String what) {
+    expect(take(pattern), what);
     return token.group();
   }
 
-  private PerformerException expected(String what) {
-    int start = Math.min(at, text.length());
-    String next = text.substring(start, Math.min(text.length(), start + 20));
-    String rest = next.lines().findFirst().orElse("");
-    return fail("expected " + what + (rest.isEmpty() ? "" : quoted(", found '", rest, "'")));
+  private void expect(boolean right, String what) {
+    if (!right) {
+      int start = Math.min(at, text.length());
+      String next = text.substring(start, Math.min(text.length(), start + 20));
+      String rest = next.lines().findFirst().orElse("");
+      throw fail("expected " + what + (rest.isEmpty() ? "" : quoted(", found '", rest, "'")));
+    }
   }
 
   /** A link beside a checkpoint may lead to anything: then nothing of it is shown. */
@@ -262,10 +245,7 @@ final class GinParser {
     return new PerformerException(file + " line " + (ends + 1) + ": " + what);
   }
 
-  /**
-   * The files that gin configurations include, one inside the other: only those of the first one's
-   * folder and the folders in it, links followed.
-   */
+  /** The files that others include: only those in the first one's folder, links followed. */
   static final class Includes {
     private static final int MAX_DEPTH = 20;
     private static final int MAX_FILES = 200;
@@ -287,17 +267,14 @@ final class GinParser {
       } catch (InvalidPathException e) {
         throw new PerformerException("this is no path", e);
       }
-      PerformerException.require(
-          isInside(place), "it lies outside of %s, where all files must be", folder);
+      require(isInside(place), "it lies outside of %s, where all files must be", folder);
       boolean isThere = !name.isBlank() && Files.isRegularFile(place);
-      PerformerException.require(
-          isThere, "there is no file %s; put it there, or leave the line out", place);
+      require(isThere, "there is no file %s; put it there, or leave the line out", place);
       Path real = real(place);
-      PerformerException.require(
-          !open.contains(real), "this file is being read already: it includes itself");
+      require(!open.contains(real), "this file is being read already: it includes itself");
       String tooMany = "more than %s files inside each other, or %s in all, are not read";
       boolean fits = open.size() <= MAX_DEPTH && ++files <= MAX_FILES;
-      PerformerException.require(fits, tooMany, MAX_DEPTH, MAX_FILES);
+      require(fits, tooMany, MAX_DEPTH, MAX_FILES);
       open.push(real);
       return place;
     }
@@ -305,11 +282,6 @@ final class GinParser {
     /** Whether a file, links followed, lies in the folder of the first one. */
     boolean isInside(Path file) {
       return real(file).startsWith(folder);
-    }
-
-    /** The file that was entered last has been read. */
-    void leave() {
-      open.pop();
     }
 
     private static Path real(Path file) {

@@ -26,10 +26,15 @@ final class Hdf5Tensors {
   private static final int DEEPEST = 64;
   private static final int MOST_NODES = 200_000;
 
+  /** Paths of the groups, without slash at the ends. */
+  final SortedMap<String, Group> groups = new TreeMap<>();
+
+  /** Paths of the numeric datasets with their type, shape and size. */
+  final SortedMap<String, WeightFile.Info> infos = new TreeMap<>();
+
   private final long fileBytes;
   private final String file;
   private final SortedMap<String, Dataset> datasets = new TreeMap<>();
-  private final SortedMap<String, Group> groups = new TreeMap<>();
   private int nodes;
 
   /** No dataset can have more than {@code fileBytes}; {@code file} is for errors. */
@@ -37,6 +42,7 @@ final class Hdf5Tensors {
     this.fileBytes = fileBytes;
     this.file = file;
     guarded(file, () -> walk(root, "", 0));
+    datasets.forEach((path, dataset) -> infos.put(path, info(path, dataset)));
   }
 
   private Void walk(Group group, String prefix, int depth) {
@@ -47,10 +53,8 @@ final class Hdf5Tensors {
 
   private void add(Node node, String path, int depth) {
     require(++nodes <= MOST_NODES, "%s: more than %s groups and datasets", file, MOST_NODES);
-    if (node.isLink()) {
-      throw new PerformerException(
-          file + ", " + Excerpt.of(path) + ": links are not followed; Keras writes none");
-    }
+    String links = "%s, %s: links are not followed; Keras writes none";
+    require(!node.isLink(), links, file, Excerpt.of(path));
     if (node instanceof Dataset dataset) {
       datasets.put(path, dataset);
     } else if (node instanceof Group inner) {
@@ -81,18 +85,6 @@ final class Hdf5Tensors {
             : "an address or a size in its structure is wrong";
   }
 
-  /** Paths of the groups, without slash at the ends. */
-  SortedMap<String, Group> groups() {
-    return groups;
-  }
-
-  /** Paths of the numeric datasets with their type, shape and size. */
-  SortedMap<String, WeightFile.Info> infos() {
-    SortedMap<String, WeightFile.Info> infos = new TreeMap<>();
-    datasets.forEach((path, dataset) -> infos.put(path, info(path, dataset)));
-    return infos;
-  }
-
   private String where(String path) {
     return file + ", dataset " + Excerpt.of(path);
   }
@@ -106,8 +98,8 @@ final class Hdf5Tensors {
           long[] shape = dataset.isScalar() ? new long[0] : dataset.getDimensionsAsLong();
           WeightFile.Info info = type.info(shape, where);
           long bytes = info.bytes();
-          boolean fits = bytes <= fileBytes;
-          require(fits, "%s claims %s bytes in a file of %s", where, bytes, fileBytes);
+          String claims = "%s claims %s bytes in a file of %s";
+          require(bytes <= fileBytes, claims, where, bytes, fileBytes);
           boolean isPlain = dataset.getFilters().isEmpty();
           require(isPlain, "%s is compressed; h5repack -f NONE undoes it", where);
           long stored = bytes == 0 ? 0 : dataset.getStorageInBytes();

@@ -6,9 +6,8 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * BERT as Hugging Face's transformers name it, with or without {@code bert.} in front: softmax
- * attention, which a later step may turn into FAVOR+. Heads are not in the file: {@code
- * config.json} beside it has them.
+ * BERT as Hugging Face's transformers name it, with or without {@code bert.} in front. Heads are
+ * not in the file: {@code config.json} beside it has them.
  */
 final class HuggingFaceBertNaming implements NamingScheme {
   private static final NameTable NAMES =
@@ -38,34 +37,28 @@ final class HuggingFaceBertNaming implements NamingScheme {
       "(bert\\.)?(embeddings\\.(position|token_type)_ids|cls\\.(seq_relationship|predictions\\.decoder)\\..*)";
 
   @Override
-  public String label() {
-    return "Hugging Face BERT";
-  }
-
-  @Override
   public boolean recognizes(WeightFile file) {
     return NAMES.knows(file.tensors().keySet(), "layer_\\d+/attention/query/kernel");
   }
 
   @Override
-  public ModelWeights map(WeightFile file, ImportOptions options) {
-    WeightMap map = new WeightMap(file);
-    file.tensors().keySet().forEach(tensor -> place(map, tensor));
+  public ModelWeights map(WeightMap map) {
+    map.file.tensors().keySet().forEach(tensor -> place(map, tensor));
     boolean isMaskedLm = map.has("head/transform/kernel") || map.has("head/logits/bias");
-    boolean isTied = placeDecoder(file, map);
+    boolean isTied = placeDecoder(map.file, map);
     boolean hasClassifier = map.has("classifier/logits/kernel");
     boolean hasPooler = map.has("pooler/kernel");
-    JsonNode near = file.neighbourConfig();
+    JsonNode near = map.file.neighbourConfig();
     String task = isMaskedLm ? "masked-lm" : hasClassifier ? "classification" : "encoder";
     int classes = hasClassifier ? map.size("classifier/logits/kernel", 2, 1) : 0;
     var config = new ConfigBuilder("bert", map).put("task", task);
     config
-        .put("heads", heads(map, near, options), "headSize", 0)
+        .put("heads", heads(map, near), "headSize", 0)
         .put("tiedOutput", isMaskedLm && isTied, "headTransform", isMaskedLm)
         .put("pooler", hasPooler, "pooling", hasPooler || hasClassifier ? "cls" : "mean")
         .put("classes", classes);
     putNear(config, map, near);
-    return map.finish(label(), config.build(options.config()), options);
+    return map.finish(config.build(map.options.config()));
   }
 
   private static void place(WeightMap map, String tensor) {
@@ -97,14 +90,13 @@ final class HuggingFaceBertNaming implements NamingScheme {
     return isTied;
   }
 
-  private static int heads(WeightMap map, JsonNode near, ImportOptions options) {
+  private static int heads(WeightMap map, JsonNode near) {
+    Integer given = map.options.heads();
     JsonNode stored = near.path("num_attention_heads");
-    if (options.heads() == null && !stored.isInt()) {
-      throw map.wrong(
-              "the number of heads is not in the file; put its config.json beside it, or give it")
-          .settledBy("heads");
-    }
-    return options.heads() != null ? options.heads() : stored.intValue();
+    String unknown =
+        "the number of heads is not in the file; put its config.json beside it, or give it";
+    map.checkGiven("heads", given != null || stored.isInt(), unknown);
+    return given != null ? given : stored.intValue();
   }
 
   private static void putNear(ConfigBuilder config, WeightMap map, JsonNode near) {

@@ -45,7 +45,6 @@ final class KerasFile extends WeightFile {
       Pattern.compile("(optimizer|optimizer_weights)(/.*)?|.*/seed_generator_state");
 
   private final Hdf5Tensors contents;
-  private final JsonNode config;
   private final boolean isZip;
   private final Map<String, String> places = new HashMap<>();
 
@@ -55,20 +54,19 @@ final class KerasFile extends WeightFile {
     contents = new Hdf5Tensors(hdf, size, where);
     isZip = zipped != null;
     String[] own = isZip ? new String[0] : contents.texts(hdf, "model_config");
-    config = own.length == 0 ? zipped : tree(own[0].getBytes(StandardCharsets.UTF_8), path);
-    Map<String, Info> infos = contents.infos();
-    Map<String, String> named = weightNames(infos.keySet());
-    infos.forEach(
+    byte[] json = own.length == 0 ? null : own[0].getBytes(StandardCharsets.UTF_8);
+    String attribute = path + ", attribute model_config";
+    if (isZip || json != null) {
+      modelConfig = isZip ? zipped : StrictJson.readTree(json, attribute);
+    }
+    Map<String, String> named = weightNames();
+    contents.infos.forEach(
         (place, info) -> {
           String name = named.getOrDefault(place, place);
           places.put(name, place);
           (TRAINING.matcher(place).matches() ? trainingState : tensors).put(name, info);
         });
     nameLayers();
-  }
-
-  private static JsonNode tree(byte[] attribute, Path path) {
-    return StrictJson.readTree(attribute, path + ", attribute model_config");
   }
 
   /** Whether a file is HDF5, or a zip that holds Keras' weights. */
@@ -140,23 +138,21 @@ final class KerasFile extends WeightFile {
   }
 
   /** Keras 2: groups list their weights in the attribute {@code weight_names}. */
-  private Map<String, String> weightNames(Set<String> known) {
+  private Map<String, String> weightNames() {
     Map<String, String> names = new HashMap<>();
     Set<String> seen = new HashSet<>();
     Set<String> twice = new HashSet<>();
-    contents
-        .groups()
-        .forEach(
-            (path, group) -> {
-              for (String weight : contents.texts(group, "weight_names")) {
-                String place = path + "/" + weight;
-                String name = weight.replaceFirst(":0$", "");
-                if (known.contains(place)) {
-                  names.put(place, name);
-                  (seen.add(name) ? seen : twice).add(name);
-                }
-              }
-            });
+    contents.groups.forEach(
+        (path, group) -> {
+          for (String weight : contents.texts(group, "weight_names")) {
+            String place = path + "/" + weight;
+            String name = weight.replaceFirst(":0$", "");
+            if (contents.infos.containsKey(place)) {
+              names.put(place, name);
+              (seen.add(name) ? seen : twice).add(name);
+            }
+          }
+        });
     names.values().removeAll(twice); // the paths tell those apart
     return names;
   }
@@ -179,7 +175,7 @@ final class KerasFile extends WeightFile {
     for (int end = 0; end < layer.length(); ) {
       int slash = layer.indexOf('/', end + 1);
       end = slash < 0 ? layer.length() : slash;
-      own = contents.texts(contents.groups().get(layer.substring(0, end) + "/vars"), "name");
+      own = contents.texts(contents.groups.get(layer.substring(0, end) + "/vars"), "name");
       name.append(own.length == 1 ? "/" + own[0] : "");
     }
     return own.length == 1 ? Optional.of(name.substring(1)) : Optional.empty();
@@ -198,12 +194,8 @@ final class KerasFile extends WeightFile {
 
   @Override
   public String format() {
-    return isZip ? "Keras model" : config == null ? "Keras HDF5 weights" : "Keras HDF5 model";
-  }
-
-  @Override
-  Optional<JsonNode> modelConfig() {
-    return Optional.ofNullable(config);
+    String hdf5 = modelConfig.isMissingNode() ? "Keras HDF5 weights" : "Keras HDF5 model";
+    return isZip ? "Keras model" : hdf5;
   }
 
   @Override

@@ -5,9 +5,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Transformers that people write with Keras layers and number themselves: {@code favor_0} (Model
- * Garden's KernelAttention) or {@code mha_0} (Keras' softmax attention), {@code ff1_0}, {@code
- * ln_a_0} and so on, norms after each part.
+ * Transformers of Keras layers that people number themselves: {@code favor_0} (Model Garden's
+ * KernelAttention) or {@code mha_0} (Keras' softmax), {@code ff1_0}, norms after each part.
  */
 final class KerasPerformerNaming implements NamingScheme {
   private static final NameTable NAMES =
@@ -27,11 +26,6 @@ final class KerasPerformerNaming implements NamingScheme {
           class_head|head -> classifier/logits
           """);
 
-  @Override
-  public String label() {
-    return "Keras layers";
-  }
-
   private static List<String> names(WeightFile file) {
     return file.tensors().keySet().stream().map(file::variable).toList();
   }
@@ -42,16 +36,16 @@ final class KerasPerformerNaming implements NamingScheme {
   }
 
   @Override
-  public ModelWeights map(WeightFile file, ImportOptions options) {
-    WeightMap map = new WeightMap(file);
+  public ModelWeights map(WeightMap map) {
+    WeightFile file = map.file;
     file.tensors().keySet().forEach(t -> NAMES.place(map, t, file.variable(t)));
     boolean isKernel = names(file).stream().anyMatch(name -> name.matches("(.*/)?favor_.*"));
     boolean hasClasses = map.has("classifier/logits/kernel");
-    boolean isNormFirst = Boolean.TRUE.equals(options.normFirst());
+    boolean isNormFirst = Boolean.TRUE.equals(map.options.normFirst());
     int classes = hasClasses ? map.size("classifier/logits/kernel", 2, 1) : 0;
     var config = new ConfigBuilder(isKernel ? "kernel-encoder" : "bert", map).putHeads();
     config
-        .put("task", task(file, map, options), "activation", "gelu-erf")
+        .put("task", task(map), "activation", "gelu-erf")
         .put("normalization.position", isNormFirst ? "pre" : "post")
         .put("normalization.epsilon", 1e-6, "normalization.embeddings", false)
         .put("normalization.last", false, "padId", isKernel ? 0 : null)
@@ -60,21 +54,22 @@ final class KerasPerformerNaming implements NamingScheme {
         .put("pooling", "mean", "classes", classes)
         .put("dropout", Map.of("embeddings", 0, "residual", 0, "attention", 0, "mlp", 0.1));
     if (isKernel) {
-      var garden = new ModelGardenConfig(file, List.of("kernel_attention"), options, map);
+      var garden = new ModelGardenConfig(List.of("kernel_attention"), map);
       config.put("attention", garden.attention(map.layers()));
     }
+    String assumed =
+        "Keras keeps no graph in weights: assumed norms %s each part, epsilon 1e-6, gelu (erf), %s";
     map.note(
-        "Keras keeps no graph in weights: assumed norms %s each part, epsilon 1e-6, gelu (erf), %s"
-            .formatted(
-                isNormFirst ? "before" : "after", isKernel ? "padding token 0" : "no padding"));
-    return map.finish(label(), config.build(options.config()), options);
+        assumed, isNormFirst ? "before" : "after", isKernel ? "padding token 0" : "no padding");
+    return map.finish(config.build(map.options.config()));
   }
 
-  private static String task(WeightFile file, WeightMap map, ImportOptions options) {
+  private static String task(WeightMap map) {
     if (map.has("head/logits/kernel")) {
-      boolean isNearCausal = file.nearConfig().path("causal").asBoolean(false);
+      boolean isNearCausal = map.file.nearConfig().path("causal").asBoolean(false);
+      ImportOptions given = map.options;
       boolean isCausal =
-          options.causal() != null ? options.causal() : options.window() != null || isNearCausal;
+          given.causal() != null ? given.causal() : given.window() != null || isNearCausal;
       return isCausal ? "causal-lm" : "masked-lm";
     }
     return map.has("classifier/logits/kernel") ? "classification" : "encoder";

@@ -4,17 +4,16 @@ import dev.performer.checkpoint.FlaxCheckpoint.Parameters;
 import dev.performer.checkpoint.NamingScheme.UnknownAttentionException;
 import dev.performer.checkpoint.WeightMap.Layout;
 import java.util.List;
+import java.util.Map;
 
 /**
- * Encoders of Google's Long Range Arena. Attention, number of heads apart, and pooling are not in
- * the file.
+ * Encoders of Google's Long Range Arena. Attention and pooling are not in the file.
  *
  * @see <a
  *     href="https://github.com/google-research/long-range-arena/tree/main/lra_benchmarks/models">long-range-arena</a>
  */
 final class LraNaming implements NamingScheme {
   private static final String EMBEDDING = "Embed_0/embedding";
-
   private static final NameTable NAMES =
       new NameTable(
           Layout.SAME,
@@ -34,11 +33,6 @@ final class LraNaming implements NamingScheme {
           """);
 
   @Override
-  public String label() {
-    return "long-range-arena";
-  }
-
-  @Override
   public boolean recognizes(WeightFile file) {
     return Parameters.find(file, EMBEDDING)
         .filter(p -> p.names().containsKey("encoderblock_0/LayerNorm_0/scale"))
@@ -46,40 +40,36 @@ final class LraNaming implements NamingScheme {
   }
 
   @Override
-  public ModelWeights map(WeightFile file, ImportOptions options) {
-    Parameters parameters = Parameters.of(file, EMBEDDING, options, "lra-encoder");
-    WeightMap map = new WeightMap(file);
+  public ModelWeights map(WeightMap map) {
+    ImportOptions options = map.options;
+    Parameters parameters = Parameters.of(map, EMBEDDING, "lra-encoder");
     boolean isDual = parameters.prefix().endsWith("encoder/");
     map.check(!isDual, "this is a dual encoder; no model here takes two sequences");
     if (!JaxAttention.isGiven(options) && !options.configHas("attention")) {
       String lacks =
           "the file does not tell which attention it has; give the kernel relu (Long Range Arena's 'generalized'), the kernel softmax and how many features, or attention exact ('dot_product')";
-      throw new UnknownAttentionException(file.path(), lacks, "kernel", "features", "attention");
+      throw new UnknownAttentionException(map.path(), lacks, "kernel", "features", "attention");
     }
-    parameters.names().forEach((name, tensor) -> place(map, name, tensor));
+    Map<String, String> names = parameters.names();
+    names.forEach((name, tensor) -> NAMES.place(map, tensor, name));
+    boolean hasClassToken = names.containsKey("cls");
+    if (hasClassToken) {
+      map.put("embeddings/class_token", names.get("cls"), Layout.SAME);
+    }
     parameters.ignoreState(map);
     ConfigBuilder config = new ConfigBuilder("lra-encoder", map).putHeads();
-    boolean hasClassToken = map.has("embeddings/class_token");
     config.put("classToken", hasClassToken);
     putPooling(config, map, hasClassToken ? "cls" : options.pooling());
     if (map.has("embeddings/position")) {
       int rows = map.size("embeddings/position", 2, 0);
-      config.put("positions", "learned").put("maxLength", hasClassToken ? rows - 1 : rows);
+      config.put("positions", "learned", "maxLength", hasClassToken ? rows - 1 : rows);
     } else {
       config.put("positions", "sinusoidal").putIfAbsent("maxLength", options.maxLength());
     }
     if (JaxAttention.isGiven(options)) {
-      config.put("attention", JaxAttention.over(null, options, false, map));
+      config.put("attention", JaxAttention.over(null, false, map));
     }
-    return map.finish(label(), config.build(options.config()), options);
-  }
-
-  private static void place(WeightMap map, String name, String tensor) {
-    if (name.equals("cls")) {
-      map.put("embeddings/class_token", tensor, Layout.SAME);
-    } else {
-      NAMES.place(map, tensor, name);
-    }
+    return map.finish(config.build(map.options.config()));
   }
 
   private static void putPooling(ConfigBuilder config, WeightMap map, String given) {
@@ -87,18 +77,18 @@ final class LraNaming implements NamingScheme {
     if (map.has("classifier/hidden_0/kernel")) {
       int in = map.size("classifier/hidden_0/kernel", 2, 0);
       int width = map.size("embeddings/token", 2, 1);
-      config.put("classes", map.size("classifier/logits/kernel", 2, 1));
-      config.put("classifierSizes", List.of(map.size("classifier/hidden_0/kernel", 2, 1)));
+      int hidden = map.size("classifier/hidden_0/kernel", 2, 1);
+      int classes = map.size("classifier/logits/kernel", 2, 1);
+      config.put("classes", classes, "classifierSizes", List.of(hidden));
       if (in != width && in % width == 0) {
         pooling = "flatten";
         config.put("maxLength", in / width);
       } else if (pooling == null) {
         pooling = "mean";
-        map.note(
-            "how the sequence is pooled is not in the file: the mean, unless another pooling is given");
+        map.note("pooling is not in the file: the mean, unless another pooling is given");
       }
     } else {
-      config.put("task", "encoder").put("classes", 0).put("classifierSizes", List.of());
+      config.put("task", "encoder", "classes", 0, "classifierSizes", List.of());
     }
     config.putIfAbsent("pooling", pooling);
   }

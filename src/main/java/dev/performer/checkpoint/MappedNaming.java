@@ -14,24 +14,18 @@ import dev.performer.model.PerformerConfig;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
 
 /**
- * Any names, by a file of the user's (YAML or JSON): each of our variables with the name of a
- * tensor, or with {@code {from: NAME, transpose: true or an order of axes, reshape: [sizes]}}. In
- * both names {@code {i}} stands for every layer's number. The key {@code config} may hold the keys
- * of the configuration.
+ * Any names, by a file of the user's: each of our variables with the name of a tensor, or with
+ * {@code {from: NAME, transpose: true or an order of axes, reshape: [sizes]}}. In both {@code {i}}
+ * stands for every layer's number. The key {@code config} may hold the keys of the configuration.
  */
 final class MappedNaming implements NamingScheme {
   private static final String CONFIG = "config";
   private static final String LAYER = "{i}";
-
-  @Override
-  public String label() {
-    return "mapping file";
-  }
+  private static final Set<String> KEYS = Set.of("from", "transpose", "reshape");
 
   @Override
   public boolean recognizes(WeightFile file) {
@@ -39,12 +33,12 @@ final class MappedNaming implements NamingScheme {
   }
 
   @Override
-  public ModelWeights map(WeightFile file, ImportOptions options) {
-    Path mapping = options.mapping();
+  public ModelWeights map(WeightMap map) {
+    WeightFile file = map.file;
+    Path mapping = map.options.mapping();
     JsonNode tree = object(mapping, "an object that gives a tensor's name for each variable");
-    PerformerConfig config = config(tree, mapping, options);
-    WeightMap map = new WeightMap(file);
-    for (Map.Entry<String, JsonNode> entry : tree.properties()) {
+    PerformerConfig config = config(tree, map.options);
+    for (var entry : tree.properties()) {
       String variable = entry.getKey();
       String where = mapping + ", " + variable + ": ";
       int copies = variable.equals(CONFIG) ? 0 : variable.contains(LAYER) ? config.layers() : 1;
@@ -61,7 +55,7 @@ final class MappedNaming implements NamingScheme {
     if (!rest.isEmpty()) {
       map.note("tensors that " + mapping + " does not name were left out: " + Excerpt.names(rest));
     }
-    return map.finish(label(), config, options);
+    return map.finish(config);
   }
 
   private static ObjectNode object(Path file, String expected) {
@@ -70,7 +64,7 @@ final class MappedNaming implements NamingScheme {
     return (ObjectNode) tree;
   }
 
-  private static PerformerConfig config(JsonNode tree, Path mapping, ImportOptions options) {
+  private static PerformerConfig config(JsonNode tree, ImportOptions options) {
     ObjectNode keys = JsonNodeFactory.instance.objectNode();
     if (options.preset() != null) {
       keys.put("preset", options.preset());
@@ -83,25 +77,24 @@ final class MappedNaming implements NamingScheme {
     } else if (keys.isEmpty()) {
       throw new PerformerException(
               "%s: names alone tell no model; give a configuration or a preset, or put the keys of the configuration under %s"
-                  .formatted(mapping, CONFIG))
+                  .formatted(options.mapping(), CONFIG))
           .settledBy("config", "preset");
     }
-    return PerformerConfig.of(keys, mapping.toString());
+    return PerformerConfig.of(keys, options.mapping().toString());
   }
 
   private static String tensor(WeightFile file, JsonNode value, String number, String where) {
     JsonNode from = value.isTextual() ? value : value.path("from");
     require(from.isTextual(), "%sexpected a tensor's name, or an object with from", where);
-    for (Map.Entry<String, JsonNode> key : value.properties()) {
-      boolean isKnown = Set.of("from", "transpose", "reshape").contains(key.getKey());
-      require(isKnown, "%sunknown key %s", where, key.getKey());
+    for (var key : value.properties()) {
+      require(KEYS.contains(key.getKey()), "%sunknown key %s", where, key.getKey());
     }
     String tensor = from.textValue().replace(LAYER, number);
     Set<String> tensors = file.tensors().keySet();
     if (!tensors.contains(tensor)) {
-      throw new PerformerException(
-          "%s%s has no tensor %s; did you mean %s?"
-              .formatted(where, file.path(), tensor, Labels.nearest(tensor, tensors)));
+      String missing = "%s%s has no tensor %s; did you mean %s?";
+      String nearest = Labels.nearest(tensor, tensors);
+      throw new PerformerException(missing.formatted(where, file.path(), tensor, nearest));
     }
     return tensor;
   }
@@ -125,8 +118,7 @@ final class MappedNaming implements NamingScheme {
             : Arrays.stream(numbers(order, where + "transpose")).mapToInt(a -> (int) a).toArray();
     int[] sorted = IntStream.of(axes).sorted().toArray();
     boolean isOrder = Arrays.equals(sorted, IntStream.range(0, rank).toArray());
-    String wrong = "%stranspose %s is no order of %s axes";
-    require(isOrder, wrong, where, Arrays.toString(axes), rank);
+    require(isOrder, "%stranspose %s is no order of %s axes", where, Arrays.toString(axes), rank);
     return WeightMap.transposed(array, axes);
   }
 

@@ -1,8 +1,6 @@
 package dev.performer.checkpoint;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.MissingNode;
-import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorConfig.FavorKeys;
@@ -12,31 +10,27 @@ import dev.performer.attention.modelgarden.KernelAttentionConfig;
 import dev.performer.checkpoint.ImportOptions.AttentionKind;
 import dev.performer.checkpoint.NamingScheme.UnknownAttentionException;
 import dev.performer.model.AttentionConfig;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.IntStream;
 
-/**
- * What KernelAttention computes in a checkpoint, gathered from Keras' configuration, a {@code
- * config.json} near it, and what is given; names tell kernel from softmax attention.
- */
+/** What KernelAttention computes, from Keras' configuration, a config.json near it, and options. */
 final class ModelGardenConfig {
   private final ImportOptions options;
   private final WeightMap map;
+  final boolean isKernel;
   private final JsonNode keras;
   private final JsonNode hidden;
   private final JsonNode near;
-  private final boolean isKernel;
 
-  ModelGardenConfig(
-      WeightFile file, Collection<String> names, ImportOptions options, WeightMap map) {
-    this.options = options;
+  ModelGardenConfig(Collection<String> names, WeightMap map) {
+    this.options = map.options;
     this.map = map;
-    this.keras = file.modelConfig().map(c -> c.path("config")).orElse(MissingNode.getInstance());
+    this.keras = map.file.modelConfig.path("config");
     this.hidden = keras.path("hidden_cfg");
-    this.near = file.nearConfig();
+    this.near = map.file.nearConfig();
     this.isKernel = findKernel(names);
   }
 
@@ -61,10 +55,6 @@ final class ModelGardenConfig {
       throw new UnknownAttentionException(map.path(), lacks, "preset");
     }
     return type.equals("kernel");
-  }
-
-  boolean isKernel() {
-    return isKernel;
   }
 
   /** Scaffolds that normalize first take keys and values from what is not normalized. */
@@ -112,11 +102,9 @@ final class ModelGardenConfig {
       entry.put("num_random_features", given.features());
     }
     putWindow(entry);
-    if (entry.get("num_random_features") == null) {
-      throw map.wrong(
-              "the file does not tell how many features there are (Model Garden's default is 256)")
-          .settledBy("features");
-    }
+    String unknown =
+        "the file does not tell how many features there are (Model Garden's default is 256)";
+    map.checkGiven("features", entry.get("num_random_features") != null, unknown);
     if (entry.get("feature_transform") == null) {
       map.note("the kernel is not in the file: assumed Model Garden's default, exp (softmax)");
     }
@@ -127,20 +115,15 @@ final class ModelGardenConfig {
     }
     long first = isShared ? cfg.path("seed").asLong() : 0;
     entry.put("seed", given.seed() != null ? given.seed() : first);
-    KernelAttentionConfig config;
-    try {
-      config = KernelAttentionConfig.ofKeras(entry);
-    } catch (PerformerException e) {
-      throw e.in(map.path());
-    }
+    var config = map.named(() -> KernelAttentionConfig.ofKeras(entry));
     map.check(
         config.beginKernel() > 0 || !map.has("layer_0/attention/output_exact/kernel"),
-        "the first positions have an output layer of their own, but how many they are is not in the"
-            + " file; give begin_kernel in a config.json beside it");
-    return IntStream.range(0, layers)
-        .<AttentionConfig>mapToObj(
-            i -> new AttentionConfig.ModelGarden(isShared ? config : config.ofLayer(i)))
-        .toList();
+        "the first positions have an output layer of their own, but how many they are is not in the file; give begin_kernel in a config.json beside it");
+    List<AttentionConfig> all = new ArrayList<>();
+    for (int i = 0; i < layers; i++) {
+      all.add(new AttentionConfig.ModelGarden(isShared ? config : config.ofLayer(i)));
+    }
+    return all;
   }
 
   private static Object value(JsonNode node) {
@@ -156,12 +139,12 @@ final class ModelGardenConfig {
     map.check(isItsOwn, "KernelAttention has the convention model-garden, not %s", given);
     FavorKeys defaults =
         FavorConfig.builder().kernel(Kernel.DEFAULT).convention(Convention.MODEL_GARDEN);
-    try {
-      FavorConfig favor = options.favor().over(defaults).causal(false).build();
-      favor.draw().require(favor.directions(), favor.lengths());
-    } catch (PerformerException e) {
-      throw e.in(map.path());
-    }
+    map.named(
+        () -> {
+          FavorConfig favor = options.favor().over(defaults).causal(false).build();
+          favor.draw().require(favor.directions(), favor.lengths());
+          return favor;
+        });
   }
 
   private void putWindow(Map<String, Object> entry) {
@@ -178,11 +161,9 @@ final class ModelGardenConfig {
       return;
     }
     entry.computeIfAbsent("causal_window_length", key -> entry.get("window"));
-    if (entry.get("causal_window_length") == null) {
-      throw map.wrong(
-              "the file does not tell the window of causal KernelAttention; give it, or causal_window_length and causal_chunk_length in a config.json beside it")
-          .settledBy("window");
-    }
+    String unknown =
+        "the file does not tell the window of causal KernelAttention; give it, or causal_window_length and causal_chunk_length in a config.json beside it";
+    map.checkGiven("window", entry.get("causal_window_length") != null, unknown);
     entry.put("use_causal_windowed", true);
     if (entry.get("causal_chunk_length") == null) {
       map.note("causal chunks: assumed Model Garden's default length, 1");

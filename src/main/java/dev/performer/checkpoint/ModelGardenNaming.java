@@ -10,9 +10,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The encoders of TensorFlow's Model Garden, with KernelAttention ({@code kernel}) or softmax
- * ({@code bert}), in every form that Keras 2 saves. Blocks are known by their order: scaffolds have
- * numbers that depend on what else the program made.
+ * The encoders of TensorFlow's Model Garden in every form that Keras 2 saves. Blocks are known by
+ * their order: scaffolds have numbers that depend on what else the program made.
  */
 final class ModelGardenNaming implements NamingScheme {
   private static final Pattern BLOCK =
@@ -21,10 +20,8 @@ final class ModelGardenNaming implements NamingScheme {
               + "|_hidden_layers/|layer_with_weights-|transformer/layer_)(?:_?(\\d{1,6}))?)/(.+)");
   private static final Pattern KEY = Pattern.compile("(?:.*/)?layer_with_weights-(\\d{1,6})/(.+)");
   private static final String KEYED = "layer_with_weights-";
-
   private static final String ATTENTION =
       "(?:(?:kernel|self|multi_head)_attention(?:_\\d+)?|_attention_layer)/";
-
   private static final NameTable IN_BLOCK =
       new NameTable(
           Layout.SAME,
@@ -39,7 +36,6 @@ final class ModelGardenNaming implements NamingScheme {
           _?output_layer_norm -> mlp_norm
           """
               .replace("ATTENTION", ATTENTION));
-
   private static final NameTable REST =
       new NameTable(
           Layout.SAME,
@@ -51,11 +47,6 @@ final class ModelGardenNaming implements NamingScheme {
           embeddings/layer_norm|layer_normalization|_embedding_norm_layer -> embeddings/norm
           cls_transform|pooler_transform|_?pooler_layer -> pooler
           """);
-
-  @Override
-  public String label() {
-    return "Model Garden encoder";
-  }
 
   @Override
   public boolean recognizes(WeightFile file) {
@@ -76,22 +67,21 @@ final class ModelGardenNaming implements NamingScheme {
   }
 
   @Override
-  public ModelWeights map(WeightFile file, ImportOptions options) {
-    WeightMap map = new WeightMap(file);
-    Map<String, String> names = names(file);
+  public ModelWeights map(WeightMap map) {
+    Map<String, String> names = names(map.file);
     List<String> blocks = blocks(names);
     names.forEach((tensor, name) -> place(map, tensor, name, blocks));
     placeByKeys(map, names);
-    var garden = new ModelGardenConfig(file, names.values(), options, map);
-    var config = new ConfigBuilder(garden.isKernel() ? "kernel-encoder" : "bert", map).putHeads();
+    var garden = new ModelGardenConfig(names.values(), map);
+    var config = new ConfigBuilder(garden.isKernel ? "kernel-encoder" : "bert", map).putHeads();
     config
         .put("task", "encoder", "activation", garden.activation(), "padId", null)
         .put("tiedOutput", false, "headTransform", false, "pooler", map.has("pooler/kernel"))
         .put("normalization.position", garden.normPosition());
-    if (garden.isKernel() && !options.configHas("attention")) {
+    if (garden.isKernel && !map.options.configHas("attention")) {
       config.put("attention", garden.attention(map.layers()));
     }
-    return map.finish(label(), config.build(options.config()), options);
+    return map.finish(config.build(map.options.config()));
   }
 
   /** What names of blocks begin with, in the blocks' order. */
@@ -100,8 +90,7 @@ final class ModelGardenNaming implements NamingScheme {
     for (String name : names.values()) {
       Matcher block = BLOCK.matcher(name);
       if (block.matches() && IN_BLOCK.variable(block.group(3)) != null) {
-        boolean isKeyOnly = block.group(1).startsWith(KEYED) && !block.group(3).startsWith("_");
-        if (!isKeyOnly) {
+        if (!block.group(1).startsWith(KEYED) || block.group(3).startsWith("_")) {
           numbers.put(block.group(1), Integer.valueOf(Objects.toString(block.group(2), "-1")));
         }
       }

@@ -1,58 +1,58 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /** One producer's names for the weights of a Transformer. */
 public interface NamingScheme {
-  /** All, the most particular first. */
-  private static List<NamingScheme> all() {
-    return List.of(
-        new ProteinLmNaming(),
-        new LraNaming(),
-        new ModelGardenNaming(),
-        new KerasPerformerNaming(),
-        new HuggingFaceBertNaming(),
-        new PerformerPytorchNaming(),
-        new AttentionLayerNaming());
+  /** All by their names in messages and files, the most particular first. */
+  private static Map<String, NamingScheme> all() {
+    Map<String, NamingScheme> all = new LinkedHashMap<>();
+    all.put("protein_lm", new ProteinLmNaming());
+    all.put("long-range-arena", new LraNaming());
+    all.put("Model Garden encoder", new ModelGardenNaming());
+    all.put("Keras layers", new KerasPerformerNaming());
+    all.put("Hugging Face BERT", new HuggingFaceBertNaming());
+    all.put("performer-pytorch", new PerformerPytorchNaming());
+    all.put("Google Research attention layer", new AttentionLayerNaming());
+    return all;
   }
-
-  /** Its name in messages and files, such as {@code protein-lm}. */
-  String label();
 
   /** Whether the names in a file are this scheme's. */
   boolean recognizes(WeightFile file);
 
-  /**
-   * The file as one of our models. All tensors that are missing, superfluous or of a wrong shape
-   * are one error, and so is an option that the file leaves open.
-   */
-  ModelWeights map(WeightFile file, ImportOptions options);
+  /** The file as one of our models; all that is missing, superfluous or mis-shaped is one error. */
+  ModelWeights map(WeightMap map);
 
   /** What the schemes are called. */
-  static List<String> labels() {
-    return all().stream().map(NamingScheme::label).toList();
+  static Set<String> labels() {
+    return all().keySet();
   }
 
-  /** The first scheme whose names a file has. */
-  static Optional<NamingScheme> of(WeightFile file) {
-    return all().stream().filter(scheme -> scheme.recognizes(file)).findFirst();
+  /** The label of the first scheme whose names a file has. */
+  static Optional<String> of(WeightFile file) {
+    Map<String, NamingScheme> all = all();
+    return all.keySet().stream().filter(label -> all.get(label).recognizes(file)).findFirst();
   }
 
-  /** The mapping file that is given, else the scheme that is, else the first that recognizes. */
-  static NamingScheme of(WeightFile file, ImportOptions options) {
+  /** By the mapping file that is given, else the scheme that is, else the first that recognizes. */
+  static ModelWeights map(WeightFile file, ImportOptions options) {
     if (options.mapping() != null) {
-      return new MappedNaming();
-    } else if (options.scheme() == null) {
-      return of(file).orElseThrow(() -> unknown(file));
+      return new MappedNaming().map(new WeightMap(file, "mapping file", options));
     }
-    int known = labels().indexOf(options.scheme());
+    String given = options.scheme();
     String wrong = "no naming scheme '%s'; known are %s";
-    PerformerException.require(known >= 0, wrong, options.scheme(), labels());
-    return all().get(known);
+    require(given == null || labels().contains(given), wrong, given, labels());
+    String label = given != null ? given : of(file).orElseThrow(() -> unknown(file));
+    return all().get(label).map(new WeightMap(file, label, options));
   }
 
   private static PerformerException unknown(WeightFile file) {
@@ -63,10 +63,7 @@ public interface NamingScheme {
         .settledBy("mapping");
   }
 
-  /**
-   * Neither a checkpoint nor what lies beside it nor the options tell how it attends. All else that
-   * was looked at is in order, so that whoever knows can give it and read again.
-   */
+  /** Nothing tells how a checkpoint attends. All else is in order: whoever knows can read again. */
   final class UnknownAttentionException extends PerformerException {
     private static final long serialVersionUID = 1;
 

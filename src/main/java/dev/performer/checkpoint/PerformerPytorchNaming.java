@@ -2,16 +2,14 @@ package dev.performer.checkpoint;
 
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
+import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.checkpoint.WeightMap.Layout;
 import dev.performer.model.AttentionConfig;
 import java.util.Map;
 
-/**
- * {@code PerformerLM} of the package performer-pytorch. Its projections are in the file. Kernel and
- * causality are not: its defaults are softmax and not causal.
- */
+/** {@code PerformerLM} of performer-pytorch. Projections are in the file; kernel, causality not. */
 final class PerformerPytorchNaming implements NamingScheme {
   private static final NameTable NAMES =
       new NameTable(
@@ -32,7 +30,6 @@ final class PerformerPytorchNaming implements NamingScheme {
           norm -> final_norm
           to_out -> head/logits
           """);
-
   private static final String PROJECTION = "fast_attention.projection_matrix";
 
   /** Parts of names that tell what cannot be expressed. */
@@ -45,20 +42,14 @@ final class PerformerPytorchNaming implements NamingScheme {
           ".*\\.g", "ScaleNorm or ReZero (use_scalenorm, use_rezero)");
 
   @Override
-  public String label() {
-    return "performer-pytorch";
-  }
-
-  @Override
   public boolean recognizes(WeightFile file) {
     return file.tensors().keySet().stream()
         .anyMatch(n -> n.contains(PROJECTION) || n.matches("(.*\\.)?net\\..*\\.to_q\\.weight"));
   }
 
   @Override
-  public ModelWeights map(WeightFile file, ImportOptions options) {
-    WeightMap map = new WeightMap(file);
-    file.tensors().keySet().forEach(tensor -> place(map, tensor));
+  public ModelWeights map(WeightMap map) {
+    map.file.tensors().keySet().forEach(tensor -> place(map, tensor));
     boolean hasTokens = map.has("embeddings/token");
     map.check(hasTokens, "there is no token_emb: only a whole PerformerLM can be imported");
     boolean isFavor = map.has("layer_0/attention/projection");
@@ -70,7 +61,7 @@ final class PerformerPytorchNaming implements NamingScheme {
     int inner = map.size("layer_0/mlp/in/kernel", 2, 1);
     boolean hasGate = inner != map.size("layer_0/mlp/out/kernel", 2, 0);
     map.check(!hasGate, "the MLP has a gate (ff_glu=True), which cannot be expressed");
-    FavorConfig favor = favor(map, options, headSize);
+    FavorConfig favor = favor(map, headSize);
     boolean isTied = !map.has("head/logits/kernel");
     var config = new ConfigBuilder("performer", map).put("heads", width / headSize);
     config
@@ -83,26 +74,25 @@ final class PerformerPytorchNaming implements NamingScheme {
         .put("attentionBias", true, "padId", null, "shiftBos", null, "tiedOutput", isTied)
         .put("headTransform", false, "pooler", false, "classes", 0)
         .put("attention", new AttentionConfig.Favor(favor));
-    map.zeroWhereAbsent("layer_\\d+/attention/.*/bias|head/logits/bias");
+    map.zeros = "layer_\\d+/attention/.*/bias|head/logits/bias";
     if (isTied) {
       map.note("no to_out in the file: logits use the table of tokens (tie_embed=True)");
     }
-    return map.finish(label(), config.build(options.config()), options);
+    return map.finish(config.build(map.options.config()));
   }
 
-  private static FavorConfig favor(WeightMap map, ImportOptions options, int headSize) {
-    Kernel given = options.favor().kernel();
+  private static FavorConfig favor(WeightMap map, int headSize) {
+    FavorKeys options = map.options.favor();
+    Kernel given = options.kernel();
     Kernel kernel = given == null ? Kernel.DEFAULT : given;
-    map.check(
-        kernel.nameIn(Code.PERFORMER_PYTORCH).isPresent(),
-        "the kernel is one of %s, with generalized_attention=True if it is no softmax; not %s",
-        Kernel.allNames(Code.PERFORMER_PYTORCH),
-        kernel);
+    String wrong =
+        "the kernel is one of %s, with generalized_attention=True if it is no softmax; not %s";
+    boolean isKnown = kernel.nameIn(Code.PERFORMER_PYTORCH).isPresent();
+    map.check(isKnown, wrong, Kernel.allNames(Code.PERFORMER_PYTORCH), kernel);
     boolean isCausal = Boolean.TRUE.equals(options.causal());
     if (options.causal() == null || given == null) {
-      map.note(
-          "kernel and causality are not in the file: assumed kernel %s, %s"
-              .formatted(kernel, isCausal ? "causal" : "not causal"));
+      String assumed = "kernel and causality are not in the file: assumed kernel %s, %s";
+      map.note(assumed, kernel, isCausal ? "causal" : "not causal");
     }
     // Its generalized features are relu(x D^(-1/4) Pᵀ) + 0.001. Attention does not change when they
     // are multiplied by D^(1/4), which relu lets through and the constant takes up.

@@ -1,6 +1,7 @@
 package dev.performer.checkpoint;
 
-import dev.performer.PerformerException;
+import static dev.performer.PerformerException.require;
+
 import dev.performer.checkpoint.FlaxCheckpoint.Parameters;
 import dev.performer.checkpoint.WeightMap.Layout;
 import dev.performer.data.StrictJson;
@@ -49,11 +50,8 @@ final class ProteinLmNaming implements NamingScheme {
           """);
 
   private static final String REGRESSION = "+3/";
-
-  @Override
-  public String label() {
-    return "protein_lm";
-  }
+  private static final Map<String, Task> TASKS =
+      Map.of("causal-lm", Task.CAUSAL_LM, "masked-lm", Task.MASKED_LM);
 
   @Override
   public boolean recognizes(WeightFile file) {
@@ -66,17 +64,18 @@ final class ProteinLmNaming implements NamingScheme {
   private static Map<String, String> numbered(Parameters parameters) {
     Pattern className = Pattern.compile("(^|/)[A-Za-z][A-Za-z0-9]*_([0-9]+)(?=/)");
     Map<String, String> tensors = new TreeMap<>();
-    parameters
-        .names()
-        .forEach((own, tensor) -> tensors.put(className.matcher(own).replaceAll("$1$2"), tensor));
-    int[] blocks =
-        tensors.keySet().stream()
-            .map(CHILD::matcher)
-            .filter(child -> child.matches() && child.group(2).equals("1/query/kernel"))
-            .mapToInt(child -> Integer.parseInt(child.group(1)))
-            .toArray();
-    int first = IntStream.of(blocks).min().orElse(0);
-    int last = IntStream.of(blocks).max().orElse(-1);
+    IntStream.Builder blocks = IntStream.builder();
+    for (Map.Entry<String, String> own : parameters.names().entrySet()) {
+      String name = className.matcher(own.getKey()).replaceAll("$1$2");
+      tensors.put(name, own.getValue());
+      Matcher child = CHILD.matcher(name);
+      if (child.matches() && child.group(2).equals("1/query/kernel")) {
+        blocks.add(Integer.parseInt(child.group(1)));
+      }
+    }
+    var range = blocks.build().summaryStatistics();
+    int first = range.getCount() == 0 ? 0 : range.getMin();
+    int last = range.getCount() == 0 ? -1 : range.getMax();
     Map<String, String> numbered = new TreeMap<>();
     tensors.forEach(
         (name, tensor) -> {
@@ -89,15 +88,15 @@ final class ProteinLmNaming implements NamingScheme {
   }
 
   @Override
-  public ModelWeights map(WeightFile file, ImportOptions options) {
-    Parameters parameters = Parameters.of(file, EMBEDDING, options, "protein-lm");
-    WeightMap map = new WeightMap(file);
-    numbered(parameters).forEach((name, tensor) -> place(map, name, tensor, options));
+  public ModelWeights map(WeightMap map) {
+    ImportOptions options = map.options;
+    Parameters parameters = Parameters.of(map, EMBEDDING, "protein-lm");
+    numbered(parameters).forEach((name, tensor) -> place(map, name, tensor));
     parameters.ignoreState(map);
     ConfigBuilder config = new ConfigBuilder("protein-lm", map).putHeads();
-    Optional<GinConfig> gin = gin(file, options);
-    var model = new ProteinLmGin(gin.orElse(GinConfig.EMPTY), task(gin, options, map));
-    boolean isCausal = model.task() == Task.CAUSAL_LM;
+    Optional<GinConfig> gin = gin(map.file, options);
+    var model = new ProteinLmGin(gin.orElse(GinConfig.EMPTY), task(gin, map));
+    boolean isCausal = model.task == Task.CAUSAL_LM;
     boolean hasTable = map.has("embeddings/position");
     if (!hasTable) {
       long longest = options.maxLength() != null ? options.maxLength() : model.length();
@@ -110,89 +109,70 @@ final class ProteinLmNaming implements NamingScheme {
     boolean fits = vocabulary.size() == size;
     String domain = gin.isPresent() ? "make_protein_domain of config.gin" : "Google's domain";
     map.check(fits, "%s has %s tokens, %s has %s", EMBEDDING, size, domain, vocabulary.size());
-    config
-        .put("task", model.task())
-        .put("positions", hasTable ? "learned-from-sinusoids" : "sinusoidal")
-        .put("padId", id(vocabulary.pad()))
-        .put("shiftBos", isCausal ? id(vocabulary.bos()) : null);
+    String positions = hasTable ? "learned-from-sinusoids" : "sinusoidal";
+    config.put("task", model.task, "positions", positions, "padId", id(vocabulary.pad()));
+    config.put("shiftBos", isCausal ? id(vocabulary.bos()) : null);
     AttentionConfig attention = null;
     if (gin.isPresent()) {
-      attention =
-          new JaxAttention(gin.get(), map.size(QUERY, 3, 2), map)
-              .of(model.attention(), model.causal());
-      double dropout = model.rate("dropout_rate");
+      var functions = new JaxAttention(gin.get(), map.size(QUERY, 3, 2), map);
+      attention = functions.of(model.attention(), model.causal());
+      double rate = model.rate("dropout_rate");
       config
-          .put("dropout.embeddings", dropout)
-          .put("dropout.mlp", dropout)
-          .put("dropout.residual", dropout)
+          .put("dropout.embeddings", rate, "dropout.mlp", rate, "dropout.residual", rate)
           .put("dropout.attention", model.rate("attention_dropout_rate"))
           .put("dropout.classifier", 0.0);
       model.notes().forEach(map::note);
     }
     if (attention != null || JaxAttention.isGiven(options)) {
-      attention = JaxAttention.over(attention, options, isCausal, map);
+      attention = JaxAttention.over(attention, isCausal, map);
       if (isCausal && !attention.isCausal()) {
         map.note("warning: attention of this language model is not causal: it sees the future");
       }
       config.put("attention", attention);
     }
     PerformerConfig whole = config.build(gin.isPresent() ? null : options.config());
-    return map.finish(label(), whole, options, Optional.of(vocabulary), model.masking());
+    return map.finish(whole, Optional.of(vocabulary), model.masking());
   }
 
-  private static void place(WeightMap map, String name, String tensor, ImportOptions options) {
+  private static void place(WeightMap map, String name, String tensor) {
     if (!name.startsWith(REGRESSION)) {
       NAMES.place(map, tensor, name);
       return;
     }
-    if (!options.allowMissing()) {
-      throw map.wrong(
-              "the regression head %s is not part of this model, and missing weights were not allowed, which leaves it out",
-              tensor)
-          .settledBy("allowMissing");
-    }
+    String wrong =
+        "the regression head %s is not part of this model, and missing weights were not allowed, which leaves it out";
+    map.checkGiven("allowMissing", map.options.allowMissing(), wrong, tensor);
     map.ignore(tensor);
     map.note("the regression head " + tensor + " was left out: it is not part of this model");
   }
 
   private static Optional<GinConfig> gin(WeightFile file, ImportOptions options) {
-    if (options.config() != null) {
-      return Optional.of(options.config())
-          .filter(config -> config.toString().endsWith(".gin"))
-          .map(GinConfig::read);
-    }
-    Path folder =
-        file instanceof FlaxCheckpoint flax
-            ? flax.directory()
-            : file.path().toAbsolutePath().getParent();
-    return Optional.of(folder.resolve("config.gin"))
-        .filter(Files::isRegularFile)
-        .map(GinConfig::read);
+    Path beside = file.folder().resolve("config.gin");
+    Path config = options.config() != null ? options.config() : beside;
+    boolean isGin = config.toString().endsWith(".gin");
+    return isGin && (config != beside || Files.isRegularFile(beside))
+        ? Optional.of(GinConfig.read(config))
+        : Optional.empty();
   }
 
   /** The task as given; null where it is for the gin configuration to tell. */
-  private static Task task(Optional<GinConfig> gin, ImportOptions options, WeightMap map) {
+  private static Task task(Optional<GinConfig> gin, WeightMap map) {
+    ImportOptions options = map.options;
     String label = options.task();
     if (gin.isEmpty()) {
       if (label == null && options.configHas("task")) {
         label = StrictJson.readTree(options.config()).path("task").asText();
       }
-      requireGiven(options, map, label);
+      requireGiven(map, label);
     }
-    return label == null ? null : task(label);
+    Task task = label == null ? null : TASKS.get(label);
+    String wrong = "task %s is none of protein_lm's; give causal-lm or masked-lm";
+    require(label == null || task != null, wrong, label);
+    return task;
   }
 
-  private static Task task(String label) {
-    return switch (label) {
-      case "causal-lm" -> Task.CAUSAL_LM;
-      case "masked-lm" -> Task.MASKED_LM;
-      default ->
-          throw new PerformerException(
-              "task " + label + " is none of protein_lm's; give causal-lm or masked-lm");
-    };
-  }
-
-  private static void requireGiven(ImportOptions options, WeightMap map, String task) {
+  private static void requireGiven(WeightMap map, String task) {
+    ImportOptions options = map.options;
     boolean lacksAttention = !JaxAttention.isGiven(options) && !options.configHas("attention");
     String lacks =
         "there is no config.gin beside it, and weights do not tell what it would; name the file with its config, or give "

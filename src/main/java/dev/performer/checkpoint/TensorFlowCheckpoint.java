@@ -25,19 +25,16 @@ import org.tensorflow.Tensor;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph;
 
 /**
- * A checkpoint of TensorFlow: of objects (version 2; a SavedModel's variables are one too) or of
- * names (version 1). Tensors have the paths of objects, such as {@code
- * encoder/layer_with_weights-4/_attention_layer/_query_dense/kernel}; {@link #variable} has the
- * variables' own names.
+ * A checkpoint of objects (TensorFlow 2; a SavedModel's variables are one too) or of names (1).
+ * Tensors have the paths of objects; {@link #variable} has the variables' own names.
  */
 final class TensorFlowCheckpoint extends WeightFile {
-  private static final String ATTRIBUTE = "/.ATTRIBUTES/VARIABLE_VALUE";
-  private static final String SLOT = "/.OPTIMIZER_SLOT/";
+  private static final String ATTRIBUTE = "/\\.ATTRIBUTES/VARIABLE_VALUE$";
   private static final String COPIES = "_all_variables/";
   private static final Pattern TRAINING =
       Pattern.compile(
           "(.*/)?(_?optimizer|keras_api|_all_variables|save_counter|_CHECKPOINTABLE_OBJECT_GRAPH"
-              + "|global_step|step)(/.*)?");
+              + "|global_step|step)(/.*)?|.*/\\.OPTIMIZER_SLOT/.*");
   private static final Pattern TRAINING_NAME =
       Pattern.compile("(Adam\\w*|SGD|RMSprop|Adagrad|Adafactor|Ftrl|Lion|optimizer)/.*");
   private static final Pattern STATE =
@@ -55,22 +52,19 @@ final class TensorFlowCheckpoint extends WeightFile {
     Set<String> slots = new HashSet<>();
     Map<String, String> variables = hasObjects(reader) ? readObjects(slots) : Map.of();
     reader.entries().forEach((key, entry) -> add(key, entry, variables.get(key), slots));
-    dropSecondCopies();
+    // Keras 3 exports every variable twice: the second copies were put with the training state.
+    if (tensors.isEmpty()) {
+      tensors.putAll(trainingState);
+      tensors.keySet().removeIf(name -> !name.contains(COPIES));
+    }
+    trainingState.keySet().removeIf(name -> name.contains(COPIES));
   }
 
   private static boolean hasObjects(CheckpointReader reader) {
     return reader.entries().containsKey(CheckpointReader.OBJECT_GRAPH_KEY);
   }
 
-  /** Whether a path is, or leads to, a checkpoint. */
-  static boolean recognizes(Path path) {
-    return find(path).isPresent();
-  }
-
-  /**
-   * Opens a checkpoint by its prefix, its {@code .index} or a data file, by a directory of
-   * checkpoints (the newest is taken) or by a SavedModel.
-   */
+  /** By prefix, {@code .index} or data file, directory (the newest is taken) or SavedModel. */
   static TensorFlowCheckpoint open(Path path) {
     Path prefix = find(path).orElse(null);
     String none = "%s: expected the PREFIX of files PREFIX.index and PREFIX.data-00000-of-00001";
@@ -112,12 +106,10 @@ final class TensorFlowCheckpoint extends WeightFile {
     if (type == null) {
       return; // the object graph, strings, and what no layer has
     }
-    String name =
-        key.endsWith(ATTRIBUTE) ? key.substring(0, key.length() - ATTRIBUTE.length()) : key;
+    String name = key.replaceFirst(ATTRIBUTE, "");
     keys.put(name, key);
     boolean isTraining =
         slots.contains(key)
-            || key.contains(SLOT)
             || TRAINING.matcher(name).matches()
             || variable != null && TRAINING_NAME.matcher(variable).matches();
     Info info = type.info(entry.shape().asArray(), path() + ", " + key);
@@ -125,15 +117,6 @@ final class TensorFlowCheckpoint extends WeightFile {
     if (variable != null && !variable.isEmpty()) {
       variableNames.put(name, variable);
     }
-  }
-
-  /** Keras 3 exports every variable twice: the second copies were put with the training state. */
-  private void dropSecondCopies() {
-    if (tensors.isEmpty()) {
-      tensors.putAll(trainingState);
-      tensors.keySet().removeIf(name -> !name.contains(COPIES));
-    }
-    trainingState.keySet().removeIf(name -> name.contains(COPIES));
   }
 
   @Override
@@ -145,7 +128,7 @@ final class TensorFlowCheckpoint extends WeightFile {
   }
 
   /** The prefix, if the path is, or leads to, a checkpoint. */
-  private static Optional<Path> find(Path path) {
+  static Optional<Path> find(Path path) {
     if (Files.isDirectory(path)) {
       Path variables = path.resolve("variables/variables");
       return CheckpointReader.exists(variables)
@@ -195,9 +178,7 @@ final class TensorFlowCheckpoint extends WeightFile {
   /** The number at the end of an index's name, -1 for none; null for what is no index. */
   private static BigInteger number(Path file) {
     Matcher index = INDEX.matcher(file.getFileName().toString());
-    if (!index.matches()) {
-      return null;
-    }
-    return new BigInteger(index.group(1).isEmpty() ? "-1" : index.group(1));
+    String digits = index.matches() ? index.group(1) : null;
+    return digits == null ? null : new BigInteger(digits.isEmpty() ? "-1" : digits);
   }
 }

@@ -4,6 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.performer.AtomicFiles;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
@@ -33,8 +34,8 @@ import java.util.stream.Stream;
 import java.util.zip.ZipFile;
 
 /**
- * The tensors in a file or directory of a foreign format, under the names that the format gives
- * them, with {@code /} between levels. Values are read on demand; whoever opened it closes it.
+ * The tensors of a foreign format by its own names, with {@code /} between levels. Values are read
+ * on demand; whoever opened it closes it.
  */
 public abstract class WeightFile implements AutoCloseable {
   private static final int LARGEST_ARRAY = Integer.MAX_VALUE - 16;
@@ -58,6 +59,9 @@ public abstract class WeightFile implements AutoCloseable {
   final SortedMap<String, Info> tensors = new TreeMap<>();
   final SortedMap<String, Info> trainingState = new TreeMap<>();
   final Map<String, String> variableNames = new HashMap<>();
+
+  /** The model's configuration as Keras wrote it: an object with {@code class_name, config}. */
+  JsonNode modelConfig = MissingNode.getInstance();
 
   /** The source is closed with this. */
   WeightFile(Path path, String format, Closeable source) {
@@ -146,10 +150,7 @@ public abstract class WeightFile implements AutoCloseable {
     return Collections.unmodifiableSortedMap(tensors);
   }
 
-  /**
-   * What belongs to a training run and not to the model: moments of optimizers, counters, metrics.
-   * {@link #tensors} does not have them; {@link #read} reads them.
-   */
+  /** Moments of optimizers, counters and such, which {@link #tensors} lacks. */
   public SortedMap<String, Info> trainingState() {
     return Collections.unmodifiableSortedMap(trainingState);
   }
@@ -164,11 +165,6 @@ public abstract class WeightFile implements AutoCloseable {
     return path + ", tensor " + Excerpt.of(tensor);
   }
 
-  /** The model's configuration as Keras wrote it: an object with {@code class_name, config}. */
-  Optional<JsonNode> modelConfig() {
-    return Optional.empty();
-  }
-
   /** The {@code config.json} beside the file; an empty object where there is none. */
   JsonNode neighbourConfig() {
     return configIn(folder());
@@ -181,7 +177,8 @@ public abstract class WeightFile implements AutoCloseable {
     return configIn(isBeside ? folder() : parent);
   }
 
-  private Path folder() {
+  /** Where what belongs to a checkpoint would lie: beside it, whatever form that has. */
+  Path folder() {
     return Files.isDirectory(path) ? path : path.toAbsolutePath().getParent();
   }
 

@@ -35,16 +35,21 @@ final class WeightMap {
 
   private record Source(String tensor, WeightFile.Info info, Layout layout) {}
 
-  private final WeightFile file;
+  final WeightFile file;
+  final ImportOptions options;
+  private final String scheme;
   private final Map<String, Source> sources = new TreeMap<>();
   private final Map<String, NpyArray> given = new TreeMap<>();
   private final Set<String> left;
   private final List<String> problems = new ArrayList<>();
   private final List<String> notes = new ArrayList<>();
-  private String zeros = "";
+  String zeros = ""; // expression for the names of biases that are 0 where the file has none
 
-  WeightMap(WeightFile file) {
+  /** For the naming scheme of that label, and what is given beside the file. */
+  WeightMap(WeightFile file, String scheme, ImportOptions options) {
     this.file = file;
+    this.scheme = scheme;
+    this.options = options;
     this.left = new TreeSet<>(file.tensors().keySet());
   }
 
@@ -55,6 +60,22 @@ final class WeightMap {
   void check(boolean condition, String otherwise, Object... values) {
     if (!condition) {
       throw wrong(otherwise, values);
+    }
+  }
+
+  /** As {@link #check}, naming the setting that decides about it. */
+  void checkGiven(String setting, boolean condition, String otherwise, Object... values) {
+    if (!condition) {
+      throw wrong(otherwise, values).settledBy(setting);
+    }
+  }
+
+  /** What is made of the file; errors name it. */
+  <T> T named(Supplier<T> made) {
+    try {
+      return made.get();
+    } catch (PerformerException e) {
+      throw e.in(path());
     }
   }
 
@@ -88,14 +109,9 @@ final class WeightMap {
     given.put(variable, value);
   }
 
-  /** Variables of these names, a regular expression, are 0 where the file has none: biases. */
-  void zeroWhereAbsent(String variables) {
-    zeros = variables;
-  }
-
   /** A line about what was assumed. */
-  void note(String line) {
-    notes.add(line);
+  void note(String line, Object... values) {
+    notes.add(values.length == 0 ? line : line.formatted(values));
   }
 
   boolean has(String variable) {
@@ -124,26 +140,19 @@ final class WeightMap {
         .orElse(0);
   }
 
-  ModelWeights finish(String label, PerformerConfig config, ImportOptions options) {
-    return finish(label, config, options, Optional.empty(), Optional.empty());
+  ModelWeights finish(PerformerConfig config) {
+    return finish(config, Optional.empty(), Optional.empty());
   }
 
-  /**
-   * Reads everything. All that is missing, left over or mis-shaped is an error, unless the options
-   * allow it: then notes list it, and what is missing gets initial values.
-   */
+  /** Reads all. What does not fit is an error, unless allowed: then notes list it. */
   ModelWeights finish(
-      String label,
-      PerformerConfig config,
-      ImportOptions options,
-      Optional<Vocabulary> vocabulary,
-      Optional<Masking> masking) {
+      PerformerConfig config, Optional<Vocabulary> vocabulary, Optional<Masking> masking) {
     Map<String, Supplier<NpyArray>> readers = readers(config);
     if (!problems.isEmpty()) {
       if (!options.allowMissing()) {
         String heading =
             "%s does not fit a model of the scheme %s, and missing weights were not allowed";
-        throw new PerformerException(heading.formatted(path(), label), problems)
+        throw new PerformerException(heading.formatted(path(), scheme), problems)
             .settledBy("allowMissing");
       }
       String all = String.join("; ", Excerpt.items(problems));
@@ -158,7 +167,7 @@ final class WeightMap {
       note("warning: NaN or infinite values in " + Excerpt.names(bad));
     }
     Optional<OptimizerState> optimizer = optimizer(weights);
-    return new ModelWeights(label, config, weights, optimizer, vocabulary, masking, notes);
+    return new ModelWeights(scheme, config, weights, optimizer, vocabulary, masking, notes);
   }
 
   /** How to get each variable; finds all problems. */
@@ -288,8 +297,8 @@ final class WeightMap {
           return value != null ? value : NpyArray.of(p.values(), p.rows(), p.columns());
         });
     note(
-        "projections are not in the file; %s were drawn anew as the attention entries of the configuration say: %s"
-            .formatted(absent, config.toJson().path("attention")));
+        "projections are not in the file; %s were drawn anew as the attention entries of the configuration say: %s",
+        absent, config.toJson().path("attention"));
   }
 
   private static boolean isFinite(float[] values) {

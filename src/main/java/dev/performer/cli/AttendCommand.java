@@ -3,7 +3,6 @@ package dev.performer.cli;
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Directions;
 import dev.performer.attention.projection.Threefry;
@@ -93,7 +92,7 @@ final class AttendCommand extends PerformerCommand {
   }
 
   private FavorConfig favor() {
-    FavorKeys others =
+    var others =
         FavorConfig.builder()
             .kernel(Kernel.DEFAULT)
             .convention(convention)

@@ -3,7 +3,6 @@ package dev.performer.cli;
 import dev.performer.PerformerException;
 import dev.performer.study.AttentionBenchmark;
 import dev.performer.study.Benchmark;
-import dev.performer.study.BenchmarkRun;
 import dev.performer.study.BenchmarkedAttention;
 import dev.performer.study.GenerationBenchmark;
 import dev.performer.study.TrainingBenchmark;
@@ -72,8 +71,7 @@ final class BenchCommand extends PerformerCommand {
   @Override
   public Integer call() {
     requireUsage(timeout >= 1, "--timeout must be at least 1, not %d", timeout);
-    BenchmarkRun.Outcome outcome =
-        new BenchmarkRun(folder, Duration.ofMinutes(timeout)).run(benchmark(), new Lines());
+    var outcome = benchmark().run(folder, Duration.ofMinutes(timeout), new Lines());
     print(outcome.table());
     String files = outcome.files().stream().map(Path::toString).collect(Collectors.joining(", "));
     print("Written: " + files);
@@ -118,7 +116,7 @@ final class BenchCommand extends PerformerCommand {
   }
 
   /** A line for every measurement, with the time that is left. */
-  private static final class Lines implements BenchmarkRun.Listener {
+  private static final class Lines implements Benchmark.Listener {
     @Override
     public void starts(int measurements, Duration estimate) {
       System.err.printf("%d measurements, about %s on two cores%n", measurements, words(estimate));

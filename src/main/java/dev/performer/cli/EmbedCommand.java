@@ -4,13 +4,10 @@ import static java.util.stream.Collectors.joining;
 
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
-import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
 import dev.performer.pipeline.Embedder;
 import dev.performer.pipeline.Model;
 import dev.performer.pipeline.ModelOptions;
-import dev.performer.pipeline.SequencePooling;
-import dev.performer.pipeline.TokenInput;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -36,7 +33,7 @@ final class EmbedCommand extends PerformerCommand.OnModel {
   @Option(
       names = "--pool",
       description = "Over tokens: mean, max, sum, cls (the class token, else the first) or none.")
-  private SequencePooling pool = SequencePooling.MEAN;
+  private Embedder.Pooling pool = Embedder.Pooling.MEAN;
 
   @Option(
       names = "--vocabulary",
@@ -49,9 +46,9 @@ final class EmbedCommand extends PerformerCommand.OnModel {
   public Integer call() {
     data.requireSound(target);
     Tokenizer tokenizer = vocabulary == null ? null : Tokenizer.named(vocabulary);
-    var opened = Model.open(model, ModelOptions.builder().tokenizer(tokenizer).build());
-    TokenInput input = Embedder.input(opened, data.isIds());
-    TokenizedSequences sequences = data.read(input);
+    var opened = Model.open(model, ModelOptions.DEFAULT.withTokenizer(tokenizer));
+    var input = Embedder.input(opened, data.isIds());
+    var sequences = data.read(input);
     Map<String, NpyArray> kept;
     try (Embedder embedder = Embedder.load(input)) {
       kept = embedder.embed(sequences, pool, data.batch);

@@ -3,7 +3,6 @@ package dev.performer.cli;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
-import java.io.PrintWriter;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Collectors;
@@ -52,11 +51,11 @@ record Failures(boolean verbose, boolean json) {
   }
 
   private void print(CommandLine command, String message) {
-    PrintWriter err = command.getErr();
+    var err = command.getErr();
     err.println("performer: " + message);
     err.flush();
     if (json) {
-      PrintWriter out = command.getOut();
+      var out = command.getOut();
       out.println(JsonNodeFactory.instance.objectNode().put("error", message));
       out.flush();
     }

@@ -10,7 +10,6 @@ import dev.performer.distill.DistillEvaluation;
 import dev.performer.distill.DistillRecipe;
 import dev.performer.pipeline.DistillJob;
 import dev.performer.pipeline.FineTuneJob;
-import dev.performer.pipeline.Job;
 import dev.performer.pipeline.Model;
 import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Progress;
@@ -98,7 +97,7 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
     var language = Model.open(model, options.given()).languageModel();
     requireData();
     language.notes().forEach(System.err::println);
-    Job.Outcome outcome =
+    var outcome =
         FineTuneJob.of(language, SequenceSource.file(data), at.directory)
             .validation(validation == null ? null : SequenceSource.file(validation))
             .batching(batching.batching())
@@ -107,7 +106,7 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
             .debuggingNumerics(at.debugNumerics)
             .continuingOptimizer(continueOptimizer)
             .run(Progress.on(System.err));
-    var summary = new TrainingSummary(outcome);
+    var summary = new TrainCommand.Summary(outcome);
     print(summary.text());
     Map<String, Object> json = summary.json();
     Double difference = outcome.model().isPresent() ? outcome.maxOutputDifference() : null;
@@ -154,7 +153,7 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
               100 * before.accuracy(), 100 * best.accuracy(), 100 * best.teacherAccuracy());
     }
     print("%s in %d steps, %.0f s", text, result.steps(), result.seconds());
-    print(TrainingSummary.written(at.directory, outcome.model()));
+    print(TrainCommand.Summary.written(at.directory, outcome.model()));
     Map<String, Object> json = new LinkedHashMap<>();
     put(json, "Before", before);
     put(json, "After", best);

@@ -2,7 +2,6 @@ package dev.performer.cli;
 
 import dev.performer.Terminal;
 import java.util.ArrayList;
-import java.util.List;
 import java.util.Set;
 import picocli.CommandLine.Help;
 import picocli.CommandLine.Model.CommandSpec;
@@ -41,7 +40,7 @@ final class HelpLayout extends Help {
 
   /** Lines of the source that end within a sentence are joined with the next. */
   static String[] paragraphs(String... lines) {
-    List<String> result = new ArrayList<>();
+    var result = new ArrayList<String>();
     boolean open = false;
     for (String line : lines) {
       if (open) {

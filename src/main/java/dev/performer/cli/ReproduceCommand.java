@@ -48,7 +48,7 @@ final class ReproduceCommand extends PerformerCommand {
     String again = "%s holds results already; go on with --resume or another --output";
     require(resume || !begun, again, folder);
     require(begun || !resume, "%s holds nothing to go on with (no %s)", folder, plan);
-    List<Path> folders = new ArrayList<>(List.of(Project.home()));
+    List<Path> folders = new ArrayList<>(List.of(home()));
     recipes.forEach(file -> folders.add(file.toAbsolutePath().getParent()));
     Path results =
         new Reproduction(recipes, folders, duration(), folder).run(Progress.on(System.err));
@@ -67,7 +67,7 @@ final class ReproduceCommand extends PerformerCommand {
     }
     return known.stream()
         .filter(name -> only.isEmpty() || only.contains(name))
-        .map(name -> Project.shipped("training/" + name + ".yaml"))
+        .map(name -> shipped("training/" + name + ".yaml"))
         .toList();
   }
 

@@ -142,13 +142,11 @@ final class SharedOptions {
       tokens = input;
     }
 
-    ModelOptions.Builder given() {
-      return ModelOptions.builder()
-          .signature(signature)
-          .tokens(tokens)
-          .mask(mask)
-          .logits(logits)
-          .tokenizer(vocabulary == null ? null : Tokenizer.named(vocabulary));
+    ModelOptions given() {
+      return ModelOptions.DEFAULT
+          .withSignature(signature)
+          .withTensors(tokens, mask, logits)
+          .withTokenizer(vocabulary == null ? null : Tokenizer.named(vocabulary));
     }
   }
 
@@ -175,7 +173,7 @@ final class SharedOptions {
 
     ModelOptions given() {
       Boolean shifts = modelShifts ? true : null;
-      return input.given().objective(objective).masking(masking).shiftsInputs(shifts).build();
+      return input.given().withObjective(objective).withMasking(masking).withShiftsInputs(shifts);
     }
   }
 

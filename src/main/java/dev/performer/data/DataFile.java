@@ -4,6 +4,7 @@ import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import java.io.BufferedInputStream;
+import java.io.BufferedReader;
 import java.io.EOFException;
 import java.io.FileInputStream;
 import java.io.FilterReader;
@@ -15,6 +16,7 @@ import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -112,11 +114,6 @@ public final class DataFile {
       row++;
     }
 
-    /** The number of the row that was begun last, from 1. */
-    long row() {
-      return row;
-    }
-
     @Override
     public int read(char[] chars, int from, int length) throws IOException {
       int n = super.read(chars, from, length);
@@ -125,6 +122,54 @@ public final class DataFile {
         throw new IOException(tooLong.formatted(LONGEST, row));
       }
       return n;
+    }
+  }
+
+  /** The lines of a text, gzipped or not, which end as on any system. */
+  static final class Lines implements AutoCloseable {
+    private final Path file;
+    private final Rows text;
+    private final BufferedReader lines;
+
+    /** Of UTF-8. */
+    Lines(Path file) {
+      this(file, "a text file", StandardCharsets.UTF_8);
+    }
+
+    Lines(Path file, String expected, Charset charset) {
+      this.file = file;
+      String tooLong = "line %2$d has over %1$d characters; expected lines of text";
+      text = rows(file, expected, charset, tooLong);
+      lines = new BufferedReader(text);
+    }
+
+    /** The next line without its end, or null behind the last. */
+    String next() {
+      try {
+        text.begin();
+        return lines.readLine();
+      } catch (IOException e) {
+        throw unreadable(file, e);
+      }
+    }
+
+    /** The next line that is not blank, or null behind the last. */
+    String nextText() {
+      String line = next();
+      while (line != null && line.isBlank()) {
+        line = next();
+      }
+      return line;
+    }
+
+    /** The number of the line that was read last, from 1. */
+    long number() {
+      return text.row;
+    }
+
+    @Override
+    public void close() {
+      DataFile.close(file, lines);
     }
   }
 

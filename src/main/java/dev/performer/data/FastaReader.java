@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -14,12 +16,12 @@ final class FastaReader {
   private static final String BYTE_ORDER_MARK = "\u00EF\u00BB\u00BF";
 
   private final Path file;
-  private final LineReader lines; // of bytes: only headers may hold more than ASCII
+  private final DataFile.Lines lines; // of bytes: only headers may hold more than ASCII
   private String header; // of the next record, behind its '>'
 
   private FastaReader(Path file) {
     this.file = file;
-    lines = new LineReader(file, "a FASTA file", StandardCharsets.ISO_8859_1);
+    lines = new DataFile.Lines(file, "a FASTA file", StandardCharsets.ISO_8859_1);
   }
 
   /** Opens a file; whether it is gzipped is seen from its first bytes, not its name. */
@@ -30,7 +32,7 @@ final class FastaReader {
 
   /** Whether the first thing in a file is a header or a comment of FASTA. */
   static boolean recognizes(Path file) {
-    try (LineReader lines = new LineReader(file)) {
+    try (DataFile.Lines lines = new DataFile.Lines(file)) {
       String first = lines.nextText();
       return first != null && first.matches("\\uFEFF?\\s*[>;].*");
     }
@@ -38,7 +40,8 @@ final class FastaReader {
 
   private ProteinSequence next() {
     if (lines.number() == 0) {
-      header = firstHeader();
+      header = nextHeader(null);
+      require(header != null, "%s holds no sequence; expected FASTA (lines with '>')", file);
     }
     if (header == null) {
       return null;
@@ -50,53 +53,45 @@ final class FastaReader {
     byte[] bytes = header.getBytes(StandardCharsets.ISO_8859_1);
     String text = new String(bytes, StandardCharsets.UTF_8).strip();
     int space = (int) text.chars().takeWhile(c -> !Character.isWhitespace(c)).count();
-    return new ProteinSequence(
-        text.substring(0, space), text.substring(space).strip(), readResidues());
-  }
-
-  private String firstHeader() {
-    for (String line = lines.next(); line != null; line = lines.next()) {
-      boolean isMarked = lines.number() == 1 && line.startsWith(BYTE_ORDER_MARK);
-      String text = line.substring(isMarked ? BYTE_ORDER_MARK.length() : 0);
-      int start = (int) text.chars().takeWhile(FastaReader::isSpace).count();
-      if (text.startsWith(">", start)) {
-        return text.substring(start + 1);
-      } else if (text.startsWith(";", start)) {
-        requireText(text);
-      } else if (start < text.length()) {
-        char c = text.charAt(start);
-        throw isLetter(c) ? failure("text before the first '>'; expected FASTA") : binary(c);
-      }
-    }
-    throw new PerformerException(file + " holds no sequence; expected FASTA (lines with '>')");
-  }
-
-  /** Up to the next header, which is kept, or the end. */
-  private String readResidues() {
+    String description = text.substring(space).strip();
     StringBuilder residues = new StringBuilder(512);
-    header = null;
+    header = nextHeader(residues);
+    return new ProteinSequence(text.substring(0, space), description, residues.toString());
+  }
+
+  /** Behind its {@code >}; null at the end. Letters before it are residues, or refused. */
+  private String nextHeader(StringBuilder residues) {
     for (String line = lines.next(); line != null; line = lines.next()) {
-      if (line.startsWith(">")) {
-        header = line.substring(1);
-        break;
-      }
-      if (line.startsWith(";")) {
-        requireText(line);
+      int start = residues == null ? start(line) : 0;
+      if (line.startsWith(">", start)) {
+        return line.substring(start + 1);
+      } else if (line.startsWith(";", start)) {
+        requireText(line.substring(start));
         continue;
       }
-      for (int i = 0; i < line.length(); i++) {
+      for (int i = start; i < line.length(); i++) {
         char c = line.charAt(i);
-        if (isLetter(c)) {
+        if (c > ' ' && c < 0x7F) {
+          if (residues == null) {
+            throw failure("text before the first '>'; expected FASTA");
+          }
           residues.append(c);
         } else if (!isSpace(c)) {
           throw binary(c);
         }
       }
-      if (residues.length() > MAX_RESIDUES) {
+      if (residues != null && residues.length() > MAX_RESIDUES) {
         throw failure("a sequence of over " + MAX_RESIDUES + " letters");
       }
     }
-    return residues.toString();
+    return null;
+  }
+
+  /** Behind white space and a byte order mark. */
+  private int start(String line) {
+    boolean isMarked = lines.number() == 1 && line.startsWith(BYTE_ORDER_MARK);
+    int mark = isMarked ? BYTE_ORDER_MARK.length() : 0;
+    return mark + (int) line.chars().skip(mark).takeWhile(FastaReader::isSpace).count();
   }
 
   /** Headers and comments are free text, without control characters. */
@@ -109,10 +104,6 @@ final class FastaReader {
 
   private static boolean isSpace(int c) {
     return c == ' ' || c == '\t';
-  }
-
-  private static boolean isLetter(int c) {
-    return c > ' ' && c < 0x7F;
   }
 
   private PerformerException binary(int b) {

@@ -13,7 +13,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.List;
-import java.util.Locale;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
 import javax.imageio.stream.ImageInputStream;
@@ -33,8 +32,7 @@ public record ImageFolder(
   /** Lists a folder. @param known names of all classes; null for those of this folder */
   public static ImageFolder open(Path folder, int channels, int levels, List<String> known) {
     require(Files.isDirectory(folder), "%s is no folder; expected one with PNG images", folder);
-    List<Path> files =
-        DataFile.list(folder, 2, f -> f.toString().toLowerCase(Locale.ROOT).endsWith(".png"));
+    List<Path> files = DataFile.list(folder, 2, f -> f.toString().matches("(?i).*\\.png"));
     long direct = files.stream().filter(file -> folder.equals(file.getParent())).count();
     require(!files.isEmpty(), "%s holds no file ending in .png", folder);
     boolean isOne = direct == 0 || direct == files.size();

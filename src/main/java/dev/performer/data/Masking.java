@@ -53,11 +53,9 @@ public record Masking(double rate, double mask, double random) {
         double choice = draws.nextDouble();
         double fate = draws.nextDouble();
         int replacement = ordinary[draws.nextInt(ordinary.length)];
-        if (choice < rate && !vocabulary.isSpecial(tokens[i])) {
-          inputs[i] = seen(tokens[i], fate, replacement, vocabulary);
-          chosen[i] = true;
-          any = true;
-        }
+        chosen[i] = choice < rate && !vocabulary.isSpecial(tokens[i]);
+        inputs[i] = chosen[i] ? seen(tokens[i], fate, replacement, vocabulary) : tokens[i];
+        any |= chosen[i];
       }
       var places = IntStream.range(start, any ? start : end);
       int[] candidates = places.filter(i -> !vocabulary.isSpecial(tokens[i])).toArray();

@@ -18,7 +18,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -96,7 +95,6 @@ public final class Npz {
             for (Map.Entry<String, NpyArray> e : arrays.entrySet()) {
               zip.putNextEntry(new ZipEntry(e.getKey() + ".npy"));
               writeNpy(zip, e.getValue());
-              zip.closeEntry();
             }
           }
         });
@@ -117,9 +115,9 @@ public final class Npz {
     boolean isWhole = length.length == lengthBytes && header.length == claimed;
     require(isWhole, "%s: truncated header", where);
     String text = new String(header, StandardCharsets.UTF_8);
-    MatchResult descr = field(DESCR, text, where, "'descr', such as '<f4'");
-    MatchResult fortran = field(FORTRAN, text, where, "'fortran_order', True or False");
-    MatchResult dimensions = field(SHAPE, text, where, "'shape', such as (2, 3)");
+    Matcher descr = field(DESCR, text, where, "'descr', such as '<f4'");
+    Matcher fortran = field(FORTRAN, text, where, "'fortran_order', True or False");
+    Matcher dimensions = field(SHAPE, text, where, "'shape', such as (2, 3)");
     String code = descr.group(2) + descr.group(3);
     NpyType type =
         Stream.of(NpyType.values()).filter(t -> t.code().equals(code)).findFirst().orElse(null);
@@ -152,7 +150,7 @@ public final class Npz {
             type, shape, isColumnMajor ? fromColumnMajor(bytes, shape, type.size()) : bytes));
   }
 
-  private static MatchResult field(Pattern pattern, String header, String where, String what) {
+  private static Matcher field(Pattern pattern, String header, String where, String what) {
     Matcher matcher = pattern.matcher(header);
     require(matcher.find(), "%s: its header has no readable %s", where, what);
     return matcher;

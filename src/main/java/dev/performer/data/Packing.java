@@ -20,28 +20,21 @@ public record Packing(int length, OptionalInt separator, Mode mode) {
 
   /** Packs a stream; closing the result closes it. Labels other than weights cannot be packed. */
   DataStream<Example> apply(DataStream<Example> examples, String name) {
-    return DataStream.of(new Rows(examples, name)::next, examples::close);
+    Rows rows = new Rows();
+    return DataStream.of(() -> rows.next(examples, name), examples::close);
   }
 
   private final class Rows {
-    private final DataStream<Example> examples;
-    private final String name;
-    private boolean weighted;
-
     // What of the current example, its separator included, is in no row yet.
     private int[] rest = {};
     private float[] restWeights = {};
     private int restStart;
+    private boolean weighted;
 
-    Rows(DataStream<Example> examples, String name) {
-      this.examples = examples;
-      this.name = name;
-    }
-
-    Example next() {
+    Example next(DataStream<Example> examples, String name) {
       IntBuffer row = IntBuffer.allocate(length);
       FloatBuffer weights = FloatBuffer.allocate(length);
-      while (row.hasRemaining() && (restStart < rest.length || nextExample())) {
+      while (row.hasRemaining() && (restStart < rest.length || nextExample(examples, name))) {
         int count = Math.min(rest.length - restStart, row.remaining());
         if (mode == Mode.WHOLE && restStart + count < rest.length && row.position() > 0) {
           break;
@@ -60,7 +53,7 @@ public record Packing(int length, OptionalInt separator, Mode mode) {
           : Example.of(tokens);
     }
 
-    private boolean nextExample() {
+    private boolean nextExample(DataStream<Example> examples, String name) {
       Example example;
       do {
         if (!examples.hasNext()) {

@@ -2,7 +2,6 @@ package dev.performer.data;
 
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
 import java.util.function.Supplier;
 
 /** Sequences that can be read again and again, in the same order each time. */
@@ -35,7 +34,7 @@ public interface SequenceSource {
     return of(
         file.toString(),
         () -> {
-          LineReader lines = new LineReader(file);
+          DataFile.Lines lines = new DataFile.Lines(file);
           return DataStream.of(lines::nextText, lines::close)
               .map(line -> new ProteinSequence("" + lines.number(), "", line.strip()));
         });
@@ -50,7 +49,7 @@ public interface SequenceSource {
   static boolean isLines(Path file) {
     return DataFile.isStandardInput(file)
         ? !FastaReader.recognizes(file)
-        : file.toString().toLowerCase(Locale.ROOT).endsWith(".txt");
+        : file.toString().matches("(?i).*\\.txt");
   }
 
   /** Sequences held in memory. */

@@ -15,7 +15,6 @@ import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.zip.ZipException;
 import org.apache.commons.csv.CSVFormat;
@@ -29,13 +28,13 @@ import org.apache.commons.csv.CSVRecord;
 public record TableFile(Path file, char delimiter, boolean header) {
   /** A table with a header: {@code .tsv} and {@code .tsv.gz} by tabs, all others by commas. */
   public static TableFile of(Path file) {
-    boolean isByTabs = file.toString().toLowerCase(Locale.ROOT).matches(".*\\.tsv(\\.gz)?");
+    boolean isByTabs = file.toString().matches("(?i).*\\.tsv(\\.gz)?");
     return new TableFile(file, isByTabs ? '\t' : ',', true);
   }
 
   /** Whether a name is that of a table: {@code .csv} or {@code .tsv}, gzipped or not. */
   public static boolean isNamed(Path file) {
-    return file.toString().toLowerCase(Locale.ROOT).matches(".*\\.[ct]sv(\\.gz)?");
+    return file.toString().matches("(?i).*\\.[ct]sv(\\.gz)?");
   }
 
   /** A field as it is written between commas: in quotes where it must be. */
@@ -161,10 +160,9 @@ public record TableFile(Path file, char delimiter, boolean header) {
           || io instanceof EOFException) {
         return DataFile.unreadable(file, io);
       }
-      return new PerformerException(
-          "%s, row %d: cannot be read as a table: %s"
-              .formatted(file, row + 1, Excerpt.of(AtomicFiles.describe(io))),
-          e);
+      String why = Excerpt.of(AtomicFiles.describe(io));
+      String wrong = "%s, row %d: cannot be read as a table: %s";
+      return new PerformerException(wrong.formatted(file, row + 1, why), e);
     }
   }
 }

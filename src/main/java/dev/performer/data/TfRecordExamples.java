@@ -4,14 +4,12 @@ import static dev.performer.PerformerException.require;
 
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.Excerpt;
-import dev.performer.PerformerException;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeSet;
-import java.util.function.Function;
 import org.tensorflow.proto.Feature;
 
 /**
@@ -23,7 +21,7 @@ public record TfRecordExamples(
     String feature,
     Optional<LabelFeature> label,
     int vocabularySize,
-    Function<String, int[]> encoder)
+    TextEncoder encoder)
     implements ExampleSource {
   /** The feature that protein_lm's files have. */
   public static final String SEQUENCE = "sequence";
@@ -35,24 +33,22 @@ public record TfRecordExamples(
       if (found.getInt64List().getValueCount() > 0) {
         long value = found.getInt64List().getValue(0);
         boolean isSound = !category || value >= 0 && value <= Integer.MAX_VALUE;
-        entry.require(isSound, "class %d of '%s' is not from 0 up", value, name);
+        entry.records.require(isSound, "class %d of '%s' is not from 0 up", value, name);
         return category ? new Label.Category((int) value) : new Label.Value(value);
       }
-      if (category || found.getFloatList().getValueCount() == 0) {
-        boolean isBytes = found.hasBytesList();
-        String kind = isBytes ? "bytes" : found.hasFloatList() ? "floats" : "nothing";
-        String expected = category ? "an integer" : "a number";
-        throw entry.failure("label '%s' holds %s; expected %s", name, kind, expected);
-      }
+      boolean fits = !category && found.getFloatList().getValueCount() > 0;
+      String kind = found.hasBytesList() ? "bytes" : found.hasFloatList() ? "floats" : "nothing";
+      String expected = category ? "an integer" : "a number";
+      entry.records.require(fits, "label '%s' holds %s; expected %s", name, kind, expected);
       float number = found.getFloatList().getValue(0);
       boolean isFinite = Float.isFinite(number);
-      entry.require(isFinite, "label '%s' is %s; expected a finite number", name, number);
+      entry.records.require(isFinite, "label '%s' is %s; expected a finite number", name, number);
       return new Label.Value(number);
     }
   }
 
-  /** One example, and where it stands. */
-  private record Entry(String place, Map<String, Feature> features) {
+  /** The example that was read last. */
+  private record Entry(TfRecordFile records, Map<String, Feature> features) {
     /** The next one; null at the end. */
     static Entry next(TfRecordFile records) {
       byte[] data = records.next();
@@ -60,11 +56,10 @@ public record TfRecordExamples(
         return data == null
             ? null
             : new Entry(
-                records.where(),
+                records,
                 org.tensorflow.proto.Example.parseFrom(data).getFeatures().getFeatureMap());
       } catch (InvalidProtocolBufferException e) {
-        throw new PerformerException(
-            records.where() + "no tf.train.Example: its bytes are no such message", e);
+        throw records.failure("no tf.train.Example: its bytes are no such message", e);
       }
     }
 
@@ -72,19 +67,9 @@ public record TfRecordExamples(
       Feature found = features.get(wanted);
       if (found == null) {
         String there = Excerpt.names(new TreeSet<>(features.keySet()));
-        throw failure("no feature '%s'; it has [%s]", wanted, there);
+        throw records.failure("no feature '%s'; it has [%s]".formatted(wanted, there), null);
       }
       return found;
-    }
-
-    void require(boolean condition, String format, Object... values) {
-      if (!condition) {
-        throw failure(format, values);
-      }
-    }
-
-    PerformerException failure(String format, Object... values) {
-      return new PerformerException(place + format.formatted(values));
     }
   }
 
@@ -96,7 +81,7 @@ public record TfRecordExamples(
       for (Entry entry = Entry.next(records); entry != null; entry = Entry.next(records)) {
         most = Math.max(most, ((Label.Category) label.of(entry)).id());
         boolean isCounted = most < TableExamples.MOST_CATEGORIES;
-        entry.require(isCounted, "class %d of '%s'; at most 100,000 are counted", most, feature);
+        records.require(isCounted, "class %d of '%s'; at most 100,000 are counted", most, feature);
       }
     }
     return most + 1;
@@ -138,16 +123,17 @@ public record TfRecordExamples(
     int floats = found.getFloatList().getValueCount();
     boolean isOne = floats == 0 && texts.size() <= 1;
     String other = "feature '%s' holds %d texts and %d floats; expected one text or integers";
-    entry.require(isOne, other, feature, texts.size(), floats);
+    entry.records.require(isOne, other, feature, texts.size(), floats);
     if (!texts.isEmpty()) {
-      entry.require(texts.get(0).isValidUtf8(), "feature '%s' is no UTF-8 text", feature);
-      return encoder.apply(texts.get(0).toStringUtf8());
+      entry.records.require(texts.get(0).isValidUtf8(), "feature '%s' is no UTF-8 text", feature);
+      return encoder.encode(texts.get(0).toStringUtf8());
     }
     int[] tokens = new int[found.getInt64List().getValueCount()];
     for (int i = 0; i < tokens.length; i++) {
       long id = found.getInt64List().getValue(i);
       if (id < 0 || id >= vocabularySize) {
-        throw entry.failure("token %d is outside 0..%d", id, vocabularySize - 1);
+        String outside = "token %d is outside 0..%d".formatted(id, vocabularySize - 1);
+        throw entry.records.failure(outside, null);
       }
       tokens[i] = (int) id;
     }

@@ -57,18 +57,15 @@ public final class TfRecordFile implements AutoCloseable {
       require(isChecked(header, 8), "the checksum of its length is wrong; expected TFRecord");
       left -= HEADER;
       long length = ByteBuffer.wrap(header).order(ByteOrder.LITTLE_ENDIAN).getLong();
-      if (length < 0 || length > MAX_RECORD) {
-        String claimed = Long.toUnsignedString(length);
-        throw failure("it claims %s bytes; at most %d are read", claimed, MAX_RECORD);
-      }
-      if (length + FOOTER > left) {
-        long there = Math.max(0, left - FOOTER);
-        throw failure("it claims %d bytes where %d are left; it is cut off", length, there);
-      }
+      boolean isRead = length >= 0 && length <= MAX_RECORD;
+      String claimed = isRead ? "" : Long.toUnsignedString(length);
+      require(isRead, "it claims %s bytes; at most %d are read", claimed, MAX_RECORD);
+      long there = Math.max(0, left - FOOTER);
+      String over = "it claims %d bytes where %d are left; it is cut off";
+      require(length + FOOTER <= left, over, length, there);
       byte[] data = in.readNBytes((int) length + FOOTER);
-      if (data.length < length + FOOTER) {
-        throw failure("the file ends after %d of its %d bytes; it is cut off", data.length, length);
-      }
+      String cut = "the file ends after %d of its %d bytes; it is cut off";
+      require(data.length == length + FOOTER, cut, data.length, length);
       left -= data.length;
       require(isChecked(data, (int) length), "the checksum of its data is wrong; it is damaged");
       return Arrays.copyOf(data, (int) length);
@@ -77,19 +74,15 @@ public final class TfRecordFile implements AutoCloseable {
     }
   }
 
-  private void require(boolean condition, String what) {
+  /** Fails for the record that was read last unless a condition holds. */
+  void require(boolean condition, String format, Object... values) {
     if (!condition) {
-      throw failure(what);
+      throw failure(format.formatted(values), null);
     }
   }
 
-  private PerformerException failure(String format, Object... values) {
-    return new PerformerException(where() + format.formatted(values));
-  }
-
-  /** Where the record stands that was read last, to begin a message with. */
-  String where() {
-    return file + ", record " + record + ": ";
+  PerformerException failure(String what, Exception cause) {
+    return new PerformerException(file + ", record " + record + ": " + what, cause);
   }
 
   @Override

@@ -7,10 +7,13 @@ import dev.performer.PerformerException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 import java.util.stream.Stream;
 
 /**
@@ -93,13 +96,11 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
               name + ": one sequence cannot be split in two; give other ones for validation")
           .settledBy("validation");
     }
-    List<int[]> held = new ArrayList<>();
-    List<int[]> rest = new ArrayList<>();
-    for (int i = 0; i < rows.size(); i++) {
-      (i % every == 0 ? held : rest).add(rows.get(i));
-    }
+    var held = IntStream.range(0, rows.size()).filter(i -> i % every == 0).mapToObj(rows::get);
+    var rest = IntStream.range(0, rows.size()).filter(i -> i % every != 0).mapToObj(rows::get);
     return List.of(
-        new TokenRows(name + ", held out", held, List.of()), new TokenRows(name, rest, notes));
+        new TokenRows(name + ", held out", held.toList(), List.of()),
+        new TokenRows(name, rest.toList(), notes));
   }
 
   /** At most so many of the sequences, evenly spread. */
@@ -112,13 +113,10 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
   /** Refuses an id that is none of a vocabulary of that size. */
   public void requireIdsBelow(int vocabularySize) {
     for (int i = 0; i < rows.size(); i++) {
-      for (int id : rows.get(i)) {
-        if (id < 0 || id >= vocabularySize) {
-          throw new PerformerException(
-              "%s: sequence %d has the token id %d; the model knows 0 to %d"
-                  .formatted(name, i, id, vocabularySize - 1));
-        }
-      }
+      var other =
+          IntStream.of(rows.get(i)).filter(id -> id < 0 || id >= vocabularySize).findFirst();
+      String unknown = "%s: sequence %d has the token id %d; the model knows 0 to %d";
+      require(other.isEmpty(), unknown, name, i, other.orElse(0), vocabularySize - 1);
     }
   }
 
@@ -129,14 +127,77 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     String shown = Excerpt.of(array.toString());
     require(array.shape().length == 2, "%s: %s is %s, expected [N, L]", file, name, shown);
     double[] values = array.doubles();
-    int[] whole = new int[values.length];
-    for (int i = 0; i < values.length; i++) {
-      whole[i] = (int) values[i];
-      if (whole[i] != values[i]) { // NaN too
-        throw new PerformerException(
-            file + ": " + name + " holds " + values[i] + ", expected whole numbers");
-      }
+    var other = DoubleStream.of(values).filter(x -> (int) x != x).findFirst(); // NaN too
+    String holds = "%s: %s holds %s, expected whole numbers";
+    require(other.isEmpty(), holds, file, name, other.orElse(0));
+    return DoubleStream.of(values).mapToInt(x -> (int) x).toArray();
+  }
+
+  /**
+   * Batches of {@link TokenRows}: sequences of like length together, as many as fit into a number
+   * of tokens, padding included. The order depends on seed and epoch alone.
+   *
+   * @param vocabulary null where it is not known what ids mean
+   * @param tokens of a batch at most, unless one sequence has more
+   * @param fixedLength all batches are padded to at least this
+   */
+  public record RowBatches(
+      TokenRows data, Vocabulary vocabulary, int pad, int tokens, int fixedLength, long seed)
+      implements Batches {
+    private static final int ORDER = 11;
+    private static final int BATCH_ORDER = 12;
+    private static final int WINDOW = 64; // batches' worth, within which like lengths come together
+
+    @Override
+    public String name() {
+      return data.name();
     }
-    return whole;
+
+    /** Every sequence once, the longest first; for evaluation. */
+    public List<TokenBatch> inOrder() {
+      return split(numbers()).stream().map(rows -> pack(rows, BatchPosition.START)).toList();
+    }
+
+    @Override
+    public DataStream<TokenBatch> epoch(long epoch, long index) {
+      List<Integer> order = new ArrayList<>(numbers());
+      Seeds.shuffle(order, Seeds.random(seed, epoch, ORDER));
+      double mean = data.rows().stream().mapToInt(row -> row.length).average().orElseThrow();
+      int window = (int) Math.max(1, Math.min(order.size(), WINDOW * (tokens / mean)));
+      List<List<Integer>> batches = new ArrayList<>();
+      for (int from = 0; from < order.size(); from += window) {
+        batches.addAll(split(order.subList(from, Math.min(order.size(), from + window))));
+      }
+      Seeds.shuffle(batches, Seeds.random(seed, epoch, BATCH_ORDER));
+      return DataStream.of(
+          LongStream.range(index, batches.size())
+              .mapToObj(i -> pack(batches.get((int) i), new BatchPosition(epoch, i)))
+              .iterator());
+    }
+
+    private List<Integer> numbers() {
+      return IntStream.range(0, data.rows().size()).boxed().toList();
+    }
+
+    private List<List<Integer>> split(List<Integer> numbers) {
+      var longestFirst =
+          numbers.stream()
+              .sorted(Comparator.comparingInt(i -> -data.rows().get(i).length))
+              .toList();
+      return TokenBatch.split(longestFirst, i -> Math.max(1, tokens / padded(i)));
+    }
+
+    private int padded(int row) {
+      return Math.max(fixedLength, data.rows().get(row).length);
+    }
+
+    private TokenBatch pack(List<Integer> numbers, BatchPosition position) {
+      List<TokenBatch.Row> batch = new ArrayList<>();
+      for (int i : numbers) {
+        long key = Seeds.mix(seed, position.epoch(), i);
+        batch.add(new TokenBatch.Row(data.rows().get(i), Label.NONE, key));
+      }
+      return TokenBatch.padded(batch, padded(numbers.get(0)), pad, position);
+    }
   }
 }

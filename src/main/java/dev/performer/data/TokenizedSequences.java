@@ -8,7 +8,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -54,7 +53,7 @@ public record TokenizedSequences(
    * @throws PerformerException if there is no sequence, or the file is broken
    */
   public static TokenizedSequences read(Path file, Tokenizer tokenizer, int length) {
-    if (!file.toString().toLowerCase(Locale.ROOT).endsWith(".npz")) {
+    if (!file.toString().matches("(?i).*\\.npz")) {
       boolean isTable = TableFile.isNamed(file);
       return read(isTable ? table(file) : SequenceSource.file(file), tokenizer, length);
     }

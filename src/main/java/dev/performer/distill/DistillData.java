@@ -1,8 +1,8 @@
 package dev.performer.distill;
 
 import dev.performer.data.TokenBatch;
-import dev.performer.data.TokenRowBatches;
 import dev.performer.data.TokenRows;
+import dev.performer.data.TokenRows.RowBatches;
 import dev.performer.data.Vocabulary;
 import dev.performer.training.LabelledBatch;
 import dev.performer.training.Objective;
@@ -21,9 +21,9 @@ public record DistillData(
   public record Guesses(Objective objective, Vocabulary vocabulary) {}
 
   /** Batches of some of its sequences, of so many tokens at most. */
-  public TokenRowBatches batches(TokenRows rows, int tokens, long seed) {
+  public RowBatches batches(TokenRows rows, int tokens, long seed) {
     Vocabulary vocabulary = guesses.map(Guesses::vocabulary).orElse(null);
-    return new TokenRowBatches(rows, vocabulary, pad, tokens, paddedLength, seed);
+    return new RowBatches(rows, vocabulary, pad, tokens, paddedLength, seed);
   }
 
   /** What both models see, and what a language model is to guess. */

@@ -26,11 +26,8 @@ public final class CudaLibraries {
   private CudaLibraries() {}
 
   /**
-   * Loads those that the class path holds, before the first TensorFlow class is used.
-   *
-   * @param warn gets a line for each that is there and cannot be loaded; TensorFlow then reports
-   *     which library it misses and runs on the CPU
-   * @return how many were loaded; 0 without the profile
+   * Loads those that the class path holds, before the first TensorFlow class is used, and counts
+   * them. Warns of each that cannot be loaded; TensorFlow then names it and runs on the CPU.
    */
   public static int preload(Consumer<String> warn) {
     int loaded = 0;

@@ -38,16 +38,16 @@ public final class FunctionInliner {
   public static final Set<String> CALLS = Set.of("PartitionedCall", "StatefulPartitionedCall");
 
   private final FunctionLibrary library;
-  private final BiFunction<NodeDef, Optional<FunctionCall>, List<String>> retention;
+  private final BiFunction<NodeDef, Optional<FlatGraph.Call>, List<String>> retention;
   private final Set<String> mainScopes = new HashSet<>();
   // What became of the expanded calls.
   private final Map<String, List<String>> returned = new HashMap<>();
   private final Map<String, String> finished = new HashMap<>();
-  private final Map<String, FunctionCall> callOfNode = new HashMap<>();
+  private final Map<String, FlatGraph.Call> callOfNode = new HashMap<>();
   private final List<NodeDef> flat = new ArrayList<>();
 
   private FunctionInliner(
-      GraphDef graph, BiFunction<NodeDef, Optional<FunctionCall>, List<String>> retention) {
+      GraphDef graph, BiFunction<NodeDef, Optional<FlatGraph.Call>, List<String>> retention) {
     this.library = new FunctionLibrary(graph.getLibrary());
     this.retention = retention;
     for (NodeDef node : graph.getNodeList()) {
@@ -72,7 +72,7 @@ public final class FunctionInliner {
   public static FlatGraph inline(
       GraphDef graph,
       Collection<String> roots,
-      BiFunction<NodeDef, Optional<FunctionCall>, List<String>> retention) {
+      BiFunction<NodeDef, Optional<FlatGraph.Call>, List<String>> retention) {
     return new FunctionInliner(graph, retention).run(graph, roots);
   }
 
@@ -122,12 +122,13 @@ public final class FunctionInliner {
     return pruned.build();
   }
 
-  private Optional<FunctionCall> callOf(NodeDef node) {
+  private Optional<FlatGraph.Call> callOf(NodeDef node) {
     return Optional.ofNullable(callOfNode.get(node.getName()));
   }
 
   /** Writes a node under a flat name; a call is expanded, as deep as functions are nested. */
-  private void emit(NodeDef raw, String name, List<String> inputs, Optional<FunctionCall> caller) {
+  private void emit(
+      NodeDef raw, String name, List<String> inputs, Optional<FlatGraph.Call> caller) {
     NodeDef node = caller.map(call -> call.filled(raw)).orElse(raw);
     Optional<FunctionDef> byName = library.find(node.getOp());
     if (byName.isPresent()) {
@@ -152,14 +153,14 @@ public final class FunctionInliner {
     return definition.get();
   }
 
-  private void add(NodeDef node, Optional<FunctionCall> caller) {
+  private void add(NodeDef node, Optional<FlatGraph.Call> caller) {
     flat.add(node);
     caller.ifPresent(call -> callOfNode.put(node.getName(), call));
   }
 
-  private void addNoOp(String name, Collection<String> control, FunctionCall call) {
+  private void addNoOp(String name, Collection<String> control, FlatGraph.Call call) {
     add(
-        NodeBuilders.node(name, "NoOp").addAllInput(new LinkedHashSet<>(control)).build(),
+        GraphProtos.node(name, "NoOp").addAllInput(new LinkedHashSet<>(control)).build(),
         Optional.of(call));
   }
 
@@ -168,10 +169,10 @@ public final class FunctionInliner {
       Map<String, AttrValue> attributes,
       String name,
       List<String> inputs,
-      Optional<FunctionCall> caller) {
+      Optional<FlatGraph.Call> caller) {
     String prefix = freePrefix(name);
     GraphIndex body = new GraphIndex(function.getNodeDefList());
-    var call = new FunctionCall(function, prefix, caller, attributes, new HashMap<>(), body);
+    var call = new FlatGraph.Call(function, prefix, caller, attributes, new HashMap<>(), body);
     List<String> wait = bindArguments(call, name, inputs);
     for (NodeDef inner : function.getNodeDefList()) {
       List<String> innerInputs = new ArrayList<>();
@@ -203,7 +204,7 @@ public final class FunctionInliner {
   }
 
   /** Gives the function's arguments their references; returns what its body must wait for. */
-  private List<String> bindArguments(FunctionCall call, String name, List<String> inputs) {
+  private List<String> bindArguments(FlatGraph.Call call, String name, List<String> inputs) {
     List<String> data = inputs.stream().filter(input -> !TensorNames.isControl(input)).toList();
     List<String> control = inputs.stream().filter(TensorNames::isControl).toList();
     List<ArgDef> arguments = call.definition().getSignature().getInputArgList();
@@ -226,7 +227,7 @@ public final class FunctionInliner {
   }
 
   /** What must have run when the call is over: its side effects and its results. */
-  private List<String> whenFinished(FunctionCall call, List<String> results) {
+  private List<String> whenFinished(FlatGraph.Call call, List<String> results) {
     List<String> done = new ArrayList<>();
     FunctionDef function = call.definition();
     function.getControlRetMap().values().forEach(node -> done.add("^" + call.flatName(node)));
@@ -242,7 +243,7 @@ public final class FunctionInliner {
   }
 
   /** A reference of a function's body as references of the flat graph, calls not yet resolved. */
-  private List<String> bodyReference(FunctionCall call, String reference) {
+  private List<String> bodyReference(FlatGraph.Call call, String reference) {
     if (TensorNames.isControl(reference)) {
       String node = reference.substring(1);
       List<String> argument = call.arguments().get(node);
@@ -315,5 +316,51 @@ public final class FunctionInliner {
       returned.get(TensorNames.node(step)).set(TensorNames.index(step), target);
     }
     return target;
+  }
+
+  /** Replaces {@code If} and {@code Case} on a constant by a call of the branch taken. */
+  private static final class ConstantBranches {
+    /** The graph with its constant branches chosen; none if it has no constant branch. */
+    static Optional<GraphDef> choose(GraphDef graph) {
+      GraphIndex index = new GraphIndex(graph.getNodeList());
+      GraphDef.Builder chosen = graph.toBuilder().clearNode();
+      boolean any = false;
+      for (NodeDef node : graph.getNodeList()) {
+        Optional<NameAttrList> branch = branchTaken(node, index);
+        any |= branch.isPresent();
+        chosen.addNode(branch.map(function -> call(node, function)).orElse(node));
+      }
+      return any ? Optional.of(chosen.build()) : Optional.empty();
+    }
+
+    private static Optional<NameAttrList> branchTaken(NodeDef node, GraphIndex index) {
+      return switch (node.getOp()) {
+        case "If", "StatelessIf" ->
+            decision(node, index)
+                .map(value -> value != 0 ? "then_branch" : "else_branch")
+                .map(branch -> node.getAttrOrThrow(branch).getFunc());
+        case "Case", "StatelessCase" -> {
+          List<NameAttrList> branches = node.getAttrOrThrow("branches").getList().getFuncList();
+          long last = branches.size() - 1L; // runs, too, for an index that is out of range
+          yield decision(node, index)
+              .map(value -> branches.get((int) (value < 0 || value > last ? last : value)));
+        }
+        default -> Optional.empty();
+      };
+    }
+
+    /** Of other shapes than scalars "not empty" decides: rare, and left to TensorFlow. */
+    private static Optional<Long> decision(NodeDef node, GraphIndex index) {
+      return index.integer(index.source(node.getInput(0), Set.of("Identity")));
+    }
+
+    private static NodeDef call(NodeDef branching, NameAttrList branch) {
+      return GraphProtos.node(branching.getName(), "StatefulPartitionedCall")
+          .addAllInput(branching.getInputList().subList(1, branching.getInputCount()))
+          .putAttr("f", AttrValue.newBuilder().setFunc(branch).build())
+          .putAttr("Tin", branching.getAttrOrThrow("Tin"))
+          .putAttr("Tout", branching.getAttrOrThrow("Tout"))
+          .build();
+    }
   }
 }

@@ -1,9 +1,11 @@
 package dev.performer.graph;
 
+import static dev.performer.PerformerException.require;
+
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Deque;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -17,6 +19,7 @@ import org.tensorflow.proto.FunctionDefLibrary;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.OpDef;
+import org.tensorflow.proto.OpDef.ArgDef;
 
 /** The functions of a GraphDef by name, and who refers to whom. */
 public final class FunctionLibrary {
@@ -30,23 +33,20 @@ public final class FunctionLibrary {
     return functions.keySet();
   }
 
-  /** The function of that name. */
   public Optional<FunctionDef> find(String name) {
     return Optional.ofNullable(functions.get(name));
   }
 
   /** What a node runs, which may be a function called by its name; none if neither knows it. */
   Optional<OpDef> definition(NodeDef node) {
-    return find(node.getOp())
-        .map(FunctionDef::getSignature)
-        .or(() -> OpDefinitions.find(node.getOp()));
+    String op = node.getOp();
+    return find(op).map(FunctionDef::getSignature).or(() -> OpDefinitions.find(op));
   }
 
   /** The nodes of the graph with this library and of all its functions. */
   public Stream<NodeDef> nodesOf(GraphDef graph) {
-    return Stream.concat(
-        graph.getNodeList().stream(),
-        functions.values().stream().flatMap(function -> function.getNodeDefList().stream()));
+    var bodies = functions.values().stream().flatMap(f -> f.getNodeDefList().stream());
+    return Stream.concat(graph.getNodeList().stream(), bodies);
   }
 
   /** The functions a node names in its attributes (called, or branches and bodies). */
@@ -72,7 +72,7 @@ public final class FunctionLibrary {
   /** The functions of this library that these nodes reach, directly or through others. */
   public Set<String> reachedFrom(Collection<NodeDef> nodes) {
     Set<String> reached = new LinkedHashSet<>();
-    Deque<NodeDef> todo = new ArrayDeque<>(nodes);
+    var todo = new ArrayDeque<>(nodes);
     while (!todo.isEmpty()) {
       for (String name : referencesOf(todo.pop())) {
         if (reached.add(name)) {
@@ -90,8 +90,75 @@ public final class FunctionLibrary {
     return used.build();
   }
 
-  /** Checks every reference in every body. @throws PerformerException naming one to nothing */
+  /**
+   * Checks every reference in every body: TensorFlow follows some of them unchecked, which ends the
+   * process. @throws PerformerException naming one that points to nothing
+   */
   public void checkReferences() {
-    functions.values().forEach(function -> new FunctionReferences(function, this).check());
+    functions.values().forEach(function -> new References(function).check());
+  }
+
+  private final class References {
+    private final FunctionDef function;
+    private final String name;
+    private final GraphIndex nodes;
+    private final Set<String> arguments = new HashSet<>();
+
+    References(FunctionDef function) {
+      this.function = function;
+      name = function.getSignature().getName();
+      nodes = new GraphIndex(function.getNodeDefList());
+      function.getSignature().getInputArgList().forEach(arg -> arguments.add(arg.getName()));
+    }
+
+    void check() {
+      OpDef signature = function.getSignature();
+      boolean areDistinct = arguments.size() == signature.getInputArgCount();
+      require(areDistinct, "the function %s has two arguments of one name", name);
+      Set<String> names = new HashSet<>(arguments);
+      for (NodeDef node : function.getNodeDefList()) {
+        String own = node.getName();
+        boolean isNew = !own.isEmpty() && names.add(own);
+        require(isNew, "the function %s has two nodes named %s, or one without a name", name, own);
+        node.getInputList().forEach(this::check);
+      }
+      for (ArgDef output : signature.getOutputArgList()) {
+        String what = output.getName();
+        boolean isReturned = function.containsRet(what);
+        require(isReturned, "the function %s does not return its output %s", name, what);
+      }
+      function.getRetMap().values().forEach(this::check);
+      function.getControlRetMap().values().forEach(node -> check("^" + node));
+    }
+
+    private void check(String reference) {
+      boolean isThere = pointsToSomething(reference);
+      require(isThere, "the function %s refers to %s, which it lacks", name, reference);
+    }
+
+    private boolean pointsToSomething(String reference) {
+      boolean isArgument = arguments.contains(TensorNames.node(reference));
+      NodeDef node = nodes.find(reference).orElse(null);
+      String[] parts = reference.split(":", -1);
+      boolean exists = isArgument || node != null;
+      if (!exists || TensorNames.isControl(reference) || parts.length == 1) {
+        return exists;
+      }
+      if (parts.length > 3) {
+        return false;
+      }
+      boolean isNumbered = isArgument || parts[1].matches("\\d+");
+      int index = isNumbered || parts.length == 3 ? TensorNames.index(reference) : 0;
+      Optional<OpDef> definition = isNumbered ? Optional.empty() : definition(node);
+      // Nodes of unknown ops are refused where they are needed.
+      return definition.isEmpty()
+          || definition.get().getOutputArgList().stream()
+              .filter(output -> output.getName().equals(parts[1]))
+              .anyMatch(output -> index == 0 || isList(output));
+    }
+
+    private static boolean isList(ArgDef output) {
+      return !output.getNumberAttr().isEmpty() || !output.getTypeListAttr().isEmpty();
+    }
   }
 }

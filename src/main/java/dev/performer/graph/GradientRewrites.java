@@ -1,9 +1,9 @@
 package dev.performer.graph;
 
-import static dev.performer.graph.NodeBuilders.INT32;
-import static dev.performer.graph.NodeBuilders.ints;
-import static dev.performer.graph.NodeBuilders.node;
-import static dev.performer.graph.NodeBuilders.type;
+import static dev.performer.graph.GraphProtos.INT32;
+import static dev.performer.graph.GraphProtos.ints;
+import static dev.performer.graph.GraphProtos.node;
+import static dev.performer.graph.GraphProtos.type;
 
 import java.util.ArrayList;
 import java.util.Collections;
@@ -57,7 +57,7 @@ public final class GradientRewrites {
 
   /** Completes the work on the imported graph, before any gradient is added. */
   public void attach(Graph graph) {
-    identityGradients.forEach((node, own) -> IdentityGradients.attach(graph, node, own));
+    identityGradients.forEach((node, own) -> LossGradients.attach(graph, node, own));
   }
 
   private void rewrite(NodeDef node) {
@@ -190,7 +190,7 @@ public final class GradientRewrites {
     add(node(in + "output", "StopGradient", in + "forward"), Map.of("T", t));
     add(
         node(original.getName(), "IdentityN", in + "output").addAllInput(inputs),
-        Map.of("T", NodeBuilders.types(Collections.nCopies(3, t.getType()))));
+        Map.of("T", GraphProtos.types(Collections.nCopies(3, t.getType()))));
     identityGradients.put(
         original.getName(), (tf, node, dy) -> ofConvolution(original, new RawOps(tf), node, dy));
   }

@@ -2,9 +2,11 @@ package dev.performer.graph;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.graph.TracedFunction.ArgumentSpec;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -23,7 +25,6 @@ import org.tensorflow.proto.NodeDef;
 public final class GraphCut implements TracedFunction.Body {
   // Names made in the function's own graph know nothing of imported ones and could meet them.
   private static final String SCOPE = "cut";
-
   private static final String KEEP =
       "a lookup table that cannot be cut out; keep the original model and replace its weights";
 
@@ -46,18 +47,22 @@ public final class GraphCut implements TracedFunction.Body {
     outputs.forEach((name, output) -> this.outputs.put(name, output.asOutput()));
     variables.forEach(v -> this.variables.put(v.handle().op().name(), v));
     whole = graph.toGraphDef();
-    Set<String> given = new HashSet<>();
-    this.inputs.values().forEach(input -> given.add(input.op().name()));
+    Set<String> given = nodes(this.inputs);
+    Set<String> ends = new HashSet<>(given);
+    ends.addAll(this.variables.keySet());
     GraphIndex index = new GraphIndex(whole.getNodeList());
     Set<String> needed =
         index.reached(
-            this.outputs.values().stream().map(output -> output.op().name()).toList(),
-            node ->
-                given.contains(node.getName()) || this.variables.containsKey(node.getName())
-                    ? List.of()
-                    : boundInputs(node));
+            nodes(this.outputs),
+            node -> ends.contains(node.getName()) ? List.of() : boundInputs(node));
     needed.removeAll(given);
     nodes = needed.stream().map(name -> index.require(name, "an output")).toList();
+  }
+
+  private static Set<String> nodes(Map<String, Output<?>> tensors) {
+    Set<String> nodes = new LinkedHashSet<>();
+    tensors.values().forEach(tensor -> nodes.add(tensor.op().name()));
+    return nodes;
   }
 
   private static List<String> boundInputs(NodeDef node) {
@@ -95,12 +100,10 @@ public final class GraphCut implements TracedFunction.Body {
     inputs.forEach(
         (name, in) ->
             tracing.adoptInput(new ArgumentSpec(name, in.type(), in.shape()), copy(inner, in)));
-    for (NodeDef node : nodes) {
-      Variable variable = variables.get(node.getName());
-      if (variable != null) {
-        tracing.adoptCapture(variable, copy(inner, variable.handle()));
-      }
-    }
+    nodes.stream()
+        .filter(node -> variables.containsKey(node.getName()))
+        .map(node -> variables.get(node.getName()))
+        .forEach(variable -> tracing.adoptCapture(variable, copy(inner, variable.handle())));
     Map<String, Operand<?>> built = new LinkedHashMap<>();
     outputs.forEach((name, out) -> built.put(name, copy(inner, out)));
     return built;
@@ -114,9 +117,9 @@ public final class GraphCut implements TracedFunction.Body {
     if (source.index() != 0) {
       throw new IllegalArgumentException(source + " is not the first output of its operation");
     }
-    var shape = AttrValue.newBuilder().setShape(NodeBuilders.shape(source.shape())).build();
-    return NodeBuilders.node(source.op().name(), "Placeholder")
-        .putAttr("dtype", NodeBuilders.type(source.dataType()))
+    var shape = AttrValue.newBuilder().setShape(GraphProtos.shape(source.shape())).build();
+    return GraphProtos.node(source.op().name(), "Placeholder")
+        .putAttr("dtype", GraphProtos.type(source.dataType()))
         .putAttr("shape", shape);
   }
 }

@@ -69,15 +69,14 @@ public final class GraphIndex {
     }
     boolean isPacked = !tensor.getTensorContent().isEmpty();
     var packed = tensor.getTensorContent().asReadOnlyByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
-    return switch (tensor.getDtype()) {
-      case DT_BOOL ->
-          Optional.of(isPacked ? packed.get() : first(tensor.getBoolValList(), false) ? 1L : 0L);
-      case DT_INT32 ->
-          Optional.of((long) (isPacked ? packed.getInt() : first(tensor.getIntValList(), 0)));
-      case DT_INT64 ->
-          Optional.of(isPacked ? packed.getLong() : first(tensor.getInt64ValList(), 0L));
-      default -> Optional.empty();
-    };
+    Long value =
+        switch (tensor.getDtype()) {
+          case DT_BOOL -> isPacked ? packed.get() : first(tensor.getBoolValList(), false) ? 1L : 0L;
+          case DT_INT32 -> isPacked ? packed.getInt() : (long) first(tensor.getIntValList(), 0);
+          case DT_INT64 -> isPacked ? packed.getLong() : first(tensor.getInt64ValList(), 0L);
+          default -> null;
+        };
+    return Optional.ofNullable(value);
   }
 
   private static <T> T first(List<T> values, T otherwise) {

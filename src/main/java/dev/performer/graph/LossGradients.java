@@ -1,13 +1,81 @@
 package dev.performer.graph;
 
-import java.util.Arrays;
-import java.util.List;
-import java.util.Optional;
-import org.tensorflow.Graph;
-import org.tensorflow.Output;
+import static org.tensorflow.internal.c_api.global.tensorflow.TFJ_HasGradient;
+import static org.tensorflow.internal.c_api.global.tensorflow.TFJ_RegisterCustomGradient;
 
-/** Gradients of a loss with respect to variables, whatever part they have in it. */
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.WeakHashMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
+import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
+import org.tensorflow.Operand;
+import org.tensorflow.Output;
+import org.tensorflow.TensorFlow;
+import org.tensorflow.internal.c_api.TFJ_GradFuncAdapter;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.RawCustomGradient;
+import org.tensorflow.proto.DataType;
+
+/**
+ * Gradients of a loss with respect to variables, also through ops whose gradients TensorFlow's C++
+ * registry lacks. Those are registered for the whole process, once, through one native callback for
+ * all: TensorFlow Java 1.1.0 has ten slots for callbacks and crashes when an eleventh registration
+ * is used. A gradient may not call {@code addGradients} and may not return null.
+ */
 public final class LossGradients {
+  private static final Map<String, RawCustomGradient> MISSING = new HashMap<>();
+
+  // By graph, as long as it lives, and by node. Graph compares by identity.
+  private static final Map<Graph, Map<String, RawCustomGradient>> OF_IDENTITIES =
+      Collections.synchronizedMap(new WeakHashMap<>());
+
+  // Native code keeps a bare pointer to this: it must never be collected.
+  private static final TFJ_GradFuncAdapter ADAPTER =
+      RawCustomGradient.adapter((tf, node, dy) -> MISSING.get(node.type()).call(tf, node, dy));
+
+  static {
+    first(of -> of.dy, "EnsureShape", "PreventGradient", "CheckNumericsV2");
+    first(of -> of.dy, "PlaceholderWithDefault", "Snapshot");
+    first(of -> of.op("ReluGrad", of.dy, of.y), "ReluGrad");
+    first(of -> of.mul(of.dy, of.op("Polygamma", of.op("OnesLike", of.x), of.x)), "Digamma");
+    first(NodeGradient::erfc, "Erfc");
+    first(NodeGradient::cumprod, "Cumprod");
+    first(NodeGradient::cumulativeLogSumExp, "CumulativeLogsumexp");
+    first(NodeGradient::euclideanNorm, "EuclideanNorm");
+    first(NodeGradient::sparseCrossEntropy, "SparseSoftmaxCrossEntropyWithLogits");
+    first(NodeGradient::topK, "TopKV2");
+    first(NodeGradient::resourceGather, "ResourceGather");
+    first(
+        of -> of.op("ScatterNd", of.y, of.dy, of.cast(of.op("VariableShape", of.x), of.y)),
+        "ResourceGatherNd");
+    all(of -> List.of(of.dy, of.zeros(1), of.op("GatherNd", of.dy, of.y)), "TensorScatterAdd");
+    all(NodeGradient::tensorScatterUpdate, "TensorScatterUpdate");
+    all(NodeGradient::matrixDiag, "MatrixDiagV2", "MatrixDiagV3");
+    all(NodeGradient::matrixDiagPart, "MatrixDiagPartV2", "MatrixDiagPartV3");
+    all(of -> of.slopes(of.op("Xlogy", of.notZero(), of.y), of.op("Xdivy", of.x, of.y)), "Xlogy");
+    all(NodeGradient::xlog1py, "Xlog1py");
+    all(NodeGradient::xdivy, "Xdivy");
+    // 0 where y is 0, whatever x is.
+    all(of -> of.both(of.op("MulNoNan", of.dy, of.y), of.op("MulNoNan", of.x, of.dy)), "MulNoNan");
+    all(of -> of.remainder(of.op("FloorDiv", of.x, of.y)), "FloorMod");
+    all(NodeGradient::truncatedMod, "TruncateMod", "Mod");
+    all(flat -> List.of(), "OnesLike", "Round", "Rint", "Ceil", "FloorDiv");
+    MISSING.put("IdentityN", LossGradients::ofIdentity);
+    TensorFlow.version(); // loads the native library
+    for (String op : MISSING.keySet()) {
+      if (!TFJ_HasGradient(op)) { // TensorFlow's own cannot be replaced
+        TFJ_RegisterCustomGradient(op, ADAPTER);
+      }
+    }
+  }
+
   private LossGradients() {}
 
   /**
@@ -15,18 +83,60 @@ public final class LossGradients {
    *
    * @param loss if it is no scalar, its sum is differentiated
    * @param variables each must be one that the loss depends on
-   * @return in order; empty where the loss depends on a variable only through ops that stop
-   *     gradients
+   * @return in order; empty where only ops that stop gradients lie between
    */
   public static List<Optional<Output<?>>> find(
       Graph graph, Output<?> loss, List<Variable> variables) {
     if (variables.isEmpty()) {
       return List.of();
     }
-    MissingGradients.register();
     Output<?>[] handles = variables.stream().map(Variable::handle).toArray(Output<?>[]::new);
     return Arrays.stream(graph.addGradients(loss, handles))
         .map(dx -> Optional.<Output<?>>ofNullable(dx).filter(RawOps::isPresent))
         .toList();
+  }
+
+  /** Makes the missing gradients known to TensorFlow, as does the first use of this class. */
+  public static void register() {}
+
+  /** Whether gradients flow through, or stop on purpose at, ops of this type. */
+  public static boolean isDifferentiable(String opType) {
+    return TFJ_HasGradient(opType);
+  }
+
+  /** Ops of which the first input alone gets a gradient. */
+  private static void first(Function<NodeGradient, Output<?>> rule, String... ops) {
+    all(of -> List.of(rule.apply(of)), ops);
+  }
+
+  private static void all(Function<NodeGradient, List<Output<?>>> rule, String... ops) {
+    for (String op : ops) {
+      MISSING.put(op, (tf, node, dy) -> new NodeGradient(tf, node, dy).by(rule));
+    }
+  }
+
+  /**
+   * Gives one {@code IdentityN} a gradient, before any gradient is added: TensorFlow's way to give
+   * a piece of a graph a gradient of its own. An {@code IdentityN} without one passes gradients on.
+   */
+  public static void attach(Graph graph, String node, RawCustomGradient gradient) {
+    OF_IDENTITIES.computeIfAbsent(graph, key -> new ConcurrentHashMap<>()).put(node, gradient);
+  }
+
+  /** Forgets what was attached to a graph that is about to be closed. */
+  public static void detach(Graph graph) {
+    OF_IDENTITIES.remove(graph);
+  }
+
+  private static List<Operand<?>> ofIdentity(
+      Ops tf, GraphOperation node, List<Output<?>> gradients) {
+    List<Output<?>> known = new ArrayList<>();
+    for (int i = 0; i < node.numOutputs(); i++) {
+      Output<?> dy = gradients.get(i);
+      boolean passes = RawOps.isPresent(dy) || node.output(i).dataType() == DataType.DT_RESOURCE;
+      known.add(passes ? dy : new RawOps(tf).op("ZerosLike", node.output(i)));
+    }
+    RawCustomGradient own = OF_IDENTITIES.getOrDefault(node.env(), Map.of()).get(node.name());
+    return own == null ? new ArrayList<>(known) : own.call(tf, node, known);
   }
 }

@@ -26,6 +26,7 @@ public final class OpDefinitions {
           .collect(toUnmodifiableMap(OpDef::getName, Function.identity()));
 
   private static final int MOST_TENSORS = 1 << 20;
+  private static final String WRONG = "the op %s (node %s of %s): ";
 
   private OpDefinitions() {}
 
@@ -36,9 +37,10 @@ public final class OpDefinitions {
   /** Refuses a node that lacks an attribute of its op. */
   public static void checkAttributes(NodeDef node, OpDef definition, String place) {
     for (OpDef.AttrDef attr : definition.getAttrList()) {
-      if (!attr.hasDefaultValue() && !node.containsAttr(attr.getName())) {
-        throw wrong(node, place, "it lacks the attribute " + attr.getName());
-      }
+      String name = attr.getName();
+      boolean isKnown = attr.hasDefaultValue() || node.containsAttr(name);
+      String message = WRONG + "it lacks the attribute %s";
+      require(isKnown, message, node.getOp(), node.getName(), place, name);
     }
   }
 
@@ -48,14 +50,8 @@ public final class OpDefinitions {
     long expected =
         definition.getInputArgList().stream().mapToLong(arg -> length(arg, attributes)).sum();
     int given = GraphIndex.dataInputs(node).size();
-    if (given != expected) {
-      throw wrong(node, place, "it has " + given + " inputs, its op takes " + expected);
-    }
-  }
-
-  private static PerformerException wrong(NodeDef node, String place, String what) {
-    return new PerformerException(
-        "the op %s (node %s of %s): %s".formatted(node.getOp(), node.getName(), place, what));
+    String message = WRONG + "it has %s inputs, its op takes %s";
+    require(given == expected, message, node.getOp(), node.getName(), place, given, expected);
   }
 
   /** Types of all outputs of a node, in order; empty if its op is unknown. */
@@ -68,13 +64,13 @@ public final class OpDefinitions {
     List<DataType> types = new ArrayList<>();
     for (ArgDef arg : definition.getOutputArgList()) {
       String list = arg.getTypeListAttr();
-      String type = arg.getTypeAttr();
-      types.addAll(
-          list.isEmpty()
-              ? Collections.nCopies(
-                  length(arg, attributes),
-                  type.isEmpty() ? arg.getType() : required(attributes, type, arg).getType())
-              : required(attributes, list, arg).getList().getTypeList());
+      if (!list.isEmpty()) {
+        types.addAll(required(attributes, list, arg).getList().getTypeList());
+        continue;
+      }
+      String name = arg.getTypeAttr();
+      DataType type = name.isEmpty() ? arg.getType() : required(attributes, name, arg).getType();
+      types.addAll(Collections.nCopies(length(arg, attributes), type));
     }
     return types;
   }

@@ -28,17 +28,14 @@ import org.tensorflow.proto.KernelList;
  * GPUs lists its GPU kernels on machines without a GPU too.
  */
 public final class RegisteredKernels {
-  // Types of devices.
   public static final String CPU = "CPU";
   public static final String GPU = "GPU";
   public static final String XLA_CPU = "XLA_CPU_JIT";
   private static final String ANY_DEVICE = "DEFAULT";
 
-  // Placeholders and captured variables are arguments of the compiled function.
-  private static final Set<String> ARGUMENTS =
+  private static final Set<String> ARGUMENTS = // of the compiled function
       Set.of("Placeholder", "VarHandleOp", "_Arg", "_Retval");
 
-  /** Loaded once: compiling a function makes XLA register its kernels. */
   private static final class Xla {
     static final RegisteredKernels KERNELS = compileOnceThenLoad();
   }
@@ -67,14 +64,13 @@ public final class RegisteredKernels {
     }
   }
 
-  /** What is registered, XLA's kernels included. The first call compiles a small function. */
+  /** XLA's kernels included, which register when a function is compiled: the first call does so. */
   public static RegisteredKernels withXla() {
     return Xla.KERNELS;
   }
 
   private static RegisteredKernels compileOnceThenLoad() {
-    TracedFunction.Body body =
-        in -> Map.of("y", in.tf().math.add(in.tf().constant(0.5f), in.tf().constant(0.5f)));
+    TracedFunction.Body body = in -> Map.of("y", in.tf().math.neg(in.tf().constant(0.5f)));
     try (Graph graph = new Graph();
         Session session = new Session(graph);
         TracedFunction one = TracedFunction.trace("xla_start", body)) {
@@ -96,8 +92,7 @@ public final class RegisteredKernels {
     Set<String> suitable = device.startsWith("XLA_") ? Set.of(device) : Set.of(device, ANY_DEVICE);
     return byOp.getOrDefault(operation.type(), List.of()).stream()
         .filter(kernel -> suitable.contains(kernel.getDeviceType()))
-        .anyMatch(
-            kernel -> kernel.getConstraintList().stream().allMatch(c -> allows(c, operation)));
+        .anyMatch(k -> k.getConstraintList().stream().allMatch(c -> allows(c, operation)));
   }
 
   private static boolean allows(KernelDef.AttrConstraint constraint, GraphOperation operation) {

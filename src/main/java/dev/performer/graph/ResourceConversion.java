@@ -1,7 +1,7 @@
 package dev.performer.graph;
 
 import static dev.performer.PerformerException.require;
-import static dev.performer.graph.NodeBuilders.node;
+import static dev.performer.graph.GraphProtos.node;
 
 import com.google.protobuf.ByteString;
 import java.util.HashMap;
@@ -48,14 +48,12 @@ public final class ResourceConversion {
     List<String> rest = inputs.isEmpty() ? inputs : inputs.subList(1, inputs.size());
     NodeDef target = inputs.isEmpty() ? null : variable(inputs.get(0));
     if (variables.containsKey(name)) {
-      AttrValue shape = node.getAttrOrThrow("shape");
-      AttrValue sharedName = node.getAttrOrDefault("shared_name", AttrValue.getDefaultInstance());
-      if (sharedName.getS().isEmpty()) {
-        sharedName = AttrValue.newBuilder().setS(ByteString.copyFromUtf8(name)).build();
+      AttrValue shared = node.getAttrOrDefault("shared_name", AttrValue.getDefaultInstance());
+      if (shared.getS().isEmpty()) {
+        shared = AttrValue.newBuilder().setS(ByteString.copyFromUtf8(name)).build();
       }
-      add(
-          node,
-          node(name, "VarHandleOp").putAttr("shape", shape).putAttr("shared_name", sharedName));
+      NodeDef.Builder handle = node(name, "VarHandleOp").putAttr("shared_name", shared);
+      add(node, handle.putAttr("shape", node.getAttrOrThrow("shape")));
       add(node, node(name + READ, "ReadVariableOp", name));
     } else if (target != null && op.equals("Identity")) {
       add(target, node(name, "ReadVariableOp", target.getName()).addAllInput(rest));
@@ -65,11 +63,10 @@ public final class ResourceConversion {
       add(target, node(assignment, ASSIGNMENTS.get(op), target.getName()).addAllInput(rest));
       add(target, node(name, "ReadVariableOp", target.getName(), "^" + assignment));
     } else {
-      require(
-          target == null || !op.matches("(Assign|Scatter|Apply).*"),
-          "the op %s (node %s) updates a TF1 reference variable, which cannot be converted",
-          op,
-          name);
+      boolean isRead = target == null || !op.matches("(Assign|Scatter|Apply).*");
+      String message =
+          "the op %s (node %s) updates a TF1 reference variable, which cannot be converted";
+      require(isRead, message, op, name);
       NodeDef.Builder reader = node.toBuilder().clearInput();
       for (String input : inputs) {
         reader.addInput(variable(input) == null ? input : TensorNames.node(input) + READ);

@@ -53,9 +53,8 @@ public final class SaveRestore {
       this.variables.put(variable.checkpointKey(), variable);
     }
     more.forEach(this::add);
-    Operand<TString> keys = strings(tf, values.keySet());
-    Operand<TString> whole = strings(tf, Collections.nCopies(values.size(), ""));
-    save = tf.train.save(prefix, keys, whole, values.values());
+    Operand<TString> keys = tf.array(values.keySet().toArray(String[]::new));
+    save = tf.train.save(prefix, keys, whole(tf, values.size()), values.values());
     saved =
         tf.withControlDependencies(List.of(save)).withName("control_dependency").identity(prefix);
     restore = restoreOp(tf);
@@ -96,18 +95,16 @@ public final class SaveRestore {
       Session.Runner runner = session.runner();
       Map<String, Operand<?>> stored = new LinkedHashMap<>();
       values.forEach(
-          (key, value) -> {
-            Placeholder<?> fed = tf.placeholder(DataTypes.javaType(value.dataType()));
-            runner.feed(fed, value);
-            stored.put(key, fed);
-          });
+          (key, value) -> stored.put(key, tf.placeholder(Tensors.javaType(value.dataType()))));
+      values.forEach((key, value) -> runner.feed(stored.get(key), value));
       stored.putAll(more.apply(tf));
       new SaveRestore(tf, List.of(), stored).save(runner, target);
     }
   }
 
-  private static Operand<TString> strings(Ops tf, Collection<String> strings) {
-    return tf.array(strings.toArray(String[]::new));
+  /** Slices that are all of a tensor. */
+  private static Operand<TString> whole(Ops tf, int count) {
+    return tf.array(Collections.nCopies(count, "").toArray(String[]::new));
   }
 
   private Op restoreOp(Ops tf) {
@@ -116,14 +113,10 @@ public final class SaveRestore {
     }
     Collection<Variable> all = variables.values();
     var types = all.stream().<Class<? extends TType>>map(Variable::type).toList();
-    Operand<TString> keys = strings(tf, variables.keySet());
-    Operand<TString> whole = strings(tf, Collections.nCopies(all.size(), ""));
-    var restored = tf.train.restore(prefix, keys, whole, types);
+    Operand<TString> keys = tf.array(variables.keySet().toArray(String[]::new));
+    var restored = tf.train.restore(prefix, keys, whole(tf, all.size()), types).tensors();
     List<Op> assigned = new ArrayList<>();
-    for (Variable variable : all) {
-      Operand<?> value = restored.tensors().get(assigned.size());
-      assigned.add(Variables.assign(tf, variable, value));
-    }
+    all.forEach(v -> assigned.add(Variables.assign(tf, v, restored.get(assigned.size()))));
     return tf.withControlDependencies(assigned).withName("restore_all").noOp();
   }
 
@@ -151,13 +144,13 @@ public final class SaveRestore {
       staging = AtomicFiles.createDirectoryBeside(place);
       Path staged = staging.resolve(target.getFileName());
       run(runner, save, staged);
-      Path index = CheckpointTable.index(staged);
+      Path index = CheckpointReader.index(staged);
       try (var shards = Files.newDirectoryStream(staging, file -> !file.equals(index))) {
         for (Path shard : shards) {
           AtomicFiles.move(shard, place.resolveSibling(shard.getFileName()));
         }
       }
-      AtomicFiles.move(index, CheckpointTable.index(place));
+      AtomicFiles.move(index, CheckpointReader.index(place));
     } catch (IOException | RuntimeException e) { // TensorFlow's exceptions have no common type
       String why =
           e instanceof IOException io ? AtomicFiles.describe(io) : NativeErrors.firstLine(e);
@@ -178,8 +171,8 @@ public final class SaveRestore {
   /**
    * Gives the session's variables the values of a checkpoint, which may hold more than these.
    *
-   * @throws PerformerException if it is missing or damaged, or if keys, types or shapes disagree:
-   *     all disagreements are listed, and no variable is changed
+   * @throws PerformerException if it is missing or damaged, or listing all keys, types and shapes
+   *     that disagree; no variable is changed then
    */
   public void restore(Session session, Path source) {
     try (CheckpointReader reader = CheckpointReader.open(source)) {
@@ -191,8 +184,8 @@ public final class SaveRestore {
     try {
       run(session.runner(), restore, source);
     } catch (RuntimeException e) {
-      throw new PerformerException(
-          "checkpoint " + source + " cannot be read: " + NativeErrors.firstLine(e), e);
+      String why = NativeErrors.firstLine(e);
+      throw new PerformerException("checkpoint " + source + " cannot be read: " + why, e);
     }
   }
 
@@ -201,22 +194,20 @@ public final class SaveRestore {
     variables.forEach(
         (key, variable) -> {
           CheckpointReader.Entry entry = entries.get(key);
-          DataType type = DataTypes.of(variable.type());
+          DataType type = Tensors.dataType(variable.type());
           if (entry == null) {
             problems.add(key + " is missing");
           } else if (entry.type() != type) {
             problems.add(key + " is " + entry.type() + ", expected " + type);
-          } else if (!variable.shape().isCompatibleWith(entry.shape())) {
+          } else if (!entry.fits(variable)) {
             problems.add(key + " has shape " + entry.shape() + ", expected " + variable.shape());
           }
         });
-    if (!entries.keySet().containsAll(variables.keySet())) {
-      Set<String> unused = new TreeSet<>(entries.keySet());
-      unused.remove(CheckpointReader.OBJECT_GRAPH_KEY);
-      unused.removeAll(values.keySet());
-      if (!unused.isEmpty()) {
-        problems.add("the file has these other keys: " + unused.stream().limit(10).toList());
-      }
+    Set<String> unused = new TreeSet<>(entries.keySet());
+    unused.remove(CheckpointReader.OBJECT_GRAPH_KEY);
+    unused.removeAll(values.keySet());
+    if (!unused.isEmpty() && !entries.keySet().containsAll(variables.keySet())) {
+      problems.add("the file has these other keys: " + unused.stream().limit(10).toList());
     }
     return problems;
   }

@@ -1,23 +1,64 @@
 package dev.performer.graph;
 
+import static dev.performer.PerformerException.require;
+import static java.util.stream.Collectors.toUnmodifiableMap;
+
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Map;
+import java.util.function.Function;
+import java.util.stream.Stream;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.ByteDataBuffer;
 import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.proto.DataType;
+import org.tensorflow.types.TBfloat16;
+import org.tensorflow.types.TBool;
+import org.tensorflow.types.TFloat16;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
+import org.tensorflow.types.TString;
+import org.tensorflow.types.TUint16;
+import org.tensorflow.types.TUint8;
+import org.tensorflow.types.annotation.TensorType;
+import org.tensorflow.types.family.TType;
 
 /**
- * Bulk copies between Java arrays and tensors, all elements in C order. The caller closes every
- * tensor it gets.
+ * Tensors of Java arrays and back, all elements in C order, and the classes of their types. The
+ * caller closes every tensor it gets.
  */
 public final class Tensors {
+  // TensorFlow Java's own table is in a package that its module keeps to itself.
+  private static final Map<DataType, Class<? extends TType>> CLASSES =
+      Stream.of(
+              TBfloat16.class,
+              TBool.class,
+              TFloat16.class,
+              TFloat32.class,
+              TFloat64.class,
+              TInt32.class,
+              TInt64.class,
+              TString.class,
+              TUint16.class,
+              TUint8.class)
+          .collect(toUnmodifiableMap(Tensors::dataType, Function.identity()));
+
   private Tensors() {}
+
+  /** The type of a class such as {@link TFloat32}. */
+  public static DataType dataType(Class<? extends TType> type) {
+    return type.getAnnotation(TensorType.class).dataType();
+  }
+
+  /** The class of a type. @throws PerformerException if TensorFlow Java has none */
+  public static Class<? extends TType> javaType(DataType type) {
+    Class<? extends TType> javaType = CLASSES.get(type);
+    require(javaType != null, "TensorFlow Java has no class for tensors of type %s", type);
+    return javaType;
+  }
 
   public static TFloat32 of(float[] values, long... shape) {
     return TFloat32.tensorOf(Shape.of(shape), DataBuffers.of(values));
@@ -39,7 +80,7 @@ public final class Tensors {
   public static Tensor ofBytes(DataType type, Shape shape, ByteBuffer littleEndian) {
     byte[] bytes = new byte[littleEndian.remaining()];
     littleEndian.duplicate().get(bytes);
-    return Tensor.of(DataTypes.javaType(type), shape, DataBuffers.of(bytes));
+    return Tensor.of(javaType(type), shape, DataBuffers.of(bytes));
   }
 
   public static float[] floats(Tensor tensor) {

@@ -12,9 +12,11 @@ import org.tensorflow.Operation;
 import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.Signature;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.proto.DataType;
+import org.tensorflow.types.family.TType;
 
 /**
  * A TensorFlow function made by running Java code that adds ops. Variables of the calling graph
@@ -31,6 +33,17 @@ public record TracedFunction(
     List<ArgumentSpec> outputs,
     List<Variable> captured)
     implements AutoCloseable {
+
+  /** A named tensor that goes into or comes out of a function; −1 for a size of run time. */
+  public record ArgumentSpec(String name, Class<? extends TType> type, Shape shape) {
+    public static ArgumentSpec of(String name, Class<? extends TType> type, long... shape) {
+      return new ArgumentSpec(name, type, Shape.of(shape));
+    }
+
+    public DataType dataType() {
+      return Tensors.dataType(type);
+    }
+  }
 
   /** Adds the ops of a function and returns its outputs by name, in order. */
   public interface Body {
@@ -51,14 +64,12 @@ public record TracedFunction(
 
     private Signature run(Ops ops, Body body) {
       tf = ops;
-      Map<String, Operand<?>> built = body.build(this);
-      built.forEach(
-          (key, value) -> {
-            // An input or a value named twice cannot be an output itself.
-            Output<?> output = tf.identity(value).asOutput();
-            outputs.add(new ArgumentSpec(key, output.type(), output.shape()));
-            signature.output(key, output);
-          });
+      for (var built : body.build(this).entrySet()) {
+        // An input or a value named twice cannot be an output itself.
+        Output<?> output = tf.identity(built.getValue()).asOutput();
+        outputs.add(new ArgumentSpec(built.getKey(), output.type(), output.shape()));
+        signature.output(built.getKey(), output);
+      }
       return signature.build();
     }
 
@@ -72,8 +83,8 @@ public record TracedFunction(
 
     /** Adds an input. Inputs come before variables, in the order in which they are added. */
     public Operand<?> input(ArgumentSpec spec) {
-      return adoptInput(
-          spec, tf.placeholder(spec.type(), Placeholder.shape(spec.shape())).asOutput());
+      var shape = Placeholder.shape(spec.shape());
+      return adoptInput(spec, tf.placeholder(spec.type(), shape).asOutput());
     }
 
     /** Makes a placeholder that is already in the function's graph an input. */

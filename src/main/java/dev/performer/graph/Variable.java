@@ -27,7 +27,7 @@ public record Variable(
   static Output<?> handle(
       Ops tf, String operation, String sharedName, Class<? extends TType> type, Shape shape) {
     var builder = tf.scope().opBuilder("VarHandleOp", operation);
-    builder.setAttr("dtype", DataTypes.of(type)).setAttr("shape", shape);
+    builder.setAttr("dtype", Tensors.dataType(type)).setAttr("shape", shape);
     return builder.setAttr("shared_name", sharedName).build().output(0);
   }
 

@@ -4,9 +4,12 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
+import org.tensorflow.Result;
 import org.tensorflow.Session;
+import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
@@ -73,8 +76,8 @@ public final class Variables {
   public Variable get(String name) {
     Variable variable = variables.get(name);
     if (variable == null) {
-      throw new IllegalArgumentException(
-          "no variable " + name + "; there are " + variables.keySet());
+      String message = "no variable %s; there are %s";
+      throw new IllegalArgumentException(message.formatted(name, variables.keySet()));
     }
     return variable;
   }
@@ -85,5 +88,38 @@ public final class Variables {
       initializers.forEach(runner::addTarget);
       runner.run().close();
     }
+  }
+
+  /**
+   * The values that variables have in a session, fetched in one run. Owns the tensors; on a CPU
+   * they share memory with the session's until a variable changes.
+   */
+  public record Values(Map<Variable, Tensor> tensors, Result result) implements AutoCloseable {
+    @Override
+    public void close() {
+      result.close();
+    }
+  }
+
+  public static Values fetch(Session session, List<Variable> variables) {
+    Ops tf = Ops.create(session.graph()).withSubScope("values");
+    // All ops that are missing are added before the run.
+    List<Output<?>> reads = variables.stream().<Output<?>>map(v -> reading(tf, v)).toList();
+    Session.Runner runner = session.runner();
+    reads.forEach(runner::fetch);
+    Result result = runner.run();
+    Map<Variable, Tensor> tensors = new LinkedHashMap<>();
+    variables.forEach(variable -> tensors.put(variable, result.get(tensors.size())));
+    return new Values(tensors, result);
+  }
+
+  /** Of an op that is there already, if so: TensorFlow takes long to prepare a changed graph. */
+  private static Output<?> reading(Ops tf, Variable variable) {
+    for (GraphOperation user : ((GraphOperation) variable.handle().op()).consumers(0)) {
+      if (user.type().equals("ReadVariableOp") && user.numControlInputs() == 0) {
+        return user.output(0);
+      }
+    }
+    return variable.read(tf).asOutput();
   }
 }

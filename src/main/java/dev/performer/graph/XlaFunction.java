@@ -19,7 +19,6 @@ import org.tensorflow.Operation;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
 import org.tensorflow.proto.ConfigProto;
-import org.tensorflow.proto.GraphOptions;
 import org.tensorflow.proto.RewriterConfig;
 
 /**
@@ -70,13 +69,11 @@ public final class XlaFunction {
 
   /** TensorFlow's optimizer would bring in ops that XLA cannot compile: TemporaryVariable. */
   public static ConfigProto sessionConfig() {
-    RewriterConfig.Builder rewrites =
-        RewriterConfig.newBuilder()
-            .setMemoryOptimization(RewriterConfig.MemOptType.NO_MEM_OPT)
-            .setRemapping(RewriterConfig.Toggle.OFF);
-    return ConfigProto.newBuilder()
-        .setGraphOptions(GraphOptions.newBuilder().setRewriteOptions(rewrites))
-        .build();
+    ConfigProto.Builder config = ConfigProto.newBuilder();
+    var rewrites = config.getGraphOptionsBuilder().getRewriteOptionsBuilder();
+    rewrites.setMemoryOptimization(RewriterConfig.MemOptType.NO_MEM_OPT);
+    rewrites.setRemapping(RewriterConfig.Toggle.OFF);
+    return config.build();
   }
 
   private static void requireKernels(Graph graph) {
@@ -88,10 +85,9 @@ public final class XlaFunction {
         problems.add(operation.type() + " (node " + operation.name() + ")");
       }
     }
-    require(
-        problems.isEmpty(),
-        "XLA cannot compile %s: it has no kernel for these ops and types; leave them outside",
-        String.join(", ", problems));
+    String message = "XLA cannot compile %s: it has no kernel for these ops and types";
+    String all = String.join(", ", problems);
+    require(problems.isEmpty(), message + "; leave them outside", all);
   }
 
   /** One line that names the op that XLA refused when it ran; {@code e} where XLA did not. */
@@ -103,9 +99,8 @@ public final class XlaFunction {
     }
     TreeSet<String> ops = new TreeSet<>();
     found.forEach(match -> ops.add(match.group(1)));
-    return new PerformerException(
-        "XLA (%s) cannot compile %s; leave them outside the compiled function"
-            .formatted(found.get(0).group(2), String.join(", ", ops)),
-        e);
+    String message = "XLA (%s) cannot compile %s; leave them outside the compiled function";
+    String all = String.join(", ", ops);
+    return new PerformerException(message.formatted(found.get(0).group(2), all), e);
   }
 }

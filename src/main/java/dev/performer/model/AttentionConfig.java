@@ -25,11 +25,8 @@ import java.util.stream.Stream;
 @JsonDeserialize(builder = AttentionConfig.Keys.class)
 public sealed interface AttentionConfig {
   /**
-   * Softmax attention.
-   *
-   * @param causal whether position l sees keys 0 … l only
-   * @param maskQueries whether queries that are padding see all positions alike, as in Flax; it
-   *     changes nothing at real tokens
+   * Softmax attention; where queries are masked, padding sees all positions alike, as in Flax,
+   * which changes nothing at real tokens.
    */
   record Exact(boolean causal, boolean maskQueries) implements AttentionConfig {
     /** As Keras and PyTorch have it. */

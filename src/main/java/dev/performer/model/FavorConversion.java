@@ -3,7 +3,6 @@ package dev.performer.model;
 import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.attention.Kernel;
@@ -31,11 +30,7 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
     return FavorConfig.builder().kernel(Kernel.CLOSEST).lengths(Lengths.SQRT_D);
   }
 
-  /**
-   * @param config of the converted model
-   * @param weights all its variables by name, projections included
-   * @param layers that were replaced
-   */
+  /** The converted model, all its variables by name, and the layers that were replaced. */
   public record Converted(
       PerformerConfig config, Map<String, NpyArray> weights, List<Integer> layers) {}
 
@@ -43,7 +38,7 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
    * Converts the encoder, or the only stack; decoders stay as they are.
    *
    * @param weights all variables of {@code config}, by name; not changed
-   * @throws PerformerException if a layer is not there or does not attend exactly
+   * @throws dev.performer.PerformerException if a layer is not there or does not attend exactly
    */
   public Converted apply(PerformerConfig config, Map<String, NpyArray> weights) {
     Set<Integer> chosen = chosen(config);

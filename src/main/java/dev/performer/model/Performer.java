@@ -7,6 +7,7 @@ import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.PerformerConfig.Positions;
+import dev.performer.model.Stack.Blocks;
 import dev.performer.nn.Dense.Precision;
 import dev.performer.nn.Dropout;
 import dev.performer.nn.MultiHeadAttention;
@@ -117,11 +118,10 @@ public final class Performer {
   }
 
   /**
-   * Computes. Sequences may be of any length up to {@code maxLength} (beyond it without a table of
+   * Computes, sequences of any length up to {@code maxLength} (beyond it without a table of
    * positions), and batches of any size.
    *
-   * @throws dev.performer.PerformerException if tokens of a decoder and a decoder are not both
-   *     there
+   * @throws dev.performer.PerformerException if only one of decoder and decoder tokens is there
    */
   public Outputs apply(Ops tf, Inputs inputs, Dropout drop) {
     boolean isGiven = inputs.decoderTokens() != null;
@@ -159,11 +159,10 @@ public final class Performer {
   }
 
   /**
-   * Computes a piece of a sequence, without dropout, with attention of the caller's. Tokens are not
-   * shifted: they are what the model reads at these positions.
+   * Computes a piece of a sequence, {@code [B, T]} at positions {@code [T]} or {@code [B, T]},
+   * without dropout, with attention of the caller's. Tokens are what the model reads there: not
+   * shifted.
    *
-   * @param tokens {@code [B, T]}
-   * @param positions of the tokens, {@code [T]} or {@code [B, T]}
    * @throws dev.performer.PerformerException if the model has a decoder or a class token
    */
   public Outputs applyPiece(
@@ -192,11 +191,9 @@ public final class Performer {
   }
 
   /**
-   * Ops that draw new projections, for layers whose attention has {@code redrawEvery} above 0, by
-   * this number of steps between draws. Directions are as configured, whatever code drew the first
-   * ones.
-   *
-   * @param seed {@code [2]}
+   * Ops that draw new projections from a seed {@code [2]}, by the number of steps between draws,
+   * for layers whose {@code redrawEvery} is above 0. Directions are as configured, whatever drew
+   * the first.
    */
   public Map<Integer, List<Op>> redraws(
       Ops tf, Function<String, Variable> variables, Operand<TInt32> seed) {

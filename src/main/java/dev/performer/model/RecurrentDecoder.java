@@ -54,11 +54,8 @@ public final class RecurrentDecoder {
   }
 
   /**
-   * Reads prompts. A model that puts a begin token in front itself does so here too, so its prompts
-   * may be empty.
-   *
-   * @param tokens {@code [B, T]}, rows filled up at their end
-   * @param lengths of the prompts, {@code [B]}
+   * Reads prompts {@code [B, T]}, rows filled up at their end, of lengths {@code [B]}. A model that
+   * puts a begin token in front itself does so here too, so its prompts may be empty.
    */
   public Advance prefill(Ops tf, Operand<TInt32> tokens, Operand<TInt32> lengths) {
     Operand<TInt32> read = tokens;
@@ -79,12 +76,8 @@ public final class RecurrentDecoder {
   }
 
   /**
-   * Reads one token a row.
-   *
-   * @param token {@code [B]}
-   * @param position where it stands: 0 is the first token that the model reads, which is its begin
-   *     token where it has one; {@code [B]}
-   * @param before states by name
+   * Reads one token a row, {@code [B]}, after the states by name. Position 0 is the first token
+   * that the model reads: its begin token where it has one.
    */
   public Advance step(
       Ops tf,

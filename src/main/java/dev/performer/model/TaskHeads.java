@@ -2,6 +2,7 @@ package dev.performer.model;
 
 import dev.performer.graph.Variable;
 import dev.performer.model.PerformerConfig.Pooling;
+import dev.performer.model.Stack.Blocks;
 import dev.performer.nn.Activation;
 import dev.performer.nn.Dense;
 import dev.performer.nn.Dropout;
@@ -14,7 +15,6 @@ import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.ReduceMax;
 import org.tensorflow.types.TFloat32;
-import org.tensorflow.types.TInt32;
 
 /** What stands on hidden states; what a configuration does not have is null. */
 record TaskHeads(
@@ -87,7 +87,7 @@ record TaskHeads(
 
   private Operand<TFloat32> pool(Ops tf, Operand<TFloat32> x, Operand<TFloat32> mask) {
     return switch (config.pooling()) {
-      case CLS -> rows(tf, tf.slice(x, ints(tf, 0, 0, 0), ints(tf, -1, 1, -1)));
+      case CLS -> rows(tf, tf.slice(x, tf.array(0, 0, 0), tf.array(-1, 1, -1)));
       case FLATTEN -> rows(tf, Sequences.kept(tf, x, mask));
       case SUM -> Sequences.sum(tf, x, mask);
       case MEAN -> Sequences.mean(tf, x, mask);
@@ -96,11 +96,7 @@ record TaskHeads(
   }
 
   private Operand<TFloat32> rows(Ops tf, Operand<TFloat32> x) {
-    return tf.reshape(x, ints(tf, -1, pooledSize(config)));
-  }
-
-  private static Operand<TInt32> ints(Ops tf, int... values) {
-    return tf.constant(values);
+    return tf.reshape(x, tf.array(-1, pooledSize(config)));
   }
 
   /** Masked positions so far down that none is a maximum. */

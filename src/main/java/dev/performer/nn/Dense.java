@@ -12,14 +12,9 @@ import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat32;
 
 /**
- * {@code x W + b}. W may have more axes than two, as those around attention have: {@code [E, H, D]}
- * is used as {@code [E, H·D]}.
- *
- * @param kernel {@code [in..., out...]}
- * @param bias {@code [out...]}, or null
- * @param in number of inputs
- * @param out number of outputs
- * @param precision of {@code x W}; what comes in and goes out, and b, are float32
+ * {@code x W + b}, b or null. W, {@code [in..., out...]}, may have more axes than two, as those
+ * around attention have: {@code [E, H, D]} is used as {@code [E, H·D]}. Precision is that of {@code
+ * x W}; what comes in and goes out, and b, are float32.
  */
 public record Dense(Variable kernel, Variable bias, int in, int out, Precision precision) {
   /** Small weights: a new model holds all classes for about equally likely. */

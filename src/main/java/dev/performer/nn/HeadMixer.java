@@ -22,11 +22,8 @@ import org.tensorflow.types.TFloat32;
 /** How heads mix values; between the dense layers of {@link MultiHeadAttention}. */
 public sealed interface HeadMixer {
   /**
-   * Outputs of all heads.
-   *
-   * @param begin of the first queries, which have an output layer of their own, {@code [B, H, b,
-   *     D]}; null if none have
-   * @param rest of all other queries, {@code [B, H, L-b, D]}
+   * Outputs of the first queries, {@code [B, H, b, D]}, which have an output layer of their own, or
+   * null, and of all others, {@code [B, H, L-b, D]}.
    */
   record Mixed(Operand<TFloat32> begin, Operand<TFloat32> rest) {}
 
@@ -34,9 +31,8 @@ public sealed interface HeadMixer {
   Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop);
 
   /**
-   * The weights of the values, {@code [B, H, L, S]}.
+   * The weights of the values, {@code [B, H, L, S]}; those of {@code x} may be null.
    *
-   * @param x whose values may be null
    * @throws dev.performer.PerformerException if there is no such matrix
    */
   Operand<TFloat32> weights(Ops tf, Projected x, Operand<TFloat32> keyMask);
@@ -47,11 +43,8 @@ public sealed interface HeadMixer {
   }
 
   /**
-   * Softmax attention.
-   *
-   * @param maskQueries whether padding, which then must be that of the keys, sees all positions
-   *     alike
-   * @param dropout rate of its weights
+   * Softmax attention with dropout of its weights; where queries are masked, padding, which must be
+   * that of the keys, sees all positions alike.
    */
   record Exact(ExactAttention attention, boolean maskQueries, double dropout) implements HeadMixer {
     @Override
@@ -78,12 +71,7 @@ public sealed interface HeadMixer {
     }
   }
 
-  /**
-   * FAVOR+, with exact attention in some heads if wanted.
-   *
-   * @param projection {@code [M, D]}, or null
-   * @param heads H
-   */
+  /** FAVOR+, exact attention in the first heads if wanted; projection {@code [M, D]}, or null. */
   record Favor(FavorConfig config, Variable projection, int heads) implements HeadMixer {
     /** FAVOR+ with the projection as it is read here. */
     public FavorAttention attention(Ops tf) {
@@ -150,13 +138,7 @@ public sealed interface HeadMixer {
     }
   }
 
-  /**
-   * Model Garden's KernelAttention.
-   *
-   * @param projection {@code [M, D]}, or null
-   * @param heads H
-   * @param dropout rate of the heads' outputs
-   */
+  /** Model Garden's KernelAttention, with dropout of its outputs; the projection may be null. */
   record ModelGarden(KernelAttentionConfig config, Variable projection, int heads, double dropout)
       implements HeadMixer {
     @Override

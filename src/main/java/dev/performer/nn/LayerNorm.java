@@ -8,12 +8,7 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.op.math.Mean;
 import org.tensorflow.types.TFloat32;
 
-/**
- * {@code (x − mean)/√(variance + ε) · scale + bias} over the last axis.
- *
- * @param scale {@code [E]}
- * @param bias {@code [E]}
- */
+/** {@code (x − mean)/√(variance + ε) · scale + bias} over the last axis. */
 public record LayerNorm(Variable scale, Variable bias, double epsilon, Formula formula) {
   /** The two ways to compute a variance; in float32 they differ in the last digits. */
   public enum Formula {

@@ -18,10 +18,8 @@ public final class Sinusoids {
   private Sinusoids() {}
 
   /**
-   * Column j of position p is sin (even j) or cos (odd j) of {@code p/10000^(2⌊j/2⌋/size)}.
-   *
-   * @param positions {@code [..., L]}
-   * @return {@code [..., L, size]}
+   * Of positions {@code [..., L]}, {@code [..., L, size]}: column j of position p is sin (even j)
+   * or cos (odd j) of {@code p/10000^(2⌊j/2⌋/size)}.
    */
   public static Operand<TFloat32> interleaved(Ops tf, Operand<TInt32> positions, int size) {
     int pairs = (size + 1) / 2;

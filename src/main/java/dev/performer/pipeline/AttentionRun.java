@@ -20,7 +20,6 @@ import java.util.stream.Stream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
-import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
@@ -83,10 +82,9 @@ public final class AttentionRun {
       projection(arrays.get("q").shape()[3]).ifPresent(drawn -> feeds.put("P", drawn));
     }
     boolean isWide = arrays.values().stream().anyMatch(a -> a.type() == NpyType.FLOAT64);
-    List<String> inputs =
-        Stream.of("q", "k", "v", "P").filter(arrays::containsKey).toList(); // with a gradient
+    var withGradient = Stream.of("q", "k", "v", "P").filter(arrays::containsKey).toList();
     Class<? extends TFloating> type = isWide ? TFloat64.class : TFloat32.class;
-    var results = attend(type, feeds, inputs);
+    var results = attend(type, feeds, withGradient);
     if (feeds.containsKey("P")) {
       results.put("P", feeds.get("P"));
     }
@@ -136,9 +134,8 @@ public final class AttentionRun {
 
   private Optional<NpyArray> projection(long headSize) {
     try {
-      return favor
-          .draw(Math.toIntExact(headSize))
-          .map(drawn -> NpyArray.of(drawn.values(), drawn.shape()));
+      var drawn = favor.draw(Math.toIntExact(headSize));
+      return drawn.map(p -> NpyArray.of(p.values(), p.shape()));
     } catch (PerformerException e) {
       throw new PerformerException(e.getMessage() + "; or give P", e).settledBy(PROJECTION);
     }
@@ -174,11 +171,10 @@ public final class AttentionRun {
       }
       fetches.values().forEach(runner::fetch);
       Map<String, NpyArray> results = new LinkedHashMap<>();
-      try (Result result = runner.run()) {
-        int i = 0;
-        for (String name : fetches.keySet()) {
-          results.put(name, array(type, result.get(i++)));
-        }
+      try (var result = runner.run()) {
+        fetches
+            .keySet()
+            .forEach(name -> results.put(name, array(type, result.get(results.size()))));
       }
       return results;
     } finally {
@@ -203,9 +199,10 @@ public final class AttentionRun {
     if (favor == null) {
       return new ExactAttention(causal);
     }
-    return projection == null
-        ? FavorAttention.of(favor)
-        : FavorAttention.of(
-            favor.withFeatures(Math.toIntExact(projection.shape().get(0))), projection);
+    if (projection == null) {
+      return FavorAttention.of(favor);
+    }
+    int rows = Math.toIntExact(projection.shape().get(0));
+    return FavorAttention.of(favor.withFeatures(rows), projection);
   }
 }

@@ -4,7 +4,6 @@ import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.NamingScheme;
 import dev.performer.checkpoint.WeightFile;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -16,6 +15,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.LongStream;
 
 /**
  * What is in a checkpoint.
@@ -36,12 +36,12 @@ public record CheckpointReport(
   public record Config(Path file, String text) {}
 
   /** A tensor in JSON. */
-  record Tensor(String name, String type, long[] shape, long bytes) {}
+  private record Tensor(String name, String type, long[] shape, long bytes) {}
 
   /** Reads names, types and shapes; no values. */
   public static CheckpointReport of(Path path) {
     try (WeightFile file = Checkpoints.open(path)) {
-      Optional<String> scheme = NamingScheme.of(file).map(NamingScheme::label);
+      Optional<String> scheme = NamingScheme.of(file);
       var tensors = new TreeMap<>(file.tensors());
       return new CheckpointReport(path, file.format(), scheme, beside(path), tensors);
     }
@@ -53,7 +53,7 @@ public record CheckpointReport(
       Path file = folder.resolve(name);
       try {
         if (Files.isRegularFile(file) && Files.size(file) <= LONGEST_CONFIG) {
-          return Optional.of(new Config(file, Files.readString(file, StandardCharsets.UTF_8)));
+          return Optional.of(new Config(file, Files.readString(file)));
         }
       } catch (IOException e) {
         return Optional.empty(); // A binary file of that name is no config.
@@ -72,16 +72,12 @@ public record CheckpointReport(
     int widest = tensors.keySet().stream().mapToInt(String::length).max().orElse(0);
     String line = "     %-" + Math.max(1, Math.min(widest, 90)) + "s  %-9s %-18s %,d bytes%n";
     tensors.forEach(
-        (name, info) ->
-            text.format(line, name, info.type(), Arrays.toString(info.shape()), info.bytes()));
-    config.ifPresent(
-        c -> {
-          text.format("   %s%n", c.file().getFileName());
-          c.text()
-              .lines()
-              .filter(l -> !l.isBlank() && !l.startsWith("#"))
-              .forEach(l -> text.format("     %s%n", l));
-        });
+        (name, t) -> text.format(line, name, t.type(), Arrays.toString(t.shape()), t.bytes()));
+    if (config.isPresent()) {
+      text.format("   %s%n", config.get().file().getFileName());
+      var lines = config.get().text().lines().filter(l -> !l.isBlank() && !l.startsWith("#"));
+      lines.forEach(l -> text.format("     %s%n", l));
+    }
     return text.toString();
   }
 
@@ -102,7 +98,7 @@ public record CheckpointReport(
 
   private long elements() {
     return tensors.values().stream()
-        .mapToLong(info -> Arrays.stream(info.shape()).reduce(1, (a, b) -> a * b))
+        .mapToLong(t -> LongStream.of(t.shape()).reduce(1, (a, b) -> a * b))
         .sum();
   }
 

@@ -1,7 +1,6 @@
 package dev.performer.pipeline;
 
 import dev.performer.PerformerException;
-import dev.performer.attention.FavorConfig;
 import dev.performer.model.FavorConversion;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.OutputDirectory;
@@ -14,8 +13,7 @@ import java.util.List;
  * approximation.
  *
  * <pre>{@code
- * Converter.Outcome outcome =
- *     new Converter(conversion).convert(Path.of("exact"), Path.of("favor"), false);
+ * new Converter(conversion).convert(Path.of("exact"), Path.of("favor"), false);
  * }</pre>
  *
  * @param conversion which layers attend how
@@ -25,10 +23,8 @@ public record Converter(FavorConversion conversion) {
   public record Outcome(Path model, List<Integer> layers, String note) {}
 
   /**
-   * Writes a converted model.
+   * Converts a model of ours with exact attention, and may replace what is at the target.
    *
-   * @param source a model of ours with exact attention
-   * @param replace whether one that is there may be replaced
    * @throws PerformerException if no layer attends exactly, or the target cannot be written
    */
   public Outcome convert(Path source, Path target, boolean replace) {
@@ -40,30 +36,23 @@ public record Converter(FavorConversion conversion) {
     } catch (PerformerException e) {
       throw e.in(source);
     }
+    var config = converted.config();
     String note = note(conversion, converted);
     ModelCard old = model.card();
     var lm = old.languageModel();
-    ModelCard card =
-        ModelCard.of(
-            converted.config().attentionOf(0),
-            old.vocabulary(),
-            lm == null ? null : PerformerModels.languageModel(converted.config(), lm.masking()),
-            origin(old).madeFrom(source, List.of(note))); // metrics were of exact attention
-    PerformerModels.write(converted.config(), converted.weights(), card, target, replace);
+    lm = lm == null ? null : PerformerModels.languageModel(config, lm.masking());
+    var origin = origin(old).madeFrom(source, List.of(note)); // metrics were of exact attention
+    var card = ModelCard.of(config.attentionOf(0), old.vocabulary(), lm, origin);
+    PerformerModels.write(config, converted.weights(), card, target, replace);
     return new Outcome(target, converted.layers(), note);
   }
 
   /** One line on what was done. */
   static String note(FavorConversion how, FavorConversion.Converted converted) {
-    FavorConfig favor = how.favor();
+    var to = how.favor();
+    String heads = to.exactHeads() == 0 ? "" : ", exact heads " + to.exactHeads();
     return "exact attention of layers %s replaced by FAVOR+ (%s, %d features, %s, seed %d%s)"
-        .formatted(
-            converted.layers(),
-            favor.kernel(),
-            favor.features(),
-            favor.lengths(),
-            favor.seed(),
-            favor.exactHeads() == 0 ? "" : ", exact heads " + favor.exactHeads());
+        .formatted(converted.layers(), to.kernel(), to.features(), to.lengths(), to.seed(), heads);
   }
 
   /** Where a model comes from, as far as that is known. */

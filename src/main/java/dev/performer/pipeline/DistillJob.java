@@ -1,9 +1,7 @@
 package dev.performer.pipeline;
 
 import dev.performer.PerformerException;
-import dev.performer.data.TokenBatch;
 import dev.performer.data.TokenRows;
-import dev.performer.data.Tokenizer;
 import dev.performer.distill.DistillData;
 import dev.performer.distill.DistillEvaluation;
 import dev.performer.distill.DistillModels;
@@ -11,6 +9,7 @@ import dev.performer.distill.DistillRecipe;
 import dev.performer.distill.DistillResult;
 import dev.performer.distill.Distiller;
 import dev.performer.distill.ModelSequences;
+import dev.performer.pipeline.ModelLocation.RunSource;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.training.run.Progress;
@@ -44,11 +43,8 @@ public final class DistillJob extends Job<DistillJob> {
   }
 
   /**
-   * By the default recipe.
-   *
-   * @param student a model of ours that attends by FAVOR+
-   * @param teacher the same model with exact attention
-   * @param run the run directory: new or empty, or that of the run to go on with
+   * By the default recipe, a model of ours that attends by FAVOR+ learns from the same model with
+   * exact attention; the run directory is new or empty, or that of the run to go on with.
    */
   public static DistillJob of(Model student, Model teacher, Path run) {
     return new DistillJob(student, teacher, run);
@@ -60,20 +56,14 @@ public final class DistillJob extends Job<DistillJob> {
     return this;
   }
 
-  /**
-   * What came of it; the model is there unless the run was stopped before its end.
-   *
-   * @param maxOutputDifference largest absolute difference of the reloaded export's outputs from
-   *     the trained graph's; NaN without an export
-   */
+  /** As {@link Job.Outcome}, of a student. */
   public record Outcome(DistillResult result, Optional<Path> model, double maxOutputDifference) {}
 
   /**
    * Trains and exports.
    *
    * @param file sequences to learn from: FASTA, lines, a table, or token ids in an .npz
-   * @param validation sequences for evaluation; where there are none, some of the others are held
-   *     out
+   * @param validation sequences for evaluation; empty to hold out some of the others
    * @throws PerformerException if models, data or directory will not do, or training diverges
    */
   public Outcome run(Path file, Optional<Path> validation, Progress progress) {
@@ -84,18 +74,18 @@ public final class DistillJob extends Job<DistillJob> {
     data.validation().notes().forEach(progress::message);
     try (Distiller distiller = Distiller.open(models, data, recipe, run, resume, progress)) {
       RunSource.of(student.path(), ImportedModel.DEFAULT_SIGNATURE).write(run);
-      watch(distiller.trainer());
+      var trainer = distiller.trainer();
+      watch(trainer);
       DistillResult result = distiller.run();
       if (!result.finished()) {
         return new Outcome(result, Optional.empty(), Double.NaN);
       }
-      distiller.trainer().restoreBest();
+      trainer.restoreBest();
       ModelCard card = card(models, data, result);
-      Path exported =
-          export(student.path(), card, distiller.trainer().session(), distiller.student());
+      Path exported = export(student.path(), card, trainer.session(), distiller.student());
       var held = data.validation().atMost(4);
-      TokenBatch batch = data.batches(held, 1024, 0).inOrder().get(0);
-      var signature = ModelOptions.builder().signature(ImportedModel.DEFAULT_SIGNATURE).build();
+      var batch = data.batches(held, 1024, 0).inOrder().get(0);
+      var signature = ModelOptions.DEFAULT.withSignature(ImportedModel.DEFAULT_SIGNATURE);
       TokenInput input = Model.open(exported, signature).input(true);
       String output = models.config().task().hasTokenLogits() ? "logits" : "sequence_output";
       double difference = difference(exported, input, batch, output, distiller.outputs(batch));
@@ -106,7 +96,7 @@ public final class DistillJob extends Job<DistillJob> {
   private DistillData data(
       DistillModels models, Path file, Optional<Path> validation, Progress progress) {
     Optional<DistillData.Guesses> guesses = Optional.empty();
-    Optional<Tokenizer> tokenizer = Optional.ofNullable(student.options().tokenizer());
+    var tokenizer = Optional.ofNullable(student.options().tokenizer());
     if (models.config().task().hasTokenLogits()) {
       LanguageModelSpec spec = student.languageModel();
       spec.notes().forEach(progress::message);
@@ -117,9 +107,8 @@ public final class DistillJob extends Job<DistillJob> {
     int length = Math.min(wanted, models.config().longestSequence().orElse(wanted));
     List<String> notes = new ArrayList<>();
     if (length < wanted) {
-      notes.add(
-          "%s takes sequences of at most %d tokens, so data.length is that, not %d"
-              .formatted(student.path(), length, wanted));
+      String text = "%s takes sequences of at most %d tokens, so data.length is that, not %d";
+      notes.add(text.formatted(student.path(), length, wanted));
     }
     var reader = new ModelSequences(student.path(), models.student(), tokenizer);
     TokenRows all = reader.read(file, length);
@@ -127,32 +116,25 @@ public final class DistillJob extends Job<DistillJob> {
         validation.isPresent()
             ? List.of(reader.read(validation.get(), length), all)
             : all.split(recipe.data().holdOutEvery());
-    TokenRows train = split.get(1);
-    notes.addAll(train.notes());
-    return new DistillData(
-        new TokenRows(train.name(), train.rows(), notes),
-        split.get(0),
-        reader.pad(),
-        reader.paddedLength(),
-        guesses);
+    notes.addAll(split.get(1).notes());
+    var train = new TokenRows(split.get(1).name(), split.get(1).rows(), notes);
+    return new DistillData(train, split.get(0), reader.pad(), reader.paddedLength(), guesses);
   }
 
   private ModelCard card(DistillModels models, DistillData data, DistillResult result) {
     ModelCard old = models.student().card();
+    long step = result.bestStep();
     List<String> notes = new ArrayList<>();
-    notes.add("learned from the teacher " + teacher.path() + " in " + result.bestStep() + " steps");
+    notes.add("learned from the teacher " + teacher.path() + " in " + step + " steps");
     if (recipe.weights().projections()) {
       notes.add("projections were trained: they are no random draw any more");
     }
-    ModelCard.Provenance provenance =
+    String on = data.train().name();
+    long seed = recipe.training().seed();
+    var provenance =
         Converter.origin(old)
             .madeFrom(student.path(), notes)
-            .trained(
-                data.train().name(),
-                recipe.training().seed(),
-                result.bestStep(),
-                metrics(result.before()),
-                metrics(result.best()));
+            .trained(on, seed, step, metrics(result.before()), metrics(result.best()));
     return ModelCard.of(old.attention(), old.vocabulary(), old.languageModel(), provenance)
         .withConfig(old.config())
         .withData(old.data());

@@ -4,6 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
 import dev.performer.graph.SaveRestore;
+import dev.performer.pipeline.ModelLocation.RunSource;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
@@ -60,13 +61,11 @@ public record Exporter(Path target, boolean replace) {
   }
 
   private Path exportModel(Path source) {
-    SavedModelDirectory directory = SavedModelDirectory.open(ModelLocation.savedModel(source));
+    var directory = SavedModelDirectory.open(ModelLocation.savedModel(source));
     // Any signature will do: what it does not use is kept bit for bit.
     var names = directory.signatures().keySet();
-    String signature = ImportedModel.DEFAULT_SIGNATURE;
-    if (!names.isEmpty() && !names.contains(signature)) {
-      signature = names.iterator().next();
-    }
+    String usual = ImportedModel.DEFAULT_SIGNATURE;
+    String signature = names.isEmpty() || names.contains(usual) ? usual : names.iterator().next();
     write(directory, signature, Optional.empty(), ModelCard.read(directory.path()));
     return directory.variablesPrefix();
   }
@@ -78,8 +77,11 @@ public record Exporter(Path target, boolean replace) {
         run);
     RunSource from = RunSource.read(run);
     Path original = Path.of(from.model());
-    var directory = SavedModelDirectory.open(original);
-    write(directory, from.signature(), Optional.of(weights), card(run, original));
+    // The run's own card, which knows what was trained, goes before that of the original.
+    Path finished = run.resolve(ModelTraining.MODEL);
+    boolean isFinished = Files.exists(finished.resolve(ModelCard.FILE));
+    var card = ModelCard.read(isFinished ? finished : original);
+    write(SavedModelDirectory.open(original), from.signature(), Optional.of(weights), card);
     return weights;
   }
 
@@ -88,8 +90,8 @@ public record Exporter(Path target, boolean replace) {
       String signature,
       Optional<Path> weights,
       Optional<ModelCard> card) {
-    try (ImportedModel model = ImportedModel.load(original, List.of(signature));
-        Session session = new Session(model.graph(), false)) {
+    try (var model = ImportedModel.load(original, List.of(signature));
+        var session = new Session(model.graph(), false)) {
       model.restore(session);
       Ops tf = Ops.create(model.graph());
       weights.ifPresent(at -> SaveRestore.of(tf, model.variables()).restore(session, at));
@@ -100,12 +102,6 @@ public record Exporter(Path target, boolean replace) {
     }
   }
 
-  /** The run's own card, which knows what was trained, before that of the model it started from. */
-  private static Optional<ModelCard> card(Path run, Path from) {
-    Path finished = run.resolve(ModelTraining.MODEL);
-    return ModelCard.read(Files.exists(finished.resolve(ModelCard.FILE)) ? finished : from);
-  }
-
   private static Path checkpoint(Path run, String name) {
     String step = name;
     if (name.equals("best") || name.equals("last")) {
@@ -113,15 +109,14 @@ public record Exporter(Path target, boolean replace) {
       try {
         step = Files.readString(pointer).strip();
       } catch (IOException e) {
-        throw new PerformerException(
-            pointer + ": cannot be read; the run has no checkpoint yet", e);
+        String text = "%s: cannot be read; the run has no checkpoint yet";
+        throw new PerformerException(text.formatted(pointer), e);
       }
     }
     Path folder = run.resolve("checkpoints").resolve(step);
     if (!Files.isDirectory(folder)) {
-      throw new PerformerException(
-              folder + ": no such checkpoint; choose the checkpoint best, last or step-N")
-          .settledBy("checkpoint");
+      String text = "%s: no such checkpoint; choose the checkpoint best, last or step-N";
+      throw new PerformerException(text.formatted(folder)).settledBy("checkpoint");
     }
     return folder;
   }

@@ -1,20 +1,21 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.HeldOut;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TokenBatch;
+import dev.performer.pipeline.ModelLocation.RunSource;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
-import dev.performer.savedmodel.OptimizerFiles;
+import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.FineTuneOptions;
 import dev.performer.training.ImportedLanguageModel;
-import dev.performer.training.LanguageModel;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelCards;
-import dev.performer.training.Trainer;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
@@ -24,14 +25,6 @@ import java.util.Optional;
  * Continues the training of any language model on sequences, Python's SavedModels included: trains,
  * exports the best weights as the same model with other values, and compares the export with what
  * was trained.
- *
- * <pre>{@code
- * Model model = Model.open(Path.of("savedmodels/protein-mlm/saved_model"));
- * SequenceSource family = SequenceSource.file(Path.of("family.fasta.gz"));
- * FineTuneJob.Outcome outcome =
- *     FineTuneJob.of(model, family, run).run(Progress.lines(System.out));
- * System.out.println(outcome.result().best().perplexity() + " " + outcome.model());
- * }</pre>
  *
  * <p>The run directory gets config.json, metrics.jsonl, checkpoints/ and, at the end, model/.
  */
@@ -50,10 +43,8 @@ public final class FineTuneJob extends Job<FineTuneJob> {
   }
 
   /**
-   * With the defaults for everything else.
-   *
-   * @param train what it learns from, read again and again
-   * @param run the run directory: new or empty, or that of the run to go on with
+   * Learns from sequences, which are read again and again; the run directory is new or empty, or
+   * that of the run to go on with.
    */
   public static FineTuneJob of(Model model, SequenceSource train, Path run) {
     return of(model.languageModel(), train, run);
@@ -103,9 +94,9 @@ public final class FineTuneJob extends Job<FineTuneJob> {
       source.requireStarted(run);
     }
     try (ImportedModel model = spec.load()) {
-      LanguageModel language = ImportedLanguageModel.of(model, spec.tensors());
+      var language = ImportedLanguageModel.of(model, spec.tensors());
       requireTrainable(model, progress);
-      try (Trainer tuner = options.open(language, data, run, resume, progress)) {
+      try (var tuner = options.open(language, data, run, resume, progress)) {
         if (!resume) {
           moments.ifPresent(tuner::restoreOptimizer);
         }
@@ -116,8 +107,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
           return new Outcome(result, run, Optional.empty(), Double.NaN);
         }
         tuner.restoreBest();
-        ModelCard card = card(data, result);
-        Path exported = export(path(), card, tuner.session(), model.variables());
+        Path exported = export(path(), card(data, result), tuner.session(), model.variables());
         TokenBatch batch = batch(data, language.fit(options.batching()).forEvaluation());
         float[] trained = language.logits(tuner.session(), batch);
         String logits = spec.tensors().logits();
@@ -132,15 +122,13 @@ public final class FineTuneJob extends Job<FineTuneJob> {
   }
 
   private FineTuneOptions.Data data() {
-    if (validation != null) {
-      return new FineTuneOptions.Data(spec.tokenizer(), train, validation);
-    }
-    HeldOut<SequenceSource> split = HeldOut.of(train);
-    try (var training = split.train().open()) {
-      if (!training.hasNext()) {
-        throw new PerformerException(
-                train.name() + ": one sequence cannot be split; give other ones for validation")
-            .settledBy("validation");
+    var split = validation == null ? HeldOut.of(train) : new HeldOut<>(train, validation);
+    if (validation == null) {
+      try (var training = split.train().open()) {
+        if (!training.hasNext()) {
+          String text = "%s: one sequence cannot be split; give other ones for validation";
+          throw new PerformerException(text.formatted(train.name())).settledBy("validation");
+        }
       }
     }
     return new FineTuneOptions.Data(spec.tokenizer(), split.train(), split.validation());
@@ -149,31 +137,27 @@ public final class FineTuneJob extends Job<FineTuneJob> {
   private Path moments() {
     String missing =
         "%s: has no state of an optimizer (%s) to continue; import a checkpoint that holds one"
-            .formatted(path(), OptimizerFiles.FOLDER);
-    return OptimizerFiles.prefix(path())
+            .formatted(path(), PerformerModels.OPTIMIZER);
+    return PerformerModels.optimizer(path())
         .orElseThrow(() -> new PerformerException(missing).settledBy("continueOptimizer"));
   }
 
   private void requireTrainable(ImportedModel model, Progress progress) {
     var trainability = model.trainability(spec.tensors().signature(), spec.tensors().logits());
-    if (trainability.trainable().isEmpty()) {
-      throw new PerformerException(path() + " " + trainability.summary());
-    }
+    String found = path() + " " + trainability.summary();
+    require(!trainability.trainable().isEmpty(), "%s", found);
     if (!trainability.isTrainable()) {
-      progress.message("Warning: " + path() + " " + trainability.summary());
+      progress.message("Warning: " + found);
     }
   }
 
   private ModelCard card(FineTuneOptions.Data data, TrainingResult result) {
     Optional<ModelCard> old = spec.model().card();
-    ModelCard.Provenance provenance =
+    String from = path().toString();
+    String on = data.train().name();
+    var provenance =
         ModelCards.provenance(
-            path().toString(),
-            data.train().name(),
-            loop.seed(),
-            result.bestStep(),
-            result.before(),
-            result.best());
+            from, on, loop.seed(), result.bestStep(), result.before(), result.best());
     var attention = old.map(ModelCard::attention).orElse(null);
     return ModelCard.of(attention, spec.cardVocabulary(), spec.tensors(), provenance)
         .withConfig(old.map(ModelCard::config).orElse(null))

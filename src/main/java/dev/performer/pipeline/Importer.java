@@ -27,12 +27,6 @@ import java.util.OptionalLong;
  * Turns a checkpoint of another program into a model that everything else here takes, with its
  * provenance: Flax msgpack, TensorFlow checkpoints, Keras, safetensors and npz.
  *
- * <pre>{@code
- * Importer.Outcome imported =
- *     Importer.of(Path.of("checkpoints/protein_lm")).write(Path.of("lm"), false);
- * imported.notes().forEach(System.out::println); // what the checkpoint did not say and was assumed
- * }</pre>
- *
  * @param path the checkpoint: file, directory or prefix
  * @param options what the checkpoint does not say
  * @param conversion turns exact attention into FAVOR+ on the way; empty to keep it
@@ -43,7 +37,6 @@ public record Importer(
     ImportOptions options,
     Optional<FavorConversion> conversion,
     Optional<Tokenizer> tokenizer) {
-
   /** What failures name that come from {@link #conversion}. */
   public static final String CONVERSION = "conversion";
 
@@ -97,14 +90,16 @@ public record Importer(
    *     target cannot be written
    */
   public Outcome write(Path target, boolean replace) {
-    boolean isOurs = isSavedModel() && PerformerModels.config(path).isPresent();
-    require(
-        !isOurs,
-        "%s: is a model of ours already; use it as it is, or export it, which copies it",
-        path);
+    String ours = "%s: is a model of ours already; use it as it is, or export it, which copies it";
+    require(!isSavedModel() || PerformerModels.config(path).isEmpty(), ours, path);
     OutputDirectory.requireFree(target, replace);
+    var own = ImportedWeights.of(load(), path, options.allowMissing());
+    boolean isOpen = own.tokenizer().isEmpty();
     ImportedWeights weights =
-        withTokenizer(ImportedWeights.of(load(), path, options.allowMissing()));
+        tokenizer
+            .or(() -> isOpen ? JsonTokenizer.beside(path) : Optional.empty())
+            .map(own::withTokenizer)
+            .orElse(own);
     weights.write(target, replace);
     SavedModelDirectory.open(target); // read back as everything else will
     var step = weights.source().optimizer().map(state -> OptionalLong.of(state.step()));
@@ -124,27 +119,13 @@ public record Importer(
     return Files.isRegularFile(path.resolve("saved_model.pb"));
   }
 
-  private ImportedWeights withTokenizer(ImportedWeights weights) {
-    if (tokenizer.isEmpty() && weights.tokenizer().isPresent()) {
-      return weights;
-    }
-    return tokenizer
-        .or(() -> JsonTokenizer.beside(path))
-        .map(weights::withTokenizer)
-        .orElse(weights);
-  }
-
   private ModelWeights load() {
     try {
       return conversion.isPresent() ? converted(conversion.get()) : Checkpoints.load(path, options);
     } catch (PerformerException e) {
-      if (!isSavedModel()) {
-        throw e;
-      }
-      throw new PerformerException(
-          "%s: is a SavedModel, which every command takes as it is; its weights alone make no model of ours: %s"
-              .formatted(path, e.getMessage()),
-          e);
+      String text =
+          "%s: is a SavedModel, which every command takes as it is; its weights alone make no model of ours: %s";
+      throw isSavedModel() ? new PerformerException(text.formatted(path, e.getMessage()), e) : e;
     }
   }
 
@@ -160,9 +141,9 @@ public record Importer(
     try {
       var converted = to.apply(exact.config(), exact.weights());
       List<String> notes = new ArrayList<>(exact.notes());
-      notes.add(
-          Converter.note(to, converted)
-              + ", which approximates it; training it with the exact model as its teacher brings back what is lost");
+      String remedy =
+          "%s, which approximates it; training it with the exact model as its teacher brings back what is lost";
+      notes.add(remedy.formatted(Converter.note(to, converted)));
       return exact.converted(converted.config(), converted.weights(), notes);
     } catch (PerformerException e) {
       throw new PerformerException(path + ": " + e.getMessage(), e).settledBy(CONVERSION);

@@ -50,9 +50,8 @@ public record LanguageModelSpec(
 
   /** What it guesses in evaluation, where Google's protein_lm draws masks in a way of its own. */
   Objective evaluationObjective() {
-    return isGoogleEvaluation()
-        ? new Objective.GoogleMaskedLanguageModel(proportions())
-        : objective();
+    boolean isGoogle = isGoogleEvaluation();
+    return isGoogle ? new Objective.GoogleMaskedLanguageModel(proportions()) : objective();
   }
 
   /** Whether masks are drawn from the tokens of a whole batch, as protein_lm does in evaluation. */
@@ -88,7 +87,7 @@ public record LanguageModelSpec(
   /** How it takes sequences. */
   public TokenInput input() {
     var signature = model.directory().signature(tensors.signature());
-    return TokenInput.of(model.path(), signature, tensors, tokenizer, notes);
+    return TokenInput.of(model, signature, tensors, tokenizer, notes);
   }
 
   /** Imports the signature into a graph; the caller closes it. */

@@ -19,7 +19,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import org.tensorflow.ndarray.Shape;
 
 /**
  * A model on disk and how it is used: signature, tensors, tokenizer, objective. What its options
@@ -59,8 +58,7 @@ public final class Model {
    * Opens a model with all that it records of itself.
    *
    * @param path a SavedModel; or the directory of a run, whose exported model is taken
-   * @throws PerformerException if there is none, or it is damaged; a checkpoint is to be imported
-   *     first
+   * @throws PerformerException if there is none, it is damaged, or a checkpoint to be imported
    */
   public static Model open(Path path) {
     return open(path, ModelOptions.DEFAULT);
@@ -105,23 +103,18 @@ public final class Model {
     return config;
   }
 
-  /** What was given over what the model records. */
+  /** What is given over what it records. */
   public ModelOptions options() {
     return options;
   }
 
   /** What its token ids mean, if options or model have it. */
   public Optional<Tokenizer> tokenizer() {
-    return options.tokenizer() != null
-        ? Optional.of(options.tokenizer())
-        : card.map(ModelCard::vocabulary).map(ModelCards::tokenizer);
+    return Optional.ofNullable(options.tokenizer())
+        .or(() -> card.map(ModelCard::vocabulary).map(ModelCards::tokenizer));
   }
 
-  /**
-   * How it is used as a language model.
-   *
-   * @throws PerformerException if tokens, logits or the meaning of the ids are not found
-   */
+  /** How it is used as a language model. @throws PerformerException if it does not show that */
   public LanguageModelSpec languageModel() {
     List<String> notes = new ArrayList<>();
     SignatureSpec spec = directory.signature(signature());
@@ -153,16 +146,17 @@ public final class Model {
     }
   }
 
-  /**
-   * How a signature takes sequences; it need not have logits.
-   *
-   * @throws PerformerException if its input is not found, or the meaning of its ids is not known
-   */
+  /** How a signature takes sequences, with logits or without. */
   public TokenInput input() {
     return input(false);
   }
 
-  /** The same. @param idsOnly whether sequences come as ids, which then need no meaning */
+  /**
+   * The same.
+   *
+   * @param idsOnly whether sequences come as ids, which then need no meaning
+   * @throws PerformerException if its input is not found, or the meaning of its ids is not known
+   */
   public TokenInput input(boolean idsOnly) {
     SignatureSpec called = directory.signature(signature());
     Tokenizer known = tokenizer().orElse(null);
@@ -171,10 +165,9 @@ public final class Model {
       var ids = Vocabulary.ofIds(config.get().vocabularySize(), config.get().padId());
       known = new LetterTokenizer("ids", ids);
     } else if (known == null && recorded == NOT_RECORDED && config.isPresent()) {
-      throw new PerformerException(
-              path()
-                  + ": does not say what its token ids mean; give a vocabulary, or import it with a tokenizer")
-          .settledBy("vocabulary");
+      String text =
+          "%s: does not say what its token ids mean; give a vocabulary, or import it with a tokenizer";
+      throw new PerformerException(text.formatted(path())).settledBy("vocabulary");
     } else if (known == null) {
       LanguageModelSpec spec = languageModel();
       known = spec.tokenizer();
@@ -186,7 +179,7 @@ public final class Model {
       String mask = options.mask();
       mask = mask != null ? mask : ImportedLanguageModel.mask(called, tokens);
       var fed = lengths().withTensors(called.name(), tokens, mask, null, null);
-      return TokenInput.of(path(), called, fed, known, notes);
+      return TokenInput.of(this, called, fed, known, notes);
     } catch (PerformerException e) {
       throw e.in(path());
     }
@@ -213,14 +206,14 @@ public final class Model {
 
   private Tokenizer assumedTokenizer(
       SignatureSpec spec, LanguageModel tensors, List<String> notes) {
-    Shape shape = spec.output(tensors.logits()).shape();
+    var shape = spec.output(tensors.logits()).shape();
     long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
+    String assumed =
+        "The model does not say what its token ids mean: the vocabulary %s is assumed, as it has %d tokens too.";
     for (String name : List.of(ProteinVocabulary.GOOGLE_NAME, ProteinVocabulary.PAD_FIRST_NAME)) {
       Vocabulary candidate = ProteinVocabulary.named(name);
       if (candidate.size() == size) {
-        notes.add(
-            "The model does not say what its token ids mean: the vocabulary %s is assumed, as it has %d tokens too."
-                .formatted(name, size));
+        notes.add(assumed.formatted(name, size));
         return new LetterTokenizer(name, candidate);
       }
     }

@@ -1,5 +1,7 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.TokenizedSequences;
@@ -12,16 +14,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Runs signatures of any SavedModel, on named arrays or on texts.
- *
- * <pre>{@code
- * try (Predictor predictor = Predictor.load(Path.of("savedmodels/protein-mlm/saved_model"))) {
- *   NpyArray tokens = NpyArray.of(new int[] {5, 9, 12, 7}, 1, 4); // [B, L]
- *   NpyArray logits = predictor.predict(Map.of("tokens", tokens)).get("logits"); // [B, L, V]
- * }
- * }</pre>
- *
- * <p>Safe for use by several threads, unless a signature changes variables.
+ * Runs signatures of any SavedModel, on named arrays or on texts. Safe for use by several threads,
+ * unless a signature changes variables.
  */
 public final class Predictor implements AutoCloseable {
   private static final int BATCH = 8;
@@ -39,7 +33,7 @@ public final class Predictor implements AutoCloseable {
     return load(Model.open(model));
   }
 
-  /** The same of a model. */
+  /** Loads a model. */
   public static Predictor load(Model model) {
     return load(model, SavedModelPredictor.TIMEOUT);
   }
@@ -73,12 +67,7 @@ public final class Predictor implements AutoCloseable {
     return predictor.predict(signature, inputs);
   }
 
-  /**
-   * Runs the model's signature on texts.
-   *
-   * @return the outputs, joined over the texts; 'tokens' [N, L] and 'lengths' [N]
-   * @throws PerformerException if the meaning of the model's token ids is not known
-   */
+  /** The same on texts. @throws PerformerException if the model's token ids mean nothing known */
   public Map<String, NpyArray> predict(List<String> texts) {
     TokenInput input = model.input();
     return predict(input, input.encode(texts), BATCH);
@@ -92,7 +81,7 @@ public final class Predictor implements AutoCloseable {
    * @return the outputs, joined over the sequences; 'tokens' [N, L] and 'lengths' [N]
    */
   public Map<String, NpyArray> predict(TokenInput input, TokenizedSequences sequences, int batch) {
-    return new TokenRunner(predictor, input)
+    return new TokenInput.Runner(predictor, input)
         .run(sequences, batch, true, (outputs, ids, length) -> outputs);
   }
 
@@ -103,10 +92,11 @@ public final class Predictor implements AutoCloseable {
       return;
     }
     NpyArray tokens = inputs.get(card.tokens());
-    if (tokens != null && tokens.shape().length == 2 && tokens.shape()[1] > card.maxLength()) {
-      throw new PerformerException(
-          "%s has %d tokens a row, but %s takes %d at most; cut the rows to that"
-              .formatted(card.tokens(), tokens.shape()[1], model.path(), card.maxLength()));
+    if (tokens != null && tokens.shape().length == 2) {
+      String text = "%s has %d tokens a row, but %s takes %d at most; cut the rows to that";
+      long length = tokens.shape()[1];
+      int most = card.maxLength();
+      require(length <= most, text, card.tokens(), length, model.path(), most);
     }
   }
 

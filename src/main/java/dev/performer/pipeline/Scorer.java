@@ -18,22 +18,13 @@ import java.util.stream.IntStream;
 /**
  * Log-likelihoods of tokens, in nats, from a language model's logits.
  *
- * <pre>{@code
- * try (Scorer scorer = Scorer.load(Path.of("lm"))) {
- *   for (Scorer.Score score : scorer.score(List.of("MKTAYIAKQR", "MKVLAAGIVG"))) {
- *     System.out.println(score.sum() + " nats, perplexity " + score.perplexity());
- *   }
- * }
- * }</pre>
- *
  * <p>Causal models: of each token given those before it; where the model does not shift its inputs
  * itself, nothing stands before the first token, which counts nothing. Masked models: of each token
  * given all others, with the mask in its place (pseudo-likelihood, <a
  * href="https://arxiv.org/abs/1910.14659">Salazar et al. 2020</a>); special tokens, which are never
  * guessed in training, count nothing. Texts are scored as models see them in training, the end
- * token included; the SavedModel's signature {@code score} takes ids as they come.
- *
- * <p>Safe for use by several threads.
+ * token included; the SavedModel's signature {@code score} takes ids as they come. Safe for use by
+ * several threads.
  */
 public final class Scorer implements AutoCloseable {
   /** Logits of a run at most, in bytes: memory does not grow with the square of the length. */
@@ -43,13 +34,13 @@ public final class Scorer implements AutoCloseable {
 
   private final LanguageModelSpec model;
   private final Vocabulary vocabulary;
-  private final TokenRunner runner;
+  private final TokenInput.Runner runner;
 
   private Scorer(LanguageModelSpec model) {
     model.requireMaskToken();
     this.model = model;
     vocabulary = model.vocabulary();
-    runner = TokenRunner.load(model.input());
+    runner = TokenInput.Runner.load(model.input());
   }
 
   /** Loads {@link Model#open(Path)}. @throws PerformerException if it is no language model */
@@ -72,12 +63,7 @@ public final class Scorer implements AutoCloseable {
     return runner.input();
   }
 
-  /**
-   * What a sequence scores.
-   *
-   * @param tokens log-likelihood of each id; 0 where it does not count
-   * @param counted how many ids count
-   */
+  /** The log-likelihood of each id of a sequence, 0 where it does not count, and how many count. */
   public record Score(double[] tokens, int counted) {
     /** The sum over all tokens that count, in nats. */
     public double sum() {
@@ -94,12 +80,7 @@ public final class Scorer implements AutoCloseable {
     }
   }
 
-  /**
-   * A token that could stand at a place.
-   *
-   * @param token as the vocabulary writes it
-   * @param probability that the model gives it there
-   */
+  /** A token as the vocabulary writes it, and the probability that it stands at a place. */
   public record Guess(String token, double probability) {}
 
   /** Scores a text. */
@@ -124,7 +105,7 @@ public final class Scorer implements AutoCloseable {
   public List<Score> score(TokenizedSequences sequences, int batch) {
     List<int[]> ids = sequences.ids();
     requireKnown(ids, sequences.source());
-    List<Guessed> all = model.isCausal() ? causal(ids) : masked(sequences.encodings());
+    List<Guessed> all = guessed(sequences.encodings());
     int shift = model.isCausal() && !model.shiftsInputs() ? 1 : 0;
     List<double[]> tokens = ids.stream().map(row -> new double[row.length]).toList();
     int[] counted = new int[ids.size()];
@@ -152,17 +133,13 @@ public final class Scorer implements AutoCloseable {
   /**
    * What a masked model takes a hidden token for.
    *
-   * @param text the whole text
    * @param position of the token that is hidden, counted among the text's own tokens from 0
-   * @param count how many guesses
-   * @return the likeliest ones, first the likeliest
+   * @return so many guesses at most, first the likeliest
    * @throws PerformerException if the model is causal, or there is no such token
    */
   public List<Guess> guesses(String text, int position, int count) {
-    if (model.isCausal()) {
-      throw new PerformerException(
-          model.model().path() + ": is a causal model, which guesses no token in the middle");
-    }
+    String causal = "%s: is a causal model, which guesses no token in the middle";
+    require(!model.isCausal(), causal, model.model().path());
     Tokenizer.Encoding encoding = input().encode(List.of(text)).encodings().get(0);
     int own = encoding.end() - encoding.start();
     boolean isThere = position >= 0 && position < own;
@@ -184,24 +161,19 @@ public final class Scorer implements AutoCloseable {
 
   private void requireKnown(List<int[]> sequences, String source) {
     int largest = sequences.stream().flatMapToInt(Arrays::stream).max().orElse(0);
-    int size = vocabulary.size();
     String text = "%s: token id %d is not in the vocabulary, which has %d";
-    require(largest < size, text, source, largest, size);
+    require(largest < vocabulary.size(), text, source, largest, vocabulary.size());
   }
 
-  /** All tokens of a sequence at once. */
-  private List<Guessed> causal(List<int[]> sequences) {
-    int first = model.shiftsInputs() ? 0 : 1;
-    return IntStream.range(0, sequences.size())
-        .mapToObj(s -> new Guessed(s, first, sequences.get(s).length))
-        .toList();
-  }
-
-  /** Each token on its own. */
-  private List<Guessed> masked(List<Tokenizer.Encoding> sequences) {
+  /** Causal models guess all tokens of a sequence at once, masked ones each on its own. */
+  private List<Guessed> guessed(List<Tokenizer.Encoding> sequences) {
     List<Guessed> all = new ArrayList<>();
     for (int s = 0; s < sequences.size(); s++) {
       Tokenizer.Encoding encoding = sequences.get(s);
+      if (model.isCausal()) {
+        all.add(new Guessed(s, model.shiftsInputs() ? 0 : 1, encoding.ids().length));
+        continue;
+      }
       for (int i = encoding.start(); i < encoding.end(); i++) {
         if (!vocabulary.isSpecial(encoding.ids()[i])) {
           all.add(new Guessed(s, i, i + 1));
@@ -228,7 +200,7 @@ public final class Scorer implements AutoCloseable {
   }
 
   private Logits run(List<int[]> rows) {
-    int length = input().length(TokenRunner.longest(rows));
+    int length = input().length(TokenInput.Runner.longest(rows));
     String name = model.tensors().logits();
     NpyArray logits = runner.run(rows, length).get(name);
     if (logits == null || logits.shape().length != 3 || logits.shape()[1] != length) {

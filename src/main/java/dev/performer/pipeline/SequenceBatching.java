@@ -54,13 +54,7 @@ public record SequenceBatching(Integer length, Crop crop, BatchSize size, boolea
     return of(spec.model().path(), spec.tokenizer(), tensors.maxLength(), tensors.paddedLength());
   }
 
-  /**
-   * The same.
-   *
-   * @param model how messages call it
-   * @param longest tokens of a sequence at most; null for no limit
-   * @param padded length of all sequences; null where they may differ
-   */
+  /** The same; null stands for no longest sequence, and for lengths that may differ. */
   Batching of(Object model, Tokenizer tokenizer, Integer longest, Integer padded) {
     int wanted = length == null ? Batching.DEFAULT_LENGTH : length;
     int tokens = longest == null ? wanted : Math.min(wanted, longest);

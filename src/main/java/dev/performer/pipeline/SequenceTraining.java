@@ -4,7 +4,6 @@ import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.HeldOut;
 import dev.performer.data.Masking;
@@ -46,7 +45,6 @@ public record SequenceTraining(
     SequenceBatching batching,
     Masking masking,
     LoopOptions loop) {
-
   /** Checks. @throws PerformerException if the task or the tokenizer will not do */
   public SequenceTraining {
     boolean isMasked = model.task() == Task.MASKED_LM;
@@ -59,7 +57,7 @@ public record SequenceTraining(
     require(size <= own, "the tokenizer %s has %d tokens, but the model only %d", name, size, own);
     boolean canMask = !isMasked || tokenizer.vocabulary().mask().isPresent();
     require(canMask, "the tokenizer %s has no mask token, which masked-lm needs", name);
-    if (model.task() == Task.CAUSAL_LM) {
+    if (!isMasked) {
       model.requireCausal();
     }
     loop = loop.toBuilder().batch(batching.size()).build();
@@ -97,43 +95,43 @@ public record SequenceTraining(
       Map<String, NpyArray> start,
       BooleanSupplier stop,
       Progress progress) {
-    Objective objective =
-        model.task() == Task.CAUSAL_LM
-            ? new Objective.CausalLanguageModel(model.shiftBos() != null)
-            : new Objective.MaskedLanguageModel(masking);
+    var objective =
+        isMasked()
+            ? new Objective.MaskedLanguageModel(masking)
+            : new Objective.CausalLanguageModel(model.shiftBos() != null);
     var settings = Settings.of(settings());
     return new ModelTraining(model, objective, loop, Trainable::measures, Standardization.NONE)
         .run(place, settings, data(), start, this::card, stop, progress);
+  }
+
+  private boolean isMasked() {
+    return model.task() == Task.MASKED_LM;
   }
 
   private ModelTraining.Data data() {
     var split = validation == null ? HeldOut.of(train) : new HeldOut<>(train, validation);
     Integer longest = PerformerModels.longest(model);
     Integer padded = PerformerModels.paddedLength(model);
-    Batching batches = batching.of("the model", tokenizer, longest, padded);
+    var batches = batching.of("the model", tokenizer, longest, padded);
     return new ModelTraining.Data(
         ExampleBatches.of(split.train(), tokenizer, batches, loop.seed()),
         ExampleBatches.of(split.validation(), tokenizer, batches.forEvaluation(), loop.seed()));
   }
 
   private ModelCard card(Evaluation before, Evaluation after, long step) {
-    boolean isMasked = model.task() == Task.MASKED_LM;
     return ModelCard.of(
         model.attentionOf(0),
         ModelCards.vocabulary(tokenizer),
-        PerformerModels.languageModel(model, isMasked ? ModelCards.masking(masking) : null),
+        PerformerModels.languageModel(model, isMasked() ? ModelCards.masking(masking) : null),
         ModelCards.provenance(null, train.name(), loop.seed(), step, before, after));
   }
 
   /** All that the rest of a run must have in common with its beginning. */
   private ObjectNode settings() {
     ObjectNode settings = JsonNodeFactory.instance.objectNode().put("format", 1);
-    settings
-        .putObject("data")
-        .put("train", train.name())
-        .put("tokenizer", tokenizer.label())
-        .put("length", batching.length())
-        .put("end", batching.end());
+    ObjectNode data = settings.putObject("data").put("train", train.name());
+    data.put("tokenizer", tokenizer.label()).put("length", batching.length());
+    data.put("end", batching.end());
     settings.set("model", model.toJson());
     settings.set("masking", StrictJson.tree(masking));
     settings.set("training", loop.toJson());

@@ -4,7 +4,6 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
 import dev.performer.data.LetterTokenizer.ResidueEncoder;
-import dev.performer.data.TextEncoder;
 import dev.performer.data.TextStream;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
@@ -23,13 +22,6 @@ import java.util.stream.IntStream;
 
 /**
  * Continues texts with a causal language model, one token at a time at constant cost.
- *
- * <pre>{@code
- * try (TextGenerator generator = TextGenerator.load(Path.of("lm"))) {
- *   System.out.println(generator.generate("MKT", GenerationOptions.DEFAULT.withMaxTokens(20)).text());
- *   generator.stream("MKT", GenerationOptions.DEFAULT, System.out::print); // as it comes
- * }
- * }</pre>
  *
  * <p>Special tokens never come, but for the end token where the model was trained with it. The same
  * seed gives the same text, whatever the batch. Safe for use by several threads.
@@ -53,11 +45,8 @@ public final class TextGenerator implements AutoCloseable {
   /** Loads a model. @throws PerformerException if it cannot generate, or has no tokenizer */
   public static TextGenerator load(Model model) {
     String missing = "%s: does not say what its token ids mean (no vocabulary in its card)";
-    return new TextGenerator(
-        model,
-        model
-            .tokenizer()
-            .orElseThrow(() -> new PerformerException(missing.formatted(model.path()))));
+    require(model.tokenizer().isPresent(), missing, model.path());
+    return new TextGenerator(model, model.tokenizer().get());
   }
 
   /**
@@ -76,10 +65,7 @@ public final class TextGenerator implements AutoCloseable {
 
   /** Hears of texts as they grow, in the thread that generates; what it throws ends generation. */
   public interface Listener {
-    /**
-     * @param prompt its number, from 0
-     * @param piece what is certain now, often empty
-     */
+    /** A piece of the continuation of a prompt, counted from 0, is certain now; it may be empty. */
     default void text(int prompt, String piece) {}
 
     /** A text is whole; texts come in the order of their prompts. */
@@ -88,7 +74,7 @@ public final class TextGenerator implements AutoCloseable {
 
   /** Continues a text. */
   public Generation generate(String prompt, GenerationOptions options) {
-    return generate(List.of(prompt), options, new Listener() {}).get(0);
+    return generate(List.of(prompt), options).get(0);
   }
 
   /** Continues a text and passes on what is new as it comes; what the receiver throws ends it. */
@@ -127,19 +113,16 @@ public final class TextGenerator implements AutoCloseable {
     int size = options.sampler().batch(Math.min(options.batch(), ids.size()), ids.size());
     var end = tokenizer.vocabulary().eos();
     var decoding = new DecodingOptions(count, options.sampler(), end, forbidden, 0);
-    for (int first = 0; first < ids.size(); first += size) {
-      int offset = first;
+    while (all.size() < ids.size()) {
+      int first = all.size();
       List<int[]> part = ids.subList(first, Math.min(ids.size(), first + size));
-      var continuations =
-          session.generate(
-              part,
-              decoding.withFirstRow(first),
-              (row, token) -> {
-                String piece = streams.get(offset + row).add(token);
-                texts.get(offset + row).append(piece);
-                listener.text(offset + row, piece);
-              });
-      for (var one : continuations) {
+      GenerationSession.Listener grow =
+          (row, token) -> {
+            String piece = streams.get(first + row).add(token);
+            texts.get(first + row).append(piece);
+            listener.text(first + row, piece);
+          };
+      for (var one : session.generate(part, decoding.withFirstRow(first), grow)) {
         int row = all.size();
         String rest = streams.get(row).rest();
         listener.text(row, rest);
@@ -154,7 +137,7 @@ public final class TextGenerator implements AutoCloseable {
   /** A model that never saw the end token in training gives it a probability that means nothing. */
   private static Set<Integer> forbidden(Model model, Vocabulary vocabulary, int size) {
     var data = model.card().map(ModelCard::data);
-    boolean ends = data.map(how -> how.path("end").asBoolean(true)).orElse(true);
+    boolean ends = data.isEmpty() || data.get().path("end").asBoolean(true);
     int end = ends ? vocabulary.eos().orElse(-1) : -1;
     return IntStream.range(0, size)
         .filter(id -> id >= vocabulary.size() || vocabulary.isSpecial(id) && id != end)
@@ -164,7 +147,7 @@ public final class TextGenerator implements AutoCloseable {
 
   /** The begin token of the tokenizer stands before a prompt; its end token never behind it. */
   private int[] encode(String text) {
-    TextEncoder encoder = tokenizer.encoder();
+    var encoder = tokenizer.encoder();
     int[] ids = encoder.encode(text);
     if (!(encoder instanceof ResidueEncoder residues)) {
       return IntStream.concat(Arrays.stream(tokenizer.prefix()), Arrays.stream(ids)).toArray();
@@ -172,12 +155,9 @@ public final class TextGenerator implements AutoCloseable {
     Set<Character> lacking = new LinkedHashSet<>(residues.unknown().keySet());
     lacking.addAll(residues.dropped().keySet());
     Vocabulary known = tokenizer.vocabulary();
-    require(
-        lacking.isEmpty(),
-        "the prompt '%s' has letters that the model's vocabulary lacks: %s; it has %s",
-        text,
-        lacking,
-        String.join("", known.decode(known.ordinaryIds())));
+    String found = "the prompt '%s' has letters that the model's vocabulary lacks: %s; it has %s";
+    String letters = String.join("", known.decode(known.ordinaryIds()));
+    require(lacking.isEmpty(), found, text, lacking, letters);
     return ids;
   }
 

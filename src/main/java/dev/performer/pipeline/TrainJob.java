@@ -15,15 +15,6 @@ import java.util.function.BooleanSupplier;
  * Trains a model from scratch, as a recipe describes it or on a program's own sequences, and writes
  * it with the weights of the best evaluation.
  *
- * <pre>{@code
- * PerformerConfig config =
- *     PerformerConfig.preset("performer")
- *         .with("task=causal-lm", "vocabularySize=29", "layers=2", "hiddenSize=64", "heads=4");
- * SequenceTraining training =
- *     SequenceTraining.of(config, Tokenizer.named("google-protein"), SequenceSource.texts("mine", texts));
- * TrainJob.Outcome outcome = TrainJob.of(training, run).run(Progress.lines(System.out));
- * }</pre>
- *
  * <p>The run directory gets its settings, metrics.jsonl, events for TensorBoard, checkpoints/,
  * report.md and, at the end, model/.
  */
@@ -34,10 +25,7 @@ public final class TrainJob extends Job<TrainJob> {
 
   private interface Training {
     ModelTraining.Outcome run(
-        ModelTraining.Place place,
-        Map<String, NpyArray> start,
-        BooleanSupplier stop,
-        Progress progress);
+        ModelTraining.Place at, Map<String, NpyArray> start, BooleanSupplier stop, Progress heard);
   }
 
   private TrainJob(Path run, Training training) {
@@ -48,8 +36,7 @@ public final class TrainJob extends Job<TrainJob> {
   /** What a recipe describes. @param run the run directory: new or empty, or that of a run */
   public static TrainJob of(Recipe recipe, Path run) {
     return new TrainJob(
-        run,
-        (place, start, stop, progress) -> RecipeTraining.run(recipe, place, start, stop, progress));
+        run, (at, start, stop, heard) -> RecipeTraining.run(recipe, at, start, stop, heard));
   }
 
   /** On own sequences. @param run the run directory: new or empty, or that of a run */

@@ -1,9 +1,9 @@
 package dev.performer.recipe;
 
 import static dev.performer.PerformerException.require;
+import static java.util.Objects.requireNonNullElse;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.data.Batching;
 import dev.performer.data.ByteTokenizer;
 import dev.performer.data.ProteinVocabulary;
@@ -17,14 +17,7 @@ import java.util.function.UnaryOperator;
 final class DataDefaults {
   private DataDefaults() {}
 
-  /**
-   * With everything filled in that follows from other keys and the names of files.
-   *
-   * @param section the keys that are written
-   * @param file finds a file that a recipe names
-   * @param source how errors name the section
-   * @throws PerformerException if there is no such file, or keys contradict each other
-   */
+  /** With everything filled in that follows from other keys and the names of files, once found. */
   static RecipeData named(
       Task task, ObjectNode section, UnaryOperator<String> file, String source) {
     RecipeData written = RecipeData.of(section, source);
@@ -35,33 +28,26 @@ final class DataDefaults {
     check(kind, section);
     RecipeTask.of(task).check(kind, section);
     String tokens = kind.ownsTokens() ? kind.label() : tokens(kind, written.vocabulary(), file);
-    boolean fits =
-        kind == Kind.TEXT
-            ? !isLetters(kind, tokens)
-            : kind != Kind.FASTA || !ByteTokenizer.isNamed(tokens);
-    require(
-        fits,
-        "data.kind %s and data.vocabulary %s do not go together; a text is bytes or a tokenizer.json's, FASTA is letters",
-        kind.label(),
-        tokens);
+    boolean isOdd =
+        kind == Kind.TEXT && isLetters(kind, tokens)
+            || kind == Kind.FASTA && ByteTokenizer.isNamed(tokens);
+    String odd =
+        "data.kind %s and data.vocabulary %s do not go together; a text is bytes or a tokenizer.json's, FASTA is letters";
+    require(!isOdd, odd, kind.label(), tokens);
     ObjectNode keys = section.deepCopy().put("train", found).put("vocabulary", tokens);
     keys.set("kind", StrictJson.tree(kind));
     if (written.validation() != null) {
       keys.put("validation", file.apply(written.validation()));
     }
     RecipeTask.of(task).complete(kind, keys);
-    if (!keys.hasNonNull("begin")) {
-      keys.put("begin", false);
+    keys.put("begin", keys.path("begin").asBoolean());
+    if (kind.isExercise()) {
+      keys.withObjectProperty("exercise"); // made where it lacks
     }
-    if (kind.isExercise() && !section.hasNonNull("exercise")) {
-      keys.putObject("exercise");
-    }
-    if (!section.hasNonNull("text")) {
-      keys.put("text", text(kind, tokens));
-    }
+    keys.put("text", keys.path("text").asText(text(kind, tokens)));
     String label = section.path("label").textValue();
     if (kind == Kind.PIXELS) {
-      label = PixelFormat.label(label, task.hasLabels(), Path.of(found), file);
+      label = DataFormat.Pixels.label(label, task.hasLabels(), Path.of(found), file);
     }
     keys.put("label", label == null && task.hasLabels() ? RecipeData.LABEL : label);
     return RecipeData.of(keys, source);
@@ -70,20 +56,18 @@ final class DataDefaults {
   /** Whether the written keys fit the kind. */
   private static void check(Kind kind, ObjectNode data) {
     String own = kind.label();
+    boolean isFree = !kind.ownsTokens() || data.path("vocabulary").asText(own).equals(own);
+    require(isFree, "data.vocabulary makes no sense with data.kind %s, which has its own", own);
     boolean isMade = kind.isExercise();
-    require(
-        !kind.ownsTokens() || data.path("vocabulary").asText(own).equals(own),
-        "data.vocabulary makes no sense with data.kind %s, which has its own",
-        own);
-    require(
-        !isMade || !data.hasNonNull("train") && !data.hasNonNull("validation"),
-        "data.train and data.validation make no sense with data.kind %s, which is made up",
-        own);
-    require(
-        isMade || !data.hasNonNull("exercise"), "data.exercise needs data.kind copy or retrieval");
+    boolean hasFiles = data.hasNonNull("train") || data.hasNonNull("validation");
+    String madeUp =
+        "data.train and data.validation make no sense with data.kind %s, which is made up";
+    require(!isMade || !hasFiles, madeUp, own);
+    boolean hasSizes = data.hasNonNull("exercise");
+    require(isMade || !hasSizes, "data.exercise needs data.kind copy or retrieval");
+    boolean isCut = kind == Kind.TEXT;
     boolean hasEnds = data.path("begin").asBoolean() || data.path("end").asBoolean();
-    require(
-        kind != Kind.TEXT || !hasEnds, "data.begin and data.end make no sense in pieces of a text");
+    require(!isCut || !hasEnds, "data.begin and data.end make no sense in pieces of a text");
   }
 
   private static String tokens(Kind kind, String vocabulary, UnaryOperator<String> file) {
@@ -106,27 +90,26 @@ final class DataDefaults {
 
   /** Whether {@link #measured} reads data. @param isCounted whether the model has its classes */
   static boolean dependsOnFiles(RecipeData data, Task task, boolean isCounted) {
-    boolean isMeasured = data.format() instanceof PixelFormat images && images.levels() != null;
-    return data.kind() == Kind.PIXELS && (!isMeasured || data.length() == null)
+    return data.format() instanceof DataFormat.Pixels images
+            && (images.levels() == null || data.length() == null)
         || RecipeTask.of(task).dependsOnFiles(data, isCounted);
   }
 
   /**
-   * What {@link #named} gave, with everything else filled in: what the files hold.
-   *
-   * @param isCompiled whether XLA compiles the step, which it does anew for every length
+   * What {@link #named} gave, with everything else filled in: what the files hold. XLA compiles a
+   * step anew for every length.
    */
   static RecipeData measured(RecipeData data, Task task, boolean isCompiled) {
     RecipeData sized = data.format().measured(data);
-    int longest = sized.length() != null ? sized.length() : Batching.DEFAULT_LENGTH;
+    int longest = requireNonNullElse(sized.length(), Batching.DEFAULT_LENGTH);
     boolean isOneShape = data.kind().ownsTokens() || data.kind() == Kind.TEXT;
     boolean isOneLength = isOneShape || isCompiled;
     int multiple = isOneLength ? longest : Math.min(longest, Batching.DEFAULT_BUCKET);
-    int bucket = data.bucket() != null ? data.bucket() : multiple;
+    int bucket = requireNonNullElse(data.bucket(), multiple);
     boolean hasEnd = !isOneShape && data.tokenizer().vocabulary().eos().isPresent();
-    boolean end = data.end() != null ? data.end() : hasEnd;
-    return RecipeTask.of(task)
-        .measured(
-            sized.with(keys -> keys.put("length", longest).put("end", end).put("bucket", bucket)));
+    boolean end = requireNonNullElse(data.end(), hasEnd);
+    RecipeData whole =
+        sized.with(keys -> keys.put("length", longest).put("end", end).put("bucket", bucket));
+    return RecipeTask.of(task).measured(whole);
   }
 }

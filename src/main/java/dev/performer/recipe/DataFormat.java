@@ -1,5 +1,7 @@
 package dev.performer.recipe;
 
+import static dev.performer.PerformerException.require;
+
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import dev.performer.PerformerException;
 import dev.performer.data.Batches;
@@ -9,8 +11,10 @@ import dev.performer.data.CopyTask;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.ExampleSource;
 import dev.performer.data.HeldOut;
+import dev.performer.data.ImageFolder;
 import dev.performer.data.IndexedExamples;
 import dev.performer.data.Packing;
+import dev.performer.data.PixelExamples;
 import dev.performer.data.RetrievalTask;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TableExamples;
@@ -22,40 +26,36 @@ import dev.performer.data.TextEncoder;
 import dev.performer.data.TfRecordExamples;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
-import dev.performer.training.ModelTraining;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
+import java.util.Objects;
 import java.util.Optional;
-import java.util.function.Function;
-import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 
 /**
  * What one kind of data adds to the section {@code data} of a recipe: the keys that it alone has,
  * and how its examples are read.
  */
 @JsonAutoDetect
-sealed interface DataFormat
-    permits DataFormat.Fasta,
-        DataFormat.Text,
-        DataFormat.Table,
-        DataFormat.TfRecord,
-        DataFormat.Exercise,
-        PixelFormat {
+sealed interface DataFormat {
   /** The examples of a file, in their order. */
-  ExampleSource source(RecipeData data, Path file, TextEncoder encoder);
+  ExampleSource source(RecipeData data, Path file);
 
-  /** Batches of training, and of validation. */
-  default ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
-    TextEncoder encoder = data.tokenizer().encoder();
-    return split(data, parts(data, file -> source(data, file, encoder)), batching, seed);
+  /** The part to train on and the part to evaluate on; validation is opened after training. */
+  default HeldOut<ExampleSource> parts(RecipeData data, long seed) {
+    ExampleSource train = source(data, Path.of(data.train()));
+    return data.validation() == null
+        ? HeldOut.of(train, HeldOut.EVERY)
+        : new HeldOut<>(train, source(data, Path.of(data.validation())));
   }
 
-  /** All examples of {@code train}, in their order. */
-  default Batches whole(RecipeData data, Batching batching) {
-    TextEncoder encoder = data.tokenizer().encoder();
-    ExampleSource source = source(data, Path.of(data.train()), encoder);
-    return new ExampleBatches(source, data.tokens(), batching, packing(data), 0);
+  /** All examples of {@code train}, in their order; of made-up ones those of validation. */
+  default Batches whole(RecipeData data, Batching batching, long seed) {
+    ExampleSource source = source(data, Path.of(data.train()));
+    return new ExampleBatches(source, data.tokens(), batching, packing(data), seed);
   }
 
   /** Several examples in one sequence, where that is how they are read. */
@@ -88,73 +88,50 @@ sealed interface DataFormat
     throw new IllegalStateException(data.kind().label());
   }
 
-  /** The part to train on and the part to evaluate on; validation is opened after training. */
-  static HeldOut<ExampleSource> parts(RecipeData data, Function<Path, ExampleSource> open) {
-    ExampleSource train = open.apply(Path.of(data.train()));
-    return data.validation() == null
-        ? HeldOut.of(train, HeldOut.EVERY)
-        : new HeldOut<>(train, open.apply(Path.of(data.validation())));
-  }
-
-  private ModelTraining.Data split(
-      RecipeData data, HeldOut<ExampleSource> parts, Batching batching, long seed) {
-    Vocabulary tokens = data.tokens();
-    var packing = packing(data);
-    var held = batching.forEvaluation();
-    return new ModelTraining.Data(
-        new ExampleBatches(parts.train(), tokens, batching, packing, seed),
-        new ExampleBatches(parts.validation(), tokens, held, packing, seed));
-  }
-
   /** Records of letters. */
   record Fasta() implements DataFormat {
     @Override
-    public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
-      return ExampleSource.of(SequenceSource.fasta(file), encoder);
+    public ExampleSource source(RecipeData data, Path file) {
+      return ExampleSource.of(SequenceSource.fasta(file), data.tokenizer().encoder());
     }
 
     /** Each part reports its own unknown letters. */
     @Override
-    public ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
-      SequenceSource all = SequenceSource.fasta(Path.of(data.train()));
-      HeldOut<SequenceSource> split =
-          data.validation() != null
-              ? new HeldOut<>(all, SequenceSource.fasta(Path.of(data.validation())))
-              : HeldOut.of(all);
+    public HeldOut<ExampleSource> parts(RecipeData data, long seed) {
+      if (data.validation() != null) {
+        return DataFormat.super.parts(data, seed);
+      }
+      var split = HeldOut.of(SequenceSource.fasta(Path.of(data.train())));
       Tokenizer tokenizer = data.tokenizer();
-      return new ModelTraining.Data(
-          ExampleBatches.of(split.train(), tokenizer, batching, seed),
-          ExampleBatches.of(split.validation(), tokenizer, batching.forEvaluation(), seed));
+      return new HeldOut<>(
+          ExampleSource.of(split.train(), tokenizer.encoder()),
+          ExampleSource.of(split.validation(), tokenizer.encoder()));
     }
   }
 
   /** One text, cut into pieces of bytes; or lines through a tokenizer, packed. */
   record Text() implements DataFormat {
     @Override
-    public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
+    public ExampleSource source(RecipeData data, Path file) {
       return isBytes(data)
           ? chunks(data, file, data.length())
-          : new TextDocuments(file, encoder::encode);
+          : new TextDocuments(file, data.tokenizer().encoder()::encode);
     }
 
-    /**
-     * Pieces of twice the length that begin everywhere, cropped, are pieces that begin anywhere.
-     */
+    /** Cropped pieces of twice the length that begin everywhere are pieces that begin anywhere. */
     @Override
-    public ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
+    public HeldOut<ExampleSource> parts(RecipeData data, long seed) {
       if (!isBytes(data)) {
-        return DataFormat.super.batches(data, batching, seed);
+        return DataFormat.super.parts(data, seed);
       }
       boolean anywhere = data.crop() == RecipeData.Crop.RANDOM;
       Path file = Path.of(data.train());
       int length = data.length();
       TextChunks pieces = chunks(data, file, anywhere ? 2 * length : length);
       double kept = 1 - 1.0 / HeldOut.EVERY;
-      HeldOut<ExampleSource> parts =
-          data.validation() != null
-              ? new HeldOut<>(pieces, chunks(data, Path.of(data.validation()), length))
-              : new HeldOut<>(pieces.part(0, kept), chunks(data, file, length).part(kept, 1));
-      return DataFormat.super.split(data, parts, batching, seed);
+      return data.validation() != null
+          ? new HeldOut<>(pieces, chunks(data, Path.of(data.validation()), length))
+          : new HeldOut<>(pieces.part(0, kept), chunks(data, file, length).part(kept, 1));
     }
 
     private static TextChunks chunks(RecipeData data, Path file, int size) {
@@ -174,23 +151,19 @@ sealed interface DataFormat
   }
 
   /**
-   * Columns of CSV or TSV.
+   * Columns of CSV or TSV: the sequence, and the class or the number.
    *
-   * @param text column with the sequence
-   * @param label column with the class or the number
-   * @param classes names of the classes, in the order of their ids; null for those of {@code
-   *     train}, sorted
+   * @param classes their names in the order of their ids; null for those of {@code train}, sorted
    */
   record Table(String text, String label, List<String> classes) implements DataFormat {
     @Override
-    public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
-      // A language model names no classes.
-      var labels =
-          data.standardize() != null
-              ? Optional.of(new LabelColumn(label, Optional.empty()))
-              : Optional.ofNullable(classes)
-                  .map(names -> new LabelColumn(label, Optional.of(names)));
-      return new TableExamples(TableFile.of(file), text, labels, encoder::encode);
+    public ExampleSource source(RecipeData data, Path file) {
+      boolean isNumber = data.standardize() != null;
+      var names = isNumber ? Optional.<List<String>>empty() : Optional.ofNullable(classes);
+      boolean isLabelled = isNumber || classes != null; // a language model names no classes
+      var labels = Optional.of(new LabelColumn(label, names)).filter(column -> isLabelled);
+      TextEncoder encoder = data.tokenizer().encoder();
+      return new TableExamples(TableFile.of(file), text, labels, encoder);
     }
 
     @Override
@@ -206,20 +179,16 @@ sealed interface DataFormat
     }
   }
 
-  /**
-   * Examples of TensorFlow.
-   *
-   * @param text feature with the sequence
-   * @param label feature with the class or the number
-   */
+  /** Examples of TensorFlow: features of the sequence, and of the class or the number. */
   record TfRecord(String text, String label) implements DataFormat {
     @Override
-    public ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
+    public ExampleSource source(RecipeData data, Path file) {
       boolean isClass = data.standardize() == null;
       var labels =
           Optional.ofNullable(label).map(name -> new TfRecordExamples.LabelFeature(name, isClass));
       int size = data.tokens().size();
-      return new TfRecordExamples(List.of(file), text, labels, size, encoder::encode);
+      TextEncoder encoder = data.tokenizer().encoder();
+      return new TfRecordExamples(List.of(file), text, labels, size, encoder);
     }
 
     @Override
@@ -228,92 +197,163 @@ sealed interface DataFormat
     }
   }
 
-  /** Made up, of sizes that {@link #exercise} has. */
-  sealed interface Exercise extends DataFormat permits Copy, Retrieval {
+  /**
+   * Images of an npz, of MNIST's format, or PNGs in a folder.
+   *
+   * @param label file with the labels of images in MNIST's format, null for the one beside them;
+   *     any word where images bring their own
+   * @param levels of brightness; null for 256, or those of the file
+   * @param classes names of a folder's classes, as of {@link Table}
+   * @param channels of PNG images: 1 for brightness, 3 for colours
+   */
+  record Pixels(String label, Integer levels, List<String> classes, int channels)
+      implements DataFormat {
+    private static final int MOST_LEVELS = 256;
+
+    /** Checks ranges. */
+    public Pixels {
+      boolean fits = levels == null || levels >= 2 && levels <= MOST_LEVELS;
+      require(fits, "data.levels must be from 2 to %d, not %d", MOST_LEVELS, levels);
+      require(channels == 1 || channels == 3, "data.channels must be 1 or 3, not %d", channels);
+    }
+
+    /** What images are like; the size in tokens. */
+    record Images(int size, int levels, int classes) {}
+
+    @Override
+    public ExampleSource source(RecipeData data, Path file) {
+      if (Files.isDirectory(file)) {
+        return ImageFolder.open(file, channels, depth(), classes);
+      } else if (!isIdx(file)) {
+        return PixelExamples.npz(file, depth());
+      }
+      boolean isTraining = file.toString().equals(data.train());
+      var labels =
+          Optional.ofNullable(label)
+              .map(own -> isTraining ? Path.of(own) : PixelExamples.labelsBeside(file));
+      return PixelExamples.idx(file, labels, depth());
+    }
+
+    /** How large and how deep the images of training are. */
+    Images images(RecipeData data) {
+      ExampleSource source = source(data, Path.of(data.train()));
+      if (source instanceof PixelExamples pixels) {
+        return new Images(pixels.imageSize(), pixels.levels(), pixels.classes());
+      }
+      ImageFolder folder = (ImageFolder) source;
+      return new Images(folder.get(0).tokens().length, depth(), folder.classes().size());
+    }
+
+    @Override
+    public RecipeData measured(RecipeData data) {
+      // A run's own recipe has it all, and its images need not be there any more.
+      if (levels != null && data.length() != null) {
+        return data;
+      }
+      Images images = images(data);
+      int size = images.size + (data.begin() ? 1 : 0);
+      int length = Objects.requireNonNullElse(data.length(), size);
+      return data.with(keys -> keys.put("length", length).put("levels", images.levels));
+    }
+
+    @Override
+    public List<String> classNames(RecipeData data) {
+      Path file = Path.of(data.train());
+      return classes != null || !Files.isDirectory(file)
+          ? classes
+          : ImageFolder.open(file, channels, depth(), null).classes();
+    }
+
+    @Override
+    public int classes(RecipeData data) {
+      return images(data).classes();
+    }
+
+    @Override
+    public Vocabulary vocabulary(RecipeData data) {
+      return PixelExamples.vocabulary(levels == null ? images(data).levels() : levels);
+    }
+
+    private int depth() {
+      return Objects.requireNonNullElse(levels, MOST_LEVELS);
+    }
+
+    /** Whether a file of images is one in MNIST's format. */
+    static boolean isIdx(Path file) {
+      return !Files.isDirectory(file)
+          && !file.getFileName().toString().toLowerCase(Locale.ROOT).endsWith(".npz");
+    }
+
+    /** The key {@code label} with everything filled in. */
+    static String label(
+        String written, boolean isClassified, Path images, UnaryOperator<String> file) {
+      boolean isNamed = written != null && !written.equals(RecipeData.LABEL);
+      if (!isIdx(images)) {
+        require(
+            !isNamed,
+            "data.label names the labels of images in MNIST's format only; an npz has an array 'labels', and a folder has a folder for each class");
+        return written;
+      }
+      String beside = PixelExamples.labelsBeside(images).toString();
+      return !isClassified ? null : isNamed ? file.apply(written) : beside;
+    }
+  }
+
+  /** Made up, of such sizes: random symbols and the same again, or values by their keys. */
+  record MadeUp(RecipeData.Exercise exercise) implements DataFormat {
     /** Between the examples of training and those of validation. */
-    long OTHER_EXAMPLES = 1L << 40;
+    private static final long OTHER_EXAMPLES = 1L << 40;
 
-    RecipeExercise exercise();
-
-    /** Examples of one length; with IllegalArgumentException where the sizes do not fit it. */
-    IndexedExamples examples(int length, int size, long seed);
-
-    /** With sizes that do not fit the length named. */
-    static <T> T checked(Supplier<T> examples) {
+    private IndexedExamples examples(RecipeData data, int length, int size, long seed) {
+      RecipeData.Exercise e = exercise;
       try {
-        return examples.get();
-      } catch (IllegalArgumentException e) {
-        throw new PerformerException("data.exercise: " + e.getMessage(), e);
+        if (data.kind() == RecipeData.Kind.COPY) {
+          return new CopyTask(length, e.symbols(), size, seed);
+        }
+        int pairs = e.pairs();
+        int questions = e.questions();
+        return new RetrievalTask(
+            length, pairs, e.records(), questions, e.keys(), e.values(), e.fillers(), size, seed);
+      } catch (IllegalArgumentException wrong) { // sizes that do not fit one another
+        throw new PerformerException("data.exercise: " + wrong.getMessage(), wrong);
       }
     }
 
     private IndexedExamples heldOut(RecipeData data, long seed) {
-      return checked(() -> examples(data.length(), exercise().validation(), seed + OTHER_EXAMPLES));
+      return examples(data, data.length(), exercise.validation(), seed + OTHER_EXAMPLES);
     }
 
     @Override
-    default ExampleSource source(RecipeData data, Path file, TextEncoder encoder) {
+    public ExampleSource source(RecipeData data, Path file) {
       throw new IllegalStateException(data.kind().label());
     }
 
     @Override
-    default ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
-      var parts = new HeldOut<ExampleSource>(mixed(data, seed), heldOut(data, seed));
-      return DataFormat.super.split(data, parts, batching, seed);
+    public HeldOut<ExampleSource> parts(RecipeData data, long seed) {
+      return new HeldOut<>(mixed(data, seed), heldOut(data, seed));
     }
 
-    /** The examples of validation. */
-    default Batches made(RecipeData data, Batching batching, long seed) {
+    @Override
+    public Batches whole(RecipeData data, Batching batching, long seed) {
       return new ExampleBatches(heldOut(data, seed), data.tokens(), batching, seed);
     }
 
     /** Of the full length, of half of it, a quarter, …, as many tokens of each. */
     private IndexedExamples mixed(RecipeData data, long seed) {
-      Integer given = exercise().shortest();
-      int shortest = given == null ? data.length() : given;
+      int shortest = Objects.requireNonNullElse(exercise.shortest(), data.length());
       List<IndexedExamples> parts = new ArrayList<>();
       List<Integer> shares = new ArrayList<>();
       for (int rest = data.length(); parts.isEmpty() || rest >= shortest; rest /= 2) {
-        int length = rest;
-        parts.add(checked(() -> examples(length, exercise().examples(), seed + length)));
-        shares.add(data.length() / length);
+        parts.add(examples(data, rest, exercise.examples(), seed + rest));
+        shares.add(data.length() / rest);
       }
       return IndexedExamples.mixed(parts.get(0).name(), parts, shares);
     }
-  }
-
-  /** Random symbols, and the same again. */
-  record Copy(RecipeExercise exercise) implements Exercise {
-    @Override
-    public CopyTask examples(int length, int size, long seed) {
-      return new CopyTask(length, exercise.symbols(), size, seed);
-    }
 
     @Override
     public Vocabulary vocabulary(RecipeData data) {
-      return Exercise.checked(() -> examples(data.length(), 1, 0)).vocabulary();
-    }
-  }
-
-  /** Values by their keys. */
-  record Retrieval(RecipeExercise exercise) implements Exercise {
-    @Override
-    public RetrievalTask examples(int length, int size, long seed) {
-      return new RetrievalTask(
-          length,
-          exercise.pairs(),
-          exercise.records(),
-          exercise.questions(),
-          exercise.keys(),
-          exercise.values(),
-          exercise.fillers(),
-          size,
-          seed);
-    }
-
-    @Override
-    public Vocabulary vocabulary(RecipeData data) {
-      return Exercise.checked(() -> examples(data.length(), 1, 0)).vocabulary();
+      var one = examples(data, data.length(), 1, 0);
+      return one instanceof CopyTask t ? t.vocabulary() : ((RetrievalTask) one).vocabulary();
     }
   }
 }

@@ -48,22 +48,12 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
         new Request(null, null, null, null, true, TokenBatchSource.EVALUATION_SEED);
   }
 
-  /**
-   * What the card of a model records of its data.
-   *
-   * @return empty if it has nothing, as models that no recipe trained
-   * @throws PerformerException if its card is broken
-   */
+  /** What the card of a model records of its data; empty for models that no recipe trained. */
   public static Optional<EvaluationData> of(Path model) {
-    return ModelCard.read(model)
-        .filter(card -> card.data() != null)
-        .map(
-            card -> {
-              var origin = card.provenance();
-              boolean hasSeed = origin != null && origin.seed() != null;
-              long seed = hasSeed ? origin.seed() : LoopOptions.DEFAULT.seed();
-              return new EvaluationData(bind(card.data(), model), Optional.empty(), seed);
-            });
+    var card = ModelCard.read(model).filter(read -> read.data() != null);
+    var own = card.map(ModelCard::provenance).map(ModelCard.Provenance::seed);
+    long seed = own.orElse(LoopOptions.DEFAULT.seed());
+    return card.map(read -> new EvaluationData(bind(read.data(), model), Optional.empty(), seed));
   }
 
   /** The data of a recipe. */
@@ -73,10 +63,8 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
 
   private static RecipeData bind(JsonNode tree, Path model) {
     String source = model.resolve(ModelCard.FILE) + ": data";
-    boolean isWhole =
-        tree instanceof ObjectNode
-            && Stream.of("kind", "vocabulary", "length", "bucket", "begin", "end")
-                .allMatch(tree::hasNonNull);
+    var needed = Stream.of("kind", "vocabulary", "length", "bucket", "begin", "end");
+    boolean isWhole = needed.allMatch(tree::hasNonNull); // false of what is no object
     require(isWhole, "%s: expected the section data of a recipe as resolved", source);
     ObjectNode keys = (ObjectNode) tree;
     if (RecipeData.isFile(keys.path("vocabulary").asText())) {
@@ -89,14 +77,13 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
   private Kind kind(Path file) {
     Kind named = Kind.of(file.toString());
     Kind own = trained.kind();
-    boolean isUnnamed = named == Kind.TEXT && !own.isExercise();
-    Kind kind = isUnnamed ? own : named;
+    Kind kind = named == Kind.TEXT && !own.isExercise() ? own : named;
     if (own.ownsTokens() ? kind != own : kind.ownsTokens()) {
-      String found = isUnnamed ? "" : " is data of the kind " + kind.label();
-      String text = file + found + ", but the model was trained on data of the kind " + own.label();
-      throw own.isExercise()
-          ? new PerformerException(text + ", which is made up").settledBy("data")
-          : new PerformerException(text);
+      String text = "%s is data of the kind %s, but the model was trained on data of the kind %s%s";
+      String madeUp = own.isExercise() ? ", which is made up" : "";
+      text = text.formatted(file, kind.label(), own.label(), madeUp);
+      var failure = new PerformerException(text);
+      throw own.isExercise() ? failure.settledBy("data") : failure;
     }
     return kind;
   }
@@ -118,10 +105,9 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
   /** Whether a file is read as in training; else it is letters or lines for a language model. */
   public boolean reads(Path file, Task task) {
     Kind kind = kind(file);
-    return recipe.isPresent()
-        || !(task == Task.CAUSAL_LM || task == Task.MASKED_LM)
-        || kind == Kind.TEXT && trained.kind() == kind
-        || !isPlain(kind);
+    boolean isLanguage = task == Task.CAUSAL_LM || task == Task.MASKED_LM;
+    boolean isAsTrained = kind == Kind.TEXT && trained.kind() == kind;
+    return recipe.isPresent() || !isLanguage || isAsTrained || !isPlain(kind);
   }
 
   /**
@@ -143,13 +129,14 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
   }
 
   private Batches own(Request request) {
-    if (trained.format() instanceof DataFormat.Exercise exercise) {
+    if (trained.kind().isExercise()) {
       RecipeData data = over(null, trained.kind(), request);
-      return exercise.made(data, batching(data, request), seed);
+      return data.format().whole(data, batching(data, request), seed);
     }
-    require(
-        request.length() == null && request.label() == null && request.text() == null,
-        "a recipe's own validation data are read as the recipe specifies; change their length, text or label there");
+    boolean isUsual = request.length() == null && request.label() == null && request.text() == null;
+    String text =
+        "a recipe's own validation data are read as the recipe specifies; change their length, text or label there";
+    require(isUsual, text);
     BatchSize size = request.size() == null ? recipe.orElseThrow().batchSize() : request.size();
     return trained.batches(size, seed).validation();
   }
@@ -157,34 +144,30 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
   private Batches of(Path file, Task task, Request request) {
     Kind kind = kind(file);
     boolean areImages = trained.kind() == Kind.PIXELS;
-    require(
-        !task.hasLabels() || !isPlain(kind),
-        "%s has no labels, but the task of the model is %s; expected %s",
-        file,
-        task.label(),
-        areImages ? "images with labels" : "a table or TFRecords with a label");
+    String expected = areImages ? "images with labels" : "a table or TFRecords with a label";
+    String text = "%s has no labels, but the task of the model is %s; expected %s";
+    require(!task.hasLabels() || !isPlain(kind), text, file, task.label(), expected);
     RecipeData read = over(file, kind, request);
     RecipeData data = task.hasLabels() ? read : read.with(keys -> keys.putNull("label"));
-    if (data.format() instanceof PixelFormat pixels) {
+    if (data.format() instanceof DataFormat.Pixels pixels) {
       checkImages(data, pixels.images(data), request);
     }
-    return data.format().whole(data, batching(data, request));
+    return data.format().whole(data, batching(data, request), seed);
   }
 
-  private void checkImages(RecipeData data, PixelFormat.Images images, Request request) {
+  private void checkImages(RecipeData data, DataFormat.Pixels.Images images, Request request) {
     int begin = data.begin() ? 1 : 0;
     int length = data.length();
     String file = data.train();
     if (request.length() == null && images.size() + begin > length) {
-      throw new PerformerException(
-              "%s: an image has %d tokens, but the model was trained on %d; a length of %d crops them"
-                  .formatted(file, images.size(), length - begin, length))
-          .settledBy("length=" + length);
+      String crops =
+          "%s: an image has %d tokens, but the model was trained on %d; a length of %d crops them";
+      crops = crops.formatted(file, images.size(), length - begin, length);
+      throw new PerformerException(crops).settledBy("length=" + length);
     }
-    int levels = ((PixelFormat) trained.format()).levels();
-    int own = images.levels();
+    int levels = ((DataFormat.Pixels) trained.format()).levels();
     String text = "%s has %d levels of brightness, but the model was trained on %d";
-    require(own == levels, text, file, own, levels);
+    require(images.levels() == levels, text, file, images.levels(), levels);
   }
 
   /** Another file, whole, whose classes are those of training; null for made-up examples. */
@@ -206,7 +189,7 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
           if (request.label() != null) {
             keys.put("label", request.label());
           } else if (trained.label() != null && kind == Kind.PIXELS) {
-            boolean isIdx = PixelFormat.isIdx(file);
+            boolean isIdx = DataFormat.Pixels.isIdx(file);
             Path beside = isIdx ? PixelExamples.labelsBeside(file) : Path.of(RecipeData.LABEL);
             keys.put("label", beside.toString());
           }

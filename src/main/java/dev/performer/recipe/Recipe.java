@@ -3,6 +3,7 @@ package dev.performer.recipe;
 import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.IntNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.Excerpt;
@@ -19,6 +20,7 @@ import dev.performer.training.Objective;
 import dev.performer.training.Trainable;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Objects;
@@ -28,9 +30,9 @@ import java.util.stream.Stream;
 
 /**
  * A training from scratch: YAML with the keys {@code task}, {@code data}, {@code model} and {@code
- * training}; {@link RecipeRuns} reads {@code runs}. Parsing checks all keys and that files are
- * there, and reads no data. {@link #toJson} writes every default out, and {@link #of} gives an
- * equal recipe back.
+ * training}; {@link Runs} reads {@code runs}. Parsing checks all keys and that files are there, and
+ * reads no data. {@link #toJson} writes every default out, and {@link #of} gives an equal recipe
+ * back.
  *
  * <p>{@code model} is a preset and keys over it, as {@link PerformerConfig#of} takes them; task,
  * vocabulary and padding follow from the rest. May be used by many threads.
@@ -77,20 +79,33 @@ public final class Recipe {
     require(tree.isObject(), "%s: expected an object with the keys %s", source, SECTIONS);
     ObjectNode sections = (ObjectNode) withNumbers(tree.deepCopy());
     requireKnown(sections, SECTIONS, source);
+    return in(
+        source,
+        () -> {
+          Task task = task(sections.path("task"), source);
+          ObjectNode loop = section(sections, "training", source);
+          LoopOptions training = LoopOptions.DEFAULT.with(loop, source + ": training");
+          RecipeTask.of(task).check(training);
+          ObjectNode data = section(sections, "data", source);
+          RecipeData named = DataDefaults.named(task, data, files, source + ": data");
+          ObjectNode model = section(sections, "model", source);
+          Supplier<Opened> opener =
+              () -> {
+                RecipeData whole = DataDefaults.measured(named, task, training.xla());
+                return new Opened(whole, model(model, task, whole, source, draws));
+              };
+          Recipe recipe = new Recipe(task, training, () -> in(source, opener));
+          if (!DataDefaults.dependsOnFiles(named, task, model.has("classes"))) {
+            recipe.opened();
+          }
+          return recipe;
+        });
+  }
+
+  /** With the source in front of errors. */
+  private static <T> T in(String source, Supplier<T> part) {
     try {
-      Task task = task(sections.path("task"), source);
-      ObjectNode loop = section(sections, "training", source);
-      LoopOptions training = LoopOptions.DEFAULT.with(loop, source + ": training");
-      RecipeTask.of(task).check(training);
-      ObjectNode data = section(sections, "data", source);
-      RecipeData named = DataDefaults.named(task, data, files, source + ": data");
-      ObjectNode model = section(sections, "model", source);
-      var recipe =
-          new Recipe(task, training, () -> opened(task, named, training, model, source, draws));
-      if (!DataDefaults.dependsOnFiles(named, task, model.has("classes"))) {
-        recipe.opened();
-      }
-      return recipe;
+      return part.get();
     } catch (PerformerException e) {
       throw e.in(source);
     }
@@ -101,35 +116,15 @@ public final class Recipe {
     for (var field : section.properties()) {
       String key = field.getKey();
       if (!known.contains(key)) {
-        throw new PerformerException(
-            "%s: unknown key %s; did you mean %s?"
-                .formatted(source, Excerpt.of(key), Labels.nearest(key, known)));
+        String text = "%s: unknown key %s; did you mean %s?";
+        String nearest = Labels.nearest(key, known);
+        throw new PerformerException(text.formatted(source, Excerpt.of(key), nearest));
       }
     }
   }
 
   /** What follows from what the files hold. */
   private record Opened(RecipeData data, PerformerConfig model) {}
-
-  private static Opened opened(
-      Task task,
-      RecipeData named,
-      LoopOptions training,
-      ObjectNode keys,
-      String source,
-      boolean draws) {
-    try {
-      RecipeData data = DataDefaults.measured(named, task, training.xla());
-      PerformerConfig model = model(keys, task, data, source);
-      check(task, data, model);
-      if (draws) {
-        model.requireDrawable();
-      }
-      return new Opened(data, model);
-    } catch (PerformerException e) {
-      throw e.in(source);
-    }
-  }
 
   private synchronized Opened opened() {
     if (opened == null) {
@@ -138,7 +133,7 @@ public final class Recipe {
     return opened;
   }
 
-  /** One of a causal or masked language model, a classification, a regression, spans to write. */
+  /** What the model learns to guess. */
   public Task task() {
     return task;
   }
@@ -177,11 +172,9 @@ public final class Recipe {
     ObjectNode only = JsonNodeFactory.instance.objectNode();
     only.set("task", node.isTextual() ? node : null);
     Task task = StrictJson.bind(only, TaskOnly.class, source).task();
-    require(
-        task != null && task != Task.ENCODER,
-        "task is %s; expected %s",
-        StrictJson.shown(node),
-        String.join(", ", RecipeTask.labels()).replaceFirst(", ([^,]+)$", " or $1"));
+    String known = String.join(", ", RecipeTask.labels()).replaceFirst(", ([^,]+)$", " or $1");
+    boolean isKnown = task != null && task != Task.ENCODER;
+    require(isKnown, "task is %s; expected %s", StrictJson.shown(node), known);
     return task;
   }
 
@@ -189,55 +182,50 @@ public final class Recipe {
 
   private static ObjectNode section(ObjectNode sections, String key, String source) {
     JsonNode node = sections.path(key);
-    boolean isEmpty = node.isMissingNode() || node.isNull();
-    require(isEmpty || node.isObject(), "%s: key %s: expected an object", source, key);
-    return isEmpty ? JsonNodeFactory.instance.objectNode() : (ObjectNode) node;
+    boolean isFit = node.isMissingNode() || node.isNull() || node.isObject();
+    require(isFit, "%s: key %s: expected an object", source, key);
+    return sections.withObjectProperty(key); // made where it lacks
   }
 
-  private static PerformerConfig model(ObjectNode keys, Task task, RecipeData data, String source) {
+  private static PerformerConfig model(
+      ObjectNode keys, Task task, RecipeData data, String source, boolean draws) {
     ObjectNode all = keys.deepCopy();
     JsonNode name = StrictJson.tree(task);
     JsonNode given = all.get("task");
     String text = "model.task is %s, but task is %s; leave model.task out";
     require(given == null || given.equals(name), text, StrictJson.shown(all.path("task")), name);
     all.set("task", name);
-    JsonNodeFactory json = JsonNodeFactory.instance;
     Vocabulary vocabulary = data.tokens();
-    all.putIfAbsent("vocabularySize", json.numberNode(vocabulary.size()));
-    RecipeTask.of(task).complete(all, data);
-    all.putIfAbsent("maxLength", json.numberNode(data.length()));
-    boolean hasPad = vocabulary.pad().isPresent();
-    all.putIfAbsent(
-        "padId", hasPad ? json.numberNode(vocabulary.pad().getAsInt()) : json.nullNode());
-    return PerformerConfig.of(all, source + ": model");
-  }
-
-  private static void check(Task task, RecipeData data, PerformerConfig model) {
-    int size = data.tokens().size();
-    int own = model.vocabularySize();
-    String text = "model.vocabularySize is %d, but the vocabulary %s has %d tokens";
-    require(own >= size, text, own, data.vocabulary(), size);
-    int longest = model.maxLength();
+    int size = vocabulary.size();
     int length = data.length();
+    all.putIfAbsent("vocabularySize", IntNode.valueOf(size));
+    RecipeTask.of(task).complete(all, data);
+    all.putIfAbsent("maxLength", IntNode.valueOf(length));
+    var pad = vocabulary.pad();
+    all.putIfAbsent("padId", pad.isPresent() ? IntNode.valueOf(pad.getAsInt()) : all.nullNode());
+    PerformerConfig model = PerformerConfig.of(all, source + ": model");
+    int own = model.vocabularySize();
+    String small = "model.vocabularySize is %d, but the vocabulary %s has %d tokens";
+    require(own >= size, small, own, data.vocabulary(), size);
+    int longest = model.maxLength();
     require(longest >= length, "model.maxLength is %d, but data.length is %d", longest, length);
     RecipeTask.of(task).check(data, model);
+    if (draws) {
+      model.requireDrawable();
+    }
+    return model;
   }
 
   private static String find(String name, List<Path> folders) {
+    var all = Stream.concat(Stream.of(Path.of("")), folders.stream());
+    var found = all.map(folder -> folder.resolve(name)).filter(Files::exists).findFirst();
     String others = folders.isEmpty() ? "" : " and " + folders;
-    String missing =
-        "the data file %s does not exist; looked in the current folder%s".formatted(name, others);
-    return Stream.concat(Stream.of(Path.of("")), folders.stream())
-        .map(folder -> folder.resolve(name))
-        .filter(Files::exists)
-        .findFirst()
-        .orElseThrow(() -> new PerformerException(missing))
-        .toAbsolutePath()
-        .normalize()
-        .toString();
+    String text = "the data file %s does not exist; looked in the current folder%s";
+    require(found.isPresent(), text, name, others);
+    return found.get().toAbsolutePath().normalize().toString();
   }
 
-  /** Sequences per batch. */
+  /** Of {@link #training}. */
   public BatchSize batchSize() {
     return training.batch();
   }
@@ -270,12 +258,64 @@ public final class Recipe {
     return tree.set("training", training.toJson());
   }
 
-  /**
-   * The settings of an earlier run with the keys of {@code training} as {@link #toJson} has them.
-   */
+  /** Settings of an earlier run, with the keys of {@code training} as {@link #toJson} has them. */
   static JsonNode current(JsonNode was) {
     ObjectNode now = was.deepCopy();
     now.set("training", LoopOptions.DEFAULT.with(was.path("training"), "recipe.yaml").toJson());
     return now;
+  }
+
+  /**
+   * A recipe's name, and its key {@code runs}: what is compared, in the order of training, each run
+   * by its name and its settings over the recipe's keys. Without the key it is one run.
+   */
+  public record Runs(String name, List<Run> runs) {
+
+    /**
+     * A variant of a recipe's file.
+     *
+     * @param from the run before it whose weights it starts with; null for random ones
+     * @param set settings, {@code a.b=c}
+     */
+    public record Run(Path recipe, String name, String from, List<String> set) {
+      public Run {
+        set = set == null ? List.of() : List.copyOf(set);
+      }
+    }
+
+    private record Keys(String from, List<String> set) {}
+
+    /** Of a recipe's file. */
+    public static Runs read(Path recipe) {
+      String own = recipe.getFileName().toString().replaceFirst("\\.[^.]*$", "");
+      JsonNode keys = StrictJson.readTree(recipe).path("runs");
+      if (keys.isMissingNode() || keys.isNull()) {
+        return new Runs(own, List.of(new Run(recipe, own, null, null)));
+      }
+      boolean hasRuns = keys.isObject() && !keys.isEmpty();
+      require(
+          hasRuns, "%s: key runs: expected an object of runs, such as {relu: {set: []}}", recipe);
+      List<Run> runs = new ArrayList<>();
+      for (var field : keys.properties()) {
+        String name = field.getKey();
+        Keys run = StrictJson.bind(field.getValue(), Keys.class, recipe + ": runs." + name);
+        boolean isName = name.matches("[a-z0-9][a-z0-9-]*");
+        String text = "%s: key runs: expected names of letters, digits and -, not %s";
+        require(isName, text, recipe, name);
+        boolean isKnown = run.from == null || runs.stream().anyMatch(r -> r.name.equals(run.from));
+        require(isKnown, "%s: runs.%s.from: no run %s before it", recipe, name, run.from);
+        runs.add(new Run(recipe, name, run.from, run.set));
+      }
+      return new Runs(own, List.copyOf(runs));
+    }
+
+    /** A run; an error names those there are. */
+    public Run named(String run) {
+      List<String> names = runs.stream().map(Run::name).toList();
+      String text = "the recipe has no run '%s'; did you mean %s? It has %s";
+      String known = String.join(", ", names);
+      require(names.contains(run), text, run, Labels.nearest(run, names), known);
+      return runs.get(names.indexOf(run));
+    }
   }
 }

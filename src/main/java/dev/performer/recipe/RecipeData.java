@@ -1,6 +1,7 @@
 package dev.performer.recipe;
 
 import static dev.performer.PerformerException.require;
+import static java.util.Objects.requireNonNullElse;
 
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonInclude;
@@ -8,14 +9,15 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonValue;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Batching;
 import dev.performer.data.ByteTokenizer;
+import dev.performer.data.ExampleBatches;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.LetterTokenizer;
 import dev.performer.data.Masking;
 import dev.performer.data.ProteinVocabulary;
+import dev.performer.data.SpanCorruption;
 import dev.performer.data.StrictJson;
 import dev.performer.data.TableFile;
 import dev.performer.data.Tokenizer;
@@ -66,25 +68,20 @@ public record RecipeData(
     int window,
     Masks masking,
     @JsonInclude(JsonInclude.Include.NON_NULL) Standardization standardize,
-    @JsonInclude(JsonInclude.Include.NON_NULL) RecipeSpans spans,
+    @JsonInclude(JsonInclude.Include.NON_NULL) Spans spans,
     DataFormat format) {
 
   /** What a file holds. */
   public enum Kind {
-    /** Records of letters. */
     FASTA(new DataFormat.Fasta()),
-    /** One text, cut into pieces of bytes; or lines through a tokenizer, packed. */
     TEXT(new DataFormat.Text()),
-    /** Columns of CSV or TSV. */
     TABLE(new DataFormat.Table(null, null, null)),
-    /** Examples of TensorFlow. */
     TFRECORD(new DataFormat.TfRecord(null, null)),
-    /** Images of an npz, of MNIST's format, or PNGs in a folder. */
-    PIXELS(new PixelFormat(null, null, null, 1)),
-    /** Made up: random symbols, and the same again. */
-    COPY(new DataFormat.Copy(null)),
-    /** Made up: values by their keys. */
-    RETRIEVAL(new DataFormat.Retrieval(null));
+    PIXELS(new DataFormat.Pixels(null, null, null, 1)),
+    /** Random symbols, and the same again. */
+    COPY(new DataFormat.MadeUp(null)),
+    /** Values by their keys. */
+    RETRIEVAL(new DataFormat.MadeUp(null));
 
     private final DataFormat usual;
 
@@ -100,7 +97,7 @@ public record RecipeData(
     }
 
     boolean isExercise() {
-      return this == COPY || this == RETRIEVAL;
+      return usual instanceof DataFormat.MadeUp;
     }
 
     /** Whether its tokens are its own. */
@@ -128,28 +125,108 @@ public record RecipeData(
     }
   }
 
-  /** Where a sequence is cut that is longer than {@code length}. */
+  /** A longer sequence is cut anywhere, at another place each time, or its first tokens stay. */
   public enum Crop {
-    /** Anywhere, another place each time. */
     @JsonProperty("random")
     RANDOM,
-    /** Its first tokens stay. */
     @JsonProperty("start")
     START
   }
 
-  /** Proportions of a masked language model, of 15 % of the tokens. */
+  /** Of 15 % of the tokens: 80 % mask, 10 % random, 10 % kept; or 10 %, 80 %, 10 %. */
   public enum Masks {
-    /** 80 % mask, 10 % random, 10 % kept. */
     @JsonProperty("bert")
     BERT,
-    /** 10 % mask, 80 % random, 10 % kept. */
     @JsonProperty("protein-lm")
     PROTEIN_LM;
 
     /** The numbers. */
     public Masking proportions() {
       return this == BERT ? Masking.BERT : Masking.PROTEIN_LM;
+    }
+  }
+
+  /**
+   * Sizes of what a recipe makes up: how many different symbols to copy, and for retrieval how many
+   * different keys, values and fillers.
+   *
+   * @param pairs of a key and a value among the filler
+   * @param records whether a pair is one token that stands for both; false if absent
+   * @param questions keys whose values are to be guessed
+   * @param shortest tokens of the shortest examples of training, which have half, a quarter, … of
+   *     the length, too; as many tokens of each. Null for the full length only, as in evaluation
+   * @param examples of an epoch of training
+   * @param validation examples to evaluate on, none of which is in training
+   */
+  public record Exercise(
+      Integer symbols,
+      Integer pairs,
+      Boolean records,
+      Integer questions,
+      Integer keys,
+      Integer values,
+      Integer fillers,
+      Integer shortest,
+      Integer examples,
+      Integer validation) {
+    /** Fills in what is absent. */
+    public Exercise {
+      symbols = requireNonNullElse(symbols, 8);
+      pairs = requireNonNullElse(pairs, 1);
+      records = requireNonNullElse(records, false);
+      questions = requireNonNullElse(questions, pairs);
+      keys = requireNonNullElse(keys, pairs);
+      values = requireNonNullElse(values, 16);
+      fillers = requireNonNullElse(fillers, 16);
+      examples = requireNonNullElse(examples, 100_000);
+      validation = requireNonNullElse(validation, 64);
+      boolean isFit = symbols > 1 && examples > 0 && validation > 0;
+      String text = "data.exercise: symbols must be at least 2, examples and validation at least 1";
+      require(isFit, text);
+    }
+  }
+
+  /**
+   * What a sequence-to-sequence model has to write: the spans that its encoder misses.
+   *
+   * @param rate share of the tokens that are missing
+   * @param length mean tokens of a span
+   * @param sentinels different sentinels; null for those of the vocabulary, or as many as the
+   *     longest sequence takes, which are put behind a vocabulary that has none
+   */
+  public record Spans(Double rate, Double length, Integer sentinels) {
+    /** Fills in T5's numbers and checks ranges. */
+    public Spans {
+      rate = requireNonNullElse(rate, SpanCorruption.DEFAULT_RATE);
+      length = requireNonNullElse(length, SpanCorruption.DEFAULT_MEAN_SPAN);
+      boolean isFit = rate > 0 && rate < 1 && length >= 1 && (sentinels == null || sentinels > 1);
+      String text =
+          "data.spans: rate must be between 0 and 1, length at least 1, sentinels at least 2: %s, %s, %s";
+      require(isFit, text, rate, length, sentinels);
+    }
+
+    /** With the sentinels counted. @param longest tokens of a sequence at most */
+    Spans resolved(Vocabulary vocabulary, int longest) {
+      if (!SpanCorruption.hasSentinels(vocabulary)) {
+        int needed = new SpanCorruption(rate, length, 0, longest + 1).spans(longest) + 1;
+        return new Spans(rate, length, requireNonNullElse(sentinels, needed));
+      }
+      int own = SpanCorruption.of(vocabulary).sentinels();
+      String text =
+          "data.spans.sentinels is %d, but the vocabulary has %d of its own; leave it out";
+      require(sentinels == null || sentinels == own, text, sentinels, own);
+      return new Spans(rate, length, own);
+    }
+
+    /** The vocabulary with the sentinels that it lacks. */
+    Vocabulary extended(Vocabulary vocabulary) {
+      boolean hasOwn = SpanCorruption.hasSentinels(vocabulary);
+      return hasOwn ? vocabulary : SpanCorruption.withSentinels(vocabulary, sentinels);
+    }
+
+    SpanCorruption corruption(Vocabulary extended) {
+      SpanCorruption of = SpanCorruption.of(extended);
+      return new SpanCorruption(rate, length, of.firstSentinel(), of.sentinels());
     }
   }
 
@@ -179,12 +256,7 @@ public record RecipeData(
     require(window > 0, "data.window must be at least 1, not %d", window);
   }
 
-  /**
-   * Binds a section.
-   *
-   * @param section keys over the defaults
-   * @throws PerformerException that names source and key: unknown, of another type, out of range
-   */
+  /** Binds the keys of a section, over the defaults. */
   static RecipeData of(ObjectNode section, String source) {
     ObjectNode keys = DEFAULT.deepCopy();
     Set<String> known = new TreeSet<>(Set.of("standardize", "spans"));
@@ -254,7 +326,7 @@ public record RecipeData(
       return JsonTokenizer.read(Path.of(vocabulary));
     }
     Vocabulary letters = ProteinVocabulary.named(vocabulary);
-    boolean counted = spans != null && spans.sentinels() != null;
+    boolean counted = spans != null && spans.sentinels != null;
     return new LetterTokenizer(vocabulary, counted ? spans.extended(letters) : letters);
   }
 
@@ -262,7 +334,11 @@ public record RecipeData(
   public ModelTraining.Data batches(BatchSize size, long seed) {
     boolean isRandom = crop == Crop.RANDOM;
     var training = new Batching(length, size, bucket, begin, end, true, isRandom, window);
-    return format.batches(this, training, seed);
+    var parts = format.parts(this, seed);
+    var packing = format.packing(this);
+    return new ModelTraining.Data(
+        new ExampleBatches(parts.train(), tokens(), training, packing, seed),
+        new ExampleBatches(parts.validation(), tokens(), training.forEvaluation(), packing, seed));
   }
 
   /** The column, feature or file of the labels; null for none. */
@@ -271,8 +347,8 @@ public record RecipeData(
   }
 
   /** Sizes of what is made up; null of data in files. */
-  public RecipeExercise exercise() {
-    return format instanceof DataFormat.Exercise made ? made.exercise() : null;
+  public Exercise exercise() {
+    return format instanceof DataFormat.MadeUp made ? made.exercise() : null;
   }
 
   /** The unit in which numbers are learnt. */

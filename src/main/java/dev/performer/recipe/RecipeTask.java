@@ -7,7 +7,6 @@ import com.fasterxml.jackson.databind.node.IntNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.data.SpanCorruption;
 import dev.performer.data.StrictJson;
-import dev.performer.data.TextEncoder;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
@@ -53,11 +52,10 @@ enum RecipeTask {
     @Override
     void check(RecipeData data, PerformerConfig model) {
       String name = data.vocabulary();
-      require(
-          data.masking().proportions().mask() == 0 || data.tokens().mask().isPresent(),
-          "task masked-lm needs a mask token, which the vocabulary %s lacks%s",
-          name,
-          name.equals("bytes") ? "; bytes:5 has one" : "");
+      boolean fits = data.masking().proportions().mask() == 0 || data.tokens().mask().isPresent();
+      String other = name.equals("bytes") ? "; bytes:5 has one" : "";
+      String text = "task masked-lm needs a mask token, which the vocabulary %s lacks%s";
+      require(fits, text, name, other);
       super.check(data, model);
     }
   },
@@ -73,22 +71,19 @@ enum RecipeTask {
     @Override
     RecipeData measured(RecipeData data) {
       List<String> classes = data.format().classNames(data);
-      return classes == null
-          ? data
-          : data.with(keys -> keys.set("classes", StrictJson.tree(classes)));
+      var names = StrictJson.tree(classes);
+      return classes == null ? data : data.with(keys -> keys.set("classes", names));
     }
 
     @Override
     void complete(ObjectNode model, RecipeData data) {
-      if (model.has("classes")) {
-        return;
+      if (!model.has("classes")) {
+        int classes = data.format().classes(data);
+        String text =
+            "task classification needs classes, but %s does not say how many; name its label column, or set model.classes";
+        require(classes > 1, text, data.name());
+        model.put("classes", classes);
       }
-      int classes = data.format().classes(data);
-      require(
-          classes > 1,
-          "task classification needs classes, but %s does not say how many; name its label column, or set model.classes",
-          data.name());
-      model.put("classes", classes);
     }
 
     @Override
@@ -107,10 +102,10 @@ enum RecipeTask {
 
     @Override
     void check(Kind kind, JsonNode data) {
-      require(
-          kind == Kind.TABLE || kind == Kind.TFRECORD,
-          "task regression needs numbers, which data.kind %s has not; expected table or tfrecord",
-          kind.label());
+      boolean hasNumbers = kind == Kind.TABLE || kind == Kind.TFRECORD;
+      String text =
+          "task regression needs numbers, which data.kind %s has not; expected table or tfrecord";
+      require(hasNumbers, text, kind.label());
       super.check(kind, data);
     }
 
@@ -125,22 +120,18 @@ enum RecipeTask {
         return data;
       }
       // Numbers are read as numbers, whatever their unit.
-      RecipeData plain = data.with(keys -> unit(keys, Standardization.NONE));
-      TextEncoder encoder = data.tokenizer().encoder();
-      var parts = DataFormat.parts(plain, file -> plain.format().source(plain, file, encoder));
-      return data.with(keys -> unit(keys, Standardization.of(parts.train())));
+      RecipeData plain = in(Standardization.NONE, data);
+      return in(Standardization.of(plain.format().parts(plain, 0).train()), data);
     }
 
-    private void unit(ObjectNode keys, Standardization unit) {
-      keys.set("standardize", StrictJson.tree(unit));
+    private RecipeData in(Standardization unit, RecipeData data) {
+      return data.with(keys -> keys.set("standardize", StrictJson.tree(unit)));
     }
 
     @Override
     void check(RecipeData data, PerformerConfig model) {
-      require(
-          model.classes() == 1,
-          "model.classes is %d, but task regression guesses one number",
-          model.classes());
+      int classes = model.classes();
+      require(classes == 1, "model.classes is %d, but task regression guesses one number", classes);
       super.check(data, model);
     }
 
@@ -157,10 +148,9 @@ enum RecipeTask {
       require(
           !data.hasNonNull("masking"),
           "data.masking makes no sense with task sequence-to-sequence; data.spans specifies what is missing");
-      require(
-          !kind.ownsTokens(),
-          "task sequence-to-sequence and data.kind %s do not go together; expected fasta, text, table or tfrecord",
-          kind.label());
+      String odd =
+          "task sequence-to-sequence and data.kind %s do not go together; expected fasta, text, table or tfrecord";
+      require(!kind.ownsTokens(), odd, kind.label());
       require(
           !data.hasNonNull("label"),
           "data.label makes no sense with task sequence-to-sequence, which writes missing spans");
@@ -170,14 +160,12 @@ enum RecipeTask {
     @Override
     void complete(Kind kind, ObjectNode data) {
       data.putNull("masking");
-      if (!data.hasNonNull("spans")) {
-        data.putObject("spans");
-      }
+      data.withObjectProperty("spans"); // made where it lacks
     }
 
     @Override
     RecipeData measured(RecipeData data) {
-      RecipeSpans spans = data.spans().resolved(data.tokenizer().vocabulary(), data.length());
+      RecipeData.Spans spans = data.spans().resolved(data.tokenizer().vocabulary(), data.length());
       return data.with(keys -> keys.set("spans", StrictJson.tree(spans)));
     }
 
@@ -195,19 +183,17 @@ enum RecipeTask {
 
     @Override
     void check(RecipeData data, PerformerConfig model) {
-      require(
-          model.padId() != null,
-          "task sequence-to-sequence needs padding, which the vocabulary %s lacks; set model.padId, or take another",
-          data.vocabulary());
+      String padding =
+          "task sequence-to-sequence needs padding, which the vocabulary %s lacks; set model.padId, or take another";
+      require(model.padId() != null, padding, data.vocabulary());
       require(
           model.shiftBos() != null,
           "task sequence-to-sequence needs model.shiftBos, the token that a decoder starts with");
+      int own = model.maxLength();
       int written = longestTarget(data);
-      require(
-          model.maxLength() >= written,
-          "model.maxLength is %d, but the decoder writes up to %d tokens; raise it, or lower data.spans.rate",
-          model.maxLength(),
-          written);
+      String tooLong =
+          "model.maxLength is %d, but the decoder writes up to %d tokens; raise it, or lower data.spans.rate";
+      require(own >= written, tooLong, own, written);
       for (int i = 0; i < model.decoderLayers(); i++) {
         boolean isCausal = model.decoderAttentionOf(i).isCausal();
         require(isCausal, "task sequence-to-sequence needs a causal model.decoderAttention");

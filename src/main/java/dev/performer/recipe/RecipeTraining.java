@@ -1,19 +1,27 @@
 package dev.performer.recipe;
 
 import dev.performer.PerformerException;
+import dev.performer.data.BatchSize;
+import dev.performer.data.Batches;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variables;
+import dev.performer.model.AttentionConfig;
 import dev.performer.model.Performer;
+import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.training.BatchSource;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelCards;
 import dev.performer.training.ModelTraining;
+import dev.performer.training.TokenBatchSource;
+import dev.performer.training.Trainable;
+import dev.performer.training.Validation;
 import dev.performer.training.optim.Averages;
+import dev.performer.training.run.AvailableMemory;
 import dev.performer.training.run.Checkpoint;
-import dev.performer.training.run.Checkpoint.TrainingState;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
@@ -22,11 +30,16 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
+import org.tensorflow.Graph;
+import org.tensorflow.Session;
 import org.tensorflow.Tensor;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
 
-/** Trains what a {@link Recipe} describes, and exports its weights as a SavedModel. */
+/** Trains what a {@link Recipe} describes, exports its weights as a SavedModel, evaluates that. */
 public final class RecipeTraining {
   /** The settings of a run, every default written out. */
   public static final String RECIPE = "recipe.yaml";
@@ -50,21 +63,81 @@ public final class RecipeTraining {
     LoopOptions loop = recipe.training();
     ModelTraining.Data batches = recipe.data().batches(loop.batch(), loop.seed());
     if (loop.memoryCheck()) {
-      MemoryEstimate.of(recipe.model(), loop, recipe.data().length()).check(loop);
+      checkMemory(recipe.model(), loop, recipe.data().length());
     }
     var settings = new Settings(RECIPE, recipe.toJson(), Recipe::current);
     ModelTraining.Cards cards = (before, after, step) -> card(recipe, before, after, step);
     return of(recipe).run(place, settings, batches, start, cards, stop, progress);
   }
 
+  /**
+   * Whether this machine or the container has the memory of a step to spare: weights, gradients and
+   * slots, and what forward and backward keep of each layer. Rough, and rather too small than too
+   * large: it is there to refuse what cannot work.
+   */
+  private static void checkMemory(PerformerConfig model, LoopOptions training, int length) {
+    long parameters = Performer.shapes(model).values().stream().mapToLong(Shape::size).sum();
+    // Weight, gradient, two slots; sums of gradients and averages where there are any.
+    double copies = 4 + (training.accumulate() > 1 ? 1 : 0) + (training.averageDecay() > 0 ? 1 : 0);
+    var batch = training.batch();
+    double tokens = (double) batch.rows(length) * length;
+    double mlp = 10.0 * model.hiddenSize() + 4.0 * model.mlpSize();
+    double perToken = (model.layers() + model.decoderLayers()) * mlp + 4.0 * model.vocabularySize();
+    for (int i = 0; i < model.layers(); i++) {
+      perToken += attention(model, model.attentionOf(i), length);
+    }
+    for (int i = 0; i < model.decoderLayers(); i++) {
+      perToken += attention(model, model.decoderAttentionOf(i), length);
+      perToken += attention(model, model.crossAttentionOf(i), length);
+    }
+    double bytes = Float.BYTES * (copies * parameters + tokens * perToken);
+    double free = AvailableMemory.bytes().orElse(Long.MAX_VALUE);
+    if (bytes > free) {
+      boolean isTokens = batch instanceof BatchSize.Tokens;
+      String rows = batch.rows(1) + (isTokens ? " tokens" : " sequences");
+      String text =
+          "a training step would take about %.1f GB of memory (%.1f million weights, batches of %s), and %.1f GB are free; lower training.batchTokens and raise training.accumulate, or shorten data.length (training.memoryCheck: false tries all the same)";
+      throw new PerformerException(
+          String.format(Locale.ROOT, text, bytes / 1e9, parameters / 1e6, rows, free / 1e9));
+    }
+  }
+
+  /** Scores or features of queries and keys of a token, and their gradients. */
+  private static double attention(PerformerConfig model, AttentionConfig attention, int length) {
+    double wide = attention instanceof AttentionConfig.Exact ? length : attention.projectionRows();
+    return model.heads() * (4 * wide + 8.0 * model.headSize());
+  }
+
+  /**
+   * Evaluates the export of a recipe as the training did: the same graph, objective and measures.
+   *
+   * @param trained the section {@code data} of the recipe that trained it
+   * @param limit batches at most; 0 for all
+   * @param seed of the masks
+   */
+  public static Evaluation evaluate(
+      PerformerModels.Saved model, RecipeData trained, Batches batches, int limit, long seed) {
+    PerformerConfig config = model.config();
+    var recipe = new Recipe(config.task(), trained, config, LoopOptions.DEFAULT);
+    try (Graph graph = new Graph();
+        BatchSource source = TokenBatchSource.evaluation(batches, recipe.objective(), seed)) {
+      Trainable trainable = Trainable.of(graph, config, 0);
+      var validation = Validation.of(trainable, source, limit, recipe.measures(trainable));
+      try (Session session = new Session(graph, false)) {
+        trainable.initializer().accept(session);
+        Ops tf = Ops.create(graph).withSubScope("trained");
+        var weights = trained.unit().standardized(model.weights());
+        PerformerModels.assign(tf, session, trainable.variables(), weights);
+        return validation.evaluate(session, () -> false).orElseThrow();
+      }
+    }
+  }
+
   /** The training of a recipe's model on any data. */
   public static ModelTraining of(Recipe recipe) {
+    var unit = recipe.data().unit();
     return new ModelTraining(
-        recipe.model(),
-        recipe.objective(),
-        recipe.training(),
-        recipe::measures,
-        recipe.data().unit());
+        recipe.model(), recipe.objective(), recipe.training(), recipe::measures, unit);
   }
 
   /** Whether a directory is that of a run. */
@@ -95,9 +168,9 @@ public final class RecipeTraining {
         }
       }
     }
-    TrainingState state = saved.state();
+    var state = saved.state();
     ModelCard card = card(recipe, state.before(), state.latest(), state.step());
-    Map<String, NpyArray> exported = recipe.data().unit().restored(weights);
+    var exported = recipe.data().unit().restored(weights);
     PerformerModels.write(recipe.model(), exported, card, target, replace);
   }
 
@@ -106,11 +179,10 @@ public final class RecipeTraining {
     var masks = data.masking();
     var masking = masks == null ? null : ModelCards.masking(masks.proportions());
     long seed = recipe.training().seed();
-    return ModelCard.of(
-            recipe.model().attentionOf(0),
-            ModelCards.vocabulary(data.tokenizer()),
-            PerformerModels.languageModel(recipe.model(), masking),
-            ModelCards.provenance(null, data.name(), seed, step, before, after))
+    var language = PerformerModels.languageModel(recipe.model(), masking);
+    var origin = ModelCards.provenance(null, data.name(), seed, step, before, after);
+    var vocabulary = ModelCards.vocabulary(data.tokenizer());
+    return ModelCard.of(recipe.model().attentionOf(0), vocabulary, language, origin)
         .withData(data.withoutFiles().toJson());
   }
 }

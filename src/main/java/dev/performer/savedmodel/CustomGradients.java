@@ -1,17 +1,32 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.graph.FlatGraph;
-import dev.performer.graph.FunctionCall;
-import dev.performer.graph.IdentityGradients;
+import dev.performer.graph.FunctionInliner;
+import dev.performer.graph.GraphIndex;
+import dev.performer.graph.GraphProtos;
+import dev.performer.graph.LossGradients;
+import dev.performer.graph.OpDefinitions;
+import dev.performer.graph.TensorNames;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
+import org.tensorflow.Operand;
+import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
-import org.tensorflow.proto.FunctionDef;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.RawCustomGradient;
+import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NodeDef;
+import org.tensorflow.proto.OpDef;
+import org.tensorflow.proto.OpDef.ArgDef;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObject;
 
@@ -43,28 +58,27 @@ final class CustomGradients {
   }
 
   /** What pruning must keep for a node's gradient. */
-  List<String> alsoNeeded(NodeDef node, Optional<FunctionCall> call) {
+  List<String> alsoNeeded(NodeDef node, Optional<FlatGraph.Call> call) {
     return isCustom(node) ? captures(node, call).references() : List.of();
   }
 
   /** Why the gradient of a node cannot be had, if so. */
-  Optional<String> obstacle(NodeDef node, Optional<FunctionCall> call) {
+  Optional<String> obstacle(NodeDef node, Optional<FlatGraph.Call> call) {
     return isCustom(node) ? captures(node, call).trouble() : Optional.empty();
   }
 
   /** Gives the nodes of an imported graph their gradients; before any gradient is added. */
   void attach(Graph graph, FlatGraph flat) {
     for (NodeDef node : flat.graph().getNodeList()) {
-      if (!isCustom(node) || !node.getOp().equals("IdentityN")) {
-        continue;
-      }
-      Captures captures = captures(node, flat.callOf(node.getName()));
-      if (captures.trouble().isEmpty()) {
-        List<Output<?>> captured = new ArrayList<>();
-        captures.references().forEach(r -> captured.add(graph.outputOrThrow(flat.resolve(r))));
-        String function = functionOfType.get(type(node));
-        var replay = new GradientReplay(flatten(function), concrete(function), captured);
-        IdentityGradients.attach(graph, node.getName(), replay);
+      if (isCustom(node) && node.getOp().equals("IdentityN")) {
+        Captures captures = captures(node, flat.callOf(node.getName()));
+        if (captures.trouble().isEmpty()) {
+          List<Output<?>> captured = new ArrayList<>();
+          captures.references().forEach(r -> captured.add(graph.outputOrThrow(flat.resolve(r))));
+          String function = functionOfType.get(type(node));
+          var replay = new Replay(flatten(function), concrete(function), captured);
+          LossGradients.attach(graph, node.getName(), replay);
+        }
       }
     }
   }
@@ -77,18 +91,11 @@ final class CustomGradients {
     return node.getAttrOrThrow(TYPE).getS().toStringUtf8();
   }
 
-  /** A gradient function without calls, as ops are added to a graph. */
-  private FlatGraph flatten(String function) {
-    FunctionDef definition = model.functions().find(function).orElseThrow();
-    return flattened.computeIfAbsent(
-        function, name -> GradientReplay.flatten(model.metaGraph(), definition));
-  }
-
   private SavedConcreteFunction concrete(String function) {
     return objects.concreteFunction(function).orElseThrow();
   }
 
-  private Captures captures(NodeDef node, Optional<FunctionCall> call) {
+  private Captures captures(NodeDef node, Optional<FlatGraph.Call> call) {
     if (!node.getOp().equals("IdentityN")) {
       return Captures.none("its gradient is replaced by one named " + type(node));
     }
@@ -107,25 +114,143 @@ final class CustomGradients {
     }
     List<String> references = new ArrayList<>();
     for (int number : concrete(function).getBoundInputsList()) {
-      Optional<String> reference = reference(number, call);
-      if (reference.isEmpty()) {
-        return Captures.none("its custom gradient captures a tensor that cannot be found");
-      }
-      references.add(reference.get());
+      reference(number, call).ifPresent(references::add);
     }
-    return new Captures(references, Optional.empty());
+    return references.size() == concrete(function).getBoundInputsCount()
+        ? new Captures(references, Optional.empty())
+        : Captures.none("its custom gradient captures a tensor that cannot be found");
   }
 
-  private Optional<String> reference(int number, Optional<FunctionCall> call) {
+  private Optional<String> reference(int number, Optional<FlatGraph.Call> call) {
     Optional<SavedObject> object = objects.object(number).filter(SavedObject::hasCapturedTensor);
     if (object.isEmpty()) {
       return objects.tensor(number);
     }
     var captured = object.get().getCapturedTensor();
-    Optional<FunctionCall> owner = call;
+    Optional<FlatGraph.Call> owner = call;
     while (owner.isPresent() && !owner.get().function().equals(captured.getConcreteFunction())) {
       owner = owner.get().caller();
     }
     return owner.map(c -> c.tensor(captured.getName()));
+  }
+
+  /** A gradient function without calls, its arguments as placeholders. */
+  private FlatGraph flatten(String function) {
+    return flattened.computeIfAbsent(
+        function, name -> flatten(model.functions().find(name).orElseThrow().getSignature()));
+  }
+
+  private FlatGraph flatten(OpDef function) {
+    GraphDef.Builder graph = model.metaGraph().getGraphDef().toBuilder().clearNode();
+    NodeDef.Builder call = GraphProtos.node("gradient", "PartitionedCall");
+    call.putAttr("f", GraphProtos.function(function.getName()));
+    for (int i = 0; i < function.getInputArgCount(); i++) {
+      var type = GraphProtos.type(function.getInputArg(i).getType());
+      graph.addNode(GraphProtos.node(argument(i), "Placeholder").putAttr("dtype", type));
+      call.addInput(argument(i));
+    }
+    var outputs = IntStream.range(0, function.getOutputArgCount());
+    List<String> roots = outputs.mapToObj(i -> "gradient:" + i).toList();
+    return FunctionInliner.inline(graph.addNode(call).build(), roots);
+  }
+
+  private static String argument(int i) {
+    return "argument" + i;
+  }
+
+  /**
+   * Writes a gradient function into a graph op by op. Inside a gradient callback the graph is
+   * locked: importing a GraphDef, adding gradients or looking up operations would never return.
+   */
+  private static final class Replay implements RawCustomGradient {
+    private final GraphIndex index;
+    private final List<String> results = new ArrayList<>(); // null where there is no gradient
+    private final List<Output<?>> captured;
+
+    Replay(FlatGraph flat, SavedConcreteFunction concrete, List<Output<?>> captured) {
+      index = new GraphIndex(flat.graph().getNodeList());
+      this.captured = captured;
+      // Python returns None for the inputs of the IdentityN that are forward results.
+      var structure = concrete.getOutputSignature();
+      var list = structure.getListValue().getValuesList(); // empty if it is a tuple
+      int next = 0;
+      for (var gradient : list.isEmpty() ? structure.getTupleValue().getValuesList() : list) {
+        results.add(gradient.hasNoneValue() ? null : flat.resolve("gradient:" + next++));
+      }
+    }
+
+    @Override
+    public List<Operand<?>> call(Ops tf, GraphOperation node, List<Output<?>> gradients) {
+      Map<String, Output<?>> tensors = new HashMap<>();
+      gradients.forEach(gradient -> tensors.put(argument(tensors.size()), gradient));
+      captured.forEach(capture -> tensors.put(argument(tensors.size()), capture));
+      List<Operand<?>> perInput = new ArrayList<>();
+      for (int i = 0; i < node.numOutputs(); i++) {
+        String result = i < results.size() ? results.get(i) : null;
+        if (result == null) {
+          perInput.add(tf.zerosLike(node.output(i)).asOutput());
+        } else {
+          build(TensorNames.node(result), tf, tensors);
+          perInput.add(tensors.get(result));
+        }
+      }
+      return perInput;
+    }
+
+    /** Builds a node after everything it needs, without recursion: gradients can be deep. */
+    private void build(String wanted, Ops tf, Map<String, Output<?>> tensors) {
+      var todo = new ArrayDeque<>(List.of(wanted));
+      while (!todo.isEmpty()) {
+        String name = todo.peek();
+        if (tensors.containsKey(name)) {
+          todo.pop();
+          continue;
+        }
+        NodeDef node = index.require(name, "a custom gradient");
+        var inputs = GraphIndex.dataInputs(node).stream().map(TensorNames::node);
+        List<String> missing = inputs.filter(input -> !tensors.containsKey(input)).toList();
+        if (missing.isEmpty()) {
+          write(node, tf, tensors);
+          todo.pop();
+        } else {
+          missing.forEach(todo::push);
+        }
+      }
+    }
+
+    private static void write(NodeDef node, Ops tf, Map<String, Output<?>> tensors) {
+      String shortName = node.getName().substring(node.getName().lastIndexOf('/') + 1);
+      OperationBuilder builder = tf.scope().opBuilder(node.getOp(), shortName);
+      addInputs(builder, node, tensors);
+      node.getAttrMap()
+          .forEach(
+              (name, value) -> {
+                if (!name.startsWith("_")) {
+                  builder.setAttr(name, value);
+                }
+              });
+      var operation = builder.build();
+      for (int i = 0; i < operation.numOutputs(); i++) {
+        tensors.put(TensorNames.of(node.getName(), i), operation.output(i));
+      }
+      boolean hasResult = operation.numOutputs() > 0;
+      require(hasResult, "a custom gradient uses the result of %s", node.getOp());
+    }
+
+    private static void addInputs(
+        OperationBuilder builder, NodeDef node, Map<String, Output<?>> tensors) {
+      List<String> inputs = GraphIndex.dataInputs(node);
+      int position = 0;
+      for (ArgDef argument : OpDefinitions.find(node.getOp()).orElseThrow().getInputArgList()) {
+        int end = position + OpDefinitions.length(argument, node.getAttrMap());
+        var values = inputs.subList(position, end).stream().map(tensors::get);
+        if (argument.getNumberAttr().isEmpty() && argument.getTypeListAttr().isEmpty()) {
+          builder.addInput(values.findFirst().orElseThrow());
+        } else {
+          builder.addInputList(values.toArray(Output<?>[]::new));
+        }
+        position = end;
+      }
+    }
   }
 }

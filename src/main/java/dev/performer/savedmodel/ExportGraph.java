@@ -2,11 +2,10 @@ package dev.performer.savedmodel;
 
 import static dev.performer.graph.CheckpointReader.OBJECT_GRAPH_KEY;
 
-import dev.performer.graph.ArgumentSpec;
-import dev.performer.graph.NodeBuilders;
+import dev.performer.graph.GraphProtos;
 import dev.performer.graph.SaveRestore;
-import dev.performer.graph.StringTensors;
 import dev.performer.graph.TracedFunction;
+import dev.performer.graph.TracedFunction.ArgumentSpec;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.savedmodel.SavedModelExporter.ExportedSignature;
@@ -105,7 +104,7 @@ final class ExportGraph implements AutoCloseable {
     return TensorInfo.newBuilder()
         .setName(output.op().name() + ":" + output.index())
         .setDtype(spec.dataType())
-        .setTensorShape(NodeBuilders.shape(spec.shape()))
+        .setTensorShape(GraphProtos.shape(spec.shape()))
         .build();
   }
 
@@ -117,8 +116,7 @@ final class ExportGraph implements AutoCloseable {
   SavedModel finish() {
     List<Variable> saved = new ArrayList<>();
     copies.forEach((variable, copy) -> saved.add(copy.withCheckpointKey(objects.key(variable))));
-    Map<String, Operand<?>> values = Map.of(OBJECT_GRAPH_KEY, objectGraphConstant(tf, objects));
-    var saver = new SaveRestore(tf, saved, values).saverDef();
+    var saver = new SaveRestore(tf, saved, objectGraph(tf, objects)).saverDef();
     SavedModel.Builder model = SavedModel.newBuilder().setSavedModelSchemaVersion(1);
     var meta = model.addMetaGraphsBuilder().setGraphDef(renamed(graph.toGraphDef()));
     meta.setSaverDef(saver).putAllSignatureDef(signatures).setObjectGraphDef(objects.saved());
@@ -140,7 +138,7 @@ final class ExportGraph implements AutoCloseable {
       if (node.getOp().equals("Const")
           && node.getAttrOrThrow("dtype").getType() == DataType.DT_STRING) {
         // As Python writes strings, for readers that know no other way.
-        var strings = StringTensors.unpacked(node.getAttrOrThrow("value").getTensor());
+        var strings = GraphProtos.unpacked(node.getAttrOrThrow("value").getTensor());
         node.putAttr("value", AttrValue.newBuilder().setTensor(strings).build());
       }
     }
@@ -158,10 +156,11 @@ final class ExportGraph implements AutoCloseable {
     return result.build();
   }
 
-  static Operand<TString> objectGraphConstant(Ops tf, PythonObjects objects) {
+  /** What the checkpoint holds beside the variables. */
+  static Map<String, Operand<?>> objectGraph(Ops tf, PythonObjects objects) {
     var graph = NdArrays.scalarOfObject(objects.trackable().toByteArray());
     try (TString bytes = TString.tensorOfBytes(graph)) {
-      return tf.constantOf(bytes);
+      return Map.of(OBJECT_GRAPH_KEY, tf.constantOf(bytes));
     }
   }
 

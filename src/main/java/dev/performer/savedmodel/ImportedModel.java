@@ -3,16 +3,15 @@ package dev.performer.savedmodel;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
-import dev.performer.graph.DataTypes;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GradientRewrites;
 import dev.performer.graph.GraphIndex;
-import dev.performer.graph.IdentityGradients;
-import dev.performer.graph.MissingGradients;
+import dev.performer.graph.LossGradients;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.ResourceConversion;
 import dev.performer.graph.TensorNames;
+import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import java.nio.file.Path;
 import java.util.Collections;
@@ -42,23 +41,23 @@ public final class ImportedModel implements AutoCloseable {
   private final FlatGraph flat;
   private final Graph graph;
   private final List<Variable> variables;
-  private final VariableRestore restore;
-  private final TableInitialization tables;
+  private final ModelRestore restore;
 
   private ImportedModel(Graph graph, SavedModelDirectory directory, List<String> names) {
     this.graph = graph;
     this.directory = directory;
     names.forEach(name -> signatures.put(name, directory.signature(name)));
     customGradients = new CustomGradients(directory);
-    MissingGradients.register();
+    LossGradients.register();
     Set<String> roots = new LinkedHashSet<>();
     for (SignatureSpec signature : signatures.values()) {
       signature.inputs().values().forEach(spec -> roots.add(spec.tensor()));
       roots.addAll(outputs(signature));
     }
     FlatGraph inlined = flatten(roots);
-    Optional<String> initializer =
-        TableInitialization.isNeeded(inlined.graph()) ? directory.initializer() : Optional.empty();
+    var nodes = inlined.graph().getNodeList();
+    boolean hasTables = nodes.stream().anyMatch(node -> node.getOp().contains("HashTable"));
+    Optional<String> initializer = hasTables ? directory.initializer() : Optional.empty();
     if (initializer.isPresent()) {
       roots.add("^" + TensorNames.node(initializer.get()));
       inlined = flatten(roots);
@@ -74,8 +73,7 @@ public final class ImportedModel implements AutoCloseable {
     List<VariableSpec> specs = directory.variables().stream().filter(isImported).toList();
     var known = specs.stream().filter(spec -> ArrayConversion.isKnown(spec.type()));
     variables = known.map(this::variable).toList();
-    restore = new VariableRestore(graph, specs);
-    tables = new TableInitialization(graph, flat, directory, initializer);
+    restore = new ModelRestore(graph, flat, directory, specs, initializer);
   }
 
   /**
@@ -103,7 +101,7 @@ public final class ImportedModel implements AutoCloseable {
   }
 
   private static void close(Graph graph) {
-    IdentityGradients.detach(graph);
+    LossGradients.detach(graph);
     graph.close();
   }
 
@@ -118,7 +116,7 @@ public final class ImportedModel implements AutoCloseable {
 
   private Variable variable(VariableSpec spec) {
     Output<?> handle = graph.outputOrThrow(spec.node());
-    var type = DataTypes.javaType(spec.type());
+    var type = Tensors.javaType(spec.type());
     return new Variable(
         spec.name(), handle, type, spec.shape(), spec.trainable(), spec.checkpointKey());
   }
@@ -155,8 +153,7 @@ public final class ImportedModel implements AutoCloseable {
 
   /** Gives a session on this graph the stored values of variables, and fills lookup tables. */
   public void restore(Session session) {
-    restore.run(session, directory);
-    tables.run(session);
+    restore.run(session);
   }
 
   /** Which trainable variables get a gradient from the floating point outputs of all signatures. */

@@ -1,6 +1,11 @@
 package dev.performer.savedmodel;
 
+import static java.util.stream.Collectors.toSet;
+
 import dev.performer.PerformerException;
+import dev.performer.graph.GraphIndex;
+import dev.performer.graph.GraphProtos;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -8,16 +13,21 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.Predicate;
 import org.tensorflow.ndarray.Shape;
+import org.tensorflow.proto.DataType;
+import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.NodeDef;
+import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject.ObjectReference;
 
 /**
  * What is in a SavedModel and whether it can be trained here, in plain values for text and JSON.
  *
  * @param path the directory
- * @param origin what wrote it
+ * @param origin a guess what wrote it, such as {@code Keras 2; Model Garden KernelAttention}
  * @param tensorflowVersion the version of TensorFlow that wrote it; empty if that is not recorded
  * @param signatures sorted by name
  * @param variables all variables, optimizer slots included, sorted by name
@@ -40,11 +50,23 @@ public record Inspection(
     List<Projection> projections,
     List<String> assets,
     String performerJson) {
+  // Layer names in the scopes of nodes, and whose they are.
+  private static final Map<String, String> LAYERS =
+      Map.of(
+          "kernel_attention", "Model Garden KernelAttention",
+          "transformer_scaffold", "Model Garden TransformerScaffold",
+          "favor", "FAVOR+ attention");
+
+  // Those that SavedModelExporter puts at the root.
+  private static final Set<String> LISTS =
+      Set.of("variables", "trainable_variables", "non_trainable_variables");
 
   /** An input or output; sizes are −1 where unknown, the shape null if its rank is. */
   public record TensorReport(String name, String type, List<Long> shape) {
-    static TensorReport of(TensorSpec spec) {
-      return new TensorReport(spec.name(), spec.typeName(), dimensions(spec.shape()));
+    static List<TensorReport> of(Map<String, TensorSpec> specs) {
+      return specs.values().stream()
+          .map(s -> new TensorReport(s.name(), s.typeName(), dimensions(s.shape())))
+          .toList();
     }
 
     private static List<Long> dimensions(Shape shape) {
@@ -74,8 +96,8 @@ public record Inspection(
       return new SignatureReport(
           signature.name(),
           signature.method(),
-          signature.inputs().values().stream().map(TensorReport::of).toList(),
-          signature.outputs().values().stream().map(TensorReport::of).toList(),
+          TensorReport.of(signature.inputs()),
+          TensorReport.of(signature.outputs()),
           training.isTrainable(),
           training.trainable().size(),
           training.obstacles().stream().map(Trainability.Obstacle::toString).toList(),
@@ -99,7 +121,11 @@ public record Inspection(
   }
 
   /** A projection matrix {@code [features, size]}: M random directions of size D, one per row. */
-  public record Projection(String name, long features, long size) {}
+  public record Projection(String name, long features, long size) {
+    private static Projection of(String name, Shape shape) {
+      return new Projection(name, shape.get(0), shape.get(1));
+    }
+  }
 
   /** Reads, checks and describes a SavedModel. @throws PerformerException if it is damaged */
   public static Inspection of(Path path) {
@@ -118,7 +144,7 @@ public record Inspection(
     List<VariableSpec> used = directory.variables().stream().filter(isUsed).toList();
     return new Inspection(
         directory.path().toString(),
-        ModelOrigin.of(directory),
+        origin(directory),
         directory.tensorflowVersion(),
         List.copyOf(signatures),
         directory.variables().stream()
@@ -160,5 +186,84 @@ public record Inspection(
   /** Whether at least one signature can be trained. */
   public boolean trainable() {
     return signatures.stream().anyMatch(SignatureReport::trainable);
+  }
+
+  private static String origin(SavedModelDirectory directory) {
+    Set<String> traces = new TreeSet<>();
+    for (FunctionDef f : directory.metaGraph().getGraphDef().getLibrary().getFunctionList()) {
+      for (NodeDef node : f.getNodeDefList()) {
+        LAYERS.keySet().stream()
+            .filter(node.getName()::contains)
+            .forEach(layer -> traces.add(LAYERS.get(layer)));
+      }
+    }
+    String writer = writer(directory);
+    return traces.isEmpty() ? writer : writer + "; " + String.join(", ", traces);
+  }
+
+  private static String writer(SavedModelDirectory directory) {
+    var objects = directory.metaGraph().getObjectGraphDef().getNodesList();
+    if (objects.isEmpty()) {
+      return "TensorFlow 1 or a session (no object graph)";
+    }
+    var identifiers = objects.stream().map(object -> object.getUserObject().getIdentifier());
+    if (identifiers.anyMatch(identifier -> identifier.startsWith("_tf_keras_"))) {
+      boolean isModel = Files.exists(directory.path().resolve("keras_metadata.pb"));
+      return isModel ? "Keras 2" : "TensorFlow 2 module with Keras 2 layers";
+    }
+    var references = objects.get(0).getChildrenList().stream();
+    Set<String> children = references.map(ObjectReference::getLocalName).collect(toSet());
+    return children.contains("_all_variables")
+        ? "Keras 3"
+        : children.containsAll(LISTS) ? "Performer for Java" : "TensorFlow 2 module";
+  }
+
+  /**
+   * Finds random projections in a flat graph: Python's attention layers capture them as constant
+   * matrices that go into a product, ours are variables that are not trained.
+   */
+  private static final class ProjectionSearch {
+    private static final Set<String> TRANSPARENT =
+        Set.of("Identity", "Cast", "Transpose", "Mul", "ExpandDims", "Reshape");
+    private static final Set<String> PRODUCTS =
+        Set.of("Einsum", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3");
+
+    static List<Projection> find(Collection<NodeDef> nodes, List<VariableSpec> variables) {
+      // What goes into a product as it is, or scaled or in another order.
+      var products = nodes.stream().filter(node -> PRODUCTS.contains(node.getOp()));
+      List<String> inputs = products.flatMap(n -> GraphIndex.dataInputs(n).stream()).toList();
+      Set<String> factors =
+          new GraphIndex(nodes)
+              .reached(
+                  inputs,
+                  n -> TRANSPARENT.contains(n.getOp()) ? GraphIndex.dataInputs(n) : List.of());
+      List<Projection> found = new ArrayList<>();
+      for (NodeDef node : nodes) {
+        if (isMatrix(node) && factors.contains(node.getName())) {
+          found.add(Projection.of(node.getName(), shape(node)));
+        }
+      }
+      for (VariableSpec variable : variables) {
+        String name = variable.name();
+        boolean isNamed = name.contains("projection") || name.contains("random");
+        if (isNamed && !variable.trainable() && variable.shape().numDimensions() == 2) {
+          found.add(Projection.of(name, variable.shape()));
+        }
+      }
+      return List.copyOf(found);
+    }
+
+    private static boolean isMatrix(NodeDef node) {
+      if (!node.getOp().equals("Const")
+          || node.getAttrOrThrow("dtype").getType() != DataType.DT_FLOAT) {
+        return false;
+      }
+      Shape shape = shape(node);
+      return shape.numDimensions() == 2 && shape.get(0) > 1 && shape.get(1) > 1;
+    }
+
+    private static Shape shape(NodeDef constant) {
+      return GraphProtos.shape(constant.getAttrOrThrow("value").getTensor().getTensorShape());
+    }
   }
 }

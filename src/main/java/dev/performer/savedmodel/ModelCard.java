@@ -35,10 +35,8 @@ import org.tensorflow.TensorFlow;
  * @param vocabulary what its token ids mean
  * @param languageModel which tensors make it a language model
  * @param provenance where it comes from
- * @param data how the examples that it was trained on are read, as the section {@code data} of a
- *     recipe without its files; only models that a recipe trained have it
- * @param config the {@code PerformerConfig} that the graph was built from, as JSON; only models
- *     that Java built have one
+ * @param data how a recipe read its examples: the section {@code data} without the files
+ * @param config the {@code PerformerConfig} that Java built the graph from, as JSON
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record ModelCard(
@@ -53,7 +51,7 @@ public record ModelCard(
   public static final Path FILE = Path.of("assets.extra", "performer.json");
 
   /** Where its tokenizer is, if it has one of that kind. */
-  public static final Path TOKENIZER_FILE = Path.of("assets.extra", JsonTokenizer.FILE);
+  public static final Path TOKENIZER_FILE = FILE.resolveSibling(JsonTokenizer.FILE);
 
   /** The format that this version writes. */
   public static final int FORMAT_VERSION = 1;
@@ -85,14 +83,11 @@ public record ModelCard(
   }
 
   /**
-   * What token ids mean.
+   * What token ids mean; those of padding, of the mask, and that begin and end a sequence are null
+   * where there is none.
    *
    * @param name such as {@code protein}
    * @param tokens the token of each id, from 0; null where the vocabulary is known by its name
-   * @param padId id of padding, null if there is none
-   * @param maskId id of the mask token, null if there is none
-   * @param bosId id that begins a sequence, null if there is none
-   * @param eosId id that ends a sequence, null if there is none
    * @param tokenizer {@code tokenizer.json}, where that file lies beside the card, or {@code
    *     bytes:N}; null where each token is a letter
    * @param tokenizerJson what that file holds; not a part of the card's text
@@ -129,12 +124,11 @@ public record ModelCard(
    * @param rate the share of tokens that are guessed
    * @param mask of these, the share that the mask token replaces
    * @param random of these, the share that another token replaces
-   * @param evaluation {@code protein-lm} where the model is evaluated as Google's protein_lm does,
-   *     which draws the masks from the tokens of a batch; null for masks by seed
+   * @param evaluation {@link #PROTEIN_LM}, or null for masks by seed
    */
   @JsonInclude(JsonInclude.Include.NON_NULL)
   public record Masking(double rate, double mask, double random, String evaluation) {
-    /** The {@link #evaluation} of Google's protein_lm. */
+    /** Evaluated as Google's protein_lm is, which draws the masks from the tokens of a batch. */
     public static final String PROTEIN_LM = "protein-lm";
 
     public Masking {
@@ -150,13 +144,12 @@ public record ModelCard(
    * @param tokens the input with token ids, {@code [B, L]}
    * @param mask the input that is 1 where a token is real, {@code [B, L]}; null if there is none
    * @param logits the output, {@code [B, L, vocabulary]}
-   * @param objective what it was trained to do
    * @param shiftsInputs whether a causal model shifts its inputs itself, so that logits at t are
    *     for token t; null means no
    * @param masking what a masked model was trained to guess; null if that is not known
    * @param maxLength tokens of a sequence at most; null if there is no limit
-   * @param paddedLength tokens that every sequence is padded to, where a model was trained so and
-   *     does not mask padding; null for any length
+   * @param paddedLength tokens that each sequence must be padded to, as in training, where padding
+   *     is not masked; null for any length
    */
   @JsonInclude(JsonInclude.Include.NON_NULL)
   public record LanguageModel(
@@ -197,10 +190,8 @@ public record ModelCard(
    * @param scheme the naming scheme of that checkpoint
    * @param assumptions what the checkpoint did not record and was assumed, one line each
    * @param importedStep the training step that the checkpoint was saved at
-   * @param trainedOn the data it was trained on here
-   * @param seed seed of that training
-   * @param steps number of steps
-   * @param versions versions of the programs, such as {@code tensorflow → 2.18.0}
+   * @param trainedOn the data it was trained on here, with that seed and number of steps
+   * @param versions of the programs, such as {@code tensorflow → 2.18.0}
    * @param metricsBefore metrics on the validation data before training
    * @param metricsAfter the same after it
    * @param date ISO 8601, such as {@code 2026-11-24T07:00:00Z}
@@ -237,9 +228,8 @@ public record ModelCard(
       all.addAll(notes);
       var known = all.isEmpty() ? null : all;
       String from = importedFrom == null ? model.toString() : importedFrom;
-      Long step = importedStep;
       return new Provenance(
-          from, scheme, known, step, trainedOn, seed, steps, versions, null, null, date);
+          from, scheme, known, importedStep, trainedOn, seed, steps, versions, null, null, date);
     }
 
     /** The same after training on some data, now; the metrics are of the validation data. */

@@ -73,7 +73,7 @@ public final class OutputDirectory {
               target + " exists and is not empty; choose another directory or have it replaced")
           .settledBy("replace");
     }
-    boolean isModel = Files.exists(place.resolve("saved_model.pb"));
+    boolean isModel = Files.exists(place.resolve(SavedModelDirectory.GRAPH_FILE));
     require(isModel, "%s is not replaced: it holds something other than a SavedModel", target);
   }
 

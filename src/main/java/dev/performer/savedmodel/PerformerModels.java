@@ -7,9 +7,9 @@ import dev.performer.attention.FavorConfig;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.graph.CheckpointReader;
+import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
-import dev.performer.graph.VariableValues;
 import dev.performer.graph.Variables;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.Performer;
@@ -18,10 +18,12 @@ import dev.performer.model.Task;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -39,6 +41,9 @@ import org.tensorflow.types.TFloat32;
  * configuration, so that the model can be built again.
  */
 public final class PerformerModels {
+  /** The folder inside a SavedModel for the state of the optimizer that trained it. */
+  public static final Path OPTIMIZER = Path.of("assets.extra", "optimizer");
+
   private PerformerModels() {}
 
   /** A model that was read; its weights are all its variables by name, projections included. */
@@ -59,10 +64,10 @@ public final class PerformerModels {
    *
    * @param weights all variables of {@link Performer#shapes}, float32
    * @param card the description of the model; its config is filled in, all of it where it is null
-   * @param optimizer by checkpoint key; empty for none
+   * @param optimizer float32 and int64 by checkpoint key; empty for none
    * @param replace whether a SavedModel that is there may be replaced
-   * @throws PerformerException if a weight is missing, superfluous or of another shape (all are
-   *     listed), or the target is taken or cannot be written; nothing is written then
+   * @throws PerformerException listing weights that are missing, superfluous or of another shape,
+   *     or if the target is taken or cannot be written; nothing is written then
    */
   public static void write(
       PerformerConfig config,
@@ -80,25 +85,44 @@ public final class PerformerModels {
       Ops tf = Ops.create(graph);
       Variables variables = new Variables(tf);
       Performer.shapes(config)
-          .forEach(
-              (name, shape) -> variables.declare(name, TFloat32.class, shape, !isProjection(name)));
+          .forEach((name, s) -> variables.declare(name, TFloat32.class, s, !isProjection(name)));
       assign(tf, session, variables.all(), weights);
       Performer model = Performer.over(config, variables::get);
-      var exporter =
-          SavedModelExporter.builder()
-              .variables(variables.all())
-              .card(card.withConfig(config.toJson()));
-      for (var s : PerformerSignatures.of(new PerformerGraph(tf, model, card.vocabulary()))) {
+      var exporter = SavedModelExporter.builder().variables(variables.all());
+      exporter.card(card.withConfig(config.toJson()));
+      for (var s : new PerformerSignatures(tf, model, card.vocabulary()).all()) {
         exporter.signature(s.name(), s.inputs(), s.outputs());
       }
       if (!optimizer.isEmpty()) {
-        exporter.extra(staging -> OptimizerFiles.write(staging, optimizer));
+        exporter.extra(staging -> writeOptimizer(staging, optimizer));
       }
       if (replace) {
         exporter.replaceExisting();
       }
       exporter.export(session, target);
     }
+  }
+
+  /** A TensorFlow checkpoint with the keys of a training run's. */
+  private static void writeOptimizer(Path model, Map<String, NpyArray> values) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    try {
+      values.forEach(
+          (key, value) -> {
+            var type = value.type() == NpyType.INT64 ? DataType.DT_INT64 : DataType.DT_FLOAT;
+            Shape shape = Shape.of(value.shape());
+            tensors.put(key, Tensors.ofBytes(type, shape, value.buffer()));
+          });
+      SaveRestore.write(model.resolve(OPTIMIZER).resolve("variables"), tensors, tf -> Map.of());
+    } finally {
+      tensors.values().forEach(Tensor::close);
+    }
+  }
+
+  /** The prefix of the checkpoint of the optimizer that trained a SavedModel, if it has one. */
+  public static Optional<Path> optimizer(Path model) {
+    Path prefix = model.resolve(OPTIMIZER).resolve("variables");
+    return CheckpointReader.exists(prefix) ? Optional.of(prefix) : Optional.empty();
   }
 
   /** Whether a variable is a random projection, which no optimizer may change. */
@@ -120,9 +144,9 @@ public final class PerformerModels {
             problems.add(name + " is " + value.type().label() + ", expected float32");
           }
         });
-    weights.keySet().stream()
-        .filter(name -> !shapes.containsKey(name))
-        .forEach(name -> problems.add(name + " is not a weight of this model"));
+    Set<String> others = new LinkedHashSet<>(weights.keySet());
+    others.removeAll(shapes.keySet());
+    others.forEach(name -> problems.add(name + " is not a weight of this model"));
     if (!problems.isEmpty()) {
       throw new PerformerException("the weights do not fit the configuration", problems);
     }
@@ -134,9 +158,8 @@ public final class PerformerModels {
     List<Operand<TFloat32>> values = new ArrayList<>();
     List<Op> assigns = new ArrayList<>(); // all before the first run: adding between runs is slow
     for (Variable variable : variables) {
-      Operand<TFloat32> value = tf.placeholder(TFloat32.class, Placeholder.shape(variable.shape()));
-      values.add(value);
-      assigns.add(Variables.assign(tf, variable, value));
+      values.add(tf.placeholder(TFloat32.class, Placeholder.shape(variable.shape())));
+      assigns.add(Variables.assign(tf, variable, values.get(assigns.size())));
     }
     for (int i = 0; i < variables.size(); i++) {
       Variable variable = variables.get(i);
@@ -150,11 +173,10 @@ public final class PerformerModels {
   /** The values that variables have in a session, by name. */
   public static Map<String, NpyArray> values(Session session, List<Variable> variables) {
     Map<String, NpyArray> arrays = new LinkedHashMap<>();
-    try (VariableValues values = VariableValues.fetch(session, variables)) {
-      for (var entry : values.tensors().entrySet()) {
-        String name = entry.getKey().name();
-        arrays.put(name, ArrayConversion.toArray(name, entry.getValue()));
-      }
+    try (Variables.Values values = Variables.fetch(session, variables)) {
+      values
+          .tensors()
+          .forEach((v, t) -> arrays.put(v.name(), ArrayConversion.toArray(v.name(), t)));
     }
     return arrays;
   }
@@ -194,13 +216,12 @@ public final class PerformerModels {
   /** Whether outputs of real tokens depend on padding behind them. */
   private static boolean seesPadding(PerformerConfig config) {
     boolean isMasked = config.padId() != null;
-    return IntStream.range(0, config.layers())
-        .mapToObj(config::attentionOf)
-        .anyMatch(
-            attention ->
-                attention instanceof AttentionConfig.Favor favor
-                    ? !(isMasked && favor.config().maskKeys()) && looksAhead(favor.config())
-                    : !isMasked && !attention.isCausal());
+    Predicate<AttentionConfig> seesPadding =
+        attention ->
+            attention instanceof AttentionConfig.Favor favor
+                ? !(isMasked && favor.config().maskKeys()) && looksAhead(favor.config())
+                : !isMasked && !attention.isCausal();
+    return IntStream.range(0, config.layers()).mapToObj(config::attentionOf).anyMatch(seesPadding);
   }
 
   /** A maximum over all keys leaks even where attention is causal. */
@@ -217,11 +238,11 @@ public final class PerformerModels {
 
   /** As {@link #config}. @throws PerformerException if it is not recorded */
   public static PerformerConfig requireConfig(Path model) {
-    String reason =
-        ": does not say how it is built (no config in %s), as only models of './performer import'"
+    String message =
+        "%s: does not say how it is built (no config in %s), as only models of './performer import'"
             + " and 'train' do; import the checkpoint that it was made from";
-    String message = model + reason.formatted(ModelCard.FILE);
-    return config(model).orElseThrow(() -> new PerformerException(message));
+    return config(model)
+        .orElseThrow(() -> new PerformerException(message.formatted(model, ModelCard.FILE)));
   }
 
   /** Reads a model that {@link #write} wrote, or that was fine-tuned from one. */

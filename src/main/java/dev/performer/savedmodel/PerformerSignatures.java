@@ -2,59 +2,107 @@ package dev.performer.savedmodel;
 
 import static dev.performer.savedmodel.ImportedModel.DEFAULT_SIGNATURE;
 
+import dev.performer.PerformerException;
+import dev.performer.model.Performer;
 import dev.performer.model.Performer.Inputs;
 import dev.performer.model.Performer.Outputs;
+import dev.performer.model.PerformerConfig;
+import dev.performer.model.PerformerConfig.Pooling;
+import dev.performer.model.RecurrentDecoder;
 import dev.performer.model.Sequences;
 import dev.performer.model.Task;
 import dev.performer.nn.Dropout;
-import dev.performer.savedmodel.PerformerGraph.Signature;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.function.Function;
-import java.util.stream.Stream;
 import org.tensorflow.Operand;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * The signatures of a model that Java built.
+ * The signatures of a model that Java built, in a graph that stays its maker's.
  *
  * <p>{@code serving_default}: tokens to logits; encoders keep Model Garden's names. {@code embed}:
  * tokens to one vector per token and their mean without padding. {@code score}: tokens to the
  * log-probability of each, see {@link ScoreSignature}.
+ *
+ * <p>Causal language models generate with two more. {@code prefill}: tokens {@code [B, T]} and
+ * their lengths {@code [B]} to logits {@code [B, V]} of the next token and the states. {@code
+ * decode_step}: token {@code [B]}, position {@code [B]} and states to logits and states.
+ *
+ * @param tf where ops are added
+ * @param vocabulary what token ids mean; null if that is not known
  */
-public final class PerformerSignatures {
+public record PerformerSignatures(Ops tf, Performer model, ModelCard.Vocabulary vocabulary) {
   /** The input of all but encoders, {@code [B, L]}. */
   public static final String TOKENS = "tokens";
 
   /** The output of language models {@code [B, L, V]} and classifiers {@code [B, classes]}. */
   public static final String LOGITS = "logits";
 
-  private PerformerSignatures() {}
+  public static final String PREFILL = "prefill";
+  public static final String STEP = "decode_step";
+  public static final String LENGTHS = "lengths";
+  public static final String TOKEN = "token";
+  public static final String POSITION = "position";
 
-  /** All signatures of a model; each kind is null where it makes no sense for the model. */
-  static List<Signature> of(PerformerGraph graph) {
-    Stream<Function<PerformerGraph, Signature>> kinds =
-        Stream.of(
-            PerformerSignatures::serving,
-            PerformerSignatures::embed,
-            ScoreSignature::build,
-            DecodingSignatures::prefill,
-            DecodingSignatures::step);
-    return kinds.map(kind -> kind.apply(graph)).filter(Objects::nonNull).toList();
+  /** A signature: placeholders and what is computed from them, by the names that callers use. */
+  record Signature(String name, Map<String, Operand<?>> inputs, Map<String, Operand<?>> outputs) {}
+
+  /** All signatures that make sense for the model. */
+  List<Signature> all() {
+    List<Signature> signatures = new ArrayList<>();
+    Task task = config().task();
+    boolean isEncoder = task == Task.ENCODER;
+    signatures.add(isEncoder ? encoder() : task.hasDecoder() ? pair() : tokens());
+    signatures.add(isEncoder || task.hasDecoder() ? null : embed());
+    signatures.add(ScoreSignature.build(this));
+    signatures.add(prefill());
+    signatures.add(step());
+    return signatures.stream().filter(Objects::nonNull).toList();
   }
 
-  private static Signature serving(PerformerGraph graph) {
-    Task task = graph.config().task();
-    return task == Task.ENCODER ? encoder(graph) : task.hasDecoder() ? pair(graph) : tokens(graph);
+  PerformerConfig config() {
+    return model.config();
   }
 
-  private static Signature tokens(PerformerGraph graph) {
-    Operand<TInt32> tokens = graph.ids();
-    Outputs outputs = graph.apply(tokens);
+  private Operand<TInt32> ints(long... shape) {
+    return tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(shape)));
+  }
+
+  /** A placeholder for int32 {@code [B, L]}; L is fixed only where the model's weights fix it. */
+  Operand<TInt32> ids() {
+    boolean isFixed = config().pooling() == Pooling.FLATTEN && config().hasClassifier();
+    return ints(-1, isFixed ? config().maxLength() : -1);
+  }
+
+  /** The model without dropout. */
+  private Outputs apply(Inputs inputs) {
+    return model.apply(tf, inputs, Dropout.none());
+  }
+
+  /** The model without dropout on tokens, with padding as the configuration knows it. */
+  Outputs apply(Operand<TInt32> tokens) {
+    return apply(Inputs.of(tokens));
+  }
+
+  /**
+   * 1 where a token is not padding, {@code [B, L]}; null if there is no padding. Its id is the
+   * configuration's, else the vocabulary's.
+   */
+  Operand<TFloat32> realTokens(Operand<TInt32> tokens) {
+    Integer ofVocabulary = vocabulary == null ? null : vocabulary.padId();
+    return Sequences.maskOf(tf, tokens, config().padId() == null ? ofVocabulary : config().padId());
+  }
+
+  private Signature tokens() {
+    Operand<TInt32> tokens = ids();
+    Outputs outputs = apply(tokens);
     Map<String, Operand<?>> results = new LinkedHashMap<>();
     if (outputs.logits() != null) {
       results.put(LOGITS, outputs.logits());
@@ -65,31 +113,29 @@ public final class PerformerSignatures {
     return new Signature(DEFAULT_SIGNATURE, Map.of(TOKENS, tokens), results);
   }
 
-  private static Signature pair(PerformerGraph graph) {
+  private Signature pair() {
+    Operand<TInt32> tokens = ids();
+    Operand<TInt32> target = ids();
     Map<String, Operand<?>> named = new LinkedHashMap<>();
-    Operand<TInt32> tokens = graph.ids();
-    Operand<TInt32> target = graph.ids();
     named.put(TOKENS, tokens);
     named.put("decoder_tokens", target);
-    Inputs inputs = Inputs.of(tokens).withDecoder(target, null);
-    Outputs outputs = graph.model().apply(graph.tf(), inputs, Dropout.none());
+    Outputs outputs = apply(Inputs.of(tokens).withDecoder(target, null));
     return new Signature(DEFAULT_SIGNATURE, named, Map.of(LOGITS, outputs.logits()));
   }
 
-  private static Signature encoder(PerformerGraph graph) {
-    Ops tf = graph.tf();
-    Operand<TInt32> words = graph.ids();
-    Operand<TInt32> mask = graph.ids();
-    Operand<TInt32> types = graph.ids();
+  private Signature encoder() {
+    Operand<TInt32> words = ids();
+    Operand<TInt32> mask = ids();
+    Operand<TInt32> types = ids();
     Map<String, Operand<?>> named = new LinkedHashMap<>();
     named.put("input_word_ids", words);
     named.put("input_mask", mask);
     Inputs inputs = Inputs.of(words, tf.dtypes.cast(mask, TFloat32.class));
-    if (graph.config().tokenTypes() > 0) {
+    if (config().tokenTypes() > 0) {
       named.put("input_type_ids", types);
       inputs = inputs.withTokenTypes(types);
     }
-    Outputs outputs = graph.model().apply(tf, inputs, Dropout.none());
+    Outputs outputs = apply(inputs);
     Map<String, Operand<?>> results = new LinkedHashMap<>();
     results.put("sequence_output", outputs.sequence());
     results.put("pooled_output", outputs.pooled());
@@ -99,19 +145,65 @@ public final class PerformerSignatures {
     return new Signature(DEFAULT_SIGNATURE, named, results);
   }
 
-  private static Signature embed(PerformerGraph graph) {
-    Task task = graph.config().task();
-    if (task == Task.ENCODER || task.hasDecoder()) {
-      return null;
-    }
-    Operand<TInt32> tokens = graph.ids();
-    Outputs outputs = graph.apply(tokens);
+  private Signature embed() {
+    Operand<TInt32> tokens = ids();
+    Outputs outputs = apply(tokens);
     Operand<TFloat32> states = outputs.sequence(); // [B, L, E]
     // Where a state is that of a token; a class token makes positions of its own.
-    var mask = graph.config().classToken() ? outputs.mask() : graph.realTokens(tokens);
+    var mask = config().classToken() ? outputs.mask() : realTokens(tokens);
     Map<String, Operand<?>> results = new LinkedHashMap<>();
     results.put("embeddings", states);
-    results.put("embedding", Sequences.mean(graph.tf(), states, mask)); // [B, E]
+    results.put("embedding", Sequences.mean(tf, states, mask)); // [B, E]
     return new Signature("embed", Map.of(TOKENS, tokens), results);
+  }
+
+  private Signature prefill() {
+    RecurrentDecoder decoder = decoder();
+    if (decoder == null) {
+      return null;
+    }
+    Operand<TInt32> tokens = ints(-1, -1);
+    Operand<TInt32> lengths = ints(-1);
+    Map<String, Operand<?>> inputs = new LinkedHashMap<>();
+    inputs.put(TOKENS, tokens);
+    inputs.put(LENGTHS, lengths);
+    return advance(PREFILL, inputs, decoder.prefill(tf, tokens, lengths));
+  }
+
+  private Signature step() {
+    RecurrentDecoder decoder = decoder();
+    if (decoder == null) {
+      return null;
+    }
+    Operand<TInt32> token = ints(-1);
+    Operand<TInt32> position = ints(-1);
+    Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
+    for (var state : decoder.states().entrySet()) {
+      var shape = Placeholder.shape(state.getValue());
+      states.put(state.getKey(), tf.placeholder(TFloat32.class, shape));
+    }
+    Map<String, Operand<?>> inputs = new LinkedHashMap<>();
+    inputs.put(TOKEN, token);
+    inputs.put(POSITION, position);
+    inputs.putAll(states);
+    return advance(STEP, inputs, decoder.step(tf, token, position, states));
+  }
+
+  /** Every output an op of its own: one that is an input, too, would be no output of the graph. */
+  private Signature advance(
+      String name, Map<String, Operand<?>> inputs, RecurrentDecoder.Advance advance) {
+    Map<String, Operand<?>> results = new LinkedHashMap<>();
+    results.put(LOGITS, advance.logits());
+    advance.states().forEach((state, value) -> results.put(state, tf.identity(value)));
+    return new Signature(name, inputs, results);
+  }
+
+  /** Null for models without a recurrent form. */
+  private RecurrentDecoder decoder() {
+    try {
+      return config().task() == Task.CAUSAL_LM ? new RecurrentDecoder(tf, model) : null;
+    } catch (PerformerException e) { // some attention runs in parallel only
+      return null;
+    }
   }
 }

@@ -1,14 +1,13 @@
 package dev.performer.savedmodel;
 
-import static dev.performer.savedmodel.StructuredValues.dict;
-import static dev.performer.savedmodel.StructuredValues.tuple;
-
-import dev.performer.graph.ArgumentSpec;
-import dev.performer.graph.DataTypes;
-import dev.performer.graph.NodeBuilders;
+import dev.performer.graph.GraphProtos;
+import dev.performer.graph.Tensors;
 import dev.performer.graph.TracedFunction;
+import dev.performer.graph.TracedFunction.ArgumentSpec;
 import dev.performer.graph.Variable;
+import dev.performer.graph.Variables;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -19,6 +18,7 @@ import java.util.stream.Stream;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObject;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObjectGraph;
+import org.tensorflow.proto.Struct.NoneValue;
 import org.tensorflow.proto.Struct.StructuredValue;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject;
@@ -37,17 +37,11 @@ final class PythonObjects {
   private static final String LIST = "trackable_list_wrapper";
   private static final Set<String> RESERVED =
       Set.of(
-          "variables",
-          "trainable_variables",
-          "non_trainable_variables",
-          "signatures",
-          "__call__",
-          "asset_paths",
-          "initializer",
-          "restore",
-          "graph_debug_info",
-          "tensorflow_version",
-          "tensorflow_git_version");
+          """
+          variables trainable_variables non_trainable_variables signatures __call__ asset_paths
+          initializer restore graph_debug_info tensorflow_version tensorflow_git_version
+          """
+              .split("\\s+"));
 
   private record Node(
       int id,
@@ -99,21 +93,15 @@ final class PythonObjects {
     }
     String name = scopeName(variable.name());
     SavedObject.Builder saved = SavedObject.newBuilder();
-    saved
-        .getVariableBuilder()
-        .setName(name)
-        .setDtype(DataTypes.of(variable.type()))
-        .setShape(NodeBuilders.shape(variable.shape()))
-        .setTrainable(variable.trainable());
+    var known = saved.getVariableBuilder().setName(name).setTrainable(variable.trainable());
+    known.setDtype(Tensors.dataType(variable.type()));
+    known.setShape(GraphProtos.shape(variable.shape()));
     Node node = add(saved);
     parent.children().put(path.get(last), node);
     // As Python's trackable_utils escapes names.
-    List<String> escaped = path.stream().map(part -> part.replace(".", "..")).toList();
-    node.tracked()
-        .addAttributesBuilder()
-        .setName("VARIABLE_VALUE")
-        .setFullName(name)
-        .setCheckpointKey(String.join("/", escaped) + "/.ATTRIBUTES/VARIABLE_VALUE");
+    String key = Variables.checkpointKey(String.join("/", path).replace(".", ".."));
+    var value = node.tracked().addAttributesBuilder().setName("VARIABLE_VALUE");
+    value.setFullName(name).setCheckpointKey(key);
     variableNodes.put(variable, node);
   }
 
@@ -144,14 +132,11 @@ final class PythonObjects {
   }
 
   private boolean isFree(List<String> path) {
-    Node parent = root;
-    for (String name : path) {
-      parent = parent.children().get(name);
-      if (parent == null || parent.saved().hasVariable()) {
-        break;
-      }
+    Node node = root;
+    for (int i = 0; i < path.size() && node != null && !node.saved().hasVariable(); i++) {
+      node = node.children().get(path.get(i));
     }
-    return parent == null;
+    return node == null;
   }
 
   /** The checkpoint key of a variable. */
@@ -162,21 +147,21 @@ final class PythonObjects {
   /** Adds a function of the map {@code signatures}; it takes keyword arguments. */
   void addSignature(String key, String name, TracedFunction function) {
     Map<String, StructuredValue> keywords = specs(function.inputs());
-    addFunction(name, function, tuple(List.of()), keywords);
+    var none = StructuredValues.tuple(List.of());
+    addFunction(name, function, none, StructuredValues.dict(keywords));
     SavedObject.Builder saved = SavedObject.newBuilder();
-    saved
-        .getBareConcreteFunctionBuilder()
-        .setConcreteFunctionName(name)
-        .addAllArgumentKeywords(keywords.keySet())
-        .setAllowedPositionalArguments(keywords.size() == 1 ? 1 : 0);
+    var bare = saved.getBareConcreteFunctionBuilder().setConcreteFunctionName(name);
+    bare.addAllArgumentKeywords(keywords.keySet());
+    bare.setAllowedPositionalArguments(keywords.size() == 1 ? 1 : 0);
     signatures.children().put(key, add(saved));
   }
 
   /** Adds {@code __call__}; it takes the inputs as positional arguments in their order. */
   void addCall(String name, TracedFunction function) {
     List<ArgumentSpec> inputs = function.inputs();
-    StructuredValue arguments = tuple(inputs.stream().map(StructuredValues::spec).toList());
-    addFunction(name, function, arguments, Map.of());
+    StructuredValue arguments =
+        StructuredValues.tuple(inputs.stream().map(StructuredValues::spec).toList());
+    addFunction(name, function, arguments, StructuredValues.dict(Map.of()));
     List<String> names = inputs.stream().map(ArgumentSpec::name).toList();
     SavedObject.Builder saved = SavedObject.newBuilder();
     var spec = saved.getFunctionBuilder().addConcreteFunctions(name).getFunctionSpecBuilder();
@@ -185,18 +170,12 @@ final class PythonObjects {
   }
 
   private void addFunction(
-      String name,
-      TracedFunction function,
-      StructuredValue positional,
-      Map<String, StructuredValue> keywords) {
-    var captured = function.captured().stream().map(v -> variableNodes.get(v).id()).toList();
-    functions.put(
-        name,
-        SavedConcreteFunction.newBuilder()
-            .addAllBoundInputs(captured)
-            .setCanonicalizedInputSignature(tuple(List.of(positional, dict(keywords))))
-            .setOutputSignature(dict(specs(function.outputs())))
-            .build());
+      String name, TracedFunction function, StructuredValue positional, StructuredValue keywords) {
+    var concrete = SavedConcreteFunction.newBuilder();
+    function.captured().forEach(v -> concrete.addBoundInputs(variableNodes.get(v).id()));
+    concrete.setCanonicalizedInputSignature(StructuredValues.tuple(List.of(positional, keywords)));
+    concrete.setOutputSignature(StructuredValues.dict(specs(function.outputs())));
+    functions.put(name, concrete.build());
   }
 
   private static Map<String, StructuredValue> specs(List<ArgumentSpec> tensors) {
@@ -228,11 +207,8 @@ final class PythonObjects {
   private boolean isList(Node node) {
     String identifier = node.saved().getUserObject().getIdentifier();
     var names = node.children().keySet();
-    return identifier.equals(LIST)
-        || node != root
-            && identifier.equals(USER_OBJECT)
-            && !names.isEmpty()
-            && names.containsAll(numbers(names.size()));
+    boolean isNumbered = !names.isEmpty() && names.containsAll(numbers(names.size()));
+    return identifier.equals(LIST) || node != root && identifier.equals(USER_OBJECT) && isNumbered;
   }
 
   private static List<String> numbers(int count) {
@@ -241,11 +217,59 @@ final class PythonObjects {
 
   /** Those of a list in order. */
   private List<ObjectReference> children(Node node) {
-    var names = isList(node) ? numbers(node.children().size()) : node.children().keySet();
-    return names.stream().map(name -> reference(name, node.children().get(name))).toList();
+    List<ObjectReference> children = new ArrayList<>();
+    for (var name : isList(node) ? numbers(node.children().size()) : node.children().keySet()) {
+      int id = node.children().get(name).id();
+      children.add(ObjectReference.newBuilder().setLocalName(name).setNodeId(id).build());
+    }
+    return children;
   }
 
-  private static ObjectReference reference(String name, Node child) {
-    return ObjectReference.newBuilder().setLocalName(name).setNodeId(child.id()).build();
+  /** Python values as a SavedModel's object graph writes them down. */
+  private static final class StructuredValues {
+    private static final StructuredValue NONE =
+        StructuredValue.newBuilder().setNoneValue(NoneValue.getDefaultInstance()).build();
+
+    static StructuredValue tuple(Collection<StructuredValue> values) {
+      var value = StructuredValue.newBuilder();
+      value.getTupleValueBuilder().addAllValues(values);
+      return value.build();
+    }
+
+    private static StructuredValue list(Collection<String> strings) {
+      var value = StructuredValue.newBuilder();
+      var list = value.getListValueBuilder();
+      strings.forEach(string -> list.addValuesBuilder().setStringValue(string));
+      return value.build();
+    }
+
+    static StructuredValue dict(Map<String, StructuredValue> values) {
+      var value = StructuredValue.newBuilder();
+      value.getDictValueBuilder().putAllFields(values);
+      return value.build();
+    }
+
+    static StructuredValue spec(ArgumentSpec spec) {
+      var value = StructuredValue.newBuilder();
+      var tensor = value.getTensorSpecValueBuilder().setName(spec.name());
+      tensor.setShape(GraphProtos.shape(spec.shape())).setDtype(spec.dataType());
+      return value.build();
+    }
+
+    /** {@code inspect.FullArgSpec} of a function with these positional arguments and no others. */
+    static StructuredValue fullArgSpec(List<String> arguments) {
+      Map<String, StructuredValue> fields = new LinkedHashMap<>();
+      fields.put("args", list(arguments));
+      fields.put("varargs", NONE);
+      fields.put("varkw", NONE);
+      fields.put("defaults", NONE);
+      fields.put("kwonlyargs", list(List.of()));
+      fields.put("kwonlydefaults", NONE);
+      fields.put("annotations", dict(Map.of()));
+      var value = StructuredValue.newBuilder();
+      var tuple = value.getNamedTupleValueBuilder().setName("FullArgSpec");
+      fields.forEach((key, field) -> tuple.addValuesBuilder().setKey(key).setValue(field));
+      return value.build();
+    }
   }
 }

@@ -27,6 +27,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.tensorflow.proto.AssetFileDef;
+import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.MetaGraphDef;
 import org.tensorflow.proto.NodeDef;
@@ -36,41 +37,34 @@ import org.tensorflow.proto.TensorInfo;
 /**
  * A SavedModel on disk, read and checked before TensorFlow touches it: some damages would take the
  * JVM along, others would show only when the model runs.
+ *
+ * @param metaGraph the graph for inference, as it was read
+ * @param nodes those of its main graph
+ * @param functions those of its library
+ * @param size how large its graph is once the functions are expanded
+ * @param signatures by name, sorted, without TensorFlow's own initializer
+ * @param variables all of them, optimizer slots and metrics included
  */
-public final class SavedModelDirectory {
+public record SavedModelDirectory(
+    Path path,
+    MetaGraphDef metaGraph,
+    GraphIndex nodes,
+    FunctionLibrary functions,
+    GraphSize size,
+    ObjectGraph objects,
+    Map<String, SignatureSpec> signatures,
+    List<VariableSpec> variables) {
   /** The tag of graphs that are made for inference. */
   public static final String SERVE = "serve";
 
+  /** The file that holds the graph. */
+  static final String GRAPH_FILE = "saved_model.pb";
+
+  /** Where TensorFlow's checkpoint ops find the variables. */
+  static final Path CHECKPOINT = Path.of("variables", "variables");
+
   private static final int DEEPEST_FILE = 3; // assets.extra/optimizer/variables.index
   private static final String INIT_SIGNATURE = "__saved_model_init_op";
-
-  private final Path path;
-  private final MetaGraphDef metaGraph;
-  private final GraphIndex index;
-  private final FunctionLibrary functions;
-  private final GraphSize size;
-  private final ObjectGraph objects;
-  private final Map<String, SignatureSpec> signatures = new TreeMap<>();
-  private final List<VariableSpec> variables;
-
-  private SavedModelDirectory(Path path, MetaGraphDef metaGraph) {
-    this.path = path;
-    this.metaGraph = metaGraph;
-    GraphDef graph = metaGraph.getGraphDef();
-    index = new GraphIndex(graph.getNodeList());
-    functions = new FunctionLibrary(graph.getLibrary());
-    size = GraphSize.check(graph, functions);
-    checkNodes(graph);
-    objects = new ObjectGraph(metaGraph);
-    metaGraph
-        .getSignatureDefMap()
-        .forEach((name, definition) -> signatures.put(name, SignatureSpec.of(name, definition)));
-    signatures.remove(INIT_SIGNATURE);
-    variables = VariableCatalog.of(metaGraph, objects);
-    if (!variables.isEmpty()) {
-      checkStored();
-    }
-  }
 
   /**
    * Reads and checks a directory.
@@ -81,28 +75,44 @@ public final class SavedModelDirectory {
   public static SavedModelDirectory open(Path path) {
     MetaGraphDef metaGraph = serving(path, parse(path));
     try {
-      return new SavedModelDirectory(path, metaGraph);
+      GraphDef graph = metaGraph.getGraphDef();
+      FunctionLibrary functions = new FunctionLibrary(graph.getLibrary());
+      GraphSize size = GraphSize.check(graph, functions);
+      checkNodes(graph, functions);
+      ObjectGraph objects = new ObjectGraph(metaGraph);
+      Map<String, SignatureSpec> signatures = new TreeMap<>();
+      metaGraph.getSignatureDefMap().forEach((k, v) -> signatures.put(k, SignatureSpec.of(k, v)));
+      signatures.remove(INIT_SIGNATURE);
+      var directory =
+          new SavedModelDirectory(
+              path,
+              metaGraph,
+              new GraphIndex(graph.getNodeList()),
+              functions,
+              size,
+              objects,
+              Collections.unmodifiableMap(signatures),
+              VariableSpec.of(metaGraph, objects));
+      directory.checkStored();
+      return directory;
     } catch (PerformerException e) {
       throw e.in(path);
     } catch (RuntimeException e) { // attributes or references that make no sense
-      Path file = path.resolve("saved_model.pb");
+      Path file = path.resolve(GRAPH_FILE);
       throw new PerformerException(file + " is damaged: " + NativeErrors.firstLine(e), e);
     }
   }
 
   private static SavedModel parse(Path path) {
-    Path file = path.resolve("saved_model.pb");
+    Path file = path.resolve(GRAPH_FILE);
     require(Files.exists(path), "%s does not exist", path);
     require(Files.isDirectory(path), "%s is a file; a SavedModel is a directory", path);
-    if (!Files.isRegularFile(file)) {
-      boolean isText = Files.exists(path.resolve("saved_model.pbtxt"));
-      boolean isOther = Files.exists(path.resolve("checkpoint"));
-      String hint = isOther ? " (it looks like a checkpoint)" : "";
-      throw new PerformerException(
-          path
-              + " is not a SavedModel: it has no file saved_model.pb"
-              + (isText ? " (the text form saved_model.pbtxt is not supported)" : hint));
-    }
+    String hint =
+        Files.exists(path.resolve("saved_model.pbtxt"))
+            ? " (the text form saved_model.pbtxt is not supported)"
+            : Files.exists(path.resolve("checkpoint")) ? " (it looks like a checkpoint)" : "";
+    boolean hasFile = Files.isRegularFile(file);
+    require(hasFile, "%s is not a SavedModel: it has no file %s%s", path, GRAPH_FILE, hint);
     checkFiles(path);
     try {
       SavedModel model = SavedModel.parseFrom(RegularFiles.readAllBytes(file));
@@ -140,20 +150,21 @@ public final class SavedModelDirectory {
         return graphs.get(i);
       }
     }
-    throw new PerformerException(
-        path + ": no graph of the model has the tag " + SERVE + "; the tags are " + tags);
+    String message = "%s: no graph of the model has the tag %s; the tags are %s";
+    throw new PerformerException(message.formatted(path, SERVE, tags));
   }
 
-  private void checkNodes(GraphDef graph) {
-    graph.getNodeList().forEach(node -> checkNode(node, "the main graph", true));
+  private static void checkNodes(GraphDef graph, FunctionLibrary functions) {
+    graph.getNodeList().forEach(node -> checkNode(node, "the main graph", true, functions));
     for (String name : functions.reachedFrom(graph.getNodeList())) {
       List<NodeDef> body = functions.find(name).orElseThrow().getNodeDefList();
-      body.forEach(node -> checkNode(node, "the function " + name, false));
+      body.forEach(node -> checkNode(node, "the function " + name, false, functions));
     }
     functions.checkReferences();
   }
 
-  private void checkNode(NodeDef node, String place, boolean isMain) {
+  private static void checkNode(
+      NodeDef node, String place, boolean isMain, FunctionLibrary functions) {
     var op = OpDefinitions.find(node.getOp());
     if (op.isPresent()) {
       OpDefinitions.checkAttributes(node, op.get(), place);
@@ -172,40 +183,28 @@ public final class SavedModelDirectory {
   }
 
   private void checkStored() {
-    require(
-        Files.isDirectory(path.resolve("variables")),
-        "%s: the folder variables/ is missing, so the model has no weights; copy it again",
-        path);
+    if (variables.isEmpty()) {
+      return;
+    }
+    boolean hasFolder = Files.isDirectory(variablesPrefix().getParent());
+    String missing = "%s: the folder variables/ is missing, so the model has no weights";
+    require(hasFolder, missing + "; copy it again", path);
     try (CheckpointReader reader = CheckpointReader.open(variablesPrefix())) {
-      variables.stream()
-          .filter(variable -> !variable.checkpointKey().isEmpty())
-          .forEach(variable -> checkStored(variable, reader.entries()));
+      for (VariableSpec variable : variables) {
+        if (variable.isStored()) {
+          checkStored(variable, reader.entries().get(variable.checkpointKey()));
+        }
+      }
     }
   }
 
-  private static void checkStored(
-      VariableSpec variable, Map<String, CheckpointReader.Entry> stored) {
+  private static void checkStored(VariableSpec variable, CheckpointReader.Entry entry) {
     String key = variable.checkpointKey();
-    CheckpointReader.Entry entry = stored.get(key);
     require(entry != null, "variables/ has no tensor %s for the variable %s", key, variable.name());
     boolean comparable = variable.slice().isEmpty() && !variable.shape().hasUnknownDimension();
     String own = "the variable " + variable.name() + " has shape " + variable.shape();
     boolean isEqual = !comparable || entry.shape().equals(variable.shape());
     require(isEqual, "%s, but variables/ stores %s as %s", own, entry.shape(), key);
-  }
-
-  public Path path() {
-    return path;
-  }
-
-  /** The graph for inference, as it was read. */
-  public MetaGraphDef metaGraph() {
-    return metaGraph;
-  }
-
-  /** The signatures by name, sorted, without TensorFlow's own initializer. */
-  public Map<String, SignatureSpec> signatures() {
-    return Collections.unmodifiableMap(signatures);
   }
 
   /** The signature of that name. @throws PerformerException that lists those there are */
@@ -226,22 +225,17 @@ public final class SavedModelDirectory {
   }
 
   private void checkTensor(TensorSpec spec, String kind, String signature) {
-    String what = "the " + kind + " " + spec.name() + " of the signature " + signature;
+    String what = "the %s %s of the signature %s".formatted(kind, spec.name(), signature);
     String tensor = spec.tensor();
     require(!tensor.isEmpty(), "%s is sparse or composite, which is not supported", what);
-    NodeDef node = index.require(tensor, what);
+    NodeDef node = nodes.require(tensor, what);
+    Optional<FunctionDef> function = functions.find(node.getOp());
     int outputs =
-        functions
-            .find(node.getOp())
-            .map(function -> function.getSignature().getOutputArgCount())
-            .orElseGet(() -> OpDefinitions.outputTypes(node).size());
+        function.isPresent()
+            ? function.get().getSignature().getOutputArgCount()
+            : OpDefinitions.outputTypes(node).size();
     boolean isOutput = TensorNames.index(tensor) < outputs;
     require(isOutput, "%s is %s, but that node has %d outputs", what, tensor, outputs);
-  }
-
-  /** All variables, optimizer slots and metrics included. */
-  public List<VariableSpec> variables() {
-    return variables;
   }
 
   /** The version of TensorFlow that wrote it; empty if that is not recorded. */
@@ -251,7 +245,7 @@ public final class SavedModelDirectory {
 
   /** Where TensorFlow's checkpoint ops find the variables. */
   public Path variablesPrefix() {
-    return path.resolve("variables").resolve("variables");
+    return path.resolve(CHECKPOINT);
   }
 
   /** Asset files the graph reads: the file by the tensor that names it. */
@@ -266,15 +260,6 @@ public final class SavedModelDirectory {
       assets.put(asset.getTensorInfo().getName(), file);
     }
     return assets;
-  }
-
-  FunctionLibrary functions() {
-    return functions;
-  }
-
-  /** How large its graph is once the functions are expanded. */
-  GraphSize size() {
-    return size;
   }
 
   /** Whether the graph or one of its functions has a node of one of some types. */
@@ -303,9 +288,5 @@ public final class SavedModelDirectory {
     return Optional.ofNullable(metaGraph.getSignatureDefMap().get(INIT_SIGNATURE))
         .map(signature -> signature.getOutputsMap().get(INIT_SIGNATURE))
         .map(TensorInfo::getName);
-  }
-
-  ObjectGraph objects() {
-    return objects;
   }
 }

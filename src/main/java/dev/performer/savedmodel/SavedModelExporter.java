@@ -1,15 +1,14 @@
 package dev.performer.savedmodel;
 
-import static dev.performer.graph.CheckpointReader.OBJECT_GRAPH_KEY;
 import static dev.performer.savedmodel.ImportedModel.DEFAULT_SIGNATURE;
 
 import com.google.protobuf.CodedOutputStream;
-import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.GraphCut;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.TracedFunction;
+import dev.performer.graph.TracedFunction.ArgumentSpec;
 import dev.performer.graph.Variable;
-import dev.performer.graph.VariableValues;
+import dev.performer.graph.Variables;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -77,19 +76,16 @@ public final class SavedModelExporter {
   /**
    * Adds a signature that is built anew.
    *
-   * @param inputs its inputs; use −1 for batch and length; their order is that of Python's {@code
-   *     model(...)}
+   * @param inputs −1 for batch and length; their order is that of Python's {@code model(...)}
    * @param body adds its ops; the variables must have been given before
    */
   public SavedModelExporter signature(String name, List<ArgumentSpec> inputs, SignatureBody body) {
     Map<String, ArgumentSpec> specs = new LinkedHashMap<>();
     inputs.forEach(spec -> specs.put(spec.name(), spec));
-    return add(
-        new ExportedSignature(
-            name,
-            List.copyOf(specs.keySet()),
-            order -> tracing -> trace(tracing, order.stream().map(specs::get).toList(), body),
-            FunctionDefLibrary.getDefaultInstance()));
+    Function<List<String>, TracedFunction.Body> traced =
+        order -> tracing -> trace(tracing, order.stream().map(specs::get).toList(), body);
+    var none = FunctionDefLibrary.getDefaultInstance();
+    return add(new ExportedSignature(name, List.copyOf(specs.keySet()), traced, none));
   }
 
   private Map<String, Operand<?>> trace(
@@ -97,21 +93,16 @@ public final class SavedModelExporter {
     Ops tf = tracing.tf();
     Map<String, Operand<?>> values = new LinkedHashMap<>();
     inputs.forEach(spec -> values.put(spec.name(), tracing.input(spec)));
-    Map<String, Operand<?>> read = new HashMap<>();
-    return body.build(
-        tf,
-        values,
-        name -> read.computeIfAbsent(name, n -> tracing.capture(variable(n)).read(tf).asOutput()));
+    Map<String, Operand<?>> known = new HashMap<>();
+    Function<String, Operand<?>> read = n -> tracing.capture(variable(n)).read(tf).asOutput();
+    return body.build(tf, values, name -> known.computeIfAbsent(name, read));
   }
 
   private Variable variable(String name) {
-    for (Variable variable : variables) {
-      if (variable.name().equals(name)) {
-        return variable;
-      }
-    }
-    var names = variables.stream().map(Variable::name).toList();
-    throw new IllegalArgumentException("no variable " + name + "; there are " + names);
+    return variables.stream()
+        .filter(variable -> variable.name().equals(name))
+        .findFirst()
+        .orElseThrow(() -> new IllegalArgumentException("no variable " + name));
   }
 
   /**
@@ -128,24 +119,22 @@ public final class SavedModelExporter {
       throw new IllegalArgumentException("signature " + name + " has no output");
     }
     Graph graph = (Graph) outputs.values().iterator().next().asOutput().op().env();
-    return add(
-        new ExportedSignature(
-            name,
-            List.copyOf(inputs.keySet()),
-            order -> {
-              Map<String, Operand<?>> ordered = new LinkedHashMap<>();
-              order.forEach(key -> ordered.put(key, inputs.get(key)));
-              return new GraphCut(graph, ordered, outputs, variables);
-            },
-            new GraphCut(graph, inputs, outputs, variables).library()));
+    Function<List<String>, TracedFunction.Body> body =
+        order -> {
+          Map<String, Operand<?>> ordered = new LinkedHashMap<>();
+          order.forEach(key -> ordered.put(key, inputs.get(key)));
+          return new GraphCut(graph, ordered, outputs, variables);
+        };
+    var library = new GraphCut(graph, inputs, outputs, variables).library();
+    return add(new ExportedSignature(name, List.copyOf(inputs.keySet()), body, library));
   }
 
   private SavedModelExporter add(ExportedSignature signature) {
     String name = signature.name();
     for (String input : signature.inputs()) {
       if (!IDENTIFIER.matcher(input).matches()) {
-        throw new IllegalArgumentException(
-            "input %s of signature %s is no Python identifier".formatted(input, name));
+        String message = "input %s of signature %s is no Python identifier";
+        throw new IllegalArgumentException(message.formatted(input, name));
       }
     }
     if (signatures.put(name, signature) != null) {
@@ -182,8 +171,7 @@ public final class SavedModelExporter {
    * Writes the SavedModel; the directory is made, with its parents, if need be.
    *
    * @param session runs the variables' graph, which stays as it is
-   * @throws dev.performer.PerformerException if the directory is taken or cannot be written;
-   *     nothing has changed then
+   * @throws dev.performer.PerformerException if the directory is taken or cannot be written
    */
   public void export(Session session, Path directory) {
     for (Variable variable : variables) {
@@ -207,24 +195,21 @@ public final class SavedModelExporter {
     String known = signatures.containsKey(DEFAULT_SIGNATURE) ? DEFAULT_SIGNATURE : first;
     String called = callable == null ? known : callable;
     if (!signatures.containsKey(called)) {
+      String some = "no signature " + called + " to call; there are " + signatures.keySet();
       throw new IllegalStateException(
-          signatures.isEmpty()
-              ? "a SavedModel needs at least one signature"
-              : "no signature " + called + " to call; there are " + signatures.keySet());
+          signatures.isEmpty() ? "a SavedModel needs at least one signature" : some);
     }
     return called;
   }
 
   private void write(Session session, PythonObjects objects, SavedModel model, Path directory)
       throws IOException {
-    Files.write(directory.resolve("saved_model.pb"), bytes(model));
-    try (VariableValues values = VariableValues.fetch(session, variables)) {
+    Files.write(directory.resolve(SavedModelDirectory.GRAPH_FILE), bytes(model));
+    try (Variables.Values values = Variables.fetch(session, variables)) {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
       values.tensors().forEach((variable, value) -> tensors.put(objects.key(variable), value));
-      SaveRestore.write(
-          directory.resolve("variables").resolve("variables"),
-          tensors,
-          tf -> Map.of(OBJECT_GRAPH_KEY, ExportGraph.objectGraphConstant(tf, objects)));
+      Path prefix = directory.resolve(SavedModelDirectory.CHECKPOINT);
+      SaveRestore.write(prefix, tensors, tf -> ExportGraph.objectGraph(tf, objects));
     }
     extra.write(directory);
   }

@@ -1,7 +1,7 @@
 package dev.performer.savedmodel;
 
 import dev.performer.model.Task;
-import dev.performer.savedmodel.PerformerGraph.Signature;
+import dev.performer.savedmodel.PerformerSignatures.Signature;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -30,7 +30,7 @@ final class ScoreSignature {
   private ScoreSignature() {}
 
   /** Null for models that are no language models, and masked ones without a known mask token. */
-  static Signature build(PerformerGraph graph) {
+  static Signature build(PerformerSignatures graph) {
     Task task = graph.config().task();
     boolean isMasked = task == Task.MASKED_LM;
     if (task != Task.CAUSAL_LM && !(isMasked && maskId(graph) != null)) {
@@ -60,11 +60,11 @@ final class ScoreSignature {
         .toList();
   }
 
-  private static Integer maskId(PerformerGraph graph) {
+  private static Integer maskId(PerformerSignatures graph) {
     return graph.vocabulary() == null ? null : graph.vocabulary().maskId();
   }
 
-  private static Operand<TFloat32> causal(PerformerGraph graph, Operand<TInt32> tokens) {
+  private static Operand<TFloat32> causal(PerformerSignatures graph, Operand<TInt32> tokens) {
     Ops tf = graph.tf();
     Operand<TFloat32> logits = graph.apply(tokens).logits(); // [B, L, V]
     if (graph.config().shiftBos() != null) {
@@ -81,7 +81,7 @@ final class ScoreSignature {
   }
 
   /** Row b·L+l of the batch that is run has the mask at l. */
-  private static Operand<TFloat32> masked(PerformerGraph graph, Operand<TInt32> tokens) {
+  private static Operand<TFloat32> masked(PerformerSignatures graph, Operand<TInt32> tokens) {
     Ops tf = graph.tf();
     var length = tf.gather(tf.shape(tokens), tf.constant(1), tf.constant(0)); // scalar
     var indices = tf.range(tf.constant(0), length, tf.constant(1));
@@ -101,7 +101,7 @@ final class ScoreSignature {
 
   /** Not TensorFlow's log-softmax, whose gradient is wrong in three dimensions. */
   private static Operand<TFloat32> logProbabilities(
-      PerformerGraph graph, Operand<TFloat32> logits, Operand<TInt32> tokens) {
+      PerformerSignatures graph, Operand<TFloat32> logits, Operand<TInt32> tokens) {
     Ops tf = graph.tf();
     var last = tf.constant(2);
     var largest = tf.stopGradient(tf.reduceMax(logits, last, ReduceMax.keepDims(true)));

@@ -1,12 +1,12 @@
 package dev.performer.savedmodel;
 
+import dev.performer.graph.GraphProtos;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.stream.Collectors;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.TensorInfo;
-import org.tensorflow.proto.TensorShapeProto;
 
 /**
  * One input or output of a signature.
@@ -19,14 +19,8 @@ import org.tensorflow.proto.TensorShapeProto;
 public record TensorSpec(String name, String tensor, DataType type, Shape shape) {
 
   static TensorSpec of(String name, TensorInfo info) {
-    return new TensorSpec(name, info.getName(), info.getDtype(), shape(info.getTensorShape()));
-  }
-
-  static Shape shape(TensorShapeProto proto) {
-    if (proto.getUnknownRank()) {
-      return Shape.unknown();
-    }
-    return Shape.of(proto.getDimList().stream().mapToLong(TensorShapeProto.Dim::getSize).toArray());
+    Shape shape = GraphProtos.shape(info.getTensorShape());
+    return new TensorSpec(name, info.getName(), info.getDtype(), shape);
   }
 
   /** The type as Python writes it: {@code float32}. */

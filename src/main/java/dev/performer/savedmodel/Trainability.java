@@ -1,26 +1,35 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.graph.LossGradients.isDifferentiable;
+
 import dev.performer.Excerpt;
 import dev.performer.graph.FlatGraph;
-import dev.performer.graph.FunctionCall;
-import dev.performer.graph.GradientPaths;
 import dev.performer.graph.GraphIndex;
-import dev.performer.graph.MissingGradients;
+import dev.performer.graph.OpDefinitions;
+import dev.performer.graph.TensorNames;
 import dev.performer.graph.Variable;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.NodeDef;
 
 /**
- * Whether and how far gradients of a model's outputs reach its variables.
+ * Whether and how far gradients of a model's outputs reach its variables. A gradient goes from an
+ * output back along floating point tensors and ends where an op stops it on purpose ({@code
+ * StopGradient}, comparisons, shapes).
  *
  * @param obstacles ops between trainable variables and outputs that no gradient can pass
- * @param trainable trainable variables that a gradient reaches
- * @param blocked trainable variables behind an obstacle
+ * @param trainable trainable variables that a gradient reaches past no obstacle
+ * @param blocked trainable variables that an obstacle keeps from some gradient
  * @param unused trainable variables on which the outputs do not depend differentiably
  */
 public record Trainability(
@@ -29,6 +38,17 @@ public record Trainability(
     List<Variable> blocked,
     List<Variable> unused) {
   static final Trainability NONE = new Trainability(List.of(), List.of(), List.of(), List.of());
+
+  /** Ops whose gradient is "none" on purpose, from TensorFlow's C++ registry. */
+  private static final Set<String> STOPS =
+      Set.of(
+          """
+          ApproximateEqual BroadcastGradientArgs ConcatOffset Const Equal Floor Greater GreaterEqual
+          InvertPermutation Less LessEqual LogicalAnd LogicalNot LogicalOr NonMaxSuppression
+          NonMaxSuppressionV2 NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 NotEqual
+          OneHot Rank Shape ShapeN Size StopGradient ZerosLike
+          """
+              .split("\\s+"));
 
   /**
    * An op that stops training.
@@ -50,36 +70,81 @@ public record Trainability(
   static Trainability of(
       FlatGraph flat, CustomGradients custom, List<String> outputs, List<Variable> variables) {
     List<Variable> trainable = variables.stream().filter(Variable::trainable).toList();
-    List<String> handles = trainable.stream().map(Trainability::handle).toList();
-    var report =
-        new GradientPaths(flat.graph(), handles)
-            .trace(
-                outputs,
-                node ->
-                    custom
-                        .obstacle(node, flat.callOf(node.getName()))
-                        .or(() -> Optional.ofNullable(reason(node))));
+    var handles = trainable.stream().map(Trainability::handle).collect(Collectors.toSet());
     GraphIndex index = new GraphIndex(flat.graph().getNodeList());
-    List<Obstacle> obstacles = new ArrayList<>();
-    report
-        .obstacles()
-        .forEach(
-            (name, reason) -> {
-              String op = index.require(name, "a path").getOp();
-              String function = flat.callOf(name).map(FunctionCall::function).orElse("");
-              obstacles.add(new Obstacle(op, name, function, reason));
-            });
-    Predicate<Variable> isReached = variable -> report.reached().contains(handle(variable));
-    Predicate<Variable> isBlocked = variable -> report.blocked().contains(handle(variable));
+    Paths paths = new Paths(index, handles, new HashMap<>());
+    // There may be more behind an obstacle.
+    Set<String> seen = index.reached(paths.passable(outputs), paths::flowing);
+    Map<String, Obstacle> obstacles = new LinkedHashMap<>();
+    for (String name : seen) {
+      NodeDef node = index.require(name, "a gradient");
+      var call = flat.callOf(name);
+      String function = call.map(FlatGraph.Call::function).orElse("");
+      Optional.of(node)
+          .filter(n -> !paths.isEnd(n))
+          .flatMap(n -> custom.obstacle(n, call).or(() -> Optional.ofNullable(reason(n))))
+          .ifPresent(why -> obstacles.put(name, new Obstacle(node.getOp(), name, function, why)));
+    }
+    obstacles.keySet().retainAll(paths.leadingTo(handles, seen));
+    Set<String> behind = index.reached(obstacles.keySet(), paths::flowing);
+    Predicate<Variable> isSeen = variable -> seen.contains(handle(variable));
+    Predicate<Variable> isBlocked = variable -> behind.contains(handle(variable));
     return new Trainability(
-        List.copyOf(obstacles),
-        trainable.stream().filter(isReached).toList(),
+        List.copyOf(obstacles.values()),
+        trainable.stream().filter(isSeen.and(isBlocked.negate())).toList(),
         trainable.stream().filter(isBlocked).toList(),
-        trainable.stream().filter(isReached.or(isBlocked).negate()).toList());
+        trainable.stream().filter(isSeen.negate()).toList());
   }
 
   private static String handle(Variable variable) {
     return variable.handle().op().name();
+  }
+
+  /** Where gradients can flow in a flat graph, down to the handles of some variables. */
+  private record Paths(
+      GraphIndex index, Set<String> handles, Map<String, List<DataType>> outputTypes) {
+
+    boolean isEnd(NodeDef node) {
+      return handles.contains(node.getName()) || STOPS.contains(node.getOp());
+    }
+
+    /** The inputs that get a gradient: the moving statistics of a batch normalization do not. */
+    List<String> flowing(NodeDef node) {
+      List<String> inputs = node.getInputList();
+      boolean isNorm = node.getOp().startsWith("FusedBatchNorm");
+      return isEnd(node) ? List.of() : passable(isNorm ? inputs.subList(0, 3) : inputs);
+    }
+
+    List<String> passable(Collection<String> references) {
+      return references.stream().filter(this::isPassable).toList();
+    }
+
+    private boolean isPassable(String reference) {
+      NodeDef node = index.find(reference).orElse(null);
+      if (TensorNames.isControl(reference) || node == null) {
+        return false;
+      }
+      List<DataType> types =
+          outputTypes.computeIfAbsent(node.getName(), name -> OpDefinitions.outputTypes(node));
+      int output = TensorNames.index(reference);
+      return output >= types.size()
+          || switch (types.get(output)) {
+            case DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16, DT_COMPLEX64, DT_COMPLEX128 -> true;
+            case DT_RESOURCE, DT_VARIANT, DT_FLOAT_REF, DT_DOUBLE_REF -> true;
+            default -> false;
+          };
+    }
+
+    /** Of the nodes seen, those from which gradients would flow to one of the ends. */
+    Set<String> leadingTo(Set<String> ends, Set<String> seen) {
+      Map<String, List<String>> users = new HashMap<>();
+      for (String name : seen) {
+        for (String input : flowing(index.require(name, "a gradient"))) {
+          users.computeIfAbsent(TensorNames.node(input), key -> new ArrayList<>()).add(name);
+        }
+      }
+      return index.reached(ends, node -> users.getOrDefault(node.getName(), List.of()));
+    }
   }
 
   /** Why an op passes no gradient on; null if it does. */
@@ -88,7 +153,7 @@ public record Trainability(
     if (op.startsWith("TensorList") || op.startsWith("TensorArray")) {
       return "tensor lists have no gradient here";
     }
-    String known = MissingGradients.isDifferentiable(op) ? null : "the op has no gradient here";
+    String known = isDifferentiable(op) ? null : "the op has no gradient here";
     return switch (op) {
       case "While", "StatelessWhile", "Enter", "Exit", "NextIteration", "LoopCond" ->
           "loops have no gradient here";

@@ -1,7 +1,29 @@
 package dev.performer.savedmodel;
 
+import com.google.protobuf.InvalidProtocolBufferException;
+import dev.performer.graph.FunctionInliner;
+import dev.performer.graph.GraphIndex;
+import dev.performer.graph.GraphProtos;
+import dev.performer.graph.ResourceConversion;
+import dev.performer.graph.TensorNames;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import org.tensorflow.ndarray.Shape;
+import org.tensorflow.proto.AttrValue;
+import org.tensorflow.proto.CollectionDef;
 import org.tensorflow.proto.DataType;
+import org.tensorflow.proto.GraphDef;
+import org.tensorflow.proto.MetaGraphDef;
+import org.tensorflow.proto.NodeDef;
+import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedVariable;
+import org.tensorflow.proto.VariableDef;
 
 /**
  * One variable as a SavedModel describes it.
@@ -26,5 +48,144 @@ public record VariableSpec(
   /** Number of elements; 0 if the shape is not fully known. */
   public long size() {
     return shape.hasUnknownDimension() ? 0 : shape.size();
+  }
+
+  boolean isStored() {
+    return !checkpointKey.isEmpty();
+  }
+
+  /** All variables of a SavedModel in the order of its graph. */
+  static List<VariableSpec> of(MetaGraphDef metaGraph, ObjectGraph objects) {
+    return new Catalog(metaGraph, objects).specs();
+  }
+
+  /** Takes names and marks from a graph, its object graph and its collections. */
+  private static final class Catalog {
+    private static final Set<String> VARIABLES = Set.of("VarHandleOp", "VariableV2", "Variable");
+    private static final Set<DataType> FLOATING =
+        Set.of(DataType.DT_FLOAT, DataType.DT_DOUBLE, DataType.DT_HALF, DataType.DT_BFLOAT16);
+
+    private final MetaGraphDef metaGraph;
+    private final ObjectGraph objects;
+    private final List<NodeDef> nodes;
+    private final Map<String, Boolean> trainable = new HashMap<>();
+
+    Catalog(MetaGraphDef metaGraph, ObjectGraph objects) {
+      this.metaGraph = metaGraph;
+      this.objects = objects;
+      var all = metaGraph.getGraphDef().getNodeList().stream();
+      nodes = all.filter(node -> VARIABLES.contains(node.getOp())).toList();
+      collect("variables", false);
+      collect("trainable_variables", true);
+    }
+
+    /** TF1's collections name a variable by its handle or reference tensor. */
+    private void collect(String collection, boolean isTrainable) {
+      var none = CollectionDef.getDefaultInstance();
+      var definition = metaGraph.getCollectionDefOrDefault(collection, none);
+      for (var bytes : definition.getBytesList().getValueList()) {
+        try {
+          String tensor = VariableDef.parseFrom(bytes).getVariableName();
+          trainable.put(TensorNames.node(tensor), isTrainable);
+        } catch (InvalidProtocolBufferException notVariables) {
+          return;
+        }
+      }
+    }
+
+    List<VariableSpec> specs() {
+      Map<String, Stored> keys = Stored.of(metaGraph);
+      Map<String, String> names = names();
+      List<VariableSpec> specs = new ArrayList<>();
+      for (NodeDef node : nodes) {
+        String name = node.getName();
+        DataType type = node.getAttrOrThrow("dtype").getType();
+        Shape shape = GraphProtos.shape(node.getAttrOrThrow("shape").getShape());
+        boolean isCollected = trainable.getOrDefault(name, true);
+        boolean isTrainable = known(node).map(SavedVariable::getTrainable).orElse(isCollected);
+        boolean trains = isTrainable && FLOATING.contains(type);
+        Stored in = keys.getOrDefault(name, new Stored("", ""));
+        specs.add(new VariableSpec(names.get(name), name, type, shape, trains, in.key, in.slice));
+      }
+      return List.copyOf(specs);
+    }
+
+    /**
+     * Names by node. Keras 3 stores each variable twice under one name: those that signatures use
+     * have the first choice.
+     */
+    private Map<String, String> names() {
+      List<String> outputs = new ArrayList<>();
+      for (var signature : metaGraph.getSignatureDefMap().values()) {
+        signature.getOutputsMap().values().forEach(output -> outputs.add(output.getName()));
+      }
+      GraphIndex index = new GraphIndex(metaGraph.getGraphDef().getNodeList());
+      Set<String> used = index.reached(outputs, NodeDef::getInputList);
+      List<NodeDef> usedFirst = new ArrayList<>(nodes);
+      usedFirst.sort(Comparator.comparing(node -> !used.contains(node.getName())));
+      Set<String> taken = new HashSet<>();
+      Map<String, Integer> copies = new HashMap<>();
+      Map<String, String> names = new HashMap<>();
+      for (NodeDef node : usedFirst) {
+        var known = known(node).map(SavedVariable::getName).filter(name -> !name.isEmpty());
+        String wanted = known.orElse(node.getName());
+        String name = wanted;
+        while (!taken.add(name)) {
+          name = wanted + "_" + copies.merge(wanted, 1, Integer::sum);
+        }
+        names.put(node.getName(), name);
+      }
+      return names;
+    }
+
+    private Optional<SavedVariable> known(NodeDef node) {
+      var shared = node.getAttrOrDefault("shared_name", AttrValue.getDefaultInstance());
+      return objects.variable(node.getName(), shared.getS().toStringUtf8());
+    }
+  }
+
+  /**
+   * Where {@code variables/} holds a variable, read off the model's own restore function, which is
+   * never run: it names the keys for TF1, TF2 and every Keras alike.
+   */
+  private record Stored(String key, String slice) {
+    /** By the name of the node that makes the variable's handle. */
+    static Map<String, Stored> of(MetaGraphDef metaGraph) {
+      String restore = TensorNames.node(metaGraph.getSaverDef().getRestoreOpName());
+      if (restore.isEmpty()) {
+        return Map.of();
+      }
+      var flat = FunctionInliner.inline(metaGraph.getGraphDef(), List.of("^" + restore));
+      GraphDef graph = ResourceConversion.apply(flat.graph());
+      GraphIndex index = new GraphIndex(graph.getNodeList());
+      Map<String, Stored> keys = new LinkedHashMap<>();
+      for (NodeDef node : graph.getNodeList()) {
+        if (node.getOp().equals("AssignVariableOp")) {
+          restored(node.getInput(1), index)
+              .ifPresent(stored -> keys.putIfAbsent(TensorNames.node(node.getInput(0)), stored));
+        }
+      }
+      return keys;
+    }
+
+    private static Optional<Stored> restored(String value, GraphIndex index) {
+      String source = index.source(value, Set.of("Identity", "Cast"));
+      NodeDef restore = index.find(source).orElse(NodeDef.getDefaultInstance());
+      if (!restore.getOp().equals("RestoreV2")) {
+        return Optional.empty();
+      }
+      int output = TensorNames.index(source);
+      String slice = string(restore.getInput(2), output, index).orElse("");
+      return string(restore.getInput(1), output, index).map(key -> new Stored(key, slice));
+    }
+
+    private static Optional<String> string(String constant, int number, GraphIndex index) {
+      return index
+          .find(constant)
+          .filter(node -> node.getOp().equals("Const"))
+          .map(node -> GraphProtos.strings(node.getAttrOrThrow("value").getTensor()))
+          .filter(strings -> number < strings.size())
+          .map(strings -> strings.get(number).toStringUtf8());
+    }
   }
 }

@@ -1,28 +1,37 @@
 package dev.performer.savedmodel;
 
 import static dev.performer.PerformerException.require;
+import static dev.performer.graph.CheckpointReader.OBJECT_GRAPH_KEY;
+import static dev.performer.savedmodel.SavedModelDirectory.CHECKPOINT;
+import static dev.performer.savedmodel.SavedModelDirectory.GRAPH_FILE;
 
 import com.google.protobuf.InvalidProtocolBufferException;
+import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.graph.CheckpointReader;
-import dev.performer.graph.DataTypes;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
-import dev.performer.graph.VariableValues;
+import dev.performer.graph.Variables;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -30,9 +39,11 @@ import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.NdArrays;
-import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
+import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.FingerprintDef;
+import org.tensorflow.proto.SavedModel;
+import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph;
 import org.tensorflow.types.TString;
 
 /**
@@ -45,9 +56,6 @@ import org.tensorflow.types.TString;
  * do not change.
  */
 public final class WeightReplacement {
-  private static final String GRAPH_FILE = "saved_model.pb";
-  private static final Path CHECKPOINT = Path.of("variables", "variables");
-
   /** Checkpoint keys with the session's values, of second copies of those, and with old values. */
   public record Report(List<String> replaced, List<String> copies, List<String> kept) {}
 
@@ -105,23 +113,19 @@ public final class WeightReplacement {
       requireFit(reader, variables);
       Map<String, Variable> values = new LinkedHashMap<>();
       variables.forEach(variable -> values.put(variable.checkpointKey(), variable));
-      var copies = VariableCopies.find(original.resolve(GRAPH_FILE), reader, values.keySet());
+      List<String> replaced = List.copyOf(values.keySet());
+      var copies = copies(original.resolve(GRAPH_FILE), reader, values.keySet());
       copies.forEach((copy, key) -> values.put(copy, values.get(key)));
       List<String> kept = new ArrayList<>(reader.entries().keySet());
       kept.removeAll(values.keySet());
-      OutputDirectory.write(
-          target,
-          replace,
-          card,
+      OutputDirectory.Writer writer =
           staging -> {
             copyFiles(staging, this::isKept);
             saveCheckpoint(session, values, kept, reader, staging.resolve(CHECKPOINT));
             updateFingerprint(staging);
-          });
-      return new Report(
-          variables.stream().map(Variable::checkpointKey).toList(),
-          List.copyOf(copies.keySet()),
-          List.copyOf(kept));
+          };
+      OutputDirectory.write(target, replace, card, writer);
+      return new Report(replaced, List.copyOf(copies.keySet()), List.copyOf(kept));
     }
   }
 
@@ -137,17 +141,82 @@ public final class WeightReplacement {
     for (Variable variable : variables) {
       String key = variable.checkpointKey();
       CheckpointReader.Entry entry = reader.entries().get(key);
-      var type = DataTypes.of(variable.type());
-      Shape shape = variable.shape();
       if (entry == null) {
         problems.add(key + " is not in its checkpoint");
-      } else if (entry.type() != type || !shape.isCompatibleWith(entry.shape())) {
+      } else if (!entry.fits(variable)) {
+        var type = Tensors.dataType(variable.type());
         String stored = key + " is " + entry.type() + " " + entry.shape();
-        problems.add(stored + ", the new value is " + type + " " + shape);
+        problems.add(stored + ", the new value is " + type + " " + variable.shape());
       }
     }
     if (!problems.isEmpty()) {
       throw new PerformerException("these weights are not of " + original, problems);
+    }
+  }
+
+  private record Stored(String key, String name, boolean used) {}
+
+  /**
+   * From the key of each copy in the checkpoint to the one of {@code keys} that it copies: Keras 3
+   * exports each variable as two objects, one that the functions use and one that Python lists.
+   * Same name, type, shape and bytes, not both used by functions; copies of two keys are left out.
+   */
+  static Map<String, String> copies(Path graphFile, CheckpointReader checkpoint, Set<String> keys) {
+    if (!checkpoint.entries().containsKey(OBJECT_GRAPH_KEY)) {
+      return Map.of();
+    }
+    Map<String, List<Stored>> byName =
+        stored(graphFile, checkpoint).stream().collect(Collectors.groupingBy(Stored::name));
+    Map<String, String> copies = new TreeMap<>();
+    Set<String> ambiguous = new HashSet<>();
+    for (List<Stored> namesakes : byName.values()) {
+      for (Stored variable : namesakes) {
+        for (Stored other : namesakes) {
+          if (keys.contains(variable.key)
+              && !keys.contains(other.key)
+              && !(variable.used && other.used)
+              && equal(checkpoint, variable.key, other.key)
+              && copies.put(other.key, variable.key) != null) {
+            ambiguous.add(other.key);
+          }
+        }
+      }
+    }
+    copies.keySet().removeAll(ambiguous);
+    return copies;
+  }
+
+  private static Collection<Stored> stored(Path graphFile, CheckpointReader checkpoint) {
+    Set<Integer> used = new HashSet<>();
+    Map<String, Stored> byKey = new TreeMap<>();
+    try {
+      SavedModel model = SavedModel.parseFrom(RegularFiles.readAllBytes(graphFile));
+      require(model.getMetaGraphsCount() > 0, "%s holds no graph", graphFile);
+      var functions = model.getMetaGraphs(0).getObjectGraphDef().getConcreteFunctionsMap();
+      functions.values().forEach(f -> used.addAll(f.getBoundInputsList()));
+      var tracked = TrackableObjectGraph.parseFrom(checkpoint.string(OBJECT_GRAPH_KEY));
+      for (int node = 0; node < tracked.getNodesCount(); node++) {
+        for (var tensor : tracked.getNodes(node).getAttributesList()) {
+          String key = tensor.getCheckpointKey();
+          if (!tensor.getFullName().isEmpty() && checkpoint.entries().containsKey(key)) {
+            byKey.put(key, new Stored(key, tensor.getFullName(), used.contains(node)));
+          }
+        }
+      }
+      return byKey.values();
+    } catch (IOException e) {
+      throw new PerformerException(graphFile + " cannot be read: " + AtomicFiles.describe(e), e);
+    }
+  }
+
+  private static boolean equal(CheckpointReader checkpoint, String key, String other) {
+    CheckpointReader.Entry entry = checkpoint.entry(key);
+    if (entry.type() == DataType.DT_STRING || !entry.equals(checkpoint.entry(other))) {
+      return false;
+    }
+    try (Tensor a = checkpoint.tensor(key);
+        Tensor b = checkpoint.tensor(other)) {
+      return Arrays.equals(Tensors.bytes(a), Tensors.bytes(b));
     }
   }
 
@@ -156,7 +225,7 @@ public final class WeightReplacement {
     boolean isCheckpoint =
         file.startsWith(original.resolve(CHECKPOINT.getParent()))
             && file.getFileName().toString().startsWith(CHECKPOINT.getFileName() + ".");
-    return !isCheckpoint && !file.startsWith(original.resolve(OptimizerFiles.FOLDER));
+    return !isCheckpoint && !file.startsWith(original.resolve(PerformerModels.OPTIMIZER));
   }
 
   private void copyFiles(Path target, Predicate<Path> wanted) throws IOException {
@@ -179,7 +248,7 @@ public final class WeightReplacement {
       CheckpointReader reader,
       Path prefix) {
     var once = List.copyOf(new LinkedHashSet<>(values.values())); // copies share a variable
-    try (VariableValues fetched = VariableValues.fetch(session, once)) {
+    try (Variables.Values fetched = Variables.fetch(session, once)) {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
       values.forEach((key, variable) -> tensors.put(key, fetched.tensors().get(variable)));
       SaveRestore.write(prefix, tensors, tf -> originals(tf, kept, reader));
@@ -193,7 +262,7 @@ public final class WeightReplacement {
       var prefix = tf.constant(original.resolve(CHECKPOINT).toString()).asOutput();
       var types = keys.stream().map(key -> reader.entry(key).type()).toList();
       var slices = Collections.nCopies(keys.size(), "");
-      var restored = VariableRestore.restore(tf, prefix, keys, slices, types);
+      var restored = ModelRestore.restore(tf, prefix, keys, slices, types);
       for (int i = 0; i < keys.size(); i++) {
         originals.put(keys.get(i), restored.output(i));
       }

@@ -14,16 +14,13 @@ import java.util.Set;
  * @param maxTokens new tokens of a prompt at most
  * @param sampler how tokens are chosen
  * @param end the token that ends a sequence; empty for none
- * @param forbidden tokens that are never generated; padding, which the model would not read, never
- *     is
+ * @param forbidden tokens that are never generated, as padding never is
  * @param firstRow number of the first prompt, from which and the seed its random numbers come, so
  *     that batches do not change what a prompt becomes
  */
 public record DecodingOptions(
     int maxTokens, Sampler sampler, OptionalInt end, Set<Integer> forbidden, int firstRow) {
-  /**
-   * @throws PerformerException if {@code maxTokens} is negative
-   */
+  /** Checks ranges. @throws PerformerException if {@code maxTokens} is negative */
   public DecodingOptions {
     requireNotNegative(maxTokens);
     forbidden = Set.copyOf(forbidden);

@@ -1,13 +1,12 @@
 package dev.performer.serving;
 
 import static dev.performer.PerformerException.require;
-import static dev.performer.savedmodel.DecodingSignatures.STEP;
+import static dev.performer.savedmodel.PerformerSignatures.STEP;
 
 import dev.performer.PerformerException;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
 import dev.performer.model.PerformerConfig;
-import dev.performer.savedmodel.DecodingSignatures;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.PerformerSignatures;
 import dev.performer.savedmodel.SavedModelDirectory;
@@ -48,18 +47,13 @@ public final class GenerationSession implements AutoCloseable {
     void token(int row, int token);
   }
 
-  /**
-   * What became of a prompt.
-   *
-   * @param tokens that were generated, without the end token
-   * @param ended whether the model ended the sequence itself
-   */
+  /** The tokens behind a prompt, without the end token, and whether the model ended it itself. */
   public record Continuation(List<Integer> tokens, boolean ended) {}
 
   private GenerationSession(SavedModelPredictor predictor, PerformerConfig config) {
     this.predictor = predictor;
     this.config = config;
-    prefill = predictor.directory().signature(DecodingSignatures.PREFILL);
+    prefill = predictor.directory().signature(PerformerSignatures.PREFILL);
     step = predictor.directory().signature(STEP);
     outputs = List.copyOf(step.outputs().keySet());
   }
@@ -69,14 +63,11 @@ public final class GenerationSession implements AutoCloseable {
     var directory = SavedModelDirectory.open(model);
     PerformerConfig config = PerformerModels.requireConfig(model);
     var signatures = directory.signatures().keySet();
-    require(
-        signatures.contains(STEP),
-        "%s: cannot generate: it has no signature %s (it has %s); only causal language models (task causal-lm with causal attention in every layer) do",
-        model,
-        STEP,
-        signatures);
-    return new GenerationSession(
-        SavedModelPredictor.load(directory, SavedModelPredictor.TIMEOUT), config);
+    String text =
+        "%s: cannot generate: it has no signature %s (it has %s); only causal language models (task causal-lm with causal attention in every layer) do";
+    require(signatures.contains(STEP), text, model, STEP, signatures);
+    var predictor = SavedModelPredictor.load(directory, SavedModelPredictor.TIMEOUT);
+    return new GenerationSession(predictor, config);
   }
 
   /** How the model is built. */
@@ -145,13 +136,12 @@ public final class GenerationSession implements AutoCloseable {
         }
       }
       int room = room(prompt.length);
-      require(
-          newTokens <= room,
-          "a prompt of %d tokens and %d more exceed the %d positions of the model; %s",
-          prompt.length,
-          newTokens,
-          config.longestSequence().orElse(0),
-          room > 0 ? "ask for at most " + room + " tokens" : "shorten the prompt");
+      if (newTokens > room) {
+        String text = "a prompt of %d tokens and %d more exceed the %d positions of the model; %s";
+        String way = room > 0 ? "ask for at most " + room + " tokens" : "shorten the prompt";
+        int most = config.longestSequence().orElseThrow();
+        throw new PerformerException(text.formatted(prompt.length, newTokens, most, way));
+      }
     }
   }
 
@@ -182,7 +172,7 @@ public final class GenerationSession implements AutoCloseable {
     try (Tensor ids = Tensors.of(tokens, rows, longest);
         Tensor counts = Tensors.of(lengths, rows)) {
       return run(
-          prefill, Map.of(PerformerSignatures.TOKENS, ids, DecodingSignatures.LENGTHS, counts));
+          prefill, Map.of(PerformerSignatures.TOKENS, ids, PerformerSignatures.LENGTHS, counts));
     }
   }
 
@@ -190,8 +180,8 @@ public final class GenerationSession implements AutoCloseable {
     try (Tensor token = Tensors.of(chosen, chosen.length);
         Tensor position = Tensors.of(positions, positions.length)) {
       Map<String, Tensor> feeds = new HashMap<>();
-      feeds.put(DecodingSignatures.TOKEN, token);
-      feeds.put(DecodingSignatures.POSITION, position);
+      feeds.put(PerformerSignatures.TOKEN, token);
+      feeds.put(PerformerSignatures.POSITION, position);
       for (String name : step.inputs().keySet()) {
         if (outputs.contains(name)) {
           feeds.put(name, before.get(outputs.indexOf(name)));

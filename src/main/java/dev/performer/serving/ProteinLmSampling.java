@@ -2,7 +2,6 @@ package dev.performer.serving;
 
 import static dev.performer.PerformerException.require;
 
-import dev.performer.PerformerException;
 import dev.performer.attention.projection.Threefry;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -37,9 +36,7 @@ public record ProteinLmSampling(
   /** Google's window where none is given. */
   public static final int DEFAULT_WINDOW = 4;
 
-  /**
-   * @throws PerformerException if a number is out of range
-   */
+  /** Checks ranges. @throws PerformerException if a number is out of range */
   public ProteinLmSampling {
     require(isPositive(temperature), "temperature must be above 0 with the sampler protein-lm");
     require(topK >= 0, "top-k must be 0 (all) or more");
@@ -52,11 +49,7 @@ public record ProteinLmSampling(
     return (float) value > 0 && Float.isFinite((float) value);
   }
 
-  /**
-   * The draws of a batch, which must be all there is.
-   *
-   * @throws PerformerException if it is not the first batch
-   */
+  /** The draws of a batch, which must be the first and all there is. */
   @Override
   public Choice begin(int firstRow, int rows) {
     String all = "the sampler protein-lm draws for all prompts together; give them in one batch";
@@ -115,25 +108,21 @@ public record ProteinLmSampling(
   }
 
   private void penalize(float[] scores, List<Integer> before) {
-    if (normalize) {
-      toLogProbabilities(scores);
+    if (normalize) { // to log-probabilities
+      float largest = largest(scores);
+      float sum = 0;
+      for (float score : scores) {
+        sum += (float) Math.exp(score - largest);
+      }
+      for (int id = 0; id < scores.length; id++) {
+        scores[id] = scores[id] - largest - (float) Math.log(sum);
+      }
     }
     float penalty = (float) repetitionPenalty;
     for (int id : Sampling.recent(before, repetitionWindow)) {
       if (id >= 0 && id < scores.length) {
         scores[id] /= scores[id] > 0 ? penalty : 1 / penalty;
       }
-    }
-  }
-
-  private static void toLogProbabilities(float[] scores) {
-    float largest = largest(scores);
-    float sum = 0;
-    for (float score : scores) {
-      sum += (float) Math.exp(score - largest);
-    }
-    for (int id = 0; id < scores.length; id++) {
-      scores[id] = scores[id] - largest - (float) Math.log(sum);
     }
   }
 

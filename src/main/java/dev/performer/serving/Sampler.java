@@ -5,7 +5,6 @@ import java.util.Set;
 
 /** A rule by which tokens are chosen from logits. */
 public interface Sampler {
-
   /**
    * The choices of one batch.
    *
@@ -15,12 +14,7 @@ public interface Sampler {
    */
   Choice begin(int firstRow, int rows);
 
-  /**
-   * How many prompts run at a time.
-   *
-   * @param wished a batch that memory allows
-   * @param all the number of prompts
-   */
+  /** How many of all prompts run at a time. @param wished a batch that memory allows */
   default int batch(int wished, int all) {
     return wished;
   }

@@ -36,10 +36,7 @@ public record Sampling(
     int repetitionWindow,
     long seed)
     implements Sampler {
-
-  /**
-   * @throws PerformerException if a number is out of range
-   */
+  /** Checks ranges. @throws PerformerException if a number is out of range */
   public Sampling {
     require(isFinite(temperature) && temperature >= 0, "temperature must be 0 (greedy) or above");
     require(topK >= 0, "top-k must be 0 (all) or more");
@@ -124,10 +121,10 @@ public record Sampling(
 
   /** Tokens that may come. */
   static int[] candidates(float[] logits, Set<Integer> forbidden) {
+    String damaged = "the logit of token %d is not a number (NaN); the model's weights are damaged";
     for (int id = 0; id < logits.length; id++) {
       if (Float.isNaN(logits[id])) {
-        throw new PerformerException(
-            "the logit of token " + id + " is not a number (NaN); the model's weights are damaged");
+        throw new PerformerException(damaged.formatted(id));
       }
     }
     IntPredicate mayCome = id -> logits[id] != NEGATIVE_INFINITY && !forbidden.contains(id);
@@ -168,12 +165,9 @@ public record Sampling(
 
   /** Top k, most likely first, lower ids first among equals. */
   private int[] kept(int[] candidates, double[] scores) {
-    return IntStream.of(candidates)
-        .boxed()
-        .sorted(Comparator.comparingDouble(id -> -scores[id]))
-        .limit(topK == 0 ? candidates.length : topK)
-        .mapToInt(id -> id)
-        .toArray();
+    Comparator<Integer> likeliest = Comparator.comparingDouble(id -> -scores[id]);
+    var sorted = IntStream.of(candidates).boxed().sorted(likeliest);
+    return sorted.limit(topK == 0 ? candidates.length : topK).mapToInt(id -> id).toArray();
   }
 
   private int draw(int[] order, double[] scores, RandomGenerator random) {

@@ -7,7 +7,6 @@ import static java.util.stream.Collectors.toList;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonUnwrapped;
-import dev.performer.PerformerException;
 import dev.performer.attention.Attention;
 import dev.performer.attention.Convention;
 import dev.performer.attention.ExactAttention;
@@ -18,6 +17,8 @@ import dev.performer.attention.projection.Projection;
 import dev.performer.attention.projection.Projection.Directions;
 import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.chart.Chart;
+import dev.performer.chart.Chart.Layout;
+import dev.performer.chart.Chart.Legend;
 import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
 import dev.performer.graph.Tensors;
@@ -44,11 +45,8 @@ import org.tensorflow.types.TFloat32;
  * How close FAVOR+ comes to softmax attention on Gaussian queries, keys and values: the protocol of
  * the paper's figure 4, for any kernel.
  *
- * @param length L
- * @param headSize D
  * @param amplitude standard deviation of queries and keys
  * @param draws how many fresh data and projections are averaged
- * @param causal whether both attentions are
  */
 public record ApproximationStudy(
     int length,
@@ -59,9 +57,7 @@ public record ApproximationStudy(
     Convention convention,
     boolean causal) {
 
-  /**
-   * @throws PerformerException if a size is not positive
-   */
+  /** Checks sizes. */
   public ApproximationStudy {
     boolean isFit = length > 0 && headSize > 0 && draws > 0 && amplitude > 0;
     String text = "length, head size, draws and amplitude must be positive: %d, %d, %d, %s";
@@ -106,11 +102,7 @@ public record ApproximationStudy(
   public record Row(
       @JsonUnwrapped Variant variant, int features, double error, double standardError) {}
 
-  /**
-   * Measures every variant at every number of features; draw i has the same data everywhere.
-   *
-   * @param progress takes each row as it is done
-   */
+  /** Measures every variant at every number of features; draw i has the same data everywhere. */
   public Report run(List<Variant> variants, List<Integer> features, Consumer<Row> progress) {
     variants.forEach(v -> features.forEach(m -> config(v, m))); // refuse before the long work
     Random random = new Random(seed);
@@ -135,14 +127,8 @@ public record ApproximationStudy(
 
   private FavorConfig config(Variant v, int m) {
     require(m > 0, "the number of features must be positive, not %d", m);
-    return FavorConfig.builder()
-        .kernel(v.kernel())
-        .convention(convention)
-        .features(m)
-        .causal(causal)
-        .directions(v.directions())
-        .lengths(v.lengths())
-        .build();
+    var keys = FavorConfig.builder().kernel(v.kernel).directions(v.directions).lengths(v.lengths);
+    return keys.convention(convention).features(m).causal(causal).build();
   }
 
   private float[] gaussian(Random random, double deviation) {
@@ -223,11 +209,7 @@ public record ApproximationStudy(
     return Table.format(x >= 100 ? "%.0f" : x >= 0.1 ? "%.2f" : "%.4f", x);
   }
 
-  /**
-   * What came of a study: table, picture, and as JSON what it holds.
-   *
-   * @param rows all variants with the same numbers of features
-   */
+  /** What came of a study; all variants have the same numbers of features. */
   public record Report(@JsonUnwrapped ApproximationStudy study, List<Row> rows) {
     private static final List<Line.Dash> DASHES =
         List.of(Line.Dash.DASHED, Line.Dash.SOLID, Line.Dash.DOTTED);
@@ -236,26 +218,20 @@ public record ApproximationStudy(
 
     /** Markdown: a line for each variant, a column for each number of features. */
     public String table() {
-      Table table =
-          new Table(
-              "kernel | projection | row lengths"
-                  + rows.stream().map(row -> " | M=" + row.features).distinct().collect(joining()));
-      byVariant()
-          .forEach(
-              (v, row) ->
-                  table.row(
-                      v.toString().replace(", ", " | ")
-                          + row.stream().map(r -> " | " + number(r.error)).collect(joining())));
+      var features = rows.stream().map(row -> " | M=" + row.features).distinct();
+      Table table = new Table("kernel | projection | row lengths" + features.collect(joining()));
+      for (var row : byVariant().entrySet()) {
+        var errors = row.getValue().stream().map(r -> " | " + number(r.error));
+        table.row(row.getKey().toString().replace(", ", " | ") + errors.collect(joining()));
+      }
       return table.toString();
     }
 
     /** The error over M: colour by kernel, dash by directions, marker by row lengths. */
     public Chart chart() {
       String title = "FAVOR+ against softmax: L=" + study.length + ", D=" + study.headSize;
-      Chart chart =
-          Chart.of(title, "features M", "mean squared error / variance")
-              .withSize(1000, 650)
-              .withScales(Scale.POWERS_OF_TWO, Scale.DECADES);
+      var layout = new Layout(1000, 650, Scale.POWERS_OF_TWO, Scale.DECADES, Legend.BESIDE);
+      Chart chart = Chart.of(title, "features M", "mean squared error / variance", layout);
       var variants = byVariant();
       var kernels = variants.keySet().stream().map(Variant::kernel).distinct().toList();
       var directions = variants.keySet().stream().map(Variant::directions).distinct().toList();

@@ -3,6 +3,8 @@ package dev.performer.study;
 import static dev.performer.study.Table.format;
 
 import dev.performer.chart.Chart;
+import dev.performer.chart.Chart.Layout;
+import dev.performer.chart.Chart.Legend;
 import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
 import dev.performer.graph.Variables;
@@ -29,9 +31,7 @@ public record AttentionBenchmark(
     Size size, List<Integer> lengths, List<BenchmarkedAttention> attentions)
     implements Benchmark<AttentionBenchmark.Case> {
 
-  /**
-   * @throws dev.performer.PerformerException if a length is not positive, or there is none
-   */
+  /** Checks lengths. */
   public AttentionBenchmark {
     lengths = Size.checked(lengths);
   }
@@ -45,12 +45,8 @@ public record AttentionBenchmark(
   }
 
   /**
-   * What was measured. Times are the fastest of several runs.
-   *
-   * @param forwardMs milliseconds of the output alone
-   * @param trainMs milliseconds of the output and the gradients of q, k and v
-   * @param forwardMb peak memory above the idle session, in MB (10^6 bytes)
-   * @param trainMb the same with gradients
+   * The fastest of several runs in milliseconds, and peak memory above the idle session in MB (10^6
+   * bytes): of the output alone, and with the gradients of q, k and v.
    */
   record Measured(double forwardMs, double trainMs, double forwardMb, double trainMb) {}
 
@@ -147,11 +143,8 @@ public record AttentionBenchmark(
 
   private Chart chart(
       List<Case> rows, String title, String unit, Function<Measured, Double> value) {
-    Chart chart =
-        Chart.of(title, "sequence length L", unit)
-            .withSize(760, 520)
-            .withScales(Scale.POWERS_OF_TWO, Scale.DECADES)
-            .withLegend(Chart.Legend.INSIDE);
+    var layout = new Layout(760, 520, Scale.POWERS_OF_TWO, Scale.DECADES, Legend.INSIDE);
+    Chart chart = Chart.of(title, "sequence length L", unit, layout);
     for (var entry : byKind(rows).entrySet()) {
       Kind kind = entry.getKey();
       var results = entry.getValue();

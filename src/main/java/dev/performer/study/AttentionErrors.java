@@ -38,17 +38,10 @@ import org.tensorflow.types.TInt32;
 /**
  * How far FAVOR+ is from exact attention on the queries, keys and values that a model has on given
  * sequences, layer by layer and head by head.
- *
- * @param model as it computes them
- * @param weights all its variables, by name
  */
 public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weights) {
 
-  /**
-   * What is tried in a layer.
-   *
-   * @param projection {@code [M, D]}, or null without one
-   */
+  /** What is tried in a layer. @param projection {@code [M, D]}, or null without one */
   public record Trial(FavorConfig favor, float[] projection) {}
 
   /**
@@ -57,8 +50,7 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
    * @param queryNorm mean length of real tokens' queries
    * @param keyNorm of their keys
    * @param largestLogit largest |q·k|/√D between tokens that see one another
-   * @param measured error relative to exact attention's output, root mean square, with the layer's
-   *     own projection
+   * @param measured root mean square error relative to exact attention's output
    * @param expected the same in closed form ({@link ExpectedError}), infinite where double
    *     precision ends; NaN for kernels without one
    */
@@ -73,17 +65,13 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
       double medianMeasured,
       double medianExpected) {}
 
-  /**
-   * One layer: what was tried, all heads together, and each, those that a model keeps exact too.
-   */
+  /** What was tried in a layer: all heads together, and each, those that are kept exact too. */
   public record Row(int layer, FavorConfig favor, Errors all, List<Errors> heads) {}
 
   /**
    * Measures, one sequence at a time.
    *
    * @param trials one per layer
-   * @param sequences token ids, without padding
-   * @param pad what fills up short sequences
    * @param paddedLength to which all are padded; 0 for not at all
    */
   public List<Row> measure(List<Trial> trials, List<int[]> sequences, int pad, int paddedLength) {
@@ -191,9 +179,7 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
    *
    * @param error squared, of attention's output
    * @param expected the same in closed form for M = 1
-   * @param output squared length of exact attention's output
-   * @param query length of its query
-   * @param key length of its key
+   * @param output squared length of exact attention's output, as query and key without the square
    * @param logit largest |q·k|/√D of its query
    */
   private record Token(

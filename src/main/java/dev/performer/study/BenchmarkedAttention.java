@@ -16,11 +16,7 @@ import java.util.Locale;
 import java.util.stream.Stream;
 import org.tensorflow.op.Ops;
 
-/**
- * What benchmarks compare.
- *
- * @param kernel of FAVOR+; null for exact softmax attention
- */
+/** What benchmarks compare. @param kernel of FAVOR+; null for exact softmax attention */
 public record BenchmarkedAttention(Kernel kernel) {
   static final BenchmarkedAttention EXACT = new BenchmarkedAttention(null);
 

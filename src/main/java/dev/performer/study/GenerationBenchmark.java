@@ -5,6 +5,8 @@ import static dev.performer.study.Table.format;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.chart.Chart;
+import dev.performer.chart.Chart.Layout;
+import dev.performer.chart.Chart.Legend;
 import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
 import dev.performer.data.NpyArray;
@@ -46,25 +48,17 @@ public record GenerationBenchmark(
 
   private static final int POINTS = 32;
 
-  /**
-   * @throws PerformerException if a length is not positive, or none is long enough
-   */
+  /** Checks lengths. */
   public GenerationBenchmark {
     lengths = Size.checked(lengths);
-    PerformerException.require(
-        Collections.max(lengths) >= LEAST_TOKENS,
-        "generation is measured over at least %d tokens, not %s",
-        LEAST_TOKENS,
-        lengths);
+    boolean isFit = Collections.max(lengths) >= LEAST_TOKENS;
+    String text = "generation is measured over at least %d tokens, not %s";
+    PerformerException.require(isFit, text, LEAST_TOKENS, lengths);
   }
 
   /**
    * What was measured, in milliseconds a token. Every time is the fastest of several runs.
    *
-   * @param attention its label
-   * @param tokenMs by token
-   * @param firstQuarterMs mean over the first quarter of the tokens
-   * @param lastQuarterMs mean over the last quarter
    * @param growth last quarter over first
    * @param recomputeMs by length: the parallel form on so many tokens
    * @param timesFaster by length: recomputing over the recurrent form
@@ -135,11 +129,8 @@ public record GenerationBenchmark(
   /** Both ways over the length. */
   @Override
   public List<Chart> charts(List<Case> rows) {
-    Chart chart =
-        Chart.of("One more token", "tokens so far", "milliseconds")
-            .withSize(900, 560)
-            .withScales(Scale.POWERS_OF_TWO, Scale.DECADES)
-            .withLegend(Chart.Legend.INSIDE);
+    var layout = new Layout(900, 560, Scale.POWERS_OF_TWO, Scale.DECADES, Legend.INSIDE);
+    Chart chart = Chart.of("One more token", "tokens so far", "milliseconds", layout);
     int colour = 0;
     for (Measured row : results(rows)) {
       double[] ms = row.tokenMs;
@@ -147,15 +138,11 @@ public record GenerationBenchmark(
       double[] x = IntStream.rangeClosed(1, ms.length / step).mapToDouble(i -> i * step).toArray();
       double[] y =
           Arrays.stream(x).map(at -> Measured.mean(ms, (int) at - step, (int) at)).toArray();
-      var again = row.recomputeMs;
-      chart =
-          chart
-              .with(Line.of(row.attention + ", recurrent", x, y).withColour(colour))
-              .with(
-                  Line.of(row.attention + ", prefix again", again.keySet(), again.values())
-                      .withColour(colour++)
-                      .withDash(Line.Dash.DASHED)
-                      .withMarker(Line.Marker.CIRCLE));
+      var times = row.recomputeMs;
+      Line again = Line.of(row.attention + ", prefix again", times.keySet(), times.values());
+      again = again.withDash(Line.Dash.DASHED).withMarker(Line.Marker.CIRCLE);
+      Line recurrent = Line.of(row.attention + ", recurrent", x, y);
+      chart = chart.with(recurrent.withColour(colour)).with(again.withColour(colour++));
     }
     return List.of(chart);
   }
@@ -190,10 +177,10 @@ public record GenerationBenchmark(
 
     @Override
     public double seconds() {
-      double again =
-          lengths.stream()
-              .mapToDouble(l -> size.batch() * l * attention.modelOperations(l, size))
-              .sum();
+      double again = 0;
+      for (int length : lengths) {
+        again += size.batch() * length * attention.modelOperations(length, size);
+      }
       return START_SECONDS
           + (RUNS + 1) * (tokens() * size.batch() * TOKEN_SECONDS + again / OPERATIONS_A_SECOND);
     }
@@ -235,14 +222,13 @@ public record GenerationBenchmark(
           long[] times = new long[best.length + 1];
           times[0] = System.nanoTime();
           int[] count = {0};
-          session.generate(
-              prompts,
-              options,
+          GenerationSession.Listener watch =
               (row, token) -> {
                 if (row == prompts.size() - 1) {
                   times[++count[0]] = System.nanoTime();
                 }
-              });
+              };
+          session.generate(prompts, options, watch);
           for (int i = 0; i < best.length && run > 0; i++) { // the first run plans the graph
             best[i] = Math.min(best[i], (times[i + 1] - times[i]) / 1e6);
           }

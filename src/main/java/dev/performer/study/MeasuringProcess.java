@@ -30,10 +30,8 @@ final class MeasuringProcess {
   }
 
   /**
-   * Runs a class in a fork of this JVM.
-   *
-   * @param arguments it has; one more is the file that it writes, which is returned
-   * @throws PerformerException if it fails or takes longer than the limit
+   * Runs a class in a fork of this JVM. Behind its arguments comes the file that it writes, whose
+   * content is returned.
    */
   static byte[] answer(Class<?> main, List<String> arguments, String what, Duration limit) {
     try {

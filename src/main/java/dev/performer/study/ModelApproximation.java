@@ -5,11 +5,12 @@ import static dev.performer.study.Table.format;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.chart.Chart;
+import dev.performer.chart.Chart.Layout;
+import dev.performer.chart.Chart.Legend;
 import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
 import dev.performer.data.NpyArray;
@@ -39,7 +40,6 @@ public final class ModelApproximation {
    * @param name of the model, for messages
    * @param given what is tried; where nothing is given, the model's own attention, and in place of
    *     exact attention what a conversion would put there
-   * @throws PerformerException if a layer attends in a way that cannot be compared
    */
   public ModelApproximation(String name, PerformerModels.Saved model, FavorKeys given) {
     this.name = name;
@@ -52,13 +52,7 @@ public final class ModelApproximation {
     return Math.min(requested, model.config().longestSequence().orElse(requested));
   }
 
-  /**
-   * Measures on some sequences.
-   *
-   * @param sequences token ids without padding, each at most {@link #longest} long
-   * @param pad what fills up short sequences
-   * @param paddedLength to which all are padded; 0 for not at all
-   */
+  /** As {@link AttentionErrors#measure}, sequences at most {@link #longest} long. */
   public LayerErrors measure(List<int[]> sequences, int pad, int paddedLength) {
     var errors = new AttentionErrors(model.config(), model.weights());
     var rows = errors.measure(trials, sequences, pad, paddedLength);
@@ -67,19 +61,14 @@ public final class ModelApproximation {
 
   private Trial trial(int layer, FavorKeys given) {
     AttentionConfig own = model.config().attentionOf(layer);
-    require(
-        own instanceof AttentionConfig.Exact || own instanceof AttentionConfig.Favor,
-        "%s: layer %d attends as Model Garden does, which estimates no softmax",
-        name,
-        layer);
+    boolean isKnown = own instanceof AttentionConfig.Exact || own instanceof AttentionConfig.Favor;
+    String other = "%s: layer %d attends as Model Garden does, which estimates no softmax";
+    require(isKnown, other, name, layer);
     if (own instanceof AttentionConfig.Favor favor && !given.isGiven()) {
       NpyArray stored = model.weights().get("layer_" + layer + "/attention/projection");
-      require(
-          stored != null,
-          "%s: layer %d has no projection, so it estimates no softmax; give a number of features to"
-              + " try one",
-          name,
-          layer);
+      String none =
+          "%s: layer %d has no projection, so it estimates no softmax; give a number of features to try one";
+      require(stored != null, none, name, layer);
       return new Trial(favor.config(), stored.floats());
     }
     FavorConfig all = given.over(FavorConversion.defaults()).build();
@@ -102,23 +91,15 @@ public final class ModelApproximation {
       for (Row row : rows) {
         Errors all = row.all();
         var heads = row.heads().stream().mapToDouble(Errors::measured).summaryStatistics();
-        table.row(
-            format(
-                "%d | %s | %d | %.1f (%.1f) | %.1f (%.1f) | %.1f | %s | %s | %s | %s | %s to %s",
-                row.layer(),
-                row.favor().kernel(),
-                row.favor().features(),
-                all.queryNorm(),
-                all.largestQueryNorm(),
-                all.keyNorm(),
-                all.largestKeyNorm(),
-                all.largestLogit(),
-                number(all.measured()),
-                number(all.expected()),
-                number(all.medianMeasured()),
-                number(all.medianExpected()),
-                number(heads.getMin()),
-                number(heads.getMax())));
+        FavorConfig favor = row.favor();
+        String tried = format("%d | %s | %d", row.layer(), favor.kernel(), favor.features());
+        String q = format("%.1f (%.1f)", all.queryNorm(), all.largestQueryNorm());
+        String k = format("%.1f (%.1f)", all.keyNorm(), all.largestKeyNorm());
+        String logit = format("%.1f", all.largestLogit());
+        String error = number(all.measured()) + " | " + number(all.expected());
+        String median = number(all.medianMeasured()) + " | " + number(all.medianExpected());
+        String ofHeads = number(heads.getMin()) + " to " + number(heads.getMax());
+        table.row(String.join(" | ", tried, q, k, logit, error, median, ofHeads));
       }
       return table
           + "Error of attention's output relative to exact attention, root mean square, over "
@@ -173,10 +154,10 @@ public final class ModelApproximation {
         }
       }
       Line measured = line("measured", row -> drawn(row.all())).withMarker(Line.Marker.CIRCLE);
-      Chart chart =
-          Chart.of("FAVOR+ against exact attention", "layer", "error relative to exact attention")
-              .withScales(Scale.LINEAR, Scale.DECADES)
-              .with(measured);
+      var layout = new Layout(900, 500, Scale.LINEAR, Scale.DECADES, Legend.BESIDE);
+      String error = "error relative to exact attention";
+      Chart chart = Chart.of("FAVOR+ against exact attention", "layer", error, layout);
+      chart = chart.with(measured);
       if (rows.stream().allMatch(r -> r.all().expected() > 0 && r.all().expected() < FAR_OFF)) {
         Line expected = line("expected", row -> row.all().expected());
         chart = chart.with(expected.withMarker(Line.Marker.DIAMOND));

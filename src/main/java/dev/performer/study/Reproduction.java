@@ -7,7 +7,8 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
 import dev.performer.recipe.Recipe;
-import dev.performer.recipe.RecipeRuns;
+import dev.performer.recipe.Recipe.Runs;
+import dev.performer.recipe.Recipe.Runs.Run;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.LoopOptions;
@@ -42,36 +43,27 @@ import java.util.stream.Stream;
  *
  * <p>What was done before an interruption is not done again.
  *
- * @param recipes files
  * @param folders where the files are looked for that recipes name
  * @param budget of all runs together
- * @param output directory
  */
 public record Reproduction(List<Path> recipes, List<Path> folders, Duration budget, Path output) {
   /** In the output directory: what {@link #run} goes on with. */
   public static final String PLAN = "plan.json";
 
-  /** In the output directory. */
-  public static final String RESULTS = "results.md";
-
+  static final String RESULTS = "results.md";
   private static final String RESULT = "result.json";
   private static final int PROBE_STEPS = 6;
   private static final int LEAST_STEPS = 20;
   private static final double MOST_TIMES = 10;
   private static final int LEAST_INTERVAL = 5;
-
-  /** A guess, where a recipe evaluates on all there are. */
-  private static final int PROBED_BATCHES = 10;
+  private static final int PROBED_BATCHES = 10; // a guess, where a recipe evaluates on all
 
   /** How many steps each recipe gets. */
   record Plan(long budgetSeconds, Map<String, Long> steps) {}
 
   /**
-   * What came of a run, evaluated before the first step and after the last.
-   *
-   * @param stepMs milliseconds of a step, median
-   * @param fullLengthMs the same of steps where all sequences have the full length; null where they
-   *     were not measured
+   * What came of a run, evaluated before the first step and after the last: the median milliseconds
+   * of a step, also where all sequences have the full length; null where that was not measured.
    */
   record Result(
       String name,
@@ -82,48 +74,41 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
       Double fullLengthMs,
       double seconds) {}
 
-  /**
-   * Trains what is not trained yet.
-   *
-   * @return results.md; it is there after every run
-   * @throws PerformerException if a recipe cannot be trained, or Ctrl-C stopped one
-   */
+  /** Trains what is not trained yet, and gives {@code results.md}. */
   public Path run(Progress progress) {
-    List<RecipeRuns> planned = recipes.stream().map(RecipeRuns::read).toList();
+    List<Runs> planned = recipes.stream().map(Runs::read).toList();
     Plan plan = plan(planned, progress);
     List<ReproductionReport> reports = new ArrayList<>();
     planned.forEach(recipe -> compare(recipe, plan, reports, progress));
     return output.resolve(RESULTS);
   }
 
-  private void compare(
-      RecipeRuns recipe, Plan plan, List<ReproductionReport> all, Progress progress) {
+  private void compare(Runs recipe, Plan plan, List<ReproductionReport> all, Progress progress) {
     Long steps = plan.steps.get(recipe.name());
     String begun = "%s was begun without the recipe %s; choose another directory";
     PerformerException.require(steps != null, begun, output, recipe.name());
-    Recipe first = withSteps(recipe, recipe.runs().get(0), steps);
+    Recipe first = withSteps(recipe.runs().get(0), steps);
     boolean hasBaseline = first.task().hasTokenLogits() || first.task().hasNumbers();
     Evaluation baseline = hasBaseline ? UnigramBaseline.of(first) : null;
     List<Result> results = new ArrayList<>();
     Map<String, List<JsonNode>> metrics = new LinkedHashMap<>();
     all.add(
         new ReproductionReport(recipe.name(), title(recipe), first, baseline, results, metrics));
-    for (RecipeRuns.Run run : recipe.runs()) {
+    for (Run run : recipe.runs()) {
       progress.message("== %s, %s: %d steps".formatted(recipe.name(), run.name(), steps));
       Path directory = output.resolve(recipe.name()).resolve(run.name());
-      results.add(result(recipe, run, steps, directory, progress));
+      results.add(result(run, steps, directory, progress));
       metrics.put(run.name(), metrics(directory));
       ReproductionReport.write(output, plan.budgetSeconds, all);
     }
   }
 
-  private Result result(
-      RecipeRuns planned, RecipeRuns.Run run, long steps, Path directory, Progress progress) {
+  private Result result(Run run, long steps, Path directory, Progress progress) {
     Path file = directory.resolve(RESULT);
     if (Files.exists(file)) {
       return StrictJson.read(file, Result.class);
     }
-    Recipe recipe = withSteps(planned, run, steps);
+    Recipe recipe = withSteps(run, steps);
     Map<String, NpyArray> start =
         run.from() == null
             ? Map.of()
@@ -162,23 +147,22 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     }
   }
 
-  private Plan plan(List<RecipeRuns> planned, Progress progress) {
+  private Plan plan(List<Runs> planned, Progress progress) {
     Path file = output.resolve(PLAN);
     if (Files.exists(file)) {
       return StrictJson.read(file, Plan.class);
     }
     Map<String, Cost> costs = new LinkedHashMap<>();
-    for (RecipeRuns recipe : planned) {
-      Cost cost =
-          recipe.runs().stream().map(run -> cost(recipe, run)).reduce(new Cost(0, 0), Cost::plus);
+    for (Runs recipe : planned) {
+      Cost cost = recipe.runs().stream().map(this::cost).reduce(new Cost(0, 0), Cost::plus);
       costs.put(recipe.name(), cost);
       progress.message(
           Table.format("%s: about %.0f s in full", recipe.name(), cost.full + cost.start));
     }
     Map<String, Double> shares = shares(costs, budget.toMillis() / 1e3);
     Map<String, Long> steps = new LinkedHashMap<>();
-    for (RecipeRuns recipe : planned) {
-      long full = recipe(recipe, recipe.runs().get(0)).training().steps();
+    for (Runs recipe : planned) {
+      long full = recipe(recipe.runs().get(0)).training().steps();
       steps.put(recipe.name(), Math.max(LEAST_STEPS, Math.round(shares.get(recipe.name()) * full)));
     }
     Plan plan = new Plan(budget.toSeconds(), steps);
@@ -219,25 +203,17 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   }
 
   /** What a run would take, from a few steps. */
-  private Cost cost(RecipeRuns planned, RecipeRuns.Run run) {
-    LoopOptions full = recipe(planned, run).training();
-    Recipe few =
-        recipe(
-            planned,
-            run,
-            "training.steps=" + PROBE_STEPS,
-            "training.warmupSteps=0",
-            "training.logEvery=1",
-            "training.evaluateEvery=0",
-            "training.patience=0",
-            "training.evaluationBatches=1",
-            "training.diagnosticsEvery=0");
+  private Cost cost(Run run) {
+    LoopOptions full = recipe(run).training();
+    String few =
+        "warmupSteps=0 logEvery=1 evaluateEvery=0 evaluationBatches=1 patience=0 diagnosticsEvery=0 steps=";
+    Recipe probe = recipe(run, (few + PROBE_STEPS).split(" "));
     try {
       Files.createDirectories(output);
       Path directory = AtomicFiles.createDirectoryBeside(output.resolve("probe"));
       try {
         long begun = System.nanoTime();
-        train(few, directory, Map.of(), Progress.silent());
+        train(probe, directory, Map.of(), Progress.silent());
         return cost(full, metrics(directory), (System.nanoTime() - begun) / 1e9);
       } finally {
         AtomicFiles.delete(directory);
@@ -259,28 +235,25 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   }
 
   /** A recipe of a run with other steps, its intervals in proportion to them. */
-  private Recipe withSteps(RecipeRuns planned, RecipeRuns.Run run, long steps) {
-    LoopOptions options = recipe(planned, run).training();
+  private Recipe withSteps(Run run, long steps) {
+    LoopOptions options = recipe(run).training();
     double share = (double) steps / options.steps();
-    long every = Math.max(LEAST_INTERVAL, Math.round(share * options.evaluateEvery()));
+    long evaluateEvery = options.evaluateEvery();
+    long every =
+        evaluateEvery == 0 ? 0 : Math.max(LEAST_INTERVAL, Math.round(share * evaluateEvery));
     long warmup = Math.round(Math.min(1, share) * options.schedule().warmupSteps());
-    return recipe(
-        planned,
-        run,
-        "training.steps=" + steps,
-        "training.warmupSteps=" + warmup,
-        "training.evaluateEvery=" + (options.evaluateEvery() == 0 ? 0 : every),
-        "training.checkpointEvery=" + Math.max(LEAST_STEPS, steps / 5),
-        "training.keepCheckpoints=1",
-        "training.diagnosticsEvery=0",
-        "training.logEvery=" + Math.max(1, Math.min(10, steps / 10)));
+    long checkpointEvery = Math.max(LEAST_STEPS, steps / 5);
+    long logEvery = Math.max(1, Math.min(10, steps / 10));
+    String settings =
+        "steps=%d warmupSteps=%d evaluateEvery=%d checkpointEvery=%d keepCheckpoints=1 diagnosticsEvery=0 logEvery=%d";
+    settings = settings.formatted(steps, warmup, every, checkpointEvery, logEvery);
+    return recipe(run, settings.split(" "));
   }
 
-  private Recipe recipe(RecipeRuns planned, RecipeRuns.Run run, String... more) {
-    Overrides overrides =
-        new Overrides(Stream.concat(run.set().stream(), Stream.of(more)).toList());
-    Path file = planned.file();
-    return Recipe.of(overrides.read(file), overrides.source(file.toString()), folders);
+  private Recipe recipe(Run run, String... training) {
+    var more = Stream.of(training).map("training."::concat);
+    var all = new Overrides(Stream.concat(run.set().stream(), more).toList());
+    return Recipe.of(all.read(run.recipe()), all.source(run.recipe().toString()), folders);
   }
 
   private static List<JsonNode> metrics(Path run) {
@@ -299,14 +272,15 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   }
 
   /** The first paragraph of the comment that a recipe begins with. */
-  private static String title(RecipeRuns recipe) {
-    try (Stream<String> lines = Files.lines(recipe.file())) {
+  private static String title(Runs recipe) {
+    Path file = recipe.runs().get(0).recipe();
+    try (Stream<String> lines = Files.lines(file)) {
       var comment = lines.takeWhile(line -> line.startsWith("#") && line.length() > 1);
       String title =
           comment.map(line -> line.substring(1).strip()).collect(Collectors.joining(" "));
       return title.isEmpty() ? recipe.name() : title;
     } catch (IOException e) {
-      throw new PerformerException(recipe.file() + ": cannot be read: " + e.getMessage(), e);
+      throw new PerformerException(file + ": cannot be read: " + e.getMessage(), e);
     }
   }
 

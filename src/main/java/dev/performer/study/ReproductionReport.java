@@ -18,10 +18,8 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * A recipe with what came of its runs: a table and a plot in {@code results.md}.
- *
- * @param baseline null where there is none
- * @param metrics of each run, by its name
+ * A recipe with what came of its runs, metrics by their names: a table and a plot in {@code
+ * results.md}. The baseline is null where there is none.
  */
 record ReproductionReport(
     String name,
@@ -32,8 +30,7 @@ record ReproductionReport(
     Map<String, List<JsonNode>> metrics) {
 
   static void write(Path output, long budgetSeconds, List<ReproductionReport> recipes) {
-    StringBuilder text = new StringBuilder();
-    text.append(
+    String head =
         """
         # Results
 
@@ -42,7 +39,8 @@ record ReproductionReport(
         of the validation data after the last step. A step's time is the median. \
         Plots leave out the loss of random weights before its first step.
         """
-            .formatted(duration(budgetSeconds), Runtime.getRuntime().availableProcessors()));
+            .formatted(duration(budgetSeconds), Runtime.getRuntime().availableProcessors());
+    StringBuilder text = new StringBuilder(head);
     for (ReproductionReport recipe : recipes) {
       String name = recipe.name;
       text.append("\n## %s\n\n%s\n\n%s".formatted(name, recipe.title, recipe.table()));
@@ -74,14 +72,11 @@ record ReproductionReport(
       table.row(row(last, List.of(baselineName(), ""), scores(baseline, more), "", "", ""));
     }
     for (var result : results) {
-      table.row(
-          row(
-              last,
-              List.of(result.name(), "" + result.steps()),
-              scores(result.after(), more),
-              String.join(", ", scores(result.before(), List.of())),
-              format("%.0f", result.stepMs()),
-              format("%.0f", result.fullLengthMs())));
+      var run = List.of(result.name(), "" + result.steps());
+      String before = String.join(", ", scores(result.before(), List.of()));
+      String ms = format("%.0f", result.stepMs());
+      String fullMs = format("%.0f", result.fullLengthMs());
+      table.row(row(last, run, scores(result.after(), more), before, ms, fullMs));
     }
     return table;
   }

@@ -1,8 +1,8 @@
 package dev.performer.study;
 
 import dev.performer.PerformerException;
-import dev.performer.data.BatchPosition;
 import dev.performer.data.BatchSize;
+import dev.performer.data.Batches.BatchPosition;
 import dev.performer.data.TokenBatch;
 import dev.performer.data.Vocabulary;
 import dev.performer.graph.NativeErrors;
@@ -54,14 +54,7 @@ public final class StepBenchmark implements AutoCloseable {
     this(config, rows, length, false, Precision.FLOAT32);
   }
 
-  /**
-   * Builds a model and its step as {@code train} has them, and initializes it.
-   *
-   * @param rows B
-   * @param length L
-   * @param precision of dense layers
-   * @throws PerformerException if the model is no language model, or cannot be built
-   */
+  /** Builds a model and its step as {@code train} has them, of B rows, and initializes it. */
   public StepBenchmark(
       PerformerConfig config, int rows, int length, boolean xla, Precision precision) {
     try {

@@ -6,15 +6,12 @@ import java.util.Locale;
 final class Table {
   private final StringBuilder text = new StringBuilder();
 
-  /**
-   * @param columns as the cells of a row
-   */
   Table(String columns) {
     row(columns);
     text.append("|---".repeat(columns.split(" \\| ").length)).append("|\n");
   }
 
-  /** Adds a row. @param cells with {@code " | "} between them */
+  /** Adds a row of cells with {@code " | "} between them, as columns have. */
   void row(String cells) {
     text.append(("| " + cells + " |\n").replace("|  ", "| ")); // where a cell is empty
   }

@@ -2,6 +2,7 @@ package dev.performer.study;
 
 import static dev.performer.study.Table.format;
 
+import com.fasterxml.jackson.annotation.JsonUnwrapped;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.model.PerformerConfig;
 import dev.performer.nn.Dense.Precision;
@@ -9,11 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
-/**
- * Whole training steps of a causal language model, by attention and length L.
- *
- * @param computes how steps are computed, each measured
- */
+/** Whole training steps of a causal language model, by attention, length L and computation. */
 public record TrainingBenchmark(
     Size size, List<Integer> lengths, List<BenchmarkedAttention> attentions, List<Compute> computes)
     implements Benchmark<TrainingBenchmark.Case> {
@@ -33,9 +30,7 @@ public record TrainingBenchmark(
     }
   }
 
-  /**
-   * @throws dev.performer.PerformerException if a length is not positive, or there is none
-   */
+  /** Checks lengths. */
   public TrainingBenchmark {
     lengths = Size.checked(lengths);
   }
@@ -60,11 +55,11 @@ public record TrainingBenchmark(
   public String table(List<Case> rows) {
     Table table = new Table("attention | L | ms a step | tokens/s | peak MB");
     for (Case row : rows) {
-      var m = row.result;
-      String measured =
-          m == null
-              ? "– | – | –"
-              : format("%.0f | %.0f | %.0f", m.stepMs, row.tokensPerSecond(), m.peakMb);
+      String measured = "– | – | –";
+      if (row.result != null) {
+        double perSecond = row.tokensPerSecond();
+        measured = format("%.0f | %.0f | %.0f", row.result.stepMs, perSecond, row.result.peakMb);
+      }
       table.row(format("%s | %d | %s", row.kind(), row.length, measured));
     }
     return table.toString();
@@ -74,9 +69,8 @@ public record TrainingBenchmark(
       String attention,
       String compute,
       int length,
-      double stepMs,
       double tokensPerSecond,
-      double peakMb) {}
+      @JsonUnwrapped Measured measured) {}
 
   private record Json(List<Step> trainingSteps) {}
 
@@ -117,8 +111,7 @@ public record TrainingBenchmark(
 
     private Step step() {
       String how = compute.name().toLowerCase(Locale.ROOT);
-      return new Step(
-          attention.label(), how, length, result.stepMs, tokensPerSecond(), result.peakMb);
+      return new Step(attention.label(), how, length, tokensPerSecond(), result);
     }
 
     @Override

@@ -14,8 +14,8 @@ import java.util.Map;
 import java.util.stream.IntStream;
 
 /**
- * The paper's empirical baseline: every guess is how often tokens occur in training. Nothing is
- * learnt of their order. Of numbers, every guess is their mean in training.
+ * The paper's empirical baseline: every guess is how often tokens occur in training, whatever their
+ * order. Of numbers, every guess is their mean in training.
  */
 public final class UnigramBaseline {
   private static final int TRAINING_BATCHES = 500;
@@ -24,16 +24,15 @@ public final class UnigramBaseline {
 
   /**
    * Counts the right answers of training, one of each added, and evaluates them on the same guesses
-   * as a model.
-   *
-   * @param recipe of a language model or a regression
+   * as the model of a recipe: a language model or a regression.
    */
   public static Evaluation of(Recipe recipe) {
-    ModelTraining.Data batches =
-        recipe.data().batches(recipe.batchSize(), recipe.training().seed());
+    var batches = recipe.data().batches(recipe.batchSize(), recipe.training().seed());
     boolean numbers = recipe.task().hasNumbers(); // standardized ones, of which the mean is 0
     double[] costs = numbers ? null : costs(recipe, batches);
-    int likeliest = numbers ? -1 : likeliest(costs);
+    var cheapestFirst = Comparator.comparingDouble((Integer i) -> costs[i]);
+    int likeliest =
+        numbers ? -1 : IntStream.range(0, costs.length).boxed().min(cheapestFirst).orElseThrow();
     int limit = recipe.training().evaluationBatches();
     long start = System.nanoTime();
     double loss = 0;
@@ -54,21 +53,13 @@ public final class UnigramBaseline {
       }
     }
     double mean = loss / guesses;
+    double accuracy = numbers ? Double.NaN : right / guesses;
+    double perplexity = numbers ? Double.NaN : Math.exp(mean);
+    double seconds = (System.nanoTime() - start) / 1e9;
+    boolean isImage = !numbers && recipe.data().kind() == RecipeData.Kind.PIXELS;
+    Map<String, Double> more = isImage ? Measures.ofBits(mean) : Map.of();
     return new Evaluation(
-        mean,
-        numbers ? Double.NaN : right / guesses,
-        numbers ? Double.NaN : Math.exp(mean),
-        Math.round(guesses),
-        sequences,
-        (System.nanoTime() - start) / 1e9,
-        !numbers && recipe.data().kind() == RecipeData.Kind.PIXELS
-            ? Measures.ofBits(mean)
-            : Map.of());
-  }
-
-  private static int likeliest(double[] costs) {
-    var cheapestFirst = Comparator.comparingDouble((Integer i) -> costs[i]);
-    return IntStream.range(0, costs.length).boxed().min(cheapestFirst).orElseThrow();
+        mean, accuracy, perplexity, Math.round(guesses), sequences, seconds, more);
   }
 
   /** −ln of each token's share of the right answers. */

@@ -1,6 +1,6 @@
 package dev.performer.training;
 
-import dev.performer.data.BatchPosition;
+import dev.performer.data.Batches.BatchPosition;
 import java.util.Optional;
 
 /**

@@ -1,7 +1,7 @@
 package dev.performer.training;
 
-import dev.performer.data.BatchPosition;
 import dev.performer.data.Batches;
+import dev.performer.data.Batches.BatchPosition;
 import dev.performer.data.DataStream;
 import dev.performer.data.TokenBatch;
 import java.util.Optional;

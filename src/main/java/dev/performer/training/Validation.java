@@ -1,7 +1,7 @@
 package dev.performer.training;
 
 import dev.performer.PerformerException;
-import dev.performer.data.BatchPosition;
+import dev.performer.data.Batches.BatchPosition;
 import dev.performer.graph.Tensors;
 import dev.performer.training.run.Evaluation;
 import java.util.ArrayList;

@@ -51,7 +51,7 @@ class ConfigTest {
         .hasMessageContaining("needs a projection");
     assertThatThrownBy(() -> FavorConfig.of(Kernel.RELU).projection(8))
         .isInstanceOf(PerformerException.class);
-    assertThatThrownBy(() -> FavorConfig.of(Kernel.RELU).withChunk(-1))
+    assertThatThrownBy(() -> FavorConfig.of(Kernel.RELU).toBuilder().chunk(-1).build())
         .isInstanceOf(PerformerException.class);
   }
 

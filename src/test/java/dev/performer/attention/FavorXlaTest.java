@@ -41,7 +41,9 @@ class FavorXlaTest {
   })
   void attentionAndItsGradientsCompile(String kernel, int features, boolean causal) {
     FavorConfig config =
-        FavorConfig.of(Kernel.of(kernel)).withFeatures(features).withCausal(causal).withChunk(16);
+        FavorConfig.of(Kernel.of(kernel)).withFeatures(features).withCausal(causal).toBuilder()
+            .chunk(16)
+            .build();
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);

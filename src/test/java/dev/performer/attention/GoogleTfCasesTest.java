@@ -78,7 +78,9 @@ class GoogleTfCasesTest {
     FavorConfig config =
         FavorConfig.of(Kernel.of(params.get("transform").asText()))
             .withConvention(Convention.GOOGLE_TF)
-            .withChunk(16)
+            .toBuilder()
+            .chunk(16)
+            .build()
             .withCausal(params.get("causal").asBoolean());
     FavorAttention attention = p == null ? FavorAttention.of(config) : FavorAttention.of(config, p);
     return attention.attendPositionsFirst(tf, q, k, v, null);

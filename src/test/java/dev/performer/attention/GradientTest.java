@@ -50,7 +50,9 @@ class GradientTest {
             .withConvention(convention)
             .withFeatures(4)
             .withCausal(causal)
-            .withChunk(2);
+            .toBuilder()
+            .chunk(2)
+            .build();
     Map<String, NpyArray> arrays = new LinkedHashMap<>(Inputs.random(2, 1, 2, 3, 3, D, 2, 0.8));
     if (Set.of(Kernel.SIN, Kernel.IDENTITY, Kernel.TANH, Kernel.GELU).contains(kernel)) {
       // Positive data keep these features, and so the denominators, away from 0, where differences

@@ -39,7 +39,7 @@ class InvarianceTest {
   }
 
   private static FavorConfig config(Kernel kernel, boolean causal) {
-    FavorConfig config = FavorConfig.of(kernel).withCausal(causal).withChunk(8);
+    FavorConfig config = FavorConfig.of(kernel).withCausal(causal).toBuilder().chunk(8).build();
     return kernel.isSoftmax() ? config.withFeatures(32) : config;
   }
 
@@ -210,9 +210,9 @@ class InvarianceTest {
   void theChunkLengthIsOnlyASpeed(Kernel kernel) {
     FavorConfig config = config(kernel, true);
     Map<String, NpyArray> first = inputs(config, 2, 1, 1);
-    try (var one = Inputs.run(TFloat64.class, null, config.withChunk(1), first);
-        var some = Inputs.run(TFloat64.class, null, config.withChunk(8), first);
-        var rule = Inputs.run(TFloat64.class, null, config.withChunk(0), first)) {
+    try (var one = Inputs.run(TFloat64.class, null, config.toBuilder().chunk(1).build(), first);
+        var some = Inputs.run(TFloat64.class, null, config.toBuilder().chunk(8).build(), first);
+        var rule = Inputs.run(TFloat64.class, null, config.toBuilder().chunk(0).build(), first)) {
       for (int l : new int[] {1, 2, 7, 16, 17, 70}) { // one graph serves every length
         Map<String, NpyArray> arrays = inputs(config, 1 + l % 2, l, 1);
         double[] expected = one.value(arrays);
@@ -225,7 +225,7 @@ class InvarianceTest {
 
   @Test
   void manyChunksOfAKnownLengthAreTheSameSum() {
-    FavorConfig config = config(Kernel.SOFTMAX, true).withChunk(2);
+    FavorConfig config = config(Kernel.SOFTMAX, true).toBuilder().chunk(2).build();
     Map<String, NpyArray> arrays = inputs(config, 1, 301, 1); // 151 chunks in 3 groups
     double[] expected;
     try (var run = Inputs.run(TFloat64.class, null, config, arrays)) {
@@ -248,7 +248,7 @@ class InvarianceTest {
 
   @Test
   void anOverflowStaysInTheFuture() {
-    FavorConfig config = config(Kernel.RELU, true).withChunk(4);
+    FavorConfig config = config(Kernel.RELU, true).toBuilder().chunk(4).build();
     Map<String, NpyArray> arrays = inputs(config, 1, 20, 1);
     try (var run = Inputs.run(TFloat32.class, null, config, arrays)) {
       double[] before = run.value(arrays);
@@ -266,7 +266,8 @@ class InvarianceTest {
     FavorConfig config = config(Kernel.RELU, true);
     Map<String, NpyArray> arrays = inputs(config, 1, 9, 1);
     double[] expected;
-    try (var run = Inputs.run(TFloat32.class, null, config.withEpsilon(0.5), arrays)) {
+    try (var run =
+        Inputs.run(TFloat32.class, null, config.toBuilder().epsilon(0.5).build(), arrays)) {
       expected = run.value(arrays);
     }
     Map<String, Shape> shapes = new LinkedHashMap<>();

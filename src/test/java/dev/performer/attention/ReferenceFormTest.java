@@ -26,7 +26,8 @@ class ReferenceFormTest {
     "HYPERBOLIC, true, false"
   })
   void theFastFormIsTheReferenceForm(Kernel kernel, boolean causal, boolean masked) {
-    FavorConfig config = FavorConfig.of(kernel).withFeatures(12).withCausal(causal).withChunk(4);
+    FavorConfig config =
+        FavorConfig.of(kernel).withFeatures(12).withCausal(causal).toBuilder().chunk(4).build();
     Map<String, NpyArray> arrays = new LinkedHashMap<>(Inputs.random(3, 2, 2, 11, 11, D, 5, 0.7));
     arrays.put("P", Inputs.projection(config, D, 5));
     if (masked) {

@@ -35,7 +35,8 @@ class TwinTest {
   @ParameterizedTest
   @MethodSource("cases")
   void favorIsItsFormula(Kernel kernel, boolean causal, boolean masked) {
-    FavorConfig config = FavorConfig.of(kernel).withFeatures(12).withCausal(causal).withChunk(4);
+    FavorConfig config =
+        FavorConfig.of(kernel).withFeatures(12).withCausal(causal).toBuilder().chunk(4).build();
     int s = causal ? 11 : 7;
     Map<String, NpyArray> arrays = new LinkedHashMap<>(Inputs.random(3, 2, 2, 11, s, D, 5, 0.7));
     arrays.put("P", Inputs.projection(config, D, 5));

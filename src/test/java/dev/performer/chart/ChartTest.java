@@ -12,9 +12,12 @@ import org.junit.jupiter.api.Test;
 
 class ChartTest {
   private static final Chart EMPTY =
-      Chart.of("title", "x", "y")
-          .withSize(400, 300)
-          .withScales(Chart.Scale.POWERS_OF_TWO, Chart.Scale.DECADES);
+      Chart.of(
+          "title",
+          "x",
+          "y",
+          new Chart.Layout(
+              400, 300, Chart.Scale.POWERS_OF_TWO, Chart.Scale.DECADES, Chart.Legend.BESIDE));
 
   @Test
   void whatALogarithmicAxisCannotShowIsLeftOut() {

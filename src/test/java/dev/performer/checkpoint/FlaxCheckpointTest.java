@@ -113,7 +113,7 @@ class FlaxCheckpointTest {
     assertThat(FlaxCheckpoint.locate(folder)).contains(orbax.resolve("checkpoint"));
     try (WeightFile file = Checkpoints.open(orbax)) {
       assertThat(file.tensors()).containsKey("lst/11");
-      assertThat(((FlaxCheckpoint) file).directory()).isEqualTo(folder);
+      assertThat(file.folder()).isEqualTo(folder);
     }
   }
 

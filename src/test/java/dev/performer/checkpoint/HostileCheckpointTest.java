@@ -71,11 +71,9 @@ class HostileCheckpointTest {
     try (FlaxCheckpoint checkpoint = FlaxCheckpoint.open(file)) {
       assertThat(checkpoint.tensors().get("w").type()).isEqualTo("complex64");
       assertThat(checkpoint.read("w").shape()).containsExactly(2, 2);
-      WeightMap weights = new WeightMap(checkpoint);
+      WeightMap weights = new WeightMap(checkpoint, "test", ImportOptions.NONE);
       weights.put("final_norm/scale", "w", WeightMap.Layout.SAME);
-      assertThat(
-              ErrorMessages.of(
-                  () -> weights.finish("test", SMALL, ImportOptions.NONE), file.toString()))
+      assertThat(ErrorMessages.of(() -> weights.finish(SMALL), file.toString()))
           .contains("w is complex64, but final_norm/scale is real");
     }
   }
@@ -179,14 +177,12 @@ class HostileCheckpointTest {
     out.write(header);
     Path file = Files.write(folder.resolve("model.safetensors"), out.toByteArray());
     try (WeightFile opened = Checkpoints.open(file)) {
-      WeightMap weights = new WeightMap(opened);
-      String message =
-          ErrorMessages.of(
-              () -> weights.finish("test", SMALL, ImportOptions.NONE), file.toString());
+      WeightMap weights = new WeightMap(opened, "test", ImportOptions.NONE);
+      String message = ErrorMessages.of(() -> weights.finish(SMALL), file.toString());
       assertThat(message).containsPattern("and \\d\\d more").hasSizeLessThan(2000);
       assertThat(
               ErrorMessages.of(
-                  () -> NamingScheme.of(opened, ImportOptions.builder().build()), file.toString()))
+                  () -> NamingScheme.map(opened, ImportOptions.builder().build()), file.toString()))
           .hasSizeLessThan(1000);
     }
   }

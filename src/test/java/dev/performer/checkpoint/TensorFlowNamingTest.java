@@ -27,7 +27,7 @@ class TensorFlowNamingTest {
   private static ModelWeights load(Path path, NamingScheme scheme) {
     try (WeightFile weights = ReaderTest.open(path)) {
       assertThat(scheme.recognizes(weights)).isTrue();
-      return scheme.map(weights, ImportOptions.NONE);
+      return scheme.map(new WeightMap(weights, "test", ImportOptions.NONE));
     }
   }
 
@@ -122,7 +122,7 @@ class TensorFlowNamingTest {
     Path path = ReferenceModels.directory("checkpoints/" + model).resolve(file);
     ModelWeights imported;
     try (WeightFile weights = ReaderTest.open(path)) {
-      imported = new KerasPerformerNaming().map(weights, seed(3));
+      imported = new KerasPerformerNaming().map(new WeightMap(weights, "test", seed(3)));
     }
     Map<String, NpyArray> expected = expected(model);
     checkProjections(imported, expected, "P/favor_");
@@ -207,7 +207,8 @@ class TensorFlowNamingTest {
     Files.copy(
         ReferenceModels.directory("checkpoints/kernel_encoder").resolve("weights.h5"), alone);
     try (KerasFile file = KerasFile.open(alone)) {
-      assertThatThrownBy(() -> new ModelGardenNaming().map(file, ImportOptions.NONE))
+      assertThatThrownBy(
+              () -> new ModelGardenNaming().map(new WeightMap(file, "test", ImportOptions.NONE)))
           .isInstanceOf(PerformerException.class)
           .hasMessageContaining("features")
           .satisfies(e -> assertThat(((PerformerException) e).settings()).contains("features"));

@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
-import dev.performer.graph.ArgumentSpec;
+import dev.performer.graph.TracedFunction.ArgumentSpec;
 import dev.performer.graph.Variables;
 import dev.performer.savedmodel.SavedModelExporter;
 import java.io.IOException;

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
+import dev.performer.data.Batches.BatchPosition;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
+import dev.performer.data.Batches.BatchPosition;
+import dev.performer.data.TokenRows.RowBatches;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -115,7 +117,7 @@ class TokenRowsTest {
       all.add(row);
     }
     TokenRows rows = new TokenRows("test", all, List.of());
-    TokenRowBatches batches = new TokenRowBatches(rows, null, 7, 64, 0, 5);
+    RowBatches batches = new RowBatches(rows, null, 7, 64, 0, 5);
     List<Integer> orders = new ArrayList<>();
     for (int epoch = 0; epoch < 2; epoch++) {
       TreeSet<Integer> seen = new TreeSet<>();
@@ -138,11 +140,10 @@ class TokenRowsTest {
       assertThat(seen).hasSize(100);
     }
     assertThat(orders.subList(0, 100)).isNotEqualTo(orders.subList(100, 200));
-    TokenRowBatches again = new TokenRowBatches(rows, null, 7, 64, 0, 5);
+    RowBatches again = new RowBatches(rows, null, 7, 64, 0, 5);
     assertThat(again.from(new BatchPosition(1, 2)).next().tokens())
         .isEqualTo(batches.from(new BatchPosition(1, 2)).next().tokens());
-    assertThat(
-            new TokenRowBatches(rows, null, 7, 64, 32, 5).from(BatchPosition.START).next().length())
+    assertThat(new RowBatches(rows, null, 7, 64, 32, 5).from(BatchPosition.START).next().length())
         .isEqualTo(32);
   }
 }

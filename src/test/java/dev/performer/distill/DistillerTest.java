@@ -7,7 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
-import dev.performer.data.BatchPosition;
+import dev.performer.data.Batches.BatchPosition;
 import dev.performer.data.Masking;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Overrides;

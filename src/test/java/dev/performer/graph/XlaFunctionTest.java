@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.catchThrowable;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.performer.PerformerException;
+import dev.performer.graph.TracedFunction.ArgumentSpec;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;

@@ -8,6 +8,7 @@ import dev.performer.PerformerException;
 import dev.performer.checkpoint.ImportOptions;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.Tokenizer;
+import dev.performer.pipeline.ModelLocation.RunSource;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.ReferenceModels;
@@ -91,10 +92,9 @@ class ModelTest {
     LanguageModelSpec given =
         Model.open(
                 PYTHON,
-                ModelOptions.builder()
-                    .tokenizer(Tokenizer.named("pad-first-protein"))
-                    .objective(ModelCard.Objective.MASKED_LM)
-                    .build())
+                ModelOptions.DEFAULT
+                    .withTokenizer(Tokenizer.named("pad-first-protein"))
+                    .withObjective(ModelCard.Objective.MASKED_LM))
             .languageModel();
     assertThat(given.notes()).isEmpty();
     try (Scorer scorer = Scorer.load(given)) {
@@ -112,7 +112,7 @@ class ModelTest {
   /** The signature has neither tokens nor anything else that would be read as a sequence. */
   @Test
   void anInputThatIsNotFoundNamesTheModel() {
-    Model model = Model.open(lm, ModelOptions.builder().signature("decode_step").build());
+    Model model = Model.open(lm, ModelOptions.DEFAULT.withSignature("decode_step"));
     assertThatThrownBy(model::languageModel)
         .hasMessageStartingWith(lm.toString())
         .hasMessageContaining("decode_step");

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
-import dev.performer.data.BatchPosition;
+import dev.performer.data.Batches.BatchPosition;
 import dev.performer.data.Overrides;
 import dev.performer.data.TokenBatch;
 import dev.performer.model.PerformerConfig;

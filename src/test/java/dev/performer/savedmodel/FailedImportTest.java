@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
-import dev.performer.graph.IdentityGradients;
-import dev.performer.graph.NodeBuilders;
+import dev.performer.graph.GraphProtos;
+import dev.performer.graph.LossGradients;
 import java.io.IOException;
 import java.lang.reflect.Field;
 import java.nio.file.Files;
@@ -50,9 +50,9 @@ class FailedImportTest {
     }
     meta.getGraphDefBuilder()
         .addNode(
-            NodeBuilders.node("table", "HashTableV2")
-                .putAttr("key_dtype", NodeBuilders.type(DataType.DT_STRING))
-                .putAttr("value_dtype", NodeBuilders.type(DataType.DT_INT64)));
+            GraphProtos.node("table", "HashTableV2")
+                .putAttr("key_dtype", GraphProtos.type(DataType.DT_STRING))
+                .putAttr("value_dtype", GraphProtos.type(DataType.DT_INT64)));
     meta.addAssetFileDefBuilder()
         .setFilename("../../secret")
         .getTensorInfoBuilder()
@@ -61,7 +61,7 @@ class FailedImportTest {
   }
 
   private static Map<?, ?> graphsWithGradients() throws ReflectiveOperationException {
-    Field field = IdentityGradients.class.getDeclaredField("GRADIENTS");
+    Field field = LossGradients.class.getDeclaredField("OF_IDENTITIES");
     field.setAccessible(true);
     return (Map<?, ?>) field.get(null);
   }

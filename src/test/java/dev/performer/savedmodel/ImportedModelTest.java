@@ -176,7 +176,7 @@ class ImportedModelTest {
     Set<String> keys =
         model.variables().stream().map(Variable::checkpointKey).collect(Collectors.toSet());
     try (CheckpointReader checkpoint = CheckpointReader.open(directory.variablesPrefix())) {
-      return VariableCopies.find(directory.path().resolve("saved_model.pb"), checkpoint, keys);
+      return WeightReplacement.copies(directory.path().resolve("saved_model.pb"), checkpoint, keys);
     }
   }
 

@@ -1,7 +1,7 @@
 package dev.performer.savedmodel;
 
-import dev.performer.graph.ArgumentSpec;
 import dev.performer.graph.Tensors;
+import dev.performer.graph.TracedFunction.ArgumentSpec;
 import dev.performer.graph.Variables;
 import java.util.LinkedHashMap;
 import java.util.List;

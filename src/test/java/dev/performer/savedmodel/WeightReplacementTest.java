@@ -6,7 +6,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.graph.CheckpointReader;
-import dev.performer.graph.DataTypes;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
@@ -62,7 +61,7 @@ class WeightReplacementTest {
                 (key, entry) -> {
                   if (keys.test(key) && entry.type() != DataType.DT_STRING) {
                     String name = key.substring(0, key.length() - SUFFIX.length());
-                    variables.declare(name, DataTypes.javaType(entry.type()), entry.shape(), true);
+                    variables.declare(name, Tensors.javaType(entry.type()), entry.shape(), true);
                   }
                 });
       }

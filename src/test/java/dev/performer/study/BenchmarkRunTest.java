@@ -20,7 +20,7 @@ class BenchmarkRunTest {
   @TempDir Path folder;
 
   /** Keeps what is reported, and what then stands in the files. */
-  private final class Heard implements BenchmarkRun.Listener {
+  private final class Heard implements Benchmark.Listener {
     private int announced;
     private Duration estimate;
     private final List<String> lines = new ArrayList<>();
@@ -46,8 +46,7 @@ class BenchmarkRunTest {
     var benchmark =
         new AttentionBenchmark(SIZE, List.of(32), List.of(BenchmarkedAttention.of("relu")));
     Heard heard = new Heard();
-    var outcome =
-        new BenchmarkRun(folder.resolve("new"), Duration.ofMinutes(10)).run(benchmark, heard);
+    var outcome = benchmark.run(folder.resolve("new"), Duration.ofMinutes(10), heard);
     assertThat(heard.announced).isEqualTo(2);
     assertThat(heard.estimate).isGreaterThan(Duration.ofSeconds(2));
     assertThat(heard.written).containsExactly(1, 2);
@@ -65,8 +64,7 @@ class BenchmarkRunTest {
     var benchmark =
         new AttentionBenchmark(SIZE, List.of(32), List.of(BenchmarkedAttention.of("relu")));
     Heard heard = new Heard();
-    var run = new BenchmarkRun(folder.resolve("new"), Duration.ofMillis(1));
-    assertThatThrownBy(() -> run.run(benchmark, heard))
+    assertThatThrownBy(() -> benchmark.run(folder.resolve("new"), Duration.ofMillis(1), heard))
         .isInstanceOf(PerformerException.class)
         .hasMessage(
             "2 of 2 measurements failed; FAVOR+ relu at L=32: no result after 0.001 seconds");
@@ -78,7 +76,7 @@ class BenchmarkRunTest {
     var benchmark =
         new AttentionBenchmark(SIZE, List.of(1 << 24), List.of(BenchmarkedAttention.EXACT));
     Heard heard = new Heard();
-    new BenchmarkRun(folder.resolve("new"), Duration.ofMinutes(10)).run(benchmark, heard);
+    benchmark.run(folder.resolve("new"), Duration.ofMinutes(10), heard);
     assertThat(heard.lines).allMatch(line -> line.endsWith("it needs more memory than there is"));
     assertThat(heard.estimate).isZero();
   }

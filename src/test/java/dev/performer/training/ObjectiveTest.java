@@ -2,8 +2,8 @@ package dev.performer.training;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.performer.data.BatchPosition;
 import dev.performer.data.BatchSize;
+import dev.performer.data.Batches.BatchPosition;
 import dev.performer.data.Batching;
 import dev.performer.data.CopyTask;
 import dev.performer.data.ExampleBatches;

@@ -6,7 +6,7 @@ import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.ImportOptions;
 import dev.performer.checkpoint.ModelWeights;
 import dev.performer.checkpoint.ModelWeights.OptimizerState;
-import dev.performer.data.BatchPosition;
+import dev.performer.data.Batches.BatchPosition;
 import dev.performer.data.Masking;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;

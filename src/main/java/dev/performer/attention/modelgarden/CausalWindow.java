@@ -17,18 +17,11 @@ import org.tensorflow.types.family.TFloating;
 /**
  * Model Garden's {@code causal_windowed_performer_attention}: chunks see themselves and a window of
  * chunks before them. T is the length, G the number of chunks, C their length.
- *
- * @param setting chunk, window, decay and padding
- * @param denominator how to divide
  */
 record CausalWindow(CausalWindowed setting, Denominator denominator) {
   /**
-   * Attends.
+   * Attends with features {@code [B, H, T, R]} to values {@code [B, H, T, V]}.
    *
-   * @param queries features, {@code [B, H, T, R]}
-   * @param keys features, {@code [B, H, T, R]}
-   * @param values {@code [B, H, T, V]}
-   * @return {@code [B, H, T, V]}
    * @throws PerformerException if nothing is padded and T is known to be no multiple of C
    */
   <T extends TFloating> Operand<T> attend(

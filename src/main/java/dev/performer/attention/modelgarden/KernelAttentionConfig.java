@@ -8,7 +8,6 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonValue;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.projection.ModelGardenProjections;
@@ -115,8 +114,8 @@ public record KernelAttentionConfig(
    * From the arguments of the Keras layer ({@code get_config}) or of Model Garden's kernel encoder;
    * what is absent has Model Garden's default, what does not concern attention is ignored.
    *
-   * @throws PerformerException where Model Garden raises a ValueError, or if a value has the wrong
-   *     type
+   * @throws dev.performer.PerformerException where Model Garden raises a ValueError, or if a value
+   *     has the wrong type
    */
   public static KernelAttentionConfig ofKeras(Map<String, ?> arguments) {
     return of(Keys.ofKeras(arguments));
@@ -138,16 +137,11 @@ public record KernelAttentionConfig(
         kernel, numRandomFeatures, seed + layer, redraw, mixing, beginKernel, scale, scaleByLength);
   }
 
-  /**
-   * The projection that the layer holds.
-   *
-   * @param headSize D
-   * @return {@code [numRandomFeatures, D]}; empty without random features
-   */
+  /** The projection that the layer holds, {@code [M, D]}; empty without random features. */
   public Optional<ProjectionMatrix> projection(int headSize) {
-    return numRandomFeatures == 0
-        ? Optional.empty()
-        : Optional.of(ModelGardenProjections.ofLayer(numRandomFeatures, headSize, seed));
+    int rows = numRandomFeatures;
+    return Optional.ofNullable(
+        rows == 0 ? null : ModelGardenProjections.ofLayer(rows, headSize, seed));
   }
 
   /**

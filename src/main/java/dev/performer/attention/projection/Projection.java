@@ -71,11 +71,7 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
     ProjectionMatrix.elements(rows, columns);
   }
 
-  /**
-   * Draws in Java: the same seed gives the same matrix on every platform.
-   *
-   * @return {@code [rows, columns]} in C order
-   */
+  /** Draws {@code [rows, columns]} in Java: a seed gives the same matrix on every platform. */
   public float[] draw(long seed) {
     // Neighbouring seeds of java.util.Random begin alike: mix them first.
     Random random = new Random(new SplittableRandom(seed).nextLong());
@@ -95,11 +91,8 @@ public record Projection(int rows, int columns, Directions directions, Lengths l
   }
 
   /**
-   * Draws in the graph, so that an exported model can redraw too.
-   *
-   * @param seed {@code [2]}; the same seed gives the same matrix on one device, but XLA draws other
-   *     numbers
-   * @return {@code [rows, columns]}
+   * Draws {@code [rows, columns]} in the graph, so that an exported model can redraw too. The same
+   * seed, {@code [2]}, gives the same matrix on one device, but XLA draws other numbers.
    */
   public Operand<TFloat32> redraw(Ops tf, Operand<TInt32> seed) {
     int blocks = (rows + columns - 1) / columns;

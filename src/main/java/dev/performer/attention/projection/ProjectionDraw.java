@@ -45,11 +45,7 @@ public enum ProjectionDraw {
     return isPerLayer;
   }
 
-  /**
-   * The same draw from one of JAX's random streams.
-   *
-   * @throws PerformerException if this is no draw of JAX
-   */
+  /** The same draw from another stream. @throws PerformerException if this is no draw of JAX */
   public ProjectionDraw withStream(Threefry.Stream stream) {
     boolean isJax = this == JAX_LEGACY || this == JAX_PARTITIONABLE;
     String message = "threefry is JAX's random stream, but projections are drawn as %s does";

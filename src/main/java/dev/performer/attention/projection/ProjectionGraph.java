@@ -33,12 +33,7 @@ final class ProjectionGraph {
     }
   }
 
-  /**
-   * Orthonormal rows from Gaussian blocks: Q transposed, with the signs QR gives.
-   *
-   * @param gaussian {@code [D, D]} or {@code [N, D, D]}
-   * @return as {@code gaussian}
-   */
+  /** Orthonormal rows of {@code [D, D]} or {@code [N, D, D]}: Q transposed, with QR's signs. */
   static <T extends TFloating> Operand<T> orthonormalRows(Ops tf, Operand<T> gaussian) {
     Operand<T> q = tf.linalg.qr(gaussian, Qr.fullMatrices(false)).q();
     boolean isOne = gaussian.shape().numDimensions() == 2;

@@ -2,7 +2,6 @@ package dev.performer.attention.projection;
 
 import static dev.performer.PerformerException.require;
 
-import dev.performer.PerformerException;
 import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.DataBuffers;
@@ -46,11 +45,7 @@ public record ProjectionMatrix(float[] values, int rows, int columns) {
     elements(columns, columns);
   }
 
-  /**
-   * The number of elements of a projection.
-   *
-   * @throws PerformerException if a side is not positive or the matrix is beyond Java's arrays
-   */
+  /** The number of elements; sides are positive, and the matrix fits one of Java's arrays. */
   static int elements(int rows, int columns) {
     String empty =
         "a projection needs at least one row and one column, not [%d, %d]; set the number of random features and the head dimension to 1 or more";

@@ -90,11 +90,7 @@ public record Threefry(Stream stream, int high, int low) {
     return result;
   }
 
-  /**
-   * {@code jax.random.randint(key, (number,), least, bound)}: int32 in [least, bound).
-   *
-   * @throws PerformerException if the range is empty
-   */
+  /** {@code jax.random.randint(key, (number,), least, bound)}: int32 in [least, bound). */
   public int[] randint(int least, int bound, int number) {
     PerformerException.require(
         bound > least, "a random integer needs a bound above %d, not %d", least, bound);

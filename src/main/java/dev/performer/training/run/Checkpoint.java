@@ -6,7 +6,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.AtomicFiles;
-import dev.performer.data.BatchPosition;
+import dev.performer.data.Batches.BatchPosition;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;

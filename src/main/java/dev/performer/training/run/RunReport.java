@@ -6,6 +6,7 @@ import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import dev.performer.chart.Chart;
 import dev.performer.chart.Chart.Line;
+import dev.performer.chart.Chart.Scale;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -88,20 +89,20 @@ final class RunReport {
     boolean isMeasured = entries.stream().anyMatch(entry -> entry.has(measure));
     String field = isMeasured ? measure : "loss";
     String name = "validation " + field;
-    return Chart.of("Training", "step", isNats ? "training loss (nats per token)" : "training loss")
-        .withRightTitle(name)
-        .withLegend(Chart.Legend.BELOW)
+    return chart("Training", isNats ? "training loss (nats per token)" : "training loss", 500, name)
         .with(line("training loss", entries, "training", "loss"))
         .with(line(name, entries, "validation", field).withMarker(Line.Marker.CIRCLE).onTheRight());
   }
 
   private static Chart gradient(List<JsonNode> entries) {
-    return Chart.of("Gradient norm and learning rate", "step", "gradient norm")
-        .withSize(900, 400)
-        .withRightTitle("learning rate")
-        .withLegend(Chart.Legend.BELOW)
+    return chart("Gradient norm and learning rate", "gradient norm", 400, "learning rate")
         .with(line("gradient norm", entries, "training", "gradientNorm"))
         .with(line("learning rate", entries, "training", "learningRate").onTheRight());
+  }
+
+  private static Chart chart(String title, String left, int height, String right) {
+    var layout = new Chart.Layout(900, height, Scale.LINEAR, Scale.LINEAR, Chart.Legend.BELOW);
+    return Chart.of(title, "step", left, layout).withRightTitle(right);
   }
 
   private static Line line(String name, List<JsonNode> entries, String kind, String field) {

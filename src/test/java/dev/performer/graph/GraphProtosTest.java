@@ -10,7 +10,7 @@ import org.tensorflow.Graph;
 import org.tensorflow.op.Ops;
 import org.tensorflow.proto.TensorProto;
 
-class StringTensorsTest {
+class GraphProtosTest {
   private static TensorProto constant(String... values) {
     try (Graph graph = new Graph()) {
       Ops.create(graph).array(values);
@@ -27,10 +27,10 @@ class StringTensorsTest {
     }
     TensorProto packed = constant(values);
     assertThat(packed.getStringValCount()).as("TensorFlow packs them").isZero();
-    assertThat(StringTensors.strings(packed)).isEqualTo(expected);
-    TensorProto unpacked = StringTensors.unpacked(packed);
+    assertThat(GraphProtos.strings(packed)).isEqualTo(expected);
+    TensorProto unpacked = GraphProtos.unpacked(packed);
     assertThat(unpacked.getStringValList()).isEqualTo(expected);
-    assertThat(StringTensors.strings(unpacked)).isEqualTo(expected);
+    assertThat(GraphProtos.strings(unpacked)).isEqualTo(expected);
   }
 
   @Test
@@ -42,6 +42,6 @@ class StringTensorsTest {
             .addStringVal(ByteString.copyFromUtf8("a"))
             .addStringVal(ByteString.copyFromUtf8("b"))
             .build();
-    assertThat(StringTensors.strings(shortened)).isEqualTo(StringTensors.strings(packed));
+    assertThat(GraphProtos.strings(shortened)).isEqualTo(GraphProtos.strings(packed));
   }
 }

@@ -23,7 +23,7 @@ import org.tensorflow.proto.DataType;
 import org.tensorflow.types.TFloat64;
 
 /** Our gradients against central differences in float64. */
-class MissingGradientsTest {
+class LossGradientsTest {
   private static final int ROWS = 4;
   private static final int COLUMNS = 6;
   private static final double STEP = 1e-6;
@@ -146,7 +146,7 @@ class MissingGradientsTest {
   @ParameterizedTest
   @MethodSource("cases")
   void agreesWithCentralDifferences(String name) {
-    MissingGradients.register();
+    LossGradients.register();
     try (Graph graph = new Graph()) {
       Ops tf = Ops.create(graph);
       RawOps ops = new RawOps(tf);
@@ -183,9 +183,9 @@ class MissingGradientsTest {
   @Test
   void knowsWhatCanBeDifferentiated() {
     assertThat(List.of("MatMul", "Einsum", "ResourceGather", "IdentityN", "Shape"))
-        .allMatch(MissingGradients::isDifferentiable);
+        .allMatch(LossGradients::isDifferentiable);
     assertThat(List.of("While", "StatelessIf", "TensorListStack", "Qr"))
-        .noneMatch(MissingGradients::isDifferentiable);
+        .noneMatch(LossGradients::isDifferentiable);
   }
 
   @Test
