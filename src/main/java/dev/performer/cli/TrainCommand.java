@@ -6,7 +6,7 @@ import dev.performer.data.Overrides;
 import dev.performer.pipeline.Job;
 import dev.performer.pipeline.TrainJob;
 import dev.performer.recipe.Recipe;
-import dev.performer.recipe.RecipeRuns;
+import dev.performer.recipe.Recipe.Runs;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.training.run.Progress;
 import java.nio.file.Files;
@@ -84,7 +84,7 @@ final class TrainCommand extends PerformerCommand {
     }
     List<String> all = new ArrayList<>();
     if (name != null && Files.isRegularFile(file)) {
-      RecipeRuns.Run run = RecipeRuns.read(file).named(name);
+      Runs.Run run = Runs.read(file).named(name);
       requireUsage(
           run.from() == null || from != null || at.resume,
           "run %s starts with the weights of run %s; train that one first and give its model: --from RUN/model",

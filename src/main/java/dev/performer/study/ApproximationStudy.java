@@ -127,14 +127,8 @@ public record ApproximationStudy(
 
   private FavorConfig config(Variant v, int m) {
     require(m > 0, "the number of features must be positive, not %d", m);
-    return FavorConfig.builder()
-        .kernel(v.kernel())
-        .convention(convention)
-        .features(m)
-        .causal(causal)
-        .directions(v.directions())
-        .lengths(v.lengths())
-        .build();
+    var keys = FavorConfig.builder().kernel(v.kernel).directions(v.directions).lengths(v.lengths);
+    return keys.convention(convention).features(m).causal(causal).build();
   }
 
   private float[] gaussian(Random random, double deviation) {
