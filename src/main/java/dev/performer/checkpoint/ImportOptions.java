@@ -39,7 +39,6 @@ public record ImportOptions(
     Integer maxLength,
     Path mapping,
     boolean allowMissing) {
-
   /** Exact softmax attention or random features. */
   public enum AttentionKind {
     EXACT,
