@@ -86,10 +86,10 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
 
   @Override
   public Integer call() {
-    boolean isFinished = Files.exists(at.directory.resolve(ModelTraining.MODEL));
+    boolean isFinished = Files.exists(at.run.resolve(ModelTraining.MODEL));
     String again =
         "%s: holds a finished run; choose another --output, or --resume it with more --steps";
-    require(at.resume || !isFinished, again, at.directory);
+    require(at.resume || !isFinished, again, at.run);
     if (teacher != null) {
       return distill();
     }
@@ -98,7 +98,7 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
     requireData();
     language.notes().forEach(System.err::println);
     var outcome =
-        FineTuneJob.of(language, SequenceSource.file(data), at.directory)
+        FineTuneJob.of(language, SequenceSource.file(data), at.run)
             .validation(validation == null ? null : SequenceSource.file(validation))
             .batching(batching.batching())
             .options(LoopFlags.of(spec))
@@ -135,7 +135,7 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
     String source = recipe == null ? "the default recipe" : recipe.toString();
     var learning = DistillRecipe.of(keys, overrides.source(source));
     DistillJob.Outcome outcome =
-        DistillJob.of(student, Model.open(teacher), at.directory)
+        DistillJob.of(student, Model.open(teacher), at.run)
             .with(learning)
             .resuming(at.resume)
             .debuggingNumerics(at.debugNumerics)
@@ -151,7 +151,7 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
               100 * before.accuracy(), 100 * best.accuracy(), 100 * best.teacherAccuracy());
     }
     print("%s in %d steps, %.0f s", text, result.steps(), result.seconds());
-    print(TrainCommand.Summary.written(at.directory, outcome.model()));
+    print(TrainCommand.Summary.written(at.run, outcome.model()));
     Map<String, Object> json = new LinkedHashMap<>();
     put(json, "Before", before);
     put(json, "After", best);

@@ -37,7 +37,7 @@ final class SharedOptions {
   /** Which run directory a command trains in, and what to do where that goes wrong. */
   static final class Run {
     @Option(names = "--output", required = true, description = "The run directory.")
-    Path directory;
+    Path run;
 
     @Option(names = "--resume", description = "Go on from the run directory's newest checkpoint.")
     boolean resume;

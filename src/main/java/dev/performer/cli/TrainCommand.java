@@ -61,7 +61,7 @@ final class TrainCommand extends PerformerCommand {
   @Override
   public Integer call() {
     Job.Outcome outcome =
-        TrainJob.of(read(), at.directory)
+        TrainJob.of(read(), at.run)
             .resuming(at.resume)
             .debuggingNumerics(at.debugNumerics)
             .pausingAt(pauseAt)
@@ -79,8 +79,8 @@ final class TrainCommand extends PerformerCommand {
     if (file == null) {
       requireUsage(at.resume, "a recipe is missing; only --resume goes without");
       String own = RecipeTraining.RECIPE;
-      file = at.directory.resolve(own);
-      require(Files.exists(file), "%s holds no run to resume (no %s)", at.directory, own);
+      file = at.run.resolve(own);
+      require(Files.exists(file), "%s holds no run to resume (no %s)", at.run, own);
     }
     List<String> all = new ArrayList<>();
     if (name != null && Files.isRegularFile(file)) {
