@@ -25,8 +25,7 @@ public final class Terminal {
   /** Its width as the environment variable COLUMNS has it, which the launcher sets; else 80. */
   public static int columns() {
     String columns = System.getenv("COLUMNS");
-    return columns != null && columns.matches("[1-9][0-9]{1,3}")
-        ? Integer.parseInt(columns)
-        : USUAL_COLUMNS;
+    boolean isWidth = columns != null && columns.matches("[1-9][0-9]{1,3}");
+    return isWidth ? Integer.parseInt(columns) : USUAL_COLUMNS;
   }
 }
