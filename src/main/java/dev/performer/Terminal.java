@@ -4,8 +4,6 @@ import java.io.Console;
 
 /** The terminal that this process runs in. */
 public final class Terminal {
-  private static final int USUAL_COLUMNS = 80;
-
   private Terminal() {}
 
   /** Whether a person reads along: standard input and output are a terminal. */
@@ -26,6 +24,6 @@ public final class Terminal {
   public static int columns() {
     String columns = System.getenv("COLUMNS");
     boolean isWidth = columns != null && columns.matches("[1-9][0-9]{1,3}");
-    return isWidth ? Integer.parseInt(columns) : USUAL_COLUMNS;
+    return isWidth ? Integer.parseInt(columns) : 80;
   }
 }

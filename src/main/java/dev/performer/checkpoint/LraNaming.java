@@ -63,11 +63,10 @@ final class LraNaming implements NamingScheme {
       config.put("maxLength", options.maxLength());
     }
     putPooling(config, map, hasClassToken ? "cls" : options.pooling());
+    config.put("positions", "sinusoidal");
     if (map.has("embeddings/position")) {
       int rows = map.size("embeddings/position", 2, 0);
       config.put("positions", "learned", "maxLength", hasClassToken ? rows - 1 : rows);
-    } else {
-      config.put("positions", "sinusoidal");
     }
     if (JaxAttention.isGiven(options)) {
       config.put("attention", JaxAttention.over(null, false, map));
