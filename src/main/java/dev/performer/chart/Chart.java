@@ -20,7 +20,6 @@ public record Chart(
     String rightTitle,
     Layout layout,
     List<Line> lines) {
-
   /** How an axis counts, and where its labels are. */
   public enum Scale {
     LINEAR,
@@ -104,7 +103,6 @@ public record Chart(
       Dash dash,
       Marker marker,
       boolean right) {
-
     /** Strokes of a line. */
     public enum Dash {
       SOLID,

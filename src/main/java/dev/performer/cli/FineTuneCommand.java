@@ -86,10 +86,10 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
 
   @Override
   public Integer call() {
-    require(
-        at.resume || !Files.exists(at.directory.resolve(ModelTraining.MODEL)),
-        "%s: holds a finished run; choose another --output, or --resume it with more --steps",
-        at.directory);
+    boolean isFinished = Files.exists(at.directory.resolve(ModelTraining.MODEL));
+    String again =
+        "%s: holds a finished run; choose another --output, or --resume it with more --steps";
+    require(at.resume || !isFinished, again, at.directory);
     if (teacher != null) {
       return distill();
     }
@@ -130,12 +130,10 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
     Model student = Model.open(model, options.given());
     requireData();
     var overrides = new Overrides(settings);
-    var learning =
-        recipe == null
-            ? DistillRecipe.of(
-                overrides.over(JsonNodeFactory.instance.objectNode()),
-                overrides.source("the default recipe"))
-            : DistillRecipe.of(overrides.read(recipe), overrides.source(recipe.toString()));
+    var none = JsonNodeFactory.instance.objectNode();
+    var keys = recipe == null ? overrides.over(none) : overrides.read(recipe);
+    String source = recipe == null ? "the default recipe" : recipe.toString();
+    var learning = DistillRecipe.of(keys, overrides.source(source));
     DistillJob.Outcome outcome =
         DistillJob.of(student, Model.open(teacher), at.directory)
             .with(learning)

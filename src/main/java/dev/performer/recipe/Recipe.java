@@ -270,7 +270,6 @@ public final class Recipe {
    * by its name and its settings over the recipe's keys. Without the key it is one run.
    */
   public record Runs(String name, List<Run> runs) {
-
     /**
      * A variant of a recipe's file.
      *

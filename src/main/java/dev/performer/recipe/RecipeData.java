@@ -70,7 +70,6 @@ public record RecipeData(
     @JsonInclude(JsonInclude.Include.NON_NULL) Standardization standardize,
     @JsonInclude(JsonInclude.Include.NON_NULL) Spans spans,
     DataFormat format) {
-
   /** What a file holds. */
   public enum Kind {
     FASTA(new DataFormat.Fasta()),

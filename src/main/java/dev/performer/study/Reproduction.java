@@ -14,9 +14,9 @@ import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Evaluation;
-import dev.performer.training.run.MetricsLog;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
+import dev.performer.training.run.TrainerLog;
 import dev.performer.training.run.TrainingResult;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -257,7 +257,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   }
 
   private static List<JsonNode> metrics(Path run) {
-    return MetricsLog.read(run.resolve("metrics.jsonl"));
+    return TrainerLog.read(run.resolve("metrics.jsonl"));
   }
 
   private static double medianStep(List<JsonNode> metrics) {

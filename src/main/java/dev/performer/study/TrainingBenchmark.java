@@ -14,7 +14,6 @@ import java.util.Locale;
 public record TrainingBenchmark(
     Size size, List<Integer> lengths, List<BenchmarkedAttention> attentions, List<Compute> computes)
     implements Benchmark<TrainingBenchmark.Case> {
-
   /** How a step is computed. */
   public enum Compute {
     PLAIN(""),
