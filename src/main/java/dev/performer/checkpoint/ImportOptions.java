@@ -72,11 +72,6 @@ public record ImportOptions(
     return NONE;
   }
 
-  /** Whether attention is causal, as given, or null. */
-  Boolean causal() {
-    return favor.causal();
-  }
-
   /** Whether the configuration file, which is no gin, gives a key. */
   boolean configHas(String key) {
     return config != null && StrictJson.readTree(config).hasNonNull(key);

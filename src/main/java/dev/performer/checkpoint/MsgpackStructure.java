@@ -184,7 +184,8 @@ final class MsgpackStructure {
       in.unpackDouble();
       parts.add(0, new Piece(position() - 8, 8)); // all bytes are reversed later
     }
-    return bigEndian(ElementType.COMPLEX128, parts);
+    var type = ElementType.COMPLEX128;
+    return new Tensor(type, type.info(new long[0], where()), true, parts);
   }
 
   /** A number that msgpack itself holds. */
@@ -198,11 +199,8 @@ final class MsgpackStructure {
           default -> ElementType.valueOf(format.name());
         };
     in.skipValue();
-    return bigEndian(type, List.of(new Piece(position() - type.bytes, type.bytes)));
-  }
-
-  private Tensor bigEndian(ElementType type, List<Piece> pieces) {
-    return new Tensor(type, type.info(new long[0], where()), true, pieces);
+    var last = new Piece(position() - type.bytes, type.bytes);
+    return new Tensor(type, type.info(new long[0], where()), true, List.of(last));
   }
 
   /** An array that was too large for one piece. */

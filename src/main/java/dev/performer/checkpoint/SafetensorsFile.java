@@ -52,8 +52,7 @@ final class SafetensorsFile extends WeightFile {
     super(path, "safetensors", channel);
     this.channel = channel;
     long size = channel.size();
-    boolean fits = size >= LENGTH_BYTES + 2;
-    require(fits, "%s: %s bytes are too few for a safetensors file", path, size);
+    require(size >= LENGTH_BYTES + 2, "%s: %s bytes are too few for safetensors", path, size);
     long length = read(channel, 0, LENGTH_BYTES).getLong();
     boolean isHeader = length >= 2 && length <= Math.min(size - LENGTH_BYTES, LONGEST_HEADER);
     String claims = "%s: the header claims %s bytes in a file of %s: damaged, or of other kind";

@@ -159,8 +159,7 @@ final class TensorFlowCheckpoint extends WeightFile {
       }
       Path named = Path.of(matcher.group(1).replaceAll("\\\\(.)", "$1"));
       // An absolute path is where the checkpoint was written, perhaps on another machine.
-      boolean isMoved = named.isAbsolute() && named.getNameCount() > 0;
-      Path place = isMoved ? named.getFileName() : named;
+      Path place = named.isAbsolute() && named.getNameCount() > 0 ? named.getFileName() : named;
       Path prefix = state.resolveSibling(place).normalize();
       boolean isInside = prefix.startsWith(state.resolveSibling("").normalize());
       require(isInside, "%s names a checkpoint outside of its folder; name that one itself", state);
