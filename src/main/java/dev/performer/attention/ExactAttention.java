@@ -31,12 +31,8 @@ public record ExactAttention(boolean causal) implements Attention {
   }
 
   /**
-   * The matrix that mixes values, for short sequences.
-   *
-   * @param queries {@code [B, H, L, D]}, float32 or float64
-   * @param keys {@code [B, H, S, D]}
-   * @param keyMask {@code [B, S]}, 1 = keep, or null
-   * @return {@code [B, H, L, S]}; a row of zeros for a query that sees no key
+   * The matrix {@code [B, H, L, S]} that mixes values, for short sequences; a row of zeros for a
+   * query that sees no key. Types are float32 or float64, the mask as of {@link #attend}.
    */
   public <T extends TFloating> Operand<T> weights(
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {

@@ -78,12 +78,8 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
   }
 
   /**
-   * The recurrent form.
-   *
-   * @param heads H
-   * @param valueSize V
-   * @throws PerformerException if attention is not causal, or its features take statistics that no
-   *     running state can hold
+   * The recurrent form. @throws PerformerException if attention is not causal, or its features take
+   * statistics that no running state can hold
    */
   public RecurrentForm recurrent(int heads, int headSize, int valueSize) {
     PerformerException.require(

@@ -108,38 +108,32 @@ public final class LinearAttention {
    * Query l sees keys 0 … l: the exact triangle inside a chunk, an exclusive prefix sum of states
    * across chunks. Keys beyond the last query are never seen; missing keys count for nothing.
    *
-   * @param queries φ(q), {@code [B, H, L, R]}
-   * @param keys φ(k), {@code [B, H, S, R]}
-   * @param values {@code [B, H, S, V]}
+   * @param q φ(q), {@code [B, H, L, R]}
+   * @param k φ(k), {@code [B, H, S, R]}
+   * @param v {@code [B, H, S, V]}
    * @param keyMask {@code [B, S]}, 1 = keep, or null
-   * @param chunk C
+   * @param c C, the chunk length
    * @return {@code [B, H, L, V]}
    * @see <a href="https://arxiv.org/abs/2009.14794">Performers, section 2.5.1 and algorithm 1</a>
    */
   public static <T extends TFloating> Operand<T> causal(
-      Ops tf,
-      Operand<T> queries,
-      Operand<T> keys,
-      Operand<T> values,
-      Operand<T> keyMask,
-      Denominator by,
-      int chunk) {
-    Algebra<T> a = Algebra.of(tf, queries);
-    Chunks chunks = Chunks.of(tf, queries, chunk);
-    Operand<T> q = chunks.split(queries); // [B, H, N, C, R]
-    Operand<T> k = chunks.split(keys); // [B, H, N, C, R]
-    Operand<T> v = chunks.split(withOnes(tf, values, keyMask)); // [B, H, N, C, V+1]
-    Operand<T> states = a.transposedMatMul(v, k); // [B, H, N, V+1, R]
+      Ops tf, Operand<T> q, Operand<T> k, Operand<T> v, Operand<T> keyMask, Denominator by, int c) {
+    Algebra<T> a = Algebra.of(tf, q);
+    Chunks chunks = Chunks.of(tf, q, c);
+    Operand<T> qs = chunks.split(q); // [B, H, N, C, R]
+    Operand<T> ks = chunks.split(k); // [B, H, N, C, R]
+    Operand<T> vs = chunks.split(withOnes(tf, v, keyMask)); // [B, H, N, C, V+1]
+    Operand<T> states = a.transposedMatMul(vs, ks); // [B, H, N, V+1, R]
     // An overflow is kept from the chunks before it, and shows as NaN in those after it.
     Operand<TBool> finite = tf.math.isFinite(a.sum(states, 3, 4)); // [B, H, N, 1, 1]
     Operand<T> overflow = a.where(finite, 0, Double.NaN);
     Operand<T> clean = tf.select(finite, states, a.constant(0));
     Operand<T> poison = tf.math.cumsum(overflow, tf.constant(2), Cumsum.exclusive(true));
     Operand<T> before = chunks.exclusivePrefixSum(clean); // [B, H, N, V+1, R]
-    Operand<T> scores = a.matMulTransposed(q, k); // [B, H, N, C, C]
+    Operand<T> scores = a.matMulTransposed(qs, ks); // [B, H, N, C, C]
     Operand<T> triangle = tf.linalg.bandPart(scores, tf.constant(-1L), tf.constant(0L));
-    Operand<T> earlier = tf.math.add(a.matMulTransposed(q, before), poison);
-    Operand<T> sums = tf.math.add(a.matMul(triangle, v), earlier); // [B, H, N, C, V+1]
+    Operand<T> earlier = tf.math.add(a.matMulTransposed(qs, before), poison);
+    Operand<T> sums = tf.math.add(a.matMul(triangle, vs), earlier); // [B, H, N, C, V+1]
     return divided(tf, chunks.join(sums), by);
   }
 

@@ -98,8 +98,7 @@ record AdamMoments(WeightFile file, Consumer<String> note) {
   }
 
   private boolean fits(String moment, String tensor) {
-    WeightFile.Info info = moment == null ? null : info(moment);
-    return info != null && info.type().contains("float") && isAlike(moment, tensor);
+    return moment != null && info(moment).type().contains("float") && isAlike(moment, tensor);
   }
 
   private boolean isAlike(String moment, String tensor) {
@@ -141,8 +140,9 @@ record AdamMoments(WeightFile file, Consumer<String> note) {
    */
   private Map<String, String[]> numbered() {
     List<String> moments = byNumber();
-    JsonNode config = file.modelConfig().orElse(null);
-    if (config == null || moments.size() != 2 * file.tensors().size() || !isAdam(config)) {
+    JsonNode config = file.modelConfig;
+    boolean isWhole = !config.isMissingNode() && moments.size() == 2 * file.tensors().size();
+    if (!isWhole || !isAdam(config)) {
       return Map.of();
     }
     Map<String, List<String>> layers = layers();

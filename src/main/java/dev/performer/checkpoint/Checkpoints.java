@@ -41,7 +41,7 @@ public final class Checkpoints {
       return SafetensorsFile.open(path);
     } else if (name.endsWith(".h5") || name.endsWith(".keras")) {
       return KerasFile.open(path); // which reports what is wrong
-    } else if (TensorFlowCheckpoint.recognizes(path)) {
+    } else if (TensorFlowCheckpoint.find(path).isPresent()) {
       return TensorFlowCheckpoint.open(path);
     }
     boolean isFlax = FlaxCheckpoint.recognizes(path);

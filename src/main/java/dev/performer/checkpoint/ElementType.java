@@ -8,10 +8,9 @@ import dev.performer.data.NpyType;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
 import java.util.function.Predicate;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
@@ -63,13 +62,11 @@ enum ElementType {
   }
 
   static ElementType ofSafetensors(String name, String where) {
-    Map<String, ElementType> known = new TreeMap<>();
-    Stream.of(values())
-        .filter(t -> t.safetensors != null)
-        .forEach(t -> known.put(t.safetensors, t));
+    List<String> known =
+        Stream.of(values()).map(t -> t.safetensors).filter(n -> n != null).toList();
     String wrong = "%s: dtype %s is not supported; expected one of %s";
-    require(known.containsKey(name), wrong, where, Excerpt.of(name), known.keySet());
-    return known.get(name);
+    require(known.contains(name), wrong, where, Excerpt.of(name), known);
+    return first(type -> name.equals(type.safetensors)).orElseThrow();
   }
 
   /** The name a person uses: {@code bfloat16}. */

@@ -17,6 +17,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.DoublePredicate;
+import java.util.function.LongPredicate;
 import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -77,6 +78,11 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
     }
   }
 
+  /** The words of a text, in order. */
+  static Set<String> words(String text) {
+    return new TreeSet<>(List.of(text.strip().split("\\s+")));
+  }
+
   /** Reads a file. @throws PerformerException that names file and line */
   static GinConfig read(Path file) {
     return parse(file, text(file));
@@ -84,7 +90,6 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
 
   static String text(Path file) {
     try {
-      RegularFiles.require(file);
       require(Files.size(file) <= MAX_BYTES, "%s is too large for a gin configuration", file);
       return RegularFiles.readString(file);
     } catch (CharacterCodingException e) {
@@ -137,7 +142,6 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
 
   /** Parameters of a configurable by type. @param parent whose it inherits; itself for none */
   record Parameters(GinConfig gin, String scope, String name, String parent) {
-
     /** The value of a parameter; empty where the default holds. */
     Optional<Object> value(String key) {
       return gin.value(scope, name, key).or(() -> gin.value(scope, parent, key));
@@ -165,8 +169,8 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
           .doubleValue();
     }
 
-    long whole(String key, long absent) {
-      return typed(Long.class, key, absent, x -> true, "a whole number");
+    long whole(String key, long absent, LongPredicate range, String expected) {
+      return typed(Long.class, key, absent, range::test, expected);
     }
 
     /** Those that have bindings, in order. */

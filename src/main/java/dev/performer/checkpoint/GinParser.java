@@ -107,7 +107,7 @@ final class GinParser {
       throw fail("include '" + Excerpt.of(name) + "': " + e.getMessage());
     }
     new GinParser(included, GinConfig.text(included), config, includes).parse();
-    includes.leave();
+    includes.open.pop();
   }
 
   private Object value(int depth) {
@@ -176,8 +176,7 @@ final class GinParser {
       String end = token.group(2);
       int start = at;
       while (!text.startsWith(end, at)) {
-        boolean isInside = at < text.length() && (peek() != '\n' || end.length() > 1);
-        expect(isInside, "the end of a string");
+        expect(at < text.length() && (peek() != '\n' || end.length() > 1), "the end of a string");
         at += peek() == '\\' ? 2 : 1;
       }
       String body = text.substring(start, at);
@@ -283,11 +282,6 @@ final class GinParser {
     /** Whether a file, links followed, lies in the folder of the first one. */
     boolean isInside(Path file) {
       return real(file).startsWith(folder);
-    }
-
-    /** The file that was entered last has been read. */
-    void leave() {
-      open.pop();
     }
 
     private static Path real(Path file) {

@@ -1,5 +1,7 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.checkpoint.GinConfig.words;
+
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
@@ -15,15 +17,11 @@ import dev.performer.data.StrictJson;
 import dev.performer.model.AttentionConfig;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeSet;
 
 /** Attention of Google's JAX code, as gin names its functions, and what options give over that. */
 record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
-  private static final Set<String> COMMON_PARAMETERS =
-      Set.of(
-          ("qkv_dim renormalize_attention numerical_stabilizer nb_features redraw_features"
-                  + " unidirectional lax_scan_unroll")
-              .split(" "));
+  private static final String COMMON =
+      "qkv_dim renormalize_attention numerical_stabilizer nb_features redraw_features unidirectional lax_scan_unroll ";
 
   /** Whether the options give enough to do without a configuration. */
   static boolean isGiven(ImportOptions options) {
@@ -38,7 +36,7 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
         given.kernel() == null
             || base instanceof AttentionConfig.Favor favor && favor.kernel() == given.kernel();
     if (map.options.attention() == AttentionKind.EXACT) {
-      chosen = exact(causal);
+      chosen = new AttentionConfig.Exact(causal, true);
     } else if (!isBase) {
       FavorKeys google = FavorConfig.builder().convention(Convention.GOOGLE_JAX).causal(causal);
       chosen = new AttentionConfig.Favor(google.kernel(given.kernel()).build());
@@ -50,40 +48,32 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
       String other = "attention is as given, %s, and not as the configuration has it: %s";
       map.note(other, StrictJson.tree(chosen), StrictJson.tree(base));
     }
-    if (chosen instanceof AttentionConfig.Favor favor) {
-      return new AttentionConfig.Favor(detailed(favor.config(), given, map));
+    if (!(chosen instanceof AttentionConfig.Favor kernels)) {
+      return given.causal() == null ? chosen : chosen.withCausality(given.causal());
     }
-    return given.causal() == null ? chosen : chosen.withCausality(given.causal());
-  }
-
-  private static FavorConfig detailed(FavorConfig base, FavorKeys given, WeightMap map) {
-    FavorKeys builder = base.toBuilder();
+    FavorKeys keys = kernels.config().toBuilder();
     if (given.convention() != null) {
-      builder.maskKeys(given.convention().masksKeys());
+      keys.maskKeys(given.convention().masksKeys());
     }
-    FavorConfig favor = given.over(builder).build();
+    FavorConfig favor = given.over(keys).build();
     if (favor.hasProjection()) {
       String drawn =
           "the projection is not in the file: drawn as Google's code draws it at construction, PRNGKey(%d), draw %s; all layers share it";
       map.note(drawn, favor.seed(), favor.draw().label());
     }
-    return favor;
-  }
-
-  /** Softmax attention as Flax has it. */
-  private static AttentionConfig exact(boolean causal) {
-    return new AttentionConfig.Exact(causal, true);
+    return new AttentionConfig.Favor(favor);
   }
 
   /** What a function of gin's computes; FAVOR+ has its own argument for causality. */
   AttentionConfig of(Object function, boolean causalModel) {
+    var exact = new AttentionConfig.Exact(causalModel, true);
     if (function == GinConfig.NONE) {
-      return exact(causalModel);
+      return exact;
     }
     Reference f = function instanceof Reference r ? r : new Reference("", "", false);
     var parameters = new Parameters(gin, f.scope(), f.name(), f.name());
     return switch (f.name()) {
-      case "dot_product_attention" -> exact(causalModel);
+      case "dot_product_attention" -> exact;
       case "make_fast_softmax_attention" -> new AttentionConfig.Favor(softmax(parameters));
       case "make_fast_generalized_attention" -> new AttentionConfig.Favor(generalized(parameters));
       default ->
@@ -94,7 +84,7 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
   }
 
   private FavorConfig softmax(Parameters f) {
-    requireOnly(f, "ortho_features", "ortho_scaling", "nonnegative_features");
+    f.requireOnly(words(COMMON + "ortho_features ortho_scaling nonnegative_features"));
     double scaling = f.number("ortho_scaling", 0, x -> x == 0 || x == 1, "0 or 1");
     boolean isOrthogonal = f.bool("ortho_features", true);
     String creator = f.bool("nonnegative_features", true) ? "nonnegative" : "sincos";
@@ -110,25 +100,23 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
   }
 
   private FavorConfig generalized(Parameters f) {
-    requireOnly(f, "features_type", "kernel_fn", "kernel_epsilon");
+    f.requireOnly(words(COMMON + "features_type kernel_fn kernel_epsilon"));
     Object type = f.value("features_type", "deterministic");
     if (!Set.of("deterministic", "ortho", "iid").contains(type)) {
       throw f.wrong("features_type", type, "'deterministic', 'ortho' or 'iid'");
     }
     boolean isDrawn = !type.equals("deterministic");
+    Object named = f.value("kernel_fn", new Reference("", "relu", false));
+    Optional<Kernel> kernel =
+        named instanceof Reference r ? Kernel.named(Code.JAX, r.name()) : Optional.empty();
+    String known = "one of " + Kernel.allNames(Code.JAX);
     noteRedraw(f, f.bool("redraw_features", false) && isDrawn);
     return common(f, 0)
-        .kernel(kernel(f))
+        .kernel(kernel.orElseThrow(() -> f.wrong("kernel_fn", named, known)))
         .features(isDrawn ? features(f) : 0)
         .epsilon(positive(f, "kernel_epsilon", 1e-3))
         .directions(type.equals("iid") ? Directions.IID : Directions.ORTHOGONAL)
         .build();
-  }
-
-  private static void requireOnly(Parameters f, String... own) {
-    Set<String> known = new TreeSet<>(COMMON_PARAMETERS);
-    known.addAll(Set.of(own));
-    f.requireOnly(known);
   }
 
   private void noteRedraw(Parameters f, boolean isRedrawn) {
@@ -140,10 +128,7 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
   }
 
   private FavorKeys common(Parameters f, double stabilizer) {
-    long size = f.whole("qkv_dim", headSize);
-    if (size != headSize) {
-      throw f.wrong("qkv_dim", size, "the size of the heads, " + headSize);
-    }
+    f.whole("qkv_dim", headSize, n -> n == headSize, "the size of the heads, " + headSize);
     return FavorConfig.builder()
         .convention(Convention.GOOGLE_JAX)
         .causal(f.bool("unidirectional", false))
@@ -151,20 +136,8 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
         .numericalStabilizer(positive(f, "numerical_stabilizer", stabilizer));
   }
 
-  private static Kernel kernel(Parameters f) {
-    Object named = f.value("kernel_fn", new Reference("", "relu", false));
-    Optional<Kernel> kernel =
-        named instanceof Reference r ? Kernel.named(Code.JAX, r.name()) : Optional.empty();
-    return kernel.orElseThrow(
-        () -> f.wrong("kernel_fn", named, "one of " + Kernel.allNames(Code.JAX)));
-  }
-
   private static int features(Parameters f) {
-    long features = f.whole("nb_features", 256);
-    if (features < 1 || features > 1 << 20) {
-      throw f.wrong("nb_features", features, "a number of features");
-    }
-    return (int) features;
+    return (int) f.whole("nb_features", 256, n -> n >= 1 && n <= 1 << 20, "a number of features");
   }
 
   private static double positive(Parameters f, String key, double absent) {

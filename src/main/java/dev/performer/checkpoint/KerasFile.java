@@ -45,7 +45,6 @@ final class KerasFile extends WeightFile {
       Pattern.compile("(optimizer|optimizer_weights)(/.*)?|.*/seed_generator_state");
 
   private final Hdf5Tensors contents;
-  private final JsonNode config;
   private final boolean isZip;
   private final Map<String, String> places = new HashMap<>();
 
@@ -56,8 +55,9 @@ final class KerasFile extends WeightFile {
     isZip = zipped != null;
     String[] own = isZip ? new String[0] : contents.texts(hdf, "model_config");
     byte[] json = own.length == 0 ? null : own[0].getBytes(StandardCharsets.UTF_8);
-    String attribute = path + ", attribute model_config";
-    config = json == null ? zipped : StrictJson.readTree(json, attribute);
+    if (isZip || json != null) {
+      modelConfig = isZip ? zipped : StrictJson.readTree(json, path + ", attribute model_config");
+    }
     Map<String, String> named = weightNames();
     contents.infos.forEach(
         (place, info) -> {
@@ -193,12 +193,8 @@ final class KerasFile extends WeightFile {
 
   @Override
   public String format() {
-    return isZip ? "Keras model" : config == null ? "Keras HDF5 weights" : "Keras HDF5 model";
-  }
-
-  @Override
-  Optional<JsonNode> modelConfig() {
-    return Optional.ofNullable(config);
+    String hdf5 = modelConfig.isMissingNode() ? "Keras HDF5 weights" : "Keras HDF5 model";
+    return isZip ? "Keras model" : hdf5;
   }
 
   @Override

@@ -14,7 +14,6 @@ import dev.performer.model.PerformerConfig;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
 
@@ -26,6 +25,7 @@ import java.util.stream.IntStream;
 final class MappedNaming implements NamingScheme {
   private static final String CONFIG = "config";
   private static final String LAYER = "{i}";
+  private static final Set<String> KEYS = Set.of("from", "transpose", "reshape");
 
   @Override
   public boolean recognizes(WeightFile file) {
@@ -38,7 +38,7 @@ final class MappedNaming implements NamingScheme {
     Path mapping = map.options.mapping();
     JsonNode tree = object(mapping, "an object that gives a tensor's name for each variable");
     PerformerConfig config = config(tree, map.options);
-    for (Map.Entry<String, JsonNode> entry : tree.properties()) {
+    for (var entry : tree.properties()) {
       String variable = entry.getKey();
       String where = mapping + ", " + variable + ": ";
       int copies = variable.equals(CONFIG) ? 0 : variable.contains(LAYER) ? config.layers() : 1;
@@ -86,16 +86,15 @@ final class MappedNaming implements NamingScheme {
   private static String tensor(WeightFile file, JsonNode value, String number, String where) {
     JsonNode from = value.isTextual() ? value : value.path("from");
     require(from.isTextual(), "%sexpected a tensor's name, or an object with from", where);
-    for (Map.Entry<String, JsonNode> key : value.properties()) {
-      boolean isKnown = Set.of("from", "transpose", "reshape").contains(key.getKey());
-      require(isKnown, "%sunknown key %s", where, key.getKey());
+    for (var key : value.properties()) {
+      require(KEYS.contains(key.getKey()), "%sunknown key %s", where, key.getKey());
     }
     String tensor = from.textValue().replace(LAYER, number);
     Set<String> tensors = file.tensors().keySet();
     if (!tensors.contains(tensor)) {
-      throw new PerformerException(
-          "%s%s has no tensor %s; did you mean %s?"
-              .formatted(where, file.path(), tensor, Labels.nearest(tensor, tensors)));
+      String missing = "%s%s has no tensor %s; did you mean %s?";
+      String nearest = Labels.nearest(tensor, tensors);
+      throw new PerformerException(missing.formatted(where, file.path(), tensor, nearest));
     }
     return tensor;
   }
@@ -119,8 +118,7 @@ final class MappedNaming implements NamingScheme {
             : Arrays.stream(numbers(order, where + "transpose")).mapToInt(a -> (int) a).toArray();
     int[] sorted = IntStream.of(axes).sorted().toArray();
     boolean isOrder = Arrays.equals(sorted, IntStream.range(0, rank).toArray());
-    String wrong = "%stranspose %s is no order of %s axes";
-    require(isOrder, wrong, where, Arrays.toString(axes), rank);
+    require(isOrder, "%stranspose %s is no order of %s axes", where, Arrays.toString(axes), rank);
     return WeightMap.transposed(array, axes);
   }
 

@@ -1,7 +1,6 @@
 package dev.performer.checkpoint;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorConfig.FavorKeys;
@@ -29,7 +28,7 @@ final class ModelGardenConfig {
   ModelGardenConfig(Collection<String> names, WeightMap map) {
     this.options = map.options;
     this.map = map;
-    this.keras = map.file.modelConfig().orElse(MissingNode.getInstance()).path("config");
+    this.keras = map.file.modelConfig.path("config");
     this.hidden = keras.path("hidden_cfg");
     this.near = map.file.nearConfig();
     this.isKernel = findKernel(names);
@@ -149,9 +148,11 @@ final class ModelGardenConfig {
   }
 
   private void putWindow(Map<String, Object> entry) {
-    boolean isGiven = options.causal() != null || options.window() != null;
+    boolean isGiven = options.favor().causal() != null || options.window() != null;
     boolean isCausal =
-        isGiven ? !Boolean.FALSE.equals(options.causal()) : near.path("causal").asBoolean(false);
+        isGiven
+            ? !Boolean.FALSE.equals(options.favor().causal())
+            : near.path("causal").asBoolean(false);
     if (isGiven && !isCausal) {
       entry.remove("use_causal_windowed");
     }

@@ -2,6 +2,7 @@ package dev.performer.checkpoint;
 
 import dev.performer.checkpoint.WeightMap.Layout;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -20,10 +21,8 @@ final class NameTable {
   private final List<Rule> rules = new ArrayList<>();
 
   /**
-   * @param dense how dense kernels lie in the file
-   * @param prefix regular expression of what stands before every name
-   * @param rules lines {@code part -> place}, of which the first that matches counts: {@code {i}}
-   *     is the number of a layer, {@code $2} what the group behind it matches
+   * Rules are lines {@code part -> place}, of which the first that matches behind the prefix
+   * counts: {@code {i}} is the number of a layer, {@code $2} what the group behind it matches.
    */
   NameTable(Layout dense, String prefix, String rules) {
     this.dense = dense;
@@ -61,14 +60,8 @@ final class NameTable {
   }
 
   /** Whether a rule knows one of the names as a variable of that pattern. */
-  boolean knows(Iterable<String> names, String variable) {
-    for (String name : names) {
-      String found = variable(name);
-      if (found != null && found.matches(variable)) {
-        return true;
-      }
-    }
-    return false;
+  boolean knows(Collection<String> names, String variable) {
+    return names.stream().map(this::variable).anyMatch(v -> v != null && v.matches(variable));
   }
 
   /** Notes which variable a tensor of that name is, if a rule knows it. */
@@ -79,12 +72,8 @@ final class NameTable {
   /** As above for a name that was looked up; @param prefix of the variable */
   void place(WeightMap map, String tensor, String variable, String prefix) {
     if (variable != null) {
-      map.put(prefix + variable, tensor, layout(variable));
+      boolean isTable = TABLE.matcher(variable).matches() || variable.endsWith("/projection");
+      map.put(prefix + variable, tensor, isTable ? Layout.SAME : dense);
     }
-  }
-
-  private Layout layout(String variable) {
-    boolean isTable = TABLE.matcher(variable).matches() || variable.endsWith("/projection");
-    return isTable ? Layout.SAME : dense;
   }
 }

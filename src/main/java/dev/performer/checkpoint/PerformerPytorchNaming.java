@@ -50,8 +50,7 @@ final class PerformerPytorchNaming implements NamingScheme {
   @Override
   public ModelWeights map(WeightMap map) {
     map.file.tensors().keySet().forEach(tensor -> place(map, tensor));
-    boolean hasTokens = map.has("embeddings/token");
-    map.check(hasTokens, "there is no token_emb: only a whole PerformerLM can be imported");
+    map.check(map.has("embeddings/token"), "there is no token_emb: import a whole PerformerLM");
     boolean isFavor = map.has("layer_0/attention/projection");
     map.check(isFavor, "there is no projection_matrix: no_projection=True cannot be imported");
     int headSize = map.size("layer_0/attention/projection", 2, 1);
@@ -74,7 +73,7 @@ final class PerformerPytorchNaming implements NamingScheme {
         .put("attentionBias", true, "padId", null, "shiftBos", null, "tiedOutput", isTied)
         .put("headTransform", false, "pooler", false, "classes", 0)
         .put("attention", new AttentionConfig.Favor(favor));
-    map.zeroWhereAbsent("layer_\\d+/attention/.*/bias|head/logits/bias");
+    map.zeros = "layer_\\d+/attention/.*/bias|head/logits/bias";
     if (isTied) {
       map.note("no to_out in the file: logits use the table of tokens (tie_embed=True)");
     }

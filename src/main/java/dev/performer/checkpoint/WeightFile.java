@@ -4,6 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.performer.AtomicFiles;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
@@ -58,6 +59,9 @@ public abstract class WeightFile implements AutoCloseable {
   final SortedMap<String, Info> tensors = new TreeMap<>();
   final SortedMap<String, Info> trainingState = new TreeMap<>();
   final Map<String, String> variableNames = new HashMap<>();
+
+  /** The model's configuration as Keras wrote it: an object with {@code class_name, config}. */
+  JsonNode modelConfig = MissingNode.getInstance();
 
   /** The source is closed with this. */
   WeightFile(Path path, String format, Closeable source) {
@@ -159,11 +163,6 @@ public abstract class WeightFile implements AutoCloseable {
   /** File and tensor, for errors. */
   String where(String tensor) {
     return path + ", tensor " + Excerpt.of(tensor);
-  }
-
-  /** The model's configuration as Keras wrote it: an object with {@code class_name, config}. */
-  Optional<JsonNode> modelConfig() {
-    return Optional.empty();
   }
 
   /** The {@code config.json} beside the file; an empty object where there is none. */

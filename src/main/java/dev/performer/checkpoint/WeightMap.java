@@ -43,7 +43,7 @@ final class WeightMap {
   private final Set<String> left;
   private final List<String> problems = new ArrayList<>();
   private final List<String> notes = new ArrayList<>();
-  private String zeros = "";
+  String zeros = ""; // expression for the names of biases that are 0 where the file has none
 
   /** For the naming scheme of that label, and what is given beside the file. */
   WeightMap(WeightFile file, String scheme, ImportOptions options) {
@@ -107,11 +107,6 @@ final class WeightMap {
   /** A value that the file does not have, or not as ours. */
   void give(String variable, NpyArray value) {
     given.put(variable, value);
-  }
-
-  /** Variables of these names, a regular expression, are 0 where the file has none: biases. */
-  void zeroWhereAbsent(String variables) {
-    zeros = variables;
   }
 
   /** A line about what was assumed. */

@@ -2,18 +2,15 @@ package dev.performer.cli;
 
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Directions;
 import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.chart.Chart;
 import dev.performer.data.DataFile;
-import dev.performer.data.TokenRows;
 import dev.performer.distill.ModelSequences;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.study.ApproximationStudy;
 import dev.performer.study.ModelApproximation;
-import dev.performer.study.ModelApproximation.LayerErrors;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -103,14 +100,15 @@ final class ApproximateCommand extends PerformerCommand {
   private int ofGaussians() {
     var study =
         new ApproximationStudy(length, headSize, amplitude, draws, seed, convention, causal);
+    var variants = ApproximationStudy.variants(kernels, projections, rowLengths);
     ApproximationStudy.Report report =
         study.run(
-            ApproximationStudy.variants(kernels, projections, rowLengths),
+            variants,
             features,
-            row ->
-                System.err.printf(
-                    "%s, M=%d: %s%n",
-                    row.variant(), row.features(), ApproximationStudy.number(row.error())));
+            row -> {
+              String error = ApproximationStudy.number(row.error());
+              System.err.printf("%s, M=%d: %s%n", row.variant(), row.features(), error);
+            });
     return report(report.table(), report, report::chart);
   }
 
@@ -118,7 +116,7 @@ final class ApproximateCommand extends PerformerCommand {
     requireUsage(
         model != null && data != null && sequences >= 1,
         "--model and --data go together; --sequences is at least 1");
-    FavorKeys given =
+    var given =
         FavorConfig.builder()
             .kernel(only("--kernels", kernels))
             .features(only("--features", features))
@@ -129,8 +127,8 @@ final class ApproximateCommand extends PerformerCommand {
     var study = new ModelApproximation(model.toString(), loaded, given);
     var reader = new ModelSequences(model, loaded, Optional.empty());
     int longest = isGiven("--length") ? length : ModelApproximation.DEFAULT_LENGTH;
-    TokenRows rows = reader.read(data, study.longest(longest)).atMost(sequences);
-    LayerErrors errors = study.measure(rows.rows(), reader.pad(), reader.paddedLength());
+    var rows = reader.read(data, study.longest(longest)).atMost(sequences);
+    var errors = study.measure(rows.rows(), reader.pad(), reader.paddedLength());
     rows.notes().forEach(System.err::println);
     return report(errors.table(), errors.json(), errors::chart);
   }

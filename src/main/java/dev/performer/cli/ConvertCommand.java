@@ -1,7 +1,5 @@
 package dev.performer.cli;
 
-import dev.performer.attention.FavorConfig;
-import dev.performer.model.FavorConversion;
 import dev.performer.pipeline.Converter;
 import java.nio.file.Path;
 import java.util.List;
@@ -42,7 +40,7 @@ final class ConvertCommand extends PerformerCommand {
 
   @Override
   public Integer call() {
-    FavorConversion conversion = options.conversion();
+    var conversion = options.conversion();
     var outcome = new Converter(conversion).convert(source, target.path, target.replace);
     print("Written: " + target.path + "; " + outcome.note());
     print(
@@ -50,7 +48,7 @@ final class ConvertCommand extends PerformerCommand {
         It approximates the original. How well:  ./performer approximate --model %s --data FILE
         To bring back what is lost:  ./performer fine-tune %1$s --teacher %s --data FILE --output RUN""",
         target.path, source);
-    FavorConfig favor = conversion.favor();
+    var favor = conversion.favor();
     return done(
         new Result(
             target.path, outcome.layers(), favor.kernel().label(), favor.features(), favor.seed()));

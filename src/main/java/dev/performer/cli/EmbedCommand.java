@@ -4,12 +4,10 @@ import static java.util.stream.Collectors.joining;
 
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
-import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
 import dev.performer.pipeline.Embedder;
 import dev.performer.pipeline.Model;
 import dev.performer.pipeline.ModelOptions;
-import dev.performer.pipeline.TokenInput;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -48,9 +46,9 @@ final class EmbedCommand extends PerformerCommand.OnModel {
   public Integer call() {
     data.requireSound(target);
     Tokenizer tokenizer = vocabulary == null ? null : Tokenizer.named(vocabulary);
-    var opened = Model.open(model, ModelOptions.builder().tokenizer(tokenizer).build());
-    TokenInput input = Embedder.input(opened, data.isIds());
-    TokenizedSequences sequences = data.read(input);
+    var opened = Model.open(model, ModelOptions.DEFAULT.withTokenizer(tokenizer));
+    var input = Embedder.input(opened, data.isIds());
+    var sequences = data.read(input);
     Map<String, NpyArray> kept;
     try (Embedder embedder = Embedder.load(input)) {
       kept = embedder.embed(sequences, pool, data.batch);
@@ -63,16 +61,12 @@ final class EmbedCommand extends PerformerCommand.OnModel {
       int length = isPerToken ? (int) shape[1] : 1;
       float[] all = vectors.floats();
       String header = IntStream.range(0, size).mapToObj(c -> ",e" + c).collect(joining());
-      SequenceInputs.writeCsv(
-          target,
-          sequences,
-          input,
-          isPerToken,
-          header,
+      SequenceInputs.Columns columns =
           (r, i) ->
               IntStream.range((r * length + i) * size, (r * length + i + 1) * size)
                   .mapToObj(at -> "," + all[at])
-                  .collect(joining()));
+                  .collect(joining());
+      SequenceInputs.writeCsv(target, sequences, input, isPerToken, header, columns);
     } else {
       Npz.write(target, kept);
     }

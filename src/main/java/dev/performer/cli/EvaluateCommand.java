@@ -6,7 +6,6 @@ import dev.performer.data.DataFile;
 import dev.performer.data.SequenceSource;
 import dev.performer.pipeline.Evaluator;
 import dev.performer.pipeline.Model;
-import dev.performer.pipeline.ModelOptions;
 import dev.performer.recipe.EvaluationData;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeTraining;
@@ -72,7 +71,7 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
 
   @Override
   public Integer call() {
-    ModelOptions given = options.given();
+    var given = options.given();
     Model opened = Model.open(model, given);
     if (data != null) {
       DataFile.require(data);

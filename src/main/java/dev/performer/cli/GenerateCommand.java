@@ -92,9 +92,7 @@ final class GenerateCommand extends PerformerCommand.OnModel {
     List<String> texts = texts();
     try (TextGenerator generator = TextGenerator.load(model)) {
       long start = System.nanoTime();
-      // Several rows cannot share a terminal's line.
-      boolean streams = !noStream && !json && texts.size() == 1;
-      var all = generator.generate(texts, options, streams ? growing(texts.get(0)) : whole());
+      var all = generator.generate(texts, options, printer(texts));
       double seconds = (System.nanoTime() - start) / 1e9;
       if (target != null) {
         var lines = new StringBuilder();
@@ -106,41 +104,32 @@ final class GenerateCommand extends PerformerCommand.OnModel {
     }
   }
 
-  /** Prints each text when it is whole. */
-  private TextGenerator.Listener whole() {
+  /** Prints one text as it comes; several, which cannot share a terminal's line, when whole. */
+  private TextGenerator.Listener printer(List<String> texts) {
+    boolean streams = !noStream && !json && texts.size() == 1;
     return new TextGenerator.Listener() {
-      @Override
-      public void done(Generation generation) {
-        print(generation.text());
-      }
-    };
-  }
-
-  /** Prints one text as it comes. */
-  private static TextGenerator.Listener growing(String prompt) {
-    return new TextGenerator.Listener() {
-      private String before = prompt;
+      private String before = texts.get(0);
 
       @Override
       public void text(int row, String piece) {
-        System.out.print(before + piece);
-        System.out.flush();
-        before = "";
+        if (streams) {
+          System.out.print(before + piece);
+          System.out.flush();
+          before = "";
+        }
       }
 
       @Override
       public void done(Generation generation) {
-        System.out.println();
+        print(streams ? "" : generation.text());
       }
     };
   }
 
   private GenerationOptions options() {
-    requireUsage(
-        (tokens == null || tokens >= 1) && batch >= 1,
-        "--tokens and --batch must be at least 1, not %s and %d",
-        tokens,
-        batch);
+    boolean isSound = (tokens == null || tokens >= 1) && batch >= 1;
+    String text = "--tokens and --batch must be at least 1, not %s and %d";
+    requireUsage(isSound, text, tokens, batch);
     var options = GenerationOptions.DEFAULT.withSampler(sampling()).withBatch(batch);
     return tokens == null ? options : options.withMaxTokens(tokens);
   }
@@ -174,14 +163,13 @@ final class GenerateCommand extends PerformerCommand.OnModel {
     if (file == null) {
       return prompts;
     }
-    List<String> read;
     try {
-      read = Files.readAllLines(file).stream().map(String::strip).toList();
+      List<String> read =
+          Files.readAllLines(file).stream().map(String::strip).filter(l -> !l.isEmpty()).toList();
+      PerformerException.require(!read.isEmpty(), "%s: holds no prompt; expected one a line", file);
+      return read;
     } catch (IOException e) {
       throw new PerformerException(file + ": cannot be read as text: " + e, e);
     }
-    read = read.stream().filter(line -> !line.isEmpty()).toList();
-    PerformerException.require(!read.isEmpty(), "%s: holds no prompt; expected one a line", file);
-    return read;
   }
 }

@@ -11,7 +11,6 @@ import dev.performer.data.Tokenizer;
 import dev.performer.pipeline.Importer;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.Map;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -164,7 +163,7 @@ final class ImportCommand extends PerformerCommand {
     String written = "Written: %s, %d variables, %,d parameters";
     written += resumes ? ", and its optimizer's moments" : "";
     print(written, target.path, imported.variables(), imported.parameters());
-    Map<String, Object> result = new LinkedHashMap<>();
+    var result = new LinkedHashMap<String, Object>();
     result.put("model", target.path);
     result.put("scheme", imported.scheme());
     result.put("config", imported.config().toJson());

@@ -4,16 +4,13 @@ import static java.util.stream.Collectors.joining;
 
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.performer.attention.FavorConfig;
 import dev.performer.data.Tokenizer;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.PerformerConfig;
 import dev.performer.pipeline.CheckpointReport;
 import dev.performer.pipeline.Model;
 import dev.performer.savedmodel.Inspection;
-import dev.performer.savedmodel.Inspection.SignatureReport;
 import dev.performer.savedmodel.Inspection.TensorReport;
-import dev.performer.savedmodel.Inspection.VariableReport;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.ModelCards;
@@ -65,7 +62,7 @@ final class InspectCommand extends PerformerCommand {
     text().print(summary(inspection));
     if (listVariables) {
       print("   variables");
-      for (VariableReport v : inspection.variables()) {
+      for (var v : inspection.variables()) {
         String kind = (v.trainable() ? "trainable" : "fixed") + (v.used() ? "" : ", unused");
         print("     %-60s %-9s %-18s %s", v.name(), v.type(), dimensions(v.shape()), kind);
       }
@@ -100,7 +97,7 @@ final class InspectCommand extends PerformerCommand {
     PerformerModels.config(path).ifPresent(config -> line.accept("model", summary(config)));
     tokenizer(path)
         .ifPresent(t -> line.accept("tokenizer", t.label() + ", " + t.size() + " tokens"));
-    for (SignatureReport s : model.signatures()) {
+    for (var s : model.signatures()) {
       line.accept(
           "signature", "%s: %s -> %s".formatted(s.name(), list(s.inputs()), list(s.outputs())));
       line.accept("", s.summary());
@@ -139,7 +136,7 @@ final class InspectCommand extends PerformerCommand {
   private static String summary(AttentionConfig attention) {
     String causal = attention.isCausal() ? "causal " : "";
     if (attention instanceof AttentionConfig.Favor favor) {
-      FavorConfig config = favor.config();
+      var config = favor.config();
       String projection = config.hasProjection() ? "M = " + config.features() : "no projection";
       return "%sFAVOR+ with kernel %s, %s, convention %s"
           .formatted(causal, config.kernel(), projection, config.convention());

@@ -79,8 +79,8 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
 
   /** The loop with what a command line gives. @throws PerformerException that names the flag */
   static LoopOptions of(CommandSpec command) {
-    ObjectNode keys = JsonNodeFactory.instance.objectNode();
-    ObjectNode optimizer = (ObjectNode) FineTuneOptions.LOOP.optimizer().json();
+    var keys = JsonNodeFactory.instance.objectNode();
+    var optimizer = (ObjectNode) FineTuneOptions.LOOP.optimizer().json();
     keys.set("optimizer", optimizer);
     for (Flag flag : FLAGS) {
       Object value = command.findOption(flag.name()).getValue();

@@ -7,6 +7,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import java.io.PrintStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Map;
@@ -51,6 +52,20 @@ abstract class PerformerCommand implements Callable<Integer> {
     if (!sound) {
       throw new UsageException(format.formatted(values));
     }
+  }
+
+  /** Where the launcher lives, with the shipped models and data; else the current folder. */
+  static Path home() {
+    return Path.of(System.getProperty("performer.home", "")).toAbsolutePath();
+  }
+
+  /** A shipped file or folder, which is there. */
+  static Path shipped(String relative) {
+    Path path = home().resolve(relative);
+    String missing =
+        "%s: missing; it is part of the repository, restore it with 'git checkout -- %s'";
+    PerformerException.require(Files.exists(path), missing, path, relative);
+    return path;
   }
 
   /** Where a person's text goes: stdout, or stderr where stdout is for JSON. */

@@ -7,7 +7,6 @@ import dev.performer.data.Npz;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.pipeline.Model;
 import dev.performer.pipeline.Predictor;
-import dev.performer.pipeline.TokenInput;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.LinkedHashMap;
@@ -69,7 +68,7 @@ final class PredictCommand extends PerformerCommand.OnModel {
   }
 
   private Model open() {
-    return Model.open(model, options.given().build());
+    return Model.open(model, options.given());
   }
 
   private Predictor load(Model opened) {
@@ -93,7 +92,7 @@ final class PredictCommand extends PerformerCommand.OnModel {
     requireUsage(
         length >= 1 && batch >= 1, "--length, --batch: at least 1, not %d and %d", length, batch);
     Model opened = open();
-    TokenInput input = opened.input();
+    var input = opened.input();
     input.notes().forEach(System.err::println);
     TokenizedSequences sequences = TokenizedSequences.read(inputs, input.tokenizer(), length);
     sequences.report().ifPresent(System.err::println);

@@ -16,7 +16,6 @@ import dev.performer.training.run.Progress;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Map;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -37,10 +36,10 @@ final class QuickstartCommand extends PerformerCommand {
   public Integer call() throws IOException {
     requireUsage(steps >= 1, "--steps must be at least 1, not %d", steps);
     long start = System.nanoTime();
-    Path model = Project.shipped("savedmodels/protein-mlm/saved_model");
-    Path train = Project.shipped("training/data/train.fasta.gz");
-    Path valid = Project.shipped("training/data/valid.fasta.gz");
-    Path run = folder != null ? folder : Project.home().resolve("build/quickstart");
+    Path model = shipped("savedmodels/protein-mlm/saved_model");
+    Path train = shipped("training/data/train.fasta.gz");
+    Path valid = shipped("training/data/valid.fasta.gz");
+    Path run = folder != null ? folder : home().resolve("build/quickstart");
     clear(run);
     print("1. A Performer that Python made: " + shown(model));
     text().print(InspectCommand.summary(Inspection.of(model)));
@@ -67,7 +66,7 @@ final class QuickstartCommand extends PerformerCommand {
     print(table(outcome, seconds));
     print("The curve: " + shown(plot));
     print("The model: " + shown(exported) + "  (Python: tf.saved_model.load)");
-    Map<String, Object> json = new TrainingSummary(outcome).json();
+    var json = new TrainCommand.Summary(outcome).json();
     json.put("maxOutputDifference", outcome.maxOutputDifference());
     json.put("seconds", seconds);
     json.put("plot", plot);
@@ -77,7 +76,7 @@ final class QuickstartCommand extends PerformerCommand {
   /** Relative to the project where it is inside. */
   private static Path shown(Path path) {
     Path absolute = path.toAbsolutePath().normalize();
-    return absolute.startsWith(Project.home()) ? Project.home().relativize(absolute) : path;
+    return absolute.startsWith(home()) ? home().relativize(absolute) : path;
   }
 
   private static String table(Job.Outcome outcome, double seconds) {
@@ -128,10 +127,8 @@ final class QuickstartCommand extends PerformerCommand {
     }
     require(Files.isDirectory(run), "%s: is a file; choose another --output", run);
     try (var files = Files.newDirectoryStream(run)) {
-      require(
-          Files.exists(run.resolve("source.json")) || !files.iterator().hasNext(),
-          "%s: exists and was not made by quickstart; choose another --output",
-          run);
+      boolean isOurs = Files.exists(run.resolve("source.json")) || !files.iterator().hasNext();
+      require(isOurs, "%s: exists and was not made by quickstart; choose another --output", run);
     }
     AtomicFiles.delete(run);
   }

@@ -48,7 +48,7 @@ final class ReproduceCommand extends PerformerCommand {
     String again = "%s holds results already; go on with --resume or another --output";
     require(resume || !begun, again, folder);
     require(begun || !resume, "%s holds nothing to go on with (no %s)", folder, plan);
-    List<Path> folders = new ArrayList<>(List.of(Project.home()));
+    List<Path> folders = new ArrayList<>(List.of(home()));
     recipes.forEach(file -> folders.add(file.toAbsolutePath().getParent()));
     Path results =
         new Reproduction(recipes, folders, duration(), folder).run(Progress.on(System.err));
@@ -67,15 +67,13 @@ final class ReproduceCommand extends PerformerCommand {
     }
     return known.stream()
         .filter(name -> only.isEmpty() || only.contains(name))
-        .map(name -> Project.shipped("training/" + name + ".yaml"))
+        .map(name -> shipped("training/" + name + ".yaml"))
         .toList();
   }
 
   private Duration duration() {
-    requireUsage(
-        budget.matches("\\d{1,6}[smh]") && !budget.matches("0+."),
-        "--budget %s: expected a time such as 10m, 1h or 90s",
-        budget);
+    boolean isTime = budget.matches("\\d{1,6}[smh]") && !budget.matches("0+.");
+    requireUsage(isTime, "--budget %s: expected a time such as 10m, 1h or 90s", budget);
     return Duration.parse("PT" + budget);
   }
 }

@@ -2,11 +2,9 @@ package dev.performer.cli;
 
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
-import dev.performer.data.TokenizedSequences;
 import dev.performer.pipeline.Model;
 import dev.performer.pipeline.Scorer;
 import dev.performer.pipeline.Scorer.Score;
-import dev.performer.pipeline.TokenInput;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -59,8 +57,8 @@ final class ScoreCommand extends PerformerCommand.OnModel {
     requireUsage(
         isCsv || !perToken, "--per-token is for --output Y.csv; an .npz holds every token");
     var spec = Model.open(model, options.given()).languageModel();
-    TokenInput input = spec.input();
-    TokenizedSequences sequences = data.read(input);
+    var input = spec.input();
+    var sequences = data.read(input);
     List<Score> scores;
     Map<String, NpyArray> arrays;
     try (Scorer scorer = Scorer.load(spec)) {
@@ -69,18 +67,14 @@ final class ScoreCommand extends PerformerCommand.OnModel {
     }
     if (isCsv) {
       String header = perToken ? ",log_probability" : ",tokens,log_probability,mean,perplexity";
-      SequenceInputs.writeCsv(
-          target,
-          sequences,
-          input,
-          perToken,
-          header,
+      SequenceInputs.Columns columns =
           (r, i) -> {
             Score s = scores.get(r);
             return perToken
                 ? "," + s.tokens()[i]
                 : ",%s,%s,%s,%s".formatted(s.counted(), s.sum(), s.mean(), s.perplexity());
-          });
+          };
+      SequenceInputs.writeCsv(target, sequences, input, perToken, header, columns);
     } else if (target != null) {
       Npz.write(target, npz(scores, arrays, sequences.longest()));
     }

@@ -3,6 +3,7 @@ package dev.performer.data;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
+import dev.performer.data.TokenBatch.Row;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -34,9 +35,6 @@ public final class ExampleBatches implements Batches {
   private final Optional<Packing> packing;
   private final long seed;
   private boolean reportable = true;
-
-  /** A row before padding, and the number that its random choices come from. */
-  private record Row(int[] tokens, Label label, long key) {}
 
   /**
    * @param packing how examples share rows, where they do
@@ -176,7 +174,7 @@ public final class ExampleBatches implements Batches {
       shuffle(window, ORDER);
       List<List<Row>> full = new ArrayList<>();
       for (Row row : window) {
-        int padded = batching.paddedLength(row.tokens.length);
+        int padded = batching.paddedLength(row.tokens().length);
         List<Row> bucket = buckets.computeIfAbsent(padded, length -> new ArrayList<>());
         bucket.add(row);
         if (bucket.size() == batching.size().rows(padded)) {
@@ -184,11 +182,11 @@ public final class ExampleBatches implements Batches {
         }
       }
       if (exhausted) {
-        var longestFirst = Comparator.comparingInt((Row row) -> -row.tokens.length);
+        var longestFirst = Comparator.comparingInt((Row row) -> -row.tokens().length);
         full.addAll(
             TokenBatch.split(
                 buckets.values().stream().flatMap(List::stream).sorted(longestFirst).toList(),
-                row -> batching.size().rows(batching.paddedLength(row.tokens.length))));
+                row -> batching.size().rows(batching.paddedLength(row.tokens().length))));
       }
       shuffle(full, BATCH_ORDER);
       ready.addAll(full);
@@ -230,14 +228,9 @@ public final class ExampleBatches implements Batches {
 
   /** Rows padded to the length of the longest, rounded up as the batching has it. */
   private TokenBatch batch(List<Row> rows, BatchPosition position) {
-    int longest = rows.stream().mapToInt(row -> row.tokens.length).max().orElseThrow();
-    return TokenBatch.padded(
-        rows.stream().map(Row::tokens).toList(),
-        batching.paddedLength(longest),
-        vocabulary.pad().orElse(0),
-        rows.stream().mapToLong(Row::key).toArray(),
-        position,
-        rows.stream().map(Row::label).toList());
+    int longest = rows.stream().mapToInt(row -> row.tokens().length).max().orElseThrow();
+    int length = batching.paddedLength(longest);
+    return TokenBatch.padded(rows, length, vocabulary.pad().orElse(0), position);
   }
 
   @Override

@@ -60,17 +60,15 @@ public record SpanCorruption(double rate, double meanSpan, int firstSentinel, in
    * depends on the seed, the step and its key alone. A row of one token stays as it is.
    */
   public TokenBatch apply(TokenBatch batch, int pad, long seed, long step) {
-    List<int[]> inputs = new ArrayList<>();
-    List<Label> targets = new ArrayList<>();
+    List<TokenBatch.Row> rows = new ArrayList<>();
     for (int row = 0; row < batch.rows(); row++) {
       int start = row * batch.length();
       int[] tokens = Arrays.copyOfRange(batch.tokens(), start, start + batch.lengths()[row]);
-      var corrupted = corrupt(tokens, Seeds.random(seed, step, batch.keys()[row], PURPOSE));
-      inputs.add(corrupted.inputs());
-      targets.add(new Label.Target(corrupted.targets()));
+      long key = batch.keys()[row];
+      var made = corrupt(tokens, Seeds.random(seed, step, key, PURPOSE));
+      rows.add(new TokenBatch.Row(made.inputs(), new Label.Target(made.targets()), key));
     }
-    int length = inputLength(batch.length());
-    return TokenBatch.padded(inputs, length, pad, batch.keys(), batch.position(), targets);
+    return TokenBatch.padded(rows, inputLength(batch.length()), pad, batch.position());
   }
 
   /** How many of so many tokens are in spans. */

@@ -12,17 +12,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeSet;
-import java.util.function.Function;
 
 /**
  * Texts and labels from the columns of a CSV or TSV file, gzipped or not, read as a stream. Columns
  * are known by their names, or by numbers from 1 where the table has no header.
  */
 public record TableExamples(
-    TableFile table,
-    String textColumn,
-    Optional<LabelColumn> label,
-    Function<String, int[]> encoder)
+    TableFile table, String textColumn, Optional<LabelColumn> label, TextEncoder encoder)
     implements ExampleSource {
   static final int MOST_CATEGORIES = 100_000;
 
@@ -32,7 +28,7 @@ public record TableExamples(
   /** protein_lm's lines {@code id,sequence}, without a header. */
   public static TableExamples proteinLm(Path file, TextEncoder encoder) {
     TableFile table = new TableFile(file, ',', false);
-    return new TableExamples(table, "2", Optional.empty(), encoder::encode);
+    return new TableExamples(table, "2", Optional.empty(), encoder);
   }
 
   /** The different values of a column, at most 100,000, sorted, numbers in their own order. */
@@ -71,7 +67,7 @@ public record TableExamples(
           .map(
               row ->
                   new Example(
-                      encoder.apply(row.get(text)),
+                      encoder.encode(row.get(text)),
                       label.isEmpty() ? Label.NONE : label(row.get(place), ids, rows)));
     } catch (RuntimeException e) {
       rows.close();

@@ -160,10 +160,9 @@ public record TableFile(Path file, char delimiter, boolean header) {
           || io instanceof EOFException) {
         return DataFile.unreadable(file, io);
       }
-      return new PerformerException(
-          "%s, row %d: cannot be read as a table: %s"
-              .formatted(file, row + 1, Excerpt.of(AtomicFiles.describe(io))),
-          e);
+      String why = Excerpt.of(AtomicFiles.describe(io));
+      String wrong = "%s, row %d: cannot be read as a table: %s";
+      return new PerformerException(wrong.formatted(file, row + 1, why), e);
     }
   }
 }

@@ -8,14 +8,13 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.function.Function;
 import java.util.function.Predicate;
 
 /**
  * Whole documents, which may be gzipped: each file of a folder (and of the folders in it, in the
  * order of their names) is one, or each line of a file.
  */
-public record TextDocuments(Path place, Function<String, int[]> encoder) implements ExampleSource {
+public record TextDocuments(Path place, TextEncoder encoder) implements ExampleSource {
   private static final int LIMIT = 1 << 27;
 
   @Override
@@ -36,7 +35,7 @@ public record TextDocuments(Path place, Function<String, int[]> encoder) impleme
   }
 
   private DataStream<Example> examples(DataStream<String> documents) {
-    return documents.map(document -> Example.of(encoder.apply(document)));
+    return documents.map(document -> Example.of(encoder.encode(document)));
   }
 
   private static String read(Path file) {

@@ -10,7 +10,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeSet;
-import java.util.function.Function;
 import org.tensorflow.proto.Feature;
 
 /**
@@ -22,7 +21,7 @@ public record TfRecordExamples(
     String feature,
     Optional<LabelFeature> label,
     int vocabularySize,
-    Function<String, int[]> encoder)
+    TextEncoder encoder)
     implements ExampleSource {
   /** The feature that protein_lm's files have. */
   public static final String SEQUENCE = "sequence";
@@ -127,7 +126,7 @@ public record TfRecordExamples(
     entry.records.require(isOne, other, feature, texts.size(), floats);
     if (!texts.isEmpty()) {
       entry.records.require(texts.get(0).isValidUtf8(), "feature '%s' is no UTF-8 text", feature);
-      return encoder.apply(texts.get(0).toStringUtf8());
+      return encoder.encode(texts.get(0).toStringUtf8());
     }
     int[] tokens = new int[found.getInt64List().getValueCount()];
     for (int i = 0; i < tokens.length; i++) {

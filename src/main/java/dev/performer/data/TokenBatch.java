@@ -31,24 +31,23 @@ public record TokenBatch(
     List<Label> labels) {
   /** Without labels. */
   public TokenBatch(int length, int[] tokens, int[] lengths, long[] keys, BatchPosition position) {
-    this(length, tokens, lengths, keys, position, unlabelled(lengths.length));
+    this(length, tokens, lengths, keys, position, Collections.nCopies(lengths.length, Label.NONE));
   }
 
+  /** A row before padding, and the number that its random choices come from. */
+  record Row(int[] tokens, Label label, long key) {}
+
   /** Rows padded with an id, longer ones cut. */
-  static TokenBatch padded(
-      List<int[]> rows,
-      int length,
-      int pad,
-      long[] keys,
-      BatchPosition position,
-      List<Label> labels) {
+  static TokenBatch padded(List<Row> rows, int length, int pad, BatchPosition position) {
     int[] tokens = new int[rows.size() * length];
     Arrays.fill(tokens, pad);
     int[] lengths = new int[rows.size()];
     for (int row = 0; row < lengths.length; row++) {
-      lengths[row] = Math.min(length, rows.get(row).length);
-      System.arraycopy(rows.get(row), 0, tokens, row * length, lengths[row]);
+      lengths[row] = Math.min(length, rows.get(row).tokens.length);
+      System.arraycopy(rows.get(row).tokens, 0, tokens, row * length, lengths[row]);
     }
+    long[] keys = rows.stream().mapToLong(Row::key).toArray();
+    List<Label> labels = rows.stream().map(Row::label).toList();
     return new TokenBatch(length, tokens, lengths, keys, position, labels);
   }
 
@@ -61,10 +60,6 @@ public record TokenBatch(
       from = to;
     }
     return batches;
-  }
-
-  static List<Label> unlabelled(int rows) {
-    return Collections.nCopies(rows, Label.NONE);
   }
 
   /** B, the number of sequences. */
@@ -116,8 +111,10 @@ public record TokenBatch(
    * @throws PerformerException if a row has no target
    */
   public TokenBatch targets(int length, int pad) {
-    var targets = labels(Label.Target.class, "target sequence").map(Label.Target::tokens).toList();
-    return padded(targets, length, pad, keys, position, unlabelled(rows()));
+    List<Row> rows = new ArrayList<>();
+    labels(Label.Target.class, "target sequence")
+        .forEach(label -> rows.add(new Row(label.tokens(), Label.NONE, keys[rows.size()])));
+    return padded(rows, length, pad, position);
   }
 
   private <T extends Label> Stream<T> labels(Class<T> kind, String what) {

@@ -192,13 +192,12 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     }
 
     private TokenBatch pack(List<Integer> numbers, BatchPosition position) {
-      return TokenBatch.padded(
-          numbers.stream().map(data.rows()::get).toList(),
-          padded(numbers.get(0)),
-          pad,
-          numbers.stream().mapToLong(i -> Seeds.mix(seed, position.epoch(), i)).toArray(),
-          position,
-          TokenBatch.unlabelled(numbers.size()));
+      List<TokenBatch.Row> batch = new ArrayList<>();
+      for (int i : numbers) {
+        long key = Seeds.mix(seed, position.epoch(), i);
+        batch.add(new TokenBatch.Row(data.rows().get(i), Label.NONE, key));
+      }
+      return TokenBatch.padded(batch, padded(numbers.get(0)), pad, position);
     }
   }
 }

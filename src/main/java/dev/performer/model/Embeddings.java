@@ -3,6 +3,7 @@ package dev.performer.model;
 import dev.performer.graph.Algebra;
 import dev.performer.graph.Variable;
 import dev.performer.model.PerformerConfig.Positions;
+import dev.performer.model.Stack.Blocks;
 import dev.performer.nn.Dense.Precision;
 import dev.performer.nn.Dropout;
 import dev.performer.nn.LayerNorm;

@@ -3,7 +3,6 @@ package dev.performer.model;
 import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
-import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.attention.Kernel;
@@ -39,7 +38,7 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
    * Converts the encoder, or the only stack; decoders stay as they are.
    *
    * @param weights all variables of {@code config}, by name; not changed
-   * @throws PerformerException if a layer is not there or does not attend exactly
+   * @throws dev.performer.PerformerException if a layer is not there or does not attend exactly
    */
   public Converted apply(PerformerConfig config, Map<String, NpyArray> weights) {
     Set<Integer> chosen = chosen(config);

@@ -7,6 +7,7 @@ import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.PerformerConfig.Positions;
+import dev.performer.model.Stack.Blocks;
 import dev.performer.nn.Dense.Precision;
 import dev.performer.nn.Dropout;
 import dev.performer.nn.MultiHeadAttention;
@@ -117,11 +118,10 @@ public final class Performer {
   }
 
   /**
-   * Computes. Sequences may be of any length up to {@code maxLength} (beyond it without a table of
+   * Computes, sequences of any length up to {@code maxLength} (beyond it without a table of
    * positions), and batches of any size.
    *
-   * @throws dev.performer.PerformerException if tokens of a decoder and a decoder are not both
-   *     there
+   * @throws dev.performer.PerformerException if only one of decoder and decoder tokens is there
    */
   public Outputs apply(Ops tf, Inputs inputs, Dropout drop) {
     boolean isGiven = inputs.decoderTokens() != null;

@@ -18,18 +18,13 @@ public final class Sequences {
 
   /** Tokens with the mask that they have by themselves; both shifted if the model shifts them. */
   static Read read(
-      Ops tf,
-      Operand<TInt32> tokens,
-      Operand<TFloat32> given,
-      PerformerConfig config,
-      boolean isShifted) {
-    Operand<TFloat32> mask = given == null ? maskOf(tf, tokens, config.padId()) : given;
-    if (!isShifted || config.shiftBos() == null) {
+      Ops tf, Operand<TInt32> tokens, Operand<TFloat32> given, PerformerConfig c, boolean shifts) {
+    Operand<TFloat32> mask = given == null ? maskOf(tf, tokens, c.padId()) : given;
+    if (!shifts || c.shiftBos() == null) {
       return new Read(tokens, mask);
     }
-    return new Read(
-        shifted(tf, tokens, tf.constant((int) config.shiftBos())),
-        mask == null ? null : shifted(tf, mask, tf.constant(1f)));
+    Operand<TInt32> read = shifted(tf, tokens, tf.constant((int) c.shiftBos()));
+    return new Read(read, mask == null ? null : shifted(tf, mask, tf.constant(1f)));
   }
 
   /** {@code 0 … L-1}. */

@@ -1,17 +1,25 @@
 package dev.performer.model;
 
 import dev.performer.attention.Attention.Projected;
+import dev.performer.attention.ExactAttention;
+import dev.performer.attention.projection.ProjectionMatrix;
+import dev.performer.graph.Variable;
 import dev.performer.model.Performer.Outputs;
 import dev.performer.model.PerformerConfig.Normalization;
 import dev.performer.nn.Activation;
 import dev.performer.nn.Dense;
 import dev.performer.nn.Dropout;
+import dev.performer.nn.HeadMixer;
 import dev.performer.nn.LayerNorm;
 import dev.performer.nn.MultiHeadAttention;
 import dev.performer.nn.Parameters;
+import dev.performer.nn.Parameters.Initializer;
 import dev.performer.nn.Sinusoids.Rotation;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
@@ -38,7 +46,7 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
     var embeddings = Embeddings.create(in, config, made, shared);
     List<Block> blocks = new ArrayList<>();
     for (int i = 0; i < (decodes ? config.decoderLayers() : config.layers()); i++) {
-      blocks.add(decodes ? made.decoder(in, i) : made.encoder(in, i));
+      blocks.add(made.block(in, i, decodes));
     }
     LayerNorm norm = config.normalization().last() ? made.norm(in.in("final_norm")) : null;
     return new Stack(embeddings, blocks, norm);
@@ -46,12 +54,8 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
 
   /** Arguments as of {@link Embeddings#apply}. */
   Pass apply(
-      Ops tf,
-      Operand<TInt32> tokens,
-      Operand<TInt32> types,
-      Operand<TInt32> positions,
-      Context context) {
-    Operand<TFloat32> embedded = embeddings.apply(tf, tokens, types, positions, context.drop());
+      Ops tf, Operand<TInt32> tokens, Operand<TInt32> types, Operand<TInt32> at, Context context) {
+    Operand<TFloat32> embedded = embeddings.apply(tf, tokens, types, at, context.drop());
     List<Outputs.Layer> layers = new ArrayList<>();
     Operand<TFloat32> x = embedded;
     for (int i = 0; i < blocks.size(); i++) {
@@ -114,6 +118,78 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
     private Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x, Dropout drop) {
       Operand<TFloat32> hidden = activation.apply(tf, in.apply(tf, x)); // [..., F]
       return out.apply(tf, drop.apply(tf, hidden, dropout));
+    }
+  }
+
+  /** Makes the blocks of a configuration, and draws their projections. */
+  static final class Blocks {
+    private final PerformerConfig config;
+    private final boolean draws;
+    private final Map<AttentionConfig, Optional<ProjectionMatrix>> drawn = new HashMap<>();
+
+    /** Where {@code draws} is false, only names and shapes of projections matter. */
+    Blocks(PerformerConfig config, boolean draws) {
+      this.config = config;
+      this.draws = draws;
+    }
+
+    /** Block i of the encoder or the only stack; or of the decoder, with cross attention. */
+    Block block(Parameters parameters, int i, boolean decodes) {
+      Parameters in = parameters.in("layer_" + i);
+      String name = decodes ? "self_attention" : "attention";
+      var own = decodes ? config.decoderAttentionOf(i) : config.attentionOf(i);
+      MultiHeadAttention self = attention(in.in(name), own);
+      LayerNorm selfNorm = norm(in.in(name + "_norm"));
+      MultiHeadAttention cross = null;
+      LayerNorm crossNorm = null;
+      if (decodes) {
+        cross = attention(in.in("cross_attention"), config.crossAttentionOf(i));
+        crossNorm = norm(in.in("cross_attention_norm"));
+      }
+      Mlp mlp = Mlp.create(in.in("mlp"), config);
+      LayerNorm mlpNorm = norm(in.in("mlp_norm"));
+      var position = config.normalization().position();
+      double dropout = config.dropout().residual();
+      return new Block(self, selfNorm, cross, crossNorm, mlp, mlpNorm, position, dropout);
+    }
+
+    /** A layer norm of the configuration. */
+    LayerNorm norm(Parameters in) {
+      var norm = config.normalization();
+      return LayerNorm.create(in, config.hiddenSize(), norm.epsilon(), norm.formula());
+    }
+
+    private MultiHeadAttention attention(Parameters in, AttentionConfig attention) {
+      PerformerConfig c = config;
+      HeadMixer mixer = mixer(in, attention);
+      return MultiHeadAttention.create(
+          in, c.hiddenSize(), c.heads(), c.headSize(), c.attentionBias(), mixer);
+    }
+
+    private HeadMixer mixer(Parameters in, AttentionConfig attention) {
+      double dropout = config.dropout().attention();
+      Variable projection = projection(in, attention);
+      if (attention instanceof AttentionConfig.Favor favor) {
+        return new HeadMixer.Favor(favor.config(), projection, config.heads());
+      } else if (attention instanceof AttentionConfig.ModelGarden garden) {
+        return new HeadMixer.ModelGarden(garden.config(), projection, config.heads(), dropout);
+      }
+      AttentionConfig.Exact exact = (AttentionConfig.Exact) attention;
+      return new HeadMixer.Exact(new ExactAttention(exact.causal()), exact.maskQueries(), dropout);
+    }
+
+    private Variable projection(Parameters in, AttentionConfig attention) {
+      int rows = attention.projectionRows();
+      if (rows == 0) {
+        return null;
+      }
+      float[] values = draws ? draw(attention).orElseThrow().values() : new float[0];
+      return in.fixed("projection", new Initializer.Given(values), rows, config.headSize());
+    }
+
+    /** The projection of an attention, if it has one; layers that share one draw it once. */
+    Optional<ProjectionMatrix> draw(AttentionConfig attention) {
+      return drawn.computeIfAbsent(attention, a -> a.projection(config.headSize()));
     }
   }
 }

@@ -2,6 +2,7 @@ package dev.performer.model;
 
 import dev.performer.graph.Variable;
 import dev.performer.model.PerformerConfig.Pooling;
+import dev.performer.model.Stack.Blocks;
 import dev.performer.nn.Activation;
 import dev.performer.nn.Dense;
 import dev.performer.nn.Dropout;

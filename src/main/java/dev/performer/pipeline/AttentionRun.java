@@ -20,7 +20,6 @@ import java.util.stream.Stream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
-import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
@@ -172,7 +171,7 @@ public final class AttentionRun {
       }
       fetches.values().forEach(runner::fetch);
       Map<String, NpyArray> results = new LinkedHashMap<>();
-      try (Result result = runner.run()) {
+      try (var result = runner.run()) {
         fetches
             .keySet()
             .forEach(name -> results.put(name, array(type, result.get(results.size()))));

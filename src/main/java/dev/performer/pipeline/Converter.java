@@ -1,9 +1,7 @@
 package dev.performer.pipeline;
 
 import dev.performer.PerformerException;
-import dev.performer.attention.FavorConfig;
 import dev.performer.model.FavorConversion;
-import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.OutputDirectory;
 import dev.performer.savedmodel.PerformerModels;
@@ -11,24 +9,20 @@ import java.nio.file.Path;
 import java.util.List;
 
 /**
- * Replaces a model's exact softmax attention by FAVOR+ and keeps all weights; the result is an
- * approximation.
+ * Replaces a model's exact softmax attention by FAVOR+, as the conversion specifies, and keeps all
+ * weights; the result is an approximation.
  *
  * <pre>{@code
  * new Converter(conversion).convert(Path.of("exact"), Path.of("favor"), false);
  * }</pre>
- *
- * @param conversion which layers attend how
  */
 public record Converter(FavorConversion conversion) {
   /** The SavedModel that was written, the layers that were replaced, and one line on it. */
   public record Outcome(Path model, List<Integer> layers, String note) {}
 
   /**
-   * Writes a converted model.
+   * Converts a model of ours with exact attention, and may replace what is at the target.
    *
-   * @param source a model of ours with exact attention
-   * @param replace whether one that is there may be replaced
    * @throws PerformerException if no layer attends exactly, or the target cannot be written
    */
   public Outcome convert(Path source, Path target, boolean replace) {
@@ -40,7 +34,7 @@ public record Converter(FavorConversion conversion) {
     } catch (PerformerException e) {
       throw e.in(source);
     }
-    PerformerConfig config = converted.config();
+    var config = converted.config();
     String note = note(conversion, converted);
     ModelCard old = model.card();
     var lm = old.languageModel();
@@ -53,7 +47,7 @@ public record Converter(FavorConversion conversion) {
 
   /** One line on what was done. */
   static String note(FavorConversion how, FavorConversion.Converted converted) {
-    FavorConfig to = how.favor();
+    var to = how.favor();
     String heads = to.exactHeads() == 0 ? "" : ", exact heads " + to.exactHeads();
     return "exact attention of layers %s replaced by FAVOR+ (%s, %d features, %s, seed %d%s)"
         .formatted(converted.layers(), to.kernel(), to.features(), to.lengths(), to.seed(), heads);

@@ -1,7 +1,6 @@
 package dev.performer.pipeline;
 
 import dev.performer.PerformerException;
-import dev.performer.data.TokenBatch;
 import dev.performer.data.TokenRows;
 import dev.performer.distill.DistillData;
 import dev.performer.distill.DistillEvaluation;
@@ -13,7 +12,6 @@ import dev.performer.distill.ModelSequences;
 import dev.performer.pipeline.ModelLocation.RunSource;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
-import dev.performer.training.Trainer;
 import dev.performer.training.run.Progress;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -45,11 +43,8 @@ public final class DistillJob extends Job<DistillJob> {
   }
 
   /**
-   * By the default recipe.
-   *
-   * @param student a model of ours that attends by FAVOR+
-   * @param teacher the same model with exact attention
-   * @param run the run directory: new or empty, or that of the run to go on with
+   * By the default recipe, a model of ours that attends by FAVOR+ learns from the same model with
+   * exact attention; the run directory is new or empty, or that of the run to go on with.
    */
   public static DistillJob of(Model student, Model teacher, Path run) {
     return new DistillJob(student, teacher, run);
@@ -61,12 +56,7 @@ public final class DistillJob extends Job<DistillJob> {
     return this;
   }
 
-  /**
-   * What came of it; the model is there unless the run was stopped before its end.
-   *
-   * @param maxOutputDifference largest absolute difference of the reloaded export's outputs from
-   *     the trained graph's; NaN without an export
-   */
+  /** As {@link Job.Outcome}, of a student. */
   public record Outcome(DistillResult result, Optional<Path> model, double maxOutputDifference) {}
 
   /**
@@ -84,7 +74,7 @@ public final class DistillJob extends Job<DistillJob> {
     data.validation().notes().forEach(progress::message);
     try (Distiller distiller = Distiller.open(models, data, recipe, run, resume, progress)) {
       RunSource.of(student.path(), ImportedModel.DEFAULT_SIGNATURE).write(run);
-      Trainer trainer = distiller.trainer();
+      var trainer = distiller.trainer();
       watch(trainer);
       DistillResult result = distiller.run();
       if (!result.finished()) {
@@ -94,8 +84,8 @@ public final class DistillJob extends Job<DistillJob> {
       ModelCard card = card(models, data, result);
       Path exported = export(student.path(), card, trainer.session(), distiller.student());
       var held = data.validation().atMost(4);
-      TokenBatch batch = data.batches(held, 1024, 0).inOrder().get(0);
-      var signature = ModelOptions.builder().signature(ImportedModel.DEFAULT_SIGNATURE).build();
+      var batch = data.batches(held, 1024, 0).inOrder().get(0);
+      var signature = ModelOptions.DEFAULT.withSignature(ImportedModel.DEFAULT_SIGNATURE);
       TokenInput input = Model.open(exported, signature).input(true);
       String output = models.config().task().hasTokenLogits() ? "logits" : "sequence_output";
       double difference = difference(exported, input, batch, output, distiller.outputs(batch));

@@ -1,5 +1,7 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.TokenizedSequences;
@@ -12,23 +14,16 @@ import java.util.stream.IntStream;
 
 /**
  * Turns sequences into vectors, with a model's signature {@code embed} or, of encoders, its states.
- *
- * <pre>{@code
- * try (Embedder embedder = Embedder.load(Path.of("lm"))) {
- *   List<float[]> vectors = embedder.embed(List.of("MKTAYIAKQR", "MKVLAAGIVG")); // [E] each
- * }
- * }</pre>
- *
- * <p>Safe for use by several threads.
+ * Safe for use by several threads.
  */
 public final class Embedder implements AutoCloseable {
   private static final List<String> STATES = List.of("embeddings", "sequence_output");
   private static final int BATCH = 8;
 
-  private final TokenRunner runner;
+  private final TokenInput.Runner runner;
 
   private Embedder(TokenInput input) {
-    runner = TokenRunner.load(input);
+    runner = TokenInput.Runner.load(input);
   }
 
   /** Loads a model, as {@link Model#open(Path)} takes it. */
@@ -46,18 +41,12 @@ public final class Embedder implements AutoCloseable {
     return new Embedder(input);
   }
 
-  /**
-   * How a model takes the sequences that are embedded.
-   *
-   * @param idsOnly whether they come as ids, so that nothing need say what these mean
-   */
+  /** How a model takes sequences to embed; {@code idsOnly} where no text is, only ids. */
   public static TokenInput input(Model model, boolean idsOnly) {
     boolean hasEmbed = model.signatures().containsKey("embed");
-    var options =
-        ModelOptions.builder()
-            .signature(hasEmbed ? "embed" : ImportedModel.DEFAULT_SIGNATURE)
-            .tokenizer(model.options().tokenizer());
-    return model.with(options.build()).input(idsOnly);
+    String signature = hasEmbed ? "embed" : ImportedModel.DEFAULT_SIGNATURE;
+    var options = ModelOptions.DEFAULT.withSignature(signature);
+    return model.with(options.withTokenizer(model.options().tokenizer())).input(idsOnly);
   }
 
   /** How the model takes sequences, and reads them from files. */
@@ -91,26 +80,19 @@ public final class Embedder implements AutoCloseable {
   public Map<String, NpyArray> embed(TokenizedSequences sequences, Pooling pooling, int batch) {
     boolean isPerToken = pooling == Pooling.NONE;
     String name = isPerToken ? "embeddings" : "embedding";
-    return runner.run(
-        sequences,
-        batch,
-        isPerToken,
+    TokenInput.Runner.Kept pooled =
         (outputs, ids, length) ->
-            Map.of(name, pooling.apply(states(outputs), ids, length, input())));
+            Map.of(name, pooling.apply(states(outputs), ids, length, input()));
+    return runner.run(sequences, batch, isPerToken, pooled);
   }
 
   private NpyArray states(Map<String, NpyArray> outputs) {
     String missing =
         "%s: has no vectors of tokens: expected a signature embed, or an output %s; there are %s";
-    return STATES.stream()
-        .filter(outputs::containsKey)
-        .findFirst()
-        .map(outputs::get)
-        .orElseThrow(
-            () ->
-                new PerformerException(
-                    missing.formatted(
-                        input().model(), String.join(" or ", STATES), outputs.keySet())));
+    var found = STATES.stream().filter(outputs::containsKey).findFirst();
+    String wanted = String.join(" or ", STATES);
+    require(found.isPresent(), missing, input().model(), wanted, outputs.keySet());
+    return outputs.get(found.get());
   }
 
   /** How the states of a sequence's tokens become one vector; padding never counts. */

@@ -4,7 +4,6 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
-import dev.performer.data.Batches;
 import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.SequenceSource;
@@ -12,10 +11,8 @@ import dev.performer.recipe.EvaluationData;
 import dev.performer.recipe.EvaluationData.Request;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeTraining;
-import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.ImportedLanguageModel;
-import dev.performer.training.LanguageModel;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -55,10 +52,8 @@ public final class Evaluator {
   }
 
   /**
-   * What came of it.
-   *
-   * @param data what was read
-   * @param report one line on what was not taken as it stood, such as letters that are unknown
+   * What came of it over which data; the report is one line on what was not taken as it stood, such
+   * as letters that are unknown.
    */
   public record Outcome(Evaluation evaluation, String data, Optional<String> report) {}
 
@@ -67,11 +62,7 @@ public final class Evaluator {
     return trained.isPresent() && trained.get().hasOwn();
   }
 
-  /**
-   * Whether a file is read as in training; else its sequences go to a language model.
-   *
-   * @throws PerformerException if the model cannot read such data
-   */
+  /** Whether a file is read as in training. @throws PerformerException if the model cannot do so */
   public boolean readsAsInTraining(Path file) {
     return trained.isPresent()
         && trained.get().reads(file, PerformerModels.requireConfig(model.path()).task());
@@ -107,7 +98,7 @@ public final class Evaluator {
         model.path());
     EvaluationData data = trained.orElseThrow();
     PerformerModels.Saved saved = PerformerModels.load(model.path());
-    Batches batches = data.batches(file, saved.config(), request);
+    var batches = data.batches(file, saved.config(), request);
     var recipe = file.isPresent() ? Optional.<Recipe>empty() : data.recipe();
     int limit = recipe.map(r -> r.training().evaluationBatches()).orElse(0);
     var evaluation = RecipeTraining.evaluate(saved, data.trained(), batches, limit, request.seed());
@@ -117,8 +108,8 @@ public final class Evaluator {
   /** Evaluates a language model on sequences. @throws PerformerException if it is none */
   public Outcome evaluate(SequenceSource source, Request request) {
     LanguageModelSpec spec = model.languageModel();
-    try (ImportedModel imported = spec.load()) {
-      LanguageModel language = ImportedLanguageModel.of(imported, spec.tensors());
+    try (var imported = spec.load()) {
+      var language = ImportedLanguageModel.of(imported, spec.tensors());
       Batching batching = language.fit(batching(spec, request)).forEvaluation();
       var batches = ExampleBatches.of(source, spec.tokenizer(), batching, request.seed());
       var evaluation = language.evaluate(spec.evaluationObjective(), batches, request.seed());

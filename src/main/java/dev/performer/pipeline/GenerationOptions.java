@@ -9,13 +9,6 @@ import java.util.OptionalInt;
 /**
  * How a text goes on.
  *
- * <pre>{@code
- * GenerationOptions options =
- *     GenerationOptions.DEFAULT
- *         .withMaxTokens(40)
- *         .withSampler(Sampling.DEFAULT.withTemperature(0.8).withTopK(10).withSeed(7));
- * }</pre>
- *
  * @param maxTokens new tokens of a text at most; empty for {@value #DEFAULT_TOKENS}, or what the
  *     model's positions leave
  * @param sampler how tokens are chosen

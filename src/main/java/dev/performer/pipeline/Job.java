@@ -1,6 +1,5 @@
 package dev.performer.pipeline;
 
-import dev.performer.data.NpyArray;
 import dev.performer.data.TokenBatch;
 import dev.performer.graph.Variable;
 import dev.performer.savedmodel.ModelCard;
@@ -15,10 +14,8 @@ import java.util.Optional;
 import org.tensorflow.Session;
 
 /**
- * A training that writes a run directory. It runs in one thread; {@link #stop} may be called from
- * any.
- *
- * @param <J> the kind of job
+ * A training of the kind J that writes a run directory. It runs in one thread; {@link #stop} may be
+ * called from any.
  */
 public abstract sealed class Job<J extends Job<J>> permits TrainJob, FineTuneJob, DistillJob {
   /**
@@ -82,17 +79,14 @@ public abstract sealed class Job<J extends Job<J>> permits TrainJob, FineTuneJob
   }
 
   /**
-   * Runs a batch through a reloaded export.
-   *
-   * @param trained the same output of the trained graph
-   * @return the largest absolute difference, infinite where one is not a number; NaN where the
-   *     export has no such output
+   * The largest absolute difference of a reloaded export's output from that of the trained graph:
+   * infinite where one is not a number, NaN where the export has no such output.
    */
   static double difference(
       Path export, TokenInput input, TokenBatch batch, String output, float[] trained) {
     try (SavedModelPredictor predictor = SavedModelPredictor.load(export)) {
       var feeds = input.feeds(batch.tokens(), batch.mask(), batch.rows(), batch.length());
-      NpyArray reloaded = predictor.predict(input.signature().name(), feeds).get(output);
+      var reloaded = predictor.predict(input.signature().name(), feeds).get(output);
       if (reloaded == null) {
         return Double.NaN;
       }

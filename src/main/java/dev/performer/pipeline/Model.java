@@ -19,7 +19,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import org.tensorflow.ndarray.Shape;
 
 /**
  * A model on disk and how it is used: signature, tensors, tokenizer, objective. What its options
@@ -115,11 +114,7 @@ public final class Model {
         .or(() -> card.map(ModelCard::vocabulary).map(ModelCards::tokenizer));
   }
 
-  /**
-   * How it is used as a language model.
-   *
-   * @throws PerformerException if tokens, logits or the meaning of the ids are not found
-   */
+  /** How it is used as a language model. @throws PerformerException if it does not show that */
   public LanguageModelSpec languageModel() {
     List<String> notes = new ArrayList<>();
     SignatureSpec spec = directory.signature(signature());
@@ -151,16 +146,17 @@ public final class Model {
     }
   }
 
-  /**
-   * How a signature takes sequences; it need not have logits.
-   *
-   * @throws PerformerException if its input is not found, or the meaning of its ids is not known
-   */
+  /** How a signature takes sequences, with logits or without. */
   public TokenInput input() {
     return input(false);
   }
 
-  /** The same. @param idsOnly whether sequences come as ids, which then need no meaning */
+  /**
+   * The same.
+   *
+   * @param idsOnly whether sequences come as ids, which then need no meaning
+   * @throws PerformerException if its input is not found, or the meaning of its ids is not known
+   */
   public TokenInput input(boolean idsOnly) {
     SignatureSpec called = directory.signature(signature());
     Tokenizer known = tokenizer().orElse(null);
@@ -210,7 +206,7 @@ public final class Model {
 
   private Tokenizer assumedTokenizer(
       SignatureSpec spec, LanguageModel tensors, List<String> notes) {
-    Shape shape = spec.output(tensors.logits()).shape();
+    var shape = spec.output(tensors.logits()).shape();
     long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
     String assumed =
         "The model does not say what its token ids mean: the vocabulary %s is assumed, as it has %d tokens too.";

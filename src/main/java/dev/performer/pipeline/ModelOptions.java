@@ -28,7 +28,8 @@ public record ModelOptions(
     MaskedTokens masking,
     Boolean shiftsInputs) {
   /** All from the model. */
-  public static final ModelOptions DEFAULT = builder().build();
+  public static final ModelOptions DEFAULT =
+      new ModelOptions(null, null, null, null, null, null, null, null);
 
   /** Which tokens a masked model has to guess, 15 % of all. */
   public enum MaskedTokens {
@@ -58,68 +59,34 @@ public record ModelOptions(
     return equals(DEFAULT);
   }
 
-  /** Nothing is given yet. */
-  public static Builder builder() {
-    return new Builder();
+  /** The same with another signature. */
+  public ModelOptions withSignature(String key) {
+    return new ModelOptions(key, tokens, mask, logits, tokenizer, objective, masking, shiftsInputs);
   }
 
-  /** Collects what is given; null is the same as not calling the method. */
-  public static final class Builder {
-    private String signature;
-    private String tokens;
-    private String mask;
-    private String logits;
-    private Tokenizer tokenizer;
-    private ModelCard.Objective objective;
-    private MaskedTokens masking;
-    private Boolean shiftsInputs;
+  /** The same with other inputs and output. */
+  public ModelOptions withTensors(String ids, String real, String out) {
+    return new ModelOptions(signature, ids, real, out, tokenizer, objective, masking, shiftsInputs);
+  }
 
-    private Builder() {}
+  /** The same with a tokenizer; {@link Tokenizer#named} makes one. */
+  public ModelOptions withTokenizer(Tokenizer own) {
+    return new ModelOptions(signature, tokens, mask, logits, own, objective, masking, shiftsInputs);
+  }
 
-    public Builder signature(String value) {
-      signature = value;
-      return this;
-    }
+  /** The same with another objective. */
+  public ModelOptions withObjective(ModelCard.Objective own) {
+    return new ModelOptions(signature, tokens, mask, logits, tokenizer, own, masking, shiftsInputs);
+  }
 
-    public Builder tokens(String value) {
-      tokens = value;
-      return this;
-    }
+  /** The same with other tokens to guess. */
+  public ModelOptions withMasking(MaskedTokens own) {
+    return new ModelOptions(
+        signature, tokens, mask, logits, tokenizer, objective, own, shiftsInputs);
+  }
 
-    public Builder mask(String value) {
-      mask = value;
-      return this;
-    }
-
-    public Builder logits(String value) {
-      logits = value;
-      return this;
-    }
-
-    /** {@link Tokenizer#named} makes one. */
-    public Builder tokenizer(Tokenizer value) {
-      tokenizer = value;
-      return this;
-    }
-
-    public Builder objective(ModelCard.Objective value) {
-      objective = value;
-      return this;
-    }
-
-    public Builder masking(MaskedTokens value) {
-      masking = value;
-      return this;
-    }
-
-    public Builder shiftsInputs(Boolean value) {
-      shiftsInputs = value;
-      return this;
-    }
-
-    public ModelOptions build() {
-      return new ModelOptions(
-          signature, tokens, mask, logits, tokenizer, objective, masking, shiftsInputs);
-    }
+  /** The same with logits at t for token t, or not. */
+  public ModelOptions withShiftsInputs(Boolean own) {
+    return new ModelOptions(signature, tokens, mask, logits, tokenizer, objective, masking, own);
   }
 }

@@ -14,16 +14,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Runs signatures of any SavedModel, on named arrays or on texts.
- *
- * <pre>{@code
- * try (Predictor predictor = Predictor.load(Path.of("savedmodels/protein-mlm/saved_model"))) {
- *   NpyArray tokens = NpyArray.of(new int[] {5, 9, 12, 7}, 1, 4); // [B, L]
- *   NpyArray logits = predictor.predict(Map.of("tokens", tokens)).get("logits"); // [B, L, V]
- * }
- * }</pre>
- *
- * <p>Safe for use by several threads, unless a signature changes variables.
+ * Runs signatures of any SavedModel, on named arrays or on texts. Safe for use by several threads,
+ * unless a signature changes variables.
  */
 public final class Predictor implements AutoCloseable {
   private static final int BATCH = 8;
@@ -75,12 +67,7 @@ public final class Predictor implements AutoCloseable {
     return predictor.predict(signature, inputs);
   }
 
-  /**
-   * Runs the model's signature on texts.
-   *
-   * @return the outputs, joined over the texts; 'tokens' [N, L] and 'lengths' [N]
-   * @throws PerformerException if the meaning of the model's token ids is not known
-   */
+  /** The same on texts. @throws PerformerException if the model's token ids mean nothing known */
   public Map<String, NpyArray> predict(List<String> texts) {
     TokenInput input = model.input();
     return predict(input, input.encode(texts), BATCH);
@@ -94,7 +81,7 @@ public final class Predictor implements AutoCloseable {
    * @return the outputs, joined over the sequences; 'tokens' [N, L] and 'lengths' [N]
    */
   public Map<String, NpyArray> predict(TokenInput input, TokenizedSequences sequences, int batch) {
-    return new TokenRunner(predictor, input)
+    return new TokenInput.Runner(predictor, input)
         .run(sequences, batch, true, (outputs, ids, length) -> outputs);
   }
 

@@ -18,22 +18,13 @@ import java.util.stream.IntStream;
 /**
  * Log-likelihoods of tokens, in nats, from a language model's logits.
  *
- * <pre>{@code
- * try (Scorer scorer = Scorer.load(Path.of("lm"))) {
- *   for (Scorer.Score score : scorer.score(List.of("MKTAYIAKQR", "MKVLAAGIVG"))) {
- *     System.out.println(score.sum() + " nats, perplexity " + score.perplexity());
- *   }
- * }
- * }</pre>
- *
  * <p>Causal models: of each token given those before it; where the model does not shift its inputs
  * itself, nothing stands before the first token, which counts nothing. Masked models: of each token
  * given all others, with the mask in its place (pseudo-likelihood, <a
  * href="https://arxiv.org/abs/1910.14659">Salazar et al. 2020</a>); special tokens, which are never
  * guessed in training, count nothing. Texts are scored as models see them in training, the end
- * token included; the SavedModel's signature {@code score} takes ids as they come.
- *
- * <p>Safe for use by several threads.
+ * token included; the SavedModel's signature {@code score} takes ids as they come. Safe for use by
+ * several threads.
  */
 public final class Scorer implements AutoCloseable {
   /** Logits of a run at most, in bytes: memory does not grow with the square of the length. */
@@ -43,13 +34,13 @@ public final class Scorer implements AutoCloseable {
 
   private final LanguageModelSpec model;
   private final Vocabulary vocabulary;
-  private final TokenRunner runner;
+  private final TokenInput.Runner runner;
 
   private Scorer(LanguageModelSpec model) {
     model.requireMaskToken();
     this.model = model;
     vocabulary = model.vocabulary();
-    runner = TokenRunner.load(model.input());
+    runner = TokenInput.Runner.load(model.input());
   }
 
   /** Loads {@link Model#open(Path)}. @throws PerformerException if it is no language model */
@@ -72,12 +63,7 @@ public final class Scorer implements AutoCloseable {
     return runner.input();
   }
 
-  /**
-   * What a sequence scores.
-   *
-   * @param tokens log-likelihood of each id; 0 where it does not count
-   * @param counted how many ids count
-   */
+  /** The log-likelihood of each id of a sequence, 0 where it does not count, and how many count. */
   public record Score(double[] tokens, int counted) {
     /** The sum over all tokens that count, in nats. */
     public double sum() {
@@ -147,10 +133,8 @@ public final class Scorer implements AutoCloseable {
   /**
    * What a masked model takes a hidden token for.
    *
-   * @param text the whole text
    * @param position of the token that is hidden, counted among the text's own tokens from 0
-   * @param count how many guesses
-   * @return the likeliest ones, first the likeliest
+   * @return so many guesses at most, first the likeliest
    * @throws PerformerException if the model is causal, or there is no such token
    */
   public List<Guess> guesses(String text, int position, int count) {
@@ -216,7 +200,7 @@ public final class Scorer implements AutoCloseable {
   }
 
   private Logits run(List<int[]> rows) {
-    int length = input().length(TokenRunner.longest(rows));
+    int length = input().length(TokenInput.Runner.longest(rows));
     String name = model.tensors().logits();
     NpyArray logits = runner.run(rows, length).get(name);
     if (logits == null || logits.shape().length != 3 || logits.shape()[1] != length) {

@@ -4,7 +4,6 @@ import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.HeldOut;
 import dev.performer.data.Masking;
@@ -21,6 +20,7 @@ import dev.performer.training.ModelCards;
 import dev.performer.training.ModelTraining;
 import dev.performer.training.Objective;
 import dev.performer.training.Standardization;
+import dev.performer.training.Trainable;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory.Settings;
@@ -100,7 +100,7 @@ public record SequenceTraining(
             ? new Objective.MaskedLanguageModel(masking)
             : new Objective.CausalLanguageModel(model.shiftBos() != null);
     var settings = Settings.of(settings());
-    return new ModelTraining(model, objective, loop, built -> built, Standardization.NONE)
+    return new ModelTraining(model, objective, loop, Trainable::measures, Standardization.NONE)
         .run(place, settings, data(), start, this::card, stop, progress);
   }
 
@@ -112,7 +112,7 @@ public record SequenceTraining(
     var split = validation == null ? HeldOut.of(train) : new HeldOut<>(train, validation);
     Integer longest = PerformerModels.longest(model);
     Integer padded = PerformerModels.paddedLength(model);
-    Batching batches = batching.of("the model", tokenizer, longest, padded);
+    var batches = batching.of("the model", tokenizer, longest, padded);
     return new ModelTraining.Data(
         ExampleBatches.of(split.train(), tokenizer, batches, loop.seed()),
         ExampleBatches.of(split.validation(), tokenizer, batches.forEvaluation(), loop.seed()));

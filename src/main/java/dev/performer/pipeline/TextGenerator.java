@@ -4,7 +4,6 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
 import dev.performer.data.LetterTokenizer.ResidueEncoder;
-import dev.performer.data.TextEncoder;
 import dev.performer.data.TextStream;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
@@ -23,13 +22,6 @@ import java.util.stream.IntStream;
 
 /**
  * Continues texts with a causal language model, one token at a time at constant cost.
- *
- * <pre>{@code
- * try (TextGenerator generator = TextGenerator.load(Path.of("lm"))) {
- *   System.out.println(generator.generate("MKT", GenerationOptions.DEFAULT.withMaxTokens(20)).text());
- *   generator.stream("MKT", GenerationOptions.DEFAULT, System.out::print); // as it comes
- * }
- * }</pre>
  *
  * <p>Special tokens never come, but for the end token where the model was trained with it. The same
  * seed gives the same text, whatever the batch. Safe for use by several threads.
@@ -58,10 +50,7 @@ public final class TextGenerator implements AutoCloseable {
   }
 
   /**
-   * A text and how it went on.
-   *
-   * @param tokens ids of the continuation, without the end token
-   * @param ended whether the model ended it itself
+   * A text, how it went on, with which ids but the end's, and whether the model ended it itself.
    */
   public record Generation(
       String prompt, String continuation, List<Integer> tokens, boolean ended) {
@@ -73,10 +62,7 @@ public final class TextGenerator implements AutoCloseable {
 
   /** Hears of texts as they grow, in the thread that generates; what it throws ends generation. */
   public interface Listener {
-    /**
-     * @param prompt its number, from 0
-     * @param piece what is certain now, often empty
-     */
+    /** A piece of the continuation of a prompt, counted from 0, is certain now; it may be empty. */
     default void text(int prompt, String piece) {}
 
     /** A text is whole; texts come in the order of their prompts. */
@@ -124,19 +110,16 @@ public final class TextGenerator implements AutoCloseable {
     int size = options.sampler().batch(Math.min(options.batch(), ids.size()), ids.size());
     var end = tokenizer.vocabulary().eos();
     var decoding = new DecodingOptions(count, options.sampler(), end, forbidden, 0);
-    for (int first = 0; first < ids.size(); first += size) {
-      int offset = first;
+    while (all.size() < ids.size()) {
+      int first = all.size();
       List<int[]> part = ids.subList(first, Math.min(ids.size(), first + size));
-      var continuations =
-          session.generate(
-              part,
-              decoding.withFirstRow(first),
-              (row, token) -> {
-                String piece = streams.get(offset + row).add(token);
-                texts.get(offset + row).append(piece);
-                listener.text(offset + row, piece);
-              });
-      for (var one : continuations) {
+      GenerationSession.Listener grow =
+          (row, token) -> {
+            String piece = streams.get(first + row).add(token);
+            texts.get(first + row).append(piece);
+            listener.text(first + row, piece);
+          };
+      for (var one : session.generate(part, decoding.withFirstRow(first), grow)) {
         int row = all.size();
         String rest = streams.get(row).rest();
         listener.text(row, rest);
@@ -161,7 +144,7 @@ public final class TextGenerator implements AutoCloseable {
 
   /** The begin token of the tokenizer stands before a prompt; its end token never behind it. */
   private int[] encode(String text) {
-    TextEncoder encoder = tokenizer.encoder();
+    var encoder = tokenizer.encoder();
     int[] ids = encoder.encode(text);
     if (!(encoder instanceof ResidueEncoder residues)) {
       return IntStream.concat(Arrays.stream(tokenizer.prefix()), Arrays.stream(ids)).toArray();

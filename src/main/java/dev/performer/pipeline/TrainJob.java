@@ -15,15 +15,6 @@ import java.util.function.BooleanSupplier;
  * Trains a model from scratch, as a recipe describes it or on a program's own sequences, and writes
  * it with the weights of the best evaluation.
  *
- * <pre>{@code
- * PerformerConfig config =
- *     PerformerConfig.preset("performer")
- *         .with("task=causal-lm", "vocabularySize=29", "layers=2", "hiddenSize=64", "heads=4");
- * SequenceTraining training =
- *     SequenceTraining.of(config, Tokenizer.named("google-protein"), SequenceSource.texts("mine", texts));
- * TrainJob.Outcome outcome = TrainJob.of(training, run).run(Progress.lines(System.out));
- * }</pre>
- *
  * <p>The run directory gets its settings, metrics.jsonl, events for TensorBoard, checkpoints/,
  * report.md and, at the end, model/.
  */

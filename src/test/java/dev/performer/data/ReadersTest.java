@@ -26,7 +26,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 class ReadersTest {
   private static final ByteTokenizer BYTES = new ByteTokenizer(3);
-  private static final Function<String, int[]> ENCODER = BYTES.encoder()::encode;
+  private static final TextEncoder ENCODER = BYTES.encoder();
 
   @TempDir private Path folder;
 

@@ -92,10 +92,9 @@ class ModelTest {
     LanguageModelSpec given =
         Model.open(
                 PYTHON,
-                ModelOptions.builder()
-                    .tokenizer(Tokenizer.named("pad-first-protein"))
-                    .objective(ModelCard.Objective.MASKED_LM)
-                    .build())
+                ModelOptions.DEFAULT
+                    .withTokenizer(Tokenizer.named("pad-first-protein"))
+                    .withObjective(ModelCard.Objective.MASKED_LM))
             .languageModel();
     assertThat(given.notes()).isEmpty();
     try (Scorer scorer = Scorer.load(given)) {
@@ -113,7 +112,7 @@ class ModelTest {
   /** The signature has neither tokens nor anything else that would be read as a sequence. */
   @Test
   void anInputThatIsNotFoundNamesTheModel() {
-    Model model = Model.open(lm, ModelOptions.builder().signature("decode_step").build());
+    Model model = Model.open(lm, ModelOptions.DEFAULT.withSignature("decode_step"));
     assertThatThrownBy(model::languageModel)
         .hasMessageStartingWith(lm.toString())
         .hasMessageContaining("decode_step");

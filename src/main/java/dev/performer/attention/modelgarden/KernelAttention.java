@@ -4,7 +4,6 @@ import static dev.performer.PerformerException.require;
 import static dev.performer.attention.Attention.swapPositionsAndHeads;
 import static dev.performer.attention.FavorAttention.wide;
 
-import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
@@ -45,13 +44,10 @@ public record KernelAttention(KernelAttentionConfig config) {
       Convention.MODEL_GARDEN.withScale(Convention.Scale.NONE);
 
   /**
-   * The outputs of all heads. Model Garden applies dropout to each part, sends {@link #begin}
-   * through the layer {@code attention_output_softmax} and {@link #rest} through {@code
-   * attention_output}, and joins them along the length.
-   *
-   * @param begin of the first {@code begin_kernel} queries, {@code [B, b, H, V]}; empty if {@code
-   *     begin_kernel} is 0
-   * @param rest of the other queries, {@code [B, T-b, H, V]}
+   * The outputs of all heads: of the first {@code begin_kernel} queries, {@code [B, b, H, V]},
+   * empty if that is 0, and of the others, {@code [B, T-b, H, V]}. Model Garden applies dropout to
+   * each, sends {@link #begin} through {@code attention_output_softmax} and {@link #rest} through
+   * {@code attention_output}, and joins them along the length.
    */
   public record Outputs<T extends TFloating>(Optional<Operand<T>> begin, Operand<T> rest) {}
 
@@ -63,7 +59,7 @@ public record KernelAttention(KernelAttentionConfig config) {
    * @param v {@code [B, S, H, V]}
    * @param keyMask {@code [B, S]}, 1 = keep, 0 = padding; null keeps all
    * @param projection {@code [M, D]}; null if and only if {@code num_random_features} is 0
-   * @throws PerformerException if the arguments do not fit the configuration
+   * @throws dev.performer.PerformerException if the arguments do not fit the configuration
    */
   public <T extends TFloating> Outputs<T> attend(
       Ops tf, Operand<T> q, Operand<T> k, Operand<T> v, Operand<T> keyMask, Operand<T> projection) {
@@ -96,10 +92,8 @@ public record KernelAttention(KernelAttentionConfig config) {
   }
 
   /**
-   * The projection to attend with in training: the layer's own, or another one at every run if the
-   * layer redraws.
-   *
-   * @param held the layer's own, {@code [M, D]}, or null if it has none
+   * The projection to attend with in training: the one that the layer holds, {@code [M, D]} or
+   * null, or another one at every run if the layer redraws.
    */
   public Operand<TFloat32> trainingProjection(Ops tf, Operand<TFloat32> held) {
     if (!config.redrawsInTraining()) {
@@ -183,9 +177,7 @@ public record KernelAttention(KernelAttentionConfig config) {
     return CONVENTION.denominator(config.kernel());
   }
 
-  /**
-   * What one pass works on: {@code [B, H, T, D]}; mask and projection, {@code [M, D]}, may be null.
-   */
+  /** What one pass works on, {@code [B, H, T, D]}; mask and projection may be null. */
   private record Pass<T extends TFloating>(
       Algebra<T> algebra,
       Operand<T> queries,

@@ -8,7 +8,6 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonValue;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.projection.ModelGardenProjections;
@@ -115,8 +114,8 @@ public record KernelAttentionConfig(
    * From the arguments of the Keras layer ({@code get_config}) or of Model Garden's kernel encoder;
    * what is absent has Model Garden's default, what does not concern attention is ignored.
    *
-   * @throws PerformerException where Model Garden raises a ValueError, or if a value has the wrong
-   *     type
+   * @throws dev.performer.PerformerException where Model Garden raises a ValueError, or if a value
+   *     has the wrong type
    */
   public static KernelAttentionConfig ofKeras(Map<String, ?> arguments) {
     return of(Keys.ofKeras(arguments));

@@ -19,12 +19,8 @@ public final class ModelGardenProjections {
   private ModelGardenProjections() {}
 
   /**
-   * The matrix a layer holds: seed {@code [s, s + 1]}. Model Garden's encoder gives layer i the
-   * seed i.
-   *
-   * @param rows M, the number of directions
-   * @param columns head dimension
-   * @param layerSeed the layer's {@code seed} argument
+   * The matrix {@code [M, D]} that a layer holds: of its {@code seed} s the pair {@code [s, s +
+   * 1]}. Model Garden's encoder gives layer i the seed i.
    */
   public static ProjectionMatrix ofLayer(int rows, int columns, long layerSeed) {
     return of(rows, columns, layerSeed, layerSeed + 1);
@@ -38,10 +34,8 @@ public final class ModelGardenProjections {
   }
 
   /**
-   * A redraw during training: other directions at every run, always the same row lengths, which
-   * Google's code draws from the seed {@code [0, 1]}. No gradient flows into it.
-   *
-   * @return {@code [rows, columns]}
+   * A redraw {@code [M, D]} during training: other directions at every run, always the same row
+   * lengths, which Google's code draws from the seed {@code [0, 1]}. No gradient flows into it.
    */
   public static Operand<TFloat32> redraw(Ops tf, int rows, int columns) {
     ProjectionMatrix.requireShape(rows, columns);
