@@ -36,11 +36,8 @@ public final class Excerpt {
 
   /** A message in one line; of a very long one, as names from a damaged file make it, both ends. */
   public static String line(String message) {
-    if (message == null) {
-      return "no message";
-    }
-    if (message.length() <= LONGEST_LINE) {
-      return oneLine(message);
+    if (message == null || message.length() <= LONGEST_LINE) {
+      return message == null ? "no message" : oneLine(message);
     }
     String end = message.substring(message.length() - LONGEST);
     return oneLine(message.substring(0, LONGEST_LINE - LONGEST)) + " … " + oneLine(end);

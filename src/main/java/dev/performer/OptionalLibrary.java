@@ -2,11 +2,8 @@ package dev.performer;
 
 /** Libraries that one feature each needs; a program adds to its class path those that it uses. */
 public enum OptionalLibrary {
-  /** Draws the charts of reports. */
   CHARTS("org.knowm.xchart:xchart", "org.knowm.xchart.XYChart"),
-  /** A progress bar in a terminal. */
   PROGRESS_BAR("me.tongfei:progressbar", "me.tongfei.progressbar.ProgressBar"),
-  /** Reads and writes YAML. */
   YAML(
       "com.fasterxml.jackson.dataformat:jackson-dataformat-yaml",
       "com.fasterxml.jackson.dataformat.yaml.YAMLMapper");

@@ -62,9 +62,7 @@ public class PerformerException extends RuntimeException {
     return placed;
   }
 
-  /**
-   * Names the settings that decide, as options in Java: {@code allowMissing}, {@code length=64}.
-   */
+  /** Names the settings that decide, as in Java: {@code allowMissing}, {@code length=64}. */
   public PerformerException settledBy(String... names) {
     settings = List.of(names);
     return this;

@@ -4,8 +4,6 @@ import java.io.Console;
 
 /** The terminal that this process runs in. */
 public final class Terminal {
-  private static final int USUAL_COLUMNS = 80;
-
   private Terminal() {}
 
   /** Whether a person reads along: standard input and output are a terminal. */
@@ -25,8 +23,7 @@ public final class Terminal {
   /** Its width as the environment variable COLUMNS has it, which the launcher sets; else 80. */
   public static int columns() {
     String columns = System.getenv("COLUMNS");
-    return columns != null && columns.matches("[1-9][0-9]{1,3}")
-        ? Integer.parseInt(columns)
-        : USUAL_COLUMNS;
+    boolean isWidth = columns != null && columns.matches("[1-9][0-9]{1,3}");
+    return isWidth ? Integer.parseInt(columns) : 80;
   }
 }

@@ -7,12 +7,11 @@
  * {@code graph}.
  *
  * <p>Programs build on {@link dev.performer.pipeline}, {@link dev.performer.attention}, {@link
- * dev.performer.serving} and what their signatures mention.
+ * dev.performer.serving} and what their signatures mention. Public API: changes are in the change
+ * log.
  *
  * <p>Letters used for dimensions everywhere: {@code B} batch, {@code L} query length, {@code S} key
  * length, {@code H} heads, {@code D} head size, {@code V} value size, {@code M} random directions,
  * {@code C} chunk length, {@code E} model width.
- *
- * <p>Public API: changes are in the change log.
  */
 package dev.performer;

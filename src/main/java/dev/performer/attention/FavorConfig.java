@@ -65,9 +65,7 @@ public record FavorConfig(
   /** The number of directions where none is given and the kernel needs a projection. */
   public static final int DEFAULT_FEATURES = 256;
 
-  /**
-   * @throws PerformerException if the parts do not go together
-   */
+  /** Checks. @throws PerformerException if the parts do not go together */
   public FavorConfig {
     Kernel meant = convention.resolve(kernel);
     notNegative("features", features);

@@ -81,16 +81,14 @@ public interface FeatureMap {
    * A map from any element-wise function {@code f}: {@code f(P s x)}, or {@code f(s x)} without a
    * projection, with the convention's scale s, 1/√M and no ε.
    *
-   * @param function applied to projected queries and keys, in the type it is called with
+   * @param f applied to projected queries and keys, in the type it is called with
    * @param projection {@code [M, D]} or null
    */
   @SuppressWarnings({"unchecked", "rawtypes"})
   static <U extends TFloating> FeatureMap custom(
-      UnaryOperator<Operand<U>> function,
-      Convention convention,
-      Operand<? extends TNumber> projection) {
-    Kernel.Function f = (a, x) -> (Operand) function.apply((Operand) x);
+      UnaryOperator<Operand<U>> f, Convention convention, Operand<? extends TNumber> projection) {
+    Kernel.Function own = (a, x) -> (Operand) f.apply((Operand) x);
     FavorConfig plain = FavorConfig.of(Kernel.PLAIN).withConvention(convention);
-    return new ProjectedFeatures.Generalized(plain, f, 0, projection);
+    return new ProjectedFeatures.Generalized(plain, own, 0, projection);
   }
 }

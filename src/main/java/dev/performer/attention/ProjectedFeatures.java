@@ -3,6 +3,7 @@ package dev.performer.attention;
 import dev.performer.attention.Convention.Maximum;
 import dev.performer.attention.Convention.Ratio;
 import dev.performer.attention.Convention.Stabilizer;
+import dev.performer.attention.Kernel.Function;
 import dev.performer.graph.Algebra;
 import java.util.List;
 import org.tensorflow.Operand;
@@ -42,24 +43,21 @@ interface ProjectedFeatures extends FeatureMap {
    * ε} without a projection.
    */
   record Generalized(
-      FavorConfig config,
-      Kernel.Function function,
-      double epsilon,
-      Operand<? extends TNumber> projection)
+      FavorConfig config, Function f, double epsilon, Operand<? extends TNumber> projection)
       implements BySide {
     @Override
     public <T extends TFloating> Operand<T> side(Algebra<T> a, Operand<T> x, boolean isQuery) {
       var rule = config.convention().generalized();
       double scale = rule.scale().of(Algebra.size(x, -1, "the head size"));
       if (projection == null) {
-        return a.plus(function.apply(a, a.times(x, scale)), epsilon);
+        return a.plus(f.apply(a, a.times(x, scale)), epsilon);
       }
       Operand<T> matrix = a.transpose(a.cast(projection)); // [D, M]
       double ratio = 1 / Math.sqrt(Algebra.size(matrix, 1, "the number of features"));
       double inside = rule.ratio() == Ratio.INSIDE ? ratio : 1;
       Operand<T> u = a.rowsTimes(x, a.times(matrix, scale * inside)); // [B, H, L, M]
       double outside = rule.ratio() == Ratio.OUTSIDE ? ratio : 1;
-      return a.times(a.plus(function.apply(a, u), epsilon), outside);
+      return a.times(a.plus(f.apply(a, u), epsilon), outside);
     }
   }
 

@@ -10,11 +10,6 @@ import java.util.stream.IntStream;
 /**
  * Lines over a common x axis, drawn as PNG.
  *
- * <pre>{@code
- * Chart chart = Chart.of("Training", "step", "loss").with(Line.of("training", steps, losses));
- * Files.write(file, chart.png());
- * }</pre>
- *
  * @param rightTitle beside the right axis; null without lines there
  * @param lines in the order of the legend
  */
@@ -25,7 +20,6 @@ public record Chart(
     String rightTitle,
     Layout layout,
     List<Line> lines) {
-
   /** How an axis counts, and where its labels are. */
   public enum Scale {
     LINEAR,
@@ -109,7 +103,6 @@ public record Chart(
       Dash dash,
       Marker marker,
       boolean right) {
-
     /** Strokes of a line. */
     public enum Dash {
       SOLID,

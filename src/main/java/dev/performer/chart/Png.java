@@ -1,5 +1,6 @@
 package dev.performer.chart;
 
+import dev.performer.chart.Chart.Layout;
 import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
 import java.awt.BasicStroke;
@@ -18,6 +19,7 @@ import org.knowm.xchart.XYSeries;
 import org.knowm.xchart.style.Styler.LegendPosition;
 import org.knowm.xchart.style.Styler.YAxisPosition;
 import org.knowm.xchart.style.XYStyler;
+import org.knowm.xchart.style.markers.Marker;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /**
@@ -33,7 +35,11 @@ final class Png {
     new Color(0xE69F00), new Color(0x56B4E9), new Color(0x555555), new Color(0x8C564B)
   };
 
+  // By the constants of Line.
   private static final float[][] DASHES = {null, {9, 5}, {2, 4}, null};
+  private static final Marker[] MARKERS = {
+    SeriesMarkers.NONE, SeriesMarkers.CIRCLE, SeriesMarkers.DIAMOND, SeriesMarkers.CROSS
+  };
   private static final int MOST_TICKS = 12;
 
   /** Of a side of the chart that the axis covers, as XChart has it by default. */
@@ -61,13 +67,14 @@ final class Png {
   }
 
   private static XYChart draw(Chart chart) {
-    XYChart drawn = new XYChart(chart.layout().width(), chart.layout().height());
+    Layout layout = chart.layout();
+    XYChart drawn = new XYChart(layout.width(), layout.height());
     drawn.setTitle(chart.title());
     drawn.setXAxisTitle(chart.xTitle());
     drawn.setYAxisTitle(chart.yTitle());
     XYStyler style = drawn.getStyler();
     style.setLegendPosition(
-        switch (chart.layout().legend()) {
+        switch (layout.legend()) {
           case INSIDE -> LegendPosition.InsideNW;
           case BESIDE -> LegendPosition.OutsideE;
           case BELOW -> LegendPosition.OutsideS;
@@ -82,37 +89,29 @@ final class Png {
     }
     int own = 0;
     for (Line line : chart.lines()) {
-      double[] y = scaled(line.right() ? Scale.LINEAR : chart.layout().y(), line.y());
-      XYSeries series = drawn.addSeries(line.name(), scaled(chart.layout().x(), line.x()), y);
+      double[] y = scaled(line.right() ? Scale.LINEAR : layout.y(), line.y());
+      XYSeries series = drawn.addSeries(line.name(), scaled(layout.x(), line.x()), y);
       int colour = line.colour() == null ? own++ : line.colour();
       show(series, line, COLOURS[Math.floorMod(colour, COLOURS.length)]);
     }
-    Ticks x = ticks(chart.layout().x(), chart.lines().stream().map(Line::x));
+    Ticks x = ticks(layout.x(), chart.lines().stream().map(Line::x));
     if (x != null) {
       drawn.setCustomXAxisTickLabelsFormatter(x.labels());
       style.setXAxisMin(x.first()).setXAxisMax(x.last());
-      style.setXAxisTickMarkSpacingHint(x.pixels(chart.layout().width()));
+      style.setXAxisTickMarkSpacingHint(x.pixels(layout.width()));
     }
-    Ticks y =
-        ticks(
-            chart.layout().y(), chart.lines().stream().filter(line -> !line.right()).map(Line::y));
+    var left = chart.lines().stream().filter(line -> !line.right());
+    Ticks y = ticks(layout.y(), left.map(Line::y));
     if (y != null) {
       drawn.setCustomYAxisTickLabelsFormatter(y.labels());
       style.setYAxisMin(0, y.first()).setYAxisMax(0, y.last());
-      style.setYAxisTickMarkSpacingHint(y.pixels(chart.layout().height()));
+      style.setYAxisTickMarkSpacingHint(y.pixels(layout.height()));
     }
     return drawn;
   }
 
   private static void show(XYSeries series, Line line, Color colour) {
-    series.setMarkerColor(colour).setLineColor(colour);
-    series.setMarker(
-        switch (line.marker()) {
-          case NONE -> SeriesMarkers.NONE;
-          case CIRCLE -> SeriesMarkers.CIRCLE;
-          case DIAMOND -> SeriesMarkers.DIAMOND;
-          case CROSS -> SeriesMarkers.CROSS;
-        });
+    series.setMarkerColor(colour).setMarker(MARKERS[line.marker().ordinal()]).setLineColor(colour);
     series.setYAxisGroup(line.right() ? 1 : 0);
     if (line.dash() == Line.Dash.NONE) {
       series.setXYSeriesRenderStyle(XYSeries.XYSeriesRenderStyle.Scatter);

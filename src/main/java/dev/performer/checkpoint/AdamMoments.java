@@ -98,8 +98,7 @@ record AdamMoments(WeightFile file, Consumer<String> note) {
   }
 
   private boolean fits(String moment, String tensor) {
-    WeightFile.Info info = moment == null ? null : info(moment);
-    return info != null && info.type().contains("float") && isAlike(moment, tensor);
+    return moment != null && info(moment).type().contains("float") && isAlike(moment, tensor);
   }
 
   private boolean isAlike(String moment, String tensor) {

@@ -42,13 +42,6 @@ final class ConfigBuilder {
     return this;
   }
 
-  /** Does nothing where the key is there, or the value is null. */
-  void putIfAbsent(String key, Object value) {
-    if (value != null && !tree.has(key)) {
-      put(key, value);
-    }
-  }
-
   /** The configuration. @param given a file whose keys go before; null for none */
   PerformerConfig build(Path given) {
     var config = map.named(() -> PerformerConfig.of(tree, map.path().toString()));

@@ -124,8 +124,7 @@ final class FlaxCheckpoint extends WeightFile {
     static Parameters of(WeightMap map, String last, String preset) {
       String given = map.options.preset();
       String wrong = "preset %s does not fit its names; use the preset %s or none";
-      boolean fits = given == null || given.equals(preset);
-      map.checkGiven("preset", fits, wrong, given, preset);
+      map.checkGiven("preset", given == null || given.equals(preset), wrong, given, preset);
       return find(map.file, last).orElseThrow(() -> map.wrong("there is no %s", last));
     }
 

@@ -78,6 +78,11 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
     }
   }
 
+  /** The words of a text, in order. */
+  static Set<String> words(String text) {
+    return new TreeSet<>(List.of(text.strip().split("\\s+")));
+  }
+
   /** Reads a file. @throws PerformerException that names file and line */
   static GinConfig read(Path file) {
     return parse(file, text(file));
@@ -85,7 +90,6 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
 
   static String text(Path file) {
     try {
-      RegularFiles.require(file);
       require(Files.size(file) <= MAX_BYTES, "%s is too large for a gin configuration", file);
       return RegularFiles.readString(file);
     } catch (CharacterCodingException e) {
@@ -138,7 +142,6 @@ record GinConfig(Path file, Map<Key, Object> bindings, List<String> skipped) {
 
   /** Parameters of a configurable by type. @param parent whose it inherits; itself for none */
   record Parameters(GinConfig gin, String scope, String name, String parent) {
-
     /** The value of a parameter; empty where the default holds. */
     Optional<Object> value(String key) {
       return gin.value(scope, name, key).or(() -> gin.value(scope, parent, key));

@@ -176,8 +176,7 @@ final class GinParser {
       String end = token.group(2);
       int start = at;
       while (!text.startsWith(end, at)) {
-        boolean isInside = at < text.length() && (peek() != '\n' || end.length() > 1);
-        expect(isInside, "the end of a string");
+        expect(at < text.length() && (peek() != '\n' || end.length() > 1), "the end of a string");
         at += peek() == '\\' ? 2 : 1;
       }
       String body = text.substring(start, at);

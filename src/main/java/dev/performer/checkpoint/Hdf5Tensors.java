@@ -42,7 +42,9 @@ final class Hdf5Tensors {
     this.fileBytes = fileBytes;
     this.file = file;
     guarded(file, () -> walk(root, "", 0));
-    datasets.forEach((path, dataset) -> infos.put(path, info(path, dataset)));
+    for (String path : datasets.keySet()) {
+      infos.put(path, guarded(where(path), () -> info(datasets.get(path), where(path))));
+    }
   }
 
   private Void walk(Group group, String prefix, int depth) {
@@ -89,23 +91,17 @@ final class Hdf5Tensors {
     return file + ", dataset " + Excerpt.of(path);
   }
 
-  private WeightFile.Info info(String path, Dataset dataset) {
-    String where = where(path);
-    return guarded(
-        where,
-        () -> {
-          ElementType type = type(dataset, where);
-          long[] shape = dataset.isScalar() ? new long[0] : dataset.getDimensionsAsLong();
-          WeightFile.Info info = type.info(shape, where);
-          long bytes = info.bytes();
-          String claims = "%s claims %s bytes in a file of %s";
-          require(bytes <= fileBytes, claims, where, bytes, fileBytes);
-          boolean isPlain = dataset.getFilters().isEmpty();
-          require(isPlain, "%s is compressed; h5repack -f NONE undoes it", where);
-          long stored = bytes == 0 ? 0 : dataset.getStorageInBytes();
-          require(stored >= bytes, "%s holds %s bytes of %s", where, stored, bytes);
-          return info;
-        });
+  private WeightFile.Info info(Dataset dataset, String where) {
+    long[] shape = dataset.isScalar() ? new long[0] : dataset.getDimensionsAsLong();
+    WeightFile.Info info = type(dataset, where).info(shape, where);
+    long bytes = info.bytes();
+    String claims = "%s claims %s bytes in a file of %s";
+    require(bytes <= fileBytes, claims, where, bytes, fileBytes);
+    String compressed = "%s is compressed; h5repack -f NONE undoes it";
+    require(dataset.getFilters().isEmpty(), compressed, where);
+    long stored = bytes == 0 ? 0 : dataset.getStorageInBytes();
+    require(stored >= bytes, "%s holds %s bytes of %s", where, stored, bytes);
+    return info;
   }
 
   private static ElementType type(Dataset dataset, String where) {
@@ -124,9 +120,7 @@ final class Hdf5Tensors {
 
   /** Reads a dataset. @throws PerformerException if its bytes are damaged */
   NpyArray read(String path, WeightFile.Info info) {
-    String where = where(path);
-    Dataset dataset = datasets.get(path);
-    return guarded(where, () -> array(dataset.getDataFlat(), info.shape()));
+    return guarded(where(path), () -> array(datasets.get(path).getDataFlat(), info.shape()));
   }
 
   private static NpyArray array(Object flat, long[] shape) {

@@ -119,8 +119,7 @@ final class HuggingFaceBertNaming implements NamingScheme {
     JsonNode pad = near.path("pad_token_id");
     config.put("padId", pad.isIntegralNumber() ? pad.intValue() : 0);
     if (near.isEmpty()) {
-      map.note(
-          "no config.json beside the weights: assumed gelu (erf), epsilon 1e-12, padding token 0");
+      map.note("no config.json beside it: assumed gelu (erf), epsilon 1e-12, padding token 0");
     }
   }
 }

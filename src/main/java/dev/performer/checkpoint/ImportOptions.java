@@ -39,7 +39,6 @@ public record ImportOptions(
     Integer maxLength,
     Path mapping,
     boolean allowMissing) {
-
   /** Exact softmax attention or random features. */
   public enum AttentionKind {
     EXACT,
@@ -71,11 +70,6 @@ public record ImportOptions(
   /** Nothing given. */
   public static ImportOptions none() {
     return NONE;
-  }
-
-  /** Whether attention is causal, as given, or null. */
-  Boolean causal() {
-    return favor.causal();
   }
 
   /** Whether the configuration file, which is no gin, gives a key. */

@@ -1,5 +1,7 @@
 package dev.performer.checkpoint;
 
+import static dev.performer.checkpoint.GinConfig.words;
+
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
@@ -15,15 +17,11 @@ import dev.performer.data.StrictJson;
 import dev.performer.model.AttentionConfig;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeSet;
 
 /** Attention of Google's JAX code, as gin names its functions, and what options give over that. */
 record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
-  private static final Set<String> COMMON_PARAMETERS =
-      Set.of(
-          ("qkv_dim renormalize_attention numerical_stabilizer nb_features redraw_features"
-                  + " unidirectional lax_scan_unroll")
-              .split(" "));
+  private static final String COMMON =
+      "qkv_dim renormalize_attention numerical_stabilizer nb_features redraw_features unidirectional lax_scan_unroll ";
 
   /** Whether the options give enough to do without a configuration. */
   static boolean isGiven(ImportOptions options) {
@@ -86,7 +84,7 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
   }
 
   private FavorConfig softmax(Parameters f) {
-    requireOnly(f, "ortho_features", "ortho_scaling", "nonnegative_features");
+    f.requireOnly(words(COMMON + "ortho_features ortho_scaling nonnegative_features"));
     double scaling = f.number("ortho_scaling", 0, x -> x == 0 || x == 1, "0 or 1");
     boolean isOrthogonal = f.bool("ortho_features", true);
     String creator = f.bool("nonnegative_features", true) ? "nonnegative" : "sincos";
@@ -102,25 +100,23 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
   }
 
   private FavorConfig generalized(Parameters f) {
-    requireOnly(f, "features_type", "kernel_fn", "kernel_epsilon");
+    f.requireOnly(words(COMMON + "features_type kernel_fn kernel_epsilon"));
     Object type = f.value("features_type", "deterministic");
     if (!Set.of("deterministic", "ortho", "iid").contains(type)) {
       throw f.wrong("features_type", type, "'deterministic', 'ortho' or 'iid'");
     }
     boolean isDrawn = !type.equals("deterministic");
+    Object named = f.value("kernel_fn", new Reference("", "relu", false));
+    Optional<Kernel> kernel =
+        named instanceof Reference r ? Kernel.named(Code.JAX, r.name()) : Optional.empty();
+    String known = "one of " + Kernel.allNames(Code.JAX);
     noteRedraw(f, f.bool("redraw_features", false) && isDrawn);
     return common(f, 0)
-        .kernel(kernel(f))
+        .kernel(kernel.orElseThrow(() -> f.wrong("kernel_fn", named, known)))
         .features(isDrawn ? features(f) : 0)
         .epsilon(positive(f, "kernel_epsilon", 1e-3))
         .directions(type.equals("iid") ? Directions.IID : Directions.ORTHOGONAL)
         .build();
-  }
-
-  private static void requireOnly(Parameters f, String... own) {
-    Set<String> known = new TreeSet<>(COMMON_PARAMETERS);
-    known.addAll(Set.of(own));
-    f.requireOnly(known);
   }
 
   private void noteRedraw(Parameters f, boolean isRedrawn) {
@@ -138,14 +134,6 @@ record JaxAttention(GinConfig gin, int headSize, WeightMap map) {
         .causal(f.bool("unidirectional", false))
         .renormalize(f.bool("renormalize_attention", true))
         .numericalStabilizer(positive(f, "numerical_stabilizer", stabilizer));
-  }
-
-  private static Kernel kernel(Parameters f) {
-    Object named = f.value("kernel_fn", new Reference("", "relu", false));
-    Optional<Kernel> kernel =
-        named instanceof Reference r ? Kernel.named(Code.JAX, r.name()) : Optional.empty();
-    return kernel.orElseThrow(
-        () -> f.wrong("kernel_fn", named, "one of " + Kernel.allNames(Code.JAX)));
   }
 
   private static int features(Parameters f) {

@@ -55,9 +55,8 @@ final class KerasFile extends WeightFile {
     isZip = zipped != null;
     String[] own = isZip ? new String[0] : contents.texts(hdf, "model_config");
     byte[] json = own.length == 0 ? null : own[0].getBytes(StandardCharsets.UTF_8);
-    String attribute = path + ", attribute model_config";
     if (isZip || json != null) {
-      modelConfig = isZip ? zipped : StrictJson.readTree(json, attribute);
+      modelConfig = isZip ? zipped : StrictJson.readTree(json, path + ", attribute model_config");
     }
     Map<String, String> named = weightNames();
     contents.infos.forEach(

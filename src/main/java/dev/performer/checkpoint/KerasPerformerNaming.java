@@ -67,9 +67,8 @@ final class KerasPerformerNaming implements NamingScheme {
   private static String task(WeightMap map) {
     if (map.has("head/logits/kernel")) {
       boolean isNearCausal = map.file.nearConfig().path("causal").asBoolean(false);
-      ImportOptions given = map.options;
-      boolean isCausal =
-          given.causal() != null ? given.causal() : given.window() != null || isNearCausal;
+      Boolean given = map.options.favor().causal();
+      boolean isCausal = given != null ? given : map.options.window() != null || isNearCausal;
       return isCausal ? "causal-lm" : "masked-lm";
     }
     return map.has("classifier/logits/kernel") ? "classification" : "encoder";

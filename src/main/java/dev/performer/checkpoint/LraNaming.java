@@ -59,12 +59,14 @@ final class LraNaming implements NamingScheme {
     parameters.ignoreState(map);
     ConfigBuilder config = new ConfigBuilder("lra-encoder", map).putHeads();
     config.put("classToken", hasClassToken);
+    if (options.maxLength() != null) {
+      config.put("maxLength", options.maxLength());
+    }
     putPooling(config, map, hasClassToken ? "cls" : options.pooling());
+    config.put("positions", "sinusoidal");
     if (map.has("embeddings/position")) {
       int rows = map.size("embeddings/position", 2, 0);
       config.put("positions", "learned", "maxLength", hasClassToken ? rows - 1 : rows);
-    } else {
-      config.put("positions", "sinusoidal").putIfAbsent("maxLength", options.maxLength());
     }
     if (JaxAttention.isGiven(options)) {
       config.put("attention", JaxAttention.over(null, false, map));
@@ -90,6 +92,8 @@ final class LraNaming implements NamingScheme {
     } else {
       config.put("task", "encoder", "classes", 0, "classifierSizes", List.of());
     }
-    config.putIfAbsent("pooling", pooling);
+    if (pooling != null) {
+      config.put("pooling", pooling);
+    }
   }
 }

@@ -118,8 +118,7 @@ final class MappedNaming implements NamingScheme {
             : Arrays.stream(numbers(order, where + "transpose")).mapToInt(a -> (int) a).toArray();
     int[] sorted = IntStream.of(axes).sorted().toArray();
     boolean isOrder = Arrays.equals(sorted, IntStream.range(0, rank).toArray());
-    String wrong = "%stranspose %s is no order of %s axes";
-    require(isOrder, wrong, where, Arrays.toString(axes), rank);
+    require(isOrder, "%stranspose %s is no order of %s axes", where, Arrays.toString(axes), rank);
     return WeightMap.transposed(array, axes);
   }
 

@@ -148,9 +148,11 @@ final class ModelGardenConfig {
   }
 
   private void putWindow(Map<String, Object> entry) {
-    boolean isGiven = options.causal() != null || options.window() != null;
+    boolean isGiven = options.favor().causal() != null || options.window() != null;
     boolean isCausal =
-        isGiven ? !Boolean.FALSE.equals(options.causal()) : near.path("causal").asBoolean(false);
+        isGiven
+            ? !Boolean.FALSE.equals(options.favor().causal())
+            : near.path("causal").asBoolean(false);
     if (isGiven && !isCausal) {
       entry.remove("use_causal_windowed");
     }

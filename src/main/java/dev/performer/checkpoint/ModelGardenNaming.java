@@ -90,8 +90,7 @@ final class ModelGardenNaming implements NamingScheme {
     for (String name : names.values()) {
       Matcher block = BLOCK.matcher(name);
       if (block.matches() && IN_BLOCK.variable(block.group(3)) != null) {
-        boolean isKeyOnly = block.group(1).startsWith(KEYED) && !block.group(3).startsWith("_");
-        if (!isKeyOnly) {
+        if (!block.group(1).startsWith(KEYED) || block.group(3).startsWith("_")) {
           numbers.put(block.group(1), Integer.valueOf(Objects.toString(block.group(2), "-1")));
         }
       }

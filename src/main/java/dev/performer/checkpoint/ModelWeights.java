@@ -26,7 +26,6 @@ public record ModelWeights(
     Optional<Vocabulary> vocabulary,
     Optional<Masking> masking,
     List<String> notes) {
-
   /** Adam's updates so far, and averages of gradients and of their squares by our names. */
   public record OptimizerState(
       long step, Map<String, NpyArray> firstMoments, Map<String, NpyArray> secondMoments) {}

@@ -33,9 +33,7 @@ import org.msgpack.value.ValueType;
  * left before anything is made of it.
  */
 final class MsgpackStructure {
-  private static final int NDARRAY = 1;
   private static final int COMPLEX = 2;
-  private static final int SCALAR = 3;
   private static final int MAX_DEPTH = 512;
   private static final int MAX_KEY = 4096;
   private static final int MAX_RANK = 32;
@@ -156,8 +154,7 @@ final class MsgpackStructure {
     int kind = header.getType();
     requireLeft(length, 1, "bytes");
     long end = position() + length;
-    boolean isFlax = kind == NDARRAY || kind == COMPLEX || kind == SCALAR;
-    expect(isFlax, "is msgpack extension %s; Flax writes 1, 2 and 3 only", kind);
+    expect(kind >= 1 && kind <= 3, "is msgpack extension %s; Flax writes 1, 2 and 3 only", kind);
     Tensor read = kind == COMPLEX ? complex(end) : ndarray(end);
     expect(position() == end, "does not fill its %s bytes", length);
     return read;
@@ -187,7 +184,8 @@ final class MsgpackStructure {
       in.unpackDouble();
       parts.add(0, new Piece(position() - 8, 8)); // all bytes are reversed later
     }
-    return bigEndian(ElementType.COMPLEX128, parts);
+    var type = ElementType.COMPLEX128;
+    return new Tensor(type, type.info(new long[0], where()), true, parts);
   }
 
   /** A number that msgpack itself holds. */
@@ -201,11 +199,8 @@ final class MsgpackStructure {
           default -> ElementType.valueOf(format.name());
         };
     in.skipValue();
-    return bigEndian(type, List.of(new Piece(position() - type.bytes, type.bytes)));
-  }
-
-  private Tensor bigEndian(ElementType type, List<Piece> pieces) {
-    return new Tensor(type, type.info(new long[0], where()), true, pieces);
+    var last = new Piece(position() - type.bytes, type.bytes);
+    return new Tensor(type, type.info(new long[0], where()), true, List.of(last));
   }
 
   /** An array that was too large for one piece. */
@@ -221,8 +216,7 @@ final class MsgpackStructure {
         default -> throw broken("is a chunked array with another key");
       }
     }
-    boolean isWhole = shape != null && !chunks.isEmpty();
-    expect(isWhole, "is a chunked array without shape or chunks");
+    expect(shape != null && !chunks.isEmpty(), "is a chunked array without shape or chunks");
     expect(chunks.lastKey() == chunks.size() - 1, "lacks one of its chunks");
     ElementType type = chunks.get(0).type();
     boolean isOneType = chunks.values().stream().allMatch(chunk -> chunk.type() == type);

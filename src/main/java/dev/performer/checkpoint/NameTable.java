@@ -21,10 +21,8 @@ final class NameTable {
   private final List<Rule> rules = new ArrayList<>();
 
   /**
-   * @param dense how dense kernels lie in the file
-   * @param prefix regular expression of what stands before every name
-   * @param rules lines {@code part -> place}, of which the first that matches counts: {@code {i}}
-   *     is the number of a layer, {@code $2} what the group behind it matches
+   * Rules are lines {@code part -> place}, of which the first that matches behind the prefix
+   * counts: {@code {i}} is the number of a layer, {@code $2} what the group behind it matches.
    */
   NameTable(Layout dense, String prefix, String rules) {
     this.dense = dense;

@@ -65,9 +65,6 @@ public interface NamingScheme {
 
   /** Nothing tells how a checkpoint attends. All else is in order: whoever knows can read again. */
   final class UnknownAttentionException extends PerformerException {
-    private static final long serialVersionUID = 1;
-
-    /** Names the settings that would tell it. */
     UnknownAttentionException(Path file, String lacks, String... settings) {
       super(file + ": " + lacks);
       settledBy(settings);

@@ -50,8 +50,7 @@ final class PerformerPytorchNaming implements NamingScheme {
   @Override
   public ModelWeights map(WeightMap map) {
     map.file.tensors().keySet().forEach(tensor -> place(map, tensor));
-    boolean hasTokens = map.has("embeddings/token");
-    map.check(hasTokens, "there is no token_emb: only a whole PerformerLM can be imported");
+    map.check(map.has("embeddings/token"), "there is no token_emb: import a whole PerformerLM");
     boolean isFavor = map.has("layer_0/attention/projection");
     map.check(isFavor, "there is no projection_matrix: no_projection=True cannot be imported");
     int headSize = map.size("layer_0/attention/projection", 2, 1);

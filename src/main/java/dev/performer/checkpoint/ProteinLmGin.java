@@ -1,6 +1,7 @@
 package dev.performer.checkpoint;
 
 import static dev.performer.PerformerException.require;
+import static dev.performer.checkpoint.GinConfig.words;
 
 import dev.performer.PerformerException;
 import dev.performer.checkpoint.GinConfig.Parameters;
@@ -27,7 +28,7 @@ import java.util.TreeSet;
 final class ProteinLmGin {
   /** Of {@code FlaxModel}, and so of both models: its own, those of training, the Transformer's. */
   private static final Set<String> MODEL =
-      names(
+      words(
           """
           domain model_cls attention_fn with_bos with_mask random_seed batch_size grad_clip
           learning_rate weight_decay cache pmap store_metrics sampling_kwargs emb_dim num_heads
@@ -36,9 +37,9 @@ final class ProteinLmGin {
           """);
 
   private static final Set<String> BERT =
-      names("mask_rate mask_token_proportion random_token_proportion");
+      words("mask_rate mask_token_proportion random_token_proportion");
   private static final Set<String> DOMAIN =
-      names(
+      words(
           "include_anomalous_amino_acids include_bos include_eos include_pad include_mask length");
 
   /** Values that may be given but change nothing. */
@@ -53,7 +54,7 @@ final class ProteinLmGin {
 
   /** Parts of the network, which no configuration of Google's names. */
   private static final Set<String> NETWORK =
-      names(
+      words(
           """
           Transformer Transformer1DBlock MlpBlock Embed LayerNorm Dense SelfAttention
           MultiHeadDotProductAttention AddLearnedPositionalEncodings
@@ -61,7 +62,7 @@ final class ProteinLmGin {
           """);
 
   private final GinConfig gin;
-  private final Task task;
+  final Task task;
   private final Parameters model;
   private final Parameters domain;
   private final List<String> conflicts = new ArrayList<>();
@@ -74,10 +75,6 @@ final class ProteinLmGin {
     this.model = new Parameters(gin, "", name, "FlaxModel");
     this.domain = gin.of("make_protein_domain");
     requireKnown();
-  }
-
-  private static Set<String> names(String text) {
-    return new TreeSet<>(List.of(text.strip().split("\\s+")));
   }
 
   private static Task task(GinConfig gin) {
@@ -134,10 +131,6 @@ final class ProteinLmGin {
         });
   }
 
-  Task task() {
-    return task;
-  }
-
   /** The function that the layers attend with. */
   Object attention() {
     return model.value("attention_fn", GinConfig.NONE);
@@ -148,24 +141,20 @@ final class ProteinLmGin {
     long heads = map.size("layer_0/attention/query/kernel", 3, 1);
     long size = map.size("layer_0/attention/query/kernel", 3, 2);
     String query = "the kernel of queries";
-    check("emb_dim", map.size("embeddings/token", 2, 1), "embed/embedding");
-    check("num_heads", heads, query);
-    check("qkv_dim", heads * size, query);
-    check("num_layers", map.layers(), "the number of Transformer1DBlock");
-    check("mlp_dim", map.size("layer_0/mlp/in/kernel", 2, 1), "MlpBlock_3/Dense_0/kernel");
+    check(model, "emb_dim", map.size("embeddings/token", 2, 1), "embed/embedding");
+    check(model, "num_heads", heads, query);
+    check(model, "qkv_dim", heads * size, query);
+    check(model, "num_layers", map.layers(), "the number of Transformer1DBlock");
+    check(model, "mlp_dim", map.size("layer_0/mlp/in/kernel", 2, 1), "MlpBlock_3/Dense_0/kernel");
     boolean hasTable = map.has("embeddings/position");
     if (hasTable) {
       long length = map.size("embeddings/position", 2, 0);
       check(domain, "length", length, "pos_embedding");
-      check("max_len", length, "pos_embedding");
+      check(model, "max_len", length, "pos_embedding");
     }
     checkPositions(hasTable);
     String wrong = "%s disagrees with the weights: %s; is it the configuration of this checkpoint?";
     require(conflicts.isEmpty(), wrong, gin.file(), String.join("; ", conflicts));
-  }
-
-  private void check(String key, long found, String tensor) {
-    check(model, key, found, tensor);
   }
 
   private void check(Parameters parameters, String key, long found, String tensor) {
@@ -178,17 +167,13 @@ final class ProteinLmGin {
 
   private void checkPositions(boolean hasTable) {
     String key = "positional_encoding_module";
-    Object value = model.value(key).orElse(null);
-    if (value == null) {
-      return;
-    }
+    String learned = "AddLearnedPositionalEncodings";
+    String sinusoidal = "AddSinusoidalPositionalEncodings";
+    Object value = model.value(key, new Reference("", hasTable ? learned : sinusoidal, false));
     String kind = value instanceof Reference module ? module.name() : "";
-    boolean isLearned = kind.equals("AddLearnedPositionalEncodings");
-    if (!isLearned && !kind.equals("AddSinusoidalPositionalEncodings")) {
-      throw model.wrong(
-          key, value, "@AddLearnedPositionalEncodings or @AddSinusoidalPositionalEncodings");
-    }
-    if (isLearned != hasTable) {
+    if (!kind.equals(learned) && !kind.equals(sinusoidal)) {
+      throw model.wrong(key, value, "@%s or @%s".formatted(learned, sinusoidal));
+    } else if (kind.equals(learned) != hasTable) {
       String there = "there is " + (hasTable ? "a" : "no") + " pos_embedding";
       conflicts.add("%s.%s is %s, but %s".formatted(model.name(), key, value, there));
     }

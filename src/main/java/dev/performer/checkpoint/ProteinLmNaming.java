@@ -96,7 +96,7 @@ final class ProteinLmNaming implements NamingScheme {
     ConfigBuilder config = new ConfigBuilder("protein-lm", map).putHeads();
     Optional<GinConfig> gin = gin(map.file, options);
     var model = new ProteinLmGin(gin.orElse(GinConfig.EMPTY), task(gin, map));
-    boolean isCausal = model.task() == Task.CAUSAL_LM;
+    boolean isCausal = model.task == Task.CAUSAL_LM;
     boolean hasTable = map.has("embeddings/position");
     if (!hasTable) {
       long longest = options.maxLength() != null ? options.maxLength() : model.length();
@@ -110,7 +110,7 @@ final class ProteinLmNaming implements NamingScheme {
     String domain = gin.isPresent() ? "make_protein_domain of config.gin" : "Google's domain";
     map.check(fits, "%s has %s tokens, %s has %s", EMBEDDING, size, domain, vocabulary.size());
     String positions = hasTable ? "learned-from-sinusoids" : "sinusoidal";
-    config.put("task", model.task(), "positions", positions, "padId", id(vocabulary.pad()));
+    config.put("task", model.task, "positions", positions, "padId", id(vocabulary.pad()));
     config.put("shiftBos", isCausal ? id(vocabulary.bos()) : null);
     AttentionConfig attention = null;
     if (gin.isPresent()) {

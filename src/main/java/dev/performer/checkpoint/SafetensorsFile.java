@@ -40,24 +40,22 @@ final class SafetensorsFile extends WeightFile {
   private record Written(
       String dtype, long[] shape, @JsonProperty("data_offsets") long[] dataOffsets) {}
 
-  /** A tensor's type, and its bytes from {@code begin} to {@code end} behind the header. */
-  private record Entry(ElementType type, long begin, long end) {}
+  /** A tensor and its bytes from {@code begin} to {@code end} behind the header. */
+  private record Entry(String name, ElementType type, long begin, long end) {}
 
   private final FileChannel channel;
   private final long dataStart;
   private final Map<String, Entry> entries = new HashMap<>();
-  private final Map<String, String> metadata = new TreeMap<>();
+  final Map<String, String> metadata = new TreeMap<>(); // free texts
 
   private SafetensorsFile(Path path, FileChannel channel) throws IOException {
     super(path, "safetensors", channel);
     this.channel = channel;
     long size = channel.size();
-    boolean fits = size >= LENGTH_BYTES + 2;
-    require(fits, "%s: %s bytes are too few for a safetensors file", path, size);
+    require(size >= LENGTH_BYTES + 2, "%s: %s bytes are too few for safetensors", path, size);
     long length = read(channel, 0, LENGTH_BYTES).getLong();
     boolean isHeader = length >= 2 && length <= Math.min(size - LENGTH_BYTES, LONGEST_HEADER);
-    String claims =
-        "%s: the header claims %s bytes in a file of %s: it is damaged, or of other kind";
+    String claims = "%s: the header claims %s bytes in a file of %s: damaged, or of other kind";
     require(isHeader, claims, path, Long.toUnsignedString(length), size);
     dataStart = LENGTH_BYTES + length;
     readHeader(read(channel, LENGTH_BYTES, (int) length).array());
@@ -100,12 +98,10 @@ final class SafetensorsFile extends WeightFile {
           readEntry(name, StrictJson.bind(parser, Written.class, where), where);
         }
       }
-      boolean isOne = parser.nextToken() == null;
-      require(isOne, "%s: more than one JSON value in the header", path());
+      require(parser.nextToken() == null, "%s: more than one JSON value in the header", path());
     } catch (IOException e) {
-      throw new PerformerException(
-          path() + ": the header is not the JSON of a safetensors file: " + StrictJson.reason(e),
-          e);
+      String wrong = ": the header is not the JSON of a safetensors file: ";
+      throw new PerformerException(path() + wrong + StrictJson.reason(e), e);
     }
   }
 
@@ -136,32 +132,25 @@ final class SafetensorsFile extends WeightFile {
     boolean fits = begin >= 0 && end >= begin && end - begin == info.bytes();
     String wrong = "%s: data_offsets %s to %s do not hold the %s bytes of its shape";
     require(fits, wrong, where, begin, end, info.bytes());
-    entries.put(name, new Entry(type, begin, end));
+    entries.put(name, new Entry(name, type, begin, end));
     tensors.put(name, info);
   }
 
   /** The tensors must fill the data without gap or overlap. */
   private void checkPlaces(long dataBytes) {
-    var inOrder = new ArrayList<>(entries.entrySet());
-    inOrder.sort(Map.Entry.comparingByValue(comparing(Entry::begin).thenComparing(Entry::end)));
+    var inOrder = new ArrayList<>(entries.values());
+    inOrder.sort(comparing(Entry::begin).thenComparing(Entry::end));
     String truncated = "%s ends at byte %s of the data, which has %s; the file is truncated";
     long place = 0;
-    for (Map.Entry<String, Entry> entry : inOrder) {
-      long begin = entry.getValue().begin();
-      long end = entry.getValue().end();
-      String where = where(entry.getKey());
-      require(end <= dataBytes, truncated, where, end, dataBytes);
-      String what = begin < place ? "overlaps the tensor before it" : "leaves a gap before it";
-      require(begin == place, "%s %s: begins at byte %s, not %s", where, what, begin, place);
-      place = end;
+    for (Entry e : inOrder) {
+      String where = where(e.name);
+      require(e.end <= dataBytes, truncated, where, e.end, dataBytes);
+      String what = e.begin < place ? "overlaps the tensor before it" : "leaves a gap before it";
+      require(e.begin == place, "%s %s: begins at byte %s, not %s", where, what, e.begin, place);
+      place = e.end;
     }
     String wrong = "%s: the tensors end at byte %s of the data, which has %s";
     require(place == dataBytes, wrong, path(), place, dataBytes);
-  }
-
-  /** The free texts that the file carries. */
-  Map<String, String> metadata() {
-    return metadata;
   }
 
   @Override
@@ -202,8 +191,7 @@ final class SafetensorsFile extends WeightFile {
       SafetensorsFile file =
           files.computeIfAbsent(name, n -> SafetensorsFile.open(path().resolveSibling(n)));
       Info info = file.tensors().get(tensor);
-      String missing = "%s: it is not in %s, as the index has it";
-      require(info != null, missing, where(tensor), file.path());
+      require(info != null, "%s: it is not in %s, as the index has it", where(tensor), file.path());
       owners.put(tensor, file);
       tensors.put(tensor, info);
     }

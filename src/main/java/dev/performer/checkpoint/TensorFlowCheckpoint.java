@@ -30,12 +30,11 @@ import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph;
  */
 final class TensorFlowCheckpoint extends WeightFile {
   private static final String ATTRIBUTE = "/\\.ATTRIBUTES/VARIABLE_VALUE$";
-  private static final String SLOT = "/.OPTIMIZER_SLOT/";
   private static final String COPIES = "_all_variables/";
   private static final Pattern TRAINING =
       Pattern.compile(
           "(.*/)?(_?optimizer|keras_api|_all_variables|save_counter|_CHECKPOINTABLE_OBJECT_GRAPH"
-              + "|global_step|step)(/.*)?");
+              + "|global_step|step)(/.*)?|.*/\\.OPTIMIZER_SLOT/.*");
   private static final Pattern TRAINING_NAME =
       Pattern.compile("(Adam\\w*|SGD|RMSprop|Adagrad|Adafactor|Ftrl|Lion|optimizer)/.*");
   private static final Pattern STATE =
@@ -53,7 +52,12 @@ final class TensorFlowCheckpoint extends WeightFile {
     Set<String> slots = new HashSet<>();
     Map<String, String> variables = hasObjects(reader) ? readObjects(slots) : Map.of();
     reader.entries().forEach((key, entry) -> add(key, entry, variables.get(key), slots));
-    dropSecondCopies();
+    // Keras 3 exports every variable twice: the second copies were put with the training state.
+    if (tensors.isEmpty()) {
+      tensors.putAll(trainingState);
+      tensors.keySet().removeIf(name -> !name.contains(COPIES));
+    }
+    trainingState.keySet().removeIf(name -> name.contains(COPIES));
   }
 
   private static boolean hasObjects(CheckpointReader reader) {
@@ -106,7 +110,6 @@ final class TensorFlowCheckpoint extends WeightFile {
     keys.put(name, key);
     boolean isTraining =
         slots.contains(key)
-            || key.contains(SLOT)
             || TRAINING.matcher(name).matches()
             || variable != null && TRAINING_NAME.matcher(variable).matches();
     Info info = type.info(entry.shape().asArray(), path() + ", " + key);
@@ -114,15 +117,6 @@ final class TensorFlowCheckpoint extends WeightFile {
     if (variable != null && !variable.isEmpty()) {
       variableNames.put(name, variable);
     }
-  }
-
-  /** Keras 3 exports every variable twice: the second copies were put with the training state. */
-  private void dropSecondCopies() {
-    if (tensors.isEmpty()) {
-      tensors.putAll(trainingState);
-      tensors.keySet().removeIf(name -> !name.contains(COPIES));
-    }
-    trainingState.keySet().removeIf(name -> name.contains(COPIES));
   }
 
   @Override
@@ -165,8 +159,7 @@ final class TensorFlowCheckpoint extends WeightFile {
       }
       Path named = Path.of(matcher.group(1).replaceAll("\\\\(.)", "$1"));
       // An absolute path is where the checkpoint was written, perhaps on another machine.
-      boolean isMoved = named.isAbsolute() && named.getNameCount() > 0;
-      Path place = isMoved ? named.getFileName() : named;
+      Path place = named.isAbsolute() && named.getNameCount() > 0 ? named.getFileName() : named;
       Path prefix = state.resolveSibling(place).normalize();
       boolean isInside = prefix.startsWith(state.resolveSibling("").normalize());
       require(isInside, "%s names a checkpoint outside of its folder; name that one itself", state);

@@ -100,14 +100,15 @@ final class ApproximateCommand extends PerformerCommand {
   private int ofGaussians() {
     var study =
         new ApproximationStudy(length, headSize, amplitude, draws, seed, convention, causal);
+    var variants = ApproximationStudy.variants(kernels, projections, rowLengths);
     ApproximationStudy.Report report =
         study.run(
-            ApproximationStudy.variants(kernels, projections, rowLengths),
+            variants,
             features,
-            row ->
-                System.err.printf(
-                    "%s, M=%d: %s%n",
-                    row.variant(), row.features(), ApproximationStudy.number(row.error())));
+            row -> {
+              String error = ApproximationStudy.number(row.error());
+              System.err.printf("%s, M=%d: %s%n", row.variant(), row.features(), error);
+            });
     return report(report.table(), report, report::chart);
   }
 

@@ -1,5 +1,7 @@
 package dev.performer.cli;
 
+import static java.util.stream.Collectors.joining;
+
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
@@ -12,7 +14,6 @@ import dev.performer.pipeline.AttentionRun;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -68,9 +69,8 @@ final class AttendCommand extends PerformerCommand {
   @Override
   public Integer call() {
     Map<String, NpyArray> arrays = Npz.read(inputs);
-    var attention = exact ? AttentionRun.exact(causal) : AttentionRun.favor(favor());
     long start = System.nanoTime();
-    Map<String, NpyArray> results = attend(attention, arrays);
+    Map<String, NpyArray> results = attend(arrays);
     double seconds = (System.nanoTime() - start) / 1e9;
     warnOfInfinities(arrays, results);
     write(target, results);
@@ -81,7 +81,8 @@ final class AttendCommand extends PerformerCommand {
     return done(json);
   }
 
-  private Map<String, NpyArray> attend(AttentionRun attention, Map<String, NpyArray> arrays) {
+  private Map<String, NpyArray> attend(Map<String, NpyArray> arrays) {
+    var attention = exact ? AttentionRun.exact(causal) : AttentionRun.favor(favor());
     try {
       return attention.run(arrays);
     } catch (PerformerException e) {
@@ -106,23 +107,21 @@ final class AttendCommand extends PerformerCommand {
   }
 
   private void warnOfInfinities(Map<String, NpyArray> arrays, Map<String, NpyArray> results) {
-    List<String> wrong = notFinite(results);
+    String wrong = notFinite(results);
     if (!wrong.isEmpty()) {
-      String given = String.join(", ", notFinite(arrays));
-      System.err.printf(
-          "Warning: NaN or infinite numbers in %s%s%n",
-          String.join(", ", wrong),
+      String given = notFinite(arrays);
+      String why =
           given.isEmpty()
               ? "; the inputs are finite: they are too large, or a denominator is 0"
-              : ", as in the inputs %s of %s".formatted(given, inputs));
+              : ", as in the inputs %s of %s".formatted(given, inputs);
+      System.err.println("Warning: NaN or infinite numbers in " + wrong + why);
     }
   }
 
-  private static List<String> notFinite(Map<String, NpyArray> arrays) {
-    return arrays.entrySet().stream()
-        .filter(e -> Arrays.stream(e.getValue().doubles()).anyMatch(x -> !Double.isFinite(x)))
-        .map(Map.Entry::getKey)
+  private static String notFinite(Map<String, NpyArray> arrays) {
+    return arrays.keySet().stream()
+        .filter(name -> !Arrays.stream(arrays.get(name).doubles()).allMatch(Double::isFinite))
         .sorted()
-        .toList();
+        .collect(joining(", "));
   }
 }

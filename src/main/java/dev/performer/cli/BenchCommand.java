@@ -1,5 +1,7 @@
 package dev.performer.cli;
 
+import static java.util.stream.Collectors.joining;
+
 import dev.performer.PerformerException;
 import dev.performer.study.AttentionBenchmark;
 import dev.performer.study.Benchmark;
@@ -11,7 +13,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.function.Supplier;
-import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -73,8 +74,7 @@ final class BenchCommand extends PerformerCommand {
     requireUsage(timeout >= 1, "--timeout must be at least 1, not %d", timeout);
     var outcome = benchmark().run(folder, Duration.ofMinutes(timeout), new Lines());
     print(outcome.table());
-    String files = outcome.files().stream().map(Path::toString).collect(Collectors.joining(", "));
-    print("Written: " + files);
+    print("Written: " + outcome.files().stream().map(Path::toString).collect(joining(", ")));
     return done(outcome.json());
   }
 
@@ -87,20 +87,15 @@ final class BenchCommand extends PerformerCommand {
         checked(
             "--batch, --heads, --head-size, --features",
             () -> new Benchmark.Size(batch, h, headSize, m));
-    if (train) {
-      return checked(
-          "--lengths",
-          () -> new TrainingBenchmark(size, lengths(1024, 4096), attentions, computes));
-    }
-    if (generate) {
-      return checked(
-          "--generate, --lengths",
-          () -> new GenerationBenchmark(size, lengths(128, 256, 512, 1024), attentions));
-    }
     return checked(
-        "--lengths",
+        generate ? "--generate, --lengths" : "--lengths",
         () ->
-            new AttentionBenchmark(size, lengths(512, 1024, 2048, 4096, 8192, 16384), attentions));
+            train
+                ? new TrainingBenchmark(size, lengths(1024, 4096), attentions, computes)
+                : generate
+                    ? new GenerationBenchmark(size, lengths(128, 256, 512, 1024), attentions)
+                    : new AttentionBenchmark(
+                        size, lengths(512, 1024, 2048, 4096, 8192, 16384), attentions));
   }
 
   private List<Integer> lengths(Integer... usual) {

@@ -61,16 +61,12 @@ final class EmbedCommand extends PerformerCommand.OnModel {
       int length = isPerToken ? (int) shape[1] : 1;
       float[] all = vectors.floats();
       String header = IntStream.range(0, size).mapToObj(c -> ",e" + c).collect(joining());
-      SequenceInputs.writeCsv(
-          target,
-          sequences,
-          input,
-          isPerToken,
-          header,
+      SequenceInputs.Columns columns =
           (r, i) ->
               IntStream.range((r * length + i) * size, (r * length + i + 1) * size)
                   .mapToObj(at -> "," + all[at])
-                  .collect(joining()));
+                  .collect(joining());
+      SequenceInputs.writeCsv(target, sequences, input, isPerToken, header, columns);
     } else {
       Npz.write(target, kept);
     }

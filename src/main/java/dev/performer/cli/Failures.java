@@ -34,10 +34,7 @@ record Failures(boolean verbose, boolean json) {
     return WRONG_USAGE;
   }
 
-  /**
-   * What went wrong while a command ran: exit code 1, or 2 where the command found its arguments to
-   * contradict each other.
-   */
+  /** What went wrong while a command ran: exit code 1, or 2 where its arguments are wrong. */
   int report(Throwable failure, CommandLine command) {
     if (failure instanceof ParameterException usage) {
       return wrongUsage(usage);
@@ -51,13 +48,11 @@ record Failures(boolean verbose, boolean json) {
   }
 
   private void print(CommandLine command, String message) {
-    var err = command.getErr();
-    err.println("performer: " + message);
-    err.flush();
+    command.getErr().println("performer: " + message);
+    command.getErr().flush();
     if (json) {
-      var out = command.getOut();
-      out.println(JsonNodeFactory.instance.objectNode().put("error", message));
-      out.flush();
+      command.getOut().println(JsonNodeFactory.instance.objectNode().put("error", message));
+      command.getOut().flush();
     }
   }
 

@@ -86,10 +86,10 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
 
   @Override
   public Integer call() {
-    require(
-        at.resume || !Files.exists(at.directory.resolve(ModelTraining.MODEL)),
-        "%s: holds a finished run; choose another --output, or --resume it with more --steps",
-        at.directory);
+    boolean isFinished = Files.exists(at.run.resolve(ModelTraining.MODEL));
+    String again =
+        "%s: holds a finished run; choose another --output, or --resume it with more --steps";
+    require(at.resume || !isFinished, again, at.run);
     if (teacher != null) {
       return distill();
     }
@@ -98,7 +98,7 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
     requireData();
     language.notes().forEach(System.err::println);
     var outcome =
-        FineTuneJob.of(language, SequenceSource.file(data), at.directory)
+        FineTuneJob.of(language, SequenceSource.file(data), at.run)
             .validation(validation == null ? null : SequenceSource.file(validation))
             .batching(batching.batching())
             .options(LoopFlags.of(spec))
@@ -130,14 +130,12 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
     Model student = Model.open(model, options.given());
     requireData();
     var overrides = new Overrides(settings);
-    var learning =
-        recipe == null
-            ? DistillRecipe.of(
-                overrides.over(JsonNodeFactory.instance.objectNode()),
-                overrides.source("the default recipe"))
-            : DistillRecipe.of(overrides.read(recipe), overrides.source(recipe.toString()));
+    var none = JsonNodeFactory.instance.objectNode();
+    var keys = recipe == null ? overrides.over(none) : overrides.read(recipe);
+    String source = recipe == null ? "the default recipe" : recipe.toString();
+    var learning = DistillRecipe.of(keys, overrides.source(source));
     DistillJob.Outcome outcome =
-        DistillJob.of(student, Model.open(teacher), at.directory)
+        DistillJob.of(student, Model.open(teacher), at.run)
             .with(learning)
             .resuming(at.resume)
             .debuggingNumerics(at.debugNumerics)
@@ -153,7 +151,7 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
               100 * before.accuracy(), 100 * best.accuracy(), 100 * best.teacherAccuracy());
     }
     print("%s in %d steps, %.0f s", text, result.steps(), result.seconds());
-    print(TrainCommand.Summary.written(at.directory, outcome.model()));
+    print(TrainCommand.Summary.written(at.run, outcome.model()));
     Map<String, Object> json = new LinkedHashMap<>();
     put(json, "Before", before);
     put(json, "After", best);

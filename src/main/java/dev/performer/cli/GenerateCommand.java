@@ -127,11 +127,9 @@ final class GenerateCommand extends PerformerCommand.OnModel {
   }
 
   private GenerationOptions options() {
-    requireUsage(
-        (tokens == null || tokens >= 1) && batch >= 1,
-        "--tokens and --batch must be at least 1, not %s and %d",
-        tokens,
-        batch);
+    boolean isSound = (tokens == null || tokens >= 1) && batch >= 1;
+    String text = "--tokens and --batch must be at least 1, not %s and %d";
+    requireUsage(isSound, text, tokens, batch);
     var options = GenerationOptions.DEFAULT.withSampler(sampling()).withBatch(batch);
     return tokens == null ? options : options.withMaxTokens(tokens);
   }

@@ -1,7 +1,6 @@
 package dev.performer.cli;
 
 import dev.performer.Terminal;
-import java.util.ArrayList;
 import java.util.Set;
 import picocli.CommandLine.Help;
 import picocli.CommandLine.Model.CommandSpec;
@@ -40,16 +39,6 @@ final class HelpLayout extends Help {
 
   /** Lines of the source that end within a sentence are joined with the next. */
   static String[] paragraphs(String... lines) {
-    var result = new ArrayList<String>();
-    boolean open = false;
-    for (String line : lines) {
-      if (open) {
-        result.set(result.size() - 1, result.get(result.size() - 1) + " " + line);
-      } else {
-        result.add(line);
-      }
-      open = !line.isEmpty() && !line.endsWith(".") && !line.endsWith(":");
-    }
-    return result.toArray(String[]::new);
+    return String.join("\n", lines).replaceAll("(?<=[^.:\n])\n", " ").split("\n", -1);
   }
 }

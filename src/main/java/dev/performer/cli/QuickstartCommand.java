@@ -127,10 +127,8 @@ final class QuickstartCommand extends PerformerCommand {
     }
     require(Files.isDirectory(run), "%s: is a file; choose another --output", run);
     try (var files = Files.newDirectoryStream(run)) {
-      require(
-          Files.exists(run.resolve("source.json")) || !files.iterator().hasNext(),
-          "%s: exists and was not made by quickstart; choose another --output",
-          run);
+      boolean isOurs = Files.exists(run.resolve("source.json")) || !files.iterator().hasNext();
+      require(isOurs, "%s: exists and was not made by quickstart; choose another --output", run);
     }
     AtomicFiles.delete(run);
   }

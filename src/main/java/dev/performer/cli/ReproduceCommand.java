@@ -72,10 +72,8 @@ final class ReproduceCommand extends PerformerCommand {
   }
 
   private Duration duration() {
-    requireUsage(
-        budget.matches("\\d{1,6}[smh]") && !budget.matches("0+."),
-        "--budget %s: expected a time such as 10m, 1h or 90s",
-        budget);
+    boolean isTime = budget.matches("\\d{1,6}[smh]") && !budget.matches("0+.");
+    requireUsage(isTime, "--budget %s: expected a time such as 10m, 1h or 90s", budget);
     return Duration.parse("PT" + budget);
   }
 }

@@ -67,18 +67,14 @@ final class ScoreCommand extends PerformerCommand.OnModel {
     }
     if (isCsv) {
       String header = perToken ? ",log_probability" : ",tokens,log_probability,mean,perplexity";
-      SequenceInputs.writeCsv(
-          target,
-          sequences,
-          input,
-          perToken,
-          header,
+      SequenceInputs.Columns columns =
           (r, i) -> {
             Score s = scores.get(r);
             return perToken
                 ? "," + s.tokens()[i]
                 : ",%s,%s,%s,%s".formatted(s.counted(), s.sum(), s.mean(), s.perplexity());
-          });
+          };
+      SequenceInputs.writeCsv(target, sequences, input, perToken, header, columns);
     } else if (target != null) {
       Npz.write(target, npz(scores, arrays, sequences.longest()));
     }

@@ -37,7 +37,7 @@ final class SharedOptions {
   /** Which run directory a command trains in, and what to do where that goes wrong. */
   static final class Run {
     @Option(names = "--output", required = true, description = "The run directory.")
-    Path directory;
+    Path run;
 
     @Option(names = "--resume", description = "Go on from the run directory's newest checkpoint.")
     boolean resume;
@@ -98,10 +98,9 @@ final class SharedOptions {
     private Set<Integer> layers() {
       Set<Integer> numbers = new TreeSet<>();
       for (String part : layers.split(",", -1)) {
-        require(
-            part.strip().matches("\\d{1,4}(-\\d{1,4})?"),
-            "--layers: '%s' is no layer; give numbers and ranges, such as 0,2-5",
-            part);
+        boolean isRange = part.strip().matches("\\d{1,4}(-\\d{1,4})?");
+        String text = "--layers: '%s' is no layer; give numbers and ranges, such as 0,2-5";
+        require(isRange, text, part);
         String[] ends = part.strip().split("-");
         int last = Integer.parseInt(ends[ends.length - 1]);
         int first = Integer.parseInt(ends[0]);
@@ -205,11 +204,10 @@ final class SharedOptions {
     boolean eos;
 
     SequenceBatching batching() {
-      requireUsage(
-          (length == null || length >= 2) && batchTokens >= 1,
-          "--length must be at least 2 and --batch-tokens at least 1, not %s and %d",
-          length == null ? "the default" : length,
-          batchTokens);
+      boolean isSound = (length == null || length >= 2) && batchTokens >= 1;
+      Object given = length == null ? "the default" : length;
+      String text = "--length must be at least 2 and --batch-tokens at least 1, not %s and %d";
+      requireUsage(isSound, text, given, batchTokens);
       return new SequenceBatching(length, crop, new BatchSize.Tokens(batchTokens), eos);
     }
   }

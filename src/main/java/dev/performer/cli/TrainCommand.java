@@ -6,7 +6,7 @@ import dev.performer.data.Overrides;
 import dev.performer.pipeline.Job;
 import dev.performer.pipeline.TrainJob;
 import dev.performer.recipe.Recipe;
-import dev.performer.recipe.RecipeRuns;
+import dev.performer.recipe.Recipe.Runs;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.training.run.Progress;
 import java.nio.file.Files;
@@ -61,7 +61,7 @@ final class TrainCommand extends PerformerCommand {
   @Override
   public Integer call() {
     Job.Outcome outcome =
-        TrainJob.of(read(), at.directory)
+        TrainJob.of(read(), at.run)
             .resuming(at.resume)
             .debuggingNumerics(at.debugNumerics)
             .pausingAt(pauseAt)
@@ -79,12 +79,12 @@ final class TrainCommand extends PerformerCommand {
     if (file == null) {
       requireUsage(at.resume, "a recipe is missing; only --resume goes without");
       String own = RecipeTraining.RECIPE;
-      file = at.directory.resolve(own);
-      require(Files.exists(file), "%s holds no run to resume (no %s)", at.directory, own);
+      file = at.run.resolve(own);
+      require(Files.exists(file), "%s holds no run to resume (no %s)", at.run, own);
     }
     List<String> all = new ArrayList<>();
     if (name != null && Files.isRegularFile(file)) {
-      RecipeRuns.Run run = RecipeRuns.read(file).named(name);
+      Runs.Run run = Runs.read(file).named(name);
       requireUsage(
           run.from() == null || from != null || at.resume,
           "run %s starts with the weights of run %s; train that one first and give its model: --from RUN/model",

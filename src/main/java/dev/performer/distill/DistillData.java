@@ -11,27 +11,16 @@ import java.util.Optional;
 /**
  * What a student learns from.
  *
- * @param train sequences to learn from
- * @param validation sequences never learned from
  * @param pad the id that fills up short sequences
  * @param paddedLength all batches are padded to at least this; 0 for no such length
- * @param guesses for language models: what they guess, and of which tokens; else empty
+ * @param guesses of language models
  */
 public record DistillData(
     TokenRows train, TokenRows validation, int pad, int paddedLength, Optional<Guesses> guesses) {
-
-  /**
-   * @param objective what the inputs are made to be, and what counts as right
-   * @param vocabulary its tokens
-   */
+  /** What the inputs are made to be, and what counts as right, of which tokens. */
   public record Guesses(Objective objective, Vocabulary vocabulary) {}
 
-  /**
-   * Batches of its sequences.
-   *
-   * @param rows its sequences, or some of them
-   * @param tokens of a batch at most
-   */
+  /** Batches of some of its sequences, of so many tokens at most. */
   public RowBatches batches(TokenRows rows, int tokens, long seed) {
     Vocabulary vocabulary = guesses.map(Guesses::vocabulary).orElse(null);
     return new RowBatches(rows, vocabulary, pad, tokens, paddedLength, seed);

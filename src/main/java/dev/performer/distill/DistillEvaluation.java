@@ -29,7 +29,6 @@ public record DistillEvaluation(
     Double teacherAccuracy,
     long sequences,
     double seconds) {
-
   static DistillEvaluation of(Evaluation evaluation) {
     Map<String, Double> more = evaluation.more();
     return new DistillEvaluation(

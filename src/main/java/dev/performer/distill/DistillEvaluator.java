@@ -80,11 +80,10 @@ record DistillEvaluator(
     var measured =
         new Evaluation(
             loss / tokens, accuracy, Double.NaN, counted, cosines.getCount(), seconds, more);
-    PerformerException.require(
-        Double.isFinite(distance(measured)) && Double.isFinite(measured.loss()),
-        "the student computes numbers that are not finite on %s; check the conversion, or lower"
-            + " training.learningRate and resume",
-        data.validation().name());
+    boolean isFinite = Double.isFinite(distance(measured)) && Double.isFinite(measured.loss());
+    String text =
+        "the student's outputs on %s are not finite; lower training.learningRate and resume";
+    PerformerException.require(isFinite, text, data.validation().name());
     return Optional.of(measured);
   }
 

@@ -34,57 +34,52 @@ import org.tensorflow.types.TInt32;
 /**
  * Student and teacher in one graph, and the distance between them. Closing it frees the graph;
  * close sessions first.
+ *
+ * @param student its variables, with their keys in its SavedModel
+ * @param studentOutput logits, or last states where there are none
  */
-final class DistillGraph implements AutoCloseable {
+record DistillGraph(
+    Graph graph,
+    DistillModels models,
+    List<Variable> student,
+    List<Variable> teacher,
+    DistillLoss.Batch inputs,
+    DistillLoss loss,
+    Output<TFloat32> studentOutput)
+    implements AutoCloseable {
   /** Names of the teacher's variables begin thus. */
   static final String TEACHER = "teacher/";
 
-  private final Graph graph = new Graph();
-  private final DistillModels models;
-  private final Map<String, Variable> student;
-  private final Variables teacher;
-  private final DistillLoss.Batch inputs;
-  private final DistillLoss loss;
-  private final Output<TFloat32> studentOutput;
-
-  DistillGraph(DistillModels models, DistillRecipe recipe) {
-    this.models = models;
+  static DistillGraph of(DistillModels models, DistillRecipe recipe) {
+    Graph graph = new Graph();
     try {
       Ops tf = Ops.create(graph);
       var anyBatch = Placeholder.shape(Shape.of(-1, -1));
-      inputs =
+      var inputs =
           new DistillLoss.Batch(
               tf.placeholder(TInt32.class, anyBatch),
               tf.placeholder(TFloat32.class, anyBatch),
               tf.placeholder(TInt32.class, anyBatch),
               tf.placeholder(TFloat32.class, anyBatch));
-      student = studentVariables(tf, recipe.weights());
-      teacher = new Variables(tf);
-      PerformerConfig taughtBy = models.teacher().config();
-      Performer.shapes(taughtBy)
+      var student = studentVariables(tf, models, recipe.weights());
+      Variables teacher = new Variables(tf);
+      PerformerConfig ours = models.config();
+      PerformerConfig theirs = models.teacher().config();
+      Performer.shapes(theirs)
           .forEach((name, shape) -> teacher.declare(TEACHER + name, TFloat32.class, shape, false));
-      Outputs learned = apply(tf.withSubScope("student"), models.config(), student::get);
-      studentOutput = (learned.logits() == null ? learned.sequence() : learned.logits()).asOutput();
-      var taught = apply(tf.withSubScope("teacher"), taughtBy, name -> teacher.get(TEACHER + name));
+      Outputs learned = apply(tf.withSubScope("student"), ours, inputs, student::get);
+      Ops scope = tf.withSubScope("teacher");
+      Outputs taught = apply(scope, theirs, inputs, name -> teacher.get(TEACHER + name));
       Ops distill = tf.withSubScope("distill");
-      loss = DistillLoss.build(distill, models.config(), recipe.loss(), learned, taught, inputs);
+      var loss = DistillLoss.build(distill, ours, recipe.loss(), learned, taught, inputs);
+      var output = learned.logits() == null ? learned.sequence() : learned.logits();
+      var variables = List.copyOf(student.values());
+      return new DistillGraph(
+          graph, models, variables, teacher.all(), inputs, loss, output.asOutput());
     } catch (RuntimeException e) {
       graph.close();
       throw e;
     }
-  }
-
-  Graph graph() {
-    return graph;
-  }
-
-  /** The student's variables, with their keys in its SavedModel. */
-  List<Variable> student() {
-    return List.copyOf(student.values());
-  }
-
-  List<Variable> teacher() {
-    return teacher.all();
   }
 
   /** Student and loss, as a trainer takes them; its sums are the loss of one batch. */
@@ -111,22 +106,13 @@ final class DistillGraph implements AutoCloseable {
         .put(inputs.weights(), Tensors.of(batch.weights(), shape));
   }
 
-  /** Logits, or last states where there are none. */
-  Output<TFloat32> studentOutput() {
-    return studentOutput;
-  }
-
-  DistillLoss loss() {
-    return loss;
-  }
-
   /** Gives all variables the values that were read. */
   void initialize(Session session) {
     Ops tf = Ops.create(graph).withSubScope("read");
-    PerformerModels.assign(tf, session, student(), models.student().weights());
+    PerformerModels.assign(tf, session, student, models.student().weights());
     Map<String, NpyArray> theirs = new HashMap<>();
     models.teacher().weights().forEach((name, value) -> theirs.put(TEACHER + name, value));
-    PerformerModels.assign(tf, session, teacher.all(), theirs);
+    PerformerModels.assign(tf, session, teacher, theirs);
   }
 
   @Override
@@ -134,7 +120,8 @@ final class DistillGraph implements AutoCloseable {
     graph.close();
   }
 
-  private Map<String, Variable> studentVariables(Ops tf, DistillRecipe.Weights which) {
+  private static Map<String, Variable> studentVariables(
+      Ops tf, DistillModels models, DistillRecipe.Weights which) {
     Map<String, String> keys = new HashMap<>();
     SavedModelDirectory.open(models.studentPath())
         .variables()
@@ -157,9 +144,10 @@ final class DistillGraph implements AutoCloseable {
   }
 
   /** As the model's signatures feed it: encoders get a mask, others know padding by its id. */
-  private Outputs apply(Ops tf, PerformerConfig config, Function<String, Variable> variables) {
+  private static Outputs apply(
+      Ops tf, PerformerConfig config, DistillLoss.Batch inputs, Function<String, Variable> named) {
     Operand<TFloat32> mask = config.task() == Task.ENCODER ? inputs.mask() : null;
-    return Performer.over(config, variables)
+    return Performer.over(config, named)
         .apply(tf, Inputs.of(inputs.tokens(), mask), Dropout.none());
   }
 }

@@ -1,5 +1,6 @@
 package dev.performer.distill;
 
+import dev.performer.distill.DistillRecipe.Loss;
 import dev.performer.model.Performer.Outputs;
 import dev.performer.model.PerformerConfig;
 import java.util.List;
@@ -27,13 +28,7 @@ import org.tensorflow.types.family.TNumber;
 record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloat64> sums) {
   private static final float TINY = 1e-12f;
 
-  /**
-   * What is fed, each {@code [B, L]}.
-   *
-   * @param mask 1 at real tokens
-   * @param targets right ids
-   * @param weights of the guesses
-   */
+  /** What is fed, each {@code [B, L]}: mask 1 at real tokens, right ids, weights of guesses. */
   record Batch(
       Operand<TInt32> tokens,
       Operand<TFloat32> mask,
@@ -41,24 +36,16 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
       Operand<TFloat32> weights) {}
 
   static DistillLoss build(
-      Ops tf,
-      PerformerConfig config,
-      DistillRecipe.Loss share,
-      Outputs student,
-      Outputs teacher,
-      Batch batch) {
+      Ops tf, PerformerConfig config, Loss share, Outputs student, Outputs teacher, Batch batch) {
     Operand<TFloat32> real = positions(tf, config, batch.mask());
     Operand<TFloat32> hidden = errors(tf, student, teacher, real, Outputs.Layer::hidden);
-    Operand<TFloat32> attention =
-        errors(tf, student, teacher, real, Outputs.Layer::attentionOutput);
-    var taught = tf.stopGradient(mean(tf, teacher.sequence(), real));
-    Operand<TFloat32> cosines =
-        Losses.cosineSimilarity(
-            tf, taught, mean(tf, student.sequence(), real), new int[] {1}); // [B]
+    var attention = errors(tf, student, teacher, real, Outputs.Layer::attentionOutput);
+    var taught = tf.stopGradient(mean(tf, teacher.sequence(), real)); // [B, E]
+    var learned = mean(tf, student.sequence(), real);
+    Operand<TFloat32> cosines = Losses.cosineSimilarity(tf, taught, learned, new int[] {1}); // [B]
     var layers = tf.constant((float) student.layers().size());
-    Operand<TFloat32> loss =
-        tf.math.add(
-            weighted(tf, share.hidden(), hidden), weighted(tf, share.attention(), attention));
+    var ofHidden = weighted(tf, share.hidden(), hidden);
+    Operand<TFloat32> loss = tf.math.add(ofHidden, weighted(tf, share.attention(), attention));
     if (!config.attentionOf(0).isCausal()) {
       var apart = tf.math.sub(tf.constant(1f), tf.math.mean(cosines, tf.constant(0)));
       loss = tf.math.add(loss, weighted(tf, share.embedding(), apart));
@@ -100,10 +87,7 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
     return tf.concat(List.of(tf.onesLike(first), mask), tf.constant(1)); // [B, L+1]
   }
 
-  /**
-   * Sum over layers of squared error over variance, of {@code [B, L, E]}: the variance is around
-   * each component's mean over real tokens.
-   */
+  /** Sum over layers of squared error over variance around each component's mean over tokens. */
   private static Operand<TFloat32> errors(
       Ops tf,
       Outputs student,
@@ -129,9 +113,8 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
   private static Operand<TFloat32> mean(Ops tf, Operand<TFloat32> states, Operand<TFloat32> real) {
     var column = tf.expandDims(real, tf.constant(2)); // [B, L, 1]
     var count = tf.reduceSum(real, tf.constant(1), ReduceSum.keepDims(true)); // [B, 1]
-    return tf.math.div(
-        tf.reduceSum(tf.math.mul(states, column), tf.constant(1)),
-        tf.math.maximum(count, tf.constant(1f))); // [B, E]
+    var sum = tf.reduceSum(tf.math.mul(states, column), tf.constant(1)); // [B, E]
+    return tf.math.div(sum, tf.math.maximum(count, tf.constant(1f)));
   }
 
   /** Kullback-Leibler from {@code theirs} to {@code ours}, nats; {@code [B*L]}. */

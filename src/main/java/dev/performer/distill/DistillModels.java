@@ -8,6 +8,7 @@ import dev.performer.data.NpyArray;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.savedmodel.PerformerModels.Saved;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -16,20 +17,11 @@ import java.util.Set;
 import java.util.stream.IntStream;
 
 /** A student that attends by FAVOR+ and its exact teacher, which differ in attention only. */
-public record DistillModels(
-    Path studentPath,
-    PerformerModels.Saved student,
-    Path teacherPath,
-    PerformerModels.Saved teacher) {
+public record DistillModels(Path studentPath, Saved student, Path teacherPath, Saved teacher) {
   private static final Set<String> MAY_DIFFER =
       Set.of("attention", "decoderAttention", "crossAttention", "dropout");
 
-  /**
-   * Reads both.
-   *
-   * @throws PerformerException if one is no model of ours, has weights that are not finite or a
-   *     decoder, or if they differ in more than attention; it names the key
-   */
+  /** Reads both; an error where weights are not finite, or the models are not alike. */
   public static DistillModels load(Path student, Path teacher) {
     DistillModels models =
         new DistillModels(
@@ -37,10 +29,8 @@ public record DistillModels(
     models.requireAlike();
     requireFinite(student, models.student.weights());
     requireFinite(teacher, models.teacher.weights());
-    require(
-        models.config().decoderLayers() == 0,
-        "%s: has a decoder; teachers train encoders and language models without one",
-        student);
+    String text = "%s: has a decoder; teachers train encoders and language models without one";
+    require(models.config().decoderLayers() == 0, text, student);
     return models;
   }
 
@@ -88,17 +78,12 @@ public record DistillModels(
   }
 
   private void requireAlike(boolean isAlike, String key, Object theirs, Object ours) {
-    require(
-        isAlike,
-        "%s: is no teacher for %s: its %s is %s, the student's %s; they may differ in attention only",
-        teacherPath,
-        studentPath,
-        key,
-        theirs,
-        ours);
+    String text =
+        "%s: is no teacher for %s: its %s is %s, the student's %s; they may differ in attention only";
+    require(isAlike, text, teacherPath, studentPath, key, theirs, ours);
   }
 
-  private static List<String> tokens(PerformerModels.Saved model) {
+  private static List<String> tokens(Saved model) {
     return model.card().vocabulary() == null ? null : model.card().vocabulary().tokens();
   }
 

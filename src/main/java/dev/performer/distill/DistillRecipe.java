@@ -5,7 +5,6 @@ import static dev.performer.PerformerException.require;
 import com.fasterxml.jackson.core.JsonPointer;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.StrictJson;
 import dev.performer.training.LoopOptions;
@@ -135,17 +134,10 @@ public record DistillRecipe(
     }
   }
 
-  /**
-   * From a recipe's tree; keys may stand where earlier versions had them.
-   *
-   * @param source how errors name where it came from
-   * @throws PerformerException that names source and key
-   */
+  /** From a recipe's tree, in which old places of keys are known; errors name source and key. */
   public static DistillRecipe of(JsonNode tree, String source) {
-    require(
-        tree instanceof ObjectNode,
-        "%s: expected an object, such as {training: {steps: 600}}",
-        source);
+    String text = "%s: expected an object, such as {training: {steps: 600}}";
+    require(tree instanceof ObjectNode, text, source);
     ObjectNode keys = tree.deepCopy();
     MOVED.forEach((from, to) -> move(keys, JsonPointer.compile(from), JsonPointer.compile(to)));
     if (keys.at("/training/optimizer") instanceof ObjectNode optimizer && !optimizer.has("name")) {
@@ -183,11 +175,8 @@ public record DistillRecipe(
 
   private static double notNegative(String key, Double given, double otherwise) {
     double value = given == null ? otherwise : given;
-    require(
-        value >= 0 && Double.isFinite(value),
-        "%s must not be negative, and finite: %s",
-        key,
-        value);
+    boolean holds = value >= 0 && Double.isFinite(value);
+    require(holds, "%s must not be negative, and finite: %s", key, value);
     return value;
   }
 }

@@ -23,7 +23,6 @@ public record DistillResult(
     boolean reachedTarget,
     long tokens,
     double seconds) {
-
   static DistillResult of(TrainingResult result, boolean reachedTarget) {
     return new DistillResult(
         DistillEvaluation.of(result.before()),

@@ -22,16 +22,11 @@ import org.tensorflow.Result;
 /**
  * Knowledge distillation: a student that attends by FAVOR+ learns, layer by layer, to compute what
  * the same model computes with exact attention. The loop, the run directory and resuming are those
- * of a {@link Trainer}.
- *
- * <p>Owns graph, session and the run directory's lock. After {@link #run} the session holds the
- * student's weights.
+ * of a {@link Trainer}. Owns graph, session and the run directory's lock.
  */
 public final class Distiller implements AutoCloseable {
   private static final String FORMAT = "format";
-
-  /** Checkpoints of format 1 lack what evaluations are compared by. */
-  private static final int CURRENT = 2;
+  private static final int CURRENT = 2; // 1 lacks what evaluations are compared by
 
   /** Settings of a run besides the recipe's. */
   private static final List<String> RUN_KEYS =
@@ -41,13 +36,7 @@ public final class Distiller implements AutoCloseable {
   private final DistillEvaluator evaluator;
   private final Trainer trainer;
 
-  /**
-   * Opens a run.
-   *
-   * @param directory new or empty, or that of the run to go on with
-   * @param resume whether to go on from its newest whole checkpoint
-   * @throws dev.performer.PerformerException if directory, data or models will not do
-   */
+  /** Opens a run, or goes on from the newest whole checkpoint of one. */
   public static Distiller open(
       DistillModels models,
       DistillData data,
@@ -59,7 +48,7 @@ public final class Distiller implements AutoCloseable {
     var settings = new Settings(RunDirectory.CONFIG, config, was -> current(was, directory));
     RunDirectory run = RunDirectory.open(directory, resume, settings, progress);
     try {
-      DistillGraph graph = new DistillGraph(models, recipe);
+      DistillGraph graph = DistillGraph.of(models, recipe);
       try {
         return new Distiller(graph, data, recipe, run, progress);
       } catch (RuntimeException e) {
@@ -97,12 +86,7 @@ public final class Distiller implements AutoCloseable {
     return graph.student();
   }
 
-  /**
-   * Trains to the last step, the target, or Ctrl-C.
-   *
-   * @throws dev.performer.PerformerException if loss or gradient is no longer finite, or the disk
-   *     is full; the checkpoints are good
-   */
+  /** Trains to the last step, the target, or Ctrl-C; where it fails, the checkpoints are good. */
   public DistillResult run() {
     TrainingResult result = trainer.run();
     return DistillResult.of(result, evaluator.isEnough(result.best()));
@@ -134,13 +118,10 @@ public final class Distiller implements AutoCloseable {
 
   /** The settings of an earlier run as {@link #config} has them. */
   private static JsonNode current(JsonNode was, Path directory) {
-    require(
-        was.path(FORMAT).asInt() == CURRENT,
-        "cannot resume %s: another version of this program began it (config.json has format %s, not"
-            + " %d); start in another directory",
-        directory,
-        was.path(FORMAT),
-        CURRENT);
+    JsonNode format = was.path(FORMAT);
+    String text =
+        "cannot resume %s: another version of this program began it (format %s); start elsewhere";
+    require(format.asInt() == CURRENT, text, directory, format);
     ObjectNode recipe = was.deepCopy();
     recipe.remove(RUN_KEYS);
     ObjectNode now = (ObjectNode) DistillRecipe.of(recipe, directory + "/config.json").toJson();

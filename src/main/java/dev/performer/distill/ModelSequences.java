@@ -17,28 +17,18 @@ import java.util.OptionalInt;
 /**
  * Sequences for a model of ours: token ids in an .npz; FASTA, lines of text or a column of a table
  * where it is known what its tokens mean.
+ *
+ * @param path where the model was read, for messages
+ * @param tokenizer where that is empty, its card's
  */
-public final class ModelSequences {
-  private final Path path;
-  private final PerformerModels.Saved model;
-  private final Optional<Tokenizer> tokenizer;
-
-  /**
-   * @param path where the model was read, for messages
-   * @param known its tokenizer; where that is empty, its card's
-   */
-  public ModelSequences(Path path, PerformerModels.Saved model, Optional<Tokenizer> known) {
-    this.path = path;
-    this.model = model;
-    ModelCard.Vocabulary card = model.card().vocabulary();
-    tokenizer = known.isPresent() || card == null ? known : Optional.of(ModelCards.tokenizer(card));
+public record ModelSequences(
+    Path path, PerformerModels.Saved model, Optional<Tokenizer> tokenizer) {
+  public ModelSequences {
+    var card = Optional.ofNullable(model.card().vocabulary());
+    tokenizer = tokenizer.or(() -> card.map(ModelCards::tokenizer));
   }
 
-  /**
-   * Reads a file; sequences of more tokens than the length are cropped, which is noted.
-   *
-   * @throws PerformerException if there is no sequence, or an id that the model does not know
-   */
+  /** Reads a file; sequences of more tokens than the length are cropped, which is noted. */
   public TokenRows read(Path file, int length) {
     TokenRows rows = rows(file, length).cropped(length);
     rows.requireIdsBelow(model.config().vocabularySize());
@@ -52,20 +42,18 @@ public final class ModelSequences {
 
   /** The length to which all sequences are padded, as this model needs; 0 for none. */
   public int paddedLength() {
-    ModelCard.LanguageModel tensors = model.card().languageModel();
-    return tensors == null || tensors.paddedLength() == null ? 0 : tensors.paddedLength();
+    var tensors = Optional.ofNullable(model.card().languageModel());
+    return tensors.map(ModelCard.LanguageModel::paddedLength).orElse(0);
   }
 
   private TokenRows rows(Path file, int length) {
     if (file.toString().toLowerCase(Locale.ROOT).endsWith(".npz")) {
       return TokenRows.npz(file, padId());
     }
-    PerformerException.require(
-        tokenizer.isPresent(),
-        "%s: %s does not say what its token ids mean, so it can only read token ids: give an .npz with"
-            + " 'tokens' [N, L] and 'mask' [N, L], or import it with a tokenizer",
-        file,
-        path);
+    String text =
+        "%s: %s does not say what its token ids mean: give an .npz of token ids with 'tokens' [N, L]"
+            + " and 'mask' [N, L], or import it with a tokenizer";
+    PerformerException.require(tokenizer.isPresent(), text, file, path);
     // A sequence of letters is cropped with its end token, and is none without letters.
     boolean isLetters = tokenizer.get() instanceof LetterTokenizer && !TableFile.isNamed(file);
     var texts =

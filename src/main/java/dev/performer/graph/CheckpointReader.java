@@ -14,17 +14,19 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Collections;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.zip.CRC32C;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
-import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
@@ -33,7 +35,6 @@ import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.proto.BundleEntryProto;
 import org.tensorflow.proto.BundleHeaderProto;
 import org.tensorflow.proto.DataType;
-import org.tensorflow.proto.TensorShapeProto;
 import org.tensorflow.types.TString;
 import org.tensorflow.types.family.TType;
 
@@ -46,12 +47,7 @@ public final class CheckpointReader implements AutoCloseable {
   public static final String OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH";
 
   /** What a checkpoint holds under one key; the full shape also where it is stored in slices. */
-  public record Entry(DataType type, Shape shape) {
-    public boolean fits(Variable variable) {
-      boolean isOfType = type == Tensors.dataType(variable.type());
-      return isOfType && variable.shape().isCompatibleWith(shape);
-    }
-  }
+  public record Entry(DataType type, Shape shape) {}
 
   private final Path prefix;
   private final Map<String, Entry> entries;
@@ -69,7 +65,6 @@ public final class CheckpointReader implements AutoCloseable {
     return new CheckpointReader(prefix);
   }
 
-  /** Whether there is an index file of that prefix. */
   public static boolean exists(Path prefix) {
     return Files.isRegularFile(index(prefix));
   }
@@ -78,17 +73,42 @@ public final class CheckpointReader implements AutoCloseable {
     return prefix.resolveSibling(prefix.getFileName() + ".index");
   }
 
-  /** By key in alphabetical order. */
   public Map<String, Entry> entries() {
     return entries;
   }
 
-  /** The entry of a key. @throws PerformerException if there is none */
   public Entry entry(String key) {
     Entry entry = entries.get(key);
     int count = entries.size();
     require(entry != null, "checkpoint %s has no key %s (it has %s keys)", prefix, key, count);
     return entry;
+  }
+
+  public void requireFit(Collection<Variable> variables, String heading) {
+    List<String> problems = new ArrayList<>();
+    Set<String> unused = new TreeSet<>(entries.keySet());
+    unused.remove(OBJECT_GRAPH_KEY);
+    boolean isComplete = true;
+    for (Variable variable : variables) {
+      String key = variable.checkpointKey();
+      unused.remove(key);
+      Entry entry = entries.get(key);
+      DataType type = Tensors.dataType(variable.type());
+      if (entry == null) {
+        problems.add(key + " is missing");
+        isComplete = false;
+      } else if (entry.type() != type) {
+        problems.add(key + " is " + entry.type() + ", expected " + type);
+      } else if (!variable.shape().isCompatibleWith(entry.shape())) {
+        problems.add(key + " has shape " + entry.shape() + ", expected " + variable.shape());
+      }
+    }
+    if (!isComplete && !unused.isEmpty()) {
+      problems.add("the file has these other keys: " + unused.stream().limit(10).toList());
+    }
+    if (!problems.isEmpty()) {
+      throw new PerformerException(heading, problems);
+    }
   }
 
   /** Reads one tensor, which the caller closes. @throws PerformerException if it is damaged */
@@ -139,7 +159,7 @@ public final class CheckpointReader implements AutoCloseable {
     Tensor read(String name, DataType type) {
       Output<?> value = values.computeIfAbsent(type, this::restore);
       try (TString fed = TString.vectorOf(name);
-          Result result = session.runner().feed(key, fed).fetch(value).run()) {
+          var result = session.runner().feed(key, fed).fetch(value).run()) {
         Tensor tensor = result.get(0);
         return tensor instanceof TString strings
             ? TString.tensorOfBytes(strings.asBytes())
@@ -194,7 +214,6 @@ public final class CheckpointReader implements AutoCloseable {
       }
     }
 
-    /** All items of the table by key. Keys of slices are no text. */
     private Map<ByteString, ByteString> table(ByteBuffer file) throws IOException {
       int size = file.capacity();
       boolean isTable = size >= FOOTER && file.getLong(size - Long.BYTES) == MAGIC;
@@ -292,7 +311,7 @@ public final class CheckpointReader implements AutoCloseable {
     }
 
     private void check(String where, BundleEntryProto entry, long[] shardSizes) {
-      TensorShapeProto shape = entry.getShape();
+      var shape = entry.getShape();
       check(!shape.getUnknownRank() && shape.getDimCount() <= 254, "%s has no shape", where);
       boolean isNegative = shape.getDimList().stream().anyMatch(dim -> dim.getSize() < 0);
       check(!isNegative, "%s has a negative dimension", where);

@@ -1,14 +1,12 @@
 package dev.performer.graph;
 
 import java.io.IOException;
-import java.net.URL;
 import java.util.function.Consumer;
 import org.bytedeco.javacpp.Loader;
 
 /**
- * CUDA and cuDNN from Maven artifacts (profile {@code gpu-redist}). TensorFlow opens these
- * libraries by their SONAME, which does not look into jars; loading them first makes the names
- * resolve.
+ * CUDA and cuDNN from Maven artifacts (profile {@code gpu-redist}). TensorFlow opens them by their
+ * SONAME, which does not look into jars; loading them first makes the names resolve.
  */
 public final class CudaLibraries {
   private static final String FOLDER = "/org/bytedeco/cuda/linux-x86_64/";
@@ -32,7 +30,7 @@ public final class CudaLibraries {
   public static int preload(Consumer<String> warn) {
     int loaded = 0;
     for (String library : LIBRARIES.split("\\s+")) {
-      URL resource = CudaLibraries.class.getResource(FOLDER + library);
+      var resource = CudaLibraries.class.getResource(FOLDER + library);
       if (resource != null) {
         try {
           System.load(Loader.cacheResource(resource).getAbsolutePath());

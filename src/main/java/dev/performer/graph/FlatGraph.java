@@ -27,20 +27,15 @@ public record FlatGraph(GraphDef graph, Map<String, Call> calls, UnaryOperator<S
     return resolver.apply(reference);
   }
 
-  /** The call that a node came from; none for nodes of the main graph. */
   public Optional<Call> callOf(String node) {
     return Optional.ofNullable(calls.get(node));
-  }
-
-  public FlatGraph withGraph(GraphDef other) {
-    return new FlatGraph(other, calls, resolver);
   }
 
   /**
    * One call that was replaced by the function's body, whose node {@code x} became {@code
    * prefix/x}.
    *
-   * @param caller the call in whose body this one stood; none if it stood in the main graph
+   * @param caller the call in whose body this one stood, if any
    * @param attributes what the caller passes for the attributes that the body leaves open
    * @param arguments references in the flat graph, by the function's arguments
    */
@@ -64,7 +59,6 @@ public record FlatGraph(GraphDef graph, Map<String, Call> calls, UnaryOperator<S
       return argument == null ? flatName(node) + ":" + index : argument.get(index);
     }
 
-    /** How many tensors stand for an argument or output of the function. */
     int length(ArgDef argument) {
       return OpDefinitions.length(argument, attributes);
     }

@@ -2,6 +2,7 @@ package dev.performer.graph;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.graph.FlatGraph.Call;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
@@ -26,28 +27,26 @@ import org.tensorflow.proto.OpDef.ArgDef;
  * body, because TensorFlow's C++ gradients do not see through calls.
  *
  * <p>{@code If} and {@code Case} on a constant become the branch taken; other control flow keeps
- * its functions. Devices and colocation, which belong to the graph the function was traced in, are
- * dropped. Only what the roots need is kept.
+ * its functions. Devices and colocation, which belong to the graph of the trace, are dropped.
  *
  * <p>Three kinds of reference are in play: {@code node}, {@code node:2}, {@code ^node} in the main
  * graph; {@code argument}, {@code node:output:2}, {@code ^node} in a function's body; and those of
  * the flat graph, which are written like the main graph's with names {@code call/inner/node}.
  */
 public final class FunctionInliner {
-  /** Ops that call the function in their attribute f. */
   public static final Set<String> CALLS = Set.of("PartitionedCall", "StatefulPartitionedCall");
 
   private final FunctionLibrary library;
-  private final BiFunction<NodeDef, Optional<FlatGraph.Call>, List<String>> retention;
+  private final BiFunction<NodeDef, Optional<Call>, List<String>> retention;
   private final Set<String> mainScopes = new HashSet<>();
   // What became of the expanded calls.
   private final Map<String, List<String>> returned = new HashMap<>();
   private final Map<String, String> finished = new HashMap<>();
-  private final Map<String, FlatGraph.Call> callOfNode = new HashMap<>();
+  private final Map<String, Call> callOfNode = new HashMap<>();
   private final List<NodeDef> flat = new ArrayList<>();
 
   private FunctionInliner(
-      GraphDef graph, BiFunction<NodeDef, Optional<FlatGraph.Call>, List<String>> retention) {
+      GraphDef graph, BiFunction<NodeDef, Optional<Call>, List<String>> retention) {
     this.library = new FunctionLibrary(graph.getLibrary());
     this.retention = retention;
     for (NodeDef node : graph.getNodeList()) {
@@ -63,16 +62,14 @@ public final class FunctionInliner {
   }
 
   /**
-   * Flattens what the roots need.
-   *
-   * @param roots references of the main graph; control references stand for "the call is finished"
-   * @param retention references that must survive pruning along with a node, such as the captures
-   *     of its custom gradient
+   * Flattens what the roots need; those that are control references stand for "the call is
+   * finished". Retention is what must survive with a node, such as the captures of its custom
+   * gradient.
    */
   public static FlatGraph inline(
       GraphDef graph,
       Collection<String> roots,
-      BiFunction<NodeDef, Optional<FlatGraph.Call>, List<String>> retention) {
+      BiFunction<NodeDef, Optional<Call>, List<String>> retention) {
     return new FunctionInliner(graph, retention).run(graph, roots);
   }
 
@@ -85,19 +82,15 @@ public final class FunctionInliner {
       for (NodeDef node : current.getNodeList()) {
         emit(node, node.getName(), node.getInputList(), callOf(node));
       }
-      List<NodeDef> nodes = flat.stream().map(this::resolve).toList();
-      GraphDef resolved =
-          GraphDef.newBuilder().setVersions(graph.getVersions()).addAllNode(nodes).build();
-      Optional<GraphDef> chosen = ConstantBranches.choose(resolved);
-      current =
-          prune(
-              chosen.orElse(resolved),
-              roots.stream().map(this::resolve).toList(),
-              node -> retention.apply(node, callOf(node)).stream().map(this::resolve).toList());
+      GraphDef.Builder resolved = GraphDef.newBuilder().setVersions(graph.getVersions());
+      flat.forEach(node -> resolved.addNode(resolve(node)));
+      Optional<GraphDef> chosen = ConstantBranches.choose(resolved.build());
+      GraphDef next = chosen.orElseGet(resolved::build);
+      current = prune(next, resolve(roots), n -> resolve(retention.apply(n, callOf(n))));
       if (chosen.isEmpty()) {
-        GraphDef used =
-            current.toBuilder().setLibrary(library.usedBy(current.getNodeList())).build();
-        return new FlatGraph(used, Map.copyOf(callOfNode), this::resolve);
+        var used = library.usedBy(current.getNodeList());
+        GraphDef whole = current.toBuilder().setLibrary(used).build();
+        return new FlatGraph(whole, Map.copyOf(callOfNode), this::resolve);
       }
     }
   }
@@ -115,30 +108,26 @@ public final class FunctionInliner {
               needed.forEach(input -> index.require(input, node.getName()));
               return needed;
             });
-    GraphDef.Builder pruned = graph.toBuilder().clearNode();
-    graph.getNodeList().stream()
-        .filter(node -> reached.contains(node.getName()))
-        .forEach(pruned::addNode);
-    return pruned.build();
+    var kept = graph.getNodeList().stream().filter(node -> reached.contains(node.getName()));
+    return graph.toBuilder().clearNode().addAllNode(kept.toList()).build();
   }
 
-  private Optional<FlatGraph.Call> callOf(NodeDef node) {
+  private Optional<Call> callOf(NodeDef node) {
     return Optional.ofNullable(callOfNode.get(node.getName()));
   }
 
   /** Writes a node under a flat name; a call is expanded, as deep as functions are nested. */
-  private void emit(
-      NodeDef raw, String name, List<String> inputs, Optional<FlatGraph.Call> caller) {
+  private void emit(NodeDef raw, String name, List<String> inputs, Optional<Call> caller) {
     NodeDef node = caller.map(call -> call.filled(raw)).orElse(raw);
     Optional<FunctionDef> byName = library.find(node.getOp());
     if (byName.isPresent()) {
       expand(byName.get(), node.getAttrMap(), name, inputs, caller);
     } else if (CALLS.contains(node.getOp())) {
-      NameAttrList callee = node.getAttrOrThrow("f").getFunc();
-      Optional<FunctionDef> function = library.find(callee.getName());
-      require(
-          function.isPresent(), "the node %s calls no known function: %s", name, callee.getName());
-      expand(function.get(), callee.getAttrMap(), name, inputs, caller);
+      NameAttrList f = node.getAttrOrThrow("f").getFunc();
+      Optional<FunctionDef> function = library.find(f.getName());
+      boolean isKnown = function.isPresent();
+      require(isKnown, "the node %s calls no known function: %s", name, f.getName());
+      expand(function.get(), f.getAttrMap(), name, inputs, caller);
     } else {
       definition(node, name);
       NodeDef.Builder free = node.toBuilder().setName(name).clearDevice().removeAttr("_class");
@@ -153,15 +142,14 @@ public final class FunctionInliner {
     return definition.get();
   }
 
-  private void add(NodeDef node, Optional<FlatGraph.Call> caller) {
+  private void add(NodeDef node, Optional<Call> caller) {
     flat.add(node);
     caller.ifPresent(call -> callOfNode.put(node.getName(), call));
   }
 
-  private void addNoOp(String name, Collection<String> control, FlatGraph.Call call) {
-    add(
-        GraphProtos.node(name, "NoOp").addAllInput(new LinkedHashSet<>(control)).build(),
-        Optional.of(call));
+  private void addNoOp(String name, Collection<String> control, Call call) {
+    var inputs = new LinkedHashSet<>(control);
+    add(GraphProtos.node(name, "NoOp").addAllInput(inputs).build(), Optional.of(call));
   }
 
   private void expand(
@@ -169,10 +157,10 @@ public final class FunctionInliner {
       Map<String, AttrValue> attributes,
       String name,
       List<String> inputs,
-      Optional<FlatGraph.Call> caller) {
+      Optional<Call> caller) {
     String prefix = freePrefix(name);
     GraphIndex body = new GraphIndex(function.getNodeDefList());
-    var call = new FlatGraph.Call(function, prefix, caller, attributes, new HashMap<>(), body);
+    var call = new Call(function, prefix, caller, attributes, new HashMap<>(), body);
     List<String> wait = bindArguments(call, name, inputs);
     for (NodeDef inner : function.getNodeDefList()) {
       List<String> innerInputs = new ArrayList<>();
@@ -204,7 +192,7 @@ public final class FunctionInliner {
   }
 
   /** Gives the function's arguments their references; returns what its body must wait for. */
-  private List<String> bindArguments(FlatGraph.Call call, String name, List<String> inputs) {
+  private List<String> bindArguments(Call call, String name, List<String> inputs) {
     List<String> data = inputs.stream().filter(input -> !TensorNames.isControl(input)).toList();
     List<String> control = inputs.stream().filter(TensorNames::isControl).toList();
     List<ArgDef> arguments = call.definition().getSignature().getInputArgList();
@@ -227,7 +215,7 @@ public final class FunctionInliner {
   }
 
   /** What must have run when the call is over: its side effects and its results. */
-  private List<String> whenFinished(FlatGraph.Call call, List<String> results) {
+  private List<String> whenFinished(Call call, List<String> results) {
     List<String> done = new ArrayList<>();
     FunctionDef function = call.definition();
     function.getControlRetMap().values().forEach(node -> done.add("^" + call.flatName(node)));
@@ -243,15 +231,13 @@ public final class FunctionInliner {
   }
 
   /** A reference of a function's body as references of the flat graph, calls not yet resolved. */
-  private List<String> bodyReference(FlatGraph.Call call, String reference) {
+  private List<String> bodyReference(Call call, String reference) {
+    String[] parts = reference.split(":", -1);
     if (TensorNames.isControl(reference)) {
       String node = reference.substring(1);
-      List<String> argument = call.arguments().get(node);
-      return argument == null
-          ? List.of("^" + call.flatName(node))
-          : argument.stream().map(r -> "^" + TensorNames.node(r)).toList();
+      var argument = call.arguments().getOrDefault(node, List.of(call.flatName(node)));
+      return argument.stream().map(r -> "^" + TensorNames.node(r)).toList();
     }
-    String[] parts = reference.split(":", -1);
     String flatName = call.flatName(parts[0]);
     List<String> argument = call.arguments().get(parts[0]);
     if (argument != null) {
@@ -265,10 +251,8 @@ public final class FunctionInliner {
       return List.of(flatName + ":" + parts[1]);
     }
     NodeDef filled = call.filled(node);
-    List<String> outputs =
-        OpDefinitions.outputs(filled, definition(filled, flatName), parts[1])
-            .mapToObj(i -> flatName + ":" + i)
-            .toList();
+    var numbers = OpDefinitions.outputs(filled, definition(filled, flatName), parts[1]);
+    List<String> outputs = numbers.mapToObj(i -> flatName + ":" + i).toList();
     return parts.length == 2 ? outputs : List.of(element(outputs, reference));
   }
 
@@ -291,12 +275,15 @@ public final class FunctionInliner {
       }
     }
     NodeDef whole = resolved.addAllInput(control).build();
-    OpDefinitions.find(whole.getOp())
-        .ifPresent(op -> OpDefinitions.checkInputs(whole, op, "the expanded graph"));
+    var op = OpDefinitions.find(whole.getOp());
+    op.ifPresent(known -> OpDefinitions.checkInputs(whole, known, "the expanded graph"));
     return whole;
   }
 
-  /** Follows a reference through expanded calls. */
+  private List<String> resolve(Collection<String> references) {
+    return references.stream().map(this::resolve).toList();
+  }
+
   private String resolve(String reference) {
     if (TensorNames.isControl(reference)) {
       String node = TensorNames.node(reference);
@@ -355,12 +342,11 @@ public final class FunctionInliner {
     }
 
     private static NodeDef call(NodeDef branching, NameAttrList branch) {
-      return GraphProtos.node(branching.getName(), "StatefulPartitionedCall")
-          .addAllInput(branching.getInputList().subList(1, branching.getInputCount()))
-          .putAttr("f", AttrValue.newBuilder().setFunc(branch).build())
-          .putAttr("Tin", branching.getAttrOrThrow("Tin"))
-          .putAttr("Tout", branching.getAttrOrThrow("Tout"))
-          .build();
+      var call = GraphProtos.node(branching.getName(), "StatefulPartitionedCall");
+      call.addAllInput(branching.getInputList().subList(1, branching.getInputCount()));
+      call.putAttr("f", AttrValue.newBuilder().setFunc(branch).build());
+      call.putAttr("Tin", branching.getAttrOrThrow("Tin"));
+      return call.putAttr("Tout", branching.getAttrOrThrow("Tout")).build();
     }
   }
 }

@@ -13,7 +13,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
-import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.FunctionDefLibrary;
 import org.tensorflow.proto.GraphDef;
@@ -43,7 +42,6 @@ public final class FunctionLibrary {
     return find(op).map(FunctionDef::getSignature).or(() -> OpDefinitions.find(op));
   }
 
-  /** The nodes of the graph with this library and of all its functions. */
   public Stream<NodeDef> nodesOf(GraphDef graph) {
     var bodies = functions.values().stream().flatMap(f -> f.getNodeDefList().stream());
     return Stream.concat(graph.getNodeList().stream(), bodies);
@@ -52,7 +50,7 @@ public final class FunctionLibrary {
   /** The functions a node names in its attributes (called, or branches and bodies). */
   public static List<String> attributeFunctions(NodeDef node) {
     List<String> names = new ArrayList<>();
-    for (AttrValue value : node.getAttrMap().values()) {
+    for (var value : node.getAttrMap().values()) {
       if (value.hasFunc()) {
         names.add(value.getFunc().getName());
       }
@@ -61,7 +59,6 @@ public final class FunctionLibrary {
     return names;
   }
 
-  /** The functions of this library that a node calls, or has as branches or bodies. */
   List<String> referencesOf(NodeDef node) {
     List<String> names = attributeFunctions(node);
     names.add(node.getOp()); // a function may be called by its name, like an op
@@ -69,7 +66,6 @@ public final class FunctionLibrary {
     return names;
   }
 
-  /** The functions of this library that these nodes reach, directly or through others. */
   public Set<String> reachedFrom(Collection<NodeDef> nodes) {
     Set<String> reached = new LinkedHashSet<>();
     var todo = new ArrayDeque<>(nodes);
@@ -83,7 +79,6 @@ public final class FunctionLibrary {
     return reached;
   }
 
-  /** The part of this library that these nodes reach. */
   FunctionDefLibrary usedBy(Collection<NodeDef> nodes) {
     FunctionDefLibrary.Builder used = FunctionDefLibrary.newBuilder();
     reachedFrom(nodes).forEach(name -> used.addFunction(functions.get(name)));

@@ -27,8 +27,7 @@ import org.tensorflow.proto.NodeDef;
 
 /**
  * Replaces, in a graph about to be imported, what TensorFlow's C++ registry differentiates wrongly
- * or not at all by an equal that it differentiates rightly. Outputs stay the same, under the same
- * names.
+ * or not at all by an equal, under the same names, that it differentiates rightly.
  */
 public final class GradientRewrites {
   private static final Set<String> CONVOLUTION_ATTRIBUTES =
@@ -39,7 +38,6 @@ public final class GradientRewrites {
   private final Set<String> scopes = new HashSet<>();
   private final Map<String, RawCustomGradient> identityGradients = new HashMap<>();
 
-  /** Replaces every known trouble of a graph. */
   public GradientRewrites(GraphDef graph) {
     index = new GraphIndex(graph.getNodeList());
     rewritten = graph.toBuilder().clearNode();
@@ -50,12 +48,10 @@ public final class GradientRewrites {
     graph.getNodeList().forEach(this::rewrite);
   }
 
-  /** The graph to import. */
   public GraphDef graph() {
     return rewritten.build();
   }
 
-  /** Completes the work on the imported graph, before any gradient is added. */
   public void attach(Graph graph) {
     identityGradients.forEach((node, own) -> LossGradients.attach(graph, node, own));
   }
@@ -100,19 +96,16 @@ public final class GradientRewrites {
     rewritten.addNode(ints(in + "last", Shape.of(1), -1));
     rewritten.addNode(ints(in + "end", Shape.of(1), 0));
     rewritten.addNode(ints(in + "step", Shape.of(1), 1));
-    add(
-        node(in + "classes", "StridedSlice", in + "shape", in + "last", in + "end", in + "step"),
-        Map.of("T", INT32, "Index", INT32, "end_mask", integer(1)));
+    var slice =
+        node(in + "classes", "StridedSlice", in + "shape", in + "last", in + "end", in + "step");
+    add(slice, Map.of("T", INT32, "Index", INT32, "end_mask", integer(1)));
     rewritten.addNode(ints(in + "axis", Shape.scalar(), 0));
-    add(
-        node(in + "matrix_shape", "ConcatV2", in + "last", in + "classes", in + "axis"),
-        Map.of("N", integer(2), "T", INT32, "Tidx", INT32));
-    add(node(in + "matrix", "Reshape", x, in + "matrix_shape"), reshape);
+    var shape = node(in + "matrix_shape", "ConcatV2", in + "last", slice.getName(), in + "axis");
+    add(shape, Map.of("N", integer(2), "T", INT32, "Tidx", INT32));
+    add(node(in + "matrix", "Reshape", x, shape.getName()), reshape);
     add(node(in + "rows", "LogSoftmax", in + "matrix"), Map.of("T", t));
-    add(
-        node(original.getName(), "Reshape", in + "rows", in + "shape")
-            .addAllInput(GraphIndex.controlInputs(original)),
-        reshape);
+    var same = node(original.getName(), "Reshape", in + "rows", in + "shape");
+    add(same.addAllInput(GraphIndex.controlInputs(original)), reshape);
   }
 
   /** The gradient of a negative axis fails when it runs. */
@@ -122,9 +115,8 @@ public final class GradientRewrites {
     if (index.integer(axis).filter(known -> known >= 0).isEmpty()) {
       String in = scope(original);
       AttrValue type = original.getAttrOrThrow("Taxis");
-      add(
-          node(in + "rank32", "Rank", original.getInput(0)),
-          Map.of("T", original.getAttrOrThrow("Tparams")));
+      AttrValue t = original.getAttrOrThrow("Tparams");
+      add(node(in + "rank32", "Rank", original.getInput(0)), Map.of("T", t));
       add(node(in + "rank", "Cast", in + "rank32"), Map.of("SrcT", INT32, "DstT", type));
       // FloorMod leaves an axis alone that is not negative.
       add(node(in + "axis", "FloorMod", axis, in + "rank"), Map.of("T", type));
@@ -158,11 +150,10 @@ public final class GradientRewrites {
     NodeDef.Builder same = original.toBuilder();
     for (int i = 0; i < 2; i++) {
       String input = original.getInput(i);
+      var wide = node(in + "input" + i, "BroadcastTo", input, in + "shape");
       add(node(in + "shape" + i, "Shape", input), Map.of("T", t, "out_type", INT32));
-      add(
-          node(in + "input" + i, "BroadcastTo", input, in + "shape"),
-          Map.of("T", t, "Tidx", INT32));
-      same.setInput(i, in + "input" + i);
+      add(wide, Map.of("T", t, "Tidx", INT32));
+      same.setInput(i, wide.getName());
     }
     add(node(in + "shape", "BroadcastArgs", in + "shape0", in + "shape1"), Map.of("T", INT32));
     rewritten.addNode(same);
@@ -188,9 +179,9 @@ public final class GradientRewrites {
     List<String> inputs = original.getInputList().subList(0, 2);
     rewritten.addNode(original.toBuilder().setName(in + "forward"));
     add(node(in + "output", "StopGradient", in + "forward"), Map.of("T", t));
-    add(
-        node(original.getName(), "IdentityN", in + "output").addAllInput(inputs),
-        Map.of("T", GraphProtos.types(Collections.nCopies(3, t.getType()))));
+    var three = GraphProtos.types(Collections.nCopies(3, t.getType()));
+    var own = node(original.getName(), "IdentityN", in + "output").addAllInput(inputs);
+    add(own, Map.of("T", three));
     identityGradients.put(
         original.getName(), (tf, node, dy) -> ofConvolution(original, new RawOps(tf), node, dy));
   }
@@ -199,10 +190,10 @@ public final class GradientRewrites {
   private static List<Operand<?>> ofConvolution(
       NodeDef convolution, RawOps ops, GraphOperation node, List<Output<?>> gradients) {
     String type = convolution.getOp();
-    Map<String, AttrValue> attributes = new HashMap<>(convolution.getAttrMap());
-    attributes.keySet().retainAll(CONVOLUTION_ATTRIBUTES);
     UnaryOperator<OperationBuilder> same =
         builder -> {
+          Map<String, AttrValue> attributes = new HashMap<>(convolution.getAttrMap());
+          attributes.keySet().retainAll(CONVOLUTION_ATTRIBUTES);
           attributes.forEach(builder::setAttr);
           return builder;
         };

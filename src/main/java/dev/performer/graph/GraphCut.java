@@ -9,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -77,15 +78,12 @@ public final class GraphCut implements TracedFunction.Body {
     return node.getInputList();
   }
 
-  /** The functions that the cut part calls, directly or not. */
   public FunctionDefLibrary library() {
     FunctionLibrary functions = new FunctionLibrary(whole.getLibrary());
     Set<String> called = functions.reachedFrom(nodes);
-    FunctionDefLibrary.Builder library = functions.usedBy(nodes).toBuilder();
-    whole.getLibrary().getGradientList().stream()
-        .filter(gradient -> called.contains(gradient.getFunctionName()))
-        .forEach(library::addGradient);
-    return library.build();
+    var gradients = whole.getLibrary().getGradientList().stream();
+    var known = gradients.filter(g -> called.contains(g.getFunctionName())).toList();
+    return functions.usedBy(nodes).toBuilder().addAllGradient(known).build();
   }
 
   @Override
@@ -100,10 +98,8 @@ public final class GraphCut implements TracedFunction.Body {
     inputs.forEach(
         (name, in) ->
             tracing.adoptInput(new ArgumentSpec(name, in.type(), in.shape()), copy(inner, in)));
-    nodes.stream()
-        .filter(node -> variables.containsKey(node.getName()))
-        .map(node -> variables.get(node.getName()))
-        .forEach(variable -> tracing.adoptCapture(variable, copy(inner, variable.handle())));
+    var needed = nodes.stream().map(node -> variables.get(node.getName())).filter(Objects::nonNull);
+    needed.forEach(v -> tracing.adoptCapture(v, copy(inner, v.handle())));
     Map<String, Operand<?>> built = new LinkedHashMap<>();
     outputs.forEach((name, out) -> built.put(name, copy(inner, out)));
     return built;
@@ -118,8 +114,7 @@ public final class GraphCut implements TracedFunction.Body {
       throw new IllegalArgumentException(source + " is not the first output of its operation");
     }
     var shape = AttrValue.newBuilder().setShape(GraphProtos.shape(source.shape())).build();
-    return GraphProtos.node(source.op().name(), "Placeholder")
-        .putAttr("dtype", GraphProtos.type(source.dataType()))
-        .putAttr("shape", shape);
+    var node = GraphProtos.node(source.op().name(), "Placeholder").putAttr("shape", shape);
+    return node.putAttr("dtype", GraphProtos.type(source.dataType()));
   }
 }

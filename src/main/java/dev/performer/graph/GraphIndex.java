@@ -4,7 +4,6 @@ import dev.performer.PerformerException;
 import java.nio.ByteOrder;
 import java.util.ArrayDeque;
 import java.util.Collection;
-import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -14,7 +13,6 @@ import java.util.Set;
 import java.util.function.Function;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.NodeDef;
-import org.tensorflow.proto.TensorProto;
 
 /** The nodes of a graph or of a function's body by name, and what is reached from where. */
 public final class GraphIndex {
@@ -25,12 +23,10 @@ public final class GraphIndex {
     nodes.forEach(node -> this.nodes.put(node.getName(), node));
   }
 
-  /** The node of a name or of any reference to it. */
   public Optional<NodeDef> find(String reference) {
     return Optional.ofNullable(nodes.get(TensorNames.node(reference)));
   }
 
-  /** The node of a reference; its user is named where there is none. */
   public NodeDef require(String reference, String user) {
     String name = TensorNames.node(reference);
     String message = "the graph has no node %s, which %s refers to";
@@ -50,7 +46,7 @@ public final class GraphIndex {
   public Set<String> reached(
       Collection<String> from, Function<NodeDef, ? extends Collection<String>> next) {
     Set<String> reached = new LinkedHashSet<>();
-    Deque<String> todo = new ArrayDeque<>(from);
+    var todo = new ArrayDeque<>(from);
     while (!todo.isEmpty()) {
       NodeDef node = nodes.get(TensorNames.node(todo.pop()));
       if (node != null && reached.add(node.getName())) {
@@ -63,7 +59,7 @@ public final class GraphIndex {
   /** The value of a scalar integer constant, 1 for true; none for other nodes and types. */
   Optional<Long> integer(String reference) {
     NodeDef node = find(reference).orElse(NodeDef.getDefaultInstance());
-    TensorProto tensor = node.getAttrOrDefault("value", AttrValue.getDefaultInstance()).getTensor();
+    var tensor = node.getAttrOrDefault("value", AttrValue.getDefaultInstance()).getTensor();
     if (!node.getOp().equals("Const") || tensor.getTensorShape().getDimCount() > 0) {
       return Optional.empty();
     }

@@ -24,7 +24,6 @@ public final class GraphProtos {
 
   private GraphProtos() {}
 
-  /** Bytes of one element in tensors and checkpoints. */
   static int width(DataType type) {
     return switch (type) {
       case DT_COMPLEX128 -> 16;
@@ -75,7 +74,7 @@ public final class GraphProtos {
   private static List<ByteString> unpacked(CodedInputStream in, int count) {
     try {
       List<Integer> lengths = new ArrayList<>();
-      for (int i = 0; i < count; i++) {
+      while (lengths.size() < count) {
         lengths.add(in.readRawVarint32());
       }
       List<ByteString> strings = new ArrayList<>();
@@ -88,14 +87,9 @@ public final class GraphProtos {
     }
   }
 
-  /** The same tensor with its strings one by one, as Python writes them. */
   public static TensorProto unpacked(TensorProto tensor) {
-    List<ByteString> strings = strings(tensor);
-    return tensor.toBuilder()
-        .clearTensorContent()
-        .clearStringVal()
-        .addAllStringVal(strings)
-        .build();
+    TensorProto.Builder unpacked = tensor.toBuilder().clearTensorContent().clearStringVal();
+    return unpacked.addAllStringVal(strings(tensor)).build();
   }
 
   public static NodeDef.Builder node(String name, String op, String... inputs) {
@@ -115,7 +109,6 @@ public final class GraphProtos {
     return AttrValue.newBuilder().setFunc(NameAttrList.newBuilder().setName(name)).build();
   }
 
-  /** A shape, −1 where a size is unknown. */
   public static TensorShapeProto shape(Shape shape) {
     var proto = TensorShapeProto.newBuilder().setUnknownRank(shape.isUnknown());
     for (long size : shape.isUnknown() ? new long[0] : shape.asArray()) {

@@ -32,13 +32,11 @@ public record GraphSize(long nodes, int depth, long constantBytes) {
   private static final String CONSTANT_BYTES = "performer.graph.constantBytes";
 
   /**
-   * Measures a graph, sizes of functions that it does not reach left out, and refuses one that
-   * takes all memory or overflows the stack of TensorFlow, which ends the process: more than 62,000
-   * nodes (1 GB of memory when they run), 100 levels, or constants that claim 256 MB more than the
-   * file holds, as one that repeats a single value does. System properties set other limits.
+   * Measures a graph and refuses one that takes all memory or overflows TensorFlow's stack, which
+   * ends the process: more than 62,000 nodes (1 GB of memory when they run), 100 levels, or
+   * constants that claim 256 MB more than the file holds. System properties set other limits.
    *
-   * @throws PerformerException if it is too large, if functions are recursive, or if a constant's
-   *     shape makes no sense
+   * @throws PerformerException also if functions are recursive or a constant's shape makes no sense
    */
   public static GraphSize check(GraphDef graph, FunctionLibrary library) {
     GraphSize size = new Measurement(library).ofGraph(graph);
@@ -53,7 +51,6 @@ public record GraphSize(long nodes, int depth, long constantBytes) {
     return size;
   }
 
-  /** Sizes of functions as they become known, in the order of their calls. */
   private static final class Measurement {
     private final FunctionLibrary library;
     private final Map<String, GraphSize> functions = new HashMap<>();
@@ -140,12 +137,9 @@ public record GraphSize(long nodes, int depth, long constantBytes) {
     return size;
   }
 
-  /** Bytes of the file that the node's constants take. */
   private static long present(NodeDef node) {
-    return node.getAttrMap().values().stream()
-        .flatMap(value -> tensors(value).stream())
-        .mapToLong(TensorProto::getSerializedSize)
-        .sum();
+    var tensors = node.getAttrMap().values().stream().flatMap(value -> tensors(value).stream());
+    return tensors.mapToLong(TensorProto::getSerializedSize).sum();
   }
 
   private static List<TensorProto> tensors(AttrValue value) {

@@ -79,11 +79,9 @@ public final class LossGradients {
   private LossGradients() {}
 
   /**
-   * Adds the gradients to the graph, dense ones. Two variables may share one gradient tensor.
-   *
-   * @param loss if it is no scalar, its sum is differentiated
-   * @param variables each must be one that the loss depends on
-   * @return in order; empty where only ops that stop gradients lie between
+   * Adds the gradients of a loss, or of its sum, to the graph, dense ones. Two variables, on each
+   * of which the loss depends, may share one gradient tensor; it is empty where only ops that stop
+   * gradients lie between.
    */
   public static List<Optional<Output<?>>> find(
       Graph graph, Output<?> loss, List<Variable> variables) {
@@ -104,7 +102,6 @@ public final class LossGradients {
     return TFJ_HasGradient(opType);
   }
 
-  /** Ops of which the first input alone gets a gradient. */
   private static void first(Function<NodeGradient, Output<?>> rule, String... ops) {
     all(of -> List.of(rule.apply(of)), ops);
   }
@@ -123,7 +120,6 @@ public final class LossGradients {
     OF_IDENTITIES.computeIfAbsent(graph, key -> new ConcurrentHashMap<>()).put(node, gradient);
   }
 
-  /** Forgets what was attached to a graph that is about to be closed. */
   public static void detach(Graph graph) {
     OF_IDENTITIES.remove(graph);
   }

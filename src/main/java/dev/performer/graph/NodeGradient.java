@@ -6,7 +6,6 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
-import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
 
@@ -85,7 +84,6 @@ final class NodeGradient extends RawOps {
     return both(dy, op("Neg", mul(dy, quotient)));
   }
 
-  /** 0 where x is 0, else 1. */
   Output<?> notZero() {
     return cast(op("NotEqual", x, scalar(0, x)), x);
   }
@@ -118,9 +116,8 @@ final class NodeGradient extends RawOps {
     return op("Exp", op("AddV2", backwards("CumulativeLogsumexp", terms), x));
   }
 
-  /** Accumulates along the node's axis, from its other end. */
   private Output<?> backwards(String type, Output<?> terms) {
-    OperationBuilder builder = builder(type, terms, y);
+    var builder = builder(type, terms, y);
     builder.setAttr("exclusive", node.attributes().getAttrBool("exclusive"));
     builder.setAttr("reverse", !node.attributes().getAttrBool("reverse"));
     return builder.build().output(0);
@@ -162,7 +159,6 @@ final class NodeGradient extends RawOps {
     return List.of(diagonal, zeros(1), zeros(2), zeros(3), padding);
   }
 
-  /** The diagonals put back into a zero matrix. */
   List<Output<?>> matrixDiagPart() {
     Output<?> matrix = diagonalOp("MatrixSetDiag", zeros(0), dy, y);
     return List.of(matrix, zeros(1), op("Sub", sum(dy), sum(matrix)));

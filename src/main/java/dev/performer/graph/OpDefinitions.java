@@ -24,7 +24,6 @@ public final class OpDefinitions {
   private static final Map<String, OpDef> OPS =
       TensorFlow.registeredOpList().getOpList().stream()
           .collect(toUnmodifiableMap(OpDef::getName, Function.identity()));
-
   private static final int MOST_TENSORS = 1 << 20;
   private static final String WRONG = "the op %s (node %s of %s): ";
 
@@ -34,7 +33,6 @@ public final class OpDefinitions {
     return Optional.ofNullable(OPS.get(opType));
   }
 
-  /** Refuses a node that lacks an attribute of its op. */
   public static void checkAttributes(NodeDef node, OpDef definition, String place) {
     for (OpDef.AttrDef attr : definition.getAttrList()) {
       String name = attr.getName();
@@ -75,7 +73,6 @@ public final class OpDefinitions {
     return types;
   }
 
-  /** Which outputs of a node the definition has under a name. */
   static IntStream outputs(NodeDef node, OpDef definition, String name) {
     Map<String, AttrValue> attributes = withDefaults(node, definition);
     int offset = 0;
@@ -90,7 +87,6 @@ public final class OpDefinitions {
         "the op %s (node %s) has no output %s".formatted(node.getOp(), node.getName(), name));
   }
 
-  /** How many tensors stand for one argument. */
   public static int length(ArgDef arg, Map<String, AttrValue> attributes) {
     String count = arg.getNumberAttr();
     if (!count.isEmpty()) {
@@ -103,7 +99,6 @@ public final class OpDefinitions {
     return list.isEmpty() ? 1 : required(attributes, list, arg).getList().getTypeCount();
   }
 
-  /** The attributes of a node, with defaults where Python stripped them. */
   private static Map<String, AttrValue> withDefaults(NodeDef node, OpDef definition) {
     Map<String, AttrValue> attributes = new HashMap<>(node.getAttrMap());
     for (OpDef.AttrDef attr : definition.getAttrList()) {

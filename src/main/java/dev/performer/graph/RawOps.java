@@ -8,8 +8,7 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.proto.DataType;
 
 /**
- * Ops by their type name, for code that handles tensors of any type. TensorFlow infers type
- * attributes from the inputs.
+ * Ops by their type name, for tensors of any type; TensorFlow infers type attributes from inputs.
  */
 class RawOps {
   private final Ops tf;
@@ -31,7 +30,6 @@ class RawOps {
     return builder(type, inputs).build().output(0);
   }
 
-  /** An op with attributes that its inputs do not determine. */
   Output<?> op(String type, UnaryOperator<OperationBuilder> attributes, Output<?>... inputs) {
     return attributes.apply(builder(type, inputs)).build().output(0);
   }
@@ -42,7 +40,6 @@ class RawOps {
     return builder;
   }
 
-  /** A scalar of the type of {@code like}. */
   Output<?> scalar(double value, Output<?> like) {
     Output<?> wide = tf.constant(value).asOutput();
     return like.dataType() == DataType.DT_DOUBLE ? wide : cast(wide, like);
@@ -78,7 +75,6 @@ class RawOps {
     return op(reduction, builder -> builder.setAttr("keep_dims", true), x, axes);
   }
 
-  /** All elements in one vector. */
   Output<?> flat(Output<?> x) {
     return op("Reshape", x, ints(-1));
   }
@@ -88,7 +84,6 @@ class RawOps {
     return op("ExpandDims", vector, integer(1));
   }
 
-  /** 0, 1, …, count − 1. */
   Output<?> range(Output<?> count) {
     return op("Range", integer(0), count, integer(1));
   }

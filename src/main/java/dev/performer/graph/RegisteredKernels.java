@@ -15,24 +15,21 @@ import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Session;
 import org.tensorflow.TensorFlow;
-import org.tensorflow.internal.c_api.TF_Buffer;
 import org.tensorflow.internal.c_api.TF_Status;
 import org.tensorflow.op.Ops;
-import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.KernelDef;
 import org.tensorflow.proto.KernelList;
 
 /**
- * Which device has a kernel for an op, as the loaded TensorFlow library lists them. The library for
- * GPUs lists its GPU kernels on machines without a GPU too.
+ * Which device has a kernel for an op, as the loaded TensorFlow library lists them: one for GPUs
+ * lists its GPU kernels on machines without a GPU too.
  */
 public final class RegisteredKernels {
   public static final String CPU = "CPU";
   public static final String GPU = "GPU";
   public static final String XLA_CPU = "XLA_CPU_JIT";
   private static final String ANY_DEVICE = "DEFAULT";
-
   private static final Set<String> ARGUMENTS = // of the compiled function
       Set.of("Placeholder", "VarHandleOp", "_Arg", "_Retval");
 
@@ -50,7 +47,7 @@ public final class RegisteredKernels {
   public static RegisteredKernels load() {
     TensorFlow.version(); // loads the native library
     try (TF_Status status = TF_Status.newStatus()) {
-      TF_Buffer buffer = TF_GetAllRegisteredKernels(status);
+      var buffer = TF_GetAllRegisteredKernels(status);
       status.throwExceptionIfNotOK();
       try {
         byte[] bytes = new byte[Math.toIntExact(buffer.length())];
@@ -82,12 +79,10 @@ public final class RegisteredKernels {
 
   /** The device types that have a kernel of an op for some type; DEFAULT means any device. */
   public Set<String> devices(String op) {
-    return byOp.getOrDefault(op, List.of()).stream()
-        .map(KernelDef::getDeviceType)
-        .collect(toCollection(TreeSet::new));
+    var kernels = byOp.getOrDefault(op, List.of()).stream();
+    return kernels.map(KernelDef::getDeviceType).collect(toCollection(TreeSet::new));
   }
 
-  /** Whether a device can run this very operation, its types considered. */
   public boolean supports(String device, GraphOperation operation) {
     Set<String> suitable = device.startsWith("XLA_") ? Set.of(device) : Set.of(device, ANY_DEVICE);
     return byOp.getOrDefault(operation.type(), List.of()).stream()
@@ -96,7 +91,7 @@ public final class RegisteredKernels {
   }
 
   private static boolean allows(KernelDef.AttrConstraint constraint, GraphOperation operation) {
-    AttrValue value = operation.attributes().getAttrValueProto(constraint.getName());
+    var value = operation.attributes().getAttrValueProto(constraint.getName());
     List<DataType> types =
         value.hasList() ? value.getList().getTypeList() : List.of(value.getType());
     List<DataType> allowed = constraint.getAllowedValues().getList().getTypeList();

@@ -12,8 +12,7 @@ import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NodeDef;
 
 /**
- * Turns the reference variables of TF1 graphs into resource variables: only those are trained,
- * saved and compiled here.
+ * Reference variables of TF1 become resource variables: only those are trained, saved and compiled.
  */
 public final class ResourceConversion {
   private static final String READ = "/as_resource_read";
@@ -36,7 +35,6 @@ public final class ResourceConversion {
     graph.getNodeList().forEach(this::convert);
   }
 
-  /** The graph with {@code VarHandleOp}s instead of reference variables, names kept. */
   public static GraphDef apply(GraphDef graph) {
     return new ResourceConversion(graph).converted.build();
   }

@@ -6,13 +6,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import java.util.TreeSet;
 import java.util.function.Function;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -22,36 +19,31 @@ import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
-import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.SaverDef;
 import org.tensorflow.types.TString;
 import org.tensorflow.types.family.TType;
 
 /**
- * Ops of a graph that save its variables to a TensorFlow checkpoint and restore them, under the
- * keys that Python's object-based checkpoints use. TensorFlow Java's own saver knows nothing of
- * resource variables.
+ * Ops of a graph that save its variables to a TensorFlow checkpoint, under the keys of Python's
+ * object-based ones, and restore them. TensorFlow Java's own saver knows no resource variables.
  *
  * <p>Paths are without {@code .index}; their directories are made. A checkpoint is written beside
- * its place and moved there when whole. The two files are moved one after the other, so give each
- * checkpoint a new prefix where a kill between the moves matters.
+ * its place and moved there when whole, file by file: give each a new prefix where a kill between
+ * the moves matters.
  */
 public final class SaveRestore {
-  private final Map<String, Variable> variables = new LinkedHashMap<>();
+  private final Map<String, Variable> variables = new LinkedHashMap<>(); // by checkpoint key
   private final Map<String, Operand<?>> values = new LinkedHashMap<>();
   private final Placeholder<TString> prefix;
   private final Op save;
   private final Operand<TString> saved;
   private final Op restore;
 
-  /** Of some variables, and of values that the graph computes, by checkpoint key. */
   public SaveRestore(Ops scope, List<Variable> variables, Map<String, Operand<?>> more) {
     Ops tf = freeScope(scope);
     prefix = tf.withName("filename").placeholder(TString.class, Placeholder.shape(Shape.scalar()));
-    for (Variable variable : variables) {
-      add(variable.checkpointKey(), variable.read(tf));
-      this.variables.put(variable.checkpointKey(), variable);
-    }
+    variables.forEach(variable -> this.variables.put(variable.checkpointKey(), variable));
+    variables.forEach(variable -> add(variable.checkpointKey(), variable.read(tf)));
     more.forEach(this::add);
     Operand<TString> keys = tf.array(values.keySet().toArray(String[]::new));
     save = tf.train.save(prefix, keys, whole(tf, values.size()), values.values());
@@ -102,7 +94,6 @@ public final class SaveRestore {
     }
   }
 
-  /** Slices that are all of a tensor. */
   private static Operand<TString> whole(Ops tf, int count) {
     return tf.array(Collections.nCopies(count, "").toArray(String[]::new));
   }
@@ -111,7 +102,7 @@ public final class SaveRestore {
     if (variables.isEmpty()) {
       return tf.noOp();
     }
-    Collection<Variable> all = variables.values();
+    var all = variables.values();
     var types = all.stream().<Class<? extends TType>>map(Variable::type).toList();
     Operand<TString> keys = tf.array(variables.keySet().toArray(String[]::new));
     var restored = tf.train.restore(prefix, keys, whole(tf, all.size()), types).tensors();
@@ -120,14 +111,11 @@ public final class SaveRestore {
     return tf.withControlDependencies(assigned).withName("restore_all").noOp();
   }
 
-  /** Names these ops to whoever loads the graph from a SavedModel. */
   public SaverDef saverDef() {
-    return SaverDef.newBuilder()
-        .setFilenameTensorName(prefix.op().name() + ":0")
-        .setSaveTensorName(saved.op().name() + ":0")
-        .setRestoreOpName(restore.op().name())
-        .setVersion(SaverDef.CheckpointFormatVersion.V2)
-        .build();
+    var def = SaverDef.newBuilder().setVersion(SaverDef.CheckpointFormatVersion.V2);
+    def.setFilenameTensorName(prefix.op().name() + ":0");
+    def.setSaveTensorName(saved.op().name() + ":0");
+    return def.setRestoreOpName(restore.op().name()).build();
   }
 
   /** Saves the session's values; it stays usable where they cannot be written. */
@@ -176,10 +164,7 @@ public final class SaveRestore {
    */
   public void restore(Session session, Path source) {
     try (CheckpointReader reader = CheckpointReader.open(source)) {
-      List<String> problems = disagreements(reader.entries());
-      if (!problems.isEmpty()) {
-        throw new PerformerException("checkpoint " + source + " does not fit this graph", problems);
-      }
+      reader.requireFit(variables.values(), "checkpoint " + source + " does not fit this graph");
     }
     try {
       run(session.runner(), restore, source);
@@ -187,28 +172,5 @@ public final class SaveRestore {
       String why = NativeErrors.firstLine(e);
       throw new PerformerException("checkpoint " + source + " cannot be read: " + why, e);
     }
-  }
-
-  private List<String> disagreements(Map<String, CheckpointReader.Entry> entries) {
-    List<String> problems = new ArrayList<>();
-    variables.forEach(
-        (key, variable) -> {
-          CheckpointReader.Entry entry = entries.get(key);
-          DataType type = Tensors.dataType(variable.type());
-          if (entry == null) {
-            problems.add(key + " is missing");
-          } else if (entry.type() != type) {
-            problems.add(key + " is " + entry.type() + ", expected " + type);
-          } else if (!entry.fits(variable)) {
-            problems.add(key + " has shape " + entry.shape() + ", expected " + variable.shape());
-          }
-        });
-    Set<String> unused = new TreeSet<>(entries.keySet());
-    unused.remove(CheckpointReader.OBJECT_GRAPH_KEY);
-    unused.removeAll(values.keySet());
-    if (!unused.isEmpty() && !entries.keySet().containsAll(variables.keySet())) {
-      problems.add("the file has these other keys: " + unused.stream().limit(10).toList());
-    }
-    return problems;
   }
 }

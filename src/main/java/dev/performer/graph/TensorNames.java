@@ -28,7 +28,6 @@ public final class TensorNames {
     return reference.startsWith("^");
   }
 
-  /** The reference in its shortest form, as GraphDefs hold it. */
   public static String of(String node, int index) {
     return index == 0 ? node : node + ":" + index;
   }

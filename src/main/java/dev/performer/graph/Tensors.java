@@ -10,7 +10,6 @@ import java.util.function.Function;
 import java.util.stream.Stream;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
-import org.tensorflow.ndarray.buffer.ByteDataBuffer;
 import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.types.TBfloat16;
@@ -27,8 +26,8 @@ import org.tensorflow.types.annotation.TensorType;
 import org.tensorflow.types.family.TType;
 
 /**
- * Tensors of Java arrays and back, all elements in C order, and the classes of their types. The
- * caller closes every tensor it gets.
+ * Tensors, which the caller closes, of Java arrays and back, in C order; the classes of their
+ * types.
  */
 public final class Tensors {
   // TensorFlow Java's own table is in a package that its module keeps to itself.
@@ -48,7 +47,6 @@ public final class Tensors {
 
   private Tensors() {}
 
-  /** The type of a class such as {@link TFloat32}. */
   public static DataType dataType(Class<? extends TType> type) {
     return type.getAnnotation(TensorType.class).dataType();
   }
@@ -107,7 +105,7 @@ public final class Tensors {
 
   /** The bytes of a numeric tensor, little endian. */
   public static byte[] bytes(Tensor tensor) {
-    ByteDataBuffer data = tensor.asRawTensor().data();
+    var data = tensor.asRawTensor().data();
     byte[] result = new byte[Math.toIntExact(data.size())];
     data.read(result);
     if (ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {

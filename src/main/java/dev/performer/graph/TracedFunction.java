@@ -1,15 +1,14 @@
 package dev.performer.graph;
 
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.tensorflow.ConcreteFunction;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Operation;
-import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.Signature;
 import org.tensorflow.ndarray.Shape;
@@ -20,10 +19,8 @@ import org.tensorflow.types.family.TType;
 
 /**
  * A TensorFlow function made by running Java code that adds ops. Variables of the calling graph
- * reach it as resource arguments behind its ordinary inputs, so it can read and update them, and
- * gradients can be taken inside it.
- *
- * <p>Owns the native function; close it once it has been attached to every graph that calls it.
+ * reach it as resource arguments behind its inputs, so it can read and update them and take
+ * gradients. Owns the native function; close it once every graph that calls it has it.
  *
  * @param captured the calling graph's variables, whose handles follow the inputs in this order
  */
@@ -45,12 +42,10 @@ public record TracedFunction(
     }
   }
 
-  /** Adds the ops of a function and returns its outputs by name, in order. */
   public interface Body {
     Map<String, Operand<?>> build(Tracing tracing);
   }
 
-  /** The function while its ops are being added. */
   public static final class Tracing {
     private final Signature.Builder signature;
     private final List<ArgumentSpec> inputs = new ArrayList<>();
@@ -87,21 +82,19 @@ public record TracedFunction(
       return adoptInput(spec, tf.placeholder(spec.type(), shape).asOutput());
     }
 
-    /** Makes a placeholder that is already in the function's graph an input. */
     Operand<?> adoptInput(ArgumentSpec spec, Output<?> placeholder) {
       inputs.add(spec);
       signature.input(spec.name(), placeholder);
       return placeholder;
     }
 
-    /** A variable of the calling graph, as it is seen inside the function. */
     public Variable capture(Variable outer) {
-      Variable inner = captured.get(outer);
+      if (captured.containsKey(outer)) {
+        return captured.get(outer);
+      }
       // A handle becomes an argument; unlike a placeholder it tells readers the variable's shape.
-      return inner != null
-          ? inner
-          : adoptCapture(
-              outer, Variable.handle(tf, "variable", outer.name(), outer.type(), outer.shape()));
+      var handle = Variable.handle(tf, "variable", outer.name(), outer.type(), outer.shape());
+      return adoptCapture(outer, handle);
     }
 
     /** Makes a handle that is already in the function's graph stand for a variable. */
@@ -134,14 +127,12 @@ public record TracedFunction(
       List<? extends Output<?>> handles,
       boolean mustCompile) {
     ((Graph) tf.scope().env()).attachFunction(function);
-    OperationBuilder builder = tf.scope().opBuilder("StatefulPartitionedCall", name);
-    List<Output<?>> all = new ArrayList<>();
-    values.forEach(value -> all.add(value.asOutput()));
-    all.addAll(handles);
-    List<DataType> types = new ArrayList<>(inputs.stream().map(ArgumentSpec::dataType).toList());
-    types.addAll(Collections.nCopies(captured.size(), DataType.DT_RESOURCE));
+    var builder = tf.scope().opBuilder("StatefulPartitionedCall", name);
+    var outs = values.stream().map(Operand::asOutput);
+    builder.addInputList(Stream.concat(outs, handles.stream()).toArray(Output<?>[]::new));
+    var resources = captured.stream().map(variable -> DataType.DT_RESOURCE);
+    var types = Stream.concat(inputs.stream().map(ArgumentSpec::dataType), resources);
     DataType[] results = outputs.stream().map(ArgumentSpec::dataType).toArray(DataType[]::new);
-    builder.addInputList(all.toArray(Output<?>[]::new));
     builder.setAttr("Tin", types.toArray(DataType[]::new)).setAttr("Tout", results);
     if (mustCompile) {
       builder.setAttr("_XlaMustCompile", true);

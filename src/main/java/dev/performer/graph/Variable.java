@@ -35,7 +35,6 @@ public record Variable(
     return new Variable(name, handle, type, shape, trainable, key);
   }
 
-  /** The same variable as another graph or function holds it. */
   Variable withHandle(Output<?> other) {
     return new Variable(name, other, type, shape, trainable, checkpointKey);
   }

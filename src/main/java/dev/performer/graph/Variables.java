@@ -15,10 +15,7 @@ import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.family.TType;
 
-/**
- * The resource variables of one graph, in the order of their creation. Passed to whatever builds a
- * part of a graph; holds no native memory.
- */
+/** The resource variables of one graph in the order of their creation, without native memory. */
 public final class Variables {
   private final Ops tf;
   private final Map<String, Variable> variables = new LinkedHashMap<>();
@@ -36,7 +33,6 @@ public final class Variables {
     return variable;
   }
 
-  /** Creates a variable without an initial value, for one that will be restored. */
   public Variable declare(
       String name, Class<? extends TType> type, Shape shape, boolean trainable) {
     if (variables.containsKey(name)) {
@@ -72,7 +68,6 @@ public final class Variables {
     return variables.values().stream().filter(Variable::trainable).toList();
   }
 
-  /** The variable of that name. @throws IllegalArgumentException if there is none */
   public Variable get(String name) {
     Variable variable = variables.get(name);
     if (variable == null) {

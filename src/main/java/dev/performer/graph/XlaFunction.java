@@ -13,9 +13,7 @@ import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import org.tensorflow.Graph;
-import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
-import org.tensorflow.Operation;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
 import org.tensorflow.proto.ConfigProto;
@@ -33,8 +31,8 @@ public final class XlaFunction {
   private XlaFunction() {}
 
   /**
-   * Adds a compiled call of a part of the graph that is there already; what it computed stays, too,
-   * and costs nothing where nobody fetches it.
+   * Adds a compiled call of a part of the graph; what it computed there stays and costs nothing
+   * where nobody fetches it.
    *
    * @param inputs where the part begins: first outputs of their operations, any shapes. Each new
    *     combination of sizes is compiled anew when it first comes
@@ -62,7 +60,7 @@ public final class XlaFunction {
     String name = "xla_" + COUNT.incrementAndGet();
     try (TracedFunction function = TracedFunction.trace(name, body)) {
       var handles = function.captured().stream().map(Variable::handle).toList();
-      Operation call = function.call(tf, name, values, handles, true);
+      var call = function.call(tf, name, values, handles, true);
       return IntStream.range(0, outputs.size()).<Output<?>>mapToObj(call::output).toList();
     }
   }
@@ -80,7 +78,7 @@ public final class XlaFunction {
     RegisteredKernels kernels = RegisteredKernels.withXla();
     List<String> problems = new ArrayList<>();
     for (var all = graph.operations(); all.hasNext(); ) {
-      GraphOperation operation = all.next();
+      var operation = all.next();
       if (!kernels.canCompile(operation)) {
         problems.add(operation.type() + " (node " + operation.name() + ")");
       }

@@ -5,10 +5,7 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt64;
 
-/**
- * Sets elements to 0 at random and scales the others up, at each place of one pass through a model
- * with other numbers.
- */
+/** Sets elements to 0 at random and scales the others up; each place of a pass has its numbers. */
 public final class Dropout {
   // Odd, and far from small steps of a seed, so that places of one run do not meet those of others.
   private static final long STRIDE = 0x9E3779B97F4A7C15L;

@@ -21,14 +21,11 @@ public record RecurrentHeads(int heads, List<Part> parts) implements RecurrentFo
   public static RecurrentHeads of(Ops tf, MultiHeadAttention layer) {
     int heads = layer.heads();
     int size = layer.headSize();
-    require(
-        !(layer.mixer() instanceof HeadMixer.ModelGarden),
-        "Model Garden's attention has no recurrent form here");
+    boolean isOurs = !(layer.mixer() instanceof HeadMixer.ModelGarden);
+    require(isOurs, "Model Garden's attention has no recurrent form here");
     HeadMixer.Favor favor = layer.mixer() instanceof HeadMixer.Favor mixer ? mixer : null;
-    boolean causal =
-        layer.mixer() instanceof HeadMixer.Exact mixer
-            ? mixer.attention().causal()
-            : favor.config().causal();
+    var softmax = layer.mixer() instanceof HeadMixer.Exact mixer ? mixer.attention() : null;
+    boolean causal = favor == null ? softmax.causal() : favor.config().causal();
     require(causal, "attention that is not causal has no recurrent form");
     int exact = favor == null ? heads : favor.config().exactHeads();
     List<Part> parts = new ArrayList<>();

@@ -17,12 +17,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.LongStream;
 
-/**
- * What is in a checkpoint.
- *
- * @param scheme whose names its tensors have, if that is known
- * @param config the text of the config beside it, if there is one
- */
+/** What is in a checkpoint: tensors, whose names they have if that is known, a config beside it. */
 public record CheckpointReport(
     Path path,
     String format,
@@ -49,15 +44,15 @@ public record CheckpointReport(
 
   private static Optional<Config> beside(Path path) {
     Path folder = Files.isDirectory(path) ? path : path.toAbsolutePath().getParent();
-    for (String name : CONFIGS) {
-      Path file = folder.resolve(name);
-      try {
+    try {
+      for (String name : CONFIGS) {
+        Path file = folder.resolve(name);
         if (Files.isRegularFile(file) && Files.size(file) <= LONGEST_CONFIG) {
           return Optional.of(new Config(file, Files.readString(file)));
         }
-      } catch (IOException e) {
-        return Optional.empty(); // A binary file of that name is no config.
       }
+    } catch (IOException e) {
+      // A binary file of that name is no config.
     }
     return Optional.empty();
   }

@@ -9,14 +9,12 @@ import java.nio.file.Path;
 import java.util.List;
 
 /**
- * Replaces a model's exact softmax attention by FAVOR+ and keeps all weights; the result is an
- * approximation.
+ * Replaces a model's exact softmax attention by FAVOR+, as the conversion specifies, and keeps all
+ * weights; the result is an approximation.
  *
  * <pre>{@code
  * new Converter(conversion).convert(Path.of("exact"), Path.of("favor"), false);
  * }</pre>
- *
- * @param conversion which layers attend how
  */
 public record Converter(FavorConversion conversion) {
   /** The SavedModel that was written, the layers that were replaced, and one line on it. */

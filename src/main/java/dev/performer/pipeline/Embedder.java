@@ -80,12 +80,10 @@ public final class Embedder implements AutoCloseable {
   public Map<String, NpyArray> embed(TokenizedSequences sequences, Pooling pooling, int batch) {
     boolean isPerToken = pooling == Pooling.NONE;
     String name = isPerToken ? "embeddings" : "embedding";
-    return runner.run(
-        sequences,
-        batch,
-        isPerToken,
+    TokenInput.Runner.Kept pooled =
         (outputs, ids, length) ->
-            Map.of(name, pooling.apply(states(outputs), ids, length, input())));
+            Map.of(name, pooling.apply(states(outputs), ids, length, input()));
+    return runner.run(sequences, batch, isPerToken, pooled);
   }
 
   private NpyArray states(Map<String, NpyArray> outputs) {

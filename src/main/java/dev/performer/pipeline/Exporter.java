@@ -26,8 +26,6 @@ import org.tensorflow.op.Ops;
  * <pre>{@code
  * Exporter.to(Path.of("served")).replacing(true).export(Path.of("runs/family"), "best");
  * }</pre>
- *
- * @param replace whether a SavedModel that is there may be replaced
  */
 public record Exporter(Path target, boolean replace) {
   /** Writes to a new directory. */

@@ -13,11 +13,9 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.FineTuneOptions;
-import dev.performer.training.FineTuner;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelCards;
-import dev.performer.training.TrainingData;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
@@ -88,7 +86,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
    *     checkpoints are good
    */
   public Outcome run(Progress progress) {
-    TrainingData data = data();
+    FineTuneOptions.Data data = data();
     var options = new FineTuneOptions(spec.objective(), batching.of(spec), loop);
     Optional<Path> moments = continueOptimizer ? Optional.of(moments()) : Optional.empty();
     RunSource source = RunSource.of(path(), spec.tensors().signature());
@@ -98,7 +96,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     try (ImportedModel model = spec.load()) {
       var language = ImportedLanguageModel.of(model, spec.tensors());
       requireTrainable(model, progress);
-      try (var tuner = FineTuner.open(language, data, options, run, resume, progress)) {
+      try (var tuner = options.open(language, data, run, resume, progress)) {
         if (!resume) {
           moments.ifPresent(tuner::restoreOptimizer);
         }
@@ -123,17 +121,18 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     return spec.model().path();
   }
 
-  private TrainingData data() {
-    var split = validation == null ? HeldOut.of(train) : new HeldOut<>(train, validation);
-    if (validation == null) {
-      try (var training = split.train().open()) {
-        if (!training.hasNext()) {
-          String text = "%s: one sequence cannot be split; give other ones for validation";
-          throw new PerformerException(text.formatted(train.name())).settledBy("validation");
-        }
+  private FineTuneOptions.Data data() {
+    if (validation != null) {
+      return new FineTuneOptions.Data(spec.tokenizer(), train, validation);
+    }
+    var split = HeldOut.of(train);
+    try (var training = split.train().open()) {
+      if (!training.hasNext()) {
+        String text = "%s: one sequence cannot be split; give other ones for validation";
+        throw new PerformerException(text.formatted(train.name())).settledBy("validation");
       }
     }
-    return new TrainingData(spec.tokenizer(), split.train(), split.validation());
+    return new FineTuneOptions.Data(spec.tokenizer(), split.train(), split.validation());
   }
 
   private Path moments() {
@@ -153,7 +152,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     }
   }
 
-  private ModelCard card(TrainingData data, TrainingResult result) {
+  private ModelCard card(FineTuneOptions.Data data, TrainingResult result) {
     Optional<ModelCard> old = spec.model().card();
     String from = path().toString();
     String on = data.train().name();
@@ -166,7 +165,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
         .withData(old.map(ModelCard::data).orElse(null));
   }
 
-  private static TokenBatch batch(TrainingData data, Batching batching) {
+  private static TokenBatch batch(FineTuneOptions.Data data, Batching batching) {
     var batches = ExampleBatches.of(data.validation(), data.tokenizer(), batching, 0);
     try (var stream = batches.epoch(0)) {
       return stream.next();

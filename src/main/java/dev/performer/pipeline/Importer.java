@@ -61,15 +61,9 @@ public record Importer(
   }
 
   /**
-   * What came of it.
-   *
-   * @param model the SavedModel that was written
-   * @param scheme whose names the checkpoint's tensors had
-   * @param variables their number
-   * @param parameters all their numbers
-   * @param notes what was assumed, one line each
-   * @param notFinite names of weights that hold NaN or infinity
-   * @param optimizerStep where the checkpoint's optimizer was, if its moments came along
+   * The SavedModel that was written; whose names the checkpoint's tensors had; how many variables,
+   * and numbers in them; what was assumed, one line each; names of weights that hold NaN or
+   * infinity; and where the checkpoint's optimizer was, if its moments came along.
    */
   public record Outcome(
       Path model,
@@ -95,11 +89,8 @@ public record Importer(
     OutputDirectory.requireFree(target, replace);
     var own = ImportedWeights.of(load(), path, options.allowMissing());
     boolean isOpen = own.tokenizer().isEmpty();
-    ImportedWeights weights =
-        tokenizer
-            .or(() -> isOpen ? JsonTokenizer.beside(path) : Optional.empty())
-            .map(own::withTokenizer)
-            .orElse(own);
+    var given = tokenizer.or(() -> isOpen ? JsonTokenizer.beside(path) : Optional.empty());
+    ImportedWeights weights = given.map(own::withTokenizer).orElse(own);
     weights.write(target, replace);
     SavedModelDirectory.open(target); // read back as everything else will
     var step = weights.source().optimizer().map(state -> OptionalLong.of(state.step()));

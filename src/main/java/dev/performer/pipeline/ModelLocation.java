@@ -103,12 +103,10 @@ final class ModelLocation {
     void requireStarted(Path run) {
       if (Files.exists(run.resolve(FILE))) { // else whoever resumes it finds what is missing, too
         RunSource started = read(run);
-        require(
-            started.graph == null || started.graph.equals(graph),
-            "%s trains another model, %s; resume with that one, or choose another directory for %s",
-            run,
-            started.model,
-            model);
+        boolean isSame = started.graph == null || started.graph.equals(graph);
+        String text =
+            "%s trains another model, %s; resume with that one, or choose another directory for %s";
+        require(isSame, text, run, started.model, model);
       }
     }
   }

@@ -20,6 +20,7 @@ import dev.performer.training.ModelCards;
 import dev.performer.training.ModelTraining;
 import dev.performer.training.Objective;
 import dev.performer.training.Standardization;
+import dev.performer.training.Trainable;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory.Settings;
@@ -99,7 +100,7 @@ public record SequenceTraining(
             ? new Objective.MaskedLanguageModel(masking)
             : new Objective.CausalLanguageModel(model.shiftBos() != null);
     var settings = Settings.of(settings());
-    return new ModelTraining(model, objective, loop, built -> built, Standardization.NONE)
+    return new ModelTraining(model, objective, loop, Trainable::measures, Standardization.NONE)
         .run(place, settings, data(), start, this::card, stop, progress);
   }
 

@@ -50,10 +50,7 @@ public final class TextGenerator implements AutoCloseable {
   }
 
   /**
-   * A text and how it went on.
-   *
-   * @param tokens ids of the continuation, without the end token
-   * @param ended whether the model ended it itself
+   * A text, how it went on, with which ids but the end's, and whether the model ended it itself.
    */
   public record Generation(
       String prompt, String continuation, List<Integer> tokens, boolean ended) {

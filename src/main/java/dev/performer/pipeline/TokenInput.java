@@ -135,9 +135,7 @@ public record TokenInput(
     };
   }
 
-  /**
-   * Runs a signature on rows of token ids of unequal lengths: pads, masks, and cuts padding off.
-   */
+  /** Runs a signature on rows of unequal lengths: pads, masks, and cuts padding off. */
   record Runner(SavedModelPredictor predictor, TokenInput input) implements AutoCloseable {
     static Runner load(TokenInput input) {
       return new Runner(SavedModelPredictor.load(input.model()), input);
@@ -195,10 +193,11 @@ public record TokenInput(
     /** 'tokens' [N, L] and 'lengths' [N]. */
     Map<String, NpyArray> arrays(TokenizedSequences sequences, int length) {
       List<int[]> ids = sequences.ids();
+      int rows = ids.size();
+      int[] lengths = ids.stream().mapToInt(row -> row.length).toArray();
       Map<String, NpyArray> arrays = new LinkedHashMap<>();
-      arrays.put("tokens", NpyArray.of(padded(ids, ids.size(), length), ids.size(), length));
-      arrays.put(
-          "lengths", NpyArray.of(ids.stream().mapToInt(a -> a.length).toArray(), ids.size()));
+      arrays.put("tokens", NpyArray.of(padded(ids, rows, length), rows, length));
+      arrays.put("lengths", NpyArray.of(lengths, rows));
       return arrays;
     }
 

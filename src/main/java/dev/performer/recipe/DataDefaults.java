@@ -90,9 +90,8 @@ final class DataDefaults {
 
   /** Whether {@link #measured} reads data. @param isCounted whether the model has its classes */
   static boolean dependsOnFiles(RecipeData data, Task task, boolean isCounted) {
-    boolean isMeasured =
-        data.format() instanceof DataFormat.Pixels images && images.levels() != null;
-    return data.kind() == Kind.PIXELS && (!isMeasured || data.length() == null)
+    return data.format() instanceof DataFormat.Pixels images
+            && (images.levels() == null || data.length() == null)
         || RecipeTask.of(task).dependsOnFiles(data, isCounted);
   }
 

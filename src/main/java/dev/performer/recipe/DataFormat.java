@@ -26,7 +26,6 @@ import dev.performer.data.TextEncoder;
 import dev.performer.data.TfRecordExamples;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
-import dev.performer.training.ModelTraining;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -51,16 +50,6 @@ sealed interface DataFormat {
     return data.validation() == null
         ? HeldOut.of(train, HeldOut.EVERY)
         : new HeldOut<>(train, source(data, Path.of(data.validation())));
-  }
-
-  /** Batches of training, and of validation. */
-  default ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
-    var parts = parts(data, seed);
-    Vocabulary tokens = data.tokens();
-    var packing = packing(data);
-    return new ModelTraining.Data(
-        new ExampleBatches(parts.train(), tokens, batching, packing, seed),
-        new ExampleBatches(parts.validation(), tokens, batching.forEvaluation(), packing, seed));
   }
 
   /** All examples of {@code train}, in their order; of made-up ones those of validation. */
@@ -108,16 +97,15 @@ sealed interface DataFormat {
 
     /** Each part reports its own unknown letters. */
     @Override
-    public ModelTraining.Data batches(RecipeData data, Batching batching, long seed) {
-      var all = SequenceSource.fasta(Path.of(data.train()));
-      var split =
-          data.validation() == null
-              ? HeldOut.of(all)
-              : new HeldOut<>(all, SequenceSource.fasta(Path.of(data.validation())));
+    public HeldOut<ExampleSource> parts(RecipeData data, long seed) {
+      if (data.validation() != null) {
+        return DataFormat.super.parts(data, seed);
+      }
+      var split = HeldOut.of(SequenceSource.fasta(Path.of(data.train())));
       Tokenizer tokenizer = data.tokenizer();
-      return new ModelTraining.Data(
-          ExampleBatches.of(split.train(), tokenizer, batching, seed),
-          ExampleBatches.of(split.validation(), tokenizer, batching.forEvaluation(), seed));
+      return new HeldOut<>(
+          ExampleSource.of(split.train(), tokenizer.encoder()),
+          ExampleSource.of(split.validation(), tokenizer.encoder()));
     }
   }
 

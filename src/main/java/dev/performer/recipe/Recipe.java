@@ -20,6 +20,7 @@ import dev.performer.training.Objective;
 import dev.performer.training.Trainable;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Objects;
@@ -29,9 +30,9 @@ import java.util.stream.Stream;
 
 /**
  * A training from scratch: YAML with the keys {@code task}, {@code data}, {@code model} and {@code
- * training}; {@link RecipeRuns} reads {@code runs}. Parsing checks all keys and that files are
- * there, and reads no data. {@link #toJson} writes every default out, and {@link #of} gives an
- * equal recipe back.
+ * training}; {@link Runs} reads {@code runs}. Parsing checks all keys and that files are there, and
+ * reads no data. {@link #toJson} writes every default out, and {@link #of} gives an equal recipe
+ * back.
  *
  * <p>{@code model} is a preset and keys over it, as {@link PerformerConfig#of} takes them; task,
  * vocabulary and padding follow from the rest. May be used by many threads.
@@ -181,9 +182,9 @@ public final class Recipe {
 
   private static ObjectNode section(ObjectNode sections, String key, String source) {
     JsonNode node = sections.path(key);
-    boolean isEmpty = node.isMissingNode() || node.isNull();
-    require(isEmpty || node.isObject(), "%s: key %s: expected an object", source, key);
-    return isEmpty ? JsonNodeFactory.instance.objectNode() : (ObjectNode) node;
+    boolean isFit = node.isMissingNode() || node.isNull() || node.isObject();
+    require(isFit, "%s: key %s: expected an object", source, key);
+    return sections.withObjectProperty(key); // made where it lacks
   }
 
   private static PerformerConfig model(
@@ -262,5 +263,58 @@ public final class Recipe {
     ObjectNode now = was.deepCopy();
     now.set("training", LoopOptions.DEFAULT.with(was.path("training"), "recipe.yaml").toJson());
     return now;
+  }
+
+  /**
+   * A recipe's name, and its key {@code runs}: what is compared, in the order of training, each run
+   * by its name and its settings over the recipe's keys. Without the key it is one run.
+   */
+  public record Runs(String name, List<Run> runs) {
+    /**
+     * A variant of a recipe's file.
+     *
+     * @param from the run before it whose weights it starts with; null for random ones
+     * @param set settings, {@code a.b=c}
+     */
+    public record Run(Path recipe, String name, String from, List<String> set) {
+      public Run {
+        set = set == null ? List.of() : List.copyOf(set);
+      }
+    }
+
+    private record Keys(String from, List<String> set) {}
+
+    /** Of a recipe's file. */
+    public static Runs read(Path recipe) {
+      String own = recipe.getFileName().toString().replaceFirst("\\.[^.]*$", "");
+      JsonNode keys = StrictJson.readTree(recipe).path("runs");
+      if (keys.isMissingNode() || keys.isNull()) {
+        return new Runs(own, List.of(new Run(recipe, own, null, null)));
+      }
+      boolean hasRuns = keys.isObject() && !keys.isEmpty();
+      require(
+          hasRuns, "%s: key runs: expected an object of runs, such as {relu: {set: []}}", recipe);
+      List<Run> runs = new ArrayList<>();
+      for (var field : keys.properties()) {
+        String name = field.getKey();
+        Keys run = StrictJson.bind(field.getValue(), Keys.class, recipe + ": runs." + name);
+        boolean isName = name.matches("[a-z0-9][a-z0-9-]*");
+        String text = "%s: key runs: expected names of letters, digits and -, not %s";
+        require(isName, text, recipe, name);
+        boolean isKnown = run.from == null || runs.stream().anyMatch(r -> r.name.equals(run.from));
+        require(isKnown, "%s: runs.%s.from: no run %s before it", recipe, name, run.from);
+        runs.add(new Run(recipe, name, run.from, run.set));
+      }
+      return new Runs(own, List.copyOf(runs));
+    }
+
+    /** A run; an error names those there are. */
+    public Run named(String run) {
+      List<String> names = runs.stream().map(Run::name).toList();
+      String text = "the recipe has no run '%s'; did you mean %s? It has %s";
+      String known = String.join(", ", names);
+      require(names.contains(run), text, run, Labels.nearest(run, names), known);
+      return runs.get(names.indexOf(run));
+    }
   }
 }

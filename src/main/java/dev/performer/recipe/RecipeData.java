@@ -12,6 +12,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Batching;
 import dev.performer.data.ByteTokenizer;
+import dev.performer.data.ExampleBatches;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.LetterTokenizer;
 import dev.performer.data.Masking;
@@ -69,7 +70,6 @@ public record RecipeData(
     @JsonInclude(JsonInclude.Include.NON_NULL) Standardization standardize,
     @JsonInclude(JsonInclude.Include.NON_NULL) Spans spans,
     DataFormat format) {
-
   /** What a file holds. */
   public enum Kind {
     FASTA(new DataFormat.Fasta()),
@@ -333,7 +333,11 @@ public record RecipeData(
   public ModelTraining.Data batches(BatchSize size, long seed) {
     boolean isRandom = crop == Crop.RANDOM;
     var training = new Batching(length, size, bucket, begin, end, true, isRandom, window);
-    return format.batches(this, training, seed);
+    var parts = format.parts(this, seed);
+    var packing = format.packing(this);
+    return new ModelTraining.Data(
+        new ExampleBatches(parts.train(), tokens(), training, packing, seed),
+        new ExampleBatches(parts.validation(), tokens(), training.forEvaluation(), packing, seed));
   }
 
   /** The column, feature or file of the labels; null for none. */

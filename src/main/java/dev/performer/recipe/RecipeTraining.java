@@ -33,7 +33,6 @@ import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
-import java.util.function.UnaryOperator;
 import org.tensorflow.Graph;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
@@ -122,23 +121,23 @@ public final class RecipeTraining {
     var recipe = new Recipe(config.task(), trained, config, LoopOptions.DEFAULT);
     try (Graph graph = new Graph();
         BatchSource source = TokenBatchSource.evaluation(batches, recipe.objective(), seed)) {
-      Trainable built = Trainable.of(graph, config, 0);
-      Trainable trainable = built.withMeasures(recipe.measures(built));
+      Trainable trainable = Trainable.of(graph, config, 0);
+      var validation = Validation.of(trainable, source, limit, recipe.measures(trainable));
       try (Session session = new Session(graph, false)) {
         trainable.initializer().accept(session);
         Ops tf = Ops.create(graph).withSubScope("trained");
         var weights = trained.unit().standardized(model.weights());
         PerformerModels.assign(tf, session, trainable.variables(), weights);
-        return Validation.of(trainable, source, limit).evaluate(session, () -> false).orElseThrow();
+        return validation.evaluate(session, () -> false).orElseThrow();
       }
     }
   }
 
   /** The training of a recipe's model on any data. */
   public static ModelTraining of(Recipe recipe) {
-    UnaryOperator<Trainable> measured = model -> model.withMeasures(recipe.measures(model));
     var unit = recipe.data().unit();
-    return new ModelTraining(recipe.model(), recipe.objective(), recipe.training(), measured, unit);
+    return new ModelTraining(
+        recipe.model(), recipe.objective(), recipe.training(), recipe::measures, unit);
   }
 
   /** Whether a directory is that of a run. */

@@ -32,25 +32,20 @@ final class ArrayConversion {
 
   private ArrayConversion() {}
 
-  /** Whether there are tensors of that type in Java, and arrays for them. */
   static boolean isKnown(DataType type) {
     return TYPES.containsKey(type) || isHalf(type);
   }
 
-  /** Refuses an input or output that no array can hold. */
   static void requireKnown(TensorSpec spec, String kind) {
-    String type = spec.typeName();
-    boolean isKnown = isKnown(spec.type());
-    require(isKnown, "the %s %s is of type %s, which has no array here", kind, spec.name(), type);
+    String message = "the %s %s is of type %s, which has no array here";
+    require(isKnown(spec.type()), message, kind, spec.name(), spec.typeName());
   }
 
-  /** The tensor for an input; the caller closes it. @throws PerformerException if none fits */
   static Tensor toTensor(TensorSpec input, NpyArray array) {
     Shape shape = Shape.of(array.shape());
     if (!input.shape().isCompatibleWith(shape)) {
-      throw new PerformerException(
-          "the input %s must have shape %s, not %s"
-              .formatted(input.name(), input.shapeText(), TensorSpec.shapeText(shape)));
+      String message = "the input %s must have shape %s, not " + TensorSpec.shapeText(shape);
+      throw new PerformerException(message.formatted(input.name(), input.shapeText()));
     }
     requireKnown(input, "input");
     if (isHalf(input.type()) && !isFloating(array.type())) {
@@ -87,7 +82,14 @@ final class ArrayConversion {
       return new NpyArray(wanted, array.shape(), bytes.array());
     }
     for (long value : array.longs()) {
-      if (!fits(value, wanted)) {
+      long fit =
+          switch (wanted) {
+            case UINT8 -> value & 0xff;
+            case UINT16 -> value & 0xffff;
+            case INT32 -> (int) value;
+            default -> value;
+          };
+      if (fit != value) {
         throw wrongType(input, array, ", and " + value + " does not fit it");
       }
       switch (wanted.size()) {
@@ -100,19 +102,10 @@ final class ArrayConversion {
     return new NpyArray(wanted, array.shape(), bytes.array());
   }
 
-  private static boolean fits(long value, NpyType wanted) {
-    return switch (wanted) {
-      case UINT8 -> value >= 0 && value < 1 << 8;
-      case UINT16 -> value >= 0 && value < 1 << 16;
-      case INT32 -> value == (int) value;
-      default -> true;
-    };
-  }
-
   private static PerformerException wrongType(TensorSpec input, NpyArray array, String why) {
+    String given = array.type().label() + why;
     return new PerformerException(
-        "the input %s must be %s, not %s%s"
-            .formatted(input.name(), input.typeName(), array.type().label(), why));
+        "the input %s must be %s, not %s".formatted(input.name(), input.typeName(), given));
   }
 
   private static boolean isFloating(NpyType type) {
@@ -123,7 +116,6 @@ final class ArrayConversion {
     return type == DataType.DT_HALF || type == DataType.DT_BFLOAT16;
   }
 
-  /** A copy of a tensor. */
   static NpyArray toArray(String name, Tensor tensor) {
     long[] shape = tensor.shape().asArray();
     if (isHalf(tensor.dataType())) {
@@ -132,10 +124,8 @@ final class ArrayConversion {
       return NpyArray.of(values, shape);
     }
     NpyType type = TYPES.get(tensor.dataType());
-    if (type == null) {
-      throw new PerformerException(
-          "the output " + name + " came as " + TensorSpec.typeName(tensor.dataType()));
-    }
+    String given = TensorSpec.typeName(tensor.dataType());
+    require(type != null, "the output %s came as %s", name, given);
     return new NpyArray(type, shape, Tensors.bytes(tensor));
   }
 }

@@ -23,10 +23,10 @@ import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.RawCustomGradient;
+import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.OpDef;
-import org.tensorflow.proto.OpDef.ArgDef;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObject;
 
@@ -36,13 +36,15 @@ import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObject;
  */
 final class CustomGradients {
   private static final String TYPE = "_gradient_op_type";
+  private static final String UNSAVED =
+      "it has a custom gradient that was not saved; save the model with"
+          + " SaveOptions(experimental_custom_gradients=True)";
 
   private final SavedModelDirectory model;
   private final ObjectGraph objects;
   private final Map<String, String> functionOfType = new HashMap<>();
   private final Map<String, FlatGraph> flattened = new HashMap<>();
 
-  /** What the gradient function of a node needs, or why it cannot be had. */
   private record Captures(List<String> references, Optional<String> trouble) {
     static Captures none(String trouble) {
       return new Captures(List.of(), Optional.of(trouble));
@@ -62,7 +64,6 @@ final class CustomGradients {
     return isCustom(node) ? captures(node, call).references() : List.of();
   }
 
-  /** Why the gradient of a node cannot be had, if so. */
   Optional<String> obstacle(NodeDef node, Optional<FlatGraph.Call> call) {
     return isCustom(node) ? captures(node, call).trouble() : Optional.empty();
   }
@@ -70,15 +71,13 @@ final class CustomGradients {
   /** Gives the nodes of an imported graph their gradients; before any gradient is added. */
   void attach(Graph graph, FlatGraph flat) {
     for (NodeDef node : flat.graph().getNodeList()) {
-      if (isCustom(node) && node.getOp().equals("IdentityN")) {
-        Captures captures = captures(node, flat.callOf(node.getName()));
-        if (captures.trouble().isEmpty()) {
-          List<Output<?>> captured = new ArrayList<>();
-          captures.references().forEach(r -> captured.add(graph.outputOrThrow(flat.resolve(r))));
-          String function = functionOfType.get(type(node));
-          var replay = new Replay(flatten(function), concrete(function), captured);
-          LossGradients.attach(graph, node.getName(), replay);
-        }
+      var call = flat.callOf(node.getName());
+      if (isCustom(node) && obstacle(node, call).isEmpty()) {
+        List<Output<?>> captured = new ArrayList<>();
+        alsoNeeded(node, call).forEach(r -> captured.add(graph.outputOrThrow(flat.resolve(r))));
+        String function = functionOfType.get(type(node));
+        var replay = new Replay(flatten(function), concrete(function), captured);
+        LossGradients.attach(graph, node.getName(), replay);
       }
     }
   }
@@ -99,15 +98,10 @@ final class CustomGradients {
     if (!node.getOp().equals("IdentityN")) {
       return Captures.none("its gradient is replaced by one named " + type(node));
     }
-    String function = functionOfType.get(type(node));
-    boolean known =
-        function != null
-            && model.functions().find(function).isPresent()
-            && objects.concreteFunction(function).isPresent();
-    if (!known) {
-      return Captures.none(
-          "it has a custom gradient that was not saved; save the model with"
-              + " SaveOptions(experimental_custom_gradients=True)");
+    String function = functionOfType.getOrDefault(type(node), "");
+    if (model.functions().find(function).isEmpty()
+        || objects.concreteFunction(function).isEmpty()) {
+      return Captures.none(UNSAVED);
     }
     if (flatten(function).graph().getLibrary().getFunctionCount() > 0) {
       return Captures.none("its custom gradient has loops or branches on a tensor");
@@ -134,7 +128,6 @@ final class CustomGradients {
     return owner.map(c -> c.tensor(captured.getName()));
   }
 
-  /** A gradient function without calls, its arguments as placeholders. */
   private FlatGraph flatten(String function) {
     return flattened.computeIfAbsent(
         function, name -> flatten(model.functions().find(name).orElseThrow().getSignature()));
@@ -222,13 +215,9 @@ final class CustomGradients {
       String shortName = node.getName().substring(node.getName().lastIndexOf('/') + 1);
       OperationBuilder builder = tf.scope().opBuilder(node.getOp(), shortName);
       addInputs(builder, node, tensors);
-      node.getAttrMap()
-          .forEach(
-              (name, value) -> {
-                if (!name.startsWith("_")) {
-                  builder.setAttr(name, value);
-                }
-              });
+      Map<String, AttrValue> attributes = new HashMap<>(node.getAttrMap());
+      attributes.keySet().removeIf(name -> name.startsWith("_"));
+      attributes.forEach(builder::setAttr);
       var operation = builder.build();
       for (int i = 0; i < operation.numOutputs(); i++) {
         tensors.put(TensorNames.of(node.getName(), i), operation.output(i));
@@ -241,7 +230,7 @@ final class CustomGradients {
         OperationBuilder builder, NodeDef node, Map<String, Output<?>> tensors) {
       List<String> inputs = GraphIndex.dataInputs(node);
       int position = 0;
-      for (ArgDef argument : OpDefinitions.find(node.getOp()).orElseThrow().getInputArgList()) {
+      for (var argument : OpDefinitions.find(node.getOp()).orElseThrow().getInputArgList()) {
         int end = position + OpDefinitions.length(argument, node.getAttrMap());
         var values = inputs.subList(position, end).stream().map(tensors::get);
         if (argument.getNumberAttr().isEmpty() && argument.getTypeListAttr().isEmpty()) {

@@ -53,12 +53,11 @@ final class ExportGraph implements AutoCloseable {
     }
   }
 
-  /** Adds the functions of a signature and a call of it. */
   void add(ExportedSignature signature, boolean callable) {
     graph.importGraphDef(GraphDef.newBuilder().setLibrary(signature.library()).build());
     // Python hands dictionaries to functions in the order of their sorted keys.
     List<String> sorted = signature.inputs().stream().sorted().toList();
-    String prefix = identifier(signature.name());
+    String prefix = signature.name().replaceAll("[^A-Za-z0-9_]", "_");
     String name = "__inference_signature_" + prefix + "_" + signatures.size();
     try (TracedFunction function = trace(name, signature, sorted)) {
       signatures.put(signature.name(), call(prefix, function));
@@ -101,18 +100,10 @@ final class ExportGraph implements AutoCloseable {
   }
 
   private static TensorInfo info(Output<?> output, ArgumentSpec spec) {
-    return TensorInfo.newBuilder()
-        .setName(output.op().name() + ":" + output.index())
-        .setDtype(spec.dataType())
-        .setTensorShape(GraphProtos.shape(spec.shape()))
-        .build();
+    var info = TensorInfo.newBuilder().setName(output.op().name() + ":" + output.index());
+    return info.setDtype(spec.dataType()).setTensorShape(GraphProtos.shape(spec.shape())).build();
   }
 
-  private static String identifier(String name) {
-    return name.replaceAll("[^A-Za-z0-9_]", "_");
-  }
-
-  /** Adds the saver and writes everything down. */
   SavedModel finish() {
     List<Variable> saved = new ArrayList<>();
     copies.forEach((variable, copy) -> saved.add(copy.withCheckpointKey(objects.key(variable))));
@@ -129,11 +120,11 @@ final class ExportGraph implements AutoCloseable {
   private GraphDef renamed(GraphDef definition) {
     GraphDef.Builder result = definition.toBuilder();
     for (NodeDef.Builder node : result.getNodeBuilderList()) {
-      AttrValue function = node.getAttrMap().get("f");
-      if (function != null && functionNames.containsKey(function.getFunc().getName())) {
-        AttrValue.Builder renamed = function.toBuilder();
-        renamed.getFuncBuilder().setName(functionNames.get(function.getFunc().getName()));
-        node.putAttr("f", renamed.build());
+      AttrValue.Builder f = node.getAttrOrDefault("f", AttrValue.getDefaultInstance()).toBuilder();
+      String name = functionNames.get(f.getFunc().getName());
+      if (name != null) {
+        f.getFuncBuilder().setName(name);
+        node.putAttr("f", f.build());
       }
       if (node.getOp().equals("Const")
           && node.getAttrOrThrow("dtype").getType() == DataType.DT_STRING) {
@@ -156,7 +147,6 @@ final class ExportGraph implements AutoCloseable {
     return result.build();
   }
 
-  /** What the checkpoint holds beside the variables. */
   static Map<String, Operand<?>> objectGraph(Ops tf, PythonObjects objects) {
     var graph = NdArrays.scalarOfObject(objects.trackable().toByteArray());
     try (TString bytes = TString.tensorOfBytes(graph)) {

@@ -63,7 +63,7 @@ public final class ImportedModel implements AutoCloseable {
       inlined = flatten(roots);
     }
     GradientRewrites rewrites = new GradientRewrites(ResourceConversion.apply(inlined.graph()));
-    flat = inlined.withGraph(rewrites.graph());
+    flat = new FlatGraph(rewrites.graph(), inlined.calls(), inlined.resolver());
     graph.importGraphDef(flat.graph());
     rewrites.attach(graph);
     customGradients.attach(graph, flat);
@@ -77,26 +77,24 @@ public final class ImportedModel implements AutoCloseable {
   }
 
   /**
-   * Imports some signatures into one graph; {@link #DEFAULT_SIGNATURE} where none is named.
-   *
-   * @throws PerformerException if the model is damaged, lacks a signature, or cannot be inlined
+   * Imports some signatures into one graph; {@link #DEFAULT_SIGNATURE} where none is named. @throws
+   * PerformerException if the model is damaged, lacks a signature, or cannot be inlined
    */
   public static ImportedModel load(Path directory, String... signatures) {
     var names = signatures.length == 0 ? List.of(DEFAULT_SIGNATURE) : List.of(signatures);
     return load(SavedModelDirectory.open(directory), names);
   }
 
-  /** The same for a directory that was opened already. */
   public static ImportedModel load(SavedModelDirectory directory, List<String> signatures) {
     Graph graph = new Graph();
     try {
       return new ImportedModel(graph, directory, signatures);
     } catch (RuntimeException e) {
       close(graph);
+      String message = directory.path() + " cannot be imported: " + NativeErrors.firstLine(e);
       throw e instanceof PerformerException known
           ? known.in(directory.path())
-          : new PerformerException(
-              directory.path() + " cannot be imported: " + NativeErrors.firstLine(e), e);
+          : new PerformerException(message, e);
     }
   }
 
@@ -121,32 +119,26 @@ public final class ImportedModel implements AutoCloseable {
         spec.name(), handle, type, spec.shape(), spec.trainable(), spec.checkpointKey());
   }
 
-  /** The flat graph; closed with this model. */
   public Graph graph() {
     return graph;
   }
 
-  /** What was imported. */
   public SavedModelDirectory directory() {
     return directory;
   }
 
-  /** The imported signatures by name. */
   public Map<String, SignatureSpec> signatures() {
     return Collections.unmodifiableMap(signatures);
   }
 
-  /** The placeholder of a signature's input. @throws PerformerException if there is none */
   public Output<?> input(String signature, String name) {
     return graph.outputOrThrow(flat.resolve(imported(signature).input(name).tensor()));
   }
 
-  /** The tensor of a signature's output. @throws PerformerException if there is none */
   public Output<?> output(String signature, String name) {
     return graph.outputOrThrow(flat.resolve(imported(signature).output(name).tensor()));
   }
 
-  /** The variables that the imported signatures use, in the order of the SavedModel's graph. */
   public List<Variable> variables() {
     return variables;
   }
@@ -161,7 +153,6 @@ public final class ImportedModel implements AutoCloseable {
     return trainability(signatures.values().stream().flatMap(s -> outputs(s).stream()).toList());
   }
 
-  /** Which trainable variables get a gradient from one output. */
   public Trainability trainability(String signature, String output) {
     return trainability(List.of(imported(signature).output(output).tensor()));
   }
@@ -171,7 +162,6 @@ public final class ImportedModel implements AutoCloseable {
     return Trainability.of(flat, customGradients, resolved, variables);
   }
 
-  /** The flat graph as it was imported. */
   GraphDef flatGraph() {
     return flat.graph();
   }

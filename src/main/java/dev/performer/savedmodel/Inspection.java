@@ -16,23 +16,20 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.DataType;
-import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject.ObjectReference;
 
 /**
  * What is in a SavedModel and whether it can be trained here, in plain values for text and JSON.
  *
- * @param path the directory
  * @param origin a guess what wrote it, such as {@code Keras 2; Model Garden KernelAttention}
- * @param tensorflowVersion the version of TensorFlow that wrote it; empty if that is not recorded
- * @param signatures sorted by name
- * @param variables all variables, optimizer slots included, sorted by name
+ * @param tensorflowVersion that wrote it; empty if that is not recorded
+ * @param signatures sorted by name, as the variables, optimizer slots included
  * @param parameters number of values in all variables that the signatures use
- * @param trainableParameters the trainable part of them
  * @param ops how often each op occurs once functions are inlined, most frequent first
  * @param projections random projections of linear attention, as constants or variables
  * @param assets names of files the model reads
@@ -75,12 +72,8 @@ public record Inspection(
   }
 
   /**
-   * A signature and what training it meets.
-   *
-   * @param trainable whether every trainable variable it depends on gets a gradient
-   * @param trainableVariables how many get one
-   * @param obstacles ops that stop gradients, one line each
-   * @param summary one line about training
+   * A signature and what training it meets: whether all trainable variables it depends on get a
+   * gradient, how many do, and the ops that stop gradients, one line each.
    */
   public record SignatureReport(
       String name,
@@ -90,22 +83,8 @@ public record Inspection(
       boolean trainable,
       int trainableVariables,
       List<String> obstacles,
-      String summary) {
-    private static SignatureReport of(
-        SignatureSpec signature, Trainability training, String summary) {
-      return new SignatureReport(
-          signature.name(),
-          signature.method(),
-          TensorReport.of(signature.inputs()),
-          TensorReport.of(signature.outputs()),
-          training.isTrainable(),
-          training.trainable().size(),
-          training.obstacles().stream().map(Trainability.Obstacle::toString).toList(),
-          summary);
-    }
-  }
+      String summary) {}
 
-  /** A variable, and whether a signature depends on it. */
   public record VariableReport(
       String name,
       String type,
@@ -127,12 +106,10 @@ public record Inspection(
     }
   }
 
-  /** Reads, checks and describes a SavedModel. @throws PerformerException if it is damaged */
   public static Inspection of(Path path) {
     return of(SavedModelDirectory.open(path));
   }
 
-  /** Describes a SavedModel that was opened already. */
   public static Inspection of(SavedModelDirectory directory) {
     List<SignatureReport> signatures = new ArrayList<>();
     Map<String, NodeDef> nodes = new TreeMap<>();
@@ -145,7 +122,7 @@ public record Inspection(
     return new Inspection(
         directory.path().toString(),
         origin(directory),
-        directory.tensorflowVersion(),
+        directory.metaGraph().getMetaInfoDef().getTensorflowVersion(),
         List.copyOf(signatures),
         directory.variables().stream()
             .map(variable -> VariableReport.of(variable, used.contains(variable)))
@@ -162,17 +139,26 @@ public record Inspection(
   /** Signatures are imported one by one, so that one that cannot be imported spoils no other. */
   private static SignatureReport inspect(
       SavedModelDirectory directory, SignatureSpec signature, Map<String, NodeDef> nodes) {
+    Trainability training = Trainability.NONE;
+    String summary;
     try (ImportedModel model = ImportedModel.load(directory, List.of(signature.name()))) {
       model.flatGraph().getNodeList().forEach(node -> nodes.put(node.getName(), node));
-      Trainability training = model.trainability();
-      return SignatureReport.of(signature, training, training.summary());
+      training = model.trainability();
+      summary = training.summary();
     } catch (PerformerException e) {
-      return SignatureReport.of(
-          signature, Trainability.NONE, "cannot be imported: " + e.getMessage());
+      summary = "cannot be imported: " + e.getMessage();
     }
+    return new SignatureReport(
+        signature.name(),
+        signature.method(),
+        TensorReport.of(signature.inputs()),
+        TensorReport.of(signature.outputs()),
+        training.isTrainable(),
+        training.trainable().size(),
+        training.obstacles().stream().map(Trainability.Obstacle::toString).toList(),
+        summary);
   }
 
-  /** How often each op occurs: most frequent first, equals by name. */
   private static Map<String, Integer> histogram(Collection<NodeDef> nodes) {
     Map<String, Integer> counts = new TreeMap<>();
     nodes.forEach(node -> counts.merge(node.getOp(), 1, Integer::sum));
@@ -183,18 +169,16 @@ public record Inspection(
     return sorted;
   }
 
-  /** Whether at least one signature can be trained. */
   public boolean trainable() {
     return signatures.stream().anyMatch(SignatureReport::trainable);
   }
 
   private static String origin(SavedModelDirectory directory) {
     Set<String> traces = new TreeSet<>();
-    for (FunctionDef f : directory.metaGraph().getGraphDef().getLibrary().getFunctionList()) {
+    for (var f : directory.metaGraph().getGraphDef().getLibrary().getFunctionList()) {
       for (NodeDef node : f.getNodeDefList()) {
-        LAYERS.keySet().stream()
-            .filter(node.getName()::contains)
-            .forEach(layer -> traces.add(LAYERS.get(layer)));
+        var layers = LAYERS.keySet().stream().filter(node.getName()::contains);
+        layers.forEach(layer -> traces.add(LAYERS.get(layer)));
       }
     }
     String writer = writer(directory);
@@ -232,11 +216,9 @@ public record Inspection(
       // What goes into a product as it is, or scaled or in another order.
       var products = nodes.stream().filter(node -> PRODUCTS.contains(node.getOp()));
       List<String> inputs = products.flatMap(n -> GraphIndex.dataInputs(n).stream()).toList();
-      Set<String> factors =
-          new GraphIndex(nodes)
-              .reached(
-                  inputs,
-                  n -> TRANSPARENT.contains(n.getOp()) ? GraphIndex.dataInputs(n) : List.of());
+      Function<NodeDef, List<String>> passed =
+          node -> TRANSPARENT.contains(node.getOp()) ? GraphIndex.dataInputs(node) : List.of();
+      Set<String> factors = new GraphIndex(nodes).reached(inputs, passed);
       List<Projection> found = new ArrayList<>();
       for (NodeDef node : nodes) {
         if (isMatrix(node) && factors.contains(node.getName())) {

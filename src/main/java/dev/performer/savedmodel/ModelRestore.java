@@ -32,10 +32,8 @@ final class ModelRestore {
   private Output<TString> prefix;
 
   /**
-   * Adds the ops, so that restoring never has to extend a graph that sessions already use.
-   *
-   * @param flat what was imported into the graph
-   * @param initializer what fills its lookup tables, if it has any
+   * Adds the ops, so that restoring never has to extend a graph that sessions already use; the
+   * initializer fills the model's lookup tables, if it has any.
    */
   ModelRestore(
       Graph graph,
@@ -72,21 +70,13 @@ final class ModelRestore {
 
   /** By hand, for TensorFlow Java's class knows only types that have a Java class. */
   static Operation restore(
-      Ops tf,
-      Output<TString> prefix,
-      List<String> keys,
-      List<String> slices,
-      List<DataType> types) {
-    return tf.scope()
-        .opBuilder("RestoreV2", "RestoreV2")
-        .addInput(prefix)
-        .addInput(tf.array(keys.toArray(String[]::new)).asOutput())
-        .addInput(tf.array(slices.toArray(String[]::new)).asOutput())
-        .setAttr("dtypes", types.toArray(DataType[]::new))
-        .build();
+      Ops tf, Output<?> prefix, List<String> keys, List<String> slices, List<DataType> types) {
+    var restore = tf.scope().opBuilder("RestoreV2", "RestoreV2").addInput(prefix);
+    restore.addInput(tf.array(keys.toArray(String[]::new)).asOutput());
+    restore.addInput(tf.array(slices.toArray(String[]::new)).asOutput());
+    return restore.setAttr("dtypes", types.toArray(DataType[]::new)).build();
   }
 
-  /** Runs them. @throws PerformerException if a file is damaged or missing */
   void run(Session session) {
     if (!assignments.isEmpty()) {
       restoreVariables(session);
@@ -102,8 +92,8 @@ final class ModelRestore {
     try (TString path = TString.scalarOf(directory.variablesPrefix().toString())) {
       runner.feed(prefix, path).run().close();
     } catch (RuntimeException e) {
-      throw new PerformerException(
-          directory.path() + ": variables/ cannot be read: " + NativeErrors.firstLine(e), e);
+      String why = NativeErrors.firstLine(e);
+      throw new PerformerException(directory.path() + ": variables/ cannot be read: " + why, e);
     }
   }
 

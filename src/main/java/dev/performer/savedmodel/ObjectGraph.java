@@ -6,6 +6,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.BinaryOperator;
 import org.tensorflow.proto.MetaGraphDef;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
@@ -31,14 +32,12 @@ final class ObjectGraph {
       FunctionLibrary.attributeFunctions(node).forEach(function -> bind(node, function));
     }
     tensorOfObject.forEach((object, tensor) -> objectOfTensor.put(tensor, object));
+    // Two variables may share a name: then only what is true of both is known.
+    BinaryOperator<SavedVariable> both =
+        (a, b) -> a.getTrainable() == b.getTrainable() ? a : NOTHING_KNOWN;
     for (SavedObject object : graph.getNodesList()) {
       if (object.hasVariable()) {
-        SavedVariable variable = object.getVariable();
-        // Two variables may share a name: then only what is true of both is known.
-        variableByName.merge(
-            variable.getName(),
-            variable,
-            (a, b) -> a.getTrainable() == b.getTrainable() ? a : NOTHING_KNOWN);
+        variableByName.merge(object.getVariable().getName(), object.getVariable(), both);
       }
     }
   }
@@ -53,18 +52,15 @@ final class ObjectGraph {
     }
   }
 
-  /** The main graph's tensor that stands for an object. */
   Optional<String> tensor(int object) {
     return Optional.ofNullable(tensorOfObject.get(object));
   }
 
-  /** The object with that number, if there is one. */
   Optional<SavedObject> object(int number) {
     boolean isThere = number >= 0 && number < graph.getNodesCount();
     return isThere ? Optional.of(graph.getNodes(number)) : Optional.empty();
   }
 
-  /** What Python knows of the variable whose handle a node makes. */
   Optional<SavedVariable> variable(String node, String sharedName) {
     return Optional.ofNullable(objectOfTensor.get(node))
         .flatMap(this::object)
@@ -79,7 +75,6 @@ final class ObjectGraph {
         .filter(variable -> !variable.getName().isEmpty());
   }
 
-  /** What Python knows of a library function that it could call. */
   Optional<SavedConcreteFunction> concreteFunction(String name) {
     return Optional.ofNullable(graph.getConcreteFunctionsMap().get(name));
   }

@@ -7,11 +7,9 @@ import dev.performer.PerformerException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.stream.Stream;
 
 /** A SavedModel directory that is written beside its place and moved there when whole. */
 public final class OutputDirectory {
-  /** Writes files into a directory. */
   interface Writer {
     void write(Path directory) throws IOException;
   }
@@ -19,10 +17,9 @@ public final class OutputDirectory {
   private OutputDirectory() {}
 
   /**
-   * Writes a directory; where the target is taken or cannot be written, nothing changes.
-   *
-   * @param replace whether a SavedModel that is there is deleted once the new one is whole
-   * @param card written into it; null for none
+   * Writes a directory; where the target is taken or cannot be written, nothing changes. A
+   * SavedModel that is there is replaced, if so wanted, once the new one is whole; the card may be
+   * null.
    */
   static void write(Path target, boolean replace, ModelCard card, Writer writer) {
     requireFree(target, replace);
@@ -61,7 +58,7 @@ public final class OutputDirectory {
       return;
     }
     require(Files.isDirectory(place), "%s is a file; a SavedModel is a directory", target);
-    try (Stream<Path> files = Files.list(place)) {
+    try (var files = Files.list(place)) {
       if (files.findAny().isEmpty()) {
         return;
       }

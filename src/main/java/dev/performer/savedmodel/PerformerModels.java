@@ -37,8 +37,7 @@ import org.tensorflow.proto.DataType;
 import org.tensorflow.types.TFloat32;
 
 /**
- * SavedModels of a {@link Performer}: graph, weights, and in {@link ModelCard#config} the
- * configuration, so that the model can be built again.
+ * SavedModels of a {@link Performer}, which their {@link ModelCard#config} allows to build again.
  */
 public final class PerformerModels {
   /** The folder inside a SavedModel for the state of the optimizer that trained it. */
@@ -63,11 +62,10 @@ public final class PerformerModels {
    * Writes a SavedModel and, beside it, the state of an optimizer.
    *
    * @param weights all variables of {@link Performer#shapes}, float32
-   * @param card the description of the model; its config is filled in, all of it where it is null
+   * @param card its config is filled in, all of it where it is null
    * @param optimizer float32 and int64 by checkpoint key; empty for none
-   * @param replace whether a SavedModel that is there may be replaced
-   * @throws PerformerException listing weights that are missing, superfluous or of another shape,
-   *     or if the target is taken or cannot be written; nothing is written then
+   * @throws PerformerException listing weights that do not fit, or if the target is taken or cannot
+   *     be written; nothing is written then
    */
   public static void write(
       PerformerConfig config,
@@ -76,7 +74,7 @@ public final class PerformerModels {
       Map<String, NpyArray> optimizer,
       Path target,
       boolean replace) {
-    requireFit(config, weights);
+    requireFit(config, weights, "");
     if (card == null) {
       card = ModelCard.of(config.attentionOf(0), null, languageModel(config, null), null);
     }
@@ -103,7 +101,6 @@ public final class PerformerModels {
     }
   }
 
-  /** A TensorFlow checkpoint with the keys of a training run's. */
   private static void writeOptimizer(Path model, Map<String, NpyArray> values) {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
     try {
@@ -125,12 +122,12 @@ public final class PerformerModels {
     return CheckpointReader.exists(prefix) ? Optional.of(prefix) : Optional.empty();
   }
 
-  /** Whether a variable is a random projection, which no optimizer may change. */
   public static boolean isProjection(String name) {
     return name.endsWith("/projection");
   }
 
-  private static void requireFit(PerformerConfig config, Map<String, NpyArray> weights) {
+  private static void requireFit(
+      PerformerConfig config, Map<String, NpyArray> weights, String place) {
     Map<String, Shape> shapes = Performer.shapes(config);
     List<String> problems = new ArrayList<>();
     shapes.forEach(
@@ -148,7 +145,7 @@ public final class PerformerModels {
     others.removeAll(shapes.keySet());
     others.forEach(name -> problems.add(name + " is not a weight of this model"));
     if (!problems.isEmpty()) {
-      throw new PerformerException("the weights do not fit the configuration", problems);
+      throw new PerformerException(place + "the weights do not fit the configuration", problems);
     }
   }
 
@@ -170,7 +167,6 @@ public final class PerformerModels {
     }
   }
 
-  /** The values that variables have in a session, by name. */
   public static Map<String, NpyArray> values(Session session, List<Variable> variables) {
     Map<String, NpyArray> arrays = new LinkedHashMap<>();
     try (Variables.Values values = Variables.fetch(session, variables)) {
@@ -182,7 +178,7 @@ public final class PerformerModels {
   }
 
   /**
-   * How a model is used as a language model; null if it is none. A model that sees padding, because
+   * How a model is used as a language model; null if it is none. One that sees padding, because
    * nothing masks it, is fed sequences of the length that it was trained with.
    */
   public static ModelCard.LanguageModel languageModel(
@@ -213,7 +209,6 @@ public final class PerformerModels {
     return seesPadding(config) ? config.maxLength() : null;
   }
 
-  /** Whether outputs of real tokens depend on padding behind them. */
   private static boolean seesPadding(PerformerConfig config) {
     boolean isMasked = config.padId() != null;
     Predicate<AttentionConfig> seesPadding =
@@ -229,14 +224,12 @@ public final class PerformerModels {
     return !favor.causal() || favor.convention().couplesPositions(favor.kernel());
   }
 
-  /** From what configuration a SavedModel was built, if that is recorded. */
   public static Optional<PerformerConfig> config(Path model) {
     return ModelCard.read(model)
         .map(ModelCard::config)
         .map(config -> PerformerConfig.of(config, model.resolve(ModelCard.FILE) + ": config"));
   }
 
-  /** As {@link #config}. @throws PerformerException if it is not recorded */
   public static PerformerConfig requireConfig(Path model) {
     String message =
         "%s: does not say how it is built (no config in %s), as only models of './performer import'"
@@ -245,7 +238,6 @@ public final class PerformerModels {
         .orElseThrow(() -> new PerformerException(message.formatted(model, ModelCard.FILE)));
   }
 
-  /** Reads a model that {@link #write} wrote, or that was fine-tuned from one. */
   public static Saved load(Path model) {
     SavedModelDirectory directory = SavedModelDirectory.open(model);
     PerformerConfig config = requireConfig(model);
@@ -260,11 +252,7 @@ public final class PerformerModels {
         }
       }
     }
-    try {
-      requireFit(config, weights);
-    } catch (PerformerException e) {
-      throw e.in(model);
-    }
+    requireFit(config, weights, model + ": ");
     return new Saved(config, Map.copyOf(weights), ModelCard.read(model).orElseThrow());
   }
 }

@@ -25,17 +25,14 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * The signatures of a model that Java built, in a graph that stays its maker's.
- *
- * <p>{@code serving_default}: tokens to logits; encoders keep Model Garden's names. {@code embed}:
- * tokens to one vector per token and their mean without padding. {@code score}: tokens to the
- * log-probability of each, see {@link ScoreSignature}.
+ * The signatures of a model that Java built, in a graph that stays its maker's. {@code
+ * serving_default}: tokens to logits; encoders keep Model Garden's names. {@code embed}: tokens to
+ * one vector per token and their mean without padding. {@code score}: see {@link ScoreSignature}.
  *
  * <p>Causal language models generate with two more. {@code prefill}: tokens {@code [B, T]} and
  * their lengths {@code [B]} to logits {@code [B, V]} of the next token and the states. {@code
  * decode_step}: token {@code [B]}, position {@code [B]} and states to logits and states.
  *
- * @param tf where ops are added
  * @param vocabulary what token ids mean; null if that is not known
  */
 public record PerformerSignatures(Ops tf, Performer model, ModelCard.Vocabulary vocabulary) {
@@ -54,7 +51,6 @@ public record PerformerSignatures(Ops tf, Performer model, ModelCard.Vocabulary 
   /** A signature: placeholders and what is computed from them, by the names that callers use. */
   record Signature(String name, Map<String, Operand<?>> inputs, Map<String, Operand<?>> outputs) {}
 
-  /** All signatures that make sense for the model. */
   List<Signature> all() {
     List<Signature> signatures = new ArrayList<>();
     Task task = config().task();
@@ -81,7 +77,6 @@ public record PerformerSignatures(Ops tf, Performer model, ModelCard.Vocabulary 
     return ints(-1, isFixed ? config().maxLength() : -1);
   }
 
-  /** The model without dropout. */
   private Outputs apply(Inputs inputs) {
     return model.apply(tf, inputs, Dropout.none());
   }
@@ -92,8 +87,8 @@ public record PerformerSignatures(Ops tf, Performer model, ModelCard.Vocabulary 
   }
 
   /**
-   * 1 where a token is not padding, {@code [B, L]}; null if there is no padding. Its id is the
-   * configuration's, else the vocabulary's.
+   * 1 where a token is not padding, {@code [B, L]}; null if neither configuration nor vocabulary
+   * knows the id of padding.
    */
   Operand<TFloat32> realTokens(Operand<TInt32> tokens) {
     Integer ofVocabulary = vocabulary == null ? null : vocabulary.padId();

@@ -25,12 +25,10 @@ import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph.TrackableObject.ObjectReference;
 
 /**
- * The Python objects that a SavedModel is: what {@code tf.saved_model.load} makes of it.
- *
- * <p>A variable {@code layer_0/attention/query} becomes {@code model.layer_0.attention.query};
- * children named 0, 1, 2, … become a list. The lists {@code variables}, {@code trainable_variables}
- * and {@code non_trainable_variables}, the map {@code signatures} and the function {@code __call__}
- * stand at the root.
+ * The Python objects that a SavedModel is: what {@code tf.saved_model.load} makes of it. A variable
+ * {@code layer_0/attention/query} becomes {@code model.layer_0.attention.query}; children named 0,
+ * 1, 2, … become a list. Lists of variables, the map {@code signatures} and the function {@code
+ * __call__} stand at the root.
  */
 final class PythonObjects {
   private static final String USER_OBJECT = "_generic_user_object";
@@ -139,12 +137,10 @@ final class PythonObjects {
     return node == null;
   }
 
-  /** The checkpoint key of a variable. */
   String key(Variable variable) {
     return variableNodes.get(variable).tracked().getAttributes(0).getCheckpointKey();
   }
 
-  /** Adds a function of the map {@code signatures}; it takes keyword arguments. */
   void addSignature(String key, String name, TracedFunction function) {
     Map<String, StructuredValue> keywords = specs(function.inputs());
     var none = StructuredValues.tuple(List.of());
@@ -184,7 +180,6 @@ final class PythonObjects {
     return specs;
   }
 
-  /** For {@code saved_model.pb}. */
   SavedObjectGraph saved() {
     SavedObjectGraph.Builder graph = SavedObjectGraph.newBuilder();
     for (Node node : nodes) {
@@ -197,7 +192,6 @@ final class PythonObjects {
     return graph.putAllConcreteFunctions(functions).build();
   }
 
-  /** For the checkpoint. */
   TrackableObjectGraph trackable() {
     TrackableObjectGraph.Builder graph = TrackableObjectGraph.newBuilder();
     nodes.forEach(n -> graph.addNodes(n.tracked().clone().addAllChildren(children(n))));
@@ -225,7 +219,6 @@ final class PythonObjects {
     return children;
   }
 
-  /** Python values as a SavedModel's object graph writes them down. */
   private static final class StructuredValues {
     private static final StructuredValue NONE =
         StructuredValue.newBuilder().setNoneValue(NoneValue.getDefaultInstance()).build();

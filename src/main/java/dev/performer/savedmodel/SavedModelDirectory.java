@@ -23,14 +23,12 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.TreeMap;
-import java.util.stream.Stream;
-import org.tensorflow.proto.AssetFileDef;
 import org.tensorflow.proto.FunctionDef;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.MetaGraphDef;
 import org.tensorflow.proto.NodeDef;
+import org.tensorflow.proto.OpDef;
 import org.tensorflow.proto.SavedModel;
 import org.tensorflow.proto.TensorInfo;
 
@@ -38,9 +36,7 @@ import org.tensorflow.proto.TensorInfo;
  * A SavedModel on disk, read and checked before TensorFlow touches it: some damages would take the
  * JVM along, others would show only when the model runs.
  *
- * @param metaGraph the graph for inference, as it was read
- * @param nodes those of its main graph
- * @param functions those of its library
+ * @param metaGraph the graph for inference, as it was read, with its nodes and functions
  * @param size how large its graph is once the functions are expanded
  * @param signatures by name, sorted, without TensorFlow's own initializer
  * @param variables all of them, optimizer slots and metrics included
@@ -57,7 +53,6 @@ public record SavedModelDirectory(
   /** The tag of graphs that are made for inference. */
   public static final String SERVE = "serve";
 
-  /** The file that holds the graph. */
   static final String GRAPH_FILE = "saved_model.pb";
 
   /** Where TensorFlow's checkpoint ops find the variables. */
@@ -69,8 +64,8 @@ public record SavedModelDirectory(
   /**
    * Reads and checks a directory.
    *
-   * @throws PerformerException if it is not a SavedModel, damaged, or of a kind TensorFlow cannot
-   *     run; the message names which file or node is to blame
+   * @throws PerformerException naming the file or node to blame, if it is no SavedModel, damaged,
+   *     or of a kind TensorFlow cannot run
    */
   public static SavedModelDirectory open(Path path) {
     MetaGraphDef metaGraph = serving(path, parse(path));
@@ -128,7 +123,7 @@ public record SavedModelDirectory(
 
   /** TensorFlow opens whatever has the name of a file that it knows, and would wait for a pipe. */
   private static void checkFiles(Path path) {
-    try (Stream<Path> files = Files.walk(path, DEEPEST_FILE)) {
+    try (var files = Files.walk(path, DEEPEST_FILE)) {
       for (Path file : files.toList()) {
         if (Files.exists(file) && !Files.isDirectory(file)) {
           RegularFiles.require(file);
@@ -207,7 +202,6 @@ public record SavedModelDirectory(
     require(isEqual, "%s, but variables/ stores %s as %s", own, entry.shape(), key);
   }
 
-  /** The signature of that name. @throws PerformerException that lists those there are */
   public SignatureSpec signature(String name) {
     SignatureSpec signature = signatures.get(name);
     if (signature == null) {
@@ -229,21 +223,13 @@ public record SavedModelDirectory(
     String tensor = spec.tensor();
     require(!tensor.isEmpty(), "%s is sparse or composite, which is not supported", what);
     NodeDef node = nodes.require(tensor, what);
-    Optional<FunctionDef> function = functions.find(node.getOp());
+    var function = functions.find(node.getOp()).map(FunctionDef::getSignature);
     int outputs =
-        function.isPresent()
-            ? function.get().getSignature().getOutputArgCount()
-            : OpDefinitions.outputTypes(node).size();
+        function.map(OpDef::getOutputArgCount).orElse(OpDefinitions.outputTypes(node).size());
     boolean isOutput = TensorNames.index(tensor) < outputs;
     require(isOutput, "%s is %s, but that node has %d outputs", what, tensor, outputs);
   }
 
-  /** The version of TensorFlow that wrote it; empty if that is not recorded. */
-  public String tensorflowVersion() {
-    return metaGraph.getMetaInfoDef().getTensorflowVersion();
-  }
-
-  /** Where TensorFlow's checkpoint ops find the variables. */
   public Path variablesPrefix() {
     return path.resolve(CHECKPOINT);
   }
@@ -252,7 +238,7 @@ public record SavedModelDirectory(
   public Map<String, Path> assets() {
     Map<String, Path> assets = new TreeMap<>();
     Path folder = path.resolve("assets");
-    for (AssetFileDef asset : metaGraph.getAssetFileDefList()) {
+    for (var asset : metaGraph.getAssetFileDefList()) {
       String name = asset.getFilename();
       Path file = folder.resolve(name).normalize();
       boolean isInside = file.startsWith(folder.normalize());
@@ -262,12 +248,6 @@ public record SavedModelDirectory(
     return assets;
   }
 
-  /** Whether the graph or one of its functions has a node of one of some types. */
-  boolean hasOp(Set<String> ops) {
-    return functions.nodesOf(metaGraph.getGraphDef()).anyMatch(n -> ops.contains(n.getOp()));
-  }
-
-  /** The text of {@code assets.extra/performer.json}, if the model has one. */
   public Optional<String> performerJson() {
     Path file = path.resolve(ModelCard.FILE);
     try {

@@ -30,10 +30,8 @@ import org.tensorflow.proto.SavedModel;
 /**
  * Writes a graph that Java built as a TF2 SavedModel with an object graph: Python sees its
  * variables as attributes, the trainable ones marked, can call and train it and save it again;
- * TensorFlow Serving and the C library see ordinary signatures.
- *
- * <p>Only what the signatures need is written, not gradients or optimizer. The values come from a
- * session, which stays as it is.
+ * TensorFlow Serving and the C library see ordinary signatures, and only what those need is
+ * written.
  */
 public final class SavedModelExporter {
   private static final Pattern IDENTIFIER = Pattern.compile("[A-Za-z_][A-Za-z0-9_]*");
@@ -45,7 +43,6 @@ public final class SavedModelExporter {
       Function<List<String>, TracedFunction.Body> body,
       FunctionDefLibrary library) {}
 
-  /** Adds the ops of one signature. It is called once for each function that needs them. */
   @FunctionalInterface
   public interface SignatureBody {
     /** From the inputs by name, and the value of a variable by its name, to outputs by name. */
@@ -62,7 +59,6 @@ public final class SavedModelExporter {
 
   private SavedModelExporter() {}
 
-  /** Starts a description of what to export. */
   public static SavedModelExporter builder() {
     return new SavedModelExporter();
   }
@@ -74,10 +70,8 @@ public final class SavedModelExporter {
   }
 
   /**
-   * Adds a signature that is built anew.
-   *
-   * @param inputs −1 for batch and length; their order is that of Python's {@code model(...)}
-   * @param body adds its ops; the variables must have been given before
+   * Adds a signature that is built anew, for variables given before. Its inputs, −1 for batch and
+   * length, have the order of Python's {@code model(...)}.
    */
   public SavedModelExporter signature(String name, List<ArgumentSpec> inputs, SignatureBody body) {
     Map<String, ArgumentSpec> specs = new LinkedHashMap<>();
@@ -99,17 +93,13 @@ public final class SavedModelExporter {
   }
 
   private Variable variable(String name) {
-    return variables.stream()
-        .filter(variable -> variable.name().equals(name))
-        .findFirst()
-        .orElseThrow(() -> new IllegalArgumentException("no variable " + name));
+    var found = variables.stream().filter(variable -> variable.name().equals(name)).findFirst();
+    return found.orElseThrow(() -> new IllegalArgumentException("no variable " + name));
   }
 
   /**
-   * Adds a signature that is cut out of the variables' graph.
-   *
-   * @param inputs placeholders by the name they shall have in the signature
-   * @param outputs what depends on no other placeholder, by name
+   * Adds a signature that is cut out of the variables' graph: placeholders, and what depends on no
+   * other placeholder, by the names they shall have.
    */
   public SavedModelExporter signature(
       String name,
@@ -149,7 +139,6 @@ public final class SavedModelExporter {
     return this;
   }
 
-  /** Adds a description that is written beside the model. */
   public SavedModelExporter card(ModelCard description) {
     card = description;
     return this;
@@ -161,16 +150,14 @@ public final class SavedModelExporter {
     return this;
   }
 
-  /** Replaces a SavedModel that is already at the place, once the new one is whole. */
   public SavedModelExporter replaceExisting() {
     replace = true;
     return this;
   }
 
   /**
-   * Writes the SavedModel; the directory is made, with its parents, if need be.
+   * Writes the SavedModel with the values of a session, which stays as it is; parents are made.
    *
-   * @param session runs the variables' graph, which stays as it is
    * @throws dev.performer.PerformerException if the directory is taken or cannot be written
    */
   public void export(Session session, Path directory) {

@@ -15,7 +15,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
-import org.tensorflow.Result;
 import org.tensorflow.SavedModelBundle;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
@@ -27,9 +26,8 @@ import org.tensorflow.proto.RunOptions;
  * Runs the signatures of any SavedModel on named arrays, whether or not it can be trained here.
  * Signatures that change variables, such as a training step, change them for the runs that follow.
  *
- * <p>Safe for use from many threads at a time: {@link #predict} runs in the caller's thread and
- * shares one session. Close it when no call is under way. Where signatures change variables, the
- * order of concurrent calls is the order of the changes.
+ * <p>Safe for use from many threads at a time, which share one session; close it when no call is
+ * under way. Where signatures change variables, concurrent calls do so in their order.
  */
 public final class SavedModelPredictor implements AutoCloseable {
   /** How long loading, and one run, may take where nothing else is given. */
@@ -69,11 +67,10 @@ public final class SavedModelPredictor implements AutoCloseable {
   private static ConfigProto config(SavedModelDirectory directory) {
     ConfigProto.Builder config = ConfigProto.newBuilder();
     var graph = config.getGraphOptionsBuilder();
-    graph
-        .getRewriteOptionsBuilder()
-        .setDisableMetaOptimizer(directory.size().nodes() > MOST_REWRITTEN)
-        .setMetaOptimizerTimeoutMs(MOST_REWRITING_MS);
-    if (directory.hasOp(LOOPS)) {
+    var rewrites = graph.getRewriteOptionsBuilder().setMetaOptimizerTimeoutMs(MOST_REWRITING_MS);
+    rewrites.setDisableMetaOptimizer(directory.size().nodes() > MOST_REWRITTEN);
+    var nodes = directory.functions().nodesOf(directory.metaGraph().getGraphDef());
+    if (nodes.anyMatch(node -> LOOPS.contains(node.getOp()))) {
       // A loop over constants would be run, without a timeout, to fold it into one.
       graph.getOptimizerOptionsBuilder().setOptLevel(OptimizerOptions.Level.L0);
     }
@@ -81,43 +78,33 @@ public final class SavedModelPredictor implements AutoCloseable {
   }
 
   private PerformerException failure(String what, String late, String failed, RuntimeException e) {
-    String timeout = run.getTimeoutInMs() / 1000.0 + " s";
-    boolean isLate =
-        String.valueOf(e.getMessage()).startsWith("Timed out waiting for notification");
-    String reason = isLate ? late.formatted(timeout) : failed + NativeErrors.firstLine(e);
+    String first = NativeErrors.firstLine(e);
+    boolean isLate = first.startsWith("Timed out waiting for notification");
+    String reason = isLate ? late.formatted(run.getTimeoutInMs() / 1000.0 + " s") : failed + first;
     return new PerformerException(what + directory.path() + reason, e);
   }
 
-  /** Loads a model. @throws PerformerException if it is not a SavedModel or damaged */
   public static SavedModelPredictor load(Path directory) {
     return load(SavedModelDirectory.open(directory), TIMEOUT);
   }
 
-  /**
-   * Loads a model that was opened already.
-   *
-   * @param timeout how long loading, and then each run, may take: a signature may loop for ever
-   */
+  /** The timeout is for loading, and then for each run: a signature may loop for ever. */
   public static SavedModelPredictor load(SavedModelDirectory directory, Duration timeout) {
     return new SavedModelPredictor(directory, timeout);
   }
 
-  /** What was loaded. */
   public SavedModelDirectory directory() {
     return directory;
   }
 
-  /** The session that runs the model; closed with it. */
   public Session session() {
     return bundle.session();
   }
 
   /**
-   * Runs a signature.
+   * Runs a signature on one array per input, by name. Whole numbers and floats of other width are
+   * converted where no value changes; float16 and bfloat16 come out as float32.
    *
-   * @param inputs one array per input, named like the signature's; whole numbers and floats of
-   *     other width are converted where no value changes
-   * @return one array per output; float16 and bfloat16 come as float32
    * @throws PerformerException if a name, type or shape does not fit, or the model fails
    */
   public Map<String, NpyArray> predict(String signature, Map<String, NpyArray> inputs) {
@@ -143,7 +130,7 @@ public final class SavedModelPredictor implements AutoCloseable {
     feeds.forEach(runner::feed);
     tensors.forEach(runner::fetch);
     var order = List.copyOf(tensors);
-    try (Result result = runner.run()) {
+    try (var result = runner.run()) {
       Map<String, NpyArray> outputs = new TreeMap<>();
       for (TensorSpec output : spec.outputs().values()) {
         Tensor tensor = result.get(order.indexOf(output.tensor()));
@@ -159,19 +146,17 @@ public final class SavedModelPredictor implements AutoCloseable {
   }
 
   private void checkNames(SignatureSpec spec, Map<String, NpyArray> inputs) {
-    Set<String> missing = new TreeSet<>(spec.inputs().keySet());
-    Set<String> unknown = new TreeSet<>(inputs.keySet());
-    if (!missing.equals(unknown)) {
+    if (!spec.inputs().keySet().equals(inputs.keySet())) {
+      Set<String> missing = new TreeSet<>(spec.inputs().keySet());
       missing.removeAll(inputs.keySet());
+      Set<String> unknown = new TreeSet<>(inputs.keySet());
       unknown.removeAll(spec.inputs().keySet());
-      throw new PerformerException(
-          ("the signature " + spec.name() + " takes " + spec.inputs().values())
-              + (missing.isEmpty() ? "" : "; missing: " + missing)
-              + (unknown.isEmpty() ? "" : "; unknown: " + unknown));
+      String message = "the signature " + spec.name() + " takes " + spec.inputs().values();
+      message += missing.isEmpty() ? "" : "; missing: " + missing;
+      throw new PerformerException(message + (unknown.isEmpty() ? "" : "; unknown: " + unknown));
     }
   }
 
-  /** Frees the model. */
   @Override
   public void close() {
     bundle.close();

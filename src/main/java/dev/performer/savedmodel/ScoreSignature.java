@@ -16,15 +16,13 @@ import org.tensorflow.types.TInt32;
 
 /**
  * {@code score}: tokens {@code [B, L]} to {@code log_probabilities} {@code [B, L]}, in nats, and
- * their sum {@code log_probability} {@code [B]}. Padding counts nothing.
+ * their sum {@code log_probability} {@code [B]}. Padding counts nothing; other ids count as given,
+ * also one that ends a sequence.
  *
  * <p>Causal models: of each token given those before it. Where the model does not shift its inputs,
  * nothing stands before the first token, which then counts nothing. Masked models: of each token
  * given all others (pseudo-likelihood); special tokens, which are never guessed in training, count
  * nothing. This runs the model once per token, L × the memory of a prediction.
- *
- * <p>Ids count as they are given: a model that was trained to guess the end of a sequence counts it
- * where the caller appends its id, as the scoring of texts does.
  */
 final class ScoreSignature {
   private ScoreSignature() {}
@@ -53,11 +51,9 @@ final class ScoreSignature {
     return new Signature("score", Map.of(PerformerSignatures.TOKENS, tokens), outputs);
   }
 
-  /** What masked models never guess in training, padding aside. */
   private static List<Integer> specials(ModelCard.Vocabulary vocabulary) {
-    return Stream.of(vocabulary.maskId(), vocabulary.bosId(), vocabulary.eosId())
-        .filter(Objects::nonNull)
-        .toList();
+    var ids = Stream.of(vocabulary.maskId(), vocabulary.bosId(), vocabulary.eosId());
+    return ids.filter(Objects::nonNull).toList();
   }
 
   private static Integer maskId(PerformerSignatures graph) {

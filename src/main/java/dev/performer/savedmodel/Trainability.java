@@ -14,7 +14,6 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
@@ -23,9 +22,8 @@ import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.NodeDef;
 
 /**
- * Whether and how far gradients of a model's outputs reach its variables. A gradient goes from an
- * output back along floating point tensors and ends where an op stops it on purpose ({@code
- * StopGradient}, comparisons, shapes).
+ * Whether and how far gradients of a model's outputs reach its variables. One goes from an output
+ * back along floating point tensors and ends where an op stops it on purpose.
  *
  * @param obstacles ops between trainable variables and outputs that no gradient can pass
  * @param trainable trainable variables that a gradient reaches past no obstacle
@@ -51,12 +49,8 @@ public record Trainability(
               .split("\\s+"));
 
   /**
-   * An op that stops training.
-   *
-   * @param op its type
-   * @param node its name in the flat graph
-   * @param function the function of the SavedModel it comes from; empty for the main graph
-   * @param reason why no gradient passes
+   * An op that stops training, its name in the flat graph, the function of the SavedModel it comes
+   * from, empty for the main graph, and why no gradient passes.
    */
   public record Obstacle(String op, String node, String function, String reason) {
     @Override
@@ -66,7 +60,6 @@ public record Trainability(
     }
   }
 
-  /** Looks for what keeps gradients of outputs of a flat graph from its trainable variables. */
   static Trainability of(
       FlatGraph flat, CustomGradients custom, List<String> outputs, List<Variable> variables) {
     List<Variable> trainable = variables.stream().filter(Variable::trainable).toList();
@@ -79,11 +72,11 @@ public record Trainability(
     for (String name : seen) {
       NodeDef node = index.require(name, "a gradient");
       var call = flat.callOf(name);
-      String function = call.map(FlatGraph.Call::function).orElse("");
-      Optional.of(node)
-          .filter(n -> !paths.isEnd(n))
-          .flatMap(n -> custom.obstacle(n, call).or(() -> Optional.ofNullable(reason(n))))
-          .ifPresent(why -> obstacles.put(name, new Obstacle(node.getOp(), name, function, why)));
+      String reason = paths.isEnd(node) ? null : custom.obstacle(node, call).orElse(reason(node));
+      if (reason != null) {
+        String function = call.map(FlatGraph.Call::function).orElse("");
+        obstacles.put(name, new Obstacle(node.getOp(), name, function, reason));
+      }
     }
     obstacles.keySet().retainAll(paths.leadingTo(handles, seen));
     Set<String> behind = index.reached(obstacles.keySet(), paths::flowing);
@@ -100,7 +93,6 @@ public record Trainability(
     return variable.handle().op().name();
   }
 
-  /** Where gradients can flow in a flat graph, down to the handles of some variables. */
   private record Paths(
       GraphIndex index, Set<String> handles, Map<String, List<DataType>> outputTypes) {
 
@@ -135,7 +127,6 @@ public record Trainability(
           };
     }
 
-    /** Of the nodes seen, those from which gradients would flow to one of the ends. */
     Set<String> leadingTo(Set<String> ends, Set<String> seen) {
       Map<String, List<String>> users = new HashMap<>();
       for (String name : seen) {
@@ -153,30 +144,27 @@ public record Trainability(
     if (op.startsWith("TensorList") || op.startsWith("TensorArray")) {
       return "tensor lists have no gradient here";
     }
-    String known = isDifferentiable(op) ? null : "the op has no gradient here";
+    var none = AttrValue.getDefaultInstance();
+    if (op.equals("GatherV2") && node.getAttrOrDefault("batch_dims", none).getI() < 0) {
+      return "a gather with negative batch_dims has no gradient here";
+    }
+    boolean isFloat = node.getAttrOrDefault("T", none).getType() == DataType.DT_FLOAT;
+    if (op.equals("SoftmaxCrossEntropyWithLogits") && !isFloat) {
+      return "its gradient exists in float32 only";
+    }
     return switch (op) {
       case "While", "StatelessWhile", "Enter", "Exit", "NextIteration", "LoopCond" ->
           "loops have no gradient here";
       case "If", "StatelessIf", "Case", "StatelessCase", "Switch", "Merge" ->
           "branches on a tensor have no gradient here";
-      case "GatherV2" ->
-          node.getAttrOrDefault("batch_dims", AttrValue.getDefaultInstance()).getI() < 0
-              ? "a gather with negative batch_dims has no gradient here"
-              : known;
-      case "SoftmaxCrossEntropyWithLogits" ->
-          node.getAttrOrThrow("T").getType() == DataType.DT_FLOAT
-              ? known
-              : "its gradient exists in float32 only";
-      default -> known;
+      default -> isDifferentiable(op) ? null : "the op has no gradient here";
     };
   }
 
-  /** Whether every trainable variable that the outputs depend on gets its gradient. */
   public boolean isTrainable() {
     return obstacles.isEmpty() && !trainable.isEmpty();
   }
 
-  /** One line for the user. */
   public String summary() {
     if (isTrainable()) {
       return "can be trained: gradients reach " + trainable.size() + " variables";

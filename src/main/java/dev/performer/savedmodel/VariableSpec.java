@@ -19,7 +19,6 @@ import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.CollectionDef;
 import org.tensorflow.proto.DataType;
-import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.MetaGraphDef;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedVariable;
@@ -30,8 +29,6 @@ import org.tensorflow.proto.VariableDef;
  *
  * @param name unique in the model, without {@code :0}
  * @param node the node of the main graph that makes its handle
- * @param type element type
- * @param shape static shape
  * @param trainable whether Python marked it so; without any mark, whether it is floating point
  * @param checkpointKey where {@code variables/} stores it; empty if it is not stored
  * @param slice the part of the stored tensor it is, as RestoreV2 writes it; empty for all of it
@@ -59,7 +56,6 @@ public record VariableSpec(
     return new Catalog(metaGraph, objects).specs();
   }
 
-  /** Takes names and marks from a graph, its object graph and its collections. */
   private static final class Catalog {
     private static final Set<String> VARIABLES = Set.of("VarHandleOp", "VariableV2", "Variable");
     private static final Set<DataType> FLOATING =
@@ -149,14 +145,13 @@ public record VariableSpec(
    * never run: it names the keys for TF1, TF2 and every Keras alike.
    */
   private record Stored(String key, String slice) {
-    /** By the name of the node that makes the variable's handle. */
     static Map<String, Stored> of(MetaGraphDef metaGraph) {
       String restore = TensorNames.node(metaGraph.getSaverDef().getRestoreOpName());
       if (restore.isEmpty()) {
         return Map.of();
       }
       var flat = FunctionInliner.inline(metaGraph.getGraphDef(), List.of("^" + restore));
-      GraphDef graph = ResourceConversion.apply(flat.graph());
+      var graph = ResourceConversion.apply(flat.graph());
       GraphIndex index = new GraphIndex(graph.getNodeList());
       Map<String, Stored> keys = new LinkedHashMap<>();
       for (NodeDef node : graph.getNodeList()) {

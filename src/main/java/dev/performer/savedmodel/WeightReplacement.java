@@ -32,10 +32,8 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
-import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.NdArrays;
@@ -51,9 +49,8 @@ import org.tensorflow.types.TString;
  * variables/}, whose checkpoint gets the values of a session under the keys that were trained and
  * keeps all others bit for bit. So all signatures, Keras layers and training functions survive.
  *
- * <p>Where Python stored a variable twice (Keras 3 exports do), both get the new value. The
- * checkpoint's hash in {@code fingerprint.pb} is computed anew; the other hashes are of files that
- * do not change.
+ * <p>Where Python stored a variable twice (Keras 3 does), both get the new value. The checkpoint's
+ * hash in {@code fingerprint.pb} is computed anew; the others are of files that stay.
  */
 public final class WeightReplacement {
   /** Checkpoint keys with the session's values, of second copies of those, and with old values. */
@@ -67,7 +64,6 @@ public final class WeightReplacement {
     this.original = original;
   }
 
-  /** Starts from a SavedModel, which must have the checkpoint of its variables. */
   public static WeightReplacement of(Path original) {
     boolean hasGraph = Files.isRegularFile(original.resolve(GRAPH_FILE));
     require(hasGraph, "%s is not a SavedModel: it has no %s", original, GRAPH_FILE);
@@ -82,26 +78,22 @@ public final class WeightReplacement {
     return new WeightReplacement(original);
   }
 
-  /** Adds a description, in place of the one that the original has. */
   public WeightReplacement card(ModelCard description) {
     card = description;
     return this;
   }
 
-  /** Replaces a SavedModel that is already at the target, once the new one is whole. */
   public WeightReplacement replaceExisting() {
     replace = true;
     return this;
   }
 
   /**
-   * Writes the model.
+   * Writes the model with a session's values, by the variables' checkpoint keys in the original; no
+   * variables make a copy.
    *
-   * @param session holds the new values; its graph stays as it is
-   * @param variables those with new values, by their checkpoint keys in the original; none makes a
-   *     copy
-   * @throws PerformerException if the variables do not fit the original (all disagreements are
-   *     listed), or the target is taken or cannot be written; nothing has changed then
+   * @throws PerformerException listing variables that do not fit the original, or if the target is
+   *     taken or cannot be written; nothing has changed then
    */
   public Report export(Session session, List<Variable> variables, Path target) {
     requireApart(target);
@@ -110,7 +102,7 @@ public final class WeightReplacement {
       return new Report(List.of(), List.of(), List.of());
     }
     try (CheckpointReader reader = CheckpointReader.open(original.resolve(CHECKPOINT))) {
-      requireFit(reader, variables);
+      reader.requireFit(variables, "these weights are not of " + original);
       Map<String, Variable> values = new LinkedHashMap<>();
       variables.forEach(variable -> values.put(variable.checkpointKey(), variable));
       List<String> replaced = List.copyOf(values.keySet());
@@ -134,24 +126,6 @@ public final class WeightReplacement {
     Path to = target.toAbsolutePath().normalize();
     boolean isInside = !from.equals(to) && (from.startsWith(to) || to.startsWith(from));
     require(!isInside, "%s and %s lie inside one another", target, original);
-  }
-
-  private void requireFit(CheckpointReader reader, List<Variable> variables) {
-    List<String> problems = new ArrayList<>();
-    for (Variable variable : variables) {
-      String key = variable.checkpointKey();
-      CheckpointReader.Entry entry = reader.entries().get(key);
-      if (entry == null) {
-        problems.add(key + " is not in its checkpoint");
-      } else if (!entry.fits(variable)) {
-        var type = Tensors.dataType(variable.type());
-        String stored = key + " is " + entry.type() + " " + entry.shape();
-        problems.add(stored + ", the new value is " + type + " " + variable.shape());
-      }
-    }
-    if (!problems.isEmpty()) {
-      throw new PerformerException("these weights are not of " + original, problems);
-    }
   }
 
   private record Stored(String key, String name, boolean used) {}
@@ -220,16 +194,15 @@ public final class WeightReplacement {
     }
   }
 
-  /** The checkpoint and what belongs to its weights is not copied with new ones. */
   private boolean isKept(Path file) {
-    boolean isCheckpoint =
-        file.startsWith(original.resolve(CHECKPOINT.getParent()))
-            && file.getFileName().toString().startsWith(CHECKPOINT.getFileName() + ".");
-    return !isCheckpoint && !file.startsWith(original.resolve(PerformerModels.OPTIMIZER));
+    boolean isIn = file.startsWith(original.resolve(CHECKPOINT.getParent()));
+    boolean isNamed = file.getFileName().toString().startsWith(CHECKPOINT.getFileName() + ".");
+    boolean isOptimizer = file.startsWith(original.resolve(PerformerModels.OPTIMIZER));
+    return !(isIn && isNamed) && !isOptimizer;
   }
 
   private void copyFiles(Path target, Predicate<Path> wanted) throws IOException {
-    try (Stream<Path> files = Files.walk(original)) {
+    try (var files = Files.walk(original)) {
       for (Path file : files.filter(wanted).toList()) {
         Path copy = target.resolve(original.relativize(file).toString());
         if (Files.isDirectory(file)) {
@@ -255,7 +228,6 @@ public final class WeightReplacement {
     }
   }
 
-  /** The values that stay, of whatever type. */
   private Map<String, Operand<?>> originals(Ops tf, List<String> keys, CheckpointReader reader) {
     Map<String, Operand<?>> originals = new LinkedHashMap<>();
     if (!keys.isEmpty()) {
@@ -263,9 +235,7 @@ public final class WeightReplacement {
       var types = keys.stream().map(key -> reader.entry(key).type()).toList();
       var slices = Collections.nCopies(keys.size(), "");
       var restored = ModelRestore.restore(tf, prefix, keys, slices, types);
-      for (int i = 0; i < keys.size(); i++) {
-        originals.put(keys.get(i), restored.output(i));
-      }
+      keys.forEach(key -> originals.put(key, restored.output(originals.size())));
     }
     return originals;
   }
@@ -291,7 +261,7 @@ public final class WeightReplacement {
         TString data = TString.tensorOfBytes(NdArrays.vectorOfObjects(file))) {
       Ops tf = Ops.create(graph);
       var hash = tf.fingerprint(tf.constantOf(data), tf.constant("farmhash64"));
-      try (Result result = session.runner().fetch(hash).run()) {
+      try (var result = session.runner().fetch(hash).run()) {
         var bytes = ByteBuffer.wrap(Tensors.bytes(result.get(0)));
         return bytes.order(ByteOrder.LITTLE_ENDIAN).getLong();
       }

@@ -1,8 +1,8 @@
 package dev.performer.study;
 
 import static dev.performer.PerformerException.require;
+import static dev.performer.study.Table.columns;
 import static java.util.stream.Collectors.groupingBy;
-import static java.util.stream.Collectors.joining;
 import static java.util.stream.Collectors.toList;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
@@ -56,7 +56,6 @@ public record ApproximationStudy(
     long seed,
     Convention convention,
     boolean causal) {
-
   /** Checks sizes. */
   public ApproximationStudy {
     boolean isFit = length > 0 && headSize > 0 && draws > 0 && amplitude > 0;
@@ -127,14 +126,8 @@ public record ApproximationStudy(
 
   private FavorConfig config(Variant v, int m) {
     require(m > 0, "the number of features must be positive, not %d", m);
-    return FavorConfig.builder()
-        .kernel(v.kernel())
-        .convention(convention)
-        .features(m)
-        .causal(causal)
-        .directions(v.directions())
-        .lengths(v.lengths())
-        .build();
+    var keys = FavorConfig.builder().kernel(v.kernel).directions(v.directions).lengths(v.lengths);
+    return keys.convention(convention).features(m).causal(causal).build();
   }
 
   private float[] gaussian(Random random, double deviation) {
@@ -224,11 +217,12 @@ public record ApproximationStudy(
 
     /** Markdown: a line for each variant, a column for each number of features. */
     public String table() {
-      var features = rows.stream().map(row -> " | M=" + row.features).distinct();
-      Table table = new Table("kernel | projection | row lengths" + features.collect(joining()));
+      var features = rows.stream().map(Row::features).distinct().toList();
+      Table table =
+          new Table("kernel | projection | row lengths" + columns(features, m -> "M=" + m));
       for (var row : byVariant().entrySet()) {
-        var errors = row.getValue().stream().map(r -> " | " + number(r.error));
-        table.row(row.getKey().toString().replace(", ", " | ") + errors.collect(joining()));
+        String variant = row.getKey().toString().replace(", ", " | ");
+        table.row(variant + columns(row.getValue(), r -> number(r.error)));
       }
       return table.toString();
     }

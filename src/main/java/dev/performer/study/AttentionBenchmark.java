@@ -1,5 +1,6 @@
 package dev.performer.study;
 
+import static dev.performer.study.Table.columns;
 import static dev.performer.study.Table.format;
 
 import dev.performer.chart.Chart;
@@ -15,8 +16,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
-import java.util.function.IntFunction;
-import java.util.stream.Collectors;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -30,7 +29,6 @@ import org.tensorflow.types.TFloat32;
 public record AttentionBenchmark(
     Size size, List<Integer> lengths, List<BenchmarkedAttention> attentions)
     implements Benchmark<AttentionBenchmark.Case> {
-
   /** Checks lengths. */
   public AttentionBenchmark {
     lengths = Size.checked(lengths);
@@ -73,8 +71,9 @@ public record AttentionBenchmark(
   /** Milliseconds forward / forward+backward, and the peak memory of forward+backward. */
   @Override
   public String table(List<Case> rows) {
-    Table times = new Table("attention" + columns(length -> "L=" + length));
-    byKind(rows).forEach((kind, results) -> times.row(kind + columns(l -> cell(results.get(l)))));
+    Table times = new Table("attention" + columns(lengths, l -> "L=" + l));
+    byKind(rows)
+        .forEach((kind, results) -> times.row(kind + columns(lengths, l -> cell(results.get(l)))));
     String text =
         times
             + "\nForward / forward+backward in milliseconds (fastest of several runs), peak memory of"
@@ -84,15 +83,10 @@ public record AttentionBenchmark(
       return text;
     }
     String title = "forward+backward, times faster than exact softmax";
-    Table faster = new Table(title + columns(length -> "L=" + length));
-    ratios.forEach(
-        (kind, of) ->
-            faster.row(kind + columns(l -> of.containsKey(l) ? format("%.1f×", of.get(l)) : "–")));
+    Table faster = new Table(title + columns(lengths, l -> "L=" + l));
+    Function<Double, String> cell = ratio -> ratio == null ? "–" : format("%.1f×", ratio);
+    ratios.forEach((kind, of) -> faster.row(kind + columns(lengths, l -> cell.apply(of.get(l)))));
     return text + "\n" + faster;
-  }
-
-  private String columns(IntFunction<String> cell) {
-    return lengths.stream().map(length -> " | " + cell.apply(length)).collect(Collectors.joining());
   }
 
   private static String cell(Measured m) {

@@ -40,7 +40,6 @@ import org.tensorflow.types.TInt32;
  * sequences, layer by layer and head by head.
  */
 public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weights) {
-
   /** What is tried in a layer. @param projection {@code [M, D]}, or null without one */
   public record Trial(FavorConfig favor, float[] projection) {}
 

@@ -32,7 +32,6 @@ record ExpectedError(
     Operand<TFloat64> keys,
     Operand<TFloat64> values,
     Operand<TFloat64> seen) {
-
   /** Whether there is a closed form for a kernel's features. */
   static boolean isKnown(Kernel kernel) {
     return kernel.form() instanceof Kernel.Trigonometric

@@ -1,5 +1,6 @@
 package dev.performer.study;
 
+import static dev.performer.study.Table.columns;
 import static dev.performer.study.Table.format;
 
 import dev.performer.AtomicFiles;
@@ -28,7 +29,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
-import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.Session;
@@ -102,19 +102,15 @@ public record GenerationBenchmark(
   /** Milliseconds a token in the first and last quarter, and of computing the prefix again. */
   @Override
   public String table(List<Case> rows) {
-    String again =
-        lengths.stream().map(l -> " | prefix of " + l + " again").collect(Collectors.joining());
-    Table table =
-        new Table("attention | token, first quarter | last quarter | last / first" + again);
+    String quarters = "attention | token, first quarter | last quarter | last / first";
+    Table table = new Table(quarters + columns(lengths, l -> "prefix of " + l + " again"));
     for (Measured row : results(rows)) {
       double first = row.firstQuarterMs;
-      String quarters = format(" | %.2f ms | %.2f ms | %.2f", first, row.lastQuarterMs, row.growth);
-      StringBuilder cells = new StringBuilder(row.attention).append(quarters);
-      for (int length : lengths) {
-        double times = row.timesFaster.get(length);
-        cells.append(format(" | %.1f ms, %.1f×", row.recomputeMs.get(length), times));
-      }
-      table.row(cells.toString());
+      String cells = format(" | %.2f ms | %.2f ms | %.2f", first, row.lastQuarterMs, row.growth);
+      var times = row.timesFaster;
+      var again = row.recomputeMs;
+      cells += columns(lengths, l -> format("%.1f ms, %.1f×", again.get(l), times.get(l)));
+      table.row(row.attention + cells);
     }
     return table
         + "\nMilliseconds a token, each the fastest of several runs; ×: how many times faster the"

@@ -83,10 +83,8 @@ final class MeasuringProcess {
     command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
     command.addAll(arguments);
     command.add(answer.toString());
-    return new ProcessBuilder(command)
-        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-        .redirectError(ProcessBuilder.Redirect.INHERIT)
-        .start();
+    var builder = new ProcessBuilder(command).redirectOutput(ProcessBuilder.Redirect.DISCARD);
+    return builder.redirectError(ProcessBuilder.Redirect.INHERIT).start();
   }
 
   private static void end(Process process, Path folder) {

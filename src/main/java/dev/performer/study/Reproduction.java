@@ -7,16 +7,16 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
 import dev.performer.recipe.Recipe;
-import dev.performer.recipe.RecipeRuns;
-import dev.performer.recipe.RecipeRuns.Run;
+import dev.performer.recipe.Recipe.Runs;
+import dev.performer.recipe.Recipe.Runs.Run;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Evaluation;
-import dev.performer.training.run.MetricsLog;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
+import dev.performer.training.run.TrainerLog;
 import dev.performer.training.run.TrainingResult;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -76,15 +76,14 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
 
   /** Trains what is not trained yet, and gives {@code results.md}. */
   public Path run(Progress progress) {
-    List<RecipeRuns> planned = recipes.stream().map(RecipeRuns::read).toList();
+    List<Runs> planned = recipes.stream().map(Runs::read).toList();
     Plan plan = plan(planned, progress);
     List<ReproductionReport> reports = new ArrayList<>();
     planned.forEach(recipe -> compare(recipe, plan, reports, progress));
     return output.resolve(RESULTS);
   }
 
-  private void compare(
-      RecipeRuns recipe, Plan plan, List<ReproductionReport> all, Progress progress) {
+  private void compare(Runs recipe, Plan plan, List<ReproductionReport> all, Progress progress) {
     Long steps = plan.steps.get(recipe.name());
     String begun = "%s was begun without the recipe %s; choose another directory";
     PerformerException.require(steps != null, begun, output, recipe.name());
@@ -148,13 +147,13 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     }
   }
 
-  private Plan plan(List<RecipeRuns> planned, Progress progress) {
+  private Plan plan(List<Runs> planned, Progress progress) {
     Path file = output.resolve(PLAN);
     if (Files.exists(file)) {
       return StrictJson.read(file, Plan.class);
     }
     Map<String, Cost> costs = new LinkedHashMap<>();
-    for (RecipeRuns recipe : planned) {
+    for (Runs recipe : planned) {
       Cost cost = recipe.runs().stream().map(this::cost).reduce(new Cost(0, 0), Cost::plus);
       costs.put(recipe.name(), cost);
       progress.message(
@@ -162,7 +161,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
     }
     Map<String, Double> shares = shares(costs, budget.toMillis() / 1e3);
     Map<String, Long> steps = new LinkedHashMap<>();
-    for (RecipeRuns recipe : planned) {
+    for (Runs recipe : planned) {
       long full = recipe(recipe.runs().get(0)).training().steps();
       steps.put(recipe.name(), Math.max(LEAST_STEPS, Math.round(shares.get(recipe.name()) * full)));
     }
@@ -258,7 +257,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   }
 
   private static List<JsonNode> metrics(Path run) {
-    return MetricsLog.read(run.resolve("metrics.jsonl"));
+    return TrainerLog.read(run.resolve("metrics.jsonl"));
   }
 
   private static double medianStep(List<JsonNode> metrics) {
@@ -273,7 +272,7 @@ public record Reproduction(List<Path> recipes, List<Path> folders, Duration budg
   }
 
   /** The first paragraph of the comment that a recipe begins with. */
-  private static String title(RecipeRuns recipe) {
+  private static String title(Runs recipe) {
     Path file = recipe.runs().get(0).recipe();
     try (Stream<String> lines = Files.lines(file)) {
       var comment = lines.takeWhile(line -> line.startsWith("#") && line.length() > 1);

@@ -28,7 +28,6 @@ record ReproductionReport(
     Evaluation baseline,
     List<Reproduction.Result> results,
     Map<String, List<JsonNode>> metrics) {
-
   static void write(Path output, long budgetSeconds, List<ReproductionReport> recipes) {
     String head =
         """

@@ -12,7 +12,6 @@ import dev.performer.model.Performer.Inputs;
 import dev.performer.model.PerformerConfig;
 import dev.performer.nn.Dense.Precision;
 import dev.performer.nn.Dropout;
-import dev.performer.training.CompiledStep;
 import dev.performer.training.LabelledBatch;
 import dev.performer.training.LanguageModel;
 import dev.performer.training.LoopOptions;
@@ -66,7 +65,7 @@ public final class StepBenchmark implements AutoCloseable {
       var options = LoopOptions.builder().optimizer(ADAM).clipNorm(0).xla(xla);
       Trainable model = Trainable.of(model(config, rows, length, precision));
       step = TrainerStep.of(model, options.batch(new BatchSize.Sequences(rows)).build());
-      session = CompiledStep.session(graph, xla);
+      session = TrainerStep.session(graph, xla);
       step.model().initializer().accept(session);
       step.optimizer().initializer().accept(session);
     } catch (RuntimeException e) {

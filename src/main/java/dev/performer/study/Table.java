@@ -1,6 +1,9 @@
 package dev.performer.study;
 
+import java.util.List;
 import java.util.Locale;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /** A table in Markdown. */
 final class Table {
@@ -14,6 +17,11 @@ final class Table {
   /** Adds a row of cells with {@code " | "} between them, as columns have. */
   void row(String cells) {
     text.append(("| " + cells + " |\n").replace("|  ", "| ")); // where a cell is empty
+  }
+
+  /** Cells of a row behind others. */
+  static <T> String columns(List<T> of, Function<T, String> cell) {
+    return of.stream().map(one -> " | " + cell.apply(one)).collect(Collectors.joining());
   }
 
   /** A text with numbers as they are written everywhere. */

@@ -2,6 +2,7 @@ package dev.performer.study;
 
 import static dev.performer.study.Table.format;
 
+import com.fasterxml.jackson.annotation.JsonUnwrapped;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.model.PerformerConfig;
 import dev.performer.nn.Dense.Precision;
@@ -13,7 +14,6 @@ import java.util.Locale;
 public record TrainingBenchmark(
     Size size, List<Integer> lengths, List<BenchmarkedAttention> attentions, List<Compute> computes)
     implements Benchmark<TrainingBenchmark.Case> {
-
   /** How a step is computed. */
   public enum Compute {
     PLAIN(""),
@@ -68,9 +68,8 @@ public record TrainingBenchmark(
       String attention,
       String compute,
       int length,
-      double stepMs,
       double tokensPerSecond,
-      double peakMb) {}
+      @JsonUnwrapped Measured measured) {}
 
   private record Json(List<Step> trainingSteps) {}
 
@@ -111,8 +110,7 @@ public record TrainingBenchmark(
 
     private Step step() {
       String how = compute.name().toLowerCase(Locale.ROOT);
-      return new Step(
-          attention.label(), how, length, result.stepMs, tokensPerSecond(), result.peakMb);
+      return new Step(attention.label(), how, length, tokensPerSecond(), result);
     }
 
     @Override

@@ -30,7 +30,9 @@ public final class UnigramBaseline {
     var batches = recipe.data().batches(recipe.batchSize(), recipe.training().seed());
     boolean numbers = recipe.task().hasNumbers(); // standardized ones, of which the mean is 0
     double[] costs = numbers ? null : costs(recipe, batches);
-    int likeliest = numbers ? -1 : likeliest(costs);
+    var cheapestFirst = Comparator.comparingDouble((Integer i) -> costs[i]);
+    int likeliest =
+        numbers ? -1 : IntStream.range(0, costs.length).boxed().min(cheapestFirst).orElseThrow();
     int limit = recipe.training().evaluationBatches();
     long start = System.nanoTime();
     double loss = 0;
@@ -58,11 +60,6 @@ public final class UnigramBaseline {
     Map<String, Double> more = isImage ? Measures.ofBits(mean) : Map.of();
     return new Evaluation(
         mean, accuracy, perplexity, Math.round(guesses), sequences, seconds, more);
-  }
-
-  private static int likeliest(double[] costs) {
-    var cheapestFirst = Comparator.comparingDouble((Integer i) -> costs[i]);
-    return IntStream.range(0, costs.length).boxed().min(cheapestFirst).orElseThrow();
   }
 
   /** −ln of each token's share of the right answers. */

@@ -93,12 +93,10 @@ public final class Feed implements AutoCloseable {
       }
       return Tensors.of(floats, shape);
     }
-    PerformerException.require(
-        type == TBool.class || type == TUint8.class,
-        "input %s of the model has type %s; tokens and masks must be int32, int64, float, double,"
-            + " bool or uint8",
-        placeholder.op().name(),
-        placeholder.dataType());
+    boolean isOfBytes = type == TBool.class || type == TUint8.class;
+    String text =
+        "input %s has type %s; tokens and masks must be int32, int64, float, double, bool or uint8";
+    PerformerException.require(isOfBytes, text, placeholder.op().name(), placeholder.dataType());
     byte[] bytes = new byte[values.length];
     for (int i = 0; i < bytes.length; i++) {
       bytes[i] = (byte) values[i];

@@ -3,13 +3,23 @@ package dev.performer.training;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.PerformerException;
 import dev.performer.data.Batching;
+import dev.performer.data.ExampleBatches;
+import dev.performer.data.LetterTokenizer;
 import dev.performer.data.Masking;
+import dev.performer.data.SequenceSource;
+import dev.performer.data.Tokenizer;
+import dev.performer.data.Vocabulary;
 import dev.performer.training.optim.Schedule;
+import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.LongSupplier;
 
 /**
  * How a language model is fine-tuned.
@@ -49,8 +59,47 @@ public record FineTuneOptions(Objective objective, Batching batching, LoopOption
     loop = loop.toBuilder().batch(batching.size()).build();
   }
 
+  /** What a model is trained on, and evaluated on. @param tokenizer of the model */
+  public record Data(Tokenizer tokenizer, SequenceSource train, SequenceSource validation) {
+    /** Data of single letters. */
+    public Data(Vocabulary vocabulary, SequenceSource train, SequenceSource validation) {
+      this(new LetterTokenizer(vocabulary), train, validation);
+    }
+  }
+
+  /**
+   * Opens a run that trains a language model, whose graph stays the caller's.
+   *
+   * @param directory new or empty, or that of the run to go on with
+   * @param resume whether to go on from its newest whole checkpoint
+   * @throws PerformerException if directory, data or model will not do, or are not the same
+   */
+  public Trainer open(
+      LanguageModel model, Data data, Path directory, boolean resume, Progress progress) {
+    var tokenizer = data.tokenizer();
+    model.check(tokenizer.vocabulary());
+    for (var source : List.of(data.train(), data.validation())) {
+      try (var stream = source.open()) {
+        PerformerException.require(stream.hasNext(), "%s holds no sequence", source.name());
+      }
+    }
+    var fitted = model.fit(batching);
+    var trained = ExampleBatches.of(data.train(), tokenizer, fitted, loop.seed());
+    var opened = new AtomicReference<Trainer>();
+    LongSupplier step = () -> opened.get().step();
+    BatchSource train = TokenBatchSource.training(trained, objective, loop.seed(), step);
+    long seed = TokenBatchSource.EVALUATION_SEED;
+    var held = ExampleBatches.of(data.validation(), tokenizer, fitted.forEvaluation(), seed);
+    BatchSource validation = TokenBatchSource.evaluation(held, objective);
+    Trainable trainable = Trainable.of(model);
+    var best = Validation.of(trainable, validation, loop.evaluationBatches());
+    RunDirectory run = RunDirectory.open(directory, resume, settings(data), progress);
+    opened.set(new Trainer(trainable, train, best, loop, run, progress));
+    return opened.get().owning(train, validation);
+  }
+
   /** The {@code config.json} of a run: every setting, defaults included. */
-  RunDirectory.Settings settings(TrainingData data) {
+  private RunDirectory.Settings settings(Data data) {
     ObjectNode json = JSON.createObjectNode().put("format", 2);
     json.set("objective", kind(objective));
     ObjectNode batches = JSON.valueToTree(batching);
@@ -59,7 +108,7 @@ public record FineTuneOptions(Objective objective, Batching batching, LoopOption
     json.putObject("data")
         .put("train", data.train().name())
         .put("validation", data.validation().name());
-    var known = data.vocabulary();
+    var known = data.tokenizer().vocabulary();
     ObjectNode vocabulary = json.putObject("vocabulary");
     vocabulary.set("tokens", JSON.valueToTree(known.tokens()));
     known.pad().ifPresent(id -> vocabulary.put("pad", id));

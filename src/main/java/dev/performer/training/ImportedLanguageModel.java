@@ -92,20 +92,14 @@ public final class ImportedLanguageModel {
     List<Output<?>> constant = new ArrayList<>();
     for (TensorSpec input : spec.inputs().values()) {
       if (!input.name().equals(card.tokens()) && !input.name().equals(card.mask())) {
-        require(
-            hasRank(input, 2),
-            "the input %s of signature %s is not [B, L]; a language model is trained on tokens and"
-                + " masks only",
-            input,
-            spec.name());
+        String text = "the input %s of signature %s is not [B, L], as tokens and masks must be";
+        require(hasRank(input, 2), text, input, spec.name());
         constant.add(model.input(spec.name(), input.name()));
       }
     }
     Output<?> logits = model.output(spec.name(), card.logits());
-    require(
-        logits.type() == TFloat32.class,
-        "the output %s is no float32; logits must be",
-        spec.output(card.logits()));
+    boolean isFloat = logits.type() == TFloat32.class;
+    require(isFloat, "the output %s is no float32; logits must be", spec.output(card.logits()));
     return new LanguageModel(
         model.graph(),
         model.input(spec.name(), card.tokens()),
@@ -131,13 +125,10 @@ public final class ImportedLanguageModel {
       String what) {
     List<String> names = specs.values().stream().filter(fits).map(TensorSpec::name).toList();
     Optional<String> known = usual.stream().filter(names::contains).findFirst();
-    require(
-        known.isPresent() || names.size() == 1,
-        "the signature %s has %s %s; it has %s",
-        signature.name(),
-        names.isEmpty() ? "no" : "more than one",
-        what,
-        String.join(", ", specs.values().stream().map(TensorSpec::toString).toList()));
+    String count = names.isEmpty() ? "no" : "more than one";
+    String text = "the signature %s has %s %s; it has %s";
+    boolean isFound = known.isPresent() || names.size() == 1;
+    require(isFound, text, signature.name(), count, what, specs.values());
     return known.orElseGet(() -> names.get(0));
   }
 

@@ -91,10 +91,9 @@ public record ImportedWeights(
 
   /** The names of weights that hold NaN or infinity, sorted. */
   public List<String> notFinite() {
-    return weights.entrySet().stream()
-        .filter(entry -> !DoubleStream.of(entry.getValue().doubles()).allMatch(Double::isFinite))
-        .map(Map.Entry::getKey)
-        .sorted()
+    var names = weights.keySet().stream().sorted();
+    return names
+        .filter(n -> !DoubleStream.of(weights.get(n).doubles()).allMatch(Double::isFinite))
         .toList();
   }
 

@@ -5,7 +5,6 @@ import dev.performer.data.TokenBatch;
 import dev.performer.graph.NativeErrors;
 import java.lang.reflect.Array;
 import java.nio.ByteBuffer;
-import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import java.util.zip.Checksum;
@@ -31,7 +30,6 @@ public record LabelledBatch(
     float[] weights,
     float[] numbers,
     int[] decoderMask) {
-
   /** Of a model with one stack that guesses ids. */
   public LabelledBatch(
       int rows, int length, int[] inputs, int[] mask, int[] targets, float[] weights) {
@@ -43,10 +41,16 @@ public record LabelledBatch(
     return new LabelledBatch(batch.rows(), batch.length(), inputs, batch.mask(), targets, weights);
   }
 
+  /** A batch as it is with what is to be guessed, by a decoder if it has a mask. */
+  static LabelledBatch of(
+      TokenBatch in, int[] targets, float[] weights, float[] numbers, int[] decoder) {
+    return new LabelledBatch(
+        in.rows(), in.length(), in.tokens(), in.mask(), targets, weights, numbers, decoder);
+  }
+
   /** Tokens that are not padding, of encoder and decoder. */
   public long realTokens() {
-    return Arrays.stream(mask).asLongStream().sum()
-        + Arrays.stream(decoderMask).asLongStream().sum();
+    return IntStream.of(mask).asLongStream().sum() + IntStream.of(decoderMask).asLongStream().sum();
   }
 
   /** Targets of a row: L, T, or 1. */

@@ -22,8 +22,7 @@ import org.tensorflow.types.TFloat32;
  * respect to its variables. The graph is owned by whoever made this.
  *
  * @param tokens placeholder, {@code [B, L]}, int32 or int64
- * @param mask placeholder for a {@code [B, L]} mask (1 = real token) of any numeric type, where the
- *     model takes one
+ * @param mask placeholder {@code [B, L]} of any numeric type, 1 at real tokens, if there is one
  * @param constantInputs other placeholders {@code [B, L]} that are fed zeros, such as token types
  * @param logits {@code [B, L, vocabulary]}
  * @param initializer gives a new session's variables their values
@@ -36,19 +35,13 @@ public record LanguageModel(
     Output<TFloat32> logits,
     List<Variable> variables,
     Consumer<Session> initializer) {
-
   /** The batching this model takes: its graph may fix length or number of sequences. */
   public Batching fit(Batching batching) {
     Batching ofLength = fixed(1) > 0 ? batching.withFixedLength(fixed(1)) : batching;
     return fixed(0) > 0 ? ofLength.withSize(new BatchSize.Sequences(fixed(0))) : ofLength;
   }
 
-  /**
-   * Loss, accuracy and perplexity over a data set, with the weights the model came with.
-   *
-   * @param batches from {@link Batching#forEvaluation}
-   * @param seed of the masks, such as {@link TokenBatchSource#EVALUATION_SEED}
-   */
+  /** Evaluates on batches for evaluation with the model's own weights. @param seed of masks */
   public Evaluation evaluate(Objective objective, Batches batches, long seed) {
     Trainable trainable = Trainable.of(this);
     try (BatchSource source = TokenBatchSource.evaluation(batches, objective, seed);
@@ -75,12 +68,10 @@ public record LanguageModel(
   void check(Vocabulary vocabulary) {
     var shape = logits.shape();
     long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
-    PerformerException.require(
-        size <= 0 || size >= vocabulary.size(),
-        "the vocabulary has %d tokens, but the model's logits only %d; give the vocabulary the"
-            + " model was trained with",
-        vocabulary.size(),
-        size);
+    int tokens = vocabulary.size();
+    String text =
+        "the vocabulary has %d tokens, but the model's logits only %d; give the model's own";
+    PerformerException.require(size <= 0 || size >= tokens, text, tokens, size);
   }
 
   private int fixed(int dimension) {

@@ -80,7 +80,6 @@ public record LoopOptions(
     boolean xla,
     Precision precision,
     long seed) {
-
   private static final String TOKENS = "batchTokens";
   private static final String SEQUENCES = "batchSequences";
 

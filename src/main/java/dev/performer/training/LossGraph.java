@@ -19,15 +19,13 @@ import org.tensorflow.types.TInt32;
  * {@code s} of all alike) and a z-loss ({@code z·log²Σexp(logits)}, which keeps logits from
  * drifting); the sums never have.
  *
- * @param targets placeholder for the right ids or numbers, {@code [B, L]}
- * @param weights placeholder for how much each position counts, {@code [B, L]}
- * @param loss weighted mean in nats, or of squares, scalar; what is differentiated
+ * @param targets placeholder for the right ids or numbers, {@code [B, L]}, as of weights
+ * @param loss weighted mean in nats, or of squares, scalar; differentiated
  * @param sums weighted sums of cross-entropy or squares and of right guesses (NaN for numbers), and
  *     the sum of weights, {@code [3]}; float64, so that sums over many batches are exact
  */
 public record LossGraph(
     Output<?> targets, Output<TFloat32> weights, Output<TFloat32> loss, Output<TFloat64> sums) {
-
   /** What is added to cross-entropy: s, in [0, 1), and z, at least 0. */
   public record Options(double labelSmoothing, double zLoss) {
     public static final Options NONE = new Options(0, 0);

@@ -4,6 +4,7 @@ import java.util.Comparator;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.function.IntToDoubleFunction;
 import java.util.function.Supplier;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
@@ -80,19 +81,15 @@ public record Measures(Optional<Output<TFloat32>> predictions, Supplier<Tally> t
 
     @Override
     public Map<String, Double> result(double loss) {
-      var recall =
-          IntStream.range(0, right.length)
-              .filter(i -> occurring[i] > 0)
-              .mapToDouble(i -> right[i] / occurring[i]);
-      var f1 =
-          IntStream.range(0, right.length)
-              .filter(i -> occurring[i] + guessed[i] > 0)
-              .mapToDouble(i -> 2 * right[i] / (occurring[i] + guessed[i]));
-      return new TreeMap<>(Map.of("macroAccuracy", mean(recall), "macroF1", mean(f1)));
+      double recall = mean(i -> right[i] / occurring[i]);
+      double f1 = mean(i -> 2 * right[i] / (occurring[i] + guessed[i]));
+      return new TreeMap<>(Map.of("macroAccuracy", recall, "macroF1", f1));
     }
 
-    private static double mean(DoubleStream values) {
-      return values.average().orElse(Double.NaN);
+    /** Over classes that have a value; without one they have 0/0. */
+    private double mean(IntToDoubleFunction ofClass) {
+      var values = IntStream.range(0, right.length).mapToDouble(ofClass);
+      return values.filter(value -> !Double.isNaN(value)).average().orElse(Double.NaN);
     }
   }
 

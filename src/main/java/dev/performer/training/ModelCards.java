@@ -39,17 +39,13 @@ public final class ModelCards {
     if (ByteTokenizer.isNamed(name)) {
       return ByteTokenizer.named(name);
     }
-    require(
-        card.tokenizerJson() != null,
-        "the model's card has a tokenizer %s; known are %s and %s:N",
-        name,
-        JsonTokenizer.FILE,
-        ByteTokenizer.NAME);
-    return JsonTokenizer.of(
-        card.tokenizerJson().getBytes(UTF_8),
-        "the model's " + ModelCard.TOKENIZER_FILE,
+    String json = card.tokenizerJson();
+    String text = "the model's card has a tokenizer %s; known are %s and %s:N";
+    require(json != null, text, name, JsonTokenizer.FILE, ByteTokenizer.NAME);
+    var ids =
         new JsonTokenizer.SpecialIds(
-            id(card.padId()), id(card.maskId()), id(card.bosId()), id(card.eosId())));
+            id(card.padId()), id(card.maskId()), id(card.bosId()), id(card.eosId()));
+    return JsonTokenizer.of(json.getBytes(UTF_8), "the model's " + ModelCard.TOKENIZER_FILE, ids);
   }
 
   /** A tokenizer as a part of a card. */
@@ -86,11 +82,9 @@ public final class ModelCards {
     if (card.tokens() == null && PROTEIN.equals(card.name())) {
       return ProteinVocabulary.google();
     }
-    require(
-        card.tokens() != null,
-        "the model's card has a vocabulary %s without tokens; only %s is known by its name",
-        card.name(),
-        PROTEIN);
+    String text =
+        "the model's card has a vocabulary %s without tokens; only %s is known by its name";
+    require(card.tokens() != null, text, card.name(), PROTEIN);
     try {
       int unknown = card.tokens().indexOf("X");
       return new Vocabulary(
@@ -124,18 +118,13 @@ public final class ModelCards {
         : ModelCard.Objective.MASKED_LM;
   }
 
-  /** Where the weights of a step come from. @param importedFrom a model, null for none */
+  /** Where the weights of a step come from. @param from a model, null for none */
   public static ModelCard.Provenance provenance(
-      String importedFrom,
-      String trainedOn,
-      long seed,
-      long step,
-      Evaluation before,
-      Evaluation after) {
+      String from, String data, long seed, long step, Evaluation before, Evaluation after) {
     ModelCard.Provenance none = ModelCard.Provenance.UNKNOWN;
-    var origin = importedFrom == null ? none : none.madeFrom(Path.of(importedFrom), List.of());
+    var origin = from == null ? none : none.madeFrom(Path.of(from), List.of());
     return origin.trained(
-        trainedOn, seed, step, new TreeMap<>(before.measures()), new TreeMap<>(after.measures()));
+        data, seed, step, new TreeMap<>(before.measures()), new TreeMap<>(after.measures()));
   }
 
   private static OptionalInt id(Integer id) {

@@ -17,21 +17,21 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
-import java.util.function.UnaryOperator;
+import java.util.function.Function;
 import org.tensorflow.Graph;
 
 /**
  * The training of a model that is built from its configuration, and its export with the weights of
  * the best evaluation.
  *
- * @param measured adds what evaluations measure besides
+ * @param measured what evaluations measure besides
  * @param unit of the numbers that a regression guesses
  */
 public record ModelTraining(
     PerformerConfig config,
     Objective objective,
     LoopOptions loop,
-    UnaryOperator<Trainable> measured,
+    Function<Trainable, Measures> measured,
     Standardization unit) {
   /** The export inside a run directory. */
   public static final String MODEL = "model";
@@ -50,12 +50,7 @@ public record ModelTraining(
   /** What came of it; there is no model if the run was stopped before its end. */
   public record Outcome(TrainingResult result, Optional<Path> model) {}
 
-  /**
-   * Trains and exports.
-   *
-   * @param start weights to begin with, by name; empty for random ones
-   * @param stop polled between steps: whether to end with a checkpoint
-   */
+  /** Trains and exports. @param start weights to begin with; empty for random ones */
   public Outcome run(
       Place place,
       Settings settings,
@@ -72,7 +67,8 @@ public record ModelTraining(
             RunDirectory.open(place.directory(), place.resume(), settings, progress);
         Graph graph = new Graph()) {
       Trainable model = trainable(graph, start);
-      var best = Validation.of(model, validation, loop.evaluationBatches());
+      var measures = measured.apply(model);
+      var best = Validation.of(model, validation, loop.evaluationBatches(), measures);
       try (Trainer trainer = new Trainer(model, train, best, loop, run, progress)) {
         trainer.stopWhen(stop);
         if (place.debugNumerics()) {
@@ -95,7 +91,7 @@ public record ModelTraining(
   /** The model with its loss in a graph that is empty. */
   public Trainable trainable(Graph graph, Map<String, NpyArray> start) {
     Map<String, NpyArray> weights = start.isEmpty() ? start : unit.standardized(start);
-    return measured.apply(PerformerTraining.build(graph, config, loop, weights));
+    return PerformerTraining.build(graph, config, loop, weights);
   }
 
   /** Something must be guessed: sequences of a single token, say, teach nothing. */

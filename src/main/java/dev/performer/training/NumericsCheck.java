@@ -30,28 +30,23 @@ import org.tensorflow.types.TFloat64;
  *
  * @param number of the step
  */
-record NumericsCheck(TrainerStep step, Session session, long number) {
+record NumericsCheck(
+    TrainerStep step, Session session, long number, List<LabelledBatch> batches, double rate) {
   private static final int OPS_PER_RUN = 500;
   private static final Set<DataType> FLOATING = Set.of(DataType.DT_FLOAT, DataType.DT_DOUBLE);
 
   /** The error of a run whose loss or gradient exploded. @param byOp whether to find the op, too */
-  PerformerException diverged(
-      String what,
-      List<LabelledBatch> batches,
-      boolean byOp,
-      Path checkpoint,
-      double rate,
-      RuntimeException cause) {
+  PerformerException diverged(String what, boolean byOp, Path checkpoint, RuntimeException cause) {
     String text =
         "training diverged at step %d: %s; %s; the last good checkpoint is %s; lower the learning"
             + " rate (now %.3g) and resume";
-    String where = where(batches, byOp);
+    String where = where(byOp);
     long failed = number + (cause == null ? 0 : 1); // a loss is looked at after its step
     text = String.format(Locale.ROOT, text, failed, what, where, checkpoint, rate);
     return new PerformerException(text, cause);
   }
 
-  private String where(List<LabelledBatch> batches, boolean byOp) {
+  private String where(boolean byOp) {
     try {
       for (int part = 0; part < batches.size(); part++) {
         LabelledBatch batch = batches.get(part);
@@ -75,16 +70,16 @@ record NumericsCheck(TrainerStep step, Session session, long number) {
     model.variables().forEach(v -> named.put("the variable " + v.name(), v.read(tf).asOutput()));
     model.activations().forEach((name, output) -> named.put("the output of " + name, output));
     named.put("the loss", model.loss());
-    List<Output<?>> gradients = step.optimizer().gradients();
-    for (int i = 0; i < gradients.size(); i++) {
-      named.put("the gradient of " + step.optimizer().trained().get(i).name(), gradients.get(i));
+    Gradients found = step.optimizer().gradients();
+    for (int i = 0; i < found.values().size(); i++) {
+      named.put("the gradient of " + found.variables().get(i).name(), found.values().get(i));
     }
     return named;
   }
 
   /** Floating point outputs of all that the loss or a gradient depends on, in order of making. */
   private Map<String, Output<?>> ops() {
-    List<Output<?>> ends = new ArrayList<>(step.optimizer().gradients());
+    List<Output<?>> ends = new ArrayList<>(step.optimizer().gradients().values());
     ends.add(step.model().loss());
     var behind = Gradients.ancestors(ends, false).keySet();
     Map<String, Output<?>> outputs = new LinkedHashMap<>();
@@ -143,14 +138,14 @@ record NumericsCheck(TrainerStep step, Session session, long number) {
   private String largest(LabelledBatch batch) {
     Ops tf = Ops.create(step.model().graph()).withSubScope("largest");
     List<Output<?>> halves = new ArrayList<>();
-    step.optimizer()
-        .gradients()
-        .forEach(g -> halves.add(tf.nn.l2Loss(g.expect(TFloat32.class)).asOutput()));
+    for (Output<?> gradient : step.optimizer().gradients().values()) {
+      halves.add(tf.nn.l2Loss(gradient.expect(TFloat32.class)).asOutput());
+    }
     try (Feed feed = step.feed(batch, number, 0);
         var result = feed.run(session, halves)) {
       var norm = Comparator.<Integer>comparingDouble(i -> Tensors.floats(result.get(i))[0]);
       int largest = IntStream.range(0, halves.size()).boxed().max(norm).orElseThrow();
-      return step.optimizer().trained().get(largest).name();
+      return step.optimizer().gradients().variables().get(largest).name();
     }
   }
 }

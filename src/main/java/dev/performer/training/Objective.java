@@ -10,11 +10,7 @@ import java.util.Arrays;
 
 /** What a model is trained to guess. */
 public interface Objective {
-  /**
-   * Inputs, targets and weights for a batch; the same for the same seed and step.
-   *
-   * @throws PerformerException if the vocabulary lacks a token that is needed
-   */
+  /** Inputs, targets and weights for a batch; the same for the same seed and step. */
   LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step);
 
   /** Guess the tokens that were replaced. */
@@ -56,22 +52,14 @@ public interface Objective {
     }
   }
 
-  /**
-   * Guess the class of each sequence: one target and one weight a row.
-   *
-   * @param classes that the model knows; a label must be below
-   */
+  /** Guess the class of each sequence, one a row, below {@code classes}. */
   record Classification(int classes) implements Objective {
     @Override
     public LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
       int greatest = Arrays.stream(batch.categories()).max().orElse(0);
-      PerformerException.require(
-          greatest < classes,
-          "an example has class %d, but the model has %d classes, from 0; mend the label, or train"
-              + " with model.classes %d",
-          greatest,
-          classes,
-          greatest + 1);
+      String text =
+          "an example has class %d, but the model has %d classes, from 0; mend it or model.classes";
+      PerformerException.require(greatest < classes, text, greatest, classes);
       return LabelledBatch.of(batch, batch.tokens(), batch.categories(), ones(batch.rows()));
     }
   }
@@ -85,9 +73,7 @@ public interface Objective {
         numbers[row] = unit.standardized(numbers[row]);
       }
       int[] none = {};
-      int rows = batch.rows();
-      return new LabelledBatch(
-          rows, batch.length(), batch.tokens(), batch.mask(), none, ones(rows), numbers, none);
+      return LabelledBatch.of(batch, none, ones(batch.rows()), numbers, none);
     }
   }
 
@@ -100,25 +86,13 @@ public interface Objective {
   /**
    * Write what is missing in a sequence, token by token. The model itself moves the decoder's
    * inputs one place to the right, so they are the targets.
-   *
-   * @param corruption what is missing
-   * @param pad id of padding
    */
   record SpanCorruptedSequence(SpanCorruption corruption, int pad) implements Objective {
     @Override
     public LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
       TokenBatch in = corruption.apply(batch, pad, seed, step);
       TokenBatch out = in.targets(corruption.targetLength(batch.length()), pad);
-      float[] none = {};
-      return new LabelledBatch(
-          in.rows(),
-          in.length(),
-          in.tokens(),
-          in.mask(),
-          out.tokens(),
-          out.weights(),
-          none,
-          out.mask());
+      return LabelledBatch.of(in, out.tokens(), out.weights(), new float[0], out.mask());
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.performer.training;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.FeatureMap;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
@@ -11,6 +12,7 @@ import dev.performer.model.PerformerConfig;
 import dev.performer.model.PerformerConfig.DropoutRates;
 import dev.performer.nn.Dense.Precision;
 import dev.performer.nn.Dropout;
+import dev.performer.nn.HeadMixer;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.Averages;
 import java.util.List;
@@ -22,11 +24,14 @@ import org.tensorflow.Output;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.op.core.ReduceSum;
+import org.tensorflow.op.train.BatchMatMul;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
 
-/** A new {@link Performer} with the loss of its task. */
+/** A new {@link Performer} with the loss of its task and what shows how it learns. */
 final class PerformerTraining {
   private final Ops tf;
   private final Inputs inputs;
@@ -41,12 +46,12 @@ final class PerformerTraining {
     var kind = config.task().hasNumbers() ? TFloat32.class : TInt32.class;
     targets = tf.placeholder(kind, anyBatch).asOutput();
     weights = tf.placeholder(TFloat32.class, anyBatch).asOutput();
-    Inputs encoded = Inputs.of(tokens, mask);
-    inputs =
-        config.task().hasDecoder() // it reads the right tokens, which the model shifts: [B, T]
-            ? encoded.withDecoder(
-                tf.placeholder(TInt32.class, anyBatch), tf.placeholder(TFloat32.class, anyBatch))
-            : encoded;
+    Inputs all = Inputs.of(tokens, mask);
+    if (config.task().hasDecoder()) { // it reads the right tokens, which the model shifts
+      Operand<TInt32> written = tf.placeholder(TInt32.class, anyBatch); // [B, T]
+      all = all.withDecoder(written, tf.placeholder(TFloat32.class, anyBatch));
+    }
+    inputs = all;
   }
 
   /**
@@ -97,7 +102,7 @@ final class PerformerTraining {
     }
     model.redraws(tf, variables::get, redraw).forEach((n, ops) -> built.redraw(redraw, n, ops));
     activations(built, outputs);
-    FeatureDiagnostics.of(tf, model, inference).forEach(built::diagnostic);
+    training.diagnostics(built, model, inference);
     return built
         .loss(loss.loss())
         .sums(loss.sums())
@@ -151,15 +156,60 @@ final class PerformerTraining {
     built.activation("logits", logits.asOutput());
   }
 
+  /**
+   * How the random features of each layer fare: {@code layer_0/featureNorm} is the mean length of
+   * φ(k), {@code layer_0/featureRank} the effective rank {@code tr(G)²/tr(G²)} of {@code G =
+   * φ(K)ᵀφ(K)}, between 1 and M, mean over sequences and heads. Few features that do all the work,
+   * or lengths that explode, show that a kernel estimate is poor.
+   */
+  private void diagnostics(Trainable.Builder built, Performer model, Outputs outputs) {
+    var mask = outputs.mask();
+    for (int i = 0; i < outputs.layers().size(); i++) {
+      if (model.attention(i).mixer() instanceof HeadMixer.Favor favor) {
+        Outputs.Layer layer = outputs.layers().get(i);
+        FeatureMap.Features<TFloat32> features =
+            favor.attention(tf).featureMap().map(tf, layer.queries(), layer.keys(), mask);
+        features = mask == null ? features : features.masked(tf, mask);
+        String name = "layer_" + i + "/";
+        built.diagnostic(name + "featureNorm", wide(norm(features.keys(), mask)));
+        built.diagnostic(name + "featureRank", wide(rank(features.keys())));
+      }
+    }
+  }
+
+  private Operand<TFloat32> norm(Operand<TFloat32> keys, Operand<TFloat32> mask) {
+    var lengths = tf.math.sqrt(tf.reduceSum(tf.math.square(keys), tf.constant(-1))); // [B, H, L]
+    if (mask == null) {
+      return tf.math.mean(lengths, tf.constant(new int[] {0, 1, 2}));
+    }
+    Operand<TFloat32> perHead = tf.math.mean(lengths, tf.constant(1)); // [B, L]
+    var all = tf.constant(new int[] {0, 1});
+    var sum = tf.reduceSum(tf.math.mul(perHead, mask), all);
+    return tf.math.div(sum, tf.math.maximum(tf.reduceSum(mask, all), tf.constant(1f)));
+  }
+
+  private Operand<TFloat32> rank(Operand<TFloat32> keys) {
+    var last = tf.constant(new int[] {2, 3});
+    var sum = tf.reduceSum(tf.math.square(keys), last, ReduceSum.keepDims(true)); // [B, H, 1, 1]
+    var unit = tf.math.divNoNan(keys, tf.math.sqrt(sum)); // so that tr(G) = 1
+    var gram = tf.train.batchMatMul(unit, unit, TFloat32.class, BatchMatMul.adjX(true));
+    var squares = tf.reduceSum(tf.math.square(gram), last); // [B, H, M, M] to [B, H]
+    var ranks = tf.math.reciprocal(tf.math.maximum(squares, tf.constant(1e-12f)));
+    return tf.math.mean(ranks, tf.constant(new int[] {0, 1}));
+  }
+
+  private Output<TFloat64> wide(Operand<TFloat32> x) {
+    return tf.dtypes.cast(x, TFloat64.class).asOutput();
+  }
+
   private static void requireAlike(List<Variable> weights, Map<String, NpyArray> start) {
     for (Variable variable : weights) {
       NpyArray value = start.get(variable.name());
       String found = value == null ? "" : ": " + value + " for " + variable.shape();
-      PerformerException.require(
-          value != null && Shape.of(value.shape()).equals(variable.shape()),
-          "the model to start from has %s %s; its sizes must be the recipe's",
-          value == null ? "no weight" : "another shape of",
-          variable.name() + found);
+      String what = value == null ? "no weight" : "another shape of";
+      boolean isAlike = value != null && Shape.of(value.shape()).equals(variable.shape());
+      String text = "the model to start from has %s %s%s; its sizes must be the recipe's";
+      PerformerException.require(isAlike, text, what, variable.name(), found);
     }
   }
 }

@@ -2,11 +2,11 @@ package dev.performer.training;
 
 import dev.performer.PerformerException;
 import dev.performer.graph.SaveRestore;
+import dev.performer.training.run.Checkpoint.TrainingState;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
 import dev.performer.training.run.TrainerLog;
-import dev.performer.training.run.TrainingState;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
@@ -20,7 +20,6 @@ record RunEvaluations(
     RunDirectory run,
     Progress progress,
     BooleanSupplier stop) {
-
   private Optional<Evaluation> measure() {
     return validation.evaluate(session, stop);
   }

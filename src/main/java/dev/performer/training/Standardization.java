@@ -25,18 +25,12 @@ public record Standardization(double mean, double deviation) {
   public static final Standardization NONE = new Standardization(0, 1);
 
   public Standardization {
-    require(
-        Double.isFinite(mean) && deviation > 0 && Double.isFinite(deviation),
-        "data.standardize: expected a finite mean and a deviation above 0, not %s and %s",
-        mean,
-        deviation);
+    boolean holds = Double.isFinite(mean) && deviation > 0 && Double.isFinite(deviation);
+    String text = "data.standardize: expected a finite mean and a deviation above 0, not %s and %s";
+    require(holds, text, mean, deviation);
   }
 
-  /**
-   * Mean and deviation of the labels of a source, in one pass.
-   *
-   * @throws PerformerException if an example has no number, or all have the same
-   */
+  /** Of the labels of a source, in one pass; an error if one is no number, or all are the same. */
   public static Standardization of(ExampleSource source) {
     long count = 0;
     double mean = 0;
@@ -44,8 +38,8 @@ public record Standardization(double mean, double deviation) {
     try (var stream = source.open()) {
       while (stream.hasNext()) {
         if (!(stream.next().label() instanceof Label.Value number)) {
-          throw new PerformerException(
-              source.name() + " has no numbers to learn; name their column in data.label");
+          String text = " has no numbers to learn; name their column in data.label";
+          throw new PerformerException(source.name() + text);
         }
         count++;
         double difference = number.value() - mean;
@@ -53,11 +47,8 @@ public record Standardization(double mean, double deviation) {
         squares += difference * (number.value() - mean);
       }
     }
-    require(
-        squares != 0,
-        "%s: %s; a regression needs labels that differ",
-        source.name(),
-        count < 2 ? "fewer than two labels" : "every label is " + mean);
+    String reason = count < 2 ? "fewer than two labels" : "every label is " + mean;
+    require(squares != 0, "%s: %s; a regression needs labels that differ", source.name(), reason);
     return new Standardization(mean, Math.sqrt(squares / count));
   }
 

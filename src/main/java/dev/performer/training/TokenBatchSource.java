@@ -31,7 +31,7 @@ public final class TokenBatchSource implements BatchSource {
 
   /** Epoch after epoch; what is masked differs from epoch to epoch. */
   public static TokenBatchSource training(Batches batches, Objective objective, long seed) {
-    return new TokenBatchSource(batches, objective, seed, true, null);
+    return training(batches, objective, seed, null);
   }
 
   /** The same with masks that depend on the step, say, instead of the epoch. */

@@ -38,13 +38,11 @@ import org.tensorflow.types.TInt64;
  *     of guesses, {@code [3]}
  * @param evaluation the same sums without dropout and, where there are averages, with them
  * @param feed makes the tensors of a batch, which are closed; rows of weight 0 must count nothing
- * @param averages of the weights, moved along with every step
  * @param dropoutSeed placeholder {@code [2]}, fed anew for every batch
  * @param redrawSeed placeholder {@code [2]} of the redraws, fed from the run's seed and the step
  * @param redraws ops that draw new projections, by the steps between draws
  * @param activations what layers compute, in their order, by names that a message can use
  * @param diagnostics scalars on a validation batch, such as the rank of features, by name
- * @param measures what an evaluation measures besides
  */
 public record Trainable(
     Graph graph,
@@ -61,7 +59,6 @@ public record Trainable(
     Map<String, Output<?>> activations,
     Map<String, Output<TFloat64>> diagnostics,
     Measures measures) {
-
   /** Begins with what every graph has; averages may be among the variables. */
   public static Builder builder(Graph graph, Variables variables) {
     return builder(graph, variables::all, variables::initialize);
@@ -70,16 +67,6 @@ public record Trainable(
   public static Builder builder(
       Graph graph, Supplier<List<Variable>> variables, Consumer<Session> initializer) {
     return new Builder(graph, variables, initializer);
-  }
-
-  /** The same, measured by another output. */
-  Trainable withSums(Output<TFloat64> other) {
-    return new Builder(this).sums(other).build();
-  }
-
-  /** The same with an evaluation that measures something else besides. */
-  public Trainable withMeasures(Measures other) {
-    return new Builder(this).measures(other).build();
   }
 
   /** A new Performer in an empty graph, with the loss of its task and random weights. */
@@ -133,21 +120,6 @@ public record Trainable(
       this.graph = graph;
       this.variables = variables;
       this.initializer = initializer;
-    }
-
-    private Builder(Trainable other) {
-      this(other.graph, other::variables, other.initializer);
-      loss = other.loss;
-      sums = other.sums;
-      evaluation = other.evaluation;
-      feed = other.feed;
-      averages = other.averages.orElse(null);
-      dropoutSeed = other.dropoutSeed.orElse(null);
-      redrawSeed = other.redrawSeed.orElse(null);
-      redraws.putAll(other.redraws);
-      activations.putAll(other.activations);
-      diagnostics.putAll(other.diagnostics);
-      measures = other.measures;
     }
 
     public Builder loss(Output<TFloat32> value) {

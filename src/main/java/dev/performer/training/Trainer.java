@@ -6,14 +6,14 @@ import dev.performer.PerformerException;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.Variable;
 import dev.performer.training.optim.Schedule;
+import dev.performer.training.run.Checkpoint.Interval;
+import dev.performer.training.run.Checkpoint.TrainingState;
 import dev.performer.training.run.ExitHook;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
 import dev.performer.training.run.RunDirectory.Settings;
 import dev.performer.training.run.TrainerLog;
 import dev.performer.training.run.TrainingResult;
-import dev.performer.training.run.TrainingState;
-import dev.performer.training.run.TrainingState.Interval;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -67,8 +67,7 @@ public final class Trainer implements AutoCloseable {
    *     label smoothing, is refused
    * @param directory new or empty, or that of the run to go on with
    * @param resume whether to go on from its newest whole checkpoint, with the same model and data
-   * @throws PerformerException if the directory cannot be written or holds no such run, the model
-   *     cannot be trained, or variables or an option differ that may not: the message names it
+   * @throws PerformerException if directory or model will not do; it names an option that differs
    */
   public static Trainer open(
       Trainable model,
@@ -86,10 +85,9 @@ public final class Trainer implements AutoCloseable {
   private static Settings settings(Trainable model, BatchSource train, LoopOptions options) {
     for (String key : List.of("averageDecay", "labelSmoothing", "zLoss", "precision")) {
       boolean isDefault = options.toJson().get(key).equals(LoopOptions.DEFAULT.toJson().get(key));
-      PerformerException.require(
-          isDefault || key.equals("averageDecay") && model.averages().isPresent(),
-          "training option %s is no business of the loop: build it into the graph",
-          key);
+      boolean isBuilt = key.equals("averageDecay") && model.averages().isPresent();
+      String text = "training option %s is no business of the loop: build it into the graph";
+      PerformerException.require(isDefault || isBuilt, text, key);
     }
     ObjectNode settings = JsonNodeFactory.instance.objectNode().put("format", 1);
     settings.putObject("data").put("train", train.name());
@@ -101,12 +99,13 @@ public final class Trainer implements AutoCloseable {
 
   /** Takes the newest whole checkpoint of a run, which it closes, or first values. */
   public Trainer(
-      Trainable trained,
+      Trainable model,
       BatchSource train,
       Validation validation,
       LoopOptions options,
       RunDirectory run,
       Progress progress) {
+    this.model = model;
     this.options = options;
     schedule = options.schedule();
     this.run = run;
@@ -114,13 +113,12 @@ public final class Trainer implements AutoCloseable {
     this.validation = validation;
     this.progress = progress;
     try {
-      step = TrainerStep.of(trained, options);
-      model = step.model();
+      step = TrainerStep.of(model, options);
       List<Variable> saved = new ArrayList<>(model.variables());
       model.averages().ifPresent(averages -> saved.addAll(averages.averages().values()));
       saved.addAll(step.optimizer().slots());
       store = SaveRestore.of(Ops.create(model.graph()).withSubScope("training"), saved);
-      session = CompiledStep.session(model.graph(), options.xla());
+      session = TrainerStep.session(model.graph(), options.xla());
       evaluations = new RunEvaluations(validation, session, store, run, progress, this::stops);
     } catch (RuntimeException e) {
       run.close();
@@ -139,10 +137,8 @@ public final class Trainer implements AutoCloseable {
     model.initializer().accept(session);
     step.optimizer().initializer().accept(session);
     var newest = run.newest(progress::message);
-    PerformerException.require(
-        newest.isPresent() || !run.hasSaved(),
-        "%s has no whole checkpoint to resume from; start in another directory",
-        run.root());
+    String text = "%s has no whole checkpoint to resume from; start in another directory";
+    PerformerException.require(newest.isPresent() || !run.hasSaved(), text, run.root());
     newest.ifPresent(
         checkpoint -> {
           store.restore(session, checkpoint.prefix());
@@ -188,7 +184,7 @@ public final class Trainer implements AutoCloseable {
     return stops || stopCondition.getAsBoolean();
   }
 
-  /** How long an exit waits for a step and its checkpoint; zero if it is not to be noticed. */
+  /** How long an exit waits for a step and its checkpoint; zero not to notice it. */
   public Trainer exitGrace(Duration grace) {
     exitGrace = grace;
     return this;
@@ -204,11 +200,7 @@ public final class Trainer implements AutoCloseable {
     return session;
   }
 
-  /**
-   * Trains to the last step, or until Ctrl-C or SIGTERM.
-   *
-   * @throws PerformerException if training diverges or the disk is full; the checkpoints are good
-   */
+  /** Trains to the last step, or until Ctrl-C or SIGTERM; if it fails, checkpoints are good. */
   public TrainingResult run() {
     return run(0);
   }
@@ -235,7 +227,7 @@ public final class Trainer implements AutoCloseable {
         save();
       }
       train.reportOnce().ifPresent(progress::message);
-      TrainingResult result = result();
+      TrainingResult result = state.result(isFinished(), run.place(state.step()), unused());
       if (!result.finished()) {
         progress.message("stopped after step " + state.step() + "; the run can be resumed");
       }
@@ -269,17 +261,16 @@ public final class Trainer implements AutoCloseable {
     for (int i = 0; i < options.accumulate(); i++) {
       batches.add(train.next());
     }
-    Interval measured;
     try {
-      measured = step.run(session, batches, state.step(), rate);
+      Interval measured = step.run(session, batches, state.step(), rate);
+      double seconds = (System.nanoTime() - start) / 1e9;
+      state = state.afterStep(train.position(), measured, seconds);
+      progress.step(state.step(), measured.loss(), state.interval().tokensPerSecond());
     } catch (TrainerStep.NotFinite e) {
       throw diverged("the loss or its gradient is not finite", batches, rate, e);
     }
-    double seconds = (System.nanoTime() - start) / 1e9;
-    state = state.afterStep(train.position(), measured, seconds);
-    Interval interval = state.interval();
-    progress.step(state.step(), measured.loss(), interval.tokensPerSecond());
     if (due(options.logEvery())) {
+      Interval interval = state.interval();
       log.training(state.step(), interval, rate);
       state = state.withInterval(Interval.EMPTY);
       double first = state.before().loss();
@@ -303,14 +294,13 @@ public final class Trainer implements AutoCloseable {
 
   private PerformerException diverged(
       String what, List<LabelledBatch> batches, double rate, RuntimeException cause) {
-    return new NumericsCheck(step, session, state.step())
-        .diverged(what, batches, debugsNumerics, run.place(savedStep), rate, cause);
+    return new NumericsCheck(step, session, state.step(), batches, rate)
+        .diverged(what, debugsNumerics, run.place(savedStep), cause);
   }
 
   private boolean isFinished() {
-    boolean isOutOfPatience =
-        options.patience() > 0
-            && state.step() - state.bestStep() >= options.patience() * options.evaluateEvery();
+    long patience = options.patience() * options.evaluateEvery(); // in steps
+    boolean isOutOfPatience = patience > 0 && state.step() - state.bestStep() >= patience;
     return state.step() >= options.steps() || isOutOfPatience || validation.isEnough(state.best());
   }
 
@@ -325,7 +315,7 @@ public final class Trainer implements AutoCloseable {
   }
 
   private List<String> unused() {
-    return step.optimizer().unused().stream().map(Variable::name).toList();
+    return step.optimizer().gradients().unused().stream().map(Variable::name).toList();
   }
 
   private void warnOfUnused() {
@@ -335,20 +325,5 @@ public final class Trainer implements AutoCloseable {
       String text = "%d trainable variables do not act on the loss and stay as they are: %s%s";
       progress.message(text.formatted(names.size(), some, names.size() > 3 ? ", …" : ""));
     }
-  }
-
-  private TrainingResult result() {
-    return new TrainingResult(
-        state.before(),
-        state.latest(),
-        state.best(),
-        state.bestStep(),
-        state.step(),
-        isFinished(),
-        state.tokens(),
-        state.seconds(),
-        state.seconds() == 0 ? 0 : state.tokens() / state.seconds(),
-        run.place(state.step()),
-        unused());
   }
 }

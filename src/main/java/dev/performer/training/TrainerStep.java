@@ -4,13 +4,17 @@ import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
+import dev.performer.graph.Variable;
 import dev.performer.graph.XlaFunction;
+import dev.performer.training.optim.Gradients;
 import dev.performer.training.optim.OptimizerOps;
-import dev.performer.training.run.TrainingState.Interval;
+import dev.performer.training.run.Checkpoint.Interval;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
+import org.tensorflow.Graph;
 import org.tensorflow.Output;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
@@ -23,17 +27,21 @@ import org.tensorflow.types.TFloat64;
 /**
  * One optimizer step: new projections where they are due, gradients of the batches, the update.
  *
+ * @param sums over a batch, as those of the model
  * @param fixed rows that every batch is filled up to, at weight 0; null for as many as it has
  */
-public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, BatchSize fixed) {
-
+public record TrainerStep(
+    Trainable model, Output<TFloat64> sums, OptimizerOps optimizer, long seed, BatchSize fixed) {
   /** Adds gradients and update to a model's graph, compiled if so configured. */
   public static TrainerStep of(Trainable model, LoopOptions options) {
     OptimizerOps optimizer = optimizer(model, options);
-    boolean xla = options.xla();
-    var step = xla ? CompiledStep.of(model, optimizer) : new CompiledStep(model, optimizer);
-    BatchSize fixed = xla ? options.batch() : null;
-    return new TrainerStep(step.model(), step.optimizer(), options.seed(), fixed);
+    var step = new TrainerStep(model, model.sums(), optimizer, options.seed(), null);
+    return options.xla() ? step.compiled(options.batch()) : step;
+  }
+
+  /** A session for a graph whose step may be compiled. */
+  public static Session session(Graph graph, boolean xla) {
+    return xla ? new Session(graph, false, XlaFunction.sessionConfig()) : new Session(graph, false);
   }
 
   /** The optimizer's ops in a model's graph. @throws PerformerException if it cannot be trained */
@@ -55,6 +63,57 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
     }
   }
 
+  /**
+   * This step compiled by XLA, as two functions: from the batch to gradients and their norm, and
+   * from there to the new weights, slots and averages. Between them it is seen whether the norm is
+   * finite, which XLA itself cannot see, so that a step that is not changes nothing. Evaluation,
+   * diagnostics and redraws are run op by op. An error names what XLA cannot compile.
+   */
+  TrainerStep compiled(BatchSize rows) {
+    OptimizerOps.Seam seam = optimizer.seam();
+    List<Variable> variables = new ArrayList<>(model.variables());
+    model.averages().ifPresent(averages -> variables.addAll(averages.averages().values()));
+    variables.addAll(optimizer.slots());
+    variables.addAll(optimizer.sums());
+    Ops tf = Ops.create(model.graph()).withSubScope("compiled");
+    List<Output<?>> computed = new ArrayList<>(seam.gradients());
+    computed.add(seam.norm());
+    Output<?> added = null;
+    if (optimizer.accumulate() == null) {
+      computed.add(sums);
+    } else {
+      var after = tf.withControlDependencies(List.of(optimizer.accumulate()));
+      added = compiled(tf, List.of(after.identity(sums).asOutput()), variables).get(0);
+    }
+    List<Output<?>> found = compiled(tf, computed, variables);
+    Output<?> summed = added != null ? added : found.get(computed.size() - 1);
+    int count = seam.gradients().size();
+    Output<?> rate = optimizer.learningRate().asOutput();
+    List<Output<?>> inside = new ArrayList<>(seam.gradients());
+    inside.addAll(List.of(seam.finiteNorm(), rate));
+    Ops updated = tf.withControlDependencies(List.of(optimizer.update()));
+    Output<?> done = updated.identity(seam.finiteNorm()).asOutput();
+    Output<TFloat64> norm = found.get(count).expect(TFloat64.class);
+    List<Output<?>> outside = new ArrayList<>(found.subList(0, count));
+    outside.add(tf.debugging.checkNumerics(norm, OptimizerOps.NOT_FINITE).asOutput());
+    outside.add(rate);
+    var last = XlaFunction.cut(tf, inside, outside, List.of(done), variables).get(0);
+    var ops = optimizer.compiled(last.expect(TFloat64.class), added);
+    return new TrainerStep(model, summed.expect(TFloat64.class), ops, seed, rows);
+  }
+
+  /** Compiles from what has to be fed for these outputs, control dependencies considered. */
+  private static List<Output<?>> compiled(
+      Ops tf, List<? extends Output<?>> outputs, List<Variable> variables) {
+    List<Output<?>> inputs = new ArrayList<>();
+    for (var operation : Gradients.ancestors(outputs, true).values()) {
+      if (operation.type().equals("Placeholder")) {
+        inputs.add(operation.output(0));
+      }
+    }
+    return XlaFunction.cut(tf, inputs, inputs, outputs, variables);
+  }
+
   /** A step whose gradient is not finite; no variable has changed. */
   static final class NotFinite extends RuntimeException {
     private static final long serialVersionUID = 1;
@@ -68,27 +127,27 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
   public Interval run(Session session, List<LabelledBatch> batches, long step, double rate) {
     redraw(session, step);
     boolean single = optimizer.accumulate() == null;
-    double[] sums = new double[4]; // of the model, and the norm
+    double[] total = new double[4]; // of the sums, and the norm
     long tokens = 0;
     for (int part = 0; part < batches.size(); part++) {
       LabelledBatch batch = batches.get(part);
       Feed feed = feed(batch, step, part);
       double[] own =
           single
-              ? update(session, feed, rate, batch, model.sums(), optimizer.gradientNorm())
-              : run(session, feed, batch, optimizer.accumulate(), model.sums());
+              ? update(session, feed, rate, batch, sums, optimizer.gradientNorm())
+              : run(session, feed, batch, optimizer.accumulate(), sums);
       for (int i = 0; i < own.length; i++) {
-        sums[i] += own[i];
+        total[i] += own[i];
       }
       tokens += batch.realTokens();
     }
     if (!single) {
-      sums[3] = update(session, new Feed(), rate, batches.get(0), optimizer.gradientNorm())[0];
+      total[3] = update(session, new Feed(), rate, batches.get(0), optimizer.gradientNorm())[0];
     }
-    if (!Double.isFinite(sums[0]) || !Double.isFinite(sums[3])) {
+    if (!Double.isFinite(total[0]) || !Double.isFinite(total[3])) {
       throw new NotFinite(null);
     }
-    return new Interval(sums[0], sums[1], sums[2], sums[3], tokens, 0, 1);
+    return new Interval(total[0], total[1], total[2], total[3], tokens, 0, 1);
   }
 
   private double[] update(
@@ -128,11 +187,8 @@ public record TrainerStep(Trainable model, OptimizerOps optimizer, long seed, Ba
   }
 
   private void redraw(Session session, long step) {
-    if (step == 0 || model.redrawSeed().isEmpty()) {
-      return;
-    }
     for (var entry : model.redraws().entrySet()) {
-      if (step % entry.getKey() == 0) {
+      if (step > 0 && step % entry.getKey() == 0) {
         int mixed = new SplittableRandom(seed * 0x9E3779B97F4A7C15L + step).nextInt();
         try (var pair = Tensors.of(new int[] {mixed, (int) step}, 2)) {
           Session.Runner runner = session.runner().feed(model.redrawSeed().get(), pair);

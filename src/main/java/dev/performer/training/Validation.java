@@ -24,7 +24,12 @@ public interface Validation {
 
   /** The same of so many batches at most; 0 for all. */
   static Validation of(Trainable model, BatchSource source, int limit) {
-    return new OfSource(model, source, limit);
+    return of(model, source, limit, model.measures());
+  }
+
+  /** The same with other measures besides. */
+  static Validation of(Trainable model, BatchSource source, int limit, Measures measures) {
+    return new OfSource(model, source, limit, measures);
   }
 
   /**
@@ -71,14 +76,14 @@ public interface Validation {
   }
 
   /** One pass over a source, with averaged weights where there are any. */
-  record OfSource(Trainable model, BatchSource source, int limit) implements Validation {
-
+  record OfSource(Trainable model, BatchSource source, int limit, Measures measures)
+      implements Validation {
     /** Sums run in float64, so the batches do not matter. */
     @Override
     public Optional<Evaluation> evaluate(Session session, BooleanSupplier stop) {
       long start = System.nanoTime();
       double[] sums = new double[3];
-      Measures.Tally tally = model.measures().tallies().get();
+      Measures.Tally tally = measures.tallies().get();
       long sequences = 0;
       source.restore(BatchPosition.START);
       for (int n = 0; hasNext(n); n++) {
@@ -92,10 +97,8 @@ public interface Validation {
         }
         sequences += batch.rows();
       }
-      PerformerException.require(
-          sums[2] != 0,
-          "%s holds nothing to guess: no sequence, or none of two letters or more",
-          source.name());
+      String text = "%s holds nothing to guess: no sequence, or none of two letters or more";
+      PerformerException.require(sums[2] != 0, text, source.name());
       double mean = sums[0] / sums[2];
       double accuracy = sums[1] / sums[2];
       double perplexity = Double.isNaN(accuracy) ? Double.NaN : Math.exp(mean);
@@ -112,7 +115,7 @@ public interface Validation {
 
     private double[] run(Session session, LabelledBatch batch, Measures.Tally tally) {
       List<Output<?>> fetched = new ArrayList<>(List.of(model.evaluation()));
-      model.measures().predictions().ifPresent(fetched::add);
+      measures.predictions().ifPresent(fetched::add);
       try (Feed feed = model.feed().apply(batch);
           var result = feed.run(session, fetched)) {
         tally.add(batch, result.size() > 1 ? Tensors.floats(result.get(1)) : new float[0]);

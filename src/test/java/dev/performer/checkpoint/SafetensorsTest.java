@@ -57,7 +57,7 @@ class SafetensorsTest {
       for (int i = 0; i < found.length; i++) {
         assertThat((float) found[i]).isEqualTo(Float.parseFloat(expected[i]));
       }
-      assertThat(file.metadata()).containsEntry("a", "b");
+      assertThat(file.metadata).containsEntry("a", "b");
     }
   }
 

@@ -153,7 +153,7 @@ class DistillerTest {
   @Test
   void teacherIsNotTouchedAndGetsNoGradient() {
     DistillModels models = models("masked-lm");
-    try (DistillGraph graph = new DistillGraph(models, DistillRecipe.DEFAULT)) {
+    try (DistillGraph graph = DistillGraph.of(models, DistillRecipe.DEFAULT)) {
       var loss = graph.loss().loss();
       assertThat(graph.teacher()).noneMatch(v -> v.trainable());
       assertThat(graph.teacher()).allMatch(v -> v.name().startsWith("teacher/"));
@@ -210,7 +210,7 @@ class DistillerTest {
   }
 
   private static double[] measures(DistillModels models, TokenBatch batch, boolean lm) {
-    try (DistillGraph graph = new DistillGraph(models, DistillRecipe.DEFAULT);
+    try (DistillGraph graph = DistillGraph.of(models, DistillRecipe.DEFAULT);
         Session session = new Session(graph.graph(), false);
         Feed feed = graph.feed(data(lm).label(batch, 1, 0))) {
       graph.initialize(session);

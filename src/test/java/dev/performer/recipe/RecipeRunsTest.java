@@ -17,9 +17,9 @@ class RecipeRunsTest {
 
   @Test
   void runsComeInTheirOrderWithTheirSettings() throws IOException {
-    RecipeRuns runs =
+    Recipe.Runs runs =
         read("runs: {exact: {set: ['model.attention={exact: true}']}, relu: {from: exact}}");
-    assertThat(runs.runs()).extracting(RecipeRuns.Run::name).containsExactly("exact", "relu");
+    assertThat(runs.runs()).extracting(Recipe.Runs.Run::name).containsExactly("exact", "relu");
     assertThat(runs.named("exact").set()).containsExactly("model.attention={exact: true}");
     assertThat(runs.named("relu").from()).isEqualTo("exact");
     assertThatThrownBy(() -> runs.named("rely"))
@@ -29,7 +29,7 @@ class RecipeRunsTest {
   @Test
   void aRecipeWithoutRunsIsOne() throws IOException {
     assertThat(read("task: causal-lm").runs())
-        .extracting(RecipeRuns.Run::name)
+        .extracting(Recipe.Runs.Run::name)
         .containsExactly("some");
   }
 
@@ -50,7 +50,7 @@ class RecipeRunsTest {
         .hasMessageContaining(parts[1]);
   }
 
-  private RecipeRuns read(String yaml) throws IOException {
-    return RecipeRuns.read(Files.writeString(temporary.resolve("some.yaml"), yaml + "\n"));
+  private Recipe.Runs read(String yaml) throws IOException {
+    return Recipe.Runs.read(Files.writeString(temporary.resolve("some.yaml"), yaml + "\n"));
   }
 }

@@ -8,8 +8,8 @@ import dev.performer.PerformerException;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.recipe.TinyRecipe;
-import dev.performer.training.run.ResumePolicy;
-import dev.performer.training.run.TrainingState.Interval;
+import dev.performer.training.run.Checkpoint.Interval;
+import dev.performer.training.run.RunDirectory.ResumePolicy;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -44,7 +44,7 @@ class CompiledStepTest {
   /** A recipe's step as it is trained, begun. */
   private void with(Recipe recipe, Use use) {
     try (Graph graph = new Graph();
-        Session session = CompiledStep.session(graph, recipe.training().xla());
+        Session session = TrainerStep.session(graph, recipe.training().xla());
         BatchSource batches = source(recipe)) {
       TrainerStep step = step(graph, recipe);
       step.model().initializer().accept(session);
@@ -153,7 +153,7 @@ class CompiledStepTest {
               .runner()
               .setOptions(RunOptions.newBuilder().setOutputPartitionGraphs(true).build())
               .addTarget(step.optimizer().update())
-              .fetch(step.model().sums());
+              .fetch(step.sums());
       feed.into(runner);
       try (Result result = runner.runAndFetchMetadata()) {
         for (var partition : result.getMetadata().orElseThrow().getPartitionGraphsList()) {
@@ -196,7 +196,8 @@ class CompiledStepTest {
       Ops tf = Ops.create(graph);
       var text = tf.dtypes.asString(step.model().sums());
       var sums = tf.strings.toNumber(text, TFloat64.class).asOutput();
-      assertThatThrownBy(() -> CompiledStep.of(step.model().withSums(sums), step.optimizer()))
+      assertThatThrownBy(
+              () -> new TrainerStep(step.model(), sums, step.optimizer(), 1, null).compiled(null))
           .isInstanceOf(PerformerException.class)
           .hasMessageStartingWith("XLA cannot compile ")
           .hasMessageContaining("AsString")

@@ -32,13 +32,13 @@ class FineTunerRefusalTest {
       try (Graph other = new Graph()) {
         assertThatThrownBy(
                 () ->
-                    FineTuner.open(
-                        TinyModel.causal(other),
-                        TinyModel.data(),
-                        FineTunerTest.tuning(FineTunerTest.loop(5)),
-                        run,
-                        true,
-                        Progress.silent()))
+                    FineTunerTest.tuning(FineTunerTest.loop(5))
+                        .open(
+                            TinyModel.causal(other),
+                            TinyModel.data(),
+                            run,
+                            true,
+                            Progress.silent()))
             .isInstanceOf(PerformerException.class)
             .hasMessageContaining("in use");
       }
@@ -62,23 +62,13 @@ class FineTunerRefusalTest {
       LanguageModel model = TinyModel.causal(graph);
       assertRefused(
           () ->
-              FineTuner.open(
-                  model,
-                  TinyModel.data(),
-                  FineTunerTest.tuning(FineTunerTest.loop(5)),
-                  temporary.resolve("no"),
-                  true,
-                  Progress.silent()),
+              FineTunerTest.tuning(FineTunerTest.loop(5))
+                  .open(model, TinyModel.data(), temporary.resolve("no"), true, Progress.silent()),
           "holds no run to resume");
       assertRefused(
           () ->
-              FineTuner.open(
-                  model,
-                  TinyModel.data(),
-                  FineTunerTest.tuning(FineTunerTest.loop(5).seed(9)),
-                  run,
-                  true,
-                  Progress.silent()),
+              FineTunerTest.tuning(FineTunerTest.loop(5).seed(9))
+                  .open(model, TinyModel.data(), run, true, Progress.silent()),
           "seed was 1 and is now 9");
     }
   }
@@ -88,19 +78,14 @@ class FineTunerRefusalTest {
     Path fasta = Files.writeString(temporary.resolve("empty.fasta"), "");
     try (Graph graph = new Graph()) {
       LanguageModel model = TinyModel.causal(graph);
-      TrainingData empty =
-          new TrainingData(
+      FineTuneOptions.Data empty =
+          new FineTuneOptions.Data(
               TinyModel.VOCABULARY, SequenceSource.fasta(fasta), TinyModel.data().validation());
       Path run = temporary.resolve("run");
       assertRefused(
           () ->
-              FineTuner.open(
-                  model,
-                  empty,
-                  FineTunerTest.tuning(FineTunerTest.loop(5)),
-                  run,
-                  false,
-                  Progress.silent()),
+              FineTunerTest.tuning(FineTunerTest.loop(5))
+                  .open(model, empty, run, false, Progress.silent()),
           "empty.fasta holds no sequence");
       assertThat(run).doesNotExist();
       var wide =
@@ -111,31 +96,21 @@ class FineTunerRefusalTest {
               null,
               null,
               null);
-      TrainingData tooWide =
-          new TrainingData(wide, TinyModel.data().train(), TinyModel.data().validation());
+      FineTuneOptions.Data tooWide =
+          new FineTuneOptions.Data(wide, TinyModel.data().train(), TinyModel.data().validation());
       assertRefused(
           () ->
-              FineTuner.open(
-                  model,
-                  tooWide,
-                  FineTunerTest.tuning(FineTunerTest.loop(5)),
-                  run,
-                  false,
-                  Progress.silent()),
+              FineTunerTest.tuning(FineTunerTest.loop(5))
+                  .open(model, tooWide, run, false, Progress.silent()),
           "36 tokens");
-      TrainingData single =
-          new TrainingData(
+      FineTuneOptions.Data single =
+          new FineTuneOptions.Data(
               TinyModel.VOCABULARY,
               TinyModel.data().train(),
               SequenceSource.of(List.of(new ProteinSequence("a", "", "M"))));
       try (Trainer tuner =
-          FineTuner.open(
-              model,
-              single,
-              FineTunerTest.tuning(FineTunerTest.loop(5)),
-              run,
-              false,
-              Progress.silent())) {
+          FineTunerTest.tuning(FineTunerTest.loop(5))
+              .open(model, single, run, false, Progress.silent())) {
         assertRefused(tuner::run, "nothing to guess");
       }
       assertThat(run).doesNotExist();
@@ -158,13 +133,8 @@ class FineTunerRefusalTest {
               model.initializer());
       assertRefused(
           () ->
-              FineTuner.open(
-                  frozen,
-                  TinyModel.data(),
-                  FineTunerTest.tuning(FineTunerTest.loop(5)),
-                  run,
-                  false,
-                  Progress.silent()),
+              FineTunerTest.tuning(FineTunerTest.loop(5))
+                  .open(frozen, TinyModel.data(), run, false, Progress.silent()),
           "the model cannot be trained");
       assertThat(run).doesNotExist();
       LanguageModel broken =
@@ -182,25 +152,15 @@ class FineTunerRefusalTest {
       for (Path place : List.of(run, empty)) {
         assertRefused(
             () ->
-                FineTuner.open(
-                    broken,
-                    TinyModel.data(),
-                    FineTunerTest.tuning(FineTunerTest.loop(5)),
-                    place,
-                    false,
-                    Progress.silent()),
+                FineTunerTest.tuning(FineTunerTest.loop(5))
+                    .open(broken, TinyModel.data(), place, false, Progress.silent()),
             "weights cannot be read");
       }
       assertThat(run).doesNotExist();
       assertThat(empty).isEmptyDirectory();
       try (Trainer tuner =
-          FineTuner.open(
-              model,
-              TinyModel.data(),
-              FineTunerTest.tuning(FineTunerTest.loop(5)),
-              run,
-              false,
-              Progress.silent())) {
+          FineTunerTest.tuning(FineTunerTest.loop(5))
+              .open(model, TinyModel.data(), run, false, Progress.silent())) {
         assertThat(tuner.run().finished()).isTrue();
       }
     }
@@ -214,12 +174,7 @@ class FineTunerRefusalTest {
   }
 
   private static Trainer start(Graph graph, Path run) {
-    return FineTuner.open(
-        TinyModel.causal(graph),
-        TinyModel.data(),
-        FineTunerTest.tuning(FineTunerTest.loop(5)),
-        run,
-        false,
-        Progress.silent());
+    return FineTunerTest.tuning(FineTunerTest.loop(5))
+        .open(TinyModel.causal(graph), TinyModel.data(), run, false, Progress.silent());
   }
 }

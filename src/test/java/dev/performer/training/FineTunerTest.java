@@ -85,10 +85,9 @@ class FineTunerTest {
             loop(150).build());
     try (Graph graph = new Graph();
         Trainer tuner =
-            FineTuner.open(
+            config.open(
                 TinyModel.masked(graph),
                 TinyModel.data(),
-                config,
                 temporary.resolve("run"),
                 false,
                 Progress.silent())) {
@@ -106,13 +105,8 @@ class FineTunerTest {
     train(halves, tuning(loop(15).logEvery(5)));
     try (Graph graph = new Graph();
         Trainer tuner =
-            FineTuner.open(
-                TinyModel.causal(graph),
-                TinyModel.data(),
-                tuning(loop(30).logEvery(5)),
-                halves,
-                true,
-                Progress.silent())) {
+            tuning(loop(30).logEvery(5))
+                .open(TinyModel.causal(graph), TinyModel.data(), halves, true, Progress.silent())) {
       assertThat(tuner.run().steps()).isEqualTo(30);
     }
     Map<String, byte[]> whole = variables(temporary.resolve("whole/checkpoints/step-30"));
@@ -148,13 +142,13 @@ class FineTunerTest {
       ByteArrayOutputStream log = new ByteArrayOutputStream();
       try (Graph graph = new Graph();
           Trainer tuner =
-              FineTuner.open(
-                  TinyModel.causal(graph),
-                  TinyModel.data(),
-                  tuning(loop(20).checkpointEvery(10)),
-                  copy,
-                  true,
-                  Progress.lines(new PrintStream(log)))) {
+              tuning(loop(20).checkpointEvery(10))
+                  .open(
+                      TinyModel.causal(graph),
+                      TinyModel.data(),
+                      copy,
+                      true,
+                      Progress.lines(new PrintStream(log)))) {
         assertThat(log.toString(StandardCharsets.UTF_8))
             .contains("step-20 is not whole")
             .contains("resumed at step 10");
@@ -177,7 +171,7 @@ class FineTunerTest {
       FineTuneOptions config =
           tuning(loop(50).checkpointEvery(5).schedule(new Schedule.Linear(1e-3, 0, 0)));
       Poison poison = new Poison(model, 12);
-      try (Trainer tuner = FineTuner.open(model, TinyModel.data(), config, run, false, poison)) {
+      try (Trainer tuner = config.open(model, TinyModel.data(), run, false, poison)) {
         poison.tuner = tuner;
         assertThatThrownBy(tuner::run)
             .isInstanceOf(PerformerException.class)
@@ -190,13 +184,8 @@ class FineTunerTest {
     assertThat(Files.readString(run.resolve("last"))).isEqualTo("step-10\n");
     try (Graph graph = new Graph();
         Trainer tuner =
-            FineTuner.open(
-                TinyModel.causal(graph),
-                TinyModel.data(),
-                tuning(loop(15)),
-                run,
-                true,
-                Progress.silent())) {
+            tuning(loop(15))
+                .open(TinyModel.causal(graph), TinyModel.data(), run, true, Progress.silent())) {
       assertThat(tuner.run().after().loss()).isFinite();
     }
   }
@@ -220,13 +209,8 @@ class FineTunerTest {
     try (Graph graph = new Graph()) {
       LanguageModel model = TinyModel.causal(graph);
       try (Trainer tuner =
-          FineTuner.open(
-              model,
-              TinyModel.data(),
-              config,
-              temporary.resolve("run"),
-              false,
-              Progress.silent())) {
+          config.open(
+              model, TinyModel.data(), temporary.resolve("run"), false, Progress.silent())) {
         TrainingResult result = tuner.run();
         assertThat(result.bestStep()).isZero();
         tuner.restoreBest();
@@ -253,21 +237,12 @@ class FineTunerTest {
     try (Graph graph = new Graph()) {
       LanguageModel model = TinyModel.causal(graph);
       try (Trainer first =
-              FineTuner.open(
-                  model,
-                  TinyModel.data(),
-                  tuning(loop(10)),
-                  temporary.resolve("a"),
-                  false,
-                  Progress.silent());
+              tuning(loop(10))
+                  .open(model, TinyModel.data(), temporary.resolve("a"), false, Progress.silent());
           Trainer second =
-              FineTuner.open(
-                  model,
-                  TinyModel.data(),
-                  tuning(loop(10)),
-                  temporary.resolve("b"),
-                  false,
-                  Progress.silent())) {
+              tuning(loop(10))
+                  .open(
+                      model, TinyModel.data(), temporary.resolve("b"), false, Progress.silent())) {
         first.run();
         second.run();
       }
@@ -297,13 +272,13 @@ class FineTunerTest {
   private void runTwentySteps(Progress progress) {
     try (Graph graph = new Graph();
         Trainer tuner =
-            FineTuner.open(
-                TinyModel.causal(graph),
-                TinyModel.data(),
-                tuning(loop(20)),
-                temporary.resolve("run"),
-                false,
-                progress)) {
+            tuning(loop(20))
+                .open(
+                    TinyModel.causal(graph),
+                    TinyModel.data(),
+                    temporary.resolve("run"),
+                    false,
+                    progress)) {
       tuner.run();
     }
   }
@@ -325,8 +300,7 @@ class FineTunerTest {
   private static TrainingResult train(Path run, FineTuneOptions config) {
     try (Graph graph = new Graph();
         Trainer tuner =
-            FineTuner.open(
-                TinyModel.causal(graph), TinyModel.data(), config, run, false, Progress.silent())) {
+            config.open(TinyModel.causal(graph), TinyModel.data(), run, false, Progress.silent())) {
       return tuner.run();
     }
   }

@@ -35,8 +35,8 @@ class ImportedFineTuningTest {
   @CsvSource({"protein_exp, saved_model, false", "protein_relu_causal, saved_model, true"})
   void aPythonModelLearnsProteins(String name, String form, boolean causal) {
     Path directory = ReferenceModels.directory("models/" + name).resolve(form);
-    TrainingData data =
-        new TrainingData(
+    FineTuneOptions.Data data =
+        new FineTuneOptions.Data(
             ProteinVocabulary.padFirst(),
             SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
             SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz")));
@@ -55,10 +55,9 @@ class ImportedFineTuningTest {
                 .build());
     try (ImportedModel imported = ImportedModel.load(directory, "serving_default");
         Trainer tuner =
-            FineTuner.open(
+            config.open(
                 ImportedLanguageModel.of(imported, "serving_default"),
                 data,
-                config,
                 temporary.resolve("run"),
                 false,
                 Progress.silent())) {
@@ -79,8 +78,8 @@ class ImportedFineTuningTest {
     Batching batching = Batching.training(96, 2048);
     FineTuneOptions config =
         new FineTuneOptions(objective, batching, FineTuneOptions.LOOP.toBuilder().steps(8).build());
-    TrainingData data =
-        new TrainingData(
+    FineTuneOptions.Data data =
+        new FineTuneOptions.Data(
             ProteinVocabulary.padFirst(),
             SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
             SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz")));
@@ -91,13 +90,13 @@ class ImportedFineTuningTest {
     try (ImportedModel imported = ImportedModel.load(original, "serving_default")) {
       LanguageModel model = ImportedLanguageModel.of(imported, names);
       try (Trainer tuner =
-          FineTuner.open(model, data, config, temporary.resolve("run"), false, Progress.silent())) {
+          config.open(model, data, temporary.resolve("run"), false, Progress.silent())) {
         result = tuner.run();
         WeightReplacement.of(original)
             .card(
                 ModelCard.of(
                     null,
-                    ModelCards.vocabulary("padded", data.vocabulary()),
+                    ModelCards.vocabulary("padded", data.tokenizer().vocabulary()),
                     names,
                     ModelCards.provenance(
                         "protein_exp",
@@ -112,7 +111,7 @@ class ImportedFineTuningTest {
     ModelCard card = ModelCard.read(exported).orElseThrow();
     assertThat(card.provenance().steps()).isEqualTo(8);
     assertThat(card.provenance().metricsAfter().get("loss")).isEqualTo(result.after().loss());
-    assertThat(ModelCards.vocabulary(card.vocabulary())).isEqualTo(data.vocabulary());
+    assertThat(ModelCards.vocabulary(card.vocabulary())).isEqualTo(data.tokenizer().vocabulary());
     try (ImportedModel imported = ImportedModel.load(exported, "serving_default")) {
       Evaluation again =
           ImportedLanguageModel.of(imported, card.languageModel())
@@ -132,19 +131,19 @@ class ImportedFineTuningTest {
     Path directory = ReferenceModels.directory("models/protein_exp").resolve("saved_model");
     try (ImportedModel imported = ImportedModel.load(directory, "serving_default");
         Trainer tuner =
-            FineTuner.open(
-                ImportedLanguageModel.of(imported, "serving_default"),
-                new TrainingData(
-                    ProteinVocabulary.padFirst(),
-                    SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
-                    SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz"))),
-                new FineTuneOptions(
+            new FineTuneOptions(
                     FineTuneOptions.DEFAULT.objective(),
                     Batching.training(512, 2048),
-                    FineTuneOptions.LOOP),
-                temporary.resolve("run"),
-                false,
-                Progress.silent())) {
+                    FineTuneOptions.LOOP)
+                .open(
+                    ImportedLanguageModel.of(imported, "serving_default"),
+                    new FineTuneOptions.Data(
+                        ProteinVocabulary.padFirst(),
+                        SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
+                        SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz"))),
+                    temporary.resolve("run"),
+                    false,
+                    Progress.silent())) {
       assertThatThrownBy(tuner::run)
           .isInstanceOf(PerformerException.class)
           .hasMessageContaining("a smaller length")

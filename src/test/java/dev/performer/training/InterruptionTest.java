@@ -33,8 +33,7 @@ class InterruptionTest {
       boolean resume = Files.exists(run.resolve("config.json"));
       try (Graph graph = new Graph();
           Trainer tuner =
-              FineTuner.open(
-                  TinyModel.causal(graph), TinyModel.data(), config, run, resume, progress)) {
+              config.open(TinyModel.causal(graph), TinyModel.data(), run, resume, progress)) {
         tuner.run();
       } catch (PerformerException e) {
         System.err.println("ERROR " + e.getMessage());
@@ -123,13 +122,8 @@ class InterruptionTest {
   private static TrainingResult finish(Path run, long steps) {
     try (Graph graph = new Graph();
         Trainer tuner =
-            FineTuner.open(
-                TinyModel.causal(graph),
-                TinyModel.data(),
-                config(steps, 0),
-                run,
-                true,
-                Progress.silent())) {
+            config(steps, 0)
+                .open(TinyModel.causal(graph), TinyModel.data(), run, true, Progress.silent())) {
       return tuner.run();
     }
   }

@@ -41,10 +41,9 @@ class LeakTest {
                 .build());
     try (Graph graph = new Graph();
         Trainer tuner =
-            FineTuner.open(
+            config.open(
                 TinyModel.causal(graph),
                 TinyModel.data(),
-                config,
                 temporary.resolve("run" + run++),
                 false,
                 new Watch(probe))) {

@@ -14,7 +14,7 @@ import dev.performer.recipe.TinyRecipe;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.OptimizerOps;
 import dev.performer.training.run.Progress;
-import dev.performer.training.run.ResumePolicy;
+import dev.performer.training.run.RunDirectory.ResumePolicy;
 import dev.performer.training.run.TrainingResult;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -83,9 +83,9 @@ class PrecisionTest {
       try (Feed feed = model.feed().apply(source.next())) {
         Session.Runner runner = session.runner();
         feed.into(runner);
-        optimizer.gradients().forEach(runner::fetch);
+        optimizer.gradients().values().forEach(runner::fetch);
         try (Result result = runner.run()) {
-          for (int i = 0; i < optimizer.gradients().size(); i++) {
+          for (int i = 0; i < optimizer.gradients().values().size(); i++) {
             values.add(Tensors.floats(result.get(i)));
           }
         }

@@ -6,8 +6,8 @@ import dev.performer.data.ProteinSequence;
 import dev.performer.data.SequenceSource;
 import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Evaluation;
-import dev.performer.training.run.MetricsLog;
 import dev.performer.training.run.Progress;
+import dev.performer.training.run.TrainerLog;
 import dev.performer.training.run.TrainingResult;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -24,13 +24,18 @@ class RunDefectsTest {
   @TempDir Path temporary;
 
   private static Trainer open(
-      Graph graph, Path run, TrainingData data, LoopOptions.Builder loop, Progress progress) {
+      Graph graph,
+      Path run,
+      FineTuneOptions.Data data,
+      LoopOptions.Builder loop,
+      Progress progress) {
     FineTuneOptions options = FineTunerTest.tuning(loop);
     boolean resume = Files.exists(run.resolve("last"));
-    return FineTuner.open(TinyModel.causal(graph), data, options, run, resume, progress);
+    return options.open(TinyModel.causal(graph), data, run, resume, progress);
   }
 
-  private static TrainingResult train(Path run, TrainingData data, LoopOptions.Builder loop) {
+  private static TrainingResult train(
+      Path run, FineTuneOptions.Data data, LoopOptions.Builder loop) {
     try (Graph graph = new Graph();
         Trainer tuner = open(graph, run, data, loop, Progress.silent())) {
       return tuner.run();
@@ -53,11 +58,11 @@ class RunDefectsTest {
   @Test
   void theBestIsComparedOnTheSameData() {
     Path run = temporary.resolve("run");
-    TrainingData data = TinyModel.data();
+    FineTuneOptions.Data data = TinyModel.data();
     TrainingResult first = train(run, data, FineTunerTest.loop(40).evaluateEvery(20));
     List<ProteinSequence> easy = List.of(new ProteinSequence("a", "", "A".repeat(60)));
-    TrainingData other =
-        new TrainingData(TinyModel.VOCABULARY, data.train(), SequenceSource.of(easy));
+    FineTuneOptions.Data other =
+        new FineTuneOptions.Data(TinyModel.VOCABULARY, data.train(), SequenceSource.of(easy));
     List<String> lines = new ArrayList<>();
     TrainingResult second;
     try (Graph graph = new Graph();
@@ -92,9 +97,9 @@ class RunDefectsTest {
     Path file = temporary.resolve("metrics.jsonl");
     String text = "{\"kind\": \"training\",  \"step\": 5}\n{\"kind\":\"validation\",\"st";
     Files.writeString(file, text);
-    assertThat(MetricsLog.read(file)).hasSize(1);
+    assertThat(TrainerLog.read(file)).hasSize(1);
     assertThat(Files.readString(file)).isEqualTo(text);
-    assertThat(MetricsLog.read(temporary.resolve("none"))).isEmpty();
+    assertThat(TrainerLog.read(temporary.resolve("none"))).isEmpty();
   }
 
   @Test

@@ -120,7 +120,7 @@ public final class TinyModel {
     return SequenceSource.of(result);
   }
 
-  static TrainingData data() {
-    return new TrainingData(VOCABULARY, language(300, 1), language(60, 2));
+  static FineTuneOptions.Data data() {
+    return new FineTuneOptions.Data(VOCABULARY, language(300, 1), language(60, 2));
   }
 }

@@ -177,9 +177,7 @@ public record KernelAttention(KernelAttentionConfig config) {
     return CONVENTION.denominator(config.kernel());
   }
 
-  /**
-   * What one pass works on: {@code [B, H, T, D]}; mask and projection, {@code [M, D]}, may be null.
-   */
+  /** What one pass works on, {@code [B, H, T, D]}; mask and projection may be null. */
   private record Pass<T extends TFloating>(
       Algebra<T> algebra,
       Operand<T> queries,

@@ -16,9 +16,7 @@ import org.tensorflow.types.TFloat64;
  * Exponential moving averages of weights, {@code a ← d·a + (1−d)·x} after every step, with {@code d
  * = min(decay, (1 + t)/(10 + t))} so that the first weights are soon forgotten.
  *
- * @param decay largest d
  * @param averages by the name of the weight
- * @param weights what is averaged
  */
 public record Averages(double decay, Map<String, Variable> averages, List<Variable> weights) {
   /** Names that begin thus are averages. */

@@ -23,7 +23,6 @@ import org.tensorflow.types.family.TFloating;
  * @param unused trainable variables without one
  */
 public record Gradients(List<Variable> variables, List<Output<?>> values, List<Variable> unused) {
-
   /** Fails with an IllegalArgumentException if no trainable variable has a gradient. */
   static Gradients of(Graph graph, Output<?> loss, List<Variable> all) {
     var reached = ancestors(List.of(loss), false).keySet();
@@ -53,11 +52,7 @@ public record Gradients(List<Variable> variables, List<Output<?>> values, List<V
     }
   }
 
-  /**
-   * The operations that outputs are computed from, by name, the nearest first, their own included.
-   *
-   * @param control whether control dependencies count
-   */
+  /** What outputs are computed from, by name, their own operations first; control if it counts. */
   public static Map<String, GraphOperation> ancestors(
       Collection<? extends Output<?>> outputs, boolean control) {
     Map<String, GraphOperation> found = new LinkedHashMap<>();

@@ -7,7 +7,6 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonPropertyOrder;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.PerformerException;
 import dev.performer.data.Labels;
 import dev.performer.data.StrictJson;
 import java.util.List;
@@ -131,27 +130,16 @@ public sealed interface Optimizer {
     return getClass().getSimpleName().toLowerCase(Locale.ROOT);
   }
 
-  /**
-   * The optimizer of a name, with its defaults.
-   *
-   * @throws PerformerException if there is none; it names the nearest
-   */
+  /** The optimizer of a name, with its defaults; the error for an unknown one names the nearest. */
   static Optimizer named(String name) {
     List<String> names = DEFAULTS.stream().map(Optimizer::label).toList();
-    require(
-        names.contains(name),
-        "no optimizer '%s'; did you mean %s? Known: %s",
-        name,
-        Labels.nearest(name, names),
-        String.join(", ", names));
+    String nearest = Labels.nearest(name, names);
+    String text = "no optimizer '%s'; did you mean %s? Known: %s";
+    require(names.contains(name), text, name, nearest, String.join(", ", names));
     return DEFAULTS.get(names.indexOf(name));
   }
 
-  /**
-   * From a name, or an object with a name.
-   *
-   * @throws PerformerException if name or keys are unknown, or a constant is out of range
-   */
+  /** From a name, or an object with a name; errors name an unknown key or what is out of range. */
   @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
   static Optimizer of(JsonNode node) {
     if (node.isTextual()) {

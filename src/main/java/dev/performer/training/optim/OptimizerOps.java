@@ -20,17 +20,14 @@ import org.tensorflow.types.TInt64;
 /**
  * An {@link Optimizer} as ops of a model's graph: gradients, clipping by global norm and update
  * happen in one run of {@link #update}. Where the gradient is not finite, the run fails with {@link
- * #NOT_FINITE} in its message and no variable has changed.
- *
- * <p>With an accumulation, {@link #accumulate} adds up the gradients of a batch, weighted by what
- * it guesses, and {@link #update} takes a step with their mean.
+ * #NOT_FINITE} in its message and no variable has changed. With an accumulation, {@link
+ * #accumulate} adds up the gradients of a batch, weighted by what it guesses, and {@link #update}
+ * takes a step with their mean.
  *
  * @param accumulate null without accumulation
  * @param learningRate placeholder, scalar
  * @param gradientNorm global norm before clipping, scalar
- * @param trained variables that are updated
- * @param gradients of {@link #trained}, in the same order, of one batch
- * @param unused trainable variables that the loss does not depend on, or not differentiably
+ * @param gradients of one batch
  * @param seam where {@link #update} can be cut in two; null once it is
  * @param slots the optimizer's own variables, to be saved between steps
  * @param sums of gradients between batches; need not be saved
@@ -41,14 +38,11 @@ public record OptimizerOps(
     Op accumulate,
     Operand<TFloat64> learningRate,
     Output<TFloat64> gradientNorm,
-    List<Variable> trained,
-    List<Output<?>> gradients,
-    List<Variable> unused,
+    Gradients gradients,
     Seam seam,
     List<Variable> slots,
     List<Variable> sums,
     Consumer<Session> initializer) {
-
   /** Gradients of a step and their norm; nothing is changed before that was found to be finite. */
   public record Seam(
       List<Output<TFloat32>> gradients, Output<TFloat64> norm, Output<TFloat64> finiteNorm) {}
@@ -62,27 +56,16 @@ public record OptimizerOps(
   }
 
   /** The same where computing this norm is the update. */
-  public OptimizerOps compiled(Output<TFloat64> norm, Op otherAccumulate) {
+  public OptimizerOps compiled(Output<TFloat64> norm, Op adds) {
     return new OptimizerOps(
-        norm,
-        otherAccumulate,
-        learningRate,
-        norm,
-        trained,
-        gradients,
-        unused,
-        null,
-        slots,
-        sums,
-        initializer);
+        norm, adds, learningRate, norm, gradients, null, slots, sums, initializer);
   }
 
   /**
    * Adds gradients and update to the graph; an IllegalArgumentException if nothing can be trained.
    *
    * @param loss a scalar: the mean over {@code weight}
-   * @param weight a scalar: how much a batch counts among those of one step; null where every step
-   *     is one batch
+   * @param weight a scalar: how much a batch counts in a step; null where each step is one batch
    * @param averages moved along with every update; null for none
    */
   public static OptimizerOps build(
@@ -108,7 +91,7 @@ public record OptimizerOps(
           accumulation == null ? float32(tf, own.values().get(i)) : accumulation.means().get(i);
       gradients.add(tf.identity(mean).asOutput());
     }
-    var anyNorm = globalNorm(tf, gradients);
+    Operand<TFloat64> anyNorm = globalNorm(tf, gradients);
     var norm = tf.debugging.checkNumerics(anyNorm, NOT_FINITE);
     Ops after = tf.withControlDependencies(List.of(norm));
     Op counted = after.assignAddVariableOp(count.handle(), tf.constant(1L));
@@ -134,9 +117,7 @@ public record OptimizerOps(
         accumulation == null ? null : accumulation.add(),
         rate,
         tf.identity(norm).asOutput(),
-        own.variables(),
-        own.values(),
-        own.unused(),
+        own,
         new Seam(List.copyOf(gradients), anyNorm.asOutput(), norm.asOutput()),
         slots.all(),
         sums.all(),
@@ -148,9 +129,7 @@ public record OptimizerOps(
 
   private static Operand<TFloat64> globalNorm(Ops tf, List<Output<TFloat32>> gradients) {
     List<Operand<TFloat64>> squares = new ArrayList<>();
-    for (Operand<TFloat32> gradient : gradients) {
-      squares.add(tf.dtypes.cast(tf.nn.l2Loss(gradient), TFloat64.class));
-    }
+    gradients.forEach(g -> squares.add(tf.dtypes.cast(tf.nn.l2Loss(g), TFloat64.class)));
     return tf.math.sqrt(tf.math.mul(tf.constant(2.0), tf.math.addN(squares)));
   }
 
@@ -164,15 +143,14 @@ public record OptimizerOps(
   private static void requireFloat32(Optimizer optimizer, List<Variable> trained) {
     for (Variable variable : trained) {
       if (variable.type() != TFloat32.class && !(optimizer instanceof Optimizer.AdamW)) {
-        throw new IllegalArgumentException(
-            variable.name() + " is not float32, which only adamw trains, not " + optimizer.label());
+        String text = "%s is not float32, which only adamw trains, not %s";
+        throw new IllegalArgumentException(text.formatted(variable.name(), optimizer.label()));
       }
     }
   }
 
   /** Sums of gradients times weights, and of the weights. */
   private record Accumulation(Op add, List<Operand<TFloat32>> means, List<Variable> sums) {
-
     static Accumulation of(
         Ops tf, Variables variables, Gradients gradients, Operand<TFloat32> weight, String scope) {
       String sums = scope + "/sum/";
@@ -183,8 +161,7 @@ public record OptimizerOps(
       for (int i = 0; i < gradients.variables().size(); i++) {
         Variable variable = gradients.variables().get(i);
         Shape shape = variable.shape();
-        var zeros = tf.fill(tf.constant(shape), tf.constant(0f));
-        var sum = variables.create(sums + variable.name(), shape, false, zeros);
+        var sum = variables.create(sums + variable.name(), shape, false, zeros(tf, shape));
         var weighted = tf.math.mul(float32(tf, gradients.values().get(i)), weight);
         added.add(tf.assignAddVariableOp(sum.handle(), weighted));
         Operand<TFloat32> value = sum.read(tf);
@@ -196,11 +173,12 @@ public record OptimizerOps(
 
     Op clear(Ops after) {
       List<Op> cleared = new ArrayList<>();
-      for (Variable sum : sums) {
-        var zeros = after.fill(after.constant(sum.shape()), after.constant(0f));
-        cleared.add(Variables.assign(after, sum, zeros));
-      }
+      sums.forEach(s -> cleared.add(Variables.assign(after, s, zeros(after, s.shape()))));
       return after.withControlDependencies(cleared).noOp();
+    }
+
+    private static Operand<TFloat32> zeros(Ops tf, Shape shape) {
+      return tf.fill(tf.constant(shape), tf.constant(0f));
     }
   }
 }

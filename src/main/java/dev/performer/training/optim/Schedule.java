@@ -31,31 +31,34 @@ public sealed interface Schedule {
     return getClass().getSimpleName().replaceAll("(?<=.)([A-Z])", "-$1").toLowerCase(Locale.ROOT);
   }
 
-  /**
-   * @param step 0 for the first
-   * @param total all steps of the run
-   */
-  double at(long step, long total);
+  /** The learning rate of a step, 0 for the first. @param total all steps of the run */
+  default double at(long step, long total) {
+    long warmup = warmupSteps();
+    double warm = step + 1 >= warmup ? 1 : (step + 1.0) / warmup;
+    return learningRate() * warm * share(step, total);
+  }
+
+  /** What is left of the peak, warm-up aside. */
+  double share(long step, long total);
 
   /**
-   * The schedule of a name.
+   * The schedule of a name; an error if there is none, or a number is out of range.
    *
    * @param name one of {@link #NAMES}; {@code inverse-sqrt} is the last of them, too
    * @param finalShare not used by schedules without
-   * @throws PerformerException if there is none of that name, or a number is out of range
    */
   static Schedule of(String name, double learningRate, long warmupSteps, double finalShare) {
-    String known = String.valueOf(name);
-    return switch (known) {
+    return switch (String.valueOf(name)) {
       case "constant" -> new Constant(learningRate, warmupSteps);
       case "linear" -> new Linear(learningRate, warmupSteps, finalShare);
       case "cosine" -> new Cosine(learningRate, warmupSteps, finalShare);
       case "inverse-square-root", "inverse-sqrt" ->
           new InverseSquareRoot(learningRate, warmupSteps);
-      default ->
-          throw new PerformerException(
-              "schedule must be one of %s, not '%s'; did you mean %s?"
-                  .formatted(String.join(", ", NAMES), name, Labels.nearest(known, NAMES)));
+      default -> {
+        String nearest = Labels.nearest(String.valueOf(name), NAMES);
+        String text = "schedule must be one of %s, not '%s'; did you mean %s?";
+        throw new PerformerException(text.formatted(String.join(", ", NAMES), name, nearest));
+      }
     };
   }
 
@@ -66,8 +69,8 @@ public sealed interface Schedule {
     }
 
     @Override
-    public double at(long step, long total) {
-      return learningRate * warm(step, warmupSteps);
+    public double share(long step, long total) {
+      return 1;
     }
   }
 
@@ -78,9 +81,8 @@ public sealed interface Schedule {
     }
 
     @Override
-    public double at(long step, long total) {
-      double left = 1 - progress(step, total, warmupSteps);
-      return learningRate * warm(step, warmupSteps) * (finalShare + (1 - finalShare) * left);
+    public double share(long step, long total) {
+      return finalShare + (1 - finalShare) * (1 - progress(step, total, warmupSteps));
     }
   }
 
@@ -91,9 +93,9 @@ public sealed interface Schedule {
     }
 
     @Override
-    public double at(long step, long total) {
+    public double share(long step, long total) {
       double left = 0.5 * (1 + Math.cos(Math.PI * progress(step, total, warmupSteps)));
-      return learningRate * warm(step, warmupSteps) * (finalShare + (1 - finalShare) * left);
+      return finalShare + (1 - finalShare) * left;
     }
   }
 
@@ -104,23 +106,17 @@ public sealed interface Schedule {
     }
 
     @Override
-    public double at(long step, long total) {
+    public double share(long step, long total) {
       double knee = Math.max(1, warmupSteps);
-      return learningRate * warm(step, warmupSteps) * Math.sqrt(knee / Math.max(step + 1, knee));
+      return Math.sqrt(knee / Math.max(step + 1, knee));
     }
   }
 
   private static void check(double learningRate, long warmupSteps, double finalShare) {
-    require(
-        learningRate > 0 && Double.isFinite(learningRate),
-        "learningRate must be above 0, not %s",
-        learningRate);
+    boolean isRate = learningRate > 0 && Double.isFinite(learningRate);
+    require(isRate, "learningRate must be above 0, not %s", learningRate);
     require(warmupSteps >= 0, "warmupSteps must be at least 0, not %s", warmupSteps);
     require(finalShare >= 0 && finalShare <= 1, "finalShare must be in [0, 1], not %s", finalShare);
-  }
-
-  private static double warm(long step, long warmup) {
-    return step + 1 >= warmup ? 1 : (step + 1.0) / warmup;
   }
 
   /** 0 at the end of the warm-up, 1 at the last step. */

@@ -26,13 +26,7 @@ record UpdateRule(
   private static final Pattern SPARED =
       Pattern.compile("(?i)(^|[/_.])(bias|beta|gamma|scale|[a-z]*norm(alization)?)([/_.:]|$)");
 
-  /**
-   * What all variables share.
-   *
-   * @param free adds ops that need not run after every weight was read
-   * @param scope how names of slots begin, the optimizer's own variables
-   * @param step t, from 1
-   */
+  /** What all variables share. @param free adds ops that need not run after reads @param step t */
   record Shared(
       Ops free, Variables slots, String scope, Operand<TFloat64> step, Operand<TFloat64> rate) {}
 
@@ -143,10 +137,7 @@ record UpdateRule(
     return tf.withControlDependencies(List.of(kept, descend(rate(), direction))).noOp();
   }
 
-  /**
-   * Adafactor, algorithms 4 (matrices) and 5 (vectors) with the update clipping, the relative step
-   * sizes and the increasing decay of algorithm 6.
-   */
+  /** Adafactor, algorithms 4 (matrices) and 5 (vectors) with the refinements of algorithm 6. */
   private Op adafactor(Optimizer.Adafactor config) {
     Operand<TFloat64> exponent = tf.constant(-config.decayExponent());
     var fresh = single(tf.math.pow(shared.step, exponent)); // 1 − β₂, which is 1 at the first step

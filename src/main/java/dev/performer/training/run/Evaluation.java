@@ -27,7 +27,6 @@ public record Evaluation(
     long sequences,
     double seconds,
     @JsonInclude(JsonInclude.Include.NON_EMPTY) Map<String, Double> more) {
-
   public Evaluation {
     more = more == null ? Map.of() : Collections.unmodifiableMap(new TreeMap<>(more));
   }

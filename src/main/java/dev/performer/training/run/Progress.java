@@ -42,94 +42,78 @@ public interface Progress extends AutoCloseable {
     return Terminal.isPresent() && OptionalLibrary.PROGRESS_BAR.isPresent() ? bar(out) : lines(out);
   }
 
-  /** A line per interval. */
+  /** A line per interval, for logs. */
   static Progress lines(PrintStream out) {
-    return new Lines(out);
+    return new Progress() {
+      private long all;
+
+      @Override
+      public void start(long step, long total) {
+        all = total;
+      }
+
+      @Override
+      public void interval(long step, double loss, double tokensPerSecond, double secondsLeft) {
+        String line = "step %d/%d  loss %.4f  %.0f tokens/s  %.0f s left%n";
+        out.printf(Locale.ROOT, line, step, all, loss, tokensPerSecond, secondsLeft);
+      }
+
+      @Override
+      public void message(String line) {
+        out.println(line);
+      }
+
+      @Override
+      public void close() {
+        out.flush();
+      }
+    };
   }
 
   /** A bar that is redrawn in place. */
   static Progress bar(PrintStream out) {
-    return new Bar(out);
+    return new Progress() {
+      private ProgressBar bar;
+
+      @Override
+      public void start(long step, long total) {
+        // With a width of its own the consumer opens no JLine terminal, which would take SIGINT
+        // from the run: Ctrl-C would end it before its checkpoint.
+        bar =
+            new ProgressBarBuilder()
+                .setTaskName("training")
+                .setInitialMax(total)
+                .setStyle(ProgressBarStyle.ASCII)
+                .setUpdateIntervalMillis(200)
+                .setConsumer(new ConsoleProgressBarConsumer(out, Terminal.columns()))
+                .startsFrom(step, Duration.ZERO)
+                .build();
+      }
+
+      @Override
+      public void step(long step, double loss, double tokensPerSecond) {
+        String text = " loss %.3f, %.0f tokens/s";
+        bar.stepTo(step);
+        bar.setExtraMessage(String.format(Locale.ROOT, text, loss, tokensPerSecond));
+      }
+
+      @Override
+      public void message(String line) {
+        // Clears what the bar has drawn on this line; it draws itself again below.
+        out.println((bar == null ? "" : "\r\033[K") + line);
+      }
+
+      @Override
+      public void close() {
+        if (bar != null) {
+          bar.close();
+        }
+      }
+    };
   }
 
   /** Ignores everything. */
   static Progress silent() {
     return new Progress() {};
-  }
-
-  /** For logs. */
-  final class Lines implements Progress {
-    private final PrintStream out;
-    private long total;
-
-    private Lines(PrintStream out) {
-      this.out = out;
-    }
-
-    @Override
-    public void start(long step, long total) {
-      this.total = total;
-    }
-
-    @Override
-    public void interval(long step, double loss, double tokensPerSecond, double secondsLeft) {
-      String line = "step %d/%d  loss %.4f  %.0f tokens/s  %.0f s left%n";
-      out.printf(Locale.ROOT, line, step, total, loss, tokensPerSecond, secondsLeft);
-    }
-
-    @Override
-    public void message(String line) {
-      out.println(line);
-    }
-
-    @Override
-    public void close() {
-      out.flush();
-    }
-  }
-
-  /** For terminals. */
-  final class Bar implements Progress {
-    private final PrintStream out;
-    private ProgressBar bar;
-
-    private Bar(PrintStream out) {
-      this.out = out;
-    }
-
-    @Override
-    public void start(long step, long total) {
-      // With a width of its own the consumer opens no JLine terminal, which would take SIGINT from
-      // the run: Ctrl-C would end it before its checkpoint.
-      bar =
-          new ProgressBarBuilder()
-              .setTaskName("training")
-              .setInitialMax(total)
-              .setStyle(ProgressBarStyle.ASCII)
-              .setUpdateIntervalMillis(200)
-              .setConsumer(new ConsoleProgressBarConsumer(out, Terminal.columns()))
-              .startsFrom(step, Duration.ZERO)
-              .build();
-    }
-
-    @Override
-    public void step(long step, double loss, double tokensPerSecond) {
-      String text = " loss %.3f, %.0f tokens/s";
-      bar.stepTo(step);
-      bar.setExtraMessage(String.format(Locale.ROOT, text, loss, tokensPerSecond));
-    }
-
-    @Override
-    public void message(String line) {
-      // Clears what the bar has drawn on this line; it draws itself again below.
-      out.println((bar == null ? "" : "\r\033[K") + line);
-    }
-
-    @Override
-    public void close() {
-      if (bar != null) {
-        bar.close();
-      }
-    }
   }
 }

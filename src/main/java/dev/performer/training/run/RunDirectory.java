@@ -8,20 +8,25 @@ import static java.nio.file.StandardOpenOption.WRITE;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
 import dev.performer.graph.NativeErrors;
+import dev.performer.training.run.Checkpoint.TrainingState;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.TreeSet;
 import java.util.function.Consumer;
 import java.util.function.UnaryOperator;
+import java.util.regex.Pattern;
 
 /**
  * The directory of one training run, locked while this is open.
@@ -90,17 +95,12 @@ public final class RunDirectory implements AutoCloseable {
     lock = FileChannel.open(root.resolve(LOCK), CREATE, WRITE);
     if (!isLocked(lock)) {
       lock.close();
-      throw new PerformerException(
-          root + " is in use: another process trains there (it holds run.lock)");
+      String text = " is in use: another process trains there (it holds run.lock)";
+      throw new PerformerException(root + text);
     }
   }
 
-  /**
-   * Creates the directory, or opens the one of an earlier run.
-   *
-   * @param resume whether an earlier run shall go on
-   * @param progress hears which settings differ
-   */
+  /** Creates the directory, or opens that of an earlier run; tells which settings differ. */
   public static RunDirectory open(Path root, boolean resume, Settings settings, Progress progress) {
     String file = settings.file();
     // A run killed before it wrote its settings has the lock alone, and begins anew; settings alone
@@ -110,14 +110,12 @@ public final class RunDirectory implements AutoCloseable {
     boolean holdsRun = isRun && Files.exists(root.resolve(file));
     boolean isNew = !Files.exists(root);
     require(!resume || holdsRun || isBegun, "%s holds no run to resume (no %s)", root, file);
-    require(
-        resume || !holdsRun, "%s holds a run already; resume it or choose another directory", root);
+    String text = "%s holds a run already; resume it or choose another directory";
+    require(resume || !holdsRun, text, root);
     require(isNew || Files.isDirectory(root), "%s is a file; choose another directory", root);
     try {
-      require(
-          isNew || holdsRun || holdsOnly(root, BEGINNING),
-          "%s exists and holds other files; choose an empty or new directory",
-          root);
+      text = "%s exists and holds other files; choose an empty or new directory";
+      require(isNew || holdsRun || holdsOnly(root, BEGINNING), text, root);
       RunDirectory run = new RunDirectory(root, settings, isNew);
       try {
         deleteAll(root.resolve(CHECKPOINTS), "." + STEP + "*");
@@ -144,12 +142,11 @@ public final class RunDirectory implements AutoCloseable {
 
   private void compareSettings(Progress progress) {
     Path file = root.resolve(settings.file());
-    if (Files.exists(file)) {
-      var was = settings.current().apply(StrictJson.readTree(file));
-      List<String> changed = ResumePolicy.changes(was, settings.all(), root);
-      if (!changed.isEmpty()) {
-        progress.message("resumed with other settings: " + String.join(", ", changed));
-      }
+    JsonNode now = settings.all();
+    JsonNode was = Files.exists(file) ? settings.current().apply(StrictJson.readTree(file)) : now;
+    List<String> changed = ResumePolicy.changes(was, now, root);
+    if (!changed.isEmpty()) {
+      progress.message("resumed with other settings: " + String.join(", ", changed));
     }
   }
 
@@ -174,7 +171,7 @@ public final class RunDirectory implements AutoCloseable {
    * Writes a checkpoint beside its place, moves it there and points {@code last}, and {@code best}
    * if it is, to it. Then removes all but the newest and the best.
    *
-   * @param writer saves the variables under the prefix it is given
+   * @param writer saves the variables under a prefix
    */
   public void save(TrainingState state, int keep, Consumer<Path> writer) {
     Path place = place(state.step());
@@ -194,13 +191,9 @@ public final class RunDirectory implements AutoCloseable {
       prune(keep, state.step(), state.bestStep());
     } catch (IOException | RuntimeException e) {
       AtomicFiles.discard(unfinished);
-      boolean canResume = hasSaved();
-      String advice =
-          canResume
-              ? "earlier checkpoints are intact: make room and resume"
-              : "make room and start again";
-      throw new PerformerException(
-          "cannot save checkpoint %s (%s); %s".formatted(place, describe(e), advice), e);
+      String advice = hasSaved() ? "resume: earlier checkpoints are intact" : "start again";
+      String text = "cannot save checkpoint %s (%s); make room and %s";
+      throw new PerformerException(text.formatted(place, describe(e), advice), e);
     }
   }
 
@@ -228,14 +221,16 @@ public final class RunDirectory implements AutoCloseable {
   /** Releases the lock; without a single whole checkpoint nothing is worth keeping. */
   @Override
   public void close() {
-    if (!lock.isOpen()) {
-      return;
-    }
-    try {
-      if (!hasSaved()) {
-        removeTraces();
+    boolean isHeld = lock.isOpen();
+    try (lock) {
+      if (isHeld && !hasSaved()) {
+        deleteAll(root, PARTS);
+        deleteAll(root, FIRST_FILES);
+        AtomicFiles.delete(root.resolve(CHECKPOINTS));
+        if (isNew && holdsOnly(root, "")) {
+          Files.delete(root);
+        }
       }
-      lock.close();
     } catch (IOException e) {
       throw failed("release run.lock in " + root, e);
     }
@@ -287,15 +282,6 @@ public final class RunDirectory implements AutoCloseable {
     }
   }
 
-  private void removeTraces() throws IOException {
-    deleteAll(root, PARTS);
-    deleteAll(root, FIRST_FILES);
-    AtomicFiles.delete(root.resolve(CHECKPOINTS));
-    if (isNew && holdsOnly(root, "")) {
-      Files.delete(root);
-    }
-  }
-
   private static boolean holdsOnly(Path folder, String names) throws IOException {
     try (var list = Files.list(folder)) {
       return list.allMatch(path -> path.getFileName().toString().matches(names));
@@ -305,8 +291,61 @@ public final class RunDirectory implements AutoCloseable {
   private static boolean isLocked(FileChannel channel) throws IOException {
     try {
       return channel.tryLock() != null;
-    } catch (OverlappingFileLockException e) {
+    } catch (OverlappingFileLockException e) { // by this process
       return false;
+    }
+  }
+
+  /** Which settings a run may go on with though they changed. */
+  public static final class ResumePolicy {
+    private static final Pattern FREE =
+        Pattern.compile(
+            "data\\.(train|validation)|evaluation\\.(sequences|target)|validation|training\\.(steps"
+                + "|learningRate|schedule|warmupSteps|finalShare|clipNorm|labelSmoothing|zLoss"
+                + "|optimizer\\.weightDecay|evaluateEvery|evaluationBatches|patience|checkpointEvery"
+                + "|keepCheckpoints|logEvery|diagnosticsEvery|divergence|memoryCheck|precision)");
+
+    private ResumePolicy() {}
+
+    /** Keys that changed and may. @throws PerformerException that names one that must not */
+    public static List<String> changes(JsonNode was, JsonNode now, Path run) {
+      List<String> changed = new ArrayList<>();
+      compare("", was, now, changed);
+      var fixed =
+          changed.stream()
+              .filter(change -> !FREE.matcher(change.substring(0, change.indexOf(' '))).matches())
+              // Other keys may follow from this one.
+              .min(Comparator.comparing(change -> !change.startsWith("training.xla ")));
+      String text = "cannot resume %s: %s; resume with the same, or start in another directory";
+      require(fixed.isEmpty(), text, run, fixed.orElse(""));
+      return changed;
+    }
+
+    private static void compare(String path, JsonNode was, JsonNode now, List<String> changed) {
+      if (was instanceof ObjectNode && now instanceof ObjectNode) {
+        var keys = new TreeSet<String>();
+        was.fieldNames().forEachRemaining(keys::add);
+        now.fieldNames().forEachRemaining(keys::add);
+        for (String key : keys) {
+          String inner = path.isEmpty() ? key : path + "." + key;
+          compare(inner, was.path(key), now.path(key), changed);
+        }
+      } else if (!same(was, now)) {
+        changed.add(path + " was " + text(was) + " and is now " + text(now));
+      }
+    }
+
+    /** 1 and 1.0 are the same number, and a key without a value is as one that is not there. */
+    private static boolean same(JsonNode was, JsonNode now) {
+      boolean isAbsent = was.isMissingNode() || was.isNull();
+      return was.equals(now)
+          || was.isNumber() && now.isNumber() && was.doubleValue() == now.doubleValue()
+          || isAbsent && (now.isMissingNode() || now.isNull());
+    }
+
+    private static String text(JsonNode value) {
+      String shown = value.isValueNode() ? value.asText() : value.toString();
+      return value.isMissingNode() ? "absent" : shown;
     }
   }
 }

@@ -16,10 +16,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
 
-/**
- * {@code report.md} of a run: what came of it, its curves, and the recipe; from {@link
- * MetricsLog#entries}.
- */
+/** {@code report.md} of a run: what came of it, its curves, from metrics, and the recipe. */
 final class RunReport {
   private RunReport() {}
 
@@ -28,12 +25,9 @@ final class RunReport {
     text.format("# Training report%n%n| | before | best | last |%n|---|---|---|---|%n");
     row(text, "step", "%.0f", 0, result.bestStep(), result.steps());
     result.best().measures().keySet().forEach(name -> measure(text, name, result));
-    text.format(
-        "%n%d tokens in %.1f s of training steps: %.0f tokens/s. The run %s.%n",
-        result.tokens(),
-        result.seconds(),
-        result.tokensPerSecond(),
-        result.finished() ? "is finished" : "was stopped and can be resumed");
+    String end = result.finished() ? "is finished" : "was stopped and can be resumed";
+    String line = "%n%d tokens in %.1f s of training steps: %.0f tokens/s. The run %s.%n";
+    text.format(line, result.tokens(), result.seconds(), result.tokensPerSecond(), end);
     if (!result.unusedVariables().isEmpty()) {
       String unused = String.join(", ", result.unusedVariables());
       text.format("%nVariables that do not act on the loss: %s%n", unused);

@@ -52,8 +52,8 @@ class OptimizerOpsTest {
               tf.math.square(used.<TFloat32>read(tf)),
               tf.math.mul(tf.stopGradient(stopped.<TFloat32>read(tf)), fixed.<TFloat32>read(tf)));
       OptimizerOps adam = build(graph, loss.asOutput(), variables, Optimizer.ADAMW);
-      assertThat(adam.trained()).containsExactly(used);
-      assertThat(adam.unused()).containsExactlyInAnyOrder(apart, stopped);
+      assertThat(adam.gradients().variables()).containsExactly(used);
+      assertThat(adam.gradients().unused()).containsExactlyInAnyOrder(apart, stopped);
       try (Session session = new Session(graph, false)) {
         variables.initialize(session);
         adam.initializer().accept(session);
