@@ -112,8 +112,8 @@ final class HuggingFaceBertNaming implements NamingScheme {
     String positions = near.path("position_embedding_type").asText("absolute");
     boolean isAbsolute = positions.equals("absolute") && map.has("embeddings/position");
     map.check(isAbsolute, "its positions are %s; only tables of positions are known", positions);
-    boolean isDecoder = near.path("is_decoder").asBoolean(false);
-    map.check(!isDecoder, "config.json has is_decoder; only encoders can be expressed");
+    map.check(
+        !near.path("is_decoder").asBoolean(), "config.json has is_decoder: no encoder has it");
     double epsilon = near.path("layer_norm_eps").asDouble(1e-12);
     config.put("activation", ours, "normalization.epsilon", epsilon);
     JsonNode pad = near.path("pad_token_id");

@@ -43,8 +43,7 @@ final class LraNaming implements NamingScheme {
   public ModelWeights map(WeightMap map) {
     ImportOptions options = map.options;
     Parameters parameters = Parameters.of(map, EMBEDDING, "lra-encoder");
-    boolean isDual = parameters.prefix().endsWith("encoder/");
-    map.check(!isDual, "this is a dual encoder; no model here takes two sequences");
+    map.check(!parameters.prefix().endsWith("encoder/"), "a dual encoder cannot be imported");
     if (!JaxAttention.isGiven(options) && !options.configHas("attention")) {
       String lacks =
           "the file does not tell which attention it has; give the kernel relu (Long Range Arena's 'generalized'), the kernel softmax and how many features, or attention exact ('dot_product')";
