@@ -55,8 +55,7 @@ final class PerformerPytorchNaming implements NamingScheme {
     map.check(isFavor, "there is no projection_matrix: no_projection=True cannot be imported");
     int headSize = map.size("layer_0/attention/projection", 2, 1);
     int width = map.size("layer_0/attention/query/kernel", 2, 1);
-    boolean splits = width % headSize == 0;
-    map.check(splits, "queries of width %s do not split into heads of %s", width, headSize);
+    map.check(width % headSize == 0, "width %s does not split into heads of %s", width, headSize);
     int inner = map.size("layer_0/mlp/in/kernel", 2, 1);
     boolean hasGate = inner != map.size("layer_0/mlp/out/kernel", 2, 0);
     map.check(!hasGate, "the MLP has a gate (ff_glu=True), which cannot be expressed");
