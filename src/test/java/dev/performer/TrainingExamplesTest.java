@@ -128,7 +128,9 @@ class TrainingExamplesTest {
     Trainable model = model(graph, config);
     Validation validation = Validation.of(model, source(false), 2);
     LoopOptions options = LoopOptions.of(settings);
-    return Trainer.open(model, source(true), validation, options, run, resume, Progress.silent());
+    return resume
+        ? Trainer.resume(model, source(true), validation, options, run, Progress.silent())
+        : Trainer.start(model, source(true), validation, options, run, Progress.silent());
   }
 
   @Test
@@ -145,7 +147,7 @@ class TrainingExamplesTest {
               "steps=20", "optimizer={name: lion}", "learningRate=3e-3", "warmupSteps=5");
       Validation validation = Validation.of(model, valid);
       try (Trainer trainer =
-          Trainer.open(model, train, validation, options, run, false, Progress.on(System.err))) {
+          Trainer.start(model, train, validation, options, run, Progress.on(System.err))) {
         TrainingResult result = trainer.run();
         trainer.restoreBest();
         System.out.println(result.before().perplexity() + " -> " + result.best().perplexity());
@@ -181,7 +183,7 @@ class TrainingExamplesTest {
       Validation validation = Validation.of(model, TokenBatchSource.evaluation(batches, objective));
       LoopOptions options = LoopOptions.of("steps=30", "learningRate=1e-2", "warmupSteps=5");
       try (Trainer trainer =
-          Trainer.open(model, train, validation, options, run, false, Progress.on(System.err))) {
+          Trainer.start(model, train, validation, options, run, Progress.on(System.err))) {
         TrainingResult result = trainer.run();
         trainer.restoreBest();
         Map<String, NpyArray> weights = model.weights(trainer.session());
@@ -269,26 +271,19 @@ class TrainingExamplesTest {
       for (String option : List.of("zLoss=0.1", "labelSmoothing=0.1", "precision=bfloat16")) {
         assertThatThrownBy(
                 () ->
-                    Trainer.open(
+                    Trainer.start(
                         model,
                         source(true),
                         validation,
                         LoopOptions.of(option),
                         run,
-                        false,
                         Progress.silent()))
             .hasMessageContaining(option.replaceAll("=.*", ""))
             .hasMessageContaining("build it into the graph");
       }
       try (Trainer trainer =
-          Trainer.open(
-              model,
-              source(true),
-              validation,
-              LoopOptions.of(settings),
-              run,
-              false,
-              Progress.silent())) {
+          Trainer.start(
+              model, source(true), validation, LoopOptions.of(settings), run, Progress.silent())) {
         TrainingResult result = trainer.run();
         // x: 1, 2, 2.5; shares of the average's step are 1 − 2/11 and 1 − 3/12.
         double first = 1 + (1 - 2.0 / 11) * (2 - 1);

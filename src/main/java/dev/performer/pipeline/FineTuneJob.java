@@ -96,7 +96,10 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     try (ImportedModel model = spec.load()) {
       var language = ImportedLanguageModel.of(model, spec.tensors());
       requireTrainable(model, progress);
-      try (var tuner = options.open(language, data, run, resume, progress)) {
+      try (var tuner =
+          resume
+              ? options.resume(language, data, run, progress)
+              : options.start(language, data, run, progress)) {
         if (!resume) {
           moments.ifPresent(tuner::restoreOptimizer);
         }

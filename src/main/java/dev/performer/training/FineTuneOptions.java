@@ -68,13 +68,25 @@ public record FineTuneOptions(Objective objective, Batching batching, LoopOption
   }
 
   /**
-   * Opens a run that trains a language model, whose graph stays the caller's.
+   * Opens a new run that trains a language model, whose graph stays the caller's.
    *
-   * @param directory new or empty, or that of the run to go on with
-   * @param resume whether to go on from its newest whole checkpoint
-   * @throws PerformerException if directory, data or model will not do, or are not the same
+   * @param directory new or empty
+   * @throws PerformerException if directory, data or model will not do
    */
-  public Trainer open(
+  public Trainer start(LanguageModel model, Data data, Path directory, Progress progress) {
+    return open(model, data, directory, false, progress);
+  }
+
+  /**
+   * Opens an earlier run, to go on from its newest whole checkpoint.
+   *
+   * @throws PerformerException if there is none, or model, data or options are not the same
+   */
+  public Trainer resume(LanguageModel model, Data data, Path directory, Progress progress) {
+    return open(model, data, directory, true, progress);
+  }
+
+  private Trainer open(
       LanguageModel model, Data data, Path directory, boolean resume, Progress progress) {
     var tokenizer = data.tokenizer();
     model.check(tokenizer.vocabulary());

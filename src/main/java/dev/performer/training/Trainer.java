@@ -28,7 +28,7 @@ import org.tensorflow.op.Ops;
  * was stopped, bit for bit. It trains any graph that is a {@link Trainable}.
  *
  * <pre>{@code
- * try (Trainer trainer = Trainer.open(model, batches, validation, options, run, false, progress)) {
+ * try (Trainer trainer = Trainer.start(model, batches, validation, options, run, progress)) {
  *   TrainingResult result = trainer.run();
  *   trainer.restoreBest(); // trainer.session() has the weights until it is closed
  * }
@@ -59,17 +59,41 @@ public final class Trainer implements AutoCloseable {
   private BooleanSupplier stopCondition = () -> false;
 
   /**
-   * Opens a run.
+   * Opens a new run.
    *
    * @param model optimizer and savers are added to its graph
    * @param train without end
    * @param options sizes of batches are {@code train}'s business, and what changes a graph, such as
    *     label smoothing, is refused
-   * @param directory new or empty, or that of the run to go on with
-   * @param resume whether to go on from its newest whole checkpoint, with the same model and data
-   * @throws PerformerException if directory or model will not do; it names an option that differs
+   * @param directory new or empty
+   * @throws PerformerException if directory or model will not do
    */
-  public static Trainer open(
+  public static Trainer start(
+      Trainable model,
+      BatchSource train,
+      Validation validation,
+      LoopOptions options,
+      Path directory,
+      Progress progress) {
+    return open(model, train, validation, options, directory, false, progress);
+  }
+
+  /**
+   * Opens an earlier run, to go on from its newest whole checkpoint with the same model and data.
+   *
+   * @throws PerformerException if there is none; it names an option that differs
+   */
+  public static Trainer resume(
+      Trainable model,
+      BatchSource train,
+      Validation validation,
+      LoopOptions options,
+      Path directory,
+      Progress progress) {
+    return open(model, train, validation, options, directory, true, progress);
+  }
+
+  private static Trainer open(
       Trainable model,
       BatchSource train,
       Validation validation,

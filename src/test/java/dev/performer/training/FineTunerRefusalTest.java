@@ -33,12 +33,7 @@ class FineTunerRefusalTest {
         assertThatThrownBy(
                 () ->
                     FineTunerTest.tuning(FineTunerTest.loop(5))
-                        .open(
-                            TinyModel.causal(other),
-                            TinyModel.data(),
-                            run,
-                            true,
-                            Progress.silent()))
+                        .resume(TinyModel.causal(other), TinyModel.data(), run, Progress.silent()))
             .isInstanceOf(PerformerException.class)
             .hasMessageContaining("in use");
       }
@@ -63,12 +58,12 @@ class FineTunerRefusalTest {
       assertRefused(
           () ->
               FineTunerTest.tuning(FineTunerTest.loop(5))
-                  .open(model, TinyModel.data(), temporary.resolve("no"), true, Progress.silent()),
+                  .resume(model, TinyModel.data(), temporary.resolve("no"), Progress.silent()),
           "holds no run to resume");
       assertRefused(
           () ->
               FineTunerTest.tuning(FineTunerTest.loop(5).seed(9))
-                  .open(model, TinyModel.data(), run, true, Progress.silent()),
+                  .resume(model, TinyModel.data(), run, Progress.silent()),
           "seed was 1 and is now 9");
     }
   }
@@ -85,7 +80,7 @@ class FineTunerRefusalTest {
       assertRefused(
           () ->
               FineTunerTest.tuning(FineTunerTest.loop(5))
-                  .open(model, empty, run, false, Progress.silent()),
+                  .start(model, empty, run, Progress.silent()),
           "empty.fasta holds no sequence");
       assertThat(run).doesNotExist();
       var wide =
@@ -101,7 +96,7 @@ class FineTunerRefusalTest {
       assertRefused(
           () ->
               FineTunerTest.tuning(FineTunerTest.loop(5))
-                  .open(model, tooWide, run, false, Progress.silent()),
+                  .start(model, tooWide, run, Progress.silent()),
           "36 tokens");
       FineTuneOptions.Data single =
           new FineTuneOptions.Data(
@@ -110,7 +105,7 @@ class FineTunerRefusalTest {
               SequenceSource.of(List.of(new ProteinSequence("a", "", "M"))));
       try (Trainer tuner =
           FineTunerTest.tuning(FineTunerTest.loop(5))
-              .open(model, single, run, false, Progress.silent())) {
+              .start(model, single, run, Progress.silent())) {
         assertRefused(tuner::run, "nothing to guess");
       }
       assertThat(run).doesNotExist();
@@ -134,7 +129,7 @@ class FineTunerRefusalTest {
       assertRefused(
           () ->
               FineTunerTest.tuning(FineTunerTest.loop(5))
-                  .open(frozen, TinyModel.data(), run, false, Progress.silent()),
+                  .start(frozen, TinyModel.data(), run, Progress.silent()),
           "the model cannot be trained");
       assertThat(run).doesNotExist();
       LanguageModel broken =
@@ -153,14 +148,14 @@ class FineTunerRefusalTest {
         assertRefused(
             () ->
                 FineTunerTest.tuning(FineTunerTest.loop(5))
-                    .open(broken, TinyModel.data(), place, false, Progress.silent()),
+                    .start(broken, TinyModel.data(), place, Progress.silent()),
             "weights cannot be read");
       }
       assertThat(run).doesNotExist();
       assertThat(empty).isEmptyDirectory();
       try (Trainer tuner =
           FineTunerTest.tuning(FineTunerTest.loop(5))
-              .open(model, TinyModel.data(), run, false, Progress.silent())) {
+              .start(model, TinyModel.data(), run, Progress.silent())) {
         assertThat(tuner.run().finished()).isTrue();
       }
     }
@@ -175,6 +170,6 @@ class FineTunerRefusalTest {
 
   private static Trainer start(Graph graph, Path run) {
     return FineTunerTest.tuning(FineTunerTest.loop(5))
-        .open(TinyModel.causal(graph), TinyModel.data(), run, false, Progress.silent());
+        .start(TinyModel.causal(graph), TinyModel.data(), run, Progress.silent());
   }
 }

@@ -85,11 +85,10 @@ class FineTunerTest {
             loop(150).build());
     try (Graph graph = new Graph();
         Trainer tuner =
-            config.open(
+            config.start(
                 TinyModel.masked(graph),
                 TinyModel.data(),
                 temporary.resolve("run"),
-                false,
                 Progress.silent())) {
       TrainingResult result = tuner.run();
       assertThat(result.after().perplexity()).isLessThan(0.7 * UNIGRAM_PERPLEXITY);
@@ -106,7 +105,7 @@ class FineTunerTest {
     try (Graph graph = new Graph();
         Trainer tuner =
             tuning(loop(30).logEvery(5))
-                .open(TinyModel.causal(graph), TinyModel.data(), halves, true, Progress.silent())) {
+                .resume(TinyModel.causal(graph), TinyModel.data(), halves, Progress.silent())) {
       assertThat(tuner.run().steps()).isEqualTo(30);
     }
     Map<String, byte[]> whole = variables(temporary.resolve("whole/checkpoints/step-30"));
@@ -143,11 +142,10 @@ class FineTunerTest {
       try (Graph graph = new Graph();
           Trainer tuner =
               tuning(loop(20).checkpointEvery(10))
-                  .open(
+                  .resume(
                       TinyModel.causal(graph),
                       TinyModel.data(),
                       copy,
-                      true,
                       Progress.lines(new PrintStream(log)))) {
         assertThat(log.toString(StandardCharsets.UTF_8))
             .contains("step-20 is not whole")
@@ -171,7 +169,7 @@ class FineTunerTest {
       FineTuneOptions config =
           tuning(loop(50).checkpointEvery(5).schedule(new Schedule.Linear(1e-3, 0, 0)));
       Poison poison = new Poison(model, 12);
-      try (Trainer tuner = config.open(model, TinyModel.data(), run, false, poison)) {
+      try (Trainer tuner = config.start(model, TinyModel.data(), run, poison)) {
         poison.tuner = tuner;
         assertThatThrownBy(tuner::run)
             .isInstanceOf(PerformerException.class)
@@ -185,7 +183,7 @@ class FineTunerTest {
     try (Graph graph = new Graph();
         Trainer tuner =
             tuning(loop(15))
-                .open(TinyModel.causal(graph), TinyModel.data(), run, true, Progress.silent())) {
+                .resume(TinyModel.causal(graph), TinyModel.data(), run, Progress.silent())) {
       assertThat(tuner.run().after().loss()).isFinite();
     }
   }
@@ -209,8 +207,7 @@ class FineTunerTest {
     try (Graph graph = new Graph()) {
       LanguageModel model = TinyModel.causal(graph);
       try (Trainer tuner =
-          config.open(
-              model, TinyModel.data(), temporary.resolve("run"), false, Progress.silent())) {
+          config.start(model, TinyModel.data(), temporary.resolve("run"), Progress.silent())) {
         TrainingResult result = tuner.run();
         assertThat(result.bestStep()).isZero();
         tuner.restoreBest();
@@ -238,11 +235,10 @@ class FineTunerTest {
       LanguageModel model = TinyModel.causal(graph);
       try (Trainer first =
               tuning(loop(10))
-                  .open(model, TinyModel.data(), temporary.resolve("a"), false, Progress.silent());
+                  .start(model, TinyModel.data(), temporary.resolve("a"), Progress.silent());
           Trainer second =
               tuning(loop(10))
-                  .open(
-                      model, TinyModel.data(), temporary.resolve("b"), false, Progress.silent())) {
+                  .start(model, TinyModel.data(), temporary.resolve("b"), Progress.silent())) {
         first.run();
         second.run();
       }
@@ -273,11 +269,10 @@ class FineTunerTest {
     try (Graph graph = new Graph();
         Trainer tuner =
             tuning(loop(20))
-                .open(
+                .start(
                     TinyModel.causal(graph),
                     TinyModel.data(),
                     temporary.resolve("run"),
-                    false,
                     progress)) {
       tuner.run();
     }
@@ -300,7 +295,7 @@ class FineTunerTest {
   private static TrainingResult train(Path run, FineTuneOptions config) {
     try (Graph graph = new Graph();
         Trainer tuner =
-            config.open(TinyModel.causal(graph), TinyModel.data(), run, false, Progress.silent())) {
+            config.start(TinyModel.causal(graph), TinyModel.data(), run, Progress.silent())) {
       return tuner.run();
     }
   }

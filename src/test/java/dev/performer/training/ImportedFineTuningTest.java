@@ -55,11 +55,10 @@ class ImportedFineTuningTest {
                 .build());
     try (ImportedModel imported = ImportedModel.load(directory, "serving_default");
         Trainer tuner =
-            config.open(
+            config.start(
                 ImportedLanguageModel.of(imported, "serving_default"),
                 data,
                 temporary.resolve("run"),
-                false,
                 Progress.silent())) {
       TrainingResult result = tuner.run();
       // Python trained it on nothing: before, it is no better than chance among 26 tokens.
@@ -89,8 +88,7 @@ class ImportedFineTuningTest {
     TrainingResult result;
     try (ImportedModel imported = ImportedModel.load(original, "serving_default")) {
       LanguageModel model = ImportedLanguageModel.of(imported, names);
-      try (Trainer tuner =
-          config.open(model, data, temporary.resolve("run"), false, Progress.silent())) {
+      try (Trainer tuner = config.start(model, data, temporary.resolve("run"), Progress.silent())) {
         result = tuner.run();
         WeightReplacement.of(original)
             .card(
@@ -135,14 +133,13 @@ class ImportedFineTuningTest {
                     FineTuneOptions.DEFAULT.objective(),
                     Batching.training(512, 2048),
                     FineTuneOptions.LOOP)
-                .open(
+                .start(
                     ImportedLanguageModel.of(imported, "serving_default"),
                     new FineTuneOptions.Data(
                         ProteinVocabulary.padFirst(),
                         SequenceSource.fasta(Path.of("training/data/family_train.fasta.gz")),
                         SequenceSource.fasta(Path.of("training/data/family_test.fasta.gz"))),
                     temporary.resolve("run"),
-                    false,
                     Progress.silent())) {
       assertThatThrownBy(tuner::run)
           .isInstanceOf(PerformerException.class)

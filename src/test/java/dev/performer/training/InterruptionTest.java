@@ -33,7 +33,9 @@ class InterruptionTest {
       boolean resume = Files.exists(run.resolve("config.json"));
       try (Graph graph = new Graph();
           Trainer tuner =
-              config.open(TinyModel.causal(graph), TinyModel.data(), run, resume, progress)) {
+              resume
+                  ? config.resume(TinyModel.causal(graph), TinyModel.data(), run, progress)
+                  : config.start(TinyModel.causal(graph), TinyModel.data(), run, progress)) {
         tuner.run();
       } catch (PerformerException e) {
         System.err.println("ERROR " + e.getMessage());
@@ -123,7 +125,7 @@ class InterruptionTest {
     try (Graph graph = new Graph();
         Trainer tuner =
             config(steps, 0)
-                .open(TinyModel.causal(graph), TinyModel.data(), run, true, Progress.silent())) {
+                .resume(TinyModel.causal(graph), TinyModel.data(), run, Progress.silent())) {
       return tuner.run();
     }
   }

@@ -41,11 +41,10 @@ class LeakTest {
                 .build());
     try (Graph graph = new Graph();
         Trainer tuner =
-            config.open(
+            config.start(
                 TinyModel.causal(graph),
                 TinyModel.data(),
                 temporary.resolve("run" + run++),
-                false,
                 new Watch(probe))) {
       tuner.run();
     }

@@ -30,8 +30,10 @@ class RunDefectsTest {
       LoopOptions.Builder loop,
       Progress progress) {
     FineTuneOptions options = FineTunerTest.tuning(loop);
-    boolean resume = Files.exists(run.resolve("last"));
-    return options.open(TinyModel.causal(graph), data, run, resume, progress);
+    var model = TinyModel.causal(graph);
+    return Files.exists(run.resolve("last"))
+        ? options.resume(model, data, run, progress)
+        : options.start(model, data, run, progress);
   }
 
   private static TrainingResult train(
