@@ -5,7 +5,9 @@ import static dev.performer.PerformerException.require;
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.Excerpt;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -85,6 +87,53 @@ public record TfRecordExamples(
       }
     }
     return most + 1;
+  }
+
+  /**
+   * Reads features of numbers as arrays {@code [N, values]} into memory: whole numbers int64,
+   * others float32, each feature with as many values in every example.
+   */
+  public static ArrayRows arrays(Path file, List<String> features) {
+    Map<String, List<Feature>> read = new LinkedHashMap<>();
+    int rows = 0;
+    try (TfRecordFile records = new TfRecordFile(file)) {
+      for (Entry entry = Entry.next(records); entry != null; entry = Entry.next(records)) {
+        rows++;
+        for (String feature : features) {
+          Feature found = entry.feature(feature);
+          boolean isNumber = !found.hasBytesList() && values(found) > 0;
+          records.require(isNumber, "feature '%s' holds no numbers", feature);
+          List<Feature> all = read.computeIfAbsent(feature, name -> new ArrayList<>());
+          all.add(found);
+          int expected = values(all.get(0));
+          String other = "feature '%s' has %d values; expected %d, as in the first";
+          boolean isAlike = values(found) == expected && found.hasFloatList() == all.get(0).hasFloatList();
+          records.require(isAlike, other, feature, values(found), expected);
+        }
+      }
+    }
+    require(rows > 0, "%s holds no record; expected TFRecord", file);
+    int count = rows;
+    Map<String, NpyArray> arrays = new LinkedHashMap<>();
+    read.forEach((name, all) -> arrays.put(name, array(all, count)));
+    return ArrayRows.of(file.toString(), arrays);
+  }
+
+  private static int values(Feature feature) {
+    return feature.getFloatList().getValueCount() + feature.getInt64List().getValueCount();
+  }
+
+  private static NpyArray array(List<Feature> rows, int count) {
+    int width = values(rows.get(0));
+    if (!rows.get(0).hasFloatList()) {
+      var values = rows.stream().flatMap(row -> row.getInt64List().getValueList().stream());
+      return NpyArray.of(values.mapToLong(Long::longValue).toArray(), count, width);
+    }
+    float[] values = new float[Math.multiplyExact(count, width)];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = rows.get(i / width).getFloatList().getValue(i % width);
+    }
+    return NpyArray.of(values, count, width);
   }
 
   @Override
