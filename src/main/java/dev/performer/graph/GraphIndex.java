@@ -23,6 +23,10 @@ public final class GraphIndex {
     nodes.forEach(node -> this.nodes.put(node.getName(), node));
   }
 
+  Collection<NodeDef> nodes() {
+    return nodes.values();
+  }
+
   public Optional<NodeDef> find(String reference) {
     return Optional.ofNullable(nodes.get(TensorNames.node(reference)));
   }
