@@ -12,9 +12,10 @@ import java.util.Set;
  *
  * @param array the name of the images
  * @param low what black is, and {@code high} white
+ * @param isWhole whether the array holds whole numbers
  */
 public record ImageRows(
-    ImageFolder folder, String array, int height, int width, double low, double high)
+    ImageFolder folder, String array, int height, int width, double low, double high, boolean isWhole)
     implements ArrayRows {
   /** The array of the classes, where no input can have that name. */
   public static final String CLASS = "class of the folder";
@@ -35,13 +36,14 @@ public record ImageRows(
       int width,
       double low,
       double high,
+      boolean isWhole,
       List<String> known) {
     ImageFolder images = ImageFolder.open(folder, channels, LEVELS, known);
     require(!images.classes().isEmpty(), "%s has no folder for each class", folder);
     int[] first = images.shape(0);
     int h = height < 0 ? first[0] : height;
     int w = width < 0 ? first[1] : width;
-    return new ImageRows(images, array, h, w, low, high);
+    return new ImageRows(images, array, h, w, low, high, isWhole);
   }
 
   @Override
@@ -87,6 +89,14 @@ public record ImageRows(
         values[i * pixels + j] = (float) (low + levels[j] * (high - low) / (LEVELS - 1));
       }
     }
-    return NpyArray.of(values, places.length, height, width, channels);
+    long[] shape = {places.length, height, width, channels};
+    if (!isWhole) {
+      return NpyArray.of(values, shape);
+    }
+    int[] rounded = new int[values.length];
+    for (int i = 0; i < rounded.length; i++) {
+      rounded[i] = Math.round(values[i]);
+    }
+    return NpyArray.of(rounded, shape);
   }
 }

@@ -76,17 +76,26 @@ public record TaskCard(
     }
   }
 
+  /** The same with numbers that are learnt in these units. */
+  public TaskCard withScales(List<Double> units) {
+    return with(signature, output, probabilities, units);
+  }
+
   /** The same of another signature's output, which gives logits or the numbers themselves. */
   public TaskCard of(String otherSignature, String otherOutput) {
+    return with(otherSignature, otherOutput, null, scales);
+  }
+
+  private TaskCard with(String called, String guesses, Boolean isOfProbabilities, List<Double> units) {
     return new TaskCard(
         kind,
-        otherSignature,
+        called,
         tokens,
         mask,
-        otherOutput,
-        null,
+        guesses,
+        isOfProbabilities,
         classes,
-        scales,
+        units,
         text,
         labels,
         separator,

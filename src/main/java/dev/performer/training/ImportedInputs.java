@@ -12,6 +12,7 @@ import java.util.Map;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
+import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat16;
@@ -60,12 +61,6 @@ record ImportedInputs(ImportedModel model, SignatureSpec spec, String tokens, St
     return sizes.mapToInt(shape -> (int) Math.max(0, shape.get(0))).max().orElse(0);
   }
 
-  /** The tokens of a row that the signature fixes, or 0. */
-  int fixedLength() {
-    var shape = spec.input(tokens).shape();
-    return shape.isUnknown() ? 0 : (int) Math.max(0, shape.get(1));
-  }
-
   /** The batch with as many rows as the signature fixes; more than its own have weight 0. */
   LabelledBatch fit(LabelledBatch batch) {
     return fixedRows() > batch.rows() ? batch.withRows(fixedRows(), false) : batch;
@@ -105,7 +100,7 @@ record ImportedInputs(ImportedModel model, SignatureSpec spec, String tokens, St
       var tensor = result.get(0);
       boolean isFloat = output.type() == TFloat32.class;
       return new Value(tensor.shape().asArray(), isFloat ? Tensors.floats(tensor) : null);
-    } catch (org.tensorflow.exceptions.TensorFlowException | IllegalArgumentException e) {
+    } catch (TensorFlowException | IllegalArgumentException e) {
       throw batch.failed("the model", e);
     }
   }

@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.LongStream;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -41,8 +42,12 @@ public final class ImportedLoss {
   private final Output<TFloat64> sums;
   private final Output<TFloat32> each; // [2 * terms]
 
-  /** A target as it is fed: ids of classes, or numbers. */
-  private record Target(String name, boolean isOfIds) {}
+  /** A target as it is fed: ids of classes, or numbers; the shape of a row, which may lie flat. */
+  private record Target(String name, boolean isOfIds, List<Long> row) {
+    long[] shape(long rows) {
+      return LongStream.concat(LongStream.of(rows), row.stream().mapToLong(n -> n)).toArray();
+    }
+  }
 
   private ImportedLoss(
       ImportedModel model, String signature, List<LossTerm> terms, List<Target> of) {
@@ -86,21 +91,23 @@ public final class ImportedLoss {
       requireLogits(term, model.output(signature, term.output()));
       NpyArray target = first.arrays().get(term.target());
       long[] output = inputs.shape(term.output(), first);
-      long[] shape = target.shape();
-      int rank = output.length;
-      boolean isOfIds =
-          term.kind().takesIds()
-              && !isFloat(target)
-              && Arrays.equals(shape, Arrays.copyOf(output, Math.max(0, rank - 1)));
+      List<Long> row = LongStream.of(output).skip(1).boxed().toList();
+      List<Long> ids = row.subList(0, Math.max(0, row.size() - 1));
+      boolean isOfIds = term.kind().takesIds() && !isFloat(target) && fits(target, ids);
       String text = "the target %s does not fit the output %s %s of the loss %s; its rows must be %s";
-      boolean fits = rank > 0 && (isOfIds || Arrays.equals(shape, output));
-      String rows = Arrays.toString(rank > 0 ? Arrays.copyOfRange(output, 1, rank) : output);
       String name = term.target() + " " + target;
       String given = Arrays.toString(output);
-      require(fits, text, name, term.output(), given, term.kind().label(), rows);
-      targets.add(new Target(term.target(), isOfIds));
+      boolean fits = output.length > 0 && (isOfIds || fits(target, row));
+      require(fits, text, name, term.output(), given, term.kind().label(), row);
+      targets.add(new Target(term.target(), isOfIds, isOfIds ? ids : row));
     }
     return new ImportedLoss(model, signature, terms, targets);
+  }
+
+  private static boolean fits(NpyArray target, List<Long> row) {
+    List<Long> own = LongStream.of(target.shape()).skip(1).boxed().toList();
+    long size = row.stream().reduce(1L, (x, y) -> x * y);
+    return own.equals(row) || own.equals(List.of(size));
   }
 
   private static boolean isFloat(NpyArray array) {
@@ -138,8 +145,8 @@ public final class ImportedLoss {
           feed.put(
               placeholder,
               target.isOfIds()
-                  ? Tensors.of(array.ints(), array.shape())
-                  : Tensors.of(array.floats(), array.shape()));
+                  ? Tensors.of(array.ints(), target.shape(batch.rows()))
+                  : Tensors.of(array.floats(), target.shape(batch.rows())));
         });
     return feed;
   }

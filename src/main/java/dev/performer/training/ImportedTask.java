@@ -159,7 +159,8 @@ public final class ImportedTask {
 
   /** Whether each position has its state, as far as sizes are known. */
   private static boolean fits(Output<?> positions, Shape states) {
-    long length = positions.shape().isUnknown() ? -1 : positions.shape().get(1);
+    Shape own = positions.shape();
+    long length = own.isUnknown() ? -1 : own.numDimensions() == 2 ? own.get(1) : Long.MAX_VALUE;
     return length < 0 || states.get(1) < 0 || length == states.get(1);
   }
 
@@ -259,8 +260,20 @@ public final class ImportedTask {
     return card.kind().hasNumbers() ? VALUES : LOGITS;
   }
 
-  /** What the model guesses of a batch, in C order. */
-  public float[] guess(Session session, LabelledBatch batch) {
-    return inputs.run(session, batch, guess.asOutput()).values();
+  /** One of the {@link #outputs} of a batch, in C order; null where it is not float32. */
+  public float[] output(Session session, LabelledBatch batch, String name) {
+    return inputs.run(session, batch, outputs.get(name).asOutput()).values();
+  }
+
+  /** The last size of an output, by its signature or as a batch of it turns out. */
+  public static int width(ImportedModel model, TaskCard card, LabelledBatch first) {
+    Shape shape = model.signatures().get(card.signature()).output(card.output()).shape();
+    long last = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
+    var inputs = ImportedInputs.of(model, card.signature(), card.tokens(), card.mask());
+    if (last < 0) {
+      long[] found = inputs.shape(card.output(), first);
+      last = found[found.length - 1];
+    }
+    return Math.toIntExact(last);
   }
 }

@@ -51,7 +51,7 @@ public record LabelledBatch(
   }
 
   /** Of arrays; a row that counts has a weight above 0. */
-  static LabelledBatch of(
+  public static LabelledBatch of(
       int rows, int[] targets, float[] weights, float[] numbers, Map<String, NpyArray> arrays) {
     int[] none = {};
     return new LabelledBatch(rows, 1, none, none, targets, weights, numbers, none, arrays);

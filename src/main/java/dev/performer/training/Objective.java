@@ -88,7 +88,7 @@ public interface Objective {
     }
 
     /** 1 for each number, and 0 for what is none, which becomes 0. */
-    static float[] known(float[] numbers) {
+    public static float[] known(float[] numbers) {
       float[] weights = ones(numbers.length);
       for (int i = 0; i < numbers.length; i++) {
         if (Float.isNaN(numbers[i])) {
@@ -108,7 +108,7 @@ public interface Objective {
     }
 
     /** 1 for each class, and 0 for what is none, which becomes 0. */
-    static float[] known(int[] classes) {
+    public static float[] known(int[] classes) {
       float[] weights = ones(classes.length);
       for (int i = 0; i < classes.length; i++) {
         if (classes[i] < 0) {
