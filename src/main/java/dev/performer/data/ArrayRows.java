@@ -61,7 +61,11 @@ public interface ArrayRows {
     kept.values().removeIf(array -> array.shape().length == 0); // a scalar is no example
     long[] sizes = kept.values().stream().mapToLong(array -> array.shape()[0]).distinct().toArray();
     String differ = "%s: its arrays [%s] have unlike numbers of rows; each row is an example";
-    require(sizes.length == 1, differ, name, Excerpt.names(kept.values().stream().map(String::valueOf).toList()));
+    require(
+        sizes.length == 1,
+        differ,
+        name,
+        Excerpt.names(kept.values().stream().map(String::valueOf).toList()));
     require(sizes[0] > 0, "%s holds no example: its arrays have no row", name);
     return new Held(name, Math.toIntExact(sizes[0]), kept);
   }
@@ -92,7 +96,9 @@ public interface ArrayRows {
   default HeldOut<ArrayRows> heldOut(int every) {
     return new HeldOut<>(
         at(name(), IntStream.range(0, size()).filter(i -> i % every != 0).toArray()),
-        at(name() + ", held out", IntStream.range(0, size()).filter(i -> i % every == 0).toArray()));
+        at(
+            name() + ", held out",
+            IntStream.range(0, size()).filter(i -> i % every == 0).toArray()));
   }
 
   /** The rows of a batch: in their order, or in a random one that follows from seed and epoch. */

@@ -15,7 +15,13 @@ import java.util.Set;
  * @param isWhole whether the array holds whole numbers
  */
 public record ImageRows(
-    ImageFolder folder, String array, int height, int width, double low, double high, boolean isWhole)
+    ImageFolder folder,
+    String array,
+    int height,
+    int width,
+    double low,
+    double high,
+    boolean isWhole)
     implements ArrayRows {
   /** The array of the classes, where no input can have that name. */
   public static final String CLASS = "class of the folder";

@@ -26,7 +26,9 @@ public sealed interface LabelColumns {
   /** Tokens and label of a row. */
   @FunctionalInterface
   interface Reader {
-    /** @param where begins a message on the row */
+    /**
+     * @param where begins a message on the row
+     */
     Example read(String text, List<String> fields, Supplier<String> where);
   }
 
@@ -101,8 +103,7 @@ public sealed interface LabelColumns {
     public Reader reader(TextEncoder encoder) {
       Map<String, Integer> ids = ids(names);
       return (text, fields, where) ->
-          new Example(
-              encoder.encode(text), new Label.Category(id(ids, fields.get(0), where)));
+          new Example(encoder.encode(text), new Label.Category(id(ids, fields.get(0), where)));
     }
   }
 
@@ -241,8 +242,7 @@ public sealed interface LabelColumns {
         return alone;
       }
       List<int[]> spaced = parts(encoder, words, " "); // a space may belong to the word behind it
-      boolean isSame =
-          Arrays.equals(whole, spaced.stream().flatMapToInt(IntStream::of).toArray());
+      boolean isSame = Arrays.equals(whole, spaced.stream().flatMapToInt(IntStream::of).toArray());
       return isSame ? spaced : alone;
     }
 

@@ -39,7 +39,8 @@ public record TableExamples(
                       ? Example.of(encoder.encode(row.get(text)))
                       : reader
                           .get()
-                          .read(row.get(text), places.stream().map(row::get).toList(), rows::where));
+                          .read(
+                              row.get(text), places.stream().map(row::get).toList(), rows::where));
     } catch (RuntimeException e) {
       rows.close();
       throw e;

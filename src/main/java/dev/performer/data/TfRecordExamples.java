@@ -127,7 +127,8 @@ public record TfRecordExamples(
                 : new int[] {((Label.Category) label.of(entry)).id()};
         most = Math.max(most, IntStream.of(ids).max().orElse(-1));
         boolean isCounted = most < TableExamples.MOST_CATEGORIES;
-        records.require(isCounted, "class %d of '%s'; at most 100,000 are counted", most, label.name());
+        records.require(
+            isCounted, "class %d of '%s'; at most 100,000 are counted", most, label.name());
       }
     }
     return most + 1;
@@ -151,7 +152,8 @@ public record TfRecordExamples(
           all.add(found);
           int expected = values(all.get(0));
           String other = "feature '%s' has %d values; expected %d, as in the first";
-          boolean isAlike = values(found) == expected && found.hasFloatList() == all.get(0).hasFloatList();
+          boolean isAlike =
+              values(found) == expected && found.hasFloatList() == all.get(0).hasFloatList();
           records.require(isAlike, other, feature, values(found), expected);
         }
       }

@@ -43,7 +43,8 @@ final class ArrayTaskReader {
     this.task = task;
     int fixed =
         spec.inputs().values().stream()
-            .mapToInt(i -> i.shape().isUnknown() || i.shape().isScalar() ? 0 : (int) i.shape().get(0))
+            .mapToInt(
+                i -> i.shape().isUnknown() || i.shape().isScalar() ? 0 : (int) i.shape().get(0))
             .max()
             .orElse(0);
     int wished = batching.size() instanceof BatchSize.Sequences given ? given.count() : ROWS;
@@ -72,7 +73,8 @@ final class ArrayTaskReader {
     labels.forEach(rows::requireArray);
     requireInputs(rows);
     if (task.kind() == null) {
-      return new Read(examples(rows, (of, at) -> targets(of, labels, at)), List.of(), null, null, labels);
+      return new Read(
+          examples(rows, (of, at) -> targets(of, labels, at)), List.of(), null, null, labels);
     }
     List<String> classes =
         rows instanceof ImageRows images
@@ -93,8 +95,7 @@ final class ArrayTaskReader {
     if (task.kind() == null) {
       task.losses().forEach(loss -> features.add(loss.target()));
     } else {
-      features.addAll(
-          TaskReader.labels(known, TfRecordExamples.features(file), file, "feature"));
+      features.addAll(TaskReader.labels(known, TfRecordExamples.features(file), file, "feature"));
     }
     ArrayRows flat = TfRecordExamples.arrays(file, List.copyOf(features));
     Map<String, NpyArray> shaped = new LinkedHashMap<>();
@@ -137,7 +138,8 @@ final class ArrayTaskReader {
 
   private ImageRows images(Path folder, List<String> classes) {
     boolean isOne = task.kind() != null && task.kind().hasClasses() && !task.kind().isOfTokens();
-    require(isOne, "%s: images of a folder have one class each: they are for classification", folder);
+    require(
+        isOne, "%s: images of a folder have one class each: they are for classification", folder);
     TensorSpec input = spec.inputs().values().iterator().next();
     boolean isImage =
         spec.inputs().size() == 1
@@ -147,7 +149,9 @@ final class ArrayTaskReader {
     String text = "%s: images need one input [B, H, W, 1] or [B, H, W, 3]; the signature %s has %s";
     require(isImage, text, folder, spec.name(), spec.inputs().values());
     long[] shape = input.shape().asArray();
-    boolean isWhole = !List.of(DataType.DT_FLOAT, DataType.DT_DOUBLE, DataType.DT_HALF, DataType.DT_BFLOAT16).contains(input.type());
+    boolean isWhole =
+        !List.of(DataType.DT_FLOAT, DataType.DT_DOUBLE, DataType.DT_HALF, DataType.DT_BFLOAT16)
+            .contains(input.type());
     ImageRows rows =
         ImageRows.open(
             folder,
@@ -166,13 +170,16 @@ final class ArrayTaskReader {
   /** The first rows must be what the inputs take. */
   private void requireInputs(ArrayRows rows) {
     int[] places = new int[size]; // the first row again and again
-    spec.inputs().values().forEach(input -> {
-      try {
-        ImportedModel.tensor(input, rows.rows(input.name(), places)).close();
-      } catch (dev.performer.PerformerException e) {
-        throw e.in(rows.name());
-      }
-    });
+    spec.inputs()
+        .values()
+        .forEach(
+            input -> {
+              try {
+                ImportedModel.tensor(input, rows.rows(input.name(), places)).close();
+              } catch (dev.performer.PerformerException e) {
+                throw e.in(rows.name());
+              }
+            });
   }
 
   private Map<String, NpyArray> inputs(ArrayRows rows, int[] places) {
@@ -218,8 +225,7 @@ final class ArrayTaskReader {
     return numbers;
   }
 
-  private List<String> classes(
-      ArrayRows rows, List<String> labels, List<String> known, Path file) {
+  private List<String> classes(ArrayRows rows, List<String> labels, List<String> known, Path file) {
     int[] all = IntStream.range(0, rows.size()).toArray();
     Kind kind = task.kind();
     int count = 0;
@@ -237,7 +243,12 @@ final class ArrayTaskReader {
       if (kind.hasClasses()) {
         boolean isFloat = array.type() == NpyType.FLOAT32 || array.type() == NpyType.FLOAT64;
         require(!isFloat, "%s: the labels %s %s are no whole numbers", file, label, array);
-        require(labels.size() == 1, "%s: %s needs one array of labels, not %d", file, kind.label(), labels.size());
+        require(
+            labels.size() == 1,
+            "%s: %s needs one array of labels, not %d",
+            file,
+            kind.label(),
+            labels.size());
         int[] ids = array.ints();
         count = IntStream.of(ids).max().orElse(-1) + 1;
         boolean isFree = kind.isOfTokens(); // a token may have no class

@@ -8,8 +8,8 @@ import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.SequenceSource;
 import dev.performer.pipeline.TaskReader.Known;
-import dev.performer.recipe.EvaluationData.Request;
 import dev.performer.recipe.EvaluationData;
+import dev.performer.recipe.EvaluationData.Request;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.ImportedModel;
@@ -57,8 +57,7 @@ public final class Evaluator {
 
   /** Evaluates a model on data that are read as those it was trained on, where it records how. */
   public static Evaluator of(Model model) {
-    return new Evaluator(
-        model, EvaluationData.of(model.path()), model.card().map(ModelCard::task));
+    return new Evaluator(model, EvaluationData.of(model.path()), model.card().map(ModelCard::task));
   }
 
   /** Evaluates a model on data that are read as a recipe specifies. */
@@ -127,7 +126,10 @@ public final class Evaluator {
       Trainable trainable =
           card.kind() == null
               ? ImportedLoss.of(
-                      imported, spec.name(), FineTuneTask.of(card).losses(), read.examples().first())
+                      imported,
+                      spec.name(),
+                      FineTuneTask.of(card).losses(),
+                      read.examples().first())
                   .trainable()
               : ImportedTask.of(imported, card, LossGraph.Options.NONE).trainable();
       try (BatchSource source = read.examples().evaluation();

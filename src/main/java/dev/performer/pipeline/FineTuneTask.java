@@ -65,7 +65,17 @@ public record FineTuneTask(
   /** Losses of outputs; examples are arrays. */
   public static FineTuneTask of(LossTerm... losses) {
     return new FineTuneTask(
-        null, List.of(losses), null, false, Pooling.MEAN, false, null, List.of(), SEPARATOR, 0, 255);
+        null,
+        List.of(losses),
+        null,
+        false,
+        Pooling.MEAN,
+        false,
+        null,
+        List.of(),
+        SEPARATOR,
+        0,
+        255);
   }
 
   /** What a model's card has of it. */
@@ -115,7 +125,17 @@ public record FineTuneTask(
   /** The same with another separator of labels. */
   public FineTuneTask withSeparator(String other) {
     return new FineTuneTask(
-        kind, losses, output, hasNewLayer, pooling, isOfProbabilities, text, labels, other, black, white);
+        kind,
+        losses,
+        output,
+        hasNewLayer,
+        pooling,
+        isOfProbabilities,
+        text,
+        labels,
+        other,
+        black,
+        white);
   }
 
   /** The same with other numbers for black and white. */

@@ -43,7 +43,8 @@ final class TaskOutputs {
     Optional<String> usual = STATES.stream().filter(names::contains).findFirst();
     usual = usual.or(() -> VECTORS.stream().filter(names::contains).findFirst());
     String count = names.isEmpty() ? "no" : "more than one";
-    String text = "the signature %s has %s output %s that a new layer can be on; it has %s: name one";
+    String text =
+        "the signature %s has %s output %s that a new layer can be on; it has %s: name one";
     boolean isFound = usual.isPresent() || names.size() == 1;
     require(isFound, text, spec.name(), count, shapes, spec.outputs().values());
     return usual.orElseGet(() -> names.get(0));

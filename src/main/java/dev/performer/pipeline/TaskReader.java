@@ -107,7 +107,13 @@ final class TaskReader {
       String given, List<String> usual, Collection<String> there, Object file, String what) {
     Optional<String> found = usual.stream().filter(there::contains).findFirst();
     String text = "%s has no %s of the names %s; it has [%s]: name one";
-    require(given != null || found.isPresent(), text, file, what, String.join(", ", usual), Excerpt.names(there));
+    require(
+        given != null || found.isPresent(),
+        text,
+        file,
+        what,
+        String.join(", ", usual),
+        Excerpt.names(there));
     return given != null ? given : found.get();
   }
 
@@ -193,9 +199,10 @@ final class TaskReader {
     ExampleSource source =
         new TfRecordExamples(
             List.of(file), text, Optional.of(feature), size, input.tokenizer().encoder());
-    int count = kind.isOfTokens()
-        ? TfRecordExamples.tags(file, label)
-        : isOfOne ? TfRecordExamples.classes(file, label) : width(source);
+    int count =
+        kind.isOfTokens()
+            ? TfRecordExamples.tags(file, label)
+            : isOfOne ? TfRecordExamples.classes(file, label) : width(source);
     List<String> classes = known.classes() != null ? known.classes() : numbered(label, count, kind);
     String more = "%s: class %d is not among the %d known";
     require(!kind.hasClasses() || count <= classes.size(), more, file, count - 1, classes.size());
@@ -235,7 +242,11 @@ final class TaskReader {
   }
 
   private Read read(
-      ExampleSource source, TokenInput input, List<String> classes, String text, List<String> labels) {
+      ExampleSource source,
+      TokenInput input,
+      List<String> classes,
+      String text,
+      List<String> labels) {
     Kind kind = task.kind();
     Objective objective =
         kind.isOfTokens()

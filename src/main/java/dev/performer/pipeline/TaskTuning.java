@@ -59,8 +59,7 @@ record TaskTuning(
     HeldOut<LabelledExamples> parts =
         validation == null
             ? read.examples().heldOut()
-            : new HeldOut<>(
-                read.examples(), reader.read(validation, Known.of(read)).examples());
+            : new HeldOut<>(read.examples(), reader.read(validation, Known.of(read)).examples());
     LabelledBatch first = first(parts);
     TaskCard card = card(spec, read);
     Optional<ImportedTask> labelled = Optional.empty();
@@ -98,7 +97,8 @@ record TaskTuning(
       try (BatchSource pass = part.evaluation()) {
         String text = "%s holds no example%s";
         boolean isOne = validation == null && part == parts.train();
-        String more = isOne ? " besides the one that is held out; give more, or others for validation" : "";
+        String more =
+            isOne ? " besides the one that is held out; give more, or others for validation" : "";
         require(pass.hasNext(), text, part.name(), more);
       }
     }
@@ -115,8 +115,7 @@ record TaskTuning(
     if (!task.hasNewLayer()) {
       return ImportedTask.of(imported, card, options);
     }
-    List<Standardization> units =
-        task.kind().hasNumbers() ? TaskReader.units(read) : List.of();
+    List<Standardization> units = task.kind().hasNumbers() ? TaskReader.units(read) : List.of();
     TaskCard scaled =
         units.isEmpty()
             ? card
@@ -145,8 +144,7 @@ record TaskTuning(
             : task.hasNewLayer()
                 ? TaskOutputs.forLayer(spec, task.output(), task.kind())
                 : TaskOutputs.own(spec, task.output());
-    String mask =
-        isText ? input.mask() : ImportedLanguageModel.mask(spec, null);
+    String mask = isText ? input.mask() : ImportedLanguageModel.mask(spec, null);
     return new TaskCard(
         task.kind(),
         spec.name(),
@@ -165,8 +163,7 @@ record TaskTuning(
         isText && input.paddedLength() > 0 ? input.paddedLength() : null);
   }
 
-  private ObjectNode settings(
-      TaskCard card, HeldOut<LabelledExamples> parts, LoopOptions loop) {
+  private ObjectNode settings(TaskCard card, HeldOut<LabelledExamples> parts, LoopOptions loop) {
     ObjectNode json = JsonNodeFactory.instance.objectNode().put("format", 2);
     json.set("task", StrictJson.tree(card));
     json.put("newLayer", task.hasNewLayer()).put("pooling", task.pooling().name());
@@ -234,7 +231,11 @@ record TaskTuning(
       LabelledBatch batch = held.first();
       float[] trained = labelled.get().output(trainer.session(), batch, output);
       return Job.difference(
-          target, isNew ? ImportedModel.DEFAULT_SIGNATURE : card.signature(), held.feeds(batch), output, trained);
+          target,
+          isNew ? ImportedModel.DEFAULT_SIGNATURE : card.signature(),
+          held.feeds(batch),
+          output,
+          trained);
     }
 
     private ModelCard card(TrainingResult result, TaskCard guessed) {

@@ -141,7 +141,9 @@ public final class ImportedModel implements AutoCloseable {
     return graph.outputOrThrow(flat.resolve(imported(signature).output(name).tensor()));
   }
 
-  /** An array as an input takes it; the caller closes it. @throws PerformerException if it cannot */
+  /**
+   * An array as an input takes it; the caller closes it. @throws PerformerException if it cannot
+   */
   public static Tensor tensor(TensorSpec input, NpyArray array) {
     return ArrayConversion.toTensor(input, array);
   }

@@ -86,7 +86,8 @@ public record TaskCard(
     return with(otherSignature, otherOutput, null, scales);
   }
 
-  private TaskCard with(String called, String guesses, Boolean isOfProbabilities, List<Double> units) {
+  private TaskCard with(
+      String called, String guesses, Boolean isOfProbabilities, List<Double> units) {
     return new TaskCard(
         kind,
         called,

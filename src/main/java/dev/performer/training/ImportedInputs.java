@@ -50,7 +50,10 @@ record ImportedInputs(ImportedModel model, SignatureSpec spec, String tokens, St
     }
     var kinds = List.of(TFloat16.class, TBfloat16.class, TFloat64.class);
     boolean isFloat = kinds.stream().anyMatch(kind -> kind == output.type());
-    require(isFloat, "the output %s is no floating point number; it cannot be trained", spec.output(name));
+    require(
+        isFloat,
+        "the output %s is no floating point number; it cannot be trained",
+        spec.output(name));
     return tf.dtypes.cast((Output) output, TFloat32.class);
   }
 

@@ -32,7 +32,8 @@ import org.tensorflow.types.TInt32;
  * The graph stays the model's. An evaluation's loss is the mean over batches by their rows.
  */
 public final class ImportedLoss {
-  private static final Set<String> SHAPE_ONLY = Set.of("Identity", "Reshape", "Squeeze", "ExpandDims");
+  private static final Set<String> SHAPE_ONLY =
+      Set.of("Identity", "Reshape", "Squeeze", "ExpandDims");
 
   private final ImportedInputs inputs;
   private final List<LossTerm> terms;
@@ -63,8 +64,7 @@ public final class ImportedLoss {
       var type = of.get(i).isOfIds() ? TInt32.class : TFloat32.class;
       Operand<?> target =
           targets.computeIfAbsent(
-              of.get(i),
-              t -> tf.placeholder(type, Placeholder.shape(Shape.unknown())).asOutput());
+              of.get(i), t -> tf.placeholder(type, Placeholder.shape(Shape.unknown())).asOutput());
       LossTerm.Sums own = term.build(tf, output, target, weights);
       parts.addAll(List.of(own.sum(), own.count()));
       var mean = tf.math.div(own.sum(), tf.math.maximum(own.count(), tf.constant(1e-9f)));
@@ -94,7 +94,8 @@ public final class ImportedLoss {
       List<Long> row = LongStream.of(output).skip(1).boxed().toList();
       List<Long> ids = row.subList(0, Math.max(0, row.size() - 1));
       boolean isOfIds = term.kind().takesIds() && !isFloat(target) && fits(target, ids);
-      String text = "the target %s does not fit the output %s %s of the loss %s; its rows must be %s";
+      String text =
+          "the target %s does not fit the output %s %s of the loss %s; its rows must be %s";
       String name = term.target() + " " + target;
       String given = Arrays.toString(output);
       boolean fits = output.length > 0 && (isOfIds || fits(target, row));
@@ -121,7 +122,8 @@ public final class ImportedLoss {
       made = ((GraphOperation) made.op()).inputs().iterator().next().asOutput();
     }
     boolean isMade = made.op().type().equals("Softmax") || made.op().type().equals("Sigmoid");
-    String text = "the output %s comes from a %s, so it has probabilities; take %s-of-probabilities";
+    String text =
+        "the output %s comes from a %s, so it has probabilities; take %s-of-probabilities";
     String kind = term.kind().label();
     require(!isMade || !term.kind().isOfLogits(), text, term.output(), made.op().type(), kind);
   }

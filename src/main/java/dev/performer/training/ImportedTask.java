@@ -153,8 +153,7 @@ public final class ImportedTask {
     if (inputs.tokens() == null || pad == null || !fits(inputs.input(inputs.tokens()), states)) {
       return null;
     }
-    return Sequences.maskOf(
-        tf, tf.dtypes.cast(inputs.input(inputs.tokens()), TInt32.class), pad);
+    return Sequences.maskOf(tf, tf.dtypes.cast(inputs.input(inputs.tokens()), TInt32.class), pad);
   }
 
   /** Whether each position has its state, as far as sizes are known. */
@@ -180,7 +179,10 @@ public final class ImportedTask {
         (shape.isUnknown() || shape.numDimensions() == rank)
             && (last < 0 || last == count || isBinary);
     String text = "the output %s does not fit %s of %d %s; choose another, or a new layer on it";
-    String what = card.kind().hasNumbers() ? "numbers" : card.kind() == TaskCard.Kind.MULTI_LABEL ? "labels" : "classes";
+    String what =
+        card.kind().hasNumbers()
+            ? "numbers"
+            : card.kind() == TaskCard.Kind.MULTI_LABEL ? "labels" : "classes";
     require(fits, text, inputs.spec().output(card.output()), card.kind().label(), count, what);
     boolean isOfOne = isBinary || !card.kind().hasClasses();
     if (isProbability) {
@@ -250,7 +252,9 @@ public final class ImportedTask {
     return inputs.all();
   }
 
-  /** The outputs of a signature that guesses: the guess, probabilities, and what that is made of. */
+  /**
+   * The outputs of a signature that guesses: the guess, probabilities, and what that is made of.
+   */
   public Map<String, Operand<?>> outputs() {
     return Collections.unmodifiableMap(outputs);
   }

@@ -94,8 +94,12 @@ public record LabelledBatch(
 
   /** What to tell where a model could not run this batch. @param what was being done */
   public PerformerException failed(String what, RuntimeException e) {
-    String size = arrays.isEmpty() ? "%d sequences of %d tokens; a smaller length or" : "%d examples; a smaller";
-    String text = "%s failed on a batch of %s batch may help, if the model has a limit or memory is short: %s";
+    String size =
+        arrays.isEmpty()
+            ? "%d sequences of %d tokens; a smaller length or"
+            : "%d examples; a smaller";
+    String text =
+        "%s failed on a batch of %s batch may help, if the model has a limit or memory is short: %s";
     String cause = NativeErrors.firstLine(e);
     return new PerformerException(text.formatted(what, size.formatted(rows, length), cause), e);
   }
@@ -127,7 +131,8 @@ public record LabelledBatch(
         extended(numbers, more, repeated),
         extended(decoderMask, more, repeated),
         arrays.entrySet().stream()
-            .collect(Collectors.toMap(Map.Entry::getKey, e -> extended(e.getValue(), more, repeated))));
+            .collect(
+                Collectors.toMap(Map.Entry::getKey, e -> extended(e.getValue(), more, repeated))));
   }
 
   private NpyArray extended(NpyArray array, int more, boolean repeated) {

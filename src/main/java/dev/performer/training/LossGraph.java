@@ -84,7 +84,8 @@ public record LossGraph(
     var half = tf.constant(0.5f);
     var hits = tf.math.equal(tf.math.greater(logits, zero), tf.math.greater(targets, half));
     var right = tf.math.mul(tf.dtypes.cast(hits, TFloat32.class), weights);
-    return mean(tf, entropy, sum(tf, tf.reshape(right, tf.constant(new int[] {-1}))), targets, weights);
+    return mean(
+        tf, entropy, sum(tf, tf.reshape(right, tf.constant(new int[] {-1}))), targets, weights);
   }
 
   /** {@code z·log(1 + exp(−x)) + (1 − z)·log(1 + exp(x))} of logits x and targets z. */

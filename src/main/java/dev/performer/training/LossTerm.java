@@ -111,8 +111,7 @@ public record LossTerm(String output, Kind kind, String target, double weight) {
     String expected =
         "a loss is OUTPUT=KIND:TARGET or OUTPUT=KIND:TARGET*WEIGHT, such as note=mse:target*0.5, not '%s'";
     require(form.matches(), expected, text);
-    Kind kind =
-        Labels.find("loss", form.group(2).strip(), List.of(Kind.values()), Kind::label);
+    Kind kind = Labels.find("loss", form.group(2).strip(), List.of(Kind.values()), Kind::label);
     double weight = 1;
     try {
       weight = form.group(4) == null ? 1 : Double.parseDouble(form.group(4));

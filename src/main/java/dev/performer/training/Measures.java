@@ -187,7 +187,8 @@ public record Measures(Optional<Output<TFloat32>> predictions, Supplier<Tally> t
     private final List<RegressionTally> each;
 
     public NumbersTally(int numbers) {
-      each = Stream.generate(() -> new RegressionTally(Standardization.NONE)).limit(numbers).toList();
+      each =
+          Stream.generate(() -> new RegressionTally(Standardization.NONE)).limit(numbers).toList();
     }
 
     @Override
@@ -200,7 +201,13 @@ public record Measures(Optional<Output<TFloat32>> predictions, Supplier<Tally> t
     @Override
     public Map<String, Double> result(double loss) {
       Map<String, List<Double>> values = new TreeMap<>();
-      each.forEach(tally -> tally.result(loss).forEach((name, value) -> values.computeIfAbsent(name, n -> new ArrayList<>()).add(value)));
+      each.forEach(
+          tally ->
+              tally
+                  .result(loss)
+                  .forEach(
+                      (name, value) ->
+                          values.computeIfAbsent(name, n -> new ArrayList<>()).add(value)));
       Map<String, Double> means = new TreeMap<>();
       values.forEach((name, all) -> means.put(name, mean(all.size(), all::get)));
       return means;

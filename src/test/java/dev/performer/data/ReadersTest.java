@@ -182,7 +182,11 @@ class ReadersTest {
     assertThat(examples.stream().map(Example::label))
         .containsExactly(new Label.Value(1.5f), new Label.Value(-2000));
     assertThat(TableFile.of(Path.of("x.tsv.gz")).delimiter()).isEqualTo('\t');
-    assertThat(LabelColumns.names(new TableFile(write("c", "n\n10\n9\n1\n"), ',', true), "", new LabelColumns.Class("n", List.of())))
+    assertThat(
+            LabelColumns.names(
+                new TableFile(write("c", "n\n10\n9\n1\n"), ',', true),
+                "",
+                new LabelColumns.Class("n", List.of())))
         .containsExactly("1", "9", "10");
   }
 
