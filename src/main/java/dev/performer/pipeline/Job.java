@@ -5,7 +5,6 @@ import dev.performer.graph.Variable;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.WeightReplacement;
-import dev.performer.training.ModelTraining;
 import dev.performer.training.Trainer;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
@@ -72,8 +71,8 @@ public abstract sealed class Job<J extends Job<J>> permits TrainJob, FineTuneJob
   }
 
   /** Writes the model that a run started from with the weights of a session. */
-  Path export(Path original, ModelCard card, Session session, List<Variable> variables) {
-    Path target = run.resolve(ModelTraining.MODEL);
+  static Path export(
+      Path original, ModelCard card, Session session, List<Variable> variables, Path target) {
     WeightReplacement.of(original).card(card).replaceExisting().export(session, variables, target);
     return target;
   }

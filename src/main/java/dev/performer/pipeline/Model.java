@@ -10,6 +10,7 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.ModelCard.LanguageModel;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.savedmodel.PositionTable;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.training.ImportedLanguageModel;
@@ -19,6 +20,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * A model on disk and how it is used: signature, tensors, tokenizer, objective. What its options
@@ -45,6 +47,7 @@ public final class Model {
   private final Optional<PerformerConfig> config;
   private final LanguageModel recorded;
   private final ModelOptions options;
+  private final Map<String, Optional<PositionTable>> positions = new ConcurrentHashMap<>();
 
   private Model(SavedModelDirectory directory, ModelOptions options) {
     this.directory = directory;
@@ -144,6 +147,13 @@ public final class Model {
     } catch (PerformerException e) {
       throw e.in(path());
     }
+  }
+
+  /** The table that limits the length of sequences; none where the model was built here. */
+  Optional<PositionTable> positions(String signature) {
+    return config.isPresent()
+        ? Optional.empty()
+        : positions.computeIfAbsent(signature, name -> PositionTable.of(directory, name));
   }
 
   /** How a signature takes sequences, with logits or without. */
