@@ -164,7 +164,8 @@ def check(root, names):
                 result = json.load(file)
         if os.path.exists(f"{directory}/java/trained.npz"):
             result["way back"] = way_back(directory)
-        good = all(result.get(c, np.inf) <= limit for c, limit in LIMITS.items()) and result.get("verdict") == "true"
+        exact = all(result.get(c, np.inf) <= limit for c, limit in LIMITS.items())
+        good = exact and result.get("verdict") == "true" and not result["errors"]
         shown = [f"{result[c]:.1e}" if c in result else "-" for c in LIMITS] + [result.get("verdict", "-")]
         print(f"{name:28}" + "".join(f"{s:>11}" for s in shown) + "".join(f"\n    {line}" for line in result.get("errors", [])))
         failed += [] if good else [name]

@@ -118,7 +118,7 @@ def keras_hub_llama(directory):
         vocabulary_size=TOKENS, num_layers=2, num_query_heads=4, num_key_value_heads=2, hidden_dim=16, intermediate_dim=32)
     model = keras_hub.models.LlamaCausalLM(backbone, preprocessor=None)
     inputs = {"token_ids": tokens(41), "padding_mask": padding_mask(42)}
-    return keras3_case(model, directory, 43, inputs, tokens(44), "cross-entropy", SGD, 0.3)
+    return keras3_case(model, directory, 43, inputs, tokens(44), "cross-entropy", ADAMW)
 
 
 def keras_hub_t5_encoder(directory):
@@ -153,7 +153,7 @@ def keras_attention_classifier(directory):
     x = keras.layers.GlobalAveragePooling1D()(keras.layers.Dropout(0.2)(x))
     model = keras.Model(ids, keras.layers.Dense(3)(x))
     return keras3_case(
-        model, directory, 71, {"ids": tokens(72) * padding_mask(73)}, tokens(74, [ROWS], 4) - 1, "cross-entropy", SGD, 0.3)
+        model, directory, 71, {"ids": tokens(72) * padding_mask(73)}, tokens(74, [ROWS], 4) - 1, "cross-entropy", SGD, 0.05)
 
 
 # ---- Performers written by hand ----

@@ -24,7 +24,9 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -76,18 +78,11 @@ public final class ZooCheck {
     Path root = Path.of(arguments[0]);
     List<String> names = Arrays.asList(arguments).subList(1, arguments.length);
     try (Stream<Path> found = names.isEmpty() ? Files.list(root) : Stream.empty()) {
-      for (Path directory : names.isEmpty() ? found.sorted().toList() : paths(root, names)) {
+      var all = names.isEmpty() ? found.sorted() : names.stream().map(root::resolve);
+      for (Path directory : all.toList()) {
         new ZooCheck(directory).check();
       }
     }
-  }
-
-  private static List<Path> paths(Path root, List<String> names) {
-    return names.stream().map(root::resolve).toList();
-  }
-
-  private interface Step {
-    Object run();
   }
 
   private void check() throws IOException {
@@ -99,9 +94,9 @@ public final class ZooCheck {
     JSON.writeValue(java.resolve("result.json").toFile(), result);
   }
 
-  private void attempt(String what, Step step) {
+  private void attempt(String what, Supplier<Object> step) {
     try {
-      result.put(what, step.run());
+      result.put(what, step.get());
     } catch (PerformerException e) {
       errors.add(what + ": " + e.getMessage());
     } catch (RuntimeException e) {
