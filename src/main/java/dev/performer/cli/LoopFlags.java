@@ -43,6 +43,17 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
               "--freeze", "freeze", List.class, "Patterns of variables that stay as they are."),
           new Flag("--train-only", "trainOnly", List.class, "Patterns of all that are trained."),
           new Flag(
+              "--lora-rank",
+              "lora.rank",
+              Integer.class,
+              "Train low-rank factors of this rank in place of weights."),
+          new Flag("--lora-alpha", "lora.alpha", Double.class, "Their scale times the rank."),
+          new Flag(
+              "--lora-targets",
+              "lora.targets",
+              List.class,
+              "Patterns of weights with factors (default: those of matrix products)."),
+          new Flag(
               "--schedule",
               "schedule",
               String.class,
@@ -73,8 +84,8 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
       if (flag.type() == Map.class) {
         option.auxiliaryTypes(String.class, Double.class).paramLabel("PATTERN=FACTOR");
       } else if (flag.type() == List.class) {
-        option.auxiliaryTypes(String.class).splitRegex(",(?![^{]*})").hideParamSyntax(true);
-        option.paramLabel("=PATTERN[,PATTERN]");
+        option.auxiliaryTypes(String.class).paramLabel("PATTERN");
+        option.splitRegex(",(?![^{]*})").splitRegexSynopsisLabel(",");
       }
       command.addOption(option.build());
     }
@@ -95,11 +106,15 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
   /** The loop with what a command line gives. @throws PerformerException that names the flag */
   static LoopOptions of(CommandSpec command) {
     var keys = JsonNodeFactory.instance.objectNode();
-    var optimizer = (ObjectNode) FineTuneOptions.LOOP.optimizer().json();
-    keys.set("optimizer", optimizer);
+    keys.set("optimizer", FineTuneOptions.LOOP.optimizer().json());
     for (Flag flag : FLAGS) {
       Object value = command.findOption(flag.name()).getValue();
-      (flag.last().equals(flag.key()) ? keys : optimizer).set(flag.last(), StrictJson.tree(value));
+      if (value != null) {
+        boolean isOwn = flag.last().equals(flag.key());
+        String record = flag.key().substring(0, flag.key().length() - flag.last().length());
+        ObjectNode in = isOwn ? keys : keys.withObjectProperty(record.replace(".", ""));
+        in.set(flag.last(), StrictJson.tree(value));
+      }
     }
     try {
       return FineTuneOptions.LOOP.with(keys, "fine-tune");
