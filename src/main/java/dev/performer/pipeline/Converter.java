@@ -38,7 +38,10 @@ public record Converter(FavorConversion conversion) {
     String note = note(conversion, converted);
     ModelCard old = model.card();
     var lm = old.languageModel();
-    lm = lm == null ? null : PerformerModels.languageModel(config, lm.masking());
+    lm =
+        lm == null
+            ? null
+            : PerformerModels.languageModel(config, lm.masking()).withEnd(old.learntEnd());
     var origin = origin(old).madeFrom(source, List.of(note)); // metrics were of exact attention
     var card = ModelCard.of(config.attentionOf(0), old.vocabulary(), lm, origin);
     PerformerModels.write(config, converted.weights(), card, target, replace);

@@ -77,6 +77,12 @@ public record ModelCard(
     return with(vocabulary, tree, config);
   }
 
+  /** Whether the end token was learnt, where the vocabulary has one; older cards have it in data. */
+  public boolean learntEnd() {
+    Boolean own = languageModel == null ? null : languageModel.end;
+    return own != null ? own : data == null || data.path("end").asBoolean(true);
+  }
+
   private ModelCard with(Vocabulary words, JsonNode reading, JsonNode graph) {
     return new ModelCard(
         formatVersion, attention, words, languageModel, provenance, reading, graph);
@@ -150,6 +156,7 @@ public record ModelCard(
    * @param maxLength tokens of a sequence at most; null if there is no limit
    * @param paddedLength tokens that each sequence must be padded to, as in training, where padding
    *     is not masked; null for any length
+   * @param end whether sequences ended with the end token in training; null means yes
    */
   @JsonInclude(JsonInclude.Include.NON_NULL)
   public record LanguageModel(
@@ -161,7 +168,8 @@ public record ModelCard(
       Boolean shiftsInputs,
       Masking masking,
       Integer maxLength,
-      Integer paddedLength) {
+      Integer paddedLength,
+      Boolean end) {
 
     public LanguageModel {
       boolean isPadded = paddedLength != null;
@@ -172,14 +180,44 @@ public record ModelCard(
     /** One that shifts nothing, of which nothing more is known. */
     public LanguageModel(
         String signature, String tokens, String mask, String logits, Objective objective) {
-      this(signature, tokens, mask, logits, objective, null, null, null, null);
+      this(signature, tokens, mask, logits, objective, null, null, null, null, null);
     }
 
     /** The same with other tensors and objective. */
     public LanguageModel withTensors(
         String signature, String ids, String mask, String logits, Objective objective) {
       return new LanguageModel(
-          signature, ids, mask, logits, objective, shiftsInputs, masking, maxLength, paddedLength);
+          signature,
+          ids,
+          mask,
+          logits,
+          objective,
+          shiftsInputs,
+          masking,
+          maxLength,
+          paddedLength,
+          end);
+    }
+
+    /** The same, trained for something else. */
+    public LanguageModel withObjective(Objective other, Boolean shifts) {
+      return new LanguageModel(
+          signature, tokens, mask, logits, other, shifts, masking, maxLength, paddedLength, end);
+    }
+
+    /** The same, trained with the end token or without. */
+    public LanguageModel withEnd(boolean learnt) {
+      return new LanguageModel(
+          signature,
+          tokens,
+          mask,
+          logits,
+          objective,
+          shiftsInputs,
+          masking,
+          maxLength,
+          paddedLength,
+          learnt);
     }
   }
 

@@ -196,7 +196,8 @@ public final class PerformerModels {
         isCausal ? config.shiftBos() != null : null,
         isCausal ? null : masking,
         longest(config),
-        paddedLength(config));
+        paddedLength(config),
+        null);
   }
 
   /** Tokens of a sequence at most; null for no limit. */

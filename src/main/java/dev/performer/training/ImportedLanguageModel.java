@@ -77,6 +77,23 @@ public final class ImportedLanguageModel {
     return choose(spec, spec.outputs(), fits.and(knowsTokens), LOGITS, what);
   }
 
+  /**
+   * The only output {@code [B, V]} of floats with a number for each token; empty where there are
+   * several, or logits of every token.
+   */
+  public static Optional<String> lastLogits(SignatureSpec spec, int vocabularySize) {
+    var all = spec.outputs().values();
+    Predicate<TensorSpec> fits =
+        output ->
+            hasRank(output, 2)
+                && output.isFloat()
+                && (output.shape().get(-1) < 0 || output.shape().get(-1) >= vocabularySize);
+    List<String> names =
+        all.stream().filter(fits.and(o -> !o.shape().isUnknown())).map(TensorSpec::name).toList();
+    boolean hasEach = all.stream().anyMatch(output -> hasRank(output, 3));
+    return hasEach || names.size() != 1 ? Optional.empty() : Optional.of(names.get(0));
+  }
+
   private static void check(SignatureSpec spec, String tokens, String mask, String logits) {
     spec.input(tokens);
     spec.output(logits);
