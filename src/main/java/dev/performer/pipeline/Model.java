@@ -13,6 +13,7 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.ModelCard.LanguageModel;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.savedmodel.PositionTable;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.training.ImportedLanguageModel;
@@ -47,6 +48,7 @@ public final class Model {
   private final LanguageModel recorded;
   private final ModelOptions options;
   private final Map<LanguageModel, Causality> causality = new ConcurrentHashMap<>();
+  private final Map<String, Optional<PositionTable>> positions = new ConcurrentHashMap<>();
 
   private Model(SavedModelDirectory directory, ModelOptions options) {
     this.directory = directory;
@@ -193,6 +195,13 @@ public final class Model {
   private static long width(SignatureSpec spec, LanguageModel tensors) {
     var shape = spec.output(tensors.logits()).shape();
     return shape.isUnknown() || shape.numDimensions() == 0 ? -1 : shape.get(-1);
+  }
+
+  /** The table that limits the length of sequences; none where the model was built here. */
+  Optional<PositionTable> positions(String signature) {
+    return config.isPresent()
+        ? Optional.empty()
+        : positions.computeIfAbsent(signature, name -> PositionTable.of(directory, name));
   }
 
   /** How a signature takes sequences, with logits or without. */

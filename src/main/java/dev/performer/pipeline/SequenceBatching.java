@@ -50,8 +50,13 @@ public record SequenceBatching(Integer length, Crop crop, BatchSize size, boolea
 
   /** For a model. @throws PerformerException if it takes no such length */
   Batching of(LanguageModelSpec spec) {
-    var tensors = spec.tensors();
-    return of(spec.model().path(), spec.tokenizer(), tensors.maxLength(), tensors.paddedLength());
+    TokenInput input = spec.input();
+    int longest = input.maxLength();
+    if (length != null && longest > 0) {
+      input.requireLength(length);
+    }
+    Integer most = longest > 0 ? longest : null;
+    return of(input.model(), input.tokenizer(), most, spec.tensors().paddedLength());
   }
 
   /** The same; null stands for no longest sequence, and for lengths that may differ. */
@@ -59,7 +64,7 @@ public record SequenceBatching(Integer length, Crop crop, BatchSize size, boolea
     int wanted = length == null ? Batching.DEFAULT_LENGTH : length;
     int tokens = longest == null ? wanted : Math.min(wanted, longest);
     if (length != null) {
-      TokenInput.requireLength(model, tokens, length);
+      TokenInput.requireLength(model, "", tokens, length);
     }
     return new Batching(
         tokens,

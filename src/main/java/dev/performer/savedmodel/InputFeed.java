@@ -33,7 +33,15 @@ public enum InputFeed {
 
   /** Whether its name is that of a mask over tokens. */
   public static boolean isMask(TensorSpec input) {
-    return has(input, "mask") && !has(input, "position");
+    return input.shape().numDimensions() != 1
+        && has(input, "mask")
+        && !has(input, "position");
+  }
+
+  /** Whether no name stands against whole numbers {@code [B, L]} being token ids. */
+  public static boolean mayBeTokens(TensorSpec input) {
+    boolean isType = has(input, "segment") || has(input, "type");
+    return of(input) == ZEROS && !isMask(input) && !isType;
   }
 
   private static boolean has(TensorSpec input, String part) {

@@ -15,6 +15,7 @@ import dev.performer.RegularFiles;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.StrictJson;
 import dev.performer.model.AttentionConfig;
+import dev.performer.model.TextEmbedding;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -34,6 +35,7 @@ import org.tensorflow.TensorFlow;
  * @param attention how its first layer attends
  * @param vocabulary what its token ids mean
  * @param languageModel which tensors make it a language model
+ * @param embedding how texts get vectors; null for the mean over their tokens
  * @param provenance where it comes from
  * @param data how a recipe read its examples: the section {@code data} without the files
  * @param config the {@code PerformerConfig} that Java built the graph from, as JSON
@@ -44,6 +46,7 @@ public record ModelCard(
     @JsonDeserialize(converter = ModelCard.AnyAttention.class) AttentionConfig attention,
     Vocabulary vocabulary,
     LanguageModel languageModel,
+    TextEmbedding embedding,
     Provenance provenance,
     JsonNode data,
     JsonNode config) {
@@ -64,17 +67,22 @@ public record ModelCard(
   /** A card of the current format; any part may be null. */
   public static ModelCard of(
       AttentionConfig attention, Vocabulary words, LanguageModel lm, Provenance provenance) {
-    return new ModelCard(FORMAT_VERSION, attention, words, lm, provenance, null, null);
+    return new ModelCard(FORMAT_VERSION, attention, words, lm, null, provenance, null, null);
   }
 
   /** The same with the config of the graph. */
   public ModelCard withConfig(JsonNode tree) {
-    return with(vocabulary, data, tree);
+    return with(vocabulary, embedding, data, tree);
   }
 
   /** The same with how a recipe reads the data. */
   public ModelCard withData(JsonNode tree) {
-    return with(vocabulary, tree, config);
+    return with(vocabulary, embedding, tree, config);
+  }
+
+  /** The same with how texts get vectors. */
+  public ModelCard withEmbedding(TextEmbedding how) {
+    return with(vocabulary, how, data, config);
   }
 
   /** Whether the end token was learnt, where the vocabulary has one; older cards have it in data. */
@@ -83,9 +91,10 @@ public record ModelCard(
     return own != null ? own : data == null || data.path("end").asBoolean(true);
   }
 
-  private ModelCard with(Vocabulary words, JsonNode reading, JsonNode graph) {
+  private ModelCard with(
+      Vocabulary words, TextEmbedding vectors, JsonNode reading, JsonNode graph) {
     return new ModelCard(
-        formatVersion, attention, words, languageModel, provenance, reading, graph);
+        formatVersion, attention, words, languageModel, vectors, provenance, reading, graph);
   }
 
   /**
@@ -321,7 +330,8 @@ public record ModelCard(
     Vocabulary words = card.vocabulary;
     return Optional.of(
         words != null && JsonTokenizer.FILE.equals(words.tokenizer)
-            ? card.with(withTokenizerJson(words, savedModel), card.data, card.config)
+            ? card.with(
+                withTokenizerJson(words, savedModel), card.embedding, card.data, card.config)
             : card);
   }
 
