@@ -1,5 +1,6 @@
 package dev.performer.cli;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
@@ -7,6 +8,7 @@ import dev.performer.data.StrictJson;
 import dev.performer.training.FineTuneOptions;
 import dev.performer.training.LoopOptions;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import picocli.CommandLine.IDefaultValueProvider;
 import picocli.CommandLine.IModelTransformer;
@@ -33,6 +35,14 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
           new Flag("--learning-rate", "learningRate", double.class, "Peak learning rate."),
           new Flag("--warmup", "warmupSteps", long.class, "Steps until the peak."),
           new Flag(
+              "--learning-rates",
+              "learningRates",
+              Map.class,
+              "Factors of it for the variables of a pattern, such as 'head/**=10'."),
+          new Flag(
+              "--freeze", "freeze", List.class, "Patterns of variables that stay as they are."),
+          new Flag("--train-only", "trainOnly", List.class, "Patterns of all that are trained."),
+          new Flag(
               "--schedule",
               "schedule",
               String.class,
@@ -58,12 +68,15 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
   @Override
   public CommandSpec transform(CommandSpec command) {
     for (Flag flag : FLAGS) {
-      command.addOption(
-          OptionSpec.builder(flag.name())
-              .type(flag.type())
-              .paramLabel("<" + flag.last() + ">")
-              .description(flag.description())
-              .build());
+      var option = OptionSpec.builder(flag.name()).description(flag.description());
+      option.paramLabel("<" + flag.last() + ">").type(flag.type());
+      if (flag.type() == Map.class) {
+        option.auxiliaryTypes(String.class, Double.class).paramLabel("PATTERN=FACTOR");
+      } else if (flag.type() == List.class) {
+        option.auxiliaryTypes(String.class).splitRegex(",(?![^{]*})").hideParamSyntax(true);
+        option.paramLabel("=PATTERN[,PATTERN]");
+      }
+      command.addOption(option.build());
     }
     return command;
   }
@@ -72,7 +85,9 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
   public String defaultValue(ArgSpec argument) {
     return FLAGS.stream()
         .filter(flag -> argument instanceof OptionSpec o && o.longestName().equals(flag.name()))
-        .map(flag -> FineTuneOptions.LOOP.toJson().at("/" + flag.key().replace('.', '/')).asText())
+        .map(flag -> FineTuneOptions.LOOP.toJson().at("/" + flag.key().replace('.', '/')))
+        .filter(JsonNode::isValueNode)
+        .map(JsonNode::asText)
         .findFirst()
         .orElse(null);
   }
