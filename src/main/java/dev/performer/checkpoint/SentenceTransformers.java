@@ -15,15 +15,14 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * How the {@code modules.json} of a sentence-transformers model makes vectors of texts, with
- * the files that it names.
+ * How the {@code modules.json} of a sentence-transformers model makes vectors of texts, with the
+ * files that it names.
  *
  * @param embedding null where a module does what no model here does
  * @param lowerCase whether texts are read in lower case, whatever the tokenizer does
  * @param notes what is not followed, one line each
  */
-public record SentenceTransformers(
-    TextEmbedding embedding, boolean lowerCase, List<String> notes) {
+public record SentenceTransformers(TextEmbedding embedding, boolean lowerCase, List<String> notes) {
   private static final String FILE = "modules.json";
   private static final Map<String, Pooling> MODES =
       Map.of(
@@ -89,8 +88,7 @@ public record SentenceTransformers(
     JsonNode tree = StrictJson.readTree(file);
     List<JsonNode> modules = new ArrayList<>();
     tree.forEach(modules::add);
-    boolean isSound =
-        tree.isArray() && modules.stream().allMatch(m -> m.path("type").isTextual());
+    boolean isSound = tree.isArray() && modules.stream().allMatch(m -> m.path("type").isTextual());
     PerformerException.require(isSound, "%s: expected a list of modules with types", file);
     return modules;
   }
@@ -124,9 +122,7 @@ public record SentenceTransformers(
 
   private static JsonNode config(Path module, String file) {
     Path path = module.resolve(file);
-    return Files.isRegularFile(path)
-        ? StrictJson.readTree(path)
-        : MissingNode.getInstance();
+    return Files.isRegularFile(path) ? StrictJson.readTree(path) : MissingNode.getInstance();
   }
 
   private static Map<String, String> flags() {

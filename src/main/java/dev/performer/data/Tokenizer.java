@@ -7,10 +7,11 @@ import java.util.OptionalInt;
 /**
  * Between texts and the token ids of a model: {@linkplain LetterTokenizer single letters},
  * {@linkplain ByteTokenizer bytes}, {@linkplain IdTokenizer token ids themselves}, or {@linkplain
- * JsonTokenizer what a tokenizer.json describes}.
- * Safe for use by several threads; encoders are not.
+ * JsonTokenizer what a tokenizer.json describes}. Safe for use by several threads; encoders are
+ * not.
  */
-public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, IdTokenizer, JsonTokenizer {
+public sealed interface Tokenizer
+    permits LetterTokenizer, ByteTokenizer, IdTokenizer, JsonTokenizer {
   /**
    * The tokenizer of a name, or of a file.
    *

@@ -17,7 +17,7 @@ import java.util.stream.IntStream;
  * Turns sequences into vectors, with a model's signature {@code embed} or with any output that has
  * vectors, pooled and normalised as the model records it.
  *
- * <p> * Safe for use by several threads.
+ * <p>* Safe for use by several threads.
  */
 public final class Embedder implements AutoCloseable {
   private static final int BATCH = 8;

@@ -34,12 +34,10 @@ public record LanguageModelSpec(
 
   /** Which tokens its logits depend on; unknown where it does not run. */
   Causality causality() {
-    try (var predictor =
-        SavedModelPredictor.load(model.directory(), SavedModelPredictor.TIMEOUT)) {
+    try (var predictor = SavedModelPredictor.load(model.directory(), SavedModelPredictor.TIMEOUT)) {
       TokenInput input = input();
       return PrefixModel.isOfEach(predictor, input, tensors.logits())
-          ? Causality.of(
-              input, new PositionReader(predictor, input.signature(), tensors.logits()))
+          ? Causality.of(input, new PositionReader(predictor, input.signature(), tensors.logits()))
           : Causality.UNKNOWN;
     } catch (PerformerException e) {
       return Causality.UNKNOWN;

@@ -57,8 +57,7 @@ final class PrefixModel implements PrefixLogits, AutoCloseable {
 
   /** Loads a model. @throws PerformerException if its logits do not continue texts */
   static PrefixModel load(LanguageModelSpec spec) {
-    var predictor =
-        SavedModelPredictor.load(spec.model().directory(), SavedModelPredictor.TIMEOUT);
+    var predictor = SavedModelPredictor.load(spec.model().directory(), SavedModelPredictor.TIMEOUT);
     try {
       return new PrefixModel(predictor, spec);
     } catch (RuntimeException e) {

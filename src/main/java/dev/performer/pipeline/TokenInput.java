@@ -209,8 +209,8 @@ public record TokenInput(
     }
 
     /**
-     * What is kept of outputs of all sequences, some at a time, and their 'tokens' [N, L] and 'lengths' [N];
-     * even batches are padded to the longest sequence of all, not to their own.
+     * What is kept of outputs of all sequences, some at a time, and their 'tokens' [N, L] and
+     * 'lengths' [N]; even batches are padded to the longest sequence of all, not to their own.
      */
     Map<String, NpyArray> run(
         TokenizedSequences sequences,

@@ -33,9 +33,7 @@ public enum InputFeed {
 
   /** Whether its name is that of a mask over tokens. */
   public static boolean isMask(TensorSpec input) {
-    return input.shape().numDimensions() != 1
-        && has(input, "mask")
-        && !has(input, "position");
+    return input.shape().numDimensions() != 1 && has(input, "mask") && !has(input, "position");
   }
 
   /** Whether no name stands against whole numbers {@code [B, L]} being token ids. */

@@ -85,7 +85,9 @@ public record ModelCard(
     return with(vocabulary, how, data, config);
   }
 
-  /** Whether the end token was learnt, where the vocabulary has one; older cards have it in data. */
+  /**
+   * Whether the end token was learnt, where the vocabulary has one; older cards have it in data.
+   */
   public boolean learntEnd() {
     Boolean own = languageModel == null ? null : languageModel.end;
     return own != null ? own : data == null || data.path("end").asBoolean(true);

@@ -21,8 +21,7 @@ interface Decoder extends AutoCloseable {
    * @param positions tokens of a text at most; empty for no limit
    * @param startsItself whether it puts a begin token in front
    */
-  record Limits(
-      int vocabularySize, OptionalInt pad, OptionalInt positions, boolean startsItself) {}
+  record Limits(int vocabularySize, OptionalInt pad, OptionalInt positions, boolean startsItself) {}
 
   /** The texts of a batch, of which one call knows. */
   interface Texts extends AutoCloseable {

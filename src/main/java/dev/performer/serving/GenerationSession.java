@@ -54,6 +54,11 @@ public final class GenerationSession implements AutoCloseable {
     return limits.vocabularySize();
   }
 
+  /** Whether the model puts a begin token in front, so that a prompt may be empty. */
+  public boolean startsItself() {
+    return limits.startsItself();
+  }
+
   /** Continues prompts, all of them at once. */
   public List<Continuation> generate(List<int[]> prompts, DecodingOptions options) {
     return generate(prompts, options, (row, token) -> {});
@@ -116,9 +121,8 @@ public final class GenerationSession implements AutoCloseable {
     }
   }
 
-  /** 1 where the model puts a begin token in front. */
   private int shift() {
-    return limits.startsItself() ? 1 : 0;
+    return startsItself() ? 1 : 0;
   }
 
   /**

@@ -67,7 +67,8 @@ public record ImportedWeights(
       notes.add("drawn anew, as the checkpoint has none: " + names);
     }
     Optional<Tokenizer> known = source.vocabulary().map(v -> new LetterTokenizer(name(v), v));
-    return new ImportedWeights(source, Map.copyOf(weights), List.copyOf(notes), path, known, Optional.empty());
+    return new ImportedWeights(
+        source, Map.copyOf(weights), List.copyOf(notes), path, known, Optional.empty());
   }
 
   private static Map<String, NpyArray> drawn(PerformerConfig config) {
@@ -115,10 +116,10 @@ public record ImportedWeights(
     PerformerConfig config = source.config();
     Long step = source.optimizer().map(OptimizerState::step).orElse(null);
     return ModelCard.of(
-        config.attentionOf(0),
-        tokenizer.map(ModelCards::vocabulary).orElse(null),
-        PerformerModels.languageModel(config, masking(config)),
-        ModelCard.Provenance.imported(path, source.scheme(), notes, step))
+            config.attentionOf(0),
+            tokenizer.map(ModelCards::vocabulary).orElse(null),
+            PerformerModels.languageModel(config, masking(config)),
+            ModelCard.Provenance.imported(path, source.scheme(), notes, step))
         .withEmbedding(embedding.orElse(null));
   }
 
