@@ -32,7 +32,11 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
   private static final List<Flag> FLAGS =
       List.of(
           new Flag("--steps", "steps", long.class, "Optimizer steps of the whole run."),
-          new Flag("--learning-rate", "learningRate", double.class, "Peak learning rate."),
+          new Flag(
+              "--learning-rate",
+              "learningRate",
+              double.class,
+              "Peak learning rate; with --task or --loss 1e-4 by default."),
           new Flag("--warmup", "warmupSteps", long.class, "Steps until the peak."),
           new Flag(
               "--learning-rates",
@@ -94,15 +98,24 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
 
   /** The loop with what a command line gives. @throws PerformerException that names the flag */
   static LoopOptions of(CommandSpec command) {
+    return of(command, FineTuneOptions.LOOP);
+  }
+
+  /** The same over other defaults. */
+  static LoopOptions of(CommandSpec command, LoopOptions defaults) {
     var keys = JsonNodeFactory.instance.objectNode();
-    var optimizer = (ObjectNode) FineTuneOptions.LOOP.optimizer().json();
+    var optimizer = (ObjectNode) defaults.optimizer().json();
     keys.set("optimizer", optimizer);
+    var parsed = command.commandLine().getParseResult();
     for (Flag flag : FLAGS) {
+      if (!parsed.hasMatchedOption(flag.name())) {
+        continue;
+      }
       Object value = command.findOption(flag.name()).getValue();
       (flag.last().equals(flag.key()) ? keys : optimizer).set(flag.last(), StrictJson.tree(value));
     }
     try {
-      return FineTuneOptions.LOOP.with(keys, "fine-tune");
+      return defaults.with(keys, "fine-tune");
     } catch (PerformerException e) {
       throw new PerformerCommand.UsageException(e.getMessage())
           .settledBy(

@@ -16,6 +16,7 @@ import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.PositionTable;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SignatureSpec;
+import dev.performer.savedmodel.TaskCard;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.ModelCards;
 import java.nio.file.Path;
@@ -46,6 +47,7 @@ public final class Model {
   private final Optional<ModelCard> card;
   private final Optional<PerformerConfig> config;
   private final LanguageModel recorded;
+  private final Optional<TaskCard> task;
   private final ModelOptions options;
   private final Map<LanguageModel, Causality> causality = new ConcurrentHashMap<>();
   private final Map<String, Optional<PositionTable>> positions = new ConcurrentHashMap<>();
@@ -55,6 +57,7 @@ public final class Model {
     this.options = options;
     card = ModelCard.read(directory.path());
     config = PerformerModels.config(directory.path());
+    task = card.map(ModelCard::task);
     recorded = card.map(ModelCard::languageModel).orElse(NOT_RECORDED);
   }
 
@@ -238,9 +241,10 @@ public final class Model {
       }
     }
     try {
-      String tokens = options.tokens();
+      boolean isTask = task.isPresent() && called.name().equals(task.get().signature());
+      String tokens = first(options.tokens(), isTask ? task.get().tokens() : null);
       tokens = tokens != null ? tokens : ImportedLanguageModel.tokens(called);
-      String mask = options.mask();
+      String mask = first(options.mask(), isTask ? task.get().mask() : null);
       mask = mask != null ? mask : ImportedLanguageModel.mask(called, tokens);
       var fed = lengths().withTensors(called.name(), tokens, mask, null, null);
       return TokenInput.of(this, called, fed, known, notes);
@@ -251,7 +255,11 @@ public final class Model {
 
   /** The lengths that it records, or else was built for. */
   private LanguageModel lengths() {
-    if (recorded != NOT_RECORDED || config.isEmpty()) {
+    if (recorded == NOT_RECORDED && task.isPresent()) {
+      Integer longest = task.get().maxLength();
+      return new LanguageModel(
+          null, null, null, null, null, null, null, longest, task.get().paddedLength());
+    } else if (recorded != NOT_RECORDED || config.isEmpty()) {
       return recorded;
     }
     Integer longest = PerformerModels.longest(config.get());
@@ -261,6 +269,7 @@ public final class Model {
 
   private String signature() {
     String own = first(recorded.signature(), ImportedModel.DEFAULT_SIGNATURE);
+    own = task.isPresent() && recorded == NOT_RECORDED ? task.get().signature() : own;
     return first(options.signature(), own);
   }
 

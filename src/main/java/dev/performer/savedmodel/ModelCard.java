@@ -39,6 +39,7 @@ import org.tensorflow.TensorFlow;
  * @param provenance where it comes from
  * @param data how a recipe read its examples: the section {@code data} without the files
  * @param config the {@code PerformerConfig} that Java built the graph from, as JSON
+ * @param task what it guesses of labelled examples, where a fine-tuning made it do so
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record ModelCard(
@@ -49,7 +50,8 @@ public record ModelCard(
     TextEmbedding embedding,
     Provenance provenance,
     JsonNode data,
-    JsonNode config) {
+    JsonNode config,
+    TaskCard task) {
   /** Where the file is inside a SavedModel directory. */
   public static final Path FILE = Path.of("assets.extra", "performer.json");
 
@@ -67,22 +69,27 @@ public record ModelCard(
   /** A card of the current format; any part may be null. */
   public static ModelCard of(
       AttentionConfig attention, Vocabulary words, LanguageModel lm, Provenance provenance) {
-    return new ModelCard(FORMAT_VERSION, attention, words, lm, null, provenance, null, null);
+    return new ModelCard(FORMAT_VERSION, attention, words, lm, null, provenance, null, null, null);
   }
 
   /** The same with the config of the graph. */
   public ModelCard withConfig(JsonNode tree) {
-    return with(vocabulary, embedding, data, tree);
+    return with(vocabulary, embedding, data, tree, task);
   }
 
   /** The same with how a recipe reads the data. */
   public ModelCard withData(JsonNode tree) {
-    return with(vocabulary, embedding, tree, config);
+    return with(vocabulary, embedding, tree, config, task);
+  }
+
+  /** The same with what it guesses of labelled examples. */
+  public ModelCard withTask(TaskCard guessed) {
+    return with(vocabulary, embedding, data, config, guessed);
   }
 
   /** The same with how texts get vectors. */
   public ModelCard withEmbedding(TextEmbedding how) {
-    return with(vocabulary, how, data, config);
+    return with(vocabulary, how, data, config, task);
   }
 
   /**
@@ -94,9 +101,17 @@ public record ModelCard(
   }
 
   private ModelCard with(
-      Vocabulary words, TextEmbedding vectors, JsonNode reading, JsonNode graph) {
+      Vocabulary words, TextEmbedding vectors, JsonNode reading, JsonNode graph, TaskCard guessed) {
     return new ModelCard(
-        formatVersion, attention, words, languageModel, vectors, provenance, reading, graph);
+        formatVersion,
+        attention,
+        words,
+        languageModel,
+        vectors,
+        provenance,
+        reading,
+        graph,
+        guessed);
   }
 
   /**
@@ -333,7 +348,11 @@ public record ModelCard(
     return Optional.of(
         words != null && JsonTokenizer.FILE.equals(words.tokenizer)
             ? card.with(
-                withTokenizerJson(words, savedModel), card.embedding, card.data, card.config)
+                withTokenizerJson(words, savedModel),
+                card.embedding,
+                card.data,
+                card.config,
+                card.task)
             : card);
   }
 
