@@ -258,7 +258,7 @@ public final class Model {
     if (recorded == NOT_RECORDED && task.isPresent()) {
       Integer longest = task.get().maxLength();
       return new LanguageModel(
-          null, null, null, null, null, null, null, longest, task.get().paddedLength());
+          null, null, null, null, null, null, null, longest, task.get().paddedLength(), null);
     } else if (recorded != NOT_RECORDED || config.isEmpty()) {
       return recorded;
     }
