@@ -32,7 +32,11 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
   private static final List<Flag> FLAGS =
       List.of(
           new Flag("--steps", "steps", long.class, "Optimizer steps of the whole run."),
-          new Flag("--learning-rate", "learningRate", double.class, "Peak learning rate."),
+          new Flag(
+              "--learning-rate",
+              "learningRate",
+              double.class,
+              "Peak learning rate; with --task or --loss 1e-4 by default."),
           new Flag("--warmup", "warmupSteps", long.class, "Steps until the peak."),
           new Flag(
               "--learning-rates",
@@ -105,19 +109,24 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
 
   /** The loop with what a command line gives. @throws PerformerException that names the flag */
   static LoopOptions of(CommandSpec command) {
+    return of(command, FineTuneOptions.LOOP);
+  }
+
+  /** The same over other defaults. */
+  static LoopOptions of(CommandSpec command, LoopOptions defaults) {
     var keys = JsonNodeFactory.instance.objectNode();
-    keys.set("optimizer", FineTuneOptions.LOOP.optimizer().json());
+    keys.set("optimizer", defaults.optimizer().json());
+    var parsed = command.commandLine().getParseResult();
     for (Flag flag : FLAGS) {
-      Object value = command.findOption(flag.name()).getValue();
-      if (value != null) {
+      if (parsed.hasMatchedOption(flag.name())) {
         boolean isOwn = flag.last().equals(flag.key());
         String record = flag.key().substring(0, flag.key().length() - flag.last().length());
         ObjectNode in = isOwn ? keys : keys.withObjectProperty(record.replace(".", ""));
-        in.set(flag.last(), StrictJson.tree(value));
+        in.set(flag.last(), StrictJson.tree(command.findOption(flag.name()).getValue()));
       }
     }
     try {
-      return FineTuneOptions.LOOP.with(keys, "fine-tune");
+      return defaults.with(keys, "fine-tune");
     } catch (PerformerException e) {
       throw new PerformerCommand.UsageException(e.getMessage())
           .settledBy(

@@ -21,6 +21,10 @@ public record SequenceBatching(Integer length, Crop crop, BatchSize size, boolea
   public static final SequenceBatching DEFAULT =
       new SequenceBatching(null, null, new BatchSize.Tokens(Batching.DEFAULT_TOKENS), true);
 
+  /** What is not configured where examples have labels. */
+  public static final SequenceBatching LABELLED =
+      new SequenceBatching(null, Crop.START, new BatchSize.Sequences(32), true);
+
   /** Checks. @throws PerformerException if the length is no length */
   public SequenceBatching {
     if (length != null && length < 2) {
