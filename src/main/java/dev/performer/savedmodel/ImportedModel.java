@@ -42,6 +42,7 @@ public final class ImportedModel implements AutoCloseable {
   private final CustomGradients customGradients;
   private final FlatGraph flat;
   private final Graph graph;
+  private final List<Variable> stored;
   private final List<Variable> variables;
   private final ModelRestore restore;
   private final Optional<LowRankAdaptation> adaptation;
@@ -83,7 +84,7 @@ public final class ImportedModel implements AutoCloseable {
     rewrites.attach(graph);
     customGradients.attach(graph, flat);
     var known = specs.stream().filter(spec -> ArrayConversion.isKnown(spec.type()));
-    List<Variable> stored = known.map(this::variable).toList();
+    stored = known.map(this::variable).toList();
     variables = adaptation.map(own -> own.attach(graph, stored)).orElse(stored);
     restore = new ModelRestore(graph, flat, directory, specs, initializer);
   }
@@ -168,7 +169,7 @@ public final class ImportedModel implements AutoCloseable {
 
   /** Those of the model's files and, until they are merged, low-rank factors. */
   public List<Variable> variables() {
-    return isMerged ? variables.stream().filter(v -> !Lora.isFactor(v)).toList() : variables;
+    return isMerged ? stored : variables;
   }
 
   /** Adds low-rank factors, if there are any, to their weights in a session: outputs stay. */

@@ -233,6 +233,7 @@ class TunedModelTest {
     imported.merge(session);
     assertThat(logits(language, session)).containsExactly(expected, within(1e-5));
     assertThat(imported.variables()).noneMatch(Lora::isFactor).hasSize(12);
+    assertThat(imported.variables()).allMatch(Variable::trainable); // as in the original
     Path exported = temporary.resolve("merged");
     WeightReplacement.of(model()).export(session, imported.variables(), exported);
     Map<String, byte[]> now = variables(exported);
