@@ -10,8 +10,10 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.ModelCard.LanguageModel;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.savedmodel.PositionTable;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SignatureSpec;
+import dev.performer.savedmodel.TaskCard;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.ModelCards;
 import java.nio.file.Path;
@@ -19,6 +21,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * A model on disk and how it is used: signature, tensors, tokenizer, objective. What its options
@@ -44,13 +47,16 @@ public final class Model {
   private final Optional<ModelCard> card;
   private final Optional<PerformerConfig> config;
   private final LanguageModel recorded;
+  private final Optional<TaskCard> task;
   private final ModelOptions options;
+  private final Map<String, Optional<PositionTable>> positions = new ConcurrentHashMap<>();
 
   private Model(SavedModelDirectory directory, ModelOptions options) {
     this.directory = directory;
     this.options = options;
     card = ModelCard.read(directory.path());
     config = PerformerModels.config(directory.path());
+    task = card.map(ModelCard::task);
     recorded = card.map(ModelCard::languageModel).orElse(NOT_RECORDED);
   }
 
@@ -146,6 +152,13 @@ public final class Model {
     }
   }
 
+  /** The table that limits the length of sequences; none where the model was built here. */
+  Optional<PositionTable> positions(String signature) {
+    return config.isPresent()
+        ? Optional.empty()
+        : positions.computeIfAbsent(signature, name -> PositionTable.of(directory, name));
+  }
+
   /** How a signature takes sequences, with logits or without. */
   public TokenInput input() {
     return input(false);
@@ -174,9 +187,10 @@ public final class Model {
       notes = spec.notes().stream().filter(note -> !note.equals(ASSUMED_OBJECTIVE)).toList();
     }
     try {
-      String tokens = options.tokens();
+      boolean isTask = task.isPresent() && called.name().equals(task.get().signature());
+      String tokens = first(options.tokens(), isTask ? task.get().tokens() : null);
       tokens = tokens != null ? tokens : ImportedLanguageModel.tokens(called);
-      String mask = options.mask();
+      String mask = first(options.mask(), isTask ? task.get().mask() : null);
       mask = mask != null ? mask : ImportedLanguageModel.mask(called, tokens);
       var fed = lengths().withTensors(called.name(), tokens, mask, null, null);
       return TokenInput.of(this, called, fed, known, notes);
@@ -187,7 +201,11 @@ public final class Model {
 
   /** The lengths that it records, or else was built for. */
   private LanguageModel lengths() {
-    if (recorded != NOT_RECORDED || config.isEmpty()) {
+    if (recorded == NOT_RECORDED && task.isPresent()) {
+      Integer longest = task.get().maxLength();
+      return new LanguageModel(
+          null, null, null, null, null, null, null, longest, task.get().paddedLength());
+    } else if (recorded != NOT_RECORDED || config.isEmpty()) {
       return recorded;
     }
     Integer longest = PerformerModels.longest(config.get());
@@ -197,6 +215,7 @@ public final class Model {
 
   private String signature() {
     String own = first(recorded.signature(), ImportedModel.DEFAULT_SIGNATURE);
+    own = task.isPresent() && recorded == NOT_RECORDED ? task.get().signature() : own;
     return first(options.signature(), own);
   }
 

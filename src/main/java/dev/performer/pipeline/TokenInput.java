@@ -8,6 +8,7 @@ import dev.performer.data.NpyType;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.ModelCard.LanguageModel;
+import dev.performer.savedmodel.PositionTable;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
@@ -26,6 +27,7 @@ import java.util.Map;
  * @param mask the input that is 1 where a token is real, {@code [B, L]}; null if there is none
  * @param tokenizer between texts and token ids
  * @param maxLength tokens of a sequence at most; 0 for no limit
+ * @param positions the table that limits the length, where nothing else does; null for none
  * @param paddedLength tokens that sequences are padded to at least; 0 for no such length
  * @param notes what was assumed of the tokens because the model does not say it, one line each
  */
@@ -36,6 +38,7 @@ public record TokenInput(
     String mask,
     Tokenizer tokenizer,
     int maxLength,
+    PositionTable positions,
     int paddedLength,
     List<String> notes) {
   /** Longer sequences are cropped where no length is given. */
@@ -43,10 +46,13 @@ public record TokenInput(
 
   static TokenInput of(
       Model model, SignatureSpec spec, LanguageModel fed, Tokenizer tokenizer, List<String> notes) {
-    int longest = fed.maxLength() == null ? 0 : fed.maxLength();
+    PositionTable positions =
+        fed.maxLength() == null ? model.positions(spec.name()).orElse(null) : null;
+    int longest = positions != null ? positions.longest() : 0;
+    longest = fed.maxLength() == null ? longest : fed.maxLength();
     int padded = fed.paddedLength() == null ? 0 : fed.paddedLength();
     return new TokenInput(
-        model.path(), spec, fed.tokens(), fed.mask(), tokenizer, longest, padded, notes);
+        model.path(), spec, fed.tokens(), fed.mask(), tokenizer, longest, positions, padded, notes);
   }
 
   /**
@@ -59,16 +65,20 @@ public record TokenInput(
 
   /** The same up to a length. @throws PerformerException if the model takes less */
   public TokenizedSequences read(Path file, int length) {
-    requireLength(model, limit(), length);
+    requireLength(length);
     return TokenizedSequences.read(file, tokenizer, length);
   }
 
-  /** Names the length that a model takes at most. */
-  static void requireLength(Object model, int limit, int length) {
+  /** Fails, with the length that the model takes at most, for a greater one. */
+  void requireLength(int length) {
+    requireLength(model, positions == null ? "" : " (" + positions + ")", limit(), length);
+  }
+
+  static void requireLength(Object model, String why, int limit, int length) {
     if (length > limit) {
       String text =
-          "%s: takes sequences of at most %d tokens, not %d; choose a length of %d or less";
-      throw new PerformerException(text.formatted(model, limit, length, limit))
+          "%s: takes sequences of at most %d tokens%s, not %d; choose a length of %2$d or less";
+      throw new PerformerException(text.formatted(model, limit, why, length))
           .settledBy("length=" + limit);
     }
   }

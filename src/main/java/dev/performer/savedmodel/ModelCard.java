@@ -37,6 +37,7 @@ import org.tensorflow.TensorFlow;
  * @param provenance where it comes from
  * @param data how a recipe read its examples: the section {@code data} without the files
  * @param config the {@code PerformerConfig} that Java built the graph from, as JSON
+ * @param task what it guesses of labelled examples, where a fine-tuning made it do so
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record ModelCard(
@@ -46,7 +47,8 @@ public record ModelCard(
     LanguageModel languageModel,
     Provenance provenance,
     JsonNode data,
-    JsonNode config) {
+    JsonNode config,
+    TaskCard task) {
   /** Where the file is inside a SavedModel directory. */
   public static final Path FILE = Path.of("assets.extra", "performer.json");
 
@@ -64,22 +66,27 @@ public record ModelCard(
   /** A card of the current format; any part may be null. */
   public static ModelCard of(
       AttentionConfig attention, Vocabulary words, LanguageModel lm, Provenance provenance) {
-    return new ModelCard(FORMAT_VERSION, attention, words, lm, provenance, null, null);
+    return new ModelCard(FORMAT_VERSION, attention, words, lm, provenance, null, null, null);
   }
 
   /** The same with the config of the graph. */
   public ModelCard withConfig(JsonNode tree) {
-    return with(vocabulary, data, tree);
+    return with(vocabulary, data, tree, task);
   }
 
   /** The same with how a recipe reads the data. */
   public ModelCard withData(JsonNode tree) {
-    return with(vocabulary, tree, config);
+    return with(vocabulary, tree, config, task);
   }
 
-  private ModelCard with(Vocabulary words, JsonNode reading, JsonNode graph) {
+  /** The same with what it guesses of labelled examples. */
+  public ModelCard withTask(TaskCard guessed) {
+    return with(vocabulary, data, config, guessed);
+  }
+
+  private ModelCard with(Vocabulary words, JsonNode reading, JsonNode graph, TaskCard guessed) {
     return new ModelCard(
-        formatVersion, attention, words, languageModel, provenance, reading, graph);
+        formatVersion, attention, words, languageModel, provenance, reading, graph, guessed);
   }
 
   /**
@@ -283,7 +290,7 @@ public record ModelCard(
     Vocabulary words = card.vocabulary;
     return Optional.of(
         words != null && JsonTokenizer.FILE.equals(words.tokenizer)
-            ? card.with(withTokenizerJson(words, savedModel), card.data, card.config)
+            ? card.with(withTokenizerJson(words, savedModel), card.data, card.config, card.task)
             : card);
   }
 

@@ -2,6 +2,7 @@ package dev.performer.training;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.PerformerException;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SignatureSpec;
@@ -38,7 +39,7 @@ public final class ImportedLanguageModel {
    * Finds the tensors of a signature; an error lists what there is.
    *
    * @param given what is known already; null, or any part of it null: that is looked for
-   * @param vocabularySize size of the last dimension of the logits, 0 if it is not known
+   * @param vocabularySize tokens that logits must be for, at least; 0 if that is not known
    */
   public static ModelCard.LanguageModel resolve(
       SignatureSpec spec, ModelCard.LanguageModel given, int vocabularySize) {
@@ -47,6 +48,7 @@ public final class ImportedLanguageModel {
     String mask = known.map(m -> m.mask()).orElseGet(() -> mask(spec, tokens));
     String logits = known.map(m -> m.logits()).orElseGet(() -> logits(spec, vocabularySize));
     check(spec, tokens, mask, logits);
+    LanguageModel.check(vocabularySize, width(spec.output(logits)));
     return given == null
         ? new ModelCard.LanguageModel(spec.name(), tokens, mask, logits, null)
         : given.withTensors(spec.name(), tokens, mask, logits, given.objective());
@@ -57,7 +59,8 @@ public final class ImportedLanguageModel {
     var types = List.of(DataType.DT_INT32, DataType.DT_INT64);
     Predicate<TensorSpec> fits =
         input -> types.contains(input.type()) && hasRank(input, 2) && !isMask(input);
-    return choose(spec, spec.inputs(), fits, TOKENS, "input for tokens: int32 or int64 [B, L]");
+    String what = "input for tokens: int32 or int64 [B, L]";
+    return choose(spec, spec.inputs(), fits, TOKENS, what, "tokensInput");
   }
 
   /** The input that is 1 where a token is real; null if there is none. */
@@ -66,15 +69,20 @@ public final class ImportedLanguageModel {
     return names.filter(name -> !name.equals(tokens)).findFirst().orElse(null);
   }
 
+  /** Padded vocabularies have more logits than tokens; an output with as many goes first. */
   private static String logits(SignatureSpec spec, long size) {
-    Predicate<TensorSpec> knowsTokens =
-        output ->
-            size == 0
-                || output.shape().isUnknown()
-                || List.of(-1L, size).contains(output.shape().get(-1));
     Predicate<TensorSpec> fits = output -> output.type() == DataType.DT_FLOAT && hasRank(output, 3);
-    String what = "output for logits: float32 [B, L, V]";
-    return choose(spec, spec.outputs(), fits.and(knowsTokens), LOGITS, what);
+    Predicate<TensorSpec> isWide = output -> width(output) < 0 || width(output) >= size;
+    Predicate<TensorSpec> isExact = fits.and(output -> size > 0 && width(output) == size);
+    boolean hasExact = spec.outputs().values().stream().anyMatch(isExact);
+    String least = size > 0 ? " and V at least " + size : "";
+    String what = "output for logits: float32 [B, L, V]" + least;
+    return choose(
+        spec, spec.outputs(), hasExact ? isExact : fits.and(isWide), LOGITS, what, "logits");
+  }
+
+  private static long width(TensorSpec output) {
+    return output.shape().isUnknown() ? -1 : output.shape().get(-1);
   }
 
   private static void check(SignatureSpec spec, String tokens, String mask, String logits) {
@@ -122,13 +130,16 @@ public final class ImportedLanguageModel {
       Map<String, TensorSpec> specs,
       Predicate<TensorSpec> fits,
       List<String> usual,
-      String what) {
+      String what,
+      String setting) {
     List<String> names = specs.values().stream().filter(fits).map(TensorSpec::name).toList();
     Optional<String> known = usual.stream().filter(names::contains).findFirst();
     String count = names.isEmpty() ? "no" : "more than one";
     String text = "the signature %s has %s %s; it has %s";
-    boolean isFound = known.isPresent() || names.size() == 1;
-    require(isFound, text, signature.name(), count, what, specs.values());
+    if (known.isEmpty() && names.size() != 1) {
+      String found = text.formatted(signature.name(), count, what, specs.values());
+      throw new PerformerException(found).settledBy(setting);
+    }
     return known.orElseGet(() -> names.get(0));
   }
 
