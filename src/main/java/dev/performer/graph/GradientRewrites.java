@@ -237,7 +237,7 @@ public final class GradientRewrites {
 
   /** The gradient is built from the wrong inputs. */
   private void quantization(NodeDef original) {
-    AttrValue axis = original.getAttrOrThrow("axis");
+    AttrValue axis = original.getAttrOrDefault("axis", integer(-1));
     replace(
         original,
         1,

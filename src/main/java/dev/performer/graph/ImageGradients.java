@@ -7,9 +7,7 @@ import org.tensorflow.Output;
 
 /** Gradients of convolutions, pools and patches, and of the gradients of some. */
 final class ImageGradients {
-  private static final String[] CONVOLUTION = {
-    "strides", "padding", "data_format", "dilations"
-  };
+  private static final String[] CONVOLUTION = {"strides", "padding", "data_format", "dilations"};
   private static final String[] FLAT_CONVOLUTION = {
     "strides", "padding", "explicit_paddings", "data_format", "dilations"
   };

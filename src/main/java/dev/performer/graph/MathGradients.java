@@ -160,7 +160,8 @@ final class MathGradients {
   /** x^(a−1)·exp(−x)/Γ(a) in the log domain, and TensorFlow's own derivative by a. */
   private static List<Output<?>> incompleteGamma(NodeGradient of, Output<?> dy) {
     Output<?> less = of.op("Sub", of.x, of.scalar(1, of.x));
-    Output<?> logs = of.op("Sub", of.op("Xlogy", less, of.y), of.op("AddV2", of.y, of.op("Lgamma", of.x)));
+    Output<?> logs =
+        of.op("Sub", of.op("Xlogy", less, of.y), of.op("AddV2", of.y, of.op("Lgamma", of.x)));
     return of.both(of.mul(dy, of.op("IgammaGradA", of.x, of.y)), of.mul(dy, of.op("Exp", logs)));
   }
 

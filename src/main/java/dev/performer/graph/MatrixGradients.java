@@ -68,7 +68,8 @@ final class MatrixGradients {
 
   private static Output<?> determinant(NodeGradient of, Output<?> scale) {
     Output<?> inverse = of.op("MatrixInverse", b -> b.setAttr("adjoint", true), of.x);
-    Output<?> wide = of.op("ExpandDims", of.op("ExpandDims", scale, of.integer(-1)), of.integer(-1));
+    Output<?> wide =
+        of.op("ExpandDims", of.op("ExpandDims", scale, of.integer(-1)), of.integer(-1));
     return of.mul(wide, inverse);
   }
 
@@ -106,10 +107,10 @@ final class MatrixGradients {
         of.op(of.type(), of.same("partial_pivoting", "perturb_singular"), transposed, of.dy);
     Output<?> place = of.range(of.op("Prod", of.last(of.x), of.ints(0)));
     Output<?> isInner = of.cast(of.op("Greater", place, of.integer(0)), of.dy); // but the first
-    Output<?> ofUpper = of.mul(dot(of, right, of.roll(of.result, -1, -2)), of.roll(isInner, -1, -1));
+    Output<?> ofUpper =
+        of.mul(dot(of, right, of.roll(of.result, -1, -2)), of.roll(isInner, -1, -1));
     Output<?> ofLower = of.mul(dot(of, right, of.roll(of.result, 1, -2)), isInner);
-    return List.of(
-        of.op("Neg", pack(of, ofUpper, dot(of, right, of.result), ofLower)), right);
+    return List.of(of.op("Neg", pack(of, ofUpper, dot(of, right, of.result), ofLower)), right);
   }
 
   private static Output<?> dot(NodeGradient of, Output<?> a, Output<?> b) {
@@ -135,7 +136,8 @@ final class MatrixGradients {
     Output<?> ofX = of.matMul(of.gatherLast(of.x, rest), dv, false, true);
     Output<?> dq = of.op("AddV2", of.gradientOrZeros(0), ofX);
     Output<?> dx = highQr(of, dq, of.gatherLast(r, first), of.gatherLast(dr, first));
-    var both = of.builder("ConcatV2").addInputList(new Output<?>[] {dx, of.matMul(q, dv, false, false)});
+    var both =
+        of.builder("ConcatV2").addInputList(new Output<?>[] {dx, of.matMul(q, dv, false, false)});
     return both.addInput(of.integer(-1)).build().output(0);
   }
 
@@ -213,7 +215,9 @@ final class MatrixGradients {
     Output<?> inverse = of.op("MatrixDiag", reciprocal(of, s));
     Output<?> outsideU = of.op("Sub", du, of.matMul(u, ofU, false, false));
     Output<?> outsideV = of.op("Sub", dv, of.matMul(v, ofV, false, false));
-    Output<?> withU = of.op("AddV2", of.matMul(u, inner, false, false), of.matMul(outsideU, inverse, false, false));
+    Output<?> withU =
+        of.op(
+            "AddV2", of.matMul(u, inner, false, false), of.matMul(outsideU, inverse, false, false));
     Output<?> withV = of.matMul(of.matMul(u, inverse, false, false), outsideV, false, true);
     return of.op("AddV2", of.matMul(withU, v, false, true), withV);
   }

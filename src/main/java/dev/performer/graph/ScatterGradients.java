@@ -24,8 +24,7 @@ final class ScatterGradients {
     rules.all(ScatterGradients::tensorScatterUpdate, "TensorScatterUpdate");
     rules.all(ScatterGradients::tensorScatterExtreme, "TensorScatterMin", "TensorScatterMax");
     rules.all(ScatterGradients::stridedSliceUpdate, "TensorStridedSliceUpdate");
-    rules.all(
-        of -> asList(null, null, null, null, slice(of, of.dy)), "StridedSliceGrad");
+    rules.all(of -> asList(null, null, null, null, slice(of, of.dy)), "StridedSliceGrad");
     rules.first(ScatterGradients::segmentMean, "SegmentMean");
     rules.first(ScatterGradients::segmentExtreme, "SegmentMin", "SegmentMax");
     rules.first(of -> product(of, of.y, null), "SegmentProd");
@@ -111,8 +110,7 @@ final class ScatterGradients {
 
   private static List<Output<?>> stridedSliceUpdate(NodeGradient of) {
     Output<?> kept =
-        of.op(
-            of.type(), of.same(SLICE), of.dy, of.y, of.input(2), of.input(3), of.zeros(4));
+        of.op(of.type(), of.same(SLICE), of.dy, of.y, of.input(2), of.input(3), of.zeros(4));
     return asList(kept, null, null, null, slice(of, of.dy));
   }
 
@@ -177,7 +175,11 @@ final class ScatterGradients {
 
   /** Of indices, values and shape of a sparse matrix and a dense one, either adjoint. */
   private static List<Output<?>> sparseDenseMatMul(NodeGradient of) {
-    require(of.isReal(of.y), "the op %s (node %s) has a gradient of real numbers only", of.type(), of.name());
+    require(
+        of.isReal(of.y),
+        "the op %s (node %s) has a gradient of real numbers only",
+        of.type(),
+        of.name());
     boolean isSparseAdjoint = of.flag("adjoint_a");
     boolean isDenseAdjoint = of.flag("adjoint_b");
     Output<?> dense = of.input(3);
@@ -212,7 +214,8 @@ final class ScatterGradients {
     Output<?> axes = of.op("FloorMod", of.op("AddV2", of.flat(of.input(3)), size), size);
     Output<?> ones = of.op("OnesLike", axes);
     Output<?> kept =
-        of.op("TensorScatterUpdate", shape, of.column(axes), of.cast(ones, shape)); // 1 where summed
+        of.op(
+            "TensorScatterUpdate", shape, of.column(axes), of.cast(ones, shape)); // 1 where summed
     Output<?> places = of.op("FloorMod", of.x, kept);
     return asList(null, of.op("GatherNd", of.op("Reshape", of.dy, kept), places));
   }
