@@ -1,8 +1,10 @@
 package dev.performer.data;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Optional;
@@ -92,6 +94,21 @@ public final class JsonTokenizer implements Tokenizer {
   /** That of a checkpoint: in its archive, or beside it in any form that {@link #read} knows. */
   public static Optional<JsonTokenizer> beside(Path checkpoint) {
     return TokenizerFiles.of(checkpoint);
+  }
+
+  /** The same, for texts in lower case. */
+  public JsonTokenizer lowerCase() {
+    ObjectNode tree = (ObjectNode) StrictJson.readTree(file, json.source());
+    JsonNode own = tree.path("normalizer");
+    ObjectNode both = tree.putObject("normalizer").put("type", "Sequence");
+    var parts = both.putArray("normalizers");
+    parts.addObject().put("type", "Lowercase");
+    if (own.isObject()) {
+      parts.add(own);
+    }
+    var known = vocabulary;
+    var ids = new SpecialIds(known.pad(), known.mask(), known.bos(), known.eos());
+    return of(tree.toString().getBytes(StandardCharsets.UTF_8), json.source(), ids);
   }
 
   /** The bytes of its tokenizer.json. */

@@ -16,14 +16,15 @@ import java.util.Optional;
 import java.util.function.Supplier;
 
 /**
- * Continues the training of any language model on sequences, Python's SavedModels included: trains,
- * exports the best weights as the same model with other values, and compares the export with what
- * was trained.
+ * Continues the training of any model, Python's SavedModels included: of a language model on
+ * sequences, of any on labelled examples. Trains, exports the best weights, as the same model with
+ * other values or with a new layer, and compares the export with what was trained.
  *
  * <p>The run directory gets config.json, metrics.jsonl, checkpoints/ and, at the end, model/.
  */
 public final class FineTuneJob extends Job<FineTuneJob> {
   private final Supplier<Tuning> tuning;
+  private Path validationFile;
   private SequenceSource validation;
   private SequenceBatching batching = SequenceBatching.DEFAULT;
   private LoopOptions loop = FineTuneOptions.LOOP;
@@ -32,6 +33,13 @@ public final class FineTuneJob extends Job<FineTuneJob> {
   private FineTuneJob(LanguageModelSpec spec, SequenceSource train, Path run) {
     super(run);
     tuning = () -> new LanguageTuning(spec, train, validation, batching);
+  }
+
+  private FineTuneJob(Model model, FineTuneTask task, Path train, Path run) {
+    super(run);
+    batching = SequenceBatching.LABELLED;
+    loop = FineTuneOptions.TASK_LOOP;
+    tuning = () -> new TaskTuning(model, task, train, validationFile, batching);
   }
 
   /**
@@ -45,6 +53,22 @@ public final class FineTuneJob extends Job<FineTuneJob> {
   /** The same of a model that is used in a way of its own. */
   public static FineTuneJob of(LanguageModelSpec model, SequenceSource train, Path run) {
     return new FineTuneJob(model, train, run);
+  }
+
+  /**
+   * A model of any kind learns from labelled examples.
+   *
+   * @param train CSV or TSV, gzipped or not; TFRecords; an .npz whose arrays are named like the
+   *     signature's inputs, with the labels beside them; or a folder of images for each class
+   */
+  public static FineTuneJob of(Model model, FineTuneTask task, Path train, Path run) {
+    return new FineTuneJob(model, task, train, run);
+  }
+
+  /** Labelled examples for evaluation only; where it is null, every 20th is held out. */
+  public FineTuneJob validation(Path file) {
+    validationFile = file;
+    return this;
   }
 
   /** For evaluation only; where it is null, every 20th sequence is held out. */

@@ -1,5 +1,6 @@
 package dev.performer.pipeline;
 
+import dev.performer.data.NpyArray;
 import dev.performer.data.TokenBatch;
 import dev.performer.graph.Variable;
 import dev.performer.savedmodel.ModelCard;
@@ -9,6 +10,7 @@ import dev.performer.training.Trainer;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.tensorflow.Session;
 
@@ -83,10 +85,16 @@ public abstract sealed class Job<J extends Job<J>> permits TrainJob, FineTuneJob
    */
   static double difference(
       Path export, TokenInput input, TokenBatch batch, String output, float[] trained) {
+    var feeds = input.feeds(batch.tokens(), batch.mask(), batch.rows(), batch.length());
+    return difference(export, input.signature().name(), feeds, output, trained);
+  }
+
+  /** The same of a signature's inputs. @param trained null where it was not compared */
+  static double difference(
+      Path export, String signature, Map<String, NpyArray> feeds, String output, float[] trained) {
     try (SavedModelPredictor predictor = SavedModelPredictor.load(export)) {
-      var feeds = input.feeds(batch.tokens(), batch.mask(), batch.rows(), batch.length());
-      var reloaded = predictor.predict(input.signature().name(), feeds).get(output);
-      if (reloaded == null) {
+      var reloaded = predictor.predict(signature, feeds).get(output);
+      if (reloaded == null || trained == null) {
         return Double.NaN;
       }
       float[] again = reloaded.floats();
