@@ -11,6 +11,7 @@ import dev.performer.graph.GraphIndex;
 import dev.performer.graph.LossGradients;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.ResourceConversion;
+import dev.performer.graph.SinglePrecision;
 import dev.performer.graph.TensorNames;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
@@ -24,9 +25,11 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
 import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
+import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.GraphDef;
 
 /**
@@ -71,7 +74,7 @@ public final class ImportedModel implements AutoCloseable {
       roots.add("^" + TensorNames.node(initializer.get()));
       inlined = flatten(roots);
     }
-    GraphDef converted = ResourceConversion.apply(inlined.graph());
+    GraphDef converted = SinglePrecision.apply(ResourceConversion.apply(inlined.graph()));
     GraphIndex index = new GraphIndex(converted.getNodeList());
     Predicate<VariableSpec> isImported =
         spec -> index.find(spec.node()).filter(n -> n.getOp().equals("VarHandleOp")).isPresent();
@@ -135,7 +138,8 @@ public final class ImportedModel implements AutoCloseable {
 
   private Variable variable(VariableSpec spec) {
     Output<?> handle = graph.outputOrThrow(spec.node());
-    var type = Tensors.javaType(spec.type());
+    DataType stored = ((GraphOperation) handle.op()).attributes().getAttrType("dtype");
+    var type = Tensors.javaType(stored);
     return new Variable(
         spec.name(), handle, type, spec.shape(), spec.trainable(), spec.checkpointKey());
   }
