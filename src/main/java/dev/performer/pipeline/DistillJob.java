@@ -144,6 +144,7 @@ public final class DistillJob extends Job<DistillJob> {
             .trained(on, seed, step, metrics(result.before()), metrics(result.best()));
     return ModelCard.of(old.attention(), old.vocabulary(), old.languageModel(), provenance)
         .withConfig(old.config())
+        .withEmbedding(old.embedding())
         .withData(old.data());
   }
 

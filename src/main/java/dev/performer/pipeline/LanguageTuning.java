@@ -113,6 +113,7 @@ record LanguageTuning(
       var attention = old.map(ModelCard::attention).orElse(null);
       return ModelCard.of(attention, spec.cardVocabulary(), spec.tensors(), provenance)
           .withConfig(old.map(ModelCard::config).orElse(null))
+          .withEmbedding(old.map(ModelCard::embedding).orElse(null))
           .withData(old.map(ModelCard::data).orElse(null));
     }
 

@@ -133,10 +133,6 @@ public record Trainability(
     if (op.equals("GatherV2") && node.getAttrOrDefault("batch_dims", none).getI() < 0) {
       return "a gather with negative batch_dims has no gradient here";
     }
-    boolean isFloat = node.getAttrOrDefault("T", none).getType() == DataType.DT_FLOAT;
-    if (op.equals("SoftmaxCrossEntropyWithLogits") && !isFloat) {
-      return "its gradient exists in float32 only";
-    }
     return switch (op) {
       case "While", "StatelessWhile", "Enter", "Exit", "NextIteration", "LoopCond" ->
           "loops have no gradient here";
